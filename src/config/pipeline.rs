@@ -1,0 +1,295 @@
+//! A pipeline as written: the root struct is the root of `schemas/pipeline.schema.json`, its comments are the
+//! descriptions there, in editors and in docs/reference.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::scalar::{DurationText, GuardLimit, Interval, Scalar};
+
+/// One Salesforce object kept in step with one HubSpot object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Syncline pipeline")]
+pub struct PipelineConfig {
+    /// Version of the file format. Always 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// Name of the pipeline: unique in the project, the key of all its state. Lower-case letters, digits, `_` and `-`.
+    #[schemars(regex(pattern = "^[a-z][a-z0-9_-]{0,62}$"), example = &"subscriptions")]
+    pub name: String,
+    /// What the pipeline is for, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Where records come from.
+    pub source: SourceConfig,
+    /// Where records go to.
+    pub target: TargetConfig,
+    /// Which property gets which value. At least one.
+    #[schemars(length(min = 1))]
+    pub fields: Vec<FieldConfig>,
+    /// Which lookups become associations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub associations: Vec<AssociationConfig>,
+    /// What happens in HubSpot when a record is deleted in Salesforce. It has no default, so that a reviewer sees it.
+    pub on_delete: DeleteAction,
+    /// What happens in HubSpot when a record stops matching `source.where`.
+    #[serde(default = "keep")]
+    pub on_filter_exit: DeleteAction,
+    /// What happens in HubSpot when a record is no longer visible in Salesforce, without proof that it was deleted.
+    #[serde(default = "keep")]
+    pub on_vanish: DeleteAction,
+    /// Limits beyond which a run stops before its first write.
+    #[serde(default)]
+    pub guard: GuardConfig,
+    /// When and how changes are carried over.
+    #[serde(default)]
+    pub sync: SyncConfig,
+    /// Limits of the product that this pipeline changes.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+}
+
+/// Where records come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// Name of a `salesforce` connection of `syncline.yaml`.
+    #[serde(default = "salesforce_connection")]
+    pub connection: String,
+    /// API name of a custom object (`…__c`) or of a supported standard object.
+    #[schemars(example = &"Subscription__c", length(min = 1, max = 80))]
+    pub object: String,
+    /// SOQL condition that says which records belong. Without it, all do.
+    #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"Status__c != 'Draft'", length(min = 1, max = 20000))]
+    pub condition: Option<String>,
+    /// Accept a queryable object that is not in the list of supported standard objects (Account, Opportunity, User …).
+    #[serde(default)]
+    pub allow_unlisted: bool,
+}
+
+/// Where records go to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetConfig {
+    /// Name of a `hubspot` connection of `syncline.yaml`.
+    #[serde(default = "hubspot_connection")]
+    pub connection: String,
+    /// Custom object: its name, fully qualified name or objectTypeId. Standard objects by their name.
+    #[schemars(example = &"subscriptions", length(min = 1, max = 120))]
+    pub object: String,
+    /// HubSpot property that holds the 18-character Salesforce id. It must be declared unique there, or a repeated
+    /// create would make a second record.
+    #[serde(rename = "match")]
+    #[schemars(example = &"salesforce_id", length(min = 1, max = 120))]
+    pub match_property: String,
+    /// What to do with records that exist in HubSpot and with those that do not.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// What to do with records that exist in HubSpot and with those that do not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Create what is missing, update what exists.
+    #[default]
+    Upsert,
+    /// Create what is missing, leave what exists as it is.
+    CreateOnly,
+    /// Update what exists, leave out what is missing.
+    UpdateOnly,
+}
+
+/// Which value a property gets. Exactly one of `from`, `template` and `value`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FieldConfig {
+    /// HubSpot property that is set.
+    #[schemars(example = &"subscription_name", length(min = 1, max = 120))]
+    pub to: String,
+    /// Salesforce field, or a field of a parent record (`Account__r.Name`, up to five levels).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"Name", length(min = 1, max = 400))]
+    pub from: Option<String>,
+    /// Text made from the record's fields by a minijinja template. Undefined names are errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"{{ Name }} · {{ Amount__c | round(2) }}", length(min = 1, max = 20000))]
+    pub template: Option<String>,
+    /// The same value for every record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Scalar>,
+    /// Value map: Salesforce value on the left, HubSpot value on the right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<BTreeMap<String, Scalar>>,
+    /// What happens to a value that the value map lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<Otherwise>,
+    /// Value for a record whose field is blank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Scalar>,
+    /// What a blank in Salesforce does to the property.
+    #[serde(default)]
+    pub when_blank: WhenBlank,
+    /// Set the record aside as a failure when the value is blank.
+    #[serde(default)]
+    pub required: bool,
+    /// Set the property when the record is created, and leave it alone afterwards.
+    #[serde(default)]
+    pub on_create_only: bool,
+    /// `id` writes the raw 18-character id of a lookup as text. Without it, a lookup belongs under `associations`.
+    #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
+    pub cast: Option<Cast>,
+    /// Cut text that is longer than HubSpot's 65,536 characters, instead of setting the record aside.
+    #[serde(default)]
+    pub truncate: bool,
+    /// Time zone (IANA name) in which a datetime becomes a date. UTC by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"Europe/Berlin")]
+    pub time_zone: Option<String>,
+    /// Mask the field's values in every output.
+    #[serde(default)]
+    pub sensitive: bool,
+}
+
+/// What a blank in Salesforce does to the property.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenBlank {
+    /// Clears it: always use Salesforce.
+    #[default]
+    Clear,
+    /// Leaves it as it is: prefer Salesforce unless blank.
+    Keep,
+}
+
+/// How a lookup is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cast {
+    /// As its 18-character id.
+    Id,
+}
+
+/// What happens to a value that the value map lacks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Otherwise {
+    /// Set the record aside as a failure.
+    Reject,
+    /// Use the value as it is.
+    Pass,
+    /// Clear the property.
+    Clear,
+    /// Use this value.
+    Value(Scalar),
+}
+
+/// A lookup that becomes an association. Exactly one of `pipeline`, and `to` with `match`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssociationConfig {
+    /// Lookup or master-detail field of the source object.
+    #[schemars(example = &"Account__c", length(min = 1, max = 80))]
+    pub field: String,
+    /// HubSpot object that already syncs, by name or objectTypeId.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"companies", length(min = 1, max = 120))]
+    pub to: Option<String>,
+    /// Property of that object that holds the Salesforce id.
+    #[serde(rename = "match", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"salesforceaccountid", length(min = 1, max = 120))]
+    pub match_property: Option<String>,
+    /// Pipeline of this project that syncs the lookup's object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"projects")]
+    pub pipeline: Option<String>,
+    /// Association label, by its internal name or its label in HubSpot. Without it, the plain link is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"billing_account", length(min = 1, max = 120))]
+    pub label: Option<String>,
+}
+
+/// What happens to a HubSpot record whose source is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeleteAction {
+    /// Archive it; HubSpot can restore it for 90 days.
+    Archive,
+    /// Keep it as it is.
+    Keep,
+}
+
+/// Limits beyond which a run stops before its first write.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardConfig {
+    /// Most records that one run may archive: a count (`500`) or a share of the records that stand (`10%`).
+    pub archive: GuardLimit,
+}
+
+/// When and how changes are carried over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SyncConfig {
+    /// False is "save for later": `syncline sync` leaves the pipeline out.
+    pub enabled: bool,
+    /// Time from one cycle to the next.
+    pub every: DurationText,
+    /// How changes are noticed.
+    pub changes: Changes,
+    /// How much of the time before the watermark is read again, for rows that become visible late.
+    pub overlap: DurationText,
+    /// Time from one full comparison to the next, or `off`.
+    pub reconcile: Interval,
+}
+
+impl Default for SyncConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            every: DurationText::seconds(300),
+            changes: Changes::default(),
+            overlap: DurationText::seconds(600),
+            reconcile: Interval::every_seconds(86_400),
+        }
+    }
+}
+
+/// How changes are noticed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Changes {
+    /// By asking for records touched since the watermark.
+    #[default]
+    Poll,
+}
+
+/// Limits of the product that this pipeline changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Most custom objects that may be mapped on this pipeline's HubSpot connection. HubSpot's own wizard stops at 10.
+    #[schemars(range(min = 1, max = 1000))]
+    pub custom_objects: u32,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { custom_objects: 10 }
+    }
+}
+
+fn keep() -> DeleteAction {
+    DeleteAction::Keep
+}
+
+fn salesforce_connection() -> String {
+    "salesforce".to_owned()
+}
+
+fn hubspot_connection() -> String {
+    "hubspot".to_owned()
+}

@@ -1,0 +1,16 @@
+//! Syncline keeps HubSpot custom objects in step with Salesforce objects, from YAML files in git.
+//!
+//! The order of the modules below is the reading order: from plain data, through definitions and decisions,
+//! to the engine and the connectors that it drives. ARCHITECTURE.md holds the law of who may use whom.
+
+pub mod model;
+
+pub mod diagnostic;
+
+pub mod ports;
+
+pub mod sys;
+
+pub mod config;
+
+pub mod sandbox;

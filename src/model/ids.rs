@@ -1,0 +1,186 @@
+//! Names of things: Salesforce and HubSpot record ids, pipelines, runs.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A Salesforce record id in its 18-character form, compared exactly.
+///
+/// Made from 15 or 18 characters; the three check letters of the longer form are verified, so an id whose letter case
+/// was damaged on the way is refused instead of meeting another record.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SalesforceId([u8; 18]);
+
+/// Why a text is no Salesforce id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SalesforceIdError {
+    /// Neither 15 nor 18 characters, or not letters and digits only.
+    #[error("`{0}` is not a Salesforce id: it must have 15 or 18 letters and digits")]
+    Form(String),
+    /// 18 characters whose last three do not belong to the first fifteen.
+    #[error("`{0}` is not a Salesforce id: its letter case does not fit its check letters")]
+    Checksum(String),
+}
+
+impl SalesforceId {
+    /// The id as text, 18 characters.
+    pub fn as_str(&self) -> &str {
+        // Only ASCII letters and digits get past the constructor.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The three characters that name the object.
+    pub fn key_prefix(&self) -> &str {
+        &self.as_str()[..3]
+    }
+
+    fn checksum(first: &[u8]) -> [u8; 3] {
+        const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
+        let mut letters = [0; 3];
+        for (letter, block) in letters.iter_mut().zip(first.chunks(5)) {
+            let bits = block.iter().rev().fold(0, |bits, byte| bits << 1 | usize::from(byte.is_ascii_uppercase()));
+            *letter = LETTERS[bits & 31];
+        }
+        letters
+    }
+}
+
+impl FromStr for SalesforceId {
+    type Err = SalesforceIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = text.as_bytes();
+        if !matches!(bytes.len(), 15 | 18) || !bytes.iter().all(u8::is_ascii_alphanumeric) {
+            return Err(SalesforceIdError::Form(text.chars().take(40).collect()));
+        }
+        let mut id = [0; 18];
+        id[..15].copy_from_slice(&bytes[..15]);
+        id[15..].copy_from_slice(&Self::checksum(&bytes[..15]));
+        if bytes.len() == 18 && bytes != id {
+            return Err(SalesforceIdError::Checksum(text.to_owned()));
+        }
+        Ok(Self(id))
+    }
+}
+
+impl fmt::Display for SalesforceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for SalesforceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for SalesforceId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for SalesforceId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A HubSpot record id: digits, longer than 32 bit, kept as text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HubspotId(Box<str>);
+
+impl HubspotId {
+    /// Takes the id as HubSpot wrote it.
+    pub fn new(id: impl Into<Box<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for HubspotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a pipeline: unique in its project, the key of all its state.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PipelineName(Arc<str>);
+
+impl PipelineName {
+    /// Takes a name that the definitions' rules have accepted.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PipelineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of one execution of a pipeline: a ULID, so that names sort by time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(Arc<str>);
+
+impl RunId {
+    /// Takes a ULID in its 26-character form.
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
+        Self(id.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(input: &str, expected: Result<&str, &str>) {
+        let got = input.parse::<SalesforceId>();
+        match expected {
+            Ok(id) => assert_eq!(got.map(|id| id.to_string()).as_deref(), Ok(id)),
+            Err(part) => assert!(got.is_err_and(|error| error.to_string().contains(part)), "{input}"),
+        }
+    }
+
+    #[test]
+    fn ids_are_widened_and_verified() {
+        check("a015g00000AbCdE", Ok("a015g00000AbCdEAAV"));
+        check("a015g00000aBcDe", Ok("a015g00000aBcDeAAK"));
+        check("0WO5g0000008AbCGAU", Ok("0WO5g0000008AbCGAU"));
+        check("00D5g000004XYZk", Ok("00D5g000004XYZkEAO"));
+        check("a015g00000abcdEAAV", Err("letter case"));
+        check("a015g00000AbCdEAAv", Err("letter case"));
+        check("", Err("15 or 18"));
+        check("a015g00000AbCdEA", Err("15 or 18"));
+        check("a015g00000AbC'E", Err("15 or 18"));
+    }
+}

@@ -1,0 +1,10 @@
+//! The words of the field as plain data. Touches nothing outside and uses no other module.
+
+pub mod association;
+pub mod failure;
+pub mod ids;
+pub mod link;
+pub mod object;
+pub mod record;
+pub mod report;
+pub mod watermark;

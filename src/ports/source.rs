@@ -1,0 +1,92 @@
+//! What the engine needs of the system that records come from.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+
+use super::fault::Fault;
+use crate::model::ids::SalesforceId;
+use crate::model::object::SourceObject;
+use crate::model::record::{Column, Record};
+use crate::model::watermark::Cursor;
+
+/// Reads one Salesforce org. A handle counts its own calls; handles of one connection share token, limits and pool.
+pub trait Source: Send + Sync {
+    /// Describes an object as the integration user sees it.
+    ///
+    /// Errors: `Halt` when the object does not exist or is not visible (Salesforce does not tell which).
+    fn describe<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Result<SourceObject, Fault>>;
+
+    /// The present moment by the server's own clock, in UTC, to the second. One cheap call at most.
+    fn now(&self) -> BoxFuture<'_, Result<Timestamp, Fault>>;
+
+    /// How many rows the query would return.
+    fn count<'a>(&'a self, query: &'a Extract) -> BoxFuture<'a, Result<u64, Fault>>;
+
+    /// Reads rows as a stream of chunks of at most [`CHUNK_RECORDS_MAX`] records, never holding more than a page.
+    ///
+    /// - `resume`: a cursor of the same query; reading goes on after it. Rows may come again, none is left out.
+    /// - Errors: `PlaceLost` when `resume` is no longer valid; otherwise as usual. A stream ends after its first error.
+    fn extract<'a>(&'a self, query: &'a Extract, resume: Option<Cursor>) -> BoxStream<'a, Result<Chunk, Fault>>;
+
+    /// HTTP calls made through this handle so far.
+    fn calls(&self) -> u64;
+}
+
+/// Most records of one chunk.
+pub const CHUNK_RECORDS_MAX: usize = 500;
+
+/// Most ids of one `ids` query; a longer list would not fit the request line.
+pub const QUERY_IDS_MAX: usize = 500;
+
+/// A read of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extract {
+    /// The object's API name.
+    pub object: String,
+    /// Fields to read besides `Id`, the cursor field and `IsDeleted`. Compound fields are not among them.
+    pub columns: Arc<[Column]>,
+    /// A checked SOQL condition; put into parentheses by the builder.
+    pub condition: Option<String>,
+    /// Only rows whose cursor field lies in this window.
+    pub window: Option<Window>,
+    /// The field that tells when a row was last touched (`SystemModstamp`); read into `Record::modified`.
+    pub cursor_field: Option<String>,
+    /// Which rows of the recycle bin to read.
+    pub deleted: DeletedRows,
+    /// Only these records, at most [`QUERY_IDS_MAX`].
+    pub ids: Option<Vec<SalesforceId>>,
+    /// How many rows are expected, where known: lets the connector choose between REST and Bulk without counting.
+    pub expected: Option<u64>,
+}
+
+/// A span of time: `from` included, `until` excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// First moment.
+    pub from: Timestamp,
+    /// First moment after it; none for "no end".
+    pub until: Option<Timestamp>,
+}
+
+/// Which rows of the recycle bin a read returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeletedRows {
+    /// None: an ordinary query.
+    Exclude,
+    /// Also those (queryAll), each marked `deleted`.
+    Include,
+    /// Only those (queryAll with `IsDeleted = true`).
+    Only,
+}
+
+/// Some records of a read, in the server's order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Chunk {
+    /// At most [`CHUNK_RECORDS_MAX`] records; may be empty.
+    pub records: Vec<Record>,
+    /// Set when a page ends here: once everything up to here is acknowledged, a broken read may go on from this place.
+    pub cursor: Option<Cursor>,
+}

@@ -1,0 +1,318 @@
+//! What the engine remembers between runs. Reading and writing are apart; one [`Commit`] is atomic.
+
+use std::collections::HashMap;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
+use crate::model::association::{AssociationKey, AssociationState, MadeLink};
+use crate::model::failure::Failure;
+use crate::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
+use crate::model::link::{Link, MappingVersion};
+use crate::model::report::{RunKind, RunStatus, Tally};
+use crate::model::watermark::{Cursor, Watermark};
+
+/// Why the state could not be used. Each variant is one code of `syncline explain`.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StateError {
+    /// The file is not a state of Syncline, or is damaged.
+    #[error("state `{path}` is damaged: {detail}")]
+    Corrupt {
+        /// Where it lies.
+        path: String,
+        /// What the database said.
+        detail: String,
+    },
+    /// Written by a newer Syncline.
+    #[error("state `{path}` has version {found}, this Syncline knows {known} at most")]
+    Newer {
+        /// Where it lies.
+        path: String,
+        /// Its version.
+        found: u32,
+        /// The latest known version.
+        known: u32,
+    },
+    /// The state belongs to another project or portal.
+    #[error("state `{path}` belongs to {found}, not to {expected}")]
+    Foreign {
+        /// Where it lies.
+        path: String,
+        /// Whose it is.
+        found: String,
+        /// Whose it should be.
+        expected: String,
+    },
+    /// Another process runs this pipeline.
+    #[error("pipeline `{pipeline}` is being run by {holder}")]
+    Held {
+        /// The pipeline.
+        pipeline: PipelineName,
+        /// Who holds it: process, host, command and since when.
+        holder: String,
+    },
+    /// It could not be read or written (permissions, disk full, read-only, lock timeout).
+    #[error("state `{path}` cannot be used: {detail}")]
+    Io {
+        /// Where it lies.
+        path: String,
+        /// What the system said.
+        detail: String,
+    },
+}
+
+impl StateError {
+    /// Stable code that `syncline explain` describes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Corrupt { .. } => "SL6001",
+            Self::Newer { .. } => "SL6002",
+            Self::Foreign { .. } => "SL6003",
+            Self::Held { .. } => "SL6004",
+            Self::Io { .. } => "SL6005",
+        }
+    }
+}
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, StateError>>;
+
+/// Reads what is remembered.
+pub trait StateReader: Send + Sync {
+    /// What is known of these records; unknown ones are left out.
+    fn links<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        ids: &'a [SalesforceId],
+    ) -> Answer<'a, HashMap<SalesforceId, Link>>;
+
+    /// How many records of the pipeline stand in HubSpot (live or kept), and how many of those were written under
+    /// another mapping than `mapping`.
+    fn link_counts<'a>(&'a self, pipeline: &'a PipelineName, mapping: MappingVersion) -> Answer<'a, LinkCounts>;
+
+    /// What is known of these records' associations.
+    fn associations<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        ids: &'a [SalesforceId],
+    ) -> Answer<'a, Vec<AssociationState>>;
+
+    /// At most `limit` associations with work left, ordered by (record, key), after the given one; each with the HubSpot
+    /// id of its record. Records that are archived or unknown are left out.
+    fn due_associations<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        after: Option<(SalesforceId, AssociationKey)>,
+        limit: usize,
+    ) -> Answer<'a, Vec<(AssociationState, HubspotId)>>;
+
+    /// How far the pipeline was read.
+    fn watermark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<Watermark>>;
+
+    /// Where an unfinished import of the pipeline stopped.
+    fn cursor<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<ImportProgress>>;
+
+    /// HubSpot ids of target records by Salesforce id, from the directory of (portal object, property).
+    /// Several ids for one mean that two targets carry one Salesforce id.
+    fn directory<'a>(
+        &'a self,
+        directory: &'a str,
+        ids: &'a [SalesforceId],
+    ) -> Answer<'a, HashMap<SalesforceId, Vec<HubspotId>>>;
+
+    /// When the directory was last filled to its end.
+    fn directory_filled<'a>(&'a self, directory: &'a str) -> Answer<'a, Option<Timestamp>>;
+
+    /// The latest runs, newest first; of one pipeline or of all.
+    fn runs<'a>(&'a self, pipeline: Option<&'a PipelineName>, limit: usize) -> Answer<'a, Vec<RunRow>>;
+
+    /// One run, by its id or an unambiguous start or end of it.
+    fn run<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RunRow>>;
+
+    /// Failures that match, oldest first, at most `limit`, after the record given.
+    fn failures<'a>(&'a self, filter: &'a FailureFilter, limit: usize) -> Answer<'a, Vec<FailureRow>>;
+
+    /// How many failures of a pipeline are open.
+    fn open_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64>;
+}
+
+/// Writes what is to be remembered. Every method is atomic and durable when it returns.
+pub trait StateWriter: StateReader {
+    /// Takes the right to run a pipeline, until the guard is dropped or the process dies.
+    fn lease<'a>(&'a self, pipeline: &'a PipelineName, command: &'a str) -> Answer<'a, Box<dyn Lease>>;
+
+    /// Begins a run: writes its row with status `running`, and marks runs of the pipeline that died as interrupted.
+    fn begin_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()>;
+
+    /// Saves the results of some work, all or nothing. A watermark never goes back.
+    fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()>;
+
+    /// Ends a run with its final numbers.
+    fn end_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()>;
+
+    /// Adds records to a directory; `restart` empties it first, `done` marks it as filled at that time.
+    fn fill_directory<'a>(
+        &'a self,
+        directory: &'a str,
+        entries: &'a [(SalesforceId, HubspotId)],
+        restart: bool,
+        done: Option<Timestamp>,
+    ) -> Answer<'a, ()>;
+
+    /// Binds the state to a portal and an org on first use; refuses (`Foreign`) when it is bound to others.
+    fn bind<'a>(&'a self, connection: &'a str, identity: &'a str) -> Answer<'a, ()>;
+
+    /// Marks open failures as dismissed, or as due at once; returns how many.
+    fn mark_failures<'a>(&'a self, filter: &'a FailureFilter, mark: FailureMark) -> Answer<'a, u64>;
+}
+
+/// The right of one process to run one pipeline; given back when dropped.
+pub trait Lease: Send + Sync {}
+
+/// How many records stand in HubSpot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// Live ones and kept ones (left the filter, deleted at the source); not archived ones.
+    pub standing: u64,
+    /// Live ones.
+    pub live: u64,
+    /// Live ones that were written under another mapping.
+    pub behind: u64,
+}
+
+/// One atomic piece of progress.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The run that did the work.
+    pub run: RunId,
+    /// Time of the commit.
+    pub at: Timestamp,
+    /// Records to remember (insert or replace).
+    pub links: Vec<Link>,
+    /// What lookups ask for now (sets `wanted`, keeps `made`).
+    pub wanted: Vec<(SalesforceId, AssociationKey, Option<SalesforceId>)>,
+    /// What was made of associations (sets `made`, keeps `wanted`).
+    pub made: Vec<(SalesforceId, AssociationKey, Option<MadeLink>)>,
+    /// Records to set aside (opens or refreshes the record's failure; attempts go up by one).
+    pub failures: Vec<Failure>,
+    /// Records whose failures are over.
+    pub resolved: Vec<SalesforceId>,
+    /// The run's numbers so far.
+    pub tally: Tally,
+    /// New place of an unfinished import; `Some(None)` forgets it.
+    pub cursor: Option<Option<ImportProgress>>,
+    /// New watermark.
+    pub watermark: Option<Watermark>,
+}
+
+impl Commit {
+    /// A commit that changes nothing yet but the run's numbers.
+    pub fn new(pipeline: &PipelineName, run: &RunId, at: Timestamp, tally: Tally) -> Self {
+        Self {
+            pipeline: pipeline.clone(),
+            run: run.clone(),
+            at,
+            links: Vec::new(),
+            wanted: Vec::new(),
+            made: Vec::new(),
+            failures: Vec::new(),
+            resolved: Vec::new(),
+            tally,
+            cursor: None,
+            watermark: None,
+        }
+    }
+}
+
+/// An import that was not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportProgress {
+    /// When it began, by the source's clock: the watermark that it will leave.
+    pub began: Watermark,
+    /// Where its read stood when all before it was acknowledged; none at the start.
+    pub cursor: Option<Cursor>,
+    /// Records read so far.
+    pub read: u64,
+    /// Records counted at the start.
+    pub total: u64,
+}
+
+/// One row of the run history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRow {
+    /// The run.
+    pub id: RunId,
+    /// Its pipeline.
+    pub pipeline: PipelineName,
+    /// What it was for.
+    pub kind: RunKind,
+    /// How it stands or ended.
+    pub status: RunStatus,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// Its numbers.
+    pub tally: Tally,
+    /// Why it ended early.
+    pub error: Option<String>,
+}
+
+/// Which failures are meant; all conditions must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailureFilter {
+    /// Of this pipeline.
+    pub pipeline: Option<PipelineName>,
+    /// Seen by this run.
+    pub run: Option<RunId>,
+    /// Of this record.
+    pub salesforce_id: Option<SalesforceId>,
+    /// Also those that were dismissed or resolved.
+    pub closed_too: bool,
+    /// Only those due for another try at this time.
+    pub due_at: Option<Timestamp>,
+    /// Only those after this one, in the order of the answer.
+    pub after: Option<(PipelineName, SalesforceId)>,
+}
+
+/// What a person decided about failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureMark {
+    /// Not to be tried again until the record changes.
+    Dismiss,
+    /// To be tried again by the next run.
+    Retry,
+}
+
+/// One failure as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailureRow {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The run that saw it last.
+    pub run: RunId,
+    /// The record and the reason.
+    pub failure: Failure,
+    /// First and last time that it failed.
+    pub first_seen: Timestamp,
+    /// See `first_seen`.
+    pub last_seen: Timestamp,
+    /// How often it failed.
+    pub attempts: u32,
+    /// Open, dismissed or resolved.
+    pub status: FailureStatus,
+    /// When it is tried again.
+    pub retry_at: Option<Timestamp>,
+}
+
+/// How a failure stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureStatus {
+    /// To be tried again.
+    Open,
+    /// A person set it aside until the record changes.
+    Dismissed,
+    /// The record went through since.
+    Resolved,
+}

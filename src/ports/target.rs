@@ -1,0 +1,201 @@
+//! What the engine needs of the system that records go to. [`TargetReader`] cannot write; only the write half of the
+//! stages ever holds a [`TargetWriter`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::fault::Fault;
+use crate::model::association::AssociationType;
+use crate::model::failure::Reason;
+use crate::model::ids::HubspotId;
+use crate::model::object::TargetObject;
+use crate::model::record::PropertyValue;
+
+/// Most records of one batch call.
+pub const BATCH_RECORDS_MAX: usize = 100;
+
+/// Most pairs of one association call (a read accepts 1,000, so that is the unit for all of them).
+pub const BATCH_LINKS_MAX: usize = 1000;
+
+/// Reads one HubSpot portal. A handle counts its own calls; handles of one connection share token, limiter and pool.
+pub trait TargetReader: Send + Sync {
+    /// The portal behind the token.
+    fn account(&self) -> BoxFuture<'_, Result<Account, Fault>>;
+
+    /// Describes an object given by name, fully qualified name or object type id.
+    ///
+    /// Errors: `Halt` when there is no such object in the portal, naming the near ones.
+    fn describe<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Result<TargetObject, Fault>>;
+
+    /// The association types from one object (by type id) to another.
+    fn association_types<'a>(
+        &'a self,
+        from: &'a str,
+        to: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<AssociationType>, Fault>>;
+
+    /// Reads at most [`BATCH_RECORDS_MAX`] active records by a unique property; missing ones are left out. The key
+    /// property is always among the returned ones. The answer's order means nothing.
+    fn read_by_key<'a>(
+        &'a self,
+        object: &'a str,
+        key_property: &'a str,
+        keys: &'a [String],
+        properties: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<Vec<TargetRecord>, Fault>>;
+
+    /// Reads one page (at most 100) of all active records; `after` is the answer's `next` of the page before.
+    fn list<'a>(
+        &'a self,
+        object: &'a str,
+        properties: &'a [Arc<str>],
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<TargetPage, Fault>>;
+
+    /// All links of at most [`BATCH_LINKS_MAX`] records to records of another object; paged to the end.
+    fn associations<'a>(
+        &'a self,
+        from_object: &'a str,
+        to_object: &'a str,
+        from: &'a [HubspotId],
+    ) -> BoxFuture<'a, Result<Vec<ExistingLink>, Fault>>;
+
+    /// HTTP calls made through this handle so far.
+    fn calls(&self) -> u64;
+
+    /// Calls per second that the limiter allows at present.
+    fn calls_per_second(&self) -> f64;
+}
+
+/// Writes to one HubSpot portal. Each method is one call (with its retries where repeating is safe).
+pub trait TargetWriter: Send + Sync {
+    /// Creates or updates at most [`BATCH_RECORDS_MAX`] records; every input is accounted for in the outcome.
+    ///
+    /// Errors: `Reject` when the call was refused as a whole (no record was written); `Unknown` when it may have taken
+    /// effect and retrying did not settle it.
+    fn write<'a>(&'a self, batch: &'a WriteBatch) -> BoxFuture<'a, Result<Vec<WriteOutcome>, Fault>>;
+
+    /// Archives at most [`BATCH_RECORDS_MAX`] records by HubSpot id. Safe to repeat; unknown ids are no error.
+    fn archive<'a>(&'a self, object: &'a str, ids: &'a [HubspotId]) -> BoxFuture<'a, Result<(), Fault>>;
+
+    /// Makes at most [`BATCH_LINKS_MAX`] links; safe to repeat. `types` of a link replace the pair's labels, so they name
+    /// all that should stand; an empty list makes the plain link. One outcome for each link, in order: `None` is done.
+    fn associate<'a>(
+        &'a self,
+        from_object: &'a str,
+        to_object: &'a str,
+        links: &'a [NewLink],
+    ) -> BoxFuture<'a, Result<Vec<Option<Reason>>, Fault>>;
+
+    /// Removes types from at most [`BATCH_LINKS_MAX`] links; an empty list of types removes the whole link.
+    fn disassociate<'a>(
+        &'a self,
+        from_object: &'a str,
+        to_object: &'a str,
+        links: &'a [NewLink],
+    ) -> BoxFuture<'a, Result<Vec<Option<Reason>>, Fault>>;
+}
+
+/// The portal behind a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its number.
+    pub portal_id: u64,
+    /// Its time zone (`Europe/Berlin`); the daily budget resets at its midnight.
+    pub time_zone: Option<String>,
+    /// `STANDARD`, `SANDBOX`, `DEVELOPER_TEST`, …
+    pub account_type: Option<String>,
+    /// Where people open it in a browser (`app.hubspot.com`).
+    pub ui_domain: Option<String>,
+}
+
+/// A HubSpot record as it stands. Blank properties are `None` or absent; both mean the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetRecord {
+    /// Its id.
+    pub id: HubspotId,
+    /// The requested properties.
+    pub properties: BTreeMap<String, Option<String>>,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TargetPage {
+    /// Its records.
+    pub records: Vec<TargetRecord>,
+    /// Where the next page starts; none at the end.
+    pub next: Option<String>,
+}
+
+/// A link as it stands, with all its types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExistingLink {
+    /// This end.
+    pub from: HubspotId,
+    /// The other end.
+    pub to: HubspotId,
+    /// All types of the pair, the plain one included.
+    pub types: Vec<AssociationType>,
+}
+
+/// A link to make or remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLink {
+    /// This end.
+    pub from: HubspotId,
+    /// The other end.
+    pub to: HubspotId,
+    /// Types to set or remove; see the methods.
+    pub types: Vec<AssociationType>,
+}
+
+/// How a batch treats records that exist or do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteMode {
+    /// Create or update by the key property; safe to repeat.
+    Upsert,
+    /// Create only. Not safe to repeat: after an unknown outcome, look first.
+    Create,
+    /// Update by the key property only; safe to repeat.
+    Update,
+}
+
+/// Records for one call. Keys are distinct.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteBatch {
+    /// Object type id.
+    pub object: String,
+    /// The unique property that recognises a record.
+    pub key_property: Arc<str>,
+    /// What to do with records that exist or do not.
+    pub mode: WriteMode,
+    /// At most [`BATCH_RECORDS_MAX`] inputs.
+    pub inputs: Vec<WriteInput>,
+}
+
+/// One record of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteInput {
+    /// Value of the key property.
+    pub key: String,
+    /// Properties to set, the key property among them; an empty value clears.
+    pub properties: Vec<PropertyValue>,
+}
+
+/// What became of one input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// HubSpot returned the record.
+    Confirmed {
+        /// Its id.
+        id: HubspotId,
+        /// Whether this call made it; none when HubSpot did not say.
+        created: Option<bool>,
+    },
+    /// HubSpot refused this input.
+    Rejected(Reason),
+    /// HubSpot said nothing of this input: it may have been written.
+    Unknown,
+}
