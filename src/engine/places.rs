@@ -17,7 +17,7 @@ pub struct Places {
 
 impl Places {
     /// The number of the next row.
-    pub fn next(&mut self) -> u64 {
+    pub fn take(&mut self) -> u64 {
         self.settled.push_back(false);
         self.low + self.settled.len() as u64 - 1
     }
@@ -59,9 +59,9 @@ mod tests {
     #[test]
     fn a_cursor_passes_when_all_before_it_is_settled() {
         let mut places = Places::default();
-        let rows: Vec<u64> = (0..3).map(|_| places.next()).collect();
+        let rows: Vec<u64> = (0..3).map(|_| places.take()).collect();
         places.mark(cursor("one"));
-        let later = places.next();
+        let later = places.take();
         places.mark(cursor("two"));
         for place in [later, rows[2], rows[0]] {
             places.settle(place);
@@ -77,10 +77,10 @@ mod tests {
         let mut places = Places::default();
         places.mark(cursor("start"));
         assert_eq!(places.passed(), Some((0, cursor("start"))));
-        let place = places.next();
+        let place = places.take();
         places.settle(place);
         places.settle(place);
         places.settle(99);
-        assert_eq!(places.next(), 1);
+        assert_eq!(places.take(), 1);
     }
 }

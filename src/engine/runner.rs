@@ -143,7 +143,7 @@ impl<'a> Flow<'a> {
     async fn receive(&mut self, rows: Candidates) -> Result<(), StageError> {
         let mut batch = rows.batch;
         for candidate in &mut batch {
-            candidate.place = self.places.next();
+            candidate.place = self.places.take();
         }
         if let Some(cursor) = rows.cursor {
             self.places.mark(cursor);

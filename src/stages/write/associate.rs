@@ -155,19 +155,19 @@ impl Work<'_> {
     /// Makes links; a call that is refused as a whole is split until the culprits stand alone.
     async fn make(&self, own: &str, object: &str, all: &[NewLink]) -> Result<Vec<Option<Reason>>, StageError> {
         let mut outcomes: Vec<Option<Reason>> = vec![None; all.len()];
-        let mut parts = vec![0..all.len()];
-        while let Some(part) = parts.pop() {
-            match self.writers.target.associate(own, object, &all[part.clone()]).await {
+        let mut parts = vec![(0, all.len())];
+        while let Some((start, end)) = parts.pop() {
+            match self.writers.target.associate(own, object, &all[start..end]).await {
                 Ok(answers) => {
-                    for (index, answer) in part.zip(answers) {
+                    for (index, answer) in (start..end).zip(answers) {
                         outcomes[index] = answer;
                     }
                 }
-                Err(Fault::Reject(reason)) if part.len() == 1 => outcomes[part.start] = Some(reason),
+                Err(Fault::Reject(reason)) if end - start == 1 => outcomes[start] = Some(reason),
                 Err(Fault::Reject(_)) => {
-                    let middle = part.start + part.len() / 2;
-                    parts.push(middle..part.end);
-                    parts.push(part.start..middle);
+                    let middle = start + (end - start) / 2;
+                    parts.push((middle, end));
+                    parts.push((start, middle));
                 }
                 Err(fault) => return Err(at(fault)),
             }
