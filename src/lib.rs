@@ -21,4 +21,6 @@ pub mod stages;
 
 pub mod engine;
 
+pub mod state;
+
 pub mod sandbox;
