@@ -13,4 +13,6 @@ pub mod sys;
 
 pub mod config;
 
+pub mod connect;
+
 pub mod sandbox;
