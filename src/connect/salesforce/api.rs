@@ -55,12 +55,19 @@ pub(super) struct Call<'a> {
     pub(super) target: &'a str,
     pub(super) accept: &'static str,
     pub(super) body: Option<Bytes>,
+    /// Asks for pages of the largest size.
+    pub(super) paged: bool,
 }
 
 impl<'a> Call<'a> {
     /// A GET that answers in JSON.
     pub(super) fn get(operation: &'a str, target: &'a str) -> Self {
-        Self { operation, method: Method::GET, target, accept: "application/json", body: None }
+        Self { operation, method: Method::GET, target, accept: "application/json", body: None, paged: false }
+    }
+
+    /// The same call, as one whose rows come in pages.
+    pub(super) fn paged(self) -> Self {
+        Self { paged: true, ..self }
     }
 
     /// A POST of JSON. All our POSTs are safe to repeat: they read, or start a query job.
@@ -224,13 +231,15 @@ impl Api {
         session: &Session,
     ) -> Result<Result<Reply, String>, Trouble> {
         let url = target(&session.instance, call)?;
-        let headers = vec![
-            ("authorization", format!("Bearer {}", session.token)),
-            ("accept", call.accept.to_owned()),
-            ("sforce-call-options", concat!("client=Syncline/", env!("CARGO_PKG_VERSION")).to_owned()),
-            ("sforce-query-options", "batchSize=2000".to_owned()),
+        let mut headers = vec![
+            ("accept", call.accept),
+            ("sforce-call-options", concat!("client=Syncline/", env!("CARGO_PKG_VERSION"))),
         ];
-        let outgoing = Outgoing { method: call.method.clone(), url: &url, headers, body: call.body.clone() };
+        if call.paged {
+            headers.push(("sforce-query-options", "batchSize=2000"));
+        }
+        let (method, body) = (call.method.clone(), call.body.clone());
+        let outgoing = Outgoing { method, url: &url, token: &session.token, headers, body };
         let permit = self.gate.acquire().await;
         self.limits.spend(call.operation, self.tokens.clock.now())?;
         calls.fetch_add(1, Ordering::Relaxed);

@@ -30,9 +30,13 @@ const ATTEMPTS_MAX: u32 = 5;
 /// First wait between two tries; it doubles.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 
+/// Longest wait for the answer to one login.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A refused login is not repeated for this long, so that many waiters do not knock one after another and lock the user
-/// out.
+/// out; one that failed for passing trouble, not for this long.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
+const FAILED_FOR: Duration = Duration::from_secs(5);
 
 /// The one place that asks for tokens. Shared by all handles of a connection.
 pub(super) struct Tokens {
@@ -51,7 +55,7 @@ struct State {
     rotated: Option<String>,
     /// The audience that was accepted.
     audience: Option<String>,
-    /// The last refused login, and when.
+    /// The last failed login, and until when it is not repeated.
     refused: Option<(Fault, jiff::Timestamp)>,
 }
 
@@ -91,7 +95,7 @@ impl Tokens {
             return Ok(Arc::clone(session));
         }
         let now = self.clock.now();
-        if let Some((fault, _)) = state.refused.as_ref().filter(|(_, at)| now < *at + REFUSED_FOR) {
+        if let Some((fault, _)) = state.refused.as_ref().filter(|(_, until)| now < *until) {
             return Err(fault.clone());
         }
         let renewal = failed.is_some();
@@ -102,9 +106,12 @@ impl Tokens {
                 Ok(Arc::clone(state.session.insert(Arc::new(session))))
             }
             Err(fault) => {
-                if matches!(fault, Fault::Halt(_)) {
-                    state.refused = Some((fault.clone(), now));
-                }
+                let pause = match fault {
+                    Fault::Halt(_) => REFUSED_FOR,
+                    Fault::Cancelled => Duration::ZERO,
+                    _ => FAILED_FOR,
+                };
+                state.refused = Some((fault.clone(), self.clock.now() + pause));
                 Err(fault)
             }
         }
@@ -117,13 +124,15 @@ impl Tokens {
                 let advice = Advice { code: "SL4102", help };
                 return Err(Fault::Halt(errors::local(advice, OPERATION, "the access token is no longer valid")));
             }
-            return Ok(Session { token: token.clone(), instance: checked(instance_url.clone(), "instance_url")? });
+            // A token from a file ends in a line break more often than not.
+            let token = token.trim().to_owned();
+            return Ok(Session { token, instance: checked(instance_url.clone(), "instance_url")? });
         }
         checked(self.settings.login_url.clone(), "login_url")?;
         let answer = match &self.settings.auth {
             AuthSettings::Jwt { .. } => self.log_in_by_assertion(state).await?,
             AuthSettings::RefreshToken { token, .. } => {
-                let token = state.rotated.clone().unwrap_or_else(|| token.clone());
+                let token = state.rotated.clone().unwrap_or_else(|| token.trim().to_owned());
                 let answer = self.ask(&token).await?.map_err(refused)?;
                 self.keep(state, &token, &answer);
                 answer
@@ -165,10 +174,14 @@ impl Tokens {
     async fn ask(&self, proof: &str) -> Result<Result<TokenAnswer, Refusal>, Fault> {
         let url = self.settings.login_url.join("/services/oauth2/token").map_err(|_| bad_url("login_url"))?;
         let form = oauth::form(&self.settings.auth, proof);
+        // An answer to a refresh may hold the only token that still works: it is waited for even when somebody asked
+        // to stop.
+        let rotates = matches!(self.settings.auth, AuthSettings::RefreshToken { .. });
+        let cancel = if rotates { Cancel::new() } else { self.cancel.clone() };
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let passing = match self.transport.post_form(&url, &form, &self.cancel).await {
+            let passing = match self.post(&url, &form, &cancel).await {
                 Ok((200, body)) => match serde_json::from_slice::<TokenAnswer>(&body) {
                     Ok(answer) => return Ok(Ok(answer)),
                     // The decoder's own text could quote the token.
@@ -192,6 +205,19 @@ impl Tokens {
                 () = self.clock.sleep(wait) => {}
                 () = self.cancel.cancelled() => return Err(Fault::Cancelled),
             }
+        }
+    }
+
+    async fn post(
+        &self,
+        url: &Url,
+        form: &[(&'static str, &str)],
+        cancel: &Cancel,
+    ) -> Result<(u16, bytes::Bytes), TransportError> {
+        let answer = self.transport.post_form(url, form, cancel);
+        match tokio::time::timeout(LOGIN_TIMEOUT, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(TransportError::Failed(format!("no answer within {} s", LOGIN_TIMEOUT.as_secs()))),
         }
     }
 

@@ -96,7 +96,7 @@ impl RestRead {
             Ok(rows::page(&cx.layout, text)?)
         };
         match &self.next {
-            Some(next) => cx.api.fetch(cx.calls, &Call::get(&cx.operation, next), decode).await,
+            Some(next) => cx.api.fetch(cx.calls, &Call::get(&cx.operation, next).paged(), decode).await,
             None => cx.query(&soql::select(cx.query, self.order, self.after.as_ref()), decode).await,
         }
     }
@@ -175,14 +175,14 @@ impl<'a> Reading<'a> {
         let session = self.api.tokens.session().await?;
         let host = session.instance.as_str().len();
         if target.len() + session.token.len() + host + HEADERS_BYTES <= REQUEST_BYTES_MAX {
-            return self.api.fetch(self.calls, &Call::get(&self.operation, &target), decode).await;
+            return self.api.fetch(self.calls, &Call::get(&self.operation, &target).paged(), decode).await;
         }
         let body = serde_json::json!({
             "allOrNone": false,
             "compositeRequest": [{"method": "GET", "url": target, "referenceId": "query"}],
         });
         let target = format!("{base}/composite");
-        let call = Call::post(&self.operation, &target, body.to_string().into_bytes());
+        let call = Call::post(&self.operation, &target, body.to_string().into_bytes()).paged();
         self.api.fetch(self.calls, &call, |body| decode(inner(body)?.as_bytes())).await
     }
 }

@@ -36,7 +36,8 @@ pub(super) enum TransportError {
 pub(super) struct Outgoing<'a> {
     pub(super) method: Method,
     pub(super) url: &'a Url,
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) token: &'a str,
+    pub(super) headers: Vec<(&'static str, &'static str)>,
     pub(super) body: Option<Bytes>,
 }
 
@@ -79,7 +80,8 @@ impl Transport {
         if !trustworthy(outgoing.url) {
             return Err(TransportError::Failed("the address is not one that credentials may be sent to".to_owned()));
         }
-        let mut request = self.0.request(outgoing.method, outgoing.url.clone());
+        // Marks the header as one that no log may show.
+        let mut request = self.0.request(outgoing.method, outgoing.url.clone()).bearer_auth(outgoing.token);
         for (name, value) in outgoing.headers {
             request = request.header(name, value);
         }
