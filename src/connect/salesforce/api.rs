@@ -267,14 +267,20 @@ impl Api {
         }
     }
 
-    /// The server's time, carried on from the latest answer; none when that is not fresh.
+    /// The server's time, carried on from the latest answer; none where no answer told it.
     pub(super) fn server_time(&self) -> Option<Timestamp> {
         let known = (*self.date.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let elapsed = known.at.elapsed();
-        let moved = self.tokens.clock.now().duration_since(known.clock).unsigned_abs();
-        let fresh = elapsed < DATE_FRESH && moved < DATE_FRESH;
         // The header has whole seconds; whole seconds are added, so that the result never runs ahead.
-        fresh.then(|| known.date + Duration::from_secs(elapsed.as_secs()))
+        Some(known.date + Duration::from_secs(known.at.elapsed().as_secs()))
+    }
+
+    /// Whether the latest answer is so fresh that its time may be carried on.
+    pub(super) fn time_is_fresh(&self) -> bool {
+        let known = *self.date.lock().unwrap_or_else(PoisonError::into_inner);
+        known.is_some_and(|known| {
+            let moved = self.tokens.clock.now().duration_since(known.clock).unsigned_abs();
+            known.at.elapsed() < DATE_FRESH && moved < DATE_FRESH
+        })
     }
 }
 

@@ -115,7 +115,7 @@ impl SalesforceSource {
     }
 
     async fn server_now(&self) -> Result<Timestamp, Fault> {
-        if let Some(now) = self.api.server_time() {
+        if let Some(now) = self.api.server_time().filter(|_| self.api.time_is_fresh()) {
             return Ok(now);
         }
         let operation = "ask the time";
