@@ -1,5 +1,7 @@
 //! The Salesforce connector against a scripted org on loopback: paging, jobs, cuts, sessions and refusals.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as its body may")]
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -137,7 +139,7 @@ impl Org {
 async fn read_request(stream: &mut tokio::net::TcpStream) -> Option<Seen> {
     let mut bytes = Vec::new();
     let head = loop {
-        let mut piece = [0; 65_536];
+        let mut piece = vec![0; 65_536];
         let read = stream.read(&mut piece).await.ok().filter(|read| *read > 0)?;
         bytes.extend_from_slice(&piece[..read]);
         if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -151,7 +153,7 @@ async fn read_request(stream: &mut tokio::net::TcpStream) -> Option<Seen> {
     };
     let length: usize = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     while bytes.len() < head + 4 + length {
-        let mut piece = [0; 65_536];
+        let mut piece = vec![0; 65_536];
         let read = stream.read(&mut piece).await.ok().filter(|read| *read > 0)?;
         bytes.extend_from_slice(&piece[..read]);
     }
