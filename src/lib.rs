@@ -7,11 +7,19 @@ pub mod model;
 
 pub mod diagnostic;
 
-pub mod ports;
-
 pub mod sys;
 
 pub mod config;
+
+pub mod pipeline;
+
+pub mod ports;
+
+pub mod plan;
+
+pub mod stages;
+
+pub mod engine;
 
 pub mod connect;
 

@@ -39,7 +39,8 @@ pub struct AssociationState {
 impl AssociationState {
     /// Whether there is work left: the link that stands is not the one that is wanted.
     pub fn is_due(&self) -> bool {
-        self.wanted != self.made.as_ref().map(|made| made.target)
+        let unsure = self.made.as_ref().is_some_and(|made| made.standing == LinkStanding::Attempted);
+        unsure || self.wanted != self.made.as_ref().map(|made| made.target)
     }
 }
 
@@ -52,6 +53,19 @@ pub struct MadeLink {
     pub from: HubspotId,
     /// HubSpot record at the other end.
     pub to: HubspotId,
-    /// False when the two records were linked in the same way before: then the link is not ours to remove.
-    pub ours: bool,
+    /// Whose it is.
+    pub standing: LinkStanding,
+}
+
+/// Whose a link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkStanding {
+    /// Syncline made it and may remove it.
+    Ours,
+    /// The two records were linked in the same way before: it is not ours to remove.
+    Theirs,
+    /// Syncline was about to make it and did not hear the answer yet. Remembered before the call, so that a link made in
+    /// the moment of a crash is still known as ours.
+    Attempted,
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::SalesforceId;
+use super::link::ContentHash;
 
 /// Why a record was set aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub struct Failure {
     pub title: String,
     /// Why.
     pub reason: Reason,
+    /// Hash of the content that was refused; none when it was not the content that failed (an association).
+    pub content: Option<ContentHash>,
     /// The record's mapped columns as they were read (path, value), sensitive ones masked.
     pub columns: Vec<(String, Option<String>)>,
 }

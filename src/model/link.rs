@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::ids::{HubspotId, SalesforceId};
 
 /// Hash of everything that was last written for a record; equal hashes mean that nothing needs to be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ContentHash(pub [u8; 16]);
 
 /// Which mapping a record was written under: a hash over the parts of the definition that shape records.

@@ -2,6 +2,7 @@
 
 pub mod association;
 pub mod failure;
+pub mod forecast;
 pub mod ids;
 pub mod link;
 pub mod object;

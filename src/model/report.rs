@@ -69,6 +69,28 @@ pub struct Tally {
     pub hubspot_calls: u64,
 }
 
+impl Tally {
+    /// The sum, number by number.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            read: self.read + other.read,
+            created: self.created + other.created,
+            updated: self.updated + other.updated,
+            unchanged: self.unchanged + other.unchanged,
+            archived: self.archived + other.archived,
+            restored: self.restored + other.restored,
+            filtered: self.filtered + other.filtered,
+            associated: self.associated + other.associated,
+            disassociated: self.disassociated + other.disassociated,
+            pending_associations: self.pending_associations + other.pending_associations,
+            failed: self.failed + other.failed,
+            salesforce_calls: self.salesforce_calls + other.salesforce_calls,
+            hubspot_calls: self.hubspot_calls + other.hubspot_calls,
+        }
+    }
+}
+
 /// What one run of one pipeline did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
@@ -85,6 +107,9 @@ pub struct RunReport {
     pub tally: Tally,
     /// How long it took.
     pub seconds: f64,
+    /// What a person should know besides the numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// Why it ended early, where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -29,7 +29,7 @@ pub trait Source: Send + Sync {
     ///
     /// - `resume`: a cursor of the same query; reading goes on after it. Rows may come again, none is left out.
     /// - Errors: `PlaceLost` when `resume` is no longer valid; otherwise as usual. A stream ends after its first error.
-    fn extract<'a>(&'a self, query: &'a Extract, resume: Option<Cursor>) -> BoxStream<'a, Result<Chunk, Fault>>;
+    fn extract(&self, query: Extract, resume: Option<Cursor>) -> BoxStream<'_, Result<Chunk, Fault>>;
 
     /// HTTP calls made through this handle so far.
     fn calls(&self) -> u64;

@@ -111,16 +111,11 @@ pub trait StateReader: Send + Sync {
     /// Where an unfinished import of the pipeline stopped.
     fn cursor<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<ImportProgress>>;
 
-    /// HubSpot ids of target records by Salesforce id, from the directory of (portal object, property).
-    /// Several ids for one mean that two targets carry one Salesforce id.
-    fn directory<'a>(
-        &'a self,
-        directory: &'a str,
-        ids: &'a [SalesforceId],
-    ) -> Answer<'a, HashMap<SalesforceId, Vec<HubspotId>>>;
+    /// How many associations of records that stand in HubSpot have work left.
+    fn due_count<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64>;
 
-    /// When the directory was last filled to its end.
-    fn directory_filled<'a>(&'a self, directory: &'a str) -> Answer<'a, Option<Timestamp>>;
+    /// A short text that was noted under this key.
+    fn note<'a>(&'a self, key: &'a str) -> Answer<'a, Option<String>>;
 
     /// The latest runs, newest first; of one pipeline or of all.
     fn runs<'a>(&'a self, pipeline: Option<&'a PipelineName>, limit: usize) -> Answer<'a, Vec<RunRow>>;
@@ -149,20 +144,33 @@ pub trait StateWriter: StateReader {
     /// Ends a run with its final numbers.
     fn end_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()>;
 
-    /// Adds records to a directory; `restart` empties it first, `done` marks it as filled at that time.
-    fn fill_directory<'a>(
-        &'a self,
-        directory: &'a str,
-        entries: &'a [(SalesforceId, HubspotId)],
-        restart: bool,
-        done: Option<Timestamp>,
-    ) -> Answer<'a, ()>;
+    /// Notes a short text under a key; an empty one forgets it.
+    fn set_note<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()>;
 
     /// Binds the state to a portal and an org on first use; refuses (`Foreign`) when it is bound to others.
     fn bind<'a>(&'a self, connection: &'a str, identity: &'a str) -> Answer<'a, ()>;
 
     /// Marks open failures as dismissed, or as due at once; returns how many.
     fn mark_failures<'a>(&'a self, filter: &'a FailureFilter, mark: FailureMark) -> Answer<'a, u64>;
+}
+
+/// Which HubSpot records carry which Salesforce id, for objects whose id property is not unique: filled by listing them.
+/// A dry run uses a private one, so it is apart from the state proper.
+pub trait Directory: Send + Sync {
+    /// HubSpot ids by Salesforce id. Several for one mean that several records carry one Salesforce id.
+    fn find<'a>(&'a self, name: &'a str, ids: &'a [SalesforceId]) -> Answer<'a, HashMap<SalesforceId, Vec<HubspotId>>>;
+
+    /// When it was last filled to its end.
+    fn filled<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Timestamp>>;
+
+    /// Adds records; `restart` empties it first, `done` marks it as filled at that time.
+    fn fill<'a>(
+        &'a self,
+        name: &'a str,
+        entries: &'a [(SalesforceId, HubspotId)],
+        restart: bool,
+        done: Option<Timestamp>,
+    ) -> Answer<'a, ()>;
 }
 
 /// The right of one process to run one pipeline; given back when dropped.
@@ -178,6 +186,9 @@ pub struct LinkCounts {
     /// Live ones that were written under another mapping.
     pub behind: u64,
 }
+
+/// How the codes of failures begin that are about a record's links, not about the record itself.
+pub const LINK_FAILURES: &str = "SL511";
 
 /// One atomic piece of progress.
 #[derive(Debug, Clone)]
@@ -196,8 +207,10 @@ pub struct Commit {
     pub made: Vec<(SalesforceId, AssociationKey, Option<MadeLink>)>,
     /// Records to set aside (opens or refreshes the record's failure; attempts go up by one).
     pub failures: Vec<Failure>,
-    /// Records whose failures are over.
+    /// Records whose own failures are over (all codes but those of links).
     pub resolved: Vec<SalesforceId>,
+    /// Records whose failures of links (codes that begin with [`LINK_FAILURES`]) are over.
+    pub resolved_links: Vec<SalesforceId>,
     /// The run's numbers so far.
     pub tally: Tally,
     /// New place of an unfinished import; `Some(None)` forgets it.
@@ -218,6 +231,7 @@ impl Commit {
             made: Vec::new(),
             failures: Vec::new(),
             resolved: Vec::new(),
+            resolved_links: Vec::new(),
             tally,
             cursor: None,
             watermark: None,

@@ -1,0 +1,89 @@
+//! The write half of a run: takes decisions and carries them out, then saves what was acknowledged.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::runner::{Kind, Seen, Taker};
+use crate::model::report::Tally;
+use crate::model::watermark::Cursor;
+use crate::plan::decide::Decision;
+use crate::ports::state::ImportProgress;
+use crate::stages::write::checkpoint::Checkpoint;
+use crate::stages::write::delete::Delete;
+use crate::stages::write::load::Load;
+use crate::stages::write::{Outcome, Settled, Written};
+use crate::stages::{Stage, StageContext, StageError, Writers};
+
+/// Carries out decisions.
+pub struct Deliver {
+    cx: StageContext,
+    load: Load,
+    delete: Delete,
+    checkpoint: Checkpoint,
+    /// The import that the read belongs to, so that its place can be saved.
+    progress: Option<ImportProgress>,
+    on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
+}
+
+impl Deliver {
+    /// The write half of one run; `on_progress` hears the numbers after each batch.
+    pub fn new(
+        cx: &StageContext,
+        writers: &Writers,
+        checkpoint: &Checkpoint,
+        progress: Option<ImportProgress>,
+        on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
+    ) -> Self {
+        Self {
+            cx: cx.clone(),
+            load: Load { target: Arc::clone(&writers.target) },
+            delete: Delete { target: Arc::clone(&writers.target) },
+            checkpoint: checkpoint.clone(),
+            progress,
+            on_progress,
+        }
+    }
+
+    async fn carry_out(&self, kind: Kind, batch: Vec<Decision>) -> Result<(), StageError> {
+        let noted = |decision| Settled { decision, outcome: Outcome::Noted };
+        let written = match kind {
+            Kind::Write => self.load.run(&self.cx, batch).await?,
+            Kind::Archive => self.delete.run(&self.cx, batch).await?,
+            Kind::Note => Written { settled: batch.into_iter().map(noted).collect(), stopped: None },
+        };
+        // What HubSpot acknowledged is saved first, whatever else went wrong.
+        self.checkpoint.run(&self.cx, written.settled).await?;
+        (self.on_progress)(self.checkpoint.add(Tally::default()));
+        written.stopped.map_or(Ok(()), Err)
+    }
+}
+
+impl Taker for Deliver {
+    fn take(&self, kind: Kind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>> {
+        self.carry_out(kind, batch).boxed()
+    }
+
+    fn seen(&self, seen: Seen) {
+        let tally = self.checkpoint.add(Tally {
+            read: seen.read,
+            unchanged: seen.unchanged,
+            filtered: seen.filtered,
+            failed: seen.waiting,
+            ..Tally::default()
+        });
+        if seen.read > 0 {
+            (self.on_progress)(tally);
+        }
+    }
+
+    fn passed(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
+        async move {
+            let Some(progress) = &self.progress else { return Ok(()) };
+            let place = ImportProgress { cursor: Some(cursor), read: progress.read + rows, ..progress.clone() };
+            self.checkpoint.place(&self.cx, Some(place)).await
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,339 @@
+//! The dry half of a run: takes the same decisions and only counts and samples them. It holds no writer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::runner::{Kind, Seen, Taker};
+use crate::model::association::{AssociationKey, AssociationState};
+use crate::model::forecast::{BeforeAfter, Estimate, LinkAction, PlannedAction, PlannedChange, PlannedLink};
+use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::report::Tally;
+use crate::model::watermark::Cursor;
+use crate::pipeline::transform::PropertyChange;
+use crate::plan::decide::{Action, Decision, Departure};
+use crate::plan::links::{DueLink, Held, plan};
+use crate::ports::target::{BATCH_LINKS_MAX, BATCH_RECORDS_MAX, TargetRecord};
+use crate::stages::read::targets::{self, TargetMatch, planned_directory};
+use crate::stages::write::checkpoint::count;
+use crate::stages::{StageContext, StageError, StageName};
+
+/// Counts what a run would do and keeps a sample of it.
+pub struct Forecast {
+    cx: StageContext,
+    sample_max: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    tally: Tally,
+    changes: Vec<PlannedChange>,
+    omitted: u64,
+    batches: Batches,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Batches {
+    writes: u64,
+    archives: u64,
+    links: u64,
+}
+
+/// What a forecast found.
+pub struct Found {
+    /// Its numbers, exact.
+    pub tally: Tally,
+    /// The sample, dangerous changes first.
+    pub changes: Vec<PlannedChange>,
+    /// Changes outside the sample.
+    pub omitted: u64,
+    /// What the run would cost.
+    pub estimate: Estimate,
+}
+
+impl Forecast {
+    /// A forecast that samples at most `sample_max` changes.
+    pub fn new(cx: &StageContext, sample_max: usize) -> Self {
+        Self { cx: cx.clone(), sample_max, inner: Mutex::default() }
+    }
+
+    /// Adds the associations that wait since earlier runs, and sums up.
+    pub async fn finish(self) -> Result<Found, StageError> {
+        self.waiting_links().await?;
+        let Inner { mut tally, mut changes, omitted, batches } =
+            self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tally.salesforce_calls = self.cx.source.calls();
+        tally.hubspot_calls = self.cx.target.calls();
+        changes.sort_by_key(|change| change.action);
+        let calls = |records: u64, unit: usize| records.div_ceil(unit as u64);
+        let writes = calls(batches.writes, BATCH_RECORDS_MAX) + 2 * calls(batches.archives, BATCH_RECORDS_MAX);
+        let hubspot_calls = tally.hubspot_calls + writes + 2 * calls(batches.links, BATCH_LINKS_MAX);
+        let seconds_at_rate_limit = hubspot_calls as f64 / self.cx.target.calls_per_second().max(0.1);
+        let estimate = Estimate { hubspot_calls, salesforce_calls: tally.salesforce_calls, seconds_at_rate_limit };
+        Ok(Found { tally, changes, omitted, estimate })
+    }
+
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn note(&self, kind: Kind, mut batch: Vec<Decision>) -> Result<(), StageError> {
+        let room = self.sample_max.saturating_sub(self.inner().changes.len());
+        if room > 0 && kind == Kind::Write {
+            self.read_before(&mut batch[..]).await?;
+        }
+        self.note_planned(&batch).await?;
+        let links = self.links(&batch).await?;
+        let mut inner = self.inner();
+        for decision in batch {
+            let sent = matches!(kind, Kind::Write | Kind::Archive);
+            count(&decision, None, sent, &mut inner.tally);
+            match kind {
+                Kind::Write => inner.batches.writes += 1,
+                Kind::Archive => inner.batches.archives += 1,
+                Kind::Note => {}
+            }
+            let links = links.get(&decision.id()).cloned().unwrap_or_default();
+            if let Some(change) = self.describe(&decision, links) {
+                if inner.changes.len() < self.sample_max {
+                    inner.changes.push(change);
+                } else {
+                    inner.omitted += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what HubSpot holds for records that state decided, to show before and after.
+    async fn read_before(&self, batch: &mut [Decision]) -> Result<(), StageError> {
+        let pipeline = &self.cx.pipeline;
+        let updates = batch.iter().filter(|decision| decision.action == Action::Update && decision.changes.is_empty());
+        let keys: Vec<String> = updates.map(|decision| decision.id().to_string()).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let target = &pipeline.target;
+        let read =
+            self.cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, &pipeline.properties);
+        let records = read.await.map_err(StageError::at(StageName::Match))?;
+        let by_key: HashMap<&str, &TargetRecord> = records
+            .iter()
+            .filter_map(|record| Some((record.properties.get(&*target.match_property)?.as_deref()?, record)))
+            .collect();
+        for decision in batch.iter_mut().filter(|decision| decision.action == Action::Update) {
+            let record = by_key.get(decision.id().as_str());
+            if let (Some(record), Some(desired), true) = (record, &decision.desired, decision.changes.is_empty()) {
+                decision.changes = pipeline.diff(desired, &record.properties);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the records that would exist, for the links of pipelines that point at this one.
+    async fn note_planned(&self, batch: &[Decision]) -> Result<(), StageError> {
+        let made = batch.iter().filter(|decision| matches!(decision.action, Action::Create | Action::Restore));
+        let adopted =
+            batch.iter().filter(|decision| decision.action == Action::Unchanged || decision.action == Action::Update);
+        let planned = made.map(|decision| (decision.id(), planned_id(decision.id())));
+        let known = adopted.filter_map(|decision| Some((decision.id(), decision.hubspot_id.clone()?)));
+        let entries: Vec<(SalesforceId, HubspotId)> = planned.chain(known).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let name = planned_directory(&self.cx.pipeline.name);
+        self.cx.directory.fill(&name, &entries, false, None).await.map_err(StageError::at(StageName::Associate))
+    }
+
+    /// What would happen to the links of these records.
+    async fn links(&self, batch: &[Decision]) -> Result<HashMap<SalesforceId, Vec<PlannedLink>>, StageError> {
+        let changing = batch.iter().filter(|decision| !decision.wanted.is_empty());
+        let ids: Vec<SalesforceId> = changing.clone().map(Decision::id).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let known = self.cx.state.associations(&self.cx.pipeline.name, &ids).await;
+        let known = known.map_err(StageError::at(StageName::Associate))?;
+        let mut states = Vec::new();
+        for decision in changing {
+            let from = decision.hubspot_id.clone().unwrap_or_else(|| planned_id(decision.id()));
+            for (key, wanted) in &decision.wanted {
+                let same = |state: &&AssociationState| state.salesforce_id == decision.id() && state.key == *key;
+                let made = known.iter().find(same).and_then(|state| state.made.clone());
+                let state = AssociationState { salesforce_id: decision.id(), key: key.clone(), wanted: *wanted, made };
+                states.push((state, from.clone()));
+            }
+        }
+        self.plan_links(states).await
+    }
+
+    /// Links that wait since earlier runs and could be made now.
+    async fn waiting_links(&self) -> Result<(), StageError> {
+        let mut after = None;
+        loop {
+            let due = self.cx.state.due_associations(&self.cx.pipeline.name, after, BATCH_LINKS_MAX).await;
+            let due = due.map_err(StageError::at(StageName::Associate))?;
+            let Some((last, _)) = due.last() else { return Ok(()) };
+            after = Some((last.salesforce_id, last.key.clone()));
+            self.plan_links(due).await?;
+        }
+    }
+
+    async fn plan_links(
+        &self,
+        states: Vec<(AssociationState, HubspotId)>,
+    ) -> Result<HashMap<SalesforceId, Vec<PlannedLink>>, StageError> {
+        let mut planned: HashMap<SalesforceId, Vec<PlannedLink>> = HashMap::new();
+        let mut by_object: BTreeMap<String, Vec<DueLink>> = BTreeMap::new();
+        for association in &self.cx.pipeline.associations {
+            let rows: Vec<_> = states.iter().filter(|(state, _)| state.key == association.key).collect();
+            let ids: Vec<SalesforceId> = rows.iter().filter_map(|(state, _)| state.wanted).collect();
+            let found = targets::find(&self.cx, association, &ids, false).await?;
+            for (state, from) in rows {
+                let wanted = match state.wanted.map(|target| (target, found.get(&target))) {
+                    None => None,
+                    Some((target, Some(TargetMatch::One(to)))) => Some((target, to.clone())),
+                    Some((target, _)) => {
+                        self.inner().tally.pending_associations += 1;
+                        let link = planned_link(&state.key, LinkAction::Pending, Some(target));
+                        planned.entry(state.salesforce_id).or_default().push(link);
+                        continue;
+                    }
+                };
+                by_object.entry(association.target.object_type_id().to_string()).or_default().push(DueLink {
+                    salesforce_id: state.salesforce_id,
+                    key: state.key.clone(),
+                    from: from.clone(),
+                    wanted,
+                    made: state.made.clone(),
+                    label: association.label.clone(),
+                });
+            }
+        }
+        for (object, links) in by_object {
+            self.object(&object, &links, &mut planned).await?;
+        }
+        Ok(planned)
+    }
+
+    async fn object(
+        &self,
+        object: &str,
+        links: &[DueLink],
+        planned: &mut HashMap<SalesforceId, Vec<PlannedLink>>,
+    ) -> Result<(), StageError> {
+        let mut from: Vec<HubspotId> =
+            links.iter().map(|link| link.from.clone()).filter(|id| !is_planned(id)).collect();
+        from.sort();
+        from.dedup();
+        let own = &self.cx.pipeline.target.object_type_id;
+        let existing = if from.is_empty() {
+            Vec::new()
+        } else {
+            self.cx.target.associations(own, object, &from).await.map_err(StageError::at(StageName::Associate))?
+        };
+        let work = plan(links, &existing, &Held::new());
+        let mut inner = self.inner();
+        inner.tally.associated += work.make.len() as u64;
+        inner.tally.disassociated += work.remove.len() as u64;
+        inner.batches.links += links.len() as u64;
+        for (link, result) in links.iter().zip(&work.results) {
+            let entry = planned.entry(link.salesforce_id).or_default();
+            if result.removes {
+                let old = link.made.as_ref().map(|made| made.target);
+                entry.push(planned_link(&link.key, LinkAction::Disassociate, old));
+            }
+            if result.waits_for.is_some() {
+                let target = link.wanted.as_ref().map(|(target, _)| *target);
+                entry.push(planned_link(&link.key, LinkAction::Associate, target));
+            }
+        }
+        Ok(())
+    }
+
+    /// The change as it is shown; none when nothing would be seen of it.
+    fn describe(&self, decision: &Decision, associations: Vec<PlannedLink>) -> Option<PlannedChange> {
+        let (action, reasons) = match &decision.action {
+            Action::Create => (PlannedAction::Create, Vec::new()),
+            Action::Restore => (PlannedAction::Restore, Vec::new()),
+            Action::Update => (PlannedAction::Update, Vec::new()),
+            Action::Archive(departure) => (PlannedAction::Archive, vec![cause(*departure).to_owned()]),
+            Action::Keep(departure) => (PlannedAction::Leave, vec![cause(*departure).to_owned()]),
+            Action::Reject(reason) => (PlannedAction::Reject, vec![format!("{}: {}", reason.code, reason.message)]),
+            Action::Unchanged if !associations.is_empty() => (PlannedAction::Associate, Vec::new()),
+            Action::Unchanged | Action::Filter(_) | Action::StillFailing => return None,
+        };
+        let pipeline = &self.cx.pipeline;
+        let changes = decision.changes.iter().map(|change| self.before_after(change));
+        let properties = match (&decision.desired, action) {
+            (Some(desired), PlannedAction::Create | PlannedAction::Restore) => {
+                let all = desired.properties.iter().chain(&desired.create_only).filter(|value| !value.value.is_empty());
+                let value = |text: &str, property: &str| pipeline.mask_property(property, text).into_owned();
+                all.map(|set| {
+                    (
+                        set.property.to_string(),
+                        BeforeAfter { before: None, after: Some(value(&set.value, &set.property)) },
+                    )
+                })
+                .collect()
+            }
+            _ => changes.collect(),
+        };
+        Some(PlannedChange {
+            action,
+            salesforce_id: decision.id(),
+            hubspot_id: decision.hubspot_id.clone(),
+            title: pipeline.title(&decision.candidate.record),
+            properties,
+            associations,
+            reasons,
+        })
+    }
+
+    fn before_after(&self, change: &PropertyChange) -> (String, BeforeAfter) {
+        let mask = |value: &str| self.cx.pipeline.mask_property(&change.property, value).into_owned();
+        let shown = |value: &Option<String>| value.as_deref().filter(|value| !value.is_empty()).map(mask);
+        (change.property.to_string(), BeforeAfter { before: shown(&change.before), after: shown(&change.after) })
+    }
+}
+
+impl Taker for Forecast {
+    fn take(&self, kind: Kind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>> {
+        self.note(kind, batch).boxed()
+    }
+
+    fn seen(&self, seen: Seen) {
+        let mut inner = self.inner();
+        inner.tally.read += seen.read;
+        inner.tally.unchanged += seen.unchanged;
+        inner.tally.filtered += seen.filtered;
+        inner.tally.failed += seen.waiting;
+    }
+
+    fn passed(&self, _rows: u64, _cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
+/// Stands for a HubSpot record that a run would make.
+fn planned_id(id: SalesforceId) -> HubspotId {
+    HubspotId::new(format!("planned:{id}"))
+}
+
+fn is_planned(id: &HubspotId) -> bool {
+    id.as_str().starts_with("planned:")
+}
+
+fn planned_link(key: &AssociationKey, action: LinkAction, salesforce_id: Option<SalesforceId>) -> PlannedLink {
+    PlannedLink { association: key.0.to_string(), action, salesforce_id }
+}
+
+fn cause(departure: Departure) -> &'static str {
+    match departure {
+        Departure::Deleted => "deleted in Salesforce",
+        Departure::FilterExit => "no longer matches `where`",
+    }
+}

@@ -1,0 +1,8 @@
+//! The stage runner: batches through stages, with bounded queues, cancel and resume. Knows ports, never a vendor.
+
+pub mod deliver;
+pub mod forecast;
+pub mod places;
+pub mod runner;
+pub mod survey;
+pub mod work;

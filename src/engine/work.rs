@@ -1,0 +1,280 @@
+//! One run of one pipeline: the reads of an import and of a sync cycle, the guard before the first write, the associations
+//! after the last one, and the watermark at the end.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use jiff::Timestamp;
+
+use super::deliver::Deliver;
+use super::runner;
+use super::survey;
+use crate::model::ids::SalesforceId;
+use crate::model::report::{RunKind, RunReport, RunStatus, Tally};
+use crate::model::watermark::Watermark;
+use crate::plan::guard::{self, Allowance, Prospect, Refusal};
+use crate::ports::fault::Fault;
+use crate::ports::source::{DeletedRows, Extract, QUERY_IDS_MAX, Window};
+use crate::ports::state::{FailureFilter, ImportProgress, RunRow, StateError};
+use crate::stages::read::extract::{Candidates, Membership, candidates};
+use crate::stages::write::associate;
+use crate::stages::write::checkpoint::Checkpoint;
+use crate::stages::{StageCause, StageContext, StageError, StageName, Writers};
+
+type Rows<'a> = BoxStream<'a, Result<Candidates, StageError>>;
+
+/// Most failures that one cycle tries again.
+const RETRIES_MAX: usize = 2_000;
+
+/// What a run needs besides its context.
+#[derive(Clone)]
+pub struct Order {
+    /// Import or sync.
+    pub kind: RunKind,
+    /// What a person allowed for this one run.
+    pub allowance: Allowance,
+    /// Rows that an import will read, where they were counted already.
+    pub counted: Option<u64>,
+    /// Hears the numbers while the run goes on.
+    pub on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
+}
+
+/// Why a run ended early.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Stop {
+    /// A stage could not go on.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// The guard refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl From<StateError> for Stop {
+    fn from(error: StateError) -> Self {
+        Self::Stage(StageError::at(StageName::Checkpoint)(error))
+    }
+}
+
+impl Stop {
+    /// How the run's row says it.
+    pub fn status(&self) -> RunStatus {
+        match self {
+            Self::Refused(_) => RunStatus::Refused,
+            Self::Stage(StageError { cause: StageCause::Remote(Fault::Cancelled), .. }) => RunStatus::Interrupted,
+            Self::Stage(StageError { cause: StageCause::Remote(Fault::Budget { .. }), .. }) => RunStatus::Paused,
+            Self::Stage(_) => RunStatus::Failed,
+        }
+    }
+}
+
+/// Runs a pipeline once: begins its row, does the work, ends its row. The caller holds the lease.
+pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<(RunReport, Option<Stop>), StateError> {
+    let started = cx.clock.now();
+    let mut row = RunRow {
+        id: cx.run.clone(),
+        pipeline: cx.pipeline.name.clone(),
+        kind: order.kind,
+        status: RunStatus::Running,
+        started,
+        ended: None,
+        tally: Tally::default(),
+        error: None,
+    };
+    writers.state.begin_run(&row).await?;
+    let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
+    let mut notes = Vec::new();
+    let worked = match order.kind {
+        RunKind::Import => import(cx, writers, &checkpoint, order, &mut notes).await,
+        _ => sync(cx, writers, &checkpoint, order, &mut notes).await,
+    };
+    let mut tally = checkpoint.add(Tally::default());
+    tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await.unwrap_or_default();
+    tally.salesforce_calls = cx.source.calls();
+    tally.hubspot_calls = cx.target.calls();
+    let stop = worked.err();
+    row.status = match &stop {
+        Some(stop) => stop.status(),
+        None if tally.failed > 0 => RunStatus::Partial,
+        None => RunStatus::Succeeded,
+    };
+    row.tally = tally;
+    row.error = stop.as_ref().map(ToString::to_string);
+    let ended = cx.clock.now();
+    row.ended = Some(ended);
+    writers.state.end_run(&row).await?;
+    let report = RunReport {
+        name: row.pipeline,
+        run: row.id,
+        kind: row.kind,
+        status: row.status,
+        tally,
+        seconds: seconds(started, ended),
+        notes,
+        error: row.error,
+    };
+    Ok((report, stop))
+}
+
+/// The time between two moments, in seconds with milliseconds.
+pub fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    let milliseconds = to.duration_since(from).as_millis();
+    milliseconds as f64 / 1000.0
+}
+
+/// Copies all records that match.
+async fn import(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    order: &Order,
+    notes: &mut Vec<String>,
+) -> Result<(), Stop> {
+    let name = &cx.pipeline.name;
+    let resumed = cx.state.cursor(name).await?;
+    let mut progress = match resumed {
+        Some(progress) => {
+            notes.push(format!("went on with the import that began at {}", progress.began.0));
+            progress
+        }
+        None => begin(cx, order).await?,
+    };
+    let counts = cx.state.link_counts(name, cx.pipeline.mapping_version).await?;
+    let prospect = Prospect { archive: 0, standing: counts.standing, source_empty: progress.total == 0 };
+    guard::check(prospect, cx.pipeline.guard, order.allowance)?;
+    checkpoint.place(cx, Some(progress.clone())).await?;
+    loop {
+        let deliver = Deliver::new(cx, writers, checkpoint, Some(progress.clone()), Arc::clone(&order.on_progress));
+        let rows = candidates(cx, import_query(cx, progress.total), Membership::ByQuery, progress.cursor.clone());
+        match runner::run(cx, &deliver, rows).await {
+            Err(StageError { cause: StageCause::Remote(Fault::PlaceLost(_)), .. }) if progress.cursor.is_some() => {
+                notes.push("the saved place was no longer valid; read again from the start".to_owned());
+                progress = ImportProgress { cursor: None, read: 0, ..progress };
+            }
+            done => break done?,
+        }
+    }
+    // A watermark that is there already stays: an import sees neither deletes nor records that left the filter, so the
+    // changes since then are still for the next sync.
+    let watermark = cx.state.watermark(name).await?.unwrap_or(progress.began);
+    checkpoint.finish(cx, watermark).await?;
+    Ok(associate::drain(cx, writers, checkpoint).await?)
+}
+
+async fn begin(cx: &StageContext, order: &Order) -> Result<ImportProgress, Stop> {
+    let at = StageError::at::<Fault>;
+    let began = Watermark(cx.source.now().await.map_err(at(StageName::Extract))?);
+    let total = match order.counted {
+        Some(total) => total,
+        None => cx.source.count(&import_query(cx, 0)).await.map_err(at(StageName::Extract))?,
+    };
+    Ok(ImportProgress { began, cursor: None, read: 0, total })
+}
+
+/// Carries over what changed since the watermark.
+async fn sync(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    order: &Order,
+    notes: &mut Vec<String>,
+) -> Result<(), Stop> {
+    let name = &cx.pipeline.name;
+    let until = Watermark(cx.source.now().await.map_err(StageError::at(StageName::Extract))?);
+    let Some(watermark) = cx.state.watermark(name).await? else {
+        checkpoint.advance(cx, until).await?;
+        notes.push(format!("syncs from now on; `syncline import {name}` brings the records that exist already"));
+        return Ok(());
+    };
+    let head = survey::head(sync_rows(cx, watermark).await?).await?;
+    check_archives(cx, order, watermark, &head).await?;
+    let deliver = Deliver::new(cx, writers, checkpoint, None, Arc::clone(&order.on_progress));
+    runner::run(cx, &deliver, head.whole()).await?;
+    checkpoint.advance(cx, until).await?;
+    if cx.state.due_count(name).await? > 0 {
+        associate::drain(cx, writers, checkpoint).await?;
+    }
+    Ok(())
+}
+
+/// The rows of a sync cycle: failures that are due again, then everything touched since the watermark.
+pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'_>, Stop> {
+    let mut due = Vec::new();
+    if cx.failures_open {
+        let filter = FailureFilter {
+            pipeline: Some(cx.pipeline.name.clone()),
+            due_at: Some(cx.clock.now()),
+            ..FailureFilter::default()
+        };
+        let rows = cx.state.failures(&filter, RETRIES_MAX).await?;
+        due.extend(rows.into_iter().map(|row| row.failure.salesforce_id));
+    }
+    let retries: Vec<Rows<'_>> =
+        due.chunks(QUERY_IDS_MAX).map(|ids| candidates(cx, ids_query(cx, ids), Membership::Asked, None)).collect();
+    let changed = candidates(cx, window_query(cx, watermark), Membership::Asked, None);
+    Ok(stream::iter(retries).flatten().chain(changed).boxed())
+}
+
+/// Refuses a cycle that would archive too much, before its first write.
+async fn check_archives(
+    cx: &StageContext,
+    order: &Order,
+    watermark: Watermark,
+    head: &survey::Head<'_>,
+) -> Result<(), Stop> {
+    let (archive, standing) = prospect(cx, watermark, head).await?;
+    Ok(guard::check(Prospect { archive, standing, source_empty: false }, cx.pipeline.guard, order.allowance)?)
+}
+
+/// How many records a cycle would archive, of how many that stand.
+pub async fn prospect(cx: &StageContext, watermark: Watermark, head: &survey::Head<'_>) -> Result<(u64, u64), Stop> {
+    if !survey::may_archive(cx) {
+        return Ok((0, 0));
+    }
+    let archive = if head.complete {
+        survey::archives(cx, &head.rows).await?
+    } else {
+        let query = Extract { columns: Arc::from([]), ..window_query(cx, watermark) };
+        survey::archives_of(cx, candidates(cx, query, Membership::Asked, None)).await?
+    };
+    let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
+    Ok((archive, counts.standing))
+}
+
+/// Every record that matches, as it is now.
+pub fn import_query(cx: &StageContext, expected: u64) -> Extract {
+    Extract {
+        object: cx.pipeline.source_object.to_string(),
+        columns: Arc::clone(&cx.pipeline.columns),
+        condition: cx.pipeline.condition_text(),
+        window: None,
+        cursor_field: cx.pipeline.cursor_field.as_deref().map(str::to_owned),
+        deleted: DeletedRows::Exclude,
+        ids: None,
+        expected: Some(expected),
+    }
+}
+
+/// Every record touched since the watermark, with the overlap for rows that became visible late. It has neither `where`
+/// nor an upper bound: records that stopped matching must be seen, and a row that is read early is read again for free.
+fn window_query(cx: &StageContext, watermark: Watermark) -> Extract {
+    let from = watermark.0 - cx.pipeline.overlap;
+    Extract {
+        condition: None,
+        window: Some(Window { from, until: None }),
+        deleted: if cx.pipeline.has_is_deleted { DeletedRows::Include } else { DeletedRows::Exclude },
+        expected: None,
+        ..import_query(cx, 0)
+    }
+}
+
+/// Certain records, whether they match or not.
+fn ids_query(cx: &StageContext, ids: &[SalesforceId]) -> Extract {
+    Extract {
+        condition: None,
+        ids: Some(ids.to_vec()),
+        deleted: if cx.pipeline.has_is_deleted { DeletedRows::Include } else { DeletedRows::Exclude },
+        ..import_query(cx, ids.len() as u64)
+    }
+}

@@ -1,0 +1,12 @@
+//! `PipelineConfig` -> `Pipeline`: names resolved, templates compiled, conditions parsed; and the transform of a record.
+//! Touches nothing outside: what the two systems say of their objects is handed in.
+
+pub mod compile;
+pub mod condition;
+pub mod cursor;
+pub mod field;
+pub mod filters;
+pub mod rules;
+pub mod template;
+pub mod transform;
+pub mod values;

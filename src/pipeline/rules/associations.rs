@@ -1,0 +1,130 @@
+//! Rules about associations: the lookup, the object at the other end, the label.
+
+use super::RuleContext;
+use crate::config::pipeline::AssociationConfig;
+use crate::diagnostic::Diagnostic;
+use crate::model::association::{AssociationKey, AssociationType};
+use crate::model::ids::PipelineName;
+use crate::model::object::{FieldKind, SourceField};
+use crate::model::record::Column;
+use crate::pipeline::compile::{Association, AssociationTarget, AssociationWorld, Columns};
+use crate::pipeline::field::nearest;
+
+/// Compiles all associations.
+pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Vec<Association> {
+    let configs = cx.config.associations.iter().zip(cx.world.associations).enumerate();
+    configs.filter_map(|(index, (config, world))| one(cx, index, config, world, columns, findings)).collect()
+}
+
+fn one(
+    cx: &RuleContext<'_>,
+    index: usize,
+    config: &AssociationConfig,
+    world: &AssociationWorld,
+    columns: &mut Columns,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Association> {
+    let field = lookup(cx, index, config, findings)?;
+    let pointer = |key: &str| format!("/associations/{index}/{key}");
+    let target = match (&config.pipeline, &config.match_property) {
+        (Some(pipeline), _) => {
+            refers_to(cx, index, field, world, findings);
+            let name = PipelineName::new(pipeline.as_str());
+            AssociationTarget::Pipeline { name, object_type_id: world.object_type_id.as_str().into() }
+        }
+        (None, Some(name)) => match &world.property {
+            Some(property) => AssociationTarget::Property {
+                object_type_id: world.object_type_id.as_str().into(),
+                property: property.name.as_str().into(),
+                unique: property.unique,
+            },
+            None => {
+                let object = config.to.as_deref().unwrap_or_default();
+                let message = format!("`{object}` has no property `{name}`");
+                let finding = cx.error("SL2044", pointer("match"), message);
+                let help = "name the property that holds the Salesforce id; HubSpot's own integration fills `salesforceaccountid` on companies";
+                findings.push(finding.with_why("only objects that sync can be linked").with_help(help));
+                return None;
+            }
+        },
+        (None, None) => return None,
+    };
+    let label = match &config.label {
+        Some(label) => Some(find_label(cx, index, label, world, findings)?),
+        None => None,
+    };
+    let key = match &config.label {
+        Some(label) => format!("{}#{label}", field.name),
+        None => field.name.clone(),
+    };
+    let column = columns.place(Column { path: field.name.as_str().into(), kind: field.kind.clone() });
+    Some(Association { key: AssociationKey(key.into()), field: field.name.as_str().into(), column, target, label })
+}
+
+fn lookup<'a>(
+    cx: &RuleContext<'a>,
+    index: usize,
+    config: &AssociationConfig,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<&'a SourceField> {
+    let pointer = format!("/associations/{index}/field");
+    let own = cx.objects.own;
+    let lookups =
+        || own.fields.iter().filter(|field| field.kind == FieldKind::Reference).map(|field| field.name.as_str());
+    let Some(field) = own.field(&config.field) else {
+        let message = format!("{} has no field `{}` that the integration user can read", own.name, config.field);
+        let help = match nearest(&config.field, lookups()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("grant the integration user read access to `{}`, or correct the name", config.field),
+        };
+        findings.push(cx.error("SL3001", pointer, message).with_help(help));
+        return None;
+    };
+    if field.kind != FieldKind::Reference {
+        let message = format!("`{}` is no lookup, so it points at no record", field.name);
+        let known: Vec<&str> = lookups().take(8).collect();
+        findings.push(cx.error("SL2043", pointer, message).with_help(format!("lookups are: {}", known.join(", "))));
+        return None;
+    }
+    Some(field)
+}
+
+/// The lookup can point at the records that the named pipeline syncs.
+fn refers_to(
+    cx: &RuleContext<'_>,
+    index: usize,
+    field: &SourceField,
+    world: &AssociationWorld,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let Some(object) = &world.source_object else { return };
+    if !field.reference_to.iter().any(|referred| referred.eq_ignore_ascii_case(object)) {
+        let message =
+            format!("`{}` points at {}, but the pipeline syncs {object}", field.name, field.reference_to.join(", "));
+        findings.push(cx.error("SL2046", format!("/associations/{index}/pipeline"), message));
+    }
+}
+
+fn find_label(
+    cx: &RuleContext<'_>,
+    index: usize,
+    label: &str,
+    world: &AssociationWorld,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<AssociationType> {
+    let slug = |text: &str| text.to_lowercase().replace([' ', '-'], "_");
+    let fits =
+        |kind: &&AssociationType| kind.label.as_deref().is_some_and(|own| own == label || slug(own) == slug(label));
+    if let Some(found) = world.types.iter().find(fits) {
+        return Some(found.clone());
+    }
+    let known: Vec<&str> = world.types.iter().filter_map(|kind| kind.label.as_deref()).collect();
+    let help = match nearest(label, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "create the label in HubSpot, or leave `label` out for the plain link".to_owned(),
+        None => format!("labels are: {}", known.join(", ")),
+    };
+    let message = format!("there is no association label `{label}` between these objects");
+    findings.push(cx.error("SL2045", format!("/associations/{index}/label"), message).with_help(help));
+    None
+}

@@ -1,0 +1,73 @@
+//! Rules about the source object, its cursor field and the condition.
+
+use super::RuleContext;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::pipeline::condition::{self, Condition, SyntaxError, check};
+use crate::pipeline::cursor::{CursorField, choose};
+
+/// The object can be read, and its deletes can be seen.
+pub fn object(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
+    let own = cx.objects.own;
+    let pointer = "/source/object";
+    if !own.queryable {
+        let finding = cx.error("SL3002", pointer, format!("Salesforce does not let `{}` be queried", own.name));
+        findings.push(finding.with_help("choose another object; `queryable` is false in its describe"));
+    }
+    if own.field("IsDeleted").is_none() || !own.undeletable {
+        let finding = cx.warning(
+            "SL2051",
+            pointer,
+            format!("deletes of `{}` leave no trace that a sync cycle could see", own.name),
+        );
+        findings.push(finding.with_why("the object has no recycle bin, so a deleted record is simply gone"));
+    }
+}
+
+/// Something tells when a record was last touched.
+pub fn cursor_field(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option<String> {
+    let own = &cx.objects.own.name;
+    match choose(cx.objects.own) {
+        CursorField::Full(field) => Some(field),
+        CursorField::Partial(field) => {
+            let message = format!("`{own}` has no usable SystemModstamp; changes are noticed by `{field}`");
+            let finding = cx.warning("SL2049", "/source/object", message);
+            findings.push(finding.with_why(format!("changes that Salesforce makes by itself do not move `{field}`")));
+            Some(field)
+        }
+        CursorField::None => {
+            let message = format!("nothing tells when a record of `{own}` was last touched");
+            let finding = cx.error("SL2048", "/source/object", message);
+            findings.push(
+                finding
+                    .with_why("a sync reads what was touched since the last one, by a stamp that can be filtered and sorted")
+                    .with_help("SystemModstamp, LastModifiedDate, LastUpdate and CreatedDate are missing or cannot be filtered"),
+            );
+            None
+        }
+    }
+}
+
+/// The condition parses and fits the object.
+pub fn condition(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option<Condition> {
+    let text = cx.config.source.condition.as_deref()?;
+    match condition::parse(text) {
+        Err(error) => {
+            findings.push(finding(cx, "SL2041", error));
+            None
+        }
+        Ok(condition) => {
+            findings
+                .extend(check::check(&condition, &cx.objects).into_iter().map(|error| finding(cx, "SL2042", error)));
+            Some(condition)
+        }
+    }
+}
+
+fn finding(cx: &RuleContext<'_>, code: &'static str, error: SyntaxError) -> Diagnostic {
+    let place = Place::Within("/source/where".to_owned(), error.span);
+    let finding = Diagnostic::error(code, cx.file, place, error.message).with_label(error.label);
+    match error.help {
+        Some(help) => finding.with_help(help),
+        None => finding,
+    }
+}

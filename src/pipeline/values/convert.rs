@@ -1,0 +1,253 @@
+//! One value from a Salesforce type to a HubSpot type: the table of conversions, as code.
+
+use std::borrow::Cow;
+
+use jiff::tz::TimeZone;
+
+use super::{decimal, time};
+use crate::model::object::{FieldKind, PropertyKind};
+
+/// Longest text that HubSpot holds, in characters (counted as UTF-16 units, the stricter way).
+pub const TEXT_LENGTH_MAX: usize = 65_536;
+
+/// How a type converts to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conversion {
+    /// The text as it is.
+    Text,
+    /// Any number's text, canonical.
+    Number,
+    /// `true` or `false`.
+    Bool,
+    /// `1` or `0`.
+    BoolAsNumber,
+    /// A day.
+    Date,
+    /// A day as midnight UTC.
+    DateAsMoment,
+    /// A moment.
+    Moment,
+    /// The day of a moment in a time zone.
+    MomentAsDate,
+    /// Text that should hold a boolean.
+    ParseBool,
+    /// Text that should hold a day.
+    ParseDate,
+    /// Text that should hold a moment.
+    ParseMoment,
+    /// One option, by value map or by equal value.
+    Option,
+    /// Several options.
+    Options,
+    /// An id, widened to 18 characters.
+    Id,
+}
+
+/// The conversion for a pair of types; none when there is none.
+pub fn conversion(from: &FieldKind, to: &PropertyKind) -> Option<Conversion> {
+    use FieldKind as F;
+    use PropertyKind as P;
+    Some(match (from, to) {
+        (F::Base64 | F::AnyType | F::Other(_), _) | (_, P::Other(_)) => return None,
+        (F::Id | F::Reference, P::String) => Conversion::Id,
+        (F::Id | F::Reference, _) => return None,
+        (F::Address | F::Location, P::String) => Conversion::Text,
+        (F::Address | F::Location, _) => return None,
+        (F::Boolean, P::String | P::Bool) => Conversion::Bool,
+        (F::Boolean, P::Number) => Conversion::BoolAsNumber,
+        (F::Boolean, P::Enumeration) => Conversion::Option,
+        (F::Boolean, _) => return None,
+        (F::Int | F::Long | F::Double | F::Percent | F::Currency, P::String | P::Number) => Conversion::Number,
+        (F::Int | F::Long | F::Double | F::Percent | F::Currency, P::Enumeration) => Conversion::Option,
+        (F::Int | F::Long | F::Double | F::Percent | F::Currency, _) => return None,
+        (F::Date, P::String | P::Date) => Conversion::Date,
+        (F::Date, P::DateTime) => Conversion::DateAsMoment,
+        (F::DateTime, P::String | P::DateTime) => Conversion::Moment,
+        (F::DateTime, P::Date) => Conversion::MomentAsDate,
+        (F::Date | F::DateTime, _) => return None,
+        (F::MultiPicklist, P::String) => Conversion::Text,
+        (F::MultiPicklist, P::MultiCheckbox) => Conversion::Options,
+        (F::MultiPicklist, _) => return None,
+        (F::Picklist, P::String) => Conversion::Text,
+        (F::Picklist, P::Bool | P::Enumeration) => Conversion::Option,
+        (F::Picklist, P::MultiCheckbox) => Conversion::Options,
+        (F::Picklist, _) => return None,
+        (_, P::String) => Conversion::Text,
+        (_, P::Number) => Conversion::Number,
+        (_, P::Bool) => Conversion::ParseBool,
+        (_, P::Date) => Conversion::ParseDate,
+        (_, P::DateTime) => Conversion::ParseMoment,
+        (_, P::Enumeration) => Conversion::Option,
+        (_, P::MultiCheckbox) => Conversion::Options,
+    })
+}
+
+/// Why a value does not convert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// Not a number, or one of absurd length.
+    Number,
+    /// Neither true nor false.
+    Bool,
+    /// Not a day.
+    Date,
+    /// Not a moment.
+    Moment,
+    /// Not an id.
+    Id,
+}
+
+impl Unfit {
+    /// Code of the record failure.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Number => "SL5001",
+            Self::Bool => "SL5002",
+            Self::Date | Self::Moment => "SL5003",
+            Self::Id => "SL5004",
+        }
+    }
+
+    /// What was expected, for people.
+    pub fn expected(self) -> &'static str {
+        match self {
+            Self::Number => "a number",
+            Self::Bool => "`true` or `false`",
+            Self::Date => "a date such as `2026-10-01`",
+            Self::Moment => "a date and time such as `2026-10-01T09:00:00Z`",
+            Self::Id => "a Salesforce id of 15 or 18 characters",
+        }
+    }
+}
+
+/// Converts one non-blank value; options are checked by the caller, who knows the value map.
+pub fn convert<'a>(text: &'a str, conversion: Conversion, zone: &TimeZone) -> Result<Cow<'a, str>, Unfit> {
+    let trimmed = text.trim();
+    Ok(match conversion {
+        Conversion::Text => without_nul(text),
+        Conversion::Option | Conversion::Options => Cow::Borrowed(trimmed),
+        Conversion::Number => Cow::Owned(decimal::canonical(trimmed).ok_or(Unfit::Number)?),
+        Conversion::Bool | Conversion::ParseBool => Cow::Borrowed(boolean(trimmed)?),
+        Conversion::BoolAsNumber => Cow::Borrowed(if boolean(trimmed)? == "true" { "1" } else { "0" }),
+        Conversion::Date | Conversion::ParseDate => {
+            Cow::Owned(time::write_date(time::date(trimmed).ok_or(Unfit::Date)?))
+        }
+        Conversion::DateAsMoment => {
+            let midnight = time::date(trimmed).and_then(time::midnight).ok_or(Unfit::Date)?;
+            Cow::Owned(time::write_moment(midnight))
+        }
+        Conversion::Moment | Conversion::ParseMoment => {
+            Cow::Owned(time::write_moment(time::moment(trimmed).ok_or(Unfit::Moment)?))
+        }
+        Conversion::MomentAsDate => {
+            Cow::Owned(time::write_date(time::day_in(time::moment(trimmed).ok_or(Unfit::Moment)?, zone)))
+        }
+        Conversion::Id => {
+            Cow::Owned(trimmed.parse::<crate::model::ids::SalesforceId>().map_err(|_| Unfit::Id)?.to_string())
+        }
+    })
+}
+
+/// Booleans as people and systems write them.
+fn boolean(text: &str) -> Result<&'static str, Unfit> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "1" => Ok("true"),
+        "false" | "no" | "0" => Ok("false"),
+        _ => Err(Unfit::Bool),
+    }
+}
+
+/// HubSpot's JSON takes NUL, but its storage and every CSV export of it do not: the byte carries no text.
+fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "")) } else { Cow::Borrowed(text) }
+}
+
+/// Length of a text as HubSpot may count it.
+pub fn length(text: &str) -> usize {
+    // Every character takes at least one byte, so that short texts need no counting.
+    if text.len() <= TEXT_LENGTH_MAX { text.len() } else { text.encode_utf16().count() }
+}
+
+/// The longest beginning of a text that fits.
+pub fn truncate(text: &str) -> &str {
+    let mut units = 0;
+    for (index, character) in text.char_indices() {
+        units += character.len_utf16();
+        if units > TEXT_LENGTH_MAX {
+            return &text[..index];
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(from: FieldKind, to: PropertyKind, input: &str, expected: Result<&str, Unfit>) {
+        let conversion = conversion(&from, &to).unwrap();
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let got = convert(input, conversion, &zone);
+        assert_eq!(got.as_deref(), expected.as_ref().map(|text| &**text), "{from:?} to {to:?}: {input}");
+    }
+
+    #[test]
+    fn values_convert_by_both_types() {
+        use FieldKind as F;
+        use PropertyKind as P;
+        for text in ["01234", "821580693639061174", "0.1", "1E7", "True", " =cmd() ", "a\r\nb", "<script>"] {
+            check(F::String, P::String, text, Ok(text));
+        }
+        check(F::String, P::String, "a\0b", Ok("ab"));
+        check(F::String, P::Number, " 01234 ", Ok("1234"));
+        check(F::String, P::Number, "12 000", Err(Unfit::Number));
+        check(F::Currency, P::String, "1250.50", Ok("1250.5"));
+        check(F::Double, P::Number, "1.6147805824397E13", Ok("16147805824397"));
+        check(F::Int, P::Number, "12.0", Ok("12"));
+        check(F::Boolean, P::Bool, "true", Ok("true"));
+        check(F::Boolean, P::Number, "false", Ok("0"));
+        check(F::String, P::Bool, "Yes", Ok("true"));
+        check(F::String, P::Bool, "maybe", Err(Unfit::Bool));
+        check(F::Date, P::Date, "2026-10-01", Ok("2026-10-01"));
+        check(F::Date, P::DateTime, "2026-10-01", Ok("2026-10-01T00:00:00.000Z"));
+        check(F::DateTime, P::DateTime, "2026-10-01T09:00:00.000+0000", Ok("2026-10-01T09:00:00.000Z"));
+        check(F::DateTime, P::Date, "2026-10-01T22:30:00.000+0000", Ok("2026-10-02"));
+        check(F::String, P::Date, "2026-13-01", Err(Unfit::Date));
+        check(F::Reference, P::String, "0WO5g0000008AbC", Ok("0WO5g0000008AbCGAU"));
+        check(F::Time, P::String, "14:30:00.000Z", Ok("14:30:00.000Z"));
+    }
+
+    #[test]
+    fn what_does_not_convert_is_refused_by_type() {
+        use FieldKind as F;
+        use PropertyKind as P;
+        for (from, to) in [
+            (F::Picklist, P::Number),
+            (F::MultiPicklist, P::Enumeration),
+            (F::Boolean, P::Date),
+            (F::Double, P::Bool),
+            (F::Date, P::Number),
+            (F::Reference, P::Number),
+            (F::Base64, P::String),
+            (F::AnyType, P::String),
+            (F::Other("json".to_owned()), P::String),
+            (F::String, P::Other("json".to_owned())),
+            (F::Address, P::Number),
+        ] {
+            assert_eq!(conversion(&from, &to), None, "{from:?} to {to:?}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_counted_and_cut_at_characters() {
+        let fits = "x".repeat(TEXT_LENGTH_MAX);
+        assert_eq!((length(&fits), truncate(&fits).len()), (TEXT_LENGTH_MAX, TEXT_LENGTH_MAX));
+        let long = format!("{fits}y");
+        assert_eq!((length(&long), truncate(&long).len()), (TEXT_LENGTH_MAX + 1, TEXT_LENGTH_MAX));
+        let umlauts = "ü".repeat(TEXT_LENGTH_MAX);
+        assert_eq!(length(&umlauts), TEXT_LENGTH_MAX);
+        let emoji = "🦀".repeat(TEXT_LENGTH_MAX / 2 + 1);
+        assert_eq!(truncate(&emoji).chars().count(), TEXT_LENGTH_MAX / 2);
+    }
+}

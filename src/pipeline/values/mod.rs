@@ -1,0 +1,6 @@
+//! Salesforce text -> HubSpot's canonical text, by both systems' types. Pure; never through a float.
+
+pub mod compare;
+pub mod convert;
+pub mod decimal;
+pub mod time;

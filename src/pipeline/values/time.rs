@@ -1,0 +1,109 @@
+//! Dates and moments: Salesforce's forms in, HubSpot's canonical forms out, with a stated time zone where days are made.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
+
+/// A day as Salesforce or a person wrote it: `2026-10-01`, or a moment whose day is meant.
+pub fn date(text: &str) -> Option<Date> {
+    let text = text.trim();
+    let bytes = text.as_bytes();
+    let shaped = bytes.len() == 10 && bytes[4] == b'-' && bytes[7] == b'-';
+    if !shaped {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// A moment as either system writes it: offset `Z`, `+0000` or `+00:00`, with or without a fraction.
+pub fn moment(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Some(moment);
+    }
+    // Salesforce's REST API writes the offset without a colon, which RFC 3339 does not know.
+    let (head, minutes) = text.split_at_checked(text.len().checked_sub(2)?)?;
+    let sign = head.as_bytes().get(head.len().checked_sub(3)?)?;
+    if !matches!(sign, b'+' | b'-') {
+        return None;
+    }
+    format!("{head}:{minutes}").parse().ok()
+}
+
+/// HubSpot's form of a moment: UTC with milliseconds.
+pub fn write_moment(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+/// HubSpot's form of a day.
+pub fn write_date(date: Date) -> String {
+    date.strftime("%Y-%m-%d").to_string()
+}
+
+/// The first moment of a day in UTC.
+pub fn midnight(date: Date) -> Option<Timestamp> {
+    date.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+}
+
+/// The day of a moment in a time zone.
+pub fn day_in(moment: Timestamp, zone: &TimeZone) -> Date {
+    ZonedDateTime::new(moment, zone.clone()).date()
+}
+
+/// A value that HubSpot holds for a moment: its text form, or milliseconds since 1970.
+pub fn held_moment(text: &str) -> Option<Timestamp> {
+    match text.trim().parse::<i64>() {
+        Ok(milliseconds) => Timestamp::from_millisecond(milliseconds).ok(),
+        Err(_) => moment(text).or_else(|| midnight(date(text)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_moment(input: &str, expected: Option<&str>) {
+        assert_eq!(moment(input).map(write_moment).as_deref(), expected, "{input}");
+    }
+
+    #[test]
+    fn moments_of_both_systems() {
+        check_moment("2026-10-01T09:00:00.000+0000", Some("2026-10-01T09:00:00.000Z"));
+        check_moment("2026-10-01T09:00:00.000Z", Some("2026-10-01T09:00:00.000Z"));
+        check_moment("2026-10-01T09:00:00+02:00", Some("2026-10-01T07:00:00.000Z"));
+        check_moment("2026-10-01T09:00:00Z", Some("2026-10-01T09:00:00.000Z"));
+        check_moment("1700-01-01T00:00:00.000+0000", Some("1700-01-01T00:00:00.000Z"));
+        check_moment("4000-12-31T23:59:59.000Z", Some("4000-12-31T23:59:59.000Z"));
+        check_moment("0001-01-01T00:00:00Z", Some("0001-01-01T00:00:00.000Z"));
+        check_moment("2026-10-01", None);
+        check_moment("yesterday", None);
+        check_moment("", None);
+        check_moment("+0", None);
+    }
+
+    #[track_caller]
+    fn check_day(input: &str, zone: &str, expected: &str) {
+        let zone = TimeZone::get(zone).unwrap();
+        assert_eq!(write_date(day_in(moment(input).unwrap(), &zone)), expected, "{input}");
+    }
+
+    #[test]
+    fn days_follow_the_stated_zone() {
+        check_day("2026-10-02T07:30:00Z", "America/Los_Angeles", "2026-10-02");
+        check_day("2026-01-02T07:30:00Z", "America/Los_Angeles", "2026-01-01");
+        check_day("2026-01-01T11:30:00Z", "Pacific/Auckland", "2026-01-02");
+        check_day("2024-02-28T23:30:00Z", "Europe/Berlin", "2024-02-29");
+        check_day("2026-10-01T23:59:59Z", "UTC", "2026-10-01");
+    }
+
+    #[test]
+    fn dates_are_strict() {
+        assert_eq!(date("2024-02-29").map(write_date).as_deref(), Some("2024-02-29"));
+        assert_eq!(date("0001-01-01").map(write_date).as_deref(), Some("0001-01-01"));
+        assert_eq!(date("9999-12-31").map(write_date).as_deref(), Some("9999-12-31"));
+        for text in ["2023-02-29", "2026-1-1", "01.02.2026", "2026-10-01T00:00:00Z", ""] {
+            assert_eq!(date(text), None, "{text}");
+        }
+    }
+}

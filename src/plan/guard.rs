@@ -1,0 +1,117 @@
+//! Refuses a plan that archives too much, or whose source came back empty where it was not.
+
+use crate::config::scalar::GuardLimit;
+
+/// What a run is about to do to records that stand in HubSpot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prospect {
+    /// Records that the run would archive.
+    pub archive: u64,
+    /// Records of the pipeline that stand in HubSpot.
+    pub standing: u64,
+    /// A full read of the source would return no record at all.
+    pub source_empty: bool,
+}
+
+/// What a person allowed for this one run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Most records to archive, instead of the pipeline's own limit.
+    pub archive: Option<u64>,
+    /// An empty source is meant.
+    pub empty_source: bool,
+}
+
+/// Why a run was refused before its first write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It would archive more than allowed.
+    #[error("the run would archive {archive} of {standing} records; `guard.archive` allows {allowed}")]
+    Archive {
+        /// Records that it would archive.
+        archive: u64,
+        /// Records that stand.
+        standing: u64,
+        /// Records that it may archive.
+        allowed: u64,
+    },
+    /// The source returned nothing although records of it stand in HubSpot.
+    #[error("the source returned no record at all, while {standing} records of this pipeline stand in HubSpot")]
+    EmptySource {
+        /// Records that stand.
+        standing: u64,
+    },
+}
+
+impl Refusal {
+    /// How to let the run pass when it is meant.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Archive { archive, .. } => {
+                format!("look at `syncline plan`; if this is meant, allow it once with `--allow-archive {archive}`")
+            }
+            Self::EmptySource { .. } => {
+                "check `source.where` and the integration user's access; if this is meant, repeat with `--allow-empty`"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// Checks a prospect against the limit; no write may come before.
+pub fn check(prospect: Prospect, limit: GuardLimit, allowance: Allowance) -> Result<(), Refusal> {
+    let Prospect { archive, standing, source_empty } = prospect;
+    if source_empty && standing > 0 && !allowance.empty_source {
+        return Err(Refusal::EmptySource { standing });
+    }
+    let allowed = allowance.archive.unwrap_or_else(|| allowed(limit, standing));
+    if archive > allowed { Err(Refusal::Archive { archive, standing, allowed }) } else { Ok(()) }
+}
+
+/// The limit in records. A share is rounded up, so that one record of a small set can always go.
+fn allowed(limit: GuardLimit, standing: u64) -> u64 {
+    match limit {
+        GuardLimit::Count(count) => count,
+        // Counts of records stay far below 2^52, where f64 is exact.
+        GuardLimit::Percent(percent) => (standing as f64 * percent / 100.0).ceil() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_case(archive: u64, standing: u64, limit: GuardLimit, expected: bool) {
+        let prospect = Prospect { archive, standing, source_empty: false };
+        assert_eq!(
+            check(prospect, limit, Allowance::default()).is_ok(),
+            expected,
+            "{archive} of {standing}, {limit:?}"
+        );
+    }
+
+    #[test]
+    fn limits_are_counts_or_shares() {
+        check_case(0, 0, GuardLimit::Percent(10.0), true);
+        check_case(1, 3, GuardLimit::Percent(10.0), true);
+        check_case(2, 3, GuardLimit::Percent(10.0), false);
+        check_case(10, 100, GuardLimit::Percent(10.0), true);
+        check_case(11, 100, GuardLimit::Percent(10.0), false);
+        check_case(1, 100, GuardLimit::Percent(0.0), false);
+        check_case(5, 100, GuardLimit::Count(5), true);
+        check_case(6, 100, GuardLimit::Count(5), false);
+    }
+
+    #[test]
+    fn an_allowance_lets_one_run_pass() {
+        let prospect = Prospect { archive: 50, standing: 100, source_empty: true };
+        let limit = GuardLimit::Percent(10.0);
+        let empty = Refusal::EmptySource { standing: 100 };
+        assert_eq!(check(prospect, limit, Allowance::default()), Err(empty));
+        let archive = Refusal::Archive { archive: 50, standing: 100, allowed: 10 };
+        assert_eq!(check(prospect, limit, Allowance { archive: None, empty_source: true }), Err(archive));
+        assert_eq!(check(prospect, limit, Allowance { archive: Some(50), empty_source: true }), Ok(()));
+        assert_eq!(check(Prospect { standing: 0, archive: 0, ..prospect }, limit, Allowance::default()), Ok(()));
+    }
+}

@@ -1,0 +1,125 @@
+//! One file a stage; its header says input, output, effect, and why repeating it is safe. `read` stages hold readers
+//! only, so a dry run cannot write; `write` stages hold the writers. Knows ports, never a vendor.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::model::ids::RunId;
+use crate::pipeline::compile::Pipeline;
+use crate::ports::fault::Fault;
+use crate::ports::source::Source;
+use crate::ports::state::{Directory, StateError, StateReader, StateWriter};
+use crate::ports::target::{TargetReader, TargetWriter};
+use crate::sys::cancel::Cancel;
+use crate::sys::clock::Clock;
+
+pub mod read;
+pub mod write;
+
+/// One step. What goes in and out is in the types, so a runner that put stages in the wrong order would not compile.
+pub trait Stage {
+    /// A batch on its way in.
+    type In;
+    /// The same batch on its way out.
+    type Out;
+    /// The step's name in logs and errors.
+    const NAME: StageName;
+    /// Carries out the step for one batch.
+    fn run(&self, cx: &StageContext, batch: Self::In) -> impl Future<Output = Result<Self::Out, StageError>> + Send;
+}
+
+/// What every stage may use.
+#[derive(Clone)]
+pub struct StageContext {
+    /// The compiled pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// The run.
+    pub run: RunId,
+    /// Where records come from.
+    pub source: Arc<dyn Source>,
+    /// Where records go to, for reading.
+    pub target: Arc<dyn TargetReader>,
+    /// What is remembered, for reading.
+    pub state: Arc<dyn StateReader>,
+    /// Which HubSpot records carry which Salesforce id, where that property is not unique; private to a dry run.
+    pub directory: Arc<dyn Directory>,
+    /// Nothing will be written: records that would be made count as made for the links to them.
+    pub dry: bool,
+    /// Time.
+    pub clock: Clock,
+    /// Tells when to stop.
+    pub cancel: Cancel,
+    /// The pipeline has open failures, so a record may be one of them.
+    pub failures_open: bool,
+}
+
+/// What only the write half holds.
+#[derive(Clone)]
+pub struct Writers {
+    /// Where records go to.
+    pub target: Arc<dyn TargetWriter>,
+    /// What is remembered.
+    pub state: Arc<dyn StateWriter>,
+}
+
+/// The steps, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StageName {
+    /// Reads rows.
+    Extract,
+    /// Makes of a row what it should look like.
+    Transform,
+    /// Decides by what is known.
+    Match,
+    /// Writes records.
+    Load,
+    /// Makes and removes links.
+    Associate,
+    /// Archives records.
+    Delete,
+    /// Saves what was acknowledged.
+    Checkpoint,
+}
+
+impl fmt::Display for StageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Extract => "extract",
+            Self::Transform => "transform",
+            Self::Match => "match",
+            Self::Load => "load",
+            Self::Associate => "associate",
+            Self::Delete => "delete",
+            Self::Checkpoint => "checkpoint",
+        })
+    }
+}
+
+/// Why a stage could not go on. The run ends; what was acknowledged is saved.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{stage}: {cause}")]
+pub struct StageError {
+    /// The stage.
+    pub stage: StageName,
+    /// What stopped it.
+    pub cause: StageCause,
+}
+
+/// What stopped a stage.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StageCause {
+    /// A remote failure.
+    #[error(transparent)]
+    Remote(#[from] Fault),
+    /// The state could not be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl StageError {
+    /// Wraps a cause with the stage that met it.
+    pub fn at<C: Into<StageCause>>(stage: StageName) -> impl FnOnce(C) -> Self {
+        move |cause| Self { stage, cause: cause.into() }
+    }
+}

@@ -1,0 +1,65 @@
+//! Match, first half. In: transformed records. Out: a decision for each that state can decide, the rest unknown.
+//! Effect: none; reads state only.
+
+use std::collections::HashMap;
+
+use crate::model::ids::SalesforceId;
+use crate::model::link::ContentHash;
+use crate::plan::decide::{Known, Matched, Transformed, from_state};
+use crate::ports::state::{FailureFilter, FailureRow, FailureStatus};
+use crate::stages::{Stage, StageContext, StageError, StageName};
+
+/// The stage.
+pub struct Match;
+
+impl Stage for Match {
+    type In = Vec<Transformed>;
+    type Out = Vec<Matched>;
+    const NAME: StageName = StageName::Match;
+
+    async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
+        let ids: Vec<SalesforceId> = batch.iter().map(|transformed| transformed.candidate.record.id).collect();
+        let mut known = known(cx, &ids).await?;
+        let decide = |transformed: Transformed| {
+            let known = known.remove(&transformed.candidate.record.id).unwrap_or_default();
+            from_state(&cx.pipeline, transformed, &known)
+        };
+        Ok(batch.into_iter().map(decide).collect())
+    }
+}
+
+/// What state knows of these records.
+async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<SalesforceId, Known>, StageError> {
+    let name = &cx.pipeline.name;
+    let links = cx.state.links(name, ids).await.map_err(StageError::at(Match::NAME))?;
+    let mut known: HashMap<SalesforceId, Known> = HashMap::with_capacity(ids.len());
+    for (id, link) in links {
+        known.entry(id).or_default().link = Some(link);
+    }
+    if !cx.pipeline.associations.is_empty() {
+        for state in cx.state.associations(name, ids).await.map_err(StageError::at(Match::NAME))? {
+            known.entry(state.salesforce_id).or_default().associations.push(state);
+        }
+    }
+    if cx.failures_open {
+        for id in ids {
+            let filter = FailureFilter { pipeline: Some(name.clone()), salesforce_id: Some(*id), ..Default::default() };
+            for row in cx.state.failures(&filter, 1).await.map_err(StageError::at(Match::NAME))? {
+                let known = known.entry(*id).or_default();
+                known.failed_before = true;
+                known.failing = waiting_content(&row, cx);
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// The content that failed, while the failure waits for a later try or was dismissed.
+fn waiting_content(row: &FailureRow, cx: &StageContext) -> Option<ContentHash> {
+    let waiting = match row.status {
+        FailureStatus::Open => row.retry_at.is_some_and(|at| at > cx.clock.now()),
+        FailureStatus::Dismissed => true,
+        FailureStatus::Resolved => false,
+    };
+    row.failure.content.filter(|_| waiting)
+}

@@ -1,0 +1,140 @@
+//! Finds the HubSpot records that lookups point at: from another pipeline's links, by batch read on a unique property, or
+//! from a directory filled by one paged listing. Effect: fills the directory; safe to repeat.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::link::Membership;
+use crate::pipeline::compile::{Association, AssociationTarget};
+use crate::ports::target::BATCH_RECORDS_MAX;
+use crate::stages::{StageContext, StageError, StageName};
+
+/// What a Salesforce id leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetMatch {
+    /// One record.
+    One(HubspotId),
+    /// Several records carry the id.
+    Many(Vec<HubspotId>),
+}
+
+/// Finds the records of these Salesforce ids; those that are not there (yet) are left out.
+///
+/// `refresh` allows a new listing when the directory lacks one of them.
+pub async fn find(
+    cx: &StageContext,
+    association: &Association,
+    ids: &[SalesforceId],
+    refresh: bool,
+) -> Result<HashMap<SalesforceId, TargetMatch>, StageError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    match &association.target {
+        AssociationTarget::Pipeline { name, .. } => by_pipeline(cx, name, ids).await,
+        AssociationTarget::Property { object_type_id, property, unique: true } => {
+            by_unique_property(cx, object_type_id, property, ids).await
+        }
+        AssociationTarget::Property { object_type_id, property, unique: false } => {
+            by_directory(cx, object_type_id, property, ids, refresh).await
+        }
+    }
+}
+
+/// The directory in which a dry run notes the records that a pipeline would create.
+pub fn planned_directory(pipeline: &PipelineName) -> String {
+    format!("planned:{pipeline}")
+}
+
+async fn by_pipeline(
+    cx: &StageContext,
+    pipeline: &PipelineName,
+    ids: &[SalesforceId],
+) -> Result<HashMap<SalesforceId, TargetMatch>, StageError> {
+    let links = cx.state.links(pipeline, ids).await.map_err(StageError::at(StageName::Associate))?;
+    let standing = links.into_iter().filter(|(_, link)| link.membership != Membership::Archived);
+    let mut found: HashMap<_, _> = standing.map(|(id, link)| (id, TargetMatch::One(link.hubspot_id))).collect();
+    if cx.dry {
+        let planned = cx.directory.find(&planned_directory(pipeline), ids).await;
+        for (id, records) in planned.map_err(StageError::at(StageName::Associate))? {
+            if let Some(record) = records.into_iter().next() {
+                found.entry(id).or_insert(TargetMatch::One(record));
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn by_unique_property(
+    cx: &StageContext,
+    object: &str,
+    property: &Arc<str>,
+    ids: &[SalesforceId],
+) -> Result<HashMap<SalesforceId, TargetMatch>, StageError> {
+    let mut found = HashMap::new();
+    for part in ids.chunks(BATCH_RECORDS_MAX) {
+        let keys: Vec<String> = part.iter().map(ToString::to_string).collect();
+        let records = cx.target.read_by_key(object, property, &keys, std::slice::from_ref(property)).await;
+        for record in records.map_err(StageError::at(StageName::Associate))? {
+            if let Some(id) = salesforce_id(record.properties.get(&**property)) {
+                found.insert(id, TargetMatch::One(record.id));
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn by_directory(
+    cx: &StageContext,
+    object: &str,
+    property: &Arc<str>,
+    ids: &[SalesforceId],
+    refresh: bool,
+) -> Result<HashMap<SalesforceId, TargetMatch>, StageError> {
+    let name = format!("{}:{object}:{property}", cx.pipeline.target.connection);
+    let at = StageError::at::<crate::ports::state::StateError>;
+    let filled = cx.directory.filled(&name).await.map_err(at(StageName::Associate))?;
+    if filled.is_none() {
+        list(cx, &name, object, property).await?;
+    }
+    let mut found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
+    if refresh && filled.is_some() && ids.iter().any(|id| !found.contains_key(id)) {
+        list(cx, &name, object, property).await?;
+        found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
+    }
+    let matched = found.into_iter().filter_map(|(id, mut records)| match records.len() {
+        0 => None,
+        1 => records.pop().map(|record| (id, TargetMatch::One(record))),
+        _ => Some((id, TargetMatch::Many(records))),
+    });
+    Ok(matched.collect())
+}
+
+/// Reads all records of the object, page by page, into the directory.
+async fn list(cx: &StageContext, name: &str, object: &str, property: &Arc<str>) -> Result<(), StageError> {
+    let mut after: Option<String> = None;
+    let mut restart = true;
+    loop {
+        let page = cx.target.list(object, std::slice::from_ref(property), after.as_deref()).await;
+        let page = page.map_err(StageError::at(StageName::Associate))?;
+        let entries: Vec<(SalesforceId, HubspotId)> = page
+            .records
+            .into_iter()
+            .filter_map(|record| Some((salesforce_id(record.properties.get(&**property))?, record.id)))
+            .collect();
+        let done = page.next.is_none().then(|| cx.clock.now());
+        let fill = cx.directory.fill(name, &entries, restart, done).await;
+        fill.map_err(StageError::at(StageName::Associate))?;
+        restart = false;
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// The Salesforce id in a property; 15-character ids are widened, anything else is no id.
+fn salesforce_id(value: Option<&Option<String>>) -> Option<SalesforceId> {
+    value?.as_deref()?.trim().parse().ok()
+}

@@ -1,0 +1,137 @@
+//! Checkpoint. In: settled records. Out: nothing. Effect: remembers what was acknowledged, and how far the read came,
+//! in one transaction. Repeating it is safe: it replaces what it wrote.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::model::failure::{Failure, Reason};
+use crate::model::link::{Link, Membership};
+use crate::model::report::Tally;
+use crate::model::watermark::Watermark;
+use crate::plan::decide::{Action, Decision};
+use crate::ports::state::{Commit, ImportProgress, StateWriter};
+use crate::stages::write::{Outcome, Settled};
+use crate::stages::{Stage, StageContext, StageError, StageName};
+
+/// The stage. Clones share the run's numbers.
+#[derive(Clone)]
+pub struct Checkpoint {
+    /// What is remembered.
+    pub state: Arc<dyn StateWriter>,
+    /// The run's numbers so far.
+    pub tally: Arc<Mutex<Tally>>,
+}
+
+impl Stage for Checkpoint {
+    type In = Vec<Settled>;
+    type Out = ();
+    const NAME: StageName = StageName::Checkpoint;
+
+    async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<(), StageError> {
+        let mut commit = self.commit(cx);
+        let mut delta = Tally::default();
+        for settled in batch {
+            enter(cx, settled, &mut commit, &mut delta);
+        }
+        commit.tally = self.add(delta);
+        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
+    }
+}
+
+impl Checkpoint {
+    /// Adds to the run's numbers and returns them.
+    pub fn add(&self, delta: Tally) -> Tally {
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        *tally = tally.plus(delta);
+        *tally
+    }
+
+    /// An empty commit of this run.
+    pub fn commit(&self, cx: &StageContext) -> Commit {
+        Commit::new(&cx.pipeline.name, &cx.run, cx.clock.now(), self.add(Tally::default()))
+    }
+
+    /// Saves where an unfinished import stands; none forgets it.
+    pub async fn place(&self, cx: &StageContext, progress: Option<ImportProgress>) -> Result<(), StageError> {
+        let commit = Commit { cursor: Some(progress), ..self.commit(cx) };
+        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
+    }
+
+    /// Saves the watermark of an import that was read to its end and fully settled; the import is over with it.
+    pub async fn finish(&self, cx: &StageContext, watermark: Watermark) -> Result<(), StageError> {
+        let commit = Commit { watermark: Some(watermark), cursor: Some(None), ..self.commit(cx) };
+        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
+    }
+
+    /// Saves the watermark of a window that was read to its end and fully settled.
+    pub async fn advance(&self, cx: &StageContext, watermark: Watermark) -> Result<(), StageError> {
+        let commit = Commit { watermark: Some(watermark), ..self.commit(cx) };
+        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
+    }
+}
+
+/// Enters one record into a commit and into the numbers.
+fn enter(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: &mut Tally) {
+    let Settled { mut decision, outcome } = settled;
+    let rejected = match (&mut decision.action, outcome) {
+        (_, Outcome::Failed(reason)) => Err(reason),
+        (Action::Reject(reason), _) => Err(reason.clone()),
+        (_, Outcome::Done { id, created }) => Ok((id, created, true)),
+        (_, Outcome::Noted) => Ok((None, None, false)),
+    };
+    match rejected {
+        Err(reason) => {
+            delta.failed += 1;
+            commit.failures.push(failure(cx, &decision, reason));
+        }
+        Ok((id, created, sent)) => {
+            count(&decision, created, sent, delta);
+            let id_known = id.or_else(|| decision.hubspot_id.clone());
+            if let (Some(change), Some(hubspot_id)) = (decision.link, id_known) {
+                commit.links.push(Link {
+                    salesforce_id: decision.id(),
+                    hubspot_id,
+                    hash: change.hash,
+                    mapping: cx.pipeline.mapping_version,
+                    membership: change.membership,
+                });
+                if change.membership == Membership::Live && cx.failures_open {
+                    commit.resolved.push(decision.id());
+                }
+            }
+            let salesforce_id = decision.id();
+            commit.wanted.extend(decision.wanted.drain(..).map(|(key, value)| (salesforce_id, key, value)));
+        }
+    }
+}
+
+/// Counts a decision that was carried out (or, in a dry run, would be).
+pub fn count(decision: &Decision, created: Option<bool>, sent: bool, tally: &mut Tally) {
+    match decision.action {
+        Action::Restore if created != Some(false) => tally.restored += 1,
+        Action::Create if created != Some(false) => tally.created += 1,
+        Action::Update if created == Some(true) => tally.created += 1,
+        Action::Create | Action::Restore | Action::Update => tally.updated += 1,
+        Action::Archive(_) if sent => tally.archived += 1,
+        Action::Unchanged | Action::Archive(_) => tally.unchanged += 1,
+        Action::Keep(_) | Action::Filter(_) => tally.filtered += 1,
+        Action::Reject(_) | Action::StillFailing => tally.failed += 1,
+    }
+}
+
+/// The record as it goes under `failures`; sensitive values are masked.
+pub fn failure(cx: &StageContext, decision: &Decision, reason: Reason) -> Failure {
+    let pipeline = &cx.pipeline;
+    let record = &decision.candidate.record;
+    let columns = pipeline.columns.iter().zip(&record.values).enumerate();
+    let columns = columns.map(|(index, (column, value))| {
+        let value = value.as_deref().map(|value| pipeline.mask_column(index, value).into_owned());
+        (column.path.to_string(), value)
+    });
+    Failure {
+        salesforce_id: record.id,
+        title: pipeline.title(record),
+        reason,
+        content: decision.desired.as_ref().map(|desired| pipeline.content_hash(desired)),
+        columns: columns.collect(),
+    }
+}

@@ -1,0 +1,178 @@
+//! Load. In: decisions that write properties, at most a batch. Out: each settled. Effect: creates and updates records.
+//! Repeating it is safe: records are recognised by their unique match property, and where a plain create cannot be
+//! repeated, its outcome is looked up first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config::pipeline::Mode;
+use crate::model::failure::Reason;
+use crate::model::record::PropertyValue;
+use crate::plan::decide::{Action, Decision};
+use crate::ports::fault::Fault;
+use crate::ports::target::{TargetRecord, TargetWriter, WriteBatch, WriteInput, WriteMode, WriteOutcome};
+use crate::stages::write::{Outcome, Settled, Written};
+use crate::stages::{Stage, StageContext, StageError, StageName};
+
+/// The stage.
+pub struct Load {
+    /// Where records go to.
+    pub target: Arc<dyn TargetWriter>,
+}
+
+/// How often an input of which HubSpot said nothing is sent again, after looking.
+const UNKNOWN_RETRIES_MAX: u32 = 1;
+
+impl Stage for Load {
+    type In = Vec<Decision>;
+    type Out = Written;
+    const NAME: StageName = StageName::Load;
+
+    async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Written, StageError> {
+        let mut sending = Sending { cx, target: &*self.target, outcomes: vec![None; batch.len()] };
+        let all: Vec<usize> = (0..batch.len()).collect();
+        let stopped = sending.deliver(&batch, all).await.err();
+        let settle = |(decision, outcome): (Decision, Option<Outcome>)| Some(Settled { decision, outcome: outcome? });
+        let settled = batch.into_iter().zip(sending.outcomes).filter_map(settle).collect();
+        Ok(Written { settled, stopped })
+    }
+}
+
+struct Sending<'a> {
+    cx: &'a StageContext,
+    target: &'a dyn TargetWriter,
+    outcomes: Vec<Option<Outcome>>,
+}
+
+impl Sending<'_> {
+    /// Sends the records, then looks after those of which HubSpot said nothing.
+    async fn deliver(&mut self, batch: &[Decision], all: Vec<usize>) -> Result<(), StageError> {
+        let mut unknown = self.isolate(batch, all).await?;
+        for attempt in 0..=UNKNOWN_RETRIES_MAX {
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            unknown = self.look(batch, unknown).await?;
+            if attempt < UNKNOWN_RETRIES_MAX {
+                unknown = self.isolate(batch, unknown).await?;
+            }
+        }
+        for index in unknown {
+            self.outcomes[index] = Some(Outcome::Failed(unconfirmed()));
+        }
+        Ok(())
+    }
+
+    /// Sends the records; a call that is refused as a whole is split in halves until the culprits stand alone, which
+    /// takes at most 2n − 1 calls for n records. Returns those of which HubSpot said nothing.
+    async fn isolate(&mut self, batch: &[Decision], all: Vec<usize>) -> Result<Vec<usize>, StageError> {
+        let mut unknown = Vec::new();
+        let mut parts = vec![all];
+        while let Some(part) = parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            let mode = write_mode(self.cx.pipeline.mode);
+            match self.target.write(&self.request(batch, &part, mode)).await {
+                Ok(outcomes) => {
+                    for (index, outcome) in part.iter().copied().zip(outcomes) {
+                        match outcome {
+                            WriteOutcome::Confirmed { id, created } => {
+                                self.outcomes[index] = Some(Outcome::Done { id: Some(id), created });
+                            }
+                            WriteOutcome::Rejected(reason) => self.outcomes[index] = Some(Outcome::Failed(reason)),
+                            WriteOutcome::Unknown => unknown.push(index),
+                        }
+                    }
+                }
+                Err(Fault::Reject(reason)) if part.len() == 1 => {
+                    self.outcomes[part[0]] = Some(Outcome::Failed(reason));
+                }
+                Err(Fault::Reject(_)) => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.push(second.to_vec());
+                    parts.push(first.to_vec());
+                }
+                Err(Fault::Unknown(error)) if mode == WriteMode::Create => {
+                    tracing::warn!(%error, records = part.len(), "outcome unknown, looking");
+                    unknown.extend(part);
+                }
+                Err(fault) => return Err(StageError::at(Load::NAME)(fault)),
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// Reads records whose outcome is unknown; those that hold what was sent are done, the rest is returned.
+    async fn look(&mut self, batch: &[Decision], unknown: Vec<usize>) -> Result<Vec<usize>, StageError> {
+        let target = &self.cx.pipeline.target;
+        let keys: Vec<String> = unknown.iter().map(|index| batch[*index].id().to_string()).collect();
+        let properties = &self.cx.pipeline.properties;
+        let read = self.cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, properties);
+        let records = read.await.map_err(StageError::at(Load::NAME))?;
+        let by_key: HashMap<&str, &TargetRecord> = records
+            .iter()
+            .filter_map(|record| Some((record.properties.get(&*target.match_property)?.as_deref()?, record)))
+            .collect();
+        let mut still = Vec::new();
+        for index in unknown {
+            let decision = &batch[index];
+            let found = by_key.get(decision.id().as_str());
+            let desired = decision.desired.as_ref();
+            match (found, desired) {
+                (Some(record), Some(desired)) if self.cx.pipeline.diff(desired, &record.properties).is_empty() => {
+                    let created = matches!(decision.action, Action::Create | Action::Restore).then_some(true);
+                    self.outcomes[index] = Some(Outcome::Done { id: Some(record.id.clone()), created });
+                }
+                _ => still.push(index),
+            }
+        }
+        Ok(still)
+    }
+
+    fn request(&self, batch: &[Decision], part: &[usize], mode: WriteMode) -> WriteBatch {
+        let target = &self.cx.pipeline.target;
+        WriteBatch {
+            object: target.object_type_id.to_string(),
+            key_property: Arc::clone(&target.match_property),
+            mode,
+            inputs: part.iter().map(|index| input(&batch[*index])).collect(),
+        }
+    }
+}
+
+/// The properties of one record: the create-only ones only when the record is new.
+fn input(decision: &Decision) -> WriteInput {
+    let desired = decision.desired.as_ref();
+    let always = desired.map(|desired| desired.properties.as_slice()).unwrap_or_default();
+    let once = match decision.action {
+        Action::Create | Action::Restore => desired.map(|desired| desired.create_only.as_slice()).unwrap_or_default(),
+        _ => &[],
+    };
+    let creating = matches!(decision.action, Action::Create | Action::Restore);
+    // A new record has nothing to clear, and a blank that is sent on create can trip a portal's rules.
+    let needed = |value: &&PropertyValue| !creating || !value.value.is_empty();
+    WriteInput {
+        key: decision.id().to_string(),
+        properties: always.iter().chain(once).filter(needed).cloned().collect(),
+    }
+}
+
+fn write_mode(mode: Mode) -> WriteMode {
+    match mode {
+        Mode::Upsert => WriteMode::Upsert,
+        Mode::CreateOnly => WriteMode::Create,
+        Mode::UpdateOnly => WriteMode::Update,
+    }
+}
+
+fn unconfirmed() -> Reason {
+    Reason {
+        code: "SL5120".to_owned(),
+        remote_code: None,
+        property: None,
+        message: "HubSpot answered without a word about this record, and reading it back did not show the values"
+            .to_owned(),
+        request_id: None,
+    }
+}
