@@ -228,7 +228,7 @@ async fn read(
     resume: Option<Cursor>,
 ) -> (Vec<SalesforceId>, Vec<Cursor>, Option<Fault>) {
     let (mut ids, mut cursors) = (Vec::new(), Vec::new());
-    let mut chunks = source.extract(query, resume);
+    let mut chunks = source.extract(query.clone(), resume);
     while let Some(chunk) = chunks.next().await {
         match chunk {
             Ok(chunk) => {

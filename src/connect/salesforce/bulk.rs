@@ -107,7 +107,7 @@ pub(super) enum Outcome {
 impl BulkRead {
     /// Starts a job and waits until its results can be read.
     pub(super) async fn start(cx: &Reading<'_>) -> Result<Outcome, Trouble> {
-        let query = soql::select(cx.query, Order::Unordered, None);
+        let query = soql::select(&cx.query, Order::Unordered, None);
         let operation = if cx.query.deleted == DeletedRows::Exclude { "query" } else { "queryAll" };
         let new =
             NewJob { operation, query: &query, content_type: "CSV", column_delimiter: "COMMA", line_ending: "LF" };

@@ -1,6 +1,7 @@
 //! Reads rows by REST queries, page by page.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::api::{Api, Bad, Call, Trouble};
@@ -97,7 +98,7 @@ impl RestRead {
         };
         match &self.next {
             Some(next) => cx.api.fetch(cx.calls, &Call::get(&cx.operation, next).paged(), decode).await,
-            None => cx.query(&soql::select(cx.query, self.order, self.after.as_ref()), decode).await,
+            None => cx.query(&soql::select(&cx.query, self.order, self.after.as_ref()), decode).await,
         }
     }
 }
@@ -106,7 +107,7 @@ impl RestRead {
 pub(super) struct Reading<'a> {
     pub(super) api: &'a Api,
     pub(super) calls: &'a AtomicU64,
-    pub(super) query: &'a Extract,
+    pub(super) query: Arc<Extract>,
     pub(super) layout: Layout,
     /// In words, for messages.
     pub(super) operation: String,
@@ -137,21 +138,21 @@ pub(super) enum Place {
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(api: &'a Api, calls: &'a AtomicU64, query: &'a Extract) -> Self {
+    pub(super) fn new(api: &'a Api, calls: &'a AtomicU64, query: Extract) -> Self {
         let operation = format!("query {}", query.object);
-        Self { api, calls, query, layout: Layout::new(query), operation }
+        Self { api, calls, layout: Layout::new(&query), query: Arc::new(query), operation }
     }
 
     /// A cursor of this read.
     pub(super) fn cursor(&self, place: &Place) -> Result<Cursor, Fault> {
         let place = serde_json::to_string(place)
             .map_err(|_| Fault::Halt(errors::unusable(&self.operation, "the place cannot be written down")))?;
-        Ok(Cursor { query: identity(self.query), place })
+        Ok(Cursor { query: identity(&self.query), place })
     }
 
     /// The place that a cursor names. Errors: `PlaceLost` when it belongs to another query.
     pub(super) fn place(&self, cursor: &Cursor) -> Result<Place, Fault> {
-        if cursor.query != identity(self.query) {
+        if cursor.query != identity(&self.query) {
             return Err(errors::place_lost(&self.operation, "the saved place belongs to another query"));
         }
         serde_json::from_str(&cursor.place)
@@ -164,7 +165,7 @@ impl<'a> Reading<'a> {
             let answer: CountAnswer = serde_json::from_slice(body).map_err(|_| "the answer is no count".to_owned())?;
             Ok(answer.total_size)
         };
-        self.query(&soql::count(self.query), decode).await
+        self.query(&soql::count(&self.query), decode).await
     }
 
     /// Runs a query by GET, or inside a composite call when it is too long for a request line.

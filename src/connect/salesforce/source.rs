@@ -72,13 +72,13 @@ impl Source for SalesforceSource {
 
     fn count<'a>(&'a self, query: &'a Extract) -> BoxFuture<'a, Result<u64, Fault>> {
         async move {
-            let cx = Reading::new(&self.api, &self.calls, query);
+            let cx = Reading::new(&self.api, &self.calls, query.clone());
             cx.count().await.map_err(|trouble| trouble.fault(&cx.operation))
         }
         .boxed()
     }
 
-    fn extract<'a>(&'a self, query: &'a Extract, resume: Option<Cursor>) -> BoxStream<'a, Result<Chunk, Fault>> {
+    fn extract(&self, query: Extract, resume: Option<Cursor>) -> BoxStream<'_, Result<Chunk, Fault>> {
         let cx = Reading::new(&self.api, &self.calls, query);
         let read = Read { cx, step: Step::Start(resume), jobs: 0 };
         stream::unfold(Some(read), |read| async move {
@@ -179,9 +179,9 @@ impl Read<'_> {
 
     /// Small reads by REST, large ones by Bulk.
     async fn choose(&mut self) -> Result<Step, Fault> {
-        let query = self.cx.query;
-        if !bulk::allowed(query) {
-            return Ok(rest(query, None));
+        let query = Arc::clone(&self.cx.query);
+        if !bulk::allowed(&query) {
+            return Ok(rest(&query, None));
         }
         let known = match query.expected {
             Some(expected) => Some(expected),
@@ -201,7 +201,7 @@ impl Read<'_> {
 
     /// Begins by REST, and turns to Bulk when there is more than was thought or it takes too long.
     async fn begin_rest(&mut self) -> Result<Step, Fault> {
-        let mut read = RestRead::new(self.cx.query, None);
+        let mut read = RestRead::new(&self.cx.query, None);
         match read.begin(&self.cx).await {
             Ok(total) if total > REST_RECORDS_MAX => self.start_job(Some(total)).await,
             Ok(_) => Ok(Step::Rest(Box::new(read))),
@@ -212,27 +212,27 @@ impl Read<'_> {
 
     /// Starts a Bulk job; after enough failed ones, or where Bulk does not do the query, REST takes over.
     async fn start_job(&mut self, expected: Option<u64>) -> Result<Step, Fault> {
-        let query = self.cx.query;
+        let query = Arc::clone(&self.cx.query);
         while self.jobs < JOBS_MAX {
             self.jobs += 1;
             match BulkRead::start(&self.cx).await {
                 Ok(Outcome::Ready(read)) => return Ok(Step::Bulk(read)),
                 Ok(Outcome::Lost(why)) => tracing::warn!(object = %query.object, why, "a bulk query job was lost"),
                 Err(trouble) => match trouble.action() {
-                    Some(Action::NotForBulk) => return Ok(rest(query, None)),
+                    Some(Action::NotForBulk) => return Ok(rest(&query, None)),
                     Some(Action::BulkBudget) if expected.is_some_and(|rows| rows <= REST_INSTEAD_RECORDS_MAX) => {
-                        return Ok(rest(query, None));
+                        return Ok(rest(&query, None));
                     }
                     _ => return Err(self.fault(trouble)),
                 },
             }
         }
-        Ok(rest(query, None))
+        Ok(rest(&query, None))
     }
 
     async fn resume(&mut self, cursor: &Cursor) -> Result<Step, Fault> {
         let (job, locator, rows) = match self.cx.place(cursor)? {
-            Place::Rest { after } => return Ok(rest(self.cx.query, Some(after))),
+            Place::Rest { after } => return Ok(rest(&self.cx.query, Some(after))),
             Place::Bulk { done: true, .. } => return Ok(Step::End),
             Place::Bulk { version, .. } if version != self.cx.api.tokens.settings.api_version => {
                 return Err(errors::place_lost(&self.cx.operation, "the job was made with another API version"));
