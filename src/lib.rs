@@ -25,4 +25,6 @@ pub mod connect;
 
 pub mod state;
 
+pub mod ops;
+
 pub mod sandbox;

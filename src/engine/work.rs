@@ -117,6 +117,26 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
     Ok((report, stop))
 }
 
+/// Makes links whose other side appeared after the run, and adds them to its report and row.
+pub async fn settle_links(
+    cx: &StageContext,
+    writers: &Writers,
+    report: &mut RunReport,
+) -> Result<Option<Stop>, StateError> {
+    let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
+    checkpoint.add(report.tally);
+    let drained = associate::drain(cx, writers, &checkpoint).await;
+    let mut tally = checkpoint.add(Tally::default());
+    tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await?;
+    tally.hubspot_calls += cx.target.calls();
+    report.tally = tally;
+    if let Some(mut row) = cx.state.run(cx.run.as_str()).await? {
+        row.tally = tally;
+        writers.state.end_run(&row).await?;
+    }
+    Ok(drained.err().map(Stop::Stage))
+}
+
 /// The time between two moments, in seconds with milliseconds.
 pub fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     let milliseconds = to.duration_since(from).as_millis();

@@ -310,7 +310,7 @@ fn mask(sensitive: bool, value: &str) -> Cow<'_, str> {
 }
 
 /// Hash over the parts of a definition that shape records, as JSON with sorted keys: layout and comments do not matter.
-fn mapping_version(config: &PipelineConfig) -> MappingVersion {
+pub fn mapping_version(config: &PipelineConfig) -> MappingVersion {
     let shape = serde_json::json!({
         "object": config.source.object,
         "target": config.target.object,
