@@ -2,6 +2,7 @@
 
 pub mod associations;
 pub mod fields;
+mod options;
 pub mod source;
 pub mod target;
 
@@ -11,6 +12,7 @@ use super::compile::{Columns, Parts, Pipeline, World};
 use super::field::Objects;
 use crate::config::pipeline::PipelineConfig;
 use crate::diagnostic::{Diagnostic, Place};
+use crate::model::object::{SourceField, SourceObject};
 use crate::model::record::Column;
 
 /// Applies all rules; the pipeline is complete unless a finding is an error.
@@ -60,8 +62,27 @@ impl RuleContext<'_> {
         Diagnostic::error(code, self.file, Place::Value(pointer.into()), message)
     }
 
+    /// A warning where a field changes without its record: formulas, parents, statuses that follow dates.
+    pub fn unnoticed(&self, path: &str, field: &SourceField, place: Place) -> Option<Diagnostic> {
+        let what = match path.contains('.') {
+            true => "belongs to a parent record",
+            false if field.calculated || status_like_a_formula(self.objects.own, &field.name) => "is calculated",
+            false => return None,
+        };
+        let message = format!("`{path}` {what}: a change of it alone is not noticed at once");
+        let why = "it changes without a new SystemModstamp on the record itself";
+        let help =
+            "the change is carried over when the record itself changes, or by the next full comparison or import";
+        Some(Diagnostic::warning("SL2050", self.file, place, message).with_why(why).with_help(help))
+    }
+
     /// A warning at a value.
     pub fn warning(&self, code: &'static str, pointer: impl Into<String>, message: impl Into<String>) -> Diagnostic {
         Diagnostic::warning(code, self.file, Place::Value(pointer.into()), message)
     }
+}
+
+/// Statuses that follow dates although describe calls them ordinary fields.
+fn status_like_a_formula(object: &SourceObject, field: &str) -> bool {
+    field == "Status" && matches!(object.name.as_str(), "Contract" | "ContractLineItem" | "ServiceContract")
 }
