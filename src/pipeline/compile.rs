@@ -172,6 +172,11 @@ fn paths(config: &PipelineConfig) -> Vec<String> {
     from.chain(templates.flat_map(|template| template.paths)).chain(filtered).collect()
 }
 
+/// Findings of a definition that need no described object: the grammar of its condition, its templates, its time zones.
+pub fn check_offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
+    rules::offline(file, config)
+}
+
 /// Compiles a definition; all findings at once, and a pipeline when none of them is an error.
 pub fn compile(file: &Arc<str>, config: &PipelineConfig, world: &World<'_>) -> (Option<Pipeline>, Vec<Diagnostic>) {
     let mut findings = Vec::new();

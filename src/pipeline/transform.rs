@@ -315,3 +315,277 @@ fn address([street, postal_code, city, state, country]: [Option<&str>; 5]) -> Op
     let parts: Vec<String> = [street, city, state, country].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::pipeline::fixture::{Fixture, record, value};
+
+    /// One entry and one cell: the value set (`None` leaves the property alone), or the code of the reason.
+    #[track_caller]
+    fn check(field: Value, input: &str, expected: Result<Option<&str>, &str>) {
+        let to = field["to"].as_str().unwrap().to_owned();
+        let from = field["from"].as_str().map(str::to_owned);
+        let fixture = Fixture::new(json!([field]));
+        let cells: Vec<(&str, &str)> = from.iter().filter(|_| !input.is_empty()).map(|from| (&**from, input)).collect();
+        let got = fixture.transform(&cells);
+        let shown = got.as_ref().map(|desired| value(desired, &to)).map_err(|reason| &*reason.code);
+        assert_eq!(shown, expected, "{input:?}: {got:?}");
+    }
+
+    #[test]
+    fn blanks() {
+        for (from, to) in [("Name", "text"), ("Amount__c", "number"), ("Start__c", "day"), ("Renews__c", "moment")] {
+            check(json!({"from": from, "to": to}), "", Ok(Some("")));
+            check(json!({"from": from, "to": to, "when_blank": "keep"}), "", Ok(None));
+            check(json!({"from": from, "to": to, "required": true}), "", Err("SL5010"));
+            check(json!({"from": from, "to": to}), " \u{200b}\t", Ok(Some("")));
+        }
+        for (from, to) in [("Status__c", "status"), ("Channels__c", "channels")] {
+            check(json!({"from": from, "to": to}), "", Ok(Some("")));
+            check(json!({"from": from, "to": to, "when_blank": "keep"}), "", Ok(None));
+            check(json!({"from": from, "to": to, "default": "active"}), "", Ok(Some("active")));
+        }
+        check(json!({"from": "Renews__c", "to": "day", "default": "2026-10-01"}), "", Ok(Some("2026-10-01")));
+        check(json!({"from": "Active__c", "to": "number", "default": "7.0"}), "", Ok(Some("7")));
+        check(json!({"from": "Name", "to": "text", "default": "x", "required": true}), "", Ok(Some("x")));
+        check(json!({"template": " {{ Name }} ", "to": "text", "when_blank": "keep"}), "", Ok(None));
+        check(json!({"template": "{{ Name }}", "to": "text", "required": true}), "", Err("SL5010"));
+    }
+
+    #[test]
+    fn value_maps() {
+        let map = json!({"Active": "active", "On Hold": "on_hold", "Old": ""});
+        let status =
+            |otherwise: Value| json!({"from": "Status__c", "to": "status", "values": map, "otherwise": otherwise});
+        check(status(json!("reject")), "Active", Ok(Some("active")));
+        check(status(json!("reject")), " On Hold ", Ok(Some("on_hold")));
+        check(status(json!("reject")), "Old", Ok(Some("")));
+        check(status(json!("reject")), "active", Err("SL5005"));
+        check(status(json!("clear")), "Else", Ok(Some("")));
+        check(status(json!({"value": "old"})), "Else", Ok(Some("old")));
+        check(status(json!("pass")), "old", Ok(Some("old")));
+        check(status(json!("pass")), "Else", Err("SL5006"));
+        check(json!({"from": "Status__c", "to": "status"}), "Active", Ok(Some("Active")));
+        check(json!({"from": "Status__c", "to": "status"}), "ACTIVE", Err("SL5006"));
+        check(json!({"from": "Status__c", "to": "owner"}), "12345", Ok(Some("12345")));
+        let keep =
+            json!({"from": "Status__c", "to": "status", "values": map, "otherwise": "clear", "when_blank": "keep"});
+        check(keep.clone(), "Else", Ok(Some("")));
+        check(keep, "", Ok(None));
+        let named =
+            json!({"from": "Status__c", "to": "status", "values": map, "default": "On Hold", "otherwise": "clear"});
+        check(named, "", Ok(Some("on_hold")));
+        let number = |otherwise: &str| json!({"from": "Status__c", "to": "number", "values": {"Active": "1.0"}, "otherwise": otherwise});
+        check(number("clear"), "Active", Ok(Some("1")));
+        check(number("pass"), "2E1", Ok(Some("20")));
+        check(number("pass"), "Else", Err("SL5001"));
+        let seats =
+            json!({"from": "Seats__c", "to": "text", "values": {"1.0": "one", "2": "two"}, "otherwise": "pass"});
+        check(seats.clone(), "1", Ok(Some("one")));
+        check(seats.clone(), "2.0", Ok(Some("two")));
+        check(seats, "3E0", Ok(Some("3")));
+        let digits = json!({"from": "Name", "to": "text", "values": {"7": "seven"}, "otherwise": "pass"});
+        check(digits, "007", Ok(Some("007")));
+        check(json!({"from": "Active__c", "to": "yes_no"}), "true", Ok(Some("true")));
+    }
+
+    #[test]
+    fn several_values() {
+        let plain = json!({"from": "Channels__c", "to": "channels"});
+        check(plain.clone(), "Active;On Hold", Ok(Some("Active;On Hold")));
+        check(plain.clone(), ";Active; Old ;Active", Ok(Some("Active;Old")));
+        check(plain.clone(), ";", Ok(Some("")));
+        check(plain, "Active;Else", Err("SL5006"));
+        let map = json!({"Active": "active", "On Hold": "active", "Old": "old"});
+        let mapped =
+            |otherwise: &str| json!({"from": "Channels__c", "to": "channels", "values": map, "otherwise": otherwise});
+        check(mapped("reject"), "Active;On Hold;Old", Ok(Some("active;old")));
+        check(mapped("clear"), "Else;Old", Ok(Some("old")));
+        check(mapped("reject"), "Else;Old", Err("SL5005"));
+        check(json!({"from": "Channels__c", "to": "text"}), "A; B;A", Ok(Some("A;B")));
+        let text = json!({"from": "Channels__c", "to": "text", "values": {"A": "Alpha"}, "otherwise": "pass"});
+        check(text, "A;B", Ok(Some("Alpha;B")));
+        check(json!({"from": "Name", "to": "channels"}), "Active;Old", Ok(Some("Active;Old")));
+        check(json!({"from": "Status__c", "to": "channels"}), "Old", Ok(Some("Old")));
+    }
+
+    #[test]
+    fn conversions_reject_one_record() {
+        check(json!({"from": "Name", "to": "number"}), "1E400", Err("SL5001"));
+        check(json!({"from": "Name", "to": "flag"}), "perhaps", Err("SL5002"));
+        check(json!({"from": "Name", "to": "day"}), "2023-02-29", Err("SL5003"));
+        check(json!({"from": "Account__c", "to": "text", "as": "id"}), "0015", Err("SL5004"));
+        check(
+            json!({"from": "Account__c", "to": "text", "as": "id"}),
+            "a015g00000AbCdE",
+            Ok(Some("a015g00000AbCdEAAV")),
+        );
+        check(json!({"from": "Id", "to": "text"}), "a015g00000AbCdE", Ok(Some("a015g00000AbCdEAAV")));
+        check(json!({"template": "{{ Amount__c | round('x') }}", "to": "text"}), "", Err("SL5008"));
+        check(json!({"value": "TRUE", "to": "flag"}), "", Ok(Some("true")));
+    }
+
+    #[test]
+    fn long_texts() {
+        let fits = "x".repeat(65_536);
+        let long = format!("{fits}y");
+        check(json!({"from": "Name", "to": "text"}), &fits, Ok(Some(&fits)));
+        check(json!({"from": "Name", "to": "text"}), &long, Err("SL5007"));
+        check(json!({"from": "Name", "to": "text", "truncate": true}), &long, Ok(Some(&fits)));
+    }
+
+    #[test]
+    fn hostile_texts_arrive_as_they_are() {
+        for text in
+            ["=cmd()", "@sum", "<script>", "[a](b)", "`x`", "{{ Name }}", "a\r\nb", "e\u{301}", "\u{202e}abc", "01234"]
+        {
+            check(json!({"from": "Name", "to": "text"}), text, Ok(Some(text)));
+            check(json!({"template": "{{ Name }}", "to": "text"}), "", Ok(Some("")));
+            let templated = Fixture::new(json!([{"template": "<{{ Name }}>", "to": "text"}]));
+            let desired = templated.transform(&[("Name", text)]).unwrap();
+            assert_eq!(value(&desired, "text"), Some(&*format!("<{text}>")));
+        }
+    }
+
+    #[test]
+    fn compounds_are_joined() {
+        let address = Fixture::new(json!([{"from": "Bill__c", "to": "text"}]));
+        assert!(address.pipeline().columns.iter().all(|column| column.kind != FieldKind::Address));
+        let check = |cells: &[(&str, &str)], expected: &str| {
+            assert_eq!(value(&address.transform(cells).unwrap(), "text"), Some(expected), "{cells:?}");
+        };
+        let (street, code, city) =
+            (("Bill__Street__s", "Ring 1"), ("Bill__PostalCode__s", "10115"), ("Bill__City__s", "Berlin"));
+        let (state, country) = (("Bill__StateCode__s", "BE"), ("Bill__CountryCode__s", "DE"));
+        check(&[street, code, city, state, country], "Ring 1, 10115 Berlin, BE, DE");
+        check(&[street, country], "Ring 1, DE");
+        check(&[code], "10115");
+        check(&[], "");
+        let place = Fixture::new(json!([{"from": "Place__c", "to": "text"}]));
+        let cells = [("Place__Latitude__s", "52.530"), ("Place__Longitude__s", "1.338E1")];
+        assert_eq!(value(&place.transform(&cells).unwrap(), "text"), Some("52.53, 13.38"));
+        assert_eq!(value(&place.transform(&cells[..1]).unwrap(), "text"), Some(""));
+        let parent = Fixture::new(json!([{"from": "Account__r.BillingAddress", "to": "text"}]));
+        let cells = [("Account__r.BillingCity", "Rome"), ("Account__r.BillingState", "RM")];
+        assert_eq!(value(&parent.transform(&cells).unwrap(), "text"), Some("Rome, RM"));
+    }
+
+    #[test]
+    fn records_keep_their_order_and_their_links() {
+        let fields =
+            json!([{"from": "Name", "to": "text"}, {"from": "Amount__c", "to": "number", "on_create_only": true}]);
+        let fixture = Fixture::new(fields).linked(json!({"field": "Project__c", "pipeline": "projects"}));
+        let row = [("Name", "One"), ("Amount__c", "5"), ("Project__c", "a015g00000aBcDe")];
+        let desired = fixture.transform(&row).unwrap();
+        let names: Vec<&str> = desired.properties.iter().map(|set| &*set.property).collect();
+        assert_eq!(names, ["salesforce_id", "text"]);
+        assert_eq!(&*desired.properties[0].value, "a015g00000AbCdEAAV");
+        assert_eq!((&*desired.title, &*desired.create_only[0].value), ("One", "5"));
+        assert_eq!(desired.lookups[0].map(|id| id.to_string()).as_deref(), Some("a015g00000aBcDeAAK"));
+        assert_eq!(fixture.transform(&[("Project__c", "Acme")]).unwrap_err().code, "SL5004");
+        assert_eq!(&*fixture.transform(&[("Name", " ")]).unwrap().title, "a015g00000AbCdEAAV");
+    }
+
+    #[test]
+    fn sensitive_values_stay_out_of_every_output() {
+        let fields = json!([
+            {"from": "Secret__c", "to": "number", "sensitive": true},
+            {"template": "{{ Secret__c | date('%Y') }}", "to": "text"},
+        ]);
+        let fixture = Fixture::new(fields);
+        let pipeline = fixture.pipeline();
+        for cells in [[("Secret__c", "hunter2")], [("Secret__c", "7")]] {
+            let reason = pipeline.transform(&record(&pipeline, &cells)).unwrap_err();
+            assert!(!reason.message.contains(cells[0].1), "{}", reason.message);
+        }
+        assert_eq!(pipeline.mask_property("number", "7"), "***");
+        assert_eq!(pipeline.mask_property("number", ""), "");
+        assert_eq!(pipeline.mask_property("text", "7"), "7");
+        let column = pipeline.columns.iter().position(|column| &*column.path == "Secret__c").unwrap();
+        assert_eq!(pipeline.mask_column(column, "7"), "***");
+        let title = Fixture::new(json!([{"from": "Name", "to": "text", "sensitive": true}]));
+        assert_eq!(&*title.transform(&[("Name", "hunter2")]).unwrap().title, "a015g00000AbCdEAAV");
+    }
+
+    #[test]
+    fn one_record_has_one_hash_whichever_way_it_came() {
+        let fields = json!([
+            {"from": "Amount__c", "to": "number"},
+            {"from": "Renews__c", "to": "moment"},
+            {"template": "{{ Seats__c }} {{ Renews__c }}", "to": "text"},
+        ]);
+        let fixture = Fixture::new(fields.clone());
+        let hash = |fixture: &Fixture, cells: &[(&str, &str)]| {
+            fixture.pipeline().content_hash(&fixture.transform(cells).unwrap())
+        };
+        let rest =
+            [("Amount__c", "1.6147805824397E13"), ("Seats__c", "12"), ("Renews__c", "2026-10-01T09:00:00.000+0000")];
+        let bulk = [("Amount__c", "16147805824397.0"), ("Seats__c", "12.0"), ("Renews__c", "2026-10-01T09:00:00.000Z")];
+        assert_eq!(hash(&fixture, &rest), hash(&fixture, &bulk));
+        let mut other = fixture.config.clone();
+        other["fields"].as_array_mut().unwrap().reverse();
+        let reordered = Fixture { config: other, ..Fixture::new(fields) };
+        assert_eq!(hash(&fixture, &rest), hash(&reordered, &bulk));
+        assert_eq!(fixture.pipeline().mapping_version, reordered.pipeline().mapping_version);
+        assert_ne!(hash(&fixture, &rest), hash(&fixture, &rest[..1]));
+        let mut renamed = Fixture::new(json!([{"from": "Amount__c", "to": "number"}]));
+        let before = renamed.pipeline().mapping_version;
+        renamed.config["target"]["object"] = json!("p1_subscriptions");
+        renamed.config["fields"][0]["sensitive"] = json!(true);
+        assert_eq!(renamed.pipeline().mapping_version, before);
+        renamed.config["fields"][0]["required"] = json!(true);
+        assert_ne!(renamed.pipeline().mapping_version, before);
+    }
+
+    #[test]
+    fn differences_are_those_that_hubspot_would_see() {
+        let fields = json!([
+            {"from": "Amount__c", "to": "number"},
+            {"from": "Channels__c", "to": "channels"},
+            {"from": "Name", "to": "text", "when_blank": "keep"},
+            {"from": "Start__c", "to": "day"},
+            {"from": "Secret__c", "to": "more", "on_create_only": true},
+        ]);
+        let fixture = Fixture::new(fields);
+        let row = [("Amount__c", "24"), ("Channels__c", "Active;Old"), ("Secret__c", "new")];
+        let desired = fixture.transform(&row).unwrap();
+        let held = |pairs: &[(&str, Option<&str>)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect()
+        };
+        let id = ("salesforce_id", Some("a015g00000AbCdEAAV"));
+        let pipeline = fixture.pipeline();
+        let same = held(&[
+            id,
+            ("number", Some("24.00")),
+            ("channels", Some("Old;Active")),
+            ("text", Some("kept")),
+            ("day", None),
+        ]);
+        assert_eq!(pipeline.diff(&desired, &same), []);
+        let other = held(&[id, ("number", Some("25")), ("channels", Some("Old;Active")), ("day", Some("2026-10-01"))]);
+        let changes = pipeline.diff(&desired, &other);
+        let shown: Vec<_> = changes
+            .iter()
+            .map(|change| (&*change.property, change.before.as_deref(), change.after.as_deref()))
+            .collect();
+        assert_eq!(shown, [("number", Some("25"), Some("24")), ("day", Some("2026-10-01"), None)]);
+    }
+
+    #[test]
+    fn a_create_needs_what_hubspot_requires() {
+        let mut fixture = Fixture::new(
+            json!([{"from": "Name", "to": "text"}, {"from": "Secret__c", "to": "more", "on_create_only": true}]),
+        );
+        fixture.target.required_properties.extend(["text".to_owned(), "more".to_owned()]);
+        let outcome = |cells: &[(&str, &str)]| {
+            let desired = fixture.transform(cells).unwrap();
+            fixture.pipeline().check_create(&desired).map_err(|reason| reason.property)
+        };
+        assert_eq!(outcome(&[("Name", "a"), ("Secret__c", "b")]), Ok(()));
+        assert_eq!(outcome(&[("Name", "a")]), Err(Some("more".to_owned())));
+        assert_eq!(outcome(&[("Secret__c", "b")]), Err(Some("text".to_owned())));
+    }
+}

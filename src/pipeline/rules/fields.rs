@@ -1,6 +1,7 @@
 //! Rules about field entries: each names fields and a property that exist, and its types convert.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
@@ -211,24 +212,7 @@ impl Entry<'_> {
     }
 
     fn template(&self, source: &str, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Option<FieldSource> {
-        let template = match Template::compile(source) {
-            Ok(template) => template,
-            Err(error) => {
-                let pointer = self.pointer("template");
-                let place = error.span.map_or(Place::Value(pointer.clone()), |span| Place::Within(pointer, span));
-                findings.push(Diagnostic::error(
-                    "SL2039",
-                    self.cx.file,
-                    place,
-                    format!("the template does not compile: {}", error.message),
-                ));
-                return None;
-            }
-        };
-        for (message, span) in template.unknown_names() {
-            let place = Place::Within(self.pointer("template"), span);
-            findings.push(Diagnostic::error("SL2039", self.cx.file, place, message).with_label("does not exist"));
-        }
+        let template = template_syntax(self.cx.file, &self.pointer("template"), source, findings)?;
         let places: Vec<_> =
             template.paths.iter().map(|path| self.template_field(source, path, columns, findings)).collect();
         let places: Option<Vec<_>> = places.into_iter().collect();
@@ -330,15 +314,9 @@ impl Entry<'_> {
     }
 
     fn zone(&self, findings: &mut Vec<Diagnostic>) -> Option<TimeZone> {
-        let Some(name) = &self.config.time_zone else { return Some(TimeZone::UTC) };
-        match TimeZone::get(name) {
-            Ok(zone) => Some(zone),
-            Err(_) => {
-                let message = format!("there is no time zone `{name}`");
-                let help = "use an IANA name such as `Europe/Berlin` or `America/New_York`";
-                findings.push(self.cx.error("SL2047", self.pointer("time_zone"), message).with_help(help));
-                None
-            }
+        match &self.config.time_zone {
+            Some(name) => time_zone(self.cx.file, &self.pointer("time_zone"), name, findings),
+            None => Some(TimeZone::UTC),
         }
     }
 }
@@ -350,6 +328,45 @@ fn fallback(otherwise: Option<&Otherwise>) -> Fallback {
         Some(Otherwise::Clear) => Fallback::Clear,
         Some(Otherwise::Value(value)) => Fallback::Value(value.0.clone()),
     }
+}
+
+/// Compiles a template; what it uses without having it is found here too, as minijinja tells that only when it meets it.
+pub(super) fn template_syntax(
+    file: &Arc<str>,
+    pointer: &str,
+    source: &str,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Template> {
+    let within = |span| Place::Within(pointer.to_owned(), span);
+    let template = match Template::compile(source) {
+        Ok(template) => template,
+        Err(error) => {
+            let place = error.span.map_or(Place::Value(pointer.to_owned()), within);
+            let message = format!("the template does not compile: {}", error.message);
+            findings.push(Diagnostic::error("SL2039", file, place, message));
+            return None;
+        }
+    };
+    for (message, span) in template.unknown_names() {
+        findings.push(Diagnostic::error("SL2039", file, within(span), message).with_label("does not exist"));
+    }
+    Some(template)
+}
+
+/// The time zone of that name.
+pub(super) fn time_zone(
+    file: &Arc<str>,
+    pointer: &str,
+    name: &str,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<TimeZone> {
+    let zone = TimeZone::get(name).ok();
+    if zone.is_none() {
+        let message = format!("there is no time zone `{name}`");
+        let help = "use an IANA name such as `Europe/Berlin` or `America/New_York`";
+        findings.push(Diagnostic::error("SL2047", file, Place::Value(pointer.to_owned()), message).with_help(help));
+    }
+    zone
 }
 
 /// Types of one plain value, which a value map can name.
