@@ -1,4 +1,14 @@
 //! YAML text -> `PipelineConfig` and `ProjectConfig`. Reads files and the environment; may use `model` and `diagnostic`.
 
+pub mod env;
+pub mod explain;
+pub mod load;
 pub mod pipeline;
+pub mod project;
+pub mod read;
+pub mod rules;
 pub mod scalar;
+pub mod schema;
+pub mod select;
+pub mod spans;
+pub mod yaml;

@@ -106,6 +106,7 @@ pub enum Mode {
 /// Which value a property gets. Exactly one of `from`, `template` and `value`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["from"] }, { "required": ["template"] }, { "required": ["value"] }]))]
 pub struct FieldConfig {
     /// HubSpot property that is set.
     #[schemars(example = &"subscription_name", length(min = 1, max = 120))]
@@ -123,6 +124,7 @@ pub struct FieldConfig {
     pub value: Option<Scalar>,
     /// Value map: Salesforce value on the left, HubSpot value on the right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "value_map")]
     pub values: Option<BTreeMap<String, Scalar>>,
     /// What happens to a value that the value map lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,8 +176,7 @@ pub enum Cast {
 }
 
 /// What happens to a value that the value map lacks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Otherwise {
     /// Set the record aside as a failure.
     Reject,
@@ -187,9 +188,72 @@ pub enum Otherwise {
     Value(Scalar),
 }
 
+/// `otherwise` as written: a word, or `{value: X}`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum OtherwiseText {
+    Word(String),
+    Value(OtherwiseValue),
+}
+
+/// The value for everything that the value map lacks.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OtherwiseValue {
+    value: Scalar,
+}
+
+impl<'de> Deserialize<'de> for Otherwise {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = "expected `reject`, `pass`, `clear` or `{value: …}`";
+        match OtherwiseText::deserialize(deserializer).map_err(|_| serde::de::Error::custom(expected))? {
+            OtherwiseText::Word(word) => match word.as_str() {
+                "reject" => Ok(Self::Reject),
+                "pass" => Ok(Self::Pass),
+                "clear" => Ok(Self::Clear),
+                _ => Err(serde::de::Error::custom(expected)),
+            },
+            OtherwiseText::Value(value) => Ok(Self::Value(value.value)),
+        }
+    }
+}
+
+impl Serialize for Otherwise {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = match self {
+            Self::Reject => OtherwiseText::Word("reject".to_owned()),
+            Self::Pass => OtherwiseText::Word("pass".to_owned()),
+            Self::Clear => OtherwiseText::Word("clear".to_owned()),
+            Self::Value(value) => OtherwiseText::Value(OtherwiseValue { value: value.clone() }),
+        };
+        text.serialize(serializer)
+    }
+}
+
+impl JsonSchema for Otherwise {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Otherwise".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let value = generator.subschema_for::<Scalar>();
+        schemars::json_schema!({
+            "description": "What happens to a value that the value map lacks: `reject` sets the record aside, `pass` uses the \
+                value as it is, `clear` clears the property, `{value: X}` uses X.",
+            "type": ["string", "object"],
+            "pattern": "^(reject|pass|clear)$",
+            "properties": { "value": value },
+            "required": ["value"],
+            "additionalProperties": false,
+            "examples": ["reject", "pass", "clear", { "value": "other" }],
+        })
+    }
+}
+
 /// A lookup that becomes an association. Exactly one of `pipeline`, and `to` with `match`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["pipeline"] }, { "required": ["to", "match"] }]))]
 pub struct AssociationConfig {
     /// Lookup or master-detail field of the source object.
     #[schemars(example = &"Account__c", length(min = 1, max = 80))]
@@ -279,6 +343,27 @@ pub struct LimitsConfig {
 impl Default for LimitsConfig {
     fn default() -> Self {
         Self { custom_objects: 10 }
+    }
+}
+
+/// Keys of a value map may be written as text, number or boolean.
+fn value_map<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeMap<String, Scalar>>, D::Error> {
+    let map = Option::<BTreeMap<ScalarKey, Scalar>>::deserialize(deserializer)?;
+    Ok(map.map(|map| map.into_iter().map(|(key, value)| (key.0.0, value)).collect()))
+}
+
+#[derive(PartialEq, Eq, Deserialize)]
+struct ScalarKey(Scalar);
+
+impl PartialOrd for ScalarKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ScalarKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.0.cmp(&other.0.0)
     }
 }
 

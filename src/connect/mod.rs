@@ -1,3 +1,5 @@
-//! The only outbound connections. Each vendor's folder knows its own API and never the other's.
+//! The only outbound connections. `salesforce` and `hubspot` share `http` and never use each other.
 
+pub mod http;
+pub mod hubspot;
 pub mod salesforce;

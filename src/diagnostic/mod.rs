@@ -1,5 +1,7 @@
 //! Everything said to a person who must fix a file. Uses `model` only.
 
+pub mod render;
+
 use std::ops::Range;
 use std::sync::Arc;
 

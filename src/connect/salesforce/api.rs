@@ -13,7 +13,7 @@ use url::Url;
 use super::auth::{Session, Tokens};
 use super::errors::{self, Action, Advice, ApiError};
 use super::limits::Limits;
-use super::transport::{Outgoing, Reply, TransportError};
+use crate::connect::http::client::{Outgoing, Reply, TransportError};
 use crate::ports::fault::Fault;
 
 /// Tries of one call while the trouble is passing.

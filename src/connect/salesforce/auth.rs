@@ -10,9 +10,10 @@ use url::Url;
 
 use super::errors::{self, Advice};
 use super::oauth::{self, OPERATION, Refusal};
-use super::settings::{AuthSettings, SalesforceSettings, trustworthy};
-use super::transport::{Transport, TransportError};
+use super::settings::{AuthSettings, SalesforceSettings};
 use super::wire::TokenAnswer;
+use crate::connect::http::client::trustworthy;
+use crate::connect::http::client::{Transport, TransportError};
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;

@@ -13,5 +13,4 @@ mod rows;
 pub mod settings;
 mod soql;
 pub mod source;
-mod transport;
 mod wire;

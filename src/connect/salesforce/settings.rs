@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::limits::ApiBudget;
 
@@ -84,41 +84,9 @@ impl fmt::Debug for AuthSettings {
     }
 }
 
-/// Whether credentials may be sent there: https, or plain http on this computer.
-pub(super) fn trustworthy(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    match url.scheme() {
-        "https" => url.host().is_some(),
-        "http" => loopback,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(url: &str, expected: bool) {
-        assert_eq!(trustworthy(&url.parse().unwrap()), expected, "{url}");
-    }
-
-    #[test]
-    fn where_credentials_may_go() {
-        check("https://acme.my.salesforce.com", true);
-        check("http://acme.my.salesforce.com", false);
-        check("http://127.0.0.1:8080", true);
-        check("http://localhost:8080", true);
-        check("http://[::1]:8080", true);
-        check("http://127.0.0.1.evil.example", false);
-        check("http://localhost.evil.example", false);
-        check("ftp://127.0.0.1", false);
-    }
 
     #[test]
     fn secrets_are_not_printed() {

@@ -17,7 +17,7 @@ use super::errors::{self, Action, Advice};
 use super::query::{Place, Reading, RestRead};
 use super::settings::SalesforceSettings;
 use super::soql::After;
-use super::transport::Transport;
+use crate::connect::http::client::Transport;
 use crate::model::object::SourceObject;
 use crate::model::watermark::Cursor;
 use crate::ports::fault::Fault;

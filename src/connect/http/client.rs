@@ -1,13 +1,12 @@
-//! One HTTP exchange with Salesforce, without any repetition. The only file here that names the HTTP client.
+//! One HTTP exchange, without any repetition. The only file that names the HTTP client.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, redirect};
-use url::Url;
+use url::{Host, Url};
 
-use super::settings::trustworthy;
 use crate::sys::cancel::Cancel;
 
 /// Longest wait for a connection.
@@ -21,11 +20,11 @@ const BODY_BYTES_MAX: usize = 256 << 20;
 
 /// Makes HTTP exchanges. Clones share one pool of connections.
 #[derive(Clone)]
-pub(super) struct Transport(reqwest::Client);
+pub(in crate::connect) struct Transport(reqwest::Client);
 
 /// Why no answer came, or not all of it.
 #[derive(Debug)]
-pub(super) enum TransportError {
+pub(in crate::connect) enum TransportError {
     /// Somebody asked to stop.
     Cancelled,
     /// The network's trouble, in words without addresses' queries.
@@ -33,24 +32,24 @@ pub(super) enum TransportError {
 }
 
 /// What to send.
-pub(super) struct Outgoing<'a> {
-    pub(super) method: Method,
-    pub(super) url: &'a Url,
-    pub(super) token: &'a str,
-    pub(super) headers: Vec<(&'static str, &'static str)>,
-    pub(super) body: Option<Bytes>,
+pub(in crate::connect) struct Outgoing<'a> {
+    pub(in crate::connect) method: Method,
+    pub(in crate::connect) url: &'a Url,
+    pub(in crate::connect) token: &'a str,
+    pub(in crate::connect) headers: Vec<(&'static str, &'static str)>,
+    pub(in crate::connect) body: Option<Bytes>,
 }
 
 /// An answer whose body is still to be read.
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
+pub(in crate::connect) struct Reply {
+    pub(in crate::connect) status: u16,
+    pub(in crate::connect) headers: HeaderMap,
     body: reqwest::Response,
 }
 
 impl Transport {
     /// A client that follows no redirect, so that a token never travels on.
-    pub(super) fn new(login: &Url) -> Result<Self, String> {
+    pub(in crate::connect) fn new(login: &Url) -> Result<Self, String> {
         let builder = reqwest::Client::builder()
             .user_agent(concat!("Syncline/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
@@ -64,7 +63,7 @@ impl Transport {
     }
 
     /// Sends a form and reads the whole answer.
-    pub(super) async fn post_form(
+    pub(in crate::connect) async fn post_form(
         &self,
         url: &Url,
         form: &[(&'static str, &str)],
@@ -76,7 +75,11 @@ impl Transport {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(&self, outgoing: Outgoing<'_>, cancel: &Cancel) -> Result<Reply, TransportError> {
+    pub(in crate::connect) async fn send(
+        &self,
+        outgoing: Outgoing<'_>,
+        cancel: &Cancel,
+    ) -> Result<Reply, TransportError> {
         if !trustworthy(outgoing.url) {
             return Err(TransportError::Failed("the address is not one that credentials may be sent to".to_owned()));
         }
@@ -102,12 +105,12 @@ impl Transport {
 
 impl Reply {
     /// A header's text; none where it is missing or no text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::connect) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
     /// The next piece of the body, unpacked; none at its end.
-    pub(super) async fn chunk(&mut self, cancel: &Cancel) -> Result<Option<Bytes>, TransportError> {
+    pub(in crate::connect) async fn chunk(&mut self, cancel: &Cancel) -> Result<Option<Bytes>, TransportError> {
         tokio::select! {
             chunk = self.body.chunk() => chunk.map_err(|error| TransportError::Failed(words(error))),
             () = cancel.cancelled() => Err(TransportError::Cancelled),
@@ -115,7 +118,7 @@ impl Reply {
     }
 
     /// The whole body.
-    pub(super) async fn bytes(&mut self, cancel: &Cancel) -> Result<Bytes, TransportError> {
+    pub(in crate::connect) async fn bytes(&mut self, cancel: &Cancel) -> Result<Bytes, TransportError> {
         let mut body = BytesMut::new();
         while let Some(chunk) = self.chunk(cancel).await? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {
@@ -124,6 +127,21 @@ impl Reply {
             body.extend_from_slice(&chunk);
         }
         Ok(body.freeze())
+    }
+}
+
+/// Whether credentials may be sent there: https, or plain http on this computer.
+pub(in crate::connect) fn trustworthy(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => url.host().is_some(),
+        "http" => loopback,
+        _ => false,
     }
 }
 
@@ -137,4 +155,26 @@ fn words(error: reqwest::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, expected: bool) {
+        assert_eq!(trustworthy(&url.parse().unwrap()), expected, "{url}");
+    }
+
+    #[test]
+    fn where_credentials_may_go() {
+        check("https://acme.my.salesforce.com", true);
+        check("http://acme.my.salesforce.com", false);
+        check("http://127.0.0.1:8080", true);
+        check("http://localhost:8080", true);
+        check("http://[::1]:8080", true);
+        check("http://127.0.0.1.evil.example", false);
+        check("http://localhost.evil.example", false);
+        check("ftp://127.0.0.1", false);
+    }
 }

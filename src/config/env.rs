@@ -1,0 +1,259 @@
+//! `${NAME}`, `${NAME:-default}` and `${file:PATH}` in syncline.yaml, and the secrets that come of it. The only place that
+//! reads the environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Largest file that `${file:PATH}` reads, in bytes: keys and tokens are far smaller.
+pub const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// A value that nothing prints: `Debug`, `Display` and `Serialize` all write `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    value: String,
+    origin: Option<PathBuf>,
+}
+
+impl Secret {
+    /// Keeps a value secret.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self { value: value.into(), origin: None }
+    }
+
+    /// The value, for the one who must send it.
+    pub fn expose(&self) -> &str {
+        &self.value
+    }
+
+    /// The file that the whole value came from, where it came from one.
+    pub fn origin(&self) -> Option<&Path> {
+        self.origin.as_deref()
+    }
+
+    /// Remembers the file that the value came from.
+    pub fn set_origin(&mut self, origin: PathBuf) {
+        self.origin = Some(origin);
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        super::scalar::Scalar::deserialize(deserializer).map(|scalar| Self::new(scalar.0))
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A secret: take it from the environment (`${NAME}`) or from a file (`${file:PATH}`).",
+            "type": ["string", "number"],
+            "minLength": 1,
+        })
+    }
+}
+
+/// Looks a variable up. Handed in, so that a test holds its own environment.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The process's environment.
+pub fn process_variables(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    std::env::var(name).ok()
+}
+
+/// A failed expansion, with the JSON pointer of its scalar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpansionError {
+    /// The scalar.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+/// Expands all scalars of a document in place. Returns the failures, and for scalars that are one whole file: its path.
+pub fn expand(
+    value: &mut serde_yaml::Value,
+    folder: &Path,
+    variables: Variables<'_>,
+) -> (Vec<ExpansionError>, BTreeMap<String, PathBuf>) {
+    let mut work = Expansion { folder, variables, errors: Vec::new(), origins: BTreeMap::new() };
+    work.walk(value, String::new());
+    (work.errors, work.origins)
+}
+
+struct Expansion<'a> {
+    folder: &'a Path,
+    variables: Variables<'a>,
+    errors: Vec<ExpansionError>,
+    origins: BTreeMap<String, PathBuf>,
+}
+
+impl Expansion<'_> {
+    fn walk(&mut self, value: &mut serde_yaml::Value, pointer: String) {
+        match value {
+            serde_yaml::Value::String(text) if text.contains("${") => match self.text(text, &pointer) {
+                Ok(expanded) => *text = expanded,
+                Err((message, help)) => self.errors.push(ExpansionError { pointer, message, help }),
+            },
+            serde_yaml::Value::Sequence(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.walk(item, format!("{pointer}/{index}"));
+                }
+            }
+            serde_yaml::Value::Mapping(entries) => {
+                for (key, item) in entries.iter_mut() {
+                    let key = super::yaml::key_text(key);
+                    self.walk(item, format!("{pointer}/{}", super::yaml::escape(&key)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, text: &str, pointer: &str) -> Result<String, (String, String)> {
+        let mut expanded = String::new();
+        let mut rest = text;
+        while let Some(start) = rest.find("${") {
+            if rest[..start].ends_with('$') {
+                expanded.push_str(&rest[..start - 1]);
+                expanded.push_str("${");
+                rest = &rest[start + 2..];
+                continue;
+            }
+            expanded.push_str(&rest[..start]);
+            let Some(end) = rest[start..].find('}') else {
+                return Err((
+                    "`${` is not closed".to_owned(),
+                    "write `${NAME}`; a literal `${` is written `$${`".to_owned(),
+                ));
+            };
+            let name = &rest[start + 2..start + end];
+            let whole = start == 0 && rest.len() == end + 1 && expanded.is_empty();
+            expanded.push_str(&self.one(name, whole.then_some(pointer))?);
+            rest = &rest[start + end + 1..];
+        }
+        expanded.push_str(rest);
+        Ok(expanded)
+    }
+
+    fn one(&mut self, name: &str, whole: Option<&str>) -> Result<String, (String, String)> {
+        if let Some(path) = name.strip_prefix("file:") {
+            let path = self.folder.join(path);
+            let content = read_file(&path).map_err(|error| {
+                (
+                    format!("the file `{}` cannot be read: {error}", path.display()),
+                    "check the path and its permissions".to_owned(),
+                )
+            })?;
+            if let Some(pointer) = whole {
+                self.origins.insert(pointer.to_owned(), path);
+            }
+            return Ok(content);
+        }
+        let (name, default) = name.split_once(":-").map_or((name, None), |(name, default)| (name, Some(default)));
+        let named = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !named {
+            let help = "names have letters, digits and `_`; a literal `${` is written `$${`".to_owned();
+            return Err((format!("`${{{name}}}` names no environment variable"), help));
+        }
+        let value = (self.variables)(name).filter(|value| !value.is_empty());
+        value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
+            (
+                format!("the environment variable `{name}` is not set"),
+                format!("set it, or give a default: `${{{name}:-…}}`"),
+            )
+        })
+    }
+}
+
+/// A small text file without its last line end.
+fn read_file(path: &Path) -> Result<String, String> {
+    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    if file.metadata().map_err(|error| error.to_string())?.is_dir() {
+        return Err("it is a directory".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("it has more than {} KiB", FILE_BYTES_MAX / 1024));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    let trimmed = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    Ok(trimmed.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<&str, &str>) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("key"), "from a file\n").unwrap();
+        let variables = |name: &str| match name {
+            "A" => Some("one".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let mut value = serde_yaml::Value::String(text.to_owned());
+        let (errors, _) = expand(&mut value, folder.path(), &variables);
+        match expected {
+            Ok(expected) => assert_eq!((value.as_str(), errors.len()), (Some(expected), 0), "{text}"),
+            Err(part) => assert!(errors[0].message.contains(part), "{text}: {errors:?}"),
+        }
+    }
+
+    #[test]
+    fn scalars_expand() {
+        check("plain", Ok("plain"));
+        check("${A}", Ok("one"));
+        check("a ${A} b ${A}", Ok("a one b one"));
+        check("${B:-two}", Ok("two"));
+        check("${EMPTY:-two}", Ok("two"));
+        check("${B:-}", Ok(""));
+        check("$${A}", Ok("${A}"));
+        check("${file:key}", Ok("from a file"));
+        check("${B}", Err("`B` is not set"));
+        check("${file:none}", Err("cannot be read"));
+        check("${file:.}", Err("directory"));
+        check("${A", Err("not closed"));
+        check("${A B}", Err("names no environment variable"));
+    }
+
+    #[test]
+    fn secrets_are_never_printed() {
+        let secret = Secret::new("hunter2");
+        let shown = format!("{secret:?} {secret} {}", serde_json::to_string(&secret).unwrap());
+        assert!(!shown.contains("hunter2") && secret.expose() == "hunter2");
+    }
+}

@@ -1,0 +1,232 @@
+//! A whole project: read, expand, check, decode. Gathers all findings of a phase; a phase that failed stops the next.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::env::{Variables, expand};
+use super::pipeline::PipelineConfig;
+use super::project::{AuthConfig, ConnectionConfig, ProjectConfig};
+use super::read::{self, SourceFile};
+use super::{explain, rules, schema, yaml};
+use crate::diagnostic::{Diagnostic, Place, Severity};
+
+/// Name of the project file.
+pub const PROJECT_FILE: &str = "syncline.yaml";
+
+/// Most pipeline files of a project.
+pub const PIPELINES_MAX: usize = 1_000;
+
+/// A project as loaded.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// Its folder.
+    pub root: PathBuf,
+    /// syncline.yaml, where it is good.
+    pub project: Option<ProjectConfig>,
+    /// The good pipelines, in file order.
+    pub pipelines: Vec<LoadedPipeline>,
+    /// All findings, in file order.
+    pub findings: Vec<Diagnostic>,
+    /// All files that were read, for showing findings.
+    pub files: Vec<SourceFile>,
+}
+
+/// A pipeline file.
+#[derive(Debug, Clone)]
+pub struct LoadedPipeline {
+    /// Its text.
+    pub file: SourceFile,
+    /// Its content.
+    pub config: PipelineConfig,
+}
+
+impl Loaded {
+    /// Whether a finding stops every run.
+    pub fn failed(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// The nearest folder upwards with a syncline.yaml.
+pub fn find_project(start: &Path) -> Option<PathBuf> {
+    start.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).map(Path::to_owned)
+}
+
+/// Loads the project in a folder.
+pub fn load(root: &Path, variables: Variables<'_>) -> Loaded {
+    let mut loaded = Loaded { root: root.to_owned(), ..Loaded::default() };
+    let project = project(root, variables, &mut loaded);
+    let folder = project.as_ref().map_or("pipelines", |project| project.pipelines.as_str()).to_owned();
+    let inside = Path::new(&folder).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if inside {
+        pipelines(root, Path::new(&folder), &mut loaded);
+    } else {
+        let place = Place::Value("/pipelines".to_owned());
+        let finding = Diagnostic::error("SL2010", &PROJECT_FILE.into(), place, "the folder lies outside the project");
+        loaded.findings.push(finding.with_help("name a folder inside it, without `..`"));
+    }
+    loaded.project = project;
+    if !loaded.failed() {
+        let findings = rules::check(loaded.project.as_ref(), &loaded.pipelines);
+        loaded.findings.extend(findings);
+    }
+    loaded
+}
+
+fn project(root: &Path, variables: Variables<'_>, loaded: &mut Loaded) -> Option<ProjectConfig> {
+    let name: Arc<str> = PROJECT_FILE.into();
+    let (file, value) = read::read(&root.join(PROJECT_FILE), &name);
+    loaded.files.push(file.clone());
+    let mut value = match value {
+        Ok(value) => value,
+        Err(finding) => {
+            loaded.findings.push(finding);
+            return None;
+        }
+    };
+    let literal = literal_secrets(&value);
+    let (errors, origins) = expand(&mut value, root, variables);
+    for error in errors {
+        let finding = Diagnostic::error("SL1010", &name, Place::Value(error.pointer), error.message);
+        loaded.findings.push(finding.with_help(error.help));
+    }
+    if loaded.failed() {
+        return None;
+    }
+    let mut config: ProjectConfig = decode(&name, "project", value, &mut loaded.findings)?;
+    for pointer in literal {
+        let finding = Diagnostic::warning("SL2011", &name, Place::Value(pointer), "a secret stands in the file");
+        let help = "take it from the environment with `${NAME}`, or from a file with `${file:PATH}`";
+        loaded.findings.push(finding.with_why("whoever can read the repository can read it").with_help(help));
+    }
+    for (connection, own) in &mut config.connections {
+        let pointer = format!("/connections/{}", yaml::escape(connection));
+        addresses(&name, &pointer, own, &mut loaded.findings);
+        if let ConnectionConfig::Salesforce(own) = own {
+            let token = own.auth.refresh_token.as_mut().map(|auth| &mut auth.token);
+            let origin = origins.get(&format!("{pointer}/auth/refresh_token/token"));
+            if let (Some(token), Some(origin)) = (token, origin) {
+                token.set_origin(origin.clone());
+            }
+        }
+    }
+    Some(config)
+}
+
+/// Credentials travel by https only, or stay on this computer.
+fn addresses(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, findings: &mut Vec<Diagnostic>) {
+    let addresses: Vec<(&str, &str)> = match connection {
+        ConnectionConfig::Hubspot(own) => vec![("base_url", own.base_url.as_str())],
+        ConnectionConfig::Salesforce(own) => {
+            let instance = match &own.auth {
+                AuthConfig { access_token: Some(token), .. } => {
+                    Some(("auth/access_token/instance_url", token.instance_url.as_str()))
+                }
+                _ => None,
+            };
+            [Some(("login_url", own.login_url.as_str())), instance].into_iter().flatten().collect()
+        }
+    };
+    for (key, address) in addresses {
+        let place = Place::Value(format!("{pointer}/{key}"));
+        match url::Url::parse(address) {
+            Err(error) => {
+                findings.push(Diagnostic::error("SL2009", name, place, format!("this is no address: {error}")))
+            }
+            Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
+                let finding =
+                    Diagnostic::error("SL2009", name, place, "plain http is for addresses of this computer only");
+                findings.push(finding.with_why("credentials would travel in the clear").with_help("use https"));
+            }
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                findings.push(Diagnostic::error("SL2009", name, place, "an address holds no credentials"));
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+fn is_loopback(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Secrets that stand in the file itself.
+fn literal_secrets(value: &serde_yaml::Value) -> Vec<String> {
+    let json = yaml::to_json(value);
+    let mut found = Vec::new();
+    collect_literals(&json, String::new(), &mut found);
+    found
+}
+
+fn collect_literals(value: &serde_json::Value, pointer: String, found: &mut Vec<String>) {
+    let Some(entries) = value.as_object() else { return };
+    for (key, value) in entries {
+        let pointer = format!("{pointer}/{}", yaml::escape(key));
+        let secret = SECRET_KEYS.contains(&key.as_str()) && value.as_str().is_some_and(|text| !text.contains("${"));
+        if secret {
+            found.push(pointer);
+        } else {
+            collect_literals(value, pointer, found);
+        }
+    }
+}
+
+/// Keys whose values are secrets.
+pub const SECRET_KEYS: [&str; 4] = ["access_token", "token", "client_secret", "private_key"];
+
+fn pipelines(root: &Path, folder: &Path, loaded: &mut Loaded) {
+    let mut names = Vec::new();
+    if let Ok(entries) = fs::read_dir(root.join(folder)) {
+        for entry in entries.flatten().take(PIPELINES_MAX * 4) {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    let is_pipeline = |name: &String| {
+        let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+        yaml && !name.ends_with(".test.yaml") && !name.ends_with(".test.yml") && !name.starts_with('.')
+    };
+    names.retain(is_pipeline);
+    names.sort();
+    for name in names.into_iter().take(PIPELINES_MAX) {
+        let shown = folder.join(&name).display().to_string().replace(['\n', '\r'], "?");
+        let (file, value) = read::read(&root.join(folder).join(&name), &shown.into());
+        loaded.files.push(file.clone());
+        match value {
+            Err(finding) => loaded.findings.push(finding),
+            Ok(value) => {
+                let config = decode(&file.name, "pipeline", value, &mut loaded.findings);
+                loaded.pipelines.extend(config.map(|config| LoadedPipeline { file, config }));
+            }
+        }
+    }
+}
+
+/// Checks a value against its schema and decodes it.
+pub fn decode<T: DeserializeOwned>(
+    name: &Arc<str>,
+    schema_name: &str,
+    value: serde_yaml::Value,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<T> {
+    let schema = schema::value(schema_name)?;
+    let violations = explain::check(name, &schema, &yaml::to_json(&value));
+    if !violations.is_empty() {
+        findings.extend(violations);
+        return None;
+    }
+    match yaml::decode(value) {
+        Ok(config) => Some(config),
+        Err(error) => {
+            findings.push(Diagnostic::error("SL1005", name, Place::File, error.message));
+            None
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A project as written: connections, state, where the pipelines are. The root of `schemas/project.schema.json`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::env::Secret;
+use super::scalar::Scalar;
+
+/// Connections, state and the place of the pipelines: the file `syncline.yaml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Syncline project")]
+pub struct ProjectConfig {
+    /// Version of the file format. Always 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// Salesforce orgs and HubSpot portals, under any names. Pipelines use those called `salesforce` and `hubspot` unless
+    /// they name others.
+    pub connections: BTreeMap<String, ConnectionConfig>,
+    /// Where Syncline remembers what it did: `sqlite:PATH`, the path relative to this file.
+    #[serde(default = "default_state")]
+    #[schemars(regex(pattern = "^sqlite:.+$"), example = &"sqlite:.syncline/state.db")]
+    pub state: String,
+    /// Folder of the pipeline files, inside the project.
+    #[serde(default = "default_pipelines")]
+    #[schemars(example = &"pipelines")]
+    pub pipelines: String,
+}
+
+/// One system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum ConnectionConfig {
+    /// A Salesforce org.
+    Salesforce(SalesforceConfig),
+    /// A HubSpot portal.
+    Hubspot(HubspotConfig),
+}
+
+/// A Salesforce org.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SalesforceConfig {
+    /// The org's own login address (My Domain). Plain http is for loopback addresses only.
+    #[schemars(regex(pattern = "^https?://"), example = &"https://acme.my.salesforce.com")]
+    pub login_url: String,
+    /// How Syncline logs in. Exactly one.
+    pub auth: AuthConfig,
+    /// How many of the org's daily API calls Syncline may use: a share (`20%`) or a count.
+    #[serde(default = "default_budget")]
+    #[schemars(with = "BudgetSchema")]
+    pub api_budget: Scalar,
+    /// API version, without a `v`.
+    #[serde(default = "default_api_version")]
+    #[schemars(regex(pattern = "^[0-9]{2,3}\\.0$"))]
+    pub api_version: String,
+}
+
+/// How Syncline logs in to Salesforce. Exactly one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["jwt"] }, { "required": ["client_credentials"] }, { "required": ["refresh_token"] }, { "required": ["access_token"] }]))]
+pub struct AuthConfig {
+    /// A signed assertion for one user; needs no stored token. The best choice for a server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<JwtConfig>,
+    /// The app's own "Run As" user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_credentials: Option<ClientCredentialsConfig>,
+    /// A refresh token from a person's login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<RefreshTokenConfig>,
+    /// A token that somebody else got; it cannot be renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<AccessTokenConfig>,
+}
+
+/// A signed assertion for one user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JwtConfig {
+    /// Consumer key of the app.
+    pub client_id: Secret,
+    /// Salesforce user name.
+    #[schemars(example = &"syncline@acme.com")]
+    pub username: String,
+    /// RSA private key in PEM.
+    pub private_key: Secret,
+    /// Audience of the assertion; chosen by the login address unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+}
+
+/// The app's own "Run As" user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCredentialsConfig {
+    /// Consumer key of the app.
+    pub client_id: Secret,
+    /// Consumer secret of the app.
+    pub client_secret: Secret,
+}
+
+/// A refresh token from a person's login.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshTokenConfig {
+    /// Consumer key of the app.
+    pub client_id: Secret,
+    /// Consumer secret, where the app asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<Secret>,
+    /// The refresh token. When it comes from a file, a token that replaces it is written back there.
+    pub token: Secret,
+}
+
+/// A token that somebody else got.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccessTokenConfig {
+    /// The token.
+    pub token: Secret,
+    /// Where it is good for.
+    #[schemars(regex(pattern = "^https?://"))]
+    pub instance_url: String,
+}
+
+/// A HubSpot portal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HubspotConfig {
+    /// Token of a private app, or a service key.
+    pub access_token: Secret,
+    /// `auto` learns the limit from HubSpot's answers; or calls in a time, such as `190/10s`.
+    #[serde(default = "default_rate_limit")]
+    #[schemars(regex(pattern = "^(auto|[0-9]{1,5}/[0-9]{1,4}s)$"), example = &"auto", example = &"190/10s")]
+    pub rate_limit: String,
+    /// Number of the portal: Syncline refuses to write to any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<PortalSchema>")]
+    pub portal_id: Option<Scalar>,
+    /// Where the API is.
+    #[serde(default = "default_base_url")]
+    #[schemars(regex(pattern = "^https?://"))]
+    pub base_url: String,
+}
+
+/// A share of the org's daily API calls, or a count of them.
+#[derive(JsonSchema)]
+#[schemars(extend("type" = ["string", "integer"], "pattern" = "^([0-9]{1,12}|(100|[0-9]{1,2})%)$", "examples" = ["20%", 5000]))]
+struct BudgetSchema(#[expect(dead_code, reason = "only its schema is used")] serde_json::Value);
+
+/// The number of a portal.
+#[derive(JsonSchema)]
+#[schemars(extend("type" = ["string", "integer"], "pattern" = "^[0-9]{1,15}$", "examples" = [51_234_567]))]
+struct PortalSchema(#[expect(dead_code, reason = "only its schema is used")] serde_json::Value);
+
+impl HubspotConfig {
+    /// The fixed rate limit, where one is set: calls and seconds.
+    pub fn fixed_rate(&self) -> Option<(u32, u64)> {
+        let (calls, seconds) = self.rate_limit.split_once('/')?;
+        Some((calls.parse().ok()?, seconds.strip_suffix('s')?.parse().ok()?))
+    }
+}
+
+fn default_state() -> String {
+    "sqlite:.syncline/state.db".to_owned()
+}
+
+fn default_pipelines() -> String {
+    "pipelines".to_owned()
+}
+
+fn default_budget() -> Scalar {
+    Scalar("20%".to_owned())
+}
+
+fn default_api_version() -> String {
+    "67.0".to_owned()
+}
+
+fn default_rate_limit() -> String {
+    "auto".to_owned()
+}
+
+fn default_base_url() -> String {
+    "https://api.hubapi.com".to_owned()
+}

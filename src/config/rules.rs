@@ -1,0 +1,223 @@
+//! Meaning rules that definitions alone decide, offline: names, references, lists and limits.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::load::LoadedPipeline;
+use super::pipeline::{FieldConfig, PipelineConfig};
+use super::project::{ConnectionConfig, ProjectConfig};
+use crate::diagnostic::{Diagnostic, Place};
+
+/// The standard objects that may be a source.
+const STANDARD_OBJECTS: &str = include_str!("supported-standard-objects.txt");
+
+/// Endings of custom things that Salesforce lets be queried.
+const CUSTOM_SUFFIXES: [&str; 5] = ["__c", "__mdt", "__x", "__kav", "__b"];
+
+/// Applies all rules; findings in file order.
+pub fn check(project: Option<&ProjectConfig>, pipelines: &[LoadedPipeline]) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (index, pipeline) in pipelines.iter().enumerate() {
+        let rules = Rules { pipeline, config: &pipeline.config };
+        rules.unique_name(&pipelines[..index], &mut findings);
+        if let Some(project) = project {
+            rules.connections(project, &mut findings);
+        }
+        rules.source_object(&mut findings);
+        rules.target(&pipelines[..index], &mut findings);
+        rules.fields(&mut findings);
+        rules.associations(pipelines, &mut findings);
+    }
+    custom_objects(pipelines, &mut findings);
+    findings
+}
+
+struct Rules<'a> {
+    pipeline: &'a LoadedPipeline,
+    config: &'a PipelineConfig,
+}
+
+impl Rules<'_> {
+    fn error(&self, code: &'static str, pointer: impl Into<String>, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(code, &self.pipeline.file.name, Place::Value(pointer.into()), message)
+    }
+
+    fn unique_name(&self, before: &[LoadedPipeline], findings: &mut Vec<Diagnostic>) {
+        if let Some(other) = before.iter().find(|other| other.config.name == self.config.name) {
+            let message = format!("`{}` is the name of the pipeline in {} already", self.config.name, other.file.name);
+            let finding = self.error("SL2001", "/name", message);
+            findings.push(
+                finding
+                    .with_why("the name is the key of all that is remembered of a pipeline")
+                    .with_help("choose another name"),
+            );
+        }
+    }
+
+    fn connections(&self, project: &ProjectConfig, findings: &mut Vec<Diagnostic>) {
+        let ends =
+            [("/source", &self.config.source.connection, true), ("/target", &self.config.target.connection, false)];
+        for (pointer, name, salesforce) in ends {
+            let pointer = format!("{pointer}/connection");
+            match project.connections.get(name) {
+                None => {
+                    let known: Vec<&str> = project.connections.keys().map(String::as_str).collect();
+                    let finding = self.error("SL2002", pointer, format!("there is no connection `{name}`"));
+                    findings.push(finding.with_help(format!("connections in syncline.yaml are: {}", known.join(", "))));
+                }
+                Some(connection) if matches!(connection, ConnectionConfig::Salesforce(_)) != salesforce => {
+                    let expected = if salesforce { "salesforce" } else { "hubspot" };
+                    let message = format!("the connection `{name}` is not of type `{expected}`");
+                    findings.push(self.error("SL2002", pointer, message));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn source_object(&self, findings: &mut Vec<Diagnostic>) {
+        let object = &self.config.source.object;
+        let custom = CUSTOM_SUFFIXES.iter().any(|suffix| object.to_ascii_lowercase().ends_with(suffix));
+        let mut supported = STANDARD_OBJECTS.lines();
+        if custom || self.config.source.allow_unlisted || supported.any(|own| own.eq_ignore_ascii_case(object)) {
+            return;
+        }
+        let distance =
+            |name: &&str| strsim::damerau_levenshtein(&object.to_ascii_lowercase(), &name.to_ascii_lowercase());
+        let near = STANDARD_OBJECTS.lines().min_by_key(distance).filter(|name| distance(name) <= 2);
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`? Any other queryable object needs `allow_unlisted: true`"),
+            None => "custom objects end in `__c`; any other queryable object needs `allow_unlisted: true`".to_owned(),
+        };
+        let finding = self.error("SL2004", "/source/object", format!("`{object}` is not a supported standard object"));
+        findings.push(
+            finding.with_why("HubSpot's own integration syncs accounts, contacts and opportunities").with_help(help),
+        );
+    }
+
+    fn target(&self, before: &[LoadedPipeline], findings: &mut Vec<Diagnostic>) {
+        let target = &self.config.target;
+        let same = |other: &&LoadedPipeline| {
+            let other = &other.config.target;
+            other.connection == target.connection
+                && other.object.eq_ignore_ascii_case(&target.object)
+                && other.match_property == target.match_property
+        };
+        if let Some(other) = before.iter().find(same) {
+            let message = format!(
+                "the pipeline `{}` fills `{}` by `{}` already",
+                other.config.name, target.object, target.match_property
+            );
+            let finding = self.error("SL2008", "/target/object", message);
+            findings.push(finding.with_why("two pipelines would overwrite and archive each other's records"));
+        }
+    }
+
+    fn fields(&self, findings: &mut Vec<Diagnostic>) {
+        for (index, field) in self.config.fields.iter().enumerate() {
+            let pointer = |key: &str| format!("/fields/{index}/{key}");
+            if let Some((key, why)) = senseless(field) {
+                let finding = self.error("SL2006", pointer(key), format!("`{key}` has no effect here"));
+                findings.push(finding.with_why(why).with_help(format!("remove `{key}`")));
+            }
+        }
+    }
+
+    fn associations(&self, pipelines: &[LoadedPipeline], findings: &mut Vec<Diagnostic>) {
+        let mut people: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut seen: HashMap<(String, Option<&str>), usize> = HashMap::new();
+        for (index, association) in self.config.associations.iter().enumerate() {
+            let key = (association.field.to_ascii_lowercase(), association.label.as_deref());
+            if seen.insert(key, index).is_some() {
+                let message = format!("the lookup `{}` is associated twice in the same way", association.field);
+                findings.push(self.error("SL2032", format!("/associations/{index}/field"), message));
+            }
+            if let Some(name) = &association.pipeline {
+                let names: Vec<&str> = pipelines.iter().map(|own| own.config.name.as_str()).collect();
+                match pipelines.iter().find(|own| own.config.name == *name) {
+                    None => {
+                        let finding = self.error(
+                            "SL2003",
+                            format!("/associations/{index}/pipeline"),
+                            format!("there is no pipeline `{name}`"),
+                        );
+                        findings.push(finding.with_help(format!("pipelines are: {}", names.join(", "))));
+                    }
+                    Some(own) if own.config.target.connection != self.config.target.connection => {
+                        let message = format!("the pipeline `{name}` goes to another portal");
+                        findings.push(self.error("SL2003", format!("/associations/{index}/pipeline"), message));
+                    }
+                    Some(_) => {}
+                }
+            }
+            let people_kind = match association.to.as_deref().map(str::to_ascii_lowercase).as_deref() {
+                Some("contact" | "contacts" | "0-1") => Some("contacts"),
+                Some("lead" | "leads" | "0-136") => Some("leads"),
+                _ => None,
+            };
+            if let Some(kind) = people_kind {
+                people.insert(kind, index);
+            }
+        }
+        if people.len() == 2 {
+            let index = people.values().max().copied().unwrap_or_default();
+            let finding = self.error(
+                "SL2007",
+                format!("/associations/{index}/to"),
+                "one pipeline cannot be linked to contacts and to leads",
+            );
+            findings.push(
+                finding.with_why("a Salesforce lead becomes a contact, so the links would contradict each other"),
+            );
+        }
+    }
+}
+
+/// An option without effect, and why.
+fn senseless(field: &FieldConfig) -> Option<(&'static str, &'static str)> {
+    if field.otherwise.is_some() && field.values.is_none() && field.from.is_none() {
+        return Some(("otherwise", "it says what happens to values that a value map or an enumeration lacks"));
+    }
+    if field.value.is_some() {
+        let given = [
+            ("values", field.values.is_some()),
+            ("default", field.default.is_some()),
+            ("required", field.required),
+            ("truncate", field.truncate),
+            ("time_zone", field.time_zone.is_some()),
+            ("as", field.cast.is_some()),
+        ];
+        return given
+            .into_iter()
+            .find(|(_, given)| *given)
+            .map(|(key, _)| (key, "the value is the same for every record"));
+    }
+    if field.cast.is_some() && field.from.is_none() {
+        return Some(("as", "it says how a lookup is read, and there is no `from`"));
+    }
+    None
+}
+
+/// At most so many custom objects on one HubSpot connection.
+fn custom_objects(pipelines: &[LoadedPipeline], findings: &mut Vec<Diagnostic>) {
+    let mut objects: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for pipeline in pipelines {
+        let target = &pipeline.config.target;
+        let object = target.object.to_ascii_lowercase();
+        let seen = objects.entry(&target.connection).or_default();
+        if object.starts_with("0-") || seen.contains(&object) {
+            continue;
+        }
+        seen.push(object);
+        let limit = pipeline.config.limits.custom_objects as usize;
+        if seen.len() > limit {
+            let place = Place::Value("/target/object".to_owned());
+            let message = format!("more than {limit} objects are mapped on the connection `{}`", target.connection);
+            let finding = Diagnostic::error("SL2005", &pipeline.file.name, place, message);
+            findings.push(
+                finding
+                    .with_why("HubSpot's own integration maps 10 custom objects of an account at most")
+                    .with_help("raise it on purpose with `limits: { custom_objects: … }` in this pipeline"),
+            );
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Findings as text for people, as JSON for programs, and as annotations for pull requests.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+
+use super::{Diagnostic, Severity};
+
+/// A finding with its place worked out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Located {
+    /// Stable code.
+    pub code: &'static str,
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// The file, relative to the project.
+    pub file: String,
+    /// First line, from 1.
+    pub line: usize,
+    /// First column, from 1, in characters.
+    pub column: usize,
+    /// Last line.
+    pub end_line: usize,
+    /// Column behind the last character.
+    pub end_column: usize,
+    /// What stands under the caret.
+    pub label: Option<String>,
+    /// Why it is a rule.
+    pub why: Option<String>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// Works the place out. `text` is the file's text, `range` the place in bytes.
+pub fn locate(finding: &Diagnostic, text: &str, range: &Range<usize>) -> Located {
+    let (line, column) = position(text, range.start);
+    let (end_line, end_column) = position(text, range.end);
+    Located {
+        code: finding.code,
+        severity: severity(finding.severity),
+        message: finding.message.clone(),
+        file: finding.file.to_string(),
+        line,
+        column,
+        end_line,
+        end_column,
+        label: finding.label.clone(),
+        why: finding.why.clone(),
+        help: finding.help.clone(),
+    }
+}
+
+/// A finding as text: what, where with the line itself and a caret, why, what to do.
+pub fn text(finding: &Diagnostic, source: &str, range: &Range<usize>, colour: bool) -> String {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let explain = format!("more: `syncline explain {}`", finding.code);
+    let help = finding.help.as_ref().map_or_else(|| explain.clone(), |help| format!("{help}; {explain}"));
+    let mut group = level
+        .primary_title(finding.message.as_str())
+        .id(finding.code)
+        .elements(Vec::<annotate_snippets::Message<'_>>::new());
+    let shown = visible(source, range);
+    if source.is_empty() {
+        group = group.element(annotate_snippets::Origin::path(&*finding.file));
+    } else {
+        let mut annotation = AnnotationKind::Primary.span(shown.range.clone());
+        if let Some(label) = &finding.label {
+            annotation = annotation.label(label.as_str());
+        }
+        let snippet = Snippet::source(shown.text.as_str()).line_start(shown.line).path(&*finding.file);
+        group = group.element(snippet.annotation(annotation));
+    }
+    if let Some(why) = &finding.why {
+        group = group.element(Level::NOTE.with_name("why").message(why.as_str()));
+    }
+    group = group.element(Level::HELP.message(help.as_str()));
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    renderer.render(&[group])
+}
+
+/// A finding as a workflow command that annotates the line in a pull request.
+pub fn github(located: &Located) -> String {
+    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let mut message = located.message.clone();
+    for (name, more) in [("", &located.label), ("why: ", &located.why), ("help: ", &located.help)] {
+        if let Some(more) = more {
+            message = format!("{message}\n{name}{more}");
+        }
+    }
+    format!(
+        "::{} file={},line={},col={},endLine={},endColumn={},title={}::{}",
+        located.severity,
+        property(&located.file),
+        located.line,
+        located.column,
+        located.end_line,
+        located.end_column,
+        property(located.code),
+        data(&message)
+    )
+}
+
+fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+/// Line and column, both from 1, of a byte offset.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..floor(text, offset)];
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
+}
+
+fn floor(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+struct Visible {
+    text: String,
+    line: usize,
+    range: Range<usize>,
+}
+
+/// Longest line that is shown, in bytes; of a longer one, the part around the place.
+const LINE_BYTES_MAX: usize = 400;
+
+/// The lines of a place, shortened, with the place in them. Values of secrets are masked in the same width.
+fn visible(source: &str, range: &Range<usize>) -> Visible {
+    let start = floor(source, range.start);
+    let end = floor(source, range.end).max(start);
+    let line_start = source[..start].rfind('\n').map_or(0, |at| at + 1);
+    let line_end = source[start..].find('\n').map_or(source.len(), |at| start + at);
+    let end = end.min(line_end);
+    let line = source[..line_start].matches('\n').count() + 1;
+    let text = source[line_start..line_end].trim_end_matches('\r');
+    let (from, to) = if text.len() <= LINE_BYTES_MAX {
+        (0, text.len())
+    } else {
+        let from = floor(text, (start - line_start).saturating_sub(LINE_BYTES_MAX / 2));
+        (from, floor(text, from + LINE_BYTES_MAX))
+    };
+    let range = (start - line_start).clamp(from, to) - from..(end - line_start).clamp(from, to) - from;
+    Visible { text: masked(&text[from..to]), line, range }
+}
+
+/// Keys whose values are secrets in syncline.yaml.
+const SECRET_KEYS: [&str; 4] = ["access_token", "token", "client_secret", "private_key"];
+
+fn masked(line: &str) -> String {
+    let mut shown = line.to_owned();
+    for key in SECRET_KEYS {
+        let Some(at) = shown.find(&format!("{key}:")) else { continue };
+        let value = at + key.len() + 1;
+        let end = shown[value..].find([',', '}']).map_or(shown.len(), |end| value + end);
+        let text = &shown[value..end];
+        if text.contains("${") || text.trim().is_empty() {
+            continue;
+        }
+        let stars: String = text.chars().map(|letter| if letter == ' ' { ' ' } else { '*' }).collect();
+        shown = format!("{}{stars}{}", &shown[..value], &shown[end..]);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Place;
+
+    #[test]
+    fn a_finding_reads_like_a_sentence() {
+        let source = "fields:\n  - when_blank: explode\n";
+        let file = "pipelines/accounts.yaml".into();
+        let place = Place::Value("/fields/0/when_blank".to_owned());
+        let finding = Diagnostic::error("SL1004", &file, place, "unknown value `explode` for `when_blank`")
+            .with_label("expected `clear` or `keep`")
+            .with_why("a blank clears the property or leaves it")
+            .with_help("`clear` always follows Salesforce");
+        let shown = text(&finding, source, &(24..31), false);
+        let expected = "\
+error[SL1004]: unknown value `explode` for `when_blank`
+ --> pipelines/accounts.yaml:2:17
+  |
+2 |   - when_blank: explode
+  |                 ^^^^^^^ expected `clear` or `keep`
+  |
+  = why: a blank clears the property or leaves it
+  = help: `clear` always follows Salesforce; more: `syncline explain SL1004`";
+        assert_eq!(shown, expected, "\n{shown}");
+        let located = locate(&finding, source, &(24..31));
+        assert_eq!((located.line, located.column, located.end_column), (2, 17, 24));
+        assert!(github(&located).starts_with(
+            "::error file=pipelines/accounts.yaml,line=2,col=17,endLine=2,endColumn=24,title=SL1004::unknown"
+        ));
+    }
+
+    #[test]
+    fn secrets_are_masked_in_the_line() {
+        assert_eq!(masked("  access_token: pat-na1-123"), "  access_token: ***********");
+        assert_eq!(masked("  auth: { client_secret: abc, x: 1 }"), "  auth: { client_secret: ***, x: 1 }");
+        assert_eq!(masked("  access_token: ${TOKEN}"), "  access_token: ${TOKEN}");
+    }
+}
