@@ -21,8 +21,6 @@ pub struct Account {
     pub hubspot_id: Option<String>,
     /// Whether it is kept in step.
     pub membership: Option<Membership>,
-    /// It was written under the mapping that the file holds now; none when it was never written.
-    pub mapping_current: Option<bool>,
     /// Its failure, where it has one.
     pub failure: Option<FailureView>,
     /// Its lookups: name, what it points at, and how the link stands.
@@ -102,9 +100,6 @@ pub async fn why(project: &Project, id: &str) -> Result<Vec<Account>, OpsError> 
             source_object: loaded.config.source.object.clone(),
             hubspot_id: link.as_ref().map(|link| link.hubspot_id.to_string()),
             membership: link.as_ref().map(|link| link.membership),
-            mapping_current: link
-                .as_ref()
-                .map(|link| link.mapping == crate::pipeline::compile::mapping_version(&loaded.config)),
             failure,
             associations,
             last_run,

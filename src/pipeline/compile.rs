@@ -11,8 +11,8 @@ use super::condition::Condition;
 use super::field::{Lookup, Objects};
 use super::rules;
 use super::template::Template;
-use super::transform::{Field, FieldSource};
-use crate::config::pipeline::{DeleteAction, Mode, PipelineConfig};
+use super::transform::Field;
+use crate::config::pipeline::{DeleteAction, FieldConfig, Mode, PipelineConfig, SyncConfig};
 use crate::config::scalar::GuardLimit;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::association::{AssociationKey, AssociationType};
@@ -50,10 +50,14 @@ pub struct Pipeline {
     pub on_delete: DeleteAction,
     /// What leaving `where` does.
     pub on_filter_exit: DeleteAction,
+    /// What being no longer visible does, without proof of a delete.
+    pub on_vanish: DeleteAction,
     /// Limit of archives per run.
     pub guard: GuardLimit,
     /// How much before the watermark is read again.
     pub overlap: SignedDuration,
+    /// When and how changes are carried over.
+    pub sync: SyncConfig,
     /// Hash over the parts of the definition that shape records.
     pub mapping_version: MappingVersion,
     /// Column of the record's name for people.
@@ -73,6 +77,8 @@ pub struct Target {
     pub label: Arc<str>,
     /// The unique property that holds the Salesforce id.
     pub match_property: Arc<str>,
+    /// Properties that a create must set, the match property left out.
+    pub required: Vec<Arc<str>>,
 }
 
 /// A lookup that becomes a link.
@@ -166,6 +172,11 @@ fn paths(config: &PipelineConfig) -> Vec<String> {
     from.chain(templates.flat_map(|template| template.paths)).chain(filtered).collect()
 }
 
+/// Findings of a definition that need no described object: the grammar of its condition, its templates, its time zones.
+pub fn check_offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
+    rules::offline(file, config)
+}
+
 /// Compiles a definition; all findings at once, and a pipeline when none of them is an error.
 pub fn compile(file: &Arc<str>, config: &PipelineConfig, world: &World<'_>) -> (Option<Pipeline>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
@@ -218,14 +229,22 @@ pub struct Parts {
 impl Pipeline {
     /// Puts a pipeline together.
     pub fn assemble(config: &PipelineConfig, world: &World<'_>, source: &SourceObject, parts: Parts) -> Self {
+        let Columns { columns, sensitive } = parts.columns;
+        let fields = parts.fields.into_iter().map(|field| {
+            let discreet = field.sensitive || field.places().iter().any(|place| sensitive.contains(place));
+            Field { discreet, ..field }
+        });
+        let fields: Vec<Field> = fields.collect();
         let match_property: Arc<str> = config.target.match_property.as_str().into();
-        let set = parts.fields.iter().map(|field| Arc::clone(&field.property));
+        let set = fields.iter().map(|field| Arc::clone(&field.property));
         let properties = std::iter::once(Arc::clone(&match_property)).chain(set).collect();
+        let required: Vec<_> =
+            world.target.required_properties.iter().filter(|name| ***name != *match_property).collect();
         let overlap = SignedDuration::try_from(config.sync.overlap.0).unwrap_or(SignedDuration::from_mins(10));
         Self {
             name: PipelineName::new(config.name.as_str()),
             source_object: source.name.as_str().into(),
-            columns: parts.columns.columns.into(),
+            columns: columns.into(),
             condition: parts.condition,
             cursor_field: parts.cursor_field.map(Into::into),
             has_is_deleted: source.field("IsDeleted").is_some(),
@@ -233,19 +252,22 @@ impl Pipeline {
                 connection: config.target.connection.as_str().into(),
                 object_type_id: world.target.object_type_id.as_str().into(),
                 label: world.target.label.as_str().into(),
+                required: required.into_iter().map(|name| name.as_str().into()).collect(),
                 match_property,
             },
             mode: config.target.mode,
-            fields: parts.fields,
+            fields,
             properties,
             associations: parts.associations,
             on_delete: config.on_delete,
             on_filter_exit: config.on_filter_exit,
+            on_vanish: config.on_vanish,
             guard: config.guard.archive,
             overlap,
-            mapping_version: mapping_version(config),
+            sync: config.sync.clone(),
+            mapping_version: mapping_version(config, &source.name, &world.target.object_type_id),
             title_column: parts.title_column,
-            sensitive_columns: parts.columns.sensitive,
+            sensitive_columns: sensitive,
         }
     }
 
@@ -254,10 +276,13 @@ impl Pipeline {
         self.condition.as_ref().map(ToString::to_string)
     }
 
-    /// Hash of what an update sends: properties and values. Create-only properties and lookups are not part of it.
+    /// Hash of what an update sends: properties and values, whatever their order. Create-only properties and lookups are
+    /// not part of it.
     pub fn content_hash(&self, desired: &Desired) -> ContentHash {
+        let mut sorted: Vec<_> = desired.properties.iter().collect();
+        sorted.sort_unstable_by(|one, other| one.property.cmp(&other.property));
         let mut hasher = Sha256::new();
-        for set in &desired.properties {
+        for set in sorted {
             for text in [&*set.property, &*set.value] {
                 hasher.update((text.len() as u64).to_le_bytes());
                 hasher.update(text.as_bytes());
@@ -273,6 +298,7 @@ impl Pipeline {
     pub fn title(&self, record: &Record) -> String {
         let named = self.title_column.filter(|column| !self.sensitive_columns.contains(column));
         let title = named.and_then(|column| record.values.get(column)?.as_deref());
+        let title = title.filter(|title| !title.trim().is_empty());
         title.map_or_else(|| record.id.to_string(), str::to_owned)
     }
 
@@ -294,14 +320,7 @@ impl Pipeline {
 
     /// Names of the columns that a field reads.
     pub fn columns_of(&self, field: &Field) -> Vec<&str> {
-        let places: Vec<usize> = match &field.source {
-            FieldSource::Column(place) => vec![*place],
-            FieldSource::Address(parts) => parts.iter().flatten().copied().collect(),
-            FieldSource::Location(parts) => parts.iter().flatten().copied().collect(),
-            FieldSource::Template(_, places) => places.iter().map(|(place, _)| *place).collect(),
-            FieldSource::Constant(_) => Vec::new(),
-        };
-        places.into_iter().filter_map(|place| self.columns.get(place)).map(|column| &*column.path).collect()
+        field.places().into_iter().filter_map(|place| self.columns.get(place)).map(|column| &*column.path).collect()
     }
 }
 
@@ -309,14 +328,20 @@ fn mask(sensitive: bool, value: &str) -> Cow<'_, str> {
     if sensitive && !value.is_empty() { Cow::Borrowed("***") } else { Cow::Borrowed(value) }
 }
 
-/// Hash over the parts of a definition that shape records, as JSON with sorted keys: layout and comments do not matter.
-pub fn mapping_version(config: &PipelineConfig) -> MappingVersion {
+/// Hash over the parts of a definition that shape records, as JSON with sorted keys: layout, comments, masks, the order
+/// of entries and the way an object is named do not matter.
+fn mapping_version(config: &PipelineConfig, source: &str, target: &str) -> MappingVersion {
+    let mut fields: Vec<_> =
+        config.fields.iter().map(|field| FieldConfig { sensitive: false, ..field.clone() }).collect();
+    fields.sort_by(|one, other| one.to.cmp(&other.to));
+    let mut associations: Vec<_> = config.associations.iter().collect();
+    associations.sort_by_key(|association| (&association.field, &association.label));
     let shape = serde_json::json!({
-        "object": config.source.object,
-        "target": config.target.object,
+        "object": source,
+        "target": target,
         "match": config.target.match_property,
-        "fields": config.fields,
-        "associations": config.associations,
+        "fields": fields,
+        "associations": associations,
     });
     let digest = Sha256::digest(shape.to_string().as_bytes());
     let mut version = [0; 8];

@@ -1,8 +1,9 @@
 //! Finds fields along parent paths: `Name`, `Account__r.Name`, `Account__r.Owner.Name`.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use crate::model::object::{SourceField, SourceObject};
+use crate::model::object::{FieldKind, SourceField, SourceObject};
 
 /// The described objects, by lower-case API name, and the one that a pipeline starts from.
 #[derive(Debug, Clone, Copy)]
@@ -35,24 +36,35 @@ pub const PARENTS_MAX: usize = 5;
 impl<'a> Objects<'a> {
     /// Follows a path to its field.
     pub fn find(&self, path: &str) -> Lookup<'a> {
-        let mut object = self.own;
-        let mut parts = path.split('.').peekable();
-        while let Some(part) = parts.next() {
-            if parts.peek().is_none() {
-                return match object.field(part) {
-                    Some(field) => Lookup::Found(field),
-                    None => missing_field(object, part),
-                };
-            }
-            let Some(lookup) = object.relationship(part) else { return missing_relationship(object, part) };
-            // Paths over a lookup to several objects reach only the fields of the common `Name` object.
-            let parent = if lookup.reference_to.len() == 1 { lookup.reference_to[0].as_str() } else { "Name" };
-            match self.all.get(&parent.to_ascii_lowercase()) {
-                Some(described) => object = described,
-                None => return Lookup::NotDescribed(parent.to_owned()),
-            }
+        if path.matches('.').count() > PARENTS_MAX {
+            let message = format!("`{path}` goes up more than {PARENTS_MAX} parents");
+            return Lookup::Missing { message, help: Some("Salesforce follows five lookups at most".to_owned()) };
         }
-        missing_field(object, path)
+        let field = path.rsplit('.').next().unwrap_or(path);
+        match self.holder(path) {
+            Ok(object) => object.field(field).map_or_else(|| missing_field(object, field), Lookup::Found),
+            Err(lookup) => lookup,
+        }
+    }
+
+    /// The object that holds the field at the end of a path; else what [`Objects::find`] answers.
+    pub fn holder(&self, path: &str) -> Result<&'a SourceObject, Lookup<'a>> {
+        let mut object = self.own;
+        let parents = path.rsplit_once('.').map(|(parents, _)| parents);
+        for part in parents.into_iter().flat_map(|parents| parents.split('.')) {
+            let lookup = object.relationship(part).ok_or_else(|| missing_relationship(object, part))?;
+            object = self.parent(lookup).ok_or_else(|| Lookup::NotDescribed(lookup.reference_to.concat()))?;
+        }
+        Ok(object)
+    }
+
+    /// The object that a lookup leads to, where it is described. Paths over a lookup to several objects reach only the
+    /// fields that all of them have in common.
+    fn parent(&self, lookup: &SourceField) -> Option<&'a SourceObject> {
+        match &*lookup.reference_to {
+            [only] => self.all.get(&only.to_ascii_lowercase()),
+            _ => Some(&COMMON),
+        }
     }
 
     /// The path in the true spelling of its fields, so that answers can be matched by name.
@@ -65,12 +77,52 @@ impl<'a> Objects<'a> {
                 return current.field(part).map(|field| field.name.clone());
             }
             let lookup = current.relationship(part)?;
-            let parent = if lookup.reference_to.len() == 1 { lookup.reference_to[0].as_str() } else { "Name" };
-            object = self.all.get(&parent.to_ascii_lowercase());
+            object = self.parent(lookup);
             lookup.relationship_name.clone()
         };
         let parts: Option<Vec<String>> = path.split('.').enumerate().map(spell).collect();
         parts.map_or_else(|| path.to_owned(), |parts| parts.join("."))
+    }
+}
+
+/// What a path over a lookup to several objects (`Owner.Name`) can reach: the fields of Salesforce's `Name` object, which
+/// has no describe that every user may read.
+static COMMON: LazyLock<SourceObject> = LazyLock::new(|| {
+    use FieldKind as F;
+    let texts = ["Name", "Type", "FirstName", "LastName", "Title", "Alias", "Username", "NameOrAlias"];
+    let others = [("Id", F::Id), ("Email", F::Email), ("Phone", F::Phone), ("IsActive", F::Boolean)];
+    let fields = texts.map(|name| (name, F::String)).into_iter().chain(others);
+    SourceObject {
+        name: "Name".to_owned(),
+        label: "Name".to_owned(),
+        custom: false,
+        queryable: false,
+        replicateable: false,
+        undeletable: false,
+        retrieveable: false,
+        key_prefix: None,
+        fields: fields.map(|(name, kind)| common_field(name, kind)).collect(),
+    }
+});
+
+fn common_field(name: &str, kind: FieldKind) -> SourceField {
+    SourceField {
+        name: name.to_owned(),
+        label: name.to_owned(),
+        kind,
+        length: 0,
+        precision: 0,
+        scale: 0,
+        nillable: true,
+        calculated: false,
+        filterable: true,
+        sortable: true,
+        name_field: name == "Name",
+        restricted_picklist: false,
+        picklist: Vec::new(),
+        reference_to: Vec::new(),
+        relationship_name: None,
+        compound_field_name: None,
     }
 }
 

@@ -6,6 +6,8 @@ pub mod condition;
 pub mod cursor;
 pub mod field;
 pub mod filters;
+#[cfg(test)]
+mod fixture;
 pub mod rules;
 pub mod template;
 pub mod transform;

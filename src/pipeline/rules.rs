@@ -2,6 +2,7 @@
 
 pub mod associations;
 pub mod fields;
+mod options;
 pub mod source;
 pub mod target;
 
@@ -11,6 +12,7 @@ use super::compile::{Columns, Parts, Pipeline, World};
 use super::field::Objects;
 use crate::config::pipeline::PipelineConfig;
 use crate::diagnostic::{Diagnostic, Place};
+use crate::model::object::{SourceField, SourceObject};
 use crate::model::record::Column;
 
 /// Applies all rules; the pipeline is complete unless a finding is an error.
@@ -42,6 +44,20 @@ pub fn apply(
     Some(Pipeline::assemble(config, world, own, parts))
 }
 
+/// The rules that need no described object.
+pub fn offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
+    let mut findings: Vec<Diagnostic> = source::condition_syntax(file, config).into_iter().collect();
+    for (index, field) in config.fields.iter().enumerate() {
+        if let Some(text) = &field.template {
+            fields::template_syntax(file, &format!("/fields/{index}/template"), text, &mut findings);
+        }
+        if let Some(name) = &field.time_zone {
+            fields::time_zone(file, &format!("/fields/{index}/time_zone"), name, &mut findings);
+        }
+    }
+    findings
+}
+
 /// What every rule may look at.
 pub struct RuleContext<'a> {
     /// The file.
@@ -60,8 +76,251 @@ impl RuleContext<'_> {
         Diagnostic::error(code, self.file, Place::Value(pointer.into()), message)
     }
 
+    /// A warning where a field changes without its record: formulas, parents, statuses that follow dates.
+    pub fn unnoticed(&self, path: &str, field: &SourceField, place: Place) -> Option<Diagnostic> {
+        let what = match path.contains('.') {
+            true => "belongs to a parent record",
+            false if field.calculated || status_like_a_formula(self.objects.own, &field.name) => "is calculated",
+            false => return None,
+        };
+        let message = format!("`{path}` {what}: a change of it alone is not noticed at once");
+        let why = "it changes without a new SystemModstamp on the record itself";
+        let help =
+            "the change is carried over when the record itself changes, or by the next full comparison or import";
+        Some(Diagnostic::warning("SL2050", self.file, place, message).with_why(why).with_help(help))
+    }
+
     /// A warning at a value.
     pub fn warning(&self, code: &'static str, pointer: impl Into<String>, message: impl Into<String>) -> Diagnostic {
         Diagnostic::warning(code, self.file, Place::Value(pointer.into()), message)
+    }
+}
+
+/// Statuses that follow dates although describe calls them ordinary fields.
+fn status_like_a_formula(object: &SourceObject, field: &str) -> bool {
+    field == "Status" && matches!(object.name.as_str(), "Contract" | "ContractLineItem" | "ServiceContract")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::offline;
+    use crate::pipeline::fixture::{Fixture, property, shown};
+
+    #[track_caller]
+    fn check(fixture: &Fixture, expected: &[&str]) {
+        assert_eq!(fixture.findings(), expected, "{:#?}", fixture.compile().1);
+    }
+
+    #[track_caller]
+    fn check_field(field: Value, expected: &[&str]) {
+        check(&Fixture::new(json!([field])), expected);
+    }
+
+    #[test]
+    fn sound_entries_pass() {
+        for field in [
+            json!({"from": "name", "to": "text"}),
+            json!({"from": "Id", "to": "text"}),
+            json!({"from": "Id", "to": "salesforce_id"}),
+            json!({"from": "Account__c", "to": "text", "as": "id"}),
+            json!({"from": "Status__c", "to": "status"}),
+            json!({"from": "Status__c", "to": "owner"}),
+            json!({"from": "Status__c", "to": "flag", "values": {"Active": "true", "On Hold": "false", "Old": "false"}}),
+            json!({"from": "Active__c", "to": "yes_no"}),
+            json!({"from": "Channels__c", "to": "channels"}),
+            json!({"from": "Bill__c", "to": "text"}),
+            json!({"from": "Bill__City__s", "to": "text"}),
+            json!({"from": "Renews__c", "to": "day", "time_zone": "Europe/Berlin", "default": "2026-10-01"}),
+            json!({"template": "{{ Name | upper }}", "to": "text"}),
+            json!({"value": "5", "to": "number"}),
+        ] {
+            check_field(field, &[]);
+        }
+    }
+
+    #[test]
+    fn properties() {
+        check_field(json!({"from": "Name", "to": "tex"}), &["SL2030 /fields/0/to"]);
+        check_field(json!({"from": "Amount__c", "to": "score"}), &["SL2031 /fields/0/to"]);
+        check_field(json!({"from": "Name", "to": "salesforce_id"}), &["SL2032 /fields/0/to"]);
+        let twice = json!([{"from": "Name", "to": "text"}, {"from": "Secret__c", "to": "text"}]);
+        check(&Fixture::new(twice), &["SL2032 /fields/1/to"]);
+    }
+
+    #[test]
+    fn the_target_object() {
+        let named = || Fixture::new(json!([{"from": "Name", "to": "text"}]));
+        let mut required = named();
+        required.target.required_properties.push("more".to_owned());
+        check(&required, &["SL2033 /fields"]);
+        required.config["target"]["mode"] = json!("update_only");
+        check(&required, &[]);
+        let mut missing = named();
+        missing.config["target"]["match"] = json!("salesforce_di");
+        check(&missing, &["SL2034 /target/match"]);
+        assert_eq!(missing.compile().1[0].help.as_deref(), Some("did you mean `salesforce_id`?"));
+        let mut loose = named();
+        loose.config["target"]["match"] = json!("more");
+        check(&loose, &["SL2034 /target/match"]);
+    }
+
+    #[test]
+    fn fields_of_the_source() {
+        check_field(json!({"from": "Naem", "to": "text"}), &["SL3001 /fields/0/from"]);
+        check_field(json!({"from": "Account__c.Name", "to": "text"}), &["SL3001 /fields/0/from"]);
+        check_field(json!({"from": "Owner.Shoe", "to": "text"}), &["SL3001 /fields/0/from"]);
+        check_field(json!({"from": "Owner.Name", "to": "text"}), &["SL2050? /fields/0/from"]);
+        check_field(json!({"from": "Account__r.Name", "to": "text"}), &["SL2050? /fields/0/from"]);
+        check_field(json!({"from": "Formula__c", "to": "number"}), &["SL2050? /fields/0/from"]);
+        check_field(json!({"from": "a.b.c.d.e.f.g", "to": "text"}), &["SL3001 /fields/0/from"]);
+        check_field(json!({"from": "Account__c", "to": "text"}), &["SL2035 /fields/0/from"]);
+        let mut hidden = Fixture::new(json!([{"from": "Bill__c", "to": "text"}]));
+        hidden.source().fields.retain(|field| !field.name.starts_with("Bill__") || field.name == "Bill__c");
+        check(&hidden, &["SL3001 /fields/0/from"]);
+    }
+
+    #[test]
+    fn types_convert() {
+        for (from, to) in [
+            ("Status__c", "number"),
+            ("Channels__c", "status"),
+            ("Active__c", "day"),
+            ("Amount__c", "flag"),
+            ("Start__c", "number"),
+            ("Photo__c", "text"),
+            ("Bill__c", "number"),
+            ("Name", "odd"),
+        ] {
+            check_field(json!({"from": from, "to": to}), &["SL2036 /fields/0/to"]);
+        }
+        check_field(json!({"from": "Photo__c", "to": "text", "values": {"a": "b"}}), &["SL2036 /fields/0/to"]);
+    }
+
+    #[test]
+    fn picklists_and_options() {
+        let status = |values: Value| json!({"from": "Status__c", "to": "status", "values": values});
+        check_field(status(json!({"Active": "active", "Old": "old"})), &["SL2037 /fields/0/values"]);
+        check_field(status(json!({"Active": "active", "On Hold": "on_hold"})), &["SL2037? /fields/0/values"]);
+        check_field(json!({"from": "Status__c", "to": "short"}), &["SL2037 /fields/0/to", "SL2037? /fields/0/to"]);
+        check_field(json!({"from": "Status__c", "to": "short", "otherwise": "clear"}), &[]);
+        check_field(json!({"from": "Active__c", "to": "short"}), &["SL2037 /fields/0/to", "SL2037 /fields/0/to"]);
+        let flag = &["SL2037 /fields/0/to", "SL2037 /fields/0/to", "SL2037? /fields/0/to"];
+        check_field(json!({"from": "Status__c", "to": "flag"}), flag);
+        let misspelled = json!({"Active": "activ", "On Hold": "on_hold", "Old": "old"});
+        check_field(status(misspelled), &["SL2038 /fields/0/values/Active"]);
+        check_field(json!({"value": "many", "to": "number"}), &["SL2038 /fields/0/value"]);
+        check_field(json!({"from": "Start__c", "to": "day", "default": "soon"}), &["SL2038 /fields/0/default"]);
+        let other = json!({"from": "Name", "to": "status", "otherwise": {"value": "gone"}});
+        check_field(other, &["SL2038 /fields/0/otherwise"]);
+    }
+
+    #[test]
+    fn templates() {
+        let template = |text: &str| json!({"template": text, "to": "text"});
+        check_field(template("{{ Name "), &["SL2039 /fields/0/template@3..7"]);
+        check_field(template("{{ Name | uper }}"), &["SL2039 /fields/0/template@10..14"]);
+        check_field(template("Naem: {{ Naem }}"), &["SL2040 /fields/0/template@9..13"]);
+        check_field(template("{{ Account__r.Naem }}"), &["SL2040 /fields/0/template@3..18"]);
+        check_field(template("{{ Bill__c }}"), &["SL2040 /fields/0/template@3..10"]);
+        check_field(template("{{ Account__r.Name }}"), &["SL2050? /fields/0/template@3..18"]);
+        check_field(template("{% include 'x' %}"), &["SL2039 /fields/0/template@3..10"]);
+    }
+
+    #[test]
+    fn options_without_effect() {
+        check_field(
+            json!({"from": "Name", "to": "text", "time_zone": "Europe/Berlin"}),
+            &["SL2052? /fields/0/time_zone"],
+        );
+        check_field(json!({"from": "Name", "to": "text", "as": "id"}), &["SL2052? /fields/0/as"]);
+        check_field(json!({"from": "Amount__c", "to": "number", "truncate": true}), &["SL2052? /fields/0/truncate"]);
+        check_field(json!({"from": "Name", "to": "text", "otherwise": "pass"}), &["SL2052? /fields/0/otherwise"]);
+        check_field(json!({"from": "Renews__c", "to": "day", "time_zone": "Berlin"}), &["SL2047 /fields/0/time_zone"]);
+    }
+
+    #[track_caller]
+    fn check_where(condition: &str, expected: &[&str]) {
+        let mut fixture = Fixture::new(json!([{"from": "Name", "to": "text"}]));
+        fixture.config["source"]["where"] = json!(condition);
+        check(&fixture, expected);
+    }
+
+    #[test]
+    fn conditions() {
+        check_where("Status__c != 'Draft' AND Amount__c > 5", &[]);
+        check_where("Name LIKE 'A%' AND Channels__c INCLUDES ('a;b') AND Active__c = TRUE AND Account__c != null", &[]);
+        check_where("Status__c = Draft", &["SL2041 /source/where@12..17"]);
+        check_where("Naem = 'a'", &["SL2042 /source/where@0..4"]);
+        check_where("Photo__c = 'a'", &["SL2042 /source/where@0..8"]);
+        check_where("Bill__c = 'a'", &["SL2042 /source/where@0..7"]);
+        check_where("Amount__c = '5'", &["SL2042 /source/where@12..15"]);
+        check_where("Name = 5", &["SL2042 /source/where@7..8"]);
+        check_where("Start__c = 2026-10-01T09:00:00Z", &["SL2042 /source/where@11..31"]);
+        check_where("Renews__c > 2026-10-01", &["SL2042 /source/where@12..22"]);
+        check_where("Name INCLUDES ('a')", &["SL2042 /source/where@0..4"]);
+        check_where("Channels__c IN ('a')", &["SL2042 /source/where@0..11"]);
+        check_where("Amount__c LIKE '5'", &["SL2042 /source/where@15..18", "SL2042 /source/where@0..9"]);
+        check_where("Active__c > TRUE", &["SL2042 /source/where@0..9"]);
+        check_where("Account__c = 'Acme'", &["SL2042 /source/where@13..19"]);
+        check_where("Account__c = '0015g00000XyZaB'", &[]);
+        check_where("Account__r.Name = 'a'", &["SL2050? /source/where@0..15"]);
+        check_where("Start__c = TODAY", &["SL2050? /source/where@11..16"]);
+    }
+
+    #[test]
+    fn the_source_object() {
+        let named = || Fixture::new(json!([{"from": "Name", "to": "text"}]));
+        let mut closed = named();
+        closed.source().queryable = false;
+        check(&closed, &["SL3002 /source/object"]);
+        let mut binless = named();
+        binless.source().fields.retain(|field| field.name != "IsDeleted");
+        check(&binless, &["SL2051? /source/object"]);
+        assert!(!binless.pipeline().has_is_deleted);
+        let mut partial = named();
+        partial.field("SystemModstamp").filterable = false;
+        check(&partial, &["SL2049? /source/object"]);
+        assert_eq!(partial.pipeline().cursor_field.as_deref(), Some("LastModifiedDate"));
+        for name in ["LastModifiedDate", "CreatedDate"] {
+            partial.field(name).sortable = false;
+        }
+        check(&partial, &["SL2048 /source/object"]);
+    }
+
+    #[test]
+    fn associations() {
+        let link = |association: Value| Fixture::new(json!([{"from": "Name", "to": "text"}])).linked(association);
+        let billing = json!({"field": "account__c", "to": "companies", "match": "salesforceaccountid", "label": "billing_account"});
+        let pipeline = link(billing.clone()).pipeline();
+        assert_eq!(&*pipeline.associations[0].key.0, "Account__c#billing_account");
+        assert_eq!(pipeline.associations[0].label.as_ref().map(|label| label.type_id), Some(2));
+        check(&link(json!({"field": "Project__c", "pipeline": "projects"})), &[]);
+        check(&link(json!({"field": "Acount__c", "pipeline": "projects"})), &["SL3001 /associations/0/field"]);
+        check(&link(json!({"field": "Name", "pipeline": "projects"})), &["SL2043 /associations/0/field"]);
+        check(&link(json!({"field": "Account__c", "pipeline": "projects"})), &["SL2046 /associations/0/pipeline"]);
+        let wrong = json!({"field": "Account__c", "to": "companies", "match": "x", "label": "biling_account"});
+        check(&link(wrong), &["SL2045 /associations/0/label"]);
+        let mut missing = link(json!({"field": "Account__c", "to": "companies", "match": "x"}));
+        missing.ends[0].property = None;
+        check(&missing, &["SL2044 /associations/0/match"]);
+        missing.ends[0].property = Some(property("x", crate::model::object::PropertyKind::Number, &[]));
+        check(&missing, &["SL2044 /associations/0/match"]);
+        check(&link(billing.clone()).linked(billing), &["SL2054 /associations/1/field"]);
+        let to = |field: &str| json!({"field": field, "to": "contacts", "match": "salesforcecontactid"});
+        check(&link(to("Contact__c")).linked(to("Lead__c")), &["SL2053 /associations/1/field"]);
+        check(&link(to("Lead__c")), &[]);
+    }
+
+    #[test]
+    fn what_needs_no_described_object_is_checked_offline() {
+        let field = json!([{"template": "{{ Name | uper }}", "to": "text", "time_zone": "Berlin"}]);
+        let mut fixture = Fixture::new(field);
+        fixture.config["source"]["where"] = json!("a == 1");
+        let findings = offline(&"x.yaml".into(), &fixture.parsed());
+        let findings: Vec<String> = findings.iter().map(shown).collect();
+        let expected = ["SL2041 /source/where@3..4", "SL2039 /fields/0/template@10..14", "SL2047 /fields/0/time_zone"];
+        assert_eq!(findings, expected);
     }
 }

@@ -7,14 +7,16 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::filters;
-use super::values::decimal;
+use super::values::{convert, decimal};
 use crate::model::object::FieldKind;
 
-/// Steps that one rendering may take.
-pub const FUEL_MAX: u64 = 20_000;
+/// Steps that one rendering may take. Data counts too, a step for about 64 bytes, so that this bounds the memory as well:
+/// about 6 MB, enough for a dozen filters over Salesforce's longest text.
+pub const FUEL_MAX: u64 = 100_000;
 
 /// Longest text that one rendering may make, in bytes: room for HubSpot's 65,536 characters of up to four bytes.
 pub const OUTPUT_BYTES_MAX: usize = 4 * 65_536 + 4;
@@ -23,6 +25,7 @@ pub const OUTPUT_BYTES_MAX: usize = 4 * 65_536 + 4;
 #[derive(Clone)]
 pub struct Template {
     environment: Arc<Environment<'static>>,
+    source: Box<str>,
     /// The fields that it names, with their parents.
     pub paths: Vec<String>,
 }
@@ -46,6 +49,13 @@ impl Template {
         environment.set_fuel(Some(FUEL_MAX));
         environment.set_debug(true);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        // Booleans print as both systems write them, not as Python does.
+        environment.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
+            Ok(answer) if value.kind() == ValueKind::Bool => {
+                Ok(out.write_str(if answer { "true" } else { "false" })?)
+            }
+            _ => minijinja::escape_formatter(out, state, value),
+        });
         filters::add(&mut environment);
         let compiled = environment.add_template_owned(NAME, source.to_owned());
         compiled.map_err(|error| TemplateError { message: message(&error), span: error.range() })?;
@@ -56,7 +66,20 @@ impl Template {
         let mut paths: Vec<String> =
             template.undeclared_variables(true).into_iter().filter(|path| !known.contains(&root(path))).collect();
         paths.sort();
-        Ok(Self { environment: Arc::new(environment), paths })
+        Ok(Self { environment: Arc::new(environment), source: source.into(), paths })
+    }
+
+    /// Filters and tests that do not exist, which minijinja itself tells only when it meets them: a message for each, and
+    /// where it stands.
+    pub fn unknown_names(&self) -> Vec<(String, Range<usize>)> {
+        let exists = |kind: &str, name: &str| {
+            let known = self.environment.render_str(&format!("{{{{ '{name}' is {kind} }}}}"), ());
+            known.is_ok_and(|answer| answer.eq_ignore_ascii_case("true"))
+        };
+        let used =
+            used_names(&self.source).into_iter().filter(|used| !exists(used.kind, &self.source[used.span.clone()]));
+        used.map(|used| (format!("there is no {} `{}`", used.kind, &self.source[used.span.clone()]), used.span))
+            .collect()
     }
 
     /// Renders the template; `fields` has a value for each of [`Template::paths`], in that order.
@@ -76,6 +99,110 @@ impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Template").field("paths", &self.paths).finish_non_exhaustive()
     }
+}
+
+/// Where a template names a path, in bytes.
+pub fn position(source: &str, path: &str) -> Option<usize> {
+    let part_of_name = |character: char| character.is_alphanumeric() || matches!(character, '_' | '.');
+    let alone = |start: &usize| {
+        !source[..*start].ends_with(part_of_name) && !source[start + path.len()..].starts_with(part_of_name)
+    };
+    code(source).into_iter().find_map(|span| {
+        let found = source[span.clone()].match_indices(path).map(|(at, _)| span.start + at);
+        found.into_iter().find(alone)
+    })
+}
+
+/// A filter or test that a template uses.
+struct UsedName {
+    kind: &'static str,
+    span: Range<usize>,
+}
+
+/// The filters (`| name`) and tests (`is name`, `is not name`) that a template uses.
+fn used_names(source: &str) -> Vec<UsedName> {
+    let mut used = Vec::new();
+    for span in code(source) {
+        let mut kind = None;
+        let mut rest = span.start;
+        while rest < span.end {
+            let text = &source[rest..span.end];
+            let word =
+                text.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(text.len());
+            match (&text[..word], kind) {
+                ("", _) => {
+                    let character = text.chars().next().unwrap_or(' ');
+                    if !character.is_whitespace() {
+                        kind = (character == '|').then_some("filter");
+                    }
+                    rest += character.len_utf8();
+                    continue;
+                }
+                ("is", _) => kind = Some("test"),
+                ("not", Some("test")) => {}
+                (name, Some(expected)) => {
+                    used.push(UsedName { kind: expected, span: rest..rest + name.len() });
+                    kind = None;
+                }
+                (_, None) => {}
+            }
+            rest += word;
+        }
+    }
+    used
+}
+
+/// The parts of a template that are code: between its braces, without comments and quoted texts.
+fn code(source: &str) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    let mut rest = 0;
+    while let Some(open) = source[rest..].find('{').map(|at| rest + at) {
+        let end = match source.as_bytes().get(open + 1) {
+            Some(b'{') => "}}",
+            Some(b'%') => "%}",
+            Some(b'#') => {
+                rest = source[open..].find("#}").map_or(source.len(), |at| open + at + 2);
+                continue;
+            }
+            _ => {
+                rest = open + 1;
+                continue;
+            }
+        };
+        rest = open + 2;
+        let mut start = rest;
+        while rest < source.len() && !source[rest..].starts_with(end) {
+            match source[rest..].chars().next() {
+                Some(quote @ ('\'' | '"')) => {
+                    spans.push(start..rest);
+                    rest = behind_quote(source, rest + 1, quote);
+                    start = rest;
+                }
+                Some(other) => rest += other.len_utf8(),
+                None => break,
+            }
+        }
+        spans.push(start..rest);
+        if source[start..rest].trim_matches(['-', '+', ' ']) == "raw" {
+            rest = source[rest..].find("endraw").map_or(source.len(), |at| rest + at);
+        }
+    }
+    spans
+}
+
+/// The place behind the quote that closes a text.
+fn behind_quote(source: &str, start: usize, quote: char) -> usize {
+    let mut characters = source[start..].char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\\' => {
+                characters.next();
+            }
+            other if other == quote => return start + at + 1,
+            _ => {}
+        }
+    }
+    source.len()
 }
 
 /// Fields of the record and of its parents.
@@ -109,9 +236,10 @@ impl Node {
 fn field_value(kind: &FieldKind, value: Option<&str>) -> Value {
     let Some(text) = value else { return Value::from("") };
     match kind {
-        FieldKind::Boolean => Value::from(text == "true"),
+        FieldKind::Boolean => Value::from(text.eq_ignore_ascii_case("true")),
         FieldKind::Int | FieldKind::Long | FieldKind::Double | FieldKind::Currency | FieldKind::Percent => number(text),
-        _ => Value::from(text),
+        // One form, whichever API the row came through, or the same record would look changed.
+        kind => Value::from(&*convert::canonical(text, kind)),
     }
 }
 
@@ -202,5 +330,46 @@ mod tests {
             Template::compile("{{ Name }} {{ Account__r.Owner.Name }}").unwrap().paths,
             ["Account__r.Owner.Name", "Name"]
         );
+    }
+
+    #[test]
+    fn unknown_filters_and_tests_are_found_when_loaded() {
+        let check = |source: &str, expected: &[&str]| {
+            let template = Template::compile(source).unwrap();
+            let found = template.unknown_names();
+            let names: Vec<&str> = found.iter().map(|(_, span)| &source[span.clone()]).collect();
+            assert_eq!(names, expected, "{source}");
+        };
+        check("{{ Name | uper }}", &["uper"]);
+        check("{% if Name is not emty %}{{ Name|round(2) | thousend }}{% endif %}", &["emty", "thousend"]);
+        check("{{ Name | replace('|nothing', \"a | b 'is' c\") | trim }} a | b is c", &[]);
+        check("{# {{ x | nothing }} #}{% raw %}{{ x | nothing }}{% endraw %}{{ Name | upper }}", &[]);
+        check("{{ Name | default('ü | x') | lower }}{{ 1 is odd }}", &[]);
+    }
+
+    #[test]
+    fn names_are_found_in_the_code_only() {
+        assert_eq!(position("Name: {{ MyName }} {{ 'Name' }} {{ Name }}", "Name"), Some(35));
+        assert_eq!(position("{{ Account__r.Name }}", "Name"), None);
+        assert_eq!(position("{{ Account__r.Name }}", "Account__r.Name"), Some(3));
+    }
+
+    #[test]
+    fn builders_of_gigabytes_end() {
+        let doubling = "{% set a = 'xxxxxxxxxx' %}".to_owned() + &"{% set a = a ~ a %}".repeat(60) + "{{ a | length }}";
+        check(&doubling, &[], Err("steps"));
+        check("{{ 'x' * 1000000000 }}", &[], Err("steps"));
+        check("{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}", &[], Err(""));
+    }
+
+    #[test]
+    fn both_apis_render_alike() {
+        use FieldKind as F;
+        for text in ["2026-10-01T09:00:00.000+0000", "2026-10-01T09:00:00.000Z"] {
+            check("{{ C }}", &[("C", F::DateTime, Some(text))], Ok("2026-10-01T09:00:00.000Z"));
+        }
+        check("{{ A }}", &[("A", F::Boolean, Some("true"))], Ok("true"));
+        check("{{ A }}", &[("A", F::Int, Some("12.0"))], Ok("12"));
+        check("{{ A }}|{{ A | default('-') }}", &[("A", F::Currency, None)], Ok("|-"));
     }
 }

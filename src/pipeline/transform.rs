@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 
 use super::compile::Pipeline;
 use super::template::Template;
-use super::values::convert::{self, Conversion};
-use super::values::{compare, decimal};
+use super::values::compare;
+use super::values::convert::{self, Conversion, Unfit};
 use crate::config::pipeline::WhenBlank;
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, PropertyKind};
@@ -23,6 +23,8 @@ pub struct Field {
     pub property: Arc<str>,
     /// The property's type.
     pub kind: PropertyKind,
+    /// The type of what is read; text for templates and constants.
+    pub source_kind: FieldKind,
     /// Where its value comes from.
     pub source: FieldSource,
     /// How its text becomes the property's text.
@@ -33,7 +35,7 @@ pub struct Field {
     pub otherwise: Fallback,
     /// Options of the property; none when they are not checked.
     pub options: Option<Arc<[Box<str>]>>,
-    /// Value for a blank.
+    /// Canonical text of the property for a blank.
     pub default: Option<String>,
     /// What a blank does.
     pub when_blank: WhenBlank,
@@ -47,6 +49,8 @@ pub struct Field {
     pub zone: TimeZone,
     /// Mask its values in every output.
     pub sensitive: bool,
+    /// Say nothing of its values in messages: it is sensitive, or reads a column that is.
+    pub discreet: bool,
 }
 
 /// Where a field's value comes from.
@@ -104,17 +108,30 @@ impl Pipeline {
         }
         let mut lookups = Vec::with_capacity(self.associations.len());
         for association in &self.associations {
-            let text = record.values.get(association.column).and_then(Option::as_deref);
-            let target = text.map(str::parse).transpose().map_err(|_| Reason {
-                code: "SL5004".to_owned(),
-                remote_code: None,
-                property: Some(association.field.to_string()),
-                message: format!("the lookup `{}` does not hold a Salesforce id", association.field),
-                request_id: None,
-            })?;
-            lookups.push(target);
+            let text = record.values.get(association.column).and_then(Option::as_deref).map(convert::trim);
+            let target = text.filter(|text| !text.is_empty()).map(str::parse).transpose();
+            lookups.push(target.map_err(|_| {
+                let message = format!("the lookup `{}` does not hold a Salesforce id", association.field);
+                reason("SL5004", &association.field, message)
+            })?);
         }
         Ok(Desired { id: record.id, title: self.title(record).into(), properties, create_only, lookups })
+    }
+
+    /// Whether HubSpot would create the record: every property that it requires has a value. Updates need no such check.
+    pub fn check_create(&self, desired: &Desired) -> Result<(), Reason> {
+        let filled = |name: &Arc<str>| {
+            let mut set = desired.properties.iter().chain(&desired.create_only);
+            set.any(|set| set.property == *name && !set.value.is_empty())
+        };
+        match self.target.required.iter().find(|name| !filled(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let advice = "fill the field in Salesforce, or give it a `default`";
+                let message = format!("HubSpot requires `{name}` to create a record, and it is blank: {advice}");
+                Err(reason("SL5011", name, message))
+            }
+        }
     }
 
     /// Properties that HubSpot holds differently from what is wanted on an update.
@@ -133,22 +150,28 @@ impl Pipeline {
 
     /// The text for one property; none leaves it alone.
     fn field_value<'a>(&'a self, field: &'a Field, record: &'a Record) -> Result<Option<Cow<'a, str>>, Reason> {
-        let value = field.raw(record)?;
-        let value = value.filter(|text| !text.is_empty()).or(field.default.as_deref().map(Cow::Borrowed));
-        let Some(text) = value else {
-            return match field.when_blank {
-                _ if field.required => Err(field.reason("SL5010", "is required, and it is blank")),
-                WhenBlank::Keep => Ok(None),
-                WhenBlank::Clear => Ok(Some(Cow::Borrowed(""))),
-            };
+        // What the value map clears is cleared; only a blank of Salesforce may keep what HubSpot has.
+        let (mapped, keep) = match (field.raw(record)?, &field.default) {
+            (Some(text), _) => (field.mapped(text)?, false),
+            (None, Some(default)) => (Cow::Borrowed(default.as_str()), false),
+            (None, None) => (Cow::Borrowed(""), field.when_blank == WhenBlank::Keep),
         };
-        let mapped = field.mapped(text)?;
+        if mapped.is_empty() {
+            return match field.required {
+                true => Err(field
+                    .reason("SL5010", "is `required` and blank: fill the field in Salesforce, or give it a `default`")),
+                false => Ok(Some(mapped).filter(|_| !keep)),
+            };
+        }
         let length = convert::length(&mapped);
         if length > convert::TEXT_LENGTH_MAX {
             if field.truncate {
                 return Ok(Some(Cow::Owned(convert::truncate(&mapped).to_owned())));
             }
-            let message = format!("has {length} characters; HubSpot holds {} at most", convert::TEXT_LENGTH_MAX);
+            let most = convert::TEXT_LENGTH_MAX;
+            let message = format!(
+                "has {length} characters, but HubSpot holds {most} at most: shorten it, or set `truncate: true`"
+            );
             return Err(field.reason("SL5007", &message));
         }
         Ok(Some(mapped))
@@ -156,8 +179,23 @@ impl Pipeline {
 }
 
 impl Field {
-    /// The value before any conversion; blank is none.
+    /// The columns that it reads.
+    pub fn places(&self) -> Vec<usize> {
+        match &self.source {
+            FieldSource::Column(place) => vec![*place],
+            FieldSource::Address(parts) => parts.iter().flatten().copied().collect(),
+            FieldSource::Location(parts) => parts.iter().flatten().copied().collect(),
+            FieldSource::Template(_, places) => places.iter().map(|(place, _)| *place).collect(),
+            FieldSource::Constant(_) => Vec::new(),
+        }
+    }
+
+    /// The value before any conversion; blank is none, and so is white space alone.
     fn raw<'a>(&'a self, record: &'a Record) -> Result<Option<Cow<'a, str>>, Reason> {
+        Ok(self.text(record)?.filter(|text| !convert::trim(text).is_empty()))
+    }
+
+    fn text<'a>(&'a self, record: &'a Record) -> Result<Option<Cow<'a, str>>, Reason> {
         let column = |index: usize| record.values.get(index).and_then(Option::as_deref);
         Ok(match &self.source {
             FieldSource::Column(index) => column(*index).map(Cow::Borrowed),
@@ -165,17 +203,14 @@ impl Field {
             FieldSource::Address(parts) => address(parts.map(|part| part.and_then(column))).map(Cow::Owned),
             FieldSource::Location([latitude, longitude]) => {
                 let pair = latitude.and_then(column).zip(longitude.and_then(column));
-                pair.map(|(latitude, longitude)| Cow::Owned(format!("{latitude}, {longitude}")))
+                let degrees = |text| convert::canonical(text, &FieldKind::Double);
+                pair.map(|(latitude, longitude)| Cow::Owned(format!("{}, {}", degrees(latitude), degrees(longitude))))
             }
             FieldSource::Template(template, columns) => {
                 let fields = columns.iter().map(|(index, kind)| (kind, column(*index)));
                 Some(Cow::Owned(template.render(fields).map_err(|error| {
-                    let detail = if self.sensitive {
-                        "its template failed".to_owned()
-                    } else {
-                        format!("its template failed: {error}")
-                    };
-                    self.reason("SL5008", &detail)
+                    let why = if self.discreet { String::new() } else { format!(": {error}") };
+                    self.reason("SL5008", &format!("cannot be made, its template failed{why}"))
                 })?))
             }
         })
@@ -186,11 +221,14 @@ impl Field {
         if matches!(self.source, FieldSource::Constant(_)) {
             return Ok(text);
         }
-        if self.kind == PropertyKind::MultiCheckbox {
-            return self.options_of(&text).map(Cow::Owned);
+        if self.conversion == Conversion::Options {
+            let options = text.split(';').map(convert::trim).filter(|option| !option.is_empty());
+            let options: Vec<String> = options.map(|option| self.option(option)).collect::<Result<_, _>>()?;
+            return Ok(Cow::Owned(convert::list(options.iter().map(String::as_str))));
         }
         if self.values.is_some() || self.conversion == Conversion::Option {
-            return self.option(text.trim()).map(Cow::Owned);
+            let canonical = convert::canonical(&text, &self.source_kind);
+            return self.option(convert::trim(&canonical)).map(Cow::Owned);
         }
         let convert = |text: &'a str| convert::convert(text, self.conversion, &self.zone);
         let converted = match &text {
@@ -199,29 +237,18 @@ impl Field {
                 convert::convert(owned, self.conversion, &self.zone).map(|converted| Cow::Owned(converted.into_owned()))
             }
         };
-        converted
-            .map_err(|unfit| self.reason(unfit.code(), &format!("is not {}{}", unfit.expected(), self.shown(&text))))
+        converted.map_err(|unfit| self.unfit(unfit, &text))
     }
 
-    /// Several options: mapped one by one, without blanks and repetitions. A leading `;` would append instead of replace.
-    fn options_of(&self, text: &str) -> Result<String, Reason> {
-        let mut options: Vec<String> = Vec::new();
-        for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
-            let option = self.option(part)?;
-            if !option.is_empty() && !options.contains(&option) {
-                options.push(option);
-            }
-        }
-        Ok(options.join(";"))
+    fn unfit(&self, unfit: Unfit, text: &str) -> Reason {
+        let message = format!("takes {}, which the source does not hold{}", unfit.expected(), self.shown(text));
+        self.reason(unfit.code(), &message)
     }
 
     /// One value through the value map and against the options.
     fn option(&self, value: &str) -> Result<String, Reason> {
         let mapped = match &self.values {
-            Some(values) => {
-                let canonical = || decimal::canonical(value).and_then(|number| values.get(&number));
-                values.get(value).or_else(canonical).cloned()
-            }
+            Some(values) => values.get(value).cloned(),
             None => Some(value.to_owned()).filter(|value| self.offers(value)),
         };
         if let Some(mapped) = mapped {
@@ -230,15 +257,28 @@ impl Field {
         match &self.otherwise {
             Fallback::Value(other) => Ok(other.clone()),
             Fallback::Clear => Ok(String::new()),
-            Fallback::Pass if self.offers(value) => Ok(value.to_owned()),
-            Fallback::Pass | Fallback::Reject if self.values.is_some() => {
-                Err(self.reason("SL5005", &format!("has a value that its value map lacks{}", self.shown(value))))
+            Fallback::Pass if self.offers(value) => self.passed(value),
+            Fallback::Reject if self.values.is_some() => {
+                let advice = "add it to `values`, or say what happens with `otherwise`";
+                Err(self
+                    .reason("SL5005", &format!("has a value that its value map lacks{}: {advice}", self.shown(value))))
             }
             Fallback::Pass | Fallback::Reject => {
-                Err(self
-                    .reason("SL5006", &format!("has a value that is no option of the property{}", self.shown(value))))
+                let advice = "add the option in HubSpot, or map it under `values`";
+                let message = format!("has a value that is no option of the property{}: {advice}", self.shown(value));
+                Err(self.reason("SL5006", &message))
             }
         }
+    }
+
+    /// A value that the map lacks, as the property's text.
+    fn passed(&self, value: &str) -> Result<String, Reason> {
+        if matches!(self.kind, PropertyKind::Enumeration | PropertyKind::MultiCheckbox) {
+            return Ok(value.to_owned());
+        }
+        let conversion = convert::conversion(&FieldKind::String, &self.kind).unwrap_or(Conversion::Text);
+        let converted = convert::convert(value, conversion, &self.zone).map(Cow::into_owned);
+        converted.map_err(|unfit| self.unfit(unfit, value))
     }
 
     /// Whether the property has this option, or its options cannot be checked.
@@ -247,32 +287,305 @@ impl Field {
     }
 
     fn shown(&self, value: &str) -> String {
-        if self.sensitive {
+        if self.discreet {
             return String::new();
         }
         let short: String = value.chars().take(80).collect();
         let more = if short.len() < value.len() { "…" } else { "" };
-        format!(": `{short}{more}`")
+        format!(" (`{short}{more}`)")
     }
 
     fn reason(&self, code: &str, message: &str) -> Reason {
-        Reason {
-            code: code.to_owned(),
-            remote_code: None,
-            property: Some(self.property.to_string()),
-            message: format!("`{}` {message}", self.property),
-            request_id: None,
-        }
+        reason(code, &self.property, format!("`{}` {message}", self.property))
     }
+}
+
+fn reason(code: &str, property: &str, message: String) -> Reason {
+    Reason { code: code.to_owned(), remote_code: None, property: Some(property.to_owned()), message, request_id: None }
 }
 
 /// `Street, PostalCode City, State, Country`; what is blank is left out.
 fn address([street, postal_code, city, state, country]: [Option<&str>; 5]) -> Option<String> {
+    let filled = |part: Option<&'_ str>| part.filter(|part| !part.trim().is_empty()).map(str::to_owned);
+    let [street, postal_code, city, state, country] = [street, postal_code, city, state, country].map(filled);
     let city = match (postal_code, city) {
         (Some(code), Some(city)) => Some(format!("{code} {city}")),
-        (one, other) => one.or(other).map(str::to_owned),
+        (one, other) => one.or(other),
     };
-    let parts = [street.map(str::to_owned), city, state.map(str::to_owned), country.map(str::to_owned)];
-    let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.trim().is_empty()).collect();
+    let parts: Vec<String> = [street, city, state, country].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::pipeline::fixture::{Fixture, record, value};
+
+    /// One entry and one cell: the value set (`None` leaves the property alone), or the code of the reason.
+    #[track_caller]
+    fn check(field: Value, input: &str, expected: Result<Option<&str>, &str>) {
+        let to = field["to"].as_str().unwrap().to_owned();
+        let from = field["from"].as_str().map(str::to_owned);
+        let fixture = Fixture::new(json!([field]));
+        let cells: Vec<(&str, &str)> = from.iter().filter(|_| !input.is_empty()).map(|from| (&**from, input)).collect();
+        let got = fixture.transform(&cells);
+        let shown = got.as_ref().map(|desired| value(desired, &to)).map_err(|reason| &*reason.code);
+        assert_eq!(shown, expected, "{input:?}: {got:?}");
+    }
+
+    #[test]
+    fn blanks() {
+        for (from, to) in [("Name", "text"), ("Amount__c", "number"), ("Start__c", "day"), ("Renews__c", "moment")] {
+            check(json!({"from": from, "to": to}), "", Ok(Some("")));
+            check(json!({"from": from, "to": to, "when_blank": "keep"}), "", Ok(None));
+            check(json!({"from": from, "to": to, "required": true}), "", Err("SL5010"));
+            check(json!({"from": from, "to": to}), " \u{200b}\t", Ok(Some("")));
+        }
+        for (from, to) in [("Status__c", "status"), ("Channels__c", "channels")] {
+            check(json!({"from": from, "to": to}), "", Ok(Some("")));
+            check(json!({"from": from, "to": to, "when_blank": "keep"}), "", Ok(None));
+            check(json!({"from": from, "to": to, "default": "active"}), "", Ok(Some("active")));
+        }
+        check(json!({"from": "Renews__c", "to": "day", "default": "2026-10-01"}), "", Ok(Some("2026-10-01")));
+        check(json!({"from": "Active__c", "to": "number", "default": "7.0"}), "", Ok(Some("7")));
+        check(json!({"from": "Name", "to": "text", "default": "x", "required": true}), "", Ok(Some("x")));
+        check(json!({"template": " {{ Name }} ", "to": "text", "when_blank": "keep"}), "", Ok(None));
+        check(json!({"template": "{{ Name }}", "to": "text", "required": true}), "", Err("SL5010"));
+    }
+
+    #[test]
+    fn value_maps() {
+        let map = json!({"Active": "active", "On Hold": "on_hold", "Old": ""});
+        let status =
+            |otherwise: Value| json!({"from": "Status__c", "to": "status", "values": map, "otherwise": otherwise});
+        check(status(json!("reject")), "Active", Ok(Some("active")));
+        check(status(json!("reject")), " On Hold ", Ok(Some("on_hold")));
+        check(status(json!("reject")), "Old", Ok(Some("")));
+        check(status(json!("reject")), "active", Err("SL5005"));
+        check(status(json!("clear")), "Else", Ok(Some("")));
+        check(status(json!({"value": "old"})), "Else", Ok(Some("old")));
+        check(status(json!("pass")), "old", Ok(Some("old")));
+        check(status(json!("pass")), "Else", Err("SL5006"));
+        check(json!({"from": "Status__c", "to": "status"}), "Active", Ok(Some("Active")));
+        check(json!({"from": "Status__c", "to": "status"}), "ACTIVE", Err("SL5006"));
+        check(json!({"from": "Status__c", "to": "owner"}), "12345", Ok(Some("12345")));
+        let keep =
+            json!({"from": "Status__c", "to": "status", "values": map, "otherwise": "clear", "when_blank": "keep"});
+        check(keep.clone(), "Else", Ok(Some("")));
+        check(keep, "", Ok(None));
+        let named =
+            json!({"from": "Status__c", "to": "status", "values": map, "default": "On Hold", "otherwise": "clear"});
+        check(named, "", Ok(Some("on_hold")));
+        let number = |otherwise: &str| json!({"from": "Status__c", "to": "number", "values": {"Active": "1.0"}, "otherwise": otherwise});
+        check(number("clear"), "Active", Ok(Some("1")));
+        check(number("pass"), "2E1", Ok(Some("20")));
+        check(number("pass"), "Else", Err("SL5001"));
+        let seats =
+            json!({"from": "Seats__c", "to": "text", "values": {"1.0": "one", "2": "two"}, "otherwise": "pass"});
+        check(seats.clone(), "1", Ok(Some("one")));
+        check(seats.clone(), "2.0", Ok(Some("two")));
+        check(seats, "3E0", Ok(Some("3")));
+        let digits = json!({"from": "Name", "to": "text", "values": {"7": "seven"}, "otherwise": "pass"});
+        check(digits, "007", Ok(Some("007")));
+        check(json!({"from": "Active__c", "to": "yes_no"}), "true", Ok(Some("true")));
+    }
+
+    #[test]
+    fn several_values() {
+        let plain = json!({"from": "Channels__c", "to": "channels"});
+        check(plain.clone(), "Active;On Hold", Ok(Some("Active;On Hold")));
+        check(plain.clone(), ";Active; Old ;Active", Ok(Some("Active;Old")));
+        check(plain.clone(), ";", Ok(Some("")));
+        check(plain, "Active;Else", Err("SL5006"));
+        let map = json!({"Active": "active", "On Hold": "active", "Old": "old"});
+        let mapped =
+            |otherwise: &str| json!({"from": "Channels__c", "to": "channels", "values": map, "otherwise": otherwise});
+        check(mapped("reject"), "Active;On Hold;Old", Ok(Some("active;old")));
+        check(mapped("clear"), "Else;Old", Ok(Some("old")));
+        check(mapped("reject"), "Else;Old", Err("SL5005"));
+        check(json!({"from": "Channels__c", "to": "text"}), "A; B;A", Ok(Some("A;B")));
+        let text = json!({"from": "Channels__c", "to": "text", "values": {"A": "Alpha"}, "otherwise": "pass"});
+        check(text, "A;B", Ok(Some("Alpha;B")));
+        check(json!({"from": "Name", "to": "channels"}), "Active;Old", Ok(Some("Active;Old")));
+        check(json!({"from": "Status__c", "to": "channels"}), "Old", Ok(Some("Old")));
+    }
+
+    #[test]
+    fn conversions_reject_one_record() {
+        check(json!({"from": "Name", "to": "number"}), "1E400", Err("SL5001"));
+        check(json!({"from": "Name", "to": "flag"}), "perhaps", Err("SL5002"));
+        check(json!({"from": "Name", "to": "day"}), "2023-02-29", Err("SL5003"));
+        check(json!({"from": "Account__c", "to": "text", "as": "id"}), "0015", Err("SL5004"));
+        check(
+            json!({"from": "Account__c", "to": "text", "as": "id"}),
+            "a015g00000AbCdE",
+            Ok(Some("a015g00000AbCdEAAV")),
+        );
+        check(json!({"from": "Id", "to": "text"}), "a015g00000AbCdE", Ok(Some("a015g00000AbCdEAAV")));
+        check(json!({"template": "{{ Amount__c | round('x') }}", "to": "text"}), "", Err("SL5008"));
+        check(json!({"value": "TRUE", "to": "flag"}), "", Ok(Some("true")));
+    }
+
+    #[test]
+    fn long_texts() {
+        let fits = "x".repeat(65_536);
+        let long = format!("{fits}y");
+        check(json!({"from": "Name", "to": "text"}), &fits, Ok(Some(&fits)));
+        check(json!({"from": "Name", "to": "text"}), &long, Err("SL5007"));
+        check(json!({"from": "Name", "to": "text", "truncate": true}), &long, Ok(Some(&fits)));
+    }
+
+    #[test]
+    fn hostile_texts_arrive_as_they_are() {
+        for text in
+            ["=cmd()", "@sum", "<script>", "[a](b)", "`x`", "{{ Name }}", "a\r\nb", "e\u{301}", "\u{202e}abc", "01234"]
+        {
+            check(json!({"from": "Name", "to": "text"}), text, Ok(Some(text)));
+            check(json!({"template": "{{ Name }}", "to": "text"}), "", Ok(Some("")));
+            let templated = Fixture::new(json!([{"template": "<{{ Name }}>", "to": "text"}]));
+            let desired = templated.transform(&[("Name", text)]).unwrap();
+            assert_eq!(value(&desired, "text"), Some(&*format!("<{text}>")));
+        }
+    }
+
+    #[test]
+    fn compounds_are_joined() {
+        let address = Fixture::new(json!([{"from": "Bill__c", "to": "text"}]));
+        assert!(address.pipeline().columns.iter().all(|column| column.kind != FieldKind::Address));
+        let check = |cells: &[(&str, &str)], expected: &str| {
+            assert_eq!(value(&address.transform(cells).unwrap(), "text"), Some(expected), "{cells:?}");
+        };
+        let (street, code, city) =
+            (("Bill__Street__s", "Ring 1"), ("Bill__PostalCode__s", "10115"), ("Bill__City__s", "Berlin"));
+        let (state, country) = (("Bill__StateCode__s", "BE"), ("Bill__CountryCode__s", "DE"));
+        check(&[street, code, city, state, country], "Ring 1, 10115 Berlin, BE, DE");
+        check(&[street, country], "Ring 1, DE");
+        check(&[code], "10115");
+        check(&[], "");
+        let place = Fixture::new(json!([{"from": "Place__c", "to": "text"}]));
+        let cells = [("Place__Latitude__s", "52.530"), ("Place__Longitude__s", "1.338E1")];
+        assert_eq!(value(&place.transform(&cells).unwrap(), "text"), Some("52.53, 13.38"));
+        assert_eq!(value(&place.transform(&cells[..1]).unwrap(), "text"), Some(""));
+        let parent = Fixture::new(json!([{"from": "Account__r.BillingAddress", "to": "text"}]));
+        let cells = [("Account__r.BillingCity", "Rome"), ("Account__r.BillingState", "RM")];
+        assert_eq!(value(&parent.transform(&cells).unwrap(), "text"), Some("Rome, RM"));
+    }
+
+    #[test]
+    fn records_keep_their_order_and_their_links() {
+        let fields =
+            json!([{"from": "Name", "to": "text"}, {"from": "Amount__c", "to": "number", "on_create_only": true}]);
+        let fixture = Fixture::new(fields).linked(json!({"field": "Project__c", "pipeline": "projects"}));
+        let row = [("Name", "One"), ("Amount__c", "5"), ("Project__c", "a015g00000aBcDe")];
+        let desired = fixture.transform(&row).unwrap();
+        let names: Vec<&str> = desired.properties.iter().map(|set| &*set.property).collect();
+        assert_eq!(names, ["salesforce_id", "text"]);
+        assert_eq!(&*desired.properties[0].value, "a015g00000AbCdEAAV");
+        assert_eq!((&*desired.title, &*desired.create_only[0].value), ("One", "5"));
+        assert_eq!(desired.lookups[0].map(|id| id.to_string()).as_deref(), Some("a015g00000aBcDeAAK"));
+        assert_eq!(fixture.transform(&[("Project__c", "Acme")]).unwrap_err().code, "SL5004");
+        assert_eq!(&*fixture.transform(&[("Name", " ")]).unwrap().title, "a015g00000AbCdEAAV");
+    }
+
+    #[test]
+    fn sensitive_values_stay_out_of_every_output() {
+        let fields = json!([
+            {"from": "Secret__c", "to": "number", "sensitive": true},
+            {"template": "{{ Secret__c | date('%Y') }}", "to": "text"},
+        ]);
+        let fixture = Fixture::new(fields);
+        let pipeline = fixture.pipeline();
+        for cells in [[("Secret__c", "hunter2")], [("Secret__c", "7")]] {
+            let reason = pipeline.transform(&record(&pipeline, &cells)).unwrap_err();
+            assert!(!reason.message.contains(cells[0].1), "{}", reason.message);
+        }
+        assert_eq!(pipeline.mask_property("number", "7"), "***");
+        assert_eq!(pipeline.mask_property("number", ""), "");
+        assert_eq!(pipeline.mask_property("text", "7"), "7");
+        let column = pipeline.columns.iter().position(|column| &*column.path == "Secret__c").unwrap();
+        assert_eq!(pipeline.mask_column(column, "7"), "***");
+        let title = Fixture::new(json!([{"from": "Name", "to": "text", "sensitive": true}]));
+        assert_eq!(&*title.transform(&[("Name", "hunter2")]).unwrap().title, "a015g00000AbCdEAAV");
+    }
+
+    #[test]
+    fn one_record_has_one_hash_whichever_way_it_came() {
+        let fields = json!([
+            {"from": "Amount__c", "to": "number"},
+            {"from": "Renews__c", "to": "moment"},
+            {"template": "{{ Seats__c }} {{ Renews__c }}", "to": "text"},
+        ]);
+        let fixture = Fixture::new(fields.clone());
+        let hash = |fixture: &Fixture, cells: &[(&str, &str)]| {
+            fixture.pipeline().content_hash(&fixture.transform(cells).unwrap())
+        };
+        let rest =
+            [("Amount__c", "1.6147805824397E13"), ("Seats__c", "12"), ("Renews__c", "2026-10-01T09:00:00.000+0000")];
+        let bulk = [("Amount__c", "16147805824397.0"), ("Seats__c", "12.0"), ("Renews__c", "2026-10-01T09:00:00.000Z")];
+        assert_eq!(hash(&fixture, &rest), hash(&fixture, &bulk));
+        let mut other = fixture.config.clone();
+        other["fields"].as_array_mut().unwrap().reverse();
+        let reordered = Fixture { config: other, ..Fixture::new(fields) };
+        assert_eq!(hash(&fixture, &rest), hash(&reordered, &bulk));
+        assert_eq!(fixture.pipeline().mapping_version, reordered.pipeline().mapping_version);
+        assert_ne!(hash(&fixture, &rest), hash(&fixture, &rest[..1]));
+        let mut renamed = Fixture::new(json!([{"from": "Amount__c", "to": "number"}]));
+        let before = renamed.pipeline().mapping_version;
+        renamed.config["target"]["object"] = json!("p1_subscriptions");
+        renamed.config["fields"][0]["sensitive"] = json!(true);
+        assert_eq!(renamed.pipeline().mapping_version, before);
+        renamed.config["fields"][0]["required"] = json!(true);
+        assert_ne!(renamed.pipeline().mapping_version, before);
+    }
+
+    #[test]
+    fn differences_are_those_that_hubspot_would_see() {
+        let fields = json!([
+            {"from": "Amount__c", "to": "number"},
+            {"from": "Channels__c", "to": "channels"},
+            {"from": "Name", "to": "text", "when_blank": "keep"},
+            {"from": "Start__c", "to": "day"},
+            {"from": "Secret__c", "to": "more", "on_create_only": true},
+        ]);
+        let fixture = Fixture::new(fields);
+        let row = [("Amount__c", "24"), ("Channels__c", "Active;Old"), ("Secret__c", "new")];
+        let desired = fixture.transform(&row).unwrap();
+        let held = |pairs: &[(&str, Option<&str>)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect()
+        };
+        let id = ("salesforce_id", Some("a015g00000AbCdEAAV"));
+        let pipeline = fixture.pipeline();
+        let same = held(&[
+            id,
+            ("number", Some("24.00")),
+            ("channels", Some("Old;Active")),
+            ("text", Some("kept")),
+            ("day", None),
+        ]);
+        assert_eq!(pipeline.diff(&desired, &same), []);
+        let other = held(&[id, ("number", Some("25")), ("channels", Some("Old;Active")), ("day", Some("2026-10-01"))]);
+        let changes = pipeline.diff(&desired, &other);
+        let shown: Vec<_> = changes
+            .iter()
+            .map(|change| (&*change.property, change.before.as_deref(), change.after.as_deref()))
+            .collect();
+        assert_eq!(shown, [("number", Some("25"), Some("24")), ("day", Some("2026-10-01"), None)]);
+    }
+
+    #[test]
+    fn a_create_needs_what_hubspot_requires() {
+        let mut fixture = Fixture::new(
+            json!([{"from": "Name", "to": "text"}, {"from": "Secret__c", "to": "more", "on_create_only": true}]),
+        );
+        fixture.target.required_properties.extend(["text".to_owned(), "more".to_owned()]);
+        let outcome = |cells: &[(&str, &str)]| {
+            let desired = fixture.transform(cells).unwrap();
+            fixture.pipeline().check_create(&desired).map_err(|reason| reason.property)
+        };
+        assert_eq!(outcome(&[("Name", "a"), ("Secret__c", "b")]), Ok(()));
+        assert_eq!(outcome(&[("Name", "a")]), Err(Some("more".to_owned())));
+        assert_eq!(outcome(&[("Secret__c", "b")]), Err(Some("text".to_owned())));
+    }
 }

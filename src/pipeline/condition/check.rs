@@ -1,6 +1,7 @@
 //! A condition against the described object: fields exist, may be filtered, and are compared with what fits their type.
 
 use super::{Condition, ListOperator, Literal, LiteralValue, Operator, Path, SyntaxError};
+use crate::model::ids::SalesforceId;
 use crate::model::object::{FieldKind, SourceField};
 use crate::pipeline::field::{Lookup, Objects};
 
@@ -18,10 +19,14 @@ fn walk(condition: &Condition, objects: &Objects<'_>, findings: &mut Vec<SyntaxE
         Condition::Compare { path, operator, literal } => {
             if let Some(field) = field(path, objects, findings) {
                 findings.extend(fits(field, literal));
+                let equality = matches!(operator, Operator::Equal | Operator::NotEqual);
+                if !equality && matches!(field.kind, FieldKind::Boolean) {
+                    findings.push(finding(path, "a checkbox has no order", "checkbox", Some("use = or !=".to_owned())));
+                }
                 if *operator == Operator::Like && !is_text(&field.kind) {
                     findings.push(finding(path, "LIKE compares texts only", "not a text field", None));
                 }
-                if field.kind == FieldKind::MultiPicklist && !matches!(operator, Operator::Equal | Operator::NotEqual) {
+                if field.kind == FieldKind::MultiPicklist && !equality {
                     let help = Some("use INCLUDES or EXCLUDES".to_owned());
                     findings.push(finding(
                         path,
@@ -86,7 +91,9 @@ fn fits(field: &SourceField, literal: &Literal) -> Option<SyntaxError> {
         (F::Int | F::Long | F::Double | F::Currency | F::Percent, value) => matches!(value, L::Number(_)),
         (F::Date, value) => matches!(value, L::Date(_) | L::DateWord(_)),
         (F::DateTime, value) => matches!(value, L::DateTime(_) | L::DateWord(_)),
-        (F::Time, _) => true,
+        (F::Id | F::Reference, L::Text(text)) => text.parse::<SalesforceId>().is_ok(),
+        // Values of types that Syncline does not know are Salesforce's to judge.
+        (F::Time | F::Other(_), _) => true,
         (_, value) => matches!(value, L::Text(_)),
     };
     if fits {
@@ -97,6 +104,7 @@ fn fits(field: &SourceField, literal: &Literal) -> Option<SyntaxError> {
         F::Int | F::Long | F::Double | F::Currency | F::Percent => "expected a number, without quotes",
         F::Date => "expected a date such as 2026-10-01, without quotes",
         F::DateTime => "expected a moment such as 2026-10-01T09:00:00Z, without quotes",
+        F::Id | F::Reference => "expected an id of 15 or 18 characters in single quotes",
         _ => "expected a text in single quotes",
     };
     Some(SyntaxError {

@@ -18,7 +18,7 @@ pub struct Token {
 pub enum TokenKind {
     /// A name or a word: `Account__r.Name`, `AND`, `LAST_N_DAYS:30`.
     Word(String),
-    /// A text, decoded; `\_` and `\%` keep their backslash.
+    /// A text, decoded; `\\`, `\_` and `\%` keep their backslash.
     Text(String),
     /// A number or a date, as written.
     Number(String),
@@ -100,7 +100,7 @@ fn quoted(text: &str, start: usize) -> Result<(String, usize), SyntaxError> {
     while let Some((index, character)) = characters.next() {
         match character {
             '\'' => {
-                return if value.chars().count() > TEXT_LENGTH_MAX {
+                return if value.encode_utf16().count() > TEXT_LENGTH_MAX {
                     Err(too_long(start..index + 1))
                 } else {
                     Ok((value, index + 1))
@@ -114,12 +114,18 @@ fn quoted(text: &str, start: usize) -> Result<(String, usize), SyntaxError> {
                     't' | 'T' => '\t',
                     'b' | 'B' => '\u{8}',
                     'f' | 'F' => '\u{c}',
-                    '"' | '\'' | '\\' => escaped,
-                    '_' | '%' => {
+                    '"' | '\'' => escaped,
+                    '_' | '%' | '\\' => {
                         value.push('\\');
                         escaped
                     }
-                    'u' => unicode(&mut characters, index)?,
+                    'u' => {
+                        let decoded = unicode(&mut characters, index)?;
+                        if decoded == '\\' {
+                            value.push(decoded);
+                        }
+                        decoded
+                    }
                     _ => return Err(bad_escape(index..index + 1 + escaped.len_utf8())),
                 };
                 value.push(decoded);

@@ -90,7 +90,7 @@ pub struct Literal {
 /// A value in a condition.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LiteralValue {
-    /// Text, decoded.
+    /// Text, decoded but for backslashes: `\\\\`, and `\\_` and `\\%`, which only `LIKE` knows.
     Text(String),
     /// A number, as written.
     Number(String),
@@ -137,6 +137,19 @@ impl Condition {
             Self::And(parts) | Self::Or(parts) => parts.iter().flat_map(Self::paths).collect(),
             Self::Not(inner) => inner.paths(),
             Self::Compare { path, .. } | Self::In { path, .. } => vec![path],
+        }
+    }
+}
+
+impl Condition {
+    /// Where values stand that mean another span of days tomorrow.
+    pub fn date_words(&self) -> Vec<Range<usize>> {
+        let word = |literal: &Literal| matches!(literal.value, LiteralValue::DateWord(_)).then(|| literal.span.clone());
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().flat_map(Self::date_words).collect(),
+            Self::Not(inner) => inner.date_words(),
+            Self::Compare { literal, .. } => word(literal).into_iter().collect(),
+            Self::In { literals, .. } => literals.iter().filter_map(word).collect(),
         }
     }
 }
@@ -208,18 +221,24 @@ impl fmt::Display for LiteralValue {
     }
 }
 
-/// Writes a text so that it cannot end before its closing quote. `\_` and `\%` keep their meaning for `LIKE`.
+/// Writes a text so that it cannot end before its closing quote, whatever it holds: a backslash is written with what it
+/// escapes, or doubled.
 fn quote(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_str("'")?;
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
         match character {
             '\'' => f.write_str("\\'")?,
-            '\\' if matches!(characters.peek(), Some('_' | '%')) => f.write_str("\\")?,
-            '\\' => f.write_str("\\\\")?,
+            '\\' => match characters.next_if(|next| matches!(next, '_' | '%' | '\\')) {
+                Some(escaped) => write!(f, "\\{escaped}")?,
+                None => f.write_str("\\\\")?,
+            },
             '\n' => f.write_str("\\n")?,
             '\r' => f.write_str("\\r")?,
             '\t' => f.write_str("\\t")?,
+            '\u{8}' => f.write_str("\\b")?,
+            '\u{c}' => f.write_str("\\f")?,
+            other if other.is_control() => write!(f, "\\u{:04x}", u32::from(other))?,
             other => write!(f, "{other}")?,
         }
     }
@@ -251,7 +270,14 @@ mod tests {
         check("Name not  in ('a')", "Name NOT IN ('a')");
         check("Channels__c includes ('A;B', 'C')", "Channels__c INCLUDES ('A;B', 'C')");
         check("Start__c >= 2026-10-01", "Start__c >= 2026-10-01");
-        check("CreatedDate < 2026-10-01T09:00:00+02:00", "CreatedDate < 2026-10-01T09:00:00+02:00");
+        check("CreatedDate < 2026-10-01T09:00:00+02:00", "CreatedDate < 2026-10-01T07:00:00.000Z");
+        check("CreatedDate < 2026-10-01T09:00:00Z", "CreatedDate < 2026-10-01T09:00:00.000Z");
+        check("Name like '100\\%' ", "Name LIKE '100\\%'");
+        check("Name like 'a\\\\%' ", "Name LIKE 'a\\\\%'");
+        check("Name = '\\b\\f\\u0001'", "Name = '\\b\\f\\u0001'");
+        check("(((a = 1)))", "a = 1");
+        check("(a = 1 and b = 2) or not c = 3", "(a = 1 AND b = 2) OR (NOT (c = 3))");
+        check("Name = '\\\\'", "Name = '\\\\'");
         check("CreatedDate = LAST_N_DAYS:30", "CreatedDate = LAST_N_DAYS:30");
         check("CreatedDate = today", "CreatedDate = TODAY");
         check("Amount__c > -12.50", "Amount__c > -12.50");
@@ -290,6 +316,11 @@ mod tests {
         refuse("a = TODAY()", 9..10, "unexpected");
         refuse("a = LAST_N_DAYS", 4..15, "number");
         refuse("a = 1 -- comment", 6..7, "unexpected");
+        refuse("Name = 'a\\_b'", 7..13, "LIKE");
+        refuse("a < null", 4..8, "null");
+        refuse("Name like 5", 10..11, "LIKE");
+        refuse("a = 2026-10-01T09:00", 4..20, "date");
+        refuse("a = 1.", 4..6, "number");
     }
 
     #[test]
@@ -303,8 +334,59 @@ mod tests {
             let literal = Literal { value: LiteralValue::Text(text.clone()), span: 0..0 };
             let condition = Condition::Compare { path, operator: Operator::Equal, literal };
             let printed = condition.to_string();
-            let Ok(Condition::Compare { literal, .. }) = parse(&printed) else { panic!("{printed:?} did not parse") };
-            assert_eq!(literal.value, LiteralValue::Text(text), "{printed:?}");
+            let like = printed.replace(" = ", " LIKE ");
+            let parsed = parse(&like).unwrap_or_else(|error| panic!("{like:?} did not parse: {error:?}"));
+            assert!(matches!(parsed, Condition::Compare { .. }), "{like:?}");
+            assert_eq!(parsed.to_string(), like, "{text:?}");
+        }
+    }
+
+    /// A condition that the grammar can print, of any shape.
+    fn some_condition(rng: &Rng, depth: u64) -> Condition {
+        let path =
+            || Path { text: ["Name", "Account__r.Name", "Status__c"][rng.below(3) as usize].to_owned(), span: 0..0 };
+        let literal = || {
+            let value = match rng.below(5) {
+                0 => LiteralValue::Null,
+                1 => LiteralValue::Bool(true),
+                2 => LiteralValue::Number("-1.50".to_owned()),
+                3 => LiteralValue::DateWord("LAST_N_DAYS:3".to_owned()),
+                _ => LiteralValue::Text("it's \u{1}) OR (a".to_owned()),
+            };
+            Literal { value, span: 0..0 }
+        };
+        let parts = || (0..2 + rng.below(2)).map(|_| some_condition(rng, depth - 1)).collect();
+        match if depth == 0 { 3 + rng.below(2) } else { rng.below(5) } {
+            0 => Condition::And(parts()),
+            1 => Condition::Or(parts()),
+            2 => Condition::Not(Box::new(some_condition(rng, depth - 1))),
+            3 => Condition::In { path: path(), operator: ListOperator::NotIn, literals: vec![literal(), literal()] },
+            _ => Condition::Compare { path: path(), operator: Operator::NotEqual, literal: literal() },
+        }
+    }
+
+    #[test]
+    fn what_is_printed_parses_to_the_same() {
+        let rng = Rng::seeded(11);
+        for _ in 0..500 {
+            let printed = some_condition(&rng, 4).to_string();
+            assert_eq!(parse(&printed).map(|condition| condition.to_string()), Ok(printed.clone()), "{printed}");
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_fall() {
+        let rng = Rng::seeded(13);
+        let pieces = [
+            "a", "'", "\\", "(", ")", " AND ", " OR ", "NOT ", "=", "!", "<", "é", "🦀", "1", "-", ".", ":", "TODAY",
+            " IN ", ",", "\u{0}",
+        ];
+        for _ in 0..5_000 {
+            let text: String = (0..rng.below(12)).map(|_| pieces[rng.below(pieces.len() as u64) as usize]).collect();
+            match parse(&text) {
+                Ok(condition) => assert!(parse(&condition.to_string()).is_ok(), "{text:?}"),
+                Err(error) => assert!(text.get(error.span.clone()).is_some(), "{text:?}: {error:?}"),
+            }
         }
     }
 

@@ -152,6 +152,7 @@ impl Parser {
             _ => return Err(operator_missing),
         };
         let literal = self.literal()?;
+        comparable(operator, &literal)?;
         Ok(Condition::Compare { path, operator, literal })
     }
 
@@ -164,12 +165,18 @@ impl Parser {
             let help = Some("list the values, or use a field of the parent record".to_owned());
             return Err(error("subqueries are not supported here", "subquery", self.here(), help));
         }
-        let mut literals = vec![self.literal()?];
+        let first = self.literal()?;
+        comparable(Operator::Equal, &first)?;
+        let mut literals = vec![first];
         loop {
             let token = self.peek();
             self.next += 1;
             match token.map(|token| token.kind) {
-                Some(TokenKind::Comma) => literals.push(self.literal()?),
+                Some(TokenKind::Comma) => {
+                    let literal = self.literal()?;
+                    comparable(Operator::Equal, &literal)?;
+                    literals.push(literal);
+                }
                 Some(TokenKind::Close) => return Ok(Condition::In { path, operator, literals }),
                 _ => {
                     self.next -= 1;
@@ -221,6 +228,35 @@ impl Parser {
     }
 }
 
+/// What Salesforce's grammar refuses whatever the field is.
+fn comparable(operator: Operator, literal: &Literal) -> Result<(), SyntaxError> {
+    let span = literal.span.clone();
+    match (&literal.value, operator) {
+        (LiteralValue::Text(_), Operator::Like) => Ok(()),
+        (_, Operator::Like) => Err(error("LIKE compares with a text", "expected a text in single quotes", span, None)),
+        (LiteralValue::Null, Operator::Equal | Operator::NotEqual) => Ok(()),
+        (LiteralValue::Null, _) => {
+            Err(error("null can only be compared by `=` and `!=`", "null has no order", span, None))
+        }
+        (LiteralValue::Text(text), _) if has_wildcard_escape(text) => {
+            let help = Some("elsewhere `_` and `%` are ordinary characters: leave the backslash out".to_owned());
+            Err(error("`\\_` and `\\%` exist for LIKE only", "escape for LIKE", span, help))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a text, with its backslashes, holds `\_` or `\%`.
+fn has_wildcard_escape(text: &str) -> bool {
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character == '\\' && matches!(characters.next(), Some('_' | '%')) {
+            return true;
+        }
+    }
+    false
+}
+
 fn path(word: String, span: Range<usize>) -> Result<Path, SyntaxError> {
     let parts: Vec<&str> = word.split('.').collect();
     if word.contains(':') || parts.iter().any(|part| part.is_empty()) {
@@ -234,14 +270,19 @@ fn path(word: String, span: Range<usize>) -> Result<Path, SyntaxError> {
 
 fn number_or_date(text: String, span: Range<usize>) -> Result<LiteralValue, SyntaxError> {
     let number = text.strip_prefix(['-', '+']).unwrap_or(&text);
-    if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && number.matches('.').count() <= 1 {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if number
+        .split_once('.')
+        .map_or(digits(number), |(whole, rest)| (whole.is_empty() || digits(whole)) && digits(rest))
+    {
         return Ok(LiteralValue::Number(text));
     }
     if time::date(&text).is_some() {
         return Ok(LiteralValue::Date(text));
     }
-    if text.contains('T') && time::moment(&text).is_some() {
-        return Ok(LiteralValue::DateTime(text));
+    // Shorter forms are no SOQL, and an offset would have to be encoded on its way.
+    if let Some(moment) = time::canonical_moment(&text).filter(|_| text.len() >= "2026-10-01T09:00:00Z".len()) {
+        return Ok(LiteralValue::DateTime(moment));
     }
     let help = Some("dates are `2026-10-01`, moments `2026-10-01T09:00:00Z`, both without quotes".to_owned());
     Err(error("this is neither a number nor a date", "cannot read this", span, help))

@@ -5,7 +5,7 @@ use crate::config::pipeline::AssociationConfig;
 use crate::diagnostic::Diagnostic;
 use crate::model::association::{AssociationKey, AssociationType};
 use crate::model::ids::PipelineName;
-use crate::model::object::{FieldKind, SourceField};
+use crate::model::object::{FieldKind, PropertyKind, SourceField};
 use crate::model::record::Column;
 use crate::pipeline::compile::{Association, AssociationTarget, AssociationWorld, Columns};
 use crate::pipeline::field::nearest;
@@ -13,7 +13,40 @@ use crate::pipeline::field::nearest;
 /// Compiles all associations.
 pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Vec<Association> {
     let configs = cx.config.associations.iter().zip(cx.world.associations).enumerate();
-    configs.filter_map(|(index, (config, world))| one(cx, index, config, world, columns, findings)).collect()
+    let found = configs.filter_map(|(index, (config, world))| {
+        let association = one(cx, index, config, world, columns, findings)?;
+        Some((index, association))
+    });
+    let found: Vec<(usize, Association)> = found.collect();
+    distinct(cx, &found, findings);
+    contacts_or_leads(cx, &found, findings);
+    found.into_iter().map(|(_, association)| association).collect()
+}
+
+/// Two entries of one field and label would fight over the same links.
+fn distinct(cx: &RuleContext<'_>, found: &[(usize, Association)], findings: &mut Vec<Diagnostic>) {
+    for (place, (index, association)) in found.iter().enumerate() {
+        if found[..place].iter().any(|(_, other)| other.key == association.key) {
+            let message = format!("the lookup `{}` is listed twice with the same label", association.field);
+            let help = "remove one of the entries, or give each its own `label`";
+            findings.push(cx.error("SL2054", format!("/associations/{index}/field"), message).with_help(help));
+        }
+    }
+}
+
+/// Contacts and leads are one object in HubSpot: links to both would meet there.
+fn contacts_or_leads(cx: &RuleContext<'_>, found: &[(usize, Association)], findings: &mut Vec<Diagnostic>) {
+    let refers = |association: &Association, object: &str| {
+        let field = cx.objects.own.field(&association.field);
+        field.is_some_and(|field| field.reference_to.iter().any(|referred| referred.eq_ignore_ascii_case(object)))
+    };
+    let contact = found.iter().any(|(_, association)| refers(association, "Contact"));
+    for (index, association) in found.iter().filter(|(_, association)| contact && refers(association, "Lead")) {
+        let message = format!("`{}` links to leads, and the pipeline links to contacts already", association.field);
+        let why = "HubSpot keeps Salesforce's contacts and leads in one object, so the links could not be told apart";
+        let finding = cx.error("SL2053", format!("/associations/{index}/field"), message).with_why(why);
+        findings.push(finding.with_help("keep one of the two"));
+    }
 }
 
 fn one(
@@ -33,6 +66,11 @@ fn one(
             AssociationTarget::Pipeline { name, object_type_id: world.object_type_id.as_str().into() }
         }
         (None, Some(name)) => match &world.property {
+            Some(property) if !matches!(property.kind, PropertyKind::String) => {
+                let message = format!("the property `{name}` is not text, so it cannot hold a Salesforce id");
+                findings.push(cx.error("SL2044", pointer("match"), message));
+                return None;
+            }
             Some(property) => AssociationTarget::Property {
                 object_type_id: world.object_type_id.as_str().into(),
                 property: property.name.as_str().into(),

@@ -1,18 +1,19 @@
 //! Rules about field entries: each names fields and a property that exist, and its types convert.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::RuleContext;
+use super::{RuleContext, options};
 use crate::config::pipeline::{Cast, FieldConfig, Otherwise};
+use crate::config::scalar::Scalar;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::object::{FieldKind, PropertyKind, SourceField, SourceObject, TargetProperty};
+use crate::model::object::{FieldKind, PropertyKind, SourceField, TargetProperty};
 use crate::model::record::Column;
 use crate::pipeline::compile::Columns;
 use crate::pipeline::field::{Lookup, nearest};
-use crate::pipeline::template::Template;
+use crate::pipeline::template::{self, Template};
 use crate::pipeline::transform::{Fallback, Field, FieldSource};
 use crate::pipeline::values::convert::{self, Conversion};
 
@@ -43,14 +44,16 @@ pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<D
     fields
 }
 
-struct Entry<'a> {
-    cx: &'a RuleContext<'a>,
-    index: usize,
-    config: &'a FieldConfig,
+/// A field entry on its way.
+pub(super) struct Entry<'a> {
+    pub(super) cx: &'a RuleContext<'a>,
+    pub(super) index: usize,
+    pub(super) config: &'a FieldConfig,
 }
 
 impl Entry<'_> {
-    fn pointer(&self, key: &str) -> String {
+    /// The place of one of its keys.
+    pub(super) fn pointer(&self, key: &str) -> String {
         format!("/fields/{}/{key}", self.index)
     }
 
@@ -61,18 +64,18 @@ impl Entry<'_> {
         let property = property?;
         let (source, kind, described) = source?;
         let conversion = self.conversion(&kind, property, findings)?;
-        let options = (is_enumeration(&property.kind) && !property.external_options)
-            .then(|| property.options.iter().map(|option| option.value.as_str().into()).collect());
         let values = self.config.values.as_ref();
-        let values = values.map(|values| values.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect());
+        let entry = |(key, value): (&String, &Scalar)| (convert::canonical(key, &kind).into_owned(), value.0.clone());
+        let values = values.map(|values| values.iter().map(entry).collect());
         let mut field = Field {
             property: property.name.as_str().into(),
             kind: property.kind.clone(),
+            source_kind: kind,
             source,
             conversion,
             values,
             otherwise: fallback(self.config.otherwise.as_ref()),
-            options,
+            options: options::offered(property),
             default: self.config.default.as_ref().map(|default| default.0.clone()),
             when_blank: self.config.when_blank,
             required: self.config.required,
@@ -80,11 +83,13 @@ impl Entry<'_> {
             truncate: self.config.truncate,
             zone,
             sensitive: self.config.sensitive,
+            discreet: self.config.sensitive,
         };
-        self.literals(&mut field, findings);
+        options::literals(self, &mut field, findings);
         if let Some(described) = described {
-            self.picklist(&field, described, findings);
+            options::picklist(self, &field, described, findings);
         }
+        self.without_effect(&field, findings);
         Some(field)
     }
 
@@ -117,7 +122,7 @@ impl Entry<'_> {
     ) -> Option<(FieldSource, FieldKind, Option<&SourceField>)> {
         if let Some(from) = &self.config.from {
             let field = self.field(from, "from", findings)?;
-            let source = self.read(from, field, columns);
+            let source = self.read(from, field, columns, findings)?;
             return Some((source, field.kind.clone(), Some(field)));
         }
         if let Some(template) = &self.config.template {
@@ -130,7 +135,10 @@ impl Entry<'_> {
     fn field(&self, path: &str, key: &str, findings: &mut Vec<Diagnostic>) -> Option<&SourceField> {
         let field = match self.cx.objects.find(path) {
             Lookup::Found(field) => field,
-            Lookup::NotDescribed(_) => return None,
+            Lookup::NotDescribed(object) => {
+                findings.push(self.cx.error("SL3002", self.pointer(key), format!("`{object}` was not described")));
+                return None;
+            }
             Lookup::Missing { message, help } => {
                 let finding = self.cx.error("SL3001", self.pointer(key), message);
                 findings.push(match help {
@@ -140,97 +148,114 @@ impl Entry<'_> {
                 return None;
             }
         };
-        let unnoticed =
-            field.calculated || path.contains('.') || status_like_a_formula(self.cx.objects.own, &field.name);
-        if unnoticed {
-            let what = if path.contains('.') { "a field of a parent record" } else { "calculated" };
-            let finding = self.cx.warning(
-                "SL2050",
-                self.pointer(key),
-                format!("`{path}` is {what}: a change of it alone is not noticed at once"),
-            );
-            let why = "it changes without a new SystemModstamp on the record";
-            findings.push(
-                finding
-                    .with_why(why)
-                    .with_help("the change is carried over when the record itself changes, or by the next import"),
-            );
-        }
+        findings.extend(self.cx.unnoticed(path, field, Place::Value(self.pointer(key))));
         Some(field)
     }
 
     /// The columns that a field needs: compounds are read by their parts.
-    fn read(&self, path: &str, field: &SourceField, columns: &mut Columns) -> FieldSource {
-        let cx = self.cx;
-        let spelled = cx.objects.true_spelling(path);
-        let mut place = |path: String, kind: FieldKind| {
-            let place = columns.place(Column { path: path.into(), kind });
-            if self.config.sensitive {
-                columns.hide(place);
-            }
-            place
-        };
+    fn read(
+        &self,
+        path: &str,
+        field: &SourceField,
+        columns: &mut Columns,
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<FieldSource> {
+        let spelled = self.cx.objects.true_spelling(path);
         if !matches!(field.kind, FieldKind::Address | FieldKind::Location) {
-            return FieldSource::Column(place(spelled, field.kind.clone()));
+            return Some(FieldSource::Column(self.place(spelled, field.kind.clone(), columns)));
         }
+        // Parts stand beside their compound, in the same object.
+        let holder = self.cx.objects.holder(path).ok()?;
         let prefix = spelled.rsplit_once('.').map_or(String::new(), |(parents, _)| format!("{parents}."));
-        let part = |suffixes: &[&str]| {
+        let mut find = |name: &str| {
             let is_part = |own: &&SourceField| {
-                own.compound_field_name.as_deref() == Some(&field.name)
-                    && suffixes.iter().any(|suffix| own.name.ends_with(suffix))
+                let compound = own.compound_field_name.as_deref();
+                compound.is_some_and(|compound| compound.eq_ignore_ascii_case(&field.name))
+                    && own.name.strip_suffix("__s").unwrap_or(&own.name).ends_with(name)
             };
-            // Parts stand beside their compound; those of a parent's compound are named after it.
-            cx.objects.own.fields.iter().find(is_part).map(|own| (format!("{prefix}{}", own.name), own.kind.clone()))
+            let own = holder.fields.iter().find(is_part)?;
+            Some(self.place(format!("{prefix}{}", own.name), own.kind.clone(), columns))
         };
-        let mut find = |suffixes: &[&str]| part(suffixes).map(|(path, kind)| place(path, kind));
-        if field.kind == FieldKind::Location {
-            return FieldSource::Location([find(&["Latitude", "Latitude__s"]), find(&["Longitude", "Longitude__s"])]);
+        let source = if field.kind == FieldKind::Location {
+            FieldSource::Location(["Latitude", "Longitude"].map(&mut find))
+        } else {
+            // Custom addresses have the codes of state and country only.
+            let (state, country) = (["State", "StateCode"], ["Country", "CountryCode"]);
+            let [street, code, city] = ["Street", "PostalCode", "City"].map(&mut find);
+            FieldSource::Address([
+                street,
+                code,
+                city,
+                state.into_iter().find_map(&mut find),
+                country.into_iter().find_map(&mut find),
+            ])
+        };
+        let readable = match &source {
+            FieldSource::Location(parts) => parts.iter().all(Option::is_some),
+            FieldSource::Address(parts) => parts.iter().any(Option::is_some),
+            _ => true,
+        };
+        if !readable {
+            let message = format!("the integration user can read no parts of `{path}`");
+            let help = "grant read access to the parts of the field, such as its street and city";
+            findings.push(self.cx.error("SL3001", self.pointer("from"), message).with_help(help));
         }
-        let names = [&["Street"], &["PostalCode"], &["City"], &["State"], &["Country"]];
-        FieldSource::Address(names.map(|suffixes| find(suffixes)))
+        readable.then_some(source)
+    }
+
+    fn place(&self, path: String, kind: FieldKind, columns: &mut Columns) -> usize {
+        let place = columns.place(Column { path: path.into(), kind });
+        if self.config.sensitive {
+            columns.hide(place);
+        }
+        place
     }
 
     fn template(&self, source: &str, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Option<FieldSource> {
-        let template = match Template::compile(source) {
-            Ok(template) => template,
-            Err(error) => {
-                let pointer = self.pointer("template");
-                let place = error.span.map_or(Place::Value(pointer.clone()), |span| Place::Within(pointer, span));
-                findings.push(Diagnostic::error(
-                    "SL2039",
-                    self.cx.file,
-                    place,
-                    format!("the template does not compile: {}", error.message),
-                ));
+        let template = template_syntax(self.cx.file, &self.pointer("template"), source, findings)?;
+        let places: Vec<_> =
+            template.paths.iter().map(|path| self.template_field(source, path, columns, findings)).collect();
+        let places: Option<Vec<_>> = places.into_iter().collect();
+        places.map(|places| FieldSource::Template(template, places))
+    }
+
+    /// One field that a template names: its column and type.
+    fn template_field(
+        &self,
+        source: &str,
+        path: &str,
+        columns: &mut Columns,
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<(usize, FieldKind)> {
+        use FieldKind as F;
+        let pointer = self.pointer("template");
+        let place = match template::position(source, path) {
+            Some(start) => Place::Within(pointer, start..start + path.len()),
+            None => Place::Value(pointer),
+        };
+        let error = |message: String| Diagnostic::error("SL2040", self.cx.file, place.clone(), message);
+        let field = match self.cx.objects.find(path) {
+            Lookup::Found(field) => field,
+            Lookup::NotDescribed(object) => {
+                findings.push(error(format!("`{object}` was not described")));
+                return None;
+            }
+            Lookup::Missing { message, help } => {
+                let finding = error(message);
+                findings.push(match help {
+                    Some(help) => finding.with_help(help),
+                    None => finding,
+                });
                 return None;
             }
         };
-        let mut places = Vec::new();
-        let mut complete = true;
-        for path in &template.paths {
-            match self.cx.objects.find(path) {
-                Lookup::Found(field) => {
-                    let place = columns
-                        .place(Column { path: self.cx.objects.true_spelling(path).into(), kind: field.kind.clone() });
-                    if self.config.sensitive {
-                        columns.hide(place);
-                    }
-                    places.push((place, field.kind.clone()));
-                }
-                Lookup::NotDescribed(_) => complete = false,
-                Lookup::Missing { message, help } => {
-                    complete = false;
-                    let pointer = self.pointer("template");
-                    let start = source.find(path.as_str());
-                    let place = start.map_or(Place::Value(pointer.clone()), |start| {
-                        Place::Within(pointer, start..start + path.len())
-                    });
-                    let finding = Diagnostic::error("SL2040", self.cx.file, place, message);
-                    findings.push(help.map_or(finding.clone(), |help| finding.with_help(help)));
-                }
-            }
+        if matches!(field.kind, F::Address | F::Location | F::Base64 | F::AnyType | F::Other(_)) {
+            let message = format!("a template cannot read `{path}`, which is of type {}", name(&field.kind));
+            findings.push(error(message).with_help("name the parts of an address or a location one by one"));
+            return None;
         }
-        complete.then_some(FieldSource::Template(template, places))
+        findings.extend(self.cx.unnoticed(path, field, place.clone()));
+        Some((self.place(self.cx.objects.true_spelling(path), field.kind.clone(), columns), field.kind.clone()))
     }
 
     fn conversion(
@@ -250,11 +275,13 @@ impl Entry<'_> {
             findings.push(finding.with_why("a raw id means nothing to people in HubSpot").with_help(help));
             return None;
         }
-        if self.config.values.is_some() && !is_enumeration(&property.kind) {
-            // A value map makes the property's text itself, whatever the field's type is.
-            return Some(Conversion::Option);
-        }
-        let conversion = convert::conversion(kind, &property.kind);
+        let conversion = match convert::conversion(kind, &property.kind) {
+            // A value map writes the property's text itself, from any type that holds one plain value.
+            None if self.config.values.is_some() && is_plain(kind) && convert::writable(&property.kind) => {
+                Some(Conversion::Option)
+            }
+            conversion => conversion,
+        };
         if conversion.is_none() {
             let names = (name(kind), target_name(&property.kind));
             let message = format!("{} does not convert to {}: `{from}` to `{}`", names.0, names.1, property.name);
@@ -267,94 +294,29 @@ impl Entry<'_> {
         conversion
     }
 
+    /// Options that do nothing with these types: probably meant otherwise.
+    fn without_effect(&self, field: &Field, findings: &mut Vec<Diagnostic>) {
+        let to_day = matches!(field.conversion, Conversion::MomentAsDate | Conversion::ParseDate);
+        let texts = field.kind == PropertyKind::String && field.values.is_none();
+        let lookup = matches!(field.source_kind, FieldKind::Reference | FieldKind::Id);
+        let mapped = field.values.is_some() || matches!(field.conversion, Conversion::Option | Conversion::Options);
+        for (key, written, why) in [
+            ("time_zone", self.config.time_zone.is_some() && !to_day, "it is for a datetime that becomes a date"),
+            ("as", self.config.cast.is_some() && !lookup, "it is for lookups"),
+            ("truncate", field.truncate && !texts, "it is for text"),
+            ("otherwise", self.config.otherwise.is_some() && !mapped, "it is for value maps and options"),
+        ] {
+            if written {
+                let message = format!("`{key}` has no effect on `{}`", field.property);
+                findings.push(self.cx.warning("SL2052", self.pointer(key), message).with_why(why));
+            }
+        }
+    }
+
     fn zone(&self, findings: &mut Vec<Diagnostic>) -> Option<TimeZone> {
-        let Some(name) = &self.config.time_zone else { return Some(TimeZone::UTC) };
-        match TimeZone::get(name) {
-            Ok(zone) => Some(zone),
-            Err(_) => {
-                let message = format!("there is no time zone `{name}`");
-                let help = "use an IANA name such as `Europe/Berlin` or `America/New_York`";
-                findings.push(self.cx.error("SL2047", self.pointer("time_zone"), message).with_help(help));
-                None
-            }
-        }
-    }
-
-    /// Constants, defaults and the right sides of value maps fit the property; they are kept in canonical form.
-    fn literals(&self, field: &mut Field, findings: &mut Vec<Diagnostic>) {
-        let mut settle = |text: &str, pointer: String| match literal(text, &field.kind, field.options.as_ref()) {
-            Ok(text) => text,
-            Err(expected) => {
-                let message = format!("`{text}` does not fit the property `{}`", field.property);
-                findings.push(self.cx.error("SL2038", pointer, message).with_label(expected));
-                text.to_owned()
-            }
-        };
-        if let FieldSource::Constant(text) = &field.source {
-            field.source = FieldSource::Constant(settle(text, self.pointer("value")).into());
-        }
-        if let Some(values) = &field.values {
-            let settled = values.iter().map(|(key, value)| {
-                let pointer = format!("{}/{}", self.pointer("values"), key.replace('~', "~0").replace('/', "~1"));
-                (key.clone(), settle(value, pointer))
-            });
-            field.values = Some(settled.collect::<BTreeMap<_, _>>());
-        }
-        if let Fallback::Value(value) = &field.otherwise {
-            field.otherwise = Fallback::Value(settle(value, self.pointer("otherwise")));
-        }
-        if let (Some(default), None) = (&field.default, &field.values) {
-            field.default = Some(settle(default, self.pointer("default")));
-        }
-    }
-
-    /// Every value that the picklist can hold has an option, or a fallback says what happens.
-    fn picklist(&self, field: &Field, described: &SourceField, findings: &mut Vec<Diagnostic>) {
-        let checked = matches!(described.kind, FieldKind::Picklist | FieldKind::MultiPicklist);
-        if !checked
-            || field.otherwise != Fallback::Reject
-            || self.config.otherwise.is_some()
-            || !is_enumeration(&field.kind)
-        {
-            return;
-        }
-        let covered = |value: &str| match &field.values {
-            Some(values) => values.contains_key(value),
-            None => field.options.as_ref().is_none_or(|options| options.iter().any(|option| **option == *value)),
-        };
-        for value in described.picklist.iter().filter(|value| value.active && !covered(&value.value)) {
-            let (what, pointer) = match &field.values {
-                Some(_) => ("the value map lacks", self.pointer("values")),
-                None => ("the property has no option for", self.pointer("to")),
-            };
-            let message = format!("{what} `{}`, a value of `{}`", value.value, described.name);
-            let finding = self.cx.error("SL2037", pointer, message);
-            let help = format!("add `{}` to `values`, or say what happens with `otherwise`", value.value);
-            findings.push(finding.with_why("records with this value would all be set aside").with_help(help));
-        }
-    }
-}
-
-/// A literal in the property's canonical form; else what was expected.
-fn literal(text: &str, kind: &PropertyKind, options: Option<&Arc<[Box<str>]>>) -> Result<String, String> {
-    if text.is_empty() {
-        return Ok(String::new());
-    }
-    let offered = |option: &str| options.is_none_or(|options| options.iter().any(|own| **own == *option));
-    let known = || {
-        let options =
-            options.map(|options| options.iter().take(12).map(|option| format!("`{option}`")).collect::<Vec<_>>());
-        format!("expected one of {}", options.unwrap_or_default().join(", "))
-    };
-    match kind {
-        PropertyKind::Enumeration => offered(text).then(|| text.to_owned()).ok_or_else(known),
-        PropertyKind::MultiCheckbox => {
-            text.split(';').all(|part| offered(part.trim())).then(|| text.to_owned()).ok_or_else(known)
-        }
-        kind => {
-            let conversion = convert::conversion(&FieldKind::String, kind).ok_or("a property that can be written")?;
-            let converted = convert::convert(text, conversion, &TimeZone::UTC);
-            converted.map(|text| text.into_owned()).map_err(|unfit| format!("expected {}", unfit.expected()))
+        match &self.config.time_zone {
+            Some(name) => time_zone(self.cx.file, &self.pointer("time_zone"), name, findings),
+            None => Some(TimeZone::UTC),
         }
     }
 }
@@ -368,23 +330,59 @@ fn fallback(otherwise: Option<&Otherwise>) -> Fallback {
     }
 }
 
-fn is_enumeration(kind: &PropertyKind) -> bool {
-    matches!(kind, PropertyKind::Enumeration | PropertyKind::MultiCheckbox)
+/// Compiles a template; what it uses without having it is found here too, as minijinja tells that only when it meets it.
+pub(super) fn template_syntax(
+    file: &Arc<str>,
+    pointer: &str,
+    source: &str,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Template> {
+    let within = |span| Place::Within(pointer.to_owned(), span);
+    let template = match Template::compile(source) {
+        Ok(template) => template,
+        Err(error) => {
+            let place = error.span.map_or(Place::Value(pointer.to_owned()), within);
+            let message = format!("the template does not compile: {}", error.message);
+            findings.push(Diagnostic::error("SL2039", file, place, message));
+            return None;
+        }
+    };
+    for (message, span) in template.unknown_names() {
+        findings.push(Diagnostic::error("SL2039", file, within(span), message).with_label("does not exist"));
+    }
+    Some(template)
 }
 
-/// Statuses that follow dates although describe calls them ordinary fields.
-fn status_like_a_formula(object: &SourceObject, field: &str) -> bool {
-    field == "Status" && matches!(object.name.as_str(), "Contract" | "ContractLineItem" | "ServiceContract")
+/// The time zone of that name.
+pub(super) fn time_zone(
+    file: &Arc<str>,
+    pointer: &str,
+    name: &str,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<TimeZone> {
+    let zone = TimeZone::get(name).ok();
+    if zone.is_none() {
+        let message = format!("there is no time zone `{name}`");
+        let help = "use an IANA name such as `Europe/Berlin` or `America/New_York`";
+        findings.push(Diagnostic::error("SL2047", file, Place::Value(pointer.to_owned()), message).with_help(help));
+    }
+    zone
 }
 
-fn name(kind: &FieldKind) -> String {
+/// Types of one plain value, which a value map can name.
+fn is_plain(kind: &FieldKind) -> bool {
+    use FieldKind as F;
+    matches!(kind, F::Picklist | F::Boolean | F::Int | F::Long | F::Double | F::Percent | F::Currency | F::Date)
+}
+
+pub(super) fn name(kind: &FieldKind) -> String {
     match kind {
         FieldKind::Other(name) => name.clone(),
         kind => format!("{kind:?}").to_lowercase(),
     }
 }
 
-fn target_name(kind: &PropertyKind) -> String {
+pub(super) fn target_name(kind: &PropertyKind) -> String {
     match kind {
         PropertyKind::Other(name) => name.clone(),
         PropertyKind::MultiCheckbox => "multi-checkbox".to_owned(),

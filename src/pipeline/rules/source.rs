@@ -1,9 +1,13 @@
 //! Rules about the source object, its cursor field and the condition.
 
+use std::sync::Arc;
+
 use super::RuleContext;
+use crate::config::pipeline::PipelineConfig;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::pipeline::condition::{self, Condition, SyntaxError, check};
 use crate::pipeline::cursor::{CursorField, choose};
+use crate::pipeline::field::Lookup;
 
 /// The object can be read, and its deletes can be seen.
 pub fn object(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
@@ -31,7 +35,13 @@ pub fn cursor_field(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Opt
         CursorField::Partial(field) => {
             let message = format!("`{own}` has no usable SystemModstamp; changes are noticed by `{field}`");
             let finding = cx.warning("SL2049", "/source/object", message);
-            findings.push(finding.with_why(format!("changes that Salesforce makes by itself do not move `{field}`")));
+            let why = match field.as_str() {
+                "CreatedDate" => {
+                    "`CreatedDate` tells new records only: edits show in a full comparison or import".to_owned()
+                }
+                _ => format!("changes that Salesforce makes by itself do not move `{field}`"),
+            };
+            findings.push(finding.with_why(why));
             Some(field)
         }
         CursorField::None => {
@@ -52,20 +62,39 @@ pub fn condition(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option
     let text = cx.config.source.condition.as_deref()?;
     match condition::parse(text) {
         Err(error) => {
-            findings.push(finding(cx, "SL2041", error));
+            findings.push(finding(cx.file, "SL2041", error));
             None
         }
         Ok(condition) => {
-            findings
-                .extend(check::check(&condition, &cx.objects).into_iter().map(|error| finding(cx, "SL2042", error)));
+            findings.extend(
+                check::check(&condition, &cx.objects).into_iter().map(|error| finding(cx.file, "SL2042", error)),
+            );
+            findings.extend(condition.paths().into_iter().filter_map(|path| {
+                let Lookup::Found(field) = cx.objects.find(&path.text) else { return None };
+                let place = Place::Within("/source/where".to_owned(), path.span.clone());
+                cx.unnoticed(&path.text, field, place)
+            }));
+            findings.extend(condition.date_words().into_iter().map(|span| {
+                let place = Place::Within("/source/where".to_owned(), span);
+                let message = "the condition depends on the day: records join and leave it without being touched";
+                let why = "only records that Salesforce touched since the last cycle are read";
+                let help = "a full comparison or import carries such moves over";
+                Diagnostic::warning("SL2050", cx.file, place, message).with_why(why).with_help(help)
+            }));
             Some(condition)
         }
     }
 }
 
-fn finding(cx: &RuleContext<'_>, code: &'static str, error: SyntaxError) -> Diagnostic {
+/// Findings of the condition that need no described object: its grammar.
+pub fn condition_syntax(file: &Arc<str>, config: &PipelineConfig) -> Option<Diagnostic> {
+    let error = condition::parse(config.source.condition.as_deref()?).err()?;
+    Some(finding(file, "SL2041", error))
+}
+
+fn finding(file: &Arc<str>, code: &'static str, error: SyntaxError) -> Diagnostic {
     let place = Place::Within("/source/where".to_owned(), error.span);
-    let finding = Diagnostic::error(code, cx.file, place, error.message).with_label(error.label);
+    let finding = Diagnostic::error(code, file, place, error.message).with_label(error.label);
     match error.help {
         Some(help) => finding.with_help(help),
         None => finding,

@@ -49,7 +49,11 @@ pub fn required(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
     let mapped = |name: &&String| {
         **name == cx.config.target.match_property || cx.config.fields.iter().any(|field| field.to == **name)
     };
-    for name in cx.world.target.required_properties.iter().filter(|name| !mapped(name)) {
+    // A wrong match property would otherwise be reported twice.
+    let properties = &cx.world.target.properties;
+    let wrong = properties.get(&cx.config.target.match_property).is_none_or(|property| !property.unique);
+    let meant = |name: &str| wrong && properties.get(name).is_some_and(|property| property.unique);
+    for name in cx.world.target.required_properties.iter().filter(|name| !mapped(name) && !meant(name)) {
         let message = format!("the required property `{name}` is not mapped");
         let finding = cx.error("SL2033", "/fields", message);
         findings.push(

@@ -18,7 +18,7 @@ pub fn same(kind: &PropertyKind, wanted: &str, held: Option<&str>) -> bool {
         PropertyKind::Number => decimal::same(wanted, held),
         PropertyKind::Bool => wanted.eq_ignore_ascii_case(held),
         PropertyKind::Date | PropertyKind::DateTime => {
-            time::held_moment(wanted).is_some_and(|wanted| time::held_moment(held) == Some(wanted))
+            time::held_milliseconds(wanted).is_some_and(|wanted| time::held_milliseconds(held) == Some(wanted))
         }
         PropertyKind::MultiCheckbox => options(wanted) == options(held),
         PropertyKind::String | PropertyKind::Enumeration | PropertyKind::Other(_) => false,
@@ -51,6 +51,11 @@ mod tests {
         check(P::Date, "2026-10-01", Some("1790812800000"), true);
         check(P::DateTime, "2026-10-01T09:00:00.000Z", Some("2026-10-01T09:00:00Z"), true);
         check(P::DateTime, "2026-10-01T09:00:00.000Z", Some("2026-10-01T09:00:01Z"), false);
+        check(P::DateTime, "2026-10-01T09:00:00.000Z", Some("1790845200000"), true);
+        check(P::Date, "9999-12-31", Some("253402214400000"), true);
+        check(P::Date, "2026-10-01", Some("soon"), false);
+        check(P::Number, "24", Some(""), false);
+        check(P::Number, "0", Some("-0.0"), true);
         check(P::MultiCheckbox, "a;b", Some("b;a"), true);
         check(P::MultiCheckbox, "a;b", Some("a"), false);
         check(P::Bool, "true", Some("true"), true);

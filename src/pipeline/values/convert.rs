@@ -65,8 +65,7 @@ pub fn conversion(from: &FieldKind, to: &PropertyKind) -> Option<Conversion> {
         (F::DateTime, P::String | P::DateTime) => Conversion::Moment,
         (F::DateTime, P::Date) => Conversion::MomentAsDate,
         (F::Date | F::DateTime, _) => return None,
-        (F::MultiPicklist, P::String) => Conversion::Text,
-        (F::MultiPicklist, P::MultiCheckbox) => Conversion::Options,
+        (F::MultiPicklist, P::String | P::MultiCheckbox) => Conversion::Options,
         (F::MultiPicklist, _) => return None,
         (F::Picklist, P::String) => Conversion::Text,
         (F::Picklist, P::Bool | P::Enumeration) => Conversion::Option,
@@ -80,6 +79,11 @@ pub fn conversion(from: &FieldKind, to: &PropertyKind) -> Option<Conversion> {
         (_, P::Enumeration) => Conversion::Option,
         (_, P::MultiCheckbox) => Conversion::Options,
     })
+}
+
+/// Whether Syncline writes properties of this type at all.
+pub fn writable(kind: &PropertyKind) -> bool {
+    !matches!(kind, PropertyKind::Other(_))
 }
 
 /// Why a value does not convert.
@@ -122,22 +126,23 @@ impl Unfit {
 
 /// Converts one non-blank value; options are checked by the caller, who knows the value map.
 pub fn convert<'a>(text: &'a str, conversion: Conversion, zone: &TimeZone) -> Result<Cow<'a, str>, Unfit> {
-    let trimmed = text.trim();
+    let trimmed = trim(text);
     Ok(match conversion {
         Conversion::Text => without_nul(text),
         Conversion::Option | Conversion::Options => Cow::Borrowed(trimmed),
         Conversion::Number => Cow::Owned(decimal::canonical(trimmed).ok_or(Unfit::Number)?),
         Conversion::Bool | Conversion::ParseBool => Cow::Borrowed(boolean(trimmed)?),
         Conversion::BoolAsNumber => Cow::Borrowed(if boolean(trimmed)? == "true" { "1" } else { "0" }),
-        Conversion::Date | Conversion::ParseDate => {
-            Cow::Owned(time::write_date(time::date(trimmed).ok_or(Unfit::Date)?))
+        Conversion::Date => Cow::Owned(time::write_date(time::date(trimmed).ok_or(Unfit::Date)?)),
+        Conversion::ParseDate => {
+            let day = time::date(trimmed).or_else(|| time::moment(trimmed).map(|moment| time::day_in(moment, zone)));
+            Cow::Owned(time::write_date(day.ok_or(Unfit::Date)?))
         }
-        Conversion::DateAsMoment => {
-            let midnight = time::date(trimmed).and_then(time::midnight).ok_or(Unfit::Date)?;
-            Cow::Owned(time::write_moment(midnight))
-        }
-        Conversion::Moment | Conversion::ParseMoment => {
-            Cow::Owned(time::write_moment(time::moment(trimmed).ok_or(Unfit::Moment)?))
+        Conversion::DateAsMoment => Cow::Owned(time::write_midnight(time::date(trimmed).ok_or(Unfit::Date)?)),
+        Conversion::Moment => Cow::Owned(time::canonical_moment(trimmed).ok_or(Unfit::Moment)?),
+        Conversion::ParseMoment => {
+            let moment = time::canonical_moment(trimmed).or_else(|| time::date(trimmed).map(time::write_midnight));
+            Cow::Owned(moment.ok_or(Unfit::Moment)?)
         }
         Conversion::MomentAsDate => {
             Cow::Owned(time::write_date(time::day_in(time::moment(trimmed).ok_or(Unfit::Moment)?, zone)))
@@ -146,6 +151,34 @@ pub fn convert<'a>(text: &'a str, conversion: Conversion, zone: &TimeZone) -> Re
             Cow::Owned(trimmed.parse::<crate::model::ids::SalesforceId>().map_err(|_| Unfit::Id)?.to_string())
         }
     })
+}
+
+/// A text without white space and invisible characters at its ends, which HubSpot refuses around everything but text.
+pub fn trim(text: &str) -> &str {
+    text.trim_matches(|character: char| {
+        character.is_whitespace()
+            || character.is_control()
+            || matches!(character, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+    })
+}
+
+/// A Salesforce value in the one form that value maps and templates see, whichever API it came through: numbers without
+/// exponent, moments in UTC with `Z`, ids with 18 characters. What does not parse stays as it is.
+pub fn canonical<'a>(text: &'a str, kind: &FieldKind) -> Cow<'a, str> {
+    let string = conversion(kind, &PropertyKind::String).unwrap_or(Conversion::Text);
+    convert(text, string, &TimeZone::UTC).unwrap_or(Cow::Borrowed(text))
+}
+
+/// Several options in one text: trimmed, without blanks and repetitions, and never with a leading `;`, which would make
+/// HubSpot append instead of replace.
+pub fn list<'a>(options: impl Iterator<Item = &'a str>) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for option in options.flat_map(|option| option.split(';')).map(trim) {
+        if !option.is_empty() && !kept.contains(&option) {
+            kept.push(option);
+        }
+    }
+    kept.join(";")
 }
 
 /// Booleans as people and systems write them.
@@ -214,8 +247,44 @@ mod tests {
         check(F::DateTime, P::DateTime, "2026-10-01T09:00:00.000+0000", Ok("2026-10-01T09:00:00.000Z"));
         check(F::DateTime, P::Date, "2026-10-01T22:30:00.000+0000", Ok("2026-10-02"));
         check(F::String, P::Date, "2026-13-01", Err(Unfit::Date));
+        check(F::String, P::Date, " 2026-10-01T23:30:00Z ", Ok("2026-10-02"));
+        check(F::String, P::Date, "01.10.2026", Err(Unfit::Date));
+        check(F::String, P::DateTime, "2026-10-01", Ok("2026-10-01T00:00:00.000Z"));
+        check(F::String, P::DateTime, "2026-10-01T09:00:00", Err(Unfit::Moment));
+        check(F::Date, P::DateTime, "9999-12-31", Ok("9999-12-31T00:00:00.000Z"));
+        check(F::Date, P::DateTime, "0001-01-01", Ok("0001-01-01T00:00:00.000Z"));
+        check(F::Date, P::Date, "1700-01-01", Ok("1700-01-01"));
+        check(F::Date, P::Date, "4000-12-31", Ok("4000-12-31"));
+        check(F::DateTime, P::Date, "2026-03-29T00:59:59.000Z", Ok("2026-03-29"));
+        check(F::DateTime, P::Date, "2026-10-24T22:00:00.000Z", Ok("2026-10-25"));
+        check(F::DateTime, P::Date, "2026-10-25T23:00:00.000Z", Ok("2026-10-26"));
+        check(F::DateTime, P::String, "2026-10-01T09:00:00.000+0000", Ok("2026-10-01T09:00:00.000Z"));
+        check(F::String, P::Number, "\u{a0}5\u{200b}", Ok("5"));
+        check(F::String, P::Number, "1E400", Err(Unfit::Number));
+        check(F::String, P::Number, "123456789012345678901234567890", Ok("123456789012345678901234567890"));
+        check(F::Boolean, P::String, "true", Ok("true"));
         check(F::Reference, P::String, "0WO5g0000008AbC", Ok("0WO5g0000008AbCGAU"));
         check(F::Time, P::String, "14:30:00.000Z", Ok("14:30:00.000Z"));
+    }
+
+    #[test]
+    fn lists_are_clean() {
+        let check = |input: &[&str], expected: &str| assert_eq!(list(input.iter().copied()), expected, "{input:?}");
+        check(&["A", "B"], "A;B");
+        check(&[";A", " B ;A"], "A;B");
+        check(&["", ";", " "], "");
+    }
+
+    #[test]
+    fn one_form_whichever_api_it_came_through() {
+        let check = |kind: FieldKind, input: &str, expected: &str| {
+            assert_eq!(canonical(input, &kind), expected, "{kind:?}: {input}");
+        };
+        check(FieldKind::Double, "9.12260031E8", "912260031");
+        check(FieldKind::DateTime, "2026-10-01T09:00:00.000+0000", "2026-10-01T09:00:00.000Z");
+        check(FieldKind::Int, "12.0", "12");
+        check(FieldKind::String, "012", "012");
+        check(FieldKind::Double, "odd", "odd");
     }
 
     #[test]

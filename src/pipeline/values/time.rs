@@ -1,8 +1,8 @@
 //! Dates and moments: Salesforce's forms in, HubSpot's canonical forms out, with a stated time zone where days are made.
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ZonedDateTime};
+use jiff::civil::{Date, DateTime};
+use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 
 /// A day as Salesforce or a person wrote it: `2026-10-01`, or a moment whose day is meant.
 pub fn date(text: &str) -> Option<Date> {
@@ -30,6 +30,27 @@ pub fn moment(text: &str) -> Option<Timestamp> {
     format!("{head}:{minutes}").parse().ok()
 }
 
+/// A moment in HubSpot's form, from any form of either system. The last hours of the year 9999, which are no
+/// `Timestamp` (it leaves room for every offset), are read where they are in UTC already.
+pub fn canonical_moment(text: &str) -> Option<String> {
+    let text = text.trim();
+    match moment(text) {
+        Some(moment) => Some(write_moment(moment)),
+        None => utc(text).map(|moment| moment.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()),
+    }
+}
+
+/// A moment that is written in UTC, whatever its year.
+fn utc(text: &str) -> Option<DateTime> {
+    let local = ["Z", "+0000", "+00:00"].iter().find_map(|offset| text.strip_suffix(offset))?;
+    (local.len() >= 19 && local.as_bytes()[10] == b'T').then(|| local.parse().ok()).flatten()
+}
+
+/// The first moment of a day in HubSpot's form.
+pub fn write_midnight(date: Date) -> String {
+    format!("{}T00:00:00.000Z", write_date(date))
+}
+
 /// HubSpot's form of a moment: UTC with milliseconds.
 pub fn write_moment(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
@@ -40,22 +61,24 @@ pub fn write_date(date: Date) -> String {
     date.strftime("%Y-%m-%d").to_string()
 }
 
-/// The first moment of a day in UTC.
-pub fn midnight(date: Date) -> Option<Timestamp> {
-    date.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
-}
-
 /// The day of a moment in a time zone.
 pub fn day_in(moment: Timestamp, zone: &TimeZone) -> Date {
     ZonedDateTime::new(moment, zone.clone()).date()
 }
 
-/// A value that HubSpot holds for a moment: its text form, or milliseconds since 1970.
-pub fn held_moment(text: &str) -> Option<Timestamp> {
-    match text.trim().parse::<i64>() {
-        Ok(milliseconds) => Timestamp::from_millisecond(milliseconds).ok(),
-        Err(_) => moment(text).or_else(|| midnight(date(text)?)),
+/// A value that HubSpot holds for a day or a moment, as milliseconds since 1970: it comes as such a number or as text.
+pub fn held_milliseconds(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if let Ok(milliseconds) = text.parse::<i64>() {
+        return Some(milliseconds);
     }
+    let local = match (moment(text), date(text)) {
+        (Some(moment), _) => return Some(moment.as_millisecond()),
+        (None, Some(day)) => day.to_datetime(jiff::civil::Time::midnight()),
+        (None, None) => utc(text)?,
+    };
+    let since: SignedDuration = local.duration_since(Offset::UTC.to_datetime(Timestamp::UNIX_EPOCH));
+    i64::try_from(since.as_millis()).ok()
 }
 
 #[cfg(test)]
@@ -64,7 +87,7 @@ mod tests {
 
     #[track_caller]
     fn check_moment(input: &str, expected: Option<&str>) {
-        assert_eq!(moment(input).map(write_moment).as_deref(), expected, "{input}");
+        assert_eq!(canonical_moment(input).as_deref(), expected, "{input}");
     }
 
     #[test]
@@ -76,7 +99,12 @@ mod tests {
         check_moment("1700-01-01T00:00:00.000+0000", Some("1700-01-01T00:00:00.000Z"));
         check_moment("4000-12-31T23:59:59.000Z", Some("4000-12-31T23:59:59.000Z"));
         check_moment("0001-01-01T00:00:00Z", Some("0001-01-01T00:00:00.000Z"));
+        check_moment("9999-12-30T22:00:00Z", Some("9999-12-30T22:00:00.000Z"));
+        check_moment("9999-12-31T23:59:59.000+0000", Some("9999-12-31T23:59:59.000Z"));
         check_moment("2026-10-01", None);
+        check_moment("2026-10-01T09:00:00", None);
+        check_moment("2026-10-01 09:00:00", None);
+        check_moment("10000-01-01T00:00:00Z", None);
         check_moment("yesterday", None);
         check_moment("", None);
         check_moment("+0", None);
@@ -95,6 +123,22 @@ mod tests {
         check_day("2026-01-01T11:30:00Z", "Pacific/Auckland", "2026-01-02");
         check_day("2024-02-28T23:30:00Z", "Europe/Berlin", "2024-02-29");
         check_day("2026-10-01T23:59:59Z", "UTC", "2026-10-01");
+    }
+
+    #[track_caller]
+    fn check_held(input: &str, expected: Option<i64>) {
+        assert_eq!(held_milliseconds(input), expected, "{input}");
+    }
+
+    #[test]
+    fn what_hubspot_holds_becomes_milliseconds() {
+        check_held("1790812800000", Some(1_790_812_800_000));
+        check_held("2026-10-01", Some(1_790_812_800_000));
+        check_held("2026-10-01T00:00:00Z", Some(1_790_812_800_000));
+        check_held("9999-12-31", Some(253_402_214_400_000));
+        check_held("9999-12-31T23:59:59.000Z", Some(253_402_300_799_000));
+        check_held("0001-01-01", Some(-62_135_596_800_000));
+        check_held("soon", None);
     }
 
     #[test]

@@ -1,0 +1,279 @@
+//! A small world for the tests of this module: one Salesforce object with its parent, one HubSpot object.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::compile::{AssociationWorld, Pipeline, World, compile, parents};
+use crate::config::pipeline::PipelineConfig;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::model::association::AssociationType;
+use crate::model::failure::Reason;
+use crate::model::object::{
+    FieldKind, PicklistValue, PropertyKind, PropertyOption, SourceField, SourceObject, TargetObject, TargetProperty,
+};
+use crate::model::record::{Desired, Record};
+
+/// The two systems, to be changed by a test.
+pub(super) struct Fixture {
+    pub(super) sources: HashMap<String, SourceObject>,
+    pub(super) target: TargetObject,
+    pub(super) config: Value,
+    pub(super) ends: Vec<AssociationWorld>,
+}
+
+impl Fixture {
+    /// Field entries over a world in which nothing is wrong.
+    pub(super) fn new(fields: Value) -> Self {
+        let config = json!({
+            "version": 1,
+            "name": "subscriptions",
+            "source": {"object": "Subscription__c"},
+            "target": {"object": "subscriptions", "match": "salesforce_id"},
+            "fields": fields,
+            "on_delete": "archive",
+        });
+        let sources = [subscription(), account()].map(|object| (object.name.to_ascii_lowercase(), object));
+        Self { sources: sources.into(), target: target(), config, ends: Vec::new() }
+    }
+
+    /// Adds an association to companies.
+    pub(super) fn linked(mut self, association: Value) -> Self {
+        let types = [("", 1), ("Billing account", 2)].map(|(label, type_id)| AssociationType {
+            category: "USER_DEFINED".to_owned(),
+            type_id,
+            label: (!label.is_empty()).then(|| label.to_owned()),
+        });
+        let property = property("salesforceaccountid", PropertyKind::String, &[]);
+        self.ends.push(AssociationWorld {
+            object_type_id: "0-2".to_owned(),
+            source_object: association.get("pipeline").map(|_| "Project__c".to_owned()),
+            property: Some(property),
+            types: types.into(),
+        });
+        match &mut self.config["associations"] {
+            Value::Array(list) => list.push(association),
+            none => *none = json!([association]),
+        }
+        self
+    }
+
+    pub(super) fn source(&mut self) -> &mut SourceObject {
+        self.sources.get_mut("subscription__c").unwrap()
+    }
+
+    pub(super) fn field(&mut self, name: &str) -> &mut SourceField {
+        self.source().fields.iter_mut().find(|field| field.name == name).unwrap()
+    }
+
+    pub(super) fn parsed(&self) -> PipelineConfig {
+        serde_json::from_value(self.config.clone()).unwrap()
+    }
+
+    pub(super) fn compile(&self) -> (Option<Pipeline>, Vec<Diagnostic>) {
+        let config = self.parsed();
+        assert!(parents(&config, &self.sources).is_empty(), "the fixture describes what is named");
+        let world = World { sources: &self.sources, target: &self.target, associations: &self.ends };
+        compile(&Arc::from("pipelines/subscriptions.yaml"), &config, &world)
+    }
+
+    /// The pipeline; no finding may be an error.
+    #[track_caller]
+    pub(super) fn pipeline(&self) -> Pipeline {
+        let (pipeline, findings) = self.compile();
+        pipeline.unwrap_or_else(|| panic!("{findings:#?}"))
+    }
+
+    /// Findings as `CODE place`, warnings with a `?` behind the code.
+    pub(super) fn findings(&self) -> Vec<String> {
+        let (pipeline, findings) = self.compile();
+        let shown: Vec<String> = findings.iter().map(shown).collect();
+        assert_eq!(pipeline.is_some(), shown.iter().all(|finding| finding.contains('?')), "{shown:?}");
+        shown
+    }
+
+    /// The outcome for a row of these cells; all others are blank.
+    pub(super) fn transform(&self, cells: &[(&str, &str)]) -> Result<Desired, Reason> {
+        let pipeline = self.pipeline();
+        pipeline.transform(&record(&pipeline, cells))
+    }
+}
+
+/// `CODE place` of a finding.
+pub(super) fn shown(finding: &Diagnostic) -> String {
+    let mark = if finding.severity == crate::diagnostic::Severity::Warning { "?" } else { "" };
+    let place = match &finding.place {
+        Place::Within(pointer, span) => format!("{pointer}@{}..{}", span.start, span.end),
+        Place::Value(pointer) | Place::Key(pointer) => pointer.clone(),
+        Place::File | Place::Bytes(_) => "file".to_owned(),
+    };
+    format!("{}{mark} {place}", finding.code)
+}
+
+/// A row of these cells; all others are blank.
+pub(super) fn record(pipeline: &Pipeline, cells: &[(&str, &str)]) -> Record {
+    for (path, _) in cells {
+        assert!(pipeline.columns.iter().any(|column| *column.path == **path), "{path} is not read");
+    }
+    let cell = |path: &str| cells.iter().find(|(name, _)| *name == path).map(|(_, value)| Box::from(*value));
+    Record {
+        id: "a015g00000AbCdE".parse().unwrap(),
+        modified: None,
+        deleted: false,
+        values: pipeline.columns.iter().map(|column| cell(&column.path)).collect(),
+    }
+}
+
+/// The value that a transformed row sets, whether on create only or always.
+pub(super) fn value<'a>(desired: &'a Desired, property: &str) -> Option<&'a str> {
+    let mut set = desired.properties.iter().chain(&desired.create_only);
+    set.find(|set| &*set.property == property).map(|set| &*set.value)
+}
+
+fn subscription() -> SourceObject {
+    use FieldKind as F;
+    let plain = [
+        ("Id", F::Id),
+        ("Name", F::String),
+        ("Amount__c", F::Currency),
+        ("Seats__c", F::Int),
+        ("Start__c", F::Date),
+        ("Renews__c", F::DateTime),
+        ("Active__c", F::Boolean),
+        ("Secret__c", F::String),
+        ("Photo__c", F::Base64),
+        ("Bill__c", F::Address),
+        ("Place__c", F::Location),
+        ("SystemModstamp", F::DateTime),
+        ("LastModifiedDate", F::DateTime),
+        ("CreatedDate", F::DateTime),
+        ("IsDeleted", F::Boolean),
+    ];
+    let mut fields: Vec<SourceField> = plain.map(|(name, kind)| field(name, kind)).into();
+    let parts = ["Street", "City", "PostalCode", "StateCode", "CountryCode"].map(|part| format!("Bill__{part}__s"));
+    for (names, compound, kind) in [
+        (parts.to_vec(), "Bill__c", F::String),
+        (vec!["Place__Latitude__s".to_owned(), "Place__Longitude__s".to_owned()], "Place__c", F::Double),
+    ] {
+        let part =
+            |name: &String| SourceField { compound_field_name: Some(compound.to_owned()), ..field(name, kind.clone()) };
+        fields.extend(names.iter().map(part));
+    }
+    fields.push(SourceField { calculated: true, ..field("Formula__c", F::Double) });
+    for (name, kind) in [("Status__c", F::Picklist), ("Channels__c", F::MultiPicklist)] {
+        let values = [("Active", true), ("On Hold", true), ("Old", false)];
+        let value =
+            |(value, active): (&str, bool)| PicklistValue { value: value.to_owned(), label: value.to_owned(), active };
+        fields.push(SourceField { picklist: values.map(value).into(), ..field(name, kind) });
+    }
+    for (name, relationship, objects) in [
+        ("Account__c", "Account__r", vec!["Account"]),
+        ("Project__c", "Project__r", vec!["Project__c"]),
+        ("Contact__c", "Contact__r", vec!["Contact"]),
+        ("Lead__c", "Lead__r", vec!["Lead"]),
+        ("OwnerId", "Owner", vec!["Group", "User"]),
+    ] {
+        fields.push(SourceField {
+            reference_to: objects.into_iter().map(str::to_owned).collect(),
+            relationship_name: Some(relationship.to_owned()),
+            ..field(name, F::Reference)
+        });
+    }
+    object("Subscription__c", fields)
+}
+
+fn account() -> SourceObject {
+    use FieldKind as F;
+    let part =
+        |name: &str| SourceField { compound_field_name: Some("BillingAddress".to_owned()), ..field(name, F::String) };
+    let fields = vec![
+        field("Id", F::Id),
+        field("Name", F::String),
+        field("BillingAddress", F::Address),
+        part("BillingStreet"),
+        part("BillingCity"),
+        part("BillingState"),
+        part("BillingStateCode"),
+    ];
+    object("Account", fields)
+}
+
+fn object(name: &str, fields: Vec<SourceField>) -> SourceObject {
+    SourceObject {
+        name: name.to_owned(),
+        label: name.to_owned(),
+        custom: name.ends_with("__c"),
+        queryable: true,
+        replicateable: true,
+        undeletable: true,
+        retrieveable: true,
+        key_prefix: None,
+        fields,
+    }
+}
+
+fn field(name: &str, kind: FieldKind) -> SourceField {
+    SourceField {
+        name: name.to_owned(),
+        label: name.to_owned(),
+        filterable: !matches!(kind, FieldKind::Base64),
+        sortable: !matches!(kind, FieldKind::Base64 | FieldKind::MultiPicklist),
+        kind,
+        length: 0,
+        precision: 0,
+        scale: 0,
+        nillable: true,
+        calculated: false,
+        name_field: name == "Name",
+        restricted_picklist: false,
+        picklist: Vec::new(),
+        reference_to: Vec::new(),
+        relationship_name: None,
+        compound_field_name: None,
+    }
+}
+
+fn target() -> TargetObject {
+    use PropertyKind as P;
+    let options = ["active", "on_hold", "old", "Active", "On Hold", "Old"];
+    let mut properties = vec![
+        property("text", P::String, &[]),
+        property("more", P::String, &[]),
+        property("number", P::Number, &[]),
+        property("flag", P::Bool, &[]),
+        property("day", P::Date, &[]),
+        property("moment", P::DateTime, &[]),
+        property("status", P::Enumeration, &options),
+        property("short", P::Enumeration, &["Active"]),
+        property("yes_no", P::Enumeration, &["true", "false"]),
+        property("channels", P::MultiCheckbox, &options),
+        property("odd", P::Other("json".to_owned()), &[]),
+    ];
+    properties.push(TargetProperty { read_only: true, ..property("score", P::Number, &[]) });
+    properties.push(TargetProperty { external_options: true, ..property("owner", P::Enumeration, &[]) });
+    properties.push(TargetProperty { unique: true, ..property("salesforce_id", P::String, &[]) });
+    TargetObject {
+        object_type_id: "2-77".to_owned(),
+        name: "subscriptions".to_owned(),
+        fully_qualified_name: "p1_subscriptions".to_owned(),
+        label: "Subscriptions".to_owned(),
+        custom: true,
+        required_properties: vec!["salesforce_id".to_owned()],
+        primary_display_property: Some("text".to_owned()),
+        properties: properties.into_iter().map(|own| (own.name.clone(), own)).collect::<BTreeMap<_, _>>(),
+    }
+}
+
+pub(super) fn property(name: &str, kind: PropertyKind, options: &[&str]) -> TargetProperty {
+    let option = |value: &&str| PropertyOption { value: (*value).to_owned(), label: value.to_uppercase() };
+    TargetProperty {
+        name: name.to_owned(),
+        label: name.to_owned(),
+        kind,
+        options: options.iter().map(option).collect(),
+        external_options: false,
+        unique: false,
+        read_only: false,
+    }
+}
