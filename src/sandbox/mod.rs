@@ -2,3 +2,4 @@
 //! mistake that both sides shared would stay hidden.
 
 pub mod http;
+pub mod seed;
