@@ -21,4 +21,8 @@ pub mod stages;
 
 pub mod engine;
 
+pub mod connect;
+
+pub mod state;
+
 pub mod sandbox;

@@ -1,0 +1,5 @@
+//! What both connectors need of HTTP: exchanges, waiting between tries, and the rate limit of an account.
+
+pub mod client;
+pub mod limiter;
+pub mod window;

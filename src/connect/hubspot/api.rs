@@ -1,0 +1,267 @@
+//! Calls to the portal: the rate limit, repetition and the day's budget are looked after here, once for all.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::errors::{self, Action, ApiError};
+use super::settings::HubspotSettings;
+use crate::connect::http::client::{Outgoing, Transport, TransportError};
+use crate::connect::http::limiter::{Limiter, Stopped};
+use crate::ports::fault::Fault;
+use crate::sys::cancel::Cancel;
+use crate::sys::clock::Clock;
+use crate::sys::rng::Rng;
+
+/// Tries of one call while the trouble is passing.
+const ATTEMPTS_MAX: u32 = 6;
+
+/// First wait between two tries; it doubles up to [`WAIT_MAX`], each less up to a half.
+const WAIT_FIRST: Duration = Duration::from_millis(500);
+
+/// Longest wait between two tries, and longest `Retry-After` that is followed.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Wait after a write lock, at least.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// Pause of everybody after the rolling limit refused a call.
+const LIMIT_PAUSE: Duration = Duration::from_secs(2);
+
+/// Tries after refusals of the rate limit. Such a call had no effect, so there is no harm in many.
+const LIMITED_MAX: u32 = 30;
+
+/// Assumed until an answer tells the limit.
+const RATE_LIMIT: (u32, Duration) = (100, Duration::from_secs(10));
+
+/// Association calls have a limit of their own beside the ordinary one.
+const ASSOCIATION_LIMIT: (u32, Duration) = (150, Duration::from_secs(10));
+
+/// A connection's calls, shared by all its handles.
+pub(super) struct Api {
+    settings: HubspotSettings,
+    transport: Transport,
+    limiter: Limiter,
+    association_limiter: Limiter,
+    clock: Clock,
+    rng: Rng,
+    cancel: Cancel,
+}
+
+/// What is asked.
+pub(super) struct Call<'a> {
+    /// In words, for messages.
+    pub(super) operation: &'a str,
+    pub(super) method: Method,
+    /// Path and query, encoded.
+    pub(super) target: String,
+    pub(super) body: Option<Bytes>,
+    /// Sending it twice does no harm.
+    pub(super) repeatable: bool,
+    /// Counts against the limit of association calls as well.
+    pub(super) association: bool,
+}
+
+impl<'a> Call<'a> {
+    /// A GET.
+    pub(super) fn get(operation: &'a str, target: String) -> Self {
+        Self { operation, method: Method::GET, target, body: None, repeatable: true, association: false }
+    }
+
+    /// A POST of JSON that is safe to repeat.
+    pub(super) fn post<T: Serialize>(operation: &'a str, target: String, body: &T) -> Self {
+        // Our own request bodies are plain data; serialising them cannot fail.
+        let body = Some(serde_json::to_vec(body).unwrap_or_default().into());
+        Self { operation, method: Method::POST, target, body, repeatable: true, association: false }
+    }
+
+    /// The same call, as one about associations.
+    pub(super) fn association(self) -> Self {
+        Self { association: true, ..self }
+    }
+
+    /// The same call, as one that must not be sent twice.
+    pub(super) fn once(self) -> Self {
+        Self { repeatable: false, ..self }
+    }
+}
+
+impl Api {
+    pub(super) fn new(settings: HubspotSettings, clock: Clock, rng: Rng, cancel: Cancel) -> Result<Self, Fault> {
+        let transport =
+            Transport::new(&settings.base_url).map_err(|text| Fault::Halt(errors::local("set-up", text, 1)))?;
+        let fixed = settings.rate_limit.is_some();
+        let (calls, interval) = settings.rate_limit.unwrap_or(RATE_LIMIT);
+        let limiter = Limiter::new(calls, interval, fixed, clock.clone(), cancel.clone());
+        let (calls, interval) = ASSOCIATION_LIMIT;
+        let association_limiter = Limiter::new(calls, interval, true, clock.clone(), cancel.clone());
+        Ok(Self { settings, transport, limiter, association_limiter, clock, rng, cancel })
+    }
+
+    /// Calls per second at present.
+    pub(super) fn calls_per_second(&self) -> f64 {
+        self.limiter.calls_per_second()
+    }
+
+    /// Makes a call and decodes its answer, whatever its good status is.
+    ///
+    /// Errors: `Reject` for refused content; `Unknown` when a call that must not be repeated may have taken effect.
+    pub(super) async fn fetch<T: DeserializeOwned>(&self, calls: &AtomicU64, call: &Call<'_>) -> Result<T, Fault> {
+        let mut tries = 0;
+        loop {
+            let body = self.send(calls, call, &mut tries).await?;
+            match serde_json::from_slice(&body) {
+                Ok(value) => return Ok(value),
+                Err(error) => {
+                    let text = format!("the answer cannot be read: {error}");
+                    self.again(call, &mut tries, text, None).await?;
+                }
+            }
+        }
+    }
+
+    /// Makes a call whose answer does not matter.
+    pub(super) async fn done(&self, calls: &AtomicU64, call: &Call<'_>) -> Result<Bytes, Fault> {
+        self.send(calls, call, &mut 0).await
+    }
+
+    /// Makes a call until a good answer has come, with its whole body.
+    pub(super) async fn send(&self, calls: &AtomicU64, call: &Call<'_>, tries: &mut u32) -> Result<Bytes, Fault> {
+        let mut limited = 0;
+        loop {
+            self.wait_turn(call).await?;
+            calls.fetch_add(1, Ordering::Relaxed);
+            let answer = match self.exchange(call).await {
+                Ok(answer) => answer,
+                Err(TransportError::Cancelled) if call.repeatable => return Err(Fault::Cancelled),
+                Err(TransportError::Cancelled) => {
+                    let text = "stopped while waiting for the answer".to_owned();
+                    return Err(Fault::Unknown(errors::local(call.operation, text, *tries + 1)));
+                }
+                Err(TransportError::Failed(text)) => {
+                    self.again(call, tries, text, None).await?;
+                    continue;
+                }
+            };
+            let error = match answer {
+                Ok(body) => return Ok(body),
+                Err((error, retry_after)) => (error, retry_after),
+            };
+            self.answer_refusal(call, error, tries, &mut limited).await?;
+        }
+    }
+
+    async fn wait_turn(&self, call: &Call<'_>) -> Result<(), Fault> {
+        if call.association {
+            self.association_limiter.acquire().await.map_err(|Stopped| Fault::Cancelled)?;
+        }
+        self.limiter.acquire().await.map_err(|Stopped| Fault::Cancelled)
+    }
+
+    /// One exchange: the body of a good answer, or the refusal with how long to wait.
+    async fn exchange(&self, call: &Call<'_>) -> Result<Result<Bytes, (ApiError, Option<Duration>)>, TransportError> {
+        let failed = |error: url::ParseError| TransportError::Failed(error.to_string());
+        let url = self.settings.base_url.join(&call.target).map_err(failed)?;
+        let outgoing = Outgoing {
+            method: call.method.clone(),
+            url: &url,
+            token: &self.settings.access_token,
+            headers: vec![("accept", "application/json")],
+            body: call.body.clone(),
+        };
+        let started = self.clock.now();
+        let mut reply = self.transport.send(outgoing, &self.cancel).await?;
+        let number = |name: &str| reply.header(name).and_then(|text| text.trim().parse::<u32>().ok());
+        let interval = number("x-hubspot-ratelimit-interval-milliseconds");
+        let interval = interval.map(|milliseconds| Duration::from_millis(milliseconds.into()));
+        let limits = (number("x-hubspot-ratelimit-max"), interval, number("x-hubspot-ratelimit-remaining"));
+        let request_id = reply.header("x-hubspot-correlation-id").map(str::to_owned);
+        let retry_after =
+            reply.header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        self.limiter.learn(limits.0, limits.1, limits.2);
+        let status = reply.status;
+        let waited = self.clock.now().duration_since(started).as_millis();
+        tracing::debug!(operation = call.operation, status, waited_ms = waited as u64, request_id, "hubspot answered");
+        let body = reply.bytes(&self.cancel).await;
+        if (200..300).contains(&status) {
+            return body.map(Ok);
+        }
+        let body = body.unwrap_or_default();
+        Ok(Err((errors::classify(status, &body, request_id.as_deref()), retry_after)))
+    }
+
+    async fn answer_refusal(
+        &self,
+        call: &Call<'_>,
+        (error, retry_after): (ApiError, Option<Duration>),
+        tries: &mut u32,
+        limited: &mut u32,
+    ) -> Result<(), Fault> {
+        match error.action {
+            Action::Limited | Action::LimitedShortly if *limited < LIMITED_MAX => {
+                *limited += 1;
+                let pause = if error.action == Action::Limited { LIMIT_PAUSE } else { Duration::from_secs(1) };
+                let pause = retry_after.map_or(pause, |asked| asked.clamp(Duration::from_millis(100), WAIT_MAX));
+                tracing::debug!(operation = call.operation, pause_ms = pause.as_millis() as u64, "rate limit reached");
+                self.limiter.block(pause);
+                Ok(())
+            }
+            Action::Moving if retry_after.is_some_and(|wait| wait > WAIT_MAX) => {
+                Err(error.fault(call.operation, *tries + 1))
+            }
+            Action::Locked | Action::Moving => {
+                let wait = retry_after.unwrap_or(LOCK_WAIT).max(LOCK_WAIT);
+                *tries += 1;
+                if *tries >= ATTEMPTS_MAX {
+                    return Err(error.fault(call.operation, *tries));
+                }
+                self.sleep(wait + self.rng.jitter(LOCK_WAIT)).await
+            }
+            Action::Repeat if !call.repeatable => Err(Fault::Unknown(error.remote(call.operation, *tries + 1))),
+            Action::Repeat => {
+                *tries += 1;
+                if *tries >= ATTEMPTS_MAX {
+                    return Err(error.fault(call.operation, *tries));
+                }
+                self.backoff(*tries, retry_after).await
+            }
+            _ => Err(error.fault(call.operation, *tries + 1)),
+        }
+    }
+
+    /// Waits before the next try of a call that got no usable answer, where repeating it is safe.
+    async fn again(
+        &self,
+        call: &Call<'_>,
+        tries: &mut u32,
+        text: String,
+        after: Option<Duration>,
+    ) -> Result<(), Fault> {
+        *tries += 1;
+        let error = errors::local(call.operation, text, *tries);
+        if !call.repeatable {
+            return Err(Fault::Unknown(error));
+        }
+        if *tries >= ATTEMPTS_MAX {
+            return Err(Fault::Retry(error));
+        }
+        tracing::debug!(%error, attempt = *tries, "hubspot call is tried again");
+        self.backoff(*tries, after).await
+    }
+
+    async fn backoff(&self, tries: u32, after: Option<Duration>) -> Result<(), Fault> {
+        let own = self.rng.jitter((WAIT_FIRST * 2_u32.pow(tries.saturating_sub(1).min(10))).min(WAIT_MAX));
+        self.sleep(after.map_or(own, |asked| asked.clamp(own, WAIT_MAX))).await
+    }
+
+    async fn sleep(&self, wait: Duration) -> Result<(), Fault> {
+        tokio::select! {
+            () = self.clock.sleep(wait) => Ok(()),
+            () = self.cancel.cancelled() => Err(Fault::Cancelled),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Links: types and labels, reading to the end, making, removing.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+
+use serde_json::{Value, json};
+
+use super::api::{Api, Call};
+use super::errors::{context_texts, is_not_found, reason};
+use super::objects::encode;
+use super::settings::API_VERSION;
+use super::wire::{Batch, ErrorBody, LinkType, Links, Page, text};
+use crate::model::association::AssociationType;
+use crate::model::failure::Reason;
+use crate::model::ids::HubspotId;
+use crate::ports::fault::Fault;
+use crate::ports::target::{ExistingLink, NewLink};
+
+/// `/crm/associations/2026-09/2-1/0-2/batch/read`
+fn path(from: &str, to: &str, rest: &str) -> String {
+    format!("/crm/associations/{API_VERSION}/{}/{}{rest}", encode(from), encode(to))
+}
+
+/// The types of links between two objects.
+pub(super) async fn types(api: &Api, calls: &AtomicU64, from: &str, to: &str) -> Result<Vec<AssociationType>, Fault> {
+    let page: Page<LinkType> =
+        api.fetch(calls, &Call::get("read association labels", path(from, to, "/labels"))).await?;
+    Ok(page.results.into_iter().filter_map(link_type).collect())
+}
+
+/// All links of these records, paged to the end.
+pub(super) async fn read(
+    api: &Api,
+    calls: &AtomicU64,
+    from_object: &str,
+    to_object: &str,
+    from: &[HubspotId],
+) -> Result<Vec<ExistingLink>, Fault> {
+    let mut links = Vec::new();
+    let mut inputs: Vec<Value> = from.iter().map(|id| json!({ "id": id.as_str() })).collect();
+    while !inputs.is_empty() {
+        let body = json!({ "inputs": inputs });
+        let call = Call::post("read associations", path(from_object, to_object, "/batch/read"), &body).association();
+        let answer: Batch<Links> = match api.fetch(calls, &call).await {
+            Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => break,
+            answer => answer?,
+        };
+        if let Some(error) = answer.errors.iter().find(|error| !is_not_found(error)) {
+            return Err(Fault::Reject(reason(error, None)));
+        }
+        inputs.clear();
+        for result in answer.results {
+            let Some(id) = result.from.id.as_ref().and_then(text) else { continue };
+            // Paging is per record: only those with more links are asked again.
+            if let Some(after) = result.paging.as_ref().and_then(super::wire::Paging::after) {
+                inputs.push(json!({ "id": id, "after": after }));
+            }
+            for link in result.to {
+                let Some(to) = link.to_object_id.as_ref().and_then(text) else { continue };
+                let types = link.association_types.into_iter().filter_map(link_type).collect();
+                links.push(ExistingLink { from: HubspotId::new(id.as_str()), to: HubspotId::new(to), types });
+            }
+        }
+    }
+    Ok(links)
+}
+
+/// Makes links: plain ones by the default type, labelled ones with all labels that should stand.
+pub(super) async fn make(
+    api: &Api,
+    calls: &AtomicU64,
+    from_object: &str,
+    to_object: &str,
+    links: &[NewLink],
+) -> Result<Vec<Option<Reason>>, Fault> {
+    let mut outcomes = vec![None; links.len()];
+    for labelled in [false, true] {
+        let chosen: Vec<usize> = (0..links.len()).filter(|index| links[*index].types.is_empty() != labelled).collect();
+        if chosen.is_empty() {
+            continue;
+        }
+        let rest = if labelled { "/batch/create" } else { "/batch/associate/default" };
+        let inputs: Vec<Value> = chosen.iter().map(|index| input(&links[*index], labelled)).collect();
+        let body = json!({ "inputs": inputs });
+        let call = Call::post("make associations", path(from_object, to_object, rest), &body).association();
+        let answer: Batch<Value> = api.fetch(calls, &call).await?;
+        refused(&answer, links, &chosen, &mut outcomes);
+    }
+    Ok(outcomes)
+}
+
+/// Removes links, or single types of them.
+pub(super) async fn remove(
+    api: &Api,
+    calls: &AtomicU64,
+    from_object: &str,
+    to_object: &str,
+    links: &[NewLink],
+) -> Result<Vec<Option<Reason>>, Fault> {
+    let mut outcomes = vec![None; links.len()];
+    for labelled in [false, true] {
+        let chosen: Vec<usize> = (0..links.len()).filter(|index| links[*index].types.is_empty() != labelled).collect();
+        if chosen.is_empty() {
+            continue;
+        }
+        let rest = if labelled { "/batch/labels/archive" } else { "/batch/archive" };
+        let inputs: Vec<Value> = chosen
+            .iter()
+            .map(|index| {
+                let link = &links[*index];
+                if labelled {
+                    input(link, true)
+                } else {
+                    json!({ "from": { "id": link.from.as_str() }, "to": [{ "id": link.to.as_str() }] })
+                }
+            })
+            .collect();
+        let call = Call::post("remove associations", path(from_object, to_object, rest), &json!({ "inputs": inputs }));
+        let body = api.done(calls, &call.association()).await?;
+        // The body is empty in one version and a batch answer in another.
+        if let Ok(answer) = serde_json::from_slice::<Batch<Value>>(&body) {
+            refused(&answer, links, &chosen, &mut outcomes);
+        }
+    }
+    Ok(outcomes)
+}
+
+fn input(link: &NewLink, with_types: bool) -> Value {
+    let mut input = json!({ "from": { "id": link.from.as_str() }, "to": { "id": link.to.as_str() } });
+    if with_types {
+        let types = link
+            .types
+            .iter()
+            .map(|kind| json!({ "associationCategory": kind.category, "associationTypeId": kind.type_id }));
+        input["types"] = types.collect();
+    }
+    input
+}
+
+/// Enters the refusals of an answer. There are no trace ids here: an error is tied to its links by the ids in its
+/// context; one that names none is about all of them.
+fn refused(answer: &Batch<Value>, links: &[NewLink], chosen: &[usize], outcomes: &mut [Option<Reason>]) {
+    let mut errors_by_link: HashMap<usize, &ErrorBody> = HashMap::new();
+    for error in answer.errors.iter().filter(|error| !is_not_found(error) || answer.results.is_empty()) {
+        let ids: Vec<String> = error.context.values().flat_map(|value| super::wire::texts(Some(value))).collect();
+        let names = |id: &HubspotId| ids.iter().any(|text| mentions(text, id.as_str()));
+        let from_named = !context_texts(error, "fromObjectId").is_empty();
+        let about = |link: &NewLink| if from_named { names(&link.from) } else { names(&link.from) || names(&link.to) };
+        let named: Vec<usize> = chosen.iter().copied().filter(|index| about(&links[*index])).collect();
+        let all = if named.is_empty() { chosen.to_vec() } else { named };
+        all.into_iter().for_each(|index| {
+            errors_by_link.insert(index, error);
+        });
+    }
+    for (index, error) in errors_by_link {
+        let mut reason = reason(error, None);
+        if !reason.code.starts_with(crate::ports::state::LINK_FAILURES) {
+            reason.code = "SL5110".to_owned();
+        }
+        outcomes[index] = Some(reason);
+    }
+}
+
+/// Whether a text names an id as a number of its own (`COMPANY=42 is not valid`).
+fn mentions(text: &str, id: &str) -> bool {
+    text.split(|character: char| !character.is_ascii_digit()).any(|part| part == id)
+}
+
+fn link_type(kind: LinkType) -> Option<AssociationType> {
+    Some(AssociationType {
+        category: kind.category?,
+        type_id: kind.type_id?,
+        label: kind.label.filter(|label| !label.is_empty()),
+    })
+}

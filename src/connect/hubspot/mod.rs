@@ -1,0 +1,12 @@
+//! Reads and writes a HubSpot portal, API version 2026-09. May use `model`, `sys`, `config`, `ports` and
+//! `connect::http`; never Salesforce's folder.
+
+mod api;
+mod associations;
+mod errors;
+mod objects;
+mod outcomes;
+mod schemas;
+pub mod settings;
+pub mod target;
+mod wire;

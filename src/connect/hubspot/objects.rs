@@ -1,0 +1,130 @@
+//! Records: batch write, batch read, listing, archiving.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::json;
+
+use super::api::{Api, Call};
+use super::outcomes::outcomes;
+use super::settings::API_VERSION;
+use super::wire::{Batch, Object, Page, text};
+use crate::model::ids::HubspotId;
+use crate::ports::fault::Fault;
+use crate::ports::target::{TargetPage, TargetRecord, WriteBatch, WriteMode, WriteOutcome};
+
+/// What is encoded in a path segment or query value.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+/// Numbers the trace ids of this process.
+static TRACE: AtomicU64 = AtomicU64::new(0);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Input<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_property: Option<&'a str>,
+    properties: BTreeMap<&'a str, &'a str>,
+    object_write_trace_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Inputs<'a> {
+    inputs: Vec<Input<'a>>,
+}
+
+/// `/crm/objects/2026-09/2-1/batch/upsert`
+fn path(object: &str, rest: &str) -> String {
+    format!("/crm/objects/{API_VERSION}/{}{rest}", encode(object))
+}
+
+/// A text for a path segment or a query value.
+pub(super) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// Writes a batch; every input has a trace id of its own, so that a bad one does not spoil the rest.
+pub(super) async fn write(api: &Api, calls: &AtomicU64, batch: &WriteBatch) -> Result<Vec<WriteOutcome>, Fault> {
+    let first = TRACE.fetch_add(batch.inputs.len() as u64, Ordering::Relaxed);
+    let traces: Vec<String> =
+        (first..).take(batch.inputs.len()).map(|number| format!("syncline-{}-{number}", std::process::id())).collect();
+    let by_key = batch.mode != WriteMode::Create;
+    let inputs = batch.inputs.iter().zip(&traces).map(|(input, trace)| Input {
+        id: by_key.then_some(input.key.as_str()),
+        id_property: by_key.then_some(&*batch.key_property),
+        properties: input.properties.iter().map(|set| (&*set.property, &*set.value)).collect(),
+        object_write_trace_id: trace,
+    });
+    let (operation, rest) = match batch.mode {
+        WriteMode::Upsert => ("upsert records", "/batch/upsert"),
+        WriteMode::Create => ("create records", "/batch/create"),
+        WriteMode::Update => ("update records", "/batch/update"),
+    };
+    let call = Call::post(operation, path(&batch.object, rest), &Inputs { inputs: inputs.collect() });
+    let call = if batch.mode == WriteMode::Create { call.once() } else { call };
+    let answer: Batch<Object> = api.fetch(calls, &call).await?;
+    Ok(outcomes(batch, &traces, answer))
+}
+
+/// Reads records by a unique property; missing ones are left out.
+pub(super) async fn read_by_key(
+    api: &Api,
+    calls: &AtomicU64,
+    object: &str,
+    key_property: &str,
+    keys: &[String],
+    properties: &[Arc<str>],
+) -> Result<Vec<TargetRecord>, Fault> {
+    let mut wanted: Vec<&str> = properties.iter().map(|property| &**property).collect();
+    if !wanted.contains(&key_property) {
+        wanted.push(key_property);
+    }
+    let inputs: Vec<_> = keys.iter().map(|key| json!({ "id": key })).collect();
+    let body = json!({
+        "idProperty": key_property,
+        "properties": wanted,
+        "propertiesWithHistory": [],
+        "inputs": inputs,
+    });
+    let call = Call::post("read records", path(object, "/batch/read"), &body);
+    let answer: Batch<Object> = match api.fetch(calls, &call).await {
+        // Older answers say 404 as a whole when none of the records is there.
+        Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => {
+            return Ok(Vec::new());
+        }
+        answer => answer?,
+    };
+    Ok(answer.results.into_iter().filter(|object| object.archived != Some(true)).filter_map(record).collect())
+}
+
+/// One page of all records.
+pub(super) async fn list(
+    api: &Api,
+    calls: &AtomicU64,
+    object: &str,
+    properties: &[Arc<str>],
+    after: Option<&str>,
+) -> Result<TargetPage, Fault> {
+    let names: Vec<String> = properties.iter().map(|property| encode(property)).collect();
+    let after = after.map(|after| format!("&after={}", encode(after))).unwrap_or_default();
+    let target = path(object, &format!("?limit=100&properties={}{after}", names.join(",")));
+    let page: Page<Object> = api.fetch(calls, &Call::get("list records", target)).await?;
+    let next = page.paging.as_ref().and_then(super::wire::Paging::after);
+    Ok(TargetPage { records: page.results.into_iter().filter_map(record).collect(), next })
+}
+
+/// Archives records.
+pub(super) async fn archive(api: &Api, calls: &AtomicU64, object: &str, ids: &[HubspotId]) -> Result<(), Fault> {
+    let inputs: Vec<_> = ids.iter().map(|id| json!({ "id": id.as_str() })).collect();
+    let call = Call::post("archive records", path(object, "/batch/archive"), &json!({ "inputs": inputs }));
+    api.done(calls, &call).await.map(drop)
+}
+
+fn record(object: Object) -> Option<TargetRecord> {
+    Some(TargetRecord { id: HubspotId::new(text(object.id.as_ref()?)?), properties: object.properties })
+}

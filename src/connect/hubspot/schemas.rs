@@ -1,0 +1,148 @@
+//! Objects and their properties, found by any of their names.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
+use super::api::{Api, Call};
+use super::errors::local;
+use super::objects::encode;
+use super::settings::API_VERSION;
+use super::wire::{AccountDetails, Page, Property, Schema};
+use crate::model::object::{PropertyKind, PropertyOption, TargetObject, TargetProperty};
+use crate::ports::fault::{Fault, RemoteError};
+use crate::ports::target::Account;
+
+/// Standard objects: singular, plural, object type id.
+const STANDARD: [(&str, &str, &str); 24] = [
+    ("contact", "contacts", "0-1"),
+    ("company", "companies", "0-2"),
+    ("deal", "deals", "0-3"),
+    ("ticket", "tickets", "0-5"),
+    ("product", "products", "0-7"),
+    ("line_item", "line_items", "0-8"),
+    ("quote", "quotes", "0-14"),
+    ("task", "tasks", "0-27"),
+    ("note", "notes", "0-46"),
+    ("meeting", "meetings", "0-47"),
+    ("call", "calls", "0-48"),
+    ("email", "emails", "0-49"),
+    ("invoice", "invoices", "0-53"),
+    ("subscription", "subscriptions", "0-69"),
+    ("payment", "payments", "0-101"),
+    ("user", "users", "0-115"),
+    ("order", "orders", "0-123"),
+    ("lead", "leads", "0-136"),
+    ("cart", "carts", "0-142"),
+    ("service", "services", "0-162"),
+    ("course", "courses", "0-410"),
+    ("listing", "listings", "0-420"),
+    ("appointment", "appointments", "0-421"),
+    ("project", "projects", "0-970"),
+];
+
+/// The account behind the token.
+pub(super) async fn account(api: &Api, calls: &AtomicU64) -> Result<Account, Fault> {
+    let operation = "read account details";
+    let target = format!("/account-info/{API_VERSION}/details");
+    let details: AccountDetails = api.fetch(calls, &Call::get(operation, target)).await?;
+    let Some(portal_id) = details.portal_id else {
+        let text = "the answer names no portal".to_owned();
+        return Err(Fault::Halt(local(operation, text, 1)));
+    };
+    let AccountDetails { account_type, time_zone, ui_domain, .. } = details;
+    Ok(Account { portal_id, time_zone, account_type, ui_domain })
+}
+
+/// Describes an object by name, fully qualified name or object type id. A custom object goes before a standard one of
+/// the same name.
+pub(super) async fn describe(api: &Api, calls: &AtomicU64, object: &str) -> Result<TargetObject, Fault> {
+    let target = format!("/crm-object-schemas/{API_VERSION}/schemas");
+    let schemas: Page<Schema> = api.fetch(calls, &Call::get("read object schemas", target)).await?;
+    let active: Vec<Schema> = schemas.results.into_iter().filter(|schema| schema.archived != Some(true)).collect();
+    let named = |schema: &&Schema| {
+        let names =
+            [Some(schema.name.as_str()), schema.fully_qualified_name.as_deref(), schema.object_type_id.as_deref()];
+        names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(object))
+    };
+    if let Some(schema) = active.iter().find(named) {
+        let object_type_id = schema.object_type_id.clone().unwrap_or_default();
+        let properties = properties(api, calls, &object_type_id).await?;
+        return Ok(TargetObject {
+            name: schema.name.clone(),
+            fully_qualified_name: schema.fully_qualified_name.clone().unwrap_or_default(),
+            label: schema.labels.plural.clone().unwrap_or_else(|| schema.name.clone()),
+            custom: !object_type_id.starts_with("0-"),
+            required_properties: schema.required_properties.clone(),
+            primary_display_property: schema.primary_display_property.clone(),
+            object_type_id,
+            properties,
+        });
+    }
+    let lower = object.to_ascii_lowercase();
+    let standard = STANDARD.iter().find(|(one, many, id)| [*one, *many, *id].contains(&lower.as_str()));
+    let Some((_, many, id)) = standard else { return Err(unknown(object, &active)) };
+    Ok(TargetObject {
+        object_type_id: (*id).to_owned(),
+        name: (*many).to_owned(),
+        fully_qualified_name: (*many).to_owned(),
+        label: (*many).to_owned(),
+        custom: false,
+        required_properties: Vec::new(),
+        primary_display_property: None,
+        properties: properties(api, calls, id).await?,
+    })
+}
+
+async fn properties(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeMap<String, TargetProperty>, Fault> {
+    let target = format!("/crm/properties/{API_VERSION}/{}", encode(object));
+    let page: Page<Property> = api.fetch(calls, &Call::get("read properties", target)).await?;
+    let active = page.results.into_iter().filter(|property| property.archived != Some(true));
+    Ok(active.map(|property| (property.name.clone(), property_of(property))).collect())
+}
+
+fn property_of(property: Property) -> TargetProperty {
+    let kind = match (property.kind.as_deref().unwrap_or_default(), property.field_type.as_deref()) {
+        ("string" | "phone_number", _) => PropertyKind::String,
+        ("number", _) => PropertyKind::Number,
+        ("bool", _) => PropertyKind::Bool,
+        ("date", _) => PropertyKind::Date,
+        ("datetime", _) => PropertyKind::DateTime,
+        ("enumeration", Some("checkbox")) => PropertyKind::MultiCheckbox,
+        ("enumeration", _) => PropertyKind::Enumeration,
+        (other, _) => PropertyKind::Other(other.to_owned()),
+    };
+    let calculated =
+        property.calculated == Some(true) || property.field_type.as_deref() == Some("calculation_equation");
+    TargetProperty {
+        label: property.label.unwrap_or_else(|| property.name.clone()),
+        kind,
+        options: property
+            .options
+            .into_iter()
+            .map(|option| PropertyOption { label: option.label.unwrap_or_default(), value: option.value })
+            .collect(),
+        external_options: property.external_options == Some(true) || property.referenced_object_type.is_some(),
+        unique: property.has_unique_value == Some(true),
+        read_only: calculated || property.modification_metadata.read_only_value == Some(true),
+        name: property.name,
+    }
+}
+
+fn unknown(object: &str, active: &[Schema]) -> Fault {
+    let custom: Vec<&str> = active.iter().map(|schema| schema.name.as_str()).take(20).collect();
+    let known = if custom.is_empty() {
+        "it has no custom objects".to_owned()
+    } else {
+        format!("its custom objects are: {}", custom.join(", "))
+    };
+    Fault::Halt(RemoteError {
+        code: "SL4009",
+        service: "HubSpot",
+        operation: format!("describe `{object}`"),
+        status: None,
+        message: format!("the portal has no object `{object}` that the token may see"),
+        help: Some(format!("{known}; check the name, and the scope `crm.schemas.custom.read`")),
+        request_id: None,
+        attempts: 1,
+    })
+}

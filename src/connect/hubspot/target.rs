@@ -1,0 +1,127 @@
+//! A HubSpot connection, and the handles through which runs use it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::api::Api;
+use super::settings::HubspotSettings;
+use super::{associations, objects, schemas};
+use crate::model::association::AssociationType;
+use crate::model::failure::Reason;
+use crate::model::ids::HubspotId;
+use crate::model::object::TargetObject;
+use crate::ports::fault::Fault;
+use crate::ports::target::{
+    Account, ExistingLink, NewLink, TargetPage, TargetReader, TargetRecord, TargetWriter, WriteBatch, WriteOutcome,
+};
+use crate::sys::cancel::Cancel;
+use crate::sys::clock::Clock;
+use crate::sys::rng::Rng;
+
+/// A connection to one portal: one client, one rate limit.
+#[derive(Clone)]
+pub struct HubspotConnection(Arc<Api>);
+
+impl HubspotConnection {
+    /// Sets a connection up; nothing is sent yet.
+    pub fn new(settings: HubspotSettings, clock: Clock, rng: Rng, cancel: Cancel) -> Result<Self, Fault> {
+        Api::new(settings, clock, rng, cancel).map(|api| Self(Arc::new(api)))
+    }
+
+    /// A handle that counts its own calls.
+    pub fn handle(&self) -> HubspotTarget {
+        HubspotTarget { api: Arc::clone(&self.0), calls: Arc::new(AtomicU64::new(0)) }
+    }
+}
+
+/// A handle on a connection. Clones count together.
+#[derive(Clone)]
+pub struct HubspotTarget {
+    api: Arc<Api>,
+    calls: Arc<AtomicU64>,
+}
+
+impl TargetReader for HubspotTarget {
+    fn account(&self) -> BoxFuture<'_, Result<Account, Fault>> {
+        schemas::account(&self.api, &self.calls).boxed()
+    }
+
+    fn describe<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Result<TargetObject, Fault>> {
+        schemas::describe(&self.api, &self.calls, object).boxed()
+    }
+
+    fn association_types<'a>(
+        &'a self,
+        from: &'a str,
+        to: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<AssociationType>, Fault>> {
+        associations::types(&self.api, &self.calls, from, to).boxed()
+    }
+
+    fn read_by_key<'a>(
+        &'a self,
+        object: &'a str,
+        key_property: &'a str,
+        keys: &'a [String],
+        properties: &'a [Arc<str>],
+    ) -> BoxFuture<'a, Result<Vec<TargetRecord>, Fault>> {
+        objects::read_by_key(&self.api, &self.calls, object, key_property, keys, properties).boxed()
+    }
+
+    fn list<'a>(
+        &'a self,
+        object: &'a str,
+        properties: &'a [Arc<str>],
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<TargetPage, Fault>> {
+        objects::list(&self.api, &self.calls, object, properties, after).boxed()
+    }
+
+    fn associations<'a>(
+        &'a self,
+        from_object: &'a str,
+        to_object: &'a str,
+        from: &'a [HubspotId],
+    ) -> BoxFuture<'a, Result<Vec<ExistingLink>, Fault>> {
+        associations::read(&self.api, &self.calls, from_object, to_object, from).boxed()
+    }
+
+    fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    fn calls_per_second(&self) -> f64 {
+        self.api.calls_per_second()
+    }
+}
+
+impl TargetWriter for HubspotTarget {
+    fn write<'a>(&'a self, batch: &'a WriteBatch) -> BoxFuture<'a, Result<Vec<WriteOutcome>, Fault>> {
+        objects::write(&self.api, &self.calls, batch).boxed()
+    }
+
+    fn archive<'a>(&'a self, object: &'a str, ids: &'a [HubspotId]) -> BoxFuture<'a, Result<(), Fault>> {
+        objects::archive(&self.api, &self.calls, object, ids).boxed()
+    }
+
+    fn associate<'a>(
+        &'a self,
+        from_object: &'a str,
+        to_object: &'a str,
+        links: &'a [NewLink],
+    ) -> BoxFuture<'a, Result<Vec<Option<Reason>>, Fault>> {
+        associations::make(&self.api, &self.calls, from_object, to_object, links).boxed()
+    }
+
+    fn disassociate<'a>(
+        &'a self,
+        from_object: &'a str,
+        to_object: &'a str,
+        links: &'a [NewLink],
+    ) -> BoxFuture<'a, Result<Vec<Option<Reason>>, Fault>> {
+        associations::remove(&self.api, &self.calls, from_object, to_object, links).boxed()
+    }
+}

@@ -1,0 +1,206 @@
+//! The API's own shapes. Every member may be missing and unknown ones are ignored: real answers differ.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// An error answer, or one entry of a batch's `errors`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ErrorBody {
+    pub(super) message: Option<String>,
+    pub(super) correlation_id: Option<String>,
+    pub(super) category: Option<String>,
+    pub(super) sub_category: Option<Value>,
+    pub(super) error_type: Option<String>,
+    pub(super) policy_name: Option<String>,
+    pub(super) context: BTreeMap<String, Value>,
+    pub(super) errors: Vec<ErrorDetail>,
+}
+
+/// One entry of an error's own `errors`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ErrorDetail {
+    pub(super) message: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) context: BTreeMap<String, Value>,
+}
+
+/// An entry of the JSON text that some messages carry.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct EmbeddedError {
+    pub(super) message: Option<String>,
+    pub(super) error: Option<String>,
+    pub(super) name: Option<String>,
+}
+
+/// The answer of any batch call.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "T: Deserialize<'de>"))]
+pub(super) struct Batch<T> {
+    #[serde(default)]
+    pub(super) status: Option<String>,
+    #[serde(default = "Vec::new")]
+    pub(super) results: Vec<T>,
+    #[serde(default)]
+    pub(super) errors: Vec<ErrorBody>,
+}
+
+/// A page of a listing.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+pub(super) struct Page<T> {
+    #[serde(default = "Vec::new")]
+    pub(super) results: Vec<T>,
+    #[serde(default)]
+    pub(super) paging: Option<Paging>,
+}
+
+/// Where the next page is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Paging {
+    pub(super) next: Option<Next>,
+}
+
+/// The next page.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Next {
+    pub(super) after: Option<Value>,
+}
+
+impl Paging {
+    /// The place of the next page.
+    pub(super) fn after(&self) -> Option<String> {
+        text(self.next.as_ref()?.after.as_ref()?)
+    }
+}
+
+/// A record.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Object {
+    pub(super) id: Option<Value>,
+    pub(super) properties: BTreeMap<String, Option<String>>,
+    pub(super) new: Option<bool>,
+    pub(super) object_write_trace_id: Option<String>,
+    pub(super) archived: Option<bool>,
+}
+
+/// A schema of a custom object.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Schema {
+    pub(super) object_type_id: Option<String>,
+    pub(super) fully_qualified_name: Option<String>,
+    pub(super) name: String,
+    pub(super) labels: Labels,
+    pub(super) primary_display_property: Option<String>,
+    pub(super) required_properties: Vec<String>,
+    pub(super) archived: Option<bool>,
+}
+
+/// Names for people.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Labels {
+    pub(super) plural: Option<String>,
+}
+
+/// A property.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Property {
+    pub(super) name: String,
+    pub(super) label: Option<String>,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) field_type: Option<String>,
+    pub(super) options: Vec<PropertyOption>,
+    pub(super) has_unique_value: Option<bool>,
+    pub(super) calculated: Option<bool>,
+    pub(super) external_options: Option<bool>,
+    pub(super) referenced_object_type: Option<String>,
+    pub(super) archived: Option<bool>,
+    pub(super) modification_metadata: ModificationMetadata,
+}
+
+/// What may be changed of a property.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ModificationMetadata {
+    pub(super) read_only_value: Option<bool>,
+}
+
+/// An option of an enumeration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PropertyOption {
+    pub(super) label: Option<String>,
+    pub(super) value: String,
+}
+
+/// The account.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct AccountDetails {
+    pub(super) portal_id: Option<u64>,
+    pub(super) account_type: Option<String>,
+    pub(super) time_zone: Option<String>,
+    pub(super) ui_domain: Option<String>,
+}
+
+/// A type of links, in a list of labels or on a link.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct LinkType {
+    pub(super) category: Option<String>,
+    pub(super) type_id: Option<u64>,
+    pub(super) label: Option<String>,
+}
+
+/// The links of one record.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Links {
+    pub(super) from: Reference,
+    pub(super) to: Vec<LinkTo>,
+    pub(super) paging: Option<Paging>,
+}
+
+/// One link.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct LinkTo {
+    pub(super) to_object_id: Option<Value>,
+    pub(super) association_types: Vec<LinkType>,
+}
+
+/// A record, by id.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Reference {
+    pub(super) id: Option<Value>,
+}
+
+/// An id or place that may come as a number or as text.
+pub(super) fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The texts of a context value: one text, a number, or a list of them.
+pub(super) fn texts(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::Array(items)) => items.iter().filter_map(text).collect(),
+        Some(other) => text(other).into_iter().collect(),
+        None => Vec::new(),
+    }
+}

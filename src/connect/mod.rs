@@ -1,0 +1,5 @@
+//! The only outbound connections. `salesforce` and `hubspot` share `http` and never use each other.
+
+pub mod http;
+pub mod hubspot;
+pub mod salesforce;

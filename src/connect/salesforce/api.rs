@@ -1,0 +1,307 @@
+//! Calls to the org: token, budget, repetition and the server's clock are looked after here, once for all.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use reqwest::Method;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::auth::{Session, Tokens};
+use super::errors::{self, Action, Advice, ApiError};
+use super::limits::Limits;
+use crate::connect::http::client::{Outgoing, Reply, TransportError};
+use crate::ports::fault::Fault;
+
+/// Tries of one call while the trouble is passing.
+const ATTEMPTS_MAX: u32 = 6;
+
+/// First wait between two tries; it doubles: 1, 2, 4, 8, 16 s, each less up to a half.
+const WAIT_FIRST: Duration = Duration::from_secs(1);
+
+/// Longest wait that a `Retry-After` is followed for.
+const WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// Calls at once on one connection. Salesforce allows 25 long ones to the whole org.
+const CONCURRENCY_MAX: usize = 6;
+
+/// How long the server's time from a `Date` header is carried on before it is asked for again.
+const DATE_FRESH: Duration = Duration::from_secs(2);
+
+/// A connection's calls, shared by all its handles.
+pub(super) struct Api {
+    pub(super) tokens: Arc<Tokens>,
+    limits: Limits,
+    gate: Semaphore,
+    date: Mutex<Option<ServerTime>>,
+}
+
+#[derive(Clone, Copy)]
+struct ServerTime {
+    date: Timestamp,
+    at: Instant,
+    clock: Timestamp,
+}
+
+/// What is asked.
+pub(super) struct Call<'a> {
+    /// In words, for messages.
+    pub(super) operation: &'a str,
+    pub(super) method: Method,
+    /// Path and query, encoded; on the instance's host.
+    pub(super) target: &'a str,
+    pub(super) accept: &'static str,
+    pub(super) body: Option<Bytes>,
+    /// Asks for pages of the largest size.
+    pub(super) paged: bool,
+}
+
+impl<'a> Call<'a> {
+    /// A GET that answers in JSON.
+    pub(super) fn get(operation: &'a str, target: &'a str) -> Self {
+        Self { operation, method: Method::GET, target, accept: "application/json", body: None, paged: false }
+    }
+
+    /// The same call, as one whose rows come in pages.
+    pub(super) fn paged(self) -> Self {
+        Self { paged: true, ..self }
+    }
+
+    /// A POST of JSON. All our POSTs are safe to repeat: they read, or start a query job.
+    pub(super) fn post(operation: &'a str, target: &'a str, body: Vec<u8>) -> Self {
+        Self { method: Method::POST, body: Some(body.into()), ..Self::get(operation, target) }
+    }
+}
+
+/// Why a call did not succeed, after all repetitions.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Salesforce refused; with the number of tries.
+    Api(ApiError, u32),
+    /// Anything else.
+    Fault(Fault),
+}
+
+impl Trouble {
+    /// What the refusal calls for; none where it was none.
+    pub(super) fn action(&self) -> Option<Action> {
+        match self {
+            Self::Api(error, _) => Some(error.action),
+            Self::Fault(_) => None,
+        }
+    }
+
+    /// The fault for the caller.
+    pub(super) fn fault(self, operation: &str) -> Fault {
+        match self {
+            Self::Api(error, attempts) => error.fault(operation, attempts),
+            Self::Fault(fault) => fault,
+        }
+    }
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// What is wrong with an answer that came with a good status.
+pub(super) enum Bad {
+    /// Not what was asked for, or cut: asked again.
+    Unusable(String),
+    /// A refusal inside it.
+    Refused(ApiError),
+}
+
+impl From<String> for Bad {
+    fn from(text: String) -> Self {
+        Self::Unusable(text)
+    }
+}
+
+/// The tries of one call.
+#[derive(Default)]
+pub(super) struct Tries {
+    count: u32,
+    /// The token that was got because the one before was refused.
+    renewed: Option<String>,
+}
+
+impl Tries {
+    /// Waits before the next try. Errors: `give_up` when there were enough.
+    pub(super) async fn wait(
+        &mut self,
+        api: &Api,
+        retry_after: Option<Duration>,
+        give_up: impl FnOnce(u32) -> Trouble,
+    ) -> Result<(), Trouble> {
+        self.count += 1;
+        if self.count >= ATTEMPTS_MAX {
+            return Err(give_up(self.count));
+        }
+        let own = api.tokens.rng.jitter(WAIT_FIRST * 2_u32.pow(self.count - 1));
+        let wait = retry_after.map_or(own, |asked| asked.clamp(own, WAIT_MAX));
+        tracing::debug!(attempt = self.count, wait_ms = wait.as_millis() as u64, "salesforce call is tried again");
+        api.sleep(wait).await.map_err(Trouble::Fault)
+    }
+}
+
+impl Api {
+    pub(super) fn new(tokens: Arc<Tokens>) -> Self {
+        let limits = Limits::new(tokens.settings.api_budget);
+        Self { tokens, limits, gate: Semaphore::new(CONCURRENCY_MAX), date: Mutex::default() }
+    }
+
+    /// `/services/data/v67.0`
+    pub(super) fn base(&self) -> String {
+        format!("/services/data/v{}", self.tokens.settings.api_version)
+    }
+
+    /// Waits. Errors: `Cancelled`.
+    pub(super) async fn sleep(&self, wait: Duration) -> Result<(), Fault> {
+        tokio::select! {
+            () = self.tokens.clock.sleep(wait) => Ok(()),
+            () = self.tokens.cancel.cancelled() => Err(Fault::Cancelled),
+        }
+    }
+
+    /// Makes a call and reads its answer; an answer that cannot be used is asked for again.
+    pub(super) async fn fetch<T>(
+        &self,
+        calls: &AtomicU64,
+        call: &Call<'_>,
+        decode: impl Fn(&[u8]) -> Result<T, Bad>,
+    ) -> Result<T, Trouble> {
+        let mut tries = Tries::default();
+        loop {
+            let mut reply = self.open(calls, call, &mut tries).await?;
+            let text = match reply.bytes(&self.tokens.cancel).await {
+                Ok(body) => match decode(&body) {
+                    Ok(value) => return Ok(value),
+                    Err(Bad::Unusable(text)) => text,
+                    Err(Bad::Refused(error)) if error.action == Action::Repeat => {
+                        tries.wait(self, None, |count| Trouble::Api(error, count)).await?;
+                        continue;
+                    }
+                    Err(Bad::Refused(error)) => return Err(Trouble::Api(error, tries.count + 1)),
+                },
+                Err(TransportError::Cancelled) => return Err(Fault::Cancelled.into()),
+                Err(TransportError::Failed(text)) => text,
+            };
+            tries.wait(self, None, |count| unusable(call.operation, text, count)).await?;
+        }
+    }
+
+    /// Makes a call until the head of a good answer has come; the body is still to be read.
+    pub(super) async fn open(&self, calls: &AtomicU64, call: &Call<'_>, tries: &mut Tries) -> Result<Reply, Trouble> {
+        loop {
+            let session = self.tokens.session().await?;
+            let mut reply = match self.once(calls, call, &session).await? {
+                Ok(reply) if (200..300).contains(&reply.status) => return Ok(reply),
+                Ok(reply) => reply,
+                Err(text) => {
+                    tries.wait(self, None, |count| unreachable(call.operation, text, count)).await?;
+                    continue;
+                }
+            };
+            let retry_after = reply.header("retry-after").and_then(|text| text.trim().parse().ok());
+            let body = reply.bytes(&self.tokens.cancel).await.unwrap_or_default();
+            let error = errors::classify(reply.status, &body);
+            match error.action {
+                Action::Session if tries.renewed.as_ref() != Some(&session.token) => {
+                    tries.renewed = Some(self.tokens.renew(Some(&session)).await?.token.clone());
+                }
+                Action::Repeat => {
+                    let retry_after = retry_after.map(Duration::from_secs);
+                    tries.wait(self, retry_after, |count| Trouble::Api(error, count)).await?;
+                }
+                _ => return Err(Trouble::Api(error, tries.count + 1)),
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        calls: &AtomicU64,
+        call: &Call<'_>,
+        session: &Session,
+    ) -> Result<Result<Reply, String>, Trouble> {
+        let url = target(&session.instance, call)?;
+        let mut headers = vec![
+            ("accept", call.accept),
+            ("sforce-call-options", concat!("client=Syncline/", env!("CARGO_PKG_VERSION"))),
+        ];
+        if call.paged {
+            headers.push(("sforce-query-options", "batchSize=2000"));
+        }
+        let (method, body) = (call.method.clone(), call.body.clone());
+        let outgoing = Outgoing { method, url: &url, token: &session.token, headers, body };
+        let permit = self.gate.acquire().await;
+        self.limits.spend(call.operation, self.tokens.clock.now())?;
+        calls.fetch_add(1, Ordering::Relaxed);
+        let reply = self.tokens.transport.send(outgoing, &self.tokens.cancel).await;
+        drop(permit);
+        match reply {
+            Ok(reply) => {
+                self.observe(&reply);
+                Ok(Ok(reply))
+            }
+            Err(TransportError::Cancelled) => Err(Fault::Cancelled.into()),
+            Err(TransportError::Failed(text)) => Ok(Err(text)),
+        }
+    }
+
+    /// Takes usage and time from an answer.
+    fn observe(&self, reply: &Reply) {
+        let clock = self.tokens.clock.now();
+        self.limits.observe(reply.header("sforce-limit-info"), clock);
+        let date =
+            reply.header("date").and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
+        if let Some(date) = date {
+            *self.date.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(ServerTime { date, at: Instant::now(), clock });
+        }
+    }
+
+    /// The server's time, carried on from the latest answer; none where no answer told it.
+    pub(super) fn server_time(&self) -> Option<Timestamp> {
+        let known = (*self.date.lock().unwrap_or_else(PoisonError::into_inner))?;
+        // The header has whole seconds; whole seconds are added, so that the result never runs ahead.
+        Some(known.date + Duration::from_secs(known.at.elapsed().as_secs()))
+    }
+
+    /// Whether the latest answer is so fresh that its time may be carried on.
+    pub(super) fn time_is_fresh(&self) -> bool {
+        let known = *self.date.lock().unwrap_or_else(PoisonError::into_inner);
+        known.is_some_and(|known| {
+            let moved = self.tokens.clock.now().duration_since(known.clock).unsigned_abs();
+            known.at.elapsed() < DATE_FRESH && moved < DATE_FRESH
+        })
+    }
+}
+
+/// The address of a call. Errors: `Halt` when a link in an answer leads to another host.
+fn target(instance: &Url, call: &Call<'_>) -> Result<Url, Trouble> {
+    let url = instance.join(call.target).ok().filter(|url| url.origin() == instance.origin());
+    url.ok_or_else(|| {
+        let text = "a link in an answer leads to another host";
+        Trouble::Fault(Fault::Halt(errors::unusable(call.operation, text)))
+    })
+}
+
+pub(super) fn unusable(operation: &str, text: String, attempts: u32) -> Trouble {
+    let mut error = errors::unusable(operation, text);
+    error.attempts = attempts;
+    Trouble::Fault(Fault::Retry(error))
+}
+
+fn unreachable(operation: &str, text: String, attempts: u32) -> Trouble {
+    let advice = Advice { code: "SL4103", help: "run again later; check the network and status.salesforce.com" };
+    let mut error = errors::local(advice, operation, text);
+    error.attempts = attempts;
+    Trouble::Fault(Fault::Retry(error))
+}

@@ -1,0 +1,306 @@
+//! Holds the session: logs in, renews it once for all who wait, and keeps a rotated refresh token.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::errors::{self, Advice};
+use super::oauth::{self, OPERATION, Refusal};
+use super::settings::{AuthSettings, SalesforceSettings};
+use super::wire::TokenAnswer;
+use crate::connect::http::client::trustworthy;
+use crate::connect::http::client::{Transport, TransportError};
+use crate::ports::fault::Fault;
+use crate::sys::cancel::Cancel;
+use crate::sys::clock::Clock;
+use crate::sys::rng::Rng;
+
+/// A token and the host that it is good for.
+pub(super) struct Session {
+    pub(super) token: String,
+    pub(super) instance: Url,
+}
+
+/// Tries of one login while the trouble is passing.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// First wait between two tries; it doubles.
+const WAIT_FIRST: Duration = Duration::from_millis(500);
+
+/// Longest wait for the answer to one login.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A refused login is not repeated for this long, so that many waiters do not knock one after another and lock the user
+/// out; one that failed for passing trouble, not for this long.
+const REFUSED_FOR: Duration = Duration::from_secs(60);
+const FAILED_FOR: Duration = Duration::from_secs(5);
+
+/// The one place that asks for tokens. Shared by all handles of a connection.
+pub(super) struct Tokens {
+    pub(super) settings: Arc<SalesforceSettings>,
+    pub(super) transport: Transport,
+    pub(super) clock: Clock,
+    pub(super) rng: Rng,
+    pub(super) cancel: Cancel,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Arc<Session>>,
+    /// The refresh token that replaced the configured one.
+    rotated: Option<String>,
+    /// The audience that was accepted.
+    audience: Option<String>,
+    /// The last failed login, and until when it is not repeated.
+    refused: Option<(Fault, jiff::Timestamp)>,
+}
+
+impl Tokens {
+    pub(super) fn new(
+        settings: Arc<SalesforceSettings>,
+        transport: Transport,
+        clock: Clock,
+        rng: Rng,
+        cancel: Cancel,
+    ) -> Arc<Self> {
+        Arc::new(Self { settings, transport, clock, rng, cancel, state: Mutex::default() })
+    }
+
+    /// The present session; logs in when there is none.
+    pub(super) async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Fault> {
+        self.renew(None).await
+    }
+
+    /// A session other than `failed`: the present one if somebody renewed it already, else a new one.
+    ///
+    /// The login runs as a task of its own: a caller that gives up half-way must not lose a refresh token that
+    /// Salesforce has already replaced.
+    pub(super) async fn renew(self: &Arc<Self>, failed: Option<&Session>) -> Result<Arc<Session>, Fault> {
+        let failed = failed.map(|session| session.token.clone());
+        let own = Arc::clone(self);
+        let task = tokio::spawn(async move { own.renew_alone(failed.as_deref()).await });
+        match task.await {
+            Ok(result) => result,
+            Err(_) => Err(Fault::Cancelled),
+        }
+    }
+
+    async fn renew_alone(&self, failed: Option<&str>) -> Result<Arc<Session>, Fault> {
+        let mut state = self.state.lock().await;
+        if let Some(session) = state.session.as_ref().filter(|session| failed != Some(&session.token)) {
+            return Ok(Arc::clone(session));
+        }
+        let now = self.clock.now();
+        if let Some((fault, _)) = state.refused.as_ref().filter(|(_, until)| now < *until) {
+            return Err(fault.clone());
+        }
+        let renewal = failed.is_some();
+        match self.log_in(&mut state, renewal).await {
+            Ok(session) => {
+                tracing::debug!(renewal, host = session.instance.host_str(), "logged in to salesforce");
+                state.refused = None;
+                Ok(Arc::clone(state.session.insert(Arc::new(session))))
+            }
+            Err(fault) => {
+                let pause = match fault {
+                    Fault::Halt(_) => REFUSED_FOR,
+                    Fault::Cancelled => Duration::ZERO,
+                    _ => FAILED_FOR,
+                };
+                state.refused = Some((fault.clone(), self.clock.now() + pause));
+                Err(fault)
+            }
+        }
+    }
+
+    async fn log_in(&self, state: &mut State, renewal: bool) -> Result<Session, Fault> {
+        if let AuthSettings::AccessToken { token, instance_url } = &self.settings.auth {
+            if renewal {
+                let help = "get a new access token, or use a way to log in that can renew it (`jwt`)";
+                let advice = Advice { code: "SL4102", help };
+                return Err(Fault::Halt(errors::local(advice, OPERATION, "the access token is no longer valid")));
+            }
+            // A token from a file ends in a line break more often than not.
+            let token = token.trim().to_owned();
+            return Ok(Session { token, instance: checked(instance_url.clone(), "instance_url")? });
+        }
+        checked(self.settings.login_url.clone(), "login_url")?;
+        let answer = match &self.settings.auth {
+            AuthSettings::Jwt { .. } => self.log_in_by_assertion(state).await?,
+            AuthSettings::RefreshToken { token, .. } => {
+                let token = state.rotated.clone().unwrap_or_else(|| token.trim().to_owned());
+                let answer = self.ask(&token).await?.map_err(refused)?;
+                self.keep(state, &token, &answer);
+                answer
+            }
+            _ => self.ask("").await?.map_err(refused)?,
+        };
+        let instance = match answer.instance_url {
+            Some(url) => url.parse().map_err(|_| bad_url("instance_url"))?,
+            None => self.settings.login_url.clone(),
+        };
+        Ok(Session { token: answer.access_token, instance: checked(instance, "instance_url")? })
+    }
+
+    async fn log_in_by_assertion(&self, state: &mut State) -> Result<TokenAnswer, Fault> {
+        let AuthSettings::Jwt { client_id, username, private_key, audience } = &self.settings.auth else {
+            return Err(refused(Refusal::Passing("no assertion is configured".to_owned())));
+        };
+        let audiences = match &state.audience {
+            Some(audience) => vec![audience.clone()],
+            None => oauth::audiences(&self.settings.login_url, audience.as_deref()),
+        };
+        let mut last = None;
+        for audience in audiences {
+            let now = self.clock.now().as_second();
+            let assertion = oauth::assertion(client_id, username, private_key, &audience, now)?;
+            match self.ask(&assertion).await? {
+                Ok(answer) => {
+                    state.audience = Some(audience);
+                    return Ok(answer);
+                }
+                Err(refusal @ Refusal::Audience(_)) => last = Some(refusal),
+                Err(refusal) => return Err(refused(refusal)),
+            }
+        }
+        Err(refused(last.unwrap_or(Refusal::Audience("no audience to try".to_owned()))))
+    }
+
+    /// One login, repeated while the trouble is passing.
+    async fn ask(&self, proof: &str) -> Result<Result<TokenAnswer, Refusal>, Fault> {
+        let url = self.settings.login_url.join("/services/oauth2/token").map_err(|_| bad_url("login_url"))?;
+        let form = oauth::form(&self.settings.auth, proof);
+        // An answer to a refresh may hold the only token that still works: it is waited for even when somebody asked
+        // to stop.
+        let rotates = matches!(self.settings.auth, AuthSettings::RefreshToken { .. });
+        let cancel = if rotates { Cancel::new() } else { self.cancel.clone() };
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let passing = match self.post(&url, &form, &cancel).await {
+                Ok((200, body)) => match serde_json::from_slice::<TokenAnswer>(&body) {
+                    Ok(answer) => return Ok(Ok(answer)),
+                    // The decoder's own text could quote the token.
+                    Err(_) => "the answer is no token".to_owned(),
+                },
+                Ok((status, body)) => match oauth::refusal(status, &body) {
+                    Refusal::Passing(message) => message,
+                    other => return Ok(Err(other)),
+                },
+                Err(TransportError::Cancelled) => return Err(Fault::Cancelled),
+                Err(TransportError::Failed(message)) => message,
+            };
+            if attempts == ATTEMPTS_MAX {
+                let advice = Advice { code: "SL4103", help: "run again later; check `login_url` and the network" };
+                let mut error = errors::local(advice, OPERATION, passing);
+                error.attempts = attempts;
+                return Err(Fault::Retry(error));
+            }
+            let wait = self.rng.jitter(WAIT_FIRST * 2_u32.pow(attempts - 1));
+            tokio::select! {
+                () = self.clock.sleep(wait) => {}
+                () = self.cancel.cancelled() => return Err(Fault::Cancelled),
+            }
+        }
+    }
+
+    async fn post(
+        &self,
+        url: &Url,
+        form: &[(&'static str, &str)],
+        cancel: &Cancel,
+    ) -> Result<(u16, bytes::Bytes), TransportError> {
+        let answer = self.transport.post_form(url, form, cancel);
+        match tokio::time::timeout(LOGIN_TIMEOUT, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(TransportError::Failed(format!("no answer within {} s", LOGIN_TIMEOUT.as_secs()))),
+        }
+    }
+
+    /// Keeps a refresh token that replaces the present one, before anything else is done with the session.
+    fn keep(&self, state: &mut State, present: &str, answer: &TokenAnswer) {
+        let Some(new) = answer.refresh_token.as_deref().filter(|new| *new != present) else { return };
+        state.rotated = Some(new.to_owned());
+        let AuthSettings::RefreshToken { file, .. } = &self.settings.auth else { return };
+        match file {
+            Some(path) => match store(path, new) {
+                Ok(()) => tracing::info!(file = %path.display(), "stored the new salesforce refresh token"),
+                Err(error) => tracing::error!(
+                    file = %path.display(), %error,
+                    "could not store the new salesforce refresh token; the stored one no longer works, so log in again before the next start"
+                ),
+            },
+            None => tracing::warn!(
+                "salesforce replaced the refresh token, and it does not come from a file; the configured one no longer works at the next start: use `${{file:PATH}}` or the jwt flow"
+            ),
+        }
+    }
+}
+
+/// Replaces a file's content at once, readable by its owner alone.
+fn store(path: &Path, token: &str) -> std::io::Result<()> {
+    // A link stays a link; its target is replaced.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let draft = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
+    let result = (|| {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let _ = std::fs::remove_file(&draft);
+        let mut file = options.open(&draft)?;
+        file.write_all(token.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&draft, &path)
+    })();
+    if result.is_err() {
+        let _ = std::fs::remove_file(&draft);
+    }
+    result
+}
+
+fn refused(refusal: Refusal) -> Fault {
+    match refusal {
+        Refusal::Final { message, help } => oauth::refused(message, help),
+        Refusal::Audience(message) => {
+            oauth::refused(message, "set `login_url` to the org's own login host (My Domain)")
+        }
+        Refusal::Passing(message) => oauth::refused(message, "run again later"),
+    }
+}
+
+fn checked(url: Url, name: &str) -> Result<Url, Fault> {
+    if trustworthy(&url) { Ok(url) } else { Err(bad_url(name)) }
+}
+
+fn bad_url(name: &str) -> Fault {
+    let advice = Advice { code: "SL4115", help: "use an https address; plain http is accepted for this computer only" };
+    Fault::Halt(errors::local(advice, OPERATION, format!("`{name}` is not an address that credentials may be sent to")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_token_replaces_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "old and longer").unwrap();
+        store(&path, "new").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(store(&folder.path().join("missing/token"), "new").is_err());
+    }
+}

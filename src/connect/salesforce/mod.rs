@@ -1,0 +1,16 @@
+//! Reads a Salesforce org. May use `model`, `sys`, `config`, `ports` and `connect::http`; never HubSpot's folder.
+
+mod api;
+mod auth;
+mod bulk;
+mod csv;
+mod describe;
+mod errors;
+pub mod limits;
+mod oauth;
+mod query;
+mod rows;
+pub mod settings;
+mod soql;
+pub mod source;
+mod wire;

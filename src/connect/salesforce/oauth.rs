@@ -1,0 +1,233 @@
+//! The words of the token endpoint: what to send for each way of logging in, and what its refusals mean. Pure.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::errors::{self, Advice};
+use super::settings::AuthSettings;
+use crate::ports::fault::Fault;
+
+/// What an operator sees as the operation.
+pub(super) const OPERATION: &str = "log in";
+
+/// Life of a JWT assertion, in seconds. It is used at once; three minutes leave room for a wrong clock.
+const ASSERTION_SECONDS: i64 = 180;
+
+/// A refusal of the token endpoint, sorted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Passing: ask again after a moment.
+    Passing(String),
+    /// The assertion's audience does not fit the org; another one may.
+    Audience(String),
+    /// Needs an administrator.
+    Final {
+        /// What the endpoint said.
+        message: String,
+        /// What to do.
+        help: &'static str,
+    },
+}
+
+#[derive(Deserialize)]
+struct ErrorAnswer {
+    error: String,
+    #[serde(default)]
+    error_description: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    exp: i64,
+}
+
+/// Signs the assertion of the JWT flow. `now` in Unix seconds.
+pub(super) fn assertion(
+    client_id: &str,
+    username: &str,
+    private_key: &str,
+    audience: &str,
+    now: i64,
+) -> Result<String, Fault> {
+    // A key from an environment variable often has its line breaks written out.
+    let pem = if private_key.contains('\n') { private_key.to_owned() } else { private_key.replace("\\n", "\n") };
+    let claims = Claims { iss: client_id, sub: username, aud: audience, exp: now + ASSERTION_SECONDS };
+    // The cause is left out on purpose: it may quote the key.
+    EncodingKey::from_rsa_pem(pem.trim().as_bytes())
+        .and_then(|key| jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key))
+        .map_err(|_| {
+            let advice = Advice {
+                code: "SL4115",
+                help: "give `private_key` an RSA key in PEM, `BEGIN PRIVATE KEY` or `BEGIN RSA PRIVATE KEY`, without a passphrase",
+            };
+            Fault::Halt(errors::local(advice, OPERATION, "the private key cannot be used to sign"))
+        })
+}
+
+/// Audiences to try, the likeliest first. Which one an org accepts varies.
+pub(super) fn audiences(login: &Url, configured: Option<&str>) -> Vec<String> {
+    if let Some(audience) = configured {
+        return vec![audience.to_owned()];
+    }
+    let host = login.host_str().unwrap_or_default();
+    let sandbox = host == "test.salesforce.com" || host.contains(".sandbox.") || host.contains("--");
+    let (first, second) = ("https://login.salesforce.com", "https://test.salesforce.com");
+    let shared = if sandbox { [second, first] } else { [first, second] };
+    let own = login.origin().ascii_serialization();
+    let mut all = vec![shared[0].to_owned(), own, shared[1].to_owned()];
+    all.dedup();
+    all
+}
+
+/// Form fields of a login. For the JWT flow, `proof` is the assertion; for a refresh, the present refresh token.
+pub(super) fn form<'a>(auth: &'a AuthSettings, proof: &'a str) -> Vec<(&'static str, &'a str)> {
+    match auth {
+        AuthSettings::Jwt { .. } => {
+            vec![("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", proof)]
+        }
+        AuthSettings::ClientCredentials { client_id, client_secret } => {
+            vec![("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", client_secret)]
+        }
+        AuthSettings::RefreshToken { client_id, client_secret, .. } => {
+            let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", proof), ("client_id", &**client_id)];
+            form.extend(client_secret.as_deref().map(|secret| ("client_secret", secret)));
+            form
+        }
+        AuthSettings::AccessToken { .. } => Vec::new(),
+    }
+}
+
+/// Sorts an answer of the token endpoint that is no success.
+pub(super) fn refusal(status: u16, body: &[u8]) -> Refusal {
+    let Ok(ErrorAnswer { error, error_description }) = serde_json::from_slice(body) else {
+        let message = format!("HTTP status {status} without a readable reason");
+        return match status {
+            408 | 420 | 429 | 500..=599 => Refusal::Passing(message),
+            _ => Refusal::Final { message, help: "check `login_url`: it must be the org's login host" },
+        };
+    };
+    let description: String = error_description.unwrap_or_default().chars().take(200).collect();
+    let message = if description.is_empty() { error.clone() } else { format!("{error}: {description}") };
+    if description.contains("already being processed") || error == "rate_limit_exceeded" || status >= 500 {
+        return Refusal::Passing(message);
+    }
+    if description.to_ascii_lowercase().contains("audience") {
+        return Refusal::Audience(message);
+    }
+    Refusal::Final { help: help(&error, &description), message }
+}
+
+/// What an administrator must do about a refusal.
+fn help(error: &str, description: &str) -> &'static str {
+    let says = |text: &str| description.to_ascii_lowercase().contains(text);
+    match error {
+        "invalid_grant" if says("hasn't approved this consumer") => {
+            "pre-authorise the user for the app: OAuth policies, permitted users, then a profile or permission set"
+        }
+        "invalid_grant" if says("expired access/refresh token") => {
+            "log in again and store the new refresh token; a user holds at most five grants per app, and the sixth login ends the oldest"
+        }
+        "invalid_grant" if says("authentication failure") => {
+            "check the user, and the login hours and IP ranges of its profile"
+        }
+        "invalid_grant" => {
+            "check that the app holds the certificate of `private_key`, and that `username` exists and is active"
+        }
+        "invalid_client_id" => "check `client_id`: it is the consumer key of the app",
+        "invalid_client" if says("must be installed") => {
+            "install the connected app in the org, or give the user `Approve Uninstalled Connected Apps`; an External Client App made in the org needs neither"
+        }
+        "invalid_client" => "check `client_id` and `client_secret` of the app",
+        "unsupported_grant_type" => "switch this OAuth flow on in the app's settings",
+        "inactive_user" | "inactive_org" => "the user or the org is not active; ask the org's administrator",
+        "invalid_app_access" => "give the user access to the app by its profile or a permission set",
+        _ => "check the app's OAuth settings in Salesforce and the connection's `auth` section",
+    }
+}
+
+/// Where an audience for all refusals leads: none was accepted.
+pub(super) fn refused(message: String, help: &str) -> Fault {
+    let mut error = errors::local(Advice { code: "SL4101", help: "" }, OPERATION, message);
+    error.help = Some(help.to_owned());
+    Fault::Halt(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(status: u16, body: &str, expected: &str) {
+        let text = match refusal(status, body.as_bytes()) {
+            Refusal::Passing(_) => "passing".to_owned(),
+            Refusal::Audience(_) => "audience".to_owned(),
+            Refusal::Final { help, .. } => help.to_owned(),
+        };
+        assert!(text.contains(expected), "{body}: {text}");
+    }
+
+    #[test]
+    fn refusals_are_sorted() {
+        let error = |error: &str, text: &str| format!(r#"{{"error":"{error}","error_description":"{text}"}}"#);
+        check(400, &error("invalid_grant", "user hasn't approved this consumer"), "pre-authorise");
+        check(400, &error("invalid_grant", "Audience validation failed"), "audience");
+        check(400, &error("invalid_grant", "expired access/refresh token"), "log in again");
+        check(400, &error("invalid_grant", "Token request is already being processed"), "passing");
+        check(400, &error("invalid_grant", "authentication failure - Invalid Password"), "login hours");
+        check(400, &error("invalid_grant", "invalid assertion"), "certificate");
+        check(400, &error("invalid_client_id", "client identifier invalid"), "consumer key");
+        check(400, &error("invalid_client", "invalid client credentials"), "client_secret");
+        check(400, &error("invalid_client", "app must be installed into org"), "External Client App");
+        check(400, &error("unsupported_grant_type", "grant type not supported"), "flow on");
+        check(400, r#"{"error":"inactive_user"}"#, "not active");
+        check(400, r#"{"error":"rate_limit_exceeded"}"#, "passing");
+        check(503, "<html>", "passing");
+        check(404, "<html>", "login_url");
+    }
+
+    #[track_caller]
+    fn check_audiences(login: &str, configured: Option<&str>, expected: &[&str]) {
+        assert_eq!(audiences(&login.parse().unwrap(), configured), expected);
+    }
+
+    #[test]
+    fn audiences_to_try() {
+        let (login, test) = ("https://login.salesforce.com", "https://test.salesforce.com");
+        check_audiences("https://acme.my.salesforce.com/", None, &[login, "https://acme.my.salesforce.com", test]);
+        let sandbox = "https://acme--dev.sandbox.my.salesforce.com";
+        check_audiences(sandbox, None, &[test, sandbox, login]);
+        check_audiences(login, None, &[login, test]);
+        check_audiences(test, None, &[test, login]);
+        check_audiences("http://127.0.0.1:8080", None, &[login, "http://127.0.0.1:8080", test]);
+        check_audiences(login, Some("https://x.example"), &["https://x.example"]);
+    }
+
+    /// A 2048-bit key made for this test alone.
+    const PKCS8: &str = include_str!("testdata/jwt_pkcs8.pem");
+    const PKCS1: &str = include_str!("testdata/jwt_pkcs1.pem");
+
+    #[test]
+    fn assertions_are_signed_with_either_form_of_key() {
+        let sign = |key: &str| assertion("id", "ann@acme.com", key, "https://login.salesforce.com", 1_790_845_200);
+        let token = sign(PKCS8).unwrap();
+        assert_eq!(token, sign(PKCS1).unwrap());
+        assert_eq!(token, sign(&PKCS8.trim().replace('\n', "\\n")).unwrap());
+        let public = jsonwebtoken::DecodingKey::from_rsa_pem(include_bytes!("testdata/jwt_public.pem")).unwrap();
+        let mut rules = jsonwebtoken::Validation::new(Algorithm::RS256);
+        rules.set_audience(&["https://login.salesforce.com"]);
+        rules.validate_exp = false;
+        let claims = jsonwebtoken::decode::<serde_json::Value>(&token, &public, &rules).unwrap().claims;
+        assert_eq!(claims["exp"], 1_790_845_380);
+        assert_eq!((claims["iss"].as_str(), claims["sub"].as_str()), (Some("id"), Some("ann@acme.com")));
+    }
+
+    #[test]
+    fn a_bad_key_is_not_shown() {
+        let Err(Fault::Halt(error)) = assertion("id", "ann", "very-secret", "aud", 0) else { panic!() };
+        assert!(error.code == "SL4115" && !error.to_string().contains("very-secret"), "{error}");
+    }
+}

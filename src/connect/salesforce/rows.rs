@@ -1,0 +1,390 @@
+//! Turns rows of both APIs (JSON members, CSV cells) into records, by the columns that were asked for.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::csv::Row;
+use super::soql;
+use super::wire;
+use crate::model::record::Record;
+use crate::ports::source::Extract;
+
+/// Where each cell of a row goes. Names are met without regard to letter case.
+pub(super) struct Layout {
+    /// What is selected, in lower case; a cell's slot is its place here.
+    names: Vec<String>,
+    root: Node,
+    /// The slot of each column of the query, and whether a later column shares it.
+    columns: Vec<(usize, bool)>,
+    modified: Option<usize>,
+    deleted: Option<usize>,
+}
+
+/// A level of nested objects: the row itself, or a parent record.
+#[derive(Default)]
+struct Node {
+    leaves: HashMap<String, usize>,
+    parents: HashMap<String, Node>,
+}
+
+impl Node {
+    fn insert(&mut self, path: &str, slot: usize) {
+        match path.split_once('.') {
+            Some((parent, rest)) => self.parents.entry(parent.to_owned()).or_default().insert(rest, slot),
+            None => {
+                self.leaves.insert(path.to_owned(), slot);
+            }
+        }
+    }
+
+    /// All slots below.
+    fn slots(&self, visit: &mut impl FnMut(usize)) {
+        self.leaves.values().for_each(|slot| visit(*slot));
+        self.parents.values().for_each(|parent| parent.slots(visit));
+    }
+}
+
+/// Why a row is not what was asked for. The texts hold no value of the record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RowError {
+    /// A selected field did not come.
+    #[error("the answer lacks the field `{0}`")]
+    Missing(String),
+    /// The id cannot be one.
+    #[error("the answer holds a row whose id is no Salesforce id")]
+    Id,
+    /// The stamp cannot be one.
+    #[error("the answer holds a row whose `{0}` is no moment")]
+    Stamp(String),
+    /// The deleted mark is neither true nor false.
+    #[error("the answer holds a row whose `IsDeleted` is neither true nor false")]
+    Deleted,
+}
+
+/// Cells of one row: nothing where none came, `Some(None)` for a blank.
+type Cells = Vec<Option<Option<Box<str>>>>;
+
+impl Layout {
+    /// The layout of a query's rows.
+    pub(super) fn new(query: &Extract) -> Self {
+        let names: Vec<String> = soql::fields(query).iter().map(|name| name.to_ascii_lowercase()).collect();
+        let slots: HashMap<&str, usize> = names.iter().enumerate().map(|(slot, name)| (&**name, slot)).collect();
+        let slot = |name: &str| slots.get(name.to_ascii_lowercase().as_str()).copied();
+        let places: Vec<usize> = query.columns.iter().filter_map(|column| slot(&column.path)).collect();
+        let columns =
+            places.iter().enumerate().map(|(index, slot)| (*slot, places[index + 1..].contains(slot))).collect();
+        let modified = query.cursor_field.as_deref().and_then(slot);
+        let deleted = slot("IsDeleted");
+        let mut root = Node::default();
+        names.iter().enumerate().for_each(|(slot, name)| root.insert(name, slot));
+        Self { names, root, columns, modified, deleted }
+    }
+
+    fn record(&self, mut cells: Cells) -> Result<Record, RowError> {
+        if let Some(slot) = cells.iter().position(Option::is_none) {
+            return Err(RowError::Missing(self.names[slot].clone()));
+        }
+        let text = |slot: usize| cells.get(slot).and_then(|cell| cell.as_ref()?.as_deref());
+        let id = text(0).and_then(|id| id.parse().ok()).ok_or(RowError::Id)?;
+        let modified = match self.modified.and_then(text) {
+            None => None,
+            Some(stamp) => Some(wire::moment(stamp).ok_or_else(|| {
+                RowError::Stamp(self.modified.map(|slot| self.names[slot].clone()).unwrap_or_default())
+            })?),
+        };
+        let deleted = match self.deleted.and_then(text) {
+            Some(mark) if mark.eq_ignore_ascii_case("true") => true,
+            Some(mark) if mark.eq_ignore_ascii_case("false") => false,
+            None if self.deleted.is_none() => false,
+            _ => return Err(RowError::Deleted),
+        };
+        // The last column that uses a cell takes it; an earlier one copies it.
+        let mut take = |(slot, shared): &(usize, bool)| {
+            let cell = cells.get_mut(*slot)?.as_mut()?;
+            if *shared { cell.clone() } else { cell.take() }
+        };
+        let values = self.columns.iter().map(&mut take).collect();
+        Ok(Record { id, modified, deleted, values })
+    }
+
+    /// For each selected field, the place of its cell in a CSV row with this header.
+    pub(super) fn header(&self, row: &Row<'_>) -> Result<Vec<usize>, RowError> {
+        let cells: HashMap<String, usize> =
+            (0..row.len()).map(|index| (row.get(index).trim().to_ascii_lowercase(), index)).collect();
+        self.names.iter().map(|name| cells.get(name).copied().ok_or_else(|| RowError::Missing(name.clone()))).collect()
+    }
+
+    /// A CSV row as a record; `header` comes from [`Layout::header`] of the same page. An empty cell is a blank.
+    pub(super) fn csv(&self, header: &[usize], row: &Row<'_>) -> Result<Record, RowError> {
+        let cell = |index: &usize| Some(Some(row.get(*index)).filter(|text| !text.is_empty()).map(Box::from));
+        self.record(header.iter().map(cell).collect())
+    }
+}
+
+/// A page of a REST query.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// Rows of the whole result.
+    pub(super) total: u64,
+    /// Path of the next page; none at the end.
+    pub(super) next: Option<String>,
+    /// The page's rows.
+    pub(super) records: Vec<Record>,
+}
+
+/// How our own texts about an answer begin.
+const OWN: &str = "the answer";
+
+/// Reads a page of a REST query. Errors: a text without values of records.
+pub(super) fn page(layout: &Layout, body: &str) -> Result<Page, String> {
+    let mut decoder = serde_json::Deserializer::from_str(body);
+    let page = PageSeed(layout).deserialize(&mut decoder).and_then(|page| decoder.end().map(|()| page));
+    page.map_err(|error| {
+        let text = error.to_string();
+        match error.classify() {
+            // Only our own texts are safe to show: the decoder's quote what they met.
+            serde_json::error::Category::Data if text.starts_with(OWN) => text,
+            serde_json::error::Category::Data => format!("{OWN} does not have the shape of a query's answer"),
+            _ => format!("{OWN} is not whole JSON (byte {})", error.column()),
+        }
+    })
+}
+
+struct PageSeed<'a>(&'a Layout);
+
+impl<'de> DeserializeSeed<'de> for PageSeed<'_> {
+    type Value = Page;
+
+    fn deserialize<D: Deserializer<'de>>(self, decoder: D) -> Result<Page, D::Error> {
+        decoder.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for PageSeed<'_> {
+    type Value = Page;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a page of a query")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Page, A::Error> {
+        let (mut total, mut done, mut next, mut records) = (None, None, None, None);
+        while let Some(name) = map.next_key::<String>()? {
+            match name.to_ascii_lowercase().as_str() {
+                "totalsize" => total = Some(map.next_value()?),
+                "done" => done = Some(map.next_value::<bool>()?),
+                "nextrecordsurl" => next = map.next_value::<Option<String>>()?,
+                "records" => records = Some(map.next_value_seed(RowsSeed(self.0))?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        let records = records.ok_or_else(|| de::Error::custom("the answer lacks `records`"))?;
+        match (done, &next) {
+            (Some(false), None) => return Err(de::Error::custom("the answer is not done and names no next page")),
+            (None, _) => return Err(de::Error::custom("the answer lacks `done`")),
+            (Some(true), _) => next = None,
+            (Some(false), Some(_)) => {}
+        }
+        Ok(Page { total: total.unwrap_or(records.len() as u64), next, records })
+    }
+}
+
+struct RowsSeed<'a>(&'a Layout);
+
+impl<'de> DeserializeSeed<'de> for RowsSeed<'_> {
+    type Value = Vec<Record>;
+
+    fn deserialize<D: Deserializer<'de>>(self, decoder: D) -> Result<Self::Value, D::Error> {
+        decoder.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RowsSeed<'_> {
+    type Value = Vec<Record>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Self::Value, A::Error> {
+        let mut records = Vec::new();
+        let mut cells: Cells = vec![None; self.0.names.len()];
+        while rows.next_element_seed(LevelSeed { node: &self.0.root, cells: &mut cells })?.is_some() {
+            let row = std::mem::replace(&mut cells, vec![None; self.0.names.len()]);
+            records.push(self.0.record(row).map_err(de::Error::custom)?);
+        }
+        Ok(records)
+    }
+}
+
+/// Reads a row, or a parent record inside it, into the cells. A null parent makes all its cells blank.
+struct LevelSeed<'a> {
+    node: &'a Node,
+    cells: &'a mut Cells,
+}
+
+impl<'de> DeserializeSeed<'de> for LevelSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, decoder: D) -> Result<(), D::Error> {
+        decoder.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for LevelSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        let cells = self.cells;
+        self.node.slots(&mut |slot| cells[slot] = Some(None));
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(mut name) = map.next_key::<String>()? {
+            name.make_ascii_lowercase();
+            if let Some(slot) = self.node.leaves.get(&name) {
+                self.cells[*slot] = Some(text(map.next_value::<&RawValue>()?).map_err(de::Error::custom)?);
+            } else if let Some(parent) = self.node.parents.get(&name) {
+                map.next_value_seed(LevelSeed { node: parent, cells: self.cells })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A JSON value as text: numbers with all digits as written, booleans as words, blank for null and the empty text.
+fn text(value: &RawValue) -> Result<Option<Box<str>>, &'static str> {
+    match value.get() {
+        "null" | "\"\"" => Ok(None),
+        raw if raw.starts_with('"') => serde_json::from_str::<Box<str>>(raw)
+            .map(Some)
+            .map_err(|_| "the answer holds a text that is not valid JSON"),
+        raw => Ok(Some(raw.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::csv::{CsvError, CsvReader};
+    use super::super::soql::tests::extract;
+    use super::*;
+    use crate::ports::source::DeletedRows;
+
+    const ID: &str = "a015g00000AbCdEAAV";
+
+    fn query() -> Extract {
+        let columns = ["Name", "Amount__c", "Active__c", "Account__r.Name", "Account__r.Owner.Name", "name"];
+        Extract { deleted: DeletedRows::Include, ..extract(&columns) }
+    }
+
+    #[track_caller]
+    fn check(row: &str, expected: Result<[Option<&str>; 6], &str>) {
+        let body = format!(r#"{{"records":[{row}],"done":true,"totalSize":1}}"#);
+        let layout = Layout::new(&query());
+        match (page(&layout, &body), expected) {
+            (Ok(page), Ok(values)) => {
+                let record = &page.records[0];
+                assert_eq!(record.id.as_str(), ID);
+                assert_eq!(record.modified.unwrap().to_string(), "2026-10-01T09:00:00Z");
+                assert_eq!(record.values.iter().map(Option::as_deref).collect::<Vec<_>>(), values);
+            }
+            (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),
+            (got, expected) => panic!("{got:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn json_rows() {
+        check(
+            r#"{"attributes":{"type":"Subscription__c"},"Id":"a015g00000AbCdEAAV","Name":"S \"1\" \u00fc",
+                "Amount__c":1.6147805824397E13,"Active__c":true,"Account__r":{"attributes":{},"Name":"Acme","Owner":{"Name":"Ann"}},
+                "SystemModstamp":"2026-10-01T09:00:00.000+0000","IsDeleted":false}"#,
+            Ok([
+                Some("S \"1\" ü"),
+                Some("1.6147805824397E13"),
+                Some("true"),
+                Some("Acme"),
+                Some("Ann"),
+                Some("S \"1\" ü"),
+            ]),
+        );
+        check(
+            r#"{"ISDELETED":true,"systemmodstamp":"2026-10-01T09:00:00.000Z","ACCOUNT__R":null,"active__C":false,
+                "AMOUNT__C":123456789012345678.10,"NAME":null,"id":"a015g00000AbCdEAAV","Other":[1,{"a":"b"}]}"#,
+            Ok([None, Some("123456789012345678.10"), Some("false"), None, None, None]),
+        );
+        check(
+            r#"{"Id":"a015g00000AbCdEAAV","Name":"","Amount__c":0,"Active__c":false,"Account__r":{"Name":"A","Owner":null},
+                "SystemModstamp":"2026-10-01T09:00:00.000+0000","IsDeleted":false}"#,
+            Ok([None, Some("0"), Some("false"), Some("A"), None, None]),
+        );
+    }
+
+    #[test]
+    fn json_rows_that_are_not_what_was_asked_for() {
+        check(r#"{"Id":"a015g00000AbCdEAAV"}"#, Err("lacks the field `name`"));
+        let row = |id: &str, stamp: &str, deleted: &str| {
+            format!(
+                r#"{{"Id":"{id}","Name":"secret","Amount__c":1,"Active__c":true,"Account__r":null,"SystemModstamp":"{stamp}","IsDeleted":{deleted}}}"#
+            )
+        };
+        check(&row("a015g00000abcdEAAV", "2026-10-01T09:00:00Z", "false"), Err("no Salesforce id"));
+        check(&row(ID, "yesterday", "false"), Err("no moment"));
+        check(&row(ID, "2026-10-01T09:00:00Z", "null"), Err("neither true nor false"));
+        check(&row(ID, "2026-10-01T09:00:00Z", "fal"), Err("not whole JSON"));
+    }
+
+    #[test]
+    fn errors_show_no_value() {
+        let layout = Layout::new(&query());
+        for row in [r#"{"Account__r":"secret"}"#, r#"["secret"]"#, r#""secret""#, r#"{"Id":"secret"}"#] {
+            let error = page(&layout, &format!(r#"{{"done":true,"records":[{row}]}}"#)).unwrap_err();
+            assert!(error.starts_with(OWN) && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn pages_end_or_go_on() {
+        let layout = Layout::new(&extract(&[]));
+        let next = |body: &str| page(&layout, body).map(|page| page.next);
+        assert_eq!(next(r#"{"done":true,"totalSize":0,"records":[]}"#), Ok(None));
+        assert_eq!(next(r#"{"done":true,"records":[],"nextRecordsUrl":null}"#), Ok(None));
+        assert_eq!(next(r#"{"nextRecordsUrl":"/x-2000","records":[],"done":false}"#), Ok(Some("/x-2000".into())));
+        assert!(next(r#"{"done":false,"records":[]}"#).is_err());
+        assert!(next(r#"{"records":[]}"#).is_err());
+        assert!(next(r#"{"done":true}"#).is_err());
+        let whole = r#"{"done":true,"totalSize":0,"records":[]}"#;
+        (0..whole.len()).for_each(|cut| assert!(next(&whole[..cut]).is_err(), "cut at {cut}"));
+    }
+
+    #[test]
+    fn csv_rows_by_header_name_in_any_order() {
+        let layout = Layout::new(&query());
+        let text = "ISDELETED,account__r.name,\"Account__r.Owner.Name\",Name,Amount__c,Extra,Active__c,SystemModstamp,ID\n\
+                    true,,Ann,\"a, b\",9.12260031E8,x,false,2026-10-01T09:00:00.000Z,a015g00000AbCdEAAV\n";
+        let (mut header, mut records) = (None, Vec::new());
+        let read = CsvReader::new().push(text.as_bytes(), |row| {
+            match &header {
+                None => header = Some(layout.header(&row).unwrap()),
+                Some(header) => records.push(layout.csv(header, &row).unwrap()),
+            }
+            Ok::<_, CsvError>(())
+        });
+        assert_eq!(read, Ok(()));
+        let values: Vec<_> = records[0].values.iter().map(Option::as_deref).collect();
+        assert_eq!(values, [Some("a, b"), Some("9.12260031E8"), Some("false"), None, Some("Ann"), Some("a, b")]);
+        assert!(records[0].deleted);
+    }
+}

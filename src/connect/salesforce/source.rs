@@ -1,0 +1,252 @@
+//! One Salesforce org as a `Source`: chooses between REST and Bulk, and passes from one to the other where it must.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::FutureExt as _;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use jiff::Timestamp;
+
+use super::api::{Api, Bad, Call, Trouble};
+use super::auth::Tokens;
+use super::bulk::{self, BulkRead, Outcome};
+use super::describe;
+use super::errors::{self, Action, Advice};
+use super::query::{Place, Reading, RestRead};
+use super::settings::SalesforceSettings;
+use super::soql::After;
+use crate::connect::http::client::Transport;
+use crate::model::object::SourceObject;
+use crate::model::watermark::Cursor;
+use crate::ports::fault::Fault;
+use crate::ports::source::{Chunk, Extract, Source};
+use crate::sys::cancel::Cancel;
+use crate::sys::clock::Clock;
+use crate::sys::rng::Rng;
+
+/// More rows than this are read by Bulk: five REST pages, where a job pays off.
+const REST_RECORDS_MAX: u64 = 10_000;
+
+/// When Bulk's daily limit is used up, reads of up to this many rows are made by REST all the same (50 calls).
+const REST_INSTEAD_RECORDS_MAX: u64 = 100_000;
+
+/// Jobs that are tried before REST takes over.
+const JOBS_MAX: u32 = 2;
+
+/// A connection to one org. Its handles share token, connections, budget and clock.
+pub struct SalesforceConnection(Arc<Api>);
+
+impl SalesforceConnection {
+    /// A connection that logs in at its first call. Errors: `Halt` when the HTTP client cannot be set up.
+    pub fn new(settings: SalesforceSettings, clock: Clock, rng: Rng, cancel: Cancel) -> Result<Self, Fault> {
+        let transport = Transport::new(&settings.login_url).map_err(|text| {
+            let advice = Advice { code: "SL4115", help: "check the proxy settings and certificates of this computer" };
+            Fault::Halt(errors::local(advice, "connect", text))
+        })?;
+        let tokens = Tokens::new(Arc::new(settings), transport, clock, rng, cancel);
+        Ok(Self(Arc::new(Api::new(tokens))))
+    }
+
+    /// A handle with a call counter of its own.
+    pub fn handle(&self) -> SalesforceSource {
+        SalesforceSource { api: Arc::clone(&self.0), calls: AtomicU64::new(0) }
+    }
+}
+
+/// A handle of a connection.
+pub struct SalesforceSource {
+    api: Arc<Api>,
+    calls: AtomicU64,
+}
+
+impl Source for SalesforceSource {
+    fn describe<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Result<SourceObject, Fault>> {
+        self.describe_object(object).boxed()
+    }
+
+    fn now(&self) -> BoxFuture<'_, Result<Timestamp, Fault>> {
+        self.server_now().boxed()
+    }
+
+    fn count<'a>(&'a self, query: &'a Extract) -> BoxFuture<'a, Result<u64, Fault>> {
+        async move {
+            let cx = Reading::new(&self.api, &self.calls, query.clone());
+            cx.count().await.map_err(|trouble| trouble.fault(&cx.operation))
+        }
+        .boxed()
+    }
+
+    fn extract(&self, query: Extract, resume: Option<Cursor>) -> BoxStream<'_, Result<Chunk, Fault>> {
+        let cx = Reading::new(&self.api, &self.calls, query);
+        let read = Read { cx, step: Step::Start(resume), jobs: 0 };
+        stream::unfold(Some(read), |read| async move {
+            let mut read = read?;
+            match read.next().boxed().await {
+                Ok(Some(chunk)) => Some((Ok(chunk), Some(read))),
+                Ok(None) => None,
+                Err(fault) => Some((Err(fault), None)),
+            }
+        })
+        .boxed()
+    }
+
+    fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+}
+
+impl SalesforceSource {
+    async fn describe_object(&self, object: &str) -> Result<SourceObject, Fault> {
+        let operation = format!("describe {object}");
+        let name: String = url::form_urlencoded::byte_serialize(object.as_bytes()).collect();
+        let target = format!("{}/sobjects/{name}/describe", self.api.base());
+        let decode = |body: &[u8]| {
+            describe::object(object, body).map_err(|_| Bad::Unusable("the answer is no describe".to_owned()))
+        };
+        let call = Call::get(&operation, &target);
+        let found = self.api.fetch(&self.calls, &call, decode).await.map_err(|trouble| trouble.fault(&operation))?;
+        if found.queryable {
+            return Ok(found);
+        }
+        let advice = Advice { code: "SL4112", help: "choose another object; Salesforce offers no query on this one" };
+        Err(Fault::Halt(errors::local(advice, &operation, format!("`{}` cannot be queried", found.name))))
+    }
+
+    async fn server_now(&self) -> Result<Timestamp, Fault> {
+        if let Some(now) = self.api.server_time().filter(|_| self.api.time_is_fresh()) {
+            return Ok(now);
+        }
+        let operation = "ask the time";
+        let target = format!("{}/", self.api.base());
+        let call = Call::get(operation, &target);
+        self.api.fetch(&self.calls, &call, |_| Ok(())).await.map_err(|trouble| trouble.fault(operation))?;
+        // Without the computer's clock: a wrong one would move the watermark past rows that were never read.
+        self.api.server_time().ok_or_else(|| Fault::Retry(errors::unusable(operation, "the answer holds no `Date`")))
+    }
+}
+
+/// A read on its way.
+struct Read<'a> {
+    cx: Reading<'a>,
+    step: Step,
+    /// Bulk jobs that this read has started.
+    jobs: u32,
+}
+
+enum Step {
+    Start(Option<Cursor>),
+    Rest(Box<RestRead>),
+    Bulk(Box<BulkRead>),
+    End,
+}
+
+impl Read<'_> {
+    async fn next(&mut self) -> Result<Option<Chunk>, Fault> {
+        loop {
+            match std::mem::replace(&mut self.step, Step::End) {
+                Step::End => return Ok(None),
+                Step::Start(None) => self.step = self.choose().await?,
+                Step::Start(Some(cursor)) => self.step = self.resume(&cursor).await?,
+                Step::Rest(mut read) => {
+                    let chunk = read.next_chunk(&self.cx).await.map_err(|trouble| self.fault(trouble))?;
+                    if chunk.is_some() {
+                        self.step = Step::Rest(read);
+                    }
+                    return Ok(chunk);
+                }
+                Step::Bulk(mut read) => match read.next_chunk(&self.cx).await {
+                    Ok(chunk) => {
+                        if chunk.is_some() {
+                            self.step = Step::Bulk(read);
+                        }
+                        return Ok(chunk);
+                    }
+                    // Somebody deleted the job: rows come again from a new one, none is left out.
+                    Err(trouble) if trouble.action() == Some(Action::Missing) => {
+                        self.step = self.start_job(None).await?;
+                    }
+                    Err(trouble) => return Err(self.fault(trouble)),
+                },
+            }
+        }
+    }
+
+    fn fault(&self, trouble: Trouble) -> Fault {
+        trouble.fault(&self.cx.operation)
+    }
+
+    /// Small reads by REST, large ones by Bulk.
+    async fn choose(&mut self) -> Result<Step, Fault> {
+        let query = Arc::clone(&self.cx.query);
+        if !bulk::allowed(&query) {
+            return Ok(rest(&query, None));
+        }
+        let known = match query.expected {
+            Some(expected) => Some(expected),
+            // A window is small as a rule: its first page tells the number without a call of its own.
+            None if query.window.is_some() => return self.begin_rest().await,
+            None => match self.cx.count().await {
+                Ok(count) => Some(count),
+                Err(trouble) if trouble.action() == Some(Action::TooSlow) => None,
+                Err(trouble) => return Err(self.fault(trouble)),
+            },
+        };
+        match known {
+            Some(records) if records <= REST_RECORDS_MAX => self.begin_rest().await,
+            _ => self.start_job(known).await,
+        }
+    }
+
+    /// Begins by REST, and turns to Bulk when there is more than was thought or it takes too long.
+    async fn begin_rest(&mut self) -> Result<Step, Fault> {
+        let mut read = RestRead::new(&self.cx.query, None);
+        match read.begin(&self.cx).await {
+            Ok(total) if total > REST_RECORDS_MAX => self.start_job(Some(total)).await,
+            Ok(_) => Ok(Step::Rest(Box::new(read))),
+            Err(trouble) if trouble.action() == Some(Action::TooSlow) => self.start_job(None).await,
+            Err(trouble) => Err(self.fault(trouble)),
+        }
+    }
+
+    /// Starts a Bulk job; after enough failed ones, or where Bulk does not do the query, REST takes over.
+    async fn start_job(&mut self, expected: Option<u64>) -> Result<Step, Fault> {
+        let query = Arc::clone(&self.cx.query);
+        while self.jobs < JOBS_MAX {
+            self.jobs += 1;
+            match BulkRead::start(&self.cx).await {
+                Ok(Outcome::Ready(read)) => return Ok(Step::Bulk(read)),
+                Ok(Outcome::Lost(why)) => tracing::warn!(object = %query.object, why, "a bulk query job was lost"),
+                Err(trouble) => match trouble.action() {
+                    Some(Action::NotForBulk) => return Ok(rest(&query, None)),
+                    Some(Action::BulkBudget) if expected.is_some_and(|rows| rows <= REST_INSTEAD_RECORDS_MAX) => {
+                        return Ok(rest(&query, None));
+                    }
+                    _ => return Err(self.fault(trouble)),
+                },
+            }
+        }
+        Ok(rest(&query, None))
+    }
+
+    async fn resume(&mut self, cursor: &Cursor) -> Result<Step, Fault> {
+        let (job, locator, rows) = match self.cx.place(cursor)? {
+            Place::Rest { after } => return Ok(rest(&self.cx.query, Some(after))),
+            Place::Bulk { done: true, .. } => return Ok(Step::End),
+            Place::Bulk { version, .. } if version != self.cx.api.tokens.settings.api_version => {
+                return Err(errors::place_lost(&self.cx.operation, "the job was made with another API version"));
+            }
+            Place::Bulk { job, locator, rows, .. } => (job, locator, rows),
+        };
+        match BulkRead::resume(&self.cx, job, locator, rows).await {
+            Ok(Outcome::Ready(read)) => Ok(Step::Bulk(read)),
+            Ok(Outcome::Lost(why)) => Err(errors::place_lost(&self.cx.operation, why)),
+            Err(trouble) => Err(self.fault(trouble)),
+        }
+    }
+}
+
+fn rest(query: &Extract, after: Option<After>) -> Step {
+    Step::Rest(Box::new(RestRead::new(query, after)))
+}

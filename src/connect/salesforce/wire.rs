@@ -1,0 +1,120 @@
+//! The API's own shapes that are no records: jobs, tokens, counts, composite answers. Unknown members are ignored.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Answer of the token endpoint. `issued_at` and others are left out; there is no lifetime in it.
+#[derive(Deserialize)]
+pub(super) struct TokenAnswer {
+    pub(super) access_token: String,
+    pub(super) instance_url: Option<String>,
+    pub(super) refresh_token: Option<String>,
+}
+
+/// A Bulk API 2.0 query job.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) state: JobState,
+    /// Final only in [`JobState::JobComplete`]; may be missing while the job is young.
+    pub(super) number_records_processed: Option<u64>,
+    pub(super) error_message: Option<String>,
+    pub(super) object: Option<String>,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) enum JobState {
+    /// Queued.
+    UploadComplete,
+    /// Running.
+    InProgress,
+    /// Results can be read.
+    JobComplete,
+    /// Broke down; `errorMessage` says why.
+    Failed,
+    /// Somebody aborted it.
+    Aborted,
+    /// A state that Syncline does not know; waited for like a running one.
+    #[serde(untagged)]
+    Other(String),
+}
+
+/// What is asked of a new job.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NewJob<'a> {
+    pub(super) operation: &'a str,
+    pub(super) query: &'a str,
+    pub(super) content_type: &'a str,
+    pub(super) column_delimiter: &'a str,
+    pub(super) line_ending: &'a str,
+}
+
+/// Answer of a COUNT() query.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CountAnswer {
+    pub(super) total_size: u64,
+}
+
+/// Answer of a composite call.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CompositeAnswer<'a> {
+    #[serde(borrow)]
+    pub(super) composite_response: Vec<CompositePart<'a>>,
+}
+
+/// One answer inside a composite answer.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CompositePart<'a> {
+    #[serde(borrow)]
+    pub(super) body: &'a RawValue,
+    pub(super) http_status_code: u16,
+}
+
+/// Reads a moment in any of the forms that Salesforce writes: `…Z`, `…+00:00` and `…+0000`, which RFC 3339 refuses.
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
+    let split = text.len().checked_sub(5).filter(|at| text.is_char_boundary(*at))?;
+    let (time, offset) = text.split_at(split);
+    match offset.as_bytes() {
+        [b'+' | b'-', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+            format!("{time}{}:{}", &offset[..3], &offset[3..]).parse().ok()
+        }
+        _ => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        assert_eq!(moment(text).map(|time| time.to_string()).as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn moments_in_every_form() {
+        check("2026-10-01T09:00:00.000+0000", Some("2026-10-01T09:00:00Z"));
+        check("2026-10-01T09:00:00.000Z", Some("2026-10-01T09:00:00Z"));
+        check("2026-10-01T09:00:00+00:00", Some("2026-10-01T09:00:00Z"));
+        check("2026-10-01T11:00:00.250+0200", Some("2026-10-01T09:00:00.25Z"));
+        check("2026-10-01", None);
+        check("", None);
+        check("ü漢字", None);
+    }
+
+    #[test]
+    fn an_unknown_job_state_is_kept() {
+        let job: Job = serde_json::from_str(r#"{"id":"750","state":"Brewing","apiVersion":67.0}"#).unwrap();
+        assert_eq!(job.state, JobState::Other("Brewing".into()));
+        let job: Job =
+            serde_json::from_str(r#"{"state":"JobComplete","id":"750","numberRecordsProcessed":3}"#).unwrap();
+        assert_eq!((job.state, job.number_records_processed), (JobState::JobComplete, Some(3)));
+    }
+}

@@ -1,0 +1,32 @@
+//! One commit: all of it or nothing.
+
+use rusqlite::{Connection, params};
+
+use super::links::ensure_pipeline;
+use super::{associations, failures, links, rows, runs};
+use crate::ports::state::Commit;
+
+/// Saves a commit in one transaction.
+pub fn write(connection: &mut Connection, commit: &Commit) -> rusqlite::Result<()> {
+    // IMMEDIATE takes the write lock at once, so that two processes wait for each other instead of failing half-way.
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let pipeline = ensure_pipeline(&transaction, &commit.pipeline)?;
+    let (run, at) = (commit.run.as_str(), rows::millis(commit.at));
+    links::write(&transaction, pipeline, &commit.links, run, at)?;
+    associations::write_wanted(&transaction, pipeline, &commit.wanted)?;
+    associations::write_made(&transaction, pipeline, &commit.made)?;
+    failures::resolve(&transaction, pipeline, &commit.resolved, false)?;
+    failures::resolve(&transaction, pipeline, &commit.resolved_links, true)?;
+    failures::write(&transaction, pipeline, &commit.failures, run, at)?;
+    transaction
+        .prepare_cached("UPDATE runs SET tally = ?2 WHERE id = ?1")?
+        .execute(params![run, rows::to_json(&commit.tally)?])?;
+    if let Some(progress) = &commit.cursor {
+        runs::write_progress(&transaction, pipeline, progress.as_ref())?;
+    }
+    if let Some(watermark) = commit.watermark {
+        let sql = "UPDATE pipelines SET watermark = max(coalesce(watermark, ?2), ?2) WHERE id = ?1";
+        transaction.prepare_cached(sql)?.execute(params![pipeline, rows::millis(watermark.0)])?;
+    }
+    transaction.commit()
+}

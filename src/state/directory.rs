@@ -1,0 +1,86 @@
+//! Directories: which HubSpot records carry which Salesforce id. And short notes.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows;
+use crate::model::ids::{HubspotId, SalesforceId};
+
+/// HubSpot ids by Salesforce id.
+pub fn find(
+    connection: &Connection,
+    name: &str,
+    ids: &[SalesforceId],
+) -> rusqlite::Result<HashMap<SalesforceId, Vec<HubspotId>>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT d.salesforce_id, d.hubspot_id FROM json_each(?2) AS asked
+         CROSS JOIN directories d ON d.name = ?1 AND d.salesforce_id = asked.value",
+    )?;
+    let mut found: HashMap<SalesforceId, Vec<HubspotId>> = HashMap::new();
+    let mut entries = statement.query(params![name, rows::id_array(ids)])?;
+    while let Some(row) = entries.next()? {
+        let id = rows::salesforce_id(0, row.get_ref(0)?.as_str()?)?;
+        let record = HubspotId::new(row.get::<_, String>(1)?);
+        let records = found.entry(id).or_default();
+        if !records.contains(&record) {
+            records.push(record);
+        }
+    }
+    Ok(found)
+}
+
+/// When a directory was last filled to its end.
+pub fn filled(connection: &Connection, name: &str) -> rusqlite::Result<Option<Timestamp>> {
+    let at = note(connection, &filled_key(name))?;
+    at.and_then(|at| at.parse().ok()).map(|at| rows::time(0, at)).transpose()
+}
+
+/// Adds entries; in one transaction.
+pub fn fill(
+    connection: &mut Connection,
+    name: &str,
+    entries: &[(SalesforceId, HubspotId)],
+    restart: bool,
+    done: Option<Timestamp>,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    if restart {
+        transaction.execute("DELETE FROM directories WHERE name = ?1", [name])?;
+        set_note(&transaction, &filled_key(name), "")?;
+    }
+    {
+        let mut statement = transaction.prepare_cached(
+            "INSERT INTO directories (name, salesforce_id, hubspot_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        )?;
+        for (id, record) in entries {
+            statement.execute(params![name, id.as_str(), record.as_str()])?;
+        }
+    }
+    if let Some(done) = done {
+        set_note(&transaction, &filled_key(name), &rows::millis(done).to_string())?;
+    }
+    transaction.commit()
+}
+
+/// A note.
+pub fn note(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    let mut statement = connection.prepare_cached("SELECT text FROM notes WHERE key = ?1")?;
+    statement.query_row([key], |row| row.get(0)).optional()
+}
+
+/// Sets a note; an empty text forgets it.
+pub fn set_note(connection: &Connection, key: &str, text: &str) -> rusqlite::Result<()> {
+    if text.is_empty() {
+        connection.execute("DELETE FROM notes WHERE key = ?1", [key])?;
+    } else {
+        let sql = "INSERT INTO notes (key, text) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET text = excluded.text";
+        connection.execute(sql, params![key, text])?;
+    }
+    Ok(())
+}
+
+fn filled_key(name: &str) -> String {
+    format!("filled:{name}")
+}

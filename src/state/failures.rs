@@ -1,0 +1,171 @@
+//! Failures: records that were set aside, and when they are tried again.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::links::{count, pipeline_id};
+use super::rows;
+use crate::model::failure::Failure;
+use crate::model::ids::{PipelineName, RunId, SalesforceId};
+use crate::ports::state::{FailureFilter, FailureMark, FailureRow, FailureStatus, LINK_FAILURES};
+
+/// How long after its n-th failure a record is tried again; the last one repeats.
+const RETRY_AFTER: [Duration; 5] = [
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(2 * 3_600),
+    Duration::from_secs(12 * 3_600),
+    Duration::from_secs(24 * 3_600),
+];
+
+const WHERE: &str = "(?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR f.salesforce_id = ?2) AND (?3 OR f.status = 'open')
+    AND (?4 IS NULL OR (f.status = 'open' AND f.retry_at <= ?4)) AND (p.name, f.salesforce_id) > (?5, ?6)";
+
+/// Opens or refreshes failures.
+pub fn write(connection: &Connection, pipeline: i64, failures: &[Failure], run: &str, at: i64) -> rusqlite::Result<()> {
+    let mut known = connection
+        .prepare_cached("SELECT failure, attempts, status FROM failures WHERE pipeline = ?1 AND salesforce_id = ?2")?;
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO failures (pipeline, salesforce_id, run, failure, code, first_seen, last_seen, attempts, status, retry_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)
+         ON CONFLICT (pipeline, salesforce_id) DO UPDATE SET run = excluded.run, failure = excluded.failure,
+             code = excluded.code, last_seen = excluded.last_seen, attempts = excluded.attempts, status = excluded.status,
+             retry_at = excluded.retry_at,
+             first_seen = CASE WHEN failures.status = 'resolved' THEN excluded.first_seen ELSE failures.first_seen END",
+    )?;
+    let mut of_run = connection
+        .prepare_cached("INSERT OR REPLACE INTO run_failures (run, salesforce_id, failure) VALUES (?1, ?2, ?3)")?;
+    for failure in failures {
+        let id = failure.salesforce_id.as_str();
+        let before: Option<(String, u32, String)> =
+            known.query_row(params![pipeline, id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+        let same_reason = |text: &str| {
+            serde_json::from_str::<Failure>(text).is_ok_and(|before| {
+                (before.reason.code, before.reason.property, before.reason.message)
+                    == (failure.reason.code.clone(), failure.reason.property.clone(), failure.reason.message.clone())
+            })
+        };
+        let (attempts, status) = match &before {
+            Some((text, attempts, status)) if status == "dismissed" && same_reason(text) => (attempts + 1, "dismissed"),
+            Some((_, attempts, status)) if status == "open" => (attempts + 1, "open"),
+            _ => (1, "open"),
+        };
+        let wait = RETRY_AFTER[(attempts as usize - 1).min(RETRY_AFTER.len() - 1)];
+        let retry_at = at + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let json = rows::to_json(failure)?;
+        upsert.execute(params![pipeline, id, run, json, failure.reason.code, at, attempts, status, retry_at])?;
+        of_run.execute(params![run, id, json])?;
+    }
+    Ok(())
+}
+
+/// Marks failures as over: those of records, or those of their links.
+pub fn resolve(connection: &Connection, pipeline: i64, ids: &[SalesforceId], of_links: bool) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE failures SET status = 'resolved', retry_at = NULL
+         WHERE pipeline = ?1 AND salesforce_id = ?2 AND status <> 'resolved' AND (substr(code, 1, 5) = ?3) = ?4",
+    )?;
+    for id in ids {
+        statement.execute(params![pipeline, id.as_str(), LINK_FAILURES, of_links])?;
+    }
+    Ok(())
+}
+
+/// Failures that match, ordered by (pipeline, record).
+pub fn list(connection: &Connection, filter: &FailureFilter, limit: usize) -> rusqlite::Result<Vec<FailureRow>> {
+    if let Some(run) = &filter.run {
+        return of_run(connection, run, filter, limit);
+    }
+    let sql = format!(
+        "SELECT p.name, f.run, f.failure, f.first_seen, f.last_seen, f.attempts, f.status, f.retry_at
+         FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE {WHERE} ORDER BY p.name, f.salesforce_id LIMIT ?7"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let (name, id) = after(filter);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let asked = params![
+        filter.pipeline.as_ref().map(PipelineName::as_str),
+        filter.salesforce_id.as_ref().map(SalesforceId::as_str),
+        filter.closed_too,
+        filter.due_at.map(rows::millis),
+        name,
+        id,
+        limit
+    ];
+    statement.query_map(asked, row)?.collect()
+}
+
+/// What one run set aside, whatever became of it since.
+fn of_run(
+    connection: &Connection,
+    run: &RunId,
+    filter: &FailureFilter,
+    limit: usize,
+) -> rusqlite::Result<Vec<FailureRow>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT p.name, rf.run, rf.failure, coalesce(f.first_seen, r.started), coalesce(f.last_seen, r.started),
+                coalesce(f.attempts, 1), coalesce(f.status, 'resolved'), f.retry_at
+         FROM run_failures rf JOIN runs r ON r.id = rf.run JOIN pipelines p ON p.id = r.pipeline
+         LEFT JOIN failures f ON f.pipeline = r.pipeline AND f.salesforce_id = rf.salesforce_id
+         WHERE rf.run = ?1 AND (p.name, rf.salesforce_id) > (?2, ?3) ORDER BY rf.salesforce_id LIMIT ?4",
+    )?;
+    let (name, id) = after(filter);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    statement.query_map(params![run.as_str(), name, id, limit], row)?.collect()
+}
+
+/// How many failures of a pipeline are open.
+pub fn open_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<u64> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(0) };
+    let mut statement =
+        connection.prepare_cached("SELECT count(*) FROM failures WHERE pipeline = ?1 AND status = 'open'")?;
+    statement.query_row([pipeline], |row| count(row, 0))
+}
+
+/// Marks failures; returns how many.
+pub fn mark(connection: &Connection, filter: &FailureFilter, mark: FailureMark) -> rusqlite::Result<u64> {
+    let set = match mark {
+        FailureMark::Dismiss => "status = 'dismissed', retry_at = NULL",
+        FailureMark::Retry => "status = 'open', retry_at = 0",
+    };
+    let sql = format!(
+        "UPDATE failures SET {set} WHERE (pipeline, salesforce_id) IN
+             (SELECT f.pipeline, f.salesforce_id FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE {WHERE})"
+    );
+    let (name, id) = after(filter);
+    let changed = connection.execute(
+        &sql,
+        params![
+            filter.pipeline.as_ref().map(PipelineName::as_str),
+            filter.salesforce_id.as_ref().map(SalesforceId::as_str),
+            filter.closed_too,
+            filter.due_at.map(rows::millis),
+            name,
+            id
+        ],
+    )?;
+    Ok(changed as u64)
+}
+
+fn after(filter: &FailureFilter) -> (&str, &str) {
+    filter.after.as_ref().map_or(("", ""), |(name, id)| (name.as_str(), id.as_str()))
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<FailureRow> {
+    let status = match row.get_ref(6)?.as_str()? {
+        "open" => FailureStatus::Open,
+        "dismissed" => FailureStatus::Dismissed,
+        _ => FailureStatus::Resolved,
+    };
+    Ok(FailureRow {
+        pipeline: PipelineName::new(row.get::<_, String>(0)?),
+        run: RunId::new(row.get::<_, String>(1)?),
+        failure: rows::json(2, row.get_ref(2)?.as_str()?)?,
+        first_seen: rows::time(3, row.get(3)?)?,
+        last_seen: rows::time(4, row.get(4)?)?,
+        attempts: row.get(5)?,
+        status,
+        retry_at: row.get::<_, Option<i64>>(7)?.map(|at| rows::time(7, at)).transpose()?,
+    })
+}

@@ -1,0 +1,95 @@
+//! Links: what is known of each Salesforce record in HubSpot.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows;
+use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::link::{ContentHash, Link, MappingVersion};
+use crate::ports::state::LinkCounts;
+
+/// The number of a pipeline, where it has one.
+pub fn pipeline_id(connection: &Connection, name: &PipelineName) -> rusqlite::Result<Option<i64>> {
+    let mut statement = connection.prepare_cached("SELECT id FROM pipelines WHERE name = ?1")?;
+    statement.query_row([name.as_str()], |row| row.get(0)).optional()
+}
+
+/// The number of a pipeline; a new one gets the next.
+pub fn ensure_pipeline(connection: &Connection, name: &PipelineName) -> rusqlite::Result<i64> {
+    if let Some(id) = pipeline_id(connection, name)? {
+        return Ok(id);
+    }
+    connection.execute("INSERT INTO pipelines (name) VALUES (?1) ON CONFLICT DO NOTHING", [name.as_str()])?;
+    connection.query_row("SELECT id FROM pipelines WHERE name = ?1", [name.as_str()], |row| row.get(0))
+}
+
+/// The links of these records.
+pub fn read(
+    connection: &Connection,
+    pipeline: &PipelineName,
+    ids: &[SalesforceId],
+) -> rusqlite::Result<HashMap<SalesforceId, Link>> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(HashMap::new()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT salesforce_id, hubspot_id, hash, mapping, membership FROM json_each(?2) AS asked
+         CROSS JOIN links ON links.pipeline = ?1 AND links.salesforce_id = asked.value",
+    )?;
+    let links = statement.query_map(params![pipeline, rows::id_array(ids)], |row| {
+        let salesforce_id = rows::salesforce_id(0, row.get_ref(0)?.as_str()?)?;
+        let link = Link {
+            salesforce_id,
+            hubspot_id: HubspotId::new(row.get::<_, String>(1)?),
+            hash: ContentHash(rows::bytes(2, row.get_ref(2)?.as_blob()?)?),
+            mapping: MappingVersion(rows::bytes(3, row.get_ref(3)?.as_blob()?)?),
+            membership: rows::named(4, row.get_ref(4)?.as_str()?)?,
+        };
+        Ok((salesforce_id, link))
+    })?;
+    links.collect()
+}
+
+/// Counts the links of a pipeline.
+pub fn counts(
+    connection: &Connection,
+    pipeline: &PipelineName,
+    mapping: MappingVersion,
+) -> rusqlite::Result<LinkCounts> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(LinkCounts::default()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FILTER (WHERE membership <> 'archived'), count(*) FILTER (WHERE membership = 'live'),
+                count(*) FILTER (WHERE membership = 'live' AND mapping <> ?2)
+         FROM links WHERE pipeline = ?1",
+    )?;
+    statement.query_row(params![pipeline, mapping.0], |row| {
+        Ok(LinkCounts { standing: count(row, 0)?, live: count(row, 1)?, behind: count(row, 2)? })
+    })
+}
+
+/// Writes links (insert or replace).
+pub fn write(connection: &Connection, pipeline: i64, links: &[Link], run: &str, at: i64) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO links (pipeline, salesforce_id, hubspot_id, hash, mapping, membership, written_at, run)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (pipeline, salesforce_id) DO UPDATE SET hubspot_id = excluded.hubspot_id, hash = excluded.hash,
+             mapping = excluded.mapping, membership = excluded.membership, written_at = excluded.written_at, run = excluded.run",
+    )?;
+    for link in links {
+        statement.execute(params![
+            pipeline,
+            link.salesforce_id.as_str(),
+            link.hubspot_id.as_str(),
+            link.hash.0,
+            link.mapping.0,
+            rows::name_of(&link.membership),
+            at,
+            run
+        ])?;
+    }
+    Ok(())
+}
+
+/// A count from its column.
+pub fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|count| count.unsigned_abs())
+}

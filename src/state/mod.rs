@@ -1,0 +1,12 @@
+//! The only database code: what is remembered between runs, behind the ports of `ports::state`.
+
+pub mod associations;
+pub mod commit;
+pub mod directory;
+pub mod failures;
+pub mod lease;
+pub mod links;
+pub mod open;
+pub mod rows;
+pub mod runs;
+pub mod sqlite;

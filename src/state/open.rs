@@ -1,0 +1,130 @@
+//! Opens a database: creates or migrates it, and refuses what is not ours, newer, or damaged. Never replaces a file.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::ports::state::StateError;
+
+/// Marks a file as ours ("SYNL").
+const APPLICATION_ID: i32 = 0x5359_4e4c;
+
+/// Each step brings a file from the version of its place to the next.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+
+/// How long one process waits for another's transaction.
+const BUSY_WAIT: Duration = Duration::from_secs(30);
+
+/// Opens for writing; creates the file and its folder when they are missing.
+pub fn writable(path: &Path) -> Result<Connection, StateError> {
+    let shown = path.display().to_string();
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)
+            .map_err(|error| StateError::Io { path: shown.clone(), detail: error.to_string() })?;
+    }
+    create_private(path).map_err(|error| StateError::Io { path: shown.clone(), detail: error.to_string() })?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| sorted(&shown, error))?;
+    prepare(&mut connection, &shown)?;
+    Ok(connection)
+}
+
+/// Opens an existing file for reading only.
+pub fn readable(path: &Path) -> Result<Connection, StateError> {
+    let shown = path.display().to_string();
+    // WAL needs its index file even for reading, which an ordinary open may create beside the database.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)
+        .or_else(|_| {
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        })
+        .map_err(|error| sorted(&shown, error))?;
+    let version = version(&connection, &shown)?;
+    if version != MIGRATIONS.len() as u32 {
+        let detail = format!("it has version {version} and must be migrated; any command that writes does that");
+        return Err(StateError::Io { path: shown, detail });
+    }
+    configure(&connection, "PRAGMA query_only = 1;").map_err(|error| sorted(&shown, error))?;
+    Ok(connection)
+}
+
+/// A database that nobody else sees: in memory, or spilling to a private file that vanishes with it.
+pub fn private(in_memory: bool) -> Result<Connection, StateError> {
+    let shown = "(private)".to_owned();
+    let opened = if in_memory { Connection::open_in_memory() } else { Connection::open("") };
+    let mut connection = opened.map_err(|error| sorted(&shown, error))?;
+    prepare(&mut connection, &shown)?;
+    Ok(connection)
+}
+
+/// Sorts a database error: damage is told apart from trouble with the disk.
+pub fn sorted(path: &str, error: rusqlite::Error) -> StateError {
+    let detail = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StateError::Corrupt { path: path.to_owned(), detail }
+        }
+        _ => StateError::Io { path: path.to_owned(), detail },
+    }
+}
+
+fn prepare(connection: &mut Connection, shown: &str) -> Result<(), StateError> {
+    let found = version(connection, shown)?;
+    // Losing the last commits to a power cut only repeats work that is safe to repeat, so NORMAL is enough.
+    configure(connection, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+        .map_err(|error| sorted(shown, error))?;
+    for (index, step) in MIGRATIONS.iter().enumerate().skip(found as usize) {
+        let mut migrate = || {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", index as u32 + 1)?;
+            transaction.commit()
+        };
+        migrate().map_err(|error| sorted(shown, error))?;
+    }
+    Ok(())
+}
+
+fn configure(connection: &Connection, more: &str) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_WAIT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // 4 MiB of pages: the memory of the whole program is bounded.
+    connection.execute_batch(&format!(
+        "PRAGMA cache_size = -4096; PRAGMA foreign_keys = ON; PRAGMA temp_store = FILE; {more}"
+    ))
+}
+
+/// The version of a file that is ours; 0 for an empty one.
+fn version(connection: &Connection, shown: &str) -> Result<u32, StateError> {
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let read = || -> rusqlite::Result<(i64, i64, i64)> {
+        let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((pragma("application_id")?, pragma("user_version")?, tables))
+    };
+    let (application, version, tables) = read().map_err(|error| sorted(shown, error))?;
+    if tables == 0 && application == 0 {
+        return Ok(0);
+    }
+    if application != i64::from(APPLICATION_ID) {
+        let detail = "it is a database of another program".to_owned();
+        return Err(StateError::Corrupt { path: shown.to_owned(), detail });
+    }
+    let found = u32::try_from(version).unwrap_or(u32::MAX);
+    let known = MIGRATIONS.len() as u32;
+    if found > known { Err(StateError::Newer { path: shown.to_owned(), found, known }) } else { Ok(found) }
+}
+
+/// Creates the file for its owner only: it holds record ids and rejected values.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options.open(path).map(drop)
+}

@@ -1,0 +1,133 @@
+//! Runs: one row an execution of a pipeline. And how far each pipeline was read.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::links::{count, ensure_pipeline, pipeline_id};
+use super::rows;
+use crate::model::ids::{PipelineName, RunId};
+use crate::model::watermark::{Cursor, Watermark};
+use crate::ports::state::{ImportProgress, RunRow};
+
+/// Runs whose failures are kept for their own report, for each pipeline.
+pub const RUNS_WITH_FAILURES_MAX: u32 = 50;
+
+const COLUMNS: &str = "r.id, p.name, r.kind, r.status, r.started, r.ended, r.tally, r.error";
+
+/// Writes the row of a run; earlier ones that never ended are interrupted ones.
+pub fn begin(connection: &mut Connection, run: &RunRow) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    let pipeline = ensure_pipeline(&transaction, &run.pipeline)?;
+    let died = "UPDATE runs SET status = 'interrupted', ended = started, error = 'its process ended without a word'
+                WHERE pipeline = ?1 AND status = 'running'";
+    transaction.execute(died, [pipeline])?;
+    transaction.execute(
+        "DELETE FROM run_failures WHERE run IN
+             (SELECT id FROM runs WHERE pipeline = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2)",
+        params![pipeline, RUNS_WITH_FAILURES_MAX],
+    )?;
+    write(&transaction, pipeline, run)?;
+    transaction.commit()
+}
+
+/// Replaces the row of a run.
+pub fn end(connection: &Connection, run: &RunRow) -> rusqlite::Result<()> {
+    let pipeline = ensure_pipeline(connection, &run.pipeline)?;
+    write(connection, pipeline, run)
+}
+
+fn write(connection: &Connection, pipeline: i64, run: &RunRow) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT OR REPLACE INTO runs (id, pipeline, kind, status, started, ended, tally, error)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    statement.execute(params![
+        run.id.as_str(),
+        pipeline,
+        rows::name_of(&run.kind),
+        rows::name_of(&run.status),
+        rows::millis(run.started),
+        run.ended.map(rows::millis),
+        rows::to_json(&run.tally)?,
+        run.error
+    ])?;
+    Ok(())
+}
+
+/// The latest runs, newest first.
+pub fn list(connection: &Connection, pipeline: Option<&PipelineName>, limit: usize) -> rusqlite::Result<Vec<RunRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM runs r JOIN pipelines p ON p.id = r.pipeline
+         WHERE ?1 IS NULL OR p.name = ?1 ORDER BY r.id DESC LIMIT ?2"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_map(params![pipeline.map(PipelineName::as_str), limit], row)?.collect()
+}
+
+/// One run, by its id or an unambiguous start or end of it.
+pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<RunRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM runs r JOIN pipelines p ON p.id = r.pipeline
+         WHERE upper(r.id) = upper(?1) OR (length(?1) >= 4 AND
+             (substr(upper(r.id), 1, length(?1)) = upper(?1) OR substr(upper(r.id), -length(?1)) = upper(?1)))
+         ORDER BY upper(r.id) = upper(?1) DESC LIMIT 2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found: Vec<RunRow> = statement.query_map([id], row)?.collect::<rusqlite::Result<_>>()?;
+    let exact = found.first().is_some_and(|run| run.id.as_str().eq_ignore_ascii_case(id));
+    Ok(if found.len() == 1 || exact { found.into_iter().next() } else { None })
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    Ok(RunRow {
+        id: RunId::new(row.get::<_, String>(0)?),
+        pipeline: PipelineName::new(row.get::<_, String>(1)?),
+        kind: rows::named(2, row.get_ref(2)?.as_str()?)?,
+        status: rows::named(3, row.get_ref(3)?.as_str()?)?,
+        started: rows::time(4, row.get(4)?)?,
+        ended: row.get::<_, Option<i64>>(5)?.map(|at| rows::time(5, at)).transpose()?,
+        tally: rows::json(6, row.get_ref(6)?.as_str()?)?,
+        error: row.get(7)?,
+    })
+}
+
+/// How far a pipeline was read.
+pub fn watermark(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<Option<Watermark>> {
+    let sql = "SELECT watermark FROM pipelines WHERE name = ?1";
+    let at: Option<Option<i64>> = connection.query_row(sql, [pipeline.as_str()], |row| row.get(0)).optional()?;
+    at.flatten().map(|at| rows::time(0, at).map(Watermark)).transpose()
+}
+
+/// Where an unfinished import stands.
+pub fn progress(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<Option<ImportProgress>> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(None) };
+    let sql = "SELECT began, cursor, read, total FROM imports WHERE pipeline = ?1";
+    let read = |row: &Row<'_>| {
+        let cursor: Option<String> = row.get(1)?;
+        Ok(ImportProgress {
+            began: Watermark(rows::time(0, row.get(0)?)?),
+            cursor: cursor.map(|text| rows::json::<Cursor>(1, &text)).transpose()?,
+            read: count(row, 2)?,
+            total: count(row, 3)?,
+        })
+    };
+    connection.query_row(sql, [pipeline], read).optional()
+}
+
+/// Saves where an unfinished import stands; none forgets it.
+pub fn write_progress(
+    connection: &Connection,
+    pipeline: i64,
+    progress: Option<&ImportProgress>,
+) -> rusqlite::Result<()> {
+    match progress {
+        None => connection.execute("DELETE FROM imports WHERE pipeline = ?1", [pipeline]).map(drop),
+        Some(progress) => {
+            let cursor = progress.cursor.as_ref().map(rows::to_json).transpose()?;
+            let (read, total) = (progress.read.cast_signed(), progress.total.cast_signed());
+            let sql =
+                "INSERT OR REPLACE INTO imports (pipeline, began, cursor, read, total) VALUES (?1, ?2, ?3, ?4, ?5)";
+            connection.execute(sql, params![pipeline, rows::millis(progress.began.0), cursor, read, total]).map(drop)
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The state in SQLite: one connection behind a lock, used on threads that may block.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::lease::{self, LocalLeases};
+use super::{associations, commit, directory, failures, links, open, runs};
+use crate::model::association::{AssociationKey, AssociationState};
+use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::link::{Link, MappingVersion};
+use crate::model::watermark::Watermark;
+use crate::ports::state::{
+    Commit, Directory, FailureFilter, FailureMark, FailureRow, ImportProgress, Lease, LinkCounts, RunRow, StateError,
+    StateReader, StateWriter,
+};
+use crate::sys::clock::Clock;
+
+/// A state. Clones share one connection.
+#[derive(Clone)]
+pub struct SqliteState {
+    connection: Arc<Mutex<Connection>>,
+    /// The file; none for a private database.
+    path: Option<PathBuf>,
+    leases: LocalLeases,
+    clock: Clock,
+}
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, StateError>>;
+
+impl SqliteState {
+    /// Opens a file for writing; creates or migrates it.
+    pub fn open(path: &Path, clock: &Clock) -> Result<Self, StateError> {
+        Ok(Self::new(open::writable(path)?, Some(path.to_owned()), clock))
+    }
+
+    /// Opens a file for reading; a missing one is an empty state.
+    pub fn open_for_reading(path: &Path, clock: &Clock) -> Result<Self, StateError> {
+        if path.exists() {
+            Ok(Self::new(open::readable(path)?, Some(path.to_owned()), clock))
+        } else {
+            Self::in_memory(clock)
+        }
+    }
+
+    /// A state that lives in memory.
+    pub fn in_memory(clock: &Clock) -> Result<Self, StateError> {
+        Ok(Self::new(open::private(true)?, None, clock))
+    }
+
+    /// A private state that spills to a file of its own and vanishes with it: for a dry run's notes.
+    pub fn scratch(clock: &Clock) -> Result<Self, StateError> {
+        Ok(Self::new(open::private(false)?, None, clock))
+    }
+
+    fn new(connection: Connection, path: Option<PathBuf>, clock: &Clock) -> Self {
+        Self {
+            connection: Arc::new(Mutex::new(connection)),
+            path,
+            leases: LocalLeases::default(),
+            clock: clock.clone(),
+        }
+    }
+
+    /// Does some work on the connection, on a thread that may block.
+    fn work<'a, T, F>(&self, work: F) -> Answer<'a, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let connection = Arc::clone(&self.connection);
+        let path = self.path.as_ref().map_or_else(|| "(private)".to_owned(), |path| path.display().to_string());
+        async move {
+            let shown = path.clone();
+            let done = tokio::task::spawn_blocking(move || {
+                // A panic in an earlier piece of work cannot leave a transaction open: it rolls back when dropped.
+                let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                work(&mut connection).map_err(|error| open::sorted(&path, error))
+            });
+            done.await.unwrap_or_else(|error| Err(StateError::Io { path: shown, detail: error.to_string() }))
+        }
+        .boxed()
+    }
+}
+
+impl StateReader for SqliteState {
+    fn links<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        ids: &'a [SalesforceId],
+    ) -> Answer<'a, HashMap<SalesforceId, Link>> {
+        let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
+        self.work(move |connection| links::read(connection, &pipeline, &ids))
+    }
+
+    fn link_counts<'a>(&'a self, pipeline: &'a PipelineName, mapping: MappingVersion) -> Answer<'a, LinkCounts> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| links::counts(connection, &pipeline, mapping))
+    }
+
+    fn associations<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        ids: &'a [SalesforceId],
+    ) -> Answer<'a, Vec<AssociationState>> {
+        let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
+        self.work(move |connection| associations::read(connection, &pipeline, &ids))
+    }
+
+    fn due_associations<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        after: Option<(SalesforceId, AssociationKey)>,
+        limit: usize,
+    ) -> Answer<'a, Vec<(AssociationState, HubspotId)>> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| associations::due(connection, &pipeline, after.as_ref(), limit))
+    }
+
+    fn due_count<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| associations::due_count(connection, &pipeline))
+    }
+
+    fn watermark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<Watermark>> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| runs::watermark(connection, &pipeline))
+    }
+
+    fn cursor<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<ImportProgress>> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| runs::progress(connection, &pipeline))
+    }
+
+    fn note<'a>(&'a self, key: &'a str) -> Answer<'a, Option<String>> {
+        let key = key.to_owned();
+        self.work(move |connection| directory::note(connection, &key))
+    }
+
+    fn runs<'a>(&'a self, pipeline: Option<&'a PipelineName>, limit: usize) -> Answer<'a, Vec<RunRow>> {
+        let pipeline = pipeline.cloned();
+        self.work(move |connection| runs::list(connection, pipeline.as_ref(), limit))
+    }
+
+    fn run<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RunRow>> {
+        let id = id.to_owned();
+        self.work(move |connection| runs::find(connection, &id))
+    }
+
+    fn failures<'a>(&'a self, filter: &'a FailureFilter, limit: usize) -> Answer<'a, Vec<FailureRow>> {
+        let filter = filter.clone();
+        self.work(move |connection| failures::list(connection, &filter, limit))
+    }
+
+    fn open_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| failures::open_count(connection, &pipeline))
+    }
+}
+
+impl StateWriter for SqliteState {
+    fn lease<'a>(&'a self, pipeline: &'a PipelineName, command: &'a str) -> Answer<'a, Box<dyn Lease>> {
+        let since = self.clock.now().strftime("%Y-%m-%d %H:%M:%SZ");
+        let holder = format!("process {} (`{command}`, since {since})", std::process::id());
+        let taken = match &self.path {
+            Some(path) => lease::take(path, pipeline, &holder),
+            None => self.leases.take(pipeline),
+        };
+        std::future::ready(taken).boxed()
+    }
+
+    fn begin_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()> {
+        let run = run.clone();
+        self.work(move |connection| runs::begin(connection, &run))
+    }
+
+    fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()> {
+        let commit = commit.clone();
+        self.work(move |connection| commit::write(connection, &commit))
+    }
+
+    fn end_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()> {
+        let run = run.clone();
+        self.work(move |connection| runs::end(connection, &run))
+    }
+
+    fn set_note<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()> {
+        let (key, text) = (key.to_owned(), text.to_owned());
+        self.work(move |connection| directory::set_note(connection, &key, &text))
+    }
+
+    fn bind<'a>(&'a self, connection: &'a str, identity: &'a str) -> Answer<'a, ()> {
+        let key = format!("bound:{connection}");
+        let identity = identity.to_owned();
+        let path = self.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        async move {
+            match self.note(&key).await? {
+                None => self.set_note(&key, &identity).await,
+                Some(found) if found == identity => Ok(()),
+                Some(found) => Err(StateError::Foreign { path, found, expected: identity }),
+            }
+        }
+        .boxed()
+    }
+
+    fn mark_failures<'a>(&'a self, filter: &'a FailureFilter, mark: FailureMark) -> Answer<'a, u64> {
+        let filter = filter.clone();
+        self.work(move |connection| failures::mark(connection, &filter, mark))
+    }
+}
+
+impl Directory for SqliteState {
+    fn find<'a>(&'a self, name: &'a str, ids: &'a [SalesforceId]) -> Answer<'a, HashMap<SalesforceId, Vec<HubspotId>>> {
+        let (name, ids) = (name.to_owned(), ids.to_vec());
+        self.work(move |connection| directory::find(connection, &name, &ids))
+    }
+
+    fn filled<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Timestamp>> {
+        let name = name.to_owned();
+        self.work(move |connection| directory::filled(connection, &name))
+    }
+
+    fn fill<'a>(
+        &'a self,
+        name: &'a str,
+        entries: &'a [(SalesforceId, HubspotId)],
+        restart: bool,
+        done: Option<Timestamp>,
+    ) -> Answer<'a, ()> {
+        let (name, entries) = (name.to_owned(), entries.to_vec());
+        self.work(move |connection| directory::fill(connection, &name, &entries, restart, done))
+    }
+}
