@@ -20,8 +20,9 @@ pub(super) fn portal(seed: u64, accounts: &[Value]) -> Value {
         "properties": {"0-2": [{"name": "salesforceaccountid", "label": "Salesforce Account ID", "type": "string",
             "fieldType": "text", "groupName": "companyinformation", "hasUniqueValue": false}]},
         "schemas": [subscriptions(), work_orders()],
+        // The API lists labels without their internal names, so one text for both serves whoever looks it up.
         "labels": [
-            {"from": "subscriptions", "to": "0-2", "name": "billing_account", "label": "Billing account"}],
+            {"from": "subscriptions", "to": "0-2", "name": "billing_account", "label": "billing_account"}],
         "records": {"0-2": companies(seed, accounts)}
     })
 }
