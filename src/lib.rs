@@ -25,6 +25,8 @@ pub mod connect;
 
 pub mod state;
 
+pub mod sandbox;
+
 pub mod ops;
 
-pub mod sandbox;
+pub mod cli;

@@ -58,6 +58,25 @@ impl From<StateError> for Stop {
 }
 
 impl Stop {
+    /// Stable code that `syncline explain` describes.
+    pub fn code(&self) -> &'static str {
+        let error = match self {
+            Self::Refused(_) => return "SL6009",
+            Self::Stage(StageError { cause: StageCause::State(error), .. }) => return error.code(),
+            Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error(),
+        };
+        error.map_or("SL6010", |error| error.code)
+    }
+
+    /// What a person should do.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.help()),
+            Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error()?.help.clone(),
+            Self::Stage(_) => None,
+        }
+    }
+
     /// How the run's row says it.
     pub fn status(&self) -> RunStatus {
         match self {
@@ -264,16 +283,7 @@ pub async fn prospect(cx: &StageContext, watermark: Watermark, head: &survey::He
 
 /// Every record that matches, as it is now.
 pub fn import_query(cx: &StageContext, expected: u64) -> Extract {
-    Extract {
-        object: cx.pipeline.source_object.to_string(),
-        columns: Arc::clone(&cx.pipeline.columns),
-        condition: cx.pipeline.condition_text(),
-        window: None,
-        cursor_field: cx.pipeline.cursor_field.as_deref().map(str::to_owned),
-        deleted: DeletedRows::Exclude,
-        ids: None,
-        expected: Some(expected),
-    }
+    Extract { expected: Some(expected), ..cx.pipeline.all_records() }
 }
 
 /// Every record touched since the watermark, with the overlap for rows that became visible late. It has neither `where`

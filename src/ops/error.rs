@@ -2,7 +2,7 @@
 
 use crate::config::load::Loaded;
 use crate::model::ids::PipelineName;
-use crate::ports::fault::{Fault, RemoteError};
+use crate::ports::fault::Fault;
 use crate::ports::state::StateError;
 
 /// Why a command could not do its work. What it did before is saved.
@@ -50,7 +50,7 @@ impl OpsError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Findings(_) => "SL1000",
-            Self::Remote { fault, .. } => remote_error(fault).map_or("SL4000", |error| error.code),
+            Self::Remote { fault, .. } => fault.error().map_or("SL4000", |error| error.code),
             Self::State(error) => error.code(),
             Self::Refused { code, .. } => code,
         }
@@ -60,19 +60,10 @@ impl OpsError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Findings(_) => None,
-            Self::Remote { fault, .. } => remote_error(fault)?.help.clone(),
+            Self::Remote { fault, .. } => fault.error()?.help.clone(),
             Self::State(error) => Some(state_help(error).to_owned()),
             Self::Refused { help, .. } => help.clone(),
         }
-    }
-}
-
-/// The remote error inside a fault.
-pub fn remote_error(fault: &Fault) -> Option<&RemoteError> {
-    match fault {
-        Fault::Retry(error) | Fault::Halt(error) | Fault::Unknown(error) | Fault::PlaceLost(error) => Some(error),
-        Fault::Budget { error, .. } => Some(error),
-        Fault::Reject(_) | Fault::Cancelled => None,
     }
 }
 

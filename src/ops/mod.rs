@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod history;
+pub mod init;
 pub mod plan;
 pub mod prepare;
 pub mod run;
