@@ -15,6 +15,9 @@ use crate::ports::target::{TargetReader, TargetWriter};
 use crate::stages::{StageContext, Writers};
 use crate::state::sqlite::SqliteState;
 
+/// Hears of progress: the pipeline's name and its numbers.
+pub type OnProgress = Arc<dyn Fn(&str, Tally) + Send + Sync>;
+
 /// How the runs are to be done.
 #[derive(Clone)]
 pub struct RunOptions {
@@ -24,8 +27,8 @@ pub struct RunOptions {
     pub allowance: Allowance,
     /// The command, for the lease's holder.
     pub command: String,
-    /// Hears of progress: the pipeline's name and its numbers.
-    pub on_progress: Arc<dyn Fn(&str, Tally) + Send + Sync>,
+    /// Hears of progress.
+    pub on_progress: OnProgress,
 }
 
 /// One finished run, and why it ended early where it did.

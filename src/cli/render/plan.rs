@@ -72,7 +72,7 @@ fn change(change: &PlannedChange) -> String {
         text.push_str(&format!("      {reason}\n"));
     }
     for (property, values) in change.properties.iter().take(PROPERTIES_MAX) {
-        let after = values.after.as_deref().map_or_else(|| "(cleared)".to_owned(), |value| quote(value));
+        let after = values.after.as_deref().map_or_else(|| "(cleared)".to_owned(), quote);
         match &values.before {
             Some(before) => text.push_str(&format!("      {property}: {} → {after}\n", quote(before))),
             None => text.push_str(&format!("      {property}: {after}\n")),
