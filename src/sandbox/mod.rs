@@ -28,6 +28,7 @@ pub mod data;
 pub mod fault_replies;
 pub mod faults;
 pub mod http;
+pub mod hubspot;
 pub mod ledger;
 pub mod options;
 pub mod seed;
