@@ -26,3 +26,7 @@ pub mod connect;
 pub mod state;
 
 pub mod sandbox;
+
+pub mod ops;
+
+pub mod cli;

@@ -34,7 +34,7 @@ pub struct ProjectConfig {
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum ConnectionConfig {
     /// A Salesforce org.
-    Salesforce(SalesforceConfig),
+    Salesforce(Box<SalesforceConfig>),
     /// A HubSpot portal.
     Hubspot(HubspotConfig),
 }

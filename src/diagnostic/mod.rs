@@ -1,5 +1,6 @@
 //! Everything said to a person who must fix a file. Uses `model` only.
 
+pub mod codes;
 pub mod render;
 
 use std::ops::Range;

@@ -58,6 +58,25 @@ impl From<StateError> for Stop {
 }
 
 impl Stop {
+    /// Stable code that `syncline explain` describes.
+    pub fn code(&self) -> &'static str {
+        let error = match self {
+            Self::Refused(_) => return "SL6009",
+            Self::Stage(StageError { cause: StageCause::State(error), .. }) => return error.code(),
+            Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error(),
+        };
+        error.map_or("SL6010", |error| error.code)
+    }
+
+    /// What a person should do.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.help()),
+            Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error()?.help.clone(),
+            Self::Stage(_) => None,
+        }
+    }
+
     /// How the run's row says it.
     pub fn status(&self) -> RunStatus {
         match self {
@@ -115,6 +134,26 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
         error: row.error,
     };
     Ok((report, stop))
+}
+
+/// Makes links whose other side appeared after the run, and adds them to its report and row.
+pub async fn settle_links(
+    cx: &StageContext,
+    writers: &Writers,
+    report: &mut RunReport,
+) -> Result<Option<Stop>, StateError> {
+    let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
+    checkpoint.add(report.tally);
+    let drained = associate::drain(cx, writers, &checkpoint).await;
+    let mut tally = checkpoint.add(Tally::default());
+    tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await?;
+    tally.hubspot_calls += cx.target.calls();
+    report.tally = tally;
+    if let Some(mut row) = cx.state.run(cx.run.as_str()).await? {
+        row.tally = tally;
+        writers.state.end_run(&row).await?;
+    }
+    Ok(drained.err().map(Stop::Stage))
 }
 
 /// The time between two moments, in seconds with milliseconds.
@@ -244,16 +283,7 @@ pub async fn prospect(cx: &StageContext, watermark: Watermark, head: &survey::He
 
 /// Every record that matches, as it is now.
 pub fn import_query(cx: &StageContext, expected: u64) -> Extract {
-    Extract {
-        object: cx.pipeline.source_object.to_string(),
-        columns: Arc::clone(&cx.pipeline.columns),
-        condition: cx.pipeline.condition_text(),
-        window: None,
-        cursor_field: cx.pipeline.cursor_field.as_deref().map(str::to_owned),
-        deleted: DeletedRows::Exclude,
-        ids: None,
-        expected: Some(expected),
-    }
+    Extract { expected: Some(expected), ..cx.pipeline.all_records() }
 }
 
 /// Every record touched since the watermark, with the overlap for rows that became visible late. It has neither `where`

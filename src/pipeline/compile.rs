@@ -271,6 +271,20 @@ impl Pipeline {
         }
     }
 
+    /// The read of every record that matches, as it is now.
+    pub fn all_records(&self) -> crate::ports::source::Extract {
+        crate::ports::source::Extract {
+            object: self.source_object.to_string(),
+            columns: Arc::clone(&self.columns),
+            condition: self.condition_text(),
+            window: None,
+            cursor_field: self.cursor_field.as_deref().map(str::to_owned),
+            deleted: crate::ports::source::DeletedRows::Exclude,
+            ids: None,
+            expected: None,
+        }
+    }
+
     /// The condition as SOQL.
     pub fn condition_text(&self) -> Option<String> {
         self.condition.as_ref().map(ToString::to_string)

@@ -36,6 +36,17 @@ pub enum Fault {
     Cancelled,
 }
 
+impl Fault {
+    /// The remote error inside; none where nothing was sent or the content was refused.
+    pub fn error(&self) -> Option<&RemoteError> {
+        match self {
+            Self::Retry(error) | Self::Halt(error) | Self::Unknown(error) | Self::PlaceLost(error) => Some(error),
+            Self::Budget { error, .. } => Some(error),
+            Self::Reject(_) | Self::Cancelled => None,
+        }
+    }
+}
+
 /// A remote failure, as a person needs to see it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{service} {operation}: {message}{}", .request_id.as_deref().map(|id| format!(" (request id {id})")).unwrap_or_default())]

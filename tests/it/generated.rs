@@ -6,7 +6,7 @@ use syncline::config::schema;
 
 /// Compares a file with what it should be, or renews it.
 #[track_caller]
-pub fn check(path: &str, expected: &str) {
+pub(crate) fn check(path: &str, expected: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     #[expect(clippy::disallowed_methods, reason = "a switch of the tests")]
     if std::env::var("SNAPSHOTS").is_ok_and(|value| value == "overwrite") {

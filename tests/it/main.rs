@@ -1,4 +1,5 @@
 //! The one integration-test binary.
+#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should end")]
 
 mod generated;
 mod salesforce_connector;

@@ -1,0 +1,384 @@
+//! The command line's shape.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps HubSpot custom objects in step with Salesforce objects, from YAML files in git.
+#[derive(Debug, Parser)]
+#[command(name = "syncline", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Folder of the project (default: the nearest one upwards with a syncline.yaml)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// Print results only
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Say more; twice for every request
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// No colours (also by the variable NO_COLOR)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Form of the log on stderr
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
+    pub log_format: LogFormat,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Form of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Form of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FindingFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// Annotations on the lines of a pull request
+    Github,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new project
+    Init(Init),
+    /// Check the definitions
+    Validate(Validate),
+    /// Dry run: what import or sync would do, record by record
+    Plan(Plan),
+    /// Copy the existing records that match
+    Import(Import),
+    /// Carry over what changed since
+    Sync(Sync),
+    /// Show pipelines, watermarks, lag and last runs
+    Status(Status),
+    /// Show the history of imports and syncs, or one run
+    Runs(Runs),
+    /// Show records that could not be synced, and decide about them
+    Failures(Failures),
+    /// Tell why a Salesforce record is, or is not, in HubSpot as it is
+    Why(Why),
+    /// Print a JSON Schema of a definition file
+    Schema(Schema),
+    /// Tell what an error code means and what to do
+    Explain(Explain),
+    /// Print a script that completes commands in a shell
+    Completions(Completions),
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Subscriptions in the sample org
+    #[arg(long, default_value_t = 120, value_name = "N")]
+    pub records: usize,
+    /// Seed of the sample world
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Keep the demo's project in this folder
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Folder of the new project
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub folder: PathBuf,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Pipelines, by name or glob (default: all)
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Also check against the live systems
+    #[arg(long)]
+    pub online: bool,
+    /// Form of the findings
+    #[arg(long, value_enum, default_value_t = FindingFormat::Text)]
+    pub format: FindingFormat,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Pipelines, by name or glob (default: all)
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Form of the plan
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Most changes to show for each pipeline; totals are always exact
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub sample: usize,
+    /// End with code 2 when there are changes
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// What a person allows for one run.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Allow {
+    /// Let this run archive up to N records, whatever `guard` says
+    #[arg(long, value_name = "N")]
+    pub allow_archive: Option<u64>,
+    /// Let this run go on although the source is empty
+    #[arg(long)]
+    pub allow_empty: bool,
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Pipelines, by name or glob (default: all)
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// What is allowed for this one time.
+    #[command(flatten)]
+    pub allow: Allow,
+}
+
+/// Arguments of `sync`.
+#[derive(Debug, Args)]
+pub struct Sync {
+    /// Pipelines, by name or glob (default: all that are enabled)
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// One cycle, then end
+    #[arg(long)]
+    pub once: bool,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// What is allowed for this one time.
+    #[command(flatten)]
+    pub allow: Allow,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Arguments of `runs`.
+#[derive(Debug, Args)]
+pub struct Runs {
+    /// One run, by its id or a unique start or end of it
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// Write the run's rejected records as CSV, with code, reason and columns (`-` for stdout)
+    #[arg(long, value_name = "FILE", requires = "id")]
+    pub errors: Option<PathBuf>,
+    /// Of this pipeline
+    #[arg(long, value_name = "NAME", conflicts_with = "id")]
+    pub pipeline: Option<String>,
+    /// Most runs to show
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub limit: usize,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Arguments of `failures`.
+#[derive(Debug, Args)]
+pub struct Failures {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub action: Option<FailureAction>,
+    /// Form of the result
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// What to do with failures.
+#[derive(Debug, Subcommand)]
+pub enum FailureAction {
+    /// List open failures (the default)
+    List(FailureFilter),
+    /// Show one record's failure in full
+    Show {
+        /// Salesforce id
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Try again with the next sync
+    Retry(FailureFilter),
+    /// Set aside until the record changes
+    Dismiss(FailureFilter),
+}
+
+/// Which failures are meant.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FailureFilter {
+    /// Salesforce ids (default: all)
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+    /// Also dismissed and resolved ones
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Arguments of `why`.
+#[derive(Debug, Args)]
+pub struct Why {
+    /// Salesforce id, 15 or 18 characters
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// `pipeline` or `project`
+    #[arg(value_name = "NAME", value_parser = ["pipeline", "project"])]
+    pub name: String,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Error code such as SL1004; without it, all codes
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
+}
+
+/// Arguments of `sandbox`.
+#[derive(Debug, Args)]
+pub struct Sandbox {
+    /// Where Salesforce listens, on loopback; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub salesforce: SocketAddr,
+    /// Where HubSpot listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub hubspot: SocketAddr,
+    /// Where the control API listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub control: SocketAddr,
+    /// Seed of the sample world and of all chance
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Subscriptions in the sample org
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub records: usize,
+    /// HubSpot's limit: calls in a time
+    #[arg(long, default_value = "190/10s", value_name = "N/TIME", value_parser = rate)]
+    pub rate_limit: (u32, std::time::Duration),
+    /// Pause before every answer, such as 50ms
+    #[arg(long, default_value = "0ms", value_name = "TIME", value_parser = duration)]
+    pub latency: std::time::Duration,
+    /// Fault plan (YAML or JSON)
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+    /// Keep the state of both services in this file
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// How long a Salesforce change stays invisible to readers
+    #[arg(long, default_value = "0s", value_name = "TIME", value_parser = duration)]
+    pub visibility_delay: std::time::Duration,
+    /// How long a Salesforce session lives without use
+    #[arg(long, default_value = "2h", value_name = "TIME", value_parser = duration)]
+    pub token_lifetime: std::time::Duration,
+    /// Form of the addresses
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// A time such as `50ms`, `10s`, `5m`, `2h`, `1d`.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| "expected a time such as `50ms`, `10s` or `5m`".to_owned())?;
+    let milliseconds = match unit {
+        "ms" => Some(number),
+        "s" => number.checked_mul(1_000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        "d" => number.checked_mul(86_400_000),
+        _ => None,
+    };
+    let milliseconds = milliseconds.ok_or_else(|| "expected a unit: `ms`, `s`, `m`, `h` or `d`".to_owned())?;
+    Ok(std::time::Duration::from_millis(milliseconds))
+}
+
+/// Calls in a time: `190/10s`.
+fn rate(text: &str) -> Result<(u32, std::time::Duration), String> {
+    let (calls, time) = text.split_once('/').ok_or("expected calls in a time, such as `190/10s`")?;
+    Ok((calls.parse().map_err(|_| "expected a number of calls".to_owned())?, duration(time)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn times_and_rates_are_read() {
+        assert_eq!(duration("50ms"), Ok(std::time::Duration::from_millis(50)));
+        assert_eq!(duration("2h"), Ok(std::time::Duration::from_secs(7_200)));
+        assert!(duration("2").is_err() && duration("x").is_err() && duration("99999999999999999999d").is_err());
+        assert_eq!(rate("190/10s"), Ok((190, std::time::Duration::from_secs(10))));
+        assert!(rate("190").is_err());
+    }
+}

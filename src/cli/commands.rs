@@ -1,0 +1,462 @@
+//! Each command: arguments to `ops`, its answer to text and exit code.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::CommandFactory;
+use serde::Serialize;
+use serde_json::json;
+
+use super::args::{
+    Allow, Arguments, Command, Common, Explain, Failures, FindingFormat, Format, Import, Init, Plan, Runs, Status,
+    Sync, Validate, Why,
+};
+use super::args::{FailureAction, FailureFilter as FailureWords};
+use super::exit::Exit;
+use super::output;
+use super::progress::Progress;
+use super::render::{history as show, plan as show_plan, report as show_report, table};
+use super::signals;
+use crate::config::env::process_variables;
+use crate::config::load::Loaded;
+use crate::config::schema;
+use crate::diagnostic::codes;
+use crate::diagnostic::render::{Located, github, locate, text as finding_text};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::model::ids::PipelineName;
+use crate::model::report::{RunKind, RunReport, RunStatus};
+use crate::ops::error::OpsError;
+use crate::ops::prepare::{Preparation, check_accounts, prepare};
+use crate::ops::run::{Finished, RunOptions, run_all};
+use crate::ops::wiring::{Outside, Project, open, project_folder};
+use crate::ops::{history, init, plan, sync, validate, why};
+use crate::plan::guard::Allowance;
+use crate::ports::source::Source;
+use crate::ports::state::{FailureFilter, FailureMark, StateReader};
+
+/// Runs a command to its exit code.
+pub async fn run(arguments: Arguments) -> Exit {
+    let Arguments { common, command } = arguments;
+    let done = match command {
+        Command::Init(words) => init_project(&words),
+        Command::Validate(words) => validate_project(&common, &words).await,
+        Command::Plan(words) => plan_project(&common, &words).await,
+        Command::Import(words) => import_records(&common, &words).await,
+        Command::Sync(words) => sync_records(&common, &words).await,
+        Command::Status(words) => status(&common, &words).await,
+        Command::Runs(words) => runs(&common, &words).await,
+        Command::Failures(words) => failures(&common, &words).await,
+        Command::Why(words) => tell_why(&common, &words).await,
+        Command::Schema(words) => {
+            output::result(&schema::text(&words.name).unwrap_or_default());
+            Ok(Exit::Done)
+        }
+        Command::Explain(words) => explain(&words),
+        Command::Completions(words) => {
+            let mut script = Vec::new();
+            clap_complete::generate(words.shell, &mut Arguments::command(), "syncline", &mut script);
+            output::result(&String::from_utf8_lossy(&script));
+            Ok(Exit::Done)
+        }
+    };
+    done.unwrap_or_else(|error| failed(&common, &error))
+}
+
+/// Opens the project that the command is about.
+pub fn project(common: &Common, outside: Outside) -> Result<Project, OpsError> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let root = project_folder(common.project.as_deref(), &here)?;
+    open(&root, &process_variables, outside)
+}
+
+/// Says what went wrong.
+pub fn failed(common: &Common, error: &OpsError) -> Exit {
+    match error {
+        OpsError::Findings(loaded) => {
+            for finding in &loaded.findings {
+                output::talk(&shown(loaded, finding, output::colour(common.no_color)));
+                output::talk("");
+            }
+            output::talk(&summary(loaded));
+        }
+        error => output::error(&error.to_string(), Some(error.code()), error.help().as_deref()),
+    }
+    match error {
+        OpsError::Remote { fault: crate::ports::fault::Fault::Cancelled, .. } => Exit::Interrupted,
+        _ => Exit::Failed,
+    }
+}
+
+fn json<T: Serialize>(value: &T) {
+    output::result(&serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+fn init_project(words: &Init) -> Result<Exit, OpsError> {
+    let made = init::init(&words.folder)?;
+    let mut text = String::new();
+    for file in &made {
+        text.push_str(&format!("  {file}\n"));
+    }
+    output::result(&format!(
+        "made a project in {}:\n{text}\nnext: set SALESFORCE_… and HUBSPOT_… (see syncline.yaml), write a pipeline, then `syncline validate --online`\n",
+        words.folder.display()
+    ));
+    Ok(Exit::Done)
+}
+
+async fn validate_project(common: &Common, words: &Validate) -> Result<Exit, OpsError> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let root = project_folder(common.project.as_deref(), &here)?;
+    let loaded = if words.online {
+        let outside = Outside::real();
+        signals::watch(&outside.cancel);
+        validate::online(&root, &process_variables, outside, &words.names).await?
+    } else {
+        validate::offline(&root, &process_variables)
+    };
+    match words.format {
+        FindingFormat::Text => {
+            let colour = output::colour(common.no_color);
+            let findings: Vec<String> =
+                loaded.findings.iter().map(|finding| shown(&loaded, finding, colour) + "\n").collect();
+            output::result(&format!("{}{}", findings.join("\n"), summary(&loaded)));
+        }
+        FindingFormat::Json => {
+            let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
+            json(&json!({ "valid": !loaded.failed(), "findings": findings }));
+        }
+        FindingFormat::Github => {
+            let lines: Vec<String> = loaded.findings.iter().map(|finding| github(&located(&loaded, finding))).collect();
+            output::result(&format!("{}\n{}", lines.join("\n"), summary(&loaded)));
+        }
+    }
+    Ok(if loaded.failed() { Exit::Failed } else { Exit::Done })
+}
+
+fn shown(loaded: &Loaded, finding: &Diagnostic, colour: bool) -> String {
+    let file = loaded.files.iter().find(|file| file.name == finding.file);
+    match file {
+        Some(file) => finding_text(finding, &file.text, &file.locate(&finding.place), colour),
+        None => finding_text(finding, "", &(0..0), colour),
+    }
+}
+
+fn located(loaded: &Loaded, finding: &Diagnostic) -> Located {
+    let file = loaded.files.iter().find(|file| file.name == finding.file);
+    match file {
+        Some(file) => locate(finding, &file.text, &file.locate(&finding.place)),
+        None => locate(finding, "", &(0..0)),
+    }
+}
+
+fn summary(loaded: &Loaded) -> String {
+    let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let warnings = loaded.findings.len() - errors;
+    let pipelines = table::count(loaded.files.len().saturating_sub(1) as u64, "pipeline", "pipelines");
+    let warned = if warnings > 0 {
+        format!(", {}", table::count(warnings as u64, "warning", "warnings"))
+    } else {
+        String::new()
+    };
+    if errors == 0 {
+        format!("{pipelines} checked: no errors{warned}")
+    } else {
+        format!("{pipelines} checked: {}{warned}", table::count(errors as u64, "error", "errors"))
+    }
+}
+
+/// Shows warnings of a preparation on stderr.
+pub fn warn(common: &Common, project: &Project, preparation: &Preparation) {
+    if common.quiet {
+        return;
+    }
+    for warning in &preparation.warnings {
+        output::talk(&shown(&project.loaded, warning, output::colour(common.no_color)));
+        output::talk("");
+    }
+}
+
+async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, OpsError> {
+    let outside = Outside::real();
+    signals::watch(&outside.cancel);
+    let project = project(common, outside)?;
+    let preparation = prepare(&project, &words.names).await?;
+    warn(common, &project, &preparation);
+    check_accounts(&project, &preparation.pipelines, None).await?;
+    let forecasts = plan::plan(&project, &preparation, words.sample).await?;
+    let failed = forecasts.iter().any(|forecast| forecast.report.error.is_some());
+    match words.format {
+        Format::Text => output::result(&show_plan::plan(&forecasts)),
+        Format::Json => json(&json!({ "pipelines": forecasts, "status": if failed { "failed" } else { "succeeded" } })),
+    }
+    let changes = forecasts.iter().any(|forecast| !forecast.changes.is_empty() || forecast.changes_omitted > 0);
+    Ok(match (failed, changes && words.detailed_exitcode) {
+        (true, _) => Exit::Failed,
+        (false, true) => Exit::Changes,
+        (false, false) => Exit::Done,
+    })
+}
+
+async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsError> {
+    let outside = Outside::real();
+    signals::watch(&outside.cancel);
+    let project = project(common, outside)?;
+    let preparation = prepare(&project, &words.names).await?;
+    warn(common, &project, &preparation);
+    let state = project.state()?;
+    check_accounts(&project, &preparation.pipelines, Some(&*state)).await?;
+    let mut counted = Vec::new();
+    for prepared in &preparation.pipelines {
+        let config = &project.loaded.pipelines[prepared.index].config;
+        let name = &prepared.pipeline.name;
+        let unfinished = state.cursor(name).await?;
+        let count = match &unfinished {
+            Some(progress) => progress.total,
+            None => {
+                let source = project.source(&config.source.connection)?;
+                source.count(&prepared.pipeline.all_records()).await.map_err(OpsError::remote(name))?
+            }
+        };
+        let goes_on =
+            unfinished.map(|progress| format!(" (goes on at {})", table::number(progress.read))).unwrap_or_default();
+        if !common.quiet {
+            let from = &config.source.object;
+            let to = &prepared.pipeline.target.label;
+            output::talk(&format!("{name}: {} of {from} to {to}{goes_on}", table::count(count, "record", "records")));
+        }
+        counted.push(Some(count));
+    }
+    if !words.yes {
+        if !output::interactive() {
+            let help = "`--yes` copies without asking; `syncline plan` shows what would be done";
+            return Err(OpsError::refused("SL6007", "nobody can be asked here whether to go on", help));
+        }
+        if !output::ask("Copy them now?") {
+            output::talk("nothing was done");
+            return Ok(Exit::Done);
+        }
+    }
+    let total = counted.iter().flatten().sum();
+    let options = options(RunKind::Import, "import", words.allow, Progress::new(Some(total), common.quiet));
+    let finished = run_all(&project, &state, &preparation.pipelines, &options.0, &counted).await;
+    options.1.finish();
+    Ok(report(common, words.format, &finished?))
+}
+
+async fn sync_records(common: &Common, words: &Sync) -> Result<Exit, OpsError> {
+    let outside = Outside::real();
+    signals::watch(&outside.cancel);
+    let project = project(common, outside)?;
+    let mut preparation = prepare(&project, &words.names).await?;
+    if words.names.is_empty() {
+        preparation.pipelines.retain(|own| project.loaded.pipelines[own.index].config.sync.enabled);
+    }
+    warn(common, &project, &preparation);
+    let state = project.state()?;
+    check_accounts(&project, &preparation.pipelines, Some(&*state)).await?;
+    if words.once {
+        let options = options(RunKind::Sync, "sync --once", words.allow, Progress::new(None, common.quiet));
+        let finished = run_all(&project, &state, &preparation.pipelines, &options.0, &[]).await;
+        options.1.finish();
+        return Ok(report(common, words.format, &finished?));
+    }
+    let options = options(RunKind::Sync, "sync", words.allow, Progress::new(None, true));
+    if !common.quiet {
+        let names: Vec<&str> = preparation.pipelines.iter().map(|own| own.pipeline.name.as_str()).collect();
+        output::talk(&format!("syncing {} until stopped (Ctrl-C)", names.join(", ")));
+    }
+    let show = |finished: Result<&Finished, &OpsError>| match (finished, words.format) {
+        (Ok(finished), Format::Text) => output::result(&show_report::report(&finished.report)),
+        (Ok(finished), Format::Json) => output::result(&serde_json::to_string(&finished.report).unwrap_or_default()),
+        (Err(error), _) => output::error(&error.to_string(), Some(error.code()), error.help().as_deref()),
+    };
+    sync::forever(&project, &state, &preparation.pipelines, &options.0, &show).await;
+    Ok(Exit::Interrupted)
+}
+
+fn options(kind: RunKind, command: &str, allow: Allow, progress: Progress) -> (RunOptions, Arc<Progress>) {
+    let progress = Arc::new(progress);
+    let hears = Arc::clone(&progress);
+    let allowance = Allowance { archive: allow.allow_archive, empty_source: allow.allow_empty };
+    let on_progress = Arc::new(move |name: &str, tally| hears.update(name, tally));
+    (RunOptions { kind, allowance, command: format!("syncline {command}"), on_progress }, progress)
+}
+
+/// Prints reports and works the exit code out.
+pub fn report(common: &Common, format: Format, finished: &[Finished]) -> Exit {
+    let reports: Vec<&RunReport> = finished.iter().map(|finished| &finished.report).collect();
+    let exit = reports.iter().map(|report| exit_of(report.status)).max().unwrap_or(Exit::Done);
+    match format {
+        Format::Json => {
+            let status = match exit {
+                Exit::Done | Exit::Changes => "succeeded",
+                Exit::Partial => "partial",
+                Exit::Interrupted => "interrupted",
+                Exit::Failed | Exit::Usage => "failed",
+            };
+            json(&json!({ "pipelines": reports, "status": status }));
+        }
+        Format::Text => {
+            let reports: Vec<RunReport> = reports.into_iter().cloned().collect();
+            output::result(&show_report::reports(&reports));
+        }
+    }
+    let stops = finished.iter().filter_map(|finished| Some((&finished.report.name, finished.stop.as_ref()?)));
+    for (name, stop) in stops.filter(|_| !common.quiet) {
+        let help = stop.help();
+        output::error(&format!("pipeline `{name}`: {stop}"), Some(stop.code()), help.as_deref());
+    }
+    exit
+}
+
+fn exit_of(status: RunStatus) -> Exit {
+    match status {
+        RunStatus::Succeeded | RunStatus::Running => Exit::Done,
+        RunStatus::Partial => Exit::Partial,
+        RunStatus::Failed | RunStatus::Paused | RunStatus::Refused => Exit::Failed,
+        RunStatus::Interrupted => Exit::Interrupted,
+    }
+}
+
+async fn status(common: &Common, words: &Status) -> Result<Exit, OpsError> {
+    let all = history::status(&project(common, Outside::real())?).await?;
+    match words.format {
+        Format::Text => output::result(&show::statuses(&all)),
+        Format::Json => json(&json!({ "pipelines": all })),
+    }
+    Ok(Exit::Done)
+}
+
+async fn runs(common: &Common, words: &Runs) -> Result<Exit, OpsError> {
+    let project = project(common, Outside::real())?;
+    let Some(id) = &words.id else {
+        let all = history::runs(&project, words.pipeline.as_deref(), words.limit).await?;
+        match words.format {
+            Format::Text => output::result(&show::runs(&all)),
+            Format::Json => json(&json!({ "runs": all })),
+        }
+        return Ok(Exit::Done);
+    };
+    let (run, failures) = history::run(&project, id).await?;
+    if let Some(file) = &words.errors {
+        let text = history::errors_csv(&failures);
+        if file.as_os_str() == "-" {
+            output::result(&text);
+        } else {
+            write_file(file, &text)?;
+            output::talk(&format!(
+                "{} written to {}",
+                table::count(failures.len() as u64, "record", "records"),
+                file.display()
+            ));
+        }
+        return Ok(Exit::Done);
+    }
+    match words.format {
+        Format::Text => output::result(&show::run(&run, &failures)),
+        Format::Json => json(&json!({ "run": run, "failures": failures })),
+    }
+    Ok(Exit::Done)
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), OpsError> {
+    std::fs::write(path, text).map_err(|error| {
+        OpsError::refused("SL6008", format!("`{}` cannot be written: {error}", path.display()), "choose another file")
+    })
+}
+
+async fn failures(common: &Common, words: &Failures) -> Result<Exit, OpsError> {
+    let project = project(common, Outside::real())?;
+    let none = FailureAction::List(FailureWords::default());
+    match words.action.as_ref().unwrap_or(&none) {
+        FailureAction::List(filter) => {
+            let mut all = Vec::new();
+            for filter in filters(filter)? {
+                all.extend(history::failures(&project, &filter).await?);
+            }
+            match words.format {
+                Format::Text => output::result(&show::failures(&all)),
+                Format::Json => json(&json!({ "failures": all })),
+            }
+        }
+        FailureAction::Show { id } => {
+            let filter = FailureWords { ids: vec![id.clone()], pipeline: None, all: true };
+            let mut all = Vec::new();
+            for filter in filters(&filter)? {
+                all.extend(history::failures(&project, &filter).await?);
+            }
+            if all.is_empty() {
+                return Err(OpsError::refused(
+                    "SL6006",
+                    format!("`{id}` has no failure"),
+                    "`syncline why ID` tells how it stands",
+                ));
+            }
+            match words.format {
+                Format::Text => output::result(&all.iter().map(show::failure).collect::<Vec<_>>().join("\n")),
+                Format::Json => json(&json!({ "failures": all })),
+            }
+        }
+        FailureAction::Retry(filter) => {
+            mark(&project, filter, FailureMark::Retry, "will be tried again by the next sync").await?
+        }
+        FailureAction::Dismiss(filter) => {
+            mark(&project, filter, FailureMark::Dismiss, "set aside until the record changes").await?
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn mark(project: &Project, words: &FailureWords, mark: FailureMark, said: &str) -> Result<(), OpsError> {
+    let mut marked = 0;
+    for filter in filters(words)? {
+        marked += history::mark(project, &filter, mark).await?;
+    }
+    output::result(&format!("{} {said}", table::count(marked, "failure", "failures")));
+    Ok(())
+}
+
+fn filters(words: &FailureWords) -> Result<Vec<FailureFilter>, OpsError> {
+    let base = FailureFilter {
+        pipeline: words.pipeline.as_deref().map(PipelineName::new),
+        closed_too: words.all,
+        ..FailureFilter::default()
+    };
+    if words.ids.is_empty() {
+        return Ok(vec![base]);
+    }
+    let one = |id: &String| match id.parse() {
+        Ok(id) => Ok(FailureFilter { salesforce_id: Some(id), ..base.clone() }),
+        Err(error) => {
+            let error: crate::model::ids::SalesforceIdError = error;
+            Err(OpsError::refused("SL5004", error.to_string(), "copy the id from `syncline failures`"))
+        }
+    };
+    words.ids.iter().map(one).collect()
+}
+
+async fn tell_why(common: &Common, words: &Why) -> Result<Exit, OpsError> {
+    let accounts = why::why(&project(common, Outside::real())?, &words.id).await?;
+    match words.format {
+        Format::Text => output::result(&show::accounts(&words.id, &accounts)),
+        Format::Json => json(&json!({ "salesforce_id": words.id, "pipelines": accounts })),
+    }
+    Ok(Exit::Done)
+}
+
+fn explain(words: &Explain) -> Result<Exit, OpsError> {
+    let Some(code) = &words.code else {
+        let titles: BTreeMap<&str, &str> =
+            codes::PAGES.iter().map(|(code, page)| (*code, codes::title(page))).collect();
+        let lines: Vec<String> = titles.iter().map(|(code, title)| format!("{code}  {title}")).collect();
+        output::result(&lines.join("\n"));
+        return Ok(Exit::Done);
+    };
+    let page = codes::PAGES.iter().find(|(own, _)| own.eq_ignore_ascii_case(code));
+    let (_, page) = page.ok_or_else(|| {
+        OpsError::refused("SL6006", format!("there is no code `{code}`"), "`syncline explain` lists all codes")
+    })?;
+    output::result(page);
+    Ok(Exit::Done)
+}

@@ -1,0 +1,153 @@
+//! Status, runs, failures and accounts of records, for people.
+
+use super::report::{effects, short, status};
+use super::table::{count, number, seconds, table};
+use crate::ops::history::{FailureView, PipelineStatus, RunView};
+use crate::ops::why::Account;
+
+/// How all pipelines stand.
+pub fn statuses(all: &[PipelineStatus]) -> String {
+    if all.is_empty() {
+        return "the project has no pipelines yet\n".to_owned();
+    }
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|own| {
+            let last = own.last_run.as_ref();
+            vec![
+                own.name.clone(),
+                if own.enabled { "on".to_owned() } else { "off".to_owned() },
+                number(own.records),
+                own.lag_seconds.map_or_else(|| "never synced".to_owned(), |lag| format!("{} ago", seconds(lag))),
+                number(own.pending_associations),
+                number(own.open_failures),
+                last.map_or_else(String::new, |run| format!("{:?} {}", run.kind, status(run.status)).to_lowercase()),
+            ]
+        })
+        .collect();
+    let mut text =
+        table(&["pipeline", "sync", "records", "in step as of", "links waiting", "failures", "last run"], &rows);
+    for own in all {
+        if let Some((read, total)) = own.unfinished_import {
+            text.push_str(&format!(
+                "\n  {}: an import is unfinished ({} of {} read); `syncline import {}` goes on with it\n",
+                own.name,
+                number(read),
+                number(total),
+                own.name
+            ));
+        }
+    }
+    text
+}
+
+/// Runs, newest first.
+pub fn runs(all: &[RunView]) -> String {
+    if all.is_empty() {
+        return "no runs yet\n".to_owned();
+    }
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|run| {
+            vec![
+                short(&run.run).to_owned(),
+                run.started.clone(),
+                run.pipeline.clone(),
+                format!("{:?}", run.kind).to_lowercase(),
+                status(run.status).to_owned(),
+                run.seconds.map(seconds).unwrap_or_default(),
+                effects(&run.tally),
+            ]
+        })
+        .collect();
+    table(&["run", "started", "pipeline", "kind", "status", "took", "records"], &rows)
+}
+
+/// One run in full.
+pub fn run(run: &RunView, failures: &[FailureView]) -> String {
+    let mut text = format!("run {} of {}\n", run.run, run.pipeline);
+    text.push_str(&format!("  {}, started {}\n", status(run.status), run.started));
+    text.push_str(&format!("  read {}: {}\n", number(run.tally.read), effects(&run.tally)));
+    if let Some(error) = &run.error {
+        text.push_str(&format!("  ended early: {error}\n"));
+    }
+    if !failures.is_empty() {
+        text.push('\n');
+        text.push_str(&self::failures(failures));
+    }
+    text
+}
+
+/// Failures, one a line.
+pub fn failures(all: &[FailureView]) -> String {
+    if all.is_empty() {
+        return "no failures\n".to_owned();
+    }
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|failure| {
+            vec![
+                failure.pipeline.clone(),
+                failure.salesforce_id.clone(),
+                failure.code.clone(),
+                failure.status.to_owned(),
+                failure.message.chars().take(90).collect(),
+            ]
+        })
+        .collect();
+    let mut text = table(&["pipeline", "record", "code", "status", "reason"], &rows);
+    text.push_str(&format!(
+        "\n{}. `syncline explain CODE` tells what to do, `syncline failures show ID` tells more.\n",
+        count(all.len() as u64, "failure", "failures")
+    ));
+    text
+}
+
+/// One failure in full.
+pub fn failure(failure: &FailureView) -> String {
+    let mut text = format!("{} “{}” of {}\n", failure.salesforce_id, failure.title, failure.pipeline);
+    text.push_str(&format!("  {} {}: {}\n", failure.status, failure.code, failure.message));
+    if let Some(code) = &failure.remote_code {
+        text.push_str(&format!("  HubSpot's code: {code}\n"));
+    }
+    text.push_str(&format!(
+        "  failed {} since {}, last {}, run {}\n",
+        count(failure.attempts.into(), "time", "times"),
+        failure.first_seen,
+        failure.last_seen,
+        short(&failure.run)
+    ));
+    if let Some(at) = &failure.retry_at {
+        text.push_str(&format!(
+            "  tried again by the first sync after {at}; at once with `syncline failures retry {}`\n",
+            failure.salesforce_id
+        ));
+    }
+    for (name, value) in &failure.columns {
+        let value: String = value
+            .as_deref()
+            .unwrap_or_default()
+            .chars()
+            .take(100)
+            .map(|letter| if letter.is_control() { ' ' } else { letter })
+            .collect();
+        text.push_str(&format!("    {name}: {value}\n"));
+    }
+    text.push_str(&format!("  = help: `syncline explain {}`\n", failure.code));
+    text
+}
+
+/// Why a record is as it is.
+pub fn accounts(id: &str, all: &[Account]) -> String {
+    let mut text = format!("{id}\n");
+    for account in all {
+        text.push_str(&format!("  {} ({}):\n", account.pipeline, account.source_object));
+        for sentence in &account.sentences {
+            text.push_str(&format!("    {sentence}\n"));
+        }
+        if let Some(run) = &account.last_run {
+            text.push_str(&format!("    last run: {} {}, {}\n", short(&run.run), run.started, status(run.status)));
+        }
+    }
+    text
+}

@@ -1,0 +1,12 @@
+//! One file for each thing a person can ask for. Returns data and prints nothing; the only place that knows all parts.
+
+pub mod error;
+pub mod history;
+pub mod init;
+pub mod plan;
+pub mod prepare;
+pub mod run;
+pub mod sync;
+pub mod validate;
+pub mod why;
+pub mod wiring;

@@ -1,0 +1,146 @@
+//! Runs pipelines once, one after the other: an import, or one sync cycle.
+
+use std::sync::Arc;
+
+use super::error::OpsError;
+use super::prepare::Prepared;
+use super::wiring::Project;
+use crate::engine::work::{self, Order, Stop};
+use crate::model::ids::RunId;
+use crate::model::report::{RunKind, RunReport, RunStatus, Tally};
+use crate::pipeline::compile::AssociationTarget;
+use crate::plan::guard::Allowance;
+use crate::ports::state::{Directory, StateReader, StateWriter};
+use crate::ports::target::{TargetReader, TargetWriter};
+use crate::stages::{StageContext, Writers};
+use crate::state::sqlite::SqliteState;
+
+/// Hears of progress: the pipeline's name and its numbers.
+pub type OnProgress = Arc<dyn Fn(&str, Tally) + Send + Sync>;
+
+/// How the runs are to be done.
+#[derive(Clone)]
+pub struct RunOptions {
+    /// Import or sync.
+    pub kind: RunKind,
+    /// What a person allowed for this one time.
+    pub allowance: Allowance,
+    /// The command, for the lease's holder.
+    pub command: String,
+    /// Hears of progress.
+    pub on_progress: OnProgress,
+}
+
+/// One finished run, and why it ended early where it did.
+pub struct Finished {
+    /// What it did.
+    pub report: RunReport,
+    /// Why it ended early.
+    pub stop: Option<Stop>,
+}
+
+/// Runs the pipelines in order. A pipeline that ends early does not keep the others from running, unless the person asked
+/// to stop.
+pub async fn run_all(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    prepared: &[Prepared],
+    options: &RunOptions,
+    counted: &[Option<u64>],
+) -> Result<Vec<Finished>, OpsError> {
+    let mut finished = Vec::new();
+    for (own, counted) in prepared.iter().zip(counted.iter().chain(std::iter::repeat(&None))) {
+        if project.outside.cancel.is_cancelled() {
+            break;
+        }
+        finished.push(run_one(project, state, own, options, *counted).await?);
+    }
+    later_links(project, state, prepared, options, &mut finished).await?;
+    Ok(finished)
+}
+
+/// Runs one pipeline under its lease.
+pub async fn run_one(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    prepared: &Prepared,
+    options: &RunOptions,
+    counted: Option<u64>,
+) -> Result<Finished, OpsError> {
+    let name = &prepared.pipeline.name;
+    let _lease = state.lease(name, &options.command).await?;
+    let (cx, writers) = context(project, state, prepared).await?;
+    let (hears, shown) = (Arc::clone(&options.on_progress), name.to_string());
+    let order = Order {
+        kind: options.kind,
+        allowance: options.allowance,
+        counted,
+        on_progress: Arc::new(move |tally| hears(&shown, tally)),
+    };
+    let (report, stop) = work::run(&cx, &writers, &order).await?;
+    Ok(Finished { report, stop })
+}
+
+/// Links of pipelines whose other side was made by a pipeline that ran after them.
+async fn later_links(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    prepared: &[Prepared],
+    options: &RunOptions,
+    finished: &mut [Finished],
+) -> Result<(), OpsError> {
+    for place in 0..finished.len() {
+        let pipeline = &prepared[place].pipeline;
+        let made_later = finished[place..].iter().any(|later| {
+            let made = later.report.tally.created + later.report.tally.restored > 0;
+            let linked = pipeline.associations.iter().any(|association| {
+                matches!(&association.target, AssociationTarget::Pipeline { name, .. } if *name == later.report.name)
+            });
+            made && linked
+        });
+        let ended_well = matches!(finished[place].report.status, RunStatus::Succeeded | RunStatus::Partial);
+        if !made_later || !ended_well || finished[place].report.tally.pending_associations == 0 {
+            continue;
+        }
+        let _lease = state.lease(&pipeline.name, &options.command).await?;
+        let (cx, writers) = context(project, state, &prepared[place]).await?;
+        let cx = StageContext { run: finished[place].report.run.clone(), ..cx };
+        let stop = work::settle_links(&cx, &writers, &mut finished[place].report).await?;
+        finished[place].stop = finished[place].stop.take().or(stop);
+    }
+    Ok(())
+}
+
+/// The context of one run: fresh handles, so that calls are counted for it alone.
+pub async fn context(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    prepared: &Prepared,
+) -> Result<(StageContext, Writers), OpsError> {
+    let loaded = &project.loaded.pipelines[prepared.index].config;
+    let target = Arc::new(project.target(&loaded.target.connection)?);
+    let writers = Writers {
+        target: Arc::clone(&target) as Arc<dyn TargetWriter>,
+        state: Arc::clone(state) as Arc<dyn StateWriter>,
+    };
+    let cx = StageContext {
+        pipeline: Arc::clone(&prepared.pipeline),
+        run: new_run(project),
+        source: project.source(&loaded.source.connection)?,
+        target: target as Arc<dyn TargetReader>,
+        failures_open: state.open_failures(&prepared.pipeline.name).await? > 0,
+        state: Arc::clone(state) as Arc<dyn StateReader>,
+        directory: Arc::clone(state) as Arc<dyn Directory>,
+        dry: false,
+        clock: project.outside.clock.clone(),
+        cancel: project.outside.cancel.clone(),
+    };
+    Ok((cx, writers))
+}
+
+/// A new run's name: time first, then chance.
+pub fn new_run(project: &Project) -> RunId {
+    let milliseconds = project.outside.clock.now().as_millisecond().max(0).unsigned_abs();
+    let random = u128::from(project.outside.rng.below(u64::MAX)) << 16 | u128::from(project.outside.rng.below(1 << 16));
+    RunId::new(ulid::Ulid::from_parts(milliseconds, random).to_string())
+}

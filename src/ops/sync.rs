@@ -1,0 +1,39 @@
+//! `sync`: cycles that repeat, each pipeline by its own `every`, all on one rate limit.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::error::OpsError;
+use super::prepare::Prepared;
+use super::run::{Finished, RunOptions, run_one};
+use super::wiring::Project;
+use crate::model::report::RunStatus;
+use crate::state::sqlite::SqliteState;
+
+/// Repeats cycles until somebody asks to stop. Each finished cycle is handed to `on_finished`; trouble of one pipeline
+/// leaves the others alone, and its next cycle tries again.
+pub async fn forever(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    prepared: &[Prepared],
+    options: &RunOptions,
+    on_finished: &(dyn Fn(Result<&Finished, &OpsError>) + Send + Sync),
+) {
+    let cycles = prepared.iter().map(|own| async move {
+        let every = project.loaded.pipelines[own.index].config.sync.every.0;
+        while !project.outside.cancel.is_cancelled() {
+            let finished = run_one(project, state, own, options, None).await;
+            on_finished(finished.as_ref());
+            let interrupted = finished.as_ref().is_ok_and(|finished| finished.report.status == RunStatus::Interrupted);
+            if interrupted {
+                break;
+            }
+            tokio::select! {
+                () = project.outside.clock.sleep(every) => {}
+                () = project.outside.cancel.cancelled() => {}
+            }
+        }
+    });
+    join_all(cycles).await;
+}

@@ -1,0 +1,194 @@
+//! The one place where config picks adapters: connections and state of a project.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::error::OpsError;
+use crate::config::env::Variables;
+use crate::config::load::{Loaded, PROJECT_FILE, find_project, load};
+use crate::config::project::{AuthConfig, ConnectionConfig, HubspotConfig, ProjectConfig, SalesforceConfig};
+use crate::config::scalar::percent;
+use crate::connect::hubspot::settings::HubspotSettings;
+use crate::connect::hubspot::target::{HubspotConnection, HubspotTarget};
+use crate::connect::salesforce::limits::ApiBudget;
+use crate::connect::salesforce::settings::{AuthSettings, SalesforceSettings};
+use crate::connect::salesforce::source::{SalesforceConnection, SalesforceSource};
+use crate::state::sqlite::SqliteState;
+use crate::sys::cancel::Cancel;
+use crate::sys::clock::Clock;
+use crate::sys::rng::Rng;
+
+/// Facts from outside.
+#[derive(Clone, Debug)]
+pub struct Outside {
+    /// Time.
+    pub clock: Clock,
+    /// Chance.
+    pub rng: Rng,
+    /// Tells when to stop.
+    pub cancel: Cancel,
+}
+
+impl Outside {
+    /// The real ones.
+    pub fn real() -> Self {
+        Self { clock: Clock::system(), rng: Rng::from_entropy(), cancel: Cancel::new() }
+    }
+}
+
+/// A loaded project without errors, with its connections.
+pub struct Project {
+    /// What was loaded.
+    pub loaded: Loaded,
+    /// syncline.yaml.
+    pub config: ProjectConfig,
+    /// Time, chance, cancellation.
+    pub outside: Outside,
+    salesforce: HashMap<String, SalesforceConnection>,
+    hubspot: HashMap<String, HubspotConnection>,
+}
+
+/// The folder of the project: the one given, or the nearest one upwards from here.
+pub fn project_folder(given: Option<&Path>, here: &Path) -> Result<PathBuf, OpsError> {
+    match given {
+        Some(folder) if folder.join(PROJECT_FILE).is_file() => Ok(folder.to_owned()),
+        Some(folder) => Err(OpsError::refused(
+            "SL1012",
+            format!("there is no {PROJECT_FILE} in `{}`", folder.display()),
+            "`syncline init` makes a project",
+        )),
+        None => find_project(here).ok_or_else(|| {
+            OpsError::refused(
+                "SL1012",
+                format!("there is no {PROJECT_FILE} here or in a folder above"),
+                "`syncline init` makes a project; `--project DIR` names one; `syncline demo` needs none",
+            )
+        }),
+    }
+}
+
+/// Loads a project and sets its connections up; nothing is sent yet.
+pub fn open(root: &Path, variables: Variables<'_>, outside: Outside) -> Result<Project, OpsError> {
+    let loaded = load(root, variables);
+    let config = match &loaded.project {
+        Some(config) if !loaded.failed() => config.clone(),
+        _ => return Err(OpsError::Findings(Box::new(loaded))),
+    };
+    let mut project = Project { loaded, config, outside, salesforce: HashMap::new(), hubspot: HashMap::new() };
+    for (name, connection) in project.config.connections.clone() {
+        let Outside { clock, rng, cancel } = project.outside.clone();
+        let failed = |fault| OpsError::Remote { pipeline: None, fault };
+        match connection {
+            ConnectionConfig::Salesforce(config) => {
+                let connection = SalesforceConnection::new(salesforce_settings(&name, &config)?, clock, rng, cancel);
+                project.salesforce.insert(name, connection.map_err(failed)?);
+            }
+            ConnectionConfig::Hubspot(config) => {
+                let connection = HubspotConnection::new(hubspot_settings(&name, &config)?, clock, rng, cancel);
+                project.hubspot.insert(name, connection.map_err(failed)?);
+            }
+        }
+    }
+    Ok(project)
+}
+
+impl Project {
+    /// A new handle on a Salesforce connection.
+    pub fn source(&self, name: &str) -> Result<Arc<SalesforceSource>, OpsError> {
+        let missing =
+            || OpsError::refused("SL2002", format!("there is no connection `{name}`"), "add it to syncline.yaml");
+        self.salesforce.get(name).map(|connection| Arc::new(connection.handle())).ok_or_else(missing)
+    }
+
+    /// A new handle on a HubSpot connection.
+    pub fn target(&self, name: &str) -> Result<HubspotTarget, OpsError> {
+        let missing =
+            || OpsError::refused("SL2002", format!("there is no connection `{name}`"), "add it to syncline.yaml");
+        self.hubspot.get(name).map(HubspotConnection::handle).ok_or_else(missing)
+    }
+
+    /// The portal that a HubSpot connection must lead to, where one is named.
+    pub fn portal_id(&self, name: &str) -> Option<u64> {
+        match self.config.connections.get(name) {
+            Some(ConnectionConfig::Hubspot(config)) => config.portal_id.as_ref()?.0.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The state's file.
+    pub fn state_path(&self) -> PathBuf {
+        let path = self.config.state.strip_prefix("sqlite:").unwrap_or(&self.config.state);
+        self.loaded.root.join(path)
+    }
+
+    /// The state, for writing.
+    pub fn state(&self) -> Result<Arc<SqliteState>, OpsError> {
+        Ok(Arc::new(SqliteState::open(&self.state_path(), &self.outside.clock)?))
+    }
+
+    /// The state, for reading only; an empty one when there is none yet.
+    pub fn state_for_reading(&self) -> Result<Arc<SqliteState>, OpsError> {
+        Ok(Arc::new(SqliteState::open_for_reading(&self.state_path(), &self.outside.clock)?))
+    }
+}
+
+fn salesforce_settings(name: &str, config: &SalesforceConfig) -> Result<SalesforceSettings, OpsError> {
+    let address = |text: &str| {
+        Url::parse(text).map_err(|error| {
+            OpsError::refused("SL2009", format!("connection `{name}`: {error}"), "correct the address")
+        })
+    };
+    let secret = |secret: &crate::config::env::Secret| secret.expose().to_owned();
+    let auth = match &config.auth {
+        AuthConfig { jwt: Some(jwt), .. } => AuthSettings::Jwt {
+            client_id: secret(&jwt.client_id),
+            username: jwt.username.clone(),
+            private_key: secret(&jwt.private_key),
+            audience: jwt.audience.clone(),
+        },
+        AuthConfig { client_credentials: Some(own), .. } => AuthSettings::ClientCredentials {
+            client_id: secret(&own.client_id),
+            client_secret: secret(&own.client_secret),
+        },
+        AuthConfig { refresh_token: Some(own), .. } => AuthSettings::RefreshToken {
+            client_id: secret(&own.client_id),
+            client_secret: own.client_secret.as_ref().map(secret),
+            token: secret(&own.token),
+            file: own.token.origin().map(Path::to_owned),
+        },
+        AuthConfig { access_token: Some(own), .. } => {
+            AuthSettings::AccessToken { token: secret(&own.token), instance_url: address(&own.instance_url)? }
+        }
+        AuthConfig { .. } => {
+            return Err(OpsError::refused(
+                "SL1009",
+                format!("connection `{name}` has no way to log in"),
+                "add one under `auth`",
+            ));
+        }
+    };
+    let budget = &config.api_budget.0;
+    // The schema has checked the form; a share is a whole number of percent there.
+    let api_budget = match (percent(budget), budget.parse()) {
+        (Some(share), _) => ApiBudget::Percent(share as u8),
+        (None, Ok(calls)) => ApiBudget::Calls(calls),
+        (None, Err(_)) => ApiBudget::All,
+    };
+    Ok(SalesforceSettings {
+        login_url: address(&config.login_url)?,
+        auth,
+        api_version: config.api_version.clone(),
+        api_budget,
+    })
+}
+
+fn hubspot_settings(name: &str, config: &HubspotConfig) -> Result<HubspotSettings, OpsError> {
+    let base_url = Url::parse(&config.base_url)
+        .map_err(|error| OpsError::refused("SL2009", format!("connection `{name}`: {error}"), "correct `base_url`"))?;
+    let rate_limit = config.fixed_rate().map(|(calls, seconds)| (calls, Duration::from_secs(seconds)));
+    Ok(HubspotSettings { base_url, access_token: config.access_token.expose().to_owned(), rate_limit })
+}

@@ -1,0 +1,91 @@
+//! The data file of a sandbox: its state kept over restarts, written so that a crash leaves the old or the new one whole.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::sandbox::options::SandboxError;
+use crate::sandbox::world::World;
+use crate::sys::cancel::Cancel;
+
+/// How often a changed state is saved.
+const SAVE_EVERY: Duration = Duration::from_secs(3);
+
+/// The data file of a running sandbox.
+pub struct DataFile {
+    path: PathBuf,
+    saved: AtomicU64,
+}
+
+impl DataFile {
+    /// A file that is not read yet.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, saved: AtomicU64::new(u64::MAX) }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts the kept state into `world`; false where there is no file yet.
+    pub fn load(&self, world: &World) -> Result<bool, SandboxError> {
+        let text = match std::fs::read(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(SandboxError::Data { action: "read", path: self.path.clone(), source }),
+        };
+        let unusable = |reason: String| SandboxError::DataContent { path: self.path.clone(), reason };
+        let dump: Value =
+            serde_json::from_slice(&text).map_err(|error| unusable(format!("it is not JSON: {error}")))?;
+        world.restore(&dump).map_err(unusable)?;
+        self.saved.store(world.changes(), Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Writes the state where it changed since the last time.
+    pub fn save(&self, world: &World) -> Result<(), SandboxError> {
+        // Read before the dump: a change in between is saved once more, not forgotten.
+        let changes = world.changes();
+        if self.saved.load(Ordering::Relaxed) == changes {
+            return Ok(());
+        }
+        let text = world.dump().to_string();
+        let failed = |source| SandboxError::Data { action: "write", path: self.path.clone(), source };
+        replace(&self.path, text.as_bytes()).map_err(failed)?;
+        self.saved.store(changes, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Saves every few seconds until `cancel` asks to stop; the last save is the caller's.
+pub async fn keep_saved(file: Arc<DataFile>, world: Arc<World>, cancel: Cancel) {
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(SAVE_EVERY) => {}
+        }
+        let (own_file, own_world) = (file.clone(), world.clone());
+        let saved = tokio::task::spawn_blocking(move || own_file.save(&own_world)).await;
+        if let Ok(Err(error)) = saved {
+            // The next round tries again, and the stop reports what is left of the trouble.
+            tracing::warn!(%error, "the sandbox state was not saved");
+        }
+    }
+}
+
+/// Writes beside the file, then renames: readers see the old content or the new one.
+fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = path.with_file_name(name);
+    let mut file = File::create(&beside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)
+}
