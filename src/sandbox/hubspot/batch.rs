@@ -170,10 +170,8 @@ fn one(
         Verb::Create => None,
         Verb::Update | Verb::Upsert => objects::find(portal.object(type_id)?, &id, property),
     };
-    if verb == Verb::Upsert {
-        if let Some(property) = property {
-            texts.entry(property.to_owned()).or_insert_with(|| id.clone());
-        }
+    if let (Verb::Upsert, Some(property)) = (verb, property) {
+        texts.entry(property.to_owned()).or_insert_with(|| id.clone());
     }
     let asked = written(&texts);
     match (verb, found) {

@@ -158,8 +158,8 @@ fn seed(portal: &mut Portal, arguments: &Value, now: i64) -> Result<Value, Strin
         let id = find_type(portal, kind).map_err(words)?;
         for property in list.as_array().into_iter().flatten() {
             let object = portal.object_mut(&id).map_err(words)?;
-            if let Some(name) = property["name"].as_str().filter(|name| object.property(name).is_some()) {
-                object.properties.remove(&name.to_owned());
+            if let Some(name) = property["name"].as_str() {
+                object.properties.remove(name);
             }
             properties::add(object, property, "information").map_err(words)?;
         }
