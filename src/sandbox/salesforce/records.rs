@@ -14,6 +14,9 @@ use crate::sandbox::http::{Reply, Request};
 /// Values of a write, as text; none is blank.
 pub type Values = BTreeMap<String, Option<String>>;
 
+/// Accepted values by place of the field.
+type Accepted = Vec<(usize, Option<Box<str>>)>;
+
 /// `/sobjects/{object}…`
 pub fn route(org: &mut Org, request: &Request, name: &str, rest: &[&str], version: &str, now: i64) -> Answer {
     org.object(name).ok_or_else(Refusal::not_found)?;
@@ -64,7 +67,7 @@ pub fn decode(body: &[u8]) -> Result<Values, Refusal> {
 }
 
 /// Values as stored: trimmed, blanks are null; refused where the definition says so.
-fn accept(object: &Object, values: &Values) -> Result<Vec<(usize, Option<Box<str>>)>, Refusal> {
+fn accept(object: &Object, values: &Values) -> Result<Accepted, Refusal> {
     let mut accepted = Vec::new();
     for (name, value) in values {
         let Some((place, field)) = object.field(name) else {

@@ -204,16 +204,15 @@ fn candidates<'a>(
                 _ => {}
             }
         }
-        if path.eq_ignore_ascii_case("SystemModstamp") {
-            if let (operator, Some(Literal::Moment(at))) = (operator, values.first()) {
-                match operator {
-                    Operator::Ge => span.0 = span.0.max(*at),
-                    Operator::Gt => span.0 = span.0.max(at + 1),
-                    Operator::Lt => span.1 = span.1.min(at - 1),
-                    Operator::Le => span.1 = span.1.min(*at),
-                    Operator::Eq => span = (*at, *at),
-                    _ => {}
-                }
+        let stamp = path.eq_ignore_ascii_case("SystemModstamp");
+        if let (true, Some(Literal::Moment(at))) = (stamp, values.first()) {
+            match operator {
+                Operator::Ge => span.0 = span.0.max(*at),
+                Operator::Gt => span.0 = span.0.max(at + 1),
+                Operator::Lt => span.1 = span.1.min(at - 1),
+                Operator::Le => span.1 = span.1.min(*at),
+                Operator::Eq => span = (*at, *at),
+                _ => {}
             }
         }
     }
@@ -259,10 +258,12 @@ fn check(org: &Org, object: &Object, condition: &Condition) -> Result<(), Wrong>
                         at: Some(0),
                     });
                 }
-                if let (true, Literal::Text(text)) = (matches!(kind, "id" | "reference"), value) {
-                    if widen(text).is_none_or(|wide| text.len() == 18 && wide != *text) {
+                let broken = |text: &String| widen(text).is_none_or(|wide| text.len() == 18 && wide != *text);
+                match value {
+                    Literal::Text(text) if matches!(kind, "id" | "reference") && broken(text) => {
                         return wrong(format!("invalid ID field: {text}"));
                     }
+                    _ => {}
                 }
             }
             Ok(())
