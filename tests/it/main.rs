@@ -2,4 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should end")]
 
 mod generated;
+mod lifecycle;
 mod salesforce_connector;
+mod support;
