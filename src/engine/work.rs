@@ -16,7 +16,7 @@ use crate::model::watermark::Watermark;
 use crate::plan::guard::{self, Allowance, Prospect, Refusal};
 use crate::ports::fault::Fault;
 use crate::ports::source::{DeletedRows, Extract, QUERY_IDS_MAX, Window};
-use crate::ports::state::{FailureFilter, ImportProgress, RunRow, StateError};
+use crate::ports::state::{FailureFilter, ImportProgress, LINK_FAILURES, RunRow, StateError};
 use crate::stages::read::extract::{Candidates, Membership, candidates};
 use crate::stages::write::associate;
 use crate::stages::write::checkpoint::Checkpoint;
@@ -144,7 +144,7 @@ pub async fn settle_links(
 ) -> Result<Option<Stop>, StateError> {
     let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
     checkpoint.add(report.tally);
-    let drained = associate::drain(cx, writers, &checkpoint).await;
+    let drained = associate::drain(cx, writers, &checkpoint, Some(cx.clock.now())).await;
     let mut tally = checkpoint.add(Tally::default());
     tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await?;
     tally.hubspot_calls += cx.target.calls();
@@ -198,7 +198,7 @@ async fn import(
     // changes since then are still for the next sync.
     let watermark = cx.state.watermark(name).await?.unwrap_or(progress.began);
     checkpoint.finish(cx, watermark).await?;
-    Ok(associate::drain(cx, writers, checkpoint).await?)
+    Ok(associate::drain(cx, writers, checkpoint, None).await?)
 }
 
 async fn begin(cx: &StageContext, order: &Order) -> Result<ImportProgress, Stop> {
@@ -232,7 +232,7 @@ async fn sync(
     runner::run(cx, &deliver, head.whole()).await?;
     checkpoint.advance(cx, until).await?;
     if cx.state.due_count(name).await? > 0 {
-        associate::drain(cx, writers, checkpoint).await?;
+        associate::drain(cx, writers, checkpoint, Some(cx.clock.now())).await?;
     }
     Ok(())
 }
@@ -247,7 +247,9 @@ pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'
             ..FailureFilter::default()
         };
         let rows = cx.state.failures(&filter, RETRIES_MAX).await?;
-        due.extend(rows.into_iter().map(|row| row.failure.salesforce_id));
+        // Links are tried again by themselves, without their record.
+        let own = rows.into_iter().filter(|row| !row.failure.reason.code.starts_with(LINK_FAILURES));
+        due.extend(own.map(|row| row.failure.salesforce_id));
     }
     let retries: Vec<Rows<'_>> =
         due.chunks(QUERY_IDS_MAX).map(|ids| candidates(cx, ids_query(cx, ids), Membership::Asked, None)).collect();

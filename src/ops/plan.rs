@@ -62,19 +62,21 @@ pub async fn plan(
 type Forecasted = (RunKind, Option<String>, crate::engine::forecast::Found, Option<Stop>);
 
 async fn forecast(cx: &StageContext, sample: usize) -> Result<Forecasted, OpsError> {
-    let taker = Forecast::new(cx, sample);
     let watermark = cx.state.watermark(&cx.pipeline.name).await?;
     let unfinished = cx.state.cursor(&cx.pipeline.name).await?.is_some();
+    let watermark = watermark.filter(|_| !unfinished);
+    // An import tries all links that wait, a sync those whose time has come.
+    let taker = Forecast::new(cx, sample, watermark.map(|_| cx.clock.now()));
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let (kind, refusal, ran) = match watermark {
-        Some(watermark) if !unfinished => {
+        Some(watermark) => {
             let (refusal, ran) = match sync(cx, &taker, watermark).await {
                 Ok(refusal) => (refusal, Ok(())),
                 Err(stop) => (None, Err(stop)),
             };
             (RunKind::Sync, refusal, ran)
         }
-        _ => {
+        None => {
             let (total, ran) = match import(cx, &taker).await {
                 Ok(total) => (total, Ok(())),
                 Err(stop) => (1, Err(stop)),
@@ -126,6 +128,7 @@ async fn context(
         dry: true,
         clock: project.outside.clock.clone(),
         cancel: project.outside.cancel.clone(),
+        portal: None,
     })
 }
 

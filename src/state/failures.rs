@@ -124,7 +124,7 @@ pub fn open_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite:
 }
 
 /// Marks failures; returns how many.
-pub fn mark(connection: &Connection, filter: &FailureFilter, mark: FailureMark) -> rusqlite::Result<u64> {
+pub fn mark(connection: &mut Connection, filter: &FailureFilter, mark: FailureMark) -> rusqlite::Result<u64> {
     let set = match mark {
         FailureMark::Dismiss => "status = 'dismissed', retry_at = NULL",
         FailureMark::Retry => "status = 'open', retry_at = 0",
@@ -134,17 +134,28 @@ pub fn mark(connection: &Connection, filter: &FailureFilter, mark: FailureMark) 
              (SELECT f.pipeline, f.salesforce_id FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE {WHERE})"
     );
     let (name, id) = after(filter);
-    let changed = connection.execute(
-        &sql,
-        params![
-            filter.pipeline.as_ref().map(PipelineName::as_str),
-            filter.salesforce_id.as_ref().map(SalesforceId::as_str),
-            filter.closed_too,
-            filter.due_at.map(rows::millis),
-            name,
-            id
-        ],
-    )?;
+    let asked = params![
+        filter.pipeline.as_ref().map(PipelineName::as_str),
+        filter.salesforce_id.as_ref().map(SalesforceId::as_str),
+        filter.closed_too,
+        filter.due_at.map(rows::millis),
+        name,
+        id
+    ];
+    // Links that failed follow their record's failure; a dismissed one waits until its lookup changes.
+    let next = match mark {
+        FailureMark::Dismiss => i64::MAX,
+        FailureMark::Retry => 0,
+    };
+    let links = format!(
+        "UPDATE associations SET waiting_since = NULL, retry_at = {next} WHERE due = 1 AND (pipeline, salesforce_id) IN
+             (SELECT f.pipeline, f.salesforce_id FROM failures f JOIN pipelines p ON p.id = f.pipeline
+              WHERE f.code LIKE '{LINK_FAILURES}%' AND {WHERE})"
+    );
+    let transaction = connection.transaction()?;
+    transaction.execute(&links, asked)?;
+    let changed = transaction.execute(&sql, asked)?;
+    transaction.commit()?;
     Ok(changed as u64)
 }
 

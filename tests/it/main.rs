@@ -3,5 +3,6 @@
 
 mod generated;
 mod lifecycle;
+mod quiet;
 mod salesforce_connector;
 mod support;
