@@ -122,7 +122,7 @@ async fn context(
         run: new_run(project),
         source: project.source(&config.source.connection)? as Arc<dyn Source>,
         target: Arc::new(project.target(&config.target.connection)?) as Arc<dyn TargetReader>,
-        failures_open: state.open_failures(&prepared.pipeline.name).await? > 0,
+        failures_open: state.failing(&prepared.pipeline.name).await?,
         state: Arc::clone(state) as Arc<dyn StateReader>,
         directory: Arc::clone(scratch) as Arc<dyn Directory>,
         dry: true,

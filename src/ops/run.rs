@@ -151,7 +151,7 @@ async fn handles(project: &Project, state: &Arc<SqliteState>, prepared: &Prepare
         run: new_run(project),
         source: project.source(&loaded.source.connection)?,
         target: target as Arc<dyn TargetReader>,
-        failures_open: state.open_failures(&prepared.pipeline.name).await? > 0,
+        failures_open: state.failing(&prepared.pipeline.name).await?,
         state: Arc::clone(state) as Arc<dyn StateReader>,
         directory: Arc::clone(state) as Arc<dyn Directory>,
         dry: false,

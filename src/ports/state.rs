@@ -128,8 +128,14 @@ pub trait StateReader: Send + Sync {
     /// Failures that match, oldest first, at most `limit`, after the record given.
     fn failures<'a>(&'a self, filter: &'a FailureFilter, limit: usize) -> Answer<'a, Vec<FailureRow>>;
 
+    /// The open and dismissed failures of these records.
+    fn failures_of<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<FailureRow>>;
+
     /// How many failures of a pipeline are open.
     fn open_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64>;
+
+    /// Whether any record of the pipeline has an open or a dismissed failure.
+    fn failing<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool>;
 }
 
 /// Writes what is to be remembered. Every method is atomic and durable when it returns.

@@ -50,7 +50,7 @@ pub struct StageContext {
     pub clock: Clock,
     /// Tells when to stop.
     pub cancel: Cancel,
-    /// The pipeline has open failures, so a record may be one of them.
+    /// The pipeline has open or dismissed failures, so a record may be one of them.
     pub failures_open: bool,
     /// Asks, where the pipeline was checked against a remembered portal, whether the portal is still the same.
     pub portal: Option<Arc<dyn Confirm>>,

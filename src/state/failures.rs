@@ -96,6 +96,22 @@ pub fn list(connection: &Connection, filter: &FailureFilter, limit: usize) -> ru
     statement.query_map(asked, row)?.collect()
 }
 
+/// The failures of these records that are not over.
+pub fn of_records(
+    connection: &Connection,
+    pipeline: &PipelineName,
+    ids: &[SalesforceId],
+) -> rusqlite::Result<Vec<FailureRow>> {
+    let Some(number) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT p.name, f.run, f.failure, f.first_seen, f.last_seen, f.attempts, f.status, f.retry_at
+         FROM json_each(?2) AS asked
+         CROSS JOIN failures f ON f.pipeline = ?1 AND f.salesforce_id = asked.value AND f.status <> 'resolved'
+         JOIN pipelines p ON p.id = f.pipeline",
+    )?;
+    statement.query_map(params![number, rows::id_array(ids)], row)?.collect()
+}
+
 /// What one run set aside, whatever became of it since.
 fn of_run(
     connection: &Connection,
@@ -121,6 +137,14 @@ pub fn open_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite:
     let mut statement =
         connection.prepare_cached("SELECT count(*) FROM failures WHERE pipeline = ?1 AND status = 'open'")?;
     statement.query_row([pipeline], |row| count(row, 0))
+}
+
+/// Whether any failure of a pipeline is not over.
+pub fn any(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<bool> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(false) };
+    let mut statement =
+        connection.prepare_cached("SELECT 1 FROM failures WHERE pipeline = ?1 AND status <> 'resolved' LIMIT 1")?;
+    statement.exists([pipeline])
 }
 
 /// Marks failures; returns how many.

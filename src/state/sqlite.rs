@@ -159,9 +159,19 @@ impl StateReader for SqliteState {
         self.work(move |connection| failures::list(connection, &filter, limit))
     }
 
+    fn failures_of<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<FailureRow>> {
+        let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
+        self.work(move |connection| failures::of_records(connection, &pipeline, &ids))
+    }
+
     fn open_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
         let pipeline = pipeline.clone();
         self.work(move |connection| failures::open_count(connection, &pipeline))
+    }
+
+    fn failing<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| failures::any(connection, &pipeline))
     }
 }
 

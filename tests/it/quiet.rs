@@ -85,3 +85,26 @@ fn a_link_is_made_when_its_company_appears() {
     assert!(report(&reports, "subscriptions")["associated"].as_u64() > Some(0), "{reports}");
     agree(&bench);
 }
+
+#[test]
+fn a_rejected_row_is_not_judged_again_while_it_stays_the_same() {
+    let bench = Bench::new(120);
+    bench.import();
+    let failures = bench.failures();
+    let fax = failures.iter().find(|failure| failure["code"] == "SL5006").unwrap()["salesforce_id"].clone();
+    bench.salesforce("update", json!({"object": "Subscription__c", "id": fax, "values": {"Notes__c": "touched"}}));
+    let reports = bench.sync();
+    assert_eq!(report(&reports, "subscriptions")["failed"], 1, "{reports}");
+    bench.sync();
+    bench.sandbox.forget_requests();
+    let reports = bench.sync();
+    assert_eq!(report(&reports, "subscriptions")["failed"], 1, "{reports}");
+    assert_eq!(bench.calls("hubspot"), 0);
+    let attempts = |failures: &[serde_json::Value]| {
+        failures.iter().find(|failure| failure["salesforce_id"] == fax).map(|failure| failure["attempts"].clone())
+    };
+    assert_eq!(attempts(&bench.failures()), Some(json!(2)), "one try for the import, one for the change");
+    bench.salesforce("delete", json!({"object": "Subscription__c", "id": fax}));
+    bench.sync();
+    assert_eq!(attempts(&bench.failures()), None, "a record that is gone fails no more");
+}
