@@ -122,7 +122,8 @@ async fn validate_project(common: &Common, words: &Validate) -> Result<Exit, Ops
             let colour = output::colour(common.no_color);
             let findings: Vec<String> =
                 loaded.findings.iter().map(|finding| shown(&loaded, finding, colour) + "\n").collect();
-            output::result(&format!("{}{}", findings.join("\n"), summary(&loaded)));
+            let gap = if findings.is_empty() { "" } else { "\n" };
+            output::result(&format!("{}{gap}{}", findings.join("\n"), summary(&loaded)));
         }
         FindingFormat::Json => {
             let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
@@ -171,6 +172,13 @@ fn summary(loaded: &Loaded) -> String {
 /// Shows warnings of a preparation on stderr.
 pub fn warn(common: &Common, project: &Project, preparation: &Preparation) {
     if common.quiet {
+        return;
+    }
+    if common.verbose == 0 {
+        if !preparation.warnings.is_empty() {
+            let warnings = table::count(preparation.warnings.len() as u64, "warning", "warnings");
+            output::talk(&format!("{warnings} about the definitions: `syncline validate --online` shows them"));
+        }
         return;
     }
     for warning in &preparation.warnings {

@@ -215,7 +215,8 @@ impl Forecast {
                 let wanted = match state.wanted.map(|target| (target, found.get(&target))) {
                     None => None,
                     Some((target, Some(TargetMatch::One(to)))) => Some((target, to.clone())),
-                    Some((target, _)) => {
+                    Some((target, several)) => {
+                        self.inner().tally.failed_associations += u64::from(several.is_some());
                         self.inner().tally.pending_associations += 1;
                         let link = planned_link(&state.key, LinkAction::Pending, Some(target));
                         planned.entry(state.salesforce_id).or_default().push(link);

@@ -115,8 +115,7 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
     let stop = worked.err();
     row.status = match &stop {
         Some(stop) => stop.status(),
-        None if tally.failed > 0 => RunStatus::Partial,
-        None => RunStatus::Succeeded,
+        None => ended_well(&tally),
     };
     row.tally = tally;
     row.error = stop.as_ref().map(ToString::to_string);
@@ -149,11 +148,17 @@ pub async fn settle_links(
     tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await?;
     tally.hubspot_calls += cx.target.calls();
     report.tally = tally;
+    report.status = ended_well(&tally);
     if let Some(mut row) = cx.state.run(cx.run.as_str()).await? {
         row.tally = tally;
+        row.status = report.status;
         writers.state.end_run(&row).await?;
     }
     Ok(drained.err().map(Stop::Stage))
+}
+
+fn ended_well(tally: &Tally) -> RunStatus {
+    if tally.failed + tally.failed_associations > 0 { RunStatus::Partial } else { RunStatus::Succeeded }
 }
 
 /// The time between two moments, in seconds with milliseconds.
@@ -302,7 +307,7 @@ fn window_query(cx: &StageContext, watermark: Watermark) -> Extract {
 }
 
 /// Certain records, whether they match or not.
-fn ids_query(cx: &StageContext, ids: &[SalesforceId]) -> Extract {
+pub fn ids_query(cx: &StageContext, ids: &[SalesforceId]) -> Extract {
     Extract {
         condition: None,
         ids: Some(ids.to_vec()),

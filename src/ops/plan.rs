@@ -110,7 +110,8 @@ async fn sync(
     Ok(refusal.map(|refusal| refusal.to_string()))
 }
 
-async fn context(
+/// The context of a dry run.
+pub(super) async fn context(
     project: &Project,
     state: &Arc<SqliteState>,
     scratch: &Arc<SqliteState>,
@@ -132,7 +133,8 @@ async fn context(
     })
 }
 
-fn failed(cx: &StageContext, error: StageError) -> OpsError {
+/// A stage's error as a command's.
+pub(super) fn failed(cx: &StageContext, error: StageError) -> OpsError {
     match error.cause {
         crate::stages::StageCause::Remote(fault) => OpsError::remote(&cx.pipeline.name)(fault),
         crate::stages::StageCause::State(error) => OpsError::State(error),

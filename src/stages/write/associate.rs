@@ -209,7 +209,7 @@ impl Work<'_> {
     }
 
     fn fail(&mut self, salesforce_id: SalesforceId, reason: Reason) {
-        self.delta.failed += 1;
+        self.delta.failed_associations += 1;
         let title = salesforce_id.to_string();
         self.commit.failures.push(Failure { salesforce_id, title, reason, content: None, columns: Vec::new() });
     }
