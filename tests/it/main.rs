@@ -6,3 +6,4 @@ mod lifecycle;
 mod quiet;
 mod salesforce_connector;
 mod support;
+mod transform_cases;
