@@ -69,6 +69,8 @@ pub enum FindingFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show the whole job on an embedded sandbox; no account needed
+    Demo(Demo),
     /// Make a new project
     Init(Init),
     /// Check the definitions
@@ -91,6 +93,8 @@ pub enum Command {
     Schema(Schema),
     /// Tell what an error code means and what to do
     Explain(Explain),
+    /// Emulate Salesforce and HubSpot on this computer
+    Sandbox(Sandbox),
     /// Print a script that completes commands in a shell
     Completions(Completions),
 }

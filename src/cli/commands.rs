@@ -39,6 +39,8 @@ use crate::ports::state::{FailureFilter, FailureMark, StateReader};
 pub async fn run(arguments: Arguments) -> Exit {
     let Arguments { common, command } = arguments;
     let done = match command {
+        Command::Demo(words) => super::demo::run(&common, &words).await,
+        Command::Sandbox(words) => super::sandbox::run(&words).await,
         Command::Init(words) => init_project(&words),
         Command::Validate(words) => validate_project(&common, &words).await,
         Command::Plan(words) => plan_project(&common, &words).await,

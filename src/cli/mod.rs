@@ -2,10 +2,12 @@
 
 pub mod args;
 pub mod commands;
+pub mod demo;
 pub mod exit;
 pub mod output;
 pub mod progress;
 pub mod render;
+pub mod sandbox;
 pub mod signals;
 pub mod trace;
 

@@ -31,7 +31,7 @@ pub async fn head(mut rows: BoxStream<'_, Result<Candidates, StageError>>) -> Re
     let (mut records, mut bytes) = (0, 0);
     while records < HEAD_RECORDS_MAX && bytes < HEAD_BYTES_MAX {
         let Some(chunk) = rows.next().await else {
-            return Ok(Head { rows: taken, complete: true, rest: rows });
+            return Ok(Head { rows: taken, complete: true, rest: stream::empty().boxed() });
         };
         let chunk = chunk?;
         records += chunk.batch.len();

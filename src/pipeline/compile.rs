@@ -362,3 +362,36 @@ fn mapping_version(config: &PipelineConfig, source: &str, target: &str) -> Mappi
     version.copy_from_slice(&digest[..8]);
     MappingVersion(version)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::pipeline::compile::parents;
+    use crate::pipeline::fixture::Fixture;
+
+    #[test]
+    fn parents_are_described_step_by_step() {
+        let fields = json!([
+            {"from": "Account__r.Name", "to": "text"},
+            {"template": "{{ Project__r.Owner.Name }}", "to": "more"},
+            {"from": "Owner.Name", "to": "number"},
+        ]);
+        let mut fixture = Fixture::new(fields);
+        fixture.config["source"]["where"] = json!("Contact__r.Account.Name != null");
+        let mut sources = std::mem::take(&mut fixture.sources);
+        let config = fixture.parsed();
+        let own = sources.remove("subscription__c").unwrap();
+        let mut named = |add| {
+            sources.extend(add);
+            let found: Vec<String> = parents(&config, &sources).into_iter().collect();
+            found
+        };
+        assert_eq!(named(None), ["Subscription__c"]);
+        assert_eq!(named(Some(("subscription__c".to_owned(), own.clone()))), ["Contact", "Project__c"]);
+        let project = crate::model::object::SourceObject { name: "Project__c".to_owned(), ..own.clone() };
+        let contact = crate::model::object::SourceObject { name: "Contact".to_owned(), fields: Vec::new(), ..own };
+        assert_eq!(named(Some(("project__c".to_owned(), project))), ["Contact"]);
+        assert!(named(Some(("contact".to_owned(), contact))).is_empty());
+    }
+}

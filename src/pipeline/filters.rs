@@ -5,10 +5,47 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
+use super::lists::{self, text};
 use super::values::{decimal, time};
 
-/// Adds the filters.
+/// minijinja's own filters that make lists, maps or HTML, or that show a template's insides: templates over records have no
+/// use for them, and lists of lists can be small and yet print gigabytes.
+const UNWANTED: [&str; 28] = [
+    "attr",
+    "batch",
+    "chain",
+    "dictsort",
+    "e",
+    "escape",
+    "format",
+    "groupby",
+    "items",
+    "list",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "reverse",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "sum",
+    "tojson",
+    "unique",
+    "urlencode",
+    "zip",
+    "indent",
+];
+
+/// Adds the filters, and takes away what templates over records have no use for.
 pub fn add(environment: &mut Environment<'_>) {
+    UNWANTED.iter().for_each(|name| environment.remove_filter(name));
+    ["dict", "debug", "namespace"].iter().for_each(|name| environment.remove_global(name));
+    lists::add(environment);
     environment.add_filter("round", round);
     environment.add_filter("thousands", thousands);
     environment.add_filter("default", default);
@@ -22,7 +59,7 @@ pub fn add(environment: &mut Environment<'_>) {
 
 /// `1250.5 | round(2)` -> `1250.50`: half up, with so many digits after the point.
 fn round(value: &Value, places: Option<usize>) -> Result<String, Error> {
-    let text = value.to_string();
+    let text = text(value)?;
     if text.is_empty() {
         return Ok(text);
     }
@@ -31,7 +68,7 @@ fn round(value: &Value, places: Option<usize>) -> Result<String, Error> {
 
 /// `1234567.5 | thousands` -> `1,234,567.5`; another separator may be given.
 fn thousands(value: &Value, separator: Option<String>) -> Result<String, Error> {
-    let text = value.to_string();
+    let text = text(value)?;
     if text.is_empty() {
         return Ok(text);
     }
@@ -48,24 +85,26 @@ fn thousands(value: &Value, separator: Option<String>) -> Result<String, Error> 
 }
 
 /// `Name | default("unknown")`: the other value where the field is blank.
-fn default(value: &Value, other: Option<Value>) -> Value {
+fn default(value: &Value, other: Option<Value>) -> Result<Value, Error> {
+    let other = other.unwrap_or_else(|| Value::from(""));
+    text(&other)?;
     let blank = value.is_undefined() || value.is_none() || value.as_str().is_some_and(str::is_empty);
-    if blank { other.unwrap_or_else(|| Value::from("")) } else { value.clone() }
+    Ok(if blank { other } else { value.clone() })
 }
 
 /// `Name | truncate(20)`: at most so many characters, the last of them `…` where something was cut.
-fn truncate(value: &Value, length: usize) -> String {
-    let text = value.to_string();
+fn truncate(value: &Value, length: usize) -> Result<String, Error> {
+    let text = text(value)?;
     if text.chars().count() <= length {
-        return text;
+        return Ok(text);
     }
     let kept: String = text.chars().take(length.saturating_sub(1)).collect();
-    format!("{}…", kept.trim_end())
+    Ok(format!("{}…", kept.trim_end()))
 }
 
 /// `Start__c | date("%d.%m.%Y")`: a date or moment in another form.
 fn date(value: &Value, format: &str) -> Result<String, Error> {
-    let text = value.to_string();
+    let text = text(value)?;
     if text.is_empty() {
         return Ok(text);
     }
@@ -79,7 +118,7 @@ fn date(value: &Value, format: &str) -> Result<String, Error> {
 
 /// `Renews_At__c | in_zone("Europe/Berlin")`: a moment as local time, `2026-10-01T11:00:00`, for `date` or slices.
 fn in_zone(value: &Value, zone: &str) -> Result<String, Error> {
-    let text = value.to_string();
+    let text = text(value)?;
     if text.is_empty() {
         return Ok(text);
     }
@@ -92,7 +131,7 @@ fn in_zone(value: &Value, zone: &str) -> Result<String, Error> {
 
 /// `Start__c | add_days(30)`: a date or moment so many days later.
 fn add_days(value: &Value, days: i64) -> Result<String, Error> {
-    let text = value.to_string();
+    let text = text(value)?;
     if text.is_empty() {
         return Ok(text);
     }
@@ -108,7 +147,7 @@ fn add_days(value: &Value, days: i64) -> Result<String, Error> {
 
 /// `Start__c | days_until(End__c)`: whole days from one date to another.
 fn days_until(value: &Value, other: &Value) -> Result<Value, Error> {
-    let (from, to) = (value.to_string(), other.to_string());
+    let (from, to) = (text(value)?, text(other)?);
     if from.is_empty() || to.is_empty() {
         return Ok(Value::from(""));
     }

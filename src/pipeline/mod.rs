@@ -8,7 +8,9 @@ pub mod field;
 pub mod filters;
 #[cfg(test)]
 mod fixture;
+mod lists;
 pub mod rules;
+mod scan;
 pub mod template;
 pub mod transform;
 pub mod values;

@@ -11,6 +11,8 @@ use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::filters;
+use super::lists;
+use super::scan::{self, used_names};
 use super::values::{convert, decimal};
 use crate::model::object::FieldKind;
 
@@ -54,9 +56,16 @@ impl Template {
             Ok(answer) if value.kind() == ValueKind::Bool => {
                 Ok(out.write_str(if answer { "true" } else { "false" })?)
             }
+            _ if !lists::is_plain(value) => {
+                Err(Error::new(ErrorKind::InvalidOperation, "a list has to be joined to be printed"))
+            }
             _ => minijinja::escape_formatter(out, state, value),
         });
         filters::add(&mut environment);
+        if let Some(span) = scan::container(source) {
+            let message = "lists, tuples and maps cannot be written in a template".to_owned();
+            return Err(TemplateError { message, span: Some(span) });
+        }
         let compiled = environment.add_template_owned(NAME, source.to_owned());
         compiled.map_err(|error| TemplateError { message: message(&error), span: error.range() })?;
         let template = environment.get_template(NAME);
@@ -99,110 +108,6 @@ impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Template").field("paths", &self.paths).finish_non_exhaustive()
     }
-}
-
-/// Where a template names a path, in bytes.
-pub fn position(source: &str, path: &str) -> Option<usize> {
-    let part_of_name = |character: char| character.is_alphanumeric() || matches!(character, '_' | '.');
-    let alone = |start: &usize| {
-        !source[..*start].ends_with(part_of_name) && !source[start + path.len()..].starts_with(part_of_name)
-    };
-    code(source).into_iter().find_map(|span| {
-        let found = source[span.clone()].match_indices(path).map(|(at, _)| span.start + at);
-        found.into_iter().find(alone)
-    })
-}
-
-/// A filter or test that a template uses.
-struct UsedName {
-    kind: &'static str,
-    span: Range<usize>,
-}
-
-/// The filters (`| name`) and tests (`is name`, `is not name`) that a template uses.
-fn used_names(source: &str) -> Vec<UsedName> {
-    let mut used = Vec::new();
-    for span in code(source) {
-        let mut kind = None;
-        let mut rest = span.start;
-        while rest < span.end {
-            let text = &source[rest..span.end];
-            let word =
-                text.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(text.len());
-            match (&text[..word], kind) {
-                ("", _) => {
-                    let character = text.chars().next().unwrap_or(' ');
-                    if !character.is_whitespace() {
-                        kind = (character == '|').then_some("filter");
-                    }
-                    rest += character.len_utf8();
-                    continue;
-                }
-                ("is", _) => kind = Some("test"),
-                ("not", Some("test")) => {}
-                (name, Some(expected)) => {
-                    used.push(UsedName { kind: expected, span: rest..rest + name.len() });
-                    kind = None;
-                }
-                (_, None) => {}
-            }
-            rest += word;
-        }
-    }
-    used
-}
-
-/// The parts of a template that are code: between its braces, without comments and quoted texts.
-fn code(source: &str) -> Vec<Range<usize>> {
-    let mut spans = Vec::new();
-    let mut rest = 0;
-    while let Some(open) = source[rest..].find('{').map(|at| rest + at) {
-        let end = match source.as_bytes().get(open + 1) {
-            Some(b'{') => "}}",
-            Some(b'%') => "%}",
-            Some(b'#') => {
-                rest = source[open..].find("#}").map_or(source.len(), |at| open + at + 2);
-                continue;
-            }
-            _ => {
-                rest = open + 1;
-                continue;
-            }
-        };
-        rest = open + 2;
-        let mut start = rest;
-        while rest < source.len() && !source[rest..].starts_with(end) {
-            match source[rest..].chars().next() {
-                Some(quote @ ('\'' | '"')) => {
-                    spans.push(start..rest);
-                    rest = behind_quote(source, rest + 1, quote);
-                    start = rest;
-                }
-                Some(other) => rest += other.len_utf8(),
-                None => break,
-            }
-        }
-        spans.push(start..rest);
-        if source[start..rest].trim_matches(['-', '+', ' ']) == "raw" {
-            rest = source[rest..].find("endraw").map_or(source.len(), |at| rest + at);
-        }
-    }
-    spans
-}
-
-/// The place behind the quote that closes a text.
-fn behind_quote(source: &str, start: usize, quote: char) -> usize {
-    let mut characters = source[start..].char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '\\' => {
-                characters.next();
-            }
-            other if other == quote => return start + at + 1,
-            _ => {}
-        }
-    }
-    source.len()
 }
 
 /// Fields of the record and of its parents.
@@ -313,7 +218,7 @@ mod tests {
 
     #[test]
     fn no_template_runs_away() {
-        check("{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}", &[], Err("steps"));
+        check("{% for a in range(1000) %}{% for b in range(1000) %}x{% endfor %}{% endfor %}", &[], Err("steps"));
         check("{% for a in range(1000) %}{{ 'x' * 1000 }}{% endfor %}", &[], Err("bytes"));
     }
 
@@ -347,11 +252,26 @@ mod tests {
         check("{{ Name | default('ü | x') | lower }}{{ 1 is odd }}", &[]);
     }
 
+    /// What the end of a template may do with a list: name its length, or fail.
+    fn check_bounded(end: &str) -> Result<&'static str, &'static str> {
+        match end {
+            "{{ a ~ '' }}" => Ok("[4 items]"),
+            "{{ a | upper }}" => Ok("[4 ITEMS]"),
+            _ => Err(""),
+        }
+    }
+
     #[test]
-    fn names_are_found_in_the_code_only() {
-        assert_eq!(position("Name: {{ MyName }} {{ 'Name' }} {{ Name }}", "Name"), Some(35));
-        assert_eq!(position("{{ Account__r.Name }}", "Name"), None);
-        assert_eq!(position("{{ Account__r.Name }}", "Account__r.Name"), Some(3));
+    fn lists_are_split_looped_over_and_joined() {
+        let channels = &[("C", FieldKind::MultiPicklist, Some("A;B;C"))];
+        check("{{ C | split(';') | join(', ') }}", channels, Ok("A, B, C"));
+        check("{{ C | split(';') | first }}{{ C | split(';') | last }}{{ (C | split(';'))[1] }}", channels, Ok("ACB"));
+        check("{% for c in C | split(';') %}{{ loop.index }}{{ c | lower }} {% endfor %}", channels, Ok("1a 2b 3c "));
+        check("{{ C | split(';') | length }}{{ C | length }}", channels, Ok("35"));
+        check("{% for n in range(1, 3) %}{{ n * 2 }}{% endfor %}", &[], Ok("24"));
+        check("{{ range(100000) }}", &[], Err("1,000"));
+        check("{{ C | split('') }}", channels, Err("separator"));
+        check("{% if 'B' in C %}yes{% endif %}", channels, Ok("yes"));
     }
 
     #[test]
@@ -359,7 +279,32 @@ mod tests {
         let doubling = "{% set a = 'xxxxxxxxxx' %}".to_owned() + &"{% set a = a ~ a %}".repeat(60) + "{{ a | length }}";
         check(&doubling, &[], Err("steps"));
         check("{{ 'x' * 1000000000 }}", &[], Err("steps"));
-        check("{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}", &[], Err(""));
+        check("{% for a in range(1) recursive %}{{ loop(range(2)) }}{% endfor %}", &[], Err(""));
+        let list = "{% set a = ',,,' | split(',') %}".to_owned();
+        check(&(list.clone() + "{% for b in a %}{{ b | default(a) }}{% endfor %}"), &[], Err("one value"));
+        for end in
+            ["{{ a | join }}", "{{ a ~ '' }}", "{{ a | upper }}", "{{ a }}", "{{ a * 50000000 }}", "{{ a[0:2] }}"]
+        {
+            check(&(list.clone() + &"{% set a = a + a %}".repeat(60) + end), &[], Err(""));
+            check(&(list.clone() + end), &[], if end.contains("join") { Ok("") } else { check_bounded(end) });
+        }
+    }
+
+    #[test]
+    fn nothing_builds_lists_of_lists() {
+        // Sixty of these would print 2^60 values, which no fuel sees coming.
+        for source in ["{% set a = [a, a] %}", "{% set a = a, a %}", "{% set a = (a, a) %}", "{% set a = {'b': 1} %}"] {
+            let error = Template::compile(&format!("{{% set a = 'x' %}}{source}{{{{ a }}}}")).unwrap_err();
+            assert!(error.message.contains("lists"), "{source}");
+        }
+        for filter in ["zip(a)", "batch(1)", "map('default', a)", "chain(a)", "groupby('b')"] {
+            let template = Template::compile(&format!("{{% set a = 'x' | split %}}{{{{ a | {filter} }}}}")).unwrap();
+            assert_eq!(template.unknown_names().len(), 1, "{filter}");
+        }
+        for function in ["dict(b=1)", "namespace(b=1)", "debug()"] {
+            let template = Template::compile(&format!("{{{{ {function} }}}}")).unwrap();
+            assert_eq!(template.paths.len(), 1, "{function} is no known name");
+        }
     }
 
     #[test]

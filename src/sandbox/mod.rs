@@ -28,8 +28,10 @@ pub mod data;
 pub mod fault_replies;
 pub mod faults;
 pub mod http;
+pub mod hubspot;
 pub mod ledger;
 pub mod options;
+pub mod salesforce;
 pub mod seed;
 pub mod server;
 pub mod world;
@@ -46,6 +48,29 @@ pub struct Sandbox {
     data: Option<Arc<DataFile>>,
     cancel: Cancel,
     tasks: JoinSet<()>,
+}
+
+/// Starts a sandbox with both emulated services.
+pub async fn start(options: SandboxOptions) -> Result<Sandbox, SandboxError> {
+    let salesforce = salesforce::SalesforceService::new(salesforce::Options {
+        client_id: CLIENT_ID.to_owned(),
+        client_secret: CLIENT_SECRET.to_owned(),
+        username: options::USERNAME.to_owned(),
+        jwt_public_key: options.jwt_public_key.clone(),
+        daily_limit: options.salesforce_daily_limit,
+        token_lifetime: options.token_lifetime,
+        visibility_delay: options.visibility_delay,
+        seed: options.seed,
+    });
+    let hubspot = hubspot::HubspotService::new(hubspot::Options {
+        portal_id: PORTAL_ID,
+        access_token: HUBSPOT_TOKEN.to_owned(),
+        rate_limit: options.rate_limit,
+        daily_limit: options.hubspot_daily_limit,
+        seed: options.seed,
+        search_lag: Duration::from_secs(2),
+    });
+    start_with(options, Arc::new(salesforce), Arc::new(hubspot)).await
 }
 
 /// Starts two services of the caller's, which are filled with the sample world or with what the data file kept.

@@ -47,6 +47,12 @@ pub struct SandboxOptions {
     pub visibility_delay: Duration,
     /// How long a Salesforce session lives without use.
     pub token_lifetime: Duration,
+    /// Salesforce's API calls of a day.
+    pub salesforce_daily_limit: u64,
+    /// HubSpot's calls of a day.
+    pub hubspot_daily_limit: u64,
+    /// Public key (PEM) that Salesforce verifies signed assertions with.
+    pub jwt_public_key: Option<String>,
     /// The clock on which the sandbox's own time is built.
     pub clock: Clock,
 }
@@ -68,6 +74,9 @@ impl Default for SandboxOptions {
             visibility_delay: Duration::ZERO,
             // Salesforce's default session time.
             token_lifetime: Duration::from_secs(2 * 3600),
+            salesforce_daily_limit: 100_000,
+            hubspot_daily_limit: 625_000,
+            jwt_public_key: None,
             clock: Clock::system(),
         }
     }

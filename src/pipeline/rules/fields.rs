@@ -13,7 +13,8 @@ use crate::model::object::{FieldKind, PropertyKind, SourceField, TargetProperty}
 use crate::model::record::Column;
 use crate::pipeline::compile::Columns;
 use crate::pipeline::field::{Lookup, nearest};
-use crate::pipeline::template::{self, Template};
+use crate::pipeline::scan;
+use crate::pipeline::template::Template;
 use crate::pipeline::transform::{Fallback, Field, FieldSource};
 use crate::pipeline::values::convert::{self, Conversion};
 
@@ -229,7 +230,7 @@ impl Entry<'_> {
     ) -> Option<(usize, FieldKind)> {
         use FieldKind as F;
         let pointer = self.pointer("template");
-        let place = match template::position(source, path) {
+        let place = match scan::position(source, path) {
             Some(start) => Place::Within(pointer, start..start + path.len()),
             None => Place::Value(pointer),
         };

@@ -1,0 +1,214 @@
+//! `demo`: the whole job on an embedded sandbox, told step by step.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::args::{Common, Demo};
+use super::commands::warn;
+use super::exit::Exit;
+use super::output;
+use super::render::{history as show_history, plan as show_plan, report as show_report};
+use super::signals;
+use crate::config::env::process_variables;
+use crate::model::report::{RunKind, RunReport};
+use crate::ops::error::OpsError;
+use crate::ops::history;
+use crate::ops::plan::plan;
+use crate::ops::prepare::{check_accounts, prepare};
+use crate::ops::run::{RunOptions, run_all};
+use crate::ops::wiring::{Outside, Project, open};
+use crate::plan::guard::Allowance;
+use crate::ports::state::FailureFilter;
+use crate::sandbox::options::SandboxOptions;
+use crate::sandbox::{Sandbox, start};
+
+/// The sample pipelines.
+const PIPELINES: [(&str, &str); 2] = [
+    ("subscriptions.yaml", include_str!("../../pipelines/subscriptions.yaml")),
+    ("work_orders.yaml", include_str!("../../pipelines/work_orders.yaml")),
+];
+
+/// Changes of each plan that are shown.
+const SAMPLE: usize = 3;
+
+/// Failures that are shown.
+const FAILURES_SHOWN: usize = 8;
+
+/// Tells the story.
+pub async fn run(common: &Common, words: &Demo) -> Result<Exit, OpsError> {
+    let outside = Outside::real();
+    signals::watch(&outside.cancel);
+    let folder = Folder::make(words.keep.as_deref())?;
+    let options = SandboxOptions { seed: words.seed, records: words.records, ..SandboxOptions::default() };
+    let sandbox = start(options).await.map_err(broken)?;
+    let told = tell(common, &folder, &sandbox, outside).await;
+    sandbox.stop().await.map_err(broken)?;
+    told
+}
+
+async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outside) -> Result<Exit, OpsError> {
+    say(
+        "1  A sandbox plays Salesforce and HubSpot on this computer",
+        &format!(
+            "  Salesforce  {}\n  HubSpot     {}\n  Two pipelines describe the sync: pipelines/work_orders.yaml (a standard object) and\n  pipelines/subscriptions.yaml (a custom object), linked to each other and to companies.\n",
+            sandbox.salesforce_url, sandbox.hubspot_url
+        ),
+    );
+    folder.write(sandbox)?;
+    let project = open(&folder.path, &process_variables, outside)?;
+    let preparation = prepare(&project, &[]).await?;
+    let warnings = preparation.warnings.len();
+    say(
+        "2  `syncline validate --online`: the definitions against both systems",
+        &format!(
+            "  {} pipelines are valid{}\n",
+            preparation.pipelines.len(),
+            if warnings > 0 { format!(", with {warnings} warnings (`--verbose` shows them)") } else { String::new() }
+        ),
+    );
+    if common.verbose > 0 {
+        warn(common, &project, &preparation);
+    }
+    let forecasts = plan(&project, &preparation, SAMPLE).await?;
+    say("3  `syncline plan`: what an import would do, record by record", &show_plan::plan(&forecasts));
+
+    let state = project.state()?;
+    check_accounts(&project, &preparation.pipelines, Some(&*state)).await?;
+    let options = options(RunKind::Import);
+    let finished = run_all(&project, &state, &preparation.pipelines, &options, &[]).await?;
+    let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
+    say("4  `syncline import`: the existing records", &show_report::reports(&reports));
+
+    let failures = history::failures(&project, &FailureFilter::default()).await?;
+    let shown = &failures[..failures.len().min(FAILURES_SHOWN)];
+    let more = failures.len() - shown.len();
+    let more = if more > 0 { format!("  … and {more} more\n") } else { String::new() };
+    say("5  `syncline failures`: what was rejected, and why", &format!("{}{more}", show_history::failures(shown)));
+
+    let changes = change(&project, sandbox).await?;
+    say("6  Meanwhile, in Salesforce", &changes);
+    let options = self::options(RunKind::Sync);
+    let finished = run_all(&project, &state, &preparation.pipelines, &options, &[]).await?;
+    let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
+    say("7  `syncline sync --once`: the changes are carried over", &show_report::reports(&reports));
+    say("8  `syncline status`", &show_history::statuses(&history::status(&project).await?));
+    if folder.kept {
+        output::result(&format!(
+            "The project is kept in {}; its sandbox has ended with the demo.\n",
+            folder.path.display()
+        ));
+    }
+    output::result(
+        "Next: `syncline init` makes a project of your own; `syncline sandbox` runs the sandbox for as long as you like.\n",
+    );
+    Ok(Exit::Done)
+}
+
+/// Changes some records by hand and says so.
+async fn change(project: &Project, sandbox: &Sandbox) -> Result<String, OpsError> {
+    let all = sandbox.control("salesforce", "records", &json!({"object": "Subscription__c"})).map_err(broken)?;
+    let all = all["records"].as_array().cloned().unwrap_or_default();
+    let failed = history::failures(project, &FailureFilter::default()).await?;
+    let healthy = |row: &&Value| {
+        let id = row["id"].as_str().unwrap_or_default();
+        row["values"]["Status__c"] == "Active"
+            && row["deleted"] == false
+            && !failed.iter().any(|failure| failure.salesforce_id == id)
+    };
+    let mut active = all.iter().filter(healthy);
+    let act = |action: &str, arguments: Value| sandbox.control("salesforce", action, &arguments).map_err(broken);
+    let mut said = String::new();
+    let name = |row: &Value| {
+        row["values"]["Name"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    if let Some(row) = active.next() {
+        act(
+            "update",
+            json!({"object": "Subscription__c", "id": row["id"], "values": {"Amount__c": 4800.5, "Status__c": "On Hold"}}),
+        )?;
+        said.push_str(&format!("  “{}” is put on hold, its amount becomes 4800.50\n", name(row)));
+    }
+    if let Some(row) = active.next() {
+        act("delete", json!({"object": "Subscription__c", "id": row["id"]}))?;
+        said.push_str(&format!("  “{}” is deleted\n", name(row)));
+    }
+    if let Some(row) = active.next() {
+        let account = all
+            .iter()
+            .map(|other| &other["values"]["Account__c"])
+            .find(|other| other.is_string() && *other != &row["values"]["Account__c"]);
+        act("update", json!({"object": "Subscription__c", "id": row["id"], "values": {"Account__c": account}}))?;
+        said.push_str(&format!("  “{}” moves to another account\n", name(row)));
+    }
+    act(
+        "create",
+        json!({"object": "Subscription__c", "values": {"Name": "Brand-new subscription", "Status__c": "Active", "Amount__c": 99}}),
+    )?;
+    said.push_str("  “Brand-new subscription” is made\n");
+    Ok(said)
+}
+
+fn options(kind: RunKind) -> RunOptions {
+    RunOptions {
+        kind,
+        allowance: Allowance::default(),
+        command: "syncline demo".to_owned(),
+        on_progress: Arc::new(|_, _| {}),
+    }
+}
+
+fn say(title: &str, text: &str) {
+    output::result(&format!("{title}\n\n{text}\n"));
+}
+
+fn broken(error: impl std::fmt::Display) -> OpsError {
+    OpsError::refused("SL9002", format!("the sandbox: {error}"), "run it again; if it stays, please report it")
+}
+
+/// The demo's project folder: kept where a person names one, else taken away at the end.
+struct Folder {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Folder {
+    fn make(keep: Option<&Path>) -> Result<Self, OpsError> {
+        let path = keep
+            .map_or_else(|| std::env::temp_dir().join(format!("syncline-demo-{}", std::process::id())), Path::to_owned);
+        if path.join("syncline.yaml").exists() {
+            return Err(OpsError::refused(
+                "SL1013",
+                format!("`{}` holds a project already", path.display()),
+                "name an empty folder",
+            ));
+        }
+        Ok(Self { path, kept: keep.is_some() })
+    }
+
+    fn write(&self, sandbox: &Sandbox) -> Result<(), OpsError> {
+        let write = || -> std::io::Result<()> {
+            fs::create_dir_all(self.path.join("pipelines"))?;
+            fs::write(self.path.join("syncline.yaml"), sandbox.project_yaml())?;
+            PIPELINES.iter().try_for_each(|(name, text)| fs::write(self.path.join("pipelines").join(name), text))
+        };
+        write().map_err(|error| {
+            OpsError::refused(
+                "SL6008",
+                format!("`{}`: {error}", self.path.display()),
+                "name another folder with `--keep`",
+            )
+        })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.kept {
+            // The folder is in the system's own place for such things, which is cleaned anyway.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}

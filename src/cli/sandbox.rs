@@ -1,0 +1,57 @@
+//! `sandbox`: both services until stopped.
+
+use super::args::{Format, Sandbox as Words};
+use super::exit::Exit;
+use super::output;
+use super::signals;
+use crate::ops::error::OpsError;
+use crate::sandbox::faults::FaultPlan;
+use crate::sandbox::options::SandboxOptions;
+use crate::sandbox::start;
+use crate::sys::cancel::Cancel;
+
+/// Runs the sandbox.
+pub async fn run(words: &Words) -> Result<Exit, OpsError> {
+    let cancel = Cancel::new();
+    signals::watch(&cancel);
+    let faults = match &words.faults {
+        None => None,
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(path).map_err(|error| refused(format!("`{}`: {error}", path.display())))?;
+            Some(FaultPlan::parse(&text).map_err(refused)?)
+        }
+    };
+    let options = SandboxOptions {
+        salesforce: words.salesforce,
+        hubspot: words.hubspot,
+        control: words.control,
+        seed: words.seed,
+        records: words.records,
+        rate_limit: words.rate_limit,
+        latency: words.latency,
+        faults,
+        data: words.data.clone(),
+        visibility_delay: words.visibility_delay,
+        token_lifetime: words.token_lifetime,
+        ..SandboxOptions::default()
+    };
+    let sandbox = start(options).await.map_err(|error| refused(error.to_string()))?;
+    match words.format {
+        Format::Json => output::result(&sandbox.addresses().to_string()),
+        Format::Text => output::result(&format!(
+            "Salesforce  {}\nHubSpot     {}\ncontrol     {}   (GET / tells what it can do)\n\nsyncline.yaml for it:\n\n{}",
+            sandbox.salesforce_url,
+            sandbox.hubspot_url,
+            sandbox.control_url,
+            sandbox.project_yaml()
+        )),
+    }
+    cancel.cancelled().await;
+    sandbox.stop().await.map_err(|error| refused(error.to_string()))?;
+    Ok(Exit::Interrupted)
+}
+
+fn refused(message: String) -> OpsError {
+    OpsError::refused("SL9002", message, "`syncline sandbox --help` tells the flags")
+}

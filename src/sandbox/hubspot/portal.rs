@@ -1,0 +1,262 @@
+//! Everything that the portal holds.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Options;
+use super::answers::Refusal;
+use super::limits::Limits;
+use super::links::Links;
+use crate::sys::rng::Rng;
+
+/// The portal.
+pub struct Portal {
+    /// How it was set up.
+    pub options: Options,
+    /// Time zone.
+    pub time_zone: String,
+    /// Object types by id.
+    pub types: BTreeMap<String, ObjectType>,
+    /// Links and their definitions.
+    pub links: Links,
+    /// Rate limits.
+    pub limits: Limits,
+    /// Behaviour of points on which real portals differ or nobody has looked.
+    pub switches: Switches,
+    /// Chance.
+    pub rng: Rng,
+    /// The next record id.
+    pub next_id: u64,
+    /// The next number of a custom object type.
+    pub next_type: u64,
+    requests: u64,
+}
+
+/// Points on which real portals differ or nobody has looked; tests pass with either.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Switches {
+    /// Unique values that differ in letter case only are different.
+    pub unique_case_sensitive: bool,
+    /// An archived record frees its unique values.
+    pub archived_frees_unique: bool,
+    /// One bad id refuses a whole batch of associations, instead of only its own.
+    pub association_batch_whole: bool,
+    /// Trace ids are echoed in results.
+    pub echo_trace_ids: bool,
+    /// Update honours trace ids.
+    pub update_honours_trace_ids: bool,
+    /// Trace ids are honoured at all; without, one bad input refuses the whole batch.
+    pub honour_trace_ids: bool,
+    /// Status of a batch that succeeded in part.
+    pub partial_status: u16,
+    /// Batch writes answer 200 with nothing in it, and write nothing.
+    pub silent_nothing: bool,
+    /// Most links of one type that a record may have.
+    pub association_limit: usize,
+    /// Property that must be set when another has a value: (property, other, value).
+    pub conditional_required: Vec<(String, String, String)>,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            unique_case_sensitive: true,
+            archived_frees_unique: true,
+            association_batch_whole: true,
+            echo_trace_ids: true,
+            update_honours_trace_ids: true,
+            honour_trace_ids: true,
+            partial_status: 207,
+            silent_nothing: false,
+            association_limit: 50_000,
+            conditional_required: Vec::new(),
+        }
+    }
+}
+
+/// An object type.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ObjectType {
+    /// `2-…` or `0-…`.
+    pub id: String,
+    /// Short name.
+    pub name: String,
+    /// `p<portal>_<name>` for custom ones.
+    pub fully_qualified_name: String,
+    /// Members of its schema that are only stored.
+    pub schema: Value,
+    /// Properties that a create must set.
+    pub required: Vec<String>,
+    /// Properties, archived ones included.
+    pub properties: BTreeMap<String, Value>,
+    /// Records.
+    #[serde(skip)]
+    pub records: BTreeMap<u64, Record>,
+    /// For each unique property: who holds a value.
+    #[serde(skip)]
+    pub holders: HashMap<String, HashMap<String, u64>>,
+    /// When it was made.
+    pub created: i64,
+    /// The schema is archived.
+    pub archived: bool,
+}
+
+/// A record.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its properties; blank ones are absent.
+    pub properties: BTreeMap<String, String>,
+    /// When it was made.
+    pub created: i64,
+    /// When it was last changed.
+    pub updated: i64,
+    /// When it was archived.
+    pub archived: Option<i64>,
+    /// Ids of records that were merged into it.
+    #[serde(default)]
+    pub merged: Vec<u64>,
+}
+
+impl Portal {
+    /// An empty portal with the standard objects.
+    pub fn new(options: Options) -> Self {
+        let limits = Limits::new(options.rate_limit, options.daily_limit);
+        let rng = Rng::seeded(options.seed);
+        let mut portal = Self {
+            options,
+            time_zone: "Europe/Berlin".to_owned(),
+            types: BTreeMap::new(),
+            links: Links::default(),
+            limits,
+            switches: Switches::default(),
+            rng,
+            next_id: 30_000_000_001,
+            next_type: 41_234_567,
+            requests: 0,
+        };
+        super::schemas::standard_objects(&mut portal);
+        portal
+    }
+
+    /// A correlation id for a request.
+    pub fn correlation(&mut self) -> String {
+        self.requests += 1;
+        format!("0199f0c2-5f0e-7b61-8c39-{:012x}", self.requests)
+    }
+
+    /// The type id that a path segment names. The bare name of a custom object is refused, as it really is.
+    pub fn type_id(&self, segment: &str) -> Result<String, Refusal> {
+        let lower = segment.to_ascii_lowercase();
+        if self.types.get(&lower).is_some_and(|own| !own.archived) {
+            return Ok(lower);
+        }
+        let named = self.types.values().filter(|own| !own.archived).find(|own| {
+            own.fully_qualified_name.eq_ignore_ascii_case(&lower)
+                || (own.id.starts_with("0-") && super::schemas::is_standard_name(&own.id, &lower))
+        });
+        let unknown = || Refusal::plain(400, format!("Unable to infer object type from: {segment}"));
+        named.map(|own| own.id.clone()).ok_or_else(unknown)
+    }
+
+    /// A type by its id.
+    pub fn object(&self, id: &str) -> Result<&ObjectType, Refusal> {
+        self.types.get(id).ok_or_else(Refusal::not_found)
+    }
+
+    /// A type by its id, to change it.
+    pub fn object_mut(&mut self, id: &str) -> Result<&mut ObjectType, Refusal> {
+        self.types.get_mut(id).ok_or_else(Refusal::not_found)
+    }
+
+    /// The whole state.
+    pub fn dump(&self) -> Value {
+        let records: BTreeMap<&String, &BTreeMap<u64, Record>> =
+            self.types.iter().map(|(id, own)| (id, &own.records)).collect();
+        json!({
+            "time_zone": self.time_zone,
+            "types": self.types,
+            "records": records,
+            "links": self.links.dump(),
+            "switches": self.switches,
+            "next_id": self.next_id,
+            "next_type": self.next_type,
+        })
+    }
+
+    /// Takes back what `dump` gave.
+    pub fn restore(&mut self, dump: &Value) -> Result<(), String> {
+        let part = |name: &str| dump.get(name).cloned().unwrap_or(Value::Null);
+        let wrong = |error: serde_json::Error| format!("the kept state cannot be read: {error}");
+        let mut types: BTreeMap<String, ObjectType> = serde_json::from_value(part("types")).map_err(wrong)?;
+        let records: BTreeMap<String, BTreeMap<u64, Record>> =
+            serde_json::from_value(part("records")).map_err(wrong)?;
+        for (id, records) in records {
+            if let Some(own) = types.get_mut(&id) {
+                own.records = records;
+                own.index();
+            }
+        }
+        self.links.restore(&part("links"))?;
+        self.switches = serde_json::from_value(part("switches")).map_err(wrong)?;
+        self.time_zone = serde_json::from_value(part("time_zone")).map_err(wrong)?;
+        self.next_id = serde_json::from_value(part("next_id")).map_err(wrong)?;
+        self.next_type = serde_json::from_value(part("next_type")).map_err(wrong)?;
+        self.types = types;
+        Ok(())
+    }
+}
+
+impl ObjectType {
+    /// An active property.
+    pub fn property(&self, name: &str) -> Option<&Value> {
+        self.properties.get(name).filter(|property| property["archived"] != true)
+    }
+
+    /// Whether a property is unique.
+    pub fn is_unique(&self, name: &str) -> bool {
+        self.property(name).is_some_and(|property| property["hasUniqueValue"] == true)
+    }
+
+    /// An active record.
+    pub fn active(&self, id: u64) -> Option<&Record> {
+        self.records.get(&id).filter(|record| record.archived.is_none())
+    }
+
+    /// The active record that holds a unique value.
+    pub fn holder(&self, property: &str, value: &str) -> Option<u64> {
+        self.holders.get(property)?.get(value).copied()
+    }
+
+    /// Makes the index of unique values anew.
+    pub fn index(&mut self) {
+        let unique: Vec<String> = self
+            .properties
+            .iter()
+            .filter(|(_, own)| own["hasUniqueValue"] == true)
+            .map(|(name, _)| name.clone())
+            .collect();
+        self.holders = unique.into_iter().map(|name| (name, HashMap::new())).collect();
+        for (id, record) in self.records.iter().filter(|(_, record)| record.archived.is_none()) {
+            for (name, holders) in &mut self.holders {
+                if let Some(value) = record.properties.get(name) {
+                    holders.insert(value.clone(), *id);
+                }
+            }
+        }
+    }
+
+    /// Archives a record; its unique values become free.
+    pub fn archive(&mut self, id: u64, now: i64) -> bool {
+        let Some(record) = self.records.get_mut(&id).filter(|record| record.archived.is_none()) else { return false };
+        record.archived = Some(now);
+        for (name, holders) in &mut self.holders {
+            if let Some(value) = record.properties.get(name).filter(|value| holders.get(*value) == Some(&id)) {
+                holders.remove(value);
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,196 @@
+//! Routes: tokens, limits, and which part answers which path. The date-based paths and the older ones lead to the same.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::answers::{self, Answer, Refusal};
+use super::batch::{self, Verb, decode};
+use super::limits::Kind;
+use super::objects::{self, Input, show, written};
+use super::portal::Portal;
+use super::{associations, properties, schemas, search};
+use crate::sandbox::http::{Reply, Request};
+
+/// Versions that a path may name.
+const VERSIONS: [&str; 5] = ["2026-09", "2026-03", "2025-09", "v3", "v4"];
+
+/// Answers a request.
+pub fn answer(portal: &mut Portal, request: &Request, now: Timestamp) -> Reply {
+    let now = now.as_millisecond();
+    let correlation = portal.correlation();
+    let searches = request.path.last().is_some_and(|last| last == "search");
+    let reply = match token(portal, request) {
+        Err(refusal) => answers::json(refusal.status, &refusal.body(&correlation)),
+        Ok(()) => {
+            let kind = if searches { Kind::Search } else { Kind::Ordinary };
+            let refused = portal.limits.count(kind, now, &correlation);
+            refused.unwrap_or_else(|| match route(portal, request, now) {
+                Ok(reply) => reply,
+                Err(refusal) => answers::json(refusal.status, &refusal.body(&correlation)),
+            })
+        }
+    };
+    let reply = reply.with("x-hubspot-correlation-id", correlation);
+    if searches { reply } else { portal.limits.headers(reply) }
+}
+
+fn token(portal: &Portal, request: &Request) -> Result<(), Refusal> {
+    let given = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
+    if given == Some(portal.options.access_token.as_str()) {
+        return Ok(());
+    }
+    let message = "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview";
+    Err(Refusal::plain(401, message).category("INVALID_AUTHENTICATION"))
+}
+
+fn route(portal: &mut Portal, request: &Request, now: i64) -> Answer {
+    let segments: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    // `/crm/objects/2026-09/…` and `/crm/v3/objects/…` are one path; so is every other product.
+    let path: Vec<&str> = segments.iter().copied().filter(|segment| !VERSIONS.contains(segment)).collect();
+    if path.len() == segments.len() {
+        return Err(Refusal::not_found());
+    }
+    match path.as_slice() {
+        ["crm", "objects", kind, rest @ ..] => object(portal, request, kind, rest, now),
+        ["crm", "properties", kind, rest @ ..] => properties::route(portal, request, kind, rest, now),
+        ["crm", "property-validations", kind] => {
+            portal.type_id(kind)?;
+            Ok(answers::json(200, &json!({"results": []})))
+        }
+        ["crm-object-schemas", "schemas", rest @ ..] | ["crm", "schemas", rest @ ..] => {
+            schemas::route(portal, request, rest, now)
+        }
+        ["crm", "associations", from, to, rest @ ..] => associations::route(portal, request, from, to, rest, now),
+        ["crm", "limits", "custom-object-types"] => {
+            let usage = portal.types.values().filter(|own| own.id.starts_with("2-") && !own.archived).count();
+            Ok(answers::json(200, &json!({"limit": 10, "usage": usage, "percentage": usage as f64 * 10.0})))
+        }
+        ["account-info", "details"] => Ok(answers::json(
+            200,
+            &json!({"portalId": portal.options.portal_id, "accountType": "STANDARD", "timeZone": portal.time_zone,
+                "companyCurrency": "EUR", "additionalCurrencies": [], "utcOffset": "+01:00", "utcOffsetMilliseconds": 3_600_000,
+                "uiDomain": "app.hubspot.com", "dataHostingLocation": "na1"}),
+        )),
+        ["account-info", "api-usage", "daily", "private-apps"] => Ok(answers::json(200, &portal.limits.usage())),
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+fn object(portal: &mut Portal, request: &Request, kind: &str, rest: &[&str], now: i64) -> Answer {
+    let id = portal.type_id(kind)?;
+    match (request.method.as_str(), rest) {
+        ("GET", []) => list(portal, request, &id),
+        ("POST", []) => {
+            let input: Input = decode(&request.body)?;
+            let texts = input.texts()?;
+            let record = objects::create(portal, &id, &texts, now)?;
+            if let Some(links) = &input.associations {
+                associations::on_create(portal, &id, record, links)?;
+            }
+            let shown = shown(portal, &id, record, &written(&texts))?;
+            Ok(answers::json(201, &shown).with("location", format!("/crm/objects/2026-09/{id}/{record}")))
+        }
+        ("POST", ["batch", "create"]) => batch::write(portal, Verb::Create, &id, &request.body, now),
+        ("POST", ["batch", "update"]) => batch::write(portal, Verb::Update, &id, &request.body, now),
+        ("POST", ["batch", "upsert"]) => batch::write(portal, Verb::Upsert, &id, &request.body, now),
+        ("POST", ["batch", "read"]) => {
+            let archived = request.parameter("archived") == Some("true");
+            batch::read(portal, &id, &request.body, archived, now)
+        }
+        ("POST", ["batch", "archive"]) => batch::archive(portal, &id, &request.body, now),
+        ("POST", ["search"]) => search::search(portal, &id, &request.body, now),
+        ("POST", ["merge"]) => merge(portal, &id, &request.body, now),
+        (_, [record, "associations", rest @ ..]) => associations::single(portal, request, &id, record, rest),
+        ("GET", [record]) => {
+            let found = find(portal, request, &id, record)?;
+            Ok(answers::json(200, &shown(portal, &id, found, &asked(request))?))
+        }
+        ("PATCH", [record]) => {
+            let found = find(portal, request, &id, record)?;
+            let input: Input = decode(&request.body)?;
+            let texts = input.texts()?;
+            if texts.is_empty() {
+                return Err(Refusal::validation("No properties found to update, please provide at least one."));
+            }
+            objects::update(portal, &id, found, &texts, now)?;
+            Ok(answers::json(200, &shown(portal, &id, found, &written(&texts))?))
+        }
+        ("DELETE", [record]) => {
+            if let Ok(record) = record.parse() {
+                portal.object_mut(&id)?.archive(record, now);
+            }
+            Ok(Reply::empty(204))
+        }
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+fn asked(request: &Request) -> Vec<String> {
+    let lists = request.query.iter().filter(|(name, _)| name == "properties").map(|(_, value)| value);
+    lists.flat_map(|list| list.split(',')).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn shown(portal: &Portal, type_id: &str, id: u64, asked: &[String]) -> Result<Value, Refusal> {
+    let record = portal.object(type_id)?.records.get(&id).ok_or_else(Refusal::not_found)?;
+    Ok(show(id, record, asked))
+}
+
+fn find(portal: &Portal, request: &Request, type_id: &str, record: &str) -> Result<u64, Refusal> {
+    let property = request.parameter("idProperty");
+    if property.is_none() && record.parse::<u64>().is_err() {
+        let refusal = Refusal::plain(404, "Object not found.  objectId are usually numeric.");
+        return Err(refusal.category("OBJECT_NOT_FOUND").with("id", &[record]));
+    }
+    let object = portal.object(type_id)?;
+    if request.parameter("archived") == Some("true") {
+        let gone = |id: &u64| object.records.get(id).is_some_and(|record| record.archived.is_some());
+        return record.parse().ok().filter(gone).ok_or_else(Refusal::not_found);
+    }
+    objects::find(object, record, property).ok_or_else(Refusal::not_found)
+}
+
+/// Records by ascending id; `after` is the last id of the page before.
+fn list(portal: &Portal, request: &Request, type_id: &str) -> Answer {
+    let limit: usize = request.parameter("limit").and_then(|text| text.parse().ok()).unwrap_or(10);
+    if limit > 100 {
+        return Err(Refusal::validation("limit may not be greater than 100"));
+    }
+    let after: u64 = request.parameter("after").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let archived = request.parameter("archived") == Some("true");
+    let asked = asked(request);
+    let object = portal.object(type_id)?;
+    let mut page = object.records.range(after + 1..).filter(|(_, record)| record.archived.is_some() == archived);
+    let shown: Vec<(u64, Value)> =
+        page.by_ref().take(limit).map(|(id, record)| (*id, show(*id, record, &asked))).collect();
+    let last = shown.last().map(|(id, _)| *id);
+    let more = page.next().is_some();
+    let mut body = json!({"results": shown.into_iter().map(|(_, shown)| shown).collect::<Vec<_>>()});
+    if let (Some(last), true) = (last, more) {
+        body["paging"] = json!({"next": {"after": last.to_string(), "link": ""}});
+    }
+    Ok(answers::json(200, &body))
+}
+
+fn merge(portal: &mut Portal, type_id: &str, body: &[u8], now: i64) -> Answer {
+    let body: Value = decode(body)?;
+    let id = |name: &str| body[name].as_str().and_then(|id| id.parse::<u64>().ok());
+    let (Some(primary), Some(other)) = (id("primaryObjectId"), id("objectIdToMerge")) else {
+        return Err(Refusal::validation("primaryObjectId and objectIdToMerge are required"));
+    };
+    merge_records(portal, type_id, primary, other, now)?;
+    Ok(answers::json(200, &shown(portal, type_id, primary, &[])?))
+}
+
+/// Merges a record into another, which keeps its own values.
+pub fn merge_records(portal: &mut Portal, type_id: &str, primary: u64, other: u64, now: i64) -> Result<(), Refusal> {
+    let object = portal.object_mut(type_id)?;
+    if object.active(primary).is_none() || object.active(other).is_none() || primary == other {
+        return Err(Refusal::not_found());
+    }
+    object.archive(other, now);
+    if let Some(record) = object.records.get_mut(&primary) {
+        record.merged.push(other);
+        record.updated = now;
+    }
+    Ok(())
+}

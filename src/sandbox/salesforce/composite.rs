@@ -1,0 +1,112 @@
+//! Several reads in one call: collections by id, queries in a body, batches.
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::answers::{self, Answer, Refusal};
+use super::json::{columns, record};
+use super::org::{Org, widen};
+use super::rest;
+use crate::sandbox::http::Request;
+
+/// Most ids of a collection read.
+const IDS_MAX: usize = 2_000;
+
+/// Most requests of one composite.
+const REQUESTS_MAX: usize = 25;
+
+/// `/composite/sobjects/{object}`: an array in the order of the request, null where a row is missing or forbidden.
+pub fn collection(org: &Org, request: &Request, name: &str, version: &str, now: i64) -> Answer {
+    let object = org.object(name).ok_or_else(Refusal::not_found)?;
+    let (ids, fields): (Vec<String>, Vec<String>) = if request.method == "GET" {
+        let list = |name: &str| request.parameter(name).unwrap_or_default().split(',').map(str::to_owned).collect();
+        (list("ids"), list("fields"))
+    } else {
+        let body: Value = serde_json::from_slice(&request.body)
+            .map_err(|error| Refusal::new(400, "JSON_PARSER_ERROR", error.to_string()))?;
+        let list = |name: &str| {
+            body[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        (list("ids"), list("fields"))
+    };
+    if ids.len() > IDS_MAX {
+        return Err(Refusal::new(
+            400,
+            "EXCEEDED_ID_LIMIT",
+            format!("record limit reached. cannot submit more than {IDS_MAX} records"),
+        ));
+    }
+    let columns = columns(org, object, &fields).map_err(|wrong| wrong.refusal(""))?;
+    let one = |id: &String| {
+        let id = widen(id)?;
+        let row = object.rows.get(&id).filter(|row| row.deleted.is_none() && object.sees(&id, row, now))?;
+        Some(record(org, object, &columns, &id, row, version))
+    };
+    let shown: Vec<String> = ids.iter().map(|id| one(id).unwrap_or_else(|| "null".to_owned())).collect();
+    Ok(answers::text(200, format!("[{}]", shown.join(","))))
+}
+
+/// `/composite`: each request in turn; numbers keep their digits.
+pub fn composite(org: &mut Org, request: &Request, now: i64) -> Answer {
+    let body: Value = serde_json::from_slice(&request.body)
+        .map_err(|error| Refusal::new(400, "JSON_PARSER_ERROR", error.to_string()))?;
+    let requests = body["compositeRequest"].as_array().cloned().unwrap_or_default();
+    if requests.len() > REQUESTS_MAX {
+        return Err(Refusal::new(400, "LIMIT_EXCEEDED", "too many subrequests"));
+    }
+    let mut answers_of = Vec::new();
+    for own in &requests {
+        let inner = inner(
+            request,
+            own["method"].as_str().unwrap_or("GET"),
+            own["url"].as_str().unwrap_or_default(),
+            &own["body"],
+        );
+        let reply = rest::resource(org, &inner, now).unwrap_or_else(|refusal| refusal.reply());
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        let text = if text.is_empty() { "null".to_owned() } else { text };
+        answers_of.push(format!(
+            r#"{{"body":{text},"httpHeaders":{{}},"httpStatusCode":{},"referenceId":{}}}"#,
+            reply.status, own["referenceId"]
+        ));
+    }
+    Ok(answers::text(200, format!(r#"{{"compositeResponse":[{}]}}"#, answers_of.join(","))))
+}
+
+/// `/composite/batch`
+pub fn batch(org: &mut Org, request: &Request, now: i64) -> Answer {
+    let body: Value = serde_json::from_slice(&request.body)
+        .map_err(|error| Refusal::new(400, "JSON_PARSER_ERROR", error.to_string()))?;
+    let mut failed = false;
+    let mut results = Vec::new();
+    for own in body["batchRequests"].as_array().into_iter().flatten().take(REQUESTS_MAX) {
+        let url = format!("/services/data/{}", own["url"].as_str().unwrap_or_default().trim_start_matches('/'));
+        let inner = inner(request, own["method"].as_str().unwrap_or("GET"), &url, &own["richInput"]);
+        let reply = rest::resource(org, &inner, now).unwrap_or_else(|refusal| refusal.reply());
+        failed |= reply.status >= 400;
+        let result: Box<RawValue> = serde_json::from_slice(&reply.body).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        results.push(json!({"statusCode": reply.status, "result": serde_json::to_value(&result).unwrap_or_default()}));
+    }
+    Ok(answers::json(200, &json!({"hasErrors": failed, "results": results})))
+}
+
+/// A request inside another.
+fn inner(outer: &Request, method: &str, url: &str, body: &Value) -> Request {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let decode =
+        |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let plain = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Request {
+        method: method.to_owned(),
+        // The inner address is not on the wire, so its length does not count.
+        target: String::new(),
+        path: path.split('/').filter(|part| !part.is_empty()).map(plain).collect(),
+        query: query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (decode(name), decode(value)))
+            .collect(),
+        headers: outer.headers.clone(),
+        body: if body.is_null() { bytes::Bytes::new() } else { body.to_string().into() },
+    }
+}

@@ -1,0 +1,38 @@
+//! Rows as Bulk results write them: everything quoted, moments with `Z`, blanks empty.
+
+use super::answers::{bulk_time, parse_time};
+use super::json::{Column, number};
+use super::org::Org;
+use super::rows::Row;
+use super::soql::eval::text;
+
+/// The header row.
+pub fn header(columns: &[Column<'_>]) -> String {
+    let names = columns.iter().map(|column| {
+        let parents = column.parents.iter().map(|(name, _)| format!("{name}."));
+        cell(&format!("{}{}", parents.collect::<String>(), column.name))
+    });
+    names.collect::<Vec<_>>().join(",")
+}
+
+/// One row.
+pub fn line(org: &Org, columns: &[Column<'_>], id: &str, row: &Row) -> String {
+    let cells = columns.iter().map(|column| {
+        let kind = column.found.field["type"].as_str().unwrap_or_default();
+        let value = text(&column.found, id, row, org);
+        cell(&match (kind, value) {
+            ("boolean", None) => "false".to_owned(),
+            (_, None) => String::new(),
+            ("datetime", Some(value)) => {
+                bulk_time(value.parse().ok().or_else(|| parse_time(&value)).unwrap_or_default())
+            }
+            ("int" | "long" | "double" | "currency" | "percent", Some(value)) => number(&value, kind, org),
+            (_, Some(value)) => value,
+        })
+    });
+    cells.collect::<Vec<_>>().join(",")
+}
+
+fn cell(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}

@@ -1,0 +1,156 @@
+//! Rows as the REST API writes them: numbers as JSON numbers with all their digits, moments with `+0000`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::answers::{parse_time, rest_time};
+use super::org::{Object, Org};
+use super::rows::Row;
+use super::soql::eval::{Found, find, text};
+
+/// A selected field: its path in true spelling, and how to find it.
+pub struct Column<'a> {
+    /// Names of the lookups on the way, in true spelling, and the objects that they lead to.
+    pub parents: Vec<(String, &'a Object)>,
+    /// Name of the field.
+    pub name: String,
+    /// Where it is found.
+    pub found: Found<'a>,
+}
+
+/// Resolves selected paths.
+pub fn columns<'a>(org: &'a Org, object: &'a Object, paths: &[String]) -> Result<Vec<Column<'a>>, super::soql::Wrong> {
+    paths
+        .iter()
+        .map(|path| {
+            let found = find(org, object, path)?;
+            let mut current = object;
+            let mut parents = Vec::new();
+            for (place, target) in &found.hops {
+                let name = current.fields[*place]["relationshipName"].as_str().unwrap_or_default().to_owned();
+                parents.push((name, *target));
+                current = target;
+            }
+            Ok(Column { parents, name: found.field["name"].as_str().unwrap_or_default().to_owned(), found })
+        })
+        .collect()
+}
+
+/// A part of a record: values, and parents by lookup.
+#[derive(Default)]
+struct Node {
+    values: Vec<(String, String)>,
+    parents: BTreeMap<String, Option<(String, Node)>>,
+}
+
+/// One record.
+pub fn record(org: &Org, object: &Object, columns: &[Column<'_>], id: &str, row: &Row, version: &str) -> String {
+    let mut root = Node::default();
+    for column in columns {
+        let mut node = &mut root;
+        let mut current = (id.to_owned(), row);
+        let mut there = true;
+        for ((name, target), (place, _)) in column.parents.iter().zip(&column.found.hops) {
+            let next = current.1.values.get(*place).and_then(Option::as_deref);
+            let next =
+                next.and_then(|next| target.rows.all().get_key_value(next)).filter(|(_, row)| row.deleted.is_none());
+            let Some((next_id, next_row)) = next else {
+                node.parents.entry(name.clone()).or_insert(None);
+                there = false;
+                break;
+            };
+            current = (next_id.clone(), next_row);
+            let parent = node.parents.entry(name.clone()).or_insert_with(|| {
+                let url = format!("/services/data/{version}/sobjects/{}/{next_id}", target.name());
+                Some((format!(r#"{{"type":"{}","url":"{url}"}}"#, target.name()), Node::default()))
+            });
+            let Some((_, inner)) = parent else { break };
+            node = inner;
+        }
+        if there {
+            let value = text(&column.found, id, row, org);
+            let owner = column.parents.last().map_or(object, |(_, target)| *target);
+            node.values.push((column.name.clone(), value_of(column.found.field, value, org, current.1, owner)));
+        }
+    }
+    let url = format!("/services/data/{version}/sobjects/{}/{id}", object.name());
+    write(&root, &format!(r#"{{"type":"{}","url":"{url}"}}"#, object.name()))
+}
+
+fn write(node: &Node, attributes: &str) -> String {
+    let mut body = format!(r#"{{"attributes":{attributes}"#);
+    for (name, value) in &node.values {
+        body.push_str(&format!(r#","{name}":{value}"#));
+    }
+    for (name, parent) in &node.parents {
+        match parent {
+            Some((attributes, node)) => body.push_str(&format!(r#","{name}":{}"#, write(node, attributes))),
+            None => body.push_str(&format!(r#","{name}":null"#)),
+        }
+    }
+    body.push('}');
+    body
+}
+
+/// One value as JSON text.
+fn value_of(field: &Value, value: Option<String>, org: &Org, row: &Row, owner: &Object) -> String {
+    let kind = field["type"].as_str().unwrap_or_default();
+    if matches!(kind, "address" | "location") {
+        return compound(field, row, owner);
+    }
+    let Some(value) = value else {
+        return if kind == "boolean" { "false".to_owned() } else { "null".to_owned() };
+    };
+    match kind {
+        "boolean" => value,
+        "int" | "long" | "double" | "currency" | "percent" => number(&value, kind, org),
+        "datetime" => {
+            let millis = value.parse().ok().or_else(|| parse_time(&value)).unwrap_or_default();
+            format!("\"{}\"", rest_time(millis))
+        }
+        _ => Value::from(value).to_string(),
+    }
+}
+
+/// The parts of a compound as an object; null when all are blank.
+fn compound(field: &Value, row: &Row, owner: &Object) -> String {
+    let name = field["name"].as_str().unwrap_or_default();
+    let parts = owner.fields.iter().enumerate().filter(|(_, part)| part["compoundFieldName"] == name);
+    let mut members = Vec::new();
+    let mut blank = true;
+    for (place, part) in parts {
+        let own = part["name"].as_str().unwrap_or_default();
+        let prefix = name.trim_end_matches("Address").trim_end_matches("__c");
+        let key = own.strip_prefix(prefix).unwrap_or(own).trim_start_matches('_').trim_end_matches("__s");
+        let mut letters = key.chars();
+        let key: String = letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect();
+        let value = row.values.get(place).and_then(Option::as_deref);
+        blank &= value.is_none();
+        let numeric = part["type"] == "double";
+        let shown = value.map_or_else(
+            || "null".to_owned(),
+            |value| if numeric { value.to_owned() } else { Value::from(value).to_string() },
+        );
+        members.push(format!(r#""{key}":{shown}"#));
+    }
+    if blank { "null".to_owned() } else { format!("{{{}}}", members.join(",")) }
+}
+
+/// A number in the form that the switches ask for.
+pub fn number(text: &str, kind: &str, org: &Org) -> String {
+    let plain = if text.parse::<f64>().is_ok() { text } else { "0" };
+    let digits = plain.trim_start_matches('-').split('.').next().map_or(0, str::len);
+    if org.switches.exponents && digits > 7 {
+        let (sign, rest) = plain.strip_prefix('-').map_or(("", plain), |rest| ("-", rest));
+        let (whole, fraction) = rest.split_once('.').unwrap_or((rest, ""));
+        let tail = format!("{}{fraction}", &whole[1..]);
+        let tail = tail.trim_end_matches('0');
+        let tail = if tail.is_empty() { "0" } else { tail };
+        return format!("{sign}{}.{tail}E{}", &whole[..1], whole.len() - 1);
+    }
+    if org.switches.whole_as_decimal && kind != "int" && !plain.contains('.') {
+        return format!("{plain}.0");
+    }
+    plain.to_owned()
+}

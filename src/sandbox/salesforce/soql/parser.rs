@@ -1,0 +1,286 @@
+//! Tokens -> query.
+
+use super::lexer::{Kind, Token, tokens};
+use super::{Condition, Literal, Operator, Order, Query, Select, Wrong};
+use crate::sandbox::salesforce::answers::parse_time;
+
+/// Longest query.
+const LENGTH_MAX: usize = 100_000;
+
+/// Parses a whole query.
+pub fn parse(text: &str) -> Result<Query, Wrong> {
+    if text.chars().count() > LENGTH_MAX {
+        return Err(Wrong::malformed("SOQL statements cannot be longer than 100000 characters."));
+    }
+    let mut parser = Parser { tokens: tokens(text)?, next: 0, depth: 0 };
+    let query = parser.query()?;
+    match parser.peek() {
+        None => Ok(query),
+        Some(token) => Err(unexpected(Some(token))),
+    }
+}
+
+struct Parser {
+    tokens: Vec<Token>,
+    next: usize,
+    depth: usize,
+}
+
+impl Parser {
+    fn query(&mut self) -> Result<Query, Wrong> {
+        self.expect("SELECT")?;
+        let select = self.select()?;
+        self.expect("FROM")?;
+        let from = self.word()?;
+        if self.accept("USING") {
+            self.expect("SCOPE")?;
+            self.word()?;
+        }
+        let condition = if self.accept("WHERE") { Some(self.condition()?) } else { None };
+        if self.accept("GROUP") || self.accept("HAVING") {
+            return Err(Wrong::malformed("aggregates are not supported by this sandbox"));
+        }
+        let mut order = Vec::new();
+        if self.accept("ORDER") {
+            self.expect("BY")?;
+            loop {
+                order.push(self.order()?);
+                if !self.accept_sign(",") {
+                    break;
+                }
+            }
+        }
+        let limit = if self.accept("LIMIT") { Some(self.count()?) } else { None };
+        let offset = if self.accept("OFFSET") { self.count()? } else { 0 };
+        if self.accept("FOR") {
+            self.word()?;
+        }
+        Ok(Query { select, from, condition, order, limit, offset })
+    }
+
+    fn select(&mut self) -> Result<Select, Wrong> {
+        let mut fields = Vec::new();
+        loop {
+            if self.accept_sign("(") {
+                return Err(Wrong::malformed("child subqueries are not supported by this sandbox"));
+            }
+            let word = self.word()?;
+            if self.accept_sign("(") {
+                if word.eq_ignore_ascii_case("COUNT") && self.accept_sign(")") && fields.is_empty() {
+                    return Ok(Select::Count);
+                }
+                if word.eq_ignore_ascii_case("FIELDS") {
+                    let which = self.word()?;
+                    self.sign(")")?;
+                    fields.push(format!("FIELDS({})", which.to_ascii_uppercase()));
+                } else {
+                    return Err(Wrong::malformed(format!("the function {word} is not supported by this sandbox")));
+                }
+            } else {
+                fields.push(word);
+            }
+            if !self.accept_sign(",") {
+                return Ok(Select::Fields(fields));
+            }
+        }
+    }
+
+    fn order(&mut self) -> Result<Order, Wrong> {
+        let path = self.word()?;
+        let descending = self.accept("DESC");
+        if !descending {
+            self.accept("ASC");
+        }
+        let mut nulls_last = false;
+        if self.accept("NULLS") {
+            nulls_last = self.accept("LAST");
+            if !nulls_last {
+                self.expect("FIRST")?;
+            }
+        }
+        Ok(Order { path, descending, nulls_last })
+    }
+
+    /// Mixing AND with OR needs parentheses.
+    fn condition(&mut self) -> Result<Condition, Wrong> {
+        self.depth += 1;
+        if self.depth > 200 {
+            return Err(Wrong { code: "QUERY_TOO_COMPLICATED", ..Wrong::malformed("the query is too complicated") });
+        }
+        let mut parts = vec![self.term()?];
+        let mut word = None;
+        loop {
+            let next = ["AND", "OR"].into_iter().find(|word| self.is(word));
+            let Some(next) = next else { break };
+            if word.is_some_and(|word| word != next) {
+                return Err(unexpected(self.peek()));
+            }
+            word = Some(next);
+            self.next += 1;
+            parts.push(self.term()?);
+        }
+        self.depth -= 1;
+        Ok(match word {
+            Some("AND") => Condition::And(parts),
+            Some(_) => Condition::Or(parts),
+            None => parts.remove(0),
+        })
+    }
+
+    fn term(&mut self) -> Result<Condition, Wrong> {
+        if self.accept("NOT") {
+            return Ok(Condition::Not(Box::new(self.term()?)));
+        }
+        if self.accept_sign("(") {
+            let inner = self.condition()?;
+            self.sign(")")?;
+            return Ok(inner);
+        }
+        let path = self.word()?;
+        let operator = self.operator()?;
+        let list = matches!(operator, Operator::In | Operator::NotIn | Operator::Includes | Operator::Excludes);
+        if !list {
+            return Ok(Condition::Test { path, operator, values: vec![self.literal()?] });
+        }
+        self.sign("(")?;
+        if self.is("SELECT") {
+            return Err(Wrong::malformed("semi-joins are not supported by this sandbox"));
+        }
+        let mut values = vec![self.literal()?];
+        while self.accept_sign(",") {
+            values.push(self.literal()?);
+        }
+        self.sign(")")?;
+        Ok(Condition::Test { path, operator, values })
+    }
+
+    fn operator(&mut self) -> Result<Operator, Wrong> {
+        let token = self.peek();
+        self.next += 1;
+        Ok(match token.as_ref().map(|token| &token.kind) {
+            Some(Kind::Sign(sign)) => match sign.as_str() {
+                "=" => Operator::Eq,
+                "!=" | "<>" => Operator::Ne,
+                "<" => Operator::Lt,
+                "<=" => Operator::Le,
+                ">" => Operator::Gt,
+                ">=" => Operator::Ge,
+                _ => return Err(unexpected(token)),
+            },
+            Some(Kind::Word(word)) => match word.to_ascii_uppercase().as_str() {
+                "LIKE" => Operator::Like,
+                "IN" => Operator::In,
+                "INCLUDES" => Operator::Includes,
+                "EXCLUDES" => Operator::Excludes,
+                "NOT" => {
+                    self.expect("IN")?;
+                    Operator::NotIn
+                }
+                _ => return Err(unexpected(token)),
+            },
+            _ => return Err(unexpected(token)),
+        })
+    }
+
+    fn literal(&mut self) -> Result<Literal, Wrong> {
+        let token = self.peek();
+        self.next += 1;
+        match token.as_ref().map(|token| &token.kind) {
+            Some(Kind::Text(text)) => Ok(Literal::Text(text.clone())),
+            Some(Kind::Number(text)) => number(text).ok_or_else(|| unexpected(token)),
+            Some(Kind::Word(word)) => {
+                let upper = word.to_ascii_uppercase();
+                match upper.as_str() {
+                    "TRUE" => Ok(Literal::Bool(true)),
+                    "FALSE" => Ok(Literal::Bool(false)),
+                    "NULL" => Ok(Literal::Null),
+                    _ => {
+                        let (name, count) = match upper.split_once(':') {
+                            Some((name, count)) => (name, Some(count.parse().map_err(|_| unexpected(token.clone()))?)),
+                            None => (upper.as_str(), None),
+                        };
+                        let known = super::eval::is_date_word(name, count.is_some());
+                        if known { Ok(Literal::Days(name.to_owned(), count)) } else { Err(unexpected(token)) }
+                    }
+                }
+            }
+            _ => Err(unexpected(token)),
+        }
+    }
+
+    fn count(&mut self) -> Result<usize, Wrong> {
+        let token = self.peek();
+        self.next += 1;
+        match token.as_ref().map(|token| &token.kind) {
+            Some(Kind::Number(text)) => text.parse().map_err(|_| unexpected(token.clone())),
+            _ => Err(unexpected(token)),
+        }
+    }
+
+    fn word(&mut self) -> Result<String, Wrong> {
+        let token = self.peek();
+        match token.as_ref().map(|token| &token.kind) {
+            Some(Kind::Word(word)) if !reserved(word) => {
+                self.next += 1;
+                Ok(word.clone())
+            }
+            _ => Err(unexpected(token)),
+        }
+    }
+
+    fn peek(&self) -> Option<Token> {
+        self.tokens.get(self.next).cloned()
+    }
+
+    fn is(&self, word: &str) -> bool {
+        matches!(self.tokens.get(self.next), Some(Token { kind: Kind::Word(own), .. }) if own.eq_ignore_ascii_case(word))
+    }
+
+    fn accept(&mut self, word: &str) -> bool {
+        let found = self.is(word);
+        self.next += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, word: &str) -> Result<(), Wrong> {
+        if self.accept(word) { Ok(()) } else { Err(unexpected(self.peek())) }
+    }
+
+    fn accept_sign(&mut self, sign: &str) -> bool {
+        let found = matches!(self.tokens.get(self.next), Some(Token { kind: Kind::Sign(own), .. }) if own == sign);
+        self.next += usize::from(found);
+        found
+    }
+
+    fn sign(&mut self, sign: &str) -> Result<(), Wrong> {
+        if self.accept_sign(sign) { Ok(()) } else { Err(unexpected(self.peek())) }
+    }
+}
+
+fn reserved(word: &str) -> bool {
+    [
+        "SELECT", "FROM", "WHERE", "AND", "OR", "NOT", "LIKE", "IN", "ORDER", "LIMIT", "OFFSET", "GROUP", "HAVING",
+        "NULL", "TRUE", "FALSE",
+    ]
+    .iter()
+    .any(|reserved| reserved.eq_ignore_ascii_case(word))
+}
+
+fn number(text: &str) -> Option<Literal> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && digits.matches('.').count() <= 1 {
+        return Some(Literal::Number(text.to_owned()));
+    }
+    if text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok() {
+        return Some(Literal::Date(text.to_owned()));
+    }
+    parse_time(text).map(Literal::Moment)
+}
+
+fn unexpected(token: Option<Token>) -> Wrong {
+    let shown = match token.map(|token| token.kind) {
+        None => "<EOF>".to_owned(),
+        Some(Kind::Word(text) | Kind::Text(text) | Kind::Number(text) | Kind::Sign(text)) => text,
+    };
+    Wrong::malformed(format!("unexpected token: '{shown}'"))
+}
