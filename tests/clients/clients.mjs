@@ -66,23 +66,27 @@ async function hubspot() {
     ],
   });
   assert.match(schema.objectTypeId, /^2-\d+$/);
+  // A custom object is named by its type id; its bare name is refused.
+  const things = schema.objectTypeId;
   await sleep(300);
-  assert.ok((await crm.schemas.coreApi.getAll()).results.some((entry) => entry.name === "node_things"));
-  const properties = (await crm.properties.coreApi.getAll("node_things")).results;
+  const schemas = (await crm.schemas.coreApi.getAll()).results;
+  assert.ok(schemas.some((entry) => entry.name === "node_things"));
+  const subscriptions = schemas.find((entry) => entry.name === "subscriptions").objectTypeId;
+  const properties = (await crm.properties.coreApi.getAll(things)).results;
   assert.equal(properties.find((property) => property.name === "key").hasUniqueValue, true);
 
   const { batchApi, basicApi, searchApi } = crm.objects;
   const upsert = { inputs: ["a", "b", "c"].map((key) => ({ id: key, idProperty: "key", properties: { key, title: `Thing ${key}` } })) };
-  assert.deepEqual((await batchApi.upsert("node_things", upsert)).results.map((result) => result._new ?? result.new), [true, true, true]);
-  const read = await batchApi.read("node_things", {
+  assert.deepEqual((await batchApi.upsert(things, upsert)).results.map((result) => result._new ?? result.new), [true, true, true]);
+  const read = await batchApi.read(things, {
     idProperty: "key", properties: ["title"], propertiesWithHistory: [], inputs: [{ id: "a" }, { id: "nowhere" }],
   });
   assert.equal(read.results.length, 1);
   assert.equal(read.results[0].properties.title, "Thing a");
   assert.equal(read.errors[0].category, "OBJECT_NOT_FOUND");
   const broken = { inputs: [{ id: "s", idProperty: "salesforce_id", properties: { subscription_name: "x", seats: "many" } }] };
-  await assert.rejects(batchApi.upsert("subscriptions", broken), (error) => error.code === 400 && JSON.stringify(error.body).includes("INVALID_"));
-  const updated = await batchApi.update("node_things", { inputs: [{ id: read.results[0].id, properties: { title: "Changed" } }] });
+  await assert.rejects(batchApi.upsert(subscriptions, broken), (error) => error.code === 400 && JSON.stringify(error.body).includes("INVALID_"));
+  const updated = await batchApi.update(things, { inputs: [{ id: read.results[0].id, properties: { title: "Changed" } }] });
   assert.equal(updated.results[0].properties.title, "Changed");
 
   const filters = [{ propertyName: "title", operator: "EQ", value: "Changed" }];
@@ -90,23 +94,23 @@ async function hubspot() {
   // The search index is late, as the real one is.
   for (let tries = 0; tries < 50 && !found.total; tries += 1) {
     await sleep(200);
-    found = await searchApi.doSearch("node_things", { filterGroups: [{ filters }], properties: ["title"], limit: 10 });
+    found = await searchApi.doSearch(things, { filterGroups: [{ filters }], properties: ["title"], limit: 10 });
   }
   assert.equal(found.results[0].id, read.results[0].id);
 
-  const labels = (await crm.associations.v4.schema.definitionsApi.getAll("subscriptions", "companies")).results;
+  const labels = (await crm.associations.v4.schema.definitionsApi.getAll(subscriptions, "companies")).results;
   const named = labels.find((label) => label.label);
   const company = (await basicApi.getPage("companies", 1)).results[0].id;
-  const subscription = (await basicApi.create("subscriptions", { properties: { subscription_name: "Node" }, associations: [] })).id;
+  const subscription = (await basicApi.create(subscriptions, { properties: { subscription_name: "Node" }, associations: [] })).id;
   const types = [{ associationCategory: named.category, associationTypeId: named.typeId }];
-  await crm.associations.v4.batchApi.create("subscriptions", "companies", { inputs: [{ _from: { id: subscription }, to: { id: company }, types }] });
-  const pairs = (await crm.associations.v4.batchApi.getPage("subscriptions", "companies", { inputs: [{ id: subscription }] })).results;
+  await crm.associations.v4.batchApi.create(subscriptions, "companies", { inputs: [{ _from: { id: subscription }, to: { id: company }, types }] });
+  const pairs = (await crm.associations.v4.batchApi.getPage(subscriptions, "companies", { inputs: [{ id: subscription }] })).results;
   assert.equal(String(pairs[0].to[0].toObjectId), company);
   assert.ok(pairs[0].to[0].associationTypes.some((kind) => kind.label === named.label));
 
-  await batchApi.archive("node_things", { inputs: [{ id: read.results[0].id }] });
-  assert.equal((await basicApi.getPage("node_things", 100)).results.length, 2);
-  await assert.rejects(basicApi.getById("node_things", read.results[0].id), { code: 404 });
+  await batchApi.archive(things, { inputs: [{ id: read.results[0].id }] });
+  assert.equal((await basicApi.getPage(things, 100)).results.length, 2);
+  await assert.rejects(basicApi.getById(things, read.results[0].id), { code: 404 });
   console.log("@hubspot/api-client: ok");
 }
 

@@ -68,25 +68,28 @@ egg = ObjectSchemaEgg(
 )
 thing = hubspot.crm.schemas.core_api.create(object_schema_egg=egg)
 assert thing.object_type_id.startswith("2-") and thing.fully_qualified_name.endswith("_python_things"), thing
+# A custom object is named by its type id; its bare name is refused.
+THINGS = thing.object_type_id
+SUBSCRIPTIONS = schemas["subscriptions"].object_type_id
 expect(SchemasError, 409, "", hubspot.crm.schemas.core_api.create, object_schema_egg=egg)
 time.sleep(0.3)
-assert hubspot.crm.schemas.core_api.get_by_id("python_things").name == "python_things"
+assert hubspot.crm.schemas.core_api.get_by_id(THINGS).name == "python_things"
 
 # Properties.
 properties = hubspot.crm.properties.core_api
-group = properties.get_by_name("subscriptions", "subscription_name").group_name
+group = properties.get_by_name(SUBSCRIPTIONS, "subscription_name").group_name
 made = PropertyCreate(name="made_by_python", label="Made", type="number", field_type="number", group_name=group)
-assert properties.create("subscriptions", property_create=made).name == "made_by_python"
+assert properties.create(SUBSCRIPTIONS, property_create=made).name == "made_by_python"
 time.sleep(0.3)
-names = {entry.name: entry for entry in properties.get_all("subscriptions").results}
+names = {entry.name: entry for entry in properties.get_all(SUBSCRIPTIONS).results}
 assert names["salesforce_id"].has_unique_value and "made_by_python" in names
-properties.archive("subscriptions", "made_by_python")
+properties.archive(SUBSCRIPTIONS, "made_by_python")
 
 # Batches with errors among them.
 inputs = BatchInputSimplePublicObjectBatchInputForCreate(
     inputs=[{"properties": {"title": f"Thing {n}", "key": f"k{n}"}, "associations": []} for n in range(3)]
 )
-created = objects.batch_api.create("python_things", inputs)
+created = objects.batch_api.create(THINGS, inputs)
 assert created.status == "COMPLETE" and len(created.results) == 3, created
 upserts = BatchInputSimplePublicObjectBatchInputUpsert(
     inputs=[
@@ -94,32 +97,32 @@ upserts = BatchInputSimplePublicObjectBatchInputUpsert(
         {"id": "k9", "idProperty": "key", "properties": {"title": "New"}},
     ]
 )
-upserted = objects.batch_api.upsert("python_things", upserts)
+upserted = objects.batch_api.upsert(THINGS, upserts)
 assert sorted(result.new for result in upserted.results) == [False, True], upserted
 reads = BatchReadInputSimplePublicObjectId(
     id_property="key", properties=["title", "key"], properties_with_history=[], inputs=[{"id": "k1"}, {"id": "k2"}, {"id": "nowhere"}]
 )
-read = objects.batch_api.read("python_things", reads)
+read = objects.batch_api.read(THINGS, reads)
 assert {result.properties["title"] for result in read.results} == {"Changed", "Thing 2"}, read
 assert read.num_errors == 1 and read.errors[0].category == "OBJECT_NOT_FOUND", read
 updates = BatchInputSimplePublicObjectBatchInput(
     inputs=[{"id": created.results[0].id, "properties": {"title": "Zoë 🚀"}}]
 )
-assert objects.batch_api.update("python_things", updates).results[0].properties["title"] == "Zoë 🚀"
+assert objects.batch_api.update(THINGS, updates).results[0].properties["title"] == "Zoë 🚀"
 broken = BatchInputSimplePublicObjectBatchInputUpsert(
     inputs=[{"id": "s1", "idProperty": "salesforce_id", "properties": {"subscription_name": "x", "status": "exploded"}}]
 )
-expect(ObjectsError, 400, "INVALID_OPTION", objects.batch_api.upsert, "subscriptions", broken)
+expect(ObjectsError, 400, "INVALID_OPTION", objects.batch_api.upsert, SUBSCRIPTIONS, broken)
 
 # Single records.
 single = objects.basic_api.create(
-    "python_things", SimplePublicObjectInputForCreate(properties={"title": "One", "key": "one"}, associations=[])
+    THINGS, SimplePublicObjectInputForCreate(properties={"title": "One", "key": "one"}, associations=[])
 )
-changed = objects.basic_api.update("python_things", single.id, SimplePublicObjectInput(properties={"title": "Two"}))
+changed = objects.basic_api.update(THINGS, single.id, SimplePublicObjectInput(properties={"title": "Two"}))
 assert changed.properties["title"] == "Two"
-assert objects.basic_api.get_by_id("python_things", "one", id_property="key").id == single.id
-expect(ObjectsError, 404, "", objects.basic_api.get_by_id, "python_things", "999999999")
-assert len(objects.get_all("python_things")) == 5
+assert objects.basic_api.get_by_id(THINGS, "one", id_property="key").id == single.id
+expect(ObjectsError, 404, "", objects.basic_api.get_by_id, THINGS, "999999999")
+assert len(objects.get_all(THINGS)) == 5
 
 # Search.
 request = PublicObjectSearchRequest(
@@ -127,7 +130,7 @@ request = PublicObjectSearchRequest(
     properties=["title"], limit=10, after="0", sorts=[], query=None,
 )
 for _ in range(50):
-    found = objects.search_api.do_search("python_things", public_object_search_request=request)
+    found = objects.search_api.do_search(THINGS, public_object_search_request=request)
     if found.total:
         break
     # The search index is late, as the real one is.
@@ -136,25 +139,25 @@ assert [result.id for result in found.results] == [single.id], found
 
 # Associations with labels.
 v4 = hubspot.crm.associations.v4
-labels = v4.schema.definitions_api.get_all("subscriptions", "companies").results
+labels = v4.schema.definitions_api.get_all(SUBSCRIPTIONS, "companies").results
 named = next(label for label in labels if label.label)
 company = objects.get_all("companies")[0].id
 subscription = objects.basic_api.create(
-    "subscriptions", SimplePublicObjectInputForCreate(properties={"subscription_name": "Python"}, associations=[])
+    SUBSCRIPTIONS, SimplePublicObjectInputForCreate(properties={"subscription_name": "Python"}, associations=[])
 ).id
 spec = AssociationSpec(association_category=named.category, association_type_id=named.type_id)
 link = PublicAssociationMultiPost(_from=PublicObjectId(id=subscription), to=PublicObjectId(id=company), types=[spec])
-linked = v4.batch_api.create("subscriptions", "companies", BatchInputPublicAssociationMultiPost(inputs=[link]))
+linked = v4.batch_api.create(SUBSCRIPTIONS, "companies", BatchInputPublicAssociationMultiPost(inputs=[link]))
 assert linked.status == "COMPLETE", linked
 ask = BatchInputPublicFetchAssociationsBatchRequest(inputs=[PublicFetchAssociationsBatchRequest(id=subscription)])
-pairs = v4.batch_api.get_page("subscriptions", "companies", ask).results
+pairs = v4.batch_api.get_page(SUBSCRIPTIONS, "companies", ask).results
 types = pairs[0].to[0].association_types
 assert str(pairs[0].to[0].to_object_id) == str(company)
 assert {kind.label for kind in types} == {None, named.label}, types
 
 # Archive.
 ids = [{"id": result.id} for result in created.results]
-objects.batch_api.archive("python_things", BatchInputSimplePublicObjectId(inputs=ids))
-assert len(objects.get_all("python_things")) == 2
-assert {entry.id for entry in objects.get_all("python_things", archived=True)} == {entry["id"] for entry in ids}
+objects.batch_api.archive(THINGS, BatchInputSimplePublicObjectId(inputs=ids))
+assert len(objects.get_all(THINGS)) == 2
+assert {entry.id for entry in objects.get_all(THINGS, archived=True)} == {entry["id"] for entry in ids}
 print("hubspot-api-client: ok")

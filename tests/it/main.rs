@@ -3,6 +3,7 @@
 
 mod generated;
 mod lifecycle;
+mod official_clients;
 mod quiet;
 mod salesforce_connector;
 mod support;

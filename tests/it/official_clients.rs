@@ -52,7 +52,8 @@ async fn drive(runtime: Runtime, script: &str, arguments: &[&str]) {
         "the official clients are not installed in {}; run `tests/clients/setup` once (it needs python3, node and npm)",
         installed().display()
     );
-    let sandbox = syncline::sandbox::start(SandboxOptions { records: RECORDS, ..SandboxOptions::default() }).await.unwrap();
+    let sandbox =
+        syncline::sandbox::start(SandboxOptions { records: RECORDS, ..SandboxOptions::default() }).await.unwrap();
     let mut command = Command::new(runtime.program());
     command
         .arg(root().join("tests/clients").join(script))
