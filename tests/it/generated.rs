@@ -14,7 +14,10 @@ pub(crate) fn check(path: &str, expected: &str) {
         std::fs::write(&file, expected).unwrap();
     }
     let found = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == expected, "{path} is not current: renew it with `SNAPSHOTS=overwrite cargo test generated`");
+    assert!(
+        found == expected,
+        "{path} is not current: renew it with `SNAPSHOTS=overwrite cargo test`, and read the difference"
+    );
 }
 
 #[test]
