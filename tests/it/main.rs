@@ -8,4 +8,5 @@ mod official_clients;
 mod quiet;
 mod salesforce_connector;
 mod support;
+mod tidy;
 mod transform_cases;
