@@ -28,7 +28,8 @@ fn sync_carries_over_what_changed() {
     let healthy: Vec<&String> = rows
         .iter()
         .filter(|(id, row)| {
-            row["values"]["Status__c"] == "Active" && !failed.iter().any(|failure| failure["salesforce_id"] == id.as_str())
+            row["values"]["Status__c"] == "Active"
+                && !failed.iter().any(|failure| failure["salesforce_id"] == id.as_str())
         })
         .map(|(id, _)| id)
         .collect();

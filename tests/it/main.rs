@@ -4,4 +4,5 @@
 mod generated;
 mod lifecycle;
 mod salesforce_connector;
+mod salesforce_shapes;
 mod support;

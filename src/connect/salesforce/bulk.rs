@@ -1,13 +1,14 @@
 //! Reads rows by a Bulk API 2.0 query job: creates it, waits for it, streams its pages, accounts for every row.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use reqwest::Method;
 
 use super::api::{Api, Bad, Call, Tries, Trouble, unusable};
 use super::csv::{CsvError, CsvReader};
-use super::errors::Action;
+use super::errors::{self, Action};
 use super::query::{Place, Reading};
 use super::rows::{Layout, RowError};
 use super::soql::{self, Order};
@@ -23,9 +24,6 @@ const PAGE_RECORDS: u32 = 10_000;
 /// First wait between two looks at a job, and the longest.
 const POLL_FIRST: Duration = Duration::from_secs(1);
 const POLL_LONGEST: Duration = Duration::from_secs(30);
-
-/// A job that has not ended by then never will.
-const JOB_LONGEST: Duration = Duration::from_hours(24);
 
 /// Objects that the Bulk API is known to refuse. Others that it refuses are noticed by its answer.
 const NOT_FOR_BULK: [&str; 12] = [
@@ -105,8 +103,8 @@ pub(super) enum Outcome {
 }
 
 impl BulkRead {
-    /// Starts a job and waits until its results can be read.
-    pub(super) async fn start(cx: &Reading<'_>) -> Result<Outcome, Trouble> {
+    /// Starts a job and waits until its results can be read, at most for `patience`.
+    pub(super) async fn start(cx: &Reading<'_>, patience: Duration) -> Result<Outcome, Trouble> {
         let query = soql::select(&cx.query, Order::Unordered, None);
         let operation = if cx.query.deleted == DeletedRows::Exclude { "query" } else { "queryAll" };
         let new =
@@ -115,20 +113,27 @@ impl BulkRead {
         let target = format!("{}/jobs/query", cx.api.base());
         let job = cx.api.fetch(cx.calls, &Call::post(&cx.operation, &target, body), decode_job).await?;
         tracing::debug!(job = %job.id, object = %cx.query.object, "bulk query job started");
-        Self::wait(cx, job.id, None, 0).await
+        Self::wait(cx, patience, job.id, None, 0).await
     }
 
     /// Goes on with a job from an earlier run.
     pub(super) async fn resume(
         cx: &Reading<'_>,
+        patience: Duration,
         job: String,
         locator: Option<String>,
         rows: u64,
     ) -> Result<Outcome, Trouble> {
-        Self::wait(cx, job, locator, rows).await
+        Self::wait(cx, patience, job, locator, rows).await
     }
 
-    async fn wait(cx: &Reading<'_>, id: String, locator: Option<String>, rows: u64) -> Result<Outcome, Trouble> {
+    async fn wait(
+        cx: &Reading<'_>,
+        patience: Duration,
+        id: String,
+        locator: Option<String>,
+        rows: u64,
+    ) -> Result<Outcome, Trouble> {
         let target = job_target(cx.api, &id);
         let (mut pause, mut waited) = (POLL_FIRST, Duration::ZERO);
         loop {
@@ -153,8 +158,9 @@ impl BulkRead {
                 }
                 JobState::UploadComplete | JobState::InProgress | JobState::Other(_) => {}
             }
-            if waited >= JOB_LONGEST {
-                return Ok(Outcome::Lost("the job did not end within a day".to_owned()));
+            if waited >= patience {
+                abort(cx, &target).await;
+                return Ok(Outcome::Lost(format!("the job did not end within {} minutes", patience.as_secs() / 60)));
             }
             cx.api.sleep(pause).await?;
             waited += pause;
@@ -170,7 +176,11 @@ impl BulkRead {
     pub(super) async fn next_chunk(&mut self, cx: &Reading<'_>) -> Result<Option<Chunk>, Trouble> {
         loop {
             if self.done {
-                self.delete(cx).await;
+                // A window is read again from its start after a break, so its job has no more use. Any other read may
+                // be resumed while its last rows are not acknowledged: its job goes when the caller releases it.
+                if cx.query.window.is_some() {
+                    delete(cx.api, cx.calls, &self.job).await;
+                }
                 return Ok(None);
             }
             let mut page = match self.page.take() {
@@ -281,14 +291,35 @@ impl BulkRead {
         tracing::debug!(job = %self.job, reason = %text, "a page of a bulk result is read again");
         self.tries.wait(cx.api, None, |count| unusable(&cx.operation, text, count)).await
     }
+}
 
-    /// Deletes the job, whose results would count against the org's storage for a week. Failing is harmless.
-    async fn delete(&self, cx: &Reading<'_>) {
-        let target = job_target(cx.api, &self.job);
-        let call = Call { method: Method::DELETE, ..Call::get(&cx.operation, &target) };
-        if let Err(trouble) = cx.api.open(cx.calls, &call, &mut Tries::default()).await {
-            tracing::debug!(job = %self.job, ?trouble, "the bulk job could not be deleted");
+/// Deletes a job, whose results would count against the org's storage for a week. Failing is harmless.
+pub(super) async fn delete(api: &Api, calls: &AtomicU64, job: &str) {
+    let target = job_target(api, job);
+    let call = Call { method: Method::DELETE, ..Call::get("delete a bulk job", &target) };
+    if let Err(trouble) = api.open(calls, &call, &mut Tries::default()).await {
+        tracing::debug!(job, ?trouble, "the bulk job could not be deleted");
+    }
+}
+
+/// Asks Salesforce to stop a job that is no longer waited for. Failing is harmless.
+async fn abort(cx: &Reading<'_>, target: &str) {
+    let body = br#"{"state":"Aborted"}"#.to_vec();
+    let call = Call { method: Method::PATCH, ..Call::post(&cx.operation, target, body) };
+    if let Err(trouble) = cx.api.open(cx.calls, &call, &mut Tries::default()).await {
+        tracing::debug!(target, ?trouble, "the bulk job could not be aborted");
+    }
+}
+
+/// Whether a failed read says that this job's result cannot be had, so that another read is worth trying.
+pub(super) fn spoiled(trouble: &Trouble) -> bool {
+    match trouble {
+        Trouble::Api(error, _) => {
+            matches!(error.action, Action::Missing | Action::PlaceLost | Action::NotForBulk | Action::Halt)
+                && error.status != 401
         }
+        Trouble::Fault(Fault::Retry(error)) => error.code == errors::UNUSABLE,
+        Trouble::Fault(_) => false,
     }
 }
 

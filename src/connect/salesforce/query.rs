@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::api::{Api, Bad, Call, Trouble};
-use super::errors::{self, Action};
+use super::errors::{self, Action, ApiError};
 use super::rows::{self, Layout, Page};
 use super::soql::{self, After, Order};
 use super::wire::{CompositeAnswer, CountAnswer};
@@ -22,6 +22,9 @@ const HEADERS_BYTES: usize = 1_400;
 
 /// Lost locators that are made good without a new row in between.
 const RESTARTS_MAX: u32 = 3;
+
+/// Times that a count which took too long is asked for again.
+const COUNTS_AGAIN_MAX: u32 = 2;
 
 /// A REST read on its way.
 pub(super) struct RestRead {
@@ -57,7 +60,7 @@ impl RestRead {
             match self.fetch(cx).await {
                 Ok(page) => self.take(page),
                 // The cursor on the server is gone: a new query goes on after the last row.
-                Err(trouble) if trouble.action() == Some(Action::PlaceLost) && self.restarts < RESTARTS_MAX => {
+                Err(trouble) if self.lost(&trouble) && self.restarts < RESTARTS_MAX => {
                     tracing::debug!(restarts = self.restarts, "query locator is gone; reading goes on by a new query");
                     self.restarts += 1;
                     self.next = None;
@@ -76,6 +79,15 @@ impl RestRead {
             _ => None,
         };
         Ok(Some(Chunk { records, cursor }))
+    }
+
+    /// Whether the server no longer knows the next page, in either of the two ways to say so.
+    fn lost(&self, trouble: &Trouble) -> bool {
+        match trouble.action() {
+            Some(Action::PlaceLost) => true,
+            Some(Action::Missing) => self.next.is_some(),
+            _ => false,
+        }
     }
 
     fn take(&mut self, page: Page) {
@@ -165,7 +177,15 @@ impl<'a> Reading<'a> {
             let answer: CountAnswer = serde_json::from_slice(body).map_err(|_| "the answer is no count".to_owned())?;
             Ok(answer.total_size)
         };
-        self.query(&soql::count(&self.query), decode).await
+        let text = soql::count(&self.query);
+        let mut tries = 0;
+        loop {
+            match self.query(&text, decode).await {
+                // A count has no smaller form; a less busy moment is all that helps.
+                Err(trouble) if trouble.action() == Some(Action::TooSlow) && tries < COUNTS_AGAIN_MAX => tries += 1,
+                counted => return counted,
+            }
+        }
     }
 
     /// Runs a query by GET, or inside a composite call when it is too long for a request line.
@@ -184,7 +204,14 @@ impl<'a> Reading<'a> {
         });
         let target = format!("{base}/composite");
         let call = Call::post(&self.operation, &target, body.to_string().into_bytes()).paged();
-        self.api.fetch(self.calls, &call, |body| decode(inner(body)?.as_bytes())).await
+        let answer = self.api.fetch(self.calls, &call, |body| decode(inner(body)?.as_bytes())).await;
+        answer.map_err(|trouble| match trouble {
+            // An org without this resource: the query must travel in another way.
+            Trouble::Api(error, attempts) if matches!(error.status, 404 | 405) => {
+                Trouble::Api(ApiError { action: Action::TooLong, ..error }, attempts)
+            }
+            other => other,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
@@ -34,6 +35,12 @@ const REST_INSTEAD_RECORDS_MAX: u64 = 100_000;
 
 /// Jobs that are tried before REST takes over.
 const JOBS_MAX: u32 = 2;
+
+/// A job that has not ended by then never will.
+const JOB_LONGEST: Duration = Duration::from_hours(24);
+
+/// The same where REST can do the work in 50 calls: most jobs of this size end within a minute.
+const JOB_SMALL_LONGEST: Duration = Duration::from_mins(5);
 
 /// A connection to one org. Its handles share token, connections, budget and clock.
 pub struct SalesforceConnection(Arc<Api>);
@@ -89,6 +96,15 @@ impl Source for SalesforceSource {
                 Err(fault) => Some((Err(fault), None)),
             }
         })
+        .boxed()
+    }
+
+    fn release<'a>(&'a self, cursor: &'a Cursor) -> BoxFuture<'a, ()> {
+        async move {
+            if let Ok(Place::Bulk { job, .. }) = serde_json::from_str(&cursor.place) {
+                bulk::delete(&self.api, &self.calls, &job).await;
+            }
+        }
         .boxed()
     }
 
@@ -149,13 +165,17 @@ impl Read<'_> {
                 Step::End => return Ok(None),
                 Step::Start(None) => self.step = self.choose().await?,
                 Step::Start(Some(cursor)) => self.step = self.resume(&cursor).await?,
-                Step::Rest(mut read) => {
-                    let chunk = read.next_chunk(&self.cx).await.map_err(|trouble| self.fault(trouble))?;
-                    if chunk.is_some() {
-                        self.step = Step::Rest(read);
+                Step::Rest(mut read) => match read.next_chunk(&self.cx).await {
+                    Ok(chunk) => {
+                        if chunk.is_some() {
+                            self.step = Step::Rest(read);
+                        }
+                        return Ok(chunk);
                     }
-                    return Ok(chunk);
-                }
+                    // Rows come again from a job, none is left out.
+                    Err(trouble) if self.may_turn_to_bulk(&trouble) => self.step = self.start_job(None).await?,
+                    Err(trouble) => return Err(self.fault(trouble)),
+                },
                 Step::Bulk(mut read) => match read.next_chunk(&self.cx).await {
                     Ok(chunk) => {
                         if chunk.is_some() {
@@ -163,14 +183,20 @@ impl Read<'_> {
                         }
                         return Ok(chunk);
                     }
-                    // Somebody deleted the job: rows come again from a new one, none is left out.
-                    Err(trouble) if trouble.action() == Some(Action::Missing) => {
+                    // Somebody deleted the job, or its result cannot be had whole: rows come again from a new one.
+                    Err(trouble) if bulk::spoiled(&trouble) => {
+                        tracing::warn!(object = %self.cx.query.object, "the result of a bulk query job is lost");
                         self.step = self.start_job(None).await?;
                     }
                     Err(trouble) => return Err(self.fault(trouble)),
                 },
             }
         }
+    }
+
+    /// Whether a REST read that failed is worth a job.
+    fn may_turn_to_bulk(&self, trouble: &Trouble) -> bool {
+        bulk::allowed(&self.cx.query) && self.jobs < JOBS_MAX && too_much(trouble)
     }
 
     fn fault(&self, trouble: Trouble) -> Fault {
@@ -205,7 +231,7 @@ impl Read<'_> {
         match read.begin(&self.cx).await {
             Ok(total) if total > REST_RECORDS_MAX => self.start_job(Some(total)).await,
             Ok(_) => Ok(Step::Rest(Box::new(read))),
-            Err(trouble) if trouble.action() == Some(Action::TooSlow) => self.start_job(None).await,
+            Err(trouble) if too_much(&trouble) => self.start_job(None).await,
             Err(trouble) => Err(self.fault(trouble)),
         }
     }
@@ -215,11 +241,14 @@ impl Read<'_> {
         let query = Arc::clone(&self.cx.query);
         while self.jobs < JOBS_MAX {
             self.jobs += 1;
-            match BulkRead::start(&self.cx).await {
+            match BulkRead::start(&self.cx, patience(expected)).await {
                 Ok(Outcome::Ready(read)) => return Ok(Step::Bulk(read)),
                 Ok(Outcome::Lost(why)) => tracing::warn!(object = %query.object, why, "a bulk query job was lost"),
                 Err(trouble) => match trouble.action() {
-                    Some(Action::NotForBulk) => return Ok(rest(&query, None)),
+                    // Whatever is wrong with the query itself, REST says it better; all else it may not mind.
+                    Some(Action::NotForBulk | Action::Missing | Action::TooLong | Action::TooSlow | Action::Halt) => {
+                        return Ok(rest(&query, None));
+                    }
                     Some(Action::BulkBudget) if expected.is_some_and(|rows| rows <= REST_INSTEAD_RECORDS_MAX) => {
                         return Ok(rest(&query, None));
                     }
@@ -239,12 +268,23 @@ impl Read<'_> {
             }
             Place::Bulk { job, locator, rows, .. } => (job, locator, rows),
         };
-        match BulkRead::resume(&self.cx, job, locator, rows).await {
+        match BulkRead::resume(&self.cx, patience(self.cx.query.expected), job, locator, rows).await {
             Ok(Outcome::Ready(read)) => Ok(Step::Bulk(read)),
             Ok(Outcome::Lost(why)) => Err(errors::place_lost(&self.cx.operation, why)),
             Err(trouble) => Err(self.fault(trouble)),
         }
     }
+}
+
+/// Whether a query takes more time or room than REST gives it.
+fn too_much(trouble: &Trouble) -> bool {
+    matches!(trouble.action(), Some(Action::TooSlow | Action::TooLong))
+}
+
+/// How long a job may take: where REST could do the work as well, not as long as where it is the only way.
+fn patience(expected: Option<u64>) -> Duration {
+    let small = expected.is_some_and(|rows| rows <= REST_INSTEAD_RECORDS_MAX);
+    if small { JOB_SMALL_LONGEST } else { JOB_LONGEST }
 }
 
 fn rest(query: &Extract, after: Option<After>) -> Step {

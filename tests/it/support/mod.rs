@@ -11,6 +11,7 @@ use syncline::sandbox::{Sandbox, start};
 use tempfile::TempDir;
 
 pub(crate) mod oracle;
+pub(crate) mod org;
 
 /// A sandbox with a project that points at it.
 pub(crate) struct Bench {
@@ -189,5 +190,8 @@ pub(crate) fn report<'a>(reports: &'a Value, name: &str) -> &'a Value {
 
 fn by(listed: Value, key: &str) -> BTreeMap<String, Value> {
     let records = listed["records"].as_array().cloned().unwrap_or_default();
-    records.into_iter().map(|record| (record.pointer(key).and_then(Value::as_str).unwrap().to_owned(), record)).collect()
+    records
+        .into_iter()
+        .map(|record| (record.pointer(key).and_then(Value::as_str).unwrap().to_owned(), record))
+        .collect()
 }
