@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::api::{Api, Bad, Call, Trouble};
+use super::bulk;
 use super::errors::{self, Action, ApiError};
 use super::rows::{self, Layout, Page};
 use super::soql::{self, After, Order};
@@ -34,13 +35,17 @@ pub(super) struct RestRead {
     next: Option<String>,
     begun: bool,
     restarts: u32,
+    /// Nothing else can read this: a query that took too long is made again.
+    alone: bool,
     pending: std::vec::IntoIter<Record>,
 }
 
 impl RestRead {
     /// A read from the start, or after a row.
     pub(super) fn new(query: &Extract, after: Option<After>) -> Self {
-        Self { order: Order::of(query), after, next: None, begun: false, restarts: 0, pending: Vec::new().into_iter() }
+        let alone = !bulk::allowed(query);
+        let pending = Vec::new().into_iter();
+        Self { order: Order::of(query), after, next: None, begun: false, restarts: 0, alone, pending }
     }
 
     /// Fetches the first page if that has not been done; gives the number of rows of the whole result.
@@ -59,7 +64,7 @@ impl RestRead {
             }
             match self.fetch(cx).await {
                 Ok(page) => self.take(page),
-                // The cursor on the server is gone: a new query goes on after the last row.
+                // The cursor on the server is gone, or too slow: a new query goes on after the last row.
                 Err(trouble) if self.lost(&trouble) && self.restarts < RESTARTS_MAX => {
                     tracing::debug!(restarts = self.restarts, "query locator is gone; reading goes on by a new query");
                     self.restarts += 1;
@@ -81,10 +86,12 @@ impl RestRead {
         Ok(Some(Chunk { records, cursor }))
     }
 
-    /// Whether the server no longer knows the next page, in either of the two ways to say so.
+    /// Whether a new query from here may do: the server no longer knows the next page, in either of the two ways to say
+    /// so, or has lost its patience.
     fn lost(&self, trouble: &Trouble) -> bool {
         match trouble.action() {
             Some(Action::PlaceLost) => true,
+            Some(Action::TooSlow) => self.alone,
             Some(Action::Missing) => self.next.is_some(),
             _ => false,
         }
