@@ -1,8 +1,10 @@
 //! The one integration-test binary.
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should end")]
 
+mod crashes;
 mod generated;
 mod lifecycle;
 mod salesforce_connector;
+mod salesforce_faults;
 mod salesforce_shapes;
 mod support;
