@@ -27,7 +27,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::ids::PipelineName;
 use crate::model::report::{RunKind, RunReport, RunStatus};
 use crate::ops::error::OpsError;
-use crate::ops::prepare::{Preparation, check_accounts, prepare};
+use crate::ops::prepare::{Knowledge, Preparation, prepare};
 use crate::ops::run::{Finished, RunOptions, run_all};
 use crate::ops::wiring::{Outside, Project, open, project_folder};
 use crate::ops::{history, init, plan, sync, validate, why};
@@ -122,7 +122,8 @@ async fn validate_project(common: &Common, words: &Validate) -> Result<Exit, Ops
             let colour = output::colour(common.no_color);
             let findings: Vec<String> =
                 loaded.findings.iter().map(|finding| shown(&loaded, finding, colour) + "\n").collect();
-            output::result(&format!("{}{}", findings.join("\n"), summary(&loaded)));
+            let gap = if findings.is_empty() { "" } else { "\n" };
+            output::result(&format!("{}{gap}{}", findings.join("\n"), summary(&loaded)));
         }
         FindingFormat::Json => {
             let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
@@ -173,6 +174,13 @@ pub fn warn(common: &Common, project: &Project, preparation: &Preparation) {
     if common.quiet {
         return;
     }
+    if common.verbose == 0 {
+        if !preparation.warnings.is_empty() {
+            let warnings = table::count(preparation.warnings.len() as u64, "warning", "warnings");
+            output::talk(&format!("{warnings} about the definitions: `syncline validate --online` shows them"));
+        }
+        return;
+    }
     for warning in &preparation.warnings {
         output::talk(&shown(&project.loaded, warning, output::colour(common.no_color)));
         output::talk("");
@@ -183,9 +191,8 @@ async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
-    let preparation = prepare(&project, &words.names).await?;
+    let preparation = prepare(&project, &words.names, Knowledge::Live).await?;
     warn(common, &project, &preparation);
-    check_accounts(&project, &preparation.pipelines, None).await?;
     let forecasts = plan::plan(&project, &preparation, words.sample).await?;
     let failed = forecasts.iter().any(|forecast| forecast.report.error.is_some());
     match words.format {
@@ -204,10 +211,9 @@ async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsErro
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
-    let preparation = prepare(&project, &words.names).await?;
-    warn(common, &project, &preparation);
     let state = project.state()?;
-    check_accounts(&project, &preparation.pipelines, Some(&*state)).await?;
+    let preparation = prepare(&project, &words.names, Knowledge::Noted(&state)).await?;
+    warn(common, &project, &preparation);
     let mut counted = Vec::new();
     for prepared in &preparation.pipelines {
         let config = &project.loaded.pipelines[prepared.index].config;
@@ -250,13 +256,12 @@ async fn sync_records(common: &Common, words: &Sync) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
-    let mut preparation = prepare(&project, &words.names).await?;
+    let state = project.state()?;
+    let mut preparation = prepare(&project, &words.names, Knowledge::Remembered(&state)).await?;
     if words.names.is_empty() {
         preparation.pipelines.retain(|own| project.loaded.pipelines[own.index].config.sync.enabled);
     }
     warn(common, &project, &preparation);
-    let state = project.state()?;
-    check_accounts(&project, &preparation.pipelines, Some(&*state)).await?;
     if words.once {
         let options = options(RunKind::Sync, "sync --once", words.allow, Progress::new(None, common.quiet));
         let finished = run_all(&project, &state, &preparation.pipelines, &options.0, &[]).await;

@@ -17,7 +17,7 @@ use crate::model::report::{RunKind, RunReport};
 use crate::ops::error::OpsError;
 use crate::ops::history;
 use crate::ops::plan::plan;
-use crate::ops::prepare::{check_accounts, prepare};
+use crate::ops::prepare::{Knowledge, prepare};
 use crate::ops::run::{RunOptions, run_all};
 use crate::ops::wiring::{Outside, Project, open};
 use crate::plan::guard::Allowance;
@@ -59,7 +59,8 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     );
     folder.write(sandbox)?;
     let project = open(&folder.path, &process_variables, outside)?;
-    let preparation = prepare(&project, &[]).await?;
+    let state = project.state()?;
+    let preparation = prepare(&project, &[], Knowledge::Noted(&state)).await?;
     let warnings = preparation.warnings.len();
     say(
         "2  `syncline validate --online`: the definitions against both systems",
@@ -75,8 +76,6 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     let forecasts = plan(&project, &preparation, SAMPLE).await?;
     say("3  `syncline plan`: what an import would do, record by record", &show_plan::plan(&forecasts));
 
-    let state = project.state()?;
-    check_accounts(&project, &preparation.pipelines, Some(&*state)).await?;
     let options = options(RunKind::Import);
     let finished = run_all(&project, &state, &preparation.pipelines, &options, &[]).await?;
     let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();

@@ -14,7 +14,7 @@ use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::write::delete::Delete;
 use crate::stages::write::load::Load;
 use crate::stages::write::{Outcome, Settled, Written};
-use crate::stages::{Stage, StageContext, StageError, Writers};
+use crate::stages::{Stage, StageContext, StageError, StageName, Writers};
 
 /// Carries out decisions.
 pub struct Deliver {
@@ -47,6 +47,7 @@ impl Deliver {
     }
 
     async fn carry_out(&self, kind: Kind, batch: Vec<Decision>) -> Result<(), StageError> {
+        self.cx.confirm().await.map_err(StageError::at(StageName::Load))?;
         let noted = |decision| Settled { decision, outcome: Outcome::Noted };
         let written = match kind {
             Kind::Write => self.load.run(&self.cx, batch).await?,

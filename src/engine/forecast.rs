@@ -1,10 +1,11 @@
 //! The dry half of a run: takes the same decisions and only counts and samples them. It holds no writer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 
 use super::runner::{Kind, Seen, Taker};
 use crate::model::association::{AssociationKey, AssociationState};
@@ -24,6 +25,8 @@ use crate::stages::{StageContext, StageError, StageName};
 pub struct Forecast {
     cx: StageContext,
     sample_max: usize,
+    /// Waiting links are tried whose time has come by then; all of them where it is absent.
+    links_at: Option<Timestamp>,
     inner: Mutex<Inner>,
 }
 
@@ -35,6 +38,8 @@ struct Inner {
     batches: Batches,
     /// The last place that the read passed.
     place: Option<Cursor>,
+    /// Lookups of changed records that waited already: they are counted with their record.
+    replanned: HashSet<(SalesforceId, AssociationKey)>,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -57,15 +62,16 @@ pub struct Found {
 }
 
 impl Forecast {
-    /// A forecast that samples at most `sample_max` changes.
-    pub fn new(cx: &StageContext, sample_max: usize) -> Self {
-        Self { cx: cx.clone(), sample_max, inner: Mutex::default() }
+    /// A forecast that samples at most `sample_max` changes. Waiting links are tried whose time has come at `links_at`,
+    /// or all.
+    pub fn new(cx: &StageContext, sample_max: usize, links_at: Option<Timestamp>) -> Self {
+        Self { cx: cx.clone(), sample_max, links_at, inner: Mutex::default() }
     }
 
     /// Adds the associations that wait since earlier runs, and sums up.
     pub async fn finish(self) -> Result<Found, StageError> {
         self.waiting_links().await?;
-        let Inner { mut tally, mut changes, omitted, batches, place } =
+        let Inner { mut tally, mut changes, omitted, batches, place, replanned: _ } =
             self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = place {
             self.cx.source.release(&place).await;
@@ -167,7 +173,11 @@ impl Forecast {
             let from = decision.hubspot_id.clone().unwrap_or_else(|| planned_id(decision.id()));
             for (key, wanted) in &decision.wanted {
                 let same = |state: &&AssociationState| state.salesforce_id == decision.id() && state.key == *key;
-                let made = known.iter().find(same).and_then(|state| state.made.clone());
+                let before = known.iter().find(same);
+                if before.is_some_and(AssociationState::is_due) {
+                    self.inner().replanned.insert((decision.id(), key.clone()));
+                }
+                let made = before.and_then(|state| state.made.clone());
                 let state = AssociationState { salesforce_id: decision.id(), key: key.clone(), wanted: *wanted, made };
                 states.push((state, from.clone()));
             }
@@ -175,16 +185,25 @@ impl Forecast {
         self.plan_links(states).await
     }
 
-    /// Links that wait since earlier runs and could be made now.
+    /// Links that wait since earlier runs and could be made now; those whose next try is later just wait.
     async fn waiting_links(&self) -> Result<(), StageError> {
-        let mut after = None;
+        let name = &self.cx.pipeline.name;
+        let (mut after, mut tried) = (None, 0);
         loop {
-            let due = self.cx.state.due_associations(&self.cx.pipeline.name, after, BATCH_LINKS_MAX).await;
+            let due = self.cx.state.due_associations(name, self.links_at, after, BATCH_LINKS_MAX).await;
             let due = due.map_err(StageError::at(StageName::Associate))?;
-            let Some((last, _)) = due.last() else { return Ok(()) };
+            let Some((last, _)) = due.last() else { break };
             after = Some((last.salesforce_id, last.key.clone()));
-            self.plan_links(due).await?;
+            tried += due.len() as u64;
+            let replanned = std::mem::take(&mut self.inner().replanned);
+            let own =
+                due.into_iter().filter(|(state, _)| !replanned.contains(&(state.salesforce_id, state.key.clone())));
+            self.plan_links(own.collect()).await?;
+            self.inner().replanned = replanned;
         }
+        let all = self.cx.state.due_count(name).await.map_err(StageError::at(StageName::Associate))?;
+        self.inner().tally.pending_associations += all.saturating_sub(tried);
+        Ok(())
     }
 
     async fn plan_links(
@@ -201,7 +220,8 @@ impl Forecast {
                 let wanted = match state.wanted.map(|target| (target, found.get(&target))) {
                     None => None,
                     Some((target, Some(TargetMatch::One(to)))) => Some((target, to.clone())),
-                    Some((target, _)) => {
+                    Some((target, several)) => {
+                        self.inner().tally.failed_associations += u64::from(several.is_some());
                         self.inner().tally.pending_associations += 1;
                         let link = planned_link(&state.key, LinkAction::Pending, Some(target));
                         planned.entry(state.salesforce_id).or_default().push(link);

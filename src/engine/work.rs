@@ -16,7 +16,7 @@ use crate::model::watermark::Watermark;
 use crate::plan::guard::{self, Allowance, Prospect, Refusal};
 use crate::ports::fault::Fault;
 use crate::ports::source::{DeletedRows, Extract, QUERY_IDS_MAX, Window};
-use crate::ports::state::{FailureFilter, ImportProgress, RunRow, StateError};
+use crate::ports::state::{FailureFilter, ImportProgress, LINK_FAILURES, RunRow, StateError};
 use crate::stages::read::extract::{Candidates, Membership, candidates};
 use crate::stages::write::associate;
 use crate::stages::write::checkpoint::Checkpoint;
@@ -115,8 +115,7 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
     let stop = worked.err();
     row.status = match &stop {
         Some(stop) => stop.status(),
-        None if tally.failed > 0 => RunStatus::Partial,
-        None => RunStatus::Succeeded,
+        None => ended_well(&tally),
     };
     row.tally = tally;
     row.error = stop.as_ref().map(ToString::to_string);
@@ -144,16 +143,22 @@ pub async fn settle_links(
 ) -> Result<Option<Stop>, StateError> {
     let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
     checkpoint.add(report.tally);
-    let drained = associate::drain(cx, writers, &checkpoint).await;
+    let drained = associate::drain(cx, writers, &checkpoint, Some(cx.clock.now())).await;
     let mut tally = checkpoint.add(Tally::default());
     tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await?;
     tally.hubspot_calls += cx.target.calls();
     report.tally = tally;
+    report.status = ended_well(&tally);
     if let Some(mut row) = cx.state.run(cx.run.as_str()).await? {
         row.tally = tally;
+        row.status = report.status;
         writers.state.end_run(&row).await?;
     }
     Ok(drained.err().map(Stop::Stage))
+}
+
+fn ended_well(tally: &Tally) -> RunStatus {
+    if tally.failed + tally.failed_associations > 0 { RunStatus::Partial } else { RunStatus::Succeeded }
 }
 
 /// The time between two moments, in seconds with milliseconds.
@@ -202,7 +207,7 @@ async fn import(
     if let Some(read) = read {
         cx.source.release(&read).await;
     }
-    Ok(associate::drain(cx, writers, checkpoint).await?)
+    Ok(associate::drain(cx, writers, checkpoint, None).await?)
 }
 
 async fn begin(cx: &StageContext, order: &Order) -> Result<ImportProgress, Stop> {
@@ -236,7 +241,7 @@ async fn sync(
     runner::run(cx, &deliver, head.whole()).await?;
     checkpoint.advance(cx, until).await?;
     if cx.state.due_count(name).await? > 0 {
-        associate::drain(cx, writers, checkpoint).await?;
+        associate::drain(cx, writers, checkpoint, Some(cx.clock.now())).await?;
     }
     Ok(())
 }
@@ -251,7 +256,9 @@ pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'
             ..FailureFilter::default()
         };
         let rows = cx.state.failures(&filter, RETRIES_MAX).await?;
-        due.extend(rows.into_iter().map(|row| row.failure.salesforce_id));
+        // Links are tried again by themselves, without their record.
+        let own = rows.into_iter().filter(|row| !row.failure.reason.code.starts_with(LINK_FAILURES));
+        due.extend(own.map(|row| row.failure.salesforce_id));
     }
     let retries: Vec<Rows<'_>> =
         due.chunks(QUERY_IDS_MAX).map(|ids| candidates(cx, ids_query(cx, ids), Membership::Asked, None)).collect();
@@ -304,7 +311,7 @@ fn window_query(cx: &StageContext, watermark: Watermark) -> Extract {
 }
 
 /// Certain records, whether they match or not.
-fn ids_query(cx: &StageContext, ids: &[SalesforceId]) -> Extract {
+pub fn ids_query(cx: &StageContext, ids: &[SalesforceId]) -> Extract {
     Extract {
         condition: None,
         ids: Some(ids.to_vec()),

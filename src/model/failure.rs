@@ -29,7 +29,7 @@ pub struct Failure {
     pub title: String,
     /// Why.
     pub reason: Reason,
-    /// Hash of the content that was refused; none when it was not the content that failed (an association).
+    /// Hash of the row that was refused; none when it was not the row that failed (an association).
     pub content: Option<ContentHash>,
     /// The record's mapped columns as they were read (path, value), sensitive ones masked.
     pub columns: Vec<(String, Option<String>)>,

@@ -4,6 +4,7 @@ pub mod error;
 pub mod history;
 pub mod init;
 pub mod plan;
+pub mod portal;
 pub mod prepare;
 pub mod run;
 pub mod sync;

@@ -62,19 +62,21 @@ pub async fn plan(
 type Forecasted = (RunKind, Option<String>, crate::engine::forecast::Found, Option<Stop>);
 
 async fn forecast(cx: &StageContext, sample: usize) -> Result<Forecasted, OpsError> {
-    let taker = Forecast::new(cx, sample);
     let watermark = cx.state.watermark(&cx.pipeline.name).await?;
     let unfinished = cx.state.cursor(&cx.pipeline.name).await?.is_some();
+    let watermark = watermark.filter(|_| !unfinished);
+    // An import tries all links that wait, a sync those whose time has come.
+    let taker = Forecast::new(cx, sample, watermark.map(|_| cx.clock.now()));
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let (kind, refusal, ran) = match watermark {
-        Some(watermark) if !unfinished => {
+        Some(watermark) => {
             let (refusal, ran) = match sync(cx, &taker, watermark).await {
                 Ok(refusal) => (refusal, Ok(())),
                 Err(stop) => (None, Err(stop)),
             };
             (RunKind::Sync, refusal, ran)
         }
-        _ => {
+        None => {
             let (total, ran) = match import(cx, &taker).await {
                 Ok(total) => (total, Ok(())),
                 Err(stop) => (1, Err(stop)),
@@ -108,7 +110,8 @@ async fn sync(
     Ok(refusal.map(|refusal| refusal.to_string()))
 }
 
-async fn context(
+/// The context of a dry run.
+pub(super) async fn context(
     project: &Project,
     state: &Arc<SqliteState>,
     scratch: &Arc<SqliteState>,
@@ -120,16 +123,18 @@ async fn context(
         run: new_run(project),
         source: project.source(&config.source.connection)? as Arc<dyn Source>,
         target: Arc::new(project.target(&config.target.connection)?) as Arc<dyn TargetReader>,
-        failures_open: state.open_failures(&prepared.pipeline.name).await? > 0,
+        failures_open: state.failing(&prepared.pipeline.name).await?,
         state: Arc::clone(state) as Arc<dyn StateReader>,
         directory: Arc::clone(scratch) as Arc<dyn Directory>,
         dry: true,
         clock: project.outside.clock.clone(),
         cancel: project.outside.cancel.clone(),
+        portal: None,
     })
 }
 
-fn failed(cx: &StageContext, error: StageError) -> OpsError {
+/// A stage's error as a command's.
+pub(super) fn failed(cx: &StageContext, error: StageError) -> OpsError {
     match error.cause {
         crate::stages::StageCause::Remote(fault) => OpsError::remote(&cx.pipeline.name)(fault),
         crate::stages::StageCause::State(error) => OpsError::State(error),

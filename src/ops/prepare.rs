@@ -1,13 +1,15 @@
 //! Pipelines ready to run: the two systems are asked once what their objects look like, and every rule is applied.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::error::OpsError;
+use super::portal::Portal;
 use super::wiring::Project;
 use crate::config::load::{Loaded, LoadedPipeline};
 use crate::config::select::select;
 use crate::diagnostic::{Diagnostic, Place, Severity};
+use crate::model::association::AssociationType;
 use crate::model::ids::PipelineName;
 use crate::model::object::{SourceObject, TargetObject};
 use crate::pipeline::compile::{AssociationWorld, Pipeline, World, compile, parents};
@@ -15,13 +17,30 @@ use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::source::Source;
 use crate::ports::state::StateWriter;
 use crate::ports::target::TargetReader;
+use crate::state::sqlite::SqliteState;
 
-/// A pipeline with the handles that its run uses.
+/// A pipeline that is ready to run.
+#[derive(Clone)]
 pub struct Prepared {
     /// The compiled pipeline.
     pub pipeline: Arc<Pipeline>,
     /// Its place among the loaded ones.
     pub index: usize,
+    /// The portal as it was compiled against.
+    pub portal: Arc<Portal>,
+    /// Whether that was remembered, and is to be confirmed before the portal is used.
+    pub remembered: bool,
+}
+
+/// What the portals are known from.
+#[derive(Clone, Copy)]
+pub enum Knowledge<'a> {
+    /// They are asked.
+    Live,
+    /// They are asked, and what they say is remembered.
+    Noted(&'a SqliteState),
+    /// What is remembered is taken where it still makes a valid pipeline; else they are asked, as above.
+    Remembered(&'a SqliteState),
 }
 
 /// Warnings that came up, with the files they are about.
@@ -32,24 +51,24 @@ pub struct Preparation {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Compiles the chosen pipelines against the live systems.
+/// Compiles the chosen pipelines against the two systems: Salesforce is asked each time, HubSpot as `knowledge` says.
 ///
-/// Errors: all findings of all pipelines at once.
-pub async fn prepare(project: &Project, asked: &[String]) -> Result<Preparation, OpsError> {
+/// Errors: all findings of all pipelines at once; the wrong portal.
+pub async fn prepare(project: &Project, asked: &[String], knowledge: Knowledge<'_>) -> Result<Preparation, OpsError> {
     let names: Vec<&str> = project.loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
     let chosen = select(&names, asked).map_err(|message| OpsError::Refused { code: "SL2012", message, help: None })?;
     if chosen.is_empty() {
         let folder = &project.config.pipelines;
         return Err(OpsError::refused("SL2012", format!("there is no pipeline in `{folder}`"), "add a file there"));
     }
-    let mut desk = Desk { project, sources: HashMap::new(), targets: HashMap::new() };
+    let mut desk =
+        Desk { project, knowledge, sources: HashMap::new(), targets: HashMap::new(), portals: HashMap::new() };
     let mut findings = Vec::new();
-    let mut compiled = BTreeMap::new();
+    let mut prepared = Vec::new();
     for index in in_order(&project.loaded.pipelines, &chosen) {
-        let loaded = &project.loaded.pipelines[index];
-        let (pipeline, own) = desk.compile(loaded).await?;
-        findings.extend(own);
-        compiled.insert(index, pipeline);
+        let (own, found) = desk.prepare(index).await?;
+        findings.extend(found);
+        prepared.extend(own);
     }
     let (errors, warnings): (Vec<_>, Vec<_>) =
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
@@ -57,47 +76,76 @@ pub async fn prepare(project: &Project, asked: &[String]) -> Result<Preparation,
         let findings = errors.into_iter().chain(warnings).collect();
         return Err(OpsError::Findings(Box::new(Loaded { findings, ..project.loaded.clone() })));
     }
-    let order = in_order(&project.loaded.pipelines, &chosen);
-    let prepared = order.into_iter().filter_map(|index| {
-        let pipeline = Arc::new(compiled.remove(&index)??);
-        Some(Prepared { pipeline, index })
-    });
-    Ok(Preparation { pipelines: prepared.collect(), warnings })
-}
-
-/// Refuses to go on when a connection leads to another portal than configured, or than the state was made with.
-pub async fn check_accounts(
-    project: &Project,
-    prepared: &[Prepared],
-    state: Option<&dyn StateWriter>,
-) -> Result<(), OpsError> {
-    let connections: HashSet<&str> = prepared.iter().map(|own| &*own.pipeline.target.connection).collect();
-    for name in connections {
-        let target = project.target(name)?;
-        let account = target.account().await.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
-        if let Some(expected) = project.portal_id(name).filter(|expected| *expected != account.portal_id) {
-            return Err(OpsError::refused(
-                "SL3005",
-                format!("the connection `{name}` leads to portal {}, not to {expected}", account.portal_id),
-                "nothing was written; use the token of the right portal, or correct `portal_id`",
-            ));
-        }
-        if let Some(state) = state {
-            state.bind(&format!("hubspot:{name}"), &format!("portal {}", account.portal_id)).await?;
-        }
-    }
-    Ok(())
+    Ok(Preparation { pipelines: prepared, warnings })
 }
 
 /// Objects that were described already.
 struct Desk<'a> {
     project: &'a Project,
+    knowledge: Knowledge<'a>,
     sources: HashMap<String, HashMap<String, SourceObject>>,
     targets: HashMap<(String, String), TargetObject>,
+    /// Portal ids by connection.
+    portals: HashMap<String, u64>,
 }
 
+/// A compiled pipeline where it is valid, and what was found.
+type Compiled = (Option<Pipeline>, Vec<Diagnostic>);
+
 impl Desk<'_> {
-    async fn compile(&mut self, loaded: &LoadedPipeline) -> Result<(Option<Pipeline>, Vec<Diagnostic>), OpsError> {
+    async fn prepare(&mut self, index: usize) -> Result<(Option<Prepared>, Vec<Diagnostic>), OpsError> {
+        let loaded = &self.project.loaded.pipelines[index];
+        let connection = &loaded.config.target.connection;
+        let name = PipelineName::new(loaded.config.name.as_str());
+        if let Knowledge::Remembered(state) = self.knowledge
+            && let Some(portal) = Portal::recall(state, &name, connection).await?
+            && self.project.portal_id(connection).is_none_or(|expected| expected == portal.portal_id)
+        {
+            let mut book = Book { remembered: true, portal };
+            // A finding may come from what is remembered, so only a valid pipeline is taken from it.
+            if let Ok((Some(pipeline), findings)) = self.compile(loaded, &mut book).await
+                && findings.iter().all(|finding| finding.severity != Severity::Error)
+            {
+                let prepared =
+                    Prepared { pipeline: Arc::new(pipeline), index, portal: Arc::new(book.portal), remembered: true };
+                return Ok((Some(prepared), findings));
+            }
+        }
+        let portal_id = self.portal_id(connection).await?;
+        let mut book = Book { remembered: false, portal: Portal { portal_id, ..Portal::default() } };
+        let (pipeline, findings) = self.compile(loaded, &mut book).await?;
+        let Some(pipeline) = pipeline else { return Ok((None, findings)) };
+        if let Knowledge::Noted(state) | Knowledge::Remembered(state) = self.knowledge {
+            book.portal.remember(state, &name, connection).await?;
+        }
+        let portal = Arc::new(book.portal);
+        Ok((Some(Prepared { pipeline: Arc::new(pipeline), index, portal, remembered: false }), findings))
+    }
+
+    /// The portal behind a connection. Refuses to go on when it is another than configured, or than the state was made
+    /// with.
+    async fn portal_id(&mut self, connection: &str) -> Result<u64, OpsError> {
+        if let Some(known) = self.portals.get(connection) {
+            return Ok(*known);
+        }
+        let target = self.project.target(connection)?;
+        let account = target.account().await.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
+        let found = account.portal_id;
+        if let Some(expected) = self.project.portal_id(connection).filter(|expected| *expected != found) {
+            return Err(OpsError::refused(
+                "SL3005",
+                format!("the connection `{connection}` leads to portal {found}, not to {expected}"),
+                "nothing was written; use the token of the right portal, or correct `portal_id`",
+            ));
+        }
+        if let Knowledge::Noted(state) | Knowledge::Remembered(state) = self.knowledge {
+            state.bind(&format!("hubspot:{connection}"), &format!("portal {found}")).await?;
+        }
+        self.portals.insert(connection.to_owned(), found);
+        Ok(found)
+    }
+
+    async fn compile(&mut self, loaded: &LoadedPipeline, book: &mut Book) -> Result<Compiled, OpsError> {
         let config = &loaded.config;
         let file = &loaded.file.name;
         let name = PipelineName::new(config.name.as_str());
@@ -106,7 +154,7 @@ impl Desk<'_> {
             findings.push(refusal(file, "SL3002", "/source/object", &name, fault)?);
             return Ok((None, findings));
         }
-        let target = match self.target(&config.target.connection, &config.target.object).await? {
+        let target = match self.target(&config.target.connection, &config.target.object, book).await? {
             Ok(target) => target,
             Err(fault) => {
                 findings.push(refusal(file, "SL3004", "/target/object", &name, fault)?);
@@ -115,7 +163,7 @@ impl Desk<'_> {
         };
         let mut worlds = Vec::new();
         for index in 0..config.associations.len() {
-            match self.association(loaded, &target, index).await? {
+            match self.association(loaded, &target, index, book).await? {
                 Ok(world) => worlds.push(world),
                 Err(fault) => {
                     let key = if config.associations[index].pipeline.is_some() { "pipeline" } else { "to" };
@@ -152,16 +200,45 @@ impl Desk<'_> {
         Ok(Ok(()))
     }
 
-    async fn target(&mut self, connection: &str, object: &str) -> Result<Result<TargetObject, Fault>, OpsError> {
-        let key = (connection.to_owned(), object.to_ascii_lowercase());
-        if let Some(known) = self.targets.get(&key) {
+    async fn target(
+        &mut self,
+        connection: &str,
+        object: &str,
+        book: &mut Book,
+    ) -> Result<Result<TargetObject, Fault>, OpsError> {
+        let lower = object.to_ascii_lowercase();
+        if let Some(known) = book.portal.objects.get(&lower) {
             return Ok(Ok(known.clone()));
         }
-        let described = self.project.target(connection)?.describe(object).await;
+        book.must_be_live()?;
+        let key = (connection.to_owned(), lower.clone());
+        let described = match self.targets.get(&key) {
+            Some(known) => Ok(known.clone()),
+            None => self.project.target(connection)?.describe(object).await,
+        };
         if let Ok(described) = &described {
             self.targets.insert(key, described.clone());
+            book.portal.objects.insert(lower, described.clone());
         }
         Ok(described)
+    }
+
+    async fn types(
+        &mut self,
+        connection: &str,
+        own: &str,
+        other: &str,
+        book: &mut Book,
+    ) -> Result<Result<Vec<AssociationType>, Fault>, OpsError> {
+        if let Some(known) = book.portal.types.get(other) {
+            return Ok(Ok(known.clone()));
+        }
+        book.must_be_live()?;
+        let types = self.project.target(connection)?.association_types(own, other).await;
+        if let Ok(types) = &types {
+            book.portal.types.insert(other.to_owned(), types.clone());
+        }
+        Ok(types)
     }
 
     async fn association(
@@ -169,6 +246,7 @@ impl Desk<'_> {
         loaded: &LoadedPipeline,
         own: &TargetObject,
         index: usize,
+        book: &mut Book,
     ) -> Result<Result<AssociationWorld, Fault>, OpsError> {
         let config = &loaded.config.associations[index];
         let connection = &loaded.config.target.connection;
@@ -179,12 +257,11 @@ impl Desk<'_> {
             (None, Some(to)) => to.clone(),
             (None, None) => String::new(),
         };
-        let target = match self.target(connection, &object).await? {
+        let target = match self.target(connection, &object, book).await? {
             Ok(target) => target,
             Err(fault) => return Ok(Err(fault)),
         };
-        let handle = self.project.target(connection)?;
-        let types = match handle.association_types(&own.object_type_id, &target.object_type_id).await {
+        let types = match self.types(connection, &own.object_type_id, &target.object_type_id, book).await? {
             Ok(types) => types,
             Err(fault) => return Ok(Err(fault)),
         };
@@ -194,6 +271,20 @@ impl Desk<'_> {
             property: config.match_property.as_ref().and_then(|name| target.properties.get(name).cloned()),
             types,
         }))
+    }
+}
+
+/// A view of a portal while a pipeline is compiled against it.
+struct Book {
+    /// Nothing is asked: what it lacks makes the attempt fail.
+    remembered: bool,
+    portal: Portal,
+}
+
+impl Book {
+    fn must_be_live(&self) -> Result<(), OpsError> {
+        let missing = || OpsError::refused("SL9002", "something about the portal is not remembered", "");
+        if self.remembered { Err(missing()) } else { Ok(()) }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::error::OpsError;
-use super::prepare::Prepared;
+use super::portal::Remembered;
+use super::prepare::{Knowledge, Prepared, prepare};
 use super::wiring::Project;
 use crate::engine::work::{self, Order, Stop};
 use crate::model::ids::RunId;
@@ -11,7 +12,7 @@ use crate::model::report::{RunKind, RunReport, RunStatus, Tally};
 use crate::pipeline::compile::AssociationTarget;
 use crate::plan::guard::Allowance;
 use crate::ports::state::{Directory, StateReader, StateWriter};
-use crate::ports::target::{TargetReader, TargetWriter};
+use crate::ports::target::{Confirm, TargetReader, TargetWriter};
 use crate::stages::{StageContext, Writers};
 use crate::state::sqlite::SqliteState;
 
@@ -37,6 +38,8 @@ pub struct Finished {
     pub report: RunReport,
     /// Why it ended early.
     pub stop: Option<Stop>,
+    /// The pipeline as it ran.
+    pub prepared: Prepared,
 }
 
 /// Runs the pipelines in order. A pipeline that ends early does not keep the others from running, unless the person asked
@@ -55,11 +58,12 @@ pub async fn run_all(
         }
         finished.push(run_one(project, state, own, options, *counted).await?);
     }
-    later_links(project, state, prepared, options, &mut finished).await?;
+    later_links(project, state, options, &mut finished).await?;
     Ok(finished)
 }
 
-/// Runs one pipeline under its lease.
+/// Runs one pipeline under its lease. Where its portal turns out to be another than remembered, it is compiled anew and
+/// runs as it is now.
 pub async fn run_one(
     project: &Project,
     state: &Arc<SqliteState>,
@@ -69,7 +73,7 @@ pub async fn run_one(
 ) -> Result<Finished, OpsError> {
     let name = &prepared.pipeline.name;
     let _lease = state.lease(name, &options.command).await?;
-    let (cx, writers) = context(project, state, prepared).await?;
+    let Handles { cx, writers, remembered } = handles(project, state, prepared).await?;
     let (hears, shown) = (Arc::clone(&options.on_progress), name.to_string());
     let order = Order {
         kind: options.kind,
@@ -78,19 +82,31 @@ pub async fn run_one(
         on_progress: Arc::new(move |tally| hears(&shown, tally)),
     };
     let (report, stop) = work::run(&cx, &writers, &order).await?;
-    Ok(Finished { report, stop })
+    if remembered.is_none_or(|remembered| !remembered.moved()) {
+        return Ok(Finished { report, stop, prepared: prepared.clone() });
+    }
+    tracing::info!(pipeline = %name, "the portal has changed since the last run: begins anew");
+    let asked = [name.to_string()];
+    let mut fresh = prepare(project, &asked, Knowledge::Noted(state)).await?;
+    let fresh = fresh.pipelines.pop().unwrap_or_else(|| prepared.clone());
+    let again = handles(project, state, &fresh).await?;
+    // Nothing was done yet, so the history keeps one row for both attempts.
+    let again_cx = StageContext { run: cx.run, ..again.cx };
+    let (report, stop) = work::run(&again_cx, &again.writers, &order).await?;
+    Ok(Finished { report, stop, prepared: fresh })
 }
 
 /// Links of pipelines whose other side was made by a pipeline that ran after them.
 async fn later_links(
     project: &Project,
     state: &Arc<SqliteState>,
-    prepared: &[Prepared],
     options: &RunOptions,
     finished: &mut [Finished],
 ) -> Result<(), OpsError> {
     for place in 0..finished.len() {
-        let pipeline = &prepared[place].pipeline;
+        // What was confirmed or read anew by the run holds for its links as well.
+        let prepared = Prepared { remembered: false, ..finished[place].prepared.clone() };
+        let pipeline = &prepared.pipeline;
         let made_later = finished[place..].iter().any(|later| {
             let made = later.report.tally.created + later.report.tally.restored > 0;
             let linked = pipeline.associations.iter().any(|association| {
@@ -103,7 +119,7 @@ async fn later_links(
             continue;
         }
         let _lease = state.lease(&pipeline.name, &options.command).await?;
-        let (cx, writers) = context(project, state, &prepared[place]).await?;
+        let Handles { cx, writers, .. } = handles(project, state, &prepared).await?;
         let cx = StageContext { run: finished[place].report.run.clone(), ..cx };
         let stop = work::settle_links(&cx, &writers, &mut finished[place].report).await?;
         finished[place].stop = finished[place].stop.take().or(stop);
@@ -111,14 +127,21 @@ async fn later_links(
     Ok(())
 }
 
-/// The context of one run: fresh handles, so that calls are counted for it alone.
-pub async fn context(
-    project: &Project,
-    state: &Arc<SqliteState>,
-    prepared: &Prepared,
-) -> Result<(StageContext, Writers), OpsError> {
+/// What one run holds.
+struct Handles {
+    cx: StageContext,
+    writers: Writers,
+    /// The portal as remembered, to be confirmed.
+    remembered: Option<Arc<Remembered>>,
+}
+
+/// The handles of one run: fresh ones, so that calls are counted for it alone.
+async fn handles(project: &Project, state: &Arc<SqliteState>, prepared: &Prepared) -> Result<Handles, OpsError> {
     let loaded = &project.loaded.pipelines[prepared.index].config;
     let target = Arc::new(project.target(&loaded.target.connection)?);
+    let own = prepared.pipeline.target.object_type_id.to_string();
+    let remembered =
+        prepared.remembered.then(|| Arc::new(Remembered::new(Arc::clone(&target), Arc::clone(&prepared.portal), own)));
     let writers = Writers {
         target: Arc::clone(&target) as Arc<dyn TargetWriter>,
         state: Arc::clone(state) as Arc<dyn StateWriter>,
@@ -128,14 +151,15 @@ pub async fn context(
         run: new_run(project),
         source: project.source(&loaded.source.connection)?,
         target: target as Arc<dyn TargetReader>,
-        failures_open: state.open_failures(&prepared.pipeline.name).await? > 0,
+        failures_open: state.failing(&prepared.pipeline.name).await?,
         state: Arc::clone(state) as Arc<dyn StateReader>,
         directory: Arc::clone(state) as Arc<dyn Directory>,
         dry: false,
         clock: project.outside.clock.clone(),
         cancel: project.outside.cancel.clone(),
+        portal: remembered.clone().map(|remembered| remembered as Arc<dyn Confirm>),
     };
-    Ok((cx, writers))
+    Ok(Handles { cx, writers, remembered })
 }
 
 /// A new run's name: time first, then chance.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::error::OpsError;
-use super::prepare::Prepared;
+use super::prepare::{Knowledge, Prepared, prepare};
 use super::run::{Finished, RunOptions, run_one};
 use super::wiring::Project;
 use crate::model::report::RunStatus;
@@ -23,7 +23,7 @@ pub async fn forever(
     let cycles = prepared.iter().map(|own| async move {
         let every = project.loaded.pipelines[own.index].config.sync.every.0;
         while !project.outside.cancel.is_cancelled() {
-            let finished = run_one(project, state, own, options, None).await;
+            let finished = cycle(project, state, own, options).await;
             on_finished(finished.as_ref());
             let interrupted = finished.as_ref().is_ok_and(|finished| finished.report.status == RunStatus::Interrupted);
             if interrupted {
@@ -36,4 +36,17 @@ pub async fn forever(
         }
     });
     join_all(cycles).await;
+}
+
+/// One cycle. Salesforce is described anew each time, as its fields may have moved since.
+async fn cycle(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    prepared: &Prepared,
+    options: &RunOptions,
+) -> Result<Finished, OpsError> {
+    let asked = [prepared.pipeline.name.to_string()];
+    let mut fresh = prepare(project, &asked, Knowledge::Remembered(state)).await?;
+    let fresh = fresh.pipelines.pop().unwrap_or_else(|| prepared.clone());
+    run_one(project, state, &fresh, options, None).await
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::OpsError;
-use super::prepare::{check_accounts, prepare};
+use super::prepare::{Knowledge, prepare};
 use super::wiring::{Outside, open};
 use crate::config::env::Variables;
 use crate::config::load::{Loaded, load};
@@ -25,9 +25,8 @@ pub async fn online(
         Err(OpsError::Findings(loaded)) => return Ok(*loaded),
         Err(error) => return Err(error),
     };
-    match prepare(&project, names).await {
+    match prepare(&project, names, Knowledge::Live).await {
         Ok(preparation) => {
-            check_accounts(&project, &preparation.pipelines, None).await?;
             let mut loaded = project.loaded.clone();
             loaded.findings.extend(preparation.warnings);
             Ok(loaded)

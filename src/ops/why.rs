@@ -1,14 +1,28 @@
-//! `why`: why a Salesforce record is, or is not, in HubSpot as it is. Reads the state, and the record itself where the
-//! systems can be asked.
+//! `why`: why a Salesforce record is, or is not, in HubSpot as it is. Reads the state, then asks Salesforce for the record
+//! as it is now and judges it as a run would.
 
+use std::sync::Arc;
+
+use futures_util::StreamExt;
 use serde::Serialize;
 
 use super::error::OpsError;
 use super::history::{FailureView, RunView};
+use super::plan::{context, failed};
+use super::prepare::{Knowledge, prepare};
 use super::wiring::Project;
+use crate::config::load::LoadedPipeline;
+use crate::engine::work::ids_query;
+use crate::model::association::AssociationState;
 use crate::model::ids::{PipelineName, SalesforceId};
-use crate::model::link::Membership;
-use crate::ports::state::{FailureFilter, StateReader};
+use crate::model::link::{Link, Membership as LinkMembership};
+use crate::pipeline::compile::Pipeline;
+use crate::plan::decide::Transformed;
+use crate::ports::state::StateReader;
+use crate::stages::Stage;
+use crate::stages::read::extract::{Membership, candidates};
+use crate::stages::read::transform::Transform;
+use crate::state::sqlite::SqliteState;
 
 /// What one pipeline knows of a record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,18 +34,22 @@ pub struct Account {
     /// Its HubSpot record.
     pub hubspot_id: Option<String>,
     /// Whether it is kept in step.
-    pub membership: Option<Membership>,
+    pub membership: Option<LinkMembership>,
     /// Its failure, where it has one.
     pub failure: Option<FailureView>,
     /// Its lookups: name, what it points at, and how the link stands.
     pub associations: Vec<(String, Option<String>, &'static str)>,
+    /// Whether the record has anything to do with the pipeline.
+    #[serde(skip)]
+    pub concerned: bool,
     /// The pipeline's latest run.
     pub last_run: Option<RunView>,
     /// In sentences.
     pub sentences: Vec<String>,
 }
 
-/// What all pipelines know of a record; those that know nothing come last, in one sentence.
+/// What the pipelines know of a record: those that know something of it, or whose source object holds it; all of them when
+/// there is none.
 pub async fn why(project: &Project, id: &str) -> Result<Vec<Account>, OpsError> {
     let id: SalesforceId = id.trim().parse().map_err(|error: crate::model::ids::SalesforceIdError| {
         OpsError::refused("SL5004", error.to_string(), "copy the id from the record's address in Salesforce")
@@ -39,73 +57,144 @@ pub async fn why(project: &Project, id: &str) -> Result<Vec<Account>, OpsError> 
     let state = project.state_for_reading()?;
     let mut accounts = Vec::new();
     for loaded in &project.loaded.pipelines {
-        let name = PipelineName::new(loaded.config.name.as_str());
-        let link = state.links(&name, &[id]).await?.remove(&id);
-        let filter = FailureFilter {
-            pipeline: Some(name.clone()),
-            salesforce_id: Some(id),
-            closed_too: true,
-            ..FailureFilter::default()
-        };
-        let failure: Option<FailureView> = state.failures(&filter, 1).await?.into_iter().next().map(Into::into);
-        let failure = failure.filter(|failure| failure.status != "resolved");
-        let states = state.associations(&name, &[id]).await?;
-        let associations: Vec<_> = states
-            .iter()
-            .map(|own| {
-                let standing = match (own.is_due(), own.wanted) {
-                    (true, Some(_)) => "waits for its other side",
-                    (true, None) => "is to be removed",
-                    (false, Some(_)) => "is linked",
-                    (false, None) => "is blank",
-                };
-                (own.key.0.to_string(), own.wanted.map(|id| id.to_string()), standing)
-            })
-            .collect();
-        let last_run: Option<RunView> = state.runs(Some(&name), 1).await?.into_iter().next().map(Into::into);
-        let mut sentences = Vec::new();
-        match &link {
-            Some(link) => sentences.push(match link.membership {
-                Membership::Live => format!("is HubSpot record {} and is kept in step", link.hubspot_id),
-                Membership::Left => {
-                    format!(
-                        "stopped matching `where`; HubSpot record {} was kept as it was (`on_filter_exit: keep`)",
-                        link.hubspot_id
-                    )
-                }
-                Membership::Gone => format!(
-                    "was deleted in Salesforce; HubSpot record {} was kept (`on_delete: keep`)",
-                    link.hubspot_id
-                ),
-                Membership::Archived => format!("was archived in HubSpot by Syncline (record {})", link.hubspot_id),
-            }),
-            None if last_run.is_none() => {
-                sentences.push("the pipeline never ran: `syncline import` brings existing records".to_owned())
-            }
-            None if failure.is_none() => sentences.push(format!(
-                "was never written: it is no {}, it does not match `where`, or it was not touched since syncing began",
-                loaded.config.source.object
-            )),
-            None => {}
-        }
-        if let Some(failure) = &failure {
-            sentences.push(format!("could not be synced: {} ({}, {})", failure.message, failure.code, failure.status));
-        }
-        for (key, target, standing) in &associations {
-            let target = target.as_ref().map(|target| format!(" → {target}")).unwrap_or_default();
-            sentences.push(format!("its lookup `{key}`{target} {standing}"));
-        }
-        accounts.push(Account {
-            pipeline: name.to_string(),
-            source_object: loaded.config.source.object.clone(),
-            hubspot_id: link.as_ref().map(|link| link.hubspot_id.to_string()),
-            membership: link.as_ref().map(|link| link.membership),
-            failure,
-            associations,
-            last_run,
-            sentences,
-        });
+        accounts.push(account(project, &state, loaded, id).await?);
     }
-    accounts.sort_by_key(|account| account.hubspot_id.is_none() && account.failure.is_none());
+    if accounts.iter().any(|account| account.concerned) {
+        accounts.retain(|account| account.concerned);
+    }
     Ok(accounts)
+}
+
+async fn account(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    loaded: &LoadedPipeline,
+    id: SalesforceId,
+) -> Result<Account, OpsError> {
+    let name = PipelineName::new(loaded.config.name.as_str());
+    let link = state.links(&name, &[id]).await?.remove(&id);
+    let failures = state.failures_of(&name, &[id]).await?;
+    let failure: Option<FailureView> = failures.into_iter().next().map(Into::into);
+    let states = state.associations(&name, &[id]).await?;
+    let associations: Vec<_> = states.iter().map(standing).collect();
+    let last_run: Option<RunView> = state.runs(Some(&name), 1).await?.into_iter().next().map(Into::into);
+
+    let mut sentences: Vec<String> = link.iter().map(membership).collect();
+    if let Some(failure) = &failure {
+        sentences.push(format!("could not be synced: {} ({}, {})", failure.message, failure.code, failure.status));
+    }
+    let live = match now(project, state, &name, id).await {
+        Ok(now) => now,
+        Err(error) => {
+            sentences.push(format!("Salesforce could not be asked how it is now: {error}"));
+            Now::default()
+        }
+    };
+    let in_source = live.row.is_some();
+    let known = failure.as_ref().map(|failure| failure.message.as_str());
+    let source = &loaded.config.source.object;
+    sentences.extend(judge(&live, link.as_ref(), known, last_run.is_some(), source));
+    for (key, target, standing) in &associations {
+        let target = target.as_ref().map(|target| format!(" → {target}")).unwrap_or_default();
+        sentences.push(format!("its lookup `{key}`{target} {standing}"));
+    }
+    Ok(Account {
+        pipeline: name.to_string(),
+        source_object: loaded.config.source.object.clone(),
+        hubspot_id: link.as_ref().map(|link| link.hubspot_id.to_string()),
+        membership: link.as_ref().map(|link| link.membership),
+        concerned: link.is_some() || failure.is_some() || in_source,
+        failure,
+        associations,
+        last_run,
+        sentences,
+    })
+}
+
+/// The record as it is now.
+#[derive(Default)]
+struct Now {
+    /// The pipeline as compiled now.
+    pipeline: Option<Arc<Pipeline>>,
+    /// The row, where Salesforce shows it.
+    row: Option<Transformed>,
+}
+
+/// Asks Salesforce for the record, and transforms it.
+async fn now(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    name: &PipelineName,
+    id: SalesforceId,
+) -> Result<Now, OpsError> {
+    let asked = [name.to_string()];
+    let Some(prepared) = prepare(project, &asked, Knowledge::Live).await?.pipelines.pop() else {
+        return Ok(Now::default());
+    };
+    let cx = context(project, state, state, &prepared).await?;
+    let mut rows = candidates(&cx, ids_query(&cx, &[id]), Membership::Asked, None);
+    let found = rows.next().await.transpose().map_err(|error| failed(&cx, error))?;
+    let batch = found.map(|found| found.batch).unwrap_or_default();
+    let row = Transform.run(&cx, batch).await.map_err(|error| failed(&cx, error))?.pop();
+    drop(rows);
+    Ok(Now { pipeline: Some(prepared.pipeline), row })
+}
+
+/// What follows from the record as it is now.
+fn judge(now: &Now, link: Option<&Link>, known_failure: Option<&str>, ran: bool, object: &str) -> Vec<String> {
+    let Some(pipeline) = &now.pipeline else { return Vec::new() };
+    let mut sentences = Vec::new();
+    let Some(row) = &now.row else {
+        let cause = "purged from the recycle bin, hidden from Syncline's user, or no record of this object";
+        return vec![format!("Salesforce shows no such {object} now: {cause}")];
+    };
+    match (&row.desired, row.candidate.record.deleted) {
+        (_, true) => sentences.push("lies in Salesforce's recycle bin".to_owned()),
+        (None, false) => {
+            let condition = pipeline.condition_text().unwrap_or_default();
+            sentences.push(format!("does not match `where` now ({condition})"));
+        }
+        (Some(Err(reason)), false) if known_failure == Some(&reason.message) => {}
+        (Some(Err(reason)), false) => {
+            sentences.push(format!("would be rejected as it is now: {} ({})", reason.message, reason.code));
+        }
+        (Some(Ok(desired)), false) => match link.filter(|link| link.membership == LinkMembership::Live) {
+            None if ran => sentences.push(
+                "matches `where`; it was not touched since syncing began, so `syncline import` brings it".to_owned(),
+            ),
+            None => sentences.push("the pipeline never ran: `syncline import` brings existing records".to_owned()),
+            Some(link) if link.hash != pipeline.content_hash(desired) => {
+                sentences.push("has changed since it was written; the next sync or import carries it over".to_owned());
+            }
+            Some(link) if link.mapping != pipeline.mapping_version => {
+                sentences.push("was written under an older mapping, which makes no difference for it".to_owned());
+            }
+            Some(_) => sentences.push("HubSpot was given exactly what Salesforce holds now".to_owned()),
+        },
+    }
+    sentences
+}
+
+fn membership(link: &Link) -> String {
+    let record = &link.hubspot_id;
+    match link.membership {
+        LinkMembership::Live => format!("is HubSpot record {record} and is kept in step"),
+        LinkMembership::Left => {
+            format!("stopped matching `where`; HubSpot record {record} was kept as it was (`on_filter_exit: keep`)")
+        }
+        LinkMembership::Gone => {
+            format!("was deleted in Salesforce; HubSpot record {record} was kept (`on_delete: keep`)")
+        }
+        LinkMembership::Archived => format!("was archived in HubSpot by Syncline (record {record})"),
+    }
+}
+
+fn standing(own: &AssociationState) -> (String, Option<String>, &'static str) {
+    let standing = match (own.is_due(), own.wanted) {
+        (true, Some(_)) => "waits for its other side",
+        (true, None) => "is to be removed",
+        (false, Some(_)) => "is linked",
+        (false, None) => "is blank",
+    };
+    (own.key.0.to_string(), own.wanted.map(|id| id.to_string()), standing)
 }

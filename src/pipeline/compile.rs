@@ -302,10 +302,19 @@ impl Pipeline {
                 hasher.update(text.as_bytes());
             }
         }
-        let digest = hasher.finalize();
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&digest[..16]);
-        ContentHash(hash)
+        short(hasher)
+    }
+
+    /// Hash of a row under this mapping: a row that failed is not sent again while it stays the same.
+    pub fn row_hash(&self, record: &Record) -> ContentHash {
+        let mut hasher = Sha256::new();
+        hasher.update(self.mapping_version.0);
+        for value in &record.values {
+            // A blank differs from an empty text by its length.
+            hasher.update(value.as_ref().map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
+            hasher.update(value.as_deref().unwrap_or_default().as_bytes());
+        }
+        short(hasher)
     }
 
     /// A record's name for people: its name field, else its id.
@@ -361,6 +370,13 @@ fn mapping_version(config: &PipelineConfig, source: &str, target: &str) -> Mappi
     let mut version = [0; 8];
     version.copy_from_slice(&digest[..8]);
     MappingVersion(version)
+}
+
+fn short(hasher: Sha256) -> ContentHash {
+    let digest = hasher.finalize();
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&digest[..16]);
+    ContentHash(hash)
 }
 
 #[cfg(test)]

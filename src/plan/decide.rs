@@ -47,6 +47,8 @@ pub struct Decision {
     pub wanted: Vec<(AssociationKey, Option<SalesforceId>)>,
     /// What to remember when the action is done.
     pub link: Option<LinkChange>,
+    /// It failed before and left the sync since: its failure is over.
+    pub resolves: bool,
 }
 
 /// What to remember of a record; the HubSpot id comes from the decision or from HubSpot's answer.
@@ -106,7 +108,7 @@ pub struct Known {
     pub link: Option<Link>,
     /// Its associations.
     pub associations: Vec<AssociationState>,
-    /// Hash of the content that failed last, while its failure is open and not yet due again.
+    /// Hash of the row that failed last, while its failure is open and not yet due again.
     pub failing: Option<ContentHash>,
     /// It has an open failure, due or not.
     pub failed_before: bool,
@@ -139,6 +141,9 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: &Known) 
     let Transformed { candidate, desired } = transformed;
     let desired = match desired {
         None => return Matched::Decided(departure(pipeline, candidate, known)),
+        Some(_) if known.failing == Some(pipeline.row_hash(&candidate.record)) => {
+            return Matched::Decided(Decision::bare(candidate, Action::StillFailing));
+        }
         Some(Err(reason)) => {
             let mut decision = Decision::bare(candidate, Action::Reject(reason));
             decision.hubspot_id = known.link.as_ref().map(|link| link.hubspot_id.clone());
@@ -148,9 +153,6 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: &Known) 
     };
     let hash = pipeline.content_hash(&desired);
     let wanted = new_wanted(pipeline, &desired, &known.associations);
-    if known.failing == Some(hash) && wanted.is_empty() {
-        return Matched::Decided(Decision::bare(candidate, Action::StillFailing));
-    }
     let standing = known.link.as_ref().filter(|link| link.membership != Membership::Archived);
     let Some(link) = standing else {
         let archived_before = known.link.is_some();
@@ -168,6 +170,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: &Known) 
         desired: Some(desired),
         candidate,
         wanted,
+        resolves: false,
     })
 }
 
@@ -179,8 +182,10 @@ pub fn from_target(pipeline: &Pipeline, unknown: Unknown, found: Option<&TargetR
         Some(record) => pipeline.diff(&desired, &record.properties),
         None => Vec::new(),
     };
+    let refusal = if found.is_none() { pipeline.check_create(&desired).err() } else { None };
     let action = match (found, pipeline.mode) {
         (None, Mode::UpdateOnly) => return Decision::bare(candidate, Action::Filter(Exclusion::NotInTarget)),
+        (None, _) if let Some(reason) = refusal => return Decision::bare(candidate, Action::Reject(reason)),
         (None, _) if archived_before => Action::Restore,
         (None, _) => Action::Create,
         (Some(_), Mode::CreateOnly) => Action::Unchanged,
@@ -195,13 +200,15 @@ pub fn from_target(pipeline: &Pipeline, unknown: Unknown, found: Option<&TargetR
         desired: Some(desired),
         candidate,
         wanted,
+        resolves: false,
     }
 }
 
 impl Decision {
     /// A decision that writes and remembers nothing.
     pub fn bare(candidate: Candidate, action: Action) -> Self {
-        Self { candidate, action, desired: None, hubspot_id: None, changes: Vec::new(), wanted: Vec::new(), link: None }
+        let (changes, wanted) = (Vec::new(), Vec::new());
+        Self { candidate, action, desired: None, hubspot_id: None, changes, wanted, link: None, resolves: false }
     }
 
     /// The record.
@@ -216,7 +223,7 @@ impl Decision {
 
     /// Whether there is anything to remember although nothing is sent.
     pub fn remembers(&self) -> bool {
-        self.link.is_some() || !self.wanted.is_empty() || matches!(self.action, Action::Reject(_))
+        self.resolves || self.link.is_some() || !self.wanted.is_empty() || matches!(self.action, Action::Reject(_))
     }
 }
 
@@ -228,11 +235,12 @@ fn departure(pipeline: &Pipeline, candidate: Candidate, known: &Known) -> Decisi
         Departure::FilterExit => (pipeline.on_filter_exit, Membership::Left),
     };
     let standing = known.link.as_ref().filter(|link| link.membership != Membership::Archived);
+    let resolves = known.failed_before;
     let Some(link) = standing else {
-        return Decision::bare(candidate, Action::Filter(Exclusion::NotMember));
+        return Decision { resolves, ..Decision::bare(candidate, Action::Filter(Exclusion::NotMember)) };
     };
     if policy == DeleteAction::Keep && link.membership == kept {
-        return Decision::bare(candidate, Action::Filter(Exclusion::NotMember));
+        return Decision { resolves, ..Decision::bare(candidate, Action::Filter(Exclusion::NotMember)) };
     }
     let (action, membership) = match policy {
         DeleteAction::Archive => (Action::Archive(departure), Membership::Archived),
@@ -241,6 +249,7 @@ fn departure(pipeline: &Pipeline, candidate: Candidate, known: &Known) -> Decisi
     Decision {
         hubspot_id: Some(link.hubspot_id.clone()),
         link: Some(LinkChange { hash: link.hash, membership }),
+        resolves,
         ..Decision::bare(candidate, action)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::model::association::{AssociationKey, AssociationState, MadeLink};
 use crate::model::failure::Failure;
@@ -97,10 +98,11 @@ pub trait StateReader: Send + Sync {
     ) -> Answer<'a, Vec<AssociationState>>;
 
     /// At most `limit` associations with work left, ordered by (record, key), after the given one; each with the HubSpot
-    /// id of its record. Records that are archived or unknown are left out.
+    /// id of its record. Records that are archived or unknown are left out; with `at`, also those whose next try is later.
     fn due_associations<'a>(
         &'a self,
         pipeline: &'a PipelineName,
+        at: Option<Timestamp>,
         after: Option<(SalesforceId, AssociationKey)>,
         limit: usize,
     ) -> Answer<'a, Vec<(AssociationState, HubspotId)>>;
@@ -126,8 +128,14 @@ pub trait StateReader: Send + Sync {
     /// Failures that match, oldest first, at most `limit`, after the record given.
     fn failures<'a>(&'a self, filter: &'a FailureFilter, limit: usize) -> Answer<'a, Vec<FailureRow>>;
 
+    /// The open and dismissed failures of these records.
+    fn failures_of<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<FailureRow>>;
+
     /// How many failures of a pipeline are open.
     fn open_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64>;
+
+    /// Whether any record of the pipeline has an open or a dismissed failure.
+    fn failing<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool>;
 }
 
 /// Writes what is to be remembered. Every method is atomic and durable when it returns.
@@ -160,17 +168,26 @@ pub trait Directory: Send + Sync {
     /// HubSpot ids by Salesforce id. Several for one mean that several records carry one Salesforce id.
     fn find<'a>(&'a self, name: &'a str, ids: &'a [SalesforceId]) -> Answer<'a, HashMap<SalesforceId, Vec<HubspotId>>>;
 
-    /// When it was last filled to its end.
-    fn filled<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Timestamp>>;
+    /// The listing that filled it last to its end.
+    fn filled<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Listing>>;
 
-    /// Adds records; `restart` empties it first, `done` marks it as filled at that time.
+    /// Adds records; `restart` empties it first, `done` marks it as filled.
     fn fill<'a>(
         &'a self,
         name: &'a str,
         entries: &'a [(SalesforceId, HubspotId)],
         restart: bool,
-        done: Option<Timestamp>,
+        done: Option<Listing>,
     ) -> Answer<'a, ()>;
+}
+
+/// A listing that filled a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Calls that it took.
+    pub pages: u64,
 }
 
 /// The right of one process to run one pipeline; given back when dropped.
@@ -205,6 +222,9 @@ pub struct Commit {
     pub wanted: Vec<(SalesforceId, AssociationKey, Option<SalesforceId>)>,
     /// What was made of associations (sets `made`, keeps `wanted`).
     pub made: Vec<(SalesforceId, AssociationKey, Option<MadeLink>)>,
+    /// Associations that cannot be made yet: each is tried again after a multiple of the time that it has waited, an
+    /// hour at most.
+    pub waiting: Vec<(SalesforceId, AssociationKey)>,
     /// Records to set aside (opens or refreshes the record's failure; attempts go up by one).
     pub failures: Vec<Failure>,
     /// Records whose own failures are over (all codes but those of links).
@@ -229,6 +249,7 @@ impl Commit {
             links: Vec::new(),
             wanted: Vec::new(),
             made: Vec::new(),
+            waiting: Vec::new(),
             failures: Vec::new(),
             resolved: Vec::new(),
             resolved_links: Vec::new(),

@@ -98,6 +98,12 @@ pub trait TargetWriter: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<Option<Reason>>, Fault>>;
 }
 
+/// Tells whether what was remembered of a portal still holds. It asks the portal at the first call only.
+pub trait Confirm: Send + Sync {
+    /// Errors: `Halt` when the portal has changed; nothing was written then, and the run is to begin anew.
+    fn confirm(&self) -> BoxFuture<'_, Result<(), Fault>>;
+}
+
 /// The portal behind a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {

@@ -10,7 +10,7 @@ use crate::pipeline::compile::Pipeline;
 use crate::ports::fault::Fault;
 use crate::ports::source::Source;
 use crate::ports::state::{Directory, StateError, StateReader, StateWriter};
-use crate::ports::target::{TargetReader, TargetWriter};
+use crate::ports::target::{Confirm, TargetReader, TargetWriter};
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 
@@ -50,8 +50,20 @@ pub struct StageContext {
     pub clock: Clock,
     /// Tells when to stop.
     pub cancel: Cancel,
-    /// The pipeline has open failures, so a record may be one of them.
+    /// The pipeline has open or dismissed failures, so a record may be one of them.
     pub failures_open: bool,
+    /// Asks, where the pipeline was checked against a remembered portal, whether the portal is still the same.
+    pub portal: Option<Arc<dyn Confirm>>,
+}
+
+impl StageContext {
+    /// Must have succeeded before the portal is used, or a record is judged by its definitions.
+    pub async fn confirm(&self) -> Result<(), Fault> {
+        match &self.portal {
+            Some(portal) => portal.confirm().await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// What only the write half holds.

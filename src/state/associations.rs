@@ -23,10 +23,12 @@ pub fn read(
     statement.query_map(params![pipeline, rows::id_array(ids)], state)?.collect()
 }
 
-/// Associations with work left, in order, after the given one; of records that stand in HubSpot.
+/// Associations with work left, in order, after the given one; of records that stand in HubSpot. With `at`, only those
+/// whose next try has come by then.
 pub fn due(
     connection: &Connection,
     pipeline: &PipelineName,
+    at: Option<i64>,
     after: Option<&(SalesforceId, AssociationKey)>,
     limit: usize,
 ) -> rusqlite::Result<Vec<(AssociationState, HubspotId)>> {
@@ -35,11 +37,12 @@ pub fn due(
         "SELECT {COLUMNS}, l.hubspot_id FROM associations a INDEXED BY associations_due
          JOIN links l ON l.pipeline = a.pipeline AND l.salesforce_id = a.salesforce_id
          WHERE a.pipeline = ?1 AND a.due = 1 AND l.membership <> 'archived' AND (a.salesforce_id, a.key) > (?2, ?3)
+             AND (?5 IS NULL OR coalesce(a.retry_at, 0) <= ?5)
          ORDER BY a.salesforce_id, a.key LIMIT ?4"
     ))?;
     let (id, key) = after.map_or(("", ""), |(id, key)| (id.as_str(), &*key.0));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found = statement.query_map(params![pipeline, id, key, limit], |row| {
+    let found = statement.query_map(params![pipeline, id, key, limit, at], |row| {
         Ok((state(row)?, HubspotId::new(row.get::<_, String>(7)?)))
     })?;
     found.collect()
@@ -56,7 +59,7 @@ pub fn due_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite::
     statement.query_row([pipeline], |row| count(row, 0))
 }
 
-/// Sets what lookups ask for; what was made stays.
+/// Sets what lookups ask for; what was made stays. A lookup that asks for something else is due at once.
 pub fn write_wanted(
     connection: &Connection,
     pipeline: i64,
@@ -64,7 +67,9 @@ pub fn write_wanted(
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO associations (pipeline, salesforce_id, key, wanted) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (pipeline, salesforce_id, key) DO UPDATE SET wanted = excluded.wanted",
+         ON CONFLICT (pipeline, salesforce_id, key) DO UPDATE SET wanted = excluded.wanted,
+             waiting_since = iif(wanted IS excluded.wanted, waiting_since, NULL),
+             retry_at = iif(wanted IS excluded.wanted, retry_at, NULL)",
     )?;
     for (id, key, wanted) in wanted {
         statement.execute(params![pipeline, id.as_str(), &*key.0, wanted.as_ref().map(SalesforceId::as_str)])?;
@@ -98,6 +103,54 @@ pub fn write_made(
     }
     Ok(())
 }
+
+/// Puts associations off that cannot be made yet. The pause is three times as long as they have waited, so that a new one
+/// is tried by the next run and an old one rarely, and at most [`WAIT_MAX_MS`].
+pub fn write_waiting(
+    connection: &Connection,
+    pipeline: i64,
+    waiting: &[(SalesforceId, AssociationKey)],
+    at: i64,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE associations SET waiting_since = coalesce(waiting_since, ?4),
+             retry_at = ?4 + min(max(3 * (?4 - coalesce(waiting_since, ?4)), 0), ?5)
+         WHERE pipeline = ?1 AND salesforce_id = ?2 AND key = ?3",
+    )?;
+    for (id, key) in waiting {
+        statement.execute(params![pipeline, id.as_str(), &*key.0, at, WAIT_MAX_MS])?;
+    }
+    Ok(())
+}
+
+/// A record has appeared in HubSpot, or came back as another one: the lookups that wait for it are due at once, and links
+/// of the record that it replaces are made again.
+pub fn appeared(
+    connection: &Connection,
+    pipeline: i64,
+    salesforce_id: &SalesforceId,
+    before: Option<&str>,
+    now: &str,
+) -> rusqlite::Result<()> {
+    const WAKE: &str = "UPDATE associations SET waiting_since = NULL, retry_at = NULL WHERE wanted = ?1 AND due = 1";
+    connection.prepare_cached(WAKE)?.execute([salesforce_id.as_str()])?;
+    let Some(before) = before.filter(|before| *before != now) else { return Ok(()) };
+    let own = format!("{AGAIN} WHERE pipeline = ?1 AND salesforce_id = ?2 AND made_from <> ?3");
+    connection.prepare_cached(&own)?.execute(params![pipeline, salesforce_id.as_str(), now])?;
+    let incoming = format!("{AGAIN} WHERE wanted = ?1 AND made_to = ?2");
+    connection.prepare_cached(&incoming)?.execute(params![salesforce_id.as_str(), before])?;
+    Ok(())
+}
+
+/// Longest pause between two tries, in milliseconds: an hour.
+const WAIT_MAX_MS: i64 = 3_600_000;
+
+/// A link of ours may have gone along to the new record, so it is to be looked for; one of others is theirs to make.
+const AGAIN: &str = "UPDATE associations SET waiting_since = NULL, retry_at = NULL,
+    made_target = iif(made_standing = 'theirs', NULL, made_target),
+    made_from = iif(made_standing = 'theirs', NULL, made_from),
+    made_to = iif(made_standing = 'theirs', NULL, made_to),
+    made_standing = iif(made_standing = 'theirs', NULL, 'attempted')";
 
 fn state(row: &Row<'_>) -> rusqlite::Result<AssociationState> {
     let id = |column: usize| -> rusqlite::Result<Option<SalesforceId>> {

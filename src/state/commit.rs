@@ -15,6 +15,7 @@ pub fn write(connection: &mut Connection, commit: &Commit) -> rusqlite::Result<(
     links::write(&transaction, pipeline, &commit.links, run, at)?;
     associations::write_wanted(&transaction, pipeline, &commit.wanted)?;
     associations::write_made(&transaction, pipeline, &commit.made)?;
+    associations::write_waiting(&transaction, pipeline, &commit.waiting, at)?;
     failures::resolve(&transaction, pipeline, &commit.resolved, false)?;
     failures::resolve(&transaction, pipeline, &commit.resolved_links, true)?;
     failures::write(&transaction, pipeline, &commit.failures, run, at)?;

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows;
 use crate::model::ids::{HubspotId, SalesforceId};
+use crate::ports::state::Listing;
 
 /// HubSpot ids by Salesforce id.
 pub fn find(
@@ -31,10 +31,10 @@ pub fn find(
     Ok(found)
 }
 
-/// When a directory was last filled to its end.
-pub fn filled(connection: &Connection, name: &str) -> rusqlite::Result<Option<Timestamp>> {
-    let at = note(connection, &filled_key(name))?;
-    at.and_then(|at| at.parse().ok()).map(|at| rows::time(0, at)).transpose()
+/// The listing that filled a directory last to its end.
+pub fn filled(connection: &Connection, name: &str) -> rusqlite::Result<Option<Listing>> {
+    let listing = note(connection, &filled_key(name))?;
+    listing.map(|listing| rows::json(0, &listing)).transpose()
 }
 
 /// Adds entries; in one transaction.
@@ -43,7 +43,7 @@ pub fn fill(
     name: &str,
     entries: &[(SalesforceId, HubspotId)],
     restart: bool,
-    done: Option<Timestamp>,
+    done: Option<Listing>,
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     if restart {
@@ -59,7 +59,7 @@ pub fn fill(
         }
     }
     if let Some(done) = done {
-        set_note(&transaction, &filled_key(name), &rows::millis(done).to_string())?;
+        set_note(&transaction, &filled_key(name), &rows::to_json(&done)?)?;
     }
     transaction.commit()
 }

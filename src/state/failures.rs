@@ -96,6 +96,22 @@ pub fn list(connection: &Connection, filter: &FailureFilter, limit: usize) -> ru
     statement.query_map(asked, row)?.collect()
 }
 
+/// The failures of these records that are not over.
+pub fn of_records(
+    connection: &Connection,
+    pipeline: &PipelineName,
+    ids: &[SalesforceId],
+) -> rusqlite::Result<Vec<FailureRow>> {
+    let Some(number) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT p.name, f.run, f.failure, f.first_seen, f.last_seen, f.attempts, f.status, f.retry_at
+         FROM json_each(?2) AS asked
+         CROSS JOIN failures f ON f.pipeline = ?1 AND f.salesforce_id = asked.value AND f.status <> 'resolved'
+         JOIN pipelines p ON p.id = f.pipeline",
+    )?;
+    statement.query_map(params![number, rows::id_array(ids)], row)?.collect()
+}
+
 /// What one run set aside, whatever became of it since.
 fn of_run(
     connection: &Connection,
@@ -123,8 +139,16 @@ pub fn open_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite:
     statement.query_row([pipeline], |row| count(row, 0))
 }
 
+/// Whether any failure of a pipeline is not over.
+pub fn any(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<bool> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(false) };
+    let mut statement =
+        connection.prepare_cached("SELECT 1 FROM failures WHERE pipeline = ?1 AND status <> 'resolved' LIMIT 1")?;
+    statement.exists([pipeline])
+}
+
 /// Marks failures; returns how many.
-pub fn mark(connection: &Connection, filter: &FailureFilter, mark: FailureMark) -> rusqlite::Result<u64> {
+pub fn mark(connection: &mut Connection, filter: &FailureFilter, mark: FailureMark) -> rusqlite::Result<u64> {
     let set = match mark {
         FailureMark::Dismiss => "status = 'dismissed', retry_at = NULL",
         FailureMark::Retry => "status = 'open', retry_at = 0",
@@ -134,17 +158,28 @@ pub fn mark(connection: &Connection, filter: &FailureFilter, mark: FailureMark) 
              (SELECT f.pipeline, f.salesforce_id FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE {WHERE})"
     );
     let (name, id) = after(filter);
-    let changed = connection.execute(
-        &sql,
-        params![
-            filter.pipeline.as_ref().map(PipelineName::as_str),
-            filter.salesforce_id.as_ref().map(SalesforceId::as_str),
-            filter.closed_too,
-            filter.due_at.map(rows::millis),
-            name,
-            id
-        ],
-    )?;
+    let asked = params![
+        filter.pipeline.as_ref().map(PipelineName::as_str),
+        filter.salesforce_id.as_ref().map(SalesforceId::as_str),
+        filter.closed_too,
+        filter.due_at.map(rows::millis),
+        name,
+        id
+    ];
+    // Links that failed follow their record's failure; a dismissed one waits until its lookup changes.
+    let next = match mark {
+        FailureMark::Dismiss => i64::MAX,
+        FailureMark::Retry => 0,
+    };
+    let links = format!(
+        "UPDATE associations SET waiting_since = NULL, retry_at = {next} WHERE due = 1 AND (pipeline, salesforce_id) IN
+             (SELECT f.pipeline, f.salesforce_id FROM failures f JOIN pipelines p ON p.id = f.pipeline
+              WHERE f.code LIKE '{LINK_FAILURES}%' AND {WHERE})"
+    );
+    let transaction = connection.transaction()?;
+    transaction.execute(&links, asked)?;
+    let changed = transaction.execute(&sql, asked)?;
+    transaction.commit()?;
     Ok(changed as u64)
 }
 

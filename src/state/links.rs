@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows;
+use super::{associations, rows};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
-use crate::model::link::{ContentHash, Link, MappingVersion};
+use crate::model::link::{ContentHash, Link, MappingVersion, Membership};
 use crate::ports::state::LinkCounts;
 
 /// The number of a pipeline, where it has one.
@@ -74,7 +74,14 @@ pub fn write(connection: &Connection, pipeline: i64, links: &[Link], run: &str, 
          ON CONFLICT (pipeline, salesforce_id) DO UPDATE SET hubspot_id = excluded.hubspot_id, hash = excluded.hash,
              mapping = excluded.mapping, membership = excluded.membership, written_at = excluded.written_at, run = excluded.run",
     )?;
+    let mut known = connection
+        .prepare_cached("SELECT hubspot_id, membership FROM links WHERE pipeline = ?1 AND salesforce_id = ?2")?;
     for link in links {
+        let before: Option<(String, Membership)> = known
+            .query_row(params![pipeline, link.salesforce_id.as_str()], |row| {
+                Ok((row.get(0)?, rows::named(1, row.get_ref(1)?.as_str()?)?))
+            })
+            .optional()?;
         statement.execute(params![
             pipeline,
             link.salesforce_id.as_str(),
@@ -85,6 +92,13 @@ pub fn write(connection: &Connection, pipeline: i64, links: &[Link], run: &str, 
             at,
             run
         ])?;
+        let stood = before
+            .as_ref()
+            .is_some_and(|(id, membership)| *id == link.hubspot_id.as_str() && *membership != Membership::Archived);
+        if !stood && link.membership != Membership::Archived {
+            let before = before.as_ref().map(|(id, _)| id.as_str());
+            associations::appeared(connection, pipeline, &link.salesforce_id, before, link.hubspot_id.as_str())?;
+        }
     }
     Ok(())
 }

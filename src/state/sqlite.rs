@@ -10,14 +10,14 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::lease::{self, LocalLeases};
-use super::{associations, commit, directory, failures, links, open, runs};
+use super::{associations, commit, directory, failures, links, open, rows, runs};
 use crate::model::association::{AssociationKey, AssociationState};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::link::{Link, MappingVersion};
 use crate::model::watermark::Watermark;
 use crate::ports::state::{
-    Commit, Directory, FailureFilter, FailureMark, FailureRow, ImportProgress, Lease, LinkCounts, RunRow, StateError,
-    StateReader, StateWriter,
+    Commit, Directory, FailureFilter, FailureMark, FailureRow, ImportProgress, Lease, LinkCounts, Listing, RunRow,
+    StateError, StateReader, StateWriter,
 };
 use crate::sys::clock::Clock;
 
@@ -115,11 +115,13 @@ impl StateReader for SqliteState {
     fn due_associations<'a>(
         &'a self,
         pipeline: &'a PipelineName,
+        at: Option<Timestamp>,
         after: Option<(SalesforceId, AssociationKey)>,
         limit: usize,
     ) -> Answer<'a, Vec<(AssociationState, HubspotId)>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| associations::due(connection, &pipeline, after.as_ref(), limit))
+        let at = at.map(rows::millis);
+        self.work(move |connection| associations::due(connection, &pipeline, at, after.as_ref(), limit))
     }
 
     fn due_count<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
@@ -157,9 +159,19 @@ impl StateReader for SqliteState {
         self.work(move |connection| failures::list(connection, &filter, limit))
     }
 
+    fn failures_of<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<FailureRow>> {
+        let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
+        self.work(move |connection| failures::of_records(connection, &pipeline, &ids))
+    }
+
     fn open_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
         let pipeline = pipeline.clone();
         self.work(move |connection| failures::open_count(connection, &pipeline))
+    }
+
+    fn failing<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| failures::any(connection, &pipeline))
     }
 }
 
@@ -220,7 +232,7 @@ impl Directory for SqliteState {
         self.work(move |connection| directory::find(connection, &name, &ids))
     }
 
-    fn filled<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Timestamp>> {
+    fn filled<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Listing>> {
         let name = name.to_owned();
         self.work(move |connection| directory::filled(connection, &name))
     }
@@ -230,7 +242,7 @@ impl Directory for SqliteState {
         name: &'a str,
         entries: &'a [(SalesforceId, HubspotId)],
         restart: bool,
-        done: Option<Timestamp>,
+        done: Option<Listing>,
     ) -> Answer<'a, ()> {
         let (name, entries) = (name.to_owned(), entries.to_vec());
         self.work(move |connection| directory::fill(connection, &name, &entries, restart, done))

@@ -4,6 +4,7 @@
 mod crashes;
 mod generated;
 mod lifecycle;
+mod quiet;
 mod salesforce_connector;
 mod salesforce_faults;
 mod salesforce_shapes;

@@ -51,7 +51,7 @@ pub fn runs(all: &[RunView]) -> String {
         .map(|run| {
             vec![
                 short(&run.run).to_owned(),
-                run.started.clone(),
+                moment(&run.started),
                 run.pipeline.clone(),
                 format!("{:?}", run.kind).to_lowercase(),
                 status(run.status).to_owned(),
@@ -66,7 +66,7 @@ pub fn runs(all: &[RunView]) -> String {
 /// One run in full.
 pub fn run(run: &RunView, failures: &[FailureView]) -> String {
     let mut text = format!("run {} of {}\n", run.run, run.pipeline);
-    text.push_str(&format!("  {}, started {}\n", status(run.status), run.started));
+    text.push_str(&format!("  {}, started {}\n", status(run.status), moment(&run.started)));
     text.push_str(&format!("  read {}: {}\n", number(run.tally.read), effects(&run.tally)));
     if let Some(error) = &run.error {
         text.push_str(&format!("  ended early: {error}\n"));
@@ -113,13 +113,14 @@ pub fn failure(failure: &FailureView) -> String {
     text.push_str(&format!(
         "  failed {} since {}, last {}, run {}\n",
         count(failure.attempts.into(), "time", "times"),
-        failure.first_seen,
-        failure.last_seen,
+        moment(&failure.first_seen),
+        moment(&failure.last_seen),
         short(&failure.run)
     ));
     if let Some(at) = &failure.retry_at {
         text.push_str(&format!(
-            "  tried again by the first sync after {at}; at once with `syncline failures retry {}`\n",
+            "  tried again by the first sync after {}; at once with `syncline failures retry {}`\n",
+            moment(at),
             failure.salesforce_id
         ));
     }
@@ -146,8 +147,19 @@ pub fn accounts(id: &str, all: &[Account]) -> String {
             text.push_str(&format!("    {sentence}\n"));
         }
         if let Some(run) = &account.last_run {
-            text.push_str(&format!("    last run: {} {}, {}\n", short(&run.run), run.started, status(run.status)));
+            text.push_str(&format!(
+                "    last run: {} {}, {}\n",
+                short(&run.run),
+                moment(&run.started),
+                status(run.status)
+            ));
         }
     }
     text
+}
+
+/// A time for people: to the second.
+fn moment(time: &str) -> String {
+    let parsed: Option<jiff::Timestamp> = time.parse().ok();
+    parsed.map_or_else(|| time.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }

@@ -33,10 +33,14 @@ pub fn report(report: &RunReport) -> String {
     if let Some(error) = &report.error {
         text.push_str(&format!("  ended early: {error}\n"));
     }
-    if report.tally.failed > 0 {
+    let Tally { failed, failed_associations, .. } = report.tally;
+    if failed + failed_associations > 0 {
+        let records = (failed > 0).then(|| count(failed, "record", "records"));
+        let links = (failed_associations > 0).then(|| count(failed_associations, "link", "links"));
+        let both: Vec<String> = records.into_iter().chain(links).collect();
         text.push_str(&format!(
             "  {} could not be synced: `syncline failures` shows why, `syncline runs {} --errors FILE` writes them as CSV\n",
-            count(report.tally.failed, "record", "records"),
+            both.join(" and "),
             short(report.run.as_str())
         ));
     }
@@ -67,7 +71,8 @@ pub fn links(tally: &Tally) -> String {
     let links = [
         (tally.associated, "made"),
         (tally.disassociated, "removed"),
-        (tally.pending_associations, "waiting for their other side"),
+        (tally.pending_associations.saturating_sub(tally.failed_associations), "waiting for their other side"),
+        (tally.failed_associations, "failed"),
     ];
     let shown: Vec<String> = links
         .iter()

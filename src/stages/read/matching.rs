@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::model::ids::SalesforceId;
 use crate::model::link::ContentHash;
 use crate::plan::decide::{Known, Matched, Transformed, from_state};
-use crate::ports::state::{FailureFilter, FailureRow, FailureStatus};
+use crate::ports::state::{FailureRow, FailureStatus};
 use crate::stages::{Stage, StageContext, StageError, StageName};
 
 /// The stage.
@@ -42,19 +42,16 @@ async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<Salesf
         }
     }
     if cx.failures_open {
-        for id in ids {
-            let filter = FailureFilter { pipeline: Some(name.clone()), salesforce_id: Some(*id), ..Default::default() };
-            for row in cx.state.failures(&filter, 1).await.map_err(StageError::at(Match::NAME))? {
-                let known = known.entry(*id).or_default();
-                known.failed_before = true;
-                known.failing = waiting_content(&row, cx);
-            }
+        for row in cx.state.failures_of(name, ids).await.map_err(StageError::at(Match::NAME))? {
+            let known = known.entry(row.failure.salesforce_id).or_default();
+            known.failed_before = true;
+            known.failing = waiting_content(&row, cx);
         }
     }
     Ok(known)
 }
 
-/// The content that failed, while the failure waits for a later try or was dismissed.
+/// The row that failed, while the failure waits for a later try or was dismissed.
 fn waiting_content(row: &FailureRow, cx: &StageContext) -> Option<ContentHash> {
     let waiting = match row.status {
         FailureStatus::Open => row.retry_at.is_some_and(|at| at > cx.clock.now()),

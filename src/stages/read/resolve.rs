@@ -16,6 +16,7 @@ impl Stage for Resolve {
     const NAME: StageName = StageName::Match;
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
+        cx.confirm().await.map_err(StageError::at(Self::NAME))?;
         let target = &cx.pipeline.target;
         let keys: Vec<String> = batch.iter().map(|unknown| unknown.candidate.record.id.to_string()).collect();
         let read =

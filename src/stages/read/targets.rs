@@ -3,10 +3,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::link::Membership;
 use crate::pipeline::compile::{Association, AssociationTarget};
+use crate::ports::state::Listing;
 use crate::ports::target::BATCH_RECORDS_MAX;
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -34,6 +38,7 @@ pub async fn find(
     match &association.target {
         AssociationTarget::Pipeline { name, .. } => by_pipeline(cx, name, ids).await,
         AssociationTarget::Property { object_type_id, property, unique: true } => {
+            cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
             by_unique_property(cx, object_type_id, property, ids).await
         }
         AssociationTarget::Property { object_type_id, property, unique: false } => {
@@ -96,10 +101,13 @@ async fn by_directory(
     let at = StageError::at::<crate::ports::state::StateError>;
     let filled = cx.directory.filled(&name).await.map_err(at(StageName::Associate))?;
     if filled.is_none() {
+        cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
         list(cx, &name, object, property).await?;
     }
     let mut found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
-    if refresh && filled.is_some() && ids.iter().any(|id| !found.contains_key(id)) {
+    let stale = filled.is_some_and(|listing| may_repeat(listing, cx.clock.now()));
+    if refresh && stale && ids.iter().any(|id| !found.contains_key(id)) {
+        cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
         list(cx, &name, object, property).await?;
         found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
     }
@@ -111,10 +119,23 @@ async fn by_directory(
     Ok(matched.collect())
 }
 
+/// Whether a directory may be listed once more: a short one always, a long one when many times its own duration has
+/// passed, so that waiting links never use up the portal's calls.
+fn may_repeat(listing: Listing, now: Timestamp) -> bool {
+    let pause = Duration::from_secs(PAUSE_SECONDS_PER_PAGE.saturating_mul(listing.pages));
+    listing.pages <= PAGES_SHORT || listing.at.saturating_add(pause).is_ok_and(|next| next <= now)
+}
+
+/// A listing of so many pages costs less than what it finds.
+const PAGES_SHORT: u64 = 10;
+
+/// At two seconds a page, listings take one call of the usual 38 of that time.
+const PAUSE_SECONDS_PER_PAGE: u64 = 2;
+
 /// Reads all records of the object, page by page, into the directory.
 async fn list(cx: &StageContext, name: &str, object: &str, property: &Arc<str>) -> Result<(), StageError> {
     let mut after: Option<String> = None;
-    let mut restart = true;
+    let mut pages = 0;
     loop {
         let page = cx.target.list(object, std::slice::from_ref(property), after.as_deref()).await;
         let page = page.map_err(StageError::at(StageName::Associate))?;
@@ -123,10 +144,10 @@ async fn list(cx: &StageContext, name: &str, object: &str, property: &Arc<str>) 
             .into_iter()
             .filter_map(|record| Some((salesforce_id(record.properties.get(&**property))?, record.id)))
             .collect();
-        let done = page.next.is_none().then(|| cx.clock.now());
-        let fill = cx.directory.fill(name, &entries, restart, done).await;
+        pages += 1;
+        let done = page.next.is_none().then(|| Listing { at: cx.clock.now(), pages });
+        let fill = cx.directory.fill(name, &entries, pages == 1, done).await;
         fill.map_err(StageError::at(StageName::Associate))?;
-        restart = false;
         after = page.next;
         if after.is_none() {
             return Ok(());

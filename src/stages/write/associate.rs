@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::model::association::{AssociationKey, AssociationState, LinkStanding};
 use crate::model::failure::{Failure, Reason};
 use crate::model::ids::{HubspotId, SalesforceId};
@@ -19,15 +21,21 @@ use crate::stages::read::targets::{self, TargetMatch};
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::{StageContext, StageError, StageName, Writers};
 
-/// Carries out all due associations of the pipeline, [`BATCH_LINKS_MAX`] at a time.
-pub async fn drain(cx: &StageContext, writers: &Writers, checkpoint: &Checkpoint) -> Result<(), StageError> {
+/// Carries out the due associations of the pipeline, [`BATCH_LINKS_MAX`] at a time: all of them, or those whose next try
+/// has come at a time.
+pub async fn drain(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    at_time: Option<Timestamp>,
+) -> Result<(), StageError> {
     let mut after = None;
     let mut refreshed = HashSet::new();
     loop {
         if cx.cancel.is_cancelled() {
             return Err(at(Fault::Cancelled));
         }
-        let due = cx.state.due_associations(&cx.pipeline.name, after, BATCH_LINKS_MAX).await.map_err(at)?;
+        let due = cx.state.due_associations(&cx.pipeline.name, at_time, after, BATCH_LINKS_MAX).await.map_err(at)?;
         let Some((last, _)) = due.last() else { return Ok(()) };
         after = Some((last.salesforce_id, last.key.clone()));
         let mut work = Work { cx, writers, checkpoint, commit: checkpoint.commit(cx), delta: Tally::default() };
@@ -93,10 +101,15 @@ impl Work<'_> {
                 Some((target, Some(TargetMatch::Many(records)))) => {
                     let reason = ambiguous(association, target, records);
                     self.fail(state.salesforce_id, reason);
+                    self.commit.waiting.push((state.salesforce_id, state.key));
                 }
                 // The old link is wrong even though the new one cannot be made yet.
-                Some((_, None)) if state.made.is_some() => links.push(due(None)),
-                Some((_, None)) => {}
+                Some((_, None)) => {
+                    if state.made.is_some() {
+                        links.push(due(None));
+                    }
+                    self.commit.waiting.push((state.salesforce_id, state.key));
+                }
             }
         }
         Ok(links)
@@ -104,6 +117,10 @@ impl Work<'_> {
 
     /// Makes and removes the links to one object.
     async fn object(&mut self, object: &str, links: &[DueLink]) -> Result<(), StageError> {
+        if links.is_empty() {
+            return Ok(());
+        }
+        self.cx.confirm().await.map_err(at)?;
         let own = &*self.cx.pipeline.target.object_type_id;
         let from: HashSet<&HubspotId> = links.iter().map(|link| &link.from).collect();
         let from: Vec<HubspotId> = from.into_iter().cloned().collect();
@@ -180,6 +197,7 @@ impl Work<'_> {
             let refused = result.waits_for.and_then(|place| outcomes.get(place)?.clone());
             if let Some(reason) = refused {
                 self.commit.made.push((link.salesforce_id, link.key.clone(), None));
+                self.commit.waiting.push((link.salesforce_id, link.key.clone()));
                 self.fail(link.salesforce_id, reason);
             } else {
                 self.commit.made.push((link.salesforce_id, link.key.clone(), result.made));
@@ -191,7 +209,7 @@ impl Work<'_> {
     }
 
     fn fail(&mut self, salesforce_id: SalesforceId, reason: Reason) {
-        self.delta.failed += 1;
+        self.delta.failed_associations += 1;
         let title = salesforce_id.to_string();
         self.commit.failures.push(Failure { salesforce_id, title, reason, content: None, columns: Vec::new() });
     }

@@ -82,6 +82,11 @@ fn enter(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: &mut T
         Err(reason) => {
             delta.failed += 1;
             commit.failures.push(failure(cx, &decision, reason));
+            // The links of a record that stands do not wait for its properties.
+            if decision.hubspot_id.is_some() {
+                let salesforce_id = decision.id();
+                commit.wanted.extend(decision.wanted.drain(..).map(|(key, value)| (salesforce_id, key, value)));
+            }
         }
         Ok((id, created, sent)) => {
             count(&decision, created, sent, delta);
@@ -97,6 +102,10 @@ fn enter(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: &mut T
                 if change.membership == Membership::Live && cx.failures_open {
                     commit.resolved.push(decision.id());
                 }
+            }
+            if decision.resolves {
+                commit.resolved.push(decision.id());
+                commit.resolved_links.push(decision.id());
             }
             let salesforce_id = decision.id();
             commit.wanted.extend(decision.wanted.drain(..).map(|(key, value)| (salesforce_id, key, value)));
@@ -131,7 +140,7 @@ pub fn failure(cx: &StageContext, decision: &Decision, reason: Reason) -> Failur
         salesforce_id: record.id,
         title: pipeline.title(record),
         reason,
-        content: decision.desired.as_ref().map(|desired| pipeline.content_hash(desired)),
+        content: Some(pipeline.row_hash(record)),
         columns: columns.collect(),
     }
 }

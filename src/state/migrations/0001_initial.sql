@@ -29,12 +29,18 @@ CREATE TABLE associations (
     made_from TEXT,
     made_to TEXT,
     made_standing TEXT,
+    -- Since when the link could not be made, and when to try again.
+    waiting_since INTEGER,
+    retry_at INTEGER,
     due INTEGER NOT NULL AS (wanted IS NOT made_target OR made_standing IS 'attempted') STORED,
     PRIMARY KEY (pipeline, salesforce_id, key)
 ) STRICT, WITHOUT ROWID;
 
 -- Only what has work left is in the index, so that a cycle without any costs nothing.
 CREATE INDEX associations_due ON associations (pipeline, salesforce_id, key) WHERE due = 1;
+
+-- Finds the lookups that point at a record.
+CREATE INDEX associations_by_wanted ON associations (wanted) WHERE wanted IS NOT NULL;
 
 CREATE TABLE imports (
     pipeline INTEGER PRIMARY KEY REFERENCES pipelines (id),

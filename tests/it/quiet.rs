@@ -1,0 +1,110 @@
+//! Work is proportional to change: a cycle without one asks HubSpot nothing.
+
+use serde_json::json;
+
+use crate::support::oracle::agree;
+use crate::support::{Bench, report};
+
+#[test]
+fn a_cycle_without_change_costs_one_query_and_no_call_to_hubspot() {
+    let bench = Bench::new(60);
+    bench.import();
+    // Links whose other side is missing are tried once more soon after.
+    bench.sync();
+    bench.sandbox.forget_requests();
+    let reports = bench.sync();
+    for name in ["subscriptions", "work_orders"] {
+        assert_eq!(report(&reports, name)["hubspot_calls"], 0, "{reports}");
+    }
+    assert_eq!(bench.calls("hubspot"), 0);
+    let queries = bench.sandbox.requests();
+    let queries = queries.iter().filter(|entry| entry.target.contains("/query")).count();
+    assert_eq!(queries, 2, "one for each pipeline");
+}
+
+#[test]
+fn an_unchanged_record_costs_no_call_even_when_it_is_read_again() {
+    let bench = Bench::new(60);
+    bench.import();
+    let rows = bench.rows("Subscription__c");
+    let (id, row) = rows.iter().find(|(_, row)| row["values"]["Status__c"] == "Active").unwrap();
+    let name = row["values"]["Name"].clone();
+    bench.salesforce("update", json!({"object": "Subscription__c", "id": id, "values": {"Name": "Another"}}));
+    bench.sync();
+    agree(&bench);
+    bench.sync();
+    bench.sandbox.forget_requests();
+    // Within the overlap the row is read again.
+    let reports = bench.sync();
+    assert_eq!(report(&reports, "subscriptions")["read"], 1, "{reports}");
+    assert_eq!(bench.calls("hubspot"), 0);
+    bench.salesforce("update", json!({"object": "Subscription__c", "id": id, "values": {"Name": name}}));
+    bench.sync();
+    agree(&bench);
+}
+
+#[test]
+fn a_portal_that_changed_is_noticed_before_anything_is_judged_by_it() {
+    let bench = Bench::new(120);
+    bench.import();
+    let failed = bench.failures();
+    let fax = failed.iter().find(|failure| failure["code"] == "SL5006").unwrap();
+    let id = fax["salesforce_id"].clone();
+    bench.hubspot("add_option", json!({"object": "subscriptions", "property": "channels", "value": "Fax"}));
+    bench.salesforce("update", json!({"object": "Subscription__c", "id": id, "values": {"Notes__c": "touched"}}));
+    let reports = bench.sync();
+    assert_eq!(report(&reports, "subscriptions")["created"], 1, "{reports}");
+    assert!(bench.failures().iter().all(|failure| failure["salesforce_id"] != id));
+    let runs = bench.run(&["runs", "--format", "json"]).code(0).json();
+    let failed = runs["runs"].as_array().unwrap().iter().filter(|run| run["status"] == "failed").count();
+    assert_eq!(failed, 0, "{runs}");
+    agree(&bench);
+}
+
+#[test]
+fn a_link_is_made_when_its_company_appears() {
+    let bench = Bench::new(60);
+    bench.import();
+    let companies = bench.records("0-2");
+    let known = |account: &str| {
+        companies.values().any(|company| {
+            company["properties"]["salesforceaccountid"].as_str().is_some_and(|id| account.starts_with(id))
+        })
+    };
+    let rows = bench.rows("Subscription__c");
+    let waiting = rows.values().find_map(|row| {
+        let account = row["values"]["Account__c"].as_str()?;
+        (row["values"]["Status__c"] == "Active" && !known(account)).then(|| account.to_owned())
+    });
+    let account = waiting.unwrap();
+    bench.hubspot(
+        "create",
+        json!({"object": "companies", "properties": {"name": "Late", "salesforceaccountid": account}}),
+    );
+    let reports = bench.sync();
+    assert!(report(&reports, "subscriptions")["associated"].as_u64() > Some(0), "{reports}");
+    agree(&bench);
+}
+
+#[test]
+fn a_rejected_row_is_not_judged_again_while_it_stays_the_same() {
+    let bench = Bench::new(120);
+    bench.import();
+    let failures = bench.failures();
+    let fax = failures.iter().find(|failure| failure["code"] == "SL5006").unwrap()["salesforce_id"].clone();
+    bench.salesforce("update", json!({"object": "Subscription__c", "id": fax, "values": {"Notes__c": "touched"}}));
+    let reports = bench.sync();
+    assert_eq!(report(&reports, "subscriptions")["failed"], 1, "{reports}");
+    bench.sync();
+    bench.sandbox.forget_requests();
+    let reports = bench.sync();
+    assert_eq!(report(&reports, "subscriptions")["failed"], 1, "{reports}");
+    assert_eq!(bench.calls("hubspot"), 0);
+    let attempts = |failures: &[serde_json::Value]| {
+        failures.iter().find(|failure| failure["salesforce_id"] == fax).map(|failure| failure["attempts"].clone())
+    };
+    assert_eq!(attempts(&bench.failures()), Some(json!(2)), "one try for the import, one for the change");
+    bench.salesforce("delete", json!({"object": "Subscription__c", "id": fax}));
+    bench.sync();
+    assert_eq!(attempts(&bench.failures()), None, "a record that is gone fails no more");
+}
