@@ -1,5 +1,6 @@
 //! The Salesforce connector and the answers that nobody has confirmed, or that come in several documented shapes.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use syncline::connect::salesforce::settings::AuthSettings;
@@ -11,7 +12,7 @@ use crate::support::org::*;
 async fn a_result_that_is_not_whole_is_never_taken_for_one() {
     let org = Org::start(|seen| match seen {
         _ if seen.is("POST", &format!("{BASE}/jobs/query")) => job("UploadComplete", 0),
-        _ if seen.target.contains("/results") => Answer { headers: Vec::new(), ..results(0..10, "null") },
+        _ if seen.target.contains("/results") => results(0..10, "null"),
         _ if seen.is("GET", &format!("{BASE}/query?q=")) => answer(200, json_page(0..11, 11, None)),
         _ => job("JobComplete", 11),
     })
@@ -19,7 +20,118 @@ async fn a_result_that_is_not_whole_is_never_taken_for_one() {
     let (ids, cursors, fault) = read(&org.source(), &big(), None).await;
     assert!(fault.is_none(), "{fault:?}");
     assert_rows(&ids[20..], 0..11);
-    assert_eq!((cursors.len(), org.count("POST", BASE)), (1, 2), "two jobs, then a query that came whole");
+    assert_eq!((cursors.len(), org.count("POST", BASE)), (3, 2), "two jobs, then a query that came whole");
+}
+
+/// Answers of a job whose second page comes as `spoiled` the first time.
+async fn spoiled_once(spoiled: impl Fn(Answer) -> Answer + Send + Sync + 'static) {
+    let pages = AtomicUsize::new(0);
+    let org = Org::start(move |seen| match seen {
+        _ if seen.target.ends_with("/results?maxRecords=10000") => results(0..600, "MTAw"),
+        _ if seen.target.contains("/results") => {
+            let page = results(600..1300, "null");
+            if pages.fetch_add(1, Ordering::SeqCst) == 0 { spoiled(page) } else { page }
+        }
+        _ => job("JobComplete", 1300),
+    })
+    .await;
+    let (ids, _, fault) = read(&org.source(), &big(), None).await;
+    assert!(fault.is_none(), "{fault:?}");
+    assert_rows(&ids, 0..1300);
+    assert_eq!(org.count("POST", BASE), 1, "one job served");
+}
+
+#[tokio::test]
+async fn pages_without_a_header_row_or_with_too_few_rows_are_read_again() {
+    let lines = |answer: &Answer| String::from_utf8(answer.body.clone()).unwrap();
+    spoiled_once(move |page| {
+        let text = lines(&page);
+        Answer { body: text.split_once('\n').unwrap().1.into(), ..page }
+    })
+    .await;
+    // A whole row is missing at the end: only the count tells.
+    spoiled_once(move |page| {
+        let text = lines(&page);
+        let last = text.rfind("\"a01").unwrap();
+        Answer { body: text[..last].into(), ..page }
+    })
+    .await;
+    spoiled_once(|page| Answer { body: Vec::new(), ..page }).await;
+    spoiled_once(|page| Answer { body: b"<html>".to_vec(), ..page }).await;
+    // Bytes that are no UTF-8 in the middle of a value.
+    spoiled_once(|mut page| {
+        let middle = page.body.windows(3).rposition(|three| three == b"S-9").unwrap();
+        page.body[middle] = 0xc3;
+        page
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_packed_page_may_be_cut_anywhere() {
+    for cut in [0, 1, 9, 10, 11, 50, 400, 2_000] {
+        for quietly in [false, true] {
+            spoiled_once(move |page| {
+                let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                packed.write_all(&page.body).unwrap();
+                let mut body = packed.finish().unwrap();
+                let headers = page.headers.into_iter().chain([("Content-Encoding", "gzip".to_owned())]).collect();
+                assert!(body.len() > cut);
+                if quietly {
+                    body.truncate(cut);
+                }
+                Answer { body, headers, cut: (!quietly).then_some(cut), ..answer(200, "") }
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_page_has_its_own_order_of_columns() {
+    let org = Org::start(|seen| match seen {
+        _ if seen.target.ends_with("/results?maxRecords=10000") => results(0..600, "MTAw"),
+        _ if seen.target.contains("/results") => {
+            let line = |row| format!("2026-10-01T09:00:00.000Z,S-{row},{}\r\n", id(row));
+            let body: String = (600..700).map(line).collect();
+            Answer { body: format!("SystemModstamp,NAME,Id\r\n{body}").into(), ..results(600..700, "null") }
+        }
+        _ => job("JobComplete", 700),
+    })
+    .await;
+    let (ids, _, fault) = read(&org.source(), &big(), None).await;
+    assert!(fault.is_none(), "{fault:?}");
+    assert_rows(&ids, 0..700);
+}
+
+#[tokio::test]
+async fn a_result_whose_headers_are_dropped_on_the_way_is_read_by_rest() {
+    let org = Org::start(|seen| match seen {
+        _ if seen.target.contains("/results") => Answer { headers: Vec::new(), ..results(0..600, "MTAw") },
+        _ if seen.is("GET", &format!("{BASE}/query?q=")) => answer(200, json_page(0..1300, 1300, None)),
+        _ => job("JobComplete", 1300),
+    })
+    .await;
+    let (ids, _, fault) = read(&org.source(), &big(), None).await;
+    assert!(fault.is_none(), "{fault:?}");
+    assert_rows(&ids[ids.len() - 1300..], 0..1300);
+    assert_eq!(org.count("POST", BASE), 1, "another job would fare no better");
+}
+
+#[tokio::test]
+async fn ids_of_fifteen_characters_are_widened_and_other_spellings_refused() {
+    let ask = async |id: &str| {
+        let page = json_page(0..1, 1, None).replace(self::id(0).as_str(), id);
+        let org = Org::start(move |_| answer(200, page.clone())).await;
+        read(&org.source(), &query(), None).await
+    };
+    let (ids, _, fault) = ask(&id(0).as_str()[..15]).await;
+    assert!(fault.is_none(), "{fault:?}");
+    assert_rows(&ids, 0..1);
+    for wrong in ["a01000000000000XXX", "a0100000000000", "a01 00000000000AAA"] {
+        let (ids, _, fault) = ask(wrong).await;
+        assert_eq!((ids.len(), code(fault)), (0, ("retry", "SL4110")), "{wrong}");
+    }
 }
 
 #[tokio::test]
@@ -104,7 +216,7 @@ async fn an_empty_result_has_a_header_or_nothing() {
         .await;
         let (ids, cursors, fault) = read(&org.source(), &big(), None).await;
         assert!(fault.is_none(), "{page:?}: {fault:?}");
-        assert_eq!((ids.len(), cursors.len()), (0, 1));
+        assert_eq!((ids.len(), cursors.len()), (0, 2));
     }
 }
 

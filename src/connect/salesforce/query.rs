@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::api::{Api, Bad, Call, Trouble};
-use super::bulk;
 use super::errors::{self, Action, ApiError};
+use super::job;
 use super::rows::{self, Layout, Page};
 use super::soql::{self, After, Order};
 use super::wire::{CompositeAnswer, CountAnswer};
@@ -43,7 +43,7 @@ pub(super) struct RestRead {
 impl RestRead {
     /// A read from the start, or after a row.
     pub(super) fn new(query: &Extract, after: Option<After>) -> Self {
-        let alone = !bulk::allowed(query);
+        let alone = !job::allowed(query);
         let pending = Vec::new().into_iter();
         Self { order: Order::of(query), after, next: None, begun: false, restarts: 0, alone, pending }
     }
@@ -154,6 +154,14 @@ pub(super) enum Place {
         /// API version that the job was made with.
         version: String,
     },
+}
+
+impl Place {
+    /// Before a page of a job that is not read to its end; `rows` stand on the pages before.
+    pub(super) fn bulk(api: &Api, job: &str, locator: Option<&str>, rows: u64) -> Self {
+        let version = api.tokens.settings.api_version.clone();
+        Self::Bulk { job: job.to_owned(), locator: locator.map(str::to_owned), done: false, rows, version }
+    }
 }
 
 impl<'a> Reading<'a> {

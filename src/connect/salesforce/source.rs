@@ -12,9 +12,10 @@ use jiff::Timestamp;
 
 use super::api::{Api, Bad, Call, Trouble};
 use super::auth::Tokens;
-use super::bulk::{self, BulkRead, Outcome};
+use super::bulk::{self, BulkRead};
 use super::describe;
 use super::errors::{self, Action, Advice};
+use super::job::{self, Outcome};
 use super::query::{Place, Reading, RestRead};
 use super::settings::SalesforceSettings;
 use super::soql::After;
@@ -102,7 +103,7 @@ impl Source for SalesforceSource {
     fn release<'a>(&'a self, cursor: &'a Cursor) -> BoxFuture<'a, ()> {
         async move {
             if let Ok(Place::Bulk { job, .. }) = serde_json::from_str(&cursor.place) {
-                bulk::delete(&self.api, &self.calls, &job).await;
+                job::delete(&self.api, &self.calls, &job).await;
             }
         }
         .boxed()
@@ -154,8 +155,24 @@ struct Read<'a> {
 enum Step {
     Start(Option<Cursor>),
     Rest(Box<RestRead>),
+    Job(Job),
     Bulk(Box<BulkRead>),
     End,
+}
+
+/// A job that may still be running.
+struct Job {
+    id: String,
+    /// The page to begin with; none for the first.
+    locator: Option<String>,
+    /// Rows of the pages before.
+    rows: u64,
+    /// How many rows are expected, where known.
+    expected: Option<u64>,
+    /// An earlier run started it: when it is gone, that run's place is lost.
+    resumed: bool,
+    /// The caller knows of it.
+    announced: bool,
 }
 
 impl Read<'_> {
@@ -164,7 +181,7 @@ impl Read<'_> {
             match std::mem::replace(&mut self.step, Step::End) {
                 Step::End => return Ok(None),
                 Step::Start(None) => self.step = self.choose().await?,
-                Step::Start(Some(cursor)) => self.step = self.resume(&cursor).await?,
+                Step::Start(Some(cursor)) => self.step = self.resume(&cursor)?,
                 Step::Rest(mut read) => match read.next_chunk(&self.cx).await {
                     Ok(chunk) => {
                         if chunk.is_some() {
@@ -176,6 +193,14 @@ impl Read<'_> {
                     Err(trouble) if self.may_turn_to_bulk(&trouble) => self.step = self.start_job(None).await?,
                     Err(trouble) => return Err(self.fault(trouble)),
                 },
+                Step::Job(job) if !job.announced => {
+                    // A run that dies while the job is running goes on with it, instead of starting another.
+                    let place = Place::bulk(self.cx.api, &job.id, None, 0);
+                    let cursor = Some(self.cx.cursor(&place)?);
+                    self.step = Step::Job(Job { announced: true, ..job });
+                    return Ok(Some(Chunk { records: Vec::new(), cursor }));
+                }
+                Step::Job(job) => self.step = self.wait(job).await?,
                 Step::Bulk(mut read) => match read.next_chunk(&self.cx).await {
                     Ok(chunk) => {
                         if chunk.is_some() {
@@ -186,6 +211,9 @@ impl Read<'_> {
                     // Somebody deleted the job, or its result cannot be had whole: rows come again from a new one.
                     Err(trouble) if bulk::spoiled(&trouble) => {
                         tracing::warn!(object = %self.cx.query.object, "the result of a bulk query job is lost");
+                        if read.blind {
+                            self.jobs = JOBS_MAX;
+                        }
                         self.step = self.start_job(None).await?;
                     }
                     Err(trouble) => return Err(self.fault(trouble)),
@@ -196,7 +224,7 @@ impl Read<'_> {
 
     /// Whether a REST read that failed is worth a job.
     fn may_turn_to_bulk(&self, trouble: &Trouble) -> bool {
-        bulk::allowed(&self.cx.query) && self.jobs < JOBS_MAX && too_much(trouble)
+        job::allowed(&self.cx.query) && self.jobs < JOBS_MAX && too_much(trouble)
     }
 
     fn fault(&self, trouble: Trouble) -> Fault {
@@ -206,7 +234,7 @@ impl Read<'_> {
     /// Small reads by REST, large ones by Bulk.
     async fn choose(&mut self) -> Result<Step, Fault> {
         let query = Arc::clone(&self.cx.query);
-        if !bulk::allowed(&query) {
+        if !job::allowed(&query) {
             return Ok(rest(&query, None));
         }
         let known = match query.expected {
@@ -239,28 +267,44 @@ impl Read<'_> {
     /// Starts a Bulk job; after enough failed ones, or where Bulk does not do the query, REST takes over.
     async fn start_job(&mut self, expected: Option<u64>) -> Result<Step, Fault> {
         let query = Arc::clone(&self.cx.query);
-        while self.jobs < JOBS_MAX {
-            self.jobs += 1;
-            match BulkRead::start(&self.cx, patience(expected)).await {
-                Ok(Outcome::Ready(read)) => return Ok(Step::Bulk(read)),
-                Ok(Outcome::Lost(why)) => tracing::warn!(object = %query.object, why, "a bulk query job was lost"),
-                Err(trouble) => match trouble.action() {
-                    // Whatever is wrong with the query itself, REST says it better; all else it may not mind.
-                    Some(Action::NotForBulk | Action::Missing | Action::TooLong | Action::TooSlow | Action::Halt) => {
-                        return Ok(rest(&query, None));
-                    }
-                    Some(Action::BulkBudget) if expected.is_some_and(|rows| rows <= REST_INSTEAD_RECORDS_MAX) => {
-                        return Ok(rest(&query, None));
-                    }
-                    _ => return Err(self.fault(trouble)),
-                },
-            }
+        if self.jobs >= JOBS_MAX {
+            return Ok(rest(&query, None));
         }
-        Ok(rest(&query, None))
+        self.jobs += 1;
+        let trouble = match job::create(&self.cx).await {
+            Ok(id) => {
+                let job = Job { id, locator: None, rows: 0, expected, resumed: false, announced: false };
+                return Ok(Step::Job(job));
+            }
+            Err(trouble) => trouble,
+        };
+        match trouble.action() {
+            // Whatever is wrong with the query itself, REST says it better; all else it may not mind.
+            Some(Action::NotForBulk | Action::Missing | Action::TooLong | Action::TooSlow | Action::Halt) => {
+                Ok(rest(&query, None))
+            }
+            Some(Action::BulkBudget) if expected.is_some_and(|rows| rows <= REST_INSTEAD_RECORDS_MAX) => {
+                Ok(rest(&query, None))
+            }
+            _ => Err(self.fault(trouble)),
+        }
     }
 
-    async fn resume(&mut self, cursor: &Cursor) -> Result<Step, Fault> {
-        let (job, locator, rows) = match self.cx.place(cursor)? {
+    async fn wait(&mut self, job: Job) -> Result<Step, Fault> {
+        let Job { id, locator, rows, expected, resumed, .. } = job;
+        match job::wait(&self.cx, &id, patience(expected)).await {
+            Ok(Outcome::Complete(total)) => Ok(Step::Bulk(Box::new(BulkRead::new(id, total, locator, rows)))),
+            Ok(Outcome::Lost(why)) if resumed => Err(errors::place_lost(&self.cx.operation, why)),
+            Ok(Outcome::Lost(why)) => {
+                tracing::warn!(object = %self.cx.query.object, why, "a bulk query job was lost");
+                self.start_job(expected).await
+            }
+            Err(trouble) => Err(self.fault(trouble)),
+        }
+    }
+
+    fn resume(&self, cursor: &Cursor) -> Result<Step, Fault> {
+        let (id, locator, rows) = match self.cx.place(cursor)? {
             Place::Rest { after } => return Ok(rest(&self.cx.query, Some(after))),
             Place::Bulk { done: true, .. } => return Ok(Step::End),
             Place::Bulk { version, .. } if version != self.cx.api.tokens.settings.api_version => {
@@ -268,11 +312,8 @@ impl Read<'_> {
             }
             Place::Bulk { job, locator, rows, .. } => (job, locator, rows),
         };
-        match BulkRead::resume(&self.cx, patience(self.cx.query.expected), job, locator, rows).await {
-            Ok(Outcome::Ready(read)) => Ok(Step::Bulk(read)),
-            Ok(Outcome::Lost(why)) => Err(errors::place_lost(&self.cx.operation, why)),
-            Err(trouble) => Err(self.fault(trouble)),
-        }
+        let expected = self.cx.query.expected;
+        Ok(Step::Job(Job { id, locator, rows, expected, resumed: true, announced: true }))
     }
 }
 
