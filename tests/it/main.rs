@@ -10,3 +10,4 @@ mod salesforce_connector;
 mod salesforce_faults;
 mod salesforce_shapes;
 mod support;
+mod sync_cases;
