@@ -9,5 +9,6 @@ mod quiet;
 mod salesforce_connector;
 mod salesforce_faults;
 mod salesforce_shapes;
+mod state_files;
 mod support;
 mod sync_cases;

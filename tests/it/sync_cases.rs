@@ -78,8 +78,8 @@ fn changes_that_stay_invisible_for_a_while_are_not_lost() {
         Bench::with(SandboxOptions { records: 30, visibility_delay, rate_limit: FAST, ..SandboxOptions::default() });
     bench.import();
     let ids = healthy(&bench);
-    for number in 0..6 {
-        update(&bench, &ids[number], json!({"Notes__c": format!("change {number}")}));
+    for (number, id) in ids.iter().take(6).enumerate() {
+        update(&bench, id, json!({"Notes__c": format!("change {number}")}));
         bench.salesforce(
             "create",
             json!({"object": OBJECT, "values": {"Name": format!("New {number}"), "Status__c": "Active"}}),
