@@ -9,6 +9,7 @@ mod quiet;
 mod salesforce_connector;
 mod salesforce_faults;
 mod salesforce_shapes;
+mod state_contract;
 mod state_files;
 mod support;
 mod sync_cases;
