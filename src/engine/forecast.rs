@@ -156,7 +156,7 @@ impl Forecast {
             return Ok(());
         }
         let name = planned_directory(&self.cx.pipeline.name);
-        self.cx.directory.fill(&name, &entries, false, None).await.map_err(StageError::at(StageName::Associate))
+        self.cx.directory.add(&name, &entries).await.map_err(StageError::at(StageName::Associate))
     }
 
     /// What would happen to the links of these records.

@@ -171,15 +171,21 @@ pub trait Directory: Send + Sync {
     /// The listing that filled it last to its end.
     fn filled<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Listing>>;
 
-    /// Adds records; `restart` empties it first, `done` marks it as filled.
-    fn fill<'a>(
-        &'a self,
-        name: &'a str,
-        entries: &'a [(SalesforceId, HubspotId)],
-        restart: bool,
-        done: Option<Listing>,
-    ) -> Answer<'a, ()>;
+    /// Adds records.
+    fn add<'a>(&'a self, name: &'a str, entries: &'a [(SalesforceId, HubspotId)]) -> Answer<'a, ()>;
+
+    /// Puts a complete draft in the place of the directory `name`, all at once.
+    fn publish<'a>(&'a self, draft: &'a str, name: &'a str, listing: Listing) -> Answer<'a, ()>;
+
+    /// Forgets a draft.
+    fn discard<'a>(&'a self, draft: &'a str) -> Answer<'a, ()>;
+
+    /// Waits until nobody else in this process lists for the directory; the right ends when the guard is dropped.
+    fn turn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Box<dyn Turn>>;
 }
+
+/// The right to list for a directory.
+pub trait Turn: Send + Sync {}
 
 /// A listing that filled a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -38,18 +38,8 @@ pub fn filled(connection: &Connection, name: &str) -> rusqlite::Result<Option<Li
 }
 
 /// Adds entries; in one transaction.
-pub fn fill(
-    connection: &mut Connection,
-    name: &str,
-    entries: &[(SalesforceId, HubspotId)],
-    restart: bool,
-    done: Option<Listing>,
-) -> rusqlite::Result<()> {
+pub fn add(connection: &mut Connection, name: &str, entries: &[(SalesforceId, HubspotId)]) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    if restart {
-        transaction.execute("DELETE FROM directories WHERE name = ?1", [name])?;
-        set_note(&transaction, &filled_key(name), "")?;
-    }
     {
         let mut statement = transaction.prepare_cached(
             "INSERT INTO directories (name, salesforce_id, hubspot_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
@@ -58,10 +48,29 @@ pub fn fill(
             statement.execute(params![name, id.as_str(), record.as_str()])?;
         }
     }
-    if let Some(done) = done {
-        set_note(&transaction, &filled_key(name), &rows::to_json(&done)?)?;
-    }
     transaction.commit()
+}
+
+/// How long a listing may take, in milliseconds: a day.
+const DRAFT_LIFE_MS: i64 = 24 * 3_600_000;
+
+/// Puts a draft in the place of a directory; in one transaction.
+pub fn publish(connection: &mut Connection, draft: &str, name: &str, listing: Listing) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute("DELETE FROM directories WHERE name = ?1", [name])?;
+    transaction.execute("UPDATE directories SET name = ?2 WHERE name = ?1", [draft, name])?;
+    // Drafts are named after runs, whose names begin with their time: old ones are those of runs that died.
+    let day_ago = listing.at.as_millisecond().saturating_sub(DRAFT_LIFE_MS).max(0).unsigned_abs();
+    let oldest = format!("{name}#{}", ulid::Ulid::from_parts(day_ago, 0));
+    let dead = "DELETE FROM directories WHERE name > ?1 || '#' AND name < ?2";
+    transaction.execute(dead, [name, &oldest])?;
+    set_note(&transaction, &filled_key(name), &rows::to_json(&listing)?)?;
+    transaction.commit()
+}
+
+/// Forgets a draft that nobody finished.
+pub fn discard(connection: &Connection, draft: &str) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM directories WHERE name = ?1", [draft]).map(|_| ())
 }
 
 /// A note.

@@ -17,7 +17,7 @@ use crate::model::link::{Link, MappingVersion};
 use crate::model::watermark::Watermark;
 use crate::ports::state::{
     Commit, Directory, FailureFilter, FailureMark, FailureRow, ImportProgress, Lease, LinkCounts, Listing, RunRow,
-    StateError, StateReader, StateWriter,
+    StateError, StateReader, StateWriter, Turn,
 };
 use crate::sys::clock::Clock;
 
@@ -28,8 +28,12 @@ pub struct SqliteState {
     /// The file; none for a private database.
     path: Option<PathBuf>,
     leases: LocalLeases,
+    /// Who lists for which directory.
+    turns: Turns,
     clock: Clock,
 }
+
+type Turns = Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>;
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StateError>>;
 
@@ -63,6 +67,7 @@ impl SqliteState {
             connection: Arc::new(Mutex::new(connection)),
             path,
             leases: LocalLeases::default(),
+            turns: Arc::default(),
             clock: clock.clone(),
         }
     }
@@ -237,14 +242,31 @@ impl Directory for SqliteState {
         self.work(move |connection| directory::filled(connection, &name))
     }
 
-    fn fill<'a>(
-        &'a self,
-        name: &'a str,
-        entries: &'a [(SalesforceId, HubspotId)],
-        restart: bool,
-        done: Option<Listing>,
-    ) -> Answer<'a, ()> {
+    fn add<'a>(&'a self, name: &'a str, entries: &'a [(SalesforceId, HubspotId)]) -> Answer<'a, ()> {
         let (name, entries) = (name.to_owned(), entries.to_vec());
-        self.work(move |connection| directory::fill(connection, &name, &entries, restart, done))
+        self.work(move |connection| directory::add(connection, &name, &entries))
+    }
+
+    fn publish<'a>(&'a self, draft: &'a str, name: &'a str, listing: Listing) -> Answer<'a, ()> {
+        let (draft, name) = (draft.to_owned(), name.to_owned());
+        self.work(move |connection| directory::publish(connection, &draft, &name, listing))
+    }
+
+    fn discard<'a>(&'a self, draft: &'a str) -> Answer<'a, ()> {
+        let draft = draft.to_owned();
+        self.work(move |connection| directory::discard(connection, &draft))
+    }
+
+    fn turn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Box<dyn Turn>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Arc::clone(turns.entry(name.to_owned()).or_default());
+        async move { Box::new(ListingTurn { _guard: turn.lock_owned().await }) as Box<dyn Turn> }.boxed()
     }
 }
+
+/// Held while a directory is listed.
+struct ListingTurn {
+    _guard: tokio::sync::OwnedMutexGuard<()>,
+}
+
+impl Turn for ListingTurn {}

@@ -24,8 +24,11 @@ impl<T: StateWriter + Directory> Store for T {}
 /// Opens handles of one store: each call gives another handle, as another process would have.
 type Open = Box<dyn Fn() -> Arc<dyn Store>>;
 
-/// The stores, each by a way to make an empty one in a folder of its own.
-const STORES: [(&str, fn(&Path) -> Open); 2] = [("a file", file), ("memory", memory)];
+/// A way to make an empty store, in a folder of its own where it needs one.
+type Make = fn(&Path) -> Open;
+
+/// The stores.
+const STORES: [Make; 2] = [file, memory];
 
 fn clock() -> Clock {
     Clock::manual(at(0))
@@ -43,8 +46,7 @@ fn memory(_: &Path) -> Open {
 
 /// Runs a test on every store; `first` and `second` are handles of the same one.
 async fn on_every_store<F: Future<Output = ()>>(test: impl Fn(Arc<dyn Store>, Arc<dyn Store>) -> F) {
-    for (name, make) in STORES {
-        println!("on {name}");
+    for make in STORES {
         let folder = tempfile::tempdir().unwrap();
         let open = make(folder.path());
         test(open(), open()).await;

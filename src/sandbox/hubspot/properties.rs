@@ -90,7 +90,7 @@ pub fn add(object: &mut ObjectType, body: &Value, group: &str) -> Result<Value, 
 /// `/crm/properties/VERSION/{type}…`
 pub fn route(portal: &mut Portal, request: &Request, type_name: &str, rest: &[&str], now: i64) -> Answer {
     let id = portal.type_id(type_name)?;
-    let archived = request.parameter("archived") == Some("true");
+    let archived = request.flag("archived");
     match (request.method.as_str(), rest) {
         ("GET", []) => {
             let own = portal.object(&id)?.properties.values().filter(|own| (own["archived"] == true) == archived);

@@ -94,7 +94,7 @@ fn object(portal: &mut Portal, request: &Request, kind: &str, rest: &[&str], now
         ("POST", ["batch", "update"]) => batch::write(portal, Verb::Update, &id, &request.body, now),
         ("POST", ["batch", "upsert"]) => batch::write(portal, Verb::Upsert, &id, &request.body, now),
         ("POST", ["batch", "read"]) => {
-            let archived = request.parameter("archived") == Some("true");
+            let archived = request.flag("archived");
             batch::read(portal, &id, &request.body, archived, now)
         }
         ("POST", ["batch", "archive"]) => batch::archive(portal, &id, &request.body, now),
@@ -142,7 +142,7 @@ fn find(portal: &Portal, request: &Request, type_id: &str, record: &str) -> Resu
         return Err(refusal.category("OBJECT_NOT_FOUND").with("id", &[record]));
     }
     let object = portal.object(type_id)?;
-    if request.parameter("archived") == Some("true") {
+    if request.flag("archived") {
         let gone = |id: &u64| object.records.get(id).is_some_and(|record| record.archived.is_some());
         return record.parse().ok().filter(gone).ok_or_else(Refusal::not_found);
     }
@@ -156,7 +156,7 @@ fn list(portal: &Portal, request: &Request, type_id: &str) -> Answer {
         return Err(Refusal::validation("limit may not be greater than 100"));
     }
     let after: u64 = request.parameter("after").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let archived = request.parameter("archived") == Some("true");
+    let archived = request.flag("archived");
     let asked = asked(request);
     let object = portal.object(type_id)?;
     let mut page = object.records.range(after + 1..).filter(|(_, record)| record.archived.is_some() == archived);

@@ -51,7 +51,7 @@ pub fn standard_objects(portal: &mut Portal) {
 pub fn route(portal: &mut Portal, request: &Request, rest: &[&str], now: i64) -> Answer {
     match (request.method.as_str(), rest) {
         ("GET", []) => {
-            let archived = request.parameter("archived") == Some("true");
+            let archived = request.flag("archived");
             let custom = portal.types.values().filter(|own| own.id.starts_with("2-") && own.archived == archived);
             let results: Vec<Value> = custom.map(|own| schema(portal, own)).collect();
             Ok(answers::json(200, &json!({"results": results})))
@@ -94,7 +94,7 @@ pub fn route(portal: &mut Portal, request: &Request, rest: &[&str], now: i64) ->
             Ok(answers::json(200, &body))
         }
         ("DELETE", [name]) => {
-            let purge = request.parameter("archived") == Some("true");
+            let purge = request.flag("archived");
             let id = if purge { (*name).to_owned() } else { portal.type_id(name)? };
             let object = custom(portal, &id)?;
             if object.records.values().any(|record| record.archived.is_none()) {

@@ -4,6 +4,7 @@
 pub mod answers;
 pub mod bulk;
 pub mod changes;
+pub mod collections;
 pub mod composite;
 pub mod control;
 pub mod csv;

@@ -15,7 +15,7 @@ use crate::sandbox::http::{Reply, Request};
 pub type Values = BTreeMap<String, Option<String>>;
 
 /// Accepted values by place of the field.
-type Accepted = Vec<(usize, Option<Box<str>>)>;
+pub type Accepted = Vec<(usize, Option<Box<str>>)>;
 
 /// `/sobjects/{object}…`
 pub fn route(org: &mut Org, request: &Request, name: &str, rest: &[&str], version: &str, now: i64) -> Answer {
@@ -142,8 +142,8 @@ fn accept(object: &Object, values: &Values) -> Result<Accepted, Refusal> {
     Ok(accepted)
 }
 
-/// Makes a record; returns its id.
-pub fn create(org: &mut Org, name: &str, values: &Values, now: i64) -> Result<String, Refusal> {
+/// What a new record would hold.
+pub fn check_create(org: &Org, name: &str, values: &Values) -> Result<Accepted, Refusal> {
     let object = org.object(name).ok_or_else(Refusal::not_found)?;
     let accepted = accept(object, values)?;
     let missing: Vec<&str> = object
@@ -164,6 +164,13 @@ pub fn create(org: &mut Org, name: &str, values: &Values, now: i64) -> Result<St
         let message = format!("Required fields are missing: [{}]", missing.join(", "));
         return Err(Refusal::new(400, "REQUIRED_FIELD_MISSING", message).with_fields(&missing));
     }
+    Ok(accepted)
+}
+
+/// Makes a record; returns its id.
+pub fn create(org: &mut Org, name: &str, values: &Values, now: i64) -> Result<String, Refusal> {
+    let accepted = check_create(org, name, values)?;
+    let object = org.object(name).ok_or_else(Refusal::not_found)?;
     let mut row = blank(object, now);
     for (place, value) in accepted {
         row.values[place] = value;
@@ -194,7 +201,8 @@ fn put(org: &mut Org, name: &str, id: String, mut row: Row, now: i64) {
     }
 }
 
-fn live<'a>(org: &'a Org, name: &str, id: &str) -> Result<(String, &'a Row), Refusal> {
+/// A record that is there, under its 18-character id.
+pub fn live<'a>(org: &'a Org, name: &str, id: &str) -> Result<(String, &'a Row), Refusal> {
     let object = org.object(name).ok_or_else(Refusal::not_found)?;
     let wide = widen(id).filter(|wide| id.len() == 15 || wide == id);
     let wide = wide.ok_or_else(|| Refusal::new(400, "MALFORMED_ID", format!("bad id {id}")).with_fields(&["Id"]))?;
@@ -205,8 +213,8 @@ fn live<'a>(org: &'a Org, name: &str, id: &str) -> Result<(String, &'a Row), Ref
     }
 }
 
-/// Changes a record.
-pub fn update(org: &mut Org, name: &str, id: &str, values: &Values, now: i64) -> Result<(), Refusal> {
+/// The record as it would be after a change, under its 18-character id.
+pub fn check_update(org: &Org, name: &str, id: &str, values: &Values) -> Result<(String, Row), Refusal> {
     let object = org.object(name).ok_or_else(Refusal::not_found)?;
     let accepted = accept(object, values)?;
     let (id, row) = live(org, name, id)?;
@@ -214,6 +222,12 @@ pub fn update(org: &mut Org, name: &str, id: &str, values: &Values, now: i64) ->
     for (place, value) in accepted {
         row.values[place] = value;
     }
+    Ok((id, row))
+}
+
+/// Changes a record.
+pub fn update(org: &mut Org, name: &str, id: &str, values: &Values, now: i64) -> Result<(), Refusal> {
+    let (id, mut row) = check_update(org, name, id, values)?;
     let stamp = now.div_euclid(1000) * 1000;
     (row.modified, row.stamp) = (stamp, stamp);
     put(org, name, id, row, now);

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::answers::{self, Answer, Refusal};
 use super::org::{BIN_MILLIS, ORG_ID, Org, USER_ID};
-use super::{bulk, changes, composite, describe, oauth, query, records};
+use super::{bulk, changes, collections, composite, describe, oauth, query, records};
 use crate::sandbox::http::{Reply, Request};
 
 /// Longest request line, and request line with headers, in bytes.
@@ -104,6 +104,7 @@ pub fn resource(org: &mut Org, request: &Request, now: i64) -> Answer {
         ["jobs", "query", rest @ ..] => bulk::route(org, request, rest, &version, now),
         ["composite"] => composite::composite(org, request, now),
         ["composite", "batch"] => composite::batch(org, request, now),
+        ["composite", "sobjects"] => collections::route(org, request, now),
         ["composite", "sobjects", name] => composite::collection(org, request, name, &version, now),
         _ => Err(Refusal::not_found()),
     }

@@ -99,16 +99,12 @@ async fn by_directory(
 ) -> Result<HashMap<SalesforceId, TargetMatch>, StageError> {
     let name = format!("{}:{object}:{property}", cx.pipeline.target.connection);
     let at = StageError::at::<crate::ports::state::StateError>;
-    let filled = cx.directory.filled(&name).await.map_err(at(StageName::Associate))?;
-    if filled.is_none() {
-        cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
-        list(cx, &name, object, property).await?;
+    if cx.directory.filled(&name).await.map_err(at(StageName::Associate))?.is_none() {
+        list(cx, &name, object, property, |_| false).await?;
     }
     let mut found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
-    let stale = filled.is_some_and(|listing| may_repeat(listing, cx.clock.now()));
-    if refresh && stale && ids.iter().any(|id| !found.contains_key(id)) {
-        cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
-        list(cx, &name, object, property).await?;
+    if refresh && ids.iter().any(|id| !found.contains_key(id)) {
+        list(cx, &name, object, property, |listing| !may_repeat(listing, cx.clock.now())).await?;
         found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
     }
     let matched = found.into_iter().filter_map(|(id, mut records)| match records.len() {
@@ -132,10 +128,26 @@ const PAGES_SHORT: u64 = 10;
 /// At two seconds a page, listings take one call of the usual 38 of that time.
 const PAUSE_SECONDS_PER_PAGE: u64 = 2;
 
-/// Reads all records of the object, page by page, into the directory.
-async fn list(cx: &StageContext, name: &str, object: &str, property: &Arc<str>) -> Result<(), StageError> {
-    let mut after: Option<String> = None;
-    let mut pages = 0;
+/// Reads all records of the object, page by page, into a draft that then takes the directory's place. Nothing is read
+/// where the listing that is there will do: another batch or pipeline may have made it meanwhile.
+async fn list(
+    cx: &StageContext,
+    name: &str,
+    object: &str,
+    property: &Arc<str>,
+    will_do: impl Fn(Listing) -> bool,
+) -> Result<(), StageError> {
+    let at = StageError::at::<crate::ports::state::StateError>;
+    let before = cx.directory.filled(name).await.map_err(at(StageName::Associate))?;
+    let _turn = cx.directory.turn(name).await;
+    let filled = cx.directory.filled(name).await.map_err(at(StageName::Associate))?;
+    if filled.is_some_and(|listing| will_do(listing) || filled != before) {
+        return Ok(());
+    }
+    cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
+    let draft = format!("{name}#{}", cx.run);
+    cx.directory.discard(&draft).await.map_err(at(StageName::Associate))?;
+    let (mut after, mut pages) = (None, 0);
     loop {
         let page = cx.target.list(object, std::slice::from_ref(property), after.as_deref()).await;
         let page = page.map_err(StageError::at(StageName::Associate))?;
@@ -144,13 +156,12 @@ async fn list(cx: &StageContext, name: &str, object: &str, property: &Arc<str>) 
             .into_iter()
             .filter_map(|record| Some((salesforce_id(record.properties.get(&**property))?, record.id)))
             .collect();
+        cx.directory.add(&draft, &entries).await.map_err(at(StageName::Associate))?;
         pages += 1;
-        let done = page.next.is_none().then(|| Listing { at: cx.clock.now(), pages });
-        let fill = cx.directory.fill(name, &entries, pages == 1, done).await;
-        fill.map_err(StageError::at(StageName::Associate))?;
         after = page.next;
         if after.is_none() {
-            return Ok(());
+            let listing = Listing { at: cx.clock.now(), pages };
+            return cx.directory.publish(&draft, name, listing).await.map_err(at(StageName::Associate));
         }
     }
 }
