@@ -375,13 +375,16 @@ async fn notes_and_bindings() {
 }
 
 #[tokio::test]
-async fn a_directory_is_filled_anew_and_holds_doubles() {
+async fn a_directory_is_replaced_by_a_finished_draft_and_holds_doubles() {
     on_every_store(|state, other| async move {
         let entry = |number: u32, hubspot: &str| (id(number), HubspotId::new(hubspot));
         let listing = Listing { at: at(5), pages: 2 };
-        state.fill("companies", &[entry(1, "10"), entry(2, "20")], true, None).await.unwrap();
+        let draft = format!("companies#{RUN}");
+        state.add(&draft, &[entry(1, "10"), entry(2, "20")]).await.unwrap();
         assert_eq!(other.filled("companies").await.unwrap(), None, "not before its end");
-        state.fill("companies", &[entry(2, "21"), entry(2, "21")], false, Some(listing)).await.unwrap();
+        assert!(other.find("companies", &[id(1)]).await.unwrap().is_empty(), "a draft is apart");
+        state.add(&draft, &[entry(2, "21"), entry(2, "21")]).await.unwrap();
+        state.publish(&draft, "companies", listing).await.unwrap();
         assert_eq!(other.filled("companies").await.unwrap(), Some(listing));
         let found = other.find("companies", &[id(1), id(2), id(3)]).await.unwrap();
         let mut doubles = found[&id(2)].clone();
@@ -391,9 +394,27 @@ async fn a_directory_is_filled_anew_and_holds_doubles() {
             (2, 1, vec![HubspotId::new("20"), HubspotId::new("21")])
         );
         assert!(other.find("contacts", &[id(1)]).await.unwrap().is_empty());
-        state.fill("companies", &[entry(3, "30")], true, Some(listing)).await.unwrap();
-        let found = other.find("companies", &[id(1), id(3)]).await.unwrap();
+        state.add(&draft, &[entry(4, "40")]).await.unwrap();
+        state.discard(&draft).await.unwrap();
+        state.add(&draft, &[entry(3, "30")]).await.unwrap();
+        state.publish(&draft, "companies", listing).await.unwrap();
+        let found = other.find("companies", &[id(1), id(3), id(4)]).await.unwrap();
         assert!(found.len() == 1 && found.contains_key(&id(3)), "{found:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_lists_for_a_directory_while_the_others_wait() {
+    on_every_store(|state, _| async move {
+        let turn = state.turn("companies").await;
+        let other = state.turn("contacts").await;
+        let second = state.turn("companies");
+        tokio::pin!(second);
+        let waiting = tokio::time::timeout(std::time::Duration::from_millis(20), &mut second).await;
+        assert!(waiting.is_err(), "the first one is still listing");
+        drop(turn);
+        drop((second.await, other));
     })
     .await;
 }
