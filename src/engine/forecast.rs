@@ -36,6 +36,8 @@ struct Inner {
     changes: Vec<PlannedChange>,
     omitted: u64,
     batches: Batches,
+    /// The last place that the read passed.
+    place: Option<Cursor>,
     /// Lookups of changed records that waited already: they are counted with their record.
     replanned: HashSet<(SalesforceId, AssociationKey)>,
 }
@@ -69,8 +71,11 @@ impl Forecast {
     /// Adds the associations that wait since earlier runs, and sums up.
     pub async fn finish(self) -> Result<Found, StageError> {
         self.waiting_links().await?;
-        let Inner { mut tally, mut changes, omitted, batches, replanned: _ } =
+        let Inner { mut tally, mut changes, omitted, batches, place, replanned: _ } =
             self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = place {
+            self.cx.source.release(&place).await;
+        }
         tally.salesforce_calls = self.cx.source.calls();
         tally.hubspot_calls = self.cx.target.calls();
         changes.sort_by_key(|change| change.action);
@@ -333,7 +338,8 @@ impl Taker for Forecast {
         inner.tally.failed += seen.waiting;
     }
 
-    fn passed(&self, _rows: u64, _cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
+    fn passed(&self, _rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
+        self.inner().place = Some(cursor);
         std::future::ready(Ok(())).boxed()
     }
 }

@@ -202,7 +202,11 @@ async fn import(
     // A watermark that is there already stays: an import sees neither deletes nor records that left the filter, so the
     // changes since then are still for the next sync.
     let watermark = cx.state.watermark(name).await?.unwrap_or(progress.began);
+    let read = cx.state.cursor(name).await?.and_then(|progress| progress.cursor);
     checkpoint.finish(cx, watermark).await?;
+    if let Some(read) = read {
+        cx.source.release(&read).await;
+    }
     Ok(associate::drain(cx, writers, checkpoint, None).await?)
 }
 

@@ -298,8 +298,10 @@ fn refusal(
     pipeline: &PipelineName,
     fault: Fault,
 ) -> Result<Diagnostic, OpsError> {
-    let about_object =
-        |error: &RemoteError| !matches!(error.status, Some(401 | 403 | 429)) && !error.code.starts_with("SL4102");
+    // Refused logins, ended sessions and unusable settings concern the connection, whatever object was asked for.
+    let about_object = |error: &RemoteError| {
+        !matches!(error.status, Some(401 | 403 | 429)) && !["SL4101", "SL4102", "SL4115"].contains(&error.code)
+    };
     match fault {
         Fault::Halt(error) if about_object(&error) => {
             let message = match (code, error.status) {

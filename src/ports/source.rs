@@ -31,6 +31,11 @@ pub trait Source: Send + Sync {
     /// - Errors: `PlaceLost` when `resume` is no longer valid; otherwise as usual. A stream ends after its first error.
     fn extract(&self, query: Extract, resume: Option<Cursor>) -> BoxStream<'_, Result<Chunk, Fault>>;
 
+    /// The read that this place belongs to is over and will not be resumed: what the source keeps for it may go.
+    ///
+    /// Reads of a window need no release, as they are never resumed. Failing is harmless, so nothing is returned.
+    fn release<'a>(&'a self, cursor: &'a Cursor) -> BoxFuture<'a, ()>;
+
     /// HTTP calls made through this handle so far.
     fn calls(&self) -> u64;
 }

@@ -1,6 +1,7 @@
 //! Opens a database: creates or migrates it, and refuses what is not ours, newer, or damaged. Never replaces a file.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ const APPLICATION_ID: i32 = 0x5359_4e4c;
 /// Each step brings a file from the version of its place to the next.
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
 
+/// One connection serves one thread at a time, behind a lock of our own.
+const WRITING: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
 /// How long one process waits for another's transaction.
 const BUSY_WAIT: Duration = Duration::from_secs(30);
 
@@ -24,19 +28,71 @@ pub fn writable(path: &Path) -> Result<Connection, StateError> {
         fs::create_dir_all(folder)
             .map_err(|error| StateError::Io { path: shown.clone(), detail: error.to_string() })?;
     }
-    create_private(path).map_err(|error| StateError::Io { path: shown.clone(), detail: error.to_string() })?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| sorted(&shown, error))?;
+    if fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        create(path, &shown)?;
+    }
+    refuse_empty(path, &shown)?;
+    let mut connection = Connection::open_with_flags(path, WRITING).map_err(|error| sorted(&shown, error))?;
     prepare(&mut connection, &shown)?;
     Ok(connection)
+}
+
+/// Makes a whole state beside its place and puts it there at once: a process that dies meanwhile leaves none, so that an
+/// empty file is always damage and never a beginning.
+fn create(path: &Path, shown: &str) -> Result<(), StateError> {
+    let io = |error: std::io::Error| StateError::Io { path: shown.to_owned(), detail: error.to_string() };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // A log outlives its database only where somebody took that away; a new one beside it would be filled from it.
+    if path.with_file_name(format!("{name}-wal")).exists() && !path.exists() {
+        let detail = format!("it is missing, while its log `{name}-wal` is still there");
+        return Err(StateError::Corrupt { path: shown.to_owned(), detail });
+    }
+    let draft = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
+    let make = || {
+        // What a process of the same number left when it died.
+        let _ = fs::remove_file(&draft);
+        create_private(&draft).map_err(io)?;
+        let mut connection = Connection::open_with_flags(&draft, WRITING).map_err(|error| sorted(shown, error))?;
+        prepare(&mut connection, shown)?;
+        // Closing moves all of it into the one file.
+        connection.close().map_err(|(_, error)| sorted(shown, error))?;
+        match fs::hard_link(&draft, path) {
+            // Another process was quicker: its file is as good.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            // Some file systems have no links.
+            Err(_) => fs::rename(&draft, path).map_err(io),
+            Ok(()) => Ok(()),
+        }
+    };
+    let made = make();
+    for rest in ["", "-wal", "-shm", "-journal"] {
+        let _ = fs::remove_file(draft.with_file_name(format!(".{name}.{}.new{rest}", std::process::id())));
+    }
+    made
+}
+
+/// The smallest page that a database can have.
+const BYTES_MIN: u64 = 512;
+
+/// Refuses a file that was cut to nothing: the database would take it for a new one, and all that was known would be
+/// forgotten.
+fn refuse_empty(path: &Path, shown: &str) -> Result<(), StateError> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() < BYTES_MIN => {
+            let detail = format!("it is cut to {} bytes, and a state never is that short", found.len());
+            Err(StateError::Corrupt { path: shown.to_owned(), detail })
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(StateError::Io { path: shown.to_owned(), detail: error.to_string() }),
+    }
 }
 
 /// Opens an existing file for reading only.
 pub fn readable(path: &Path) -> Result<Connection, StateError> {
     let shown = path.display().to_string();
+    refuse_empty(path, &shown)?;
     // WAL needs its index file even for reading, which an ordinary open may create beside the database.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)
+    let connection = Connection::open_with_flags(path, WRITING)
         .or_else(|_| {
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         })

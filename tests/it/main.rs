@@ -1,12 +1,19 @@
 //! The one integration-test binary.
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should end")]
 
+mod bulk_faults;
 mod config_cases;
+mod crashes;
 mod generated;
 mod lifecycle;
 mod official_clients;
 mod quiet;
 mod salesforce_connector;
+mod salesforce_faults;
+mod salesforce_shapes;
+mod state_contract;
+mod state_files;
 mod support;
+mod sync_cases;
 mod tidy;
 mod transform_cases;

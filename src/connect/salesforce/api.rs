@@ -123,12 +123,16 @@ impl From<String> for Bad {
     }
 }
 
+/// New tokens for one call. One cures a session that is over; a second and a third one, sessions that end while the call
+/// waits its turn. More would only knock at a door that stays shut.
+const RENEWALS_MAX: u32 = 3;
+
 /// The tries of one call.
 #[derive(Default)]
 pub(super) struct Tries {
     count: u32,
-    /// The token that was got because the one before was refused.
-    renewed: Option<String>,
+    /// Tokens that were got because the one before was refused.
+    renewals: u32,
 }
 
 impl Tries {
@@ -209,11 +213,20 @@ impl Api {
                 }
             };
             let retry_after = reply.header("retry-after").and_then(|text| text.trim().parse().ok());
-            let body = reply.bytes(&self.tokens.cancel).await.unwrap_or_default();
-            let error = errors::classify(reply.status, &body);
+            let error = match reply.bytes(&self.tokens.cancel).await {
+                Ok(body) => errors::classify(reply.status, &body),
+                Err(TransportError::Cancelled) => return Err(Fault::Cancelled.into()),
+                // What refused the call did not come whole: a status alone says too little to give up on.
+                Err(TransportError::Failed(_)) if reply.status != 401 => {
+                    tries.wait(self, None, |count| cut(call.operation, reply.status, count)).await?;
+                    continue;
+                }
+                Err(TransportError::Failed(_)) => errors::classify(reply.status, b""),
+            };
             match error.action {
-                Action::Session if tries.renewed.as_ref() != Some(&session.token) => {
-                    tries.renewed = Some(self.tokens.renew(Some(&session)).await?.token.clone());
+                Action::Session if tries.renewals < RENEWALS_MAX => {
+                    tries.renewals += 1;
+                    self.tokens.renew(Some(&session)).await?;
                 }
                 Action::Repeat => {
                     let retry_after = retry_after.map(Duration::from_secs);
@@ -297,6 +310,10 @@ pub(super) fn unusable(operation: &str, text: String, attempts: u32) -> Trouble 
     let mut error = errors::unusable(operation, text);
     error.attempts = attempts;
     Trouble::Fault(Fault::Retry(error))
+}
+
+fn cut(operation: &str, status: u16, attempts: u32) -> Trouble {
+    unusable(operation, format!("the answer with HTTP status {status} was cut"), attempts)
 }
 
 fn unreachable(operation: &str, text: String, attempts: u32) -> Trouble {

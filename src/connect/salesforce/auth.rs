@@ -132,11 +132,8 @@ impl Tokens {
         checked(self.settings.login_url.clone(), "login_url")?;
         let answer = match &self.settings.auth {
             AuthSettings::Jwt { .. } => self.log_in_by_assertion(state).await?,
-            AuthSettings::RefreshToken { token, .. } => {
-                let token = state.rotated.clone().unwrap_or_else(|| token.trim().to_owned());
-                let answer = self.ask(&token).await?.map_err(refused)?;
-                self.keep(state, &token, &answer);
-                answer
+            AuthSettings::RefreshToken { token, file, .. } => {
+                self.refresh(state, token.trim(), file.as_deref()).await?
             }
             _ => self.ask("").await?.map_err(refused)?,
         };
@@ -147,6 +144,24 @@ impl Tokens {
         Ok(Session { token: answer.access_token, instance: checked(instance, "instance_url")? })
     }
 
+    /// Refreshes by the present token; where that one is over, by the one that another process may have stored since.
+    async fn refresh(&self, state: &mut State, configured: &str, file: Option<&Path>) -> Result<TokenAnswer, Fault> {
+        let mut token = state.rotated.clone().unwrap_or_else(|| configured.to_owned());
+        let answer = match self.ask(&token).await? {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                let stored = file.and_then(|path| std::fs::read_to_string(path).ok());
+                let stored =
+                    stored.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty() && *text != token);
+                token = stored.ok_or_else(|| refused(refusal))?;
+                state.rotated = Some(token.clone());
+                self.ask(&token).await?.map_err(refused)?
+            }
+        };
+        self.keep(state, &token, &answer);
+        Ok(answer)
+    }
+
     async fn log_in_by_assertion(&self, state: &mut State) -> Result<TokenAnswer, Fault> {
         let AuthSettings::Jwt { client_id, username, private_key, audience } = &self.settings.auth else {
             return Err(refused(Refusal::Passing("no assertion is configured".to_owned())));
@@ -155,7 +170,7 @@ impl Tokens {
             Some(audience) => vec![audience.clone()],
             None => oauth::audiences(&self.settings.login_url, audience.as_deref()),
         };
-        let mut last = None;
+        let mut last: Option<Refusal> = None;
         for audience in audiences {
             let now = self.clock.now().as_second();
             let assertion = oauth::assertion(client_id, username, private_key, &audience, now)?;
@@ -164,7 +179,12 @@ impl Tokens {
                     state.audience = Some(audience);
                     return Ok(answer);
                 }
-                Err(refusal @ Refusal::Audience(_)) => last = Some(refusal),
+                // The words for a wrong audience differ, so every unclear refusal of an assertion counts as one. What is
+                // told in the end is the first that says more than that.
+                Err(refusal @ (Refusal::Audience(_) | Refusal::Unclear { .. })) => match &last {
+                    None | Some(Refusal::Audience(_)) => last = Some(refusal),
+                    Some(_) => {}
+                },
                 Err(refusal) => return Err(refused(refusal)),
             }
         }
@@ -183,7 +203,7 @@ impl Tokens {
         loop {
             attempts += 1;
             let passing = match self.post(&url, &form, &cancel).await {
-                Ok((200, body)) => match serde_json::from_slice::<TokenAnswer>(&body) {
+                Ok((200..300, body)) => match serde_json::from_slice::<TokenAnswer>(&body) {
                     Ok(answer) => return Ok(Ok(answer)),
                     // The decoder's own text could quote the token.
                     Err(_) => "the answer is no token".to_owned(),
@@ -267,7 +287,7 @@ fn store(path: &Path, token: &str) -> std::io::Result<()> {
 
 fn refused(refusal: Refusal) -> Fault {
     match refusal {
-        Refusal::Final { message, help } => oauth::refused(message, help),
+        Refusal::Final { message, help } | Refusal::Unclear { message, help } => oauth::refused(message, help),
         Refusal::Audience(message) => {
             oauth::refused(message, "set `login_url` to the org's own login host (My Domain)")
         }

@@ -1,52 +1,20 @@
-//! Reads rows by a Bulk API 2.0 query job: creates it, waits for it, streams its pages, accounts for every row.
+//! Reads the rows of a Bulk API 2.0 query job: streams its pages, and accounts for every row.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use reqwest::Method;
-
-use super::api::{Api, Bad, Call, Tries, Trouble, unusable};
+use super::api::{Api, Call, Tries, Trouble, unusable};
 use super::csv::{CsvError, CsvReader};
-use super::errors::Action;
+use super::errors::{self, Action};
+use super::job;
 use super::query::{Place, Reading};
 use super::rows::{Layout, RowError};
-use super::soql::{self, Order};
-use super::wire::{Job, JobState, NewJob};
 use crate::connect::http::client::{Reply, TransportError};
 use crate::model::record::Record;
 use crate::ports::fault::Fault;
-use crate::ports::source::{CHUNK_RECORDS_MAX, Chunk, DeletedRows, Extract};
+use crate::ports::source::{CHUNK_RECORDS_MAX, Chunk};
 
 /// Rows of one page of a result. Small enough that a cut page costs little, large enough that calls stay few.
 const PAGE_RECORDS: u32 = 10_000;
-
-/// First wait between two looks at a job, and the longest.
-const POLL_FIRST: Duration = Duration::from_secs(1);
-const POLL_LONGEST: Duration = Duration::from_secs(30);
-
-/// A job that has not ended by then never will.
-const JOB_LONGEST: Duration = Duration::from_hours(24);
-
-/// Objects that the Bulk API is known to refuse. Others that it refuses are noticed by its answer.
-const NOT_FOR_BULK: [&str; 12] = [
-    "AcceptedEventRelation",
-    "CaseStatus",
-    "ContractStatus",
-    "DeclinedEventRelation",
-    "PartnerRole",
-    "ServiceAppointmentStatus",
-    "SolutionStatus",
-    "TaskPriority",
-    "TaskStatus",
-    "UndecidedEventRelation",
-    "WorkOrderLineItemStatus",
-    "WorkOrderStatus",
-];
-
-/// Whether the Bulk API may be tried for a read.
-pub(super) fn allowed(query: &Extract) -> bool {
-    query.ids.is_none() && !NOT_FOR_BULK.iter().any(|name| name.eq_ignore_ascii_case(&query.object))
-}
 
 /// A Bulk read on its way.
 pub(super) struct BulkRead {
@@ -62,6 +30,8 @@ pub(super) struct BulkRead {
     page: Option<OpenPage>,
     tries: Tries,
     done: bool,
+    /// Something on the way drops the headers that lead to the next page: no job can be read to its end.
+    pub(super) blind: bool,
 }
 
 struct OpenPage {
@@ -96,81 +66,21 @@ impl From<RowError> for PageError {
     }
 }
 
-/// How a job came out.
-pub(super) enum Outcome {
-    /// Its results can be read.
-    Ready(Box<BulkRead>),
-    /// It failed, was aborted or is gone; with what is known of why.
-    Lost(String),
-}
-
 impl BulkRead {
-    /// Starts a job and waits until its results can be read.
-    pub(super) async fn start(cx: &Reading<'_>) -> Result<Outcome, Trouble> {
-        let query = soql::select(&cx.query, Order::Unordered, None);
-        let operation = if cx.query.deleted == DeletedRows::Exclude { "query" } else { "queryAll" };
-        let new =
-            NewJob { operation, query: &query, content_type: "CSV", column_delimiter: "COMMA", line_ending: "LF" };
-        let body = serde_json::to_vec(&new).unwrap_or_default();
-        let target = format!("{}/jobs/query", cx.api.base());
-        let job = cx.api.fetch(cx.calls, &Call::post(&cx.operation, &target, body), decode_job).await?;
-        tracing::debug!(job = %job.id, object = %cx.query.object, "bulk query job started");
-        Self::wait(cx, job.id, None, 0).await
-    }
-
-    /// Goes on with a job from an earlier run.
-    pub(super) async fn resume(
-        cx: &Reading<'_>,
-        job: String,
-        locator: Option<String>,
-        rows: u64,
-    ) -> Result<Outcome, Trouble> {
-        Self::wait(cx, job, locator, rows).await
-    }
-
-    async fn wait(cx: &Reading<'_>, id: String, locator: Option<String>, rows: u64) -> Result<Outcome, Trouble> {
-        let target = job_target(cx.api, &id);
-        let (mut pause, mut waited) = (POLL_FIRST, Duration::ZERO);
-        loop {
-            let job = match cx.api.fetch(cx.calls, &Call::get(&cx.operation, &target), decode_job).await {
-                Ok(job) => job,
-                Err(trouble) if trouble.action() == Some(Action::Missing) => {
-                    return Ok(Outcome::Lost("the job was deleted".to_owned()));
-                }
-                Err(trouble) => return Err(trouble),
-            };
-            let other = job.object.as_deref().is_some_and(|object| !object.eq_ignore_ascii_case(&cx.query.object));
-            match job.state {
-                _ if other => return Ok(Outcome::Lost("the job reads another object".to_owned())),
-                JobState::JobComplete => {
-                    let total = job.number_records_processed;
-                    return Ok(Outcome::Ready(Box::new(Self::new(id, total, locator, rows))));
-                }
-                JobState::Failed | JobState::Aborted => {
-                    let why = job.error_message.unwrap_or_else(|| "no reason was given".to_owned());
-                    let why: String = why.chars().take(300).collect();
-                    return Ok(Outcome::Lost(format!("the job ended as {:?}: {why}", job.state)));
-                }
-                JobState::UploadComplete | JobState::InProgress | JobState::Other(_) => {}
-            }
-            if waited >= JOB_LONGEST {
-                return Ok(Outcome::Lost("the job did not end within a day".to_owned()));
-            }
-            cx.api.sleep(pause).await?;
-            waited += pause;
-            pause = pause.mul_f64(1.5).min(POLL_LONGEST);
-        }
-    }
-
-    fn new(job: String, total: Option<u64>, locator: Option<String>, rows: u64) -> Self {
-        Self { job, total, locator, rows, given: 0, page: None, tries: Tries::default(), done: false }
+    /// A read of a job whose results can be read, from a page on.
+    pub(super) fn new(job: String, total: Option<u64>, locator: Option<String>, rows: u64) -> Self {
+        Self { job, total, locator, rows, given: 0, page: None, tries: Tries::default(), done: false, blind: false }
     }
 
     /// The next chunk; none once all rows are accounted for. `Missing` when the job was deleted meanwhile.
     pub(super) async fn next_chunk(&mut self, cx: &Reading<'_>) -> Result<Option<Chunk>, Trouble> {
         loop {
             if self.done {
-                self.delete(cx).await;
+                // A window is read again from its start after a break, so its job has no more use. Any other read may
+                // be resumed while its last rows are not acknowledged: its job goes when the caller releases it.
+                if cx.query.window.is_some() {
+                    job::delete(cx.api, cx.calls, &self.job).await;
+                }
                 return Ok(None);
             }
             let mut page = match self.page.take() {
@@ -232,6 +142,10 @@ impl BulkRead {
             Some("null") if whole => None,
             // Some proxies drop the header: without it, only the job's count proves the end.
             None if whole && self.total.is_some() => None,
+            None if expected.is_none() && page.rows > 0 => {
+                self.blind = true;
+                return Err("the answer lacks the headers that tell where the result goes on".to_owned());
+            }
             None if self.total.is_none() => return Err("neither a locator nor a row count tells the end".to_owned()),
             Some("null") | None => {
                 return Err(format!("the result holds {rows} rows instead of {}", self.total.unwrap_or_default()));
@@ -257,7 +171,7 @@ impl BulkRead {
     }
 
     async fn open(&mut self, cx: &Reading<'_>) -> Result<OpenPage, Trouble> {
-        let mut target = format!("{}/results?maxRecords={PAGE_RECORDS}", job_target(cx.api, &self.job));
+        let mut target = format!("{}/results?maxRecords={PAGE_RECORDS}", job::target(cx.api, &self.job));
         if let Some(locator) = &self.locator {
             target.push_str("&locator=");
             target.extend(url::form_urlencoded::byte_serialize(locator.as_bytes()));
@@ -278,17 +192,23 @@ impl BulkRead {
     /// Waits before the page is read again.
     async fn again(&mut self, cx: &Reading<'_>, text: String) -> Result<(), Trouble> {
         self.page = None;
+        if self.blind {
+            return Err(unusable(&cx.operation, text, 1));
+        }
         tracing::debug!(job = %self.job, reason = %text, "a page of a bulk result is read again");
         self.tries.wait(cx.api, None, |count| unusable(&cx.operation, text, count)).await
     }
+}
 
-    /// Deletes the job, whose results would count against the org's storage for a week. Failing is harmless.
-    async fn delete(&self, cx: &Reading<'_>) {
-        let target = job_target(cx.api, &self.job);
-        let call = Call { method: Method::DELETE, ..Call::get(&cx.operation, &target) };
-        if let Err(trouble) = cx.api.open(cx.calls, &call, &mut Tries::default()).await {
-            tracing::debug!(job = %self.job, ?trouble, "the bulk job could not be deleted");
+/// Whether a failed read says that this job's result cannot be had, so that another read is worth trying.
+pub(super) fn spoiled(trouble: &Trouble) -> bool {
+    match trouble {
+        Trouble::Api(error, _) => {
+            matches!(error.action, Action::Missing | Action::PlaceLost | Action::NotForBulk | Action::Halt)
+                && error.status != 401
         }
+        Trouble::Fault(Fault::Retry(error)) => error.code == errors::UNUSABLE,
+        Trouble::Fault(_) => false,
     }
 }
 
@@ -323,13 +243,4 @@ impl OpenPage {
             Ok(())
         })
     }
-}
-
-fn job_target(api: &Api, job: &str) -> String {
-    let id: String = url::form_urlencoded::byte_serialize(job.as_bytes()).collect();
-    format!("{}/jobs/query/{id}", api.base())
-}
-
-fn decode_job(body: &[u8]) -> Result<Job, Bad> {
-    serde_json::from_slice(body).map_err(|_| Bad::Unusable("the answer is no query job".to_owned()))
 }

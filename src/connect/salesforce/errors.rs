@@ -19,6 +19,8 @@ pub(super) enum Action {
     NotForBulk,
     /// The query runs too long in this form.
     TooSlow,
+    /// The request is longer than the server takes; the same query in a body may pass.
+    TooLong,
     /// The place inside a result is gone.
     PlaceLost,
     /// What was named does not exist or is not visible.
@@ -47,49 +49,66 @@ pub(super) struct Advice {
     pub(super) help: &'static str,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
 struct Item {
-    #[serde(default)]
-    message: String,
-    #[serde(default, alias = "exceptionCode")]
+    message: Option<String>,
+    #[serde(alias = "exceptionCode")]
     error_code: Option<String>,
 }
 
 /// Longest message that is shown, in characters.
 const MESSAGE_CHARACTERS_MAX: usize = 300;
 
-/// Sorts an answer whose status is not a success. The body may be an array, an object, HTML or nothing.
+/// Sorts an answer whose status is not a success. The body may be an array, an object, XML, HTML or nothing.
 pub(super) fn classify(status: u16, body: &[u8]) -> ApiError {
-    let item = serde_json::from_slice::<Vec<Item>>(body)
-        .ok()
-        .and_then(|items| items.into_iter().next())
-        .or_else(|| serde_json::from_slice::<Item>(body).ok().filter(|item| item.error_code.is_some()));
-    let (error_code, message) = match item {
-        Some(item) => (item.error_code, last_line(&item.message)),
-        None => (None, String::new()),
-    };
-    let action = action(status, error_code.as_deref().unwrap_or_default(), &message);
+    let readable = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+    let item = item(body).unwrap_or_default();
+    let error_code = item.error_code.filter(|code| !code.is_empty());
+    let message = last_line(&item.message.unwrap_or_default());
+    let code = error_code.as_deref().unwrap_or_default().to_ascii_uppercase();
+    let action = action(status, &code, &message, readable);
     let message = if message.is_empty() { format!("HTTP status {status} without a readable reason") } else { message };
     ApiError { action, status, error_code, message }
 }
 
-fn action(status: u16, code: &str, message: &str) -> Action {
+/// The error in a body: of a list, the first one that holds a code.
+fn item(body: &[u8]) -> Option<Item> {
+    if let Ok(mut items) = serde_json::from_slice::<Vec<Item>>(body) {
+        let first = items.iter().position(|item| item.error_code.is_some()).unwrap_or_default();
+        return (first < items.len()).then(|| items.swap_remove(first));
+    }
+    // The decoder would take a list for the members in their order.
+    if body.trim_ascii_start().first() == Some(&b'{') {
+        return serde_json::from_slice::<Item>(body).ok().filter(|item| item.error_code.is_some());
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    let part = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(part, _)| part.to_owned())
+    };
+    Some(Item { error_code: part("errorCode").or_else(|| part("exceptionCode")), message: part("message") })
+        .filter(|item| item.error_code.is_some())
+}
+
+fn action(status: u16, code: &str, message: &str, readable: bool) -> Action {
     match (status, code) {
         (401, _) => session(message),
         // One code for "the day is used up" and "too many long requests just now"; the message tells.
-        (_, "REQUEST_LIMIT_EXCEEDED") if message.contains("TotalRequests") => Action::Budget,
-        (_, "REQUEST_LIMIT_EXCEEDED") => Action::Repeat,
-        (_, "INVALID_QUERY_LOCATOR") => Action::PlaceLost,
+        (_, "REQUEST_LIMIT_EXCEEDED") if message.to_ascii_lowercase().contains("concurrent") => Action::Repeat,
+        (_, "REQUEST_LIMIT_EXCEEDED") => Action::Budget,
+        (_, "INVALID_QUERY_LOCATOR" | "INVALIDQUERYLOCATOR" | "INVALIDLOCATOR") => Action::PlaceLost,
         (_, "QUERY_TIMEOUT") => Action::TooSlow,
+        (_, "SERVER_UNAVAILABLE" | "UNABLE_TO_LOCK_ROW" | "UNKNOWN_EXCEPTION") | (500..=599, _) => Action::Repeat,
         (_, "LIMIT_EXCEEDED" | "EXCEEDEDQUOTA") => Action::BulkBudget,
         (_, "INVALIDENTITY" | "FUNCTIONALITY_NOT_ENABLED" | "FEATURENOTENABLED" | "API_ERROR") => Action::NotForBulk,
-        (_, "SERVER_UNAVAILABLE" | "UNABLE_TO_LOCK_ROW" | "UNKNOWN_EXCEPTION") => Action::Repeat,
         (404, "NOT_FOUND" | "ENTITY_IS_DELETED") => Action::Missing,
         // The edge network answers with a page of its own while an org is in maintenance or moves.
-        (404, _) => Action::Repeat,
-        (406, "") | (408 | 420 | 429, _) => Action::Repeat,
-        (500..=599, _) => Action::Repeat,
+        (404, _) | (301..=308, "") => Action::Repeat,
+        (406 | 408 | 420 | 429, _) => Action::Repeat,
+        (414 | 431, _) => Action::TooLong,
+        // Salesforce gives its reasons in JSON: what holds none was cut, or made by something in between.
+        (400 | 403, "") if !readable => Action::Repeat,
         _ => Action::Halt,
     }
 }
@@ -125,7 +144,9 @@ impl ApiError {
             Action::Repeat | Action::TooSlow => Fault::Retry(error),
             Action::Budget | Action::BulkBudget => Fault::Budget { error, resets_at: None },
             Action::PlaceLost => Fault::PlaceLost(error),
-            Action::Session | Action::NotForBulk | Action::Missing | Action::Halt => Fault::Halt(error),
+            Action::Session | Action::NotForBulk | Action::Missing | Action::TooLong | Action::Halt => {
+                Fault::Halt(error)
+            }
         }
     }
 
@@ -145,6 +166,7 @@ impl ApiError {
             (Action::TooSlow, ..) => {
                 ("SL4116", "narrow `source.where` with an indexed field, or run again when the org is less busy")
             }
+            (Action::TooLong, ..) => ("SL4108", "map fewer fields in one pipeline, or shorten `source.where`"),
             (Action::PlaceLost, ..) => ("SL4109", "run again; the read starts from its beginning"),
             (Action::Missing, ..) | (_, _, "INVALID_TYPE") => (
                 "SL4106",
@@ -184,6 +206,9 @@ impl ApiError {
 
 const SERVICE: &str = "Salesforce";
 
+/// Code of answers that cannot be used.
+pub(super) const UNUSABLE: &str = "SL4110";
+
 /// A failure that is no answer of Salesforce.
 pub(super) fn local(advice: Advice, operation: &str, message: impl Into<String>) -> RemoteError {
     RemoteError {
@@ -201,7 +226,7 @@ pub(super) fn local(advice: Advice, operation: &str, message: impl Into<String>)
 /// An answer that came whole by its status and is not what was asked for, after repetitions.
 pub(super) fn unusable(operation: &str, message: impl Into<String>) -> RemoteError {
     local(
-        Advice { code: "SL4110", help: "run again; if it stays, look for a proxy that changes or cuts answers" },
+        Advice { code: UNUSABLE, help: "run again; if it stays, look for a proxy that changes or cuts answers" },
         operation,
         message,
     )
@@ -272,8 +297,30 @@ mod tests {
         check(500, "{}", Action::Repeat, "SL4103", &nothing(500));
         check(410, &body("UNSUPPORTED_API_VERSION", "Old."), Action::Halt, "SL4111", "UNSUPPORTED_API_VERSION: Old.");
         check(409, "", Action::Halt, "SL4111", &nothing(409));
-        check(414, "", Action::Halt, "SL4117", &nothing(414));
+        check(414, "", Action::TooLong, "SL4108", &nothing(414));
+        check(431, "<html>", Action::TooLong, "SL4108", &nothing(431));
         check(400, r#"{"error":"x"}"#, Action::Halt, "SL4117", &nothing(400));
+    }
+
+    #[test]
+    fn answers_in_unusual_shapes_are_sorted() {
+        let nothing = |status| format!("HTTP status {status} without a readable reason");
+        check(302, "", Action::Repeat, "SL4103", &nothing(302));
+        check(400, "", Action::Repeat, "SL4103", &nothing(400));
+        check(400, "[]", Action::Halt, "SL4117", &nothing(400));
+        check(403, "<html>blocked</html>", Action::Repeat, "SL4103", &nothing(403));
+        let cut = &body("API_DISABLED_FOR_ORG", "Off.")[..20];
+        check(403, cut, Action::Repeat, "SL4103", &nothing(403));
+        let lower = r#"[{"errorCode":"request_limit_exceeded","message":null}]"#;
+        check(403, lower, Action::Budget, "SL4104", &format!("request_limit_exceeded: {}", nothing(403)));
+        let object = r#"{"message":"Gone.","errorCode":"NOT_FOUND","fields":[]}"#;
+        check(404, object, Action::Missing, "SL4106", "NOT_FOUND: Gone.");
+        let second = r#"[{"message":"first"},{"fields":null,"errorCode":"QUERY_TIMEOUT","message":"Slow."}]"#;
+        check(400, second, Action::TooSlow, "SL4116", "QUERY_TIMEOUT: Slow.");
+        let xml = "<?xml version=\"1.0\"?><Errors><Error><errorCode>INVALID_TYPE</errorCode><message>No X.</message></Error></Errors>";
+        check(400, xml, Action::Halt, "SL4106", "INVALID_TYPE: No X.");
+        check(500, &body("API_ERROR", "Broken."), Action::Repeat, "SL4103", "API_ERROR: Broken.");
+        check(406, "<html>", Action::Repeat, "SL4103", &nothing(406));
     }
 
     #[test]

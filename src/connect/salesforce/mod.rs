@@ -6,6 +6,7 @@ mod bulk;
 mod csv;
 mod describe;
 mod errors;
+mod job;
 pub mod limits;
 mod oauth;
 mod query;

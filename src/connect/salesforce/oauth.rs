@@ -21,6 +21,13 @@ pub(super) enum Refusal {
     Passing(String),
     /// The assertion's audience does not fit the org; another one may.
     Audience(String),
+    /// The grant was refused for a reason that is none of the known ones: for an assertion, perhaps its audience.
+    Unclear {
+        /// What the endpoint said.
+        message: String,
+        /// What to do.
+        help: &'static str,
+    },
     /// Needs an administrator.
     Final {
         /// What the endpoint said.
@@ -106,7 +113,10 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Refusal {
     let Ok(ErrorAnswer { error, error_description }) = serde_json::from_slice(body) else {
         let message = format!("HTTP status {status} without a readable reason");
         return match status {
-            408 | 420 | 429 | 500..=599 => Refusal::Passing(message),
+            // An org in maintenance or on its way elsewhere answers 404 with a page of the edge network.
+            404 | 406 | 408 | 420 | 429 | 500..=599 => Refusal::Passing(message),
+            // A page comes from another server; anything else that cannot be read was cut on its way.
+            _ if !body.trim_ascii_start().starts_with(b"<") => Refusal::Passing(message),
             _ => Refusal::Final { message, help: "check `login_url`: it must be the org's login host" },
         };
     };
@@ -118,7 +128,12 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Refusal {
     if description.to_ascii_lowercase().contains("audience") {
         return Refusal::Audience(message);
     }
-    Refusal::Final { help: help(&error, &description), message }
+    let help = help(&error, &description);
+    let known = ["hasn't approved", "expired access/refresh", "authentication failure", "inactive"];
+    if error == "invalid_grant" && !known.iter().any(|text| description.contains(text)) {
+        return Refusal::Unclear { message, help };
+    }
+    Refusal::Final { help, message }
 }
 
 /// What an administrator must do about a refusal.
@@ -165,6 +180,7 @@ mod tests {
         let text = match refusal(status, body.as_bytes()) {
             Refusal::Passing(_) => "passing".to_owned(),
             Refusal::Audience(_) => "audience".to_owned(),
+            Refusal::Unclear { help, .. } => format!("unclear: {help}"),
             Refusal::Final { help, .. } => help.to_owned(),
         };
         assert!(text.contains(expected), "{body}: {text}");
@@ -178,7 +194,8 @@ mod tests {
         check(400, &error("invalid_grant", "expired access/refresh token"), "log in again");
         check(400, &error("invalid_grant", "Token request is already being processed"), "passing");
         check(400, &error("invalid_grant", "authentication failure - Invalid Password"), "login hours");
-        check(400, &error("invalid_grant", "invalid assertion"), "certificate");
+        check(400, &error("invalid_grant", "invalid assertion"), "unclear: check that the app holds the certificate");
+        check(400, r#"{"error":"invalid_grant"}"#, "unclear");
         check(400, &error("invalid_client_id", "client identifier invalid"), "consumer key");
         check(400, &error("invalid_client", "invalid client credentials"), "client_secret");
         check(400, &error("invalid_client", "app must be installed into org"), "External Client App");
@@ -186,7 +203,10 @@ mod tests {
         check(400, r#"{"error":"inactive_user"}"#, "not active");
         check(400, r#"{"error":"rate_limit_exceeded"}"#, "passing");
         check(503, "<html>", "passing");
-        check(404, "<html>", "login_url");
+        check(404, "<html>", "passing");
+        check(406, "", "passing");
+        check(403, "<html>", "login_url");
+        check(400, r#"{"error":"invalid_grant","error_de"#, "passing");
     }
 
     #[track_caller]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::api::{Api, Bad, Call, Trouble};
-use super::errors::{self, Action};
+use super::errors::{self, Action, ApiError};
+use super::job;
 use super::rows::{self, Layout, Page};
 use super::soql::{self, After, Order};
 use super::wire::{CompositeAnswer, CountAnswer};
@@ -23,6 +24,9 @@ const HEADERS_BYTES: usize = 1_400;
 /// Lost locators that are made good without a new row in between.
 const RESTARTS_MAX: u32 = 3;
 
+/// Times that a count which took too long is asked for again.
+const COUNTS_AGAIN_MAX: u32 = 2;
+
 /// A REST read on its way.
 pub(super) struct RestRead {
     order: Order,
@@ -31,13 +35,17 @@ pub(super) struct RestRead {
     next: Option<String>,
     begun: bool,
     restarts: u32,
+    /// Nothing else can read this: a query that took too long is made again.
+    alone: bool,
     pending: std::vec::IntoIter<Record>,
 }
 
 impl RestRead {
     /// A read from the start, or after a row.
     pub(super) fn new(query: &Extract, after: Option<After>) -> Self {
-        Self { order: Order::of(query), after, next: None, begun: false, restarts: 0, pending: Vec::new().into_iter() }
+        let alone = !job::allowed(query);
+        let pending = Vec::new().into_iter();
+        Self { order: Order::of(query), after, next: None, begun: false, restarts: 0, alone, pending }
     }
 
     /// Fetches the first page if that has not been done; gives the number of rows of the whole result.
@@ -56,8 +64,8 @@ impl RestRead {
             }
             match self.fetch(cx).await {
                 Ok(page) => self.take(page),
-                // The cursor on the server is gone: a new query goes on after the last row.
-                Err(trouble) if trouble.action() == Some(Action::PlaceLost) && self.restarts < RESTARTS_MAX => {
+                // The cursor on the server is gone, or too slow: a new query goes on after the last row.
+                Err(trouble) if self.lost(&trouble) && self.restarts < RESTARTS_MAX => {
                     tracing::debug!(restarts = self.restarts, "query locator is gone; reading goes on by a new query");
                     self.restarts += 1;
                     self.next = None;
@@ -76,6 +84,17 @@ impl RestRead {
             _ => None,
         };
         Ok(Some(Chunk { records, cursor }))
+    }
+
+    /// Whether a new query from here may do: the server no longer knows the next page, in either of the two ways to say
+    /// so, or has lost its patience.
+    fn lost(&self, trouble: &Trouble) -> bool {
+        match trouble.action() {
+            Some(Action::PlaceLost) => true,
+            Some(Action::TooSlow) => self.alone,
+            Some(Action::Missing) => self.next.is_some(),
+            _ => false,
+        }
     }
 
     fn take(&mut self, page: Page) {
@@ -137,6 +156,14 @@ pub(super) enum Place {
     },
 }
 
+impl Place {
+    /// Before a page of a job that is not read to its end; `rows` stand on the pages before.
+    pub(super) fn bulk(api: &Api, job: &str, locator: Option<&str>, rows: u64) -> Self {
+        let version = api.tokens.settings.api_version.clone();
+        Self::Bulk { job: job.to_owned(), locator: locator.map(str::to_owned), done: false, rows, version }
+    }
+}
+
 impl<'a> Reading<'a> {
     pub(super) fn new(api: &'a Api, calls: &'a AtomicU64, query: Extract) -> Self {
         let operation = format!("query {}", query.object);
@@ -165,7 +192,15 @@ impl<'a> Reading<'a> {
             let answer: CountAnswer = serde_json::from_slice(body).map_err(|_| "the answer is no count".to_owned())?;
             Ok(answer.total_size)
         };
-        self.query(&soql::count(&self.query), decode).await
+        let text = soql::count(&self.query);
+        let mut tries = 0;
+        loop {
+            match self.query(&text, decode).await {
+                // A count has no smaller form; a less busy moment is all that helps.
+                Err(trouble) if trouble.action() == Some(Action::TooSlow) && tries < COUNTS_AGAIN_MAX => tries += 1,
+                counted => return counted,
+            }
+        }
     }
 
     /// Runs a query by GET, or inside a composite call when it is too long for a request line.
@@ -184,7 +219,14 @@ impl<'a> Reading<'a> {
         });
         let target = format!("{base}/composite");
         let call = Call::post(&self.operation, &target, body.to_string().into_bytes()).paged();
-        self.api.fetch(self.calls, &call, |body| decode(inner(body)?.as_bytes())).await
+        let answer = self.api.fetch(self.calls, &call, |body| decode(inner(body)?.as_bytes())).await;
+        answer.map_err(|trouble| match trouble {
+            // An org without this resource: the query must travel in another way.
+            Trouble::Api(error, attempts) if matches!(error.status, 404 | 405) => {
+                Trouble::Api(ApiError { action: Action::TooLong, ..error }, attempts)
+            }
+            other => other,
+        })
     }
 }
 

@@ -174,7 +174,7 @@ impl<'de> Visitor<'de> for PageSeed<'_> {
         let (mut total, mut done, mut next, mut records) = (None, None, None, None);
         while let Some(name) = map.next_key::<String>()? {
             match name.to_ascii_lowercase().as_str() {
-                "totalsize" => total = Some(map.next_value()?),
+                "totalsize" => total = wire::whole(map.next_value::<&RawValue>()?).map_err(de::Error::custom)?,
                 "done" => done = Some(map.next_value::<bool>()?),
                 "nextrecordsurl" => next = map.next_value::<Option<String>>()?,
                 "records" => records = Some(map.next_value_seed(RowsSeed(self.0))?),
@@ -361,6 +361,8 @@ mod tests {
         let next = |body: &str| page(&layout, body).map(|page| page.next);
         assert_eq!(next(r#"{"done":true,"totalSize":0,"records":[]}"#), Ok(None));
         assert_eq!(next(r#"{"done":true,"records":[],"nextRecordsUrl":null}"#), Ok(None));
+        assert_eq!(next(r#"{"done":true,"totalSize":0.0,"records":[]}"#), Ok(None));
+        assert_eq!(next(r#"{"done":true,"totalSize":null,"records":[]}"#), Ok(None));
         assert_eq!(next(r#"{"nextRecordsUrl":"/x-2000","records":[],"done":false}"#), Ok(Some("/x-2000".into())));
         assert!(next(r#"{"done":false,"records":[]}"#).is_err());
         assert!(next(r#"{"records":[]}"#).is_err());

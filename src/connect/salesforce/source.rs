@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
@@ -11,9 +12,10 @@ use jiff::Timestamp;
 
 use super::api::{Api, Bad, Call, Trouble};
 use super::auth::Tokens;
-use super::bulk::{self, BulkRead, Outcome};
+use super::bulk::{self, BulkRead};
 use super::describe;
 use super::errors::{self, Action, Advice};
+use super::job::{self, Outcome};
 use super::query::{Place, Reading, RestRead};
 use super::settings::SalesforceSettings;
 use super::soql::After;
@@ -34,6 +36,12 @@ const REST_INSTEAD_RECORDS_MAX: u64 = 100_000;
 
 /// Jobs that are tried before REST takes over.
 const JOBS_MAX: u32 = 2;
+
+/// A job that has not ended by then never will.
+const JOB_LONGEST: Duration = Duration::from_hours(24);
+
+/// The same where REST can do the work in 50 calls: most jobs of this size end within a minute.
+const JOB_SMALL_LONGEST: Duration = Duration::from_mins(5);
 
 /// A connection to one org. Its handles share token, connections, budget and clock.
 pub struct SalesforceConnection(Arc<Api>);
@@ -92,6 +100,15 @@ impl Source for SalesforceSource {
         .boxed()
     }
 
+    fn release<'a>(&'a self, cursor: &'a Cursor) -> BoxFuture<'a, ()> {
+        async move {
+            if let Ok(Place::Bulk { job, .. }) = serde_json::from_str(&cursor.place) {
+                job::delete(&self.api, &self.calls, &job).await;
+            }
+        }
+        .boxed()
+    }
+
     fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
@@ -138,8 +155,24 @@ struct Read<'a> {
 enum Step {
     Start(Option<Cursor>),
     Rest(Box<RestRead>),
+    Job(Job),
     Bulk(Box<BulkRead>),
     End,
+}
+
+/// A job that may still be running.
+struct Job {
+    id: String,
+    /// The page to begin with; none for the first.
+    locator: Option<String>,
+    /// Rows of the pages before.
+    rows: u64,
+    /// How many rows are expected, where known.
+    expected: Option<u64>,
+    /// An earlier run started it: when it is gone, that run's place is lost.
+    resumed: bool,
+    /// The caller knows of it.
+    announced: bool,
 }
 
 impl Read<'_> {
@@ -148,14 +181,26 @@ impl Read<'_> {
             match std::mem::replace(&mut self.step, Step::End) {
                 Step::End => return Ok(None),
                 Step::Start(None) => self.step = self.choose().await?,
-                Step::Start(Some(cursor)) => self.step = self.resume(&cursor).await?,
-                Step::Rest(mut read) => {
-                    let chunk = read.next_chunk(&self.cx).await.map_err(|trouble| self.fault(trouble))?;
-                    if chunk.is_some() {
-                        self.step = Step::Rest(read);
+                Step::Start(Some(cursor)) => self.step = self.resume(&cursor)?,
+                Step::Rest(mut read) => match read.next_chunk(&self.cx).await {
+                    Ok(chunk) => {
+                        if chunk.is_some() {
+                            self.step = Step::Rest(read);
+                        }
+                        return Ok(chunk);
                     }
-                    return Ok(chunk);
+                    // Rows come again from a job, none is left out.
+                    Err(trouble) if self.may_turn_to_bulk(&trouble) => self.step = self.start_job(None).await?,
+                    Err(trouble) => return Err(self.fault(trouble)),
+                },
+                Step::Job(job) if !job.announced => {
+                    // A run that dies while the job is running goes on with it, instead of starting another.
+                    let place = Place::bulk(self.cx.api, &job.id, None, 0);
+                    let cursor = Some(self.cx.cursor(&place)?);
+                    self.step = Step::Job(Job { announced: true, ..job });
+                    return Ok(Some(Chunk { records: Vec::new(), cursor }));
                 }
+                Step::Job(job) => self.step = self.wait(job).await?,
                 Step::Bulk(mut read) => match read.next_chunk(&self.cx).await {
                     Ok(chunk) => {
                         if chunk.is_some() {
@@ -163,14 +208,23 @@ impl Read<'_> {
                         }
                         return Ok(chunk);
                     }
-                    // Somebody deleted the job: rows come again from a new one, none is left out.
-                    Err(trouble) if trouble.action() == Some(Action::Missing) => {
+                    // Somebody deleted the job, or its result cannot be had whole: rows come again from a new one.
+                    Err(trouble) if bulk::spoiled(&trouble) => {
+                        tracing::warn!(object = %self.cx.query.object, "the result of a bulk query job is lost");
+                        if read.blind {
+                            self.jobs = JOBS_MAX;
+                        }
                         self.step = self.start_job(None).await?;
                     }
                     Err(trouble) => return Err(self.fault(trouble)),
                 },
             }
         }
+    }
+
+    /// Whether a REST read that failed is worth a job.
+    fn may_turn_to_bulk(&self, trouble: &Trouble) -> bool {
+        job::allowed(&self.cx.query) && self.jobs < JOBS_MAX && too_much(trouble)
     }
 
     fn fault(&self, trouble: Trouble) -> Fault {
@@ -180,7 +234,7 @@ impl Read<'_> {
     /// Small reads by REST, large ones by Bulk.
     async fn choose(&mut self) -> Result<Step, Fault> {
         let query = Arc::clone(&self.cx.query);
-        if !bulk::allowed(&query) {
+        if !job::allowed(&query) {
             return Ok(rest(&query, None));
         }
         let known = match query.expected {
@@ -205,7 +259,7 @@ impl Read<'_> {
         match read.begin(&self.cx).await {
             Ok(total) if total > REST_RECORDS_MAX => self.start_job(Some(total)).await,
             Ok(_) => Ok(Step::Rest(Box::new(read))),
-            Err(trouble) if trouble.action() == Some(Action::TooSlow) => self.start_job(None).await,
+            Err(trouble) if too_much(&trouble) => self.start_job(None).await,
             Err(trouble) => Err(self.fault(trouble)),
         }
     }
@@ -213,25 +267,44 @@ impl Read<'_> {
     /// Starts a Bulk job; after enough failed ones, or where Bulk does not do the query, REST takes over.
     async fn start_job(&mut self, expected: Option<u64>) -> Result<Step, Fault> {
         let query = Arc::clone(&self.cx.query);
-        while self.jobs < JOBS_MAX {
-            self.jobs += 1;
-            match BulkRead::start(&self.cx).await {
-                Ok(Outcome::Ready(read)) => return Ok(Step::Bulk(read)),
-                Ok(Outcome::Lost(why)) => tracing::warn!(object = %query.object, why, "a bulk query job was lost"),
-                Err(trouble) => match trouble.action() {
-                    Some(Action::NotForBulk) => return Ok(rest(&query, None)),
-                    Some(Action::BulkBudget) if expected.is_some_and(|rows| rows <= REST_INSTEAD_RECORDS_MAX) => {
-                        return Ok(rest(&query, None));
-                    }
-                    _ => return Err(self.fault(trouble)),
-                },
-            }
+        if self.jobs >= JOBS_MAX {
+            return Ok(rest(&query, None));
         }
-        Ok(rest(&query, None))
+        self.jobs += 1;
+        let trouble = match job::create(&self.cx).await {
+            Ok(id) => {
+                let job = Job { id, locator: None, rows: 0, expected, resumed: false, announced: false };
+                return Ok(Step::Job(job));
+            }
+            Err(trouble) => trouble,
+        };
+        match trouble.action() {
+            // Whatever is wrong with the query itself, REST says it better; all else it may not mind.
+            Some(Action::NotForBulk | Action::Missing | Action::TooLong | Action::TooSlow | Action::Halt) => {
+                Ok(rest(&query, None))
+            }
+            Some(Action::BulkBudget) if expected.is_some_and(|rows| rows <= REST_INSTEAD_RECORDS_MAX) => {
+                Ok(rest(&query, None))
+            }
+            _ => Err(self.fault(trouble)),
+        }
     }
 
-    async fn resume(&mut self, cursor: &Cursor) -> Result<Step, Fault> {
-        let (job, locator, rows) = match self.cx.place(cursor)? {
+    async fn wait(&mut self, job: Job) -> Result<Step, Fault> {
+        let Job { id, locator, rows, expected, resumed, .. } = job;
+        match job::wait(&self.cx, &id, patience(expected)).await {
+            Ok(Outcome::Complete(total)) => Ok(Step::Bulk(Box::new(BulkRead::new(id, total, locator, rows)))),
+            Ok(Outcome::Lost(why)) if resumed => Err(errors::place_lost(&self.cx.operation, why)),
+            Ok(Outcome::Lost(why)) => {
+                tracing::warn!(object = %self.cx.query.object, why, "a bulk query job was lost");
+                self.start_job(expected).await
+            }
+            Err(trouble) => Err(self.fault(trouble)),
+        }
+    }
+
+    fn resume(&self, cursor: &Cursor) -> Result<Step, Fault> {
+        let (id, locator, rows) = match self.cx.place(cursor)? {
             Place::Rest { after } => return Ok(rest(&self.cx.query, Some(after))),
             Place::Bulk { done: true, .. } => return Ok(Step::End),
             Place::Bulk { version, .. } if version != self.cx.api.tokens.settings.api_version => {
@@ -239,12 +312,20 @@ impl Read<'_> {
             }
             Place::Bulk { job, locator, rows, .. } => (job, locator, rows),
         };
-        match BulkRead::resume(&self.cx, job, locator, rows).await {
-            Ok(Outcome::Ready(read)) => Ok(Step::Bulk(read)),
-            Ok(Outcome::Lost(why)) => Err(errors::place_lost(&self.cx.operation, why)),
-            Err(trouble) => Err(self.fault(trouble)),
-        }
+        let expected = self.cx.query.expected;
+        Ok(Step::Job(Job { id, locator, rows, expected, resumed: true, announced: true }))
     }
+}
+
+/// Whether a query takes more time or room than REST gives it.
+fn too_much(trouble: &Trouble) -> bool {
+    matches!(trouble.action(), Some(Action::TooSlow | Action::TooLong))
+}
+
+/// How long a job may take: where REST could do the work as well, not as long as where it is the only way.
+fn patience(expected: Option<u64>) -> Duration {
+    let small = expected.is_some_and(|rows| rows <= REST_INSTEAD_RECORDS_MAX);
+    if small { JOB_SMALL_LONGEST } else { JOB_LONGEST }
 }
 
 fn rest(query: &Extract, after: Option<After>) -> Step {

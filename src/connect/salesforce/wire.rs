@@ -1,7 +1,7 @@
 //! The API's own shapes that are no records: jobs, tokens, counts, composite answers. Unknown members are ignored.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// Answer of the token endpoint. `issued_at` and others are left out; there is no lifetime in it.
@@ -19,6 +19,7 @@ pub(super) struct Job {
     pub(super) id: String,
     pub(super) state: JobState,
     /// Final only in [`JobState::JobComplete`]; may be missing while the job is young.
+    #[serde(default, deserialize_with = "whole")]
     pub(super) number_records_processed: Option<u64>,
     pub(super) error_message: Option<String>,
     pub(super) object: Option<String>,
@@ -57,6 +58,7 @@ pub(super) struct NewJob<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CountAnswer {
+    #[serde(deserialize_with = "known_whole")]
     pub(super) total_size: u64,
 }
 
@@ -75,6 +77,19 @@ pub(super) struct CompositePart<'a> {
     #[serde(borrow)]
     pub(super) body: &'a RawValue,
     pub(super) http_status_code: u16,
+}
+
+/// A whole number that may be written as `12`, `12.0` or `"12"`, or be absent; Salesforce writes integers with `.0` at times.
+pub(super) fn whole<'de, D: Deserializer<'de>>(decoder: D) -> Result<Option<u64>, D::Error> {
+    let Some(raw) = Option::<&RawValue>::deserialize(decoder)? else { return Ok(None) };
+    let text = raw.get().trim_matches('"');
+    let text =
+        text.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0')).map_or(text, |(own, _)| own);
+    text.parse().map(Some).map_err(|_| serde::de::Error::custom("the answer holds a count that is no whole number"))
+}
+
+fn known_whole<'de, D: Deserializer<'de>>(decoder: D) -> Result<u64, D::Error> {
+    whole(decoder)?.ok_or_else(|| serde::de::Error::custom("the answer lacks a count"))
 }
 
 /// Reads a moment in any of the forms that Salesforce writes: `…Z`, `…+00:00` and `…+0000`, which RFC 3339 refuses.
@@ -116,5 +131,14 @@ mod tests {
         let job: Job =
             serde_json::from_str(r#"{"state":"JobComplete","id":"750","numberRecordsProcessed":3}"#).unwrap();
         assert_eq!((job.state, job.number_records_processed), (JobState::JobComplete, Some(3)));
+        for (count, expected) in [("12.0", Some(12)), ("\"12\"", Some(12)), ("null", None), ("0", Some(0))] {
+            let text = format!(r#"{{"state":"InProgress","id":"750","numberRecordsProcessed":{count}}}"#);
+            let job: Job = serde_json::from_str(&text).unwrap();
+            assert_eq!(job.number_records_processed, expected, "{count}");
+        }
+        for count in ["1.5", "-1", "\"many\"", "{}"] {
+            let text = format!(r#"{{"state":"InProgress","id":"750","numberRecordsProcessed":{count}}}"#);
+            assert!(serde_json::from_str::<Job>(&text).is_err(), "{count}");
+        }
     }
 }

@@ -10,7 +10,9 @@ use syncline::sandbox::options::SandboxOptions;
 use syncline::sandbox::{Sandbox, start};
 use tempfile::TempDir;
 
+pub(crate) mod moment;
 pub(crate) mod oracle;
+pub(crate) mod org;
 
 /// A sandbox with a project that points at it.
 pub(crate) struct Bench {

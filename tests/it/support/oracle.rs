@@ -82,6 +82,36 @@ pub(crate) fn agree(bench: &Bench) {
     assert!(wrong.is_empty(), "{} disagreements, first: {:#?}", wrong.len(), &wrong[..wrong.len().min(12)]);
 }
 
+/// What HubSpot holds, in a form that two runs can be compared by: live records by Salesforce id with their properties,
+/// and their links by what is at the other end. HubSpot's own ids differ from run to run and are left out.
+pub(crate) fn picture(bench: &Bench) -> Value {
+    let mut keys: BTreeMap<String, String> = BTreeMap::new();
+    let objects = ["subscriptions", "work_orders"];
+    let sides: Vec<_> = objects.iter().map(|object| (*object, bench.kind(object), bench.records(object))).collect();
+    let key = |record: &Value| record["properties"]["salesforce_id"].as_str().map(str::to_owned);
+    for (_, _, records) in &sides {
+        keys.extend(records.iter().filter_map(|(id, record)| Some((id.clone(), key(record)?))));
+    }
+    let mut picture = serde_json::Map::new();
+    for (object, _, records) in &sides {
+        let live = records.values().filter(|record| record["archived"] == false);
+        let shown = live.filter_map(|record| Some((key(record)?, shown(record, &keys))));
+        picture.insert((*object).to_owned(), Value::Object(shown.collect()));
+    }
+    Value::Object(picture)
+}
+
+fn shown(record: &Value, keys: &BTreeMap<String, String>) -> Value {
+    let mut links: BTreeSet<String> = BTreeSet::new();
+    for (kind, ends) in record["associations"].as_object().into_iter().flatten() {
+        for end in ends.as_array().into_iter().flatten() {
+            let id = end["id"].as_str().unwrap_or_default();
+            links.insert(format!("{kind} {} {}", keys.get(id).map_or(id, String::as_str), end["labels"]));
+        }
+    }
+    serde_json::json!({"properties": record["properties"], "links": links})
+}
+
 /// One pipeline's rows, and its records by Salesforce id.
 struct Side {
     kind: String,

@@ -1,0 +1,269 @@
+//! The process dies or is stopped at every point of an import and of a sync; the next run goes on, nothing is lost or doubled.
+
+use std::fs;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use syncline::sandbox::options::SandboxOptions;
+use syncline::sys::rng::Rng;
+
+use crate::support::moment::Moment;
+use crate::support::oracle::{agree, picture};
+use crate::support::{Bench, FAST, Ran, ended, report};
+
+const IMPORT: [&str; 4] = ["import", "--yes", "--format", "json"];
+const SYNC: [&str; 4] = ["sync", "--once", "--format", "json"];
+const SUBSCRIPTIONS: &str = "Subscription__c";
+
+/// How often the rule at `index` has struck.
+fn struck(bench: &Bench, index: usize) -> u64 {
+    bench.sandbox.faults()["rules"][index]["struck"].as_u64().unwrap()
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Runs the program until its request number `number` hangs, and kills it there; false when it ended before.
+fn die_at(bench: &Bench, arguments: &[&str], number: u64, when: &str) -> bool {
+    bench.faults(json!([{"from": number, "to": number, "fault": "never", "when": when}]));
+    let mut child = bench.spawn(arguments);
+    let mut ended = false;
+    wait_for("the request", || {
+        ended = child.try_wait().unwrap().is_some();
+        ended || struck(bench, 0) == 1
+    });
+    // Some deaths come at once, some when the calls beside the hanging one have landed.
+    std::thread::sleep(Duration::from_millis(number % 3 * 12));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    bench.sandbox.clear_faults();
+    !ended
+}
+
+/// Kills a run at each of its requests, before and after the effect, and demands that the run after it ends where the
+/// run that never died ended.
+fn die_everywhere(bench: &Bench, arguments: &[&str]) {
+    let start = Moment::now(bench);
+    bench.sandbox.forget_requests();
+    assert!(matches!(bench.run(arguments).code, Some(0 | 3)));
+    let requests = bench.sandbox.requests().len() as u64;
+    agree(bench);
+    let expected = picture(bench);
+    assert!(requests > 15, "only {requests} requests");
+    for number in 1..=requests {
+        let when = if number % 2 == 0 { "before" } else { "after" };
+        start.again(bench);
+        // Calls side by side make the number of requests vary by a few.
+        let died = die_at(bench, arguments, number, when);
+        assert!(died || number + 4 > requests, "request {number} of {requests} never came");
+        let ran = bench.run(arguments);
+        assert!(matches!(ran.code, Some(0 | 3)), "died {when} request {number}: {ran:?}");
+        agree(bench);
+        let found = picture(bench);
+        assert!(found == expected, "died {when} request {number}: {}", first_difference(&expected, &found));
+    }
+}
+
+fn first_difference(expected: &Value, found: &Value) -> String {
+    for (object, records) in expected.as_object().unwrap() {
+        for (id, record) in records.as_object().unwrap() {
+            if found[object][id] != *record {
+                return format!("{object} {id}: {} instead of {record}", found[object][id]);
+            }
+        }
+    }
+    "records that should not be there".to_owned()
+}
+
+#[test]
+fn an_import_that_is_killed_at_any_request_ends_like_one_that_was_not() {
+    let bench = Bench::new(24);
+    die_everywhere(&bench, &IMPORT);
+}
+
+/// One change of every kind; needs an imported world.
+fn change_everything(bench: &Bench) {
+    let failed: Vec<String> =
+        bench.failures().iter().filter_map(|failure| failure["salesforce_id"].as_str().map(str::to_owned)).collect();
+    let rows = bench.rows(SUBSCRIPTIONS);
+    let active: Vec<&String> = rows
+        .iter()
+        .filter(|(id, row)| row["values"]["Status__c"] == "Active" && !failed.contains(id))
+        .map(|(id, _)| id)
+        .collect();
+    let accounts: Vec<String> = bench.rows("Account").into_keys().collect();
+    let orders: Vec<String> = bench.rows("WorkOrder").into_keys().collect();
+    let update = |id: &str, values: Value| {
+        bench.salesforce("update", json!({"object": SUBSCRIPTIONS, "id": id, "values": values}))
+    };
+    update(active[0], json!({"Status__c": "On Hold", "Notes__c": "changed"}));
+    update(active[1], json!({"Account__c": null}));
+    update(active[2], json!({"Account__c": accounts[2], "Work_Order__c": orders[0]}));
+    update(active[3], json!({"Status__c": "Draft"}));
+    bench.salesforce("delete", json!({"object": SUBSCRIPTIONS, "id": active[4]}));
+    for name in ["New one", "New two"] {
+        let values =
+            json!({"Name": name, "Status__c": "Active", "Account__c": accounts[1], "Work_Order__c": orders[1]});
+        bench.salesforce("create", json!({"object": SUBSCRIPTIONS, "values": values}));
+    }
+    bench.salesforce(
+        "update",
+        json!({"object": "WorkOrder", "id": orders[2], "values": {"Subject": "Another subject"}}),
+    );
+}
+
+#[test]
+fn a_sync_that_is_killed_at_any_request_ends_like_one_that_was_not() {
+    let bench = Bench::new(40);
+    bench.edit(
+        "pipelines/subscriptions.yaml",
+        "on_filter_exit: keep",
+        "on_filter_exit: archive\nguard: { archive: 20 }",
+    );
+    bench.import();
+    change_everything(&bench);
+    die_everywhere(&bench, &SYNC);
+}
+
+#[test]
+fn kills_at_random_times_lose_and_double_nothing() {
+    let latency = Duration::from_millis(8);
+    let bench = Bench::with(SandboxOptions { records: 600, latency, rate_limit: FAST, ..SandboxOptions::default() });
+    let rng = Rng::seeded(11);
+    let mut kills = 0;
+    for (arguments, changes) in [(IMPORT, false), (SYNC, true)] {
+        if changes {
+            change_everything(&bench);
+        }
+        for _ in 0..12 {
+            let mut child = bench.spawn(&arguments);
+            std::thread::sleep(Duration::from_millis(30 + rng.below(250)));
+            kills += u32::from(child.try_wait().unwrap().is_none());
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let ran = bench.run(&arguments);
+        assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
+        agree(&bench);
+    }
+    assert!(kills >= 8, "only {kills} of the runs were still alive when they were killed");
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+fn finish(child: Child) -> Ran {
+    ended(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_stop_is_clean_and_the_next_run_goes_on() {
+    for name in ["INT", "TERM"] {
+        let bench = Bench::new(300);
+        // The third batch hangs after its effect: what was sent is unknown when the stop comes.
+        bench.faults(
+            json!([{"path": "/crm/objects/**/batch/upsert", "from": 3, "to": 3, "fault": "never", "when": "after"}]),
+        );
+        let child = bench.spawn(&IMPORT);
+        wait_for("the third batch", || struck(&bench, 0) == 1);
+        let asked = Instant::now();
+        signal(&child, name);
+        let ran = finish(child).code(130);
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        assert!(ran.stderr.contains("stopping"), "{}", ran.stderr);
+        assert_eq!(ran.json()["status"], "interrupted");
+        let runs = bench.run(&["runs", "--format", "json"]).code(0).json();
+        assert!(runs.to_string().contains(r#""status":"interrupted""#), "{runs}");
+        bench.sandbox.clear_faults();
+        let reports = bench.import();
+        assert!(reports["pipelines"].as_array().unwrap().len() == 2, "{reports}");
+        agree(&bench);
+    }
+}
+
+#[test]
+fn a_stop_while_a_sync_waits_for_its_next_cycle_ends_at_once() {
+    let bench = Bench::new(20);
+    bench.import();
+    let child = bench.spawn(&["sync"]);
+    let cycles =
+        || bench.sandbox.requests().iter().filter(|entry| entry.target.contains("SystemModstamp%20%3E")).count();
+    wait_for("two cycles", || cycles() >= 2);
+    std::thread::sleep(Duration::from_millis(100));
+    signal(&child, "TERM");
+    finish(child).code(130);
+    agree(&bench);
+}
+
+#[test]
+fn a_second_stop_ends_what_the_first_one_must_wait_for() {
+    let bench = Bench::new(20);
+    bench.salesforce("options", json!({"refresh_token": "refresh-0"}));
+    let (from, to) = ("client_credentials:", "refresh_token:\n        token: refresh-0");
+    bench.edit("syncline.yaml", from, to);
+    // The answer may hold the only token that still works, so that the first signal waits for it.
+    bench.faults(json!([{"path": "/services/oauth2/token", "fault": "never"}]));
+    let mut child = bench.spawn(&IMPORT);
+    wait_for("the login", || struck(&bench, 0) == 1);
+    signal(&child, "INT");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "the first signal waits");
+    signal(&child, "INT");
+    let asked = Instant::now();
+    finish(child).code(130);
+    assert!(asked.elapsed() < Duration::from_secs(2));
+}
+
+/// One pipeline of few fields and no links, so that many records cost little.
+const LEAN: &str = "version: 1
+name: subscriptions
+source: { object: Subscription__c }
+target: { object: subscriptions, match: salesforce_id }
+fields:
+  - { from: Name, to: subscription_name }
+  - { from: External_Code__c, to: external_code }
+on_delete: archive
+";
+
+#[test]
+fn a_bulk_import_goes_on_at_its_page_and_writes_nothing_twice() {
+    let bench = Bench::new(25_000);
+    fs::remove_file(bench.path("pipelines/work_orders.yaml")).unwrap();
+    bench.write("pipelines/subscriptions.yaml", LEAN);
+    let results = || bench.sandbox.requests().iter().filter(|entry| entry.target.contains("/results?")).count();
+    // Hangs in the second of three pages, with the first one written and acknowledged.
+    bench.faults(json!([{"path": "/crm/objects/**/batch/upsert", "from": 130, "fault": "never", "when": "after"}]));
+    let mut child = bench.spawn(&IMPORT);
+    wait_for("page two", || struck(&bench, 0) >= 4);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    bench.sandbox.clear_faults();
+    assert!(results() >= 2);
+    bench.sandbox.forget_requests();
+    let reports = bench.import();
+    let own = report(&reports, "subscriptions");
+    assert_eq!(results(), 2, "the first page is not read again, the others once");
+    let made = bench
+        .sandbox
+        .requests()
+        .iter()
+        .filter(|entry| entry.method == "POST" && entry.target.ends_with("/jobs/query"))
+        .count();
+    assert_eq!(made, 0, "the job of the first run served");
+    let rows = bench.rows(SUBSCRIPTIONS).values().filter(|row| row["deleted"] == false).count();
+    let live = bench.records("subscriptions").values().filter(|record| record["archived"] == false).count();
+    assert_eq!(live, rows, "{own}");
+    assert!(own["created"].as_u64().unwrap() < 15_000, "what was made before is not made again: {own}");
+    let jobs = bench.run(&["runs", "--format", "json"]).code(0).json();
+    assert_eq!(jobs["runs"].as_array().unwrap().len(), 2, "{jobs}");
+    let deleted = bench.sandbox.requests().iter().filter(|entry| entry.method == "DELETE").count();
+    assert_eq!(deleted, 1, "the job goes once all is acknowledged");
+}

@@ -1,0 +1,431 @@
+//! What every store of the state must do, whatever it is built on. A new store is one more line in [`STORES`].
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use syncline::model::association::{AssociationKey, LinkStanding, MadeLink};
+use syncline::model::failure::{Failure, Reason};
+use syncline::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
+use syncline::model::link::{ContentHash, Link, MappingVersion, Membership};
+use syncline::model::report::{RunKind, RunStatus, Tally};
+use syncline::model::watermark::{Cursor, Watermark};
+use syncline::ports::state::{
+    Commit, Directory, FailureFilter, FailureMark, FailureStatus, ImportProgress, LinkCounts, Listing, RunRow,
+    StateError, StateWriter,
+};
+use syncline::state::sqlite::SqliteState;
+use syncline::sys::clock::Clock;
+
+/// All that a store is.
+trait Store: StateWriter + Directory {}
+impl<T: StateWriter + Directory> Store for T {}
+
+/// Opens handles of one store: each call gives another handle, as another process would have.
+type Open = Box<dyn Fn() -> Arc<dyn Store>>;
+
+/// A way to make an empty store, in a folder of its own where it needs one.
+type Make = fn(&Path) -> Open;
+
+/// The stores.
+const STORES: [Make; 2] = [file, memory];
+
+fn clock() -> Clock {
+    Clock::manual(at(0))
+}
+
+fn file(folder: &Path) -> Open {
+    let path = folder.join("state.db");
+    Box::new(move || Arc::new(SqliteState::open(&path, &clock()).unwrap()))
+}
+
+fn memory(_: &Path) -> Open {
+    let state = SqliteState::in_memory(&clock()).unwrap();
+    Box::new(move || Arc::new(state.clone()))
+}
+
+/// Runs a test on every store; `first` and `second` are handles of the same one.
+async fn on_every_store<F: Future<Output = ()>>(test: impl Fn(Arc<dyn Store>, Arc<dyn Store>) -> F) {
+    for make in STORES {
+        let folder = tempfile::tempdir().unwrap();
+        let open = make(folder.path());
+        test(open(), open()).await;
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_790_000_000 + seconds)
+}
+
+fn id(number: u32) -> SalesforceId {
+    format!("a01{number:012}").parse().unwrap()
+}
+
+fn name(text: &str) -> PipelineName {
+    PipelineName::new(text)
+}
+
+fn key(text: &str) -> AssociationKey {
+    AssociationKey(Arc::from(text))
+}
+
+fn link(number: u32, membership: Membership, mapping: u8) -> Link {
+    Link {
+        salesforce_id: id(number),
+        hubspot_id: HubspotId::new(format!("9{number}")),
+        hash: ContentHash([number as u8; 16]),
+        mapping: MappingVersion([mapping; 8]),
+        membership,
+    }
+}
+
+fn failure(number: u32, code: &str) -> Failure {
+    let reason = Reason {
+        code: code.to_owned(),
+        remote_code: None,
+        property: Some("status".to_owned()),
+        message: "no such option".to_owned(),
+        request_id: None,
+    };
+    let columns = vec![("Status__c".to_owned(), Some("Odd".to_owned())), ("Notes__c".to_owned(), None)];
+    let content = Some(ContentHash([7; 16]));
+    Failure { salesforce_id: id(number), title: "One".into(), reason, content, columns }
+}
+
+fn run_row(run: &str, pipeline: &str, started: i64) -> RunRow {
+    RunRow {
+        id: RunId::new(run),
+        pipeline: name(pipeline),
+        kind: RunKind::Import,
+        status: RunStatus::Running,
+        started: at(started),
+        ended: None,
+        tally: Tally::default(),
+        error: None,
+    }
+}
+
+const RUN: &str = "01J00000000000000000000001";
+
+fn commit(seconds: i64) -> Commit {
+    Commit::new(&name("one"), &RunId::new(RUN), at(seconds), Tally { read: 5, ..Tally::default() })
+}
+
+#[tokio::test]
+async fn an_empty_store_knows_nothing() {
+    on_every_store(|state, _| async move {
+        let one = name("one");
+        assert!(state.links(&one, &[id(1)]).await.unwrap().is_empty());
+        assert_eq!(state.link_counts(&one, MappingVersion([1; 8])).await.unwrap(), LinkCounts::default());
+        assert!(state.associations(&one, &[id(1)]).await.unwrap().is_empty());
+        assert!(state.due_associations(&one, None, None, 10).await.unwrap().is_empty());
+        assert_eq!((state.watermark(&one).await.unwrap(), state.cursor(&one).await.unwrap()), (None, None));
+        assert_eq!((state.due_count(&one).await.unwrap(), state.open_failures(&one).await.unwrap()), (0, 0));
+        assert_eq!(state.note("x").await.unwrap(), None);
+        assert!(state.runs(None, 10).await.unwrap().is_empty() && state.run(RUN).await.unwrap().is_none());
+        assert!(state.failures(&FailureFilter::default(), 10).await.unwrap().is_empty());
+        assert!(!state.failing(&one).await.unwrap());
+        assert_eq!(state.filled("companies").await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn links_are_replaced_and_counted_by_what_became_of_them() {
+    on_every_store(|state, other| async move {
+        let links = vec![
+            link(1, Membership::Live, 1),
+            link(2, Membership::Live, 2),
+            link(3, Membership::Left, 1),
+            link(4, Membership::Gone, 1),
+            link(5, Membership::Archived, 1),
+        ];
+        state.commit(&Commit { links: links.clone(), ..commit(1) }).await.unwrap();
+        let all: Vec<SalesforceId> = (0..9).map(id).collect();
+        let found = other.links(&name("one"), &all).await.unwrap();
+        assert_eq!(found.len(), 5);
+        links.iter().for_each(|link| assert_eq!(found.get(&link.salesforce_id), Some(link)));
+        assert!(other.links(&name("two"), &all).await.unwrap().is_empty(), "pipelines are apart");
+        let counts = other.link_counts(&name("one"), MappingVersion([1; 8])).await.unwrap();
+        assert_eq!(counts, LinkCounts { standing: 4, live: 2, behind: 1 });
+        let moved = Link { hubspot_id: HubspotId::new("77"), ..link(1, Membership::Archived, 2) };
+        state.commit(&Commit { links: vec![moved.clone()], ..commit(2) }).await.unwrap();
+        assert_eq!(state.links(&name("one"), &[id(1)]).await.unwrap().get(&id(1)), Some(&moved));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ids_that_differ_in_letter_case_are_apart() {
+    on_every_store(|state, _| async move {
+        let twins: Vec<SalesforceId> =
+            ["a015g00000AbCdEAAV", "a015g00000aBcDeAAK"].iter().map(|id| id.parse().unwrap()).collect();
+        let links =
+            twins.iter().zip(1..).map(|(id, number)| Link { salesforce_id: *id, ..link(number, Membership::Live, 1) });
+        state.commit(&Commit { links: links.collect(), ..commit(1) }).await.unwrap();
+        let found = state.links(&name("one"), &twins).await.unwrap();
+        assert_eq!(
+            (&*found[&twins[0]].hubspot_id.to_string(), &*found[&twins[1]].hubspot_id.to_string()),
+            ("91", "92")
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn associations_keep_what_is_wanted_apart_from_what_was_made() {
+    on_every_store(|state, other| async move {
+        let (one, account) = (name("one"), key("Account__c"));
+        let links = vec![link(1, Membership::Live, 1), link(2, Membership::Live, 1), link(3, Membership::Archived, 1)];
+        let wanted = (1..=4).map(|number| (id(number), account.clone(), Some(id(50)))).collect();
+        state.commit(&Commit { links, wanted, ..commit(1) }).await.unwrap();
+        let due = other.due_associations(&one, None, None, 10).await.unwrap();
+        let ids: Vec<SalesforceId> = due.iter().map(|(state, _)| state.salesforce_id).collect();
+        assert_eq!(ids, [id(1), id(2)], "archived and unknown records wait");
+        assert_eq!((&*due[0].1.to_string(), other.due_count(&one).await.unwrap()), ("91", 2));
+        let after = Some((id(1), account.clone()));
+        assert_eq!(state.due_associations(&one, None, after, 10).await.unwrap().len(), 1);
+        assert_eq!(state.due_associations(&one, None, None, 1).await.unwrap().len(), 1);
+
+        let made =
+            |standing| MadeLink { target: id(50), from: HubspotId::new("91"), to: HubspotId::new("500"), standing };
+        let attempted = made(LinkStanding::Attempted);
+        state.commit(&Commit { made: vec![(id(1), account.clone(), Some(attempted))], ..commit(2) }).await.unwrap();
+        assert_eq!(state.due_count(&one).await.unwrap(), 2, "an attempt is not known to have worked");
+        let ours = made(LinkStanding::Ours);
+        state.commit(&Commit { made: vec![(id(1), account.clone(), Some(ours.clone()))], ..commit(3) }).await.unwrap();
+        assert_eq!(other.due_count(&one).await.unwrap(), 1);
+        state.commit(&Commit { wanted: vec![(id(1), account.clone(), None)], ..commit(4) }).await.unwrap();
+        let known = other.associations(&one, &[id(1)]).await.unwrap();
+        assert_eq!((known.len(), known[0].wanted, &known[0].made), (1, None, &Some(ours)));
+        assert!(known[0].is_due());
+        state.commit(&Commit { made: vec![(id(1), account.clone(), None)], ..commit(5) }).await.unwrap();
+        assert_eq!(state.due_count(&one).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn associations_that_wait_back_off_and_are_due_at_once_when_they_change() {
+    on_every_store(|state, _| async move {
+        let (one, account) = (name("one"), key("Account__c"));
+        let wanted = |target: u32| vec![(id(1), account.clone(), Some(id(target)))];
+        let links = vec![link(1, Membership::Live, 1)];
+        state.commit(&Commit { links, wanted: wanted(50), ..commit(0) }).await.unwrap();
+        let due = async |seconds: i64| state.due_associations(&one, Some(at(seconds)), None, 10).await.unwrap().len();
+        for seconds in [10, 100] {
+            state.commit(&Commit { waiting: vec![(id(1), account.clone())], ..commit(seconds) }).await.unwrap();
+        }
+        assert_eq!((due(101).await, due(100 + 3_600).await), (0, 1), "later, within the hour");
+        assert_eq!(state.due_associations(&one, None, None, 10).await.unwrap().len(), 1, "all without a time");
+        state.commit(&Commit { wanted: wanted(51), ..commit(102) }).await.unwrap();
+        assert_eq!(due(102).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_watermark_never_goes_back_and_an_import_keeps_its_place() {
+    on_every_store(|state, other| async move {
+        let one = name("one");
+        for (seconds, expected) in [(100, 100), (50, 100), (200, 200)] {
+            state.commit(&Commit { watermark: Some(Watermark(at(seconds))), ..commit(1) }).await.unwrap();
+            assert_eq!(other.watermark(&one).await.unwrap(), Some(Watermark(at(expected))));
+        }
+        assert_eq!(other.watermark(&name("two")).await.unwrap(), None);
+        let cursor = Cursor { query: "SELECT 'ü'".into(), place: "{\"x\":1}".into() };
+        let progress = ImportProgress { began: Watermark(at(7)), cursor: Some(cursor), read: 10, total: 20 };
+        state.commit(&Commit { cursor: Some(Some(progress.clone())), ..commit(2) }).await.unwrap();
+        state.commit(&commit(3)).await.unwrap();
+        assert_eq!(other.cursor(&one).await.unwrap(), Some(progress));
+        state.commit(&Commit { cursor: Some(None), ..commit(4) }).await.unwrap();
+        assert_eq!(other.cursor(&one).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn failures_open_count_and_end() {
+    on_every_store(|state, other| async move {
+        let one = name("one");
+        state.begin_run(&run_row(RUN, "one", 0)).await.unwrap();
+        let failed = |seconds: i64, failures: Vec<Failure>| Commit { failures, ..commit(seconds) };
+        state.commit(&failed(0, vec![failure(1, "SL5001"), failure(2, "SL5110")])).await.unwrap();
+        state.commit(&failed(60, vec![failure(1, "SL5001")])).await.unwrap();
+        let filter = FailureFilter { pipeline: Some(one.clone()), ..FailureFilter::default() };
+        let rows = other.failures(&filter, 10).await.unwrap();
+        assert_eq!((rows.len(), other.open_failures(&one).await.unwrap()), (2, 2));
+        assert_eq!((rows[0].attempts, rows[0].first_seen, rows[0].last_seen), (2, at(0), at(60)));
+        assert_eq!(rows[0].failure, failure(1, "SL5001"));
+        assert!(rows[0].retry_at > Some(at(60)) && rows[0].run.as_str() == RUN);
+
+        let due = |seconds| FailureFilter { due_at: Some(at(seconds)), ..filter.clone() };
+        assert_eq!(other.failures(&due(61), 10).await.unwrap().len(), 0);
+        assert_eq!(other.failures(&due(100_000), 10).await.unwrap().len(), 2);
+        let after = FailureFilter { after: Some((one.clone(), id(1))), ..filter.clone() };
+        assert_eq!(other.failures(&after, 10).await.unwrap()[0].failure.salesforce_id, id(2));
+        assert_eq!(other.failures(&filter, 1).await.unwrap().len(), 1);
+
+        // A record that went through ends its own failure, not that of its links; and the other way round.
+        state.commit(&Commit { resolved: vec![id(1), id(2)], ..commit(70) }).await.unwrap();
+        let open: Vec<_> = other.failures(&filter, 10).await.unwrap();
+        assert_eq!((open.len(), open[0].failure.salesforce_id), (1, id(2)));
+        state.commit(&Commit { resolved_links: vec![id(1), id(2)], ..commit(80) }).await.unwrap();
+        assert!(!other.failing(&one).await.unwrap());
+        let all = FailureFilter { closed_too: true, ..filter.clone() };
+        assert!(other.failures(&all, 10).await.unwrap().iter().all(|row| row.status == FailureStatus::Resolved));
+
+        // Failing again is a new failure.
+        state.commit(&failed(90, vec![failure(1, "SL5001")])).await.unwrap();
+        let row = &other.failures_of(&one, &[id(1), id(2)]).await.unwrap()[0];
+        assert_eq!((row.attempts, row.first_seen, row.status), (1, at(90), FailureStatus::Open));
+        let of_run = FailureFilter { run: Some(RunId::new(RUN)), ..FailureFilter::default() };
+        assert_eq!(other.failures(&of_run, 10).await.unwrap().len(), 2, "a run keeps what it set aside");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_person_decides_about_failures() {
+    on_every_store(|state, _| async move {
+        let one = name("one");
+        let failures = vec![failure(1, "SL5001"), failure(2, "SL5001")];
+        state.commit(&Commit { failures: failures.clone(), ..commit(0) }).await.unwrap();
+        let only = |number| FailureFilter {
+            pipeline: Some(one.clone()),
+            salesforce_id: Some(id(number)),
+            ..FailureFilter::default()
+        };
+        assert_eq!(state.mark_failures(&only(1), FailureMark::Dismiss).await.unwrap(), 1);
+        assert_eq!(state.mark_failures(&only(2), FailureMark::Retry).await.unwrap(), 1);
+        assert_eq!(state.mark_failures(&only(3), FailureMark::Retry).await.unwrap(), 0);
+        let due = FailureFilter { pipeline: Some(one.clone()), due_at: Some(at(0)), ..FailureFilter::default() };
+        let rows = state.failures(&due, 10).await.unwrap();
+        assert_eq!((rows.len(), rows[0].failure.salesforce_id), (1, id(2)));
+        // The same reason again does not wake a dismissed one; another one does.
+        state.commit(&Commit { failures, ..commit(10) }).await.unwrap();
+        let status = async |number| state.failures_of(&one, &[id(number)]).await.unwrap()[0].status;
+        assert_eq!((status(1).await, status(2).await), (FailureStatus::Dismissed, FailureStatus::Open));
+        assert!(state.failing(&one).await.unwrap() && state.open_failures(&one).await.unwrap() == 1);
+        state.commit(&Commit { failures: vec![failure(1, "SL5002")], ..commit(20) }).await.unwrap();
+        assert_eq!(status(1).await, FailureStatus::Open);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn runs_are_kept_newest_first_and_the_dead_are_told() {
+    on_every_store(|state, other| async move {
+        let runs = [RUN, "01J00000000000000000000002", "01J00000000000000000000003"];
+        state.begin_run(&run_row(runs[0], "one", 0)).await.unwrap();
+        state.commit(&commit(1)).await.unwrap();
+        assert_eq!(other.run(runs[0]).await.unwrap().unwrap().tally.read, 5, "a run's numbers are saved as it goes");
+        state.begin_run(&run_row(runs[1], "two", 1)).await.unwrap();
+        state.begin_run(&run_row(runs[2], "one", 2)).await.unwrap();
+        let tally = Tally { created: 3, ..Tally::default() };
+        let ended = RunRow {
+            status: RunStatus::Paused,
+            ended: Some(at(9)),
+            error: Some("day".into()),
+            tally,
+            ..run_row(runs[2], "one", 2)
+        };
+        state.end_run(&ended).await.unwrap();
+        let all = other.runs(None, 10).await.unwrap();
+        assert_eq!(all.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), [runs[2], runs[1], runs[0]]);
+        assert_eq!(all[0], ended);
+        assert_eq!((all[1].status, all[2].status), (RunStatus::Running, RunStatus::Interrupted));
+        assert_eq!(other.runs(Some(&name("one")), 1).await.unwrap().len(), 1);
+        assert_eq!(other.run("0003").await.unwrap().map(|run| run.id), Some(RunId::new(runs[2])));
+        assert!(other.run("01J0000").await.unwrap().is_none(), "ambiguous");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_lease_for_each_pipeline_until_it_is_dropped() {
+    on_every_store(|state, other| async move {
+        let lease = state.lease(&name("one"), "syncline import").await.unwrap();
+        let held = other.lease(&name("one"), "syncline sync").await.err().unwrap();
+        assert!(matches!(&held, StateError::Held { pipeline, .. } if *pipeline == name("one")), "{held}");
+        assert_eq!(held.code(), "SL6004");
+        let second = other.lease(&name("two"), "syncline sync").await.unwrap();
+        drop(lease);
+        let again = other.lease(&name("one"), "syncline sync").await.unwrap();
+        drop((second, again));
+        state.lease(&name("two"), "syncline import").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn notes_and_bindings() {
+    on_every_store(|state, other| async move {
+        state.set_note("key", "text ü").await.unwrap();
+        assert_eq!(other.note("key").await.unwrap().as_deref(), Some("text ü"));
+        state.set_note("key", "").await.unwrap();
+        assert_eq!(other.note("key").await.unwrap(), None);
+        state.bind("hubspot:main", "portal 1").await.unwrap();
+        other.bind("hubspot:main", "portal 1").await.unwrap();
+        other.bind("hubspot:second", "portal 2").await.unwrap();
+        let foreign = other.bind("hubspot:main", "portal 2").await.unwrap_err();
+        assert!(matches!(&foreign, StateError::Foreign { found, expected, .. } if found == "portal 1" && expected == "portal 2"), "{foreign}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_directory_is_replaced_by_a_finished_draft_and_holds_doubles() {
+    on_every_store(|state, other| async move {
+        let entry = |number: u32, hubspot: &str| (id(number), HubspotId::new(hubspot));
+        let listing = Listing { at: at(5), pages: 2 };
+        let draft = format!("companies#{RUN}");
+        state.add(&draft, &[entry(1, "10"), entry(2, "20")]).await.unwrap();
+        assert_eq!(other.filled("companies").await.unwrap(), None, "not before its end");
+        assert!(other.find("companies", &[id(1)]).await.unwrap().is_empty(), "a draft is apart");
+        state.add(&draft, &[entry(2, "21"), entry(2, "21")]).await.unwrap();
+        state.publish(&draft, "companies", listing).await.unwrap();
+        assert_eq!(other.filled("companies").await.unwrap(), Some(listing));
+        let found = other.find("companies", &[id(1), id(2), id(3)]).await.unwrap();
+        let mut doubles = found[&id(2)].clone();
+        doubles.sort();
+        assert_eq!(
+            (found.len(), found[&id(1)].len(), doubles),
+            (2, 1, vec![HubspotId::new("20"), HubspotId::new("21")])
+        );
+        assert!(other.find("contacts", &[id(1)]).await.unwrap().is_empty());
+        state.add(&draft, &[entry(4, "40")]).await.unwrap();
+        state.discard(&draft).await.unwrap();
+        state.add(&draft, &[entry(3, "30")]).await.unwrap();
+        state.publish(&draft, "companies", listing).await.unwrap();
+        let found = other.find("companies", &[id(1), id(3), id(4)]).await.unwrap();
+        assert!(found.len() == 1 && found.contains_key(&id(3)), "{found:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_lists_for_a_directory_while_the_others_wait() {
+    on_every_store(|state, _| async move {
+        let turn = state.turn("companies").await;
+        let other = state.turn("contacts").await;
+        let second = state.turn("companies");
+        tokio::pin!(second);
+        let waiting = tokio::time::timeout(std::time::Duration::from_millis(20), &mut second).await;
+        assert!(waiting.is_err(), "the first one is still listing");
+        drop(turn);
+        drop((second.await, other));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_records_at_once() {
+    on_every_store(|state, other| async move {
+        let links: Vec<Link> = (0..3_000).map(|number| link(number, Membership::Live, 1)).collect();
+        let ids: Vec<SalesforceId> = links.iter().map(|link| link.salesforce_id).collect();
+        state.commit(&Commit { links, ..commit(1) }).await.unwrap();
+        assert_eq!(other.links(&name("one"), &ids).await.unwrap().len(), 3_000);
+    })
+    .await;
+}
