@@ -5,6 +5,7 @@ mod bulk_faults;
 mod config_cases;
 mod crashes;
 mod generated;
+mod hubspot_faults;
 mod lifecycle;
 mod official_clients;
 mod quiet;
