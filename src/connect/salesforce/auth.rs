@@ -23,6 +23,8 @@ use crate::sys::rng::Rng;
 pub(super) struct Session {
     pub(super) token: String,
     pub(super) instance: Url,
+    /// The org's id, where the login told it.
+    pub(super) org: Option<String>,
 }
 
 /// Tries of one login while the trouble is passing.
@@ -127,7 +129,7 @@ impl Tokens {
             }
             // A token from a file ends in a line break more often than not.
             let token = token.trim().to_owned();
-            return Ok(Session { token, instance: checked(instance_url.clone(), "instance_url")? });
+            return Ok(Session { token, instance: checked(instance_url.clone(), "instance_url")?, org: None });
         }
         checked(self.settings.login_url.clone(), "login_url")?;
         let answer = match &self.settings.auth {
@@ -137,11 +139,12 @@ impl Tokens {
             }
             _ => self.ask("").await?.map_err(refused)?,
         };
+        let org = answer.org();
         let instance = match answer.instance_url {
             Some(url) => url.parse().map_err(|_| bad_url("instance_url"))?,
             None => self.settings.login_url.clone(),
         };
-        Ok(Session { token: answer.access_token, instance: checked(instance, "instance_url")? })
+        Ok(Session { token: answer.access_token, instance: checked(instance, "instance_url")?, org })
     }
 
     /// Refreshes by the present token; where that one is over, by the one that another process may have stored since.

@@ -57,6 +57,12 @@ impl SalesforceConnection {
         Ok(Self(Arc::new(Api::new(tokens))))
     }
 
+    /// Adds the calls since the last time to what is noted of this connection's calls, and counts all of them against
+    /// `api_budget` from now on; gives the new note.
+    pub fn note_calls(&self, noted: Option<&str>) -> String {
+        self.0.note_calls(noted)
+    }
+
     /// A handle with a call counter of its own.
     pub fn handle(&self) -> SalesforceSource {
         SalesforceSource { api: Arc::clone(&self.0), calls: AtomicU64::new(0) }
@@ -115,6 +121,11 @@ impl Source for SalesforceSource {
 }
 
 impl SalesforceSource {
+    /// The id of the org behind the connection, in its first 15 characters; none where its logins do not tell it.
+    pub async fn org(&self) -> Result<Option<String>, Fault> {
+        Ok(self.api.tokens.session().await?.org.clone())
+    }
+
     async fn describe_object(&self, object: &str) -> Result<SourceObject, Fault> {
         let operation = format!("describe {object}");
         let name: String = url::form_urlencoded::byte_serialize(object.as_bytes()).collect();
@@ -138,7 +149,14 @@ impl SalesforceSource {
         let operation = "ask the time";
         let target = format!("{}/", self.api.base());
         let call = Call::get(operation, &target);
-        self.api.fetch(&self.calls, &call, |_| Ok(())).await.map_err(|trouble| trouble.fault(operation))?;
+        let asked = self.api.fetch(&self.calls, &call, |_| Ok(())).await;
+        if let Err(trouble) = asked {
+            // Whatever the answer says, its head tells the time.
+            let answered = matches!(trouble, Trouble::Api(..)) && self.api.time_is_fresh();
+            if !answered {
+                return Err(trouble.fault(operation));
+            }
+        }
         // Without the computer's clock: a wrong one would move the watermark past rows that were never read.
         self.api.server_time().ok_or_else(|| Fault::Retry(errors::unusable(operation, "the answer holds no `Date`")))
     }
