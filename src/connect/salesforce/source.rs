@@ -23,7 +23,7 @@ use crate::connect::http::client::Transport;
 use crate::model::object::SourceObject;
 use crate::model::watermark::Cursor;
 use crate::ports::fault::Fault;
-use crate::ports::source::{Chunk, Extract, Source};
+use crate::ports::source::{Chunk, DeletedRows, Extract, Source};
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 use crate::sys::rng::Rng;
@@ -98,7 +98,12 @@ impl Source for SalesforceSource {
         stream::unfold(Some(read), |read| async move {
             let mut read = read?;
             match read.next().boxed().await {
-                Ok(Some(chunk)) => Some((Ok(chunk), Some(read))),
+                Ok(Some(mut chunk)) => {
+                    if read.cx.query.deleted == DeletedRows::LeaveOut {
+                        chunk.records.retain(|record| !record.deleted);
+                    }
+                    Some((Ok(chunk), Some(read)))
+                }
                 Ok(None) => None,
                 Err(fault) => Some((Err(fault), None)),
             }
