@@ -296,6 +296,23 @@ fn an_empty_source_is_refused_until_it_is_allowed() {
 }
 
 #[test]
+fn an_import_that_gets_a_part_of_what_was_counted_says_so_and_begins_anew() {
+    let bench = Bench::new(60);
+    for attempt in 0..2 {
+        let body = json!({"totalSize": 0, "done": true, "records": []});
+        let rows = "ORDER%20BY%20Id";
+        bench.faults(json!([{"path": "/services/data/*/query", "contains": rows, "status": 200, "body": body}]));
+        let ran = bench.run(&["import", "--yes", "--format", "json", "subscriptions"]).code(1);
+        let own = report(&ran.json(), "subscriptions").clone();
+        assert_eq!((&own["status"], &own["read"]), (&json!("failed"), &json!(0)), "{attempt}: {own}");
+        assert!(ran.stderr.contains("SL6009") && ran.stderr.contains("gave 0 of the"), "{}", ran.stderr);
+        bench.sandbox.clear_faults();
+    }
+    bench.import();
+    agree(&bench);
+}
+
+#[test]
 fn a_cycle_that_would_archive_too_much_is_refused_before_its_first_write() {
     let bench = Bench::new(60);
     bench.import();
