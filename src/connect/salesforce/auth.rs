@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -59,7 +60,7 @@ struct State {
     /// The audience that was accepted.
     audience: Option<String>,
     /// The last failed login, and until when it is not repeated.
-    refused: Option<(Fault, jiff::Timestamp)>,
+    refused: Option<(Fault, Timestamp)>,
 }
 
 impl Tokens {
@@ -98,7 +99,9 @@ impl Tokens {
             return Ok(Arc::clone(session));
         }
         let now = self.clock.now();
-        if let Some((fault, _)) = state.refused.as_ref().filter(|(_, until)| now < *until) {
+        // A clock that jumped back must not lengthen the pause.
+        let pausing = |until: Timestamp| now < until && until.duration_since(now).unsigned_abs() <= REFUSED_FOR;
+        if let Some((fault, _)) = state.refused.as_ref().filter(|(_, until)| pausing(*until)) {
             return Err(fault.clone());
         }
         let renewal = failed.is_some();
