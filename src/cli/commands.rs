@@ -115,7 +115,7 @@ async fn validate_project(common: &Common, words: &Validate) -> Result<Exit, Ops
         signals::watch(&outside.cancel);
         validate::online(&root, &process_variables, outside, &words.names).await?
     } else {
-        validate::offline(&root, &process_variables)
+        validate::offline(&root, &process_variables, &words.names)?
     };
     match words.format {
         FindingFormat::Text => {

@@ -33,9 +33,12 @@ impl Explain<'_> {
                 return;
             }
         };
+        let first = findings.len();
         for error in validator.iter_errors(part) {
             self.explain(schema, part, &error, prefix, findings);
         }
+        let own = findings.split_off(first);
+        findings.extend(one_per_cause(own));
     }
 
     fn explain(
@@ -229,6 +232,10 @@ impl Explain<'_> {
             .and_then(Value::as_str)
             .map_or(text, str::to_owned);
         let sentence = text.split(". ").next().unwrap_or(&text).trim_end_matches('.').to_owned();
+        // The names of the two systems keep their capital.
+        if ["HubSpot", "Salesforce"].iter().any(|name| sentence.starts_with(name)) {
+            return Some(sentence);
+        }
         let mut letters = sentence.chars();
         let first = letters.next()?;
         Some(first.to_lowercase().chain(letters).collect())
@@ -341,4 +348,27 @@ fn type_of(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "a set of keys",
     }
+}
+
+/// A misspelt key is also a missing one: only the misspelling is said.
+fn one_per_cause(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let misspelt: Vec<(String, String)> = findings
+        .iter()
+        .filter_map(|finding| match (&finding.place, &finding.label) {
+            (Place::Key(pointer), Some(label)) if finding.code == "SL1003" => {
+                let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
+                Some((parent.to_owned(), label.split('`').nth(1)?.to_owned()))
+            }
+            _ => None,
+        })
+        .collect();
+    let missing_by_spelling = |finding: &Diagnostic| {
+        let parent = match &finding.place {
+            Place::Key(pointer) => pointer.as_str(),
+            _ => "",
+        };
+        let key = finding.message.split('`').nth(1).unwrap_or_default();
+        finding.code == "SL1006" && misspelt.iter().any(|(own, near)| own == parent && near == key)
+    };
+    findings.into_iter().filter(|finding| !missing_by_spelling(finding)).collect()
 }

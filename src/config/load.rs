@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::env::{Variables, expand};
 use super::pipeline::PipelineConfig;
-use super::project::{AuthConfig, ConnectionConfig, ProjectConfig};
+use super::project::{ConnectionConfig, ProjectConfig};
 use super::read::{self, SourceFile};
 use super::{explain, rules, schema, yaml};
 use crate::diagnostic::{Diagnostic, Place, Severity};
@@ -48,6 +48,16 @@ impl Loaded {
     pub fn failed(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
+
+    /// Puts the findings in the order of the files and of the places in them.
+    pub fn sort(&mut self) {
+        let files = &self.files;
+        let place = |finding: &Diagnostic| {
+            let number = files.iter().position(|file| file.name == finding.file);
+            number.map(|number| (number, files[number].locate(&finding.place).start))
+        };
+        self.findings.sort_by_cached_key(place);
+    }
 }
 
 /// The nearest folder upwards with a syncline.yaml.
@@ -73,6 +83,7 @@ pub fn load(root: &Path, variables: Variables<'_>) -> Loaded {
         let findings = rules::check(loaded.project.as_ref(), &loaded.pipelines);
         loaded.findings.extend(findings);
     }
+    loaded.sort();
     loaded
 }
 
@@ -97,7 +108,14 @@ fn project(root: &Path, variables: Variables<'_>, loaded: &mut Loaded) -> Option
         return None;
     }
     let mut config: ProjectConfig = decode(&name, "project", value, &mut loaded.findings)?;
-    for pointer in literal {
+    // What opens only something on this computer, such as a sandbox, is no secret.
+    let local = |pointer: &String| {
+        config.connections.iter().any(|(name, own)| {
+            let prefix = format!("/connections/{}/", yaml::escape(name));
+            pointer.starts_with(&prefix) && addresses_of(own).iter().all(|(_, address)| is_local(address))
+        })
+    };
+    for pointer in literal.into_iter().filter(|pointer| !local(pointer)) {
         let finding = Diagnostic::warning("SL2011", &name, Place::Value(pointer), "a secret stands in the file");
         let help = "take it from the environment with `${NAME}`, or from a file with `${file:PATH}`";
         loaded.findings.push(finding.with_why("whoever can read the repository can read it").with_help(help));
@@ -118,19 +136,7 @@ fn project(root: &Path, variables: Variables<'_>, loaded: &mut Loaded) -> Option
 
 /// Credentials travel by https only, or stay on this computer.
 fn addresses(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, findings: &mut Vec<Diagnostic>) {
-    let addresses: Vec<(&str, &str)> = match connection {
-        ConnectionConfig::Hubspot(own) => vec![("base_url", own.base_url.as_str())],
-        ConnectionConfig::Salesforce(own) => {
-            let instance = match &own.auth {
-                AuthConfig { access_token: Some(token), .. } => {
-                    Some(("auth/access_token/instance_url", token.instance_url.as_str()))
-                }
-                _ => None,
-            };
-            [Some(("login_url", own.login_url.as_str())), instance].into_iter().flatten().collect()
-        }
-    };
-    for (key, address) in addresses {
+    for (key, address) in addresses_of(connection) {
         let place = Place::Value(format!("{pointer}/{key}"));
         match url::Url::parse(address) {
             Err(error) => {
@@ -147,6 +153,22 @@ fn addresses(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, find
             Ok(_) => {}
         }
     }
+}
+
+/// The addresses of a connection, by their keys.
+fn addresses_of(connection: &ConnectionConfig) -> Vec<(&'static str, &str)> {
+    match connection {
+        ConnectionConfig::Hubspot(own) => vec![("base_url", own.base_url.as_str())],
+        ConnectionConfig::Salesforce(own) => {
+            let instance = own.auth.access_token.as_ref();
+            let instance = instance.map(|token| ("auth/access_token/instance_url", token.instance_url.as_str()));
+            [Some(("login_url", own.login_url.as_str())), instance].into_iter().flatten().collect()
+        }
+    }
+}
+
+fn is_local(address: &str) -> bool {
+    url::Url::parse(address).is_ok_and(|url| is_loopback(&url))
 }
 
 fn is_loopback(url: &url::Url) -> bool {

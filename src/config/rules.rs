@@ -129,7 +129,7 @@ impl Rules<'_> {
             let key = (association.field.to_ascii_lowercase(), association.label.as_deref());
             if seen.insert(key, index).is_some() {
                 let message = format!("the lookup `{}` is associated twice in the same way", association.field);
-                findings.push(self.error("SL2032", format!("/associations/{index}/field"), message));
+                findings.push(self.error("SL2054", format!("/associations/{index}/field"), message));
             }
             if let Some(name) = &association.pipeline {
                 let names: Vec<&str> = pipelines.iter().map(|own| own.config.name.as_str()).collect();

@@ -59,8 +59,12 @@ pub fn text(finding: &Diagnostic, source: &str, range: &Range<usize>, colour: bo
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let explain = format!("more: `syncline explain {}`", finding.code);
-    let help = finding.help.as_ref().map_or_else(|| explain.clone(), |help| format!("{help}; {explain}"));
+    let explain = format!("`syncline explain {}`", finding.code);
+    let help = match &finding.help {
+        Some(help) if help.ends_with('?') => format!("{help} More: {explain}"),
+        Some(help) => format!("{help}; more: {explain}"),
+        None => format!("{explain} says more"),
+    };
     let mut group = level
         .primary_title(finding.message.as_str())
         .id(finding.code)

@@ -74,7 +74,9 @@ pub async fn prepare(project: &Project, asked: &[String], knowledge: Knowledge<'
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     if !errors.is_empty() {
         let findings = errors.into_iter().chain(warnings).collect();
-        return Err(OpsError::Findings(Box::new(Loaded { findings, ..project.loaded.clone() })));
+        let mut loaded = Loaded { findings, ..project.loaded.clone() };
+        loaded.sort();
+        return Err(OpsError::Findings(Box::new(loaded)));
     }
     Ok(Preparation { pipelines: prepared, warnings })
 }
@@ -315,7 +317,11 @@ fn refusal(
     };
     match fault {
         Fault::Halt(error) if about_object(&error) => {
-            let finding = Diagnostic::error(code, file, Place::Value(pointer.to_owned()), error.message.clone());
+            let message = match (code, error.status) {
+                ("SL3002", Some(404)) => "Salesforce shows no such object".to_owned(),
+                _ => error.message.clone(),
+            };
+            let finding = Diagnostic::error(code, file, Place::Value(pointer.to_owned()), message);
             Ok(error.help.map_or(finding.clone(), |help| finding.with_help(help)))
         }
         fault => Err(OpsError::remote(pipeline)(fault)),

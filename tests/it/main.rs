@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should end")]
 
 mod bulk_faults;
+mod config_cases;
 mod crashes;
 mod generated;
+mod hubspot_faults;
 mod lifecycle;
 mod official_clients;
 mod quiet;
@@ -14,4 +16,5 @@ mod state_contract;
 mod state_files;
 mod support;
 mod sync_cases;
+mod tidy;
 mod transform_cases;

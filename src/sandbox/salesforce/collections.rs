@@ -69,7 +69,7 @@ fn writes(request: &Request) -> Result<(bool, Vec<Result<Work, Refusal>>), Refus
     let body: Body = serde_json::from_slice(&request.body)
         .map_err(|error| Refusal::new(400, "JSON_PARSER_ERROR", error.to_string()))?;
     let update = request.method == "PATCH";
-    let work = |raw: &Box<RawValue>| -> Result<Work, Refusal> {
+    let work = |raw: &RawValue| -> Result<Work, Refusal> {
         let named: Value = serde_json::from_str(raw.get()).unwrap_or_default();
         let object = named["attributes"]["type"].as_str().map(str::to_owned);
         let object = object.ok_or_else(|| Refusal::new(400, "INVALID_INPUT", "The type of the record is missing"))?;
@@ -85,7 +85,7 @@ fn writes(request: &Request) -> Result<(bool, Vec<Result<Work, Refusal>>), Refus
             (true, None) => Err(Refusal::new(400, "MISSING_ARGUMENT", "Id not specified in an update call")),
         }
     };
-    Ok((body.all_or_none, body.records.iter().map(work).collect()))
+    Ok((body.all_or_none, body.records.iter().map(|raw| work(raw)).collect()))
 }
 
 fn deletes(org: &Org, request: &Request) -> Vec<Result<Work, Refusal>> {

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 pub(crate) mod moment;
 pub(crate) mod oracle;
 pub(crate) mod org;
+pub(crate) mod story;
 
 /// A sandbox with a project that points at it.
 pub(crate) struct Bench {
