@@ -80,6 +80,8 @@ impl Stop {
     /// How the run's row says it.
     pub fn status(&self) -> RunStatus {
         match self {
+            // Said at the end of a read, when what came is written already.
+            Self::Refused(Refusal::Short { .. }) => RunStatus::Failed,
             Self::Refused(_) => RunStatus::Refused,
             Self::Stage(StageError { cause: StageCause::Remote(Fault::Cancelled), .. }) => RunStatus::Interrupted,
             Self::Stage(StageError { cause: StageCause::Remote(Fault::Budget { .. }), .. }) => RunStatus::Paused,
@@ -198,6 +200,12 @@ async fn import(
             }
             done => break done?,
         }
+    }
+    let read = progress.read + checkpoint.add(Tally::default()).read;
+    if let Err(short) = guard::check_whole(read, progress.total, order.allowance) {
+        // The place at the end of a short read is no place to go on from.
+        checkpoint.place(cx, None).await?;
+        return Err(short.into());
     }
     // A watermark that is there already stays: an import sees neither deletes nor records that left the filter, so the
     // changes since then are still for the next sync.

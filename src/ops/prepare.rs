@@ -99,6 +99,12 @@ impl Desk<'_> {
         let loaded = &self.project.loaded.pipelines[index];
         let connection = &loaded.config.target.connection;
         let name = PipelineName::new(loaded.config.name.as_str());
+        // Salesforce first: while it does not answer, it is not asked a second time, and HubSpot not at all.
+        if let Err(fault) = self.describe_sources(loaded).await? {
+            let finding = refusal(&loaded.file.name, "SL3002", "/source/object", &name, fault)?;
+            return Ok((None, vec![finding]));
+        }
+        self.bind_org(&loaded.config.source.connection).await?;
         if let Knowledge::Remembered(state) = self.knowledge
             && let Some(portal) = Portal::recall(state, &name, connection).await?
             && self.project.portal_id(connection).is_none_or(|expected| expected == portal.portal_id)
@@ -147,15 +153,22 @@ impl Desk<'_> {
         Ok(found)
     }
 
+    /// Refuses to go on when the state was made with another org: a copy of one has the same ids.
+    async fn bind_org(&self, connection: &str) -> Result<(), OpsError> {
+        let (Knowledge::Noted(state) | Knowledge::Remembered(state)) = self.knowledge else { return Ok(()) };
+        let org = self.project.source(connection)?.org().await;
+        let org = org.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
+        match org {
+            Some(org) => Ok(state.bind(&format!("salesforce:{connection}"), &format!("org {org}")).await?),
+            None => Ok(()),
+        }
+    }
+
     async fn compile(&mut self, loaded: &LoadedPipeline, book: &mut Book) -> Result<Compiled, OpsError> {
         let config = &loaded.config;
         let file = &loaded.file.name;
         let name = PipelineName::new(config.name.as_str());
         let mut findings = Vec::new();
-        if let Err(fault) = self.describe_sources(loaded).await? {
-            findings.push(refusal(file, "SL3002", "/source/object", &name, fault)?);
-            return Ok((None, findings));
-        }
         let target = match self.target(&config.target.connection, &config.target.object, book).await? {
             Ok(target) => target,
             Err(fault) => {

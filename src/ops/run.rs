@@ -81,7 +81,9 @@ pub async fn run_one(
         counted,
         on_progress: Arc::new(move |tally| hears(&shown, tally)),
     };
+    note_calls(project, state, prepared).await?;
     let (report, stop) = work::run(&cx, &writers, &order).await?;
+    note_calls(project, state, prepared).await?;
     if remembered.is_none_or(|remembered| !remembered.moved()) {
         return Ok(Finished { report, stop, prepared: prepared.clone() });
     }
@@ -93,7 +95,20 @@ pub async fn run_one(
     // Nothing was done yet, so the history keeps one row for both attempts.
     let again_cx = StageContext { run: cx.run, ..again.cx };
     let (report, stop) = work::run(&again_cx, &again.writers, &order).await?;
+    note_calls(project, state, prepared).await?;
     Ok(Finished { report, stop, prepared: fresh })
+}
+
+/// Keeps the count of Salesforce calls over processes, as `api_budget` is meant for the day and not for one run.
+async fn note_calls(project: &Project, state: &Arc<SqliteState>, prepared: &Prepared) -> Result<(), OpsError> {
+    let connection = &project.loaded.pipelines[prepared.index].config.source.connection;
+    let key = format!("salesforce calls: {connection}");
+    let noted = state.note(&key).await?;
+    let note = project.note_calls(connection, noted.as_deref());
+    if noted.as_deref() != Some(&note) {
+        state.set_note(&key, &note).await?;
+    }
+    Ok(())
 }
 
 /// Links of pipelines whose other side was made by a pipeline that ran after them.

@@ -104,6 +104,11 @@ impl Project {
         self.salesforce.get(name).map(|connection| Arc::new(connection.handle())).ok_or_else(missing)
     }
 
+    /// Adds a Salesforce connection's calls since the last time to what is noted of them; gives the new note.
+    pub fn note_calls(&self, name: &str, noted: Option<&str>) -> String {
+        self.salesforce.get(name).map(|connection| connection.note_calls(noted)).unwrap_or_default()
+    }
+
     /// A new handle on a HubSpot connection.
     pub fn target(&self, name: &str) -> Result<HubspotTarget, OpsError> {
         let missing =

@@ -273,13 +273,14 @@ impl Pipeline {
 
     /// The read of every record that matches, as it is now.
     pub fn all_records(&self) -> crate::ports::source::Extract {
+        use crate::ports::source::DeletedRows;
         crate::ports::source::Extract {
             object: self.source_object.to_string(),
             columns: Arc::clone(&self.columns),
             condition: self.condition_text(),
             window: None,
             cursor_field: self.cursor_field.as_deref().map(str::to_owned),
-            deleted: crate::ports::source::DeletedRows::Exclude,
+            deleted: if self.has_is_deleted { DeletedRows::LeaveOut } else { DeletedRows::Exclude },
             ids: None,
             expected: None,
         }

@@ -41,7 +41,18 @@ pub enum Refusal {
         /// Records that stand.
         standing: u64,
     },
+    /// A whole read gave far fewer records than the source had counted.
+    #[error("the source gave {read} of the {counted} records that it counted; what it gave was carried over")]
+    Short {
+        /// Records that came.
+        read: u64,
+        /// Records that were counted.
+        counted: u64,
+    },
 }
+
+/// Records that may always be missing from a whole read: deleted, or changed so that they no longer match, meanwhile.
+const MISSING_MIN: u64 = 10;
 
 impl Refusal {
     /// How to let the run pass when it is meant.
@@ -49,6 +60,10 @@ impl Refusal {
         match self {
             Self::Archive { archive, .. } => {
                 format!("look at `syncline plan`; if this is meant, allow it once with `--allow-archive {archive}`")
+            }
+            Self::Short { .. } => {
+                "run it again, the read starts anew; if so many were deleted meanwhile, repeat with `--allow-empty`"
+                    .to_owned()
             }
             Self::EmptySource { .. } => {
                 "check `source.where` and the integration user's access; if this is meant, repeat with `--allow-empty`"
@@ -66,6 +81,15 @@ pub fn check(prospect: Prospect, limit: GuardLimit, allowance: Allowance) -> Res
     }
     let allowed = allowance.archive.unwrap_or_else(|| allowed(limit, standing));
     if archive > allowed { Err(Refusal::Archive { archive, standing, allowed }) } else { Ok(()) }
+}
+
+/// Checks that a whole read was whole: a tenth may be missing, as records are deleted while it goes on.
+pub fn check_whole(read: u64, counted: u64, allowance: Allowance) -> Result<(), Refusal> {
+    let missing = counted.saturating_sub(read);
+    if missing > MISSING_MIN.max(counted / 10) && !allowance.empty_source {
+        return Err(Refusal::Short { read, counted });
+    }
+    Ok(())
 }
 
 /// The limit in records. A share is rounded up, so that one record of a small set can always go.
@@ -101,6 +125,14 @@ mod tests {
         check_case(1, 100, GuardLimit::Percent(0.0), false);
         check_case(5, 100, GuardLimit::Count(5), true);
         check_case(6, 100, GuardLimit::Count(5), false);
+    }
+
+    #[test]
+    fn a_whole_read_may_lack_a_few() {
+        let check = |read, counted| check_whole(read, counted, Allowance::default()).is_ok();
+        assert!(check(0, 0) && check(0, 10) && check(5, 3) && check(90, 100) && check(900, 1_000));
+        assert!(!check(0, 11) && !check(89, 100) && !check(40, 100) && !check(899, 1_000));
+        assert_eq!(check_whole(0, 100, Allowance { archive: None, empty_source: true }), Ok(()));
     }
 
     #[test]

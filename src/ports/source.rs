@@ -81,10 +81,19 @@ pub struct Window {
 pub enum DeletedRows {
     /// None: an ordinary query.
     Exclude,
+    /// None, and one that comes all the same is left out by its mark. For objects that have `IsDeleted`.
+    LeaveOut,
     /// Also those (queryAll), each marked `deleted`.
     Include,
     /// Only those (queryAll with `IsDeleted = true`).
     Only,
+}
+
+impl DeletedRows {
+    /// Whether the recycle bin is part of the read.
+    pub fn reads_bin(self) -> bool {
+        matches!(self, Self::Include | Self::Only)
+    }
 }
 
 /// Some records of a read, in the server's order.

@@ -1,5 +1,6 @@
 //! The process dies or is stopped at every point of an import and of a sync; the next run goes on, nothing is lost or doubled.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -266,4 +267,53 @@ fn a_bulk_import_goes_on_at_its_page_and_writes_nothing_twice() {
     assert_eq!(jobs["runs"].as_array().unwrap().len(), 2, "{jobs}");
     let deleted = bench.sandbox.requests().iter().filter(|entry| entry.method == "DELETE").count();
     assert_eq!(deleted, 1, "the job goes once all is acknowledged");
+}
+
+#[test]
+fn a_sync_of_many_changes_that_is_killed_loses_nothing() {
+    let bench = Bench::new(11_000);
+    fs::remove_file(bench.path("pipelines/work_orders.yaml")).unwrap();
+    bench.write("pipelines/subscriptions.yaml", LEAN);
+    bench.import();
+    let stamp = bench.sandbox.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let ids: Vec<String> = bench.rows(SUBSCRIPTIONS).into_keys().collect();
+    assert!(ids.len() > 10_400, "more than REST reads by itself");
+    for id in &ids {
+        let values = json!({"External_Code__c": format!("new {id}")});
+        bench.salesforce("stamp", json!({"object": SUBSCRIPTIONS, "id": id, "stamp": stamp, "values": values}));
+    }
+    let rng = Rng::seeded(5);
+    for _ in 0..3 {
+        let batch = 5 + rng.below(40);
+        bench.faults(json!([{"path": "/crm/objects/**/batch/*", "from": batch, "fault": "never", "when": "after"}]));
+        let mut child = bench.spawn(&SYNC);
+        wait_for("some batches", || struck(&bench, 0) >= 3);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        bench.sandbox.clear_faults();
+    }
+    bench.sandbox.forget_requests();
+    bench.sync();
+    let requests = bench.sandbox.requests();
+    let bulk = |method: &str| {
+        requests.iter().filter(|entry| entry.method == method && entry.target.contains("/jobs/query")).count()
+    };
+    assert_eq!(
+        (bulk("POST"), bulk("DELETE")),
+        (2, 2),
+        "a look ahead for `guard` and the read itself, each deleted at its end"
+    );
+    let failed = bench.failures();
+    let records = bench.records("subscriptions");
+    let codes: BTreeMap<&str, &str> = records
+        .values()
+        .filter(|record| record["archived"] == false)
+        .filter_map(|record| {
+            Some((record["properties"]["salesforce_id"].as_str()?, record["properties"]["external_code"].as_str()?))
+        })
+        .collect();
+    assert_eq!(codes.len() + failed.len(), ids.len());
+    for (id, code) in codes {
+        assert_eq!(code, format!("new {id}"));
+    }
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use syncline::connect::salesforce::settings::AuthSettings;
-use syncline::ports::source::Extract;
+use syncline::ports::source::{DeletedRows, Extract};
 
 use crate::support::org::*;
 
@@ -335,4 +335,48 @@ async fn an_assertion_that_is_refused_without_a_clear_reason_is_tried_with_the_o
     let (ids, _, fault) = read(&org.connect(auth).handle(), &query(), None).await;
     assert!(fault.is_none(), "{fault:?}");
     assert_rows(&ids, 0..3);
+}
+
+#[tokio::test]
+async fn a_result_that_breaks_off_is_read_to_its_end_by_a_new_query() {
+    let org = Org::start(|seen| match seen {
+        _ if seen.soql().contains("Id > ") && seen.soql().contains(id(9).as_str()) => {
+            answer(200, json_page(10..25, 15, None))
+        }
+        // It says that it is done, and has less than it says.
+        _ => answer(200, json_page(0..10, 25, None)),
+    })
+    .await;
+    let (ids, _, fault) = read(&org.source(), &query(), None).await;
+    assert!(fault.is_none(), "{fault:?}");
+    assert_rows(&ids, 0..25);
+
+    // Rows that were deleted meanwhile are missing rightly.
+    let org = Org::start(|seen| match seen {
+        _ if seen.soql().contains("Id > ") => answer(200, json_page(0..0, 0, None)),
+        _ => answer(200, json_page(0..10, 12, None)),
+    })
+    .await;
+    let (ids, _, fault) = read(&org.source(), &query(), None).await;
+    assert!(fault.is_none(), "{fault:?}");
+    assert_rows(&ids, 0..10);
+
+    let org = Org::start(|_| answer(200, json_page(0..0, 12, None))).await;
+    let (ids, _, fault) = read(&org.source(), &query(), None).await;
+    assert_eq!((ids.len(), code(fault)), (0, ("retry", "SL4110")), "never taken for an empty result");
+}
+
+#[tokio::test]
+async fn deleted_rows_in_an_ordinary_read_are_left_out() {
+    let org = Org::start(|seen| {
+        assert!(seen.target.contains("/query?") && seen.soql().contains(", IsDeleted FROM"), "{}", seen.soql());
+        let page = json_page(0..3, 3, None).replace(r#""Name""#, r#""IsDeleted":false,"Name""#);
+        answer(200, page.replacen("false", "true", 1))
+    })
+    .await;
+    let query = Extract { deleted: DeletedRows::LeaveOut, ..query() };
+    let (ids, cursors, fault) = read(&org.source(), &query, None).await;
+    assert!(fault.is_none(), "{fault:?}");
+    assert_rows(&ids, 1..3);
+    assert_eq!(cursors.len(), 1);
 }

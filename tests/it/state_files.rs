@@ -167,6 +167,30 @@ fn a_state_of_another_portal_is_refused() {
     agree(&bench);
 }
 
+#[test]
+fn a_state_of_another_org_is_refused() {
+    let bench = Bench::new(20);
+    bench.import();
+    let token = |bench: &Bench, org: &str| {
+        let id = format!("https://test.salesforce.com/id/{org}/0055g00000AbCdEAAV");
+        json!([{"path": "/services/oauth2/token", "status": 200,
+            "body": {"access_token": "copied", "instance_url": bench.sandbox.salesforce_url, "id": id}},
+            {"path": "/services/data/*/sobjects/*/describe", "status": 200,
+            "body": {"name": "WorkOrder", "queryable": true, "fields": []}}])
+    };
+    bench.faults(token(&bench, "00D5g00000COPYxEAO"));
+    bench.sandbox.forget_requests();
+    for command in [&SYNC[..], &IMPORT] {
+        let ran = bench.run(command).code(1);
+        let told = ["SL6003", "org 00D5g000004XYZk", "org 00D5g00000COPYx"];
+        assert!(told.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
+    }
+    assert_eq!(writes(&bench), 0);
+    bench.sandbox.clear_faults();
+    bench.sync();
+    agree(&bench);
+}
+
 /// Runs the program where no file may grow beyond so many blocks of 512 bytes.
 fn on_a_full_disk(bench: &Bench, blocks: u32, arguments: &[&str]) -> Ran {
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");

@@ -296,6 +296,23 @@ fn an_empty_source_is_refused_until_it_is_allowed() {
 }
 
 #[test]
+fn an_import_that_gets_a_part_of_what_was_counted_says_so_and_begins_anew() {
+    let bench = Bench::new(60);
+    for attempt in 0..2 {
+        let body = json!({"totalSize": 0, "done": true, "records": []});
+        let rows = "ORDER%20BY%20Id";
+        bench.faults(json!([{"path": "/services/data/*/query", "contains": rows, "status": 200, "body": body}]));
+        let ran = bench.run(&["import", "--yes", "--format", "json", "subscriptions"]).code(1);
+        let own = report(&ran.json(), "subscriptions").clone();
+        assert_eq!((&own["status"], &own["read"]), (&json!("failed"), &json!(0)), "{attempt}: {own}");
+        assert!(ran.stderr.contains("SL6009") && ran.stderr.contains("gave 0 of the"), "{}", ran.stderr);
+        bench.sandbox.clear_faults();
+    }
+    bench.import();
+    agree(&bench);
+}
+
+#[test]
 fn a_cycle_that_would_archive_too_much_is_refused_before_its_first_write() {
     let bench = Bench::new(60);
     bench.import();
@@ -407,11 +424,42 @@ fn a_daily_budget_pauses_and_the_next_day_goes_on() {
     bench.import();
     let ids = healthy(&bench);
     update(&bench, &ids[0], json!({"Notes__c": "waits for tomorrow"}));
+    // Less than a run needs, by the org's own limit.
+    bench.edit("syncline.yaml", "    type: salesforce\n", "    type: salesforce\n    api_budget: 100%\n");
     bench.salesforce("options", json!({"daily_limit": 4}));
     let ran = bench.run(&SYNC).code(1);
-    assert!(ran.stderr.contains("SL4104"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("API calls") || ran.stderr.contains("TotalRequests"), "{}", ran.stderr);
     bench.salesforce("options", json!({"daily_limit": 100_000}));
     bench.sync();
+    agree(&bench);
+}
+
+#[test]
+fn a_budget_of_calls_is_kept_by_all_processes_together() {
+    let bench = Bench::new(20);
+    bench.import();
+    let calls = |bench: &Bench| {
+        let all = bench.sandbox.requests();
+        all.iter().filter(|entry| entry.service == "salesforce" && !entry.target.contains("oauth2")).count()
+    };
+    bench.edit("syncline.yaml", "    type: salesforce\n", "    type: salesforce\n    api_budget: 40\n");
+    let mut paused = None;
+    for _ in 0..20 {
+        let ran = bench.run(&SYNC);
+        if ran.code == Some(1) {
+            paused = Some(ran);
+            break;
+        }
+    }
+    let ran = paused.unwrap();
+    assert!(ran.stderr.contains("SL4105") && ran.stderr.contains("allows 40"), "{}", ran.stderr);
+    assert!(ran.stdout.contains(r#""status": "paused""#), "{ran:?}");
+    // A process describes its objects before it opens the state.
+    assert!((36..=48).contains(&calls(&bench)), "{} calls", calls(&bench));
+    let before = calls(&bench);
+    bench.sandbox.advance(Duration::from_hours(26));
+    bench.sync();
+    assert!(calls(&bench) > before);
     agree(&bench);
 }
 

@@ -232,7 +232,12 @@ impl Api {
                     let retry_after = retry_after.map(Duration::from_secs);
                     tries.wait(self, retry_after, |count| Trouble::Api(error, count)).await?;
                 }
-                _ => return Err(Trouble::Api(error, tries.count + 1)),
+                action => {
+                    if action == Action::Budget {
+                        self.limits.refuse(self.time());
+                    }
+                    return Err(Trouble::Api(error, tries.count + 1));
+                }
             }
         }
     }
@@ -254,7 +259,7 @@ impl Api {
         let (method, body) = (call.method.clone(), call.body.clone());
         let outgoing = Outgoing { method, url: &url, token: &session.token, headers, body };
         let permit = self.gate.acquire().await;
-        self.limits.spend(call.operation, self.tokens.clock.now())?;
+        self.limits.spend(call.operation, self.time())?;
         calls.fetch_add(1, Ordering::Relaxed);
         let reply = self.tokens.transport.send(outgoing, &self.tokens.cancel).await;
         drop(permit);
@@ -271,13 +276,23 @@ impl Api {
     /// Takes usage and time from an answer.
     fn observe(&self, reply: &Reply) {
         let clock = self.tokens.clock.now();
-        self.limits.observe(reply.header("sforce-limit-info"), clock);
+        self.limits.observe(reply.header("sforce-limit-info"));
         let date =
             reply.header("date").and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
         if let Some(date) = date {
             *self.date.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some(ServerTime { date, at: Instant::now(), clock });
         }
+    }
+
+    /// The time by which the org counts its day; the computer's where no answer told the server's.
+    fn time(&self) -> Timestamp {
+        self.server_time().unwrap_or_else(|| self.tokens.clock.now())
+    }
+
+    /// Adds the calls since the last time to what is noted of them; gives the new note.
+    pub(super) fn note_calls(&self, noted: Option<&str>) -> String {
+        self.limits.note(noted, self.time())
     }
 
     /// The server's time, carried on from the latest answer; none where no answer told it.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -23,6 +24,8 @@ use crate::sys::rng::Rng;
 pub(super) struct Session {
     pub(super) token: String,
     pub(super) instance: Url,
+    /// The org's id, where the login told it.
+    pub(super) org: Option<String>,
 }
 
 /// Tries of one login while the trouble is passing.
@@ -57,7 +60,7 @@ struct State {
     /// The audience that was accepted.
     audience: Option<String>,
     /// The last failed login, and until when it is not repeated.
-    refused: Option<(Fault, jiff::Timestamp)>,
+    refused: Option<(Fault, Timestamp)>,
 }
 
 impl Tokens {
@@ -96,7 +99,9 @@ impl Tokens {
             return Ok(Arc::clone(session));
         }
         let now = self.clock.now();
-        if let Some((fault, _)) = state.refused.as_ref().filter(|(_, until)| now < *until) {
+        // A clock that jumped back must not lengthen the pause.
+        let pausing = |until: Timestamp| now < until && until.duration_since(now).unsigned_abs() <= REFUSED_FOR;
+        if let Some((fault, _)) = state.refused.as_ref().filter(|(_, until)| pausing(*until)) {
             return Err(fault.clone());
         }
         let renewal = failed.is_some();
@@ -127,7 +132,7 @@ impl Tokens {
             }
             // A token from a file ends in a line break more often than not.
             let token = token.trim().to_owned();
-            return Ok(Session { token, instance: checked(instance_url.clone(), "instance_url")? });
+            return Ok(Session { token, instance: checked(instance_url.clone(), "instance_url")?, org: None });
         }
         checked(self.settings.login_url.clone(), "login_url")?;
         let answer = match &self.settings.auth {
@@ -137,11 +142,12 @@ impl Tokens {
             }
             _ => self.ask("").await?.map_err(refused)?,
         };
+        let org = answer.org();
         let instance = match answer.instance_url {
             Some(url) => url.parse().map_err(|_| bad_url("instance_url"))?,
             None => self.settings.login_url.clone(),
         };
-        Ok(Session { token: answer.access_token, instance: checked(instance, "instance_url")? })
+        Ok(Session { token: answer.access_token, instance: checked(instance, "instance_url")?, org })
     }
 
     /// Refreshes by the present token; where that one is over, by the one that another process may have stored since.

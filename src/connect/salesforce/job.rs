@@ -11,7 +11,7 @@ use super::errors::Action;
 use super::query::Reading;
 use super::soql::{self, Order};
 use super::wire::{Job, JobState, NewJob};
-use crate::ports::source::{DeletedRows, Extract};
+use crate::ports::source::Extract;
 
 /// First wait between two looks at a job, and the longest.
 const POLL_FIRST: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ pub(super) enum Outcome {
 /// Starts a job; gives its id.
 pub(super) async fn create(cx: &Reading<'_>) -> Result<String, Trouble> {
     let query = soql::select(&cx.query, Order::Unordered, None);
-    let operation = if cx.query.deleted == DeletedRows::Exclude { "query" } else { "queryAll" };
+    let operation = if cx.query.deleted.reads_bin() { "queryAll" } else { "query" };
     let new = NewJob { operation, query: &query, content_type: "CSV", column_delimiter: "COMMA", line_ending: "LF" };
     let body = serde_json::to_vec(&new).unwrap_or_default();
     let target = format!("{}/jobs/query", cx.api.base());

@@ -42,13 +42,16 @@ impl Usage {
 /// The org counts a rolling day.
 const DAY: Duration = Duration::from_hours(24);
 
-/// Our own calls are kept by the hour, so that a long-lived process forgets those of yesterday.
+/// Our own calls are kept by the hour, so that those of yesterday are forgotten.
 const HOUR_SECONDS: i64 = 3600;
 
-/// An exhausted org is asked again after this long: only an answer tells that calls of yesterday have fallen out.
-const PROBE_AFTER: Duration = Duration::from_mins(15);
+/// An org that refused a call is left alone for so long: only an answer tells that calls of yesterday have fallen out.
+const PROBE_AFTER: Duration = Duration::from_mins(1);
 
-/// Counts calls against the budget. Shared by all handles of a connection.
+/// Calls by hour since 1970.
+type Hours = BTreeMap<i64, u64>;
+
+/// Counts calls against the budget. Shared by all handles of a connection. Times are the server's, as it counts the day.
 #[derive(Debug)]
 pub(super) struct Limits {
     budget: ApiBudget,
@@ -57,9 +60,22 @@ pub(super) struct Limits {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Calls of this process by hour since 1970.
-    hours: BTreeMap<i64, u64>,
-    usage: Option<(Usage, Timestamp)>,
+    /// Calls that are noted in the state, of this process and of earlier ones.
+    noted: Hours,
+    /// Calls of this process since.
+    fresh: Hours,
+    usage: Option<Usage>,
+    /// When the org last refused a call because its day was used up.
+    refused: Option<Timestamp>,
+}
+
+impl State {
+    /// Hours with calls that count at this time. An hour in the future is one by another clock.
+    fn counting(&self, now: Timestamp) -> impl Iterator<Item = (i64, u64)> {
+        let (oldest, newest) = (hour(now - DAY), hour(now) + 1);
+        let all = self.noted.iter().chain(&self.fresh).map(|(hour, calls)| (*hour, *calls));
+        all.filter(move |(hour, _)| (oldest..=newest).contains(hour))
+    }
 }
 
 impl Limits {
@@ -69,51 +85,69 @@ impl Limits {
 
     /// Notes that a call is about to be made. Errors: `Budget` when it must not be.
     pub(super) fn spend(&self, operation: &str, now: Timestamp) -> Result<(), Fault> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = (now - DAY).as_second().div_euclid(HOUR_SECONDS);
-        state.hours.retain(|hour, _| *hour >= oldest);
-        if let Some((usage, at)) = state.usage
-            && usage.used >= usage.allowed
-            && now < at + PROBE_AFTER
-        {
-            return Err(exhausted(operation, usage));
+        let mut state = self.state();
+        if state.refused.is_some_and(|at| at <= now && now < at + PROBE_AFTER) {
+            return Err(exhausted(operation, state.usage));
         }
-        let own: u64 = state.hours.values().sum();
-        let allowed = state.usage.map(|(usage, _)| usage.allowed);
+        let own: u64 = state.counting(now).map(|(_, calls)| calls).sum();
+        let allowed = state.usage.map(|usage| usage.allowed);
         let most = match self.budget {
             ApiBudget::All => None,
             ApiBudget::Percent(percent) => allowed.map(|allowed| allowed.saturating_mul(percent.into()) / 100),
             ApiBudget::Calls(calls) => Some(calls),
         };
         if let Some(most) = most.filter(|most| own >= *most) {
-            let resets_at = state
-                .hours
-                .keys()
-                .next()
-                .and_then(|hour| Timestamp::from_second((hour + 1) * HOUR_SECONDS).ok().map(|end| end + DAY));
-            return Err(overspent(operation, own, most, resets_at));
+            let oldest = state.counting(now).map(|(hour, _)| hour).min();
+            let end = oldest.and_then(|hour| Timestamp::from_second((hour + 1) * HOUR_SECONDS).ok());
+            return Err(overspent(operation, own, most, end.map(|end| end + DAY)));
         }
-        *state.hours.entry(now.as_second().div_euclid(HOUR_SECONDS)).or_default() += 1;
+        *state.fresh.entry(hour(now)).or_default() += 1;
         Ok(())
     }
 
-    /// Takes the header of an answer.
-    pub(super) fn observe(&self, header: Option<&str>, now: Timestamp) {
+    /// Takes the header of an answer. An org may let more be used than it allows, so that alone stops nothing.
+    pub(super) fn observe(&self, header: Option<&str>) {
         if let Some(usage) = header.and_then(Usage::parse) {
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).usage = Some((usage, now));
+            self.state().usage = Some(usage);
         }
+    }
+
+    /// The org refused a call because its day is used up.
+    pub(super) fn refuse(&self, now: Timestamp) {
+        self.state().refused = Some(now);
+    }
+
+    /// Adds this process's calls to what is noted of them, and counts all of it from now on; gives the new note.
+    pub(super) fn note(&self, noted: Option<&str>, now: Timestamp) -> String {
+        let mut state = self.state();
+        // A note that cannot be read is of a later form; our own calls are noted all the same.
+        let mut hours: Hours = noted.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        for (hour, calls) in std::mem::take(&mut state.fresh) {
+            *hours.entry(hour).or_default() += calls;
+        }
+        hours.retain(|own, _| *own >= hour(now - DAY));
+        state.noted = hours;
+        serde_json::to_string(&state.noted).unwrap_or_default()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn exhausted(operation: &str, usage: Usage) -> Fault {
-    let Usage { used, allowed } = usage;
-    let message = format!("the org has used {used} of its {allowed} API calls of the last 24 hours");
+fn hour(time: Timestamp) -> i64 {
+    time.as_second().div_euclid(HOUR_SECONDS)
+}
+
+fn exhausted(operation: &str, usage: Option<Usage>) -> Fault {
+    let used = usage.map(|usage| format!("; it has used {} of {}", usage.used, usage.allowed)).unwrap_or_default();
+    let message = format!("the org's API calls of the last 24 hours are used up{used}");
     let help = "run again later; calls become free as those of 24 hours ago fall out of the count";
     Fault::Budget { error: errors::local(Advice { code: "SL4104", help }, operation, message), resets_at: None }
 }
 
 fn overspent(operation: &str, own: u64, most: u64, resets_at: Option<Timestamp>) -> Fault {
-    let message = format!("this process has made {own} API calls in 24 hours, and `api_budget` allows {most}");
+    let message = format!("Syncline has made {own} API calls in 24 hours, and `api_budget` allows {most}");
     let help = "run again later, or raise `api_budget` of the connection in `syncline.yaml`";
     Fault::Budget { error: errors::local(Advice { code: "SL4105", help }, operation, message), resets_at }
 }
@@ -150,9 +184,8 @@ mod tests {
         let start: Timestamp = "2026-10-01T09:10:00Z".parse().unwrap();
         let limits = Limits::new(ApiBudget::Percent(20));
         assert_eq!(code(limits.spend("query", start)), None);
-        limits.observe(Some("api-usage=40/10"), start - PROBE_AFTER);
-        limits.observe(Some("api-usage=4/10"), start);
-        limits.observe(None, start);
+        limits.observe(Some("api-usage=4/10"));
+        limits.observe(None);
         assert_eq!(code(limits.spend("query", start)), None);
         assert_eq!(code(limits.spend("query", start)), Some("SL4105"));
         let Err(Fault::Budget { resets_at: Some(reset), .. }) = limits.spend("query", start) else { panic!() };
@@ -162,11 +195,38 @@ mod tests {
     }
 
     #[test]
-    fn an_exhausted_org_is_left_alone_but_for_a_probe() {
+    fn a_budget_holds_for_all_processes_of_a_day() {
+        let start: Timestamp = "2026-10-01T09:10:00Z".parse().unwrap();
+        let mut noted = None;
+        for expected in [None, None, None, Some("SL4105")] {
+            let limits = Limits::new(ApiBudget::Calls(3));
+            limits.note(noted.as_deref(), start);
+            assert_eq!(code(limits.spend("query", start)), expected);
+            noted = Some(limits.note(noted.as_deref(), start));
+        }
+        assert_eq!(limits_of(noted.as_deref(), start).spend("query", start + DAY + DAY).ok(), Some(()));
+        // Another clock's future, and a note of another form, count for nothing.
+        assert_eq!(limits_of(noted.as_deref(), start).spend("query", start - DAY).ok(), Some(()));
+        assert_eq!(limits_of(Some("[1]"), start).spend("query", start).ok(), Some(()));
+        let later = limits_of(noted.as_deref(), start).note(noted.as_deref(), start + DAY + DAY);
+        assert_eq!(later, "{}", "yesterday is forgotten");
+    }
+
+    fn limits_of(noted: Option<&str>, now: Timestamp) -> Limits {
+        let limits = Limits::new(ApiBudget::Calls(3));
+        limits.note(noted, now);
+        limits
+    }
+
+    #[test]
+    fn an_org_that_refused_is_left_alone_for_a_moment_and_one_that_overruns_is_not() {
         let start: Timestamp = "2026-10-01T09:10:00Z".parse().unwrap();
         let limits = Limits::new(ApiBudget::All);
-        limits.observe(Some("api-usage=10/10"), start);
-        assert_eq!(code(limits.spend("query", start)), Some("SL4104"));
+        limits.observe(Some("api-usage=12/10"));
+        assert_eq!(code(limits.spend("query", start)), None, "paid orgs may overrun for a while");
+        limits.refuse(start);
+        let Err(fault) = limits.spend("query", start) else { panic!() };
+        assert!(fault.to_string().contains("12 of 10"), "{fault}");
         assert_eq!(code(limits.spend("query", start + PROBE_AFTER)), None);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::api::{Api, Bad, Call, Trouble};
+use super::api::{Api, Bad, Call, Trouble, unusable};
 use super::errors::{self, Action, ApiError};
 use super::job;
 use super::rows::{self, Layout, Page};
@@ -13,7 +13,7 @@ use super::wire::{CompositeAnswer, CountAnswer};
 use crate::model::record::Record;
 use crate::model::watermark::Cursor;
 use crate::ports::fault::Fault;
-use crate::ports::source::{CHUNK_RECORDS_MAX, Chunk, DeletedRows, Extract};
+use crate::ports::source::{CHUNK_RECORDS_MAX, Chunk, Extract};
 
 /// Longest request line and headers together, in bytes; Salesforce answers 414 or 431 beyond.
 const REQUEST_BYTES_MAX: usize = 16_384;
@@ -37,6 +37,8 @@ pub(super) struct RestRead {
     restarts: u32,
     /// Nothing else can read this: a query that took too long is made again.
     alone: bool,
+    /// Rows of the present query, as its answers say, and as they came.
+    rows: (u64, u64),
     pending: std::vec::IntoIter<Record>,
 }
 
@@ -45,7 +47,7 @@ impl RestRead {
     pub(super) fn new(query: &Extract, after: Option<After>) -> Self {
         let alone = !job::allowed(query);
         let pending = Vec::new().into_iter();
-        Self { order: Order::of(query), after, next: None, begun: false, restarts: 0, alone, pending }
+        Self { order: Order::of(query), after, next: None, begun: false, restarts: 0, alone, rows: (0, 0), pending }
     }
 
     /// Fetches the first page if that has not been done; gives the number of rows of the whole result.
@@ -60,16 +62,24 @@ impl RestRead {
     pub(super) async fn next_chunk(&mut self, cx: &Reading<'_>) -> Result<Option<Chunk>, Trouble> {
         while self.pending.len() == 0 {
             if self.begun && self.next.is_none() {
-                return Ok(None);
+                let (said, came) = self.rows;
+                if came >= said {
+                    return Ok(None);
+                }
+                // Rows that were deleted between two pages are missing rightly, a result that broke off is not: what a
+                // new query after the last row still finds tells the two apart.
+                if self.restarts >= RESTARTS_MAX {
+                    let text = format!("the result holds {came} rows instead of {said}");
+                    return Err(unusable(&cx.operation, text, self.restarts));
+                }
+                self.restart();
             }
             match self.fetch(cx).await {
                 Ok(page) => self.take(page),
                 // The cursor on the server is gone, or too slow: a new query goes on after the last row.
                 Err(trouble) if self.lost(&trouble) && self.restarts < RESTARTS_MAX => {
                     tracing::debug!(restarts = self.restarts, "query locator is gone; reading goes on by a new query");
-                    self.restarts += 1;
-                    self.next = None;
-                    self.begun = false;
+                    self.restart();
                 }
                 Err(trouble) => return Err(trouble),
             }
@@ -97,7 +107,15 @@ impl RestRead {
         }
     }
 
+    fn restart(&mut self) {
+        self.restarts += 1;
+        self.next = None;
+        self.begun = false;
+    }
+
     fn take(&mut self, page: Page) {
+        let came = page.records.len() as u64;
+        self.rows = if self.begun { (self.rows.0, self.rows.1 + came) } else { (page.total, came) };
         self.begun = true;
         self.next = page.next;
         self.pending = page.records.into_iter();
@@ -205,7 +223,7 @@ impl<'a> Reading<'a> {
 
     /// Runs a query by GET, or inside a composite call when it is too long for a request line.
     async fn query<T>(&self, text: &str, decode: impl Fn(&[u8]) -> Result<T, Bad>) -> Result<T, Trouble> {
-        let resource = if self.query.deleted == DeletedRows::Exclude { "query" } else { "queryAll" };
+        let resource = if self.query.deleted.reads_bin() { "queryAll" } else { "query" };
         let base = self.api.base();
         let target = format!("{base}/{resource}?q={}", encode(text));
         let session = self.api.tokens.session().await?;
@@ -243,7 +261,7 @@ fn inner(body: &[u8]) -> Result<&str, Bad> {
 
 /// What makes two reads the same, so that a place in one is a place in the other.
 fn identity(query: &Extract) -> String {
-    let resource = if query.deleted == DeletedRows::Exclude { "query" } else { "queryAll" };
+    let resource = if query.deleted.reads_bin() { "queryAll" } else { "query" };
     format!("{resource}: {}", soql::select(query, Order::Unordered, None))
 }
 
@@ -267,6 +285,7 @@ fn encode(text: &str) -> String {
 mod tests {
     use super::super::soql::tests::{extract, window};
     use super::*;
+    use crate::ports::source::DeletedRows;
 
     #[test]
     fn a_query_is_encoded() {

@@ -268,11 +268,40 @@ impl<'de> Visitor<'de> for LevelSeed<'_> {
 fn text(value: &RawValue) -> Result<Option<Box<str>>, &'static str> {
     match value.get() {
         "null" | "\"\"" => Ok(None),
-        raw if raw.starts_with('"') => serde_json::from_str::<Box<str>>(raw)
-            .map(Some)
-            .map_err(|_| "the answer holds a text that is not valid JSON"),
+        raw if raw.starts_with('"') => match serde_json::from_str::<Box<str>>(raw) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => lossy(raw).map(Some),
+        },
         raw => Ok(Some(raw.into())),
     }
+}
+
+/// A JSON text with halves of surrogate pairs in its escapes: each becomes the replacement character, so that one odd
+/// value does not hold up a whole page.
+fn lossy(raw: &str) -> Result<Box<str>, &'static str> {
+    struct Bytes;
+    impl Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text")
+        }
+
+        fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            Ok(bytes.to_owned())
+        }
+    }
+    let wrong = "the answer holds a text that is not valid JSON";
+    let bytes = serde_json::Deserializer::from_str(raw).deserialize_bytes(Bytes).map_err(|_| wrong)?;
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // Half a pair is three bytes, each of them invalid by itself; its first one is ED.
+        if chunk.invalid().first() == Some(&0xed) {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    Ok(text.into())
 }
 
 #[cfg(test)]
@@ -330,6 +359,16 @@ mod tests {
                 "SystemModstamp":"2026-10-01T09:00:00.000+0000","IsDeleted":false}"#,
             Ok([None, Some("0"), Some("false"), Some("A"), None, None]),
         );
+    }
+
+    #[test]
+    fn halves_of_surrogate_pairs_are_replaced() {
+        let value =
+            |raw: &str| text(&RawValue::from_string(raw.to_owned()).unwrap()).map(|text| text.map(String::from));
+        assert_eq!(value(r#""a\ud83d\ude00b""#), Ok(Some("a😀b".into())));
+        assert_eq!(value(r#""a\ud83db\n""#), Ok(Some("a\u{fffd}b\n".into())));
+        assert_eq!(value(r#""\ude00ü\udead\ud800""#), Ok(Some("\u{fffd}ü\u{fffd}\u{fffd}".into())));
+        assert_eq!(value(r#""a\u0000b""#), Ok(Some("a\0b".into())));
     }
 
     #[test]

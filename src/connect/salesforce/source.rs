@@ -23,7 +23,7 @@ use crate::connect::http::client::Transport;
 use crate::model::object::SourceObject;
 use crate::model::watermark::Cursor;
 use crate::ports::fault::Fault;
-use crate::ports::source::{Chunk, Extract, Source};
+use crate::ports::source::{Chunk, DeletedRows, Extract, Source};
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 use crate::sys::rng::Rng;
@@ -55,6 +55,12 @@ impl SalesforceConnection {
         })?;
         let tokens = Tokens::new(Arc::new(settings), transport, clock, rng, cancel);
         Ok(Self(Arc::new(Api::new(tokens))))
+    }
+
+    /// Adds the calls since the last time to what is noted of this connection's calls, and counts all of them against
+    /// `api_budget` from now on; gives the new note.
+    pub fn note_calls(&self, noted: Option<&str>) -> String {
+        self.0.note_calls(noted)
     }
 
     /// A handle with a call counter of its own.
@@ -92,7 +98,12 @@ impl Source for SalesforceSource {
         stream::unfold(Some(read), |read| async move {
             let mut read = read?;
             match read.next().boxed().await {
-                Ok(Some(chunk)) => Some((Ok(chunk), Some(read))),
+                Ok(Some(mut chunk)) => {
+                    if read.cx.query.deleted == DeletedRows::LeaveOut {
+                        chunk.records.retain(|record| !record.deleted);
+                    }
+                    Some((Ok(chunk), Some(read)))
+                }
                 Ok(None) => None,
                 Err(fault) => Some((Err(fault), None)),
             }
@@ -115,6 +126,11 @@ impl Source for SalesforceSource {
 }
 
 impl SalesforceSource {
+    /// The id of the org behind the connection, in its first 15 characters; none where its logins do not tell it.
+    pub async fn org(&self) -> Result<Option<String>, Fault> {
+        Ok(self.api.tokens.session().await?.org.clone())
+    }
+
     async fn describe_object(&self, object: &str) -> Result<SourceObject, Fault> {
         let operation = format!("describe {object}");
         let name: String = url::form_urlencoded::byte_serialize(object.as_bytes()).collect();
@@ -138,7 +154,14 @@ impl SalesforceSource {
         let operation = "ask the time";
         let target = format!("{}/", self.api.base());
         let call = Call::get(operation, &target);
-        self.api.fetch(&self.calls, &call, |_| Ok(())).await.map_err(|trouble| trouble.fault(operation))?;
+        let asked = self.api.fetch(&self.calls, &call, |_| Ok(())).await;
+        if let Err(trouble) = asked {
+            // Whatever the answer says, its head tells the time.
+            let answered = matches!(trouble, Trouble::Api(..)) && self.api.time_is_fresh();
+            if !answered {
+                return Err(trouble.fault(operation));
+            }
+        }
         // Without the computer's clock: a wrong one would move the watermark past rows that were never read.
         self.api.server_time().ok_or_else(|| Fault::Retry(errors::unusable(operation, "the answer holds no `Date`")))
     }

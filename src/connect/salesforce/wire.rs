@@ -9,7 +9,18 @@ use serde_json::value::RawValue;
 pub(super) struct TokenAnswer {
     pub(super) access_token: String,
     pub(super) instance_url: Option<String>,
+    /// Address of the user, which ends in the org's id and the user's.
+    pub(super) id: Option<String>,
     pub(super) refresh_token: Option<String>,
+}
+
+impl TokenAnswer {
+    /// The org that answered, by the 15 characters that both forms of its id share.
+    pub(super) fn org(&self) -> Option<String> {
+        let mut parts = self.id.as_deref()?.rsplit('/');
+        let (_user, org) = (parts.next()?, parts.next()?);
+        org.get(..15).filter(|org| org.starts_with("00D")).map(str::to_owned)
+    }
 }
 
 /// A Bulk API 2.0 query job.
@@ -122,6 +133,18 @@ mod tests {
         check("2026-10-01", None);
         check("", None);
         check("ü漢字", None);
+    }
+
+    #[test]
+    fn the_org_in_a_token_answer() {
+        let org = |id: &str| {
+            let answer = format!(r#"{{"access_token":"x","id":{id}}}"#);
+            serde_json::from_str::<TokenAnswer>(&answer).unwrap().org()
+        };
+        let expected = Some("00D5g000004XYZk".to_owned());
+        assert_eq!(org(r#""https://login.salesforce.com/id/00D5g000004XYZkEAO/0055g00000AbCdEAAV""#), expected);
+        assert_eq!(org(r#""https://x/id/00D5g000004XYZk/0055g00000AbCdE""#), expected);
+        assert_eq!((org("null"), org(r#""odd""#), org(r#""https://x/id/me""#)), (None, None, None));
     }
 
     #[test]
