@@ -9,6 +9,7 @@ mod hubspot_faults;
 mod hubspot_records;
 mod lifecycle;
 mod official_clients;
+mod properties;
 mod quiet;
 mod salesforce_connector;
 mod salesforce_faults;
