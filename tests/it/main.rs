@@ -18,3 +18,4 @@ mod support;
 mod sync_cases;
 mod tidy;
 mod transform_cases;
+mod weather;
