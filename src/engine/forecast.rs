@@ -267,7 +267,7 @@ impl Forecast {
         inner.batches.links += links.len() as u64;
         for (link, result) in links.iter().zip(&work.results) {
             let entry = planned.entry(link.salesforce_id).or_default();
-            if result.removes {
+            if result.removes.is_some() {
                 let old = link.made.as_ref().map(|made| made.target);
                 entry.push(planned_link(&link.key, LinkAction::Disassociate, old));
             }

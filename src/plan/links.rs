@@ -44,8 +44,8 @@ pub struct LinkResult {
     pub made: Option<MadeLink>,
     /// Which of `make` it waits for.
     pub waits_for: Option<usize>,
-    /// Whether a link of ours is removed.
-    pub removes: bool,
+    /// Which of `remove` takes a link of ours back.
+    pub removes: Option<usize>,
 }
 
 /// Plans the links; `existing` is what stands in HubSpot now.
@@ -57,7 +57,7 @@ pub fn plan(due: &[DueLink], existing: &[ExistingLink], held: &Held) -> LinkPlan
     let mut making: BTreeMap<(HubspotId, HubspotId), usize> = BTreeMap::new();
     for link in due {
         let removal = old_link(link).and_then(|old| removal(old, link, types_of(&old.from, &old.to), due, held));
-        let removes = removal.is_some();
+        let removes = removal.is_some().then_some(plan.remove.len());
         plan.remove.extend(removal);
         let Some((target, to)) = &link.wanted else {
             plan.results.push(LinkResult { made: None, waits_for: None, removes });

@@ -78,16 +78,20 @@ pub trait TargetWriter: Send + Sync {
     fn write<'a>(&'a self, batch: &'a WriteBatch) -> BoxFuture<'a, Result<Vec<WriteOutcome>, Fault>>;
 
     /// Archives at most [`BATCH_RECORDS_MAX`] records by HubSpot id. Safe to repeat; unknown ids are no error.
+    ///
+    /// Errors: `Unknown` when the answer does not prove that it was done.
     fn archive<'a>(&'a self, object: &'a str, ids: &'a [HubspotId]) -> BoxFuture<'a, Result<(), Fault>>;
 
     /// Makes at most [`BATCH_LINKS_MAX`] links; safe to repeat. `types` of a link replace the pair's labels, so they name
-    /// all that should stand; an empty list makes the plain link. One outcome for each link, in order: `None` is done.
+    /// all that should stand; an empty list makes the plain link. One outcome for each link, in order.
+    ///
+    /// Errors: `Reject` when the call was refused as a whole.
     fn associate<'a>(
         &'a self,
         from_object: &'a str,
         to_object: &'a str,
         links: &'a [NewLink],
-    ) -> BoxFuture<'a, Result<Vec<Option<Reason>>, Fault>>;
+    ) -> BoxFuture<'a, Result<Vec<LinkOutcome>, Fault>>;
 
     /// Removes types from at most [`BATCH_LINKS_MAX`] links; an empty list of types removes the whole link.
     fn disassociate<'a>(
@@ -95,7 +99,7 @@ pub trait TargetWriter: Send + Sync {
         from_object: &'a str,
         to_object: &'a str,
         links: &'a [NewLink],
-    ) -> BoxFuture<'a, Result<Vec<Option<Reason>>, Fault>>;
+    ) -> BoxFuture<'a, Result<Vec<LinkOutcome>, Fault>>;
 }
 
 /// Tells whether what was remembered of a portal still holds. It asks the portal at the first call only.
@@ -155,6 +159,17 @@ pub struct NewLink {
     pub to: HubspotId,
     /// Types to set or remove; see the methods.
     pub types: Vec<AssociationType>,
+}
+
+/// What became of a link to make or to remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkOutcome {
+    /// HubSpot's answer proves it.
+    Done,
+    /// HubSpot refused it.
+    Refused(Reason),
+    /// The answer does not tell.
+    Unknown,
 }
 
 /// How a batch treats records that exist or do not.

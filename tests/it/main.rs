@@ -6,6 +6,7 @@ mod config_cases;
 mod crashes;
 mod generated;
 mod hubspot_faults;
+mod hubspot_records;
 mod lifecycle;
 mod official_clients;
 mod quiet;

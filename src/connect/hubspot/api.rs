@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::Method;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::errors::{self, Action, ApiError};
 use super::settings::HubspotSettings;
+use super::wire::Answer;
 use crate::connect::http::client::{Outgoing, Transport, TransportError};
 use crate::connect::http::limiter::{Limiter, Stopped};
 use crate::ports::fault::Fault;
@@ -66,6 +66,9 @@ pub(super) struct Call<'a> {
     pub(super) association: bool,
 }
 
+/// A good answer's status and body, or a refusal with how long to wait.
+type Exchange = Result<(u16, Bytes), (ApiError, Option<Duration>)>;
+
 impl<'a> Call<'a> {
     /// A GET.
     pub(super) fn get(operation: &'a str, target: String) -> Self {
@@ -110,27 +113,26 @@ impl Api {
     /// Makes a call and decodes its answer, whatever its good status is.
     ///
     /// Errors: `Reject` for refused content; `Unknown` when a call that must not be repeated may have taken effect.
-    pub(super) async fn fetch<T: DeserializeOwned>(&self, calls: &AtomicU64, call: &Call<'_>) -> Result<T, Fault> {
+    pub(super) async fn fetch<T: Answer>(&self, calls: &AtomicU64, call: &Call<'_>) -> Result<T, Fault> {
         let mut tries = 0;
         loop {
-            let body = self.send(calls, call, &mut tries).await?;
-            match serde_json::from_slice(&body) {
-                Ok(value) => return Ok(value),
-                Err(error) => {
-                    let text = format!("the answer cannot be read: {error}");
-                    self.again(call, &mut tries, text, None).await?;
-                }
-            }
+            let (_, body) = self.send(calls, call, &mut tries).await?;
+            let text = match serde_json::from_slice::<T>(&body) {
+                Ok(value) if value.is_one() => return Ok(value),
+                Ok(_) => "the answer does not say what was asked for".to_owned(),
+                Err(error) => format!("the answer cannot be read: {error}"),
+            };
+            self.again(call, &mut tries, text, None).await?;
         }
     }
 
-    /// Makes a call whose answer does not matter.
-    pub(super) async fn done(&self, calls: &AtomicU64, call: &Call<'_>) -> Result<Bytes, Fault> {
+    /// Makes a call whose answer may have no body: its good status, and the body.
+    pub(super) async fn done(&self, calls: &AtomicU64, call: &Call<'_>) -> Result<(u16, Bytes), Fault> {
         self.send(calls, call, &mut 0).await
     }
 
-    /// Makes a call until a good answer has come, with its whole body.
-    pub(super) async fn send(&self, calls: &AtomicU64, call: &Call<'_>, tries: &mut u32) -> Result<Bytes, Fault> {
+    /// Makes a call until a good answer has come: its status, and its whole body.
+    async fn send(&self, calls: &AtomicU64, call: &Call<'_>, tries: &mut u32) -> Result<(u16, Bytes), Fault> {
         let mut limited = 0;
         loop {
             self.wait_turn(call).await?;
@@ -163,7 +165,7 @@ impl Api {
     }
 
     /// One exchange: the body of a good answer, or the refusal with how long to wait.
-    async fn exchange(&self, call: &Call<'_>) -> Result<Result<Bytes, (ApiError, Option<Duration>)>, TransportError> {
+    async fn exchange(&self, call: &Call<'_>) -> Result<Exchange, TransportError> {
         let failed = |error: url::ParseError| TransportError::Failed(error.to_string());
         let url = self.settings.base_url.join(&call.target).map_err(failed)?;
         let outgoing = Outgoing {
@@ -188,7 +190,7 @@ impl Api {
         tracing::debug!(operation = call.operation, status, waited_ms = waited as u64, request_id, "hubspot answered");
         let body = reply.bytes(&self.cancel).await;
         if (200..300).contains(&status) {
-            return body.map(Ok);
+            return body.map(|body| Ok((status, body)));
         }
         let body = body.unwrap_or_default();
         Ok(Err((errors::classify(status, &body, request_id.as_deref()), retry_after)))

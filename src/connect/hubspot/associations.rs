@@ -1,6 +1,6 @@
 //! Links: types and labels, reading to the end, making, removing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
 
 use serde_json::{Value, json};
@@ -9,12 +9,11 @@ use super::api::{Api, Call};
 use super::errors::{context_texts, is_not_found, reason};
 use super::objects::encode;
 use super::settings::API_VERSION;
-use super::wire::{Batch, ErrorBody, LinkType, Links, Page, text};
+use super::wire::{Answer, Batch, ErrorBody, LinkType, Links, MadeLink, Page, ReadBatch, text};
 use crate::model::association::AssociationType;
-use crate::model::failure::Reason;
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
-use crate::ports::target::{ExistingLink, NewLink};
+use crate::ports::target::{ExistingLink, LinkOutcome, NewLink};
 
 /// `/crm/associations/2026-09/2-1/0-2/batch/read`
 fn path(from: &str, to: &str, rest: &str) -> String {
@@ -25,7 +24,7 @@ fn path(from: &str, to: &str, rest: &str) -> String {
 pub(super) async fn types(api: &Api, calls: &AtomicU64, from: &str, to: &str) -> Result<Vec<AssociationType>, Fault> {
     let page: Page<LinkType> =
         api.fetch(calls, &Call::get("read association labels", path(from, to, "/labels"))).await?;
-    Ok(page.results.into_iter().filter_map(link_type).collect())
+    Ok(page.entries().into_iter().filter_map(link_type).collect())
 }
 
 /// All links of these records, paged to the end.
@@ -41,7 +40,7 @@ pub(super) async fn read(
     while !inputs.is_empty() {
         let body = json!({ "inputs": inputs });
         let call = Call::post("read associations", path(from_object, to_object, "/batch/read"), &body).association();
-        let answer: Batch<Links> = match api.fetch(calls, &call).await {
+        let ReadBatch(answer): ReadBatch<Links> = match api.fetch(calls, &call).await {
             Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => break,
             answer => answer?,
         };
@@ -65,15 +64,15 @@ pub(super) async fn read(
     Ok(links)
 }
 
-/// Makes links: plain ones by the default type, labelled ones with all labels that should stand.
+/// Makes links; each counts as made when the answer names it. Plain ones by the default type, labelled ones with all labels that should stand.
 pub(super) async fn make(
     api: &Api,
     calls: &AtomicU64,
     from_object: &str,
     to_object: &str,
     links: &[NewLink],
-) -> Result<Vec<Option<Reason>>, Fault> {
-    let mut outcomes = vec![None; links.len()];
+) -> Result<Vec<LinkOutcome>, Fault> {
+    let mut outcomes = vec![LinkOutcome::Unknown; links.len()];
     for labelled in [false, true] {
         let chosen: Vec<usize> = (0..links.len()).filter(|index| links[*index].types.is_empty() != labelled).collect();
         if chosen.is_empty() {
@@ -83,7 +82,15 @@ pub(super) async fn make(
         let inputs: Vec<Value> = chosen.iter().map(|index| input(&links[*index], labelled)).collect();
         let body = json!({ "inputs": inputs });
         let call = Call::post("make associations", path(from_object, to_object, rest), &body).association();
-        let answer: Batch<Value> = api.fetch(calls, &call).await?;
+        let answer: Batch<MadeLink> = api.fetch(calls, &call).await?;
+        let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeLink::ends).collect();
+        for index in &chosen {
+            let (from, to) = (links[*index].from.to_string(), links[*index].to.to_string());
+            // The default type is confirmed in both directions, a label in one.
+            if named.contains(&(from.clone(), to.clone())) || named.contains(&(to, from)) {
+                outcomes[*index] = LinkOutcome::Done;
+            }
+        }
         refused(&answer, links, &chosen, &mut outcomes);
     }
     Ok(outcomes)
@@ -96,8 +103,8 @@ pub(super) async fn remove(
     from_object: &str,
     to_object: &str,
     links: &[NewLink],
-) -> Result<Vec<Option<Reason>>, Fault> {
-    let mut outcomes = vec![None; links.len()];
+) -> Result<Vec<LinkOutcome>, Fault> {
+    let mut outcomes = vec![LinkOutcome::Unknown; links.len()];
     for labelled in [false, true] {
         let chosen: Vec<usize> = (0..links.len()).filter(|index| links[*index].types.is_empty() != labelled).collect();
         if chosen.is_empty() {
@@ -116,9 +123,14 @@ pub(super) async fn remove(
             })
             .collect();
         let call = Call::post("remove associations", path(from_object, to_object, rest), &json!({ "inputs": inputs }));
-        let body = api.done(calls, &call.association()).await?;
-        // The body is empty in one version and a batch answer in another.
-        if let Ok(answer) = serde_json::from_slice::<Batch<Value>>(&body) {
+        let (status, body) = api.done(calls, &call.association()).await?;
+        // One version answers with status 204 and no body, another with a batch that says that it is complete.
+        let answer: Option<ReadBatch<Value>> = serde_json::from_slice(&body).ok();
+        let answer = answer.filter(Answer::is_one).map(|ReadBatch(answer)| answer);
+        if status == 204 || answer.is_some() {
+            chosen.iter().for_each(|index| outcomes[*index] = LinkOutcome::Done);
+        }
+        if let Some(answer) = answer {
             refused(&answer, links, &chosen, &mut outcomes);
         }
     }
@@ -139,7 +151,7 @@ fn input(link: &NewLink, with_types: bool) -> Value {
 
 /// Enters the refusals of an answer. There are no trace ids here: an error is tied to its links by the ids in its
 /// context; one that names none is about all of them.
-fn refused(answer: &Batch<Value>, links: &[NewLink], chosen: &[usize], outcomes: &mut [Option<Reason>]) {
+fn refused<T>(answer: &Batch<T>, links: &[NewLink], chosen: &[usize], outcomes: &mut [LinkOutcome]) {
     let mut errors_by_link: HashMap<usize, &ErrorBody> = HashMap::new();
     for error in answer.errors.iter().filter(|error| !is_not_found(error) || answer.results.is_empty()) {
         let ids: Vec<String> = error.context.values().flat_map(|value| super::wire::texts(Some(value))).collect();
@@ -157,7 +169,7 @@ fn refused(answer: &Batch<Value>, links: &[NewLink], chosen: &[usize], outcomes:
         if !reason.code.starts_with(crate::ports::state::LINK_FAILURES) {
             reason.code = "SL5110".to_owned();
         }
-        outcomes[index] = Some(reason);
+        outcomes[index] = LinkOutcome::Refused(reason);
     }
 }
 

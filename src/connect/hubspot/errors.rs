@@ -44,10 +44,15 @@ pub(super) struct ApiError {
 /// Reads a refusal.
 pub(super) fn classify(status: u16, body: &[u8], request_id: Option<&str>) -> ApiError {
     let parsed: Option<ErrorBody> = serde_json::from_slice(body).ok();
+    let is_page = body.trim_ascii_start().starts_with(b"<");
     let text = if parsed.is_some() { String::new() } else { plain(body) };
     let body = parsed.unwrap_or_default();
     let request_id = request_id.map(str::to_owned).or_else(|| body.correlation_id.clone());
-    let action = action(status, &body);
+    let action = match action(status, &body) {
+        // The edge network answers for HubSpot with a page of its own, whatever the token may do.
+        Action::Final if is_page && matches!(status, 403 | 404) => Action::Repeat,
+        action => action,
+    };
     ApiError { status, body, text, action, request_id }
 }
 
@@ -97,6 +102,7 @@ impl ApiError {
             (401, _) => {
                 ("SL4002", "check `access_token` of the hubspot connection: HubSpot does not know it".to_owned())
             }
+            (_, Action::Repeat) => ("SL4001", "run again later: what was acknowledged is saved".to_owned()),
             (403, _) if scopes().is_empty() => ("SL4003", "the token may not do this: check its scopes".to_owned()),
             (403, _) => ("SL4003", format!("give the token one of these scopes: {}", scopes())),
             (_, Action::DayUsedUp) => {
@@ -105,7 +111,7 @@ impl ApiError {
             (_, Action::Moving) => {
                 ("SL4005", "HubSpot moves the account between data centres: run again later".to_owned())
             }
-            (_, Action::Repeat | Action::Locked | Action::Limited | Action::LimitedShortly) => {
+            (_, Action::Locked | Action::Limited | Action::LimitedShortly) => {
                 ("SL4001", "run again later: what was acknowledged is saved".to_owned())
             }
             (300..=399, _) => {
@@ -292,7 +298,7 @@ mod tests {
         check(400, r#"{"message":"Unable to infer object type from: contract"}"#, Action::Final);
         check(409, r#"{"category":"CONFLICT"}"#, Action::Refused);
         check(401, r#"{"category":"EXPIRED_AUTHENTICATION"}"#, Action::Final);
-        check(403, "<html>", Action::Final);
+        check(403, "<html>", Action::Repeat);
         check(404, r#"{"message":"resource not found"}"#, Action::Final);
         check(302, "", Action::Final);
     }

@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::api::{Api, Call};
+use super::errors::local;
 use super::outcomes::outcomes;
 use super::settings::API_VERSION;
-use super::wire::{Batch, Object, Page, text};
+use super::wire::{Batch, Object, Page, ReadBatch, text};
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
 use crate::ports::target::{TargetPage, TargetRecord, WriteBatch, WriteMode, WriteOutcome};
@@ -92,7 +93,7 @@ pub(super) async fn read_by_key(
         "inputs": inputs,
     });
     let call = Call::post("read records", path(object, "/batch/read"), &body);
-    let answer: Batch<Object> = match api.fetch(calls, &call).await {
+    let ReadBatch(answer): ReadBatch<Object> = match api.fetch(calls, &call).await {
         // Older answers say 404 as a whole when none of the records is there.
         Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => {
             return Ok(Vec::new());
@@ -115,14 +116,21 @@ pub(super) async fn list(
     let target = path(object, &format!("?limit=100&properties={}{after}", names.join(",")));
     let page: Page<Object> = api.fetch(calls, &Call::get("list records", target)).await?;
     let next = page.paging.as_ref().and_then(super::wire::Paging::after);
-    Ok(TargetPage { records: page.results.into_iter().filter_map(record).collect(), next })
+    Ok(TargetPage { records: page.entries().into_iter().filter_map(record).collect(), next })
 }
 
 /// Archives records.
 pub(super) async fn archive(api: &Api, calls: &AtomicU64, object: &str, ids: &[HubspotId]) -> Result<(), Fault> {
     let inputs: Vec<_> = ids.iter().map(|id| json!({ "id": id.as_str() })).collect();
     let call = Call::post("archive records", path(object, "/batch/archive"), &json!({ "inputs": inputs }));
-    api.done(calls, &call).await.map(drop)
+    match api.done(calls, &call).await? {
+        (204, _) => Ok(()),
+        // The documented answer has status 204 and no body. Another one may have come from anywhere.
+        (status, _) => {
+            let text = format!("answered with status {status}, which does not prove that it was done");
+            Err(Fault::Unknown(local(call.operation, text, 1)))
+        }
+    }
 }
 
 fn record(object: Object) -> Option<TargetRecord> {

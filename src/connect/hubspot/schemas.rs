@@ -45,7 +45,7 @@ pub(super) async fn account(api: &Api, calls: &AtomicU64) -> Result<Account, Fau
     let operation = "read account details";
     let target = format!("/account-info/{API_VERSION}/details");
     let details: AccountDetails = api.fetch(calls, &Call::get(operation, target)).await?;
-    let Some(portal_id) = details.portal_id else {
+    let Some(portal_id) = details.portal() else {
         let text = "the answer names no portal".to_owned();
         return Err(Fault::Halt(local(operation, text, 1)));
     };
@@ -58,7 +58,7 @@ pub(super) async fn account(api: &Api, calls: &AtomicU64) -> Result<Account, Fau
 pub(super) async fn describe(api: &Api, calls: &AtomicU64, object: &str) -> Result<TargetObject, Fault> {
     let target = format!("/crm-object-schemas/{API_VERSION}/schemas");
     let schemas: Page<Schema> = api.fetch(calls, &Call::get("read object schemas", target)).await?;
-    let active: Vec<Schema> = schemas.results.into_iter().filter(|schema| schema.archived != Some(true)).collect();
+    let active: Vec<Schema> = schemas.entries().into_iter().filter(|schema| schema.archived != Some(true)).collect();
     let named = |schema: &&Schema| {
         let names =
             [Some(schema.name.as_str()), schema.fully_qualified_name.as_deref(), schema.object_type_id.as_deref()];
@@ -96,7 +96,7 @@ pub(super) async fn describe(api: &Api, calls: &AtomicU64, object: &str) -> Resu
 async fn properties(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeMap<String, TargetProperty>, Fault> {
     let target = format!("/crm/properties/{API_VERSION}/{}", encode(object));
     let page: Page<Property> = api.fetch(calls, &Call::get("read properties", target)).await?;
-    let active = page.results.into_iter().filter(|property| property.archived != Some(true));
+    let active = page.entries().into_iter().filter(|property| property.archived != Some(true));
     Ok(active.map(|property| (property.name.clone(), property_of(property))).collect())
 }
 

@@ -10,12 +10,12 @@ use super::api::Api;
 use super::settings::HubspotSettings;
 use super::{associations, objects, schemas};
 use crate::model::association::AssociationType;
-use crate::model::failure::Reason;
 use crate::model::ids::HubspotId;
 use crate::model::object::TargetObject;
 use crate::ports::fault::Fault;
 use crate::ports::target::{
-    Account, ExistingLink, NewLink, TargetPage, TargetReader, TargetRecord, TargetWriter, WriteBatch, WriteOutcome,
+    Account, ExistingLink, LinkOutcome, NewLink, TargetPage, TargetReader, TargetRecord, TargetWriter, WriteBatch,
+    WriteOutcome,
 };
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
@@ -112,7 +112,7 @@ impl TargetWriter for HubspotTarget {
         from_object: &'a str,
         to_object: &'a str,
         links: &'a [NewLink],
-    ) -> BoxFuture<'a, Result<Vec<Option<Reason>>, Fault>> {
+    ) -> BoxFuture<'a, Result<Vec<LinkOutcome>, Fault>> {
         associations::make(&self.api, &self.calls, from_object, to_object, links).boxed()
     }
 
@@ -121,7 +121,7 @@ impl TargetWriter for HubspotTarget {
         from_object: &'a str,
         to_object: &'a str,
         links: &'a [NewLink],
-    ) -> BoxFuture<'a, Result<Vec<Option<Reason>>, Fault>> {
+    ) -> BoxFuture<'a, Result<Vec<LinkOutcome>, Fault>> {
         associations::remove(&self.api, &self.calls, from_object, to_object, links).boxed()
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// An error answer, or one entry of a batch's `errors`.
@@ -15,7 +16,9 @@ pub(super) struct ErrorBody {
     pub(super) sub_category: Option<Value>,
     pub(super) error_type: Option<String>,
     pub(super) policy_name: Option<String>,
+    #[serde(deserialize_with = "nullable")]
     pub(super) context: BTreeMap<String, Value>,
+    #[serde(deserialize_with = "nullable")]
     pub(super) errors: Vec<ErrorDetail>,
 }
 
@@ -25,6 +28,7 @@ pub(super) struct ErrorBody {
 pub(super) struct ErrorDetail {
     pub(super) message: Option<String>,
     pub(super) code: Option<String>,
+    #[serde(deserialize_with = "nullable")]
     pub(super) context: BTreeMap<String, Value>,
 }
 
@@ -37,26 +41,66 @@ pub(super) struct EmbeddedError {
     pub(super) name: Option<String>,
 }
 
-/// The answer of any batch call.
+/// An answer as a whole: any JSON decodes into types whose members may all be missing, so this tells whether it is one.
+pub(super) trait Answer: DeserializeOwned {
+    /// Whether it says what was asked for.
+    fn is_one(&self) -> bool {
+        true
+    }
+}
+
+/// The answer of a batch that writes. An empty one is an answer as well: it confirms nothing.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "T: Deserialize<'de>"))]
 pub(super) struct Batch<T> {
     #[serde(default)]
     pub(super) status: Option<String>,
-    #[serde(default = "Vec::new")]
+    #[serde(default = "Vec::new", deserialize_with = "nullable")]
     pub(super) results: Vec<T>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub(super) errors: Vec<ErrorBody>,
+}
+
+impl<T: DeserializeOwned> Answer for Batch<T> {}
+
+/// The answer of a batch that reads: one without results and errors must say that it is complete.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent, bound(deserialize = "T: Deserialize<'de>"))]
+pub(super) struct ReadBatch<T>(pub(super) Batch<T>);
+
+impl<T: DeserializeOwned> Answer for ReadBatch<T> {
+    fn is_one(&self) -> bool {
+        let Batch { status, results, errors } = &self.0;
+        status.is_some() || !results.is_empty() || !errors.is_empty()
+    }
 }
 
 /// A page of a listing.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>"))]
 pub(super) struct Page<T> {
-    #[serde(default = "Vec::new")]
-    pub(super) results: Vec<T>,
+    #[serde(default = "Option::default")]
+    pub(super) results: Option<Vec<T>>,
     #[serde(default)]
     pub(super) paging: Option<Paging>,
+}
+
+impl<T> Page<T> {
+    /// Its entries.
+    pub(super) fn entries(self) -> Vec<T> {
+        self.results.unwrap_or_default()
+    }
+}
+
+impl<T: DeserializeOwned> Answer for Page<T> {
+    fn is_one(&self) -> bool {
+        self.results.is_some()
+    }
+}
+
+/// A member that may be missing or null.
+fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(source: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(source).map(Option::unwrap_or_default)
 }
 
 /// Where the next page is.
@@ -85,6 +129,7 @@ impl Paging {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Object {
     pub(super) id: Option<Value>,
+    #[serde(deserialize_with = "properties")]
     pub(super) properties: BTreeMap<String, Option<String>>,
     pub(super) new: Option<bool>,
     pub(super) object_write_trace_id: Option<String>,
@@ -98,8 +143,10 @@ pub(super) struct Schema {
     pub(super) object_type_id: Option<String>,
     pub(super) fully_qualified_name: Option<String>,
     pub(super) name: String,
+    #[serde(deserialize_with = "nullable")]
     pub(super) labels: Labels,
     pub(super) primary_display_property: Option<String>,
+    #[serde(deserialize_with = "nullable")]
     pub(super) required_properties: Vec<String>,
     pub(super) archived: Option<bool>,
 }
@@ -120,12 +167,14 @@ pub(super) struct Property {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
     pub(super) field_type: Option<String>,
+    #[serde(deserialize_with = "nullable")]
     pub(super) options: Vec<PropertyOption>,
     pub(super) has_unique_value: Option<bool>,
     pub(super) calculated: Option<bool>,
     pub(super) external_options: Option<bool>,
     pub(super) referenced_object_type: Option<String>,
     pub(super) archived: Option<bool>,
+    #[serde(deserialize_with = "nullable")]
     pub(super) modification_metadata: ModificationMetadata,
 }
 
@@ -148,10 +197,23 @@ pub(super) struct PropertyOption {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct AccountDetails {
-    pub(super) portal_id: Option<u64>,
+    pub(super) portal_id: Option<Value>,
     pub(super) account_type: Option<String>,
     pub(super) time_zone: Option<String>,
     pub(super) ui_domain: Option<String>,
+}
+
+impl AccountDetails {
+    /// The portal's number, which may come as text.
+    pub(super) fn portal(&self) -> Option<u64> {
+        text(self.portal_id.as_ref()?)?.parse().ok()
+    }
+}
+
+impl Answer for AccountDetails {
+    fn is_one(&self) -> bool {
+        self.portal().is_some()
+    }
 }
 
 /// A type of links, in a list of labels or on a link.
@@ -167,7 +229,9 @@ pub(super) struct LinkType {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Links {
+    #[serde(deserialize_with = "nullable")]
     pub(super) from: Reference,
+    #[serde(deserialize_with = "nullable")]
     pub(super) to: Vec<LinkTo>,
     pub(super) paging: Option<Paging>,
 }
@@ -177,7 +241,29 @@ pub(super) struct Links {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct LinkTo {
     pub(super) to_object_id: Option<Value>,
+    #[serde(deserialize_with = "nullable")]
     pub(super) association_types: Vec<LinkType>,
+}
+
+/// A link that was made, in one of two shapes: ends by id, or ends as records.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct MadeLink {
+    from_object_id: Option<Value>,
+    to_object_id: Option<Value>,
+    #[serde(deserialize_with = "nullable")]
+    from: Reference,
+    #[serde(deserialize_with = "nullable")]
+    to: Reference,
+}
+
+impl MadeLink {
+    /// Its two ends.
+    pub(super) fn ends(&self) -> Option<(String, String)> {
+        let from = self.from_object_id.as_ref().or(self.from.id.as_ref())?;
+        let to = self.to_object_id.as_ref().or(self.to.id.as_ref())?;
+        Some((text(from)?, text(to)?))
+    }
 }
 
 /// A record, by id.
@@ -185,6 +271,17 @@ pub(super) struct LinkTo {
 #[serde(default)]
 pub(super) struct Reference {
     pub(super) id: Option<Value>,
+}
+
+/// Values of properties: text, as a rule; numbers and booleans are taken as they are written.
+fn properties<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<String, Option<String>>, D::Error> {
+    let values: BTreeMap<String, Value> = nullable(source)?;
+    let text = |value: Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    };
+    Ok(values.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
 /// An id or place that may come as a number or as text.

@@ -101,7 +101,7 @@ pub fn single(portal: &mut Portal, request: &Request, type_id: &str, id: &str, r
         ("PUT", ["default", to, to_id]) => {
             let to: End = (portal.type_id(to)?, to_id.parse().map_err(|_| Refusal::not_found())?);
             exist(portal, &from, &to)?;
-            plain(portal, &from, &to);
+            plain(portal, &from, &to)?;
             Ok(answers::json(200, &json!({"status": "COMPLETE", "results": both(portal, &from, &to)})))
         }
         ("PUT", [to, to_id]) => {
@@ -157,9 +157,34 @@ fn exist(portal: &Portal, from: &End, to: &End) -> Result<(), Refusal> {
 }
 
 /// Makes the plain link; labels that stand stay.
-fn plain(portal: &mut Portal, from: &End, to: &End) {
+fn plain(portal: &mut Portal, from: &End, to: &End) -> Result<(), Refusal> {
+    exist(portal, from, to)?;
+    if let Some(kind) = portal.links.types(&from.0, &to.0).iter().find(|kind| kind.label.is_none()) {
+        limit(portal, from, to, kind)?;
+    }
     let labels = portal.links.pair(from, to);
     portal.links.set(from, to, &labels);
+    Ok(())
+}
+
+/// What a batch changed, so that it can be taken back as a whole.
+#[derive(Default)]
+struct Undo(Vec<(End, End, Vec<u64>)>);
+
+impl Undo {
+    fn note(&mut self, portal: &Portal, from: &End, to: &End) {
+        self.0.push((from.clone(), to.clone(), portal.links.pair(from, to)));
+    }
+
+    fn take_back(self, portal: &mut Portal) {
+        for (from, to, before) in self.0.into_iter().rev() {
+            if before.is_empty() {
+                portal.links.remove(&from, &to);
+            } else {
+                portal.links.set(&from, &to, &before);
+            }
+        }
+    }
 }
 
 /// Sets the labels of one pair.
@@ -178,12 +203,25 @@ fn one(portal: &mut Portal, from: &End, to: &End, types: &[TypeRef]) -> Result<(
         };
         limit(portal, from, to, own)?;
     }
+    // The plain type always stands beside a label.
+    if let Some(kind) = portal.links.types(&from.0, &to.0).iter().find(|kind| kind.label.is_none()) {
+        limit(portal, from, to, kind)?;
+    }
     let numbers: Vec<u64> = types.iter().map(|kind| kind.association_type_id).collect();
     portal.links.set(from, to, &numbers);
     Ok(())
 }
 
+/// Whether both records may have one more link of this type.
 fn limit(portal: &Portal, from: &End, to: &End, kind: &LinkType) -> Result<(), Refusal> {
+    one_side(portal, from, to, kind)?;
+    match portal.links.find(&to.0, &from.0, kind.inverse) {
+        Some(back) => one_side(portal, to, from, back),
+        None => Ok(()),
+    }
+}
+
+fn one_side(portal: &Portal, from: &End, to: &End, kind: &LinkType) -> Result<(), Refusal> {
     let max = kind
         .max
         .map_or(portal.switches.association_limit as u64, |max| max.min(portal.switches.association_limit as u64));
@@ -218,21 +256,15 @@ fn pairs(from: &str, to: &str, inputs: Vec<Pair>) -> Result<Vec<(End, End, Vec<T
 fn make(portal: &mut Portal, from: &str, to: &str, body: &[u8], now: i64) -> Answer {
     let Inputs { inputs } = decode::<Inputs<Pair>>(body)?;
     let pairs = pairs(from, to, inputs)?;
-    if portal.switches.association_batch_whole {
-        for (from, to, types) in &pairs {
-            exist(portal, from, to)?;
-            for kind in types {
-                if let Some(own) = portal.links.find(&from.0, &to.0, kind.association_type_id) {
-                    limit(portal, from, to, own)?;
-                }
-            }
-        }
-    }
-    let (mut results, mut errors) = (Vec::new(), Vec::new());
+    let (mut results, mut errors, mut undo) = (Vec::new(), Vec::new(), Undo::default());
     for (from, to, types) in pairs {
+        undo.note(portal, &from, &to);
         match one(portal, &from, &to, &types) {
             Ok(()) => results.push(json!({"fromObjectTypeId": from.0, "fromObjectId": from.1, "toObjectTypeId": to.0, "toObjectId": to.1, "labels": []})),
-            Err(refusal) if portal.switches.association_batch_whole => return Err(refusal),
+            Err(refusal) if portal.switches.association_batch_whole => {
+                undo.take_back(portal);
+                return Err(refusal);
+            }
             Err(refusal) => errors.push(refusal.with("fromObjectId", &[&from.1.to_string()]).entry(None)),
         }
     }
@@ -242,17 +274,17 @@ fn make(portal: &mut Portal, from: &str, to: &str, body: &[u8], now: i64) -> Ans
 fn default(portal: &mut Portal, from: &str, to: &str, body: &[u8], now: i64) -> Answer {
     let Inputs { inputs } = decode::<Inputs<Pair>>(body)?;
     let pairs = pairs(from, to, inputs)?;
-    let (mut results, mut errors, mut good) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut results, mut errors, mut undo) = (Vec::new(), Vec::new(), Undo::default());
     for (from, to, _) in pairs {
-        match exist(portal, &from, &to) {
-            Ok(()) => good.push((from, to)),
-            Err(refusal) if portal.switches.association_batch_whole => return Err(refusal),
+        undo.note(portal, &from, &to);
+        match plain(portal, &from, &to) {
+            Ok(()) => results.extend(both(portal, &from, &to)),
+            Err(refusal) if portal.switches.association_batch_whole => {
+                undo.take_back(portal);
+                return Err(refusal);
+            }
             Err(refusal) => errors.push(refusal.with("fromObjectId", &[&from.1.to_string()]).entry(None)),
         }
-    }
-    for (from, to) in good {
-        plain(portal, &from, &to);
-        results.extend(both(portal, &from, &to));
     }
     Ok(finished(200, results, errors, now))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::association::{AssociationKey, AssociationState, LinkStanding};
+use crate::model::association::{AssociationKey, AssociationState, LinkStanding, MadeLink};
 use crate::model::failure::{Failure, Reason};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
@@ -16,7 +16,7 @@ use crate::pipeline::compile::Association;
 use crate::plan::links::{DueLink, Held, LinkPlan, plan};
 use crate::ports::fault::Fault;
 use crate::ports::state::Commit;
-use crate::ports::target::{BATCH_LINKS_MAX, NewLink};
+use crate::ports::target::{BATCH_LINKS_MAX, LinkOutcome, NewLink};
 use crate::stages::read::targets::{self, TargetMatch};
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::{StageContext, StageError, StageName, Writers};
@@ -43,6 +43,9 @@ pub async fn drain(
         work.save().await?;
     }
 }
+
+/// How often links whose outcome is open are looked up and done again.
+const ROUNDS_MAX: usize = 3;
 
 struct Work<'a> {
     cx: &'a StageContext,
@@ -115,31 +118,67 @@ impl Work<'_> {
         Ok(links)
     }
 
-    /// Makes and removes the links to one object.
+    /// Makes and removes the links to one object. What HubSpot's answers leave open is looked up and done again.
     async fn object(&mut self, object: &str, links: &[DueLink]) -> Result<(), StageError> {
-        if links.is_empty() {
-            return Ok(());
+        let mut open = links.to_vec();
+        for _ in 0..ROUNDS_MAX {
+            if open.is_empty() {
+                return Ok(());
+            }
+            open = self.round(object, open).await?;
         }
+        for link in open {
+            self.give_up(&link, unconfirmed());
+        }
+        Ok(())
+    }
+
+    /// One try for these links; returns those whose outcome is open.
+    async fn round(&mut self, object: &str, links: Vec<DueLink>) -> Result<Vec<DueLink>, StageError> {
         self.cx.confirm().await.map_err(at)?;
         let own = &*self.cx.pipeline.target.object_type_id;
         let from: HashSet<&HubspotId> = links.iter().map(|link| &link.from).collect();
         let from: Vec<HubspotId> = from.into_iter().cloned().collect();
         let existing = self.cx.target.associations(own, object, &from).await.map_err(at)?;
-        let held = self.held(links).await?;
-        let plan = plan(links, &existing, &held);
-        if !plan.remove.is_empty() {
-            let removed = self.writers.target.disassociate(own, object, &plan.remove).await.map_err(at)?;
-            self.delta.disassociated += removed.iter().filter(|reason| reason.is_none()).count() as u64;
-        }
-        let outcomes = if plan.make.is_empty() {
+        let held = self.held(&links).await?;
+        let planned = plan(&links, &existing, &held);
+        let (links, mut open) = self.remove(own, object, links, &planned).await?;
+        // An old link that still stands keeps its lookup from getting the new one.
+        let planned = plan(&links, &existing, &held);
+        let outcomes = if planned.make.is_empty() {
             Vec::new()
         } else {
-            self.remember_attempts(links, &plan).await?;
-            self.make(own, object, &plan.make).await?
+            self.remember_attempts(&links, &planned).await?;
+            self.isolate(own, object, &planned.make, true).await?
         };
-        self.delta.associated += outcomes.iter().filter(|reason| reason.is_none()).count() as u64;
-        self.enter(links, plan, &outcomes);
-        Ok(())
+        self.delta.associated += count_done(&outcomes);
+        open.extend(self.enter(links, planned, &outcomes));
+        Ok(open)
+    }
+
+    /// Takes old links back: lookups that are free to go on, and those whose removal is open. A removal that HubSpot
+    /// refuses is a failure, and the old link stays ours.
+    async fn remove(
+        &mut self,
+        own: &str,
+        object: &str,
+        links: Vec<DueLink>,
+        planned: &LinkPlan,
+    ) -> Result<(Vec<DueLink>, Vec<DueLink>), StageError> {
+        if planned.remove.is_empty() {
+            return Ok((links, Vec::new()));
+        }
+        let outcomes = self.isolate(own, object, &planned.remove, false).await?;
+        self.delta.disassociated += count_done(&outcomes);
+        let (mut free, mut open) = (Vec::new(), Vec::new());
+        for (link, result) in links.into_iter().zip(&planned.results) {
+            match result.removes.and_then(|place| outcomes.get(place)) {
+                None | Some(LinkOutcome::Done) => free.push(link),
+                Some(LinkOutcome::Unknown) => open.push(link),
+                Some(LinkOutcome::Refused(reason)) => self.give_up(&link, reason.clone()),
+            }
+        }
+        Ok((free, open))
     }
 
     /// Links that other lookups of the same records rest on and that must survive a removal.
@@ -160,27 +199,32 @@ impl Work<'_> {
     async fn remember_attempts(&self, links: &[DueLink], plan: &LinkPlan) -> Result<(), StageError> {
         let mut commit = self.checkpoint.commit(self.cx);
         for (link, result) in links.iter().zip(&plan.results).filter(|(_, result)| result.waits_for.is_some()) {
-            let attempt = result
-                .made
-                .clone()
-                .map(|made| crate::model::association::MadeLink { standing: LinkStanding::Attempted, ..made });
-            commit.made.push((link.salesforce_id, link.key.clone(), attempt));
+            commit.made.push((link.salesforce_id, link.key.clone(), attempted(result.made.clone())));
         }
         self.writers.state.commit(&commit).await.map_err(at)
     }
 
-    /// Makes links; a call that is refused as a whole is split until the culprits stand alone.
-    async fn make(&self, own: &str, object: &str, all: &[NewLink]) -> Result<Vec<Option<Reason>>, StageError> {
-        let mut outcomes: Vec<Option<Reason>> = vec![None; all.len()];
+    /// Makes or removes links; a call that is refused as a whole is split until the culprits stand alone.
+    async fn isolate(
+        &self,
+        own: &str,
+        object: &str,
+        all: &[NewLink],
+        make: bool,
+    ) -> Result<Vec<LinkOutcome>, StageError> {
+        let target = &self.writers.target;
+        let mut outcomes = vec![LinkOutcome::Unknown; all.len()];
         let mut parts = vec![(0, all.len())];
         while let Some((start, end)) = parts.pop() {
-            match self.writers.target.associate(own, object, &all[start..end]).await {
+            let part = &all[start..end];
+            let call = if make { target.associate(own, object, part) } else { target.disassociate(own, object, part) };
+            match call.await {
                 Ok(answers) => {
                     for (index, answer) in (start..end).zip(answers) {
                         outcomes[index] = answer;
                     }
                 }
-                Err(Fault::Reject(reason)) if end - start == 1 => outcomes[start] = Some(reason),
+                Err(Fault::Reject(reason)) if end - start == 1 => outcomes[start] = LinkOutcome::Refused(reason),
                 Err(Fault::Reject(_)) => {
                     let middle = start + (end - start) / 2;
                     parts.push((middle, end));
@@ -192,20 +236,31 @@ impl Work<'_> {
         Ok(outcomes)
     }
 
-    fn enter(&mut self, links: &[DueLink], plan: LinkPlan, outcomes: &[Option<Reason>]) {
-        for (link, result) in links.iter().zip(plan.results) {
-            let refused = result.waits_for.and_then(|place| outcomes.get(place)?.clone());
-            if let Some(reason) = refused {
-                self.commit.made.push((link.salesforce_id, link.key.clone(), None));
-                self.commit.waiting.push((link.salesforce_id, link.key.clone()));
-                self.fail(link.salesforce_id, reason);
-            } else {
-                self.commit.made.push((link.salesforce_id, link.key.clone(), result.made));
-                if self.cx.failures_open && link.wanted.is_some() {
-                    self.commit.resolved_links.push(link.salesforce_id);
+    /// Enters what is settled; returns the links whose outcome is open.
+    fn enter(&mut self, links: Vec<DueLink>, planned: LinkPlan, outcomes: &[LinkOutcome]) -> Vec<DueLink> {
+        let mut open = Vec::new();
+        for (link, result) in links.into_iter().zip(planned.results) {
+            match result.waits_for.and_then(|place| outcomes.get(place)) {
+                None | Some(LinkOutcome::Done) => {
+                    self.commit.made.push((link.salesforce_id, link.key.clone(), result.made));
+                    if self.cx.failures_open && link.wanted.is_some() {
+                        self.commit.resolved_links.push(link.salesforce_id);
+                    }
                 }
+                Some(LinkOutcome::Refused(reason)) => {
+                    self.commit.made.push((link.salesforce_id, link.key.clone(), None));
+                    self.give_up(&link, reason.clone());
+                }
+                Some(LinkOutcome::Unknown) => open.push(DueLink { made: attempted(result.made), ..link }),
             }
         }
+        open
+    }
+
+    /// Sets a link aside: it is tried again later.
+    fn give_up(&mut self, link: &DueLink, reason: Reason) {
+        self.commit.waiting.push((link.salesforce_id, link.key.clone()));
+        self.fail(link.salesforce_id, reason);
     }
 
     fn fail(&mut self, salesforce_id: SalesforceId, reason: Reason) {
@@ -217,6 +272,26 @@ impl Work<'_> {
     async fn save(mut self) -> Result<(), StageError> {
         self.commit.tally = self.checkpoint.add(self.delta);
         self.writers.state.commit(&self.commit).await.map_err(at)
+    }
+}
+
+/// The link as one that may have been made.
+fn attempted(made: Option<MadeLink>) -> Option<MadeLink> {
+    made.map(|made| MadeLink { standing: LinkStanding::Attempted, ..made })
+}
+
+fn count_done(outcomes: &[LinkOutcome]) -> u64 {
+    outcomes.iter().filter(|outcome| **outcome == LinkOutcome::Done).count() as u64
+}
+
+fn unconfirmed() -> Reason {
+    Reason {
+        code: "SL5113".to_owned(),
+        remote_code: None,
+        property: None,
+        message: "HubSpot answered without a word about this link, and reading it back did not show what was asked for"
+            .to_owned(),
+        request_id: None,
     }
 }
 
