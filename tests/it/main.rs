@@ -3,6 +3,7 @@
 
 mod bulk_faults;
 mod config_cases;
+mod continuous;
 mod crashes;
 mod generated;
 mod hubspot_faults;
