@@ -32,12 +32,14 @@ use crate::ops::run::{Finished, RunOptions, run_all};
 use crate::ops::wiring::{Outside, Project, open, project_folder};
 use crate::ops::{history, init, plan, sync, validate, why};
 use crate::plan::guard::Allowance;
+use crate::ports::fault::Fault;
 use crate::ports::source::Source;
 use crate::ports::state::{FailureFilter, FailureMark, StateReader};
 
 /// Runs a command to its exit code.
 pub async fn run(arguments: Arguments) -> Exit {
     let Arguments { common, command } = arguments;
+    let in_json = reports_in_json(&command);
     let done = match command {
         Command::Demo(words) => super::demo::run(&common, &words).await,
         Command::Sandbox(words) => super::sandbox::run(&words).await,
@@ -62,7 +64,33 @@ pub async fn run(arguments: Arguments) -> Exit {
             Ok(Exit::Done)
         }
     };
-    done.unwrap_or_else(|error| failed(&common, &error))
+    done.unwrap_or_else(|error| {
+        let exit = failed(&common, &error);
+        if in_json {
+            let told = json!({ "code": error.code(), "message": error.to_string(), "help": error.help() });
+            json(&json!({ "pipelines": [], "status": ended_early(&error), "error": told }));
+        }
+        exit
+    })
+}
+
+/// Whether a command prints one report in JSON, so that it must print one when it could not begin, too.
+fn reports_in_json(command: &Command) -> bool {
+    match command {
+        Command::Plan(words) => words.format == Format::Json,
+        Command::Import(words) => words.format == Format::Json,
+        Command::Sync(words) => words.once && words.format == Format::Json,
+        _ => false,
+    }
+}
+
+/// The status of a command that ended before its first run began.
+fn ended_early(error: &OpsError) -> &'static str {
+    match error {
+        OpsError::Remote { fault: Fault::Budget { .. }, .. } => "paused",
+        OpsError::Remote { fault: Fault::Cancelled, .. } => "interrupted",
+        _ => "failed",
+    }
 }
 
 /// Opens the project that the command is about.
@@ -85,7 +113,7 @@ pub fn failed(common: &Common, error: &OpsError) -> Exit {
         error => output::error(&error.to_string(), Some(error.code()), error.help().as_deref()),
     }
     match error {
-        OpsError::Remote { fault: crate::ports::fault::Fault::Cancelled, .. } => Exit::Interrupted,
+        OpsError::Remote { fault: Fault::Cancelled, .. } => Exit::Interrupted,
         _ => Exit::Failed,
     }
 }
@@ -276,7 +304,7 @@ async fn sync_records(common: &Common, words: &Sync) -> Result<Exit, OpsError> {
     let show = |finished: Result<&Finished, &OpsError>| match (finished, words.format) {
         (Ok(finished), Format::Text) => output::result(&show_report::report(&finished.report)),
         (Ok(finished), Format::Json) => output::result(&serde_json::to_string(&finished.report).unwrap_or_default()),
-        (Err(error), _) => output::error(&error.to_string(), Some(error.code()), error.help().as_deref()),
+        (Err(error), _) => drop(failed(common, error)),
     };
     sync::forever(&project, &state, &preparation.pipelines, &options.0, &show).await;
     Ok(Exit::Interrupted)
@@ -296,7 +324,11 @@ pub fn report(common: &Common, format: Format, finished: &[Finished]) -> Exit {
     let exit = reports.iter().map(|report| exit_of(report.status)).max().unwrap_or(Exit::Done);
     match format {
         Format::Json => {
+            let only_paused = reports
+                .iter()
+                .all(|report| report.status == RunStatus::Paused || exit_of(report.status) < Exit::Failed);
             let status = match exit {
+                Exit::Failed if only_paused => "paused",
                 Exit::Done | Exit::Changes => "succeeded",
                 Exit::Partial => "partial",
                 Exit::Interrupted => "interrupted",

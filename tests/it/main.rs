@@ -4,6 +4,7 @@
 mod bulk_faults;
 mod cli;
 mod config_cases;
+mod continuous;
 mod crashes;
 mod generated;
 mod hubspot_faults;
@@ -21,3 +22,4 @@ mod support;
 mod sync_cases;
 mod tidy;
 mod transform_cases;
+mod weather;
