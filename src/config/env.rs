@@ -186,6 +186,10 @@ impl Expansion<'_> {
             let help = "names have letters, digits and `_`; a literal `${` is written `$${`".to_owned();
             return Err((format!("`${{{name}}}` names no environment variable"), help));
         }
+        if default.is_some_and(|default| default.contains("${")) {
+            let help = "write one form, or set the variable".to_owned();
+            return Err((format!("the default of `${{{name}:-…}}` holds another `${{`: forms do not nest"), help));
+        }
         let value = (self.variables)(name).filter(|value| !value.is_empty());
         value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
             (

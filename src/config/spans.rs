@@ -72,6 +72,9 @@ pub fn index(text: &str) -> Result<Spans, Refused> {
             Ok((event, span)) => builder.event(&event, span)?,
             Err(error) => {
                 let at = builder.offsets.byte(error.marker().index());
+                if error.info().contains("recursion limit") {
+                    return Err(too_deep(at..at));
+                }
                 let tab = text[..at.min(text.len())]
                     .lines()
                     .last()
@@ -161,7 +164,7 @@ impl Builder<'_> {
                     return refuse("SL1002", "a key must be a plain value", "write `key: value`");
                 }
                 if self.stack.len() >= DEPTH_MAX {
-                    return refuse("SL1011", "the file is nested more than 64 deep", "no definition needs that");
+                    return Err(too_deep(range));
                 }
                 let mapping = matches!(event, Event::MappingStart(..));
                 self.node(range, Some(mapping));
@@ -260,6 +263,11 @@ pub fn within(text: &str, scalar: Range<usize>, decoded: &str, part: Range<usize
     let place = |offset: usize| scalar.start + places.get(offset).or(places.last()).copied().unwrap_or_default();
     let (start, end) = (place(part.start), place(part.end));
     start..end.max(start)
+}
+
+fn too_deep(span: Range<usize>) -> Refused {
+    let help = Some("no definition needs that".to_owned());
+    Refused { code: "SL1011", message: "the file is nested more than 64 deep".to_owned(), span, help }
 }
 
 #[cfg(test)]

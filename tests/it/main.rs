@@ -7,6 +7,7 @@ mod config_cases;
 mod continuous;
 mod crashes;
 mod generated;
+mod hostile_files;
 mod hubspot_faults;
 mod hubspot_records;
 mod lifecycle;

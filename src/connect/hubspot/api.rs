@@ -190,7 +190,7 @@ impl Api {
         tracing::debug!(operation = call.operation, status, waited_ms = waited as u64, request_id, "hubspot answered");
         let body = reply.bytes(&self.cancel).await;
         if (200..300).contains(&status) {
-            return body.map(|body| Ok((status, body)));
+            return Ok(Ok((status, body?)));
         }
         let body = body.unwrap_or_default();
         Ok(Err((errors::classify(status, &body, request_id.as_deref()), retry_after)))
