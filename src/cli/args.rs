@@ -17,23 +17,26 @@ pub struct Arguments {
     pub command: Command,
 }
 
+/// Heading of the flags that every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// Folder of the project (default: the nearest one upwards with a syncline.yaml)
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR")]
     pub project: Option<PathBuf>,
     /// Print results only
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,
     /// Say more; twice for every request
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    #[arg(long, short, global = true, help_heading = EVERYWHERE, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// No colours (also by the variable NO_COLOR)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub no_color: bool,
     /// Form of the log on stderr
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
     pub log_format: LogFormat,
 }
 
@@ -330,6 +333,9 @@ pub struct Sandbox {
     /// How long a Salesforce session lives without use
     #[arg(long, default_value = "2h", value_name = "TIME", value_parser = duration)]
     pub token_lifetime: std::time::Duration,
+    /// Public key (PEM) that Salesforce verifies signed assertions with; without it, that way to log in is refused
+    #[arg(long, value_name = "FILE")]
+    pub jwt_key: Option<PathBuf>,
     /// Form of the addresses
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

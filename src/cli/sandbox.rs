@@ -1,5 +1,7 @@
 //! `sandbox`: both services until stopped.
 
+use std::path::Path;
+
 use super::args::{Format, Sandbox as Words};
 use super::exit::Exit;
 use super::output;
@@ -14,14 +16,7 @@ use crate::sys::cancel::Cancel;
 pub async fn run(words: &Words) -> Result<Exit, OpsError> {
     let cancel = Cancel::new();
     signals::watch(&cancel);
-    let faults = match &words.faults {
-        None => None,
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(path).map_err(|error| refused(format!("`{}`: {error}", path.display())))?;
-            Some(FaultPlan::parse(&text).map_err(refused)?)
-        }
-    };
+    let faults = read(words.faults.as_deref())?.map(|text| FaultPlan::parse(&text).map_err(refused)).transpose()?;
     let options = SandboxOptions {
         salesforce: words.salesforce,
         hubspot: words.hubspot,
@@ -34,6 +29,7 @@ pub async fn run(words: &Words) -> Result<Exit, OpsError> {
         data: words.data.clone(),
         visibility_delay: words.visibility_delay,
         token_lifetime: words.token_lifetime,
+        jwt_public_key: read(words.jwt_key.as_deref())?,
         ..SandboxOptions::default()
     };
     let sandbox = start(options).await.map_err(|error| refused(error.to_string()))?;
@@ -52,6 +48,13 @@ pub async fn run(words: &Words) -> Result<Exit, OpsError> {
     Ok(Exit::Interrupted)
 }
 
+/// The text of a file that a flag names.
+fn read(path: Option<&Path>) -> Result<Option<String>, OpsError> {
+    let text =
+        |path: &Path| std::fs::read_to_string(path).map_err(|error| refused(format!("`{}`: {error}", path.display())));
+    path.map(text).transpose()
+}
+
 fn refused(message: String) -> OpsError {
-    OpsError::refused("SL9002", message, "`syncline sandbox --help` tells the flags")
+    OpsError::refused("SL6011", message, "`syncline sandbox --help` tells the flags")
 }

@@ -106,6 +106,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL5110", include_str!("../../docs/errors/SL5110.md")),
     ("SL5111", include_str!("../../docs/errors/SL5111.md")),
     ("SL5112", include_str!("../../docs/errors/SL5112.md")),
+    ("SL5113", include_str!("../../docs/errors/SL5113.md")),
     ("SL5120", include_str!("../../docs/errors/SL5120.md")),
     ("SL6001", include_str!("../../docs/errors/SL6001.md")),
     ("SL6002", include_str!("../../docs/errors/SL6002.md")),
@@ -117,6 +118,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL6008", include_str!("../../docs/errors/SL6008.md")),
     ("SL6009", include_str!("../../docs/errors/SL6009.md")),
     ("SL6010", include_str!("../../docs/errors/SL6010.md")),
+    ("SL6011", include_str!("../../docs/errors/SL6011.md")),
     ("SL9001", include_str!("../../docs/errors/SL9001.md")),
     ("SL9002", include_str!("../../docs/errors/SL9002.md")),
 ];

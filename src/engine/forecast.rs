@@ -15,8 +15,9 @@ use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
 use crate::pipeline::transform::PropertyChange;
 use crate::plan::decide::{Action, Decision, Departure};
-use crate::plan::links::{DueLink, Held, plan};
+use crate::plan::links::{DueLink, plan};
 use crate::ports::target::{BATCH_LINKS_MAX, BATCH_RECORDS_MAX, TargetRecord};
+use crate::stages::read::held::held;
 use crate::stages::read::targets::{self, TargetMatch, planned_directory};
 use crate::stages::write::checkpoint::count;
 use crate::stages::{StageContext, StageError, StageName};
@@ -39,8 +40,13 @@ struct Inner {
     /// The last place that the read passed.
     place: Option<Cursor>,
     /// Lookups of changed records that waited already: they are counted with their record.
-    replanned: HashSet<(SalesforceId, AssociationKey)>,
+    replanned: HashSet<Place>,
+    /// Records that would be archived: their links go with them.
+    leaving: HashSet<SalesforceId>,
 }
+
+/// A lookup of a record.
+type Place = (SalesforceId, AssociationKey);
 
 #[derive(Default, Clone, Copy)]
 struct Batches {
@@ -71,7 +77,7 @@ impl Forecast {
     /// Adds the associations that wait since earlier runs, and sums up.
     pub async fn finish(self) -> Result<Found, StageError> {
         self.waiting_links().await?;
-        let Inner { mut tally, mut changes, omitted, batches, place, replanned: _ } =
+        let Inner { mut tally, mut changes, omitted, batches, place, .. } =
             self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = place {
             self.cx.source.release(&place).await;
@@ -104,7 +110,10 @@ impl Forecast {
             count(&decision, None, sent, &mut inner.tally);
             match kind {
                 Kind::Write => inner.batches.writes += 1,
-                Kind::Archive => inner.batches.archives += 1,
+                Kind::Archive => {
+                    inner.batches.archives += 1;
+                    inner.leaving.insert(decision.id());
+                }
                 Kind::Note => {}
             }
             let links = links.get(&decision.id()).cloned().unwrap_or_default();
@@ -161,25 +170,38 @@ impl Forecast {
 
     /// What would happen to the links of these records.
     async fn links(&self, batch: &[Decision]) -> Result<HashMap<SalesforceId, Vec<PlannedLink>>, StageError> {
-        let changing = batch.iter().filter(|decision| !decision.wanted.is_empty());
-        let ids: Vec<SalesforceId> = changing.clone().map(Decision::id).collect();
+        let changing = |decision: &&Decision| !decision.wanted.is_empty() || decision.action == Action::Restore;
+        let changing: Vec<&Decision> = batch.iter().filter(changing).collect();
+        let ids: Vec<SalesforceId> = changing.iter().map(|decision| decision.id()).collect();
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
         let known = self.cx.state.associations(&self.cx.pipeline.name, &ids).await;
-        let known = known.map_err(StageError::at(StageName::Associate))?;
+        let mut known: HashMap<Place, AssociationState> = known
+            .map_err(StageError::at(StageName::Associate))?
+            .into_iter()
+            .map(|state| ((state.salesforce_id, state.key.clone()), state))
+            .collect();
         let mut states = Vec::new();
         for decision in changing {
-            let from = decision.hubspot_id.clone().unwrap_or_else(|| planned_id(decision.id()));
+            let id = decision.id();
+            let anew = decision.action == Action::Restore;
+            let from = decision.hubspot_id.clone().filter(|_| !anew).unwrap_or_else(|| planned_id(id));
             for (key, wanted) in &decision.wanted {
-                let same = |state: &&AssociationState| state.salesforce_id == decision.id() && state.key == *key;
-                let before = known.iter().find(same);
-                if before.is_some_and(AssociationState::is_due) {
-                    self.inner().replanned.insert((decision.id(), key.clone()));
+                let before = known.remove(&(id, key.clone()));
+                if before.as_ref().is_some_and(AssociationState::is_due) {
+                    self.inner().replanned.insert((id, key.clone()));
                 }
-                let made = before.and_then(|state| state.made.clone());
-                let state = AssociationState { salesforce_id: decision.id(), key: key.clone(), wanted: *wanted, made };
-                states.push((state, from.clone()));
+                // A record that is made again has no links yet.
+                let made = before.and_then(|state| state.made).filter(|_| !anew);
+                states.push((
+                    AssociationState { salesforce_id: id, key: key.clone(), wanted: *wanted, made },
+                    from.clone(),
+                ));
+            }
+            if anew {
+                let unchanged = known.values().filter(|state| state.salesforce_id == id && state.wanted.is_some());
+                states.extend(unchanged.map(|state| (AssociationState { made: None, ..state.clone() }, from.clone())));
             }
         }
         self.plan_links(states).await
@@ -187,23 +209,36 @@ impl Forecast {
 
     /// Links that wait since earlier runs and could be made now; those whose next try is later just wait.
     async fn waiting_links(&self) -> Result<(), StageError> {
-        let name = &self.cx.pipeline.name;
         let (mut after, mut tried) = (None, 0);
-        loop {
-            let due = self.cx.state.due_associations(name, self.links_at, after, BATCH_LINKS_MAX).await;
-            let due = due.map_err(StageError::at(StageName::Associate))?;
-            let Some((last, _)) = due.last() else { break };
-            after = Some((last.salesforce_id, last.key.clone()));
+        while let Some((last, due)) = self.due_page(self.links_at, after).await? {
+            after = Some(last);
             tried += due.len() as u64;
-            let replanned = std::mem::take(&mut self.inner().replanned);
-            let own =
-                due.into_iter().filter(|(state, _)| !replanned.contains(&(state.salesforce_id, state.key.clone())));
-            self.plan_links(own.collect()).await?;
-            self.inner().replanned = replanned;
+            self.plan_links(due).await?;
         }
-        let all = self.cx.state.due_count(name).await.map_err(StageError::at(StageName::Associate))?;
+        let (mut after, mut all) = (None, 0);
+        while let Some((last, due)) = self.due_page(None, after).await? {
+            after = Some(last);
+            all += due.len() as u64;
+        }
         self.inner().tally.pending_associations += all.saturating_sub(tried);
         Ok(())
+    }
+
+    /// A page of waiting links and its last place; without those that are counted with their record, or go with it.
+    async fn due_page(
+        &self,
+        at: Option<Timestamp>,
+        after: Option<Place>,
+    ) -> Result<Option<(Place, Vec<(AssociationState, HubspotId)>)>, StageError> {
+        let due = self.cx.state.due_associations(&self.cx.pipeline.name, at, after, BATCH_LINKS_MAX).await;
+        let mut due = due.map_err(StageError::at(StageName::Associate))?;
+        let Some(last) = due.last().map(|(state, _)| (state.salesforce_id, state.key.clone())) else { return Ok(None) };
+        let inner = self.inner();
+        due.retain(|(state, _)| {
+            !inner.leaving.contains(&state.salesforce_id)
+                && !inner.replanned.contains(&(state.salesforce_id, state.key.clone()))
+        });
+        Ok(Some((last, due)))
     }
 
     async fn plan_links(
@@ -225,7 +260,11 @@ impl Forecast {
                         self.inner().tally.pending_associations += 1;
                         let link = planned_link(&state.key, LinkAction::Pending, Some(target));
                         planned.entry(state.salesforce_id).or_default().push(link);
-                        continue;
+                        // The old link is wrong even though the new one cannot be made yet.
+                        if several.is_some() || state.made.is_none() {
+                            continue;
+                        }
+                        None
                     }
                 };
                 by_object.entry(association.target.object_type_id().to_string()).or_default().push(DueLink {
@@ -260,7 +299,8 @@ impl Forecast {
         } else {
             self.cx.target.associations(own, object, &from).await.map_err(StageError::at(StageName::Associate))?
         };
-        let work = plan(links, &existing, &Held::new());
+        let held = held(&self.cx, links).await?;
+        let work = plan(links, &existing, &held);
         let mut inner = self.inner();
         inner.tally.associated += work.make.len() as u64;
         inner.tally.disassociated += work.remove.len() as u64;

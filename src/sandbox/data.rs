@@ -37,7 +37,14 @@ impl DataFile {
     pub fn load(&self, world: &World) -> Result<bool, SandboxError> {
         let text = match std::fs::read(&self.path) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // A state that could never be kept is refused at once, not when it is to be saved.
+                let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                return match folder.filter(|folder| !folder.is_dir()) {
+                    Some(_) => Err(SandboxError::Data { action: "write", path: self.path.clone(), source: error }),
+                    None => Ok(false),
+                };
+            }
             Err(source) => return Err(SandboxError::Data { action: "read", path: self.path.clone(), source }),
         };
         let unusable = |reason: String| SandboxError::DataContent { path: self.path.clone(), reason };

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should end")]
 
 mod bulk_faults;
+mod cli;
 mod config_cases;
 mod continuous;
 mod crashes;
@@ -10,6 +11,7 @@ mod hubspot_faults;
 mod hubspot_records;
 mod lifecycle;
 mod official_clients;
+mod properties;
 mod quiet;
 mod salesforce_connector;
 mod salesforce_faults;

@@ -1,6 +1,7 @@
 //! The read half: holds readers only.
 
 pub mod extract;
+pub mod held;
 pub mod matching;
 pub mod resolve;
 pub mod targets;

@@ -13,10 +13,11 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
 use crate::pipeline::compile::Association;
-use crate::plan::links::{DueLink, Held, LinkPlan, plan};
+use crate::plan::links::{DueLink, LinkPlan, plan};
 use crate::ports::fault::Fault;
 use crate::ports::state::Commit;
 use crate::ports::target::{BATCH_LINKS_MAX, LinkOutcome, NewLink};
+use crate::stages::read::held::held;
 use crate::stages::read::targets::{self, TargetMatch};
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::{StageContext, StageError, StageName, Writers};
@@ -140,7 +141,7 @@ impl Work<'_> {
         let from: HashSet<&HubspotId> = links.iter().map(|link| &link.from).collect();
         let from: Vec<HubspotId> = from.into_iter().cloned().collect();
         let existing = self.cx.target.associations(own, object, &from).await.map_err(at)?;
-        let held = self.held(&links).await?;
+        let held = held(self.cx, &links).await?;
         let planned = plan(&links, &existing, &held);
         let (links, mut open) = self.remove(own, object, links, &planned).await?;
         // An old link that still stands keeps its lookup from getting the new one.
@@ -179,20 +180,6 @@ impl Work<'_> {
             }
         }
         Ok((free, open))
-    }
-
-    /// Links that other lookups of the same records rest on and that must survive a removal.
-    async fn held(&self, links: &[DueLink]) -> Result<Held, StageError> {
-        if links.iter().all(|link| link.made.is_none()) || self.cx.pipeline.associations.len() < 2 {
-            return Ok(Held::new());
-        }
-        let ids: Vec<SalesforceId> = links.iter().map(|link| link.salesforce_id).collect();
-        let states = self.cx.state.associations(&self.cx.pipeline.name, &ids).await.map_err(at)?;
-        let due = |state: &AssociationState| {
-            links.iter().any(|link| link.salesforce_id == state.salesforce_id && link.key == state.key)
-        };
-        let settled = states.into_iter().filter(|state| !state.is_due() && !due(state));
-        Ok(settled.filter_map(|state| state.made).map(|made| (made.from, made.to, None)).collect())
     }
 
     /// Remembers what is about to be made, so that a link made in the moment of a crash is still known as ours.

@@ -1,0 +1,240 @@
+//! The command line: help, exit codes, what goes where, and the forms of findings.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use syncline::config::schema;
+use tempfile::TempDir;
+
+use crate::generated;
+use crate::support::{Bench, Ran, ended, report};
+
+/// Runs the program in a folder, with the variables that a new project asks for.
+fn run(folder: &Path, arguments: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
+    command.args(arguments).current_dir(folder).env("NO_COLOR", "1").env_remove("COLUMNS");
+    for name in ["SALESFORCE_CLIENT_ID", "SALESFORCE_USERNAME", "SALESFORCE_PRIVATE_KEY", "HUBSPOT_ACCESS_TOKEN"] {
+        command.env(name, "set");
+    }
+    ended(command.output().unwrap())
+}
+
+const COMMANDS: [&str; 14] = [
+    "demo",
+    "init",
+    "validate",
+    "plan",
+    "import",
+    "sync",
+    "status",
+    "runs",
+    "failures",
+    "why",
+    "schema",
+    "explain",
+    "sandbox",
+    "completions",
+];
+
+#[test]
+fn help_tells_every_command_and_no_other() {
+    let folder = TempDir::new().unwrap();
+    let all = run(folder.path(), &["--help"]).code(0).stdout;
+    generated::check("tests/cases/cli/help.txt", &all);
+    let listed: Vec<&str> = all
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert_eq!(listed, COMMANDS);
+    for command in COMMANDS {
+        let help = run(folder.path(), &[command, "--help"]).code(0).stdout;
+        generated::check(&format!("tests/cases/cli/help-{command}.txt"), &help);
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_64() {
+    let folder = TempDir::new().unwrap();
+    for wrong in
+        [&["explode"][..], &["plan", "--nope"], &["plan", "--format", "xml"], &["plan", "--sample", "many"], &[]]
+    {
+        let ran = run(folder.path(), wrong).code(64);
+        assert_eq!(ran.stdout, "", "{wrong:?}");
+        assert!(ran.stderr.contains("--help") || ran.stderr.contains("Usage"), "{wrong:?}: {}", ran.stderr);
+    }
+    let near = run(folder.path(), &["validat"]).code(64);
+    assert!(near.stderr.contains("validate"), "{}", near.stderr);
+}
+
+#[test]
+fn commands_need_a_project_and_find_it_upwards() {
+    let folder = TempDir::new().unwrap();
+    for command in ["validate", "plan", "import", "sync", "status", "runs", "failures"] {
+        let ran = run(folder.path(), &[command]).code(1);
+        assert!(ran.stderr.contains("SL1012") && ran.stderr.contains("syncline init"), "{command}: {}", ran.stderr);
+    }
+    run(folder.path(), &["init", "."]).code(0);
+    let again = run(folder.path(), &["init", "."]).code(1);
+    assert!(again.stderr.contains("SL1013"), "{}", again.stderr);
+    let deep = folder.path().join("a/b");
+    fs::create_dir_all(&deep).unwrap();
+    run(&deep, &["validate"]).code(0);
+    run(Path::new("/"), &["validate", "--project", folder.path().to_str().unwrap()]).code(0);
+    let ignored = fs::read_to_string(folder.path().join(".gitignore")).unwrap();
+    assert!(ignored.contains(".syncline"), "the state is never committed: {ignored}");
+}
+
+#[test]
+fn unknown_names_are_said_with_what_is_known() {
+    let bench = Bench::new(5);
+    for command in [&["validate", "subscription"][..], &["plan", "subscription"], &["import", "subscription", "--yes"]]
+    {
+        let ran = bench.run(command).code(1);
+        assert!(ran.stderr.contains("SL2012") && ran.stderr.contains("`subscriptions`"), "{command:?}: {}", ran.stderr);
+    }
+    for command in [&["runs", "NOPE"][..], &["failures", "show", "a015g000000B000AAC"], &["explain", "SL9999"]] {
+        let ran = bench.run(command).code(1);
+        assert!(ran.stderr.contains("SL6006"), "{command:?}: {}", ran.stderr);
+    }
+    let ran = bench.run(&["why", "nonsense"]).code(1);
+    assert!(ran.stderr.contains("SL5004"), "{}", ran.stderr);
+    let asked = bench.run(&["import"]).code(1);
+    assert!(asked.stderr.contains("SL6007") && asked.stderr.contains("--yes"), "{}", asked.stderr);
+}
+
+#[test]
+fn schemas_pages_and_completions_are_printed() {
+    let folder = TempDir::new().unwrap();
+    for name in schema::NAMES {
+        assert_eq!(run(folder.path(), &["schema", name]).code(0).stdout.trim(), schema::text(name).unwrap().trim());
+    }
+    let list = run(folder.path(), &["explain"]).code(0).stdout;
+    for code in generated::pages() {
+        assert!(list.contains(&code), "{code} is not listed");
+        let page = run(folder.path(), &["explain", &code.to_lowercase()]).code(0).stdout;
+        assert!(page.starts_with(&format!("# {code}: ")), "{page}");
+    }
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        assert!(run(folder.path(), &["completions", shell]).code(0).stdout.contains("detailed-exitcode"), "{shell}");
+    }
+}
+
+#[test]
+fn findings_come_as_text_json_and_annotations() {
+    let bench = Bench::new(5);
+    bench.edit("pipelines/subscriptions.yaml", "match: salesforce_id", "mach: salesforce_id");
+    let text = bench.run(&["validate"]).code(1);
+    assert!(text.stdout.contains("error[SL1003]") && !text.stdout.contains('\u{1b}'), "{text:?}");
+    let json = bench.run(&["validate", "--format", "json"]).code(1).json();
+    assert_eq!(json["valid"], false);
+    let finding = &json["findings"][0];
+    assert_eq!(
+        (finding["code"].as_str(), finding["line"].as_u64(), finding["column"].as_u64()),
+        (Some("SL1003"), Some(12), Some(3))
+    );
+    assert_eq!(finding["file"], "pipelines/subscriptions.yaml");
+    let github = bench.run(&["validate", "--format", "github"]).code(1).stdout;
+    assert!(github.starts_with("::error file=pipelines/subscriptions.yaml,line=12,col=3,"), "{github}");
+}
+
+#[test]
+fn plan_says_by_its_exit_code_whether_anything_would_change() {
+    let bench = Bench::new(20);
+    bench.run(&["plan"]).code(0);
+    bench.run(&["plan", "--detailed-exitcode"]).code(2);
+    let reports = bench.import();
+    assert!(report(&reports, "work_orders")["created"].as_u64() > Some(0));
+    bench.run(&["plan", "--detailed-exitcode"]).code(0);
+}
+
+#[test]
+fn results_go_to_stdout_and_talk_to_stderr() {
+    let bench = Bench::new(10);
+    let quiet = bench.run(&["import", "--yes", "--format", "json", "--quiet"]);
+    assert_eq!(quiet.stderr, "");
+    let reports: Value = quiet.json();
+    let keys = [
+        "name",
+        "run",
+        "kind",
+        "status",
+        "read",
+        "created",
+        "updated",
+        "unchanged",
+        "archived",
+        "restored",
+        "filtered",
+        "associated",
+        "disassociated",
+        "pending_associations",
+        "failed",
+        "salesforce_calls",
+        "hubspot_calls",
+        "seconds",
+    ];
+    for key in keys {
+        assert!(report(&reports, "subscriptions").get(key).is_some(), "`{key}` is missing: {reports}");
+    }
+    let logged = bench.run(&["sync", "--once", "--format", "json", "-vv", "--log-format", "json"]).code(0);
+    logged.json();
+    for line in logged.stderr.lines().filter(|line| line.starts_with('{')) {
+        serde_json::from_str::<Value>(line).unwrap();
+    }
+    assert!(logged.stderr.lines().any(|line| line.starts_with('{')), "{}", logged.stderr);
+}
+
+#[test]
+fn errors_of_a_run_are_written_as_csv() {
+    let bench = Bench::new(120);
+    let reports = bench.import();
+    let run = report(&reports, "subscriptions")["run"].as_str().unwrap().to_owned();
+    bench.run(&["runs", &run, "--errors", "errors.csv"]).code(0);
+    let text = fs::read_to_string(bench.path("errors.csv")).unwrap();
+    let mut lines = text.lines();
+    let head = lines.next().unwrap();
+    assert!(
+        head.starts_with("\"salesforce_id\",") && head.contains("\"code\"") && head.contains("Status__c"),
+        "{head}"
+    );
+    let failed = report(&reports, "subscriptions")["failed"].as_u64().unwrap();
+    assert_eq!(text.matches("SL500").count() as u64, failed, "{text}");
+    assert!(text.contains("***") && !text.contains("billing+"), "sensitive values are masked: {text}");
+}
+
+#[test]
+fn the_demo_tells_its_story() {
+    let folder = TempDir::new().unwrap();
+    let told = run(folder.path(), &["demo", "--records", "40"]).code(0);
+    for part in ["what `import` would do", "import subscriptions:", "sync subscriptions:", "syncline status", "SL50"] {
+        assert!(told.stdout.contains(part), "`{part}` is not in {}", told.stdout);
+    }
+    let again = run(folder.path(), &["demo", "--records", "40", "--keep", "kept"]).code(0);
+    assert!(again.stdout.contains("kept"));
+    assert!(folder.path().join("kept/pipelines/subscriptions.yaml").is_file());
+    run(folder.path(), &["demo", "--keep", "kept"]).code(1);
+}
+
+#[test]
+fn a_sandbox_that_cannot_start_says_why() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("faults.yaml"), "rules:\n  - { service: hubspot }\n").unwrap();
+    let cases = [
+        (&["--salesforce", "0.0.0.0:0"][..], "loopback"),
+        (&["--faults", "nowhere.yaml"], "nowhere.yaml"),
+        (&["--faults", "faults.yaml"], "rule"),
+        (&["--jwt-key", "nowhere.pem"], "nowhere.pem"),
+        (&["--data", "nowhere/data.json"], "data"),
+    ];
+    for (flags, part) in cases {
+        let ran = run(folder.path(), &[&["sandbox"], flags].concat()).code(1);
+        assert!(ran.stderr.contains("SL6011") && ran.stderr.contains(part), "{flags:?}: {}", ran.stderr);
+    }
+    run(folder.path(), &["sandbox", "--rate-limit", "fast"]).code(64);
+}
