@@ -102,7 +102,9 @@ fn a_sync_outlives_passing_trouble() {
 #[test]
 fn salesforce_may_be_away_for_an_hour() {
     let story = Story::new(Bench::new(30), SYNC);
-    let rule = json!([{"service": "salesforce", "path": "/services/data/*/query", "fault": "unavailable"}]);
+    // One pipeline's reads, as each waits until its patience is used up.
+    let rows = "FROM%20Subscription__c";
+    let rule = json!([{"path": "/services/data/*/query*", "contains": rows, "fault": "unavailable"}]);
     let ran = story.faults("503", rule);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let reports = ran.json();

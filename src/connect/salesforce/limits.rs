@@ -46,7 +46,7 @@ const DAY: Duration = Duration::from_hours(24);
 const HOUR_SECONDS: i64 = 3600;
 
 /// An org that refused a call is left alone for so long: only an answer tells that calls of yesterday have fallen out.
-const PROBE_AFTER: Duration = Duration::from_secs(10);
+const PROBE_AFTER: Duration = Duration::from_secs(5);
 
 /// Calls by hour since 1970.
 type Hours = BTreeMap<i64, u64>;
