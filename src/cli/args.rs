@@ -336,6 +336,9 @@ pub struct Sandbox {
     /// Public key (PEM) that Salesforce verifies signed assertions with; without it, that way to log in is refused
     #[arg(long, value_name = "FILE")]
     pub jwt_key: Option<PathBuf>,
+    /// Write a ready syncline.yaml to this new file
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
     /// Form of the addresses
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -1,5 +1,6 @@
 //! `sandbox`: both services until stopped.
 
+use std::io::Write;
 use std::path::Path;
 
 use super::args::{Format, Sandbox as Words};
@@ -33,19 +34,32 @@ pub async fn run(words: &Words) -> Result<Exit, OpsError> {
         ..SandboxOptions::default()
     };
     let sandbox = start(options).await.map_err(|error| refused(error.to_string()))?;
+    if let Some(path) = &words.write {
+        write_new(path, &sandbox.project_yaml())?;
+    }
     match words.format {
         Format::Json => output::result(&sandbox.addresses().to_string()),
         Format::Text => output::result(&format!(
-            "Salesforce  {}\nHubSpot     {}\ncontrol     {}   (GET / tells what it can do)\n\nsyncline.yaml for it:\n\n{}",
+            "Salesforce  {}\nHubSpot     {}\ncontrol     {}   (GET / tells what it can do)\n{}",
             sandbox.salesforce_url,
             sandbox.hubspot_url,
             sandbox.control_url,
-            sandbox.project_yaml()
+            match &words.write {
+                Some(path) => format!("\n{} points at it; Ctrl-C ends it\n", path.display()),
+                None => format!("\nsyncline.yaml for it:\n\n{}", sandbox.project_yaml()),
+            }
         )),
     }
     cancel.cancelled().await;
     sandbox.stop().await.map_err(|error| refused(error.to_string()))?;
     Ok(Exit::Interrupted)
+}
+
+/// Writes a file that is not there yet: a project of somebody's is never replaced.
+fn write_new(path: &Path, text: &str) -> Result<(), OpsError> {
+    let failed = |error: std::io::Error| refused(format!("`{}` cannot be written: {error}", path.display()));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)
 }
 
 /// The text of a file that a flag names.

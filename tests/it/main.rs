@@ -6,6 +6,7 @@ mod cli;
 mod config_cases;
 mod continuous;
 mod crashes;
+mod docs;
 mod generated;
 mod hostile_files;
 mod hubspot_faults;
