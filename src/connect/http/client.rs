@@ -38,6 +38,8 @@ pub(in crate::connect) struct Outgoing<'a> {
     pub(in crate::connect) token: &'a str,
     pub(in crate::connect) headers: Vec<(&'static str, &'static str)>,
     pub(in crate::connect) body: Option<Bytes>,
+    /// Longest time for the whole exchange; none where answers are streams of any length.
+    pub(in crate::connect) time_max: Option<Duration>,
 }
 
 /// An answer whose body is still to be read.
@@ -87,6 +89,9 @@ impl Transport {
         let mut request = self.0.request(outgoing.method, outgoing.url.clone()).bearer_auth(outgoing.token);
         for (name, value) in outgoing.headers {
             request = request.header(name, value);
+        }
+        if let Some(time_max) = outgoing.time_max {
+            request = request.timeout(time_max);
         }
         if let Some(body) = outgoing.body {
             request = request.header("content-type", "application/json; charset=UTF-8").body(body);

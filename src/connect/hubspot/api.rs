@@ -66,6 +66,9 @@ pub(super) struct Call<'a> {
     pub(super) association: bool,
 }
 
+/// Longest time for one exchange. HubSpot's own edge gives up after 100 seconds (status 524).
+const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(120);
+
 /// A good answer's status and body, or a refusal with how long to wait.
 type Exchange = Result<(u16, Bytes), (ApiError, Option<Duration>)>;
 
@@ -174,6 +177,7 @@ impl Api {
             token: &self.settings.access_token,
             headers: vec![("accept", "application/json")],
             body: call.body.clone(),
+            time_max: Some(EXCHANGE_TIME_MAX),
         };
         let started = self.clock.now();
         let mut reply = self.transport.send(outgoing, &self.cancel).await?;

@@ -257,7 +257,7 @@ impl Api {
             headers.push(("sforce-query-options", "batchSize=2000"));
         }
         let (method, body) = (call.method.clone(), call.body.clone());
-        let outgoing = Outgoing { method, url: &url, token: &session.token, headers, body };
+        let outgoing = Outgoing { method, url: &url, token: &session.token, headers, body, time_max: None };
         let permit = self.gate.acquire().await;
         self.limits.spend(call.operation, self.time())?;
         calls.fetch_add(1, Ordering::Relaxed);
