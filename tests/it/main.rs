@@ -18,6 +18,7 @@ mod quiet;
 mod salesforce_connector;
 mod salesforce_faults;
 mod salesforce_shapes;
+mod sandbox_hubspot;
 mod state_contract;
 mod state_files;
 mod support;

@@ -2,7 +2,7 @@
 //! Repeating it is safe: records are recognised by their unique match property, and where a plain create cannot be
 //! repeated, its outcome is looked up first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::config::pipeline::Mode;
@@ -29,7 +29,8 @@ impl Stage for Load {
     const NAME: StageName = StageName::Load;
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Written, StageError> {
-        let mut sending = Sending { cx, target: &*self.target, outcomes: vec![None; batch.len()] };
+        let mut sending =
+            Sending { cx, target: &*self.target, outcomes: vec![None; batch.len()], raced: HashSet::new() };
         let all: Vec<usize> = (0..batch.len()).collect();
         let stopped = sending.deliver(&batch, all).await.err();
         let settle = |(decision, outcome): (Decision, Option<Outcome>)| Some(Settled { decision, outcome: outcome? });
@@ -42,6 +43,8 @@ struct Sending<'a> {
     cx: &'a StageContext,
     target: &'a dyn TargetWriter,
     outcomes: Vec<Option<Outcome>>,
+    /// Records whose match value somebody else wrote in the same moment; each is tried once more.
+    raced: HashSet<usize>,
 }
 
 impl Sending<'_> {
@@ -80,11 +83,13 @@ impl Sending<'_> {
                             WriteOutcome::Confirmed { id, created } => {
                                 self.outcomes[index] = Some(Outcome::Done { id: Some(id), created });
                             }
+                            WriteOutcome::Rejected(reason) if self.is_race(index, &reason) => unknown.push(index),
                             WriteOutcome::Rejected(reason) => self.outcomes[index] = Some(Outcome::Failed(reason)),
                             WriteOutcome::Unknown => unknown.push(index),
                         }
                     }
                 }
+                Err(Fault::Reject(reason)) if part.len() == 1 && self.is_race(part[0], &reason) => unknown.extend(part),
                 Err(Fault::Reject(reason)) if part.len() == 1 => {
                     self.outcomes[part[0]] = Some(Outcome::Failed(reason));
                 }
@@ -101,6 +106,13 @@ impl Sending<'_> {
             }
         }
         Ok(unknown)
+    }
+
+    /// Whether HubSpot refused the record because its own match value has just come to stand there: an upsert that is sent
+    /// again finds it.
+    fn is_race(&mut self, index: usize, reason: &Reason) -> bool {
+        let own = Some(&*self.cx.pipeline.target.match_property);
+        reason.code == "SL5106" && reason.property.as_deref() == own && self.raced.insert(index)
     }
 
     /// Reads records whose outcome is unknown; those that hold what was sent are done, the rest is returned.

@@ -1,0 +1,298 @@
+//! The emulated HubSpot against documented answers: each row is a request and what the real service says to it.
+
+use serde_json::{Value, json};
+use syncline::sandbox::options::{HUBSPOT_TOKEN, SandboxOptions};
+use syncline::sandbox::{Sandbox, start};
+
+/// A sandbox that is asked directly.
+struct Portal {
+    sandbox: Sandbox,
+    client: reqwest::Client,
+    /// Type id of subscriptions.
+    kind: String,
+}
+
+struct Answer {
+    status: u16,
+    headers: reqwest::header::HeaderMap,
+    body: Value,
+}
+
+impl Portal {
+    async fn new(options: SandboxOptions) -> Self {
+        let sandbox = start(options).await.unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut portal = Self { sandbox, client, kind: String::new() };
+        let schemas = portal.get("/crm-object-schemas/2026-09/schemas").await.body;
+        let all = schemas["results"].as_array().unwrap();
+        portal.kind = all.iter().find(|schema| schema["name"] == "subscriptions").unwrap()["objectTypeId"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        portal
+    }
+
+    async fn ask(&self, method: &str, path: &str, token: &str, body: Option<&str>) -> Answer {
+        let path = path.replace("{type}", &self.kind);
+        let request = self.client.request(method.parse().unwrap(), format!("{}{path}", self.sandbox.hubspot_url));
+        let request = request.bearer_auth(token).header("content-type", "application/json");
+        let reply = match body {
+            Some(body) => request.body(body.to_owned()),
+            None => request,
+        };
+        let reply = reply.send().await.unwrap();
+        let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
+        let text = reply.text().await.unwrap();
+        Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, HUBSPOT_TOKEN, None).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask("POST", path, HUBSPOT_TOKEN, Some(&body.to_string())).await
+    }
+
+    /// Demands a status, and members of the body by pointer.
+    #[track_caller]
+    fn demand(answer: &Answer, status: u16, members: &[(&str, Value)], said: &str) {
+        assert_eq!(answer.status, status, "{said}: {}", answer.body);
+        for (pointer, expected) in members {
+            let found = answer.body.pointer(pointer).cloned().unwrap_or(Value::Null);
+            let fits = match (&found, expected) {
+                // A text has to hold the words; what else it says may change.
+                (Value::String(found), Value::String(expected)) => found.contains(expected.as_str()),
+                (found, expected) => found == expected,
+            };
+            assert!(fits, "{said}: {pointer} is {found}, not {expected}: {}", answer.body);
+        }
+    }
+}
+
+fn input(id: &str, trace: Option<&str>, more: Value) -> Value {
+    let mut properties = json!({"salesforce_id": id, "subscription_name": format!("Name of {id}")});
+    properties.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut input = json!({"id": id, "idProperty": "salesforce_id", "properties": properties});
+    if let Some(trace) = trace {
+        input["objectWriteTraceId"] = trace.into();
+    }
+    input
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_requests_get_the_real_errors() {
+    let portal = Portal::new(SandboxOptions { records: 5, ..SandboxOptions::default() }).await;
+    let objects = "/crm/objects/2026-09/{type}";
+    let rows: Vec<(&str, String, Option<String>, u16, Vec<(&str, Value)>)> = vec![
+        ("GET", "/crm/objects/2026-09/subscriptionz".into(), None, 400, vec![("/message", json!("Unable to infer object type from: subscriptionz")), ("/category", Value::Null)]),
+        ("GET", format!("{objects}/999999"), None, 404, vec![("/message", json!("resource not found")), ("/category", Value::Null)]),
+        ("GET", format!("{objects}/abc"), None, 404, vec![("/message", json!("Object not found.  objectId are usually numeric.")), ("/category", json!("OBJECT_NOT_FOUND"))]),
+        ("GET", format!("{objects}?limit=101"), None, 400, vec![("/category", json!("VALIDATION_ERROR"))]),
+        ("GET", "/crm/nothing/here".into(), None, 404, vec![]),
+        ("POST", format!("{objects}/batch/upsert"), Some("{\"inputs\":[".into()), 400, vec![("/message", json!("Invalid input JSON on line 1"))]),
+        ("POST", format!("{objects}/batch/upsert"), Some(json!({"inputs": (0..101).map(|number| input(&format!("k{number}"), None, json!({}))).collect::<Vec<_>>()}).to_string()), 400, vec![("/message", json!("The maximum number of inputs supported in a batch is 100."))]),
+        ("POST", format!("{objects}/batch/upsert"), Some(json!({"inputs": [input("a", Some("1"), json!({})), input("a", Some("2"), json!({}))]}).to_string()), 400, vec![("/message", json!("Duplicate IDs found in batch input"))]),
+        ("POST", format!("{objects}/batch/upsert"), Some(json!({"inputs": [{"id": "a", "properties": {}}]}).to_string()), 404, vec![("/message", json!("resource not found"))]),
+        ("POST", format!("{objects}/batch/upsert"), Some(json!({"inputs": [{"id": "a", "idProperty": "external_code", "properties": {"external_code": "a"}}]}).to_string()), 400, vec![("/message", json!("by non-unique"))]),
+        ("POST", format!("{objects}/batch/upsert"), Some(json!({"inputs": [input("a", None, json!({"notes": ["x"]}))]}).to_string()), 400, vec![("/message", json!("Cannot deserialize value of type `java.lang.String`"))]),
+        ("POST", objects.into(), Some(json!({"properties": {"notes": "x"}}).to_string()), 400, vec![("/message", json!("ome required properties were not set")), ("/context/properties/0", json!("subscription_name"))]),
+        ("PATCH", format!("{objects}/{{first}}"), Some(json!({"properties": {}}).to_string()), 400, vec![("/message", json!("No properties found to update"))]),
+        ("POST", "/crm/properties/2026-09/{type}".into(), Some(json!({"name": "amount", "label": "Amount", "type": "number", "fieldType": "number", "groupName": "subscriptions_information"}).to_string()), 409, vec![("/category", json!("OBJECT_ALREADY_EXISTS")), ("/subCategory", json!("Properties.PROPERTY_WITH_NAME_EXISTS"))]),
+        ("GET", "/crm/properties/2026-09/{type}/nothing".into(), None, 404, vec![("/category", json!("OBJECT_NOT_FOUND"))]),
+        ("POST", format!("{objects}/search"), Some(json!({"filterGroups": [], "limit": 201}).to_string()), 400, vec![]),
+        ("POST", format!("{objects}/search"), Some(json!({"query": "x".repeat(3_100)}).to_string()), 400, vec![]),
+    ];
+    let made = portal
+        .post("/crm/objects/2026-09/{type}/batch/upsert", &json!({"inputs": [input("first", None, json!({}))]}))
+        .await;
+    let first = made.body["results"][0]["id"].as_str().unwrap().to_owned();
+    for (method, path, body, status, members) in rows {
+        let path = path.replace("{first}", &first);
+        let answer = portal.ask(method, &path, HUBSPOT_TOKEN, body.as_deref()).await;
+        Portal::demand(&answer, status, &members, &format!("{method} {path}"));
+        if let Some(id) = answer.body.get("correlationId") {
+            assert_eq!(answer.headers["x-hubspot-correlation-id"], id.as_str().unwrap());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_checked() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let path = "/account-info/2026-09/details";
+    let unknown = portal.ask("GET", path, "pat-na1-unknown", None).await;
+    Portal::demand(
+        &unknown,
+        401,
+        &[("/category", json!("INVALID_AUTHENTICATION")), ("/message", json!("Authentication credentials not found"))],
+        "unknown",
+    );
+    let good = portal.get(path).await;
+    Portal::demand(&good, 200, &[("/portalId", json!(51_234_567)), ("/timeZone", json!("Europe/Berlin"))], "good");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_checked_by_type_with_the_exact_codes() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let rows = [
+        ("colour", json!("red"), "PROPERTY_DOESNT_EXIST", "does not exist"),
+        ("status", json!("Active"), "INVALID_OPTION", "was not one of the allowed options"),
+        ("seats", json!("many"), "INVALID_INTEGER", "was not a valid number"),
+        ("start_date", json!("1790000000320"), "INVALID_DATE", "not midnight!"),
+        ("start_date", json!("soon"), "INVALID_LONG", "was not a valid long"),
+        ("renews_at", json!("2026-09-30T14:06:51.741000+00:00"), "INVALID_LONG", "was not a valid long"),
+        ("seats", json!(" 5"), "LEADING_TRAILING_WHITESPACE", "includes leading or trailing whitespace"),
+        ("status", json!("active "), "LEADING_TRAILING_WHITESPACE", "includes leading or trailing whitespace"),
+        ("hs_object_id", json!("1"), "READ_ONLY_VALUE", "read only property"),
+    ];
+    for (property, value, code, part) in rows {
+        // Without a trace id one bad input fails the whole call, with one it fails alone.
+        let body = json!({"inputs": [input("good", None, json!({})), input("bad", None, json!({property: value}))]});
+        let whole = portal.post("/crm/objects/2026-09/{type}/batch/upsert", &body).await;
+        let members = [
+            ("/category", json!("VALIDATION_ERROR")),
+            ("/errors/0/code", json!(code)),
+            ("/errors/0/message", json!(part)),
+        ];
+        Portal::demand(&whole, 400, &members, property);
+        let body = json!({"inputs": [input("good", Some("t1"), json!({})), input("bad", Some("t2"), json!({property: value}))]});
+        let part_of = portal.post("/crm/objects/2026-09/{type}/batch/upsert", &body).await;
+        let members = [
+            ("/results/0/properties/salesforce_id", json!("good")),
+            ("/numErrors", json!(1)),
+            ("/errors/0/context/objectWriteTraceId/0", json!("t2")),
+            ("/errors/0/message", json!(code)),
+        ];
+        Portal::demand(&part_of, 207, &members, property);
+        let read = json!({"idProperty": "salesforce_id", "properties": ["salesforce_id"], "inputs": [{"id": "bad"}]});
+        let read = portal.post("/crm/objects/2026-09/{type}/batch/read", &read).await;
+        Portal::demand(
+            &read,
+            207,
+            &[
+                ("/results", json!([])),
+                ("/errors/0/category", json!("OBJECT_NOT_FOUND")),
+                ("/errors/0/context/ids/0", json!("bad")),
+            ],
+            property,
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_come_back_as_text_and_an_empty_text_clears() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let path = "/crm/objects/2026-09/{type}/batch/upsert";
+    let body = json!({"inputs": [input("k", Some("t"), json!({"seats": 5, "auto_renew": true, "amount": "24.00", "channels": "Web;Email"}))]});
+    let made = portal.post(path, &body).await;
+    let members = [
+        ("/results/0/new", json!(true)),
+        ("/results/0/properties/seats", json!("5")),
+        ("/results/0/properties/auto_renew", json!("true")),
+        ("/results/0/properties/amount", json!("24.00")),
+        ("/results/0/objectWriteTraceId", json!("t")),
+    ];
+    Portal::demand(&made, 200, &members, "made");
+    assert!(made.body.get("errors").is_none() && made.body.get("numErrors").is_none(), "{}", made.body);
+    let id = made.body["results"][0]["id"].clone();
+    let again = portal
+        .post(path, &json!({"inputs": [input("k", Some("t"), json!({"seats": "", "channels": ";Phone"}))]}))
+        .await;
+    Portal::demand(&again, 200, &[("/results/0/id", id), ("/results/0/new", json!(false))], "again");
+    let read = json!({"idProperty": "salesforce_id", "properties": ["seats", "channels"], "inputs": [{"id": "k"}]});
+    let read = portal.post("/crm/objects/2026-09/{type}/batch/read", &read).await;
+    Portal::demand(
+        &read,
+        200,
+        &[("/results/0/properties/seats", Value::Null), ("/results/0/properties/channels", json!("Web;Email;Phone"))],
+        "a leading separator appends",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unique_value_names_its_holder() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let one = portal
+        .post("/crm/objects/2026-09/{type}", &json!({"properties": {"subscription_name": "x", "salesforce_id": "S1"}}))
+        .await;
+    let holder = one.body["id"].as_str().unwrap().to_owned();
+    let two = portal
+        .post("/crm/objects/2026-09/{type}", &json!({"properties": {"subscription_name": "y", "salesforce_id": "S1"}}))
+        .await;
+    let text = format!("{holder} already has that value.");
+    Portal::demand(
+        &two,
+        400,
+        &[
+            ("/category", json!("VALIDATION_ERROR")),
+            ("/message", json!(text)),
+            ("/message", json!("propertyName=salesforce_id, value=S1}")),
+        ],
+        "clash",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_told_and_kept() {
+    let options =
+        SandboxOptions { records: 2, rate_limit: (5, std::time::Duration::from_secs(10)), ..SandboxOptions::default() };
+    let portal = Portal::new(options).await;
+    let path = "/account-info/2026-09/details";
+    let first = portal.get(path).await;
+    let header = |name: &str| first.headers[name].to_str().unwrap().parse::<u64>().unwrap();
+    assert_eq!((header("x-hubspot-ratelimit-max"), header("x-hubspot-ratelimit-interval-milliseconds")), (5, 10_000));
+    let mut last = first;
+    for _ in 0..5 {
+        last = portal.get(path).await;
+    }
+    Portal::demand(
+        &last,
+        429,
+        &[
+            ("/errorType", json!("RATE_LIMIT")),
+            ("/policyName", json!("TEN_SECONDLY_ROLLING")),
+            ("/category", Value::Null),
+        ],
+        "429",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_are_read_page_by_page_and_have_both_directions() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let pair = "/crm/associations/2026-09/{type}/0-2";
+    let own = portal.post("/crm/objects/2026-09/{type}", &json!({"properties": {"subscription_name": "x"}})).await.body
+        ["id"]
+        .clone();
+    let company = portal.get("/crm/objects/2026-09/companies?limit=1").await.body["results"][0]["id"].clone();
+    let none = portal.post(&format!("{pair}/batch/read"), &json!({"inputs": [{"id": own}]})).await;
+    Portal::demand(
+        &none,
+        207,
+        &[("/errors/0/category", json!("OBJECT_NOT_FOUND")), ("/errors/0/subCategory", json!("NO_ASSOCIATIONS_FOUND"))],
+        "none",
+    );
+    let body = json!({"inputs": [{"from": {"id": own}, "to": {"id": company}}]});
+    let made = portal.post(&format!("{pair}/batch/associate/default"), &body).await;
+    Portal::demand(
+        &made,
+        200,
+        &[("/results/0/from/id", own.clone()), ("/results/1/to/id", own.clone())],
+        "two directions",
+    );
+    let labels = portal.get(&format!("{pair}/labels")).await;
+    Portal::demand(
+        &labels,
+        200,
+        &[("/results/0/label", Value::Null), ("/results/0/category", json!("USER_DEFINED"))],
+        "labels",
+    );
+    let wrong = json!({"inputs": [{"from": {"id": own}, "to": {"id": company}, "types": [{"associationCategory": "USER_DEFINED", "associationTypeId": 3}]}]});
+    let wrong = portal.post(&format!("{pair}/batch/create"), &wrong).await;
+    Portal::demand(&wrong, 400, &[("/context/INVALID_ASSOCIATION_TYPE_ID/0", json!("USER_DEFINED=3"))], "wrong type");
+    let read = portal.post(&format!("{pair}/batch/read"), &json!({"inputs": [{"id": own}]})).await;
+    Portal::demand(&read, 200, &[("/results/0/to/0/associationTypes/0/label", Value::Null)], "read");
+    let many = json!({"inputs": (0..1001).map(|number| json!({"id": number.to_string()})).collect::<Vec<_>>()});
+    assert_eq!(portal.post(&format!("{pair}/batch/read"), &many).await.status, 400);
+}
