@@ -19,6 +19,7 @@ mod salesforce_connector;
 mod salesforce_faults;
 mod salesforce_shapes;
 mod sandbox_hubspot;
+mod sandbox_salesforce;
 mod state_contract;
 mod state_files;
 mod support;
