@@ -70,6 +70,9 @@ impl Portal {
     }
 }
 
+/// Method, path, body; status, members of the answer.
+type Row = (&'static str, String, Option<String>, u16, Vec<(&'static str, Value)>);
+
 fn input(id: &str, trace: Option<&str>, more: Value) -> Value {
     let mut properties = json!({"salesforce_id": id, "subscription_name": format!("Name of {id}")});
     properties.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -84,7 +87,7 @@ fn input(id: &str, trace: Option<&str>, more: Value) -> Value {
 async fn wrong_requests_get_the_real_errors() {
     let portal = Portal::new(SandboxOptions { records: 5, ..SandboxOptions::default() }).await;
     let objects = "/crm/objects/2026-09/{type}";
-    let rows: Vec<(&str, String, Option<String>, u16, Vec<(&str, Value)>)> = vec![
+    let rows: Vec<Row> = vec![
         ("GET", "/crm/objects/2026-09/subscriptionz".into(), None, 400, vec![("/message", json!("Unable to infer object type from: subscriptionz")), ("/category", Value::Null)]),
         ("GET", format!("{objects}/999999"), None, 404, vec![("/message", json!("resource not found")), ("/category", Value::Null)]),
         ("GET", format!("{objects}/abc"), None, 404, vec![("/message", json!("Object not found.  objectId are usually numeric.")), ("/category", json!("OBJECT_NOT_FOUND"))]),
