@@ -135,10 +135,19 @@ async fn change(project: &Project, sandbox: &Sandbox) -> Result<String, OpsError
         said.push_str(&format!("  “{}” is deleted\n", name(row)));
     }
     if let Some(row) = active.next() {
+        let companies = sandbox.control("hubspot", "records", &json!({"object": "companies"})).map_err(broken)?;
+        let companies = companies["records"].as_array().cloned().unwrap_or_default();
+        // An account whose company is in HubSpot; some companies hold the short form of the id.
+        let known = |account: &str| {
+            companies.iter().any(|company| {
+                let id = company["properties"]["salesforceaccountid"].as_str();
+                id.is_some_and(|id| account.starts_with(id))
+            })
+        };
         let account = all
             .iter()
             .map(|other| &other["values"]["Account__c"])
-            .find(|other| other.is_string() && *other != &row["values"]["Account__c"]);
+            .find(|other| other.as_str().is_some_and(known) && *other != &row["values"]["Account__c"]);
         act("update", json!({"object": "Subscription__c", "id": row["id"], "values": {"Account__c": account}}))?;
         said.push_str(&format!("  “{}” moves to another account\n", name(row)));
     }

@@ -45,6 +45,31 @@ struct Inner {
     leaving: HashSet<SalesforceId>,
 }
 
+impl Inner {
+    /// Where in the sample a change would stand; none when there is no room for it. A full sample gives up one of the kind
+    /// that it has most of, so that each kind is seen, however many there are of another.
+    fn takes(&self, action: PlannedAction, sample_max: usize) -> Option<usize> {
+        if self.changes.len() < sample_max {
+            return Some(self.changes.len());
+        }
+        let count = |action| self.changes.iter().filter(|change| change.action == action).count();
+        let most = self.changes.iter().map(|change| change.action).max_by_key(|action| (count(*action), *action))?;
+        let place = self.changes.iter().rposition(|change| change.action == most)?;
+        (count(action) + 1 < count(most)).then_some(place)
+    }
+
+    fn offer(&mut self, change: PlannedChange, sample_max: usize) {
+        match self.takes(change.action, sample_max) {
+            Some(place) if place == self.changes.len() => self.changes.push(change),
+            Some(place) => {
+                self.changes[place] = change;
+                self.omitted += 1;
+            }
+            None => self.omitted += 1,
+        }
+    }
+}
+
 /// A lookup of a record.
 type Place = (SalesforceId, AssociationKey);
 
@@ -98,8 +123,8 @@ impl Forecast {
     }
 
     async fn note(&self, kind: Kind, mut batch: Vec<Decision>) -> Result<(), StageError> {
-        let room = self.sample_max.saturating_sub(self.inner().changes.len());
-        if room > 0 && kind == Kind::Write {
+        let sampled = self.inner().takes(PlannedAction::Update, self.sample_max).is_some();
+        if sampled && kind == Kind::Write {
             self.read_before(&mut batch[..]).await?;
         }
         self.note_planned(&batch).await?;
@@ -118,11 +143,7 @@ impl Forecast {
             }
             let links = links.get(&decision.id()).cloned().unwrap_or_default();
             if let Some(change) = self.describe(&decision, links) {
-                if inner.changes.len() < self.sample_max {
-                    inner.changes.push(change);
-                } else {
-                    inner.omitted += 1;
-                }
+                inner.offer(change, self.sample_max);
             }
         }
         Ok(())

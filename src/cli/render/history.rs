@@ -91,7 +91,7 @@ pub fn failures(all: &[FailureView]) -> String {
                 failure.salesforce_id.clone(),
                 failure.code.clone(),
                 failure.status.to_owned(),
-                failure.message.chars().take(90).collect(),
+                shorten(&failure.message),
             ]
         })
         .collect();
@@ -156,6 +156,17 @@ pub fn accounts(id: &str, all: &[Account]) -> String {
         }
     }
     text
+}
+
+/// Longest reason in a table, in characters; `failures show ID` has the whole one.
+const REASON_LENGTH_MAX: usize = 100;
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= REASON_LENGTH_MAX {
+        return text.to_owned();
+    }
+    let cut: String = text.chars().take(REASON_LENGTH_MAX - 1).collect();
+    format!("{}…", cut.trim_end())
 }
 
 /// A time for people: to the second.
