@@ -197,3 +197,28 @@ fn records_that_people_archive_or_merge_are_made_whole_by_the_next_change() {
     bench.sync();
     agree(&bench);
 }
+
+#[test]
+fn a_sensitive_value_stays_masked_where_hubspot_repeats_it() {
+    let bench = Bench::new(30);
+    let rows = bench.rows(OBJECT);
+    let id = healthy(&bench).into_iter().find(|id| rows[id]["values"]["Billing_Email__c"].is_string()).unwrap();
+    let email = rows[&id]["values"]["Billing_Email__c"].as_str().unwrap();
+    let message = format!("Property values were not valid: {email} is on the blocklist");
+    let body = json!({"status": "error", "message": message, "category": "VALIDATION_ERROR"});
+    bench.faults(json!([{"service": "hubspot", "path": "/crm/objects/**/batch/*", "method": "POST",
+        "contains": format!("\"salesforce_id\":\"{id}\""), "status": 400, "body": body}]));
+    bench.import();
+    let shown = bench.run(&["failures", "show", &id]).code(0);
+    assert!(shown.stdout.contains("*** is on the blocklist"), "{}", shown.stdout);
+    for told in [
+        shown,
+        bench.run(&["failures", "--format", "json"]),
+        bench.run(&["why", &id]),
+        bench.run(&["plan", "--format", "json"]),
+    ] {
+        assert!(!told.stdout.contains(email) && !told.stderr.contains(email), "{told:?}");
+    }
+    let kept = std::fs::read(bench.path(".syncline/state.db")).unwrap();
+    assert!(!kept.windows(email.len()).any(|window| window == email.as_bytes()), "the state holds it");
+}

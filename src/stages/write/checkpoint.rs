@@ -139,8 +139,24 @@ pub fn failure(cx: &StageContext, decision: &Decision, reason: Reason) -> Failur
     Failure {
         salesforce_id: record.id,
         title: pipeline.title(record),
-        reason,
+        reason: Reason { message: discreet(cx, decision, reason.message), ..reason },
         content: Some(pipeline.row_hash(record)),
         columns: columns.collect(),
     }
+}
+
+/// HubSpot repeats values in its messages: sensitive ones are masked there as well.
+fn discreet(cx: &StageContext, decision: &Decision, message: String) -> String {
+    let pipeline = &cx.pipeline;
+    let desired = decision.desired.iter().flat_map(|desired| desired.properties.iter().chain(&desired.create_only));
+    let properties = desired.map(|set| (&*set.value, pipeline.mask_property(&set.property, &set.value)));
+    let cells = decision.candidate.record.values.iter().enumerate();
+    let cells = cells.filter_map(|(index, cell)| cell.as_deref().map(|cell| (cell, pipeline.mask_column(index, cell))));
+    let mut masked = message;
+    for (value, shown) in properties.chain(cells) {
+        if value != &*shown && masked.contains(value) {
+            masked = masked.replace(value, &shown);
+        }
+    }
+    masked
 }
