@@ -131,6 +131,30 @@ async fn tokens_are_checked() {
         &[("/category", json!("INVALID_AUTHENTICATION")), ("/message", json!("Authentication credentials not found"))],
         "unknown",
     );
+    let grant = |arguments: Value| portal.sandbox.control("hubspot", "token", &arguments).unwrap();
+    grant(json!({"token": "reader", "scopes": ["crm.objects.custom.read", "crm.objects.companies.read"]}));
+    grant(json!({"token": "short", "lives_ms": 60_000}));
+    let batch = "/crm/objects/2026-09/{type}/batch/";
+    let nobody = json!({"idProperty": "salesforce_id", "properties": [], "inputs": [{"id": "x"}]}).to_string();
+    assert_eq!(portal.ask("POST", &format!("{batch}read"), "reader", Some(&nobody)).await.status, 207);
+    assert_eq!(portal.ask("GET", "/crm/properties/2026-09/companies", "reader", None).await.status, 200);
+    let write = portal.ask("POST", &format!("{batch}upsert"), "reader", Some("{}")).await;
+    let members = [
+        ("/category", json!("MISSING_SCOPES")),
+        ("/errors/0/context/requiredGranularScopes/0", json!("crm.objects.custom.write")),
+    ];
+    Portal::demand(&write, 403, &members, "a scope is missing");
+    let schemas = portal.ask("GET", "/crm-object-schemas/2026-09/schemas", "reader", None).await;
+    Portal::demand(&schemas, 403, &[("/category", json!("MISSING_SCOPES"))], "schemas");
+    assert_eq!(portal.ask("GET", path, "short", None).await.status, 200);
+    portal.sandbox.advance(std::time::Duration::from_secs(61));
+    let over = portal.ask("GET", path, "short", None).await;
+    Portal::demand(
+        &over,
+        401,
+        &[("/category", json!("EXPIRED_AUTHENTICATION")), ("/context/expire time/0", json!("T"))],
+        "expired",
+    );
     let good = portal.get(path).await;
     Portal::demand(&good, 200, &[("/portalId", json!(51_234_567)), ("/timeZone", json!("Europe/Berlin"))], "good");
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::answers::Refusal;
 use super::portal::{Portal, Record};
 use super::schemas::find_type;
-use super::{associations, objects, properties, rest, schemas};
+use super::{associations, objects, properties, rest, schemas, tokens};
 
 /// Carries out an action.
 pub fn carry_out(portal: &mut Portal, action: &str, arguments: &Value, now: Timestamp) -> Result<Value, String> {
@@ -23,6 +23,7 @@ pub fn carry_out(portal: &mut Portal, action: &str, arguments: &Value, now: Time
                 serde_json::from_value(merged(&portal.switches, arguments)).map_err(|error| error.to_string())?;
             serde_json::to_value(&portal.switches).map_err(|error| error.to_string())
         }
+        "token" => tokens::grant(portal, arguments, now),
         "limits" => {
             let max = arguments["max"].as_u64().and_then(|max| u32::try_from(max).ok());
             portal.limits.set(max, arguments["daily"].as_u64());
@@ -99,7 +100,7 @@ pub fn carry_out(portal: &mut Portal, action: &str, arguments: &Value, now: Time
             Ok(json!({}))
         }
         _ => Err(format!(
-            "there is no action `{action}`; known are seed, switches, limits, records, create, set, archive, merge, associate, limit_associations, add_property, archive_property, require, add_option, remove_option"
+            "there is no action `{action}`; known are seed, switches, token, limits, records, create, set, archive, merge, associate, limit_associations, add_property, archive_property, require, add_option, remove_option"
         )),
     }
 }

@@ -13,6 +13,7 @@ pub mod properties;
 pub mod rest;
 pub mod schemas;
 pub mod search;
+pub mod tokens;
 pub mod values;
 
 use std::sync::{Mutex, PoisonError};

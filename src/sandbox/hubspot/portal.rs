@@ -9,6 +9,7 @@ use super::Options;
 use super::answers::Refusal;
 use super::limits::Limits;
 use super::links::Links;
+use super::tokens::Grants;
 use crate::sys::rng::Rng;
 
 /// The portal.
@@ -25,6 +26,8 @@ pub struct Portal {
     pub limits: Limits,
     /// Behaviour of points on which real portals differ or nobody has looked.
     pub switches: Switches,
+    /// Tokens beside the portal's own.
+    pub grants: Grants,
     /// Chance.
     pub rng: Rng,
     /// The next record id.
@@ -135,6 +138,7 @@ impl Portal {
             rng,
             next_id: 30_000_000_001,
             next_type: 41_234_567,
+            grants: Grants::new(),
             requests: 0,
         };
         super::schemas::standard_objects(&mut portal);
@@ -181,6 +185,7 @@ impl Portal {
             "records": records,
             "links": self.links.dump(),
             "switches": self.switches,
+            "grants": self.grants,
             "next_id": self.next_id,
             "next_type": self.next_type,
         })
@@ -201,6 +206,7 @@ impl Portal {
         }
         self.links.restore(&part("links"))?;
         self.switches = serde_json::from_value(part("switches")).map_err(wrong)?;
+        self.grants = serde_json::from_value(part("grants")).unwrap_or_default();
         self.time_zone = serde_json::from_value(part("time_zone")).map_err(wrong)?;
         self.next_id = serde_json::from_value(part("next_id")).map_err(wrong)?;
         self.next_type = serde_json::from_value(part("next_type")).map_err(wrong)?;

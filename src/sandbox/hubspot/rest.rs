@@ -8,7 +8,7 @@ use super::batch::{self, Verb, decode};
 use super::limits::Kind;
 use super::objects::{self, Input, show, written};
 use super::portal::Portal;
-use super::{associations, properties, schemas, search};
+use super::{associations, properties, schemas, search, tokens};
 use crate::sandbox::http::{Reply, Request};
 
 /// Versions that a path may name.
@@ -19,7 +19,7 @@ pub fn answer(portal: &mut Portal, request: &Request, now: Timestamp) -> Reply {
     let now = now.as_millisecond();
     let correlation = portal.correlation();
     let searches = request.path.last().is_some_and(|last| last == "search");
-    let reply = match token(portal, request) {
+    let reply = match tokens::check(portal, request, &bare(request), now) {
         Err(refusal) => answers::json(refusal.status, &refusal.body(&correlation)),
         Ok(()) => {
             let kind = if searches { Kind::Search } else { Kind::Ordinary };
@@ -34,20 +34,14 @@ pub fn answer(portal: &mut Portal, request: &Request, now: Timestamp) -> Reply {
     if searches { reply } else { portal.limits.headers(reply) }
 }
 
-fn token(portal: &Portal, request: &Request) -> Result<(), Refusal> {
-    let given = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
-    if given == Some(portal.options.access_token.as_str()) {
-        return Ok(());
-    }
-    let message = "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview";
-    Err(Refusal::plain(401, message).category("INVALID_AUTHENTICATION"))
+/// The path without its version: `/crm/objects/2026-09/…` and `/crm/v3/objects/…` are one, as is every other product.
+fn bare(request: &Request) -> Vec<&str> {
+    request.path.iter().map(String::as_str).filter(|segment| !VERSIONS.contains(segment)).collect()
 }
 
 fn route(portal: &mut Portal, request: &Request, now: i64) -> Answer {
-    let segments: Vec<&str> = request.path.iter().map(String::as_str).collect();
-    // `/crm/objects/2026-09/…` and `/crm/v3/objects/…` are one path; so is every other product.
-    let path: Vec<&str> = segments.iter().copied().filter(|segment| !VERSIONS.contains(segment)).collect();
-    if path.len() == segments.len() {
+    let path = bare(request);
+    if path.len() == request.path.len() {
         return Err(Refusal::not_found());
     }
     match path.as_slice() {
