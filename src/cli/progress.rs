@@ -1,17 +1,20 @@
 //! Progress on a terminal: records, rate and time left. Elsewhere, nothing.
 
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::model::report::Tally;
 
 /// A line that shows how far a run is.
 pub struct Progress {
     bar: ProgressBar,
-    current: Mutex<String>,
+    /// Settled records by pipeline: one bar counts those of all.
+    settled: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Progress {
@@ -21,23 +24,22 @@ impl Progress {
         let bar =
             if shown { total.map_or_else(ProgressBar::new_spinner, ProgressBar::new) } else { ProgressBar::hidden() };
         let form = match total {
-            Some(_) => "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta} left",
-            None => "{spinner} {msg} {human_pos} records {per_sec}",
+            Some(_) => "{msg} {wide_bar} {human_pos}/{human_len}, {rate}, {eta} left",
+            None => "{spinner} {msg} {human_pos} records, {rate}",
         };
         if let Ok(style) = ProgressStyle::with_template(form) {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, out: &mut dyn Write| {
+                // A line that cannot be written is of no use to anybody.
+                let _ = write!(out, "{:.0} a second", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate).progress_chars("━╸─"));
         }
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, current: Mutex::new(String::new()) }
+        Self { bar, settled: Mutex::default() }
     }
 
     /// Takes the numbers of a pipeline.
     pub fn update(&self, pipeline: &str, tally: Tally) {
-        let mut current = self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if *current != pipeline {
-            pipeline.clone_into(&mut current);
-            self.bar.reset();
-        }
         let settled = tally.created
             + tally.updated
             + tally.unchanged
@@ -45,8 +47,11 @@ impl Progress {
             + tally.restored
             + tally.filtered
             + tally.failed;
-        self.bar.set_message(format!("{pipeline}: {} failed,", tally.failed));
-        self.bar.set_position(settled);
+        let mut all = self.settled.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.insert(pipeline.to_owned(), settled);
+        let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
+        self.bar.set_message(format!("{pipeline}{failed}"));
+        self.bar.set_position(all.values().sum());
     }
 
     /// Takes the line away.
