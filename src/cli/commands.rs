@@ -299,10 +299,15 @@ async fn sync_records(common: &Common, words: &Sync) -> Result<Exit, OpsError> {
     let options = options(RunKind::Sync, "sync", words.allow, Progress::new(None, true));
     if !common.quiet {
         let names: Vec<&str> = preparation.pipelines.iter().map(|own| own.pipeline.name.as_str()).collect();
-        output::talk(&format!("syncing {} until stopped (Ctrl-C)", names.join(", ")));
+        let talk = "syncing {} until stopped (Ctrl-C); cycles in which nothing happens are shown with `-v` only";
+        output::talk(&talk.replace("{}", &names.join(", ")));
     }
     let show = |finished: Result<&Finished, &OpsError>| match (finished, words.format) {
-        (Ok(finished), Format::Text) => output::result(&show_report::report(&finished.report)),
+        (Ok(finished), Format::Text) if common.verbose == 0 && show_report::is_quiet(&finished.report) => {}
+        (Ok(finished), Format::Text) => {
+            let time = project.outside.clock.now().strftime("%Y-%m-%d %H:%M:%SZ");
+            output::result(&format!("{time}  {}", show_report::report(&finished.report)));
+        }
         (Ok(finished), Format::Json) => output::result(&serde_json::to_string(&finished.report).unwrap_or_default()),
         (Err(error), _) => drop(failed(common, error)),
     };

@@ -8,6 +8,12 @@ pub fn reports(reports: &[RunReport]) -> String {
     reports.iter().map(report).collect::<Vec<_>>().join("\n")
 }
 
+/// Whether a cycle found nothing to do, so that only its row in the history tells of it.
+pub fn is_quiet(report: &RunReport) -> bool {
+    let Tally { read, associated, disassociated, .. } = report.tally;
+    report.status == RunStatus::Succeeded && read + associated + disassociated == 0 && report.notes.is_empty()
+}
+
 /// One run.
 pub fn report(report: &RunReport) -> String {
     let kind = match report.kind {
