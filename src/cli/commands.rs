@@ -125,8 +125,11 @@ fn json<T: Serialize>(value: &T) {
 fn init_project(words: &Init) -> Result<Exit, OpsError> {
     let made = init::init(&words.folder)?;
     let mut text = String::new();
-    for file in &made {
+    for file in &made.written {
         text.push_str(&format!("  {file}\n"));
+    }
+    for file in &made.kept {
+        text.push_str(&format!("  {file} was there and is left as it is\n"));
     }
     output::result(&format!(
         "made a project in {}:\n{text}\nnext: set SALESFORCE_… and HUBSPOT_… (see syncline.yaml), write a pipeline, then `syncline validate --online`\n",

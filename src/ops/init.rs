@@ -12,8 +12,18 @@ const IGNORE: &str = ".syncline/\n";
 const SETTINGS: &str = include_str!("init/settings.json");
 const WORKFLOW: &str = include_str!("init/workflow.yml");
 
-/// Writes the files of a new project; returns their names. Files that exist are kept, but a project is never made twice.
-pub fn init(folder: &Path) -> Result<Vec<&'static str>, OpsError> {
+/// What `init` did.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// Files that it wrote, or added to.
+    pub written: Vec<&'static str>,
+    /// Files that were there and were left alone.
+    pub kept: Vec<&'static str>,
+}
+
+/// Writes the files of a new project. Files that exist are kept, but a project is never made twice, and the state is always
+/// kept out of git.
+pub fn init(folder: &Path) -> Result<Made, OpsError> {
     let file = folder.join("syncline.yaml");
     if file.exists() {
         let message = format!("`{}` exists already", file.display());
@@ -30,17 +40,23 @@ pub fn init(folder: &Path) -> Result<Vec<&'static str>, OpsError> {
         ("schemas/pipeline.schema.json", &pipeline_schema),
         ("schemas/project.schema.json", &project_schema),
     ];
-    let mut made = Vec::new();
+    let mut made = Made::default();
     for (name, text) in files {
         let path = folder.join(name);
-        if path.exists() {
-            continue;
-        }
+        let before = fs::read_to_string(&path).ok();
+        let whole = match before {
+            Some(before) if text == IGNORE && !ignores_state(&before) => format!("{}\n{text}", before.trim_end()),
+            _ if path.exists() => {
+                made.kept.push(name);
+                continue;
+            }
+            _ => text.to_owned(),
+        };
         let write = || -> std::io::Result<()> {
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent)?;
             }
-            fs::write(&path, text)
+            fs::write(&path, whole)
         };
         write().map_err(|error| {
             OpsError::refused(
@@ -49,7 +65,12 @@ pub fn init(folder: &Path) -> Result<Vec<&'static str>, OpsError> {
                 "choose another folder",
             )
         })?;
-        made.push(name);
+        made.written.push(name);
     }
     Ok(made)
+}
+
+/// Whether a .gitignore keeps the state out already.
+fn ignores_state(text: &str) -> bool {
+    text.lines().any(|line| line.trim().trim_matches('/') == ".syncline")
 }

@@ -91,6 +91,22 @@ fn commands_need_a_project_and_find_it_upwards() {
 }
 
 #[test]
+fn init_keeps_what_is_there_and_the_state_out_of_git() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join(".vscode")).unwrap();
+    fs::write(folder.path().join(".gitignore"), "node_modules\n").unwrap();
+    fs::write(folder.path().join(".vscode/settings.json"), "{}").unwrap();
+    let ran = run(folder.path(), &["init"]).code(0);
+    assert_eq!(fs::read_to_string(folder.path().join(".gitignore")).unwrap(), "node_modules\n.syncline/\n");
+    assert_eq!(fs::read_to_string(folder.path().join(".vscode/settings.json")).unwrap(), "{}");
+    assert!(ran.stdout.contains(".vscode/settings.json was there"), "{}", ran.stdout);
+    let other = TempDir::new().unwrap();
+    fs::write(other.path().join(".gitignore"), "/.syncline\n").unwrap();
+    run(other.path(), &["init"]).code(0);
+    assert_eq!(fs::read_to_string(other.path().join(".gitignore")).unwrap(), "/.syncline\n");
+}
+
+#[test]
 fn unknown_names_are_said_with_what_is_known() {
     let bench = Bench::new(5);
     for command in [&["validate", "subscription"][..], &["plan", "subscription"], &["import", "subscription", "--yes"]]
