@@ -12,6 +12,7 @@ mod hostile_files;
 mod hubspot_faults;
 mod hubspot_records;
 mod lifecycle;
+mod limits;
 mod official_clients;
 mod properties;
 mod quiet;

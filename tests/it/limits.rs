@@ -1,0 +1,59 @@
+//! HubSpot's rate limit: learned from its answers, used nearly in full, and not exceeded.
+
+use std::time::Duration;
+
+use syncline::sandbox::options::SandboxOptions;
+
+use crate::support::oracle::agree;
+use crate::support::{Bench, FAST};
+
+/// Calls, refused ones among them, and the share of the allowed calls that was used. Only whole windows count: the last
+/// one is short because the work is done. In so short windows the work itself takes a part of them.
+fn used(bench: &Bench, calls_max: usize, interval: f64) -> (usize, usize, f64) {
+    let all = bench.sandbox.requests();
+    let own: Vec<_> = all.iter().filter(|entry| entry.service == "hubspot").collect();
+    let refused = own.iter().filter(|entry| entry.status == 429).count();
+    let whole = own.len() / calls_max * calls_max;
+    let windows = own[whole - 1].time.duration_since(own[0].time).as_secs_f64() / interval + 1.0;
+    (own.len(), refused, whole as f64 / (windows * calls_max as f64))
+}
+
+#[test]
+fn the_limit_is_learned_used_and_kept() {
+    let rate_limit = (40, Duration::from_secs(2));
+    let bench = Bench::with(SandboxOptions { records: 3_000, rate_limit, ..SandboxOptions::default() });
+    bench.import();
+    let (calls, refused, share) = used(&bench, 40, 2.0);
+    assert!(calls > 100, "only {calls} calls: the limit was hardly met");
+    assert_eq!(refused, 0, "of {calls} calls");
+    assert!(share > 0.7, "{share:.2} of the limit was used by {calls} calls");
+    agree(&bench);
+}
+
+#[test]
+fn a_limit_that_is_given_is_never_exceeded() {
+    let rate_limit = (40, Duration::from_secs(2));
+    let bench = Bench::with(SandboxOptions { records: 3_000, rate_limit, ..SandboxOptions::default() });
+    bench.edit("syncline.yaml", "    type: hubspot\n", "    type: hubspot\n    rate_limit: 40/2s\n");
+    bench.import();
+    let (calls, refused, share) = used(&bench, 40, 2.0);
+    assert!(calls > 100, "only {calls} calls: the limit was hardly met");
+    assert_eq!(refused, 0, "of {calls} calls");
+    assert!(share > 0.7, "{share:.2} of the limit was used by {calls} calls");
+}
+
+#[test]
+fn the_days_calls_are_kept_and_the_next_day_goes_on() {
+    let bench = Bench::with(SandboxOptions {
+        records: 300,
+        rate_limit: FAST,
+        hubspot_daily_limit: 14,
+        ..SandboxOptions::default()
+    });
+    let ran = bench.run(&["import", "--yes", "--format", "json"]).code(1);
+    assert!(ran.stdout.contains("\"paused\"") && ran.stderr.contains("SL4004"), "{ran:?}");
+    bench.sandbox.advance(Duration::from_secs(24 * 3_600));
+    bench.hubspot("limits", serde_json::json!({"daily": 100_000}));
+    bench.import();
+    agree(&bench);
+}
