@@ -124,6 +124,7 @@ pub(super) async fn context(
         source: project.source(&config.source.connection)? as Arc<dyn Source>,
         target: Arc::new(project.target(&config.target.connection)?) as Arc<dyn TargetReader>,
         failures_open: state.failing(&prepared.pipeline.name).await?,
+        unsettled: state.unsettled(&prepared.pipeline.name).await?,
         state: Arc::clone(state) as Arc<dyn StateReader>,
         directory: Arc::clone(scratch) as Arc<dyn Directory>,
         dry: true,

@@ -167,6 +167,7 @@ async fn handles(project: &Project, state: &Arc<SqliteState>, prepared: &Prepare
         source: project.source(&loaded.source.connection)?,
         target: target as Arc<dyn TargetReader>,
         failures_open: state.failing(&prepared.pipeline.name).await?,
+        unsettled: state.unsettled(&prepared.pipeline.name).await?,
         state: Arc::clone(state) as Arc<dyn StateReader>,
         directory: Arc::clone(state) as Arc<dyn Directory>,
         dry: false,

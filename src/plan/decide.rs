@@ -112,6 +112,8 @@ pub struct Known {
     pub failing: Option<ContentHash>,
     /// It has an open failure, due or not.
     pub failed_before: bool,
+    /// It may stand in HubSpot although no link says so: an earlier run ended before it could note what it had written.
+    pub may_stand: bool,
 }
 
 /// A first decision: made from state alone, or waiting for an answer of HubSpot.
@@ -128,19 +130,28 @@ pub enum Matched {
 pub struct Unknown {
     /// The row.
     pub candidate: Candidate,
-    /// What it should look like.
-    pub desired: Desired,
+    /// What it should look like, or why it leaves the sync.
+    pub asked: Asked,
     /// Syncline had archived it.
     pub archived_before: bool,
     /// What its lookups ask for, where that is new.
     pub wanted: Vec<(AssociationKey, Option<SalesforceId>)>,
 }
 
+/// What HubSpot is asked about a record for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    /// To make it look like this.
+    Desired(Desired),
+    /// To archive it, where it stands.
+    Departure(Departure),
+}
+
 /// Decides what state alone can decide.
 pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: &Known) -> Matched {
     let Transformed { candidate, desired } = transformed;
     let desired = match desired {
-        None => return Matched::Decided(departure(pipeline, candidate, known)),
+        None => return departure(pipeline, candidate, known),
         Some(_) if known.failing == Some(pipeline.row_hash(&candidate.record)) => {
             return Matched::Decided(Decision::bare(candidate, Action::StillFailing));
         }
@@ -156,7 +167,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: &Known) 
     let standing = known.link.as_ref().filter(|link| link.membership != Membership::Archived);
     let Some(link) = standing else {
         let archived_before = known.link.is_some();
-        return Matched::Unknown(Unknown { candidate, desired, archived_before, wanted });
+        return Matched::Unknown(Unknown { candidate, asked: Asked::Desired(desired), archived_before, wanted });
     };
     let change = LinkChange { hash, membership: Membership::Live };
     let same = link.hash == hash || pipeline.mode == Mode::CreateOnly;
@@ -176,7 +187,11 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: &Known) 
 
 /// Decides the rest, now that HubSpot answered: `found` is its record with that match value, if there is one.
 pub fn from_target(pipeline: &Pipeline, unknown: Unknown, found: Option<&TargetRecord>) -> Decision {
-    let Unknown { candidate, desired, archived_before, wanted } = unknown;
+    let Unknown { candidate, asked, archived_before, wanted } = unknown;
+    let desired = match asked {
+        Asked::Desired(desired) => desired,
+        Asked::Departure(departure) => return departed(candidate, departure, found),
+    };
     let change = LinkChange { hash: pipeline.content_hash(&desired), membership: Membership::Live };
     let changes = match found {
         Some(record) => pipeline.diff(&desired, &record.properties),
@@ -227,8 +242,22 @@ impl Decision {
     }
 }
 
+/// A record that left the sync and of which no link tells, now that HubSpot answered.
+fn departed(candidate: Candidate, departure: Departure, found: Option<&TargetRecord>) -> Decision {
+    let Some(record) = found else {
+        return Decision { resolves: true, ..Decision::bare(candidate, Action::Filter(Exclusion::NotMember)) };
+    };
+    Decision {
+        hubspot_id: Some(record.id.clone()),
+        // Nothing is known of what was written.
+        link: Some(LinkChange { hash: ContentHash([0; 16]), membership: Membership::Archived }),
+        resolves: true,
+        ..Decision::bare(candidate, Action::Archive(departure))
+    }
+}
+
 /// A record that was deleted or stopped matching `where`.
-fn departure(pipeline: &Pipeline, candidate: Candidate, known: &Known) -> Decision {
+fn departure(pipeline: &Pipeline, candidate: Candidate, known: &Known) -> Matched {
     let departure = if candidate.record.deleted { Departure::Deleted } else { Departure::FilterExit };
     let (policy, kept) = match departure {
         Departure::Deleted => (pipeline.on_delete, Membership::Gone),
@@ -236,22 +265,29 @@ fn departure(pipeline: &Pipeline, candidate: Candidate, known: &Known) -> Decisi
     };
     let standing = known.link.as_ref().filter(|link| link.membership != Membership::Archived);
     let resolves = known.failed_before;
+    let filtered = |candidate| {
+        Matched::Decided(Decision { resolves, ..Decision::bare(candidate, Action::Filter(Exclusion::NotMember)) })
+    };
     let Some(link) = standing else {
-        return Decision { resolves, ..Decision::bare(candidate, Action::Filter(Exclusion::NotMember)) };
+        if policy == DeleteAction::Archive && known.link.is_none() && known.may_stand {
+            let asked = Asked::Departure(departure);
+            return Matched::Unknown(Unknown { candidate, asked, archived_before: false, wanted: Vec::new() });
+        }
+        return filtered(candidate);
     };
     if policy == DeleteAction::Keep && link.membership == kept {
-        return Decision { resolves, ..Decision::bare(candidate, Action::Filter(Exclusion::NotMember)) };
+        return filtered(candidate);
     }
     let (action, membership) = match policy {
         DeleteAction::Archive => (Action::Archive(departure), Membership::Archived),
         DeleteAction::Keep => (Action::Keep(departure), kept),
     };
-    Decision {
+    Matched::Decided(Decision {
         hubspot_id: Some(link.hubspot_id.clone()),
         link: Some(LinkChange { hash: link.hash, membership }),
         resolves,
         ..Decision::bare(candidate, action)
-    }
+    })
 }
 
 /// The lookups whose value is not what state already wants.

@@ -122,6 +122,10 @@ pub trait StateReader: Send + Sync {
     /// The latest runs, newest first; of one pipeline or of all.
     fn runs<'a>(&'a self, pipeline: Option<&'a PipelineName>, limit: usize) -> Answer<'a, Vec<RunRow>>;
 
+    /// Whether a run of the pipeline died, failed or was stopped since its last sync that went through: what it wrote last
+    /// may not have been noted.
+    fn unsettled<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool>;
+
     /// One run, by its id or an unambiguous start or end of it.
     fn run<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RunRow>>;
 

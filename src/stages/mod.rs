@@ -52,6 +52,8 @@ pub struct StageContext {
     pub cancel: Cancel,
     /// The pipeline has open or dismissed failures, so a record may be one of them.
     pub failures_open: bool,
+    /// An earlier run ended before it could note all that it had written, and no sync has gone through since.
+    pub unsettled: bool,
     /// Asks, where the pipeline was checked against a remembered portal, whether the portal is still the same.
     pub portal: Option<Arc<dyn Confirm>>,
 }

@@ -53,6 +53,18 @@ fn write(connection: &Connection, pipeline: i64, run: &RunRow) -> rusqlite::Resu
     Ok(())
 }
 
+/// Whether a run ended before its time since the last sync that went through.
+pub fn unsettled(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<bool> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(false) };
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM runs WHERE pipeline = ?1 AND status NOT IN ('succeeded', 'partial', 'refused')
+             AND id > coalesce((SELECT max(id) FROM runs
+                                WHERE pipeline = ?1 AND kind = 'sync' AND status IN ('succeeded', 'partial')), '')
+         LIMIT 1",
+    )?;
+    statement.exists([pipeline])
+}
+
 /// The latest runs, newest first.
 pub fn list(connection: &Connection, pipeline: Option<&PipelineName>, limit: usize) -> rusqlite::Result<Vec<RunRow>> {
     let sql = format!(

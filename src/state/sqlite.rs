@@ -154,6 +154,11 @@ impl StateReader for SqliteState {
         self.work(move |connection| runs::list(connection, pipeline.as_ref(), limit))
     }
 
+    fn unsettled<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| runs::unsettled(connection, &pipeline))
+    }
+
     fn run<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RunRow>> {
         let id = id.to_owned();
         self.work(move |connection| runs::find(connection, &id))

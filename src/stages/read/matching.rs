@@ -21,7 +21,8 @@ impl Stage for Match {
         let ids: Vec<SalesforceId> = batch.iter().map(|transformed| transformed.candidate.record.id).collect();
         let mut known = known(cx, &ids).await?;
         let decide = |transformed: Transformed| {
-            let known = known.remove(&transformed.candidate.record.id).unwrap_or_default();
+            let mut known = known.remove(&transformed.candidate.record.id).unwrap_or_default();
+            known.may_stand = cx.unsettled || known.failed_before;
             from_state(&cx.pipeline, transformed, &known)
         };
         Ok(batch.into_iter().map(decide).collect())
