@@ -116,6 +116,16 @@ impl<'a> Flow<'a> {
             if cancel.is_cancelled() {
                 return Err(StageError::at(StageName::Extract)(Fault::Cancelled));
             }
+            self.launch(!reading);
+            // Nothing is under way and nothing will come: waiting now would be waiting forever.
+            if !reading && self.flights.is_empty() {
+                if self.held.is_empty() {
+                    return self.save_place().await;
+                }
+                let held = std::mem::take(&mut self.held);
+                self.decide(held).await?;
+                continue;
+            }
             let room = self.flights.len() < FLIGHTS_MAX;
             tokio::select! {
                 biased;
@@ -125,16 +135,6 @@ impl<'a> Flow<'a> {
                     Some(chunk) => self.receive(chunk?).await?,
                     None => reading = false,
                 },
-                else => {}
-            }
-            self.launch(!reading);
-            if !reading && self.flights.is_empty() {
-                if self.held.is_empty() {
-                    return self.save_place().await;
-                }
-                let held = std::mem::take(&mut self.held);
-                self.decide(held).await?;
-                self.launch(true);
             }
         }
     }

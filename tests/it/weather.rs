@@ -159,5 +159,5 @@ fn story(seed: u64) {
 
 #[test]
 fn both_sides_agree_when_the_weather_clears() {
-    [23].into_iter().for_each(story);
+    [27].into_iter().for_each(story);
 }
