@@ -46,3 +46,32 @@ fn sync_carries_over_what_changed() {
     bench.sync();
     agree(&bench);
 }
+
+#[test]
+fn what_a_killed_import_wrote_is_archived_when_its_row_is_deleted_before_anybody_noted_it() {
+    let bench = Bench::new(40);
+    bench
+        .faults(json!([{"path": "/crm/objects/**/batch/upsert", "method": "POST", "when": "after", "fault": "never"}]));
+    let mut child = bench.spawn(&["import", "subscriptions", "--yes"]);
+    let written = || {
+        let records = bench.records("subscriptions");
+        records.values().find_map(|record| record["properties"]["salesforce_id"].as_str().map(str::to_owned))
+    };
+    let id = loop {
+        match written() {
+            Some(id) => break id,
+            None => std::thread::sleep(std::time::Duration::from_millis(20)),
+        }
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    bench.sandbox.clear_faults();
+    bench.salesforce("delete", json!({"object": "Subscription__c", "id": id}));
+    bench.import();
+    bench.sync();
+    agree(&bench);
+    bench.sync();
+    bench.sandbox.forget_requests();
+    bench.sync();
+    assert_eq!(bench.calls("hubspot"), 0, "the doubt is over");
+}

@@ -343,6 +343,32 @@ async fn runs_are_kept_newest_first_and_the_dead_are_told() {
 }
 
 #[tokio::test]
+async fn what_a_broken_run_wrote_is_in_doubt_until_a_sync_goes_through() {
+    on_every_store(|store, _| async move {
+        let pipeline = name("subscriptions");
+        let end =
+            |run: &str, kind: RunKind, status: RunStatus| RunRow { kind, status, ..run_row(run, "subscriptions", 10) };
+        assert!(!store.unsettled(&pipeline).await.unwrap(), "nothing ran yet");
+        for (row, expected) in [
+            (end("01A", RunKind::Import, RunStatus::Succeeded), false),
+            (end("01B", RunKind::Sync, RunStatus::Failed), true),
+            (end("01C", RunKind::Import, RunStatus::Succeeded), true),
+            (end("01D", RunKind::Sync, RunStatus::Refused), true),
+            (end("01E", RunKind::Sync, RunStatus::Partial), false),
+            (end("01F", RunKind::Sync, RunStatus::Interrupted), true),
+            (end("01G", RunKind::Sync, RunStatus::Succeeded), false),
+            (end("01H", RunKind::Import, RunStatus::Paused), true),
+        ] {
+            store.begin_run(&row).await.unwrap();
+            store.end_run(&row).await.unwrap();
+            assert_eq!(store.unsettled(&pipeline).await.unwrap(), expected, "after {row:?}");
+        }
+        assert!(!store.unsettled(&name("other")).await.unwrap(), "each pipeline for itself");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn one_lease_for_each_pipeline_until_it_is_dropped() {
     on_every_store(|state, other| async move {
         let lease = state.lease(&name("one"), "syncline import").await.unwrap();
