@@ -68,9 +68,8 @@ fn what_a_killed_import_wrote_is_archived_when_its_row_is_deleted_before_anybody
     bench.sandbox.clear_faults();
     bench.salesforce("delete", json!({"object": "Subscription__c", "id": id}));
     bench.import();
-    bench.sync();
+    bench.settle();
     agree(&bench);
-    bench.sync();
     bench.sandbox.forget_requests();
     bench.sync();
     assert_eq!(bench.calls("hubspot"), 0, "the doubt is over");

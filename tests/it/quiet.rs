@@ -9,8 +9,7 @@ use crate::support::{Bench, report};
 fn a_cycle_without_change_costs_one_query_and_no_call_to_hubspot() {
     let bench = Bench::new(60);
     bench.import();
-    // Links whose other side is missing are tried once more soon after.
-    bench.sync();
+    bench.settle();
     bench.sandbox.forget_requests();
     let reports = bench.sync();
     for name in ["subscriptions", "work_orders"] {
@@ -30,9 +29,8 @@ fn an_unchanged_record_costs_no_call_even_when_it_is_read_again() {
     let (id, row) = rows.iter().find(|(_, row)| row["values"]["Status__c"] == "Active").unwrap();
     let name = row["values"]["Name"].clone();
     bench.salesforce("update", json!({"object": "Subscription__c", "id": id, "values": {"Name": "Another"}}));
-    bench.sync();
+    bench.settle();
     agree(&bench);
-    bench.sync();
     bench.sandbox.forget_requests();
     // Within the overlap the row is read again.
     let reports = bench.sync();
@@ -93,9 +91,7 @@ fn a_rejected_row_is_not_judged_again_while_it_stays_the_same() {
     let failures = bench.failures();
     let fax = failures.iter().find(|failure| failure["code"] == "SL5006").unwrap()["salesforce_id"].clone();
     bench.salesforce("update", json!({"object": "Subscription__c", "id": fax, "values": {"Notes__c": "touched"}}));
-    let reports = bench.sync();
-    assert_eq!(report(&reports, "subscriptions")["failed"], 1, "{reports}");
-    bench.sync();
+    bench.settle();
     bench.sandbox.forget_requests();
     let reports = bench.sync();
     assert_eq!(report(&reports, "subscriptions")["failed"], 1, "{reports}");

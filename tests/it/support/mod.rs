@@ -115,6 +115,14 @@ impl Bench {
         done(self.run(&["sync", "--once", "--format", "json"]))
     }
 
+    /// The cycle that tries waiting links once more. They have waited for a second then, so that they wait for three more,
+    /// however busy the computer is.
+    #[track_caller]
+    pub(crate) fn settle(&self) {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        self.sync();
+    }
+
     /// Failures, oldest first, as the command line gives them.
     #[track_caller]
     pub(crate) fn failures(&self) -> Vec<Value> {
