@@ -11,6 +11,8 @@ pub mod sys;
 
 pub mod config;
 
+pub mod catalog;
+
 pub mod pipeline;
 
 pub mod ports;

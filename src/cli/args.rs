@@ -78,6 +78,8 @@ pub enum Command {
     Init(Init),
     /// Check the definitions
     Validate(Validate),
+    /// Keep what the two systems say of their objects beside the pipelines
+    Catalog(Catalog),
     /// Dry run: what import or sync would do, record by record
     Plan(Plan),
     /// Copy the existing records that match
@@ -136,6 +138,35 @@ pub struct Validate {
     /// Form of the findings
     #[arg(long, value_enum, default_value_t = FindingFormat::Text)]
     pub format: FindingFormat,
+}
+
+/// Arguments of `catalog`.
+#[derive(Debug, Args)]
+pub struct Catalog {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub action: CatalogAction,
+}
+
+/// What to do with the catalog.
+#[derive(Debug, Subcommand)]
+pub enum CatalogAction {
+    /// Ask both systems, write catalog/, and tell what moved
+    Pull(Pull),
+}
+
+/// Arguments of `catalog pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// Objects that no pipeline uses yet: `Invoice__c`, or `hubspot.deals`
+    #[arg(value_name = "OBJECT")]
+    pub objects: Vec<String>,
+    /// Write nothing, and end with code 2 when the files are behind
+    #[arg(long)]
+    pub check: bool,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// Arguments of `plan`.

@@ -1,6 +1,5 @@
 //! Each command: arguments to `ops`, its answer to text and exit code.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,29 +7,22 @@ use clap::CommandFactory;
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::{
-    Allow, Arguments, Command, Common, Explain, Failures, FindingFormat, Format, Import, Init, Plan, Runs, Status,
-    Sync, Validate, Why,
-};
+use super::args::{Allow, Arguments, Command, Common, Failures, Format, Import, Runs, Status, Sync, Why};
 use super::args::{FailureAction, FailureFilter as FailureWords};
+use super::definitions::{shown, summary, warn};
 use super::exit::Exit;
-use super::output;
 use super::progress::Progress;
-use super::render::{history as show, plan as show_plan, report as show_report, table};
-use super::signals;
+use super::render::{history as show, report as show_report, table};
+use super::{definitions, output, review, signals};
 use crate::config::env::process_variables;
-use crate::config::load::Loaded;
 use crate::config::schema;
-use crate::diagnostic::codes;
-use crate::diagnostic::render::{Located, github, locate, text as finding_text};
-use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::ids::PipelineName;
 use crate::model::report::{RunKind, RunReport, RunStatus};
 use crate::ops::error::OpsError;
-use crate::ops::prepare::{Knowledge, Preparation, prepare};
+use crate::ops::prepare::{Knowledge, prepare};
 use crate::ops::run::{Finished, RunOptions, run_all};
 use crate::ops::wiring::{Outside, Project, open, project_folder};
-use crate::ops::{history, init, plan, sync, validate, why};
+use crate::ops::{history, sync, why};
 use crate::plan::guard::Allowance;
 use crate::ports::fault::Fault;
 use crate::ports::source::Source;
@@ -43,9 +35,10 @@ pub async fn run(arguments: Arguments) -> Exit {
     let done = match command {
         Command::Demo(words) => super::demo::run(&common, &words).await,
         Command::Sandbox(words) => super::sandbox::run(&words).await,
-        Command::Init(words) => init_project(&words),
-        Command::Validate(words) => validate_project(&common, &words).await,
-        Command::Plan(words) => plan_project(&common, &words).await,
+        Command::Init(words) => definitions::init_project(&words),
+        Command::Validate(words) => definitions::validate_project(&common, &words).await,
+        Command::Catalog(words) => definitions::catalog(&common, &words).await,
+        Command::Plan(words) => review::plan_project(&common, &words).await,
         Command::Import(words) => import_records(&common, &words).await,
         Command::Sync(words) => sync_records(&common, &words).await,
         Command::Status(words) => status(&common, &words).await,
@@ -56,7 +49,7 @@ pub async fn run(arguments: Arguments) -> Exit {
             output::result(&schema::text(&words.name).unwrap_or_default());
             Ok(Exit::Done)
         }
-        Command::Explain(words) => explain(&words),
+        Command::Explain(words) => definitions::explain(&words),
         Command::Completions(words) => {
             let mut script = Vec::new();
             clap_complete::generate(words.shell, &mut Arguments::command(), "syncline", &mut script);
@@ -118,124 +111,9 @@ pub fn failed(common: &Common, error: &OpsError) -> Exit {
     }
 }
 
-fn json<T: Serialize>(value: &T) {
+/// Prints a result as JSON.
+pub(super) fn json<T: Serialize>(value: &T) {
     output::result(&serde_json::to_string_pretty(value).unwrap_or_default());
-}
-
-fn init_project(words: &Init) -> Result<Exit, OpsError> {
-    let made = init::init(&words.folder)?;
-    let mut text = String::new();
-    for file in &made.written {
-        text.push_str(&format!("  {file}\n"));
-    }
-    for file in &made.kept {
-        text.push_str(&format!("  {file} was there and is left as it is\n"));
-    }
-    output::result(&format!(
-        "made a project in {}:\n{text}\nnext: set SALESFORCE_… and HUBSPOT_… (see syncline.yaml), write a pipeline, then `syncline validate --online`\n",
-        words.folder.display()
-    ));
-    Ok(Exit::Done)
-}
-
-async fn validate_project(common: &Common, words: &Validate) -> Result<Exit, OpsError> {
-    let here = std::env::current_dir().unwrap_or_default();
-    let root = project_folder(common.project.as_deref(), &here)?;
-    let loaded = if words.online {
-        let outside = Outside::real();
-        signals::watch(&outside.cancel);
-        validate::online(&root, &process_variables, outside, &words.names).await?
-    } else {
-        validate::offline(&root, &process_variables, &words.names)?
-    };
-    match words.format {
-        FindingFormat::Text => {
-            let colour = output::colour(common.no_color);
-            let findings: Vec<String> =
-                loaded.findings.iter().map(|finding| shown(&loaded, finding, colour) + "\n").collect();
-            let gap = if findings.is_empty() { "" } else { "\n" };
-            output::result(&format!("{}{gap}{}", findings.join("\n"), summary(&loaded)));
-        }
-        FindingFormat::Json => {
-            let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
-            json(&json!({ "valid": !loaded.failed(), "findings": findings }));
-        }
-        FindingFormat::Github => {
-            let lines: Vec<String> = loaded.findings.iter().map(|finding| github(&located(&loaded, finding))).collect();
-            output::result(&format!("{}\n{}", lines.join("\n"), summary(&loaded)));
-        }
-    }
-    Ok(if loaded.failed() { Exit::Failed } else { Exit::Done })
-}
-
-fn shown(loaded: &Loaded, finding: &Diagnostic, colour: bool) -> String {
-    let file = loaded.files.iter().find(|file| file.name == finding.file);
-    match file {
-        Some(file) => finding_text(finding, &file.text, &file.locate(&finding.place), colour),
-        None => finding_text(finding, "", &(0..0), colour),
-    }
-}
-
-fn located(loaded: &Loaded, finding: &Diagnostic) -> Located {
-    let file = loaded.files.iter().find(|file| file.name == finding.file);
-    match file {
-        Some(file) => locate(finding, &file.text, &file.locate(&finding.place)),
-        None => locate(finding, "", &(0..0)),
-    }
-}
-
-fn summary(loaded: &Loaded) -> String {
-    let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    let warnings = loaded.findings.len() - errors;
-    let pipelines = table::count(loaded.files.len().saturating_sub(1) as u64, "pipeline", "pipelines");
-    let warned = if warnings > 0 {
-        format!(", {}", table::count(warnings as u64, "warning", "warnings"))
-    } else {
-        String::new()
-    };
-    if errors == 0 {
-        format!("{pipelines} checked: no errors{warned}")
-    } else {
-        format!("{pipelines} checked: {}{warned}", table::count(errors as u64, "error", "errors"))
-    }
-}
-
-/// Shows warnings of a preparation on stderr.
-pub fn warn(common: &Common, project: &Project, preparation: &Preparation) {
-    if common.quiet {
-        return;
-    }
-    if common.verbose == 0 {
-        if !preparation.warnings.is_empty() {
-            let warnings = table::count(preparation.warnings.len() as u64, "warning", "warnings");
-            output::talk(&format!("{warnings} about the definitions: `syncline validate --online` shows them"));
-        }
-        return;
-    }
-    for warning in &preparation.warnings {
-        output::talk(&shown(&project.loaded, warning, output::colour(common.no_color)));
-        output::talk("");
-    }
-}
-
-async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, OpsError> {
-    let outside = Outside::real();
-    signals::watch(&outside.cancel);
-    let project = project(common, outside)?;
-    let preparation = prepare(&project, &words.names, Knowledge::Live).await?;
-    warn(common, &project, &preparation);
-    let forecasts = plan::plan(&project, &preparation, words.sample).await?;
-    let failed = forecasts.iter().any(|forecast| forecast.report.error.is_some());
-    match words.format {
-        Format::Text => output::result(&show_plan::plan(&forecasts)),
-        Format::Json => json(&json!({ "pipelines": forecasts, "status": if failed { "failed" } else { "succeeded" } })),
-    }
-    let changes = forecasts.iter().any(|forecast| !forecast.changes.is_empty() || forecast.changes_omitted > 0);
-    Ok(match (failed, changes && words.detailed_exitcode) {
-        (true, _) => Exit::Failed,
-        (false, true) => Exit::Changes,
-        (false, false) => Exit::Done,
-    })
 }
 
 async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsError> {
@@ -489,21 +367,5 @@ async fn tell_why(common: &Common, words: &Why) -> Result<Exit, OpsError> {
         Format::Text => output::result(&show::accounts(&words.id, &accounts)),
         Format::Json => json(&json!({ "salesforce_id": words.id, "pipelines": accounts })),
     }
-    Ok(Exit::Done)
-}
-
-fn explain(words: &Explain) -> Result<Exit, OpsError> {
-    let Some(code) = &words.code else {
-        let titles: BTreeMap<&str, &str> =
-            codes::PAGES.iter().map(|(code, page)| (*code, codes::title(page))).collect();
-        let lines: Vec<String> = titles.iter().map(|(code, title)| format!("{code}  {title}")).collect();
-        output::result(&lines.join("\n"));
-        return Ok(Exit::Done);
-    };
-    let page = codes::PAGES.iter().find(|(own, _)| own.eq_ignore_ascii_case(code));
-    let (_, page) = page.ok_or_else(|| {
-        OpsError::refused("SL6006", format!("there is no code `{code}`"), "`syncline explain` lists all codes")
-    })?;
-    output::result(page);
     Ok(Exit::Done)
 }

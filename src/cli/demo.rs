@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::{Common, Demo};
-use super::commands::warn;
+use super::definitions::warn;
 use super::exit::Exit;
 use super::output;
 use super::render::{history as show_history, plan as show_plan, report as show_report};

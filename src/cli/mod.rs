@@ -2,11 +2,13 @@
 
 pub mod args;
 pub mod commands;
+pub mod definitions;
 pub mod demo;
 pub mod exit;
 pub mod output;
 pub mod progress;
 pub mod render;
+pub mod review;
 pub mod sandbox;
 pub mod signals;
 pub mod trace;

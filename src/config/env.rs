@@ -83,6 +83,15 @@ impl JsonSchema for Secret {
 /// Looks a variable up. Handed in, so that a test holds its own environment.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// How much of the environment a command needs.
+#[derive(Clone, Copy)]
+pub enum Environment<'a> {
+    /// All of it: the command uses the connections.
+    Needed(Variables<'a>),
+    /// None: what is missing stays as it is written, and says nothing.
+    Optional(Variables<'a>),
+}
+
 /// The process's environment.
 pub fn process_variables(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
@@ -98,12 +107,15 @@ pub struct ExpansionError {
     pub message: String,
     /// What to do.
     pub help: String,
+    /// The form is sound; only what it names is not there.
+    pub absent: bool,
 }
 
-/// Expands all scalars of a document in place. Returns the failures, and for scalars that are one whole file: its path.
+/// Expands all scalars of a document in place; one that fails stays as it is written. Returns the failures, and for scalars
+/// that are one whole file: its path. Without a `folder` there are no files.
 pub fn expand(
     value: &mut serde_yaml::Value,
-    folder: &Path,
+    folder: Option<&Path>,
     variables: Variables<'_>,
 ) -> (Vec<ExpansionError>, BTreeMap<String, PathBuf>) {
     let mut work = Expansion { folder, variables, errors: Vec::new(), origins: BTreeMap::new() };
@@ -111,8 +123,25 @@ pub fn expand(
     (work.errors, work.origins)
 }
 
+/// Why one scalar could not be expanded.
+struct Failed {
+    message: String,
+    help: String,
+    absent: bool,
+}
+
+impl Failed {
+    fn form(message: String, help: impl Into<String>) -> Self {
+        Self { message, help: help.into(), absent: false }
+    }
+
+    fn absent(message: String, help: impl Into<String>) -> Self {
+        Self { message, help: help.into(), absent: true }
+    }
+}
+
 struct Expansion<'a> {
-    folder: &'a Path,
+    folder: Option<&'a Path>,
     variables: Variables<'a>,
     errors: Vec<ExpansionError>,
     origins: BTreeMap<String, PathBuf>,
@@ -123,7 +152,9 @@ impl Expansion<'_> {
         match value {
             serde_yaml::Value::String(text) if text.contains("${") => match self.text(text, &pointer) {
                 Ok(expanded) => *text = expanded,
-                Err((message, help)) => self.errors.push(ExpansionError { pointer, message, help }),
+                Err(Failed { message, help, absent }) => {
+                    self.errors.push(ExpansionError { pointer, message, help, absent });
+                }
             },
             serde_yaml::Value::Sequence(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
@@ -140,7 +171,7 @@ impl Expansion<'_> {
         }
     }
 
-    fn text(&mut self, text: &str, pointer: &str) -> Result<String, (String, String)> {
+    fn text(&mut self, text: &str, pointer: &str) -> Result<String, Failed> {
         let mut expanded = String::new();
         let mut rest = text;
         while let Some(start) = rest.find("${") {
@@ -152,10 +183,8 @@ impl Expansion<'_> {
             }
             expanded.push_str(&rest[..start]);
             let Some(end) = rest[start..].find('}') else {
-                return Err((
-                    "`${` is not closed".to_owned(),
-                    "write `${NAME}`; a literal `${` is written `$${`".to_owned(),
-                ));
+                let help = "write `${NAME}`; a literal `${` is written `$${`";
+                return Err(Failed::form("`${` is not closed".to_owned(), help));
             };
             let name = &rest[start + 2..start + end];
             let whole = start == 0 && rest.len() == end + 1 && expanded.is_empty();
@@ -166,14 +195,13 @@ impl Expansion<'_> {
         Ok(expanded)
     }
 
-    fn one(&mut self, name: &str, whole: Option<&str>) -> Result<String, (String, String)> {
+    fn one(&mut self, name: &str, whole: Option<&str>) -> Result<String, Failed> {
         if let Some(path) = name.strip_prefix("file:") {
-            let path = self.folder.join(path);
-            let content = read_file(&path).map_err(|error| {
-                (
-                    format!("the file `{}` cannot be read: {error}", path.display()),
-                    "check the path and its permissions".to_owned(),
-                )
+            let path = self.folder.ok_or("no files belong to it".to_owned()).map(|folder| folder.join(path));
+            let content = path.and_then(|path| Ok((read_file(&path)?, path)));
+            let (content, path) = content.map_err(|error| {
+                let message = format!("the file `{}` cannot be read: {error}", &name[5..]);
+                Failed::absent(message, "check the path and its permissions")
             })?;
             if let Some(pointer) = whole {
                 self.origins.insert(pointer.to_owned(), path);
@@ -183,19 +211,17 @@ impl Expansion<'_> {
         let (name, default) = name.split_once(":-").map_or((name, None), |(name, default)| (name, Some(default)));
         let named = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !named {
-            let help = "names have letters, digits and `_`; a literal `${` is written `$${`".to_owned();
-            return Err((format!("`${{{name}}}` names no environment variable"), help));
+            let help = "names have letters, digits and `_`; a literal `${` is written `$${`";
+            return Err(Failed::form(format!("`${{{name}}}` names no environment variable"), help));
         }
         if default.is_some_and(|default| default.contains("${")) {
-            let help = "write one form, or set the variable".to_owned();
-            return Err((format!("the default of `${{{name}:-…}}` holds another `${{`: forms do not nest"), help));
+            let message = format!("the default of `${{{name}:-…}}` holds another `${{`: forms do not nest");
+            return Err(Failed::form(message, "write one form, or set the variable"));
         }
         let value = (self.variables)(name).filter(|value| !value.is_empty());
         value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
-            (
-                format!("the environment variable `{name}` is not set"),
-                format!("set it, or give a default: `${{{name}:-…}}`"),
-            )
+            let message = format!("the environment variable `{name}` is not set");
+            Failed::absent(message, format!("set it, or give a default: `${{{name}:-…}}`"))
         })
     }
 }
@@ -230,7 +256,7 @@ mod tests {
             _ => None,
         };
         let mut value = serde_yaml::Value::String(text.to_owned());
-        let (errors, _) = expand(&mut value, folder.path(), &variables);
+        let (errors, _) = expand(&mut value, Some(folder.path()), &variables);
         match expected {
             Ok(expected) => assert_eq!((value.as_str(), errors.len()), (Some(expected), 0), "{text}"),
             Err(part) => assert!(errors[0].message.contains(part), "{text}: {errors:?}"),

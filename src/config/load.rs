@@ -1,12 +1,12 @@
 //! A whole project: read, expand, check, decode. Gathers all findings of a phase; a phase that failed stops the next.
 
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::env::{Variables, expand};
+use super::env::{Environment, expand};
+use super::files::Files;
 use super::pipeline::PipelineConfig;
 use super::project::{ConnectionConfig, ProjectConfig};
 use super::read::{self, SourceFile};
@@ -65,14 +65,14 @@ pub fn find_project(start: &Path) -> Option<PathBuf> {
     start.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).map(Path::to_owned)
 }
 
-/// Loads the project in a folder.
-pub fn load(root: &Path, variables: Variables<'_>) -> Loaded {
-    let mut loaded = Loaded { root: root.to_owned(), ..Loaded::default() };
-    let project = project(root, variables, &mut loaded);
+/// Loads a project.
+pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
+    let mut loaded = Loaded { root: files.root().to_owned(), ..Loaded::default() };
+    let project = project(files, environment, &mut loaded);
     let folder = project.as_ref().map_or("pipelines", |project| project.pipelines.as_str()).to_owned();
     let inside = Path::new(&folder).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if inside {
-        pipelines(root, Path::new(&folder), &mut loaded);
+        pipelines(files, Path::new(&folder), &mut loaded);
     } else {
         let place = Place::Value("/pipelines".to_owned());
         let finding = Diagnostic::error("SL2010", &PROJECT_FILE.into(), place, "the folder lies outside the project");
@@ -87,9 +87,9 @@ pub fn load(root: &Path, variables: Variables<'_>) -> Loaded {
     loaded
 }
 
-fn project(root: &Path, variables: Variables<'_>, loaded: &mut Loaded) -> Option<ProjectConfig> {
+fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> Option<ProjectConfig> {
     let name: Arc<str> = PROJECT_FILE.into();
-    let (file, value) = read::read(&root.join(PROJECT_FILE), &name);
+    let (file, value) = read::read(files, PROJECT_FILE, &name);
     loaded.files.push(file.clone());
     let mut value = match value {
         Ok(value) => value,
@@ -99,7 +99,16 @@ fn project(root: &Path, variables: Variables<'_>, loaded: &mut Loaded) -> Option
         }
     };
     let literal = literal_secrets(&value);
+    let root = match files {
+        Files::Folder(root) => Some(root.as_path()),
+        Files::Snapshot(_) => None,
+    };
+    let (variables, optional) = match environment {
+        Environment::Needed(variables) => (variables, false),
+        Environment::Optional(variables) => (variables, true),
+    };
     let (errors, origins) = expand(&mut value, root, variables);
+    let (open, errors): (Vec<_>, Vec<_>) = errors.into_iter().partition(|error| optional && error.absent);
     for error in errors {
         let finding = Diagnostic::error("SL1010", &name, Place::Value(error.pointer), error.message);
         loaded.findings.push(finding.with_help(error.help));
@@ -107,7 +116,9 @@ fn project(root: &Path, variables: Variables<'_>, loaded: &mut Loaded) -> Option
     if loaded.failed() {
         return None;
     }
-    let mut config: ProjectConfig = decode(&name, "project", value, &mut loaded.findings)?;
+    // What is not there cannot be judged.
+    let open = |place: &Place| matches!(place, Place::Value(at) if open.iter().any(|error| error.pointer == *at));
+    let mut config: ProjectConfig = decode_but(&name, "project", value, open, &mut loaded.findings)?;
     // What opens only something on this computer, such as a sandbox, is no secret.
     let local = |pointer: &String| {
         config.connections.iter().any(|(name, own)| {
@@ -139,6 +150,7 @@ fn addresses(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, find
     for (key, address) in addresses_of(connection) {
         let place = Place::Value(format!("{pointer}/{key}"));
         match url::Url::parse(address) {
+            _ if address.contains("${") => {}
             Err(error) => {
                 findings.push(Diagnostic::error("SL2009", name, place, format!("this is no address: {error}")))
             }
@@ -204,22 +216,16 @@ fn collect_literals(value: &serde_json::Value, pointer: String, found: &mut Vec<
 /// Keys whose values are secrets.
 pub const SECRET_KEYS: [&str; 4] = ["access_token", "token", "client_secret", "private_key"];
 
-fn pipelines(root: &Path, folder: &Path, loaded: &mut Loaded) {
-    let mut names = Vec::new();
-    if let Ok(entries) = fs::read_dir(root.join(folder)) {
-        for entry in entries.flatten().take(PIPELINES_MAX * 4) {
-            names.extend(entry.file_name().into_string().ok());
-        }
-    }
+fn pipelines(files: &Files, folder: &Path, loaded: &mut Loaded) {
+    let mut names = files.list(&folder.to_string_lossy(), PIPELINES_MAX * 4);
     let is_pipeline = |name: &String| {
         let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
         yaml && !name.ends_with(".test.yaml") && !name.ends_with(".test.yml") && !name.starts_with('.')
     };
     names.retain(is_pipeline);
-    names.sort();
     for name in names.into_iter().take(PIPELINES_MAX) {
-        let shown = folder.join(&name).display().to_string().replace(['\n', '\r'], "?");
-        let (file, value) = read::read(&root.join(folder).join(&name), &shown.into());
+        let path = folder.join(&name).display().to_string();
+        let (file, value) = read::read(files, &path, &path.replace(['\n', '\r'], "?").into());
         loaded.files.push(file.clone());
         match value {
             Err(finding) => loaded.findings.push(finding),
@@ -238,8 +244,20 @@ pub fn decode<T: DeserializeOwned>(
     value: serde_yaml::Value,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<T> {
+    decode_but(name, schema_name, value, |_| false, findings)
+}
+
+/// The same, without the findings at places that cannot be judged.
+fn decode_but<T: DeserializeOwned>(
+    name: &Arc<str>,
+    schema_name: &str,
+    value: serde_yaml::Value,
+    open: impl Fn(&Place) -> bool,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<T> {
     let schema = schema::value(schema_name)?;
-    let violations = explain::check(name, &schema, &yaml::to_json(&value));
+    let mut violations = explain::check(name, &schema, &yaml::to_json(&value));
+    violations.retain(|finding| !open(&finding.place));
     if !violations.is_empty() {
         findings.extend(violations);
         return None;

@@ -2,6 +2,7 @@
 
 pub mod env;
 pub mod explain;
+pub mod files;
 pub mod load;
 pub mod pipeline;
 pub mod project;

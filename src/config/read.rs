@@ -1,10 +1,8 @@
 //! One definition file: read with limits, indexed, parsed.
 
-use std::fs;
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 
+use super::files::{Files, ReadError};
 use super::spans::{self, Spans, within};
 use super::yaml;
 use crate::diagnostic::{Diagnostic, Place};
@@ -57,9 +55,9 @@ impl SourceFile {
 }
 
 /// Reads, indexes and parses one file. The text comes back even when it is no good, so that findings can be shown in it.
-pub fn read(path: &Path, name: &Arc<str>) -> (SourceFile, Result<serde_yaml::Value, Diagnostic>) {
+pub fn read(files: &Files, path: &str, name: &Arc<str>) -> (SourceFile, Result<serde_yaml::Value, Diagnostic>) {
     let mut file = SourceFile { name: Arc::clone(name), ..SourceFile::default() };
-    match text(path) {
+    match text(files, path) {
         Ok(text) => file.text = text,
         Err((code, message, help)) => {
             return (file, Err(Diagnostic::error(code, name, Place::File, message).with_help(help)));
@@ -109,20 +107,14 @@ fn collect_scalars(value: &serde_yaml::Value, pointer: String, scalars: &mut Vec
 }
 
 /// A file's text within the limits; a byte order mark is left out.
-fn text(path: &Path) -> Result<String, (&'static str, String, String)> {
-    let unreadable = |error: std::io::Error| {
-        ("SL1001", format!("the file cannot be read: {error}"), "check the path and its permissions".to_owned())
-    };
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(("SL1001", "it is not an ordinary file".to_owned(), "put a YAML file there".to_owned()));
-    }
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(("SL1011", "the file has more than 1 MiB".to_owned(), "no definition needs that".to_owned()));
-    }
+fn text(files: &Files, path: &str) -> Result<String, (&'static str, String, String)> {
+    let bytes = files.read(path, FILE_BYTES_MAX).map_err(|error| match error {
+        ReadError::TooLarge => {
+            ("SL1011", "the file has more than 1 MiB".to_owned(), "no definition needs that".to_owned())
+        }
+        ReadError::NotAFile => ("SL1001", error.to_string(), "put a YAML file there".to_owned()),
+        ReadError::Io(_) => ("SL1001", error.to_string(), "check the path and its permissions".to_owned()),
+    })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         (

@@ -1,8 +1,10 @@
 //! One file for each thing a person can ask for. Returns data and prints nothing; the only place that knows all parts.
 
+pub mod catalog;
 pub mod error;
 pub mod history;
 pub mod init;
+pub mod offline;
 pub mod plan;
 pub mod portal;
 pub mod prepare;

@@ -2,27 +2,26 @@
 
 use std::path::Path;
 
+use super::catalog::{observe, touched};
 use super::error::OpsError;
+use super::offline::{self, Offline};
 use super::prepare::{Knowledge, prepare};
-use super::wiring::{Outside, open};
+use super::wiring::{Outside, Project, open};
+use crate::catalog::drift::moves;
+use crate::catalog::folder;
 use crate::config::env::Variables;
-use crate::config::load::{Loaded, load};
+use crate::config::files::Files;
+use crate::config::load::Loaded;
 use crate::config::select::select;
-use crate::pipeline::compile::check_offline;
+use crate::diagnostic::{Diagnostic, Place};
 
-/// Checks definitions without credentials: files, schema, and what the definitions alone decide.
+/// Checks definitions without credentials: files, schema, and with a catalog every rule; says whether there was one.
 ///
 /// Errors: a name that no pipeline has.
-pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Result<Loaded, OpsError> {
-    let mut loaded = load(root, variables);
-    if !loaded.failed() {
-        let findings = loaded.pipelines.iter().flat_map(|own| check_offline(&own.file.name, &own.config));
-        let findings: Vec<_> = findings.collect();
-        loaded.findings.extend(findings);
-        loaded.sort();
-    }
+pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Result<(Loaded, bool), OpsError> {
+    let Offline { mut loaded, catalog, .. } = offline::open(&Files::Folder(root.to_owned()), variables);
     narrow(&mut loaded, names)?;
-    Ok(loaded)
+    Ok((loaded, !catalog.is_empty()))
 }
 
 /// Leaves out the findings of pipelines that were not asked for; those of files that could not be read stay.
@@ -55,6 +54,7 @@ pub async fn online(
         Ok(preparation) => {
             let mut loaded = project.loaded.clone();
             loaded.findings.extend(preparation.warnings);
+            loaded.findings.extend(behind(&project).await?);
             loaded.sort();
             narrow(&mut loaded, names)?;
             Ok(loaded)
@@ -62,4 +62,24 @@ pub async fn online(
         Err(OpsError::Findings(loaded)) => Ok(*loaded),
         Err(error) => Err(error),
     }
+}
+
+/// Warnings where the catalog no longer says what the systems say, for the parts that pipelines use.
+async fn behind(project: &Project) -> Result<Vec<Diagnostic>, OpsError> {
+    let (catalog, mut findings, _) = folder::read(&Files::Folder(project.loaded.root.clone()));
+    if catalog.is_empty() {
+        return Ok(findings);
+    }
+    let live = observe(project, &catalog, &[]).await?;
+    let moved = touched(&project.loaded.pipelines, moves(&catalog, &live), &[&catalog, &live]);
+    for own in moved {
+        let Some(first) = own.pipelines.first() else { continue };
+        let file = project.loaded.pipelines.iter().find(|loaded| loaded.config.name == *first);
+        let Some(file) = file.map(|loaded| &loaded.file.name) else { continue };
+        let part = own.moved.item.as_ref().map(|item| format!(".{item}")).unwrap_or_default();
+        let message = format!("the catalog is behind: {}{part} {}", own.moved.object, own.moved.message);
+        let finding = Diagnostic::warning("SL3011", file, Place::File, message);
+        findings.push(finding.with_help("`syncline catalog pull` shows and keeps what moved"));
+    }
+    Ok(findings)
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use url::Url;
 
 use super::error::OpsError;
-use crate::config::env::Variables;
+use crate::config::env::{Environment, Variables};
+use crate::config::files::Files;
 use crate::config::load::{Loaded, PROJECT_FILE, find_project, load};
 use crate::config::project::{AuthConfig, ConnectionConfig, HubspotConfig, ProjectConfig, SalesforceConfig};
 use crate::config::scalar::percent;
@@ -73,7 +74,7 @@ pub fn project_folder(given: Option<&Path>, here: &Path) -> Result<PathBuf, OpsE
 
 /// Loads a project and sets its connections up; nothing is sent yet.
 pub fn open(root: &Path, variables: Variables<'_>, outside: Outside) -> Result<Project, OpsError> {
-    let loaded = load(root, variables);
+    let loaded = load(&Files::Folder(root.to_owned()), Environment::Needed(variables));
     let config = match &loaded.project {
         Some(config) if !loaded.failed() => config.clone(),
         _ => return Err(OpsError::Findings(Box::new(loaded))),

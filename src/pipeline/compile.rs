@@ -163,6 +163,28 @@ pub fn parents(config: &PipelineConfig, sources: &HashMap<String, SourceObject>)
     paths(config).iter().filter_map(not_described).collect()
 }
 
+/// The fields that a definition names, each with its object, as far as the described objects tell. A field that is not there
+/// counts for the object that should have it.
+pub fn used_fields(config: &PipelineConfig, sources: &HashMap<String, SourceObject>) -> BTreeSet<(String, String)> {
+    let Some(own) = sources.get(&config.source.object.to_ascii_lowercase()) else { return BTreeSet::new() };
+    let objects = Objects { own, all: sources };
+    let lookups = config.associations.iter().map(|association| association.field.clone());
+    let mut used = BTreeSet::new();
+    for path in paths(config).into_iter().chain(lookups) {
+        // The lookups on the way are used as well.
+        let mut parents = path.as_str();
+        while let Some((before, _)) = parents.rsplit_once('.') {
+            let name = before.rsplit('.').next().unwrap_or(before);
+            let lookup = objects.holder(before).ok().and_then(|holder| Some((holder, holder.relationship(name)?)));
+            used.extend(lookup.map(|(holder, lookup)| (holder.name.clone(), lookup.name.clone())));
+            parents = before;
+        }
+        let field = path.rsplit('.').next().unwrap_or(&path);
+        used.extend(objects.holder(&path).ok().map(|holder| (holder.name.clone(), field.to_owned())));
+    }
+    used
+}
+
 /// All field paths that a definition names.
 fn paths(config: &PipelineConfig) -> Vec<String> {
     let from = config.fields.iter().filter_map(|field| field.from.clone());

@@ -137,7 +137,8 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 fn missing_field<'a>(object: &SourceObject, name: &str) -> Lookup<'a> {
     let near = nearest(name, object.fields.iter().map(|field| field.name.as_str()));
     let rights = format!(
-        "Salesforce hides fields that the integration user may not read: check that `{name}` exists on {} and is readable",
+        "check that `{name}` exists on {0}; Salesforce hides it while field-level security denies it: give the integration \
+         user read access to it in a permission set (object settings, {0}, field permissions)",
         object.name
     );
     let help = near.map_or(rights, |near| format!("did you mean `{near}`?"));

@@ -16,16 +16,16 @@ use crate::model::object::{
 use crate::model::record::{Desired, Record};
 
 /// The two systems, to be changed by a test.
-pub(super) struct Fixture {
-    pub(super) sources: HashMap<String, SourceObject>,
-    pub(super) target: TargetObject,
-    pub(super) config: Value,
-    pub(super) ends: Vec<AssociationWorld>,
+pub(crate) struct Fixture {
+    pub(crate) sources: HashMap<String, SourceObject>,
+    pub(crate) target: TargetObject,
+    pub(crate) config: Value,
+    pub(crate) ends: Vec<AssociationWorld>,
 }
 
 impl Fixture {
     /// Field entries over a world in which nothing is wrong.
-    pub(super) fn new(fields: Value) -> Self {
+    pub(crate) fn new(fields: Value) -> Self {
         let config = json!({
             "version": 1,
             "name": "subscriptions",
@@ -39,7 +39,7 @@ impl Fixture {
     }
 
     /// Adds an association to companies.
-    pub(super) fn linked(mut self, association: Value) -> Self {
+    pub(crate) fn linked(mut self, association: Value) -> Self {
         let types = [("", 1), ("Billing account", 2)].map(|(label, type_id)| AssociationType {
             category: "USER_DEFINED".to_owned(),
             type_id,
@@ -59,19 +59,19 @@ impl Fixture {
         self
     }
 
-    pub(super) fn source(&mut self) -> &mut SourceObject {
+    pub(crate) fn source(&mut self) -> &mut SourceObject {
         self.sources.get_mut("subscription__c").unwrap()
     }
 
-    pub(super) fn field(&mut self, name: &str) -> &mut SourceField {
+    pub(crate) fn field(&mut self, name: &str) -> &mut SourceField {
         self.source().fields.iter_mut().find(|field| field.name == name).unwrap()
     }
 
-    pub(super) fn parsed(&self) -> PipelineConfig {
+    pub(crate) fn parsed(&self) -> PipelineConfig {
         serde_json::from_value(self.config.clone()).unwrap()
     }
 
-    pub(super) fn compile(&self) -> (Option<Pipeline>, Vec<Diagnostic>) {
+    pub(crate) fn compile(&self) -> (Option<Pipeline>, Vec<Diagnostic>) {
         let config = self.parsed();
         assert!(parents(&config, &self.sources).is_empty(), "the fixture describes what is named");
         let world = World { sources: &self.sources, target: &self.target, associations: &self.ends };
@@ -80,13 +80,13 @@ impl Fixture {
 
     /// The pipeline; no finding may be an error.
     #[track_caller]
-    pub(super) fn pipeline(&self) -> Pipeline {
+    pub(crate) fn pipeline(&self) -> Pipeline {
         let (pipeline, findings) = self.compile();
         pipeline.unwrap_or_else(|| panic!("{findings:#?}"))
     }
 
     /// Findings as `CODE place`, warnings with a `?` behind the code.
-    pub(super) fn findings(&self) -> Vec<String> {
+    pub(crate) fn findings(&self) -> Vec<String> {
         let (pipeline, findings) = self.compile();
         let shown: Vec<String> = findings.iter().map(shown).collect();
         assert_eq!(pipeline.is_some(), shown.iter().all(|finding| finding.contains('?')), "{shown:?}");
@@ -94,14 +94,14 @@ impl Fixture {
     }
 
     /// The outcome for a row of these cells; all others are blank.
-    pub(super) fn transform(&self, cells: &[(&str, &str)]) -> Result<Desired, Reason> {
+    pub(crate) fn transform(&self, cells: &[(&str, &str)]) -> Result<Desired, Reason> {
         let pipeline = self.pipeline();
         pipeline.transform(&record(&pipeline, cells))
     }
 }
 
 /// `CODE place` of a finding.
-pub(super) fn shown(finding: &Diagnostic) -> String {
+pub(crate) fn shown(finding: &Diagnostic) -> String {
     let mark = if finding.severity == crate::diagnostic::Severity::Warning { "?" } else { "" };
     let place = match &finding.place {
         Place::Within(pointer, span) => format!("{pointer}@{}..{}", span.start, span.end),
@@ -112,7 +112,7 @@ pub(super) fn shown(finding: &Diagnostic) -> String {
 }
 
 /// A row of these cells; all others are blank.
-pub(super) fn record(pipeline: &Pipeline, cells: &[(&str, &str)]) -> Record {
+pub(crate) fn record(pipeline: &Pipeline, cells: &[(&str, &str)]) -> Record {
     for (path, _) in cells {
         assert!(pipeline.columns.iter().any(|column| *column.path == **path), "{path} is not read");
     }
@@ -126,7 +126,7 @@ pub(super) fn record(pipeline: &Pipeline, cells: &[(&str, &str)]) -> Record {
 }
 
 /// The value that a transformed row sets, whether on create only or always.
-pub(super) fn value<'a>(desired: &'a Desired, property: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(desired: &'a Desired, property: &str) -> Option<&'a str> {
     let mut set = desired.properties.iter().chain(&desired.create_only);
     set.find(|set| &*set.property == property).map(|set| &*set.value)
 }
@@ -265,7 +265,7 @@ fn target() -> TargetObject {
     }
 }
 
-pub(super) fn property(name: &str, kind: PropertyKind, options: &[&str]) -> TargetProperty {
+pub(crate) fn property(name: &str, kind: PropertyKind, options: &[&str]) -> TargetProperty {
     let option = |value: &&str| PropertyOption { value: (*value).to_owned(), label: value.to_uppercase() };
     TargetProperty {
         name: name.to_owned(),

@@ -7,7 +7,7 @@ pub mod cursor;
 pub mod field;
 pub mod filters;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod lists;
 pub mod rules;
 mod scan;

@@ -1,0 +1,153 @@
+//! Commands about definitions: `init`, `validate`, `catalog`, `explain`.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::args::{Catalog, CatalogAction, Common, Explain, FindingFormat, Format, Init, Pull, Validate};
+use super::commands::{json, project};
+use super::exit::Exit;
+use super::output;
+use super::render::{catalog as show_catalog, table};
+use super::signals;
+use crate::config::env::process_variables;
+use crate::config::load::Loaded;
+use crate::diagnostic::codes;
+use crate::diagnostic::render::{Located, github, locate, text as finding_text};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::ops::error::OpsError;
+use crate::ops::prepare::Preparation;
+use crate::ops::wiring::{Outside, Project, project_folder};
+use crate::ops::{catalog, init, validate};
+
+pub(super) fn init_project(words: &Init) -> Result<Exit, OpsError> {
+    let made = init::init(&words.folder)?;
+    let mut text = String::new();
+    for file in &made.written {
+        text.push_str(&format!("  {file}\n"));
+    }
+    for file in &made.kept {
+        text.push_str(&format!("  {file} was there and is left as it is\n"));
+    }
+    output::result(&format!(
+        "made a project in {}:\n{text}\nnext: set SALESFORCE_… and HUBSPOT_… (see syncline.yaml), write a pipeline, then `syncline validate --online`\n",
+        words.folder.display()
+    ));
+    Ok(Exit::Done)
+}
+
+pub(super) async fn validate_project(common: &Common, words: &Validate) -> Result<Exit, OpsError> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let root = project_folder(common.project.as_deref(), &here)?;
+    let (loaded, described) = if words.online {
+        let outside = Outside::real();
+        signals::watch(&outside.cancel);
+        (validate::online(&root, &process_variables, outside, &words.names).await?, true)
+    } else {
+        validate::offline(&root, &process_variables, &words.names)?
+    };
+    if !described && !loaded.failed() && !common.quiet {
+        output::talk(
+            "fields and properties were not checked: there is no catalog yet; `syncline catalog pull` makes it, or use `--online`",
+        );
+    }
+    match words.format {
+        FindingFormat::Text => {
+            let colour = output::colour(common.no_color);
+            let findings: Vec<String> =
+                loaded.findings.iter().map(|finding| shown(&loaded, finding, colour) + "\n").collect();
+            let gap = if findings.is_empty() { "" } else { "\n" };
+            output::result(&format!("{}{gap}{}", findings.join("\n"), summary(&loaded)));
+        }
+        FindingFormat::Json => {
+            let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
+            json(&json!({ "valid": !loaded.failed(), "findings": findings }));
+        }
+        FindingFormat::Github => {
+            let lines: Vec<String> = loaded.findings.iter().map(|finding| github(&located(&loaded, finding))).collect();
+            output::result(&format!("{}\n{}", lines.join("\n"), summary(&loaded)));
+        }
+    }
+    Ok(if loaded.failed() { Exit::Failed } else { Exit::Done })
+}
+
+/// A finding as text.
+pub(super) fn shown(loaded: &Loaded, finding: &Diagnostic, colour: bool) -> String {
+    let file = loaded.files.iter().find(|file| file.name == finding.file);
+    match file {
+        Some(file) => finding_text(finding, &file.text, &file.locate(&finding.place), colour),
+        None => finding_text(finding, "", &(0..0), colour),
+    }
+}
+
+fn located(loaded: &Loaded, finding: &Diagnostic) -> Located {
+    let file = loaded.files.iter().find(|file| file.name == finding.file);
+    match file {
+        Some(file) => locate(finding, &file.text, &file.locate(&finding.place)),
+        None => locate(finding, "", &(0..0)),
+    }
+}
+
+/// How many findings there are.
+pub(super) fn summary(loaded: &Loaded) -> String {
+    let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let warnings = loaded.findings.len() - errors;
+    let pipelines = table::count(loaded.files.len().saturating_sub(1) as u64, "pipeline", "pipelines");
+    let warned = if warnings > 0 {
+        format!(", {}", table::count(warnings as u64, "warning", "warnings"))
+    } else {
+        String::new()
+    };
+    if errors == 0 {
+        format!("{pipelines} checked: no errors{warned}")
+    } else {
+        format!("{pipelines} checked: {}{warned}", table::count(errors as u64, "error", "errors"))
+    }
+}
+
+/// Shows warnings of a preparation on stderr.
+pub(super) fn warn(common: &Common, project: &Project, preparation: &Preparation) {
+    if common.quiet {
+        return;
+    }
+    if common.verbose == 0 {
+        if !preparation.warnings.is_empty() {
+            let warnings = table::count(preparation.warnings.len() as u64, "warning", "warnings");
+            output::talk(&format!("{warnings} about the definitions: `syncline validate --online` shows them"));
+        }
+        return;
+    }
+    for warning in &preparation.warnings {
+        output::talk(&shown(&project.loaded, warning, output::colour(common.no_color)));
+        output::talk("");
+    }
+}
+
+pub(super) fn explain(words: &Explain) -> Result<Exit, OpsError> {
+    let Some(code) = &words.code else {
+        let titles: BTreeMap<&str, &str> =
+            codes::PAGES.iter().map(|(code, page)| (*code, codes::title(page))).collect();
+        let lines: Vec<String> = titles.iter().map(|(code, title)| format!("{code}  {title}")).collect();
+        output::result(&lines.join("\n"));
+        return Ok(Exit::Done);
+    };
+    let page = codes::PAGES.iter().find(|(own, _)| own.eq_ignore_ascii_case(code));
+    let (_, page) = page.ok_or_else(|| {
+        OpsError::refused("SL6006", format!("there is no code `{code}`"), "`syncline explain` lists all codes")
+    })?;
+    output::result(page);
+    Ok(Exit::Done)
+}
+
+pub(super) async fn catalog(common: &Common, words: &Catalog) -> Result<Exit, OpsError> {
+    let CatalogAction::Pull(Pull { objects, check, format }) = &words.action;
+    let outside = Outside::real();
+    signals::watch(&outside.cancel);
+    let project = project(common, outside)?;
+    let pull = catalog::pull(&project, objects, !check).await?;
+    match format {
+        Format::Text => output::result(&show_catalog::pull(&pull, *check)),
+        Format::Json => json(&pull),
+    }
+    Ok(if *check && !pull.files.is_empty() { Exit::Changes } else { Exit::Done })
+}

@@ -1,0 +1,317 @@
+//! `catalog pull`: asks both systems what the definitions need to know of them, and keeps it as files.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::Serialize;
+
+use super::error::OpsError;
+use super::wiring::Project;
+use crate::catalog::drift::{Move, System, moves};
+use crate::catalog::{Catalog, TargetEntry, folder};
+use crate::config::files::Files;
+use crate::config::load::LoadedPipeline;
+use crate::config::project::ConnectionConfig;
+use crate::model::ids::PipelineName;
+use crate::model::object::{SourceObject, TargetObject};
+use crate::pipeline::compile::{parents, used_fields};
+use crate::ports::fault::Fault;
+use crate::ports::source::Source;
+use crate::ports::target::TargetReader;
+
+/// What a pull found.
+#[derive(Debug, Serialize)]
+pub struct Pull {
+    /// Files that were written or removed; those that would be, where nothing was to be written.
+    pub files: Vec<String>,
+    /// Objects in the catalog now.
+    pub objects: usize,
+    /// What moved since the last pull.
+    pub moves: Vec<Touched>,
+}
+
+/// A move, with the pipelines that it concerns.
+#[derive(Debug, Clone, Serialize)]
+pub struct Touched {
+    /// The move.
+    #[serde(flatten)]
+    pub moved: Move,
+    /// The pipelines that use the part.
+    pub pipelines: Vec<String>,
+}
+
+/// Asks the systems and writes the catalog, or only says what would be written. `extra` names objects that no pipeline
+/// uses yet: `Invoice__c`, or `hubspot.deals`.
+///
+/// Errors: the wrong portal; an object that is not there; what the connections say.
+pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pull, OpsError> {
+    let files = Files::Folder(project.loaded.root.clone());
+    let (before, _, _) = folder::read(&files);
+    let after = observe(project, &before, extra).await?;
+    let texts = folder::texts(&after);
+    let files = if write {
+        folder::write(&project.loaded.root, &after).map_err(|error| {
+            OpsError::refused("SL6008", format!("catalog/ cannot be written: {error}"), "check the folder's permissions")
+        })?
+    } else {
+        let old = folder::texts(&before);
+        let differs = |path: &&String| old.get(*path) != texts.get(*path);
+        old.keys().chain(texts.keys()).filter(differs).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    // Of a first pull, everything is new, which says nothing.
+    let moves = if before.is_empty() { Vec::new() } else { moves(&before, &after) };
+    let moves = touched(&project.loaded.pipelines, moves, &[&before, &after]);
+    Ok(Pull { files, objects: texts.len(), moves })
+}
+
+/// What the systems say now of everything that the definitions and the catalog name.
+pub async fn observe(project: &Project, known: &Catalog, extra: &[String]) -> Result<Catalog, OpsError> {
+    let mut eye = Eye { project, seen: Catalog::default(), portals: BTreeMap::new(), known };
+    for own in &project.loaded.pipelines {
+        eye.pipeline(own).await?;
+    }
+    // What was read by a connection that is no longer there goes.
+    let there = |connection: &String| project.config.connections.contains_key(connection);
+    for ((connection, _), object) in known.sources.iter().filter(|((connection, _), _)| there(connection)) {
+        eye.source(connection, &object.name, Missing::Dropped).await?;
+    }
+    let targets = || known.targets.iter().filter(|((connection, _), _)| there(connection));
+    for ((connection, _), entry) in targets() {
+        eye.target(connection, &entry.object.object_type_id, Missing::Dropped).await?;
+    }
+    for ((connection, _), entry) in targets() {
+        for other in entry.associations.keys() {
+            eye.pair(connection, &entry.object.object_type_id, other).await?;
+        }
+    }
+    for word in extra {
+        eye.named(word).await?;
+    }
+    Ok(eye.seen)
+}
+
+/// What to do about an object that is not there.
+#[derive(Clone, Copy, PartialEq)]
+enum Missing {
+    /// The pull ends with the system's words.
+    Refused,
+    /// It is left out: the definitions do not need it.
+    Dropped,
+}
+
+struct Eye<'a> {
+    project: &'a Project,
+    seen: Catalog,
+    portals: BTreeMap<String, u64>,
+    known: &'a Catalog,
+}
+
+impl Eye<'_> {
+    async fn pipeline(&mut self, own: &LoadedPipeline) -> Result<(), OpsError> {
+        let config = &own.config;
+        let name = PipelineName::new(config.name.as_str());
+        let named = |error: OpsError| match error {
+            OpsError::Remote { fault, .. } => OpsError::remote(&name)(fault),
+            other => other,
+        };
+        let mut sources: HashMap<String, SourceObject> = HashMap::new();
+        loop {
+            let needed: Vec<String> =
+                parents(config, &sources).into_iter().filter(|object| !sources.contains_key(&object.to_ascii_lowercase())).collect();
+            for object in &needed {
+                self.source(&config.source.connection, object, Missing::Refused).await.map_err(named)?;
+                if let Some(found) = self.seen.source(&config.source.connection, object) {
+                    sources.insert(object.to_ascii_lowercase(), found.clone());
+                }
+            }
+            if needed.is_empty() {
+                break;
+            }
+        }
+        let connection = &config.target.connection;
+        self.target(connection, &config.target.object, Missing::Refused).await.map_err(named)?;
+        for association in &config.associations {
+            let pipelines = &self.project.loaded.pipelines;
+            let linked = association.pipeline.as_ref();
+            let linked = linked.and_then(|name| pipelines.iter().find(|other| other.config.name == *name));
+            let object = linked.map(|other| other.config.target.object.clone()).or_else(|| association.to.clone());
+            let object = object.unwrap_or_default();
+            self.target(connection, &object, Missing::Refused).await.map_err(named)?;
+            self.pair(connection, &config.target.object, &object).await.map_err(named)?;
+        }
+        Ok(())
+    }
+
+    async fn source(&mut self, connection: &str, object: &str, missing: Missing) -> Result<(), OpsError> {
+        if self.seen.source(connection, object).is_some() {
+            return Ok(());
+        }
+        match self.project.source(connection)?.describe(object).await {
+            Ok(described) => self.seen.put_source(connection, described),
+            Err(Fault::Halt(error)) if missing == Missing::Dropped && error.status == Some(404) => {}
+            Err(fault) => return Err(OpsError::Remote { pipeline: None, fault }),
+        }
+        Ok(())
+    }
+
+    async fn target(&mut self, connection: &str, object: &str, missing: Missing) -> Result<(), OpsError> {
+        if self.seen.target(connection, object).is_some() {
+            return Ok(());
+        }
+        let portal_id = self.portal(connection).await?;
+        match self.project.target(connection)?.describe(object).await {
+            Ok(object) => {
+                let associations = BTreeMap::new();
+                self.seen.put_target(connection, TargetEntry { portal_id, object, associations });
+            }
+            Err(Fault::Halt(error)) if missing == Missing::Dropped && matches!(error.status, None | Some(404)) => {}
+            Err(fault) => return Err(OpsError::Remote { pipeline: None, fault }),
+        }
+        Ok(())
+    }
+
+    /// The kinds of links from one object to another, both in the catalog.
+    async fn pair(&mut self, connection: &str, own: &str, other: &str) -> Result<(), OpsError> {
+        let id = |name: &str| {
+            let found = self.seen.target(connection, name);
+            found.map(|entry| (entry.object.object_type_id.clone(), entry.object.name.clone()))
+        };
+        let (Some((own_id, _)), Some((other_id, other_name))) = (id(own), id(other)) else { return Ok(()) };
+        let entry = self.seen.targets.iter_mut().find(|((name, _), entry)| {
+            name == connection && entry.object.object_type_id == own_id
+        });
+        let Some((_, entry)) = entry.filter(|(_, entry)| !entry.associations.contains_key(&other_name)) else {
+            return Ok(());
+        };
+        let types = self.project.target(connection)?.association_types(&own_id, &other_id).await;
+        let types = types.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
+        entry.associations.insert(other_name, types);
+        Ok(())
+    }
+
+    /// The portal behind a connection; it must be the one of the catalog so far, and the one that is configured.
+    async fn portal(&mut self, connection: &str) -> Result<u64, OpsError> {
+        if let Some(known) = self.portals.get(connection) {
+            return Ok(*known);
+        }
+        let account = self.project.target(connection)?.account().await;
+        let found = account.map_err(|fault| OpsError::Remote { pipeline: None, fault })?.portal_id;
+        if let Some(expected) = self.project.portal_id(connection).filter(|expected| *expected != found) {
+            return Err(OpsError::refused(
+                "SL3005",
+                format!("the connection `{connection}` leads to portal {found}, not to {expected}"),
+                "nothing was written; use the token of the right portal, or correct `portal_id`",
+            ));
+        }
+        let before = self.known.targets.iter().find(|((own, _), _)| own == connection).map(|(_, entry)| entry.portal_id);
+        if let Some(before) = before.filter(|before| *before != found) {
+            return Err(OpsError::refused(
+                "SL3009",
+                format!("catalog/ is of portal {before}, and the connection `{connection}` leads to portal {found}"),
+                "nothing was written; use the token of the right portal, or remove catalog/ to begin anew",
+            ));
+        }
+        self.portals.insert(connection.to_owned(), found);
+        Ok(found)
+    }
+
+    /// An object that a person named, with its connection before a point or without.
+    async fn named(&mut self, word: &str) -> Result<(), OpsError> {
+        let connections = &self.project.config.connections;
+        let split = word.split_once('.').filter(|(connection, _)| connections.contains_key(*connection));
+        let (candidates, object): (Vec<&String>, &str) = match split {
+            Some((connection, object)) => (connections.keys().filter(|own| *own == connection).collect(), object),
+            None => (connections.keys().collect(), word),
+        };
+        let mut refusal = None;
+        for connection in candidates {
+            let salesforce = matches!(connections[connection], ConnectionConfig::Salesforce(_));
+            let tried = match salesforce {
+                true => self.source(connection, object, Missing::Refused).await,
+                false => self.target(connection, object, Missing::Refused).await,
+            };
+            match tried {
+                Ok(()) => return Ok(()),
+                Err(OpsError::Remote { fault: Fault::Halt(error), .. }) if matches!(error.status, None | Some(404)) => {
+                    refusal = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let help = refusal.and_then(|error| error.help).unwrap_or_else(|| "`syncline discover` lists objects".to_owned());
+        Err(OpsError::refused("SL3004", format!("neither system shows an object `{object}`"), help))
+    }
+}
+
+/// Adds to each move the pipelines that use the part. Fields are looked for in both catalogs, as a part may be in one only.
+pub fn touched(pipelines: &[LoadedPipeline], moves: Vec<Move>, catalogs: &[&Catalog]) -> Vec<Touched> {
+    let uses: Vec<(String, Uses)> =
+        pipelines.iter().map(|own| (own.config.name.clone(), uses(pipelines, own, catalogs))).collect();
+    let touched = |moved: Move| {
+        let users = uses.iter().filter(|(_, uses)| uses.touch(&moved));
+        Touched { pipelines: users.map(|(name, _)| name.clone()).collect(), moved }
+    };
+    moves.into_iter().map(touched).collect()
+}
+
+/// What a pipeline uses: connection, object and part, all in lower case.
+#[derive(Default)]
+struct Uses {
+    fields: BTreeSet<(String, String, String)>,
+    /// Objects by any of their names, with their properties.
+    properties: Vec<(String, String, BTreeSet<String>)>,
+}
+
+impl Uses {
+    fn touch(&self, moved: &Move) -> bool {
+        let object = moved.object.to_ascii_lowercase();
+        match moved.system {
+            System::Salesforce => self.fields.iter().any(|(connection, own, field)| {
+                *connection == moved.connection
+                    && *own == object
+                    && moved.item.as_ref().is_none_or(|item| item.eq_ignore_ascii_case(field))
+            }),
+            System::Hubspot => self.properties.iter().any(|(connection, own, names)| {
+                let link = moved.item.as_ref().and_then(|item| item.split_once(": "));
+                *connection == moved.connection
+                    && *own == object
+                    && moved.item.as_ref().is_none_or(|item| {
+                        names.contains(item) || link.is_some_and(|(other, _)| names.contains(&format!("→{other}")))
+                    })
+            }),
+        }
+    }
+}
+
+fn uses(all: &[LoadedPipeline], own: &LoadedPipeline, catalogs: &[&Catalog]) -> Uses {
+    let config = &own.config;
+    let mut uses = Uses::default();
+    for catalog in catalogs {
+        let sources: HashMap<String, SourceObject> = catalog
+            .sources
+            .iter()
+            .filter(|((connection, _), _)| *connection == config.source.connection)
+            .map(|((_, name), object)| (name.clone(), object.clone()))
+            .collect();
+        for (object, field) in used_fields(config, &sources) {
+            uses.fields.insert((config.source.connection.clone(), object.to_ascii_lowercase(), field));
+        }
+        let connection = &config.target.connection;
+        let name = |object: &str| -> Option<&TargetObject> { catalog.target(connection, object).map(|own| &own.object) };
+        let Some(target) = name(&config.target.object) else { continue };
+        let mut properties: BTreeSet<String> = config.fields.iter().map(|field| field.to.clone()).collect();
+        properties.insert(config.target.match_property.clone());
+        // A property that becomes required concerns everybody who makes records.
+        properties.extend(target.required_properties.iter().cloned());
+        for association in &config.associations {
+            let linked = association.pipeline.as_ref();
+            let linked = linked.and_then(|name| all.iter().find(|other| other.config.name == *name));
+            let other = linked.map(|other| other.config.target.object.as_str()).or(association.to.as_deref());
+            let Some(other) = other.and_then(name) else { continue };
+            properties.insert(format!("→{}", other.name));
+            let end = association.match_property.iter().cloned().collect();
+            uses.properties.push((connection.clone(), other.name.to_ascii_lowercase(), end));
+        }
+        uses.properties.push((connection.clone(), target.name.to_ascii_lowercase(), properties));
+    }
+    uses
+}

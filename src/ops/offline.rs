@@ -1,0 +1,146 @@
+//! Definitions compiled against the catalog: what can be said of a project without credentials.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::catalog::{Catalog, folder};
+use crate::config::env::{Environment, Variables};
+use crate::config::files::Files;
+use crate::config::load::{Loaded, LoadedPipeline, load};
+use crate::config::project::{ConnectionConfig, ProjectConfig};
+use crate::diagnostic::{Diagnostic, Place, Severity};
+use crate::model::object::SourceObject;
+use crate::pipeline::compile::{AssociationWorld, Pipeline, World, check_offline, compile, parents};
+use crate::pipeline::field::PARENTS_MAX;
+
+/// A project as far as its files tell.
+pub struct Offline {
+    /// The definitions, with all findings.
+    pub loaded: Loaded,
+    /// What the systems said when they were asked last.
+    pub catalog: Catalog,
+    /// The compiled pipelines, in the order of the definitions; none where one has errors or is not in the catalog.
+    pub pipelines: Vec<Option<Arc<Pipeline>>>,
+}
+
+/// Loads a project and applies every rule that its files allow. Variables that are not set say nothing.
+pub fn open(files: &Files, variables: Variables<'_>) -> Offline {
+    let mut loaded = load(files, Environment::Optional(variables));
+    let (catalog, findings, shown) = folder::read(files);
+    loaded.findings.extend(findings);
+    loaded.files.extend(shown);
+    let mut pipelines = vec![None; loaded.pipelines.len()];
+    if !loaded.failed() {
+        let portals = loaded.project.as_ref().map(|project| portals(project, &catalog)).unwrap_or_default();
+        loaded.findings.extend(portals);
+        let mut findings = Vec::new();
+        for (index, own) in loaded.pipelines.iter().enumerate() {
+            let (pipeline, found) = one(&loaded.pipelines, own, &catalog);
+            pipelines[index] = pipeline.map(Arc::new);
+            findings.extend(found);
+        }
+        loaded.findings.extend(findings);
+    }
+    loaded.sort();
+    Offline { loaded, catalog, pipelines }
+}
+
+/// Compiles one pipeline; without a catalog, only what needs none is checked.
+fn one(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> (Option<Pipeline>, Vec<Diagnostic>) {
+    if catalog.is_empty() {
+        return (None, check_offline(&own.file.name, &own.config));
+    }
+    match world(all, own, catalog) {
+        Ok(described) => {
+            let Described { sources, target, associations } = &described;
+            compile(&own.file.name, &own.config, &World { sources, target, associations })
+        }
+        Err(missing) => {
+            let findings = check_offline(&own.file.name, &own.config).into_iter().chain([*missing]).collect();
+            (None, findings)
+        }
+    }
+}
+
+/// What the catalog says of everything that a pipeline names.
+struct Described {
+    sources: HashMap<String, SourceObject>,
+    target: crate::model::object::TargetObject,
+    associations: Vec<AssociationWorld>,
+}
+
+fn world(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> Result<Described, Box<Diagnostic>> {
+    let config = &own.config;
+    let missing = |pointer: &str, what: String| {
+        let place = Place::Value(pointer.to_owned());
+        let finding = Diagnostic::error("SL3007", &own.file.name, place, format!("{what} is not in the catalog"));
+        let why = "without it, fields and properties cannot be checked";
+        Box::new(finding.with_why(why).with_help("run `syncline catalog pull` and commit the files of catalog/"))
+    };
+    let mut sources = HashMap::new();
+    for _ in 0..=PARENTS_MAX {
+        let needed = parents(config, &sources);
+        for object in &needed {
+            let found = catalog.source(&config.source.connection, object);
+            let found = found.ok_or_else(|| missing("/source/object", format!("`{object}` of Salesforce")))?;
+            sources.insert(object.to_ascii_lowercase(), found.clone());
+        }
+        if needed.is_empty() {
+            break;
+        }
+    }
+    let connection = &config.target.connection;
+    let target = catalog.target(connection, &config.target.object);
+    let target = target.ok_or_else(|| missing("/target/object", format!("`{}` of HubSpot", config.target.object)))?;
+    let mut associations = Vec::new();
+    for (index, association) in config.associations.iter().enumerate() {
+        let named = association.pipeline.as_ref();
+        let other = named.and_then(|name| all.iter().find(|own| own.config.name == *name));
+        let (key, object) = match (other, &association.to) {
+            (Some(other), _) => ("pipeline", other.config.target.object.clone()),
+            (None, to) => ("to", to.clone().unwrap_or_default()),
+        };
+        let pointer = format!("/associations/{index}/{key}");
+        let end = catalog.target(connection, &object);
+        let end = end.ok_or_else(|| missing(&pointer, format!("`{object}` of HubSpot")))?;
+        let types = target.associations.get(&end.object.name);
+        let types = types.ok_or_else(|| missing(&pointer, format!("what links to `{object}` there are")))?;
+        let property = association.match_property.as_ref();
+        associations.push(AssociationWorld {
+            object_type_id: end.object.object_type_id.clone(),
+            source_object: other.map(|other| other.config.source.object.clone()),
+            property: property.and_then(|name| end.object.properties.get(name).cloned()),
+            types: types.clone(),
+        });
+    }
+    Ok(Described { sources, target: target.object.clone(), associations })
+}
+
+/// The catalog must be of the portal that the connections name.
+fn portals(project: &ProjectConfig, catalog: &Catalog) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for (name, connection) in &project.connections {
+        let ConnectionConfig::Hubspot(config) = connection else { continue };
+        let expected: Option<u64> = config.portal_id.as_ref().and_then(|id| id.0.parse().ok());
+        let found = catalog.targets.iter().find(|((own, _), _)| own == name).map(|(_, entry)| entry.portal_id);
+        let (Some(expected), Some(found)) = (expected, found) else { continue };
+        if expected != found {
+            let place = Place::Value(format!("/connections/{}/portal_id", crate::config::yaml::escape(name)));
+            let message = format!("the catalog is of portal {found}, not of {expected}");
+            let file = Arc::from(crate::config::load::PROJECT_FILE);
+            findings.push(
+                Diagnostic::error("SL3009", &file, place, message)
+                    .with_why("object ids, properties and labels differ from portal to portal")
+                    .with_help("run `syncline catalog pull` with the token of the right portal, or correct `portal_id`"),
+            );
+        }
+    }
+    findings
+}
+
+impl Offline {
+    /// Whether a finding stops everything.
+    pub fn failed(&self) -> bool {
+        self.loaded.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
