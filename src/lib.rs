@@ -15,6 +15,8 @@ pub mod catalog;
 
 pub mod pipeline;
 
+pub mod review;
+
 pub mod ports;
 
 pub mod plan;

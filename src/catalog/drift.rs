@@ -110,14 +110,7 @@ impl Note<'_> {
 
     fn put(&self, item: Option<String>, kind: MoveKind, message: String, found: &mut Vec<Move>) {
         let Self { system, connection, object } = *self;
-        found.push(Move {
-            system,
-            connection: connection.to_owned(),
-            object: object.to_owned(),
-            item,
-            kind,
-            message,
-        });
+        found.push(Move { system, connection: connection.to_owned(), object: object.to_owned(), item, kind, message });
     }
 }
 
@@ -202,13 +195,11 @@ fn target(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<
         new.properties.values().filter(|property| !old.properties.contains_key(&property.name)).collect();
     for property in gone {
         let alike = |other: &&TargetProperty| {
-            other.kind == property.kind
-                && same_thing((&property.name, &property.label), (&other.name, &other.label))
+            other.kind == property.kind && same_thing((&property.name, &property.label), (&other.name, &other.label))
         };
         match fresh.iter().position(alike).map(|place| fresh.remove(place)) {
             Some(other) => {
-                let message =
-                    format!("was archived, and `{}` is new with the same type: it looks renamed", other.name);
+                let message = format!("was archived, and `{}` is new with the same type: it looks renamed", other.name);
                 note.item(&property.name, MoveKind::Renamed, message, found);
             }
             None => note.item(&property.name, MoveKind::Removed, "was archived in HubSpot", found),
@@ -384,10 +375,7 @@ mod tests {
             },
             &[("Amount__c", MoveKind::Type, "to string"), ("Amount__c", MoveKind::Requiredness, "")],
         );
-        check(
-            |source, _| field(source, "Name").length += 1,
-            &[("Name", MoveKind::Length, "changed its length from")],
-        );
+        check(|source, _| field(source, "Name").length += 1, &[("Name", MoveKind::Length, "changed its length from")]);
         check(
             |source, _| {
                 let own = field(source, "Status__c");
@@ -440,7 +428,8 @@ mod tests {
         );
         check(
             |_, target| {
-                let label = AssociationType { category: "USER_DEFINED".into(), type_id: 9, label: Some("Billing".into()) };
+                let label =
+                    AssociationType { category: "USER_DEFINED".into(), type_id: 9, label: Some("Billing".into()) };
                 target.associations.get_mut("companies").unwrap().push(label);
             },
             &[("companies: Billing", MoveKind::Added, "new kind of link")],

@@ -46,11 +46,14 @@ pub fn read(files: &Files) -> (Catalog, Vec<Diagnostic>, Vec<Shown>) {
                 let entry = own.entry();
                 let first = portals.entry(connection.clone()).or_insert((entry.portal_id, path.clone()));
                 if first.0 != entry.portal_id {
-                    let message = format!("it is of portal {}, and {} is of portal {}", entry.portal_id, first.1, first.0);
+                    let message =
+                        format!("it is of portal {}, and {} is of portal {}", entry.portal_id, first.1, first.0);
                     findings.push(
                         Diagnostic::error("SL3009", &file, Place::File, message)
                             .with_why("one connection leads to one portal")
-                            .with_help("remove the files of the portal that is not meant, then `syncline catalog pull`"),
+                            .with_help(
+                                "remove the files of the portal that is not meant, then `syncline catalog pull`",
+                            ),
                     );
                     shown.push(Shown { name: file, text, ..Shown::default() });
                     continue;
@@ -91,11 +94,7 @@ fn parse(text: &str) -> Parsed {
         Some(version) => return Err(format!("its form has version {version}, this Syncline knows {VERSION}")),
         None => return Err("it is no file of the catalog: it has no `version`".to_owned()),
     }
-    if value.get("properties").is_some() {
-        decode(value).map(File::Target)
-    } else {
-        decode(value).map(File::Source)
-    }
+    if value.get("properties").is_some() { decode(value).map(File::Target) } else { decode(value).map(File::Source) }
 }
 
 fn decode<T: DeserializeOwned>(value: Value) -> Result<T, String> {

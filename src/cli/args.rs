@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::model::forecast::PlannedAction;
+
 /// Keeps HubSpot custom objects in step with Salesforce objects, from YAML files in git.
 #[derive(Debug, Parser)]
 #[command(name = "syncline", version, max_term_width = 100, disable_help_subcommand = true)]
@@ -67,6 +69,8 @@ pub enum FindingFormat {
     Json,
     /// Annotations on the lines of a pull request
     Github,
+    /// For code scanning (SARIF 2.1.0)
+    Sarif,
 }
 
 /// What to do.
@@ -80,8 +84,12 @@ pub enum Command {
     Validate(Validate),
     /// Keep what the two systems say of their objects beside the pipelines
     Catalog(Catalog),
+    /// Tell what changed in the definitions since a git revision, in terms of mapping
+    Diff(Diff),
     /// Dry run: what import or sync would do, record by record
     Plan(Plan),
+    /// Do exactly what a saved plan says
+    Apply(Apply),
     /// Copy the existing records that match
     Import(Import),
     /// Carry over what changed since
@@ -172,18 +180,100 @@ pub struct Pull {
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// Pipelines, by name or glob (default: all)
+    /// Pipelines, by name, glob or `modified:REF` (default: all)
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// Form of the plan
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub format: PlanFormat,
+    /// What an import of everything would do, not only what a sync would
+    #[arg(long, conflicts_with = "record")]
+    pub full: bool,
+    /// Also compare with what HubSpot holds now, and show what someone changed there
+    #[arg(long)]
+    pub refresh: bool,
     /// Most changes to show for each pipeline; totals are always exact
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub sample: usize,
+    /// Show these actions only, such as `archive,reject`; totals are always exact
+    #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = action)]
+    pub only: Vec<PlannedAction>,
+    /// Only this record, by its Salesforce id
+    #[arg(long, value_name = "ID")]
+    pub record: Vec<String>,
+    /// Tell as well what changed in the definitions since this git revision
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
+    /// Save the plan to this file, for `syncline apply`
+    #[arg(long, value_name = "FILE", conflicts_with = "record")]
+    pub out: Option<PathBuf>,
+    /// Also write the plan in another form: by the file's ending `.json`, `.md` or `.html`
+    #[arg(long, value_name = "FILE")]
+    pub report: Vec<PathBuf>,
     /// End with code 2 when there are changes
     #[arg(long)]
     pub detailed_exitcode: bool,
+}
+
+/// Form of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For a comment on a pull request
+    Markdown,
+    /// One page that needs nothing else
+    Html,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// A plan saved with `plan --out`
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// What is allowed for this one time.
+    #[command(flatten)]
+    pub allow: Allow,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// Pipelines, by name or glob (default: all)
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Git revision to compare with: where the present branch left it
+    #[arg(long, value_name = "REF", default_value = "HEAD")]
+    pub base: String,
+    /// Also tell what the changes do to records; asks both systems
+    #[arg(long)]
+    pub records: bool,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
+    pub format: DiffFormat,
+    /// End with code 2 when there are changes
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Form of a diff.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For a comment on a pull request
+    Markdown,
 }
 
 /// What a person allows for one run.
@@ -203,6 +293,9 @@ pub struct Import {
     /// Pipelines, by name or glob (default: all)
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
+    /// Only the records that a changed mapping or filter touches
+    #[arg(long)]
+    pub stale: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
@@ -381,6 +474,15 @@ pub struct Completions {
     /// The shell
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// An action of a plan.
+fn action(text: &str) -> Result<PlannedAction, String> {
+    let known = PlannedAction::ALL.into_iter().filter(|action| *action != PlannedAction::Unchanged);
+    known.clone().find(|action| action.word() == text).ok_or_else(|| {
+        let words: Vec<&str> = known.map(PlannedAction::word).collect();
+        format!("expected {}", words.join(", "))
+    })
 }
 
 /// A time such as `50ms`, `10s`, `5m`, `2h`, `1d`.

@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::{Allow, Arguments, Command, Common, Failures, Format, Import, Runs, Status, Sync, Why};
+use super::args::{Allow, Arguments, Command, Common, Failures, Format, Import, PlanFormat, Runs, Status, Sync, Why};
 use super::args::{FailureAction, FailureFilter as FailureWords};
 use super::definitions::{shown, summary, warn};
 use super::exit::Exit;
@@ -17,8 +17,9 @@ use super::{definitions, output, review, signals};
 use crate::config::env::process_variables;
 use crate::config::schema;
 use crate::model::ids::PipelineName;
-use crate::model::report::{RunKind, RunReport, RunStatus};
+use crate::model::report::{RunReport, RunScope, RunStatus};
 use crate::ops::error::OpsError;
+use crate::ops::history::backlog;
 use crate::ops::prepare::{Knowledge, prepare};
 use crate::ops::run::{Finished, RunOptions, run_all};
 use crate::ops::wiring::{Outside, Project, open, project_folder};
@@ -38,6 +39,8 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Init(words) => definitions::init_project(&words),
         Command::Validate(words) => definitions::validate_project(&common, &words).await,
         Command::Catalog(words) => definitions::catalog(&common, &words).await,
+        Command::Diff(words) => review::diff_definitions(&common, &words).await,
+        Command::Apply(words) => review::apply_plan(&common, &words).await,
         Command::Plan(words) => review::plan_project(&common, &words).await,
         Command::Import(words) => import_records(&common, &words).await,
         Command::Sync(words) => sync_records(&common, &words).await,
@@ -70,7 +73,8 @@ pub async fn run(arguments: Arguments) -> Exit {
 /// Whether a command prints one report in JSON, so that it must print one when it could not begin, too.
 fn reports_in_json(command: &Command) -> bool {
     match command {
-        Command::Plan(words) => words.format == Format::Json,
+        Command::Plan(words) => words.format == PlanFormat::Json,
+        Command::Apply(words) => words.format == Format::Json,
         Command::Import(words) => words.format == Format::Json,
         Command::Sync(words) => words.once && words.format == Format::Json,
         _ => false,
@@ -127,9 +131,10 @@ async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsErro
     for prepared in &preparation.pipelines {
         let config = &project.loaded.pipelines[prepared.index].config;
         let name = &prepared.pipeline.name;
-        let unfinished = state.cursor(name).await?;
+        let unfinished = state.cursor(name).await?.filter(|_| !words.stale);
         let count = match &unfinished {
             Some(progress) => progress.total,
+            None if words.stale => backlog(&*state, &prepared.pipeline).await?.behind,
             None => {
                 let source = project.source(&config.source.connection)?;
                 source.count(&prepared.pipeline.all_records()).await.map_err(OpsError::remote(name))?
@@ -140,7 +145,9 @@ async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsErro
         if !common.quiet {
             let from = &config.source.object;
             let to = &prepared.pipeline.target.label;
-            output::talk(&format!("{name}: {} of {from} to {to}{goes_on}", table::count(count, "record", "records")));
+            let records = table::count(count, "record", "records");
+            let behind = if words.stale { " behind the mapping," } else { "" };
+            output::talk(&format!("{name}: {records}{behind} of {from} to {to}{goes_on}"));
         }
         counted.push(Some(count));
     }
@@ -155,7 +162,8 @@ async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsErro
         }
     }
     let total = counted.iter().flatten().sum();
-    let options = options(RunKind::Import, "import", words.allow, Progress::new(Some(total), common.quiet));
+    let scope = if words.stale { RunScope::Stale } else { RunScope::All };
+    let options = options(scope, "import", words.allow, Progress::new(Some(total), common.quiet));
     let finished = run_all(&project, &state, &preparation.pipelines, &options.0, &counted).await;
     options.1.finish();
     Ok(report(common, words.format, &finished?))
@@ -172,12 +180,12 @@ async fn sync_records(common: &Common, words: &Sync) -> Result<Exit, OpsError> {
     }
     warn(common, &project, &preparation);
     if words.once {
-        let options = options(RunKind::Sync, "sync --once", words.allow, Progress::new(None, common.quiet));
+        let options = options(RunScope::Changed, "sync --once", words.allow, Progress::new(None, common.quiet));
         let finished = run_all(&project, &state, &preparation.pipelines, &options.0, &[]).await;
         options.1.finish();
         return Ok(report(common, words.format, &finished?));
     }
-    let options = options(RunKind::Sync, "sync", words.allow, Progress::new(None, true));
+    let options = options(RunScope::Changed, "sync", words.allow, Progress::new(None, true));
     if !common.quiet {
         let names: Vec<&str> = preparation.pipelines.iter().map(|own| own.pipeline.name.as_str()).collect();
         let talk = "syncing {} until stopped (Ctrl-C); cycles in which nothing happens are shown with `-v` only";
@@ -196,12 +204,17 @@ async fn sync_records(common: &Common, words: &Sync) -> Result<Exit, OpsError> {
     Ok(Exit::Interrupted)
 }
 
-fn options(kind: RunKind, command: &str, allow: Allow, progress: Progress) -> (RunOptions, Arc<Progress>) {
+fn options(scope: RunScope, command: &str, allow: Allow, progress: Progress) -> (RunOptions, Arc<Progress>) {
     let progress = Arc::new(progress);
     let hears = Arc::clone(&progress);
-    let allowance = Allowance { archive: allow.allow_archive, empty_source: allow.allow_empty };
+    let allowance = allowance(allow);
     let on_progress = Arc::new(move |name: &str, tally| hears.update(name, tally));
-    (RunOptions { kind, allowance, command: format!("syncline {command}"), on_progress }, progress)
+    (RunOptions { scope, allowance, command: format!("syncline {command}"), held: None, on_progress }, progress)
+}
+
+/// What a person allows, as the runs know it.
+pub(super) fn allowance(allow: Allow) -> Allowance {
+    Allowance { archive: allow.allow_archive, empty_source: allow.allow_empty }
 }
 
 /// Prints reports and works the exit code out.
@@ -285,7 +298,8 @@ async fn runs(common: &Common, words: &Runs) -> Result<Exit, OpsError> {
     Ok(Exit::Done)
 }
 
-fn write_file(path: &Path, text: &str) -> Result<(), OpsError> {
+/// Writes a file that a person asked for.
+pub(super) fn write_file(path: &Path, text: &str) -> Result<(), OpsError> {
     std::fs::write(path, text).map_err(|error| {
         OpsError::refused("SL6008", format!("`{}` cannot be written: {error}", path.display()), "choose another file")
     })

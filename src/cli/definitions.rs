@@ -8,7 +8,7 @@ use super::args::{Catalog, CatalogAction, Common, Explain, FindingFormat, Format
 use super::commands::{json, project};
 use super::exit::Exit;
 use super::output;
-use super::render::{catalog as show_catalog, table};
+use super::render::{catalog as show_catalog, sarif, table};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::config::load::Loaded;
@@ -66,6 +66,10 @@ pub(super) async fn validate_project(common: &Common, words: &Validate) -> Resul
         FindingFormat::Github => {
             let lines: Vec<String> = loaded.findings.iter().map(|finding| github(&located(&loaded, finding))).collect();
             output::result(&format!("{}\n{}", lines.join("\n"), summary(&loaded)));
+        }
+        FindingFormat::Sarif => {
+            let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
+            json(&sarif::log(&findings));
         }
     }
     Ok(if loaded.failed() { Exit::Failed } else { Exit::Done })

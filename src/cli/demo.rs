@@ -13,10 +13,11 @@ use super::output;
 use super::render::{history as show_history, plan as show_plan, report as show_report};
 use super::signals;
 use crate::config::env::process_variables;
-use crate::model::report::{RunKind, RunReport};
+use crate::model::forecast::PlanReport;
+use crate::model::report::{RunReport, RunScope};
 use crate::ops::error::OpsError;
 use crate::ops::history;
-use crate::ops::plan::plan;
+use crate::ops::plan::{PlanOptions, plan};
 use crate::ops::prepare::{Knowledge, prepare};
 use crate::ops::run::{RunOptions, run_all};
 use crate::ops::wiring::{Outside, Project, open};
@@ -73,10 +74,14 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     if common.verbose > 0 {
         warn(common, &project, &preparation);
     }
-    let forecasts = plan(&project, &preparation, SAMPLE).await?;
-    say("3  `syncline plan`: what an import would do, record by record", &show_plan::plan(&forecasts));
+    let forecasts =
+        plan(&project, &preparation, &PlanOptions { sample: SAMPLE, ..PlanOptions::default() }, &|_| None).await?;
+    say(
+        "3  `syncline plan`: what an import would do, record by record",
+        &show_plan::plan(&PlanReport { pipelines: forecasts, status: "succeeded".to_owned(), definitions: None }),
+    );
 
-    let options = options(RunKind::Import);
+    let options = options(RunScope::All);
     let finished = run_all(&project, &state, &preparation.pipelines, &options, &[]).await?;
     let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
     say("4  `syncline import`: the existing records", &show_report::reports(&reports));
@@ -89,7 +94,7 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
 
     let changes = change(&project, sandbox).await?;
     say("6  Meanwhile, in Salesforce", &changes);
-    let options = self::options(RunKind::Sync);
+    let options = self::options(RunScope::Changed);
     let finished = run_all(&project, &state, &preparation.pipelines, &options, &[]).await?;
     let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
     say("7  `syncline sync --once`: the changes are carried over", &show_report::reports(&reports));
@@ -159,10 +164,11 @@ async fn change(project: &Project, sandbox: &Sandbox) -> Result<String, OpsError
     Ok(said)
 }
 
-fn options(kind: RunKind) -> RunOptions {
+fn options(scope: RunScope) -> RunOptions {
     RunOptions {
-        kind,
+        scope,
         allowance: Allowance::default(),
+        held: None,
         command: "syncline demo".to_owned(),
         on_progress: Arc::new(|_, _| {}),
     }

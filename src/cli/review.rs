@@ -1,35 +1,212 @@
-//! Commands of a review: `plan`.
+//! Commands of a review: `diff`, `plan`, `apply`.
 
-use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
 
-use super::args::{Common, Format, Plan};
-use super::commands::{json, project};
+use super::args::{Apply, Common, Diff, DiffFormat, Plan, PlanFormat};
+use super::commands::{allowance, json, project, report as report_runs, write_file};
 use super::definitions::warn;
 use super::exit::Exit;
 use super::output;
-use super::render::plan as show_plan;
+use super::progress::Progress;
+use super::render::{diff as show_diff, html, markdown, plan as show_plan, summary::Summary};
 use super::signals;
+use crate::config::env::process_variables;
+use crate::model::change::{DefinitionDiff, DefinitionStanding};
+use crate::model::forecast::{PipelineForecast, PlanReport};
+use crate::model::ids::{PipelineName, SalesforceId};
+use crate::model::report::RunScope;
 use crate::ops::error::OpsError;
-use crate::ops::plan;
-use crate::ops::prepare::{Knowledge, prepare};
-use crate::ops::wiring::Outside;
+use crate::ops::plan::PlanOptions;
+use crate::ops::prepare::{Knowledge, Preparation, prepare};
+use crate::ops::run::{RunOptions, run_all};
+use crate::ops::wiring::{Outside, Project, project_folder};
+use crate::ops::{apply, diff, plan, saved};
+
+/// Changes shown in a file beside the terminal: it may be long.
+const REPORT_SAMPLE: usize = 200;
+
+pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Exit, OpsError> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let root = project_folder(common.project.as_deref(), &here)?;
+    let found = diff::diff(&root, &process_variables, &words.base, &words.names)?;
+    let exit = if words.exit_code && !found.is_empty() { Exit::Changes } else { Exit::Done };
+    if !words.records {
+        match words.format {
+            DiffFormat::Text => output::result(&show_diff::diff(&found)),
+            DiffFormat::Markdown => output::result(&markdown::diff(&found)),
+            DiffFormat::Json => json(&found),
+        }
+        return Ok(exit);
+    }
+    let there = found.pipelines.iter().filter(|own| own.standing != DefinitionStanding::Removed);
+    let names: Vec<String> = there.map(|own| own.name.clone()).collect();
+    let outside = Outside::real();
+    signals::watch(&outside.cancel);
+    let report = if names.is_empty() {
+        PlanReport { pipelines: Vec::new(), status: "succeeded".to_owned(), definitions: Some(found) }
+    } else {
+        let project = project(common, outside)?;
+        let preparation = prepare(&project, &names, Knowledge::Live).await?;
+        warn(common, &project, &preparation);
+        let options = PlanOptions { sample: 10, ..PlanOptions::default() };
+        let forecasts = plan::plan(&project, &preparation, &options, &|_| None).await?;
+        assembled(forecasts, Some(found))
+    };
+    match words.format {
+        DiffFormat::Text => output::result(&show_plan::plan(&report)),
+        DiffFormat::Markdown => output::result(&markdown::plan(&report)),
+        DiffFormat::Json => json(&report),
+    }
+    Ok(if report.status == "failed" { Exit::Failed } else { exit })
+}
 
 pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
+    let kinds: Vec<PlanFormat> = words.report.iter().map(|path| kind_of(path)).collect::<Result<_, _>>()?;
     let project = project(common, outside)?;
+    let definitions = match &words.base {
+        Some(base) => Some(diff::diff(&project.loaded.root, &process_variables, base, &[])?),
+        None => None,
+    };
     let preparation = prepare(&project, &words.names, Knowledge::Live).await?;
     warn(common, &project, &preparation);
-    let forecasts = plan::plan(&project, &preparation, words.sample).await?;
-    let failed = forecasts.iter().any(|forecast| forecast.report.error.is_some());
-    match words.format {
-        Format::Text => output::result(&show_plan::plan(&forecasts)),
-        Format::Json => json(&json!({ "pipelines": forecasts, "status": if failed { "failed" } else { "succeeded" } })),
+    if preparation.pipelines.is_empty() && !common.quiet {
+        output::talk("no pipeline is selected: nothing that was asked for has changed");
     }
-    let changes = forecasts.iter().any(|forecast| !forecast.changes.is_empty() || forecast.changes_omitted > 0);
-    Ok(match (failed, changes && words.detailed_exitcode) {
+    let created = project.outside.clock.now();
+    let records = words.record.iter().map(|id| record(id)).collect::<Result<Vec<SalesforceId>, _>>()?;
+    let shown = if words.report.is_empty() { words.sample } else { words.sample.max(REPORT_SAMPLE) };
+    let options = PlanOptions {
+        sample: shown,
+        full: words.full,
+        refresh: words.refresh,
+        only: words.only.clone(),
+        records,
+        at: Some(created),
+        scopes: Vec::new(),
+    };
+    let writer = words.out.as_ref().map(|path| saved::Writer::new(path)).transpose()?;
+    let witnesses = |name: &PipelineName| writer.as_ref().map(|writer| writer.witness(name));
+    let forecasts = plan::plan(&project, &preparation, &options, &witnesses).await?;
+    let mut report = assembled(forecasts, definitions);
+    if let (Some(writer), Some(path)) = (writer, &words.out) {
+        save(&project, &preparation, &report, created, writer).await?;
+        if !common.quiet {
+            output::talk(&format!("saved: `syncline apply {}` does exactly this", path.display()));
+        }
+    }
+    for (path, kind) in words.report.iter().zip(kinds) {
+        write_file(path, &rendered(&report, kind, &project))?;
+    }
+    for forecast in &mut report.pipelines {
+        forecast.shorten(words.sample);
+    }
+    output::result(&rendered(&report, words.format, &project));
+    let changes = Summary::of(&report);
+    let changes =
+        changes.changing() + changes.tally.associated + changes.tally.disassociated + changes.tally.failed > 0;
+    Ok(match (report.status == "failed", changes && words.detailed_exitcode) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Changes,
         (false, false) => Exit::Done,
     })
+}
+
+/// Puts a plan together: each pipeline with the changes of its definition.
+fn assembled(mut forecasts: Vec<PipelineForecast>, definitions: Option<DefinitionDiff>) -> PlanReport {
+    for forecast in &mut forecasts {
+        let own =
+            definitions.iter().flat_map(|diff| &diff.pipelines).find(|own| own.name == forecast.report.name.as_str());
+        forecast.definition_changes = own.map(|own| own.changes.clone()).unwrap_or_default();
+    }
+    let failed = forecasts.iter().any(|forecast| forecast.report.error.is_some());
+    let status = if failed { "failed" } else { "succeeded" }.to_owned();
+    PlanReport { pipelines: forecasts, status, definitions }
+}
+
+fn rendered(report: &PlanReport, format: PlanFormat, project: &Project) -> String {
+    match format {
+        PlanFormat::Text => show_plan::plan(report),
+        PlanFormat::Json => serde_json::to_string_pretty(report).unwrap_or_default() + "\n",
+        PlanFormat::Markdown => markdown::plan(report),
+        PlanFormat::Html => html::plan(report, &project.outside.clock.now().strftime("%Y-%m-%d %H:%M UTC").to_string()),
+    }
+}
+
+/// The form of a report, by its file's ending.
+fn kind_of(path: &Path) -> Result<PlanFormat, OpsError> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    match ending.as_str() {
+        "json" => Ok(PlanFormat::Json),
+        "md" | "markdown" => Ok(PlanFormat::Markdown),
+        "html" | "htm" => Ok(PlanFormat::Html),
+        "txt" => Ok(PlanFormat::Text),
+        _ => {
+            let message = format!("`{}` does not tell in which form the report is to be", path.display());
+            Err(OpsError::refused("SL6008", message, "end its name with `.html`, `.md`, `.json` or `.txt`"))
+        }
+    }
+}
+
+fn record(id: &str) -> Result<SalesforceId, OpsError> {
+    id.parse().map_err(|error: crate::model::ids::SalesforceIdError| {
+        OpsError::refused("SL5004", error.to_string(), "copy the id from the record's address in Salesforce")
+    })
+}
+
+async fn save(
+    project: &Project,
+    preparation: &Preparation,
+    report: &PlanReport,
+    created: jiff::Timestamp,
+    writer: saved::Writer,
+) -> Result<(), OpsError> {
+    if let Some(error) = report.pipelines.iter().find_map(|own| own.report.error.as_ref()) {
+        let message = format!("the plan is not complete and was not saved: {error}");
+        return Err(OpsError::refused("SL6012", message, "try again when the systems answer"));
+    }
+    writer.finish(apply::describe(project, preparation, &report.pipelines, created).await?)
+}
+
+pub(super) async fn apply_plan(common: &Common, words: &Apply) -> Result<Exit, OpsError> {
+    let outside = Outside::real();
+    signals::watch(&outside.cancel);
+    let plan = saved::read(&words.file)?;
+    let project = project(common, outside)?;
+    let state = project.state()?;
+    let names = apply::names(&project, &words.file, &plan)?;
+    let preparation = prepare(&project, &names, Knowledge::Noted(&state)).await?;
+    let preparation = apply::in_order(preparation, &plan);
+    warn(common, &project, &preparation);
+    let held = apply::hold(&project, &preparation, &words.file, &plan).await?;
+    let forecasts = plan.pipelines.iter().map(|own| own.forecast.clone()).collect();
+    let summary = Summary::of(&assembled(forecasts, None));
+    if !common.quiet {
+        let made = plan.created.strftime("%Y-%m-%d %H:%M UTC");
+        output::talk(&format!("plan of {made}: {}; nothing has moved since", summary.headline()));
+    }
+    if !words.yes {
+        if !output::interactive() {
+            let help = "`--yes` applies without asking";
+            return Err(OpsError::refused("SL6007", "nobody can be asked here whether to go on", help));
+        }
+        if !output::ask("Do this now?") {
+            output::talk("nothing was done");
+            return Ok(Exit::Done);
+        }
+    }
+    let progress = Arc::new(Progress::new(None, common.quiet));
+    let hears = Arc::clone(&progress);
+    let options = RunOptions {
+        scope: RunScope::Changed,
+        allowance: allowance(words.allow),
+        command: "syncline apply".to_owned(),
+        held: Some(Arc::new(held)),
+        on_progress: Arc::new(move |name: &str, tally| hears.update(name, tally)),
+    };
+    let finished = run_all(&project, &state, &preparation.pipelines, &options, &[]).await;
+    progress.finish();
+    Ok(report_runs(common, words.format, &finished?))
 }

@@ -1,8 +1,10 @@
 //! The stage runner: batches through stages, with bounded queues, cancel and resume. Knows ports, never a vendor.
 
+pub mod catch_up;
 pub mod deliver;
 pub mod forecast;
 pub mod places;
+pub mod pledge;
 pub mod runner;
 pub mod survey;
 pub mod work;

@@ -7,11 +7,13 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use jiff::Timestamp;
 
+use super::catch_up::{self, Backlog};
 use super::deliver::Deliver;
-use super::runner;
+use super::pledge::{Pledged, Pledges};
+use super::runner::{self, Taker};
 use super::survey;
 use crate::model::ids::SalesforceId;
-use crate::model::report::{RunKind, RunReport, RunStatus, Tally};
+use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
 use crate::model::watermark::Watermark;
 use crate::plan::guard::{self, Allowance, Prospect, Refusal};
 use crate::ports::fault::Fault;
@@ -30,12 +32,14 @@ const RETRIES_MAX: usize = 2_000;
 /// What a run needs besides its context.
 #[derive(Clone)]
 pub struct Order {
-    /// Import or sync.
-    pub kind: RunKind,
+    /// Which records it is about.
+    pub scope: RunScope,
     /// What a person allowed for this one run.
     pub allowance: Allowance,
     /// Rows that an import will read, where they were counted already.
     pub counted: Option<u64>,
+    /// What was planned; the run does nothing else. None where it follows no plan.
+    pub pledges: Option<Pledges>,
     /// Hears the numbers while the run goes on.
     pub on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
 }
@@ -96,7 +100,7 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
     let mut row = RunRow {
         id: cx.run.clone(),
         pipeline: cx.pipeline.name.clone(),
-        kind: order.kind,
+        kind: order.scope.kind(),
         status: RunStatus::Running,
         started,
         ended: None,
@@ -106,9 +110,10 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
     writers.state.begin_run(&row).await?;
     let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
     let mut notes = Vec::new();
-    let worked = match order.kind {
-        RunKind::Import => import(cx, writers, &checkpoint, order, &mut notes).await,
-        _ => sync(cx, writers, &checkpoint, order, &mut notes).await,
+    let worked = match order.scope {
+        RunScope::All => import(cx, writers, &checkpoint, order, &mut notes).await,
+        RunScope::Stale => stale(cx, writers, &checkpoint, order, &mut notes).await,
+        RunScope::Changed | RunScope::ChangedAndStale => sync(cx, writers, &checkpoint, order, &mut notes).await,
     };
     let mut tally = checkpoint.add(Tally::default());
     tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await.unwrap_or_default();
@@ -145,7 +150,7 @@ pub async fn settle_links(
 ) -> Result<Option<Stop>, StateError> {
     let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
     checkpoint.add(report.tally);
-    let drained = associate::drain(cx, writers, &checkpoint, Some(cx.clock.now())).await;
+    let drained = associate::drain(cx, writers, &checkpoint, Some(cx.due_at)).await;
     let mut tally = checkpoint.add(Tally::default());
     tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await?;
     tally.hubspot_calls += cx.target.calls();
@@ -191,9 +196,9 @@ async fn import(
     guard::check(prospect, cx.pipeline.guard, order.allowance)?;
     checkpoint.place(cx, Some(progress.clone())).await?;
     loop {
-        let deliver = Deliver::new(cx, writers, checkpoint, Some(progress.clone()), Arc::clone(&order.on_progress));
+        let taker = taker(cx, writers, checkpoint, Some(progress.clone()), order);
         let rows = candidates(cx, import_query(cx, progress.total), Membership::ByQuery, progress.cursor.clone());
-        match runner::run(cx, &deliver, rows).await {
+        match runner::run(cx, &*taker, rows).await {
             Err(StageError { cause: StageCause::Remote(Fault::PlaceLost(_)), .. }) if progress.cursor.is_some() => {
                 notes.push("the saved place was no longer valid; read again from the start".to_owned());
                 progress = ImportProgress { cursor: None, read: 0, ..progress };
@@ -212,6 +217,13 @@ async fn import(
     let watermark = cx.state.watermark(name).await?.unwrap_or(progress.began);
     let read = cx.state.cursor(name).await?.and_then(|progress| progress.cursor);
     checkpoint.finish(cx, watermark).await?;
+    writers
+        .state
+        .set_note(
+            &catch_up::condition_key(&cx.pipeline.name),
+            &catch_up::condition(cx.pipeline.condition_text().as_deref()),
+        )
+        .await?;
     if let Some(read) = read {
         cx.source.release(&read).await;
     }
@@ -243,13 +255,109 @@ async fn sync(
         notes.push(format!("syncs from now on; `syncline import {name}` brings the records that exist already"));
         return Ok(());
     };
-    let head = survey::head(sync_rows(cx, watermark).await?).await?;
-    check_archives(cx, order, watermark, &head).await?;
-    let deliver = Deliver::new(cx, writers, checkpoint, None, Arc::clone(&order.on_progress));
-    runner::run(cx, &deliver, head.whole()).await?;
+    let backlog = match order.scope {
+        RunScope::ChangedAndStale => {
+            Some(catch_up::backlog(&*cx.state, &cx.pipeline).await?).filter(|backlog| !backlog.is_empty())
+        }
+        _ => None,
+    };
+    let (head, prospect) = look_ahead(cx, watermark, backlog).await?;
+    guard::check(prospect, cx.pipeline.guard, order.allowance)?;
+    let taker = taker(cx, writers, checkpoint, None, order);
+    runner::run(cx, &*taker, with_backlog(cx, head, backlog)).await?;
     checkpoint.advance(cx, until).await?;
+    if backlog.is_some() {
+        caught_up(cx, writers).await?;
+    }
     if cx.state.due_count(name).await? > 0 {
-        associate::drain(cx, writers, checkpoint, Some(cx.clock.now())).await?;
+        associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?;
+    }
+    Ok(())
+}
+
+/// The beginning of a cycle's rows, and what the cycle is about to archive.
+pub async fn look_ahead(
+    cx: &StageContext,
+    watermark: Watermark,
+    backlog: Option<Backlog>,
+) -> Result<(survey::Head<'_>, Prospect), Stop> {
+    let mut rows = sync_rows(cx, watermark).await?;
+    if backlog.is_some() {
+        rows = catch_up::seen(cx, rows);
+    }
+    let head = survey::head(rows).await?;
+    let (mut archive, standing) = prospect(cx, watermark, &head).await?;
+    if backlog.is_some() {
+        archive += stale_archives(cx).await?;
+    }
+    Ok((head, Prospect { archive, standing, source_empty: false }))
+}
+
+/// The whole rows of a cycle: what changed, then what a changed mapping touches.
+pub fn with_backlog<'a>(cx: &'a StageContext, head: survey::Head<'a>, backlog: Option<Backlog>) -> Rows<'a> {
+    match backlog {
+        Some(backlog) => head.whole().chain(catch_up::rows(cx, backlog)).boxed(),
+        None => head.whole(),
+    }
+}
+
+/// Who carries decisions out: held to a plan, where there is one.
+fn taker(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    progress: Option<ImportProgress>,
+    order: &Order,
+) -> Box<dyn Taker> {
+    let taker = Deliver::new(cx, writers, checkpoint, progress, Arc::clone(&order.on_progress));
+    match &order.pledges {
+        Some(pledges) => Box::new(Pledged { taker, pledges: pledges.clone() }),
+        None => Box::new(taker),
+    }
+}
+
+/// Carries over what a changed mapping or filter touches, and nothing else.
+async fn stale(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    order: &Order,
+    notes: &mut Vec<String>,
+) -> Result<(), Stop> {
+    let backlog = catch_up::backlog(&*cx.state, &cx.pipeline).await?;
+    if backlog.is_empty() {
+        notes.push("every record was written under the present mapping".to_owned());
+        return Ok(());
+    }
+    let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
+    let archive = stale_archives(cx).await?;
+    let prospect = Prospect { archive, standing: counts.standing, source_empty: false };
+    guard::check(prospect, cx.pipeline.guard, order.allowance)?;
+    let taker = taker(cx, writers, checkpoint, None, order);
+    runner::run(cx, &*taker, catch_up::rows(cx, backlog)).await?;
+    caught_up(cx, writers).await?;
+    Ok(associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?)
+}
+
+/// How many records a catch-up would archive, because they no longer belong or were deleted.
+pub async fn stale_archives(cx: &StageContext) -> Result<u64, StageError> {
+    match survey::may_archive(cx) {
+        true => survey::archives_of(cx, catch_up::survey_rows(cx)).await,
+        false => Ok(0),
+    }
+}
+
+/// Remembers that records were judged by the present filter.
+async fn caught_up(cx: &StageContext, writers: &Writers) -> Result<(), Stop> {
+    catch_up::forget(cx).await?;
+    if cx.state.note(&catch_up::condition_key(&cx.pipeline.name)).await?.is_some() {
+        writers
+            .state
+            .set_note(
+                &catch_up::condition_key(&cx.pipeline.name),
+                &catch_up::condition(cx.pipeline.condition_text().as_deref()),
+            )
+            .await?;
     }
     Ok(())
 }
@@ -260,7 +368,7 @@ pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'
     if cx.failures_open {
         let filter = FailureFilter {
             pipeline: Some(cx.pipeline.name.clone()),
-            due_at: Some(cx.clock.now()),
+            due_at: Some(cx.due_at),
             ..FailureFilter::default()
         };
         let rows = cx.state.failures(&filter, RETRIES_MAX).await?;
@@ -272,17 +380,6 @@ pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'
         due.chunks(QUERY_IDS_MAX).map(|ids| candidates(cx, ids_query(cx, ids), Membership::Asked, None)).collect();
     let changed = candidates(cx, window_query(cx, watermark), Membership::Asked, None);
     Ok(stream::iter(retries).flatten().chain(changed).boxed())
-}
-
-/// Refuses a cycle that would archive too much, before its first write.
-async fn check_archives(
-    cx: &StageContext,
-    order: &Order,
-    watermark: Watermark,
-    head: &survey::Head<'_>,
-) -> Result<(), Stop> {
-    let (archive, standing) = prospect(cx, watermark, head).await?;
-    Ok(guard::check(Prospect { archive, standing, source_empty: false }, cx.pipeline.guard, order.allowance)?)
 }
 
 /// How many records a cycle would archive, of how many that stand.

@@ -2,19 +2,46 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::{DefinitionChange, DefinitionDiff};
 use super::ids::{HubspotId, SalesforceId};
-use super::report::{RunKind, RunReport};
+use super::report::{RunKind, RunReport, RunScope};
+
+/// What `plan` found out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Syncline plan")]
+pub struct PlanReport {
+    /// One entry a pipeline.
+    pub pipelines: Vec<PipelineForecast>,
+    /// `succeeded`, or `failed` where a forecast ended early.
+    pub status: String,
+    /// What changed in the definitions since the revision that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub definitions: Option<DefinitionDiff>,
+}
 
 /// What a run of one pipeline would do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PipelineForecast {
     /// Its numbers, exact.
     #[serde(flatten)]
     pub report: RunReport,
-    /// The run that was forecast: what `import` or what `sync` would do now.
+    /// The kind of run that was forecast.
     pub forecast_of: RunKind,
+    /// Which records the forecast is about.
+    pub scope: RunScope,
+    /// How many records each action would touch, exact.
+    pub actions: BTreeMap<PlannedAction, u64>,
+    /// Rejected records by reason, the most frequent first.
+    pub rejects: Vec<RejectGroup>,
+    /// What changed in the definition since the revision that was asked for.
+    pub definition_changes: Vec<DefinitionChange>,
+    /// Records that were written under another mapping than today's.
+    pub behind: u64,
+    /// What the plan can and cannot tell.
+    pub answers: Vec<Answer>,
     /// A bounded sample of the changes.
     pub changes: Vec<PlannedChange>,
     /// Changes that are not in the sample.
@@ -22,12 +49,84 @@ pub struct PipelineForecast {
     /// What the run would cost.
     pub estimate: Estimate,
     /// Why the run would be refused before its first write, where it would.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refusal: Option<String>,
 }
 
+impl PipelineForecast {
+    /// Keeps at most `max` changes of the sample, of each action about as many, and counts the others as left out.
+    pub fn shorten(&mut self, max: usize) {
+        let mut turns: BTreeMap<PlannedAction, usize> = BTreeMap::new();
+        let mut ranked: Vec<(usize, usize)> = Vec::new();
+        for (place, change) in self.changes.iter().enumerate() {
+            let turn = turns.entry(change.action).or_default();
+            ranked.push((*turn, place));
+            *turn += 1;
+        }
+        ranked.sort_unstable();
+        ranked.truncate(max);
+        let kept: std::collections::BTreeSet<usize> = ranked.into_iter().map(|(_, place)| place).collect();
+        self.changes_omitted += (self.changes.len() - kept.len()) as u64;
+        let mut place = 0;
+        self.changes.retain(|_| {
+            place += 1;
+            kept.contains(&(place - 1))
+        });
+    }
+}
+
+/// Rejected records that share a reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RejectGroup {
+    /// Stable code (`SL5…`).
+    pub code: String,
+    /// The property or field at fault, where known.
+    pub property: Option<String>,
+    /// Records.
+    pub records: u64,
+    /// The message of one of them.
+    pub example: String,
+}
+
+/// One question that a plan is asked, and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Answer {
+    /// The question.
+    pub question: Question,
+    /// Yes, no, or that it cannot be told.
+    pub answer: Verdict,
+    /// Why, in a sentence.
+    pub why: String,
+}
+
+/// What a plan is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Would the run change anything?
+    Changes,
+    /// Would it archive records?
+    Archives,
+    /// Did someone change in HubSpot what Syncline wrote?
+    Drift,
+    /// Are there records whose source is gone without a trace?
+    Vanished,
+}
+
+/// An answer. What cannot be told is said so, and never taken for a no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Yes.
+    Yes,
+    /// No.
+    No,
+    /// It cannot be told from here.
+    Unknown,
+}
+
 /// One change that a run would make.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedChange {
     /// What would be done.
     pub action: PlannedAction,
@@ -45,8 +144,8 @@ pub struct PlannedChange {
     pub reasons: Vec<String>,
 }
 
-/// What would be done with a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// What would be done with a record; the dangerous first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlannedAction {
     /// Archived in HubSpot.
@@ -55,6 +154,8 @@ pub enum PlannedAction {
     Reject,
     /// Left in HubSpot and no longer kept in step.
     Leave,
+    /// Someone changed it in HubSpot: a run leaves that as it is.
+    Drift,
     /// Made again.
     Restore,
     /// Made.
@@ -63,10 +164,42 @@ pub enum PlannedAction {
     Update,
     /// Only its links change.
     Associate,
+    /// As it should be.
+    Unchanged,
+}
+
+impl PlannedAction {
+    /// All actions, the dangerous first.
+    pub const ALL: [Self; 9] = [
+        Self::Archive,
+        Self::Reject,
+        Self::Leave,
+        Self::Drift,
+        Self::Restore,
+        Self::Create,
+        Self::Update,
+        Self::Associate,
+        Self::Unchanged,
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Archive => "archive",
+            Self::Reject => "reject",
+            Self::Leave => "leave",
+            Self::Drift => "drift",
+            Self::Restore => "restore",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Associate => "associate",
+            Self::Unchanged => "unchanged",
+        }
+    }
 }
 
 /// A property before and after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BeforeAfter {
     /// What HubSpot holds; none when it is blank or was not asked.
     pub before: Option<String>,
@@ -75,7 +208,7 @@ pub struct BeforeAfter {
 }
 
 /// A link that would change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedLink {
     /// The lookup field, with its label where one is set.
     pub association: String,
@@ -86,7 +219,7 @@ pub struct PlannedLink {
 }
 
 /// What would be done with a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkAction {
     /// Made.
@@ -98,7 +231,7 @@ pub enum LinkAction {
 }
 
 /// What a run would cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// HTTP calls to HubSpot.
     pub hubspot_calls: u64,

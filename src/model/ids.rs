@@ -89,8 +89,22 @@ impl<'de> Deserialize<'de> for SalesforceId {
     }
 }
 
+impl schemars::JsonSchema for SalesforceId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SalesforceId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A Salesforce record id, 18 characters.",
+            "type": "string",
+            "pattern": "^[0-9A-Za-z]{18}$",
+        })
+    }
+}
+
 /// A HubSpot record id: digits, longer than 32 bit, kept as text.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct HubspotId(Box<str>);
 
@@ -113,7 +127,7 @@ impl fmt::Display for HubspotId {
 }
 
 /// The name of a pipeline: unique in its project, the key of all its state.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct PipelineName(Arc<str>);
 
@@ -136,7 +150,7 @@ impl fmt::Display for PipelineName {
 }
 
 /// The name of one execution of a pipeline: a ULID, so that names sort by time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct RunId(Arc<str>);
 

@@ -1,11 +1,13 @@
 //! The words of the field as plain data. Touches nothing outside and uses no other module.
 
 pub mod association;
+pub mod change;
 pub mod failure;
 pub mod forecast;
 pub mod ids;
 pub mod link;
 pub mod object;
+pub mod pledge;
 pub mod record;
 pub mod report;
 pub mod watermark;

@@ -1,11 +1,12 @@
 //! What a run did, in numbers: the shape that `--format json` prints.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{PipelineName, RunId};
 
 /// What a run is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunKind {
     /// All existing records.
@@ -18,8 +19,32 @@ pub enum RunKind {
     Plan,
 }
 
+/// Which records a run is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunScope {
+    /// All that match.
+    All,
+    /// Those that a changed mapping or filter touches.
+    Stale,
+    /// Those that changed since the watermark.
+    Changed,
+    /// Both of the last two.
+    ChangedAndStale,
+}
+
+impl RunScope {
+    /// What a run of this scope is called.
+    pub fn kind(self) -> RunKind {
+        match self {
+            Self::All | Self::Stale => RunKind::Import,
+            Self::Changed | Self::ChangedAndStale => RunKind::Sync,
+        }
+    }
+}
+
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// Still going, or its process died.
@@ -39,7 +64,7 @@ pub enum RunStatus {
 }
 
 /// Counts of a run, in records unless said otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     /// Read from Salesforce.
     pub read: u64,
@@ -96,7 +121,7 @@ impl Tally {
 }
 
 /// What one run of one pipeline did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunReport {
     /// The pipeline.
     pub name: PipelineName,

@@ -50,7 +50,11 @@ pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pu
     let texts = folder::texts(&after);
     let files = if write {
         folder::write(&project.loaded.root, &after).map_err(|error| {
-            OpsError::refused("SL6008", format!("catalog/ cannot be written: {error}"), "check the folder's permissions")
+            OpsError::refused(
+                "SL6008",
+                format!("catalog/ cannot be written: {error}"),
+                "check the folder's permissions",
+            )
         })?
     } else {
         let old = folder::texts(&before);
@@ -115,8 +119,10 @@ impl Eye<'_> {
         };
         let mut sources: HashMap<String, SourceObject> = HashMap::new();
         loop {
-            let needed: Vec<String> =
-                parents(config, &sources).into_iter().filter(|object| !sources.contains_key(&object.to_ascii_lowercase())).collect();
+            let needed: Vec<String> = parents(config, &sources)
+                .into_iter()
+                .filter(|object| !sources.contains_key(&object.to_ascii_lowercase()))
+                .collect();
             for object in &needed {
                 self.source(&config.source.connection, object, Missing::Refused).await.map_err(named)?;
                 if let Some(found) = self.seen.source(&config.source.connection, object) {
@@ -176,9 +182,11 @@ impl Eye<'_> {
             found.map(|entry| (entry.object.object_type_id.clone(), entry.object.name.clone()))
         };
         let (Some((own_id, _)), Some((other_id, other_name))) = (id(own), id(other)) else { return Ok(()) };
-        let entry = self.seen.targets.iter_mut().find(|((name, _), entry)| {
-            name == connection && entry.object.object_type_id == own_id
-        });
+        let entry = self
+            .seen
+            .targets
+            .iter_mut()
+            .find(|((name, _), entry)| name == connection && entry.object.object_type_id == own_id);
         let Some((_, entry)) = entry.filter(|(_, entry)| !entry.associations.contains_key(&other_name)) else {
             return Ok(());
         };
@@ -202,7 +210,8 @@ impl Eye<'_> {
                 "nothing was written; use the token of the right portal, or correct `portal_id`",
             ));
         }
-        let before = self.known.targets.iter().find(|((own, _), _)| own == connection).map(|(_, entry)| entry.portal_id);
+        let before =
+            self.known.targets.iter().find(|((own, _), _)| own == connection).map(|(_, entry)| entry.portal_id);
         if let Some(before) = before.filter(|before| *before != found) {
             return Err(OpsError::refused(
                 "SL3009",
@@ -237,7 +246,8 @@ impl Eye<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let help = refusal.and_then(|error| error.help).unwrap_or_else(|| "`syncline discover` lists objects".to_owned());
+        let help =
+            refusal.and_then(|error| error.help).unwrap_or_else(|| "`syncline discover` lists objects".to_owned());
         Err(OpsError::refused("SL3004", format!("neither system shows an object `{object}`"), help))
     }
 }
@@ -296,7 +306,8 @@ fn uses(all: &[LoadedPipeline], own: &LoadedPipeline, catalogs: &[&Catalog]) -> 
             uses.fields.insert((config.source.connection.clone(), object.to_ascii_lowercase(), field));
         }
         let connection = &config.target.connection;
-        let name = |object: &str| -> Option<&TargetObject> { catalog.target(connection, object).map(|own| &own.object) };
+        let name =
+            |object: &str| -> Option<&TargetObject> { catalog.target(connection, object).map(|own| &own.object) };
         let Some(target) = name(&config.target.object) else { continue };
         let mut properties: BTreeSet<String> = config.fields.iter().map(|field| field.to.clone()).collect();
         properties.insert(config.target.match_property.clone());

@@ -3,10 +3,13 @@
 use serde::Serialize;
 
 use super::error::OpsError;
+use super::portal::Portal;
 use super::wiring::Project;
+use crate::engine::catch_up::{self, Backlog};
 use crate::model::ids::PipelineName;
 use crate::model::link::MappingVersion;
 use crate::model::report::{RunKind, RunStatus, Tally};
+use crate::pipeline::compile::{Pipeline, mapping_version};
 use crate::ports::state::{FailureFilter, FailureMark, FailureRow, FailureStatus, RunRow, StateReader, StateWriter};
 
 /// One pipeline's standing.
@@ -18,6 +21,11 @@ pub struct PipelineStatus {
     pub enabled: bool,
     /// Records that stand in HubSpot.
     pub records: u64,
+    /// Of them, those that were written under another mapping than today's: `import --stale` catches them up. None where
+    /// the target object is not known yet.
+    pub behind: Option<u64>,
+    /// `where` changed since the last import, so records may belong that nothing is known of.
+    pub filter_changed: bool,
     /// How far it was read (UTC).
     pub watermark: Option<String>,
     /// Age of the watermark, in seconds: how far HubSpot may lie behind.
@@ -141,11 +149,19 @@ pub async fn status(project: &Project) -> Result<Vec<PipelineStatus>, OpsError> 
         let name = PipelineName::new(loaded.config.name.as_str());
         let watermark = state.watermark(&name).await?;
         let import = state.cursor(&name).await?;
-        let counts = state.link_counts(&name, MappingVersion([0; 8])).await?;
+        let target = &loaded.config.target;
+        let portal = Portal::recall(&*state, &name, &target.connection).await?;
+        let object = portal.as_ref().and_then(|portal| portal.objects.get(&target.object.to_ascii_lowercase()));
+        let mapping = object.map(|object| mapping_version(&loaded.config, &object.object_type_id));
+        let counts = state.link_counts(&name, mapping.unwrap_or(MappingVersion([0; 8]))).await?;
+        let noted = state.note(&catch_up::condition_key(&name)).await?;
+        let condition = catch_up::condition(loaded.config.source.condition.as_deref());
         all.push(PipelineStatus {
             name: name.to_string(),
             enabled: loaded.config.sync.enabled,
             records: counts.standing,
+            behind: mapping.map(|_| counts.behind),
+            filter_changed: noted.is_some_and(|noted| noted != condition),
             watermark: watermark.map(|watermark| watermark.0.to_string()),
             lag_seconds: watermark.map(|watermark| crate::engine::work::seconds(watermark.0, now).max(0.0)),
             unfinished_import: import.map(|import| (import.read, import.total)),
@@ -155,6 +171,11 @@ pub async fn status(project: &Project) -> Result<Vec<PipelineStatus>, OpsError> 
         });
     }
     Ok(all)
+}
+
+/// What a pipeline has to catch up with.
+pub async fn backlog(state: &dyn StateReader, pipeline: &Pipeline) -> Result<Backlog, OpsError> {
+    Ok(catch_up::backlog(state, pipeline).await?)
 }
 
 /// The latest runs, newest first.

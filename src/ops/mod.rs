@@ -1,6 +1,8 @@
 //! One file for each thing a person can ask for. Returns data and prints nothing; the only place that knows all parts.
 
+pub mod apply;
 pub mod catalog;
+pub mod diff;
 pub mod error;
 pub mod history;
 pub mod init;
@@ -9,6 +11,8 @@ pub mod plan;
 pub mod portal;
 pub mod prepare;
 pub mod run;
+pub mod saved;
+pub mod selection;
 pub mod sync;
 pub mod validate;
 pub mod why;

@@ -131,7 +131,9 @@ fn portals(project: &ProjectConfig, catalog: &Catalog) -> Vec<Diagnostic> {
             findings.push(
                 Diagnostic::error("SL3009", &file, place, message)
                     .with_why("object ids, properties and labels differ from portal to portal")
-                    .with_help("run `syncline catalog pull` with the token of the right portal, or correct `portal_id`"),
+                    .with_help(
+                        "run `syncline catalog pull` with the token of the right portal, or correct `portal_id`",
+                    ),
             );
         }
     }

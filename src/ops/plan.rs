@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::error::OpsError;
 use super::prepare::{Preparation, Prepared};
 use super::run::new_run;
 use super::wiring::Project;
-use crate::engine::forecast::Forecast;
+use crate::engine::catch_up::{self, Backlog};
+use crate::engine::forecast::{Forecast, ForecastOptions, Found};
+use crate::engine::pledge::Witness;
+use crate::engine::runner;
 use crate::engine::work::{self, Stop};
-use crate::engine::{runner, survey};
-use crate::model::forecast::PipelineForecast;
-use crate::model::report::{RunKind, RunReport, RunStatus};
+use crate::model::forecast::{Answer, PipelineForecast, PlannedAction, Question, Verdict};
+use crate::model::ids::{PipelineName, SalesforceId};
+use crate::model::report::{RunKind, RunReport, RunScope, RunStatus};
+use crate::model::watermark::Watermark;
 use crate::plan::guard::{self, Allowance, Prospect};
 use crate::ports::source::Source;
 use crate::ports::state::{Directory, StateReader};
@@ -19,24 +25,56 @@ use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::{StageContext, StageError, StageName};
 use crate::state::sqlite::SqliteState;
 
-/// Forecasts what `import` (for pipelines that never synced) or `sync` would do now.
+/// What is to be found out.
+#[derive(Clone, Default)]
+pub struct PlanOptions {
+    /// Most changes to show for each pipeline.
+    pub sample: usize,
+    /// What an import would do, instead of what a sync would.
+    pub full: bool,
+    /// Also compare with what HubSpot holds now.
+    pub refresh: bool,
+    /// Only show these actions.
+    pub only: Vec<PlannedAction>,
+    /// Only these records.
+    pub records: Vec<SalesforceId>,
+    /// The moment that counts as now for what is due; the real one unless given.
+    pub at: Option<Timestamp>,
+    /// Scopes of pipelines, where they are fixed already.
+    pub scopes: Vec<(PipelineName, RunScope)>,
+}
+
+/// Makes the witness of a pipeline's forecast.
+pub type Witnesses<'a> = &'a (dyn Fn(&PipelineName) -> Option<Arc<dyn Witness>> + Sync);
+
+/// Forecasts what `import` (for pipelines that never synced) or `sync` would do now, and what a changed mapping touches.
 pub async fn plan(
     project: &Project,
     preparation: &Preparation,
-    sample: usize,
+    options: &PlanOptions,
+    witnesses: Witnesses<'_>,
 ) -> Result<Vec<PipelineForecast>, OpsError> {
     let state = project.state_for_reading()?;
     let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
     let mut forecasts = Vec::new();
     for prepared in &preparation.pipelines {
-        let cx = context(project, &state, &scratch, prepared).await?;
+        let mut cx = context(project, &state, &scratch, prepared).await?;
+        cx.due_at = options.at.unwrap_or(cx.due_at);
         let started = cx.clock.now();
-        let (forecast_of, refusal, found, stop) = forecast(&cx, sample).await?;
+        let Forecasted { scope, backlog, refusal, found, stop } =
+            forecast(&cx, options, witnesses(&cx.pipeline.name)).await?;
         let mut notes = Vec::new();
         if let Some(stop) = &stop {
             notes.push(format!("the forecast ended early: {stop}"));
         }
+        if found.waiting > 0 {
+            notes.push(format!("{} failed before and wait for a later try", found.waiting));
+        }
+        if matches!(scope, RunScope::ChangedAndStale) {
+            notes.push(caught_up(backlog, &cx.pipeline.name));
+        }
         let ended = cx.clock.now();
+        let answers = answers(&found, stop.is_some(), scope, options.refresh);
         let report = RunReport {
             name: prepared.pipeline.name.clone(),
             run: cx.run.clone(),
@@ -49,7 +87,13 @@ pub async fn plan(
         };
         forecasts.push(PipelineForecast {
             report,
-            forecast_of,
+            forecast_of: scope.kind(),
+            scope,
+            actions: found.actions,
+            rejects: found.rejects,
+            definition_changes: Vec::new(),
+            behind: backlog.behind,
+            answers,
             changes: found.changes,
             changes_omitted: found.omitted,
             estimate: found.estimate,
@@ -59,55 +103,141 @@ pub async fn plan(
     Ok(forecasts)
 }
 
-type Forecasted = (RunKind, Option<String>, crate::engine::forecast::Found, Option<Stop>);
+struct Forecasted {
+    scope: RunScope,
+    backlog: Backlog,
+    refusal: Option<String>,
+    found: Found,
+    stop: Option<Stop>,
+}
 
-async fn forecast(cx: &StageContext, sample: usize) -> Result<Forecasted, OpsError> {
+async fn forecast(
+    cx: &StageContext,
+    options: &PlanOptions,
+    witness: Option<Arc<dyn Witness>>,
+) -> Result<Forecasted, OpsError> {
     let watermark = cx.state.watermark(&cx.pipeline.name).await?;
     let unfinished = cx.state.cursor(&cx.pipeline.name).await?.is_some();
     let watermark = watermark.filter(|_| !unfinished);
-    // An import tries all links that wait, a sync those whose time has come.
-    let taker = Forecast::new(cx, sample, watermark.map(|_| cx.clock.now()));
-    let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
-    let (kind, refusal, ran) = match watermark {
-        Some(watermark) => {
-            let (refusal, ran) = match sync(cx, &taker, watermark).await {
-                Ok(refusal) => (refusal, Ok(())),
-                Err(stop) => (None, Err(stop)),
-            };
-            (RunKind::Sync, refusal, ran)
+    let backlog = catch_up::backlog(&*cx.state, &cx.pipeline).await?;
+    let fixed = options.scopes.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, scope)| *scope);
+    let scope = fixed.unwrap_or(match watermark {
+        _ if !options.records.is_empty() => RunScope::Changed,
+        None => RunScope::All,
+        Some(_) if options.full => RunScope::All,
+        Some(_) if backlog.is_empty() => RunScope::Changed,
+        Some(_) => RunScope::ChangedAndStale,
+    });
+    let taker = Forecast::new(
+        cx,
+        ForecastOptions {
+            sample_max: options.sample,
+            only: options.only.clone(),
+            // An import tries all links that wait, a sync those whose time has come.
+            links_at: Some(cx.due_at).filter(|_| scope != RunScope::All),
+            without_waiting: !options.records.is_empty(),
+            witness,
+        },
+    );
+    let ran = match (scope, watermark) {
+        (RunScope::Changed | RunScope::ChangedAndStale, _) if !options.records.is_empty() => {
+            certain(cx, &taker, &options.records).await.map(|()| None)
         }
-        None => {
-            let (total, ran) = match import(cx, &taker).await {
-                Ok(total) => (total, Ok(())),
-                Err(stop) => (1, Err(stop)),
-            };
-            let prospect = Prospect { archive: 0, standing: counts.standing, source_empty: total == 0 };
-            let refusal = guard::check(prospect, cx.pipeline.guard, Allowance::default()).err();
-            (RunKind::Import, refusal.map(|refusal| refusal.to_string()), ran)
+        (RunScope::Changed | RunScope::ChangedAndStale, Some(watermark)) => {
+            let backlog = Some(backlog).filter(|_| scope == RunScope::ChangedAndStale);
+            sync(cx, &taker, watermark, backlog).await
         }
+        _ => import(cx, &taker).await,
     };
+    let (refusal, mut stop) = match ran {
+        Ok(refusal) => (refusal, None),
+        Err(stop) => (None, Some(stop)),
+    };
+    if options.refresh && stop.is_none() {
+        let rows = match options.records.as_slice() {
+            [] => candidates(cx, work::import_query(cx, 0), Membership::ByQuery, None),
+            ids => candidates(cx, work::ids_query(cx, ids), Membership::Asked, None),
+        };
+        stop = taker.drift(rows).await.err().map(Stop::Stage);
+    }
     let found = taker.finish().await.map_err(|error| failed(cx, error))?;
-    Ok((kind, refusal, found, ran.err()))
+    Ok(Forecasted { scope, backlog, refusal, found, stop })
 }
 
-async fn import(cx: &StageContext, taker: &Forecast) -> Result<u64, Stop> {
+async fn import(cx: &StageContext, taker: &Forecast) -> Result<Option<String>, Stop> {
     let total = cx.source.count(&work::import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
     let rows = candidates(cx, work::import_query(cx, total), Membership::ByQuery, None);
     runner::run(cx, taker, rows).await?;
-    Ok(total)
+    let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
+    Ok(refusal(cx, Prospect { archive: 0, standing: counts.standing, source_empty: total == 0 }))
 }
 
 async fn sync(
     cx: &StageContext,
     taker: &Forecast,
-    watermark: crate::model::watermark::Watermark,
+    watermark: Watermark,
+    backlog: Option<Backlog>,
 ) -> Result<Option<String>, Stop> {
-    let head = survey::head(work::sync_rows(cx, watermark).await?).await?;
-    let (archive, standing) = work::prospect(cx, watermark, &head).await?;
-    let prospect = Prospect { archive, standing, source_empty: false };
-    let refusal = guard::check(prospect, cx.pipeline.guard, Allowance::default()).err();
-    runner::run(cx, taker, head.whole()).await?;
-    Ok(refusal.map(|refusal| refusal.to_string()))
+    let (head, prospect) = work::look_ahead(cx, watermark, backlog).await?;
+    let refusal = refusal(cx, prospect);
+    runner::run(cx, taker, work::with_backlog(cx, head, backlog)).await?;
+    Ok(refusal)
+}
+
+/// What would be done with certain records, whatever else has changed.
+async fn certain(cx: &StageContext, taker: &Forecast, ids: &[SalesforceId]) -> Result<(), Stop> {
+    for ids in ids.chunks(crate::ports::source::QUERY_IDS_MAX) {
+        let rows = candidates(cx, work::ids_query(cx, ids), Membership::Asked, None);
+        runner::run(cx, taker, rows).await?;
+    }
+    Ok(())
+}
+
+fn refusal(cx: &StageContext, prospect: Prospect) -> Option<String> {
+    guard::check(prospect, cx.pipeline.guard, Allowance::default()).err().map(|refusal| refusal.to_string())
+}
+
+fn caught_up(backlog: Backlog, name: &PipelineName) -> String {
+    let what = match (backlog.behind, backlog.filter_changed) {
+        (behind, true) => format!("`where` changed, and {behind} records were written under an earlier mapping"),
+        (behind, false) => format!("{behind} records were written under an earlier mapping"),
+    };
+    format!("{what}: they are part of this plan; a sync alone leaves them until `syncline import --stale {name}`")
+}
+
+/// What the plan can tell, and what it cannot.
+fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec<Answer> {
+    let count = |action: PlannedAction| found.actions.get(&action).copied().unwrap_or_default();
+    let answer = |question, answer, why: &str| Answer { question, answer, why: why.to_owned() };
+    let quiet = [PlannedAction::Unchanged, PlannedAction::Drift];
+    let changed: u64 = found.actions.iter().filter(|(action, _)| !quiet.contains(action)).map(|(_, count)| count).sum();
+    let links = found.tally.associated + found.tally.disassociated;
+    let changes = match changed + links {
+        _ if broken => answer(Question::Changes, Verdict::Unknown, "the forecast ended early"),
+        0 => answer(Question::Changes, Verdict::No, "everything that was read is as it should be"),
+        _ => answer(Question::Changes, Verdict::Yes, "records or links would change"),
+    };
+    let archives = match count(PlannedAction::Archive) {
+        _ if broken => answer(Question::Archives, Verdict::Unknown, "the forecast ended early"),
+        0 if scope == RunScope::All => {
+            answer(Question::Archives, Verdict::No, "an import archives nothing; deletes are carried over by a sync")
+        }
+        0 => answer(Question::Archives, Verdict::No, "no record that was read leaves the sync by archiving"),
+        _ => answer(Question::Archives, Verdict::Yes, "records leave the sync by archiving"),
+    };
+    let drift = match (refreshed, count(PlannedAction::Drift)) {
+        (false, _) => {
+            let why = "HubSpot was asked only about records that would change; `--refresh` asks about all";
+            answer(Question::Drift, Verdict::Unknown, why)
+        }
+        (true, _) if broken => answer(Question::Drift, Verdict::Unknown, "the comparison ended early"),
+        (true, 0) => answer(Question::Drift, Verdict::No, "HubSpot holds what Syncline wrote"),
+        (true, _) => {
+            answer(Question::Drift, Verdict::Yes, "a run leaves it as it is until the record changes in Salesforce")
+        }
+    };
+    let why = "a record that was purged or hidden leaves no trace in what is read";
+    vec![changes, archives, drift, answer(Question::Vanished, Verdict::Unknown, why)]
 }
 
 /// The context of a dry run.
@@ -129,6 +259,7 @@ pub(super) async fn context(
         directory: Arc::clone(scratch) as Arc<dyn Directory>,
         dry: true,
         clock: project.outside.clock.clone(),
+        due_at: project.outside.clock.now(),
         cancel: project.outside.cancel.clone(),
         portal: None,
     })

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::error::OpsError;
 use super::portal::Portal;
+use super::selection::choose;
 use super::wiring::Project;
 use crate::config::load::{Loaded, LoadedPipeline};
-use crate::config::select::select;
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::model::association::AssociationType;
 use crate::model::ids::PipelineName;
@@ -55,9 +55,8 @@ pub struct Preparation {
 ///
 /// Errors: all findings of all pipelines at once; the wrong portal.
 pub async fn prepare(project: &Project, asked: &[String], knowledge: Knowledge<'_>) -> Result<Preparation, OpsError> {
-    let names: Vec<&str> = project.loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
-    let chosen = select(&names, asked).map_err(|message| OpsError::Refused { code: "SL2012", message, help: None })?;
-    if chosen.is_empty() {
+    let chosen = choose(&project.loaded, asked)?;
+    if project.loaded.pipelines.is_empty() {
         let folder = &project.config.pipelines;
         return Err(OpsError::refused("SL2012", format!("there is no pipeline in `{folder}`"), "add a file there"));
     }

@@ -1,14 +1,18 @@
 //! Runs pipelines once, one after the other: an import, or one sync cycle.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use super::error::OpsError;
 use super::portal::Remembered;
 use super::prepare::{Knowledge, Prepared, prepare};
 use super::wiring::Project;
+use crate::engine::pledge::Pledges;
 use crate::engine::work::{self, Order, Stop};
-use crate::model::ids::RunId;
-use crate::model::report::{RunKind, RunReport, RunStatus, Tally};
+use crate::model::ids::{PipelineName, RunId};
+use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
 use crate::pipeline::compile::AssociationTarget;
 use crate::plan::guard::Allowance;
 use crate::ports::state::{Directory, StateReader, StateWriter};
@@ -22,14 +26,24 @@ pub type OnProgress = Arc<dyn Fn(&str, Tally) + Send + Sync>;
 /// How the runs are to be done.
 #[derive(Clone)]
 pub struct RunOptions {
-    /// Import or sync.
-    pub kind: RunKind,
+    /// Which records they are about.
+    pub scope: RunScope,
     /// What a person allowed for this one time.
     pub allowance: Allowance,
     /// The command, for the lease's holder.
     pub command: String,
+    /// The plan that they follow, where they follow one.
+    pub held: Option<Arc<Held>>,
     /// Hears of progress.
     pub on_progress: OnProgress,
+}
+
+/// A plan that runs are held to.
+pub struct Held {
+    /// When it was made: what was due then is due now.
+    pub at: Timestamp,
+    /// Scope and pledges of each pipeline.
+    pub pipelines: HashMap<PipelineName, (RunScope, Pledges)>,
 }
 
 /// One finished run, and why it ended early where it did.
@@ -73,10 +87,13 @@ pub async fn run_one(
 ) -> Result<Finished, OpsError> {
     let name = &prepared.pipeline.name;
     let _lease = state.lease(name, &options.command).await?;
-    let Handles { cx, writers, remembered } = handles(project, state, prepared).await?;
+    let Handles { mut cx, writers, remembered } = handles(project, state, prepared).await?;
+    let held = options.held.as_ref().and_then(|held| Some((held.at, held.pipelines.get(name)?)));
+    cx.due_at = held.map_or(cx.due_at, |(at, _)| at);
     let (hears, shown) = (Arc::clone(&options.on_progress), name.to_string());
     let order = Order {
-        kind: options.kind,
+        scope: held.map_or(options.scope, |(_, (scope, _))| *scope),
+        pledges: held.map(|(_, (_, pledges))| pledges.clone()),
         allowance: options.allowance,
         counted,
         on_progress: Arc::new(move |tally| hears(&shown, tally)),
@@ -172,6 +189,7 @@ async fn handles(project: &Project, state: &Arc<SqliteState>, prepared: &Prepare
         directory: Arc::clone(state) as Arc<dyn Directory>,
         dry: false,
         clock: project.outside.clock.clone(),
+        due_at: project.outside.clock.now(),
         cancel: project.outside.cancel.clone(),
         portal: remembered.clone().map(|remembered| remembered as Arc<dyn Confirm>),
     };

@@ -6,13 +6,13 @@ use super::catalog::{observe, touched};
 use super::error::OpsError;
 use super::offline::{self, Offline};
 use super::prepare::{Knowledge, prepare};
+use super::selection::choose;
 use super::wiring::{Outside, Project, open};
 use crate::catalog::drift::moves;
 use crate::catalog::folder;
 use crate::config::env::Variables;
 use crate::config::files::Files;
 use crate::config::load::Loaded;
-use crate::config::select::select;
 use crate::diagnostic::{Diagnostic, Place};
 
 /// Checks definitions without credentials: files, schema, and with a catalog every rule; says whether there was one.
@@ -30,7 +30,7 @@ fn narrow(loaded: &mut Loaded, names: &[String]) -> Result<(), OpsError> {
     if names.is_empty() || (loaded.failed() && known.is_empty()) {
         return Ok(());
     }
-    let chosen = select(&known, names).map_err(|message| OpsError::Refused { code: "SL2012", message, help: None })?;
+    let chosen = choose(loaded, names)?;
     let others = loaded.pipelines.iter().enumerate().filter(|(index, _)| !chosen.contains(index));
     let others: Vec<_> = others.map(|(_, own)| own.file.name.clone()).collect();
     loaded.findings.retain(|finding| !others.contains(&finding.file));

@@ -267,7 +267,6 @@ impl Pipeline {
             name: PipelineName::new(config.name.as_str()),
             source_object: source.name.as_str().into(),
             columns: columns.into(),
-            condition: parts.condition,
             cursor_field: parts.cursor_field.map(Into::into),
             has_is_deleted: source.field("IsDeleted").is_some(),
             target: Target {
@@ -287,7 +286,8 @@ impl Pipeline {
             guard: config.guard.archive,
             overlap,
             sync: config.sync.clone(),
-            mapping_version: mapping_version(config, &source.name, &world.target.object_type_id),
+            mapping_version: mapping_version(config, &world.target.object_type_id),
+            condition: parts.condition,
             title_column: parts.title_column,
             sensitive_columns: sensitive,
         }
@@ -313,12 +313,16 @@ impl Pipeline {
         self.condition.as_ref().map(ToString::to_string)
     }
 
-    /// Hash of what an update sends: properties and values, whatever their order. Create-only properties and lookups are
-    /// not part of it.
+    /// Hash of what an update sends, and where to: properties and values, whatever their order. Create-only properties and
+    /// lookups are not part of it.
     pub fn content_hash(&self, desired: &Desired) -> ContentHash {
         let mut sorted: Vec<_> = desired.properties.iter().collect();
         sorted.sort_unstable_by(|one, other| one.property.cmp(&other.property));
         let mut hasher = Sha256::new();
+        for text in [&*self.target.connection, &*self.target.object_type_id] {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
         for set in sorted {
             for text in [&*set.property, &*set.value] {
                 hasher.update((text.len() as u64).to_le_bytes());
@@ -374,16 +378,20 @@ fn mask(sensitive: bool, value: &str) -> Cow<'_, str> {
     if sensitive && !value.is_empty() { Cow::Borrowed("***") } else { Cow::Borrowed(value) }
 }
 
-/// Hash over the parts of a definition that shape records, as JSON with sorted keys: layout, comments, masks, the order
-/// of entries and the way an object is named do not matter.
-fn mapping_version(config: &PipelineConfig, source: &str, target: &str) -> MappingVersion {
+/// Hash over the parts of a definition that shape records or say which belong, as JSON with sorted keys: layout, comments,
+/// masks, the order of entries and the way an object is named do not matter.
+pub fn mapping_version(config: &PipelineConfig, target: &str) -> MappingVersion {
+    let condition = config.source.condition.as_deref();
+    let condition = condition.map(|text| super::condition::parse(text).map_or(text.to_owned(), |own| own.to_string()));
     let mut fields: Vec<_> =
         config.fields.iter().map(|field| FieldConfig { sensitive: false, ..field.clone() }).collect();
     fields.sort_by(|one, other| one.to.cmp(&other.to));
     let mut associations: Vec<_> = config.associations.iter().collect();
     associations.sort_by_key(|association| (&association.field, &association.label));
     let shape = serde_json::json!({
-        "object": source,
+        "object": config.source.object.to_ascii_lowercase(),
+        "where": condition,
+        "connection": config.target.connection,
         "target": target,
         "match": config.target.match_property,
         "fields": fields,

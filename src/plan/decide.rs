@@ -121,7 +121,7 @@ pub struct Known {
 pub enum Matched {
     /// Decided.
     Decided(Decision),
-    /// State does not know the record: HubSpot must be asked by the match property.
+    /// State does not know the record, or knows it under another mapping: HubSpot must be asked by the match property.
     Unknown(Unknown),
 }
 
@@ -171,6 +171,12 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: &Known) 
     };
     let change = LinkChange { hash, membership: Membership::Live };
     let same = link.hash == hash || pipeline.mode == Mode::CreateOnly;
+    if !same && link.mapping != pipeline.mapping_version {
+        // What was written says nothing of properties that are mapped since: only what HubSpot holds tells what is to be
+        // sent.
+        let asked = Asked::Desired(desired);
+        return Matched::Unknown(Unknown { candidate, asked, archived_before: false, wanted });
+    }
     let remembered =
         link.membership == Membership::Live && link.mapping == pipeline.mapping_version && link.hash == hash;
     Matched::Decided(Decision {

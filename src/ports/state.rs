@@ -90,6 +90,15 @@ pub trait StateReader: Send + Sync {
     /// another mapping than `mapping`.
     fn link_counts<'a>(&'a self, pipeline: &'a PipelineName, mapping: MappingVersion) -> Answer<'a, LinkCounts>;
 
+    /// At most `limit` live records that were written under another mapping than `mapping`, by id, after the one given.
+    fn stale<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        mapping: MappingVersion,
+        after: Option<SalesforceId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<SalesforceId>>;
+
     /// What is known of these records' associations.
     fn associations<'a>(
         &'a self,

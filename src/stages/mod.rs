@@ -5,6 +5,8 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::model::ids::RunId;
 use crate::pipeline::compile::Pipeline;
 use crate::ports::fault::Fault;
@@ -48,6 +50,8 @@ pub struct StageContext {
     pub dry: bool,
     /// Time.
     pub clock: Clock,
+    /// Failures and links are tried whose time has come by then: the beginning of the run, or of the plan that it follows.
+    pub due_at: Timestamp,
     /// Tells when to stop.
     pub cancel: Cancel,
     /// The pipeline has open or dismissed failures, so a record may be one of them.

@@ -66,6 +66,28 @@ pub fn counts(
     })
 }
 
+/// Live links that were written under another mapping.
+pub fn stale(
+    connection: &Connection,
+    pipeline: &PipelineName,
+    mapping: MappingVersion,
+    after: Option<SalesforceId>,
+    limit: usize,
+) -> rusqlite::Result<Vec<SalesforceId>> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT salesforce_id FROM links
+         WHERE pipeline = ?1 AND salesforce_id > ?2 AND membership = 'live' AND mapping <> ?3
+         ORDER BY salesforce_id LIMIT ?4",
+    )?;
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let ids = statement.query_map(params![pipeline, after, mapping.0, limit], |row| {
+        rows::salesforce_id(0, row.get_ref(0)?.as_str()?)
+    })?;
+    ids.collect()
+}
+
 /// Writes links (insert or replace).
 pub fn write(connection: &Connection, pipeline: i64, links: &[Link], run: &str, at: i64) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(

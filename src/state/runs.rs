@@ -25,6 +25,12 @@ pub fn begin(connection: &mut Connection, run: &RunRow) -> rusqlite::Result<()> 
              (SELECT id FROM runs WHERE pipeline = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2)",
         params![pipeline, RUNS_WITH_FAILURES_MAX],
     )?;
+    // What a run noted for itself and could not forget.
+    transaction.execute(
+        "DELETE FROM directories WHERE name GLOB 'seen:*'
+             AND substr(name, 6) IN (SELECT id FROM runs WHERE pipeline = ?1 AND status <> 'running')",
+        [pipeline],
+    )?;
     write(&transaction, pipeline, run)?;
     transaction.commit()
 }

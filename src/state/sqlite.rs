@@ -108,6 +108,17 @@ impl StateReader for SqliteState {
         self.work(move |connection| links::counts(connection, &pipeline, mapping))
     }
 
+    fn stale<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        mapping: MappingVersion,
+        after: Option<SalesforceId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<SalesforceId>> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| links::stale(connection, &pipeline, mapping, after, limit))
+    }
+
     fn associations<'a>(
         &'a self,
         pipeline: &'a PipelineName,

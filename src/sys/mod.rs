@@ -2,4 +2,5 @@
 
 pub mod cancel;
 pub mod clock;
+pub mod git;
 pub mod rng;

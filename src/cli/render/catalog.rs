@@ -10,8 +10,7 @@ const UNUSED_SHOWN_MAX: usize = 20;
 /// A pull.
 pub fn pull(pull: &Pull, check: bool) -> String {
     let mut text = String::new();
-    let (used, unused): (Vec<&Touched>, Vec<&Touched>) =
-        pull.moves.iter().partition(|own| !own.pipelines.is_empty());
+    let (used, unused): (Vec<&Touched>, Vec<&Touched>) = pull.moves.iter().partition(|own| !own.pipelines.is_empty());
     if !used.is_empty() {
         text.push_str("what pipelines use:\n");
         text.extend(used.iter().map(|own| line(own)));

@@ -37,6 +37,20 @@ pub fn statuses(all: &[PipelineStatus]) -> String {
                 own.name
             ));
         }
+        if let Some(behind) = own.behind.filter(|behind| *behind > 0) {
+            text.push_str(&format!(
+                "\n  {0}: {1} written under an earlier mapping; `syncline plan {0}` shows what that means, `syncline import \
+                 --stale {0}` catches up\n",
+                own.name,
+                count(behind, "record was", "records were")
+            ));
+        } else if own.filter_changed {
+            text.push_str(&format!(
+                "\n  {0}: `where` changed since the last import; `syncline plan {0}` shows what that means, `syncline import \
+                 --stale {0}` catches up\n",
+                own.name
+            ));
+        }
     }
     text
 }

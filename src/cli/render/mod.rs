@@ -1,7 +1,12 @@
 //! Data -> text for people. Pure: each returns what is to be printed.
 
 pub mod catalog;
+pub mod diff;
 pub mod history;
+pub mod html;
+pub mod markdown;
 pub mod plan;
 pub mod report;
+pub mod sarif;
+pub mod summary;
 pub mod table;

@@ -1,37 +1,44 @@
 //! A plan, for people: totals first, dangers first, a bounded sample with before and after.
 
 use super::report::{effects, links};
-use super::table::{count, number, seconds};
-use crate::model::forecast::{LinkAction, PipelineForecast, PlannedAction, PlannedChange};
-use crate::model::report::RunKind;
+use super::summary::{self, Summary, one_line};
+use super::table::{count, number};
+use crate::model::forecast::{
+    LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, Question, Verdict,
+};
 
 /// Longest value that is shown, in characters.
 const VALUE_LENGTH_MAX: usize = 60;
+
+/// Most reasons of rejections that are shown.
+const REASONS_MAX: usize = 10;
 
 /// Most properties of one change that are shown.
 const PROPERTIES_MAX: usize = 8;
 
 /// The whole plan.
-pub fn plan(forecasts: &[PipelineForecast]) -> String {
+pub fn plan(report: &PlanReport) -> String {
     let mut text = String::new();
-    for forecast in forecasts {
+    if let Some(diff) = &report.definitions {
+        text.push_str(&super::diff::diff(diff));
+        text.push('\n');
+    }
+    for forecast in &report.pipelines {
         text.push_str(&pipeline(forecast));
         text.push('\n');
     }
-    let calls: u64 = forecasts.iter().map(|forecast| forecast.estimate.hubspot_calls).sum();
-    let time: f64 = forecasts.iter().map(|forecast| forecast.estimate.seconds_at_rate_limit).sum();
-    text.push_str(&format!(
-        "Nothing was written. Doing it takes about {} to HubSpot, {} at the rate limit.\n",
-        count(calls, "call", "calls"),
-        seconds(time)
-    ));
+    let summary = Summary::of(report);
+    if summary.dangers.len() + report.pipelines.len() > 1 {
+        text.push_str(&format!("in all: {}\n", summary.headline()));
+        text.extend(summary.dangers.iter().map(|danger| format!("  ! {}\n", one_line(danger, 300))));
+    }
+    text.push_str(&format!("Nothing was written. Doing it takes about {}.\n", summary.cost()));
     text
 }
 
 fn pipeline(forecast: &PipelineForecast) -> String {
     let report = &forecast.report;
-    let kind = if forecast.forecast_of == RunKind::Import { "import" } else { "sync" };
-    let mut text = format!("{} — what `{kind}` would do\n", report.name);
+    let mut text = format!("{} — {}\n", report.name, summary::scope(forecast));
     if let Some(refusal) = &forecast.refusal {
         text.push_str(&format!("  ! it would be refused before its first write: {refusal}\n"));
     }
@@ -40,8 +47,37 @@ fn pipeline(forecast: &PipelineForecast) -> String {
     if !links.is_empty() {
         text.push_str(&format!("  links: {links}\n"));
     }
+    let leaving = forecast.actions.get(&PlannedAction::Leave).copied().unwrap_or_default();
+    if leaving > 0 {
+        text.push_str(&format!(
+            "  {} HubSpot as they are and are no longer kept in step\n",
+            count(leaving, "record stays in", "records stay in")
+        ));
+    }
+    let drift = forecast.answers.iter().find(|answer| answer.question == Question::Drift);
+    match (drift.map(|answer| answer.answer), forecast.actions.get(&PlannedAction::Drift)) {
+        (Some(Verdict::Yes), Some(records)) => {
+            let records = count(*records, "record was", "records were");
+            text.push_str(&format!(
+                "  drift: {records} changed in HubSpot by someone else; a run leaves that as it is\n"
+            ));
+        }
+        (Some(Verdict::No), _) => text.push_str("  drift: none, HubSpot holds what Syncline wrote\n"),
+        _ => {}
+    }
     for note in &report.notes {
         text.push_str(&format!("  note: {note}\n"));
+    }
+    if forecast.rejects.len() > 1 {
+        text.push_str("  rejected, by reason:\n");
+        for group in forecast.rejects.iter().take(REASONS_MAX) {
+            let reason = one_line(&group.example, 100);
+            text.push_str(&format!("    {:>7} {} {reason}\n", number(group.records), group.code));
+        }
+        let more = forecast.rejects.len().saturating_sub(REASONS_MAX);
+        if more > 0 {
+            text.push_str(&format!("    … and {more} more reasons\n"));
+        }
     }
     for change in &forecast.changes {
         text.push_str(&self::change(change));
@@ -64,6 +100,8 @@ fn change(change: &PlannedChange) -> String {
         PlannedAction::Leave => ("·", "leave"),
         PlannedAction::Reject => ("!", "reject"),
         PlannedAction::Associate => ("~", "link"),
+        PlannedAction::Drift => ("?", "drift"),
+        PlannedAction::Unchanged => ("=", "unchanged"),
     };
     let title = shorten(&change.title);
     let named = if title == change.salesforce_id.as_str() { String::new() } else { format!(" “{title}”") };
@@ -97,12 +135,6 @@ fn quote(value: &str) -> String {
     format!("\"{}\"", shorten(value))
 }
 
-/// One line, shortened, without control characters that could play tricks on a terminal.
 fn shorten(value: &str) -> String {
-    let line: String = value.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-    if line.chars().count() <= VALUE_LENGTH_MAX {
-        return line;
-    }
-    let cut: String = line.chars().take(VALUE_LENGTH_MAX - 1).collect();
-    format!("{cut}…")
+    one_line(value, VALUE_LENGTH_MAX)
 }

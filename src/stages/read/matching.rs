@@ -55,7 +55,7 @@ async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<Salesf
 /// The row that failed, while the failure waits for a later try or was dismissed.
 fn waiting_content(row: &FailureRow, cx: &StageContext) -> Option<ContentHash> {
     let waiting = match row.status {
-        FailureStatus::Open => row.retry_at.is_some_and(|at| at > cx.clock.now()),
+        FailureStatus::Open => row.retry_at.is_some_and(|at| at > cx.due_at),
         FailureStatus::Dismissed => true,
         FailureStatus::Resolved => false,
     };

@@ -1,0 +1,91 @@
+//! A change of definitions, for people: in terms of mapping, the dangerous first.
+
+use super::summary::{class, one_line};
+use super::table::count;
+use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, DefinitionStanding, PipelineDiff};
+
+/// The whole diff.
+pub fn diff(diff: &DefinitionDiff) -> String {
+    let mut text = format!("definitions since {} ({})\n", diff.base, diff.commit);
+    if diff.is_empty() {
+        text.push_str("  nothing changed\n");
+    }
+    for own in &diff.pipelines {
+        text.push_str(&pipeline(own));
+    }
+    if !diff.project.is_empty() {
+        text.push_str("\nsyncline.yaml\n");
+        text.extend(diff.project.iter().map(|change| self::change(change, "syncline.yaml")));
+    }
+    if !diff.catalog.is_empty() {
+        text.push_str("\nwhat moved in the systems, by the catalog\n");
+        text.extend(diff.catalog.iter().map(|what| format!("  {what}\n")));
+    }
+    for note in &diff.notes {
+        text.push_str(&format!("\nnote: {note}\n"));
+    }
+    if !diff.is_empty() {
+        text.push_str(&format!("\n{}\n", totals(diff)));
+    }
+    text
+}
+
+/// How many changes there are of each class.
+pub fn totals(diff: &DefinitionDiff) -> String {
+    let classes = [
+        ChangeClass::CanRemoveData,
+        ChangeClass::NeedsBackfill,
+        ChangeClass::NewRecordsOnly,
+        ChangeClass::NoRecordEffect,
+    ];
+    let told = classes.into_iter().filter_map(|own| {
+        let found = diff.changes().filter(|(_, change)| change.class == own).count() as u64;
+        (found > 0).then(|| format!("{found} {}", class(own)))
+    });
+    let all = diff.changes().count() as u64;
+    let told: Vec<String> = told.collect();
+    let moved = diff.pipelines.iter().filter(|own| own.standing == DefinitionStanding::Moved).count() as u64;
+    let moved = (moved > 0).then(|| format!("{} to another file", count(moved, "pipeline moved", "pipelines moved")));
+    let changes = (all > 0).then(|| format!("{}: {}", count(all, "change", "changes"), told.join(", ")));
+    changes.into_iter().chain(moved).collect::<Vec<_>>().join("; ")
+}
+
+fn pipeline(own: &PipelineDiff) -> String {
+    let said = match own.standing {
+        DefinitionStanding::Added => " (new)".to_owned(),
+        DefinitionStanding::Removed => " (gone)".to_owned(),
+        DefinitionStanding::Renamed | DefinitionStanding::Changed => String::new(),
+        DefinitionStanding::Moved => ", the same in another file".to_owned(),
+    };
+    let from = own.file_before.as_ref().map(|file| format!(" (it was in {file})")).unwrap_or_default();
+    let mut text = format!("\n{}{said}  {}{from}\n", own.name, own.file);
+    text.extend(own.changes.iter().map(|change| self::change(change, &own.file)));
+    text
+}
+
+fn change(change: &DefinitionChange, file: &str) -> String {
+    let sign = match change.class {
+        ChangeClass::CanRemoveData => '!',
+        ChangeClass::NeedsBackfill => '~',
+        ChangeClass::NewRecordsOnly => '+',
+        ChangeClass::NoRecordEffect => '·',
+    };
+    let place = change.line.map(|line| format!("  {file}:{line}")).unwrap_or_default();
+    let mut text = format!("  {sign} {}{place}\n", one_line(&change.what, 300));
+    if let Some(sides) = sides(change) {
+        text.push_str(&format!("      {sides}\n"));
+    }
+    text.push_str(&format!("      {}: {}\n", class(change.class), one_line(&change.effect, 300)));
+    text
+}
+
+/// Before and after, where the sentence does not say both.
+fn sides(change: &DefinitionChange) -> Option<String> {
+    let short = |text: &Option<String>| text.as_ref().map(|text| one_line(text, 200));
+    match (short(&change.before), short(&change.after)) {
+        (Some(before), Some(after)) => Some(format!("{before} → {after}")),
+        (None, Some(after)) if change.part.starts_with("source.where") => Some(format!("(all) → {after}")),
+        (Some(before), None) if change.part.starts_with("source.where") => Some(format!("{before} → (all)")),
+        _ => None,
+    }
+}

@@ -1,0 +1,390 @@
+//! A plan as one page that needs nothing else: no script, no request, light and dark. Every value is escaped by the template
+//! engine.
+
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, Error, HtmlEscape, Value};
+use serde::Serialize;
+
+use super::summary::{self, Summary, one_line};
+use super::table::{count, number, seconds};
+use crate::model::change::{DefinitionChange, DefinitionDiff, PipelineDiff};
+use crate::model::forecast::{
+    Answer, BeforeAfter, LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, PlannedLink, Question,
+    RejectGroup, Verdict,
+};
+
+const PAGE: &str = include_str!("plan.html");
+const BARS: &str = include_str!("bars.html");
+
+/// Longest value of a record, in characters.
+const VALUE_LENGTH_MAX: usize = 1_000;
+
+/// Width of the bars' space, in units of the drawing.
+const WIDTH: f64 = 640.0;
+
+/// Height of a bar and of its row.
+const ROW: usize = 26;
+
+/// Most bars of a chart; the rest stands in the tables.
+const BARS_MAX: usize = 40;
+
+/// A plan; `made` is when.
+pub fn plan(report: &PlanReport, made: &str) -> String {
+    // The template is a part of the program; a test renders it with everything that it can hold.
+    page(report, made).unwrap_or_else(|error| format!("<!doctype html><title>Syncline</title><pre>{error:#}</pre>"))
+}
+
+fn page(report: &PlanReport, made: &str) -> Result<String, Error> {
+    let summary = Summary::of(report);
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.add_filter("said", |text: &str| Value::from_safe_string(said(text)));
+    environment.add_template("page", PAGE)?;
+    environment.add_template("bars", BARS)?;
+    let drawn = |chart: &Chart| environment.get_template("bars")?.render(Value::from(Serde(chart)));
+    let view = View {
+        headline: summary.headline(),
+        cost: summary.cost(),
+        dangers: &summary.dangers,
+        made,
+        version: env!("CARGO_PKG_VERSION"),
+        totals: totals(&summary),
+        legend: legend(&summary),
+        definitions: report.definitions.as_ref().map(definitions),
+        reject_rows: reject_rows(report),
+        pipelines: report.pipelines.iter().map(pipeline).collect(),
+    };
+    let actions = actions(report).as_ref().map(drawn).transpose()?;
+    let rejects = rejects(report).as_ref().map(drawn).transpose()?;
+    let charts = [("actions", actions), ("rejects", rejects)];
+    let charts: std::collections::BTreeMap<&str, Value> =
+        charts.into_iter().filter_map(|(name, drawn)| Some((name, Value::from_safe_string(drawn?)))).collect();
+    let view = minijinja::context! { charts, ..Value::from(Serde(&view)) };
+    environment.get_template("page")?.render(view)
+}
+
+/// What the page shows beside its charts.
+#[derive(Serialize)]
+struct View<'a> {
+    headline: String,
+    cost: String,
+    dangers: &'a [String],
+    made: &'a str,
+    version: &'a str,
+    totals: Vec<Total>,
+    legend: Vec<Total>,
+    definitions: Option<Definitions>,
+    reject_rows: Vec<RejectRow>,
+    pipelines: Vec<Pipeline>,
+}
+
+/// A sentence with its literals, which stand in backticks, as code; all of it escaped.
+fn said(sentence: &str) -> String {
+    let sentence = one_line(sentence, VALUE_LENGTH_MAX);
+    let pieces: Vec<&str> = sentence.split('`').collect();
+    if pieces.len() % 2 == 0 {
+        return HtmlEscape(&sentence).to_string();
+    }
+    let piece = |(index, text): (usize, &&str)| match index % 2 {
+        0 => HtmlEscape(text).to_string(),
+        _ => format!("<code>{}</code>", HtmlEscape(text)),
+    };
+    pieces.iter().enumerate().map(piece).collect()
+}
+
+#[derive(Serialize)]
+struct Total {
+    action: &'static str,
+    label: &'static str,
+    records: String,
+}
+
+fn label(action: PlannedAction) -> &'static str {
+    match action {
+        PlannedAction::Archive => "archive",
+        PlannedAction::Reject => "reject",
+        PlannedAction::Leave => "leave the filter or the source",
+        PlannedAction::Drift => "changed in HubSpot",
+        PlannedAction::Restore => "make again",
+        PlannedAction::Create => "create",
+        PlannedAction::Update => "update",
+        PlannedAction::Associate => "link only",
+        PlannedAction::Unchanged => "unchanged",
+    }
+}
+
+fn totals(summary: &Summary) -> Vec<Total> {
+    let total = |(action, records): (&PlannedAction, &u64)| Total {
+        action: action.word(),
+        label: label(*action),
+        records: number(*records),
+    };
+    summary.actions.iter().filter(|(_, records)| **records > 0).map(total).collect()
+}
+
+fn legend(summary: &Summary) -> Vec<Total> {
+    let mut all = totals(summary);
+    all.retain(|total| total.action != PlannedAction::Unchanged.word());
+    all
+}
+
+#[derive(Serialize)]
+struct Chart {
+    label: &'static str,
+    rows: Vec<Bar>,
+    height: usize,
+    more: usize,
+}
+
+#[derive(Serialize)]
+struct Bar {
+    name: String,
+    y: usize,
+    total: String,
+    end: f64,
+    segments: Vec<Segment>,
+}
+
+#[derive(Serialize)]
+struct Segment {
+    x: f64,
+    width: f64,
+    action: &'static str,
+    title: String,
+}
+
+/// Which actions each pipeline would take.
+fn actions(report: &PlanReport) -> Option<Chart> {
+    let changing = |own: &PipelineForecast| -> u64 {
+        let counted = own.actions.iter().filter(|(action, _)| **action != PlannedAction::Unchanged);
+        counted.map(|(_, records)| records).sum()
+    };
+    let mut pipelines: Vec<&PipelineForecast> = report.pipelines.iter().filter(|own| changing(own) > 0).collect();
+    pipelines.sort_by_key(|own| std::cmp::Reverse(changing(own)));
+    let most = pipelines.first().map(|own| changing(own))?;
+    let more = pipelines.len().saturating_sub(BARS_MAX);
+    pipelines.truncate(BARS_MAX);
+    let bar = |(row, own): (usize, &&PipelineForecast)| {
+        let mut x = 0.0;
+        let mut segments = Vec::new();
+        for action in PlannedAction::ALL.into_iter().filter(|action| *action != PlannedAction::Unchanged) {
+            let records = own.actions.get(&action).copied().unwrap_or_default();
+            if records == 0 {
+                continue;
+            }
+            // Few among very many are still to be seen.
+            let width = (records as f64 / most as f64 * WIDTH).max(2.0);
+            let title = format!("{}: {} {}", own.report.name, number(records), label(action));
+            segments.push(Segment { x: round(x), width: round(width), action: action.word(), title });
+            x += width;
+        }
+        let name = one_line(own.report.name.as_str(), 28);
+        Bar { name, y: row * ROW, total: number(changing(own)), end: round(x + 6.0), segments }
+    };
+    let rows: Vec<Bar> = pipelines.iter().enumerate().map(bar).collect();
+    Some(Chart { label: "Records that each pipeline would change, by action", height: rows.len() * ROW, rows, more })
+}
+
+#[derive(Serialize)]
+struct RejectRow {
+    pipeline: String,
+    code: String,
+    property: String,
+    records: String,
+    example: String,
+}
+
+/// Reasons of rejections with their pipelines, the most frequent first.
+fn reject_groups(report: &PlanReport) -> Vec<(&str, &RejectGroup)> {
+    let mut groups: Vec<(&str, &RejectGroup)> = Vec::new();
+    for forecast in &report.pipelines {
+        groups.extend(forecast.rejects.iter().map(|group| (forecast.report.name.as_str(), group)));
+    }
+    groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.records));
+    groups
+}
+
+/// Why records would be rejected.
+fn rejects(report: &PlanReport) -> Option<Chart> {
+    let groups = reject_groups(report);
+    let most = groups.first().map(|(_, group)| group.records)?;
+    let bar = |(row, (_, group)): (usize, &(&str, &RejectGroup))| {
+        let width = (group.records as f64 / most.max(1) as f64 * WIDTH).max(2.0);
+        let property = group.property.as_ref().map(|own| format!(" {own}")).unwrap_or_default();
+        let name = one_line(&format!("{}{property}", group.code), 28);
+        let title = format!("{name}: {}", count(group.records, "record", "records"));
+        let segments = vec![Segment { x: 0.0, width: round(width), action: PlannedAction::Reject.word(), title }];
+        Bar { name, y: row * ROW, total: number(group.records), end: round(width + 6.0), segments }
+    };
+    let rows: Vec<Bar> = groups.iter().take(BARS_MAX).enumerate().map(bar).collect();
+    let more = groups.len().saturating_sub(BARS_MAX);
+    Some(Chart { label: "Rejected records by reason", height: rows.len() * ROW, rows, more })
+}
+
+fn reject_rows(report: &PlanReport) -> Vec<RejectRow> {
+    let row = |(pipeline, group): (&str, &RejectGroup)| RejectRow {
+        pipeline: pipeline.to_owned(),
+        code: group.code.clone(),
+        property: group.property.clone().unwrap_or_default(),
+        records: number(group.records),
+        example: group.example.clone(),
+    };
+    reject_groups(report).into_iter().map(row).collect()
+}
+
+#[derive(Serialize)]
+struct Definitions {
+    base: String,
+    commit: String,
+    changes: Vec<DefinitionRow>,
+    more: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct DefinitionRow {
+    class: &'static str,
+    kind: String,
+    pipeline: String,
+    place: String,
+    what: String,
+    effect: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+fn definitions(diff: &DefinitionDiff) -> Definitions {
+    let mut rows: Vec<_> = diff.changes().collect();
+    rows.sort_by_key(|(_, change)| change.class);
+    let row = |(own, change): (Option<&PipelineDiff>, &DefinitionChange)| {
+        let file = own.map_or("syncline.yaml", |own| own.file.as_str());
+        DefinitionRow {
+            class: summary::class(change.class),
+            kind: serde_json::to_value(change.class)
+                .ok()
+                .and_then(|own| own.as_str().map(str::to_owned))
+                .unwrap_or_default(),
+            pipeline: own.map_or("syncline.yaml".to_owned(), |own| own.name.clone()),
+            place: change.line.map_or(file.to_owned(), |line| format!("{file}:{line}")),
+            what: change.what.clone(),
+            effect: change.effect.clone(),
+            before: change.before.as_ref().map(|text| one_line(text, VALUE_LENGTH_MAX)),
+            after: change.after.as_ref().map(|text| one_line(text, VALUE_LENGTH_MAX)),
+        }
+    };
+    Definitions {
+        base: diff.base.clone(),
+        commit: diff.commit.clone(),
+        changes: rows.into_iter().map(row).collect(),
+        more: diff.catalog.iter().chain(&diff.notes).cloned().collect(),
+    }
+}
+
+#[derive(Serialize)]
+struct Pipeline {
+    name: String,
+    scope: String,
+    read: String,
+    refusal: Option<String>,
+    notes: Vec<String>,
+    totals: Vec<Total>,
+    links: String,
+    cost: String,
+    answers: Vec<AnswerRow>,
+    changes: Vec<Change>,
+    omitted: Option<String>,
+}
+
+#[derive(Serialize)]
+struct AnswerRow {
+    question: &'static str,
+    answer: &'static str,
+    why: String,
+}
+
+#[derive(Serialize)]
+struct Change {
+    action: &'static str,
+    id: String,
+    title: String,
+    reasons: Vec<String>,
+    rows: Vec<ChangeRow>,
+    links: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ChangeRow {
+    property: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+fn pipeline(own: &PipelineForecast) -> Pipeline {
+    let tally = &own.report.tally;
+    let estimate = &own.estimate;
+    let total = |(action, records): (&PlannedAction, &u64)| Total {
+        action: action.word(),
+        label: label(*action),
+        records: number(*records),
+    };
+    let answer = |own: &Answer| AnswerRow {
+        question: match own.question {
+            Question::Changes => "Would anything change?",
+            Question::Archives => "Would records be archived?",
+            Question::Drift => "Did someone change HubSpot?",
+            Question::Vanished => "Did records vanish without a trace?",
+        },
+        answer: match own.answer {
+            Verdict::Yes => "yes",
+            Verdict::No => "no",
+            Verdict::Unknown => "unknown",
+        },
+        why: own.why.clone(),
+    };
+    Pipeline {
+        name: own.report.name.to_string(),
+        scope: summary::scope(own).to_owned(),
+        read: count(tally.read, "record read", "records read"),
+        refusal: own.refusal.clone(),
+        notes: own.report.notes.clone(),
+        totals: own.actions.iter().filter(|(_, records)| **records > 0).map(total).collect(),
+        links: super::report::links(tally),
+        cost: format!(
+            "{} to HubSpot, {} to Salesforce, {}",
+            count(estimate.hubspot_calls, "call", "calls"),
+            number(estimate.salesforce_calls),
+            seconds(estimate.seconds_at_rate_limit)
+        ),
+        answers: own.answers.iter().map(answer).collect(),
+        changes: own.changes.iter().map(change).collect(),
+        omitted: (own.changes_omitted > 0).then(|| number(own.changes_omitted)),
+    }
+}
+
+fn change(change: &PlannedChange) -> Change {
+    let value = |text: &Option<String>| text.as_ref().map(|text| one_line(text, VALUE_LENGTH_MAX));
+    let row = |(property, sides): (&String, &BeforeAfter)| ChangeRow {
+        property: property.clone(),
+        before: value(&sides.before),
+        after: value(&sides.after),
+    };
+    let link = |link: &PlannedLink| {
+        let said = match link.action {
+            LinkAction::Associate => "linked to",
+            LinkAction::Disassociate => "no longer linked to",
+            LinkAction::Pending => "waits for",
+        };
+        format!("{} {said} {}", link.association, link.salesforce_id.map(|id| id.to_string()).unwrap_or_default())
+    };
+    Change {
+        action: change.action.word(),
+        id: change.salesforce_id.to_string(),
+        title: one_line(&change.title, summary::VALUE_LENGTH_MAX),
+        reasons: change.reasons.clone(),
+        rows: change.properties.iter().map(row).collect(),
+        links: change.associations.iter().map(link).collect(),
+    }
+}
+
+fn round(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

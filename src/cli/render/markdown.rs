@@ -1,0 +1,459 @@
+//! A plan and a diff as a comment on a pull request: totals and dangers first, then what fits, and what does not is said.
+//!
+//! Nothing that comes from a record or a definition is markup: it stands in code spans, or with every mark escaped.
+
+use super::diff::totals;
+use super::summary::{self, Summary, VALUE_LENGTH_MAX, one_line};
+use super::table::{count, number, seconds};
+use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, DefinitionStanding};
+use crate::model::forecast::{LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, Verdict};
+
+/// Longest comment, in characters: the forges refuse more than 65,536.
+pub const COMMENT_LENGTH_MAX: usize = 65_536;
+
+/// Left free for what a workflow adds.
+const RESERVE: usize = 2_000;
+
+/// Most rows of a table; the whole is in the other forms.
+const ROWS_MAX: usize = 60;
+
+/// Most dangers that are listed.
+const DANGERS_MAX: usize = 25;
+
+/// Longest sentence, in characters.
+const SENTENCE_LENGTH_MAX: usize = 400;
+
+/// The line by which a workflow finds its comment again.
+pub const MARK: &str = "<!-- syncline -->";
+
+/// A plan.
+pub fn plan(report: &PlanReport) -> String {
+    let summary = Summary::of(report);
+    let mut page = Page::new();
+    page.must(&format!("{MARK}\n## Syncline: {}\n\n", sentence(&summary.headline())));
+    dangers(&summary, &mut page);
+    page.must(&format!("Nothing was written. Doing it takes {}.\n\n", summary.cost()));
+    page.must(&totals_table(report, &summary));
+    if let Some(diff) = &report.definitions {
+        definitions(diff, &mut page);
+    }
+    rejects(report, &mut page);
+    answers(report, &mut page);
+    examples(report, &mut page);
+    page.end()
+}
+
+/// A diff without a plan.
+pub fn diff(diff: &DefinitionDiff) -> String {
+    let mut page = Page::new();
+    page.must(&format!(
+        "{MARK}\n## Syncline: {}\n\n",
+        sentence(&if diff.is_empty() { "no definition changed".to_owned() } else { totals(diff) })
+    ));
+    definitions(diff, &mut page);
+    page.end()
+}
+
+/// Text within its limit.
+struct Page {
+    text: String,
+    left_out: Vec<String>,
+}
+
+impl Page {
+    fn new() -> Self {
+        Self { text: String::new(), left_out: Vec::new() }
+    }
+
+    /// What is bounded by itself.
+    fn must(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    /// Takes a part if it fits.
+    fn try_push(&mut self, text: &str) -> bool {
+        let fits = self.text.chars().count() + text.chars().count() + RESERVE <= COMMENT_LENGTH_MAX;
+        if fits {
+            self.text.push_str(text);
+        }
+        fits
+    }
+
+    fn end(mut self) -> String {
+        if !self.left_out.is_empty() {
+            let what = self.left_out.join("; ");
+            self.text.push_str(&format!("\n_Left out here, and in the full report: {what}._\n"));
+        }
+        self.text
+    }
+}
+
+fn dangers(summary: &Summary, page: &mut Page) {
+    if summary.dangers.is_empty() {
+        return;
+    }
+    page.must("> [!CAUTION]\n");
+    for danger in summary.dangers.iter().take(DANGERS_MAX) {
+        page.must(&format!("> - {}\n", sentence(danger)));
+    }
+    let more = summary.dangers.len().saturating_sub(DANGERS_MAX);
+    if more > 0 {
+        page.must(&format!("> - and {more} more\n"));
+    }
+    page.must("\n");
+}
+
+/// Columns of the totals that are always there; the others only where they count something.
+const ALWAYS: [PlannedAction; 4] =
+    [PlannedAction::Create, PlannedAction::Update, PlannedAction::Archive, PlannedAction::Reject];
+
+fn totals_table(report: &PlanReport, summary: &Summary) -> String {
+    let records = |own: &std::collections::BTreeMap<PlannedAction, u64>, action| own.get(&action).copied().unwrap_or(0);
+    let order = [
+        PlannedAction::Archive,
+        PlannedAction::Reject,
+        PlannedAction::Leave,
+        PlannedAction::Drift,
+        PlannedAction::Create,
+        PlannedAction::Update,
+        PlannedAction::Restore,
+        PlannedAction::Associate,
+        PlannedAction::Unchanged,
+    ];
+    let shown: Vec<PlannedAction> =
+        order.into_iter().filter(|action| ALWAYS.contains(action) || records(&summary.actions, *action) > 0).collect();
+    let head: Vec<&str> = shown.iter().map(|action| action.word()).collect();
+    let mut text = format!(
+        "| pipeline | {} | links | calls | time |\n|---|{}\n",
+        head.join(" | "),
+        "--:|".repeat(shown.len() + 3)
+    );
+    let mut row =
+        |name: String, actions: &std::collections::BTreeMap<PlannedAction, u64>, links: u64, calls: u64, time: f64| {
+            let cells: Vec<String> = shown
+                .iter()
+                .map(|action| match (records(actions, *action), *action) {
+                    (0, _) => "·".to_owned(),
+                    (some, PlannedAction::Archive | PlannedAction::Reject) => format!("**{}**", number(some)),
+                    (some, _) => number(some),
+                })
+                .collect();
+            text.push_str(&format!(
+                "| {name} | {} | {} | {} | {} |\n",
+                cells.join(" | "),
+                number(links),
+                number(calls),
+                seconds(time)
+            ));
+        };
+    let links = |own: &crate::model::report::Tally| own.associated + own.disassociated;
+    if report.pipelines.len() != 1 {
+        row("**all**".to_owned(), &summary.actions, links(&summary.tally), summary.hubspot_calls, summary.seconds);
+    }
+    let mut pipelines: Vec<&PipelineForecast> = report.pipelines.iter().collect();
+    let weight = |own: &&PipelineForecast| std::cmp::Reverse(dangerous(own));
+    pipelines.sort_by_key(weight);
+    for own in pipelines.iter().take(ROWS_MAX) {
+        let estimate = &own.estimate;
+        row(
+            code(own.report.name.as_str()),
+            &own.actions,
+            links(&own.report.tally),
+            estimate.hubspot_calls,
+            estimate.seconds_at_rate_limit,
+        );
+    }
+    if pipelines.len() > ROWS_MAX {
+        let more = (pipelines.len() - ROWS_MAX) as u64;
+        text.push_str(&format!(
+            "\n…and {} more, all of them counted under **all**.\n",
+            count(more, "pipeline", "pipelines")
+        ));
+    }
+    text.push('\n');
+    text
+}
+
+/// How much of a forecast a reviewer must look at.
+fn dangerous(own: &PipelineForecast) -> u64 {
+    [PlannedAction::Archive, PlannedAction::Reject, PlannedAction::Leave]
+        .iter()
+        .map(|action| own.actions.get(action).copied().unwrap_or_default())
+        .sum()
+}
+
+fn definitions(diff: &DefinitionDiff, page: &mut Page) {
+    let mut rows: Vec<(String, &DefinitionChange)> = diff
+        .changes()
+        .map(|(own, change)| (own.map_or("syncline.yaml".to_owned(), |own| own.name.clone()), change))
+        .collect();
+    rows.sort_by_key(|(_, change)| change.class);
+    page.must(&format!("### Definitions since {}\n\n", code(&one_line(&diff.base, 100))));
+    if rows.is_empty() {
+        page.must("No mapping changed.\n\n");
+    } else {
+        page.must("| | pipeline | what changed | what follows for records |\n|---|---|---|---|\n");
+    }
+    let mut shown = 0;
+    for (name, change) in rows.iter().take(ROWS_MAX) {
+        let sides = match (&change.before, &change.after) {
+            (Some(before), Some(after)) => format!(
+                "<br>{} → {}",
+                code(&one_line(before, VALUE_LENGTH_MAX)),
+                code(&one_line(after, VALUE_LENGTH_MAX))
+            ),
+            _ => String::new(),
+        };
+        let row = format!(
+            "| {} {} | {} | {}{sides} | {} |\n",
+            sign(change.class),
+            summary::class(change.class),
+            code(name),
+            sentence(&change.what),
+            sentence(&change.effect)
+        );
+        if !page.try_push(&row) {
+            break;
+        }
+        shown += 1;
+    }
+    if rows.len() > shown {
+        page.left_out.push(count(
+            (rows.len() - shown) as u64,
+            "change of the definitions",
+            "changes of the definitions",
+        ));
+    }
+    let moved: Vec<String> = diff
+        .pipelines
+        .iter()
+        .filter(|own| own.standing == DefinitionStanding::Moved)
+        .map(|own| format!("- {} is in {} now, and the same\n", code(&own.name), code(&own.file)))
+        .collect();
+    let catalog = diff.catalog.iter().map(|what| format!("- {}\n", sentence(what)));
+    let notes = diff.notes.iter().map(|note| format!("- {}\n", sentence(note)));
+    page.must("\n");
+    let more: Vec<String> = moved.into_iter().chain(catalog).chain(notes).collect();
+    for (index, line) in more.iter().enumerate() {
+        if index >= ROWS_MAX || !page.try_push(line) {
+            page.left_out.push(count(
+                (more.len() - index) as u64,
+                "more line about the systems",
+                "more lines about the systems",
+            ));
+            break;
+        }
+    }
+    page.must(if more.is_empty() { "" } else { "\n" });
+}
+
+fn sign(class: ChangeClass) -> &'static str {
+    match class {
+        ChangeClass::CanRemoveData => "🔴",
+        ChangeClass::NeedsBackfill => "🟡",
+        ChangeClass::NewRecordsOnly => "🔵",
+        ChangeClass::NoRecordEffect => "⚪",
+    }
+}
+
+fn rejects(report: &PlanReport, page: &mut Page) {
+    let mut rows: Vec<(&str, &crate::model::forecast::RejectGroup)> = report
+        .pipelines
+        .iter()
+        .flat_map(|own| own.rejects.iter().map(|group| (own.report.name.as_str(), group)))
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    rows.sort_by_key(|(_, group)| std::cmp::Reverse(group.records));
+    page.must(
+        "### Rejected records, by reason\n\n| records | pipeline | code | reason of one of them |\n|--:|---|---|---|\n",
+    );
+    let mut shown = 0;
+    for (name, group) in rows.iter().take(ROWS_MAX) {
+        let row = format!(
+            "| {} | {} | {} | {} |\n",
+            number(group.records),
+            code(name),
+            code(&group.code),
+            sentence(&group.example)
+        );
+        if !page.try_push(&row) {
+            break;
+        }
+        shown += 1;
+    }
+    if rows.len() > shown {
+        page.left_out.push(count((rows.len() - shown) as u64, "reason of rejections", "reasons of rejections"));
+    }
+    page.must("\n`syncline explain CODE` tells what to do.\n\n");
+}
+
+/// What the plan cannot tell.
+fn answers(report: &PlanReport, page: &mut Page) {
+    let mut open: Vec<&str> = report
+        .pipelines
+        .iter()
+        .flat_map(|own| &own.answers)
+        .filter(|answer| answer.answer == Verdict::Unknown)
+        .map(|answer| answer.why.as_str())
+        .collect();
+    open.sort_unstable();
+    open.dedup();
+    if open.is_empty() {
+        return;
+    }
+    let lines: Vec<String> = open.iter().map(|why| format!("- {}\n", sentence(why))).collect();
+    page.must(&format!("What this plan cannot tell:\n\n{}\n", lines.concat()));
+}
+
+fn examples(report: &PlanReport, page: &mut Page) {
+    let mut omitted = 0;
+    for own in &report.pipelines {
+        omitted += own.changes_omitted;
+        if own.changes.is_empty() {
+            continue;
+        }
+        let head = format!(
+            "<details>\n<summary>{}: {} of {}</summary>\n\n",
+            html(own.report.name.as_str()),
+            count(own.changes.len() as u64, "example", "examples"),
+            count(own.changes.len() as u64 + own.changes_omitted, "change", "changes")
+        );
+        if !page.try_push(&head) {
+            omitted += own.changes.len() as u64;
+            continue;
+        }
+        for change in &own.changes {
+            if !page.try_push(&example(change)) {
+                omitted += 1;
+            }
+        }
+        page.must("\n</details>\n\n");
+    }
+    if omitted > 0 {
+        page.left_out.push(count(omitted, "change of a record", "changes of records"));
+    }
+}
+
+/// Most properties of an example.
+const PROPERTIES_MAX: usize = 12;
+
+fn example(change: &PlannedChange) -> String {
+    let title = one_line(&change.title, VALUE_LENGTH_MAX);
+    let named = if title == change.salesforce_id.as_str() { String::new() } else { format!(" {}", code(&title)) };
+    let mut text = format!("- **{}** {}{named}", change.action.word(), code(change.salesforce_id.as_str()));
+    for reason in &change.reasons {
+        text.push_str(&format!(": {}", sentence(reason)));
+    }
+    text.push('\n');
+    for (property, sides) in change.properties.iter().take(PROPERTIES_MAX) {
+        let side = |value: &Option<String>| {
+            value.as_deref().map_or("_blank_".to_owned(), |value| code(&one_line(value, VALUE_LENGTH_MAX)))
+        };
+        let line = match (&sides.before, change.action) {
+            (None, PlannedAction::Create | PlannedAction::Restore) => side(&sides.after),
+            _ => format!("{} → {}", side(&sides.before), side(&sides.after)),
+        };
+        text.push_str(&format!("  - {}: {line}\n", code(property)));
+    }
+    if change.properties.len() > PROPERTIES_MAX {
+        let more = (change.properties.len() - PROPERTIES_MAX) as u64;
+        text.push_str(&format!("  - and {}\n", count(more, "more property", "more properties")));
+    }
+    for link in &change.associations {
+        let said = match link.action {
+            LinkAction::Associate => "linked to",
+            LinkAction::Disassociate => "no longer linked to",
+            LinkAction::Pending => "waits for",
+        };
+        let other = link.salesforce_id.map(|id| code(id.as_str())).unwrap_or_default();
+        text.push_str(&format!("  - {} {said} {other}\n", code(&link.association)));
+    }
+    text
+}
+
+/// A text as a code span: markup, links and mentions in it stay text. It also stands in a table's cell.
+fn code(text: &str) -> String {
+    let text = one_line(text, SENTENCE_LENGTH_MAX).replace('|', "\\|");
+    if text.trim().is_empty() {
+        return "_blank_".to_owned();
+    }
+    let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest + 1);
+    // A backtick at an end would join the fence.
+    let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// A sentence whose literals stand in backticks: those become code spans, and nothing of the rest is markup.
+fn sentence(text: &str) -> String {
+    let text = one_line(text, SENTENCE_LENGTH_MAX);
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 == 0 {
+        // A backtick of a literal itself: which of them belong together cannot be told.
+        return plain(&text);
+    }
+    let part = |(index, part): (usize, &&str)| match index % 2 {
+        0 => plain(part),
+        _ if part.trim().is_empty() => "``".to_owned(),
+        _ => code(part),
+    };
+    parts.iter().enumerate().map(part).collect()
+}
+
+/// A text in which nothing is markup, a link, a mention or a reference.
+fn plain(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '&' => safe.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '+' | '!' | '|' | '~' | '$' => {
+                safe.push('\\');
+                safe.push(letter);
+                // A number after it would be a reference to another issue.
+                if letter == '#' {
+                    safe.push('\u{200b}');
+                }
+            }
+            // An address or a name after it would be a link or a mention.
+            '@' | ':' | '/' => {
+                safe.push(letter);
+                if letter != ':' {
+                    safe.push('\u{200b}');
+                }
+            }
+            other => safe.push(other),
+        }
+    }
+    let bare = safe.to_ascii_lowercase();
+    if bare.contains("www.") { safe.replace('.', "\u{200b}.") } else { safe }
+}
+
+fn html(text: &str) -> String {
+    let text = one_line(text, SENTENCE_LENGTH_MAX);
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('@', "@\u{200b}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_value_is_markup() {
+        assert_eq!(code("a`b"), "``a`b``");
+        assert_eq!(code("`a"), "`` `a ``");
+        assert_eq!(code("a|b\nc"), "`a\\|b c`");
+        assert_eq!(code("  "), "_blank_");
+        assert_eq!(code("\u{202e}evil"), "`\u{fffd}evil`");
+        assert_eq!(
+            plain("[x](http://y) <img> @me #12"),
+            "\\[x\\]\\(http:/\u{200b}/\u{200b}y\\) &lt;img&gt; @\u{200b}me \\#\u{200b}12"
+        );
+        assert_eq!(plain("see www.x.com"), "see www\u{200b}.x\u{200b}.com");
+        assert_eq!(sentence("the value `@me` of `a|b`"), "the value `@me` of `a\\|b`");
+        assert_eq!(sentence("odd ` @me"), "odd \\` @\u{200b}me");
+    }
+}

@@ -1,0 +1,71 @@
+//! Findings for code scanning, as SARIF 2.1.0.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::diagnostic::codes;
+use crate::diagnostic::render::Located;
+
+/// One log with one run: a rule for each code that was found, a result for each finding.
+pub fn log(findings: &[Located]) -> Value {
+    let pages: BTreeMap<&str, &str> = codes::PAGES.iter().copied().collect();
+    let mut used: Vec<&str> = findings.iter().map(|finding| finding.code).collect();
+    used.sort_unstable();
+    used.dedup();
+    let rule = |code: &&str| {
+        let page = pages.get(code).copied().unwrap_or_default();
+        let title = codes::title(page);
+        json!({
+            "id": code,
+            "shortDescription": { "text": title },
+            "fullDescription": { "text": title },
+            "help": { "text": page, "markdown": page },
+        })
+    };
+    let rules: Vec<Value> = used.iter().map(rule).collect();
+    let result = |finding: &Located| {
+        let mut message = finding.message.clone();
+        for (name, more) in [("why", &finding.why), ("help", &finding.help)] {
+            if let Some(more) = more {
+                message.push_str(&format!("\n{name}: {more}"));
+            }
+        }
+        // An end on the place of the start is no region; code scanning then takes the line.
+        let mut region = json!({ "startLine": finding.line, "startColumn": finding.column });
+        if (finding.end_line, finding.end_column) > (finding.line, finding.column) {
+            region["endLine"] = finding.end_line.into();
+            region["endColumn"] = finding.end_column.into();
+        }
+        json!({
+            "ruleId": finding.code,
+            "ruleIndex": used.iter().position(|code| *code == finding.code),
+            "level": finding.severity,
+            "message": { "text": message },
+            "locations": [{ "physicalLocation": {
+                "artifactLocation": { "uri": uri(&finding.file), "uriBaseId": "%SRCROOT%" },
+                "region": region,
+            }}],
+        })
+    };
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "syncline",
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            }},
+            "columnKind": "unicodeCodePoints",
+            "results": findings.iter().map(result).collect::<Vec<_>>(),
+        }],
+    })
+}
+
+/// A path as a relative address.
+fn uri(path: &str) -> String {
+    const KEPT: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    percent_encoding::utf8_percent_encode(path, KEPT).to_string()
+}

@@ -1,0 +1,150 @@
+//! The rows that a changed mapping or filter touches: records that were written under another mapping, and records that
+//! belong only now. Nothing is re-sent that would not change: what is read here goes through the same decisions.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::work::{ids_query, import_query};
+use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::link::{Link, Membership};
+use crate::pipeline::compile::Pipeline;
+use crate::pipeline::condition;
+use crate::plan::decide::Candidate;
+use crate::ports::source::{Extract, QUERY_IDS_MAX};
+use crate::ports::state::{StateError, StateReader};
+use crate::stages::read::extract::{self, Candidates, candidates};
+use crate::stages::{StageContext, StageError, StageName};
+
+/// Most records that are read by their ids; more are read together with all that match, in one pass.
+pub const BY_ID_MAX: u64 = 5_000;
+
+type Rows<'a> = BoxStream<'a, Result<Candidates, StageError>>;
+
+/// What there is to catch up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Live records that were written under another mapping.
+    pub behind: u64,
+    /// `where` is not what it was at the last import, so records may belong that nothing is known of.
+    pub filter_changed: bool,
+}
+
+impl Backlog {
+    /// Whether there is anything.
+    pub fn is_empty(self) -> bool {
+        self.behind == 0 && !self.filter_changed
+    }
+}
+
+/// What a pipeline has to catch up with; reads state only.
+pub async fn backlog(state: &dyn StateReader, pipeline: &Pipeline) -> Result<Backlog, StateError> {
+    let counts = state.link_counts(&pipeline.name, pipeline.mapping_version).await?;
+    let noted = state.note(&condition_key(&pipeline.name)).await?;
+    let filter_changed = noted.is_some_and(|noted| noted != condition(pipeline.condition_text().as_deref()));
+    Ok(Backlog { behind: counts.behind, filter_changed })
+}
+
+/// Key of the note that keeps the condition of the last import.
+pub fn condition_key(pipeline: &PipelineName) -> String {
+    format!("condition:{pipeline}")
+}
+
+/// A pipeline's condition as it is noted, in one form however it is written.
+pub fn condition(text: Option<&str>) -> String {
+    let Some(text) = text else { return "all".to_owned() };
+    condition::parse(text).map_or(text.to_owned(), |parsed| parsed.to_string())
+}
+
+/// The rows to catch up with. Rows that [`seen`] noted for the same run are left out.
+pub fn rows(cx: &StageContext, backlog: Backlog) -> Rows<'_> {
+    let whole = backlog.filter_changed || backlog.behind > BY_ID_MAX;
+    let matching: Rows<'_> = match whole {
+        true => candidates(cx, import_query(cx, 0), extract::Membership::ByQuery, None)
+            .and_then(move |rows| touched(cx, rows, backlog.filter_changed))
+            .boxed(),
+        false => stream::empty().boxed(),
+    };
+    let stale = stream::try_unfold(None, move |after| stale_page(cx, after)).try_flatten().boxed();
+    matching.chain(stale).boxed()
+}
+
+/// The same rows with nothing but their ids and marks, for a look ahead.
+pub fn survey_rows(cx: &StageContext) -> Rows<'_> {
+    stream::try_unfold(None, move |after| stale_ids(cx, after, true)).try_flatten().boxed()
+}
+
+/// Notes all rows that pass, so that they are not read a second time by [`rows`].
+pub fn seen<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
+    rows.and_then(move |rows| async move {
+        note_seen(cx, &rows.batch).await?;
+        Ok(rows)
+    })
+    .boxed()
+}
+
+/// Forgets what was noted.
+pub async fn forget(cx: &StageContext) -> Result<(), StageError> {
+    cx.directory.discard(&seen_name(cx)).await.map_err(StageError::at(StageName::Checkpoint))
+}
+
+/// Of rows that match, those that the change touches.
+async fn touched(cx: &StageContext, mut rows: Candidates, filter_changed: bool) -> Result<Candidates, StageError> {
+    let ids = ids_of(&rows.batch);
+    let links = cx.state.links(&cx.pipeline.name, &ids).await.map_err(StageError::at(StageName::Match))?;
+    let known = seen_of(cx, &ids).await?;
+    let live = |link: &&Link| link.membership == Membership::Live;
+    rows.batch.retain(|row| match links.get(&row.record.id).filter(live) {
+        _ if known.contains(&row.record.id) => false,
+        Some(link) => link.mapping != cx.pipeline.mapping_version,
+        None => filter_changed,
+    });
+    // The place in this read is of no use: it is never resumed.
+    rows.cursor = None;
+    note_seen(cx, &rows.batch).await?;
+    Ok(rows)
+}
+
+type Page<'a> = Option<(Rows<'a>, Option<SalesforceId>)>;
+
+async fn stale_page(cx: &StageContext, after: Option<SalesforceId>) -> Result<Page<'_>, StageError> {
+    stale_ids(cx, after, false).await
+}
+
+/// A page of records that were written under another mapping, read whether they match or not.
+async fn stale_ids(cx: &StageContext, after: Option<SalesforceId>, bare: bool) -> Result<Page<'_>, StageError> {
+    let ids = cx.state.stale(&cx.pipeline.name, cx.pipeline.mapping_version, after, QUERY_IDS_MAX).await;
+    let mut ids = ids.map_err(StageError::at(StageName::Match))?;
+    let Some(last) = ids.last().copied() else { return Ok(None) };
+    let known = seen_of(cx, &ids).await?;
+    ids.retain(|id| !known.contains(id));
+    if ids.is_empty() {
+        return Ok(Some((stream::empty().boxed(), Some(last))));
+    }
+    let mut query = ids_query(cx, &ids);
+    if bare {
+        query = Extract { columns: Arc::from([]), ..query };
+    }
+    Ok(Some((candidates(cx, query, extract::Membership::Asked, None), Some(last))))
+}
+
+fn ids_of(batch: &[Candidate]) -> Vec<SalesforceId> {
+    batch.iter().map(|candidate| candidate.record.id).collect()
+}
+
+fn seen_name(cx: &StageContext) -> String {
+    format!("seen:{}", cx.run)
+}
+
+async fn note_seen(cx: &StageContext, batch: &[Candidate]) -> Result<(), StageError> {
+    let entries: Vec<_> = ids_of(batch).into_iter().map(|id| (id, HubspotId::new("seen"))).collect();
+    cx.directory.add(&seen_name(cx), &entries).await.map_err(StageError::at(StageName::Match))
+}
+
+async fn seen_of(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashSet<SalesforceId>, StageError> {
+    let found: HashMap<_, _> =
+        cx.directory.find(&seen_name(cx), ids).await.map_err(StageError::at(StageName::Match))?;
+    Ok(found.into_keys().collect())
+}

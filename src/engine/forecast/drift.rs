@@ -1,0 +1,79 @@
+//! Drift: what someone changed in HubSpot of what Syncline wrote. A run leaves it as it is; a plan can tell of it.
+
+use std::collections::HashMap;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+
+use super::Forecast;
+use crate::model::forecast::{PlannedAction, PlannedChange};
+use crate::plan::decide::{Action, Decision, Matched};
+use crate::ports::target::{BATCH_RECORDS_MAX, TargetRecord};
+use crate::stages::read::extract::Candidates;
+use crate::stages::read::matching::Match;
+use crate::stages::read::transform::Transform;
+use crate::stages::{Stage, StageError, StageName};
+
+impl Forecast {
+    /// Compares HubSpot with what it should hold, for all rows that state takes for unchanged.
+    pub async fn drift(&self, mut rows: BoxStream<'_, Result<Candidates, StageError>>) -> Result<(), StageError> {
+        let mut unchanged: Vec<Decision> = Vec::new();
+        while let Some(chunk) = rows.next().await {
+            let chunk = chunk?;
+            if let Some(cursor) = chunk.cursor {
+                self.inner().place = Some(cursor);
+            }
+            let transformed = Transform.run(&self.cx, chunk.batch).await?;
+            for matched in Match.run(&self.cx, transformed).await? {
+                match matched {
+                    Matched::Decided(own) if own.action == Action::Unchanged && own.desired.is_some() => {
+                        unchanged.push(own)
+                    }
+                    Matched::Decided(_) | Matched::Unknown(_) => {}
+                }
+            }
+            while unchanged.len() >= BATCH_RECORDS_MAX {
+                let batch = unchanged.drain(..BATCH_RECORDS_MAX).collect();
+                self.compare(batch).await?;
+            }
+        }
+        self.compare(unchanged).await
+    }
+
+    async fn compare(&self, batch: Vec<Decision>) -> Result<(), StageError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let pipeline = &self.cx.pipeline;
+        let target = &pipeline.target;
+        let keys: Vec<String> = batch.iter().map(|own| own.id().to_string()).collect();
+        let read =
+            self.cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, &pipeline.properties);
+        let records = read.await.map_err(StageError::at(StageName::Match))?;
+        let key = |record: &TargetRecord| record.properties.get(&*target.match_property).cloned().flatten();
+        let found: HashMap<String, &TargetRecord> =
+            records.iter().filter_map(|record| Some((key(record)?, record))).collect();
+        let mut inner = self.inner();
+        inner.extra_calls += 1;
+        for mut decision in batch {
+            let Some(desired) = &decision.desired else { continue };
+            let reason = match found.get(decision.id().as_str()) {
+                None => "archived or merged in HubSpot",
+                Some(record) => {
+                    decision.changes = pipeline.diff(desired, &record.properties);
+                    if decision.changes.is_empty() {
+                        continue;
+                    }
+                    "changed in HubSpot"
+                }
+            };
+            let action = PlannedAction::Drift;
+            *inner.actions.entry(action).or_default() += 1;
+            inner.offer(action, &self.options, || {
+                let change = self.describe(action, &decision, Vec::new());
+                PlannedChange { reasons: vec![reason.to_owned()], ..change }
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,277 @@
+//! The dry half of a run: takes the same decisions and only counts and samples them. It holds no writer.
+
+mod drift;
+mod links;
+mod sample;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
+use self::sample::Inner;
+use super::pledge::{self, Witness};
+use super::runner::{Kind, Seen, Taker};
+use crate::model::association::AssociationKey;
+use crate::model::forecast::{BeforeAfter, Estimate, PlannedAction, PlannedChange, PlannedLink, RejectGroup};
+use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::report::Tally;
+use crate::model::watermark::Cursor;
+use crate::pipeline::transform::PropertyChange;
+use crate::plan::decide::{Action, Decision, Departure};
+use crate::ports::target::{BATCH_LINKS_MAX, BATCH_RECORDS_MAX, TargetRecord};
+use crate::stages::read::targets::planned_directory;
+use crate::stages::write::checkpoint::count;
+use crate::stages::{StageContext, StageError, StageName};
+
+/// Counts what a run would do and keeps a sample of it.
+pub struct Forecast {
+    cx: StageContext,
+    options: ForecastOptions,
+    inner: Mutex<Inner>,
+}
+
+/// What a forecast is to find out.
+#[derive(Clone, Default)]
+pub struct ForecastOptions {
+    /// Most changes in the sample.
+    pub sample_max: usize,
+    /// Only these actions go into the sample; all of them where it is empty. Numbers are exact either way.
+    pub only: Vec<PlannedAction>,
+    /// Waiting links are tried whose time has come by then; all of them where it is absent.
+    pub links_at: Option<Timestamp>,
+    /// Links that wait since earlier runs are left out: the forecast is about certain records.
+    pub without_waiting: bool,
+    /// Hears of every change. What HubSpot holds is then read for all of them.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+/// A lookup of a record.
+type Place = (SalesforceId, AssociationKey);
+
+/// What a forecast found.
+pub struct Found {
+    /// Its numbers, exact.
+    pub tally: Tally,
+    /// Records by action, exact.
+    pub actions: BTreeMap<PlannedAction, u64>,
+    /// Rejected records by reason.
+    pub rejects: Vec<RejectGroup>,
+    /// Rejected before, waiting for a later try.
+    pub waiting: u64,
+    /// The sample, dangerous changes first.
+    pub changes: Vec<PlannedChange>,
+    /// Changes outside the sample.
+    pub omitted: u64,
+    /// What the run would cost.
+    pub estimate: Estimate,
+}
+
+impl Forecast {
+    /// A forecast.
+    pub fn new(cx: &StageContext, options: ForecastOptions) -> Self {
+        Self { cx: cx.clone(), options, inner: Mutex::default() }
+    }
+
+    /// Adds the associations that wait since earlier runs, and sums up.
+    pub async fn finish(self) -> Result<Found, StageError> {
+        if !self.options.without_waiting {
+            self.waiting_links().await?;
+        }
+        let inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Inner { mut tally, mut changes, omitted, batches, place, actions, extra_calls, waiting, .. } = inner;
+        if let Some(place) = place {
+            self.cx.source.release(&place).await;
+        }
+        tally.salesforce_calls = self.cx.source.calls();
+        tally.hubspot_calls = self.cx.target.calls();
+        changes.sort_by_key(|change| change.action);
+        let calls = |records: u64, unit: usize| records.div_ceil(unit as u64);
+        let writes = calls(batches.writes, BATCH_RECORDS_MAX) + 2 * calls(batches.archives, BATCH_RECORDS_MAX);
+        // What was asked for the plan's own sake is no part of the run.
+        let reads = tally.hubspot_calls.saturating_sub(extra_calls);
+        let hubspot_calls = reads + writes + 2 * calls(batches.links, BATCH_LINKS_MAX);
+        let seconds_at_rate_limit = hubspot_calls as f64 / self.cx.target.calls_per_second().max(0.1);
+        let estimate = Estimate { hubspot_calls, salesforce_calls: tally.salesforce_calls, seconds_at_rate_limit };
+        let rejects = sample::groups(inner.rejects);
+        Ok(Found { tally, actions, rejects, waiting, changes, omitted, estimate })
+    }
+
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn note(&self, kind: Kind, mut batch: Vec<Decision>) -> Result<(), StageError> {
+        let sampled = self.options.witness.is_some() || self.inner().takes(PlannedAction::Update, &self.options);
+        if sampled && kind == Kind::Write {
+            self.read_before(&mut batch[..]).await?;
+        }
+        self.note_planned(&batch).await?;
+        let links = self.links(&batch).await?;
+        if let Some(witness) = &self.options.witness {
+            let none = Vec::new();
+            let pledge = |own: &Decision| pledge::of_decision(own, links.get(&own.id()).unwrap_or(&none));
+            witness.see(batch.iter().map(pledge).collect()).await?;
+        }
+        let mut inner = self.inner();
+        for decision in batch {
+            let sent = matches!(kind, Kind::Write | Kind::Archive);
+            count(&decision, None, sent, &mut inner.tally);
+            match kind {
+                Kind::Write => inner.batches.writes += 1,
+                Kind::Archive => {
+                    inner.batches.archives += 1;
+                    inner.leaving.insert(decision.id());
+                }
+                Kind::Note => {}
+            }
+            if let Action::Reject(reason) = &decision.action {
+                inner.reject(reason);
+            }
+            let links = links.get(&decision.id()).cloned().unwrap_or_default();
+            if let Some(action) = action_of(&decision, &links) {
+                *inner.actions.entry(action).or_default() += 1;
+                if action != PlannedAction::Unchanged {
+                    inner.offer(action, &self.options, || self.describe(action, &decision, links));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what HubSpot holds for records that state decided, to show before and after.
+    async fn read_before(&self, batch: &mut [Decision]) -> Result<(), StageError> {
+        let pipeline = &self.cx.pipeline;
+        let updates = batch.iter().filter(|decision| decision.action == Action::Update && decision.changes.is_empty());
+        let keys: Vec<String> = updates.map(|decision| decision.id().to_string()).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let target = &pipeline.target;
+        let read =
+            self.cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, &pipeline.properties);
+        let records = read.await.map_err(StageError::at(StageName::Match))?;
+        let by_key: HashMap<&str, &TargetRecord> = records
+            .iter()
+            .filter_map(|record| Some((record.properties.get(&*target.match_property)?.as_deref()?, record)))
+            .collect();
+        for decision in batch.iter_mut().filter(|decision| decision.action == Action::Update) {
+            let record = by_key.get(decision.id().as_str());
+            if let (Some(record), Some(desired), true) = (record, &decision.desired, decision.changes.is_empty()) {
+                decision.changes = pipeline.diff(desired, &record.properties);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the records that would exist, for the links of pipelines that point at this one.
+    async fn note_planned(&self, batch: &[Decision]) -> Result<(), StageError> {
+        let made = batch.iter().filter(|decision| matches!(decision.action, Action::Create | Action::Restore));
+        let adopted =
+            batch.iter().filter(|decision| decision.action == Action::Unchanged || decision.action == Action::Update);
+        let planned = made.map(|decision| (decision.id(), planned_id(decision.id())));
+        let known = adopted.filter_map(|decision| Some((decision.id(), decision.hubspot_id.clone()?)));
+        let entries: Vec<(SalesforceId, HubspotId)> = planned.chain(known).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let name = planned_directory(&self.cx.pipeline.name);
+        self.cx.directory.add(&name, &entries).await.map_err(StageError::at(StageName::Associate))
+    }
+
+    /// The change as it is shown.
+    fn describe(&self, action: PlannedAction, decision: &Decision, associations: Vec<PlannedLink>) -> PlannedChange {
+        let reasons = match &decision.action {
+            Action::Archive(departure) | Action::Keep(departure) => vec![cause(*departure).to_owned()],
+            Action::Reject(reason) => vec![format!("{}: {}", reason.code, reason.message)],
+            _ => Vec::new(),
+        };
+        let pipeline = &self.cx.pipeline;
+        let changes = decision.changes.iter().map(|change| self.before_after(change));
+        let properties = match (&decision.desired, action) {
+            (Some(desired), PlannedAction::Create | PlannedAction::Restore) => {
+                let all = desired.properties.iter().chain(&desired.create_only).filter(|value| !value.value.is_empty());
+                let value = |text: &str, property: &str| pipeline.mask_property(property, text).into_owned();
+                all.map(|set| {
+                    (
+                        set.property.to_string(),
+                        BeforeAfter { before: None, after: Some(value(&set.value, &set.property)) },
+                    )
+                })
+                .collect()
+            }
+            _ => changes.collect(),
+        };
+        PlannedChange {
+            action,
+            salesforce_id: decision.id(),
+            hubspot_id: decision.hubspot_id.clone(),
+            title: pipeline.title(&decision.candidate.record),
+            properties,
+            associations,
+            reasons,
+        }
+    }
+
+    fn before_after(&self, change: &PropertyChange) -> (String, BeforeAfter) {
+        let mask = |value: &str| self.cx.pipeline.mask_property(&change.property, value).into_owned();
+        let shown = |value: &Option<String>| value.as_deref().filter(|value| !value.is_empty()).map(mask);
+        (change.property.to_string(), BeforeAfter { before: shown(&change.before), after: shown(&change.after) })
+    }
+}
+
+impl Taker for Forecast {
+    fn take(&self, kind: Kind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>> {
+        self.note(kind, batch).boxed()
+    }
+
+    fn seen(&self, seen: Seen) {
+        let mut inner = self.inner();
+        inner.tally.read += seen.read;
+        inner.tally.unchanged += seen.unchanged;
+        inner.tally.filtered += seen.filtered;
+        inner.tally.failed += seen.waiting;
+        inner.waiting += seen.waiting;
+        if seen.unchanged > 0 {
+            *inner.actions.entry(PlannedAction::Unchanged).or_default() += seen.unchanged;
+        }
+    }
+
+    fn passed(&self, _rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
+        self.inner().place = Some(cursor);
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
+/// What would be seen of a decision; none for a record that does not belong, and for one that waits.
+fn action_of(decision: &Decision, links: &[PlannedLink]) -> Option<PlannedAction> {
+    Some(match &decision.action {
+        Action::Create => PlannedAction::Create,
+        Action::Restore => PlannedAction::Restore,
+        Action::Update => PlannedAction::Update,
+        Action::Archive(_) => PlannedAction::Archive,
+        Action::Keep(_) => PlannedAction::Leave,
+        Action::Reject(_) => PlannedAction::Reject,
+        Action::Unchanged if !links.is_empty() => PlannedAction::Associate,
+        Action::Unchanged => PlannedAction::Unchanged,
+        Action::Filter(_) | Action::StillFailing => return None,
+    })
+}
+
+/// Stands for a HubSpot record that a run would make.
+fn planned_id(id: SalesforceId) -> HubspotId {
+    HubspotId::new(format!("planned:{id}"))
+}
+
+fn is_planned(id: &HubspotId) -> bool {
+    id.as_str().starts_with("planned:")
+}
+
+fn cause(departure: Departure) -> &'static str {
+    match departure {
+        Departure::Deleted => "deleted in Salesforce",
+        Departure::FilterExit => "no longer matches `where`",
+    }
+}

@@ -1,0 +1,314 @@
+//! `apply`: carries out a saved plan, and nothing else. Before the first write, the plan is made anew and compared.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::error::OpsError;
+use super::plan::{PlanOptions, plan};
+use super::prepare::{Preparation, Prepared};
+use super::run::Held;
+use super::saved::{self, SavedPipeline, SavedPlan, Standing};
+use super::wiring::Project;
+use crate::catalog::drift::moves;
+use crate::catalog::{Catalog, TargetEntry};
+use crate::engine::pledge::{Pledges, Witness};
+use crate::model::forecast::PlannedAction;
+use crate::model::ids::{PipelineName, SalesforceId};
+use crate::model::pledge::Pledge;
+use crate::ports::state::{Directory, StateReader};
+use crate::review;
+use crate::stages::StageError;
+use crate::state::sqlite::SqliteState;
+
+/// Most moved records that are named.
+const NAMED_MAX: usize = 10;
+
+/// Pledges that are handed on at once.
+const BATCH_MAX: usize = 500;
+
+/// What is remembered of a pipeline now.
+pub async fn standing(state: &SqliteState, name: &PipelineName, prepared: &Prepared) -> Result<Standing, OpsError> {
+    let counts = state.link_counts(name, prepared.pipeline.mapping_version).await?;
+    Ok(Standing {
+        watermark: state.watermark(name).await?.map(|watermark| watermark.0.to_string()),
+        records: counts.standing,
+        last_run: state.runs(Some(name), 1).await?.first().map(|run| run.id.to_string()),
+        unfinished: state.cursor(name).await?.is_some(),
+        failures: state.open_failures(name).await?,
+    })
+}
+
+/// The pipelines of a plan, all of which must still be there.
+pub fn names(project: &Project, path: &Path, plan: &SavedPlan) -> Result<Vec<String>, OpsError> {
+    let there = |name: &str| project.loaded.pipelines.iter().any(|own| own.config.name == name);
+    let gone = plan.pipelines.iter().filter(|own| !there(own.name.as_str()));
+    let gone = gone.map(|own| format!("mapping: the pipeline `{}` is gone", own.name)).collect();
+    refuse(path, gone)?;
+    // A name is no glob here.
+    Ok(plan.pipelines.iter().map(|own| own.name.to_string()).collect())
+}
+
+/// The prepared pipelines in the order of the plan.
+pub fn in_order(preparation: Preparation, plan: &SavedPlan) -> Preparation {
+    let Preparation { mut pipelines, warnings } = preparation;
+    pipelines.sort_by_key(|own| plan.pipelines.iter().position(|saved| saved.name == own.pipeline.name));
+    Preparation { pipelines, warnings }
+}
+
+/// What is written into a plan's file beside the pledges.
+pub async fn describe(
+    project: &Project,
+    preparation: &Preparation,
+    forecasts: &[crate::model::forecast::PipelineForecast],
+    created: jiff::Timestamp,
+) -> Result<SavedPlan, OpsError> {
+    let state = project.state_for_reading()?;
+    let mut pipelines = Vec::new();
+    for (prepared, forecast) in preparation.pipelines.iter().zip(forecasts) {
+        let name = prepared.pipeline.name.clone();
+        pipelines.push(SavedPipeline {
+            scope: forecast.scope,
+            definition: project.loaded.pipelines[prepared.index].config.clone(),
+            portal: (*prepared.portal).clone(),
+            state: standing(&state, &name, prepared).await?,
+            forecast: forecast.clone(),
+            name,
+        });
+    }
+    Ok(SavedPlan { created, pipelines })
+}
+
+/// Checks that nothing has moved since the plan was made, and gives what holds the runs to it.
+///
+/// Errors: all that moved, by name.
+pub async fn hold(
+    project: &Project,
+    preparation: &Preparation,
+    path: &Path,
+    plan: &SavedPlan,
+) -> Result<Held, OpsError> {
+    let state = project.state_for_reading()?;
+    let mut moved = Vec::new();
+    for (saved, prepared) in plan.pipelines.iter().zip(&preparation.pipelines) {
+        let today = &project.loaded.pipelines[prepared.index].config;
+        moved.extend(definition_moved(saved, today));
+        moved.extend(portal_moved(saved, prepared));
+        let now = standing(&state, &saved.name, prepared).await?;
+        moved.extend(state_moved(saved, &now));
+    }
+    refuse(path, moved)?;
+    let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
+    let all = load(path, plan, &scratch).await?;
+    let moved = compare(project, preparation, path, plan, &all).await?;
+    refuse(path, moved)?;
+    let pipelines = plan.pipelines.iter().map(|own| {
+        let pledges = Pledges::new(Arc::clone(&scratch) as Arc<dyn Directory>, &own.name);
+        (own.name.clone(), (own.scope, pledges))
+    });
+    Ok(Held { at: plan.created, pipelines: pipelines.collect() })
+}
+
+fn refuse(path: &Path, moved: Vec<String>) -> Result<(), OpsError> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the world has moved since `{}` was made:\n    {}", path.display(), moved.join("\n    "));
+    Err(OpsError::refused("SL6014", message, "nothing was done; look at a new plan and apply that"))
+}
+
+fn definition_moved(saved: &SavedPipeline, today: &crate::config::pipeline::PipelineConfig) -> Vec<String> {
+    let changes = review::changed_parts(&saved.definition, today);
+    changes.into_iter().map(|what| format!("mapping of {}: {what}", saved.name)).collect()
+}
+
+fn portal_moved(saved: &SavedPipeline, prepared: &Prepared) -> Vec<String> {
+    let (was, is) = (&saved.portal, &*prepared.portal);
+    if was == is {
+        return Vec::new();
+    }
+    if was.portal_id != is.portal_id {
+        return vec![format!("HubSpot: portal {} is another than {}", is.portal_id, was.portal_id)];
+    }
+    let catalog = |portal: &super::portal::Portal| {
+        let mut catalog = Catalog::default();
+        for object in portal.objects.values() {
+            let entry =
+                TargetEntry { portal_id: portal.portal_id, object: object.clone(), associations: Default::default() };
+            catalog.put_target("", entry);
+        }
+        catalog
+    };
+    let found = moves(&catalog(was), &catalog(is)).into_iter().map(|own| {
+        let item = own.item.map(|item| format!(".{item}")).unwrap_or_default();
+        format!("HubSpot: {}{item} {}", own.object, own.message)
+    });
+    let found: Vec<String> = found.take(NAMED_MAX).collect();
+    if found.is_empty() { vec![format!("HubSpot: the kinds of links of {} changed", saved.name)] } else { found }
+}
+
+fn state_moved(saved: &SavedPipeline, now: &Standing) -> Vec<String> {
+    if saved.state == *now {
+        return Vec::new();
+    }
+    let what = match (&saved.state.last_run, &now.last_run) {
+        (was, Some(is)) if was.as_ref() != Some(is) => format!("the run {is} came in between"),
+        _ => "failures were marked, or records were noted".to_owned(),
+    };
+    vec![format!("state of {}: {what}", saved.name)]
+}
+
+/// Puts the file's pledges where they can be looked up.
+async fn load(
+    path: &Path,
+    plan: &SavedPlan,
+    scratch: &Arc<SqliteState>,
+) -> Result<HashMap<PipelineName, u64>, OpsError> {
+    let mut counts: HashMap<PipelineName, u64> = plan.pipelines.iter().map(|own| (own.name.clone(), 0)).collect();
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<(PipelineName, Vec<Pledge>)>(4);
+    let own_path = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut batch: Vec<Pledge> = Vec::new();
+        let mut current: Option<PipelineName> = None;
+        let flush = |name: &Option<PipelineName>, batch: &mut Vec<Pledge>| {
+            if let Some(name) = name.as_ref().filter(|_| !batch.is_empty()) {
+                // The receiver ends only when the whole command does.
+                let _ = sender.blocking_send((name.clone(), std::mem::take(batch)));
+            }
+        };
+        let read = saved::pledges(&own_path, |name, pledge| {
+            if current.as_ref() != Some(name) || batch.len() >= BATCH_MAX {
+                flush(&current, &mut batch);
+                current = Some(name.clone());
+            }
+            batch.push(pledge);
+            Ok(())
+        });
+        flush(&current, &mut batch);
+        read
+    });
+    while let Some((name, batch)) = receiver.recv().await {
+        let pledges = Pledges::new(Arc::clone(scratch) as Arc<dyn Directory>, &name);
+        *counts.entry(name.clone()).or_default() += batch.len() as u64;
+        pledges.add(&batch).await.map_err(|error| broken(&error))?;
+    }
+    match reading.await {
+        Ok(read) => read?,
+        Err(error) => {
+            return Err(OpsError::refused("SL9002", format!("reading the plan broke off: {error}"), "run it again"));
+        }
+    }
+    Ok(counts)
+}
+
+fn broken(error: &StageError) -> OpsError {
+    OpsError::refused("SL6005", error.to_string(), "check the free space of the folder for temporary files")
+}
+
+/// Makes the plan anew and compares it, record by record.
+async fn compare(
+    project: &Project,
+    preparation: &Preparation,
+    path: &Path,
+    saved: &SavedPlan,
+    counts: &HashMap<PipelineName, u64>,
+) -> Result<Vec<String>, OpsError> {
+    let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
+    load(path, saved, &scratch).await?;
+    let judges: HashMap<PipelineName, Arc<Judge>> = saved
+        .pipelines
+        .iter()
+        .map(|own| {
+            let pledges = Pledges::new(Arc::clone(&scratch) as Arc<dyn Directory>, &own.name);
+            (own.name.clone(), Arc::new(Judge { pledges, inner: Mutex::default() }))
+        })
+        .collect();
+    let options = PlanOptions {
+        at: Some(saved.created),
+        scopes: saved.pipelines.iter().map(|own| (own.name.clone(), own.scope)).collect(),
+        only: vec![PlannedAction::Unchanged],
+        ..PlanOptions::default()
+    };
+    let witness = |name: &PipelineName| judges.get(name).map(|judge| Arc::clone(judge) as Arc<dyn Witness>);
+    let forecasts = plan(project, preparation, &options, &witness).await?;
+    let mut moved = Vec::new();
+    for forecast in &forecasts {
+        let name = &forecast.report.name;
+        if let Some(error) = &forecast.report.error {
+            moved.push(format!("{name}: the comparison ended early: {error}"));
+        }
+        let Some(judge) = judges.get(name) else { continue };
+        let verdict = judge.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        for what in verdict.moved.iter().take(NAMED_MAX) {
+            moved.push(format!("{name}: {what}"));
+        }
+        let more = verdict.moved_count.saturating_sub(NAMED_MAX as u64);
+        if more > 0 {
+            moved.push(format!("{name}: and {more} more records"));
+        }
+        let expected = counts.get(name).copied().unwrap_or_default();
+        if verdict.moved.is_empty() && verdict.same != expected {
+            let less = expected.saturating_sub(verdict.same);
+            moved.push(format!(
+                "{name}: {less} planned changes are no longer needed: Salesforce or HubSpot has them otherwise now"
+            ));
+        }
+    }
+    Ok(moved)
+}
+
+/// Compares a new plan with the saved one.
+struct Judge {
+    pledges: Pledges,
+    inner: Mutex<JudgeInner>,
+}
+
+#[derive(Default)]
+struct JudgeInner {
+    same: u64,
+    moved: Vec<String>,
+    moved_count: u64,
+}
+
+impl Witness for Judge {
+    fn see(&self, pledges: Vec<Pledge>) -> BoxFuture<'_, Result<(), StageError>> {
+        async move {
+            let ids: HashSet<SalesforceId> = pledges.iter().map(|pledge| pledge.id).collect();
+            let ids: Vec<SalesforceId> = ids.into_iter().collect();
+            let planned = self.pledges.of(&ids).await?;
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            for pledge in pledges {
+                if planned.contains(&pledge) {
+                    inner.same += 1;
+                    continue;
+                }
+                let before = planned
+                    .iter()
+                    .find(|own| own.id == pledge.id && (own.action == "link") == (pledge.action == "link"));
+                inner.moved_count += 1;
+                if inner.moved.len() < NAMED_MAX {
+                    inner.moved.push(difference(before, &pledge));
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+/// What moved, in words.
+fn difference(before: Option<&Pledge>, now: &Pledge) -> String {
+    let id = now.id;
+    match before {
+        None => format!("Salesforce: record {id} changed since, and would be treated as well ({})", now.action),
+        Some(before) if before.source != now.source => format!("Salesforce: record {id} changed since"),
+        Some(before) if before.action != now.action => {
+            format!("HubSpot: record {id} would be treated as “{}” now, the plan says “{}”", now.action, before.action)
+        }
+        Some(before) if before.target != now.target => format!("HubSpot: the record of {id} changed since"),
+        Some(_) => format!("HubSpot: the links of {id}, or the records that they lead to, changed since"),
+    }
+}

@@ -1,0 +1,172 @@
+//! Whether a new `where` lets fewer or more records in than the old one, as far as its words tell.
+
+use crate::pipeline::condition::{Condition, ListOperator, Literal, LiteralValue, Operator, parse};
+
+/// How a condition changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shift {
+    /// The same records, in other words.
+    Same,
+    /// Some records drop out, none comes in.
+    Narrowed,
+    /// Some records come in, none drops out.
+    Widened,
+    /// Both may be.
+    Moved,
+}
+
+/// Compares two conditions; none lets all records in.
+pub(super) fn shift(before: Option<&str>, after: Option<&str>) -> Shift {
+    let (before, after) = match (before, after) {
+        (None, None) => return Shift::Same,
+        (None, Some(_)) => return Shift::Narrowed,
+        (Some(_), None) => return Shift::Widened,
+        (Some(before), Some(after)) => (parse(before), parse(after)),
+    };
+    let (Ok(before), Ok(after)) = (before, after) else { return Shift::Moved };
+    match (implies(&after, &before), implies(&before, &after)) {
+        (true, true) => Shift::Same,
+        (true, false) => Shift::Narrowed,
+        (false, true) => Shift::Widened,
+        (false, false) => Shift::Moved,
+    }
+}
+
+/// Whether every record that fits `one` surely fits `other`. A no may be wrong, a yes never is.
+fn implies(one: &Condition, other: &Condition) -> bool {
+    if one.to_string().eq_ignore_ascii_case(&other.to_string()) && one.to_string() == other.to_string() {
+        return true;
+    }
+    if let Condition::And(parts) = other {
+        return parts.iter().all(|part| implies(one, part));
+    }
+    if let Condition::Or(parts) = one {
+        return parts.iter().all(|part| implies(part, other));
+    }
+    if let Condition::And(parts) = one
+        && parts.iter().any(|part| implies(part, other))
+    {
+        return true;
+    }
+    if let Condition::Or(parts) = other
+        && parts.iter().any(|part| implies(one, part))
+    {
+        return true;
+    }
+    simple(one, other)
+}
+
+/// The same for two comparisons of one field.
+fn simple(one: &Condition, other: &Condition) -> bool {
+    let (Some(one), Some(other)) = (Range::of(one), Range::of(other)) else { return false };
+    if !one.path.eq_ignore_ascii_case(other.path) {
+        return false;
+    }
+    match (&one.kind, &other.kind) {
+        (Kind::Among(few), Kind::Among(many)) => few.iter().all(|value| many.contains(value)),
+        (Kind::NotAmong(many), Kind::NotAmong(few)) => few.iter().all(|value| many.contains(value)),
+        (Kind::Among(few), Kind::NotAmong(others)) => few.iter().all(|value| !others.contains(value)),
+        (Kind::Bound(operator, value), Kind::Bound(wider, limit)) => {
+            let (Ok(value), Ok(limit)) =
+                (value.parse::<bigdecimal::BigDecimal>(), limit.parse::<bigdecimal::BigDecimal>())
+            else {
+                return false;
+            };
+            match (operator, wider) {
+                (Operator::Greater, Operator::Greater | Operator::GreaterOrEqual)
+                | (Operator::GreaterOrEqual, Operator::GreaterOrEqual) => value >= limit,
+                (Operator::GreaterOrEqual, Operator::Greater) => value > limit,
+                (Operator::Less, Operator::Less | Operator::LessOrEqual)
+                | (Operator::LessOrEqual, Operator::LessOrEqual) => value <= limit,
+                (Operator::LessOrEqual, Operator::Less) => value < limit,
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+struct Range<'a> {
+    path: &'a str,
+    kind: Kind,
+}
+
+enum Kind {
+    Among(Vec<String>),
+    NotAmong(Vec<String>),
+    Bound(Operator, String),
+}
+
+impl<'a> Range<'a> {
+    fn of(condition: &'a Condition) -> Option<Self> {
+        match condition {
+            Condition::Compare { path, operator, literal } => {
+                let value = literal.value.to_string();
+                let kind = match (operator, &literal.value) {
+                    // A word such as TODAY is another value tomorrow, and a blank is no value.
+                    (Operator::Equal | Operator::NotEqual, LiteralValue::DateWord(_) | LiteralValue::Null) => {
+                        return None;
+                    }
+                    (Operator::Equal, _) => Kind::Among(vec![value]),
+                    (Operator::NotEqual, _) => Kind::NotAmong(vec![value]),
+                    (Operator::Like, _) => return None,
+                    (operator, LiteralValue::Number(number)) => Kind::Bound(*operator, number.clone()),
+                    _ => return None,
+                };
+                Some(Self { path: &path.text, kind })
+            }
+            Condition::In { path, operator, literals } => {
+                let values: Vec<String> = literals.iter().map(|Literal { value, .. }| value.to_string()).collect();
+                let kind = match operator {
+                    ListOperator::In => Kind::Among(values),
+                    ListOperator::NotIn => Kind::NotAmong(values),
+                    ListOperator::Includes | ListOperator::Excludes => return None,
+                };
+                Some(Self { path: &path.text, kind })
+            }
+            Condition::And(_) | Condition::Or(_) | Condition::Not(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(before: &str, after: &str, expected: Shift) {
+        let given = |text: &'static str| (!text.is_empty()).then_some(text);
+        let (before, after): (&'static str, &'static str) =
+            (Box::leak(before.to_owned().into()), Box::leak(after.to_owned().into()));
+        assert_eq!(shift(given(before), given(after)), expected, "{before} -> {after}");
+        let back = match expected {
+            Shift::Narrowed => Shift::Widened,
+            Shift::Widened => Shift::Narrowed,
+            other => other,
+        };
+        assert_eq!(shift(given(after), given(before)), back, "{after} -> {before}");
+    }
+
+    #[test]
+    fn conditions_shift() {
+        check("", "", Shift::Same);
+        check("", "a = 1", Shift::Narrowed);
+        check("a = 1", "a  =  1", Shift::Same);
+        check("a = 1 AND b = 2", "b = 2 AND a = 1", Shift::Same);
+        check("a = 1", "a = 1 AND b = 2", Shift::Narrowed);
+        check("a = 1", "a = 1 OR b = 2", Shift::Widened);
+        check("a = 1 OR b = 2", "(a = 1 OR b = 2) AND c = 3", Shift::Narrowed);
+        check("Status__c != 'Draft'", "Status__c NOT IN ('Draft', 'Old')", Shift::Narrowed);
+        check("Status__c != 'Draft'", "Status__c = 'Active'", Shift::Narrowed);
+        check("Status__c = 'A'", "Status__c IN ('A', 'B')", Shift::Widened);
+        check("Status__c = 'A'", "Status__c = 'a'", Shift::Moved);
+        check("n > 5", "n >= 5", Shift::Widened);
+        check("n > 5", "n > 10", Shift::Narrowed);
+        check("n < 10", "n <= 9.5", Shift::Narrowed);
+        check("n > 5", "n < 5", Shift::Moved);
+        check("a = 1", "b = 1", Shift::Moved);
+        check("NOT (a = 1)", "NOT (a = 1) AND b = 2", Shift::Narrowed);
+        check("d = TODAY", "d = TODAY", Shift::Same);
+        check("a = 1 AND", "a = 1", Shift::Moved);
+    }
+}

@@ -1,0 +1,96 @@
+//! Two versions of the associations, by their lookup field and label.
+
+use super::Change;
+use crate::config::pipeline::AssociationConfig;
+use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NoRecordEffect};
+
+/// All changes, in today's order; what is gone comes last.
+pub(super) fn compare(was: &[AssociationConfig], is: &[AssociationConfig]) -> Vec<Change> {
+    let mut found = Vec::new();
+    let same = |one: &AssociationConfig, other: &AssociationConfig| {
+        one.field.eq_ignore_ascii_case(&other.field) && one.label == other.label
+    };
+    let mut gone: Vec<&AssociationConfig> = was.iter().filter(|own| !is.iter().any(|other| same(own, other))).collect();
+    for (index, own) in is.iter().enumerate() {
+        let pointer = format!("/associations/{index}");
+        match was.iter().find(|other| same(own, other)) {
+            Some(before) => found.extend(retargeted(before, own, &pointer)),
+            None => {
+                let field = |other: &&AssociationConfig| other.field.eq_ignore_ascii_case(&own.field);
+                let relabelled = gone.iter().position(field).map(|at| gone.remove(at));
+                found.push(match relabelled {
+                    Some(before) => label(before, own, &pointer),
+                    None => added(own, &pointer),
+                });
+            }
+        }
+    }
+    found.extend(gone.into_iter().map(dropped));
+    found
+}
+
+fn part(own: &AssociationConfig) -> String {
+    match &own.label {
+        Some(label) => format!("associations.{}#{label}", own.field),
+        None => format!("associations.{}", own.field),
+    }
+}
+
+/// What a lookup leads to, in short.
+fn end(own: &AssociationConfig) -> String {
+    let end = match (&own.pipeline, &own.to, &own.match_property) {
+        (Some(pipeline), _, _) => format!("records of the pipeline `{pipeline}`"),
+        (_, Some(to), Some(property)) => format!("`{to}` by `{property}`"),
+        _ => "nothing".to_owned(),
+    };
+    own.label.as_ref().map_or(end.clone(), |label| format!("{end}, labelled `{label}`"))
+}
+
+fn added(own: &AssociationConfig, pointer: &str) -> Change {
+    Change {
+        class: NeedsBackfill,
+        part: part(own),
+        what: format!("the lookup `{}` becomes a link to {}", own.field, end(own)),
+        effect: "links are made for all records whose lookup is filled".to_owned(),
+        before: None,
+        after: Some(end(own)),
+        pointer: Some(format!("{pointer}/field")),
+    }
+}
+
+fn dropped(own: &AssociationConfig) -> Change {
+    Change {
+        class: NoRecordEffect,
+        part: part(own),
+        what: format!("the lookup `{}` is no longer linked to {}", own.field, end(own)),
+        effect: "links that were made stay as they are and no longer follow Salesforce".to_owned(),
+        before: Some(end(own)),
+        after: None,
+        pointer: None,
+    }
+}
+
+fn label(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Change {
+    Change {
+        class: NeedsBackfill,
+        part: part(is),
+        what: format!("links of the lookup `{}` have another label", is.field),
+        effect: "links are made under the new label; those under the old one stay as they are".to_owned(),
+        before: Some(end(was)),
+        after: Some(end(is)),
+        pointer: Some(format!("{pointer}/{}", if is.label.is_some() { "label" } else { "field" })),
+    }
+}
+
+fn retargeted(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Option<Change> {
+    let ends = |own: &AssociationConfig| (own.pipeline.clone(), own.to.clone(), own.match_property.clone());
+    (ends(was) != ends(is)).then(|| Change {
+        class: CanRemoveData,
+        part: part(is),
+        what: format!("the lookup `{}` leads to {} instead of {}", is.field, end(is), end(was)),
+        effect: "a link that is made anew replaces the one that Syncline made before".to_owned(),
+        before: Some(end(was)),
+        after: Some(end(is)),
+        pointer: Some(format!("{pointer}/{}", if is.pipeline.is_some() { "pipeline" } else { "to" })),
+    })
+}

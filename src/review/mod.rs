@@ -1,0 +1,177 @@
+//! What a change of the definitions means: two versions of them in, changes in terms of mapping out. Pure; asks nothing.
+
+mod condition;
+mod fields;
+mod links;
+mod pipeline;
+mod project;
+
+use std::collections::BTreeSet;
+
+use crate::config::load::{Loaded, LoadedPipeline};
+use crate::config::pipeline::PipelineConfig;
+use crate::diagnostic::Place;
+use crate::model::change::{ChangeClass, DefinitionChange, DefinitionStanding, PipelineDiff};
+
+pub use project::compare as project_changes;
+
+/// Compares the pipelines of two versions of a project; those without a change are left out. `same_object` tells whether
+/// two names (with their connection) mean one HubSpot object.
+pub fn compare(before: &Loaded, after: &Loaded, same_object: &dyn Fn(&str, &str, &str) -> bool) -> Vec<PipelineDiff> {
+    let named = |all: &'_ Loaded, name: &str| all.pipelines.iter().position(|own| own.config.name == name);
+    let mut gone: BTreeSet<usize> =
+        (0..before.pipelines.len()).filter(|at| named(after, &before.pipelines[*at].config.name).is_none()).collect();
+    let mut found = Vec::new();
+    for own in &after.pipelines {
+        let was = named(before, &own.config.name).map(|at| &before.pipelines[at]);
+        let renamed = || {
+            let at = gone.iter().copied().find(|at| is_renamed(&before.pipelines[*at], own))?;
+            Some((at, &before.pipelines[at]))
+        };
+        match (was, was.is_none().then(renamed).flatten()) {
+            (Some(was), _) => found.extend(changed(was, own, same_object)),
+            (None, Some((at, was))) => {
+                gone.remove(&at);
+                found.push(renamed_pipeline(was, own, same_object));
+            }
+            (None, None) => found.push(added(own)),
+        }
+    }
+    found.extend(gone.into_iter().map(|at| removed(&before.pipelines[at])));
+    found
+}
+
+/// What differs between two versions of one pipeline, in sentences.
+pub fn changed_parts(was: &PipelineConfig, is: &PipelineConfig) -> Vec<String> {
+    let same_object = |_: &str, one: &str, other: &str| one.eq_ignore_ascii_case(other);
+    pipeline::compare(was, is, &same_object).into_iter().map(|change| change.what).collect()
+}
+
+/// A new name for what is else the same pipeline: in the same file, or from the same object to the same one.
+fn is_renamed(was: &LoadedPipeline, is: &LoadedPipeline) -> bool {
+    let ends = |own: &LoadedPipeline| {
+        (own.config.source.object.to_ascii_lowercase(), own.config.target.object.to_ascii_lowercase())
+    };
+    was.file.name == is.file.name || ends(was) == ends(is)
+}
+
+fn changed(
+    was: &LoadedPipeline,
+    is: &LoadedPipeline,
+    same_object: &dyn Fn(&str, &str, &str) -> bool,
+) -> Option<PipelineDiff> {
+    let changes = located(pipeline::compare(&was.config, &is.config, same_object), is);
+    let moved = was.file.name != is.file.name;
+    (moved || !changes.is_empty()).then(|| PipelineDiff {
+        name: is.config.name.clone(),
+        standing: if changes.is_empty() { DefinitionStanding::Moved } else { DefinitionStanding::Changed },
+        file: is.file.name.to_string(),
+        file_before: moved.then(|| was.file.name.to_string()),
+        changes,
+    })
+}
+
+fn renamed_pipeline(
+    was: &LoadedPipeline,
+    is: &LoadedPipeline,
+    same_object: &dyn Fn(&str, &str, &str) -> bool,
+) -> PipelineDiff {
+    let name = Change {
+        class: ChangeClass::CanRemoveData,
+        part: "name".to_owned(),
+        what: format!("the pipeline `{}` is called `{}` now", was.config.name, is.config.name),
+        effect:
+            "the name is the key of all its state: under the new name nothing is known of its records until an import \
+                 recognises them by their match property, and deletes until then are missed"
+                .to_owned(),
+        before: Some(was.config.name.clone()),
+        after: Some(is.config.name.clone()),
+        pointer: Some("/name".to_owned()),
+    };
+    let mut changes = vec![name];
+    changes.extend(pipeline::compare(&was.config, &is.config, same_object));
+    PipelineDiff {
+        name: is.config.name.clone(),
+        standing: DefinitionStanding::Renamed,
+        file: is.file.name.to_string(),
+        file_before: (was.file.name != is.file.name).then(|| was.file.name.to_string()),
+        changes: located(changes, is),
+    }
+}
+
+fn added(own: &LoadedPipeline) -> PipelineDiff {
+    let config = &own.config;
+    let change = Change {
+        class: ChangeClass::NeedsBackfill,
+        part: "pipeline".to_owned(),
+        what: format!("a new pipeline carries `{}` to `{}`", config.source.object, config.target.object),
+        effect: format!("the records that exist are made by `syncline import {}`; `plan` counts them", config.name),
+        before: None,
+        after: Some(format!("{} properties, {} associations", config.fields.len(), config.associations.len())),
+        pointer: Some("/name".to_owned()),
+    };
+    PipelineDiff {
+        name: config.name.clone(),
+        standing: DefinitionStanding::Added,
+        file: own.file.name.to_string(),
+        file_before: None,
+        changes: located(vec![change], own),
+    }
+}
+
+fn removed(own: &LoadedPipeline) -> PipelineDiff {
+    let change = Change {
+        class: ChangeClass::CanRemoveData,
+        part: "pipeline".to_owned(),
+        what: format!("the pipeline from `{}` to `{}` is gone", own.config.source.object, own.config.target.object),
+        effect:
+            "its records stay in HubSpot as they are and are no longer kept in step: changes and deletes in Salesforce \
+                 do not reach them"
+                .to_owned(),
+        before: Some(own.config.name.clone()),
+        after: None,
+        pointer: None,
+    };
+    PipelineDiff {
+        name: own.config.name.clone(),
+        standing: DefinitionStanding::Removed,
+        file: own.file.name.to_string(),
+        file_before: None,
+        changes: vec![change.at(None)],
+    }
+}
+
+/// A change before its line is known.
+struct Change {
+    class: ChangeClass,
+    part: String,
+    what: String,
+    effect: String,
+    before: Option<String>,
+    after: Option<String>,
+    pointer: Option<String>,
+}
+
+impl Change {
+    fn at(self, line: Option<usize>) -> DefinitionChange {
+        let Self { class, part, what, effect, before, after, pointer } = self;
+        DefinitionChange { class, part, what, effect, before, after, pointer, line }
+    }
+}
+
+/// Adds the lines of today's file; what is dangerous comes first, otherwise the order of the file stays.
+fn located(changes: Vec<Change>, own: &LoadedPipeline) -> Vec<DefinitionChange> {
+    let line = |pointer: &Option<String>| {
+        let start = own.file.locate(&Place::Value(pointer.clone()?)).start;
+        Some(own.file.text.get(..start)?.matches('\n').count() + 1)
+    };
+    let mut changes: Vec<DefinitionChange> = changes
+        .into_iter()
+        .map(|change| {
+            let line = line(&change.pointer);
+            change.at(line)
+        })
+        .collect();
+    changes.sort_by_key(|change| change.class);
+    changes
+}

@@ -1,0 +1,272 @@
+//! Two versions of one pipeline.
+
+use super::condition::{Shift, shift};
+use super::{Change, fields, links};
+use crate::config::pipeline::{DeleteAction, Mode, PipelineConfig};
+use crate::config::scalar::GuardLimit;
+use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecordsOnly, NoRecordEffect};
+
+/// All changes, in the order of the file.
+pub(super) fn compare(
+    was: &PipelineConfig,
+    is: &PipelineConfig,
+    same_object: &dyn Fn(&str, &str, &str) -> bool,
+) -> Vec<Change> {
+    let mut found = Vec::new();
+    let mut put = |change: Option<Change>| found.extend(change);
+    put(told(was.description != is.description, || Change {
+        class: NoRecordEffect,
+        part: "description".to_owned(),
+        what: "the description changed".to_owned(),
+        effect: "none on records".to_owned(),
+        before: was.description.clone(),
+        after: is.description.clone(),
+        pointer: at(is.description.is_some(), "/description"),
+    }));
+    source(was, is, &mut put);
+    target(was, is, same_object, &mut put);
+    for change in fields::compare(&was.fields, &is.fields) {
+        put(Some(change));
+    }
+    for change in links::compare(&was.associations, &is.associations) {
+        put(Some(change));
+    }
+    policies(was, is, &mut put);
+    sync(was, is, &mut put);
+    found
+}
+
+fn told(differs: bool, change: impl FnOnce() -> Change) -> Option<Change> {
+    differs.then(change)
+}
+
+fn at(is_there: bool, pointer: &str) -> Option<String> {
+    is_there.then(|| pointer.to_owned())
+}
+
+fn source(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<Change>)) {
+    put(told(was.source.connection != is.source.connection, || Change {
+        class: CanRemoveData,
+        part: "source.connection".to_owned(),
+        what: "records come from another Salesforce org".to_owned(),
+        effect:
+            "another org has other ids: none of its records is known yet, and those of the old org are no longer kept \
+                 in step"
+                .to_owned(),
+        before: Some(was.source.connection.clone()),
+        after: Some(is.source.connection.clone()),
+        pointer: Some("/source".to_owned()),
+    }));
+    put(told(!was.source.object.eq_ignore_ascii_case(&is.source.object), || Change {
+        class: CanRemoveData,
+        part: "source.object".to_owned(),
+        what: "records come from another Salesforce object".to_owned(),
+        effect:
+            "records of the new object are made; those of the old one stay in HubSpot and are no longer kept in step"
+                .to_owned(),
+        before: Some(was.source.object.clone()),
+        after: Some(is.source.object.clone()),
+        pointer: Some("/source/object".to_owned()),
+    }));
+    let (before, after) = (was.source.condition.as_deref(), is.source.condition.as_deref());
+    let (class, what, effect) = match shift(before, after) {
+        Shift::Same => return,
+        Shift::Widened => (
+            NeedsBackfill,
+            "more records belong: the filter is wider",
+            "records that belong now are made by an import; a sync brings those that change",
+        ),
+        Shift::Narrowed => leaving(is, "fewer records belong: the filter is narrower"),
+        Shift::Moved => leaving(is, "other records belong: the filter changed"),
+    };
+    put(Some(Change {
+        class,
+        part: "source.where".to_owned(),
+        what: what.to_owned(),
+        effect: effect.to_owned(),
+        before: before.map(str::to_owned),
+        after: after.map(str::to_owned),
+        pointer: Some(if after.is_some() { "/source/where" } else { "/source" }.to_owned()),
+    }));
+}
+
+fn leaving(is: &PipelineConfig, what: &'static str) -> (crate::model::change::ChangeClass, &'static str, &'static str) {
+    match is.on_filter_exit {
+        DeleteAction::Archive => {
+            (CanRemoveData, what, "records that no longer belong are archived in HubSpot (`on_filter_exit: archive`)")
+        }
+        DeleteAction::Keep => (
+            NeedsBackfill,
+            what,
+            "records that no longer belong stay in HubSpot and are no longer kept in step (`on_filter_exit: keep`)",
+        ),
+    }
+}
+
+fn target(
+    was: &PipelineConfig,
+    is: &PipelineConfig,
+    same_object: &dyn Fn(&str, &str, &str) -> bool,
+    put: &mut impl FnMut(Option<Change>),
+) {
+    let (old, new) = (&was.target, &is.target);
+    put(told(old.connection != new.connection, || Change {
+        class: CanRemoveData,
+        part: "target.connection".to_owned(),
+        what: "records go to another HubSpot portal".to_owned(),
+        effect: "all records are made there; those in the old portal stay and are no longer kept in step".to_owned(),
+        before: Some(old.connection.clone()),
+        after: Some(new.connection.clone()),
+        pointer: Some("/target".to_owned()),
+    }));
+    if old.object != new.object {
+        let same = old.connection == new.connection && same_object(&new.connection, &old.object, &new.object);
+        let (class, what, effect) = match same {
+            true => (NoRecordEffect, "the same HubSpot object goes by another of its names", "none on records"),
+            false => (
+                CanRemoveData,
+                "records go to another HubSpot object",
+                "all records are made there; those of the old object stay and are no longer kept in step",
+            ),
+        };
+        put(Some(Change {
+            class,
+            part: "target.object".to_owned(),
+            what: what.to_owned(),
+            effect: effect.to_owned(),
+            before: Some(old.object.clone()),
+            after: Some(new.object.clone()),
+            pointer: Some("/target/object".to_owned()),
+        }));
+    }
+    put(told(old.match_property != new.match_property, || Change {
+        class: CanRemoveData,
+        part: "target.match".to_owned(),
+        what: "records are recognised by another property".to_owned(),
+        effect: "a record whose new match property is blank is not recognised, and would be made a second time"
+            .to_owned(),
+        before: Some(old.match_property.clone()),
+        after: Some(new.match_property.clone()),
+        pointer: Some("/target/match".to_owned()),
+    }));
+    if old.mode != new.mode {
+        let (class, effect) = match (old.mode, new.mode) {
+            (_, Mode::CreateOnly) => (NewRecordsOnly, "records that are in HubSpot are left as they are from now on"),
+            (Mode::Upsert, Mode::UpdateOnly) => (NewRecordsOnly, "records that are not in HubSpot are no longer made"),
+            (Mode::CreateOnly, _) => (NeedsBackfill, "records that are in HubSpot follow Salesforce again"),
+            (_, _) => (NeedsBackfill, "records that were left out so far are made"),
+        };
+        put(Some(Change {
+            class,
+            part: "target.mode".to_owned(),
+            what: "what is made and what is changed is another".to_owned(),
+            effect: effect.to_owned(),
+            before: Some(word(&old.mode)),
+            after: Some(word(&new.mode)),
+            pointer: Some("/target/mode".to_owned()),
+        }));
+    }
+}
+
+fn policies(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<Change>)) {
+    let all = [
+        ("on_delete", was.on_delete, is.on_delete, "is deleted in Salesforce"),
+        ("on_filter_exit", was.on_filter_exit, is.on_filter_exit, "stops matching `where`"),
+        ("on_vanish", was.on_vanish, is.on_vanish, "is no longer visible in Salesforce"),
+    ];
+    for (part, before, after, when) in all {
+        put(told(before != after, || {
+            let (class, effect) = match after {
+                DeleteAction::Archive => {
+                    (CanRemoveData, format!("a record that {when} is archived in HubSpot from now on"))
+                }
+                DeleteAction::Keep => (NewRecordsOnly, format!("a record that {when} stays in HubSpot from now on")),
+            };
+            Change {
+                class,
+                part: part.to_owned(),
+                what: format!("what happens to a record that {when} changed"),
+                effect,
+                before: Some(word(&before)),
+                after: Some(word(&after)),
+                pointer: Some(format!("/{part}")),
+            }
+        }));
+    }
+    let (before, after) = (was.guard.archive, is.guard.archive);
+    put(told(before != after, || {
+        let wider = match (before, after) {
+            (GuardLimit::Percent(before), GuardLimit::Percent(after)) => after > before,
+            (GuardLimit::Count(before), GuardLimit::Count(after)) => after > before,
+            _ => true,
+        };
+        let effect = match wider {
+            true => "one run may archive more records before it stops",
+            false => "one run stops at fewer archived records",
+        };
+        Change {
+            class: if wider { CanRemoveData } else { NoRecordEffect },
+            part: "guard.archive".to_owned(),
+            what: "the limit of archived records changed".to_owned(),
+            effect: effect.to_owned(),
+            before: Some(word(&before)),
+            after: Some(word(&after)),
+            pointer: Some("/guard/archive".to_owned()),
+        }
+    }));
+}
+
+fn sync(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<Change>)) {
+    put(told(was.sync.enabled != is.sync.enabled, || {
+        let effect = match is.sync.enabled {
+            true => "`syncline sync` carries its changes over from now on",
+            false => "`syncline sync` leaves it out: changes and deletes in Salesforce no longer reach HubSpot",
+        };
+        Change {
+            class: NewRecordsOnly,
+            part: "sync.enabled".to_owned(),
+            what: if is.sync.enabled { "the sync is switched on" } else { "the sync is switched off" }.to_owned(),
+            effect: effect.to_owned(),
+            before: Some(was.sync.enabled.to_string()),
+            after: Some(is.sync.enabled.to_string()),
+            pointer: Some("/sync/enabled".to_owned()),
+        }
+    }));
+    let all = [
+        ("sync.every", word(&was.sync.every), word(&is.sync.every), "cycles come in another rhythm"),
+        ("sync.changes", word(&was.sync.changes), word(&is.sync.changes), "changes are noticed in another way"),
+        ("sync.overlap", word(&was.sync.overlap), word(&is.sync.overlap), "each cycle reads another span again"),
+        (
+            "sync.reconcile",
+            word(&was.sync.reconcile),
+            word(&is.sync.reconcile),
+            "full comparisons come in another rhythm",
+        ),
+        (
+            "limits.custom_objects",
+            was.limits.custom_objects.to_string(),
+            is.limits.custom_objects.to_string(),
+            "another number of custom objects is allowed",
+        ),
+    ];
+    for (part, before, after, what) in all {
+        put(told(before != after, || Change {
+            class: NoRecordEffect,
+            part: part.to_owned(),
+            what: what.to_owned(),
+            effect: "none on records".to_owned(),
+            before: Some(before),
+            after: Some(after),
+            pointer: Some(format!("/{}", part.replace('.', "/"))),
+        }));
+    }
+}
+
+/// A word of the file as it is written there.
+fn word<T: serde::Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => text,
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
+    }
+}
