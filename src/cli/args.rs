@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::schema;
 use crate::model::forecast::PlannedAction;
 
 /// Keeps HubSpot custom objects in step with Salesforce objects, from YAML files in git.
@@ -82,6 +83,8 @@ pub enum Command {
     Init(Init),
     /// Check the definitions
     Validate(Validate),
+    /// Run the tests beside the pipelines, offline
+    Test(Test),
     /// Keep what the two systems say of their objects beside the pipelines
     Catalog(Catalog),
     /// Tell what changed in the definitions since a git revision, in terms of mapping
@@ -405,11 +408,35 @@ pub struct Why {
     pub format: Format,
 }
 
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Pipelines, by name, glob or `modified:REF` (default: all)
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = TestFormat::Text)]
+    pub format: TestFormat,
+}
+
+/// Form of what tests said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TestFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// JUnit XML, for a forge's test report
+    Junit,
+    /// Annotations on the lines of a pull request
+    Github,
+}
+
 /// Arguments of `schema`.
 #[derive(Debug, Args)]
 pub struct Schema {
-    /// `pipeline` or `project`
-    #[arg(value_name = "NAME", value_parser = ["pipeline", "project"])]
+    /// Which one
+    #[arg(value_name = "NAME", value_parser = schema::NAMES)]
     pub name: String,
 }
 

@@ -38,6 +38,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Sandbox(words) => super::sandbox::run(&words).await,
         Command::Init(words) => definitions::init_project(&words),
         Command::Validate(words) => definitions::validate_project(&common, &words).await,
+        Command::Test(words) => definitions::test(&common, &words),
         Command::Catalog(words) => definitions::catalog(&common, &words).await,
         Command::Diff(words) => review::diff_definitions(&common, &words).await,
         Command::Apply(words) => review::apply_plan(&common, &words).await,

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::args::{Catalog, CatalogAction, Common, Explain, FindingFormat, Format, Init, Pull, Validate};
+use super::args::{
+    Catalog, CatalogAction, Common, Explain, FindingFormat, Format, Init, Pull, Test, TestFormat, Validate,
+};
 use super::commands::{json, project};
 use super::exit::Exit;
 use super::output;
-use super::render::{catalog as show_catalog, sarif, table};
+use super::render::{catalog as show_catalog, sarif, table, tests as show_tests};
 use super::signals;
 use crate::config::env::process_variables;
+use crate::config::files::Files;
 use crate::config::load::Loaded;
 use crate::diagnostic::codes;
 use crate::diagnostic::render::{Located, github, locate, text as finding_text};
@@ -18,7 +21,8 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::ops::error::OpsError;
 use crate::ops::prepare::Preparation;
 use crate::ops::wiring::{Outside, Project, project_folder};
-use crate::ops::{catalog, init, validate};
+use crate::ops::{catalog, init, test, validate};
+use crate::sys::clock::Clock;
 
 pub(super) fn init_project(words: &Init) -> Result<Exit, OpsError> {
     let made = init::init(&words.folder)?;
@@ -154,4 +158,17 @@ pub(super) async fn catalog(common: &Common, words: &Catalog) -> Result<Exit, Op
         Format::Json => json(&pull),
     }
     Ok(if *check && !pull.files.is_empty() { Exit::Changes } else { Exit::Done })
+}
+
+pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let root = project_folder(common.project.as_deref(), &here)?;
+    let report = test::test(&Files::Folder(root), &process_variables, &words.names, &Clock::system())?;
+    match words.format {
+        TestFormat::Text => output::result(&show_tests::text(&report, common.verbose > 0)),
+        TestFormat::Json => json(&report),
+        TestFormat::Junit => output::result(&show_tests::junit(&report)),
+        TestFormat::Github => output::result(&show_tests::github(&report)),
+    }
+    Ok(if report.failed > 0 { Exit::Failed } else { Exit::Done })
 }

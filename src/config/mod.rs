@@ -5,6 +5,7 @@ pub mod explain;
 pub mod files;
 pub mod load;
 pub mod pipeline;
+pub mod pipeline_test;
 pub mod project;
 pub mod read;
 pub mod rules;

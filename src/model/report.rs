@@ -143,3 +143,13 @@ pub struct RunReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
+
+/// What `import`, `sync --once` and `apply` print with `--format json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Syncline report")]
+pub struct RunsReport {
+    /// One entry a run.
+    pub pipelines: Vec<RunReport>,
+    /// How the whole ended: the worst of them.
+    pub status: String,
+}

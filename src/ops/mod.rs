@@ -14,6 +14,7 @@ pub mod run;
 pub mod saved;
 pub mod selection;
 pub mod sync;
+pub mod test;
 pub mod validate;
 pub mod why;
 pub mod wiring;

@@ -10,3 +10,4 @@ pub mod report;
 pub mod sarif;
 pub mod summary;
 pub mod table;
+pub mod tests;

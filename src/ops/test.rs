@@ -1,0 +1,363 @@
+//! `test`: runs `pipelines/NAME.test.yaml` against the definitions and the catalog, offline.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::error::OpsError;
+use super::offline::{self, Offline};
+use super::selection::choose;
+use crate::catalog::Catalog;
+use crate::config::env::Variables;
+use crate::config::files::Files;
+use crate::config::load::{Loaded, decode};
+use crate::config::pipeline_test::{ExpectConfig, PipelineTestConfig, RejectedConfig, TestConfig};
+use crate::config::read::{self, SourceFile};
+use crate::config::yaml::escape;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::model::failure::Reason;
+use crate::model::object::{FieldKind, SourceObject, TargetObject};
+use crate::model::record::{Desired, Record};
+use crate::pipeline::compile::Pipeline;
+use crate::pipeline::field::nearest;
+use crate::sys::clock::Clock;
+
+/// What the tests said.
+#[derive(Debug, Serialize)]
+pub struct TestReport {
+    /// Each test, by file and place.
+    pub tests: Vec<TestResult>,
+    /// Pipelines that have no test.
+    pub untested: Vec<String>,
+    /// Tests that did not hold.
+    pub failed: usize,
+}
+
+/// One test.
+#[derive(Debug, Serialize)]
+pub struct TestResult {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The test.
+    pub name: String,
+    /// Its file.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: usize,
+    /// What is not as expected; none where all is.
+    pub differences: Vec<Difference>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// One thing that is not as expected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The property, the lookup, or `rejected`.
+    pub part: String,
+    /// What was expected; none for nothing.
+    pub expected: Option<String>,
+    /// What came; none for nothing.
+    pub got: Option<String>,
+}
+
+/// Runs the tests of the chosen pipelines.
+///
+/// Errors: no catalog; findings in definitions or test files; a name that no pipeline has.
+pub fn test(files: &Files, variables: Variables<'_>, names: &[String], clock: &Clock) -> Result<TestReport, OpsError> {
+    let Offline { mut loaded, catalog, pipelines } = offline::open(files, variables);
+    if loaded.failed() {
+        return Err(OpsError::Findings(Box::new(loaded)));
+    }
+    if catalog.is_empty() {
+        let help = "run `syncline catalog pull` with credentials once, and commit the files of catalog/";
+        return Err(OpsError::refused(
+            "SL3010",
+            "there is no catalog: types of fields and properties are not known",
+            help,
+        ));
+    }
+    let chosen = choose(&loaded, names)?;
+    let mut suites = Vec::new();
+    let mut findings = Vec::new();
+    for (file, config) in suites_of(files, &mut loaded, &mut findings) {
+        let Some(index) = pipeline_of(&file, &config, &loaded, &mut findings) else { continue };
+        if let Some(pipeline) = pipelines[index].as_ref().filter(|_| chosen.contains(&index)) {
+            let suite = Suite { file, config, pipeline: Arc::clone(pipeline), index };
+            suite.check_names(&loaded, &catalog, &mut findings);
+            suites.push(suite);
+        }
+    }
+    if !findings.is_empty() {
+        loaded.findings = findings;
+        return Err(OpsError::Findings(Box::new(loaded)));
+    }
+    let untested = chosen.iter().filter(|index| !suites.iter().any(|suite| suite.index == **index));
+    let untested = untested.map(|index| loaded.pipelines[*index].config.name.clone()).collect();
+    let mut tests = Vec::new();
+    for suite in &suites {
+        for (number, test) in suite.config.tests.iter().enumerate() {
+            let started = clock.now();
+            let differences = suite.run(test);
+            let seconds = Duration::try_from(clock.now().duration_since(started)).unwrap_or_default().as_secs_f64();
+            tests.push(TestResult {
+                pipeline: suite.pipeline.name.to_string(),
+                name: test.name.clone(),
+                file: suite.file.name.to_string(),
+                line: suite.line(number),
+                differences,
+                seconds,
+            });
+        }
+    }
+    let failed = tests.iter().filter(|test| !test.differences.is_empty()).count();
+    Ok(TestReport { tests, untested, failed })
+}
+
+/// Most test files of a project.
+const FILES_MAX: usize = 4_000;
+
+fn suites_of(
+    files: &Files,
+    loaded: &mut Loaded,
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<(SourceFile, PipelineTestConfig)> {
+    let folder = loaded.project.as_ref().map_or("pipelines", |project| &project.pipelines).to_owned();
+    let named = |name: &String| name.ends_with(".test.yaml") || name.ends_with(".test.yml");
+    let mut suites = Vec::new();
+    for name in files.list(&folder, FILES_MAX).into_iter().filter(named) {
+        let path = format!("{folder}/{name}");
+        let (file, value) = read::read(files, &path, &path.as_str().into());
+        loaded.files.push(file.clone());
+        match value {
+            Err(finding) => findings.push(finding),
+            Ok(value) => {
+                let config = decode(&file.name, "pipeline-test", value, findings);
+                suites.extend(config.map(|config| (file, config)));
+            }
+        }
+    }
+    suites
+}
+
+/// The pipeline that a file tests.
+fn pipeline_of(
+    file: &SourceFile,
+    config: &PipelineTestConfig,
+    loaded: &Loaded,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<usize> {
+    let stem = file.name.trim_end_matches(".test.yaml").trim_end_matches(".test.yml");
+    let found = match &config.pipeline {
+        Some(name) => loaded.pipelines.iter().position(|own| own.config.name == *name),
+        None => loaded
+            .pipelines
+            .iter()
+            .position(|own| own.file.name.trim_end_matches(".yaml").trim_end_matches(".yml") == stem),
+    };
+    if found.is_none() {
+        let names: Vec<&str> = loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
+        let (place, message) = match &config.pipeline {
+            Some(name) => (Place::Value("/pipeline".to_owned()), format!("there is no pipeline `{name}`")),
+            None => (Place::File, format!("there is no pipeline in {stem}.yaml that these tests could be of")),
+        };
+        let finding = Diagnostic::error("SL2055", &file.name, place, message);
+        findings.push(finding.with_help(format!("name it with `pipeline:`; pipelines are: {}", names.join(", "))));
+    }
+    found
+}
+
+struct Suite {
+    file: SourceFile,
+    config: PipelineTestConfig,
+    pipeline: Arc<Pipeline>,
+    index: usize,
+}
+
+impl Suite {
+    fn line(&self, number: usize) -> usize {
+        let start = self.file.locate(&Place::Value(format!("/tests/{number}/name"))).start;
+        self.file.text.get(..start).map_or(1, |text| text.matches('\n').count() + 1)
+    }
+
+    /// Names that neither system knows are mistakes of the test, not of the mapping.
+    fn check_names(&self, loaded: &Loaded, catalog: &Catalog, findings: &mut Vec<Diagnostic>) {
+        let config = &loaded.pipelines[self.index].config;
+        let source = catalog.source(&config.source.connection, &config.source.object);
+        let target = catalog.target(&config.target.connection, &config.target.object).map(|entry| &entry.object);
+        for (number, test) in self.config.tests.iter().enumerate() {
+            for path in test.source.keys() {
+                let known = source.is_none_or(|source| self.knows(source, path));
+                if !known {
+                    let fields = source.iter().flat_map(|source| source.fields.iter().map(|field| field.name.as_str()));
+                    let columns = self.pipeline.columns.iter().map(|column| &*column.path);
+                    let near = nearest(path, fields.chain(columns));
+                    let pointer = format!("/tests/{number}/source/{}", escape(path));
+                    let message = format!("{} has no field `{path}` that the mapping could read", config.source.object);
+                    findings.push(self.unknown(pointer, message, near));
+                }
+            }
+            let properties = test.expect.properties.keys().chain(&test.expect.keeps);
+            for name in properties.filter(|name| target.is_some_and(|target| !target.properties.contains_key(*name))) {
+                let pointer = match test.expect.properties.contains_key(name) {
+                    true => format!("/tests/{number}/expect/properties/{}", escape(name)),
+                    false => format!("/tests/{number}/expect/keeps"),
+                };
+                let known = |target: &'_ TargetObject| target.properties.keys().cloned().collect::<Vec<_>>();
+                let known = target.map(known).unwrap_or_default();
+                let near = nearest(name, known.iter().map(String::as_str));
+                let message = format!("{} has no property `{name}`", config.target.object);
+                findings.push(self.unknown(pointer, message, near));
+            }
+            for field in test.expect.associations.keys().filter(|field| self.association(field).is_none()) {
+                let pointer = format!("/tests/{number}/expect/associations/{}", escape(field));
+                let near = nearest(field, self.pipeline.associations.iter().map(|own| &*own.key.0));
+                let message = format!("the pipeline has no association for the lookup `{field}`");
+                findings.push(self.unknown(pointer, message, near));
+            }
+        }
+    }
+
+    fn unknown(&self, pointer: String, message: String, near: Option<&str>) -> Diagnostic {
+        let finding = Diagnostic::error("SL2056", &self.file.name, Place::Key(pointer), message);
+        match near {
+            Some(near) => finding.with_help(format!("did you mean `{near}`?")),
+            None => finding.with_help("look at the definition and at the files of catalog/"),
+        }
+    }
+
+    /// A field of the object, or a path that the mapping reads.
+    fn knows(&self, source: &SourceObject, path: &str) -> bool {
+        source.field(path).is_some()
+            || self.pipeline.columns.iter().any(|column| column.path.eq_ignore_ascii_case(path))
+    }
+
+    /// The place of an association, by its field or its key with the label.
+    fn association(&self, name: &str) -> Option<usize> {
+        let all = &self.pipeline.associations;
+        let by_key = all.iter().position(|own| own.key.0.eq_ignore_ascii_case(name));
+        by_key.or_else(|| all.iter().position(|own| own.field.eq_ignore_ascii_case(name)))
+    }
+
+    fn run(&self, test: &TestConfig) -> Vec<Difference> {
+        let record = match self.record(test) {
+            Ok(record) => record,
+            Err(message) => return vec![difference("Id", None, Some(message))],
+        };
+        let desired = self.pipeline.transform(&record);
+        let desired = desired.and_then(|desired| match test.exists {
+            true => Ok(desired),
+            false => self.pipeline.check_create(&desired).map(|()| desired),
+        });
+        match (desired, &test.expect.rejected) {
+            (Err(reason), Some(expected)) => rejected(&reason, expected),
+            (Err(reason), None) => {
+                vec![difference("rejected", None, Some(format!("{}: {}", reason.code, reason.message)))]
+            }
+            (Ok(_), Some(expected)) => {
+                let code = expected.code.clone().unwrap_or_else(|| "with any reason".to_owned());
+                vec![difference("rejected", Some(code), None)]
+            }
+            (Ok(desired), None) => self.compare(&desired, &test.expect, test.exists),
+        }
+    }
+
+    fn record(&self, test: &TestConfig) -> Result<Record, String> {
+        let given = |path: &str| {
+            let value = test.source.iter().find(|(name, _)| name.eq_ignore_ascii_case(path));
+            value.and_then(|(_, value)| value.as_ref()).map(|value| value.0.as_str()).filter(|value| !value.is_empty())
+        };
+        let id = given("Id").unwrap_or("a00000000000001");
+        let id = id.parse().map_err(|error: crate::model::ids::SalesforceIdError| error.to_string())?;
+        let value = |column: &crate::model::record::Column| -> Option<Box<str>> {
+            let missing = (column.kind == FieldKind::Boolean).then_some("false");
+            let own = if column.path.eq_ignore_ascii_case("Id") { Some("") } else { given(&column.path).or(missing) };
+            own.map(Into::into)
+        };
+        let mut record =
+            Record { id, modified: None, deleted: false, values: self.pipeline.columns.iter().map(value).collect() };
+        for (column, value) in self.pipeline.columns.iter().zip(&mut record.values) {
+            if column.path.eq_ignore_ascii_case("Id") {
+                *value = Some(record.id.as_str().into());
+            }
+        }
+        Ok(record)
+    }
+
+    fn compare(&self, desired: &Desired, expect: &ExpectConfig, exists: bool) -> Vec<Difference> {
+        let own = &self.pipeline.target.match_property;
+        let created = desired.create_only.iter().filter(|_| !exists);
+        let sent: BTreeMap<&str, &str> =
+            desired.properties.iter().chain(created).map(|set| (&*set.property, &*set.value)).collect();
+        let mut found = Vec::new();
+        for (name, expected) in &expect.properties {
+            let expected = expected.as_ref().map_or("", |value| &value.0);
+            match sent.get(name.as_str()) {
+                Some(value) if *value == expected || self.same(name, value, expected) => {}
+                got => found.push(difference(
+                    name,
+                    Some(shown(expected)),
+                    Some(got.map_or("(not sent)".to_owned(), |value| shown(value))),
+                )),
+            }
+        }
+        for name in &expect.keeps {
+            if let Some(value) = sent.get(name.as_str()) {
+                found.push(difference(name, Some("(not sent)".to_owned()), Some(shown(value))));
+            }
+        }
+        if expect.exact {
+            let other = sent.iter().filter(|(name, _)| **name != &**own && !expect.properties.contains_key(**name));
+            found.extend(other.map(|(name, value)| difference(name, None, Some(shown(value)))));
+        }
+        for (field, expected) in &expect.associations {
+            let got = self.association(field).and_then(|place| desired.lookups[place]);
+            let expected = expected.as_ref().map(|value| &value.0).filter(|value| !value.is_empty());
+            let wanted = expected.map(|text| text.parse::<crate::model::ids::SalesforceId>());
+            let same = match &wanted {
+                None => got.is_none(),
+                Some(Ok(id)) => got == Some(*id),
+                Some(Err(_)) => false,
+            };
+            if !same {
+                let expected = expected.map_or("(no link)".to_owned(), Clone::clone);
+                let got = got.map_or("(no link)".to_owned(), |id| id.to_string());
+                found.push(difference(field, Some(expected), Some(got)));
+            }
+        }
+        found
+    }
+
+    /// Whether two texts are one value for HubSpot: `4800.50` and `4800.5` are one number.
+    fn same(&self, property: &str, one: &str, other: &str) -> bool {
+        crate::pipeline::values::compare::same(self.pipeline.kind_of(property), other, Some(one))
+    }
+}
+
+fn rejected(reason: &Reason, expected: &RejectedConfig) -> Vec<Difference> {
+    let mut found = Vec::new();
+    if let Some(code) = expected.code.as_ref().filter(|code| **code != reason.code) {
+        found.push(difference(
+            "rejected.code",
+            Some(code.clone()),
+            Some(format!("{}: {}", reason.code, reason.message)),
+        ));
+    }
+    if let Some(property) = expected.property.as_ref().filter(|property| reason.property.as_ref() != Some(*property)) {
+        found.push(difference("rejected.property", Some(property.clone()), reason.property.clone()));
+    }
+    if let Some(message) = expected.message.as_ref().filter(|message| !reason.message.contains(message.as_str())) {
+        found.push(difference("rejected.message", Some(format!("…{message}…")), Some(reason.message.clone())));
+    }
+    found
+}
+
+fn difference(part: &str, expected: Option<String>, got: Option<String>) -> Difference {
+    Difference { part: part.to_owned(), expected, got }
+}
+
+fn shown(value: &str) -> String {
+    if value.is_empty() { "(cleared)".to_owned() } else { value.to_owned() }
+}
