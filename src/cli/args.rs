@@ -27,7 +27,7 @@ const EVERYWHERE: &str = "Options of every command";
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// Folder of the project (default: the nearest one upwards with a syncline.yaml)
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", num_args = 0..=1, default_missing_value = "")]
     pub project: Option<PathBuf>,
     /// Print results only
     #[arg(long, short, global = true, help_heading = EVERYWHERE)]
@@ -85,6 +85,10 @@ pub enum Command {
     Validate(Validate),
     /// Run the tests beside the pipelines, offline
     Test(Test),
+    /// List objects and fields of both systems, and what can sync
+    Discover(Discover),
+    /// Write a pipeline with a suggested mapping
+    New(New),
     /// Keep what the two systems say of their objects beside the pipelines
     Catalog(Catalog),
     /// Tell what changed in the definitions since a git revision, in terms of mapping
@@ -105,7 +109,7 @@ pub enum Command {
     Failures(Failures),
     /// Tell why a Salesforce record is, or is not, in HubSpot as it is
     Why(Why),
-    /// Print a JSON Schema of a definition file
+    /// Print a JSON Schema; `schema pipeline --project` knows the real names of the catalog
     Schema(Schema),
     /// Tell what an error code means and what to do
     Explain(Explain),
@@ -149,6 +153,46 @@ pub struct Validate {
     /// Form of the findings
     #[arg(long, value_enum, default_value_t = FindingFormat::Text)]
     pub format: FindingFormat,
+}
+
+/// Arguments of `discover`.
+#[derive(Debug, Args)]
+pub struct Discover {
+    /// One object of either system, with its fields or properties (default: list all objects)
+    #[arg(value_name = "OBJECT")]
+    pub object: Option<String>,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Arguments of `new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// Name of the pipeline
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Salesforce object
+    #[arg(long, value_name = "OBJECT")]
+    pub source: String,
+    /// HubSpot object
+    #[arg(long, value_name = "OBJECT")]
+    pub target: String,
+    /// HubSpot's unique property that holds the Salesforce id (default: the likeliest one)
+    #[arg(long = "match", value_name = "PROPERTY")]
+    pub match_property: Option<String>,
+    /// Salesforce connection
+    #[arg(long, value_name = "NAME", default_value = "salesforce")]
+    pub salesforce: String,
+    /// HubSpot connection
+    #[arg(long, value_name = "NAME", default_value = "hubspot")]
+    pub hubspot: String,
+    /// Print the custom object that fits the source, as HubSpot takes it
+    #[arg(long)]
+    pub create_target: bool,
+    /// Create that object in HubSpot, then write the pipeline
+    #[arg(long, requires = "create_target")]
+    pub apply: bool,
 }
 
 /// Arguments of `catalog`.
@@ -432,7 +476,8 @@ pub enum TestFormat {
     Github,
 }
 
-/// Arguments of `schema`.
+/// Arguments of `schema`. With `--project`, `pipeline` is narrowed to the real names of the project's catalog, so that an
+/// editor completes them.
 #[derive(Debug, Args)]
 pub struct Schema {
     /// Which one

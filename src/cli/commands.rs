@@ -15,7 +15,6 @@ use super::progress::Progress;
 use super::render::{history as show, report as show_report, table};
 use super::{definitions, output, review, signals};
 use crate::config::env::process_variables;
-use crate::config::schema;
 use crate::model::ids::PipelineName;
 use crate::model::report::{RunReport, RunScope, RunStatus};
 use crate::ops::error::OpsError;
@@ -38,6 +37,8 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Sandbox(words) => super::sandbox::run(&words).await,
         Command::Init(words) => definitions::init_project(&words),
         Command::Validate(words) => definitions::validate_project(&common, &words).await,
+        Command::Discover(words) => definitions::discover(&common, &words).await,
+        Command::New(words) => definitions::new_pipeline(&common, &words).await,
         Command::Test(words) => definitions::test(&common, &words),
         Command::Catalog(words) => definitions::catalog(&common, &words).await,
         Command::Diff(words) => review::diff_definitions(&common, &words).await,
@@ -49,10 +50,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Runs(words) => runs(&common, &words).await,
         Command::Failures(words) => failures(&common, &words).await,
         Command::Why(words) => tell_why(&common, &words).await,
-        Command::Schema(words) => {
-            output::result(&schema::text(&words.name).unwrap_or_default());
-            Ok(Exit::Done)
-        }
+        Command::Schema(words) => definitions::schema(&common, &words),
         Command::Explain(words) => definitions::explain(&words),
         Command::Completions(words) => {
             let mut script = Vec::new();

@@ -5,23 +5,26 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::args::{
-    Catalog, CatalogAction, Common, Explain, FindingFormat, Format, Init, Pull, Test, TestFormat, Validate,
+    Catalog, CatalogAction, Common, Discover, Explain, FindingFormat, Format, Init, New, Pull, Schema, Test,
+    TestFormat, Validate,
 };
-use super::commands::{json, project};
+use super::commands::{json, project, write_file};
 use super::exit::Exit;
 use super::output;
-use super::render::{catalog as show_catalog, sarif, table, tests as show_tests};
+use super::render::{catalog as show_catalog, discover as show_discover, sarif, table, tests as show_tests};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::config::files::Files;
 use crate::config::load::Loaded;
+use crate::config::schema;
 use crate::diagnostic::codes;
 use crate::diagnostic::render::{Located, github, locate, text as finding_text};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ops::error::OpsError;
+use crate::ops::new::{self, NewPipeline};
 use crate::ops::prepare::Preparation;
 use crate::ops::wiring::{Outside, Project, project_folder};
-use crate::ops::{catalog, init, test, validate};
+use crate::ops::{catalog, discover, init, narrow, test, validate};
 use crate::sys::clock::Clock;
 
 pub(super) fn init_project(words: &Init) -> Result<Exit, OpsError> {
@@ -171,4 +174,74 @@ pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
         TestFormat::Github => output::result(&show_tests::github(&report)),
     }
     Ok(if report.failed > 0 { Exit::Failed } else { Exit::Done })
+}
+
+pub(super) async fn discover(common: &Common, words: &Discover) -> Result<Exit, OpsError> {
+    let outside = Outside::real();
+    signals::watch(&outside.cancel);
+    let project = project(common, outside)?;
+    match &words.object {
+        None => {
+            let found = discover::objects(&project).await?;
+            match words.format {
+                Format::Text => output::result(&show_discover::objects(&found)),
+                Format::Json => json(&found),
+            }
+        }
+        Some(name) => {
+            let found = discover::object(&project, name).await?;
+            match words.format {
+                Format::Text => output::result(&show_discover::object(&found)),
+                Format::Json => json(&found),
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, OpsError> {
+    let outside = Outside::real();
+    signals::watch(&outside.cancel);
+    let project = project(common, outside)?;
+    let wanted = NewPipeline {
+        name: words.name.clone(),
+        source: words.source.clone(),
+        target: words.target.clone(),
+        match_property: words.match_property.clone(),
+        connections: (words.salesforce.clone(), words.hubspot.clone()),
+    };
+    if words.create_target {
+        let source = new::source(&project, &wanted).await?;
+        let body = new::object_for(&source, &wanted.target);
+        output::result(&(serde_json::to_string_pretty(&body).unwrap_or_default() + "\n"));
+        if !words.apply {
+            output::talk("nothing was created; repeat with `--apply` to create this object in HubSpot");
+            return Ok(Exit::Done);
+        }
+        new::create(&project, &wanted.connections.1, &body).await?;
+        output::talk(&format!("created the custom object `{}` in HubSpot", wanted.target));
+    }
+    let draft = new::draft(&project, &wanted).await?;
+    write_file(&draft.path, &draft.text)?;
+    let shown = draft.path.strip_prefix(&project.loaded.root).unwrap_or(&draft.path).display().to_string();
+    let mut text =
+        format!("wrote {shown}: {} suggested\n", table::count(draft.mapped as u64, "property is", "properties are"));
+    for name in &draft.missing {
+        text.push_str(&format!("  {name} is required, and nothing fits: map it by hand\n"));
+    }
+    text.push_str("next: read it, run `syncline catalog pull` and `syncline validate`, then `syncline plan`\n");
+    output::result(&text);
+    Ok(Exit::Done)
+}
+
+pub(super) fn schema(common: &Common, words: &Schema) -> Result<Exit, OpsError> {
+    let text = match (&common.project, words.name.as_str()) {
+        (Some(given), "pipeline") => {
+            let here = std::env::current_dir().unwrap_or_default();
+            narrow::schema(&Files::Folder(project_folder(Some(given), &here)?), &process_variables)?
+        }
+        (_, name) => schema::text(name).unwrap_or_default(),
+    };
+    output::result(&text);
+    Ok(Exit::Done)
 }

@@ -31,6 +31,12 @@ pub fn check(project: Option<&ProjectConfig>, pipelines: &[LoadedPipeline]) -> V
     findings
 }
 
+/// Whether an object may be a source without further words: a custom one, or a supported standard one.
+pub fn is_listed(object: &str) -> bool {
+    let custom = CUSTOM_SUFFIXES.iter().any(|suffix| object.to_ascii_lowercase().ends_with(suffix));
+    custom || STANDARD_OBJECTS.lines().any(|own| own.eq_ignore_ascii_case(object))
+}
+
 struct Rules<'a> {
     pipeline: &'a LoadedPipeline,
     config: &'a PipelineConfig,
@@ -76,9 +82,7 @@ impl Rules<'_> {
 
     fn source_object(&self, findings: &mut Vec<Diagnostic>) {
         let object = &self.config.source.object;
-        let custom = CUSTOM_SUFFIXES.iter().any(|suffix| object.to_ascii_lowercase().ends_with(suffix));
-        let mut supported = STANDARD_OBJECTS.lines();
-        if custom || self.config.source.allow_unlisted || supported.any(|own| own.eq_ignore_ascii_case(object)) {
+        if self.config.source.allow_unlisted || is_listed(object) {
             return;
         }
         let distance =

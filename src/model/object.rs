@@ -83,6 +83,21 @@ pub struct SourceField {
     pub compound_field_name: Option<String>,
 }
 
+/// An object in a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ObjectSummary {
+    /// API name, or short name.
+    pub name: String,
+    /// Name for people.
+    pub label: String,
+    /// Made by the customer.
+    pub custom: bool,
+    /// Can be read by SOQL; true in HubSpot.
+    pub queryable: bool,
+    /// HubSpot's object type id.
+    pub object_type_id: Option<String>,
+}
+
 /// One value of a Salesforce picklist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PicklistValue {

@@ -3,9 +3,12 @@
 pub mod apply;
 pub mod catalog;
 pub mod diff;
+pub mod discover;
 pub mod error;
 pub mod history;
 pub mod init;
+pub mod narrow;
+pub mod new;
 pub mod offline;
 pub mod plan;
 pub mod portal;

@@ -55,7 +55,7 @@ pub struct Project {
 
 /// The folder of the project: the one given, or the nearest one upwards from here.
 pub fn project_folder(given: Option<&Path>, here: &Path) -> Result<PathBuf, OpsError> {
-    match given {
+    match given.filter(|folder| !folder.as_os_str().is_empty()) {
         Some(folder) if folder.join(PROJECT_FILE).is_file() => Ok(folder.to_owned()),
         Some(folder) => Err(OpsError::refused(
             "SL1012",

@@ -11,6 +11,7 @@ pub(crate) mod fixture;
 mod lists;
 pub mod rules;
 mod scan;
+pub mod suggest;
 pub mod template;
 pub mod transform;
 pub mod values;

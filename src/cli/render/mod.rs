@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod diff;
+pub mod discover;
 pub mod history;
 pub mod html;
 pub mod markdown;

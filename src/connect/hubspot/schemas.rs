@@ -8,7 +8,7 @@ use super::errors::local;
 use super::objects::encode;
 use super::settings::API_VERSION;
 use super::wire::{AccountDetails, Page, Property, Schema};
-use crate::model::object::{PropertyKind, PropertyOption, TargetObject, TargetProperty};
+use crate::model::object::{ObjectSummary, PropertyKind, PropertyOption, TargetObject, TargetProperty};
 use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::target::Account;
 
@@ -91,6 +91,39 @@ pub(super) async fn describe(api: &Api, calls: &AtomicU64, object: &str) -> Resu
         primary_display_property: None,
         properties: properties(api, calls, id).await?,
     })
+}
+
+/// All active custom objects, and the standard ones that Syncline knows.
+pub(super) async fn objects(api: &Api, calls: &AtomicU64) -> Result<Vec<ObjectSummary>, Fault> {
+    let target = format!("/crm-object-schemas/{API_VERSION}/schemas");
+    let schemas: Page<Schema> = api.fetch(calls, &Call::get("read object schemas", target)).await?;
+    let custom =
+        schemas.entries().into_iter().filter(|schema| schema.archived != Some(true)).map(|schema| ObjectSummary {
+            label: schema.labels.plural.unwrap_or_else(|| schema.name.clone()),
+            custom: true,
+            queryable: true,
+            object_type_id: schema.object_type_id,
+            name: schema.name,
+        });
+    let standard = STANDARD.iter().map(|(_, many, id)| ObjectSummary {
+        name: (*many).to_owned(),
+        label: (*many).to_owned(),
+        custom: false,
+        queryable: true,
+        object_type_id: Some((*id).to_owned()),
+    });
+    Ok(custom.chain(standard).collect())
+}
+
+/// Makes a custom object from a schema's body as HubSpot takes it. The name must be looked for before: HubSpot may take a
+/// second creation for a change of the first.
+///
+/// Errors: `Unknown` where it may have been made all the same.
+pub(super) async fn create(api: &Api, calls: &AtomicU64, body: &serde_json::Value) -> Result<(), Fault> {
+    let target = format!("/crm-object-schemas/{API_VERSION}/schemas");
+    let call = Call::post("create a custom object", target, body).once();
+    let _made: Schema = api.fetch(calls, &call).await?;
+    Ok(())
 }
 
 async fn properties(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeMap<String, TargetProperty>, Fault> {

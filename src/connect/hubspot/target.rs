@@ -11,7 +11,7 @@ use super::settings::HubspotSettings;
 use super::{associations, objects, schemas};
 use crate::model::association::AssociationType;
 use crate::model::ids::HubspotId;
-use crate::model::object::TargetObject;
+use crate::model::object::{ObjectSummary, TargetObject};
 use crate::ports::fault::Fault;
 use crate::ports::target::{
     Account, ExistingLink, LinkOutcome, NewLink, TargetPage, TargetReader, TargetRecord, TargetWriter, WriteBatch,
@@ -42,6 +42,18 @@ impl HubspotConnection {
 pub struct HubspotTarget {
     api: Arc<Api>,
     calls: Arc<AtomicU64>,
+}
+
+impl HubspotTarget {
+    /// All custom objects of the portal, and the standard ones that Syncline knows.
+    pub async fn objects(&self) -> Result<Vec<ObjectSummary>, Fault> {
+        schemas::objects(&self.api, &self.calls).await
+    }
+
+    /// Makes a custom object from a schema's body as HubSpot takes it.
+    pub async fn create_object(&self, body: &serde_json::Value) -> Result<(), Fault> {
+        schemas::create(&self.api, &self.calls, body).await
+    }
 }
 
 impl TargetReader for HubspotTarget {

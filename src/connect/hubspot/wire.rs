@@ -151,6 +151,12 @@ pub(super) struct Schema {
     pub(super) archived: Option<bool>,
 }
 
+impl Answer for Schema {
+    fn is_one(&self) -> bool {
+        self.object_type_id.is_some()
+    }
+}
+
 /// Names for people.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde::de::Error as _;
 
-use crate::model::object::{FieldKind, PicklistValue, SourceField, SourceObject};
+use crate::model::object::{FieldKind, ObjectSummary, PicklistValue, SourceField, SourceObject};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -71,6 +71,26 @@ pub(super) fn object(asked: &str, body: &[u8]) -> Result<SourceObject, serde_jso
         fields: object.fields.unwrap_or_default().into_iter().filter_map(field).collect(),
         name,
     })
+}
+
+/// Reads the list of all objects that the user can see.
+pub(super) fn objects(body: &[u8]) -> Result<Vec<ObjectSummary>, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct List {
+        sobjects: Vec<ObjectDescribe>,
+    }
+    let list: List = serde_json::from_slice(body)?;
+    let summary = |object: ObjectDescribe| {
+        let name = object.name?;
+        Some(ObjectSummary {
+            label: object.label.unwrap_or_else(|| name.clone()),
+            custom: object.custom.unwrap_or_else(|| name.ends_with("__c")),
+            queryable: object.queryable.unwrap_or(true),
+            object_type_id: None,
+            name,
+        })
+    };
+    Ok(list.sobjects.into_iter().filter_map(summary).collect())
 }
 
 fn field(field: FieldDescribe) -> Option<SourceField> {

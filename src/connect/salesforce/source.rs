@@ -20,7 +20,7 @@ use super::query::{Place, Reading, RestRead};
 use super::settings::SalesforceSettings;
 use super::soql::After;
 use crate::connect::http::client::Transport;
-use crate::model::object::SourceObject;
+use crate::model::object::{ObjectSummary, SourceObject};
 use crate::model::watermark::Cursor;
 use crate::ports::fault::Fault;
 use crate::ports::source::{Chunk, DeletedRows, Extract, Source};
@@ -129,6 +129,17 @@ impl SalesforceSource {
     /// The id of the org behind the connection, in its first 15 characters; none where its logins do not tell it.
     pub async fn org(&self) -> Result<Option<String>, Fault> {
         Ok(self.api.tokens.session().await?.org.clone())
+    }
+
+    /// All objects that the integration user can see.
+    pub async fn objects(&self) -> Result<Vec<ObjectSummary>, Fault> {
+        let operation = "list objects";
+        let target = format!("{}/sobjects", self.api.base());
+        let decode = |body: &[u8]| {
+            describe::objects(body).map_err(|_| Bad::Unusable("the answer is no list of objects".to_owned()))
+        };
+        let call = Call::get(operation, &target);
+        self.api.fetch(&self.calls, &call, decode).await.map_err(|trouble| trouble.fault(operation))
     }
 
     async fn describe_object(&self, object: &str) -> Result<SourceObject, Fault> {

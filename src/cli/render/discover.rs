@@ -1,0 +1,85 @@
+//! Objects and fields of both systems, for people.
+
+use super::table::table;
+use crate::model::object::{SourceField, TargetProperty};
+use crate::ops::discover::{Described, Found, Objects, property_remark, remark};
+
+/// All objects: what syncs already and what can.
+pub fn objects(all: &Objects) -> String {
+    let mut text = String::new();
+    for (system, connections) in [("Salesforce", &all.salesforce), ("HubSpot", &all.hubspot)] {
+        for (connection, found) in connections {
+            text.push_str(&format!("{system} (connection `{connection}`)\n"));
+            let mut rows: Vec<&Found> = found.iter().collect();
+            rows.sort_by_key(|own| {
+                (own.pipelines.is_empty(), !own.object.custom, !own.can_sync, own.object.name.clone())
+            });
+            let rows: Vec<Vec<String>> = rows.into_iter().map(row).collect();
+            text.push_str(&table(&["object", "label", "kind", "can sync", "pipelines"], &rows));
+            text.push('\n');
+        }
+    }
+    text.push_str(
+        "`syncline discover OBJECT` shows fields; `syncline new NAME --source O --target T` writes a pipeline\n",
+    );
+    text
+}
+
+fn row(own: &Found) -> Vec<String> {
+    let can = match (&own.why, own.can_sync) {
+        (None, true) => "yes".to_owned(),
+        (Some(why), true) => format!("yes, {why}"),
+        (why, false) => format!("no: {}", why.clone().unwrap_or_default()),
+    };
+    let kind = if own.object.custom { "custom" } else { "standard" };
+    vec![own.object.name.clone(), own.object.label.clone(), kind.to_owned(), can, own.pipelines.join(", ")]
+}
+
+/// One object with its fields or properties.
+pub fn object(found: &Described) -> String {
+    let mut text = String::new();
+    if let Some(object) = &found.salesforce {
+        text.push_str(&format!("{} “{}” in Salesforce\n", object.name, object.label));
+        let mut fields: Vec<&SourceField> = object.fields.iter().collect();
+        fields.sort_by_key(|field| field.name.to_ascii_lowercase());
+        let rows: Vec<Vec<String>> = fields
+            .into_iter()
+            .map(|field| {
+                let values: Vec<&str> = field.picklist.iter().filter(|own| own.active).map(|own| &*own.value).collect();
+                vec![field.name.clone(), word(&field.kind), field.label.clone(), notes(remark(field), &values)]
+            })
+            .collect();
+        text.push_str(&table(&["field", "type", "label", ""], &rows));
+    }
+    if let Some(object) = &found.hubspot {
+        let gap = if text.is_empty() { "" } else { "\n" };
+        text.push_str(&format!("{gap}{} “{}” in HubSpot ({})\n", object.name, object.label, object.object_type_id));
+        let rows: Vec<Vec<String>> = object
+            .properties
+            .values()
+            .map(|property: &TargetProperty| {
+                let options: Vec<&str> = property.options.iter().map(|own| &*own.value).collect();
+                let remark = property_remark(property, object);
+                vec![property.name.clone(), word(&property.kind), property.label.clone(), notes(remark, &options)]
+            })
+            .collect();
+        text.push_str(&table(&["property", "type", "label", ""], &rows));
+    }
+    text
+}
+
+/// Most values of a list that are shown.
+const VALUES_MAX: usize = 8;
+
+fn notes(remark: Option<String>, values: &[&str]) -> String {
+    let more = values.len().saturating_sub(VALUES_MAX);
+    let mut listed = values.iter().take(VALUES_MAX).copied().collect::<Vec<_>>().join(" | ");
+    if more > 0 {
+        listed.push_str(&format!(" | … {more} more"));
+    }
+    remark.into_iter().chain(Some(listed).filter(|text| !text.is_empty())).collect::<Vec<_>>().join("; ")
+}
+
+fn word<T: serde::Serialize>(kind: &T) -> String {
+    serde_json::to_value(kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default()
+}

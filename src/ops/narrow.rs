@@ -1,0 +1,163 @@
+//! `schema pipeline --project`: the schema of pipelines, narrowed to the names that the catalog knows, so that an editor
+//! completes and checks real fields, properties, options, labels and pipelines.
+
+use serde_json::{Map, Value, json};
+
+use super::error::OpsError;
+use super::offline::{self, Offline};
+use crate::catalog::{Catalog, TargetEntry};
+use crate::config::env::Variables;
+use crate::config::files::Files;
+use crate::config::schema;
+use crate::model::object::{FieldKind, PropertyKind, SourceObject, TargetProperty};
+use crate::pipeline::values::convert::writable;
+
+/// The narrowed schema as the text of a file.
+///
+/// Errors: no catalog; definitions that cannot be read.
+pub fn schema(files: &Files, variables: Variables<'_>) -> Result<String, OpsError> {
+    let Offline { loaded, catalog, .. } = offline::open(files, variables);
+    if catalog.is_empty() {
+        let help = "run `syncline catalog pull` with credentials once, and commit the files of catalog/";
+        return Err(OpsError::refused("SL3010", "there is no catalog: the real names are not known", help));
+    }
+    let mut root = schema::value("pipeline").unwrap_or_default();
+    let names: Vec<&str> = loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
+    let sources: Vec<&SourceObject> = catalog.sources.values().collect();
+    let targets: Vec<&TargetEntry> = catalog.targets.values().collect();
+    let mut rules = Vec::new();
+    rules.push(json!({ "properties": {
+        "source": { "properties": { "object": hinted(sources.iter().map(|own| (own.name.as_str(), own.label.as_str()))) } },
+        "target": { "properties": { "object": hinted(targets.iter().map(|own| (own.object.name.as_str(), own.object.label.as_str()))) } },
+        "associations": { "items": { "properties": { "pipeline": { "enum": names } } } },
+    }}));
+    for own in &sources {
+        let then = source_rule(own, &catalog);
+        rules.push(json!({ "if": chosen("source", &[&own.name]), "then": then }));
+    }
+    for own in &targets {
+        let object = &own.object;
+        let named = [object.name.as_str(), &object.fully_qualified_name, &object.object_type_id];
+        rules.push(json!({ "if": chosen("target", &named), "then": target_rule(own, &targets) }));
+    }
+    root["allOf"] = Value::Array(rules);
+    root["title"] = "Syncline pipeline, with the names of this project".into();
+    Ok(serde_json::to_string_pretty(&root).unwrap_or_default() + "\n")
+}
+
+/// Holds where the file names one of these objects.
+fn chosen(end: &str, names: &[&str]) -> Value {
+    json!({ "required": [end], "properties": { end: { "required": ["object"], "properties": { "object": { "enum": names } } } } })
+}
+
+/// Names that are offered while others stay allowed: an object may not be in the catalog yet.
+fn hinted<'a>(names: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
+    let (names, labels): (Vec<&str>, Vec<&str>) = names.unzip();
+    json!({ "anyOf": [{ "enum": names, "markdownEnumDescriptions": labels }, { "type": "string" }] })
+}
+
+/// What follows from the source object: fields, parent fields, picklist values, lookups.
+fn source_rule(object: &SourceObject, catalog: &Catalog) -> Value {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let mut lookups: Vec<(&str, &str)> = Vec::new();
+    for field in &object.fields {
+        fields.push((field.name.clone(), format!("{} ({})", field.label, word(&field.kind))));
+        if field.kind != FieldKind::Reference {
+            continue;
+        }
+        lookups.push((&field.name, &field.label));
+        let parent = field.reference_to.iter().find_map(|name| catalog.sources.values().find(|own| own.name == *name));
+        if let (Some(path), Some(parent)) = (&field.relationship_name, parent) {
+            let own = parent.fields.iter();
+            fields.extend(own.map(|own| (format!("{path}.{}", own.name), format!("{} of {}", own.label, field.label))));
+        }
+    }
+    let (names, labels): (Vec<String>, Vec<String>) = fields.into_iter().unzip();
+    let from = json!({ "anyOf": [
+        { "enum": names, "markdownEnumDescriptions": labels },
+        // Longer paths go over objects that the catalog need not hold.
+        { "type": "string", "pattern": "\\..+\\." },
+        { "type": "string", "pattern": unknown_parents(object, catalog) },
+    ]});
+    let (fields, labels): (Vec<&str>, Vec<&str>) = lookups.into_iter().unzip();
+    let mut items = vec![json!({ "properties": { "from": from } })];
+    for field in object.fields.iter().filter(|field| !field.picklist.is_empty()) {
+        let keys: Map<String, Value> =
+            field.picklist.iter().map(|own| (own.value.clone(), json!({ "description": own.label }))).collect();
+        items.push(json!({
+            "if": { "required": ["from"], "properties": { "from": { "const": field.name } } },
+            "then": { "properties": { "values": { "properties": keys } } },
+        }));
+    }
+    json!({ "properties": {
+        "fields": { "items": { "allOf": items } },
+        "associations": { "items": { "properties": { "field": { "enum": fields, "markdownEnumDescriptions": labels } } } },
+    }})
+}
+
+/// A pattern for fields of parents that the catalog does not hold.
+fn unknown_parents(object: &SourceObject, catalog: &Catalog) -> String {
+    let known = |name: &String| catalog.sources.values().any(|own| own.name == *name);
+    let open = object.fields.iter().filter(|field| !matches!(&*field.reference_to, [only] if known(only)));
+    let paths: Vec<&str> = open.filter_map(|field| field.relationship_name.as_deref()).collect();
+    // Without any, nothing may match.
+    if paths.is_empty() { "^$".to_owned() } else { format!("^({})\\.", paths.join("|")) }
+}
+
+/// What follows from the target object: properties with their options, the match property, labels of links.
+fn target_rule(entry: &TargetEntry, all: &[&TargetEntry]) -> Value {
+    let own = entry.object.properties.values().filter(|own| !own.read_only && writable(&own.kind));
+    let own: Vec<&TargetProperty> = own.collect();
+    let names: Vec<&str> = own.iter().map(|own| own.name.as_str()).collect();
+    let labels: Vec<String> = own.iter().map(|own| describe(own, entry)).collect();
+    let mut items = vec![json!({ "properties": { "to": { "enum": names, "markdownEnumDescriptions": labels } } })];
+    for property in own.iter().filter(|own| !own.options.is_empty() && !own.external_options) {
+        let options: Vec<&str> = property.options.iter().map(|own| own.value.as_str()).collect();
+        let one = json!({ "enum": options });
+        // Several options stand in one text, apart by `;`.
+        let value = if property.kind == PropertyKind::MultiCheckbox {
+            json!({ "anyOf": [one, { "pattern": ";" }] })
+        } else {
+            one
+        };
+        items.push(json!({
+            "if": { "required": ["to"], "properties": { "to": { "const": property.name } } },
+            "then": { "properties": { "value": value, "values": { "additionalProperties": value } } },
+        }));
+    }
+    let unique: Vec<&str> = own.iter().filter(|own| own.unique).map(|own| own.name.as_str()).collect();
+    let mut ends = Vec::new();
+    for other in all {
+        let named = [other.object.name.as_str(), &other.object.fully_qualified_name, &other.object.object_type_id];
+        let labels = entry.associations.get(&other.object.name);
+        let labels: Vec<&str> =
+            labels.iter().flat_map(|types| types.iter()).filter_map(|own| own.label.as_deref()).collect();
+        let properties: Vec<&str> = other
+            .object
+            .properties
+            .values()
+            .filter(|own| own.kind == PropertyKind::String)
+            .map(|own| own.name.as_str())
+            .collect();
+        ends.push(json!({
+            "if": { "required": ["to"], "properties": { "to": { "enum": named } } },
+            "then": { "properties": { "label": { "enum": labels }, "match": { "enum": properties } } },
+        }));
+    }
+    let others: Vec<&str> = entry.associations.keys().map(String::as_str).collect();
+    ends.push(json!({ "properties": { "to": { "anyOf": [{ "enum": others }, { "type": "string" }] } } }));
+    json!({ "properties": {
+        "target": { "properties": { "match": { "enum": unique } } },
+        "fields": { "items": { "allOf": items } },
+        "associations": { "items": { "allOf": ends } },
+    }})
+}
+
+fn describe(property: &TargetProperty, entry: &TargetEntry) -> String {
+    let required = if entry.object.required_properties.contains(&property.name) { ", required" } else { "" };
+    format!("{} ({}{required})", property.label, word(&property.kind))
+}
+
+fn word<T: serde::Serialize>(kind: &T) -> String {
+    serde_json::to_value(kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default()
+}

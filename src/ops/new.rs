@@ -1,0 +1,402 @@
+//! `new`: writes a pipeline with a suggested mapping, and says what is missing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::error::OpsError;
+use super::wiring::Project;
+use crate::catalog::{Catalog, folder};
+use crate::config::files::Files;
+use crate::config::load::LoadedPipeline;
+use crate::config::rules;
+use crate::model::object::{FieldKind, PropertyKind, SourceField, SourceObject, TargetObject};
+use crate::pipeline::suggest::{Suggestion, fillable, mappable, suggest};
+use crate::ports::fault::Fault;
+use crate::ports::source::Source;
+use crate::ports::target::TargetReader;
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub struct NewPipeline {
+    /// Name of the pipeline.
+    pub name: String,
+    /// Salesforce object.
+    pub source: String,
+    /// HubSpot object.
+    pub target: String,
+    /// Match property; chosen unless given.
+    pub match_property: Option<String>,
+    /// Connections.
+    pub connections: (String, String),
+}
+
+/// A draft of a pipeline.
+#[derive(Debug)]
+pub struct Draft {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// Properties that are filled.
+    pub mapped: usize,
+    /// Required properties for which nothing was found.
+    pub missing: Vec<String>,
+}
+
+/// The default names of the connections.
+pub const CONNECTIONS: (&str, &str) = ("salesforce", "hubspot");
+
+/// Property that a made object is matched by.
+const MATCH: &str = "salesforce_id";
+
+/// Drafts a pipeline; the file is not written yet.
+///
+/// Errors: a name that is no good or taken, a file that is there, an object that is not.
+pub async fn draft(project: &Project, wanted: &NewPipeline) -> Result<Draft, OpsError> {
+    let path = free_path(project, &wanted.name)?;
+    let source = source(project, wanted).await?;
+    let target = project.target(&wanted.connections.1)?.describe(&wanted.target).await;
+    let target = target.map_err(|fault| match fault {
+        Fault::Halt(error) if matches!(error.status, None | Some(404)) => OpsError::refused(
+            "SL3004",
+            error.message,
+            "repeat with `--create-target` to see the custom object that fits, and with `--apply` to create it",
+        ),
+        fault => OpsError::Remote { pipeline: None, fault },
+    })?;
+    let (catalog, _, _) = folder::read(&Files::Folder(project.loaded.root.clone()));
+    Ok(write(project, wanted, path, &source, &target, &catalog))
+}
+
+/// Describes the source object.
+pub async fn source(project: &Project, wanted: &NewPipeline) -> Result<SourceObject, OpsError> {
+    let described = project.source(&wanted.connections.0)?.describe(&wanted.source).await;
+    described.map_err(|fault| match fault {
+        Fault::Halt(error) if error.status == Some(404) => OpsError::refused(
+            "SL3002",
+            format!("Salesforce shows no object `{}`", wanted.source),
+            "`syncline discover` lists the objects that the integration user can see",
+        ),
+        fault => OpsError::Remote { pipeline: None, fault },
+    })
+}
+
+/// The file of a new pipeline, which must not be there yet.
+fn free_path(project: &Project, name: &str) -> Result<PathBuf, OpsError> {
+    let good = name.len() <= 63
+        && name.starts_with(|letter: char| letter.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte));
+    if !good {
+        let help = "begin with a lower-case letter; lower-case letters, digits, `_` and `-` may follow";
+        return Err(OpsError::refused("SL1017", format!("`{name}` is no name for a pipeline"), help));
+    }
+    let path = project.loaded.root.join(&project.config.pipelines).join(format!("{name}.yaml"));
+    let taken = project.loaded.pipelines.iter().find(|own| own.config.name == name);
+    if let Some(own) = taken {
+        let message = format!("there is a pipeline `{name}` in {} already", own.file.name);
+        return Err(OpsError::refused("SL1017", message, "choose another name"));
+    }
+    if path.exists() {
+        let message = format!("`{}` exists already", path.display());
+        return Err(OpsError::refused("SL1017", message, "choose another name; nothing is ever overwritten"));
+    }
+    Ok(path)
+}
+
+fn write(
+    project: &Project,
+    wanted: &NewPipeline,
+    path: PathBuf,
+    source: &SourceObject,
+    target: &TargetObject,
+    catalog: &Catalog,
+) -> Draft {
+    let chosen = wanted.match_property.clone().or_else(|| match_property(target));
+    let match_property = chosen.clone().unwrap_or_else(|| MATCH.to_owned());
+    let found = suggest(source, target, &match_property);
+    let missing: Vec<String> = target
+        .required_properties
+        .iter()
+        .filter(|name| **name != match_property && !found.iter().any(|own| own.property.name == **name))
+        .cloned()
+        .collect();
+    let mut text = head(wanted, source, target, &match_property, chosen.is_some());
+    text.push_str("fields:\n");
+    for own in &found {
+        entry(own, &mut text);
+    }
+    for name in &missing {
+        let _ = writeln!(text, "  # {name} is required: give it a field, a template or a value");
+        let _ = writeln!(text, "  # - {{ from: …, to: {name} }}");
+    }
+    if found.is_empty() {
+        text.push_str(
+            "  # nothing fits by name, label and type: map at least one field\n  # - { from: Name, to: … }\n",
+        );
+    }
+    rest(source, target, &found, &match_property, &mut text);
+    text.push_str(&associations(project, wanted, source, catalog));
+    text.push_str("\n# What a delete in Salesforce does in HubSpot: keep leaves the record, archive archives it.\non_delete: keep\n");
+    Draft { path, text, mapped: found.len(), missing }
+}
+
+fn head(
+    wanted: &NewPipeline,
+    source: &SourceObject,
+    target: &TargetObject,
+    match_property: &str,
+    there: bool,
+) -> String {
+    let mut text = "# yaml-language-server: $schema=../schemas/pipeline.schema.json\nversion: 1\n".to_owned();
+    let _ = writeln!(text, "name: {}", wanted.name);
+    let _ = writeln!(text, "description: {}", quoted(&format!("{} to {}", source.label, target.label)));
+    let _ = writeln!(text, "\nsource:");
+    if wanted.connections.0 != CONNECTIONS.0 {
+        let _ = writeln!(text, "  connection: {}", quoted(&wanted.connections.0));
+    }
+    let _ = writeln!(text, "  object: {}", source.name);
+    if !rules::is_listed(&source.name) {
+        text.push_str("  allow_unlisted: true\n");
+    }
+    text.push_str("  # where: …   a SOQL condition that says which records belong; without it, all do\n");
+    let _ = writeln!(text, "\ntarget:");
+    if wanted.connections.1 != CONNECTIONS.1 {
+        let _ = writeln!(text, "  connection: {}", quoted(&wanted.connections.1));
+    }
+    let _ = writeln!(text, "  object: {}", target.name);
+    if !there {
+        let _ = writeln!(text, "  # {} has no unique text property: make one for the Salesforce id", target.label);
+    }
+    let _ = writeln!(text, "  match: {match_property}\n");
+    text
+}
+
+/// The unique text property that looks most like the Salesforce id's.
+fn match_property(target: &TargetObject) -> Option<String> {
+    let unique =
+        target.properties.values().filter(|own| own.unique && !own.read_only && own.kind == PropertyKind::String);
+    let likely = |own: &&crate::model::object::TargetProperty| {
+        let name = own.name.to_ascii_lowercase();
+        (!(name.contains("salesforce") || name.contains("sf")), !name.contains("id"), name.len())
+    };
+    unique.min_by_key(likely).map(|own| own.name.clone())
+}
+
+fn entry(own: &Suggestion<'_>, text: &mut String) {
+    let (from, to) = (&own.field.name, &own.property.name);
+    if own.values.is_none() && own.unmatched.is_empty() {
+        let _ = writeln!(text, "  - {{ from: {from}, to: {to} }}");
+    } else {
+        let _ = writeln!(text, "  - from: {from}\n    to: {to}");
+        let map: BTreeMap<&str, &str> =
+            own.values.iter().flatten().map(|(value, option)| (value.as_str(), option.as_str())).collect();
+        if !map.is_empty() {
+            text.push_str("    values:\n");
+            for (value, option) in map {
+                let _ = writeln!(text, "      {}: {}", quoted(value), quoted(option));
+            }
+        }
+        for value in &own.unmatched {
+            let _ = writeln!(text, "      # {}: …   no option of `{to}` fits", quoted(value));
+        }
+        text.push_str("    otherwise: reject\n");
+    }
+    if own.field.calculated {
+        let _ = writeln!(text, "    # {from} is calculated: a change of it alone is not noticed at once");
+    }
+}
+
+/// Names of what is left over, for a person who looks for more.
+fn rest(
+    source: &SourceObject,
+    target: &TargetObject,
+    found: &[Suggestion<'_>],
+    match_property: &str,
+    text: &mut String,
+) {
+    let fields = source.fields.iter().filter(|field| mappable(field));
+    let fields = fields.filter(|field| !found.iter().any(|own| own.field.name == field.name));
+    let fields: Vec<&str> = fields.map(|field| field.name.as_str()).collect();
+    let properties = target.properties.values().filter(|own| fillable(own, match_property));
+    let properties = properties.filter(|own| !found.iter().any(|found| found.property.name == own.name));
+    let properties: Vec<&str> = properties.map(|own| own.name.as_str()).collect();
+    for (what, names) in [("fields of Salesforce", fields), ("properties of HubSpot", properties)] {
+        if !names.is_empty() {
+            let _ = writeln!(text, "  # not mapped, {what}: {}", names.join(", "));
+        }
+    }
+}
+
+/// What HubSpot's own integration keeps Salesforce ids in, by the Salesforce object.
+const INTEGRATED: [(&str, &str, &str); 4] = [
+    ("Account", "companies", "salesforceaccountid"),
+    ("Contact", "contacts", "salesforcecontactid"),
+    ("Lead", "contacts", "salesforceleadid"),
+    ("Opportunity", "deals", "hs_salesforceopportunityid"),
+];
+
+fn associations(project: &Project, wanted: &NewPipeline, source: &SourceObject, catalog: &Catalog) -> String {
+    let (mut active, mut hints) = (String::new(), String::new());
+    let system = ["OwnerId", "CreatedById", "LastModifiedById"];
+    let lookups =
+        source.fields.iter().filter(|field| field.kind == FieldKind::Reference && !system.contains(&&*field.name));
+    for field in lookups {
+        let leads_to = |own: &&LoadedPipeline| {
+            let same = own.config.source.connection == wanted.connections.0
+                && own.config.target.connection == wanted.connections.1;
+            same && field.reference_to.iter().any(|object| object.eq_ignore_ascii_case(&own.config.source.object))
+        };
+        if let Some(own) = project.loaded.pipelines.iter().find(leads_to) {
+            let _ = writeln!(active, "  - {{ field: {}, pipeline: {} }}", field.name, own.config.name);
+            continue;
+        }
+        let integrated = INTEGRATED.iter().find(|(object, _, _)| field.reference_to.iter().any(|own| own == object));
+        match integrated {
+            Some((_, to, property)) => {
+                let known = catalog.target(&wanted.connections.1, to);
+                let there = known.is_some_and(|entry| entry.object.properties.contains_key(*property));
+                let line = format!("- {{ field: {}, to: {to}, match: {property} }}", field.name);
+                match there {
+                    true => drop(writeln!(active, "  {line}")),
+                    false => drop(writeln!(hints, "  # {line}   if {to} hold the Salesforce id in that property")),
+                }
+            }
+            None => {
+                let _ = writeln!(
+                    hints,
+                    "  # {} leads to {}, which no pipeline syncs",
+                    field.name,
+                    field.reference_to.join(", ")
+                );
+            }
+        }
+    }
+    match (active.is_empty(), hints.is_empty()) {
+        (true, true) => String::new(),
+        (true, false) => format!("\n# associations:\n{hints}"),
+        (false, _) => format!("\nassociations:\n{active}{hints}"),
+    }
+}
+
+/// The custom object that would fit a source: the body of its creation.
+pub fn object_for(source: &SourceObject, name: &str) -> Value {
+    let title = source.fields.iter().find(|field| field.name_field && mappable(field));
+    let title = title.map_or_else(|| "name".to_owned(), |field| property_name(field));
+    let mut properties = vec![json!({
+        "name": MATCH, "label": "Salesforce ID", "type": "string", "fieldType": "text", "hasUniqueValue": true,
+    })];
+    if !source.fields.iter().any(|field| mappable(field) && property_name(field) == title) {
+        properties.push(json!({ "name": title, "label": "Name", "type": "string", "fieldType": "text" }));
+    }
+    let parts = |field: &SourceField| field.compound_field_name.is_some();
+    let own = source.fields.iter().filter(|field| mappable(field) && !parts(field) && property_name(field) != MATCH);
+    properties.extend(own.map(property));
+    let searchable = [title.clone(), MATCH.to_owned()];
+    let (one, many) = labels(&source.label);
+    json!({
+        "name": name,
+        "labels": { "singular": one, "plural": many },
+        "primaryDisplayProperty": title,
+        "requiredProperties": [title],
+        "searchableProperties": searchable,
+        "properties": properties,
+        "associatedObjects": associated(source),
+    })
+}
+
+/// Standard objects that the source's lookups lead to, by type id.
+fn associated(source: &SourceObject) -> Vec<&'static str> {
+    let leads = |object: &str| source.fields.iter().any(|field| field.reference_to.iter().any(|own| own == object));
+    let all = [("Account", "0-2"), ("Contact", "0-1"), ("Lead", "0-1"), ("Opportunity", "0-3")];
+    let mut ids: Vec<&str> = all.into_iter().filter(|(object, _)| leads(object)).map(|(_, id)| id).collect();
+    ids.dedup();
+    ids
+}
+
+/// HubSpot's longest label of an object.
+const LABEL_LENGTH_MAX: usize = 50;
+
+fn labels(label: &str) -> (String, String) {
+    let one: String = label.chars().take(LABEL_LENGTH_MAX - 1).collect();
+    let many = if one.ends_with('s') { one.clone() } else { format!("{one}s") };
+    (one, many)
+}
+
+/// A property's name: `Renews_At__c` becomes `renews_at`.
+fn property_name(field: &SourceField) -> String {
+    let stem = field.name.strip_suffix("__c").unwrap_or(&field.name);
+    let mut name = String::new();
+    let mut before = '_';
+    for letter in stem.chars() {
+        // WorkOrderNumber becomes work_order_number.
+        if letter.is_ascii_uppercase() && before.is_ascii_lowercase() {
+            name.push('_');
+        }
+        name.push(if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' });
+        before = letter;
+    }
+    let name = name.trim_matches('_').to_owned();
+    if name.starts_with(|letter: char| letter.is_ascii_lowercase()) { name } else { format!("p_{name}") }
+}
+
+fn property(field: &SourceField) -> Value {
+    let (kind, form) = match field.kind {
+        FieldKind::TextArea => ("string", "textarea"),
+        FieldKind::Picklist if !field.picklist.is_empty() => ("enumeration", "select"),
+        FieldKind::MultiPicklist if !field.picklist.is_empty() => ("enumeration", "checkbox"),
+        FieldKind::Boolean => ("bool", "booleancheckbox"),
+        FieldKind::Int | FieldKind::Long | FieldKind::Double | FieldKind::Currency | FieldKind::Percent => {
+            ("number", "number")
+        }
+        FieldKind::Date => ("date", "date"),
+        FieldKind::DateTime => ("datetime", "date"),
+        _ => ("string", "text"),
+    };
+    let mut body = json!({ "name": property_name(field), "label": field.label, "type": kind, "fieldType": form });
+    let option = |(order, value, label): (usize, &str, &str)| json!({ "label": label, "value": value, "displayOrder": order, "hidden": false });
+    if kind == "enumeration" {
+        let values = field.picklist.iter().enumerate();
+        body["options"] = values.map(|(order, own)| option((order, &own.value, &own.label))).collect();
+    }
+    if kind == "bool" {
+        body["options"] = [(0, "true", "Yes"), (1, "false", "No")].into_iter().map(option).collect();
+    }
+    body
+}
+
+/// Makes the custom object, unless one of its name is there.
+///
+/// Errors: the name is taken; what HubSpot says.
+pub async fn create(project: &Project, connection: &str, body: &Value) -> Result<(), OpsError> {
+    let target = project.target(connection)?;
+    let name = body["name"].as_str().unwrap_or_default();
+    let failed = |fault| OpsError::Remote { pipeline: None, fault };
+    let objects = target.objects().await.map_err(failed)?;
+    if objects.iter().any(|own| own.custom && own.name.eq_ignore_ascii_case(name)) {
+        let message = format!("the portal has a custom object `{name}` already");
+        return Err(OpsError::refused(
+            "SL3012",
+            message,
+            "nothing was written; leave `--create-target` away to use it",
+        ));
+    }
+    let account = target.account().await.map_err(failed)?;
+    if let Some(expected) = project.portal_id(connection).filter(|expected| *expected != account.portal_id) {
+        let message = format!("the connection `{connection}` leads to portal {}, not to {expected}", account.portal_id);
+        return Err(OpsError::refused("SL3005", message, "nothing was written; use the token of the right portal"));
+    }
+    target.create_object(body).await.map_err(failed)
+}
+
+/// A scalar that YAML reads back as this text.
+fn quoted(text: &str) -> String {
+    let plain = !text.is_empty()
+        && text.starts_with(|letter: char| letter.is_alphabetic())
+        && text.chars().all(|letter| letter.is_alphanumeric() || "_ -".contains(letter))
+        && !text.ends_with(' ')
+        && !["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
+    if plain { text.to_owned() } else { Value::from(text).to_string() }
+}

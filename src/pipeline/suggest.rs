@@ -1,0 +1,173 @@
+//! Suggests a mapping: which field fits which property, by name, label and type. Pure.
+
+use std::collections::BTreeMap;
+
+use super::values::convert::{conversion, writable};
+use crate::model::object::{FieldKind, PropertyKind, SourceField, SourceObject, TargetObject, TargetProperty};
+
+/// A field that fits a property.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suggestion<'a> {
+    /// The field.
+    pub field: &'a SourceField,
+    /// The property.
+    pub property: &'a TargetProperty,
+    /// How well they fit, up to 1.
+    pub likeness: f64,
+    /// Picklist values with the options that fit them; none where the values are the same.
+    pub values: Option<BTreeMap<String, String>>,
+    /// Active picklist values for which no option fits.
+    pub unmatched: Vec<String>,
+}
+
+/// Least likeness of a pair that is suggested.
+const LIKENESS_MIN: f64 = 0.72;
+
+/// The best pairs, each field and each property once, in the order of the properties. The match property is left out.
+pub fn suggest<'a>(source: &'a SourceObject, target: &'a TargetObject, match_property: &str) -> Vec<Suggestion<'a>> {
+    let mut pairs = Vec::new();
+    for property in target.properties.values().filter(|property| fillable(property, match_property)) {
+        for field in source.fields.iter().filter(|field| mappable(field)) {
+            let likeness = likeness(field, property);
+            if likeness >= LIKENESS_MIN && conversion(&field.kind, &property.kind).is_some() {
+                pairs.push((likeness, field, property));
+            }
+        }
+    }
+    pairs.sort_by(|(one, ..), (other, ..)| other.total_cmp(one));
+    let mut taken: Vec<Suggestion<'a>> = Vec::new();
+    for (likeness, field, property) in pairs {
+        if taken.iter().any(|own| own.field.name == field.name || own.property.name == property.name) {
+            continue;
+        }
+        let (values, unmatched) = value_map(field, property);
+        taken.push(Suggestion { field, property, likeness, values, unmatched });
+    }
+    taken.sort_by(|one, other| one.property.name.cmp(&other.property.name));
+    taken
+}
+
+/// Properties that a mapping could fill.
+pub fn fillable(property: &TargetProperty, match_property: &str) -> bool {
+    property.name != match_property
+        && !property.read_only
+        && writable(&property.kind)
+        && !property.name.starts_with("hs_")
+}
+
+/// Fields that carry a person's data: neither links nor the system's own, and no parts of a whole.
+pub fn mappable(field: &SourceField) -> bool {
+    let own = matches!(
+        field.name.as_str(),
+        "Id" | "IsDeleted"
+            | "CreatedDate"
+            | "LastModifiedDate"
+            | "SystemModstamp"
+            | "LastViewedDate"
+            | "LastReferencedDate"
+            | "LastActivityDate"
+    );
+    let kind = !matches!(
+        field.kind,
+        FieldKind::Id | FieldKind::Reference | FieldKind::Base64 | FieldKind::AnyType | FieldKind::Other(_)
+    );
+    !own && kind
+}
+
+/// How much a field and a property look like the same thing, from 0 to 1.
+fn likeness(field: &SourceField, property: &TargetProperty) -> f64 {
+    let names = [plain(&field.name), plain(&field.label)];
+    let others = [plain(&property.name), plain(&property.label)];
+    let mut best: f64 = 0.0;
+    for one in &names {
+        for other in &others {
+            let same = strsim::normalized_damerau_levenshtein(one, other);
+            // `Name` and `subscription_name`: one is the end of the other.
+            let ends =
+                one.len() >= 4 && (other.ends_with(one.as_str()) || one.ends_with(other.as_str()) && other.len() >= 4);
+            best = best.max(if ends { same.max(0.8) } else { same });
+        }
+    }
+    let exact = match (&field.kind, &property.kind) {
+        (FieldKind::Picklist, PropertyKind::Enumeration)
+        | (FieldKind::MultiPicklist, PropertyKind::MultiCheckbox)
+        | (FieldKind::Boolean, PropertyKind::Bool)
+        | (FieldKind::Date, PropertyKind::Date)
+        | (FieldKind::DateTime, PropertyKind::DateTime) => true,
+        (
+            FieldKind::Int | FieldKind::Long | FieldKind::Double | FieldKind::Currency | FieldKind::Percent,
+            PropertyKind::Number,
+        ) => true,
+        (
+            FieldKind::String | FieldKind::TextArea | FieldKind::Email | FieldKind::Phone | FieldKind::Url,
+            PropertyKind::String,
+        ) => true,
+        _ => false,
+    };
+    if exact { best } else { best * 0.95 }
+}
+
+/// A name without what the systems add: `Renews_At__c` and `renews_at` are both `renewsat`.
+fn plain(name: &str) -> String {
+    let stem = name.strip_suffix("__c").or_else(|| name.strip_suffix("__pc")).unwrap_or(name);
+    stem.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+/// Picklist values to options, by value, then by label.
+fn value_map(field: &SourceField, property: &TargetProperty) -> (Option<BTreeMap<String, String>>, Vec<String>) {
+    let listed = matches!(field.kind, FieldKind::Picklist | FieldKind::MultiPicklist);
+    let chosen = matches!(property.kind, PropertyKind::Enumeration | PropertyKind::MultiCheckbox);
+    if !listed || !chosen || property.external_options {
+        return (None, Vec::new());
+    }
+    let mut map = BTreeMap::new();
+    let mut unmatched = Vec::new();
+    for value in &field.picklist {
+        let by_value = property.options.iter().find(|option| option.value == value.value);
+        let alike = |option: &&crate::model::object::PropertyOption| {
+            let ours = [plain(&value.value), plain(&value.label)];
+            [plain(&option.value), plain(&option.label)].iter().any(|own| !own.is_empty() && ours.contains(own))
+        };
+        match by_value.or_else(|| property.options.iter().find(alike)) {
+            Some(option) => drop(map.insert(value.value.clone(), option.value.clone())),
+            None if value.active => unmatched.push(value.value.clone()),
+            None => {}
+        }
+    }
+    let same = unmatched.is_empty() && map.iter().all(|(value, option)| value == option);
+    let all = field.picklist.iter().all(|value| map.contains_key(&value.value) || !value.active);
+    (Some(map).filter(|_| !(same && all)), unmatched)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::fixture::{Fixture, property};
+
+    #[test]
+    fn pairs_are_found_by_name_and_label() {
+        let mut fixture = Fixture::new(serde_json::json!([{"from": "Name", "to": "text"}]));
+        for (name, kind) in [
+            ("subscription_name", PropertyKind::String),
+            ("amount", PropertyKind::Number),
+            ("renews", PropertyKind::DateTime),
+            ("unlike_anything", PropertyKind::String),
+        ] {
+            fixture.target.properties.insert(name.to_owned(), property(name, kind, &[]));
+        }
+        let source = &fixture.sources["subscription__c"];
+        let found = suggest(source, &fixture.target, "salesforce_id");
+        let pairs: Vec<(&str, &str)> = found.iter().map(|own| (&*own.field.name, &*own.property.name)).collect();
+        for pair in
+            [("Name", "subscription_name"), ("Amount__c", "amount"), ("Renews__c", "renews"), ("Status__c", "status")]
+        {
+            assert!(pairs.contains(&pair), "{pair:?} in {pairs:?}");
+        }
+        assert!(
+            !pairs.iter().any(|(_, property)| ["unlike_anything", "salesforce_id"].contains(property)),
+            "{pairs:?}"
+        );
+        let status = found.iter().find(|own| own.property.name == "status").unwrap();
+        assert_eq!(status.values.as_ref().unwrap().get("On Hold").map(String::as_str), Some("on_hold"));
+    }
+}
