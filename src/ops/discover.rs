@@ -60,7 +60,9 @@ pub async fn objects(project: &Project) -> Result<Objects, OpsError> {
             }
             ConnectionConfig::Hubspot(_) => {
                 let found = project.target(name)?.objects().await.map_err(failed)?;
-                let found = found.into_iter().map(|object| target(project, name, object)).collect();
+                let custom: Vec<String> =
+                    found.iter().filter(|own| own.custom).map(|own| own.name.to_ascii_lowercase()).collect();
+                let found = found.into_iter().map(|object| target(project, name, object, &custom)).collect();
                 all.hubspot.insert(name.clone(), found);
             }
         }
@@ -81,11 +83,13 @@ fn source(project: &Project, connection: &str, object: ObjectSummary) -> Found {
     Found { object, can_sync, why, pipelines }
 }
 
-fn target(project: &Project, connection: &str, object: ObjectSummary) -> Found {
+fn target(project: &Project, connection: &str, object: ObjectSummary, custom: &[String]) -> Found {
     let pipelines = project.loaded.pipelines.iter().map(|own| &own.config).filter(|config| {
         let named = &config.target.object;
         let id = object.object_type_id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(named));
-        config.target.connection == connection && (id || named.eq_ignore_ascii_case(&object.name))
+        // A custom object goes before a standard one of the same name.
+        let meant = object.custom || !custom.contains(&object.name.to_ascii_lowercase());
+        config.target.connection == connection && (id || meant && named.eq_ignore_ascii_case(&object.name))
     });
     let pipelines = pipelines.map(|config| config.name.clone()).collect();
     let why = (!object.custom).then(|| "a standard object: its match property must be made unique first".to_owned());
@@ -126,8 +130,10 @@ pub async fn object(project: &Project, name: &str) -> Result<Described, OpsError
 /// What a field is good for, in words; none where it maps like any other.
 pub fn remark(field: &SourceField) -> Option<String> {
     if field.kind == FieldKind::Reference {
-        let to = field.reference_to.join(", ");
-        return Some(format!("lookup to {to}: an association, or `as: id`"));
+        return Some(match field.reference_to.as_slice() {
+            [] => "lookup: `as: id`".to_owned(),
+            objects => format!("lookup to {}: an association, or `as: id`", objects.join(", ")),
+        });
     }
     if !mappable(field) {
         return Some(match field.kind {

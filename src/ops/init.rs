@@ -30,14 +30,16 @@ pub fn init(folder: &Path) -> Result<Made, OpsError> {
         return Err(OpsError::refused("SL1013", message, "a project is made once; look at `syncline status`"));
     }
     let pipeline_schema = schema::text("pipeline").unwrap_or_default();
+    let test_schema = schema::text("pipeline-test").unwrap_or_default();
     let project_schema = schema::text("project").unwrap_or_default();
-    let files: [(&'static str, &str); 7] = [
+    let files: [(&'static str, &str); 8] = [
         ("syncline.yaml", PROJECT),
         ("pipelines/README.md", PIPELINE),
         (".gitignore", IGNORE),
         (".vscode/settings.json", SETTINGS),
         (".github/workflows/syncline.yml", WORKFLOW),
         ("schemas/pipeline.schema.json", &pipeline_schema),
+        ("schemas/pipeline-test.schema.json", &test_schema),
         ("schemas/project.schema.json", &project_schema),
     ];
     let mut made = Made::default();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::OpsError;
 use super::wiring::Project;
-use crate::catalog::{Catalog, folder};
+use crate::catalog::{Catalog, TargetEntry, folder};
 use crate::config::files::Files;
 use crate::config::load::LoadedPipeline;
 use crate::config::rules;
@@ -67,7 +67,17 @@ pub async fn draft(project: &Project, wanted: &NewPipeline) -> Result<Draft, Ops
         ),
         fault => OpsError::Remote { pipeline: None, fault },
     })?;
-    let (catalog, _, _) = folder::read(&Files::Folder(project.loaded.root.clone()));
+    let (mut catalog, _, _) = folder::read(&Files::Folder(project.loaded.root.clone()));
+    for (object, to, _) in INTEGRATED {
+        let leads = source.fields.iter().any(|field| field.reference_to.iter().any(|own| own == object));
+        if leads && catalog.target(&wanted.connections.1, to).is_none() {
+            // A portal without it has no such association; that is no reason to write nothing.
+            if let Ok(object) = project.target(&wanted.connections.1)?.describe(to).await {
+                let entry = TargetEntry { portal_id: 0, object, associations: BTreeMap::new() };
+                catalog.put_target(&wanted.connections.1, entry);
+            }
+        }
+    }
     Ok(write(project, wanted, path, &source, &target, &catalog))
 }
 
