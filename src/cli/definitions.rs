@@ -15,7 +15,7 @@ use super::render::{catalog as show_catalog, discover as show_discover, sarif, t
 use super::signals;
 use crate::config::env::process_variables;
 use crate::config::files::Files;
-use crate::config::load::Loaded;
+use crate::config::load::{Loaded, PROJECT_FILE};
 use crate::config::schema;
 use crate::diagnostic::codes;
 use crate::diagnostic::render::{Located, github, locate, text as finding_text};
@@ -103,7 +103,9 @@ fn located(loaded: &Loaded, finding: &Diagnostic) -> Located {
 pub(super) fn summary(loaded: &Loaded) -> String {
     let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let warnings = loaded.findings.len() - errors;
-    let pipelines = table::count(loaded.files.len().saturating_sub(1) as u64, "pipeline", "pipelines");
+    let is_pipeline = |name: &str| name != PROJECT_FILE && !name.starts_with("catalog/") && !name.contains(".test.");
+    let pipelines = loaded.files.iter().filter(|file| is_pipeline(&file.name)).count();
+    let pipelines = table::count(pipelines as u64, "pipeline", "pipelines");
     let warned = if warnings > 0 {
         format!(", {}", table::count(warnings as u64, "warning", "warnings"))
     } else {

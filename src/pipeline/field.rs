@@ -130,7 +130,12 @@ fn common_field(name: &str, kind: FieldKind) -> SourceField {
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_ascii_lowercase();
     let distance = |known: &&str| strsim::damerau_levenshtein(&lower, &known.to_ascii_lowercase());
-    let (best, near) = known.into_iter().map(|known| (known, distance(&known))).min_by_key(|(_, near)| *near)?;
+    // Of two that are equally near, the one that begins alike; so the answer does not depend on the order.
+    let likeness = |known: &str| strsim::jaro_winkler(&lower, &known.to_ascii_lowercase());
+    let ranked = known.into_iter().map(|known| (known, distance(&known)));
+    let (best, near) = ranked.min_by(|(one, near), (other, far)| {
+        near.cmp(far).then_with(|| likeness(other).total_cmp(&likeness(one))).then_with(|| one.cmp(other))
+    })?;
     (near <= (name.len() / 3).max(1)).then_some(best)
 }
 

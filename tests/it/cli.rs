@@ -21,11 +21,17 @@ fn run(folder: &Path, arguments: &[&str]) -> Ran {
     ended(command.output().unwrap())
 }
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 20] = [
     "demo",
     "init",
     "validate",
+    "test",
+    "discover",
+    "new",
+    "catalog",
+    "diff",
     "plan",
+    "apply",
     "import",
     "sync",
     "status",

@@ -52,7 +52,10 @@ fn the_tour_of_the_readme_runs() {
     for name in ["subscriptions.yaml", "work_orders.yaml"] {
         fs::copy(root().join("pipelines").join(name), folder.path().join("pipelines").join(name)).unwrap();
     }
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Outside the range from which others are given free ports.
+    let seed = u16::try_from(std::process::id() % 10_000).unwrap();
+    let mut ports = (0..100).map(|step| 20_000 + (seed + step * 97) % 10_000);
+    let port = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
     let lines: Vec<String> =
         blocks(tour, "sh").iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
     assert!(lines.len() > 12, "{lines:?}");
@@ -84,7 +87,11 @@ fn violations(text: &str) -> Vec<String> {
         Ok(value) => value,
         Err(error) => return vec![error.to_string()],
     };
-    let name = if value.get("connections").is_some() { "project" } else { "pipeline" };
+    let name = match (value.get("connections").is_some(), value.get("tests").is_some()) {
+        (true, _) => "project",
+        (_, true) => "pipeline-test",
+        _ => "pipeline",
+    };
     let schema = schema::value(name).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect()

@@ -135,10 +135,14 @@ fn every_code_has_a_page_and_every_page_its_code() {
 }
 
 /// Codes of definitions that have no case folder, and where they are tested instead.
-const ELSEWHERE: [(&str, &str); 8] = [
+const ELSEWHERE: [(&str, &str); 12] = [
     ("SL1000", "a command's own words, not a finding in a file"),
     ("SL1012", "there is no file to point at: it/cli.rs"),
     ("SL1013", "there is no file to point at: it/cli.rs"),
+    ("SL1014", "about git: it/reviews.rs"),
+    ("SL1015", "about git: it/reviews.rs"),
+    ("SL1016", "about git: it/reviews.rs"),
+    ("SL1017", "about the command line: it/drafts.rs"),
     ("SL2012", "about the command line: it/cli.rs"),
     ("SL2048", "needs an object without any stamp: pipeline/rules.rs"),
     ("SL2049", "needs an object without SystemModstamp: pipeline/rules.rs"),

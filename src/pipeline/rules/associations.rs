@@ -120,7 +120,9 @@ fn lookup<'a>(
     };
     if field.kind != FieldKind::Reference {
         let message = format!("`{}` is no lookup, so it points at no record", field.name);
-        let known: Vec<&str> = lookups().take(8).collect();
+        let mut known: Vec<&str> = lookups().collect();
+        known.sort_unstable();
+        known.truncate(8);
         findings.push(cx.error("SL2043", pointer, message).with_help(format!("lookups are: {}", known.join(", "))));
         return None;
     }
