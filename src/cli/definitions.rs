@@ -11,7 +11,7 @@ use super::args::{
 use super::commands::{json, project, write_file};
 use super::exit::Exit;
 use super::output;
-use super::render::{catalog as show_catalog, discover as show_discover, sarif, table, tests as show_tests};
+use super::render::{catalog as show_catalog, discover as show_discover, sarif, table, verdicts};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::config::files::Files;
@@ -170,10 +170,10 @@ pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
     let root = project_folder(common.project.as_deref(), &here)?;
     let report = test::test(&Files::Folder(root), &process_variables, &words.names, &Clock::system())?;
     match words.format {
-        TestFormat::Text => output::result(&show_tests::text(&report, common.verbose > 0)),
+        TestFormat::Text => output::result(&verdicts::text(&report, common.verbose > 0)),
         TestFormat::Json => json(&report),
-        TestFormat::Junit => output::result(&show_tests::junit(&report)),
-        TestFormat::Github => output::result(&show_tests::github(&report)),
+        TestFormat::Junit => output::result(&verdicts::junit(&report)),
+        TestFormat::Github => output::result(&verdicts::github(&report)),
     }
     Ok(if report.failed > 0 { Exit::Failed } else { Exit::Done })
 }

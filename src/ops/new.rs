@@ -294,7 +294,7 @@ fn associations(project: &Project, wanted: &NewPipeline, source: &SourceObject, 
 /// The custom object that would fit a source: the body of its creation.
 pub fn object_for(source: &SourceObject, name: &str) -> Value {
     let title = source.fields.iter().find(|field| field.name_field && mappable(field));
-    let title = title.map_or_else(|| "name".to_owned(), |field| property_name(field));
+    let title = title.map_or_else(|| "name".to_owned(), property_name);
     let mut properties = vec![json!({
         "name": MATCH, "label": "Salesforce ID", "type": "string", "fieldType": "text", "hasUniqueValue": true,
     })];

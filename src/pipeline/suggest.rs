@@ -88,22 +88,22 @@ fn likeness(field: &SourceField, property: &TargetProperty) -> f64 {
             best = best.max(if ends { same.max(0.8) } else { same });
         }
     }
-    let exact = match (&field.kind, &property.kind) {
+    let exact = matches!(
+        (&field.kind, &property.kind),
         (FieldKind::Picklist, PropertyKind::Enumeration)
-        | (FieldKind::MultiPicklist, PropertyKind::MultiCheckbox)
-        | (FieldKind::Boolean, PropertyKind::Bool)
-        | (FieldKind::Date, PropertyKind::Date)
-        | (FieldKind::DateTime, PropertyKind::DateTime) => true,
-        (
-            FieldKind::Int | FieldKind::Long | FieldKind::Double | FieldKind::Currency | FieldKind::Percent,
-            PropertyKind::Number,
-        ) => true,
-        (
-            FieldKind::String | FieldKind::TextArea | FieldKind::Email | FieldKind::Phone | FieldKind::Url,
-            PropertyKind::String,
-        ) => true,
-        _ => false,
-    };
+            | (FieldKind::MultiPicklist, PropertyKind::MultiCheckbox)
+            | (FieldKind::Boolean, PropertyKind::Bool)
+            | (FieldKind::Date, PropertyKind::Date)
+            | (FieldKind::DateTime, PropertyKind::DateTime)
+            | (
+                FieldKind::Int | FieldKind::Long | FieldKind::Double | FieldKind::Currency | FieldKind::Percent,
+                PropertyKind::Number,
+            )
+            | (
+                FieldKind::String | FieldKind::TextArea | FieldKind::Email | FieldKind::Phone | FieldKind::Url,
+                PropertyKind::String,
+            )
+    );
     if exact { best } else { best * 0.95 }
 }
 

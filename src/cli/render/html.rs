@@ -82,7 +82,7 @@ struct View<'a> {
 fn said(sentence: &str) -> String {
     let sentence = one_line(sentence, VALUE_LENGTH_MAX);
     let pieces: Vec<&str> = sentence.split('`').collect();
-    if pieces.len() % 2 == 0 {
+    if pieces.len().is_multiple_of(2) {
         return HtmlEscape(&sentence).to_string();
     }
     let piece = |(index, text): (usize, &&str)| match index % 2 {

@@ -390,7 +390,7 @@ fn code(text: &str) -> String {
 fn sentence(text: &str) -> String {
     let text = one_line(text, SENTENCE_LENGTH_MAX);
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         // A backtick of a literal itself: which of them belong together cannot be told.
         return plain(&text);
     }

@@ -11,4 +11,4 @@ pub mod report;
 pub mod sarif;
 pub mod summary;
 pub mod table;
-pub mod tests;
+pub mod verdicts;
