@@ -155,6 +155,8 @@ mod tests {
         ] {
             fixture.target.properties.insert(name.to_owned(), property(name, kind, &[]));
         }
+        let status = property("status", PropertyKind::Enumeration, &["active", "on_hold", "old"]);
+        fixture.target.properties.insert("status".to_owned(), status);
         let source = &fixture.sources["subscription__c"];
         let found = suggest(source, &fixture.target, "salesforce_id");
         let pairs: Vec<(&str, &str)> = found.iter().map(|own| (&*own.field.name, &*own.property.name)).collect();
