@@ -14,7 +14,7 @@ use crate::pipeline::compile::Pipeline;
 use crate::pipeline::condition;
 use crate::plan::decide::Candidate;
 use crate::ports::source::{Extract, QUERY_IDS_MAX};
-use crate::ports::state::{StateError, StateReader};
+use crate::ports::state::{FailureFilter, LINK_FAILURES, StateError, StateReader};
 use crate::stages::read::extract::{self, Candidates, candidates};
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -30,12 +30,14 @@ pub struct Backlog {
     pub behind: u64,
     /// `where` is not what it was at the last import, so records may belong that nothing is known of.
     pub filter_changed: bool,
+    /// Records with an open failure, where the mapping is not what it was at the last import: they may go through now.
+    pub failed: u64,
 }
 
 impl Backlog {
     /// Whether there is anything.
     pub fn is_empty(self) -> bool {
-        self.behind == 0 && !self.filter_changed
+        self.behind == 0 && !self.filter_changed && self.failed == 0
     }
 }
 
@@ -44,7 +46,22 @@ pub async fn backlog(state: &dyn StateReader, pipeline: &Pipeline) -> Result<Bac
     let counts = state.link_counts(&pipeline.name, pipeline.mapping_version).await?;
     let noted = state.note(&condition_key(&pipeline.name)).await?;
     let filter_changed = noted.is_some_and(|noted| noted != condition(pipeline.condition_text().as_deref()));
-    Ok(Backlog { behind: counts.behind, filter_changed })
+    let noted = state.note(&mapping_key(&pipeline.name)).await?;
+    let failed = match noted.is_some_and(|noted| noted != mapping(pipeline)) {
+        true => state.open_record_failures(&pipeline.name).await?,
+        false => 0,
+    };
+    Ok(Backlog { behind: counts.behind, filter_changed, failed })
+}
+
+/// Key of the note that keeps the mapping of the last import.
+pub fn mapping_key(pipeline: &PipelineName) -> String {
+    format!("mapping:{pipeline}")
+}
+
+/// A pipeline's mapping as it is noted.
+pub fn mapping(pipeline: &Pipeline) -> String {
+    pipeline.mapping_version.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Key of the note that keeps the condition of the last import.
@@ -68,7 +85,11 @@ pub fn rows(cx: &StageContext, backlog: Backlog) -> Rows<'_> {
         false => stream::empty().boxed(),
     };
     let stale = stream::try_unfold(None, move |after| stale_page(cx, after)).try_flatten().boxed();
-    matching.chain(stale).boxed()
+    let failed: Rows<'_> = match backlog.failed > 0 {
+        true => stream::try_unfold(None, move |after| failed_page(cx, after)).try_flatten().boxed(),
+        false => stream::empty().boxed(),
+    };
+    matching.chain(seen(cx, stale)).chain(failed).boxed()
 }
 
 /// The same rows with nothing but their ids and marks, for a look ahead.
@@ -128,6 +149,27 @@ async fn stale_ids(cx: &StageContext, after: Option<SalesforceId>, bare: bool) -
         query = Extract { columns: Arc::from([]), ..query };
     }
     Ok(Some((candidates(cx, query, extract::Membership::Asked, None), Some(last))))
+}
+
+/// A page of records that failed under an earlier mapping.
+async fn failed_page(cx: &StageContext, after: Option<SalesforceId>) -> Result<Page<'_>, StageError> {
+    let name = &cx.pipeline.name;
+    let filter = FailureFilter {
+        pipeline: Some(name.clone()),
+        after: after.map(|id| (name.clone(), id)),
+        ..FailureFilter::default()
+    };
+    let rows = cx.state.failures(&filter, QUERY_IDS_MAX).await.map_err(StageError::at(StageName::Match))?;
+    let Some(last) = rows.last().map(|row| row.failure.salesforce_id) else { return Ok(None) };
+    // Links are tried again by themselves, without their record.
+    let own = rows.iter().filter(|row| !row.failure.reason.code.starts_with(LINK_FAILURES));
+    let mut ids: Vec<SalesforceId> = own.map(|row| row.failure.salesforce_id).collect();
+    let known = seen_of(cx, &ids).await?;
+    ids.retain(|id| !known.contains(id));
+    if ids.is_empty() {
+        return Ok(Some((stream::empty().boxed(), Some(last))));
+    }
+    Ok(Some((candidates(cx, ids_query(cx, &ids), extract::Membership::Asked, None), Some(last))))
 }
 
 fn ids_of(batch: &[Candidate]) -> Vec<SalesforceId> {

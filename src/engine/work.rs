@@ -108,6 +108,7 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
         error: None,
     };
     writers.state.begin_run(&row).await?;
+    drop_associations(cx, writers).await?;
     let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
     let mut notes = Vec::new();
     let worked = match order.scope {
@@ -115,6 +116,8 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
         RunScope::Stale => stale(cx, writers, &checkpoint, order, &mut notes).await,
         RunScope::Changed | RunScope::ChangedAndStale => sync(cx, writers, &checkpoint, order, &mut notes).await,
     };
+    // A record that came back asks for all its links again, dropped ones among them.
+    drop_associations(cx, writers).await?;
     let mut tally = checkpoint.add(Tally::default());
     tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await.unwrap_or_default();
     tally.salesforce_calls = cx.source.calls();
@@ -140,6 +143,12 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
         error: row.error,
     };
     Ok((report, stop))
+}
+
+/// Waits no longer for links of associations that the pipeline has dropped.
+async fn drop_associations(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
+    let keys: Vec<_> = cx.pipeline.associations.iter().map(|own| own.key.clone()).collect();
+    writers.state.drop_associations(&cx.pipeline.name, &keys).await
 }
 
 /// Makes links whose other side appeared after the run, and adds them to its report and row.
@@ -217,13 +226,7 @@ async fn import(
     let watermark = cx.state.watermark(name).await?.unwrap_or(progress.began);
     let read = cx.state.cursor(name).await?.and_then(|progress| progress.cursor);
     checkpoint.finish(cx, watermark).await?;
-    writers
-        .state
-        .set_note(
-            &catch_up::condition_key(&cx.pipeline.name),
-            &catch_up::condition(cx.pipeline.condition_text().as_deref()),
-        )
-        .await?;
+    note_definition(cx, writers).await?;
     if let Some(read) = read {
         cx.source.release(&read).await;
     }
@@ -347,19 +350,20 @@ pub async fn stale_archives(cx: &StageContext) -> Result<u64, StageError> {
     }
 }
 
-/// Remembers that records were judged by the present filter.
+/// Remembers that records were judged by the present mapping and filter; what never was imported stays so.
 async fn caught_up(cx: &StageContext, writers: &Writers) -> Result<(), Stop> {
     catch_up::forget(cx).await?;
-    if cx.state.note(&catch_up::condition_key(&cx.pipeline.name)).await?.is_some() {
-        writers
-            .state
-            .set_note(
-                &catch_up::condition_key(&cx.pipeline.name),
-                &catch_up::condition(cx.pipeline.condition_text().as_deref()),
-            )
-            .await?;
+    if cx.state.note(&catch_up::mapping_key(&cx.pipeline.name)).await?.is_some() {
+        note_definition(cx, writers).await?;
     }
     Ok(())
+}
+
+async fn note_definition(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
+    let name = &cx.pipeline.name;
+    let condition = catch_up::condition(cx.pipeline.condition_text().as_deref());
+    writers.state.set_note(&catch_up::condition_key(name), &condition).await?;
+    writers.state.set_note(&catch_up::mapping_key(name), &catch_up::mapping(&cx.pipeline)).await
 }
 
 /// The rows of a sync cycle: failures that are due again, then everything touched since the watermark.

@@ -198,10 +198,12 @@ fn refusal(cx: &StageContext, prospect: Prospect) -> Option<String> {
 }
 
 fn caught_up(backlog: Backlog, name: &PipelineName) -> String {
-    let what = match (backlog.behind, backlog.filter_changed) {
-        (behind, true) => format!("`where` changed, and {behind} records were written under an earlier mapping"),
-        (behind, false) => format!("{behind} records were written under an earlier mapping"),
-    };
+    let parts = [
+        backlog.filter_changed.then(|| "`where` changed".to_owned()),
+        (backlog.behind > 0).then(|| format!("{} records were written under an earlier mapping", backlog.behind)),
+        (backlog.failed > 0).then(|| format!("{} records failed under an earlier mapping", backlog.failed)),
+    ];
+    let what = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
     format!("{what}: they are part of this plan; a sync alone leaves them until `syncline import --stale {name}`")
 }
 

@@ -147,6 +147,9 @@ pub trait StateReader: Send + Sync {
     /// How many failures of a pipeline are open.
     fn open_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64>;
 
+    /// How many of them are of records themselves, not of their links.
+    fn open_record_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64>;
+
     /// Whether any record of the pipeline has an open or a dismissed failure.
     fn failing<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool>;
 }
@@ -164,6 +167,10 @@ pub trait StateWriter: StateReader {
 
     /// Ends a run with its final numbers.
     fn end_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()>;
+
+    /// Waits no longer for links of associations that are not among `keys`: the pipeline has dropped them. Links that were
+    /// made stay known as ours.
+    fn drop_associations<'a>(&'a self, pipeline: &'a PipelineName, keys: &'a [AssociationKey]) -> Answer<'a, ()>;
 
     /// Notes a short text under a key; an empty one forgets it.
     fn set_note<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()>;

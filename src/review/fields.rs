@@ -59,7 +59,7 @@ fn added(field: &FieldConfig, pointer: &str) -> Change {
 
 fn removed(field: &FieldConfig) -> Change {
     Change {
-        class: NoRecordEffect,
+        class: NewRecordsOnly,
         part: format!("fields.{}", field.to),
         what: format!("the property `{}` is no longer mapped", field.to),
         effect: "it keeps its last values and no longer follows Salesforce".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::Change;
 use crate::config::pipeline::AssociationConfig;
-use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NoRecordEffect};
+use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecordsOnly};
 
 /// All changes, in today's order; what is gone comes last.
 pub(super) fn compare(was: &[AssociationConfig], is: &[AssociationConfig]) -> Vec<Change> {
@@ -60,7 +60,7 @@ fn added(own: &AssociationConfig, pointer: &str) -> Change {
 
 fn dropped(own: &AssociationConfig) -> Change {
     Change {
-        class: NoRecordEffect,
+        class: NewRecordsOnly,
         part: part(own),
         what: format!("the lookup `{}` is no longer linked to {}", own.field, end(own)),
         effect: "links that were made stay as they are and no longer follow Salesforce".to_owned(),

@@ -142,6 +142,24 @@ pub fn appeared(
     Ok(())
 }
 
+/// Lets go of what waits under keys that the pipeline no longer has. Of a link whose making was never confirmed, nothing is
+/// known any more.
+pub fn drop_others(connection: &Connection, pipeline: i64, keys: &[AssociationKey]) -> rusqlite::Result<()> {
+    let keys: Vec<&str> = keys.iter().map(|key| &*key.0).collect();
+    let keys = serde_json::to_string(&keys).unwrap_or_default();
+    let mut statement = connection.prepare_cached(
+        "UPDATE associations SET waiting_since = NULL, retry_at = NULL,
+             wanted = iif(made_standing IS 'attempted', NULL, made_target),
+             made_target = iif(made_standing IS 'attempted', NULL, made_target),
+             made_from = iif(made_standing IS 'attempted', NULL, made_from),
+             made_to = iif(made_standing IS 'attempted', NULL, made_to),
+             made_standing = iif(made_standing IS 'attempted', NULL, made_standing)
+         WHERE pipeline = ?1 AND due = 1 AND key NOT IN (SELECT value FROM json_each(?2))",
+    )?;
+    statement.execute(params![pipeline, keys])?;
+    Ok(())
+}
+
 /// Longest pause between two tries, in milliseconds: an hour.
 const WAIT_MAX_MS: i64 = 3_600_000;
 

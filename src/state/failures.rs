@@ -139,6 +139,15 @@ pub fn open_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite:
     statement.query_row([pipeline], |row| count(row, 0))
 }
 
+/// Open failures of records themselves, not of their links.
+pub fn open_record_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<u64> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(0) };
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM failures WHERE pipeline = ?1 AND status = 'open' AND substr(code, 1, length(?2)) IS NOT ?2",
+    )?;
+    statement.query_row(params![pipeline, LINK_FAILURES], |row| count(row, 0))
+}
+
 /// Whether any failure of a pipeline is not over.
 pub fn any(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<bool> {
     let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(false) };

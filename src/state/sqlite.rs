@@ -190,6 +190,11 @@ impl StateReader for SqliteState {
         self.work(move |connection| failures::open_count(connection, &pipeline))
     }
 
+    fn open_record_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| failures::open_record_count(connection, &pipeline))
+    }
+
     fn failing<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool> {
         let pipeline = pipeline.clone();
         self.work(move |connection| failures::any(connection, &pipeline))
@@ -220,6 +225,14 @@ impl StateWriter for SqliteState {
     fn end_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()> {
         let run = run.clone();
         self.work(move |connection| runs::end(connection, &run))
+    }
+
+    fn drop_associations<'a>(&'a self, pipeline: &'a PipelineName, keys: &'a [AssociationKey]) -> Answer<'a, ()> {
+        let (pipeline, keys) = (pipeline.clone(), keys.to_vec());
+        self.work(move |connection| match links::pipeline_id(connection, &pipeline)? {
+            Some(pipeline) => associations::drop_others(connection, pipeline, &keys),
+            None => Ok(()),
+        })
     }
 
     fn set_note<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()> {

@@ -148,3 +148,99 @@ fn a_plan_is_what_the_run_then_does() {
 fn a_plan_is_what_the_run_then_does_in_other_worlds() {
     (100..108).for_each(world);
 }
+
+/// Changes of a mapping that people make: what stands in the file, and what comes in its place.
+const EDITS: [(&str, &str); 18] = [
+    ("from: External_Code__c, to: external_code", "from: Billing_Email__c, to: external_code"),
+    ("from: Billing_Email__c, to: external_code", "from: External_Code__c, to: external_code"),
+    ("On Hold: on_hold", "On Hold: cancelled"),
+    ("On Hold: cancelled", "On Hold: on_hold"),
+    ("Draft: draft }", "Draft: draft, Legacy: cancelled }"),
+    ("  - { from: Seats__c, to: seats }\n", ""),
+    (
+        "  - { from: Start__c, to: start_date }\n",
+        "  - { from: Start__c, to: start_date }\n  - { from: Currency__c, to: currency }\n",
+    ),
+    ("  - { from: Currency__c, to: currency }\n", ""),
+    ("to: amount, when_blank: keep", "to: amount"),
+    ("value: salesforce }", "value: crm }"),
+    ("where: Status__c != 'Draft'", "where: Status__c NOT IN ('Draft', 'Cancelled')"),
+    ("where: Status__c NOT IN ('Draft', 'Cancelled')", "where: Amount__c > 500"),
+    ("where: Amount__c > 500", "where: Status__c != 'Draft'"),
+    ("on_filter_exit: keep", "on_filter_exit: archive"),
+    ("on_filter_exit: archive", "on_filter_exit: keep"),
+    ("    label: billing_account\n", ""),
+    ("  - field: Work_Order__c\n    pipeline: work_orders\n", ""),
+    ("{ from: Notes__c, to: notes }", "{ from: Notes__c, to: notes, on_create_only: true }"),
+];
+
+/// Saves a plan, applies it, and demands that both have the same numbers.
+#[track_caller]
+fn as_saved(bench: &Bench, story: &str) -> Value {
+    let planned = bench.run(&["plan", "--format", "json", "--sample", "1000", "--out", "saved.plan"]).code(0).json();
+    let ran = bench.run(&["apply", "saved.plan", "--yes", "--format", "json"]);
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}\n{story}");
+    let done = ran.json();
+    for name in ["subscriptions", "work_orders"] {
+        let (plan, run) = (report(&planned, name), report(&done, name));
+        for number in NUMBERS {
+            assert_eq!(plan[number], run[number], "{name}, {number}\nplan {plan}\nrun {run}\n{story}");
+        }
+        let counted: u64 = plan["actions"]["update"].as_u64().unwrap_or_default();
+        assert_eq!(Some(counted), run["updated"].as_u64(), "{name}: {plan}\n{story}");
+    }
+    planned
+}
+
+fn changing_world(seed: u64) {
+    let mut chance = Chance(seed);
+    let bench = Bench::new(25 + chance.below(40));
+    for name in ["subscriptions", "work_orders"] {
+        let file = format!("pipelines/{name}.yaml");
+        let text = std::fs::read_to_string(bench.path(&file)).unwrap();
+        bench.write(&file, &format!("{text}\nguard: {{ archive: 100% }}\n"));
+    }
+    let mut story = format!("seed {seed}\n");
+    as_saved(&bench, &story);
+    for cycle in 0..4 {
+        for _ in 0..chance.below(4) {
+            let text = std::fs::read_to_string(bench.path("pipelines/subscriptions.yaml")).unwrap();
+            let twice = |to: &str| to.contains("Currency__c") && text.contains("Currency__c");
+            let possible: Vec<_> = EDITS.iter().filter(|(from, to)| text.contains(from) && !twice(to)).collect();
+            let (from, to) = chance.pick(&possible);
+            story.push_str(&format!("cycle {cycle}: {from:?} becomes {to:?}\n"));
+            bench.edit("pipelines/subscriptions.yaml", from, to);
+        }
+        for _ in 0..chance.below(8) {
+            story.push_str(&format!("cycle {cycle}: {}\n", step(&bench, &mut chance)));
+        }
+        as_saved(&bench, &story);
+        // What was carried over is not sent again, and nothing of it is left behind.
+        let writes = |bench: &Bench| {
+            let sent = bench.sandbox.requests().into_iter().filter(|entry| entry.service == "hubspot");
+            sent.filter(|entry| entry.target.contains("/batch/upsert") || entry.target.contains("/batch/archive"))
+                .count()
+        };
+        let before = writes(&bench);
+        let stale = bench.run(&["import", "--stale", "--yes", "--format", "json"]).json();
+        let own = report(&stale, "subscriptions");
+        assert_eq!(writes(&bench), before, "{own}\n{story}");
+        let status = bench.run(&["status", "--format", "json"]).code(0).json();
+        let own = report(&status, "subscriptions");
+        let rejected = own["open_failures"].as_u64().unwrap();
+        assert!(own["behind"].as_u64().unwrap() <= rejected, "{own}\n{story}");
+        assert_eq!(own["filter_changed"], false, "{own}\n{story}");
+    }
+    // A mapping that nothing is behind of, with everything carried over: an import finds nothing to do.
+    let last = bench.import();
+    for number in ["created", "updated", "archived", "restored", "associated", "disassociated"] {
+        assert_eq!(report(&last, "subscriptions")[number], 0, "{number}: {last}\n{story}");
+    }
+}
+
+#[test]
+fn a_saved_plan_of_a_changed_mapping_is_what_apply_does() {
+    for seed in 0..12 {
+        changing_world(7_000 + seed);
+    }
+}

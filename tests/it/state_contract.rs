@@ -11,8 +11,8 @@ use syncline::model::link::{ContentHash, Link, MappingVersion, Membership};
 use syncline::model::report::{RunKind, RunStatus, Tally};
 use syncline::model::watermark::{Cursor, Watermark};
 use syncline::ports::state::{
-    Commit, Directory, FailureFilter, FailureMark, FailureStatus, ImportProgress, LinkCounts, Listing, RunRow,
-    StateError, StateWriter,
+    Commit, Directory, FailureFilter, FailureMark, FailureStatus, ImportProgress, LINK_FAILURES, LinkCounts, Listing,
+    RunRow, StateError, StateWriter,
 };
 use syncline::state::sqlite::SqliteState;
 use syncline::sys::clock::Clock;
@@ -307,6 +307,10 @@ async fn a_person_decides_about_failures() {
         let status = async |number| state.failures_of(&one, &[id(number)]).await.unwrap()[0].status;
         assert_eq!((status(1).await, status(2).await), (FailureStatus::Dismissed, FailureStatus::Open));
         assert!(state.failing(&one).await.unwrap() && state.open_failures(&one).await.unwrap() == 1);
+        let links = vec![failure(3, &format!("{LINK_FAILURES}0"))];
+        state.commit(&Commit { failures: links, ..commit(15) }).await.unwrap();
+        let open = (state.open_failures(&one).await.unwrap(), state.open_record_failures(&one).await.unwrap());
+        assert_eq!(open, (2, 1));
         state.commit(&Commit { failures: vec![failure(1, "SL5002")], ..commit(20) }).await.unwrap();
         assert_eq!(status(1).await, FailureStatus::Open);
     })

@@ -91,8 +91,10 @@ impl Forecast {
         let mut due = due.map_err(StageError::at(StageName::Associate))?;
         let Some(last) = due.last().map(|(state, _)| (state.salesforce_id, state.key.clone())) else { return Ok(None) };
         let inner = self.inner();
+        let kept = |key: &AssociationKey| self.cx.pipeline.associations.iter().any(|own| own.key == *key);
         due.retain(|(state, _)| {
-            !inner.leaving.contains(&state.salesforce_id)
+            kept(&state.key)
+                && !inner.leaving.contains(&state.salesforce_id)
                 && !inner.replanned.contains(&(state.salesforce_id, state.key.clone()))
         });
         Ok(Some((last, due)))

@@ -10,6 +10,7 @@ use syncline::sandbox::options::SandboxOptions;
 use syncline::sandbox::{Sandbox, start};
 use tempfile::TempDir;
 
+pub(crate) mod git;
 pub(crate) mod moment;
 pub(crate) mod oracle;
 pub(crate) mod org;

@@ -1,0 +1,369 @@
+//! `plan`: the dry run of a changed mapping, record by record and in total, in every form.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::{Bench, report};
+
+const OBJECT: &str = "Subscription__c";
+const FILE: &str = "pipelines/subscriptions.yaml";
+
+/// An imported bench without failures, so that what a test does is all there is.
+fn imported(records: usize) -> Bench {
+    let bench = Bench::new(records);
+    bench.edit(FILE, "Draft: draft }", "Draft: draft, Legacy: cancelled }\n    otherwise: clear");
+    bench.edit(FILE, "to: channels, otherwise: reject", "to: channels, values: { Email: Email }, otherwise: clear");
+    bench.edit(FILE, "to: notes", "to: notes, truncate: true");
+    bench.import();
+    bench.settle();
+    bench
+}
+
+fn edit_guard(bench: &Bench) {
+    let text = std::fs::read_to_string(bench.path(FILE)).unwrap();
+    bench.write(FILE, &format!("{text}\nguard: {{ archive: 100% }}\n"));
+}
+
+fn plan(bench: &Bench, arguments: &[&str]) -> Value {
+    let mut all = vec!["plan", "--format", "json"];
+    all.extend(arguments);
+    bench.run(&all).code(0).json()
+}
+
+/// The change of one record.
+#[track_caller]
+fn change<'a>(own: &'a Value, id: &str) -> &'a Value {
+    let changes = own["changes"].as_array().unwrap();
+    changes.iter().find(|change| change["salesforce_id"] == id).unwrap_or_else(|| panic!("{id} is not in {own:#}"))
+}
+
+/// Records that are in HubSpot, by their Salesforce id: the HubSpot id.
+fn known(bench: &Bench) -> BTreeMap<String, String> {
+    let records = bench.records("subscriptions").into_iter().filter(|(_, record)| record["archived"] == false);
+    records.map(|(id, record)| (record["properties"]["salesforce_id"].as_str().unwrap().to_owned(), id)).collect()
+}
+
+#[test]
+fn every_action_is_foretold_with_before_and_after_and_then_done() {
+    let bench = Bench::new(60);
+    edit_guard(&bench);
+    bench.import();
+    bench.settle();
+    let known = known(&bench);
+    let mut ids = bench
+        .rows(OBJECT)
+        .into_iter()
+        .filter(|(id, row)| {
+            known.contains_key(id) && row["values"]["Status__c"] == "Active" && !row["values"]["Account__c"].is_null()
+        })
+        .map(|(id, _)| id);
+    let mut next = || ids.next().unwrap();
+    let update = |id: &str, values: Value| {
+        bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": values}));
+    };
+    let (updated, cleared, moved, unlinked, left, deleted, bad, waiting) =
+        (next(), next(), next(), next(), next(), next(), next(), next());
+    update(&updated, json!({"Amount__c": 77.5}));
+    update(&cleared, json!({"Notes__c": null, "Seats__c": null}));
+    let accounts: Vec<String> = bench.rows("Account").into_keys().collect();
+    let current = bench.rows(OBJECT)[&moved]["values"]["Account__c"].clone();
+    let other = accounts.iter().find(|id| **id != current).unwrap();
+    update(&moved, json!({"Account__c": other}));
+    update(&unlinked, json!({"Account__c": null}));
+    update(&left, json!({"Status__c": "Draft"}));
+    bench.salesforce("delete", json!({"object": OBJECT, "id": deleted}));
+    update(&bad, json!({"Channels__c": "Fax"}));
+    let order = bench.salesforce("create", json!({"object": "WorkOrder", "values": {"Subject": null}}));
+    update(&waiting, json!({"Work_Order__c": order["id"]}));
+    let made = bench.salesforce("create", json!({"object": OBJECT, "values": {"Name": "Made", "Status__c": "Active"}}));
+    let made = made["id"].as_str().unwrap().to_owned();
+
+    let planned = plan(&bench, &["--sample", "1000"]);
+    let own = report(&planned, "subscriptions");
+    assert_eq!(change(own, &updated)["action"], "update");
+    assert_eq!(change(own, &updated)["hubspot_id"], known[&updated].as_str());
+    assert_eq!(change(own, &updated)["properties"]["amount"]["after"], "77.5");
+    assert!(change(own, &updated)["properties"]["amount"]["before"].is_string());
+    let cleared_now = &change(own, &cleared)["properties"];
+    assert!(
+        cleared_now.as_object().unwrap().values().any(|sides| sides["before"].is_string() && sides["after"].is_null()),
+        "{cleared_now}"
+    );
+    let links = |id: &str| -> Vec<String> {
+        let links = change(own, id)["associations"].as_array().unwrap().iter();
+        links
+            .map(|link| format!("{} {}", link["action"].as_str().unwrap(), link["association"].as_str().unwrap()))
+            .collect()
+    };
+    assert!(
+        links(&moved).contains(&"associate Account__c#billing_account".to_owned())
+            || links(&moved).iter().any(|link| link.starts_with("associate Account__c")),
+        "{:?}",
+        links(&moved)
+    );
+    assert!(links(&unlinked).iter().any(|link| link.starts_with("disassociate Account__c")), "{:?}", links(&unlinked));
+    assert!(links(&waiting).iter().any(|link| link.starts_with("pending Work_Order__c")), "{:?}", links(&waiting));
+    assert_eq!(change(own, &left)["action"], "leave");
+    assert_eq!(change(own, &deleted)["action"], "archive");
+    assert_eq!(change(own, &bad)["action"], "reject");
+    assert!(change(own, &bad)["reasons"][0].as_str().unwrap().starts_with("SL5006"), "{own}");
+    assert_eq!(change(own, &made)["action"], "create");
+    assert_eq!(change(own, &made)["properties"]["subscription_name"], json!({"before": null, "after": "Made"}));
+    let answers = own["answers"].as_array().unwrap();
+    let answer = |question: &str| answers.iter().find(|own| own["question"] == question).unwrap()["answer"].clone();
+    assert_eq!((answer("changes"), answer("archives")), (json!("yes"), json!("yes")));
+    assert_eq!((answer("drift"), answer("vanished")), (json!("unknown"), json!("unknown")));
+
+    let done = bench.sync();
+    let ran = report(&done, "subscriptions");
+    for number in
+        ["created", "updated", "archived", "restored", "failed", "associated", "disassociated", "pending_associations"]
+    {
+        assert_eq!(own[number], ran[number], "{number}\nplan {own}\nrun {ran}");
+    }
+    // It comes back: made again under the same match value, which the plan says.
+    bench.salesforce("undelete", json!({"object": OBJECT, "id": deleted}));
+    let planned = plan(&bench, &[]);
+    assert_eq!(change(report(&planned, "subscriptions"), &deleted)["action"], "restore");
+}
+
+#[test]
+fn a_changed_mapping_is_counted_planned_and_caught_up_with() {
+    let bench = imported(60);
+    let status =
+        |bench: &Bench| report(&bench.run(&["status", "--format", "json"]).code(0).json(), "subscriptions").clone();
+    assert_eq!(status(&bench)["behind"], 0);
+    let standing = status(&bench)["records"].as_u64().unwrap();
+    bench.edit(FILE, "On Hold: on_hold", "On Hold: cancelled");
+    let held = bench.rows(OBJECT).values().filter(|row| row["values"]["Status__c"] == "On Hold").count();
+    assert!(held > 2);
+    assert_eq!(status(&bench)["behind"], standing);
+    // A sync alone does not re-read what did not change; the plan says so, and counts what the mapping touches.
+    let planned = plan(&bench, &["--sample", "1000"]);
+    let own = report(&planned, "subscriptions");
+    assert_eq!((&own["behind"], &own["scope"]), (&json!(standing), &json!("changed_and_stale")));
+    assert_eq!(
+        (&own["actions"]["update"], &own["actions"]["unchanged"]),
+        (&json!(held), &json!(standing - held as u64))
+    );
+    assert!(own["notes"].to_string().contains("syncline import --stale subscriptions"), "{own}");
+    for change in own["changes"].as_array().unwrap() {
+        assert_eq!(change["properties"], json!({"status": {"before": "on_hold", "after": "cancelled"}}));
+    }
+    let done = bench.sync();
+    assert_eq!(
+        (&report(&done, "subscriptions")["updated"], status(&bench)["behind"].as_u64()),
+        (&json!(0), Some(standing))
+    );
+    let before = bench.calls("hubspot");
+    let done = bench.run(&["import", "--stale", "--yes", "--format", "json"]).code(0).json();
+    let ran = report(&done, "subscriptions");
+    assert_eq!((&ran["updated"], &ran["unchanged"]), (&json!(held), &json!(standing - held as u64)));
+    // Nothing is re-sent that would not change: the writes carry the records on hold and nothing else.
+    let calls = bench.sandbox.requests().into_iter().filter(|entry| entry.service == "hubspot").skip(before);
+    let written =
+        calls.filter(|entry| entry.target.contains("/batch/upsert") || entry.target.contains("/batch/update"));
+    assert_eq!(written.count(), 1, "{held} records fit in one batch");
+    assert_eq!(status(&bench)["behind"], 0);
+    // A change that changes no value needs no write at all.
+    bench.edit(FILE, "value: salesforce }", "template: \"{{ 'salesforce' }}\" }");
+    let planned = plan(&bench, &[]);
+    assert_eq!(report(&planned, "subscriptions")["actions"], json!({"unchanged": standing}));
+    bench.run(&["import", "--stale", "--yes"]).code(0);
+    assert_eq!(status(&bench)["behind"], 0);
+    let again = bench.run(&["import", "--stale", "--yes"]).code(0);
+    assert!(again.stdout.contains("every record was written under the present mapping"), "{again:?}");
+}
+
+#[test]
+fn what_someone_changed_in_hubspot_is_drift() {
+    let bench = imported(40);
+    let known = known(&bench);
+    let (id, record) = known.iter().next().unwrap();
+    bench.hubspot(
+        "set",
+        json!({"object": "subscriptions", "id": record, "properties": {"seats": "999", "notes": "by hand"}}),
+    );
+    let planned = plan(&bench, &[]);
+    let own = report(&planned, "subscriptions");
+    assert_eq!(own["actions"], json!({}), "without --refresh it is not known: {own}");
+    let drifted = bench.run(&["plan", "--refresh", "--format", "json", "--detailed-exitcode"]);
+    let planned = drifted.json();
+    let own = report(&planned, "subscriptions");
+    assert_eq!(own["actions"]["drift"], 1, "{own}");
+    let drift = change(own, id);
+    assert_eq!((&drift["action"], &drift["properties"]["seats"]["before"]), (&json!("drift"), &json!("999")));
+    assert_eq!(drift["properties"]["notes"]["before"], "by hand");
+    let text = bench.run(&["plan", "--refresh"]).code(0).stdout;
+    assert!(text.contains("1 record was changed in HubSpot by someone else"), "{text}");
+    // As the plan says, a run leaves it.
+    bench.sync();
+    assert_eq!(bench.records("subscriptions")[record]["properties"]["seats"], "999");
+}
+
+#[test]
+fn samples_filters_and_records_never_change_the_totals() {
+    let bench = Bench::new(80);
+    let whole = plan(&bench, &["--sample", "1000"]);
+    let own = report(&whole, "subscriptions");
+    let total: u64 = own["actions"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(own["changes"].as_array().unwrap().len() as u64, total);
+    for (arguments, most, actions) in [
+        (&["--sample", "3"][..], 3, &["create", "reject"][..]),
+        (&["--sample", "0"], 0, &[]),
+        (&["--sample", "1000", "--only", "reject"], 1000, &["reject"]),
+        (&["--only", "archive,update"], 0, &[]),
+    ] {
+        let planned = plan(&bench, arguments);
+        let part = report(&planned, "subscriptions");
+        assert_eq!(part["actions"], own["actions"], "{arguments:?}");
+        let shown = part["changes"].as_array().unwrap();
+        assert!(shown.len() <= most, "{arguments:?}");
+        assert!(
+            shown.iter().all(|change| actions.contains(&change["action"].as_str().unwrap())),
+            "{arguments:?}: {shown:?}"
+        );
+        assert_eq!(shown.len() as u64 + part["changes_omitted"].as_u64().unwrap(), total, "{arguments:?}");
+    }
+    let rejected = own["changes"].as_array().unwrap().iter().find(|change| change["action"] == "reject").unwrap();
+    let id = rejected["salesforce_id"].as_str().unwrap();
+    let one = plan(&bench, &["subscriptions", "--record", id]);
+    let one = report(&one, "subscriptions");
+    assert_eq!((&one["actions"], one["changes"].as_array().unwrap().len()), (&json!({"reject": 1}), 1));
+    let wrong = bench.run(&["plan", "--record", "nonsense"]).code(1);
+    assert!(wrong.stderr.contains("SL5004"), "{wrong:?}");
+    bench.run(&["plan", "--only", "explode"]).code(64);
+}
+
+#[test]
+fn exit_codes_tell_whether_there_are_changes() {
+    let bench = imported(10);
+    bench.run(&["plan", "--detailed-exitcode"]).code(0);
+    let id = known(&bench).into_keys().next().unwrap();
+    bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Amount__c": 1.25}}));
+    bench.run(&["plan", "--detailed-exitcode"]).code(2);
+    bench.run(&["plan"]).code(0);
+    bench.faults(json!([{"service": "salesforce", "path": "/services/data/**", "fault": "daily_limit"}]));
+    let ran = bench.run(&["plan", "--detailed-exitcode"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+}
+
+#[test]
+fn full_says_what_an_import_would_do() {
+    let bench = imported(30);
+    let record = known(&bench).into_values().next().unwrap();
+    bench.hubspot("archive", json!({"object": "subscriptions", "id": record}));
+    let full = plan(&bench, &["--full"]);
+    let own = report(&full, "subscriptions");
+    assert_eq!((&own["forecast_of"], &own["scope"]), (&json!("import"), &json!("all")));
+    let done = bench.import();
+    for number in ["read", "created", "updated", "unchanged", "restored", "failed"] {
+        assert_eq!(own[number], report(&done, "subscriptions")[number], "{number}: {own}");
+    }
+}
+
+#[test]
+fn the_plan_has_the_shape_of_its_schema() {
+    let bench = Bench::new(40);
+    bench.repository();
+    bench.edit(FILE, "on_filter_exit: keep", "on_filter_exit: archive");
+    for (name, arguments) in [
+        ("plan", &["plan", "--base", "HEAD", "--format", "json"][..]),
+        ("diff", &["diff", "--format", "json"]),
+        ("report", &["import", "--yes", "--format", "json"]),
+        ("plan", &["plan", "--refresh", "--format", "json"]),
+    ] {
+        let ran = bench.run(arguments);
+        let schema: Value = serde_json::from_str(&bench.run(&["schema", name]).code(0).stdout).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let value = ran.json();
+        let errors: Vec<String> =
+            validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{name}: {errors:#?}");
+    }
+}
+
+#[test]
+fn a_comment_keeps_to_the_limit_of_the_forges_with_exact_totals() {
+    let bench = Bench::new(3_000);
+    bench.repository();
+    let long = "y".repeat(5_000);
+    for id in bench.rows(OBJECT).into_keys().take(200) {
+        bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Notes__c": long}}));
+    }
+    let ran = bench
+        .run(&["plan", "--base", "HEAD", "--format", "markdown", "--sample", "2000", "--report", "plan.json"])
+        .code(0);
+    let comment = &ran.stdout;
+    let length = comment.encode_utf16().count();
+    assert!(length <= 65_536 && comment.len() > 30_000, "{length}");
+    let whole: Value = serde_json::from_str(&std::fs::read_to_string(bench.path("plan.json")).unwrap()).unwrap();
+    let created = report(&whole, "subscriptions")["created"].as_u64().unwrap();
+    let grouped = format!("{},{:03}", created / 1000, created % 1000);
+    assert!(
+        comment.contains(&format!("| `subscriptions` | · |")) && comment.contains(&format!("| {grouped} |")),
+        "{}",
+        &comment[..3000]
+    );
+    assert!(comment.contains("Left out here, and in the full report: "), "the cut is said");
+    let danger = comment.find("would be rejected").unwrap();
+    let totals = comment.find("| pipeline |").unwrap();
+    let example = comment.find("<details>").unwrap();
+    assert!(danger < totals && totals < example, "dangers, totals, examples");
+    // Left out and shown add up.
+    let shown = comment.matches("\n- **").count() as u64;
+    let left: String = comment
+        .rsplit("full report: ")
+        .next()
+        .unwrap()
+        .chars()
+        .take_while(|letter| letter.is_ascii_digit() || *letter == ',')
+        .collect();
+    let left: u64 = left.replace(',', "").parse().unwrap();
+    let all: u64 = ["subscriptions", "work_orders"]
+        .iter()
+        .flat_map(|name| report(&whole, name)["actions"].as_object().unwrap().values())
+        .map(|count| count.as_u64().unwrap())
+        .sum();
+    assert_eq!(shown + left, all);
+}
+
+#[test]
+fn sensitive_values_are_masked_in_every_form() {
+    let bench = Bench::new(20);
+    bench.repository();
+    let secret = "very.private@person.example";
+    let id = bench.rows(OBJECT).into_iter().find(|(_, row)| row["values"]["Status__c"] == "Active").unwrap().0;
+    let set = |value: &str| {
+        bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Billing_Email__c": value}}))
+    };
+    set(secret);
+    let look = |when: &str| {
+        for form in ["text", "json", "markdown", "html"] {
+            let mut arguments =
+                vec!["plan", "-vv", "--format", form, "--sample", "1000", "--base", "HEAD", "--out", "saved.plan"];
+            arguments.extend([
+                "--report",
+                "plan.html",
+                "--report",
+                "plan.md",
+                "--report",
+                "plan.json",
+                "--report",
+                "plan.txt",
+            ]);
+            let ran = bench.run(&arguments).code(0);
+            assert!(ran.stdout.contains("billing_email") && ran.stdout.contains("***"), "{when}, {form}");
+            assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{when}, {form}");
+            for file in ["saved.plan", "plan.html", "plan.md", "plan.json", "plan.txt"] {
+                let text = std::fs::read_to_string(bench.path(file)).unwrap();
+                assert!(!text.contains(secret), "{when}, {file}");
+            }
+        }
+    };
+    look("at the first import");
+    bench.import();
+    set("another@person.example");
+    look("before it is replaced");
+}

@@ -1,0 +1,201 @@
+//! `plan --out` and `apply`: what was planned is done and nothing else, and a world that moved is named.
+
+use serde_json::{Value, json};
+
+use crate::support::{Bench, Ran, report};
+
+const OBJECT: &str = "Subscription__c";
+const FILE: &str = "pipelines/subscriptions.yaml";
+
+/// An imported bench with some changes to come, and their saved plan.
+fn planned() -> (Bench, Vec<String>) {
+    let bench = Bench::new(40);
+    bench.import();
+    bench.settle();
+    let live = bench.rows(OBJECT).into_iter().filter(|(_, row)| row["values"]["Status__c"] == "Active");
+    let ids: Vec<String> = live.map(|(id, _)| id).collect();
+    for id in &ids[..3] {
+        update(&bench, id, json!({"Amount__c": 4321}));
+    }
+    bench.run(&["plan", "--out", "saved.plan"]).code(0);
+    (bench, ids)
+}
+
+fn update(bench: &Bench, id: &str, values: Value) {
+    bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": values}));
+}
+
+/// Requests to HubSpot that write records or links.
+fn writes(bench: &Bench) -> usize {
+    let sent = bench.sandbox.requests().into_iter().filter(|entry| entry.service == "hubspot" && entry.method != "GET");
+    sent.filter(|entry| !entry.target.contains("/batch/read") && !entry.target.contains("/search")).count()
+}
+
+fn apply(bench: &Bench) -> Ran {
+    bench.run(&["apply", "saved.plan", "--yes", "--format", "json"])
+}
+
+/// The plan is refused, for this reason, and nothing is written.
+#[track_caller]
+fn refused(bench: &Bench, code: &str, pieces: &[&str]) {
+    let (before, runs) = (writes(bench), bench.run(&["runs", "--format", "json"]).stdout);
+    let ran = apply(bench).code(1);
+    assert_eq!(writes(bench), before, "{ran:?}");
+    assert_eq!(bench.run(&["runs", "--format", "json"]).stdout, runs, "a refused plan is no run");
+    let said = ran.json();
+    assert_eq!((&said["status"], &said["error"]["code"]), (&json!("failed"), &json!(code)));
+    for piece in pieces.iter().chain(&[code, "nothing was done"]) {
+        assert!(ran.stderr.contains(piece), "`{piece}` is not in:\n{}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_was_saved_is_done_once() {
+    let (bench, ids) = planned();
+    let ran = apply(&bench).code(0);
+    let own = report(&ran.json(), "subscriptions").clone();
+    assert_eq!((&own["updated"], &own["created"]), (&json!(3), &json!(0)), "{own}");
+    let amounts: Vec<Value> = bench
+        .records("subscriptions")
+        .into_values()
+        .filter(|record| ids[..3].iter().any(|id| record["properties"]["salesforce_id"] == id.as_str()))
+        .map(|record| record["properties"]["amount"].clone())
+        .collect();
+    assert_eq!(amounts, vec![json!("4321"); 3]);
+    // The plan has been carried out: a second time it is refused.
+    refused(&bench, "SL6014", &["state of subscriptions", "came in between"]);
+}
+
+#[test]
+fn a_first_import_can_be_saved_and_applied() {
+    let bench = Bench::new(40);
+    let plan = bench.run(&["plan", "--out", "saved.plan", "--format", "json"]).code(0).json();
+    let done = bench.run(&["apply", "saved.plan", "--yes", "--format", "json"]).json();
+    for name in ["subscriptions", "work_orders"] {
+        for number in ["created", "failed", "associated"] {
+            assert_eq!(report(&plan, name)[number], report(&done, name)[number], "{name}: {number}");
+        }
+        assert_eq!(report(&done, name)["kind"], "import");
+    }
+}
+
+#[test]
+fn a_source_that_moved_is_named() {
+    let (bench, ids) = planned();
+    update(&bench, &ids[0], json!({"Amount__c": 1}));
+    refused(&bench, "SL6014", &[&format!("Salesforce: record {} changed since", ids[0])]);
+    let (bench, ids) = planned();
+    update(&bench, &ids[5], json!({"Amount__c": 1}));
+    refused(&bench, "SL6014", &[&format!("Salesforce: record {} changed since, and would be treated as well", ids[5])]);
+    let (bench, ids) = planned();
+    bench.salesforce("delete", json!({"object": OBJECT, "id": ids[1]}));
+    refused(&bench, "SL6014", &[&ids[1]]);
+}
+
+#[test]
+fn a_target_that_moved_is_named() {
+    let (bench, ids) = planned();
+    let records = bench.records("subscriptions");
+    let (id, _) = records.iter().find(|(_, own)| own["properties"]["salesforce_id"] == ids[0].as_str()).unwrap();
+    bench.hubspot("set", json!({"object": "subscriptions", "id": id, "properties": {"amount": "5"}}));
+    refused(&bench, "SL6014", &[&format!("HubSpot: the record of {} changed since", ids[0])]);
+    let (bench, ids) = planned();
+    let records = bench.records("subscriptions");
+    let (id, _) = records.iter().find(|(_, own)| own["properties"]["salesforce_id"] == ids[0].as_str()).unwrap();
+    bench.hubspot("archive", json!({"object": "subscriptions", "id": id}));
+    refused(&bench, "SL6014", &[&format!("HubSpot: the record of {} changed since", ids[0])]);
+    let (bench, _) = planned();
+    bench.hubspot("add_option", json!({"object": "subscriptions", "property": "status", "value": "paused"}));
+    refused(&bench, "SL6014", &["HubSpot: ", "status", "paused"]);
+}
+
+#[test]
+fn a_mapping_that_moved_is_named() {
+    let (bench, _) = planned();
+    bench.edit(FILE, "On Hold: on_hold", "On Hold: cancelled");
+    refused(&bench, "SL6014", &["mapping of subscriptions: the value map of `status` changed"]);
+    let (bench, _) = planned();
+    bench.edit(FILE, "name: subscriptions", "name: others");
+    refused(&bench, "SL6014", &["mapping: the pipeline `subscriptions` is gone"]);
+    // What is no part of the mapping does not matter.
+    let (bench, _) = planned();
+    bench.edit(FILE, "sync:\n", "# A remark.\nsync:\n");
+    apply(&bench).code(0);
+}
+
+#[test]
+fn a_state_that_moved_is_named() {
+    let (bench, _) = planned();
+    bench.sync();
+    refused(&bench, "SL6014", &["state of subscriptions: the run", "came in between"]);
+    let (bench, _) = planned();
+    std::fs::remove_dir_all(bench.path(".syncline")).unwrap();
+    refused(&bench, "SL6014", &["state of subscriptions"]);
+}
+
+#[test]
+fn a_plan_file_that_is_none_is_refused() {
+    let (bench, _) = planned();
+    let whole = std::fs::read(bench.path("saved.plan")).unwrap();
+    let text = String::from_utf8(whole.clone()).unwrap();
+    let cases: Vec<(&str, Vec<u8>, &str, &str)> = vec![
+        ("empty", Vec::new(), "SL6012", "it is empty"),
+        ("cut", whole[..whole.len() / 2].to_vec(), "SL6012", "is not a plan that can be applied"),
+        ("without its end", text.trim_end().rsplit_once('\n').unwrap().0.as_bytes().to_vec(), "SL6012", "is not"),
+        ("edited", text.replacen("update", "create", 1).into_bytes(), "SL6012", "its digest is another"),
+        ("something after it", [&whole[..], b"more\n"].concat(), "SL6012", "its digest is another"),
+        ("another kind of file", b"version: 1\n".to_vec(), "SL6012", "does not begin like a plan"),
+        ("no text", vec![0xff, 0xfe, 0x00, b'\n'], "SL6012", "not text"),
+        (
+            "another version",
+            text.replacen("\"syncline_plan\":1", "\"syncline_plan\":9", 1).into_bytes(),
+            "SL6013",
+            "form 9",
+        ),
+        (
+            "another program",
+            text.replacen("\"syncline\":\"0", "\"syncline\":\"7", 1).into_bytes(),
+            "SL6013",
+            "made by Syncline 7",
+        ),
+    ];
+    for (name, bytes, code, piece) in cases {
+        assert_ne!(bytes, whole, "{name}");
+        std::fs::write(bench.path("saved.plan"), bytes).unwrap();
+        refused(&bench, code, &[piece]);
+    }
+    std::fs::remove_file(bench.path("saved.plan")).unwrap();
+    let ran = apply(&bench).code(1);
+    assert!(ran.stderr.contains("SL6012") && ran.stderr.contains("plan --out"), "{ran:?}");
+}
+
+#[test]
+fn a_plan_is_applied_after_a_yes_only_and_behind_the_guard() {
+    let (bench, ids) = planned();
+    let ran = bench.run(&["apply", "saved.plan"]).code(1);
+    assert!(ran.stderr.contains("SL6007") && ran.stderr.contains("3 to update"), "{ran:?}");
+    for id in &ids[..8] {
+        bench.salesforce("delete", json!({"object": OBJECT, "id": id}));
+    }
+    let planned = bench.run(&["plan", "--out", "saved.plan"]).code(0);
+    assert!(planned.stdout.contains("guard.archive"), "{}", planned.stdout);
+    let before = writes(&bench);
+    let ran = apply(&bench).code(1);
+    assert!(ran.stdout.contains("guard.archive") || ran.stderr.contains("guard.archive"), "{ran:?}");
+    assert_eq!(writes(&bench), before);
+    // The refused attempt is a run of its own, so the plan is made again and then allowed.
+    bench.run(&["plan", "--out", "saved.plan"]).code(0);
+    let ran = bench.run(&["apply", "saved.plan", "--yes", "--allow-archive", "8", "--format", "json"]).code(0);
+    assert_eq!(report(&ran.json(), "subscriptions")["archived"], 8);
+}
+
+#[test]
+fn a_plan_that_could_not_be_finished_is_not_saved() {
+    let bench = Bench::new(30);
+    bench.import();
+    bench.faults(json!([{"service": "salesforce", "path": "/services/data/**/query*", "fault": "daily_limit"}]));
+    let ran = bench.run(&["plan", "--out", "saved.plan"]).code(1);
+    assert!(!bench.path("saved.plan").exists() && !bench.path("saved.plan.part").exists(), "{ran:?}");
+    let ran = bench.run(&["plan", "--out", "no/such/folder/saved.plan"]).code(1);
+    assert!(ran.stderr.contains("SL6008"), "{ran:?}");
+}
