@@ -32,8 +32,10 @@ fn told(diff: &Value, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is edited in the sample pipeline, and what is told: class, part and line of each change, and a piece of the text.
-const EDITS: &[(&str, &[(&str, &str)], &[&str], &str)] = &[
+/// A name; what is edited in the sample pipeline; class, part and line of each change that is told; a piece of the text.
+type Edit = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str], &'static str);
+
+const EDITS: &[Edit] = &[
     (
         "another field feeds a property",
         &[("{ from: External_Code__c, to: external_code }", "{ from: Notes__c, to: external_code }")],

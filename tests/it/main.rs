@@ -18,6 +18,7 @@ mod official_clients;
 mod plans;
 mod properties;
 mod quiet;
+mod report_page;
 mod salesforce_connector;
 mod salesforce_faults;
 mod salesforce_shapes;

@@ -302,7 +302,7 @@ fn a_comment_keeps_to_the_limit_of_the_forges_with_exact_totals() {
     let created = report(&whole, "subscriptions")["created"].as_u64().unwrap();
     let grouped = format!("{},{:03}", created / 1000, created % 1000);
     assert!(
-        comment.contains(&format!("| `subscriptions` | · |")) && comment.contains(&format!("| {grouped} |")),
+        comment.contains("| `subscriptions` | · |") && comment.contains(&format!("| {grouped} |")),
         "{}",
         &comment[..3000]
     );

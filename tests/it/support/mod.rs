@@ -14,6 +14,7 @@ pub(crate) mod git;
 pub(crate) mod moment;
 pub(crate) mod oracle;
 pub(crate) mod org;
+pub(crate) mod page;
 pub(crate) mod story;
 
 /// A sandbox with a project that points at it.
