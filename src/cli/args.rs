@@ -251,6 +251,9 @@ pub struct Plan {
     /// Tell as well what changed in the definitions since this git revision
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
+    /// The state is kept elsewhere: take what HubSpot holds as what was synced (for reviews)
+    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "record"])]
+    pub without_state: bool,
     /// Save the plan to this file, for `syncline apply`
     #[arg(long, value_name = "FILE", conflicts_with = "record")]
     pub out: Option<PathBuf>,

@@ -21,7 +21,7 @@ use crate::ops::plan::PlanOptions;
 use crate::ops::prepare::{Knowledge, Preparation, prepare};
 use crate::ops::run::{RunOptions, run_all};
 use crate::ops::wiring::{Outside, Project, project_folder};
-use crate::ops::{apply, diff, plan, saved};
+use crate::ops::{apply, diff, plan, saved, stateless};
 
 /// Changes shown in a file beside the terminal: it may be long.
 const REPORT_SAMPLE: usize = 200;
@@ -78,7 +78,12 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
     let created = project.outside.clock.now();
     let records = words.record.iter().map(|id| record(id)).collect::<Result<Vec<SalesforceId>, _>>()?;
     let shown = if words.report.is_empty() { words.sample } else { words.sample.max(REPORT_SAMPLE) };
+    let without_state = match words.without_state {
+        true => Some(stateless::stand_in(&project, &preparation, definitions.as_ref()).await?),
+        false => None,
+    };
     let options = PlanOptions {
+        without_state,
         sample: shown,
         full: words.full,
         refresh: words.refresh,

@@ -1,5 +1,6 @@
 //! The stage runner: batches through stages, with bounded queues, cancel and resume. Knows ports, never a vendor.
 
+pub mod adopt;
 pub mod catch_up;
 pub mod deliver;
 pub mod forecast;

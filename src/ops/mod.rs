@@ -16,6 +16,7 @@ pub mod prepare;
 pub mod run;
 pub mod saved;
 pub mod selection;
+pub mod stateless;
 pub mod sync;
 pub mod test;
 pub mod validate;

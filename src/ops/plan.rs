@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::error::OpsError;
 use super::prepare::{Preparation, Prepared};
 use super::run::new_run;
+use super::stateless::{self, WithoutState};
 use super::wiring::Project;
 use crate::engine::catch_up::{self, Backlog};
 use crate::engine::forecast::{Forecast, ForecastOptions, Found};
@@ -42,6 +43,9 @@ pub struct PlanOptions {
     pub at: Option<Timestamp>,
     /// Scopes of pipelines, where they are fixed already.
     pub scopes: Vec<(PipelineName, RunScope)>,
+    /// The state is kept elsewhere: what HubSpot holds is taken as what was synced, and the plan tells what
+    /// `import --stale` would do there.
+    pub without_state: Option<WithoutState>,
 }
 
 /// Makes the witness of a pipeline's forecast.
@@ -54,8 +58,11 @@ pub async fn plan(
     options: &PlanOptions,
     witnesses: Witnesses<'_>,
 ) -> Result<Vec<PipelineForecast>, OpsError> {
-    let state = project.state_for_reading()?;
     let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
+    let (state, unasked) = match &options.without_state {
+        None => (project.state_for_reading()?, Vec::new()),
+        Some(without) => stateless::state(project, preparation, &scratch, without).await?,
+    };
     let mut forecasts = Vec::new();
     for prepared in &preparation.pipelines {
         let mut cx = context(project, &state, &scratch, prepared).await?;
@@ -70,8 +77,20 @@ pub async fn plan(
         if found.waiting > 0 {
             notes.push(format!("{} failed before and wait for a later try", found.waiting));
         }
-        if matches!(scope, RunScope::ChangedAndStale) {
-            notes.push(caught_up(backlog, &cx.pipeline.name));
+        match scope {
+            RunScope::Stale => notes.push(stateless::note(backlog, &cx.pipeline.name)),
+            RunScope::ChangedAndStale => notes.push(caught_up(backlog, &cx.pipeline.name)),
+            RunScope::All | RunScope::Changed => {}
+        }
+        if unasked.contains(&cx.pipeline.name) {
+            notes.push(
+                "Salesforce can no longer be asked by the old `where`: records that left it are not seen".to_owned(),
+            );
+        }
+        if scope == RunScope::All
+            && cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing == 0
+        {
+            notes.extend(recognised(&found, &cx.pipeline.target.match_property));
         }
         let ended = cx.clock.now();
         let answers = answers(&found, stop.is_some(), scope, options.refresh);
@@ -122,6 +141,7 @@ async fn forecast(
     let backlog = catch_up::backlog(&*cx.state, &cx.pipeline).await?;
     let fixed = options.scopes.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, scope)| *scope);
     let scope = fixed.unwrap_or(match watermark {
+        _ if options.without_state.is_some() => RunScope::Stale,
         _ if !options.records.is_empty() => RunScope::Changed,
         None => RunScope::All,
         Some(_) if options.full => RunScope::All,
@@ -136,6 +156,7 @@ async fn forecast(
             // An import tries all links that wait, a sync those whose time has come.
             links_at: Some(cx.due_at).filter(|_| scope != RunScope::All),
             without_waiting: !options.records.is_empty(),
+            links_elsewhere: scope == RunScope::Stale,
             witness,
         },
     );
@@ -143,6 +164,7 @@ async fn forecast(
         (RunScope::Changed | RunScope::ChangedAndStale, _) if !options.records.is_empty() => {
             certain(cx, &taker, &options.records).await.map(|()| None)
         }
+        (RunScope::Stale, _) => stale(cx, &taker, backlog).await,
         (RunScope::Changed | RunScope::ChangedAndStale, Some(watermark)) => {
             let backlog = Some(backlog).filter(|_| scope == RunScope::ChangedAndStale);
             sync(cx, &taker, watermark, backlog).await
@@ -184,6 +206,14 @@ async fn sync(
     Ok(refusal)
 }
 
+/// What a changed mapping does to the records that HubSpot holds. Nothing is known of the others, so they are judged as well.
+async fn stale(cx: &StageContext, taker: &Forecast, backlog: Backlog) -> Result<Option<String>, Stop> {
+    let standing = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing;
+    let archive = work::stale_archives(cx).await?;
+    runner::run(cx, taker, catch_up::rows(cx, Backlog { filter_changed: true, ..backlog })).await?;
+    Ok(refusal(cx, Prospect { archive, standing, source_empty: false }))
+}
+
 /// What would be done with certain records, whatever else has changed.
 async fn certain(cx: &StageContext, taker: &Forecast, ids: &[SalesforceId]) -> Result<(), Stop> {
     for ids in ids.chunks(crate::ports::source::QUERY_IDS_MAX) {
@@ -195,6 +225,18 @@ async fn certain(cx: &StageContext, taker: &Forecast, ids: &[SalesforceId]) -> R
 
 fn refusal(cx: &StageContext, prospect: Prospect) -> Option<String> {
     guard::check(prospect, cx.pipeline.guard, Allowance::default()).err().map(|refusal| refusal.to_string())
+}
+
+/// Nothing is remembered, and yet HubSpot holds some of the records.
+fn recognised(found: &Found, match_property: &str) -> Option<String> {
+    let held = [PlannedAction::Update, PlannedAction::Associate, PlannedAction::Unchanged];
+    let held: u64 = held.iter().filter_map(|action| found.actions.get(action)).sum();
+    (held > 0).then(|| {
+        format!(
+            "nothing is remembered here, but HubSpot holds {held} of these records by `{match_property}`: an import takes \
+             them over. Where the state is kept elsewhere, `--without-state` tells what a change does there"
+        )
+    })
 }
 
 fn caught_up(backlog: Backlog, name: &PipelineName) -> String {

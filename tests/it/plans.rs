@@ -367,3 +367,62 @@ fn sensitive_values_are_masked_in_every_form() {
     set("another@person.example");
     look("before it is replaced");
 }
+
+/// Edits of a reviewer's branch, and the guard that lets them through.
+const BRANCHES: [&[(&str, &str)]; 7] = [
+    &[("On Hold: on_hold", "On Hold: cancelled")],
+    &[
+        ("Status__c != 'Draft'", "Status__c NOT IN ('Draft', 'Cancelled')"),
+        ("on_filter_exit: keep", "on_filter_exit: archive"),
+    ],
+    &[("Status__c != 'Draft'", "Status__c = 'Active'")],
+    &[("  where: Status__c != 'Draft'\n", "")],
+    &[("  - { from: Seats__c, to: seats }\n", "")],
+    &[("to: channels, otherwise: reject", "to: channels, otherwise: clear")],
+    &[("    label: billing_account\n", "")],
+];
+
+#[test]
+fn without_the_state_a_review_says_the_same() {
+    let bench = Bench::new(60);
+    edit_guard(&bench);
+    // What the last cycles saw is not read again.
+    bench.edit(FILE, "overlap: 10m", "overlap: 0s");
+    bench.import();
+    bench.settle();
+    // Some left before: they are no part of what a branch does.
+    let left =
+        bench.rows(OBJECT).into_iter().filter(|(_, row)| row["values"]["Status__c"] == "Active").nth(3).unwrap().0;
+    bench.salesforce("update", json!({"object": OBJECT, "id": left, "values": {"Status__c": "Draft"}}));
+    bench.settle();
+    bench.repository();
+    let clean = std::fs::read_to_string(bench.path(FILE)).unwrap();
+    for edits in BRANCHES {
+        for (from, to) in edits {
+            bench.edit(FILE, from, to);
+        }
+        let arguments = ["plan", "subscriptions", "--base", "HEAD", "--format", "json", "--sample", "1000"];
+        let with = bench.run(&arguments).code(0).json();
+        std::fs::rename(bench.path(".syncline"), bench.path("kept")).unwrap();
+        let without = bench.run(&[&arguments[..], &["--without-state"]].concat()).code(0).json();
+        assert!(!bench.path(".syncline").exists(), "a plan writes no state");
+        std::fs::rename(bench.path("kept"), bench.path(".syncline")).unwrap();
+        let (with, without) = (report(&with, "subscriptions"), report(&without, "subscriptions"));
+        for action in ["archive", "leave", "create", "update", "reject"] {
+            assert_eq!(with["actions"][action], without["actions"][action], "{edits:?}: {action}\n{with}\n{without}");
+        }
+        for number in ["archived", "created", "updated", "failed", "associated", "disassociated"] {
+            assert_eq!(with[number], without[number], "{edits:?}: {number}\n{with}\n{without}");
+        }
+        assert_eq!(with["definition_changes"], without["definition_changes"]);
+        assert_eq!(with["refusal"], without["refusal"]);
+        assert!(without["notes"].to_string().contains("the state is left aside"), "{without}");
+        bench.write(FILE, &clean);
+    }
+    // Without a word about the state, an import is foretold, and that much is known is said.
+    std::fs::remove_dir_all(bench.path(".syncline")).unwrap();
+    let plain = plan(&bench, &[]);
+    let own = report(&plain, "subscriptions");
+    assert!(own["notes"].to_string().contains("nothing is remembered here, but HubSpot holds"), "{own}");
+    bench.run(&["plan", "--without-state", "--out", "x.plan"]).code(64);
+}

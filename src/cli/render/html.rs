@@ -6,7 +6,7 @@ use minijinja::{AutoEscape, Environment, Error, HtmlEscape, Value};
 use serde::Serialize;
 
 use super::summary::{self, Summary, one_line};
-use super::table::{count, number, seconds};
+use super::table::{about, count, number};
 use crate::model::change::{DefinitionChange, DefinitionDiff, PipelineDiff};
 use crate::model::forecast::{
     Answer, BeforeAfter, LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, PlannedLink, Question,
@@ -352,7 +352,7 @@ fn pipeline(own: &PipelineForecast) -> Pipeline {
             "{} to HubSpot, {} to Salesforce, {}",
             count(estimate.hubspot_calls, "call", "calls"),
             number(estimate.salesforce_calls),
-            seconds(estimate.seconds_at_rate_limit)
+            about(estimate.seconds_at_rate_limit)
         ),
         answers: own.answers.iter().map(answer).collect(),
         changes: own.changes.iter().map(change).collect(),

@@ -4,7 +4,7 @@
 
 use super::diff::totals;
 use super::summary::{self, Summary, VALUE_LENGTH_MAX, one_line};
-use super::table::{count, number, seconds};
+use super::table::{about, count, number};
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, DefinitionStanding};
 use crate::model::forecast::{LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, Verdict};
 
@@ -34,6 +34,7 @@ pub fn plan(report: &PlanReport) -> String {
     dangers(&summary, &mut page);
     page.must(&format!("Nothing was written. Doing it takes {}.\n\n", summary.cost()));
     page.must(&totals_table(report, &summary));
+    notes(report, &mut page);
     if let Some(diff) = &report.definitions {
         definitions(diff, &mut page);
     }
@@ -143,7 +144,7 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
                 cells.join(" | "),
                 number(links),
                 number(calls),
-                seconds(time)
+                about(time)
             ));
         };
     let links = |own: &crate::model::report::Tally| own.associated + own.disassociated;
@@ -172,6 +173,20 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
     }
     text.push('\n');
     text
+}
+
+/// What a reader must know of the numbers: what needs a backfill, what waits.
+fn notes(report: &PlanReport, page: &mut Page) {
+    let all = report.pipelines.iter().flat_map(|own| own.report.notes.iter().map(move |note| (own, note)));
+    let lines: Vec<String> =
+        all.map(|(own, note)| format!("- {}: {}\n", code(own.report.name.as_str()), sentence(note))).collect();
+    for (index, line) in lines.iter().enumerate() {
+        if index >= ROWS_MAX || !page.try_push(line) {
+            page.left_out.push(count((lines.len() - index) as u64, "note", "notes"));
+            break;
+        }
+    }
+    page.must(if lines.is_empty() { "" } else { "\n" });
 }
 
 /// How much of a forecast a reviewer must look at.

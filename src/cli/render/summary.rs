@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::table::{count, number, seconds};
+use super::table::{about, count, number};
 use crate::model::change::{ChangeClass, DefinitionDiff};
-use crate::model::forecast::{PipelineForecast, PlanReport, PlannedAction, Verdict};
+use crate::model::forecast::{PipelineForecast, PlanReport, PlannedAction, Question, Verdict};
 use crate::model::report::{RunScope, Tally};
 
 /// What is said first.
@@ -26,8 +26,11 @@ pub struct Summary {
 impl Summary {
     /// Of a plan.
     pub fn of(report: &PlanReport) -> Self {
+        let mut dangers: Vec<(Danger, String)> = report.pipelines.iter().flat_map(record_dangers).collect();
+        dangers.extend(report.definitions.iter().flat_map(definition_dangers).map(|own| (Danger::Definition, own)));
+        dangers.sort_by_key(|(danger, _)| *danger);
         let mut summary = Self {
-            dangers: report.definitions.as_ref().map(definition_dangers).unwrap_or_default(),
+            dangers: dangers.into_iter().map(|(_, sentence)| sentence).collect(),
             actions: BTreeMap::new(),
             tally: Tally::default(),
             hubspot_calls: 0,
@@ -35,7 +38,6 @@ impl Summary {
             seconds: 0.0,
         };
         for forecast in &report.pipelines {
-            summary.dangers.extend(record_dangers(forecast));
             for (action, records) in &forecast.actions {
                 *summary.actions.entry(*action).or_default() += records;
             }
@@ -77,7 +79,7 @@ impl Summary {
             "{} to HubSpot and {} to Salesforce, {} at the rate limit",
             count(self.hubspot_calls, "call", "calls"),
             number(self.salesforce_calls),
-            seconds(self.seconds)
+            about(self.seconds)
         )
     }
 }
@@ -102,31 +104,39 @@ fn definition_dangers(diff: &DefinitionDiff) -> Vec<String> {
     dangerous.map(sentence).collect()
 }
 
-fn record_dangers(forecast: &PipelineForecast) -> Vec<String> {
+/// What must be seen, the worst first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Danger {
+    Incomplete,
+    Archives,
+    Refused,
+    Definition,
+    Rejects,
+    Drift,
+}
+
+fn record_dangers(forecast: &PipelineForecast) -> Vec<(Danger, String)> {
     let name = &forecast.report.name;
     let records = |action: PlannedAction| forecast.actions.get(&action).copied().unwrap_or_default();
     let mut found = Vec::new();
+    let mut put = |danger, sentence: String| found.push((danger, format!("`{name}`: {sentence}")));
     if let Some(error) = &forecast.report.error {
-        found.push(format!("`{name}`: the forecast ended early, its numbers are not complete: {error}"));
-    }
-    if let Some(refusal) = &forecast.refusal {
-        found.push(format!("`{name}`: the run would be refused before its first write: {refusal}"));
+        put(Danger::Incomplete, format!("the forecast ended early, its numbers are not complete: {error}"));
     }
     if records(PlannedAction::Archive) > 0 {
         let archived = count(records(PlannedAction::Archive), "record", "records");
-        found.push(format!("`{name}`: {archived} would be archived in HubSpot"));
+        put(Danger::Archives, format!("{archived} would be archived in HubSpot"));
+    }
+    if let Some(refusal) = &forecast.refusal {
+        put(Danger::Refused, format!("the run would be refused before its first write: {refusal}"));
     }
     if records(PlannedAction::Reject) > 0 {
         let rejected = count(records(PlannedAction::Reject), "record", "records");
-        found.push(format!("`{name}`: {rejected} would be rejected and kept under `failures`"));
+        put(Danger::Rejects, format!("{rejected} would be rejected and kept under `failures`"));
     }
-    if forecast
-        .answers
-        .iter()
-        .any(|answer| answer.question == crate::model::forecast::Question::Drift && answer.answer == Verdict::Yes)
-    {
+    if forecast.answers.iter().any(|own| own.question == Question::Drift && own.answer == Verdict::Yes) {
         let drifted = count(records(PlannedAction::Drift), "record was", "records were");
-        found.push(format!("`{name}`: {drifted} changed in HubSpot by someone else"));
+        put(Danger::Drift, format!("{drifted} changed in HubSpot by someone else"));
     }
     found
 }

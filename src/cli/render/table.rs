@@ -49,6 +49,15 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
+/// A time that is only an estimate, in words.
+pub fn about(estimate: f64) -> String {
+    match estimate {
+        none if none <= 0.0 => "no time".to_owned(),
+        under if under < 1.0 => "less than a second".to_owned(),
+        over => seconds(over.round()).replace(".0 s", " s"),
+    }
+}
+
 /// One word for one and many.
 pub fn count(value: u64, one: &str, many: &str) -> String {
     format!("{} {}", number(value), if value == 1 { one } else { many })

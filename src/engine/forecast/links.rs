@@ -156,6 +156,7 @@ impl Forecast {
         let existing = if from.is_empty() {
             Vec::new()
         } else {
+            self.inner().extra_calls += u64::from(self.options.links_elsewhere);
             self.cx.target.associations(own, object, &from).await.map_err(StageError::at(StageName::Associate))?
         };
         let held = held(&self.cx, links).await?;
@@ -163,7 +164,10 @@ impl Forecast {
         let mut inner = self.inner();
         inner.tally.associated += work.make.len() as u64;
         inner.tally.disassociated += work.remove.len() as u64;
-        inner.batches.links += links.len() as u64;
+        inner.batches.links += match self.options.links_elsewhere {
+            true => (work.make.len() + work.remove.len()) as u64,
+            false => links.len() as u64,
+        };
         for (link, result) in links.iter().zip(&work.results) {
             let entry = planned.entry(link.salesforce_id).or_default();
             if result.removes.is_some() {

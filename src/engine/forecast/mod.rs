@@ -15,7 +15,9 @@ use self::sample::Inner;
 use super::pledge::{self, Witness};
 use super::runner::{Kind, Seen, Taker};
 use crate::model::association::AssociationKey;
-use crate::model::forecast::{BeforeAfter, Estimate, PlannedAction, PlannedChange, PlannedLink, RejectGroup};
+use crate::model::forecast::{
+    BeforeAfter, Estimate, LinkAction, PlannedAction, PlannedChange, PlannedLink, RejectGroup,
+};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
@@ -44,6 +46,8 @@ pub struct ForecastOptions {
     pub links_at: Option<Timestamp>,
     /// Links that wait since earlier runs are left out: the forecast is about certain records.
     pub without_waiting: bool,
+    /// The state is elsewhere, and the links that it knows were dealt with there: those that only wait are no change.
+    pub links_elsewhere: bool,
     /// Hears of every change. What HubSpot holds is then read for all of them.
     pub witness: Option<Arc<dyn Witness>>,
 }
@@ -131,6 +135,8 @@ impl Forecast {
                 inner.reject(reason);
             }
             let links = links.get(&decision.id()).cloned().unwrap_or_default();
+            let idle = self.options.links_elsewhere && links.iter().all(|link| link.action == LinkAction::Pending);
+            let links = if idle { Vec::new() } else { links };
             if let Some(action) = action_of(&decision, &links) {
                 *inner.actions.entry(action).or_default() += 1;
                 if action != PlannedAction::Unchanged {
@@ -153,6 +159,7 @@ impl Forecast {
         let read =
             self.cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, &pipeline.properties);
         let records = read.await.map_err(StageError::at(StageName::Match))?;
+        self.inner().extra_calls += 1;
         let by_key: HashMap<&str, &TargetRecord> = records
             .iter()
             .filter_map(|record| Some((record.properties.get(&*target.match_property)?.as_deref()?, record)))

@@ -1,0 +1,91 @@
+//! A plan where the state is kept elsewhere, as on the computer that reviews a pull request: what HubSpot holds stands in for
+//! it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::error::OpsError;
+use super::plan::{context, failed};
+use super::prepare::{Knowledge, Preparation, Prepared, prepare};
+use super::wiring::Project;
+use crate::engine::adopt::adopt;
+use crate::engine::catch_up::Backlog;
+use crate::model::change::DefinitionDiff;
+use crate::model::ids::PipelineName;
+use crate::pipeline::compile::AssociationTarget;
+use crate::ports::fault::Fault;
+use crate::stages::{StageCause, StageError};
+use crate::state::sqlite::SqliteState;
+
+/// What stands in for a state.
+#[derive(Clone, Default)]
+pub struct WithoutState {
+    /// `where` as it was, of pipelines whose filter changed.
+    pub conditions: Vec<(PipelineName, Option<String>)>,
+    /// Pipelines that are no part of the plan, and to whose records it makes links.
+    pub neighbours: Vec<Prepared>,
+}
+
+/// What stands in for the state of these pipelines; `definitions` tells how their filters were.
+///
+/// Errors: as [`prepare`], for the pipelines to whose records they make links.
+pub async fn stand_in(
+    project: &Project,
+    preparation: &Preparation,
+    definitions: Option<&DefinitionDiff>,
+) -> Result<WithoutState, OpsError> {
+    let planned: Vec<&PipelineName> = preparation.pipelines.iter().map(|own| &own.pipeline.name).collect();
+    let linked = preparation.pipelines.iter().flat_map(|own| &own.pipeline.associations);
+    let linked: BTreeSet<String> = linked
+        .filter_map(|association| match &association.target {
+            AssociationTarget::Pipeline { name, .. } if !planned.contains(&name) => Some(name.to_string()),
+            _ => None,
+        })
+        .collect();
+    let linked: Vec<String> = linked.into_iter().collect();
+    let neighbours = match linked.as_slice() {
+        [] => Vec::new(),
+        names => prepare(project, names, Knowledge::Live).await?.pipelines,
+    };
+    let mut conditions = Vec::new();
+    for own in definitions.iter().flat_map(|diff| &diff.pipelines) {
+        let filter = own.changes.iter().find(|change| change.part == "source.where");
+        conditions.extend(filter.map(|change| (PipelineName::new(own.name.as_str()), change.before.clone())));
+    }
+    Ok(WithoutState { conditions, neighbours })
+}
+
+/// A state made from what HubSpot holds, and the pipelines whose old filter could not be asked.
+pub(super) async fn state(
+    project: &Project,
+    preparation: &Preparation,
+    scratch: &Arc<SqliteState>,
+    without: &WithoutState,
+) -> Result<(Arc<SqliteState>, Vec<PipelineName>), OpsError> {
+    let state = Arc::new(SqliteState::scratch(&project.outside.clock)?);
+    let mut unasked = Vec::new();
+    for prepared in preparation.pipelines.iter().chain(&without.neighbours) {
+        let cx = context(project, &state, scratch, prepared).await?;
+        let (name, today) = (&cx.pipeline.name, cx.pipeline.condition_text());
+        let before = without.conditions.iter().find(|(own, _)| own == name).map(|(_, condition)| condition.clone());
+        let mut done = adopt(&cx, &*state, before.clone().unwrap_or_else(|| today.clone())).await;
+        // A field of the old filter may be gone: that may be why it was changed.
+        if before.is_some() && matches!(&done, Err(StageError { cause: StageCause::Remote(Fault::Halt(_)), .. })) {
+            unasked.push(name.clone());
+            done = adopt(&cx, &*state, today).await;
+        }
+        done.map_err(|error| failed(&cx, error))?;
+    }
+    Ok((state, unasked))
+}
+
+/// What a reader of such a plan must know.
+pub(super) fn note(backlog: Backlog, name: &PipelineName) -> String {
+    format!(
+        "the state is left aside: {} that HubSpot holds are taken as synced; where the state is, `syncline import --stale {name}` does this",
+        match backlog.behind {
+            1 => "1 record".to_owned(),
+            records => format!("{records} records"),
+        }
+    )
+}
