@@ -70,6 +70,8 @@ pub enum FindingFormat {
     Json,
     /// Annotations on the lines of a pull request
     Github,
+    /// For a comment on a pull request
+    Markdown,
     /// For code scanning (SARIF 2.1.0)
     Sarif,
 }

@@ -11,7 +11,9 @@ use super::args::{
 use super::commands::{json, project, write_file};
 use super::exit::Exit;
 use super::output;
-use super::render::{catalog as show_catalog, discover as show_discover, sarif, table, verdicts};
+use super::render::{
+    catalog as show_catalog, discover as show_discover, findings as show_findings, sarif, table, verdicts,
+};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::config::files::Files;
@@ -73,6 +75,10 @@ pub(super) async fn validate_project(common: &Common, words: &Validate) -> Resul
         FindingFormat::Github => {
             let lines: Vec<String> = loaded.findings.iter().map(|finding| github(&located(&loaded, finding))).collect();
             output::result(&format!("{}\n{}", lines.join("\n"), summary(&loaded)));
+        }
+        FindingFormat::Markdown => {
+            let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
+            output::result(&show_findings::comment(&findings));
         }
         FindingFormat::Sarif => {
             let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();

@@ -8,6 +8,7 @@ mod continuous;
 mod crashes;
 mod definition_changes;
 mod docs;
+mod forge;
 mod generated;
 mod hostile_files;
 mod hubspot_faults;

@@ -15,7 +15,7 @@ pub const COMMENT_LENGTH_MAX: usize = 65_536;
 const RESERVE: usize = 2_000;
 
 /// Most rows of a table; the whole is in the other forms.
-const ROWS_MAX: usize = 60;
+pub(super) const ROWS_MAX: usize = 60;
 
 /// Most dangers that are listed.
 const DANGERS_MAX: usize = 25;
@@ -56,23 +56,24 @@ pub fn diff(diff: &DefinitionDiff) -> String {
 }
 
 /// Text within its limit.
-struct Page {
+pub(super) struct Page {
     text: String,
-    left_out: Vec<String>,
+    /// What did not fit, in words.
+    pub(super) left_out: Vec<String>,
 }
 
 impl Page {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { text: String::new(), left_out: Vec::new() }
     }
 
     /// What is bounded by itself.
-    fn must(&mut self, text: &str) {
+    pub(super) fn must(&mut self, text: &str) {
         self.text.push_str(text);
     }
 
     /// Takes a part if it fits.
-    fn try_push(&mut self, text: &str) -> bool {
+    pub(super) fn try_push(&mut self, text: &str) -> bool {
         let fits = self.text.chars().count() + text.chars().count() + RESERVE <= COMMENT_LENGTH_MAX;
         if fits {
             self.text.push_str(text);
@@ -80,7 +81,7 @@ impl Page {
         fits
     }
 
-    fn end(mut self) -> String {
+    pub(super) fn end(mut self) -> String {
         if !self.left_out.is_empty() {
             let what = self.left_out.join("; ");
             self.text.push_str(&format!("\n_Left out here, and in the full report: {what}._\n"));
@@ -389,7 +390,7 @@ fn example(change: &PlannedChange) -> String {
 }
 
 /// A text as a code span: markup, links and mentions in it stay text. It also stands in a table's cell.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let text = one_line(text, SENTENCE_LENGTH_MAX).replace('|', "\\|");
     if text.trim().is_empty() {
         return "_blank_".to_owned();
@@ -402,7 +403,7 @@ fn code(text: &str) -> String {
 }
 
 /// A sentence whose literals stand in backticks: those become code spans, and nothing of the rest is markup.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let text = one_line(text, SENTENCE_LENGTH_MAX);
     let parts: Vec<&str> = text.split('`').collect();
     if parts.len().is_multiple_of(2) {

@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod diff;
 pub mod discover;
+pub mod findings;
 pub mod history;
 pub mod html;
 pub mod markdown;

@@ -1,0 +1,50 @@
+//! Findings as a comment on a pull request, for a project that cannot be compared or planned until they are gone.
+
+use super::markdown::{MARK, Page, ROWS_MAX, code, sentence};
+use super::table::count;
+use crate::diagnostic::render::Located;
+
+/// The errors first, each with its place and what to do.
+pub fn comment(findings: &[Located]) -> String {
+    let mut page = Page::new();
+    let errors = findings.iter().filter(|own| is_error(own)).count() as u64;
+    let warnings = findings.len() as u64 - errors;
+    let headline = match (errors, warnings) {
+        (0, 0) => "the definitions are valid".to_owned(),
+        (0, warnings) => format!("the definitions are valid, with {}", count(warnings, "warning", "warnings")),
+        (errors, 0) => format!("{} in the definitions", count(errors, "error", "errors")),
+        (errors, warnings) => format!(
+            "{} and {} in the definitions",
+            count(errors, "error", "errors"),
+            count(warnings, "warning", "warnings")
+        ),
+    };
+    page.must(&format!("{MARK}\n## Syncline: {headline}\n\n"));
+    if findings.is_empty() {
+        return page.end();
+    }
+    page.must("| | where | what | what to do |\n|---|---|---|---|\n");
+    let mut ordered: Vec<&Located> = findings.iter().collect();
+    ordered.sort_by_key(|own| !is_error(own));
+    let mut shown = 0;
+    for own in ordered.iter().take(ROWS_MAX) {
+        let sign = if is_error(own) { "🔴" } else { "🟡" };
+        let why = own.why.as_deref().map(|why| format!("<br>{}", sentence(why))).unwrap_or_default();
+        let help = own.help.as_deref().map(sentence).unwrap_or_default();
+        let place = code(&format!("{}:{}:{}", own.file, own.line, own.column));
+        let row = format!("| {sign} {} | {place} | {}{why} | {help} |\n", code(own.code), sentence(&own.message));
+        if !page.try_push(&row) {
+            break;
+        }
+        shown += 1;
+    }
+    if ordered.len() > shown {
+        page.left_out.push(count((ordered.len() - shown) as u64, "finding", "findings"));
+    }
+    page.must("\n`syncline explain CODE` tells more.\n");
+    page.end()
+}
+
+fn is_error(finding: &Located) -> bool {
+    finding.severity == "error"
+}
