@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::schema;
@@ -27,7 +28,7 @@ const EVERYWHERE: &str = "Options of every command";
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// Folder of the project (default: the nearest one upwards with a syncline.yaml)
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", num_args = 0..=1, default_missing_value = "", value_parser = folder())]
     pub project: Option<PathBuf>,
     /// Print results only
     #[arg(long, short, global = true, help_heading = EVERYWHERE)]
@@ -41,6 +42,11 @@ pub struct Common {
     /// Form of the log on stderr
     #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
     pub log_format: LogFormat,
+}
+
+/// A folder, or none after a bare `--project`, which clap's own reader of paths refuses.
+fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// Form of the log.
