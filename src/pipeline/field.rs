@@ -141,24 +141,35 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 fn missing_field<'a>(object: &SourceObject, name: &str) -> Lookup<'a> {
     let near = nearest(name, object.fields.iter().map(|field| field.name.as_str()));
-    let rights = format!(
-        "check that `{name}` exists on {0}; Salesforce hides it while field-level security denies it: give the integration \
-         user read access to it in a permission set (object settings, {0}, field permissions)",
-        object.name
-    );
-    let help = near.map_or(rights, |near| format!("did you mean `{near}`?"));
     Lookup::Missing {
         message: format!("{} has no field `{name}` that the integration user can read", object.name),
-        help: Some(help),
+        help: Some(missing_help(&object.name, name, near)),
+    }
+}
+
+/// What to do about a field that describe does not show: it is mistyped, gone, or hidden.
+pub fn missing_help(object: &str, name: &str, near: Option<&str>) -> String {
+    let rights = format!(
+        "give the integration user read access to it in a permission set (object settings, {object}, field permissions)"
+    );
+    match near {
+        Some(near) => {
+            format!("did you mean `{near}`? If `{name}` is meant, field-level security may hide it: {rights}")
+        }
+        None => format!(
+            "check that `{name}` exists on {object}; Salesforce hides it while field-level security denies it: {rights}"
+        ),
     }
 }
 
 fn missing_relationship<'a>(object: &SourceObject, name: &str) -> Lookup<'a> {
     let known = object.fields.iter().filter_map(|field| field.relationship_name.as_deref());
-    let near = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
+    let near = nearest(name, known);
     let custom = name.strip_suffix("__c").map(|stem| format!("a custom lookup `{name}` is followed as `{stem}__r`"));
+    // A hidden lookup takes its relationship with it.
+    let lookup = name.strip_suffix("__r").map_or_else(|| format!("{name}Id"), |stem| format!("{stem}__c"));
     Lookup::Missing {
         message: format!("{} has no lookup that is followed as `{name}`", object.name),
-        help: custom.or(near),
+        help: Some(custom.unwrap_or_else(|| missing_help(&object.name, &lookup, near))),
     }
 }

@@ -8,7 +8,7 @@ use crate::model::ids::PipelineName;
 use crate::model::object::{FieldKind, PropertyKind, SourceField};
 use crate::model::record::Column;
 use crate::pipeline::compile::{Association, AssociationTarget, AssociationWorld, Columns};
-use crate::pipeline::field::nearest;
+use crate::pipeline::field::{missing_help, nearest};
 
 /// Compiles all associations.
 pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Vec<Association> {
@@ -111,10 +111,7 @@ fn lookup<'a>(
         || own.fields.iter().filter(|field| field.kind == FieldKind::Reference).map(|field| field.name.as_str());
     let Some(field) = own.field(&config.field) else {
         let message = format!("{} has no field `{}` that the integration user can read", own.name, config.field);
-        let help = match nearest(&config.field, lookups()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("grant the integration user read access to `{}`, or correct the name", config.field),
-        };
+        let help = missing_help(&own.name, &config.field, nearest(&config.field, lookups()));
         findings.push(cx.error("SL3001", pointer, message).with_help(help));
         return None;
     };
