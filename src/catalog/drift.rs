@@ -63,6 +63,8 @@ pub enum MoveKind {
     Added,
     /// Another name for people.
     Label,
+    /// Something else that the catalog keeps.
+    Other,
 }
 
 /// Everything that moved, Salesforce first, each object's parts by name.
@@ -118,6 +120,20 @@ fn source(was: &SourceObject, is: &SourceObject, note: &Note<'_>, found: &mut Ve
     if was.queryable != is.queryable {
         let message = if is.queryable { "can be queried again" } else { "can no longer be queried" };
         note.object(MoveKind::Writability, message, found);
+    }
+    for (what, before, after) in [
+        ("tells of deletes", was.replicateable, is.replicateable),
+        ("has a recycle bin", was.undeletable, is.undeletable),
+        ("can be read by id", was.retrieveable, is.retrieveable),
+    ] {
+        if before != after {
+            let message = format!("{} {what}", if after { "now" } else { "no longer" });
+            note.object(MoveKind::Other, &message, found);
+        }
+    }
+    if was.label != is.label {
+        let message = format!("is called “{}” now, it was “{}”", is.label, was.label);
+        note.object(MoveKind::Label, &message, found);
     }
     let gone: Vec<&SourceField> = was.fields.iter().filter(|field| is.field(&field.name).is_none()).collect();
     let mut new: Vec<&SourceField> = is.fields.iter().filter(|field| was.field(&field.name).is_none()).collect();
@@ -180,6 +196,23 @@ fn source_field(was: &SourceField, is: &SourceField, note: &Note<'_>, found: &mu
         active.map(|value| (value.value.clone(), value.label.clone())).collect()
     };
     values(name, "picklist value", &active(was), &active(is), note, found);
+    for (what, before, after) in [
+        ("can be filtered by", was.filterable, is.filterable),
+        ("can be sorted by", was.sortable, is.sortable),
+        ("is the name of the record", was.name_field, is.name_field),
+        ("takes the listed values only", was.restricted_picklist, is.restricted_picklist),
+    ] {
+        // Another type brings others of these with it.
+        if before != after && was.kind == is.kind {
+            let message = format!("{} {what}", if after { "now" } else { "no longer" });
+            note.item(name, MoveKind::Other, message, found);
+        }
+    }
+    if was.relationship_name != is.relationship_name {
+        let followed = |name: &Option<String>| name.clone().map_or("nothing".to_owned(), |name| format!("`{name}`"));
+        let (before, after) = (followed(&was.relationship_name), followed(&is.relationship_name));
+        note.item(name, MoveKind::Reference, format!("is followed as {after} now, it was {before}"), found);
+    }
     label(name, &was.label, &is.label, note, found);
 }
 
@@ -188,6 +221,15 @@ fn target(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<
     if old.object_type_id != new.object_type_id {
         let message = format!("has the object type id {} now, it had {}", new.object_type_id, old.object_type_id);
         note.object(MoveKind::Reference, &message, found);
+    }
+    if old.label != new.label {
+        let message = format!("is called “{}” now, it was “{}”", new.label, old.label);
+        note.object(MoveKind::Label, &message, found);
+    }
+    if old.primary_display_property != new.primary_display_property {
+        let shown = |name: &Option<String>| name.clone().map_or("nothing".to_owned(), |name| format!("`{name}`"));
+        let (before, after) = (shown(&old.primary_display_property), shown(&new.primary_display_property));
+        note.object(MoveKind::Other, &format!("is shown by {after} now, it was {before}"), found);
     }
     let gone: Vec<&TargetProperty> =
         old.properties.values().filter(|property| !new.properties.contains_key(&property.name)).collect();
@@ -284,6 +326,12 @@ fn values(name: &str, what: &str, was: &[Value], is: &[Value], note: &Note<'_>, 
             let message = format!("calls the {what} `{value}` “{label}” now, it was “{before}”");
             note.item(name, MoveKind::Label, message, found);
         }
+    }
+    let order = |list: &[Value], other: &[Value]| -> Vec<String> {
+        list.iter().filter(|(value, _)| has(other, value)).map(|(value, _)| value.clone()).collect()
+    };
+    if order(was, is) != order(is, was) {
+        note.item(name, MoveKind::Other, format!("has its {what}s in another order"), found);
     }
 }
 
