@@ -223,7 +223,8 @@ impl Eye<'_> {
         Ok(found)
     }
 
-    /// An object that a person named, with its connection before a point or without.
+    /// An object that a person named, with its connection before a point or without. Without, Salesforce is asked first:
+    /// HubSpot knows its standard objects by several names, so that `Contact` would be its `contacts`.
     async fn named(&mut self, word: &str) -> Result<(), OpsError> {
         let connections = &self.project.config.connections;
         let split = word.split_once('.').filter(|(connection, _)| connections.contains_key(*connection));
@@ -231,10 +232,11 @@ impl Eye<'_> {
             Some((connection, object)) => (connections.keys().filter(|own| *own == connection).collect(), object),
             None => (connections.keys().collect(), word),
         };
+        let is_salesforce = |name: &String| matches!(connections[name], ConnectionConfig::Salesforce(_));
+        let (first, last): (Vec<&String>, Vec<&String>) = candidates.into_iter().partition(|name| is_salesforce(name));
         let mut refusal = None;
-        for connection in candidates {
-            let salesforce = matches!(connections[connection], ConnectionConfig::Salesforce(_));
-            let tried = match salesforce {
+        for connection in first.into_iter().chain(last) {
+            let tried = match is_salesforce(connection) {
                 true => self.source(connection, object, Missing::Refused).await,
                 false => self.target(connection, object, Missing::Refused).await,
             };
