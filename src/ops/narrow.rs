@@ -14,9 +14,13 @@ use crate::pipeline::values::convert::writable;
 
 /// The narrowed schema as the text of a file.
 ///
-/// Errors: no catalog; definitions that cannot be read.
+/// Errors: no catalog; one that is damaged or of another portal. Definitions may be wrong: an editor helps to correct them.
 pub fn schema(files: &Files, variables: Variables<'_>) -> Result<String, OpsError> {
-    let Offline { loaded, catalog, .. } = offline::open(files, variables);
+    let Offline { mut loaded, catalog, .. } = offline::open(files, variables);
+    loaded.findings.retain(|finding| ["SL3008", "SL3009"].contains(&finding.code));
+    if !loaded.findings.is_empty() {
+        return Err(OpsError::Findings(Box::new(loaded)));
+    }
     if catalog.is_empty() {
         let help = "run `syncline catalog pull` with credentials once, and commit the files of catalog/";
         return Err(OpsError::refused("SL3010", "there is no catalog: the real names are not known", help));
