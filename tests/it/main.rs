@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should end")]
 
 mod bulk_faults;
+mod catalog;
 mod cli;
 mod config_cases;
 mod continuous;

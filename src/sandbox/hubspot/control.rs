@@ -83,9 +83,20 @@ pub fn carry_out(portal: &mut Portal, action: &str, arguments: &Value, now: Time
             let (kind, name) = (kind(portal)?, text("property")?);
             Ok(json!({"archived": properties::archive(portal.object_mut(&kind).map_err(words)?, &name)}))
         }
-        "require" => {
+        "change_property" => {
             let (kind, name) = (kind(portal)?, text("property")?);
-            portal.object_mut(&kind).map_err(words)?.required.push(name);
+            let own = portal.object_mut(&kind).map_err(words)?.properties.get_mut(&name);
+            let own = own.ok_or_else(|| format!("there is no property `{name}`"))?;
+            *own = merged(own, &arguments["set"]);
+            Ok(json!({}))
+        }
+        "require" | "unrequire" => {
+            let (kind, name) = (kind(portal)?, text("property")?);
+            let required = &mut portal.object_mut(&kind).map_err(words)?.required;
+            required.retain(|own| *own != name);
+            if action == "require" {
+                required.push(name);
+            }
             Ok(json!({}))
         }
         "add_option" | "remove_option" => {
@@ -100,7 +111,7 @@ pub fn carry_out(portal: &mut Portal, action: &str, arguments: &Value, now: Time
             Ok(json!({}))
         }
         _ => Err(format!(
-            "there is no action `{action}`; known are seed, switches, token, limits, records, create, set, archive, merge, associate, limit_associations, add_property, archive_property, require, add_option, remove_option"
+            "there is no action `{action}`; known are seed, switches, token, limits, records, create, set, archive, merge, associate, limit_associations, add_property, archive_property, change_property, require, unrequire, add_option, remove_option"
         )),
     }
 }

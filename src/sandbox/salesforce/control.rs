@@ -79,7 +79,7 @@ pub fn carry_out(org: &mut Org, action: &str, arguments: &Value, now: i64) -> Re
             }
             Ok(json!({}))
         }
-        "add_field" | "rename_field" | "retype_field" | "remove_field" | "add_picklist_value" => {
+        "add_field" | "rename_field" | "retype_field" | "remove_field" | "change_field" | "add_picklist_value" => {
             field_action(org, action, arguments)
         }
         "records" => {
@@ -107,7 +107,7 @@ pub fn carry_out(org: &mut Org, action: &str, arguments: &Value, now: i64) -> Re
             Ok(json!({}))
         }
         _ => Err(format!(
-            "there is no action `{action}`; known are seed, switches, options, expire_sessions, create, update, delete, undelete, purge, merge, stamp, hide, show, hide_rows, show_rows, add_field, rename_field, retype_field, remove_field, add_picklist_value, records, fail_job, drop_job, drop_cursors"
+            "there is no action `{action}`; known are seed, switches, options, expire_sessions, create, update, delete, undelete, purge, merge, stamp, hide, show, hide_rows, show_rows, add_field, rename_field, retype_field, remove_field, change_field, add_picklist_value, records, fail_job, drop_job, drop_cursors"
         )),
     }
 }
@@ -191,12 +191,22 @@ fn field_action(org: &mut Org, action: &str, arguments: &Value) -> Result<Value,
                 complete(&json!({"name": name, "type": kind, "label": object.fields[place]["label"]}));
         }
         "remove_field" => drop(object.hidden_fields.insert(name.to_owned())),
+        "change_field" => merge(&mut object.fields[place], &arguments["set"])?,
         _ => {
             let value = json!({"value": arguments["value"], "label": arguments["value"], "active": true, "defaultValue": false});
             object.fields[place]["picklistValues"].as_array_mut().ok_or("it is no picklist")?.push(value);
         }
     }
     Ok(json!({}))
+}
+
+/// Gives some members of a definition another value.
+fn merge(definition: &mut Value, changes: &Value) -> Result<(), String> {
+    let changes = changes.as_object().ok_or("`set` is missing: an object with the members that change")?;
+    for (key, value) in changes {
+        definition[key.as_str()] = value.clone();
+    }
+    Ok(())
 }
 
 /// Fills an empty org.

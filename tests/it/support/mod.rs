@@ -80,6 +80,13 @@ impl Bench {
         fs::write(path, text).unwrap();
     }
 
+    /// Ends both services for good, and leaves the project.
+    pub(crate) fn stop(self) -> TempDir {
+        let Self { sandbox, folder, _runtime } = self;
+        _runtime.block_on(sandbox.stop()).unwrap();
+        folder
+    }
+
     /// Replaces text in a file of the project; the text must be there.
     #[track_caller]
     pub(crate) fn edit(&self, relative: &str, from: &str, to: &str) {
