@@ -102,7 +102,7 @@ fn truncate(value: &Value, length: usize) -> Result<String, Error> {
     Ok(format!("{}…", kept.trim_end()))
 }
 
-/// `Start__c | date("%d.%m.%Y")`: a date or moment in another form.
+/// `Start__c | date("%d.%m.%Y")`: a date or moment in another form; after `in_zone`, as it is there.
 fn date(value: &Value, format: &str) -> Result<String, Error> {
     let text = text(value)?;
     if text.is_empty() {
@@ -113,10 +113,10 @@ fn date(value: &Value, format: &str) -> Result<String, Error> {
         return jiff::fmt::strtime::format(format, day).map_err(bad_format);
     }
     let moment: Timestamp = time::moment(&text).ok_or_else(|| unfit("date", "a date", &text))?;
-    jiff::fmt::strtime::format(format, &moment.to_zoned_datetime(TimeZone::UTC)).map_err(bad_format)
+    jiff::fmt::strtime::format(format, &moment.to_zoned_datetime(time::written_zone(&text))).map_err(bad_format)
 }
 
-/// `Renews_At__c | in_zone("Europe/Berlin")`: a moment as local time, `2026-10-01T11:00:00`, for `date` or slices.
+/// `Renews_At__c | in_zone("Europe/Berlin")`: a moment as local time, `2026-10-01T11:00:00+02:00`, for `date` or slices.
 fn in_zone(value: &Value, zone: &str) -> Result<String, Error> {
     let text = text(value)?;
     if text.is_empty() {
@@ -126,8 +126,11 @@ fn in_zone(value: &Value, zone: &str) -> Result<String, Error> {
         TimeZone::get(zone).map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("`in_zone`: {error}")))?;
     let moment = time::moment(&text).ok_or_else(|| unfit("in_zone", "a moment", &text))?;
     let local = moment.to_zoned_datetime(zone);
-    Ok(local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
+    Ok(local.strftime(LOCAL).to_string())
 }
+
+/// A moment with the offset of its zone.
+const LOCAL: &str = "%Y-%m-%dT%H:%M:%S%:z";
 
 /// `Start__c | add_days(30)`: a date or moment so many days later.
 fn add_days(value: &Value, days: i64) -> Result<String, Error> {
@@ -141,8 +144,9 @@ fn add_days(value: &Value, days: i64) -> Result<String, Error> {
         return day.checked_add(span).map(time::write_date).map_err(too_far);
     }
     let moment = time::moment(&text).ok_or_else(|| unfit("add_days", "a date", &text))?;
-    let later = moment.to_zoned_datetime(TimeZone::UTC).checked_add(span).map_err(too_far)?;
-    Ok(time::write_moment(later.timestamp()))
+    let zone = time::written_zone(&text);
+    let later = moment.to_zoned_datetime(zone.clone()).checked_add(span).map_err(too_far)?;
+    Ok(if zone == TimeZone::UTC { time::write_moment(later.timestamp()) } else { later.strftime(LOCAL).to_string() })
 }
 
 /// `Start__c | days_until(End__c)`: whole days from one date to another.
@@ -152,7 +156,8 @@ fn days_until(value: &Value, other: &Value) -> Result<Value, Error> {
         return Ok(Value::from(""));
     }
     let day = |text: &str| {
-        let day = time::date(text).or_else(|| time::moment(text).map(|moment| time::day_in(moment, &TimeZone::UTC)));
+        let day = time::date(text)
+            .or_else(|| time::moment(text).map(|moment| time::day_in(moment, &time::written_zone(text))));
         day.ok_or_else(|| unfit("days_until", "a date", text))
     };
     let days = day(&to)?.since(day(&from)?).map(|span| span.get_days());
@@ -191,6 +196,10 @@ mod tests {
         check("'2026-10-01' | date('%d.%m.%Y')", "01.10.2026");
         check("'2026-10-01T09:00:00.000+0000' | date('%H:%M')", "09:00");
         check("'2026-10-01T09:00:00Z' | in_zone('Europe/Berlin')", "2026-10-01T11:00:00+02:00");
+        check("'2026-10-01T23:30:00.000+0000' | in_zone('Europe/Berlin') | date('%d.%m.%Y %H:%M')", "02.10.2026 01:30");
+        check("'2026-10-01T23:30:00Z' | in_zone('Asia/Tokyo') | add_days(1) | date('%d %H:%M')", "03 08:30");
+        check("'2026-10-01T23:30:00Z' | add_days(1)", "2026-10-02T23:30:00.000Z");
+        check("'2026-10-01T23:30:00Z' | in_zone('Asia/Tokyo') | days_until('2026-10-03')", "1");
         check("'2024-02-28' | add_days(1)", "2024-02-29");
         check("'2026-10-01' | days_until('2026-10-31')", "30");
         check("'a,b' | split(',') | join(';')", "a;b");

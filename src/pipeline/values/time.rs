@@ -30,6 +30,21 @@ pub fn moment(text: &str) -> Option<Timestamp> {
     format!("{head}:{minutes}").parse().ok()
 }
 
+/// The offset that a moment is written with, as a zone; UTC where there is none.
+pub fn written_zone(text: &str) -> TimeZone {
+    let text = text.trim();
+    let seconds = || -> Option<i32> {
+        // Behind the day, whose parts are joined by the same sign.
+        let at = text.rfind(['+', '-']).filter(|at| *at >= "2026-10-01T09:00".len())?;
+        let digits: String = text[at + 1..].chars().filter(|letter| *letter != ':').collect();
+        let (hours, minutes) = digits.split_at_checked(2)?;
+        let seconds = hours.parse::<i32>().ok()? * 3600 + minutes.parse::<i32>().ok()? * 60;
+        Some(if text[at..].starts_with('-') { -seconds } else { seconds })
+    };
+    let offset = seconds().and_then(|seconds| Offset::from_seconds(seconds).ok());
+    offset.map_or(TimeZone::UTC, TimeZone::fixed)
+}
+
 /// A moment in HubSpot's form, from any form of either system. The last hours of the year 9999, which are no
 /// `Timestamp` (it leaves room for every offset), are read where they are in UTC already.
 pub fn canonical_moment(text: &str) -> Option<String> {
@@ -123,6 +138,22 @@ mod tests {
         check_day("2026-01-01T11:30:00Z", "Pacific/Auckland", "2026-01-02");
         check_day("2024-02-28T23:30:00Z", "Europe/Berlin", "2024-02-29");
         check_day("2026-10-01T23:59:59Z", "UTC", "2026-10-01");
+    }
+
+    #[test]
+    fn the_written_offset_is_kept() {
+        for (input, expected) in [
+            ("2026-10-01T23:30:00+02:00", "2026-10-01"),
+            ("2026-10-01T23:30:00.000-0800", "2026-10-01"),
+            ("2026-10-01T23:30:00.000+0000", "2026-10-01"),
+            ("2026-10-01T23:30:00Z", "2026-10-01"),
+        ] {
+            let day = day_in(moment(input).unwrap(), &written_zone(input));
+            assert_eq!(write_date(day), expected, "{input}");
+        }
+        assert_eq!(written_zone("2026-10-01T09:00"), TimeZone::UTC);
+        assert_eq!(written_zone("2026-10-01T09:00:00+99:99"), TimeZone::UTC);
+        assert_eq!(written_zone("2026-10-01T09:00:00+é9"), TimeZone::UTC);
     }
 
     #[track_caller]
