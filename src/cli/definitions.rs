@@ -174,7 +174,14 @@ pub(super) async fn catalog(common: &Common, words: &Catalog) -> Result<Exit, Op
 pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    let report = test::test(&Files::Folder(root), &process_variables, &words.names, &Clock::system())?;
+    let report = test::test(&Files::Folder(root), &process_variables, &words.names, &Clock::system());
+    if let (Err(OpsError::Findings(loaded)), TestFormat::Github) = (&report, words.format) {
+        // Warnings are `validate`'s to annotate, once.
+        let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let lines: Vec<String> = errors.map(|finding| github(&located(loaded, finding))).collect();
+        output::result(&lines.join("\n"));
+    }
+    let report = report?;
     match words.format {
         TestFormat::Text => output::result(&verdicts::text(&report, common.verbose > 0)),
         TestFormat::Json => json(&report),
