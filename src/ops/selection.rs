@@ -6,7 +6,7 @@ use crate::config::load::Loaded;
 use crate::config::select::select;
 
 /// Selects by the git revision that follows.
-const MODIFIED: &str = "modified:";
+pub const MODIFIED: &str = "modified:";
 
 /// The places of the chosen pipelines; all when nothing is asked for. Empty where nothing was modified.
 ///

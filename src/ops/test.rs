@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::diff::base;
 use super::error::OpsError;
 use super::offline::{self, Offline};
-use super::selection::choose;
+use super::selection::{MODIFIED, choose};
 use crate::catalog::Catalog;
 use crate::config::env::Variables;
 use crate::config::files::Files;
@@ -79,14 +80,22 @@ pub fn test(files: &Files, variables: Variables<'_>, names: &[String], clock: &C
             help,
         ));
     }
-    let chosen = choose(&loaded, names)?;
+    let mut chosen = choose(&loaded, names)?;
+    let earlier = earlier(&loaded, names)?;
     let mut suites = Vec::new();
     let mut findings = Vec::new();
     for (file, config) in suites_of(files, &mut loaded, &mut findings) {
         let Some(index) = pipeline_of(&file, &config, &loaded, &mut findings) else { continue };
+        let changed =
+            |base: &Files| base.read(&file.name, FILE_BYTES_MAX).ok().as_deref() != Some(file.text.as_bytes());
+        if earlier.iter().any(changed) && !chosen.contains(&index) {
+            chosen.push(index);
+            chosen.sort_unstable();
+        }
         if let Some(pipeline) = pipelines[index].as_ref().filter(|_| chosen.contains(&index)) {
             let suite = Suite { file, config, pipeline: Arc::clone(pipeline), index };
             suite.check_names(&loaded, &catalog, &mut findings);
+            suite.check_sense(&mut findings);
             suites.push(suite);
         }
     }
@@ -118,6 +127,15 @@ pub fn test(files: &Files, variables: Variables<'_>, names: &[String], clock: &C
 
 /// Most test files of a project.
 const FILES_MAX: usize = 4_000;
+
+/// Largest test file of an earlier revision that is compared, in bytes.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// The files at the revisions of `modified:REF`: a pipeline counts as modified there when its tests are.
+fn earlier(loaded: &Loaded, names: &[String]) -> Result<Vec<Files>, OpsError> {
+    let references = names.iter().filter_map(|name| name.strip_prefix(MODIFIED));
+    references.map(|reference| Ok(base(&loaded.root, reference)?.files)).collect()
+}
 
 fn suites_of(
     files: &Files,
@@ -196,32 +214,59 @@ impl Suite {
                     let near = nearest(path, fields.chain(columns));
                     let pointer = format!("/tests/{number}/source/{}", escape(path));
                     let message = format!("{} has no field `{path}` that the mapping could read", config.source.object);
-                    findings.push(self.unknown(pointer, message, near));
+                    findings.push(self.unknown(Place::Key(pointer), message, near));
                 }
             }
-            let properties = test.expect.properties.keys().chain(&test.expect.keeps);
-            for name in properties.filter(|name| target.is_some_and(|target| !target.properties.contains_key(*name))) {
-                let pointer = match test.expect.properties.contains_key(name) {
-                    true => format!("/tests/{number}/expect/properties/{}", escape(name)),
-                    false => format!("/tests/{number}/expect/keeps"),
-                };
+            let expect = format!("/tests/{number}/expect");
+            let properties = test.expect.properties.keys();
+            let properties = properties.map(|name| (name, Place::Key(format!("{expect}/properties/{}", escape(name)))));
+            let keeps = test.expect.keeps.iter().enumerate();
+            let keeps = keeps.map(|(place, name)| (name, Place::Value(format!("{expect}/keeps/{place}"))));
+            let absent = |name: &str| target.is_some_and(|target| !target.properties.contains_key(name));
+            for (name, place) in properties.chain(keeps).filter(|(name, _)| absent(name)) {
                 let known = |target: &'_ TargetObject| target.properties.keys().cloned().collect::<Vec<_>>();
                 let known = target.map(known).unwrap_or_default();
                 let near = nearest(name, known.iter().map(String::as_str));
                 let message = format!("{} has no property `{name}`", config.target.object);
-                findings.push(self.unknown(pointer, message, near));
+                findings.push(self.unknown(place, message, near));
             }
             for field in test.expect.associations.keys().filter(|field| self.association(field).is_none()) {
                 let pointer = format!("/tests/{number}/expect/associations/{}", escape(field));
                 let near = nearest(field, self.pipeline.associations.iter().map(|own| &*own.key.0));
                 let message = format!("the pipeline has no association for the lookup `{field}`");
-                findings.push(self.unknown(pointer, message, near));
+                findings.push(self.unknown(Place::Key(pointer), message, near));
             }
         }
     }
 
-    fn unknown(&self, pointer: String, message: String, near: Option<&str>) -> Diagnostic {
-        let finding = Diagnostic::error("SL2056", &self.file.name, Place::Key(pointer), message);
+    /// Expectations that cannot all be meant: what a rejected record sends is nothing that could be compared.
+    fn check_sense(&self, findings: &mut Vec<Diagnostic>) {
+        for (number, test) in self.config.tests.iter().enumerate() {
+            let ExpectConfig { properties, exact, keeps, associations, rejected } = &test.expect;
+            let pointer = |key: &str| format!("/tests/{number}/expect/{key}");
+            let others = [
+                ("properties", !properties.is_empty()),
+                ("exact", *exact),
+                ("keeps", !keeps.is_empty()),
+                ("associations", !associations.is_empty()),
+            ];
+            for (key, _) in others.iter().filter(|(_, given)| rejected.is_some() && *given) {
+                let message = format!("`{key}` has no effect beside `rejected`");
+                let finding = Diagnostic::error("SL2057", &self.file.name, Place::Key(pointer(key)), message);
+                let why = "of a record that is set aside, nothing is sent";
+                findings.push(finding.with_why(why).with_help("expect either a rejection or what is sent"));
+            }
+            for (place, name) in keeps.iter().enumerate().filter(|(_, name)| properties.contains_key(*name)) {
+                let message = format!("`{name}` is expected to be sent and not to be sent");
+                let place = Place::Value(format!("{}/{place}", pointer("keeps")));
+                let finding = Diagnostic::error("SL2057", &self.file.name, place, message);
+                findings.push(finding.with_help("remove it from `keeps`, or from `properties`"));
+            }
+        }
+    }
+
+    fn unknown(&self, place: Place, message: String, near: Option<&str>) -> Diagnostic {
+        let finding = Diagnostic::error("SL2056", &self.file.name, place, message);
         match near {
             Some(near) => finding.with_help(format!("did you mean `{near}`?")),
             None => finding.with_help("look at the definition and at the files of catalog/"),
