@@ -17,6 +17,7 @@ mod hubspot_records;
 mod lifecycle;
 mod limits;
 mod official_clients;
+mod pipeline_tests;
 mod plans;
 mod properties;
 mod quiet;
