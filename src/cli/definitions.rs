@@ -225,9 +225,11 @@ pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, O
         match_property: words.match_property.clone(),
         connections: (words.salesforce.clone(), words.hubspot.clone()),
     };
+    // Before anything is made in HubSpot, the file must be free.
+    new::free_path(&project, &wanted.name)?;
     if words.create_target {
         let source = new::source(&project, &wanted).await?;
-        let body = new::object_for(&source, &wanted.target);
+        let body = new::object_for(&project, &wanted, &source).await;
         output::result(&(serde_json::to_string_pretty(&body).unwrap_or_default() + "\n"));
         if !words.apply {
             output::talk("nothing was created; repeat with `--apply` to create this object in HubSpot");

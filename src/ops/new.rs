@@ -8,8 +8,6 @@ use serde_json::{Value, json};
 
 use super::error::OpsError;
 use super::wiring::Project;
-use crate::catalog::{Catalog, TargetEntry, folder};
-use crate::config::files::Files;
 use crate::config::load::LoadedPipeline;
 use crate::config::rules;
 use crate::model::object::{FieldKind, PropertyKind, SourceField, SourceObject, TargetObject};
@@ -54,7 +52,7 @@ const MATCH: &str = "salesforce_id";
 
 /// Drafts a pipeline; the file is not written yet.
 ///
-/// Errors: a name that is no good or taken, a file that is there, an object that is not.
+/// Errors: as [`free_path`]; an object that is not there.
 pub async fn draft(project: &Project, wanted: &NewPipeline) -> Result<Draft, OpsError> {
     let path = free_path(project, &wanted.name)?;
     let source = source(project, wanted).await?;
@@ -67,18 +65,8 @@ pub async fn draft(project: &Project, wanted: &NewPipeline) -> Result<Draft, Ops
         ),
         fault => OpsError::Remote { pipeline: None, fault },
     })?;
-    let (mut catalog, _, _) = folder::read(&Files::Folder(project.loaded.root.clone()));
-    for (object, to, _) in INTEGRATED {
-        let leads = source.fields.iter().any(|field| field.reference_to.iter().any(|own| own == object));
-        if leads && catalog.target(&wanted.connections.1, to).is_none() {
-            // A portal without it has no such association; that is no reason to write nothing.
-            if let Ok(object) = project.target(&wanted.connections.1)?.describe(to).await {
-                let entry = TargetEntry { portal_id: 0, object, associations: BTreeMap::new() };
-                catalog.put_target(&wanted.connections.1, entry);
-            }
-        }
-    }
-    Ok(write(project, wanted, path, &source, &target, &catalog))
+    let links = links(project, wanted, &source, Some(&target)).await;
+    Ok(write(wanted, path, &source, &target, &links))
 }
 
 /// Describes the source object.
@@ -95,7 +83,9 @@ pub async fn source(project: &Project, wanted: &NewPipeline) -> Result<SourceObj
 }
 
 /// The file of a new pipeline, which must not be there yet.
-fn free_path(project: &Project, name: &str) -> Result<PathBuf, OpsError> {
+///
+/// Errors: a name that is no good or taken, a file that is there.
+pub fn free_path(project: &Project, name: &str) -> Result<PathBuf, OpsError> {
     let good = name.len() <= 63
         && name.starts_with(|letter: char| letter.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte));
@@ -116,16 +106,9 @@ fn free_path(project: &Project, name: &str) -> Result<PathBuf, OpsError> {
     Ok(path)
 }
 
-fn write(
-    project: &Project,
-    wanted: &NewPipeline,
-    path: PathBuf,
-    source: &SourceObject,
-    target: &TargetObject,
-    catalog: &Catalog,
-) -> Draft {
+fn write(wanted: &NewPipeline, path: PathBuf, source: &SourceObject, target: &TargetObject, links: &[Link]) -> Draft {
     let chosen = wanted.match_property.clone().or_else(|| match_property(target));
-    let match_property = chosen.clone().unwrap_or_else(|| MATCH.to_owned());
+    let match_property = chosen.unwrap_or_else(|| MATCH.to_owned());
     let found = suggest(source, target, &match_property);
     let missing: Vec<String> = target
         .required_properties
@@ -133,7 +116,7 @@ fn write(
         .filter(|name| **name != match_property && !found.iter().any(|own| own.property.name == **name))
         .cloned()
         .collect();
-    let mut text = head(wanted, source, target, &match_property, chosen.is_some());
+    let mut text = head(wanted, source, target, &match_property);
     text.push_str("fields:\n");
     for own in &found {
         entry(own, &mut text);
@@ -148,18 +131,12 @@ fn write(
         );
     }
     rest(source, target, &found, &match_property, &mut text);
-    text.push_str(&associations(project, wanted, source, catalog));
+    text.push_str(&associations(links));
     text.push_str("\n# What a delete in Salesforce does in HubSpot: keep leaves the record, archive archives it.\non_delete: keep\n");
     Draft { path, text, mapped: found.len(), missing }
 }
 
-fn head(
-    wanted: &NewPipeline,
-    source: &SourceObject,
-    target: &TargetObject,
-    match_property: &str,
-    there: bool,
-) -> String {
+fn head(wanted: &NewPipeline, source: &SourceObject, target: &TargetObject, match_property: &str) -> String {
     let mut text = "# yaml-language-server: $schema=../schemas/pipeline.schema.json\nversion: 1\n".to_owned();
     let _ = writeln!(text, "name: {}", wanted.name);
     let _ = writeln!(text, "description: {}", quoted(&format!("{} to {}", source.label, target.label)));
@@ -176,9 +153,12 @@ fn head(
     if wanted.connections.1 != CONNECTIONS.1 {
         let _ = writeln!(text, "  connection: {}", quoted(&wanted.connections.1));
     }
-    let _ = writeln!(text, "  object: {}", target.name);
-    if !there {
-        let _ = writeln!(text, "  # {} has no unique text property: make one for the Salesforce id", target.label);
+    // A custom object goes before a standard one of the same name, unless the type id is written.
+    let by_id = target.object_type_id.eq_ignore_ascii_case(&wanted.target);
+    let _ = writeln!(text, "  object: {}", if by_id { &target.object_type_id } else { &target.name });
+    if !target.properties.get(match_property).is_some_and(|own| own.unique) {
+        let label = quoted(&target.label);
+        let _ = writeln!(text, "  # {label} has no unique property `{match_property}`: make one for the Salesforce id");
     }
     let _ = writeln!(text, "  match: {match_property}\n");
     text
@@ -248,41 +228,109 @@ const INTEGRATED: [(&str, &str, &str); 4] = [
     ("Opportunity", "deals", "hs_salesforceopportunityid"),
 ];
 
-fn associations(project: &Project, wanted: &NewPipeline, source: &SourceObject, catalog: &Catalog) -> String {
-    let (mut active, mut hints) = (String::new(), String::new());
-    let system = ["OwnerId", "CreatedById", "LastModifiedById"];
-    let lookups =
-        source.fields.iter().filter(|field| field.kind == FieldKind::Reference && !system.contains(&&*field.name));
+/// A lookup, and what is known of the other end.
+struct Link {
+    field: String,
+    /// The entry without its braces; none where the other end does not sync.
+    entry: Option<String>,
+    /// The HubSpot object at the other end, or the Salesforce objects where that is not known.
+    to: String,
+    /// Why the entry is a comment; none where it stands.
+    why_not: Option<String>,
+}
+
+/// Lookups of the system's own, which say nothing of the business.
+const SYSTEM_LOOKUPS: [&str; 4] = ["OwnerId", "CreatedById", "LastModifiedById", "MasterRecordId"];
+
+/// The lookups of an object, and which of them can become associations. Without a target, it is yet to be made.
+async fn links(
+    project: &Project,
+    wanted: &NewPipeline,
+    source: &SourceObject,
+    target: Option<&TargetObject>,
+) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    let mut persons: Option<&str> = None;
+    let lookups = source.fields.iter().filter(|field| {
+        let own = SYSTEM_LOOKUPS.contains(&&*field.name) || field.reference_to.is_empty();
+        field.kind == FieldKind::Reference && !own
+    });
     for field in lookups {
+        let refers = |name: &str| field.reference_to.iter().any(|object| object.eq_ignore_ascii_case(name));
         let leads_to = |own: &&LoadedPipeline| {
             let same = own.config.source.connection == wanted.connections.0
                 && own.config.target.connection == wanted.connections.1;
-            same && field.reference_to.iter().any(|object| object.eq_ignore_ascii_case(&own.config.source.object))
+            same && refers(&own.config.source.object)
         };
-        if let Some(own) = project.loaded.pipelines.iter().find(leads_to) {
-            let _ = writeln!(active, "  - {{ field: {}, pipeline: {} }}", field.name, own.config.name);
-            continue;
-        }
-        let integrated = INTEGRATED.iter().find(|(object, _, _)| field.reference_to.iter().any(|own| own == object));
-        match integrated {
-            Some((_, to, property)) => {
-                let known = catalog.target(&wanted.connections.1, to);
-                let there = known.is_some_and(|entry| entry.object.properties.contains_key(*property));
-                let line = format!("- {{ field: {}, to: {to}, match: {property} }}", field.name);
-                match there {
-                    true => drop(writeln!(active, "  {line}")),
-                    false => drop(writeln!(hints, "  # {line}   if {to} hold the Salesforce id in that property")),
-                }
+        let other = project.loaded.pipelines.iter().find(leads_to);
+        let integrated = INTEGRATED.iter().find(|(object, _, _)| refers(object));
+        let name = &field.name;
+        let (entry, to, property) = match (other, integrated) {
+            (Some(own), _) => {
+                (Some(format!("field: {name}, pipeline: {}", own.config.name)), &*own.config.target.object, None)
             }
-            None => {
-                let _ = writeln!(
-                    hints,
-                    "  # {} leads to {}, which no pipeline syncs",
-                    field.name,
-                    field.reference_to.join(", ")
-                );
+            // The pipeline that is written syncs it.
+            (None, _) if refers(&source.name) => {
+                (Some(format!("field: {name}, pipeline: {}", wanted.name)), &*wanted.target, None)
             }
+            (None, Some((_, to, property))) => {
+                (Some(format!("field: {name}, to: {to}, match: {property}")), *to, Some(*property))
+            }
+            (None, None) => (None, "", None),
+        };
+        let mut link = Link { field: name.clone(), entry, to: to.to_owned(), why_not: None };
+        if link.entry.is_none() {
+            link.to = field.reference_to.join(", ");
+        } else if let Some(why) = trouble(project, wanted, target, to, property).await {
+            link.why_not = Some(why);
+        } else if links.iter().any(|own| own.to == to && own.why_not.is_none()) {
+            link.why_not = Some(format!("a second link to {to}: give each its own `label`"));
+        } else if refers("Lead") && persons == Some("Contact") || refers("Contact") && persons == Some("Lead") {
+            link.why_not =
+                Some("HubSpot keeps contacts and leads in one object: one of the two can be linked".to_owned());
+        } else {
+            persons = ["Contact", "Lead"].into_iter().find(|object| refers(object)).or(persons);
         }
+        links.push(link);
+    }
+    links
+}
+
+/// Why a link to an object cannot stand, as far as HubSpot tells.
+async fn trouble(
+    project: &Project,
+    wanted: &NewPipeline,
+    target: Option<&TargetObject>,
+    to: &str,
+    property: Option<&str>,
+) -> Option<String> {
+    let hubspot = project.target(&wanted.connections.1).ok()?;
+    let other = match target.filter(|own| own.name == to) {
+        Some(own) => own.clone(),
+        // To an object that is yet to be made.
+        None if target.is_none() && to == wanted.target => return None,
+        None => match hubspot.describe(to).await {
+            Ok(other) => other,
+            Err(_) => return Some(format!("HubSpot shows no object {to}")),
+        },
+    };
+    if let Some(property) = property.filter(|name| !other.properties.contains_key(*name)) {
+        return Some(format!("if a text property such as `{property}` of {to} holds the Salesforce id"));
+    }
+    let types = hubspot.association_types(&target?.object_type_id, &other.object_type_id).await;
+    let none = types.is_ok_and(|types| types.is_empty());
+    none.then(|| format!("HubSpot defines no association with {to} yet: make one in its settings"))
+}
+
+fn associations(links: &[Link]) -> String {
+    let (mut active, mut hints) = (String::new(), String::new());
+    for link in links {
+        let Link { field, entry, to, why_not } = link;
+        let _ = match (entry, why_not) {
+            (Some(entry), None) => writeln!(active, "  - {{ {entry} }}"),
+            (Some(entry), Some(why)) => writeln!(hints, "  # - {{ {entry} }}   {why}"),
+            (None, _) => writeln!(hints, "  # {field} leads to {to}, which no pipeline syncs"),
+        };
     }
     match (active.is_empty(), hints.is_empty()) {
         (true, true) => String::new(),
@@ -291,39 +339,60 @@ fn associations(project: &Project, wanted: &NewPipeline, source: &SourceObject, 
     }
 }
 
-/// The custom object that would fit a source: the body of its creation.
-pub fn object_for(source: &SourceObject, name: &str) -> Value {
-    let title = source.fields.iter().find(|field| field.name_field && mappable(field));
-    let title = title.map_or_else(|| "name".to_owned(), property_name);
-    let mut properties = vec![json!({
-        "name": MATCH, "label": "Salesforce ID", "type": "string", "fieldType": "text", "hasUniqueValue": true,
-    })];
-    if !source.fields.iter().any(|field| mappable(field) && property_name(field) == title) {
-        properties.push(json!({ "name": title, "label": "Name", "type": "string", "fieldType": "text" }));
+/// The custom object that would fit a source, with associations to what its lookups lead to: the body of its creation.
+pub async fn object_for(project: &Project, wanted: &NewPipeline, source: &SourceObject) -> Value {
+    let hubspot = project.target(&wanted.connections.1);
+    let mut associated: Vec<String> = Vec::new();
+    for link in links(project, wanted, source, None).await.iter().filter(|link| link.entry.is_some()) {
+        let Ok(hubspot) = &hubspot else { break };
+        // One with itself can be defined once it is there.
+        if let Ok(other) = hubspot.describe(&link.to).await
+            && !associated.contains(&other.object_type_id)
+        {
+            associated.push(other.object_type_id);
+        }
     }
-    let parts = |field: &SourceField| field.compound_field_name.is_some();
-    let own = source.fields.iter().filter(|field| mappable(field) && !parts(field) && property_name(field) != MATCH);
-    properties.extend(own.map(property));
-    let searchable = [title.clone(), MATCH.to_owned()];
+    body(source, &wanted.target, wanted.match_property.as_deref().unwrap_or(MATCH), &associated)
+}
+
+fn body(source: &SourceObject, name: &str, match_property: &str, associated: &[String]) -> Value {
+    let parts = |field: &&SourceField| field.compound_field_name.is_some();
+    let own: Vec<&SourceField> = source.fields.iter().filter(|field| mappable(field) && !parts(field)).collect();
+    let mut names = vec![match_property.to_owned()];
+    let mut properties = vec![json!({
+        "name": match_property, "label": "Salesforce ID", "type": "string", "fieldType": "text", "hasUniqueValue": true,
+    })];
+    let mut title = None;
+    for field in own {
+        let name = free_name(&property_name(field), &names);
+        if field.name_field && title.is_none() {
+            title = Some(name.clone());
+        }
+        properties.push(property(field, &name));
+        names.push(name);
+    }
+    let title = title.unwrap_or_else(|| {
+        let name = free_name("name", &names);
+        properties.push(json!({ "name": name, "label": "Name", "type": "string", "fieldType": "text" }));
+        name
+    });
     let (one, many) = labels(&source.label);
     json!({
         "name": name,
         "labels": { "singular": one, "plural": many },
         "primaryDisplayProperty": title,
         "requiredProperties": [title],
-        "searchableProperties": searchable,
+        "searchableProperties": [title, match_property],
         "properties": properties,
-        "associatedObjects": associated(source),
+        "associatedObjects": associated,
     })
 }
 
-/// Standard objects that the source's lookups lead to, by type id.
-fn associated(source: &SourceObject) -> Vec<&'static str> {
-    let leads = |object: &str| source.fields.iter().any(|field| field.reference_to.iter().any(|own| own == object));
-    let all = [("Account", "0-2"), ("Contact", "0-1"), ("Lead", "0-1"), ("Opportunity", "0-3")];
-    let mut ids: Vec<&str> = all.into_iter().filter(|(object, _)| leads(object)).map(|(_, id)| id).collect();
-    ids.dedup();
-    ids
+/// A name that no other property has: `Status` and `Status__c` would both be `status`.
+fn free_name(name: &str, taken: &[String]) -> String {
+    let numbered = (2..).map(|number| format!("{name}_{number}"));
+    let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
+    candidates.find(|candidate| !taken.contains(candidate)).unwrap_or_default()
 }
 
 /// HubSpot's longest label of an object.
@@ -349,10 +418,12 @@ fn property_name(field: &SourceField) -> String {
         before = letter;
     }
     let name = name.trim_matches('_').to_owned();
-    if name.starts_with(|letter: char| letter.is_ascii_lowercase()) { name } else { format!("p_{name}") }
+    // HubSpot keeps names that begin with `hs_` to itself.
+    let own = name.starts_with(|letter: char| letter.is_ascii_lowercase()) && !name.starts_with("hs_");
+    if own { name } else { format!("p_{name}") }
 }
 
-fn property(field: &SourceField) -> Value {
+fn property(field: &SourceField, name: &str) -> Value {
     let (kind, form) = match field.kind {
         FieldKind::TextArea => ("string", "textarea"),
         FieldKind::Picklist if !field.picklist.is_empty() => ("enumeration", "select"),
@@ -365,7 +436,7 @@ fn property(field: &SourceField) -> Value {
         FieldKind::DateTime => ("datetime", "date"),
         _ => ("string", "text"),
     };
-    let mut body = json!({ "name": property_name(field), "label": field.label, "type": kind, "fieldType": form });
+    let mut body = json!({ "name": name, "label": field.label, "type": kind, "fieldType": form });
     let option = |(order, value, label): (usize, &str, &str)| json!({ "label": label, "value": value, "displayOrder": order, "hidden": false });
     if kind == "enumeration" {
         let values = field.picklist.iter().enumerate();

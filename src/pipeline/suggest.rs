@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::values::convert::{conversion, writable};
-use crate::model::object::{FieldKind, PropertyKind, SourceField, SourceObject, TargetObject, TargetProperty};
+use crate::model::object::{
+    FieldKind, PicklistValue, PropertyKind, PropertyOption, SourceField, SourceObject, TargetObject, TargetProperty,
+};
 
 /// A field that fits a property.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,18 +115,24 @@ fn plain(name: &str) -> String {
     stem.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// Picklist values to options, by value, then by label.
+/// Picklist values to options, by value, then by label; a boolean is a list of two.
 fn value_map(field: &SourceField, property: &TargetProperty) -> (Option<BTreeMap<String, String>>, Vec<String>) {
-    let listed = matches!(field.kind, FieldKind::Picklist | FieldKind::MultiPicklist);
-    let chosen = matches!(property.kind, PropertyKind::Enumeration | PropertyKind::MultiCheckbox);
-    if !listed || !chosen || property.external_options {
+    let two = [("true", "Yes"), ("false", "No")];
+    let two = two.map(|(value, label)| PicklistValue { value: value.into(), label: label.into(), active: true });
+    let values = match (&field.kind, &property.kind) {
+        (FieldKind::Picklist | FieldKind::MultiPicklist, _) => field.picklist.as_slice(),
+        (FieldKind::Boolean, PropertyKind::Enumeration) => &two,
+        _ => &[],
+    };
+    let chosen = matches!(property.kind, PropertyKind::Enumeration | PropertyKind::MultiCheckbox | PropertyKind::Bool);
+    if values.is_empty() || !chosen || property.external_options {
         return (None, Vec::new());
     }
     let mut map = BTreeMap::new();
     let mut unmatched = Vec::new();
-    for value in &field.picklist {
+    for value in values {
         let by_value = property.options.iter().find(|option| option.value == value.value);
-        let alike = |option: &&crate::model::object::PropertyOption| {
+        let alike = |option: &&PropertyOption| {
             let ours = [plain(&value.value), plain(&value.label)];
             [plain(&option.value), plain(&option.label)].iter().any(|own| !own.is_empty() && ours.contains(own))
         };
@@ -135,8 +143,7 @@ fn value_map(field: &SourceField, property: &TargetProperty) -> (Option<BTreeMap
         }
     }
     let same = unmatched.is_empty() && map.iter().all(|(value, option)| value == option);
-    let all = field.picklist.iter().all(|value| map.contains_key(&value.value) || !value.active);
-    (Some(map).filter(|_| !(same && all)), unmatched)
+    (Some(map).filter(|_| !same), unmatched)
 }
 
 #[cfg(test)]
