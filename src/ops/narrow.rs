@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::OpsError;
 use super::offline::{self, Offline};
-use crate::catalog::{Catalog, TargetEntry};
+use crate::catalog::TargetEntry;
 use crate::config::env::Variables;
 use crate::config::files::Files;
 use crate::config::schema;
@@ -27,31 +27,53 @@ pub fn schema(files: &Files, variables: Variables<'_>) -> Result<String, OpsErro
     }
     let mut root = schema::value("pipeline").unwrap_or_default();
     let names: Vec<&str> = loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
-    let sources: Vec<&SourceObject> = catalog.sources.values().collect();
-    let targets: Vec<&TargetEntry> = catalog.targets.values().collect();
+    let sources = catalog.sources.values().map(|own| (own.name.as_str(), own.label.as_str()));
+    let targets = catalog.targets.values().map(|own| (own.object.name.as_str(), own.object.label.as_str()));
     let mut rules = Vec::new();
     rules.push(json!({ "properties": {
-        "source": { "properties": { "object": hinted(sources.iter().map(|own| (own.name.as_str(), own.label.as_str()))) } },
-        "target": { "properties": { "object": hinted(targets.iter().map(|own| (own.object.name.as_str(), own.object.label.as_str()))) } },
+        "source": { "properties": { "object": hinted(sources) } },
+        "target": { "properties": { "object": hinted(targets) } },
         "associations": { "items": { "properties": { "pipeline": { "enum": names } } } },
     }}));
-    for own in &sources {
-        let then = source_rule(own, &catalog);
-        rules.push(json!({ "if": chosen("source", &[&own.name]), "then": then }));
+    for ((connection, _), own) in &catalog.sources {
+        let beside = catalog.sources.iter().filter(|((other, _), _)| other == connection).map(|(_, own)| own);
+        let beside: Vec<&SourceObject> = beside.collect();
+        let condition = chosen("source", &[&own.name], connection, SOURCE_CONNECTION);
+        rules.push(json!({ "if": condition, "then": source_rule(own, &beside) }));
     }
-    for own in &targets {
-        let object = &own.object;
-        let named = [object.name.as_str(), &object.fully_qualified_name, &object.object_type_id];
-        rules.push(json!({ "if": chosen("target", &named), "then": target_rule(own, &targets) }));
+    for ((connection, _), own) in &catalog.targets {
+        let beside = catalog.targets.iter().filter(|((other, _), _)| other == connection).map(|(_, own)| own);
+        let beside: Vec<&TargetEntry> = beside.collect();
+        let condition = chosen("target", &names_of(own, &beside), connection, TARGET_CONNECTION);
+        rules.push(json!({ "if": condition, "then": target_rule(own, &beside) }));
     }
     root["allOf"] = Value::Array(rules);
     root["title"] = "Syncline pipeline, with the names of this project".into();
     Ok(serde_json::to_string_pretty(&root).unwrap_or_default() + "\n")
 }
 
-/// Holds where the file names one of these objects.
-fn chosen(end: &str, names: &[&str]) -> Value {
-    json!({ "required": [end], "properties": { end: { "required": ["object"], "properties": { "object": { "enum": names } } } } })
+/// The connections of a pipeline that names none.
+const SOURCE_CONNECTION: &str = "salesforce";
+const TARGET_CONNECTION: &str = "hubspot";
+
+/// Holds where the file names one of these objects of a connection.
+fn chosen(end: &str, names: &[&str], connection: &str, usual: &str) -> Value {
+    let required = if connection == usual { json!(["object"]) } else { json!(["object", "connection"]) };
+    let properties = json!({ "object": { "enum": names }, "connection": { "const": connection } });
+    json!({ "required": [end], "properties": { end: { "required": required, "properties": properties } } })
+}
+
+/// What an object goes by. A custom object goes before a standard one of the same name.
+fn names_of<'a>(own: &'a TargetEntry, all: &[&TargetEntry]) -> Vec<&'a str> {
+    let object = &own.object;
+    let hidden = !object.custom && all.iter().any(|other| other.object.custom && other.object.name == object.name);
+    let mut names = vec![object.name.as_str(), &object.fully_qualified_name, &object.object_type_id];
+    if hidden {
+        names.retain(|name| *name != object.name);
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Names that are offered while others stay allowed: an object may not be in the catalog yet.
@@ -61,7 +83,7 @@ fn hinted<'a>(names: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
 }
 
 /// What follows from the source object: fields, parent fields, picklist values, lookups.
-fn source_rule(object: &SourceObject, catalog: &Catalog) -> Value {
+fn source_rule(object: &SourceObject, all: &[&SourceObject]) -> Value {
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut lookups: Vec<(&str, &str)> = Vec::new();
     for field in &object.fields {
@@ -70,7 +92,7 @@ fn source_rule(object: &SourceObject, catalog: &Catalog) -> Value {
             continue;
         }
         lookups.push((&field.name, &field.label));
-        let parent = field.reference_to.iter().find_map(|name| catalog.sources.values().find(|own| own.name == *name));
+        let parent = field.reference_to.iter().find_map(|name| all.iter().find(|own| own.name == *name));
         if let (Some(path), Some(parent)) = (&field.relationship_name, parent) {
             let own = parent.fields.iter();
             fields.extend(own.map(|own| (format!("{path}.{}", own.name), format!("{} of {}", own.label, field.label))));
@@ -81,7 +103,7 @@ fn source_rule(object: &SourceObject, catalog: &Catalog) -> Value {
         { "enum": names, "markdownEnumDescriptions": labels },
         // Longer paths go over objects that the catalog need not hold.
         { "type": "string", "pattern": "\\..+\\." },
-        { "type": "string", "pattern": unknown_parents(object, catalog) },
+        { "type": "string", "pattern": unknown_parents(object, all) },
     ]});
     let (fields, labels): (Vec<&str>, Vec<&str>) = lookups.into_iter().unzip();
     let mut items = vec![json!({ "properties": { "from": from } })];
@@ -100,8 +122,8 @@ fn source_rule(object: &SourceObject, catalog: &Catalog) -> Value {
 }
 
 /// A pattern for fields of parents that the catalog does not hold.
-fn unknown_parents(object: &SourceObject, catalog: &Catalog) -> String {
-    let known = |name: &String| catalog.sources.values().any(|own| own.name == *name);
+fn unknown_parents(object: &SourceObject, all: &[&SourceObject]) -> String {
+    let known = |name: &String| all.iter().any(|own| own.name == *name);
     let open = object.fields.iter().filter(|field| !matches!(&*field.reference_to, [only] if known(only)));
     let paths: Vec<&str> = open.filter_map(|field| field.relationship_name.as_deref()).collect();
     // Without any, nothing may match.
@@ -132,7 +154,7 @@ fn target_rule(entry: &TargetEntry, all: &[&TargetEntry]) -> Value {
     let unique: Vec<&str> = own.iter().filter(|own| own.unique).map(|own| own.name.as_str()).collect();
     let mut ends = Vec::new();
     for other in all {
-        let named = [other.object.name.as_str(), &other.object.fully_qualified_name, &other.object.object_type_id];
+        let named = names_of(other, all);
         let labels = entry.associations.get(&other.object.name);
         let labels: Vec<&str> =
             labels.iter().flat_map(|types| types.iter()).filter_map(|own| own.label.as_deref()).collect();
