@@ -142,7 +142,7 @@ const ELSEWHERE: [(&str, &str); 12] = [
     ("SL1014", "about git: it/reviews.rs"),
     ("SL1015", "about git: it/reviews.rs"),
     ("SL1016", "about git: it/reviews.rs"),
-    ("SL1017", "about the command line: it/drafts.rs"),
+    ("SL1017", "about the command line: it/authoring.rs"),
     ("SL2012", "about the command line: it/cli.rs"),
     ("SL2048", "needs an object without any stamp: pipeline/rules.rs"),
     ("SL2049", "needs an object without SystemModstamp: pipeline/rules.rs"),
