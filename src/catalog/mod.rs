@@ -55,14 +55,22 @@ impl Catalog {
         self.sources.insert((connection.to_owned(), object.name.to_ascii_lowercase()), object);
     }
 
-    /// Adds a HubSpot object, or replaces it.
+    /// Adds a HubSpot object, or replaces it. A custom object may be called like a standard one: it keeps the name, and the
+    /// standard one is kept by its type id, whichever comes first.
     pub fn put_target(&mut self, connection: &str, entry: TargetEntry) {
-        let name = match self.targets.get(&(connection.to_owned(), entry.object.name.to_ascii_lowercase())) {
-            // A custom object may be called like a standard one.
-            Some(other) if other.object.object_type_id != entry.object.object_type_id => &entry.object.object_type_id,
-            _ => &entry.object.name,
+        let id = |entry: &TargetEntry| (connection.to_owned(), entry.object.object_type_id.to_ascii_lowercase());
+        let key = (connection.to_owned(), entry.object.name.to_ascii_lowercase());
+        let other = self.targets.get(&key).filter(|own| own.object.object_type_id != entry.object.object_type_id);
+        let Some(other) = other.cloned() else {
+            self.targets.insert(key, entry);
+            return;
         };
-        self.targets.insert((connection.to_owned(), name.to_ascii_lowercase()), entry);
+        if entry.object.custom && !other.object.custom {
+            self.targets.insert(id(&other), other);
+            self.targets.insert(key, entry);
+        } else {
+            self.targets.insert(id(&entry), entry);
+        }
     }
 }
 
