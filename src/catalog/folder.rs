@@ -146,6 +146,13 @@ fn rendered<T: Serialize>(file: &T) -> String {
     text::pretty(&serde_json::to_value(file).unwrap_or_default())
 }
 
+/// The connection and the object that a file is named by, as far as its name tells.
+pub fn named(path: &str) -> Option<(String, String)> {
+    let name = path.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".json")?;
+    let (connection, object) = name.split_once('.')?;
+    Some((connection.to_owned(), object.to_owned()))
+}
+
 /// A file's path; letters that mean something in a path are replaced.
 fn path(connection: &str, object: &str) -> String {
     let clean = |text: &str| -> String {

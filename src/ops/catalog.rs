@@ -45,8 +45,9 @@ pub struct Touched {
 /// Errors: the wrong portal; an object that is not there; what the connections say.
 pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pull, OpsError> {
     let files = Files::Folder(project.loaded.root.clone());
-    let (before, _, _) = folder::read(&files);
-    let after = observe(project, &before, extra).await?;
+    let (before, findings, _) = folder::read(&files);
+    let damaged: Vec<(String, String)> = findings.iter().filter_map(|finding| folder::named(&finding.file)).collect();
+    let after = observe(project, &before, &damaged, extra).await?;
     let texts = folder::texts(&after);
     let files = if write {
         folder::write(&project.loaded.root, &after).map_err(|error| {
@@ -67,8 +68,14 @@ pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pu
     Ok(Pull { files, objects: texts.len(), moves })
 }
 
-/// What the systems say now of everything that the definitions and the catalog name.
-pub async fn observe(project: &Project, known: &Catalog, extra: &[String]) -> Result<Catalog, OpsError> {
+/// What the systems say now of everything that the definitions and the catalog name; `damaged` are the connections and
+/// objects of files that cannot be read.
+pub async fn observe(
+    project: &Project,
+    known: &Catalog,
+    damaged: &[(String, String)],
+    extra: &[String],
+) -> Result<Catalog, OpsError> {
     let mut eye = Eye { project, seen: Catalog::default(), portals: BTreeMap::new(), known };
     for own in &project.loaded.pipelines {
         eye.pipeline(own).await?;
@@ -85,6 +92,13 @@ pub async fn observe(project: &Project, known: &Catalog, extra: &[String]) -> Re
     for ((connection, _), entry) in targets() {
         for other in entry.associations.keys() {
             eye.pair(connection, &entry.object.object_type_id, other).await?;
+        }
+    }
+    for (connection, object) in damaged {
+        match project.config.connections.get(connection) {
+            Some(ConnectionConfig::Salesforce(_)) => eye.source(connection, object, Missing::Dropped).await?,
+            Some(ConnectionConfig::Hubspot(_)) => eye.target(connection, object, Missing::Dropped).await?,
+            None => {}
         }
     }
     for word in extra {

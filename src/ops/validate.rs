@@ -13,6 +13,7 @@ use crate::catalog::folder;
 use crate::config::env::Variables;
 use crate::config::files::Files;
 use crate::config::load::Loaded;
+use crate::config::read::SourceFile;
 use crate::diagnostic::{Diagnostic, Place};
 
 /// Checks definitions without credentials: files, schema, and with a catalog every rule; says whether there was one.
@@ -54,7 +55,9 @@ pub async fn online(
         Ok(preparation) => {
             let mut loaded = project.loaded.clone();
             loaded.findings.extend(preparation.warnings);
-            loaded.findings.extend(behind(&project).await?);
+            let (behind, shown) = behind(&project).await?;
+            loaded.findings.extend(behind);
+            loaded.files.extend(shown);
             loaded.sort();
             narrow(&mut loaded, names)?;
             Ok(loaded)
@@ -65,12 +68,12 @@ pub async fn online(
 }
 
 /// Warnings where the catalog no longer says what the systems say, for the parts that pipelines use.
-async fn behind(project: &Project) -> Result<Vec<Diagnostic>, OpsError> {
-    let (catalog, mut findings, _) = folder::read(&Files::Folder(project.loaded.root.clone()));
-    if catalog.is_empty() {
-        return Ok(findings);
+async fn behind(project: &Project) -> Result<(Vec<Diagnostic>, Vec<SourceFile>), OpsError> {
+    let (catalog, mut findings, shown) = folder::read(&Files::Folder(project.loaded.root.clone()));
+    if catalog.is_empty() || !findings.is_empty() {
+        return Ok((findings, shown));
     }
-    let live = observe(project, &catalog, &[]).await?;
+    let live = observe(project, &catalog, &[], &[]).await?;
     let moved = touched(&project.loaded.pipelines, moves(&catalog, &live), &[&catalog, &live]);
     for own in moved {
         let Some(first) = own.pipelines.first() else { continue };
@@ -81,5 +84,5 @@ async fn behind(project: &Project) -> Result<Vec<Diagnostic>, OpsError> {
         let finding = Diagnostic::warning("SL3011", file, Place::File, message);
         findings.push(finding.with_help("`syncline catalog pull` shows and keeps what moved"));
     }
-    Ok(findings)
+    Ok((findings, shown))
 }
