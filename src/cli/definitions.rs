@@ -239,6 +239,12 @@ pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, O
         output::talk(&format!("created the custom object `{}` in HubSpot", wanted.target));
     }
     let draft = new::draft(&project, &wanted).await?;
+    if let Some(folder) = draft.path.parent().filter(|folder| !folder.exists()) {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            let message = format!("`{}` cannot be made: {error}", folder.display());
+            OpsError::refused("SL6008", message, "check the folder's permissions")
+        })?;
+    }
     write_file(&draft.path, &draft.text)?;
     let shown = draft.path.strip_prefix(&project.loaded.root).unwrap_or(&draft.path).display().to_string();
     let mut text =

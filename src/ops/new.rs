@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -66,7 +66,8 @@ pub async fn draft(project: &Project, wanted: &NewPipeline) -> Result<Draft, Ops
         fault => OpsError::Remote { pipeline: None, fault },
     })?;
     let links = links(project, wanted, &source, Some(&target)).await;
-    Ok(write(wanted, path, &source, &target, &links))
+    let schema = schema_path(&project.config.pipelines);
+    Ok(write(wanted, path, &schema, &source, &target, &links))
 }
 
 /// Describes the source object.
@@ -106,7 +107,20 @@ pub fn free_path(project: &Project, name: &str) -> Result<PathBuf, OpsError> {
     Ok(path)
 }
 
-fn write(wanted: &NewPipeline, path: PathBuf, source: &SourceObject, target: &TargetObject, links: &[Link]) -> Draft {
+/// Where `init` put the schema of pipelines, seen from their folder.
+fn schema_path(pipelines: &str) -> String {
+    let depth = Path::new(pipelines).components().filter(|part| matches!(part, Component::Normal(_))).count();
+    format!("{}schemas/pipeline.schema.json", "../".repeat(depth))
+}
+
+fn write(
+    wanted: &NewPipeline,
+    path: PathBuf,
+    schema: &str,
+    source: &SourceObject,
+    target: &TargetObject,
+    links: &[Link],
+) -> Draft {
     let chosen = wanted.match_property.clone().or_else(|| match_property(target));
     let match_property = chosen.unwrap_or_else(|| MATCH.to_owned());
     let found = suggest(source, target, &match_property);
@@ -116,7 +130,8 @@ fn write(wanted: &NewPipeline, path: PathBuf, source: &SourceObject, target: &Ta
         .filter(|name| **name != match_property && !found.iter().any(|own| own.property.name == **name))
         .cloned()
         .collect();
-    let mut text = head(wanted, source, target, &match_property);
+    let mut text = format!("# yaml-language-server: $schema={schema}\nversion: 1\n");
+    text.push_str(&head(wanted, source, target, &match_property));
     text.push_str("fields:\n");
     for own in &found {
         entry(own, &mut text);
@@ -137,8 +152,7 @@ fn write(wanted: &NewPipeline, path: PathBuf, source: &SourceObject, target: &Ta
 }
 
 fn head(wanted: &NewPipeline, source: &SourceObject, target: &TargetObject, match_property: &str) -> String {
-    let mut text = "# yaml-language-server: $schema=../schemas/pipeline.schema.json\nversion: 1\n".to_owned();
-    let _ = writeln!(text, "name: {}", wanted.name);
+    let mut text = format!("name: {}\n", wanted.name);
     let _ = writeln!(text, "description: {}", quoted(&format!("{} to {}", source.label, target.label)));
     let _ = writeln!(text, "\nsource:");
     if wanted.connections.0 != CONNECTIONS.0 {
