@@ -291,6 +291,17 @@ fn the_custom_object_is_printed_and_made_when_it_is_asked_for() {
 }
 
 #[test]
+fn a_draft_finds_the_schema_from_any_folder() {
+    let bench = empty();
+    bench.edit("syncline.yaml", "pipelines: pipelines", "pipelines: ./crm/flows");
+    let ran = bench.run(&["new", "orders", "--source", "WorkOrder", "--target", "work_orders"]).code(0);
+    assert!(ran.stdout.contains("wrote ./crm/flows/orders.yaml") || ran.stdout.contains("wrote crm/flows/orders.yaml"));
+    let draft = text(&bench, "crm/flows/orders.yaml");
+    assert!(draft.starts_with("# yaml-language-server: $schema=../../schemas/pipeline.schema.json\n"), "{draft}");
+    validated(&bench);
+}
+
+#[test]
 fn links_that_would_be_refused_are_comments() {
     let bench = empty();
     bench.salesforce("seed", json!({"objects": [{"name": "Lead", "label": "Lead", "keyPrefix": "00Q", "fields": []}]}));

@@ -443,6 +443,50 @@ fn a_damaged_file_is_named_and_written_anew() {
 }
 
 #[test]
+fn a_damaged_file_of_an_object_that_no_pipeline_uses_comes_back() {
+    let bench = pulled();
+    bench.run(&["catalog", "pull", "Contact", "hubspot.deals"]).code(0);
+    let before = files(&bench.path(""));
+    bench.write("catalog/salesforce.Contact.json", "<<<<<<< HEAD\n");
+    bench.write("catalog/hubspot.deals.json", "{");
+    let online = bench.run(&["validate", "--online"]).code(1);
+    for part in ["SL3008", "catalog/hubspot.deals.json:1:1", "catalog/salesforce.Contact.json:1:1", "merge conflict"] {
+        assert!(online.stdout.contains(part), "{part}: {online:?}");
+    }
+    bench.run(&["catalog", "pull"]).code(0);
+    assert!(files(&bench.path("")) == before);
+    // What is of no object is removed.
+    bench.write("catalog/notes.json", "{}");
+    bench.write("catalog/README.md", "ours");
+    bench.run(&["catalog", "pull"]).code(0);
+    assert!(!bench.path("catalog/notes.json").exists() && bench.path("catalog/README.md").exists());
+}
+
+#[test]
+fn a_custom_object_called_like_a_standard_one_keeps_its_file() {
+    let bench = pulled();
+    let id = "0-3";
+    let key = json!({"name": "key", "label": "Key", "type": "string", "fieldType": "text", "hasUniqueValue": true});
+    let custom = json!({"name": "deals", "labels": {"singular": "Deal", "plural": "Own deals"},
+        "primaryDisplayProperty": "key", "requiredProperties": ["key"], "properties": [key]});
+    bench.hubspot("seed", json!({"schemas": [custom]}));
+    bench.run(&["catalog", "pull", "hubspot.deals"]).code(0);
+    let before = files(&bench.path(""));
+    assert!(String::from_utf8_lossy(&before["hubspot.deals.json"]).contains("Own deals"));
+    bench.run(&["catalog", "pull", &format!("hubspot.{id}")]).code(0);
+    let both = files(&bench.path(""));
+    assert_eq!(both.len(), before.len() + 1);
+    assert!(both.contains_key(&format!("hubspot.{id}.json")), "{:?}", both.keys());
+    for round in 0..2 {
+        assert!(before.iter().all(|(name, bytes)| both.get(name) == Some(bytes)), "round {round}");
+        bench.run(&["validate"]).code(0);
+        let again = bench.run(&["catalog", "pull"]).code(0);
+        assert!(again.stdout.starts_with("catalog/ is current: 8 objects"), "round {round}: {again:?}");
+        assert!(files(&bench.path("")) == both, "round {round}");
+    }
+}
+
+#[test]
 fn the_catalog_of_another_portal_is_refused() {
     let bench = pulled();
     let before = files(&bench.path(""));
