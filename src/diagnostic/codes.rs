@@ -60,6 +60,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL2055", include_str!("../../docs/errors/SL2055.md")),
     ("SL2056", include_str!("../../docs/errors/SL2056.md")),
     ("SL2057", include_str!("../../docs/errors/SL2057.md")),
+    ("SL2058", include_str!("../../docs/errors/SL2058.md")),
     ("SL3001", include_str!("../../docs/errors/SL3001.md")),
     ("SL3002", include_str!("../../docs/errors/SL3002.md")),
     ("SL3004", include_str!("../../docs/errors/SL3004.md")),

@@ -87,6 +87,14 @@ fn one(
         },
         (None, None) => return None,
     };
+    if world.types.is_empty() {
+        let message = "HubSpot defines no association between these objects".to_owned();
+        let why = "without one, every link would be refused";
+        let help = "define it in HubSpot: Settings, Objects, the object's Associations";
+        let key = if config.pipeline.is_some() { "pipeline" } else { "to" };
+        findings.push(cx.error("SL2058", pointer(key), message).with_why(why).with_help(help));
+        return None;
+    }
     let label = match &config.label {
         Some(label) => Some(find_label(cx, index, label, world, findings)?),
         None => None,
