@@ -10,17 +10,17 @@ use super::args::{Common, Demo};
 use super::definitions::warn;
 use super::exit::Exit;
 use super::output;
-use super::render::{history as show_history, plan as show_plan, report as show_report};
+use super::render::{diff as show_diff, history as show_history, plan as show_plan, report as show_report};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::model::forecast::PlanReport;
 use crate::model::report::{RunReport, RunScope};
 use crate::ops::error::OpsError;
-use crate::ops::history;
 use crate::ops::plan::{PlanOptions, plan};
 use crate::ops::prepare::{Knowledge, prepare};
 use crate::ops::run::{RunOptions, run_all};
 use crate::ops::wiring::{Outside, Project, open};
+use crate::ops::{diff, history};
 use crate::plan::guard::Allowance;
 use crate::ports::state::FailureFilter;
 use crate::sandbox::options::SandboxOptions;
@@ -31,6 +31,10 @@ const PIPELINES: [(&str, &str); 2] = [
     ("subscriptions.yaml", include_str!("../../pipelines/subscriptions.yaml")),
     ("work_orders.yaml", include_str!("../../pipelines/work_orders.yaml")),
 ];
+
+/// The change of the mapping that the story tells: `Legacy` was rejected so far.
+const MAPPING: (&str, &str) =
+    ("On Hold: on_hold, Cancelled: cancelled", "On Hold: cancelled, Legacy: cancelled, Cancelled: cancelled");
 
 /// Changes of each plan that are shown.
 const SAMPLE: usize = 3;
@@ -98,7 +102,8 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     let finished = run_all(&project, &state, &preparation.pipelines, &options, &[]).await?;
     let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
     say("7  `syncline sync --once`: the changes are carried over", &show_report::reports(&reports));
-    say("8  `syncline status`", &show_history::statuses(&history::status(&project).await?));
+    let project = review(folder, project).await?;
+    say("11  `syncline status`", &show_history::statuses(&history::status(&project).await?));
     if folder.kept {
         output::result(&format!(
             "The project is kept in {}; its sandbox has ended with the demo.\n",
@@ -109,6 +114,26 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
         "Next: `syncline init` makes a project of your own; `syncline sandbox` runs the sandbox for as long as you like.\n",
     );
     Ok(Exit::Done)
+}
+
+/// Changes a mapping, tells what that means and what it does to records, and carries it over.
+async fn review(folder: &Folder, before: Project) -> Result<Project, OpsError> {
+    folder.edit("subscriptions.yaml", MAPPING)?;
+    let project = open(&folder.path, &process_variables, before.outside.clone())?;
+    let definitions = diff::between(&before.loaded, &project.loaded, "main");
+    say("8  A branch changes the value map: `syncline diff --base main`", &show_diff::diff(&definitions));
+    let state = project.state()?;
+    let preparation = prepare(&project, &["subscriptions".to_owned()], Knowledge::Noted(&state)).await?;
+    let sample = PlanOptions { sample: SAMPLE, ..PlanOptions::default() };
+    let forecasts = plan(&project, &preparation, &sample, &|_| None).await?;
+    say(
+        "9  `syncline plan`: what the merge would do, seen in the pull request before it",
+        &show_plan::plan(&PlanReport { pipelines: forecasts, status: "succeeded".to_owned(), definitions: None }),
+    );
+    let finished = run_all(&project, &state, &preparation.pipelines, &options(RunScope::Stale), &[]).await?;
+    let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
+    say("10  `syncline import --stale`: those records, and no others", &show_report::reports(&reports));
+    Ok(project)
 }
 
 /// Changes some records by hand and says so.
@@ -215,6 +240,15 @@ impl Folder {
                 "name another folder with `--keep`",
             )
         })
+    }
+}
+
+impl Folder {
+    /// Replaces a text in a pipeline's file.
+    fn edit(&self, file: &str, (from, to): (&str, &str)) -> Result<(), OpsError> {
+        let path = self.path.join("pipelines").join(file);
+        let edit = || fs::write(&path, fs::read_to_string(&path)?.replace(from, to));
+        edit().map_err(|error| OpsError::refused("SL6008", format!("`{}`: {error}", path.display()), "run it again"))
     }
 }
 

@@ -227,6 +227,11 @@ fn refusal(cx: &StageContext, prospect: Prospect) -> Option<String> {
     guard::check(prospect, cx.pipeline.guard, Allowance::default()).err().map(|refusal| refusal.to_string())
 }
 
+/// So many records, in words.
+pub(super) fn records(count: u64) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
+}
+
 /// Nothing is remembered, and yet HubSpot holds some of the records.
 fn recognised(found: &Found, match_property: &str) -> Option<String> {
     let held = [PlannedAction::Update, PlannedAction::Associate, PlannedAction::Unchanged];
@@ -241,12 +246,12 @@ fn recognised(found: &Found, match_property: &str) -> Option<String> {
 
 fn caught_up(backlog: Backlog, name: &PipelineName) -> String {
     let parts = [
-        backlog.filter_changed.then(|| "`where` changed".to_owned()),
-        (backlog.behind > 0).then(|| format!("{} records were written under an earlier mapping", backlog.behind)),
-        (backlog.failed > 0).then(|| format!("{} records failed under an earlier mapping", backlog.failed)),
+        backlog.filter_changed.then(|| "a changed `where`".to_owned()),
+        (backlog.behind > 0).then(|| format!("{} of an earlier mapping", records(backlog.behind))),
+        (backlog.failed > 0).then(|| format!("{} that failed under an earlier mapping", records(backlog.failed))),
     ];
     let what = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    format!("{what}: they are part of this plan; a sync alone leaves them until `syncline import --stale {name}`")
+    format!("{what}: that is part of this plan; a sync alone leaves it until `syncline import --stale {name}`")
 }
 
 /// What the plan can tell, and what it cannot.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::error::OpsError;
-use super::plan::{context, failed};
+use super::plan::{context, failed, records};
 use super::prepare::{Knowledge, Preparation, Prepared, prepare};
 use super::wiring::Project;
 use crate::engine::adopt::adopt;
@@ -82,10 +82,7 @@ pub(super) async fn state(
 /// What a reader of such a plan must know.
 pub(super) fn note(backlog: Backlog, name: &PipelineName) -> String {
     format!(
-        "the state is left aside: {} that HubSpot holds are taken as synced; where the state is, `syncline import --stale {name}` does this",
-        match backlog.behind {
-            1 => "1 record".to_owned(),
-            records => format!("{records} records"),
-        }
+        "the state is left aside: HubSpot holds {}, taken as synced; where the state is, `syncline import --stale {name}` does this",
+        records(backlog.behind)
     )
 }

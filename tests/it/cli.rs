@@ -234,7 +234,16 @@ fn errors_of_a_run_are_written_as_csv() {
 fn the_demo_tells_its_story() {
     let folder = TempDir::new().unwrap();
     let told = run(folder.path(), &["demo", "--records", "40"]).code(0);
-    for part in ["what `import` would do", "import subscriptions:", "sync subscriptions:", "syncline status", "SL50"] {
+    for part in [
+        "what `import` would do",
+        "import subscriptions:",
+        "sync subscriptions:",
+        "needs a backfill",
+        "status: \"on_hold\" → \"cancelled\"",
+        "import --stale",
+        "syncline status",
+        "SL50",
+    ] {
         assert!(told.stdout.contains(part), "`{part}` is not in {}", told.stdout);
     }
     let again = run(folder.path(), &["demo", "--records", "40", "--keep", "kept"]).code(0);

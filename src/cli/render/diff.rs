@@ -6,7 +6,8 @@ use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, Defini
 
 /// The whole diff.
 pub fn diff(diff: &DefinitionDiff) -> String {
-    let mut text = format!("definitions since {} ({})\n", diff.base, diff.commit);
+    let commit = if diff.commit.is_empty() { String::new() } else { format!(" ({})", diff.commit) };
+    let mut text = format!("definitions since {}{commit}\n", diff.base);
     if diff.is_empty() {
         text.push_str("  nothing changed\n");
     }
