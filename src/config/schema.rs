@@ -27,8 +27,27 @@ pub fn value(name: &str) -> Option<serde_json::Value> {
     Some(schema.to_value())
 }
 
-/// A schema as the text of its file.
+/// A schema as the text of its file. An editor sees a project's `${NAME}` where the program sees what it stands for.
 pub fn text(name: &str) -> Option<String> {
-    let value = value(name)?;
+    let mut value = value(name)?;
+    if name == "project" {
+        allow_variables(&mut value);
+    }
     serde_json::to_string_pretty(&value).ok().map(|text| text + "\n")
+}
+
+/// Lets every pattern also match a text with a variable in it.
+fn allow_variables(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(members) => {
+            for (key, member) in members {
+                match member {
+                    serde_json::Value::String(pattern) if key == "pattern" => pattern.push_str(r"|\$\{"),
+                    member => allow_variables(member),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(allow_variables),
+        _ => {}
+    }
 }

@@ -447,6 +447,48 @@ fn an_editor_completes_and_marks_real_names() {
 }
 
 #[test]
+fn what_init_writes_is_good_in_an_editor() {
+    let bench = Bench::new(5);
+    fs::remove_file(bench.path("syncline.yaml")).unwrap();
+    bench.run(&["init"]).code(0);
+    sample(&bench, "subscriptions.test.yaml");
+    let project = text(&bench, "syncline.yaml");
+    let tests = text(&bench, "pipelines/subscriptions.test.yaml");
+    let mut documents = vec![
+        json!({"path": "syncline.yaml"}),
+        json!({"path": "pipelines/subscriptions.yaml"}),
+        json!({"path": "pipelines/subscriptions.test.yaml"}),
+    ];
+    let changed = |text: &str, from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        text.replacen(from, to, 1)
+    };
+    for (path, text, from, to) in [
+        ("a/syncline.yaml", &project, "rate_limit: auto", "rate_limit: ${LIMIT:-auto}"),
+        ("b/syncline.yaml", &project, "login_url: ${", "login_url: ftp://${"),
+        ("c/syncline.yaml", &project, "rate_limit: auto", "rate_limit: fast"),
+        ("d/syncline.yaml", &project, "access_token", "acces_token"),
+        ("pipelines/e.test.yaml", &tests, "source:", "sourc:"),
+        ("pipelines/f.test.yaml", &tests, "code: SL5005", "code: SL4005"),
+    ] {
+        let text = changed(text, from, to).replace("$schema=schemas/", "$schema=../schemas/");
+        documents.push(json!({"path": path, "text": text}));
+    }
+    let told = edited(&bench, &json!({"documents": documents}));
+    for (path, marks) in told["diagnostics"].as_object().unwrap() {
+        // An address with a variable in it is not known yet.
+        let good = [
+            "syncline.yaml",
+            "pipelines/subscriptions.yaml",
+            "pipelines/subscriptions.test.yaml",
+            "a/syncline.yaml",
+            "b/syncline.yaml",
+        ];
+        assert_eq!(marks == &json!([]), good.contains(&path.as_str()), "{path}: {marks}");
+    }
+}
+
+#[test]
 fn two_portals_do_not_mix_in_an_editor() {
     let bench = Bench::new(5);
     bench.run(&["catalog", "pull"]).code(0);

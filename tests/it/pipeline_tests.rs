@@ -227,6 +227,26 @@ fn git(folder: &TempDir, arguments: &[&str]) {
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
 
+/// A workflow passes secrets that a fork may not see as empty variables.
+#[test]
+fn empty_variables_are_no_obstacle() {
+    let folder = project();
+    fs::remove_file(folder.path().join("syncline.yaml")).unwrap();
+    run_in(&folder, &["init"], &[]).code(0);
+    let names = [
+        "SALESFORCE_LOGIN_URL",
+        "SALESFORCE_CLIENT_ID",
+        "SALESFORCE_USERNAME",
+        "SALESFORCE_PRIVATE_KEY",
+        "HUBSPOT_ACCESS_TOKEN",
+    ];
+    for variables in [&names.map(|name| (name, ""))[..], &[]] {
+        let ran = run_in(&folder, &["test"], variables).code(0);
+        assert_eq!(ran.stdout, "4 tests passed\nwithout tests: work_orders\n");
+        run_in(&folder, &["validate"], variables).code(0);
+    }
+}
+
 #[test]
 fn names_globs_and_revisions_select() {
     let folder = project();
