@@ -99,8 +99,14 @@ impl Desk<'_> {
         let connection = &loaded.config.target.connection;
         let name = PipelineName::new(loaded.config.name.as_str());
         // Salesforce first: while it does not answer, it is not asked a second time, and HubSpot not at all.
-        if let Err(fault) = self.describe_sources(loaded).await? {
-            let finding = refusal(&loaded.file.name, "SL3002", "/source/object", &name, fault)?;
+        if let Err((object, fault)) = self.describe_sources(loaded).await? {
+            let pointer = self.pointer_to(loaded, &object);
+            let mut finding = refusal(&loaded.file.name, "SL3002", &pointer, &name, fault)?;
+            if !object.eq_ignore_ascii_case(&loaded.config.source.object) {
+                let message =
+                    format!("Salesforce shows no object `{object}`, which a path of this pipeline goes through");
+                finding.message = message;
+            }
             return Ok((None, vec![finding]));
         }
         self.bind_org(&loaded.config.source.connection).await?;
@@ -194,8 +200,22 @@ impl Desk<'_> {
         Ok(compile(file, config, &world))
     }
 
-    /// Describes the source object and, step by step, the parents that paths go through.
-    async fn describe_sources(&mut self, loaded: &LoadedPipeline) -> Result<Result<(), Fault>, OpsError> {
+    /// Where a pipeline needs an object: at the first field over a lookup to it, else at the source.
+    fn pointer_to(&self, loaded: &LoadedPipeline, object: &str) -> String {
+        let config = &loaded.config;
+        let known = self.sources.get(&config.source.connection);
+        let own = known.and_then(|known| known.get(&config.source.object.to_ascii_lowercase()));
+        let leads_there = |path: &str| {
+            let lookup = path.split_once('.').and_then(|(lookup, _)| own?.relationship(lookup));
+            lookup.is_some_and(|lookup| lookup.reference_to.iter().any(|name| name.eq_ignore_ascii_case(object)))
+        };
+        let place = config.fields.iter().position(|field| field.from.as_deref().is_some_and(leads_there));
+        place.map_or_else(|| "/source/object".to_owned(), |place| format!("/fields/{place}/from"))
+    }
+
+    /// Describes the source object and, step by step, the parents that paths go through; else names the object that is not
+    /// there.
+    async fn describe_sources(&mut self, loaded: &LoadedPipeline) -> Result<Result<(), (String, Fault)>, OpsError> {
         let connection = &loaded.config.source.connection;
         let source = self.project.source(connection)?;
         for _ in 0..=crate::pipeline::field::PARENTS_MAX {
@@ -204,7 +224,7 @@ impl Desk<'_> {
             for object in &missing {
                 match source.describe(object).await {
                     Ok(described) => known.insert(object.to_ascii_lowercase(), described),
-                    Err(fault) => return Ok(Err(fault)),
+                    Err(fault) => return Ok(Err((object.clone(), fault))),
                 };
             }
             if missing.is_empty() {

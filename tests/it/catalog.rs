@@ -356,6 +356,34 @@ fn a_parent_that_vanished_names_the_permission_as_well() {
 }
 
 #[test]
+fn a_parent_object_that_vanished_is_named() {
+    let bench = pulled();
+    bench.import();
+    let before = bench.records("subscriptions");
+    let mut world = bench.sandbox.dump();
+    world["salesforce"]["objects"].as_object_mut().unwrap().remove("account").unwrap();
+    bench.sandbox.restore(&world).unwrap();
+    for command in
+        [&["validate", "--online"][..], &["plan", "subscriptions"], &["import", "--yes"], &["sync", "--once"]]
+    {
+        let ran = bench.run(command).code(1);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        for part in [
+            "SL3002",
+            "Salesforce shows no object `Account`, which a path of this pipeline goes through",
+            "from: Account__r.Name",
+            "read permission",
+        ] {
+            assert!(said.contains(part), "{command:?}: `{part}` is not in {said}");
+        }
+    }
+    assert_eq!(bench.records("subscriptions"), before);
+    let pull = bench.run(&["catalog", "pull"]).code(1);
+    assert!(pull.stderr.contains("describe Account") && pull.stderr.contains("read permission"), "{pull:?}");
+    assert!(bench.path("catalog/salesforce.Account.json").exists(), "a pull that fails writes nothing");
+}
+
+#[test]
 fn fields_whose_changes_are_noticed_late_are_warned_about() {
     let bench = Bench::new(5);
     for (name, kind) in [("Margin__c", "double"), ("Visits__c", "int")] {
