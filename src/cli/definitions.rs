@@ -252,6 +252,9 @@ pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, O
     for name in &draft.missing {
         text.push_str(&format!("  {name} is required, and nothing fits: map it by hand\n"));
     }
+    if let Some(rival) = &draft.rival {
+        text.push_str(&format!("  `{rival}` fills the same records by the same property: remove one of the two\n"));
+    }
     text.push_str("next: read it, run `syncline catalog pull` and `syncline validate`, then `syncline plan`\n");
     output::result(&text);
     Ok(Exit::Done)

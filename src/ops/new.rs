@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::OpsError;
 use super::wiring::Project;
+use crate::catalog::is_called;
 use crate::config::load::LoadedPipeline;
 use crate::config::rules;
 use crate::model::object::{FieldKind, PropertyKind, SourceField, SourceObject, TargetObject};
@@ -42,6 +43,8 @@ pub struct Draft {
     pub mapped: usize,
     /// Required properties for which nothing was found.
     pub missing: Vec<String>,
+    /// A pipeline that fills the same records already.
+    pub rival: Option<String>,
 }
 
 /// The default names of the connections.
@@ -67,7 +70,9 @@ pub async fn draft(project: &Project, wanted: &NewPipeline) -> Result<Draft, Ops
     })?;
     let links = links(project, wanted, &source, Some(&target)).await;
     let schema = schema_path(&project.config.pipelines);
-    Ok(write(wanted, path, &schema, &source, &target, &links))
+    let mut draft = write(wanted, path, &schema, &source, &target, &links);
+    draft.rival = rival(project, wanted, &target);
+    Ok(draft)
 }
 
 /// Describes the source object.
@@ -105,6 +110,18 @@ pub fn free_path(project: &Project, name: &str) -> Result<PathBuf, OpsError> {
         return Err(OpsError::refused("SL1017", message, "choose another name; nothing is ever overwritten"));
     }
     Ok(path)
+}
+
+/// The pipeline that fills the same object by the same property.
+fn rival(project: &Project, wanted: &NewPipeline, target: &TargetObject) -> Option<String> {
+    let chosen = wanted.match_property.clone().or_else(|| match_property(target));
+    let same = |own: &&LoadedPipeline| {
+        let other = &own.config.target;
+        other.connection == wanted.connections.1
+            && is_called(target, &other.object)
+            && chosen.as_deref() == Some(&*other.match_property)
+    };
+    project.loaded.pipelines.iter().find(same).map(|own| own.config.name.clone())
 }
 
 /// Where `init` put the schema of pipelines, seen from their folder.
@@ -148,7 +165,7 @@ fn write(
     rest(source, target, &found, &match_property, &mut text);
     text.push_str(&associations(links));
     text.push_str("\n# What a delete in Salesforce does in HubSpot: keep leaves the record, archive archives it.\non_delete: keep\n");
-    Draft { path, text, mapped: found.len(), missing }
+    Draft { path, text, mapped: found.len(), missing, rival: None }
 }
 
 fn head(wanted: &NewPipeline, source: &SourceObject, target: &TargetObject, match_property: &str) -> String {

@@ -38,6 +38,8 @@ fn validated(bench: &Bench) -> Ran {
 #[test]
 fn discover_lists_what_can_sync() {
     let bench = Bench::new(5);
+    let closed = json!({"name": "Closed__c", "label": "Closed", "keyPrefix": "a99", "custom": true, "queryable": false, "fields": []});
+    bench.salesforce("seed", json!({"objects": [closed]}));
     let all = bench.run(&["discover"]).code(0).stdout;
     let row = |start: &str| {
         let line = all.lines().find(|line| line.trim_start().starts_with(&format!("{start} ")));
@@ -45,6 +47,7 @@ fn discover_lists_what_can_sync() {
     };
     assert_eq!(row("Subscription__c"), "Subscription__c Subscription custom yes subscriptions");
     assert_eq!(row("WorkOrder"), "WorkOrder Work Order standard yes work_orders");
+    assert_eq!(row("Closed__c"), "Closed__c Closed custom no: Salesforce offers no query on it");
     assert_eq!(row("Account"), "Account Account standard yes, with `allow_unlisted: true`");
     assert_eq!(row("work_orders"), "work_orders Work orders custom yes work_orders");
     assert!(row("companies").contains("yes, a standard object: its match property must be made unique first"));
@@ -283,11 +286,12 @@ fn the_custom_object_is_printed_and_made_when_it_is_asked_for() {
     let rows = bench.rows("Subscription__c").values().filter(|row| row["deleted"] == false).count() as u64;
     assert_eq!((plans["created"].as_u64(), plans["failed"].as_u64()), (Some(rows), Some(0)), "{reports}");
     assert!(plans["associated"].as_u64() > Some(10), "{reports}");
-    // Once more, under another name: the object is there.
+    // Once more, under another name: the object is there, and filled already.
     let again = ["new", "more", "--source", "Subscription__c", "--target", "plans", "--create-target", "--apply"];
     let ran = bench.run(&again).code(1);
     assert!(ran.stderr.contains("SL3012") && !bench.path("pipelines/more.yaml").exists(), "{ran:?}");
-    bench.run(&["new", "more", "--source", "Subscription__c", "--target", "plans"]).code(0);
+    let second = bench.run(&["new", "more", "--source", "Subscription__c", "--target", "plans"]).code(0);
+    assert!(second.stdout.contains("`plans` fills the same records by the same property"), "{second:?}");
 }
 
 #[test]
