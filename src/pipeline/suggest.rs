@@ -112,7 +112,39 @@ fn likeness(field: &SourceField, property: &TargetProperty) -> f64 {
 /// A name without what the systems add: `Renews_At__c` and `renews_at` are both `renewsat`.
 fn plain(name: &str) -> String {
     let stem = name.strip_suffix("__c").or_else(|| name.strip_suffix("__pc")).unwrap_or(name);
-    stem.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+    stem.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The options that picklist values mean, value by value: first by the same value or label, then, of the options that are
+/// left, by the same words and by the same letters. What has digits must have the same words: `1.0` is not `10%`. An option
+/// that two values would mean loosely is for neither: `A+` is not `A-`.
+fn options_for<'a>(values: &[PicklistValue], options: &'a [PropertyOption]) -> Vec<Option<&'a PropertyOption>> {
+    let words = |text: &str| {
+        let words = text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect::<Vec<_>>().join("_")
+    };
+    let letters = |text: &str| if text.contains(char::is_numeric) { String::new() } else { plain(text) };
+    let shapes: [&dyn Fn(&str) -> String; 4] = [&str::to_owned, &|text| text.trim().to_lowercase(), &words, &letters];
+    let mut chosen: Vec<Option<&PropertyOption>> = vec![None; values.len()];
+    for shape in shapes {
+        let taken: Vec<&str> = chosen.iter().flatten().map(|option| option.value.as_str()).collect();
+        let meant = |value: &PicklistValue| {
+            let ours = [shape(&value.value), shape(&value.label)];
+            options.iter().find(|option| {
+                let theirs = [shape(&option.value), shape(&option.label)];
+                !taken.contains(&&*option.value) && theirs.iter().any(|own| !own.is_empty() && ours.contains(own))
+            })
+        };
+        let found: Vec<Option<&PropertyOption>> =
+            values.iter().zip(&chosen).map(|(value, known)| known.is_none().then(|| meant(value)).flatten()).collect();
+        for (place, option) in found.iter().enumerate() {
+            let alone = found.iter().filter(|other| other == &option).count() == 1;
+            if option.is_some() && alone {
+                chosen[place] = *option;
+            }
+        }
+    }
+    chosen
 }
 
 /// Picklist values to options, by value, then by label; a boolean is a list of two.
@@ -130,13 +162,8 @@ fn value_map(field: &SourceField, property: &TargetProperty) -> (Option<BTreeMap
     }
     let mut map = BTreeMap::new();
     let mut unmatched = Vec::new();
-    for value in values {
-        let by_value = property.options.iter().find(|option| option.value == value.value);
-        let alike = |option: &&PropertyOption| {
-            let ours = [plain(&value.value), plain(&value.label)];
-            [plain(&option.value), plain(&option.label)].iter().any(|own| !own.is_empty() && ours.contains(own))
-        };
-        match by_value.or_else(|| property.options.iter().find(alike)) {
+    for (value, option) in values.iter().zip(options_for(values, &property.options)) {
+        match option {
             Some(option) => drop(map.insert(value.value.clone(), option.value.clone())),
             None if value.active => unmatched.push(value.value.clone()),
             None => {}
@@ -150,6 +177,28 @@ fn value_map(field: &SourceField, property: &TargetProperty) -> (Option<BTreeMap
 mod tests {
     use super::*;
     use crate::pipeline::fixture::{Fixture, property};
+
+    #[track_caller]
+    fn check(values: &[&str], options: &[&str], expected: &[Option<&str>]) {
+        let value = |text: &&str| PicklistValue { value: (*text).into(), label: (*text).into(), active: true };
+        let option = |text: &&str| PropertyOption { value: (*text).into(), label: (*text).into() };
+        let values: Vec<PicklistValue> = values.iter().map(value).collect();
+        let options: Vec<PropertyOption> = options.iter().map(option).collect();
+        let got: Vec<_> =
+            options_for(&values, &options).into_iter().map(|own| own.map(|own| own.value.as_str())).collect();
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn options_are_found_by_words_and_never_guessed() {
+        check(&["On Hold", "OnTrack"], &["on_track", "on_hold"], &[Some("on_hold"), Some("on_track")]);
+        check(&["1.0", "10%", "110"], &["10%", "1-10"], &[None, Some("10%"), None]);
+        check(&["A+", "A", "A-"], &["a", "b"], &[None, Some("a"), None]);
+        check(&["A+", "A-"], &["a"], &[None, None]);
+        check(&["active", "Active"], &["Active", "active"], &[Some("active"), Some("Active")]);
+        check(&["Größe", "東京"], &["größe", "東京"], &[Some("größe"), Some("東京")]);
+        check(&["!", "?"], &["?", "-"], &[None, Some("?")]);
+    }
 
     #[test]
     fn pairs_are_found_by_name_and_label() {

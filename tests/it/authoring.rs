@@ -327,6 +327,34 @@ fn links_that_would_be_refused_are_comments() {
     validated(&bench);
 }
 
+#[test]
+fn odd_values_survive_in_a_value_map() {
+    let bench = empty();
+    let odd = ["Yes", "null", "10%", "a: b # c", "- it's \"x\"", "{{ y }}", "1.0", "\\ é", "&z *z"];
+    let values = odd.map(|value| json!({"value": value, "label": value, "active": true, "defaultValue": false}));
+    let field = json!({"name": "Odd__c", "type": "picklist", "label": "Odd: #1", "picklistValues": values});
+    bench.salesforce("add_field", json!({"object": "Subscription__c", "field": field}));
+    let options: Vec<Value> =
+        odd.iter().enumerate().map(|(place, label)| json!({"value": format!("o{place}"), "label": label})).collect();
+    let property =
+        json!({"name": "odd", "label": "Odd", "type": "enumeration", "fieldType": "select", "options": options});
+    bench.hubspot("add_property", json!({"object": "subscriptions", "property": property}));
+    bench.run(&["new", "subs", "--source", "Subscription__c", "--target", "subscriptions"]).code(0);
+    validated(&bench);
+    let tests: String = odd
+        .iter()
+        .enumerate()
+        .map(|(place, value)| {
+            let value = Value::from(*value);
+            format!("  - name: v{place}\n    source: {{ Name: x, Odd__c: {value} }}\n    expect: {{ properties: {{ odd: o{place} }} }}\n")
+        })
+        .collect();
+    bench.write("pipelines/subs.test.yaml", &format!("version: 1\ntests:\n{tests}"));
+    let draft = text(&bench, "pipelines/subs.yaml");
+    let ran = bench.run(&["test"]);
+    assert_eq!((ran.code, &*ran.stdout), (Some(0), "9 tests passed\n"), "{draft}\n{}", ran.stderr);
+}
+
 /// Asks a YAML language server, as an editor does.
 fn edited(bench: &Bench, requests: &Value) -> Value {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/node");
