@@ -263,11 +263,14 @@ pub struct Plan {
     #[arg(long, conflicts_with_all = ["out", "full", "refresh", "record"])]
     pub without_state: bool,
     /// Save the plan to this file, for `syncline apply`
-    #[arg(long, value_name = "FILE", conflicts_with = "record")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "only"])]
     pub out: Option<PathBuf>,
     /// Also write the plan in another form: by the file's ending `.json`, `.md` or `.html`
     #[arg(long, value_name = "FILE")]
     pub report: Vec<PathBuf>,
+    /// Also write every change to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub changes: Option<PathBuf>,
     /// End with code 2 when there are changes
     #[arg(long)]
     pub detailed_exitcode: bool,

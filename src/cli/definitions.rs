@@ -1,6 +1,7 @@
 //! Commands about definitions: `init`, `validate`, `catalog`, `explain`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -28,6 +29,7 @@ use crate::ops::prepare::Preparation;
 use crate::ops::wiring::{Outside, Project, project_folder};
 use crate::ops::{catalog, discover, init, narrow, test, validate};
 use crate::sys::clock::Clock;
+use crate::sys::git::Repository;
 
 pub(super) fn init_project(words: &Init) -> Result<Exit, OpsError> {
     let made = init::init(&words.folder)?;
@@ -48,18 +50,13 @@ pub(super) fn init_project(words: &Init) -> Result<Exit, OpsError> {
 pub(super) async fn validate_project(common: &Common, words: &Validate) -> Result<Exit, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    let (loaded, described) = if words.online {
+    let loaded = if words.online {
         let outside = Outside::real();
         signals::watch(&outside.cancel);
-        (validate::online(&root, &process_variables, outside, &words.names).await?, true)
+        validate::online(&root, &process_variables, outside, &words.names).await?
     } else {
         validate::offline(&root, &process_variables, &words.names)?
     };
-    if !described && !loaded.failed() && !common.quiet {
-        output::talk(
-            "fields and properties were not checked: there is no catalog yet; `syncline catalog pull` makes it, or use `--online`",
-        );
-    }
     match words.format {
         FindingFormat::Text => {
             let colour = output::colour(common.no_color);
@@ -73,7 +70,9 @@ pub(super) async fn validate_project(common: &Common, words: &Validate) -> Resul
             json(&json!({ "valid": !loaded.failed(), "findings": findings }));
         }
         FindingFormat::Github => {
-            let lines: Vec<String> = loaded.findings.iter().map(|finding| github(&located(&loaded, finding))).collect();
+            let prefix = prefix(&root);
+            let line = |finding| github(&in_repository(located(&loaded, finding), &prefix));
+            let lines: Vec<String> = loaded.findings.iter().map(line).collect();
             output::result(&format!("{}\n{}", lines.join("\n"), summary(&loaded)));
         }
         FindingFormat::Markdown => {
@@ -81,11 +80,21 @@ pub(super) async fn validate_project(common: &Common, words: &Validate) -> Resul
             output::result(&show_findings::comment(&findings));
         }
         FindingFormat::Sarif => {
-            let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
-            json(&sarif::log(&findings));
+            let prefix = prefix(&root);
+            let findings = loaded.findings.iter().map(|finding| in_repository(located(&loaded, finding), &prefix));
+            json(&sarif::log(&findings.collect::<Vec<Located>>()));
         }
     }
     Ok(if loaded.failed() { Exit::Failed } else { Exit::Done })
+}
+
+/// The project's folder below the root of its repository, as forges name files; empty where it is the root, or in none.
+fn prefix(root: &Path) -> String {
+    Repository::find(root).map(|own| own.prefix().to_owned()).unwrap_or_default()
+}
+
+fn in_repository(located: Located, prefix: &str) -> Located {
+    Located { file: format!("{prefix}{}", located.file), ..located }
 }
 
 /// A finding as text.
@@ -174,11 +183,13 @@ pub(super) async fn catalog(common: &Common, words: &Catalog) -> Result<Exit, Op
 pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    let report = test::test(&Files::Folder(root), &process_variables, &words.names, &Clock::system());
+    let report = test::test(&Files::Folder(root.clone()), &process_variables, &words.names, &Clock::system());
     if let (Err(OpsError::Findings(loaded)), TestFormat::Github) = (&report, words.format) {
         // Warnings are `validate`'s to annotate, once.
         let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error);
-        let lines: Vec<String> = errors.map(|finding| github(&located(loaded, finding))).collect();
+        let prefix = prefix(&root);
+        let lines: Vec<String> =
+            errors.map(|finding| github(&in_repository(located(loaded, finding), &prefix))).collect();
         output::result(&lines.join("\n"));
     }
     let report = report?;
@@ -186,7 +197,7 @@ pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
         TestFormat::Text => output::result(&verdicts::text(&report, common.verbose > 0)),
         TestFormat::Json => json(&report),
         TestFormat::Junit => output::result(&verdicts::junit(&report)),
-        TestFormat::Github => output::result(&verdicts::github(&report)),
+        TestFormat::Github => output::result(&verdicts::github(&report, &prefix(&root))),
     }
     Ok(if report.failed > 0 { Exit::Failed } else { Exit::Done })
 }

@@ -9,19 +9,24 @@ use super::definitions::warn;
 use super::exit::Exit;
 use super::output;
 use super::progress::Progress;
-use super::render::{diff as show_diff, html, markdown, plan as show_plan, summary::Summary};
+use super::render::{
+    diff as show_diff, html, markdown, plan as show_plan,
+    summary::{Summary, unmasks},
+};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::forecast::{PipelineForecast, PlanReport};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::RunScope;
+use crate::ops::changes::ChangesFile;
 use crate::ops::error::OpsError;
 use crate::ops::plan::PlanOptions;
 use crate::ops::prepare::{Knowledge, Preparation, prepare};
 use crate::ops::run::{RunOptions, run_all};
 use crate::ops::wiring::{Outside, Project, project_folder};
-use crate::ops::{apply, diff, plan, saved, stateless};
+use crate::ops::{apply, diff, earlier, plan, saved, stateless};
+use crate::plan::guard::Allowance;
 
 /// Changes shown in a file beside the terminal: it may be long.
 const REPORT_SAMPLE: usize = 200;
@@ -65,11 +70,18 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let kinds: Vec<PlanFormat> = words.report.iter().map(|path| kind_of(path)).collect::<Result<_, _>>()?;
-    let project = project(common, outside)?;
-    let definitions = match &words.base {
-        Some(base) => Some(diff::diff(&project.loaded.root, &process_variables, base, &[])?),
+    let mut project = project(common, outside)?;
+    let review = match &words.base {
+        Some(reference) => {
+            let base = diff::base(&project.loaded.root, reference)?;
+            let definitions = diff::compare(&base, &project.loaded, reference);
+            Some((base, definitions))
+        }
         None => None,
     };
+    if words.out.is_none() {
+        still_masked(&mut project, review.as_ref().map(|(_, definitions)| definitions));
+    }
     let preparation = prepare(&project, &words.names, Knowledge::Live).await?;
     warn(common, &project, &preparation);
     if preparation.pipelines.is_empty() && !common.quiet {
@@ -78,11 +90,19 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
     let created = project.outside.clock.now();
     let records = words.record.iter().map(|id| record(id)).collect::<Result<Vec<SalesforceId>, _>>()?;
     let shown = if words.report.is_empty() { words.sample } else { words.sample.max(REPORT_SAMPLE) };
+    let before = match &review {
+        Some((base, definitions)) => earlier::pipelines(&project, base, definitions).await?,
+        None => Vec::new(),
+    };
+    let definitions = review.map(|(_, definitions)| definitions);
     let without_state = match words.without_state {
         true => Some(stateless::stand_in(&project, &preparation, definitions.as_ref()).await?),
         false => None,
     };
+    let changes = words.changes.as_deref().map(ChangesFile::new).transpose()?.map(Arc::new);
     let options = PlanOptions {
+        before,
+        recorder: changes.clone(),
         without_state,
         sample: shown,
         full: words.full,
@@ -90,11 +110,15 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         only: words.only.clone(),
         records,
         at: Some(created),
+        allowance: Allowance::default(),
         scopes: Vec::new(),
     };
     let writer = words.out.as_ref().map(|path| saved::Writer::new(path)).transpose()?;
     let witnesses = |name: &PipelineName| writer.as_ref().map(|writer| writer.witness(name));
     let forecasts = plan::plan(&project, &preparation, &options, &witnesses).await?;
+    if let Some(file) = changes {
+        file.finish()?;
+    }
     let mut report = assembled(forecasts, definitions);
     if let (Some(writer), Some(path)) = (writer, &words.out) {
         save(&project, &preparation, &report, created, writer).await?;
@@ -110,13 +134,26 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
     }
     output::result(&rendered(&report, words.format, &project));
     let changes = Summary::of(&report);
-    let changes =
-        changes.changing() + changes.tally.associated + changes.tally.disassociated + changes.tally.failed > 0;
+    let changes = changes.changing() + changes.tally.associated + changes.tally.disassociated > 0;
     Ok(match (report.status == "failed", changes && words.detailed_exitcode) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Changes,
         (false, false) => Exit::Done,
     })
+}
+
+/// A plan that shows values which are masked at the base would tell them before anyone has agreed to it.
+fn still_masked(project: &mut Project, definitions: Option<&DefinitionDiff>) {
+    for own in definitions.iter().flat_map(|diff| &diff.pipelines) {
+        let Some(pipeline) = project.loaded.pipelines.iter_mut().find(|loaded| loaded.config.name == own.name) else {
+            continue;
+        };
+        for change in own.changes.iter().filter(|change| unmasks(change)) {
+            let property = change.part.trim_start_matches("fields.");
+            let fields = pipeline.config.fields.iter_mut().filter(|field| field.to == property);
+            fields.for_each(|field| field.sensitive = true);
+        }
+    }
 }
 
 /// Puts a plan together: each pipeline with the changes of its definition.
@@ -185,7 +222,7 @@ pub(super) async fn apply_plan(common: &Common, words: &Apply) -> Result<Exit, O
     let preparation = prepare(&project, &names, Knowledge::Noted(&state)).await?;
     let preparation = apply::in_order(preparation, &plan);
     warn(common, &project, &preparation);
-    let held = apply::hold(&project, &preparation, &words.file, &plan).await?;
+    let held = apply::hold(&project, &preparation, &words.file, &plan, allowance(words.allow)).await?;
     let forecasts = plan.pipelines.iter().map(|own| own.forecast.clone()).collect();
     let summary = Summary::of(&assembled(forecasts, None));
     if !common.quiet {

@@ -1,10 +1,11 @@
 //! One run of one pipeline: the reads of an import and of a sync cycle, the guard before the first write, the associations
 //! after the last one, and the watermark at the end.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::catch_up::{self, Backlog};
@@ -328,6 +329,11 @@ async fn stale(
     notes: &mut Vec<String>,
 ) -> Result<(), Stop> {
     let backlog = catch_up::backlog(&*cx.state, &cx.pipeline).await?;
+    if backlog.is_empty() && cx.state.watermark(&cx.pipeline.name).await?.is_none() {
+        let name = &cx.pipeline.name;
+        notes.push(format!("nothing was imported yet: `syncline import {name}` copies the records that exist"));
+        return Ok(());
+    }
     if backlog.is_empty() {
         notes.push("every record was written under the present mapping".to_owned());
         return Ok(());
@@ -380,10 +386,25 @@ pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'
         let own = rows.into_iter().filter(|row| !row.failure.reason.code.starts_with(LINK_FAILURES));
         due.extend(own.map(|row| row.failure.salesforce_id));
     }
+    if due.is_empty() {
+        return Ok(candidates(cx, window_query(cx, watermark), Membership::Asked, None));
+    }
     let retries: Vec<Rows<'_>> =
         due.chunks(QUERY_IDS_MAX).map(|ids| candidates(cx, ids_query(cx, ids), Membership::Asked, None)).collect();
-    let changed = candidates(cx, window_query(cx, watermark), Membership::Asked, None);
-    Ok(stream::iter(retries).flatten().chain(changed).boxed())
+    // A record that failed and changed since comes once. What changes after it was read has a stamp behind the new
+    // watermark, so the next cycle sees it.
+    let tried: Arc<Mutex<HashSet<SalesforceId>>> = Arc::default();
+    let noted = Arc::clone(&tried);
+    let retries = stream::iter(retries).flatten().inspect_ok(move |rows| {
+        let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.extend(rows.batch.iter().map(|row| row.record.id));
+    });
+    let changed = candidates(cx, window_query(cx, watermark), Membership::Asked, None).map_ok(move |mut rows| {
+        let tried = tried.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.batch.retain(|row| !tried.contains(&row.record.id));
+        rows
+    });
+    Ok(retries.chain(changed).boxed())
 }
 
 /// How many records a cycle would archive, of how many that stand.

@@ -34,8 +34,11 @@ pub struct PipelineForecast {
     pub scope: RunScope,
     /// How many records each action would touch, exact.
     pub actions: BTreeMap<PlannedAction, u64>,
-    /// Rejected records by reason, the most frequent first.
+    /// Rejected records by reason: those that the change brings first, then the most frequent.
     pub rejects: Vec<RejectGroup>,
+    /// How many updates change each property, as far as HubSpot was asked about them.
+    #[serde(default)]
+    pub properties: BTreeMap<String, PropertyCount>,
     /// What changed in the definition since the revision that was asked for.
     pub definition_changes: Vec<DefinitionChange>,
     /// Records that were written under another mapping than today's.
@@ -84,8 +87,20 @@ pub struct RejectGroup {
     pub property: Option<String>,
     /// Records.
     pub records: u64,
+    /// Those of them that the definition at the base rejects as well; none where it was not compared.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub known: Option<u64>,
     /// The message of one of them.
     pub example: String,
+}
+
+/// How often updates change a property.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PropertyCount {
+    /// Records in which it changes.
+    pub records: u64,
+    /// Those of them in which it is cleared.
+    pub cleared: u64,
 }
 
 /// One question that a plan is asked, and its answer.
@@ -164,13 +179,15 @@ pub enum PlannedAction {
     Update,
     /// Only its links change.
     Associate,
+    /// Only waits until the other side of a link is there.
+    Pending,
     /// As it should be.
     Unchanged,
 }
 
 impl PlannedAction {
     /// All actions, the dangerous first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Archive,
         Self::Reject,
         Self::Leave,
@@ -179,6 +196,7 @@ impl PlannedAction {
         Self::Create,
         Self::Update,
         Self::Associate,
+        Self::Pending,
         Self::Unchanged,
     ];
 
@@ -193,6 +211,7 @@ impl PlannedAction {
             Self::Create => "create",
             Self::Update => "update",
             Self::Associate => "associate",
+            Self::Pending => "pending",
             Self::Unchanged => "unchanged",
         }
     }

@@ -19,6 +19,8 @@ use crate::engine::pledge::{Pledges, Witness};
 use crate::model::forecast::PlannedAction;
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::pledge::Pledge;
+use crate::model::report::RunStatus;
+use crate::plan::guard::Allowance;
 use crate::ports::state::{Directory, StateReader};
 use crate::review;
 use crate::stages::StageError;
@@ -26,6 +28,9 @@ use crate::state::sqlite::SqliteState;
 
 /// Most moved records that are named.
 const NAMED_MAX: usize = 10;
+
+/// Latest runs among which the last one that was not refused is looked for.
+const RUNS_LOOKED_AT: usize = 50;
 
 /// Pledges that are handed on at once.
 const BATCH_MAX: usize = 500;
@@ -36,7 +41,13 @@ pub async fn standing(state: &SqliteState, name: &PipelineName, prepared: &Prepa
     Ok(Standing {
         watermark: state.watermark(name).await?.map(|watermark| watermark.0.to_string()),
         records: counts.standing,
-        last_run: state.runs(Some(name), 1).await?.first().map(|run| run.id.to_string()),
+        // A run that was refused before its first write has moved nothing.
+        last_run: state
+            .runs(Some(name), RUNS_LOOKED_AT)
+            .await?
+            .iter()
+            .find(|run| run.status != RunStatus::Refused)
+            .map(|run| run.id.to_string()),
         unfinished: state.cursor(name).await?.is_some(),
         failures: state.open_failures(name).await?,
     })
@@ -90,6 +101,7 @@ pub async fn hold(
     preparation: &Preparation,
     path: &Path,
     plan: &SavedPlan,
+    allowance: Allowance,
 ) -> Result<Held, OpsError> {
     let state = project.state_for_reading()?;
     let mut moved = Vec::new();
@@ -103,8 +115,12 @@ pub async fn hold(
     refuse(path, moved)?;
     let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
     let all = load(path, plan, &scratch).await?;
-    let moved = compare(project, preparation, path, plan, &all).await?;
+    let (moved, refused) = compare(project, preparation, path, plan, &all, allowance).await?;
     refuse(path, moved)?;
+    if !refused.is_empty() {
+        let help = "nothing was done; look at the plan, and allow it once with `--allow-archive N` or `--allow-empty`";
+        return Err(OpsError::refused("SL6009", refused.join("\n    "), help));
+    }
     let pipelines = plan.pipelines.iter().map(|own| {
         let pledges = Pledges::new(Arc::clone(&scratch) as Arc<dyn Directory>, &own.name);
         (own.name.clone(), (own.scope, pledges))
@@ -156,6 +172,7 @@ fn state_moved(saved: &SavedPipeline, now: &Standing) -> Vec<String> {
     }
     let what = match (&saved.state.last_run, &now.last_run) {
         (was, Some(is)) if was.as_ref() != Some(is) => format!("the run {is} came in between"),
+        (Some(was), None) => format!("this is another state: it does not know the run {was}"),
         _ => "failures were marked, or records were noted".to_owned(),
     };
     vec![format!("state of {}: {what}", saved.name)]
@@ -208,14 +225,15 @@ fn broken(error: &StageError) -> OpsError {
     OpsError::refused("SL6005", error.to_string(), "check the free space of the folder for temporary files")
 }
 
-/// Makes the plan anew and compares it, record by record.
+/// Makes the plan anew and compares it, record by record. Gives what moved, and what the guard would refuse.
 async fn compare(
     project: &Project,
     preparation: &Preparation,
     path: &Path,
     saved: &SavedPlan,
     counts: &HashMap<PipelineName, u64>,
-) -> Result<Vec<String>, OpsError> {
+    allowance: Allowance,
+) -> Result<(Vec<String>, Vec<String>), OpsError> {
     let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
     load(path, saved, &scratch).await?;
     let judges: HashMap<PipelineName, Arc<Judge>> = saved
@@ -230,13 +248,15 @@ async fn compare(
         at: Some(saved.created),
         scopes: saved.pipelines.iter().map(|own| (own.name.clone(), own.scope)).collect(),
         only: vec![PlannedAction::Unchanged],
+        allowance,
         ..PlanOptions::default()
     };
     let witness = |name: &PipelineName| judges.get(name).map(|judge| Arc::clone(judge) as Arc<dyn Witness>);
     let forecasts = plan(project, preparation, &options, &witness).await?;
-    let mut moved = Vec::new();
+    let (mut moved, mut refused) = (Vec::new(), Vec::new());
     for forecast in &forecasts {
         let name = &forecast.report.name;
+        refused.extend(forecast.refusal.as_ref().map(|refusal| format!("{name}: {refusal}")));
         if let Some(error) = &forecast.report.error {
             moved.push(format!("{name}: the comparison ended early: {error}"));
         }
@@ -257,7 +277,7 @@ async fn compare(
             ));
         }
     }
-    Ok(moved)
+    Ok((moved, refused))
 }
 
 /// Compares a new plan with the saved one.

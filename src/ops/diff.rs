@@ -66,9 +66,14 @@ pub fn diff(
     Ok(diff)
 }
 
+/// The definitions as they were.
+pub fn earlier(base: &Base) -> Loaded {
+    load(&base.files, Environment::Optional(&|_| None))
+}
+
 /// Compares a project as it was with a loaded one.
 pub fn compare(base: &Base, after: &Loaded, reference: &str) -> DefinitionDiff {
-    let before = load(&base.files, Environment::Optional(&|_| None));
+    let before = earlier(base);
     let today = Files::Folder(after.root.clone());
     let ((old, _, _), (new, _, _)) = (folder::read(&base.files), folder::read(&today));
     let same_object = |connection: &str, one: &str, other: &str| {

@@ -2,8 +2,10 @@
 
 pub mod apply;
 pub mod catalog;
+pub mod changes;
 pub mod diff;
 pub mod discover;
+pub mod earlier;
 pub mod error;
 pub mod history;
 pub mod init;

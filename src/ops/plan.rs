@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::changes::ChangesFile;
 use super::error::OpsError;
 use super::prepare::{Preparation, Prepared};
 use super::run::new_run;
 use super::stateless::{self, WithoutState};
 use super::wiring::Project;
 use crate::engine::catch_up::{self, Backlog};
-use crate::engine::forecast::{Forecast, ForecastOptions, Found};
+use crate::engine::forecast::{Forecast, ForecastOptions, Found, Recorder};
 use crate::engine::pledge::Witness;
 use crate::engine::runner;
 use crate::engine::work::{self, Stop};
@@ -18,6 +19,7 @@ use crate::model::forecast::{Answer, PipelineForecast, PlannedAction, Question, 
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus};
 use crate::model::watermark::Watermark;
+use crate::pipeline::compile::Pipeline;
 use crate::plan::guard::{self, Allowance, Prospect};
 use crate::ports::source::Source;
 use crate::ports::state::{Directory, StateReader};
@@ -43,6 +45,12 @@ pub struct PlanOptions {
     pub at: Option<Timestamp>,
     /// Scopes of pipelines, where they are fixed already.
     pub scopes: Vec<(PipelineName, RunScope)>,
+    /// What a person allows for the run that is foretold.
+    pub allowance: Allowance,
+    /// Changed pipelines as they were, to tell which rejections are new.
+    pub before: Vec<(PipelineName, Arc<Pipeline>)>,
+    /// Takes every change.
+    pub recorder: Option<Arc<ChangesFile>>,
     /// The state is kept elsewhere: what HubSpot holds is taken as what was synced, and the plan tells what
     /// `import --stale` would do there.
     pub without_state: Option<WithoutState>,
@@ -73,6 +81,9 @@ pub async fn plan(
         let mut notes = Vec::new();
         if let Some(stop) = &stop {
             notes.push(format!("the forecast ended early: {stop}"));
+        }
+        if !options.records.is_empty() && found.tally.read == 0 {
+            notes.push(format!("{} shows no such record", cx.pipeline.source_object));
         }
         if found.waiting > 0 {
             notes.push(format!("{} failed before and wait for a later try", found.waiting));
@@ -110,6 +121,7 @@ pub async fn plan(
             scope,
             actions: found.actions,
             rejects: found.rejects,
+            properties: found.properties,
             definition_changes: Vec::new(),
             behind: backlog.behind,
             answers,
@@ -141,7 +153,9 @@ async fn forecast(
     let backlog = catch_up::backlog(&*cx.state, &cx.pipeline).await?;
     let fixed = options.scopes.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, scope)| *scope);
     let scope = fixed.unwrap_or(match watermark {
-        _ if options.without_state.is_some() => RunScope::Stale,
+        _ if options.without_state.as_ref().is_some_and(|own| !own.fresh.contains(&cx.pipeline.name)) => {
+            RunScope::Stale
+        }
         _ if !options.records.is_empty() => RunScope::Changed,
         None => RunScope::All,
         Some(_) if options.full => RunScope::All,
@@ -157,6 +171,8 @@ async fn forecast(
             links_at: Some(cx.due_at).filter(|_| scope != RunScope::All),
             without_waiting: !options.records.is_empty(),
             links_elsewhere: scope == RunScope::Stale,
+            before: options.before.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, own)| Arc::clone(own)),
+            recorder: options.recorder.clone().map(|file| file as Arc<dyn Recorder>),
             witness,
         },
     );
@@ -164,12 +180,12 @@ async fn forecast(
         (RunScope::Changed | RunScope::ChangedAndStale, _) if !options.records.is_empty() => {
             certain(cx, &taker, &options.records).await.map(|()| None)
         }
-        (RunScope::Stale, _) => stale(cx, &taker, backlog).await,
+        (RunScope::Stale, _) => stale(cx, &taker, backlog, options.allowance).await,
         (RunScope::Changed | RunScope::ChangedAndStale, Some(watermark)) => {
             let backlog = Some(backlog).filter(|_| scope == RunScope::ChangedAndStale);
-            sync(cx, &taker, watermark, backlog).await
+            sync(cx, &taker, watermark, backlog, options.allowance).await
         }
-        _ => import(cx, &taker).await,
+        _ => import(cx, &taker, options.allowance).await,
     };
     let (refusal, mut stop) = match ran {
         Ok(refusal) => (refusal, None),
@@ -186,12 +202,12 @@ async fn forecast(
     Ok(Forecasted { scope, backlog, refusal, found, stop })
 }
 
-async fn import(cx: &StageContext, taker: &Forecast) -> Result<Option<String>, Stop> {
+async fn import(cx: &StageContext, taker: &Forecast, allowance: Allowance) -> Result<Option<String>, Stop> {
     let total = cx.source.count(&work::import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
     let rows = candidates(cx, work::import_query(cx, total), Membership::ByQuery, None);
     runner::run(cx, taker, rows).await?;
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
-    Ok(refusal(cx, Prospect { archive: 0, standing: counts.standing, source_empty: total == 0 }))
+    Ok(refusal(cx, Prospect { archive: 0, standing: counts.standing, source_empty: total == 0 }, allowance))
 }
 
 async fn sync(
@@ -199,19 +215,25 @@ async fn sync(
     taker: &Forecast,
     watermark: Watermark,
     backlog: Option<Backlog>,
+    allowance: Allowance,
 ) -> Result<Option<String>, Stop> {
     let (head, prospect) = work::look_ahead(cx, watermark, backlog).await?;
-    let refusal = refusal(cx, prospect);
+    let refusal = refusal(cx, prospect, allowance);
     runner::run(cx, taker, work::with_backlog(cx, head, backlog)).await?;
     Ok(refusal)
 }
 
 /// What a changed mapping does to the records that HubSpot holds. Nothing is known of the others, so they are judged as well.
-async fn stale(cx: &StageContext, taker: &Forecast, backlog: Backlog) -> Result<Option<String>, Stop> {
+async fn stale(
+    cx: &StageContext,
+    taker: &Forecast,
+    backlog: Backlog,
+    allowance: Allowance,
+) -> Result<Option<String>, Stop> {
     let standing = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing;
     let archive = work::stale_archives(cx).await?;
     runner::run(cx, taker, catch_up::rows(cx, Backlog { filter_changed: true, ..backlog })).await?;
-    Ok(refusal(cx, Prospect { archive, standing, source_empty: false }))
+    Ok(refusal(cx, Prospect { archive, standing, source_empty: false }, allowance))
 }
 
 /// What would be done with certain records, whatever else has changed.
@@ -223,8 +245,8 @@ async fn certain(cx: &StageContext, taker: &Forecast, ids: &[SalesforceId]) -> R
     Ok(())
 }
 
-fn refusal(cx: &StageContext, prospect: Prospect) -> Option<String> {
-    guard::check(prospect, cx.pipeline.guard, Allowance::default()).err().map(|refusal| refusal.to_string())
+fn refusal(cx: &StageContext, prospect: Prospect, allowance: Allowance) -> Option<String> {
+    guard::check(prospect, cx.pipeline.guard, allowance).err().map(|refusal| refusal.to_string())
 }
 
 /// So many records, in words.

@@ -55,16 +55,26 @@ pub struct Preparation {
 ///
 /// Errors: all findings of all pipelines at once; the wrong portal.
 pub async fn prepare(project: &Project, asked: &[String], knowledge: Knowledge<'_>) -> Result<Preparation, OpsError> {
-    let chosen = choose(&project.loaded, asked)?;
-    if project.loaded.pipelines.is_empty() {
+    prepare_from(project, &project.loaded, asked, knowledge).await
+}
+
+/// The same for definitions that are not those of today.
+pub async fn prepare_from(
+    project: &Project,
+    loaded: &Loaded,
+    asked: &[String],
+    knowledge: Knowledge<'_>,
+) -> Result<Preparation, OpsError> {
+    let chosen = choose(loaded, asked)?;
+    if loaded.pipelines.is_empty() {
         let folder = &project.config.pipelines;
         return Err(OpsError::refused("SL2012", format!("there is no pipeline in `{folder}`"), "add a file there"));
     }
     let mut desk =
-        Desk { project, knowledge, sources: HashMap::new(), targets: HashMap::new(), portals: HashMap::new() };
+        Desk { project, loaded, knowledge, sources: HashMap::new(), targets: HashMap::new(), portals: HashMap::new() };
     let mut findings = Vec::new();
     let mut prepared = Vec::new();
-    for index in in_order(&project.loaded.pipelines, &chosen) {
+    for index in in_order(&loaded.pipelines, &chosen) {
         let (own, found) = desk.prepare(index).await?;
         findings.extend(found);
         prepared.extend(own);
@@ -73,7 +83,7 @@ pub async fn prepare(project: &Project, asked: &[String], knowledge: Knowledge<'
         findings.into_iter().partition(|finding| finding.severity == Severity::Error);
     if !errors.is_empty() {
         let findings = errors.into_iter().chain(warnings).collect();
-        let mut loaded = Loaded { findings, ..project.loaded.clone() };
+        let mut loaded = Loaded { findings, ..loaded.clone() };
         loaded.sort();
         return Err(OpsError::Findings(Box::new(loaded)));
     }
@@ -83,6 +93,7 @@ pub async fn prepare(project: &Project, asked: &[String], knowledge: Knowledge<'
 /// Objects that were described already.
 struct Desk<'a> {
     project: &'a Project,
+    loaded: &'a Loaded,
     knowledge: Knowledge<'a>,
     sources: HashMap<String, HashMap<String, SourceObject>>,
     targets: HashMap<(String, String), TargetObject>,
@@ -95,7 +106,7 @@ type Compiled = (Option<Pipeline>, Vec<Diagnostic>);
 
 impl Desk<'_> {
     async fn prepare(&mut self, index: usize) -> Result<(Option<Prepared>, Vec<Diagnostic>), OpsError> {
-        let loaded = &self.project.loaded.pipelines[index];
+        let loaded = &self.loaded.pipelines[index];
         let connection = &loaded.config.target.connection;
         let name = PipelineName::new(loaded.config.name.as_str());
         // Salesforce first: while it does not answer, it is not asked a second time, and HubSpot not at all.
@@ -285,7 +296,7 @@ impl Desk<'_> {
         let config = &loaded.config.associations[index];
         let connection = &loaded.config.target.connection;
         let named = config.pipeline.as_ref();
-        let other = named.and_then(|name| self.project.loaded.pipelines.iter().find(|own| own.config.name == *name));
+        let other = named.and_then(|name| self.loaded.pipelines.iter().find(|own| own.config.name == *name));
         let object = match (other, &config.to) {
             (Some(other), _) => other.config.target.object.clone(),
             (None, Some(to)) => to.clone(),

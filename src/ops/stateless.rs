@@ -10,7 +10,7 @@ use super::prepare::{Knowledge, Preparation, Prepared, prepare};
 use super::wiring::Project;
 use crate::engine::adopt::adopt;
 use crate::engine::catch_up::Backlog;
-use crate::model::change::DefinitionDiff;
+use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::ids::PipelineName;
 use crate::pipeline::compile::AssociationTarget;
 use crate::ports::fault::Fault;
@@ -22,6 +22,8 @@ use crate::state::sqlite::SqliteState;
 pub struct WithoutState {
     /// `where` as it was, of pipelines whose filter changed.
     pub conditions: Vec<(PipelineName, Option<String>)>,
+    /// Pipelines of which nothing is remembered anywhere, as they are new or have a new name: an import makes them.
+    pub fresh: Vec<PipelineName>,
     /// Pipelines that are no part of the plan, and to whose records it makes links.
     pub neighbours: Vec<Prepared>,
 }
@@ -47,12 +49,15 @@ pub async fn stand_in(
         [] => Vec::new(),
         names => prepare(project, names, Knowledge::Live).await?.pipelines,
     };
-    let mut conditions = Vec::new();
+    let (mut conditions, mut fresh) = (Vec::new(), Vec::new());
     for own in definitions.iter().flat_map(|diff| &diff.pipelines) {
+        if matches!(own.standing, DefinitionStanding::Added | DefinitionStanding::Renamed) {
+            fresh.push(PipelineName::new(own.name.as_str()));
+        }
         let filter = own.changes.iter().find(|change| change.part == "source.where");
         conditions.extend(filter.map(|change| (PipelineName::new(own.name.as_str()), change.before.clone())));
     }
-    Ok(WithoutState { conditions, neighbours })
+    Ok(WithoutState { conditions, fresh, neighbours })
 }
 
 /// A state made from what HubSpot holds, and the pipelines whose old filter could not be asked.
@@ -66,6 +71,9 @@ pub(super) async fn state(
     let mut unasked = Vec::new();
     for prepared in preparation.pipelines.iter().chain(&without.neighbours) {
         let cx = context(project, &state, scratch, prepared).await?;
+        if without.fresh.contains(&cx.pipeline.name) {
+            continue;
+        }
         let (name, today) = (&cx.pipeline.name, cx.pipeline.condition_text());
         let before = without.conditions.iter().find(|(own, _)| own == name).map(|(_, condition)| condition.clone());
         let mut done = adopt(&cx, &*state, before.clone().unwrap_or_else(|| today.clone())).await;

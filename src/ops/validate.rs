@@ -12,17 +12,22 @@ use crate::catalog::drift::moves;
 use crate::catalog::folder;
 use crate::config::env::Variables;
 use crate::config::files::Files;
-use crate::config::load::Loaded;
+use crate::config::load::{Loaded, PROJECT_FILE};
 use crate::config::read::SourceFile;
 use crate::diagnostic::{Diagnostic, Place};
 
-/// Checks definitions without credentials: files, schema, and with a catalog every rule; says whether there was one.
+/// Checks definitions without credentials: files, schema, and with a catalog every rule. That there is none is a finding.
 ///
 /// Errors: a name that no pipeline has.
-pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Result<(Loaded, bool), OpsError> {
+pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Result<Loaded, OpsError> {
     let Offline { mut loaded, catalog, .. } = offline::open(&Files::Folder(root.to_owned()), variables);
     narrow(&mut loaded, names)?;
-    Ok((loaded, !catalog.is_empty()))
+    if catalog.is_empty() && !loaded.failed() && !loaded.pipelines.is_empty() {
+        let message = "there is no catalog: fields and properties were not checked";
+        let help = "`syncline catalog pull` makes it; `--online` asks the systems";
+        loaded.findings.push(Diagnostic::warning("SL3010", &PROJECT_FILE.into(), Place::File, message).with_help(help));
+    }
+    Ok(loaded)
 }
 
 /// Leaves out the findings of pipelines that were not asked for; those of files that could not be read stay.

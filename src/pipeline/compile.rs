@@ -359,7 +359,7 @@ impl Pipeline {
 
     /// A property's value as it may be shown.
     pub fn mask_property<'a>(&self, property: &str, value: &'a str) -> Cow<'a, str> {
-        let sensitive = self.fields.iter().any(|field| field.sensitive && *field.property == *property);
+        let sensitive = self.fields.iter().any(|field| field.discreet && *field.property == *property);
         mask(sensitive, value)
     }
 

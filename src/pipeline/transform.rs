@@ -503,7 +503,9 @@ mod tests {
         }
         assert_eq!(pipeline.mask_property("number", "7"), "***");
         assert_eq!(pipeline.mask_property("number", ""), "");
-        assert_eq!(pipeline.mask_property("text", "7"), "7");
+        // It reads the same field.
+        assert_eq!(pipeline.mask_property("text", "7"), "***");
+        assert_eq!(pipeline.mask_property("other", "7"), "7");
         let column = pipeline.columns.iter().position(|column| &*column.path == "Secret__c").unwrap();
         assert_eq!(pipeline.mask_column(column, "7"), "***");
         let title = Fixture::new(json!([{"from": "Name", "to": "text", "sensitive": true}]));

@@ -87,6 +87,9 @@ fn one(was: &FieldConfig, is: &FieldConfig, pointer: &str, found: &mut Vec<Chang
         };
     let to = &is.to;
     let again = || format!("`{to}` is worked out anew for all records");
+    // What is masked on either side is told on neither.
+    let hidden = was.sensitive || is.sensitive;
+    let (was_shown, is_shown) = (shown(was, hidden), shown(is, hidden));
     if (&was.from, &was.template, &was.value) != (&is.from, &is.template, &is.value) {
         let key = if is.from.is_some() {
             "from"
@@ -97,17 +100,22 @@ fn one(was: &FieldConfig, is: &FieldConfig, pointer: &str, found: &mut Vec<Chang
         };
         let what = match (&was.template, &is.template) {
             (Some(_), Some(_)) => format!("the template of `{to}` changed"),
-            _ => format!("`{to}` is fed by {} instead of {}", source(is), source(was)),
+            _ => format!("`{to}` is fed by {} instead of {}", source(&is_shown), source(&was_shown)),
         };
-        put(backfill, key, what, again(), (Some(bare(was)), Some(bare(is))));
+        put(backfill, key, what, again(), (Some(bare(&was_shown)), Some(bare(&is_shown))));
     }
     if was.values != is.values {
         let (class, effect) = value_map(was, is, backfill);
-        let sides = (was.values.as_ref().map(map_text), is.values.as_ref().map(map_text));
-        put(class, "values", map_change(was, is), effect, sides);
+        match hidden {
+            true => put(class, "values", format!("the value map of `{to}` changed"), effect, (None, None)),
+            false => {
+                let sides = (was.values.as_ref().map(map_text), is.values.as_ref().map(map_text));
+                put(class, "values", map_change(was, is), effect, sides);
+            }
+        }
     }
     if was.otherwise != is.otherwise {
-        let (class, effect) = match &is.otherwise {
+        let (class, effect) = match &is_shown.otherwise {
             Some(Otherwise::Clear) => (CanRemoveData, format!("`{to}` is cleared where the value map lacks a value")),
             None | Some(Otherwise::Reject) => {
                 (backfill, "records whose value is not in the map are set aside".to_owned())
@@ -115,23 +123,22 @@ fn one(was: &FieldConfig, is: &FieldConfig, pointer: &str, found: &mut Vec<Chang
             Some(Otherwise::Pass) => (backfill, "values that the map lacks are used as they are".to_owned()),
             Some(Otherwise::Value(value)) => (backfill, format!("values that the map lacks become `{}`", value.0)),
         };
-        let sides = (was.otherwise.as_ref().map(otherwise), is.otherwise.as_ref().map(otherwise));
+        let sides = (was_shown.otherwise.as_ref().map(otherwise), is_shown.otherwise.as_ref().map(otherwise));
         put(class, "otherwise", format!("`{to}` treats values that the map lacks in another way"), effect, sides);
     }
     if was.default != is.default {
-        let (class, effect) = match (&is.default, is.when_blank) {
+        let (class, effect) = match (&is_shown.default, is.when_blank) {
             (Some(value), _) => (backfill, format!("a blank in Salesforce becomes `{}`", value.0)),
             (None, WhenBlank::Clear) => (CanRemoveData, format!("a blank in Salesforce clears `{to}`")),
             (None, WhenBlank::Keep) => (NewRecordsOnly, format!("a blank in Salesforce leaves `{to}` as it is")),
         };
         let text = |value: &Option<Scalar>| value.as_ref().map(|value| value.0.clone());
-        put(
-            class,
-            "default",
-            format!("the default of `{to}` changed"),
-            effect,
-            (text(&was.default), text(&is.default)),
-        );
+        let what = match (&was.default, &is.default) {
+            (None, _) => format!("`{to}` has a default for a blank"),
+            (_, None) => format!("`{to}` has no default for a blank any more"),
+            (Some(_), Some(_)) => format!("the default of `{to}` changed"),
+        };
+        put(class, "default", what, effect, (text(&was_shown.default), text(&is_shown.default)));
     }
     if was.when_blank != is.when_blank {
         let (class, effect) = match is.when_blank {
@@ -163,7 +170,10 @@ fn one(was: &FieldConfig, is: &FieldConfig, pointer: &str, found: &mut Vec<Chang
                 (NeedsBackfill, format!("`{to}` follows Salesforce for all records; what it holds now is overwritten"))
             }
         };
-        let what = format!("when `{to}` is set changed");
+        let what = match is.on_create_only {
+            true => format!("`{to}` is set on creation only"),
+            false => format!("`{to}` is set on every change, not on creation only"),
+        };
         put(class, "on_create_only", what, effect, sides(was.on_create_only, is.on_create_only));
     }
     if was.cast != is.cast || was.time_zone != is.time_zone {
@@ -189,6 +199,20 @@ fn one(was: &FieldConfig, is: &FieldConfig, pointer: &str, found: &mut Vec<Chang
         };
         put(NoRecordEffect, "sensitive", what, effect.to_owned(), sides(was.sensitive, is.sensitive));
     }
+}
+
+/// An entry as it may be shown: with `hidden`, its constants are masked.
+fn shown(field: &FieldConfig, hidden: bool) -> FieldConfig {
+    let mut shown = field.clone();
+    if hidden {
+        let mask = |value: &mut Option<Scalar>| *value = value.take().map(|_| Scalar("***".to_owned()));
+        mask(&mut shown.value);
+        mask(&mut shown.default);
+        if let Some(Otherwise::Value(value)) = &mut shown.otherwise {
+            *value = Scalar("***".to_owned());
+        }
+    }
+    shown
 }
 
 /// Where a property's value comes from, in short.

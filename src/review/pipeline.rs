@@ -159,7 +159,7 @@ fn target(
         put(Some(Change {
             class,
             part: "target.mode".to_owned(),
-            what: "what is made and what is changed is another".to_owned(),
+            what: "which records are made and which are changed is another".to_owned(),
             effect: effect.to_owned(),
             before: Some(word(&old.mode)),
             after: Some(word(&new.mode)),

@@ -65,6 +65,11 @@ impl Repository {
         }
     }
 
+    /// The folder's path below the root of the work tree, with `/` at its end unless it is empty.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The commit from which the present one branched off `name`: what a pull request against it is compared with. The
     /// commit `name` itself, where they have no common past.
     pub fn base(&self, name: &str) -> Result<Commit, GitError> {

@@ -82,6 +82,7 @@ fn review(bench: &Bench, forge: &Path, token: &str) -> Review {
         for (name, value) in [
             ("BASE", base.as_str()),
             ("HUBSPOT_ACCESS_TOKEN", token),
+            ("SALESFORCE_CLIENT_ID", token),
             ("GITHUB_STEP_SUMMARY", forge.join("summary").to_str().unwrap()),
             ("GH_TOKEN", "token"),
             ("REPOSITORY", "acme/crm"),
@@ -123,7 +124,7 @@ fn a_pull_request_gets_one_comment_that_tells_what_the_change_does() {
     ] {
         assert!(first.comment.contains(piece), "`{piece}` is not in\n{}", first.comment);
     }
-    for file in ["report/plan.html", "report/plan.json", "report/tests.xml"] {
+    for file in ["report/plan.html", "report/plan.json", "report/changes.jsonl", "report/tests.xml"] {
         assert!(bench.path(file).exists(), "{file} is among the artifacts");
     }
     assert!(!bench.path(".syncline").exists(), "a review leaves no state");

@@ -306,7 +306,7 @@ fn a_comment_keeps_to_the_limit_of_the_forges_with_exact_totals() {
         "{}",
         &comment[..3000]
     );
-    assert!(comment.contains("Left out here, and in the full report: "), "the cut is said");
+    assert!(comment.contains("Not shown here: "), "the cut is said");
     let danger = comment.find("would be rejected").unwrap();
     let totals = comment.find("| pipeline |").unwrap();
     let example = comment.find("<details>").unwrap();
@@ -314,7 +314,7 @@ fn a_comment_keeps_to_the_limit_of_the_forges_with_exact_totals() {
     // Left out and shown add up.
     let shown = comment.matches("\n- **").count() as u64;
     let left: String = comment
-        .rsplit("full report: ")
+        .rsplit("Not shown here: ")
         .next()
         .unwrap()
         .chars()
@@ -425,4 +425,145 @@ fn without_the_state_a_review_says_the_same() {
     let own = report(&plain, "subscriptions");
     assert!(own["notes"].to_string().contains("nothing is remembered here, but HubSpot holds"), "{own}");
     bench.run(&["plan", "--without-state", "--out", "x.plan"]).code(64);
+}
+
+#[test]
+fn a_danger_is_what_the_change_brings() {
+    let bench = Bench::new(60);
+    let rows = bench.rows(OBJECT);
+    let healthy = rows.iter().filter(|(_, row)| row["values"]["Status__c"] == "Active").nth(5).unwrap().0;
+    bench.salesforce("update", json!({"object": OBJECT, "id": healthy, "values": {"Seats__c": null}}));
+    bench.import();
+    bench.settle();
+    bench.repository();
+    let rejected = bench
+        .failures()
+        .iter()
+        .filter(|own| own["pipeline"] == "subscriptions" && own["code"].as_str().unwrap().starts_with("SL50"))
+        .count();
+    assert!(rejected > 0);
+    for without_state in [&[][..], &["--without-state"]] {
+        // Rejections that are there today are no danger of this change.
+        bench.edit(FILE, "On Hold: on_hold", "On Hold: cancelled");
+        let arguments = [&["plan", "subscriptions", "--base", "HEAD", "--sample", "0"], without_state].concat();
+        let planned = bench.run(&[&arguments[..], &["--format", "json"]].concat()).code(0).json();
+        let own = report(&planned, "subscriptions");
+        let groups = own["rejects"].as_array().unwrap();
+        assert!(!groups.is_empty() && groups.iter().all(|group| group["known"] == group["records"]), "{groups:?}");
+        let held = own["properties"]["status"]["records"].as_u64().unwrap();
+        assert_eq!(own["properties"]["status"]["cleared"], 0);
+        let comment = bench.run(&[&arguments[..], &["--format", "markdown"]].concat()).code(0).stdout;
+        assert!(!comment.contains("[!CAUTION]"), "{comment}");
+        assert!(comment.contains(&format!("<br>**{held} records**")), "the change has its count: {comment}");
+        // Those that the change brings are, by number, and come first.
+        bench.edit(FILE, "{ from: Seats__c, to: seats }", "{ from: Seats__c, to: seats, required: true }");
+        let planned = bench.run(&[&arguments[..], &["--format", "json"]].concat()).code(0).json();
+        let first = &report(&planned, "subscriptions")["rejects"][0];
+        assert_eq!((&first["code"], &first["property"]), (&json!("SL5010"), &json!("seats")), "{planned}");
+        let anew = first["records"].as_u64().unwrap() - first["known"].as_u64().unwrap();
+        assert_eq!(anew, 1, "{first}");
+        let comment = bench.run(&[&arguments[..], &["--format", "markdown"]].concat()).code(0).stdout;
+        assert!(comment.contains("1 record would be rejected that is not today"), "{comment}");
+        // So is what it clears.
+        bench.edit(FILE, ", required: true }\n  - { from: Auto", " }\n  - { from: Auto");
+        bench.edit(FILE, "{ from: Notes__c, to: notes }", "{ to: notes, template: \"{{ Currency__c }}\" }");
+        bench.edit(
+            FILE,
+            "{ from: External_Code__c, to: external_code }",
+            "{ from: Work_Order__r.Subject, to: external_code }",
+        );
+        let comment = bench.run(&[&arguments[..], &["--format", "markdown"]].concat()).code(0).stdout;
+        assert!(comment.contains("values would be cleared in HubSpot: `external_code` in "), "{comment}");
+        bench.git(&["checkout", "--quiet", "--", "pipelines"]);
+    }
+}
+
+#[test]
+fn every_change_is_in_the_file_of_changes() {
+    let bench = Bench::new(40);
+    let planned = plan(&bench, &["--sample", "2", "--changes", "changes.jsonl"]);
+    let lines = std::fs::read_to_string(bench.path("changes.jsonl")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for name in ["subscriptions", "work_orders"] {
+        let own = report(&planned, name);
+        for (action, count) in own["actions"].as_object().unwrap().iter().filter(|(action, _)| *action != "unchanged") {
+            let written =
+                lines.iter().filter(|line| line["pipeline"] == name && line["action"] == action.as_str()).count();
+            assert_eq!(count.as_u64(), Some(written as u64), "{name}: {action}");
+        }
+    }
+    let ran = bench.run(&["plan", "--changes", "no/such/folder/x"]).code(1);
+    assert!(ran.stderr.contains("SL6008"), "{ran:?}");
+}
+
+#[test]
+fn a_record_that_failed_and_changed_since_counts_once() {
+    let bench = Bench::new(40);
+    bench.import();
+    let failure = bench.failures().into_iter().find(|own| own["code"] == "SL5005").unwrap();
+    let id = failure["salesforce_id"].as_str().unwrap();
+    bench.run(&["failures", "retry", id]).code(0);
+    bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Notes__c": "touched"}}));
+    let planned = plan(&bench, &["subscriptions"]);
+    let own = report(&planned, "subscriptions");
+    assert_eq!((&own["read"], &own["failed"], &own["actions"]["reject"]), (&json!(1), &json!(1), &json!(1)), "{own}");
+    assert_eq!(report(&bench.sync(), "subscriptions")["failed"], 1);
+    // And what changes after it was tried is not lost.
+    bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Status__c": "Active"}}));
+    assert_eq!(report(&bench.sync(), "subscriptions")["created"], 1);
+}
+
+#[test]
+fn values_stay_masked_until_a_reviewer_agreed() {
+    let bench = Bench::new(20);
+    bench.import();
+    bench.repository();
+    let secret = "very.private@person.example";
+    let id = known(&bench).into_keys().next().unwrap();
+    bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Billing_Email__c": secret}}));
+    bench.edit(FILE, ", sensitive: true", "");
+    let comment = bench.run(&["plan", "--base", "HEAD", "--format", "markdown", "--sample", "100"]).code(0).stdout;
+    assert!(!comment.contains(secret) && comment.contains("***"), "{comment}");
+    let danger = comment.split("[!CAUTION]").nth(1).unwrap().split("\n\n").next().unwrap();
+    assert!(danger.contains("values of `billing_email` are no longer masked"), "{danger}");
+    // A constant of a masked property is as sensitive as a field, wherever it stands.
+    bench.git(&["checkout", "--quiet", "--", "pipelines"]);
+    bench.edit(
+        FILE,
+        "sensitive: true }",
+        "sensitive: true, default: hidden-default, values: { a: hidden-value }, otherwise: { value: hidden-other } }",
+    );
+    for form in ["text", "json", "markdown"] {
+        let told = bench.run(&["diff", "--format", form]).code(0).stdout;
+        assert!(told.contains("billing_email") && !told.contains("hidden-"), "{told}");
+    }
+    // What reads a masked field is masked as well.
+    bench.git(&["checkout", "--quiet", "--", "pipelines"]);
+    bench.edit(
+        FILE,
+        "{ to: source_system, value: salesforce }",
+        "{ to: source_system, template: \"{{ Billing_Email__c }}\" }",
+    );
+    let text = bench.run(&["plan", "--sample", "100"]).code(0).stdout;
+    assert!(text.contains("source_system") && !text.contains(secret) && !text.contains("billing+"), "{text}");
+}
+
+#[test]
+fn a_pipeline_that_is_new_or_renamed_is_planned_as_an_import() {
+    let bench = Bench::new(30);
+    bench.import();
+    bench.settle();
+    bench.repository();
+    bench.edit(FILE, "name: subscriptions", "name: renewals");
+    let arguments = ["plan", "modified:HEAD", "--base", "HEAD", "--without-state", "--format", "json"];
+    let planned = bench.run(&arguments).code(0).json();
+    let own = report(&planned, "renewals");
+    assert_eq!((&own["scope"], &own["actions"]["create"]), (&json!("all"), &Value::Null), "{own}");
+    assert!(!own["notes"].to_string().contains("--stale"), "{own}");
+    let told = bench.run(&["import", "renewals", "--stale", "--yes"]).code(0).stdout;
+    assert!(told.contains("nothing was imported yet: `syncline import renewals`"), "{told}");
+    let done = bench.run(&["import", "renewals", "--yes", "--format", "json"]).json();
+    for number in ["created", "updated", "unchanged", "failed"] {
+        assert_eq!(own[number], report(&done, "renewals")[number], "{number}");
+    }
 }

@@ -48,7 +48,9 @@ pub fn totals(diff: &DefinitionDiff) -> String {
     let moved = diff.pipelines.iter().filter(|own| own.standing == DefinitionStanding::Moved).count() as u64;
     let moved = (moved > 0).then(|| format!("{} to another file", count(moved, "pipeline moved", "pipelines moved")));
     let changes = (all > 0).then(|| format!("{}: {}", count(all, "change", "changes"), told.join(", ")));
-    changes.into_iter().chain(moved).collect::<Vec<_>>().join("; ")
+    let systems = diff.catalog.len() as u64;
+    let systems = (systems > 0).then(|| count(systems, "change of the systems", "changes of the systems"));
+    changes.into_iter().chain(moved).chain(systems).collect::<Vec<_>>().join("; ")
 }
 
 fn pipeline(own: &PipelineDiff) -> String {

@@ -1,6 +1,6 @@
 //! Findings as a comment on a pull request, for a project that cannot be compared or planned until they are gone.
 
-use super::markdown::{MARK, Page, ROWS_MAX, code, sentence};
+use super::markdown::{MARK, Page, ROWS_MAX, cell, code, sentence};
 use super::table::count;
 use crate::diagnostic::render::Located;
 
@@ -32,7 +32,8 @@ pub fn comment(findings: &[Located]) -> String {
         let why = own.why.as_deref().map(|why| format!("<br>{}", sentence(why))).unwrap_or_default();
         let help = own.help.as_deref().map(sentence).unwrap_or_default();
         let place = code(&format!("{}:{}:{}", own.file, own.line, own.column));
-        let row = format!("| {sign} {} | {place} | {}{why} | {help} |\n", code(own.code), sentence(&own.message));
+        let row = [format!("{sign} {}", code(own.code)), place, format!("{}{why}", sentence(&own.message)), help];
+        let row = format!("| {} |\n", row.map(|own| cell(&own)).join(" | "));
         if !page.try_push(&row) {
             break;
         }

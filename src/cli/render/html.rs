@@ -5,7 +5,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, HtmlEscape, Value};
 use serde::Serialize;
 
-use super::summary::{self, Summary, one_line};
+use super::summary::{self, Summary, contrast, one_line};
 use super::table::{about, count, number};
 use crate::model::change::{DefinitionChange, DefinitionDiff, PipelineDiff};
 use crate::model::forecast::{
@@ -42,6 +42,8 @@ fn page(report: &PlanReport, made: &str) -> Result<String, Error> {
     environment.add_template("page", PAGE)?;
     environment.add_template("bars", BARS)?;
     let drawn = |chart: &Chart| environment.get_template("bars")?.render(Value::from(Serde(chart)));
+    let mut pipelines: Vec<&PipelineForecast> = report.pipelines.iter().collect();
+    pipelines.sort_by_key(|own| std::cmp::Reverse(summary::dangerous(own)));
     let view = View {
         headline: summary.headline(),
         cost: summary.cost(),
@@ -50,9 +52,9 @@ fn page(report: &PlanReport, made: &str) -> Result<String, Error> {
         version: env!("CARGO_PKG_VERSION"),
         totals: totals(&summary),
         legend: legend(&summary),
-        definitions: report.definitions.as_ref().map(definitions),
+        definitions: report.definitions.as_ref().map(|diff| definitions(diff, report)),
         reject_rows: reject_rows(report),
-        pipelines: report.pipelines.iter().map(pipeline).collect(),
+        pipelines: pipelines.into_iter().map(pipeline).collect(),
     };
     let actions = actions(report).as_ref().map(drawn).transpose()?;
     let rejects = rejects(report).as_ref().map(drawn).transpose()?;
@@ -109,6 +111,7 @@ fn label(action: PlannedAction) -> &'static str {
         PlannedAction::Create => "create",
         PlannedAction::Update => "update",
         PlannedAction::Associate => "link only",
+        PlannedAction::Pending => "wait for a link",
         PlannedAction::Unchanged => "unchanged",
     }
 }
@@ -191,6 +194,7 @@ struct RejectRow {
     code: String,
     property: String,
     records: String,
+    anew: String,
     example: String,
 }
 
@@ -200,14 +204,15 @@ fn reject_groups(report: &PlanReport) -> Vec<(&str, &RejectGroup)> {
     for forecast in &report.pipelines {
         groups.extend(forecast.rejects.iter().map(|group| (forecast.report.name.as_str(), group)));
     }
-    groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.records));
+    groups
+        .sort_by_key(|(_, group)| std::cmp::Reverse((group.records - group.known.unwrap_or_default(), group.records)));
     groups
 }
 
 /// Why records would be rejected.
 fn rejects(report: &PlanReport) -> Option<Chart> {
     let groups = reject_groups(report);
-    let most = groups.first().map(|(_, group)| group.records)?;
+    let most = groups.iter().map(|(_, group)| group.records).max()?;
     let bar = |(row, (_, group)): (usize, &(&str, &RejectGroup))| {
         let width = (group.records as f64 / most.max(1) as f64 * WIDTH).max(2.0);
         let property = group.property.as_ref().map(|own| format!(" {own}")).unwrap_or_default();
@@ -227,6 +232,7 @@ fn reject_rows(report: &PlanReport) -> Vec<RejectRow> {
         code: group.code.clone(),
         property: group.property.clone().unwrap_or_default(),
         records: number(group.records),
+        anew: group.known.map_or_else(|| "?".to_owned(), |known| number(group.records - known)),
         example: group.example.clone(),
     };
     reject_groups(report).into_iter().map(row).collect()
@@ -248,11 +254,12 @@ struct DefinitionRow {
     place: String,
     what: String,
     effect: String,
+    touched: Option<String>,
     before: Option<String>,
     after: Option<String>,
 }
 
-fn definitions(diff: &DefinitionDiff) -> Definitions {
+fn definitions(diff: &DefinitionDiff, report: &PlanReport) -> Definitions {
     let mut rows: Vec<_> = diff.changes().collect();
     rows.sort_by_key(|(_, change)| change.class);
     let row = |(own, change): (Option<&PipelineDiff>, &DefinitionChange)| {
@@ -267,6 +274,9 @@ fn definitions(diff: &DefinitionDiff) -> Definitions {
             place: change.line.map_or(file.to_owned(), |line| format!("{file}:{line}")),
             what: change.what.clone(),
             effect: change.effect.clone(),
+            touched: own
+                .and_then(|own| summary::touched(report, &own.name, change))
+                .map(|records| count(records, "record", "records")),
             before: change.before.as_ref().map(|text| one_line(text, VALUE_LENGTH_MAX)),
             after: change.after.as_ref().map(|text| one_line(text, VALUE_LENGTH_MAX)),
         }
@@ -362,10 +372,15 @@ fn pipeline(own: &PipelineForecast) -> Pipeline {
 
 fn change(change: &PlannedChange) -> Change {
     let value = |text: &Option<String>| text.as_ref().map(|text| one_line(text, VALUE_LENGTH_MAX));
-    let row = |(property, sides): (&String, &BeforeAfter)| ChangeRow {
-        property: property.clone(),
-        before: value(&sides.before),
-        after: value(&sides.after),
+    let row = |(property, sides): (&String, &BeforeAfter)| {
+        let (before, after) = match (&sides.before, &sides.after) {
+            (Some(before), Some(after)) => {
+                let (before, after) = contrast(before, after, VALUE_LENGTH_MAX);
+                (Some(before), Some(after))
+            }
+            (before, after) => (value(before), value(after)),
+        };
+        ChangeRow { property: property.clone(), before, after }
     };
     let link = |link: &PlannedLink| {
         let said = match link.action {

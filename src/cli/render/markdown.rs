@@ -3,7 +3,7 @@
 //! Nothing that comes from a record or a definition is markup: it stands in code spans, or with every mark escaped.
 
 use super::diff::totals;
-use super::summary::{self, Summary, VALUE_LENGTH_MAX, one_line};
+use super::summary::{self, Summary, VALUE_LENGTH_MAX, contrast, one_line};
 use super::table::{about, count, number};
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, DefinitionStanding};
 use crate::model::forecast::{LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, Verdict};
@@ -33,10 +33,12 @@ pub fn plan(report: &PlanReport) -> String {
     page.must(&format!("{MARK}\n## Syncline: {}\n\n", sentence(&summary.headline())));
     dangers(&summary, &mut page);
     page.must(&format!("Nothing was written. Doing it takes {}.\n\n", summary.cost()));
-    page.must(&totals_table(report, &summary));
+    if !report.pipelines.is_empty() {
+        page.must(&totals_table(report, &summary));
+    }
     notes(report, &mut page);
     if let Some(diff) = &report.definitions {
-        definitions(diff, &mut page);
+        definitions(diff, Some(report), &mut page);
     }
     rejects(report, &mut page);
     answers(report, &mut page);
@@ -51,7 +53,7 @@ pub fn diff(diff: &DefinitionDiff) -> String {
         "{MARK}\n## Syncline: {}\n\n",
         sentence(&if diff.is_empty() { "no definition changed".to_owned() } else { totals(diff) })
     ));
-    definitions(diff, &mut page);
+    definitions(diff, None, &mut page);
     page.end()
 }
 
@@ -72,9 +74,14 @@ impl Page {
         self.text.push_str(text);
     }
 
+    /// How many characters there is room for.
+    fn room(&self) -> usize {
+        COMMENT_LENGTH_MAX.saturating_sub(self.text.chars().count() + RESERVE)
+    }
+
     /// Takes a part if it fits.
     pub(super) fn try_push(&mut self, text: &str) -> bool {
-        let fits = self.text.chars().count() + text.chars().count() + RESERVE <= COMMENT_LENGTH_MAX;
+        let fits = text.chars().count() <= self.room();
         if fits {
             self.text.push_str(text);
         }
@@ -84,7 +91,9 @@ impl Page {
     pub(super) fn end(mut self) -> String {
         if !self.left_out.is_empty() {
             let what = self.left_out.join("; ");
-            self.text.push_str(&format!("\n_Left out here, and in the full report: {what}._\n"));
+            self.text.push_str(&format!(
+                "\n_Not shown here: {what}. `syncline plan --changes FILE` writes every change._\n"
+            ));
         }
         self.text
     }
@@ -153,12 +162,12 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
         row("**all**".to_owned(), &summary.actions, links(&summary.tally), summary.hubspot_calls, summary.seconds);
     }
     let mut pipelines: Vec<&PipelineForecast> = report.pipelines.iter().collect();
-    let weight = |own: &&PipelineForecast| std::cmp::Reverse(dangerous(own));
+    let weight = |own: &&PipelineForecast| std::cmp::Reverse(summary::dangerous(own));
     pipelines.sort_by_key(weight);
     for own in pipelines.iter().take(ROWS_MAX) {
         let estimate = &own.estimate;
         row(
-            code(own.report.name.as_str()),
+            cell(&code(own.report.name.as_str())),
             &own.actions,
             links(&own.report.tally),
             estimate.hubspot_calls,
@@ -190,15 +199,7 @@ fn notes(report: &PlanReport, page: &mut Page) {
     page.must(if lines.is_empty() { "" } else { "\n" });
 }
 
-/// How much of a forecast a reviewer must look at.
-fn dangerous(own: &PipelineForecast) -> u64 {
-    [PlannedAction::Archive, PlannedAction::Reject, PlannedAction::Leave]
-        .iter()
-        .map(|action| own.actions.get(action).copied().unwrap_or_default())
-        .sum()
-}
-
-fn definitions(diff: &DefinitionDiff, page: &mut Page) {
+fn definitions(diff: &DefinitionDiff, report: Option<&PlanReport>, page: &mut Page) {
     let mut rows: Vec<(String, &DefinitionChange)> = diff
         .changes()
         .map(|(own, change)| (own.map_or("syncline.yaml".to_owned(), |own| own.name.clone()), change))
@@ -220,13 +221,17 @@ fn definitions(diff: &DefinitionDiff, page: &mut Page) {
             ),
             _ => String::new(),
         };
+        let touched = report.and_then(|report| summary::touched(report, name, change));
+        let touched = touched.map(|records| format!("<br>**{}**", count(records, "record", "records")));
         let row = format!(
-            "| {} {} | {} | {}{sides} | {} |\n",
-            sign(change.class),
+            "| {} {} | {} | {}{} | {}{} |\n",
+            if summary::unmasks(change) { "🔴" } else { sign(change.class) },
             summary::class(change.class),
-            code(name),
-            sentence(&change.what),
-            sentence(&change.effect)
+            cell(&code(name)),
+            cell(&sentence(&change.what)),
+            cell(&sides),
+            cell(&sentence(&change.effect)),
+            touched.unwrap_or_default()
         );
         if !page.try_push(&row) {
             break;
@@ -281,18 +286,20 @@ fn rejects(report: &PlanReport, page: &mut Page) {
     if rows.is_empty() {
         return;
     }
-    rows.sort_by_key(|(_, group)| std::cmp::Reverse(group.records));
+    rows.sort_by_key(|(_, group)| std::cmp::Reverse((group.records - group.known.unwrap_or_default(), group.records)));
     page.must(
-        "### Rejected records, by reason\n\n| records | pipeline | code | reason of one of them |\n|--:|---|---|---|\n",
+        "### Rejected records, by reason\n\n| records | of them new | pipeline | code | reason of one of them |\n|--:|--:|---|---|---|\n",
     );
     let mut shown = 0;
     for (name, group) in rows.iter().take(ROWS_MAX) {
+        let anew = group.known.map(|known| group.records - known);
         let row = format!(
-            "| {} | {} | {} | {} |\n",
+            "| {} | {} | {} | {} | {} |\n",
             number(group.records),
-            code(name),
+            anew.map_or_else(|| "?".to_owned(), number),
+            cell(&code(name)),
             code(&group.code),
-            sentence(&group.example)
+            cell(&sentence(&group.example))
         );
         if !page.try_push(&row) {
             break;
@@ -323,34 +330,45 @@ fn answers(report: &PlanReport, page: &mut Page) {
     page.must(&format!("What this plan cannot tell:\n\n{}\n", lines.concat()));
 }
 
+/// The most dangerous pipeline first; each gets its share of the space, and what one leaves is for those that follow.
 fn examples(report: &PlanReport, page: &mut Page) {
-    let mut omitted = 0;
-    for own in &report.pipelines {
-        omitted += own.changes_omitted;
-        if own.changes.is_empty() {
+    let mut pipelines: Vec<&PipelineForecast> = report.pipelines.iter().collect();
+    pipelines.sort_by_key(|own| std::cmp::Reverse(summary::dangerous(own)));
+    let mut omitted: u64 = pipelines.iter().map(|own| own.changes.len() as u64 + own.changes_omitted).sum();
+    let mut open = pipelines.iter().filter(|own| !own.changes.is_empty()).count();
+    for own in pipelines.into_iter().filter(|own| !own.changes.is_empty()) {
+        let share = page.room() / open.max(1);
+        open -= 1;
+        let (mut body, mut length, mut shown) = (String::new(), 0, 0_u64);
+        for change in &own.changes {
+            let entry = example(change);
+            let own = entry.chars().count();
+            if length + own + HEAD_LENGTH_MAX > share {
+                break;
+            }
+            length += own;
+            body.push_str(&entry);
+            shown += 1;
+        }
+        if shown == 0 {
             continue;
         }
         let head = format!(
             "<details>\n<summary>{}: {} of {}</summary>\n\n",
             html(own.report.name.as_str()),
-            count(own.changes.len() as u64, "example", "examples"),
+            count(shown, "example", "examples"),
             count(own.changes.len() as u64 + own.changes_omitted, "change", "changes")
         );
-        if !page.try_push(&head) {
-            omitted += own.changes.len() as u64;
-            continue;
-        }
-        for change in &own.changes {
-            if !page.try_push(&example(change)) {
-                omitted += 1;
-            }
-        }
-        page.must("\n</details>\n\n");
+        page.must(&format!("{head}{body}\n</details>\n\n"));
+        omitted -= shown;
     }
     if omitted > 0 {
         page.left_out.push(count(omitted, "change of a record", "changes of records"));
     }
 }
+
+/// More than the frame around the examples of a pipeline takes, in characters.
+const HEAD_LENGTH_MAX: usize = 600;
 
 /// Most properties of an example.
 const PROPERTIES_MAX: usize = 12;
@@ -364,12 +382,22 @@ fn example(change: &PlannedChange) -> String {
     }
     text.push('\n');
     for (property, sides) in change.properties.iter().take(PROPERTIES_MAX) {
-        let side = |value: &Option<String>| {
-            value.as_deref().map_or("_blank_".to_owned(), |value| code(&one_line(value, VALUE_LENGTH_MAX)))
-        };
-        let line = match (&sides.before, change.action) {
-            (None, PlannedAction::Create | PlannedAction::Restore) => side(&sides.after),
-            _ => format!("{} → {}", side(&sides.before), side(&sides.after)),
+        let shown = |value: &str| code(&one_line(value, VALUE_LENGTH_MAX));
+        let line = match (sides.before.as_deref(), sides.after.as_deref()) {
+            (None, Some(after)) if matches!(change.action, PlannedAction::Create | PlannedAction::Restore) => {
+                shown(after)
+            }
+            (Some(before), Some(after)) => {
+                let (before, after) = contrast(before, after, VALUE_LENGTH_MAX);
+                match change.action {
+                    PlannedAction::Drift => format!("HubSpot holds {}, Syncline wrote {}", code(&before), code(&after)),
+                    _ => format!("{} → {}", code(&before), code(&after)),
+                }
+            }
+            (before, after) => {
+                let side = |value: Option<&str>| value.map_or("_blank_".to_owned(), shown);
+                format!("{} → {}", side(before), side(after))
+            }
         };
         text.push_str(&format!("  - {}: {line}\n", code(property)));
     }
@@ -389,9 +417,14 @@ fn example(change: &PlannedChange) -> String {
     text
 }
 
-/// A text as a code span: markup, links and mentions in it stay text. It also stands in a table's cell.
+/// Markup as the cell of a table.
+pub(super) fn cell(markup: &str) -> String {
+    markup.replace('|', "\\|")
+}
+
+/// A text as a code span: markup, links and mentions in it stay text.
 pub(super) fn code(text: &str) -> String {
-    let text = one_line(text, SENTENCE_LENGTH_MAX).replace('|', "\\|");
+    let text = one_line(text, SENTENCE_LENGTH_MAX);
     if text.trim().is_empty() {
         return "_blank_".to_owned();
     }
@@ -426,7 +459,7 @@ fn plain(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '+' | '!' | '|' | '~' | '$' => {
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '+' | '!' | '~' | '$' => {
                 safe.push('\\');
                 safe.push(letter);
                 // A number after it would be a reference to another issue.
@@ -461,7 +494,8 @@ mod tests {
     fn nothing_in_a_value_is_markup() {
         assert_eq!(code("a`b"), "``a`b``");
         assert_eq!(code("`a"), "`` `a ``");
-        assert_eq!(code("a|b\nc"), "`a\\|b c`");
+        assert_eq!(code("a|b\nc"), "`a|b↵c`");
+        assert_eq!(cell(&code("a|b")), "`a\\|b`");
         assert_eq!(code("  "), "_blank_");
         assert_eq!(code("\u{202e}evil"), "`\u{fffd}evil`");
         assert_eq!(
@@ -469,7 +503,7 @@ mod tests {
             "\\[x\\]\\(http:/\u{200b}/\u{200b}y\\) &lt;img&gt; @\u{200b}me \\#\u{200b}12"
         );
         assert_eq!(plain("see www.x.com"), "see www\u{200b}.x\u{200b}.com");
-        assert_eq!(sentence("the value `@me` of `a|b`"), "the value `@me` of `a\\|b`");
+        assert_eq!(sentence("the value `@me` of `a|b`"), "the value `@me` of `a|b`");
         assert_eq!(sentence("odd ` @me"), "odd \\` @\u{200b}me");
     }
 }

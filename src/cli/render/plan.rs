@@ -1,7 +1,7 @@
 //! A plan, for people: totals first, dangers first, a bounded sample with before and after.
 
 use super::report::{effects, links};
-use super::summary::{self, Summary, one_line};
+use super::summary::{self, Summary, contrast, one_line};
 use super::table::{count, number};
 use crate::model::forecast::{
     LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, Question, Verdict,
@@ -72,7 +72,11 @@ fn pipeline(forecast: &PipelineForecast) -> String {
         text.push_str("  rejected, by reason:\n");
         for group in forecast.rejects.iter().take(REASONS_MAX) {
             let reason = one_line(&group.example, 100);
-            text.push_str(&format!("    {:>7} {} {reason}\n", number(group.records), group.code));
+            let anew = match group.known {
+                Some(known) if known < group.records => format!(" ({} new)", number(group.records - known)),
+                _ => String::new(),
+            };
+            text.push_str(&format!("    {:>7}{anew} {} {reason}\n", number(group.records), group.code));
         }
         let more = forecast.rejects.len().saturating_sub(REASONS_MAX);
         if more > 0 {
@@ -100,6 +104,7 @@ fn change(change: &PlannedChange) -> String {
         PlannedAction::Leave => ("·", "leave"),
         PlannedAction::Reject => ("!", "reject"),
         PlannedAction::Associate => ("~", "link"),
+        PlannedAction::Pending => ("·", "waits"),
         PlannedAction::Drift => ("?", "drift"),
         PlannedAction::Unchanged => ("=", "unchanged"),
     };
@@ -110,11 +115,19 @@ fn change(change: &PlannedChange) -> String {
         text.push_str(&format!("      {reason}\n"));
     }
     for (property, values) in change.properties.iter().take(PROPERTIES_MAX) {
-        let after = values.after.as_deref().map_or_else(|| "(cleared)".to_owned(), quote);
-        match &values.before {
-            Some(before) => text.push_str(&format!("      {property}: {} → {after}\n", quote(before))),
-            None => text.push_str(&format!("      {property}: {after}\n")),
-        }
+        let line = match (&values.before, &values.after) {
+            (Some(before), after) if change.action == PlannedAction::Drift => {
+                let (held, written) = contrast(before, after.as_deref().unwrap_or_default(), VALUE_LENGTH_MAX);
+                format!("HubSpot holds \"{held}\", Syncline wrote \"{written}\"")
+            }
+            (Some(before), Some(after)) => {
+                let (before, after) = contrast(before, after, VALUE_LENGTH_MAX);
+                format!("\"{before}\" → \"{after}\"")
+            }
+            (Some(before), None) => format!("{} → (cleared)", quote(before)),
+            (None, after) => after.as_deref().map_or_else(|| "(cleared)".to_owned(), quote),
+        };
+        text.push_str(&format!("      {property}: {line}\n"));
     }
     if change.properties.len() > PROPERTIES_MAX {
         text.push_str(&format!("      … and {} more properties\n", change.properties.len() - PROPERTIES_MAX));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::table::{about, count, number};
-use crate::model::change::{ChangeClass, DefinitionDiff};
+use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, PipelineDiff};
 use crate::model::forecast::{PipelineForecast, PlanReport, PlannedAction, Question, Verdict};
 use crate::model::report::{RunScope, Tally};
 
@@ -27,7 +27,7 @@ impl Summary {
     /// Of a plan.
     pub fn of(report: &PlanReport) -> Self {
         let mut dangers: Vec<(Danger, String)> = report.pipelines.iter().flat_map(record_dangers).collect();
-        dangers.extend(report.definitions.iter().flat_map(definition_dangers).map(|own| (Danger::Definition, own)));
+        dangers.extend(report.definitions.iter().flat_map(definition_dangers));
         dangers.sort_by_key(|(danger, _)| *danger);
         let mut summary = Self {
             dangers: dangers.into_iter().map(|(_, sentence)| sentence).collect(),
@@ -51,7 +51,7 @@ impl Summary {
 
     /// Records that would change.
     pub fn changing(&self) -> u64 {
-        let quiet = [PlannedAction::Unchanged, PlannedAction::Drift, PlannedAction::Reject];
+        let quiet = [PlannedAction::Unchanged, PlannedAction::Pending, PlannedAction::Drift, PlannedAction::Reject];
         self.actions.iter().filter(|(action, _)| !quiet.contains(action)).map(|(_, records)| records).sum()
     }
 
@@ -88,20 +88,30 @@ impl Summary {
 pub fn phrase(action: PlannedAction) -> &'static str {
     match action {
         PlannedAction::Associate => "link only",
+        PlannedAction::Pending => "wait for a link",
         PlannedAction::Leave => "leave in HubSpot, no longer in step",
         PlannedAction::Drift => "differ in HubSpot",
         other => other.word(),
     }
 }
 
-fn definition_dangers(diff: &DefinitionDiff) -> Vec<String> {
-    let dangerous = diff.changes().filter(|(_, change)| change.class == ChangeClass::CanRemoveData);
-    let sentence =
-        |(own, change): (Option<&crate::model::change::PipelineDiff>, &crate::model::change::DefinitionChange)| {
-            let name = own.map_or("syncline.yaml", |own| own.name.as_str());
-            format!("`{name}`: {}: {}", change.what, change.effect)
-        };
-    dangerous.map(sentence).collect()
+fn definition_dangers(diff: &DefinitionDiff) -> Vec<(Danger, String)> {
+    let danger = |change: &DefinitionChange| match change.class {
+        ChangeClass::CanRemoveData => Some(Danger::Definition),
+        _ if unmasks(change) => Some(Danger::Unmasked),
+        _ => None,
+    };
+    let sentence = |(own, change): (Option<&PipelineDiff>, &DefinitionChange)| {
+        let name = own.map_or("syncline.yaml", |own| own.name.as_str());
+        Some((danger(change)?, format!("`{name}`: {}: {}", change.what, change.effect)))
+    };
+    diff.changes().filter_map(sentence).collect()
+}
+
+/// Whether values that were masked are shown from now on.
+pub fn unmasks(change: &DefinitionChange) -> bool {
+    let sensitive = change.pointer.as_deref().is_some_and(|pointer| pointer.ends_with("/sensitive"));
+    sensitive && change.after.as_deref() == Some("false")
 }
 
 /// What must be seen, the worst first.
@@ -110,7 +120,9 @@ enum Danger {
     Incomplete,
     Archives,
     Refused,
+    Clears,
     Definition,
+    Unmasked,
     Rejects,
     Drift,
 }
@@ -130,15 +142,65 @@ fn record_dangers(forecast: &PipelineForecast) -> Vec<(Danger, String)> {
     if let Some(refusal) = &forecast.refusal {
         put(Danger::Refused, format!("the run would be refused before its first write: {refusal}"));
     }
-    if records(PlannedAction::Reject) > 0 {
-        let rejected = count(records(PlannedAction::Reject), "record", "records");
-        put(Danger::Rejects, format!("{rejected} would be rejected and kept under `failures`"));
+    let cleared = forecast.properties.iter().filter(|(_, count)| count.cleared > 0);
+    let cleared: Vec<String> =
+        cleared.map(|(property, own)| format!("`{property}` in {}", count(own.cleared, "record", "records"))).collect();
+    if !cleared.is_empty() {
+        let more = cleared.len().saturating_sub(CLEARED_NAMED_MAX);
+        let named = cleared[..cleared.len() - more].join(", ");
+        let more = if more > 0 { format!(", and {more} more properties") } else { String::new() };
+        put(Danger::Clears, format!("values would be cleared in HubSpot: {named}{more}"));
+    }
+    let rejected = records(PlannedAction::Reject);
+    match rejected_anew(forecast) {
+        // That they are rejected today already is no danger of the change.
+        Some(0) => {}
+        Some(anew) => put(
+            Danger::Rejects,
+            format!(
+                "{} would be rejected that {} not today ({} in all)",
+                count(anew, "record", "records"),
+                if anew == 1 { "is" } else { "are" },
+                number(rejected)
+            ),
+        ),
+        None if rejected == 0 => {}
+        None => {
+            let rejected = count(rejected, "record", "records");
+            put(Danger::Rejects, format!("{rejected} would be rejected and kept under `failures`"));
+        }
     }
     if forecast.answers.iter().any(|own| own.question == Question::Drift && own.answer == Verdict::Yes) {
         let drifted = count(records(PlannedAction::Drift), "record was", "records were");
         put(Danger::Drift, format!("{drifted} changed in HubSpot by someone else"));
     }
     found
+}
+
+/// Most cleared properties that are named.
+const CLEARED_NAMED_MAX: usize = 5;
+
+/// Rejections that the change brings; none where it was not compared with the definition at the base.
+fn rejected_anew(forecast: &PipelineForecast) -> Option<u64> {
+    if forecast.rejects.is_empty() {
+        return None;
+    }
+    forecast.rejects.iter().map(|group| Some(group.records - group.known?)).sum()
+}
+
+/// How many records a change of a definition touches, where it is one of a property that was compared with HubSpot.
+pub fn touched(report: &PlanReport, pipeline: &str, change: &DefinitionChange) -> Option<u64> {
+    let backfill = matches!(change.class, ChangeClass::NeedsBackfill | ChangeClass::CanRemoveData);
+    let property = change.part.strip_prefix("fields.").filter(|_| backfill)?;
+    let own = report.pipelines.iter().find(|own| own.report.name.as_str() == pipeline)?;
+    let compared = matches!(own.scope, RunScope::Stale | RunScope::ChangedAndStale) && own.report.error.is_none();
+    compared.then(|| own.properties.get(property).map_or(0, |count| count.records))
+}
+
+/// How much of a forecast a reviewer must look at: archived records first, then what is rejected or left alone.
+pub fn dangerous(own: &PipelineForecast) -> (u64, u64) {
+    let records = |action| own.actions.get(&action).copied().unwrap_or_default();
+    (records(PlannedAction::Archive), records(PlannedAction::Reject) + records(PlannedAction::Leave))
 }
 
 /// What a forecast is about, in words.
@@ -164,17 +226,57 @@ pub fn class(class: ChangeClass) -> &'static str {
 /// Longest value that is shown, in characters.
 pub const VALUE_LENGTH_MAX: usize = 120;
 
-/// One line, shortened to so many characters, without control characters and marks that turn the direction of writing.
+/// One line, shortened to so many characters, without control characters and marks that turn the direction of writing. Line
+/// breaks and what has no width are shown.
 pub fn one_line(value: &str, length_max: usize) -> String {
-    let harmless = |letter: char| match letter {
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
-        letter if letter.is_control() => ' ',
-        letter => letter,
-    };
-    let line: String = value.chars().take(length_max + 1).map(harmless).collect();
+    let line: String = value.chars().take(length_max + 1).map(visible).collect();
     if line.chars().count() <= length_max {
         return line;
     }
     let cut: String = line.chars().take(length_max.saturating_sub(1)).collect();
     format!("{cut}…")
+}
+
+fn visible(letter: char) -> char {
+    match letter {
+        '\n' => '↵',
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
+        // Joiners of emoji stay.
+        '\u{200b}' | '\u{200c}' | '\u{2060}' | '\u{ad}' => '\u{fffd}',
+        letter if letter.is_control() => ' ',
+        letter => letter,
+    }
+}
+
+/// Letters before a difference that are shown with it.
+const CONTEXT: usize = 12;
+
+/// Two values of one property, shortened so that their difference is seen.
+pub fn contrast(before: &str, after: &str, length_max: usize) -> (String, String) {
+    let same = before.chars().zip(after.chars()).take_while(|(one, other)| one == other).count();
+    if same + CONTEXT < length_max {
+        return (one_line(before, length_max), one_line(after, length_max));
+    }
+    let skip = same - CONTEXT;
+    let shown = |value: &str| {
+        let rest: String = value.chars().skip(skip).collect();
+        format!("…{}", one_line(&rest, length_max.saturating_sub(1)))
+    };
+    (shown(before), shown(after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_seen() {
+        assert_eq!(contrast("a", "b", 20), ("a".to_owned(), "b".to_owned()));
+        assert_eq!(contrast("one\ntwo", "one two", 20), ("one↵two".to_owned(), "one two".to_owned()));
+        assert_eq!(contrast("x\u{200b}", "x", 20).0, "x\u{fffd}");
+        let long = "a".repeat(50);
+        let (before, after) = contrast(&format!("{long}old"), &format!("{long}new and more of it"), 20);
+        assert_eq!((&*before, &*after), ("…aaaaaaaaaaaaold", "…aaaaaaaaaaaanew an…"));
+        assert_eq!(one_line("abc", 2), "a…");
+    }
 }

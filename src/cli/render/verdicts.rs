@@ -104,8 +104,8 @@ fn xml(text: &str) -> String {
     safe
 }
 
-/// As workflow commands that annotate the lines of a pull request.
-pub fn github(report: &TestReport) -> String {
+/// As workflow commands that annotate the lines of a pull request; `prefix` leads from the repository's root to the project.
+pub fn github(report: &TestReport, prefix: &str) -> String {
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
     let mut text = String::new();
@@ -113,7 +113,7 @@ pub fn github(report: &TestReport) -> String {
         let told: String = test.differences.iter().map(|own| differing(own, "")).collect();
         text.push_str(&format!(
             "::error file={},line={},title={}::{}\n",
-            property(&test.file),
+            property(&format!("{prefix}{}", test.file)),
             test.line,
             property(&format!("{}: {}", test.pipeline, test.name)),
             data(told.trim_end())
@@ -140,7 +140,7 @@ mod tests {
             seconds: 0.0,
         };
         let report = TestReport { tests: vec![test], untested: Vec::new(), failed: 1 };
-        let said = github(&report);
+        let said = github(&report, "");
         assert!(said.starts_with("::error file=f,line=3,title=x%3A a%2C b%3A c::- p: a ::error::b\n"), "{said}");
     }
 }

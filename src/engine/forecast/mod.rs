@@ -4,29 +4,34 @@ mod drift;
 mod links;
 mod sample;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 
 use self::sample::Inner;
 use super::pledge::{self, Witness};
 use super::runner::{Kind, Seen, Taker};
+use super::work::ids_query;
 use crate::model::association::AssociationKey;
 use crate::model::forecast::{
-    BeforeAfter, Estimate, LinkAction, PlannedAction, PlannedChange, PlannedLink, RejectGroup,
+    BeforeAfter, Estimate, LinkAction, PlannedAction, PlannedChange, PlannedLink, PropertyCount, RejectGroup,
 };
-use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
+use crate::pipeline::compile::Pipeline;
 use crate::pipeline::transform::PropertyChange;
 use crate::plan::decide::{Action, Decision, Departure};
+use crate::ports::source::QUERY_IDS_MAX;
 use crate::ports::target::{BATCH_LINKS_MAX, BATCH_RECORDS_MAX, TargetRecord};
+use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::read::targets::planned_directory;
+use crate::stages::read::transform::Transform;
 use crate::stages::write::checkpoint::count;
-use crate::stages::{StageContext, StageError, StageName};
+use crate::stages::{Stage, StageContext, StageError, StageName};
 
 /// Counts what a run would do and keeps a sample of it.
 pub struct Forecast {
@@ -48,8 +53,18 @@ pub struct ForecastOptions {
     pub without_waiting: bool,
     /// The state is elsewhere, and the links that it knows were dealt with there: those that only wait are no change.
     pub links_elsewhere: bool,
+    /// The pipeline as it was, to tell which rejections are new.
+    pub before: Option<Arc<Pipeline>>,
+    /// Takes every change, not only the sample. What HubSpot holds is then read for all of them.
+    pub recorder: Option<Arc<dyn Recorder>>,
     /// Hears of every change. What HubSpot holds is then read for all of them.
     pub witness: Option<Arc<dyn Witness>>,
+}
+
+/// Takes every change that a forecast finds.
+pub trait Recorder: Send + Sync {
+    /// One change of a pipeline; what goes wrong is said at the end.
+    fn record(&self, pipeline: &PipelineName, change: &PlannedChange);
 }
 
 /// A lookup of a record.
@@ -63,6 +78,8 @@ pub struct Found {
     pub actions: BTreeMap<PlannedAction, u64>,
     /// Rejected records by reason.
     pub rejects: Vec<RejectGroup>,
+    /// Updates by property.
+    pub properties: BTreeMap<String, PropertyCount>,
     /// Rejected before, waiting for a later try.
     pub waiting: u64,
     /// The sample, dangerous changes first.
@@ -99,8 +116,9 @@ impl Forecast {
         let hubspot_calls = reads + writes + 2 * calls(batches.links, BATCH_LINKS_MAX);
         let seconds_at_rate_limit = hubspot_calls as f64 / self.cx.target.calls_per_second().max(0.1);
         let estimate = Estimate { hubspot_calls, salesforce_calls: tally.salesforce_calls, seconds_at_rate_limit };
-        let rejects = sample::groups(inner.rejects);
-        Ok(Found { tally, actions, rejects, waiting, changes, omitted, estimate })
+        let rejects = sample::groups(inner.rejects, self.options.before.is_some());
+        let properties = inner.properties;
+        Ok(Found { tally, actions, rejects, properties, waiting, changes, omitted, estimate })
     }
 
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -108,7 +126,9 @@ impl Forecast {
     }
 
     async fn note(&self, kind: Kind, mut batch: Vec<Decision>) -> Result<(), StageError> {
-        let sampled = self.options.witness.is_some() || self.inner().takes(PlannedAction::Update, &self.options);
+        let sampled = self.options.witness.is_some()
+            || self.options.recorder.is_some()
+            || self.inner().takes(PlannedAction::Update, &self.options);
         if sampled && kind == Kind::Write {
             self.read_before(&mut batch[..]).await?;
         }
@@ -119,6 +139,7 @@ impl Forecast {
             let pledge = |own: &Decision| pledge::of_decision(own, links.get(&own.id()).unwrap_or(&none));
             witness.see(batch.iter().map(pledge).collect()).await?;
         }
+        let known = self.rejected_before(&batch).await?;
         let mut inner = self.inner();
         for decision in batch {
             let sent = matches!(kind, Kind::Write | Kind::Archive);
@@ -132,19 +153,50 @@ impl Forecast {
                 Kind::Note => {}
             }
             if let Action::Reject(reason) = &decision.action {
-                inner.reject(reason);
+                inner.reject(reason, known.contains(&decision.id()));
+            }
+            if decision.action == Action::Update {
+                inner.update(&decision.changes);
             }
             let links = links.get(&decision.id()).cloned().unwrap_or_default();
             let idle = self.options.links_elsewhere && links.iter().all(|link| link.action == LinkAction::Pending);
             let links = if idle { Vec::new() } else { links };
             if let Some(action) = action_of(&decision, &links) {
                 *inner.actions.entry(action).or_default() += 1;
-                if action != PlannedAction::Unchanged {
-                    inner.offer(action, &self.options, || self.describe(action, &decision, links));
+                if action == PlannedAction::Unchanged {
+                    continue;
+                }
+                match &self.options.recorder {
+                    None => inner.offer(action, &self.options, || self.describe(action, &decision, links)),
+                    Some(recorder) => {
+                        let change = self.describe(action, &decision, links);
+                        recorder.record(&self.cx.pipeline.name, &change);
+                        inner.offer(action, &self.options, || change);
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Of the rejected records, those that the pipeline as it was rejects as well.
+    async fn rejected_before(&self, batch: &[Decision]) -> Result<HashSet<SalesforceId>, StageError> {
+        let rejected = batch.iter().filter(|decision| matches!(decision.action, Action::Reject(_)));
+        let ids: Vec<SalesforceId> = rejected.map(Decision::id).collect();
+        let mut known = HashSet::new();
+        let Some(before) = self.options.before.as_ref().filter(|_| !ids.is_empty()) else { return Ok(known) };
+        let cx = StageContext { pipeline: Arc::clone(before), ..self.cx.clone() };
+        for ids in ids.chunks(QUERY_IDS_MAX) {
+            let mut rows = candidates(&cx, ids_query(&cx, ids), Membership::Asked, None);
+            while let Some(chunk) = rows.next().await {
+                for transformed in Transform.run(&cx, chunk?.batch).await? {
+                    if matches!(transformed.desired, Some(Err(_))) {
+                        known.insert(transformed.candidate.record.id);
+                    }
+                }
+            }
+        }
+        Ok(known)
     }
 
     /// Reads what HubSpot holds for records that state decided, to show before and after.
@@ -261,7 +313,8 @@ fn action_of(decision: &Decision, links: &[PlannedLink]) -> Option<PlannedAction
         Action::Archive(_) => PlannedAction::Archive,
         Action::Keep(_) => PlannedAction::Leave,
         Action::Reject(_) => PlannedAction::Reject,
-        Action::Unchanged if !links.is_empty() => PlannedAction::Associate,
+        Action::Unchanged if links.iter().any(|link| link.action != LinkAction::Pending) => PlannedAction::Associate,
+        Action::Unchanged if !links.is_empty() => PlannedAction::Pending,
         Action::Unchanged => PlannedAction::Unchanged,
         Action::Filter(_) | Action::StillFailing => return None,
     })

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{ForecastOptions, Place};
 use crate::model::failure::Reason;
-use crate::model::forecast::{PlannedAction, PlannedChange, RejectGroup};
+use crate::model::forecast::{PlannedAction, PlannedChange, PropertyCount, RejectGroup};
 use crate::model::ids::SalesforceId;
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
+use crate::pipeline::transform::PropertyChange;
 
 /// Most reasons that are counted apart; those that come later share one group.
 const REJECT_GROUPS_MAX: usize = 100;
@@ -18,10 +19,14 @@ pub(super) struct Inner {
     pub(super) tally: Tally,
     pub(super) actions: BTreeMap<PlannedAction, u64>,
     /// By code and property: how many records, and the message of the first.
-    pub(super) rejects: BTreeMap<(String, Option<String>), (u64, String)>,
+    pub(super) rejects: BTreeMap<(String, Option<String>), Rejects>,
+    /// How many records have a property changed, and how many of them have it cleared; as far as HubSpot was asked.
+    pub(super) properties: BTreeMap<String, PropertyCount>,
     /// Rejected before, waiting for a later try.
     pub(super) waiting: u64,
     pub(super) changes: Vec<PlannedChange>,
+    /// How many of each kind are in the sample.
+    shown: BTreeMap<PlannedAction, usize>,
     pub(super) omitted: u64,
     pub(super) batches: Batches,
     /// Calls to HubSpot for the plan's own sake.
@@ -57,10 +62,10 @@ impl Inner {
         if self.changes.len() < options.sample_max {
             return Some(self.changes.len());
         }
-        let count = |action| self.changes.iter().filter(|change| change.action == action).count();
-        let most = self.changes.iter().map(|change| change.action).max_by_key(|action| (count(*action), *action))?;
-        let place = self.changes.iter().rposition(|change| change.action == most)?;
-        (count(action) + 1 < count(most)).then_some(place)
+        let own = self.shown.get(&action).copied().unwrap_or_default();
+        let (most, count) = self.shown.iter().max_by_key(|(action, count)| (**count, **action))?;
+        // Looked for only where there is room, which is soon no longer the case.
+        (own + 1 < *count).then(|| self.changes.iter().rposition(|change| change.action == *most))?
     }
 
     /// Takes a change into the sample, where there is room for it.
@@ -70,29 +75,62 @@ impl Inner {
         options: &ForecastOptions,
         change: impl FnOnce() -> PlannedChange,
     ) {
-        match self.place_of(action, options) {
-            Some(place) if place == self.changes.len() => self.changes.push(change()),
-            Some(place) => {
-                self.changes[place] = change();
-                self.omitted += 1;
-            }
-            None => self.omitted += 1,
+        let Some(place) = self.place_of(action, options) else {
+            self.omitted += 1;
+            return;
+        };
+        *self.shown.entry(action).or_default() += 1;
+        if place == self.changes.len() {
+            self.changes.push(change());
+            return;
         }
+        let before = std::mem::replace(&mut self.changes[place], change());
+        self.shown.entry(before.action).and_modify(|count| *count -= 1);
+        self.omitted += 1;
     }
 
-    /// Counts a rejected record by its reason.
-    pub(super) fn reject(&mut self, reason: &Reason) {
+    /// Counts a rejected record by its reason; `known` where the earlier definition rejects it as well.
+    pub(super) fn reject(&mut self, reason: &Reason, known: bool) {
         let key = (reason.code.clone(), reason.property.clone());
         let full = self.rejects.len() >= REJECT_GROUPS_MAX && !self.rejects.contains_key(&key);
         let key = if full { (key.0, None) } else { key };
-        self.rejects.entry(key).or_insert_with(|| (0, reason.message.clone())).0 += 1;
+        let group = self.rejects.entry(key).or_default();
+        // A new reason makes the better example.
+        if group.records == group.known {
+            group.example.clone_from(&reason.message);
+        }
+        group.records += 1;
+        group.known += u64::from(known);
+    }
+
+    /// Counts the properties that an update changes.
+    pub(super) fn update(&mut self, changes: &[PropertyChange]) {
+        for change in changes {
+            let count = self.properties.entry(change.property.to_string()).or_default();
+            count.records += 1;
+            count.cleared += u64::from(change.after.is_none());
+        }
     }
 }
 
-/// Reasons, the most frequent first.
-pub(super) fn groups(rejects: BTreeMap<(String, Option<String>), (u64, String)>) -> Vec<RejectGroup> {
-    let group = |((code, property), (records, example))| RejectGroup { code, property, records, example };
+/// Rejected records that share a reason.
+#[derive(Default)]
+pub(super) struct Rejects {
+    records: u64,
+    known: u64,
+    example: String,
+}
+
+/// Reasons: those that are new first, then the most frequent.
+pub(super) fn groups(rejects: BTreeMap<(String, Option<String>), Rejects>, compared: bool) -> Vec<RejectGroup> {
+    let group = |((code, property), Rejects { records, known, example })| RejectGroup {
+        code,
+        property,
+        records,
+        known: compared.then_some(known),
+        example,
+    };
     let mut groups: Vec<RejectGroup> = rejects.into_iter().map(group).collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.records));
+    groups.sort_by_key(|group| std::cmp::Reverse((group.records - group.known.unwrap_or_default(), group.records)));
     groups
 }
