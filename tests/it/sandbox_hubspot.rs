@@ -208,6 +208,56 @@ async fn values_are_checked_by_type_with_the_exact_codes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rules_of_admins_are_listed_and_kept_by_every_write() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let control = |action: &str, arguments: Value| portal.sandbox.control("hubspot", action, &arguments);
+    let set = |kind: &str, arguments: &[&str]| {
+        let rule = json!({"object": "subscriptions", "property": "notes", "rule_type": kind, "arguments": arguments});
+        control("rule", rule)
+    };
+    let list = "/crm/property-validations/2026-09/{type}";
+    Portal::demand(&portal.get(list).await, 200, &[("/results", json!([]))], "none");
+    set("MAX_LENGTH", &["5"]).unwrap();
+    set("REGEX", &["^[A-Z]+$", "Must be upper case"]).unwrap();
+    assert!(set("SHORTNESS", &["5"]).is_err());
+    let told = json!([{"propertyName": "notes", "propertyValidationRules": [
+        {"ruleType": "MAX_LENGTH", "ruleArguments": ["5"], "shouldApplyNormalization": false},
+        {"ruleType": "REGEX", "ruleArguments": ["^[A-Z]+$", "Must be upper case"], "shouldApplyNormalization": false},
+    ]}]);
+    Portal::demand(&portal.get(list).await, 200, &[("/results", told)], "two");
+    control("token", json!({"token": "reader", "scopes": ["crm.objects.companies.read"]})).unwrap();
+    let refused = portal.ask("GET", list, "reader", None).await;
+    Portal::demand(&refused, 403, &[("/category", json!("MISSING_SCOPES"))], "a scope is missing");
+    let objects = "/crm/objects/2026-09/{type}";
+    let good = json!({"properties": {"subscription_name": "x", "notes": "short"}});
+    let made = portal.post(objects, &good).await;
+    assert_eq!(made.status, 201);
+    let id = made.body["id"].as_str().unwrap();
+    let members = [
+        ("/category", json!("VALIDATION_ERROR")),
+        ("/message", json!("Property values were not valid: [")),
+        ("/errors/0/code", json!("MAX_LENGTH")),
+        ("/errors/0/message", json!("Enter 5 characters or fewer")),
+        ("/errors/0/context/propertyName/0", json!("notes")),
+    ];
+    let bad = json!({"properties": {"subscription_name": "x", "notes": "longer"}});
+    Portal::demand(&portal.post(objects, &bad).await, 400, &members, "create");
+    let changed = portal.ask("PATCH", &format!("{objects}/{id}"), HUBSPOT_TOKEN, Some(&bad.to_string())).await;
+    Portal::demand(&changed, 400, &members, "update");
+    let body =
+        json!({"inputs": [input("good", Some("1"), json!({})), input("bad", Some("2"), json!({"notes": "longer"}))]});
+    let part_of = portal.post(&format!("{objects}/batch/upsert"), &body).await;
+    let members = [
+        ("/numErrors", json!(1)),
+        ("/errors/0/context/objectWriteTraceId/0", json!("2")),
+        ("/errors/0/message", json!("MAX_LENGTH")),
+    ];
+    Portal::demand(&part_of, 207, &members, "upsert");
+    set("MAX_LENGTH", &[]).unwrap();
+    assert_eq!(portal.post(objects, &bad).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn values_come_back_as_text_and_an_empty_text_clears() {
     let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
     let path = "/crm/objects/2026-09/{type}/batch/upsert";

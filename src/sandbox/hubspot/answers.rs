@@ -83,18 +83,24 @@ impl Refusal {
         Value::Object(body)
     }
 
-    /// The refusal as an entry of a batch's `errors`: the nested errors are only in its text there.
+    /// The refusal as an entry of a batch's `errors`: nested errors that its text holds are in the text only. Nobody has seen
+    /// how those look there that it does not hold.
     pub fn entry(&self, trace: Option<&str>) -> Value {
         let mut context = self.context.clone();
         if let Some(trace) = trace {
             context.insert("objectWriteTraceId".to_owned(), json!([trace]));
         }
-        json!({
+        let mut entry = json!({
             "status": "error",
             "category": self.category.unwrap_or("VALIDATION_ERROR"),
             "message": self.message,
             "context": context,
-        })
+        });
+        let held = |error: &Value| error["code"].as_str().is_some_and(|code| self.message.contains(code));
+        if !self.errors.iter().all(held) {
+            entry["errors"] = Value::Array(self.errors.clone());
+        }
+        entry
     }
 }
 

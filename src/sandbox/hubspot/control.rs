@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::answers::Refusal;
 use super::portal::{Portal, Record};
 use super::schemas::find_type;
-use super::{associations, objects, properties, rest, schemas, tokens};
+use super::{associations, objects, properties, rest, schemas, tokens, validations};
 
 /// Carries out an action.
 pub fn carry_out(portal: &mut Portal, action: &str, arguments: &Value, now: Timestamp) -> Result<Value, String> {
@@ -99,6 +99,10 @@ pub fn carry_out(portal: &mut Portal, action: &str, arguments: &Value, now: Time
             }
             Ok(json!({}))
         }
+        "rule" => {
+            let kind = kind(portal)?;
+            validations::set(portal.object_mut(&kind).map_err(words)?, arguments)
+        }
         "add_option" | "remove_option" => {
             let (kind, name, value) = (kind(portal)?, text("property")?, text("value")?);
             let object = portal.object_mut(&kind).map_err(words)?;
@@ -111,7 +115,7 @@ pub fn carry_out(portal: &mut Portal, action: &str, arguments: &Value, now: Time
             Ok(json!({}))
         }
         _ => Err(format!(
-            "there is no action `{action}`; known are seed, switches, token, limits, records, create, set, archive, merge, associate, limit_associations, add_property, archive_property, change_property, require, unrequire, add_option, remove_option"
+            "there is no action `{action}`; known are seed, switches, token, limits, records, create, set, archive, merge, associate, limit_associations, add_property, archive_property, change_property, require, unrequire, rule, add_option, remove_option"
         )),
     }
 }

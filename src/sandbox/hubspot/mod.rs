@@ -14,6 +14,7 @@ pub mod rest;
 pub mod schemas;
 pub mod search;
 pub mod tokens;
+pub mod validations;
 pub mod values;
 
 use std::sync::{Mutex, PoisonError};

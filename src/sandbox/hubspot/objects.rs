@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::answers::{Refusal, time};
 use super::portal::{ObjectType, Portal, Record};
+use super::validations::broken;
 use super::values::{accept, refusal};
 
 /// An input of a write. Numbers keep all their digits.
@@ -153,7 +154,7 @@ pub fn update(
     Ok(())
 }
 
-/// Checks values, uniqueness and conditional rules; nothing is changed.
+/// Checks values by type and by rule, uniqueness and conditional rules; nothing is changed.
 fn check(
     portal: &Portal,
     type_id: &str,
@@ -168,7 +169,10 @@ fn check(
     for (name, text) in texts {
         let before = record.and_then(|record| record.properties.get(name)).map(String::as_str);
         match accept(object, name, text, before) {
-            Ok(value) => drop(accepted.insert(name.clone(), value)),
+            Ok(value) => {
+                bad.extend(broken(object, name, &value));
+                accepted.insert(name.clone(), value);
+            }
             Err(found) => bad.push(found),
         }
     }

@@ -10,6 +10,7 @@ use super::answers::Refusal;
 use super::limits::Limits;
 use super::links::Links;
 use super::tokens::Grants;
+use super::validations::Rules;
 use crate::sys::rng::Rng;
 
 /// The portal.
@@ -95,6 +96,9 @@ pub struct ObjectType {
     pub required: Vec<String>,
     /// Properties, archived ones included.
     pub properties: BTreeMap<String, Value>,
+    /// Rules for values, by property.
+    #[serde(default)]
+    pub rules: BTreeMap<String, Rules>,
     /// Records.
     #[serde(skip)]
     pub records: BTreeMap<u64, Record>,

@@ -8,7 +8,7 @@ use super::batch::{self, Verb, decode};
 use super::limits::Kind;
 use super::objects::{self, Input, show, written};
 use super::portal::Portal;
-use super::{associations, properties, schemas, search, tokens};
+use super::{associations, properties, schemas, search, tokens, validations};
 use crate::sandbox::http::{Reply, Request};
 
 /// Versions that a path may name.
@@ -47,10 +47,7 @@ fn route(portal: &mut Portal, request: &Request, now: i64) -> Answer {
     match path.as_slice() {
         ["crm", "objects", kind, rest @ ..] => object(portal, request, kind, rest, now),
         ["crm", "properties", kind, rest @ ..] => properties::route(portal, request, kind, rest, now),
-        ["crm", "property-validations", kind] => {
-            portal.type_id(kind)?;
-            Ok(answers::json(200, &json!({"results": []})))
-        }
+        ["crm", "property-validations", kind] if request.method == "GET" => validations::list(portal, kind),
         ["crm-object-schemas", "schemas", rest @ ..] | ["crm", "schemas", rest @ ..] => {
             schemas::route(portal, request, rest, now)
         }

@@ -76,7 +76,7 @@ fn needed(portal: &Portal, method: &str, path: &[&str]) -> Vec<String> {
         ["crm", "objects", name, ..] | ["crm", "associations", name, ..] => {
             vec![format!("crm.objects.{}.{access}", kind(name))]
         }
-        ["crm", "properties", name, ..] if reads => {
+        ["crm", "properties" | "property-validations", name, ..] if reads => {
             let kind = kind(name);
             ["schemas", "objects"].map(|part| format!("crm.{part}.{kind}.read")).into()
         }
