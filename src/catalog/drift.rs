@@ -1,6 +1,6 @@
 //! What moved between two catalogs: an earlier snapshot and a later one, or a snapshot and the live systems. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -61,6 +61,8 @@ pub enum MoveKind {
     Reference,
     /// New.
     Added,
+    /// A rule for values came, went or is set otherwise.
+    Rule,
     /// Another name for people.
     Label,
     /// Something else that the catalog keeps.
@@ -287,7 +289,28 @@ fn target_property(was: &TargetProperty, is: &TargetProperty, note: &Note<'_>, f
         own.map(|option| (option.value.clone(), option.label.clone())).collect()
     };
     values(name, "option", &options(was), &options(is), note, found);
+    rules(was, is, note, found);
     label(name, &was.label, &is.label, note, found);
+}
+
+/// Rules for values; a property has one of each type.
+fn rules(was: &TargetProperty, is: &TargetProperty, note: &Note<'_>, found: &mut Vec<Move>) {
+    let own = |property: &TargetProperty| -> BTreeMap<String, String> {
+        property.rules.iter().map(|rule| (rule.kind.clone(), rule.arguments.join(", "))).collect()
+    };
+    let shown = |word: &str, set: &str| if set.is_empty() { format!("`{word}`") } else { format!("`{word}` ({set})") };
+    let (before, after) = (own(was), own(is));
+    for (word, set) in &before {
+        let message = match after.get(word) {
+            None => format!("no longer has the rule {}", shown(word, set)),
+            Some(now) if now != set => format!("has the rule {} now, it was ({set})", shown(word, now)),
+            Some(_) => continue,
+        };
+        note.item(&is.name, MoveKind::Rule, message, found);
+    }
+    for (word, set) in after.iter().filter(|(word, _)| !before.contains_key(*word)) {
+        note.item(&is.name, MoveKind::Rule, format!("has a new rule {}", shown(word, set)), found);
+    }
 }
 
 fn links(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<Move>) {
@@ -369,16 +392,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::object::{FieldKind, PicklistValue, PropertyKind, PropertyOption};
-    use crate::pipeline::fixture::Fixture;
+    use crate::model::object::{FieldKind, PicklistValue, PropertyKind, PropertyOption, PropertyRule};
+    use crate::pipeline::fixture::{Fixture, property};
 
     fn catalog() -> Catalog {
         let fixture = Fixture::new(json!([{"from": "Name", "to": "text"}]));
         let mut catalog = Catalog::default();
         catalog.put_source("salesforce", fixture.sources["subscription__c"].clone());
+        let mut object = fixture.target;
+        let rule =
+            |(kind, limit): (&str, &str)| PropertyRule { kind: kind.to_owned(), arguments: vec![limit.to_owned()] };
+        let rules = [("MAX_LENGTH", "50"), ("MIN_LENGTH", "3")].map(rule).into();
+        let ruled = TargetProperty { rules, ..property("ruled", PropertyKind::String, &[]) };
+        object.properties.insert(ruled.name.clone(), ruled);
         let plain = AssociationType { category: "HUBSPOT_DEFINED".to_owned(), type_id: 1, label: None };
         let associations = [("companies".to_owned(), vec![plain])].into_iter().collect();
-        catalog.put_target("hubspot", TargetEntry { portal_id: 7, object: fixture.target, associations });
+        catalog.put_target("hubspot", TargetEntry { portal_id: 7, object, associations });
         catalog
     }
 
@@ -472,6 +501,21 @@ mod tests {
                 ("text", MoveKind::Type, "from string to number"),
                 ("text", MoveKind::Requiredness, "required for new records"),
                 ("salesforce_id", MoveKind::Requiredness, "no longer required"),
+            ],
+        );
+        let rule = |kind: &str, arguments: &[&str]| PropertyRule {
+            kind: kind.to_owned(),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        };
+        check(
+            |_, target| {
+                let own = &mut target.object.properties.get_mut("ruled").unwrap().rules;
+                *own = vec![rule("MAX_LENGTH", &["20"]), rule("WHITESPACE", &[])];
+            },
+            &[
+                ("ruled", MoveKind::Rule, "has the rule `MAX_LENGTH` (20) now, it was (50)"),
+                ("ruled", MoveKind::Rule, "no longer has the rule `MIN_LENGTH` (3)"),
+                ("ruled", MoveKind::Rule, "has a new rule `WHITESPACE`"),
             ],
         );
         check(

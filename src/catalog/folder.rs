@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use crate::catalog::TargetEntry;
     use crate::model::association::AssociationType;
-    use crate::model::object::{FieldKind, SourceField};
+    use crate::model::object::{FieldKind, PropertyRule, SourceField};
     use crate::pipeline::fixture::Fixture;
 
     fn catalog() -> Catalog {
@@ -178,7 +178,10 @@ mod tests {
         }
         let label = AssociationType { category: "USER_DEFINED".to_owned(), type_id: 5, label: Some("x".to_owned()) };
         let associations = [("companies".to_owned(), vec![label])].into_iter().collect();
-        catalog.put_target("hubspot", TargetEntry { portal_id: 7, object: fixture.target, associations });
+        let mut object = fixture.target;
+        let rule = PropertyRule { kind: "MAX_LENGTH".to_owned(), arguments: vec!["50".to_owned()] };
+        object.properties.get_mut("text").unwrap().rules.push(rule);
+        catalog.put_target("hubspot", TargetEntry { portal_id: 7, object, associations });
         catalog
     }
 
@@ -193,6 +196,9 @@ mod tests {
         assert_eq!(findings, []);
         assert_eq!(texts(&again), texts(&catalog));
         assert_eq!(write(folder.path(), &again).unwrap(), Vec::<String>::new());
+        let target =
+            |catalog: &Catalog| catalog.target("hubspot", "subscriptions").unwrap().object.properties["text"].clone();
+        assert_eq!(target(&again).rules, target(&catalog).rules);
         let source = again.source("salesforce", "SUBSCRIPTION__C").unwrap();
         for field in &catalog.source("salesforce", "Subscription__c").unwrap().fields {
             // A boolean is never blank, whatever describe says.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::TargetEntry;
 use crate::model::association::AssociationType;
 use crate::model::object::{
-    FieldKind, PicklistValue, PropertyKind, PropertyOption, SourceField, SourceObject, TargetObject, TargetProperty,
+    FieldKind, PicklistValue, PropertyKind, PropertyOption, PropertyRule, SourceField, SourceObject, TargetObject,
+    TargetProperty,
 };
 
 /// Version of the form.
@@ -117,6 +118,8 @@ struct PropertyForm {
     external_options: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     options: Vec<ValueForm>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rules: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -178,6 +181,7 @@ pub fn of_target(connection: &str, entry: &TargetEntry) -> TargetFile {
             read_only: property.read_only,
             external_options: property.external_options,
             options,
+            rules: property.rules.iter().map(|rule| (rule.kind.clone(), rule.arguments.clone())).collect(),
         };
         (property.name.clone(), form)
     };
@@ -260,6 +264,7 @@ impl TargetFile {
                 external_options: form.external_options,
                 unique: form.unique,
                 read_only: form.read_only,
+                rules: form.rules.into_iter().map(|(kind, arguments)| PropertyRule { kind, arguments }).collect(),
             };
             (name, property)
         };

@@ -204,6 +204,18 @@ pub struct TargetProperty {
     pub unique: bool,
     /// Refuses writes: read-only, calculated or rolled up.
     pub read_only: bool,
+    /// Rules of the portal that its values must keep, sorted; those that HubSpot mends by itself are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<PropertyRule>,
+}
+
+/// A rule that an administrator made for the values of a HubSpot property.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PropertyRule {
+    /// Its type, in HubSpot's word (`MAX_LENGTH`).
+    pub kind: String,
+    /// What it is set to (`["50"]`).
+    pub arguments: Vec<String>,
 }
 
 /// One option of a HubSpot enumeration.

@@ -275,5 +275,6 @@ pub(crate) fn property(name: &str, kind: PropertyKind, options: &[&str]) -> Targ
         external_options: false,
         unique: false,
         read_only: false,
+        rules: Vec::new(),
     }
 }

@@ -7,10 +7,11 @@ use crate::support::story::{IMPORT, SYNC, Story};
 use crate::support::{Bench, report};
 
 /// The calls of a run, one of each kind.
-const CALLS: [(&str, &str); 12] = [
+const CALLS: [(&str, &str); 13] = [
     ("GET", "/account-info/**"),
     ("GET", "/crm-object-schemas/**"),
     ("GET", "/crm/properties/**"),
+    ("GET", "/crm/property-validations/**"),
     ("GET", "/crm/associations/**/labels"),
     ("GET", "/crm/objects/*/0-2"),
     ("POST", "/crm/objects/**/batch/read"),

@@ -7,8 +7,8 @@ use super::api::{Api, Call};
 use super::errors::local;
 use super::objects::encode;
 use super::settings::API_VERSION;
-use super::wire::{AccountDetails, Page, Property, Schema};
-use crate::model::object::{ObjectSummary, PropertyKind, PropertyOption, TargetObject, TargetProperty};
+use super::wire::{AccountDetails, Page, Property, PropertyRules, Schema, ValidationRule, texts};
+use crate::model::object::{ObjectSummary, PropertyKind, PropertyOption, PropertyRule, TargetObject, TargetProperty};
 use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::target::Account;
 
@@ -130,7 +130,40 @@ async fn properties(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeM
     let target = format!("/crm/properties/{API_VERSION}/{}", encode(object));
     let page: Page<Property> = api.fetch(calls, &Call::get("read properties", target)).await?;
     let active = page.entries().into_iter().filter(|property| property.archived != Some(true));
-    Ok(active.map(|property| (property.name.clone(), property_of(property))).collect())
+    let mut properties: BTreeMap<_, _> =
+        active.map(|property| (property.name.clone(), property_of(property))).collect();
+    for (name, rules) in rules(api, calls, object).await? {
+        if let Some(property) = properties.get_mut(&name) {
+            property.rules = rules;
+        }
+    }
+    Ok(properties)
+}
+
+/// The rules that the portal has for values, by property; none where the token may not read them, or the portal has no
+/// such list. They are sorted, so that an answer in another order is no change.
+async fn rules(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeMap<String, Vec<PropertyRule>>, Fault> {
+    let target = format!("/crm/property-validations/{API_VERSION}/{}", encode(object));
+    let page: Page<PropertyRules> = match api.fetch(calls, &Call::get("read property rules", target)).await {
+        Ok(page) => page,
+        Err(Fault::Halt(error)) if matches!(error.status, Some(403 | 404)) => return Ok(BTreeMap::new()),
+        Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => {
+            return Ok(BTreeMap::new());
+        }
+        Err(fault) => return Err(fault),
+    };
+    let own = page.entries().into_iter().filter_map(|own| Some((own.property_name?, own.property_validation_rules)));
+    Ok(own.map(|(name, rules)| (name, rules_of(rules))).collect())
+}
+
+/// What HubSpot mends by itself before it looks is no rule for us.
+fn rules_of(rules: Vec<ValidationRule>) -> Vec<PropertyRule> {
+    let kept = rules.into_iter().filter(|rule| rule.should_apply_normalization != Some(true));
+    let mut kept: Vec<PropertyRule> = kept
+        .filter_map(|rule| Some(PropertyRule { kind: rule.rule_type?, arguments: texts(rule.rule_arguments.as_ref()) }))
+        .collect();
+    kept.sort();
+    kept
 }
 
 fn property_of(property: Property) -> TargetProperty {
@@ -157,6 +190,7 @@ fn property_of(property: Property) -> TargetProperty {
         external_options: property.external_options == Some(true) || property.referenced_object_type.is_some(),
         unique: property.has_unique_value == Some(true),
         read_only: calculated || property.modification_metadata.read_only_value == Some(true),
+        rules: Vec::new(),
         name: property.name,
     }
 }

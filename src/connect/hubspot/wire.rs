@@ -191,6 +191,24 @@ pub(super) struct ModificationMetadata {
     pub(super) read_only_value: Option<bool>,
 }
 
+/// The rules for the values of a property.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PropertyRules {
+    pub(super) property_name: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) property_validation_rules: Vec<ValidationRule>,
+}
+
+/// A rule for the values of a property.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ValidationRule {
+    pub(super) rule_type: Option<String>,
+    pub(super) rule_arguments: Option<Value>,
+    pub(super) should_apply_normalization: Option<bool>,
+}
+
 /// An option of an enumeration.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
