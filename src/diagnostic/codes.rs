@@ -108,6 +108,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL5008", include_str!("../../docs/errors/SL5008.md")),
     ("SL5010", include_str!("../../docs/errors/SL5010.md")),
     ("SL5011", include_str!("../../docs/errors/SL5011.md")),
+    ("SL5012", include_str!("../../docs/errors/SL5012.md")),
     ("SL5101", include_str!("../../docs/errors/SL5101.md")),
     ("SL5102", include_str!("../../docs/errors/SL5102.md")),
     ("SL5103", include_str!("../../docs/errors/SL5103.md")),

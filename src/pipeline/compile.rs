@@ -12,6 +12,7 @@ use super::field::{Lookup, Objects};
 use super::rules;
 use super::template::Template;
 use super::transform::Field;
+use super::values::rules::Rule;
 use crate::config::pipeline::{DeleteAction, FieldConfig, Mode, PipelineConfig, SyncConfig};
 use crate::config::scalar::GuardLimit;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -77,6 +78,8 @@ pub struct Target {
     pub label: Arc<str>,
     /// The unique property that holds the Salesforce id.
     pub match_property: Arc<str>,
+    /// Rules of the portal that the match property's values must keep.
+    pub match_rules: Vec<Rule>,
     /// Properties that a create must set, the match property left out.
     pub required: Vec<Arc<str>>,
 }
@@ -273,6 +276,7 @@ impl Pipeline {
                 connection: config.target.connection.as_str().into(),
                 object_type_id: world.target.object_type_id.as_str().into(),
                 label: world.target.label.as_str().into(),
+                match_rules: world.target.properties.get(&*match_property).map(rules_of).unwrap_or_default(),
                 required: required.into_iter().map(|name| name.as_str().into()).collect(),
                 match_property,
             },
@@ -372,6 +376,11 @@ impl Pipeline {
     pub fn columns_of(&self, field: &Field) -> Vec<&str> {
         field.places().into_iter().filter_map(|place| self.columns.get(place)).map(|column| &*column.path).collect()
     }
+}
+
+/// The portal's rules for a property, those whose meaning is certain.
+pub fn rules_of(property: &TargetProperty) -> Vec<Rule> {
+    property.rules.iter().filter_map(|rule| Rule::of(rule, &property.kind)).collect()
 }
 
 fn mask(sensitive: bool, value: &str) -> Cow<'_, str> {

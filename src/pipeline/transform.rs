@@ -11,6 +11,7 @@ use super::compile::Pipeline;
 use super::template::Template;
 use super::values::compare;
 use super::values::convert::{self, Conversion, Unfit};
+use super::values::rules::Rule;
 use crate::config::pipeline::WhenBlank;
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, PropertyKind};
@@ -35,6 +36,8 @@ pub struct Field {
     pub otherwise: Fallback,
     /// Options of the property; none when they are not checked.
     pub options: Option<Arc<[Box<str>]>>,
+    /// Rules of the portal that its values must keep.
+    pub rules: Vec<Rule>,
     /// Canonical text of the property for a blank.
     pub default: Option<String>,
     /// What a blank does.
@@ -100,9 +103,17 @@ impl Pipeline {
         let mut properties = Vec::with_capacity(self.fields.len() + 1);
         let mut create_only = Vec::new();
         let id = record.id.as_str();
-        properties.push(PropertyValue { property: Arc::clone(&self.target.match_property), value: id.into() });
+        let match_property = &self.target.match_property;
+        if let Some(rule) = self.target.match_rules.iter().find(|rule| rule.refuses(id)) {
+            return Err(reason("SL5012", match_property, format!("`{match_property}` {}", rule.complaint(""))));
+        }
+        properties.push(PropertyValue { property: Arc::clone(match_property), value: id.into() });
         for field in &self.fields {
             let Some(value) = self.field_value(field, record)? else { continue };
+            // What is set on creation only is judged when it is known that the record will be made.
+            if !field.on_create_only {
+                field.keep_rules(&value)?;
+            }
             let list = if field.on_create_only { &mut create_only } else { &mut properties };
             list.push(PropertyValue { property: Arc::clone(&field.property), value: value.into() });
         }
@@ -118,20 +129,20 @@ impl Pipeline {
         Ok(Desired { id: record.id, title: self.title(record).into(), properties, create_only, lookups })
     }
 
-    /// Whether HubSpot would create the record: every property that it requires has a value. Updates need no such check.
+    /// Whether HubSpot would create the record: every property that it requires has a value, and what is set on creation
+    /// only keeps the portal's rules. Updates need no such check.
     pub fn check_create(&self, desired: &Desired) -> Result<(), Reason> {
         let filled = |name: &Arc<str>| {
             let mut set = desired.properties.iter().chain(&desired.create_only);
             set.any(|set| set.property == *name && !set.value.is_empty())
         };
-        match self.target.required.iter().find(|name| !filled(name)) {
-            None => Ok(()),
-            Some(name) => {
-                let advice = "fill the field in Salesforce, or give it a `default`";
-                let message = format!("HubSpot requires `{name}` to create a record, and it is blank: {advice}");
-                Err(reason("SL5011", name, message))
-            }
+        if let Some(name) = self.target.required.iter().find(|name| !filled(name)) {
+            let advice = "fill the field in Salesforce, or give it a `default`";
+            let message = format!("HubSpot requires `{name}` to create a record, and it is blank: {advice}");
+            return Err(reason("SL5011", name, message));
         }
+        let own = |set: &PropertyValue| self.fields.iter().find(|field| field.property == set.property);
+        desired.create_only.iter().try_for_each(|set| own(set).map_or(Ok(()), |field| field.keep_rules(&set.value)))
     }
 
     /// Properties that HubSpot holds differently from what is wanted on an update.
@@ -279,6 +290,14 @@ impl Field {
         let conversion = convert::conversion(&FieldKind::String, &self.kind).unwrap_or(Conversion::Text);
         let converted = convert::convert(value, conversion, &self.zone).map(Cow::into_owned);
         converted.map_err(|unfit| self.unfit(unfit, value))
+    }
+
+    /// Refuses a value that the portal's rules refuse.
+    fn keep_rules(&self, value: &str) -> Result<(), Reason> {
+        match self.rules.iter().find(|rule| rule.refuses(value)) {
+            None => Ok(()),
+            Some(rule) => Err(self.reason("SL5012", &rule.complaint(&self.shown(value)))),
+        }
     }
 
     /// Whether the property has this option, or its options cannot be checked.

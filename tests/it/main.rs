@@ -20,6 +20,7 @@ mod limits;
 mod official_clients;
 mod pipeline_tests;
 mod plans;
+mod portal_rules;
 mod properties;
 mod quiet;
 mod report_page;

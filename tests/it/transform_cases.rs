@@ -19,7 +19,8 @@ use syncline::pipeline::compile::{Pipeline, World, compile};
 struct File {
     /// Salesforce fields: `Name: string`, or `Status__c: { picklist: [Active] }`.
     source: BTreeMap<String, Value>,
-    /// HubSpot properties: `amount: number`, or `status: { enumeration: [active] }`.
+    /// HubSpot properties: `amount: number`, `status: { enumeration: [active] }`, or `code: { string: { MAX_LENGTH: "9" } }`
+    /// with the portal's rules.
     target: BTreeMap<String, Value>,
     cases: Vec<Case>,
 }
@@ -170,6 +171,13 @@ fn field(name: &str, written: &Value) -> SourceField {
 }
 
 fn property(name: &str, written: &Value) -> TargetProperty {
+    let ruled = written.as_object().and_then(|one| one.iter().next()).filter(|(_, rules)| rules.is_object());
+    if let Some((kind, rules)) = ruled {
+        let rules = rules.as_object().unwrap().iter();
+        let rules = rules.map(|(kind, argument)| json!({"kind": kind, "arguments": [argument]})).collect::<Vec<_>>();
+        let rules = serde_json::from_value(json!(rules)).unwrap();
+        return TargetProperty { rules, ..property(name, &json!(kind)) };
+    }
     let (kind, list) = kind(written);
     let options: Vec<Value> = list.iter().map(|value| json!({"value": value, "label": value})).collect();
     serde_json::from_value(json!({

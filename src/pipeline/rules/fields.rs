@@ -11,7 +11,7 @@ use crate::config::scalar::Scalar;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::object::{FieldKind, PropertyKind, SourceField, TargetProperty};
 use crate::model::record::Column;
-use crate::pipeline::compile::Columns;
+use crate::pipeline::compile::{Columns, rules_of};
 use crate::pipeline::field::{Lookup, nearest};
 use crate::pipeline::scan;
 use crate::pipeline::template::Template;
@@ -77,6 +77,7 @@ impl Entry<'_> {
             values,
             otherwise: fallback(self.config.otherwise.as_ref()),
             options: options::offered(property),
+            rules: rules_of(property),
             default: self.config.default.as_ref().map(|default| default.0.clone()),
             when_blank: self.config.when_blank,
             required: self.config.required,

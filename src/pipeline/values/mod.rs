@@ -3,4 +3,5 @@
 pub mod compare;
 pub mod convert;
 pub mod decimal;
+pub mod rules;
 pub mod time;
