@@ -150,7 +150,7 @@ async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsErro
         }
         counted.push(Some(count));
     }
-    if !words.yes {
+    if !words.yes && !preparation.pipelines.is_empty() {
         if !output::interactive() {
             let help = "`--yes` copies without asking; `syncline plan` shows what would be done";
             return Err(OpsError::refused("SL6007", "nobody can be asked here whether to go on", help));

@@ -138,6 +138,9 @@ pub(super) fn warn(common: &Common, project: &Project, preparation: &Preparation
     if common.quiet {
         return;
     }
+    if preparation.pipelines.is_empty() {
+        output::talk("no pipeline is selected: nothing that was asked for has changed");
+    }
     if common.verbose == 0 {
         if !preparation.warnings.is_empty() {
             let warnings = table::count(preparation.warnings.len() as u64, "warning", "warnings");

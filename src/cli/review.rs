@@ -84,9 +84,6 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
     }
     let preparation = prepare(&project, &words.names, Knowledge::Live).await?;
     warn(common, &project, &preparation);
-    if preparation.pipelines.is_empty() && !common.quiet {
-        output::talk("no pipeline is selected: nothing that was asked for has changed");
-    }
     let created = project.outside.clock.now();
     let records = words.record.iter().map(|id| record(id)).collect::<Result<Vec<SalesforceId>, _>>()?;
     let shown = if words.report.is_empty() { words.sample } else { words.sample.max(REPORT_SAMPLE) };

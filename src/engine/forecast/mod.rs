@@ -182,7 +182,10 @@ impl Forecast {
     /// Of the rejected records, those that the pipeline as it was rejects as well.
     async fn rejected_before(&self, batch: &[Decision]) -> Result<HashSet<SalesforceId>, StageError> {
         let rejected = batch.iter().filter(|decision| matches!(decision.action, Action::Reject(_)));
-        let ids: Vec<SalesforceId> = rejected.map(Decision::id).collect();
+        // A record that is not in HubSpot would have to be made.
+        let made: HashMap<SalesforceId, bool> =
+            rejected.map(|decision| (decision.id(), decision.hubspot_id.is_none())).collect();
+        let ids: Vec<SalesforceId> = made.keys().copied().collect();
         let mut known = HashSet::new();
         let Some(before) = self.options.before.as_ref().filter(|_| !ids.is_empty()) else { return Ok(known) };
         let cx = StageContext { pipeline: Arc::clone(before), ..self.cx.clone() };
@@ -190,8 +193,14 @@ impl Forecast {
             let mut rows = candidates(&cx, ids_query(&cx, ids), Membership::Asked, None);
             while let Some(chunk) = rows.next().await {
                 for transformed in Transform.run(&cx, chunk?.batch).await? {
-                    if matches!(transformed.desired, Some(Err(_))) {
-                        known.insert(transformed.candidate.record.id);
+                    let id = transformed.candidate.record.id;
+                    let refused = match &transformed.desired {
+                        None => false,
+                        Some(Err(_)) => true,
+                        Some(Ok(desired)) => made.get(&id) == Some(&true) && before.check_create(desired).is_err(),
+                    };
+                    if refused {
+                        known.insert(id);
                     }
                 }
             }
