@@ -5,7 +5,10 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clap::Parser;
+use clap::error::ErrorKind;
 use serde_json::Value;
+use syncline::cli::args::Arguments;
 use syncline::config::schema;
 use syncline::pipeline::condition;
 use syncline::pipeline::template::Template;
@@ -79,6 +82,14 @@ fn the_tour_of_the_readme_runs() {
     ] {
         assert!(ran.stdout.contains(part), "`{part}` is not in:\n{}", ran.stdout);
     }
+    // What the README shows of the last change is what was printed.
+    let review =
+        readme.split("## A mapping change, reviewed by its effect").nth(1).unwrap().split("\n## ").next().unwrap();
+    let shown = blocks(review, "text").concat();
+    assert!(shown.lines().count() > 10, "{shown}");
+    for line in shown.lines().filter(|line| !line.is_empty()) {
+        assert!(ran.stdout.lines().any(|own| own == line), "`{line}` is not in:\n{}", ran.stdout);
+    }
 }
 
 /// What is wrong with a YAML text by the schema that its keys ask for.
@@ -87,6 +98,13 @@ fn violations(text: &str) -> Vec<String> {
         Ok(value) => value,
         Err(error) => return vec![error.to_string()],
     };
+    if let Some(repositories) = value.get("repos") {
+        return unknown_hooks(repositories);
+    }
+    if value.get("steps").is_some() {
+        // A part of a workflow: what it runs is looked at with all other commands.
+        return Vec::new();
+    }
     let name = match (value.get("connections").is_some(), value.get("tests").is_some()) {
         (true, _) => "project",
         (_, true) => "pipeline-test",
@@ -95,6 +113,15 @@ fn violations(text: &str) -> Vec<String> {
     let schema = schema::value(name).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+/// Hooks of a pre-commit configuration that this repository does not define.
+fn unknown_hooks(repositories: &Value) -> Vec<String> {
+    let defined = fs::read_to_string(root().join(".pre-commit-hooks.yaml")).unwrap();
+    let defined: Value = serde_yaml::from_str(&defined).unwrap();
+    let known: Vec<&Value> = defined.as_array().unwrap().iter().map(|hook| &hook["id"]).collect();
+    let used = repositories.as_array().unwrap().iter().flat_map(|own| own["hooks"].as_array().unwrap());
+    used.map(|hook| &hook["id"]).filter(|id| !known.contains(id)).map(|id| format!("no hook {id}")).collect()
 }
 
 #[test]
@@ -163,7 +190,7 @@ fn links_between_documents_lead_somewhere() {
 }
 
 #[test]
-fn documents_name_only_codes_and_commands_that_exist() {
+fn documents_name_only_codes_that_exist() {
     let codes = crate::generated::pages();
     for path in documents() {
         let text = fs::read_to_string(&path).unwrap();
@@ -174,4 +201,46 @@ fn documents_name_only_codes_and_commands_that_exist() {
             }
         }
     }
+}
+
+/// The calls of `syncline` in a document: lines of its `sh` blocks and of workflows, and pieces in backquotes. What may be left
+/// away (`[NAME…]`) is left away.
+fn calls(text: &str) -> Vec<String> {
+    let shell = blocks(text, "sh").into_iter().chain(blocks(text, "yaml")).collect::<Vec<_>>().join("\n");
+    let lines = shell.lines().map(|line| line.trim_start().trim_start_matches("- run: "));
+    // Odd pieces are code; a fence is three backquotes, and leaves the count even.
+    let inline = text.split('`').skip(1).step_by(2).filter(|piece| !piece.contains('\n'));
+    let all = lines.chain(inline).filter(|line| line.starts_with("syncline "));
+    let ends = [" #", " &", " |", " >", " <", ";"];
+    all.map(|line| ends.iter().fold(line, |line, end| line.split(end).next().unwrap()))
+        .map(|line| line.split('[').map(|part| part.split(']').next_back().unwrap()).collect::<String>())
+        .filter(|line| !line.contains('…'))
+        .collect()
+}
+
+#[test]
+fn documents_name_only_commands_and_flags_that_exist() {
+    let mut checked = 0;
+    for path in documents() {
+        for call in calls(&fs::read_to_string(&path).unwrap()) {
+            // Where a place is held for a value, any value does.
+            let words = call.split_whitespace().map(|word| match word.trim_matches(['"', '\'', ',']) {
+                "SHELL" => "bash",
+                "N" => "1",
+                // A name of a schema, or any other.
+                "NAME" => "pipeline",
+                word => word,
+            });
+            let words: Vec<&str> = words.collect();
+            if let Err(error) = Arguments::try_parse_from(&words) {
+                let fine = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
+                // `syncline schema NAME` and `syncline catalog` stand for what follows them.
+                let short = [ErrorKind::MissingRequiredArgument, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
+                let known = fine.contains(&error.kind()) || short.contains(&error.kind());
+                assert!(known, "{}: `{call}`: {error}", path.display());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "only {checked} were found");
 }
