@@ -133,7 +133,10 @@ async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsErro
         let unfinished = state.cursor(name).await?.filter(|_| !words.stale);
         let count = match &unfinished {
             Some(progress) => progress.total,
-            None if words.stale => backlog(&*state, &prepared.pipeline).await?.behind,
+            None if words.stale => {
+                let backlog = backlog(&*state, &prepared.pipeline).await?;
+                backlog.behind + backlog.failed
+            }
             None => {
                 let source = project.source(&config.source.connection)?;
                 source.count(&prepared.pipeline.all_records()).await.map_err(OpsError::remote(name))?
@@ -145,7 +148,7 @@ async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsErro
             let from = &config.source.object;
             let to = &prepared.pipeline.target.label;
             let records = table::count(count, "record", "records");
-            let behind = if words.stale { " behind the mapping," } else { "" };
+            let behind = if words.stale { " behind the mapping or failed under an earlier one," } else { "" };
             output::talk(&format!("{name}: {records}{behind} of {from} to {to}{goes_on}"));
         }
         counted.push(Some(count));

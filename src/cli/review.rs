@@ -9,10 +9,7 @@ use super::definitions::warn;
 use super::exit::Exit;
 use super::output;
 use super::progress::Progress;
-use super::render::{
-    diff as show_diff, html, markdown, plan as show_plan,
-    summary::{Summary, unmasks},
-};
+use super::render::{diff as show_diff, html, markdown, plan as show_plan, summary::Summary};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
@@ -25,7 +22,7 @@ use crate::ops::plan::PlanOptions;
 use crate::ops::prepare::{Knowledge, Preparation, prepare};
 use crate::ops::run::{RunOptions, run_all};
 use crate::ops::wiring::{Outside, Project, project_folder};
-use crate::ops::{apply, diff, earlier, plan, saved, stateless};
+use crate::ops::{apply, diff, earlier, masks, plan, saved, stateless};
 use crate::plan::guard::Allowance;
 
 /// Changes shown in a file beside the terminal: it may be long.
@@ -34,7 +31,7 @@ const REPORT_SAMPLE: usize = 200;
 pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Exit, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    let found = diff::diff(&root, &process_variables, &words.base, &words.names)?;
+    let mut found = diff::diff(&root, &process_variables, &words.base, &words.names)?;
     let exit = if words.exit_code && !found.is_empty() { Exit::Changes } else { Exit::Done };
     if !words.records {
         match words.format {
@@ -51,7 +48,8 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
     let report = if names.is_empty() {
         PlanReport { pipelines: Vec::new(), status: "succeeded".to_owned(), definitions: Some(found) }
     } else {
-        let project = project(common, outside)?;
+        let mut project = project(common, outside)?;
+        masks::keep(&mut project, &diff::base(&root, &words.base)?, &mut found);
         let preparation = prepare(&project, &names, Knowledge::Live).await?;
         warn(common, &project, &preparation);
         let options = PlanOptions { sample: 10, ..PlanOptions::default() };
@@ -79,9 +77,10 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         }
         None => None,
     };
-    if words.out.is_none() {
-        still_masked(&mut project, review.as_ref().map(|(_, definitions)| definitions));
-    }
+    let review = review.map(|(base, mut definitions)| {
+        masks::keep(&mut project, &base, &mut definitions);
+        (base, definitions)
+    });
     let preparation = prepare(&project, &words.names, Knowledge::Live).await?;
     warn(common, &project, &preparation);
     let created = project.outside.clock.now();
@@ -93,7 +92,7 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
     };
     let definitions = review.map(|(_, definitions)| definitions);
     let without_state = match words.without_state {
-        true => Some(stateless::stand_in(&project, &preparation, definitions.as_ref()).await?),
+        true => Some(stateless::stand_in(&project, &preparation, definitions.as_ref(), &before).await?),
         false => None,
     };
     let changes = words.changes.as_deref().map(ChangesFile::new).transpose()?.map(Arc::new);
@@ -130,27 +129,12 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         forecast.shorten(words.sample);
     }
     output::result(&rendered(&report, words.format, &project));
-    let changes = Summary::of(&report);
-    let changes = changes.changing() + changes.tally.associated + changes.tally.disassociated > 0;
+    let changes = Summary::of(&report).has_changes(&report);
     Ok(match (report.status == "failed", changes && words.detailed_exitcode) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Changes,
         (false, false) => Exit::Done,
     })
-}
-
-/// A plan that shows values which are masked at the base would tell them before anyone has agreed to it.
-fn still_masked(project: &mut Project, definitions: Option<&DefinitionDiff>) {
-    for own in definitions.iter().flat_map(|diff| &diff.pipelines) {
-        let Some(pipeline) = project.loaded.pipelines.iter_mut().find(|loaded| loaded.config.name == own.name) else {
-            continue;
-        };
-        for change in own.changes.iter().filter(|change| unmasks(change)) {
-            let property = change.part.trim_start_matches("fields.");
-            let fields = pipeline.config.fields.iter_mut().filter(|field| field.to == property);
-            fields.for_each(|field| field.sensitive = true);
-        }
-    }
 }
 
 /// Puts a plan together: each pipeline with the changes of its definition.
@@ -214,6 +198,12 @@ pub(super) async fn apply_plan(common: &Common, words: &Apply) -> Result<Exit, O
     signals::watch(&outside.cancel);
     let plan = saved::read(&words.file)?;
     let project = project(common, outside)?;
+    if plan.pipelines.is_empty() {
+        if !common.quiet {
+            output::talk("the plan is about no pipeline: there is nothing to do");
+        }
+        return Ok(report_runs(common, words.format, &[]));
+    }
     let state = project.state()?;
     let names = apply::names(&project, &words.file, &plan)?;
     let preparation = prepare(&project, &names, Knowledge::Noted(&state)).await?;

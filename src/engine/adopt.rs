@@ -19,25 +19,35 @@ use crate::stages::{StageContext, StageError, StageName};
 const CALLS_MAX: usize = 6;
 
 /// Links every record that matches `condition` and that HubSpot holds under the match property; none lets all in. What was
-/// written for it, and under which mapping, is not known: each of them is behind. Gives their number.
-pub async fn adopt(cx: &StageContext, state: &dyn StateWriter, condition: Option<String>) -> Result<u64, StageError> {
+/// written for it is not known; it is taken to be written under `mapping`. Gives their number.
+pub async fn adopt(
+    cx: &StageContext,
+    state: &dyn StateWriter,
+    condition: Option<String>,
+    mapping: MappingVersion,
+) -> Result<u64, StageError> {
     let query = Extract { condition, columns: Arc::from([]), ..cx.pipeline.all_records() };
     let mut rows = cx.source.extract(query, None);
-    let mut adopted = 0;
+    let (mut adopted, mut place) = (0, None);
     while let Some(chunk) = rows.next().await {
-        let records = chunk.map_err(StageError::at(StageName::Extract))?.records;
-        let reads = records.chunks(BATCH_RECORDS_MAX).map(|part| held(cx, part));
+        let chunk = chunk.map_err(StageError::at(StageName::Extract))?;
+        place = chunk.cursor.or(place);
+        let records = chunk.records;
+        let reads = records.chunks(BATCH_RECORDS_MAX).map(|part| held(cx, part, mapping));
         let links: Vec<Vec<Link>> = stream::iter(reads).buffered(CALLS_MAX).try_collect().await?;
         let links = links.concat();
         adopted += links.len() as u64;
         let commit = Commit::new(&cx.pipeline.name, &cx.run, cx.clock.now(), Tally::default());
         state.commit(&Commit { links, ..commit }).await.map_err(StageError::at(StageName::Match))?;
     }
+    if let Some(place) = place {
+        cx.source.release(&place).await;
+    }
     Ok(adopted)
 }
 
 /// Of some rows, those that HubSpot holds.
-async fn held(cx: &StageContext, part: &[Record]) -> Result<Vec<Link>, StageError> {
+async fn held(cx: &StageContext, part: &[Record], mapping: MappingVersion) -> Result<Vec<Link>, StageError> {
     let target = &cx.pipeline.target;
     let keys: Vec<String> = part.iter().map(|record| record.id.to_string()).collect();
     let properties = std::slice::from_ref(&target.match_property);
@@ -51,7 +61,7 @@ async fn held(cx: &StageContext, part: &[Record]) -> Result<Vec<Link>, StageErro
         salesforce_id: id,
         hubspot_id: found[id.as_str()].clone(),
         hash: ContentHash([0; 16]),
-        mapping: MappingVersion([0; 8]),
+        mapping,
         membership: Membership::Live,
     };
     // The key is compared exactly, as by a run.

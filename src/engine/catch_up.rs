@@ -2,14 +2,16 @@
 //! belong only now. Nothing is re-sent that would not change: what is read here goes through the same decisions.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::work::{ids_query, import_query};
+use crate::config::pipeline::Mode;
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::link::{Link, Membership};
+use crate::model::watermark::Cursor;
 use crate::pipeline::compile::Pipeline;
 use crate::pipeline::condition;
 use crate::plan::decide::Candidate;
@@ -45,7 +47,8 @@ impl Backlog {
 pub async fn backlog(state: &dyn StateReader, pipeline: &Pipeline) -> Result<Backlog, StateError> {
     let counts = state.link_counts(&pipeline.name, pipeline.mapping_version).await?;
     let noted = state.note(&condition_key(&pipeline.name)).await?;
-    let filter_changed = noted.is_some_and(|noted| noted != condition(pipeline.condition_text().as_deref()));
+    let filter_changed =
+        noted.is_some_and(|noted| noted != condition(pipeline.condition_text().as_deref(), pipeline.mode));
     let noted = state.note(&mapping_key(&pipeline.name)).await?;
     let failed = match noted.is_some_and(|noted| noted != mapping(pipeline)) {
         true => state.open_record_failures(&pipeline.name).await?,
@@ -69,17 +72,20 @@ pub fn condition_key(pipeline: &PipelineName) -> String {
     format!("condition:{pipeline}")
 }
 
-/// A pipeline's condition as it is noted, in one form however it is written.
-pub fn condition(text: Option<&str>) -> String {
-    let Some(text) = text else { return "all".to_owned() };
-    condition::parse(text).map_or(text.to_owned(), |parsed| parsed.to_string())
+/// Who belongs, as it is noted: the condition, in one form however it is written, and whether records are made at all.
+pub fn condition(text: Option<&str>, mode: Mode) -> String {
+    let text = match text {
+        None => "all".to_owned(),
+        Some(text) => condition::parse(text).map_or(text.to_owned(), |parsed| parsed.to_string()),
+    };
+    if mode == Mode::UpdateOnly { format!("{text}, in HubSpot already") } else { text }
 }
 
 /// The rows to catch up with. Rows that [`seen`] noted for the same run are left out.
 pub fn rows(cx: &StageContext, backlog: Backlog) -> Rows<'_> {
     let whole = backlog.filter_changed || backlog.behind > BY_ID_MAX;
     let matching: Rows<'_> = match whole {
-        true => candidates(cx, import_query(cx, 0), extract::Membership::ByQuery, None)
+        true => released(cx, candidates(cx, import_query(cx, 0), extract::Membership::ByQuery, None))
             .and_then(move |rows| touched(cx, rows, backlog.filter_changed))
             .boxed(),
         false => stream::empty().boxed(),
@@ -90,6 +96,25 @@ pub fn rows(cx: &StageContext, backlog: Backlog) -> Rows<'_> {
         false => stream::empty().boxed(),
     };
     matching.chain(seen(cx, stale)).chain(failed).boxed()
+}
+
+/// Lets what the server keeps for a read go at its end: the read is never resumed.
+fn released<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
+    let place: Arc<Mutex<Option<Cursor>>> = Arc::default();
+    let noted = Arc::clone(&place);
+    let rows = rows.inspect_ok(move |rows| {
+        if let Some(cursor) = &rows.cursor {
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(cursor.clone());
+        }
+    });
+    let end = stream::once(async move {
+        let place = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(place) = place {
+            cx.source.release(&place).await;
+        }
+        Ok(Candidates::default())
+    });
+    rows.chain(end).boxed()
 }
 
 /// The same rows with nothing but their ids and marks, for a look ahead.

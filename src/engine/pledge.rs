@@ -2,6 +2,7 @@
 //! it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,7 +14,6 @@ use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::pledge::Pledge;
 use crate::model::watermark::Cursor;
 use crate::plan::decide::{Action, Decision, Departure};
-use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::state::Directory;
 use crate::stages::{StageError, StageName};
 
@@ -118,12 +118,18 @@ fn hex(hasher: Sha256) -> String {
 pub struct Pledges {
     directory: Arc<dyn Directory>,
     name: String,
+    left: Arc<AtomicU64>,
 }
 
 impl Pledges {
     /// Those of one pipeline; empty at first.
     pub fn new(directory: Arc<dyn Directory>, pipeline: &PipelineName) -> Self {
-        Self { directory, name: format!("pledges:{pipeline}") }
+        Self { directory, name: format!("pledges:{pipeline}"), left: Arc::default() }
+    }
+
+    /// How many records a run has left out, as they changed after the plan.
+    pub fn left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed)
     }
 
     /// Adds some.
@@ -144,7 +150,7 @@ impl Pledges {
     }
 }
 
-/// Holds a run to its plan: a batch with anything that was not planned is not carried out.
+/// Holds a run to its plan: what was not planned is left out, and is for the next sync.
 pub struct Pledged<T> {
     /// Who carries it out.
     pub taker: T,
@@ -153,26 +159,28 @@ pub struct Pledged<T> {
 }
 
 impl<T: Taker> Pledged<T> {
-    async fn check(&self, batch: &[Decision]) -> Result<(), StageError> {
+    /// Of a batch, what was planned so.
+    async fn planned(&self, batch: Vec<Decision>) -> Result<Vec<Decision>, StageError> {
         let ids: Vec<SalesforceId> = batch.iter().map(Decision::id).collect();
         let planned = self.pledges.of(&ids).await?;
-        for decision in batch {
+        let all = batch.len();
+        let is_planned = |decision: &Decision| {
             let (action, source) = said(decision);
-            let same =
-                |pledge: &&Pledge| pledge.id == decision.id() && pledge.action == action && pledge.source == source;
-            if planned.iter().find(same).is_none() {
-                return Err(StageError::at(StageName::Load)(Fault::Halt(moved(decision.id(), action))));
-            }
-        }
-        Ok(())
+            planned
+                .iter()
+                .any(|pledge| pledge.id == decision.id() && pledge.action == action && pledge.source == source)
+        };
+        let batch: Vec<Decision> = batch.into_iter().filter(is_planned).collect();
+        self.pledges.left.fetch_add((all - batch.len()) as u64, Ordering::Relaxed);
+        Ok(batch)
     }
 }
 
 impl<T: Taker> Taker for Pledged<T> {
     fn take(&self, kind: Kind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>> {
         async move {
-            self.check(&batch).await?;
-            self.taker.take(kind, batch).await
+            let batch = self.planned(batch).await?;
+            if batch.is_empty() { Ok(()) } else { self.taker.take(kind, batch).await }
         }
         .boxed()
     }
@@ -183,18 +191,5 @@ impl<T: Taker> Taker for Pledged<T> {
 
     fn passed(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
         self.taker.passed(rows, cursor)
-    }
-}
-
-fn moved(id: SalesforceId, action: &str) -> RemoteError {
-    RemoteError {
-        code: "SL6014",
-        service: "Syncline",
-        operation: "hold the run to its plan".to_owned(),
-        status: None,
-        message: format!("record {id} would now be treated in another way than planned ({action})"),
-        help: Some("this batch was not written, what was acknowledged before is saved; make a new plan".to_owned()),
-        request_id: None,
-        attempts: 1,
     }
 }

@@ -224,7 +224,9 @@ async fn import(
     }
     // A watermark that is there already stays: an import sees neither deletes nor records that left the filter, so the
     // changes since then are still for the next sync.
-    let watermark = cx.state.watermark(name).await?.unwrap_or(progress.began);
+    // What changed after the plan was left out: it must lie behind the watermark.
+    let began = if left(order, notes) > 0 { Watermark(progress.began.0.min(cx.due_at)) } else { progress.began };
+    let watermark = cx.state.watermark(name).await?.unwrap_or(began);
     let read = cx.state.cursor(name).await?.and_then(|progress| progress.cursor);
     checkpoint.finish(cx, watermark).await?;
     note_definition(cx, writers).await?;
@@ -269,14 +271,27 @@ async fn sync(
     guard::check(prospect, cx.pipeline.guard, order.allowance)?;
     let taker = taker(cx, writers, checkpoint, None, order);
     runner::run(cx, &*taker, with_backlog(cx, head, backlog)).await?;
-    checkpoint.advance(cx, until).await?;
-    if backlog.is_some() {
-        caught_up(cx, writers).await?;
+    // What changed after the plan was left out, and the next sync must see it.
+    if left(order, notes) == 0 {
+        checkpoint.advance(cx, until).await?;
+        if backlog.is_some() {
+            caught_up(cx, writers).await?;
+        }
     }
     if cx.state.due_count(name).await? > 0 {
         associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?;
     }
     Ok(())
+}
+
+/// How many records a run that follows a plan has left out; says so.
+fn left(order: &Order, notes: &mut Vec<String>) -> u64 {
+    let left = order.pledges.as_ref().map_or(0, Pledges::left);
+    if left > 0 {
+        let records = if left == 1 { "1 record".to_owned() } else { format!("{left} records") };
+        notes.push(format!("{records} changed after the plan was made, and left for the next sync"));
+    }
+    left
 }
 
 /// The beginning of a cycle's rows, and what the cycle is about to archive.
@@ -367,7 +382,7 @@ async fn caught_up(cx: &StageContext, writers: &Writers) -> Result<(), Stop> {
 
 async fn note_definition(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
     let name = &cx.pipeline.name;
-    let condition = catch_up::condition(cx.pipeline.condition_text().as_deref());
+    let condition = catch_up::condition(cx.pipeline.condition_text().as_deref(), cx.pipeline.mode);
     writers.state.set_note(&catch_up::condition_key(name), &condition).await?;
     writers.state.set_note(&catch_up::mapping_key(name), &catch_up::mapping(&cx.pipeline)).await
 }

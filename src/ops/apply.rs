@@ -19,8 +19,9 @@ use crate::engine::pledge::{Pledges, Witness};
 use crate::model::forecast::PlannedAction;
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::pledge::Pledge;
-use crate::model::report::RunStatus;
+use crate::model::report::{RunStatus, Tally};
 use crate::plan::guard::Allowance;
+use crate::ports::fault::Fault;
 use crate::ports::state::{Directory, StateReader};
 use crate::review;
 use crate::stages::StageError;
@@ -30,7 +31,7 @@ use crate::state::sqlite::SqliteState;
 const NAMED_MAX: usize = 10;
 
 /// Latest runs among which the last one that was not refused is looked for.
-const RUNS_LOOKED_AT: usize = 50;
+const RUNS_LOOKED_AT: usize = 2_000;
 
 /// Pledges that are handed on at once.
 const BATCH_MAX: usize = 500;
@@ -41,12 +42,12 @@ pub async fn standing(state: &SqliteState, name: &PipelineName, prepared: &Prepa
     Ok(Standing {
         watermark: state.watermark(name).await?.map(|watermark| watermark.0.to_string()),
         records: counts.standing,
-        // A run that was refused before its first write has moved nothing.
+        // A run that was refused before its first write has moved nothing, nor has one that found nothing to do.
         last_run: state
             .runs(Some(name), RUNS_LOOKED_AT)
             .await?
             .iter()
-            .find(|run| run.status != RunStatus::Refused)
+            .find(|run| run.status != RunStatus::Refused && did_something(&run.tally))
             .map(|run| run.id.to_string()),
         unfinished: state.cursor(name).await?.is_some(),
         failures: state.open_failures(name).await?,
@@ -166,8 +167,14 @@ fn portal_moved(saved: &SavedPipeline, prepared: &Prepared) -> Vec<String> {
     if found.is_empty() { vec![format!("HubSpot: the kinds of links of {} changed", saved.name)] } else { found }
 }
 
+fn did_something(tally: &Tally) -> bool {
+    let written = tally.created + tally.updated + tally.archived + tally.restored;
+    written + tally.associated + tally.disassociated + tally.failed > 0
+}
+
 fn state_moved(saved: &SavedPipeline, now: &Standing) -> Vec<String> {
-    if saved.state == *now {
+    // How far the source was read says nothing by itself: every quiet cycle moves it.
+    if (Standing { watermark: now.watermark.clone(), ..saved.state.clone() }) == *now {
         return Vec::new();
     }
     let what = match (&saved.state.last_run, &now.last_run) {
@@ -258,7 +265,11 @@ async fn compare(
         let name = &forecast.report.name;
         refused.extend(forecast.refusal.as_ref().map(|refusal| format!("{name}: {refusal}")));
         if let Some(error) = &forecast.report.error {
-            moved.push(format!("{name}: the comparison ended early: {error}"));
+            if forecast.report.status == RunStatus::Interrupted {
+                return Err(OpsError::Remote { pipeline: Some(name.clone()), fault: Fault::Cancelled });
+            }
+            let message = format!("{name}: the plan could not be compared with the world: {error}");
+            return Err(OpsError::refused("SL6014", message, "nothing was done; try again when the systems answer"));
         }
         let Some(judge) = judges.get(name) else { continue };
         let verdict = judge.inner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -155,7 +155,7 @@ pub async fn status(project: &Project) -> Result<Vec<PipelineStatus>, OpsError> 
         let mapping = object.map(|object| mapping_version(&loaded.config, &object.object_type_id));
         let counts = state.link_counts(&name, mapping.unwrap_or(MappingVersion([0; 8]))).await?;
         let noted = state.note(&catch_up::condition_key(&name)).await?;
-        let condition = catch_up::condition(loaded.config.source.condition.as_deref());
+        let condition = catch_up::condition(loaded.config.source.condition.as_deref(), loaded.config.target.mode);
         all.push(PipelineStatus {
             name: name.to_string(),
             enabled: loaded.config.sync.enabled,

@@ -9,6 +9,7 @@ pub mod earlier;
 pub mod error;
 pub mod history;
 pub mod init;
+pub mod masks;
 pub mod narrow;
 pub mod new;
 pub mod offline;

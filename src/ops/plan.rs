@@ -98,7 +98,8 @@ pub async fn plan(
                 "Salesforce can no longer be asked by the old `where`: records that left it are not seen".to_owned(),
             );
         }
-        if scope == RunScope::All
+        if options.without_state.is_none()
+            && scope == RunScope::All
             && cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing == 0
         {
             notes.extend(recognised(&found, &cx.pipeline.target.match_property));
@@ -162,6 +163,8 @@ async fn forecast(
         Some(_) if backlog.is_empty() => RunScope::Changed,
         Some(_) => RunScope::ChangedAndStale,
     });
+    let widened = options.without_state.as_ref().and_then(|own| own.widened.as_ref());
+    let widened = widened.is_none_or(|names| names.contains(&cx.pipeline.name));
     let taker = Forecast::new(
         cx,
         ForecastOptions {
@@ -172,6 +175,7 @@ async fn forecast(
             without_waiting: !options.records.is_empty(),
             links_elsewhere: scope == RunScope::Stale,
             before: options.before.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, own)| Arc::clone(own)),
+            failed_only: scope == RunScope::Stale && !widened,
             recorder: options.recorder.clone().map(|file| file as Arc<dyn Recorder>),
             witness,
         },
@@ -180,7 +184,11 @@ async fn forecast(
         (RunScope::Changed | RunScope::ChangedAndStale, _) if !options.records.is_empty() => {
             certain(cx, &taker, &options.records).await.map(|()| None)
         }
-        (RunScope::Stale, _) => stale(cx, &taker, backlog, options.allowance).await,
+        // Nothing is known of the records that HubSpot lacks, so they are read as well.
+        (RunScope::Stale, _) if backlog.behind > 0 || widened => {
+            stale(cx, &taker, Backlog { filter_changed: true, ..backlog }, options.allowance).await
+        }
+        (RunScope::Stale, _) => Ok(None),
         (RunScope::Changed | RunScope::ChangedAndStale, Some(watermark)) => {
             let backlog = Some(backlog).filter(|_| scope == RunScope::ChangedAndStale);
             sync(cx, &taker, watermark, backlog, options.allowance).await
@@ -223,7 +231,7 @@ async fn sync(
     Ok(refusal)
 }
 
-/// What a changed mapping does to the records that HubSpot holds. Nothing is known of the others, so they are judged as well.
+/// What a changed mapping does to the records that HubSpot holds.
 async fn stale(
     cx: &StageContext,
     taker: &Forecast,
@@ -232,7 +240,7 @@ async fn stale(
 ) -> Result<Option<String>, Stop> {
     let standing = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing;
     let archive = work::stale_archives(cx).await?;
-    runner::run(cx, taker, catch_up::rows(cx, Backlog { filter_changed: true, ..backlog })).await?;
+    runner::run(cx, taker, catch_up::rows(cx, backlog)).await?;
     Ok(refusal(cx, Prospect { archive, standing, source_empty: false }, allowance))
 }
 
@@ -256,7 +264,7 @@ pub(super) fn records(count: u64) -> String {
 
 /// Nothing is remembered, and yet HubSpot holds some of the records.
 fn recognised(found: &Found, match_property: &str) -> Option<String> {
-    let held = [PlannedAction::Update, PlannedAction::Associate, PlannedAction::Unchanged];
+    let held = [PlannedAction::Update, PlannedAction::Associate, PlannedAction::Pending, PlannedAction::Unchanged];
     let held: u64 = held.iter().filter_map(|action| found.actions.get(action)).sum();
     (held > 0).then(|| {
         format!(
@@ -280,10 +288,11 @@ fn caught_up(backlog: Backlog, name: &PipelineName) -> String {
 fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec<Answer> {
     let count = |action: PlannedAction| found.actions.get(&action).copied().unwrap_or_default();
     let answer = |question, answer, why: &str| Answer { question, answer, why: why.to_owned() };
-    let quiet = [PlannedAction::Unchanged, PlannedAction::Drift];
+    let quiet = [PlannedAction::Unchanged, PlannedAction::Pending, PlannedAction::Drift, PlannedAction::Reject];
+    let anew: u64 = found.rejects.iter().map(|group| group.records - group.known.unwrap_or(group.records)).sum();
     let changed: u64 = found.actions.iter().filter(|(action, _)| !quiet.contains(action)).map(|(_, count)| count).sum();
     let links = found.tally.associated + found.tally.disassociated;
-    let changes = match changed + links {
+    let changes = match changed + links + anew {
         _ if broken => answer(Question::Changes, Verdict::Unknown, "the forecast ended early"),
         0 => answer(Question::Changes, Verdict::No, "everything that was read is as it should be"),
         _ => answer(Question::Changes, Verdict::Yes, "records or links would change"),

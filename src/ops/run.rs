@@ -88,7 +88,15 @@ pub async fn run_one(
     let name = &prepared.pipeline.name;
     let _lease = state.lease(name, &options.command).await?;
     let Handles { mut cx, writers, remembered } = handles(project, state, prepared).await?;
-    let held = options.held.as_ref().and_then(|held| Some((held.at, held.pipelines.get(name)?)));
+    let held = match &options.held {
+        None => None,
+        Some(held) => {
+            let own = held.pipelines.get(name).ok_or_else(|| {
+                OpsError::refused("SL9002", format!("`{name}` is no part of the plan"), "nothing of it was run")
+            })?;
+            Some((held.at, own))
+        }
+    };
     cx.due_at = held.map_or(cx.due_at, |(at, _)| at);
     let (hears, shown) = (Arc::clone(&options.on_progress), name.to_string());
     let order = Order {

@@ -12,7 +12,8 @@ use crate::engine::adopt::adopt;
 use crate::engine::catch_up::Backlog;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::ids::PipelineName;
-use crate::pipeline::compile::AssociationTarget;
+use crate::model::link::MappingVersion;
+use crate::pipeline::compile::{AssociationTarget, Pipeline};
 use crate::ports::fault::Fault;
 use crate::stages::{StageCause, StageError};
 use crate::state::sqlite::SqliteState;
@@ -22,6 +23,10 @@ use crate::state::sqlite::SqliteState;
 pub struct WithoutState {
     /// `where` as it was, of pipelines whose filter changed.
     pub conditions: Vec<(PipelineName, Option<String>)>,
+    /// Pipelines whose filter or mode may let records in that were left out; none where there is no base to tell.
+    pub widened: Option<Vec<PipelineName>>,
+    /// Pipelines whose mapping is what it was at the base: nothing is behind.
+    pub unaffected: Vec<PipelineName>,
     /// Pipelines of which nothing is remembered anywhere, as they are new or have a new name: an import makes them.
     pub fresh: Vec<PipelineName>,
     /// Pipelines that are no part of the plan, and to whose records it makes links.
@@ -35,6 +40,7 @@ pub async fn stand_in(
     project: &Project,
     preparation: &Preparation,
     definitions: Option<&DefinitionDiff>,
+    before: &[(PipelineName, Arc<Pipeline>)],
 ) -> Result<WithoutState, OpsError> {
     let planned: Vec<&PipelineName> = preparation.pipelines.iter().map(|own| &own.pipeline.name).collect();
     let linked = preparation.pipelines.iter().flat_map(|own| &own.pipeline.associations);
@@ -49,15 +55,26 @@ pub async fn stand_in(
         [] => Vec::new(),
         names => prepare(project, names, Knowledge::Live).await?.pipelines,
     };
-    let (mut conditions, mut fresh) = (Vec::new(), Vec::new());
+    let same = |own: &&Prepared| {
+        let name = &own.pipeline.name;
+        let earlier = before.iter().find(|(other, _)| other == name);
+        let kept = definitions.is_some_and(|diff| !diff.pipelines.iter().any(|other| other.name == name.as_str()));
+        kept || earlier.is_some_and(|(_, earlier)| earlier.mapping_version == own.pipeline.mapping_version)
+    };
+    let unaffected = preparation.pipelines.iter().filter(same).map(|own| own.pipeline.name.clone()).collect();
+    let (mut conditions, mut fresh, mut widened) = (Vec::new(), Vec::new(), Vec::new());
     for own in definitions.iter().flat_map(|diff| &diff.pipelines) {
         if matches!(own.standing, DefinitionStanding::Added | DefinitionStanding::Renamed) {
             fresh.push(PipelineName::new(own.name.as_str()));
         }
+        if own.changes.iter().any(|change| ["source.where", "target.mode"].contains(&change.part.as_str())) {
+            widened.push(PipelineName::new(own.name.as_str()));
+        }
         let filter = own.changes.iter().find(|change| change.part == "source.where");
         conditions.extend(filter.map(|change| (PipelineName::new(own.name.as_str()), change.before.clone())));
     }
-    Ok(WithoutState { conditions, fresh, neighbours })
+    let widened = definitions.map(|_| widened);
+    Ok(WithoutState { conditions, widened, unaffected, fresh, neighbours })
 }
 
 /// A state made from what HubSpot holds, and the pipelines whose old filter could not be asked.
@@ -76,11 +93,15 @@ pub(super) async fn state(
         }
         let (name, today) = (&cx.pipeline.name, cx.pipeline.condition_text());
         let before = without.conditions.iter().find(|(own, _)| own == name).map(|(_, condition)| condition.clone());
-        let mut done = adopt(&cx, &*state, before.clone().unwrap_or_else(|| today.clone())).await;
+        let mapping = match without.unaffected.contains(name) {
+            true => cx.pipeline.mapping_version,
+            false => MappingVersion([0; 8]),
+        };
+        let mut done = adopt(&cx, &*state, before.clone().unwrap_or_else(|| today.clone()), mapping).await;
         // A field of the old filter may be gone: that may be why it was changed.
         if before.is_some() && matches!(&done, Err(StageError { cause: StageCause::Remote(Fault::Halt(_)), .. })) {
             unasked.push(name.clone());
-            done = adopt(&cx, &*state, today).await;
+            done = adopt(&cx, &*state, today, mapping).await;
         }
         done.map_err(|error| failed(&cx, error))?;
     }
@@ -89,6 +110,9 @@ pub(super) async fn state(
 
 /// What a reader of such a plan must know.
 pub(super) fn note(backlog: Backlog, name: &PipelineName) -> String {
+    if backlog.is_empty() {
+        return "the state is left aside, and nothing in HubSpot is behind this definition".to_owned();
+    }
     format!(
         "the state is left aside: HubSpot holds {}, taken as synced; where the state is, `syncline import --stale {name}` does this",
         records(backlog.behind)

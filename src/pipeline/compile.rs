@@ -403,6 +403,7 @@ pub fn mapping_version(config: &PipelineConfig, target: &str) -> MappingVersion 
         "connection": config.target.connection,
         "target": target,
         "match": config.target.match_property,
+        "mode": config.target.mode,
         "fields": fields,
         "associations": associations,
     });

@@ -169,7 +169,9 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: &Known) 
         let archived_before = known.link.is_some();
         return Matched::Unknown(Unknown { candidate, asked: Asked::Desired(desired), archived_before, wanted });
     };
-    let change = LinkChange { hash, membership: Membership::Live };
+    // What is not written is not noted as written.
+    let noted = if pipeline.mode == Mode::CreateOnly { link.hash } else { hash };
+    let change = LinkChange { hash: noted, membership: Membership::Live };
     let same = link.hash == hash || pipeline.mode == Mode::CreateOnly;
     if !same && link.mapping != pipeline.mapping_version {
         // What was written says nothing of properties that are mapped since: only what HubSpot holds tells what is to be
@@ -178,7 +180,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: &Known) 
         return Matched::Unknown(Unknown { candidate, asked, archived_before: false, wanted });
     }
     let remembered =
-        link.membership == Membership::Live && link.mapping == pipeline.mapping_version && link.hash == hash;
+        link.membership == Membership::Live && link.mapping == pipeline.mapping_version && link.hash == noted;
     Matched::Decided(Decision {
         action: if same { Action::Unchanged } else { Action::Update },
         hubspot_id: Some(link.hubspot_id.clone()),

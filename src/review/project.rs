@@ -64,7 +64,34 @@ fn effect(pointer: &str) -> (crate::model::change::ChangeClass, &'static str) {
 fn shown(pointer: &str, value: &str) -> String {
     let key = pointer.rsplit('/').next().unwrap_or_default();
     let secret = SECRET_KEYS.contains(&key) || key == "client_id";
-    if secret && !value.contains("${") { "***".to_owned() } else { value.to_owned() }
+    match secret {
+        true => names(value),
+        false => without_user(value),
+    }
+}
+
+/// A secret by the names that it is made of: neither a default nor what stands between them is shown.
+fn names(value: &str) -> String {
+    let mut shown = String::new();
+    for piece in value.split("${").skip(1) {
+        let name = piece.split('}').next().unwrap_or_default();
+        let name = match name.split_once(":-") {
+            Some((name, _)) => format!("{name}:-***"),
+            None => name.to_owned(),
+        };
+        shown.push_str(&format!("${{{name}}}"));
+    }
+    if shown.is_empty() { "***".to_owned() } else { shown }
+}
+
+/// An address without a user's name and password.
+fn without_user(value: &str) -> String {
+    match (value.find("://"), value.find('@')) {
+        (Some(start), Some(end)) if start + 3 <= end && !value[start + 3..end].contains('/') => {
+            format!("{}***{}", &value[..start + 3], &value[end..])
+        }
+        _ => value.to_owned(),
+    }
 }
 
 fn collect(value: &Value, pointer: String, all: &mut BTreeMap<String, String>) {
@@ -81,5 +108,20 @@ fn collect(value: &Value, pointer: String, all: &mut BTreeMap<String, String>) {
         }
         Value::String(text) => drop(all.insert(pointer, text.clone())),
         other => drop(all.insert(pointer, other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_shown_by_name_only() {
+        let key = "/connections/hubspot/access_token";
+        assert_eq!(shown(key, "pat-1"), "***");
+        assert_eq!(shown(key, "${TOKEN}"), "${TOKEN}");
+        assert_eq!(shown(key, "a${TOKEN:-pat-1}b${file:/run/x}"), "${TOKEN:-***}${file:/run/x}");
+        assert_eq!(shown("/state", "postgres://me:pw@host/db"), "postgres://***@host/db");
+        assert_eq!(shown("/state", "sqlite:a@b"), "sqlite:a@b");
     }
 }

@@ -567,3 +567,91 @@ fn a_pipeline_that_is_new_or_renamed_is_planned_as_an_import() {
         assert_eq!(own[number], report(&done, "renewals")[number], "{number}");
     }
 }
+
+#[test]
+fn without_the_state_only_what_is_behind_counts() {
+    let bench = Bench::new(40);
+    bench.import();
+    bench.settle();
+    // A hand edit in HubSpot, and a record that HubSpot lost: neither is a branch's doing.
+    let ids: Vec<(String, String)> = known(&bench).into_iter().collect();
+    bench.hubspot("set", json!({"object": "subscriptions", "id": ids[0].1, "properties": {"seats": "999"}}));
+    bench.hubspot("archive", json!({"object": "subscriptions", "id": ids[1].1}));
+    bench.repository();
+    let review = |bench: &Bench| {
+        let arguments = ["plan", "modified:HEAD", "--base", "HEAD", "--without-state", "--format", "json"];
+        let planned = bench.run(&arguments).code(0).json();
+        report(&planned, "subscriptions").clone()
+    };
+    bench.edit(FILE, "on_delete: archive", "on_delete: keep");
+    let own = review(&bench);
+    assert_eq!((&own["actions"], &own["behind"]), (&json!({}), &json!(0)), "{own}");
+    assert!(own["notes"].to_string().contains("nothing in HubSpot is behind"), "{own}");
+    // With the mapping, what failed under the old one and goes through now is made; what is just not there is not.
+    bench.edit(FILE, "Draft: draft }", "Draft: draft, Legacy: cancelled }");
+    let legacy = bench.rows(OBJECT).values().filter(|row| row["values"]["Status__c"] == "Legacy").count();
+    assert!(legacy > 0);
+    let own = review(&bench);
+    assert_eq!(own["actions"]["create"], legacy, "{own}");
+    let done = bench.run(&["import", "subscriptions", "--stale", "--yes", "--format", "json"]).json();
+    assert_eq!(report(&done, "subscriptions")["created"], legacy, "as the plan says");
+}
+
+#[test]
+fn a_mode_that_makes_records_is_caught_up_with() {
+    let bench = Bench::new(30);
+    bench.edit(FILE, "match: salesforce_id", "match: salesforce_id\n  mode: update_only");
+    bench.import();
+    assert_eq!(known(&bench).len(), 0);
+    bench.edit(FILE, "mode: update_only", "mode: upsert");
+    let planned = plan(&bench, &["subscriptions"]);
+    let created = report(&planned, "subscriptions")["actions"]["create"].as_u64().unwrap();
+    assert!(created > 10, "{planned}");
+    let done = bench.run(&["import", "subscriptions", "--stale", "--yes", "--format", "json"]).json();
+    assert_eq!(report(&done, "subscriptions")["created"], created);
+    // What `create_only` leaves alone is not noted as written.
+    bench.edit(FILE, "mode: upsert", "mode: create_only");
+    let (id, record) = known(&bench).into_iter().next().unwrap();
+    bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Amount__c": 4242}}));
+    bench.sync();
+    assert_ne!(bench.records("subscriptions")[&record]["properties"]["amount"], "4242");
+    bench.edit(FILE, "mode: create_only", "mode: upsert");
+    bench.run(&["import", "subscriptions", "--stale", "--yes"]);
+    assert_eq!(bench.records("subscriptions")[&record]["properties"]["amount"], "4242");
+}
+
+#[test]
+fn a_mask_goes_with_the_field_and_not_with_the_property() {
+    let bench = Bench::new(20);
+    bench.import();
+    bench.repository();
+    let secret = "very.private@person.example";
+    let id = known(&bench).into_keys().next().unwrap();
+    bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Billing_Email__c": secret}}));
+    let entry = "{ from: Billing_Email__c, to: billing_email, sensitive: true }";
+    for other in [
+        "{ from: Billing_Email__c, to: external_code }",
+        "{ to: billing_email, template: \"{{ Billing_Email__c }}\" }",
+        "{ from: Billing_Email__c, to: billing_email }",
+    ] {
+        if other.contains("external_code") {
+            bench.edit(FILE, "  - { from: External_Code__c, to: external_code }\n", "");
+        }
+        bench.edit(FILE, entry, other);
+        for arguments in [
+            &["plan", "--base", "HEAD", "--sample", "100", "--format", "markdown"][..],
+            &["plan", "--base", "HEAD", "--sample", "100", "--out", "saved.plan"],
+            &["diff", "--records", "--format", "json"],
+        ] {
+            let ran = bench.run(arguments).code(0);
+            assert!(
+                ran.stdout.contains("***") && !ran.stdout.contains(secret),
+                "{other}: {arguments:?}\n{}",
+                ran.stdout
+            );
+            assert!(ran.stdout.contains("masked"), "{other}: {arguments:?}\n{}", ran.stdout);
+        }
+        assert!(!std::fs::read_to_string(bench.path("saved.plan")).unwrap().contains(secret));
+        bench.git(&["checkout", "--quiet", "--", "pipelines"]);
+    }
+}

@@ -198,3 +198,61 @@ fn a_plan_that_could_not_be_finished_is_not_saved() {
     let ran = bench.run(&["plan", "--out", "no/such/folder/saved.plan"]).code(1);
     assert!(ran.stderr.contains("SL6008"), "{ran:?}");
 }
+
+#[test]
+fn a_plan_about_nothing_runs_nothing() {
+    let (bench, _) = planned();
+    bench.repository();
+    bench.run(&["plan", "modified:HEAD", "--out", "saved.plan"]).code(0);
+    let before = bench.calls("hubspot") + bench.calls("salesforce");
+    let ran = bench.run(&["apply", "saved.plan", "--yes"]).code(0);
+    assert!(ran.stderr.contains("there is nothing to do"), "{ran:?}");
+    assert_eq!(bench.calls("hubspot") + bench.calls("salesforce"), before);
+}
+
+#[test]
+fn a_quiet_cycle_in_between_moves_nothing() {
+    let bench = Bench::new(40);
+    bench.import();
+    bench.settle();
+    bench.edit(FILE, "On Hold: on_hold", "On Hold: cancelled");
+    bench.run(&["plan", "--out", "saved.plan"]).code(0);
+    assert_eq!(report(&bench.sync(), "subscriptions")["updated"], 0);
+    let ran = apply(&bench);
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
+    assert!(report(&ran.json(), "subscriptions")["updated"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn what_changes_while_a_plan_is_applied_is_left_for_the_next_sync() {
+    let (bench, ids) = planned();
+    // The run's own read waits long enough for a record to change between the comparison and it.
+    bench.faults(json!([{"service": "salesforce", "path": "/services/data/**/query*", "contains": "FROM%20Subscription__c", "delay": "700ms"}]));
+    let mut child = bench.spawn(&["apply", "saved.plan", "--yes", "--format", "json"]);
+    let begun = bench.sandbox.requests().len();
+    // After the comparison has read the window, and before the run reads it again.
+    let reads = |bench: &Bench| {
+        let sent = bench.sandbox.requests();
+        sent[begun..].iter().filter(|entry| entry.target.contains("FROM%20Subscription__c")).count()
+    };
+    while reads(&bench) < 2 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    update(&bench, &ids[0], json!({"Amount__c": 1}));
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let amount = |bench: &Bench, id: &str| {
+        let records = bench.records("subscriptions");
+        let own = records.values().find(|own| own["properties"]["salesforce_id"] == id).unwrap();
+        own["properties"]["amount"].clone()
+    };
+    assert!(said.contains("left for the next sync"), "{said}");
+    assert_eq!(
+        (amount(&bench, &ids[1]), amount(&bench, &ids[2])),
+        (json!("4321"), json!("4321")),
+        "the others are done"
+    );
+    assert_ne!(amount(&bench, &ids[0]), "1");
+    bench.sync();
+    assert_eq!(amount(&bench, &ids[0]), "1", "{said}");
+}

@@ -112,7 +112,7 @@ fn change(change: &PlannedChange) -> String {
     let named = if title == change.salesforce_id.as_str() { String::new() } else { format!(" “{title}”") };
     let mut text = format!("  {sign} {word} {}{named}\n", change.salesforce_id);
     for reason in &change.reasons {
-        text.push_str(&format!("      {reason}\n"));
+        text.push_str(&format!("      {}\n", one_line(reason, 300)));
     }
     for (property, values) in change.properties.iter().take(PROPERTIES_MAX) {
         let line = match (&values.before, &values.after) {

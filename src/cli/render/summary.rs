@@ -49,6 +49,12 @@ impl Summary {
         summary
     }
 
+    /// Records that would change, and rejections that a change brings.
+    pub fn has_changes(&self, report: &PlanReport) -> bool {
+        let anew = report.pipelines.iter().filter_map(rejected_anew).sum::<u64>();
+        self.changing() + self.tally.associated + self.tally.disassociated + anew > 0
+    }
+
     /// Records that would change.
     pub fn changing(&self) -> u64 {
         let quiet = [PlannedAction::Unchanged, PlannedAction::Pending, PlannedAction::Drift, PlannedAction::Reject];

@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
 use super::Forecast;
+use crate::config::pipeline::Mode;
 use crate::model::forecast::{PlannedAction, PlannedChange};
 use crate::plan::decide::{Action, Decision, Matched};
 use crate::ports::target::{BATCH_RECORDS_MAX, TargetRecord};
@@ -17,6 +18,11 @@ use crate::stages::{Stage, StageError, StageName};
 impl Forecast {
     /// Compares HubSpot with what it should hold, for all rows that state takes for unchanged.
     pub async fn drift(&self, mut rows: BoxStream<'_, Result<Candidates, StageError>>) -> Result<(), StageError> {
+        let read = self.inner().place.take();
+        if let Some(place) = read {
+            self.cx.source.release(&place).await;
+        }
+        let calls = self.cx.source.calls();
         let mut unchanged: Vec<Decision> = Vec::new();
         while let Some(chunk) = rows.next().await {
             let chunk = chunk?;
@@ -26,7 +32,12 @@ impl Forecast {
             let transformed = Transform.run(&self.cx, chunk.batch).await?;
             for matched in Match.run(&self.cx, transformed).await? {
                 match matched {
-                    Matched::Decided(own) if own.action == Action::Unchanged && own.desired.is_some() => {
+                    // In `create_only`, what Salesforce says now is not what was written.
+                    Matched::Decided(own)
+                        if own.action == Action::Unchanged
+                            && own.desired.is_some()
+                            && self.cx.pipeline.mode != Mode::CreateOnly =>
+                    {
                         unchanged.push(own)
                     }
                     Matched::Decided(_) | Matched::Unknown(_) => {}
@@ -37,6 +48,7 @@ impl Forecast {
                 self.compare(batch).await?;
             }
         }
+        self.inner().extra_source_calls += self.cx.source.calls().saturating_sub(calls);
         self.compare(unchanged).await
     }
 

@@ -55,6 +55,8 @@ pub struct ForecastOptions {
     pub links_elsewhere: bool,
     /// The pipeline as it was, to tell which rejections are new.
     pub before: Option<Arc<Pipeline>>,
+    /// Of the records that HubSpot lacks, only those count that `before` rejects: the others were never imported.
+    pub failed_only: bool,
     /// Takes every change, not only the sample. What HubSpot holds is then read for all of them.
     pub recorder: Option<Arc<dyn Recorder>>,
     /// Hears of every change. What HubSpot holds is then read for all of them.
@@ -101,6 +103,7 @@ impl Forecast {
         if !self.options.without_waiting {
             self.waiting_links().await?;
         }
+        self.judge(true).await?;
         let inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Inner { mut tally, mut changes, omitted, batches, place, actions, extra_calls, waiting, .. } = inner;
         if let Some(place) = place {
@@ -115,7 +118,8 @@ impl Forecast {
         let reads = tally.hubspot_calls.saturating_sub(extra_calls);
         let hubspot_calls = reads + writes + 2 * calls(batches.links, BATCH_LINKS_MAX);
         let seconds_at_rate_limit = hubspot_calls as f64 / self.cx.target.calls_per_second().max(0.1);
-        let estimate = Estimate { hubspot_calls, salesforce_calls: tally.salesforce_calls, seconds_at_rate_limit };
+        let salesforce_calls = tally.salesforce_calls.saturating_sub(inner.extra_source_calls);
+        let estimate = Estimate { hubspot_calls, salesforce_calls, seconds_at_rate_limit };
         let rejects = sample::groups(inner.rejects, self.options.before.is_some());
         let properties = inner.properties;
         Ok(Found { tally, actions, rejects, properties, waiting, changes, omitted, estimate })
@@ -125,7 +129,8 @@ impl Forecast {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn note(&self, kind: Kind, mut batch: Vec<Decision>) -> Result<(), StageError> {
+    async fn note(&self, kind: Kind, batch: Vec<Decision>) -> Result<(), StageError> {
+        let mut batch = self.tried_before(batch).await?;
         let sampled = self.options.witness.is_some()
             || self.options.recorder.is_some()
             || self.inner().takes(PlannedAction::Update, &self.options);
@@ -139,7 +144,12 @@ impl Forecast {
             let pledge = |own: &Decision| pledge::of_decision(own, links.get(&own.id()).unwrap_or(&none));
             witness.see(batch.iter().map(pledge).collect()).await?;
         }
-        let known = self.rejected_before(&batch).await?;
+        self.enter(kind, batch, &links);
+        self.judge(false).await
+    }
+
+    /// Counts decided records, and offers them to the sample.
+    fn enter(&self, kind: Kind, batch: Vec<Decision>, links: &HashMap<SalesforceId, Vec<PlannedLink>>) {
         let mut inner = self.inner();
         for decision in batch {
             let sent = matches!(kind, Kind::Write | Kind::Archive);
@@ -153,7 +163,8 @@ impl Forecast {
                 Kind::Note => {}
             }
             if let Action::Reject(reason) = &decision.action {
-                inner.reject(reason, known.contains(&decision.id()));
+                let judged = self.options.before.is_some();
+                inner.reject(reason, judged.then(|| (decision.id(), decision.hubspot_id.is_none())));
             }
             if decision.action == Action::Update {
                 inner.update(&decision.changes);
@@ -176,21 +187,39 @@ impl Forecast {
                 }
             }
         }
-        Ok(())
     }
 
-    /// Of the rejected records, those that the pipeline as it was rejects as well.
-    async fn rejected_before(&self, batch: &[Decision]) -> Result<HashSet<SalesforceId>, StageError> {
-        let rejected = batch.iter().filter(|decision| matches!(decision.action, Action::Reject(_)));
-        // A record that is not in HubSpot would have to be made.
-        let made: HashMap<SalesforceId, bool> =
-            rejected.map(|decision| (decision.id(), decision.hubspot_id.is_none())).collect();
-        let ids: Vec<SalesforceId> = made.keys().copied().collect();
-        let mut known = HashSet::new();
-        let Some(before) = self.options.before.as_ref().filter(|_| !ids.is_empty()) else { return Ok(known) };
+    /// Judges rejected records by the pipeline as it was, when there are enough of them for a query, or at the end.
+    async fn judge(&self, at_end: bool) -> Result<(), StageError> {
+        let Some(before) = &self.options.before else { return Ok(()) };
+        loop {
+            let batch: Vec<sample::Unjudged> = {
+                let mut inner = self.inner();
+                let waiting = inner.unjudged.len();
+                if waiting == 0 || (waiting < QUERY_IDS_MAX && !at_end) {
+                    return Ok(());
+                }
+                inner.unjudged.drain(..waiting.min(QUERY_IDS_MAX)).collect()
+            };
+            let records: Vec<(SalesforceId, bool)> = batch.iter().map(|own| (own.id, own.made)).collect();
+            let known = self.refused_before(before, &records).await?;
+            let mut inner = self.inner();
+            inner.judge(batch, &known);
+        }
+    }
+
+    /// Of these records, with the word whether they would have to be made, those that the pipeline as it was rejects.
+    async fn refused_before(
+        &self,
+        before: &Arc<Pipeline>,
+        records: &[(SalesforceId, bool)],
+    ) -> Result<HashSet<SalesforceId>, StageError> {
         let cx = StageContext { pipeline: Arc::clone(before), ..self.cx.clone() };
-        for ids in ids.chunks(QUERY_IDS_MAX) {
-            let mut rows = candidates(&cx, ids_query(&cx, ids), Membership::Asked, None);
+        let mut known = HashSet::new();
+        for part in records.chunks(QUERY_IDS_MAX) {
+            let made: HashMap<SalesforceId, bool> = part.iter().copied().collect();
+            let ids: Vec<SalesforceId> = made.keys().copied().collect();
+            let mut rows = candidates(&cx, ids_query(&cx, &ids), Membership::Asked, None);
             while let Some(chunk) = rows.next().await {
                 for transformed in Transform.run(&cx, chunk?.batch).await? {
                     let id = transformed.candidate.record.id;
@@ -204,8 +233,25 @@ impl Forecast {
                     }
                 }
             }
+            self.inner().extra_source_calls += 1 + u64::from(before.condition_text().is_some());
         }
         Ok(known)
+    }
+
+    /// Where nothing is known of failures: leaves out records that are not in HubSpot for another reason than that the
+    /// pipeline as it was rejects them.
+    async fn tried_before(&self, batch: Vec<Decision>) -> Result<Vec<Decision>, StageError> {
+        let Some(before) = self.options.before.as_ref().filter(|_| self.options.failed_only) else { return Ok(batch) };
+        let is_absent = |decision: &Decision| {
+            decision.hubspot_id.is_none() && matches!(decision.action, Action::Create | Action::Reject(_))
+        };
+        let absent: Vec<(SalesforceId, bool)> =
+            batch.iter().filter(|own| is_absent(own)).map(|own| (own.id(), true)).collect();
+        if absent.is_empty() {
+            return Ok(batch);
+        }
+        let known = self.refused_before(before, &absent).await?;
+        Ok(batch.into_iter().filter(|own| !is_absent(own) || known.contains(&own.id())).collect())
     }
 
     /// Reads what HubSpot holds for records that state decided, to show before and after.

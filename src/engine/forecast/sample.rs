@@ -20,6 +20,10 @@ pub(super) struct Inner {
     pub(super) actions: BTreeMap<PlannedAction, u64>,
     /// By code and property: how many records, and the message of the first.
     pub(super) rejects: BTreeMap<(String, Option<String>), Rejects>,
+    /// Rejected records that are still to be judged by the earlier definition.
+    pub(super) unjudged: Vec<Unjudged>,
+    /// Calls to Salesforce for the plan's own sake.
+    pub(super) extra_source_calls: u64,
     /// How many records have a property changed, and how many of them have it cleared; as far as HubSpot was asked.
     pub(super) properties: BTreeMap<String, PropertyCount>,
     /// Rejected before, waiting for a later try.
@@ -89,18 +93,33 @@ impl Inner {
         self.omitted += 1;
     }
 
-    /// Counts a rejected record by its reason; `known` where the earlier definition rejects it as well.
-    pub(super) fn reject(&mut self, reason: &Reason, known: bool) {
+    /// Counts a rejected record by its reason. With `judged`, whether the earlier definition rejects it as well is told later.
+    pub(super) fn reject(&mut self, reason: &Reason, judged: Option<(SalesforceId, bool)>) {
         let key = (reason.code.clone(), reason.property.clone());
         let full = self.rejects.len() >= REJECT_GROUPS_MAX && !self.rejects.contains_key(&key);
         let key = if full { (key.0, None) } else { key };
-        let group = self.rejects.entry(key).or_default();
-        // A new reason makes the better example.
-        if group.records == group.known {
+        let group = self.rejects.entry(key.clone()).or_default();
+        if group.records == 0 {
             group.example.clone_from(&reason.message);
         }
         group.records += 1;
-        group.known += u64::from(known);
+        if let Some((id, made)) = judged {
+            self.unjudged.push(Unjudged { id, made, group: key, message: reason.message.clone() });
+        }
+    }
+
+    /// Tells of rejected records whether the earlier definition rejects them as well.
+    pub(super) fn judge(&mut self, batch: Vec<Unjudged>, known: &HashSet<SalesforceId>) {
+        for own in batch {
+            let Some(group) = self.rejects.get_mut(&own.group) else { continue };
+            if known.contains(&own.id) {
+                group.known += 1;
+            } else if !group.anew {
+                // A new reason makes the better example.
+                group.anew = true;
+                group.example = own.message;
+            }
+        }
     }
 
     /// Counts the properties that an update changes.
@@ -118,12 +137,23 @@ impl Inner {
 pub(super) struct Rejects {
     records: u64,
     known: u64,
+    /// The example is one that the change brings.
+    anew: bool,
     example: String,
+}
+
+/// A rejected record of which it is not known yet whether the change brings it.
+pub(super) struct Unjudged {
+    pub(super) id: SalesforceId,
+    /// It is not in HubSpot, so it would have to be made.
+    pub(super) made: bool,
+    group: (String, Option<String>),
+    message: String,
 }
 
 /// Reasons: those that are new first, then the most frequent.
 pub(super) fn groups(rejects: BTreeMap<(String, Option<String>), Rejects>, compared: bool) -> Vec<RejectGroup> {
-    let group = |((code, property), Rejects { records, known, example })| RejectGroup {
+    let group = |((code, property), Rejects { records, known, example, .. })| RejectGroup {
         code,
         property,
         records,
