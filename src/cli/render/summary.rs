@@ -197,7 +197,9 @@ fn rejected_anew(forecast: &PipelineForecast) -> Option<u64> {
 /// How many records a change of a definition touches, where it is one of a property that was compared with HubSpot.
 pub fn touched(report: &PlanReport, pipeline: &str, change: &DefinitionChange) -> Option<u64> {
     let backfill = matches!(change.class, ChangeClass::NeedsBackfill | ChangeClass::CanRemoveData);
-    let property = change.part.strip_prefix("fields.").filter(|_| backfill)?;
+    // What a property requires rejects records; their reasons stand for themselves.
+    let rejects = change.pointer.as_deref().is_some_and(|pointer| pointer.ends_with("/required"));
+    let property = change.part.strip_prefix("fields.").filter(|_| backfill && !rejects)?;
     let own = report.pipelines.iter().find(|own| own.report.name.as_str() == pipeline)?;
     let compared = matches!(own.scope, RunScope::Stale | RunScope::ChangedAndStale) && own.report.error.is_none();
     compared.then(|| own.properties.get(property).map_or(0, |count| count.records))
