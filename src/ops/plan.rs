@@ -306,6 +306,10 @@ fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec
         _ => answer(Question::Archives, Verdict::Yes, "records leave the sync by archiving"),
     };
     let drift = match (refreshed, count(PlannedAction::Drift)) {
+        (false, _) if scope == RunScope::Stale => {
+            let why = "without the state, what someone changed in HubSpot counts as an update";
+            answer(Question::Drift, Verdict::Unknown, why)
+        }
         (false, _) => {
             let why = "HubSpot was asked only about records that would change; `--refresh` asks about all";
             answer(Question::Drift, Verdict::Unknown, why)

@@ -6,7 +6,7 @@ use super::diff::totals;
 use super::summary::{self, Summary, VALUE_LENGTH_MAX, contrast, one_line};
 use super::table::{about, count, number};
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, DefinitionStanding};
-use crate::model::forecast::{LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, Verdict};
+use crate::model::forecast::{LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange};
 
 /// Longest comment, in characters: the forges refuse more than 65,536.
 pub const COMMENT_LENGTH_MAX: usize = 65_536;
@@ -314,15 +314,7 @@ fn rejects(report: &PlanReport, page: &mut Page) {
 
 /// What the plan cannot tell.
 fn answers(report: &PlanReport, page: &mut Page) {
-    let mut open: Vec<&str> = report
-        .pipelines
-        .iter()
-        .flat_map(|own| &own.answers)
-        .filter(|answer| answer.answer == Verdict::Unknown)
-        .map(|answer| answer.why.as_str())
-        .collect();
-    open.sort_unstable();
-    open.dedup();
+    let open = summary::unknown(report);
     if open.is_empty() {
         return;
     }

@@ -32,6 +32,9 @@ pub fn plan(report: &PlanReport) -> String {
         text.push_str(&format!("in all: {}\n", summary.headline()));
         text.extend(summary.dangers.iter().map(|danger| format!("  ! {}\n", one_line(danger, 300))));
     }
+    for what in summary::unknown(report) {
+        text.push_str(&format!("  ? not known: {what}\n"));
+    }
     text.push_str(&format!("Nothing was written. Doing it takes about {}.\n", summary.cost()));
     text
 }

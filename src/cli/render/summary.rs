@@ -194,6 +194,16 @@ fn rejected_anew(forecast: &PipelineForecast) -> Option<u64> {
     forecast.rejects.iter().map(|group| Some(group.records - group.known?)).sum()
 }
 
+/// What a plan cannot tell, each once.
+pub fn unknown(report: &PlanReport) -> Vec<&str> {
+    let answers = report.pipelines.iter().flat_map(|own| &own.answers);
+    let mut open: Vec<&str> =
+        answers.filter(|own| own.answer == Verdict::Unknown).map(|own| own.why.as_str()).collect();
+    open.sort_unstable();
+    open.dedup();
+    open
+}
+
 /// How many records a change of a definition touches, where it is one of a property that was compared with HubSpot.
 pub fn touched(report: &PlanReport, pipeline: &str, change: &DefinitionChange) -> Option<u64> {
     let backfill = matches!(change.class, ChangeClass::NeedsBackfill | ChangeClass::CanRemoveData);
