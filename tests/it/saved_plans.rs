@@ -227,7 +227,7 @@ fn a_quiet_cycle_in_between_moves_nothing() {
 fn what_changes_while_a_plan_is_applied_is_left_for_the_next_sync() {
     let (bench, ids) = planned();
     // The run's own read waits long enough for a record to change between the comparison and it.
-    bench.faults(json!([{"service": "salesforce", "path": "/services/data/**/query*", "contains": "FROM%20Subscription__c", "delay": "700ms"}]));
+    bench.faults(json!([{"service": "salesforce", "path": "/services/data/**/query*", "contains": "FROM%20Subscription__c", "delay": "1500ms"}]));
     let mut child = bench.spawn(&["apply", "saved.plan", "--yes", "--format", "json"]);
     let begun = bench.sandbox.requests().len();
     // After the comparison has read the window, and before the run reads it again.
