@@ -10,6 +10,7 @@ use super::files::Files;
 use super::pipeline::PipelineConfig;
 use super::project::{ConnectionConfig, ProjectConfig};
 use super::read::{self, SourceFile};
+use super::rules::Definition;
 use super::{explain, rules, schema, yaml};
 use crate::diagnostic::{Diagnostic, Place, Severity};
 
@@ -80,7 +81,9 @@ pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
     }
     loaded.project = project;
     if !loaded.failed() {
-        let findings = rules::check(loaded.project.as_ref(), &loaded.pipelines);
+        let definitions = loaded.pipelines.iter().map(|own| Definition { file: &own.file.name, config: &own.config });
+        let definitions: Vec<Definition<'_>> = definitions.collect();
+        let findings = rules::check(loaded.project.as_ref(), &definitions);
         loaded.findings.extend(findings);
     }
     loaded.sort();

@@ -1,8 +1,8 @@
 //! Meaning rules that definitions alone decide, offline: names, references, lists and limits.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use super::load::LoadedPipeline;
 use super::pipeline::{FieldConfig, PipelineConfig};
 use super::project::{ConnectionConfig, ProjectConfig};
 use crate::diagnostic::{Diagnostic, Place};
@@ -13,11 +13,20 @@ const STANDARD_OBJECTS: &str = include_str!("supported-standard-objects.txt");
 /// Endings of custom things that Salesforce lets be queried.
 const CUSTOM_SUFFIXES: [&str; 5] = ["__c", "__mdt", "__x", "__kav", "__b"];
 
+/// One definition, as far as these rules look at it.
+#[derive(Clone, Copy)]
+pub struct Definition<'a> {
+    /// Name of its file.
+    pub file: &'a Arc<str>,
+    /// Its content.
+    pub config: &'a PipelineConfig,
+}
+
 /// Applies all rules; findings in file order.
-pub fn check(project: Option<&ProjectConfig>, pipelines: &[LoadedPipeline]) -> Vec<Diagnostic> {
+pub fn check(project: Option<&ProjectConfig>, pipelines: &[Definition<'_>]) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (index, pipeline) in pipelines.iter().enumerate() {
-        let rules = Rules { pipeline, config: &pipeline.config };
+        let rules = Rules { file: pipeline.file, config: pipeline.config };
         rules.unique_name(&pipelines[..index], &mut findings);
         if let Some(project) = project {
             rules.connections(project, &mut findings);
@@ -38,18 +47,18 @@ pub fn is_listed(object: &str) -> bool {
 }
 
 struct Rules<'a> {
-    pipeline: &'a LoadedPipeline,
+    file: &'a Arc<str>,
     config: &'a PipelineConfig,
 }
 
 impl Rules<'_> {
     fn error(&self, code: &'static str, pointer: impl Into<String>, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(code, &self.pipeline.file.name, Place::Value(pointer.into()), message)
+        Diagnostic::error(code, self.file, Place::Value(pointer.into()), message)
     }
 
-    fn unique_name(&self, before: &[LoadedPipeline], findings: &mut Vec<Diagnostic>) {
+    fn unique_name(&self, before: &[Definition<'_>], findings: &mut Vec<Diagnostic>) {
         if let Some(other) = before.iter().find(|other| other.config.name == self.config.name) {
-            let message = format!("`{}` is the name of the pipeline in {} already", self.config.name, other.file.name);
+            let message = format!("`{}` is the name of the pipeline in {} already", self.config.name, other.file);
             let finding = self.error("SL2001", "/name", message);
             findings.push(
                 finding
@@ -98,9 +107,9 @@ impl Rules<'_> {
         );
     }
 
-    fn target(&self, before: &[LoadedPipeline], findings: &mut Vec<Diagnostic>) {
+    fn target(&self, before: &[Definition<'_>], findings: &mut Vec<Diagnostic>) {
         let target = &self.config.target;
-        let same = |other: &&LoadedPipeline| {
+        let same = |other: &&Definition<'_>| {
             let other = &other.config.target;
             other.connection == target.connection
                 && other.object.eq_ignore_ascii_case(&target.object)
@@ -126,7 +135,7 @@ impl Rules<'_> {
         }
     }
 
-    fn associations(&self, pipelines: &[LoadedPipeline], findings: &mut Vec<Diagnostic>) {
+    fn associations(&self, pipelines: &[Definition<'_>], findings: &mut Vec<Diagnostic>) {
         let mut people: BTreeMap<&str, usize> = BTreeMap::new();
         let mut seen: HashMap<(String, Option<&str>), usize> = HashMap::new();
         for (index, association) in self.config.associations.iter().enumerate() {
@@ -202,7 +211,7 @@ fn senseless(field: &FieldConfig) -> Option<(&'static str, &'static str)> {
 }
 
 /// At most so many custom objects on one HubSpot connection.
-fn custom_objects(pipelines: &[LoadedPipeline], findings: &mut Vec<Diagnostic>) {
+fn custom_objects(pipelines: &[Definition<'_>], findings: &mut Vec<Diagnostic>) {
     let mut objects: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for pipeline in pipelines {
         let target = &pipeline.config.target;
@@ -216,7 +225,7 @@ fn custom_objects(pipelines: &[LoadedPipeline], findings: &mut Vec<Diagnostic>) 
         if seen.len() > limit {
             let place = Place::Value("/target/object".to_owned());
             let message = format!("more than {limit} objects are mapped on the connection `{}`", target.connection);
-            let finding = Diagnostic::error("SL2005", &pipeline.file.name, place, message);
+            let finding = Diagnostic::error("SL2005", pipeline.file, place, message);
             findings.push(
                 finding
                     .with_why("HubSpot's own integration maps 10 custom objects of an account at most")
