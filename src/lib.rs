@@ -31,6 +31,8 @@ pub mod state;
 
 pub mod sandbox;
 
+pub mod project;
+
 pub mod ops;
 
 pub mod cli;

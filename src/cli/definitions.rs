@@ -9,25 +9,24 @@ use super::args::{
     Catalog, CatalogAction, Common, Discover, Explain, FindingFormat, Format, Init, New, Pull, Schema, Test,
     TestFormat, Validate,
 };
-use super::commands::{json, project, write_file};
 use super::exit::Exit;
 use super::output;
+use super::render::diagnostic::{located, shown, summary};
 use super::render::{
     catalog as show_catalog, discover as show_discover, findings as show_findings, sarif, table, verdicts,
 };
+use super::shared::{json, project, write_file};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::config::files::Files;
-use crate::config::load::{Loaded, PROJECT_FILE};
 use crate::config::schema;
+use crate::diagnostic::Severity;
 use crate::diagnostic::codes;
-use crate::diagnostic::render::{Located, github, locate, text as finding_text};
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::ops::error::OpsError;
+use crate::diagnostic::render::{Located, github};
 use crate::ops::new::{self, NewPipeline};
-use crate::ops::prepare::Preparation;
-use crate::ops::wiring::{Outside, Project, project_folder};
 use crate::ops::{catalog, discover, init, narrow, test, validate};
+use crate::project::error::OpsError;
+use crate::project::wiring::{Outside, project_folder};
 use crate::sys::clock::Clock;
 use crate::sys::git::Repository;
 
@@ -95,63 +94,6 @@ fn prefix(root: &Path) -> String {
 
 fn in_repository(located: Located, prefix: &str) -> Located {
     Located { file: format!("{prefix}{}", located.file), ..located }
-}
-
-/// A finding as text.
-pub(super) fn shown(loaded: &Loaded, finding: &Diagnostic, colour: bool) -> String {
-    let file = loaded.files.iter().find(|file| file.name == finding.file);
-    match file {
-        Some(file) => finding_text(finding, &file.text, &file.locate(&finding.place), colour),
-        None => finding_text(finding, "", &(0..0), colour),
-    }
-}
-
-fn located(loaded: &Loaded, finding: &Diagnostic) -> Located {
-    let file = loaded.files.iter().find(|file| file.name == finding.file);
-    match file {
-        Some(file) => locate(finding, &file.text, &file.locate(&finding.place)),
-        None => locate(finding, "", &(0..0)),
-    }
-}
-
-/// How many findings there are.
-pub(super) fn summary(loaded: &Loaded) -> String {
-    let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    let warnings = loaded.findings.len() - errors;
-    let is_pipeline = |name: &str| name != PROJECT_FILE && !name.starts_with("catalog/") && !name.contains(".test.");
-    let pipelines = loaded.files.iter().filter(|file| is_pipeline(&file.name)).count();
-    let pipelines = table::count(pipelines as u64, "pipeline", "pipelines");
-    let warned = if warnings > 0 {
-        format!(", {}", table::count(warnings as u64, "warning", "warnings"))
-    } else {
-        String::new()
-    };
-    if errors == 0 {
-        format!("{pipelines} checked: no errors{warned}")
-    } else {
-        format!("{pipelines} checked: {}{warned}", table::count(errors as u64, "error", "errors"))
-    }
-}
-
-/// Shows warnings of a preparation on stderr.
-pub(super) fn warn(common: &Common, project: &Project, preparation: &Preparation) {
-    if common.quiet {
-        return;
-    }
-    if preparation.pipelines.is_empty() {
-        output::talk("no pipeline is selected: nothing that was asked for has changed");
-    }
-    if common.verbose == 0 {
-        if !preparation.warnings.is_empty() {
-            let warnings = table::count(preparation.warnings.len() as u64, "warning", "warnings");
-            output::talk(&format!("{warnings} about the definitions: `syncline validate --online` shows them"));
-        }
-        return;
-    }
-    for warning in &preparation.warnings {
-        output::talk(&shown(&project.loaded, warning, output::colour(common.no_color)));
-        output::talk("");
-    }
 }
 
 pub(super) fn explain(words: &Explain) -> Result<Exit, OpsError> {

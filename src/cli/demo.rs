@@ -7,22 +7,22 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::args::{Common, Demo};
-use super::definitions::warn;
 use super::exit::Exit;
 use super::output;
 use super::render::{diff as show_diff, history as show_history, plan as show_plan, report as show_report};
+use super::shared::warn;
 use super::signals;
 use crate::config::env::process_variables;
 use crate::model::forecast::PlanReport;
 use crate::model::report::{RunReport, RunScope};
-use crate::ops::error::OpsError;
 use crate::ops::plan::{PlanOptions, plan};
-use crate::ops::prepare::{Knowledge, prepare};
 use crate::ops::run::{RunOptions, run_all};
-use crate::ops::wiring::{Outside, Project, open};
 use crate::ops::{diff, history};
 use crate::plan::guard::Allowance;
 use crate::ports::state::FailureFilter;
+use crate::project::error::OpsError;
+use crate::project::prepare::{Knowledge, prepare};
+use crate::project::wiring::{Outside, Project, open};
 use crate::sandbox::options::SandboxOptions;
 use crate::sandbox::{Sandbox, start};
 

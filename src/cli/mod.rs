@@ -5,11 +5,14 @@ pub mod commands;
 pub mod definitions;
 pub mod demo;
 pub mod exit;
+pub mod history;
 pub mod output;
 pub mod progress;
+pub mod records;
 pub mod render;
 pub mod review;
 pub mod sandbox;
+pub mod shared;
 pub mod signals;
 pub mod trace;
 

@@ -4,12 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{Apply, Common, Diff, DiffFormat, Plan, PlanFormat};
-use super::commands::{allowance, json, project, report as report_runs, write_file};
-use super::definitions::warn;
 use super::exit::Exit;
 use super::output;
 use super::progress::Progress;
 use super::render::{diff as show_diff, html, markdown, plan as show_plan, summary::Summary};
+use super::shared::{allowance, json, project, report as report_runs, warn, write_file};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
@@ -17,13 +16,14 @@ use crate::model::forecast::{PipelineForecast, PlanReport};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::RunScope;
 use crate::ops::changes::ChangesFile;
-use crate::ops::error::OpsError;
 use crate::ops::plan::PlanOptions;
-use crate::ops::prepare::{Knowledge, Preparation, prepare};
 use crate::ops::run::{RunOptions, run_all};
-use crate::ops::wiring::{Outside, Project, project_folder};
-use crate::ops::{apply, diff, earlier, masks, plan, saved, stateless};
+use crate::ops::{apply, diff, masks, plan, saved};
 use crate::plan::guard::Allowance;
+use crate::project::error::OpsError;
+use crate::project::prepare::{Knowledge, Preparation, prepare};
+use crate::project::wiring::{Outside, Project, project_folder};
+use crate::project::{earlier, revision, stateless};
 
 /// Changes shown in a file beside the terminal: it may be long.
 const REPORT_SAMPLE: usize = 200;
@@ -49,7 +49,7 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
         PlanReport { pipelines: Vec::new(), status: "succeeded".to_owned(), definitions: Some(found) }
     } else {
         let mut project = project(common, outside)?;
-        masks::keep(&mut project, &diff::base(&root, &words.base)?, &mut found);
+        masks::keep(&mut project, &revision::base(&root, &words.base)?, &mut found);
         let preparation = prepare(&project, &names, Knowledge::Live).await?;
         warn(common, &project, &preparation);
         let options = PlanOptions { sample: 10, ..PlanOptions::default() };
@@ -71,7 +71,7 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
     let mut project = project(common, outside)?;
     let review = match &words.base {
         Some(reference) => {
-            let base = diff::base(&project.loaded.root, reference)?;
+            let base = revision::base(&project.loaded.root, reference)?;
             let definitions = diff::compare(&base, &project.loaded, reference);
             Some((base, definitions))
         }

@@ -7,7 +7,7 @@ use super::args::{Format, Sandbox as Words};
 use super::exit::Exit;
 use super::output;
 use super::signals;
-use crate::ops::error::OpsError;
+use crate::project::error::OpsError;
 use crate::sandbox::faults::FaultPlan;
 use crate::sandbox::options::SandboxOptions;
 use crate::sandbox::start;

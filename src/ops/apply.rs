@@ -7,12 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::error::OpsError;
 use super::plan::{PlanOptions, plan};
-use super::prepare::{Preparation, Prepared};
 use super::run::Held;
 use super::saved::{self, SavedPipeline, SavedPlan, Standing};
-use super::wiring::Project;
 use crate::catalog::drift::moves;
 use crate::catalog::{Catalog, TargetEntry};
 use crate::engine::pledge::{Pledges, Witness};
@@ -23,6 +20,9 @@ use crate::model::report::{RunStatus, Tally};
 use crate::plan::guard::Allowance;
 use crate::ports::fault::Fault;
 use crate::ports::state::{Directory, StateReader};
+use crate::project::error::OpsError;
+use crate::project::prepare::{Preparation, Prepared};
+use crate::project::wiring::Project;
 use crate::review;
 use crate::stages::StageError;
 use crate::state::sqlite::SqliteState;
@@ -150,7 +150,7 @@ fn portal_moved(saved: &SavedPipeline, prepared: &Prepared) -> Vec<String> {
     if was.portal_id != is.portal_id {
         return vec![format!("HubSpot: portal {} is another than {}", is.portal_id, was.portal_id)];
     }
-    let catalog = |portal: &super::portal::Portal| {
+    let catalog = |portal: &crate::project::portal::Portal| {
         let mut catalog = Catalog::default();
         for object in portal.objects.values() {
             let entry =

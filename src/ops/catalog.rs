@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use super::error::OpsError;
-use super::wiring::Project;
 use crate::catalog::drift::{Move, System, moves};
 use crate::catalog::{Catalog, TargetEntry, folder};
 use crate::config::files::Files;
@@ -17,6 +15,8 @@ use crate::pipeline::compile::{parents, used_fields};
 use crate::ports::fault::Fault;
 use crate::ports::source::Source;
 use crate::ports::target::TargetReader;
+use crate::project::error::OpsError;
+use crate::project::wiring::Project;
 
 /// What a pull found.
 #[derive(Debug, Serialize)]

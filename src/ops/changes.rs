@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::error::OpsError;
 use crate::engine::forecast::Recorder;
 use crate::model::forecast::PlannedChange;
 use crate::model::ids::PipelineName;
+use crate::project::error::OpsError;
 
 /// The file.
 pub struct ChangesFile {

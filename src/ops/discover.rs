@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::error::OpsError;
-use super::wiring::Project;
 use crate::config::project::ConnectionConfig;
 use crate::config::rules;
 use crate::model::object::{FieldKind, ObjectSummary, SourceField, SourceObject, TargetObject};
@@ -14,6 +12,8 @@ use crate::pipeline::values::convert::writable;
 use crate::ports::fault::Fault;
 use crate::ports::source::Source;
 use crate::ports::target::TargetReader;
+use crate::project::error::OpsError;
+use crate::project::wiring::Project;
 
 /// All objects.
 #[derive(Debug, Serialize)]

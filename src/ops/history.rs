@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-use super::error::OpsError;
-use super::portal::Portal;
-use super::wiring::Project;
 use crate::engine::catch_up::{self, Backlog};
 use crate::model::ids::PipelineName;
 use crate::model::link::MappingVersion;
 use crate::model::report::{RunKind, RunStatus, Tally};
 use crate::pipeline::compile::{Pipeline, mapping_version};
 use crate::ports::state::{FailureFilter, FailureMark, FailureRow, FailureStatus, RunRow, StateReader, StateWriter};
+use crate::project::error::OpsError;
+use crate::project::portal::Portal;
+use crate::project::wiring::Project;
 
 /// One pipeline's standing.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::error::OpsError;
 use crate::config::schema;
+use crate::project::error::OpsError;
 
 const PROJECT: &str = include_str!("init/syncline.yaml");
 const PIPELINE: &str = include_str!("init/pipelines/README.md");

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::diff::{Base, earlier};
-use super::wiring::Project;
 use crate::config::pipeline::{FieldConfig, PipelineConfig};
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, PipelineDiff};
+use crate::project::revision::{Base, earlier};
+use crate::project::wiring::Project;
 
 /// Masks every entry that reads a field which is masked at the base, or fills a property that is, and tells of those that
 /// would show it.

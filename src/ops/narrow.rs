@@ -3,14 +3,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::error::OpsError;
-use super::offline::{self, Offline};
 use crate::catalog::TargetEntry;
 use crate::config::env::Variables;
 use crate::config::files::Files;
 use crate::config::schema;
 use crate::model::object::{FieldKind, PropertyKind, SourceObject, TargetProperty};
 use crate::pipeline::values::convert::writable;
+use crate::project::error::OpsError;
+use crate::project::offline::{self, Offline};
 
 /// The narrowed schema as the text of a file.
 ///

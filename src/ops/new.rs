@@ -6,8 +6,6 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::error::OpsError;
-use super::wiring::Project;
 use crate::catalog::is_called;
 use crate::config::load::LoadedPipeline;
 use crate::config::rules;
@@ -16,6 +14,8 @@ use crate::pipeline::suggest::{Suggestion, fillable, mappable, suggest};
 use crate::ports::fault::Fault;
 use crate::ports::source::Source;
 use crate::ports::target::TargetReader;
+use crate::project::error::OpsError;
+use crate::project::wiring::Project;
 
 /// What is wanted.
 #[derive(Debug, Clone)]

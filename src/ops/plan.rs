@@ -5,11 +5,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::changes::ChangesFile;
-use super::error::OpsError;
-use super::prepare::{Preparation, Prepared};
-use super::run::new_run;
-use super::stateless::{self, WithoutState};
-use super::wiring::Project;
 use crate::engine::catch_up::{self, Backlog};
 use crate::engine::forecast::{Forecast, ForecastOptions, Found, Recorder};
 use crate::engine::pledge::Witness;
@@ -21,9 +16,11 @@ use crate::model::report::{RunKind, RunReport, RunScope, RunStatus};
 use crate::model::watermark::Watermark;
 use crate::pipeline::compile::Pipeline;
 use crate::plan::guard::{self, Allowance, Prospect};
-use crate::ports::source::Source;
-use crate::ports::state::{Directory, StateReader};
-use crate::ports::target::TargetReader;
+use crate::project::context::{context, failed};
+use crate::project::error::OpsError;
+use crate::project::prepare::Preparation;
+use crate::project::stateless::{self, WithoutState};
+use crate::project::wiring::Project;
 use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::{StageContext, StageError, StageName};
 use crate::state::sqlite::SqliteState;
@@ -89,7 +86,7 @@ pub async fn plan(
             notes.push(format!("{} failed before and wait for a later try", found.waiting));
         }
         match scope {
-            RunScope::Stale => notes.push(stateless::note(backlog, &cx.pipeline.name)),
+            RunScope::Stale => notes.push(state_left_aside(backlog, &cx.pipeline.name)),
             RunScope::ChangedAndStale => notes.push(caught_up(backlog, &cx.pipeline.name)),
             RunScope::All | RunScope::Changed => {}
         }
@@ -258,7 +255,7 @@ fn refusal(cx: &StageContext, prospect: Prospect, allowance: Allowance) -> Optio
 }
 
 /// So many records, in words.
-pub(super) fn records(count: u64) -> String {
+fn records(count: u64) -> String {
     if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
 }
 
@@ -272,6 +269,17 @@ fn recognised(found: &Found, match_property: &str) -> Option<String> {
              them over. Where the state is kept elsewhere, `--without-state` tells what a change does there"
         )
     })
+}
+
+/// What a reader of such a plan must know.
+fn state_left_aside(backlog: Backlog, name: &PipelineName) -> String {
+    if backlog.is_empty() {
+        return "the state is left aside, and nothing in HubSpot is behind this definition".to_owned();
+    }
+    format!(
+        "the state is left aside: HubSpot holds {}, taken as synced; where the state is, `syncline import --stale {name}` does this",
+        records(backlog.behind)
+    )
 }
 
 fn caught_up(backlog: Backlog, name: &PipelineName) -> String {
@@ -322,37 +330,4 @@ fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec
     };
     let why = "a record that was purged or hidden leaves no trace in what is read";
     vec![changes, archives, drift, answer(Question::Vanished, Verdict::Unknown, why)]
-}
-
-/// The context of a dry run.
-pub(super) async fn context(
-    project: &Project,
-    state: &Arc<SqliteState>,
-    scratch: &Arc<SqliteState>,
-    prepared: &Prepared,
-) -> Result<StageContext, OpsError> {
-    let config = &project.loaded.pipelines[prepared.index].config;
-    Ok(StageContext {
-        pipeline: Arc::clone(&prepared.pipeline),
-        run: new_run(project),
-        source: project.source(&config.source.connection)? as Arc<dyn Source>,
-        target: Arc::new(project.target(&config.target.connection)?) as Arc<dyn TargetReader>,
-        failures_open: state.failing(&prepared.pipeline.name).await?,
-        unsettled: state.unsettled(&prepared.pipeline.name).await?,
-        state: Arc::clone(state) as Arc<dyn StateReader>,
-        directory: Arc::clone(scratch) as Arc<dyn Directory>,
-        dry: true,
-        clock: project.outside.clock.clone(),
-        due_at: project.outside.clock.now(),
-        cancel: project.outside.cancel.clone(),
-        portal: None,
-    })
-}
-
-/// A stage's error as a command's.
-pub(super) fn failed(cx: &StageContext, error: StageError) -> OpsError {
-    match error.cause {
-        crate::stages::StageCause::Remote(fault) => OpsError::remote(&cx.pipeline.name)(fault),
-        crate::stages::StageCause::State(error) => OpsError::State(error),
-    }
 }

@@ -5,19 +5,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::error::OpsError;
-use super::portal::Remembered;
-use super::prepare::{Knowledge, Prepared, prepare};
-use super::wiring::Project;
 use crate::engine::pledge::Pledges;
 use crate::engine::work::{self, Order, Stop};
-use crate::model::ids::{PipelineName, RunId};
+use crate::model::ids::PipelineName;
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
 use crate::pipeline::compile::AssociationTarget;
 use crate::plan::guard::Allowance;
-use crate::ports::state::{Directory, StateReader, StateWriter};
-use crate::ports::target::{Confirm, TargetReader, TargetWriter};
-use crate::stages::{StageContext, Writers};
+use crate::ports::state::{StateReader, StateWriter};
+use crate::project::context::{Handles, handles};
+use crate::project::error::OpsError;
+use crate::project::prepare::{Knowledge, Prepared, prepare};
+use crate::project::wiring::Project;
+use crate::stages::StageContext;
 use crate::state::sqlite::SqliteState;
 
 /// Hears of progress: the pipeline's name and its numbers.
@@ -165,48 +164,4 @@ async fn later_links(
         finished[place].stop = finished[place].stop.take().or(stop);
     }
     Ok(())
-}
-
-/// What one run holds.
-struct Handles {
-    cx: StageContext,
-    writers: Writers,
-    /// The portal as remembered, to be confirmed.
-    remembered: Option<Arc<Remembered>>,
-}
-
-/// The handles of one run: fresh ones, so that calls are counted for it alone.
-async fn handles(project: &Project, state: &Arc<SqliteState>, prepared: &Prepared) -> Result<Handles, OpsError> {
-    let loaded = &project.loaded.pipelines[prepared.index].config;
-    let target = Arc::new(project.target(&loaded.target.connection)?);
-    let own = prepared.pipeline.target.object_type_id.to_string();
-    let remembered =
-        prepared.remembered.then(|| Arc::new(Remembered::new(Arc::clone(&target), Arc::clone(&prepared.portal), own)));
-    let writers = Writers {
-        target: Arc::clone(&target) as Arc<dyn TargetWriter>,
-        state: Arc::clone(state) as Arc<dyn StateWriter>,
-    };
-    let cx = StageContext {
-        pipeline: Arc::clone(&prepared.pipeline),
-        run: new_run(project),
-        source: project.source(&loaded.source.connection)?,
-        target: target as Arc<dyn TargetReader>,
-        failures_open: state.failing(&prepared.pipeline.name).await?,
-        unsettled: state.unsettled(&prepared.pipeline.name).await?,
-        state: Arc::clone(state) as Arc<dyn StateReader>,
-        directory: Arc::clone(state) as Arc<dyn Directory>,
-        dry: false,
-        clock: project.outside.clock.clone(),
-        due_at: project.outside.clock.now(),
-        cancel: project.outside.cancel.clone(),
-        portal: remembered.clone().map(|remembered| remembered as Arc<dyn Confirm>),
-    };
-    Ok(Handles { cx, writers, remembered })
-}
-
-/// A new run's name: time first, then chance.
-pub fn new_run(project: &Project) -> RunId {
-    let milliseconds = project.outside.clock.now().as_millisecond().max(0).unsigned_abs();
-    let random = u128::from(project.outside.rng.below(u64::MAX)) << 16 | u128::from(project.outside.rng.below(1 << 16));
-    RunId::new(ulid::Ulid::from_parts(milliseconds, random).to_string())
 }

@@ -14,8 +14,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::error::OpsError;
-use super::portal::Portal;
 use crate::config::pipeline::PipelineConfig;
 use crate::engine::pledge::Witness;
 use crate::model::forecast::PipelineForecast;
@@ -23,6 +21,8 @@ use crate::model::ids::PipelineName;
 use crate::model::pledge::Pledge;
 use crate::model::report::RunScope;
 use crate::ports::fault::{Fault, RemoteError};
+use crate::project::error::OpsError;
+use crate::project::portal::Portal;
 use crate::stages::{StageError, StageName};
 
 /// Version of the form.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::error::OpsError;
-use super::prepare::{Knowledge, Prepared, prepare};
 use super::run::{Finished, RunOptions, run_one};
-use super::wiring::Project;
 use crate::model::report::RunStatus;
+use crate::project::error::OpsError;
+use crate::project::prepare::{Knowledge, Prepared, prepare};
+use crate::project::wiring::Project;
 use crate::state::sqlite::SqliteState;
 
 /// Repeats cycles until somebody asks to stop. Each finished cycle is handed to `on_finished`; trouble of one pipeline

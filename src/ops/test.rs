@@ -6,10 +6,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::diff::base;
-use super::error::OpsError;
-use super::offline::{self, Offline};
-use super::selection::{MODIFIED, choose};
 use crate::catalog::Catalog;
 use crate::config::env::Variables;
 use crate::config::files::Files;
@@ -23,6 +19,10 @@ use crate::model::object::{FieldKind, SourceObject, TargetObject};
 use crate::model::record::{Desired, Record};
 use crate::pipeline::compile::Pipeline;
 use crate::pipeline::field::nearest;
+use crate::project::error::OpsError;
+use crate::project::offline::{self, Offline};
+use crate::project::revision::base;
+use crate::project::selection::{MODIFIED, choose};
 use crate::sys::clock::Clock;
 
 /// What the tests said.

@@ -3,11 +3,6 @@
 use std::path::Path;
 
 use super::catalog::{observe, touched};
-use super::error::OpsError;
-use super::offline::{self, Offline};
-use super::prepare::{Knowledge, prepare};
-use super::selection::choose;
-use super::wiring::{Outside, Project, open};
 use crate::catalog::drift::moves;
 use crate::catalog::folder;
 use crate::config::env::Variables;
@@ -15,6 +10,11 @@ use crate::config::files::Files;
 use crate::config::load::{Loaded, PROJECT_FILE};
 use crate::config::read::SourceFile;
 use crate::diagnostic::{Diagnostic, Place};
+use crate::project::error::OpsError;
+use crate::project::offline::{self, Offline};
+use crate::project::prepare::{Knowledge, prepare};
+use crate::project::selection::choose;
+use crate::project::wiring::{Outside, Project, open};
 
 /// Checks definitions without credentials: files, schema, and with a catalog every rule. That there is none is a finding.
 ///

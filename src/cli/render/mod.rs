@@ -1,6 +1,7 @@
 //! Data -> text for people. Pure: each returns what is to be printed.
 
 pub mod catalog;
+pub mod diagnostic;
 pub mod diff;
 pub mod discover;
 pub mod findings;

@@ -4,12 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::context::{context, failed};
 use super::error::OpsError;
-use super::plan::{context, failed, records};
 use super::prepare::{Knowledge, Preparation, Prepared, prepare};
 use super::wiring::Project;
 use crate::engine::adopt::adopt;
-use crate::engine::catch_up::Backlog;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::ids::PipelineName;
 use crate::model::link::MappingVersion;
@@ -78,7 +77,7 @@ pub async fn stand_in(
 }
 
 /// A state made from what HubSpot holds, and the pipelines whose old filter could not be asked.
-pub(super) async fn state(
+pub async fn state(
     project: &Project,
     preparation: &Preparation,
     scratch: &Arc<SqliteState>,
@@ -106,15 +105,4 @@ pub(super) async fn state(
         done.map_err(|error| failed(&cx, error))?;
     }
     Ok((state, unasked))
-}
-
-/// What a reader of such a plan must know.
-pub(super) fn note(backlog: Backlog, name: &PipelineName) -> String {
-    if backlog.is_empty() {
-        return "the state is left aside, and nothing in HubSpot is behind this definition".to_owned();
-    }
-    format!(
-        "the state is left aside: HubSpot holds {}, taken as synced; where the state is, `syncline import --stale {name}` does this",
-        records(backlog.behind)
-    )
 }

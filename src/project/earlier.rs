@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::diff::{Base, earlier};
 use super::error::OpsError;
 use super::prepare::{Knowledge, prepare_from};
+use super::revision::{Base, earlier};
 use super::wiring::Project;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::ids::PipelineName;

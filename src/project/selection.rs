@@ -1,7 +1,7 @@
 //! Which pipelines a command means: names, globs, and `modified:REF`.
 
-use super::diff::modified;
 use super::error::OpsError;
+use super::revision::modified;
 use crate::config::load::Loaded;
 use crate::config::select::select;
 

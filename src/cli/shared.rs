@@ -1,0 +1,134 @@
+//! What several commands do alike: open the project, say what is wrong, report runs, write a file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::args::{Allow, Common, Format};
+use super::exit::Exit;
+use super::output;
+use super::progress::Progress;
+use super::render::diagnostic::{shown, summary};
+use super::render::{report as show_report, table};
+use crate::config::env::process_variables;
+use crate::model::report::{RunReport, RunScope, RunStatus};
+use crate::ops::run::{Finished, RunOptions};
+use crate::plan::guard::Allowance;
+use crate::ports::fault::Fault;
+use crate::project::error::OpsError;
+use crate::project::prepare::Preparation;
+use crate::project::wiring::{Outside, Project, open, project_folder};
+
+/// Opens the project that the command is about.
+pub fn project(common: &Common, outside: Outside) -> Result<Project, OpsError> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let root = project_folder(common.project.as_deref(), &here)?;
+    open(&root, &process_variables, outside)
+}
+
+/// Says what went wrong.
+pub fn failed(common: &Common, error: &OpsError) -> Exit {
+    match error {
+        OpsError::Findings(loaded) => {
+            for finding in &loaded.findings {
+                output::talk(&shown(loaded, finding, output::colour(common.no_color)));
+                output::talk("");
+            }
+            output::talk(&summary(loaded));
+        }
+        error => output::error(&error.to_string(), Some(error.code()), error.help().as_deref()),
+    }
+    match error {
+        OpsError::Remote { fault: Fault::Cancelled, .. } => Exit::Interrupted,
+        _ => Exit::Failed,
+    }
+}
+
+/// Prints a result as JSON.
+pub fn json<T: Serialize>(value: &T) {
+    output::result(&serde_json::to_string_pretty(value).unwrap_or_default());
+}
+
+/// Shows warnings of a preparation on stderr.
+pub fn warn(common: &Common, project: &Project, preparation: &Preparation) {
+    if common.quiet {
+        return;
+    }
+    if preparation.pipelines.is_empty() {
+        output::talk("no pipeline is selected: nothing that was asked for has changed");
+    }
+    if common.verbose == 0 {
+        if !preparation.warnings.is_empty() {
+            let warnings = table::count(preparation.warnings.len() as u64, "warning", "warnings");
+            output::talk(&format!("{warnings} about the definitions: `syncline validate --online` shows them"));
+        }
+        return;
+    }
+    for warning in &preparation.warnings {
+        output::talk(&shown(&project.loaded, warning, output::colour(common.no_color)));
+        output::talk("");
+    }
+}
+
+/// How runs of a command are to be done, and what shows their progress.
+pub fn options(scope: RunScope, command: &str, allow: Allow, progress: Progress) -> (RunOptions, Arc<Progress>) {
+    let progress = Arc::new(progress);
+    let hears = Arc::clone(&progress);
+    let allowance = allowance(allow);
+    let on_progress = Arc::new(move |name: &str, tally| hears.update(name, tally));
+    (RunOptions { scope, allowance, command: format!("syncline {command}"), held: None, on_progress }, progress)
+}
+
+/// What a person allows, as the runs know it.
+pub fn allowance(allow: Allow) -> Allowance {
+    Allowance { archive: allow.allow_archive, empty_source: allow.allow_empty }
+}
+
+/// Prints reports and works the exit code out.
+pub fn report(common: &Common, format: Format, finished: &[Finished]) -> Exit {
+    let reports: Vec<&RunReport> = finished.iter().map(|finished| &finished.report).collect();
+    let exit = reports.iter().map(|report| exit_of(report.status)).max().unwrap_or(Exit::Done);
+    match format {
+        Format::Json => {
+            let only_paused = reports
+                .iter()
+                .all(|report| report.status == RunStatus::Paused || exit_of(report.status) < Exit::Failed);
+            let status = match exit {
+                Exit::Failed if only_paused => "paused",
+                Exit::Done | Exit::Changes => "succeeded",
+                Exit::Partial => "partial",
+                Exit::Interrupted => "interrupted",
+                Exit::Failed | Exit::Usage => "failed",
+            };
+            json(&json!({ "pipelines": reports, "status": status }));
+        }
+        Format::Text => {
+            let reports: Vec<RunReport> = reports.into_iter().cloned().collect();
+            output::result(&show_report::reports(&reports));
+        }
+    }
+    let stops = finished.iter().filter_map(|finished| Some((&finished.report.name, finished.stop.as_ref()?)));
+    for (name, stop) in stops.filter(|_| !common.quiet) {
+        let help = stop.help();
+        output::error(&format!("pipeline `{name}`: {stop}"), Some(stop.code()), help.as_deref());
+    }
+    exit
+}
+
+fn exit_of(status: RunStatus) -> Exit {
+    match status {
+        RunStatus::Succeeded | RunStatus::Running => Exit::Done,
+        RunStatus::Partial => Exit::Partial,
+        RunStatus::Failed | RunStatus::Paused | RunStatus::Refused => Exit::Failed,
+        RunStatus::Interrupted => Exit::Interrupted,
+    }
+}
+
+/// Writes a file that a person asked for.
+pub fn write_file(path: &Path, text: &str) -> Result<(), OpsError> {
+    std::fs::write(path, text).map_err(|error| {
+        OpsError::refused("SL6008", format!("`{}` cannot be written: {error}", path.display()), "choose another file")
+    })
+}

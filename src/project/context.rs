@@ -1,0 +1,93 @@
+//! What a run or a dry run of one pipeline holds: connections of its own, so that calls are counted for it alone.
+
+use std::sync::Arc;
+
+use super::error::OpsError;
+use super::portal::Remembered;
+use super::prepare::Prepared;
+use super::wiring::Project;
+use crate::model::ids::RunId;
+use crate::ports::source::Source;
+use crate::ports::state::{Directory, StateReader, StateWriter};
+use crate::ports::target::{Confirm, TargetReader, TargetWriter};
+use crate::stages::{StageCause, StageContext, StageError, Writers};
+use crate::state::sqlite::SqliteState;
+
+/// What one run holds.
+pub struct Handles {
+    /// What its stages read with.
+    pub cx: StageContext,
+    /// What it writes with.
+    pub writers: Writers,
+    /// The portal as remembered, to be confirmed.
+    pub remembered: Option<Arc<Remembered>>,
+}
+
+/// The handles of one run: fresh ones, so that calls are counted for it alone.
+pub async fn handles(project: &Project, state: &Arc<SqliteState>, prepared: &Prepared) -> Result<Handles, OpsError> {
+    let loaded = &project.loaded.pipelines[prepared.index].config;
+    let target = Arc::new(project.target(&loaded.target.connection)?);
+    let own = prepared.pipeline.target.object_type_id.to_string();
+    let remembered =
+        prepared.remembered.then(|| Arc::new(Remembered::new(Arc::clone(&target), Arc::clone(&prepared.portal), own)));
+    let writers = Writers {
+        target: Arc::clone(&target) as Arc<dyn TargetWriter>,
+        state: Arc::clone(state) as Arc<dyn StateWriter>,
+    };
+    let cx = StageContext {
+        pipeline: Arc::clone(&prepared.pipeline),
+        run: new_run(project),
+        source: project.source(&loaded.source.connection)?,
+        target: target as Arc<dyn TargetReader>,
+        failures_open: state.failing(&prepared.pipeline.name).await?,
+        unsettled: state.unsettled(&prepared.pipeline.name).await?,
+        state: Arc::clone(state) as Arc<dyn StateReader>,
+        directory: Arc::clone(state) as Arc<dyn Directory>,
+        dry: false,
+        clock: project.outside.clock.clone(),
+        due_at: project.outside.clock.now(),
+        cancel: project.outside.cancel.clone(),
+        portal: remembered.clone().map(|remembered| remembered as Arc<dyn Confirm>),
+    };
+    Ok(Handles { cx, writers, remembered })
+}
+
+/// The context of a dry run.
+pub async fn context(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    scratch: &Arc<SqliteState>,
+    prepared: &Prepared,
+) -> Result<StageContext, OpsError> {
+    let config = &project.loaded.pipelines[prepared.index].config;
+    Ok(StageContext {
+        pipeline: Arc::clone(&prepared.pipeline),
+        run: new_run(project),
+        source: project.source(&config.source.connection)? as Arc<dyn Source>,
+        target: Arc::new(project.target(&config.target.connection)?) as Arc<dyn TargetReader>,
+        failures_open: state.failing(&prepared.pipeline.name).await?,
+        unsettled: state.unsettled(&prepared.pipeline.name).await?,
+        state: Arc::clone(state) as Arc<dyn StateReader>,
+        directory: Arc::clone(scratch) as Arc<dyn Directory>,
+        dry: true,
+        clock: project.outside.clock.clone(),
+        due_at: project.outside.clock.now(),
+        cancel: project.outside.cancel.clone(),
+        portal: None,
+    })
+}
+
+/// A stage's error as a command's.
+pub fn failed(cx: &StageContext, error: StageError) -> OpsError {
+    match error.cause {
+        StageCause::Remote(fault) => OpsError::remote(&cx.pipeline.name)(fault),
+        StageCause::State(error) => OpsError::State(error),
+    }
+}
+
+/// A new run's name: time first, then chance.
+pub fn new_run(project: &Project) -> RunId {
+    let milliseconds = project.outside.clock.now().as_millisecond().max(0).unsigned_abs();
+    let random = u128::from(project.outside.rng.below(u64::MAX)) << 16 | u128::from(project.outside.rng.below(1 << 16));
+    RunId::new(ulid::Ulid::from_parts(milliseconds, random).to_string())
+}

@@ -1,0 +1,13 @@
+//! What every command begins with: a project is opened, its connections are wired, the two systems are described, and its
+//! pipelines are compiled. The only room that knows all parts. Prints nothing, and starts nothing that writes a record.
+
+pub mod context;
+pub mod earlier;
+pub mod error;
+pub mod offline;
+pub mod portal;
+pub mod prepare;
+pub mod revision;
+pub mod selection;
+pub mod stateless;
+pub mod wiring;

@@ -1,0 +1,91 @@
+//! A project as it was at a git revision, and which of its pipelines were another then.
+
+use std::path::Path;
+
+use super::error::OpsError;
+use crate::catalog::{Catalog, folder, is_called};
+use crate::config::env::Environment;
+use crate::config::files::Files;
+use crate::config::load::{Loaded, PROJECT_FILE, load};
+use crate::config::yaml;
+use crate::model::change::{DefinitionStanding, PipelineDiff};
+use crate::review;
+use crate::sys::git::{Commit, GitError, Repository};
+
+/// A project as it was.
+pub struct Base {
+    /// The commit.
+    pub commit: Commit,
+    /// Its files.
+    pub files: Files,
+}
+
+/// The files of the project at the revision from which today's work branched off.
+///
+/// Errors: no git, no repository, an unknown revision.
+pub fn base(root: &Path, reference: &str) -> Result<Base, OpsError> {
+    let repository = Repository::find(root).map_err(refused)?;
+    let commit = repository.base(reference).map_err(refused)?;
+    let project = repository.files(&commit, &[PROJECT_FILE]).map_err(refused)?;
+    let mut folders = vec![PROJECT_FILE.to_owned(), folder::FOLDER.to_owned(), "pipelines".to_owned()];
+    folders.extend(project.get(PROJECT_FILE).and_then(|text| pipelines_folder(text)));
+    let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
+    let files = repository.files(&commit, &folders).map_err(refused)?;
+    Ok(Base { commit, files: Files::Snapshot(files) })
+}
+
+/// The definitions as they were.
+pub fn earlier(base: &Base) -> Loaded {
+    load(&base.files, Environment::Optional(&|_| None))
+}
+
+/// The pipelines that are not what they were. An object may go by another of its names, which the catalogs know.
+pub fn changed_pipelines(before: &Loaded, after: &Loaded, catalogs: [&Catalog; 2]) -> Vec<PipelineDiff> {
+    let same_object = |connection: &str, one: &str, other: &str| {
+        let named =
+            |catalog: &&Catalog| catalog.target(connection, one).is_some_and(|own| is_called(&own.object, other));
+        one.eq_ignore_ascii_case(other) || catalogs.iter().any(named)
+    };
+    review::compare(before, after, &same_object)
+}
+
+/// Pipelines whose definition is not what it was at a revision, new ones among them.
+pub fn modified(after: &Loaded, reference: &str) -> Result<Vec<String>, OpsError> {
+    let base = base(&after.root, reference)?;
+    let (old, _, _) = folder::read(&base.files);
+    let (new, _, _) = folder::read(&Files::Folder(after.root.clone()));
+    let changed = changed_pipelines(&earlier(&base), after, [&old, &new]).into_iter();
+    let there = changed.filter(|own| !matches!(own.standing, DefinitionStanding::Removed | DefinitionStanding::Moved));
+    Ok(there.map(|own| own.name).collect())
+}
+
+/// The folder of the pipelines, as a syncline.yaml names it.
+fn pipelines_folder(text: &[u8]) -> Option<String> {
+    let value = yaml::to_json(&yaml::parse(std::str::from_utf8(text).ok()?).ok()?);
+    Some(value["pipelines"].as_str()?.to_owned())
+}
+
+fn refused(error: GitError) -> OpsError {
+    let message = error.to_string();
+    match error {
+        GitError::NotInstalled => OpsError::refused("SL1014", message, "install git, or check that it is on the PATH"),
+        GitError::NotARepository(_) => OpsError::refused(
+            "SL1014",
+            message,
+            "changes are compared with a git revision: `git init` and commit the project first",
+        ),
+        GitError::UnknownRevision { shallow: true, .. } => OpsError::refused(
+            "SL1015",
+            message,
+            "this clone holds a part of the history only: fetch the rest (`git fetch --unshallow`; in a workflow `fetch-depth: 0`)",
+        ),
+        GitError::UnknownRevision { .. } => OpsError::refused(
+            "SL1015",
+            message,
+            "name a branch, a tag or a commit: `--base origin/main`; fetch it first where it is not there",
+        ),
+        GitError::Failed(_) => {
+            OpsError::refused("SL1016", message, "see what `git status` says in the project's folder")
+        }
+    }
+}
