@@ -16,6 +16,7 @@ pub(crate) mod oracle;
 pub(crate) mod org;
 pub(crate) mod page;
 pub(crate) mod story;
+pub(crate) mod uses;
 
 /// A sandbox with a project that points at it.
 pub(crate) struct Bench {
