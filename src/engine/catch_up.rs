@@ -12,7 +12,7 @@ use crate::config::pipeline::Mode;
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::link::{Link, Membership};
 use crate::model::watermark::Cursor;
-use crate::pipeline::compile::Pipeline;
+use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::condition;
 use crate::plan::decide::Candidate;
 use crate::ports::source::{Extract, QUERY_IDS_MAX};

@@ -14,7 +14,7 @@ use crate::model::forecast::{Answer, PipelineForecast, PlannedAction, Question, 
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus};
 use crate::model::watermark::Watermark;
-use crate::pipeline::compile::Pipeline;
+use crate::pipeline::compiled::Pipeline;
 use crate::plan::guard::{self, Allowance, Prospect};
 use crate::project::context::{context, failed};
 use crate::project::error::OpsError;

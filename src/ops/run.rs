@@ -9,7 +9,7 @@ use crate::engine::pledge::Pledges;
 use crate::engine::work::{self, Order, Stop};
 use crate::model::ids::PipelineName;
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
-use crate::pipeline::compile::AssociationTarget;
+use crate::pipeline::compiled::AssociationTarget;
 use crate::plan::guard::Allowance;
 use crate::ports::state::{StateReader, StateWriter};
 use crate::project::context::{Handles, handles};

@@ -17,7 +17,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, SourceObject, TargetObject};
 use crate::model::record::{Desired, Record};
-use crate::pipeline::compile::Pipeline;
+use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::field::nearest;
 use crate::project::error::OpsError;
 use crate::project::offline::{self, Offline};

@@ -12,7 +12,7 @@ use crate::engine::work::ids_query;
 use crate::model::association::AssociationState;
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::link::{Link, Membership as LinkMembership};
-use crate::pipeline::compile::Pipeline;
+use crate::pipeline::compiled::Pipeline;
 use crate::plan::decide::Transformed;
 use crate::ports::state::StateReader;
 use crate::project::context::{context, failed};

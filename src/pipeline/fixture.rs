@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::compile::{AssociationWorld, Pipeline, World, compile, parents};
+use super::compile::{compile, parents};
+use super::compiled::Pipeline;
+use super::world::{AssociationWorld, World};
 use crate::config::pipeline::PipelineConfig;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::association::AssociationType;

@@ -2,6 +2,7 @@
 //! Touches nothing outside: what the two systems say of their objects is handed in.
 
 pub mod compile;
+pub mod compiled;
 pub mod condition;
 pub mod cursor;
 pub mod field;
@@ -15,3 +16,4 @@ pub mod suggest;
 pub mod template;
 pub mod transform;
 pub mod values;
+pub mod world;

@@ -5,84 +5,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-
-use super::compile::Pipeline;
-use super::template::Template;
+use super::compiled::{Fallback, Field, FieldSource, Pipeline};
 use super::values::compare;
 use super::values::convert::{self, Conversion, Unfit};
-use super::values::rules::Rule;
 use crate::config::pipeline::WhenBlank;
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, PropertyKind};
 use crate::model::record::{Desired, PropertyValue, Record};
-
-/// A compiled field entry.
-#[derive(Debug, Clone)]
-pub struct Field {
-    /// The property that it sets.
-    pub property: Arc<str>,
-    /// The property's type.
-    pub kind: PropertyKind,
-    /// The type of what is read; text for templates and constants.
-    pub source_kind: FieldKind,
-    /// Where its value comes from.
-    pub source: FieldSource,
-    /// How its text becomes the property's text.
-    pub conversion: Conversion,
-    /// Value map.
-    pub values: Option<BTreeMap<String, String>>,
-    /// What happens to a value that the map lacks, or that is no option.
-    pub otherwise: Fallback,
-    /// Options of the property; none when they are not checked.
-    pub options: Option<Arc<[Box<str>]>>,
-    /// Rules of the portal that its values must keep.
-    pub rules: Vec<Rule>,
-    /// Canonical text of the property for a blank.
-    pub default: Option<String>,
-    /// What a blank does.
-    pub when_blank: WhenBlank,
-    /// A blank sets the record aside.
-    pub required: bool,
-    /// Set only when the record is made.
-    pub on_create_only: bool,
-    /// Cut what is too long.
-    pub truncate: bool,
-    /// Zone in which a moment becomes a day.
-    pub zone: TimeZone,
-    /// Mask its values in every output.
-    pub sensitive: bool,
-    /// Say nothing of its values in messages: it is sensitive, or reads a column that is.
-    pub discreet: bool,
-}
-
-/// Where a field's value comes from.
-#[derive(Debug, Clone)]
-pub enum FieldSource {
-    /// A column.
-    Column(usize),
-    /// The parts of an address: street, postal code, city, state, country.
-    Address([Option<usize>; 5]),
-    /// Latitude and longitude.
-    Location([Option<usize>; 2]),
-    /// A template over columns.
-    Template(Template, Vec<(usize, FieldKind)>),
-    /// The same for every record.
-    Constant(Box<str>),
-}
-
-/// What happens to a value that the value map lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fallback {
-    /// The record is set aside.
-    Reject,
-    /// The value is used as it is.
-    Pass,
-    /// The property is cleared.
-    Clear,
-    /// This value is used.
-    Value(String),
-}
 
 /// A property that HubSpot holds differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,17 +119,6 @@ impl Pipeline {
 }
 
 impl Field {
-    /// The columns that it reads.
-    pub fn places(&self) -> Vec<usize> {
-        match &self.source {
-            FieldSource::Column(place) => vec![*place],
-            FieldSource::Address(parts) => parts.iter().flatten().copied().collect(),
-            FieldSource::Location(parts) => parts.iter().flatten().copied().collect(),
-            FieldSource::Template(_, places) => places.iter().map(|(place, _)| *place).collect(),
-            FieldSource::Constant(_) => Vec::new(),
-        }
-    }
-
     /// The value before any conversion; blank is none, and so is white space alone.
     fn raw<'a>(&'a self, record: &'a Record) -> Result<Option<Cow<'a, str>>, Reason> {
         Ok(self.text(record)?.filter(|text| !convert::trim(text).is_empty()))

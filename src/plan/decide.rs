@@ -6,7 +6,7 @@ use crate::model::failure::Reason;
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::link::{ContentHash, Link, Membership};
 use crate::model::record::{Desired, Record};
-use crate::pipeline::compile::Pipeline;
+use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::transform::PropertyChange;
 use crate::ports::target::TargetRecord;
 

@@ -8,7 +8,7 @@ use super::revision::{Base, earlier};
 use super::wiring::Project;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::ids::PipelineName;
-use crate::pipeline::compile::Pipeline;
+use crate::pipeline::compiled::Pipeline;
 
 /// The changed pipelines as they were. One that is no longer valid, or that read from or wrote to elsewhere, is left out.
 pub async fn pipelines(

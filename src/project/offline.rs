@@ -10,8 +10,10 @@ use crate::config::load::{Loaded, LoadedPipeline, load};
 use crate::config::project::{ConnectionConfig, ProjectConfig};
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::model::object::SourceObject;
-use crate::pipeline::compile::{AssociationWorld, Pipeline, World, check_offline, compile, parents};
+use crate::pipeline::compile::{check_offline, compile, parents};
+use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::field::PARENTS_MAX;
+use crate::pipeline::world::{AssociationWorld, World};
 
 /// A project as far as its files tell.
 pub struct Offline {

@@ -12,7 +12,7 @@ use crate::engine::adopt::adopt;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::ids::PipelineName;
 use crate::model::link::MappingVersion;
-use crate::pipeline::compile::{AssociationTarget, Pipeline};
+use crate::pipeline::compiled::{AssociationTarget, Pipeline};
 use crate::ports::fault::Fault;
 use crate::stages::{StageCause, StageError};
 use crate::state::sqlite::SqliteState;

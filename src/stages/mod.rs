@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::ids::RunId;
-use crate::pipeline::compile::Pipeline;
+use crate::pipeline::compiled::Pipeline;
 use crate::ports::fault::Fault;
 use crate::ports::source::Source;
 use crate::ports::state::{Directory, StateError, StateReader, StateWriter};

@@ -11,7 +11,9 @@ use syncline::config::pipeline::PipelineConfig;
 use syncline::diagnostic::Severity;
 use syncline::model::object::{SourceField, SourceObject, TargetObject, TargetProperty};
 use syncline::model::record::Record;
-use syncline::pipeline::compile::{Pipeline, World, compile};
+use syncline::pipeline::compile::compile;
+use syncline::pipeline::compiled::Pipeline;
+use syncline::pipeline::world::World;
 
 /// One file: the two objects, and rows with what becomes of them.
 #[derive(Deserialize)]

@@ -22,7 +22,7 @@ use crate::model::forecast::{
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
-use crate::pipeline::compile::Pipeline;
+use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::transform::PropertyChange;
 use crate::plan::decide::{Action, Decision, Departure};
 use crate::ports::source::QUERY_IDS_MAX;

@@ -1,14 +1,15 @@
 //! Rules about associations: the lookup, the object at the other end, the label.
 
-use super::RuleContext;
+use super::context::{Columns, RuleContext};
 use crate::config::pipeline::AssociationConfig;
 use crate::diagnostic::Diagnostic;
 use crate::model::association::{AssociationKey, AssociationType};
 use crate::model::ids::PipelineName;
 use crate::model::object::{FieldKind, PropertyKind, SourceField};
 use crate::model::record::Column;
-use crate::pipeline::compile::{Association, AssociationTarget, AssociationWorld, Columns};
+use crate::pipeline::compiled::{Association, AssociationTarget};
 use crate::pipeline::field::{missing_help, nearest};
+use crate::pipeline::world::AssociationWorld;
 
 /// Compiles all associations.
 pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Vec<Association> {

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::{RuleContext, options};
-use crate::config::pipeline::{Cast, FieldConfig, Otherwise};
+use super::context::{Columns, Entry, RuleContext};
+use super::options;
+use crate::config::pipeline::{Cast, Otherwise};
 use crate::config::scalar::Scalar;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::object::{FieldKind, PropertyKind, SourceField, TargetProperty};
 use crate::model::record::Column;
-use crate::pipeline::compile::{Columns, rules_of};
+use crate::pipeline::compiled::{Fallback, Field, FieldSource, rules_of};
 use crate::pipeline::field::{Lookup, nearest};
 use crate::pipeline::scan;
 use crate::pipeline::template::Template;
-use crate::pipeline::transform::{Fallback, Field, FieldSource};
 use crate::pipeline::values::convert::{self, Conversion};
 
 /// Compiles all field entries.
@@ -45,19 +45,7 @@ pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<D
     fields
 }
 
-/// A field entry on its way.
-pub(super) struct Entry<'a> {
-    pub(super) cx: &'a RuleContext<'a>,
-    pub(super) index: usize,
-    pub(super) config: &'a FieldConfig,
-}
-
 impl Entry<'_> {
-    /// The place of one of its keys.
-    pub(super) fn pointer(&self, key: &str) -> String {
-        format!("/fields/{}/{key}", self.index)
-    }
-
     fn compile(&self, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Option<Field> {
         let property = self.property(findings);
         let source = self.source(columns, findings);

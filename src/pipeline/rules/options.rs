@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::fields::Entry;
+use super::context::Entry;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::object::{FieldKind, PropertyKind, SourceField, TargetProperty};
-use crate::pipeline::transform::{Fallback, Field, FieldSource};
+use crate::pipeline::compiled::{Fallback, Field, FieldSource};
 use crate::pipeline::values::convert;
 
 /// The values that a property takes; none when they are free or kept elsewhere.

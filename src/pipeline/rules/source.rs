@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::RuleContext;
+use super::context::RuleContext;
 use crate::config::pipeline::PipelineConfig;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::pipeline::condition::{self, Condition, SyntaxError, check};

@@ -1,6 +1,6 @@
 //! Rules about the target object: its match property, and the properties that it requires.
 
-use super::RuleContext;
+use super::context::RuleContext;
 use crate::config::pipeline::Mode;
 use crate::diagnostic::Diagnostic;
 use crate::model::object::PropertyKind;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::link::Membership;
-use crate::pipeline::compile::{Association, AssociationTarget};
+use crate::pipeline::compiled::{Association, AssociationTarget};
 use crate::ports::state::Listing;
 use crate::ports::target::BATCH_RECORDS_MAX;
 use crate::stages::{StageContext, StageError, StageName};

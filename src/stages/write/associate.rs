@@ -12,7 +12,7 @@ use crate::model::association::{AssociationKey, AssociationState, LinkStanding, 
 use crate::model::failure::{Failure, Reason};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
-use crate::pipeline::compile::Association;
+use crate::pipeline::compiled::Association;
 use crate::plan::links::{DueLink, LinkPlan, plan};
 use crate::ports::fault::Fault;
 use crate::ports::state::Commit;

@@ -1,0 +1,306 @@
+//! A pipeline that can run: what it reads, how it fills properties, where its records go, and the questions asked of that.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+
+use super::condition::Condition;
+use super::template::Template;
+use super::values::convert::Conversion;
+use super::values::rules::Rule;
+use crate::config::pipeline::{DeleteAction, Mode, SyncConfig, WhenBlank};
+use crate::config::scalar::GuardLimit;
+use crate::model::association::{AssociationKey, AssociationType};
+use crate::model::ids::PipelineName;
+use crate::model::link::{ContentHash, MappingVersion};
+use crate::model::object::{FieldKind, PropertyKind, TargetProperty};
+use crate::model::record::{Column, Desired, Record};
+
+/// A pipeline that can run.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// Its name.
+    pub name: PipelineName,
+    /// The source object, in its true spelling.
+    pub source_object: Arc<str>,
+    /// The fields to read.
+    pub columns: Arc<[Column]>,
+    /// Which records belong.
+    pub condition: Option<Condition>,
+    /// The field that tells when a record was last touched.
+    pub cursor_field: Option<Arc<str>>,
+    /// The object has a recycle bin.
+    pub has_is_deleted: bool,
+    /// Where records go to.
+    pub target: Target,
+    /// What to do with records that exist and those that do not.
+    pub mode: Mode,
+    /// How properties are filled.
+    pub fields: Vec<Field>,
+    /// The properties that may be set, the match property first.
+    pub properties: Vec<Arc<str>>,
+    /// Which lookups become links.
+    pub associations: Vec<Association>,
+    /// What a delete does.
+    pub on_delete: DeleteAction,
+    /// What leaving `where` does.
+    pub on_filter_exit: DeleteAction,
+    /// What being no longer visible does, without proof of a delete.
+    pub on_vanish: DeleteAction,
+    /// Limit of archives per run.
+    pub guard: GuardLimit,
+    /// How much before the watermark is read again.
+    pub overlap: SignedDuration,
+    /// When and how changes are carried over.
+    pub sync: SyncConfig,
+    /// Hash over the parts of the definition that shape records.
+    pub mapping_version: MappingVersion,
+    /// Column of the record's name for people.
+    pub(super) title_column: Option<usize>,
+    /// Columns whose values are masked.
+    pub(super) sensitive_columns: BTreeSet<usize>,
+}
+
+/// Where records go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Name of the connection.
+    pub connection: Arc<str>,
+    /// Object type id.
+    pub object_type_id: Arc<str>,
+    /// Name for people.
+    pub label: Arc<str>,
+    /// The unique property that holds the Salesforce id.
+    pub match_property: Arc<str>,
+    /// Rules of the portal that the match property's values must keep.
+    pub match_rules: Vec<Rule>,
+    /// Properties that a create must set, the match property left out.
+    pub required: Vec<Arc<str>>,
+}
+
+/// A lookup that becomes a link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Association {
+    /// Its key in the state.
+    pub key: AssociationKey,
+    /// The lookup field.
+    pub field: Arc<str>,
+    /// Its column.
+    pub column: usize,
+    /// Where its records are found.
+    pub target: AssociationTarget,
+    /// The label; none for the plain link.
+    pub label: Option<AssociationType>,
+}
+
+/// Where the records of a lookup are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AssociationTarget {
+    /// Among the links of a pipeline.
+    Pipeline {
+        /// The pipeline.
+        name: PipelineName,
+        /// Its object.
+        object_type_id: Arc<str>,
+    },
+    /// By a property that holds the Salesforce id.
+    Property {
+        /// The object.
+        object_type_id: Arc<str>,
+        /// The property.
+        property: Arc<str>,
+        /// HubSpot keeps it unique.
+        unique: bool,
+    },
+}
+
+impl AssociationTarget {
+    /// The object at the other end.
+    pub fn object_type_id(&self) -> &Arc<str> {
+        match self {
+            Self::Pipeline { object_type_id, .. } | Self::Property { object_type_id, .. } => object_type_id,
+        }
+    }
+}
+
+/// A compiled field entry.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// The property that it sets.
+    pub property: Arc<str>,
+    /// The property's type.
+    pub kind: PropertyKind,
+    /// The type of what is read; text for templates and constants.
+    pub source_kind: FieldKind,
+    /// Where its value comes from.
+    pub source: FieldSource,
+    /// How its text becomes the property's text.
+    pub conversion: Conversion,
+    /// Value map.
+    pub values: Option<BTreeMap<String, String>>,
+    /// What happens to a value that the map lacks, or that is no option.
+    pub otherwise: Fallback,
+    /// Options of the property; none when they are not checked.
+    pub options: Option<Arc<[Box<str>]>>,
+    /// Rules of the portal that its values must keep.
+    pub rules: Vec<Rule>,
+    /// Canonical text of the property for a blank.
+    pub default: Option<String>,
+    /// What a blank does.
+    pub when_blank: WhenBlank,
+    /// A blank sets the record aside.
+    pub required: bool,
+    /// Set only when the record is made.
+    pub on_create_only: bool,
+    /// Cut what is too long.
+    pub truncate: bool,
+    /// Zone in which a moment becomes a day.
+    pub zone: TimeZone,
+    /// Mask its values in every output.
+    pub sensitive: bool,
+    /// Say nothing of its values in messages: it is sensitive, or reads a column that is.
+    pub discreet: bool,
+}
+
+/// Where a field's value comes from.
+#[derive(Debug, Clone)]
+pub enum FieldSource {
+    /// A column.
+    Column(usize),
+    /// The parts of an address: street, postal code, city, state, country.
+    Address([Option<usize>; 5]),
+    /// Latitude and longitude.
+    Location([Option<usize>; 2]),
+    /// A template over columns.
+    Template(Template, Vec<(usize, FieldKind)>),
+    /// The same for every record.
+    Constant(Box<str>),
+}
+
+/// What happens to a value that the value map lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fallback {
+    /// The record is set aside.
+    Reject,
+    /// The value is used as it is.
+    Pass,
+    /// The property is cleared.
+    Clear,
+    /// This value is used.
+    Value(String),
+}
+
+impl Pipeline {
+    /// The read of every record that matches, as it is now.
+    pub fn all_records(&self) -> crate::ports::source::Extract {
+        use crate::ports::source::DeletedRows;
+        crate::ports::source::Extract {
+            object: self.source_object.to_string(),
+            columns: Arc::clone(&self.columns),
+            condition: self.condition_text(),
+            window: None,
+            cursor_field: self.cursor_field.as_deref().map(str::to_owned),
+            deleted: if self.has_is_deleted { DeletedRows::LeaveOut } else { DeletedRows::Exclude },
+            ids: None,
+            expected: None,
+        }
+    }
+
+    /// The condition as SOQL.
+    pub fn condition_text(&self) -> Option<String> {
+        self.condition.as_ref().map(ToString::to_string)
+    }
+
+    /// Hash of what an update sends, and where to: properties and values, whatever their order. Create-only properties and
+    /// lookups are not part of it.
+    pub fn content_hash(&self, desired: &Desired) -> ContentHash {
+        let mut sorted: Vec<_> = desired.properties.iter().collect();
+        sorted.sort_unstable_by(|one, other| one.property.cmp(&other.property));
+        let mut hasher = Sha256::new();
+        for text in [&*self.target.connection, &*self.target.object_type_id] {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
+        for set in sorted {
+            for text in [&*set.property, &*set.value] {
+                hasher.update((text.len() as u64).to_le_bytes());
+                hasher.update(text.as_bytes());
+            }
+        }
+        short(hasher)
+    }
+
+    /// Hash of a row under this mapping: a row that failed is not sent again while it stays the same.
+    pub fn row_hash(&self, record: &Record) -> ContentHash {
+        let mut hasher = Sha256::new();
+        hasher.update(self.mapping_version.0);
+        for value in &record.values {
+            // A blank differs from an empty text by its length.
+            hasher.update(value.as_ref().map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
+            hasher.update(value.as_deref().unwrap_or_default().as_bytes());
+        }
+        short(hasher)
+    }
+
+    /// A record's name for people: its name field, else its id.
+    pub fn title(&self, record: &Record) -> String {
+        let named = self.title_column.filter(|column| !self.sensitive_columns.contains(column));
+        let title = named.and_then(|column| record.values.get(column)?.as_deref());
+        let title = title.filter(|title| !title.trim().is_empty());
+        title.map_or_else(|| record.id.to_string(), str::to_owned)
+    }
+
+    /// The type of a property.
+    pub fn kind_of(&self, property: &str) -> &PropertyKind {
+        self.fields.iter().find(|field| *field.property == *property).map_or(&PropertyKind::String, |field| &field.kind)
+    }
+
+    /// A property's value as it may be shown.
+    pub fn mask_property<'a>(&self, property: &str, value: &'a str) -> Cow<'a, str> {
+        let sensitive = self.fields.iter().any(|field| field.discreet && *field.property == *property);
+        mask(sensitive, value)
+    }
+
+    /// A column's value as it may be shown.
+    pub fn mask_column<'a>(&self, column: usize, value: &'a str) -> Cow<'a, str> {
+        mask(self.sensitive_columns.contains(&column), value)
+    }
+
+    /// Names of the columns that a field reads.
+    pub fn columns_of(&self, field: &Field) -> Vec<&str> {
+        field.places().into_iter().filter_map(|place| self.columns.get(place)).map(|column| &*column.path).collect()
+    }
+}
+
+/// The portal's rules for a property, those whose meaning is certain.
+pub fn rules_of(property: &TargetProperty) -> Vec<Rule> {
+    property.rules.iter().filter_map(|rule| Rule::of(rule, &property.kind)).collect()
+}
+
+fn mask(sensitive: bool, value: &str) -> Cow<'_, str> {
+    if sensitive && !value.is_empty() { Cow::Borrowed("***") } else { Cow::Borrowed(value) }
+}
+
+impl Field {
+    /// The columns that it reads.
+    pub fn places(&self) -> Vec<usize> {
+        match &self.source {
+            FieldSource::Column(place) => vec![*place],
+            FieldSource::Address(parts) => parts.iter().flatten().copied().collect(),
+            FieldSource::Location(parts) => parts.iter().flatten().copied().collect(),
+            FieldSource::Template(_, places) => places.iter().map(|(place, _)| *place).collect(),
+            FieldSource::Constant(_) => Vec::new(),
+        }
+    }
+}
+
+fn short(hasher: Sha256) -> ContentHash {
+    let digest = hasher.finalize();
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&digest[..16]);
+    ContentHash(hash)
+}

@@ -1,0 +1,30 @@
+//! What the two systems say of everything that a pipeline names.
+
+use std::collections::HashMap;
+
+use crate::model::association::AssociationType;
+use crate::model::object::{SourceObject, TargetObject, TargetProperty};
+
+/// What the systems say of everything that a pipeline names.
+#[derive(Debug, Clone, Copy)]
+pub struct World<'a> {
+    /// Described source objects, by lower-case API name.
+    pub sources: &'a HashMap<String, SourceObject>,
+    /// The target object.
+    pub target: &'a TargetObject,
+    /// For each association of the config: what was found of its target.
+    pub associations: &'a [AssociationWorld],
+}
+
+/// What was found of the target of one association.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AssociationWorld {
+    /// The object at the other end.
+    pub object_type_id: String,
+    /// The Salesforce object that the named pipeline reads.
+    pub source_object: Option<String>,
+    /// The property named by `match`, where it exists.
+    pub property: Option<TargetProperty>,
+    /// The types of links from our object to that one.
+    pub types: Vec<AssociationType>,
+}
