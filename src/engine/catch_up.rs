@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::work::{ids_query, import_query};
+use super::queries::{ids_query, import_query};
 use crate::config::pipeline::Mode;
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::link::{Link, Membership};

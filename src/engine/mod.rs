@@ -6,6 +6,7 @@ pub mod deliver;
 pub mod forecast;
 pub mod places;
 pub mod pledge;
+pub mod queries;
 pub mod runner;
 pub mod survey;
 pub mod work;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::catch_up::{self, Backlog};
 use super::deliver::Deliver;
 use super::pledge::{Pledged, Pledges};
+use super::queries::{ids_query, import_query, window_query};
 use super::runner::{self, Taker};
 use super::survey;
 use crate::model::ids::SalesforceId;
@@ -18,7 +19,7 @@ use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
 use crate::model::watermark::Watermark;
 use crate::plan::guard::{self, Allowance, Prospect, Refusal};
 use crate::ports::fault::Fault;
-use crate::ports::source::{DeletedRows, Extract, QUERY_IDS_MAX, Window};
+use crate::ports::source::{Extract, QUERY_IDS_MAX};
 use crate::ports::state::{FailureFilter, ImportProgress, LINK_FAILURES, RunRow, StateError};
 use crate::stages::read::extract::{Candidates, Membership, candidates};
 use crate::stages::write::associate;
@@ -435,32 +436,4 @@ pub async fn prospect(cx: &StageContext, watermark: Watermark, head: &survey::He
     };
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     Ok((archive, counts.standing))
-}
-
-/// Every record that matches, as it is now.
-pub fn import_query(cx: &StageContext, expected: u64) -> Extract {
-    Extract { expected: Some(expected), ..cx.pipeline.all_records() }
-}
-
-/// Every record touched since the watermark, with the overlap for rows that became visible late. It has neither `where`
-/// nor an upper bound: records that stopped matching must be seen, and a row that is read early is read again for free.
-fn window_query(cx: &StageContext, watermark: Watermark) -> Extract {
-    let from = watermark.0 - cx.pipeline.overlap;
-    Extract {
-        condition: None,
-        window: Some(Window { from, until: None }),
-        deleted: if cx.pipeline.has_is_deleted { DeletedRows::Include } else { DeletedRows::Exclude },
-        expected: None,
-        ..import_query(cx, 0)
-    }
-}
-
-/// Certain records, whether they match or not.
-pub fn ids_query(cx: &StageContext, ids: &[SalesforceId]) -> Extract {
-    Extract {
-        condition: None,
-        ids: Some(ids.to_vec()),
-        deleted: if cx.pipeline.has_is_deleted { DeletedRows::Include } else { DeletedRows::Exclude },
-        ..import_query(cx, ids.len() as u64)
-    }
 }

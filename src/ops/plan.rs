@@ -8,8 +8,8 @@ use super::changes::ChangesFile;
 use crate::engine::catch_up::{self, Backlog};
 use crate::engine::forecast::{Forecast, ForecastOptions, Found, Recorder};
 use crate::engine::pledge::Witness;
-use crate::engine::runner;
 use crate::engine::work::{self, Stop};
+use crate::engine::{queries, runner};
 use crate::model::forecast::{Answer, PipelineForecast, PlannedAction, Question, Verdict};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus};
@@ -198,8 +198,8 @@ async fn forecast(
     };
     if options.refresh && stop.is_none() {
         let rows = match options.records.as_slice() {
-            [] => candidates(cx, work::import_query(cx, 0), Membership::ByQuery, None),
-            ids => candidates(cx, work::ids_query(cx, ids), Membership::Asked, None),
+            [] => candidates(cx, queries::import_query(cx, 0), Membership::ByQuery, None),
+            ids => candidates(cx, queries::ids_query(cx, ids), Membership::Asked, None),
         };
         stop = taker.drift(rows).await.err().map(Stop::Stage);
     }
@@ -208,8 +208,8 @@ async fn forecast(
 }
 
 async fn import(cx: &StageContext, taker: &Forecast, allowance: Allowance) -> Result<Option<String>, Stop> {
-    let total = cx.source.count(&work::import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
-    let rows = candidates(cx, work::import_query(cx, total), Membership::ByQuery, None);
+    let total = cx.source.count(&queries::import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
+    let rows = candidates(cx, queries::import_query(cx, total), Membership::ByQuery, None);
     runner::run(cx, taker, rows).await?;
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     Ok(refusal(cx, Prospect { archive: 0, standing: counts.standing, source_empty: total == 0 }, allowance))
@@ -244,7 +244,7 @@ async fn stale(
 /// What would be done with certain records, whatever else has changed.
 async fn certain(cx: &StageContext, taker: &Forecast, ids: &[SalesforceId]) -> Result<(), Stop> {
     for ids in ids.chunks(crate::ports::source::QUERY_IDS_MAX) {
-        let rows = candidates(cx, work::ids_query(cx, ids), Membership::Asked, None);
+        let rows = candidates(cx, queries::ids_query(cx, ids), Membership::Asked, None);
         runner::run(cx, taker, rows).await?;
     }
     Ok(())

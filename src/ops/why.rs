@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::history::{FailureView, RunView};
 use crate::config::load::LoadedPipeline;
-use crate::engine::work::ids_query;
+use crate::engine::queries::ids_query;
 use crate::model::association::AssociationState;
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::link::{Link, Membership as LinkMembership};

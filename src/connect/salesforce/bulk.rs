@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 
 use super::api::{Api, Call, Tries, Trouble, unusable};
 use super::csv::{CsvError, CsvReader};
-use super::errors::{self, Action};
 use super::job;
-use super::query::{Place, Reading};
+use super::reading::{Place, Reading};
 use super::rows::{Layout, RowError};
 use crate::connect::http::client::{Reply, TransportError};
 use crate::model::record::Record;
@@ -197,18 +196,6 @@ impl BulkRead {
         }
         tracing::debug!(job = %self.job, reason = %text, "a page of a bulk result is read again");
         self.tries.wait(cx.api, None, |count| unusable(&cx.operation, text, count)).await
-    }
-}
-
-/// Whether a failed read says that this job's result cannot be had, so that another read is worth trying.
-pub(super) fn spoiled(trouble: &Trouble) -> bool {
-    match trouble {
-        Trouble::Api(error, _) => {
-            matches!(error.action, Action::Missing | Action::PlaceLost | Action::NotForBulk | Action::Halt)
-                && error.status != 401
-        }
-        Trouble::Fault(Fault::Retry(error)) => error.code == errors::UNUSABLE,
-        Trouble::Fault(_) => false,
     }
 }
 

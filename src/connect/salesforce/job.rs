@@ -6,11 +6,11 @@ use std::time::Duration;
 use reqwest::Method;
 
 use super::api::{Api, Bad, Call, Tries, Trouble};
-use super::bulk;
-use super::errors::Action;
-use super::query::Reading;
+use super::errors::{self, Action};
+use super::reading::Reading;
 use super::soql::{self, Order};
 use super::wire::{Job, JobState, NewJob};
+use crate::ports::fault::Fault;
 use crate::ports::source::Extract;
 
 /// First wait between two looks at a job, and the longest.
@@ -68,7 +68,7 @@ pub(super) async fn wait(cx: &Reading<'_>, id: &str, patience: Duration) -> Resu
             Err(trouble) if trouble.action() == Some(Action::Missing) => {
                 return Ok(Outcome::Lost("the job was deleted".to_owned()));
             }
-            Err(trouble) if bulk::spoiled(&trouble) => {
+            Err(trouble) if spoiled(&trouble) => {
                 return Ok(Outcome::Lost(format!("the job cannot be asked for: {}", trouble.fault(&cx.operation))));
             }
             Err(trouble) => return Err(trouble),
@@ -91,6 +91,18 @@ pub(super) async fn wait(cx: &Reading<'_>, id: &str, patience: Duration) -> Resu
         cx.api.sleep(pause).await?;
         waited += pause;
         pause = pause.mul_f64(1.5).min(POLL_LONGEST);
+    }
+}
+
+/// Whether a failed read says that this job's result cannot be had, so that another read is worth trying.
+pub(super) fn spoiled(trouble: &Trouble) -> bool {
+    match trouble {
+        Trouble::Api(error, _) => {
+            matches!(error.action, Action::Missing | Action::PlaceLost | Action::NotForBulk | Action::Halt)
+                && error.status != 401
+        }
+        Trouble::Fault(Fault::Retry(error)) => error.code == errors::UNUSABLE,
+        Trouble::Fault(_) => false,
     }
 }
 

@@ -10,6 +10,7 @@ mod job;
 pub mod limits;
 mod oauth;
 mod query;
+mod reading;
 mod rows;
 pub mod settings;
 mod soql;

@@ -12,11 +12,12 @@ use jiff::Timestamp;
 
 use super::api::{Api, Bad, Call, Trouble};
 use super::auth::Tokens;
-use super::bulk::{self, BulkRead};
+use super::bulk::BulkRead;
 use super::describe;
 use super::errors::{self, Action, Advice};
 use super::job::{self, Outcome};
-use super::query::{Place, Reading, RestRead};
+use super::query::RestRead;
+use super::reading::{Place, Reading};
 use super::settings::SalesforceSettings;
 use super::soql::After;
 use crate::connect::http::client::Transport;
@@ -243,7 +244,7 @@ impl Read<'_> {
                         return Ok(chunk);
                     }
                     // Somebody deleted the job, or its result cannot be had whole: rows come again from a new one.
-                    Err(trouble) if bulk::spoiled(&trouble) => {
+                    Err(trouble) if job::spoiled(&trouble) => {
                         tracing::warn!(object = %self.cx.query.object, "the result of a bulk query job is lost");
                         if read.blind {
                             self.jobs = JOBS_MAX;
