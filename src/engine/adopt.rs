@@ -1,18 +1,19 @@
 //! Takes what HubSpot holds of a pipeline's records as what was synced, for a plan that is made where there is no state.
 //! Effect: fills a private state; safe to repeat.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::ids::SalesforceId;
 use crate::model::link::{ContentHash, Link, MappingVersion, Membership};
 use crate::model::record::Record;
 use crate::model::report::Tally;
+use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::source::Extract;
 use crate::ports::state::{Commit, StateWriter};
 use crate::ports::target::BATCH_RECORDS_MAX;
+use crate::stages::read::lookup::by_match;
 use crate::stages::{StageContext, StageError, StageName};
 
 /// Calls under way at once.
@@ -48,23 +49,36 @@ pub async fn adopt(
 
 /// Of some rows, those that HubSpot holds.
 async fn held(cx: &StageContext, part: &[Record], mapping: MappingVersion) -> Result<Vec<Link>, StageError> {
-    let target = &cx.pipeline.target;
-    let keys: Vec<String> = part.iter().map(|record| record.id.to_string()).collect();
-    let properties = std::slice::from_ref(&target.match_property);
-    let read = cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, properties);
-    let records = read.await.map_err(StageError::at(StageName::Match))?;
-    let found: HashMap<&str, &HubspotId> = records
-        .iter()
-        .filter_map(|record| Some((record.properties.get(&*target.match_property)?.as_deref()?, &record.id)))
-        .collect();
-    let link = |id: SalesforceId| Link {
-        salesforce_id: id,
-        hubspot_id: found[id.as_str()].clone(),
-        hash: ContentHash([0; 16]),
-        mapping,
-        membership: Membership::Live,
+    let ids: Vec<SalesforceId> = part.iter().map(|record| record.id).collect();
+    let key_only = std::slice::from_ref(&cx.pipeline.target.match_property);
+    let found = by_match(cx, &ids, key_only, StageName::Match).await?;
+    let unsaid = found.values().filter(|lookup| lookup.is_unknown()).count();
+    if unsaid > 0 {
+        return Err(StageError::at(StageName::Match)(Fault::Retry(passed_over(unsaid))));
+    }
+    let link = |id: &SalesforceId| {
+        let record = found.get(id)?.found()?;
+        Some(Link {
+            salesforce_id: *id,
+            hubspot_id: record.id.clone(),
+            hash: ContentHash([0; 16]),
+            mapping,
+            membership: Membership::Live,
+        })
     };
-    // The key is compared exactly, as by a run.
-    let ours = part.iter().map(|record| record.id).filter(|id| found.contains_key(id.as_str()));
-    Ok(ours.map(link).collect())
+    Ok(ids.iter().filter_map(link).collect())
+}
+
+/// What HubSpot holds cannot be told from such answers, and a plan that leaves records out would be wrong.
+fn passed_over(records: usize) -> RemoteError {
+    RemoteError {
+        code: "SL4118",
+        service: "HubSpot",
+        operation: "read records".to_owned(),
+        status: Some(200),
+        message: format!("was asked several times, and its answers pass over {records} records"),
+        help: Some("run again later; where it stays, ask HubSpot's support".to_owned()),
+        request_id: None,
+        attempts: 3,
+    }
 }

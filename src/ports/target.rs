@@ -36,15 +36,16 @@ pub trait TargetReader: Send + Sync {
         to: &'a str,
     ) -> BoxFuture<'a, Result<Vec<AssociationType>, Fault>>;
 
-    /// Reads at most [`BATCH_RECORDS_MAX`] active records by a unique property; missing ones are left out. The key
-    /// property is always among the returned ones. The answer's order means nothing.
+    /// Reads at most [`BATCH_RECORDS_MAX`] active records by a unique property: what the answers say of each key, in the
+    /// order of the keys, which are distinct. The key property is always among the returned ones. Keys that an answer
+    /// passes over are asked for again, a few times.
     fn read_by_key<'a>(
         &'a self,
         object: &'a str,
         key_property: &'a str,
         keys: &'a [String],
         properties: &'a [Arc<str>],
-    ) -> BoxFuture<'a, Result<Vec<TargetRecord>, Fault>>;
+    ) -> BoxFuture<'a, Result<Vec<Lookup<TargetRecord>>, Fault>>;
 
     /// Reads one page (at most 100) of all active records; `after` is the answer's `next` of the page before.
     fn list<'a>(
@@ -54,13 +55,14 @@ pub trait TargetReader: Send + Sync {
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<TargetPage, Fault>>;
 
-    /// All links of at most [`BATCH_LINKS_MAX`] records to records of another object; paged to the end.
+    /// All links of at most [`BATCH_LINKS_MAX`] records to records of another object, paged to the end: what the answers
+    /// say of each record, in the order of the records, which are distinct. Absent means that it has none.
     fn associations<'a>(
         &'a self,
         from_object: &'a str,
         to_object: &'a str,
         from: &'a [HubspotId],
-    ) -> BoxFuture<'a, Result<Vec<ExistingLink>, Fault>>;
+    ) -> BoxFuture<'a, Result<Vec<Lookup<Vec<ExistingLink>>>, Fault>>;
 
     /// HTTP calls made through this handle so far.
     fn calls(&self) -> u64;
@@ -128,6 +130,32 @@ pub struct TargetRecord {
     pub id: HubspotId,
     /// The requested properties.
     pub properties: BTreeMap<String, Option<String>>,
+}
+
+/// What a batch read says of one of its inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup<T> {
+    /// The answer names it.
+    Found(T),
+    /// The documented error names it: nothing is there.
+    Absent,
+    /// No answer says a word about it. That is no proof of anything.
+    Unknown,
+}
+
+impl<T> Lookup<T> {
+    /// What was found.
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Absent | Self::Unknown => None,
+        }
+    }
+
+    /// Whether no answer says a word about it.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown)
+    }
 }
 
 /// One page of a listing.

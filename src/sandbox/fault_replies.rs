@@ -67,6 +67,14 @@ pub enum FaultKind {
     SilentEmpty,
     /// 200 with JSON of a shape that nobody expects.
     NotMyJson,
+    /// The real batch without half of its results (one at least) and without its errors, as if it were complete.
+    ShortResults,
+    /// 200 with a complete batch of no results, after the work.
+    NoResults,
+    /// The real batch with each result twice.
+    DoubledResults,
+    /// The real batch with results that nobody asked for instead of its own, and without its errors.
+    ForeignResults,
     /// The real body cut in the middle, with a length that fits: well-formed HTTP, broken JSON.
     CutJson,
     /// The connection breaks in the middle of the real body.
@@ -85,7 +93,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All of them, in the order of their statuses.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 35] = [
         Self::Unauthorized,
         Self::Expired,
         Self::Forbidden,
@@ -110,6 +118,10 @@ impl FaultKind {
         Self::EmptyBody,
         Self::SilentEmpty,
         Self::NotMyJson,
+        Self::ShortResults,
+        Self::NoResults,
+        Self::DoubledResults,
+        Self::ForeignResults,
         Self::CutJson,
         Self::Cut,
         Self::ResetBefore,
@@ -129,7 +141,18 @@ impl FaultKind {
 
     /// Whether it works on the service's own answer.
     pub fn needs_the_real_answer(self) -> bool {
-        matches!(self, Self::EmptyBody | Self::CutJson | Self::Cut | Self::Drip | Self::ResetAfter)
+        matches!(
+            self,
+            Self::EmptyBody
+                | Self::ShortResults
+                | Self::NoResults
+                | Self::DoubledResults
+                | Self::ForeignResults
+                | Self::CutJson
+                | Self::Cut
+                | Self::Drip
+                | Self::ResetAfter
+        )
     }
 
     /// The side of the effect where it strikes unless the plan says otherwise.
@@ -168,6 +191,14 @@ impl FaultKind {
             Self::EmptyBody => Reply { body: Bytes::new(), ..real },
             Self::SilentEmpty => Reply::empty(200),
             Self::NotMyJson => json_reply(200, &json!({"hello": ["world", 42, null]})),
+            Self::ShortResults => batch(real, |results| {
+                results.truncate(results.len() / 2);
+            }),
+            Self::NoResults => batch(real, Vec::clear),
+            Self::DoubledResults => altered(real, false, |results| {
+                *results = results.iter().flat_map(|result| [result.clone(), result.clone()]).collect();
+            }),
+            Self::ForeignResults => batch(real, |results| results.iter_mut().for_each(make_foreign)),
             Self::CutJson => Reply { body: real.body.slice(..real.body.len() / 2), ..real },
             Self::Cut => Reply { delivery: Delivery::Cut(real.body.len() / 2), ..real },
             Self::ResetBefore | Self::ResetAfter => Reply { delivery: Delivery::Dropped, ..real },
@@ -175,6 +206,44 @@ impl FaultKind {
             Self::Never => Reply { delivery: Delivery::Never, ..real },
             // A name that can never resolve (RFC 2606): a client that follows it fails visibly.
             Self::Redirect => Reply::empty(302).with("location", "https://elsewhere.invalid/"),
+        }
+    }
+}
+
+/// A batch answer whose results are changed and whose errors are gone, with the status of a whole success.
+fn batch(real: Reply, change: impl FnOnce(&mut Vec<Value>)) -> Reply {
+    altered(real, true, change)
+}
+
+/// A batch answer whose results are changed; any other answer stays as it is.
+fn altered(real: Reply, whole: bool, change: impl FnOnce(&mut Vec<Value>)) -> Reply {
+    let Ok(mut body) = serde_json::from_slice::<Value>(&real.body) else { return real };
+    let Some(results) = body["results"].as_array_mut() else { return real };
+    change(results);
+    let mut status = real.status;
+    if let (true, Some(members)) = (whole, body.as_object_mut()) {
+        members.remove("errors");
+        members.remove("numErrors");
+        status = if status == 207 { 200 } else { status };
+    }
+    Reply { status, body: Bytes::from(body.to_string()), ..real }
+}
+
+/// Makes a result one of a record that nobody asked for.
+fn make_foreign(result: &mut Value) {
+    let Some(members) = result.as_object_mut() else { return };
+    for own in ["objectWriteTraceId", "fromObjectId", "toObjectId"] {
+        members.remove(own);
+    }
+    if members.contains_key("id") {
+        members.insert("id".to_owned(), json!("999999999999"));
+    }
+    if let Some(properties) = members.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.values_mut().filter(|value| value.is_string()).for_each(|value| *value = json!("not asked for"));
+    }
+    for end in ["from", "to"] {
+        if let Some(id) = members.get_mut(end).and_then(|end| end.get_mut("id")) {
+            *id = json!("999999999999");
         }
     }
 }

@@ -30,6 +30,7 @@ mod salesforce_shapes;
 mod sandbox_hubspot;
 mod sandbox_salesforce;
 mod saved_plans;
+mod short_answers;
 mod state_contract;
 mod state_files;
 mod support;

@@ -259,7 +259,8 @@ impl Api {
         self.backoff(*tries, after).await
     }
 
-    async fn backoff(&self, tries: u32, after: Option<Duration>) -> Result<(), Fault> {
+    /// Waits before the next try: half a second or so at first, then ever longer, or as long as was asked.
+    pub(super) async fn backoff(&self, tries: u32, after: Option<Duration>) -> Result<(), Fault> {
         let own = self.rng.jitter((WAIT_FIRST * 2_u32.pow(tries.saturating_sub(1).min(10))).min(WAIT_MAX));
         self.sleep(after.map_or(own, |asked| asked.clamp(own, WAIT_MAX))).await
     }

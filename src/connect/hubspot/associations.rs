@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::api::{Api, Call};
 use super::errors::{context_texts, is_not_found, reason};
+use super::lookups::{LOOKS_MAX, LinksOf, link_type};
 use super::objects::encode;
 use super::settings::API_VERSION;
-use super::wire::{Answer, Batch, ErrorBody, LinkType, Links, MadeLink, Page, ReadBatch, text};
+use super::wire::{Answer, Batch, ErrorBody, LinkType, Links, MadeLink, Page, ReadBatch};
 use crate::model::association::AssociationType;
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
-use crate::ports::target::{ExistingLink, LinkOutcome, NewLink};
+use crate::ports::target::{ExistingLink, LinkOutcome, Lookup, NewLink};
 
 /// `/crm/associations/2026-09/2-1/0-2/batch/read`
 fn path(from: &str, to: &str, rest: &str) -> String {
@@ -27,41 +28,45 @@ pub(super) async fn types(api: &Api, calls: &AtomicU64, from: &str, to: &str) ->
     Ok(page.entries().into_iter().filter_map(link_type).collect())
 }
 
-/// All links of these records, paged to the end.
+/// All links of these records, paged to the end; the records that an answer passes over are asked for again.
 pub(super) async fn read(
     api: &Api,
     calls: &AtomicU64,
     from_object: &str,
     to_object: &str,
     from: &[HubspotId],
-) -> Result<Vec<ExistingLink>, Fault> {
-    let mut links = Vec::new();
-    let mut inputs: Vec<Value> = from.iter().map(|id| json!({ "id": id.as_str() })).collect();
-    while !inputs.is_empty() {
-        let body = json!({ "inputs": inputs });
+) -> Result<Vec<Lookup<Vec<ExistingLink>>>, Fault> {
+    let mut links = LinksOf::new(from);
+    let mut in_vain = 0;
+    loop {
+        let open = links.open();
+        if open.is_empty() || in_vain == LOOKS_MAX {
+            return Ok(links.finish());
+        }
+        if in_vain > 0 {
+            tracing::debug!(records = open.len(), "an association read says nothing of some records");
+            api.backoff(in_vain, None).await?;
+        }
+        // Paging is per record: each is asked for from its own place.
+        let input = |(id, after): &(&HubspotId, Option<String>)| match after {
+            Some(after) => json!({ "id": id.as_str(), "after": after }),
+            None => json!({ "id": id.as_str() }),
+        };
+        let body = json!({ "inputs": open.iter().map(input).collect::<Vec<Value>>() });
         let call = Call::post("read associations", path(from_object, to_object, "/batch/read"), &body).association();
-        let ReadBatch(answer): ReadBatch<Links> = match api.fetch(calls, &call).await {
-            Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => break,
-            answer => answer?,
+        let answer = match api.fetch::<ReadBatch<Links>>(calls, &call).await {
+            Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => {
+                links.enter_refusal();
+                in_vain += 1;
+                continue;
+            }
+            answer => answer?.0,
         };
         if let Some(error) = answer.errors.iter().find(|error| !is_not_found(error)) {
             return Err(Fault::Reject(reason(error, None)));
         }
-        inputs.clear();
-        for result in answer.results {
-            let Some(id) = result.from.id.as_ref().and_then(text) else { continue };
-            // Paging is per record: only those with more links are asked again.
-            if let Some(after) = result.paging.as_ref().and_then(super::wire::Paging::after) {
-                inputs.push(json!({ "id": id, "after": after }));
-            }
-            for link in result.to {
-                let Some(to) = link.to_object_id.as_ref().and_then(text) else { continue };
-                let types = link.association_types.into_iter().filter_map(link_type).collect();
-                links.push(ExistingLink { from: HubspotId::new(id.as_str()), to: HubspotId::new(to), types });
-            }
-        }
+        in_vain = if links.enter(answer) { 0 } else { in_vain + 1 };
     }
-    Ok(links)
 }
 
 /// Makes links; each counts as made when the answer names it. Plain ones by the default type, labelled ones with all labels that should stand.
@@ -124,13 +129,22 @@ pub(super) async fn remove(
             .collect();
         let call = Call::post("remove associations", path(from_object, to_object, rest), &json!({ "inputs": inputs }));
         let (status, body) = api.done(calls, &call.association()).await?;
-        // One version answers with status 204 and no body, another with a batch that says that it is complete.
-        let answer: Option<ReadBatch<Value>> = serde_json::from_slice(&body).ok();
+        // One version answers with status 204 and no body. Another answers with status 200, and what that proves is only
+        // what it names: the rest is looked up.
+        let answer: Option<ReadBatch<MadeLink>> = serde_json::from_slice(&body).ok();
         let answer = answer.filter(Answer::is_one).map(|ReadBatch(answer)| answer);
-        if status == 204 || answer.is_some() {
+        if status == 204 && body.is_empty() {
             chosen.iter().for_each(|index| outcomes[*index] = LinkOutcome::Done);
         }
-        if let Some(answer) = answer {
+        if let Some(mut answer) = answer {
+            let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeLink::ends).collect();
+            let is_named = |link: &NewLink| named.contains(&(link.from.to_string(), link.to.to_string()));
+            chosen
+                .iter()
+                .filter(|index| is_named(&links[**index]))
+                .for_each(|index| outcomes[*index] = LinkOutcome::Done);
+            // What is not there cannot refuse to go: it is looked up.
+            answer.errors.retain(|error| !is_not_found(error));
             refused(&answer, links, &chosen, &mut outcomes);
         }
     }
@@ -176,12 +190,4 @@ fn refused<T>(answer: &Batch<T>, links: &[NewLink], chosen: &[usize], outcomes: 
 /// Whether a text names an id as a number of its own (`COMPANY=42 is not valid`).
 fn mentions(text: &str, id: &str) -> bool {
     text.split(|character: char| !character.is_ascii_digit()).any(|part| part == id)
-}
-
-fn link_type(kind: LinkType) -> Option<AssociationType> {
-    Some(AssociationType {
-        category: kind.category?,
-        type_id: kind.type_id?,
-        label: kind.label.filter(|label| !label.is_empty()),
-    })
 }

@@ -4,6 +4,7 @@
 mod api;
 mod associations;
 mod errors;
+mod lookups;
 mod objects;
 mod outcomes;
 mod schemas;

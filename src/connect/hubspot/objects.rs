@@ -10,12 +10,13 @@ use serde_json::json;
 
 use super::api::{Api, Call};
 use super::errors::local;
+use super::lookups::{LOOKS_MAX, Records, record};
 use super::outcomes::outcomes;
 use super::settings::API_VERSION;
-use super::wire::{Batch, Object, Page, ReadBatch, text};
+use super::wire::{Batch, Object, Page, ReadBatch};
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
-use crate::ports::target::{TargetPage, TargetRecord, WriteBatch, WriteMode, WriteOutcome};
+use crate::ports::target::{Lookup, TargetPage, TargetRecord, WriteBatch, WriteMode, WriteOutcome};
 
 /// What is encoded in a path segment or query value.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
@@ -72,7 +73,7 @@ pub(super) async fn write(api: &Api, calls: &AtomicU64, batch: &WriteBatch) -> R
     Ok(outcomes(batch, &traces, answer))
 }
 
-/// Reads records by a unique property; missing ones are left out.
+/// Reads records by a unique property; the keys that an answer passes over are asked for again.
 pub(super) async fn read_by_key(
     api: &Api,
     calls: &AtomicU64,
@@ -80,27 +81,38 @@ pub(super) async fn read_by_key(
     key_property: &str,
     keys: &[String],
     properties: &[Arc<str>],
-) -> Result<Vec<TargetRecord>, Fault> {
+) -> Result<Vec<Lookup<TargetRecord>>, Fault> {
     let mut wanted: Vec<&str> = properties.iter().map(|property| &**property).collect();
     if !wanted.contains(&key_property) {
         wanted.push(key_property);
     }
-    let inputs: Vec<_> = keys.iter().map(|key| json!({ "id": key })).collect();
-    let body = json!({
-        "idProperty": key_property,
-        "properties": wanted,
-        "propertiesWithHistory": [],
-        "inputs": inputs,
-    });
-    let call = Call::post("read records", path(object, "/batch/read"), &body);
-    let ReadBatch(answer): ReadBatch<Object> = match api.fetch(calls, &call).await {
-        // Older answers say 404 as a whole when none of the records is there.
-        Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => {
-            return Ok(Vec::new());
+    let mut records = Records::new(key_property, keys);
+    for look in 0..LOOKS_MAX {
+        let open = records.open();
+        if open.is_empty() {
+            break;
         }
-        answer => answer?,
-    };
-    Ok(answer.results.into_iter().filter(|object| object.archived != Some(true)).filter_map(record).collect())
+        if look > 0 {
+            tracing::debug!(keys = open.len(), "a batch read says nothing of some keys: they are asked for again");
+            api.backoff(look, None).await?;
+        }
+        let inputs: Vec<_> = open.iter().map(|key| json!({ "id": key })).collect();
+        let body = json!({
+            "idProperty": key_property,
+            "properties": wanted,
+            "propertiesWithHistory": [],
+            "inputs": inputs,
+        });
+        let call = Call::post("read records", path(object, "/batch/read"), &body);
+        match api.fetch::<ReadBatch<Object>>(calls, &call).await {
+            // Older answers say 404 as a whole.
+            Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => {
+                records.enter_refusal(&open);
+            }
+            answer => records.enter(&open, answer?.0),
+        }
+    }
+    Ok(records.finish())
 }
 
 /// One page of all records.
@@ -131,8 +143,4 @@ pub(super) async fn archive(api: &Api, calls: &AtomicU64, object: &str, ids: &[H
             Err(Fault::Unknown(local(call.operation, text, 1)))
         }
     }
-}
-
-fn record(object: Object) -> Option<TargetRecord> {
-    Some(TargetRecord { id: HubspotId::new(text(object.id.as_ref()?)?), properties: object.properties })
 }

@@ -43,7 +43,12 @@ pub(super) fn outcomes(batch: &WriteBatch, traces: &[String], answer: Batch<Obje
                 WriteMode::Create => Some(true),
                 WriteMode::Update => Some(false),
             };
-            outcomes[*index] = WriteOutcome::Confirmed { id: HubspotId::new(id), created };
+            let id = HubspotId::new(id);
+            outcomes[*index] = match &outcomes[*index] {
+                // Two records for one input: which is ours must be looked up.
+                WriteOutcome::Confirmed { id: other, .. } if *other != id => WriteOutcome::Unknown,
+                _ => WriteOutcome::Confirmed { id, created },
+            };
         }
     }
     // An error that names nobody is about the only input that is left, where there is only one.

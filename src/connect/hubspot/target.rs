@@ -14,8 +14,8 @@ use crate::model::ids::HubspotId;
 use crate::model::object::{ObjectSummary, TargetObject};
 use crate::ports::fault::Fault;
 use crate::ports::target::{
-    Account, ExistingLink, LinkOutcome, NewLink, TargetPage, TargetReader, TargetRecord, TargetWriter, WriteBatch,
-    WriteOutcome,
+    Account, ExistingLink, LinkOutcome, Lookup, NewLink, TargetPage, TargetReader, TargetRecord, TargetWriter,
+    WriteBatch, WriteOutcome,
 };
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
@@ -79,7 +79,7 @@ impl TargetReader for HubspotTarget {
         key_property: &'a str,
         keys: &'a [String],
         properties: &'a [Arc<str>],
-    ) -> BoxFuture<'a, Result<Vec<TargetRecord>, Fault>> {
+    ) -> BoxFuture<'a, Result<Vec<Lookup<TargetRecord>>, Fault>> {
         objects::read_by_key(&self.api, &self.calls, object, key_property, keys, properties).boxed()
     }
 
@@ -97,7 +97,7 @@ impl TargetReader for HubspotTarget {
         from_object: &'a str,
         to_object: &'a str,
         from: &'a [HubspotId],
-    ) -> BoxFuture<'a, Result<Vec<ExistingLink>, Fault>> {
+    ) -> BoxFuture<'a, Result<Vec<Lookup<Vec<ExistingLink>>>, Fault>> {
         associations::read(&self.api, &self.calls, from_object, to_object, from).boxed()
     }
 

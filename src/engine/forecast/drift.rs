@@ -1,16 +1,16 @@
 //! Drift: what someone changed in HubSpot of what Syncline wrote. A run leaves it as it is; a plan can tell of it.
 
-use std::collections::HashMap;
-
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
 use super::Forecast;
 use crate::config::pipeline::Mode;
 use crate::model::forecast::{PlannedAction, PlannedChange};
+use crate::model::ids::SalesforceId;
 use crate::plan::decide::{Action, Decision, Matched};
-use crate::ports::target::{BATCH_RECORDS_MAX, TargetRecord};
+use crate::ports::target::{BATCH_RECORDS_MAX, Lookup};
 use crate::stages::read::extract::Candidates;
+use crate::stages::read::lookup::by_match;
 use crate::stages::read::matching::Match;
 use crate::stages::read::transform::Transform;
 use crate::stages::{Stage, StageError, StageName};
@@ -57,21 +57,16 @@ impl Forecast {
             return Ok(());
         }
         let pipeline = &self.cx.pipeline;
-        let target = &pipeline.target;
-        let keys: Vec<String> = batch.iter().map(|own| own.id().to_string()).collect();
-        let read =
-            self.cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, &pipeline.properties);
-        let records = read.await.map_err(StageError::at(StageName::Match))?;
-        let key = |record: &TargetRecord| record.properties.get(&*target.match_property).cloned().flatten();
-        let found: HashMap<String, &TargetRecord> =
-            records.iter().filter_map(|record| Some((key(record)?, record))).collect();
+        let ids: Vec<SalesforceId> = batch.iter().map(Decision::id).collect();
+        let found = by_match(&self.cx, &ids, &pipeline.properties, StageName::Match).await?;
         let mut inner = self.inner();
         inner.extra_calls += 1;
         for mut decision in batch {
             let Some(desired) = &decision.desired else { continue };
-            let reason = match found.get(decision.id().as_str()) {
-                None => "archived or merged in HubSpot",
-                Some(record) => {
+            let reason = match found.get(&decision.id()) {
+                None | Some(Lookup::Unknown) => continue,
+                Some(Lookup::Absent) => "archived or merged in HubSpot",
+                Some(Lookup::Found(record)) => {
                     decision.changes = pipeline.diff(desired, &record.properties);
                     if decision.changes.is_empty() {
                         continue;

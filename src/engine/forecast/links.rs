@@ -115,6 +115,7 @@ impl Forecast {
                     None => None,
                     Some((target, Some(TargetMatch::One(to)))) => Some((target, to.clone())),
                     Some((target, several)) => {
+                        // What HubSpot does not say is neither there nor not there: nothing of it changes.
                         self.inner().tally.failed_associations += u64::from(several.is_some());
                         self.inner().tally.pending_associations += 1;
                         let link = planned_link(&state.key, LinkAction::Pending, Some(target));
@@ -157,7 +158,9 @@ impl Forecast {
             Vec::new()
         } else {
             self.inner().extra_calls += u64::from(self.options.links_elsewhere);
-            self.cx.target.associations(own, object, &from).await.map_err(StageError::at(StageName::Associate))?
+            let read = self.cx.target.associations(own, object, &from).await;
+            let read = read.map_err(StageError::at(StageName::Associate))?;
+            read.into_iter().filter_map(|lookup| lookup.found().cloned()).flatten().collect()
         };
         let held = held(&self.cx, links).await?;
         let work = plan(links, &existing, &held);

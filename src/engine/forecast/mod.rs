@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use self::sample::Inner;
 use super::pledge::{self, Witness};
+use super::queries::ids_query;
 use super::runner::{Kind, Seen, Taker};
-use super::work::ids_query;
 use crate::model::association::AssociationKey;
 use crate::model::forecast::{
     BeforeAfter, Estimate, LinkAction, PlannedAction, PlannedChange, PlannedLink, PropertyCount, RejectGroup,
@@ -26,8 +26,9 @@ use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::transform::PropertyChange;
 use crate::plan::decide::{Action, Decision, Departure};
 use crate::ports::source::QUERY_IDS_MAX;
-use crate::ports::target::{BATCH_LINKS_MAX, BATCH_RECORDS_MAX, TargetRecord};
+use crate::ports::target::{BATCH_LINKS_MAX, BATCH_RECORDS_MAX, Lookup};
 use crate::stages::read::extract::{Membership, candidates};
+use crate::stages::read::lookup::by_match;
 use crate::stages::read::targets::planned_directory;
 use crate::stages::read::transform::Transform;
 use crate::stages::write::checkpoint::count;
@@ -258,21 +259,15 @@ impl Forecast {
     async fn read_before(&self, batch: &mut [Decision]) -> Result<(), StageError> {
         let pipeline = &self.cx.pipeline;
         let updates = batch.iter().filter(|decision| decision.action == Action::Update && decision.changes.is_empty());
-        let keys: Vec<String> = updates.map(|decision| decision.id().to_string()).collect();
-        if keys.is_empty() {
+        let ids: Vec<SalesforceId> = updates.map(Decision::id).collect();
+        if ids.is_empty() {
             return Ok(());
         }
-        let target = &pipeline.target;
-        let read =
-            self.cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, &pipeline.properties);
-        let records = read.await.map_err(StageError::at(StageName::Match))?;
-        self.inner().extra_calls += 1;
-        let by_key: HashMap<&str, &TargetRecord> = records
-            .iter()
-            .filter_map(|record| Some((record.properties.get(&*target.match_property)?.as_deref()?, record)))
-            .collect();
+        let calls = self.cx.target.calls();
+        let found = by_match(&self.cx, &ids, &pipeline.properties, StageName::Match).await?;
+        self.inner().extra_calls += self.cx.target.calls().saturating_sub(calls);
         for decision in batch.iter_mut().filter(|decision| decision.action == Action::Update) {
-            let record = by_key.get(decision.id().as_str());
+            let record = found.get(&decision.id()).and_then(Lookup::found);
             if let (Some(record), Some(desired), true) = (record, &decision.desired, decision.changes.is_empty()) {
                 decision.changes = pipeline.diff(desired, &record.properties);
             }

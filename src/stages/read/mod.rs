@@ -2,6 +2,7 @@
 
 pub mod extract;
 pub mod held;
+pub mod lookup;
 pub mod matching;
 pub mod resolve;
 pub mod targets;

@@ -1,10 +1,10 @@
 //! Match, second half. In: records that state does not know. Out: a decision for each, by batch read on the match
-//! property. Effect: none. HubSpot's search is never asked: its index lags behind.
+//! property. Effect: none.
 
-use std::collections::HashMap;
-
-use crate::plan::decide::{Decision, Unknown, from_target};
-use crate::ports::target::TargetRecord;
+use super::lookup::{by_match, silent};
+use crate::model::ids::SalesforceId;
+use crate::plan::decide::{Action, Decision, Unknown, from_target};
+use crate::ports::target::Lookup;
 use crate::stages::{Stage, StageContext, StageError, StageName};
 
 /// The stage; a batch has at most [`crate::ports::target::BATCH_RECORDS_MAX`] records.
@@ -17,22 +17,13 @@ impl Stage for Resolve {
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
         cx.confirm().await.map_err(StageError::at(Self::NAME))?;
-        let target = &cx.pipeline.target;
-        let keys: Vec<String> = batch.iter().map(|unknown| unknown.candidate.record.id.to_string()).collect();
-        let read =
-            cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, &cx.pipeline.properties);
-        let records = read.await.map_err(StageError::at(Self::NAME))?;
-        let found: HashMap<&str, &TargetRecord> = records
-            .iter()
-            .filter_map(|record| {
-                let key = record.properties.get(&*target.match_property)?.as_deref()?;
-                Some((key, record))
-            })
-            .collect();
-        let decide = |unknown: Unknown| {
-            // The key is compared exactly: a record whose match value is not ours is never taken for it.
-            let record = found.get(unknown.candidate.record.id.as_str()).copied();
-            from_target(&cx.pipeline, unknown, record)
+        let ids: Vec<SalesforceId> = batch.iter().map(|unknown| unknown.candidate.record.id).collect();
+        let mut found = by_match(cx, &ids, &cx.pipeline.properties, Self::NAME).await?;
+        let decide = |unknown: Unknown| match found.remove(&unknown.candidate.record.id) {
+            Some(Lookup::Found(record)) => from_target(&cx.pipeline, unknown, Some(&record)),
+            Some(Lookup::Absent) => from_target(&cx.pipeline, unknown, None),
+            // Writing or forgetting it now would rest on nothing.
+            Some(Lookup::Unknown) | None => Decision::bare(unknown.candidate, Action::Reject(silent())),
         };
         Ok(batch.into_iter().map(decide).collect())
     }

@@ -11,7 +11,7 @@ use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::link::Membership;
 use crate::pipeline::compiled::{Association, AssociationTarget};
 use crate::ports::state::Listing;
-use crate::ports::target::BATCH_RECORDS_MAX;
+use crate::ports::target::{BATCH_RECORDS_MAX, Lookup};
 use crate::stages::{StageContext, StageError, StageName};
 
 /// What a Salesforce id leads to.
@@ -21,6 +21,8 @@ pub enum TargetMatch {
     One(HubspotId),
     /// Several records carry the id.
     Many(Vec<HubspotId>),
+    /// HubSpot does not say whether one carries it.
+    Unsaid,
 }
 
 /// Finds the records of these Salesforce ids; those that are not there (yet) are left out.
@@ -80,10 +82,12 @@ async fn by_unique_property(
     let mut found = HashMap::new();
     for part in ids.chunks(BATCH_RECORDS_MAX) {
         let keys: Vec<String> = part.iter().map(ToString::to_string).collect();
-        let records = cx.target.read_by_key(object, property, &keys, std::slice::from_ref(property)).await;
-        for record in records.map_err(StageError::at(StageName::Associate))? {
-            if let Some(id) = salesforce_id(record.properties.get(&**property)) {
-                found.insert(id, TargetMatch::One(record.id));
+        let read = cx.target.read_by_key(object, property, &keys, std::slice::from_ref(property)).await;
+        for (id, lookup) in part.iter().zip(read.map_err(StageError::at(StageName::Associate))?) {
+            match lookup {
+                Lookup::Found(record) => drop(found.insert(*id, TargetMatch::One(record.id))),
+                Lookup::Unknown => drop(found.insert(*id, TargetMatch::Unsaid)),
+                Lookup::Absent => {}
             }
         }
     }

@@ -13,10 +13,10 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
 use crate::pipeline::compiled::Association;
-use crate::plan::links::{DueLink, LinkPlan, plan};
+use crate::plan::links::{DueLink, LinkPlan, LinkResult, plan};
 use crate::ports::fault::Fault;
 use crate::ports::state::Commit;
-use crate::ports::target::{BATCH_LINKS_MAX, LinkOutcome, NewLink};
+use crate::ports::target::{BATCH_LINKS_MAX, ExistingLink, LinkOutcome, Lookup, NewLink};
 use crate::stages::read::held::held;
 use crate::stages::read::targets::{self, TargetMatch};
 use crate::stages::write::checkpoint::Checkpoint;
@@ -107,6 +107,11 @@ impl Work<'_> {
                     self.fail(state.salesforce_id, reason);
                     self.commit.waiting.push((state.salesforce_id, state.key));
                 }
+                // Whether the old link is wrong is not known either.
+                Some((_, Some(TargetMatch::Unsaid))) => {
+                    self.fail(state.salesforce_id, silent());
+                    self.commit.waiting.push((state.salesforce_id, state.key));
+                }
                 // The old link is wrong even though the new one cannot be made yet.
                 Some((_, None)) => {
                     if state.made.is_some() {
@@ -122,11 +127,12 @@ impl Work<'_> {
     /// Makes and removes the links to one object. What HubSpot's answers leave open is looked up and done again.
     async fn object(&mut self, object: &str, links: &[DueLink]) -> Result<(), StageError> {
         let mut open = links.to_vec();
+        let mut sent = Sent::default();
         for _ in 0..ROUNDS_MAX {
             if open.is_empty() {
                 return Ok(());
             }
-            open = self.round(object, open).await?;
+            open = self.round(object, open, &mut sent).await?;
         }
         for link in open {
             self.give_up(&link, unconfirmed());
@@ -135,26 +141,57 @@ impl Work<'_> {
     }
 
     /// One try for these links; returns those whose outcome is open.
-    async fn round(&mut self, object: &str, links: Vec<DueLink>) -> Result<Vec<DueLink>, StageError> {
+    async fn round(&mut self, object: &str, links: Vec<DueLink>, sent: &mut Sent) -> Result<Vec<DueLink>, StageError> {
         self.cx.confirm().await.map_err(at)?;
         let own = &*self.cx.pipeline.target.object_type_id;
-        let from: HashSet<&HubspotId> = links.iter().map(|link| &link.from).collect();
-        let from: Vec<HubspotId> = from.into_iter().cloned().collect();
-        let existing = self.cx.target.associations(own, object, &from).await.map_err(at)?;
+        let (existing, unsaid) = self.existing(own, object, &links).await?;
+        // What stands between records that no answer names is not known, so nothing of it is done.
+        let (mut open, links): (Vec<DueLink>, Vec<DueLink>) =
+            links.into_iter().partition(|link| unsaid.contains(&link.from));
         let held = held(self.cx, &links).await?;
         let planned = plan(&links, &existing, &held);
-        let (links, mut open) = self.remove(own, object, links, &planned).await?;
+        sent.settle(&planned, &unsaid, &mut self.delta);
+        let (links, still) = self.remove(own, object, links, &planned, sent).await?;
+        open.extend(still);
         // An old link that still stands keeps its lookup from getting the new one.
         let planned = plan(&links, &existing, &held);
         let outcomes = if planned.make.is_empty() {
             Vec::new()
         } else {
-            self.remember_attempts(&links, &planned).await?;
+            let making = |link: &DueLink, result: &LinkResult| {
+                result
+                    .waits_for
+                    .is_some()
+                    .then(|| (link.salesforce_id, link.key.clone(), attempted(result.made.clone())))
+            };
+            self.remember(links.iter().zip(&planned.results).filter_map(|(link, result)| making(link, result))).await?;
             self.isolate(own, object, &planned.make, true).await?
         };
+        sent.note(&planned.make, &outcomes, true);
         self.delta.associated += count_done(&outcomes);
         open.extend(self.enter(links, planned, &outcomes));
         Ok(open)
+    }
+
+    /// The links that stand between these records and another object, and the records that no answer names.
+    async fn existing(
+        &self,
+        own: &str,
+        object: &str,
+        links: &[DueLink],
+    ) -> Result<(Vec<ExistingLink>, HashSet<HubspotId>), StageError> {
+        let from: HashSet<&HubspotId> = links.iter().map(|link| &link.from).collect();
+        let from: Vec<HubspotId> = from.into_iter().cloned().collect();
+        let read = self.cx.target.associations(own, object, &from).await.map_err(at)?;
+        let (mut existing, mut unsaid) = (Vec::new(), HashSet::new());
+        for (id, lookup) in from.into_iter().zip(read) {
+            match lookup {
+                Lookup::Found(links) => existing.extend(links),
+                Lookup::Absent => {}
+                Lookup::Unknown => drop(unsaid.insert(id)),
+            }
+        }
+        Ok((existing, unsaid))
     }
 
     /// Takes old links back: lookups that are free to go on, and those whose removal is open. A removal that HubSpot
@@ -165,11 +202,19 @@ impl Work<'_> {
         object: &str,
         links: Vec<DueLink>,
         planned: &LinkPlan,
+        sent: &mut Sent,
     ) -> Result<(Vec<DueLink>, Vec<DueLink>), StageError> {
         if planned.remove.is_empty() {
             return Ok((links, Vec::new()));
         }
+        // A link whose removal is on its way may be gone: should its lookup come back to it before the answer is noted, it
+        // is looked up.
+        let removing = |link: &DueLink, result: &LinkResult| {
+            result.removes.is_some().then(|| (link.salesforce_id, link.key.clone(), attempted(link.made.clone())))
+        };
+        self.remember(links.iter().zip(&planned.results).filter_map(|(link, result)| removing(link, result))).await?;
         let outcomes = self.isolate(own, object, &planned.remove, false).await?;
+        sent.note(&planned.remove, &outcomes, false);
         self.delta.disassociated += count_done(&outcomes);
         let (mut free, mut open) = (Vec::new(), Vec::new());
         for (link, result) in links.into_iter().zip(&planned.results) {
@@ -182,12 +227,13 @@ impl Work<'_> {
         Ok((free, open))
     }
 
-    /// Remembers what is about to be made, so that a link made in the moment of a crash is still known as ours.
-    async fn remember_attempts(&self, links: &[DueLink], plan: &LinkPlan) -> Result<(), StageError> {
+    /// Remembers what is about to be sent, so that what is done in the moment of a crash is still known as ours.
+    async fn remember(
+        &self,
+        attempts: impl Iterator<Item = (SalesforceId, AssociationKey, Option<MadeLink>)>,
+    ) -> Result<(), StageError> {
         let mut commit = self.checkpoint.commit(self.cx);
-        for (link, result) in links.iter().zip(&plan.results).filter(|(_, result)| result.waits_for.is_some()) {
-            commit.made.push((link.salesforce_id, link.key.clone(), attempted(result.made.clone())));
-        }
+        commit.made.extend(attempts);
         self.writers.state.commit(&commit).await.map_err(at)
     }
 
@@ -262,7 +308,31 @@ impl Work<'_> {
     }
 }
 
-/// The link as one that may have been made.
+/// Links whose making or removal was sent, and of which the answer said nothing: the next look tells what became of them.
+#[derive(Default)]
+struct Sent {
+    made: HashSet<(HubspotId, HubspotId)>,
+    removed: HashSet<(HubspotId, HubspotId)>,
+}
+
+impl Sent {
+    fn note(&mut self, links: &[NewLink], outcomes: &[LinkOutcome], make: bool) {
+        let open = links.iter().zip(outcomes).filter(|(_, outcome)| **outcome == LinkOutcome::Unknown);
+        let pairs = open.map(|(link, _)| (link.from.clone(), link.to.clone()));
+        if make { self.made.extend(pairs) } else { self.removed.extend(pairs) }
+    }
+
+    /// Counts what a look has shown to be done.
+    fn settle(&mut self, planned: &LinkPlan, unsaid: &HashSet<HubspotId>, delta: &mut Tally) {
+        let is_done = |links: &[NewLink], (from, to): &(HubspotId, HubspotId)| {
+            !unsaid.contains(from) && !links.iter().any(|link| link.from == *from && link.to == *to)
+        };
+        delta.associated += self.made.extract_if(|pair| is_done(&planned.make, pair)).count() as u64;
+        delta.disassociated += self.removed.extract_if(|pair| is_done(&planned.remove, pair)).count() as u64;
+    }
+}
+
+/// The link as one that may have been made, or may be gone.
 fn attempted(made: Option<MadeLink>) -> Option<MadeLink> {
     made.map(|made| MadeLink { standing: LinkStanding::Attempted, ..made })
 }
@@ -277,6 +347,17 @@ fn unconfirmed() -> Reason {
         remote_code: None,
         property: None,
         message: "HubSpot answered without a word about this link, and reading it back did not show what was asked for"
+            .to_owned(),
+        request_id: None,
+    }
+}
+
+fn silent() -> Reason {
+    Reason {
+        code: "SL5114".to_owned(),
+        remote_code: None,
+        property: None,
+        message: "HubSpot was asked several times for the record at the other end, and its answers pass over it"
             .to_owned(),
         request_id: None,
     }

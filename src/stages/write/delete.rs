@@ -1,12 +1,14 @@
 //! Delete. In: decisions to archive, at most a batch. Out: each settled. Effect: archives records in HubSpot, where they
 //! can be restored for 90 days. Repeating it is safe: a record that is gone already is simply not found.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::ids::HubspotId;
+use crate::model::ids::{HubspotId, SalesforceId};
 use crate::plan::decide::Decision;
 use crate::ports::fault::Fault;
-use crate::ports::target::{TargetRecord, TargetWriter};
+use crate::ports::target::{Lookup, TargetWriter};
+use crate::stages::read::lookup::{by_match, silent};
 use crate::stages::write::{Outcome, Settled, Written};
 use crate::stages::{Stage, StageContext, StageError, StageName};
 
@@ -22,27 +24,33 @@ impl Stage for Delete {
     const NAME: StageName = StageName::Delete;
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Written, StageError> {
-        let keys: Vec<String> = batch.iter().map(|decision| decision.id().to_string()).collect();
-        let found = standing(cx, &keys).await?;
-        let mut left = found.clone();
+        let target = &cx.pipeline.target;
+        let mut outcomes: HashMap<SalesforceId, Outcome> = HashMap::new();
+        let mut left: Vec<SalesforceId> = batch.iter().map(Decision::id).collect();
         let mut tries = 0;
         while !left.is_empty() {
-            let ids: Vec<HubspotId> = left.iter().map(|record| record.id.clone()).collect();
-            match self.target.archive(&cx.pipeline.target.object_type_id, &ids).await {
-                Ok(()) => break,
+            let standing = standing(cx, &left, &mut outcomes).await?;
+            if standing.is_empty() {
+                break;
+            }
+            let numbers: Vec<HubspotId> = standing.iter().map(|(_, number)| number.clone()).collect();
+            match self.target.archive(&target.object_type_id, &numbers).await {
+                Ok(()) => left.clear(),
                 // Archiving twice is archiving once, so it is looked up and done again.
                 Err(Fault::Unknown(_)) if tries < UNKNOWN_RETRIES_MAX => {
                     tries += 1;
-                    left = standing(cx, &keys).await?;
+                    left = standing.iter().map(|(id, _)| *id).collect();
                 }
                 Err(fault) => return Err(StageError::at(Self::NAME)(fault)),
             }
+            outcomes.extend(standing.into_iter().map(|(id, _)| (id, Outcome::Done { id: None, created: None })));
         }
-        let target = &cx.pipeline.target;
         let settle = |decision: Decision| {
-            let standing = found.iter().any(|record| is_record(record, &target.match_property, &decision));
-            let id = decision.hubspot_id.clone();
-            let outcome = if standing { Outcome::Done { id, created: None } } else { Outcome::Noted };
+            let outcome = match outcomes.remove(&decision.id()) {
+                Some(Outcome::Done { .. }) => Outcome::Done { id: decision.hubspot_id.clone(), created: None },
+                Some(outcome) => outcome,
+                None => Outcome::Failed(silent()),
+            };
             Settled { decision, outcome }
         };
         Ok(Written { settled: batch.into_iter().map(settle).collect(), stopped: None })
@@ -52,15 +60,23 @@ impl Stage for Delete {
 /// How often records are archived again of which HubSpot's answer did not prove it.
 const UNKNOWN_RETRIES_MAX: u32 = 3;
 
-/// The records of these ids that stand in HubSpot. A remembered HubSpot id is a hint only: the match property says which
-/// record is ours today.
-async fn standing(cx: &StageContext, keys: &[String]) -> Result<Vec<TargetRecord>, StageError> {
-    let target = &cx.pipeline.target;
-    let key_only = [Arc::clone(&target.match_property)];
-    let read = cx.target.read_by_key(&target.object_type_id, &target.match_property, keys, &key_only);
-    read.await.map_err(StageError::at(Delete::NAME))
-}
-
-fn is_record(record: &TargetRecord, match_property: &str, decision: &Decision) -> bool {
-    record.properties.get(match_property).and_then(Option::as_deref) == Some(decision.id().as_str())
+/// The records of these ids that stand in HubSpot; enters the outcome of the others. A remembered HubSpot id is a hint
+/// only: the match property says which record is ours today.
+async fn standing(
+    cx: &StageContext,
+    ids: &[SalesforceId],
+    outcomes: &mut HashMap<SalesforceId, Outcome>,
+) -> Result<Vec<(SalesforceId, HubspotId)>, StageError> {
+    let key_only = [Arc::clone(&cx.pipeline.target.match_property)];
+    let mut standing = Vec::new();
+    for (id, lookup) in by_match(cx, ids, &key_only, Delete::NAME).await? {
+        match lookup {
+            Lookup::Found(record) => standing.push((id, record.id)),
+            // The call before took it away, or somebody else did.
+            Lookup::Absent => drop(outcomes.entry(id).or_insert(Outcome::Noted)),
+            // An answer that passes over it does not prove that it is gone.
+            Lookup::Unknown => drop(outcomes.insert(id, Outcome::Failed(silent()))),
+        }
+    }
+    Ok(standing)
 }

@@ -2,15 +2,17 @@
 //! Repeating it is safe: records are recognised by their unique match property, and where a plain create cannot be
 //! repeated, its outcome is looked up first.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::config::pipeline::Mode;
 use crate::model::failure::Reason;
+use crate::model::ids::SalesforceId;
 use crate::model::record::PropertyValue;
 use crate::plan::decide::{Action, Decision};
 use crate::ports::fault::Fault;
-use crate::ports::target::{TargetRecord, TargetWriter, WriteBatch, WriteInput, WriteMode, WriteOutcome};
+use crate::ports::target::{Lookup, TargetWriter, WriteBatch, WriteInput, WriteMode, WriteOutcome};
+use crate::stages::read::lookup::by_match;
 use crate::stages::write::{Outcome, Settled, Written};
 use crate::stages::{Stage, StageContext, StageError, StageName};
 
@@ -117,22 +119,15 @@ impl Sending<'_> {
 
     /// Reads records whose outcome is unknown; those that hold what was sent are done, the rest is returned.
     async fn look(&mut self, batch: &[Decision], unknown: Vec<usize>) -> Result<Vec<usize>, StageError> {
-        let target = &self.cx.pipeline.target;
-        let keys: Vec<String> = unknown.iter().map(|index| batch[*index].id().to_string()).collect();
-        let properties = &self.cx.pipeline.properties;
-        let read = self.cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, properties);
-        let records = read.await.map_err(StageError::at(Load::NAME))?;
-        let by_key: HashMap<&str, &TargetRecord> = records
-            .iter()
-            .filter_map(|record| Some((record.properties.get(&*target.match_property)?.as_deref()?, record)))
-            .collect();
+        let pipeline = &self.cx.pipeline;
+        let ids: Vec<SalesforceId> = unknown.iter().map(|index| batch[*index].id()).collect();
+        let found = by_match(self.cx, &ids, &pipeline.properties, Load::NAME).await?;
         let mut still = Vec::new();
         for index in unknown {
             let decision = &batch[index];
-            let found = by_key.get(decision.id().as_str());
-            let desired = decision.desired.as_ref();
-            match (found, desired) {
-                (Some(record), Some(desired)) if self.cx.pipeline.diff(desired, &record.properties).is_empty() => {
+            let record = found.get(&decision.id()).and_then(Lookup::found);
+            match (record, decision.desired.as_ref()) {
+                (Some(record), Some(desired)) if pipeline.diff(desired, &record.properties).is_empty() => {
                     let created = matches!(decision.action, Action::Create | Action::Restore).then_some(true);
                     self.outcomes[index] = Some(Outcome::Done { id: Some(record.id.clone()), created });
                 }

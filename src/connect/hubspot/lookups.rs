@@ -1,0 +1,298 @@
+//! What the answers of a batch read say of each input: found, proven absent, or nothing. Pure.
+//!
+//! HubSpot's answers may be short, name an input twice, or name what was not asked for. Only an input that an answer names
+//! is accounted for; the rest is asked for again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::errors::{context_texts, is_not_found};
+use super::wire::{Batch, ErrorBody, LinkType, Links, Object, text};
+use crate::model::association::AssociationType;
+use crate::model::ids::HubspotId;
+use crate::ports::target::{ExistingLink, Lookup, TargetRecord};
+
+/// How often the inputs are asked for of which no answer says a word.
+pub(super) const LOOKS_MAX: u32 = 3;
+
+/// Records by key, as far as the answers tell.
+pub(super) struct Records<'a> {
+    key_property: &'a str,
+    keys: &'a [String],
+    lookups: Vec<Lookup<TargetRecord>>,
+}
+
+impl<'a> Records<'a> {
+    /// Nothing is known yet.
+    pub(super) fn new(key_property: &'a str, keys: &'a [String]) -> Self {
+        Self { key_property, keys, lookups: vec![Lookup::Unknown; keys.len()] }
+    }
+
+    /// The keys of which nothing is known.
+    pub(super) fn open(&self) -> Vec<&'a str> {
+        let open = self.keys.iter().zip(&self.lookups).filter(|(_, lookup)| lookup.is_unknown());
+        open.map(|(key, _)| key.as_str()).collect()
+    }
+
+    /// Takes in an answer; `asked` are the keys that it is about.
+    pub(super) fn enter(&mut self, asked: &[&str], answer: Batch<Object>) {
+        if !is_complete(answer.status.as_deref()) {
+            return;
+        }
+        let places: HashMap<&str, usize> = self.keys.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
+        let mut missing: Vec<usize> = answer.errors.iter().flat_map(|error| self.named(error, &places)).collect();
+        let nameless = answer.errors.iter().any(|error| is_not_found(error) && !names_any(error, self.key_property));
+        let mut named: BTreeMap<usize, Vec<TargetRecord>> = BTreeMap::new();
+        let mut unlike = 0;
+        for object in answer.results {
+            let key = object.properties.get(self.key_property).cloned().flatten().unwrap_or_default();
+            match places.get(key.as_str()) {
+                Some(place) if object.archived == Some(true) => missing.push(*place),
+                Some(place) => named.entry(*place).or_default().extend(record(object)),
+                None => {
+                    unlike += 1;
+                    // HubSpot may compare without regard to case; a record whose key is not ours to the letter is not
+                    // the one that was asked for.
+                    let loosely = |own: &&str| own.eq_ignore_ascii_case(key.trim());
+                    missing.extend(asked.iter().find(|own| loosely(own)).and_then(|own| places.get(*own)));
+                }
+            }
+        }
+        // An error that names nobody is about the only input.
+        if let ([only], true, true, 0) = (asked, nameless, named.is_empty(), unlike) {
+            missing.extend(places.get(*only));
+        }
+        for place in missing {
+            self.lookups[place] = Lookup::Absent;
+        }
+        for (place, mut records) in named {
+            let same = records.windows(2).all(|pair| pair[0].id == pair[1].id);
+            // Two records under one unique key cannot be: the answer is not to be trusted.
+            self.lookups[place] = match records.pop() {
+                Some(record) if same => Lookup::Found(record),
+                _ => Lookup::Unknown,
+            };
+        }
+    }
+
+    /// Every input was refused as not found, in one error.
+    pub(super) fn enter_refusal(&mut self, asked: &[&str]) {
+        // Which of several are meant, such an error does not say.
+        if let [only] = asked
+            && let Some(place) = self.keys.iter().position(|key| key == only)
+        {
+            self.lookups[place] = Lookup::Absent;
+        }
+    }
+
+    /// What is known in the end.
+    pub(super) fn finish(self) -> Vec<Lookup<TargetRecord>> {
+        self.lookups
+    }
+
+    fn named(&self, error: &ErrorBody, places: &HashMap<&str, usize>) -> Vec<usize> {
+        if !is_not_found(error) {
+            return Vec::new();
+        }
+        let names = ["ids", "id", self.key_property].into_iter().flat_map(|key| context_texts(error, key));
+        names.filter_map(|name| places.get(name.as_str()).copied()).collect()
+    }
+}
+
+fn names_any(error: &ErrorBody, key_property: &str) -> bool {
+    ["ids", "id", key_property].into_iter().any(|key| !context_texts(error, key).is_empty())
+}
+
+/// Any other status leaves the outcome open.
+fn is_complete(status: Option<&str>) -> bool {
+    let complete = status.is_none_or(|status| status == "COMPLETE");
+    if !complete {
+        tracing::warn!(status, "a batch read is not complete");
+    }
+    complete
+}
+
+/// A record of an answer.
+pub(super) fn record(object: Object) -> Option<TargetRecord> {
+    Some(TargetRecord { id: HubspotId::new(text(object.id.as_ref()?)?), properties: object.properties })
+}
+
+/// Links by record, as far as the answers tell.
+pub(super) struct LinksOf<'a> {
+    from: &'a [HubspotId],
+    known: Vec<Known>,
+}
+
+/// What is known of the links of one record.
+#[derive(Default)]
+struct Known {
+    links: Vec<ExistingLink>,
+    /// Where the next page starts.
+    after: Option<String>,
+    /// An answer named the record.
+    named: bool,
+    /// All its pages were read.
+    whole: bool,
+}
+
+impl<'a> LinksOf<'a> {
+    /// Nothing is known yet.
+    pub(super) fn new(from: &'a [HubspotId]) -> Self {
+        Self { from, known: from.iter().map(|_| Known::default()).collect() }
+    }
+
+    /// The records to ask for, each with the place of its next page.
+    pub(super) fn open(&self) -> Vec<(&'a HubspotId, Option<String>)> {
+        let open = self.from.iter().zip(&self.known).filter(|(_, known)| !known.whole);
+        open.map(|(id, known)| (id, known.after.clone())).collect()
+    }
+
+    /// Takes in an answer; whether it brought anything.
+    pub(super) fn enter(&mut self, answer: Batch<Links>) -> bool {
+        if !is_complete(answer.status.as_deref()) {
+            return false;
+        }
+        let places: HashMap<&str, usize> = self.from.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
+        let mut news = false;
+        // Each page counts once, however often it is named.
+        let mut pages: BTreeMap<usize, Links> = BTreeMap::new();
+        for result in answer.results {
+            let place = result.from.id.as_ref().and_then(text).and_then(|id| places.get(id.as_str()).copied());
+            if let Some(place) = place.filter(|place| !self.known[*place].whole) {
+                pages.insert(place, result);
+            }
+        }
+        for (place, page) in pages {
+            let after = page.paging.as_ref().and_then(super::wire::Paging::after);
+            let known = &mut self.known[place];
+            // A page that names itself as the next one has no end.
+            if after.is_some() && after == known.after {
+                continue;
+            }
+            for link in page.to {
+                let Some(to) = link.to_object_id.as_ref().and_then(text) else { continue };
+                let types = link.association_types.into_iter().filter_map(link_type).collect();
+                known.links.push(ExistingLink { from: self.from[place].clone(), to: HubspotId::new(to), types });
+            }
+            known.named = true;
+            known.whole = after.is_none();
+            known.after = after;
+            news = true;
+        }
+        for error in answer.errors.iter().filter(|error| is_not_found(error)) {
+            let names = ["fromObjectId", "ids", "id"].into_iter().flat_map(|key| context_texts(error, key));
+            for place in names.filter_map(|id| places.get(id.as_str()).copied()) {
+                news |= !self.known[place].whole;
+                self.known[place].whole = true;
+            }
+        }
+        news
+    }
+
+    /// The only record has no links.
+    pub(super) fn enter_refusal(&mut self) {
+        if let [only] = self.known.as_mut_slice() {
+            only.whole = true;
+        }
+    }
+
+    /// What is known in the end.
+    pub(super) fn finish(self) -> Vec<Lookup<Vec<ExistingLink>>> {
+        let said = |known: Known| match known {
+            Known { whole: false, .. } => Lookup::Unknown,
+            Known { named: true, links, .. } => Lookup::Found(links),
+            Known { named: false, .. } => Lookup::Absent,
+        };
+        self.known.into_iter().map(said).collect()
+    }
+}
+
+/// A type of a link, where it is told.
+pub(super) fn link_type(kind: LinkType) -> Option<AssociationType> {
+    Some(AssociationType {
+        category: kind.category?,
+        type_id: kind.type_id?,
+        label: kind.label.filter(|label| !label.is_empty()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letters<T>(lookups: &[Lookup<T>]) -> String {
+        let letter = |lookup: &Lookup<T>| match lookup {
+            Lookup::Found(_) => 'f',
+            Lookup::Absent => 'a',
+            Lookup::Unknown => 'u',
+        };
+        lookups.iter().map(letter).collect()
+    }
+
+    /// One letter a key: f found, a absent, u unknown.
+    #[track_caller]
+    fn check(keys: &[&str], body: &str, expected: &str) {
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let mut records = Records::new("sf", &keys);
+        let asked = records.open();
+        records.enter(&asked, serde_json::from_str(body).unwrap());
+        assert_eq!(letters(&records.finish()), expected, "{body}");
+    }
+
+    #[test]
+    fn only_what_an_answer_names_is_known() {
+        let result = |id: &str, key: &str| format!(r#"{{"id":"{id}","properties":{{"sf":"{key}"}}}}"#);
+        let missing = |ids: &str| format!(r#"{{"category":"OBJECT_NOT_FOUND","context":{{"ids":[{ids}]}}}}"#);
+        let body = |results: &[String], errors: &[String]| {
+            format!(r#"{{"status":"COMPLETE","results":[{}],"errors":[{}]}}"#, results.join(","), errors.join(","))
+        };
+        let all = ["A", "B", "C"];
+        check(&all, r#"{"status":"COMPLETE","results":[]}"#, "uuu");
+        check(&all, &body(&[result("1", "A"), result("3", "C")], &[]), "fuf");
+        check(&all, &body(&[result("1", "A")], &[missing(r#""C","B""#)]), "faa");
+        check(&all, &body(&[result("1", "A"), result("1", "A")], &[]), "fuu");
+        check(&all, &body(&[result("1", "A"), result("2", "A")], &[]), "uuu");
+        check(&all, &body(&[result("9", "Z")], &[missing(r#""Y""#)]), "uuu");
+        check(&all, &body(&[], &[r#"{"category":"OBJECT_NOT_FOUND"}"#.to_owned()]), "uuu");
+        check(&["A"], &body(&[], &[r#"{"category":"OBJECT_NOT_FOUND"}"#.to_owned()]), "a");
+        check(&["A"], &body(&[result("9", "Z")], &[r#"{"category":"OBJECT_NOT_FOUND"}"#.to_owned()]), "u");
+        check(&all, &body(&[], &[r#"{"category":"VALIDATION_ERROR","context":{"ids":["A"]}}"#.to_owned()]), "uuu");
+        check(&["A"], &body(&[result("1", "a")], &[]), "a");
+        check(&["A"], r#"{"results":[{"id":"1","archived":true,"properties":{"sf":"A"}}]}"#, "a");
+        check(&["A"], r#"{"status":"PROCESSING","results":[{"id":"1","properties":{"sf":"A"}}]}"#, "u");
+        check(&["A"], r#"{"results":[{"properties":{"sf":"A"}}]}"#, "u");
+    }
+
+    #[track_caller]
+    fn check_links(bodies: &[&str], expected: &str, count: usize) {
+        let from: Vec<HubspotId> = ["1", "2"].map(HubspotId::new).to_vec();
+        let mut links = LinksOf::new(&from);
+        for body in bodies {
+            links.enter(serde_json::from_str(body).unwrap());
+        }
+        let lookups = links.finish();
+        assert_eq!(letters(&lookups), expected, "{bodies:?}");
+        assert_eq!(lookups.iter().filter_map(Lookup::found).flatten().count(), count, "{bodies:?}");
+    }
+
+    #[test]
+    fn a_record_without_links_is_named_by_an_error() {
+        let one = r#"{"results":[{"from":{"id":1},"to":[{"toObjectId":9}]}]}"#;
+        check_links(&[r#"{"status":"COMPLETE","results":[]}"#], "uu", 0);
+        check_links(&[one], "fu", 1);
+        check_links(&[one, one], "fu", 1);
+        let none = r#"{"results":[],"errors":[{"category":"OBJECT_NOT_FOUND",
+            "subCategory":"crm.associations.NO_ASSOCIATIONS_FOUND","context":{"fromObjectId":["2"]}}]}"#;
+        check_links(&[one, none], "fa", 1);
+        check_links(&[r#"{"results":[{"from":{"id":"2"},"to":[]}]}"#], "uf", 0);
+        check_links(&[r#"{"results":[{"from":{"id":"7"},"to":[{"toObjectId":9}]}]}"#], "uu", 0);
+    }
+
+    #[test]
+    fn links_are_paged_to_their_end() {
+        let first = r#"{"results":[{"from":{"id":"1"},"to":[{"toObjectId":8}],"paging":{"next":{"after":"x"}}}]}"#;
+        let last = r#"{"results":[{"from":{"id":"1"},"to":[{"toObjectId":9}]}]}"#;
+        check_links(&[first], "uu", 0);
+        check_links(&[first, first], "uu", 0);
+        check_links(&[first, last], "fu", 2);
+    }
+}

@@ -1,0 +1,36 @@
+//! Reads the HubSpot records of some Salesforce ids by the match property. Effect: none. HubSpot's search is never asked:
+//! its index lags behind.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::failure::Reason;
+use crate::model::ids::SalesforceId;
+use crate::ports::target::{BATCH_RECORDS_MAX, Lookup, TargetRecord};
+use crate::stages::{StageContext, StageError, StageName};
+
+/// What HubSpot says of these ids, each by its own match value; at most [`BATCH_RECORDS_MAX`].
+pub async fn by_match(
+    cx: &StageContext,
+    ids: &[SalesforceId],
+    properties: &[Arc<str>],
+    stage: StageName,
+) -> Result<HashMap<SalesforceId, Lookup<TargetRecord>>, StageError> {
+    debug_assert!(ids.len() <= BATCH_RECORDS_MAX, "one call has room for so many");
+    let target = &cx.pipeline.target;
+    let keys: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let read = cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, properties).await;
+    Ok(ids.iter().copied().zip(read.map_err(StageError::at(stage))?).collect())
+}
+
+/// Why a record is set aside of which HubSpot does not say whether it holds it.
+pub fn silent() -> Reason {
+    Reason {
+        code: "SL5121".to_owned(),
+        remote_code: None,
+        property: None,
+        message: "HubSpot was asked several times whether it holds this record, and its answers pass over it"
+            .to_owned(),
+        request_id: None,
+    }
+}
