@@ -1,6 +1,8 @@
-//! Facts from outside (time, chance, cancellation), handed in so that a test can hold them. Uses no other module.
+//! What every room may need: facts from outside (time, chance, cancellation), handed in so that a test can hold them; git;
+//! signed tokens. Uses no other module.
 
 pub mod cancel;
 pub mod clock;
 pub mod git;
+pub mod jwt;
 pub mod rng;

@@ -369,7 +369,7 @@ async fn logins_try_audiences_and_name_what_is_wrong() {
     let auth = AuthSettings::Jwt {
         client_id: "id".into(),
         username: "ann@acme.com".into(),
-        private_key: include_str!("../../src/connect/salesforce/testdata/jwt_pkcs8.pem").into(),
+        private_key: include_str!("../../src/sys/testdata/jwt_pkcs8.pem").into(),
         audience: None,
     };
     let connection = org.connect(auth);

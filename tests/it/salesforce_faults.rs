@@ -158,10 +158,7 @@ fn refusals_that_need_a_person_end_the_run_and_say_what_to_do() {
 #[test]
 fn logins_that_fail_write_nothing_and_tell_no_secret() {
     let bench = Bench::new(20);
-    bench.salesforce(
-        "options",
-        json!({"jwt_public_key": include_str!("../../src/connect/salesforce/testdata/jwt_public.pem")}),
-    );
+    bench.salesforce("options", json!({"jwt_public_key": include_str!("../../src/sys/testdata/jwt_public.pem")}));
     bench.write("key.pem", KEY);
     let jwt = format!("jwt:\n        username: {USERNAME}\n        private_key: ${{file:key.pem}}");
     bench.edit("syncline.yaml", "client_credentials:", &jwt);

@@ -329,7 +329,7 @@ async fn an_assertion_that_is_refused_without_a_clear_reason_is_tried_with_the_o
     let auth = AuthSettings::Jwt {
         client_id: "id".into(),
         username: "ann@acme.com".into(),
-        private_key: include_str!("../../src/connect/salesforce/testdata/jwt_pkcs8.pem").into(),
+        private_key: include_str!("../../src/sys/testdata/jwt_pkcs8.pem").into(),
         audience: None,
     };
     let (ids, _, fault) = read(&org.connect(auth).handle(), &query(), None).await;

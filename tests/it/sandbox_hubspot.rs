@@ -21,7 +21,7 @@ struct Answer {
 impl Portal {
     async fn new(options: SandboxOptions) -> Self {
         let sandbox = start(options).await.unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = crate::support::client();
         let mut portal = Self { sandbox, client, kind: String::new() };
         let schemas = portal.get("/crm-object-schemas/2026-09/schemas").await.body;
         let all = schemas["results"].as_array().unwrap();

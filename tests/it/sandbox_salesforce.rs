@@ -26,7 +26,7 @@ impl Answer {
 impl Org {
     async fn new(options: SandboxOptions) -> Self {
         let sandbox = start(options).await.unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = crate::support::client();
         let mut org = Self { sandbox, client, token: String::new() };
         let form = [("grant_type", "client_credentials"), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
         let login = org.client.post(format!("{}/services/oauth2/token", org.sandbox.salesforce_url)).form(&form);

@@ -52,6 +52,8 @@ pub(in crate::connect) struct Reply {
 impl Transport {
     /// A client that follows no redirect, so that a token never travels on.
     pub(in crate::connect) fn new(login: &Url) -> Result<Self, String> {
+        // One cryptography for the whole program; a second call, which changes nothing, is no trouble.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder()
             .user_agent(concat!("Syncline/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)

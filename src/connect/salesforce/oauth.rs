@@ -1,12 +1,12 @@
 //! The words of the token endpoint: what to send for each way of logging in, and what its refusals mean. Pure.
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::errors::{self, Advice};
 use super::settings::AuthSettings;
 use crate::ports::fault::Fault;
+use crate::sys::jwt;
 
 /// What an operator sees as the operation.
 pub(super) const OPERATION: &str = "log in";
@@ -62,17 +62,16 @@ pub(super) fn assertion(
 ) -> Result<String, Fault> {
     // A key from an environment variable often has its line breaks written out.
     let pem = if private_key.contains('\n') { private_key.to_owned() } else { private_key.replace("\\n", "\n") };
+    // One that was pasted into YAML may be indented.
+    let pem: String = pem.lines().map(|line| format!("{}\n", line.trim())).collect();
     let claims = Claims { iss: client_id, sub: username, aud: audience, exp: now + ASSERTION_SECONDS };
-    // The cause is left out on purpose: it may quote the key.
-    EncodingKey::from_rsa_pem(pem.trim().as_bytes())
-        .and_then(|key| jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key))
-        .map_err(|_| {
-            let advice = Advice {
-                code: "SL4115",
-                help: "give `private_key` an RSA key in PEM, `BEGIN PRIVATE KEY` or `BEGIN RSA PRIVATE KEY`, without a passphrase",
-            };
-            Fault::Halt(errors::local(advice, OPERATION, "the private key cannot be used to sign"))
-        })
+    jwt::sign(&claims, &pem).ok_or_else(|| {
+        let advice = Advice {
+            code: "SL4115",
+            help: "give `private_key` an RSA key of 2048 bits or more in PEM, `BEGIN PRIVATE KEY` or `BEGIN RSA PRIVATE KEY`, without a passphrase",
+        };
+        Fault::Halt(errors::local(advice, OPERATION, "the private key cannot be used to sign"))
+    })
 }
 
 /// Audiences to try, the likeliest first. Which one an org accepts varies.
@@ -226,23 +225,24 @@ mod tests {
         check_audiences(login, Some("https://x.example"), &["https://x.example"]);
     }
 
-    /// A 2048-bit key made for this test alone.
-    const PKCS8: &str = include_str!("testdata/jwt_pkcs8.pem");
-    const PKCS1: &str = include_str!("testdata/jwt_pkcs1.pem");
+    const KEY: &str = include_str!("../../sys/testdata/jwt_pkcs8.pem");
 
     #[test]
-    fn assertions_are_signed_with_either_form_of_key() {
+    fn assertions_name_app_user_and_audience() {
         let sign = |key: &str| assertion("id", "ann@acme.com", key, "https://login.salesforce.com", 1_790_845_200);
-        let token = sign(PKCS8).unwrap();
-        assert_eq!(token, sign(PKCS1).unwrap());
-        assert_eq!(token, sign(&PKCS8.trim().replace('\n', "\\n")).unwrap());
-        let public = jsonwebtoken::DecodingKey::from_rsa_pem(include_bytes!("testdata/jwt_public.pem")).unwrap();
-        let mut rules = jsonwebtoken::Validation::new(Algorithm::RS256);
-        rules.set_audience(&["https://login.salesforce.com"]);
-        rules.validate_exp = false;
-        let claims = jsonwebtoken::decode::<serde_json::Value>(&token, &public, &rules).unwrap().claims;
-        assert_eq!(claims["exp"], 1_790_845_380);
-        assert_eq!((claims["iss"].as_str(), claims["sub"].as_str()), (Some("id"), Some("ann@acme.com")));
+        let token = sign(KEY).unwrap();
+        let public = include_str!("../../sys/testdata/jwt_public.pem");
+        let claims = jwt::verify(&token, public).unwrap();
+        let expected = serde_json::json!({
+            "iss": "id", "sub": "ann@acme.com", "aud": "https://login.salesforce.com", "exp": 1_790_845_380
+        });
+        assert_eq!(claims, expected);
+        let written_out = KEY.trim().replace('\n', "\\n");
+        let windows = KEY.replace('\n', "\r\n");
+        let indented = KEY.replace('\n', "\n  ");
+        for key in [written_out, windows, indented] {
+            assert_eq!(sign(&key).unwrap(), token, "{key}");
+        }
     }
 
     #[test]

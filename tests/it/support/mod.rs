@@ -26,6 +26,13 @@ pub(crate) struct Bench {
     _runtime: tokio::runtime::Runtime,
 }
 
+/// An HTTP client that asks a sandbox directly.
+pub(crate) fn client() -> reqwest::Client {
+    // The cryptography of the program; whoever is first installs it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
 /// What a run of the program gave.
 #[derive(Debug)]
 pub(crate) struct Ran {

@@ -17,7 +17,7 @@ const OBJECT: &str = "Subscription__c";
 const SESSION: &str = "00D5g000004XYZk!";
 
 /// A middle line of the private key in the tests' assertions.
-pub(crate) const KEY: &str = include_str!("../../../src/connect/salesforce/testdata/jwt_pkcs8.pem");
+pub(crate) const KEY: &str = include_str!("../../../src/sys/testdata/jwt_pkcs8.pem");
 
 /// Demands that no secret stands in what a run said or keeps.
 #[track_caller]
