@@ -388,6 +388,9 @@ pub struct Sync {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct Status {
+    /// End with code 1 when something needs a person: a failed run, failures, records never imported, old data
+    #[arg(long)]
+    pub check: bool,
     /// Form of the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -28,7 +28,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Plan(words) => review::plan_project(&common, &words).await,
         Command::Import(words) => records::import_records(&common, &words).await,
         Command::Sync(words) => records::sync_records(&common, &words).await,
-        Command::Status(words) => history::status(&common, &words).await,
+        Command::Status(words) => history::tell_status(&common, &words).await,
         Command::Runs(words) => history::runs(&common, &words).await,
         Command::Failures(words) => history::failures(&common, &words).await,
         Command::Why(words) => history::tell_why(&common, &words).await,

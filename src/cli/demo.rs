@@ -1,5 +1,6 @@
 //! `demo`: the whole job on an embedded sandbox, told step by step.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,11 +18,11 @@ use crate::model::forecast::PlanReport;
 use crate::model::report::{RunReport, RunScope};
 use crate::ops::plan::{PlanOptions, plan};
 use crate::ops::run::{RunOptions, run_all};
-use crate::ops::{diff, history};
+use crate::ops::{diff, history, status};
 use crate::plan::guard::Allowance;
 use crate::ports::state::FailureFilter;
 use crate::project::error::OpsError;
-use crate::project::prepare::{Knowledge, prepare};
+use crate::project::prepare::{Knowledge, Preparation, prepare};
 use crate::project::wiring::{Outside, Project, open};
 use crate::sandbox::options::SandboxOptions;
 use crate::sandbox::{Sandbox, start};
@@ -86,7 +87,8 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     );
 
     let options = options(RunScope::All);
-    let finished = run_all(&project, &state, &preparation.pipelines, &options, &[]).await?;
+    let pipelines = preparation.pipelines.clone();
+    let finished = run_all(&project, &state, preparation, &options, &HashMap::new()).await;
     let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
     say("4  `syncline import`: the existing records", &show_report::reports(&reports));
 
@@ -99,11 +101,12 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     let changes = change(&project, sandbox).await?;
     say("6  Meanwhile, in Salesforce", &changes);
     let options = self::options(RunScope::Changed);
-    let finished = run_all(&project, &state, &preparation.pipelines, &options, &[]).await?;
+    let preparation = Preparation { pipelines, ..Preparation::default() };
+    let finished = run_all(&project, &state, preparation, &options, &HashMap::new()).await;
     let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
     say("7  `syncline sync --once`: the changes are carried over", &show_report::reports(&reports));
     let project = review(folder, project).await?;
-    say("11  `syncline status`", &show_history::statuses(&history::status(&project).await?));
+    say("11  `syncline status`", &show_history::statuses(&status::status(&project).await?));
     if folder.kept {
         output::result(&format!(
             "The project is kept in {}; its sandbox has ended with the demo.\n",
@@ -130,7 +133,7 @@ async fn review(folder: &Folder, before: Project) -> Result<Project, OpsError> {
         "9  `syncline plan`: what the merge would do, seen in the pull request before it",
         &show_plan::plan(&PlanReport { pipelines: forecasts, status: "succeeded".to_owned(), definitions: None }),
     );
-    let finished = run_all(&project, &state, &preparation.pipelines, &options(RunScope::Stale), &[]).await?;
+    let finished = run_all(&project, &state, preparation, &options(RunScope::Stale), &HashMap::new()).await;
     let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
     say("10  `syncline import --stale`: those records, and no others", &show_report::reports(&reports));
     Ok(project)

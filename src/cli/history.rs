@@ -8,18 +8,19 @@ use super::output;
 use super::render::{history as show, table};
 use super::shared::{json, project, write_file};
 use crate::model::ids::PipelineName;
-use crate::ops::{history, why};
+use crate::ops::{history, status, why};
 use crate::ports::state::{FailureFilter, FailureMark};
 use crate::project::error::OpsError;
 use crate::project::wiring::{Outside, Project};
 
-pub(super) async fn status(common: &Common, words: &Status) -> Result<Exit, OpsError> {
-    let all = history::status(&project(common, Outside::real())?).await?;
+pub(super) async fn tell_status(common: &Common, words: &Status) -> Result<Exit, OpsError> {
+    let all = status::status(&project(common, Outside::real())?).await?;
     match words.format {
         Format::Text => output::result(&show::statuses(&all)),
         Format::Json => json(&json!({ "pipelines": all })),
     }
-    Ok(Exit::Done)
+    let needs_a_person = all.iter().any(|own| !own.attention.is_empty());
+    Ok(if words.check && needs_a_person { Exit::Failed } else { Exit::Done })
 }
 
 pub(super) async fn runs(common: &Common, words: &Runs) -> Result<Exit, OpsError> {

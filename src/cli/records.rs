@@ -1,54 +1,38 @@
 //! Commands that carry records over: `import`, `sync`.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::args::{Common, Format, Import, Sync};
 use super::exit::Exit;
+use super::output;
 use super::progress::Progress;
 use super::render::{report as show_report, table};
-use super::shared::{failed, options, project, report, warn};
-use super::{output, signals};
+use super::shared::{options, project, report, selected_none, trouble, warn, warn_of};
+use super::signals::{self, Asked};
+use crate::model::ids::PipelineName;
 use crate::model::report::RunScope;
-use crate::ops::history::backlog;
-use crate::ops::run::{Finished, run_all};
-use crate::ops::sync;
-use crate::ports::source::Source;
-use crate::ports::state::StateReader;
+use crate::ops::import::{Counted, count};
+use crate::ops::run::run_all;
+use crate::ops::sync::{self, Event};
 use crate::project::error::OpsError;
-use crate::project::prepare::{Knowledge, prepare};
-use crate::project::wiring::Outside;
+use crate::project::prepare::{Knowledge, Prepared, prepare, prepare_selected};
+use crate::project::selection::Selection;
+use crate::project::wiring::{Outside, Project};
+use crate::state::sqlite::SqliteState;
 
 pub(super) async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
     let state = project.state()?;
-    let preparation = prepare(&project, &words.names, Knowledge::Noted(&state)).await?;
+    let mut preparation = prepare(&project, &words.names, Knowledge::Noted(&state)).await?;
     warn(common, &project, &preparation);
-    let mut counted = Vec::new();
-    for prepared in &preparation.pipelines {
-        let config = &project.loaded.pipelines[prepared.index].config;
-        let name = &prepared.pipeline.name;
-        let unfinished = state.cursor(name).await?.filter(|_| !words.stale);
-        let count = match &unfinished {
-            Some(progress) => progress.total,
-            None if words.stale => {
-                let backlog = backlog(&*state, &prepared.pipeline).await?;
-                backlog.behind + backlog.failed
-            }
-            None => {
-                let source = project.source(&config.source.connection)?;
-                source.count(&prepared.pipeline.all_records()).await.map_err(OpsError::remote(name))?
-            }
-        };
-        let goes_on =
-            unfinished.map(|progress| format!(" (goes on at {})", table::number(progress.read))).unwrap_or_default();
-        if !common.quiet {
-            let from = &config.source.object;
-            let to = &prepared.pipeline.target.label;
-            let records = table::count(count, "record", "records");
-            let behind = if words.stale { " behind the mapping or failed under an earlier one," } else { "" };
-            output::talk(&format!("{name}: {records}{behind} of {from} to {to}{goes_on}"));
+    let counted = count(&project, &state, &mut preparation, words.stale).await?;
+    if !common.quiet {
+        for (prepared, counted) in preparation.pipelines.iter().zip(&counted) {
+            output::talk(&intent(&project, prepared, counted, words.stale));
         }
-        counted.push(Some(count));
     }
     if !words.yes && !preparation.pipelines.is_empty() {
         if !output::interactive() {
@@ -60,45 +44,97 @@ pub(super) async fn import_records(common: &Common, words: &Import) -> Result<Ex
             return Ok(Exit::Done);
         }
     }
-    let total = counted.iter().flatten().sum();
+    let names = preparation.pipelines.iter().map(|own| own.pipeline.name.clone());
+    let counted: HashMap<PipelineName, u64> = names.zip(counted.iter().map(|own| own.records)).collect();
     let scope = if words.stale { RunScope::Stale } else { RunScope::All };
-    let options = options(scope, "import", words.allow, Progress::new(Some(total), common.quiet));
-    let finished = run_all(&project, &state, &preparation.pipelines, &options.0, &counted).await;
+    let options = options(scope, "import", words.allow, Progress::new(Some(counted.values().sum()), common.quiet));
+    let finished = run_all(&project, &state, preparation, &options.0, &counted).await;
     options.1.finish();
-    Ok(report(common, words.format, &finished?))
+    Ok(report(common, words.format, &finished))
+}
+
+/// What is about to be copied, in a line.
+fn intent(project: &Project, prepared: &Prepared, counted: &Counted, stale: bool) -> String {
+    let name = &prepared.pipeline.name;
+    let from = &project.loaded.pipelines[prepared.index].config.source.object;
+    let to = &prepared.pipeline.target.label;
+    let records = table::count(counted.records, "record", "records");
+    let behind = if stale { " behind the mapping or failed under an earlier one," } else { "" };
+    let goes_on = counted.read.map(|read| format!(" (goes on at {})", table::number(read))).unwrap_or_default();
+    format!("{name}: {records}{behind} of {from} to {to}{goes_on}")
 }
 
 pub(super) async fn sync_records(common: &Common, words: &Sync) -> Result<Exit, OpsError> {
     let outside = Outside::real();
-    signals::watch(&outside.cancel);
+    let asked = signals::watch(&outside.cancel);
     let project = project(common, outside)?;
     let state = project.state()?;
-    let mut preparation = prepare(&project, &words.names, Knowledge::Remembered(&state)).await?;
-    if words.names.is_empty() {
-        preparation.pipelines.retain(|own| project.loaded.pipelines[own.index].config.sync.enabled);
+    let chosen = sync::selected(&project, &words.names)?;
+    if chosen.is_empty() {
+        selected_none(common);
     }
+    if !words.once {
+        return Ok(sync_on(common, words, &project, &state, &chosen, &asked).await);
+    }
+    let knowledge = Knowledge::Remembered(&state);
+    let preparation = prepare_selected(&project, &project.loaded, &chosen, knowledge).await?;
     warn(common, &project, &preparation);
-    if words.once {
-        let options = options(RunScope::Changed, "sync --once", words.allow, Progress::new(None, common.quiet));
-        let finished = run_all(&project, &state, &preparation.pipelines, &options.0, &[]).await;
-        options.1.finish();
-        return Ok(report(common, words.format, &finished?));
+    let options = options(RunScope::Changed, "sync --once", words.allow, Progress::new(None, common.quiet));
+    let finished = run_all(&project, &state, preparation, &options.0, &HashMap::new()).await;
+    options.1.finish();
+    Ok(report(common, words.format, &finished))
+}
+
+/// Syncs until somebody asks to stop.
+async fn sync_on(
+    common: &Common,
+    words: &Sync,
+    project: &Project,
+    state: &Arc<SqliteState>,
+    chosen: &Selection,
+    asked: &Asked,
+) -> Exit {
+    if chosen.is_empty() {
+        return Exit::Done;
     }
-    let options = options(RunScope::Changed, "sync", words.allow, Progress::new(None, true));
+    let (options, _) = options(RunScope::Changed, "sync", words.allow, Progress::new(None, true));
     if !common.quiet {
-        let names: Vec<&str> = preparation.pipelines.iter().map(|own| own.pipeline.name.as_str()).collect();
+        let names = chosen.pipelines.iter().map(|index| project.loaded.pipelines[*index].config.name.as_str());
+        let names: Vec<&str> = names.collect();
         let talk = "syncing {} until stopped (Ctrl-C); cycles in which nothing happens are shown with `-v` only";
         output::talk(&talk.replace("{}", &names.join(", ")));
     }
-    let show = |finished: Result<&Finished, &OpsError>| match (finished, words.format) {
-        (Ok(finished), Format::Text) if common.verbose == 0 && show_report::is_quiet(&finished.report) => {}
-        (Ok(finished), Format::Text) => {
-            let time = project.outside.clock.now().strftime("%Y-%m-%d %H:%M:%SZ");
-            output::result(&format!("{time}  {}", show_report::report(&finished.report)));
+    let hears = |event: Event<'_>| hear(common, words.format, project, event);
+    let saved = sync::forever(project, state, chosen, &options, &hears).await;
+    match (saved, asked.to_interrupt()) {
+        (false, _) => Exit::Failed,
+        (true, false) => Exit::Done,
+        (true, true) => Exit::Interrupted,
+    }
+}
+
+/// Shows what a sync that runs on has to say.
+fn hear(common: &Common, format: Format, project: &Project, event: Event<'_>) {
+    match event {
+        Event::Cycle { finished, told_before } => {
+            let shown = common.verbose > 0 || !(told_before || show_report::is_quiet(&finished.report));
+            match format {
+                Format::Json => output::result(&serde_json::to_string(&finished.report).unwrap_or_default()),
+                Format::Text if shown => {
+                    let time = project.outside.clock.now().strftime("%Y-%m-%d %H:%M:%SZ");
+                    output::result(&format!("{time}  {}", show_report::report(&finished.report)));
+                }
+                Format::Text => {}
+            }
+            if let Some(why) = finished.trouble.as_ref().filter(|_| !told_before) {
+                trouble(common, &finished.report.name, why);
+            }
         }
-        (Ok(finished), Format::Json) => output::result(&serde_json::to_string(&finished.report).unwrap_or_default()),
-        (Err(error), _) => drop(failed(common, error)),
-    };
-    sync::forever(&project, &state, &preparation.pipelines, &options.0, &show).await;
-    Ok(Exit::Interrupted)
+        Event::Over(what) => output::talk(what),
+        Event::Warnings(name, warnings) => warn_of(common, project, Some(name), warnings),
+        Event::Changed(file) => output::talk(&format!(
+            "{file} has changed on disk: this process goes on with what it read at its start; start it again to use the file \
+             as it is now"
+        )),
+    }
 }

@@ -1,5 +1,6 @@
 //! Commands of a review: `diff`, `plan`, `apply`.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use super::exit::Exit;
 use super::output;
 use super::progress::Progress;
 use super::render::{diff as show_diff, html, markdown, plan as show_plan, summary::Summary};
-use super::shared::{allowance, json, project, report as report_runs, warn, write_file};
+use super::shared::{allowance, json, project, refused, report as report_runs, warn, write_file};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
@@ -52,6 +53,7 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
         masks::keep(&mut project, &revision::base(&root, &words.base)?, &mut found);
         let preparation = prepare(&project, &names, Knowledge::Live).await?;
         warn(common, &project, &preparation);
+        refusals(common, &preparation);
         let options = PlanOptions { sample: 10, ..PlanOptions::default() };
         let forecasts = plan::plan(&project, &preparation, &options, &|_| None).await?;
         assembled(forecasts, Some(found))
@@ -83,6 +85,7 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
     });
     let preparation = prepare(&project, &words.names, Knowledge::Live).await?;
     warn(common, &project, &preparation);
+    refusals(common, &preparation);
     let created = project.outside.clock.now();
     let records = words.record.iter().map(|id| record(id)).collect::<Result<Vec<SalesforceId>, _>>()?;
     let shown = if words.report.is_empty() { words.sample } else { words.sample.max(REPORT_SAMPLE) };
@@ -120,6 +123,9 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         save(&project, &preparation, &report, created, writer).await?;
         if !common.quiet {
             output::talk(&format!("saved: `syncline apply {}` does exactly this", path.display()));
+            for own in &preparation.refused {
+                output::talk(&format!("the saved plan leaves out `{}`, which cannot run", own.name));
+            }
         }
     }
     for (path, kind) in words.report.iter().zip(kinds) {
@@ -135,6 +141,13 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         (false, true) => Exit::Changes,
         (false, false) => Exit::Done,
     })
+}
+
+/// Says which pipelines cannot run, and why.
+fn refusals(common: &Common, preparation: &Preparation) {
+    for own in &preparation.refused {
+        refused(common, &own.name, &own.reason);
+    }
 }
 
 /// Puts a plan together: each pipeline with the changes of its definition.
@@ -186,7 +199,8 @@ async fn save(
     created: jiff::Timestamp,
     writer: saved::Writer,
 ) -> Result<(), OpsError> {
-    if let Some(error) = report.pipelines.iter().find_map(|own| own.report.error.as_ref()) {
+    let ready = report.pipelines.iter().take(preparation.pipelines.len());
+    if let Some(error) = ready.clone().find_map(|own| own.report.error.as_ref()) {
         let message = format!("the plan is not complete and was not saved: {error}");
         return Err(OpsError::refused("SL6012", message, "try again when the systems answer"));
     }
@@ -235,7 +249,7 @@ pub(super) async fn apply_plan(common: &Common, words: &Apply) -> Result<Exit, O
         held: Some(Arc::new(held)),
         on_progress: Arc::new(move |name: &str, tally| hears.update(name, tally)),
     };
-    let finished = run_all(&project, &state, &preparation.pipelines, &options, &[]).await;
+    let finished = run_all(&project, &state, preparation, &options, &HashMap::new()).await;
     progress.finish();
-    Ok(report_runs(common, words.format, &finished?))
+    Ok(report_runs(common, words.format, &finished))
 }

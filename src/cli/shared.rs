@@ -13,8 +13,10 @@ use super::progress::Progress;
 use super::render::diagnostic::{shown, summary};
 use super::render::{report as show_report, table};
 use crate::config::env::process_variables;
+use crate::diagnostic::Diagnostic;
+use crate::model::ids::PipelineName;
 use crate::model::report::{RunReport, RunScope, RunStatus};
-use crate::ops::run::{Finished, RunOptions};
+use crate::ops::run::{Finished, RunOptions, Trouble};
 use crate::plan::guard::Allowance;
 use crate::ports::fault::Fault;
 use crate::project::error::OpsError;
@@ -53,22 +55,62 @@ pub fn json<T: Serialize>(value: &T) {
 
 /// Shows warnings of a preparation on stderr.
 pub fn warn(common: &Common, project: &Project, preparation: &Preparation) {
-    if common.quiet {
-        return;
+    if preparation.pipelines.is_empty() && preparation.refused.is_empty() {
+        selected_none(common);
     }
-    if preparation.pipelines.is_empty() {
-        output::talk("no pipeline is selected: nothing that was asked for has changed");
+    warn_of(common, project, None, &preparation.warnings);
+}
+
+/// Says that a command is about no pipeline.
+pub fn selected_none(common: &Common) {
+    if !common.quiet {
+        output::talk("no pipeline is selected: nothing that was asked for is enabled or has changed");
+    }
+}
+
+/// Shows warnings on stderr; how many there are, unless more is to be said.
+pub fn warn_of(common: &Common, project: &Project, name: Option<&PipelineName>, warnings: &[Diagnostic]) {
+    if common.quiet || warnings.is_empty() {
+        return;
     }
     if common.verbose == 0 {
-        if !preparation.warnings.is_empty() {
-            let warnings = table::count(preparation.warnings.len() as u64, "warning", "warnings");
-            output::talk(&format!("{warnings} about the definitions: `syncline validate --online` shows them"));
-        }
+        let about = name.map_or_else(|| "the definitions".to_owned(), |name| format!("the definition of `{name}`"));
+        let warnings = table::count(warnings.len() as u64, "warning", "warnings");
+        output::talk(&format!("{warnings} about {about}: `syncline validate --online` shows them"));
         return;
     }
-    for warning in &preparation.warnings {
+    for warning in warnings {
         output::talk(&shown(&project.loaded, warning, output::colour(common.no_color)));
         output::talk("");
+    }
+}
+
+/// Says why a run ended early or did not begin.
+pub fn trouble(common: &Common, name: &PipelineName, trouble: &Trouble) {
+    match trouble {
+        Trouble::Refused(error) => refused(common, name, error),
+        Trouble::Stopped(stop) => {
+            output::error(&format!("pipeline `{name}`: {stop}"), Some(stop.code()), stop.help().as_deref());
+        }
+    }
+}
+
+/// Says why a pipeline cannot run: the findings in its definition in full, or what keeps a connection from being used.
+pub fn refused(common: &Common, name: &PipelineName, error: &OpsError) {
+    match error {
+        OpsError::Findings(loaded) => {
+            for finding in &loaded.findings {
+                output::talk(&shown(loaded, finding, output::colour(common.no_color)));
+                output::talk("");
+            }
+            output::error(&format!("pipeline `{name}` cannot run until this is mended"), Some(error.code()), None);
+        }
+        OpsError::Remote { pipeline: None, .. } | OpsError::Refused { .. } => {
+            output::error(&format!("pipeline `{name}`: {error}"), Some(error.code()), error.help().as_deref());
+        }
+        OpsError::Remote { .. } | OpsError::State(_) => {
+            output::error(&error.to_string(), Some(error.code()), error.help().as_deref());
+        }
     }
 }
 
@@ -109,10 +151,10 @@ pub fn report(common: &Common, format: Format, finished: &[Finished]) -> Exit {
             output::result(&show_report::reports(&reports));
         }
     }
-    let stops = finished.iter().filter_map(|finished| Some((&finished.report.name, finished.stop.as_ref()?)));
-    for (name, stop) in stops.filter(|_| !common.quiet) {
-        let help = stop.help();
-        output::error(&format!("pipeline `{name}`: {stop}"), Some(stop.code()), help.as_deref());
+    for own in finished.iter().filter(|_| !common.quiet) {
+        if let Some(why) = &own.trouble {
+            trouble(common, &own.report.name, why);
+        }
     }
     exit
 }

@@ -1,35 +1,53 @@
-//! Ctrl-C and SIGTERM: the first asks to stop at the next safe point, a second Ctrl-C ends at once.
+//! Ctrl-C and SIGTERM: the first asks to stop at the next safe point, a second one ends at once.
 
-use crate::sys::cancel::Cancel;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::output;
+use crate::sys::cancel::Cancel;
+
+/// How somebody asked to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    terminated: Arc<AtomicBool>,
+}
+
+impl Asked {
+    /// Whether it was Ctrl-C, and not SIGTERM, by which a system ends what it runs.
+    pub fn to_interrupt(&self) -> bool {
+        !self.terminated.load(Ordering::Relaxed)
+    }
+}
 
 /// Watches for signals in the background.
-pub fn watch(cancel: &Cancel) {
-    let cancel = cancel.clone();
+pub fn watch(cancel: &Cancel) -> Asked {
+    let asked = Asked::default();
+    let (cancel, noted) = (cancel.clone(), asked.clone());
     tokio::spawn(async move {
-        stop_asked().await;
+        noted.terminated.store(stop_asked().await, Ordering::Relaxed);
         output::talk("stopping: work under way is finished and saved (again to end at once, which is safe as well)");
         cancel.cancel();
         stop_asked().await;
         std::process::exit(130);
     });
+    asked
 }
 
+/// Waits for a signal; gives whether it was SIGTERM.
 #[cfg(unix)]
-async fn stop_asked() {
+async fn stop_asked() -> bool {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => false,
+            _ = terminate.recv() => true,
         },
         // Without a handler for SIGTERM, Ctrl-C still works.
-        Err(_) => drop(tokio::signal::ctrl_c().await),
+        Err(_) => tokio::signal::ctrl_c().await.is_err(),
     }
 }
 
 #[cfg(not(unix))]
-async fn stop_asked() {
-    drop(tokio::signal::ctrl_c().await);
+async fn stop_asked() -> bool {
+    tokio::signal::ctrl_c().await.is_err()
 }

@@ -86,7 +86,7 @@ pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// How much of the environment a command needs.
 #[derive(Clone, Copy)]
 pub enum Environment<'a> {
-    /// All of it: the command uses the connections.
+    /// What the connections that it uses name: what is missing there is kept for their first use.
     Needed(Variables<'a>),
     /// None: what is missing stays as it is written, and says nothing.
     Optional(Variables<'a>),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::env::{Environment, expand};
+use super::env::{Environment, ExpansionError, expand};
 use super::files::Files;
 use super::pipeline::PipelineConfig;
 use super::project::{ConnectionConfig, ProjectConfig};
@@ -27,8 +27,12 @@ pub struct Loaded {
     pub root: PathBuf,
     /// syncline.yaml, where it is good.
     pub project: Option<ProjectConfig>,
-    /// The good pipelines, in file order.
+    /// The pipelines that could be decoded, in file order.
     pub pipelines: Vec<LoadedPipeline>,
+    /// The files of pipelines that could not be decoded, in file order.
+    pub broken: Vec<Broken>,
+    /// Variables and files that connections name and that are not there: for those who use the connection.
+    pub unset: Vec<Diagnostic>,
     /// All findings, in file order.
     pub findings: Vec<Diagnostic>,
     /// All files that were read, for showing findings.
@@ -44,8 +48,33 @@ pub struct LoadedPipeline {
     pub config: PipelineConfig,
 }
 
+/// A pipeline file that could not be decoded.
+#[derive(Debug, Clone)]
+pub struct Broken {
+    /// Name of the file.
+    pub file: Arc<str>,
+    /// The name of its pipeline, as far as it can be read.
+    pub name: Option<String>,
+}
+
+impl Broken {
+    /// What it is called: by its own name, else by that of its file.
+    pub fn name(&self) -> &str {
+        let stem = || {
+            self.file.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or(&*self.file, |(stem, _)| stem)
+        };
+        self.name.as_deref().unwrap_or_else(stem)
+    }
+}
+
 impl Loaded {
-    /// Whether a finding stops every run.
+    /// Whether syncline.yaml itself is no good, so that nothing can be done for any pipeline.
+    pub fn unusable(&self) -> bool {
+        let about_all = |finding: &Diagnostic| finding.severity == Severity::Error && &*finding.file == PROJECT_FILE;
+        self.project.is_none() || self.findings.iter().any(about_all)
+    }
+
+    /// Whether there is an error.
     pub fn failed(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
@@ -80,10 +109,11 @@ pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
         loaded.findings.push(finding.with_help("name a folder inside it, without `..`"));
     }
     loaded.project = project;
-    if !loaded.failed() {
+    if !loaded.unusable() {
         let definitions = loaded.pipelines.iter().map(|own| Definition { file: &own.file.name, config: &own.config });
         let definitions: Vec<Definition<'_>> = definitions.collect();
-        let findings = rules::check(loaded.project.as_ref(), &definitions);
+        let broken: Vec<&str> = loaded.broken.iter().map(Broken::name).collect();
+        let findings = rules::check(loaded.project.as_ref(), &definitions, &broken);
         loaded.findings.extend(findings);
     }
     loaded.sort();
@@ -111,11 +141,15 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
         Environment::Optional(variables) => (variables, true),
     };
     let (errors, origins) = expand(&mut value, root, variables);
-    let (open, errors): (Vec<_>, Vec<_>) = errors.into_iter().partition(|error| optional && error.absent);
-    for error in errors {
-        let finding = Diagnostic::error("SL1010", &name, Place::Value(error.pointer), error.message);
-        loaded.findings.push(finding.with_help(error.help));
-    }
+    // What a connection lacks is said when it is used: another one may be all that a command needs.
+    let (open, errors): (Vec<_>, Vec<_>) =
+        errors.into_iter().partition(|error| error.absent && (optional || error.pointer.starts_with("/connections/")));
+    let finding = |error: &ExpansionError| {
+        Diagnostic::error("SL1010", &name, Place::Value(error.pointer.clone()), error.message.clone())
+            .with_help(error.help.clone())
+    };
+    loaded.findings.extend(errors.iter().map(finding));
+    loaded.unset.extend(open.iter().filter(|_| !optional).map(finding));
     if loaded.failed() {
         return None;
     }
@@ -231,13 +265,23 @@ fn pipelines(files: &Files, folder: &Path, loaded: &mut Loaded) {
         let (file, value) = read::read(files, &path, &path.replace(['\n', '\r'], "?").into());
         loaded.files.push(file.clone());
         match value {
-            Err(finding) => loaded.findings.push(finding),
-            Ok(value) => {
-                let config = decode(&file.name, "pipeline", value, &mut loaded.findings);
-                loaded.pipelines.extend(config.map(|config| LoadedPipeline { file, config }));
+            Err(finding) => {
+                loaded.findings.push(finding);
+                loaded.broken.push(Broken { name: called(&file), file: Arc::clone(&file.name) });
             }
+            Ok(value) => match decode(&file.name, "pipeline", value, &mut loaded.findings) {
+                Some(config) => loaded.pipelines.push(LoadedPipeline { file, config }),
+                None => loaded.broken.push(Broken { name: called(&file), file: Arc::clone(&file.name) }),
+            },
         }
     }
+}
+
+/// The name that a broken file gives its pipeline, as far as it can be read.
+fn called(file: &SourceFile) -> Option<String> {
+    let line = file.text.lines().find_map(|line| line.strip_prefix("name:"))?;
+    let name = line.split(" #").next().unwrap_or(line).trim().trim_matches(['"', '\'']);
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// Checks a value against its schema and decodes it.

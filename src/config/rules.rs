@@ -22,8 +22,8 @@ pub struct Definition<'a> {
     pub config: &'a PipelineConfig,
 }
 
-/// Applies all rules; findings in file order.
-pub fn check(project: Option<&ProjectConfig>, pipelines: &[Definition<'_>]) -> Vec<Diagnostic> {
+/// Applies all rules; findings in file order. `broken` are the names of pipelines that could not be decoded.
+pub fn check(project: Option<&ProjectConfig>, pipelines: &[Definition<'_>], broken: &[&str]) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (index, pipeline) in pipelines.iter().enumerate() {
         let rules = Rules { file: pipeline.file, config: pipeline.config };
@@ -34,7 +34,7 @@ pub fn check(project: Option<&ProjectConfig>, pipelines: &[Definition<'_>]) -> V
         rules.source_object(&mut findings);
         rules.target(&pipelines[..index], &mut findings);
         rules.fields(&mut findings);
-        rules.associations(pipelines, &mut findings);
+        rules.associations(pipelines, broken, &mut findings);
     }
     custom_objects(pipelines, &mut findings);
     findings
@@ -135,7 +135,7 @@ impl Rules<'_> {
         }
     }
 
-    fn associations(&self, pipelines: &[Definition<'_>], findings: &mut Vec<Diagnostic>) {
+    fn associations(&self, pipelines: &[Definition<'_>], broken: &[&str], findings: &mut Vec<Diagnostic>) {
         let mut people: BTreeMap<&str, usize> = BTreeMap::new();
         let mut seen: HashMap<(String, Option<&str>), usize> = HashMap::new();
         for (index, association) in self.config.associations.iter().enumerate() {
@@ -147,6 +147,10 @@ impl Rules<'_> {
             if let Some(name) = &association.pipeline {
                 let names: Vec<&str> = pipelines.iter().map(|own| own.config.name.as_str()).collect();
                 match pipelines.iter().find(|own| own.config.name == *name) {
+                    None if broken.contains(&name.as_str()) => {
+                        let message = format!("the pipeline `{name}` cannot be read itself");
+                        findings.push(self.error("SL2003", format!("/associations/{index}/pipeline"), message));
+                    }
                     None => {
                         let finding = self.error(
                             "SL2003",

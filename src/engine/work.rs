@@ -143,6 +143,7 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
         seconds: seconds(started, ended),
         notes,
         error: row.error,
+        code: None,
     };
     Ok((report, stop))
 }

@@ -53,13 +53,13 @@ pub enum RunStatus {
     Succeeded,
     /// Everything was carried over but the records kept under `failures`.
     Partial,
-    /// Ended early; state was saved.
+    /// Could not begin, or ended early; state was saved.
     Failed,
     /// Ended early because a daily budget is used up; the next run goes on.
     Paused,
     /// Ended early on request; state was saved.
     Interrupted,
-    /// Refused by `guard` before the first write.
+    /// Nothing was written: `guard` refused before the first write, or another process runs the pipeline.
     Refused,
 }
 
@@ -139,9 +139,12 @@ pub struct RunReport {
     /// What a person should know besides the numbers.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
-    /// Why it ended early, where it did.
+    /// Why it ended early or did not begin, where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The stable code of that, which `syncline explain` describes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub code: Option<String>,
 }
 
 /// What `import`, `sync --once` and `apply` print with `--format json`.

@@ -65,10 +65,10 @@ pub fn names(project: &Project, path: &Path, plan: &SavedPlan) -> Result<Vec<Str
 }
 
 /// The prepared pipelines in the order of the plan.
-pub fn in_order(preparation: Preparation, plan: &SavedPlan) -> Preparation {
-    let Preparation { mut pipelines, warnings } = preparation;
-    pipelines.sort_by_key(|own| plan.pipelines.iter().position(|saved| saved.name == own.pipeline.name));
-    Preparation { pipelines, warnings }
+pub fn in_order(mut preparation: Preparation, plan: &SavedPlan) -> Preparation {
+    let place = |own: &Prepared| plan.pipelines.iter().position(|saved| saved.name == own.pipeline.name);
+    preparation.pipelines.sort_by_key(place);
+    preparation
 }
 
 /// What is written into a plan's file beside the pledges.
@@ -106,7 +106,8 @@ pub async fn hold(
 ) -> Result<Held, OpsError> {
     let state = project.state_for_reading()?;
     let mut moved = Vec::new();
-    for (saved, prepared) in plan.pipelines.iter().zip(&preparation.pipelines) {
+    for prepared in &preparation.pipelines {
+        let Some(saved) = plan.pipelines.iter().find(|saved| saved.name == prepared.pipeline.name) else { continue };
         let today = &project.loaded.pipelines[prepared.index].config;
         moved.extend(definition_moved(saved, today));
         moved.extend(portal_moved(saved, prepared));
@@ -261,7 +262,8 @@ async fn compare(
     let witness = |name: &PipelineName| judges.get(name).map(|judge| Arc::clone(judge) as Arc<dyn Witness>);
     let forecasts = plan(project, preparation, &options, &witness).await?;
     let (mut moved, mut refused) = (Vec::new(), Vec::new());
-    for forecast in &forecasts {
+    // One that cannot run is none of those that are held to the plan; its run says why.
+    for forecast in forecasts.iter().take(preparation.pipelines.len()) {
         let name = &forecast.report.name;
         refused.extend(forecast.refusal.as_ref().map(|refusal| format!("{name}: {refusal}")));
         if let Some(error) = &forecast.report.error {

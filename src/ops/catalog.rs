@@ -76,8 +76,18 @@ pub async fn observe(
     damaged: &[(String, String)],
     extra: &[String],
 ) -> Result<Catalog, OpsError> {
+    look(project, &project.loaded.pipelines, known, damaged, extra).await
+}
+
+async fn look(
+    project: &Project,
+    pipelines: &[LoadedPipeline],
+    known: &Catalog,
+    damaged: &[(String, String)],
+    extra: &[String],
+) -> Result<Catalog, OpsError> {
     let mut eye = Eye { project, seen: Catalog::default(), portals: BTreeMap::new(), known };
-    for own in &project.loaded.pipelines {
+    for own in pipelines {
         eye.pipeline(own).await?;
     }
     // What was read by a connection that is no longer there goes.
@@ -105,6 +115,24 @@ pub async fn observe(
         eye.named(word).await?;
     }
     Ok(eye.seen)
+}
+
+/// The part of the catalog that is of the connections of these pipelines, as it is known and as the systems say it now.
+pub async fn observe_used(
+    project: &Project,
+    known: &Catalog,
+    pipelines: &[LoadedPipeline],
+) -> Result<(Catalog, Catalog), OpsError> {
+    let used = |connection: &str| {
+        pipelines
+            .iter()
+            .any(|own| own.config.source.connection == connection || own.config.target.connection == connection)
+    };
+    let mut part = known.clone();
+    part.sources.retain(|(connection, _), _| used(connection));
+    part.targets.retain(|(connection, _), _| used(connection));
+    let live = look(project, pipelines, &part, &[], &[]).await?;
+    Ok((part, live))
 }
 
 /// What to do about an object that is not there.

@@ -1,45 +1,12 @@
-//! `status`, `runs`, `failures`: what is remembered, read only (but for a person's marks on failures).
+//! `runs`, `failures`: what is remembered, read only (but for a person's marks on failures).
 
 use serde::Serialize;
 
-use crate::engine::catch_up::{self, Backlog};
 use crate::model::ids::PipelineName;
-use crate::model::link::MappingVersion;
 use crate::model::report::{RunKind, RunStatus, Tally};
-use crate::pipeline::compile::mapping_version;
-use crate::pipeline::compiled::Pipeline;
 use crate::ports::state::{FailureFilter, FailureMark, FailureRow, FailureStatus, RunRow, StateReader, StateWriter};
 use crate::project::error::OpsError;
-use crate::project::portal::Portal;
 use crate::project::wiring::Project;
-
-/// One pipeline's standing.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PipelineStatus {
-    /// Its name.
-    pub name: String,
-    /// `syncline sync` runs it.
-    pub enabled: bool,
-    /// Records that stand in HubSpot.
-    pub records: u64,
-    /// Of them, those that were written under another mapping than today's: `import --stale` catches them up. None where
-    /// the target object is not known yet.
-    pub behind: Option<u64>,
-    /// `where` changed since the last import, so records may belong that nothing is known of.
-    pub filter_changed: bool,
-    /// How far it was read (UTC).
-    pub watermark: Option<String>,
-    /// Age of the watermark, in seconds: how far HubSpot may lie behind.
-    pub lag_seconds: Option<f64>,
-    /// An import is unfinished: rows read, of rows counted.
-    pub unfinished_import: Option<(u64, u64)>,
-    /// Links that wait for their other side.
-    pub pending_associations: u64,
-    /// Records kept under failures.
-    pub open_failures: u64,
-    /// The latest run.
-    pub last_run: Option<RunView>,
-}
 
 /// A run as shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,8 +26,17 @@ pub struct RunView {
     /// Its numbers.
     #[serde(flatten)]
     pub tally: Tally,
-    /// Why it ended early.
+    /// Why it ended early or did not begin.
     pub error: Option<String>,
+    /// The stable code of that, where it did not begin.
+    pub code: Option<String>,
+}
+
+/// The code in brackets at the end of a reason, which has it where the run did not begin.
+fn code_of(reason: &str) -> Option<&str> {
+    let code = reason.strip_suffix(')')?.rsplit_once(" (")?.1;
+    let digits = code.strip_prefix("SL")?;
+    (digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(code)
 }
 
 impl From<RunRow> for RunView {
@@ -73,6 +49,7 @@ impl From<RunRow> for RunView {
             started: row.started.to_string(),
             seconds: row.ended.map(|ended| crate::engine::work::seconds(row.started, ended)),
             tally: row.tally,
+            code: row.error.as_deref().and_then(code_of).map(str::to_owned),
             error: row.error,
         }
     }
@@ -140,44 +117,6 @@ impl From<FailureRow> for FailureView {
 
 /// Most failures that one question returns.
 pub const FAILURES_MAX: usize = 10_000;
-
-/// How all pipelines stand.
-pub async fn status(project: &Project) -> Result<Vec<PipelineStatus>, OpsError> {
-    let state = project.state_for_reading()?;
-    let now = project.outside.clock.now();
-    let mut all = Vec::new();
-    for loaded in &project.loaded.pipelines {
-        let name = PipelineName::new(loaded.config.name.as_str());
-        let watermark = state.watermark(&name).await?;
-        let import = state.cursor(&name).await?;
-        let target = &loaded.config.target;
-        let portal = Portal::recall(&*state, &name, &target.connection).await?;
-        let object = portal.as_ref().and_then(|portal| portal.objects.get(&target.object.to_ascii_lowercase()));
-        let mapping = object.map(|object| mapping_version(&loaded.config, &object.object_type_id));
-        let counts = state.link_counts(&name, mapping.unwrap_or(MappingVersion([0; 8]))).await?;
-        let noted = state.note(&catch_up::condition_key(&name)).await?;
-        let condition = catch_up::condition(loaded.config.source.condition.as_deref(), loaded.config.target.mode);
-        all.push(PipelineStatus {
-            name: name.to_string(),
-            enabled: loaded.config.sync.enabled,
-            records: counts.standing,
-            behind: mapping.map(|_| counts.behind),
-            filter_changed: noted.is_some_and(|noted| noted != condition),
-            watermark: watermark.map(|watermark| watermark.0.to_string()),
-            lag_seconds: watermark.map(|watermark| crate::engine::work::seconds(watermark.0, now).max(0.0)),
-            unfinished_import: import.map(|import| (import.read, import.total)),
-            pending_associations: state.due_count(&name).await?,
-            open_failures: state.open_failures(&name).await?,
-            last_run: state.runs(Some(&name), 1).await?.into_iter().next().map(Into::into),
-        });
-    }
-    Ok(all)
-}
-
-/// What a pipeline has to catch up with.
-pub async fn backlog(state: &dyn StateReader, pipeline: &Pipeline) -> Result<Backlog, OpsError> {
-    Ok(catch_up::backlog(state, pipeline).await?)
-}
 
 /// The latest runs, newest first.
 pub async fn runs(project: &Project, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunView>, OpsError> {
@@ -255,6 +194,14 @@ fn csv_line<'a>(values: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_code_of_a_run_that_did_not_begin_ends_its_reason() {
+        assert_eq!(code_of("a.yaml:3: no such field (SL3001)"), Some("SL3001"));
+        for none in ["", "SL3001", "no such field", "(SL3001) at first", "a (SL30012)", "a (SLé01)"] {
+            assert_eq!(code_of(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn csv_cells_are_quoted_and_disarmed() {

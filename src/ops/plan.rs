@@ -1,5 +1,6 @@
 //! `plan`: the dry run. The same stages and decisions as a run, without the writing half; the real state is only read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,15 +11,15 @@ use crate::engine::forecast::{Forecast, ForecastOptions, Found, Recorder};
 use crate::engine::pledge::Witness;
 use crate::engine::work::{self, Stop};
 use crate::engine::{queries, runner};
-use crate::model::forecast::{Answer, PipelineForecast, PlannedAction, Question, Verdict};
+use crate::model::forecast::{Answer, Estimate, PipelineForecast, PlannedAction, Question, Verdict};
 use crate::model::ids::{PipelineName, SalesforceId};
-use crate::model::report::{RunKind, RunReport, RunScope, RunStatus};
+use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally};
 use crate::model::watermark::Watermark;
 use crate::pipeline::compiled::Pipeline;
 use crate::plan::guard::{self, Allowance, Prospect};
-use crate::project::context::{context, failed};
+use crate::project::context::{context, failed, new_run};
 use crate::project::error::OpsError;
-use crate::project::prepare::Preparation;
+use crate::project::prepare::{Preparation, Refused};
 use crate::project::stateless::{self, WithoutState};
 use crate::project::wiring::Project;
 use crate::stages::read::extract::{Membership, candidates};
@@ -57,6 +58,7 @@ pub struct PlanOptions {
 pub type Witnesses<'a> = &'a (dyn Fn(&PipelineName) -> Option<Arc<dyn Witness>> + Sync);
 
 /// Forecasts what `import` (for pipelines that never synced) or `sync` would do now, and what a changed mapping touches.
+/// After those that are ready come those that cannot run, with the reason.
 pub async fn plan(
     project: &Project,
     preparation: &Preparation,
@@ -112,6 +114,7 @@ pub async fn plan(
             seconds: work::seconds(started, ended),
             notes,
             error: stop.as_ref().map(ToString::to_string),
+            code: stop.as_ref().map(|stop| stop.code().to_owned()),
         };
         forecasts.push(PipelineForecast {
             report,
@@ -129,7 +132,41 @@ pub async fn plan(
             refusal,
         });
     }
+    forecasts.extend(preparation.refused.iter().map(|own| refused(project, own)));
     Ok(forecasts)
+}
+
+/// What can be said of a pipeline that cannot run: why.
+fn refused(project: &Project, refused: &Refused) -> PipelineForecast {
+    let (code, reason) = refused.reason.reason();
+    let report = RunReport {
+        name: refused.name.clone(),
+        run: new_run(project),
+        kind: RunKind::Plan,
+        status: RunStatus::Failed,
+        tally: Tally::default(),
+        seconds: 0.0,
+        notes: Vec::new(),
+        error: Some(reason.clone()),
+        code: Some(code.to_owned()),
+    };
+    let unknown = |question| Answer { question, answer: Verdict::Unknown, why: "the pipeline cannot run".to_owned() };
+    let questions = [Question::Changes, Question::Archives, Question::Drift, Question::Vanished];
+    PipelineForecast {
+        report,
+        forecast_of: RunKind::Sync,
+        scope: RunScope::Changed,
+        actions: BTreeMap::new(),
+        rejects: Vec::new(),
+        properties: BTreeMap::new(),
+        definition_changes: Vec::new(),
+        behind: 0,
+        answers: questions.map(unknown).to_vec(),
+        changes: Vec::new(),
+        changes_omitted: 0,
+        estimate: Estimate::default(),
+        refusal: Some(reason),
+    }
 }
 
 struct Forecasted {

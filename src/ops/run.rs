@@ -1,22 +1,25 @@
 //! Runs pipelines once, one after the other: an import, or one sync cycle.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 
 use crate::engine::pledge::Pledges;
 use crate::engine::work::{self, Order, Stop};
-use crate::model::ids::PipelineName;
+use crate::model::ids::{PipelineName, RunId};
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
 use crate::pipeline::compiled::AssociationTarget;
 use crate::plan::guard::Allowance;
-use crate::ports::state::{StateReader, StateWriter};
-use crate::project::context::{Handles, handles};
+use crate::ports::fault::Fault;
+use crate::ports::state::{RunRow, StateError, StateReader, StateWriter};
+use crate::project::context::{Handles, handles, new_run};
 use crate::project::error::OpsError;
-use crate::project::prepare::{Knowledge, Prepared, prepare};
+use crate::project::prepare::{Knowledge, Preparation, Prepared, Refused, prepare_selected};
+use crate::project::selection::Selection;
 use crate::project::wiring::Project;
-use crate::stages::StageContext;
 use crate::state::sqlite::SqliteState;
 
 /// Hears of progress: the pipeline's name and its numbers.
@@ -37,6 +40,14 @@ pub struct RunOptions {
     pub on_progress: OnProgress,
 }
 
+impl RunOptions {
+    /// Which records of a pipeline a run is about.
+    fn scope_of(&self, name: &PipelineName) -> RunScope {
+        let held = self.held.as_ref().and_then(|held| held.pipelines.get(name));
+        held.map_or(self.scope, |(scope, _)| *scope)
+    }
+}
+
 /// A plan that runs are held to.
 pub struct Held {
     /// When it was made: what was due then is due now.
@@ -49,44 +60,113 @@ pub struct Held {
 pub struct Finished {
     /// What it did.
     pub report: RunReport,
-    /// Why it ended early.
-    pub stop: Option<Stop>,
-    /// The pipeline as it ran.
-    pub prepared: Prepared,
+    /// Why it ended early, or did not begin.
+    pub trouble: Option<Trouble>,
+    /// The pipeline as it ran; none where it could not.
+    pub prepared: Option<Prepared>,
 }
 
-/// Runs the pipelines in order. A pipeline that ends early does not keep the others from running, unless the person asked
-/// to stop.
+/// Why a run ended early.
+#[derive(Debug)]
+pub enum Trouble {
+    /// It had begun.
+    Stopped(Stop),
+    /// It had not: the pipeline was refused, or what it needs could not be used.
+    Refused(OpsError),
+}
+
+impl Trouble {
+    /// Stable code, the reason in one line, and what a person should do.
+    pub fn told(&self) -> (&'static str, String, Option<String>) {
+        match self {
+            Self::Stopped(stop) => (stop.code(), stop.to_string(), stop.help()),
+            Self::Refused(error) => {
+                let (code, reason) = error.reason();
+                (code, reason, error.help())
+            }
+        }
+    }
+}
+
+/// Runs the pipelines in order. One that is refused or ends early keeps no other from running, unless the person asked to
+/// stop; each has its row in the history.
 pub async fn run_all(
     project: &Project,
     state: &Arc<SqliteState>,
-    prepared: &[Prepared],
+    preparation: Preparation,
     options: &RunOptions,
-    counted: &[Option<u64>],
-) -> Result<Vec<Finished>, OpsError> {
+    counted: &HashMap<PipelineName, u64>,
+) -> Vec<Finished> {
     let mut finished = Vec::new();
-    for (own, counted) in prepared.iter().zip(counted.iter().chain(std::iter::repeat(&None))) {
+    for refused in preparation.refused {
+        finished.push(refuse(project, state, refused, options).await);
+    }
+    for own in &preparation.pipelines {
         if project.outside.cancel.is_cancelled() {
             break;
         }
-        finished.push(run_one(project, state, own, options, *counted).await?);
+        let counted = counted.get(&own.pipeline.name).copied();
+        finished.push(run_one(project, state, own, options, counted).await);
     }
-    later_links(project, state, options, &mut finished).await?;
-    Ok(finished)
+    if let Err(error) = later_links(project, state, options, &mut finished).await {
+        tracing::warn!(%error, "associations to records that were made later wait for the next run");
+    }
+    finished
 }
 
-/// Runs one pipeline under its lease. Where its portal turns out to be another than remembered, it is compiled anew and
-/// runs as it is now.
+/// The run of a pipeline that was refused: a row with the reason.
+pub async fn refuse(project: &Project, state: &Arc<SqliteState>, refused: Refused, options: &RunOptions) -> Finished {
+    let Refused { name, reason } = refused;
+    let scope = options.scope_of(&name);
+    not_begun(project, state, name, scope, reason, (new_run(project), project.outside.clock.now()), options).await
+}
+
+/// Runs one pipeline under its lease. Whatever keeps it from its end, be it our own mistake, is the reason of a failed run.
 pub async fn run_one(
     project: &Project,
     state: &Arc<SqliteState>,
     prepared: &Prepared,
     options: &RunOptions,
     counted: Option<u64>,
+) -> Finished {
+    let begun = (new_run(project), project.outside.clock.now());
+    let attempt = attempt(project, state, prepared, options, counted, begun.0.clone());
+    match isolated(attempt).await {
+        Ok(finished) => finished,
+        Err(reason) => {
+            let name = prepared.pipeline.name.clone();
+            let scope = options.scope_of(&name);
+            not_begun(project, state, name, scope, reason, begun, options).await
+        }
+    }
+}
+
+/// Turns a panic into an error, so that the other pipelines go on.
+async fn isolated<T>(work: impl Future<Output = Result<T, OpsError>>) -> Result<T, OpsError> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
+        let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let message = format!("a mistake of Syncline's own ended the run: {said}");
+        Err(OpsError::refused(
+            "SL9002",
+            message,
+            "please report it; what was acknowledged is saved, the next run goes on",
+        ))
+    })
+}
+
+async fn attempt(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    prepared: &Prepared,
+    options: &RunOptions,
+    counted: Option<u64>,
+    run: RunId,
 ) -> Result<Finished, OpsError> {
     let name = &prepared.pipeline.name;
     let _lease = state.lease(name, &options.command).await?;
-    let Handles { mut cx, writers, remembered } = handles(project, state, prepared).await?;
+    let Handles { mut cx, writers, remembered } = handles(project, state, prepared, run).await?;
     let held = match &options.held {
         None => None,
         Some(held) => {
@@ -99,7 +179,7 @@ pub async fn run_one(
     cx.due_at = held.map_or(cx.due_at, |(at, _)| at);
     let (hears, shown) = (Arc::clone(&options.on_progress), name.to_string());
     let order = Order {
-        scope: held.map_or(options.scope, |(_, (scope, _))| *scope),
+        scope: options.scope_of(name),
         pledges: held.map(|(_, (_, pledges))| pledges.clone()),
         allowance: options.allowance,
         counted,
@@ -109,18 +189,81 @@ pub async fn run_one(
     let (report, stop) = work::run(&cx, &writers, &order).await?;
     note_calls(project, state, prepared).await?;
     if remembered.is_none_or(|remembered| !remembered.moved()) {
-        return Ok(Finished { report, stop, prepared: prepared.clone() });
+        return Ok(finished(report, stop, prepared.clone()));
     }
     tracing::info!(pipeline = %name, "the portal has changed since the last run: begins anew");
-    let asked = [name.to_string()];
-    let mut fresh = prepare(project, &asked, Knowledge::Noted(state)).await?;
+    let chosen = Selection { pipelines: vec![prepared.index], broken: Vec::new() };
+    let mut fresh = prepare_selected(project, &project.loaded, &chosen, Knowledge::Noted(state)).await?;
+    if let Some(refused) = fresh.refused.pop() {
+        return Err(refused.reason);
+    }
     let fresh = fresh.pipelines.pop().unwrap_or_else(|| prepared.clone());
-    let again = handles(project, state, &fresh).await?;
     // Nothing was done yet, so the history keeps one row for both attempts.
-    let again_cx = StageContext { run: cx.run, ..again.cx };
-    let (report, stop) = work::run(&again_cx, &again.writers, &order).await?;
+    let again = handles(project, state, &fresh, cx.run.clone()).await?;
+    let (report, stop) = work::run(&again.cx, &again.writers, &order).await?;
     note_calls(project, state, prepared).await?;
-    Ok(Finished { report, stop, prepared: fresh })
+    Ok(finished(report, stop, fresh))
+}
+
+fn finished(report: RunReport, stop: Option<Stop>, prepared: Prepared) -> Finished {
+    let code = stop.as_ref().map(|stop| stop.code().to_owned());
+    Finished { report: RunReport { code, ..report }, trouble: stop.map(Trouble::Stopped), prepared: Some(prepared) }
+}
+
+/// The run of a pipeline that did not begin, or broke off without a word: its row has the reason.
+async fn not_begun(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    name: PipelineName,
+    scope: RunScope,
+    reason: OpsError,
+    (run, started): (RunId, Timestamp),
+    options: &RunOptions,
+) -> Finished {
+    let (code, said) = reason.reason();
+    let status = match &reason {
+        OpsError::State(StateError::Held { .. }) => RunStatus::Refused,
+        OpsError::Remote { fault: Fault::Cancelled, .. } => RunStatus::Interrupted,
+        OpsError::Remote { fault: Fault::Budget { .. }, .. } => RunStatus::Paused,
+        _ => RunStatus::Failed,
+    };
+    let ended = project.outside.clock.now();
+    let mut row = RunRow {
+        id: run,
+        pipeline: name,
+        kind: scope.kind(),
+        status,
+        started,
+        ended: Some(ended),
+        tally: Tally::default(),
+        error: Some(format!("{said} ({code})")),
+    };
+    if let Err(error) = record(state, &mut row, options).await {
+        tracing::warn!(%error, pipeline = %row.pipeline, "the run could not be written into the history");
+    }
+    let report = RunReport {
+        name: row.pipeline,
+        run: row.id,
+        kind: row.kind,
+        status,
+        tally: row.tally,
+        seconds: work::seconds(started, ended),
+        notes: Vec::new(),
+        error: Some(said),
+        code: Some(code.to_owned()),
+    };
+    Finished { report, trouble: Some(Trouble::Refused(reason)), prepared: None }
+}
+
+/// Writes the row of a run that did not get to write it itself. Where no other process runs the pipeline, rows that a
+/// process left when it died are ended as well.
+async fn record(state: &Arc<SqliteState>, row: &mut RunRow, options: &RunOptions) -> Result<(), StateError> {
+    if let Some(begun) = state.run(row.id.as_str()).await? {
+        row.tally = begun.tally;
+    } else if let Ok(_lease) = state.lease(&row.pipeline, &options.command).await {
+        state.begin_run(row).await?;
+    }
+    state.end_run(row).await
 }
 
 /// Keeps the count of Salesforce calls over processes, as `api_budget` is meant for the day and not for one run.
@@ -143,8 +286,9 @@ async fn later_links(
     finished: &mut [Finished],
 ) -> Result<(), OpsError> {
     for place in 0..finished.len() {
-        // What was confirmed or read anew by the run holds for its links as well.
-        let prepared = Prepared { remembered: false, ..finished[place].prepared.clone() };
+        let Some(prepared) = finished[place].prepared.clone() else { continue };
+        // What was confirmed or read anew by the run holds for its associations as well.
+        let prepared = Prepared { remembered: false, ..prepared };
         let pipeline = &prepared.pipeline;
         let made_later = finished[place..].iter().any(|later| {
             let made = later.report.tally.created + later.report.tally.restored > 0;
@@ -158,10 +302,23 @@ async fn later_links(
             continue;
         }
         let _lease = state.lease(&pipeline.name, &options.command).await?;
-        let Handles { cx, writers, .. } = handles(project, state, &prepared).await?;
-        let cx = StageContext { run: finished[place].report.run.clone(), ..cx };
+        let run = finished[place].report.run.clone();
+        let Handles { cx, writers, .. } = handles(project, state, &prepared, run).await?;
         let stop = work::settle_links(&cx, &writers, &mut finished[place].report).await?;
-        finished[place].stop = finished[place].stop.take().or(stop);
+        finished[place].trouble = finished[place].trouble.take().or(stop.map(Trouble::Stopped));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_the_reason_of_one_run() {
+        let panics = async { Ok("x".parse::<u32>().expect("a number")) };
+        let error = isolated(panics).await.unwrap_err();
+        assert_eq!((error.code(), error.to_string().contains("a number")), ("SL9002", true), "{error}");
+        assert_eq!(isolated(async { Ok(1) }).await.unwrap(), 1);
+    }
 }

@@ -80,7 +80,7 @@ pub fn test(files: &Files, variables: Variables<'_>, names: &[String], clock: &C
             help,
         ));
     }
-    let mut chosen = choose(&loaded, names)?;
+    let mut chosen = choose(&loaded, names)?.pipelines;
     let earlier = earlier(&loaded, names)?;
     let mut suites = Vec::new();
     let mut findings = Vec::new();

@@ -1,15 +1,17 @@
 //! `validate`: all rules that can be checked, offline or against the live systems.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::catalog::{observe, touched};
+use super::catalog::{observe_used, touched};
 use crate::catalog::drift::moves;
 use crate::catalog::folder;
 use crate::config::env::Variables;
 use crate::config::files::Files;
-use crate::config::load::{Loaded, PROJECT_FILE};
+use crate::config::load::{Loaded, LoadedPipeline, PROJECT_FILE};
 use crate::config::read::SourceFile;
 use crate::diagnostic::{Diagnostic, Place};
+use crate::model::ids::PipelineName;
 use crate::project::error::OpsError;
 use crate::project::offline::{self, Offline};
 use crate::project::prepare::{Knowledge, prepare};
@@ -30,15 +32,16 @@ pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Resul
     Ok(loaded)
 }
 
-/// Leaves out the findings of pipelines that were not asked for; those of files that could not be read stay.
+/// Leaves out the findings of pipelines that were not asked for.
 fn narrow(loaded: &mut Loaded, names: &[String]) -> Result<(), OpsError> {
-    let known: Vec<&str> = loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
-    if names.is_empty() || (loaded.failed() && known.is_empty()) {
+    if names.is_empty() || (loaded.pipelines.is_empty() && loaded.broken.is_empty()) {
         return Ok(());
     }
     let chosen = choose(loaded, names)?;
-    let others = loaded.pipelines.iter().enumerate().filter(|(index, _)| !chosen.contains(index));
-    let others: Vec<_> = others.map(|(_, own)| own.file.name.clone()).collect();
+    let others = loaded.pipelines.iter().enumerate().filter(|(index, _)| !chosen.pipelines.contains(index));
+    let broken = loaded.broken.iter().enumerate().filter(|(index, _)| !chosen.broken.contains(index));
+    let others = others.map(|(_, own)| own.file.name.clone()).chain(broken.map(|(_, own)| own.file.clone()));
+    let others: Vec<_> = others.collect();
     loaded.findings.retain(|finding| !others.contains(&finding.file));
     loaded.files.retain(|file| !others.contains(&file.name));
     Ok(())
@@ -56,30 +59,50 @@ pub async fn online(
         Err(OpsError::Findings(loaded)) => return Ok(*loaded),
         Err(error) => return Err(error),
     };
-    match prepare(&project, names, Knowledge::Live).await {
-        Ok(preparation) => {
-            let mut loaded = project.loaded.clone();
-            loaded.findings.extend(preparation.warnings);
-            let (behind, shown) = behind(&project).await?;
-            loaded.findings.extend(behind);
-            loaded.files.extend(shown);
-            loaded.sort();
-            narrow(&mut loaded, names)?;
-            Ok(loaded)
+    let preparation = prepare(&project, names, Knowledge::Live).await?;
+    let mut loaded = project.loaded.clone();
+    loaded.findings.extend(preparation.warnings);
+    let all_valid = preparation.refused.is_empty();
+    for refused in preparation.refused {
+        match refused.reason {
+            // What was found in the files alone is among the findings already.
+            OpsError::Findings(own) => {
+                loaded
+                    .findings
+                    .extend(own.findings.into_iter().filter(|finding| !project.loaded.findings.contains(finding)));
+            }
+            reason => loaded.findings.push(unreached(&project, &refused.name, &reason)),
         }
-        Err(OpsError::Findings(loaded)) => Ok(*loaded),
-        Err(error) => Err(error),
     }
+    // The catalog is compared when there is nothing more urgent.
+    if all_valid {
+        let used = choose(&project.loaded, names)?.pipelines;
+        let (behind, shown) = behind(&project, &used).await?;
+        loaded.findings.extend(behind);
+        loaded.files.extend(shown);
+    }
+    loaded.sort();
+    narrow(&mut loaded, names)?;
+    Ok(loaded)
+}
+
+/// What keeps a pipeline from being checked, as a finding in its file.
+fn unreached(project: &Project, name: &PipelineName, reason: &OpsError) -> Diagnostic {
+    let own = project.loaded.pipelines.iter().find(|own| own.config.name == name.as_str());
+    let file = own.map_or_else(|| PROJECT_FILE.into(), |own| Arc::clone(&own.file.name));
+    let finding = Diagnostic::error(reason.code(), &file, Place::File, reason.reason().1);
+    reason.help().map_or(finding.clone(), |help| finding.with_help(help))
 }
 
 /// Warnings where the catalog no longer says what the systems say, for the parts that pipelines use.
-async fn behind(project: &Project) -> Result<(Vec<Diagnostic>, Vec<SourceFile>), OpsError> {
+async fn behind(project: &Project, used: &[usize]) -> Result<(Vec<Diagnostic>, Vec<SourceFile>), OpsError> {
     let (catalog, mut findings, shown) = folder::read(&Files::Folder(project.loaded.root.clone()));
     if catalog.is_empty() || !findings.is_empty() {
         return Ok((findings, shown));
     }
-    let live = observe(project, &catalog, &[], &[]).await?;
-    let moved = touched(&project.loaded.pipelines, moves(&catalog, &live), &[&catalog, &live]);
+    let pipelines: Vec<LoadedPipeline> = used.iter().map(|index| project.loaded.pipelines[*index].clone()).collect();
+    let (catalog, live) = observe_used(project, &catalog, &pipelines).await?;
+    let moved = touched(&pipelines, moves(&catalog, &live), &[&catalog, &live]);
     for own in moved {
         let Some(first) = own.pipelines.first() else { continue };
         let file = project.loaded.pipelines.iter().find(|loaded| loaded.config.name == *first);

@@ -17,7 +17,8 @@ use crate::plan::decide::Transformed;
 use crate::ports::state::StateReader;
 use crate::project::context::{context, failed};
 use crate::project::error::OpsError;
-use crate::project::prepare::{Knowledge, prepare};
+use crate::project::prepare::{Knowledge, prepare_selected};
+use crate::project::selection::Selection;
 use crate::project::wiring::Project;
 use crate::stages::Stage;
 use crate::stages::read::extract::{Membership, candidates};
@@ -86,7 +87,7 @@ async fn account(
     let live = match now(project, state, &name, id).await {
         Ok(now) => now,
         Err(error) => {
-            sentences.push(format!("Salesforce could not be asked how it is now: {error}"));
+            sentences.push(format!("Salesforce could not be asked how it is now: {}", error.reason().1));
             Now::default()
         }
     };
@@ -127,9 +128,11 @@ async fn now(
     name: &PipelineName,
     id: SalesforceId,
 ) -> Result<Now, OpsError> {
-    let asked = [name.to_string()];
-    let Some(prepared) = prepare(project, &asked, Knowledge::Live).await?.pipelines.pop() else {
-        return Ok(Now::default());
+    let index = project.loaded.pipelines.iter().position(|own| own.config.name == name.as_str());
+    let chosen = Selection { pipelines: index.into_iter().collect(), broken: Vec::new() };
+    let mut preparation = prepare_selected(project, &project.loaded, &chosen, Knowledge::Live).await?;
+    let Some(prepared) = preparation.pipelines.pop() else {
+        return preparation.refused.pop().map_or(Ok(Now::default()), |refused| Err(refused.reason));
     };
     let cx = context(project, state, state, &prepared).await?;
     let mut rows = candidates(&cx, ids_query(&cx, &[id]), Membership::Asked, None);

@@ -131,6 +131,9 @@ pub trait StateReader: Send + Sync {
     /// The latest runs, newest first; of one pipeline or of all.
     fn runs<'a>(&'a self, pipeline: Option<&'a PipelineName>, limit: usize) -> Answer<'a, Vec<RunRow>>;
 
+    /// The latest run of a pipeline that went through.
+    fn last_good_run<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<RunRow>>;
+
     /// Whether a run of the pipeline died, failed or was stopped since its last sync that went through: what it wrote last
     /// may not have been noted.
     fn unsettled<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool>;

@@ -24,7 +24,12 @@ pub struct Handles {
 }
 
 /// The handles of one run: fresh ones, so that calls are counted for it alone.
-pub async fn handles(project: &Project, state: &Arc<SqliteState>, prepared: &Prepared) -> Result<Handles, OpsError> {
+pub async fn handles(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    prepared: &Prepared,
+    run: RunId,
+) -> Result<Handles, OpsError> {
     let loaded = &project.loaded.pipelines[prepared.index].config;
     let target = Arc::new(project.target(&loaded.target.connection)?);
     let own = prepared.pipeline.target.object_type_id.to_string();
@@ -36,7 +41,7 @@ pub async fn handles(project: &Project, state: &Arc<SqliteState>, prepared: &Pre
     };
     let cx = StageContext {
         pipeline: Arc::clone(&prepared.pipeline),
-        run: new_run(project),
+        run,
         source: project.source(&loaded.source.connection)?,
         target: target as Arc<dyn TargetReader>,
         failures_open: state.failing(&prepared.pipeline.name).await?,

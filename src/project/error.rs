@@ -1,6 +1,8 @@
 //! Why a command could not do its work.
 
 use crate::config::load::Loaded;
+use crate::diagnostic::render::locate;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::ids::PipelineName;
 use crate::ports::fault::Fault;
 use crate::ports::state::StateError;
@@ -54,6 +56,23 @@ impl OpsError {
             Self::State(error) => error.code(),
             Self::Refused { code, .. } => code,
         }
+    }
+
+    /// Code and reason in one line, for the history of runs: of findings the first one, with its place.
+    pub fn reason(&self) -> (&'static str, String) {
+        let Self::Findings(loaded) = self else { return (self.code(), self.to_string()) };
+        let errors: Vec<&Diagnostic> =
+            loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+        let Some(first) = errors.first() else { return (self.code(), self.to_string()) };
+        let file = loaded.files.iter().find(|file| file.name == first.file);
+        let line = file.map(|file| locate(first, &file.text, &file.locate(&first.place)).line);
+        let place = line.map_or_else(|| first.file.to_string(), |line| format!("{}:{line}", first.file));
+        let more = match errors.len() - 1 {
+            0 => String::new(),
+            1 => ", and one more error".to_owned(),
+            more => format!(", and {more} more errors"),
+        };
+        (first.code, format!("{place}: {}{more}", first.message))
     }
 
     /// What a person should do.

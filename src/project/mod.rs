@@ -2,6 +2,7 @@
 //! pipelines are compiled. The only room that knows all parts. Prints nothing, and starts nothing that writes a record.
 
 pub mod context;
+pub mod describe;
 pub mod earlier;
 pub mod error;
 pub mod offline;

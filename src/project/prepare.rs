@@ -1,24 +1,23 @@
-//! Pipelines ready to run: the two systems are asked once what their objects look like, and every rule is applied.
+//! Pipelines ready to run, and those that cannot be, side by side: each is judged on its own, by every rule, against what
+//! the two systems say now.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::describe::{Describer, View, is_about_object};
 use super::error::OpsError;
 use super::portal::Portal;
-use super::selection::choose;
+use super::selection::{Selection, choose};
 use super::wiring::Project;
 use crate::config::load::{Loaded, LoadedPipeline};
 use crate::diagnostic::{Diagnostic, Place, Severity};
-use crate::model::association::AssociationType;
 use crate::model::ids::PipelineName;
-use crate::model::object::{SourceObject, TargetObject};
-use crate::pipeline::compile::{compile, parents};
+use crate::model::object::TargetObject;
+use crate::pipeline::compile::compile;
 use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::world::{AssociationWorld, World};
-use crate::ports::fault::{Fault, RemoteError};
-use crate::ports::source::Source;
-use crate::ports::state::StateWriter;
-use crate::ports::target::TargetReader;
+use crate::ports::fault::Fault;
+use crate::ports::state::StateError;
 use crate::state::sqlite::SqliteState;
 
 /// A pipeline that is ready to run.
@@ -34,6 +33,15 @@ pub struct Prepared {
     pub remembered: bool,
 }
 
+/// A pipeline that cannot run. It keeps no other from running.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its name.
+    pub name: PipelineName,
+    /// Why: findings in its definition, or what keeps a connection from being used.
+    pub reason: OpsError,
+}
+
 /// What the portals are known from.
 #[derive(Clone, Copy)]
 pub enum Knowledge<'a> {
@@ -45,158 +53,164 @@ pub enum Knowledge<'a> {
     Remembered(&'a SqliteState),
 }
 
-/// Warnings that came up, with the files they are about.
+impl<'a> Knowledge<'a> {
+    fn state(self) -> Option<&'a SqliteState> {
+        match self {
+            Knowledge::Live => None,
+            Knowledge::Noted(state) | Knowledge::Remembered(state) => Some(state),
+        }
+    }
+}
+
+/// The pipelines that a command is about.
+#[derive(Debug, Default)]
 pub struct Preparation {
-    /// The pipelines, those that others are linked to first.
+    /// Those that are ready; the ones that others are linked to first.
     pub pipelines: Vec<Prepared>,
-    /// Findings that do not stop the run.
+    /// Those that cannot run.
+    pub refused: Vec<Refused>,
+    /// Findings that stop nothing.
     pub warnings: Vec<Diagnostic>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Prepared").field(&self.pipeline.name).finish()
+    }
 }
 
 /// Compiles the chosen pipelines against the two systems: Salesforce is asked each time, HubSpot as `knowledge` says.
 ///
-/// Errors: all findings of all pipelines at once; the wrong portal.
+/// Errors: what concerns all pipelines; a word that selects none.
 pub async fn prepare(project: &Project, asked: &[String], knowledge: Knowledge<'_>) -> Result<Preparation, OpsError> {
-    prepare_from(project, &project.loaded, asked, knowledge).await
-}
-
-/// The same for definitions that are not those of today.
-pub async fn prepare_from(
-    project: &Project,
-    loaded: &Loaded,
-    asked: &[String],
-    knowledge: Knowledge<'_>,
-) -> Result<Preparation, OpsError> {
-    let chosen = choose(loaded, asked)?;
-    if loaded.pipelines.is_empty() {
+    let chosen = choose(&project.loaded, asked)?;
+    if project.loaded.pipelines.is_empty() && project.loaded.broken.is_empty() {
         let folder = &project.config.pipelines;
         return Err(OpsError::refused("SL2012", format!("there is no pipeline in `{folder}`"), "add a file there"));
     }
-    let mut desk =
-        Desk { project, loaded, knowledge, sources: HashMap::new(), targets: HashMap::new(), portals: HashMap::new() };
-    let mut findings = Vec::new();
-    let mut prepared = Vec::new();
-    for index in in_order(&loaded.pipelines, &chosen) {
-        let (own, found) = desk.prepare(index).await?;
-        findings.extend(found);
-        prepared.extend(own);
-    }
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        findings.into_iter().partition(|finding| finding.severity == Severity::Error);
-    if !errors.is_empty() {
-        let findings = errors.into_iter().chain(warnings).collect();
-        let mut loaded = Loaded { findings, ..loaded.clone() };
-        loaded.sort();
-        return Err(OpsError::Findings(Box::new(loaded)));
-    }
-    Ok(Preparation { pipelines: prepared, warnings })
+    prepare_selected(project, &project.loaded, &chosen, knowledge).await
 }
 
-/// Objects that were described already.
-struct Desk<'a> {
-    project: &'a Project,
+/// The same for definitions that may not be those of today.
+///
+/// Errors: what concerns all pipelines: somebody asked to stop, the state cannot be used.
+pub async fn prepare_selected(
+    project: &Project,
+    loaded: &Loaded,
+    chosen: &Selection,
+    knowledge: Knowledge<'_>,
+) -> Result<Preparation, OpsError> {
+    let mut found: HashMap<&str, Vec<&Diagnostic>> = HashMap::new();
+    for finding in loaded.findings.iter().filter(|finding| finding.severity == Severity::Error) {
+        found.entry(&*finding.file).or_default().push(finding);
+    }
+    let errors = |file: &str| found.get(file).map(|own| own.iter().map(|own| (*own).clone()).collect::<Vec<_>>());
+    let mut compiler = Compiler { loaded, knowledge, describer: Describer::new(project) };
+    let mut preparation = Preparation::default();
+    for broken in chosen.broken.iter().filter_map(|place| loaded.broken.get(*place)) {
+        let reason = findings_of(loaded, &broken.file, errors(&broken.file).unwrap_or_default());
+        preparation.refused.push(Refused { name: PipelineName::new(broken.name()), reason });
+    }
+    for index in in_order(&loaded.pipelines, &chosen.pipelines) {
+        let own = &loaded.pipelines[index];
+        let prepared = match errors(&own.file.name) {
+            Some(errors) => Err(findings_of(loaded, &own.file.name, errors)),
+            None => compiler.prepare(index).await,
+        };
+        match prepared {
+            Ok((prepared, warnings)) => {
+                preparation.pipelines.push(prepared);
+                preparation.warnings.extend(warnings);
+            }
+            Err(error) if concerns_all(&error) => return Err(error),
+            Err(reason) => {
+                let name = PipelineName::new(own.config.name.as_str());
+                preparation.refused.push(Refused { name, reason });
+            }
+        }
+    }
+    Ok(preparation)
+}
+
+/// Whether an error is about more than the pipelines that use a connection.
+fn concerns_all(error: &OpsError) -> bool {
+    match error {
+        OpsError::Remote { fault: Fault::Cancelled, .. } => true,
+        OpsError::State(error) => !matches!(error, StateError::Foreign { .. } | StateError::Held { .. }),
+        OpsError::Remote { .. } | OpsError::Findings(_) | OpsError::Refused { .. } => false,
+    }
+}
+
+/// Findings of one file, with that file for showing them.
+fn findings_of(loaded: &Loaded, file: &str, findings: Vec<Diagnostic>) -> OpsError {
+    let files = loaded.files.iter().filter(|own| &*own.name == file).cloned().collect();
+    OpsError::Findings(Box::new(Loaded { root: loaded.root.clone(), findings, files, ..Loaded::default() }))
+}
+
+/// Compiles pipelines against what is described.
+struct Compiler<'a> {
     loaded: &'a Loaded,
     knowledge: Knowledge<'a>,
-    sources: HashMap<String, HashMap<String, SourceObject>>,
-    targets: HashMap<(String, String), TargetObject>,
-    /// Portal ids by connection.
-    portals: HashMap<String, u64>,
+    describer: Describer<'a>,
 }
 
 /// A compiled pipeline where it is valid, and what was found.
 type Compiled = (Option<Pipeline>, Vec<Diagnostic>);
 
-impl Desk<'_> {
-    async fn prepare(&mut self, index: usize) -> Result<(Option<Prepared>, Vec<Diagnostic>), OpsError> {
+impl Compiler<'_> {
+    /// A pipeline that is ready, with its warnings.
+    async fn prepare(&mut self, index: usize) -> Result<(Prepared, Vec<Diagnostic>), OpsError> {
         let loaded = &self.loaded.pipelines[index];
         let connection = &loaded.config.target.connection;
         let name = PipelineName::new(loaded.config.name.as_str());
+        let named = |error: OpsError| match error {
+            OpsError::Remote { pipeline: None, fault } => OpsError::remote(&name)(fault),
+            other => other,
+        };
         // Salesforce first: while it does not answer, it is not asked a second time, and HubSpot not at all.
-        if let Err((object, fault)) = self.describe_sources(loaded).await? {
-            let pointer = self.pointer_to(loaded, &object);
-            let mut finding = refusal(&loaded.file.name, "SL3002", &pointer, &name, fault)?;
-            if !object.eq_ignore_ascii_case(&loaded.config.source.object) {
-                let message =
-                    format!("Salesforce shows no object `{object}`, which a path of this pipeline goes through");
-                finding.message = message;
-            }
-            return Ok((None, vec![finding]));
+        if let Err((object, fault)) = self.describer.describe_sources(loaded).await? {
+            return Err(self.missing_source(loaded, &object, fault, &name));
         }
-        self.bind_org(&loaded.config.source.connection).await?;
+        if let Some(state) = self.knowledge.state() {
+            self.describer.bind_org(&loaded.config.source.connection, state).await.map_err(named)?;
+        }
         if let Knowledge::Remembered(state) = self.knowledge
             && let Some(portal) = Portal::recall(state, &name, connection).await?
-            && self.project.portal_id(connection).is_none_or(|expected| expected == portal.portal_id)
+            && self.describer.may_be(connection, portal.portal_id)
         {
-            let mut book = Book { remembered: true, portal };
+            let mut view = View { remembered: true, portal };
             // A finding may come from what is remembered, so only a valid pipeline is taken from it.
-            if let Ok((Some(pipeline), findings)) = self.compile(loaded, &mut book).await
+            if let Ok((Some(pipeline), findings)) = self.compile(loaded, &mut view).await
                 && findings.iter().all(|finding| finding.severity != Severity::Error)
             {
-                let prepared =
-                    Prepared { pipeline: Arc::new(pipeline), index, portal: Arc::new(book.portal), remembered: true };
-                return Ok((Some(prepared), findings));
+                return Ok((prepared(pipeline, index, view), findings));
             }
         }
-        let portal_id = self.portal_id(connection).await?;
-        let mut book = Book { remembered: false, portal: Portal { portal_id, ..Portal::default() } };
-        let (pipeline, findings) = self.compile(loaded, &mut book).await?;
-        let Some(pipeline) = pipeline else { return Ok((None, findings)) };
-        if let Knowledge::Noted(state) | Knowledge::Remembered(state) = self.knowledge {
-            book.portal.remember(state, &name, connection).await?;
+        let portal_id = self.describer.portal_id(connection, self.knowledge.state()).await.map_err(named)?;
+        let mut view = View { remembered: false, portal: Portal { portal_id, ..Portal::default() } };
+        let (pipeline, findings) = self.compile(loaded, &mut view).await?;
+        let valid = findings.iter().all(|finding| finding.severity != Severity::Error);
+        let Some(pipeline) = pipeline.filter(|_| valid) else {
+            return Err(findings_of(self.loaded, &loaded.file.name, findings));
+        };
+        if let Some(state) = self.knowledge.state() {
+            view.portal.remember(state, &name, connection).await?;
         }
-        let portal = Arc::new(book.portal);
-        Ok((Some(Prepared { pipeline: Arc::new(pipeline), index, portal, remembered: false }), findings))
+        Ok((prepared(pipeline, index, view), findings))
     }
 
-    /// The portal behind a connection. Refuses to go on when it is another than configured, or than the state was made
-    /// with.
-    async fn portal_id(&mut self, connection: &str) -> Result<u64, OpsError> {
-        if let Some(known) = self.portals.get(connection) {
-            return Ok(*known);
-        }
-        let target = self.project.target(connection)?;
-        let account = target.account().await.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
-        let found = account.portal_id;
-        if let Some(expected) = self.project.portal_id(connection).filter(|expected| *expected != found) {
-            return Err(OpsError::refused(
-                "SL3005",
-                format!("the connection `{connection}` leads to portal {found}, not to {expected}"),
-                "nothing was written; use the token of the right portal, or correct `portal_id`",
-            ));
-        }
-        if let Knowledge::Noted(state) | Knowledge::Remembered(state) = self.knowledge {
-            state.bind(&format!("hubspot:{connection}"), &format!("portal {found}")).await?;
-        }
-        self.portals.insert(connection.to_owned(), found);
-        Ok(found)
-    }
-
-    /// Refuses to go on when the state was made with another org: a copy of one has the same ids.
-    async fn bind_org(&self, connection: &str) -> Result<(), OpsError> {
-        let (Knowledge::Noted(state) | Knowledge::Remembered(state)) = self.knowledge else { return Ok(()) };
-        let org = self.project.source(connection)?.org().await;
-        let org = org.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
-        match org {
-            Some(org) => Ok(state.bind(&format!("salesforce:{connection}"), &format!("org {org}")).await?),
-            None => Ok(()),
-        }
-    }
-
-    async fn compile(&mut self, loaded: &LoadedPipeline, book: &mut Book) -> Result<Compiled, OpsError> {
+    async fn compile(&mut self, loaded: &LoadedPipeline, view: &mut View) -> Result<Compiled, OpsError> {
         let config = &loaded.config;
         let file = &loaded.file.name;
         let name = PipelineName::new(config.name.as_str());
-        let mut findings = Vec::new();
-        let target = match self.target(&config.target.connection, &config.target.object, book).await? {
+        let target = match self.describer.target(&config.target.connection, &config.target.object, view).await? {
             Ok(target) => target,
-            Err(fault) => {
-                findings.push(refusal(file, "SL3004", "/target/object", &name, fault)?);
-                return Ok((None, findings));
-            }
+            Err(fault) => return Ok((None, vec![refusal(file, "SL3004", "/target/object", &name, fault)?])),
         };
         let mut worlds = Vec::new();
+        let mut findings = Vec::new();
         for index in 0..config.associations.len() {
-            match self.association(loaded, &target, index, book).await? {
+            match self.association(loaded, &target, index, view).await? {
                 Ok(world) => worlds.push(world),
                 Err(fault) => {
                     let key = if config.associations[index].pipeline.is_some() { "pipeline" } else { "to" };
@@ -208,15 +222,29 @@ impl Desk<'_> {
             return Ok((None, findings));
         }
         let empty = HashMap::new();
-        let sources = self.sources.get(&config.source.connection).unwrap_or(&empty);
+        let sources = self.describer.sources(&config.source.connection).unwrap_or(&empty);
         let world = World { sources, target: &target, associations: &worlds };
         Ok(compile(file, config, &world))
+    }
+
+    /// Says that a source object is not there, at the path that needs it; or what keeps the connection from being used.
+    fn missing_source(&self, loaded: &LoadedPipeline, object: &str, fault: Fault, name: &PipelineName) -> OpsError {
+        let file = &loaded.file.name;
+        let mut finding = match refusal(file, "SL3002", &self.pointer_to(loaded, object), name, fault) {
+            Ok(finding) => finding,
+            Err(error) => return error,
+        };
+        if !object.eq_ignore_ascii_case(&loaded.config.source.object) {
+            finding.message =
+                format!("Salesforce shows no object `{object}`, which a path of this pipeline goes through");
+        }
+        findings_of(self.loaded, file, vec![finding])
     }
 
     /// Where a pipeline needs an object: at the first field over a lookup to it, else at the source.
     fn pointer_to(&self, loaded: &LoadedPipeline, object: &str) -> String {
         let config = &loaded.config;
-        let known = self.sources.get(&config.source.connection);
+        let known = self.describer.sources(&config.source.connection);
         let own = known.and_then(|known| known.get(&config.source.object.to_ascii_lowercase()));
         let leads_there = |path: &str| {
             let lookup = path.split_once('.').and_then(|(lookup, _)| own?.relationship(lookup));
@@ -226,74 +254,12 @@ impl Desk<'_> {
         place.map_or_else(|| "/source/object".to_owned(), |place| format!("/fields/{place}/from"))
     }
 
-    /// Describes the source object and, step by step, the parents that paths go through; else names the object that is not
-    /// there.
-    async fn describe_sources(&mut self, loaded: &LoadedPipeline) -> Result<Result<(), (String, Fault)>, OpsError> {
-        let connection = &loaded.config.source.connection;
-        let source = self.project.source(connection)?;
-        for _ in 0..=crate::pipeline::field::PARENTS_MAX {
-            let known = self.sources.entry(connection.clone()).or_default();
-            let missing = parents(&loaded.config, known);
-            for object in &missing {
-                match source.describe(object).await {
-                    Ok(described) => known.insert(object.to_ascii_lowercase(), described),
-                    Err(fault) => return Ok(Err((object.clone(), fault))),
-                };
-            }
-            if missing.is_empty() {
-                break;
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    async fn target(
-        &mut self,
-        connection: &str,
-        object: &str,
-        book: &mut Book,
-    ) -> Result<Result<TargetObject, Fault>, OpsError> {
-        let lower = object.to_ascii_lowercase();
-        if let Some(known) = book.portal.objects.get(&lower) {
-            return Ok(Ok(known.clone()));
-        }
-        book.must_be_live()?;
-        let key = (connection.to_owned(), lower.clone());
-        let described = match self.targets.get(&key) {
-            Some(known) => Ok(known.clone()),
-            None => self.project.target(connection)?.describe(object).await,
-        };
-        if let Ok(described) = &described {
-            self.targets.insert(key, described.clone());
-            book.portal.objects.insert(lower, described.clone());
-        }
-        Ok(described)
-    }
-
-    async fn types(
-        &mut self,
-        connection: &str,
-        own: &str,
-        other: &str,
-        book: &mut Book,
-    ) -> Result<Result<Vec<AssociationType>, Fault>, OpsError> {
-        if let Some(known) = book.portal.types.get(other) {
-            return Ok(Ok(known.clone()));
-        }
-        book.must_be_live()?;
-        let types = self.project.target(connection)?.association_types(own, other).await;
-        if let Ok(types) = &types {
-            book.portal.types.insert(other.to_owned(), types.clone());
-        }
-        Ok(types)
-    }
-
     async fn association(
         &mut self,
         loaded: &LoadedPipeline,
         own: &TargetObject,
         index: usize,
-        book: &mut Book,
+        view: &mut View,
     ) -> Result<Result<AssociationWorld, Fault>, OpsError> {
         let config = &loaded.config.associations[index];
         let connection = &loaded.config.target.connection;
@@ -304,11 +270,12 @@ impl Desk<'_> {
             (None, Some(to)) => to.clone(),
             (None, None) => String::new(),
         };
-        let target = match self.target(connection, &object, book).await? {
+        let target = match self.describer.target(connection, &object, view).await? {
             Ok(target) => target,
             Err(fault) => return Ok(Err(fault)),
         };
-        let types = match self.types(connection, &own.object_type_id, &target.object_type_id, book).await? {
+        let ids = (&own.object_type_id, &target.object_type_id);
+        let types = match self.describer.association_types(connection, ids.0, ids.1, view).await? {
             Ok(types) => types,
             Err(fault) => return Ok(Err(fault)),
         };
@@ -321,21 +288,12 @@ impl Desk<'_> {
     }
 }
 
-/// A view of a portal while a pipeline is compiled against it.
-struct Book {
-    /// Nothing is asked: what it lacks makes the attempt fail.
-    remembered: bool,
-    portal: Portal,
+fn prepared(pipeline: Pipeline, index: usize, view: View) -> Prepared {
+    let View { remembered, portal } = view;
+    Prepared { pipeline: Arc::new(pipeline), index, portal: Arc::new(portal), remembered }
 }
 
-impl Book {
-    fn must_be_live(&self) -> Result<(), OpsError> {
-        let missing = || OpsError::refused("SL9002", "something about the portal is not remembered", "");
-        if self.remembered { Err(missing()) } else { Ok(()) }
-    }
-}
-
-/// A final remote refusal as a finding at the line that caused it; passing trouble ends the command.
+/// A final remote refusal as a finding at the line that caused it; else what keeps the connection from being used.
 fn refusal(
     file: &Arc<str>,
     code: &'static str,
@@ -343,12 +301,8 @@ fn refusal(
     pipeline: &PipelineName,
     fault: Fault,
 ) -> Result<Diagnostic, OpsError> {
-    // Refused logins, ended sessions and unusable settings concern the connection, whatever object was asked for.
-    let about_object = |error: &RemoteError| {
-        !matches!(error.status, Some(401 | 403 | 429)) && !["SL4101", "SL4102", "SL4115"].contains(&error.code)
-    };
     match fault {
-        Fault::Halt(error) if about_object(&error) => {
+        Fault::Halt(error) if is_about_object(&error) => {
             let message = match (code, error.status) {
                 ("SL3002", Some(404)) => "Salesforce shows no such object".to_owned(),
                 _ => error.message.clone(),

@@ -7,6 +7,7 @@ use crate::catalog::{Catalog, folder, is_called};
 use crate::config::env::Environment;
 use crate::config::files::Files;
 use crate::config::load::{Loaded, PROJECT_FILE, load};
+use crate::config::read::FILE_BYTES_MAX;
 use crate::config::yaml;
 use crate::model::change::{DefinitionStanding, PipelineDiff};
 use crate::review;
@@ -46,7 +47,12 @@ pub fn changed_pipelines(before: &Loaded, after: &Loaded, catalogs: [&Catalog; 2
             |catalog: &&Catalog| catalog.target(connection, one).is_some_and(|own| is_called(&own.object, other));
         one.eq_ignore_ascii_case(other) || catalogs.iter().any(named)
     };
-    review::compare(before, after, &same_object)
+    let mut changed = review::compare(before, after, &same_object);
+    // What cannot be decoded is not gone.
+    changed.retain(|own| {
+        own.standing != DefinitionStanding::Removed || after.broken.iter().all(|broken| broken.name() != own.name)
+    });
+    changed
 }
 
 /// Pipelines whose definition is not what it was at a revision, new ones among them.
@@ -56,7 +62,11 @@ pub fn modified(after: &Loaded, reference: &str) -> Result<Vec<String>, OpsError
     let (new, _, _) = folder::read(&Files::Folder(after.root.clone()));
     let changed = changed_pipelines(&earlier(&base), after, [&old, &new]).into_iter();
     let there = changed.filter(|own| !matches!(own.standing, DefinitionStanding::Removed | DefinitionStanding::Moved));
-    Ok(there.map(|own| own.name).collect())
+    // Of a file that cannot be decoded, only its text can be compared.
+    let text = |file: &str| after.files.iter().find(|own| &*own.name == file).map(|own| own.text.as_bytes());
+    let differs = |file: &str| base.files.read(file, FILE_BYTES_MAX).ok().as_deref() != text(file);
+    let broken = after.broken.iter().filter(|own| differs(&own.file)).map(|own| own.name().to_owned());
+    Ok(there.map(|own| own.name).chain(broken).collect())
 }
 
 /// The folder of the pipelines, as a syncline.yaml names it.

@@ -2,17 +2,35 @@
 
 use super::error::OpsError;
 use super::revision::modified;
-use crate::config::load::Loaded;
+use crate::config::load::{Broken, Loaded};
 use crate::config::select::select;
 
 /// Selects by the git revision that follows.
 pub const MODIFIED: &str = "modified:";
 
-/// The places of the chosen pipelines; all when nothing is asked for. Empty where nothing was modified.
+/// Pipelines by their places: among those that were decoded, and among the files that could not be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Places in [`Loaded::pipelines`].
+    pub pipelines: Vec<usize>,
+    /// Places in [`Loaded::broken`].
+    pub broken: Vec<usize>,
+}
+
+impl Selection {
+    /// Whether nothing is selected.
+    pub fn is_empty(&self) -> bool {
+        self.pipelines.is_empty() && self.broken.is_empty()
+    }
+}
+
+/// The chosen pipelines; all when nothing is asked for. Empty where nothing was modified.
 ///
 /// Errors: a word that selects nothing; what git says.
-pub fn choose(loaded: &Loaded, asked: &[String]) -> Result<Vec<usize>, OpsError> {
-    let names: Vec<&str> = loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
+pub fn choose(loaded: &Loaded, asked: &[String]) -> Result<Selection, OpsError> {
+    let decoded = loaded.pipelines.len();
+    let mut names: Vec<&str> = loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
+    names.extend(loaded.broken.iter().map(Broken::name));
     let refused = |message| OpsError::Refused { code: "SL2012", message, help: None };
     let (selectors, words): (Vec<&String>, Vec<&String>) = asked.iter().partition(|word| word.starts_with(MODIFIED));
     let words: Vec<String> = words.into_iter().cloned().collect();
@@ -26,5 +44,6 @@ pub fn choose(loaded: &Loaded, asked: &[String]) -> Result<Vec<usize>, OpsError>
     }
     chosen.sort_unstable();
     chosen.dedup();
-    Ok(chosen)
+    let (pipelines, broken): (Vec<usize>, Vec<usize>) = chosen.into_iter().partition(|place| *place < decoded);
+    Ok(Selection { pipelines, broken: broken.into_iter().map(|place| place - decoded).collect() })
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::context::{context, failed};
 use super::error::OpsError;
-use super::prepare::{Knowledge, Preparation, Prepared, prepare};
+use super::prepare::{Knowledge, Preparation, Prepared, prepare_selected};
+use super::selection::Selection;
 use super::wiring::Project;
+use crate::config::load::LoadedPipeline;
 use crate::engine::adopt::adopt;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::ids::PipelineName;
@@ -34,7 +36,7 @@ pub struct WithoutState {
 
 /// What stands in for the state of these pipelines; `definitions` tells how their filters were.
 ///
-/// Errors: as [`prepare`], for the pipelines to whose records they make links.
+/// Errors: as [`prepare_selected`]. A pipeline to whose records they make links and that is refused itself stands for none.
 pub async fn stand_in(
     project: &Project,
     preparation: &Preparation,
@@ -43,17 +45,17 @@ pub async fn stand_in(
 ) -> Result<WithoutState, OpsError> {
     let planned: Vec<&PipelineName> = preparation.pipelines.iter().map(|own| &own.pipeline.name).collect();
     let linked = preparation.pipelines.iter().flat_map(|own| &own.pipeline.associations);
-    let linked: BTreeSet<String> = linked
+    let linked: BTreeSet<&PipelineName> = linked
         .filter_map(|association| match &association.target {
-            AssociationTarget::Pipeline { name, .. } if !planned.contains(&name) => Some(name.to_string()),
+            AssociationTarget::Pipeline { name, .. } if !planned.contains(&name) => Some(name),
             _ => None,
         })
         .collect();
-    let linked: Vec<String> = linked.into_iter().collect();
-    let neighbours = match linked.as_slice() {
-        [] => Vec::new(),
-        names => prepare(project, names, Knowledge::Live).await?.pipelines,
-    };
+    let is_linked = |own: &LoadedPipeline| linked.iter().any(|name| name.as_str() == own.config.name);
+    let all = project.loaded.pipelines.iter().enumerate();
+    let places = all.filter(|(_, own)| is_linked(own)).map(|(place, _)| place).collect();
+    let chosen = Selection { pipelines: places, broken: Vec::new() };
+    let neighbours = prepare_selected(project, &project.loaded, &chosen, Knowledge::Live).await?.pipelines;
     let same = |own: &&Prepared| {
         let name = &own.pipeline.name;
         let earlier = before.iter().find(|(other, _)| other == name);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use url::Url;
@@ -13,11 +13,13 @@ use crate::config::files::Files;
 use crate::config::load::{Loaded, PROJECT_FILE, find_project, load};
 use crate::config::project::{AuthConfig, ConnectionConfig, HubspotConfig, ProjectConfig, SalesforceConfig};
 use crate::config::scalar::percent;
+use crate::config::yaml;
 use crate::connect::hubspot::settings::HubspotSettings;
 use crate::connect::hubspot::target::{HubspotConnection, HubspotTarget};
 use crate::connect::salesforce::limits::ApiBudget;
 use crate::connect::salesforce::settings::{AuthSettings, SalesforceSettings};
 use crate::connect::salesforce::source::{SalesforceConnection, SalesforceSource};
+use crate::diagnostic::{Diagnostic, Place};
 use crate::state::sqlite::SqliteState;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
@@ -41,7 +43,8 @@ impl Outside {
     }
 }
 
-/// A loaded project without errors, with its connections.
+/// A loaded project. Its connections are set up when they are used for the first time, so that a command needs the secrets
+/// of those alone.
 pub struct Project {
     /// What was loaded.
     pub loaded: Loaded,
@@ -49,8 +52,8 @@ pub struct Project {
     pub config: ProjectConfig,
     /// Time, chance, cancellation.
     pub outside: Outside,
-    salesforce: HashMap<String, SalesforceConnection>,
-    hubspot: HashMap<String, HubspotConnection>,
+    salesforce: Mutex<HashMap<String, SalesforceConnection>>,
+    hubspot: Mutex<HashMap<String, HubspotConnection>>,
 }
 
 /// The folder of the project: the one given, or the nearest one upwards from here.
@@ -72,49 +75,78 @@ pub fn project_folder(given: Option<&Path>, here: &Path) -> Result<PathBuf, OpsE
     }
 }
 
-/// Loads a project and sets its connections up; nothing is sent yet.
+/// Loads a project; nothing is sent yet. A pipeline that is no good keeps no other from being used.
+///
+/// Errors: syncline.yaml itself is no good.
 pub fn open(root: &Path, variables: Variables<'_>, outside: Outside) -> Result<Project, OpsError> {
     let loaded = load(&Files::Folder(root.to_owned()), Environment::Needed(variables));
-    let config = match &loaded.project {
-        Some(config) if !loaded.failed() => config.clone(),
-        _ => return Err(OpsError::Findings(Box::new(loaded))),
-    };
-    let mut project = Project { loaded, config, outside, salesforce: HashMap::new(), hubspot: HashMap::new() };
-    for (name, connection) in project.config.connections.clone() {
-        let Outside { clock, rng, cancel } = project.outside.clone();
-        let failed = |fault| OpsError::Remote { pipeline: None, fault };
-        match connection {
-            ConnectionConfig::Salesforce(config) => {
-                let connection = SalesforceConnection::new(salesforce_settings(&name, &config)?, clock, rng, cancel);
-                project.salesforce.insert(name, connection.map_err(failed)?);
-            }
-            ConnectionConfig::Hubspot(config) => {
-                let connection = HubspotConnection::new(hubspot_settings(&name, &config)?, clock, rng, cancel);
-                project.hubspot.insert(name, connection.map_err(failed)?);
-            }
+    match &loaded.project {
+        Some(config) if !loaded.unusable() => {
+            let config = config.clone();
+            Ok(Project { loaded, config, outside, salesforce: Mutex::default(), hubspot: Mutex::default() })
         }
+        _ => Err(OpsError::Findings(Box::new(loaded))),
     }
-    Ok(project)
 }
 
 impl Project {
     /// A new handle on a Salesforce connection.
+    ///
+    /// Errors: there is none of this name; a variable or file that it names is not there; settings that cannot work.
     pub fn source(&self, name: &str) -> Result<Arc<SalesforceSource>, OpsError> {
-        let missing =
-            || OpsError::refused("SL2002", format!("there is no connection `{name}`"), "add it to syncline.yaml");
-        self.salesforce.get(name).map(|connection| Arc::new(connection.handle())).ok_or_else(missing)
+        let mut known = self.salesforce.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = known.get(name) {
+            return Ok(Arc::new(connection.handle()));
+        }
+        let Some(ConnectionConfig::Salesforce(config)) = self.config.connections.get(name) else {
+            return Err(no_connection(name));
+        };
+        self.must_be_set(name)?;
+        let Outside { clock, rng, cancel } = self.outside.clone();
+        let connection = SalesforceConnection::new(salesforce_settings(name, config)?, clock, rng, cancel);
+        let connection = connection.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
+        let handle = connection.handle();
+        known.insert(name.to_owned(), connection);
+        Ok(Arc::new(handle))
+    }
+
+    /// A new handle on a HubSpot connection.
+    ///
+    /// Errors: as [`Project::source`].
+    pub fn target(&self, name: &str) -> Result<HubspotTarget, OpsError> {
+        let mut known = self.hubspot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = known.get(name) {
+            return Ok(connection.handle());
+        }
+        let Some(ConnectionConfig::Hubspot(config)) = self.config.connections.get(name) else {
+            return Err(no_connection(name));
+        };
+        self.must_be_set(name)?;
+        let Outside { clock, rng, cancel } = self.outside.clone();
+        let connection = HubspotConnection::new(hubspot_settings(name, config)?, clock, rng, cancel);
+        let connection = connection.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
+        let handle = connection.handle();
+        known.insert(name.to_owned(), connection);
+        Ok(handle)
+    }
+
+    /// Refuses to use a connection that names variables or files which are not there.
+    fn must_be_set(&self, name: &str) -> Result<(), OpsError> {
+        let prefix = format!("/connections/{}/", yaml::escape(name));
+        let own = |finding: &&Diagnostic| matches!(&finding.place, Place::Value(at) if at.starts_with(&prefix));
+        let findings: Vec<Diagnostic> = self.loaded.unset.iter().filter(own).cloned().collect();
+        if findings.is_empty() {
+            return Ok(());
+        }
+        let files = self.loaded.files.iter().filter(|file| &*file.name == PROJECT_FILE).cloned().collect();
+        let root = self.loaded.root.clone();
+        Err(OpsError::Findings(Box::new(Loaded { root, findings, files, ..Loaded::default() })))
     }
 
     /// Adds a Salesforce connection's calls since the last time to what is noted of them; gives the new note.
     pub fn note_calls(&self, name: &str, noted: Option<&str>) -> String {
-        self.salesforce.get(name).map(|connection| connection.note_calls(noted)).unwrap_or_default()
-    }
-
-    /// A new handle on a HubSpot connection.
-    pub fn target(&self, name: &str) -> Result<HubspotTarget, OpsError> {
-        let missing =
-            || OpsError::refused("SL2002", format!("there is no connection `{name}`"), "add it to syncline.yaml");
-        self.hubspot.get(name).map(HubspotConnection::handle).ok_or_else(missing)
+        let known = self.salesforce.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(name).map(|connection| connection.note_calls(noted)).unwrap_or_default()
     }
 
     /// The portal that a HubSpot connection must lead to, where one is named.
@@ -140,6 +172,10 @@ impl Project {
     pub fn state_for_reading(&self) -> Result<Arc<SqliteState>, OpsError> {
         Ok(Arc::new(SqliteState::open_for_reading(&self.state_path(), &self.outside.clock)?))
     }
+}
+
+fn no_connection(name: &str) -> OpsError {
+    OpsError::refused("SL2002", format!("there is no connection `{name}`"), "add it to syncline.yaml")
 }
 
 fn salesforce_settings(name: &str, config: &SalesforceConfig) -> Result<SalesforceSettings, OpsError> {

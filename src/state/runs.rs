@@ -82,6 +82,16 @@ pub fn list(connection: &Connection, pipeline: Option<&PipelineName>, limit: usi
     statement.query_map(params![pipeline.map(PipelineName::as_str), limit], row)?.collect()
 }
 
+/// The latest run of a pipeline that went through.
+pub fn last_good(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<Option<RunRow>> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(None) };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM runs r JOIN pipelines p ON p.id = r.pipeline
+         WHERE r.pipeline = ?1 AND r.status IN ('succeeded', 'partial') ORDER BY r.id DESC LIMIT 1"
+    );
+    connection.query_row(&sql, [pipeline], row).optional()
+}
+
 /// One run, by its id or an unambiguous start or end of it.
 pub fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option<RunRow>> {
     let sql = format!(

@@ -165,6 +165,11 @@ impl StateReader for SqliteState {
         self.work(move |connection| runs::list(connection, pipeline.as_ref(), limit))
     }
 
+    fn last_good_run<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<RunRow>> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| runs::last_good(connection, &pipeline))
+    }
+
     fn unsettled<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool> {
         let pipeline = pipeline.clone();
         self.work(move |connection| runs::unsettled(connection, &pipeline))

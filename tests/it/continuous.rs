@@ -68,7 +68,7 @@ fn a_sync_that_runs_on_outlives_everything_that_passes() {
 
     let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
-    let ran = ended(child.wait_with_output().unwrap()).code(130);
+    let ran = ended(child.wait_with_output().unwrap()).code(0);
     let paused = ran.stdout.lines().filter(|line| line.contains(r#""status":"paused""#)).count();
     assert!(paused > 0 || ran.stderr.contains("SL4104"), "a used-up day is told: {}", ran.stderr);
     assert!(ran.stderr.contains("Notes__c"), "the hidden field is named: {}", ran.stderr);

@@ -15,6 +15,7 @@ mod generated;
 mod hostile_files;
 mod hubspot_faults;
 mod hubspot_records;
+mod islands;
 mod lifecycle;
 mod limits;
 mod official_clients;

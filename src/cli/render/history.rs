@@ -1,8 +1,9 @@
 //! Status, runs, failures and accounts of records, for people.
 
-use super::report::{effects, short, status};
+use super::report::{effects_of, short, status, word};
 use super::table::{count, number, seconds, table};
-use crate::ops::history::{FailureView, PipelineStatus, RunView};
+use crate::ops::history::{FailureView, RunView};
+use crate::ops::status::PipelineStatus;
 use crate::ops::why::Account;
 
 /// How all pipelines stand.
@@ -13,7 +14,6 @@ pub fn statuses(all: &[PipelineStatus]) -> String {
     let rows: Vec<Vec<String>> = all
         .iter()
         .map(|own| {
-            let last = own.last_run.as_ref();
             vec![
                 own.name.clone(),
                 if own.enabled { "on".to_owned() } else { "off".to_owned() },
@@ -21,22 +21,15 @@ pub fn statuses(all: &[PipelineStatus]) -> String {
                 own.lag_seconds.map_or_else(|| "never synced".to_owned(), |lag| format!("{} ago", seconds(lag))),
                 number(own.pending_associations),
                 number(own.open_failures),
-                last.map_or_else(String::new, |run| format!("{:?} {}", run.kind, status(run.status)).to_lowercase()),
+                own.last_run.as_ref().map_or_else(String::new, run_in_short),
+                own.last_good_run.as_ref().map_or_else(|| "none".to_owned(), |run| moment(&run.started)),
             ]
         })
         .collect();
-    let mut text =
-        table(&["pipeline", "sync", "records", "in step as of", "links waiting", "failures", "last run"], &rows);
+    let head = ["pipeline", "sync", "records", "data as of", "links waiting", "failures", "last run", "last good run"];
+    let mut text = table(&head, &rows);
     for own in all {
-        if let Some((read, total)) = own.unfinished_import {
-            text.push_str(&format!(
-                "\n  {}: an import is unfinished ({} of {} read); `syncline import {}` goes on with it\n",
-                own.name,
-                number(read),
-                number(total),
-                own.name
-            ));
-        }
+        text.extend(own.attention.iter().map(|what| format!("\n  ! {}: {}\n", own.name, line(&what.message))));
         if let Some(behind) = own.behind.filter(|behind| *behind > 0) {
             text.push_str(&format!(
                 "\n  {0}: {1} written under an earlier mapping; `syncline plan {0}` shows what that means, `syncline import \
@@ -55,6 +48,16 @@ pub fn statuses(all: &[PipelineStatus]) -> String {
     text
 }
 
+/// Kind and end of a run.
+fn run_in_short(run: &RunView) -> String {
+    format!("{:?} {}", run.kind, word(run.status)).to_lowercase()
+}
+
+/// A text without line breaks.
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Runs, newest first.
 pub fn runs(all: &[RunView]) -> String {
     if all.is_empty() {
@@ -68,22 +71,30 @@ pub fn runs(all: &[RunView]) -> String {
                 moment(&run.started),
                 run.pipeline.clone(),
                 format!("{:?}", run.kind).to_lowercase(),
-                status(run.status).to_owned(),
+                word(run.status).to_owned(),
                 run.seconds.map(seconds).unwrap_or_default(),
-                effects(&run.tally),
+                reason_or_effects(run),
             ]
         })
         .collect();
     table(&["run", "started", "pipeline", "kind", "status", "took", "records"], &rows)
 }
 
+/// What a run did; of one that did not go through, why.
+fn reason_or_effects(run: &RunView) -> String {
+    match &run.error {
+        Some(error) => shorten(&line(error)),
+        None => effects_of(run.status, &run.tally),
+    }
+}
+
 /// One run in full.
 pub fn run(run: &RunView, failures: &[FailureView]) -> String {
     let mut text = format!("run {} of {}\n", run.run, run.pipeline);
     text.push_str(&format!("  {}, started {}\n", status(run.status), moment(&run.started)));
-    text.push_str(&format!("  read {}: {}\n", number(run.tally.read), effects(&run.tally)));
+    text.push_str(&format!("  read {}: {}\n", number(run.tally.read), effects_of(run.status, &run.tally)));
     if let Some(error) = &run.error {
-        text.push_str(&format!("  ended early: {error}\n"));
+        text.push_str(&format!("  {}: {error}\n", if run.code.is_some() { "did not begin" } else { "ended early" }));
     }
     if !failures.is_empty() {
         text.push('\n');

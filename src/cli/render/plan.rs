@@ -42,6 +42,9 @@ pub fn plan(report: &PlanReport) -> String {
 fn pipeline(forecast: &PipelineForecast) -> String {
     let report = &forecast.report;
     let mut text = format!("{} — {}\n", report.name, summary::scope(forecast));
+    if let (Some(reason), Some(_)) = (&forecast.refusal, &report.error) {
+        return format!("{}\n  ! it cannot run: {}\n", report.name, one_line(reason, 300));
+    }
     if let Some(refusal) = &forecast.refusal {
         text.push_str(&format!("  ! it would be refused before its first write: {refusal}\n"));
     }

@@ -10,8 +10,17 @@ pub fn reports(reports: &[RunReport]) -> String {
 
 /// Whether a cycle found nothing to do, so that only its row in the history tells of it.
 pub fn is_quiet(report: &RunReport) -> bool {
-    let Tally { read, associated, disassociated, .. } = report.tally;
-    report.status == RunStatus::Succeeded && read + associated + disassociated == 0 && report.notes.is_empty()
+    // The overlap is read again in each cycle: what is as it should be is no news.
+    let idle = Tally {
+        read: report.tally.read,
+        unchanged: report.tally.unchanged,
+        filtered: report.tally.filtered,
+        pending_associations: report.tally.pending_associations,
+        salesforce_calls: report.tally.salesforce_calls,
+        hubspot_calls: report.tally.hubspot_calls,
+        ..Tally::default()
+    };
+    report.status == RunStatus::Succeeded && report.tally == idle && report.notes.is_empty()
 }
 
 /// One run.
@@ -23,7 +32,7 @@ pub fn report(report: &RunReport) -> String {
         RunKind::Plan => "plan",
     };
     let mut text = format!("{kind} {}: {} in {}\n", report.name, status(report.status), seconds(report.seconds));
-    text.push_str(&format!("  read {}: {}\n", number(report.tally.read), effects(&report.tally)));
+    text.push_str(&format!("  read {}: {}\n", number(report.tally.read), effects_of(report.status, &report.tally)));
     let links = links(&report.tally);
     if !links.is_empty() {
         text.push_str(&format!("  links: {links}\n"));
@@ -37,7 +46,8 @@ pub fn report(report: &RunReport) -> String {
         text.push_str(&format!("  note: {note}\n"));
     }
     if let Some(error) = &report.error {
-        text.push_str(&format!("  ended early: {error}\n"));
+        let word = if did_not_begin(report) { "did not begin" } else { "ended early" };
+        text.push_str(&format!("  {word}: {error}\n"));
     }
     let Tally { failed, failed_associations, .. } = report.tally;
     if failed + failed_associations > 0 {
@@ -72,6 +82,25 @@ pub fn effects(tally: &Tally) -> String {
     if shown.is_empty() { "nothing to do".to_owned() } else { shown.join(", ") }
 }
 
+/// The same for a run that ended so: where nothing was done, there may have been something to do.
+pub fn effects_of(status: RunStatus, tally: &Tally) -> String {
+    let nothing = Tally {
+        read: tally.read,
+        pending_associations: tally.pending_associations,
+        associated: tally.associated,
+        disassociated: tally.disassociated,
+        failed_associations: tally.failed_associations,
+        salesforce_calls: tally.salesforce_calls,
+        hubspot_calls: tally.hubspot_calls,
+        ..Tally::default()
+    };
+    match status {
+        RunStatus::Succeeded | RunStatus::Partial => effects(tally),
+        _ if *tally == nothing => "nothing was done".to_owned(),
+        _ => effects(tally),
+    }
+}
+
 /// What was done with links, zeros left out.
 pub fn links(tally: &Tally) -> String {
     let links = [
@@ -93,6 +122,11 @@ pub fn short(run: &str) -> &str {
     &run[run.len().saturating_sub(8)..]
 }
 
+/// Whether nothing was asked of either system: the pipeline was refused before its first record.
+fn did_not_begin(report: &RunReport) -> bool {
+    report.error.is_some() && report.tally == Tally::default()
+}
+
 /// A status in words.
 pub fn status(status: RunStatus) -> &'static str {
     match status {
@@ -102,6 +136,19 @@ pub fn status(status: RunStatus) -> &'static str {
         RunStatus::Failed => "failed, state saved",
         RunStatus::Paused => "paused by budget, state saved",
         RunStatus::Interrupted => "interrupted, state saved",
-        RunStatus::Refused => "refused by guard, nothing was written",
+        RunStatus::Refused => "refused, nothing was written",
+    }
+}
+
+/// A status in a word or two, for a table.
+pub fn word(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Running => "still running",
+        RunStatus::Succeeded => "succeeded",
+        RunStatus::Partial => "done, with failures",
+        RunStatus::Failed => "failed",
+        RunStatus::Paused => "paused",
+        RunStatus::Interrupted => "interrupted",
+        RunStatus::Refused => "refused",
     }
 }

@@ -138,6 +138,10 @@ fn record_dangers(forecast: &PipelineForecast) -> Vec<(Danger, String)> {
     let records = |action: PlannedAction| forecast.actions.get(&action).copied().unwrap_or_default();
     let mut found = Vec::new();
     let mut put = |danger, sentence: String| found.push((danger, format!("`{name}`: {sentence}")));
+    if let (Some(reason), Some(_)) = (&forecast.refusal, &forecast.report.error) {
+        put(Danger::Refused, format!("the pipeline cannot run: {reason}"));
+        return found;
+    }
     if let Some(error) = &forecast.report.error {
         put(Danger::Incomplete, format!("the forecast ended early, its numbers are not complete: {error}"));
     }

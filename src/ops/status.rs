@@ -1,0 +1,298 @@
+//! `status`: how each pipeline stands, and what of it needs a person. Reads the state only, and needs no credentials.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::history::RunView;
+use crate::config::load::LoadedPipeline;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::engine::catch_up;
+use crate::model::ids::PipelineName;
+use crate::model::link::MappingVersion;
+use crate::model::report::RunStatus;
+use crate::pipeline::compile::mapping_version;
+use crate::ports::state::StateReader;
+use crate::project::error::OpsError;
+use crate::project::portal::Portal;
+use crate::project::wiring::Project;
+use crate::state::sqlite::SqliteState;
+
+/// One pipeline's standing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PipelineStatus {
+    /// Its name.
+    pub name: String,
+    /// `syncline sync` runs it.
+    pub enabled: bool,
+    /// Records that stand in HubSpot.
+    pub records: u64,
+    /// Of them, those that were written under another mapping than today's: `import --stale` catches them up. None where
+    /// the target object is not known yet.
+    pub behind: Option<u64>,
+    /// `where` changed since the last import, so records may belong that nothing is known of.
+    pub filter_changed: bool,
+    /// An import went through once: before, only what changes in Salesforce is carried over.
+    pub imported: bool,
+    /// How far it was read (UTC).
+    pub watermark: Option<String>,
+    /// Age of the watermark, in seconds: how far HubSpot may lie behind.
+    pub lag_seconds: Option<f64>,
+    /// An import is unfinished: rows read, of rows counted.
+    pub unfinished_import: Option<(u64, u64)>,
+    /// Links that wait for their other side.
+    pub pending_associations: u64,
+    /// Records kept under failures.
+    pub open_failures: u64,
+    /// The latest attempt.
+    pub last_run: Option<RunView>,
+    /// The latest run that went through.
+    pub last_good_run: Option<RunView>,
+    /// What needs a person.
+    pub attention: Vec<Attention>,
+}
+
+/// Something that needs a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attention {
+    /// What kind of thing it is.
+    pub reason: Reason,
+    /// In a sentence.
+    pub message: String,
+}
+
+/// What kind of thing needs a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The definition has errors.
+    Definition,
+    /// The latest attempt did not go through.
+    LastRun,
+    /// An import was broken off.
+    UnfinishedImport,
+    /// Records that existed when syncing began were never copied.
+    NeverImported,
+    /// Records stand under failures.
+    Failures,
+    /// What HubSpot holds is older than it should be.
+    OldData,
+}
+
+/// Data is old when so many cycles should have begun since it was read.
+const CYCLES_MISSED: u32 = 3;
+
+/// Latest attempts among which one is looked for that found the pipeline free.
+const RUNS_LOOKED_AT: usize = 20;
+
+/// How all pipelines stand.
+pub async fn status(project: &Project) -> Result<Vec<PipelineStatus>, OpsError> {
+    let state = project.state_for_reading()?;
+    let loaded = &project.loaded;
+    let mut all = Vec::new();
+    for own in &loaded.pipelines {
+        let errors = errors(&loaded.findings, &own.file.name);
+        all.push(one(project, &state, &own.config.name, Some(own), errors).await?);
+    }
+    for broken in &loaded.broken {
+        all.push(one(project, &state, broken.name(), None, errors(&loaded.findings, &broken.file)).await?);
+    }
+    Ok(all)
+}
+
+/// The first error in a file.
+fn errors<'a>(findings: &'a [Diagnostic], file: &str) -> Option<&'a Diagnostic> {
+    findings.iter().find(|finding| finding.severity == Severity::Error && &*finding.file == file)
+}
+
+async fn one(
+    project: &Project,
+    state: &SqliteState,
+    name: &str,
+    loaded: Option<&LoadedPipeline>,
+    error: Option<&Diagnostic>,
+) -> Result<PipelineStatus, OpsError> {
+    let name = PipelineName::new(name);
+    let now = project.outside.clock.now();
+    let watermark = state.watermark(&name).await?;
+    let import = state.cursor(&name).await?;
+    let mapping = mapping_of(state, &name, loaded).await?;
+    let counts = state.link_counts(&name, mapping.unwrap_or(MappingVersion([0; 8]))).await?;
+    let noted = state.note(&catch_up::condition_key(&name)).await?;
+    let condition =
+        loaded.map(|own| catch_up::condition(own.config.source.condition.as_deref(), own.config.target.mode));
+    let lag = watermark.map(|watermark| crate::engine::work::seconds(watermark.0, now).max(0.0));
+    let mut status = PipelineStatus {
+        name: name.to_string(),
+        enabled: loaded.is_none_or(|own| own.config.sync.enabled),
+        records: counts.standing,
+        behind: mapping.map(|_| counts.behind),
+        filter_changed: noted.zip(condition).is_some_and(|(noted, condition)| noted != condition),
+        imported: state.note(&catch_up::mapping_key(&name)).await?.is_some(),
+        watermark: watermark.map(|watermark| watermark.0.to_string()),
+        lag_seconds: lag,
+        unfinished_import: import.map(|import| (import.read, import.total)),
+        pending_associations: state.due_count(&name).await?,
+        open_failures: state.open_failures(&name).await?,
+        last_run: last_run(state, &name).await?,
+        last_good_run: state.last_good_run(&name).await?.map(Into::into),
+        attention: Vec::new(),
+    };
+    let every = loaded.map(|own| own.config.sync.every.0);
+    status.attention = attention(&status, error, every, now);
+    Ok(status)
+}
+
+/// The mapping of today, where the target object is known.
+async fn mapping_of(
+    state: &SqliteState,
+    name: &PipelineName,
+    loaded: Option<&LoadedPipeline>,
+) -> Result<Option<MappingVersion>, OpsError> {
+    let Some(LoadedPipeline { config, .. }) = loaded else { return Ok(None) };
+    let portal = Portal::recall(state, name, &config.target.connection).await?;
+    let object = portal.as_ref().and_then(|portal| portal.objects.get(&config.target.object.to_ascii_lowercase()));
+    Ok(object.map(|object| mapping_version(config, &object.object_type_id)))
+}
+
+/// The latest attempt. One that found another process at the same pipeline says nothing of how it stands.
+async fn last_run(state: &SqliteState, name: &PipelineName) -> Result<Option<RunView>, OpsError> {
+    let runs: Vec<RunView> = state.runs(Some(name), RUNS_LOOKED_AT).await?.into_iter().map(Into::into).collect();
+    let free = runs.iter().position(|run| run.code.as_deref() != Some("SL6004"));
+    Ok(runs.into_iter().nth(free.unwrap_or(0)))
+}
+
+/// What needs a person, the most urgent first.
+fn attention(
+    status: &PipelineStatus,
+    error: Option<&Diagnostic>,
+    every: Option<Duration>,
+    now: Timestamp,
+) -> Vec<Attention> {
+    let name = &status.name;
+    let definition = error.map(|error| {
+        (Reason::Definition, format!("its definition has errors: {} ({}): {}", error.file, error.code, error.message))
+    });
+    let failed = |run: &&RunView| matches!(run.status, RunStatus::Failed | RunStatus::Refused | RunStatus::Paused);
+    let last_run = status.last_run.as_ref().filter(failed).map(|run| {
+        let why = run.error.as_deref().unwrap_or("for no reason that is known");
+        let word = if run.status == RunStatus::Paused { "paused" } else { "failed" };
+        (Reason::LastRun, format!("the last run {word} {}: {why}", ago(run, now)))
+    });
+    let unfinished = status.unfinished_import.map(|(read, total)| {
+        let text =
+            format!("an import is unfinished ({read} of {total} read); `syncline import {name}` goes on with it");
+        (Reason::UnfinishedImport, text)
+    });
+    let due = status.enabled && status.unfinished_import.is_none();
+    let never = (due && !status.imported).then(|| {
+        let text = format!("the records that existed before were never imported; `syncline import {name}` copies them");
+        (Reason::NeverImported, text)
+    });
+    let failures = (status.open_failures > 0).then(|| {
+        let records = if status.open_failures == 1 { "record stands" } else { "records stand" };
+        (Reason::Failures, format!("{} {records} under `syncline failures`", status.open_failures))
+    });
+    let old = every
+        .zip(status.lag_seconds)
+        .filter(|(every, lag)| due && *lag > every.as_secs_f64() * f64::from(CYCLES_MISSED));
+    let old = old.map(|(every, lag)| {
+        let text = format!("the data is {} old, and `every` is {}", minutes(lag), minutes(every.as_secs_f64()));
+        (Reason::OldData, text)
+    });
+    let all = [definition, last_run, unfinished, never, failures, old];
+    all.into_iter().flatten().map(|(reason, message)| Attention { reason, message }).collect()
+}
+
+fn ago(run: &RunView, now: Timestamp) -> String {
+    let started: Result<Timestamp, _> = run.started.parse();
+    started.map_or_else(
+        |_| String::new(),
+        |started| format!("{} ago", minutes(crate::engine::work::seconds(started, now).max(0.0))),
+    )
+}
+
+/// A duration in its largest unit.
+fn minutes(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 90.0 => format!("{seconds:.0}s"),
+        seconds if seconds < 90.0 * 60.0 => format!("{:.0}m", seconds / 60.0),
+        seconds if seconds < 48.0 * 3600.0 => format!("{:.0}h", seconds / 3600.0),
+        seconds => format!("{:.0} days", seconds / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::report::{RunKind, Tally};
+
+    fn run(status: RunStatus) -> RunView {
+        RunView {
+            run: "01J".to_owned(),
+            pipeline: "a".to_owned(),
+            kind: RunKind::Sync,
+            status,
+            started: "2026-01-01T00:00:00Z".to_owned(),
+            seconds: Some(1.0),
+            tally: Tally::default(),
+            error: None,
+            code: None,
+        }
+    }
+
+    fn well() -> PipelineStatus {
+        PipelineStatus {
+            name: "a".to_owned(),
+            enabled: true,
+            records: 10,
+            behind: Some(0),
+            filter_changed: false,
+            imported: true,
+            watermark: None,
+            lag_seconds: Some(60.0),
+            unfinished_import: None,
+            pending_associations: 3,
+            open_failures: 0,
+            last_run: Some(run(RunStatus::Succeeded)),
+            last_good_run: Some(run(RunStatus::Succeeded)),
+            attention: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_needs_a_person() {
+        let now: Timestamp = "2026-01-01T01:00:00Z".parse().unwrap();
+        let every = Some(Duration::from_secs(60));
+        let error = Diagnostic::error("SL1003", &"a.yaml".into(), crate::diagnostic::Place::File, "unknown key");
+        let cases: [(PipelineStatus, Option<&Diagnostic>, &[Reason]); 10] = [
+            (well(), None, &[]),
+            (well(), Some(&error), &[Reason::Definition]),
+            (PipelineStatus { last_run: Some(run(RunStatus::Failed)), ..well() }, None, &[Reason::LastRun]),
+            (PipelineStatus { last_run: Some(run(RunStatus::Partial)), ..well() }, None, &[]),
+            (PipelineStatus { last_run: Some(run(RunStatus::Running)), ..well() }, None, &[]),
+            (PipelineStatus { open_failures: 1, ..well() }, None, &[Reason::Failures]),
+            (PipelineStatus { lag_seconds: Some(181.0), ..well() }, None, &[Reason::OldData]),
+            (PipelineStatus { enabled: false, imported: false, lag_seconds: Some(999.0), ..well() }, None, &[]),
+            (PipelineStatus { imported: false, ..well() }, None, &[Reason::NeverImported]),
+            (
+                PipelineStatus { imported: false, unfinished_import: Some((1, 2)), ..well() },
+                None,
+                &[Reason::UnfinishedImport],
+            ),
+        ];
+        for (status, error, expected) in cases {
+            let found: Vec<Reason> = attention(&status, error, every, now).into_iter().map(|own| own.reason).collect();
+            assert_eq!(found, expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn durations_are_said_in_their_largest_unit() {
+        let cases = [(0.0, "0s"), (89.0, "89s"), (90.0, "2m"), (7_200.0, "2h"), (259_200.0, "3 days")];
+        for (seconds, expected) in cases {
+            assert_eq!(minutes(seconds), expected);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What the two systems say of their objects. Each is asked once in a command, whoever needs the answer, and a connection
+//! that does not work is not tried again for the next pipeline.
+
+use std::collections::HashMap;
+
+use super::error::OpsError;
+use super::portal::Portal;
+use super::wiring::Project;
+use crate::config::load::LoadedPipeline;
+use crate::model::association::AssociationType;
+use crate::model::object::{SourceObject, TargetObject};
+use crate::pipeline::compile::parents;
+use crate::pipeline::field::PARENTS_MAX;
+use crate::ports::fault::{Fault, RemoteError};
+use crate::ports::source::Source;
+use crate::ports::state::StateWriter;
+use crate::ports::target::TargetReader;
+use crate::state::sqlite::SqliteState;
+
+/// Objects that were described already, and connections that were found not to work.
+pub struct Describer<'a> {
+    project: &'a Project,
+    /// By connection, then by object in lower case.
+    sources: HashMap<String, HashMap<String, SourceObject>>,
+    targets: HashMap<(String, String), TargetObject>,
+    /// Portal ids by connection.
+    portals: HashMap<String, u64>,
+    /// What keeps a connection from being used, until the command ends.
+    broken: HashMap<String, Fault>,
+}
+
+/// A view of a portal while a pipeline is compiled against it.
+pub struct View {
+    /// Nothing is asked: what the view lacks makes the attempt fail.
+    pub remembered: bool,
+    /// What the pipeline needs to know.
+    pub portal: Portal,
+}
+
+impl View {
+    fn must_be_live(&self) -> Result<(), OpsError> {
+        let missing = || OpsError::refused("SL9002", "something about the portal is not remembered", "");
+        if self.remembered { Err(missing()) } else { Ok(()) }
+    }
+}
+
+/// Whether a final refusal is about the object that was asked for. Refused logins, ended sessions and unusable settings
+/// concern the connection, whatever object was asked for.
+pub fn is_about_object(error: &RemoteError) -> bool {
+    !matches!(error.status, Some(401 | 403 | 429)) && !["SL4101", "SL4102", "SL4115"].contains(&error.code)
+}
+
+/// Whether a fault keeps everybody from using the connection.
+pub fn is_about_connection(fault: &Fault) -> bool {
+    match fault {
+        Fault::Halt(error) => !is_about_object(error),
+        Fault::Retry(_) | Fault::Unknown(_) | Fault::Budget { .. } => true,
+        Fault::Cancelled | Fault::Reject(_) | Fault::PlaceLost(_) => false,
+    }
+}
+
+impl<'a> Describer<'a> {
+    /// Nothing was asked yet.
+    pub fn new(project: &'a Project) -> Self {
+        Self {
+            project,
+            sources: HashMap::new(),
+            targets: HashMap::new(),
+            portals: HashMap::new(),
+            broken: HashMap::new(),
+        }
+    }
+
+    /// The source objects of a connection that are known by now, by their names in lower case.
+    pub fn sources(&self, connection: &str) -> Option<&HashMap<String, SourceObject>> {
+        self.sources.get(connection)
+    }
+
+    /// Remembers that a connection does not work.
+    fn note<T>(&mut self, connection: &str, answer: Result<T, Fault>) -> Result<T, Fault> {
+        if let Err(fault) = &answer
+            && is_about_connection(fault)
+        {
+            self.broken.insert(connection.to_owned(), fault.clone());
+        }
+        answer
+    }
+
+    fn must_work(&self, connection: &str) -> Result<(), Fault> {
+        self.broken.get(connection).map_or(Ok(()), |fault| Err(fault.clone()))
+    }
+
+    /// Describes the source object and, step by step, the parents that paths go through; else names the object that is not
+    /// there.
+    pub async fn describe_sources(&mut self, loaded: &LoadedPipeline) -> Result<Result<(), (String, Fault)>, OpsError> {
+        let connection = &loaded.config.source.connection;
+        let source = self.project.source(connection)?;
+        for _ in 0..=PARENTS_MAX {
+            let missing = parents(&loaded.config, self.sources.entry(connection.clone()).or_default());
+            for object in &missing {
+                let described = match self.must_work(connection) {
+                    Ok(()) => self.note(connection, source.describe(object).await),
+                    Err(fault) => Err(fault),
+                };
+                match described {
+                    Ok(described) => {
+                        let known = self.sources.entry(connection.clone()).or_default();
+                        known.insert(object.to_ascii_lowercase(), described);
+                    }
+                    Err(fault) => return Ok(Err((object.clone(), fault))),
+                }
+            }
+            if missing.is_empty() {
+                break;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Refuses to go on when the state was made with another org: a copy of one has the same ids.
+    pub async fn bind_org(&mut self, connection: &str, state: &SqliteState) -> Result<(), OpsError> {
+        let remote = |fault| OpsError::Remote { pipeline: None, fault };
+        let org = self.project.source(connection)?.org().await;
+        match self.note(connection, org).map_err(remote)? {
+            Some(org) => Ok(state.bind(&format!("salesforce:{connection}"), &format!("org {org}")).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// The portal behind a connection. Refuses to go on when it is another than configured, or than the state was made
+    /// with.
+    pub async fn portal_id(&mut self, connection: &str, state: Option<&SqliteState>) -> Result<u64, OpsError> {
+        let found = match self.portals.get(connection) {
+            Some(known) => *known,
+            None => {
+                let remote = |fault| OpsError::Remote { pipeline: None, fault };
+                self.must_work(connection).map_err(remote)?;
+                let account = self.project.target(connection)?.account().await;
+                self.note(connection, account).map_err(remote)?.portal_id
+            }
+        };
+        self.portals.insert(connection.to_owned(), found);
+        if let Some(expected) = self.project.portal_id(connection).filter(|expected| *expected != found) {
+            return Err(OpsError::refused(
+                "SL3005",
+                format!("the connection `{connection}` leads to portal {found}, not to {expected}"),
+                "nothing was written; use the token of the right portal, or correct `portal_id`",
+            ));
+        }
+        if let Some(state) = state {
+            state.bind(&format!("hubspot:{connection}"), &format!("portal {found}")).await?;
+        }
+        Ok(found)
+    }
+
+    /// Whether a connection may lead to a portal, as far as syncline.yaml tells.
+    pub fn may_be(&self, connection: &str, portal_id: u64) -> bool {
+        self.project.portal_id(connection).is_none_or(|expected| expected == portal_id)
+    }
+
+    /// A HubSpot object, as the view knows it or as the portal says now.
+    pub async fn target(
+        &mut self,
+        connection: &str,
+        object: &str,
+        view: &mut View,
+    ) -> Result<Result<TargetObject, Fault>, OpsError> {
+        let lower = object.to_ascii_lowercase();
+        if let Some(known) = view.portal.objects.get(&lower) {
+            return Ok(Ok(known.clone()));
+        }
+        view.must_be_live()?;
+        let key = (connection.to_owned(), lower.clone());
+        let described = match (self.targets.get(&key), self.must_work(connection)) {
+            (Some(known), _) => Ok(known.clone()),
+            (None, Ok(())) => {
+                let described = self.project.target(connection)?.describe(object).await;
+                self.note(connection, described)
+            }
+            (None, Err(fault)) => Err(fault),
+        };
+        if let Ok(described) = &described {
+            self.targets.insert(key, described.clone());
+            view.portal.objects.insert(lower, described.clone());
+        }
+        Ok(described)
+    }
+
+    /// The association types from one object to another.
+    pub async fn association_types(
+        &mut self,
+        connection: &str,
+        own: &str,
+        other: &str,
+        view: &mut View,
+    ) -> Result<Result<Vec<AssociationType>, Fault>, OpsError> {
+        if let Some(known) = view.portal.types.get(other) {
+            return Ok(Ok(known.clone()));
+        }
+        view.must_be_live()?;
+        let types = match self.must_work(connection) {
+            Ok(()) => {
+                let types = self.project.target(connection)?.association_types(own, other).await;
+                self.note(connection, types)
+            }
+            Err(fault) => Err(fault),
+        };
+        if let Ok(types) = &types {
+            view.portal.types.insert(other.to_owned(), types.clone());
+        }
+        Ok(types)
+    }
+}
