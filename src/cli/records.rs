@@ -1,7 +1,6 @@
 //! Commands that carry records over: `import`, `sync`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::args::{Common, Format, Import, Sync};
 use super::exit::Exit;
@@ -19,7 +18,6 @@ use crate::project::error::OpsError;
 use crate::project::prepare::{Knowledge, Prepared, prepare, prepare_selected};
 use crate::project::selection::Selection;
 use crate::project::wiring::{Outside, Project};
-use crate::state::sqlite::SqliteState;
 
 pub(super) async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsError> {
     let outside = Outside::real();
@@ -68,14 +66,11 @@ pub(super) async fn sync_records(common: &Common, words: &Sync) -> Result<Exit, 
     let outside = Outside::real();
     let asked = signals::watch(&outside.cancel);
     let project = project(common, outside)?;
-    let state = project.state()?;
     let chosen = sync::selected(&project, &words.names)?;
-    if chosen.is_empty() {
-        selected_none(common);
-    }
     if !words.once {
-        return Ok(sync_on(common, words, &project, &state, &chosen, &asked).await);
+        return sync_on(common, words, &project, &chosen, &asked).await;
     }
+    let state = project.state()?;
     let knowledge = Knowledge::Remembered(&state);
     let preparation = prepare_selected(&project, &project.loaded, &chosen, knowledge).await?;
     warn(common, &project, &preparation);
@@ -90,13 +85,14 @@ async fn sync_on(
     common: &Common,
     words: &Sync,
     project: &Project,
-    state: &Arc<SqliteState>,
     chosen: &Selection,
     asked: &Asked,
-) -> Exit {
+) -> Result<Exit, OpsError> {
     if chosen.is_empty() {
-        return Exit::Done;
+        selected_none(common);
+        return Ok(Exit::Done);
     }
+    let state = project.state()?;
     let (options, _) = options(RunScope::Changed, "sync", words.allow, Progress::new(None, true));
     if !common.quiet {
         let names = chosen.pipelines.iter().map(|index| project.loaded.pipelines[*index].config.name.as_str());
@@ -105,12 +101,12 @@ async fn sync_on(
         output::talk(&talk.replace("{}", &names.join(", ")));
     }
     let hears = |event: Event<'_>| hear(common, words.format, project, event);
-    let saved = sync::forever(project, state, chosen, &options, &hears).await;
-    match (saved, asked.to_interrupt()) {
+    let saved = sync::forever(project, &state, chosen, &options, &hears).await;
+    Ok(match (saved, asked.to_interrupt()) {
         (false, _) => Exit::Failed,
         (true, false) => Exit::Done,
         (true, true) => Exit::Interrupted,
-    }
+    })
 }
 
 /// Shows what a sync that runs on has to say.

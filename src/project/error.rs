@@ -60,7 +60,12 @@ impl OpsError {
 
     /// Code and reason in one line, for the history of runs: of findings the first one, with its place.
     pub fn reason(&self) -> (&'static str, String) {
-        let Self::Findings(loaded) = self else { return (self.code(), self.to_string()) };
+        let loaded = match self {
+            Self::Findings(loaded) => loaded,
+            // Whose run it is need not be said.
+            Self::Remote { fault, .. } => return (self.code(), fault.to_string()),
+            Self::State(_) | Self::Refused { .. } => return (self.code(), self.to_string()),
+        };
         let errors: Vec<&Diagnostic> =
             loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
         let Some(first) = errors.first() else { return (self.code(), self.to_string()) };

@@ -32,6 +32,7 @@ pub fn writable(path: &Path) -> Result<Connection, StateError> {
         create(path, &shown)?;
     }
     refuse_empty(path, &shown)?;
+    clean_drafts(path);
     let mut connection = Connection::open_with_flags(path, WRITING).map_err(|error| sorted(&shown, error))?;
     prepare(&mut connection, &shown)?;
     Ok(connection)
@@ -51,7 +52,9 @@ fn create(path: &Path, shown: &str) -> Result<(), StateError> {
     let make = || {
         // What a process of the same number left when it died.
         let _ = fs::remove_file(&draft);
-        create_private(&draft).map_err(io)?;
+        // Held while the draft is made: what nobody holds was left by a process that died.
+        let held = create_private(&draft).map_err(io)?;
+        held.lock().map_err(io)?;
         let mut connection = Connection::open_with_flags(&draft, WRITING).map_err(|error| sorted(shown, error))?;
         prepare(&mut connection, shown)?;
         // Closing moves all of it into the one file.
@@ -64,11 +67,29 @@ fn create(path: &Path, shown: &str) -> Result<(), StateError> {
             Ok(()) => Ok(()),
         }
     };
-    let made = make();
+    let made = make().or_else(|error| if path.exists() { Ok(()) } else { Err(error) });
     for rest in ["", "-wal", "-shm", "-journal"] {
         let _ = fs::remove_file(draft.with_file_name(format!(".{name}.{}.new{rest}", std::process::id())));
     }
     made
+}
+
+/// Takes away drafts of states that were left by processes that died. What cannot be looked at stays.
+fn clean_drafts(path: &Path) {
+    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(&prefix).and_then(|rest| rest.split_once(".new"));
+        let is_draft = process.is_some_and(|(id, _)| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
+        if !is_draft || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        if fs::File::open(entry.path()).is_ok_and(|draft| draft.try_lock().is_ok()) {
+            // One that stays is in nobody's way.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// The smallest page that a database can have.
@@ -78,7 +99,12 @@ const BYTES_MIN: u64 = 512;
 /// forgotten.
 fn refuse_empty(path: &Path, shown: &str) -> Result<(), StateError> {
     match fs::metadata(path) {
-        Ok(found) if found.is_file() && found.len() < BYTES_MIN => {
+        Ok(found) if !found.is_file() => {
+            // A pipe would keep whoever opens it waiting for ever.
+            let detail = if found.is_dir() { "it is a folder" } else { "it is no ordinary file" };
+            Err(StateError::Io { path: shown.to_owned(), detail: format!("{detail}, and a state is a file") })
+        }
+        Ok(found) if found.len() < BYTES_MIN => {
             let detail = format!("it is cut to {} bytes, and a state never is that short", found.len());
             Err(StateError::Corrupt { path: shown.to_owned(), detail })
         }
@@ -91,12 +117,7 @@ fn refuse_empty(path: &Path, shown: &str) -> Result<(), StateError> {
 pub fn readable(path: &Path) -> Result<Connection, StateError> {
     let shown = path.display().to_string();
     refuse_empty(path, &shown)?;
-    // WAL needs its index file even for reading, which an ordinary open may create beside the database.
-    let connection = Connection::open_with_flags(path, WRITING)
-        .or_else(|_| {
-            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        })
-        .map_err(|error| sorted(&shown, error))?;
+    let connection = open_to_read(path).map_err(|error| sorted(&shown, error))?;
     let version = version(&connection, &shown)?;
     if version != MIGRATIONS.len() as u32 {
         let detail = format!("it has version {version} and must be migrated; any command that writes does that");
@@ -104,6 +125,39 @@ pub fn readable(path: &Path) -> Result<Connection, StateError> {
     }
     configure(&connection, "PRAGMA query_only = 1;").map_err(|error| sorted(&shown, error))?;
     Ok(connection)
+}
+
+/// Opens by the first way that lets something be read: as usual, since the log needs its index beside the database; where
+/// nothing may be written there, with the index that is there; and where there is no log, as a file that nobody changes.
+fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let tried = |path: &Path, flags: OpenFlags| {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+        Ok(connection)
+    };
+    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let barred = |error: &rusqlite::Error| {
+        matches!(
+            error.sqlite_error_code(),
+            Some(
+                ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure
+            )
+        )
+    };
+    let first = match tried(path, WRITING) {
+        Err(error) if barred(&error) => error,
+        answer => return answer,
+    };
+    let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
+    let logged = fs::metadata(log).is_ok_and(|log| log.len() > 0);
+    match tried(path, read_only) {
+        Err(error) if barred(&error) && !logged => {
+            let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let address = format!("file:{name}?immutable=1");
+            tried(Path::new(&address), read_only | OpenFlags::SQLITE_OPEN_URI).map_err(|_| first)
+        }
+        answer => answer,
+    }
 }
 
 /// A database that nobody else sees: in memory, or spilling to a private file that vanishes with it.
@@ -174,7 +228,7 @@ fn version(connection: &Connection, shown: &str) -> Result<u32, StateError> {
 }
 
 /// Creates the file for its owner only: it holds record ids and rejected values.
-fn create_private(path: &Path) -> std::io::Result<()> {
+fn create_private(path: &Path) -> std::io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -182,5 +236,5 @@ fn create_private(path: &Path) -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    options.open(path).map(drop)
+    options.open(path)
 }

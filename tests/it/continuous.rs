@@ -23,13 +23,7 @@ fn caught_up(bench: &Bench, what: &str) {
 
 #[test]
 fn a_sync_that_runs_on_outlives_everything_that_passes() {
-    let bench = Bench::new(30);
-    for name in ["subscriptions", "work_orders"] {
-        let file = format!("pipelines/{name}.yaml");
-        let text = std::fs::read_to_string(bench.path(&file)).unwrap();
-        let text = text.replace("  every: 5m\n  overlap: 10m\n", "").replace("sync:\n", "");
-        bench.write(&file, &format!("{text}\nsync:\n  every: 1s\n"));
-    }
+    let bench = hurried(30);
     bench.import();
     let failed = bench.failures();
     let rows = bench.rows(OBJECT);
@@ -73,4 +67,149 @@ fn a_sync_that_runs_on_outlives_everything_that_passes() {
     assert!(paused > 0 || ran.stderr.contains("SL4104"), "a used-up day is told: {}", ran.stderr);
     assert!(ran.stderr.contains("Notes__c"), "the hidden field is named: {}", ran.stderr);
     agree(&bench);
+}
+
+/// A sync that runs on, with its lines as they come.
+struct Daemon {
+    child: std::process::Child,
+    said: std::sync::Arc<std::sync::Mutex<String>>,
+    readers: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Daemon {
+    fn start(bench: &Bench) -> Self {
+        let mut child = bench.spawn(&["sync"]);
+        let said = std::sync::Arc::<std::sync::Mutex<String>>::default();
+        let pipes: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        let read = |mut pipe: Box<dyn std::io::Read + Send>| {
+            let said = std::sync::Arc::clone(&said);
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = std::io::Read::read(&mut pipe, &mut bytes) {
+                    said.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
+                }
+            })
+        };
+        let readers = pipes.map(read).into_iter().collect();
+        Self { child, said, readers }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    #[track_caller]
+    fn says(&self, part: &str) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !self.said().contains(part) {
+            assert!(Instant::now() < end, "`{part}` was never said:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends it by a signal; gives the exit code and all that it said.
+    fn end(mut self, signal: &str) -> (Option<i32>, String) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let code = self.child.wait().unwrap().code();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        (code, self.said())
+    }
+}
+
+/// A bench whose pipelines run every second.
+fn hurried(records: usize) -> Bench {
+    let bench = Bench::new(records);
+    for name in ["subscriptions", "work_orders"] {
+        let file = format!("pipelines/{name}.yaml");
+        let text = std::fs::read_to_string(bench.path(&file)).unwrap();
+        let text = text.replace("  every: 5m\n  overlap: 10m\n", "").replace("sync:\n", "");
+        bench.write(&file, &format!("{text}\nsync:\n  every: 1s\n"));
+    }
+    bench
+}
+
+/// How many runs of a pipeline the history holds.
+fn runs(bench: &Bench) -> usize {
+    let listed = bench.run(&["runs", "--limit", "1000", "--format", "json"]).code(0).json();
+    listed["runs"].as_array().unwrap().len()
+}
+
+#[test]
+fn idle_cycles_say_nothing_and_sigterm_is_no_failure() {
+    let bench = hurried(6);
+    bench.import();
+    // Within the overlap, the record is read again in each cycle.
+    let id = bench.salesforce("create", json!({"object": "WorkOrder", "values": {"Subject": "Once"}}))["id"].clone();
+    bench.sync();
+    let before = runs(&bench);
+    let daemon = Daemon::start(&bench);
+    let end = Instant::now() + Duration::from_secs(60);
+    while runs(&bench) < before + 6 {
+        assert!(Instant::now() < end, "it never ran: {}", daemon.said());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let idle = daemon.said();
+    let at_first = |line: &&str| line.starts_with("syncing ") || line.contains("about the definition of");
+    assert_eq!(idle.lines().filter(|line| !at_first(line)).count(), 0, "{idle}");
+    assert!(idle.lines().filter(at_first).count() <= 3, "each is said once: {idle}");
+    bench.salesforce("update", json!({"object": "WorkOrder", "id": id, "values": {"Subject": "Twice"}}));
+    daemon.says("1 updated");
+    let (code, said) = daemon.end("-TERM");
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = Daemon::start(&bench).end("-INT");
+    // The signal may come before anybody listens for it.
+    assert!(matches!(code, Some(130) | None), "{said}");
+}
+
+#[test]
+fn a_service_that_is_away_is_waited_for_and_told_once() {
+    let bench = hurried(4);
+    bench.import();
+    bench.faults(json!([{"service": "salesforce", "status": 401, "body": [{"errorCode": "INVALID_SESSION_ID", "message": "away"}]}]));
+    let before = runs(&bench);
+    // It starts although Salesforce is away.
+    let daemon = Daemon::start(&bench);
+    let end = Instant::now() + Duration::from_secs(90);
+    while runs(&bench) < before + 6 {
+        assert!(Instant::now() < end, "it never ran: {}", daemon.said());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let away = daemon.said();
+    assert_eq!(away.matches("error[").count(), 1, "one service, two pipelines, many cycles: {away}");
+    bench.sandbox.clear_faults();
+    daemon.says("Salesforce answers again");
+    let (code, said) = daemon.end("-INT");
+    assert_eq!((code, said.matches("answers again").count()), (Some(130), 1), "{said}");
+}
+
+#[test]
+fn a_refused_pipeline_says_its_reason_once_and_a_changed_file_is_noticed() {
+    let bench = hurried(4);
+    bench.import();
+    bench.salesforce("hide", json!({"object": OBJECT, "field": "Notes__c"}));
+    let before = runs(&bench);
+    let daemon = Daemon::start(&bench);
+    let end = Instant::now() + Duration::from_secs(60);
+    while runs(&bench) < before + 8 {
+        assert!(Instant::now() < end, "it never ran: {}", daemon.said());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let refused = daemon.said();
+    assert_eq!(refused.matches("pipeline `subscriptions` cannot run").count(), 1, "{refused}");
+    // Another reason is told again.
+    bench.salesforce("hide", json!({"object": OBJECT, "field": "Seats__c"}));
+    daemon.says("Seats__c");
+    for field in ["Notes__c", "Seats__c"] {
+        bench.salesforce("show", json!({"object": OBJECT, "field": field}));
+    }
+    daemon.says("pipeline `subscriptions` runs again");
+    bench.edit("pipelines/work_orders.yaml", "on_delete: keep", "on_delete: archive");
+    daemon.says("pipelines/work_orders.yaml has changed on disk");
+    std::thread::sleep(Duration::from_millis(2_500));
+    let (code, said) = daemon.end("-TERM");
+    assert_eq!((code, said.matches("has changed on disk").count()), (Some(0), 1), "{said}");
 }

@@ -27,7 +27,7 @@ const TROUBLES: [Trouble; 8] = [
     ("a connection whose token is not set", "SL1010", |bench| {
         second_portal(bench, "    access_token: ${TOKEN_THAT_NOBODY_SETS}\n");
     }),
-    ("a connection whose token is refused", "SL4101", |bench| {
+    ("a connection whose token is refused", "SL4002", |bench| {
         second_portal(bench, "    access_token: another-token\n");
     }),
     ("a connection to the wrong portal", "SL3005", |bench| {
@@ -203,4 +203,79 @@ fn while_a_service_is_away_each_attempt_is_a_failed_run_and_status_says_so() {
     bench.sandbox.forget_requests();
     bench.sync();
     assert_eq!(bench.calls("hubspot"), 0);
+}
+
+#[test]
+fn a_held_lease_refuses_one_pipeline_and_says_nothing_of_its_health() {
+    let bench = Bench::new(5);
+    bench.import();
+    let held = fs::File::options().write(true).open(bench.path(".syncline/state.db.locks/subscriptions.lock")).unwrap();
+    held.lock().unwrap();
+    let id = order(&bench);
+    let ran = bench.run(&["sync", "--once", "--format", "json"]).code(1);
+    let refused = report(&ran.json(), "subscriptions").clone();
+    assert_eq!((&refused["status"], &refused["code"]), (&json!("refused"), &json!("SL6004")), "{refused}");
+    assert!(holds(&bench, &id));
+    let runs = bench.run(&["runs", "--pipeline", "subscriptions", "--format", "json"]).code(0).json();
+    assert_eq!((&runs["runs"][0]["status"], &runs["runs"][0]["code"]), (&json!("refused"), &json!("SL6004")), "{runs}");
+    let status = bench.run(&["status", "--format", "json"]).code(0).json();
+    assert_eq!(report(&status, "subscriptions")["last_run"]["kind"], "import", "{status}");
+}
+
+#[test]
+fn a_run_whose_process_died_is_ended_by_the_next_attempt_even_by_a_refused_one() {
+    let bench = Bench::new(5);
+    bench.import();
+    let state = rusqlite::Connection::open(bench.path(".syncline/state.db")).unwrap();
+    state.execute("UPDATE runs SET status = 'running', ended = NULL", []).unwrap();
+    drop(state);
+    bench.salesforce("hide", json!({"object": OBJECT, "field": "Notes__c"}));
+    bench.run(&["sync", "--once"]).code(1);
+    let runs = bench.run(&["runs", "--format", "json"]).code(0).json();
+    for name in ["subscriptions", "work_orders"] {
+        let own: Vec<&Value> = runs["runs"].as_array().unwrap().iter().filter(|run| run["pipeline"] == name).collect();
+        let died = own.last().unwrap();
+        assert_eq!(died["status"], "interrupted", "{name}: {runs}");
+        assert!(died["error"].as_str().unwrap().contains("its process ended"), "{name}: {died}");
+    }
+}
+
+#[test]
+fn failures_of_earlier_runs_are_no_failures_of_this_one() {
+    let bench = Bench::new(40);
+    bench.import();
+    assert!(!bench.failures().is_empty());
+    bench.settle();
+    bench.run(&["sync", "--once"]).code(0);
+    // They still need a person.
+    let ran = bench.run(&["status", "--check"]).code(1);
+    assert!(ran.stdout.contains("under `syncline failures`"), "{}", ran.stdout);
+}
+
+#[test]
+fn records_that_were_never_imported_are_told_of() {
+    let bench = Bench::new(5);
+    bench.run(&["sync", "--once"]).code(0);
+    let ran = bench.run(&["status", "--check"]).code(1);
+    assert!(ran.stdout.contains("never imported") && ran.stdout.contains("`syncline import subscriptions`"), "{ran:?}");
+    let status = bench.run(&["status", "--format", "json"]).code(0).json();
+    assert_eq!(report(&status, "subscriptions")["imported"], false, "{status}");
+    bench.import();
+    let ran = bench.run(&["status"]).code(0);
+    assert!(!ran.stdout.contains("never imported"), "{}", ran.stdout);
+}
+
+#[test]
+fn what_the_guard_refuses_is_not_nothing_to_do() {
+    let bench = Bench::new(40);
+    bench.import();
+    let ids: Vec<String> = bench.rows(OBJECT).into_keys().collect();
+    for id in &ids[..20] {
+        bench.salesforce("delete", json!({"object": OBJECT, "id": id}));
+    }
+    let ran = bench.run(&["sync", "--once", "subscriptions"]).code(1);
+    assert!(ran.stdout.contains("refused") && ran.stdout.contains("nothing was done"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("nothing to do"), "{}", ran.stdout);
+    let listed = bench.run(&["runs", "--limit", "1"]).code(0).stdout;
+    assert!(!listed.contains("nothing to do"), "{listed}");
 }

@@ -29,7 +29,8 @@ fn writes(bench: &Bench) -> usize {
 fn a_second_process_names_the_first_and_a_dead_one_holds_nothing() {
     let bench = Bench::new(30);
     bench.faults(json!([{"path": "/crm/objects/**/batch/upsert", "fault": "never"}]));
-    let mut first = bench.spawn(&IMPORT);
+    let of_one = |command: &[&'static str]| [command, &["work_orders"]].concat();
+    let mut first = bench.spawn(&of_one(&IMPORT));
     let end = Instant::now() + Duration::from_secs(20);
     while bench.sandbox.faults()["rules"][0]["struck"] == 0 {
         assert!(Instant::now() < end, "the first process never wrote");
@@ -37,7 +38,7 @@ fn a_second_process_names_the_first_and_a_dead_one_holds_nothing() {
     }
     let writes_before = writes(&bench);
     for command in [&IMPORT[..], &SYNC] {
-        let ran = bench.run(command).code(1);
+        let ran = bench.run(&of_one(command)).code(1);
         let holder = format!("process {} (`syncline import`", first.id());
         assert!(ran.stderr.contains("SL6004") && ran.stderr.contains(&holder), "{}", ran.stderr);
     }
@@ -56,7 +57,11 @@ fn two_processes_that_start_on_nothing_make_one_state() {
     let bench = Bench::new(20);
     let children: Vec<_> = (0..4).map(|_| bench.spawn(&IMPORT)).collect();
     let ran: Vec<Ran> = children.into_iter().map(|child| ended(child.wait_with_output().unwrap())).collect();
-    assert!(ran.iter().any(|ran| matches!(ran.code, Some(0 | 3))), "{ran:?}");
+    for name in ["subscriptions", "work_orders"] {
+        let went_through =
+            |ran: &Ran| ["succeeded", "partial"].contains(&report(&ran.json(), name)["status"].as_str().unwrap());
+        assert!(ran.iter().any(went_through), "{name}: {ran:?}");
+    }
     for ran in &ran {
         assert!(matches!(ran.code, Some(0 | 3)) || ran.stderr.contains("SL6004"), "{ran:?}");
     }
@@ -259,4 +264,72 @@ fn a_computer_that_slept_for_days_goes_on() {
         assert_eq!(own["created"], 1, "{own}");
         agree(&bench);
     }
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_keeps_nobody_waiting() {
+    let bench = Bench::new(2);
+    let folder = bench.path(".syncline");
+    fs::create_dir_all(&folder).unwrap();
+    let made = Command::new("mkfifo").arg(bench.path(STATE)).status().unwrap();
+    assert!(made.success());
+    for command in [&SYNC[..], &IMPORT, &["plan"], &["status"], &["runs"], &["failures"]] {
+        let ran = bench.run(command).code(1);
+        assert!(
+            ran.stderr.contains("SL6005") && ran.stderr.contains("no ordinary file"),
+            "{command:?}: {}",
+            ran.stderr
+        );
+    }
+    bench.edit("syncline.yaml", "state:", "# state:");
+    bench.write(
+        "syncline.yaml",
+        &(fs::read_to_string(bench.path("syncline.yaml")).unwrap() + "state: sqlite:/dev/zero\n"),
+    );
+    let ran = bench.run(&["status"]).code(1);
+    assert!(ran.stderr.contains("SL6005") && ran.stderr.contains("no ordinary file"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_state_that_may_only_be_read_can_be_looked_at() {
+    let bench = Bench::new(5);
+    bench.import();
+    let as_other = |command: &[&str]| {
+        let mut own = Command::new("setpriv");
+        own.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_syncline")]);
+        own.args(command).current_dir(bench.path(".")).env("NO_COLOR", "1").stdin(Stdio::null());
+        own.output().map(ended)
+    };
+    let chmod = |mode: &str, path: &str| {
+        assert!(Command::new("chmod").args([mode, bench.path(path).to_str().unwrap()]).status().unwrap().success());
+    };
+    for (mode, path) in [("755", "."), ("555", ".syncline"), ("444", STATE)] {
+        chmod(mode, path);
+    }
+    // The superuser may write everywhere, so another user looks; anybody else is bound by the mode.
+    let superuser = as_other(&["--version"]).is_ok_and(|ran| ran.code == Some(0));
+    let run = |command: &[&str]| if superuser { as_other(command).unwrap() } else { bench.run(command) };
+    for command in [&["status"][..], &["runs"], &["failures"], &["why", "a015g000000B000AAC"], &["plan"]] {
+        let ran = run(command).code(0);
+        assert!(!ran.stderr.contains("SL6005"), "{command:?}: {ran:?}");
+    }
+    let shown = run(&["status"]).code(0).stdout;
+    assert!(shown.contains("import"), "what was remembered is shown: {shown}");
+    let ran = run(&["sync", "--once"]).code(1);
+    assert!(ran.stderr.contains("SL6005"), "{}", ran.stderr);
+    // So that the folder can be taken away.
+    chmod("755", ".syncline");
+}
+
+#[test]
+fn drafts_that_a_kill_left_are_taken_away() {
+    let bench = Bench::new(2);
+    bench.import();
+    let left = [".state.db.999999.new", ".state.db.999999.new-wal", ".state.db.mine"];
+    for name in left {
+        bench.write(&format!(".syncline/{name}"), "left");
+    }
+    bench.sync();
+    let there = left.map(|name| bench.path(&format!(".syncline/{name}")).exists());
+    assert_eq!(there, [false, false, true]);
 }
