@@ -115,7 +115,7 @@ pub struct FieldConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"Name", length(min = 1, max = 400))]
     pub from: Option<String>,
-    /// Text made from the record's fields by a minijinja template. Undefined names are errors.
+    /// Text made from the record's fields by a template in the language of Jinja. Names that are no field are errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"{{ Name }} · {{ Amount__c | round(2) }}", length(min = 1, max = 20000))]
     pub template: Option<String>,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::scalar::Scalar;
+use super::scalar::{MomentText, Scalar};
 
 /// Tests of one pipeline: the file `NAME.test.yaml` beside `NAME.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +20,10 @@ pub struct PipelineTestConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"subscriptions")]
     pub pipeline: Option<String>,
+    /// What `now` is in templates, so that the tests say the same on every day. By default 2000-01-01T00:00:00Z.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"2026-10-01T09:00:00Z")]
+    pub now: Option<MomentText>,
     /// The tests. At least one.
     #[schemars(length(min = 1))]
     pub tests: Vec<TestConfig>,

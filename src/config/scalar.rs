@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -24,6 +25,10 @@ pub enum Interval {
     /// So often.
     Every(DurationText),
 }
+
+/// A moment such as `2026-10-01T09:00:00Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MomentText(pub Timestamp);
 
 /// A count of records (`500`) or a share of them (`10%`).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,6 +147,20 @@ impl Serialize for DurationText {
     }
 }
 
+impl<'de> Deserialize<'de> for MomentText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = deserializer.deserialize_any(Text("a moment such as `2026-10-01T09:00:00Z`"))?;
+        let moment = text.parse().map(Self);
+        moment.map_err(|_| D::Error::custom(format!("`{text}` is no moment such as `2026-10-01T09:00:00Z`")))
+    }
+}
+
+impl Serialize for MomentText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
 impl<'de> Deserialize<'de> for Interval {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = deserializer.deserialize_any(Text("a duration such as `24h`, or `off`"))?;
@@ -210,6 +229,21 @@ impl JsonSchema for DurationText {
     }
 }
 
+impl JsonSchema for MomentText {
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A moment with its offset.",
+            "type": "string",
+            "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})$",
+            "examples": ["2026-10-01T09:00:00Z"],
+        })
+    }
+}
+
 impl JsonSchema for Interval {
     fn schema_name() -> Cow<'static, str> {
         "Interval".into()
@@ -262,6 +296,8 @@ mod tests {
         check::<DurationText>("5", None);
         check::<DurationText>("5 m", None);
         check::<DurationText>("99999999999999999999s", None);
+        check("2026-10-01T09:00:00Z", Some(MomentText("2026-10-01T09:00:00Z".parse().unwrap())));
+        check::<MomentText>("2026-10-01", None);
         check("off", Some(Interval::Off));
         check("false", Some(Interval::Off));
         check("24h", Some(Interval::every_seconds(86_400)));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
@@ -24,6 +25,9 @@ use crate::project::offline::{self, Offline};
 use crate::project::revision::base;
 use crate::project::selection::{MODIFIED, choose};
 use crate::sys::clock::Clock;
+
+/// What `now` is where a test file says nothing: 2000-01-01T00:00:00Z.
+const NOW: Timestamp = Timestamp::constant(946_684_800, 0);
 
 /// What the tests said.
 #[derive(Debug, Serialize)]
@@ -291,7 +295,8 @@ impl Suite {
             Ok(record) => record,
             Err(message) => return vec![difference("Id", None, Some(message))],
         };
-        let desired = self.pipeline.transform(&record);
+        let now = self.config.now.map_or(NOW, |now| now.0);
+        let desired = self.pipeline.transform(&record, now);
         let desired = desired.and_then(|desired| match test.exists {
             true => Ok(desired),
             false => self.pipeline.check_create(&desired).map(|()| desired),

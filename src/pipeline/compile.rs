@@ -57,10 +57,12 @@ pub fn used_fields(config: &PipelineConfig, sources: &HashMap<String, SourceObje
 /// All field paths that a definition names.
 fn paths(config: &PipelineConfig) -> Vec<String> {
     let from = config.fields.iter().filter_map(|field| field.from.clone());
-    let templates = config.fields.iter().filter_map(|field| Template::compile(field.template.as_deref()?).ok());
+    let templates = config.fields.iter().filter_map(|field| Template::read(field.template.as_deref()?).ok());
+    let templates: Vec<Template> = templates.collect();
+    let named = templates.iter().flat_map(Template::paths).map(str::to_owned);
     let condition = config.source.condition.as_deref().and_then(|text| super::condition::parse(text).ok());
     let filtered = condition.iter().flat_map(Condition::paths).map(|path| path.text.clone());
-    from.chain(templates.flat_map(|template| template.paths)).chain(filtered).collect()
+    from.chain(named).chain(filtered).collect()
 }
 
 /// Findings of a definition that need no described object: the grammar of its condition, its templates, its time zones.

@@ -17,6 +17,9 @@ use crate::model::object::{
 };
 use crate::model::record::{Desired, Record};
 
+/// When the runs of tests begin.
+pub(crate) const NOW: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
+
 /// The two systems, to be changed by a test.
 pub(crate) struct Fixture {
     pub(crate) sources: HashMap<String, SourceObject>,
@@ -98,7 +101,7 @@ impl Fixture {
     /// The outcome for a row of these cells; all others are blank.
     pub(crate) fn transform(&self, cells: &[(&str, &str)]) -> Result<Desired, Reason> {
         let pipeline = self.pipeline();
-        pipeline.transform(&record(&pipeline, cells))
+        pipeline.transform(&record(&pipeline, cells), NOW)
     }
 }
 

@@ -6,12 +6,9 @@ pub mod compiled;
 pub mod condition;
 pub mod cursor;
 pub mod field;
-pub mod filters;
 #[cfg(test)]
 pub(crate) mod fixture;
-mod lists;
 pub mod rules;
-mod scan;
 pub mod suggest;
 pub mod template;
 pub mod transform;

@@ -6,6 +6,7 @@ pub mod fields;
 mod options;
 pub mod source;
 pub mod target;
+mod templates;
 
 use std::sync::Arc;
 
@@ -70,7 +71,7 @@ pub fn offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
     let mut findings: Vec<Diagnostic> = source::condition_syntax(file, config).into_iter().collect();
     for (index, field) in config.fields.iter().enumerate() {
         if let Some(text) = &field.template {
-            fields::template_syntax(file, &format!("/fields/{index}/template"), text, &mut findings);
+            templates::offline(file, &format!("/fields/{index}/template"), text, &mut findings);
         }
         if let Some(name) = &field.time_zone {
             fields::time_zone(file, &format!("/fields/{index}/time_zone"), name, &mut findings);
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn templates() {
         let template = |text: &str| json!({"template": text, "to": "text"});
-        check_field(template("{{ Name "), &["SL2039 /fields/0/template@3..7"]);
+        check_field(template("{{ Name "), &["SL2039 /fields/0/template@0..2"]);
         check_field(template("{{ Name | uper }}"), &["SL2039 /fields/0/template@10..14"]);
         check_field(template("Naem: {{ Naem }}"), &["SL2040 /fields/0/template@9..13"]);
         check_field(template("{{ Account__r.Naem }}"), &["SL2040 /fields/0/template@3..18"]);

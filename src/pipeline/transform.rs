@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::compiled::{Fallback, Field, FieldSource, Pipeline};
 use super::values::compare;
 use super::values::convert::{self, Conversion, Unfit};
@@ -25,10 +27,10 @@ pub struct PropertyChange {
 }
 
 impl Pipeline {
-    /// What the record should look like in the target.
+    /// What the record should look like in the target; `now` is the beginning of the run.
     ///
     /// Errors: the reason why this record cannot be synced; the rest of its batch goes on.
-    pub fn transform(&self, record: &Record) -> Result<Desired, Reason> {
+    pub fn transform(&self, record: &Record, now: Timestamp) -> Result<Desired, Reason> {
         let mut properties = Vec::with_capacity(self.fields.len() + 1);
         let mut create_only = Vec::new();
         let id = record.id.as_str();
@@ -38,7 +40,7 @@ impl Pipeline {
         }
         properties.push(PropertyValue { property: Arc::clone(match_property), value: id.into() });
         for field in &self.fields {
-            let Some(value) = self.field_value(field, record)? else { continue };
+            let Some(value) = self.field_value(field, record, now)? else { continue };
             // What is set on creation only is judged when it is known that the record will be made.
             if !field.on_create_only {
                 field.keep_rules(&value)?;
@@ -89,9 +91,14 @@ impl Pipeline {
     }
 
     /// The text for one property; none leaves it alone.
-    fn field_value<'a>(&'a self, field: &'a Field, record: &'a Record) -> Result<Option<Cow<'a, str>>, Reason> {
+    fn field_value<'a>(
+        &'a self,
+        field: &'a Field,
+        record: &'a Record,
+        now: Timestamp,
+    ) -> Result<Option<Cow<'a, str>>, Reason> {
         // What the value map clears is cleared; only a blank of Salesforce may keep what HubSpot has.
-        let (mapped, keep) = match (field.raw(record)?, &field.default) {
+        let (mapped, keep) = match (field.raw(record, now)?, &field.default) {
             (Some(text), _) => (field.mapped(text)?, false),
             (None, Some(default)) => (Cow::Borrowed(default.as_str()), false),
             (None, None) => (Cow::Borrowed(""), field.when_blank == WhenBlank::Keep),
@@ -120,11 +127,17 @@ impl Pipeline {
 
 impl Field {
     /// The value before any conversion; blank is none, and so is white space alone.
-    fn raw<'a>(&'a self, record: &'a Record) -> Result<Option<Cow<'a, str>>, Reason> {
-        Ok(self.text(record)?.filter(|text| !convert::trim(text).is_empty()))
+    fn raw<'a>(&'a self, record: &'a Record, now: Timestamp) -> Result<Option<Cow<'a, str>>, Reason> {
+        let text = self.text(record, now)?;
+        // A half of a surrogate pair came as NUL, too: neither can be stored, and neither may be lost without a word.
+        if text.as_ref().is_some_and(|text| text.contains('\0')) {
+            let message = "holds NUL or half of a character, which HubSpot does not store: remove it in Salesforce";
+            return Err(self.reason("SL5013", message));
+        }
+        Ok(text.filter(|text| !convert::trim(text).is_empty()))
     }
 
-    fn text<'a>(&'a self, record: &'a Record) -> Result<Option<Cow<'a, str>>, Reason> {
+    fn text<'a>(&'a self, record: &'a Record, now: Timestamp) -> Result<Option<Cow<'a, str>>, Reason> {
         let column = |index: usize| record.values.get(index).and_then(Option::as_deref);
         Ok(match &self.source {
             FieldSource::Column(index) => column(*index).map(Cow::Borrowed),
@@ -137,7 +150,7 @@ impl Field {
             }
             FieldSource::Template(template, columns) => {
                 let fields = columns.iter().map(|(index, kind)| (kind, column(*index)));
-                Some(Cow::Owned(template.render(fields).map_err(|error| {
+                Some(Cow::Owned(template.render(fields, now).map_err(|error| {
                     let why = if self.discreet { String::new() } else { format!(": {error}") };
                     self.reason("SL5008", &format!("cannot be made, its template failed{why}"))
                 })?))
@@ -258,7 +271,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::pipeline::fixture::{Fixture, record, value};
+    use crate::pipeline::fixture::{Fixture, NOW, record, value};
 
     /// One entry and one cell: the value set (`None` leaves the property alone), or the code of the reason.
     #[track_caller]
@@ -361,8 +374,20 @@ mod tests {
             Ok(Some("a015g00000AbCdEAAV")),
         );
         check(json!({"from": "Id", "to": "text"}), "a015g00000AbCdE", Ok(Some("a015g00000AbCdEAAV")));
-        check(json!({"template": "{{ Amount__c | round('x') }}", "to": "text"}), "", Err("SL5008"));
+        check(json!({"template": "{{ 1 / (Seats__c | int) }}", "to": "text"}), "", Err("SL5008"));
         check(json!({"value": "TRUE", "to": "flag"}), "", Ok(Some("true")));
+        for (field, text) in [
+            (json!({"from": "Name", "to": "text"}), "a\0b"),
+            (json!({"from": "Name", "to": "number"}), "5\0"),
+            (json!({"from": "Status__c", "to": "status"}), "Active\0"),
+            (json!({"from": "Name", "to": "text"}), "\0"),
+        ] {
+            check(field, text, Err("SL5013"));
+        }
+        let template =
+            |text: &str| Fixture::new(json!([{"template": text, "to": "text"}])).transform(&[("Name", "a\0b")]);
+        assert_eq!(template("{{ Name }}").unwrap_err().code, "SL5013");
+        assert_eq!(value(&template(r"{{ Name | regex_replace('\x00', '') }}").unwrap(), "text"), Some("ab"));
     }
 
     #[test]
@@ -435,7 +460,7 @@ mod tests {
         let fixture = Fixture::new(fields);
         let pipeline = fixture.pipeline();
         for cells in [[("Secret__c", "hunter2")], [("Secret__c", "7")]] {
-            let reason = pipeline.transform(&record(&pipeline, &cells)).unwrap_err();
+            let reason = pipeline.transform(&record(&pipeline, &cells), NOW).unwrap_err();
             assert!(!reason.message.contains(cells[0].1), "{}", reason.message);
         }
         assert_eq!(pipeline.mask_property("number", "7"), "***");

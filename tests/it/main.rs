@@ -36,6 +36,7 @@ mod state_contract;
 mod state_files;
 mod support;
 mod sync_cases;
+mod template_guide;
 mod tidy;
 mod transform_cases;
 mod weather;

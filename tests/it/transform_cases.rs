@@ -85,7 +85,7 @@ fn outcome(pipeline: &Pipeline, case: &Case, row: &BTreeMap<String, String>) -> 
         deleted: false,
         values: pipeline.columns.iter().map(|column| cell(&column.path)).collect(),
     };
-    let got = pipeline.transform(&record);
+    let got = pipeline.transform(&record, now());
     let set = got.as_ref().map(|desired| {
         let set = desired.properties.iter().chain(&desired.create_only);
         let set = set.filter(|set| &*set.property != "salesforce_id");
@@ -97,6 +97,11 @@ fn outcome(pipeline: &Pipeline, case: &Case, row: &BTreeMap<String, String>) -> 
         (Ok(set), _, _) => Some(format!("{row:?} sets {set:?}")),
         (Err(reason), _, _) => Some(format!("{row:?} is rejected: {} {}", reason.code, reason.message)),
     }
+}
+
+/// When the run of a case begins.
+fn now() -> jiff::Timestamp {
+    "2026-10-01T09:00:00Z".parse().unwrap()
 }
 
 /// The case's pipeline, or the codes of what is wrong with it.

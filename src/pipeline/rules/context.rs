@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::pipeline::{FieldConfig, PipelineConfig};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::object::{SourceField, SourceObject};
+use crate::model::object::{FieldKind, SourceField, SourceObject};
 use crate::model::record::Column;
 use crate::pipeline::field::Objects;
 use crate::pipeline::world::World;
@@ -89,6 +89,23 @@ impl Entry<'_> {
     /// The place of one of its keys.
     pub fn pointer(&self, key: &str) -> String {
         format!("/fields/{}/{key}", self.index)
+    }
+
+    /// The place of a column that it reads.
+    pub fn place(&self, path: String, kind: FieldKind, columns: &mut Columns) -> usize {
+        let place = columns.place(Column { path: path.into(), kind });
+        if self.config.sensitive {
+            columns.hide(place);
+        }
+        place
+    }
+}
+
+/// A type of Salesforce, for people.
+pub fn name(kind: &FieldKind) -> String {
+    match kind {
+        FieldKind::Other(name) => name.clone(),
+        kind => format!("{kind:?}").to_lowercase(),
     }
 }
 

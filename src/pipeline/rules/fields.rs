@@ -5,17 +5,14 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::context::{Columns, Entry, RuleContext};
-use super::options;
+use super::context::{Columns, Entry, RuleContext, name};
+use super::{options, templates};
 use crate::config::pipeline::{Cast, Otherwise};
 use crate::config::scalar::Scalar;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::object::{FieldKind, PropertyKind, SourceField, TargetProperty};
-use crate::model::record::Column;
 use crate::pipeline::compiled::{Fallback, Field, FieldSource, rules_of};
 use crate::pipeline::field::{Lookup, nearest};
-use crate::pipeline::scan;
-use crate::pipeline::template::Template;
 use crate::pipeline::values::convert::{self, Conversion};
 
 /// Compiles all field entries.
@@ -116,7 +113,8 @@ impl Entry<'_> {
             return Some((source, field.kind.clone(), Some(field)));
         }
         if let Some(template) = &self.config.template {
-            return self.template(template, columns, findings).map(|source| (source, FieldKind::String, None));
+            return templates::compile(self, template, columns, findings)
+                .map(|source| (source, FieldKind::String, None));
         }
         let value = self.config.value.as_ref()?;
         Some((FieldSource::Constant(value.0.as_str().into()), FieldKind::String, None))
@@ -193,61 +191,6 @@ impl Entry<'_> {
         readable.then_some(source)
     }
 
-    fn place(&self, path: String, kind: FieldKind, columns: &mut Columns) -> usize {
-        let place = columns.place(Column { path: path.into(), kind });
-        if self.config.sensitive {
-            columns.hide(place);
-        }
-        place
-    }
-
-    fn template(&self, source: &str, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Option<FieldSource> {
-        let template = template_syntax(self.cx.file, &self.pointer("template"), source, findings)?;
-        let places: Vec<_> =
-            template.paths.iter().map(|path| self.template_field(source, path, columns, findings)).collect();
-        let places: Option<Vec<_>> = places.into_iter().collect();
-        places.map(|places| FieldSource::Template(template, places))
-    }
-
-    /// One field that a template names: its column and type.
-    fn template_field(
-        &self,
-        source: &str,
-        path: &str,
-        columns: &mut Columns,
-        findings: &mut Vec<Diagnostic>,
-    ) -> Option<(usize, FieldKind)> {
-        use FieldKind as F;
-        let pointer = self.pointer("template");
-        let place = match scan::position(source, path) {
-            Some(start) => Place::Within(pointer, start..start + path.len()),
-            None => Place::Value(pointer),
-        };
-        let error = |message: String| Diagnostic::error("SL2040", self.cx.file, place.clone(), message);
-        let field = match self.cx.objects.find(path) {
-            Lookup::Found(field) => field,
-            Lookup::NotDescribed(object) => {
-                findings.push(error(format!("`{object}` was not described")));
-                return None;
-            }
-            Lookup::Missing { message, help } => {
-                let finding = error(message);
-                findings.push(match help {
-                    Some(help) => finding.with_help(help),
-                    None => finding,
-                });
-                return None;
-            }
-        };
-        if matches!(field.kind, F::Address | F::Location | F::Base64 | F::AnyType | F::Other(_)) {
-            let message = format!("a template cannot read `{path}`, which is of type {}", name(&field.kind));
-            findings.push(error(message).with_help("name the parts of an address or a location one by one"));
-            return None;
-        }
-        findings.extend(self.cx.unnoticed(path, field, place.clone()));
-        Some((self.place(self.cx.objects.true_spelling(path), field.kind.clone(), columns), field.kind.clone()))
-    }
-
     fn conversion(
         &self,
         kind: &FieldKind,
@@ -320,29 +263,6 @@ fn fallback(otherwise: Option<&Otherwise>) -> Fallback {
     }
 }
 
-/// Compiles a template; what it uses without having it is found here too, as minijinja tells that only when it meets it.
-pub(super) fn template_syntax(
-    file: &Arc<str>,
-    pointer: &str,
-    source: &str,
-    findings: &mut Vec<Diagnostic>,
-) -> Option<Template> {
-    let within = |span| Place::Within(pointer.to_owned(), span);
-    let template = match Template::compile(source) {
-        Ok(template) => template,
-        Err(error) => {
-            let place = error.span.map_or(Place::Value(pointer.to_owned()), within);
-            let message = format!("the template does not compile: {}", error.message);
-            findings.push(Diagnostic::error("SL2039", file, place, message));
-            return None;
-        }
-    };
-    for (message, span) in template.unknown_names() {
-        findings.push(Diagnostic::error("SL2039", file, within(span), message).with_label("does not exist"));
-    }
-    Some(template)
-}
-
 /// The time zone of that name.
 pub(super) fn time_zone(
     file: &Arc<str>,
@@ -363,13 +283,6 @@ pub(super) fn time_zone(
 fn is_plain(kind: &FieldKind) -> bool {
     use FieldKind as F;
     matches!(kind, F::Picklist | F::Boolean | F::Int | F::Long | F::Double | F::Percent | F::Currency | F::Date)
-}
-
-pub(super) fn name(kind: &FieldKind) -> String {
-    match kind {
-        FieldKind::Other(name) => name.clone(),
-        kind => format!("{kind:?}").to_lowercase(),
-    }
 }
 
 pub(super) fn target_name(kind: &PropertyKind) -> String {

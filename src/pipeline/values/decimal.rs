@@ -1,57 +1,65 @@
-//! Decimal numbers as text: every digit kept, exponents written out, compared by value.
+//! Decimal numbers: every digit kept, exponents written out, compared by value; exact arithmetic within a bound.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 /// Most digits of a number once its exponent is written out. Salesforce holds at most 18; beyond this bound a text such
 /// as `1E400` is no number that a person meant.
 pub const DIGITS_MAX: usize = 100;
 
+/// Digits behind the point of a quotient that does not end before.
+pub const QUOTIENT_PLACES: usize = 30;
+
 /// The canonical text of a decimal number: no exponent, no plus, no needless zeros, `0` for every zero.
 ///
 /// None when the text is not a number, or would need more than [`DIGITS_MAX`] digits.
 pub fn canonical(text: &str) -> Option<String> {
-    let parsed = Decimal::parse(text.trim())?;
-    Some(parsed.to_string())
+    Decimal::parse(text.trim()).map(|number| number.to_string())
 }
 
 /// Whether two texts are the same number; false when one is none.
 pub fn same(one: &str, other: &str) -> bool {
-    match (canonical(one), canonical(other)) {
+    match (Decimal::parse(one.trim()), Decimal::parse(other.trim())) {
         (Some(one), Some(other)) => one == other,
         _ => false,
     }
 }
 
-/// Rounds half away from zero to `places` digits after the point, which are always written.
-pub fn round(text: &str, places: usize) -> Option<String> {
-    let number = Decimal::parse(text.trim())?;
-    let places = places.min(DIGITS_MAX);
-    let mut digits = number.digits.clone();
-    let mut scale = number.scale;
-    if scale > places {
-        let cut = scale - places;
-        let up = cut <= digits.len() && digits.get(digits.len() - cut).is_some_and(|digit| *digit >= b'5');
-        digits.truncate(digits.len().saturating_sub(cut));
-        if up {
-            increment(&mut digits);
-        }
-        scale = places;
-    }
-    digits.extend(std::iter::repeat_n(b'0', places - scale));
-    let negative = number.negative && digits.iter().any(|digit| *digit != b'0');
-    Some(Decimal { negative, digits, scale: places }.write(true))
-}
-
-/// A number as sign, digits and the count of digits after the point.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Decimal {
+/// A decimal number: its digits as a whole number, divided by a power of ten. Always in lowest form, so that equal numbers
+/// are equal values.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Decimal {
     negative: bool,
-    digits: Vec<u8>,
+    digits: Digits,
+    /// How many of the digits stand behind the point.
     scale: usize,
 }
 
+/// Why a calculation has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Impossible {
+    /// More than [`DIGITS_MAX`] digits before the point.
+    TooLarge,
+    /// A division by zero.
+    DividedByZero,
+}
+
+/// How digits are dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounding {
+    /// To the nearest number, a half away from zero.
+    HalfUp,
+    /// To the number below.
+    Floor,
+    /// To the number above.
+    Ceiling,
+    /// Towards zero.
+    Down,
+}
+
 impl Decimal {
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads a number as people, JSON and CSV write it; none for anything else, and beyond [`DIGITS_MAX`] digits.
+    pub fn parse(text: &str) -> Option<Self> {
         let (negative, rest) = match text.as_bytes().first()? {
             b'-' => (true, &text[1..]),
             b'+' => (false, &text[1..]),
@@ -66,59 +74,436 @@ impl Decimal {
         if (whole.is_empty() && fraction.is_empty()) || !all_digits(whole) || !all_digits(fraction) {
             return None;
         }
-        let mut digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
-        let leading = digits.iter().take_while(|digit| **digit == b'0').count();
-        if leading == digits.len() {
-            return Some(Self { negative: false, digits: Vec::new(), scale: 0 });
+        let leading = whole.bytes().chain(fraction.bytes()).take_while(|digit| *digit == b'0').count();
+        let count = whole.len() + fraction.len() - leading;
+        if count == 0 {
+            return Some(Self::default());
         }
-        digits.drain(..leading);
         let scale = i64::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
         let limit = DIGITS_MAX as i64;
-        if scale.abs() > limit || digits.len() > 4 * DIGITS_MAX {
+        if scale.abs() > limit || count > 4 * DIGITS_MAX {
             return None;
         }
-        let mut scale = scale;
+        let mut digits = Digits::read(whole.bytes().chain(fraction.bytes()).skip(leading), count);
         if scale < 0 {
-            digits.extend(std::iter::repeat_n(b'0', scale.unsigned_abs() as usize));
-            scale = 0;
+            digits.shift(scale.unsigned_abs() as usize);
         }
-        let mut scale = scale as usize;
-        while scale > 0 && digits.last() == Some(&b'0') {
-            digits.pop();
-            scale -= 1;
-        }
-        (digits.len().max(scale) <= DIGITS_MAX).then_some(Self { negative, digits, scale })
+        let number = Self { negative, digits, scale: usize::try_from(scale).unwrap_or(0) }.lowest();
+        (number.digits.count().max(number.scale) <= DIGITS_MAX).then_some(number)
     }
 
-    fn write(&self, keep_zeros: bool) -> String {
-        let missing = (self.scale + 1).saturating_sub(self.digits.len());
-        let padded: String =
-            std::iter::repeat_n('0', missing).chain(self.digits.iter().map(|digit| char::from(*digit))).collect();
+    /// Whether it is zero.
+    pub fn is_zero(&self) -> bool {
+        self.digits.is_zero()
+    }
+
+    /// Whether nothing stands behind the point.
+    pub fn is_whole(&self) -> bool {
+        self.scale == 0
+    }
+
+    /// The number as `i64`, where it is whole and small enough.
+    pub fn to_i64(&self) -> Option<i64> {
+        if !self.is_whole() {
+            return None;
+        }
+        let size = i128::try_from(self.digits.to_u128()?).ok()?;
+        i64::try_from(if self.negative { -size } else { size }).ok()
+    }
+
+    /// The number without its sign.
+    #[must_use]
+    pub fn abs(&self) -> Self {
+        Self { negative: false, ..self.clone() }
+    }
+
+    /// The number with the other sign.
+    #[must_use]
+    pub fn negated(&self) -> Self {
+        Self { negative: !self.negative && !self.is_zero(), ..self.clone() }
+    }
+
+    /// The exact sum.
+    pub fn add(&self, other: &Self) -> Result<Self, Impossible> {
+        let (one, two, scale) = self.aligned(other);
+        let (negative, digits) = if self.negative == other.negative {
+            (self.negative, one.plus(&two))
+        } else {
+            match one.cmp(&two) {
+                Ordering::Less => (other.negative, two.minus(&one)),
+                _ => (self.negative, one.minus(&two)),
+            }
+        };
+        Self { negative, digits, scale }.bounded()
+    }
+
+    /// The exact difference.
+    pub fn subtract(&self, other: &Self) -> Result<Self, Impossible> {
+        self.add(&other.negated())
+    }
+
+    /// The product: exact as far as [`DIGITS_MAX`] digits go.
+    pub fn multiply(&self, other: &Self) -> Result<Self, Impossible> {
+        let digits = self.digits.times(&other.digits);
+        Self { negative: self.negative != other.negative, digits, scale: self.scale + other.scale }.bounded()
+    }
+
+    /// The quotient, rounded to [`QUOTIENT_PLACES`] digits behind the point.
+    pub fn divide(&self, other: &Self) -> Result<Self, Impossible> {
+        self.quotient(other, QUOTIENT_PLACES, Rounding::HalfUp)
+    }
+
+    /// The quotient, rounded down to a whole number, as Python's `//`.
+    pub fn divide_whole(&self, other: &Self) -> Result<Self, Impossible> {
+        self.quotient(other, 0, Rounding::Floor)
+    }
+
+    /// What is left of [`Decimal::divide_whole`]; it has the sign of the divisor, as Python's `%`.
+    pub fn remainder(&self, other: &Self) -> Result<Self, Impossible> {
+        self.subtract(&self.divide_whole(other)?.multiply(other)?)
+    }
+
+    /// A whole power.
+    pub fn power(&self, exponent: i64) -> Result<Self, Impossible> {
+        let one = Self::from(1);
+        let mut result = one.clone();
+        let mut rest = exponent.unsigned_abs();
+        let mut square = self.clone();
+        while rest > 0 {
+            if rest % 2 == 1 {
+                result = result.multiply(&square)?;
+            }
+            rest /= 2;
+            if rest > 0 {
+                square = square.multiply(&square)?;
+            }
+        }
+        if exponent < 0 { one.divide(&result) } else { Ok(result) }
+    }
+
+    /// The number with at most so many digits behind the point.
+    #[must_use]
+    pub fn round(&self, places: usize, rounding: Rounding) -> Self {
+        if self.scale <= places {
+            return self.clone();
+        }
+        let (digits, rest) = self.digits.divided(&Digits::power_of_ten(self.scale - places));
+        let half = || rest.plus(&rest).cmp(&Digits::power_of_ten(self.scale - places)) != Ordering::Less;
+        let digits = if self.goes_up(rounding, &rest, half) { digits.plus(&Digits::from(1)) } else { digits };
+        Self { negative: self.negative, digits, scale: places }.lowest()
+    }
+
+    /// The number rounded to tens, hundreds and so on.
+    pub fn round_whole(&self, zeros: usize, rounding: Rounding) -> Result<Self, Impossible> {
+        let unit = Self { negative: false, digits: Digits::power_of_ten(zeros.min(DIGITS_MAX)), scale: 0 };
+        self.quotient(&unit, 0, rounding)?.multiply(&unit)
+    }
+
+    /// The text with exactly so many digits behind the point.
+    pub fn fixed(&self, places: usize) -> String {
+        let places = places.min(DIGITS_MAX);
+        let rounded = self.round(places, Rounding::HalfUp);
+        let mut text = rounded.to_string();
+        if places > rounded.scale {
+            if rounded.scale == 0 {
+                text.push('.');
+            }
+            text.extend(std::iter::repeat_n('0', places - rounded.scale));
+        }
+        text
+    }
+
+    fn quotient(&self, other: &Self, places: usize, rounding: Rounding) -> Result<Self, Impossible> {
+        if other.is_zero() {
+            return Err(Impossible::DividedByZero);
+        }
+        // self / other = (digits * 10^(places + other.scale)) / (other.digits * 10^self.scale), with `places` digits.
+        let (mut above, mut below) = (self.digits.clone(), other.digits.clone());
+        match (places + other.scale).checked_sub(self.scale) {
+            Some(shift) => above.shift(shift),
+            None => below.shift(self.scale - places - other.scale),
+        }
+        let (digits, rest) = above.divided(&below);
+        let sign = Self { negative: self.negative != other.negative, digits: Digits::default(), scale: 0 };
+        let half = || rest.plus(&rest).cmp(&below) != Ordering::Less;
+        let digits = if sign.goes_up(rounding, &rest, half) { digits.plus(&Digits::from(1)) } else { digits };
+        Self { negative: sign.negative, digits, scale: places }.bounded()
+    }
+
+    /// Whether the digits grow by one where `rest` is dropped.
+    fn goes_up(&self, rounding: Rounding, rest: &Digits, half: impl FnOnce() -> bool) -> bool {
+        match rounding {
+            Rounding::HalfUp => half(),
+            Rounding::Floor => self.negative && !rest.is_zero(),
+            Rounding::Ceiling => !self.negative && !rest.is_zero(),
+            Rounding::Down => false,
+        }
+    }
+
+    /// The digits of both, with equally many behind the point.
+    fn aligned(&self, other: &Self) -> (Digits, Digits, usize) {
+        let scale = self.scale.max(other.scale);
+        let (mut one, mut two) = (self.digits.clone(), other.digits.clone());
+        one.shift(scale - self.scale);
+        two.shift(scale - other.scale);
+        (one, two, scale)
+    }
+
+    /// Without needless zeros.
+    fn lowest(mut self) -> Self {
+        self.scale -= self.digits.strip_zeros(self.scale);
+        self.negative &= !self.digits.is_zero();
+        self
+    }
+
+    /// In lowest form, its fraction rounded to what [`DIGITS_MAX`] leaves.
+    fn bounded(self) -> Result<Self, Impossible> {
+        let number = self.lowest();
+        let count = number.digits.count();
+        let whole = count.saturating_sub(number.scale);
+        if whole > DIGITS_MAX {
+            return Err(Impossible::TooLarge);
+        }
+        Ok(if count.max(number.scale) > DIGITS_MAX {
+            number.round(DIGITS_MAX - whole, Rounding::HalfUp)
+        } else {
+            number
+        })
+    }
+}
+
+impl From<i64> for Decimal {
+    fn from(number: i64) -> Self {
+        Self { negative: number < 0, digits: Digits::from(number.unsigned_abs()), scale: 0 }
+    }
+}
+
+impl PartialOrd for Decimal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Decimal {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let sign = other.negative.cmp(&self.negative);
+        sign.then_with(|| {
+            let (one, two, _) = self.aligned(other);
+            if self.negative { two.cmp(&one) } else { one.cmp(&two) }
+        })
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.digits.write();
+        let missing = (self.scale + 1).saturating_sub(digits.len());
+        let padded: String = std::iter::repeat_n('0', missing).chain(digits.chars()).collect();
         let (whole, fraction) = padded.split_at(padded.len() - self.scale);
-        let fraction = if keep_zeros { fraction } else { fraction.trim_end_matches('0') };
         let sign = if self.negative { "-" } else { "" };
         let point = if fraction.is_empty() { "" } else { "." };
-        format!("{sign}{whole}{point}{fraction}")
+        write!(f, "{sign}{whole}{point}{fraction}")
     }
 }
 
-impl std::fmt::Display for Decimal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.write(false))
-    }
-}
+/// A whole number without sign: limbs of nine decimal digits, the lowest first, none of them for zero.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Digits(Vec<u32>);
 
-fn increment(digits: &mut Vec<u8>) {
-    for digit in digits.iter_mut().rev() {
-        match (*digit).cmp(&b'9') {
-            Ordering::Less => {
-                *digit += 1;
-                return;
-            }
-            _ => *digit = b'0',
+const LIMB: u64 = 1_000_000_000;
+const LIMB_DIGITS: usize = 9;
+
+impl Digits {
+    /// From `count` decimal digits, the highest first.
+    fn read(digits: impl Iterator<Item = u8>, count: usize) -> Self {
+        let mut limbs = vec![0; count.div_ceil(LIMB_DIGITS)];
+        for (index, digit) in digits.enumerate() {
+            let limb = &mut limbs[(count - 1 - index) / LIMB_DIGITS];
+            *limb = *limb * 10 + u32::from(digit - b'0');
         }
+        Self(limbs).trimmed()
     }
-    digits.insert(0, b'1');
+
+    fn power_of_ten(exponent: usize) -> Self {
+        let mut power = Self::from(1);
+        power.shift(exponent);
+        power
+    }
+
+    fn is_zero(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn trimmed(mut self) -> Self {
+        while self.0.last() == Some(&0) {
+            self.0.pop();
+        }
+        self
+    }
+
+    /// How many decimal digits; none for zero.
+    fn count(&self) -> usize {
+        let top = self.0.last().map_or(0, |limb| limb.ilog10() as usize + 1);
+        self.0.len().saturating_sub(1) * LIMB_DIGITS + top
+    }
+
+    fn write(&self) -> String {
+        let mut text = self.0.last().map_or_else(String::new, u32::to_string);
+        for limb in self.0.iter().rev().skip(1) {
+            text.push_str(&format!("{limb:09}"));
+        }
+        text
+    }
+
+    fn to_u128(&self) -> Option<u128> {
+        (self.0.len() <= 4)
+            .then(|| self.0.iter().rev().fold(0, |number, limb| number * u128::from(LIMB) + u128::from(*limb)))
+    }
+
+    /// Multiplies by a power of ten.
+    fn shift(&mut self, exponent: usize) {
+        if self.is_zero() || exponent == 0 {
+            return;
+        }
+        let factor = 10u64.pow((exponent % LIMB_DIGITS) as u32);
+        let mut carry = 0;
+        for limb in &mut self.0 {
+            let product = u64::from(*limb) * factor + carry;
+            *limb = (product % LIMB) as u32;
+            carry = product / LIMB;
+        }
+        if carry > 0 {
+            self.0.push(carry as u32);
+        }
+        self.0.splice(0..0, std::iter::repeat_n(0, exponent / LIMB_DIGITS));
+    }
+
+    /// Drops zeros at the end, at most so many; how many it were.
+    fn strip_zeros(&mut self, most: usize) -> usize {
+        if self.is_zero() {
+            return most;
+        }
+        let limbs = self.0.iter().take_while(|limb| **limb == 0).count().min(most / LIMB_DIGITS);
+        self.0.drain(..limbs);
+        let mut stripped = limbs * LIMB_DIGITS;
+        let mut zeros = 0;
+        let mut low = self.0[0];
+        while low != 0 && low % 10 == 0 && stripped + zeros < most {
+            low /= 10;
+            zeros += 1;
+        }
+        // A lowest limb of zeros stays only where fewer than nine may go.
+        if self.0[0] == 0 {
+            zeros = most - stripped;
+        }
+        if zeros > 0 {
+            let (digits, _) = self.divided_short(10u64.pow(zeros as u32));
+            *self = digits;
+            stripped += zeros;
+        }
+        stripped
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        let mut sum = Vec::with_capacity(self.0.len().max(other.0.len()) + 1);
+        let mut carry = 0;
+        for index in 0..self.0.len().max(other.0.len()) {
+            let limb = self.limb(index) + other.limb(index) + carry;
+            sum.push((limb % LIMB) as u32);
+            carry = limb / LIMB;
+        }
+        if carry > 0 {
+            sum.push(carry as u32);
+        }
+        Self(sum)
+    }
+
+    /// The difference; `other` must not be larger.
+    fn minus(&self, other: &Self) -> Self {
+        let mut difference = Vec::with_capacity(self.0.len());
+        let mut borrowed = 0;
+        for index in 0..self.0.len() {
+            let limb = self.limb(index) + LIMB - other.limb(index) - borrowed;
+            difference.push((limb % LIMB) as u32);
+            borrowed = 1 - limb / LIMB;
+        }
+        Self(difference).trimmed()
+    }
+
+    fn times(&self, other: &Self) -> Self {
+        let mut product = vec![0_u32; self.0.len() + other.0.len()];
+        for (at, one) in self.0.iter().enumerate() {
+            let mut carry = 0;
+            for (offset, two) in other.0.iter().enumerate() {
+                let limb = u64::from(product[at + offset]) + u64::from(*one) * u64::from(*two) + carry;
+                product[at + offset] = (limb % LIMB) as u32;
+                carry = limb / LIMB;
+            }
+            if carry > 0 {
+                product[at + other.0.len()] = carry as u32;
+            }
+        }
+        Self(product).trimmed()
+    }
+
+    /// Quotient and rest; `divisor` must not be zero.
+    fn divided(&self, divisor: &Self) -> (Self, Self) {
+        if let Some(short) = divisor.to_u128().and_then(|divisor| u64::try_from(divisor).ok()) {
+            let (quotient, rest) = self.divided_short(short);
+            return (quotient, Self::from(rest));
+        }
+        // Digit by digit: divisors of more than 19 digits are rare, and no number has more than a few hundred.
+        let mut quotient = Vec::new();
+        let mut rest = Self::default();
+        for digit in self.write().bytes() {
+            rest.shift(1);
+            rest = rest.plus(&Self::from(u64::from(digit - b'0')));
+            let mut times = b'0';
+            while rest.cmp(divisor) != Ordering::Less {
+                rest = rest.minus(divisor);
+                times += 1;
+            }
+            quotient.push(times);
+        }
+        let count = quotient.len();
+        (Self::read(quotient.into_iter(), count), rest)
+    }
+
+    fn divided_short(&self, divisor: u64) -> (Self, u64) {
+        let divisor = u128::from(divisor);
+        let mut quotient = vec![0; self.0.len()];
+        let mut rest = 0;
+        for (index, limb) in self.0.iter().enumerate().rev() {
+            // The rest is below the divisor, so that the quotient of each limb is below one limb.
+            let current = rest * u128::from(LIMB) + u128::from(*limb);
+            quotient[index] = (current / divisor) as u32;
+            rest = current % divisor;
+        }
+        (Self(quotient).trimmed(), rest as u64)
+    }
+
+    fn limb(&self, index: usize) -> u64 {
+        self.0.get(index).copied().map_or(0, u64::from)
+    }
+}
+
+impl From<u64> for Digits {
+    fn from(number: u64) -> Self {
+        let limbs = [number % LIMB, number / LIMB % LIMB, number / LIMB / LIMB];
+        Self(limbs.map(|limb| limb as u32).into()).trimmed()
+    }
+}
+
+impl PartialOrd for Digits {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Digits {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.len().cmp(&other.0.len()).then_with(|| self.0.iter().rev().cmp(other.0.iter().rev()))
+    }
 }
 
 #[cfg(test)]
@@ -163,7 +548,11 @@ mod tests {
 
     #[track_caller]
     fn check_round(input: &str, places: usize, expected: &str) {
-        assert_eq!(round(input, places).as_deref(), Some(expected), "{input} to {places}");
+        assert_eq!(number(input).fixed(places), expected, "{input} to {places}");
+    }
+
+    fn number(text: &str) -> Decimal {
+        Decimal::parse(text).unwrap_or_else(|| panic!("{text} is a number"))
     }
 
     #[test]
@@ -185,5 +574,91 @@ mod tests {
     fn comparison_is_by_value() {
         assert!(same("24.00", "24") && same("1E2", "100") && same("-0", "0"));
         assert!(!same("24", "24.01") && !same("x", "x"));
+    }
+
+    #[track_caller]
+    fn check_sum(one: &str, operator: char, other: &str, expected: &str) {
+        let (one, other) = (number(one), number(other));
+        let result = match operator {
+            '+' => one.add(&other),
+            '-' => one.subtract(&other),
+            '*' => one.multiply(&other),
+            '/' => one.divide(&other),
+            'f' => one.divide_whole(&other),
+            '%' => one.remainder(&other),
+            _ => one.power(other.to_i64().unwrap()),
+        };
+        let shown = result.map_or_else(|error| format!("{error:?}"), |number| number.to_string());
+        assert_eq!(shown, expected, "{one} {operator} {other}");
+    }
+
+    #[test]
+    fn arithmetic_is_exact() {
+        check_sum("0.1", '+', "0.2", "0.3");
+        check_sum("-0.1", '+', "0.1", "0");
+        check_sum("999999999999999999999999999999", '+', "1", "1000000000000000000000000000000");
+        check_sum("1000000000", '-', "0.000000001", "999999999.999999999");
+        check_sum("1", '-', "2.5", "-1.5");
+        check_sum("123456789012345678901234567890", '*', "1.1", "135802467913580246791358024679");
+        check_sum("-0.5", '*', "0.02", "-0.01");
+        check_sum("1000000000", '*', "0.000000001", "1");
+        check_sum("50", '*', "0.01", "0.5");
+        check_sum("1", '/', "3", "0.333333333333333333333333333333");
+        check_sum("2", '/', "3", "0.666666666666666666666666666667");
+        check_sum("-2", '/', "3", "-0.666666666666666666666666666667");
+        check_sum("1", '/', "8", "0.125");
+        check_sum("123456789012345678901234567890", '/', "123456789012345678901234567890", "1");
+        check_sum("1", '/', "123456789012345678901", "0.000000000000000000008100000073");
+        check_sum("1", '/', "0", "DividedByZero");
+        for (one, other, whole, rest) in
+            [("7", "3", "2", "1"), ("-7", "3", "-3", "2"), ("7", "-3", "-3", "-2"), ("7.5", "2", "3", "1.5")]
+        {
+            check_sum(one, 'f', other, whole);
+            check_sum(one, '%', other, rest);
+        }
+        check_sum("2", '^', "100", "1267650600228229401496703205376");
+        check_sum("2", '^', "-2", "0.25");
+        check_sum("0", '^', "0", "1");
+        check_sum("10", '^', "100000", "TooLarge");
+        check_sum("10", '^', "9223372036854775807", "TooLarge");
+        check_sum("0.5", '^', "9223372036854775807", "0");
+        check_sum("1e99", '*', "10", "TooLarge");
+        check_sum("1e-100", '*', "0.1", "0");
+    }
+
+    /// Compares with the same sum on machine numbers, for many pairs that carry and borrow.
+    #[test]
+    fn arithmetic_agrees_with_whole_numbers() {
+        let mut seed = 7_u64;
+        let mut next = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            i64::try_from(seed >> 33).unwrap() * if seed % 3 == 0 { -1_000_000_000 } else { 1 }
+        };
+        for _ in 0..2_000 {
+            let (one, other) = (next(), next());
+            let exact = |number: i128| number.to_string();
+            let (a, b) = (i128::from(one), i128::from(other));
+            check_sum(&exact(a), '+', &exact(b), &exact(a + b));
+            check_sum(&exact(a), '-', &exact(b), &exact(a - b));
+            check_sum(&exact(a), '*', &exact(b), &exact(a * b));
+            let floor = a.div_euclid(b) - i128::from(b < 0 && a.rem_euclid(b) != 0);
+            check_sum(&exact(a), 'f', &exact(b), &exact(floor));
+            check_sum(&exact(a * b), '/', &exact(b), &exact(a));
+        }
+    }
+
+    #[test]
+    fn rounding_goes_where_it_is_told() {
+        for (input, places, rounding, expected) in [
+            ("2.341", 2, Rounding::Ceiling, "2.35"),
+            ("-2.341", 2, Rounding::Ceiling, "-2.34"),
+            ("2.349", 2, Rounding::Floor, "2.34"),
+            ("-2.341", 2, Rounding::Floor, "-2.35"),
+            ("-2.9", 0, Rounding::Down, "-2"),
+        ] {
+            assert_eq!(number(input).round(places, rounding).to_string(), expected, "{input}");
+        }
+        assert_eq!(number("1251").round_whole(2, Rounding::HalfUp), Ok(number("1300")));
+        assert!(number("-3") < number("-2.5") && number("-1") < number("1") && number("1.10") == number("1.1"));
     }
 }

@@ -13,7 +13,7 @@ impl Stage for Transform {
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
         let transform = |candidate: Candidate| {
-            let desired = candidate.member.then(|| cx.pipeline.transform(&candidate.record));
+            let desired = candidate.member.then(|| cx.pipeline.transform(&candidate.record, cx.due_at));
             Transformed { candidate, desired }
         };
         Ok(batch.into_iter().map(transform).collect())
