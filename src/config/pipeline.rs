@@ -147,6 +147,10 @@ pub struct FieldConfig {
     /// Cut text that is longer than HubSpot's 65,536 characters, instead of setting the record aside.
     #[serde(default)]
     pub truncate: bool,
+    /// Multiplies a number, exactly: `0.01` makes 0.5 of 50, which a percent field of Salesforce holds for 50 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"0.01")]
+    pub scale: Option<Scalar>,
     /// Time zone (IANA name) in which a datetime becomes a date. UTC by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"Europe/Berlin")]

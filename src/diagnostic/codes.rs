@@ -62,6 +62,8 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL2057", include_str!("../../docs/errors/SL2057.md")),
     ("SL2058", include_str!("../../docs/errors/SL2058.md")),
     ("SL2059", include_str!("../../docs/errors/SL2059.md")),
+    ("SL2060", include_str!("../../docs/errors/SL2060.md")),
+    ("SL2061", include_str!("../../docs/errors/SL2061.md")),
     ("SL3001", include_str!("../../docs/errors/SL3001.md")),
     ("SL3002", include_str!("../../docs/errors/SL3002.md")),
     ("SL3004", include_str!("../../docs/errors/SL3004.md")),

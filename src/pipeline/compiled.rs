@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::condition::Condition;
 use super::template::Template;
 use super::values::convert::Conversion;
+use super::values::decimal::Decimal;
 use super::values::rules::Rule;
 use crate::config::pipeline::{DeleteAction, Mode, SyncConfig, WhenBlank};
 use crate::config::scalar::GuardLimit;
@@ -140,6 +141,8 @@ pub struct Field {
     pub source: FieldSource,
     /// How its text becomes the property's text.
     pub conversion: Conversion,
+    /// What a number is multiplied by.
+    pub scale: Option<Decimal>,
     /// Value map.
     pub values: Option<BTreeMap<String, String>>,
     /// What happens to a value that the map lacks, or that is no option.

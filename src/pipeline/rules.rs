@@ -73,6 +73,7 @@ pub fn offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
         if let Some(text) = &field.template {
             templates::offline(file, &format!("/fields/{index}/template"), text, &mut findings);
         }
+        fields::scale(file, index, field, &mut findings);
         if let Some(name) = &field.time_zone {
             fields::time_zone(file, &format!("/fields/{index}/time_zone"), name, &mut findings);
         }
@@ -205,6 +206,46 @@ mod tests {
         check_field(template("{{ Bill__c }}"), &["SL2040 /fields/0/template@3..10"]);
         check_field(template("{{ Account__r.Name }}"), &["SL2050? /fields/0/template@3..18"]);
         check_field(template("{% include 'x' %}"), &["SL2039 /fields/0/template@3..10"]);
+    }
+
+    #[test]
+    fn a_scale_is_for_numbers() {
+        let scaled = |from: &str, to: &str, scale: Value| json!({"from": from, "to": to, "scale": scale});
+        check_field(scaled("Amount__c", "number", json!(0.01)), &[]);
+        check_field(scaled("Seats__c", "text", json!("-1e3")), &[]);
+        for scale in [json!(0), json!("0.00"), json!("x"), json!(true), json!("")] {
+            check_field(scaled("Amount__c", "number", scale), &["SL2060 /fields/0/scale"]);
+        }
+        for (from, to) in [
+            ("Name", "text"),
+            ("Name", "number"),
+            ("Active__c", "number"),
+            ("Start__c", "day"),
+            ("Amount__c", "status"),
+        ] {
+            check_field(scaled(from, to, json!(0.01)), &["SL2060 /fields/0/scale"]);
+        }
+        check_field(json!({"value": "5", "to": "number", "scale": 2}), &["SL2060 /fields/0/scale"]);
+        check_field(json!({"template": "{{ Seats__c }}", "to": "number", "scale": 2}), &["SL2060 /fields/0/scale"]);
+        let mapped = json!({"from": "Seats__c", "to": "text", "values": {"1": "one"}, "scale": 2});
+        check_field(mapped, &["SL2060 /fields/0/scale"]);
+    }
+
+    #[test]
+    fn a_percent_field_in_a_percentage_needs_a_scale() {
+        let with_hint = |hint: &str, field: Value| {
+            let mut fixture = Fixture::new(json!([field]));
+            fixture.field("Amount__c").kind = crate::model::object::FieldKind::Percent;
+            fixture.target.properties.get_mut("number").unwrap().number_hint = Some(hint.to_owned());
+            fixture
+        };
+        let plain = || json!({"from": "Amount__c", "to": "number"});
+        check(&with_hint("percentage", plain()), &["SL2061? /fields/0/to"]);
+        check(&with_hint("probability", plain()), &["SL2061? /fields/0/to"]);
+        check(&with_hint("currency", plain()), &[]);
+        check(&with_hint("percentage", json!({"from": "Amount__c", "to": "number", "scale": 0.01})), &[]);
+        check(&with_hint("percentage", json!({"from": "Seats__c", "to": "number"})), &[]);
+        check(&with_hint("percentage", json!({"from": "Amount__c", "to": "text"})), &[]);
     }
 
     #[test]

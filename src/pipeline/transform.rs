@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::compiled::{Fallback, Field, FieldSource, Pipeline};
 use super::values::compare;
 use super::values::convert::{self, Conversion, Unfit};
+use super::values::decimal::Decimal;
 use crate::config::pipeline::WhenBlank;
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, PropertyKind};
@@ -171,6 +172,10 @@ impl Field {
         if self.values.is_some() || self.conversion == Conversion::Option {
             let canonical = convert::canonical(&text, &self.source_kind);
             return self.option(convert::trim(&canonical)).map(Cow::Owned);
+        }
+        if let Some(scale) = &self.scale {
+            let number = Decimal::parse(convert::trim(&text)).and_then(|number| number.multiply(scale).ok());
+            return number.map(|number| Cow::Owned(number.to_string())).ok_or_else(|| self.unfit(Unfit::Number, &text));
         }
         let convert = |text: &'a str| convert::convert(text, self.conversion, &self.zone);
         let converted = match &text {
@@ -388,6 +393,21 @@ mod tests {
             |text: &str| Fixture::new(json!([{"template": text, "to": "text"}])).transform(&[("Name", "a\0b")]);
         assert_eq!(template("{{ Name }}").unwrap_err().code, "SL5013");
         assert_eq!(value(&template(r"{{ Name | regex_replace('\x00', '') }}").unwrap(), "text"), Some("ab"));
+    }
+
+    #[test]
+    fn a_scale_multiplies_exactly() {
+        let scaled = |to: &str, scale: &str| json!({"from": "Amount__c", "to": to, "scale": scale});
+        check(scaled("number", "0.01"), "50", Ok(Some("0.5")));
+        check(scaled("number", "0.01"), "33.33", Ok(Some("0.3333")));
+        check(scaled("text", "1e2"), "0.07", Ok(Some("7")));
+        check(scaled("number", "-1"), "0", Ok(Some("0")));
+        check(scaled("number", "0.01"), "1.6147805824397E13", Ok(Some("161478058243.97")));
+        check(scaled("number", "1e90"), "1e20", Err("SL5001"));
+        check(scaled("number", "0.01"), "", Ok(Some("")));
+        check(json!({"from": "Amount__c", "to": "number", "scale": "0.01", "default": "7"}), "", Ok(Some("7")));
+        let plain = Fixture::new(json!([{"from": "Amount__c", "to": "number"}])).pipeline().mapping_version;
+        assert_ne!(Fixture::new(json!([scaled("number", "0.01")])).pipeline().mapping_version, plain);
     }
 
     #[test]

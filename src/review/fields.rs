@@ -176,6 +176,10 @@ fn one(was: &FieldConfig, is: &FieldConfig, pointer: &str, found: &mut Vec<Chang
         };
         put(class, "on_create_only", what, effect, sides(was.on_create_only, is.on_create_only));
     }
+    if was.scale != is.scale {
+        let text = |scale: &Option<Scalar>| scale.as_ref().map(|scale| scale.0.clone());
+        put(backfill, "scale", format!("the scale of `{to}` changed"), again(), (text(&was.scale), text(&is.scale)));
+    }
     if was.cast != is.cast || was.time_zone != is.time_zone {
         let text = |field: &FieldConfig| field.time_zone.clone().or_else(|| field.cast.map(|_| "id".to_owned()));
         let key = if was.time_zone != is.time_zone { "time_zone" } else { "as" };

@@ -67,6 +67,12 @@ const EDITS: &[Edit] = &[
         "a blank in Salesforce clears `amount` in HubSpot",
     ),
     (
+        "a number is scaled",
+        &[("to: amount, when_blank: keep", "to: amount, when_blank: keep, scale: 0.01")],
+        &["needs_backfill fields.amount 19"],
+        "the scale of `amount` changed",
+    ),
+    (
         "the delete behaviour",
         &[("on_filter_exit: keep", "on_filter_exit: archive")],
         &["can_remove_data on_filter_exit 41"],

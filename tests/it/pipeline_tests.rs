@@ -322,6 +322,29 @@ tests:
 }
 
 #[test]
+fn now_is_what_the_test_file_says() {
+    let folder = project();
+    edit(
+        &folder,
+        "pipelines/work_orders.yaml",
+        "{ from: Description, to: description, truncate: true }",
+        "{ to: description, template: \"{{ StartDate | days_until(now) }} {{ now }}\" }",
+    );
+    let tests = |now: &str, expected: &str| {
+        format!(
+            "version: 1\n{now}tests:\n  - name: days so far\n    source: {{ WorkOrderNumber: 7, Subject: x, StartDate: 2026-10-01T22:30:00Z }}\n    \
+            expect: {{ properties: {{ description: \"{expected}\" }} }}\n"
+        )
+    };
+    write(&folder, ORDERS, &tests("now: 2026-10-05T00:00:00Z\n", "4 2026-10-05T00:00:00.000Z"));
+    assert_eq!(run(&folder, &["work_orders"]).code(0).stdout, "1 test passed\n");
+    write(&folder, ORDERS, &tests("", "-9770 2000-01-01T00:00:00.000Z"));
+    assert_eq!(run(&folder, &["work_orders"]).code(0).stdout, "1 test passed\n");
+    write(&folder, ORDERS, &tests("now: yesterday\n", ""));
+    assert!(run(&folder, &["work_orders"]).code(1).stderr.contains("now"));
+}
+
+#[test]
 fn what_is_set_on_creation_only_is_left_alone_later() {
     let folder = project();
     edit(

@@ -173,6 +173,7 @@ pub(super) struct Property {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
     pub(super) field_type: Option<String>,
+    pub(super) number_display_hint: Option<String>,
     #[serde(deserialize_with = "nullable")]
     pub(super) options: Vec<PropertyOption>,
     pub(super) has_unique_value: Option<bool>,

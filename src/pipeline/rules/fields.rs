@@ -7,13 +7,14 @@ use jiff::tz::TimeZone;
 
 use super::context::{Columns, Entry, RuleContext, name};
 use super::{options, templates};
-use crate::config::pipeline::{Cast, Otherwise};
+use crate::config::pipeline::{Cast, FieldConfig, Otherwise};
 use crate::config::scalar::Scalar;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::object::{FieldKind, PropertyKind, SourceField, TargetProperty};
 use crate::pipeline::compiled::{Fallback, Field, FieldSource, rules_of};
 use crate::pipeline::field::{Lookup, nearest};
 use crate::pipeline::values::convert::{self, Conversion};
+use crate::pipeline::values::decimal::Decimal;
 
 /// Compiles all field entries.
 pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Vec<Field> {
@@ -50,6 +51,8 @@ impl Entry<'_> {
         let property = property?;
         let (source, kind, described) = source?;
         let conversion = self.conversion(&kind, property, findings)?;
+        let scale = self.scale(&kind, conversion, findings);
+        self.percent(&kind, property, findings);
         let values = self.config.values.as_ref();
         let entry = |(key, value): (&String, &Scalar)| (convert::canonical(key, &kind).into_owned(), value.0.clone());
         let values = values.map(|values| values.iter().map(entry).collect());
@@ -59,6 +62,7 @@ impl Entry<'_> {
             source_kind: kind,
             source,
             conversion,
+            scale,
             values,
             otherwise: fallback(self.config.otherwise.as_ref()),
             options: options::offered(property),
@@ -246,12 +250,69 @@ impl Entry<'_> {
         }
     }
 
+    /// What numbers are multiplied by; only numbers can be.
+    fn scale(&self, kind: &FieldKind, conversion: Conversion, findings: &mut Vec<Diagnostic>) -> Option<Decimal> {
+        use FieldKind as F;
+        let scale = scale(self.cx.file, self.index, self.config, findings)?;
+        let number = matches!(kind, F::Int | F::Long | F::Double | F::Percent | F::Currency);
+        if number && conversion == Conversion::Number {
+            return Some(scale);
+        }
+        let from = self.config.from.as_deref().unwrap_or_default();
+        let message = format!("`scale` is for a number, `{from}` is of type {}", name(kind));
+        let help = "multiply in a template: `{{ (FIELD | float) * 0.01 }}`";
+        findings.push(self.cx.error("SL2060", self.pointer("scale"), message).with_help(help));
+        None
+    }
+
+    /// A warning where 50 % would be shown as 5000 %.
+    fn percent(&self, kind: &FieldKind, property: &TargetProperty, findings: &mut Vec<Diagnostic>) {
+        if *kind != FieldKind::Percent || !property.shows_percent() || self.config.scale.is_some() {
+            return;
+        }
+        let from = self.config.from.as_deref().unwrap_or_default();
+        let message = format!("`{from}` holds 50 for 50 %, which `{}` shows as 5000 %", property.name);
+        let why = "a percentage of HubSpot holds 0.5 for 50 %";
+        let finding = self.cx.warning("SL2061", self.pointer("to"), message).with_why(why);
+        findings.push(finding.with_help("write `scale: 0.01` to this entry"));
+    }
+
     fn zone(&self, findings: &mut Vec<Diagnostic>) -> Option<TimeZone> {
         match &self.config.time_zone {
             Some(name) => time_zone(self.cx.file, &self.pointer("time_zone"), name, findings),
             None => Some(TimeZone::UTC),
         }
     }
+}
+
+/// The `scale` of an entry, where it has a sound one.
+pub(super) fn scale(
+    file: &Arc<str>,
+    index: usize,
+    config: &FieldConfig,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Decimal> {
+    let written = config.scale.as_ref()?;
+    let error = |message: String, help: &str| {
+        let place = Place::Value(format!("/fields/{index}/scale"));
+        Diagnostic::error("SL2060", file, place, message).with_help(help)
+    };
+    let finding = match Decimal::parse(written.0.trim()) {
+        None => error(format!("`{}` is no number", written.0), "write a decimal such as `0.01` or `1000`"),
+        Some(scale) if scale.is_zero() => {
+            error("a scale of 0 makes every value 0".to_owned(), "write a decimal such as `0.01` or `1000`")
+        }
+        Some(_) if config.from.is_none() => error(
+            "`scale` is for a field of Salesforce".to_owned(),
+            "multiply in the template, or write the scaled value",
+        ),
+        Some(_) if config.values.is_some() => {
+            error("`scale` and `values` exclude each other".to_owned(), "write the scaled values into the map")
+        }
+        Some(scale) => return Some(scale),
+    };
+    findings.push(finding);
+    None
 }
 
 fn fallback(otherwise: Option<&Otherwise>) -> Fallback {

@@ -252,7 +252,8 @@ impl<'a> Checker<'a> {
             let right = self.expr(right_expr);
             constant &= right.constant;
             let (one, two) = (left.kinds.filled(), right.kinds.filled());
-            if !(left.constant && right.constant) && !kinds::comparable(*comparison, one, two) {
+            let known = left.constant && right.constant;
+            if !known && !kinds::comparable(*comparison, one, two) {
                 let symbol = comparison.symbol();
                 let message = match comparison {
                     Comparison::In | Comparison::NotIn => format!(
@@ -269,11 +270,35 @@ impl<'a> Checker<'a> {
                 let texts = one.has(Kinds::TEXT) != two.has(Kinds::TEXT) && (one | two).has(Kinds::NUMBER);
                 self.find(&expr.span, message, texts.then_some("make a number of the text: `| float`"));
             }
+            self.never_equal(*comparison, left, right, &expr.span);
             self.dated(*comparison, left.kinds, right_expr);
             self.dated(*comparison, right.kinds, left_expr);
             (left, left_expr) = (right, right_expr);
         }
         Known { kinds: Kinds::BOOL, constant }
+    }
+
+    /// `Active__c == 'true'`, `Seats__c == '5'`: values of two kinds are never equal, which nobody means to ask.
+    fn never_equal(&mut self, comparison: Comparison, left: Known, right: Known, span: &Range<usize>) {
+        let equality = matches!(comparison, Comparison::Equal | Comparison::Unequal);
+        let (one, two) = (left.kinds.filled(), right.kinds.filled());
+        let texts = Kinds::TEXT | Kinds::DATE | Kinds::MOMENT;
+        let common = one.has(two) || (one.has(texts) && two.has(texts));
+        if !equality || (left.constant && right.constant) || one.is_nothing() || two.is_nothing() || common {
+            return;
+        }
+        let message = format!(
+            "`{}` compares two kinds of values, which are never equal: {} and {}",
+            comparison.symbol(),
+            one.described(),
+            two.described()
+        );
+        let help = match ((one | two).has(Kinds::BOOL), (one | two).has(Kinds::NUMBER)) {
+            (true, _) => Some("a checkbox is `true` or `false`, without quotes"),
+            (_, true) => Some("write a number without quotes, or make a number of a text: `| float`"),
+            _ => None,
+        };
+        self.find(span, message, help);
     }
 
     /// A date is compared with a text that is written like one.
@@ -320,10 +345,10 @@ impl<'a> Checker<'a> {
         if filled.is_only(Kinds::NUMBER | Kinds::BOOL | Kinds::MAP) {
             let message = format!("{} cannot be cut", filled.described());
             self.find(&value.span, message, Some("make a text of it first: `(VALUE | string)[:3]`"));
-        } else if let Some(step) = parts[2].as_deref().filter(|_| !constant) {
-            if matches!(&step.kind, ExprKind::Number(number) if number.is_zero()) {
-                self.find(&step.span, "the step of a slice is not zero", None);
-            }
+        } else if let Some(step) = parts[2].as_deref().filter(|_| !constant)
+            && matches!(&step.kind, ExprKind::Number(number) if number.is_zero())
+        {
+            self.find(&step.span, "the step of a slice is not zero", None);
         }
         let texts = if filled.has(Kinds::TEXT | Kinds::DATE | Kinds::MOMENT) { Kinds::TEXT } else { Kinds::NOTHING };
         Known { kinds: of.kinds.and(Kinds::LIST) | texts | Kinds::BLANK, constant }

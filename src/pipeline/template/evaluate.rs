@@ -8,7 +8,7 @@ use super::lists;
 use super::operators;
 use super::signature::{Arguments, Prepared, Takes};
 use super::syntax::{Expr, ExprKind, FilterCall, For, LoopPart, Node, TestCall};
-use super::value::{Budget, Outcome, Refusal, Value};
+use super::value::{Budget, Number, Outcome, Refusal, Value};
 use crate::pipeline::values::convert::trim;
 use crate::pipeline::values::decimal::Decimal;
 use crate::pipeline::values::time;
@@ -347,7 +347,7 @@ fn accepted<'a>(takes: Takes, value: Value<'a>) -> Result<Value<'a>, Value<'a>> 
         (Takes::Text, Value::Number(number)) => Ok(Value::made(&number.text())),
         (Takes::Text, Value::Bool(answer)) => Ok(Value::borrowed(if *answer { "true" } else { "false" })),
         (Takes::Whole, Value::Number(number)) if number.value.is_whole() => Ok(value),
-        (Takes::Number, Value::Text(text)) => Decimal::parse(trim(text)).map(Value::number).ok_or(value),
+        (Takes::Number, Value::Text(text)) => Number::parse(trim(text)).map(Value::Number).ok_or(value),
         (Takes::Whole, Value::Text(text)) => {
             Decimal::parse(trim(text)).filter(Decimal::is_whole).map(Value::number).ok_or(value)
         }

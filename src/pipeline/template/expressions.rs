@@ -3,11 +3,12 @@
 
 use std::ops::Range;
 
+use super::binding::{Given, Named, bound, method, no_filter, no_function, no_test};
 use super::dates::zone;
-use super::functions::{self, FILTERS, TESTS};
+use super::functions;
 use super::lexer::{TokenKind, is_name};
 use super::reader::{DEPTH_MAX, Parser};
-use super::signature::{Filter, Parameter, Prepared, Test};
+use super::signature::{Filter, Prepared};
 use super::syntax::{
     Arithmetic, Comparison, Each, EachKind, Expr, ExprKind, FilterCall, LOOP_PARTS, TemplateError, TestCall,
 };
@@ -282,20 +283,6 @@ fn named(parser: &mut Parser<'_>, name: String) -> Parsed<Expr> {
     whole(parser, span.start, kind, 0)
 }
 
-fn no_function(name: &str, span: Range<usize>) -> TemplateError {
-    let error = TemplateError::new(span, format!("there is no function `{name}`"));
-    match name {
-        filter if functions::find_filter(filter).is_some() => {
-            error.with_help(format!("`{filter}` is a filter: `VALUE | {filter}`"))
-        }
-        "namespace" | "cycler" | "joiner" => {
-            error.with_help("use the filters over lists, such as `join`, `sum` and `first`")
-        }
-        "dict" => error.with_help("write `{'key': value}`"),
-        _ => error.with_help("there are `range(…)` and `now`"),
-    }
-}
-
 fn range(parser: &mut Parser<'_>, name: &Range<usize>) -> Parsed<Vec<Expr>> {
     parser.next();
     let mut arguments = Vec::new();
@@ -367,47 +354,6 @@ fn field(parser: &mut Parser<'_>, mut path: String, span: Range<usize>) -> Parse
 fn is_key(parser: &Parser<'_>) -> bool {
     let TokenKind::Quoted(name) = parser.peek_next() else { return false };
     !name.is_empty() && name.chars().all(is_name) && !name.starts_with(|first: char| first.is_ascii_digit())
-}
-
-/// Methods of Python's texts and lists, and the filter or test that does the same.
-const METHODS: [(&str, &str); 18] = [
-    ("strip", "trim"),
-    ("lstrip", "trim"),
-    ("rstrip", "trim"),
-    ("casefold", "lower"),
-    ("splitlines", "lines"),
-    ("strftime", "date('%d.%m.%Y')"),
-    ("isoformat", "date('%Y-%m-%d')"),
-    ("format", "round(2)"),
-    ("substring", "truncate(20)"),
-    ("toUpperCase", "upper"),
-    ("toLowerCase", "lower"),
-    ("toFixed", "round(2)"),
-    ("sub", "regex_replace('[0-9]+', '')"),
-    ("match", "regex_match('^[0-9]+$')"),
-    ("matches", "regex_match('^[0-9]+$')"),
-    ("size", "length"),
-    ("len", "length"),
-    ("count", "length"),
-];
-
-fn method(value: &str, name: &str, span: Range<usize>) -> TemplateError {
-    let error = TemplateError::new(span, format!("values have no methods here: `.{name}()`"));
-    let test = match name {
-        "startswith" => Some("startingwith"),
-        "endswith" => Some("endingwith"),
-        "contains" | "includes" => Some("containing"),
-        _ => None,
-    };
-    if let Some(test) = test {
-        return error.with_help(format!("write the test `{value} is {test}('…')`"));
-    }
-    let filter = METHODS.iter().find(|(method, _)| *method == name).map(|(_, filter)| *filter);
-    let same = functions::find_filter(name).map(|filter| filter.name);
-    match filter.or(same) {
-        Some(filter) => error.with_help(format!("write the filter `{value} | {filter}`")),
-        None => error.with_help("use a filter: `VALUE | FILTER`; the guide on templates lists them"),
-    }
 }
 
 /// Subscripts behind a value: `[2]`, `[:3]`, `.key` of a map.
@@ -514,8 +460,6 @@ fn each_kind(name: &str) -> Option<EachKind> {
     [EachKind::Map, EachKind::Select, EachKind::Reject].into_iter().find(|kind| kind.name() == name)
 }
 
-type Given = Vec<(Option<(String, Range<usize>)>, Expr)>;
-
 /// `… | map('trim')`, `… | select('startingwith', 'A')`: the filter or test that is named, for each item.
 fn each(parser: &mut Parser<'_>, kind: EachKind, items: Expr, span: &Range<usize>, mut given: Given) -> Parsed<Expr> {
     let start = items.span.start;
@@ -554,18 +498,6 @@ fn each(parser: &mut Parser<'_>, kind: EachKind, items: Expr, span: &Range<usize
     whole(parser, start, ExprKind::Each(Box::new(Each { kind, slot, items, body })), depth)
 }
 
-fn no_filter(name: &str, span: &Range<usize>) -> TemplateError {
-    let error = TemplateError::new(span.clone(), format!("there is no filter `{name}`"));
-    let known = FILTERS.iter().map(|filter: &Filter| filter.name);
-    match nearest(name, known) {
-        Some(near) => error.with_help(format!("did you mean `{near}`?")),
-        None if functions::find_test(name).is_some() => {
-            error.with_help(format!("`{name}` is a test: `VALUE is {name}`"))
-        }
-        None => error.with_help(functions::instead_of(name)),
-    }
-}
-
 /// A test with its arguments, behind the `is`.
 fn test(parser: &mut Parser<'_>, input: Expr) -> Parsed<Expr> {
     let start = input.span.start;
@@ -595,20 +527,6 @@ fn begins_value(parser: &Parser<'_>) -> bool {
     }
 }
 
-fn no_test(name: &str, span: &Range<usize>) -> TemplateError {
-    let error = TemplateError::new(span.clone(), format!("there is no test `{name}`"));
-    let known = TESTS.iter().map(|test: &Test| test.name);
-    match (name, nearest(name, known)) {
-        ("empty", _) => error.with_help("write `is blank`"),
-        ("null", _) => error.with_help("write `is none`"),
-        (_, Some(near)) => error.with_help(format!("did you mean `{near}`?")),
-        _ if functions::find_filter(name).is_some() => {
-            error.with_help(format!("`{name}` is a filter: `VALUE | {name}`"))
-        }
-        _ => error.with_help("the guide on templates lists the tests; two values are compared with `==`"),
-    }
-}
-
 /// Arguments in parentheses, with the names of those that have one.
 fn arguments(parser: &mut Parser<'_>) -> Parsed<Given> {
     parser.next();
@@ -634,55 +552,4 @@ fn arguments(parser: &mut Parser<'_>) -> Parsed<Given> {
     }
     parser.expect(")", "at the end of the arguments")?;
     Ok(given)
-}
-
-/// What takes the arguments.
-struct Named<'a> {
-    what: &'static str,
-    name: &'static str,
-    span: &'a Range<usize>,
-}
-
-/// Each argument at its parameter.
-fn bound(own: Named<'_>, parameters: &'static [Parameter], given: Given) -> Parsed<Vec<Option<Expr>>> {
-    let mut bound: Vec<Option<Expr>> = parameters.iter().map(|_| None).collect();
-    let count = given.len();
-    let signature = functions::signature(own.what, own.name, parameters);
-    for (index, (name, value)) in given.into_iter().enumerate() {
-        let place = match &name {
-            None if index < parameters.len() => index,
-            None => {
-                let most = match parameters.len() {
-                    0 => "no arguments".to_owned(),
-                    1 => "one argument at most".to_owned(),
-                    more => format!("{more} arguments at most"),
-                };
-                let message = format!("the {} `{}` takes {most}, got {count}", own.what, own.name);
-                return Err(TemplateError::new(value.span, message).with_help(signature));
-            }
-            Some((name, span)) => parameters.iter().position(|known| known.name == name).ok_or_else(|| {
-                let error = TemplateError::new(
-                    span.clone(),
-                    format!("the {} `{}` has no argument `{name}`", own.what, own.name),
-                );
-                match nearest(name, parameters.iter().map(|known| known.name)) {
-                    Some(near) => error.with_help(format!("did you mean `{near}`?")),
-                    None => error.with_help(signature.clone()),
-                }
-            })?,
-        };
-        if bound[place].is_some() {
-            let message = format!("the argument `{}` is given twice", parameters[place].name);
-            return Err(TemplateError::new(value.span, message).with_help(signature));
-        }
-        bound[place] = Some(value);
-    }
-    let lacking = parameters.iter().zip(&bound).find(|(parameter, value)| parameter.required && value.is_none());
-    match lacking {
-        Some((parameter, _)) => {
-            let message = format!("the {} `{}` needs the argument `{}`", own.what, own.name, parameter.name);
-            Err(TemplateError::new(own.span.clone(), message).with_help(signature))
-        }
-        None => Ok(bound),
-    }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::model::object::FieldKind;
 
+mod binding;
 mod check;
 mod dates;
 mod evaluate;
@@ -287,7 +288,7 @@ mod tests {
         check("{{ Amount__c | round(2) | thousands }} {{ -1234567 | thousands('.') }}", "1,250.50 -1.234.567");
         check("{{ Amount__c | int }} {{ '12.9' | int }} {{ '1e2' | float }} {{ Paid__c | int }}", "1250 12 100 1");
         check("{{ 2 ** 100 }} {{ 2 ** -2 }} {{ -5 | abs }}", "1267650600228229401496703205376 0.25 5");
-        check("{{ Amount__c }}{{ Seats__c }}", "1250.512");
+        check("{{ Amount__c }}{{ Seats__c }} {{ '1234.50' | thousands }}", "1250.512 1,234.50");
     }
 
     #[test]
@@ -428,6 +429,8 @@ mod tests {
         refused("{{ Paid__c + 1 }}", "Paid__c + 1", "`| int`");
         refused("{{ Name > 5 }}", "Name > 5", "make a number of the text");
         refused("{{ Start__c > '01.10.2026' }}", "'01.10.2026'", "write dates as `2026-10-01`");
+        refused("{{ Paid__c == 'true' }}", "Paid__c == 'true'", "without quotes");
+        refused("{% if Seats__c != '5' %}{% endif %}", "Seats__c != '5'", "never equal");
         refused("{{ 5 in Seats__c }}", "5 in Seats__c", "looks for a text in a text");
         refused("{{ 'a' + 1 }}", "'a' + 1", "takes two numbers");
         refused("{{ 1 / 0 }}", "1 / 0", "divides by zero");

@@ -110,7 +110,9 @@ impl<'a> Value<'a> {
     /// A field of the record. Booleans are booleans, numbers are decimals; all else is text in one form, whichever API the row
     /// came through, or the same record would look changed.
     pub(super) fn field(kind: &FieldKind, text: Option<&'a str>) -> Self {
-        let Some(text) = text else { return Self::Blank };
+        // White space alone is a blank, as everywhere. NUL is not, so that it is told (SL5013).
+        let filled = |text: &&str| !convert::trim(text).is_empty() || text.contains('\0');
+        let Some(text) = text.filter(filled) else { return Self::Blank };
         match kind {
             FieldKind::Boolean => Self::Bool(text.eq_ignore_ascii_case("true")),
             FieldKind::Int | FieldKind::Long | FieldKind::Double | FieldKind::Currency | FieldKind::Percent => {
@@ -177,6 +179,16 @@ impl<'a> Value<'a> {
 }
 
 impl Number {
+    /// A number of a text, which keeps the digits that the text shows behind the point.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let value = Decimal::parse(text)?;
+        let fraction = text
+            .split_once('.')
+            .map(|(_, fraction)| fraction)
+            .filter(|fraction| fraction.bytes().all(|own| own.is_ascii_digit()));
+        Some(Self { value, places: fraction.map(str::len) })
+    }
+
     pub(super) fn text(&self) -> String {
         self.places.map_or_else(|| self.value.to_string(), |places| self.value.fixed(places))
     }

@@ -3,5 +3,6 @@
 pub mod compare;
 pub mod convert;
 pub mod decimal;
+mod digits;
 pub mod rules;
 pub mod time;
