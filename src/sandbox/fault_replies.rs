@@ -6,7 +6,6 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::sandbox::faults::When;
 use crate::sandbox::http::{Delivery, Reply};
 
 /// Pause between the bytes of a `drip` without `delay`.
@@ -14,6 +13,16 @@ const DRIP_PAUSE: Duration = Duration::from_secs(1);
 
 /// Fixed, so that equal runs give equal bytes.
 const CORRELATION_ID: &str = "0199f0c2-5f0e-7b61-8c39-6a1f6f1f1a01";
+
+/// On which side of the effect a fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// The service never sees the request.
+    Before,
+    /// The service does its work, then its answer is replaced.
+    After,
+}
 
 /// A fault by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

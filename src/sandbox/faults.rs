@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::sandbox::clock::parse_duration;
-use crate::sandbox::fault_replies::FaultKind;
+use crate::sandbox::fault_replies::{FaultKind, When};
 use crate::sandbox::http::{Delivery, Reply, Request};
 use crate::sys::rng::Rng;
 
@@ -57,16 +57,6 @@ pub struct FaultRule {
     pub headers: BTreeMap<String, String>,
     /// Pause before the answer, or between the bytes of a `drip`; `250ms`, `90s`, `5m`.
     pub delay: Option<String>,
-}
-
-/// On which side of the effect a fault strikes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum When {
-    /// The service never sees the request.
-    Before,
-    /// The service does its work, then its answer is replaced.
-    After,
 }
 
 impl FaultPlan {

@@ -52,7 +52,7 @@ pub struct Sandbox {
 
 /// Starts a sandbox with both emulated services.
 pub async fn start(options: SandboxOptions) -> Result<Sandbox, SandboxError> {
-    let salesforce = salesforce::SalesforceService::new(salesforce::Options {
+    let salesforce = salesforce::SalesforceService::new(salesforce::options::Options {
         client_id: CLIENT_ID.to_owned(),
         client_secret: CLIENT_SECRET.to_owned(),
         username: options::USERNAME.to_owned(),
@@ -62,7 +62,7 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, SandboxError> {
         visibility_delay: options.visibility_delay,
         seed: options.seed,
     });
-    let hubspot = hubspot::HubspotService::new(hubspot::Options {
+    let hubspot = hubspot::HubspotService::new(hubspot::options::Options {
         portal_id: PORTAL_ID,
         access_token: HUBSPOT_TOKEN.to_owned(),
         rate_limit: options.rate_limit,

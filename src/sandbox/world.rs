@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::sandbox::clock::VirtualClock;
-use crate::sandbox::faults::{Faults, When};
+use crate::sandbox::fault_replies::When;
+use crate::sandbox::faults::Faults;
 use crate::sandbox::http::{Reply, Request, Service};
 use crate::sandbox::ledger::Ledger;
 use crate::sandbox::server::Answer;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::links::{count, pipeline_id};
+use super::pipelines::pipeline_id;
 use super::rows;
 use crate::model::association::{AssociationKey, AssociationState, MadeLink};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
@@ -56,7 +56,7 @@ pub fn due_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite::
          JOIN links l ON l.pipeline = a.pipeline AND l.salesforce_id = a.salesforce_id
          WHERE a.pipeline = ?1 AND a.due = 1 AND l.membership <> 'archived'",
     )?;
-    statement.query_row([pipeline], |row| count(row, 0))
+    statement.query_row([pipeline], |row| rows::count(row, 0))
 }
 
 /// Sets what lookups ask for; what was made stays. A lookup that asks for something else is due at once.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::links::ensure_pipeline;
+use super::pipelines::ensure_pipeline;
 use super::{associations, failures, links, rows, runs};
 use crate::ports::state::Commit;
 

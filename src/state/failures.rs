@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::links::{count, pipeline_id};
+use super::pipelines::pipeline_id;
 use super::rows;
 use crate::model::failure::Failure;
 use crate::model::ids::{PipelineName, RunId, SalesforceId};
@@ -136,7 +136,7 @@ pub fn open_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite:
     let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(0) };
     let mut statement =
         connection.prepare_cached("SELECT count(*) FROM failures WHERE pipeline = ?1 AND status = 'open'")?;
-    statement.query_row([pipeline], |row| count(row, 0))
+    statement.query_row([pipeline], |row| rows::count(row, 0))
 }
 
 /// Open failures of records themselves, not of their links.
@@ -145,7 +145,7 @@ pub fn open_record_count(connection: &Connection, pipeline: &PipelineName) -> ru
     let mut statement = connection.prepare_cached(
         "SELECT count(*) FROM failures WHERE pipeline = ?1 AND status = 'open' AND substr(code, 1, length(?2)) IS NOT ?2",
     )?;
-    statement.query_row(params![pipeline, LINK_FAILURES], |row| count(row, 0))
+    statement.query_row(params![pipeline, LINK_FAILURES], |row| rows::count(row, 0))
 }
 
 /// Whether any failure of a pipeline is not over.

@@ -4,25 +4,11 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::pipelines::pipeline_id;
 use super::{associations, rows};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::link::{ContentHash, Link, MappingVersion, Membership};
 use crate::ports::state::LinkCounts;
-
-/// The number of a pipeline, where it has one.
-pub fn pipeline_id(connection: &Connection, name: &PipelineName) -> rusqlite::Result<Option<i64>> {
-    let mut statement = connection.prepare_cached("SELECT id FROM pipelines WHERE name = ?1")?;
-    statement.query_row([name.as_str()], |row| row.get(0)).optional()
-}
-
-/// The number of a pipeline; a new one gets the next.
-pub fn ensure_pipeline(connection: &Connection, name: &PipelineName) -> rusqlite::Result<i64> {
-    if let Some(id) = pipeline_id(connection, name)? {
-        return Ok(id);
-    }
-    connection.execute("INSERT INTO pipelines (name) VALUES (?1) ON CONFLICT DO NOTHING", [name.as_str()])?;
-    connection.query_row("SELECT id FROM pipelines WHERE name = ?1", [name.as_str()], |row| row.get(0))
-}
 
 /// The links of these records.
 pub fn read(
@@ -62,7 +48,7 @@ pub fn counts(
          FROM links WHERE pipeline = ?1",
     )?;
     statement.query_row(params![pipeline, mapping.0], |row| {
-        Ok(LinkCounts { standing: count(row, 0)?, live: count(row, 1)?, behind: count(row, 2)? })
+        Ok(LinkCounts { standing: rows::count(row, 0)?, live: rows::count(row, 1)?, behind: rows::count(row, 2)? })
     })
 }
 
@@ -123,9 +109,4 @@ pub fn write(connection: &Connection, pipeline: i64, links: &[Link], run: &str, 
         }
     }
     Ok(())
-}
-
-/// A count from its column.
-pub fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(column).map(|count| count.unsigned_abs())
 }

@@ -7,6 +7,7 @@ pub mod failures;
 pub mod lease;
 pub mod links;
 pub mod open;
+pub mod pipelines;
 pub mod rows;
 pub mod runs;
 pub mod sqlite;

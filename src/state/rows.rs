@@ -70,3 +70,8 @@ pub fn id_array(ids: &[SalesforceId]) -> String {
 fn conversion(column: usize, error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }
+
+/// A count from its column.
+pub fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|count| count.unsigned_abs())
+}

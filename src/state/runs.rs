@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::links::{count, ensure_pipeline, pipeline_id};
+use super::pipelines::{ensure_pipeline, pipeline_id};
 use super::rows;
 use crate::model::ids::{PipelineName, RunId};
 use crate::model::watermark::{Cursor, Watermark};
@@ -135,8 +135,8 @@ pub fn progress(connection: &Connection, pipeline: &PipelineName) -> rusqlite::R
         Ok(ImportProgress {
             began: Watermark(rows::time(0, row.get(0)?)?),
             cursor: cursor.map(|text| rows::json::<Cursor>(1, &text)).transpose()?,
-            read: count(row, 2)?,
-            total: count(row, 3)?,
+            read: rows::count(row, 2)?,
+            total: rows::count(row, 3)?,
         })
     };
     connection.query_row(sql, [pipeline], read).optional()

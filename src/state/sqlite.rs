@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::lease::{self, LocalLeases};
-use super::{associations, commit, directory, failures, links, open, rows, runs};
+use super::{associations, commit, directory, failures, links, open, pipelines, rows, runs};
 use crate::model::association::{AssociationKey, AssociationState};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::link::{Link, MappingVersion};
@@ -234,7 +234,7 @@ impl StateWriter for SqliteState {
 
     fn drop_associations<'a>(&'a self, pipeline: &'a PipelineName, keys: &'a [AssociationKey]) -> Answer<'a, ()> {
         let (pipeline, keys) = (pipeline.clone(), keys.to_vec());
-        self.work(move |connection| match links::pipeline_id(connection, &pipeline)? {
+        self.work(move |connection| match pipelines::pipeline_id(connection, &pipeline)? {
             Some(pipeline) => associations::drop_others(connection, pipeline, &keys),
             None => Ok(()),
         })

@@ -86,7 +86,7 @@ fn crate_paths(text: &str) -> BTreeSet<String> {
 }
 
 /// Rooms in which files still use each other; this list only ever gets shorter.
-const KNOWN_CIRCLES: [&str; 5] = ["engine", "pipeline", "review", "sandbox", "state"];
+const KNOWN_CIRCLES: [&str; 3] = ["engine", "pipeline", "review"];
 
 #[test]
 fn no_files_use_each_other_in_a_circle() {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Refusal, time};
-use super::batch::decode;
+use super::body::decode;
 use super::links::{End, LinkType};
 use super::portal::Portal;
 use crate::sandbox::http::{Reply, Request};

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Refusal, time};
+use super::body::decode;
 use super::objects::{self, Input, show, written};
 use super::portal::Portal;
 use crate::sandbox::http::Reply;
@@ -42,27 +43,6 @@ struct Read {
     properties: Vec<String>,
     #[serde(default)]
     properties_with_history: Vec<String>,
-}
-
-/// Decodes a body; the error is that of the real parser in shape.
-pub fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| {
-        let message = error.to_string();
-        let missing = message
-            .strip_prefix("missing field `")
-            .and_then(|rest| rest.split_once('`'))
-            .map(|(name, _)| name.to_owned());
-        match missing {
-            Some(name) => Refusal::plain(
-                400,
-                format!("Invalid input JSON on line 1, column 2. Some required fields were not set: [{name}]"),
-            ),
-            None => Refusal::plain(
-                400,
-                format!("Invalid input JSON on line {}, column {}: {message}", error.line(), error.column()),
-            ),
-        }
-    })
 }
 
 fn too_many(max: usize) -> Refusal {

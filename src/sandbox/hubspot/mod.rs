@@ -4,44 +4,32 @@
 pub mod answers;
 pub mod associations;
 pub mod batch;
+pub mod body;
 pub mod control;
+pub mod grants;
 pub mod limits;
 pub mod links;
 pub mod objects;
+pub mod options;
 pub mod portal;
 pub mod properties;
 pub mod rest;
+pub mod rules;
 pub mod schemas;
 pub mod search;
+pub mod standard;
 pub mod tokens;
 pub mod validations;
 pub mod values;
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::sandbox::http::{Reply, Request, Service};
+use options::Options;
 use portal::Portal;
-
-/// How the portal is set up.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Its number.
-    pub portal_id: u64,
-    /// The token that opens it.
-    pub access_token: String,
-    /// So many calls in so long a window.
-    pub rate_limit: (u32, Duration),
-    /// Calls of a day.
-    pub daily_limit: u64,
-    /// Seed of the order in which batch results come.
-    pub seed: u64,
-    /// How long search lags behind.
-    pub search_lag: Duration,
-}
 
 /// The service.
 pub struct HubspotService {
@@ -51,7 +39,9 @@ pub struct HubspotService {
 impl HubspotService {
     /// An empty portal.
     pub fn new(options: Options) -> Self {
-        Self { portal: Mutex::new(Portal::new(options)) }
+        let mut portal = Portal::new(options);
+        schemas::standard_objects(&mut portal);
+        Self { portal: Mutex::new(portal) }
     }
 
     fn portal(&self) -> std::sync::MutexGuard<'_, Portal> {

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Options;
 use super::answers::Refusal;
+use super::grants::Grants;
 use super::limits::Limits;
 use super::links::Links;
-use super::tokens::Grants;
-use super::validations::Rules;
+use super::options::Options;
+use super::rules::Rules;
+use super::standard;
 use crate::sys::rng::Rng;
 
 /// The portal.
@@ -132,7 +133,7 @@ impl Portal {
     pub fn new(options: Options) -> Self {
         let limits = Limits::new(options.rate_limit, options.daily_limit);
         let rng = Rng::seeded(options.seed);
-        let mut portal = Self {
+        Self {
             options,
             time_zone: "Europe/Berlin".to_owned(),
             types: BTreeMap::new(),
@@ -144,9 +145,7 @@ impl Portal {
             next_type: 41_234_567,
             grants: Grants::new(),
             requests: 0,
-        };
-        super::schemas::standard_objects(&mut portal);
-        portal
+        }
     }
 
     /// A correlation id for a request.
@@ -163,7 +162,7 @@ impl Portal {
         }
         let named = self.types.values().filter(|own| !own.archived).find(|own| {
             own.fully_qualified_name.eq_ignore_ascii_case(&lower)
-                || (own.id.starts_with("0-") && super::schemas::is_standard_name(&own.id, &lower))
+                || (own.id.starts_with("0-") && standard::is_standard_name(&own.id, &lower))
         });
         let unknown = || Refusal::plain(400, format!("Unable to infer object type from: {segment}"));
         named.map(|own| own.id.clone()).ok_or_else(unknown)

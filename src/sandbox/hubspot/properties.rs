@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Refusal, time};
-use super::batch::decode;
+use super::body::decode;
 use super::portal::{ObjectType, Portal};
 use crate::sandbox::http::{Reply, Request};
 

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Refusal};
-use super::batch::{self, Verb, decode};
+use super::batch::{self, Verb};
+use super::body::decode;
 use super::limits::Kind;
 use super::objects::{self, Input, show, written};
 use super::portal::Portal;

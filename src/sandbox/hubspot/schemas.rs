@@ -4,24 +4,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Refusal, time};
-use super::batch::decode;
+use super::body::decode;
 use super::links::Links;
 use super::portal::{ObjectType, Portal};
 use super::properties::{self, shown};
+use super::standard::STANDARD;
 use crate::sandbox::http::{Reply, Request};
-
-/// Standard objects: id, singular, plural, title property.
-const STANDARD: [(&str, &str, &str, &str); 4] = [
-    ("0-1", "contact", "contacts", "email"),
-    ("0-2", "company", "companies", "name"),
-    ("0-3", "deal", "deals", "dealname"),
-    ("0-5", "ticket", "tickets", "subject"),
-];
-
-/// Whether a name is one of a standard object's.
-pub fn is_standard_name(id: &str, name: &str) -> bool {
-    STANDARD.iter().any(|(own, one, many, _)| *own == id && (*one == name || *many == name))
-}
 
 /// Fills the portal with the standard objects.
 pub fn standard_objects(portal: &mut Portal) {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Refusal};
-use super::batch::decode;
+use super::body::decode;
 use super::objects::show;
 use super::portal::{Portal, Record};
 

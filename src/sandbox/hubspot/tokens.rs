@@ -1,27 +1,14 @@
 //! Access tokens: which are known, until when they live, and what their scopes allow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answers::Refusal;
+use super::grants::Grant;
 use super::portal::Portal;
 use crate::sandbox::http::Request;
-
-/// What a token may do.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Grant {
-    /// Scopes; without a list it may do everything.
-    pub scopes: Option<BTreeSet<String>>,
-    /// When it expires, in milliseconds; never where absent.
-    pub expires: Option<i64>,
-}
-
-/// Tokens beside the portal's own, which may do everything.
-pub type Grants = BTreeMap<String, Grant>;
 
 /// Makes a token known: `{"token": "…", "scopes": ["crm.objects.custom.read"], "lives_ms": 1800000}`.
 pub fn grant(portal: &mut Portal, arguments: &Value, now: i64) -> Result<Value, String> {

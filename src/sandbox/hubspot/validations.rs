@@ -1,13 +1,11 @@
 //! Rules of admins for the values of a property: set, listed, and kept on every write.
 
-use std::collections::BTreeMap;
-
 use bigdecimal::BigDecimal;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer};
 use super::portal::{ObjectType, Portal};
+use super::rules::Rule;
 use super::values::Bad;
 
 /// All types of rules. Those that no function here looks at are listed and not enforced.
@@ -43,17 +41,6 @@ const TYPES: [&str; 27] = [
 
 /// Most digits that a compared number may have before or after its point.
 const DIGITS_MAX: u64 = 1_000;
-
-/// A rule; a property has one of each type.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Rule {
-    arguments: Vec<String>,
-    /// Values are mended before they are looked at.
-    normalize: bool,
-}
-
-/// The rules of a property, by type.
-pub type Rules = BTreeMap<String, Rule>;
 
 /// `GET /crm/property-validations/VERSION/{type}`: the properties that have rules.
 pub fn list(portal: &Portal, type_name: &str) -> Answer {

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use super::answers::{self, Answer, Refusal, rest_time};
 use super::csv;
 use super::json::columns;
+use super::open::Job;
 use super::org::{Org, USER_ID};
 use super::query::prepare;
-use super::soql::{Query, Select, eval};
+use super::soql::{Select, eval};
 use crate::sandbox::http::{Reply, Request};
 
 /// Objects that the Bulk API does not serve.
@@ -31,18 +32,6 @@ const RUN_MILLIS: i64 = 300;
 
 /// Jobs of a day.
 const JOBS_MAX: usize = 10_000;
-
-/// A job.
-pub struct Job {
-    operation: String,
-    object: String,
-    query: Query,
-    ids: Vec<String>,
-    made: i64,
-    version: String,
-    ended: Option<&'static str>,
-    error: Option<String>,
-}
 
 impl Job {
     /// Ends it as failed.

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::answers::{self, Answer, Refusal};
 use super::json::{columns, record};
 use super::org::{Org, widen};
-use super::rest;
 use crate::sandbox::http::Request;
 
 /// Most ids of a collection read.
@@ -14,6 +13,9 @@ const IDS_MAX: usize = 2_000;
 
 /// Most requests of one composite.
 const REQUESTS_MAX: usize = 25;
+
+/// Answers a request of those that are inside another.
+pub type Inner = fn(&mut Org, &Request, i64) -> Answer;
 
 /// `/composite/sobjects/{object}`: an array in the order of the request, null where a row is missing or forbidden.
 pub fn collection(org: &Org, request: &Request, name: &str, version: &str, now: i64) -> Answer {
@@ -47,7 +49,7 @@ pub fn collection(org: &Org, request: &Request, name: &str, version: &str, now: 
 }
 
 /// `/composite`: each request in turn; numbers keep their digits.
-pub fn composite(org: &mut Org, request: &Request, now: i64) -> Answer {
+pub fn composite(org: &mut Org, request: &Request, now: i64, resource: Inner) -> Answer {
     let body: Value = serde_json::from_slice(&request.body)
         .map_err(|error| Refusal::new(400, "JSON_PARSER_ERROR", error.to_string()))?;
     let requests = body["compositeRequest"].as_array().cloned().unwrap_or_default();
@@ -62,7 +64,7 @@ pub fn composite(org: &mut Org, request: &Request, now: i64) -> Answer {
             own["url"].as_str().unwrap_or_default(),
             &own["body"],
         );
-        let reply = rest::resource(org, &inner, now).unwrap_or_else(|refusal| refusal.reply());
+        let reply = resource(org, &inner, now).unwrap_or_else(|refusal| refusal.reply());
         let text = String::from_utf8_lossy(&reply.body).into_owned();
         let text = if text.is_empty() { "null".to_owned() } else { text };
         answers_of.push(format!(
@@ -74,7 +76,7 @@ pub fn composite(org: &mut Org, request: &Request, now: i64) -> Answer {
 }
 
 /// `/composite/batch`
-pub fn batch(org: &mut Org, request: &Request, now: i64) -> Answer {
+pub fn batch(org: &mut Org, request: &Request, now: i64, resource: Inner) -> Answer {
     let body: Value = serde_json::from_slice(&request.body)
         .map_err(|error| Refusal::new(400, "JSON_PARSER_ERROR", error.to_string()))?;
     let mut failed = false;
@@ -82,7 +84,7 @@ pub fn batch(org: &mut Org, request: &Request, now: i64) -> Answer {
     for own in body["batchRequests"].as_array().into_iter().flatten().take(REQUESTS_MAX) {
         let url = format!("/services/data/{}", own["url"].as_str().unwrap_or_default().trim_start_matches('/'));
         let inner = inner(request, own["method"].as_str().unwrap_or("GET"), &url, &own["richInput"]);
-        let reply = rest::resource(org, &inner, now).unwrap_or_else(|refusal| refusal.reply());
+        let reply = resource(org, &inner, now).unwrap_or_else(|refusal| refusal.reply());
         failed |= reply.status >= 400;
         let result: Box<RawValue> = serde_json::from_slice(&reply.body).unwrap_or_else(|_| RawValue::NULL.to_owned());
         results.push(json!({"statusCode": reply.status, "result": serde_json::to_value(&result).unwrap_or_default()}));

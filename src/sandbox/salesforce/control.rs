@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::answers::{Refusal, parse_time};
-use super::describe::{complete, flags};
+use super::definitions::complete;
+use super::describe::flags;
 use super::org::{Object, Org, widen};
 use super::records::{self, Values, blank};
 use super::rows::Rows;

@@ -8,9 +8,12 @@ pub mod collections;
 pub mod composite;
 pub mod control;
 pub mod csv;
+pub mod definitions;
 pub mod describe;
 pub mod json;
 pub mod oauth;
+pub mod open;
+pub mod options;
 pub mod org;
 pub mod query;
 pub mod records;
@@ -19,34 +22,13 @@ pub mod rows;
 pub mod soql;
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::sandbox::http::{Reply, Request, Service};
+use options::Options;
 use org::Org;
-
-/// How the org is set up.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// OAuth client id.
-    pub client_id: String,
-    /// OAuth client secret.
-    pub client_secret: String,
-    /// Integration user.
-    pub username: String,
-    /// Public key (PEM) that assertions are verified with; none refuses the JWT flow.
-    pub jwt_public_key: Option<String>,
-    /// API calls of a day.
-    pub daily_limit: u64,
-    /// How long a session lives without use.
-    pub token_lifetime: Duration,
-    /// How long after its save a change stays invisible.
-    pub visibility_delay: Duration,
-    /// Seed of ids and tokens.
-    pub seed: u64,
-}
 
 /// The service.
 pub struct SalesforceService {

@@ -7,16 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::answers;
+use super::open::Session;
 use super::org::{ORG_ID, Org, USER_ID};
 use crate::sandbox::http::{Reply, Request};
 use crate::sys::jwt;
-
-/// A session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
-    /// When it was last used.
-    pub used: i64,
-}
 
 /// Answers a token request.
 pub fn token(org: &mut Org, request: &Request, now: i64) -> Reply {

@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Options;
-use super::bulk::Job;
-use super::describe;
-use super::oauth::Session;
-use super::query::Cursor;
+use super::definitions;
+use super::open::{Cursor, Job, Session};
+use super::options::Options;
 use super::rows::{Row, Rows};
 use crate::sys::rng::Rng;
 
@@ -199,7 +197,7 @@ impl Object {
             }
             None => {
                 let has_bin = self.definition["undeletable"] != false;
-                let system = describe::system_fields()
+                let system = definitions::system_fields()
                     .iter()
                     .find(|field| field["name"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(name)))?;
                 (has_bin || system["name"] != "IsDeleted").then_some((None, system))

@@ -2,6 +2,7 @@
 
 use super::answers::{self, Answer, Refusal};
 use super::json::{columns, record};
+use super::open::Cursor;
 use super::org::Org;
 use super::soql::parser::parse;
 use super::soql::{Query, Select, Wrong, eval};
@@ -12,14 +13,6 @@ const CURSOR_MILLIS: i64 = 2 * 86_400_000;
 
 /// Largest and usual page.
 const PAGE_MAX: usize = 2_000;
-
-/// An open cursor: its rows are read when their page is asked for.
-pub struct Cursor {
-    query: Query,
-    ids: Vec<String>,
-    size: usize,
-    opened: i64,
-}
 
 /// Parses a query and replaces `FIELDS(…)`.
 pub fn prepare(org: &Org, text: &str) -> Result<Query, Refusal> {

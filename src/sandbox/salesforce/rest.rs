@@ -102,8 +102,8 @@ pub fn resource(org: &mut Org, request: &Request, now: i64) -> Answer {
         }
         ["query" | "queryAll", locator] => query::more(org, locator, &version, now),
         ["jobs", "query", rest @ ..] => bulk::route(org, request, rest, &version, now),
-        ["composite"] => composite::composite(org, request, now),
-        ["composite", "batch"] => composite::batch(org, request, now),
+        ["composite"] => composite::composite(org, request, now, resource),
+        ["composite", "batch"] => composite::batch(org, request, now, resource),
         ["composite", "sobjects"] => collections::route(org, request, now),
         ["composite", "sobjects", name] => composite::collection(org, request, name, &version, now),
         _ => Err(Refusal::not_found()),
