@@ -46,7 +46,8 @@ impl Progress {
             + tally.archived
             + tally.restored
             + tally.filtered
-            + tally.failed;
+            + tally.failed
+            + tally.waiting;
         let mut all = self.settled.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.insert(pipeline.to_owned(), settled);
         let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };

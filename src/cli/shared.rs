@@ -103,7 +103,7 @@ pub fn refused(common: &Common, name: &PipelineName, error: &OpsError) {
                 output::talk(&shown(loaded, finding, output::colour(common.no_color)));
                 output::talk("");
             }
-            output::error(&format!("pipeline `{name}` cannot run until this is mended"), Some(error.code()), None);
+            output::error(&format!("pipeline `{name}` cannot run until this is mended"), None, None);
         }
         OpsError::Remote { pipeline: None, .. } | OpsError::Refused { .. } => {
             output::error(&format!("pipeline `{name}`: {error}"), Some(error.code()), error.help().as_deref());

@@ -71,7 +71,7 @@ impl Taker for Deliver {
             read: seen.read,
             unchanged: seen.unchanged,
             filtered: seen.filtered,
-            failed: seen.waiting,
+            waiting: seen.waiting,
             ..Tally::default()
         });
         if seen.read > 0 {

@@ -88,6 +88,9 @@ pub struct Tally {
     pub pending_associations: u64,
     /// Set aside under `failures`.
     pub failed: u64,
+    /// Failed in an earlier run and not tried again yet; they stand under `failures` since then.
+    #[serde(default)]
+    pub waiting: u64,
     /// Links that could not be made; they stand under `failures` with their record, which is in HubSpot nevertheless.
     #[serde(default)]
     pub failed_associations: u64,
@@ -113,6 +116,7 @@ impl Tally {
             disassociated: self.disassociated + other.disassociated,
             pending_associations: self.pending_associations + other.pending_associations,
             failed: self.failed + other.failed,
+            waiting: self.waiting + other.waiting,
             failed_associations: self.failed_associations + other.failed_associations,
             salesforce_calls: self.salesforce_calls + other.salesforce_calls,
             hubspot_calls: self.hubspot_calls + other.hubspot_calls,

@@ -76,45 +76,45 @@ pub async fn observe(
     damaged: &[(String, String)],
     extra: &[String],
 ) -> Result<Catalog, OpsError> {
-    look(project, &project.loaded.pipelines, known, damaged, extra).await
+    observe_pipelines(project, &project.loaded.pipelines, known, damaged, extra).await
 }
 
-async fn look(
+async fn observe_pipelines(
     project: &Project,
     pipelines: &[LoadedPipeline],
     known: &Catalog,
     damaged: &[(String, String)],
     extra: &[String],
 ) -> Result<Catalog, OpsError> {
-    let mut eye = Eye { project, seen: Catalog::default(), portals: BTreeMap::new(), known };
+    let mut observer = Observer { project, seen: Catalog::default(), portals: BTreeMap::new(), known };
     for own in pipelines {
-        eye.pipeline(own).await?;
+        observer.pipeline(own).await?;
     }
     // What was read by a connection that is no longer there goes.
     let there = |connection: &String| project.config.connections.contains_key(connection);
     for ((connection, _), object) in known.sources.iter().filter(|((connection, _), _)| there(connection)) {
-        eye.source(connection, &object.name, Missing::Dropped).await?;
+        observer.source(connection, &object.name, Missing::Dropped).await?;
     }
     let targets = || known.targets.iter().filter(|((connection, _), _)| there(connection));
     for ((connection, _), entry) in targets() {
-        eye.target(connection, &entry.object.object_type_id, Missing::Dropped).await?;
+        observer.target(connection, &entry.object.object_type_id, Missing::Dropped).await?;
     }
     for ((connection, _), entry) in targets() {
         for other in entry.associations.keys() {
-            eye.pair(connection, &entry.object.object_type_id, other).await?;
+            observer.pair(connection, &entry.object.object_type_id, other).await?;
         }
     }
     for (connection, object) in damaged {
         match project.config.connections.get(connection) {
-            Some(ConnectionConfig::Salesforce(_)) => eye.source(connection, object, Missing::Dropped).await?,
-            Some(ConnectionConfig::Hubspot(_)) => eye.target(connection, object, Missing::Dropped).await?,
+            Some(ConnectionConfig::Salesforce(_)) => observer.source(connection, object, Missing::Dropped).await?,
+            Some(ConnectionConfig::Hubspot(_)) => observer.target(connection, object, Missing::Dropped).await?,
             None => {}
         }
     }
     for word in extra {
-        eye.named(word).await?;
+        observer.named(word).await?;
     }
-    Ok(eye.seen)
+    Ok(observer.seen)
 }
 
 /// The part of the catalog that is of the connections of these pipelines, as it is known and as the systems say it now.
@@ -131,7 +131,7 @@ pub async fn observe_used(
     let mut part = known.clone();
     part.sources.retain(|(connection, _), _| used(connection));
     part.targets.retain(|(connection, _), _| used(connection));
-    let live = look(project, pipelines, &part, &[], &[]).await?;
+    let live = observe_pipelines(project, pipelines, &part, &[], &[]).await?;
     Ok((part, live))
 }
 
@@ -144,14 +144,14 @@ enum Missing {
     Dropped,
 }
 
-struct Eye<'a> {
+struct Observer<'a> {
     project: &'a Project,
     seen: Catalog,
     portals: BTreeMap<String, u64>,
     known: &'a Catalog,
 }
 
-impl Eye<'_> {
+impl Observer<'_> {
     async fn pipeline(&mut self, own: &LoadedPipeline) -> Result<(), OpsError> {
         let config = &own.config;
         let name = PipelineName::new(config.name.as_str());

@@ -19,7 +19,7 @@ use crate::pipeline::compiled::Pipeline;
 use crate::plan::guard::{self, Allowance, Prospect};
 use crate::project::context::{context, failed, new_run};
 use crate::project::error::OpsError;
-use crate::project::prepare::{Preparation, Refused};
+use crate::project::prepare::{Preparation, Prepared, Refused};
 use crate::project::stateless::{self, WithoutState};
 use crate::project::wiring::Project;
 use crate::stages::read::extract::{Membership, candidates};
@@ -128,7 +128,7 @@ pub async fn plan(
             answers,
             changes: found.changes,
             changes_omitted: found.omitted,
-            estimate: found.estimate,
+            estimate: with_set_up(found.estimate, prepared, scope, cx.target.calls_per_second()),
             refusal,
         });
     }
@@ -166,6 +166,22 @@ fn refused(project: &Project, refused: &Refused) -> PipelineForecast {
         changes_omitted: 0,
         estimate: Estimate::default(),
         refusal: Some(reason),
+    }
+}
+
+/// What a run costs with what is asked before it begins. An import asks for everything; a sync remembers the portal, and asks
+/// whether it is still so when it is about to use it.
+fn with_set_up(run: Estimate, prepared: &Prepared, scope: RunScope, calls_per_second: f64) -> Estimate {
+    let portal = match scope {
+        RunScope::All | RunScope::Stale => prepared.set_up.hubspot_calls,
+        RunScope::Changed | RunScope::ChangedAndStale if run.hubspot_calls == 0 => 0,
+        RunScope::Changed | RunScope::ChangedAndStale => prepared.portal_calls,
+    };
+    let hubspot_calls = run.hubspot_calls + portal;
+    Estimate {
+        hubspot_calls,
+        salesforce_calls: run.salesforce_calls + prepared.set_up.salesforce_calls,
+        seconds_at_rate_limit: hubspot_calls as f64 / calls_per_second.max(0.1),
     }
 }
 

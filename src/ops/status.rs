@@ -174,11 +174,11 @@ fn attention(
     let definition = error.map(|error| {
         (Reason::Definition, format!("its definition has errors: {} ({}): {}", error.file, error.code, error.message))
     });
-    let failed = |run: &&RunView| matches!(run.status, RunStatus::Failed | RunStatus::Refused | RunStatus::Paused);
+    // One that was paused by its budget or interrupted goes on by itself; where it does not, the data grows old.
+    let failed = |run: &&RunView| matches!(run.status, RunStatus::Failed | RunStatus::Refused);
     let last_run = status.last_run.as_ref().filter(failed).map(|run| {
         let why = run.error.as_deref().unwrap_or("for no reason that is known");
-        let word = if run.status == RunStatus::Paused { "paused" } else { "failed" };
-        (Reason::LastRun, format!("the last run {word} {}: {why}", ago(run, now)))
+        (Reason::LastRun, format!("the last run failed {}: {why}", ago(run, now)))
     });
     let unfinished = status.unfinished_import.map(|(read, total)| {
         let text =
@@ -266,11 +266,14 @@ mod tests {
         let now: Timestamp = "2026-01-01T01:00:00Z".parse().unwrap();
         let every = Some(Duration::from_secs(60));
         let error = Diagnostic::error("SL1003", &"a.yaml".into(), crate::diagnostic::Place::File, "unknown key");
-        let cases: [(PipelineStatus, Option<&Diagnostic>, &[Reason]); 10] = [
+        let cases: [(PipelineStatus, Option<&Diagnostic>, &[Reason]); 13] = [
             (well(), None, &[]),
             (well(), Some(&error), &[Reason::Definition]),
             (PipelineStatus { last_run: Some(run(RunStatus::Failed)), ..well() }, None, &[Reason::LastRun]),
             (PipelineStatus { last_run: Some(run(RunStatus::Partial)), ..well() }, None, &[]),
+            (PipelineStatus { last_run: Some(run(RunStatus::Refused)), ..well() }, None, &[Reason::LastRun]),
+            (PipelineStatus { last_run: Some(run(RunStatus::Paused)), ..well() }, None, &[]),
+            (PipelineStatus { last_run: Some(run(RunStatus::Interrupted)), ..well() }, None, &[]),
             (PipelineStatus { last_run: Some(run(RunStatus::Running)), ..well() }, None, &[]),
             (PipelineStatus { open_failures: 1, ..well() }, None, &[Reason::Failures]),
             (PipelineStatus { lag_seconds: Some(181.0), ..well() }, None, &[Reason::OldData]),

@@ -62,14 +62,14 @@ pub async fn forever(
     options: &RunOptions,
     hears: Hears<'_>,
 ) -> bool {
-    let voice = Voice { project, hears, memory: Mutex::default() };
+    let reporter = Reporter { project, hears, memory: Mutex::default() };
     let broken = Selection { pipelines: Vec::new(), broken: chosen.broken.clone() };
     if let Ok(preparation) = prepare_selected(project, &project.loaded, &broken, Knowledge::Live).await {
         for refused in preparation.refused {
-            voice.ended(&refuse(project, state, refused, options).await);
+            reporter.ended(&refuse(project, state, refused, options).await);
         }
     }
-    let cycles = chosen.pipelines.iter().map(|index| cycles(project, state, *index, options, &voice));
+    let cycles = chosen.pipelines.iter().map(|index| cycles(project, state, *index, options, &reporter));
     join_all(cycles).await.into_iter().all(|saved| saved)
 }
 
@@ -78,15 +78,15 @@ async fn cycles(
     state: &Arc<SqliteState>,
     index: usize,
     options: &RunOptions,
-    voice: &Voice<'_>,
+    reporter: &Reporter<'_>,
 ) -> bool {
     let every = project.loaded.pipelines[index].config.sync.every.0;
     let mut saved = true;
     while !project.outside.cancel.is_cancelled() {
-        voice.files(index);
-        let finished = cycle(project, state, index, options, voice).await;
+        reporter.files(index);
+        let finished = cycle(project, state, index, options, reporter).await;
         saved = !matches!(finished.trouble, Some(Trouble::Refused(OpsError::State(_))));
-        voice.ended(&finished);
+        reporter.ended(&finished);
         if finished.report.status == RunStatus::Interrupted {
             break;
         }
@@ -104,7 +104,7 @@ async fn cycle(
     state: &Arc<SqliteState>,
     index: usize,
     options: &RunOptions,
-    voice: &Voice<'_>,
+    reporter: &Reporter<'_>,
 ) -> Finished {
     let name = PipelineName::new(project.loaded.pipelines[index].config.name.as_str());
     let chosen = Selection { pipelines: vec![index], broken: Vec::new() };
@@ -113,7 +113,7 @@ async fn cycle(
         refused: vec![Refused { name: name.clone(), reason }],
         ..Preparation::default()
     });
-    voice.warnings(&name, preparation.warnings);
+    reporter.warnings(&name, preparation.warnings);
     match (preparation.pipelines.pop(), preparation.refused.pop()) {
         (Some(prepared), _) => run_one(project, state, &prepared, options, None).await,
         (None, Some(refused)) => refuse(project, state, refused, options).await,
@@ -125,7 +125,7 @@ async fn cycle(
 }
 
 /// Says each thing once.
-struct Voice<'a> {
+struct Reporter<'a> {
     project: &'a Project,
     hears: Hears<'a>,
     memory: Mutex<Memory>,
@@ -149,7 +149,7 @@ enum Kind {
     Own(PipelineName, &'static str, String),
 }
 
-impl Voice<'_> {
+impl Reporter<'_> {
     /// A cycle ended.
     fn ended(&self, finished: &Finished) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);

@@ -27,6 +27,29 @@ pub struct Describer<'a> {
     portals: HashMap<String, u64>,
     /// What keeps a connection from being used, until the command ends.
     broken: HashMap<String, Fault>,
+    /// What each answer of HubSpot has cost, by what was asked for.
+    costs: HashMap<String, u64>,
+    /// Calls to either system so far.
+    spent: SetUp,
+}
+
+/// Calls that are made before a run begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SetUp {
+    /// To Salesforce.
+    pub salesforce_calls: u64,
+    /// To HubSpot.
+    pub hubspot_calls: u64,
+}
+
+impl SetUp {
+    /// What came since.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            salesforce_calls: self.salesforce_calls - before.salesforce_calls,
+            hubspot_calls: self.hubspot_calls - before.hubspot_calls,
+        }
+    }
 }
 
 /// A view of a portal while a pipeline is compiled against it.
@@ -35,9 +58,21 @@ pub struct View {
     pub remembered: bool,
     /// What the pipeline needs to know.
     pub portal: Portal,
+    /// Calls that it takes to ask for all of it.
+    pub hubspot_calls: u64,
 }
 
 impl View {
+    /// A view in which nothing is known yet.
+    pub fn live(portal_id: u64, hubspot_calls: u64) -> Self {
+        Self { remembered: false, portal: Portal { portal_id, ..Portal::default() }, hubspot_calls }
+    }
+
+    /// What was remembered of a portal.
+    pub fn remembered(portal: Portal) -> Self {
+        Self { remembered: true, portal, hubspot_calls: 0 }
+    }
+
     fn must_be_live(&self) -> Result<(), OpsError> {
         let missing = || OpsError::refused("SL9002", "something about the portal is not remembered", "");
         if self.remembered { Err(missing()) } else { Ok(()) }
@@ -68,12 +103,30 @@ impl<'a> Describer<'a> {
             targets: HashMap::new(),
             portals: HashMap::new(),
             broken: HashMap::new(),
+            costs: HashMap::new(),
+            spent: SetUp::default(),
         }
     }
 
     /// The source objects of a connection that are known by now, by their names in lower case.
     pub fn sources(&self, connection: &str) -> Option<&HashMap<String, SourceObject>> {
         self.sources.get(connection)
+    }
+
+    /// Calls that were made so far.
+    pub fn spent(&self) -> SetUp {
+        self.spent
+    }
+
+    /// What it takes to ask for the id of a connection's portal.
+    pub fn cost_of_portal(&self, connection: &str) -> u64 {
+        self.costs.get(connection).copied().unwrap_or_default()
+    }
+
+    /// Counts calls to HubSpot, and what they were for.
+    fn paid(&mut self, what: String, calls: u64) {
+        self.spent.hubspot_calls += calls;
+        self.costs.insert(what, calls);
     }
 
     /// Remembers that a connection does not work.
@@ -114,6 +167,7 @@ impl<'a> Describer<'a> {
                 break;
             }
         }
+        self.spent.salesforce_calls += source.calls();
         Ok(Ok(()))
     }
 
@@ -135,7 +189,9 @@ impl<'a> Describer<'a> {
             None => {
                 let remote = |fault| OpsError::Remote { pipeline: None, fault };
                 self.must_work(connection).map_err(remote)?;
-                let account = self.project.target(connection)?.account().await;
+                let target = self.project.target(connection)?;
+                let account = target.account().await;
+                self.paid(connection.to_owned(), target.calls());
                 self.note(connection, account).map_err(remote)?.portal_id
             }
         };
@@ -174,12 +230,15 @@ impl<'a> Describer<'a> {
         let described = match (self.targets.get(&key), self.must_work(connection)) {
             (Some(known), _) => Ok(known.clone()),
             (None, Ok(())) => {
-                let described = self.project.target(connection)?.describe(object).await;
+                let target = self.project.target(connection)?;
+                let described = target.describe(object).await;
+                self.paid(format!("{connection}/{lower}"), target.calls());
                 self.note(connection, described)
             }
             (None, Err(fault)) => Err(fault),
         };
         if let Ok(described) = &described {
+            view.hubspot_calls += self.costs.get(&format!("{connection}/{lower}")).copied().unwrap_or_default();
             self.targets.insert(key, described.clone());
             view.portal.objects.insert(lower, described.clone());
         }
@@ -200,7 +259,10 @@ impl<'a> Describer<'a> {
         view.must_be_live()?;
         let types = match self.must_work(connection) {
             Ok(()) => {
-                let types = self.project.target(connection)?.association_types(own, other).await;
+                let target = self.project.target(connection)?;
+                let types = target.association_types(own, other).await;
+                self.spent.hubspot_calls += target.calls();
+                view.hubspot_calls += target.calls();
                 self.note(connection, types)
             }
             Err(fault) => Err(fault),

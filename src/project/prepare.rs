@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::describe::{Describer, View, is_about_object};
+use super::describe::{Describer, SetUp, View, is_about_object};
 use super::error::OpsError;
 use super::portal::Portal;
 use super::selection::{Selection, choose};
@@ -31,6 +31,10 @@ pub struct Prepared {
     pub portal: Arc<Portal>,
     /// Whether that was remembered, and is to be confirmed before the portal is used.
     pub remembered: bool,
+    /// Calls that it took to prepare it here; what other pipelines need as well is counted with the first of them.
+    pub set_up: SetUp,
+    /// Calls to HubSpot that it takes to ask for all that it needs to know of the portal.
+    pub portal_calls: u64,
 }
 
 /// A pipeline that cannot run. It keeps no other from running.
@@ -167,6 +171,7 @@ impl Compiler<'_> {
             OpsError::Remote { pipeline: None, fault } => OpsError::remote(&name)(fault),
             other => other,
         };
+        let before = self.describer.spent();
         // Salesforce first: while it does not answer, it is not asked a second time, and HubSpot not at all.
         if let Err((object, fault)) = self.describer.describe_sources(loaded).await? {
             return Err(self.missing_source(loaded, &object, fault, &name));
@@ -178,16 +183,16 @@ impl Compiler<'_> {
             && let Some(portal) = Portal::recall(state, &name, connection).await?
             && self.describer.may_be(connection, portal.portal_id)
         {
-            let mut view = View { remembered: true, portal };
+            let mut view = View::remembered(portal);
             // A finding may come from what is remembered, so only a valid pipeline is taken from it.
             if let Ok((Some(pipeline), findings)) = self.compile(loaded, &mut view).await
                 && findings.iter().all(|finding| finding.severity != Severity::Error)
             {
-                return Ok((prepared(pipeline, index, view), findings));
+                return Ok((prepared(pipeline, index, view, self.describer.spent().since(before)), findings));
             }
         }
         let portal_id = self.describer.portal_id(connection, self.knowledge.state()).await.map_err(named)?;
-        let mut view = View { remembered: false, portal: Portal { portal_id, ..Portal::default() } };
+        let mut view = View::live(portal_id, self.describer.cost_of_portal(connection));
         let (pipeline, findings) = self.compile(loaded, &mut view).await?;
         let valid = findings.iter().all(|finding| finding.severity != Severity::Error);
         let Some(pipeline) = pipeline.filter(|_| valid) else {
@@ -196,7 +201,7 @@ impl Compiler<'_> {
         if let Some(state) = self.knowledge.state() {
             view.portal.remember(state, &name, connection).await?;
         }
-        Ok((prepared(pipeline, index, view), findings))
+        Ok((prepared(pipeline, index, view, self.describer.spent().since(before)), findings))
     }
 
     async fn compile(&mut self, loaded: &LoadedPipeline, view: &mut View) -> Result<Compiled, OpsError> {
@@ -288,9 +293,10 @@ impl Compiler<'_> {
     }
 }
 
-fn prepared(pipeline: Pipeline, index: usize, view: View) -> Prepared {
-    let View { remembered, portal } = view;
-    Prepared { pipeline: Arc::new(pipeline), index, portal: Arc::new(portal), remembered }
+fn prepared(pipeline: Pipeline, index: usize, view: View, set_up: SetUp) -> Prepared {
+    let View { remembered, portal, hubspot_calls } = view;
+    let (pipeline, portal) = (Arc::new(pipeline), Arc::new(portal));
+    Prepared { pipeline, index, portal, remembered, set_up, portal_calls: hubspot_calls }
 }
 
 /// A final remote refusal as a finding at the line that caused it; else what keeps the connection from being used.

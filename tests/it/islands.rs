@@ -245,8 +245,14 @@ fn failures_of_earlier_runs_are_no_failures_of_this_one() {
     let bench = Bench::new(40);
     bench.import();
     assert!(!bench.failures().is_empty());
-    bench.settle();
-    bench.run(&["sync", "--once"]).code(0);
+    // A record that fails now, and is read again within the overlap.
+    bench.salesforce("create", json!({"object": "WorkOrder", "values": {"Status": "New"}}));
+    bench.run(&["sync", "--once"]).code(3);
+    for _ in 0..2 {
+        let ran = bench.run(&["sync", "--once", "--format", "json"]).code(0);
+        let own = report(&ran.json(), "work_orders").clone();
+        assert_eq!((&own["read"], &own["failed"], &own["waiting"]), (&json!(1), &json!(0), &json!(1)), "{own}");
+    }
     // They still need a person.
     let ran = bench.run(&["status", "--check"]).code(1);
     assert!(ran.stdout.contains("under `syncline failures`"), "{}", ran.stdout);

@@ -10,6 +10,7 @@ mod continuous;
 mod crashes;
 mod definition_changes;
 mod docs;
+mod estimates;
 mod forge;
 mod generated;
 mod hostile_files;

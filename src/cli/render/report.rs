@@ -15,6 +15,7 @@ pub fn is_quiet(report: &RunReport) -> bool {
         read: report.tally.read,
         unchanged: report.tally.unchanged,
         filtered: report.tally.filtered,
+        waiting: report.tally.waiting,
         pending_associations: report.tally.pending_associations,
         salesforce_calls: report.tally.salesforce_calls,
         hubspot_calls: report.tally.hubspot_calls,
@@ -31,7 +32,8 @@ pub fn report(report: &RunReport) -> String {
         RunKind::Reconcile => "reconcile",
         RunKind::Plan => "plan",
     };
-    let mut text = format!("{kind} {}: {} in {}\n", report.name, status(report.status), seconds(report.seconds));
+    let how = if did_not_begin(report) { word(report.status) } else { status(report.status) };
+    let mut text = format!("{kind} {}: {how} in {}\n", report.name, seconds(report.seconds));
     text.push_str(&format!("  read {}: {}\n", number(report.tally.read), effects_of(report.status, &report.tally)));
     let links = links(&report.tally);
     if !links.is_empty() {
@@ -73,6 +75,7 @@ pub fn effects(tally: &Tally) -> String {
         (tally.unchanged, "unchanged"),
         (tally.filtered, "left out"),
         (tally.failed, "failed"),
+        (tally.waiting, "failed before and not tried again yet"),
     ];
     let shown: Vec<String> = effects
         .iter()

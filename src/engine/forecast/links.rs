@@ -167,7 +167,7 @@ impl Forecast {
         let mut inner = self.inner();
         inner.tally.associated += work.make.len() as u64;
         inner.tally.disassociated += work.remove.len() as u64;
-        inner.batches.links += match self.options.links_elsewhere {
+        *inner.batches.links.entry(object.to_owned()).or_default() += match self.options.links_elsewhere {
             true => (work.make.len() + work.remove.len()) as u64,
             false => links.len() as u64,
         };

@@ -117,7 +117,8 @@ impl Forecast {
         let writes = calls(batches.writes, BATCH_RECORDS_MAX) + 2 * calls(batches.archives, BATCH_RECORDS_MAX);
         // What was asked for the plan's own sake is no part of the run.
         let reads = tally.hubspot_calls.saturating_sub(extra_calls);
-        let hubspot_calls = reads + writes + 2 * calls(batches.links, BATCH_LINKS_MAX);
+        let links: u64 = batches.links.values().map(|links| 2 * calls(*links, BATCH_LINKS_MAX)).sum();
+        let hubspot_calls = reads + writes + links;
         let seconds_at_rate_limit = hubspot_calls as f64 / self.cx.target.calls_per_second().max(0.1);
         let salesforce_calls = tally.salesforce_calls.saturating_sub(inner.extra_source_calls);
         let estimate = Estimate { hubspot_calls, salesforce_calls, seconds_at_rate_limit };
@@ -341,7 +342,7 @@ impl Taker for Forecast {
         inner.tally.read += seen.read;
         inner.tally.unchanged += seen.unchanged;
         inner.tally.filtered += seen.filtered;
-        inner.tally.failed += seen.waiting;
+        inner.tally.waiting += seen.waiting;
         inner.waiting += seen.waiting;
         if seen.unchanged > 0 {
             *inner.actions.entry(PlannedAction::Unchanged).or_default() += seen.unchanged;

@@ -44,11 +44,12 @@ pub(super) struct Inner {
 }
 
 /// What would be sent, in records and pairs.
-#[derive(Default, Clone, Copy)]
+#[derive(Default, Clone)]
 pub(super) struct Batches {
     pub(super) writes: u64,
     pub(super) archives: u64,
-    pub(super) links: u64,
+    /// By the object at the other end: each has calls of its own.
+    pub(super) links: BTreeMap<String, u64>,
 }
 
 impl Inner {

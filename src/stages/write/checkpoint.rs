@@ -123,7 +123,8 @@ pub fn count(decision: &Decision, created: Option<bool>, sent: bool, tally: &mut
         Action::Archive(_) if sent => tally.archived += 1,
         Action::Unchanged | Action::Archive(_) => tally.unchanged += 1,
         Action::Keep(_) | Action::Filter(_) => tally.filtered += 1,
-        Action::Reject(_) | Action::StillFailing => tally.failed += 1,
+        Action::Reject(_) => tally.failed += 1,
+        Action::StillFailing => tally.waiting += 1,
     }
 }
 
