@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::sandbox::clock::parse_duration;
 use crate::sandbox::faults::FaultPlan;
 use crate::sandbox::http::{Reply, Request};
+use crate::sandbox::origin;
 use crate::sandbox::server::Answer;
 use crate::sandbox::world::World;
 
@@ -43,6 +44,9 @@ impl ControlAnswer {
     }
 
     fn act(&self, request: &Request) -> Result<Value, Refusal> {
+        if let Some(reason) = origin::foreign_page(request) {
+            return Err(Refusal::Foreign(reason));
+        }
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
         let world = &self.world;
         match (request.method.as_str(), path.as_slice()) {
@@ -112,6 +116,7 @@ impl Answer for ControlAnswer {
         let (status, body) = match self.act(request) {
             Ok(body) => (200, body),
             Err(Refusal::Bad(error)) => (400, json!({"error": error})),
+            Err(Refusal::Foreign(error)) => (403, json!({"error": error})),
             Err(Refusal::Unknown) => {
                 let error = format!("there is no `{} /{}`", request.method, request.path.join("/"));
                 (404, json!({"error": error, "actions": help()["actions"]}))
@@ -129,6 +134,7 @@ impl Answer for ControlAnswer {
 
 enum Refusal {
     Bad(String),
+    Foreign(String),
     Unknown,
 }
 

@@ -31,6 +31,7 @@ pub mod http;
 pub mod hubspot;
 pub mod ledger;
 pub mod options;
+pub mod origin;
 pub mod salesforce;
 pub mod seed;
 pub mod server;

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::sandbox::http::{Delivery, Reply, Request};
+use crate::sandbox::origin;
 use crate::sys::cancel::Cancel;
 
 /// Largest request body that is read, in bytes. Far above what either API accepts, so that the services can refuse by themselves.
@@ -99,6 +100,9 @@ async fn exchange(request: hyper::Request<Incoming>, answer: Arc<dyn Answer>) ->
     };
     let request = read(&head, body.to_bytes());
     let gzip = accepts_gzip(&request);
+    if let Some(reason) = origin::foreign_host(&request) {
+        return Ok(response(Reply::new(403, "text/plain", reason + "\n"), answer.now(), false));
+    }
     let reply = answer.answer(&request);
     // The request may be large and the answer slow.
     drop(request);

@@ -96,11 +96,15 @@ impl Seen {
 
 /// One request on a connection of its own; reads until the server ends the connection, at most five seconds.
 async fn ask(url: &str, method: &str, target: &str, headers: &str, body: &str) -> Seen {
+    send(url, method, target, &format!("host: localhost\r\n{headers}"), body).await
+}
+
+/// The same, with all headers but those of the connection and the body.
+async fn send(url: &str, method: &str, target: &str, headers: &str, body: &str) -> Seen {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
     let length = body.len();
-    let text = format!(
-        "{method} {target} HTTP/1.1\r\nhost: sandbox\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
-    );
+    let text =
+        format!("{method} {target} HTTP/1.1\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}");
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // A reset connection is an end as well.
@@ -127,6 +131,30 @@ async fn with_fault(fault: Value) -> (Sandbox, Seen) {
 
 fn notes(sandbox: &Sandbox) -> usize {
     sandbox.dump()["hubspot"].as_array().unwrap().len()
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_neither_ask_nor_control() {
+    let sandbox = running(plain()).await;
+    let note = |headers: &'static str| send(&sandbox.control_url, "POST", "/hubspot/note", headers, "{}");
+    for headers in [
+        "",
+        "host: evil.example\r\n",
+        "host: localhost\r\nhost: evil.example\r\n",
+        "host: localhost\r\norigin: https://evil.example\r\n",
+        "host: localhost\r\nsec-fetch-site: cross-site\r\n",
+    ] {
+        assert_eq!(note(headers).await.status(), 403, "{headers}");
+    }
+    assert_eq!(notes(&sandbox), 0);
+    assert_eq!(note("host: [::1]:8090\r\norigin: http://[::1]:8090\r\n").await.status(), 200);
+    assert_eq!(notes(&sandbox), 1);
+    // The services themselves are asked by a name of this computer as well, and tell nobody else of a request.
+    for url in [&sandbox.hubspot_url, &sandbox.salesforce_url] {
+        let seen = send(url, "GET", "/echo", "host: evil.example\r\n", "").await;
+        assert!(seen.status() == 403 && String::from_utf8_lossy(&seen.body).contains("`evil.example`"));
+    }
+    assert!(sandbox.requests().is_empty());
 }
 
 #[tokio::test]
@@ -228,7 +256,7 @@ async fn one_connection_serves_many_requests_and_many_connections_at_once() {
     assert!(elapsed >= Duration::from_millis(30) && elapsed < Duration::from_millis(1500), "{elapsed:?}");
     let mut stream = TcpStream::connect(sandbox.hubspot_url.trim_start_matches("http://")).await.unwrap();
     for _ in 0..3 {
-        stream.write_all(b"GET /nothing HTTP/1.1\r\nhost: sandbox\r\n\r\n").await.unwrap();
+        stream.write_all(b"GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
         let mut buffer = [0; 1024];
         let read = stream.read(&mut buffer).await.unwrap();
         assert!(buffer[..read].starts_with(b"HTTP/1.1 204"));
