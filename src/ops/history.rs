@@ -180,15 +180,30 @@ pub fn errors_csv(failures: &[FailureView]) -> String {
     text
 }
 
-/// One line of CSV. A value that a spreadsheet would take for a formula gets a leading quote.
+/// One line of CSV. A value that a spreadsheet might take for a formula gets a leading quote.
 fn csv_line<'a>(values: impl Iterator<Item = &'a str>) -> String {
     let cell = |value: &str| {
-        let guard =
-            if value.starts_with(['=', '+', '-', '@', '\t', '\r']) && value.parse::<f64>().is_err() { "'" } else { "" };
+        let guard = if may_be_formula(value) { "'" } else { "" };
         format!("\"{guard}{}\"", value.replace('"', "\"\""))
     };
     let cells: Vec<String> = values.map(cell).collect();
     format!("{}\r\n", cells.join(","))
+}
+
+/// Whether a spreadsheet might take a value for a formula: an operator behind whatever the program may skip, in any of its
+/// widths, or a tab or line break in front, which may move the rest to a cell of its own. Plain numbers are none.
+fn may_be_formula(value: &str) -> bool {
+    const OPERATORS: [char; 13] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫', '−'];
+    let skipped = |letter: char| {
+        letter.is_whitespace()
+            || letter.is_control()
+            || matches!(letter, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let breaks = value.starts_with(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}'));
+    let number = value.strip_prefix(['+', '-']).unwrap_or(value);
+    let number =
+        number.starts_with(|letter: char| letter.is_ascii_digit() || letter == '.') && number.parse::<f64>().is_ok();
+    breaks || !number && value.trim_start_matches(skipped).starts_with(OPERATORS)
 }
 
 #[cfg(test)]
@@ -209,5 +224,54 @@ mod tests {
             csv_line(["a", "b \"c\"", "=1+1", "-12.5"].into_iter()),
             "\"a\",\"b \"\"c\"\"\",\"'=1+1\",\"-12.5\"\r\n"
         );
+    }
+
+    #[test]
+    fn what_a_spreadsheet_may_take_for_a_formula_is_disarmed() {
+        for value in [
+            "=1",
+            "+1+1",
+            "-1-1",
+            "@SUM(A1)",
+            "\t=1",
+            "\r=1",
+            "\n=1",
+            "\r\n=1",
+            "\ttext",
+            "\ntext",
+            "\u{b}=1",
+            "\0=1",
+            "\u{85}=1",
+            "  =1",
+            "\u{a0}=1",
+            "\u{3000}＝1",
+            "\u{feff}=1",
+            "\u{200b}=1",
+            "\u{200e}-2+3",
+            "\u{2028}=1",
+            "＝1",
+            "＋1+1",
+            "－1",
+            "＠SUM",
+            " ＝1",
+            "﹦1",
+            "﹢1",
+            "−1−1",
+            "=",
+            "-",
+            "+inf",
+            "-nan",
+            "-1 ",
+            "+49 30 1234",
+            "-1e5x",
+            "--1",
+        ] {
+            assert_eq!(csv_line([value].into_iter()), format!("\"'{}\"\r\n", value.replace('"', "\"\"")), "{value:?}");
+        }
+        for value in
+            ["", " ", "text", " text", "1", "-1", "+1.5", "-.5", "1e5", "-1e-5", "a=1", "1-2", "'=1", "é", "（=1）"]
+        {
+            assert_eq!(csv_line([value].into_iter()), format!("\"{value}\"\r\n"), "{value:?}");
+        }
     }
 }
