@@ -39,6 +39,9 @@ pub(super) fn init_project(words: &Init) -> Result<Exit, OpsError> {
     for file in &made.kept {
         text.push_str(&format!("  {file} was there and is left as it is\n"));
     }
+    for reason in &made.left_out {
+        text.push_str(&format!("  not {reason}\n"));
+    }
     output::result(&format!(
         "made a project in {}:\n{text}\nnext: set SALESFORCE_… and HUBSPOT_… (see syncline.yaml); `syncline discover` lists what can sync, `syncline new` writes a pipeline,\n`syncline catalog pull` keeps what both systems say beside it, and `syncline validate` checks it from then on without credentials\n",
         words.folder.display()

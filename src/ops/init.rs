@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::config::schema;
 use crate::project::error::OpsError;
+use crate::sys::git::Repository;
 
 const PROJECT: &str = include_str!("init/syncline.yaml");
 const PIPELINE: &str = include_str!("init/pipelines/README.md");
@@ -12,13 +13,18 @@ const IGNORE: &str = ".syncline/\n";
 const SETTINGS: &str = include_str!("init/settings.json");
 const WORKFLOW: &str = include_str!("init/workflow.yml");
 
+/// Where the forge looks for workflows, below the root of the repository.
+const WORKFLOWS: &str = ".github/workflows";
+
 /// What `init` did.
 #[derive(Debug, Default)]
 pub struct Made {
-    /// Files that it wrote, or added to.
-    pub written: Vec<&'static str>,
+    /// Files that it wrote, or added to, relative to the project.
+    pub written: Vec<String>,
     /// Files that were there and were left alone.
-    pub kept: Vec<&'static str>,
+    pub kept: Vec<String>,
+    /// Files that it could not make, each with the reason.
+    pub left_out: Vec<String>,
 }
 
 /// Writes the files of a new project. Files that exist are kept, but a project is never made twice, and the state is always
@@ -29,22 +35,23 @@ pub fn init(folder: &Path) -> Result<Made, OpsError> {
         let message = format!("`{}` exists already", file.display());
         return Err(OpsError::refused("SL1013", message, "a project is made once; look at `syncline status`"));
     }
-    let pipeline_schema = schema::text("pipeline").unwrap_or_default();
-    let test_schema = schema::text("pipeline-test").unwrap_or_default();
-    let project_schema = schema::text("project").unwrap_or_default();
-    let files: [(&'static str, &str); 8] = [
-        ("syncline.yaml", PROJECT),
-        ("pipelines/README.md", PIPELINE),
-        (".gitignore", IGNORE),
-        (".vscode/settings.json", SETTINGS),
-        (".github/workflows/syncline.yml", WORKFLOW),
-        ("schemas/pipeline.schema.json", &pipeline_schema),
-        ("schemas/pipeline-test.schema.json", &test_schema),
-        ("schemas/project.schema.json", &project_schema),
+    let mut files = vec![
+        ("syncline.yaml".to_owned(), PROJECT.to_owned()),
+        ("pipelines/README.md".to_owned(), PIPELINE.to_owned()),
+        (".gitignore".to_owned(), IGNORE.to_owned()),
+        (".vscode/settings.json".to_owned(), SETTINGS.to_owned()),
     ];
     let mut made = Made::default();
+    fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+    match workflow(&below(folder)) {
+        Some(file) => files.push(file),
+        None => made.left_out.push(format!("{WORKFLOWS}/: the folder's name cannot stand in a workflow")),
+    }
+    for name in ["pipeline", "pipeline-test", "project"] {
+        files.push((format!("schemas/{name}.schema.json"), schema::text(name).unwrap_or_default()));
+    }
     for (name, text) in files {
-        let path = folder.join(name);
+        let path = folder.join(&name);
         let before = fs::read_to_string(&path).ok();
         let whole = match before {
             Some(before) if text == IGNORE && !ignores_state(&before) => format!("{}\n{text}", before.trim_end()),
@@ -52,7 +59,7 @@ pub fn init(folder: &Path) -> Result<Made, OpsError> {
                 made.kept.push(name);
                 continue;
             }
-            _ => text.to_owned(),
+            _ => text,
         };
         let write = || -> std::io::Result<()> {
             if let Some(parent) = path.parent() {
@@ -60,16 +67,62 @@ pub fn init(folder: &Path) -> Result<Made, OpsError> {
             }
             fs::write(&path, whole)
         };
-        write().map_err(|error| {
-            OpsError::refused(
-                "SL6008",
-                format!("`{}` cannot be written: {error}", path.display()),
-                "choose another folder",
-            )
-        })?;
+        write().map_err(|error| unwritable(&path, &error))?;
         made.written.push(name);
     }
     Ok(made)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> OpsError {
+    OpsError::refused("SL6008", format!("`{}` cannot be written: {error}", path.display()), "choose another folder")
+}
+
+/// The folder's path below the root of its repository, without a `/` at its end. Empty at the root, and where no repository is.
+fn below(folder: &Path) -> String {
+    let prefix = Repository::find(folder).map(|own| own.prefix().to_owned()).unwrap_or_default();
+    prefix.trim_end_matches('/').to_owned()
+}
+
+/// The workflow of a project in this folder of its repository: the file's name relative to the project, and its text. None
+/// where the folder's name would mean something else in a workflow.
+fn workflow(below: &str) -> Option<(String, String)> {
+    if below.contains("${{") || below.chars().any(char::is_control) {
+        return None;
+    }
+    let (file, up) = match below {
+        "" => ("syncline.yml".to_owned(), String::new()),
+        _ => (format!("syncline-{}.yml", below.replace('/', "-")), "../".repeat(below.split('/').count())),
+    };
+    let (name, mark, folder) = match below {
+        "" => ("syncline".to_owned(), "<!-- syncline -->".to_owned(), "."),
+        _ => (format!("syncline {below}"), format!("<!-- syncline {below} -->"), below),
+    };
+    let paths = if below.is_empty() { String::new() } else { format!("{}/", pattern(below)) };
+    let mut text = WORKFLOW.to_owned();
+    for (place, value) in [
+        ("@name@", &*name),
+        ("@paths@", &*paths),
+        ("@file@", &*pattern(&file)),
+        ("@folder@", folder),
+        ("@version@", env!("CARGO_PKG_VERSION")),
+        ("@mark@", &*mark),
+    ] {
+        // All of them stand in single quotes.
+        text = text.replace(place, &value.replace('\'', "''"));
+    }
+    Some((format!("{up}{WORKFLOWS}/{file}"), text))
+}
+
+/// A path as a pattern that only this path matches.
+fn pattern(path: &str) -> String {
+    let mut pattern = String::new();
+    for letter in path.chars() {
+        if "*?+[]!\\".contains(letter) {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern
 }
 
 /// Whether a .gitignore keeps the state out already.

