@@ -158,6 +158,9 @@ pub struct Validate {
     /// Also check against the live systems
     #[arg(long)]
     pub online: bool,
+    /// Take warnings for errors: any that is not accepted with `allow` ends with exit code 1
+    #[arg(long, value_name = "WHAT", value_parser = ["warnings"])]
+    pub deny: Option<String>,
     /// Form of the findings
     #[arg(long, value_enum, default_value_t = FindingFormat::Text)]
     pub format: FindingFormat,

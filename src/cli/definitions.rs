@@ -11,7 +11,7 @@ use super::args::{
 };
 use super::exit::Exit;
 use super::output;
-use super::render::diagnostic::{located, shown, summary};
+use super::render::diagnostic::{counts, located, shown, summary};
 use super::render::{
     catalog as show_catalog, discover as show_discover, findings as show_findings, sarif, table, verdicts,
 };
@@ -52,13 +52,16 @@ pub(super) fn init_project(words: &Init) -> Result<Exit, OpsError> {
 pub(super) async fn validate_project(common: &Common, words: &Validate) -> Result<Exit, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    let loaded = if words.online {
+    let mut loaded = if words.online {
         let outside = Outside::real();
         signals::watch(&outside.cancel);
         validate::online(&root, &process_variables, outside, &words.names).await?
     } else {
         validate::offline(&root, &process_variables, &words.names)?
     };
+    if words.deny.is_some() {
+        loaded.findings.iter_mut().for_each(|finding| finding.severity = Severity::Error);
+    }
     match words.format {
         FindingFormat::Text => {
             let colour = output::colour(common.no_color);
@@ -69,7 +72,8 @@ pub(super) async fn validate_project(common: &Common, words: &Validate) -> Resul
         }
         FindingFormat::Json => {
             let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
-            json(&json!({ "valid": !loaded.failed(), "findings": findings }));
+            let (errors, warnings) = counts(&loaded);
+            json(&json!({ "valid": !loaded.failed(), "errors": errors, "warnings": warnings, "findings": findings }));
         }
         FindingFormat::Github => {
             let prefix = prefix(&root);

@@ -1,44 +1,80 @@
 //! Schema violations -> findings that say what was expected, one for each cause.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
+use super::read::SourceFile;
+use super::schema::Definition;
 use super::yaml::escape;
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::nearest::nearest;
+use crate::diagnostic::{Diagnostic, Place, TOLD_MAX, cap};
 
-/// Checks a document; all findings.
-pub fn check(file: &Arc<str>, schema: &Value, document: &Value) -> Vec<Diagnostic> {
+/// Checks a document: the findings, in the order of the file. Of each rule of the schema a few violations are told in full, the
+/// others are counted, so that the work does not grow with a file that is wrong all over.
+pub fn check(file: &SourceFile, definition: &Definition, document: &Value) -> Vec<Diagnostic> {
+    let cx = Explain { file, name: &file.name, root: &definition.schema };
     let mut findings = Vec::new();
-    let cx = Explain { file, root: schema };
-    cx.check(schema, document, "", &mut findings);
-    findings
+    match &definition.validator {
+        Some(validator) => cx.check(validator, &definition.schema, document, "", &mut findings),
+        None => findings.push(Diagnostic::error("SL9001", &file.name, Place::File, "the built-in schema is broken")),
+    }
+    findings.sort_by_cached_key(|finding| (finding.stands_for > 1, file.locate(&finding.place).start));
+    cap(findings)
 }
 
 struct Explain<'a> {
-    file: &'a Arc<str>,
+    file: &'a SourceFile,
+    name: &'a Arc<str>,
     root: &'a Value,
 }
 
 impl Explain<'_> {
     /// Checks a part of the document against a part of the schema.
-    fn check(&self, schema: &Value, part: &Value, prefix: &str, findings: &mut Vec<Diagnostic>) {
-        let validator: Validator = match jsonschema::validator_for(schema) {
-            Ok(validator) => validator,
-            Err(error) => {
-                let message = format!("the built-in schema is broken: {error}");
-                findings.push(Diagnostic::error("SL9001", self.file, Place::File, message));
-                return;
-            }
+    fn check(&self, validator: &Validator, schema: &Value, part: &Value, prefix: &str, findings: &mut Vec<Diagnostic>) {
+        let mut violations: Vec<ValidationError<'_>> = validator.iter_errors(part).collect();
+        let place = |error: &ValidationError<'_>| {
+            self.file.locate(&Place::Value(format!("{prefix}{}", error.instance_path()))).start
         };
-        let first = findings.len();
-        for error in validator.iter_errors(part) {
-            self.explain(schema, part, &error, prefix, findings);
+        violations.sort_by_cached_key(place);
+        // What is of another kind altogether can be neither too large nor of a wrong form.
+        let mistyped: HashSet<String> = violations
+            .iter()
+            .filter(|error| matches!(error.kind(), ValidationErrorKind::Type { .. }))
+            .map(|error| error.instance_path().to_string())
+            .collect();
+        violations.retain(|error| {
+            matches!(error.kind(), ValidationErrorKind::Type { .. })
+                || !mistyped.contains(error.instance_path().as_str())
+        });
+        let mut told: HashMap<String, (usize, Option<Diagnostic>)> = HashMap::new();
+        let mut own = Vec::new();
+        for error in &violations {
+            let rule = error.schema_path().as_str().to_owned();
+            let (count, like) = told.entry(rule).or_default();
+            *count += 1;
+            if *count > TOLD_MAX {
+                own.extend(like.as_ref().map(|like| Diagnostic::more(like, 1)));
+                continue;
+            }
+            let first = own.len();
+            self.explain(schema, part, error, prefix, &mut own);
+            if like.is_none() {
+                *like = own.get(first).cloned();
+            }
         }
-        let own = findings.split_off(first);
         findings.extend(one_per_cause(own));
+    }
+
+    /// Checks against one branch of a choice.
+    fn branch(&self, branch: &Value, part: &Value, prefix: &str, findings: &mut Vec<Diagnostic>) {
+        let schema = self.with_definitions(branch);
+        if let Ok(validator) = jsonschema::validator_for(&schema) {
+            self.check(&validator, &schema, part, prefix, findings);
+        }
     }
 
     fn explain(
@@ -51,38 +87,23 @@ impl Explain<'_> {
     ) {
         let at = format!("{prefix}{}", error.instance_path());
         let instance = error.instance();
-        let value = |code, message: String| Diagnostic::error(code, self.file, Place::Value(at.clone()), message);
+        let value = |code, message: String| Diagnostic::error(code, self.name, Place::Value(at.clone()), message);
         let name = at.rsplit('/').next().unwrap_or_default();
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
-                let known = self.properties(schema, error);
-                for key in unexpected {
-                    let place = Place::Key(format!("{at}/{}", escape(key)));
-                    let finding = Diagnostic::error("SL1003", self.file, place, format!("unknown key `{key}`"));
-                    let names: Vec<&str> = known.iter().map(String::as_str).collect();
-                    findings.push(match nearest(key, &names) {
-                        Some(near) => finding.with_label(format!("did you mean `{near}`?")),
-                        None => finding.with_help(format!("known keys are: {}", known.join(", "))),
-                    });
-                }
+                self.unknown_keys(&at, unexpected, &self.properties(schema, error), findings);
             }
             ValidationErrorKind::Required { property } => {
                 let property = property.as_str().unwrap_or_default();
                 let place = if at.is_empty() { Place::File } else { Place::Key(at.clone()) };
-                let finding = Diagnostic::error("SL1006", self.file, place, format!("the key `{property}` is missing"));
+                let finding = Diagnostic::error("SL1006", self.name, place, format!("the key `{property}` is missing"));
                 let describe = self.description(schema, error, property);
                 findings.push(match describe {
                     Some(text) => finding.with_why(text).with_help(format!("add `{property}:`")),
                     None => finding.with_help(format!("add `{property}:`")),
                 });
             }
-            ValidationErrorKind::Type { kind } => {
-                let expected = types(kind);
-                let found = type_of(instance);
-                let subject = if at.is_empty() { "the file".to_owned() } else { format!("`{name}`") };
-                findings
-                    .push(value("SL1005", format!("{subject} is {found}")).with_label(format!("expected {expected}")));
-            }
+            ValidationErrorKind::Type { kind } => findings.push(self.wrong_type(&at, instance, kind)),
             ValidationErrorKind::Enum { options } => {
                 let options: Vec<String> = texts(options);
                 self.unknown_value(&at, instance, &options, findings);
@@ -99,6 +120,15 @@ impl Explain<'_> {
             | ValidationErrorKind::OneOfMultipleValid { .. }
             | ValidationErrorKind::AnyOf { .. } => {
                 self.choice(schema, part, error, &at, prefix, findings);
+            }
+            ValidationErrorKind::Minimum { .. } | ValidationErrorKind::Maximum { .. } if at == "/version" => {
+                let label = "this program reads `version: 1`";
+                let finding =
+                    value("SL1008", format!("version {instance} of the file format is not known")).with_label(label);
+                findings.push(finding.with_help(match instance.as_u64() {
+                    Some(2..) => "use a later Syncline, or write the file as version 1 asks for",
+                    _ => "write `version: 1`",
+                }));
             }
             ValidationErrorKind::Minimum { limit } => {
                 findings.push(
@@ -122,16 +152,16 @@ impl Explain<'_> {
                 findings.push(value("SL1008", format!("`{name}` is too long")).with_label(label));
             }
             ValidationErrorKind::Pattern { .. } => {
-                let label =
-                    match self.resolve(schema, error.schema_path().as_str(), 1).and_then(|schema| examples(&schema)) {
-                        Some(examples) => format!("expected a value such as {examples}"),
-                        None => "does not have the expected form".to_owned(),
-                    };
-                let finding = value("SL1008", format!("`{name}` does not have the expected form")).with_label(label);
-                let describe = self.resolve(schema, error.schema_path().as_str(), 1);
-                let describe =
-                    describe.and_then(|schema| schema.get("description").and_then(Value::as_str).map(str::to_owned));
-                findings.push(describe.map_or(finding.clone(), |text| finding.with_why(text)));
+                let rule = self.resolve(schema, error.schema_path().as_str(), 1);
+                let subject = match name.parse::<usize>() {
+                    Ok(number) => format!("entry {} of the list", number + 1),
+                    Err(_) => format!("`{name}`"),
+                };
+                let mut finding = value("SL1008", format!("{subject} does not have the expected form"));
+                finding.label = rule.as_ref().and_then(examples).map(|all| format!("expected a value such as {all}"));
+                let described = rule.as_ref().and_then(|rule| rule.get("description")?.as_str());
+                finding.why = described.and_then(|text| lowered(text.trim_end_matches('.')));
+                findings.push(finding);
             }
             _ => findings.push(value("SL1008", format!("`{name}` is not valid here"))),
         }
@@ -164,7 +194,7 @@ impl Explain<'_> {
                 (Some(_), Some(branch)) => {
                     let relative = at.strip_prefix(prefix).unwrap_or(at);
                     let inner = part.pointer(relative).unwrap_or(instance);
-                    return self.check(&self.with_definitions(branch), inner, at, findings);
+                    return self.branch(branch, inner, at, findings);
                 }
                 (Some(chosen), None) => {
                     let chosen = Value::from(chosen);
@@ -172,7 +202,7 @@ impl Explain<'_> {
                 }
                 (None, _) => {
                     let finding =
-                        Diagnostic::error("SL1006", self.file, Place::Key(at.to_owned()), "the key `type` is missing");
+                        Diagnostic::error("SL1006", self.name, Place::Key(at.to_owned()), "the key `type` is missing");
                     findings.push(finding.with_help(format!("add `type:` with one of: {}", tags.join(", "))));
                     return;
                 }
@@ -187,14 +217,69 @@ impl Explain<'_> {
             let place = Place::Value(at.to_owned());
             let message = format!("expected exactly one of `{}`", choices.join("`, `"));
             let several = matches!(error.kind(), ValidationErrorKind::OneOfMultipleValid { .. });
-            let label = if several { "several are given" } else { "none is given" };
-            findings.push(Diagnostic::error("SL1009", self.file, place, message).with_label(label));
+            let (label, help) = match several {
+                true => ("several are given", "remove all but one"),
+                false => ("none is given", "add one of them"),
+            };
+            findings.push(Diagnostic::error("SL1009", self.name, place, message).with_label(label).with_help(help));
             return;
         }
         // An optional value: the branch that is not null says what is wrong.
         if let Some(branch) = branches.iter().find(|branch| branch.get("type").and_then(Value::as_str) != Some("null"))
         {
-            self.check(&self.with_definitions(branch), instance, at, findings);
+            self.branch(branch, instance, at, findings);
+        }
+    }
+
+    /// Keys that the schema does not know, in the order of the file; of many, only the first are compared with the known ones.
+    fn unknown_keys(&self, at: &str, unexpected: &[String], known: &[String], findings: &mut Vec<Diagnostic>) {
+        let place = |key: &String| Place::Key(format!("{at}/{}", escape(key)));
+        let mut keys: Vec<&String> = unexpected.iter().collect();
+        keys.sort_by_cached_key(|key| self.file.locate(&place(key)).start);
+        let names: Vec<&str> = known.iter().map(String::as_str).collect();
+        let mut last = None;
+        for key in keys.iter().take(TOLD_MAX) {
+            let shown: String = key.chars().take(60).collect();
+            let finding = Diagnostic::error("SL1003", self.name, place(key), format!("unknown key `{shown}`"));
+            let finding = match nearest(key, names.iter().copied()) {
+                Some(near) => finding.with_label(format!("did you mean `{near}`?")),
+                None if names.is_empty() => finding.with_help("remove it"),
+                None => finding.with_help(format!("known keys are: {}", known.join(", "))),
+            };
+            last = Some(finding.clone());
+            findings.push(finding);
+        }
+        let more = keys.len().saturating_sub(TOLD_MAX);
+        findings.extend(last.filter(|_| more > 0).map(|last| Diagnostic::more(&last, more)));
+    }
+
+    fn wrong_type(&self, at: &str, instance: &Value, kind: &TypeKind) -> Diagnostic {
+        let name = at.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
+        let subject = match name.parse::<usize>() {
+            _ if at.is_empty() => "the file".to_owned(),
+            Ok(number) => format!("entry {} of the list", number + 1),
+            Err(_) => format!("`{name}`"),
+        };
+        let place = if instance.is_null() { Place::Key(at.to_owned()) } else { Place::Value(at.to_owned()) };
+        let expected = types(kind);
+        let finding = Diagnostic::error("SL1005", self.name, place, format!("{subject} is {}", type_of(instance)));
+        let finding = finding.with_label(format!("expected {expected}"));
+        let text = expected.contains("a text");
+        match instance {
+            Value::Null if at.is_empty() => finding.with_help("start with `version: 1`"),
+            Value::Null if name.parse::<usize>().is_ok() => finding.with_help("fill it in, or remove it"),
+            Value::Null if text => finding.with_help(
+                "give it a value, or remove the key; an empty text is written `''`, and the word null `'null'`",
+            ),
+            Value::Null => finding.with_help("give it a value, or remove the key"),
+            Value::String(text) if expected.contains("number") && text.parse::<i64>().is_ok() => {
+                finding.with_help(format!("remove the quotes: `{text}`"))
+            }
+            Value::String(text) if expected == "a list" => {
+                finding.with_help(format!("write `[{text}]`, or each entry in a line of its own behind `- `"))
+            }
+            Value::Object(_) if expected == "a list" => finding.with_help("begin each entry with `- `"),
+            _ => finding,
         }
     }
 
@@ -207,9 +292,9 @@ impl Explain<'_> {
             [one] => format!("expected `{one}`"),
             options => format!("expected `{}`", options.join("` or `")),
         };
-        let finding = Diagnostic::error("SL1004", self.file, Place::Value(at.to_owned()), message).with_label(label);
-        let known: Vec<&str> = options.iter().map(String::as_str).collect();
-        findings.push(match nearest(&shown, &known) {
+        let finding = Diagnostic::error("SL1004", self.name, Place::Value(at.to_owned()), message).with_label(label);
+        let known = options.iter().map(String::as_str);
+        findings.push(match nearest(&shown, known) {
             Some(near) => finding.with_help(format!("did you mean `{near}`?")),
             None => finding,
         });
@@ -231,14 +316,7 @@ impl Explain<'_> {
             .get("description")
             .and_then(Value::as_str)
             .map_or(text, str::to_owned);
-        let sentence = text.split(". ").next().unwrap_or(&text).trim_end_matches('.').to_owned();
-        // The names of the two systems keep their capital.
-        if ["HubSpot", "Salesforce"].iter().any(|name| sentence.starts_with(name)) {
-            return Some(sentence);
-        }
-        let mut letters = sentence.chars();
-        let first = letters.next()?;
-        Some(first.to_lowercase().chain(letters).collect())
+        sentence(&text)
     }
 
     /// The part of a schema that a path leads to, references followed, `up` steps above its end.
@@ -299,9 +377,19 @@ fn merge(into: &mut Value, value: &Value) {
     }
 }
 
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distance = |known: &&&str| strsim::damerau_levenshtein(name, known);
-    known.iter().min_by_key(distance).filter(|known| distance(known) <= (name.len() / 3).max(1)).copied()
+/// The first sentence of a description, as it stands behind `why:`.
+fn sentence(text: &str) -> Option<String> {
+    lowered(text.split(". ").next().unwrap_or(text).trim_end_matches('.'))
+}
+
+/// A description without its capital. The names of the two systems keep theirs.
+fn lowered(text: &str) -> Option<String> {
+    if ["HubSpot", "Salesforce"].iter().any(|name| text.starts_with(name)) {
+        return Some(text.to_owned());
+    }
+    let mut letters = text.chars();
+    let first = letters.next()?;
+    Some(first.to_lowercase().chain(letters).collect())
 }
 
 fn texts(value: &Value) -> Vec<String> {
@@ -328,13 +416,10 @@ fn types(kind: &TypeKind) -> String {
     match kind {
         TypeKind::Single(kind) => name(&kind.to_string()),
         TypeKind::Multiple(kinds) => {
-            let names: Vec<String> = kinds
-                .iter()
-                .map(|kind| kind.to_string())
-                .filter(|kind| kind != "null")
-                .map(|kind| name(&kind))
-                .collect();
-            names.join(" or ")
+            const ORDER: [&str; 6] = ["string", "number", "integer", "boolean", "array", "object"];
+            let kinds: Vec<String> = kinds.iter().map(|kind| kind.to_string()).collect();
+            let named = ORDER.iter().filter(|kind| kinds.iter().any(|own| own == *kind)).map(|kind| name(kind));
+            named.collect::<Vec<_>>().join(" or ")
         }
     }
 }
@@ -352,7 +437,7 @@ fn type_of(value: &Value) -> &'static str {
 
 /// A misspelt key is also a missing one: only the misspelling is said.
 fn one_per_cause(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let misspelt: Vec<(String, String)> = findings
+    let misspelt: HashSet<(String, String)> = findings
         .iter()
         .filter_map(|finding| match (&finding.place, &finding.label) {
             (Place::Key(pointer), Some(label)) if finding.code == "SL1003" => {
@@ -368,7 +453,7 @@ fn one_per_cause(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
             _ => "",
         };
         let key = finding.message.split('`').nth(1).unwrap_or_default();
-        finding.code == "SL1006" && misspelt.iter().any(|(own, near)| own == parent && near == key)
+        finding.code == "SL1006" && misspelt.contains(&(parent.to_owned(), key.to_owned()))
     };
     findings.into_iter().filter(|finding| !missing_by_spelling(finding)).collect()
 }

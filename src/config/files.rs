@@ -56,6 +56,51 @@ impl Files {
         names
     }
 
+    /// Paths of all files in a folder and its subfolders, relative to the project, sorted, about `limit` at most; none where
+    /// there is no such folder. What begins with a dot is left out, and links are not followed into folders.
+    pub fn tree(&self, folder: &str, limit: usize) -> Option<Vec<String>> {
+        let folder = normal(folder);
+        let mut paths = match self {
+            Self::Folder(root) => {
+                let mut paths = Vec::new();
+                fs::read_dir(root.join(&folder)).ok()?;
+                walk(root, &folder, 0, limit, &mut paths);
+                paths
+            }
+            Self::Snapshot(files) => {
+                let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+                let visible = |path: &&String| {
+                    path.strip_prefix(&prefix).is_some_and(|rest| !rest.split('/').any(|part| part.starts_with('.')))
+                };
+                let paths: Vec<String> = files.keys().filter(visible).take(limit).cloned().collect();
+                if paths.is_empty() {
+                    return None;
+                }
+                paths
+            }
+        };
+        paths.sort();
+        Some(paths)
+    }
+
+    /// Names of the folders in the project's own folder, sorted; without those that begin with a dot.
+    pub fn folders(&self) -> Vec<String> {
+        let mut names: Vec<String> = match self {
+            Self::Folder(root) => {
+                let entries = fs::read_dir(root).into_iter().flatten().flatten().take(FOLDERS_MAX);
+                let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+                folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+            }
+            Self::Snapshot(files) => {
+                files.keys().filter_map(|path| path.split_once('/')).map(|(folder, _)| folder.to_owned()).collect()
+            }
+        };
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// A file's bytes, at most `bytes_max`.
     pub fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
         match self {
@@ -76,9 +121,62 @@ impl Files {
     }
 }
 
+/// Most folders of a project that are looked through for a similar name.
+const FOLDERS_MAX: usize = 1_000;
+
+/// Deepest folder below that of the pipelines.
+const DEPTH_MAX: usize = 16;
+
+/// Adds the files of a folder and of its subfolders. Links are listed as files, and reading decides about them.
+fn walk(root: &Path, folder: &str, depth: usize, limit: usize, paths: &mut Vec<String>) {
+    let Ok(entries) = fs::read_dir(root.join(folder)) else { return };
+    let named = |entry: fs::DirEntry| Some((entry.file_name().into_string().ok()?, entry.file_type().ok()?.is_dir()));
+    let mut entries: Vec<(String, bool)> =
+        entries.flatten().filter_map(named).filter(|(name, _)| !name.starts_with('.')).take(limit).collect();
+    entries.sort();
+    for (name, is_folder) in entries {
+        if paths.len() >= limit {
+            return;
+        }
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        // A folder that is called like a file is told when it is read as one.
+        if !is_folder || path.ends_with(".yaml") {
+            paths.push(path.clone());
+        }
+        if is_folder && depth < DEPTH_MAX {
+            walk(root, &path, depth + 1, limit, paths);
+        }
+    }
+}
+
 /// A path without `.` parts and with `/` between the others.
 fn normal(path: &str) -> String {
     let parts = Path::new(path).components().filter(|part| matches!(part, std::path::Component::Normal(_)));
     let parts: Vec<String> = parts.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
     parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_in_depth() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths =
+            ["p/a.yaml", "p/b/c.yaml", "p/b/d/e.yaml", "p/.hidden/f.yaml", "p/.g.yaml", "p/é/h.yaml", "q/i.yaml"];
+        for path in paths {
+            fs::create_dir_all(folder.path().join(path).parent().unwrap()).unwrap();
+            fs::write(folder.path().join(path), "x").unwrap();
+        }
+        let snapshot = paths.iter().map(|path| ((*path).to_owned(), Vec::new())).collect();
+        for files in [Files::Folder(folder.path().to_owned()), Files::Snapshot(snapshot)] {
+            let expected = ["p/a.yaml", "p/b/c.yaml", "p/b/d/e.yaml", "p/é/h.yaml"];
+            assert_eq!(files.tree("p", 100).unwrap(), expected);
+            assert_eq!(files.tree("./p/", 100).unwrap(), expected);
+            assert_eq!(files.tree("p/b", 100).unwrap(), ["p/b/c.yaml", "p/b/d/e.yaml"]);
+            assert_eq!(files.tree("none", 100), None);
+            assert_eq!(files.folders(), ["p", "q"]);
+        }
+    }
 }

@@ -12,7 +12,8 @@ use super::project::{ConnectionConfig, ProjectConfig};
 use super::read::{self, SourceFile};
 use super::rules::Definition;
 use super::{explain, rules, schema, yaml};
-use crate::diagnostic::{Diagnostic, Place, Severity};
+use crate::diagnostic::nearest::nearest;
+use crate::diagnostic::{Diagnostic, Place, Severity, cap};
 
 /// Name of the project file.
 pub const PROJECT_FILE: &str = "syncline.yaml";
@@ -33,6 +34,8 @@ pub struct Loaded {
     pub broken: Vec<Broken>,
     /// Variables and files that connections name and that are not there: for those who use the connection.
     pub unset: Vec<Diagnostic>,
+    /// Why there is no pipeline at all, where there is none; for a run, that is an error.
+    pub nothing: Option<Diagnostic>,
     /// All findings, in file order.
     pub findings: Vec<Diagnostic>,
     /// All files that were read, for showing findings.
@@ -79,14 +82,23 @@ impl Loaded {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// Puts the findings in the order of the files and of the places in them.
+    /// Puts the findings in the order of the files and of the places in them, and counts those that are too many to tell.
     pub fn sort(&mut self) {
         let files = &self.files;
+        for finding in &mut self.findings {
+            let file = files.iter().find(|file| file.name == finding.file);
+            if let ([(other, _)], Some(file)) = (&mut finding.others[..], file)
+                && file.locate(other).start > file.locate(&finding.place).start
+            {
+                std::mem::swap(other, &mut finding.place);
+            }
+        }
         let place = |finding: &Diagnostic| {
             let number = files.iter().position(|file| file.name == finding.file);
             number.map(|number| (number, files[number].locate(&finding.place).start))
         };
-        self.findings.sort_by_cached_key(place);
+        self.findings.sort_by_cached_key(|finding| (place(finding), finding.stands_for > 1));
+        self.findings = cap(std::mem::take(&mut self.findings));
     }
 }
 
@@ -102,7 +114,7 @@ pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
     let folder = project.as_ref().map_or("pipelines", |project| project.pipelines.as_str()).to_owned();
     let inside = Path::new(&folder).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if inside {
-        pipelines(files, Path::new(&folder), &mut loaded);
+        pipelines(files, &folder, &mut loaded);
     } else {
         let place = Place::Value("/pipelines".to_owned());
         let finding = Diagnostic::error("SL2010", &PROJECT_FILE.into(), place, "the folder lies outside the project");
@@ -122,7 +134,7 @@ pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
 
 fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> Option<ProjectConfig> {
     let name: Arc<str> = PROJECT_FILE.into();
-    let (file, value) = read::read(files, PROJECT_FILE, &name);
+    let (file, value) = read::read(files, PROJECT_FILE, &name, "project");
     loaded.files.push(file.clone());
     let mut value = match value {
         Ok(value) => value,
@@ -155,7 +167,7 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
     }
     // What is not there cannot be judged.
     let open = |place: &Place| matches!(place, Place::Value(at) if open.iter().any(|error| error.pointer == *at));
-    let mut config: ProjectConfig = decode_but(&name, "project", value, open, &mut loaded.findings)?;
+    let mut config: ProjectConfig = decode_but(&file, "project", value, open, &mut loaded.findings)?;
     // What opens only something on this computer, such as a sandbox, is no secret.
     let local = |pointer: &String| {
         config.connections.iter().any(|(name, own)| {
@@ -253,57 +265,133 @@ fn collect_literals(value: &serde_json::Value, pointer: String, found: &mut Vec<
 /// Keys whose values are secrets.
 pub const SECRET_KEYS: [&str; 4] = ["access_token", "token", "client_secret", "private_key"];
 
-fn pipelines(files: &Files, folder: &Path, loaded: &mut Loaded) {
-    let mut names = files.list(&folder.to_string_lossy(), PIPELINES_MAX * 4);
-    let is_pipeline = |name: &String| {
-        let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-        yaml && !name.ends_with(".test.yaml") && !name.ends_with(".test.yml") && !name.starts_with('.')
+fn pipelines(files: &Files, folder: &str, loaded: &mut Loaded) {
+    let Some(mut entries) = files.tree(folder, PIPELINES_MAX * 4) else {
+        loaded.nothing = Some(no_folder(files, folder));
+        return;
     };
-    names.retain(is_pipeline);
-    for name in names.into_iter().take(PIPELINES_MAX) {
-        let path = folder.join(&name).display().to_string();
-        let (file, value) = read::read(files, &path, &path.replace(['\n', '\r'], "?").into());
+    let mut others = Vec::new();
+    entries.retain(|path| match kind_of(path) {
+        Kind::Pipeline => true,
+        Kind::Test | Kind::Ignored => false,
+        Kind::Other => {
+            others.push(path.clone());
+            false
+        }
+    });
+    if entries.len() > PIPELINES_MAX {
+        let message = format!("the project has more than {PIPELINES_MAX} pipelines");
+        let finding = Diagnostic::error("SL1011", &PROJECT_FILE.into(), folder_place(), message);
+        loaded.findings.push(finding.with_help("divide it into several projects"));
+    }
+    loaded.findings.extend(unread(folder, &others));
+    if entries.is_empty() {
+        let message = format!("there is no pipeline in `{folder}`");
+        let finding = Diagnostic::warning("SL1021", &PROJECT_FILE.into(), folder_place(), message);
+        let help = "`syncline new` writes one; a pipeline is a file that ends in `.yaml`, here or in a subfolder";
+        loaded.nothing = Some(finding.with_help(help));
+    }
+    for path in entries.into_iter().take(PIPELINES_MAX) {
+        let (file, value) = read::read(files, &path, &path.replace(['\n', '\r'], "?").into(), "pipeline");
         loaded.files.push(file.clone());
-        match value {
+        let config = match value {
             Err(finding) => {
                 loaded.findings.push(finding);
-                loaded.broken.push(Broken { name: called(&file), file: Arc::clone(&file.name) });
+                None
             }
-            Ok(value) => match decode(&file.name, "pipeline", value, &mut loaded.findings) {
-                Some(config) => loaded.pipelines.push(LoadedPipeline { file, config }),
-                None => loaded.broken.push(Broken { name: called(&file), file: Arc::clone(&file.name) }),
-            },
+            Ok(value) => decode(&file, "pipeline", value, &mut loaded.findings),
+        };
+        match config {
+            Some(config) => loaded.pipelines.push(LoadedPipeline { file, config }),
+            None => loaded.broken.push(Broken { name: called(&file), file: Arc::clone(&file.name) }),
         }
     }
 }
 
+/// What a file below the folder of pipelines is.
+enum Kind {
+    Pipeline,
+    Test,
+    /// Notes, and what begins with a dot: nobody takes them for pipelines.
+    Ignored,
+    Other,
+}
+
+fn kind_of(path: &str) -> Kind {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    match name {
+        _ if name.starts_with('.') || name.ends_with(".md") => Kind::Ignored,
+        _ if is_test(name) => Kind::Test,
+        _ if name.ends_with(".yaml") || name.ends_with(".yml") => Kind::Pipeline,
+        _ => Kind::Other,
+    }
+}
+
+/// Whether a file holds tests of the pipeline beside it.
+pub fn is_test(name: &str) -> bool {
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
+}
+
+fn folder_place() -> Place {
+    Place::Value("/pipelines".to_owned())
+}
+
+/// A folder that is not there: most often misspelt.
+fn no_folder(files: &Files, folder: &str) -> Diagnostic {
+    let message = format!("there is no folder `{folder}` for the pipelines");
+    let finding = Diagnostic::error("SL1020", &PROJECT_FILE.into(), folder_place(), message);
+    let folders = files.folders();
+    match nearest(folder, folders.iter().map(String::as_str)) {
+        Some(near) => finding.with_label(format!("did you mean `{near}`?")),
+        None => finding.with_help("make it, or name the one that holds them: `pipelines: FOLDER` in syncline.yaml"),
+    }
+}
+
+/// Files beside the pipelines that are none, named once.
+fn unread(folder: &str, others: &[String]) -> Option<Diagnostic> {
+    const NAMED_MAX: usize = 8;
+    let first = others.first()?;
+    let names: Vec<String> = others.iter().take(NAMED_MAX).map(|name| format!("`{name}`")).collect();
+    let more = others.len().saturating_sub(NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let message = match others.len() {
+        1 => format!("`{first}` is not read: a pipeline ends in `.yaml`"),
+        _ => format!("files in `{folder}` that are not read: {}{more}", names.join(", ")),
+    };
+    let finding = Diagnostic::warning("SL1022", &PROJECT_FILE.into(), folder_place(), message);
+    Some(finding.with_help("rename what is a pipeline so that it ends in `.yaml`, and keep the rest elsewhere"))
+}
+
 /// The name that a broken file gives its pipeline, as far as it can be read.
 fn called(file: &SourceFile) -> Option<String> {
-    let line = file.text.lines().find_map(|line| line.strip_prefix("name:"))?;
-    let name = line.split(" #").next().unwrap_or(line).trim().trim_matches(['"', '\'']);
-    (!name.is_empty()).then(|| name.to_owned())
+    let decoded = file.scalars.get("/name").cloned();
+    decoded.or_else(|| {
+        let line = file.text.lines().find_map(|line| line.strip_prefix("name:"))?;
+        let name = line.split(" #").next().unwrap_or(line).trim().trim_matches(['"', '\'']);
+        (!name.is_empty()).then(|| name.to_owned())
+    })
 }
 
 /// Checks a value against its schema and decodes it.
 pub fn decode<T: DeserializeOwned>(
-    name: &Arc<str>,
+    file: &SourceFile,
     schema_name: &str,
     value: serde_yaml::Value,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<T> {
-    decode_but(name, schema_name, value, |_| false, findings)
+    decode_but(file, schema_name, value, |_| false, findings)
 }
 
 /// The same, without the findings at places that cannot be judged.
 fn decode_but<T: DeserializeOwned>(
-    name: &Arc<str>,
+    file: &SourceFile,
     schema_name: &str,
     value: serde_yaml::Value,
     open: impl Fn(&Place) -> bool,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<T> {
-    let schema = schema::value(schema_name)?;
-    let mut violations = explain::check(name, &schema, &yaml::to_json(&value));
+    let definition = schema::definition(schema_name)?;
+    let mut violations = explain::check(file, definition, &yaml::to_json(&value));
     violations.retain(|finding| !open(&finding.place));
     if !violations.is_empty() {
         findings.extend(violations);
@@ -312,7 +400,7 @@ fn decode_but<T: DeserializeOwned>(
     match yaml::decode(value) {
         Ok(config) => Some(config),
         Err(error) => {
-            findings.push(Diagnostic::error("SL1005", name, Place::File, error.message));
+            findings.push(Diagnostic::error("SL1005", &file.name, Place::File, error));
             None
         }
     }

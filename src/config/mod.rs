@@ -1,5 +1,6 @@
 //! YAML text -> `PipelineConfig` and `ProjectConfig`. Reads files and the environment; may use `model` and `diagnostic`.
 
+pub mod compose;
 pub mod env;
 pub mod explain;
 pub mod files;
@@ -13,4 +14,6 @@ pub mod scalar;
 pub mod schema;
 pub mod select;
 pub mod spans;
+pub mod typed;
 pub mod yaml;
+pub mod yaml_errors;

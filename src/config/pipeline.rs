@@ -37,7 +37,8 @@ pub struct PipelineConfig {
     /// What happens in HubSpot when a record stops matching `source.where`.
     #[serde(default = "keep")]
     pub on_filter_exit: DeleteAction,
-    /// What happens in HubSpot when a record is no longer visible in Salesforce, without proof that it was deleted.
+    /// What happens in HubSpot when a record is no longer visible in Salesforce, without proof that it was deleted. `archive`
+    /// has no effect yet: it comes with continuous sync.
     #[serde(default = "keep")]
     pub on_vanish: DeleteAction,
     /// Limits beyond which a run stops before its first write.
@@ -49,6 +50,10 @@ pub struct PipelineConfig {
     /// Limits of the product that this pipeline changes.
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// Codes of warnings that are accepted in the whole file, such as `SL2050`: they are no longer told. Errors cannot be accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^SL[0-9]{4}$")), example = ["SL2050"])]
+    pub allow: Vec<String>,
 }
 
 /// Where records come from.
@@ -158,6 +163,10 @@ pub struct FieldConfig {
     /// Mask the field's values in every output.
     #[serde(default)]
     pub sensitive: bool,
+    /// Codes of warnings that are accepted for this entry, such as `SL2050`: they are no longer told. Errors cannot be accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^SL[0-9]{4}$")), example = ["SL2050"])]
+    pub allow: Vec<String>,
 }
 
 /// What a blank in Salesforce does to the property.
@@ -278,6 +287,10 @@ pub struct AssociationConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"billing_account", length(min = 1, max = 120))]
     pub label: Option<String>,
+    /// Codes of warnings that are accepted for this entry, such as `SL2050`: they are no longer told. Errors cannot be accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^SL[0-9]{4}$")), example = ["SL2050"])]
+    pub allow: Vec<String>,
 }
 
 /// What happens to a HubSpot record whose source is gone.
@@ -304,13 +317,14 @@ pub struct GuardConfig {
 pub struct SyncConfig {
     /// False is "save for later": `syncline sync` leaves the pipeline out.
     pub enabled: bool,
-    /// Time from one cycle to the next.
+    /// Time from one cycle to the next: from `1s` to `7d`.
     pub every: DurationText,
     /// How changes are noticed.
     pub changes: Changes,
-    /// How much of the time before the watermark is read again, for rows that become visible late.
+    /// How much of the time before the watermark is read again, for rows that become visible late: from `0s` to `7d`.
     pub overlap: DurationText,
-    /// Time from one full comparison to the next, or `off`.
+    /// Time from one full comparison to the next: from `1h` to `365d`, or `off`. It has no effect yet: full comparisons come
+    /// with continuous sync.
     pub reconcile: Interval,
 }
 

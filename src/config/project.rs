@@ -133,9 +133,10 @@ pub struct AccessTokenConfig {
 pub struct HubspotConfig {
     /// Token of a private app, or a service key.
     pub access_token: Secret,
-    /// `auto` learns the limit from HubSpot's answers; or calls in a time, such as `190/10s`.
+    /// `auto` learns the limit from HubSpot's answers; or calls in a time, such as `190/10s`: at least one call, in at least a
+    /// second.
     #[serde(default = "default_rate_limit")]
-    #[schemars(regex(pattern = "^(auto|[0-9]{1,5}/[0-9]{1,4}s)$"), example = &"auto", example = &"190/10s")]
+    #[schemars(regex(pattern = "^(auto|[1-9][0-9]{0,4}/[1-9][0-9]{0,3}s)$"), example = &"auto", example = &"190/10s")]
     pub rate_limit: String,
     /// Number of the portal: Syncline refuses to write to any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,12 +150,12 @@ pub struct HubspotConfig {
 
 /// A share of the org's daily API calls, or a count of them.
 #[derive(JsonSchema)]
-#[schemars(extend("type" = ["string", "integer"], "pattern" = "^([0-9]{1,12}|(100|[0-9]{1,2})%)$", "examples" = ["20%", 5000]))]
+#[schemars(extend("type" = ["string", "integer"], "pattern" = "^([1-9][0-9]{0,11}|(100|[1-9][0-9]?)%)$", "minimum" = 1, "examples" = ["20%", 5000]))]
 struct BudgetSchema(#[expect(dead_code, reason = "only its schema is used")] serde_json::Value);
 
 /// The number of a portal.
 #[derive(JsonSchema)]
-#[schemars(extend("type" = ["string", "integer"], "pattern" = "^[0-9]{1,15}$", "examples" = [51_234_567]))]
+#[schemars(extend("type" = ["string", "integer"], "pattern" = "^[1-9][0-9]{0,14}$", "minimum" = 1, "examples" = [51_234_567]))]
 struct PortalSchema(#[expect(dead_code, reason = "only its schema is used")] serde_json::Value);
 
 impl HubspotConfig {

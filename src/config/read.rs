@@ -1,10 +1,12 @@
 //! One definition file: read with limits, indexed, parsed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::compose::compose;
 use super::files::{Files, ReadError};
-use super::spans::{self, Spans, within};
-use super::yaml;
+use super::spans::{Spans, within};
+use super::{schema, typed, yaml};
 use crate::diagnostic::{Diagnostic, Place};
 
 /// Largest definition file, in bytes.
@@ -20,24 +22,41 @@ pub struct SourceFile {
     /// Where everything stands.
     pub spans: Spans,
     /// Decoded scalars that findings point into, by pointer.
-    pub scalars: Vec<(String, String)>,
+    pub scalars: BTreeMap<String, String>,
 }
 
 impl SourceFile {
-    /// The place in bytes; the whole file is its first line.
+    /// The place in bytes; the whole file is the first line that says something.
     pub fn locate(&self, place: &Place) -> std::ops::Range<usize> {
-        let first_line = 0..self.text.lines().next().map_or(0, str::len);
         let found = match place {
             Place::File => None,
             Place::Key(pointer) => self.spans.key(pointer).or_else(|| self.spans.nearest(pointer)),
             Place::Value(pointer) => self.value(pointer),
             Place::Within(pointer, part) => self.spans.value(pointer).map(|scalar| {
-                let decoded = self.scalars.iter().find(|(own, _)| own == pointer);
-                decoded.map_or(scalar.clone(), |(_, decoded)| within(&self.text, scalar.clone(), decoded, part.clone()))
+                let decoded = self.scalars.get(pointer);
+                decoded.map_or(scalar.clone(), |decoded| within(&self.text, scalar.clone(), decoded, part.clone()))
             }),
             Place::Bytes(bytes) => Some(bytes.clone()),
         };
-        found.unwrap_or(first_line)
+        found.unwrap_or_else(|| self.first_line())
+    }
+
+    /// The first line that is neither blank nor a comment (an editor's modeline is one); else the first of all.
+    fn first_line(&self) -> std::ops::Range<usize> {
+        let mut start = 0;
+        for line in self.text.split_inclusive('\n') {
+            let text = line.trim_end();
+            if !text.is_empty() && !text.trim_start().starts_with('#') && text != "---" {
+                return start..start + text.len();
+            }
+            start += line.len();
+        }
+        0..self.text.lines().next().map_or(0, str::len)
+    }
+
+    /// Where the other places of a finding are.
+    pub fn locate_others(&self, finding: &Diagnostic) -> Vec<std::ops::Range<usize>> {
+        finding.others.iter().map(|(place, _)| self.locate(place)).collect()
     }
 
     /// A value's place; of one that takes several lines, its key.
@@ -54,44 +73,51 @@ impl SourceFile {
     }
 }
 
-/// Reads, indexes and parses one file. The text comes back even when it is no good, so that findings can be shown in it.
-pub fn read(files: &Files, path: &str, name: &Arc<str>) -> (SourceFile, Result<serde_yaml::Value, Diagnostic>) {
+/// Reads one file and gives its scalars the types that the named schema asks for. The text comes back even when it is no good,
+/// so that findings can be shown in it.
+pub fn read(
+    files: &Files,
+    path: &str,
+    name: &Arc<str>,
+    schema_name: &str,
+) -> (SourceFile, Result<serde_yaml::Value, Diagnostic>) {
     let mut file = SourceFile { name: Arc::clone(name), ..SourceFile::default() };
-    match text(files, path) {
-        Ok(text) => file.text = text,
-        Err((code, message, help)) => {
-            return (file, Err(Diagnostic::error(code, name, Place::File, message).with_help(help)));
-        }
+    match text(files, path, &mut file.text) {
+        Ok(()) => {}
+        Err(finding) => return (file, Err(finding.in_file(name))),
     }
-    let value = parse(&mut file);
+    let value = parse(&mut file, schema_name);
     (file, value)
 }
 
-/// Indexes and parses a text.
-pub fn parse(file: &mut SourceFile) -> Result<serde_yaml::Value, Diagnostic> {
+/// The same for a text that is there already.
+pub fn parse(file: &mut SourceFile, schema_name: &str) -> Result<serde_yaml::Value, Diagnostic> {
     let name = Arc::clone(&file.name);
     if file.text.trim().is_empty() {
         let finding = Diagnostic::error("SL1001", &name, Place::File, "the file is empty");
         return Err(finding.with_help("start with `version: 1`"));
     }
-    match spans::index(&file.text) {
-        Ok(spans) => file.spans = spans,
+    let document = match compose(&file.text) {
+        Ok(document) => document,
         Err(refused) => {
-            let finding = Diagnostic::error(refused.code, &name, Place::Bytes(refused.span), refused.message);
-            return Err(refused.help.map_or(finding.clone(), |help| finding.with_help(help)));
+            let mut finding = Diagnostic::error(refused.code, &name, Place::Bytes(refused.span), refused.message);
+            finding.label = refused.label;
+            finding.help = refused.help;
+            finding.others.extend(refused.other.map(|(span, label)| (Place::Bytes(span), label.to_owned())));
+            return Err(finding);
         }
-    }
-    let value = yaml::parse(&file.text).map_err(|error| {
-        let at = error.offset.unwrap_or_default().min(file.text.len());
-        Diagnostic::error("SL1002", &name, Place::Bytes(at..at), error.message)
-    })?;
+    };
+    file.spans = document.spans;
+    let Some(root) = document.root else { return Ok(serde_yaml::Value::Null) };
+    let value =
+        typed::value(&root, schema::definition(schema_name).map_or(&serde_json::Value::Null, |own| &own.schema));
     collect_scalars(&value, String::new(), &mut file.scalars);
     Ok(value)
 }
 
-fn collect_scalars(value: &serde_yaml::Value, pointer: String, scalars: &mut Vec<(String, String)>) {
+fn collect_scalars(value: &serde_yaml::Value, pointer: String, scalars: &mut BTreeMap<String, String>) {
     match value {
-        serde_yaml::Value::String(text) => scalars.push((pointer, text.clone())),
+        serde_yaml::Value::String(text) => drop(scalars.insert(pointer, text.clone())),
         serde_yaml::Value::Sequence(items) => {
             for (index, item) in items.iter().enumerate() {
                 collect_scalars(item, format!("{pointer}/{index}"), scalars);
@@ -106,22 +132,44 @@ fn collect_scalars(value: &serde_yaml::Value, pointer: String, scalars: &mut Vec
     }
 }
 
+/// Why a file has no text.
+struct NoText {
+    place: Place,
+    code: &'static str,
+    message: String,
+    help: &'static str,
+}
+
+impl NoText {
+    fn in_file(self, name: &Arc<str>) -> Diagnostic {
+        Diagnostic::error(self.code, name, self.place, self.message).with_help(self.help)
+    }
+}
+
 /// A file's text within the limits; a byte order mark is left out.
-fn text(files: &Files, path: &str) -> Result<String, (&'static str, String, String)> {
+fn text(files: &Files, path: &str, into: &mut String) -> Result<(), NoText> {
+    let refused = |code, message: String, help| NoText { place: Place::File, code, message, help };
     let bytes = files.read(path, FILE_BYTES_MAX).map_err(|error| match error {
-        ReadError::TooLarge => {
-            ("SL1011", "the file has more than 1 MiB".to_owned(), "no definition needs that".to_owned())
+        ReadError::TooLarge => refused("SL1011", "the file has more than 1 MiB".to_owned(), "no definition needs that"),
+        ReadError::NotAFile => refused("SL1001", error.to_string(), "put a YAML file there"),
+        ReadError::Io(_) => refused("SL1001", error.to_string(), "check the path and its permissions"),
+    })?;
+    match String::from_utf8(bytes) {
+        Ok(text) => {
+            *into = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+            Ok(())
         }
-        ReadError::NotAFile => ("SL1001", error.to_string(), "put a YAML file there".to_owned()),
-        ReadError::Io(_) => ("SL1001", error.to_string(), "check the path and its permissions".to_owned()),
-    })?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        (
-            "SL1001",
-            format!("the file is not UTF-8: byte {at} does not belong to any character"),
-            "save it as UTF-8".to_owned(),
-        )
-    })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+        Err(error) => {
+            // What can be read is shown, with a mark for each byte that cannot.
+            let at = error.utf8_error().valid_up_to();
+            let byte = error.as_bytes()[at];
+            *into = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            Err(NoText {
+                place: Place::Bytes(at..at + '\u{fffd}'.len_utf8()),
+                code: "SL1001",
+                message: format!("the file is not UTF-8: the byte 0x{byte:02X} belongs to no character"),
+                help: "save it as UTF-8",
+            })
+        }
+    }
 }

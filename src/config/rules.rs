@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::pipeline::{FieldConfig, PipelineConfig};
 use super::project::{ConnectionConfig, ProjectConfig};
+use super::scalar::{DurationText, Interval};
+use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place};
 
 /// The standard objects that may be a source.
@@ -12,6 +14,15 @@ const STANDARD_OBJECTS: &str = include_str!("supported-standard-objects.txt");
 
 /// Endings of custom things that Salesforce lets be queried.
 const CUSTOM_SUFFIXES: [&str; 5] = ["__c", "__mdt", "__x", "__kav", "__b"];
+
+/// Shortest and longest time from one cycle to the next.
+const EVERY: (DurationText, DurationText) = (DurationText::seconds(1), DurationText::seconds(7 * 86_400));
+
+/// Shortest and longest time that is read again.
+const OVERLAP: (DurationText, DurationText) = (DurationText::seconds(0), DurationText::seconds(7 * 86_400));
+
+/// Shortest and longest time from one full comparison to the next.
+const RECONCILE: (DurationText, DurationText) = (DurationText::seconds(3_600), DurationText::seconds(365 * 86_400));
 
 /// One definition, as far as these rules look at it.
 #[derive(Clone, Copy)]
@@ -31,6 +42,7 @@ pub fn check(project: Option<&ProjectConfig>, pipelines: &[Definition<'_>], brok
         if let Some(project) = project {
             rules.connections(project, &mut findings);
         }
+        rules.durations(&mut findings);
         rules.source_object(&mut findings);
         rules.target(&pipelines[..index], &mut findings);
         rules.fields(&mut findings);
@@ -89,14 +101,36 @@ impl Rules<'_> {
         }
     }
 
+    fn durations(&self, findings: &mut Vec<Diagnostic>) {
+        let sync = &self.config.sync;
+        let reconcile = match sync.reconcile {
+            Interval::Every(every) => Some(every),
+            Interval::Off => None,
+        };
+        for (key, written, least, most, why) in [
+            (
+                "every",
+                Some(sync.every),
+                EVERY.0,
+                EVERY.1,
+                "cycles without a pause only use up the API budget, and rarer ones fall behind",
+            ),
+            ("overlap", Some(sync.overlap), OVERLAP.0, OVERLAP.1, "all of it is read again in every cycle"),
+            ("reconcile", reconcile, RECONCILE.0, RECONCILE.1, "a full comparison reads every record of both systems"),
+        ] {
+            let Some(written) = written.filter(|written| written.0 < least.0 || written.0 > most.0) else { continue };
+            let word = if written.0 < least.0 { "too short" } else { "too long" };
+            let finding = self.error("SL1008", format!("/sync/{key}"), format!("`{key}` of {written} is {word}"));
+            findings.push(finding.with_label(format!("expected from `{least}` to `{most}`")).with_why(why));
+        }
+    }
+
     fn source_object(&self, findings: &mut Vec<Diagnostic>) {
         let object = &self.config.source.object;
         if self.config.source.allow_unlisted || is_listed(object) {
             return;
         }
-        let distance =
-            |name: &&str| strsim::damerau_levenshtein(&object.to_ascii_lowercase(), &name.to_ascii_lowercase());
-        let near = STANDARD_OBJECTS.lines().min_by_key(distance).filter(|name| distance(name) <= 2);
+        let near = nearest(object, STANDARD_OBJECTS.lines());
         let help = match near {
             Some(near) => format!("did you mean `{near}`? Any other queryable object needs `allow_unlisted: true`"),
             None => "custom objects end in `__c`; any other queryable object needs `allow_unlisted: true`".to_owned(),
@@ -135,30 +169,44 @@ impl Rules<'_> {
         }
     }
 
+    fn unknown_pipeline<'n>(&self, index: usize, name: &str, known: impl Iterator<Item = &'n str>) -> Diagnostic {
+        let mut known: Vec<&str> = known.collect();
+        known.sort_unstable();
+        let help = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                let more = known.len().saturating_sub(NAMES_MAX);
+                known.truncate(NAMES_MAX);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("pipelines are: {}{more}", known.join(", "))
+            }
+        };
+        let pointer = format!("/associations/{index}/pipeline");
+        self.error("SL2003", pointer, format!("there is no pipeline `{name}`")).with_help(help)
+    }
+
     fn associations(&self, pipelines: &[Definition<'_>], broken: &[&str], findings: &mut Vec<Diagnostic>) {
         let mut people: BTreeMap<&str, usize> = BTreeMap::new();
         let mut seen: HashMap<(String, Option<&str>), usize> = HashMap::new();
+        let by_name: HashMap<&str, &Definition<'_>> =
+            pipelines.iter().rev().map(|own| (own.config.name.as_str(), own)).collect();
         for (index, association) in self.config.associations.iter().enumerate() {
             let key = (association.field.to_ascii_lowercase(), association.label.as_deref());
-            if seen.insert(key, index).is_some() {
-                let message = format!("the lookup `{}` is associated twice in the same way", association.field);
-                findings.push(self.error("SL2054", format!("/associations/{index}/field"), message));
+            let first = *seen.entry(key).or_insert(index);
+            if first != index {
+                let message = format!("the lookup `{}` is listed twice with the same label", association.field);
+                let help = "remove one of the entries, or give each its own `label`";
+                let finding = self.error("SL2054", format!("/associations/{index}/field"), message).with_help(help);
+                let other = Place::Value(format!("/associations/{first}/field"));
+                findings.push(finding.with_label("and again here").with_other(other, "it is listed here first"));
             }
             if let Some(name) = &association.pipeline {
-                let names: Vec<&str> = pipelines.iter().map(|own| own.config.name.as_str()).collect();
-                match pipelines.iter().find(|own| own.config.name == *name) {
+                match by_name.get(name.as_str()) {
                     None if broken.contains(&name.as_str()) => {
                         let message = format!("the pipeline `{name}` cannot be read itself");
                         findings.push(self.error("SL2003", format!("/associations/{index}/pipeline"), message));
                     }
-                    None => {
-                        let finding = self.error(
-                            "SL2003",
-                            format!("/associations/{index}/pipeline"),
-                            format!("there is no pipeline `{name}`"),
-                        );
-                        findings.push(finding.with_help(format!("pipelines are: {}", names.join(", "))));
-                    }
+                    None => findings.push(self.unknown_pipeline(index, name, by_name.keys().copied())),
                     Some(own) if own.config.target.connection != self.config.target.connection => {
                         let message = format!("the pipeline `{name}` goes to another portal");
                         findings.push(self.error("SL2003", format!("/associations/{index}/pipeline"), message));
@@ -188,6 +236,9 @@ impl Rules<'_> {
         }
     }
 }
+
+/// Most names that a piece of advice lists.
+const NAMES_MAX: usize = 12;
 
 /// An option without effect, and why.
 fn senseless(field: &FieldConfig) -> Option<(&'static str, &'static str)> {

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A text, number or boolean, kept as text. A number whose digits matter (`"0.10"`) is written in quotes.
+/// A text, number or boolean, kept as the text that stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scalar(pub String);
 
@@ -253,7 +253,7 @@ impl JsonSchema for Interval {
         json_schema!({
             "description": "A duration such as `24h`, or `off`.",
             "type": ["string", "boolean"],
-            "pattern": "^(off|[0-9]{1,9}[smhd])$",
+            "pattern": "^(off|false|[0-9]{1,9}[smhd])$",
             "examples": ["24h", "off"],
         })
     }

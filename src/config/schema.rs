@@ -1,5 +1,8 @@
 //! The structs as JSON Schemas: what `schemas/` holds, what definitions are checked against, and the shapes of results.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 
 use super::pipeline::PipelineConfig;
@@ -11,6 +14,30 @@ use crate::model::report::RunsReport;
 
 /// Names of the schemas.
 pub const NAMES: [&str; 6] = ["pipeline", "pipeline-test", "project", "plan", "diff", "report"];
+
+/// The schema of a kind of definition, ready to check with.
+pub struct Definition {
+    /// The schema.
+    pub schema: serde_json::Value,
+    /// Its checker; none where the schema itself is broken.
+    pub validator: Option<jsonschema::Validator>,
+}
+
+/// The schema of a kind of definition, made once.
+pub fn definition(name: &str) -> Option<&'static Definition> {
+    static ALL: LazyLock<HashMap<&'static str, Definition>> = LazyLock::new(|| {
+        let prepared = |name: &'static str| {
+            let schema = value(name)?;
+            let validator = jsonschema::validator_for(&schema).ok();
+            Some((name, Definition { schema, validator }))
+        };
+        DEFINITIONS.into_iter().filter_map(prepared).collect()
+    });
+    ALL.get(name)
+}
+
+/// Names of the schemas that files are checked against.
+const DEFINITIONS: [&str; 3] = ["pipeline", "pipeline-test", "project"];
 
 /// A schema as a value; none for an unknown name.
 pub fn value(name: &str) -> Option<serde_json::Value> {
@@ -24,7 +51,58 @@ pub fn value(name: &str) -> Option<serde_json::Value> {
         "report" => generator.into_root_schema_for::<RunsReport>(),
         _ => return None,
     };
-    Some(schema.to_value())
+    let mut schema = schema.to_value();
+    if DEFINITIONS.contains(&name) {
+        refuse_blanks(&mut schema);
+    }
+    Some(schema)
+}
+
+/// A key that may be left out may not be left blank: `default:` with nothing behind it is a slip of the pen. Only where names
+/// are free (the fields of a test's record) is a blank a value.
+fn refuse_blanks(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(members) => {
+            for (key, member) in members.iter_mut() {
+                match member.as_object_mut() {
+                    // A key may itself be called `properties`: what is in here are names, not words of the schema.
+                    Some(properties) if key == "properties" => {
+                        for shape in properties.values_mut() {
+                            not_null(shape);
+                            refuse_blanks(shape);
+                        }
+                    }
+                    _ => refuse_blanks(member),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(refuse_blanks),
+        _ => {}
+    }
+}
+
+fn not_null(shape: &mut serde_json::Value) {
+    let Some(shape) = shape.as_object_mut() else { return };
+    if let Some(serde_json::Value::Array(types)) = shape.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = &types[..] {
+            let only = only.clone();
+            shape.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(serde_json::Value::Array(branches)) = shape.get_mut("anyOf") {
+        branches.retain(|branch| branch["type"] != "null");
+        if let [only] = &branches[..] {
+            let only = only.as_object().cloned().unwrap_or_default();
+            shape.remove("anyOf");
+            for (key, value) in only {
+                shape.entry(key).or_insert(value);
+            }
+        }
+    }
+    if shape.get("default").is_some_and(serde_json::Value::is_null) {
+        shape.remove("default");
+    }
 }
 
 /// A schema as the text of its file. An editor sees a project's `${NAME}` where the program sees what it stands for.

@@ -1,35 +1,70 @@
-//! Which pipelines a command means: names and globs.
+//! Which pipelines a command means: names, globs, and files.
 
 use globset::GlobBuilder;
 
-/// The places of the chosen names, in file order; all of them when nothing is asked for.
+use crate::diagnostic::nearest::nearest;
+
+/// What a pipeline can be called by.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its file, relative to the project; empty where there is none.
+    pub file: &'a str,
+}
+
+/// Most names that a message lists.
+const NAMES_MAX: usize = 20;
+
+/// The places of the chosen candidates, in file order; all of them when nothing is asked for.
 ///
 /// Errors: the words that match nothing, with the nearest name.
-pub fn select(names: &[&str], asked: &[String]) -> Result<Vec<usize>, String> {
+pub fn select(candidates: &[Candidate<'_>], asked: &[String]) -> Result<Vec<usize>, String> {
     if asked.is_empty() {
-        return Ok((0..names.len()).collect());
+        return Ok((0..candidates.len()).collect());
     }
-    let mut chosen = vec![false; names.len()];
+    let mut chosen = vec![false; candidates.len()];
     for word in asked {
         let glob = GlobBuilder::new(word).build().map_err(|error| format!("`{word}` is no name or glob: {error}"))?;
         let matcher = glob.compile_matcher();
+        let path = file_of(word);
         let mut any = false;
-        for (chosen, name) in chosen.iter_mut().zip(names).filter(|(_, name)| matcher.is_match(name)) {
-            (*chosen, any) = (true, true);
-            tracing::trace!(name, word, "selected");
+        for (chosen, own) in chosen.iter_mut().zip(candidates) {
+            let by_file = !own.file.is_empty() && (own.file == path || matcher.is_match(own.file));
+            if by_file || matcher.is_match(own.name) {
+                (*chosen, any) = (true, true);
+                tracing::trace!(name = own.name, word, "selected");
+            }
         }
         if !any {
-            let near = names.iter().min_by_key(|name| strsim::damerau_levenshtein(word, name));
-            let near = near.filter(|name| strsim::damerau_levenshtein(word, name) <= (word.len() / 3).max(1));
-            let help = match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if names.is_empty() => "the project has no pipelines".to_owned(),
-                None => format!("pipelines are: {}", names.join(", ")),
-            };
-            return Err(format!("no pipeline is called `{word}`: {help}"));
+            return Err(format!("no pipeline is called `{word}`: {}", advice(candidates, word)));
         }
     }
-    Ok((0..names.len()).filter(|index| chosen[*index]).collect())
+    Ok((0..candidates.len()).filter(|index| chosen[*index]).collect())
+}
+
+/// A path as files are named; the file of tests stands for the pipeline beside it.
+fn file_of(word: &str) -> String {
+    let path = word.trim_start_matches("./").replace('\\', "/");
+    match path.strip_suffix(".test.yaml") {
+        Some(stem) => format!("{stem}.yaml"),
+        None => path,
+    }
+}
+
+fn advice(candidates: &[Candidate<'_>], word: &str) -> String {
+    let mut names: Vec<&str> = candidates.iter().map(|own| own.name).collect();
+    let files = candidates.iter().map(|own| own.file).filter(|file| !file.is_empty());
+    if let Some(near) = nearest(word, names.iter().copied().chain(files)) {
+        return format!("did you mean `{near}`?");
+    }
+    if names.is_empty() {
+        return "the project has no pipelines".to_owned();
+    }
+    let more = names.len().saturating_sub(NAMES_MAX);
+    names.truncate(NAMES_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("pipelines are: {}{more}", names.join(", "))
 }
 
 #[cfg(test)]
@@ -37,11 +72,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_globs_select() {
-        let names = ["accounts", "orders", "order_items"];
+    fn names_globs_and_files_select() {
+        let own = |name, file| Candidate { name, file };
+        let candidates = [
+            own("accounts", "pipelines/accounts.yaml"),
+            own("orders", "pipelines/team/sales.yaml"),
+            own("order_items", ""),
+        ];
         let check = |asked: &[&str], expected: Result<Vec<usize>, &str>| {
             let asked: Vec<String> = asked.iter().map(|word| (*word).to_owned()).collect();
-            match (select(&names, &asked), expected) {
+            match (select(&candidates, &asked), expected) {
                 (Ok(got), Ok(expected)) => assert_eq!(got, expected),
                 (Err(got), Err(part)) => assert!(got.contains(part), "{got}"),
                 (got, expected) => panic!("{got:?} is not {expected:?}"),
@@ -50,7 +90,11 @@ mod tests {
         check(&[], Ok(vec![0, 1, 2]));
         check(&["orders"], Ok(vec![1]));
         check(&["order*", "accounts"], Ok(vec![0, 1, 2]));
+        check(&["./pipelines/team/sales.yaml"], Ok(vec![1]));
+        check(&["pipelines/team/sales.test.yaml"], Ok(vec![1]));
+        check(&["pipelines/**"], Ok(vec![0, 1]));
         check(&["order"], Err("did you mean `orders`"));
+        check(&["pipelines/acounts.yaml"], Err("did you mean `pipelines/accounts.yaml`"));
         check(&["xyz"], Err("pipelines are"));
         check(&["[a"], Err("no name or glob"));
     }

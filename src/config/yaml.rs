@@ -1,28 +1,11 @@
-//! The only file that names the YAML crate: text to values, values to structs, values to JSON for the schema checker.
+//! Values of a document: as structs, as JSON for the schema checker, and their keys in pointers.
 
 use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
-/// Why a text is no YAML, with the place in bytes where that is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct YamlError {
-    /// What is wrong.
-    pub message: String,
-    /// Byte offset.
-    pub offset: Option<usize>,
-}
-
-/// Parses one document into the crate's own value, which refuses duplicate keys.
-pub fn parse(text: &str) -> Result<Value, YamlError> {
-    serde_yaml::from_str(text).map_err(|error| YamlError {
-        offset: error.location().map(|location| location.index()),
-        message: without_location(&error.to_string()),
-    })
-}
-
-/// Decodes a checked value.
-pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, YamlError> {
-    serde_yaml::from_value(value).map_err(|error| YamlError { offset: None, message: error.to_string() })
+/// Decodes a checked value. Errors: what does not fit, in words.
+pub fn decode<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    serde_yaml::from_value(value).map_err(|error| error.to_string())
 }
 
 /// The same value as JSON, with keys as text.
@@ -44,7 +27,7 @@ pub fn to_json(value: &Value) -> serde_json::Value {
     }
 }
 
-/// A key as text.
+/// A key as text; those of a document that was read here are texts already.
 pub fn key_text(key: &Value) -> String {
     match key {
         Value::String(text) => text.clone(),
@@ -58,9 +41,4 @@ pub fn key_text(key: &Value) -> String {
 /// A key as a part of a JSON pointer.
 pub fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
-}
-
-/// The crate says the place in words as well, which our own carets show better.
-fn without_location(message: &str) -> String {
-    message.split(" at line ").next().unwrap_or(message).to_owned()
 }

@@ -1,8 +1,10 @@
 //! Everything said to a person who must fix a file. Uses `model` only.
 
 pub mod codes;
+pub mod nearest;
 pub mod render;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,10 +27,18 @@ pub struct Diagnostic {
     pub why: Option<String>,
     /// What to do.
     pub help: Option<String>,
+    /// Other places of the file that belong to it, and what stands there. A single one is the earlier of the two: where
+    /// what was found is written the other way round, the two places change sides.
+    pub others: Vec<(Place, String)>,
+    /// How many findings it tells of: more than one where others of the same kind are left out.
+    pub stands_for: usize,
 }
 
+/// Most findings of one code that are told of one file; what is more is counted.
+pub const TOLD_MAX: usize = 20;
+
 /// Whether a finding stops the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// It does.
     Error,
@@ -63,6 +73,8 @@ impl Diagnostic {
             label: None,
             why: None,
             help: None,
+            others: Vec::new(),
+            stands_for: 1,
         }
     }
 
@@ -90,5 +102,86 @@ impl Diagnostic {
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// The same as a warning.
+    #[must_use]
+    pub fn as_warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// Shows another place of the same file.
+    #[must_use]
+    pub fn with_other(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.others.push((place, label.into()));
+        self
+    }
+
+    /// The finding that stands for others like it.
+    pub fn more(like: &Self, count: usize) -> Self {
+        let (one, are) = if count == 1 { ("finding", "is") } else { ("findings", "are") };
+        let message = format!("{count} more {one} of this kind {are} left out");
+        let help = "mend those that are shown, and run again".to_owned();
+        Self {
+            message,
+            label: None,
+            why: None,
+            help: Some(help),
+            others: Vec::new(),
+            stands_for: count,
+            place: Place::File,
+            ..like.clone()
+        }
+    }
+}
+
+/// The warnings about a pipeline that its author may accept with `allow`.
+pub const ACCEPTABLE: [&str; 9] =
+    ["SL2037", "SL2038", "SL2049", "SL2050", "SL2051", "SL2052", "SL2063", "SL2064", "SL3011"];
+
+/// Keeps the first findings of each code in each file, and counts the others. The findings are in the order in which they
+/// are told; what counts others comes last of its kind.
+pub fn cap(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut told: HashMap<(Arc<str>, &'static str, Severity), usize> = HashMap::new();
+    let mut left: HashMap<(Arc<str>, &'static str, Severity), (usize, Diagnostic)> = HashMap::new();
+    let mut kept = Vec::new();
+    for finding in findings {
+        let key = (Arc::clone(&finding.file), finding.code, finding.severity);
+        let told = told.entry(key.clone()).or_default();
+        if finding.stands_for == 1 && *told < TOLD_MAX {
+            *told += 1;
+            kept.push(finding);
+        } else {
+            left.entry(key).or_insert_with(|| (0, finding.clone())).0 += finding.stands_for;
+        }
+    }
+    // Each count follows the last finding of its file.
+    let mut left: Vec<(usize, Diagnostic)> = left.into_values().collect();
+    left.sort_by_key(|(_, like)| like.code);
+    for (count, like) in left {
+        let behind = kept.iter().rposition(|own| own.file == like.file).map_or(kept.len(), |last| last + 1);
+        kept.insert(behind, Diagnostic::more(&like, count));
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_much_is_counted_and_counted_once() {
+        let file: Arc<str> = "a.yaml".into();
+        let one = |code, file: &Arc<str>| Diagnostic::error(code, file, Place::File, "wrong");
+        let mut findings: Vec<Diagnostic> = (0..TOLD_MAX + 5).map(|_| one("SL1003", &file)).collect();
+        findings.push(one("SL1004", &file));
+        findings.push(one("SL1003", &"b.yaml".into()));
+        let capped = cap(findings);
+        let counts: Vec<(&str, &str, usize)> =
+            capped.iter().map(|own| (&*own.file, own.code, own.stands_for)).skip(TOLD_MAX).collect();
+        let expected = [("a.yaml", "SL1004", 1), ("a.yaml", "SL1003", 5), ("b.yaml", "SL1003", 1)];
+        assert_eq!(counts, expected);
+        assert_eq!(cap(capped.clone()), capped);
     }
 }

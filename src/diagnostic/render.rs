@@ -5,7 +5,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use super::{Diagnostic, Severity};
+use super::{Diagnostic, Place, Severity};
 
 /// A finding with its place worked out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,12 +32,41 @@ pub struct Located {
     pub why: Option<String>,
     /// What to do.
     pub help: Option<String>,
+    /// Other places of the file that belong to it.
+    pub related: Vec<Related>,
+    /// How many findings it tells of: more than one where others of the same kind are left out.
+    pub count: usize,
 }
 
-/// Works the place out. `text` is the file's text, `range` the place in bytes.
-pub fn locate(finding: &Diagnostic, text: &str, range: &Range<usize>) -> Located {
+/// Another place of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Related {
+    /// First line, from 1.
+    pub line: usize,
+    /// First column, from 1, in characters.
+    pub column: usize,
+    /// What stands there.
+    pub label: String,
+}
+
+/// Where a finding and its other places are, in bytes of the file's text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The place.
+    pub range: Range<usize>,
+    /// The other places, in their order.
+    pub others: Vec<Range<usize>>,
+}
+
+/// Works the places out. `text` is the file's text.
+pub fn locate(finding: &Diagnostic, text: &str, places: &Places) -> Located {
+    let range = &places.range;
     let (line, column) = position(text, range.start);
     let (end_line, end_column) = position(text, range.end);
+    let related = |((_, label), range): (&(Place, String), &Range<usize>)| {
+        let (line, column) = position(text, range.start);
+        Related { line, column, label: label.clone() }
+    };
     Located {
         code: finding.code,
         severity: severity(finding.severity),
@@ -50,11 +79,13 @@ pub fn locate(finding: &Diagnostic, text: &str, range: &Range<usize>) -> Located
         label: finding.label.clone(),
         why: finding.why.clone(),
         help: finding.help.clone(),
+        related: finding.others.iter().zip(&places.others).map(related).collect(),
+        count: finding.stands_for,
     }
 }
 
 /// A finding as text: what, where with the line itself and a caret, why, what to do.
-pub fn text(finding: &Diagnostic, source: &str, range: &Range<usize>, colour: bool) -> String {
+pub fn text(finding: &Diagnostic, source: &str, places: &Places, colour: bool) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -69,7 +100,8 @@ pub fn text(finding: &Diagnostic, source: &str, range: &Range<usize>, colour: bo
         .primary_title(finding.message.as_str())
         .id(finding.code)
         .elements(Vec::<annotate_snippets::Message<'_>>::new());
-    let shown = visible(source, range);
+    let shown = visible(source, &places.range);
+    let others: Vec<Visible> = places.others.iter().map(|range| visible(source, range)).collect();
     if source.is_empty() {
         group = group.element(annotate_snippets::Origin::path(&*finding.file));
     } else {
@@ -79,6 +111,11 @@ pub fn text(finding: &Diagnostic, source: &str, range: &Range<usize>, colour: bo
         }
         let snippet = Snippet::source(shown.text.as_str()).line_start(shown.line).path(&*finding.file);
         group = group.element(snippet.annotation(annotation));
+        for (other, (_, label)) in others.iter().zip(&finding.others) {
+            let annotation = AnnotationKind::Context.span(other.range.clone()).label(label.as_str());
+            let snippet = Snippet::source(other.text.as_str()).line_start(other.line).path(&*finding.file);
+            group = group.element(snippet.annotation(annotation));
+        }
     }
     if let Some(why) = &finding.why {
         group = group.element(Level::NOTE.with_name("why").message(why.as_str()));
@@ -97,6 +134,9 @@ pub fn github(located: &Located) -> String {
         if let Some(more) = more {
             message = format!("{message}\n{name}{more}");
         }
+    }
+    for related in &located.related {
+        message = format!("{message}\nline {}: {}", related.line, related.label);
     }
     format!(
         "::{} file={},line={},col={},endLine={},endColumn={},title={}::{}",
@@ -183,7 +223,6 @@ fn masked(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::Place;
 
     #[test]
     fn a_finding_reads_like_a_sentence() {
@@ -194,7 +233,8 @@ mod tests {
             .with_label("expected `clear` or `keep`")
             .with_why("a blank clears the property or leaves it")
             .with_help("`clear` always follows Salesforce");
-        let shown = text(&finding, source, &(24..31), false);
+        let places = Places { range: 24..31, others: Vec::new() };
+        let shown = text(&finding, source, &places, false);
         let expected = "\
 error[SL1004]: unknown value `explode` for `when_blank`
  --> pipelines/accounts.yaml:2:17
@@ -205,11 +245,27 @@ error[SL1004]: unknown value `explode` for `when_blank`
   = why: a blank clears the property or leaves it
   = help: `clear` always follows Salesforce; more: `syncline explain SL1004`";
         assert_eq!(shown, expected, "\n{shown}");
-        let located = locate(&finding, source, &(24..31));
+        let located = locate(&finding, source, &places);
         assert_eq!((located.line, located.column, located.end_column), (2, 17, 24));
         assert!(github(&located).starts_with(
             "::error file=pipelines/accounts.yaml,line=2,col=17,endLine=2,endColumn=24,title=SL1004::unknown"
         ));
+    }
+
+    #[test]
+    fn a_second_place_is_shown_with_the_first() {
+        let source = "fields:\n  - { to: a }\n  - { to: a }\n";
+        let file = "a.yaml".into();
+        let finding = Diagnostic::error("SL2032", &file, Place::File, "mapped twice")
+            .with_label("again")
+            .with_other(Place::File, "first");
+        let places = Places { range: 32..33, others: vec![18..19] };
+        let shown = text(&finding, source, &places, false);
+        assert!(shown.contains("3 |   - { to: a }\n  |           ^ again"), "{shown}");
+        assert!(shown.contains("2 |   - { to: a }\n  |           - first"), "{shown}");
+        let located = locate(&finding, source, &places);
+        assert_eq!((located.related[0].line, located.related[0].column), (2, 11));
+        assert!(github(&located).ends_with("mapped twice%0Aagain%0Aline 2: first"));
     }
 
     #[test]

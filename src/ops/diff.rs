@@ -8,7 +8,7 @@ use crate::catalog::folder;
 use crate::config::env::{Environment, Variables};
 use crate::config::files::Files;
 use crate::config::load::{Loaded, PROJECT_FILE, load};
-use crate::config::select::select;
+use crate::config::select::{Candidate, select};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::change::DefinitionDiff;
 use crate::project::error::OpsError;
@@ -35,8 +35,11 @@ pub fn diff(
         known.extend(diff.pipelines.iter().map(|own| own.name.as_str()));
         known.sort_unstable();
         known.dedup();
+        let file =
+            |name: &str| after.pipelines.iter().find(|own| own.config.name == name).map_or("", |own| &*own.file.name);
+        let candidates: Vec<Candidate<'_>> = known.iter().map(|name| Candidate { name, file: file(name) }).collect();
         let chosen =
-            select(&known, names).map_err(|message| OpsError::Refused { code: "SL2012", message, help: None })?;
+            select(&candidates, names).map_err(|message| OpsError::Refused { code: "SL2012", message, help: None })?;
         let chosen: Vec<String> = chosen.into_iter().map(|at| known[at].to_owned()).collect();
         diff.pipelines.retain(|own| chosen.contains(&own.name));
     }

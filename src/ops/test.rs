@@ -10,16 +10,16 @@ use serde::Serialize;
 use crate::catalog::Catalog;
 use crate::config::env::Variables;
 use crate::config::files::Files;
-use crate::config::load::{Loaded, decode};
+use crate::config::load::{Loaded, decode, is_test};
 use crate::config::pipeline_test::{ExpectConfig, PipelineTestConfig, RejectedConfig, TestConfig};
 use crate::config::read::{self, SourceFile};
 use crate::config::yaml::escape;
+use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, SourceObject, TargetObject};
 use crate::model::record::{Desired, Record};
 use crate::pipeline::compiled::Pipeline;
-use crate::pipeline::field::nearest;
 use crate::project::error::OpsError;
 use crate::project::offline::{self, Offline};
 use crate::project::revision::base;
@@ -147,16 +147,14 @@ fn suites_of(
     findings: &mut Vec<Diagnostic>,
 ) -> Vec<(SourceFile, PipelineTestConfig)> {
     let folder = loaded.project.as_ref().map_or("pipelines", |project| &project.pipelines).to_owned();
-    let named = |name: &String| name.ends_with(".test.yaml") || name.ends_with(".test.yml");
     let mut suites = Vec::new();
-    for name in files.list(&folder, FILES_MAX).into_iter().filter(named) {
-        let path = format!("{folder}/{name}");
-        let (file, value) = read::read(files, &path, &path.as_str().into());
+    for path in files.tree(&folder, FILES_MAX).into_iter().flatten().filter(|path| is_test(path)) {
+        let (file, value) = read::read(files, &path, &path.as_str().into(), "pipeline-test");
         loaded.files.push(file.clone());
         match value {
             Err(finding) => findings.push(finding),
             Ok(value) => {
-                let config = decode(&file.name, "pipeline-test", value, findings);
+                let config = decode(&file, "pipeline-test", value, findings);
                 suites.extend(config.map(|config| (file, config)));
             }
         }

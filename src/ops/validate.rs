@@ -12,8 +12,9 @@ use crate::config::load::{Loaded, LoadedPipeline, PROJECT_FILE};
 use crate::config::read::SourceFile;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::ids::PipelineName;
+use crate::pipeline::rules::allow::accepts;
 use crate::project::error::OpsError;
-use crate::project::offline::{self, Offline};
+use crate::project::offline::{self, Offline, similar};
 use crate::project::prepare::{Knowledge, prepare};
 use crate::project::selection::choose;
 use crate::project::wiring::{Outside, Project, open};
@@ -32,8 +33,10 @@ pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Resul
     Ok(loaded)
 }
 
-/// Leaves out the findings of pipelines that were not asked for.
+/// Leaves out the findings of pipelines that were not asked for. That there is none at all is a finding, too.
 fn narrow(loaded: &mut Loaded, names: &[String]) -> Result<(), OpsError> {
+    loaded.findings.extend(loaded.nothing.take());
+    loaded.sort();
     if names.is_empty() || (loaded.pipelines.is_empty() && loaded.broken.is_empty()) {
         return Ok(());
     }
@@ -56,9 +59,17 @@ pub async fn online(
 ) -> Result<Loaded, OpsError> {
     let project = match open(root, variables, outside) {
         Ok(project) => project,
-        Err(OpsError::Findings(loaded)) => return Ok(*loaded),
+        Err(OpsError::Findings(mut loaded)) => {
+            narrow(&mut loaded, names)?;
+            return Ok(*loaded);
+        }
         Err(error) => return Err(error),
     };
+    if project.loaded.nothing.is_some() {
+        let mut loaded = project.loaded.clone();
+        narrow(&mut loaded, &[])?;
+        return Ok(loaded);
+    }
     let preparation = prepare(&project, names, Knowledge::Live).await?;
     let mut loaded = project.loaded.clone();
     loaded.findings.extend(preparation.warnings);
@@ -74,6 +85,7 @@ pub async fn online(
             reason => loaded.findings.push(unreached(&project, &refused.name, &reason)),
         }
     }
+    suggest_objects(&mut loaded);
     // The catalog is compared when there is nothing more urgent.
     if all_valid {
         let used = choose(&project.loaded, names)?.pipelines;
@@ -94,6 +106,27 @@ fn unreached(project: &Project, name: &PipelineName, reason: &OpsError) -> Diagn
     reason.help().map_or(finding.clone(), |help| finding.with_help(help))
 }
 
+/// An object that a system does not know is most often misspelt: the catalog knows the right names.
+fn suggest_objects(loaded: &mut Loaded) {
+    let (catalog, _, _) = folder::read(&Files::Folder(loaded.root.clone()));
+    for finding in &mut loaded.findings {
+        let own = loaded.pipelines.iter().find(|own| own.file.name == finding.file);
+        let (Some(own), Place::Value(pointer), None) = (own, &finding.place, &finding.label) else { continue };
+        let config = &own.config;
+        let associated = || {
+            config.associations.get(pointer.strip_prefix("/associations/")?.strip_suffix("/to")?.parse::<usize>().ok()?)
+        };
+        let named = match (finding.code, pointer.as_str()) {
+            ("SL3002", "/source/object") => Some((config.source.object.as_str(), "Salesforce")),
+            ("SL3004", "/target/object") => Some((config.target.object.as_str(), "HubSpot")),
+            ("SL2044", _) => associated().and_then(|own| Some((own.to.as_deref()?, "HubSpot"))),
+            _ => None,
+        };
+        let near = named.and_then(|(name, system)| similar(&catalog, config, name, system).filter(|near| near != name));
+        finding.label = near.map(|near| format!("did you mean `{near}`?"));
+    }
+}
+
 /// Warnings where the catalog no longer says what the systems say, for the parts that pipelines use.
 async fn behind(project: &Project, used: &[usize]) -> Result<(Vec<Diagnostic>, Vec<SourceFile>), OpsError> {
     let (catalog, mut findings, shown) = folder::read(&Files::Folder(project.loaded.root.clone()));
@@ -106,7 +139,7 @@ async fn behind(project: &Project, used: &[usize]) -> Result<(Vec<Diagnostic>, V
     for own in moved {
         let Some(first) = own.pipelines.first() else { continue };
         let file = project.loaded.pipelines.iter().find(|loaded| loaded.config.name == *first);
-        let Some(file) = file.map(|loaded| &loaded.file.name) else { continue };
+        let Some(file) = file.filter(|own| !accepts(&own.config, "SL3011")).map(|own| &own.file.name) else { continue };
         let part = own.moved.item.as_ref().map(|item| format!(".{item}")).unwrap_or_default();
         let message = format!("the catalog is behind: {}{part} {}", own.moved.object, own.moved.message);
         let finding = Diagnostic::warning("SL3011", file, Place::File, message);

@@ -10,10 +10,10 @@ use super::compiled::{Field, Pipeline, Target, rules_of};
 use super::condition::Condition;
 use super::field::{Lookup, Objects};
 use super::rules::context::Columns;
-use super::rules::{self, Parts};
+use super::rules::{self, Parts, allow};
 use super::template::Template;
 use super::world::World;
-use crate::config::pipeline::{FieldConfig, PipelineConfig};
+use crate::config::pipeline::{AssociationConfig, FieldConfig, PipelineConfig};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::ids::PipelineName;
 use crate::model::link::MappingVersion;
@@ -67,13 +67,16 @@ fn paths(config: &PipelineConfig) -> Vec<String> {
 
 /// Findings of a definition that need no described object: the grammar of its condition, its templates, its time zones.
 pub fn check_offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
-    rules::offline(file, config)
+    let mut findings = rules::offline(file, config);
+    allow::settle(file, config, &mut findings, false);
+    findings
 }
 
 /// Compiles a definition; all findings at once, and a pipeline when none of them is an error.
 pub fn compile(file: &Arc<str>, config: &PipelineConfig, world: &World<'_>) -> (Option<Pipeline>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let parts = rules::apply(file, config, world, &mut findings);
+    allow::settle(file, config, &mut findings, true);
     let pipeline = parts.map(|parts| assemble(config, world, parts));
     let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
     (pipeline.filter(|_| !failed), findings)
@@ -82,7 +85,7 @@ pub fn compile(file: &Arc<str>, config: &PipelineConfig, world: &World<'_>) -> (
 /// Puts a pipeline together.
 fn assemble(config: &PipelineConfig, world: &World<'_>, parts: Parts<'_>) -> Pipeline {
     let source = parts.source;
-    let Columns { columns, sensitive } = parts.columns;
+    let Columns { columns, sensitive, .. } = parts.columns;
     let fields = parts.fields.into_iter().map(|field| {
         let discreet = field.sensitive || field.places().iter().any(|place| sensitive.contains(place));
         Field { discreet, ..field }
@@ -125,15 +128,19 @@ fn assemble(config: &PipelineConfig, world: &World<'_>, parts: Parts<'_>) -> Pip
 }
 
 /// Hash over the parts of a definition that shape records or say which belong, as JSON with sorted keys: layout, comments,
-/// masks, the order of entries and the way an object is named do not matter.
+/// masks, accepted warnings, the order of entries and the way an object is named do not matter.
 pub fn mapping_version(config: &PipelineConfig, target: &str) -> MappingVersion {
     let condition = config.source.condition.as_deref();
     let condition = condition.map(|text| super::condition::parse(text).map_or(text.to_owned(), |own| own.to_string()));
-    let mut fields: Vec<_> =
-        config.fields.iter().map(|field| FieldConfig { sensitive: false, ..field.clone() }).collect();
+    let mut fields: Vec<_> = config
+        .fields
+        .iter()
+        .map(|field| FieldConfig { sensitive: false, allow: Vec::new(), ..field.clone() })
+        .collect();
     fields.sort_by(|one, other| one.to.cmp(&other.to));
-    let mut associations: Vec<_> = config.associations.iter().collect();
-    associations.sort_by_key(|association| (&association.field, &association.label));
+    let plain = |own: &AssociationConfig| AssociationConfig { allow: Vec::new(), ..own.clone() };
+    let mut associations: Vec<_> = config.associations.iter().map(plain).collect();
+    associations.sort_by(|one, other| (&one.field, &one.label).cmp(&(&other.field, &other.label)));
     let shape = serde_json::json!({
         "object": config.source.object.to_ascii_lowercase(),
         "where": condition,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use crate::diagnostic::nearest::nearest;
 use crate::model::object::{FieldKind, SourceField, SourceObject};
 
 /// The described objects, by lower-case API name, and the one that a pipeline starts from.
@@ -40,19 +41,50 @@ impl<'a> Objects<'a> {
             let message = format!("`{path}` goes up more than {PARENTS_MAX} parents");
             return Lookup::Missing { message, help: Some("Salesforce follows five lookups at most".to_owned()) };
         }
-        let field = path.rsplit('.').next().unwrap_or(path);
+        let (parents, field) = path.rsplit_once('.').unwrap_or(("", path));
         match self.holder(path) {
+            Ok(object) if is_common(object) => {
+                object.field(field).map_or_else(|| self.not_common(parents, field), Lookup::Found)
+            }
             Ok(object) => object.field(field).map_or_else(|| missing_field(object, field), Lookup::Found),
             Err(lookup) => lookup,
         }
+    }
+
+    /// What is said of a field or a further step behind a lookup to several objects.
+    fn not_common(&self, parents: &str, name: &str) -> Lookup<'a> {
+        let lookup = self.lookup(parents);
+        let objects = lookup.map(|lookup| several(&lookup.reference_to)).unwrap_or_default();
+        let fields: Vec<&str> = COMMON.fields.iter().map(|field| field.name.as_str()).collect();
+        let near = nearest(name, fields.iter().copied()).map(|near| format!("did you mean `{near}`? "));
+        Lookup::Missing {
+            message: format!("`{parents}` leads to several objects ({objects}), and `{name}` is not common to them"),
+            help: Some(format!(
+                "{}over such a lookup, only fields that all of its objects have can be read: {}; a formula field on {} can hold others",
+                near.unwrap_or_default(),
+                fields.join(", "),
+                self.own.name
+            )),
+        }
+    }
+
+    /// The lookup that the last step of some parents follows.
+    fn lookup(&self, parents: &str) -> Option<&'a SourceField> {
+        let name = parents.rsplit('.').next()?;
+        self.holder(parents).ok()?.relationship(name)
     }
 
     /// The object that holds the field at the end of a path; else what [`Objects::find`] answers.
     pub fn holder(&self, path: &str) -> Result<&'a SourceObject, Lookup<'a>> {
         let mut object = self.own;
         let parents = path.rsplit_once('.').map(|(parents, _)| parents);
+        let mut followed = String::new();
         for part in parents.into_iter().flat_map(|parents| parents.split('.')) {
-            let lookup = object.relationship(part).ok_or_else(|| missing_relationship(object, part))?;
+            let lookup = object.relationship(part).ok_or_else(|| match is_common(object) {
+                true => self.not_common(&followed, part),
+                false => missing_relationship(object, part),
+            })?;
+            followed = if followed.is_empty() { part.to_owned() } else { format!("{followed}.{part}") };
             object = self.parent(lookup).ok_or_else(|| Lookup::NotDescribed(lookup.reference_to.concat()))?;
         }
         Ok(object)
@@ -105,6 +137,21 @@ static COMMON: LazyLock<SourceObject> = LazyLock::new(|| {
     }
 });
 
+/// Whether an object stands for all those that a lookup leads to.
+fn is_common(object: &SourceObject) -> bool {
+    std::ptr::eq(object, &*COMMON)
+}
+
+/// Names of objects; of many, the first ones.
+fn several(names: &[String]) -> String {
+    const NAMED_MAX: usize = 6;
+    let shown = names.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 fn common_field(name: &str, kind: FieldKind) -> SourceField {
     SourceField {
         name: name.to_owned(),
@@ -124,19 +171,6 @@ fn common_field(name: &str, kind: FieldKind) -> SourceField {
         relationship_name: None,
         compound_field_name: None,
     }
-}
-
-/// The known name that is nearest to a mistyped one, where one is near.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = name.to_ascii_lowercase();
-    let distance = |known: &&str| strsim::damerau_levenshtein(&lower, &known.to_ascii_lowercase());
-    // Of two that are equally near, the one that begins alike; so the answer does not depend on the order.
-    let likeness = |known: &str| strsim::jaro_winkler(&lower, &known.to_ascii_lowercase());
-    let ranked = known.into_iter().map(|known| (known, distance(&known)));
-    let (best, near) = ranked.min_by(|(one, near), (other, far)| {
-        near.cmp(far).then_with(|| likeness(other).total_cmp(&likeness(one))).then_with(|| one.cmp(other))
-    })?;
-    (near <= (name.len() / 3).max(1)).then_some(best)
 }
 
 fn missing_field<'a>(object: &SourceObject, name: &str) -> Lookup<'a> {

@@ -1,5 +1,6 @@
 //! The meaning rules: a definition against what the two systems say of their objects. Every finding names its place.
 
+pub mod allow;
 pub mod associations;
 pub mod context;
 pub mod fields;
@@ -15,9 +16,10 @@ use super::compiled::{Association, Field};
 use super::condition::Condition;
 use super::field::Objects;
 use super::world::World;
-use crate::config::pipeline::PipelineConfig;
+use crate::config::pipeline::{DeleteAction, PipelineConfig, SyncConfig};
+use crate::config::scalar::Interval;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::object::SourceObject;
+use crate::model::object::{FieldKind, SourceObject};
 use crate::model::record::Column;
 
 /// The compiled parts from which a pipeline is put together.
@@ -53,6 +55,7 @@ pub fn apply<'a>(
     };
     let cx = RuleContext { file, config, world, objects: Objects { own, all: world.sources } };
     let mut columns = Columns::default();
+    without_effect(file, config, findings);
     source::object(&cx, findings);
     let cursor_field = source::cursor_field(&cx, findings);
     let condition = source::condition(&cx, findings);
@@ -69,7 +72,12 @@ pub fn apply<'a>(
 /// The rules that need no described object.
 pub fn offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
     let mut findings: Vec<Diagnostic> = source::condition_syntax(file, config).into_iter().collect();
+    fields::twice(file, config, &mut findings);
+    without_effect(file, config, &mut findings);
     for (index, field) in config.fields.iter().enumerate() {
+        if let Some(values) = &field.values {
+            options::same_keys(file, &format!("/fields/{index}/values"), values, &FieldKind::String, &mut findings);
+        }
         if let Some(text) = &field.template {
             templates::offline(file, &format!("/fields/{index}/template"), text, &mut findings);
         }
@@ -79,6 +87,23 @@ pub fn offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
         }
     }
     findings
+}
+
+/// Keys that say what continuous sync will do, and nothing does yet.
+fn without_effect(file: &Arc<str>, config: &PipelineConfig, findings: &mut Vec<Diagnostic>) {
+    let reconcile = config.sync.reconcile != SyncConfig::default().reconcile && config.sync.reconcile != Interval::Off;
+    for (key, pointer, written) in [
+        ("on_vanish: archive", "/on_vanish", config.on_vanish == DeleteAction::Archive),
+        ("sync.reconcile", "/sync/reconcile", reconcile),
+    ] {
+        if written {
+            let message = format!("`{key}` has no effect yet");
+            let finding = Diagnostic::warning("SL2063", file, Place::Value(pointer.to_owned()), message);
+            let why = "it comes with continuous sync; until then nothing finds records that vanished without a trace";
+            let help = "leave it out until then, or accept this with `allow: [SL2063]`";
+            findings.push(finding.with_why(why).with_help(help));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -181,19 +206,66 @@ mod tests {
     #[test]
     fn picklists_and_options() {
         let status = |values: Value| json!({"from": "Status__c", "to": "status", "values": values});
-        check_field(status(json!({"Active": "active", "Old": "old"})), &["SL2037 /fields/0/values"]);
+        check_field(status(json!({"Active": "active", "Old": "old"})), &["SL2037? /fields/0/values"]);
         check_field(status(json!({"Active": "active", "On Hold": "on_hold"})), &["SL2037? /fields/0/values"]);
-        check_field(json!({"from": "Status__c", "to": "short"}), &["SL2037 /fields/0/to", "SL2037? /fields/0/to"]);
+        check_field(json!({"from": "Status__c", "to": "short"}), &["SL2037? /fields/0/to", "SL2037? /fields/0/to"]);
         check_field(json!({"from": "Status__c", "to": "short", "otherwise": "clear"}), &[]);
-        check_field(json!({"from": "Active__c", "to": "short"}), &["SL2037 /fields/0/to", "SL2037 /fields/0/to"]);
-        let flag = &["SL2037 /fields/0/to", "SL2037 /fields/0/to", "SL2037? /fields/0/to"];
+        check_field(json!({"from": "Active__c", "to": "short"}), &["SL2037? /fields/0/to", "SL2037? /fields/0/to"]);
+        let flag = &["SL2037? /fields/0/to", "SL2037? /fields/0/to", "SL2037? /fields/0/to"];
         check_field(json!({"from": "Status__c", "to": "flag"}), flag);
         let misspelled = json!({"Active": "activ", "On Hold": "on_hold", "Old": "old"});
-        check_field(status(misspelled), &["SL2038 /fields/0/values/Active"]);
+        check_field(status(misspelled), &["SL2038? /fields/0/values/Active"]);
         check_field(json!({"value": "many", "to": "number"}), &["SL2038 /fields/0/value"]);
+        check_field(json!({"value": "gone", "to": "status"}), &["SL2038 /fields/0/value"]);
         check_field(json!({"from": "Start__c", "to": "day", "default": "soon"}), &["SL2038 /fields/0/default"]);
         let other = json!({"from": "Name", "to": "status", "otherwise": {"value": "gone"}});
-        check_field(other, &["SL2038 /fields/0/otherwise"]);
+        check_field(other, &["SL2038? /fields/0/otherwise"]);
+    }
+
+    #[test]
+    fn a_fallback_that_is_written_out_is_judged_like_the_default() {
+        let status = |otherwise: Value| json!({"from": "Status__c", "to": "status", "values": {"Active": "active"}, "otherwise": otherwise});
+        let warned = &["SL2037? /fields/0/values", "SL2037? /fields/0/values"];
+        check_field(json!({"from": "Status__c", "to": "status", "values": {"Active": "active"}}), warned);
+        check_field(status(json!("reject")), warned);
+        // What passes must be an option as well.
+        let passing = json!({"from": "Status__c", "to": "short", "values": {"Old": "Active"}, "otherwise": "pass"});
+        check_field(passing, &["SL2037? /fields/0/values"]);
+        check_field(json!({"from": "Status__c", "to": "text", "values": {"Active": "a"}, "otherwise": "pass"}), &[]);
+        check_field(status(json!({"value": "old"})), &[]);
+        check_field(status(json!("clear")), &[]);
+    }
+
+    #[test]
+    fn values_are_found_without_blanks_at_their_ends() {
+        let mut fixture = Fixture::new(
+            json!([{"from": "Status__c", "to": "status", "values": {" Active": "active", "On Hold": "on_hold", "Old": "old "}}]),
+        );
+        fixture.field("Status__c").picklist[0].value = "Active\u{a0}".to_owned();
+        check(&fixture, &[]);
+        let desired = fixture.transform(&[("Status__c", "Active ")]).unwrap();
+        assert!(desired.properties.iter().any(|set| &*set.property == "status" && &*set.value == "active"));
+        let twice = |from: &str, values: Value| {
+            Fixture::new(json!([{"from": from, "to": "text", "values": values, "otherwise": "pass"}])).findings()
+        };
+        assert_eq!(twice("Status__c", json!({"A": "a", "A ": "b"})), ["SL2062 /fields/0/values/A "]);
+        assert_eq!(twice("Seats__c", json!({"1.0": "a", "1": "b"})), ["SL2062 /fields/0/values/1.0"]);
+        assert_eq!(twice("Name", json!({"1.0": "a", "1": "b"})), [""; 0]);
+        assert_eq!(twice("Name", json!({"a": "a", "A": "b"})), [""; 0]);
+        assert_eq!(twice("Name", json!({"  ": "a"})), ["SL2062 /fields/0/values/  "]);
+    }
+
+    #[test]
+    fn keys_that_come_with_continuous_sync_are_told() {
+        let mut fixture = Fixture::new(json!([{"from": "Name", "to": "text"}]));
+        fixture.config["on_vanish"] = json!("archive");
+        fixture.config["sync"] = json!({"reconcile": "12h"});
+        check(&fixture, &["SL2063? /on_vanish", "SL2063? /sync/reconcile"]);
+        fixture.config["on_vanish"] = json!("keep");
+        for reconcile in ["off", "24h"] {
+            fixture.config["sync"] = json!({"reconcile": reconcile});
+            check(&fixture, &[]);
+        }
     }
 
     #[test]
@@ -269,8 +341,11 @@ mod tests {
 
     #[test]
     fn conditions() {
-        check_where("Status__c != 'Draft' AND Amount__c > 5", &[]);
-        check_where("Name LIKE 'A%' AND Channels__c INCLUDES ('a;b') AND Active__c = TRUE AND Account__c != null", &[]);
+        check_where("Status__c != 'Old' AND Amount__c > 5", &[]);
+        check_where(
+            "Name LIKE 'A%' AND Channels__c INCLUDES ('Active;Old') AND Active__c = TRUE AND Account__c != null",
+            &[],
+        );
         check_where("Status__c = Draft", &["SL2041 /source/where@12..17"]);
         check_where("Naem = 'a'", &["SL2042 /source/where@0..4"]);
         check_where("Photo__c = 'a'", &["SL2042 /source/where@0..8"]);
@@ -280,13 +355,49 @@ mod tests {
         check_where("Start__c = 2026-10-01T09:00:00Z", &["SL2042 /source/where@11..31"]);
         check_where("Renews__c > 2026-10-01", &["SL2042 /source/where@12..22"]);
         check_where("Name INCLUDES ('a')", &["SL2042 /source/where@0..4"]);
-        check_where("Channels__c IN ('a')", &["SL2042 /source/where@0..11"]);
+        check_where("Channels__c IN ('Old')", &["SL2042 /source/where@0..11"]);
         check_where("Amount__c LIKE '5'", &["SL2042 /source/where@15..18", "SL2042 /source/where@0..9"]);
         check_where("Active__c > TRUE", &["SL2042 /source/where@0..9"]);
         check_where("Account__c = 'Acme'", &["SL2042 /source/where@13..19"]);
         check_where("Account__c = '0015g00000XyZaB'", &[]);
         check_where("Account__r.Name = 'a'", &["SL2050? /source/where@0..15"]);
         check_where("Start__c = TODAY", &["SL2050? /source/where@11..16"]);
+    }
+
+    #[test]
+    fn values_of_a_condition_that_no_record_can_have() {
+        check_where("Status__c = 'active' AND Status__c != 'OLD'", &[]);
+        check_where("Status__c = ''", &[]);
+        check_where("Status__c LIKE 'Drft%'", &[]);
+        check_where("Status__c != 'Draft'", &["SL2064? /source/where@13..20"]);
+        check_where("Status__c NOT IN ('Active', 'Actve', null)", &["SL2064? /source/where@28..35"]);
+        check_where("Channels__c INCLUDES ('Active;Fax')", &["SL2064? /source/where@22..34"]);
+        check_where("NOT (Name = 'x' OR Channels__c EXCLUDES ('Fax'))", &["SL2064? /source/where@41..46"]);
+        let mut fixture = Fixture::new(json!([{"from": "Name", "to": "text"}]));
+        fixture.config["source"]["where"] = json!("Status__c = 'Actve'");
+        assert_eq!(fixture.compile().1[0].help.as_deref(), Some("did you mean `Active`?"));
+    }
+
+    #[test]
+    fn lookups_to_several_objects() {
+        let said = |field: Value| {
+            let (_, findings) = Fixture::new(json!([field])).compile();
+            let help = findings[0].help.clone().unwrap_or_default();
+            format!("{}; {help}", findings[0].message)
+        };
+        for path in ["Owner.Department", "Owner.Manager.Name"] {
+            let said = said(json!({"from": path, "to": "text"}));
+            for part in ["leads to several objects (", "can be read: Name, Type, ", "formula field"] {
+                assert!(said.contains(part) && !said.contains("permission"), "{path}: {said}");
+            }
+        }
+        assert!(said(json!({"template": "{{ Owner.Emial }}", "to": "text"})).contains("did you mean `Email`?"));
+        let link = Fixture::new(json!([{"from": "Name", "to": "text"}]))
+            .linked(json!({"field": "Account__r.ParentId", "pipeline": "projects"}));
+        let (_, findings) = link.compile();
+        assert_eq!((findings[0].code, findings.len()), ("SL2043", 1));
+        assert!(findings[0].message.contains("an association takes a lookup of Subscription__c itself"));
+        assert!(findings[0].help.as_deref().unwrap().starts_with("write `Account__c` to link"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::compiled::{Fallback, Field, FieldSource, Pipeline};
 use super::values::compare;
 use super::values::convert::{self, Conversion, Unfit};
 use super::values::decimal::Decimal;
+use super::values::matching;
 use crate::config::pipeline::WhenBlank;
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, PropertyKind};
@@ -101,7 +102,7 @@ impl Pipeline {
         // What the value map clears is cleared; only a blank of Salesforce may keep what HubSpot has.
         let (mapped, keep) = match (field.raw(record, now)?, &field.default) {
             (Some(text), _) => (field.mapped(text)?, false),
-            (None, Some(default)) => (Cow::Borrowed(default.as_str()), false),
+            (None, Some(default)) => (Cow::Owned(field.settled(default.clone())?), false),
             (None, None) => (Cow::Borrowed(""), field.when_blank == WhenBlank::Keep),
         };
         if mapped.is_empty() {
@@ -170,8 +171,7 @@ impl Field {
             return Ok(Cow::Owned(convert::list(options.iter().map(String::as_str))));
         }
         if self.values.is_some() || self.conversion == Conversion::Option {
-            let canonical = convert::canonical(&text, &self.source_kind);
-            return self.option(convert::trim(&canonical)).map(Cow::Owned);
+            return self.option(&matching::key(&text, &self.source_kind)).map(Cow::Owned);
         }
         if let Some(scale) = &self.scale {
             let number = Decimal::parse(convert::trim(&text)).and_then(|number| number.multiply(scale).ok());
@@ -196,32 +196,47 @@ impl Field {
     fn option(&self, value: &str) -> Result<String, Reason> {
         let mapped = match &self.values {
             Some(values) => values.get(value).cloned(),
-            None => Some(value.to_owned()).filter(|value| self.offers(value)),
+            None => self.offered(value),
         };
         if let Some(mapped) = mapped {
-            return Ok(mapped);
+            return self.settled(mapped);
         }
         match &self.otherwise {
-            Fallback::Value(other) => Ok(other.clone()),
+            Fallback::Value(other) => self.settled(other.clone()),
             Fallback::Clear => Ok(String::new()),
-            Fallback::Pass if self.offers(value) => self.passed(value),
+            Fallback::Pass if self.offered(value).is_some() => self.passed(value),
             Fallback::Reject if self.values.is_some() => {
                 let advice = "add it to `values`, or say what happens with `otherwise`";
                 Err(self
                     .reason("SL5005", &format!("has a value that its value map lacks{}: {advice}", self.shown(value))))
             }
-            Fallback::Pass | Fallback::Reject => {
-                let advice = "add the option in HubSpot, or map it under `values`";
-                let message = format!("has a value that is no option of the property{}: {advice}", self.shown(value));
-                Err(self.reason("SL5006", &message))
-            }
+            Fallback::Pass | Fallback::Reject => Err(self.no_option(value)),
         }
+    }
+
+    /// A text of the definition, where the property still has it among its options.
+    fn settled(&self, text: String) -> Result<String, Reason> {
+        let lacks = |option: &&str| !option.is_empty() && self.offered(option).is_none();
+        let lacking = match self.kind {
+            PropertyKind::MultiCheckbox => text.split(';').find(lacks),
+            _ => Some(&*text).filter(lacks),
+        };
+        match lacking {
+            None => Ok(text),
+            Some(option) => Err(self.no_option(option)),
+        }
+    }
+
+    fn no_option(&self, value: &str) -> Reason {
+        let advice = "add the option in HubSpot, or map it under `values`";
+        let message = format!("has a value that is no option of the property{}: {advice}", self.shown(value));
+        self.reason("SL5006", &message)
     }
 
     /// A value that the map lacks, as the property's text.
     fn passed(&self, value: &str) -> Result<String, Reason> {
         if matches!(self.kind, PropertyKind::Enumeration | PropertyKind::MultiCheckbox) {
-            return Ok(value.to_owned());
+            return Ok(self.offered(value).unwrap_or_else(|| value.to_owned()));
         }
         let conversion = convert::conversion(&FieldKind::String, &self.kind).unwrap_or(Conversion::Text);
         let converted = convert::convert(value, conversion, &self.zone).map(Cow::into_owned);
@@ -236,9 +251,12 @@ impl Field {
         }
     }
 
-    /// Whether the property has this option, or its options cannot be checked.
-    fn offers(&self, value: &str) -> bool {
-        self.options.as_ref().is_none_or(|options| options.iter().any(|option| **option == *value))
+    /// The value as the property's option; as it is where its options cannot be checked.
+    fn offered(&self, value: &str) -> Option<String> {
+        match &self.options {
+            Some(options) => matching::option(options, value).map(str::to_owned),
+            None => Some(value.to_owned()),
+        }
     }
 
     fn shown(&self, value: &str) -> String {

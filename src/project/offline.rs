@@ -1,13 +1,15 @@
 //! Definitions compiled against the catalog: what can be said of a project without credentials.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, folder};
 use crate::config::env::{Environment, Variables};
 use crate::config::files::Files;
 use crate::config::load::{Loaded, LoadedPipeline, load};
+use crate::config::pipeline::PipelineConfig;
 use crate::config::project::{ConnectionConfig, ProjectConfig};
+use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::model::object::SourceObject;
 use crate::pipeline::compile::{check_offline, compile, parents};
@@ -32,11 +34,18 @@ pub fn open(files: &Files, variables: Variables<'_>) -> Offline {
     loaded.findings.extend(findings);
     loaded.files.extend(shown);
     let mut pipelines = vec![None; loaded.pipelines.len()];
-    if !loaded.failed() {
+    // What is wrong with one pipeline says nothing of the others.
+    let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let wrong: HashSet<Arc<str>> = errors.map(|finding| Arc::clone(&finding.file)).collect();
+    let is_pipeline = |name: &Arc<str>| {
+        let good = loaded.pipelines.iter().map(|own| &own.file.name);
+        good.chain(loaded.broken.iter().map(|own| &own.file)).any(|file| file == name)
+    };
+    if wrong.iter().all(is_pipeline) {
         let portals = loaded.project.as_ref().map(|project| portals(project, &catalog)).unwrap_or_default();
         loaded.findings.extend(portals);
         let mut findings = Vec::new();
-        for (index, own) in loaded.pipelines.iter().enumerate() {
+        for (index, own) in loaded.pipelines.iter().enumerate().filter(|(_, own)| !wrong.contains(&own.file.name)) {
             let (pipeline, found) = one(&loaded.pipelines, own, &catalog);
             pipelines[index] = pipeline.map(Arc::new);
             findings.extend(found);
@@ -49,7 +58,9 @@ pub fn open(files: &Files, variables: Variables<'_>) -> Offline {
 
 /// Compiles one pipeline; without a catalog, only what needs none is checked.
 fn one(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> (Option<Pipeline>, Vec<Diagnostic>) {
-    if catalog.is_empty() {
+    let known = |name: &String| all.iter().any(|own| own.config.name == *name);
+    let whole = own.config.associations.iter().filter_map(|own| own.pipeline.as_ref()).all(known);
+    if catalog.is_empty() || !whole {
         return (None, check_offline(&own.file.name, &own.config));
     }
     match world(all, own, catalog) {
@@ -73,18 +84,25 @@ struct Described {
 
 fn world(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> Result<Described, Box<Diagnostic>> {
     let config = &own.config;
-    let missing = |pointer: &str, what: String| {
+    let missing = |pointer: &str, name: &str, system: &str| {
         let place = Place::Value(pointer.to_owned());
-        let finding = Diagnostic::error("SL3007", &own.file.name, place, format!("{what} is not in the catalog"));
-        let why = "without it, fields and properties cannot be checked";
-        Box::new(finding.with_why(why).with_help("run `syncline catalog pull` and commit the files of catalog/"))
+        let message = format!("`{name}` of {system} is not in the catalog");
+        let finding = Diagnostic::error("SL3007", &own.file.name, place, message);
+        let finding = finding.with_why("without it, fields and properties cannot be checked");
+        let pull = "run `syncline catalog pull` and commit the files of catalog/";
+        Box::new(match similar(catalog, config, name, system) {
+            Some(near) => {
+                finding.with_label(format!("did you mean `{near}`?")).with_help(format!("if `{name}` is meant, {pull}"))
+            }
+            None => finding.with_help(pull),
+        })
     };
     let mut sources = HashMap::new();
     for _ in 0..=PARENTS_MAX {
         let needed = parents(config, &sources);
         for object in &needed {
             let found = catalog.source(&config.source.connection, object);
-            let found = found.ok_or_else(|| missing("/source/object", format!("`{object}` of Salesforce")))?;
+            let found = found.ok_or_else(|| missing("/source/object", object, "Salesforce"))?;
             sources.insert(object.to_ascii_lowercase(), found.clone());
         }
         if needed.is_empty() {
@@ -93,7 +111,7 @@ fn world(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> Res
     }
     let connection = &config.target.connection;
     let target = catalog.target(connection, &config.target.object);
-    let target = target.ok_or_else(|| missing("/target/object", format!("`{}` of HubSpot", config.target.object)))?;
+    let target = target.ok_or_else(|| missing("/target/object", &config.target.object, "HubSpot"))?;
     let mut associations = Vec::new();
     for (index, association) in config.associations.iter().enumerate() {
         let named = association.pipeline.as_ref();
@@ -104,9 +122,13 @@ fn world(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> Res
         };
         let pointer = format!("/associations/{index}/{key}");
         let end = catalog.target(connection, &object);
-        let end = end.ok_or_else(|| missing(&pointer, format!("`{object}` of HubSpot")))?;
+        let end = end.ok_or_else(|| missing(&pointer, &object, "HubSpot"))?;
         let types = target.associations.get(&end.object.name);
-        let types = types.ok_or_else(|| missing(&pointer, format!("what links to `{object}` there are")))?;
+        let types = types.ok_or_else(|| {
+            let message = format!("what associations with `{object}` there are is not in the catalog");
+            let finding = Diagnostic::error("SL3007", &own.file.name, Place::Value(pointer.clone()), message);
+            Box::new(finding.with_help("run `syncline catalog pull` and commit the files of catalog/"))
+        })?;
         let property = association.match_property.as_ref();
         associations.push(AssociationWorld {
             object_type_id: end.object.object_type_id.clone(),
@@ -116,6 +138,21 @@ fn world(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> Res
         });
     }
     Ok(Described { sources, target: target.object.clone(), associations })
+}
+
+/// The object of the catalog whose name is nearest to a mistyped one.
+pub fn similar(catalog: &Catalog, config: &PipelineConfig, name: &str, system: &str) -> Option<String> {
+    let known: Vec<String> = match system {
+        "Salesforce" => {
+            let own = catalog.sources.iter().filter(|((connection, _), _)| *connection == config.source.connection);
+            own.map(|(_, object)| object.name.clone()).collect()
+        }
+        _ => {
+            let own = catalog.targets.iter().filter(|((connection, _), _)| *connection == config.target.connection);
+            own.map(|(_, entry)| entry.object.name.clone()).collect()
+        }
+    };
+    nearest(name, known.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// The catalog must be of the portal that the connections name.

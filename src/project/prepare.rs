@@ -88,9 +88,9 @@ impl std::fmt::Debug for Prepared {
 /// Errors: what concerns all pipelines; a word that selects none.
 pub async fn prepare(project: &Project, asked: &[String], knowledge: Knowledge<'_>) -> Result<Preparation, OpsError> {
     let chosen = choose(&project.loaded, asked)?;
-    if project.loaded.pipelines.is_empty() && project.loaded.broken.is_empty() {
-        let folder = &project.config.pipelines;
-        return Err(OpsError::refused("SL2012", format!("there is no pipeline in `{folder}`"), "add a file there"));
+    if let Some(nothing) = &project.loaded.nothing {
+        let finding = Diagnostic { severity: Severity::Error, ..nothing.clone() };
+        return Err(OpsError::Findings(Box::new(Loaded { findings: vec![finding], ..project.loaded.clone() })));
     }
     prepare_selected(project, &project.loaded, &chosen, knowledge).await
 }

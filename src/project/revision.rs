@@ -8,7 +8,7 @@ use crate::config::env::Environment;
 use crate::config::files::Files;
 use crate::config::load::{Loaded, PROJECT_FILE, load};
 use crate::config::read::FILE_BYTES_MAX;
-use crate::config::yaml;
+use crate::config::{typed, yaml};
 use crate::model::change::{DefinitionStanding, PipelineDiff};
 use crate::review;
 use crate::sys::git::{Commit, GitError, Repository};
@@ -71,7 +71,7 @@ pub fn modified(after: &Loaded, reference: &str) -> Result<Vec<String>, OpsError
 
 /// The folder of the pipelines, as a syncline.yaml names it.
 fn pipelines_folder(text: &[u8]) -> Option<String> {
-    let value = yaml::to_json(&yaml::parse(std::str::from_utf8(text).ok()?).ok()?);
+    let value = yaml::to_json(&typed::parse(std::str::from_utf8(text).ok()?).ok()?);
     Some(value["pipelines"].as_str()?.to_owned())
 }
 

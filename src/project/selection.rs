@@ -1,9 +1,11 @@
 //! Which pipelines a command means: names, globs, and `modified:REF`.
 
+use std::path::Path;
+
 use super::error::OpsError;
 use super::revision::modified;
-use crate::config::load::{Broken, Loaded};
-use crate::config::select::select;
+use crate::config::load::Loaded;
+use crate::config::select::{Candidate, select};
 
 /// Selects by the git revision that follows.
 pub const MODIFIED: &str = "modified:";
@@ -29,21 +31,30 @@ impl Selection {
 /// Errors: a word that selects nothing; what git says.
 pub fn choose(loaded: &Loaded, asked: &[String]) -> Result<Selection, OpsError> {
     let decoded = loaded.pipelines.len();
-    let mut names: Vec<&str> = loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
-    names.extend(loaded.broken.iter().map(Broken::name));
+    let own = loaded.pipelines.iter().map(|own| Candidate { name: &own.config.name, file: &own.file.name });
+    let broken = loaded.broken.iter().map(|own| Candidate { name: own.name(), file: &own.file });
+    let candidates: Vec<Candidate<'_>> = own.chain(broken).collect();
     let refused = |message| OpsError::Refused { code: "SL2012", message, help: None };
     let (selectors, words): (Vec<&String>, Vec<&String>) = asked.iter().partition(|word| word.starts_with(MODIFIED));
-    let words: Vec<String> = words.into_iter().cloned().collect();
+    let words: Vec<String> = words.into_iter().map(|word| below(&loaded.root, word)).collect();
     let mut chosen = match words.is_empty() && !selectors.is_empty() {
         true => Vec::new(),
-        false => select(&names, &words).map_err(refused)?,
+        false => select(&candidates, &words).map_err(refused)?,
     };
     for selector in selectors {
         let changed = modified(loaded, &selector[MODIFIED.len()..])?;
-        chosen.extend((0..names.len()).filter(|at| changed.iter().any(|name| name == names[*at])));
+        chosen.extend((0..candidates.len()).filter(|at| changed.iter().any(|name| name == candidates[*at].name)));
     }
     chosen.sort_unstable();
     chosen.dedup();
     let (pipelines, broken): (Vec<usize>, Vec<usize>) = chosen.into_iter().partition(|place| *place < decoded);
     Ok(Selection { pipelines, broken: broken.into_iter().map(|place| place - decoded).collect() })
+}
+
+/// A whole path as files are named: relative to the project.
+fn below(root: &Path, word: &str) -> String {
+    match Path::new(word).strip_prefix(root) {
+        Ok(path) if Path::new(word).is_absolute() => path.to_string_lossy().into_owned(),
+        _ => word.to_owned(),
+    }
 }

@@ -1,20 +1,25 @@
 //! Two versions of the associations, by their lookup field and label.
 
+use std::collections::{HashMap, HashSet};
+
 use super::Change;
 use crate::config::pipeline::AssociationConfig;
-use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecordsOnly};
+use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecordsOnly, NoRecordEffect};
 
 /// All changes, in today's order; what is gone comes last.
 pub(super) fn compare(was: &[AssociationConfig], is: &[AssociationConfig]) -> Vec<Change> {
     let mut found = Vec::new();
-    let same = |one: &AssociationConfig, other: &AssociationConfig| {
-        one.field.eq_ignore_ascii_case(&other.field) && one.label == other.label
-    };
-    let mut gone: Vec<&AssociationConfig> = was.iter().filter(|own| !is.iter().any(|other| same(own, other))).collect();
+    let key = |own: &AssociationConfig| (own.field.to_ascii_lowercase(), own.label.clone());
+    let before: HashMap<_, &AssociationConfig> = was.iter().rev().map(|own| (key(own), own)).collect();
+    let after: HashSet<_> = is.iter().map(key).collect();
+    let mut gone: Vec<&AssociationConfig> = was.iter().filter(|own| !after.contains(&key(own))).collect();
     for (index, own) in is.iter().enumerate() {
         let pointer = format!("/associations/{index}");
-        match was.iter().find(|other| same(own, other)) {
-            Some(before) => found.extend(retargeted(before, own, &pointer)),
+        match before.get(&key(own)) {
+            Some(before) => {
+                found.extend(retargeted(before, own, &pointer));
+                found.extend(accepted(before, own, &pointer));
+            }
             None => {
                 let field = |other: &&AssociationConfig| other.field.eq_ignore_ascii_case(&own.field);
                 let relabelled = gone.iter().position(field).map(|at| gone.remove(at));
@@ -27,6 +32,19 @@ pub(super) fn compare(was: &[AssociationConfig], is: &[AssociationConfig]) -> Ve
     }
     found.extend(gone.into_iter().map(dropped));
     found
+}
+
+fn accepted(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Option<Change> {
+    let text = |own: &AssociationConfig| Some(own.allow.join(", ")).filter(|text| !text.is_empty());
+    (was.allow != is.allow).then(|| Change {
+        class: NoRecordEffect,
+        part: part(is),
+        what: format!("other warnings about the lookup `{}` are accepted", is.field),
+        effect: "none on records".to_owned(),
+        before: text(was),
+        after: text(is),
+        pointer: Some(format!("{pointer}/allow")),
+    })
 }
 
 fn part(own: &AssociationConfig) -> String {

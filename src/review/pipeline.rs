@@ -33,8 +33,21 @@ pub(super) fn compare(
     }
     policies(was, is, &mut put);
     sync(was, is, &mut put);
+    let accepted = |own: &PipelineConfig| Some(own.allow.join(", ")).filter(|text| !text.is_empty());
+    put(told(was.allow != is.allow, || Change {
+        class: NoRecordEffect,
+        part: "allow".to_owned(),
+        what: "other warnings are accepted".to_owned(),
+        effect: "none on records".to_owned(),
+        before: accepted(was),
+        after: accepted(is),
+        pointer: at(!is.allow.is_empty(), "/allow"),
+    }));
     found
 }
+
+/// What follows from keys that nothing acts on so far.
+const NOT_YET: &str = "none yet: it takes effect with continuous sync";
 
 fn told(differs: bool, change: impl FnOnce() -> Change) -> Option<Change> {
     differs.then(change)
@@ -177,6 +190,7 @@ fn policies(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Opti
     for (part, before, after, when) in all {
         put(told(before != after, || {
             let (class, effect) = match after {
+                _ if part == "on_vanish" => (NoRecordEffect, NOT_YET.to_owned()),
                 DeleteAction::Archive => {
                     (CanRemoveData, format!("a record that {when} is archived in HubSpot from now on"))
                 }
@@ -250,11 +264,12 @@ fn sync(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<C
         ),
     ];
     for (part, before, after, what) in all {
+        let effect = if part == "sync.reconcile" { NOT_YET } else { "none on records" };
         put(told(before != after, || Change {
             class: NoRecordEffect,
             part: part.to_owned(),
             what: what.to_owned(),
-            effect: "none on records".to_owned(),
+            effect: effect.to_owned(),
             before: Some(before),
             after: Some(after),
             pointer: Some(format!("/{}", part.replace('.', "/"))),

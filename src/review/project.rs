@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use crate::config::load::SECRET_KEYS;
 use crate::config::read::SourceFile;
-use crate::config::yaml;
+use crate::config::{typed, yaml};
 use crate::diagnostic::Place;
 use crate::model::change::ChangeClass::{CanRemoveData, NoRecordEffect};
 use crate::model::change::DefinitionChange;
 
 /// The changes, the dangerous ones first. A file that is no YAML has none: that is found fault with elsewhere.
 pub fn compare(before: &str, after: &SourceFile) -> Vec<DefinitionChange> {
-    let (Ok(was), Ok(is)) = (yaml::parse(before), yaml::parse(&after.text)) else { return Vec::new() };
+    let (Ok(was), Ok(is)) = (typed::parse(before), typed::parse(&after.text)) else { return Vec::new() };
     let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
     collect(&yaml::to_json(&was), String::new(), &mut old);
     collect(&yaml::to_json(&is), String::new(), &mut new);

@@ -238,7 +238,6 @@ fn definitions_are_checked_with_nobody_to_ask() {
         ("from: Seats__c", "from: Seat__c", "SL3001", "did you mean `Seats__c`?"),
         ("to: seats", "to: seat", "SL2030", "did you mean `seats`?"),
         ("to: headline", "to: hs_object_id", "SL2031", "`hs_object_id`"),
-        ("Active: active", "Active: aktiv", "SL2038", "`aktiv`"),
         ("label: billing_account", "label: billing", "SL2045", "`billing`"),
         ("match: salesforceaccountid", "match: salesforce_account", "SL2044", "`salesforce_account`"),
         ("match: salesforce_id", "match: source_system", "SL2034", "source_system"),
@@ -250,6 +249,12 @@ fn definitions_are_checked_with_nobody_to_ask() {
         let ran = run(&["validate"]).code(1);
         assert!(ran.stdout.contains(&format!("error[{code}]")) && ran.stdout.contains(words), "{to}: {ran:?}");
     }
+    // What sets some records aside is a warning, unless warnings are denied.
+    fs::write(&path, text.replace("Active: active", "Active: aktiv")).unwrap();
+    let ran = run(&["validate"]).code(0);
+    assert!(ran.stdout.contains("warning[SL2038]: `aktiv`"), "{ran:?}");
+    let ran = run(&["validate", "--deny", "warnings"]).code(1);
+    assert!(ran.stdout.contains("error[SL2038]: `aktiv`") && !ran.stdout.contains("warning["), "{ran:?}");
     // With credentials asked for, the lack of them is said.
     fs::write(&path, text).unwrap();
     let online = run(&["validate", "--online"]).code(1);

@@ -9,6 +9,7 @@ mod config_cases;
 mod continuous;
 mod crashes;
 mod definition_changes;
+mod definitions;
 mod docs;
 mod estimates;
 mod forge;

@@ -187,7 +187,7 @@ fn test_files_that_are_wrong_are_shown_at_their_line() {
         (good.replace("expect: {}", "expect: { rejected: { code: SL1 } }"), "SL1", 5, 33, "SL1"),
         (good.replace("expect: {}", "expect: {}\n    expect: {}"), "SL1", 6, 5, "expect"),
         (good.replace("tests:", "tests: []\nother:"), "SL1", 2, 8, ""),
-        ("version: 1\ntests: [".to_owned(), "SL1", 2, 9, ""),
+        ("version: 1\ntests: [".to_owned(), "SL1", 2, 8, ""),
     ];
     for (text, code, line, column, words) in cases {
         write(&folder, ORDERS, &text);

@@ -2,31 +2,41 @@
 
 use super::table;
 use crate::config::load::{Loaded, PROJECT_FILE};
-use crate::diagnostic::render::{Located, locate, text as finding_text};
+use crate::diagnostic::render::{Located, Places, locate, text as finding_text};
 use crate::diagnostic::{Diagnostic, Severity};
 
 /// A finding as text.
 pub fn shown(loaded: &Loaded, finding: &Diagnostic, colour: bool) -> String {
-    let file = loaded.files.iter().find(|file| file.name == finding.file);
-    match file {
-        Some(file) => finding_text(finding, &file.text, &file.locate(&finding.place), colour),
-        None => finding_text(finding, "", &(0..0), colour),
-    }
+    let (text, places) = places(loaded, finding);
+    finding_text(finding, text, &places, colour)
 }
 
 /// A finding with its place, for programs.
 pub fn located(loaded: &Loaded, finding: &Diagnostic) -> Located {
-    let file = loaded.files.iter().find(|file| file.name == finding.file);
-    match file {
-        Some(file) => locate(finding, &file.text, &file.locate(&finding.place)),
-        None => locate(finding, "", &(0..0)),
+    let (text, places) = places(loaded, finding);
+    locate(finding, text, &places)
+}
+
+/// The text that a finding is about, and where in it.
+fn places<'a>(loaded: &'a Loaded, finding: &Diagnostic) -> (&'a str, Places) {
+    match loaded.files.iter().find(|file| file.name == finding.file) {
+        Some(file) => (&file.text, Places { range: file.locate(&finding.place), others: file.locate_others(finding) }),
+        None => ("", Places::default()),
     }
+}
+
+/// The errors and the warnings, those that are left out among them.
+pub fn counts(loaded: &Loaded) -> (usize, usize) {
+    let counted = |severity| {
+        let own = loaded.findings.iter().filter(|finding| finding.severity == severity);
+        own.map(|finding| finding.stands_for).sum()
+    };
+    (counted(Severity::Error), counted(Severity::Warning))
 }
 
 /// How many findings there are.
 pub fn summary(loaded: &Loaded) -> String {
-    let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    let warnings = loaded.findings.len() - errors;
+    let (errors, warnings) = counts(loaded);
     let is_pipeline = |name: &str| name != PROJECT_FILE && !name.starts_with("catalog/") && !name.contains(".test.");
     let pipelines = loaded.files.iter().filter(|file| is_pipeline(&file.name)).count();
     let pipelines = table::count(pipelines as u64, "pipeline", "pipelines");

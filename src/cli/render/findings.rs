@@ -7,8 +7,8 @@ use crate::diagnostic::render::Located;
 /// The errors first, each with its place and what to do.
 pub fn comment(findings: &[Located]) -> String {
     let mut page = Page::new();
-    let errors = findings.iter().filter(|own| is_error(own)).count() as u64;
-    let warnings = findings.len() as u64 - errors;
+    let counted = |error: bool| findings.iter().filter(|own| is_error(own) == error).map(|own| own.count as u64).sum();
+    let (errors, warnings): (u64, u64) = (counted(true), counted(false));
     let headline = match (errors, warnings) {
         (0, 0) => "the definitions are valid".to_owned(),
         (0, warnings) => format!("the definitions are valid, with {}", count(warnings, "warning", "warnings")),
@@ -29,10 +29,16 @@ pub fn comment(findings: &[Located]) -> String {
     let mut shown = 0;
     for own in ordered.iter().take(ROWS_MAX) {
         let sign = if is_error(own) { "🔴" } else { "🟡" };
+        let label = own.label.as_deref().map(|label| format!("<br>{}", sentence(label))).unwrap_or_default();
+        let label = own
+            .related
+            .iter()
+            .fold(label, |label, other| format!("{label}<br>Line {}: {}", other.line, sentence(&other.label)));
         let why = own.why.as_deref().map(|why| format!("<br>{}", sentence(why))).unwrap_or_default();
         let help = own.help.as_deref().map(sentence).unwrap_or_default();
         let place = code(&format!("{}:{}:{}", own.file, own.line, own.column));
-        let row = [format!("{sign} {}", code(own.code)), place, format!("{}{why}", sentence(&own.message)), help];
+        let row =
+            [format!("{sign} {}", code(own.code)), place, format!("{}{label}{why}", sentence(&own.message)), help];
         let row = format!("| {} |\n", row.map(|own| cell(&own)).join(" | "));
         if !page.try_push(&row) {
             break;
@@ -40,7 +46,8 @@ pub fn comment(findings: &[Located]) -> String {
         shown += 1;
     }
     if ordered.len() > shown {
-        page.left_out.push(count((ordered.len() - shown) as u64, "finding", "findings"));
+        let left: usize = ordered[shown..].iter().map(|own| own.count).sum();
+        page.left_out.push(count(left as u64, "finding", "findings"));
     }
     page.must("\n`syncline explain CODE` tells more.\n");
     page.end()

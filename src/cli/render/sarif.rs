@@ -26,11 +26,22 @@ pub fn log(findings: &[Located]) -> Value {
     let rules: Vec<Value> = used.iter().map(rule).collect();
     let result = |finding: &Located| {
         let mut message = finding.message.clone();
-        for (name, more) in [("why", &finding.why), ("help", &finding.help)] {
+        for (name, more) in [("", &finding.label), ("why: ", &finding.why), ("help: ", &finding.help)] {
             if let Some(more) = more {
-                message.push_str(&format!("\n{name}: {more}"));
+                message.push_str(&format!("\n{name}{more}"));
             }
         }
+        let place = |region: Value| {
+            json!({
+                "artifactLocation": { "uri": uri(&finding.file), "uriBaseId": "%SRCROOT%" },
+                "region": region,
+            })
+        };
+        let related = finding.related.iter().map(|own| {
+            let region = json!({ "startLine": own.line, "startColumn": own.column });
+            json!({ "physicalLocation": place(region), "message": { "text": own.label } })
+        });
+        let related: Vec<Value> = related.collect();
         // An end on the place of the start is no region; code scanning then takes the line.
         let mut region = json!({ "startLine": finding.line, "startColumn": finding.column });
         if (finding.end_line, finding.end_column) > (finding.line, finding.column) {
@@ -42,10 +53,8 @@ pub fn log(findings: &[Located]) -> Value {
             "ruleIndex": used.iter().position(|code| *code == finding.code),
             "level": finding.severity,
             "message": { "text": message },
-            "locations": [{ "physicalLocation": {
-                "artifactLocation": { "uri": uri(&finding.file), "uriBaseId": "%SRCROOT%" },
-                "region": region,
-            }}],
+            "locations": [{ "physicalLocation": place(region) }],
+            "relatedLocations": related,
         })
     };
     json!({

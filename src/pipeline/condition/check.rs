@@ -1,6 +1,9 @@
 //! A condition against the described object: fields exist, may be filtered, and are compared with what fits their type.
 
+use std::collections::HashSet;
+
 use super::{Condition, ListOperator, Literal, LiteralValue, Operator, Path, SyntaxError};
+use crate::diagnostic::nearest::nearest;
 use crate::model::ids::SalesforceId;
 use crate::model::object::{FieldKind, SourceField};
 use crate::pipeline::field::{Lookup, Objects};
@@ -53,6 +56,55 @@ fn walk(condition: &Condition, objects: &Objects<'_>, findings: &mut Vec<SyntaxE
             }
         }
     }
+}
+
+/// Texts that a picklist is compared with and does not have. Salesforce compares them without regard to letter case.
+pub fn unknown_values(condition: &Condition, objects: &Objects<'_>) -> Vec<SyntaxError> {
+    match condition {
+        Condition::And(parts) | Condition::Or(parts) => {
+            parts.iter().flat_map(|part| unknown_values(part, objects)).collect()
+        }
+        Condition::Not(inner) => unknown_values(inner, objects),
+        Condition::Compare { path, operator: Operator::Equal | Operator::NotEqual, literal } => {
+            unknown(path, std::slice::from_ref(literal), objects)
+        }
+        Condition::Compare { .. } => Vec::new(),
+        Condition::In { path, literals, .. } => unknown(path, literals, objects),
+    }
+}
+
+fn unknown(path: &Path, literals: &[Literal], objects: &Objects<'_>) -> Vec<SyntaxError> {
+    let Lookup::Found(field) = objects.find(&path.text) else { return Vec::new() };
+    if !matches!(field.kind, FieldKind::Picklist | FieldKind::MultiPicklist) || field.picklist.is_empty() {
+        return Vec::new();
+    }
+    let multiple = field.kind == FieldKind::MultiPicklist;
+    let known: HashSet<String> = field.picklist.iter().map(|value| value.value.to_lowercase()).collect();
+    let lacks = |text: &&str| !text.is_empty() && !known.contains(&text.to_lowercase());
+    let missing = |literal: &Literal| {
+        let LiteralValue::Text(text) = &literal.value else { return None };
+        let text = match multiple {
+            true => text.split(';').find(lacks)?,
+            false => Some(text.as_str()).filter(lacks)?,
+        };
+        let active = field.picklist.iter().filter(|value| value.active).map(|value| value.value.as_str());
+        let help = match nearest(text, active.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                let names: Vec<String> = active.clone().take(12).map(|value| format!("`{value}`")).collect();
+                let more = active.count().saturating_sub(names.len());
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("values of it are {}{more}", names.join(", "))
+            }
+        };
+        Some(SyntaxError {
+            message: format!("`{text}` is no value of the picklist `{}`", path.text),
+            label: "no such value".to_owned(),
+            span: literal.span.clone(),
+            help: Some(help),
+        })
+    };
+    literals.iter().filter_map(missing).collect()
 }
 
 fn field<'a>(path: &Path, objects: &Objects<'a>, findings: &mut Vec<SyntaxError>) -> Option<&'a SourceField> {

@@ -1,14 +1,17 @@
 //! Rules about associations: the lookup, the object at the other end, the label.
 
+use std::collections::HashMap;
+
 use super::context::{Columns, RuleContext};
 use crate::config::pipeline::AssociationConfig;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::nearest::nearest;
+use crate::diagnostic::{Diagnostic, Place};
 use crate::model::association::{AssociationKey, AssociationType};
 use crate::model::ids::PipelineName;
 use crate::model::object::{FieldKind, PropertyKind, SourceField};
 use crate::model::record::Column;
 use crate::pipeline::compiled::{Association, AssociationTarget};
-use crate::pipeline::field::{missing_help, nearest};
+use crate::pipeline::field::missing_help;
 use crate::pipeline::world::AssociationWorld;
 
 /// Compiles all associations.
@@ -26,11 +29,15 @@ pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<D
 
 /// Two entries of one field and label would fight over the same links.
 fn distinct(cx: &RuleContext<'_>, found: &[(usize, Association)], findings: &mut Vec<Diagnostic>) {
-    for (place, (index, association)) in found.iter().enumerate() {
-        if found[..place].iter().any(|(_, other)| other.key == association.key) {
+    let mut seen: HashMap<&AssociationKey, usize> = HashMap::new();
+    for (index, association) in found {
+        let first = *seen.entry(&association.key).or_insert(*index);
+        if first != *index {
             let message = format!("the lookup `{}` is listed twice with the same label", association.field);
             let help = "remove one of the entries, or give each its own `label`";
-            findings.push(cx.error("SL2054", format!("/associations/{index}/field"), message).with_help(help));
+            let finding = cx.error("SL2054", format!("/associations/{index}/field"), message).with_help(help);
+            let other = Place::Value(format!("/associations/{first}/field"));
+            findings.push(finding.with_label("and again here").with_other(other, "it is listed here first"));
         }
     }
 }
@@ -118,6 +125,19 @@ fn lookup<'a>(
     let own = cx.objects.own;
     let lookups =
         || own.fields.iter().filter(|field| field.kind == FieldKind::Reference).map(|field| field.name.as_str());
+    if let Some((parents, _)) = config.field.split_once('.') {
+        let message = format!("`{}` is a path, and an association takes a lookup of {} itself", config.field, own.name);
+        let known = own
+            .relationship(parents)
+            .map(|lookup| format!("write `{}` to link to the record that it leads to, or ", lookup.name));
+        let help = format!(
+            "{}have the pipeline of that object make the association with its own lookup; lookups are: {}",
+            known.unwrap_or_default(),
+            some_of(lookups())
+        );
+        findings.push(cx.error("SL2043", pointer, message).with_help(help));
+        return None;
+    }
     let Some(field) = own.field(&config.field) else {
         let message = format!("{} has no field `{}` that the integration user can read", own.name, config.field);
         let help = missing_help(&own.name, &config.field, nearest(&config.field, lookups()));
@@ -126,13 +146,19 @@ fn lookup<'a>(
     };
     if field.kind != FieldKind::Reference {
         let message = format!("`{}` is no lookup, so it points at no record", field.name);
-        let mut known: Vec<&str> = lookups().collect();
-        known.sort_unstable();
-        known.truncate(8);
-        findings.push(cx.error("SL2043", pointer, message).with_help(format!("lookups are: {}", known.join(", "))));
+        let help = format!("lookups are: {}", some_of(lookups()));
+        findings.push(cx.error("SL2043", pointer, message).with_help(help));
         return None;
     }
     Some(field)
+}
+
+/// A few names, in order.
+fn some_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.truncate(8);
+    names.join(", ")
 }
 
 /// The lookup can point at the records that the named pipeline syncs.

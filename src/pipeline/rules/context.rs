@@ -1,6 +1,6 @@
 //! What the rules share: what they may look at, the columns that they gather, and the field entry that they judge.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::config::pipeline::{FieldConfig, PipelineConfig};
@@ -37,8 +37,7 @@ impl RuleContext<'_> {
         };
         let message = format!("`{path}` {what}: a change of it alone is not noticed at once");
         let why = "it changes without a new SystemModstamp on the record itself";
-        let help =
-            "the change is carried over when the record itself changes, or by the next full comparison or import";
+        let help = "the change is carried over when the record itself changes, or by the next import";
         Some(Diagnostic::warning("SL2050", self.file, place, message).with_why(why).with_help(help))
     }
 
@@ -55,14 +54,16 @@ pub struct Columns {
     pub columns: Vec<Column>,
     /// Places of those whose values are masked.
     pub sensitive: BTreeSet<usize>,
+    places: HashMap<Arc<str>, usize>,
 }
 
 impl Columns {
     /// The place of a path; added when it is new.
     pub fn place(&mut self, column: Column) -> usize {
-        match self.columns.iter().position(|own| own.path == column.path) {
-            Some(place) => place,
+        match self.places.get(&column.path) {
+            Some(place) => *place,
             None => {
+                self.places.insert(Arc::clone(&column.path), self.columns.len());
                 self.columns.push(column);
                 self.columns.len() - 1
             }

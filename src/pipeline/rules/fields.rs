@@ -1,29 +1,28 @@
 //! Rules about field entries: each names fields and a property that exist, and its types convert.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use super::context::{Columns, Entry, RuleContext, name};
 use super::{options, templates};
-use crate::config::pipeline::{Cast, FieldConfig, Otherwise};
-use crate::config::scalar::Scalar;
+use crate::config::pipeline::{Cast, FieldConfig, Otherwise, PipelineConfig};
+use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::object::{FieldKind, PropertyKind, SourceField, TargetProperty};
 use crate::pipeline::compiled::{Fallback, Field, FieldSource, rules_of};
-use crate::pipeline::field::{Lookup, nearest};
+use crate::pipeline::field::Lookup;
 use crate::pipeline::values::convert::{self, Conversion};
 use crate::pipeline::values::decimal::Decimal;
 
 /// Compiles all field entries.
 pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Vec<Field> {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let mut seen: HashSet<&str> = HashSet::new();
+    twice(cx.file, cx.config, findings);
     let mut fields = Vec::new();
     for (index, config) in cx.config.fields.iter().enumerate() {
-        if seen.insert(&config.to, index).is_some() {
-            let message = format!("the property `{}` is mapped twice", config.to);
-            findings.push(cx.error("SL2032", format!("/fields/{index}/to"), message));
+        if !seen.insert(&config.to) {
             continue;
         }
         if config.to == cx.config.target.match_property {
@@ -43,6 +42,24 @@ pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<D
     fields
 }
 
+/// Each property is mapped once.
+pub(super) fn twice(file: &Arc<str>, config: &PipelineConfig, findings: &mut Vec<Diagnostic>) {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for (index, field) in config.fields.iter().enumerate() {
+        let place = |index: usize| Place::Value(format!("/fields/{index}/to"));
+        let first = *seen.entry(&field.to).or_insert(index);
+        if first != index {
+            let message = format!("the property `{}` is mapped twice", field.to);
+            findings.push(
+                Diagnostic::error("SL2032", file, place(index), message)
+                    .with_label("and again here")
+                    .with_other(place(first), "it is mapped here first")
+                    .with_help("keep one of the entries"),
+            );
+        }
+    }
+}
+
 impl Entry<'_> {
     fn compile(&self, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Option<Field> {
         let property = self.property(findings);
@@ -53,9 +70,9 @@ impl Entry<'_> {
         let conversion = self.conversion(&kind, property, findings)?;
         let scale = self.scale(&kind, conversion, findings);
         self.percent(&kind, property, findings);
-        let values = self.config.values.as_ref();
-        let entry = |(key, value): (&String, &Scalar)| (convert::canonical(key, &kind).into_owned(), value.0.clone());
-        let values = values.map(|values| values.iter().map(entry).collect());
+        if let Some(values) = &self.config.values {
+            options::same_keys(self.cx.file, &self.pointer("values"), values, &kind, findings);
+        }
         let mut field = Field {
             property: property.name.as_str().into(),
             kind: property.kind.clone(),
@@ -63,7 +80,7 @@ impl Entry<'_> {
             source,
             conversion,
             scale,
-            values,
+            values: self.config.values.as_ref().map(|_| BTreeMap::new()),
             otherwise: fallback(self.config.otherwise.as_ref()),
             options: options::offered(property),
             rules: rules_of(property),

@@ -1,15 +1,18 @@
 //! Rules about values: constants, defaults and value maps fit their property, and every picklist value has somewhere to go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use super::context::Entry;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::config::scalar::Scalar;
+use crate::config::yaml::escape;
+use crate::diagnostic::nearest::nearest;
+use crate::diagnostic::{Diagnostic, Place};
 use crate::model::object::{FieldKind, PropertyKind, SourceField, TargetProperty};
 use crate::pipeline::compiled::{Fallback, Field, FieldSource};
-use crate::pipeline::values::convert;
+use crate::pipeline::values::{convert, matching};
 
 /// The values that a property takes; none when they are free or kept elsewhere.
 pub(super) fn offered(property: &TargetProperty) -> Option<Arc<[Box<str>]>> {
@@ -22,27 +25,31 @@ pub(super) fn offered(property: &TargetProperty) -> Option<Arc<[Box<str>]>> {
     }
 }
 
-/// Constants, defaults and the right sides of value maps fit the property; they are kept in canonical form.
+/// Constants, defaults and the right sides of value maps fit the property; they are kept in canonical form. A constant that is
+/// no option fits no record, so the pipeline cannot be carried out; any other text that is none sets aside the records that
+/// would get it, as when an option is removed in HubSpot.
 pub(super) fn literals(entry: &Entry<'_>, field: &mut Field, findings: &mut Vec<Diagnostic>) {
+    let constant = matches!(field.source, FieldSource::Constant(_));
     let mut settle = |text: &str, pointer: String| match literal(text, &field.kind, field.options.as_ref()) {
         Ok(text) => text,
         Err(expected) => {
             let shown = if field.sensitive { "a value".to_owned() } else { format!("`{text}`") };
             let message = format!("{shown} does not fit the property `{}`", field.property);
-            findings.push(entry.cx.error("SL2038", pointer, message).with_label(expected));
+            let finding = entry.cx.error("SL2038", pointer, message).with_label(expected);
+            findings.push(match has_options(&field.kind) && !constant {
+                true => finding.as_warning().with_why("every record that would get it is set aside"),
+                false => finding,
+            });
             text.to_owned()
         }
     };
     if let FieldSource::Constant(text) = &field.source {
         field.source = FieldSource::Constant(settle(text, entry.pointer("value")).into());
     }
-    if let Some(values) = &field.values {
-        let places = entry.config.values.iter().flat_map(BTreeMap::keys);
-        let written: BTreeMap<String, &String> =
-            places.map(|key| (convert::canonical(key, &field.source_kind).into_owned(), key)).collect();
+    if let Some(values) = &entry.config.values {
         let settled = values.iter().map(|(key, value)| {
-            let spelled = written.get(key).map_or(key, |spelled| *spelled).replace('~', "~0").replace('/', "~1");
-            (key.clone(), settle(value, format!("{}/{spelled}", entry.pointer("values"))))
+            let pointer = format!("{}/{}", entry.pointer("values"), escape(key));
+            (matching::key(key, &field.source_kind).into_owned(), settle(&value.0, pointer))
         });
         field.values = Some(settled.collect());
     }
@@ -51,9 +58,46 @@ pub(super) fn literals(entry: &Entry<'_>, field: &mut Field, findings: &mut Vec<
     }
     if let Some(default) = &field.default {
         // A default may name a Salesforce value of the value map, or a HubSpot value.
-        let mapped = field.values.as_ref().and_then(|values| values.get(default).cloned());
+        let named = matching::key(default, &field.source_kind);
+        let mapped = field.values.as_ref().and_then(|values| values.get(&*named).cloned());
         field.default = Some(mapped.unwrap_or_else(|| settle(default, entry.pointer("default"))));
     }
+}
+
+/// Two entries of a value map whose left sides mean the same: which of them holds would be a matter of chance. Without the
+/// catalog the type of the field is not known, and only what means the same for every type is found.
+pub(super) fn same_keys(
+    file: &Arc<str>,
+    pointer: &str,
+    values: &BTreeMap<String, Scalar>,
+    kind: &FieldKind,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let mut seen: HashMap<String, &String> = HashMap::new();
+    for key in values.keys() {
+        let meant = matching::key(key, kind).into_owned();
+        let place = |key: &str| Place::Key(format!("{pointer}/{}", escape(key)));
+        if meant.is_empty() {
+            let message = "an entry of the value map is for a blank";
+            let finding = Diagnostic::error("SL2062", file, place(key), message).with_label("never looked up");
+            findings.push(
+                finding.with_why("a blank is never looked up in a value map").with_help("say it with `default: …`"),
+            );
+        } else if let Some(first) = seen.insert(meant, key) {
+            let message = format!("the entries `{first}` and `{key}` of the value map mean the same");
+            findings.push(
+                Diagnostic::error("SL2062", file, place(key), message)
+                    .with_label("and again here")
+                    .with_other(place(first), "it stands here first")
+                    .with_why("a value is looked up without blanks at its ends, a number by what it is worth")
+                    .with_help("keep one of them"),
+            );
+        }
+    }
+}
+
+fn has_options(kind: &PropertyKind) -> bool {
+    matches!(kind, PropertyKind::Enumeration | PropertyKind::MultiCheckbox)
 }
 
 /// A literal in the property's canonical form; else what was expected.
@@ -61,17 +105,31 @@ fn literal(text: &str, kind: &PropertyKind, options: Option<&Arc<[Box<str>]>>) -
     if convert::trim(text).is_empty() {
         return Ok(String::new());
     }
-    let offered = |option: &str| options.is_none_or(|options| options.iter().any(|own| **own == *option));
+    let offered = |option: &str| match options {
+        Some(options) => matching::option(options, option).map(str::to_owned),
+        None => Some(option.to_owned()),
+    };
     let known = || {
         let names = options.iter().flat_map(|options| options.iter());
-        let names: Vec<String> = names.take(12).map(|option| format!("`{option}`")).collect();
-        format!("expected one of {}", names.join(", "))
+        let near = nearest(text, names.clone().map(|option| &**option));
+        match (near, names.count()) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, 0) => "the property has no options".to_owned(),
+            (None, count) => {
+                let names = options.iter().flat_map(|options| options.iter()).take(12);
+                let names: Vec<String> = names.map(|option| format!("`{option}`")).collect();
+                let more =
+                    if count > names.len() { format!(" and {} more", count - names.len()) } else { String::new() };
+                format!("expected one of {}{more}", names.join(", "))
+            }
+        }
     };
     match kind {
-        PropertyKind::Enumeration => offered(text).then(|| text.to_owned()).ok_or_else(known),
+        PropertyKind::Enumeration => offered(text).ok_or_else(known),
         PropertyKind::MultiCheckbox => {
             let list = convert::list(std::iter::once(text));
-            list.split(';').all(offered).then_some(list.clone()).ok_or_else(known)
+            let options: Option<Vec<String>> = list.split(';').map(offered).collect();
+            options.map(|options| options.join(";")).ok_or_else(known)
         }
         kind => {
             let conversion = convert::conversion(&FieldKind::String, kind).ok_or("a property that can be written")?;
@@ -81,19 +139,24 @@ fn literal(text: &str, kind: &PropertyKind, options: Option<&Arc<[Box<str>]>>) -
     }
 }
 
-/// Every value that the picklist can hold has an option, or a fallback says what happens.
+/// Every value that the picklist can hold has an option, or a fallback says what happens: else the records that hold it are set
+/// aside. That they are is the default, so it makes no difference whether `otherwise: reject` is written out.
 pub(super) fn picklist(entry: &Entry<'_>, field: &Field, described: &SourceField, findings: &mut Vec<Diagnostic>) {
     let listed = field.values.is_some() || field.options.is_some();
-    if entry.config.otherwise.is_some() || !listed {
+    if matches!(field.otherwise, Fallback::Clear | Fallback::Value(_)) || !listed {
         return;
     }
-    let lacking: Vec<(&str, bool)> = holds(described, &field.kind)
-        .into_iter()
-        .filter(|(value, _)| match &field.values {
-            Some(values) => !values.contains_key(*value),
-            None => !field.options.iter().flat_map(|options| options.iter()).any(|option| **option == **value),
-        })
-        .collect();
+    let option = |value: &str| {
+        let options = field.options.as_ref();
+        options.is_some_and(|options| matching::option(options, convert::trim(value)).is_some())
+    };
+    let placed = |value: &str| match &field.values {
+        Some(values) if values.contains_key(&*matching::key(value, &described.kind)) => true,
+        Some(_) => field.otherwise == Fallback::Pass && (field.options.is_none() || option(value)),
+        None => option(value),
+    };
+    let lacking: Vec<(&str, bool)> =
+        holds(described, &field.kind).into_iter().filter(|(value, _)| !placed(value)).collect();
     let (what, pointer) = match &field.values {
         Some(_) => ("the value map lacks", entry.pointer("values")),
         None => ("the property has no option for", entry.pointer("to")),
@@ -101,16 +164,15 @@ pub(super) fn picklist(entry: &Entry<'_>, field: &Field, described: &SourceField
     for (value, _) in lacking.iter().filter(|(_, active)| *active) {
         let message = format!("{what} `{value}`, a value of `{}`", described.name);
         let help = format!("add `{value}` to `values`, or say what happens with `otherwise`");
-        let why = "every record with this value would be set aside";
-        findings.push(entry.cx.error("SL2037", pointer.clone(), message).with_why(why).with_help(help));
+        let why = "every record with this value is set aside";
+        findings.push(entry.cx.warning("SL2037", pointer.clone(), message).with_why(why).with_help(help));
     }
     let retired: Vec<String> =
         lacking.iter().filter(|(_, active)| !active).map(|(value, _)| format!("`{value}`")).collect();
     if !retired.is_empty() {
         let message = format!("{what} {}: inactive values of `{}`", retired.join(", "), described.name);
-        let mut finding = entry.cx.error("SL2037", pointer, message);
-        finding.severity = Severity::Warning;
-        let why = "older records may still hold them, and would be set aside";
+        let finding = entry.cx.warning("SL2037", pointer, message);
+        let why = "older records may still hold them, and are set aside";
         findings.push(finding.with_why(why).with_help("add them to `values`, or say what happens with `otherwise`"));
     }
 }

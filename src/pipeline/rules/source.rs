@@ -36,9 +36,7 @@ pub fn cursor_field(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Opt
             let message = format!("`{own}` has no usable SystemModstamp; changes are noticed by `{field}`");
             let finding = cx.warning("SL2049", "/source/object", message);
             let why = match field.as_str() {
-                "CreatedDate" => {
-                    "`CreatedDate` tells new records only: edits show in a full comparison or import".to_owned()
-                }
+                "CreatedDate" => "`CreatedDate` tells new records only: edits show in the next import".to_owned(),
                 _ => format!("changes that Salesforce makes by itself do not move `{field}`"),
             };
             findings.push(finding.with_why(why));
@@ -69,6 +67,10 @@ pub fn condition(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option
             findings.extend(
                 check::check(&condition, &cx.objects).into_iter().map(|error| finding(cx.file, "SL2042", error)),
             );
+            findings.extend(check::unknown_values(&condition, &cx.objects).into_iter().map(|error| {
+                let why = "no record can hold it today, so the comparison never tells one record from another";
+                finding(cx.file, "SL2064", error).as_warning().with_why(why)
+            }));
             findings.extend(condition.paths().into_iter().filter_map(|path| {
                 let Lookup::Found(field) = cx.objects.find(&path.text) else { return None };
                 let place = Place::Within("/source/where".to_owned(), path.span.clone());
@@ -78,7 +80,7 @@ pub fn condition(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option
                 let place = Place::Within("/source/where".to_owned(), span);
                 let message = "the condition depends on the day: records join and leave it without being touched";
                 let why = "only records that Salesforce touched since the last cycle are read";
-                let help = "a full comparison or import carries such moves over";
+                let help = "an import carries such moves over";
                 Diagnostic::warning("SL2050", cx.file, place, message).with_why(why).with_help(help)
             }));
             Some(condition)

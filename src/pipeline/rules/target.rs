@@ -3,8 +3,8 @@
 use super::context::RuleContext;
 use crate::config::pipeline::Mode;
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::nearest::nearest;
 use crate::model::object::PropertyKind;
-use crate::pipeline::field::nearest;
 
 /// The match property exists, is unique text, and can be written.
 pub fn match_property(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {

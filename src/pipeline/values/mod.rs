@@ -4,5 +4,6 @@ pub mod compare;
 pub mod convert;
 pub mod decimal;
 mod digits;
+pub mod matching;
 pub mod rules;
 pub mod time;

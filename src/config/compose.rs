@@ -1,0 +1,343 @@
+//! YAML text -> a tree of texts as they were typed, with the place of each. Refuses what no definition needs: tags, several
+//! documents, deep nesting, many aliases. The only file that names the YAML parser.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use super::spans::Spans;
+use super::yaml::escape;
+use super::yaml_errors::{self, Refused, Stopped};
+
+/// Deepest nesting of a definition.
+pub const DEPTH_MAX: usize = 64;
+
+/// Most aliases of a definition: a few are handy, thousands are a bomb.
+pub const ALIASES_MAX: usize = 100;
+
+/// Most values that aliases may repeat in all.
+pub const REPEATED_MAX: usize = 100_000;
+
+/// A part of a document. What a scalar means (a number, a text) is for the schema to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// A scalar.
+    Scalar {
+        /// Its text; without quotes, as it stands in the file.
+        text: String,
+        /// It is written without quotes.
+        plain: bool,
+    },
+    /// A list.
+    List(Vec<Rc<Node>>),
+    /// Keys with values, in file order; no key twice.
+    Map(Vec<(String, Rc<Node>)>),
+}
+
+/// A document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Its content; none where there are only comments.
+    pub root: Option<Rc<Node>>,
+    /// Where everything stands.
+    pub spans: Spans,
+}
+
+/// Reads a text. Errors: what is wrong with it, at its place.
+pub fn compose(text: &str) -> Result<Document, Refused> {
+    if let Some(refused) = yaml_errors::control_character(text) {
+        return Err(refused);
+    }
+    let mut builder = Builder {
+        text,
+        offsets: Offsets::new(text),
+        spans: Spans::default(),
+        stack: Vec::new(),
+        root: None,
+        anchors: HashMap::new(),
+        aliases: 0,
+        repeated: 0,
+        documents: 0,
+        end: 0,
+    };
+    for event in Parser::new_from_str(text) {
+        match event {
+            Ok((event, span)) => builder.event(&event, span)?,
+            Err(error) => {
+                let at = builder.offsets.byte(error.marker().index()).min(text.len());
+                return Err(builder.stopped(error.info(), at));
+            }
+        }
+    }
+    Ok(Document { root: builder.root, spans: builder.spans })
+}
+
+/// Character offsets of the parser as byte offsets.
+struct Offsets(Option<Vec<usize>>);
+
+impl Offsets {
+    fn new(text: &str) -> Self {
+        Self((!text.is_ascii()).then(|| text.char_indices().map(|(index, _)| index).chain([text.len()]).collect()))
+    }
+
+    fn byte(&self, character: usize) -> usize {
+        match &self.0 {
+            None => character,
+            Some(offsets) => offsets.get(character).or(offsets.last()).copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// A collection that is open.
+struct Frame {
+    pointer: String,
+    start: usize,
+    anchor: usize,
+    /// How many values it holds, those of aliases among them.
+    size: usize,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Rc<Node>>),
+    /// The entries, and the key and pointer of the one whose value comes next.
+    Map(Vec<(String, Rc<Node>)>, Option<(String, String)>),
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    offsets: Offsets,
+    spans: Spans,
+    stack: Vec<Frame>,
+    root: Option<Rc<Node>>,
+    /// What anchors name, with its size.
+    anchors: HashMap<usize, (Rc<Node>, usize)>,
+    aliases: usize,
+    repeated: usize,
+    documents: usize,
+    /// End of the last event.
+    end: usize,
+}
+
+impl Builder<'_> {
+    fn event(&mut self, event: &Event<'_>, span: Span) -> Result<(), Refused> {
+        let range = self.offsets.byte(span.start.index())..self.offsets.byte(span.end.index());
+        self.end = range.end.min(self.text.len());
+        match event {
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    let help =
+                        "one file holds one definition: remove the `---`, or move what follows to a file of its own";
+                    return Err(Refused::new("SL1011", range, "the file holds several documents").with_help(help));
+                }
+            }
+            Event::Alias(anchor) => self.alias(*anchor, range)?,
+            Event::Scalar(text, style, anchor, tag) => {
+                self.indented(range.start)?;
+                if tag.is_some() {
+                    let help = "remove the tag; quote the value if it must be text";
+                    return Err(Refused::new("SL1011", range, "tags are not supported").with_help(help));
+                }
+                if self.expects_key() {
+                    return self.key(text, range);
+                }
+                let pointer = self.next_pointer();
+                self.spans.add_value(pointer, self.trimmed(range, *style));
+                let node = Rc::new(Node::Scalar { text: text.to_string(), plain: *style == ScalarStyle::Plain });
+                self.put(node, *anchor, 1);
+            }
+            Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
+                self.indented(range.start)?;
+                if tag.is_some() {
+                    return Err(Refused::new("SL1011", range, "tags are not supported").with_help("remove the tag"));
+                }
+                if self.expects_key() {
+                    return Err(yaml_errors::key_is_a_collection(self.text, range));
+                }
+                if self.stack.len() >= DEPTH_MAX {
+                    return Err(too_deep(range));
+                }
+                let content = match event {
+                    Event::MappingStart(..) => Content::Map(Vec::new(), None),
+                    _ => Content::List(Vec::new()),
+                };
+                let pointer = self.next_pointer();
+                self.spans.add_value(pointer.clone(), range.clone());
+                self.stack.push(Frame { pointer, start: range.start, anchor: *anchor, size: 1, content });
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(range.end),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+        }
+        Ok(())
+    }
+
+    /// Refuses tabs before what begins a line, which the parser lets pass in places where other readers do not. Between
+    /// brackets they are white space.
+    fn indented(&self, start: usize) -> Result<(), Refused> {
+        let flow = self.stack.last().is_some_and(|frame| self.text[frame.start..].starts_with(['{', '[']));
+        if flow {
+            return Ok(());
+        }
+        let line = self.text[..start].rfind('\n').map_or(0, |end| end + 1);
+        let before = self.text.get(line..start).unwrap_or_default();
+        match before.find('\t').filter(|_| before.trim().is_empty()) {
+            Some(tab) => Err(yaml_errors::tab_at(line + tab)),
+            None => Ok(()),
+        }
+    }
+
+    fn expects_key(&self) -> bool {
+        matches!(self.stack.last(), Some(Frame { content: Content::Map(_, None), .. }))
+    }
+
+    fn key(&mut self, text: &str, range: Range<usize>) -> Result<(), Refused> {
+        let Some(Frame { pointer, content: Content::Map(_, next), .. }) = self.stack.last_mut() else { return Ok(()) };
+        let entry = format!("{pointer}/{}", escape(text));
+        if text == "<<" {
+            let refused = Refused::new("SL1011", range, "merge keys are not supported");
+            return Err(refused.with_help("write the keys out"));
+        }
+        if let Some(first) = self.spans.add_key(&entry, range.clone()) {
+            let mut refused = Refused::new("SL1007", range, format!("the key `{text}` stands twice"));
+            refused.other = Some((first, "it stands here first"));
+            return Err(refused.with_label("and here again").with_help("keep one of them"));
+        }
+        *next = Some((text.to_owned(), entry));
+        Ok(())
+    }
+
+    fn alias(&mut self, anchor: usize, range: Range<usize>) -> Result<(), Refused> {
+        if self.expects_key() {
+            return Err(Refused::new("SL1002", range, "an alias cannot be a key").with_help("write the key out"));
+        }
+        self.aliases += 1;
+        if self.aliases > ALIASES_MAX {
+            let refused = Refused::new("SL1011", range, format!("the file has more than {ALIASES_MAX} aliases"));
+            return Err(refused.with_help("write the values out"));
+        }
+        let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+            let refused = Refused::new("SL1011", range, "the alias stands inside of what it names");
+            return Err(refused.with_help("write the values out"));
+        };
+        self.repeated = self.repeated.saturating_add(size);
+        if self.repeated > REPEATED_MAX {
+            let message = format!("aliases repeat more than {REPEATED_MAX} values");
+            return Err(Refused::new("SL1011", range, message).with_help("write out what is needed"));
+        }
+        let pointer = self.next_pointer();
+        self.spans.add_value(pointer, range);
+        self.put(node, 0, size);
+        Ok(())
+    }
+
+    /// The pointer of the value that comes.
+    fn next_pointer(&mut self) -> String {
+        match self.stack.last_mut() {
+            None => String::new(),
+            Some(Frame { pointer, content: Content::List(items), .. }) => format!("{pointer}/{}", items.len()),
+            Some(Frame { content: Content::Map(_, next), .. }) => {
+                next.as_ref().map(|(_, pointer)| pointer.clone()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Puts a whole value where it belongs.
+    fn put(&mut self, node: Rc<Node>, anchor: usize, size: usize) {
+        if anchor > 0 {
+            self.anchors.insert(anchor, (Rc::clone(&node), size));
+        }
+        let Some(frame) = self.stack.last_mut() else {
+            self.root = Some(node);
+            return;
+        };
+        frame.size = frame.size.saturating_add(size);
+        match &mut frame.content {
+            Content::List(items) => items.push(node),
+            Content::Map(entries, next) => entries.extend(next.take().map(|(key, _)| (key, node))),
+        }
+    }
+
+    fn close(&mut self, end: usize) {
+        let Some(Frame { pointer, start, anchor, size, content }) = self.stack.pop() else { return };
+        let shown = &self.text[start..end.max(start).min(self.text.len())];
+        self.spans.add_value(pointer, start..start + shown.trim_end().len());
+        let node = match content {
+            Content::List(items) => Node::List(items),
+            Content::Map(entries, _) => Node::Map(entries),
+        };
+        self.put(Rc::new(node), anchor, size);
+    }
+
+    /// A plain scalar's span may include the blanks behind it.
+    fn trimmed(&self, range: Range<usize>, style: ScalarStyle) -> Range<usize> {
+        if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+            return range;
+        }
+        let text = self.text.get(range.clone()).unwrap_or_default();
+        range.start..range.start + text.trim_end().len()
+    }
+
+    /// What the parser stopped at, in words.
+    fn stopped(&self, info: &str, at: usize) -> Refused {
+        if info.contains("recursion limit") {
+            return too_deep(at..at);
+        }
+        let mut open = self.stack.iter().map(|frame| frame.start);
+        let open = open.rfind(|start| self.text[*start..].starts_with(['{', '[']));
+        yaml_errors::explain(&Stopped { text: self.text, info, at, read_to: self.end, open })
+    }
+}
+
+fn too_deep(span: Range<usize>) -> Refused {
+    let refused = Refused::new("SL1011", span, format!("the file is nested more than {DEPTH_MAX} deep"));
+    refused.with_help("no definition needs that")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refuse(text: &str, code: &str, part: &str) {
+        let refused = compose(text).expect_err(text);
+        assert_eq!(refused.code, code, "{refused:?}");
+        assert!(refused.message.contains(part), "{refused:?}");
+    }
+
+    #[test]
+    fn tricks_are_refused() {
+        refuse("a: 1\nb: 2\na: 3\n", "SL1007", "twice");
+        refuse("1.10: 1\n\"1.10\": 2\n", "SL1007", "`1.10` stands twice");
+        refuse("a: 1\n---\nb: 2\n", "SL1011", "several documents");
+        refuse("a: !!str 1\n", "SL1011", "tags");
+        refuse("x: &x {a: 1}\ny:\n  <<: *x\n", "SL1011", "merge");
+        refuse("x: &x [a, *x]\n", "SL1011", "inside of what it names");
+        refuse(&format!("{}1{}", "[".repeat(100), "]".repeat(100)), "SL1011", "deep");
+        refuse("a: [1, 2\n", "SL1002", "is not closed");
+        let bomb = format!("a: &a 1\nb: [{}]\n", "*a,".repeat(200));
+        refuse(&bomb, "SL1011", "aliases");
+        let levels = |from: usize, to: usize| format!("l{to}: &l{to} [{}]\n", format!("*l{from}, ").repeat(9));
+        let laughs: String = (0..9).map(|level| levels(level, level + 1)).collect();
+        refuse(&format!("l0: &l0 [lol]\n{laughs}"), "SL1011", "repeat more than");
+    }
+
+    #[test]
+    fn texts_stay_as_they_are_typed() {
+        let typed = |text: &str| match compose(&format!("a: {text}\n")).unwrap().root.as_deref() {
+            Some(Node::Map(entries)) => match &*entries[0].1 {
+                Node::Scalar { text, plain } => (text.clone(), *plain),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        };
+        for text in ["1.10", "1e3", "0x1F", "0o17", "1_000", "+5", ".5", "1.", "-0", "0123", "~", ".inf", "True", "yes"]
+        {
+            assert_eq!(typed(text), (text.to_owned(), true));
+            assert_eq!(typed(&format!("'{text}'")), (text.to_owned(), false));
+        }
+        assert_eq!(typed("&x 1.10"), ("1.10".to_owned(), true));
+    }
+}

@@ -1,0 +1,199 @@
+//! Texts as they were typed -> values of the types that a schema asks for.
+
+use serde_yaml::{Mapping, Number, Value};
+
+use super::compose::{Node, compose};
+use super::yaml_errors::Refused;
+
+/// Reads one document without a schema: a scalar without quotes is what it looks like.
+pub fn parse(text: &str) -> Result<Value, Refused> {
+    let document = compose(text)?;
+    Ok(document.root.map_or(Value::Null, |root| typed(&root, &Expected::default())))
+}
+
+/// A document as values. Where the schema takes a text, a scalar is the text as it stands in the file: `1.10`, `0x1F` and
+/// `true` keep every character, with quotes or without. Elsewhere it is the number or the boolean that it looks like. A
+/// blank (`null`, `~`, nothing) is blank everywhere. Keys are texts.
+pub fn value(root: &Node, schema: &serde_json::Value) -> Value {
+    typed(root, &Expected::new(schema, [schema]))
+}
+
+/// The parts of a schema that one place of a document may fit.
+#[derive(Default)]
+struct Expected<'a> {
+    root: Option<&'a serde_json::Value>,
+    shapes: Vec<&'a serde_json::Value>,
+}
+
+impl<'a> Expected<'a> {
+    fn new(root: &'a serde_json::Value, shapes: impl IntoIterator<Item = &'a serde_json::Value>) -> Self {
+        let mut expected = Self { root: Some(root), shapes: Vec::new() };
+        shapes.into_iter().for_each(|shape| expected.add(shape, 0));
+        expected
+    }
+
+    /// Adds a shape with everything that it refers to or chooses from.
+    fn add(&mut self, shape: &'a serde_json::Value, depth: usize) {
+        const REFERENCES_MAX: usize = 16;
+        if depth > REFERENCES_MAX {
+            return;
+        }
+        self.shapes.push(shape);
+        let target = shape.get("$ref").and_then(serde_json::Value::as_str).and_then(|path| path.strip_prefix('#'));
+        if let Some(target) = target.and_then(|path| self.root?.pointer(path)) {
+            self.add(target, depth + 1);
+        }
+        for choice in ["oneOf", "anyOf", "allOf"] {
+            let branches = shape.get(choice).and_then(serde_json::Value::as_array).into_iter().flatten();
+            branches.for_each(|branch| self.add(branch, depth + 1));
+        }
+    }
+
+    fn inner(&self, inner: impl Fn(&'a serde_json::Value) -> Option<&'a serde_json::Value>) -> Self {
+        match self.root {
+            Some(root) => Self::new(root, self.shapes.iter().filter_map(|shape| inner(shape))),
+            None => Self::default(),
+        }
+    }
+
+    fn key(&self, key: &str) -> Self {
+        self.inner(|shape| {
+            let named = shape.get("properties").and_then(|known| known.get(key));
+            named.or_else(|| shape.get("additionalProperties").filter(|shape| shape.is_object()))
+        })
+    }
+
+    fn items(&self) -> Self {
+        self.inner(|shape| shape.get("items"))
+    }
+
+    fn takes_text(&self) -> bool {
+        self.shapes.iter().any(|shape| match shape.get("type") {
+            Some(serde_json::Value::String(kind)) => kind == "string",
+            Some(serde_json::Value::Array(kinds)) => kinds.iter().any(|kind| kind == "string"),
+            _ => false,
+        })
+    }
+}
+
+fn typed(node: &Node, expected: &Expected<'_>) -> Value {
+    match node {
+        Node::Scalar { text, plain: false } => Value::String(text.clone()),
+        Node::Scalar { text, plain: true } => match plain(text) {
+            Value::Bool(_) | Value::Number(_) if expected.takes_text() => Value::String(text.clone()),
+            value => value,
+        },
+        Node::List(items) => {
+            let expected = expected.items();
+            Value::Sequence(items.iter().map(|item| typed(item, &expected)).collect())
+        }
+        Node::Map(entries) => {
+            let entry = |(key, value): &(String, std::rc::Rc<Node>)| {
+                (Value::String(key.clone()), typed(value, &expected.key(key)))
+            };
+            Value::Mapping(entries.iter().map(entry).collect::<Mapping>())
+        }
+    }
+}
+
+/// What a scalar without quotes looks like, by YAML's core schema.
+fn plain(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "true" | "True" | "TRUE" => Value::Bool(true),
+        "false" | "False" | "FALSE" => Value::Bool(false),
+        text => number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number),
+    }
+}
+
+fn number(text: &str) -> Option<Number> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let negative = text.starts_with('-');
+    let radix = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().find(|(prefix, _)| digits.starts_with(prefix));
+    if let Some((_, radix)) = radix {
+        let digits = digits.get(2..).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
+        let value = i64::from_str_radix(digits, radix).ok()?;
+        return Some(if negative { -value } else { value }.into());
+    }
+    // A leading zero is a part of a text: a postal code, an account number.
+    let whole = digits.bytes().take_while(u8::is_ascii_digit).count();
+    if whole > 1 && digits.starts_with('0') || !digits.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+    {
+        return None;
+    }
+    let signed = text.strip_prefix('+').unwrap_or(text);
+    let integer = signed.parse::<i64>().ok().map(Number::from).or_else(|| signed.parse::<u64>().ok().map(Number::from));
+    integer.or_else(|| signed.parse::<f64>().ok().filter(|value| value.is_finite()).map(Number::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::yaml::to_json;
+
+    fn read(text: &str, kind: serde_json::Value) -> serde_json::Value {
+        let schema = json!({"$defs": {"any": {"type": kind}}, "additionalProperties": {"anyOf": [{"$ref": "#/$defs/any"}, {"type": "null"}]}});
+        let document = compose(&format!("a: {text}\n")).unwrap();
+        to_json(&value(&document.root.unwrap(), &schema))["a"].clone()
+    }
+
+    #[test]
+    fn where_a_text_is_meant_every_character_stays() {
+        for text in [
+            "1.10",
+            "1e3",
+            "0x1F",
+            "0o17",
+            "0b1",
+            "1_000",
+            "+5",
+            ".5",
+            "1.",
+            "-0",
+            "0123",
+            "2026-10-01",
+            "yes",
+            "on",
+            "off",
+            "true",
+            "True",
+            "FALSE",
+            ".inf",
+            "-.INF",
+            ".nan",
+            "123456789012345678901234567890",
+            "1.0E+10",
+            "12:30",
+            "0.10",
+        ] {
+            assert_eq!(read(text, json!(["string", "number", "boolean"])), json!(text));
+            assert_eq!(read(text, json!("string")), json!(text));
+            assert_eq!(read(&format!("\"{text}\""), json!(["string", "number"])), json!(text));
+        }
+        for text in ["~", "null", "Null", ""] {
+            assert_eq!(read(text, json!(["string", "number", "boolean"])), json!(null), "{text}");
+            assert_eq!(read(&format!("'{text}'"), json!("string")), json!(text));
+        }
+    }
+
+    #[test]
+    fn elsewhere_it_is_what_it_looks_like() {
+        for (text, expected) in [
+            ("1", json!(1)),
+            ("0x1F", json!(31)),
+            ("-0o17", json!(-15)),
+            ("18446744073709551615", json!(18_446_744_073_709_551_615_u64)),
+            ("1.5", json!(1.5)),
+            ("true", json!(true)),
+            ("0123", json!("0123")),
+            ("1_000", json!("1_000")),
+            (".inf", json!(".inf")),
+            ("infinity", json!("infinity")),
+            ("1e999", json!("1e999")),
+        ] {
+            assert_eq!(read(text, json!("integer")), expected, "{text}");
+        }
+    }
+}
