@@ -602,21 +602,18 @@ fn rate(text: &str) -> Result<(u32, std::time::Duration), String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        <Arguments as clap::CommandFactory>::command().debug_assert();
     }
 
     #[test]
     fn times_and_rates_are_read() {
-        assert_eq!(duration("50ms"), Ok(std::time::Duration::from_millis(50)));
-        assert_eq!(duration("2h"), Ok(std::time::Duration::from_secs(7_200)));
-        assert!(duration("2").is_err() && duration("x").is_err() && duration("99999999999999999999d").is_err());
-        assert_eq!(rate("190/10s"), Ok((190, std::time::Duration::from_secs(10))));
-        assert!(rate("190").is_err());
+        let seconds = std::time::Duration::from_secs;
+        assert_eq!((duration("50ms"), duration("2h")), (Ok(seconds(5) / 100), Ok(seconds(7_200))));
+        assert!(["2", "x", "99999999999999999999d"].iter().all(|text| duration(text).is_err()));
+        assert!(rate("190/10s") == Ok((190, seconds(10))) && rate("190").is_err());
     }
 }

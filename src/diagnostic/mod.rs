@@ -67,7 +67,7 @@ impl Diagnostic {
         Self {
             code,
             severity: Severity::Error,
-            message: message.into(),
+            message: bounded(message.into()),
             file: Arc::clone(file),
             place,
             label: None,
@@ -137,8 +137,20 @@ impl Diagnostic {
 }
 
 /// The warnings about a pipeline that its author may accept with `allow`.
-pub const ACCEPTABLE: [&str; 9] =
-    ["SL2037", "SL2038", "SL2049", "SL2050", "SL2051", "SL2052", "SL2063", "SL2064", "SL3011"];
+pub const ACCEPTABLE: [&str; 10] =
+    ["SL2037", "SL2038", "SL2049", "SL2050", "SL2051", "SL2052", "SL2061", "SL2063", "SL2064", "SL3011"];
+
+/// Longest message, in bytes: what is quoted in it may be of any length.
+const MESSAGE_BYTES_MAX: usize = 1_000;
+
+fn bounded(mut message: String) -> String {
+    if message.len() > MESSAGE_BYTES_MAX {
+        let end = (0..=MESSAGE_BYTES_MAX).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
 
 /// Keeps the first findings of each code in each file, and counts the others. The findings are in the order in which they
 /// are told; what counts others comes last of its kind.

@@ -67,6 +67,7 @@ pub async fn online(
     };
     if project.loaded.nothing.is_some() {
         let mut loaded = project.loaded.clone();
+        loaded.findings.append(&mut loaded.unset);
         narrow(&mut loaded, &[])?;
         return Ok(loaded);
     }

@@ -1,7 +1,7 @@
 //! Why a command could not do its work.
 
 use crate::config::load::Loaded;
-use crate::diagnostic::render::locate;
+use crate::diagnostic::render::{Places, locate};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::ids::PipelineName;
 use crate::ports::fault::Fault;
@@ -70,7 +70,8 @@ impl OpsError {
             loaded.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
         let Some(first) = errors.first() else { return (self.code(), self.to_string()) };
         let file = loaded.files.iter().find(|file| file.name == first.file);
-        let line = file.map(|file| locate(first, &file.text, &file.locate(&first.place)).line);
+        let places = |range| Places { range, others: Vec::new() };
+        let line = file.map(|file| locate(first, &file.text, &places(file.locate(&first.place))).line);
         let place = line.map_or_else(|| first.file.to_string(), |line| format!("{}:{line}", first.file));
         let more = match errors.len() - 1 {
             0 => String::new(),

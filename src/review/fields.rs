@@ -1,6 +1,6 @@
 //! Two versions of the field entries, by the property that they fill.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Change;
 use crate::config::pipeline::{FieldConfig, Otherwise, WhenBlank};
@@ -10,12 +10,15 @@ use crate::model::change::ChangeClass::{self, CanRemoveData, NeedsBackfill, NewR
 /// All changes, in today's order; what is gone comes last.
 pub(super) fn compare(was: &[FieldConfig], is: &[FieldConfig]) -> Vec<Change> {
     let mut found = Vec::new();
-    let named = |all: &'_ [FieldConfig], name: &str| all.iter().position(|field| field.to == name);
-    let mut gone: Vec<&FieldConfig> = was.iter().filter(|field| named(is, &field.to).is_none()).collect();
+    let places = |all: &[FieldConfig]| -> HashMap<String, usize> {
+        all.iter().enumerate().rev().map(|(at, field)| (field.to.clone(), at)).collect()
+    };
+    let (before, after) = (places(was), places(is));
+    let mut gone: Vec<&FieldConfig> = was.iter().filter(|field| !after.contains_key(&field.to)).collect();
     for (index, field) in is.iter().enumerate() {
         let pointer = format!("/fields/{index}");
-        match named(was, &field.to) {
-            Some(at) => one(&was[at], field, &pointer, &mut found),
+        match before.get(&field.to) {
+            Some(at) => one(&was[*at], field, &pointer, &mut found),
             None => {
                 let same = |other: &&FieldConfig| FieldConfig { to: field.to.clone(), ..(*other).clone() } == *field;
                 let moved = gone.iter().position(same).map(|at| gone.remove(at));
@@ -69,140 +72,263 @@ fn removed(field: &FieldConfig) -> Change {
     }
 }
 
+/// Both versions of an entry, as they are and as they may be shown.
+struct Pair<'a> {
+    was: &'a FieldConfig,
+    is: &'a FieldConfig,
+    was_shown: FieldConfig,
+    is_shown: FieldConfig,
+    /// What is masked on either side is told on neither.
+    hidden: bool,
+    /// What a record has already is left alone by an entry that is set on creation only.
+    backfill: ChangeClass,
+}
+
+/// What is told of a key that differs.
+struct Told {
+    key: &'static str,
+    class: ChangeClass,
+    what: String,
+    effect: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+/// The keys of an entry in their order: each tells what follows where the two versions differ.
+const KEYS: [fn(&Pair<'_>) -> Option<Told>; 7] = [origin, values, otherwise, default, when_blank, scale, reading];
+
+/// A key that is true or false.
+struct Switch {
+    key: &'static str,
+    of: fn(&FieldConfig) -> bool,
+    on: Position,
+    off: Position,
+}
+
+/// What is told when a switch comes into a position; `{to}` is the property.
+struct Position {
+    class: ChangeClass,
+    what: &'static str,
+    effect: &'static str,
+}
+
+const SWITCHES: [Switch; 4] = [
+    Switch {
+        key: "required",
+        of: |field| field.required,
+        on: Position {
+            class: NeedsBackfill,
+            what: "`{to}` must not be blank",
+            effect: "records whose field is blank are set aside and no longer updated",
+        },
+        off: Position {
+            class: NeedsBackfill,
+            what: "`{to}` may be blank",
+            effect: "records that were set aside for a blank go through",
+        },
+    },
+    Switch {
+        key: "on_create_only",
+        of: |field| field.on_create_only,
+        on: Position {
+            class: NewRecordsOnly,
+            what: "`{to}` is set on creation only",
+            effect: "`{to}` keeps its value once a record is made",
+        },
+        off: Position {
+            class: NeedsBackfill,
+            what: "`{to}` is set on every change, not on creation only",
+            effect: "`{to}` follows Salesforce for all records; what it holds now is overwritten",
+        },
+    },
+    Switch {
+        key: "truncate",
+        of: |field| field.truncate,
+        on: Position {
+            class: NeedsBackfill,
+            what: "what happens to long texts of `{to}` changed",
+            effect: "records with texts that are too long go through, cut",
+        },
+        off: Position {
+            class: NeedsBackfill,
+            what: "what happens to long texts of `{to}` changed",
+            effect: "records with texts that are too long are set aside",
+        },
+    },
+    Switch {
+        key: "sensitive",
+        of: |field| field.sensitive,
+        on: Position { class: NoRecordEffect, what: "values of `{to}` are masked", effect: "none on records" },
+        off: Position {
+            class: NoRecordEffect,
+            what: "values of `{to}` are no longer masked",
+            effect: "none on records; plans, failures and logs show them from now on",
+        },
+    },
+];
+
 fn one(was: &FieldConfig, is: &FieldConfig, pointer: &str, found: &mut Vec<Change>) {
-    let part = format!("fields.{}", is.to);
-    // What a record has already is left alone by an entry that is set on creation only.
-    let backfill = if is.on_create_only { NewRecordsOnly } else { NeedsBackfill };
-    let mut put =
-        |class: ChangeClass, key: &str, what: String, effect: String, sides: (Option<String>, Option<String>)| {
-            found.push(Change {
-                class,
-                part: part.clone(),
-                what,
-                effect,
-                before: sides.0,
-                after: sides.1,
-                pointer: Some(format!("{pointer}/{key}")),
-            });
-        };
-    let to = &is.to;
-    let again = || format!("`{to}` is worked out anew for all records");
-    // What is masked on either side is told on neither.
     let hidden = was.sensitive || is.sensitive;
-    let (was_shown, is_shown) = (shown(was, hidden), shown(is, hidden));
-    if (&was.from, &was.template, &was.value) != (&is.from, &is.template, &is.value) {
-        let key = if is.from.is_some() {
-            "from"
-        } else if is.template.is_some() {
-            "template"
-        } else {
-            "value"
-        };
-        let what = match (&was.template, &is.template) {
+    let backfill = if is.on_create_only { NewRecordsOnly } else { NeedsBackfill };
+    let pair = Pair { was, is, was_shown: shown(was, hidden), is_shown: shown(is, hidden), hidden, backfill };
+    let told = KEYS.iter().filter_map(|key| key(&pair));
+    let told = told.chain(SWITCHES.iter().filter_map(|switch| switch.told(&pair))).chain(accepted(&pair));
+    found.extend(told.map(|told| Change {
+        class: told.class,
+        part: format!("fields.{}", is.to),
+        what: told.what,
+        effect: told.effect,
+        before: told.before,
+        after: told.after,
+        pointer: Some(format!("{pointer}/{}", told.key)),
+    }));
+}
+
+impl Switch {
+    fn told(&self, pair: &Pair<'_>) -> Option<Told> {
+        let (before, after) = ((self.of)(pair.was), (self.of)(pair.is));
+        let position = if after { &self.on } else { &self.off };
+        // A text that is cut at its creation only is not cut anew.
+        let class = if self.key == "truncate" { pair.backfill } else { position.class };
+        (before != after).then(|| Told {
+            key: self.key,
+            class,
+            what: position.what.replace("{to}", &pair.is.to),
+            effect: position.effect.replace("{to}", &pair.is.to),
+            before: Some(before.to_string()),
+            after: Some(after.to_string()),
+        })
+    }
+}
+
+fn worked_out_anew(to: &str) -> String {
+    format!("`{to}` is worked out anew for all records")
+}
+
+fn origin(pair: &Pair<'_>) -> Option<Told> {
+    let Pair { was, is, was_shown, is_shown, backfill, .. } = pair;
+    let to = &is.to;
+    ((&was.from, &was.template, &was.value) != (&is.from, &is.template, &is.value)).then(|| Told {
+        key: match (&is.from, &is.template) {
+            (Some(_), _) => "from",
+            (None, Some(_)) => "template",
+            (None, None) => "value",
+        },
+        class: *backfill,
+        what: match (&was.template, &is.template) {
             (Some(_), Some(_)) => format!("the template of `{to}` changed"),
-            _ => format!("`{to}` is fed by {} instead of {}", source(&is_shown), source(&was_shown)),
-        };
-        put(backfill, key, what, again(), (Some(bare(&was_shown)), Some(bare(&is_shown))));
+            _ => format!("`{to}` is fed by {} instead of {}", source(is_shown), source(was_shown)),
+        },
+        effect: worked_out_anew(to),
+        before: Some(bare(was_shown)),
+        after: Some(bare(is_shown)),
+    })
+}
+
+fn values(pair: &Pair<'_>) -> Option<Told> {
+    let Pair { was, is, hidden, backfill, .. } = pair;
+    if was.values == is.values {
+        return None;
     }
-    if was.values != is.values {
-        let (class, effect) = value_map(was, is, backfill);
-        match hidden {
-            true => put(class, "values", format!("the value map of `{to}` changed"), effect, (None, None)),
-            false => {
-                let sides = (was.values.as_ref().map(map_text), is.values.as_ref().map(map_text));
-                put(class, "values", map_change(was, is), effect, sides);
-            }
-        }
+    let (class, effect) = value_map(was, is, *backfill);
+    let text = |field: &FieldConfig| field.values.as_ref().filter(|_| !hidden).map(map_text);
+    let what = match hidden {
+        true => format!("the value map of `{}` changed", is.to),
+        false => map_change(was, is),
+    };
+    Some(Told { key: "values", class, what, effect, before: text(was), after: text(is) })
+}
+
+fn otherwise(pair: &Pair<'_>) -> Option<Told> {
+    let Pair { was, is, was_shown, is_shown, backfill, .. } = pair;
+    let to = &is.to;
+    if was.otherwise == is.otherwise {
+        return None;
     }
-    if was.otherwise != is.otherwise {
-        let (class, effect) = match &is_shown.otherwise {
-            Some(Otherwise::Clear) => (CanRemoveData, format!("`{to}` is cleared where the value map lacks a value")),
-            None | Some(Otherwise::Reject) => {
-                (backfill, "records whose value is not in the map are set aside".to_owned())
-            }
-            Some(Otherwise::Pass) => (backfill, "values that the map lacks are used as they are".to_owned()),
-            Some(Otherwise::Value(value)) => (backfill, format!("values that the map lacks become `{}`", value.0)),
-        };
-        let sides = (was_shown.otherwise.as_ref().map(otherwise), is_shown.otherwise.as_ref().map(otherwise));
-        put(class, "otherwise", format!("`{to}` treats values that the map lacks in another way"), effect, sides);
+    let (class, effect) = match &is_shown.otherwise {
+        Some(Otherwise::Clear) => (CanRemoveData, format!("`{to}` is cleared where the value map lacks a value")),
+        None | Some(Otherwise::Reject) => (*backfill, "records whose value is not in the map are set aside".to_owned()),
+        Some(Otherwise::Pass) => (*backfill, "values that the map lacks are used as they are".to_owned()),
+        Some(Otherwise::Value(value)) => (*backfill, format!("values that the map lacks become `{}`", value.0)),
+    };
+    let text = |field: &FieldConfig| field.otherwise.as_ref().map(otherwise_text);
+    let what = format!("`{to}` treats values that the map lacks in another way");
+    Some(Told { key: "otherwise", class, what, effect, before: text(was_shown), after: text(is_shown) })
+}
+
+fn default(pair: &Pair<'_>) -> Option<Told> {
+    let Pair { was, is, was_shown, is_shown, backfill, .. } = pair;
+    let to = &is.to;
+    if was.default == is.default {
+        return None;
     }
-    if was.default != is.default {
-        let (class, effect) = match (&is_shown.default, is.when_blank) {
-            (Some(value), _) => (backfill, format!("a blank in Salesforce becomes `{}`", value.0)),
-            (None, WhenBlank::Clear) => (CanRemoveData, format!("a blank in Salesforce clears `{to}`")),
-            (None, WhenBlank::Keep) => (NewRecordsOnly, format!("a blank in Salesforce leaves `{to}` as it is")),
-        };
-        let text = |value: &Option<Scalar>| value.as_ref().map(|value| value.0.clone());
-        let what = match (&was.default, &is.default) {
-            (None, _) => format!("`{to}` has a default for a blank"),
-            (_, None) => format!("`{to}` has no default for a blank any more"),
-            (Some(_), Some(_)) => format!("the default of `{to}` changed"),
-        };
-        put(class, "default", what, effect, (text(&was_shown.default), text(&is_shown.default)));
+    let (class, effect) = match (&is_shown.default, is.when_blank) {
+        (Some(value), _) => (*backfill, format!("a blank in Salesforce becomes `{}`", value.0)),
+        (None, WhenBlank::Clear) => (CanRemoveData, format!("a blank in Salesforce clears `{to}`")),
+        (None, WhenBlank::Keep) => (NewRecordsOnly, format!("a blank in Salesforce leaves `{to}` as it is")),
+    };
+    let what = match (&was.default, &is.default) {
+        (None, _) => format!("`{to}` has a default for a blank"),
+        (_, None) => format!("`{to}` has no default for a blank any more"),
+        (Some(_), Some(_)) => format!("the default of `{to}` changed"),
+    };
+    let text = |field: &FieldConfig| field.default.as_ref().map(|value| value.0.clone());
+    Some(Told { key: "default", class, what, effect, before: text(was_shown), after: text(is_shown) })
+}
+
+fn when_blank(pair: &Pair<'_>) -> Option<Told> {
+    let (was, is, to) = (pair.was.when_blank, pair.is.when_blank, &pair.is.to);
+    if was == is {
+        return None;
     }
-    if was.when_blank != is.when_blank {
-        let (class, effect) = match is.when_blank {
-            WhenBlank::Clear => (CanRemoveData, format!("a blank in Salesforce clears `{to}` in HubSpot")),
-            WhenBlank::Keep => (NewRecordsOnly, format!("a blank in Salesforce no longer clears `{to}` in HubSpot")),
-        };
-        let text = |when| match when {
-            WhenBlank::Clear => "clear".to_owned(),
-            WhenBlank::Keep => "keep".to_owned(),
-        };
-        let sides = (Some(text(was.when_blank)), Some(text(is.when_blank)));
-        put(class, "when_blank", format!("what a blank does to `{to}` changed"), effect, sides);
-    }
-    let sides = |before: bool, after: bool| (Some(before.to_string()), Some(after.to_string()));
-    if was.required != is.required {
-        let (what, effect) = match is.required {
-            true => (
-                format!("`{to}` must not be blank"),
-                "records whose field is blank are set aside and no longer updated",
-            ),
-            false => (format!("`{to}` may be blank"), "records that were set aside for a blank go through"),
-        };
-        put(NeedsBackfill, "required", what, effect.to_owned(), sides(was.required, is.required));
-    }
-    if was.on_create_only != is.on_create_only {
-        let (class, effect) = match is.on_create_only {
-            true => (NewRecordsOnly, format!("`{to}` keeps its value once a record is made")),
-            false => {
-                (NeedsBackfill, format!("`{to}` follows Salesforce for all records; what it holds now is overwritten"))
-            }
-        };
-        let what = match is.on_create_only {
-            true => format!("`{to}` is set on creation only"),
-            false => format!("`{to}` is set on every change, not on creation only"),
-        };
-        put(class, "on_create_only", what, effect, sides(was.on_create_only, is.on_create_only));
-    }
-    if was.scale != is.scale {
-        let text = |scale: &Option<Scalar>| scale.as_ref().map(|scale| scale.0.clone());
-        put(backfill, "scale", format!("the scale of `{to}` changed"), again(), (text(&was.scale), text(&is.scale)));
-    }
-    if was.cast != is.cast || was.time_zone != is.time_zone {
-        let text = |field: &FieldConfig| field.time_zone.clone().or_else(|| field.cast.map(|_| "id".to_owned()));
-        let key = if was.time_zone != is.time_zone { "time_zone" } else { "as" };
-        put(backfill, key, format!("how `{to}` is read changed"), again(), (text(was), text(is)));
-    }
-    if was.truncate != is.truncate {
-        let effect = match is.truncate {
-            true => "records with texts that are too long go through, cut",
-            false => "records with texts that are too long are set aside",
-        };
-        let what = format!("what happens to long texts of `{to}` changed");
-        put(backfill, "truncate", what, effect.to_owned(), sides(was.truncate, is.truncate));
-    }
-    if was.sensitive != is.sensitive {
-        let (what, effect) = match is.sensitive {
-            true => (format!("values of `{to}` are masked"), "none on records"),
-            false => (
-                format!("values of `{to}` are no longer masked"),
-                "none on records; plans, failures and logs show them from now on",
-            ),
-        };
-        put(NoRecordEffect, "sensitive", what, effect.to_owned(), sides(was.sensitive, is.sensitive));
-    }
+    let (class, effect) = match is {
+        WhenBlank::Clear => (CanRemoveData, format!("a blank in Salesforce clears `{to}` in HubSpot")),
+        WhenBlank::Keep => (NewRecordsOnly, format!("a blank in Salesforce no longer clears `{to}` in HubSpot")),
+    };
+    let text = |when| match when {
+        WhenBlank::Clear => Some("clear".to_owned()),
+        WhenBlank::Keep => Some("keep".to_owned()),
+    };
+    let what = format!("what a blank does to `{to}` changed");
+    Some(Told { key: "when_blank", class, what, effect, before: text(was), after: text(is) })
+}
+
+fn scale(pair: &Pair<'_>) -> Option<Told> {
+    let text = |field: &FieldConfig| field.scale.as_ref().map(|scale| scale.0.clone());
+    (pair.was.scale != pair.is.scale).then(|| Told {
+        key: "scale",
+        class: pair.backfill,
+        what: format!("the scale of `{}` changed", pair.is.to),
+        effect: worked_out_anew(&pair.is.to),
+        before: text(pair.was),
+        after: text(pair.is),
+    })
+}
+
+/// How the text of a field is read.
+fn reading(pair: &Pair<'_>) -> Option<Told> {
+    let Pair { was, is, backfill, .. } = pair;
+    let text = |field: &FieldConfig| field.time_zone.clone().or_else(|| field.cast.map(|_| "id".to_owned()));
+    (was.cast != is.cast || was.time_zone != is.time_zone).then(|| Told {
+        key: if was.time_zone != is.time_zone { "time_zone" } else { "as" },
+        class: *backfill,
+        what: format!("how `{}` is read changed", is.to),
+        effect: worked_out_anew(&is.to),
+        before: text(was),
+        after: text(is),
+    })
+}
+
+fn accepted(pair: &Pair<'_>) -> Option<Told> {
+    let text = |field: &FieldConfig| Some(field.allow.join(", ")).filter(|text| !text.is_empty());
+    (pair.was.allow != pair.is.allow).then(|| Told {
+        key: "allow",
+        class: NoRecordEffect,
+        what: format!("other warnings about `{}` are accepted", pair.is.to),
+        effect: "none on records".to_owned(),
+        before: text(pair.was),
+        after: text(pair.is),
+    })
 }
 
 /// An entry as it may be shown: with `hidden`, its constants are masked.
@@ -298,7 +424,7 @@ fn map_text(map: &Map) -> String {
     format!("{{ {} }}", entries.join(", "))
 }
 
-fn otherwise(otherwise: &Otherwise) -> String {
+fn otherwise_text(otherwise: &Otherwise) -> String {
     match otherwise {
         Otherwise::Reject => "reject".to_owned(),
         Otherwise::Pass => "pass".to_owned(),

@@ -352,7 +352,7 @@ fn a_broken_file_is_found_by_its_name_and_by_its_path() {
     assert_eq!(validate(&folder, &["subscriptions"]).unwrap(), ["SL1008 pipelines/team/good.yaml"]);
     std::fs::write(&good, format!("{HEAD}{FIELDS}{TAIL}associations: [{{ field: A__c, pipeline: assets }}]\n"))
         .unwrap();
-    assert_eq!(validate(&folder, &["subscriptions"]).unwrap(), ["SL3010 syncline.yaml"]);
+    assert_eq!(validate(&folder, &["subscriptions"]).unwrap(), ["SL2003 pipelines/team/good.yaml"]);
     let unknown = validate(&folder, &["work_order"]).unwrap_err();
     assert_eq!(unknown, "no pipeline is called `work_order`: did you mean `work_orders`?");
 }
