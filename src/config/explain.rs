@@ -272,10 +272,10 @@ impl Explain<'_> {
                 "give it a value, or remove the key; an empty text is written `''`, and the word null `'null'`",
             ),
             Value::Null => finding.with_help("give it a value, or remove the key"),
-            Value::String(text) if expected.contains("number") && text.parse::<i64>().is_ok() => {
+            Value::String(text) if expected.contains("number") && text.len() <= 60 && text.parse::<i64>().is_ok() => {
                 finding.with_help(format!("remove the quotes: `{text}`"))
             }
-            Value::String(text) if expected == "a list" => {
+            Value::String(text) if expected == "a list" && text.len() <= 60 => {
                 finding.with_help(format!("write `[{text}]`, or each entry in a line of its own behind `- `"))
             }
             Value::Object(_) if expected == "a list" => finding.with_help("begin each entry with `- `"),

@@ -338,7 +338,8 @@ fn folder_place() -> Place {
 
 /// A folder that is not there: most often misspelt.
 fn no_folder(files: &Files, folder: &str) -> Diagnostic {
-    let message = format!("there is no folder `{folder}` for the pipelines");
+    let shown: String = folder.chars().take(60).collect();
+    let message = format!("there is no folder `{shown}` for the pipelines");
     let finding = Diagnostic::error("SL1020", &PROJECT_FILE.into(), folder_place(), message);
     let folders = files.folders();
     match nearest(folder, folders.iter().map(String::as_str)) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::functions::{self, FILTERS, TESTS};
 use super::signature::{Filter, Parameter, Test};
 use super::syntax::{Expr, TemplateError};
-use crate::pipeline::field::nearest;
+use crate::diagnostic::nearest::nearest;
 
 type Parsed<T> = Result<T, TemplateError>;
 

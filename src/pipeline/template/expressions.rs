@@ -14,7 +14,7 @@ use super::syntax::{
 };
 use super::texts;
 use super::value::Refusal;
-use crate::pipeline::field::nearest;
+use crate::diagnostic::nearest::nearest;
 
 type Parsed<T> = Result<T, TemplateError>;
 

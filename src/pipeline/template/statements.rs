@@ -7,7 +7,7 @@ use super::expressions;
 use super::lexer::TokenKind;
 use super::reader::{Parsed, Parser};
 use super::syntax::{Expr, ExprKind, For, Node, TemplateError};
-use crate::pipeline::field::nearest;
+use crate::diagnostic::nearest::nearest;
 
 /// Reads a template.
 pub(super) fn parse(source: &str) -> Result<Parsed, TemplateError> {
