@@ -196,7 +196,7 @@ fn variable(stopped: &Stopped<'_>) -> Option<Refused> {
     let (start, _) = text.match_indices("${").find(|(start, _)| {
         let before = &text[..*start];
         let inside = stopped.open.is_some() || before.contains(['{', '[']);
-        inside && before.matches('"').count() % 2 == 0 && before.matches('\'').count() % 2 == 0
+        inside && before.matches('"').count().is_multiple_of(2) && before.matches('\'').count().is_multiple_of(2)
     })?;
     let end = text[start..].find('}').map_or(text.len(), |end| start + end + 1);
     let shown = &text[start..end];
