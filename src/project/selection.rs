@@ -6,6 +6,7 @@ use super::error::OpsError;
 use super::revision::modified;
 use crate::config::load::Loaded;
 use crate::config::select::{Candidate, select};
+use crate::diagnostic::{Diagnostic, Severity};
 
 /// Selects by the git revision that follows.
 pub const MODIFIED: &str = "modified:";
@@ -28,8 +29,12 @@ impl Selection {
 
 /// The chosen pipelines; all when nothing is asked for. Empty where nothing was modified.
 ///
-/// Errors: a word that selects nothing; what git says.
+/// Errors: there is no pipeline at all; a word that selects nothing; what git says.
 pub fn choose(loaded: &Loaded, asked: &[String]) -> Result<Selection, OpsError> {
+    if let Some(nothing) = &loaded.nothing {
+        let finding = Diagnostic { severity: Severity::Error, ..nothing.clone() };
+        return Err(OpsError::Findings(Box::new(Loaded { findings: vec![finding], ..loaded.clone() })));
+    }
     let decoded = loaded.pipelines.len();
     let own = loaded.pipelines.iter().map(|own| Candidate { name: &own.config.name, file: &own.file.name });
     let broken = loaded.broken.iter().map(|own| Candidate { name: own.name(), file: &own.file });
