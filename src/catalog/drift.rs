@@ -284,6 +284,10 @@ fn target_property(was: &TargetProperty, is: &TargetProperty, note: &Note<'_>, f
         let message = if is.read_only { "can no longer be written" } else { "can be written now" };
         note.item(name, MoveKind::Writability, message, found);
     }
+    if was.percentage != is.percentage {
+        let message = if is.percentage { "is shown as a percentage now" } else { "is no longer shown as a percentage" };
+        note.item(name, MoveKind::Other, message, found);
+    }
     let options = |property: &TargetProperty| -> Vec<(String, String)> {
         let own = property.options.iter().filter(|_| !property.external_options);
         own.map(|option| (option.value.clone(), option.label.clone())).collect()
@@ -483,8 +487,10 @@ mod tests {
                 let own = target.object.properties.get_mut("salesforce_id").unwrap();
                 own.unique = false;
                 own.read_only = true;
+                target.object.properties.get_mut("number").unwrap().percentage = true;
             },
             &[
+                ("number", MoveKind::Other, "shown as a percentage now"),
                 ("salesforce_id", MoveKind::Uniqueness, "no longer"),
                 ("salesforce_id", MoveKind::Writability, "no longer be written"),
             ],

@@ -116,8 +116,8 @@ struct PropertyForm {
     read_only: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     external_options: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    number_hint: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    percentage: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     options: Vec<ValueForm>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -182,7 +182,7 @@ pub fn of_target(connection: &str, entry: &TargetEntry) -> TargetFile {
             unique: property.unique,
             read_only: property.read_only,
             external_options: property.external_options,
-            number_hint: property.number_hint.clone(),
+            percentage: property.percentage,
             options,
             rules: property.rules.iter().map(|rule| (rule.kind.clone(), rule.arguments.clone())).collect(),
         };
@@ -265,7 +265,7 @@ impl TargetFile {
                 kind: form.kind,
                 options: form.options.into_iter().map(option).collect(),
                 external_options: form.external_options,
-                number_hint: form.number_hint,
+                percentage: form.percentage,
                 unique: form.unique,
                 read_only: form.read_only,
                 rules: form.rules.into_iter().map(|(kind, arguments)| PropertyRule { kind, arguments }).collect(),

@@ -204,20 +204,12 @@ pub struct TargetProperty {
     pub unique: bool,
     /// Refuses writes: read-only, calculated or rolled up.
     pub read_only: bool,
-    /// How HubSpot shows its numbers (`percentage`, `currency` …), where it says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number_hint: Option<String>,
+    /// A number that HubSpot shows as a percentage: 0.5 as 50 %.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub percentage: bool,
     /// Rules of the portal that its values must keep, sorted; those that HubSpot mends by itself are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<PropertyRule>,
-}
-
-impl TargetProperty {
-    /// HubSpot shows 0.5 as 50 %.
-    pub fn shows_percent(&self) -> bool {
-        let hint = self.number_hint.as_deref();
-        self.kind == PropertyKind::Number && matches!(hint, Some("percentage" | "probability"))
-    }
 }
 
 /// A rule that an administrator made for the values of a HubSpot property.

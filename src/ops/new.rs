@@ -210,7 +210,7 @@ fn entry(own: &Suggestion<'_>, text: &mut String) {
     let (from, to) = (&own.field.name, &own.property.name);
     if own.values.is_none() && own.unmatched.is_empty() {
         // 50 % is 50 in Salesforce and 0.5 in HubSpot.
-        let percent = own.field.kind == FieldKind::Percent && own.property.shows_percent();
+        let percent = own.field.kind == FieldKind::Percent && own.property.percentage;
         let scale = if percent { ", scale: 0.01" } else { "" };
         let _ = writeln!(text, "  - {{ from: {from}, to: {to}{scale} }}");
     } else {

@@ -280,7 +280,7 @@ pub(crate) fn property(name: &str, kind: PropertyKind, options: &[&str]) -> Targ
         external_options: false,
         unique: false,
         read_only: false,
-        number_hint: None,
+        percentage: false,
         rules: Vec::new(),
     }
 }

@@ -305,19 +305,18 @@ mod tests {
 
     #[test]
     fn a_percent_field_in_a_percentage_needs_a_scale() {
-        let with_hint = |hint: &str, field: Value| {
+        let shown = |percentage: bool, field: Value| {
             let mut fixture = Fixture::new(json!([field]));
             fixture.field("Amount__c").kind = crate::model::object::FieldKind::Percent;
-            fixture.target.properties.get_mut("number").unwrap().number_hint = Some(hint.to_owned());
+            fixture.target.properties.get_mut("number").unwrap().percentage = percentage;
             fixture
         };
         let plain = || json!({"from": "Amount__c", "to": "number"});
-        check(&with_hint("percentage", plain()), &["SL2061? /fields/0/to"]);
-        check(&with_hint("probability", plain()), &["SL2061? /fields/0/to"]);
-        check(&with_hint("currency", plain()), &[]);
-        check(&with_hint("percentage", json!({"from": "Amount__c", "to": "number", "scale": 0.01})), &[]);
-        check(&with_hint("percentage", json!({"from": "Seats__c", "to": "number"})), &[]);
-        check(&with_hint("percentage", json!({"from": "Amount__c", "to": "text"})), &[]);
+        check(&shown(true, plain()), &["SL2061? /fields/0/to"]);
+        check(&shown(false, plain()), &[]);
+        check(&shown(true, json!({"from": "Amount__c", "to": "number", "scale": 0.01})), &[]);
+        check(&shown(true, json!({"from": "Seats__c", "to": "number"})), &[]);
+        check(&shown(true, json!({"from": "Amount__c", "to": "text"})), &[]);
     }
 
     #[test]

@@ -222,7 +222,7 @@ fn a_branch_is_compared_with_where_it_left_its_base() {
     assert_eq!(names, ["subscriptions"]);
     let none = bench.run(&["plan", "modified:HEAD", "--format", "json"]).code(0);
     assert_eq!(none.json()["pipelines"], json!([]));
-    assert!(none.stderr.contains("nothing that was asked for has changed"), "{none:?}");
+    assert!(none.stderr.contains("nothing that was asked for is enabled or has changed"), "{none:?}");
 }
 
 #[test]

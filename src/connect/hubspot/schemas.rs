@@ -190,7 +190,7 @@ fn property_of(property: Property) -> TargetProperty {
         external_options: property.external_options == Some(true) || property.referenced_object_type.is_some(),
         unique: property.has_unique_value == Some(true),
         read_only: calculated || property.modification_metadata.read_only_value == Some(true),
-        number_hint: property.number_display_hint,
+        percentage: matches!(property.number_display_hint.as_deref(), Some("percentage" | "probability")),
         rules: Vec::new(),
         name: property.name,
     }

@@ -284,7 +284,7 @@ impl Entry<'_> {
 
     /// A warning where 50 % would be shown as 5000 %.
     fn percent(&self, kind: &FieldKind, property: &TargetProperty, findings: &mut Vec<Diagnostic>) {
-        if *kind != FieldKind::Percent || !property.shows_percent() || self.config.scale.is_some() {
+        if *kind != FieldKind::Percent || !property.percentage || self.config.scale.is_some() {
             return;
         }
         let from = self.config.from.as_deref().unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::diagnostic::nearest::nearest;
 type Parsed<T> = Result<T, TemplateError>;
 
 /// How deep the operators of one expression may be nested, such as by a long sum.
-const OPERATORS_MAX: usize = 200;
+const OPERATORS_MAX: usize = 64;
 
 /// Any expression.
 pub(super) fn expression(parser: &mut Parser<'_>) -> Parsed<Expr> {

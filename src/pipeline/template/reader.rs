@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::lexer::{Token, TokenKind, tokens};
 use super::syntax::{Node, TemplateError};
 
-/// How deep statements and expressions may be nested.
-pub(super) const DEPTH_MAX: usize = 100;
+/// How deep statements and expressions may be nested: little enough for the stack of any thread, also in a build for tests.
+pub(super) const DEPTH_MAX: usize = 32;
 
 /// A template that is read.
 #[derive(Debug, Default)]
