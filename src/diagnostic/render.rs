@@ -259,7 +259,7 @@ error[SL1004]: unknown value `explode` for `when_blank`
         let finding = Diagnostic::error("SL2032", &file, Place::File, "mapped twice")
             .with_label("again")
             .with_other(Place::File, "first");
-        let places = Places { range: 32..33, others: Vec::from([18..19]) };
+        let places = Places { range: 32..33, others: std::iter::once(18..19).collect() };
         let shown = text(&finding, source, &places, false);
         assert!(shown.contains("3 |   - { to: a }\n  |           ^ again"), "{shown}");
         assert!(shown.contains("2 |   - { to: a }\n  |           - first"), "{shown}");
