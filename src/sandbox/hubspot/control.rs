@@ -10,114 +10,166 @@ use super::portal::{Portal, Record};
 use super::schemas::find_type;
 use super::{associations, objects, properties, rest, schemas, tokens, validations};
 
+/// What an action is given.
+struct Words<'a> {
+    arguments: &'a Value,
+    now: i64,
+}
+
+/// What an action does.
+type Action = fn(&mut Portal, &Words<'_>) -> Result<Value, String>;
+
+/// All actions by name.
+const ACTIONS: [(&str, Action); 19] = [
+    ("seed", |portal, words| seed(portal, words.arguments, words.now)),
+    ("switches", switches),
+    ("token", |portal, words| tokens::grant(portal, words.arguments, words.now)),
+    ("limits", limits),
+    ("records", |portal, words| records(portal, &words.object(portal)?)),
+    ("create", create),
+    ("set", set),
+    ("archive", archive),
+    ("merge", merge),
+    ("associate", associate),
+    ("limit_associations", limit_associations),
+    ("add_property", add_property),
+    ("archive_property", archive_property),
+    ("change_property", change_property),
+    ("require", |portal, words| require(portal, words, true)),
+    ("unrequire", |portal, words| require(portal, words, false)),
+    ("rule", rule),
+    ("add_option", |portal, words| option(portal, words, true)),
+    ("remove_option", |portal, words| option(portal, words, false)),
+];
+
 /// Carries out an action.
 pub fn carry_out(portal: &mut Portal, action: &str, arguments: &Value, now: Timestamp) -> Result<Value, String> {
-    let now = now.as_millisecond();
-    let text = |name: &str| arguments[name].as_str().map(str::to_owned).ok_or_else(|| format!("`{name}` is missing"));
-    let kind = |portal: &Portal| find_type(portal, &text("object")?).map_err(words);
-    let id = || text("id")?.parse::<u64>().map_err(|_| "`id` is no number".to_owned());
-    match action {
-        "seed" => seed(portal, arguments, now),
-        "switches" => {
-            portal.switches =
-                serde_json::from_value(merged(&portal.switches, arguments)).map_err(|error| error.to_string())?;
-            serde_json::to_value(&portal.switches).map_err(|error| error.to_string())
+    let words = Words { arguments, now: now.as_millisecond() };
+    match ACTIONS.iter().find(|(name, _)| *name == action) {
+        Some((_, act)) => act(portal, &words),
+        None => {
+            let known: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
+            Err(format!("there is no action `{action}`; known are {}", known.join(", ")))
         }
-        "token" => tokens::grant(portal, arguments, now),
-        "limits" => {
-            let max = arguments["max"].as_u64().and_then(|max| u32::try_from(max).ok());
-            portal.limits.set(max, arguments["daily"].as_u64());
-            Ok(json!({}))
-        }
-        "records" => records(portal, &kind(portal)?),
-        "archive" => {
-            let (kind, id) = (kind(portal)?, id()?);
-            Ok(json!({"archived": portal.object_mut(&kind).map_err(words)?.archive(id, now)}))
-        }
-        "merge" => {
-            let other = text("merged")?.parse().map_err(|_| "`merged` is no number".to_owned())?;
-            rest::merge_records(portal, &kind(portal)?, id()?, other, now).map_err(words)?;
-            Ok(json!({}))
-        }
-        "create" => {
-            let texts: BTreeMap<String, String> =
-                serde_json::from_value(arguments["properties"].clone()).map_err(|error| error.to_string())?;
-            let kind = kind(portal)?;
-            let made = objects::create(portal, &kind, &texts, now).map_err(words)?;
-            Ok(json!({"id": made.to_string()}))
-        }
-        "set" => {
-            let texts: BTreeMap<String, String> =
-                serde_json::from_value(arguments["properties"].clone()).map_err(|error| error.to_string())?;
-            let (kind, id) = (kind(portal)?, id()?);
-            objects::update(portal, &kind, id, &texts, now).map_err(words)?;
-            Ok(json!({}))
-        }
-        "associate" => {
-            let (from, to) =
-                (find_type(portal, &text("from")?).map_err(words)?, find_type(portal, &text("to")?).map_err(words)?);
-            let number = |name: &str| text(name)?.parse::<u64>().map_err(|_| format!("`{name}` is no number"));
-            let (one, other) = ((from, number("from_id")?), (to, number("to_id")?));
-            let mut types = portal.links.pair(&one, &other);
-            types.extend(arguments["type_id"].as_u64());
-            portal.links.set(&one, &other, &types);
-            Ok(json!({}))
-        }
-        "limit_associations" => {
-            let (from, to) =
-                (find_type(portal, &text("from")?).map_err(words)?, find_type(portal, &text("to")?).map_err(words)?);
-            portal.links.limit(
-                &from,
-                &to,
-                arguments["type_id"].as_u64().unwrap_or_default(),
-                arguments["max"].as_u64(),
-            );
-            Ok(json!({}))
-        }
-        "add_property" => {
-            let kind = kind(portal)?;
-            let property = &arguments["property"];
-            properties::add(portal.object_mut(&kind).map_err(words)?, property, "information").map_err(words)
-        }
-        "archive_property" => {
-            let (kind, name) = (kind(portal)?, text("property")?);
-            Ok(json!({"archived": properties::archive(portal.object_mut(&kind).map_err(words)?, &name)}))
-        }
-        "change_property" => {
-            let (kind, name) = (kind(portal)?, text("property")?);
-            let own = portal.object_mut(&kind).map_err(words)?.properties.get_mut(&name);
-            let own = own.ok_or_else(|| format!("there is no property `{name}`"))?;
-            *own = merged(own, &arguments["set"]);
-            Ok(json!({}))
-        }
-        "require" | "unrequire" => {
-            let (kind, name) = (kind(portal)?, text("property")?);
-            let required = &mut portal.object_mut(&kind).map_err(words)?.required;
-            required.retain(|own| *own != name);
-            if action == "require" {
-                required.push(name);
-            }
-            Ok(json!({}))
-        }
-        "rule" => {
-            let kind = kind(portal)?;
-            validations::set(portal.object_mut(&kind).map_err(words)?, arguments)
-        }
-        "add_option" | "remove_option" => {
-            let (kind, name, value) = (kind(portal)?, text("property")?, text("value")?);
-            let object = portal.object_mut(&kind).map_err(words)?;
-            let options = object.properties.get_mut(&name).and_then(|own| own["options"].as_array_mut());
-            let options = options.ok_or_else(|| format!("there is no property `{name}` with options"))?;
-            options.retain(|option| option["value"] != value.as_str());
-            if action == "add_option" {
-                options.push(json!({"label": value, "value": value, "displayOrder": options.len(), "hidden": false}));
-            }
-            Ok(json!({}))
-        }
-        _ => Err(format!(
-            "there is no action `{action}`; known are seed, switches, token, limits, records, create, set, archive, merge, associate, limit_associations, add_property, archive_property, change_property, require, unrequire, rule, add_option, remove_option"
-        )),
     }
+}
+
+impl Words<'_> {
+    fn text(&self, name: &str) -> Result<String, String> {
+        self.arguments[name].as_str().map(str::to_owned).ok_or_else(|| format!("`{name}` is missing"))
+    }
+
+    fn number(&self, name: &str) -> Result<u64, String> {
+        self.text(name)?.parse().map_err(|_| format!("`{name}` is no number"))
+    }
+
+    /// The type id of the object that is named.
+    fn object(&self, portal: &Portal) -> Result<String, String> {
+        self.end(portal, "object")
+    }
+
+    fn end(&self, portal: &Portal, name: &str) -> Result<String, String> {
+        find_type(portal, &self.text(name)?).map_err(words)
+    }
+
+    fn properties(&self) -> Result<BTreeMap<String, String>, String> {
+        serde_json::from_value(self.arguments["properties"].clone()).map_err(|error| error.to_string())
+    }
+}
+
+fn switches(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let all = merged(&portal.switches, given.arguments);
+    portal.switches = serde_json::from_value(all).map_err(|error| error.to_string())?;
+    serde_json::to_value(&portal.switches).map_err(|error| error.to_string())
+}
+
+fn limits(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let max = given.arguments["max"].as_u64().and_then(|max| u32::try_from(max).ok());
+    portal.limits.set(max, given.arguments["daily"].as_u64());
+    Ok(json!({}))
+}
+
+fn create(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let (texts, kind) = (given.properties()?, given.object(portal)?);
+    let made = objects::create(portal, &kind, &texts, given.now).map_err(words)?;
+    Ok(json!({"id": made.to_string()}))
+}
+
+fn set(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let (texts, kind) = (given.properties()?, given.object(portal)?);
+    objects::update(portal, &kind, given.number("id")?, &texts, given.now).map_err(words)?;
+    Ok(json!({}))
+}
+
+fn archive(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let (kind, id) = (given.object(portal)?, given.number("id")?);
+    Ok(json!({"archived": portal.object_mut(&kind).map_err(words)?.archive(id, given.now)}))
+}
+
+fn merge(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let (kind, id, other) = (given.object(portal)?, given.number("id")?, given.number("merged")?);
+    rest::merge_records(portal, &kind, id, other, given.now).map_err(words)?;
+    Ok(json!({}))
+}
+
+fn associate(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let one = (given.end(portal, "from")?, given.number("from_id")?);
+    let other = (given.end(portal, "to")?, given.number("to_id")?);
+    let mut types = portal.links.pair(&one, &other);
+    types.extend(given.arguments["type_id"].as_u64());
+    portal.links.set(&one, &other, &types);
+    Ok(json!({}))
+}
+
+fn limit_associations(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let (from, to) = (given.end(portal, "from")?, given.end(portal, "to")?);
+    let number = given.arguments["type_id"].as_u64().unwrap_or_default();
+    portal.links.limit(&from, &to, number, given.arguments["max"].as_u64());
+    Ok(json!({}))
+}
+
+fn add_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let kind = given.object(portal)?;
+    let object = portal.object_mut(&kind).map_err(words)?;
+    properties::add(object, &given.arguments["property"], "information").map_err(words)
+}
+
+fn archive_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let (kind, name) = (given.object(portal)?, given.text("property")?);
+    Ok(json!({"archived": properties::archive(portal.object_mut(&kind).map_err(words)?, &name)}))
+}
+
+fn change_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let (kind, name) = (given.object(portal)?, given.text("property")?);
+    let own = portal.object_mut(&kind).map_err(words)?.properties.get_mut(&name);
+    let own = own.ok_or_else(|| format!("there is no property `{name}`"))?;
+    *own = merged(own, &given.arguments["set"]);
+    Ok(json!({}))
+}
+
+fn require(portal: &mut Portal, given: &Words<'_>, required: bool) -> Result<Value, String> {
+    let (kind, name) = (given.object(portal)?, given.text("property")?);
+    let all = &mut portal.object_mut(&kind).map_err(words)?.required;
+    all.retain(|own| *own != name);
+    all.extend(required.then_some(name));
+    Ok(json!({}))
+}
+
+fn rule(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let kind = given.object(portal)?;
+    validations::set(portal.object_mut(&kind).map_err(words)?, given.arguments)
+}
+
+fn option(portal: &mut Portal, given: &Words<'_>, there: bool) -> Result<Value, String> {
+    let (kind, name, value) = (given.object(portal)?, given.text("property")?, given.text("value")?);
+    let object = portal.object_mut(&kind).map_err(words)?;
+    let options = object.properties.get_mut(&name).and_then(|own| own["options"].as_array_mut());
+    let options = options.ok_or_else(|| format!("there is no property `{name}` with options"))?;
+    options.retain(|option| option["value"] != value.as_str());
+    if there {
+        options.push(json!({"label": value, "value": value, "displayOrder": options.len(), "hidden": false}));
+    }
+    Ok(json!({}))
 }
 
 fn words(refusal: Refusal) -> String {

@@ -9,108 +9,154 @@ use super::org::{Object, Org, widen};
 use super::records::{self, Values, blank};
 use super::rows::Rows;
 
+/// What an action is given.
+struct Words<'a> {
+    arguments: &'a Value,
+    now: i64,
+}
+
+/// What an action does.
+type Action = fn(&mut Org, &Words<'_>) -> Result<Value, String>;
+
+/// All actions by name.
+const ACTIONS: [(&str, Action); 25] = [
+    ("seed", |org, words| seed(org, words.arguments, words.now)),
+    ("switches", switches),
+    ("options", options),
+    ("expire_sessions", |org, _| {
+        org.sessions.clear();
+        Ok(json!({}))
+    }),
+    ("create", create),
+    ("update", update),
+    ("delete", delete),
+    ("undelete", |org, words| row_action(org, "undelete", words)),
+    ("purge", |org, words| row_action(org, "purge", words)),
+    ("merge", |org, words| row_action(org, "merge", words)),
+    ("stamp", |org, words| row_action(org, "stamp", words)),
+    ("hide", |org, words| hide_field(org, words, true)),
+    ("show", |org, words| hide_field(org, words, false)),
+    ("hide_rows", |org, words| hide_rows(org, words, true)),
+    ("show_rows", |org, words| hide_rows(org, words, false)),
+    ("add_field", |org, words| field_action(org, "add_field", words.arguments)),
+    ("rename_field", |org, words| field_action(org, "rename_field", words.arguments)),
+    ("retype_field", |org, words| field_action(org, "retype_field", words.arguments)),
+    ("remove_field", |org, words| field_action(org, "remove_field", words.arguments)),
+    ("change_field", |org, words| field_action(org, "change_field", words.arguments)),
+    ("add_picklist_value", |org, words| field_action(org, "add_picklist_value", words.arguments)),
+    ("records", rows_of),
+    ("fail_job", fail_job),
+    ("drop_job", |org, words| {
+        org.jobs.remove(&words.text("id")?).ok_or("there is no such job")?;
+        Ok(json!({}))
+    }),
+    ("drop_cursors", |org, _| {
+        org.cursors.clear();
+        Ok(json!({}))
+    }),
+];
+
 /// Carries out an action.
 pub fn carry_out(org: &mut Org, action: &str, arguments: &Value, now: i64) -> Result<Value, String> {
-    let text = |name: &str| arguments[name].as_str().map(str::to_owned).ok_or_else(|| format!("`{name}` is missing"));
-    match action {
-        "seed" => seed(org, arguments, now),
-        "switches" => {
-            let mut all = serde_json::to_value(&org.switches).unwrap_or_default();
-            for (key, value) in arguments.as_object().into_iter().flatten() {
-                all[key.as_str()] = value.clone();
-            }
-            org.switches = serde_json::from_value(all).map_err(|error| error.to_string())?;
-            serde_json::to_value(&org.switches).map_err(|error| error.to_string())
+    match ACTIONS.iter().find(|(name, _)| *name == action) {
+        Some((_, act)) => act(org, &Words { arguments, now }),
+        None => {
+            let known: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
+            Err(format!("there is no action `{action}`; known are {}", known.join(", ")))
         }
-        "options" => {
-            if let Some(limit) = arguments["daily_limit"].as_u64() {
-                org.options.daily_limit = limit;
-            }
-            if let Some(millis) = arguments["visibility_delay_ms"].as_u64() {
-                org.options.visibility_delay = std::time::Duration::from_millis(millis);
-            }
-            if let Some(millis) = arguments["token_lifetime_ms"].as_u64() {
-                org.options.token_lifetime = std::time::Duration::from_millis(millis);
-            }
-            if let Some(token) = arguments["refresh_token"].as_str() {
-                org.refresh_tokens.insert(token.to_owned());
-            }
-            if let Some(key) = arguments["jwt_public_key"].as_str() {
-                org.options.jwt_public_key = Some(key.to_owned());
-            }
-            Ok(json!({}))
-        }
-        "expire_sessions" => {
-            org.sessions.clear();
-            Ok(json!({}))
-        }
-        "create" => {
-            let id = records::create(org, &text("object")?, &values(&arguments["values"])?, now).map_err(words)?;
-            Ok(json!({"id": id}))
-        }
-        "update" => {
-            records::update(org, &text("object")?, &text("id")?, &values(&arguments["values"])?, now).map_err(words)?;
-            Ok(json!({}))
-        }
-        "delete" => {
-            records::delete(org, &text("object")?, &text("id")?, now).map_err(words)?;
-            Ok(json!({}))
-        }
-        "undelete" | "purge" | "merge" | "stamp" => row_action(org, action, arguments, now),
-        "hide" | "show" => {
-            let field = text("field")?;
-            let object = object_mut(org, &text("object")?)?;
-            if action == "hide" {
-                object.hidden_fields.insert(field)
-            } else {
-                object.hidden_fields.remove(&field)
-            };
-            Ok(json!({}))
-        }
-        "hide_rows" | "show_rows" => {
-            let ids: Vec<String> =
-                serde_json::from_value(arguments["ids"].clone()).map_err(|error| error.to_string())?;
-            let object = object_mut(org, &text("object")?)?;
-            for id in ids {
-                if action == "hide_rows" {
-                    object.hidden_rows.insert(id)
-                } else {
-                    object.hidden_rows.remove(&id)
-                };
-            }
-            Ok(json!({}))
-        }
-        "add_field" | "rename_field" | "retype_field" | "remove_field" | "change_field" | "add_picklist_value" => {
-            field_action(org, action, arguments)
-        }
-        "records" => {
-            let object = org.object(&text("object")?).ok_or("there is no such object")?;
-            let shown = object.rows.all().iter().map(|(id, row)| {
-                let named = object.fields.iter().zip(&row.values);
-                let values: serde_json::Map<String, Value> = named
-                    .filter_map(|(field, value)| Some((field["name"].as_str()?.to_owned(), json!(value))))
-                    .collect();
-                json!({"id": id, "deleted": row.deleted.is_some(), "stamp": row.stamp, "values": values})
-            });
-            Ok(json!({"records": shown.collect::<Vec<_>>()}))
-        }
-        "fail_job" => {
-            let job = org.jobs.get_mut(&text("id")?).ok_or("there is no such job")?;
-            job.fail(arguments["error"].as_str().unwrap_or("InternalServerError : Retried more than fifteen times"));
-            Ok(json!({}))
-        }
-        "drop_job" => {
-            org.jobs.remove(&text("id")?).ok_or("there is no such job")?;
-            Ok(json!({}))
-        }
-        "drop_cursors" => {
-            org.cursors.clear();
-            Ok(json!({}))
-        }
-        _ => Err(format!(
-            "there is no action `{action}`; known are seed, switches, options, expire_sessions, create, update, delete, undelete, purge, merge, stamp, hide, show, hide_rows, show_rows, add_field, rename_field, retype_field, remove_field, change_field, add_picklist_value, records, fail_job, drop_job, drop_cursors"
-        )),
     }
+}
+
+impl Words<'_> {
+    fn text(&self, name: &str) -> Result<String, String> {
+        self.arguments[name].as_str().map(str::to_owned).ok_or_else(|| format!("`{name}` is missing"))
+    }
+}
+
+fn switches(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+    let mut all = serde_json::to_value(&org.switches).unwrap_or_default();
+    for (key, value) in given.arguments.as_object().into_iter().flatten() {
+        all[key.as_str()] = value.clone();
+    }
+    org.switches = serde_json::from_value(all).map_err(|error| error.to_string())?;
+    serde_json::to_value(&org.switches).map_err(|error| error.to_string())
+}
+
+fn options(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+    let duration = |name: &str| given.arguments[name].as_u64().map(std::time::Duration::from_millis);
+    if let Some(limit) = given.arguments["daily_limit"].as_u64() {
+        org.options.daily_limit = limit;
+    }
+    if let Some(delay) = duration("visibility_delay_ms") {
+        org.options.visibility_delay = delay;
+    }
+    if let Some(lifetime) = duration("token_lifetime_ms") {
+        org.options.token_lifetime = lifetime;
+    }
+    if let Some(token) = given.arguments["refresh_token"].as_str() {
+        org.refresh_tokens.insert(token.to_owned());
+    }
+    if let Some(key) = given.arguments["jwt_public_key"].as_str() {
+        org.options.jwt_public_key = Some(key.to_owned());
+    }
+    Ok(json!({}))
+}
+
+fn create(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+    let id = records::create(org, &given.text("object")?, &values(&given.arguments["values"])?, given.now);
+    Ok(json!({"id": id.map_err(words)?}))
+}
+
+fn update(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+    let values = values(&given.arguments["values"])?;
+    records::update(org, &given.text("object")?, &given.text("id")?, &values, given.now).map_err(words)?;
+    Ok(json!({}))
+}
+
+fn delete(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+    records::delete(org, &given.text("object")?, &given.text("id")?, given.now).map_err(words)?;
+    Ok(json!({}))
+}
+
+fn hide_field(org: &mut Org, given: &Words<'_>, hidden: bool) -> Result<Value, String> {
+    let field = given.text("field")?;
+    let object = object_mut(org, &given.text("object")?)?;
+    if hidden {
+        object.hidden_fields.insert(field)
+    } else {
+        object.hidden_fields.remove(&field)
+    };
+    Ok(json!({}))
+}
+
+fn hide_rows(org: &mut Org, given: &Words<'_>, hidden: bool) -> Result<Value, String> {
+    let ids: Vec<String> = serde_json::from_value(given.arguments["ids"].clone()).map_err(|error| error.to_string())?;
+    let object = object_mut(org, &given.text("object")?)?;
+    for id in ids {
+        if hidden {
+            object.hidden_rows.insert(id)
+        } else {
+            object.hidden_rows.remove(&id)
+        };
+    }
+    Ok(json!({}))
+}
+
+fn rows_of(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+    let object = org.object(&given.text("object")?).ok_or("there is no such object")?;
+    let shown = object.rows.all().iter().map(|(id, row)| {
+        let named = object.fields.iter().zip(&row.values);
+        let values: serde_json::Map<String, Value> =
+            named.filter_map(|(field, value)| Some((field["name"].as_str()?.to_owned(), json!(value)))).collect();
+        json!({"id": id, "deleted": row.deleted.is_some(), "stamp": row.stamp, "values": values})
+    });
+    Ok(json!({"records": shown.collect::<Vec<_>>()}))
+}
+
+fn fail_job(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+    let job = org.jobs.get_mut(&given.text("id")?).ok_or("there is no such job")?;
+    job.fail(given.arguments["error"].as_str().unwrap_or("InternalServerError : Retried more than fifteen times"));
+    Ok(json!({}))
 }
 
 fn words(refusal: Refusal) -> String {
@@ -125,7 +171,8 @@ fn values(given: &Value) -> Result<Values, String> {
     records::decode(given.to_string().as_bytes()).map_err(words)
 }
 
-fn row_action(org: &mut Org, action: &str, arguments: &Value, now: i64) -> Result<Value, String> {
+fn row_action(org: &mut Org, action: &str, given: &Words<'_>) -> Result<Value, String> {
+    let Words { arguments, now } = *given;
     let name = arguments["object"].as_str().unwrap_or_default().to_owned();
     let id =
         arguments["id"].as_str().or_else(|| arguments["master"].as_str()).and_then(widen).ok_or("`id` is missing")?;
