@@ -1,13 +1,16 @@
 //! Commands that tell what is remembered: `status`, `runs`, `failures`, `why`.
 
-use serde_json::json;
+use std::path::Path;
+
+use serde_json::{Value, json};
 
 use super::args::{Common, FailureAction, FailureFilter as FailureWords, Failures, Format, Runs, Status, Why};
 use super::exit::Exit;
 use super::output;
 use super::render::{history as show, table};
-use super::shared::{json, project, write_file};
+use super::shared::{append_file, json, project, write_file};
 use crate::model::ids::PipelineName;
+use crate::ops::history::{ErrorsCsv, Pages};
 use crate::ops::{history, status, why};
 use crate::ports::state::{FailureFilter, FailureMark};
 use crate::project::error::OpsError;
@@ -33,26 +36,101 @@ pub(super) async fn runs(common: &Common, words: &Runs) -> Result<Exit, OpsError
         }
         return Ok(Exit::Done);
     };
-    let (run, failures) = history::run(&project, id).await?;
+    let run = history::run(&project, id).await?;
+    let filter = vec![history::of_run(&run)];
     if let Some(file) = &words.errors {
-        let text = history::errors_csv(&failures);
-        if file.as_os_str() == "-" {
-            output::result(&text);
-        } else {
-            write_file(file, &text)?;
-            output::talk(&format!(
-                "{} written to {}",
-                table::count(failures.len() as u64, "record", "records"),
-                file.display()
-            ));
-        }
+        write_errors(&project, filter, file).await?;
         return Ok(Exit::Done);
     }
+    let pages = Pages::new(&project, filter)?;
     match words.format {
-        Format::Text => output::result(&show::run(&run, &failures)),
-        Format::Json => json(&json!({ "run": run, "failures": failures })),
+        Format::Text => {
+            output::result(&show::run(&run));
+            print_failures(pages, &project, "").await?;
+        }
+        Format::Json => {
+            let shown = serde_json::to_value(&run).unwrap_or_default();
+            print_failures_json(pages, Some(("run", &shown))).await?;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Writes what a run set aside as CSV, page by page.
+async fn write_errors(project: &Project, filter: Vec<FailureFilter>, file: &Path) -> Result<(), OpsError> {
+    let mut csv = ErrorsCsv::default();
+    let mut pages = Pages::new(project, filter.clone())?;
+    while let Some(page) = pages.next().await? {
+        csv.learn(&page);
+    }
+    let to_file = file.as_os_str() != "-";
+    if to_file {
+        write_file(file, &csv.head())?;
+    } else {
+        output::result(&csv.head());
+    }
+    let (mut pages, mut count) = (Pages::new(project, filter)?, 0);
+    while let Some(page) = pages.next().await? {
+        count += page.len() as u64;
+        if to_file {
+            append_file(file, &csv.lines(&page))?;
+        } else {
+            output::result(&csv.lines(&page));
+        }
+    }
+    if to_file {
+        output::talk(&format!("{} written to {}", table::count(count, "record", "records"), file.display()));
+    }
+    Ok(())
+}
+
+/// Prints failures as a table, page by page; `none` where there are none.
+async fn print_failures(mut pages: Pages, project: &Project, none: &str) -> Result<(), OpsError> {
+    let names = project.loaded.pipelines.iter().map(|own| own.config.name.as_str());
+    let mut table = show::FailureTable::new(names);
+    while let Some(page) = pages.next().await? {
+        let lines = table.page(&page);
+        // Below something else, the table stands apart from it.
+        output::result(&if none.is_empty() && lines.starts_with("  pipeline") { format!("\n{lines}") } else { lines });
+    }
+    match table.end() {
+        Some(text) => output::result(&text),
+        None if none.is_empty() => {}
+        None => output::result(none),
+    }
+    Ok(())
+}
+
+/// Prints `{"failures": […]}`, page by page, with one member more where it is given.
+async fn print_failures_json(mut pages: Pages, more: Option<(&str, &Value)>) -> Result<(), OpsError> {
+    let indented = |value: &Value, blanks: &str| {
+        let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        text.replace('\n', &format!("\n{blanks}"))
+    };
+    let mut last: Option<String> = None;
+    while let Some(page) = pages.next().await? {
+        let mut text = if last.is_none() { "{\n  \"failures\": [\n".to_owned() } else { String::new() };
+        for failure in &page {
+            let value = serde_json::to_value(failure).unwrap_or_default();
+            if let Some(before) = last.replace(format!("    {}", indented(&value, "    "))) {
+                text.push_str(&before);
+                text.push_str(",\n");
+            }
+        }
+        if !text.is_empty() {
+            output::result(&text);
+        }
+    }
+    let mut text = match last {
+        Some(last) => format!("{last}\n  ]"),
+        None => "{\n  \"failures\": []".to_owned(),
+    };
+    if let Some((name, value)) = more {
+        text.push_str(&format!(",\n  \"{name}\": {}", indented(value, "  ")));
+    }
+    text.push_str("\n}\n");
+    output::result(&text);
+    Ok(())
 }
 
 pub(super) async fn failures(common: &Common, words: &Failures) -> Result<Exit, OpsError> {
@@ -60,13 +138,10 @@ pub(super) async fn failures(common: &Common, words: &Failures) -> Result<Exit, 
     let none = FailureAction::List(FailureWords::default());
     match words.action.as_ref().unwrap_or(&none) {
         FailureAction::List(filter) => {
-            let mut all = Vec::new();
-            for filter in filters(filter)? {
-                all.extend(history::failures(&project, &filter).await?);
-            }
+            let pages = Pages::new(&project, filters(filter)?)?;
             match words.format {
-                Format::Text => output::result(&show::failures(&all)),
-                Format::Json => json(&json!({ "failures": all })),
+                Format::Text => print_failures(pages, &project, "no failures\n").await?,
+                Format::Json => print_failures_json(pages, None).await?,
             }
         }
         FailureAction::Show { id } => {

@@ -1,5 +1,6 @@
 //! What several commands do alike: open the project, say what is wrong, report runs, write a file.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -166,6 +167,14 @@ fn exit_of(status: RunStatus) -> Exit {
         RunStatus::Failed | RunStatus::Paused | RunStatus::Refused => Exit::Failed,
         RunStatus::Interrupted => Exit::Interrupted,
     }
+}
+
+/// Adds text to a file that was written before.
+pub fn append_file(path: &Path, text: &str) -> Result<(), OpsError> {
+    let append = || std::fs::OpenOptions::new().append(true).open(path)?.write_all(text.as_bytes());
+    append().map_err(|error| {
+        OpsError::refused("SL6008", format!("`{}` cannot be written: {error}", path.display()), "choose another file")
+    })
 }
 
 /// Writes a file that a person asked for.

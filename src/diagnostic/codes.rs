@@ -138,6 +138,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL5114", include_str!("../../docs/errors/SL5114.md")),
     ("SL5120", include_str!("../../docs/errors/SL5120.md")),
     ("SL5121", include_str!("../../docs/errors/SL5121.md")),
+    ("SL5122", include_str!("../../docs/errors/SL5122.md")),
     ("SL6001", include_str!("../../docs/errors/SL6001.md")),
     ("SL6002", include_str!("../../docs/errors/SL6002.md")),
     ("SL6003", include_str!("../../docs/errors/SL6003.md")),
@@ -152,6 +153,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL6012", include_str!("../../docs/errors/SL6012.md")),
     ("SL6013", include_str!("../../docs/errors/SL6013.md")),
     ("SL6014", include_str!("../../docs/errors/SL6014.md")),
+    ("SL6020", include_str!("../../docs/errors/SL6020.md")),
     ("SL9001", include_str!("../../docs/errors/SL9001.md")),
     ("SL9002", include_str!("../../docs/errors/SL9002.md")),
 ];

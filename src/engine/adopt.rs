@@ -13,19 +13,20 @@ use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::source::Extract;
 use crate::ports::state::{Commit, StateWriter};
 use crate::ports::target::BATCH_RECORDS_MAX;
-use crate::stages::read::lookup::by_match;
+use crate::stages::read::lookup::by_property;
 use crate::stages::{StageContext, StageError, StageName};
 
 /// Calls under way at once.
 const CALLS_MAX: usize = 6;
 
-/// Links every record that matches `condition` and that HubSpot holds under the match property; none lets all in. What was
+/// Links every record that matches `condition` and that HubSpot holds under the match property `key`; none lets all in. What was
 /// written for it is not known; it is taken to be written under `mapping`. Gives their number.
 pub async fn adopt(
     cx: &StageContext,
     state: &dyn StateWriter,
     condition: Option<String>,
     mapping: MappingVersion,
+    key: &Arc<str>,
 ) -> Result<u64, StageError> {
     let query = Extract { condition, columns: Arc::from([]), ..cx.pipeline.all_records() };
     let mut rows = cx.source.extract(query, None);
@@ -34,7 +35,7 @@ pub async fn adopt(
         let chunk = chunk.map_err(StageError::at(StageName::Extract))?;
         place = chunk.cursor.or(place);
         let records = chunk.records;
-        let reads = records.chunks(BATCH_RECORDS_MAX).map(|part| held(cx, part, mapping));
+        let reads = records.chunks(BATCH_RECORDS_MAX).map(|part| held(cx, part, mapping, key));
         let links: Vec<Vec<Link>> = stream::iter(reads).buffered(CALLS_MAX).try_collect().await?;
         let links = links.concat();
         adopted += links.len() as u64;
@@ -48,10 +49,14 @@ pub async fn adopt(
 }
 
 /// Of some rows, those that HubSpot holds.
-async fn held(cx: &StageContext, part: &[Record], mapping: MappingVersion) -> Result<Vec<Link>, StageError> {
+async fn held(
+    cx: &StageContext,
+    part: &[Record],
+    mapping: MappingVersion,
+    key: &Arc<str>,
+) -> Result<Vec<Link>, StageError> {
     let ids: Vec<SalesforceId> = part.iter().map(|record| record.id).collect();
-    let key_only = std::slice::from_ref(&cx.pipeline.target.match_property);
-    let found = by_match(cx, &ids, key_only, StageName::Match).await?;
+    let found = by_property(cx, key, &ids, std::slice::from_ref(key), StageName::Match).await?;
     let unsaid = found.values().filter(|lookup| lookup.is_unknown()).count();
     if unsaid > 0 {
         return Err(StageError::at(StageName::Match)(Fault::Retry(passed_over(unsaid))));
@@ -63,6 +68,7 @@ async fn held(cx: &StageContext, part: &[Record], mapping: MappingVersion) -> Re
             hubspot_id: record.id.clone(),
             hash: ContentHash([0; 16]),
             mapping,
+            match_property: Arc::clone(key),
             membership: Membership::Live,
         })
     };

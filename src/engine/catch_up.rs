@@ -1,15 +1,16 @@
 //! The rows that a changed mapping or filter touches: records that were written under another mapping, and records that
 //! belong only now. Nothing is re-sent that would not change: what is read here goes through the same decisions.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 
 use super::queries::{ids_query, import_query};
+use super::{certain, seen};
 use crate::config::pipeline::Mode;
-use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::link::{Link, Membership};
 use crate::model::watermark::Cursor;
 use crate::pipeline::compiled::Pipeline;
@@ -81,7 +82,7 @@ pub fn condition(text: Option<&str>, mode: Mode) -> String {
     if mode == Mode::UpdateOnly { format!("{text}, in HubSpot already") } else { text }
 }
 
-/// The rows to catch up with. Rows that [`seen`] noted for the same run are left out.
+/// The rows to catch up with. Rows that [`noted`] noted for the same run are left out.
 pub fn rows(cx: &StageContext, backlog: Backlog) -> Rows<'_> {
     let whole = backlog.filter_changed || backlog.behind > BY_ID_MAX;
     let matching: Rows<'_> = match whole {
@@ -91,11 +92,16 @@ pub fn rows(cx: &StageContext, backlog: Backlog) -> Rows<'_> {
         false => stream::empty().boxed(),
     };
     let stale = stream::try_unfold(None, move |after| stale_page(cx, after)).try_flatten().boxed();
-    let failed: Rows<'_> = match backlog.failed > 0 {
-        true => stream::try_unfold(None, move |after| failed_page(cx, after)).try_flatten().boxed(),
-        false => stream::empty().boxed(),
-    };
-    matching.chain(seen(cx, stale)).chain(failed).boxed()
+    let failed: Rows<'_> = if backlog.failed > 0 { failed(cx, None) } else { stream::empty().boxed() };
+    matching.chain(noted(cx, stale)).chain(failed).boxed()
+}
+
+/// The rows of records that failed, whatever has become of them; with a moment, of those that no run has met since.
+pub fn failed(cx: &StageContext, seen_before: Option<Timestamp>) -> Rows<'_> {
+    if !cx.failures_open {
+        return stream::empty().boxed();
+    }
+    stream::try_unfold(None, move |after| failed_page(cx, seen_before, after)).try_flatten().boxed()
 }
 
 /// Lets what the server keeps for a read go at its end: the read is never resumed.
@@ -123,24 +129,19 @@ pub fn survey_rows(cx: &StageContext) -> Rows<'_> {
 }
 
 /// Notes all rows that pass, so that they are not read a second time by [`rows`].
-pub fn seen<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
+pub fn noted<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
     rows.and_then(move |rows| async move {
-        note_seen(cx, &rows.batch).await?;
+        seen::note(cx, &ids_of(&rows.batch)).await?;
         Ok(rows)
     })
     .boxed()
-}
-
-/// Forgets what was noted.
-pub async fn forget(cx: &StageContext) -> Result<(), StageError> {
-    cx.directory.discard(&seen_name(cx)).await.map_err(StageError::at(StageName::Checkpoint))
 }
 
 /// Of rows that match, those that the change touches.
 async fn touched(cx: &StageContext, mut rows: Candidates, filter_changed: bool) -> Result<Candidates, StageError> {
     let ids = ids_of(&rows.batch);
     let links = cx.state.links(&cx.pipeline.name, &ids).await.map_err(StageError::at(StageName::Match))?;
-    let known = seen_of(cx, &ids).await?;
+    let known = seen::of(cx, &ids).await?;
     let live = |link: &&Link| link.membership == Membership::Live;
     rows.batch.retain(|row| match links.get(&row.record.id).filter(live) {
         _ if known.contains(&row.record.id) => false,
@@ -149,7 +150,7 @@ async fn touched(cx: &StageContext, mut rows: Candidates, filter_changed: bool) 
     });
     // The place in this read is of no use: it is never resumed.
     rows.cursor = None;
-    note_seen(cx, &rows.batch).await?;
+    seen::note(cx, &ids_of(&rows.batch)).await?;
     Ok(rows)
 }
 
@@ -164,7 +165,7 @@ async fn stale_ids(cx: &StageContext, after: Option<SalesforceId>, bare: bool) -
     let ids = cx.state.stale(&cx.pipeline.name, cx.pipeline.mapping_version, after, QUERY_IDS_MAX).await;
     let mut ids = ids.map_err(StageError::at(StageName::Match))?;
     let Some(last) = ids.last().copied() else { return Ok(None) };
-    let known = seen_of(cx, &ids).await?;
+    let known = seen::of(cx, &ids).await?;
     ids.retain(|id| !known.contains(id));
     if ids.is_empty() {
         return Ok(Some((stream::empty().boxed(), Some(last))));
@@ -176,11 +177,16 @@ async fn stale_ids(cx: &StageContext, after: Option<SalesforceId>, bare: bool) -
     Ok(Some((candidates(cx, query, extract::Membership::Asked, None), Some(last))))
 }
 
-/// A page of records that failed under an earlier mapping.
-async fn failed_page(cx: &StageContext, after: Option<SalesforceId>) -> Result<Page<'_>, StageError> {
+/// A page of records that failed.
+async fn failed_page(
+    cx: &StageContext,
+    seen_before: Option<Timestamp>,
+    after: Option<SalesforceId>,
+) -> Result<Page<'_>, StageError> {
     let name = &cx.pipeline.name;
     let filter = FailureFilter {
         pipeline: Some(name.clone()),
+        seen_before,
         after: after.map(|id| (name.clone(), id)),
         ..FailureFilter::default()
     };
@@ -189,29 +195,11 @@ async fn failed_page(cx: &StageContext, after: Option<SalesforceId>) -> Result<P
     // Links are tried again by themselves, without their record.
     let own = rows.iter().filter(|row| !row.failure.reason.code.starts_with(LINK_FAILURES));
     let mut ids: Vec<SalesforceId> = own.map(|row| row.failure.salesforce_id).collect();
-    let known = seen_of(cx, &ids).await?;
+    let known = seen::of(cx, &ids).await?;
     ids.retain(|id| !known.contains(id));
-    if ids.is_empty() {
-        return Ok(Some((stream::empty().boxed(), Some(last))));
-    }
-    Ok(Some((candidates(cx, ids_query(cx, &ids), extract::Membership::Asked, None), Some(last))))
+    Ok(Some((certain::rows(cx, ids, false), Some(last))))
 }
 
 fn ids_of(batch: &[Candidate]) -> Vec<SalesforceId> {
     batch.iter().map(|candidate| candidate.record.id).collect()
-}
-
-fn seen_name(cx: &StageContext) -> String {
-    format!("seen:{}", cx.run)
-}
-
-async fn note_seen(cx: &StageContext, batch: &[Candidate]) -> Result<(), StageError> {
-    let entries: Vec<_> = ids_of(batch).into_iter().map(|id| (id, HubspotId::new("seen"))).collect();
-    cx.directory.add(&seen_name(cx), &entries).await.map_err(StageError::at(StageName::Match))
-}
-
-async fn seen_of(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashSet<SalesforceId>, StageError> {
-    let found: HashMap<_, _> =
-        cx.directory.find(&seen_name(cx), ids).await.map_err(StageError::at(StageName::Match))?;
-    Ok(found.into_keys().collect())
 }

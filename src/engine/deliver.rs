@@ -7,8 +7,9 @@ use futures_util::future::BoxFuture;
 
 use super::runner::{Kind, Seen, Taker};
 use crate::model::report::Tally;
+use crate::model::unconfirmed::{Intent, Unconfirmed};
 use crate::model::watermark::Cursor;
-use crate::plan::decide::Decision;
+use crate::plan::decide::{Action, Decision, Departure};
 use crate::ports::state::ImportProgress;
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::write::delete::Delete;
@@ -46,8 +47,29 @@ impl Deliver {
         }
     }
 
+    /// Notes what is about to be sent, so that a run that dies leaves a doubt about each of these records.
+    async fn note_calls(&self, kind: Kind, batch: &[Decision]) -> Result<(), StageError> {
+        if kind == Kind::Note {
+            return Ok(());
+        }
+        let call = |decision: &Decision| Unconfirmed {
+            salesforce_id: decision.id(),
+            match_property: Arc::clone(decision.key.as_ref().unwrap_or(&self.cx.pipeline.target.match_property)),
+            intent: match decision.action {
+                Action::Archive(Departure::FilterExit) => Intent::ArchiveLeft,
+                Action::Archive(_) => Intent::ArchiveDeleted,
+                _ => Intent::Write,
+            },
+        };
+        let calls: Vec<Unconfirmed> = batch.iter().map(call).collect();
+        let (cx, state) = (&self.cx, &self.checkpoint.state);
+        let noted = state.note_calls(&cx.pipeline.name, &cx.run, cx.clock.now(), &calls).await;
+        noted.map_err(StageError::at(StageName::Checkpoint))
+    }
+
     async fn carry_out(&self, kind: Kind, batch: Vec<Decision>) -> Result<(), StageError> {
         self.cx.confirm().await.map_err(StageError::at(StageName::Load))?;
+        self.note_calls(kind, &batch).await?;
         let noted = |decision| Settled { decision, outcome: Outcome::Noted };
         let written = match kind {
             Kind::Write => self.load.run(&self.cx, batch).await?,

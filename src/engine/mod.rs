@@ -2,11 +2,16 @@
 
 pub mod adopt;
 pub mod catch_up;
+pub mod certain;
 pub mod deliver;
+pub mod doubt;
 pub mod forecast;
+pub mod identity;
+pub mod mark;
 pub mod places;
 pub mod pledge;
 pub mod queries;
 pub mod runner;
+pub mod seen;
 pub mod survey;
 pub mod work;

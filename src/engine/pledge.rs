@@ -81,6 +81,7 @@ fn departure_word(departure: Departure) -> &'static str {
     match departure {
         Departure::Deleted => "deleted",
         Departure::FilterExit => "filter",
+        Departure::Vanished => "vanished",
     }
 }
 

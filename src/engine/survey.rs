@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
 use crate::config::pipeline::DeleteAction;
-use crate::plan::decide::{Action, Matched, Transformed};
+use crate::plan::decide::{Action, Asked, Matched, Transformed, policy};
 use crate::stages::read::extract::Candidates;
 use crate::stages::read::matching::Match;
 use crate::stages::{Stage, StageContext, StageError};
@@ -62,10 +62,22 @@ pub async fn archives(cx: &StageContext, rows: &[Candidates]) -> Result<u64, Sta
         let leaving = chunk.batch.iter().filter(|candidate| !candidate.member);
         let leaving = leaving.map(|candidate| Transformed { candidate: candidate.clone(), desired: None }).collect();
         let decided = Match.run(cx, leaving).await?;
-        let archived = |matched: &&Matched| matches!(matched, Matched::Decided(decision) if matches!(decision.action, Action::Archive(_)));
+        let archived = |matched: &&Matched| match matched {
+            Matched::Decided(decision) => matches!(decision.action, Action::Archive(_)),
+            // Where it stands is asked later; until then it counts as one that does.
+            Matched::Unknown(unknown) => unknown.unconfirmed.is_some() && is_archived(cx, &unknown.asked),
+        };
         count += decided.iter().filter(archived).count() as u64;
     }
     Ok(count)
+}
+
+fn is_archived(cx: &StageContext, asked: &Asked) -> bool {
+    let policy = match asked {
+        Asked::Departure(departure) => policy(&cx.pipeline, *departure).0,
+        Asked::Desired(_) | Asked::Standing(_) => DeleteAction::Keep,
+    };
+    policy == DeleteAction::Archive
 }
 
 /// How many rows of a whole read the run would archive.

@@ -10,10 +10,12 @@ use jiff::Timestamp;
 
 use super::catch_up::{self, Backlog};
 use super::deliver::Deliver;
+use super::identity::{self, Moved};
+use super::mark::{self, Believed};
 use super::pledge::{Pledged, Pledges};
-use super::queries::{ids_query, import_query, window_query};
+use super::queries::{import_query, window_query};
 use super::runner::{self, Taker};
-use super::survey;
+use super::{certain, doubt, seen, survey};
 use crate::model::ids::SalesforceId;
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
 use crate::model::watermark::Watermark;
@@ -23,7 +25,7 @@ use crate::ports::source::{Extract, QUERY_IDS_MAX};
 use crate::ports::state::{FailureFilter, ImportProgress, LINK_FAILURES, RunRow, StateError};
 use crate::stages::read::extract::{Candidates, Membership, candidates};
 use crate::stages::write::associate;
-use crate::stages::write::checkpoint::Checkpoint;
+use crate::stages::write::checkpoint::{Checkpoint, Reached};
 use crate::stages::{StageCause, StageContext, StageError, StageName, Writers};
 
 type Rows<'a> = BoxStream<'a, Result<Candidates, StageError>>;
@@ -55,6 +57,9 @@ pub enum Stop {
     /// The guard refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The state is about other objects.
+    #[error(transparent)]
+    Moved(#[from] Moved),
 }
 
 impl From<StateError> for Stop {
@@ -68,6 +73,7 @@ impl Stop {
     pub fn code(&self) -> &'static str {
         let error = match self {
             Self::Refused(_) => return "SL6009",
+            Self::Moved(_) => return "SL6020",
             Self::Stage(StageError { cause: StageCause::State(error), .. }) => return error.code(),
             Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error(),
         };
@@ -78,6 +84,7 @@ impl Stop {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Refused(refusal) => Some(refusal.help()),
+            Self::Moved(moved) => Some(moved.help()),
             Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error()?.help.clone(),
             Self::Stage(_) => None,
         }
@@ -88,7 +95,7 @@ impl Stop {
         match self {
             // Said at the end of a read, when what came is written already.
             Self::Refused(Refusal::Short { .. }) => RunStatus::Failed,
-            Self::Refused(_) => RunStatus::Refused,
+            Self::Refused(_) | Self::Moved(_) => RunStatus::Refused,
             Self::Stage(StageError { cause: StageCause::Remote(Fault::Cancelled), .. }) => RunStatus::Interrupted,
             Self::Stage(StageError { cause: StageCause::Remote(Fault::Budget { .. }), .. }) => RunStatus::Paused,
             Self::Stage(_) => RunStatus::Failed,
@@ -113,11 +120,7 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
     drop_associations(cx, writers).await?;
     let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
     let mut notes = Vec::new();
-    let worked = match order.scope {
-        RunScope::All => import(cx, writers, &checkpoint, order, &mut notes).await,
-        RunScope::Stale => stale(cx, writers, &checkpoint, order, &mut notes).await,
-        RunScope::Changed | RunScope::ChangedAndStale => sync(cx, writers, &checkpoint, order, &mut notes).await,
-    };
+    let worked = work(cx, writers, &checkpoint, order, &mut notes).await;
     // A record that came back asks for all its links again, dropped ones among them.
     drop_associations(cx, writers).await?;
     let mut tally = checkpoint.add(Tally::default());
@@ -146,6 +149,25 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
         code: None,
     };
     Ok((report, stop))
+}
+
+async fn work(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    order: &Order,
+    notes: &mut Vec<String>,
+) -> Result<(), Stop> {
+    if let Some(moved) = identity::moved(cx).await? {
+        return Err(moved.into());
+    }
+    identity::note(cx, writers).await?;
+    writers.state.remember_match(&cx.pipeline.name, &cx.pipeline.target.match_property).await?;
+    match order.scope {
+        RunScope::All => import(cx, writers, checkpoint, order, notes).await,
+        RunScope::Stale => stale(cx, writers, checkpoint, order, notes).await,
+        RunScope::Changed | RunScope::ChangedAndStale => sync(cx, writers, checkpoint, order, notes).await,
+    }
 }
 
 /// Waits no longer for links of associations that the pipeline has dropped.
@@ -195,6 +217,7 @@ async fn import(
     notes: &mut Vec<String>,
 ) -> Result<(), Stop> {
     let name = &cx.pipeline.name;
+    let began_at = cx.clock.now();
     let resumed = cx.state.cursor(name).await?;
     let mut progress = match resumed {
         Some(progress) => {
@@ -204,13 +227,14 @@ async fn import(
         None => begin(cx, order).await?,
     };
     let counts = cx.state.link_counts(name, cx.pipeline.mapping_version).await?;
-    let prospect = Prospect { archive: 0, standing: counts.standing, source_empty: progress.total == 0 };
+    let (archive, standing) = (doubt::archives(cx).await?, counts.standing + counts.in_doubt);
+    let prospect = Prospect { archive, standing, source_empty: progress.total == 0 };
     guard::check(prospect, cx.pipeline.guard, order.allowance)?;
     checkpoint.place(cx, Some(progress.clone())).await?;
     loop {
         let taker = taker(cx, writers, checkpoint, Some(progress.clone()), order);
         let rows = candidates(cx, import_query(cx, progress.total), Membership::ByQuery, progress.cursor.clone());
-        match runner::run(cx, &*taker, rows).await {
+        match runner::run(cx, &*taker, doubt::noted(cx, rows)).await {
             Err(StageError { cause: StageCause::Remote(Fault::PlaceLost(_)), .. }) if progress.cursor.is_some() => {
                 notes.push("the saved place was no longer valid; read again from the start".to_owned());
                 progress = ImportProgress { cursor: None, read: 0, ..progress };
@@ -224,13 +248,19 @@ async fn import(
         checkpoint.place(cx, None).await?;
         return Err(short.into());
     }
+    settle_doubts(cx, writers, checkpoint, order).await?;
+    // A failure whose record the whole read did not meet is about a record that left, or is no more.
+    let taker = taker(cx, writers, checkpoint, None, order);
+    runner::run(cx, &*taker, catch_up::failed(cx, Some(began_at))).await?;
     // A watermark that is there already stays: an import sees neither deletes nor records that left the filter, so the
     // changes since then are still for the next sync.
     // What changed after the plan was left out: it must lie behind the watermark.
+    let first = cx.state.watermark(name).await?.is_none();
     let began = if left(order, notes) > 0 { Watermark(progress.began.0.min(cx.due_at)) } else { progress.began };
-    let watermark = cx.state.watermark(name).await?.unwrap_or(began);
+    let reached = Reached { watermark: began, set_at: progress.began_at, corrects: false };
+    let reached = Some(reached).filter(|_| first);
     let read = cx.state.cursor(name).await?.and_then(|progress| progress.cursor);
-    checkpoint.finish(cx, watermark).await?;
+    checkpoint.finish(cx, reached).await?;
     note_definition(cx, writers).await?;
     if let Some(read) = read {
         cx.source.release(&read).await;
@@ -240,12 +270,12 @@ async fn import(
 
 async fn begin(cx: &StageContext, order: &Order) -> Result<ImportProgress, Stop> {
     let at = StageError::at::<Fault>;
-    let began = Watermark(cx.source.now().await.map_err(at(StageName::Extract))?);
+    let now = mark::now(cx).await?;
     let total = match order.counted {
         Some(total) => total,
         None => cx.source.count(&import_query(cx, 0)).await.map_err(at(StageName::Extract))?,
     };
-    Ok(ImportProgress { began, cursor: None, read: 0, total })
+    Ok(ImportProgress { began: Watermark(now.server), began_at: Some(now.local), cursor: None, read: 0, total })
 }
 
 /// Carries over what changed since the watermark.
@@ -257,12 +287,17 @@ async fn sync(
     notes: &mut Vec<String>,
 ) -> Result<(), Stop> {
     let name = &cx.pipeline.name;
-    let until = Watermark(cx.source.now().await.map_err(StageError::at(StageName::Extract))?);
-    let Some(watermark) = cx.state.watermark(name).await? else {
-        checkpoint.advance(cx, until).await?;
+    let now = mark::now(cx).await?;
+    let until = |corrects| Reached { watermark: Watermark(now.server), set_at: Some(now.local), corrects };
+    let Some(Believed { watermark, note }) = mark::believed(cx, now).await? else {
+        check_doubts(cx, order).await?;
+        settle_doubts(cx, writers, checkpoint, order).await?;
+        checkpoint.advance(cx, until(false)).await?;
         notes.push(format!("syncs from now on; `syncline import {name}` brings the records that exist already"));
         return Ok(());
     };
+    let corrects = note.is_some();
+    notes.extend(note);
     let backlog = match order.scope {
         RunScope::ChangedAndStale => {
             Some(catch_up::backlog(&*cx.state, &cx.pipeline).await?).filter(|backlog| !backlog.is_empty())
@@ -273,9 +308,10 @@ async fn sync(
     guard::check(prospect, cx.pipeline.guard, order.allowance)?;
     let taker = taker(cx, writers, checkpoint, None, order);
     runner::run(cx, &*taker, with_backlog(cx, head, backlog)).await?;
+    settle_doubts(cx, writers, checkpoint, order).await?;
     // What changed after the plan was left out, and the next sync must see it.
     if left(order, notes) == 0 {
-        checkpoint.advance(cx, until).await?;
+        checkpoint.advance(cx, until(corrects)).await?;
         if backlog.is_some() {
             caught_up(cx, writers).await?;
         }
@@ -304,13 +340,14 @@ pub async fn look_ahead(
 ) -> Result<(survey::Head<'_>, Prospect), Stop> {
     let mut rows = sync_rows(cx, watermark).await?;
     if backlog.is_some() {
-        rows = catch_up::seen(cx, rows);
+        rows = catch_up::noted(cx, rows);
     }
-    let head = survey::head(rows).await?;
+    let head = survey::head(doubt::noted(cx, rows)).await?;
     let (mut archive, standing) = prospect(cx, watermark, &head).await?;
     if backlog.is_some() {
         archive += stale_archives(cx).await?;
     }
+    archive += doubt::archives(cx).await?;
     Ok((head, Prospect { archive, standing, source_empty: false }))
 }
 
@@ -346,6 +383,10 @@ async fn stale(
     notes: &mut Vec<String>,
 ) -> Result<(), Stop> {
     let backlog = catch_up::backlog(&*cx.state, &cx.pipeline).await?;
+    if backlog.is_empty() {
+        check_doubts(cx, order).await?;
+        settle_doubts(cx, writers, checkpoint, order).await?;
+    }
     if backlog.is_empty() && cx.state.watermark(&cx.pipeline.name).await?.is_none() {
         let name = &cx.pipeline.name;
         notes.push(format!("nothing was imported yet: `syncline import {name}` copies the records that exist"));
@@ -356,13 +397,37 @@ async fn stale(
         return Ok(());
     }
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
-    let archive = stale_archives(cx).await?;
-    let prospect = Prospect { archive, standing: counts.standing, source_empty: false };
+    let archive = stale_archives(cx).await? + doubt::archives(cx).await?;
+    let prospect = Prospect { archive, standing: counts.standing + counts.in_doubt, source_empty: false };
     guard::check(prospect, cx.pipeline.guard, order.allowance)?;
     let taker = taker(cx, writers, checkpoint, None, order);
     runner::run(cx, &*taker, catch_up::rows(cx, backlog)).await?;
+    settle_doubts(cx, writers, checkpoint, order).await?;
     caught_up(cx, writers).await?;
     Ok(associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?)
+}
+
+/// Accounts for the records in doubt that the run has not met.
+async fn settle_doubts(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    order: &Order,
+) -> Result<(), StageError> {
+    if !cx.unsettled {
+        return Ok(());
+    }
+    let taker = taker(cx, writers, checkpoint, None, order);
+    runner::run(cx, &*taker, doubt::rows(cx)).await?;
+    seen::forget(cx).await
+}
+
+/// The guard of a run that does nothing but to account for records in doubt.
+async fn check_doubts(cx: &StageContext, order: &Order) -> Result<(), Stop> {
+    let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
+    let (archive, standing) = (doubt::archives(cx).await?, counts.standing + counts.in_doubt);
+    let prospect = Prospect { archive, standing, source_empty: false };
+    Ok(guard::check(prospect, cx.pipeline.guard, order.allowance)?)
 }
 
 /// How many records a catch-up would archive, because they no longer belong or were deleted.
@@ -375,7 +440,7 @@ pub async fn stale_archives(cx: &StageContext) -> Result<u64, StageError> {
 
 /// Remembers that records were judged by the present mapping and filter; what never was imported stays so.
 async fn caught_up(cx: &StageContext, writers: &Writers) -> Result<(), Stop> {
-    catch_up::forget(cx).await?;
+    seen::forget(cx).await?;
     if cx.state.note(&catch_up::mapping_key(&cx.pipeline.name)).await?.is_some() {
         note_definition(cx, writers).await?;
     }
@@ -406,8 +471,7 @@ pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'
     if due.is_empty() {
         return Ok(candidates(cx, window_query(cx, watermark), Membership::Asked, None));
     }
-    let retries: Vec<Rows<'_>> =
-        due.chunks(QUERY_IDS_MAX).map(|ids| candidates(cx, ids_query(cx, ids), Membership::Asked, None)).collect();
+    let retries: Vec<Rows<'_>> = due.chunks(QUERY_IDS_MAX).map(|ids| certain::rows(cx, ids.to_vec(), false)).collect();
     // A record that failed and changed since comes once. What changes after it was read has a stamp behind the new
     // watermark, so the next cycle sees it.
     let tried: Arc<Mutex<HashSet<SalesforceId>>> = Arc::default();
@@ -436,5 +500,5 @@ pub async fn prospect(cx: &StageContext, watermark: Watermark, head: &survey::He
         survey::archives_of(cx, candidates(cx, query, Membership::Asked, None)).await?
     };
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
-    Ok((archive, counts.standing))
+    Ok((archive, counts.standing + counts.in_doubt))
 }

@@ -1,5 +1,7 @@
 //! What is known of one Salesforce record in HubSpot.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{HubspotId, SalesforceId};
@@ -24,6 +26,8 @@ pub struct Link {
     pub hash: ContentHash,
     /// Mapping that it was written under.
     pub mapping: MappingVersion,
+    /// The property that holds the Salesforce id there; empty where nothing tells, and it is the pipeline's own.
+    pub match_property: Arc<str>,
     /// Whether it is still kept in step.
     pub membership: Membership,
 }

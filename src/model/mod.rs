@@ -10,4 +10,5 @@ pub mod object;
 pub mod pledge;
 pub mod record;
 pub mod report;
+pub mod unconfirmed;
 pub mod watermark;

@@ -1,12 +1,16 @@
 //! `runs`, `failures`: what is remembered, read only (but for a person's marks on failures).
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use crate::model::ids::PipelineName;
+use crate::model::ids::{PipelineName, RunId};
 use crate::model::report::{RunKind, RunStatus, Tally};
 use crate::ports::state::{FailureFilter, FailureMark, FailureRow, FailureStatus, RunRow, StateReader, StateWriter};
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
+use crate::state::sqlite::SqliteState;
 
 /// A run as shown.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -115,8 +119,36 @@ impl From<FailureRow> for FailureView {
     }
 }
 
-/// Most failures that one question returns.
-pub const FAILURES_MAX: usize = 10_000;
+/// Failures of one page.
+const PAGE: usize = 1_000;
+
+/// Failures that match, page by page: all of them, however many there are, while memory holds one page.
+pub struct Pages {
+    state: Arc<SqliteState>,
+    filters: VecDeque<FailureFilter>,
+}
+
+impl Pages {
+    /// Those of a project that match one of the filters.
+    pub fn new(project: &Project, filters: Vec<FailureFilter>) -> Result<Self, OpsError> {
+        Ok(Self { state: project.state_for_reading()?, filters: filters.into() })
+    }
+
+    /// The next page; none after the last.
+    pub async fn next(&mut self) -> Result<Option<Vec<FailureView>>, OpsError> {
+        while let Some(filter) = self.filters.front_mut() {
+            let rows = self.state.failures(filter, PAGE).await?;
+            match rows.last() {
+                None => drop(self.filters.pop_front()),
+                Some(last) => {
+                    filter.after = Some((last.pipeline.clone(), last.failure.salesforce_id));
+                    return Ok(Some(rows.into_iter().map(Into::into).collect()));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
 
 /// The latest runs, newest first.
 pub async fn runs(project: &Project, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunView>, OpsError> {
@@ -125,8 +157,8 @@ pub async fn runs(project: &Project, pipeline: Option<&str>, limit: usize) -> Re
     Ok(state.runs(pipeline.as_ref(), limit).await?.into_iter().map(Into::into).collect())
 }
 
-/// One run with what it set aside.
-pub async fn run(project: &Project, id: &str) -> Result<(RunView, Vec<FailureView>), OpsError> {
+/// One run.
+pub async fn run(project: &Project, id: &str) -> Result<RunView, OpsError> {
     let state = project.state_for_reading()?;
     let Some(row) = state.run(id).await? else {
         let message = format!("there is no single run `{id}`");
@@ -136,15 +168,22 @@ pub async fn run(project: &Project, id: &str) -> Result<(RunView, Vec<FailureVie
             "`syncline runs` lists them; a unique start or end of the id is enough",
         ));
     };
-    let filter = FailureFilter { run: Some(row.id.clone()), closed_too: true, ..FailureFilter::default() };
-    let failures = state.failures(&filter, FAILURES_MAX).await?;
-    Ok((row.into(), failures.into_iter().map(Into::into).collect()))
+    Ok(row.into())
 }
 
-/// Failures that match.
+/// What a run set aside.
+pub fn of_run(run: &RunView) -> FailureFilter {
+    FailureFilter { run: Some(RunId::new(run.run.as_str())), closed_too: true, ..FailureFilter::default() }
+}
+
+/// Failures that match, all at once: for few.
 pub async fn failures(project: &Project, filter: &FailureFilter) -> Result<Vec<FailureView>, OpsError> {
-    let state = project.state_for_reading()?;
-    Ok(state.failures(filter, FAILURES_MAX).await?.into_iter().map(Into::into).collect())
+    let mut pages = Pages::new(project, vec![filter.clone()])?;
+    let mut all = Vec::new();
+    while let Some(page) = pages.next().await? {
+        all.extend(page);
+    }
+    Ok(all)
 }
 
 /// Marks failures; returns how many.
@@ -152,32 +191,48 @@ pub async fn mark(project: &Project, filter: &FailureFilter, mark: FailureMark) 
     Ok(project.state()?.mark_failures(filter, mark).await?)
 }
 
-/// Failures as CSV: code, reason, and the record's columns.
-pub fn errors_csv(failures: &[FailureView]) -> String {
-    let mut columns: Vec<&str> = Vec::new();
-    for (name, _) in failures.iter().flat_map(|failure| &failure.columns) {
-        if !columns.contains(&name.as_str()) {
-            columns.push(name);
+/// Failures as CSV: code, reason, and the records' columns.
+#[derive(Default)]
+pub struct ErrorsCsv {
+    columns: Vec<String>,
+}
+
+impl ErrorsCsv {
+    /// Learns which columns the records of a page have: all pages must have passed before the first line is written.
+    pub fn learn(&mut self, page: &[FailureView]) {
+        for (name, _) in page.iter().flat_map(|failure| &failure.columns) {
+            if !self.columns.contains(name) {
+                self.columns.push(name.clone());
+            }
         }
     }
-    let head = ["salesforce_id", "title", "code", "remote_code", "property", "reason"];
-    let mut text = csv_line(head.into_iter().chain(columns.iter().copied()));
-    for failure in failures {
-        let own = [
-            failure.salesforce_id.as_str(),
-            &failure.title,
-            &failure.code,
-            failure.remote_code.as_deref().unwrap_or_default(),
-            failure.property.as_deref().unwrap_or_default(),
-            &failure.message,
-        ];
-        let value = |name: &&str| {
-            let found = failure.columns.iter().find(|(own, _)| own == name);
-            found.and_then(|(_, value)| value.as_deref()).unwrap_or_default()
-        };
-        text.push_str(&csv_line(own.into_iter().chain(columns.iter().map(value))));
+
+    /// The first line.
+    pub fn head(&self) -> String {
+        let head = ["salesforce_id", "title", "code", "remote_code", "property", "reason"];
+        csv_line(head.into_iter().chain(self.columns.iter().map(String::as_str)))
     }
-    text
+
+    /// The lines of a page.
+    pub fn lines(&self, page: &[FailureView]) -> String {
+        let mut text = String::new();
+        for failure in page {
+            let own = [
+                failure.salesforce_id.as_str(),
+                &failure.title,
+                &failure.code,
+                failure.remote_code.as_deref().unwrap_or_default(),
+                failure.property.as_deref().unwrap_or_default(),
+                &failure.message,
+            ];
+            let value = |name: &String| {
+                let found = failure.columns.iter().find(|(own, _)| own == name);
+                found.and_then(|(_, value)| value.as_deref()).unwrap_or_default()
+            };
+            text.push_str(&csv_line(own.into_iter().chain(self.columns.iter().map(value))));
+        }
+        text
+    }
 }
 
 /// One line of CSV. A value that a spreadsheet might take for a formula gets a leading quote.

@@ -10,11 +10,10 @@ use crate::engine::catch_up::{self, Backlog};
 use crate::engine::forecast::{Forecast, ForecastOptions, Found, Recorder};
 use crate::engine::pledge::Witness;
 use crate::engine::work::{self, Stop};
-use crate::engine::{queries, runner};
+use crate::engine::{doubt, identity, mark, queries, runner};
 use crate::model::forecast::{Answer, Estimate, PipelineForecast, PlannedAction, Question, Verdict};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally};
-use crate::model::watermark::Watermark;
 use crate::pipeline::compiled::Pipeline;
 use crate::plan::guard::{self, Allowance, Prospect};
 use crate::project::context::{context, failed, new_run};
@@ -213,6 +212,7 @@ async fn forecast(
         Some(_) if backlog.is_empty() => RunScope::Changed,
         Some(_) => RunScope::ChangedAndStale,
     });
+    let cx = &StageContext { try_all: scope == RunScope::All, ..cx.clone() };
     let widened = options.without_state.as_ref().and_then(|own| own.widened.as_ref());
     let widened = widened.is_none_or(|names| names.contains(&cx.pipeline.name));
     let taker = Forecast::new(
@@ -230,7 +230,10 @@ async fn forecast(
             witness,
         },
     );
+    let moved = identity::moved(cx).await?;
     let ran = match (scope, watermark) {
+        // The run would be refused before it reads a row.
+        _ if moved.is_some() => Ok(moved.as_ref().map(ToString::to_string)),
         (RunScope::Changed | RunScope::ChangedAndStale, _) if !options.records.is_empty() => {
             certain(cx, &taker, &options.records).await.map(|()| None)
         }
@@ -239,9 +242,9 @@ async fn forecast(
             stale(cx, &taker, Backlog { filter_changed: true, ..backlog }, options.allowance).await
         }
         (RunScope::Stale, _) => Ok(None),
-        (RunScope::Changed | RunScope::ChangedAndStale, Some(watermark)) => {
+        (RunScope::Changed | RunScope::ChangedAndStale, Some(_)) => {
             let backlog = Some(backlog).filter(|_| scope == RunScope::ChangedAndStale);
-            sync(cx, &taker, watermark, backlog, options.allowance).await
+            sync(cx, &taker, backlog, options.allowance).await
         }
         _ => import(cx, &taker, options.allowance).await,
     };
@@ -262,22 +265,26 @@ async fn forecast(
 
 async fn import(cx: &StageContext, taker: &Forecast, allowance: Allowance) -> Result<Option<String>, Stop> {
     let total = cx.source.count(&queries::import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
+    let archive = doubt::archives(cx).await?;
     let rows = candidates(cx, queries::import_query(cx, total), Membership::ByQuery, None);
-    runner::run(cx, taker, rows).await?;
+    runner::run(cx, taker, doubt::noted(cx, rows)).await?;
+    runner::run(cx, taker, doubt::rows(cx)).await?;
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
-    Ok(refusal(cx, Prospect { archive: 0, standing: counts.standing, source_empty: total == 0 }, allowance))
+    let standing = counts.standing + counts.in_doubt;
+    Ok(refusal(cx, Prospect { archive, standing, source_empty: total == 0 }, allowance))
 }
 
 async fn sync(
     cx: &StageContext,
     taker: &Forecast,
-    watermark: Watermark,
     backlog: Option<Backlog>,
     allowance: Allowance,
 ) -> Result<Option<String>, Stop> {
-    let (head, prospect) = work::look_ahead(cx, watermark, backlog).await?;
+    let Some(believed) = mark::believed(cx, mark::now(cx).await?).await? else { return Ok(None) };
+    let (head, prospect) = work::look_ahead(cx, believed.watermark, backlog).await?;
     let refusal = refusal(cx, prospect, allowance);
     runner::run(cx, taker, work::with_backlog(cx, head, backlog)).await?;
+    runner::run(cx, taker, doubt::rows(cx)).await?;
     Ok(refusal)
 }
 
@@ -291,6 +298,7 @@ async fn stale(
     let standing = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing;
     let archive = work::stale_archives(cx).await?;
     runner::run(cx, taker, catch_up::rows(cx, backlog)).await?;
+    runner::run(cx, taker, doubt::rows(cx)).await?;
     Ok(refusal(cx, Prospect { archive, standing, source_empty: false }, allowance))
 }
 

@@ -17,9 +17,10 @@ use crate::ports::fault::Fault;
 use crate::ports::state::{RunRow, StateError, StateReader, StateWriter};
 use crate::project::context::{Handles, handles, new_run};
 use crate::project::error::OpsError;
-use crate::project::prepare::{Knowledge, Preparation, Prepared, Refused, prepare_selected};
+use crate::project::prepare::{Knowledge, Preparation, Prepared, Refused, calls_key, prepare_selected};
 use crate::project::selection::Selection;
 use crate::project::wiring::Project;
+use crate::stages::StageContext;
 use crate::state::sqlite::SqliteState;
 
 /// Hears of progress: the pipeline's name and its numbers.
@@ -185,6 +186,7 @@ async fn attempt(
         counted,
         on_progress: Arc::new(move |tally| hears(&shown, tally)),
     };
+    cx.try_all = order.scope == RunScope::All;
     note_calls(project, state, prepared).await?;
     let (report, stop) = work::run(&cx, &writers, &order).await?;
     note_calls(project, state, prepared).await?;
@@ -200,7 +202,8 @@ async fn attempt(
     let fresh = fresh.pipelines.pop().unwrap_or_else(|| prepared.clone());
     // Nothing was done yet, so the history keeps one row for both attempts.
     let again = handles(project, state, &fresh, cx.run.clone()).await?;
-    let (report, stop) = work::run(&again.cx, &again.writers, &order).await?;
+    let again_cx = StageContext { due_at: cx.due_at, try_all: cx.try_all, ..again.cx };
+    let (report, stop) = work::run(&again_cx, &again.writers, &order).await?;
     note_calls(project, state, prepared).await?;
     Ok(finished(report, stop, fresh))
 }
@@ -269,7 +272,7 @@ async fn record(state: &Arc<SqliteState>, row: &mut RunRow, options: &RunOptions
 /// Keeps the count of Salesforce calls over processes, as `api_budget` is meant for the day and not for one run.
 async fn note_calls(project: &Project, state: &Arc<SqliteState>, prepared: &Prepared) -> Result<(), OpsError> {
     let connection = &project.loaded.pipelines[prepared.index].config.source.connection;
-    let key = format!("salesforce calls: {connection}");
+    let key = calls_key(connection);
     let noted = state.note(&key).await?;
     let note = project.note_calls(connection, noted.as_deref());
     if noted.as_deref() != Some(&note) {

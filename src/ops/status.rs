@@ -115,14 +115,17 @@ async fn one(
 ) -> Result<PipelineStatus, OpsError> {
     let name = PipelineName::new(name);
     let now = project.outside.clock.now();
-    let watermark = state.watermark(&name).await?;
+    let mark = state.mark(&name).await?;
+    // A watermark that lies ahead of the clock is no proof that HubSpot is in step.
+    let reached = mark.as_ref().map(|mark| mark.set_at.map_or(mark.watermark.0, |at| mark.watermark.0.min(at)));
+    let watermark = mark.map(|mark| mark.watermark);
     let import = state.cursor(&name).await?;
     let mapping = mapping_of(state, &name, loaded).await?;
     let counts = state.link_counts(&name, mapping.unwrap_or(MappingVersion([0; 8]))).await?;
     let noted = state.note(&catch_up::condition_key(&name)).await?;
     let condition =
         loaded.map(|own| catch_up::condition(own.config.source.condition.as_deref(), own.config.target.mode));
-    let lag = watermark.map(|watermark| crate::engine::work::seconds(watermark.0, now).max(0.0));
+    let lag = reached.map(|reached| crate::engine::work::seconds(reached, now).max(0.0));
     let mut status = PipelineStatus {
         name: name.to_string(),
         enabled: loaded.is_none_or(|own| own.config.sync.enabled),

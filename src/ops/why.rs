@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::history::{FailureView, RunView};
 use crate::config::load::LoadedPipeline;
+use crate::config::pipeline::Mode;
 use crate::engine::queries::ids_query;
 use crate::model::association::AssociationState;
 use crate::model::ids::{PipelineName, SalesforceId};
@@ -15,14 +16,16 @@ use crate::model::link::{Link, Membership as LinkMembership};
 use crate::pipeline::compiled::Pipeline;
 use crate::plan::decide::Transformed;
 use crate::ports::state::StateReader;
+use crate::ports::target::{Lookup, TargetRecord};
 use crate::project::context::{context, failed};
 use crate::project::error::OpsError;
 use crate::project::prepare::{Knowledge, prepare_selected};
 use crate::project::selection::Selection;
 use crate::project::wiring::Project;
-use crate::stages::Stage;
 use crate::stages::read::extract::{Membership, candidates};
+use crate::stages::read::lookup::by_match;
 use crate::stages::read::transform::Transform;
+use crate::stages::{Stage, StageName};
 use crate::state::sqlite::SqliteState;
 
 /// What one pipeline knows of a record.
@@ -94,6 +97,9 @@ async fn account(
     let in_source = live.row.is_some();
     let known = failure.as_ref().map(|failure| failure.message.as_str());
     let source = &loaded.config.source.object;
+    if !state.unconfirmed(&name, &[id]).await?.is_empty() {
+        sentences.push("a run ended while it was being written; the next run asks HubSpot how it stands".to_owned());
+    }
     sentences.extend(judge(&live, link.as_ref(), known, last_run.is_some(), source));
     for (key, target, standing) in &associations {
         let target = target.as_ref().map(|target| format!(" → {target}")).unwrap_or_default();
@@ -119,6 +125,8 @@ struct Now {
     pipeline: Option<Arc<Pipeline>>,
     /// The row, where Salesforce shows it.
     row: Option<Transformed>,
+    /// What HubSpot says of it, where that decides.
+    held: Option<Lookup<TargetRecord>>,
 }
 
 /// Asks Salesforce for the record, and transforms it.
@@ -140,7 +148,14 @@ async fn now(
     let batch = found.map(|found| found.batch).unwrap_or_default();
     let row = Transform.run(&cx, batch).await.map_err(|error| failed(&cx, error))?.pop();
     drop(rows);
-    Ok(Now { pipeline: Some(prepared.pipeline), row })
+    let held = match prepared.pipeline.mode {
+        Mode::UpdateOnly => {
+            let found = by_match(&cx, &[id], &[], StageName::Match).await.map_err(|error| failed(&cx, error))?;
+            found.into_values().next()
+        }
+        Mode::Upsert | Mode::CreateOnly => None,
+    };
+    Ok(Now { pipeline: Some(prepared.pipeline), row, held })
 }
 
 /// What follows from the record as it is now.
@@ -162,6 +177,9 @@ fn judge(now: &Now, link: Option<&Link>, known_failure: Option<&str>, ran: bool,
             sentences.push(format!("would be rejected as it is now: {} ({})", reason.message, reason.code));
         }
         (Some(Ok(desired)), false) => match link.filter(|link| link.membership == LinkMembership::Live) {
+            None if pipeline.mode == Mode::UpdateOnly => {
+                sentences.push(left_out(now.held.as_ref(), &pipeline.target.match_property))
+            }
             None if ran => sentences.push(
                 "matches `where`; it was not touched since syncing began, so `syncline import` brings it".to_owned(),
             ),
@@ -176,6 +194,22 @@ fn judge(now: &Now, link: Option<&Link>, known_failure: Option<&str>, ran: bool,
         },
     }
     sentences
+}
+
+/// Why `update_only` leaves a record out that has no link.
+fn left_out(held: Option<&Lookup<TargetRecord>>, match_property: &str) -> String {
+    match held {
+        Some(Lookup::Found(record)) => format!(
+            "matches `where`, and HubSpot holds record {} with its id in `{match_property}`: `syncline import` takes it over",
+            record.id
+        ),
+        Some(Lookup::Absent) => format!(
+            "matches `where`, and `mode: update_only` leaves it out: no HubSpot record holds its id in `{match_property}`"
+        ),
+        Some(Lookup::Unknown) | None => format!(
+            "matches `where`; `mode: update_only` leaves it out unless a HubSpot record holds its id in `{match_property}`"
+        ),
+    }
 }
 
 fn membership(link: &Link) -> String {

@@ -1,11 +1,14 @@
 //! What to do with a record: from what it should look like and what is known of it, to an action.
 
+use std::sync::Arc;
+
 use crate::config::pipeline::{DeleteAction, Mode};
 use crate::model::association::{AssociationKey, AssociationState};
 use crate::model::failure::Reason;
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::link::{ContentHash, Link, Membership};
 use crate::model::record::{Desired, Record};
+use crate::model::unconfirmed::{Intent, Unconfirmed};
 use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::transform::PropertyChange;
 use crate::ports::target::TargetRecord;
@@ -19,6 +22,16 @@ pub struct Candidate {
     pub record: Record,
     /// Whether it matches `where`.
     pub member: bool,
+    /// Salesforce was asked for it and does not show it any more; the row is nothing but its id.
+    pub vanished: bool,
+}
+
+impl Candidate {
+    /// A record that Salesforce does not show any more.
+    pub fn vanished(id: SalesforceId, columns: usize) -> Self {
+        let record = Record { id, modified: None, deleted: false, values: vec![None; columns].into() };
+        Self { place: 0, record, member: false, vanished: true }
+    }
 }
 
 /// A record after the transform stage.
@@ -49,6 +62,10 @@ pub struct Decision {
     pub link: Option<LinkChange>,
     /// It failed before and left the sync since: its failure is over.
     pub resolves: bool,
+    /// The property that names the record in HubSpot, where that is not the one of today.
+    pub key: Option<Arc<str>>,
+    /// Something was sent for it before whose outcome was not noted, and HubSpot said how it stands: that doubt is over.
+    pub accounts: bool,
 }
 
 /// What to remember of a record; the HubSpot id comes from the decision or from HubSpot's answer.
@@ -90,6 +107,8 @@ pub enum Departure {
     Deleted,
     /// Stopped matching `where`.
     FilterExit,
+    /// No longer visible in Salesforce, without proof of a delete.
+    Vanished,
 }
 
 /// Why a record is left out.
@@ -112,8 +131,9 @@ pub struct Known {
     pub failing: Option<ContentHash>,
     /// It has an open failure, due or not.
     pub failed_before: bool,
-    /// It may stand in HubSpot although no link says so: an earlier run ended before it could note what it had written.
-    pub may_stand: bool,
+    /// What was sent for it and whose outcome is not noted: how it stands in HubSpot is not known then, whatever its link
+    /// says.
+    pub unconfirmed: Option<Unconfirmed>,
 }
 
 /// A first decision: made from state alone, or waiting for an answer of HubSpot.
@@ -132,8 +152,10 @@ pub struct Unknown {
     pub candidate: Candidate,
     /// What it should look like, or why it leaves the sync.
     pub asked: Asked,
-    /// Syncline had archived it.
-    pub archived_before: bool,
+    /// What is known of it.
+    pub link: Option<Link>,
+    /// What was sent for it and whose outcome is not noted.
+    pub unconfirmed: Option<Unconfirmed>,
     /// What its lookups ask for, where that is new.
     pub wanted: Vec<(AssociationKey, Option<SalesforceId>)>,
 }
@@ -143,31 +165,36 @@ pub struct Unknown {
 pub enum Asked {
     /// To make it look like this.
     Desired(Desired),
-    /// To archive it, where it stands.
+    /// To archive it or to leave it, where it stands.
     Departure(Departure),
+    /// To know whether it stands: it cannot be written now, and this is why.
+    Standing(Action),
 }
 
 /// Decides what state alone can decide.
-pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: &Known) -> Matched {
+pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: Known) -> Matched {
     let Transformed { candidate, desired } = transformed;
     let desired = match desired {
         None => return departure(pipeline, candidate, known),
         Some(_) if known.failing == Some(pipeline.row_hash(&candidate.record)) => {
-            return Matched::Decided(Decision::bare(candidate, Action::StillFailing));
+            return set_aside(candidate, Action::StillFailing, known);
         }
-        Some(Err(reason)) => {
-            let mut decision = Decision::bare(candidate, Action::Reject(reason));
-            decision.hubspot_id = known.link.as_ref().map(|link| link.hubspot_id.clone());
-            return Matched::Decided(decision);
-        }
+        Some(Err(reason)) => return set_aside(candidate, Action::Reject(reason), known),
         Some(Ok(desired)) => desired,
     };
     let hash = pipeline.content_hash(&desired);
-    let wanted = new_wanted(pipeline, &desired, &known.associations);
+    let mut wanted = new_wanted(pipeline, &desired, &known.associations);
     let standing = known.link.as_ref().filter(|link| link.membership != Membership::Archived);
-    let Some(link) = standing else {
-        let archived_before = known.link.is_some();
-        return Matched::Unknown(Unknown { candidate, asked: Asked::Desired(desired), archived_before, wanted });
+    // What exists is left alone, its associations too.
+    if pipeline.mode == Mode::CreateOnly && standing.is_some() {
+        wanted.clear();
+    }
+    // A record that stands under another match property gets the one of today, and must not be made a second time.
+    let settled = |link: &&Link| {
+        known.unconfirmed.is_none() && (pipeline.mode == Mode::CreateOnly || earlier_key(pipeline, link).is_none())
+    };
+    let Some(link) = standing.filter(settled) else {
+        return known.ask(candidate, Asked::Desired(desired), wanted);
     };
     // What is not written is not noted as written.
     let noted = if pipeline.mode == Mode::CreateOnly { link.hash } else { hash };
@@ -176,62 +203,123 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: &Known) 
     if !same && link.mapping != pipeline.mapping_version {
         // What was written says nothing of properties that are mapped since: only what HubSpot holds tells what is to be
         // sent.
-        let asked = Asked::Desired(desired);
-        return Matched::Unknown(Unknown { candidate, asked, archived_before: false, wanted });
+        return known.ask(candidate, Asked::Desired(desired), wanted);
     }
     let remembered =
         link.membership == Membership::Live && link.mapping == pipeline.mapping_version && link.hash == noted;
     Matched::Decided(Decision {
-        action: if same { Action::Unchanged } else { Action::Update },
+        key: earlier_key(pipeline, link),
         hubspot_id: Some(link.hubspot_id.clone()),
-        changes: Vec::new(),
         link: (!remembered || !same || known.failed_before).then_some(change),
         desired: Some(desired),
-        candidate,
         wanted,
-        resolves: false,
+        ..Decision::bare(candidate, if same { Action::Unchanged } else { Action::Update })
     })
 }
 
-/// Decides the rest, now that HubSpot answered: `found` is its record with that match value, if there is one.
-pub fn from_target(pipeline: &Pipeline, unknown: Unknown, found: Option<&TargetRecord>) -> Decision {
-    let Unknown { candidate, asked, archived_before, wanted } = unknown;
+/// The property that names a record in HubSpot, where that is not the one of today.
+fn earlier_key(pipeline: &Pipeline, link: &Link) -> Option<Arc<str>> {
+    let own = &link.match_property;
+    (!own.is_empty() && *own != pipeline.target.match_property).then(|| Arc::clone(own))
+}
+
+/// A record that cannot be written now.
+fn set_aside(candidate: Candidate, action: Action, known: Known) -> Matched {
+    if known.unconfirmed.is_some() {
+        return known.ask(candidate, Asked::Standing(action), Vec::new());
+    }
+    let hubspot_id = known.link.map(|link| link.hubspot_id).filter(|_| action != Action::StillFailing);
+    Matched::Decided(Decision { hubspot_id, ..Decision::bare(candidate, action) })
+}
+
+/// Decides the rest, now that HubSpot answered: `found` is its record with that match value, if there is one; `key` is the
+/// property that it was found by, where that is not the one of today.
+pub fn from_target(
+    pipeline: &Pipeline,
+    unknown: Unknown,
+    found: Option<&TargetRecord>,
+    key: Option<Arc<str>>,
+) -> Decision {
+    Decision { key, ..decided(pipeline, unknown, found) }
+}
+
+fn decided(pipeline: &Pipeline, unknown: Unknown, found: Option<&TargetRecord>) -> Decision {
+    let Unknown { candidate, asked, link, unconfirmed, mut wanted } = unknown;
+    let accounts = unconfirmed.is_some();
+    // What others made is left alone, its associations too; what was sent for it before was our own making.
+    if pipeline.mode == Mode::CreateOnly && found.is_some() && !accounts {
+        wanted.clear();
+    }
     let desired = match asked {
         Asked::Desired(desired) => desired,
-        Asked::Departure(departure) => return departed(candidate, departure, found),
+        Asked::Departure(departure) => {
+            return Decision { accounts, ..departed(pipeline, candidate, departure, link, found) };
+        }
+        Asked::Standing(action) => return Decision { accounts, ..stood(candidate, action, link, found) },
     };
     let change = LinkChange { hash: pipeline.content_hash(&desired), membership: Membership::Live };
     let changes = match found {
         Some(record) => pipeline.diff(&desired, &record.properties),
         None => Vec::new(),
     };
+    // Syncline archived it, or was about to.
+    let made_before = link.is_some_and(|link| accounts || link.membership == Membership::Archived);
     let refusal = if found.is_none() { pipeline.check_create(&desired).err() } else { None };
     let action = match (found, pipeline.mode) {
-        (None, Mode::UpdateOnly) => return Decision::bare(candidate, Action::Filter(Exclusion::NotInTarget)),
-        (None, _) if let Some(reason) = refusal => return Decision::bare(candidate, Action::Reject(reason)),
-        (None, _) if archived_before => Action::Restore,
+        (None, Mode::UpdateOnly) => Action::Filter(Exclusion::NotInTarget),
+        (None, _) if let Some(reason) = refusal => Action::Reject(reason),
+        (None, _) if made_before => Action::Restore,
         (None, _) => Action::Create,
         (Some(_), Mode::CreateOnly) => Action::Unchanged,
         (Some(_), _) if changes.is_empty() => Action::Unchanged,
         (Some(_), _) => Action::Update,
     };
+    if matches!(action, Action::Filter(_) | Action::Reject(_)) {
+        return Decision { accounts, ..Decision::bare(candidate, action) };
+    }
     Decision {
-        action,
         hubspot_id: found.map(|record| record.id.clone()),
         changes,
         link: Some(change),
         desired: Some(desired),
-        candidate,
         wanted,
-        resolves: false,
+        accounts,
+        ..Decision::bare(candidate, action)
+    }
+}
+
+impl Unknown {
+    /// The property under which the record may stand, where that is not the one of today.
+    pub fn earlier_key(&self, pipeline: &Pipeline) -> Option<Arc<str>> {
+        let sent = self.unconfirmed.as_ref().map(|call| &call.match_property);
+        let sent = sent.filter(|own| **own != pipeline.target.match_property).cloned();
+        let standing = self.link.as_ref().filter(|link| link.membership != Membership::Archived);
+        sent.or_else(|| earlier_key(pipeline, standing?))
+    }
+}
+
+impl Known {
+    /// HubSpot must be asked.
+    fn ask(self, candidate: Candidate, asked: Asked, wanted: Vec<(AssociationKey, Option<SalesforceId>)>) -> Matched {
+        Matched::Unknown(Unknown { candidate, asked, link: self.link, unconfirmed: self.unconfirmed, wanted })
     }
 }
 
 impl Decision {
     /// A decision that writes and remembers nothing.
     pub fn bare(candidate: Candidate, action: Action) -> Self {
-        let (changes, wanted) = (Vec::new(), Vec::new());
-        Self { candidate, action, desired: None, hubspot_id: None, changes, wanted, link: None, resolves: false }
+        Self {
+            candidate,
+            action,
+            desired: None,
+            hubspot_id: None,
+            changes: Vec::new(),
+            wanted: Vec::new(),
+            link: None,
+            resolves: false,
+            key: None,
+            accounts: false,
+        }
     }
 
     /// The record.
@@ -246,44 +334,89 @@ impl Decision {
 
     /// Whether there is anything to remember although nothing is sent.
     pub fn remembers(&self) -> bool {
-        self.resolves || self.link.is_some() || !self.wanted.is_empty() || matches!(self.action, Action::Reject(_))
+        self.accounts
+            || self.resolves
+            || self.link.is_some()
+            || !self.wanted.is_empty()
+            || matches!(self.action, Action::Reject(_))
     }
 }
 
-/// A record that left the sync and of which no link tells, now that HubSpot answered.
-fn departed(candidate: Candidate, departure: Departure, found: Option<&TargetRecord>) -> Decision {
-    let Some(record) = found else {
-        return Decision { resolves: true, ..Decision::bare(candidate, Action::Filter(Exclusion::NotMember)) };
-    };
-    Decision {
-        hubspot_id: Some(record.id.clone()),
-        // Nothing is known of what was written.
-        link: Some(LinkChange { hash: ContentHash([0; 16]), membership: Membership::Archived }),
-        resolves: true,
-        ..Decision::bare(candidate, Action::Archive(departure))
-    }
-}
+/// Nothing is known of what was written: no content has this hash.
+pub const NOTHING_WRITTEN: ContentHash = ContentHash([0; 16]);
 
-/// A record that was deleted or stopped matching `where`.
-fn departure(pipeline: &Pipeline, candidate: Candidate, known: &Known) -> Matched {
-    let departure = if candidate.record.deleted { Departure::Deleted } else { Departure::FilterExit };
-    let (policy, kept) = match departure {
+/// How a record leaves: what is done with its HubSpot record, and how that is remembered.
+pub fn policy(pipeline: &Pipeline, departure: Departure) -> (DeleteAction, Membership) {
+    match departure {
         Departure::Deleted => (pipeline.on_delete, Membership::Gone),
         Departure::FilterExit => (pipeline.on_filter_exit, Membership::Left),
+        // Without proof of a delete it stays what it is, and stays known.
+        Departure::Vanished => (DeleteAction::Keep, Membership::Live),
+    }
+}
+
+/// A record that left the sync and whose standing was not known, now that HubSpot answered.
+fn departed(
+    pipeline: &Pipeline,
+    candidate: Candidate,
+    departure: Departure,
+    link: Option<Link>,
+    found: Option<&TargetRecord>,
+) -> Decision {
+    let (policy, kept) = policy(pipeline, departure);
+    let (action, membership) = match (found, policy) {
+        (Some(_), DeleteAction::Archive) => (Action::Archive(departure), Membership::Archived),
+        (Some(_), DeleteAction::Keep) => (Action::Keep(departure), kept),
+        (None, _) => (Action::Filter(Exclusion::NotMember), Membership::Archived),
     };
+    let hubspot_id = found.map(|record| record.id.clone()).or(link.map(|link| link.hubspot_id));
+    Decision {
+        link: hubspot_id.is_some().then_some(LinkChange { hash: NOTHING_WRITTEN, membership }),
+        hubspot_id,
+        resolves: true,
+        ..Decision::bare(candidate, action)
+    }
+}
+
+/// A record that cannot be written now and whose standing was not known, now that HubSpot answered.
+fn stood(candidate: Candidate, action: Action, link: Option<Link>, found: Option<&TargetRecord>) -> Decision {
+    let membership = if found.is_some() { Membership::Live } else { Membership::Archived };
+    let hubspot_id = found.map(|record| record.id.clone()).or(link.map(|link| link.hubspot_id));
+    Decision {
+        link: hubspot_id.is_some().then_some(LinkChange { hash: NOTHING_WRITTEN, membership }),
+        hubspot_id,
+        ..Decision::bare(candidate, action)
+    }
+}
+
+/// A record that was deleted, stopped matching `where`, or is no longer shown.
+fn departure(pipeline: &Pipeline, candidate: Candidate, known: Known) -> Matched {
+    let intent = known.unconfirmed.as_ref().map(|call| call.intent);
+    let departure = match (candidate.vanished, intent) {
+        // The proof was seen when the archive was sent.
+        (true, Some(Intent::ArchiveDeleted)) => Departure::Deleted,
+        (true, Some(Intent::ArchiveLeft)) => Departure::FilterExit,
+        (true, _) => Departure::Vanished,
+        (false, _) if candidate.record.deleted => Departure::Deleted,
+        (false, _) => Departure::FilterExit,
+    };
+    if known.unconfirmed.is_some() {
+        return known.ask(candidate, Asked::Departure(departure), Vec::new());
+    }
+    let (policy, kept) = policy(pipeline, departure);
     let standing = known.link.as_ref().filter(|link| link.membership != Membership::Archived);
     let resolves = known.failed_before;
     let filtered = |candidate| {
         Matched::Decided(Decision { resolves, ..Decision::bare(candidate, Action::Filter(Exclusion::NotMember)) })
     };
     let Some(link) = standing else {
-        if policy == DeleteAction::Archive && known.link.is_none() && known.may_stand {
-            let asked = Asked::Departure(departure);
-            return Matched::Unknown(Unknown { candidate, asked, archived_before: false, wanted: Vec::new() });
+        // HubSpot refused it last, and yet it may stand: an earlier try may have come through unheard.
+        if policy == DeleteAction::Archive && known.link.is_none() && known.failed_before {
+            return known.ask(candidate, Asked::Departure(departure), Vec::new());
         }
         return filtered(candidate);
     };
-    if policy == DeleteAction::Keep && link.membership == kept {
+    if departure == Departure::Vanished || (policy == DeleteAction::Keep && link.membership == kept) {
         return filtered(candidate);
     }
     let (action, membership) = match policy {
@@ -291,6 +424,7 @@ fn departure(pipeline: &Pipeline, candidate: Candidate, known: &Known) -> Matche
         DeleteAction::Keep => (Action::Keep(departure), kept),
     };
     Matched::Decided(Decision {
+        key: earlier_key(pipeline, link),
         hubspot_id: Some(link.hubspot_id.clone()),
         link: Some(LinkChange { hash: link.hash, membership }),
         resolves,

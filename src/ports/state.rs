@@ -11,6 +11,7 @@ use crate::model::failure::Failure;
 use crate::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
 use crate::model::link::{Link, MappingVersion};
 use crate::model::report::{RunKind, RunStatus, Tally};
+use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::{Cursor, Watermark};
 
 /// Why the state could not be used. Each variant is one code of `syncline explain`.
@@ -119,6 +120,9 @@ pub trait StateReader: Send + Sync {
     /// How far the pipeline was read.
     fn watermark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<Watermark>>;
 
+    /// The same, with what tells how far it is believed.
+    fn mark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<Mark>>;
+
     /// Where an unfinished import of the pipeline stopped.
     fn cursor<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<ImportProgress>>;
 
@@ -134,9 +138,21 @@ pub trait StateReader: Send + Sync {
     /// The latest run of a pipeline that went through.
     fn last_good_run<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<RunRow>>;
 
-    /// Whether a run of the pipeline died, failed or was stopped since its last sync that went through: what it wrote last
-    /// may not have been noted.
+    /// Whether something was sent for a record of the pipeline whose outcome is not noted.
     fn unsettled<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool>;
+
+    /// What was sent for these records without that its outcome is noted.
+    fn unconfirmed<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<Unconfirmed>>;
+
+    /// At most `limit` records for which something was sent without that its outcome is noted, by id, after the one given;
+    /// with `due_at`, without those whose failure waits for a later try.
+    fn in_doubt<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        due_at: Option<Timestamp>,
+        after: Option<SalesforceId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<SalesforceId>>;
 
     /// One run, by its id or an unambiguous start or end of it.
     fn run<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RunRow>>;
@@ -165,7 +181,20 @@ pub trait StateWriter: StateReader {
     /// Begins a run: writes its row with status `running`, and marks runs of the pipeline that died as interrupted.
     fn begin_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()>;
 
-    /// Saves the results of some work, all or nothing. A watermark never goes back.
+    /// Notes the match property of links that a state of an earlier version holds; the first one that is told stays.
+    fn remember_match<'a>(&'a self, pipeline: &'a PipelineName, property: &'a str) -> Answer<'a, ()>;
+
+    /// Notes calls that are about to be sent, so that a doubt is left should the process die before their outcome is noted.
+    /// It outlives a loss of power, too. A commit forgets them again.
+    fn note_calls<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        run: &'a RunId,
+        at: Timestamp,
+        calls: &'a [Unconfirmed],
+    ) -> Answer<'a, ()>;
+
+    /// Saves the results of some work, all or nothing. A watermark never goes back, unless the commit corrects it.
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()>;
 
     /// Ends a run with its final numbers.
@@ -231,6 +260,8 @@ pub struct LinkCounts {
     pub live: u64,
     /// Live ones that were written under another mapping.
     pub behind: u64,
+    /// Records without a link of which one may stand all the same: what was sent for them is not confirmed.
+    pub in_doubt: u64,
 }
 
 /// How the codes of failures begin that are about a record's links, not about the record itself.
@@ -260,12 +291,18 @@ pub struct Commit {
     pub resolved: Vec<SalesforceId>,
     /// Records whose failures of links (codes that begin with [`LINK_FAILURES`]) are over.
     pub resolved_links: Vec<SalesforceId>,
+    /// Records whose standing in HubSpot is known now: what was sent for them before is accounted for.
+    pub accounted: Vec<SalesforceId>,
     /// The run's numbers so far.
     pub tally: Tally,
     /// New place of an unfinished import; `Some(None)` forgets it.
     pub cursor: Option<Option<ImportProgress>>,
     /// New watermark.
     pub watermark: Option<Watermark>,
+    /// When it was true, by this computer's clock.
+    pub watermark_set: Option<Timestamp>,
+    /// The one before lay ahead of Salesforce's clock: this one takes its place although it is earlier.
+    pub watermark_corrected: bool,
 }
 
 impl Commit {
@@ -282,9 +319,12 @@ impl Commit {
             failures: Vec::new(),
             resolved: Vec::new(),
             resolved_links: Vec::new(),
+            accounted: Vec::new(),
             tally,
             cursor: None,
             watermark: None,
+            watermark_set: None,
+            watermark_corrected: false,
         }
     }
 }
@@ -294,12 +334,25 @@ impl Commit {
 pub struct ImportProgress {
     /// When it began, by the source's clock: the watermark that it will leave.
     pub began: Watermark,
+    /// The same by this computer's clock; none in a state of an earlier version.
+    pub began_at: Option<Timestamp>,
     /// Where its read stood when all before it was acknowledged; none at the start.
     pub cursor: Option<Cursor>,
     /// Records read so far.
     pub read: u64,
     /// Records counted at the start.
     pub total: u64,
+}
+
+/// A watermark, and what tells how far it is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The watermark.
+    pub watermark: Watermark,
+    /// When it was set, by this computer's clock; none in a state of an earlier version.
+    pub set_at: Option<Timestamp>,
+    /// When the pipeline's first run began that is known, by the same clock.
+    pub first_run: Option<Timestamp>,
 }
 
 /// One row of the run history.
@@ -336,6 +389,8 @@ pub struct FailureFilter {
     pub closed_too: bool,
     /// Only those due for another try at this time.
     pub due_at: Option<Timestamp>,
+    /// Only those that were not seen since.
+    pub seen_before: Option<Timestamp>,
     /// Only those after this one, in the order of the answer.
     pub after: Option<(PipelineName, SalesforceId)>,
 }

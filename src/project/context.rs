@@ -31,7 +31,7 @@ pub async fn handles(
     run: RunId,
 ) -> Result<Handles, OpsError> {
     let loaded = &project.loaded.pipelines[prepared.index].config;
-    let target = Arc::new(project.target(&loaded.target.connection)?);
+    let target = Arc::new(project.target_of_run(&loaded.target.connection)?);
     let own = prepared.pipeline.target.object_type_id.to_string();
     let remembered =
         prepared.remembered.then(|| Arc::new(Remembered::new(Arc::clone(&target), Arc::clone(&prepared.portal), own)));
@@ -42,7 +42,7 @@ pub async fn handles(
     let cx = StageContext {
         pipeline: Arc::clone(&prepared.pipeline),
         run,
-        source: project.source(&loaded.source.connection)?,
+        source: project.source_of_run(&loaded.source.connection)?,
         target: target as Arc<dyn TargetReader>,
         failures_open: state.failing(&prepared.pipeline.name).await?,
         unsettled: state.unsettled(&prepared.pipeline.name).await?,
@@ -51,6 +51,7 @@ pub async fn handles(
         dry: false,
         clock: project.outside.clock.clone(),
         due_at: project.outside.clock.now(),
+        try_all: false,
         cancel: project.outside.cancel.clone(),
         portal: remembered.clone().map(|remembered| remembered as Arc<dyn Confirm>),
     };
@@ -68,8 +69,8 @@ pub async fn context(
     Ok(StageContext {
         pipeline: Arc::clone(&prepared.pipeline),
         run: new_run(project),
-        source: project.source(&config.source.connection)? as Arc<dyn Source>,
-        target: Arc::new(project.target(&config.target.connection)?) as Arc<dyn TargetReader>,
+        source: project.source_of_run(&config.source.connection)? as Arc<dyn Source>,
+        target: Arc::new(project.target_of_run(&config.target.connection)?) as Arc<dyn TargetReader>,
         failures_open: state.failing(&prepared.pipeline.name).await?,
         unsettled: state.unsettled(&prepared.pipeline.name).await?,
         state: Arc::clone(state) as Arc<dyn StateReader>,
@@ -77,6 +78,7 @@ pub async fn context(
         dry: true,
         clock: project.outside.clock.clone(),
         due_at: project.outside.clock.now(),
+        try_all: false,
         cancel: project.outside.cancel.clone(),
         portal: None,
     })

@@ -17,7 +17,7 @@ use crate::pipeline::compile::compile;
 use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::world::{AssociationWorld, World};
 use crate::ports::fault::Fault;
-use crate::ports::state::StateError;
+use crate::ports::state::{StateError, StateReader};
 use crate::state::sqlite::SqliteState;
 
 /// A pipeline that is ready to run.
@@ -109,6 +109,11 @@ pub async fn prepare_selected(
         found.entry(&*finding.file).or_default().push(finding);
     }
     let errors = |file: &str| found.get(file).map(|own| own.iter().map(|own| (*own).clone()).collect::<Vec<_>>());
+    if let Knowledge::Noted(state) | Knowledge::Remembered(state) = knowledge {
+        for index in &chosen.pipelines {
+            recall_calls(project, state, &loaded.pipelines[*index].config.source.connection).await?;
+        }
+    }
     let mut compiler = Compiler { loaded, knowledge, describer: Describer::new(project) };
     let mut preparation = Preparation::default();
     for broken in chosen.broken.iter().filter_map(|place| loaded.broken.get(*place)) {
@@ -134,6 +139,21 @@ pub async fn prepare_selected(
         }
     }
     Ok(preparation)
+}
+
+/// Counts the calls of earlier processes against `api_budget` before the first call of this one.
+async fn recall_calls(project: &Project, state: &SqliteState, connection: &str) -> Result<(), OpsError> {
+    // A connection that cannot be set up refuses its pipelines by itself.
+    if project.source(connection).is_ok() {
+        let noted = state.note(&calls_key(connection)).await?;
+        project.note_calls(connection, noted.as_deref());
+    }
+    Ok(())
+}
+
+/// Key of the note that keeps the count of a connection's calls over processes.
+pub fn calls_key(connection: &str) -> String {
+    format!("salesforce calls: {connection}")
 }
 
 /// Whether an error is about more than the pipelines that use a connection.

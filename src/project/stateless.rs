@@ -24,6 +24,8 @@ use crate::state::sqlite::SqliteState;
 pub struct WithoutState {
     /// `where` as it was, of pipelines whose filter changed.
     pub conditions: Vec<(PipelineName, Option<String>)>,
+    /// The match property as it was at the base.
+    pub matches: Vec<(PipelineName, Arc<str>)>,
     /// Pipelines whose filter or mode may let records in that were left out; none where there is no base to tell.
     pub widened: Option<Vec<PipelineName>>,
     /// Pipelines whose mapping is what it was at the base: nothing is behind.
@@ -75,7 +77,9 @@ pub async fn stand_in(
         conditions.extend(filter.map(|change| (PipelineName::new(own.name.as_str()), change.before.clone())));
     }
     let widened = definitions.map(|_| widened);
-    Ok(WithoutState { conditions, widened, unaffected, fresh, neighbours })
+    let of_base = |(name, own): &(PipelineName, Arc<Pipeline>)| (name.clone(), Arc::clone(&own.target.match_property));
+    let matches = before.iter().map(of_base).collect();
+    Ok(WithoutState { conditions, matches, widened, unaffected, fresh, neighbours })
 }
 
 /// A state made from what HubSpot holds, and the pipelines whose old filter could not be asked.
@@ -98,11 +102,14 @@ pub async fn state(
             true => cx.pipeline.mapping_version,
             false => MappingVersion([0; 8]),
         };
-        let mut done = adopt(&cx, &*state, before.clone().unwrap_or_else(|| today.clone()), mapping).await;
+        // What HubSpot holds carries the id under the match property of the base, if that has changed since.
+        let key = without.matches.iter().find(|(own, _)| own == name).map(|(_, key)| Arc::clone(key));
+        let key = key.unwrap_or_else(|| Arc::clone(&cx.pipeline.target.match_property));
+        let mut done = adopt(&cx, &*state, before.clone().unwrap_or_else(|| today.clone()), mapping, &key).await;
         // A field of the old filter may be gone: that may be why it was changed.
         if before.is_some() && matches!(&done, Err(StageError { cause: StageCause::Remote(Fault::Halt(_)), .. })) {
             unasked.push(name.clone());
-            done = adopt(&cx, &*state, today, mapping).await;
+            done = adopt(&cx, &*state, today, mapping, &key).await;
         }
         done.map_err(|error| failed(&cx, error))?;
     }

@@ -94,9 +94,24 @@ impl Project {
     ///
     /// Errors: there is none of this name; a variable or file that it names is not there; settings that cannot work.
     pub fn source(&self, name: &str) -> Result<Arc<SalesforceSource>, OpsError> {
+        self.salesforce(name, SalesforceConnection::handle)
+    }
+
+    /// The handle of a run, whose calls are those of the run's report.
+    ///
+    /// Errors: as [`Project::source`].
+    pub fn source_of_run(&self, name: &str) -> Result<Arc<SalesforceSource>, OpsError> {
+        self.salesforce(name, SalesforceConnection::handle_of_run)
+    }
+
+    fn salesforce(
+        &self,
+        name: &str,
+        handle: fn(&SalesforceConnection) -> SalesforceSource,
+    ) -> Result<Arc<SalesforceSource>, OpsError> {
         let mut known = self.salesforce.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = known.get(name) {
-            return Ok(Arc::new(connection.handle()));
+            return Ok(Arc::new(handle(connection)));
         }
         let Some(ConnectionConfig::Salesforce(config)) = self.config.connections.get(name) else {
             return Err(no_connection(name));
@@ -105,7 +120,7 @@ impl Project {
         let Outside { clock, rng, cancel } = self.outside.clone();
         let connection = SalesforceConnection::new(salesforce_settings(name, config)?, clock, rng, cancel);
         let connection = connection.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
-        let handle = connection.handle();
+        let handle = handle(&connection);
         known.insert(name.to_owned(), connection);
         Ok(Arc::new(handle))
     }
@@ -114,9 +129,20 @@ impl Project {
     ///
     /// Errors: as [`Project::source`].
     pub fn target(&self, name: &str) -> Result<HubspotTarget, OpsError> {
+        self.hubspot(name, HubspotConnection::handle)
+    }
+
+    /// The handle of a run, whose calls are those of the run's report.
+    ///
+    /// Errors: as [`Project::source`].
+    pub fn target_of_run(&self, name: &str) -> Result<HubspotTarget, OpsError> {
+        self.hubspot(name, HubspotConnection::handle_of_run)
+    }
+
+    fn hubspot(&self, name: &str, handle: fn(&HubspotConnection) -> HubspotTarget) -> Result<HubspotTarget, OpsError> {
         let mut known = self.hubspot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = known.get(name) {
-            return Ok(connection.handle());
+            return Ok(handle(connection));
         }
         let Some(ConnectionConfig::Hubspot(config)) = self.config.connections.get(name) else {
             return Err(no_connection(name));
@@ -125,7 +151,7 @@ impl Project {
         let Outside { clock, rng, cancel } = self.outside.clone();
         let connection = HubspotConnection::new(hubspot_settings(name, config)?, clock, rng, cancel);
         let connection = connection.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
-        let handle = connection.handle();
+        let handle = handle(&connection);
         known.insert(name.to_owned(), connection);
         Ok(handle)
     }

@@ -156,7 +156,8 @@ fn target(
         class: CanRemoveData,
         part: "target.match".to_owned(),
         what: "records are recognised by another property".to_owned(),
-        effect: "a record whose new match property is blank is not recognised, and would be made a second time"
+        effect: "records that were synced get the new property; any other record whose new property is blank is not \
+                 recognised, and would be made a second time"
             .to_owned(),
         before: Some(old.match_property.clone()),
         after: Some(new.match_property.clone()),

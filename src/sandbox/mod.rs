@@ -189,6 +189,12 @@ impl Sandbox {
         self.world.clock.now()
     }
 
+    /// Sets the sandbox's time, forward or back.
+    pub fn set_time(&self, time: jiff::Timestamp) {
+        self.world.clock.set(time);
+        self.world.note_change();
+    }
+
     /// Moves the sandbox's time forward.
     pub fn advance(&self, duration: Duration) {
         self.world.clock.advance(duration);

@@ -52,11 +52,13 @@ pub struct StageContext {
     pub clock: Clock,
     /// Failures and links are tried whose time has come by then: the beginning of the run, or of the plan that it follows.
     pub due_at: Timestamp,
+    /// Failures that wait for a later try are tried as well: a person asked for everything.
+    pub try_all: bool,
     /// Tells when to stop.
     pub cancel: Cancel,
     /// The pipeline has open or dismissed failures, so a record may be one of them.
     pub failures_open: bool,
-    /// An earlier run ended before it could note all that it had written, and no sync has gone through since.
+    /// Earlier runs have sent something for some records whose outcome is not noted: those are asked for in HubSpot.
     pub unsettled: bool,
     /// Asks, where the pipeline was checked against a remembered portal, whether the portal is still the same.
     pub portal: Option<Arc<dyn Confirm>>,

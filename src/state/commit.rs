@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::pipelines::ensure_pipeline;
-use super::{associations, failures, links, rows, runs};
+use super::{associations, failures, links, rows, runs, unconfirmed};
 use crate::ports::state::Commit;
 
 /// Saves a commit in one transaction.
@@ -19,6 +19,7 @@ pub fn write(connection: &mut Connection, commit: &Commit) -> rusqlite::Result<(
     failures::resolve(&transaction, pipeline, &commit.resolved, false)?;
     failures::resolve(&transaction, pipeline, &commit.resolved_links, true)?;
     failures::write(&transaction, pipeline, &commit.failures, run, at)?;
+    unconfirmed::account(&transaction, pipeline, &commit.accounted)?;
     transaction
         .prepare_cached("UPDATE runs SET tally = ?2 WHERE id = ?1")?
         .execute(params![run, rows::to_json(&commit.tally)?])?;
@@ -26,8 +27,13 @@ pub fn write(connection: &mut Connection, commit: &Commit) -> rusqlite::Result<(
         runs::write_progress(&transaction, pipeline, progress.as_ref())?;
     }
     if let Some(watermark) = commit.watermark {
-        let sql = "UPDATE pipelines SET watermark = max(coalesce(watermark, ?2), ?2) WHERE id = ?1";
-        transaction.prepare_cached(sql)?.execute(params![pipeline, rows::millis(watermark.0)])?;
+        let sql = "UPDATE pipelines SET
+                       watermark_set = iif(?4 OR watermark IS NULL OR ?2 >= watermark, ?3, watermark_set),
+                       watermark = iif(?4, ?2, max(coalesce(watermark, ?2), ?2))
+                   WHERE id = ?1";
+        let set_at = commit.watermark_set.map(rows::millis);
+        let new = params![pipeline, rows::millis(watermark.0), set_at, commit.watermark_corrected];
+        transaction.prepare_cached(sql)?.execute(new)?;
     }
     transaction.commit()
 }

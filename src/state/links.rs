@@ -1,6 +1,7 @@
 //! Links: what is known of each Salesforce record in HubSpot.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -18,8 +19,11 @@ pub fn read(
 ) -> rusqlite::Result<HashMap<SalesforceId, Link>> {
     let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(HashMap::new()) };
     let mut statement = connection.prepare_cached(
-        "SELECT salesforce_id, hubspot_id, hash, mapping, membership FROM json_each(?2) AS asked
-         CROSS JOIN links ON links.pipeline = ?1 AND links.salesforce_id = asked.value",
+        "SELECT l.salesforce_id, l.hubspot_id, l.hash, l.mapping, l.membership,
+                coalesce(l.match_property, p.match_property, '')
+         FROM json_each(?2) AS asked
+         CROSS JOIN links l ON l.pipeline = ?1 AND l.salesforce_id = asked.value
+         JOIN pipelines p ON p.id = ?1",
     )?;
     let links = statement.query_map(params![pipeline, rows::id_array(ids)], |row| {
         let salesforce_id = rows::salesforce_id(0, row.get_ref(0)?.as_str()?)?;
@@ -29,6 +33,7 @@ pub fn read(
             hash: ContentHash(rows::bytes(2, row.get_ref(2)?.as_blob()?)?),
             mapping: MappingVersion(rows::bytes(3, row.get_ref(3)?.as_blob()?)?),
             membership: rows::named(4, row.get_ref(4)?.as_str()?)?,
+            match_property: Arc::from(row.get_ref(5)?.as_str()?),
         };
         Ok((salesforce_id, link))
     })?;
@@ -47,9 +52,20 @@ pub fn counts(
                 count(*) FILTER (WHERE membership = 'live' AND mapping <> ?2)
          FROM links WHERE pipeline = ?1",
     )?;
-    statement.query_row(params![pipeline, mapping.0], |row| {
-        Ok(LinkCounts { standing: rows::count(row, 0)?, live: rows::count(row, 1)?, behind: rows::count(row, 2)? })
-    })
+    let counts = statement.query_row(params![pipeline, mapping.0], |row| {
+        Ok(LinkCounts {
+            standing: rows::count(row, 0)?,
+            live: rows::count(row, 1)?,
+            behind: rows::count(row, 2)?,
+            in_doubt: 0,
+        })
+    })?;
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM unconfirmed u WHERE u.pipeline = ?1 AND NOT EXISTS
+             (SELECT 1 FROM links l WHERE l.pipeline = u.pipeline AND l.salesforce_id = u.salesforce_id
+                  AND l.membership <> 'archived')",
+    )?;
+    Ok(LinkCounts { in_doubt: statement.query_row([pipeline], |row| rows::count(row, 0))?, ..counts })
 }
 
 /// Live links that were written under another mapping.
@@ -77,11 +93,13 @@ pub fn stale(
 /// Writes links (insert or replace).
 pub fn write(connection: &Connection, pipeline: i64, links: &[Link], run: &str, at: i64) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO links (pipeline, salesforce_id, hubspot_id, hash, mapping, membership, written_at, run)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        "INSERT INTO links (pipeline, salesforce_id, hubspot_id, hash, mapping, membership, written_at, run, match_property)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (pipeline, salesforce_id) DO UPDATE SET hubspot_id = excluded.hubspot_id, hash = excluded.hash,
-             mapping = excluded.mapping, membership = excluded.membership, written_at = excluded.written_at, run = excluded.run",
+             mapping = excluded.mapping, membership = excluded.membership, written_at = excluded.written_at, run = excluded.run,
+             match_property = excluded.match_property",
     )?;
+    let usual = usual_match(connection, pipeline, links)?;
     let mut known = connection
         .prepare_cached("SELECT hubspot_id, membership FROM links WHERE pipeline = ?1 AND salesforce_id = ?2")?;
     for link in links {
@@ -98,7 +116,8 @@ pub fn write(connection: &Connection, pipeline: i64, links: &[Link], run: &str, 
             link.mapping.0,
             rows::name_of(&link.membership),
             at,
-            run
+            run,
+            Some(&*link.match_property).filter(|own| **own != *usual && !own.is_empty())
         ])?;
         let stood = before
             .as_ref()
@@ -109,4 +128,22 @@ pub fn write(connection: &Connection, pipeline: i64, links: &[Link], run: &str, 
         }
     }
     Ok(())
+}
+
+/// The match property that the pipeline had first; where none is noted yet, that of the first link.
+fn usual_match(connection: &Connection, pipeline: i64, links: &[Link]) -> rusqlite::Result<String> {
+    let Some(first) = links.first() else { return Ok(String::new()) };
+    let sql = "SELECT match_property FROM pipelines WHERE id = ?1";
+    let noted: Option<String> = connection.prepare_cached(sql)?.query_row([pipeline], |row| row.get(0))?;
+    if let Some(noted) = noted {
+        return Ok(noted);
+    }
+    remember_match(connection, pipeline, &first.match_property)?;
+    Ok(first.match_property.to_string())
+}
+
+/// Notes the match property that links without one have: the first one that is told.
+pub fn remember_match(connection: &Connection, pipeline: i64, property: &str) -> rusqlite::Result<()> {
+    let sql = "UPDATE pipelines SET match_property = ?2 WHERE id = ?1 AND match_property IS NULL";
+    connection.prepare_cached(sql)?.execute(params![pipeline, property]).map(drop)
 }

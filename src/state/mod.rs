@@ -11,3 +11,4 @@ pub mod pipelines;
 pub mod rows;
 pub mod runs;
 pub mod sqlite;
+pub mod unconfirmed;

@@ -13,7 +13,11 @@ use crate::ports::state::StateError;
 const APPLICATION_ID: i32 = 0x5359_4e4c;
 
 /// Each step brings a file from the version of its place to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_unconfirmed.sql"),
+    include_str!("migrations/0003_marks_and_keys.sql"),
+];
 
 /// One connection serves one thread at a time, behind a lock of our own.
 const WRITING: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
@@ -56,9 +60,13 @@ fn create(path: &Path, shown: &str) -> Result<(), StateError> {
         let held = create_private(&draft).map_err(io)?;
         held.lock().map_err(io)?;
         let mut connection = Connection::open_with_flags(&draft, WRITING).map_err(|error| sorted(shown, error))?;
-        prepare(&mut connection, shown)?;
-        // Closing moves all of it into the one file.
+        // Not with a log of its own: what a log holds is moved into the file when it is closed, and where the disk has no
+        // room for that, nobody says so. This way each commit is in the one file, or fails.
+        configure(&connection, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;")
+            .map_err(|error| sorted(shown, error))?;
+        migrate(&mut connection, shown)?;
         connection.close().map_err(|(_, error)| sorted(shown, error))?;
+        fs::File::open(&draft).and_then(|file| file.sync_all()).map_err(io)?;
         match fs::hard_link(&draft, path) {
             // Another process was quicker: its file is as good.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -181,10 +189,16 @@ pub fn sorted(path: &str, error: rusqlite::Error) -> StateError {
 }
 
 fn prepare(connection: &mut Connection, shown: &str) -> Result<(), StateError> {
-    let found = version(connection, shown)?;
+    version(connection, shown)?;
     // Losing the last commits to a power cut only repeats work that is safe to repeat, so NORMAL is enough.
     configure(connection, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
         .map_err(|error| sorted(shown, error))?;
+    migrate(connection, shown)
+}
+
+/// Brings a state to the present version; each step is one transaction.
+fn migrate(connection: &mut Connection, shown: &str) -> Result<(), StateError> {
+    let found = version(connection, shown)?;
     for (index, step) in MIGRATIONS.iter().enumerate().skip(found as usize) {
         let mut migrate = || {
             let transaction = connection.transaction()?;

@@ -6,7 +6,7 @@ use super::pipelines::{ensure_pipeline, pipeline_id};
 use super::rows;
 use crate::model::ids::{PipelineName, RunId};
 use crate::model::watermark::{Cursor, Watermark};
-use crate::ports::state::{ImportProgress, RunRow};
+use crate::ports::state::{ImportProgress, Mark, RunRow};
 
 /// Runs whose failures are kept for their own report, for each pipeline.
 pub const RUNS_WITH_FAILURES_MAX: u32 = 50;
@@ -57,18 +57,6 @@ fn write(connection: &Connection, pipeline: i64, run: &RunRow) -> rusqlite::Resu
         run.error
     ])?;
     Ok(())
-}
-
-/// Whether a run ended before its time since the last sync that went through.
-pub fn unsettled(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<bool> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(false) };
-    let mut statement = connection.prepare_cached(
-        "SELECT 1 FROM runs WHERE pipeline = ?1 AND status NOT IN ('succeeded', 'partial', 'refused')
-             AND id > coalesce((SELECT max(id) FROM runs
-                                WHERE pipeline = ?1 AND kind = 'sync' AND status IN ('succeeded', 'partial')), '')
-         LIMIT 1",
-    )?;
-    statement.exists([pipeline])
 }
 
 /// The latest runs, newest first.
@@ -126,14 +114,30 @@ pub fn watermark(connection: &Connection, pipeline: &PipelineName) -> rusqlite::
     at.flatten().map(|at| rows::time(0, at).map(Watermark)).transpose()
 }
 
+/// The watermark of a pipeline, with what tells how far it is believed.
+pub fn mark(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<Option<Mark>> {
+    let sql = "SELECT watermark, watermark_set, (SELECT min(started) FROM runs r WHERE r.pipeline = p.id)
+               FROM pipelines p WHERE name = ?1 AND watermark IS NOT NULL";
+    let mark = |row: &Row<'_>| {
+        let at = |column: usize, millis: Option<i64>| millis.map(|at| rows::time(column, at)).transpose();
+        Ok(Mark {
+            watermark: Watermark(rows::time(0, row.get(0)?)?),
+            set_at: at(1, row.get(1)?)?,
+            first_run: at(2, row.get(2)?)?,
+        })
+    };
+    connection.query_row(sql, [pipeline.as_str()], mark).optional()
+}
+
 /// Where an unfinished import stands.
 pub fn progress(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<Option<ImportProgress>> {
     let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(None) };
-    let sql = "SELECT began, cursor, read, total FROM imports WHERE pipeline = ?1";
+    let sql = "SELECT began, cursor, read, total, began_at FROM imports WHERE pipeline = ?1";
     let read = |row: &Row<'_>| {
         let cursor: Option<String> = row.get(1)?;
         Ok(ImportProgress {
             began: Watermark(rows::time(0, row.get(0)?)?),
+            began_at: row.get::<_, Option<i64>>(4)?.map(|at| rows::time(4, at)).transpose()?,
             cursor: cursor.map(|text| rows::json::<Cursor>(1, &text)).transpose()?,
             read: rows::count(row, 2)?,
             total: rows::count(row, 3)?,
@@ -153,9 +157,11 @@ pub fn write_progress(
         Some(progress) => {
             let cursor = progress.cursor.as_ref().map(rows::to_json).transpose()?;
             let (read, total) = (progress.read.cast_signed(), progress.total.cast_signed());
-            let sql =
-                "INSERT OR REPLACE INTO imports (pipeline, began, cursor, read, total) VALUES (?1, ?2, ?3, ?4, ?5)";
-            connection.execute(sql, params![pipeline, rows::millis(progress.began.0), cursor, read, total]).map(drop)
+            let sql = "INSERT OR REPLACE INTO imports (pipeline, began, cursor, read, total, began_at)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let began_at = progress.began_at.map(rows::millis);
+            let row = params![pipeline, rows::millis(progress.began.0), cursor, read, total, began_at];
+            connection.execute(sql, row).map(drop)
         }
     }
 }

@@ -10,14 +10,15 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::lease::{self, LocalLeases};
-use super::{associations, commit, directory, failures, links, open, pipelines, rows, runs};
+use super::{associations, commit, directory, failures, links, open, pipelines, rows, runs, unconfirmed};
 use crate::model::association::{AssociationKey, AssociationState};
-use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
 use crate::model::link::{Link, MappingVersion};
+use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::Watermark;
 use crate::ports::state::{
-    Commit, Directory, FailureFilter, FailureMark, FailureRow, ImportProgress, Lease, LinkCounts, Listing, RunRow,
-    StateError, StateReader, StateWriter, Turn,
+    Commit, Directory, FailureFilter, FailureMark, FailureRow, ImportProgress, Lease, LinkCounts, Listing, Mark,
+    RunRow, StateError, StateReader, StateWriter, Turn,
 };
 use crate::sys::clock::Clock;
 
@@ -150,6 +151,11 @@ impl StateReader for SqliteState {
         self.work(move |connection| runs::watermark(connection, &pipeline))
     }
 
+    fn mark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<Mark>> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| runs::mark(connection, &pipeline))
+    }
+
     fn cursor<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<ImportProgress>> {
         let pipeline = pipeline.clone();
         self.work(move |connection| runs::progress(connection, &pipeline))
@@ -172,7 +178,23 @@ impl StateReader for SqliteState {
 
     fn unsettled<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| runs::unsettled(connection, &pipeline))
+        self.work(move |connection| unconfirmed::any(connection, &pipeline))
+    }
+
+    fn unconfirmed<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<Unconfirmed>> {
+        let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
+        self.work(move |connection| unconfirmed::of_records(connection, &pipeline, &ids))
+    }
+
+    fn in_doubt<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        due_at: Option<Timestamp>,
+        after: Option<SalesforceId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<SalesforceId>> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| unconfirmed::list(connection, &pipeline, due_at, after, limit))
     }
 
     fn run<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RunRow>> {
@@ -220,6 +242,25 @@ impl StateWriter for SqliteState {
     fn begin_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()> {
         let run = run.clone();
         self.work(move |connection| runs::begin(connection, &run))
+    }
+
+    fn remember_match<'a>(&'a self, pipeline: &'a PipelineName, property: &'a str) -> Answer<'a, ()> {
+        let (pipeline, property) = (pipeline.clone(), property.to_owned());
+        self.work(move |connection| {
+            let pipeline = pipelines::ensure_pipeline(connection, &pipeline)?;
+            links::remember_match(connection, pipeline, &property)
+        })
+    }
+
+    fn note_calls<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        run: &'a RunId,
+        at: Timestamp,
+        calls: &'a [Unconfirmed],
+    ) -> Answer<'a, ()> {
+        let (pipeline, run, calls) = (pipeline.clone(), run.clone(), calls.to_vec());
+        self.work(move |connection| unconfirmed::note(connection, &pipeline, &run, at, &calls))
     }
 
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()> {

@@ -655,3 +655,31 @@ fn a_mask_goes_with_the_field_and_not_with_the_property() {
         bench.git(&["checkout", "--quiet", "--", "pipelines"]);
     }
 }
+
+#[test]
+fn links_that_vanish_with_an_archived_record_are_not_planned_as_removed() {
+    let bench = Bench::new(40);
+    bench.edit("pipelines/work_orders.yaml", "on_delete: keep", "on_delete: archive\nguard: { archive: 100% }");
+    bench.import();
+    let kind = bench.kind("work_orders");
+    let linked = bench.records("subscriptions").into_values().find(|record| record["associations"][&kind].is_array());
+    let id = linked.unwrap()["properties"]["salesforce_id"].as_str().unwrap().to_owned();
+    let order = bench.rows("Subscription__c")[&id]["values"]["Work_Order__c"].as_str().unwrap().to_owned();
+    bench.salesforce("delete", json!({"object": "WorkOrder", "id": order}));
+    for (id, row) in bench.rows("Subscription__c") {
+        if row["values"]["Work_Order__c"] == order.as_str() {
+            let values = json!({"Work_Order__c": null});
+            bench.salesforce("update", json!({"object": "Subscription__c", "id": id, "values": values}));
+        }
+    }
+    let planned = bench.run(&["plan", "--format", "json"]).code(0).json();
+    let done = bench.sync();
+    for (name, counts) in
+        [("work_orders", ["archived", "disassociated"]), ("subscriptions", ["updated", "disassociated"])]
+    {
+        for count in counts {
+            assert_eq!(report(&planned, name)[count], report(&done, name)[count], "{name} {count}");
+        }
+    }
+    assert_eq!(report(&planned, "work_orders")["archived"], 1);
+}

@@ -158,3 +158,18 @@ fn an_existing_record_is_never_doubled_by_a_read_that_passes_over_it() {
     bench.import();
     assert_eq!(bench.records("subscriptions").len(), before);
 }
+#[test]
+fn a_delete_that_was_set_aside_is_carried_out_after_the_row_left_the_bin() {
+    let bench = Bench::new(20);
+    bench.import();
+    let (row, record) = synced(&bench);
+    bench.salesforce("delete", json!({"object": OBJECT, "id": row}));
+    bench.faults(json!([rule(BATCHES[0], &json!({"fault": "no_results"}), None)]));
+    bench.run(&["sync", "--once"]).code(3);
+    bench.sandbox.clear_faults();
+    bench.salesforce("purge", json!({"object": OBJECT, "id": row}));
+    bench.run(&["failures", "retry"]).code(0);
+    bench.sync();
+    assert_eq!(bench.records("subscriptions")[&record]["archived"], true, "the proof of the delete was seen once");
+    assert!(bench.failures().iter().all(|failure| failure["salesforce_id"] != row.as_str()));
+}

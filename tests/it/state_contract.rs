@@ -9,10 +9,11 @@ use syncline::model::failure::{Failure, Reason};
 use syncline::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
 use syncline::model::link::{ContentHash, Link, MappingVersion, Membership};
 use syncline::model::report::{RunKind, RunStatus, Tally};
+use syncline::model::unconfirmed::{Intent, Unconfirmed};
 use syncline::model::watermark::{Cursor, Watermark};
 use syncline::ports::state::{
     Commit, Directory, FailureFilter, FailureMark, FailureStatus, ImportProgress, LINK_FAILURES, LinkCounts, Listing,
-    RunRow, StateError, StateWriter,
+    RunRow, StateError, StateReader, StateWriter,
 };
 use syncline::state::sqlite::SqliteState;
 use syncline::sys::clock::Clock;
@@ -75,6 +76,7 @@ fn link(number: u32, membership: Membership, mapping: u8) -> Link {
         hubspot_id: HubspotId::new(format!("9{number}")),
         hash: ContentHash([number as u8; 16]),
         mapping: MappingVersion([mapping; 8]),
+        match_property: "salesforce_id".into(),
         membership,
     }
 }
@@ -147,7 +149,7 @@ async fn links_are_replaced_and_counted_by_what_became_of_them() {
         links.iter().for_each(|link| assert_eq!(found.get(&link.salesforce_id), Some(link)));
         assert!(other.links(&name("two"), &all).await.unwrap().is_empty(), "pipelines are apart");
         let counts = other.link_counts(&name("one"), MappingVersion([1; 8])).await.unwrap();
-        assert_eq!(counts, LinkCounts { standing: 4, live: 2, behind: 1 });
+        assert_eq!(counts, LinkCounts { standing: 4, live: 2, behind: 1, in_doubt: 0 });
         let moved = Link { hubspot_id: HubspotId::new("77"), ..link(1, Membership::Archived, 2) };
         state.commit(&Commit { links: vec![moved.clone()], ..commit(2) }).await.unwrap();
         assert_eq!(state.links(&name("one"), &[id(1)]).await.unwrap().get(&id(1)), Some(&moved));
@@ -234,7 +236,13 @@ async fn a_watermark_never_goes_back_and_an_import_keeps_its_place() {
         }
         assert_eq!(other.watermark(&name("two")).await.unwrap(), None);
         let cursor = Cursor { query: "SELECT 'ü'".into(), place: "{\"x\":1}".into() };
-        let progress = ImportProgress { began: Watermark(at(7)), cursor: Some(cursor), read: 10, total: 20 };
+        let progress = ImportProgress {
+            began: Watermark(at(7)),
+            began_at: Some(at(6)),
+            cursor: Some(cursor),
+            read: 10,
+            total: 20,
+        };
         state.commit(&Commit { cursor: Some(Some(progress.clone())), ..commit(2) }).await.unwrap();
         state.commit(&commit(3)).await.unwrap();
         assert_eq!(other.cursor(&one).await.unwrap(), Some(progress));
@@ -347,27 +355,37 @@ async fn runs_are_kept_newest_first_and_the_dead_are_told() {
 }
 
 #[tokio::test]
-async fn what_a_broken_run_wrote_is_in_doubt_until_a_sync_goes_through() {
-    on_every_store(|store, _| async move {
-        let pipeline = name("subscriptions");
-        let end =
-            |run: &str, kind: RunKind, status: RunStatus| RunRow { kind, status, ..run_row(run, "subscriptions", 10) };
-        assert!(!store.unsettled(&pipeline).await.unwrap(), "nothing ran yet");
-        for (row, expected) in [
-            (end("01A", RunKind::Import, RunStatus::Succeeded), false),
-            (end("01B", RunKind::Sync, RunStatus::Failed), true),
-            (end("01C", RunKind::Import, RunStatus::Succeeded), true),
-            (end("01D", RunKind::Sync, RunStatus::Refused), true),
-            (end("01E", RunKind::Sync, RunStatus::Partial), false),
-            (end("01F", RunKind::Sync, RunStatus::Interrupted), true),
-            (end("01G", RunKind::Sync, RunStatus::Succeeded), false),
-            (end("01H", RunKind::Import, RunStatus::Paused), true),
-        ] {
-            store.begin_run(&row).await.unwrap();
-            store.end_run(&row).await.unwrap();
-            assert_eq!(store.unsettled(&pipeline).await.unwrap(), expected, "after {row:?}");
-        }
-        assert!(!store.unsettled(&name("other")).await.unwrap(), "each pipeline for itself");
+async fn what_was_sent_is_in_doubt_until_its_record_is_accounted_for() {
+    on_every_store(|store, other| async move {
+        let (one, run) = (name("one"), RunId::new(RUN));
+        let call = |number: u32, intent: Intent| Unconfirmed {
+            salesforce_id: id(number),
+            match_property: "salesforce_id".into(),
+            intent,
+        };
+        assert!(!store.unsettled(&one).await.unwrap(), "nothing was sent yet");
+        let calls = [call(1, Intent::Write), call(2, Intent::ArchiveDeleted), call(3, Intent::Write)];
+        store.note_calls(&one, &run, at(5), &calls).await.unwrap();
+        assert!(other.unsettled(&one).await.unwrap() && !other.unsettled(&name("other")).await.unwrap());
+        // The earlier call is the one to be accounted for.
+        store.note_calls(&one, &run, at(6), &[call(2, Intent::Write)]).await.unwrap();
+        assert_eq!(other.unconfirmed(&one, &[id(2), id(9)]).await.unwrap(), [calls[1].clone()]);
+        let in_doubt = |due: Option<Timestamp>, after: Option<SalesforceId>| {
+            let (other, one) = (Arc::clone(&other), one.clone());
+            async move { other.in_doubt(&one, due, after, 2).await.unwrap() }
+        };
+        assert_eq!(in_doubt(None, None).await, [id(1), id(2)]);
+        assert_eq!(in_doubt(None, Some(id(2))).await, [id(3)]);
+        let linked = Commit { links: vec![link(1, Membership::Live, 1)], ..commit(7) };
+        store.commit(&linked).await.unwrap();
+        assert_eq!(other.link_counts(&one, MappingVersion([1; 8])).await.unwrap().in_doubt, 2);
+        let failed = Commit { failures: vec![failure(3, "SL5120")], ..commit(8) };
+        store.commit(&failed).await.unwrap();
+        assert_eq!(in_doubt(Some(at(9)), None).await, [id(1), id(2)], "what failed waits for its next try");
+        assert_eq!(in_doubt(Some(at(10_000)), Some(id(2))).await, [id(3)]);
+        let accounted = Commit { accounted: vec![id(1), id(2), id(3)], ..commit(9) };
+        store.commit(&accounted).await.unwrap();
+        assert!(!other.unsettled(&one).await.unwrap());
     })
     .await;
 }
@@ -456,6 +474,70 @@ async fn many_records_at_once() {
         let ids: Vec<SalesforceId> = links.iter().map(|link| link.salesforce_id).collect();
         state.commit(&Commit { links, ..commit(1) }).await.unwrap();
         assert_eq!(other.links(&name("one"), &ids).await.unwrap().len(), 3_000);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_state_of_the_first_version_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let first = rusqlite::Connection::open(&path).unwrap();
+    first.execute_batch(include_str!("../../src/state/migrations/0001_initial.sql")).unwrap();
+    let rows = format!(
+        "PRAGMA application_id = {}; PRAGMA user_version = 1;
+         INSERT INTO pipelines (id, name, watermark) VALUES (1, 'one', 1790000005000);
+         INSERT INTO links VALUES (1, '{}', '91', x'{}', x'{}', 'live', 1790000001000, '{RUN}');
+         INSERT INTO imports VALUES (1, 1790000002000, NULL, 3, 9);
+         INSERT INTO runs VALUES ('{RUN}', 1, 'import', 'interrupted', 1790000002000, NULL, '{{}}', NULL);",
+        0x5359_4e4c,
+        id(1),
+        "01".repeat(16),
+        "01".repeat(8),
+    );
+    first
+        .execute_batch(&rows.replace("'{}'", &format!("'{}'", serde_json::to_string(&Tally::default()).unwrap())))
+        .unwrap();
+    drop(first);
+    let state = SqliteState::open(&path, &clock()).unwrap();
+    let one = name("one");
+    let before = state.links(&one, &[id(1)]).await.unwrap();
+    assert_eq!(before[&id(1)], Link { match_property: "".into(), ..link(1, Membership::Live, 1) });
+    // The first run of the new version tells what the links of the old one were named by, once.
+    state.remember_match(&one, "salesforce_id").await.unwrap();
+    state.remember_match(&one, "another").await.unwrap();
+    assert_eq!(&*state.links(&one, &[id(1)]).await.unwrap()[&id(1)].match_property, "salesforce_id");
+    let mark = state.mark(&one).await.unwrap().unwrap();
+    assert_eq!((mark.watermark, mark.set_at, mark.first_run), (Watermark(at(5)), None, Some(at(2))));
+    assert_eq!(state.cursor(&one).await.unwrap().unwrap().began_at, None);
+    assert!(!state.unsettled(&one).await.unwrap());
+    // A link keeps the property that it was written under, whatever the pipeline's is.
+    let moved = Link { match_property: "another".into(), ..link(2, Membership::Live, 1) };
+    state.commit(&Commit { links: vec![moved.clone()], ..commit(9) }).await.unwrap();
+    let both = state.links(&one, &[id(1), id(2)]).await.unwrap();
+    assert_eq!((&*both[&id(1)].match_property, &both[&id(2)]), ("salesforce_id", &moved));
+}
+
+#[tokio::test]
+async fn a_watermark_goes_back_only_where_it_is_corrected() {
+    on_every_store(|store, other| async move {
+        let one = name("one");
+        let set = |to: i64, set_at: i64, watermark_corrected: bool| Commit {
+            watermark: Some(Watermark(at(to))),
+            watermark_set: Some(at(set_at)),
+            watermark_corrected,
+            ..commit(to)
+        };
+        for (new, expected) in [
+            (set(10, 11, false), (10, 11)),
+            (set(5, 12, false), (10, 11)),
+            (set(20, 13, false), (20, 13)),
+            (set(15, 16, true), (15, 16)),
+        ] {
+            store.commit(&new).await.unwrap();
+            let mark = other.mark(&one).await.unwrap().unwrap();
+            assert_eq!((mark.watermark, mark.set_at), (Watermark(at(expected.0)), Some(at(expected.1))));
+        }
     })
     .await;
 }

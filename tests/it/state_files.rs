@@ -231,6 +231,25 @@ fn a_full_disk_ends_the_run_and_nothing_is_doubled_afterwards() {
 }
 
 #[test]
+fn a_state_that_is_made_without_room_is_whole_or_absent() {
+    let bench = Bench::new(4);
+    let start = Moment::now(&bench);
+    let mut refused = 0;
+    for blocks in (0..160).step_by(8) {
+        start.again(&bench);
+        refused += u32::from(on_a_full_disk(&bench, blocks, &SYNC).code == Some(1));
+        if let Ok(left) = fs::metadata(bench.path(STATE)) {
+            let tables = Connection::open(bench.path(STATE)).unwrap();
+            let tables: u32 = tables.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+            assert!(tables > 10, "{blocks}: {} bytes with {tables} tables", left.len());
+        }
+        let ran = bench.run(&SYNC);
+        assert!(matches!(ran.code, Some(0 | 3)), "{blocks}: with room again: {ran:?}");
+    }
+    assert!(refused > 4, "only {refused} met the full disk");
+}
+
+#[test]
 fn a_full_disk_in_the_middle_of_a_sync_loses_nothing() {
     let bench = Bench::new(400);
     bench.import();

@@ -454,8 +454,11 @@ fn a_budget_of_calls_is_kept_by_all_processes_together() {
     let ran = paused.unwrap();
     assert!(ran.stderr.contains("SL4105") && ran.stderr.contains("allows 40"), "{}", ran.stderr);
     assert!(ran.stdout.contains(r#""status": "paused""#), "{ran:?}");
-    // A process describes its objects before it opens the state.
-    assert!((36..=48).contains(&calls(&bench)), "{} calls", calls(&bench));
+    assert!((36..=41).contains(&calls(&bench)), "{} calls", calls(&bench));
+    // A process that begins beyond the budget asks for the server's time, and for no more.
+    let before = calls(&bench);
+    bench.run(&SYNC).code(1);
+    assert!(calls(&bench) <= before + 1, "{before}, then {}", calls(&bench));
     let before = calls(&bench);
     bench.sandbox.advance(Duration::from_hours(26));
     bench.sync();

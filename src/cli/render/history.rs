@@ -89,43 +89,62 @@ fn reason_or_effects(run: &RunView) -> String {
 }
 
 /// One run in full.
-pub fn run(run: &RunView, failures: &[FailureView]) -> String {
+pub fn run(run: &RunView) -> String {
     let mut text = format!("run {} of {}\n", run.run, run.pipeline);
     text.push_str(&format!("  {}, started {}\n", status(run.status), moment(&run.started)));
     text.push_str(&format!("  read {}: {}\n", number(run.tally.read), effects_of(run.status, &run.tally)));
     if let Some(error) = &run.error {
         text.push_str(&format!("  {}: {error}\n", if run.code.is_some() { "did not begin" } else { "ended early" }));
     }
-    if !failures.is_empty() {
-        text.push('\n');
-        text.push_str(&self::failures(failures));
-    }
     text
+}
+
+/// Failures as a table that is printed page by page.
+pub struct FailureTable {
+    width: usize,
+    count: u64,
+}
+
+impl FailureTable {
+    /// A table whose first column has room for these names.
+    pub fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let width = names.map(|name| name.chars().count()).chain(["pipeline".len()]).max().unwrap_or_default();
+        Self { width, count: 0 }
+    }
+
+    /// The lines of a page, with the head before the first.
+    pub fn page(&mut self, page: &[FailureView]) -> String {
+        let width = self.width;
+        let line = |cells: [&str; 5]| {
+            let [pipeline, record, code, status, reason] = cells;
+            format!("  {pipeline:width$}  {record:18}  {code:6}  {status:9}  {reason}").trim_end().to_owned() + "\n"
+        };
+        let head = ["pipeline", "record", "code", "status", "reason"];
+        let mut text = if self.count == 0 { line(head) } else { String::new() };
+        for failure in page {
+            let reason = shorten(&failure.message).split_whitespace().collect::<Vec<_>>().join(" ");
+            text.push_str(&line([&failure.pipeline, &failure.salesforce_id, &failure.code, failure.status, &reason]));
+        }
+        self.count += page.len() as u64;
+        text
+    }
+
+    /// The last lines; none where there were no failures.
+    pub fn end(&self) -> Option<String> {
+        (self.count > 0).then(|| {
+            format!(
+                "\n{}. `syncline explain CODE` tells what to do, `syncline failures show ID` tells more.\n",
+                count(self.count, "failure", "failures")
+            )
+        })
+    }
 }
 
 /// Failures, one a line.
 pub fn failures(all: &[FailureView]) -> String {
-    if all.is_empty() {
-        return "no failures\n".to_owned();
-    }
-    let rows: Vec<Vec<String>> = all
-        .iter()
-        .map(|failure| {
-            vec![
-                failure.pipeline.clone(),
-                failure.salesforce_id.clone(),
-                failure.code.clone(),
-                failure.status.to_owned(),
-                shorten(&failure.message),
-            ]
-        })
-        .collect();
-    let mut text = table(&["pipeline", "record", "code", "status", "reason"], &rows);
-    text.push_str(&format!(
-        "\n{}. `syncline explain CODE` tells what to do, `syncline failures show ID` tells more.\n",
-        count(all.len() as u64, "failure", "failures")
-    ));
-    text
+    let mut table = FailureTable::new(all.iter().map(|failure| failure.pipeline.as_str()));
+    let lines = table.page(all);
+    table.end().map_or_else(|| "no failures\n".to_owned(), |end| lines + &end)
 }
 
 /// One failure in full.

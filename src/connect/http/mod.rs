@@ -1,5 +1,6 @@
 //! What both connectors need of HTTP: exchanges, waiting between tries, and the rate limit of an account.
 
+pub mod calls;
 pub mod client;
 pub mod limiter;
 pub mod window;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::errors::{self, Action, ApiError};
 use super::settings::HubspotSettings;
 use super::wire::Answer;
+use crate::connect::http::calls::Unclaimed;
 use crate::connect::http::client::{Outgoing, Transport, TransportError};
 use crate::connect::http::limiter::{Limiter, Stopped};
 use crate::ports::fault::Fault;
@@ -50,6 +51,8 @@ pub(super) struct Api {
     clock: Clock,
     rng: Rng,
     cancel: Cancel,
+    /// Requests that no report has counted.
+    pub(super) unclaimed: Unclaimed,
 }
 
 /// What is asked.
@@ -105,7 +108,8 @@ impl Api {
         let limiter = Limiter::new(calls, interval, fixed, clock.clone(), cancel.clone());
         let (calls, interval) = ASSOCIATION_LIMIT;
         let association_limiter = Limiter::new(calls, interval, true, clock.clone(), cancel.clone());
-        Ok(Self { settings, transport, limiter, association_limiter, clock, rng, cancel })
+        let unclaimed = Unclaimed::default();
+        Ok(Self { settings, transport, limiter, association_limiter, clock, rng, cancel, unclaimed })
     }
 
     /// Calls per second at present.

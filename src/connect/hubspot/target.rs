@@ -1,7 +1,6 @@
 //! A HubSpot connection, and the handles through which runs use it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -9,6 +8,7 @@ use futures_util::future::BoxFuture;
 use super::api::Api;
 use super::settings::HubspotSettings;
 use super::{associations, objects, schemas};
+use crate::connect::http::calls::Calls;
 use crate::model::association::AssociationType;
 use crate::model::ids::HubspotId;
 use crate::model::object::{ObjectSummary, TargetObject};
@@ -31,9 +31,14 @@ impl HubspotConnection {
         Api::new(settings, clock, rng, cancel).map(|api| Self(Arc::new(api)))
     }
 
-    /// A handle that counts its own calls.
+    /// A handle that counts its own calls, for use in passing.
     pub fn handle(&self) -> HubspotTarget {
-        HubspotTarget { api: Arc::clone(&self.0), calls: Arc::new(AtomicU64::new(0)) }
+        HubspotTarget { api: Arc::clone(&self.0), calls: Arc::new(Calls::passing(&self.0.unclaimed)) }
+    }
+
+    /// The handle of a run, which also counts what nobody has counted.
+    pub fn handle_of_run(&self) -> HubspotTarget {
+        HubspotTarget { api: Arc::clone(&self.0), calls: Arc::new(Calls::of_run(&self.0.unclaimed)) }
     }
 }
 
@@ -41,7 +46,7 @@ impl HubspotConnection {
 #[derive(Clone)]
 pub struct HubspotTarget {
     api: Arc<Api>,
-    calls: Arc<AtomicU64>,
+    calls: Arc<Calls>,
 }
 
 impl HubspotTarget {
@@ -102,7 +107,7 @@ impl TargetReader for HubspotTarget {
     }
 
     fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
+        self.calls.total()
     }
 
     fn calls_per_second(&self) -> f64 {

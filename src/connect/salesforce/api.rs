@@ -259,7 +259,7 @@ impl Api {
         let (method, body) = (call.method.clone(), call.body.clone());
         let outgoing = Outgoing { method, url: &url, token: &session.token, headers, body, time_max: None };
         let permit = self.gate.acquire().await;
-        self.limits.spend(call.operation, self.time())?;
+        self.limits.spend(call.operation, self.time(), self.server_time().is_some())?;
         calls.fetch_add(1, Ordering::Relaxed);
         let reply = self.tokens.transport.send(outgoing, &self.tokens.cancel).await;
         drop(permit);

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use super::errors::{self, Advice};
 use super::oauth::{self, OPERATION, Refusal};
 use super::settings::{AuthSettings, SalesforceSettings};
 use super::wire::TokenAnswer;
+use crate::connect::http::calls::Unclaimed;
 use crate::connect::http::client::trustworthy;
 use crate::connect::http::client::{Transport, TransportError};
 use crate::ports::fault::Fault;
@@ -49,6 +51,8 @@ pub(super) struct Tokens {
     pub(super) clock: Clock,
     pub(super) rng: Rng,
     pub(super) cancel: Cancel,
+    /// Requests that no report has counted, those for tokens among them.
+    pub(super) unclaimed: Unclaimed,
     state: Mutex<State>,
 }
 
@@ -71,7 +75,8 @@ impl Tokens {
         rng: Rng,
         cancel: Cancel,
     ) -> Arc<Self> {
-        Arc::new(Self { settings, transport, clock, rng, cancel, state: Mutex::default() })
+        let unclaimed = Unclaimed::default();
+        Arc::new(Self { settings, transport, clock, rng, cancel, unclaimed, state: Mutex::default() })
     }
 
     /// The present session; logs in when there is none.
@@ -241,6 +246,7 @@ impl Tokens {
         form: &[(&'static str, &str)],
         cancel: &Cancel,
     ) -> Result<(u16, bytes::Bytes), TransportError> {
+        self.unclaimed.fetch_add(1, Ordering::Relaxed);
         let answer = self.transport.post_form(url, form, cancel);
         match tokio::time::timeout(LOGIN_TIMEOUT, answer).await {
             Ok(answer) => answer,

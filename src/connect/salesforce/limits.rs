@@ -65,6 +65,8 @@ struct State {
     /// Calls of this process since.
     fresh: Hours,
     usage: Option<Usage>,
+    /// A call was let through that tells the server's time.
+    asked: bool,
     /// When the org last refused a call because its day was used up.
     refused: Option<Timestamp>,
 }
@@ -83,8 +85,9 @@ impl Limits {
         Self { budget, state: Mutex::default() }
     }
 
-    /// Notes that a call is about to be made. Errors: `Budget` when it must not be.
-    pub(super) fn spend(&self, operation: &str, now: Timestamp) -> Result<(), Fault> {
+    /// Notes that a call is about to be made; `sure` where the time is the server's. Where it is not, one call is let
+    /// through that tells it. Errors: `Budget` when it must not be.
+    pub(super) fn spend(&self, operation: &str, now: Timestamp, sure: bool) -> Result<(), Fault> {
         let mut state = self.state();
         if state.refused.is_some_and(|at| at <= now && now < at + PROBE_AFTER) {
             return Err(exhausted(operation, state.usage));
@@ -96,7 +99,8 @@ impl Limits {
             ApiBudget::Percent(percent) => allowed.map(|allowed| allowed.saturating_mul(percent.into()) / 100),
             ApiBudget::Calls(calls) => Some(calls),
         };
-        if let Some(most) = most.filter(|most| own >= *most) {
+        let asks_the_time = !sure && !std::mem::replace(&mut state.asked, true);
+        if let Some(most) = most.filter(|most| own >= *most && !asks_the_time) {
             let oldest = state.counting(now).map(|(hour, _)| hour).min();
             let end = oldest.and_then(|hour| Timestamp::from_second((hour + 1) * HOUR_SECONDS).ok());
             return Err(overspent(operation, own, most, end.map(|end| end + DAY)));
@@ -183,15 +187,15 @@ mod tests {
     fn our_own_share_is_kept_and_comes_back() {
         let start: Timestamp = "2026-10-01T09:10:00Z".parse().unwrap();
         let limits = Limits::new(ApiBudget::Percent(20));
-        assert_eq!(code(limits.spend("query", start)), None);
+        assert_eq!(code(limits.spend("query", start, true)), None);
         limits.observe(Some("api-usage=4/10"));
         limits.observe(None);
-        assert_eq!(code(limits.spend("query", start)), None);
-        assert_eq!(code(limits.spend("query", start)), Some("SL4105"));
-        let Err(Fault::Budget { resets_at: Some(reset), .. }) = limits.spend("query", start) else { panic!() };
+        assert_eq!(code(limits.spend("query", start, true)), None);
+        assert_eq!(code(limits.spend("query", start, true)), Some("SL4105"));
+        let Err(Fault::Budget { resets_at: Some(reset), .. }) = limits.spend("query", start, true) else { panic!() };
         assert_eq!(reset.to_string(), "2026-10-02T10:00:00Z");
-        assert_eq!(code(limits.spend("query", reset - Duration::from_secs(1))), Some("SL4105"));
-        assert_eq!(code(limits.spend("query", reset)), None);
+        assert_eq!(code(limits.spend("query", reset - Duration::from_secs(1), true)), Some("SL4105"));
+        assert_eq!(code(limits.spend("query", reset, true)), None);
     }
 
     #[test]
@@ -201,13 +205,13 @@ mod tests {
         for expected in [None, None, None, Some("SL4105")] {
             let limits = Limits::new(ApiBudget::Calls(3));
             limits.note(noted.as_deref(), start);
-            assert_eq!(code(limits.spend("query", start)), expected);
+            assert_eq!(code(limits.spend("query", start, true)), expected);
             noted = Some(limits.note(noted.as_deref(), start));
         }
-        assert_eq!(limits_of(noted.as_deref(), start).spend("query", start + DAY + DAY).ok(), Some(()));
+        assert_eq!(limits_of(noted.as_deref(), start).spend("query", start + DAY + DAY, true).ok(), Some(()));
         // Another clock's future, and a note of another form, count for nothing.
-        assert_eq!(limits_of(noted.as_deref(), start).spend("query", start - DAY).ok(), Some(()));
-        assert_eq!(limits_of(Some("[1]"), start).spend("query", start).ok(), Some(()));
+        assert_eq!(limits_of(noted.as_deref(), start).spend("query", start - DAY, true).ok(), Some(()));
+        assert_eq!(limits_of(Some("[1]"), start).spend("query", start, true).ok(), Some(()));
         let later = limits_of(noted.as_deref(), start).note(noted.as_deref(), start + DAY + DAY);
         assert_eq!(later, "{}", "yesterday is forgotten");
     }
@@ -223,10 +227,10 @@ mod tests {
         let start: Timestamp = "2026-10-01T09:10:00Z".parse().unwrap();
         let limits = Limits::new(ApiBudget::All);
         limits.observe(Some("api-usage=12/10"));
-        assert_eq!(code(limits.spend("query", start)), None, "paid orgs may overrun for a while");
+        assert_eq!(code(limits.spend("query", start, true)), None, "paid orgs may overrun for a while");
         limits.refuse(start);
-        let Err(fault) = limits.spend("query", start) else { panic!() };
+        let Err(fault) = limits.spend("query", start, true) else { panic!() };
         assert!(fault.to_string().contains("12 of 10"), "{fault}");
-        assert_eq!(code(limits.spend("query", start + PROBE_AFTER)), None);
+        assert_eq!(code(limits.spend("query", start + PROBE_AFTER, true)), None);
     }
 }

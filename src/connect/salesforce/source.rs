@@ -1,7 +1,6 @@
 //! One Salesforce org as a `Source`: chooses between REST and Bulk, and passes from one to the other where it must.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -20,6 +19,7 @@ use super::query::RestRead;
 use super::reading::{Place, Reading};
 use super::settings::SalesforceSettings;
 use super::soql::After;
+use crate::connect::http::calls::Calls;
 use crate::connect::http::client::Transport;
 use crate::model::object::{ObjectSummary, SourceObject};
 use crate::model::watermark::Cursor;
@@ -64,16 +64,21 @@ impl SalesforceConnection {
         self.0.note_calls(noted)
     }
 
-    /// A handle with a call counter of its own.
+    /// A handle with a call counter of its own, for use in passing.
     pub fn handle(&self) -> SalesforceSource {
-        SalesforceSource { api: Arc::clone(&self.0), calls: AtomicU64::new(0) }
+        SalesforceSource { api: Arc::clone(&self.0), calls: Calls::passing(&self.0.tokens.unclaimed) }
+    }
+
+    /// The handle of a run, which also counts what nobody has counted: logging in, setting up.
+    pub fn handle_of_run(&self) -> SalesforceSource {
+        SalesforceSource { api: Arc::clone(&self.0), calls: Calls::of_run(&self.0.tokens.unclaimed) }
     }
 }
 
 /// A handle of a connection.
 pub struct SalesforceSource {
     api: Arc<Api>,
-    calls: AtomicU64,
+    calls: Calls,
 }
 
 impl Source for SalesforceSource {
@@ -122,7 +127,7 @@ impl Source for SalesforceSource {
     }
 
     fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
+        self.calls.total()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The links that a run would make, remove, or leave waiting.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -11,9 +11,9 @@ use crate::model::forecast::{LinkAction, PlannedLink};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::plan::decide::{Action, Decision};
 use crate::plan::links::{DueLink, plan};
-use crate::ports::target::BATCH_LINKS_MAX;
+use crate::ports::target::{BATCH_LINKS_MAX, ExistingLink};
 use crate::stages::read::held::held;
-use crate::stages::read::targets::{self, TargetMatch};
+use crate::stages::read::targets::{self, TargetMatch, leaving_directory};
 use crate::stages::{StageError, StageName};
 
 impl Forecast {
@@ -154,7 +154,7 @@ impl Forecast {
         from.sort();
         from.dedup();
         let own = &self.cx.pipeline.target.object_type_id;
-        let existing = if from.is_empty() {
+        let mut existing: Vec<ExistingLink> = if from.is_empty() {
             Vec::new()
         } else {
             self.inner().extra_calls += u64::from(self.options.links_elsewhere);
@@ -162,6 +162,12 @@ impl Forecast {
             let read = read.map_err(StageError::at(StageName::Associate))?;
             read.into_iter().filter_map(|lookup| lookup.found().cloned()).flatten().collect()
         };
+        // A link goes with the record at its other end, which a pipeline that runs before this one archives.
+        let made: Vec<SalesforceId> = links.iter().filter_map(|link| Some(link.made.as_ref()?.target)).collect();
+        let gone = self.cx.directory.find(&leaving_directory(object), &made).await;
+        let gone: HashSet<HubspotId> =
+            gone.map_err(StageError::at(StageName::Associate))?.into_values().flatten().collect();
+        existing.retain(|link| !gone.contains(&link.to));
         let held = held(&self.cx, links).await?;
         let work = plan(links, &existing, &held);
         let mut inner = self.inner();

@@ -29,7 +29,7 @@ use crate::ports::source::QUERY_IDS_MAX;
 use crate::ports::target::{BATCH_LINKS_MAX, BATCH_RECORDS_MAX, Lookup};
 use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::read::lookup::by_match;
-use crate::stages::read::targets::planned_directory;
+use crate::stages::read::targets::{leaving_directory, planned_directory};
 use crate::stages::read::transform::Transform;
 use crate::stages::write::checkpoint::count;
 use crate::stages::{Stage, StageContext, StageError, StageName};
@@ -276,8 +276,15 @@ impl Forecast {
         Ok(())
     }
 
-    /// Notes the records that would exist, for the links of pipelines that point at this one.
+    /// Notes the records that would exist or be gone, for the links of pipelines that point at this one.
     async fn note_planned(&self, batch: &[Decision]) -> Result<(), StageError> {
+        let leaving = batch.iter().filter(|decision| matches!(decision.action, Action::Archive(_)));
+        let leaving: Vec<(SalesforceId, HubspotId)> =
+            leaving.filter_map(|decision| Some((decision.id(), decision.hubspot_id.clone()?))).collect();
+        if !leaving.is_empty() {
+            let name = leaving_directory(&self.cx.pipeline.target.object_type_id);
+            self.cx.directory.add(&name, &leaving).await.map_err(StageError::at(StageName::Associate))?;
+        }
         let made = batch.iter().filter(|decision| matches!(decision.action, Action::Create | Action::Restore));
         let adopted =
             batch.iter().filter(|decision| decision.action == Action::Unchanged || decision.action == Action::Update);
@@ -384,5 +391,6 @@ fn cause(departure: Departure) -> &'static str {
     match departure {
         Departure::Deleted => "deleted in Salesforce",
         Departure::FilterExit => "no longer matches `where`",
+        Departure::Vanished => "no longer visible in Salesforce",
     }
 }

@@ -16,17 +16,44 @@ pub async fn by_match(
     properties: &[Arc<str>],
     stage: StageName,
 ) -> Result<HashMap<SalesforceId, Lookup<TargetRecord>>, StageError> {
+    by_property(cx, &cx.pipeline.target.match_property, ids, properties, stage).await
+}
+
+/// What HubSpot says of these ids by another unique property; at most [`BATCH_RECORDS_MAX`].
+pub async fn by_property(
+    cx: &StageContext,
+    property: &str,
+    ids: &[SalesforceId],
+    properties: &[Arc<str>],
+    stage: StageName,
+) -> Result<HashMap<SalesforceId, Lookup<TargetRecord>>, StageError> {
     debug_assert!(ids.len() <= BATCH_RECORDS_MAX, "one call has room for so many");
-    let target = &cx.pipeline.target;
     let keys: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    let read = cx.target.read_by_key(&target.object_type_id, &target.match_property, &keys, properties).await;
+    let read = cx.target.read_by_key(&cx.pipeline.target.object_type_id, property, &keys, properties).await;
     Ok(ids.iter().copied().zip(read.map_err(StageError::at(stage))?).collect())
 }
+
+/// Why a record is set aside that HubSpot cannot be asked for any more.
+pub fn unnamed(property: &str) -> Reason {
+    Reason {
+        code: UNNAMED.to_owned(),
+        remote_code: None,
+        property: Some(property.to_owned()),
+        message: format!("it was written under `{property}`, by which HubSpot finds no record any more"),
+        request_id: None,
+    }
+}
+
+/// Code of [`unnamed`].
+pub const UNNAMED: &str = "SL5122";
+
+/// Code of [`silent`].
+pub const SILENT: &str = "SL5121";
 
 /// Why a record is set aside of which HubSpot does not say whether it holds it.
 pub fn silent() -> Reason {
     Reason {
-        code: "SL5121".to_owned(),
+        code: SILENT.to_owned(),
         remote_code: None,
         property: None,
         message: "HubSpot was asked several times whether it holds this record, and its answers pass over it"

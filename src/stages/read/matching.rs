@@ -21,9 +21,8 @@ impl Stage for Match {
         let ids: Vec<SalesforceId> = batch.iter().map(|transformed| transformed.candidate.record.id).collect();
         let mut known = known(cx, &ids).await?;
         let decide = |transformed: Transformed| {
-            let mut known = known.remove(&transformed.candidate.record.id).unwrap_or_default();
-            known.may_stand = cx.unsettled || known.failed_before;
-            from_state(&cx.pipeline, transformed, &known)
+            let known = known.remove(&transformed.candidate.record.id).unwrap_or_default();
+            from_state(&cx.pipeline, transformed, known)
         };
         Ok(batch.into_iter().map(decide).collect())
     }
@@ -42,6 +41,12 @@ async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<Salesf
             known.entry(state.salesforce_id).or_default().associations.push(state);
         }
     }
+    if cx.unsettled {
+        for call in cx.state.unconfirmed(name, ids).await.map_err(StageError::at(Match::NAME))? {
+            let id = call.salesforce_id;
+            known.entry(id).or_default().unconfirmed = Some(call);
+        }
+    }
     if cx.failures_open {
         for row in cx.state.failures_of(name, ids).await.map_err(StageError::at(Match::NAME))? {
             let known = known.entry(row.failure.salesforce_id).or_default();
@@ -55,7 +60,7 @@ async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<Salesf
 /// The row that failed, while the failure waits for a later try or was dismissed.
 fn waiting_content(row: &FailureRow, cx: &StageContext) -> Option<ContentHash> {
     let waiting = match row.status {
-        FailureStatus::Open => row.retry_at.is_some_and(|at| at > cx.due_at),
+        FailureStatus::Open => !cx.try_all && row.retry_at.is_some_and(|at| at > cx.due_at),
         FailureStatus::Dismissed => true,
         FailureStatus::Resolved => false,
     };

@@ -1,11 +1,15 @@
 //! Match, second half. In: records that state does not know. Out: a decision for each, by batch read on the match
 //! property. Effect: none.
 
-use super::lookup::{by_match, silent};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::lookup::{by_match, by_property, silent, unnamed};
 use crate::model::ids::SalesforceId;
 use crate::plan::decide::{Action, Decision, Unknown, from_target};
-use crate::ports::target::Lookup;
-use crate::stages::{Stage, StageContext, StageError, StageName};
+use crate::ports::fault::Fault;
+use crate::ports::target::{Lookup, TargetRecord};
+use crate::stages::{Stage, StageCause, StageContext, StageError, StageName};
 
 /// The stage; a batch has at most [`crate::ports::target::BATCH_RECORDS_MAX`] records.
 pub struct Resolve;
@@ -17,14 +21,50 @@ impl Stage for Resolve {
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
         cx.confirm().await.map_err(StageError::at(Self::NAME))?;
-        let ids: Vec<SalesforceId> = batch.iter().map(|unknown| unknown.candidate.record.id).collect();
-        let mut found = by_match(cx, &ids, &cx.pipeline.properties, Self::NAME).await?;
+        let mut found = look(cx, &batch).await?;
         let decide = |unknown: Unknown| match found.remove(&unknown.candidate.record.id) {
-            Some(Lookup::Found(record)) => from_target(&cx.pipeline, unknown, Some(&record)),
-            Some(Lookup::Absent) => from_target(&cx.pipeline, unknown, None),
+            Some((Lookup::Found(record), key)) => from_target(&cx.pipeline, unknown, Some(&record), key),
+            Some((Lookup::Absent, _)) => from_target(&cx.pipeline, unknown, None, None),
+            Some((Lookup::Unknown, Some(key))) => Decision::bare(unknown.candidate, Action::Reject(unnamed(&key))),
             // Writing or forgetting it now would rest on nothing.
-            Some(Lookup::Unknown) | None => Decision::bare(unknown.candidate, Action::Reject(silent())),
+            Some((Lookup::Unknown, _)) | None => Decision::bare(unknown.candidate, Action::Reject(silent())),
         };
         Ok(batch.into_iter().map(decide).collect())
     }
+}
+
+/// What HubSpot says of a record, and by which property, where that is not the one of today.
+type Said = (Lookup<TargetRecord>, Option<Arc<str>>);
+
+/// Looks each record up by the property that names it: by the one under which it was written last, and where nothing stands
+/// under that one, by the one of today.
+async fn look(cx: &StageContext, batch: &[Unknown]) -> Result<HashMap<SalesforceId, Said>, StageError> {
+    let properties = &cx.pipeline.properties;
+    let mut by_earlier: HashMap<Arc<str>, Vec<SalesforceId>> = HashMap::new();
+    for unknown in batch {
+        if let Some(key) = unknown.earlier_key(&cx.pipeline) {
+            by_earlier.entry(key).or_default().push(unknown.candidate.record.id);
+        }
+    }
+    let mut found: HashMap<SalesforceId, Said> = HashMap::with_capacity(batch.len());
+    for (key, ids) in by_earlier {
+        match by_property(cx, &key, &ids, properties, Resolve::NAME).await {
+            Ok(said) => found.extend(said.into_iter().map(|(id, lookup)| {
+                let key = Some(Arc::clone(&key)).filter(|_| !lookup.is_unknown());
+                (id, (lookup, key))
+            })),
+            // The property was archived: without it, nothing proves which record is which.
+            Err(StageError { cause: StageCause::Remote(Fault::Reject(_)), .. }) => {
+                found.extend(ids.into_iter().map(|id| (id, (Lookup::Unknown, Some(Arc::clone(&key))))));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let is_open = |id: &SalesforceId| found.get(id).is_none_or(|(lookup, _)| *lookup == Lookup::Absent);
+    let rest: Vec<SalesforceId> = batch.iter().map(|own| own.candidate.record.id).filter(is_open).collect();
+    if !rest.is_empty() {
+        let said = by_match(cx, &rest, properties, Resolve::NAME).await?;
+        found.extend(said.into_iter().map(|(id, lookup)| (id, (lookup, None))));
+    }
+    Ok(found)
 }

@@ -54,6 +54,11 @@ pub fn planned_directory(pipeline: &PipelineName) -> String {
     format!("planned:{pipeline}")
 }
 
+/// The directory in which a dry run notes the records of an object that would be archived, by then with all their links.
+pub fn leaving_directory(object_type_id: &str) -> String {
+    format!("leaving:{object_type_id}")
+}
+
 async fn by_pipeline(
     cx: &StageContext,
     pipeline: &PipelineName,

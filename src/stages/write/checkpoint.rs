@@ -3,13 +3,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
+
+use crate::config::pipeline::Mode;
 use crate::model::failure::{Failure, Reason};
+use crate::model::ids::HubspotId;
 use crate::model::link::{Link, Membership};
 use crate::model::report::Tally;
 use crate::model::watermark::Watermark;
-use crate::plan::decide::{Action, Decision};
+use crate::plan::decide::{Action, Decision, LinkChange, NOTHING_WRITTEN};
 use crate::ports::state::{Commit, ImportProgress, StateWriter};
-use crate::stages::write::{Outcome, Settled};
+use crate::stages::read::lookup::{SILENT, UNNAMED};
+use crate::stages::write::{Outcome, Settled, UNCONFIRMED};
 use crate::stages::{Stage, StageContext, StageError, StageName};
 
 /// The stage. Clones share the run's numbers.
@@ -57,21 +62,46 @@ impl Checkpoint {
     }
 
     /// Saves the watermark of an import that was read to its end and fully settled; the import is over with it.
-    pub async fn finish(&self, cx: &StageContext, watermark: Watermark) -> Result<(), StageError> {
-        let commit = Commit { watermark: Some(watermark), cursor: Some(None), ..self.commit(cx) };
+    pub async fn finish(&self, cx: &StageContext, watermark: Option<Reached>) -> Result<(), StageError> {
+        let commit = Commit { cursor: Some(None), ..self.reached(cx, watermark) };
         self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
     }
 
     /// Saves the watermark of a window that was read to its end and fully settled.
-    pub async fn advance(&self, cx: &StageContext, watermark: Watermark) -> Result<(), StageError> {
-        let commit = Commit { watermark: Some(watermark), ..self.commit(cx) };
+    pub async fn advance(&self, cx: &StageContext, watermark: Reached) -> Result<(), StageError> {
+        let commit = self.reached(cx, Some(watermark));
         self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
     }
+}
+
+impl Checkpoint {
+    fn reached(&self, cx: &StageContext, reached: Option<Reached>) -> Commit {
+        Commit {
+            watermark: reached.map(|reached| reached.watermark),
+            watermark_set: reached.and_then(|reached| reached.set_at),
+            watermark_corrected: reached.is_some_and(|reached| reached.corrects),
+            ..self.commit(cx)
+        }
+    }
+}
+
+/// How far a read has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// The new watermark.
+    pub watermark: Watermark,
+    /// When it was true, by this computer's clock.
+    pub set_at: Option<Timestamp>,
+    /// It takes the place of a later one that lay ahead of Salesforce's clock.
+    pub corrects: bool,
 }
 
 /// Enters one record into a commit and into the numbers.
 fn enter(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: &mut Tally) {
     let Settled { mut decision, outcome } = settled;
+    if accounts(&decision, &outcome) {
+        commit.accounted.push(decision.id());
+    }
     let rejected = match (&mut decision.action, outcome) {
         (_, Outcome::Failed(reason)) => Err(reason),
         (Action::Reject(reason), _) => Err(reason.clone()),
@@ -82,6 +112,12 @@ fn enter(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: &mut T
         Err(reason) => {
             delta.failed += 1;
             commit.failures.push(failure(cx, &decision, reason));
+            // It stands, and what was sent for it before is accounted for: so it is known from now on, but not what it holds.
+            if decision.accounts && decision.hubspot_id.is_some() {
+                let standing = decision.link.filter(|_| matches!(decision.action, Action::Reject(_)));
+                decision.link = standing.or(Some(LinkChange { hash: NOTHING_WRITTEN, membership: Membership::Live }));
+                enter_link(cx, &decision, decision.hubspot_id.clone(), commit);
+            }
             // The links of a record that stands do not wait for its properties.
             if decision.hubspot_id.is_some() {
                 let salesforce_id = decision.id();
@@ -91,17 +127,9 @@ fn enter(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: &mut T
         Ok((id, created, sent)) => {
             count(&decision, created, sent, delta);
             let id_known = id.or_else(|| decision.hubspot_id.clone());
-            if let (Some(change), Some(hubspot_id)) = (decision.link, id_known) {
-                commit.links.push(Link {
-                    salesforce_id: decision.id(),
-                    hubspot_id,
-                    hash: change.hash,
-                    mapping: cx.pipeline.mapping_version,
-                    membership: change.membership,
-                });
-                if change.membership == Membership::Live && cx.failures_open {
-                    commit.resolved.push(decision.id());
-                }
+            let entered = enter_link(cx, &decision, id_known, commit);
+            if entered == Some(Membership::Live) && cx.failures_open && decision.action != Action::StillFailing {
+                commit.resolved.push(decision.id());
             }
             if decision.resolves {
                 commit.resolved.push(decision.id());
@@ -111,6 +139,43 @@ fn enter(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: &mut T
             commit.wanted.extend(decision.wanted.drain(..).map(|(key, value)| (salesforce_id, key, value)));
         }
     }
+}
+
+/// Whether the outcome tells how the record stands, so that what was sent for it leaves no doubt.
+fn accounts(decision: &Decision, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Done { .. } => true,
+        Outcome::Noted => decision.accounts || matches!(decision.action, Action::Archive(_)),
+        // HubSpot's refusal names the record; silence does not.
+        Outcome::Failed(reason) => ![UNCONFIRMED, SILENT, UNNAMED].contains(&reason.code.as_str()),
+    }
+}
+
+/// Enters what is to be remembered of a record, where its HubSpot record is known.
+fn enter_link(
+    cx: &StageContext,
+    decision: &Decision,
+    hubspot_id: Option<HubspotId>,
+    commit: &mut Commit,
+) -> Option<Membership> {
+    let (change, hubspot_id) = (decision.link?, hubspot_id?);
+    commit.links.push(Link {
+        salesforce_id: decision.id(),
+        hubspot_id,
+        hash: change.hash,
+        mapping: cx.pipeline.mapping_version,
+        match_property: named_by(cx, decision),
+        membership: change.membership,
+    });
+    Some(change.membership)
+}
+
+/// The property that names the record from now on: a record that looks as it should holds the one of today.
+fn named_by(cx: &StageContext, decision: &Decision) -> Arc<str> {
+    let looks_right = decision.writes() || decision.action == Action::Unchanged;
+    let written = looks_right && cx.pipeline.mode != Mode::CreateOnly;
+    let earlier = decision.key.as_ref().filter(|_| !written);
+    Arc::clone(earlier.unwrap_or(&cx.pipeline.target.match_property))
 }
 
 /// Counts a decision that was carried out (or, in a dry run, would be).

@@ -8,9 +8,9 @@ use crate::model::ids::{HubspotId, SalesforceId};
 use crate::plan::decide::Decision;
 use crate::ports::fault::Fault;
 use crate::ports::target::{Lookup, TargetWriter};
-use crate::stages::read::lookup::{by_match, silent};
+use crate::stages::read::lookup::{by_property, silent, unnamed};
 use crate::stages::write::{Outcome, Settled, Written};
-use crate::stages::{Stage, StageContext, StageError, StageName};
+use crate::stages::{Stage, StageCause, StageContext, StageError, StageName};
 
 /// The stage.
 pub struct Delete {
@@ -24,12 +24,40 @@ impl Stage for Delete {
     const NAME: StageName = StageName::Delete;
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Written, StageError> {
-        let target = &cx.pipeline.target;
         let mut outcomes: HashMap<SalesforceId, Outcome> = HashMap::new();
-        let mut left: Vec<SalesforceId> = batch.iter().map(Decision::id).collect();
+        let mut by_key: HashMap<&Arc<str>, Vec<SalesforceId>> = HashMap::new();
+        for decision in &batch {
+            let key = decision.key.as_ref().unwrap_or(&cx.pipeline.target.match_property);
+            by_key.entry(key).or_default().push(decision.id());
+        }
+        for (key, ids) in by_key {
+            self.archive(cx, key, ids, &mut outcomes).await?;
+        }
+        let settle = |decision: Decision| {
+            let outcome = match outcomes.remove(&decision.id()) {
+                Some(Outcome::Done { .. }) => Outcome::Done { id: decision.hubspot_id.clone(), created: None },
+                Some(outcome) => outcome,
+                None => Outcome::Failed(silent()),
+            };
+            Settled { decision, outcome }
+        };
+        Ok(Written { settled: batch.into_iter().map(settle).collect(), stopped: None })
+    }
+}
+
+impl Delete {
+    /// Archives those of the records that stand under this match property.
+    async fn archive(
+        &self,
+        cx: &StageContext,
+        key: &Arc<str>,
+        mut left: Vec<SalesforceId>,
+        outcomes: &mut HashMap<SalesforceId, Outcome>,
+    ) -> Result<(), StageError> {
+        let target = &cx.pipeline.target;
         let mut tries = 0;
         while !left.is_empty() {
-            let standing = standing(cx, &left, &mut outcomes).await?;
+            let standing = standing(cx, key, &left, outcomes).await?;
             if standing.is_empty() {
                 break;
             }
@@ -45,15 +73,7 @@ impl Stage for Delete {
             }
             outcomes.extend(standing.into_iter().map(|(id, _)| (id, Outcome::Done { id: None, created: None })));
         }
-        let settle = |decision: Decision| {
-            let outcome = match outcomes.remove(&decision.id()) {
-                Some(Outcome::Done { .. }) => Outcome::Done { id: decision.hubspot_id.clone(), created: None },
-                Some(outcome) => outcome,
-                None => Outcome::Failed(silent()),
-            };
-            Settled { decision, outcome }
-        };
-        Ok(Written { settled: batch.into_iter().map(settle).collect(), stopped: None })
+        Ok(())
     }
 }
 
@@ -64,12 +84,21 @@ const UNKNOWN_RETRIES_MAX: u32 = 3;
 /// only: the match property says which record is ours today.
 async fn standing(
     cx: &StageContext,
+    key: &Arc<str>,
     ids: &[SalesforceId],
     outcomes: &mut HashMap<SalesforceId, Outcome>,
 ) -> Result<Vec<(SalesforceId, HubspotId)>, StageError> {
-    let key_only = [Arc::clone(&cx.pipeline.target.match_property)];
     let mut standing = Vec::new();
-    for (id, lookup) in by_match(cx, ids, &key_only, Delete::NAME).await? {
+    let read = match by_property(cx, key, ids, &[Arc::clone(key)], Delete::NAME).await {
+        Err(StageError { cause: StageCause::Remote(Fault::Reject(_)), .. })
+            if *key != cx.pipeline.target.match_property =>
+        {
+            outcomes.extend(ids.iter().map(|id| (*id, Outcome::Failed(unnamed(key)))));
+            return Ok(standing);
+        }
+        read => read?,
+    };
+    for (id, lookup) in read {
         match lookup {
             Lookup::Found(record) => standing.push((id, record.id)),
             // The call before took it away, or somebody else did.

@@ -2,7 +2,7 @@
 //! Repeating it is safe: records are recognised by their unique match property, and where a plain create cannot be
 //! repeated, its outcome is looked up first.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::config::pipeline::Mode;
@@ -12,8 +12,8 @@ use crate::model::record::PropertyValue;
 use crate::plan::decide::{Action, Decision};
 use crate::ports::fault::Fault;
 use crate::ports::target::{Lookup, TargetWriter, WriteBatch, WriteInput, WriteMode, WriteOutcome};
-use crate::stages::read::lookup::by_match;
-use crate::stages::write::{Outcome, Settled, Written};
+use crate::stages::read::lookup::by_property;
+use crate::stages::write::{Outcome, Settled, UNCONFIRMED, Written};
 use crate::stages::{Stage, StageContext, StageError, StageName};
 
 /// The stage.
@@ -33,8 +33,18 @@ impl Stage for Load {
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Written, StageError> {
         let mut sending =
             Sending { cx, target: &*self.target, outcomes: vec![None; batch.len()], raced: HashSet::new() };
-        let all: Vec<usize> = (0..batch.len()).collect();
-        let stopped = sending.deliver(&batch, all).await.err();
+        // Records that stand under an earlier match property are named by that one, each property in calls of its own.
+        let mut by_key: BTreeMap<Option<&Arc<str>>, Vec<usize>> = BTreeMap::new();
+        for (index, decision) in batch.iter().enumerate() {
+            by_key.entry(decision.key.as_ref()).or_default().push(index);
+        }
+        let mut stopped = None;
+        for all in by_key.into_values() {
+            stopped = sending.deliver(&batch, all).await.err();
+            if stopped.is_some() {
+                break;
+            }
+        }
         let settle = |(decision, outcome): (Decision, Option<Outcome>)| Some(Settled { decision, outcome: outcome? });
         let settled = batch.into_iter().zip(sending.outcomes).filter_map(settle).collect();
         Ok(Written { settled, stopped })
@@ -77,7 +87,11 @@ impl Sending<'_> {
             if part.is_empty() {
                 continue;
             }
-            let mode = write_mode(self.cx.pipeline.mode);
+            // An upsert by an earlier property would make a record that lacks the one of today.
+            let mode = match batch[part[0]].key {
+                Some(_) => WriteMode::Update,
+                None => write_mode(self.cx.pipeline.mode),
+            };
             match self.target.write(&self.request(batch, &part, mode)).await {
                 Ok(outcomes) => {
                     for (index, outcome) in part.iter().copied().zip(outcomes) {
@@ -121,7 +135,9 @@ impl Sending<'_> {
     async fn look(&mut self, batch: &[Decision], unknown: Vec<usize>) -> Result<Vec<usize>, StageError> {
         let pipeline = &self.cx.pipeline;
         let ids: Vec<SalesforceId> = unknown.iter().map(|index| batch[*index].id()).collect();
-        let found = by_match(self.cx, &ids, &pipeline.properties, Load::NAME).await?;
+        let key = unknown.first().and_then(|index| batch[*index].key.as_ref());
+        let key = key.unwrap_or(&pipeline.target.match_property);
+        let found = by_property(self.cx, key, &ids, &pipeline.properties, Load::NAME).await?;
         let mut still = Vec::new();
         for index in unknown {
             let decision = &batch[index];
@@ -141,7 +157,7 @@ impl Sending<'_> {
         let target = &self.cx.pipeline.target;
         WriteBatch {
             object: target.object_type_id.to_string(),
-            key_property: Arc::clone(&target.match_property),
+            key_property: Arc::clone(batch[part[0]].key.as_ref().unwrap_or(&target.match_property)),
             mode,
             inputs: part.iter().map(|index| input(&batch[*index])).collect(),
         }
@@ -175,7 +191,7 @@ fn write_mode(mode: Mode) -> WriteMode {
 
 fn unconfirmed() -> Reason {
     Reason {
-        code: "SL5120".to_owned(),
+        code: UNCONFIRMED.to_owned(),
         remote_code: None,
         property: None,
         message: "HubSpot answered without a word about this record, and reading it back did not show the values"

@@ -10,6 +10,9 @@ use crate::model::failure::Reason;
 use crate::model::ids::HubspotId;
 use crate::plan::decide::Decision;
 
+/// Code of a record of which HubSpot did not confirm that it was written.
+pub const UNCONFIRMED: &str = "SL5120";
+
 /// A decision whose action was carried out, or was refused for this record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settled {

@@ -1,0 +1,64 @@
+//! What a pipeline's state is about: rows of one object, records of one object in one portal. Under another name a pipeline
+//! starts with nothing; under the same name it must not take what it knows of one object for knowledge of another.
+
+use crate::ports::state::StateError;
+use crate::stages::{StageContext, Writers};
+
+/// The pipeline's state is about other objects than its definition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the state of `{pipeline}` is about {before}, and its definition about {now}: {standing} records that it knows would be \
+     left behind"
+)]
+pub struct Moved {
+    /// The pipeline.
+    pub pipeline: String,
+    /// What the state is about.
+    pub before: String,
+    /// What the definition is about.
+    pub now: String,
+    /// Records that the state knows in HubSpot.
+    pub standing: u64,
+}
+
+impl Moved {
+    /// What a person should do.
+    pub fn help(&self) -> String {
+        format!(
+            "give the definition another `name`, so that it starts anew beside `{}`; or put the objects back",
+            self.pipeline
+        )
+    }
+}
+
+/// Whether the definition was moved away from what the state knows.
+pub async fn moved(cx: &StageContext) -> Result<Option<Moved>, StateError> {
+    let Some(before) = cx.state.note(&key(cx)).await? else { return Ok(None) };
+    let now = identity(cx).await?;
+    if before.eq_ignore_ascii_case(&now) {
+        return Ok(None);
+    }
+    let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
+    let standing = counts.standing + counts.in_doubt;
+    Ok((standing > 0).then(|| Moved { pipeline: cx.pipeline.name.to_string(), before, now, standing }))
+}
+
+/// Notes what the state is about from now on.
+pub async fn note(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
+    let now = identity(cx).await?;
+    match cx.state.note(&key(cx)).await? {
+        Some(noted) if noted == now => Ok(()),
+        _ => writers.state.set_note(&key(cx), &now).await,
+    }
+}
+
+fn key(cx: &StageContext) -> String {
+    format!("identity:{}", cx.pipeline.name)
+}
+
+async fn identity(cx: &StageContext) -> Result<String, StateError> {
+    let target = &cx.pipeline.target;
+    let portal = cx.state.note(&format!("bound:hubspot:{}", target.connection)).await?;
+    let portal = portal.unwrap_or_else(|| format!("connection {}", target.connection));
+    Ok(format!("{} → {} of {portal}", cx.pipeline.source_object, target.object_type_id))
+}
