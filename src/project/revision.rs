@@ -94,6 +94,11 @@ fn refused(error: GitError) -> OpsError {
             message,
             "name a branch, a tag or a commit: `--base origin/main`; fetch it first where it is not there",
         ),
+        GitError::Bare(_) => OpsError::refused(
+            "SL1016",
+            message,
+            "nothing was asked of git; take these files out of the project, or ask in a folder beside them",
+        ),
         GitError::Failed(_) => {
             OpsError::refused("SL1016", message, "see what `git status` says in the project's folder")
         }

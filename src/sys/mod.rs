@@ -5,4 +5,5 @@ pub mod cancel;
 pub mod clock;
 pub mod git;
 pub mod jwt;
+pub mod process;
 pub mod rng;
