@@ -15,6 +15,7 @@ use super::{Catalog, text};
 use crate::config::files::Files;
 use crate::config::read::SourceFile as Shown;
 use crate::diagnostic::{Diagnostic, Place};
+use crate::sys::files::{self, ReadError, Readers, list_below, read_below};
 
 /// Name of the folder.
 pub const FOLDER: &str = "catalog";
@@ -31,7 +32,17 @@ pub fn read(files: &Files) -> (Catalog, Vec<Diagnostic>, Vec<Shown>) {
     let mut catalog = Catalog::default();
     let (mut findings, mut shown) = (Vec::new(), Vec::new());
     let mut portals: BTreeMap<String, (u64, String)> = BTreeMap::new();
-    for name in files.list(FOLDER, FILES_MAX).into_iter().filter(|name| name.ends_with(".json")) {
+    let names = match files.list(FOLDER, FILES_MAX) {
+        Ok(names) => names,
+        Err(ReadError::Outside) => {
+            let message = format!("{FOLDER}/ is a link that leads elsewhere: nothing in it was read");
+            let finding = Diagnostic::error("SL1030", &FOLDER.into(), Place::File, message);
+            findings.push(finding.with_help("put the folder itself there, inside the project"));
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    };
+    for name in names.into_iter().filter(|name| name.ends_with(".json")) {
         let path = format!("{FOLDER}/{name}");
         let file: Arc<str> = path.as_str().into();
         let read = one(files, &path);
@@ -62,7 +73,7 @@ pub fn read(files: &Files) -> (Catalog, Vec<Diagnostic>, Vec<Shown>) {
             }
             Err(message) => {
                 let finding = Diagnostic::error("SL3008", &file, Place::File, message);
-                findings.push(finding.with_help("`syncline catalog pull` writes it anew"));
+                findings.push(finding.with_help("take the file away; `syncline catalog pull` writes what is missing"));
                 shown.push(Shown { name: file, text, ..Shown::default() });
             }
         }
@@ -114,32 +125,65 @@ pub fn texts(catalog: &Catalog) -> BTreeMap<String, String> {
     sources.chain(targets).collect()
 }
 
-/// Writes the files that differ and removes those of objects that are no longer in the catalog; names what it did.
-pub fn write(root: &Path, catalog: &Catalog) -> io::Result<Vec<String>> {
+/// What a pull did to the folder, by the paths of the files.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Files that are new or have another content now.
+    pub written: Vec<String>,
+    /// Files of objects that are no longer in the catalog, which are gone.
+    pub removed: Vec<String>,
+    /// Files that are none of the catalog's, and were left as they are.
+    pub kept: Vec<String>,
+}
+
+/// Writes the files that differ and removes those of objects that are no longer in the catalog; names what it did. Files of
+/// another form stay, whatever they are called, and no link is followed.
+pub fn write(root: &Path, catalog: &Catalog) -> io::Result<Written> {
     let folder = root.join(FOLDER);
+    if fs::symlink_metadata(&folder).is_ok_and(|found| !found.is_dir()) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is a link or a file, and no folder of the project",
+        ));
+    }
     fs::create_dir_all(&folder)?;
     let texts = texts(catalog);
-    let mut changed = Vec::new();
+    let mut done = Written::default();
     for (path, text) in &texts {
-        let file = root.join(path);
-        if fs::read_to_string(&file).is_ok_and(|before| before == *text) {
+        if read_below(root, path, FILE_BYTES_MAX).is_ok_and(|before| before == text.as_bytes()) {
             continue;
         }
         // Whole or not at all: a broken pull leaves a catalog that can be read.
-        let draft = file.with_extension("json.part");
-        fs::write(&draft, text)?;
-        fs::rename(&draft, &file)?;
-        changed.push(path.clone());
+        files::replace(&root.join(path), text.as_bytes(), Readers::Usual)?;
+        done.written.push(path.clone());
     }
-    for entry in fs::read_dir(&folder)?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
+    for name in list_below(root, FOLDER, usize::MAX).unwrap_or_default().into_iter().map(|(name, _)| name) {
         let path = format!("{FOLDER}/{name}");
-        if name.ends_with(".json") && !texts.contains_key(&path) {
-            fs::remove_file(entry.path())?;
-            changed.push(path);
+        if !name.ends_with(".json") || texts.contains_key(&path) {
+            continue;
+        }
+        if is_own(root, &path) {
+            fs::remove_file(root.join(&path))?;
+            done.removed.push(path);
+        } else {
+            done.kept.push(path);
         }
     }
-    Ok(changed)
+    Ok(done)
+}
+
+/// Whether a file was written by a pull: a regular one, whose content is of the catalog's form and belongs to its name.
+pub fn is_own(root: &Path, path: &str) -> bool {
+    let regular = fs::symlink_metadata(root.join(path)).is_ok_and(|found| found.is_file());
+    let text = || String::from_utf8(read_below(root, path, FILE_BYTES_MAX).ok()?).ok();
+    let names = |text: String| match parse(&text).ok()? {
+        File::Source(own) => Some(vec![self::path(&own.connection.clone(), &own.object().name)]),
+        File::Target(own) => {
+            let (connection, object) = (own.connection.clone(), own.entry().object);
+            Some([object.name, object.object_type_id].map(|name| self::path(&connection, &name)).to_vec())
+        }
+    };
+    regular && text().and_then(names).is_some_and(|names| names.iter().any(|name| name.eq_ignore_ascii_case(path)))
 }
 
 fn rendered<T: Serialize>(file: &T) -> String {
@@ -189,13 +233,13 @@ mod tests {
     fn what_is_written_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let catalog = catalog();
-        let written = write(folder.path(), &catalog).unwrap();
+        let written = write(folder.path(), &catalog).unwrap().written;
         assert!(written.contains(&"catalog/salesforce.Subscription__c.json".to_owned()), "{written:?}");
         let files = Files::Folder(folder.path().to_owned());
         let (again, findings, _) = read(&files);
         assert_eq!(findings, []);
         assert_eq!(texts(&again), texts(&catalog));
-        assert_eq!(write(folder.path(), &again).unwrap(), Vec::<String>::new());
+        assert_eq!(write(folder.path(), &again).unwrap(), Written::default());
         let target =
             |catalog: &Catalog| catalog.target("hubspot", "subscriptions").unwrap().object.properties["text"].clone();
         assert_eq!(target(&again).rules, target(&catalog).rules);
@@ -205,6 +249,46 @@ mod tests {
             let nillable = field.nillable && field.kind != FieldKind::Boolean;
             assert_eq!(source.field(&field.name), Some(&SourceField { nillable, ..field.clone() }));
         }
+    }
+
+    #[test]
+    fn only_files_of_a_pull_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        write(root, &catalog()).unwrap();
+        let sample = fs::read_to_string(root.join("catalog/hubspot.subscriptions.json")).unwrap();
+        let other = sample.replace("\"object\": \"subscriptions\"", "\"object\": \"gone\"");
+        let (gone, elsewhere) = ("catalog/hubspot.gone.json", folder.path().join("elsewhere.json"));
+        let stay = ["notes.json", "hubspot.notes.json", "hubspot.renamed.json", "a.b.json", "hubspot.broken.json"];
+        fs::write(root.join(gone), &other).unwrap();
+        for (name, text) in stay.iter().zip(["{}", "{\"version\": 1}", &other, "[1]", "{"]) {
+            fs::write(root.join("catalog").join(name), text).unwrap();
+        }
+        fs::write(&elsewhere, &other).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, root.join("catalog/hubspot.gone2.json")).unwrap();
+        fs::create_dir(root.join("catalog/folder.json")).unwrap();
+        let mut done = write(root, &catalog()).unwrap();
+        assert_eq!((done.written, done.removed), (vec![], vec![gone.to_owned()]));
+        let mut kept: Vec<String> = stay.iter().map(|name| format!("catalog/{name}")).collect();
+        kept.extend(["catalog/hubspot.gone2.json".to_owned(), "catalog/folder.json".to_owned()]);
+        kept.sort();
+        done.kept.sort();
+        assert_eq!(done.kept, kept);
+        for path in kept {
+            assert!(root.join(&path).symlink_metadata().is_ok(), "{path}");
+        }
+        // Neither the file nor the folder is written through a link.
+        let victim = root.join("victim");
+        fs::write(&victim, "precious").unwrap();
+        fs::remove_file(root.join("catalog/hubspot.subscriptions.json")).unwrap();
+        std::os::unix::fs::symlink(&victim, root.join("catalog/hubspot.subscriptions.json")).unwrap();
+        assert!(write(root, &catalog()).is_err());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        let second = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(root.join("catalog"), second.path().join("catalog")).unwrap();
+        assert!(write(second.path(), &Catalog::default()).is_err());
+        let (_, findings, _) = read(&Files::Folder(second.path().to_owned()));
+        assert_eq!(findings[0].code, "SL1030");
     }
 
     #[track_caller]

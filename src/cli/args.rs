@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::colour::Colour;
 use crate::config::schema;
 use crate::model::forecast::PlannedAction;
 
@@ -27,8 +28,9 @@ const EVERYWHERE: &str = "Options of every command";
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
+    // None after a bare `--project`, which clap's own reader of paths refuses.
     /// Folder of the project (default: the nearest one upwards with a syncline.yaml)
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", num_args = 0..=1, default_missing_value = "", value_parser = folder())]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", num_args = 0..=1, default_missing_value = "", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub project: Option<PathBuf>,
     /// Print results only
     #[arg(long, short, global = true, help_heading = EVERYWHERE)]
@@ -36,17 +38,15 @@ pub struct Common {
     /// Say more; twice for every request
     #[arg(long, short, global = true, help_heading = EVERYWHERE, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// No colours (also by the variable NO_COLOR)
+    /// When to use colours; NO_COLOR and CLICOLOR_FORCE are heeded, too
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub color: Colour,
+    /// The same as `--color never`
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub no_color: bool,
     /// Form of the log on stderr
     #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
     pub log_format: LogFormat,
-}
-
-/// A folder, or none after a bare `--project`, which clap's own reader of paths refuses.
-fn folder() -> impl TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// Form of the log.

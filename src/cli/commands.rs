@@ -42,7 +42,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         }
     };
     done.unwrap_or_else(|error| {
-        let exit = failed(&common, &error);
+        let exit = failed(&error);
         if in_json {
             let told = json!({ "code": error.code(), "message": error.to_string(), "help": error.help() });
             json(&json!({ "pipelines": [], "status": ended_early(&error), "error": told }));

@@ -9,13 +9,14 @@ use super::args::{
     Catalog, CatalogAction, Common, Discover, Explain, FindingFormat, Format, Init, New, Pull, Schema, Test,
     TestFormat, Validate,
 };
+use super::colour;
 use super::exit::Exit;
 use super::output;
 use super::render::diagnostic::{counts, located, shown, summary};
 use super::render::{
-    catalog as show_catalog, discover as show_discover, findings as show_findings, sarif, table, verdicts,
+    catalog as show_catalog, discover as show_discover, findings as show_findings, safe::safe, sarif, table, verdicts,
 };
-use super::shared::{json, project, write_file};
+use super::shared::{json, project};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::config::files::Files;
@@ -28,6 +29,7 @@ use crate::ops::{catalog, discover, init, narrow, test, validate};
 use crate::project::error::OpsError;
 use crate::project::wiring::{Outside, project_folder};
 use crate::sys::clock::Clock;
+use crate::sys::files::{self, Readers};
 use crate::sys::git::Repository;
 
 pub(super) fn init_project(words: &Init) -> Result<Exit, OpsError> {
@@ -64,11 +66,11 @@ pub(super) async fn validate_project(common: &Common, words: &Validate) -> Resul
     }
     match words.format {
         FindingFormat::Text => {
-            let colour = output::colour(common.no_color);
+            let colour = colour::of_results();
             let findings: Vec<String> =
                 loaded.findings.iter().map(|finding| shown(&loaded, finding, colour) + "\n").collect();
             let gap = if findings.is_empty() { "" } else { "\n" };
-            output::result(&format!("{}{gap}{}", findings.join("\n"), summary(&loaded)));
+            output::styled(&format!("{}{gap}{}", findings.join("\n"), summary(&loaded)));
         }
         FindingFormat::Json => {
             let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
@@ -79,11 +81,12 @@ pub(super) async fn validate_project(common: &Common, words: &Validate) -> Resul
             let prefix = prefix(&root);
             let line = |finding| github(&in_repository(located(&loaded, finding), &prefix));
             let lines: Vec<String> = loaded.findings.iter().map(line).collect();
-            output::result(&format!("{}\n{}", lines.join("\n"), summary(&loaded)));
+            output::commands(&lines);
+            output::result(&summary(&loaded));
         }
         FindingFormat::Markdown => {
             let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
-            output::result(&show_findings::comment(&findings));
+            output::markdown(&show_findings::comment(&findings));
         }
         FindingFormat::Sarif => {
             let prefix = prefix(&root);
@@ -149,7 +152,10 @@ pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
         TestFormat::Text => output::result(&verdicts::text(&report, common.verbose > 0)),
         TestFormat::Json => json(&report),
         TestFormat::Junit => output::result(&verdicts::junit(&report)),
-        TestFormat::Github => output::result(&verdicts::github(&report, &prefix(&root))),
+        TestFormat::Github => {
+            output::commands(&verdicts::github(&report, &prefix(&root)));
+            output::result(&verdicts::text(&report, false));
+        }
     }
     Ok(if report.failed > 0 { Exit::Failed } else { Exit::Done })
 }
@@ -193,7 +199,7 @@ pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, O
     if words.create_target {
         let source = new::source(&project, &wanted).await?;
         let body = new::object_for(&project, &wanted, &source).await;
-        output::result(&(serde_json::to_string_pretty(&body).unwrap_or_default() + "\n"));
+        output::json(&body);
         if !words.apply {
             output::talk("nothing was created; repeat with `--apply` to create this object in HubSpot");
             return Ok(Exit::Done);
@@ -208,14 +214,19 @@ pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, O
             OpsError::refused("SL6008", message, "check the folder's permissions")
         })?;
     }
-    write_file(&draft.path, &draft.text)?;
+    files::create(&draft.path, draft.text.as_bytes(), Readers::Usual).map_err(|error| {
+        let message = format!("`{}` cannot be written: {error}", draft.path.display());
+        OpsError::refused("SL6008", message, "choose another name, or put a file of its own there")
+    })?;
     let shown = draft.path.strip_prefix(&project.loaded.root).unwrap_or(&draft.path).display().to_string();
+    let shown = safe(&shown);
     let mut text =
         format!("wrote {shown}: {} suggested\n", table::count(draft.mapped as u64, "property is", "properties are"));
     for name in &draft.missing {
-        text.push_str(&format!("  {name} is required, and nothing fits: map it by hand\n"));
+        text.push_str(&format!("  {} is required, and nothing fits: map it by hand\n", safe(name)));
     }
     if let Some(rival) = &draft.rival {
+        let rival = safe(rival);
         text.push_str(&format!("  `{rival}` fills the same records by the same property: remove one of the two\n"));
     }
     text.push_str("next: read it, run `syncline catalog pull` and `syncline validate`, then `syncline plan`\n");

@@ -26,6 +26,8 @@ use crate::project::prepare::{Knowledge, Preparation, prepare};
 use crate::project::wiring::{Outside, Project, open};
 use crate::sandbox::options::SandboxOptions;
 use crate::sandbox::{Sandbox, start};
+use crate::sys::files::{self, Readers};
+use crate::sys::rng::Rng;
 
 /// The sample pipelines.
 const PIPELINES: [(&str, &str); 2] = [
@@ -218,8 +220,10 @@ struct Folder {
 
 impl Folder {
     fn make(keep: Option<&Path>) -> Result<Self, OpsError> {
-        let path = keep
-            .map_or_else(|| std::env::temp_dir().join(format!("syncline-demo-{}", std::process::id())), Path::to_owned);
+        let path = keep.map_or_else(
+            || std::env::temp_dir().join(format!("syncline-demo-{:016x}", Rng::from_entropy().below(u64::MAX))),
+            Path::to_owned,
+        );
         if path.join("syncline.yaml").exists() {
             return Err(OpsError::refused(
                 "SL1013",
@@ -232,9 +236,13 @@ impl Folder {
 
     fn write(&self, sandbox: &Sandbox) -> Result<(), OpsError> {
         let write = || -> std::io::Result<()> {
+            files::private_folder(&self.path)?;
             fs::create_dir_all(self.path.join("pipelines"))?;
-            fs::write(self.path.join("syncline.yaml"), sandbox.project_yaml())?;
-            PIPELINES.iter().try_for_each(|(name, text)| fs::write(self.path.join("pipelines").join(name), text))
+            files::create(&self.path.join("syncline.yaml"), sandbox.project_yaml().as_bytes(), Readers::Usual)?;
+            let pipeline = |name: &str| self.path.join("pipelines").join(name);
+            PIPELINES
+                .iter()
+                .try_for_each(|(name, text)| files::create(&pipeline(name), text.as_bytes(), Readers::Usual))
         };
         write().map_err(|error| {
             OpsError::refused(
@@ -250,7 +258,10 @@ impl Folder {
     /// Replaces a text in a pipeline's file.
     fn edit(&self, file: &str, (from, to): (&str, &str)) -> Result<(), OpsError> {
         let path = self.path.join("pipelines").join(file);
-        let edit = || fs::write(&path, fs::read_to_string(&path)?.replace(from, to));
+        let edit = || {
+            let text = String::from_utf8_lossy(&files::read(&path, 1 << 20)?).replace(from, to);
+            files::replace(&path, text.as_bytes(), Readers::Usual)
+        };
         edit().map_err(|error| OpsError::refused("SL6008", format!("`{}`: {error}", path.display()), "run it again"))
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: arguments in, text out. The only place that prints.
 
 pub mod args;
+pub mod colour;
 pub mod commands;
 pub mod definitions;
 pub mod demo;
@@ -18,14 +19,18 @@ pub mod trace;
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use args::Arguments;
+use colour::Colour;
 use exit::Exit;
 
 /// Runs one command.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    output::tell_panics();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = Arguments::command().color(colour_of_help(&arguments)).try_get_matches_from(&arguments);
+    let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are answers, everything else is a wrong command line.
@@ -41,6 +46,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return Exit::Failed;
         }
     };
+    let common = &arguments.common;
+    colour::set(if common.no_color { Colour::Never } else { common.color });
     trace::start(&arguments);
     runtime.block_on(commands::run(arguments))
+}
+
+/// What the arguments say about colours, before they are read: the help has some, too.
+fn colour_of_help(arguments: &[OsString]) -> clap::ColorChoice {
+    let mut words = arguments.iter().filter_map(|word| word.to_str()).peekable();
+    while let Some(word) = words.next() {
+        match (word, words.peek().copied()) {
+            ("--no-color" | "--color=never", _) | ("--color", Some("never")) => return clap::ColorChoice::Never,
+            ("--color=always", _) | ("--color", Some("always")) => return clap::ColorChoice::Always,
+            _ => {}
+        }
+    }
+    clap::ColorChoice::Auto
 }

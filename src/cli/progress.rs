@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use super::render::safe::safe;
 use crate::model::report::Tally;
 
 /// A line that shows how far a run is.
@@ -51,7 +52,7 @@ impl Progress {
         let mut all = self.settled.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.insert(pipeline.to_owned(), settled);
         let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
-        self.bar.set_message(format!("{pipeline}{failed}"));
+        self.bar.set_message(format!("{}{failed}", safe(pipeline)));
         self.bar.set_position(all.values().sum());
     }
 

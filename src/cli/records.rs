@@ -115,7 +115,7 @@ fn hear(common: &Common, format: Format, project: &Project, event: Event<'_>) {
         Event::Cycle { finished, told_before } => {
             let shown = common.verbose > 0 || !(told_before || show_report::is_quiet(&finished.report));
             match format {
-                Format::Json => output::result(&serde_json::to_string(&finished.report).unwrap_or_default()),
+                Format::Json => output::json_text(&serde_json::to_string(&finished.report).unwrap_or_default()),
                 Format::Text if shown => {
                     let time = project.outside.clock.now().strftime("%Y-%m-%d %H:%M:%SZ");
                     output::result(&format!("{time}  {}", show_report::report(&finished.report)));
@@ -123,7 +123,7 @@ fn hear(common: &Common, format: Format, project: &Project, event: Event<'_>) {
                 Format::Text => {}
             }
             if let Some(why) = finished.trouble.as_ref().filter(|_| !told_before) {
-                trouble(common, &finished.report.name, why);
+                trouble(&finished.report.name, why);
             }
         }
         Event::Over(what) => output::talk(what),

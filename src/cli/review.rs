@@ -37,7 +37,7 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
     if !words.records {
         match words.format {
             DiffFormat::Text => output::result(&show_diff::diff(&found)),
-            DiffFormat::Markdown => output::result(&markdown::diff(&found)),
+            DiffFormat::Markdown => output::markdown(&markdown::diff(&found)),
             DiffFormat::Json => json(&found),
         }
         return Ok(exit);
@@ -53,14 +53,14 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
         masks::keep(&mut project, &revision::base(&root, &words.base)?, &mut found);
         let preparation = prepare(&project, &names, Knowledge::Live).await?;
         warn(common, &project, &preparation);
-        refusals(common, &preparation);
+        refusals(&preparation);
         let options = PlanOptions { sample: 10, ..PlanOptions::default() };
         let forecasts = plan::plan(&project, &preparation, &options, &|_| None).await?;
         assembled(forecasts, Some(found))
     };
     match words.format {
         DiffFormat::Text => output::result(&show_plan::plan(&report)),
-        DiffFormat::Markdown => output::result(&markdown::plan(&report)),
+        DiffFormat::Markdown => output::markdown(&markdown::plan(&report)),
         DiffFormat::Json => json(&report),
     }
     Ok(if report.status == "failed" { Exit::Failed } else { exit })
@@ -85,7 +85,7 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
     });
     let preparation = prepare(&project, &words.names, Knowledge::Live).await?;
     warn(common, &project, &preparation);
-    refusals(common, &preparation);
+    refusals(&preparation);
     let created = project.outside.clock.now();
     let records = words.record.iter().map(|id| record(id)).collect::<Result<Vec<SalesforceId>, _>>()?;
     let shown = if words.report.is_empty() { words.sample } else { words.sample.max(REPORT_SAMPLE) };
@@ -134,7 +134,12 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
     for forecast in &mut report.pipelines {
         forecast.shorten(words.sample);
     }
-    output::result(&rendered(&report, words.format, &project));
+    let text = rendered(&report, words.format, &project);
+    match words.format {
+        PlanFormat::Json => output::json_text(&text),
+        PlanFormat::Markdown => output::markdown(&text),
+        PlanFormat::Text | PlanFormat::Html => output::result(&text),
+    }
     let changes = Summary::of(&report).has_changes(&report);
     Ok(match (report.status == "failed", changes && words.detailed_exitcode) {
         (true, _) => Exit::Failed,
@@ -144,9 +149,9 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
 }
 
 /// Says which pipelines cannot run, and why.
-fn refusals(common: &Common, preparation: &Preparation) {
+fn refusals(preparation: &Preparation) {
     for own in &preparation.refused {
-        refused(common, &own.name, &own.reason);
+        refused(&own.name, &own.reason);
     }
 }
 
@@ -165,7 +170,7 @@ fn assembled(mut forecasts: Vec<PipelineForecast>, definitions: Option<Definitio
 fn rendered(report: &PlanReport, format: PlanFormat, project: &Project) -> String {
     match format {
         PlanFormat::Text => show_plan::plan(report),
-        PlanFormat::Json => serde_json::to_string_pretty(report).unwrap_or_default() + "\n",
+        PlanFormat::Json => output::json_form(&(serde_json::to_string_pretty(report).unwrap_or_default() + "\n")),
         PlanFormat::Markdown => markdown::plan(report),
         PlanFormat::Html => html::plan(report, &project.outside.clock.now().strftime("%Y-%m-%d %H:%M UTC").to_string()),
     }

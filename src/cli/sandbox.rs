@@ -1,6 +1,5 @@
 //! `sandbox`: both services until stopped.
 
-use std::io::Write;
 use std::path::Path;
 
 use super::args::{Format, Sandbox as Words};
@@ -12,6 +11,10 @@ use crate::sandbox::faults::FaultPlan;
 use crate::sandbox::options::SandboxOptions;
 use crate::sandbox::start;
 use crate::sys::cancel::Cancel;
+use crate::sys::files::{self, Readers};
+
+/// Largest file that a flag names, in bytes.
+const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Runs the sandbox.
 pub async fn run(words: &Words) -> Result<Exit, OpsError> {
@@ -58,14 +61,16 @@ pub async fn run(words: &Words) -> Result<Exit, OpsError> {
 /// Writes a file that is not there yet: a project of somebody's is never replaced.
 fn write_new(path: &Path, text: &str) -> Result<(), OpsError> {
     let failed = |error: std::io::Error| refused(format!("`{}` cannot be written: {error}", path.display()));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)
+    files::create(path, text.as_bytes(), Readers::Usual).map_err(failed)
 }
 
 /// The text of a file that a flag names.
 fn read(path: Option<&Path>) -> Result<Option<String>, OpsError> {
-    let text =
-        |path: &Path| std::fs::read_to_string(path).map_err(|error| refused(format!("`{}`: {error}", path.display())));
+    let text = |path: &Path| {
+        let failed = |error: &dyn std::fmt::Display| refused(format!("`{}`: {error}", path.display()));
+        let bytes = files::read(path, FILE_BYTES_MAX).map_err(|error| failed(&error))?;
+        String::from_utf8(bytes).map_err(|error| failed(&error))
+    };
     path.map(text).transpose()
 }
 

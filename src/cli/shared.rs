@@ -1,6 +1,5 @@
 //! What several commands do alike: open the project, say what is wrong, report runs, write a file.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::args::{Allow, Common, Format};
+use super::colour;
 use super::exit::Exit;
 use super::output;
 use super::progress::Progress;
@@ -23,6 +23,8 @@ use crate::ports::fault::Fault;
 use crate::project::error::OpsError;
 use crate::project::prepare::Preparation;
 use crate::project::wiring::{Outside, Project, open, project_folder};
+use crate::sys::files::{self, Readers};
+use crate::sys::secrets::masked;
 
 /// Opens the project that the command is about.
 pub fn project(common: &Common, outside: Outside) -> Result<Project, OpsError> {
@@ -32,11 +34,11 @@ pub fn project(common: &Common, outside: Outside) -> Result<Project, OpsError> {
 }
 
 /// Says what went wrong.
-pub fn failed(common: &Common, error: &OpsError) -> Exit {
+pub fn failed(error: &OpsError) -> Exit {
     match error {
         OpsError::Findings(loaded) => {
             for finding in &loaded.findings {
-                output::talk(&shown(loaded, finding, output::colour(common.no_color)));
+                output::talk_styled(&shown(loaded, finding, colour::of_talk()));
                 output::talk("");
             }
             output::talk(&summary(loaded));
@@ -51,7 +53,7 @@ pub fn failed(common: &Common, error: &OpsError) -> Exit {
 
 /// Prints a result as JSON.
 pub fn json<T: Serialize>(value: &T) {
-    output::result(&serde_json::to_string_pretty(value).unwrap_or_default());
+    output::json(value);
 }
 
 /// Shows warnings of a preparation on stderr.
@@ -81,15 +83,15 @@ pub fn warn_of(common: &Common, project: &Project, name: Option<&PipelineName>, 
         return;
     }
     for warning in warnings {
-        output::talk(&shown(&project.loaded, warning, output::colour(common.no_color)));
+        output::talk_styled(&shown(&project.loaded, warning, colour::of_talk()));
         output::talk("");
     }
 }
 
 /// Says why a run ended early or did not begin.
-pub fn trouble(common: &Common, name: &PipelineName, trouble: &Trouble) {
+pub fn trouble(name: &PipelineName, trouble: &Trouble) {
     match trouble {
-        Trouble::Refused(error) => refused(common, name, error),
+        Trouble::Refused(error) => refused(name, error),
         Trouble::Stopped(stop) => {
             output::error(&format!("pipeline `{name}`: {stop}"), Some(stop.code()), stop.help().as_deref());
         }
@@ -97,11 +99,11 @@ pub fn trouble(common: &Common, name: &PipelineName, trouble: &Trouble) {
 }
 
 /// Says why a pipeline cannot run: the findings in its definition in full, or what keeps a connection from being used.
-pub fn refused(common: &Common, name: &PipelineName, error: &OpsError) {
+pub fn refused(name: &PipelineName, error: &OpsError) {
     match error {
         OpsError::Findings(loaded) => {
             for finding in &loaded.findings {
-                output::talk(&shown(loaded, finding, output::colour(common.no_color)));
+                output::talk_styled(&shown(loaded, finding, colour::of_talk()));
                 output::talk("");
             }
             output::error(&format!("pipeline `{name}` cannot run until this is mended"), None, None);
@@ -154,7 +156,7 @@ pub fn report(common: &Common, format: Format, finished: &[Finished]) -> Exit {
     }
     for own in finished.iter().filter(|_| !common.quiet) {
         if let Some(why) = &own.trouble {
-            trouble(common, &own.report.name, why);
+            trouble(&own.report.name, why);
         }
     }
     exit
@@ -171,15 +173,14 @@ fn exit_of(status: RunStatus) -> Exit {
 
 /// Adds text to a file that was written before.
 pub fn append_file(path: &Path, text: &str) -> Result<(), OpsError> {
-    let append = || std::fs::OpenOptions::new().append(true).open(path)?.write_all(text.as_bytes());
-    append().map_err(|error| {
+    files::append(path, masked(text).as_bytes()).map_err(|error| {
         OpsError::refused("SL6008", format!("`{}` cannot be written: {error}", path.display()), "choose another file")
     })
 }
 
-/// Writes a file that a person asked for.
+/// Writes a file that a person asked for. It may hold values of records: its owner alone reads it.
 pub fn write_file(path: &Path, text: &str) -> Result<(), OpsError> {
-    std::fs::write(path, text).map_err(|error| {
+    files::replace(path, masked(text).as_bytes(), Readers::Owner).map_err(|error| {
         OpsError::refused("SL6008", format!("`{}` cannot be written: {error}", path.display()), "choose another file")
     })
 }

@@ -1,10 +1,14 @@
 //! Log set-up: events go to stderr, as text or as JSON.
 
+use std::io::{self, Write};
+
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 use super::args::{Arguments, LogFormat};
+use super::colour;
+use super::output;
 
 /// Starts the log.
 pub fn start(arguments: &Arguments) {
@@ -17,13 +21,29 @@ pub fn start(arguments: &Arguments) {
     };
     // Other crates' events may hold addresses and bodies; ours never do.
     let own = tracing_subscriber::filter::Targets::new().with_target("syncline", level);
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let (in_json, in_colour) = (common.log_format == LogFormat::Json, colour::of_talk());
+    let layer = fmt::layer().with_writer(move || Log { in_json, in_colour });
     let registry = tracing_subscriber::registry();
     // A second start in one process (tests) keeps the first log.
     let _ = match common.log_format {
         LogFormat::Json => registry.with(layer.json().with_filter(own)).try_init(),
-        LogFormat::Text => {
-            registry.with(layer.with_ansi(!common.no_color).with_target(false).with_filter(own)).try_init()
-        }
+        LogFormat::Text => registry.with(layer.with_ansi(in_colour).with_target(false).with_filter(own)).try_init(),
     };
+}
+
+/// Takes whole events and hands them to the one place that prints.
+struct Log {
+    in_json: bool,
+    in_colour: bool,
+}
+
+impl Write for Log {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(output::log(event, self.in_json, self.in_colour).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

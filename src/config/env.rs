@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::sys::{files, secrets};
 
 /// Largest file that `${file:PATH}` reads, in bytes: keys and tokens are far smaller.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -21,9 +21,27 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// Keeps a value secret.
+    /// Keeps a value secret: it is never printed by itself, and found wherever else it stands. White space and a byte order
+    /// mark around it are how it was stored, not a part of it.
     pub fn new(value: impl Into<String>) -> Self {
-        Self { value: value.into(), origin: None }
+        let value = trimmed(&value.into()).to_owned();
+        if !value.contains("${") {
+            secrets::remember(&value);
+        }
+        Self { value, origin: None }
+    }
+
+    /// What keeps the value from being a token: those are one word of letters, digits and signs. None where it is one, or
+    /// is still to be taken from somewhere.
+    pub fn is_no_token(&self) -> Option<&'static str> {
+        let signs = |letter: char| match letter {
+            '\n' | '\r' => Some("a line break"),
+            letter if letter.is_whitespace() => Some("a blank"),
+            letter if letter.is_control() => Some("a control character"),
+            letter if !letter.is_ascii() => Some("a letter that is not ASCII"),
+            _ => None,
+        };
+        if self.value.contains("${") { None } else { self.value.chars().find_map(signs) }
     }
 
     /// The value, for the one who must send it.
@@ -40,6 +58,11 @@ impl Secret {
     pub fn set_origin(&mut self, origin: PathBuf) {
         self.origin = Some(origin);
     }
+}
+
+/// A text without the white space and the byte order marks around it.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}' || letter == '\0')
 }
 
 impl fmt::Debug for Secret {
@@ -111,17 +134,28 @@ pub struct ExpansionError {
     pub absent: bool,
 }
 
-/// Expands all scalars of a document in place; one that fails stays as it is written. Returns the failures, and for scalars
-/// that are one whole file: its path. Without a `folder` there are no files.
-pub fn expand(
-    value: &mut serde_yaml::Value,
-    folder: Option<&Path>,
-    variables: Variables<'_>,
-) -> (Vec<ExpansionError>, BTreeMap<String, PathBuf>) {
-    let mut work = Expansion { folder, variables, errors: Vec::new(), origins: BTreeMap::new() };
-    work.walk(value, String::new());
-    (work.errors, work.origins)
+/// What came of the forms in a document.
+#[derive(Debug, Default)]
+pub struct Expanded {
+    /// Scalars that could not be expanded, and stay as they are written.
+    pub errors: Vec<ExpansionError>,
+    /// Scalars that are one whole file, with its path.
+    pub origins: BTreeMap<String, PathBuf>,
+    /// Scalars as they are written, and as they are now.
+    pub written: BTreeMap<String, (String, String)>,
 }
+
+/// Expands all scalars of a document in place; one that fails stays as it is written. Without a `folder` there are no files.
+/// White space around a value is not taken over. What comes from a file, and from a variable whose name says so, is a
+/// secret wherever it stands.
+pub fn expand(value: &mut serde_yaml::Value, folder: Option<&Path>, variables: Variables<'_>) -> Expanded {
+    let mut work = Expansion { folder, variables, done: Expanded::default() };
+    work.walk(value, String::new());
+    work.done
+}
+
+/// Words in the names of variables that hold secrets.
+const SECRET_NAMES: [&str; 7] = ["TOKEN", "SECRET", "KEY", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL"];
 
 /// Why one scalar could not be expanded.
 struct Failed {
@@ -143,17 +177,18 @@ impl Failed {
 struct Expansion<'a> {
     folder: Option<&'a Path>,
     variables: Variables<'a>,
-    errors: Vec<ExpansionError>,
-    origins: BTreeMap<String, PathBuf>,
+    done: Expanded,
 }
 
 impl Expansion<'_> {
     fn walk(&mut self, value: &mut serde_yaml::Value, pointer: String) {
         match value {
             serde_yaml::Value::String(text) if text.contains("${") => match self.text(text, &pointer) {
-                Ok(expanded) => *text = expanded,
+                Ok(expanded) => {
+                    self.done.written.insert(pointer, (std::mem::replace(text, expanded.clone()), expanded));
+                }
                 Err(Failed { message, help, absent }) => {
-                    self.errors.push(ExpansionError { pointer, message, help, absent });
+                    self.done.errors.push(ExpansionError { pointer, message, help, absent });
                 }
             },
             serde_yaml::Value::Sequence(items) => {
@@ -203,8 +238,9 @@ impl Expansion<'_> {
                 let message = format!("the file `{}` cannot be read: {error}", &name[5..]);
                 Failed::absent(message, "check the path and its permissions")
             })?;
+            secrets::remember(&content);
             if let Some(pointer) = whole {
-                self.origins.insert(pointer.to_owned(), path);
+                self.done.origins.insert(pointer.to_owned(), path);
             }
             return Ok(content);
         }
@@ -218,7 +254,11 @@ impl Expansion<'_> {
             let message = format!("the default of `${{{name}:-…}}` holds another `${{`: forms do not nest");
             return Err(Failed::form(message, "write one form, or set the variable"));
         }
-        let value = (self.variables)(name).filter(|value| !value.is_empty());
+        let value = (self.variables)(name).map(|value| trimmed(&value).to_owned()).filter(|value| !value.is_empty());
+        let upper = name.to_ascii_uppercase();
+        if let Some(value) = value.as_ref().filter(|_| SECRET_NAMES.iter().any(|word| upper.contains(word))) {
+            secrets::remember(value);
+        }
         value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
             let message = format!("the environment variable `{name}` is not set");
             Failed::absent(message, format!("set it, or give a default: `${{{name}:-…}}`"))
@@ -226,20 +266,18 @@ impl Expansion<'_> {
     }
 }
 
-/// A small text file without its last line end.
+/// A small text file, wherever it is, without the white space around it.
 fn read_file(path: &Path) -> Result<String, String> {
-    let file = fs::File::open(path).map_err(|error| error.to_string())?;
-    if file.metadata().map_err(|error| error.to_string())?.is_dir() {
+    if path.is_dir() {
         return Err("it is a directory".to_owned());
     }
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("it has more than {} KiB", FILE_BYTES_MAX / 1024));
-    }
+    let bytes = files::read(path, FILE_BYTES_MAX).map_err(|error| match error {
+        files::ReadError::Io(error) => error.to_string(),
+        files::ReadError::TooLarge => format!("it has more than {} KiB", FILE_BYTES_MAX / 1024),
+        other => other.to_string(),
+    })?;
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
-    let trimmed = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
-    Ok(trimmed.to_owned())
+    Ok(trimmed(&text).to_owned())
 }
 
 #[cfg(test)]
@@ -249,14 +287,16 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: Result<&str, &str>) {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("key"), "from a file\n").unwrap();
+        std::fs::write(folder.path().join("key"), "\u{feff} from a file \r\n\r\n").unwrap();
+        std::fs::write(folder.path().join("pem"), "-----\r\nabc\r\n-----\r\n").unwrap();
         let variables = |name: &str| match name {
             "A" => Some("one".to_owned()),
-            "EMPTY" => Some(String::new()),
+            "EMPTY" => Some(" \n".to_owned()),
+            "LINE" => Some("\u{feff}\tone\r\n".to_owned()),
             _ => None,
         };
         let mut value = serde_yaml::Value::String(text.to_owned());
-        let (errors, _) = expand(&mut value, Some(folder.path()), &variables);
+        let errors = expand(&mut value, Some(folder.path()), &variables).errors;
         match expected {
             Ok(expected) => assert_eq!((value.as_str(), errors.len()), (Some(expected), 0), "{text}"),
             Err(part) => assert!(errors[0].message.contains(part), "{text}: {errors:?}"),
@@ -271,6 +311,10 @@ mod tests {
         check("${B:-two}", Ok("two"));
         check("${EMPTY:-two}", Ok("two"));
         check("${B:-}", Ok(""));
+        check("${LINE}", Ok("one"));
+        check("a${LINE}b", Ok("aoneb"));
+        check("${EMPTY}", Err("`EMPTY` is not set"));
+        check("${file:pem}", Ok("-----\r\nabc\r\n-----"));
         check("$${A}", Ok("${A}"));
         check("${file:key}", Ok("from a file"));
         check("${B}", Err("`B` is not set"));
@@ -278,6 +322,25 @@ mod tests {
         check("${file:.}", Err("directory"));
         check("${A", Err("not closed"));
         check("${A B}", Err("names no environment variable"));
+    }
+
+    #[test]
+    fn a_token_is_one_word() {
+        for (text, expected) in [
+            (" \u{feff}pat-na1\r\n", None),
+            ("${TOKEN of}", None),
+            ("pat\nna1", Some("a line break")),
+            ("pat\rna1", Some("a line break")),
+            ("pat na1", Some("a blank")),
+            ("pat\tna1", Some("a blank")),
+            ("pat\u{a0}na1", Some("a blank")),
+            ("pat\u{feff}na1", Some("a letter that is not ASCII")),
+            ("pat\0na1", Some("a control character")),
+            ("pat\u{7f}na1", Some("a control character")),
+        ] {
+            assert_eq!(Secret::new(text).is_no_token(), expected, "{text:?}");
+        }
+        assert_eq!(Secret::new("a\nb\n").expose(), "a\nb");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Where definition files are read from: the project's folder, or a copy of it in memory (a git revision).
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::sys::files::{self, ReadError};
 
 /// Files of a project, named relative to its folder with `/` between the parts.
 #[derive(Debug, Clone)]
@@ -12,20 +13,6 @@ pub enum Files {
     Folder(PathBuf),
     /// Those of a revision, already read. There is no environment and no secret beside them.
     Snapshot(BTreeMap<String, Vec<u8>>),
-}
-
-/// Why a file cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The system refused.
-    #[error("the file cannot be read: {0}")]
-    Io(#[from] io::Error),
-    /// A folder, a device or the like.
-    #[error("it is not an ordinary file")]
-    NotAFile,
-    /// It has more bytes than allowed.
-    #[error("the file is too large")]
-    TooLarge,
 }
 
 impl Files {
@@ -37,23 +24,30 @@ impl Files {
         }
     }
 
-    /// Names of the entries in a folder, sorted, at most `limit`; none where there is no such folder.
-    pub fn list(&self, folder: &str, limit: usize) -> Vec<String> {
-        let folder = normal(folder);
-        let mut names: Vec<String> = match self {
+    /// Names of the entries in a folder, sorted, at most `limit`.
+    ///
+    /// Errors: there is no such folder, or it leads out of the project.
+    pub fn list(&self, folder: &str, limit: usize) -> Result<Vec<String>, ReadError> {
+        match self {
             Self::Folder(root) => {
-                let entries = fs::read_dir(root.join(&folder)).map(|entries| entries.flatten().take(limit));
-                let named = |entry: fs::DirEntry| entry.file_name().into_string().ok();
-                entries.map(|entries| entries.filter_map(named).collect()).unwrap_or_default()
+                let entries = files::list_below(root, folder, limit)?;
+                Ok(entries.into_iter().map(|(name, _)| name).collect())
             }
             Self::Snapshot(files) => {
+                let folder = normal(folder);
                 let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
                 let inside = files.keys().filter_map(|path| path.strip_prefix(&prefix));
-                inside.filter(|name| !name.contains('/')).take(limit).map(str::to_owned).collect()
+                Ok(inside.filter(|name| !name.contains('/')).take(limit).map(str::to_owned).collect())
             }
-        };
-        names.sort();
-        names
+        }
+    }
+
+    /// Whether a folder is a link out of the project.
+    pub fn leads_out(&self, folder: &str) -> bool {
+        match self {
+            Self::Folder(root) => matches!(files::list_below(root, folder, 1), Err(ReadError::Outside)),
+            Self::Snapshot(_) => false,
+        }
     }
 
     /// Paths of all files in a folder and its subfolders, relative to the project, sorted, about `limit` at most; none where
@@ -63,7 +57,7 @@ impl Files {
         let mut paths = match self {
             Self::Folder(root) => {
                 let mut paths = Vec::new();
-                fs::read_dir(root.join(&folder)).ok()?;
+                files::list_below(root, &folder, 1).ok()?;
                 walk(root, &folder, 0, limit, &mut paths);
                 paths
             }
@@ -87,9 +81,8 @@ impl Files {
     pub fn folders(&self) -> Vec<String> {
         let mut names: Vec<String> = match self {
             Self::Folder(root) => {
-                let entries = fs::read_dir(root).into_iter().flatten().flatten().take(FOLDERS_MAX);
-                let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-                folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+                let entries = files::list_below(root, "", FOLDERS_MAX).unwrap_or_default();
+                entries.into_iter().filter(|(_, is_folder)| *is_folder).map(|(name, _)| name).collect()
             }
             Self::Snapshot(files) => {
                 files.keys().filter_map(|path| path.split_once('/')).map(|(folder, _)| folder.to_owned()).collect()
@@ -104,15 +97,7 @@ impl Files {
     /// A file's bytes, at most `bytes_max`.
     pub fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
         match self {
-            Self::Folder(root) => {
-                let path = root.join(path);
-                if !fs::metadata(&path)?.is_file() {
-                    return Err(ReadError::NotAFile);
-                }
-                let mut bytes = Vec::new();
-                fs::File::open(&path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
-                if bytes.len() as u64 > bytes_max { Err(ReadError::TooLarge) } else { Ok(bytes) }
-            }
+            Self::Folder(root) => files::read_below(root, path, bytes_max),
             Self::Snapshot(files) => {
                 let bytes = files.get(&normal(path)).ok_or(io::Error::from(io::ErrorKind::NotFound))?;
                 if bytes.len() as u64 > bytes_max { Err(ReadError::TooLarge) } else { Ok(bytes.clone()) }
@@ -129,12 +114,8 @@ const DEPTH_MAX: usize = 16;
 
 /// Adds the files of a folder and of its subfolders. Links are listed as files, and reading decides about them.
 fn walk(root: &Path, folder: &str, depth: usize, limit: usize, paths: &mut Vec<String>) {
-    let Ok(entries) = fs::read_dir(root.join(folder)) else { return };
-    let named = |entry: fs::DirEntry| Some((entry.file_name().into_string().ok()?, entry.file_type().ok()?.is_dir()));
-    let mut entries: Vec<(String, bool)> =
-        entries.flatten().filter_map(named).filter(|(name, _)| !name.starts_with('.')).take(limit).collect();
-    entries.sort();
-    for (name, is_folder) in entries {
+    let Ok(entries) = files::list_below(root, folder, limit) else { return };
+    for (name, is_folder) in entries.into_iter().filter(|(name, _)| !name.starts_with('.')) {
         if paths.len() >= limit {
             return;
         }
@@ -158,6 +139,8 @@ fn normal(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -1,22 +1,22 @@
 //! A whole project: read, expand, check, decode. Gathers all findings of a phase; a phase that failed stops the next.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::env::{Environment, ExpansionError, expand};
+use super::address::is_loopback;
+use super::env::{Environment, Expanded, ExpansionError, Secret, expand};
 use super::files::Files;
+use super::hide::{self, SECRET_KEYS};
 use super::pipeline::PipelineConfig;
-use super::project::{ConnectionConfig, ProjectConfig};
+use super::project::{ConnectionConfig, PROJECT_FILE, ProjectConfig};
 use super::read::{self, SourceFile};
 use super::rules::Definition;
 use super::{explain, rules, schema, yaml};
 use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place, Severity, cap};
-
-/// Name of the project file.
-pub const PROJECT_FILE: &str = "syncline.yaml";
 
 /// Most pipeline files of a project.
 pub const PIPELINES_MAX: usize = 1_000;
@@ -152,7 +152,9 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
         Environment::Needed(variables) => (variables, false),
         Environment::Optional(variables) => (variables, true),
     };
-    let (errors, origins) = expand(&mut value, root, variables);
+    hide::remember(&value);
+    let Expanded { errors, origins, written } = expand(&mut value, root, variables);
+    hide::remember(&value);
     // What a connection lacks is said when it is used: another one may be all that a command needs.
     let (open, errors): (Vec<_>, Vec<_>) =
         errors.into_iter().partition(|error| error.absent && (optional || error.pointer.starts_with("/connections/")));
@@ -167,7 +169,10 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
     }
     // What is not there cannot be judged.
     let open = |place: &Place| matches!(place, Place::Value(at) if open.iter().any(|error| error.pointer == *at));
-    let mut config: ProjectConfig = decode_but(&file, "project", value, open, &mut loaded.findings)?;
+    let first = loaded.findings.len();
+    let config = decode_but(&file, "project", value, open, &mut loaded.findings);
+    as_written(&mut loaded.findings[first..], &written);
+    let mut config: ProjectConfig = config?;
     // What opens only something on this computer, such as a sandbox, is no secret.
     let local = |pointer: &String| {
         config.connections.iter().any(|(name, own)| {
@@ -183,6 +188,7 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
     for (connection, own) in &mut config.connections {
         let pointer = format!("/connections/{}", yaml::escape(connection));
         addresses(&name, &pointer, own, &mut loaded.findings);
+        tokens(&name, &pointer, own, &mut loaded.findings);
         if let ConnectionConfig::Salesforce(own) = own {
             let token = own.auth.refresh_token.as_mut().map(|auth| &mut auth.token);
             let origin = origins.get(&format!("{pointer}/auth/refresh_token/token"));
@@ -192,6 +198,62 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
         }
     }
     Some(config)
+}
+
+/// Puts what is written in the place of what came of it: a finding quotes `${NAME}`, never its value.
+fn as_written(findings: &mut [Diagnostic], written: &BTreeMap<String, (String, String)>) {
+    for finding in findings {
+        let (Place::Value(at) | Place::Key(at)) = &finding.place else { continue };
+        let at = at.clone();
+        for (pointer, (form, value)) in written.iter().filter(|(_, (_, value))| !value.is_empty()) {
+            if !pointer.starts_with(&at) && !at.starts_with(pointer.as_str()) {
+                continue;
+            }
+            let start: String = value.chars().take(8).collect();
+            for text in
+                [Some(&mut finding.message), finding.label.as_mut(), finding.why.as_mut(), finding.help.as_mut()]
+            {
+                let Some(text) = text else { continue };
+                *text = text.replace(value, form);
+                // A value that was shortened, or stands there in another form.
+                if start.len() >= 4 && text.contains(&start) && !form.contains(&start) {
+                    *text = format!("what `{form}` stands for does not fit here");
+                }
+            }
+        }
+    }
+}
+
+/// Tokens are sent in headers and forms: each is one word.
+fn tokens(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, findings: &mut Vec<Diagnostic>) {
+    let all: Vec<(&str, &Secret)> = match connection {
+        ConnectionConfig::Hubspot(own) => vec![("access_token", &own.access_token)],
+        ConnectionConfig::Salesforce(own) => {
+            let auth = &own.auth;
+            let jwt = auth.jwt.iter().map(|own| ("auth/jwt/client_id", &own.client_id));
+            let app = auth.client_credentials.iter().flat_map(|own| {
+                [
+                    ("auth/client_credentials/client_id", &own.client_id),
+                    ("auth/client_credentials/client_secret", &own.client_secret),
+                ]
+            });
+            let refresh = auth.refresh_token.iter().flat_map(|own| {
+                let secret = own.client_secret.iter().map(|secret| ("auth/refresh_token/client_secret", secret));
+                secret
+                    .chain([("auth/refresh_token/client_id", &own.client_id), ("auth/refresh_token/token", &own.token)])
+            });
+            let access = auth.access_token.iter().map(|own| ("auth/access_token/token", &own.token));
+            jwt.chain(app).chain(refresh).chain(access).collect()
+        }
+    };
+    for (key, secret) in all {
+        let Some(what) = secret.is_no_token() else { continue };
+        let last = key.rsplit('/').next().unwrap_or_default();
+        let place = Place::Value(format!("{pointer}/{key}"));
+        let finding = Diagnostic::error("SL1031", name, place, format!("`{last}` holds {what} within"));
+        let help = "look at the variable or the file that it comes from, and copy it again; only what stands around it is left out";
+        findings.push(finding.with_why("it is one word of letters, digits and signs").with_help(help));
+    }
 }
 
 /// Credentials travel by https only, or stay on this computer.
@@ -232,15 +294,6 @@ fn is_local(address: &str) -> bool {
     url::Url::parse(address).is_ok_and(|url| is_loopback(&url))
 }
 
-fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 /// Secrets that stand in the file itself.
 fn literal_secrets(value: &serde_yaml::Value) -> Vec<String> {
     let json = yaml::to_json(value);
@@ -253,8 +306,9 @@ fn collect_literals(value: &serde_json::Value, pointer: String, found: &mut Vec<
     let Some(entries) = value.as_object() else { return };
     for (key, value) in entries {
         let pointer = format!("{pointer}/{}", yaml::escape(key));
-        let secret = SECRET_KEYS.contains(&key.as_str()) && value.as_str().is_some_and(|text| !text.contains("${"));
-        if secret {
+        // A client's id is known to all who log in.
+        let secret = SECRET_KEYS.contains(&key.as_str()) && key != "client_id";
+        if secret && value.as_str().is_some_and(stands_there) {
             found.push(pointer);
         } else {
             collect_literals(value, pointer, found);
@@ -262,10 +316,22 @@ fn collect_literals(value: &serde_json::Value, pointer: String, found: &mut Vec<
     }
 }
 
-/// Keys whose values are secrets.
-pub const SECRET_KEYS: [&str; 4] = ["access_token", "token", "client_secret", "private_key"];
+/// Whether a text is a secret itself, or the default of a form is.
+fn stands_there(text: &str) -> bool {
+    let default = |form: &str| {
+        let (_, default) = form.split('}').next()?.split_once(":-")?;
+        Some(!default.trim().is_empty())
+    };
+    !text.contains("${") || text.split("${").skip(1).any(|form| default(form).unwrap_or_default())
+}
 
 fn pipelines(files: &Files, folder: &str, loaded: &mut Loaded) {
+    if files.leads_out(folder) {
+        let message = "the folder of the pipelines is a link that leads elsewhere";
+        let finding = Diagnostic::error("SL1030", &PROJECT_FILE.into(), folder_place(), message);
+        loaded.findings.push(finding.with_help("put the folder itself there, inside the project"));
+        return;
+    }
     let Some(mut entries) = files.tree(folder, PIPELINES_MAX * 4) else {
         loaded.nothing = Some(no_folder(files, folder));
         return;

@@ -1,9 +1,11 @@
 //! YAML text -> `PipelineConfig` and `ProjectConfig`. Reads files and the environment; may use `model` and `diagnostic`.
 
+pub mod address;
 pub mod compose;
 pub mod env;
 pub mod explain;
 pub mod files;
+pub mod hide;
 pub mod load;
 pub mod pipeline;
 pub mod pipeline_test;

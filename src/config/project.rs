@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::env::Secret;
 use super::scalar::Scalar;
 
+/// Name of the file.
+pub const PROJECT_FILE: &str = "syncline.yaml";
+
 /// Connections, state and the place of the pipelines: the file `syncline.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::compose::compose;
-use super::files::{Files, ReadError};
+use super::files::Files;
+use super::project::PROJECT_FILE;
 use super::spans::{Spans, within};
-use super::{schema, typed, yaml};
+use super::{hide, schema, typed, yaml};
 use crate::diagnostic::{Diagnostic, Place};
+use crate::sys::files::ReadError;
 
 /// Largest definition file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -19,6 +21,8 @@ pub struct SourceFile {
     pub name: Arc<str>,
     /// The text.
     pub text: String,
+    /// The text with its secrets covered; empty where it has none.
+    pub covered: String,
     /// Where everything stands.
     pub spans: Spans,
     /// Decoded scalars that findings point into, by pointer.
@@ -26,6 +30,11 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
+    /// The text as it may be quoted: with the same lines and columns, and no secret.
+    pub fn quotable(&self) -> &str {
+        if self.covered.is_empty() { &self.text } else { &self.covered }
+    }
+
     /// The place in bytes; the whole file is the first line that says something.
     pub fn locate(&self, place: &Place) -> std::ops::Range<usize> {
         let found = match place {
@@ -82,9 +91,9 @@ pub fn read(
     schema_name: &str,
 ) -> (SourceFile, Result<serde_yaml::Value, Diagnostic>) {
     let mut file = SourceFile { name: Arc::clone(name), ..SourceFile::default() };
-    match text(files, path, &mut file.text) {
-        Ok(()) => {}
-        Err(finding) => return (file, Err(finding.in_file(name))),
+    if let Err(finding) = text(files, path, &mut file.text) {
+        file.covered = hide::covered(&file.text, **name == *PROJECT_FILE).unwrap_or_default();
+        return (file, Err(finding.in_file(name)));
     }
     let value = parse(&mut file, schema_name);
     (file, value)
@@ -93,6 +102,7 @@ pub fn read(
 /// The same for a text that is there already.
 pub fn parse(file: &mut SourceFile, schema_name: &str) -> Result<serde_yaml::Value, Diagnostic> {
     let name = Arc::clone(&file.name);
+    file.covered = hide::covered(&file.text, &*name == PROJECT_FILE).unwrap_or_default();
     if file.text.trim().is_empty() {
         let finding = Diagnostic::error("SL1001", &name, Place::File, "the file is empty");
         return Err(finding.with_help("start with `version: 1`"));
@@ -151,6 +161,7 @@ fn text(files: &Files, path: &str, into: &mut String) -> Result<(), NoText> {
     let refused = |code, message: String, help| NoText { place: Place::File, code, message, help };
     let bytes = files.read(path, FILE_BYTES_MAX).map_err(|error| match error {
         ReadError::TooLarge => refused("SL1011", "the file has more than 1 MiB".to_owned(), "no definition needs that"),
+        ReadError::Outside => refused("SL1030", error.to_string(), "put the file itself there"),
         ReadError::NotAFile => refused("SL1001", error.to_string(), "put a YAML file there"),
         ReadError::Io(_) => refused("SL1001", error.to_string(), "check the path and its permissions"),
     })?;

@@ -23,6 +23,8 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL1020", include_str!("../../docs/errors/SL1020.md")),
     ("SL1021", include_str!("../../docs/errors/SL1021.md")),
     ("SL1022", include_str!("../../docs/errors/SL1022.md")),
+    ("SL1030", include_str!("../../docs/errors/SL1030.md")),
+    ("SL1031", include_str!("../../docs/errors/SL1031.md")),
     ("SL2001", include_str!("../../docs/errors/SL2001.md")),
     ("SL2002", include_str!("../../docs/errors/SL2002.md")),
     ("SL2003", include_str!("../../docs/errors/SL2003.md")),

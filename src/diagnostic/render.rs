@@ -6,6 +6,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
 use super::{Diagnostic, Place, Severity};
+use crate::model::text::{is_unsafe, line, workflow_command};
 
 /// A finding with its place worked out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -96,39 +97,44 @@ pub fn text(finding: &Diagnostic, source: &str, places: &Places, colour: bool) -
         Some(help) => format!("{help}; more: {explain}"),
         None => format!("{explain} says more"),
     };
-    let mut group = level
-        .primary_title(finding.message.as_str())
-        .id(finding.code)
-        .elements(Vec::<annotate_snippets::Message<'_>>::new());
+    let (message, file, help) = (line(&finding.message), line(&finding.file), line(&help));
+    let label = finding.label.as_deref().map(line);
+    let why = finding.why.as_deref().map(lines);
+    let mut group =
+        level.primary_title(&*message).id(finding.code).elements(Vec::<annotate_snippets::Message<'_>>::new());
     let shown = visible(source, &places.range);
     let others: Vec<Visible> = places.others.iter().map(|range| visible(source, range)).collect();
+    let labels: Vec<std::borrow::Cow<'_, str>> = finding.others.iter().map(|(_, label)| line(label)).collect();
     if source.is_empty() {
-        group = group.element(annotate_snippets::Origin::path(&*finding.file));
+        group = group.element(annotate_snippets::Origin::path(&*file));
     } else {
         let mut annotation = AnnotationKind::Primary.span(shown.range.clone());
-        if let Some(label) = &finding.label {
-            annotation = annotation.label(label.as_str());
+        if let Some(label) = &label {
+            annotation = annotation.label(&**label);
         }
-        let snippet = Snippet::source(shown.text.as_str()).line_start(shown.line).path(&*finding.file);
+        let snippet = Snippet::source(shown.text.as_str()).line_start(shown.line).path(&*file);
         group = group.element(snippet.annotation(annotation));
-        for (other, (_, label)) in others.iter().zip(&finding.others) {
-            let annotation = AnnotationKind::Context.span(other.range.clone()).label(label.as_str());
-            let snippet = Snippet::source(other.text.as_str()).line_start(other.line).path(&*finding.file);
+        for (other, label) in others.iter().zip(&labels) {
+            let annotation = AnnotationKind::Context.span(other.range.clone()).label(&**label);
+            let snippet = Snippet::source(other.text.as_str()).line_start(other.line).path(&*file);
             group = group.element(snippet.annotation(annotation));
         }
     }
-    if let Some(why) = &finding.why {
+    if let Some(why) = &why {
         group = group.element(Level::NOTE.with_name("why").message(why.as_str()));
     }
-    group = group.element(Level::HELP.message(help.as_str()));
+    group = group.element(Level::HELP.message(&*help));
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     renderer.render(&[group])
 }
 
+/// A text with lines of our own; of what others wrote in them, each stays within its line.
+fn lines(text: &str) -> String {
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// A finding as a workflow command that annotates the line in a pull request.
 pub fn github(located: &Located) -> String {
-    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
     let mut message = located.message.clone();
     for (name, more) in [("", &located.label), ("why: ", &located.why), ("help: ", &located.help)] {
         if let Some(more) = more {
@@ -138,17 +144,15 @@ pub fn github(located: &Located) -> String {
     for related in &located.related {
         message = format!("{message}\nline {}: {}", related.line, related.label);
     }
-    format!(
-        "::{} file={},line={},col={},endLine={},endColumn={},title={}::{}",
-        located.severity,
-        property(&located.file),
-        located.line,
-        located.column,
-        located.end_line,
-        located.end_column,
-        property(located.code),
-        data(&message)
-    )
+    let place = [
+        ("file", located.file.clone()),
+        ("line", located.line.to_string()),
+        ("col", located.column.to_string()),
+        ("endLine", located.end_line.to_string()),
+        ("endColumn", located.end_column.to_string()),
+        ("title", located.code.to_owned()),
+    ];
+    workflow_command(located.severity, &place, &message)
 }
 
 fn severity(severity: Severity) -> &'static str {
@@ -182,7 +186,7 @@ struct Visible {
 /// Longest line that is shown, in bytes; of a longer one, the part around the place.
 const LINE_BYTES_MAX: usize = 400;
 
-/// The lines of a place, shortened, with the place in them. Values of secrets are masked in the same width.
+/// The lines of a place, shortened, with the place in them.
 fn visible(source: &str, range: &Range<usize>) -> Visible {
     let start = floor(source, range.start);
     let end = floor(source, range.end).max(start);
@@ -198,26 +202,20 @@ fn visible(source: &str, range: &Range<usize>) -> Visible {
         (from, floor(text, from + LINE_BYTES_MAX))
     };
     let range = (start - line_start).clamp(from, to) - from..(end - line_start).clamp(from, to) - from;
-    Visible { text: masked(&text[from..to]), line, range }
+    Visible { text: seen(&text[from..to]), line, range }
 }
 
-/// Keys whose values are secrets in syncline.yaml.
-const SECRET_KEYS: [&str; 4] = ["access_token", "token", "client_secret", "private_key"];
-
-fn masked(line: &str) -> String {
-    let mut shown = line.to_owned();
-    for key in SECRET_KEYS {
-        let Some(at) = shown.find(&format!("{key}:")) else { continue };
-        let value = at + key.len() + 1;
-        let end = shown[value..].find([',', '}']).map_or(shown.len(), |end| value + end);
-        let text = &shown[value..end];
-        if text.contains("${") || text.trim().is_empty() {
-            continue;
-        }
-        let stars: String = text.chars().map(|letter| if letter == ' ' { ' ' } else { '*' }).collect();
-        shown = format!("{}{stars}{}", &shown[..value], &shown[end..]);
-    }
-    shown
+/// A line of a file as it is seen, in the same length, so that places in it stay where they are.
+fn seen(text: &str) -> String {
+    let seen = |letter: char| match letter {
+        '\t' => "\t".to_owned(),
+        letter if is_unsafe(letter) => match letter.len_utf8() {
+            3 => "\u{fffd}".to_owned(),
+            length => "?".repeat(length),
+        },
+        letter => letter.to_string(),
+    };
+    if text.chars().any(is_unsafe) { text.chars().map(seen).collect() } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -266,12 +264,5 @@ error[SL1004]: unknown value `explode` for `when_blank`
         let located = locate(&finding, source, &places);
         assert_eq!((located.related[0].line, located.related[0].column), (2, 11));
         assert!(github(&located).ends_with("mapped twice%0Aagain%0Aline 2: first"));
-    }
-
-    #[test]
-    fn secrets_are_masked_in_the_line() {
-        assert_eq!(masked("  access_token: pat-na1-123"), "  access_token: ***********");
-        assert_eq!(masked("  auth: { client_secret: abc, x: 1 }"), "  auth: { client_secret: ***, x: 1 }");
-        assert_eq!(masked("  access_token: ${TOKEN}"), "  access_token: ${TOKEN}");
     }
 }

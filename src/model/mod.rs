@@ -10,5 +10,6 @@ pub mod object;
 pub mod pledge;
 pub mod record;
 pub mod report;
+pub mod text;
 pub mod unconfirmed;
 pub mod watermark;

@@ -23,6 +23,10 @@ use crate::project::wiring::Project;
 pub struct Pull {
     /// Files that were written or removed; those that would be, where nothing was to be written.
     pub files: Vec<String>,
+    /// Those of them that are removed: their objects are no longer used, or no longer there.
+    pub removed: Vec<String>,
+    /// Files in the folder that are none of the catalog's, and stay.
+    pub foreign: Vec<String>,
     /// Objects in the catalog now.
     pub objects: usize,
     /// What moved since the last pull.
@@ -49,23 +53,26 @@ pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pu
     let damaged: Vec<(String, String)> = findings.iter().filter_map(|finding| folder::named(&finding.file)).collect();
     let after = observe(project, &before, &damaged, extra).await?;
     let texts = folder::texts(&after);
-    let files = if write {
-        folder::write(&project.loaded.root, &after).map_err(|error| {
+    let (files, removed, foreign) = if write {
+        let done = folder::write(&project.loaded.root, &after).map_err(|error| {
             OpsError::refused(
                 "SL6008",
                 format!("catalog/ cannot be written: {error}"),
-                "check the folder's permissions",
+                "put a folder and files of its own there, and check their permissions",
             )
-        })?
+        })?;
+        ([done.written, done.removed.clone()].concat(), done.removed, done.kept)
     } else {
         let old = folder::texts(&before);
         let differs = |path: &&String| old.get(*path) != texts.get(*path);
-        old.keys().chain(texts.keys()).filter(differs).cloned().collect::<BTreeSet<_>>().into_iter().collect()
+        let all = old.keys().chain(texts.keys()).filter(differs).cloned().collect::<BTreeSet<_>>();
+        let gone = old.keys().filter(|path| !texts.contains_key(*path)).cloned().collect();
+        (all.into_iter().collect(), gone, Vec::new())
     };
     // Of a first pull, everything is new, which says nothing.
     let moves = if before.is_empty() { Vec::new() } else { moves(&before, &after) };
     let moves = touched(&project.loaded.pipelines, moves, &[&before, &after]);
-    Ok(Pull { files, objects: texts.len(), moves })
+    Ok(Pull { files, removed, foreign, objects: texts.len(), moves })
 }
 
 /// What the systems say now of everything that the definitions and the catalog name; `damaged` are the connections and

@@ -1,7 +1,6 @@
 //! Every change of a plan in a file, one JSON object a line: `{"pipeline": …, "action": …, …}`, written while the forecast
 //! goes on.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +10,10 @@ use serde::Serialize;
 use crate::engine::forecast::Recorder;
 use crate::model::forecast::PlannedChange;
 use crate::model::ids::PipelineName;
+use crate::model::text;
 use crate::project::error::OpsError;
+use crate::sys::files::{Draft, Readers};
+use crate::sys::secrets::masked;
 
 /// The file.
 pub struct ChangesFile {
@@ -20,7 +22,8 @@ pub struct ChangesFile {
 }
 
 struct Inner {
-    file: BufWriter<File>,
+    /// None once the file is in its place.
+    file: Option<BufWriter<Draft>>,
     error: Option<io::Error>,
 }
 
@@ -34,14 +37,16 @@ struct Line<'a> {
 impl ChangesFile {
     /// Begins a file.
     pub fn new(path: &Path) -> Result<Self, OpsError> {
-        let file = File::create(path).map_err(|error| unwritable(path, &error))?;
-        Ok(Self { path: path.to_owned(), inner: Mutex::new(Inner { file: BufWriter::new(file), error: None }) })
+        let file = Draft::new(path, Readers::Owner).map_err(|error| unwritable(path, &error))?;
+        Ok(Self { path: path.to_owned(), inner: Mutex::new(Inner { file: Some(BufWriter::new(file)), error: None }) })
     }
 
     /// Ends it; the first thing that went wrong is said here.
     pub fn finish(&self) -> Result<(), OpsError> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = inner.error.take().map_or_else(|| inner.file.flush(), Err);
+        let file = inner.file.take();
+        let keep = || file.map_or(Ok(()), |file| file.into_inner().map_err(io::IntoInnerError::into_error)?.keep());
+        let ended = inner.error.take().map_or_else(keep, Err);
         ended.map_err(|error| unwritable(&self.path, &error))
     }
 }
@@ -53,8 +58,8 @@ impl Recorder for ChangesFile {
             return;
         }
         let line = serde_json::to_string(&Line { pipeline, change }).map_err(io::Error::from);
-        let written = line.and_then(|line| writeln!(inner.file, "{line}"));
-        inner.error = written.err();
+        let Some(file) = &mut inner.file else { return };
+        inner.error = line.and_then(|line| writeln!(file, "{}", text::json(&masked(&line)))).err();
     }
 }
 

@@ -5,7 +5,11 @@ use std::path::Path;
 
 use crate::config::schema;
 use crate::project::error::OpsError;
+use crate::sys::files::{self, Readers};
 use crate::sys::git::Repository;
+
+/// Largest file that is added to, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 const PROJECT: &str = include_str!("init/syncline.yaml");
 const PIPELINE: &str = include_str!("init/pipelines/README.md");
@@ -31,7 +35,7 @@ pub struct Made {
 /// kept out of git.
 pub fn init(folder: &Path) -> Result<Made, OpsError> {
     let file = folder.join("syncline.yaml");
-    if file.exists() {
+    if file.symlink_metadata().is_ok() {
         let message = format!("`{}` exists already", file.display());
         return Err(OpsError::refused("SL1013", message, "a project is made once; look at `syncline status`"));
     }
@@ -52,10 +56,11 @@ pub fn init(folder: &Path) -> Result<Made, OpsError> {
     }
     for (name, text) in files {
         let path = folder.join(&name);
-        let before = fs::read_to_string(&path).ok();
+        let read = || String::from_utf8(files::read_below(folder, &name, FILE_BYTES_MAX).ok()?).ok();
+        let before = read();
         let whole = match before {
             Some(before) if text == IGNORE && !ignores_state(&before) => format!("{}\n{text}", before.trim_end()),
-            _ if path.exists() => {
+            _ if path.symlink_metadata().is_ok() => {
                 made.kept.push(name);
                 continue;
             }
@@ -65,7 +70,7 @@ pub fn init(folder: &Path) -> Result<Made, OpsError> {
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent)?;
             }
-            fs::write(&path, whole)
+            files::replace(&path, whole.as_bytes(), Readers::Usual)
         };
         write().map_err(|error| unwritable(&path, &error))?;
         made.written.push(name);

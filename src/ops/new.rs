@@ -10,6 +10,7 @@ use crate::catalog::is_called;
 use crate::config::load::LoadedPipeline;
 use crate::config::rules;
 use crate::model::object::{FieldKind, PropertyKind, SourceField, SourceObject, TargetObject};
+use crate::model::text::{self, line};
 use crate::pipeline::suggest::{Suggestion, fillable, mappable, suggest};
 use crate::ports::fault::Fault;
 use crate::ports::source::Source;
@@ -105,7 +106,7 @@ pub fn free_path(project: &Project, name: &str) -> Result<PathBuf, OpsError> {
         let message = format!("there is a pipeline `{name}` in {} already", own.file.name);
         return Err(OpsError::refused("SL1017", message, "choose another name"));
     }
-    if path.exists() {
+    if path.symlink_metadata().is_ok() {
         let message = format!("`{}` exists already", path.display());
         return Err(OpsError::refused("SL1017", message, "choose another name; nothing is ever overwritten"));
     }
@@ -154,8 +155,8 @@ fn write(
         entry(own, &mut text);
     }
     for name in &missing {
-        let _ = writeln!(text, "  # {name} is required: give it a field, a template or a value");
-        let _ = writeln!(text, "  # - {{ from: …, to: {name} }}");
+        let _ = writeln!(text, "  # {} is required: give it a field, a template or a value", line(name));
+        let _ = writeln!(text, "  # - {{ from: …, to: {} }}", word(name));
     }
     if found.is_empty() {
         text.push_str(
@@ -175,7 +176,7 @@ fn head(wanted: &NewPipeline, source: &SourceObject, target: &TargetObject, matc
     if wanted.connections.0 != CONNECTIONS.0 {
         let _ = writeln!(text, "  connection: {}", quoted(&wanted.connections.0));
     }
-    let _ = writeln!(text, "  object: {}", source.name);
+    let _ = writeln!(text, "  object: {}", word(&source.name));
     if !rules::is_listed(&source.name) {
         text.push_str("  allow_unlisted: true\n");
     }
@@ -186,12 +187,12 @@ fn head(wanted: &NewPipeline, source: &SourceObject, target: &TargetObject, matc
     }
     // A custom object goes before a standard one of the same name, unless the type id is written.
     let by_id = target.object_type_id.eq_ignore_ascii_case(&wanted.target);
-    let _ = writeln!(text, "  object: {}", if by_id { &target.object_type_id } else { &target.name });
+    let _ = writeln!(text, "  object: {}", word(if by_id { &target.object_type_id } else { &target.name }));
     if !target.properties.get(match_property).is_some_and(|own| own.unique) {
-        let label = quoted(&target.label);
-        let _ = writeln!(text, "  # {label} has no unique property `{match_property}`: make one for the Salesforce id");
+        let (label, property) = (quoted(&target.label), line(match_property));
+        let _ = writeln!(text, "  # {label} has no unique property `{property}`: make one for the Salesforce id");
     }
-    let _ = writeln!(text, "  match: {match_property}\n");
+    let _ = writeln!(text, "  match: {}\n", word(match_property));
     text
 }
 
@@ -207,7 +208,7 @@ fn match_property(target: &TargetObject) -> Option<String> {
 }
 
 fn entry(own: &Suggestion<'_>, text: &mut String) {
-    let (from, to) = (&own.field.name, &own.property.name);
+    let (from, to) = (word(&own.field.name), word(&own.property.name));
     if own.values.is_none() && own.unmatched.is_empty() {
         // 50 % is 50 in Salesforce and 0.5 in HubSpot.
         let percent = own.field.kind == FieldKind::Percent && own.property.percentage;
@@ -249,7 +250,7 @@ fn rest(
     let properties: Vec<&str> = properties.map(|own| own.name.as_str()).collect();
     for (what, names) in [("fields of Salesforce", fields), ("properties of HubSpot", properties)] {
         if !names.is_empty() {
-            let _ = writeln!(text, "  # not mapped, {what}: {}", names.join(", "));
+            let _ = writeln!(text, "  # not mapped, {what}: {}", line(&names.join(", ")));
         }
     }
 }
@@ -298,7 +299,7 @@ async fn links(
         };
         let other = project.loaded.pipelines.iter().find(leads_to);
         let integrated = INTEGRATED.iter().find(|(object, _, _)| refers(object));
-        let name = &field.name;
+        let name = word(&field.name);
         let (entry, to, property) = match (other, integrated) {
             (Some(own), _) => {
                 (Some(format!("field: {name}, pipeline: {}", own.config.name)), &*own.config.target.object, None)
@@ -312,7 +313,7 @@ async fn links(
             }
             (None, None) => (None, "", None),
         };
-        let mut link = Link { field: name.clone(), entry, to: to.to_owned(), why_not: None };
+        let mut link = Link { field: field.name.clone(), entry, to: to.to_owned(), why_not: None };
         if link.entry.is_none() {
             link.to = field.reference_to.join(", ");
         } else if let Some(why) = trouble(project, wanted, target, to, property).await {
@@ -360,9 +361,10 @@ fn associations(links: &[Link]) -> String {
     let (mut active, mut hints) = (String::new(), String::new());
     for link in links {
         let Link { field, entry, to, why_not } = link;
+        let (field, to) = (line(field), line(to));
         let _ = match (entry, why_not) {
             (Some(entry), None) => writeln!(active, "  - {{ {entry} }}"),
-            (Some(entry), Some(why)) => writeln!(hints, "  # - {{ {entry} }}   {why}"),
+            (Some(entry), Some(why)) => writeln!(hints, "  # - {{ {} }}   {}", line(entry), line(why)),
             (None, _) => writeln!(hints, "  # {field} leads to {to}, which no pipeline syncs"),
         };
     }
@@ -506,6 +508,14 @@ pub async fn create(project: &Project, connection: &str, body: &Value) -> Result
     target.create_object(body).await.map_err(failed)
 }
 
+/// A name as it stands in YAML: those of fields, properties and objects need no quotes, and any other text gets them.
+fn word(name: &str) -> String {
+    let plain = !name.is_empty()
+        && !name.starts_with('-')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    if plain { name.to_owned() } else { quoted(name) }
+}
+
 /// A scalar that YAML reads back as this text.
 fn quoted(text: &str) -> String {
     let plain = !text.is_empty()
@@ -513,5 +523,5 @@ fn quoted(text: &str) -> String {
         && text.chars().all(|letter| letter.is_alphanumeric() || "_ -".contains(letter))
         && !text.ends_with(' ')
         && !["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
-    if plain { text.to_owned() } else { Value::from(text).to_string() }
+    if plain { text.to_owned() } else { text::json(&Value::from(text).to_string()).into_owned() }
 }

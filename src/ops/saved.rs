@@ -3,7 +3,6 @@
 //! `{"syncline_plan":1,…}`, then for each pipeline `{"pipeline":"name"}` and one pledge a line, then `{"plan":{…}}` with
 //! what the plan was made from, and `{"digest":"…"}` over all bytes before.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +23,8 @@ use crate::ports::fault::{Fault, RemoteError};
 use crate::project::error::OpsError;
 use crate::project::portal::Portal;
 use crate::stages::{StageError, StageName};
+use crate::sys::files::{self, Draft, Readers};
+use crate::sys::secrets::masked;
 
 /// Version of the form.
 pub const VERSION: u32 = 1;
@@ -93,17 +94,19 @@ pub struct Writer {
 }
 
 struct Inner {
-    file: BufWriter<File>,
+    /// None once the file is in its place.
+    file: Option<BufWriter<Draft>>,
     hasher: Sha256,
     pipeline: Option<PipelineName>,
 }
 
 impl Inner {
     fn line<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        let mut text = serde_json::to_string(value)?;
+        let mut text = masked(&serde_json::to_string(value)?).into_owned();
         text.push('\n');
         self.hasher.update(text.as_bytes());
-        self.file.write_all(text.as_bytes())
+        let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        file.write_all(text.as_bytes())
     }
 }
 
@@ -111,7 +114,7 @@ impl Writer {
     /// Begins a file.
     pub fn new(path: &Path) -> Result<Self, OpsError> {
         let begin = || -> io::Result<Inner> {
-            let file = BufWriter::new(File::create(draft(path))?);
+            let file = Some(BufWriter::new(Draft::new(path, Readers::Owner)?));
             let mut inner = Inner { file, hasher: Sha256::new(), pipeline: None };
             inner.line(&Head { syncline_plan: VERSION, syncline: env!("CARGO_PKG_VERSION").to_owned() })?;
             Ok(inner)
@@ -132,18 +135,10 @@ impl Writer {
             inner.line(&Line::Plan(Box::new(plan)))?;
             let digest = hex(std::mem::take(&mut inner.hasher));
             inner.line(&Line::Digest(digest))?;
-            inner.file.flush()?;
-            inner.file.get_ref().sync_all()?;
-            std::fs::rename(draft(&self.path), &self.path)
+            let file = inner.file.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            file.into_inner().map_err(io::IntoInnerError::into_error)?.keep()
         };
         end().map_err(|error| unwritable(&self.path, &error))
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // Of a complete file there is no draft any more.
-        let _ = std::fs::remove_file(draft(&self.path));
     }
 }
 
@@ -211,7 +206,7 @@ pub fn pledges(
 }
 
 fn walk(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) -> Result<(), OpsError> {
-    let file = File::open(path).map_err(|error| {
+    let file = files::open(path).map_err(|error| {
         let message = format!("`{}` cannot be read: {error}", path.display());
         OpsError::refused("SL6012", message, "`syncline plan --out FILE` saves a plan")
     })?;
@@ -265,12 +260,6 @@ fn damaged(path: &Path, what: &str) -> OpsError {
 
 fn unwritable(path: &Path, error: &io::Error) -> OpsError {
     OpsError::refused("SL6008", format!("`{}` cannot be written: {error}", path.display()), "choose another file")
-}
-
-fn draft(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    path.with_file_name(name)
 }
 
 fn hex(hasher: Sha256) -> String {

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::run::{Finished, RunOptions, Trouble, refuse, run_one};
 use crate::config::files::Files;
-use crate::config::load::PROJECT_FILE;
+use crate::config::project::PROJECT_FILE;
 use crate::config::read::FILE_BYTES_MAX;
 use crate::diagnostic::Diagnostic;
 use crate::engine::work::Stop;

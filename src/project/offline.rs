@@ -166,7 +166,7 @@ fn portals(project: &ProjectConfig, catalog: &Catalog) -> Vec<Diagnostic> {
         if expected != found {
             let place = Place::Value(format!("/connections/{}/portal_id", crate::config::yaml::escape(name)));
             let message = format!("the catalog is of portal {found}, not of {expected}");
-            let file = Arc::from(crate::config::load::PROJECT_FILE);
+            let file = Arc::from(crate::config::project::PROJECT_FILE);
             findings.push(
                 Diagnostic::error("SL3009", &file, place, message)
                     .with_why("object ids, properties and labels differ from portal to portal")

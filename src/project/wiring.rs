@@ -10,8 +10,10 @@ use url::Url;
 use super::error::OpsError;
 use crate::config::env::{Environment, Variables};
 use crate::config::files::Files;
-use crate::config::load::{Loaded, PROJECT_FILE, find_project, load};
-use crate::config::project::{AuthConfig, ConnectionConfig, HubspotConfig, ProjectConfig, SalesforceConfig};
+use crate::config::load::{Loaded, find_project, load};
+use crate::config::project::{
+    AuthConfig, ConnectionConfig, HubspotConfig, PROJECT_FILE, ProjectConfig, SalesforceConfig,
+};
 use crate::config::scalar::percent;
 use crate::config::yaml;
 use crate::connect::hubspot::settings::HubspotSettings;

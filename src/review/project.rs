@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::config::load::SECRET_KEYS;
+use crate::config::hide::SECRET_KEYS;
 use crate::config::read::SourceFile;
 use crate::config::{typed, yaml};
 use crate::diagnostic::Place;
@@ -63,7 +63,7 @@ fn effect(pointer: &str) -> (crate::model::change::ChangeClass, &'static str) {
 /// A literal secret is not shown; a variable's name is.
 fn shown(pointer: &str, value: &str) -> String {
     let key = pointer.rsplit('/').next().unwrap_or_default();
-    let secret = SECRET_KEYS.contains(&key) || key == "client_id";
+    let secret = SECRET_KEYS.contains(&key);
     match secret {
         true => names(value),
         false => without_user(value),

@@ -1,7 +1,6 @@
 //! The data file of a sandbox: its state kept over restarts, written so that a crash leaves the old or the new one whole.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +11,13 @@ use serde_json::Value;
 use crate::sandbox::options::SandboxError;
 use crate::sandbox::world::World;
 use crate::sys::cancel::Cancel;
+use crate::sys::files::{self, Readers};
 
 /// How often a changed state is saved.
 const SAVE_EVERY: Duration = Duration::from_secs(3);
+
+/// Largest data file that is read, in bytes.
+const DATA_BYTES_MAX: u64 = 4 << 30;
 
 /// The data file of a running sandbox.
 pub struct DataFile {
@@ -35,7 +38,7 @@ impl DataFile {
 
     /// Puts the kept state into `world`; false where there is no file yet.
     pub fn load(&self, world: &World) -> Result<bool, SandboxError> {
-        let text = match std::fs::read(&self.path) {
+        let text = match files::read(&self.path, DATA_BYTES_MAX).map_err(io::Error::from) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // A state that could never be kept is refused at once, not when it is to be saved.
@@ -64,7 +67,7 @@ impl DataFile {
         }
         let text = world.dump().to_string();
         let failed = |source| SandboxError::Data { action: "write", path: self.path.clone(), source };
-        replace(&self.path, text.as_bytes()).map_err(failed)?;
+        files::replace(&self.path, text.as_bytes(), Readers::Owner).map_err(failed)?;
         self.saved.store(changes, Ordering::Relaxed);
         Ok(())
     }
@@ -84,15 +87,4 @@ pub async fn keep_saved(file: Arc<DataFile>, world: Arc<World>, cancel: Cancel) 
             tracing::warn!(%error, "the sandbox state was not saved");
         }
     }
-}
-
-/// Writes beside the file, then renames: readers see the old content or the new one.
-fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let mut file = File::create(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
 }

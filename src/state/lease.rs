@@ -1,13 +1,14 @@
 //! The right of one process to run one pipeline: a file lock, which the system gives back when the process dies.
 
 use std::collections::HashSet;
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::ids::PipelineName;
 use crate::ports::state::{Lease, StateError};
+use crate::sys::files;
 
 /// Holds the lock of a file.
 struct FileLease {
@@ -21,8 +22,11 @@ pub fn take(state: &Path, pipeline: &PipelineName, holder: &str) -> Result<Box<d
     let folder = locks_folder(state);
     let path = folder.join(format!("{pipeline}.lock"));
     let io = |error: std::io::Error| StateError::Io { path: path.display().to_string(), detail: error.to_string() };
-    fs::create_dir_all(&folder).map_err(io)?;
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+    files::private_folder(&folder).map_err(io)?;
+    if folder.is_symlink() {
+        return Err(io(std::io::Error::other("its folder is a link, and locks are not made through links")));
+    }
+    let mut file = files::open_lock(&path).map_err(io)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

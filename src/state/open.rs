@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::ports::state::StateError;
+use crate::sys::files;
 
 /// Marks a file as ours ("SYNL").
 const APPLICATION_ID: i32 = 0x5359_4e4c;
@@ -29,9 +30,10 @@ const BUSY_WAIT: Duration = Duration::from_secs(30);
 pub fn writable(path: &Path) -> Result<Connection, StateError> {
     let shown = path.display().to_string();
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder)
+        files::private_folder(folder)
             .map_err(|error| StateError::Io { path: shown.clone(), detail: error.to_string() })?;
     }
+    refuse_link(path, &shown)?;
     if fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         create(path, &shown)?;
     }
@@ -56,8 +58,9 @@ fn create(path: &Path, shown: &str) -> Result<(), StateError> {
     let make = || {
         // What a process of the same number left when it died.
         let _ = fs::remove_file(&draft);
-        // Held while the draft is made: what nobody holds was left by a process that died.
-        let held = create_private(&draft).map_err(io)?;
+        // Held while the draft is made: what nobody holds was left by a process that died. For its owner only: it holds record
+        // ids and rejected values.
+        let held = files::open_lock(&draft).map_err(io)?;
         held.lock().map_err(io)?;
         let mut connection = Connection::open_with_flags(&draft, WRITING).map_err(|error| sorted(shown, error))?;
         // Not with a log of its own: what a log holds is moved into the file when it is closed, and where the disk has no
@@ -66,7 +69,7 @@ fn create(path: &Path, shown: &str) -> Result<(), StateError> {
             .map_err(|error| sorted(shown, error))?;
         migrate(&mut connection, shown)?;
         connection.close().map_err(|(_, error)| sorted(shown, error))?;
-        fs::File::open(&draft).and_then(|file| file.sync_all()).map_err(io)?;
+        files::open_lock(&draft).and_then(|file| file.sync_all()).map_err(io)?;
         match fs::hard_link(&draft, path) {
             // Another process was quicker: its file is as good.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -93,11 +96,20 @@ fn clean_drafts(path: &Path) {
         if !is_draft || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
             continue;
         }
-        if fs::File::open(entry.path()).is_ok_and(|draft| draft.try_lock().is_ok()) {
+        if files::open(&entry.path()).is_ok_and(|draft| draft.try_lock().is_ok()) {
             // One that stays is in nobody's way.
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Refuses a link, which may lead to another's file. The database itself opens neither its log nor its index through one.
+fn refuse_link(path: &Path, shown: &str) -> Result<(), StateError> {
+    if !path.is_symlink() {
+        return Ok(());
+    }
+    let detail = "it is a link, and a state is not kept behind one: name the file itself in `state:`".to_owned();
+    Err(StateError::Io { path: shown.to_owned(), detail })
 }
 
 /// The smallest page that a database can have.
@@ -124,6 +136,7 @@ fn refuse_empty(path: &Path, shown: &str) -> Result<(), StateError> {
 /// Opens an existing file for reading only.
 pub fn readable(path: &Path) -> Result<Connection, StateError> {
     let shown = path.display().to_string();
+    refuse_link(path, &shown)?;
     refuse_empty(path, &shown)?;
     let connection = open_to_read(path).map_err(|error| sorted(&shown, error))?;
     let version = version(&connection, &shown)?;
@@ -239,16 +252,4 @@ fn version(connection: &Connection, shown: &str) -> Result<u32, StateError> {
     let found = u32::try_from(version).unwrap_or(u32::MAX);
     let known = MIGRATIONS.len() as u32;
     if found > known { Err(StateError::Newer { path: shown.to_owned(), found, known }) } else { Ok(found) }
-}
-
-/// Creates the file for its owner only: it holds record ids and rejected values.
-fn create_private(path: &Path) -> std::io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options.open(path)
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::ids::SalesforceId;
+use crate::sys::secrets::masked;
 
 /// Milliseconds since 1970.
 pub fn millis(time: Timestamp) -> i64 {
@@ -38,9 +39,11 @@ pub fn json<T: DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<
     serde_json::from_str(text).map_err(|error| conversion(column, error))
 }
 
-/// A value as JSON, to be stored.
+/// A value as JSON, to be stored; a secret that it quotes is not.
 pub fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    let text =
+        serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    Ok(masked(&text).into_owned())
 }
 
 /// A hash of fixed length from its column.

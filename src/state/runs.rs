@@ -7,6 +7,7 @@ use super::rows;
 use crate::model::ids::{PipelineName, RunId};
 use crate::model::watermark::{Cursor, Watermark};
 use crate::ports::state::{ImportProgress, Mark, RunRow};
+use crate::sys::secrets::masked;
 
 /// Runs whose failures are kept for their own report, for each pipeline.
 pub const RUNS_WITH_FAILURES_MAX: u32 = 50;
@@ -54,7 +55,7 @@ fn write(connection: &Connection, pipeline: i64, run: &RunRow) -> rusqlite::Resu
         rows::millis(run.started),
         run.ended.map(rows::millis),
         rows::to_json(&run.tally)?,
-        run.error
+        run.error.as_deref().map(masked)
     ])?;
     Ok(())
 }

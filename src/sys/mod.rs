@@ -3,7 +3,9 @@
 
 pub mod cancel;
 pub mod clock;
+pub mod files;
 pub mod git;
 pub mod jwt;
 pub mod process;
 pub mod rng;
+pub mod secrets;

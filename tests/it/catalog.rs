@@ -488,11 +488,12 @@ fn a_damaged_file_of_an_object_that_no_pipeline_uses_comes_back() {
     }
     bench.run(&["catalog", "pull"]).code(0);
     assert!(files(&bench.path("")) == before);
-    // What is of no object is removed.
+    // What no pull wrote stays, and is named.
     bench.write("catalog/notes.json", "{}");
     bench.write("catalog/README.md", "ours");
-    bench.run(&["catalog", "pull"]).code(0);
-    assert!(!bench.path("catalog/notes.json").exists() && bench.path("catalog/README.md").exists());
+    let ran = bench.run(&["catalog", "pull"]).code(0);
+    assert!(ran.stdout.contains("catalog/notes.json is no file of a pull"), "{ran:?}");
+    assert!(bench.path("catalog/notes.json").exists() && bench.path("catalog/README.md").exists());
 }
 
 #[test]

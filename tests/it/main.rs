@@ -45,5 +45,6 @@ mod sync_cases;
 mod template_guide;
 mod tidy;
 mod transform_cases;
+mod trust;
 mod weather;
 mod wrong_clocks;

@@ -104,6 +104,32 @@ fn no_files_use_each_other_in_a_circle() {
 }
 
 #[test]
+fn files_are_opened_and_programs_started_in_one_place() {
+    let files = [
+        "File::open(",
+        "File::create(",
+        "fs::write(",
+        "fs::read(",
+        "fs::read_to_string(",
+        "OpenOptions::",
+        "fs::copy(",
+    ];
+    let places = [("sys/files.rs", &files[..]), ("sys/process.rs", &["Command::new("])];
+    let mut strange = Vec::new();
+    for (path, text) in sources("src") {
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        let product = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for (place, signs) in places.iter().filter(|(place, _)| !path.ends_with(place)) {
+            let found = signs.iter().filter(|sign| product.contains(*sign));
+            strange.extend(found.map(|sign| format!("{}: `{sign}` belongs to {place}", path.display())));
+        }
+    }
+    assert!(strange.is_empty(), "{strange:#?}");
+}
+
+#[test]
 fn every_file_says_what_it_is_for() {
     let all = sources("src").into_iter().chain(sources("tests"));
     let silent: Vec<PathBuf> = all
@@ -154,7 +180,7 @@ fn every_code_has_a_page_and_every_page_its_code() {
 }
 
 /// Codes of definitions that have no case folder, and where they are tested instead.
-const ELSEWHERE: [(&str, &str); 13] = [
+const ELSEWHERE: [(&str, &str); 14] = [
     ("SL1000", "a command's own words, not a finding in a file"),
     ("SL1012", "there is no file to point at: it/cli.rs"),
     ("SL1013", "there is no file to point at: it/cli.rs"),
@@ -162,6 +188,7 @@ const ELSEWHERE: [(&str, &str); 13] = [
     ("SL1015", "about git: it/reviews.rs"),
     ("SL1016", "about git: it/reviews.rs"),
     ("SL1017", "about the command line: it/authoring.rs"),
+    ("SL1030", "about links, which a case folder cannot hold: it/trust.rs"),
     ("SL2012", "about the command line: it/cli.rs"),
     ("SL2048", "needs an object without any stamp: pipeline/rules.rs"),
     ("SL2049", "needs an object without SystemModstamp: pipeline/rules.rs"),

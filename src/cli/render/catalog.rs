@@ -1,5 +1,6 @@
 //! What moved in the two systems, for people: what pipelines use first.
 
+use super::safe::{listed, safe};
 use super::table::count;
 use crate::catalog::drift::{MoveKind, System};
 use crate::ops::catalog::{Pull, Touched};
@@ -33,6 +34,9 @@ pub fn pull(pull: &Pull, check: bool) -> String {
         (false, true) => format!("catalog/ is behind in {files}: `syncline catalog pull` writes them\n"),
         (false, false) => format!("catalog/ holds {objects}; {files} written: commit them\n"),
     });
+    let gone = if check { "would be removed" } else { "removed" };
+    text.extend(pull.removed.iter().map(|path| format!("  {} {gone}: nothing needs it\n", safe(path))));
+    text.extend(pull.foreign.iter().map(|path| format!("  {} is no file of a pull and stays as it is\n", safe(path))));
     if !used.is_empty() {
         text.push_str("`syncline validate` tells what that means for the definitions\n");
     }
@@ -50,10 +54,10 @@ fn line(own: &Touched) -> String {
         System::Salesforce => "Salesforce",
         System::Hubspot => "HubSpot",
     };
-    let item = moved.item.as_ref().map(|item| format!(".{item}")).unwrap_or_default();
+    let item = moved.item.as_ref().map(|item| format!(".{}", safe(item))).unwrap_or_default();
     let used = match own.pipelines.as_slice() {
         [] => String::new(),
-        names => format!("  [{}]", names.join(", ")),
+        names => format!("  [{}]", listed(names)),
     };
-    format!("  {sign} {system} {}{item} {}{used}\n", moved.object, moved.message)
+    format!("  {sign} {system} {}{item} {}{used}\n", safe(&moved.object), safe(&moved.message))
 }

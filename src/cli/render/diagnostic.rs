@@ -1,14 +1,17 @@
 //! Findings in definitions: each with the line that it is about, and how many there are.
 
 use super::table;
-use crate::config::load::{Loaded, PROJECT_FILE};
+use crate::config::load::Loaded;
+use crate::config::project::PROJECT_FILE;
+use crate::config::read::SourceFile;
 use crate::diagnostic::render::{Located, Places, locate, text as finding_text};
 use crate::diagnostic::{Diagnostic, Severity};
 
 /// A finding as text.
 pub fn shown(loaded: &Loaded, finding: &Diagnostic, colour: bool) -> String {
-    let (text, places) = places(loaded, finding);
-    finding_text(finding, text, &places, colour)
+    let (_, places) = places(loaded, finding);
+    let file = loaded.files.iter().find(|file| file.name == finding.file);
+    finding_text(finding, file.map_or("", SourceFile::quotable), &places, colour)
 }
 
 /// A finding with its place, for programs.

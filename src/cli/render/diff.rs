@@ -1,5 +1,6 @@
 //! A change of definitions, for people: in terms of mapping, the dangerous first.
 
+use super::safe::safe;
 use super::summary::{class, one_line};
 use super::table::count;
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, DefinitionStanding, PipelineDiff};
@@ -7,7 +8,7 @@ use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, Defini
 /// The whole diff.
 pub fn diff(diff: &DefinitionDiff) -> String {
     let commit = if diff.commit.is_empty() { String::new() } else { format!(" ({})", diff.commit) };
-    let mut text = format!("definitions since {}{commit}\n", diff.base);
+    let mut text = format!("definitions since {}{commit}\n", safe(&diff.base));
     if diff.is_empty() {
         text.push_str("  nothing changed\n");
     }
@@ -20,10 +21,10 @@ pub fn diff(diff: &DefinitionDiff) -> String {
     }
     if !diff.catalog.is_empty() {
         text.push_str("\nwhat moved in the systems, by the catalog\n");
-        text.extend(diff.catalog.iter().map(|what| format!("  {what}\n")));
+        text.extend(diff.catalog.iter().map(|what| format!("  {}\n", safe(what))));
     }
     for note in &diff.notes {
-        text.push_str(&format!("\nnote: {note}\n"));
+        text.push_str(&format!("\nnote: {}\n", safe(note)));
     }
     if !diff.is_empty() {
         text.push_str(&format!("\n{}\n", totals(diff)));
@@ -60,8 +61,8 @@ fn pipeline(own: &PipelineDiff) -> String {
         DefinitionStanding::Renamed | DefinitionStanding::Changed => String::new(),
         DefinitionStanding::Moved => ", the same in another file".to_owned(),
     };
-    let from = own.file_before.as_ref().map(|file| format!(" (it was in {file})")).unwrap_or_default();
-    let mut text = format!("\n{}{said}  {}{from}\n", own.name, own.file);
+    let from = own.file_before.as_ref().map(|file| format!(" (it was in {})", safe(file))).unwrap_or_default();
+    let mut text = format!("\n{}{said}  {}{from}\n", safe(&own.name), safe(&own.file));
     text.extend(own.changes.iter().map(|change| self::change(change, &own.file)));
     text
 }
@@ -73,7 +74,7 @@ fn change(change: &DefinitionChange, file: &str) -> String {
         ChangeClass::NewRecordsOnly => '+',
         ChangeClass::NoRecordEffect => '·',
     };
-    let place = change.line.map(|line| format!("  {file}:{line}")).unwrap_or_default();
+    let place = change.line.map(|line| format!("  {}:{line}", safe(file))).unwrap_or_default();
     let mut text = format!("  {sign} {}{place}\n", one_line(&change.what, 300));
     if let Some(sides) = sides(change) {
         text.push_str(&format!("      {sides}\n"));

@@ -1,5 +1,6 @@
 //! Objects and fields of both systems, for people.
 
+use super::safe::safe;
 use super::table::table;
 use crate::model::object::{SourceField, TargetProperty};
 use crate::ops::discover::{Described, Found, Objects, property_remark, remark};
@@ -9,7 +10,7 @@ pub fn objects(all: &Objects) -> String {
     let mut text = String::new();
     for (system, connections) in [("Salesforce", &all.salesforce), ("HubSpot", &all.hubspot)] {
         for (connection, found) in connections {
-            text.push_str(&format!("{system} (connection `{connection}`)\n"));
+            text.push_str(&format!("{system} (connection `{}`)\n", safe(connection)));
             let mut rows: Vec<&Found> = found.iter().collect();
             rows.sort_by_key(|own| {
                 (own.pipelines.is_empty(), !own.object.custom, !own.can_sync, own.object.name.clone())
@@ -39,7 +40,7 @@ fn row(own: &Found) -> Vec<String> {
 pub fn object(found: &Described) -> String {
     let mut text = String::new();
     if let Some(object) = &found.salesforce {
-        text.push_str(&format!("{} “{}” in Salesforce\n", object.name, object.label));
+        text.push_str(&format!("{} “{}” in Salesforce\n", safe(&object.name), safe(&object.label)));
         let mut fields: Vec<&SourceField> = object.fields.iter().collect();
         fields.sort_by_key(|field| field.name.to_ascii_lowercase());
         let rows: Vec<Vec<String>> = fields
@@ -53,7 +54,8 @@ pub fn object(found: &Described) -> String {
     }
     if let Some(object) = &found.hubspot {
         let gap = if text.is_empty() { "" } else { "\n" };
-        text.push_str(&format!("{gap}{} “{}” in HubSpot ({})\n", object.name, object.label, object.object_type_id));
+        let (name, label, id) = (safe(&object.name), safe(&object.label), safe(&object.object_type_id));
+        text.push_str(&format!("{gap}{name} “{label}” in HubSpot ({id})\n"));
         let rows: Vec<Vec<String>> = object
             .properties
             .values()

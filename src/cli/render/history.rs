@@ -1,6 +1,7 @@
 //! Status, runs, failures and accounts of records, for people.
 
 use super::report::{effects_of, short, status, word};
+use super::safe::safe;
 use super::table::{count, number, seconds, table};
 use crate::ops::history::{FailureView, RunView};
 use crate::ops::status::PipelineStatus;
@@ -29,19 +30,21 @@ pub fn statuses(all: &[PipelineStatus]) -> String {
     let head = ["pipeline", "sync", "records", "data as of", "links waiting", "failures", "last run", "last good run"];
     let mut text = table(&head, &rows);
     for own in all {
-        text.extend(own.attention.iter().map(|what| format!("\n  ! {}: {}\n", own.name, line(&what.message))));
+        text.extend(
+            own.attention.iter().map(|what| format!("\n  ! {}: {}\n", safe(&own.name), safe(&line(&what.message)))),
+        );
         if let Some(behind) = own.behind.filter(|behind| *behind > 0) {
             text.push_str(&format!(
                 "\n  {0}: {1} written under an earlier mapping; `syncline plan {0}` shows what that means, `syncline import \
                  --stale {0}` catches up\n",
-                own.name,
+                safe(&own.name),
                 count(behind, "record was", "records were")
             ));
         } else if own.filter_changed {
             text.push_str(&format!(
                 "\n  {0}: `where` changed since the last import; `syncline plan {0}` shows what that means, `syncline import \
                  --stale {0}` catches up\n",
-                own.name
+                safe(&own.name)
             ));
         }
     }
@@ -90,11 +93,12 @@ fn reason_or_effects(run: &RunView) -> String {
 
 /// One run in full.
 pub fn run(run: &RunView) -> String {
-    let mut text = format!("run {} of {}\n", run.run, run.pipeline);
+    let mut text = format!("run {} of {}\n", safe(&run.run), safe(&run.pipeline));
     text.push_str(&format!("  {}, started {}\n", status(run.status), moment(&run.started)));
     text.push_str(&format!("  read {}: {}\n", number(run.tally.read), effects_of(run.status, &run.tally)));
     if let Some(error) = &run.error {
-        text.push_str(&format!("  {}: {error}\n", if run.code.is_some() { "did not begin" } else { "ended early" }));
+        let how = if run.code.is_some() { "did not begin" } else { "ended early" };
+        text.push_str(&format!("  {how}: {}\n", safe(error)));
     }
     text
 }
@@ -149,10 +153,11 @@ pub fn failures(all: &[FailureView]) -> String {
 
 /// One failure in full.
 pub fn failure(failure: &FailureView) -> String {
-    let mut text = format!("{} “{}” of {}\n", failure.salesforce_id, failure.title, failure.pipeline);
-    text.push_str(&format!("  {} {}: {}\n", failure.status, failure.code, failure.message));
+    let (id, title, pipeline) = (safe(&failure.salesforce_id), safe(&failure.title), safe(&failure.pipeline));
+    let mut text = format!("{id} “{title}” of {pipeline}\n");
+    text.push_str(&format!("  {} {}: {}\n", failure.status, safe(&failure.code), safe(&failure.message)));
     if let Some(code) = &failure.remote_code {
-        text.push_str(&format!("  HubSpot's code: {code}\n"));
+        text.push_str(&format!("  HubSpot's code: {}\n", safe(code)));
     }
     text.push_str(&format!(
         "  failed {} since {}, last {}, run {}\n",
@@ -169,14 +174,8 @@ pub fn failure(failure: &FailureView) -> String {
         ));
     }
     for (name, value) in &failure.columns {
-        let value: String = value
-            .as_deref()
-            .unwrap_or_default()
-            .chars()
-            .take(100)
-            .map(|letter| if letter.is_control() { ' ' } else { letter })
-            .collect();
-        text.push_str(&format!("    {name}: {value}\n"));
+        let value: String = safe(value.as_deref().unwrap_or_default()).chars().take(100).collect();
+        text.push_str(&format!("    {}: {value}\n", safe(name)));
     }
     text.push_str(&format!("  = help: `syncline explain {}`\n", failure.code));
     text
@@ -184,11 +183,11 @@ pub fn failure(failure: &FailureView) -> String {
 
 /// Why a record is as it is.
 pub fn accounts(id: &str, all: &[Account]) -> String {
-    let mut text = format!("{id}\n");
+    let mut text = format!("{}\n", safe(id));
     for account in all {
-        text.push_str(&format!("  {} ({}):\n", account.pipeline, account.source_object));
+        text.push_str(&format!("  {} ({}):\n", safe(&account.pipeline), safe(&account.source_object)));
         for sentence in &account.sentences {
-            text.push_str(&format!("    {sentence}\n"));
+            text.push_str(&format!("    {}\n", safe(sentence)));
         }
         if let Some(run) = &account.last_run {
             text.push_str(&format!(
@@ -206,8 +205,9 @@ pub fn accounts(id: &str, all: &[Account]) -> String {
 const REASON_LENGTH_MAX: usize = 100;
 
 fn shorten(text: &str) -> String {
+    let text = safe(text);
     if text.chars().count() <= REASON_LENGTH_MAX {
-        return text.to_owned();
+        return text;
     }
     let cut: String = text.chars().take(REASON_LENGTH_MAX - 1).collect();
     format!("{}…", cut.trim_end())
@@ -216,5 +216,5 @@ fn shorten(text: &str) -> String {
 /// A time for people: to the second.
 fn moment(time: &str) -> String {
     let parsed: Option<jiff::Timestamp> = time.parse().ok();
-    parsed.map_or_else(|| time.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+    parsed.map_or_else(|| safe(time), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }

@@ -23,6 +23,9 @@ const DANGERS_MAX: usize = 25;
 /// Longest sentence, in characters.
 const SENTENCE_LENGTH_MAX: usize = 400;
 
+/// Stands within what would be a link or a mention, and has no width.
+pub const APART: char = '\u{200b}';
+
 /// The line by which a workflow finds its comment again.
 pub const MARK: &str = "<!-- syncline -->";
 

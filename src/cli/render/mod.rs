@@ -10,6 +10,7 @@ pub mod html;
 pub mod markdown;
 pub mod plan;
 pub mod report;
+pub mod safe;
 pub mod sarif;
 pub mod summary;
 pub mod table;

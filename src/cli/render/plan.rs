@@ -1,6 +1,7 @@
 //! A plan, for people: totals first, dangers first, a bounded sample with before and after.
 
 use super::report::{effects, links};
+use super::safe::safe;
 use super::summary::{self, Summary, contrast, one_line};
 use super::table::{count, number};
 use crate::model::forecast::{
@@ -33,7 +34,7 @@ pub fn plan(report: &PlanReport) -> String {
         text.extend(summary.dangers.iter().map(|danger| format!("  ! {}\n", one_line(danger, 300))));
     }
     for what in summary::unknown(report) {
-        text.push_str(&format!("  ? not known: {what}\n"));
+        text.push_str(&format!("  ? not known: {}\n", safe(what)));
     }
     text.push_str(&format!("Nothing was written. Doing it takes about {}.\n", summary.cost()));
     text
@@ -41,12 +42,13 @@ pub fn plan(report: &PlanReport) -> String {
 
 fn pipeline(forecast: &PipelineForecast) -> String {
     let report = &forecast.report;
-    let mut text = format!("{} — {}\n", report.name, summary::scope(forecast));
+    let name = safe(report.name.as_str());
+    let mut text = format!("{name} — {}\n", summary::scope(forecast));
     if let (Some(reason), Some(_)) = (&forecast.refusal, &report.error) {
-        return format!("{}\n  ! it cannot run: {}\n", report.name, one_line(reason, 300));
+        return format!("{name}\n  ! it cannot run: {}\n", one_line(reason, 300));
     }
     if let Some(refusal) = &forecast.refusal {
-        text.push_str(&format!("  ! it would be refused before its first write: {refusal}\n"));
+        text.push_str(&format!("  ! it would be refused before its first write: {}\n", safe(refusal)));
     }
     text.push_str(&format!("  {} read: {}\n", count(report.tally.read, "record", "records"), effects(&report.tally)));
     let links = links(&report.tally);
@@ -72,7 +74,7 @@ fn pipeline(forecast: &PipelineForecast) -> String {
         _ => {}
     }
     for note in &report.notes {
-        text.push_str(&format!("  note: {note}\n"));
+        text.push_str(&format!("  note: {}\n", safe(note)));
     }
     if forecast.rejects.len() > 1 {
         text.push_str("  rejected, by reason:\n");
@@ -133,7 +135,7 @@ fn change(change: &PlannedChange) -> String {
             (Some(before), None) => format!("{} → (cleared)", quote(before)),
             (None, after) => after.as_deref().map_or_else(|| "(cleared)".to_owned(), quote),
         };
-        text.push_str(&format!("      {property}: {line}\n"));
+        text.push_str(&format!("      {}: {line}\n", safe(property)));
     }
     if change.properties.len() > PROPERTIES_MAX {
         text.push_str(&format!("      … and {} more properties\n", change.properties.len() - PROPERTIES_MAX));
@@ -145,7 +147,7 @@ fn change(change: &PlannedChange) -> String {
             LinkAction::Disassociate => "no longer linked to",
             LinkAction::Pending => "waits for",
         };
-        text.push_str(&format!("      {} {said} {target}\n", link.association));
+        text.push_str(&format!("      {} {said} {target}\n", safe(&link.association)));
     }
     text
 }

@@ -1,5 +1,6 @@
 //! What runs did, for people.
 
+use super::safe::safe;
 use super::table::{count, number, seconds};
 use crate::model::report::{RunKind, RunReport, RunStatus, Tally};
 
@@ -33,7 +34,7 @@ pub fn report(report: &RunReport) -> String {
         RunKind::Plan => "plan",
     };
     let how = if did_not_begin(report) { word(report.status) } else { status(report.status) };
-    let mut text = format!("{kind} {}: {how} in {}\n", report.name, seconds(report.seconds));
+    let mut text = format!("{kind} {}: {how} in {}\n", safe(report.name.as_str()), seconds(report.seconds));
     text.push_str(&format!("  read {}: {}\n", number(report.tally.read), effects_of(report.status, &report.tally)));
     let links = links(&report.tally);
     if !links.is_empty() {
@@ -45,11 +46,11 @@ pub fn report(report: &RunReport) -> String {
         number(report.tally.hubspot_calls)
     ));
     for note in &report.notes {
-        text.push_str(&format!("  note: {note}\n"));
+        text.push_str(&format!("  note: {}\n", safe(note)));
     }
     if let Some(error) = &report.error {
         let word = if did_not_begin(report) { "did not begin" } else { "ended early" };
-        text.push_str(&format!("  {word}: {error}\n"));
+        text.push_str(&format!("  {word}: {}\n", safe(error)));
     }
     let Tally { failed, failed_associations, .. } = report.tally;
     if failed + failed_associations > 0 {

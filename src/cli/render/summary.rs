@@ -6,6 +6,8 @@ use super::table::{about, count, number};
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, PipelineDiff};
 use crate::model::forecast::{PipelineForecast, PlanReport, PlannedAction, Question, Verdict};
 use crate::model::report::{RunScope, Tally};
+use crate::model::text::visible;
+use crate::sys::secrets::masked;
 
 /// What is said first.
 pub struct Summary {
@@ -251,23 +253,12 @@ pub const VALUE_LENGTH_MAX: usize = 120;
 /// One line, shortened to so many characters, without control characters and marks that turn the direction of writing. Line
 /// breaks and what has no width are shown.
 pub fn one_line(value: &str, length_max: usize) -> String {
-    let line: String = value.chars().take(length_max + 1).map(visible).collect();
+    let line: String = masked(value).chars().take(length_max + 1).map(visible).collect();
     if line.chars().count() <= length_max {
         return line;
     }
     let cut: String = line.chars().take(length_max.saturating_sub(1)).collect();
     format!("{cut}…")
-}
-
-fn visible(letter: char) -> char {
-    match letter {
-        '\n' => '↵',
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
-        // Joiners of emoji stay.
-        '\u{200b}' | '\u{200c}' | '\u{2060}' | '\u{ad}' => '\u{fffd}',
-        letter if letter.is_control() => ' ',
-        letter => letter,
-    }
 }
 
 /// Letters before a difference that are shown with it.

@@ -1,8 +1,10 @@
 //! Columns that line up.
 
+use super::safe::safe;
+
 /// Rows under a head; numbers to the right, texts to the left. Cells are one line each.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let clean = |cell: &str| cell.split_whitespace().collect::<Vec<_>>().join(" ");
+    let clean = |cell: &str| safe(&cell.split_whitespace().collect::<Vec<_>>().join(" "));
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
     let widths: Vec<usize> = (0..head.len())
         .map(|column| {

@@ -1,7 +1,10 @@
 //! What tests beside pipelines said: as a diff for people, as JUnit XML for a forge, as annotations on lines.
 
+use super::safe::{listed, safe};
 use super::table::count;
+use crate::model::text::{is_unsafe, workflow_command};
 use crate::ops::test::{Difference, TestReport, TestResult};
+use crate::sys::secrets::masked;
 
 /// For people; with `all`, also the tests that hold.
 pub fn text(report: &TestReport, all: bool) -> String {
@@ -10,7 +13,13 @@ pub fn text(report: &TestReport, all: bool) -> String {
         let failed = !test.differences.is_empty();
         if failed || all {
             let word = if failed { "FAIL" } else { "ok  " };
-            text.push_str(&format!("{word} {}: {}  {}:{}\n", test.pipeline, test.name, test.file, test.line));
+            text.push_str(&format!(
+                "{word} {}: {}  {}:{}\n",
+                safe(&test.pipeline),
+                safe(&test.name),
+                safe(&test.file),
+                test.line
+            ));
         }
         text.extend(test.differences.iter().map(|own| differing(own, "      ")));
     }
@@ -23,7 +32,7 @@ pub fn text(report: &TestReport, all: bool) -> String {
         failed => format!("{tests}: {failed} failed, {} passed\n", report.tests.len() - failed),
     });
     if !report.untested.is_empty() {
-        text.push_str(&format!("without tests: {}\n", report.untested.join(", ")));
+        text.push_str(&format!("without tests: {}\n", listed(&report.untested)));
     }
     text
 }
@@ -31,13 +40,9 @@ pub fn text(report: &TestReport, all: bool) -> String {
 /// One part that differs, as a diff: `-` what was expected, `+` what came.
 fn differing(own: &Difference, indent: &str) -> String {
     let side = |sign: char, value: &Option<String>| {
-        value.as_ref().map(|value| format!("{indent}{sign} {}: {}\n", own.part, line(value))).unwrap_or_default()
+        value.as_ref().map(|value| format!("{indent}{sign} {}: {}\n", safe(&own.part), safe(value))).unwrap_or_default()
     };
     format!("{}{}", side('-', &own.expected), side('+', &own.got))
-}
-
-fn line(value: &str) -> String {
-    value.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// As JUnit XML: a suite for each pipeline.
@@ -89,7 +94,7 @@ fn case(test: &TestResult) -> String {
 /// A text in an attribute or between tags; characters that XML cannot hold become U+FFFD.
 fn xml(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
+    for letter in masked(text).chars() {
         match letter {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),
@@ -97,30 +102,26 @@ fn xml(text: &str) -> String {
             '"' => safe.push_str("&quot;"),
             '\n' => safe.push_str("&#10;"),
             '\u{fffe}' | '\u{ffff}' => safe.push('\u{fffd}'),
-            letter if letter.is_control() => safe.push('\u{fffd}'),
+            letter if is_unsafe(letter) => safe.push('\u{fffd}'),
             letter => safe.push(letter),
         }
     }
     safe
 }
 
-/// As workflow commands that annotate the lines of a pull request; `prefix` leads from the repository's root to the project.
-pub fn github(report: &TestReport, prefix: &str) -> String {
-    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
-    let mut text = String::new();
-    for test in report.tests.iter().filter(|test| !test.differences.is_empty()) {
+/// Workflow commands that annotate the lines of a pull request; `prefix` leads from the repository's root to the project.
+pub fn github(report: &TestReport, prefix: &str) -> Vec<String> {
+    let failed = report.tests.iter().filter(|test| !test.differences.is_empty());
+    let command = |test: &TestResult| {
         let told: String = test.differences.iter().map(|own| differing(own, "")).collect();
-        text.push_str(&format!(
-            "::error file={},line={},title={}::{}\n",
-            property(&format!("{prefix}{}", test.file)),
-            test.line,
-            property(&format!("{}: {}", test.pipeline, test.name)),
-            data(told.trim_end())
-        ));
-    }
-    text.push_str(&self::text(report, false));
-    text
+        let place = [
+            ("file", format!("{prefix}{}", test.file)),
+            ("line", test.line.to_string()),
+            ("title", format!("{}: {}", test.pipeline, test.name)),
+        ];
+        workflow_command("error", &place, told.trim_end())
+    };
+    failed.map(command).collect()
 }
 
 #[cfg(test)]
@@ -140,7 +141,6 @@ mod tests {
             seconds: 0.0,
         };
         let report = TestReport { tests: vec![test], untested: Vec::new(), failed: 1 };
-        let said = github(&report, "");
-        assert!(said.starts_with("::error file=f,line=3,title=x%3A a%2C b%3A c::- p: a ::error::b\n"), "{said}");
+        assert_eq!(github(&report, ""), ["::error file=f,line=3,title=x%3A a%2C b%3A c::- p: a↵::error::b"]);
     }
 }

@@ -1,19 +1,27 @@
 //! One HTTP exchange, without any repetition. The only file that names the HTTP client.
 
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, redirect};
-use url::{Host, Url};
+use url::Url;
 
+use crate::config::address::{LOCALHOST, is_trustworthy};
 use crate::sys::cancel::Cancel;
+use crate::sys::secrets::masked;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Longest silence. A query may run for two minutes before its first byte.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(150);
+
+/// Where `localhost` is; the port is the address's own.
+const LOOPBACK: [SocketAddr; 2] =
+    [SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0)];
 
 /// Longest body that is read into memory, in bytes. A page of 2,000 wide rows stays far below.
 const BODY_BYTES_MAX: usize = 256 << 20;
@@ -60,6 +68,8 @@ impl Transport {
             .read_timeout(SILENCE_TIMEOUT)
             .redirect(redirect::Policy::none())
             .referer(false)
+            // Not even a resolver of this computer is asked where this computer is.
+            .resolve_to_addrs(LOCALHOST, &LOOPBACK)
             .gzip(true);
         // Plain http is for this computer only, and a proxy has no business there.
         let builder = if login.scheme() == "http" { builder.no_proxy() } else { builder };
@@ -84,7 +94,7 @@ impl Transport {
         outgoing: Outgoing<'_>,
         cancel: &Cancel,
     ) -> Result<Reply, TransportError> {
-        if !trustworthy(outgoing.url) {
+        if !is_trustworthy(outgoing.url) {
             return Err(TransportError::Failed("the address is not one that credentials may be sent to".to_owned()));
         }
         // Marks the header as one that no log may show.
@@ -137,18 +147,12 @@ impl Reply {
     }
 }
 
-/// Whether credentials may be sent there: https, or plain http on this computer.
-pub(in crate::connect) fn trustworthy(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    match url.scheme() {
-        "https" => url.host().is_some(),
-        "http" => loopback,
-        _ => false,
+/// The body of a refusal without the secrets that it may echo, before anything of it is cut, shown or stored.
+pub(in crate::connect) fn without_secrets(body: &[u8]) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(body).map(masked) {
+        Ok(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
+        Ok(Cow::Borrowed(_)) => Cow::Borrowed(body),
+        Err(_) => Cow::Owned(masked(&String::from_utf8_lossy(body)).into_owned().into_bytes()),
     }
 }
 
@@ -162,26 +166,4 @@ fn words(error: reqwest::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(url: &str, expected: bool) {
-        assert_eq!(trustworthy(&url.parse().unwrap()), expected, "{url}");
-    }
-
-    #[test]
-    fn where_credentials_may_go() {
-        check("https://acme.my.salesforce.com", true);
-        check("http://acme.my.salesforce.com", false);
-        check("http://127.0.0.1:8080", true);
-        check("http://localhost:8080", true);
-        check("http://[::1]:8080", true);
-        check("http://127.0.0.1.evil.example", false);
-        check("http://localhost.evil.example", false);
-        check("ftp://127.0.0.1", false);
-    }
 }

@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use super::wire::{EmbeddedError, ErrorBody, texts};
+use crate::connect::http::client::without_secrets;
 use crate::model::failure::Reason;
 use crate::ports::fault::{Fault, RemoteError};
+use crate::sys::secrets::masked;
 
 /// Longest text of HubSpot's that is shown, in characters. Some messages list every option of a property.
 const MESSAGE_LENGTH_MAX: usize = 300;
@@ -43,6 +45,7 @@ pub(super) struct ApiError {
 
 /// Reads a refusal.
 pub(super) fn classify(status: u16, body: &[u8], request_id: Option<&str>) -> ApiError {
+    let body = &*without_secrets(body);
     let parsed: Option<ErrorBody> = serde_json::from_slice(body).ok();
     let is_page = body.trim_ascii_start().starts_with(b"<");
     let text = if parsed.is_some() { String::new() } else { plain(body) };
@@ -244,7 +247,7 @@ fn unique_clash(message: &str) -> Option<Clash<'_>> {
 /// One line, shortened. Listings of options are cut where they begin.
 pub(super) fn shorten(text: &str) -> String {
     let text = text.split(": [label:").next().unwrap_or(text);
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line: String = masked(text).split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= MESSAGE_LENGTH_MAX {
         return line;
     }

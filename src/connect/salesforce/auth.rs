@@ -1,6 +1,5 @@
 //! Holds the session: logs in, renews it once for all who wait, and keeps a rotated refresh token.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,13 +13,16 @@ use super::errors::{self, Advice};
 use super::oauth::{self, OPERATION, Refusal};
 use super::settings::{AuthSettings, SalesforceSettings};
 use super::wire::TokenAnswer;
+use crate::config::address::is_trustworthy;
+use crate::config::env::FILE_BYTES_MAX;
 use crate::connect::http::calls::Unclaimed;
-use crate::connect::http::client::trustworthy;
 use crate::connect::http::client::{Transport, TransportError};
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
+use crate::sys::files::{self, Readers};
 use crate::sys::rng::Rng;
+use crate::sys::secrets;
 
 /// A token and the host that it is good for.
 pub(super) struct Session {
@@ -161,7 +163,7 @@ impl Tokens {
         let answer = match self.ask(&token).await? {
             Ok(answer) => answer,
             Err(refusal) => {
-                let stored = file.and_then(|path| std::fs::read_to_string(path).ok());
+                let stored = file.and_then(|path| String::from_utf8(files::read(path, FILE_BYTES_MAX).ok()?).ok());
                 let stored =
                     stored.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty() && *text != token);
                 token = stored.ok_or_else(|| refused(refusal))?;
@@ -205,6 +207,7 @@ impl Tokens {
     /// One login, repeated while the trouble is passing.
     async fn ask(&self, proof: &str) -> Result<Result<TokenAnswer, Refusal>, Fault> {
         let url = self.settings.login_url.join("/services/oauth2/token").map_err(|_| bad_url("login_url"))?;
+        secrets::remember_session(proof);
         let form = oauth::form(&self.settings.auth, proof);
         // An answer to a refresh may hold the only token that still works: it is waited for even when somebody asked
         // to stop.
@@ -215,7 +218,11 @@ impl Tokens {
             attempts += 1;
             let passing = match self.post(&url, &form, &cancel).await {
                 Ok((200..300, body)) => match serde_json::from_slice::<TokenAnswer>(&body) {
-                    Ok(answer) => return Ok(Ok(answer)),
+                    Ok(answer) => {
+                        secrets::remember_session(&answer.access_token);
+                        answer.refresh_token.as_deref().map(secrets::remember_session);
+                        return Ok(Ok(answer));
+                    }
                     // The decoder's own text could quote the token.
                     Err(_) => "the answer is no token".to_owned(),
                 },
@@ -278,23 +285,7 @@ impl Tokens {
 fn store(path: &Path, token: &str) -> std::io::Result<()> {
     // A link stays a link; its target is replaced.
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let draft = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
-    let result = (|| {
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let _ = std::fs::remove_file(&draft);
-        let mut file = options.open(&draft)?;
-        file.write_all(token.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&draft, &path)
-    })();
-    if result.is_err() {
-        let _ = std::fs::remove_file(&draft);
-    }
-    result
+    files::replace(&path, token.as_bytes(), Readers::Owner)
 }
 
 fn refused(refusal: Refusal) -> Fault {
@@ -308,7 +299,7 @@ fn refused(refusal: Refusal) -> Fault {
 }
 
 fn checked(url: Url, name: &str) -> Result<Url, Fault> {
-    if trustworthy(&url) { Ok(url) } else { Err(bad_url(name)) }
+    if is_trustworthy(&url) { Ok(url) } else { Err(bad_url(name)) }
 }
 
 fn bad_url(name: &str) -> Fault {

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
+use crate::connect::http::client::without_secrets;
 use crate::ports::fault::{Fault, RemoteError};
+use crate::sys::secrets::masked;
 
 /// What a failed answer calls for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,7 @@ const MESSAGE_CHARACTERS_MAX: usize = 300;
 
 /// Sorts an answer whose status is not a success. The body may be an array, an object, XML, HTML or nothing.
 pub(super) fn classify(status: u16, body: &[u8]) -> ApiError {
+    let body = &*without_secrets(body);
     let readable = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
     let item = item(body).unwrap_or_default();
     let error_code = item.error_code.filter(|code| !code.is_empty());
@@ -121,6 +124,7 @@ fn session(message: &str) -> Action {
 
 /// Messages about a query begin with a line break, a piece of the query and a caret; the reason is the last line.
 fn last_line(message: &str) -> String {
+    let message = masked(message);
     let line = message.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     line.chars().take(MESSAGE_CHARACTERS_MAX).collect()
 }

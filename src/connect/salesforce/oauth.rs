@@ -5,6 +5,7 @@ use url::Url;
 
 use super::errors::{self, Advice};
 use super::settings::AuthSettings;
+use crate::connect::http::client::without_secrets;
 use crate::ports::fault::Fault;
 use crate::sys::jwt;
 
@@ -109,6 +110,7 @@ pub(super) fn form<'a>(auth: &'a AuthSettings, proof: &'a str) -> Vec<(&'static 
 
 /// Sorts an answer of the token endpoint that is no success.
 pub(super) fn refusal(status: u16, body: &[u8]) -> Refusal {
+    let body = &*without_secrets(body);
     let Ok(ErrorAnswer { error, error_description }) = serde_json::from_slice(body) else {
         let message = format!("HTTP status {status} without a readable reason");
         return match status {
