@@ -145,7 +145,7 @@ pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
         let prefix = prefix(&root);
         let lines: Vec<String> =
             errors.map(|finding| github(&in_repository(located(loaded, finding), &prefix))).collect();
-        output::result(&lines.join("\n"));
+        output::commands(&lines);
     }
     let report = report?;
     match words.format {
