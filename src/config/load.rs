@@ -17,6 +17,7 @@ use super::rules::Definition;
 use super::{explain, rules, schema, yaml};
 use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place, Severity, cap};
+use crate::sys::secrets;
 
 /// Most pipeline files of a project.
 pub const PIPELINES_MAX: usize = 1_000;
@@ -214,7 +215,11 @@ fn as_written(findings: &mut [Diagnostic], written: &BTreeMap<String, (String, S
                 [Some(&mut finding.message), finding.label.as_mut(), finding.why.as_mut(), finding.help.as_mut()]
             {
                 let Some(text) = text else { continue };
-                *text = text.replace(value, form);
+                // A short value stands in many words; only where it is quoted is it the value.
+                *text = match value.len() < secrets::LENGTH_MIN {
+                    true => text.replace(&format!("`{value}`"), &format!("`{form}`")),
+                    false => text.replace(value, form),
+                };
                 // A value that was shortened, or stands there in another form.
                 if start.len() >= 4 && text.contains(&start) && !form.contains(&start) {
                     *text = format!("what `{form}` stands for does not fit here");

@@ -111,6 +111,8 @@ const KINDS: [Kind; 3] = [Kind::Write, Kind::Archive, Kind::Note];
 impl<'a> Flow<'a> {
     async fn pump(&mut self, mut rows: BoxStream<'_, Result<Candidates, StageError>>) -> Result<(), StageError> {
         let mut reading = true;
+        // Why the read ended early: what was decided until then is carried out before that is said.
+        let mut broken = None;
         let cancel = self.cx.cancel.clone();
         loop {
             if cancel.is_cancelled() {
@@ -120,7 +122,8 @@ impl<'a> Flow<'a> {
             // Nothing is under way and nothing will come: waiting now would be waiting forever.
             if !reading && self.flights.is_empty() {
                 if self.held.is_empty() {
-                    return self.save_place().await;
+                    self.save_place().await?;
+                    return broken.map_or(Ok(()), Err);
                 }
                 let held = std::mem::take(&mut self.held);
                 self.decide(held).await?;
@@ -132,7 +135,8 @@ impl<'a> Flow<'a> {
                 () = cancel.cancelled() => {}
                 Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.land(landed).await?,
                 chunk = rows.next(), if reading && room => match chunk {
-                    Some(chunk) => self.receive(chunk?).await?,
+                    Some(Ok(chunk)) => self.receive(chunk).await?,
+                    Some(Err(error)) => (broken, reading) = (Some(error), false),
                     None => reading = false,
                 },
             }

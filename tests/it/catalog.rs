@@ -407,10 +407,7 @@ fn fields_whose_changes_are_noticed_late_are_warned_about() {
         assert!(own["message"].as_str().unwrap().contains(words), "{own}");
         assert_eq!(own["severity"], "warning");
         let help = own["help"].as_str().unwrap();
-        assert!(
-            help.contains("carried over when the record itself changes") && help.contains("full comparison"),
-            "{own}"
-        );
+        assert!(help.contains("carried over when the record itself changes") && help.contains("next import"), "{own}");
     };
     warned("`Margin__c`", "is calculated");
     warned("`Visits__c`", "is calculated");

@@ -38,7 +38,14 @@ use crate::stages::{Stage, StageContext, StageError, StageName};
 pub struct Forecast {
     cx: StageContext,
     options: ForecastOptions,
+    before: CallsBefore,
     inner: Mutex<Inner>,
+}
+
+/// Calls that were made before the forecast began: what they cost the run is counted with what sets it up.
+struct CallsBefore {
+    salesforce: u64,
+    hubspot: u64,
 }
 
 /// What a forecast is to find out.
@@ -96,7 +103,8 @@ pub struct Found {
 impl Forecast {
     /// A forecast.
     pub fn new(cx: &StageContext, options: ForecastOptions) -> Self {
-        Self { cx: cx.clone(), options, inner: Mutex::default() }
+        let before = CallsBefore { salesforce: cx.source.calls(), hubspot: cx.target.calls() };
+        Self { cx: cx.clone(), options, before, inner: Mutex::default() }
     }
 
     /// Adds the associations that wait since earlier runs, and sums up.
@@ -116,11 +124,11 @@ impl Forecast {
         let calls = |records: u64, unit: usize| records.div_ceil(unit as u64);
         let writes = calls(batches.writes, BATCH_RECORDS_MAX) + 2 * calls(batches.archives, BATCH_RECORDS_MAX);
         // What was asked for the plan's own sake is no part of the run.
-        let reads = tally.hubspot_calls.saturating_sub(extra_calls);
+        let reads = tally.hubspot_calls.saturating_sub(extra_calls + self.before.hubspot);
         let links: u64 = batches.links.values().map(|links| 2 * calls(*links, BATCH_LINKS_MAX)).sum();
         let hubspot_calls = reads + writes + links;
         let seconds_at_rate_limit = hubspot_calls as f64 / self.cx.target.calls_per_second().max(0.1);
-        let salesforce_calls = tally.salesforce_calls.saturating_sub(inner.extra_source_calls);
+        let salesforce_calls = tally.salesforce_calls.saturating_sub(inner.extra_source_calls + self.before.salesforce);
         let estimate = Estimate { hubspot_calls, salesforce_calls, seconds_at_rate_limit };
         let rejects = sample::groups(inner.rejects, self.options.before.is_some());
         let properties = inner.properties;
