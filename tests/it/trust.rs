@@ -42,7 +42,7 @@ fn git_gets_no_secret_and_is_not_taken_from_the_checkout() {
     stand_in(&outside.path().join("git"), &seen);
     stand_in(&inside.join("git"), &never);
     stand_in(&bench.path("git"), &never);
-    let rest = std::env::var("PATH").unwrap();
+    let rest = std::env::var_os("PATH").unwrap().into_string().unwrap();
     let path = format!(".::tools:{}:{}:{rest}", inside.display(), outside.path().display());
     let run = |arguments: &[&str]| {
         let mut command = bench.command(arguments);
