@@ -131,7 +131,7 @@ fn hidden(text: &str, strict: bool) -> Vec<Range<usize>> {
                         frame.value = Some(is_secret(&value, strict) || (frame.secret && !strict));
                     }
                     _ => {
-                        if value_is_secret(&mut stack) {
+                        if value_is_secret(&mut stack, strict) {
                             names_kept(text, range, &mut ranges);
                         } else {
                             user(text, range, &mut ranges);
@@ -139,9 +139,9 @@ fn hidden(text: &str, strict: bool) -> Vec<Range<usize>> {
                     }
                 }
             }
-            Event::Alias(_) => drop(value_is_secret(&mut stack)),
+            Event::Alias(_) => drop(value_is_secret(&mut stack, strict)),
             Event::SequenceStart(..) | Event::MappingStart(..) => {
-                let secret = value_is_secret(&mut stack);
+                let secret = value_is_secret(&mut stack, strict);
                 let mapping = matches!(event, Event::MappingStart(..));
                 stack.push(Frame { secret, mapping, value: None });
             }
@@ -158,11 +158,12 @@ fn hidden(text: &str, strict: bool) -> Vec<Range<usize>> {
 }
 
 /// Whether the value that comes now is secret; in a mapping, a key comes next.
-fn value_is_secret(stack: &mut [Frame]) -> bool {
+/// What stands below no key is secret where every value but those of known keys is.
+fn value_is_secret(stack: &mut [Frame], strict: bool) -> bool {
     match stack.last_mut() {
         Some(frame) if frame.mapping => frame.value.take().unwrap_or(frame.secret),
         Some(frame) => frame.secret,
-        None => false,
+        None => strict,
     }
 }
 
