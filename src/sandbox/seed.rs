@@ -39,6 +39,7 @@
 //! {
 //!   "portal": {"portal_id": 51234567, "access_token": "sandbox-hubspot-token", "time_zone": "Europe/Berlin",
 //!              "account_type": "STANDARD", "company_currency": "EUR"},
+//!   "owners": [{"email": "zoe@sandbox.example", "firstName": "Zoë", "lastName": "Müller", "userId": 9586504}],
 //!   "properties": {"0-2": [{"name": "salesforceaccountid", "label": "Salesforce Account ID", "type": "string",
 //!                           "fieldType": "text", "groupName": "companyinformation"}]},
 //!   "schemas": [{"name": "subscriptions", "labels": {"singular": "Subscription", "plural": "Subscriptions"},

@@ -373,3 +373,66 @@ async fn links_are_read_page_by_page_and_have_both_directions() {
     let many = json!({"inputs": (0..1001).map(|number| json!({"id": number.to_string()})).collect::<Vec<_>>()});
     assert_eq!(portal.post(&format!("{pair}/batch/read"), &many).await.status, 400);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_are_listed_and_their_ids_alone_are_taken() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let all = portal.get("/crm/v3/owners").await;
+    let owners = all.body["results"].as_array().unwrap().clone();
+    assert_eq!(owners.len(), 3, "active ones: {}", all.body);
+    let zoe = owners.iter().find(|owner| owner["email"] == "zoe@sandbox.example").unwrap();
+    let (id, user) = (zoe["id"].as_str().unwrap(), zoe["userId"].as_u64().unwrap().to_string());
+    for member in ["id", "type", "firstName", "lastName", "createdAt", "updatedAt", "archived"] {
+        assert!(!zoe[member].is_null(), "{member}: {zoe}");
+    }
+    let first = portal.get("/crm/owners/2026-09?limit=2").await.body;
+    let after = first["paging"]["next"]["after"].as_str().unwrap();
+    let rest = portal.get(&format!("/crm/owners/2026-09?limit=2&after={after}")).await.body;
+    assert_eq!((first["results"].as_array().unwrap().len(), rest["results"].as_array().unwrap().len()), (2, 1));
+    assert!(rest.get("paging").is_none());
+    let archived = portal.get("/crm/owners/2026-09?archived=true").await.body;
+    let left = archived["results"][0].clone();
+    assert!(left["userId"].is_null() && left["userIdIncludingInactive"].is_u64(), "{left}");
+    assert_eq!(portal.get(&format!("/crm/owners/2026-09/{id}")).await.body["email"], "zoe@sandbox.example");
+    assert_eq!(portal.get(&format!("/crm/owners/2026-09/{user}?idProperty=userId")).await.body["id"], id);
+    let refused: [(&str, u16); 5] =
+        [("/4711", 404), ("/zoe@sandbox.example", 400), ("?limit=501", 400), ("?after=x", 400), ("?limit=0", 400)];
+    for (path, status) in refused {
+        assert_eq!(portal.get(&format!("/crm/owners/2026-09{path}")).await.status, status, "{path}");
+    }
+    assert_eq!(portal.post("/crm/owners/2026-09", &json!({"email": "x@y.z"})).await.status, 404);
+    let scopes = json!({"token": "companies", "scopes": ["crm.objects.companies.write"]});
+    portal.sandbox.control("hubspot", "token", &scopes).unwrap();
+    assert_eq!(portal.ask("GET", "/crm/v3/owners", "companies", None).await.status, 403);
+    portal.post("/crm/properties/2026-09/companies", &json!({"name": "deputy", "label": "Deputy", "type": "enumeration",
+        "fieldType": "select", "groupName": "companyinformation", "externalOptions": true, "referencedObjectType": "OWNER"})).await;
+    for property in ["hubspot_owner_id", "deputy"] {
+        for (value, taken) in [
+            (id, true),
+            ("", true),
+            (&user, false),
+            ("zoe@sandbox.example", false),
+            (left["id"].as_str().unwrap(), false),
+            ("+71830001", false),
+        ] {
+            let answer = portal
+                .post("/crm/objects/2026-09/companies", &json!({"properties": {"name": "n", property: value}}))
+                .await;
+            assert_eq!(answer.status, if taken { 201 } else { 400 }, "{property}={value}: {}", answer.body);
+            if !taken {
+                assert_eq!(answer.body["errors"][0]["code"], "INVALID_OWNER_ID");
+            }
+        }
+    }
+    portal.sandbox.control("hubspot", "switches", &json!({"archived_owner_assignable": true})).unwrap();
+    let late = portal
+        .post("/crm/objects/2026-09/companies", &json!({"properties": {"name": "n", "hubspot_owner_id": left["id"]}}))
+        .await;
+    assert_eq!(late.status, 201, "{}", late.body);
+    let dump = portal.sandbox.dump();
+    let added =
+        portal.sandbox.control("hubspot", "add_owner", &json!({"owner": {"email": "new@sandbox.example"}})).unwrap();
+    portal.sandbox.control("hubspot", "archive_owner", &json!({"id": added["id"]})).unwrap();
+    portal.sandbox.restore(&dump).unwrap();
+    assert_eq!(portal.get("/crm/v3/owners").await.body, all.body, "owners are part of the kept state");
+}

@@ -20,11 +20,13 @@ struct Words<'a> {
 type Action = fn(&mut Portal, &Words<'_>) -> Result<Value, String>;
 
 /// All actions by name.
-const ACTIONS: [(&str, Action); 19] = [
+const ACTIONS: [(&str, Action); 21] = [
     ("seed", |portal, words| seed(portal, words.arguments, words.now)),
     ("switches", switches),
     ("token", |portal, words| tokens::grant(portal, words.arguments, words.now)),
     ("limits", limits),
+    ("add_owner", add_owner),
+    ("archive_owner", archive_owner),
     ("records", |portal, words| records(portal, &words.object(portal)?)),
     ("create", create),
     ("set", set),
@@ -87,6 +89,15 @@ fn limits(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let max = given.arguments["max"].as_u64().and_then(|max| u32::try_from(max).ok());
     portal.limits.set(max, given.arguments["daily"].as_u64());
     Ok(json!({}))
+}
+
+fn add_owner(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let id = portal.owners.add(&given.arguments["owner"], given.now)?;
+    Ok(json!({"id": id.to_string()}))
+}
+
+fn archive_owner(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    Ok(json!({"archived": portal.owners.archive(given.number("id")?, given.now)}))
 }
 
 fn create(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
@@ -221,6 +232,9 @@ fn seed(portal: &mut Portal, arguments: &Value, now: i64) -> Result<Value, Strin
     }
     if let Some(zone) = own["time_zone"].as_str() {
         zone.clone_into(&mut portal.time_zone);
+    }
+    for owner in arguments["owners"].as_array().into_iter().flatten() {
+        portal.owners.add(owner, now)?;
     }
     for (kind, list) in arguments["properties"].as_object().into_iter().flatten() {
         let id = find_type(portal, kind).map_err(words)?;

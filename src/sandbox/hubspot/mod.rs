@@ -11,6 +11,8 @@ pub mod limits;
 pub mod links;
 pub mod objects;
 pub mod options;
+pub mod owner_reads;
+pub mod owners;
 pub mod portal;
 pub mod properties;
 pub mod rest;

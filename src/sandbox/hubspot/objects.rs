@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::answers::{Refusal, time};
 use super::portal::{ObjectType, Portal, Record};
 use super::validations::broken;
-use super::values::{accept, refusal};
+use super::values::{accept, no_owner, owned, refusal};
 
 /// An input of a write. Numbers keep all their digits.
 #[derive(Debug, Default, Deserialize)]
@@ -169,6 +169,9 @@ fn check(
     for (name, text) in texts {
         let before = record.and_then(|record| record.properties.get(name)).map(String::as_str);
         match accept(object, name, text, before) {
+            Ok(value) if owned(object, name) && !value.is_empty() && !portal.takes_owner(&value) => {
+                bad.push(no_owner(name, value));
+            }
             Ok(value) => {
                 bad.extend(broken(object, name, &value));
                 accepted.insert(name.clone(), value);

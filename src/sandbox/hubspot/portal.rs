@@ -10,6 +10,7 @@ use super::grants::Grants;
 use super::limits::Limits;
 use super::links::Links;
 use super::options::Options;
+use super::owners::Owners;
 use super::rules::Rules;
 use super::standard;
 use crate::sys::rng::Rng;
@@ -24,6 +25,8 @@ pub struct Portal {
     pub types: BTreeMap<String, ObjectType>,
     /// Links and their definitions.
     pub links: Links,
+    /// Whom records may be assigned to.
+    pub owners: Owners,
     /// Rate limits.
     pub limits: Limits,
     /// Behaviour of points on which real portals differ or nobody has looked.
@@ -51,6 +54,8 @@ pub struct Switches {
     pub association_batch_whole: bool,
     /// Trace ids are echoed in results.
     pub echo_trace_ids: bool,
+    /// A record may be assigned to an owner whose user was deactivated.
+    pub archived_owner_assignable: bool,
     /// Update honours trace ids.
     pub update_honours_trace_ids: bool,
     /// Trace ids are honoured at all; without, one bad input refuses the whole batch.
@@ -72,6 +77,7 @@ impl Default for Switches {
             archived_frees_unique: true,
             association_batch_whole: true,
             echo_trace_ids: true,
+            archived_owner_assignable: false,
             update_honours_trace_ids: true,
             honour_trace_ids: true,
             partial_status: 207,
@@ -138,6 +144,7 @@ impl Portal {
             time_zone: "Europe/Berlin".to_owned(),
             types: BTreeMap::new(),
             links: Links::default(),
+            owners: Owners::default(),
             limits,
             switches: Switches::default(),
             rng,
@@ -178,6 +185,11 @@ impl Portal {
         self.types.get_mut(id).ok_or_else(Refusal::not_found)
     }
 
+    /// Whether an owner property may take this text.
+    pub fn takes_owner(&self, text: &str) -> bool {
+        self.owners.takes(text, self.switches.archived_owner_assignable)
+    }
+
     /// The whole state.
     pub fn dump(&self) -> Value {
         let records: BTreeMap<&String, &BTreeMap<u64, Record>> =
@@ -187,6 +199,7 @@ impl Portal {
             "types": self.types,
             "records": records,
             "links": self.links.dump(),
+            "owners": self.owners,
             "switches": self.switches,
             "grants": self.grants,
             "next_id": self.next_id,
@@ -210,6 +223,7 @@ impl Portal {
         self.links.restore(&part("links"))?;
         self.switches = serde_json::from_value(part("switches")).map_err(wrong)?;
         self.grants = serde_json::from_value(part("grants")).unwrap_or_default();
+        self.owners = serde_json::from_value(part("owners")).unwrap_or_default();
         self.time_zone = serde_json::from_value(part("time_zone")).map_err(wrong)?;
         self.next_id = serde_json::from_value(part("next_id")).map_err(wrong)?;
         self.next_type = serde_json::from_value(part("next_type")).map_err(wrong)?;

@@ -30,6 +30,14 @@ pub fn system(object: &mut ObjectType) {
     }
 }
 
+/// Adds the property that says whose a record is.
+pub fn owner(object: &mut ObjectType) {
+    let mut owner = made("hubspot_owner_id", "Owner", "enumeration", "select");
+    owner["externalOptions"] = true.into();
+    owner["referencedObjectType"] = "OWNER".into();
+    object.properties.insert("hubspot_owner_id".to_owned(), owner);
+}
+
 /// A property as an answer shows it.
 pub fn shown(property: &Value) -> Value {
     property.clone()

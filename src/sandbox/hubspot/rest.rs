@@ -9,7 +9,7 @@ use super::body::decode;
 use super::limits::Kind;
 use super::objects::{self, Input, show, written};
 use super::portal::Portal;
-use super::{associations, properties, schemas, search, tokens, validations};
+use super::{associations, owner_reads, properties, schemas, search, tokens, validations};
 use crate::sandbox::http::{Reply, Request};
 
 /// Versions that a path may name.
@@ -53,6 +53,7 @@ fn route(portal: &mut Portal, request: &Request, now: i64) -> Answer {
             schemas::route(portal, request, rest, now)
         }
         ["crm", "associations", from, to, rest @ ..] => associations::route(portal, request, from, to, rest, now),
+        ["crm", "owners", rest @ ..] => owner_reads::route(portal, request, rest),
         ["crm", "limits", "custom-object-types"] => {
             let usage = portal.types.values().filter(|own| own.id.starts_with("2-") && !own.archived).count();
             Ok(answers::json(200, &json!({"limit": 10, "usage": usage, "percentage": usage as f64 * 10.0})))

@@ -30,6 +30,7 @@ pub fn standard_objects(portal: &mut Portal) {
             object.properties.insert((*name).to_owned(), properties::made(name, name, "string", "text"));
         }
         properties::system(&mut object);
+        properties::owner(&mut object);
         portal.types.insert(id.to_owned(), object);
     }
     portal.links = Links::standard();

@@ -69,6 +69,7 @@ fn needed(portal: &Portal, method: &str, path: &[&str]) -> Vec<String> {
         }
         ["crm", "properties", name, ..] => vec![format!("crm.schemas.{}.write", kind(name))],
         ["crm-object-schemas", ..] | ["crm", "schemas", ..] => vec![format!("crm.schemas.custom.{access}")],
+        ["crm", "owners", ..] => ["crm.objects.owners.read", "automation"].map(str::to_owned).into(),
         _ => Vec::new(),
     }
 }

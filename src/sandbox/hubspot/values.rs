@@ -55,6 +55,17 @@ pub fn accept(object: &ObjectType, name: &str, text: &str, before: Option<&str>)
     }
 }
 
+/// Whether a property's values are ids of owners.
+pub fn owned(object: &ObjectType, name: &str) -> bool {
+    object.property(name).is_some_and(|property| property["referencedObjectType"] == "OWNER")
+}
+
+/// The refusal of a value that is no owner's id.
+pub fn no_owner(name: &str, value: String) -> Bad {
+    let message = format!("{value} is not a valid owner id");
+    Bad { code: "INVALID_OWNER_ID", property: name.to_owned(), message, value }
+}
+
 /// The refusal for bad values of one record.
 pub fn refusal(bad: &[Bad], portal_id: u64) -> Refusal {
     let embedded: Vec<Value> = bad

@@ -17,6 +17,7 @@ pub(super) fn portal(seed: u64, accounts: &[Value]) -> Value {
     json!({
         "portal": {"portal_id": PORTAL_ID, "access_token": HUBSPOT_TOKEN, "time_zone": "Europe/Berlin",
             "account_type": "STANDARD", "company_currency": "EUR"},
+        "owners": owners(),
         "properties": {"0-2": [{"name": "salesforceaccountid", "label": "Salesforce Account ID", "type": "string",
             "fieldType": "text", "groupName": "companyinformation", "hasUniqueValue": false}]},
         "schemas": [subscriptions(), work_orders()],
@@ -25,6 +26,17 @@ pub(super) fn portal(seed: u64, accounts: &[Value]) -> Value {
             {"from": "subscriptions", "to": "0-2", "name": "billing_account", "label": "billing_account"}],
         "records": {"0-2": companies(seed, accounts)}
     })
+}
+
+/// Owners for the people who own something in the org, one of them in other letters; not for the integration user, who is no
+/// user of the portal. Beside them somebody who left, and a queue.
+fn owners() -> Value {
+    json!([
+        {"id": "71830001", "email": "zoe@sandbox.example", "firstName": "Zoë", "lastName": "Müller", "userId": 9_586_504},
+        {"id": "71830008", "email": "Siobhan@Sandbox.example", "firstName": "Siobhán", "lastName": "O'Neill", "userId": 9_586_517},
+        {"id": "71830015", "email": "left@sandbox.example", "firstName": "Lee", "lastName": "Left", "userId": 9_586_520, "archived": true},
+        {"id": "71830022", "type": "QUEUE", "lastName": "First line"}
+    ])
 }
 
 fn property(name: &str, label: &str, kind: &str, field_type: &str) -> Value {
