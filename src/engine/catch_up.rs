@@ -77,7 +77,7 @@ pub fn condition_key(pipeline: &PipelineName) -> String {
 pub fn condition(text: Option<&str>, mode: Mode) -> String {
     let text = match text {
         None => "all".to_owned(),
-        Some(text) => condition::parse(text).map_or(text.to_owned(), |parsed| parsed.to_string()),
+        Some(text) => condition::parser::parse(text).map_or(text.to_owned(), |parsed| parsed.to_string()),
     };
     if mode == Mode::UpdateOnly { format!("{text}, in HubSpot already") } else { text }
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 
 use super::compiled::{Field, Pipeline, Target, rules_of};
-use super::condition::Condition;
+use super::condition::tree::Condition;
 use super::field::{Lookup, Objects};
 use super::rules::context::Columns;
 use super::rules::{self, Parts, allow};
@@ -60,7 +60,7 @@ fn paths(config: &PipelineConfig) -> Vec<String> {
     let templates = config.fields.iter().filter_map(|field| Template::read(field.template.as_deref()?).ok());
     let templates: Vec<Template> = templates.collect();
     let named = templates.iter().flat_map(Template::paths).map(str::to_owned);
-    let condition = config.source.condition.as_deref().and_then(|text| super::condition::parse(text).ok());
+    let condition = config.source.condition.as_deref().and_then(|text| super::condition::parser::parse(text).ok());
     let filtered = condition.iter().flat_map(Condition::paths).map(|path| path.text.clone());
     from.chain(named).chain(filtered).collect()
 }
@@ -131,7 +131,8 @@ fn assemble(config: &PipelineConfig, world: &World<'_>, parts: Parts<'_>) -> Pip
 /// masks, accepted warnings, the order of entries and the way an object is named do not matter.
 pub fn mapping_version(config: &PipelineConfig, target: &str) -> MappingVersion {
     let condition = config.source.condition.as_deref();
-    let condition = condition.map(|text| super::condition::parse(text).map_or(text.to_owned(), |own| own.to_string()));
+    let condition =
+        condition.map(|text| super::condition::parser::parse(text).map_or(text.to_owned(), |own| own.to_string()));
     let mut fields: Vec<_> = config
         .fields
         .iter()

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
-use super::condition::Condition;
+use super::condition::tree::Condition;
 use super::template::Template;
 use super::values::convert::Conversion;
 use super::values::decimal::Decimal;

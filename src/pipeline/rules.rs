@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use self::context::{Columns, RuleContext};
 use super::compiled::{Association, Field};
-use super::condition::Condition;
+use super::condition::tree::Condition;
 use super::field::Objects;
 use super::world::World;
 use crate::config::pipeline::{DeleteAction, PipelineConfig, SyncConfig};

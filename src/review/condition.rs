@@ -1,6 +1,7 @@
 //! Whether a new `where` lets fewer or more records in than the old one, as far as its words tell.
 
-use crate::pipeline::condition::{Condition, ListOperator, Literal, LiteralValue, Operator, parse};
+use crate::pipeline::condition::parser::parse;
+use crate::pipeline::condition::tree::{Condition, ListOperator, Literal, LiteralValue, Operator};
 
 /// How a condition changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

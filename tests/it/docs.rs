@@ -167,7 +167,7 @@ fn expressions_compile(whole: &Value, path: &Path) {
         assert_eq!(read.check(&[]), [], "{}: {template}", path.display());
     }
     if let Some(condition) = whole["source"]["where"].as_str() {
-        assert!(condition::parse(condition).is_ok(), "{}: {condition}", path.display());
+        assert!(condition::parser::parse(condition).is_ok(), "{}: {condition}", path.display());
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{Condition, ListOperator, Literal, LiteralValue, Operator, Path, SyntaxError};
+use super::error::SyntaxError;
+use super::tree::{Condition, ListOperator, Literal, LiteralValue, Operator, Path};
 use crate::diagnostic::nearest::nearest;
 use crate::model::ids::SalesforceId;
 use crate::model::object::{FieldKind, SourceField};

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::{SyntaxError, TEXT_LENGTH_MAX};
+use super::error::SyntaxError;
+
+/// Longest text in a condition; Salesforce refuses longer ones.
+pub const TEXT_LENGTH_MAX: usize = 4_000;
 
 /// One token.
 #[derive(Debug, Clone, PartialEq)]

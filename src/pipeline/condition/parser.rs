@@ -2,9 +2,13 @@
 
 use std::ops::Range;
 
+use super::error::SyntaxError;
 use super::lexer::{Token, TokenKind, tokens};
-use super::{Condition, DEPTH_MAX, ListOperator, Literal, LiteralValue, Operator, Path, SyntaxError};
+use super::tree::{Condition, ListOperator, Literal, LiteralValue, Operator, Path};
 use crate::pipeline::values::time;
+
+/// Deepest nesting of parentheses.
+pub const DEPTH_MAX: usize = 50;
 
 /// Words for spans of days, without a number.
 const DATE_WORDS: [&str; 24] = [
@@ -323,4 +327,159 @@ fn word_value(word: &str, span: Range<usize>) -> Result<LiteralValue, SyntaxErro
 
 fn error(message: &str, label: &str, span: Range<usize>, help: Option<String>) -> SyntaxError {
     SyntaxError { message: message.to_owned(), label: label.to_owned(), span, help }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lexer::TEXT_LENGTH_MAX;
+    use super::*;
+    use crate::sys::rng::Rng;
+
+    #[track_caller]
+    fn check(input: &str, expected: &str) {
+        let printed = parse(input).map(|condition| condition.to_string());
+        assert_eq!(printed.as_deref(), Ok(expected), "{input}");
+        assert_eq!(parse(expected).map(|condition| condition.to_string()).as_deref(), Ok(expected), "printed form");
+    }
+
+    #[test]
+    fn conditions_print_in_one_form() {
+        check("Status__c != 'Draft'", "Status__c != 'Draft'");
+        check("  Status__c<>'Draft'  ", "Status__c != 'Draft'");
+        check("a = 1 and b = 2 AND c = 3", "a = 1 AND b = 2 AND c = 3");
+        check("a = 1 and (b = 2 or c = 3)", "a = 1 AND (b = 2 OR c = 3)");
+        check("not a = true", "NOT (a = TRUE)");
+        check("not (a = true or b = null)", "NOT (a = TRUE OR b = null)");
+        check("Account__r.Owner.Name like 'A\\_%'", "Account__r.Owner.Name LIKE 'A\\_%'");
+        check("Name in ('a','b''')".replace("''", "\\'").as_str(), "Name IN ('a', 'b\\'')");
+        check("Name not  in ('a')", "Name NOT IN ('a')");
+        check("Channels__c includes ('A;B', 'C')", "Channels__c INCLUDES ('A;B', 'C')");
+        check("Start__c >= 2026-10-01", "Start__c >= 2026-10-01");
+        check("CreatedDate < 2026-10-01T09:00:00+02:00", "CreatedDate < 2026-10-01T07:00:00.000Z");
+        check("CreatedDate < 2026-10-01T09:00:00Z", "CreatedDate < 2026-10-01T09:00:00.000Z");
+        check("Name like '100\\%' ", "Name LIKE '100\\%'");
+        check("Name like 'a\\\\%' ", "Name LIKE 'a\\\\%'");
+        check("Name = '\\b\\f\\u0001'", "Name = '\\b\\f\\u0001'");
+        check("(((a = 1)))", "a = 1");
+        check("(a = 1 and b = 2) or not c = 3", "(a = 1 AND b = 2) OR (NOT (c = 3))");
+        check("Name = '\\\\'", "Name = '\\\\'");
+        check("CreatedDate = LAST_N_DAYS:30", "CreatedDate = LAST_N_DAYS:30");
+        check("CreatedDate = today", "CreatedDate = TODAY");
+        check("Amount__c > -12.50", "Amount__c > -12.50");
+        check("Name = 'line\\nbreak \\u00e9'", "Name = 'line\\nbreak é'");
+    }
+
+    #[track_caller]
+    fn refuse(input: &str, at: Range<usize>, part: &str) {
+        let error = parse(input).expect_err(input);
+        assert!(error.message.contains(part), "{input}: {}", error.message);
+        assert_eq!(error.span, at, "{input}: {}", error.message);
+    }
+
+    #[test]
+    fn typos_get_a_place() {
+        refuse("", 0..0, "empty");
+        refuse("Status__c", 9..9, "operator");
+        refuse("Status__c = ", 12..12, "value");
+        refuse("Status__c == 'a'", 11..12, "value");
+        refuse("Status__c = Draft", 12..17, "quotes");
+        refuse("Status__c = \"Draft\"", 12..13, "single quotes");
+        refuse("Status__c = 'Draft", 12..18, "not closed");
+        refuse("(a = 1", 0..1, "not closed");
+        refuse("a = 1)", 5..6, "unexpected");
+        refuse("a = 1) OR (b = 2", 5..6, "unexpected");
+        refuse("a = 1 LIMIT 1", 6..11, "unexpected");
+        refuse("a = 1 ORDER BY b", 6..11, "unexpected");
+        refuse("a = 1 AND b = 2 OR c = 3", 16..18, "parentheses");
+        refuse("a IN (SELECT Id FROM B)", 6..12, "subquer");
+        refuse("a IN ()", 6..7, "value");
+        refuse("a.b.c.d.e.f.g = 1", 0..13, "five");
+        refuse("Name = 'a\\q'", 9..11, "escape");
+        refuse("a = 1; DELETE", 5..6, "unexpected");
+        refuse("COUNT() > 1", 5..6, "operator");
+        refuse("a = 2026-13-01", 4..14, "date");
+        refuse("a = TODAY()", 9..10, "unexpected");
+        refuse("a = LAST_N_DAYS", 4..15, "number");
+        refuse("a = 1 -- comment", 6..7, "unexpected");
+        refuse("Name = 'a\\_b'", 7..13, "LIKE");
+        refuse("a < null", 4..8, "null");
+        refuse("Name like 5", 10..11, "LIKE");
+        refuse("a = 2026-10-01T09:00", 4..20, "date");
+        refuse("a = 1.", 4..6, "number");
+    }
+
+    #[test]
+    fn nothing_escapes_its_quotes() {
+        let rng = Rng::seeded(7);
+        let alphabet = ['\'', '\\', ')', '(', '%', '_', 'a', ' ', '\n', '"', ';', '-', 'é', '\u{0}'];
+        for _ in 0..2_000 {
+            let length = rng.below(12);
+            let text: String = (0..length).map(|_| alphabet[rng.below(alphabet.len() as u64) as usize]).collect();
+            let path = Path { text: "Name".to_owned(), span: 0..4 };
+            let literal = Literal { value: LiteralValue::Text(text.clone()), span: 0..0 };
+            let condition = Condition::Compare { path, operator: Operator::Equal, literal };
+            let printed = condition.to_string();
+            let like = printed.replace(" = ", " LIKE ");
+            let parsed = parse(&like).unwrap_or_else(|error| panic!("{like:?} did not parse: {error:?}"));
+            assert!(matches!(parsed, Condition::Compare { .. }), "{like:?}");
+            assert_eq!(parsed.to_string(), like, "{text:?}");
+        }
+    }
+
+    /// A condition that the grammar can print, of any shape.
+    fn some_condition(rng: &Rng, depth: u64) -> Condition {
+        let path =
+            || Path { text: ["Name", "Account__r.Name", "Status__c"][rng.below(3) as usize].to_owned(), span: 0..0 };
+        let literal = || {
+            let value = match rng.below(5) {
+                0 => LiteralValue::Null,
+                1 => LiteralValue::Bool(true),
+                2 => LiteralValue::Number("-1.50".to_owned()),
+                3 => LiteralValue::DateWord("LAST_N_DAYS:3".to_owned()),
+                _ => LiteralValue::Text("it's \u{1}) OR (a".to_owned()),
+            };
+            Literal { value, span: 0..0 }
+        };
+        let parts = || (0..2 + rng.below(2)).map(|_| some_condition(rng, depth - 1)).collect();
+        match if depth == 0 { 3 + rng.below(2) } else { rng.below(5) } {
+            0 => Condition::And(parts()),
+            1 => Condition::Or(parts()),
+            2 => Condition::Not(Box::new(some_condition(rng, depth - 1))),
+            3 => Condition::In { path: path(), operator: ListOperator::NotIn, literals: vec![literal(), literal()] },
+            _ => Condition::Compare { path: path(), operator: Operator::NotEqual, literal: literal() },
+        }
+    }
+
+    #[test]
+    fn what_is_printed_parses_to_the_same() {
+        let rng = Rng::seeded(11);
+        for _ in 0..500 {
+            let printed = some_condition(&rng, 4).to_string();
+            assert_eq!(parse(&printed).map(|condition| condition.to_string()), Ok(printed.clone()), "{printed}");
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_fall() {
+        let rng = Rng::seeded(13);
+        let pieces = [
+            "a", "'", "\\", "(", ")", " AND ", " OR ", "NOT ", "=", "!", "<", "é", "🦀", "1", "-", ".", ":", "TODAY",
+            " IN ", ",", "\u{0}",
+        ];
+        for _ in 0..5_000 {
+            let text: String = (0..rng.below(12)).map(|_| pieces[rng.below(pieces.len() as u64) as usize]).collect();
+            match parse(&text) {
+                Ok(condition) => assert!(parse(&condition.to_string()).is_ok(), "{text:?}"),
+                Err(error) => assert!(text.get(error.span.clone()).is_some(), "{text:?}: {error:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn deep_nesting_and_long_texts_are_refused() {
+        let deep = format!("{}a = 1{}", "(".repeat(DEPTH_MAX + 1), ")".repeat(DEPTH_MAX + 1));
+        assert!(parse(&deep).expect_err("deep").message.contains("deep"));
+        let long = format!("a = '{}'", "x".repeat(TEXT_LENGTH_MAX + 1));
+        assert!(parse(&long).expect_err("long").message.contains("4,000"));
+    }
 }

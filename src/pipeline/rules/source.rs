@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::context::RuleContext;
 use crate::config::pipeline::PipelineConfig;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::pipeline::condition::{self, Condition, SyntaxError, check};
+use crate::pipeline::condition::error::SyntaxError;
+use crate::pipeline::condition::tree::Condition;
+use crate::pipeline::condition::{check, parser};
 use crate::pipeline::cursor::{CursorField, choose};
 use crate::pipeline::field::Lookup;
 
@@ -58,7 +60,7 @@ pub fn cursor_field(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Opt
 /// The condition parses and fits the object.
 pub fn condition(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option<Condition> {
     let text = cx.config.source.condition.as_deref()?;
-    match condition::parse(text) {
+    match parser::parse(text) {
         Err(error) => {
             findings.push(finding(cx.file, "SL2041", error));
             None
@@ -90,7 +92,7 @@ pub fn condition(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option
 
 /// Findings of the condition that need no described object: its grammar.
 pub fn condition_syntax(file: &Arc<str>, config: &PipelineConfig) -> Option<Diagnostic> {
-    let error = condition::parse(config.source.condition.as_deref()?).err()?;
+    let error = parser::parse(config.source.condition.as_deref()?).err()?;
     Some(finding(file, "SL2041", error))
 }
 
