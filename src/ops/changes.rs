@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::engine::forecast::Recorder;
+use crate::engine::forecast::options::Recorder;
 use crate::model::forecast::PlannedChange;
 use crate::model::ids::PipelineName;
 use crate::model::text;

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::changes::ChangesFile;
 use crate::engine::catch_up::{self, Backlog};
-use crate::engine::forecast::{Forecast, ForecastOptions, Found, Recorder};
+use crate::engine::forecast::options::{ForecastOptions, Recorder};
+use crate::engine::forecast::{Forecast, Found};
 use crate::engine::pledge::Witness;
 use crate::engine::work::{self, Stop};
 use crate::engine::{doubt, identity, mark, queries, runner};

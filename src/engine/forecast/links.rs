@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::{Forecast, Place, is_planned, planned_id};
+use super::sample::Place;
+use super::{Forecast, is_planned, planned_id};
 use crate::engine::pledge;
 use crate::model::association::{AssociationKey, AssociationState};
 use crate::model::forecast::{LinkAction, PlannedLink};

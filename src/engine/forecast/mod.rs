@@ -2,6 +2,7 @@
 
 mod drift;
 mod links;
+pub mod options;
 mod sample;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -9,17 +10,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use jiff::Timestamp;
 
+use self::options::ForecastOptions;
 use self::sample::Inner;
-use super::pledge::{self, Witness};
+use super::pledge;
 use super::queries::ids_query;
 use super::runner::{Kind, Seen, Taker};
-use crate::model::association::AssociationKey;
 use crate::model::forecast::{
     BeforeAfter, Estimate, LinkAction, PlannedAction, PlannedChange, PlannedLink, PropertyCount, RejectGroup,
 };
-use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
 use crate::pipeline::compiled::Pipeline;
@@ -47,38 +47,6 @@ struct CallsBefore {
     salesforce: u64,
     hubspot: u64,
 }
-
-/// What a forecast is to find out.
-#[derive(Clone, Default)]
-pub struct ForecastOptions {
-    /// Most changes in the sample.
-    pub sample_max: usize,
-    /// Only these actions go into the sample; all of them where it is empty. Numbers are exact either way.
-    pub only: Vec<PlannedAction>,
-    /// Waiting links are tried whose time has come by then; all of them where it is absent.
-    pub links_at: Option<Timestamp>,
-    /// Links that wait since earlier runs are left out: the forecast is about certain records.
-    pub without_waiting: bool,
-    /// The state is elsewhere, and the links that it knows were dealt with there: those that only wait are no change.
-    pub links_elsewhere: bool,
-    /// The pipeline as it was, to tell which rejections are new.
-    pub before: Option<Arc<Pipeline>>,
-    /// Of the records that HubSpot lacks, only those count that `before` rejects: the others were never imported.
-    pub failed_only: bool,
-    /// Takes every change, not only the sample. What HubSpot holds is then read for all of them.
-    pub recorder: Option<Arc<dyn Recorder>>,
-    /// Hears of every change. What HubSpot holds is then read for all of them.
-    pub witness: Option<Arc<dyn Witness>>,
-}
-
-/// Takes every change that a forecast finds.
-pub trait Recorder: Send + Sync {
-    /// One change of a pipeline; what goes wrong is said at the end.
-    fn record(&self, pipeline: &PipelineName, change: &PlannedChange);
-}
-
-/// A lookup of a record.
-type Place = (SalesforceId, AssociationKey);
 
 /// What a forecast found.
 pub struct Found {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{ForecastOptions, Place};
+use super::options::ForecastOptions;
+use crate::model::association::AssociationKey;
 use crate::model::failure::Reason;
 use crate::model::forecast::{PlannedAction, PlannedChange, PropertyCount, RejectGroup};
 use crate::model::ids::SalesforceId;
@@ -12,6 +13,9 @@ use crate::pipeline::transform::PropertyChange;
 
 /// Most reasons that are counted apart; those that come later share one group.
 const REJECT_GROUPS_MAX: usize = 100;
+
+/// A lookup of a record.
+pub(super) type Place = (SalesforceId, AssociationKey);
 
 /// What was found so far.
 #[derive(Default)]

@@ -1,0 +1,39 @@
+//! What a forecast is to find out, and who is told of each change.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::engine::pledge::Witness;
+use crate::model::forecast::{PlannedAction, PlannedChange};
+use crate::model::ids::PipelineName;
+use crate::pipeline::compiled::Pipeline;
+
+/// What a forecast is to find out.
+#[derive(Clone, Default)]
+pub struct ForecastOptions {
+    /// Most changes in the sample.
+    pub sample_max: usize,
+    /// Only these actions go into the sample; all of them where it is empty. Numbers are exact either way.
+    pub only: Vec<PlannedAction>,
+    /// Waiting links are tried whose time has come by then; all of them where it is absent.
+    pub links_at: Option<Timestamp>,
+    /// Links that wait since earlier runs are left out: the forecast is about certain records.
+    pub without_waiting: bool,
+    /// The state is elsewhere, and the links that it knows were dealt with there: those that only wait are no change.
+    pub links_elsewhere: bool,
+    /// The pipeline as it was, to tell which rejections are new.
+    pub before: Option<Arc<Pipeline>>,
+    /// Of the records that HubSpot lacks, only those count that `before` rejects: the others were never imported.
+    pub failed_only: bool,
+    /// Takes every change, not only the sample. What HubSpot holds is then read for all of them.
+    pub recorder: Option<Arc<dyn Recorder>>,
+    /// Hears of every change. What HubSpot holds is then read for all of them.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+/// Takes every change that a forecast finds.
+pub trait Recorder: Send + Sync {
+    /// One change of a pipeline; what goes wrong is said at the end.
+    fn record(&self, pipeline: &PipelineName, change: &PlannedChange);
+}
