@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Change;
+use super::change::Change;
 use crate::config::pipeline::{FieldConfig, Otherwise, WhenBlank};
 use crate::config::scalar::Scalar;
 use crate::model::change::ChangeClass::{self, CanRemoveData, NeedsBackfill, NewRecordsOnly, NoRecordEffect};

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Change;
+use super::change::Change;
 use crate::config::pipeline::AssociationConfig;
 use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecordsOnly, NoRecordEffect};
 

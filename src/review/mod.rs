@@ -1,5 +1,6 @@
 //! What a change of the definitions means: two versions of them in, changes in terms of mapping out. Pure; asks nothing.
 
+mod change;
 mod condition;
 mod fields;
 mod links;
@@ -8,10 +9,10 @@ mod project;
 
 use std::collections::BTreeSet;
 
+use self::change::{Change, located};
 use crate::config::load::{Loaded, LoadedPipeline};
 use crate::config::pipeline::PipelineConfig;
-use crate::diagnostic::Place;
-use crate::model::change::{ChangeClass, DefinitionChange, DefinitionStanding, PipelineDiff};
+use crate::model::change::{ChangeClass, DefinitionStanding, PipelineDiff};
 
 pub use project::compare as project_changes;
 
@@ -142,39 +143,4 @@ fn removed(own: &LoadedPipeline) -> PipelineDiff {
         file_before: None,
         changes: vec![change.at(None)],
     }
-}
-
-/// A change before its line is known.
-struct Change {
-    class: ChangeClass,
-    part: String,
-    what: String,
-    effect: String,
-    before: Option<String>,
-    after: Option<String>,
-    pointer: Option<String>,
-}
-
-impl Change {
-    fn at(self, line: Option<usize>) -> DefinitionChange {
-        let Self { class, part, what, effect, before, after, pointer } = self;
-        DefinitionChange { class, part, what, effect, before, after, pointer, line }
-    }
-}
-
-/// Adds the lines of today's file; what is dangerous comes first, otherwise the order of the file stays.
-fn located(changes: Vec<Change>, own: &LoadedPipeline) -> Vec<DefinitionChange> {
-    let line = |pointer: &Option<String>| {
-        let start = own.file.locate(&Place::Value(pointer.clone()?)).start;
-        Some(own.file.text.get(..start)?.matches('\n').count() + 1)
-    };
-    let mut changes: Vec<DefinitionChange> = changes
-        .into_iter()
-        .map(|change| {
-            let line = line(&change.pointer);
-            change.at(line)
-        })
-        .collect();
-    changes.sort_by_key(|change| change.class);
-    changes
 }

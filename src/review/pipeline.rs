@@ -1,7 +1,8 @@
 //! Two versions of one pipeline.
 
+use super::change::Change;
 use super::condition::{Shift, shift};
-use super::{Change, fields, links};
+use super::{fields, links};
 use crate::config::pipeline::{DeleteAction, Mode, PipelineConfig};
 use crate::config::scalar::GuardLimit;
 use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecordsOnly, NoRecordEffect};
