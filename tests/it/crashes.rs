@@ -1,6 +1,7 @@
 //! The process dies or is stopped at every point of an import and of a sync; the next run goes on, nothing is lost or doubled.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -48,26 +49,47 @@ fn die_at(bench: &Bench, arguments: &[&str], number: u64, when: &str) -> bool {
 }
 
 /// Kills a run at each of its requests, before and after the effect, and demands that the run after it ends where the
-/// run that never died ended.
-fn die_everywhere(bench: &Bench, arguments: &[&str]) {
+/// run that never died ended, and that `holds` is true of both systems.
+fn die_everywhere(bench: &Bench, arguments: &[&str], holds: &dyn Fn(&Bench)) {
+    let repeat = |at: &str| {
+        let ran = bench.run(arguments);
+        assert!(matches!(ran.code, Some(0 | 3)), "{at}: {ran:?}");
+    };
+    die_at_each(bench, arguments, &repeat, holds);
+}
+
+/// The same, where `repeat` is what a person does after a death.
+fn die_at_each(bench: &Bench, arguments: &[&str], repeat: &dyn Fn(&str), holds: &dyn Fn(&Bench)) {
     let start = Moment::now(bench);
     bench.sandbox.forget_requests();
-    assert!(matches!(bench.run(arguments).code, Some(0 | 3)));
+    let ran = bench.run(arguments);
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
     let requests = bench.sandbox.requests().len() as u64;
-    agree(bench);
+    holds(bench);
     let expected = picture(bench);
     assert!(requests > 15, "only {requests} requests");
     for number in 1..=requests {
         let when = if number % 2 == 0 { "before" } else { "after" };
+        let at = format!("died {when} request {number}");
         start.again(bench);
         // Calls side by side make the number of requests vary by a few.
         let died = die_at(bench, arguments, number, when);
         assert!(died || number + 4 > requests, "request {number} of {requests} never came");
-        let ran = bench.run(arguments);
-        assert!(matches!(ran.code, Some(0 | 3)), "died {when} request {number}: {ran:?}");
-        agree(bench);
+        repeat(&at);
+        holds(bench);
         let found = picture(bench);
-        assert!(found == expected, "died {when} request {number}: {}", first_difference(&expected, &found));
+        assert!(found == expected, "{at}: {}", first_difference(&expected, &found));
+    }
+}
+
+/// No Salesforce id stands on two live records of an object.
+fn nothing_is_doubled(bench: &Bench) {
+    for object in ["subscriptions", "work_orders"] {
+        let mut ids = BTreeSet::new();
+        for record in bench.records(object).values().filter(|record| record["archived"] == false) {
+            let id = record["properties"]["salesforce_id"].as_str();
+            assert!(id.is_none_or(|id| ids.insert(id.to_owned())), "{object}: {id:?} stands twice");
+        }
     }
 }
 
@@ -85,7 +107,7 @@ fn first_difference(expected: &Value, found: &Value) -> String {
 #[test]
 fn an_import_that_is_killed_at_any_request_ends_like_one_that_was_not() {
     let bench = Bench::new(24);
-    die_everywhere(&bench, &IMPORT);
+    die_everywhere(&bench, &IMPORT, &agree);
 }
 
 /// One change of every kind; needs an imported world.
@@ -95,7 +117,8 @@ fn change_everything(bench: &Bench) {
     let rows = bench.rows(SUBSCRIPTIONS);
     let active: Vec<&String> = rows
         .iter()
-        .filter(|(id, row)| row["values"]["Status__c"] == "Active" && !failed.contains(id))
+        .filter(|(_, row)| row["values"]["Status__c"] == "Active" && row["deleted"] == false)
+        .filter(|(id, _)| !failed.contains(id))
         .map(|(id, _)| id)
         .collect();
     let accounts: Vec<String> = bench.rows("Account").into_keys().collect();
@@ -129,7 +152,120 @@ fn a_sync_that_is_killed_at_any_request_ends_like_one_that_was_not() {
     );
     bench.import();
     change_everything(&bench);
-    die_everywhere(&bench, &SYNC);
+    die_everywhere(&bench, &SYNC, &agree);
+}
+
+/// The sample world under another mode.
+fn in_mode(records: usize, mode: &str) -> Bench {
+    let bench = Bench::new(records);
+    set_mode(&bench, mode);
+    bench
+}
+
+fn set_mode(bench: &Bench, mode: &str) {
+    let match_line = "  match: salesforce_id";
+    bench.edit("pipelines/subscriptions.yaml", match_line, &format!("{match_line}\n  mode: {mode}"));
+}
+
+/// Ids of subscriptions that are live in HubSpot.
+fn live_subscriptions(bench: &Bench) -> BTreeSet<String> {
+    let records = bench.records("subscriptions").into_values().filter(|record| record["archived"] == false);
+    records.filter_map(|record| record["properties"]["salesforce_id"].as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn create_only_makes_each_record_once_wherever_an_import_is_killed() {
+    let bench = in_mode(16, "create_only");
+    die_everywhere(&bench, &IMPORT, &agree);
+}
+
+#[test]
+fn create_only_leaves_what_exists_alone_wherever_a_sync_is_killed() {
+    let bench = in_mode(30, "create_only");
+    bench.edit("pipelines/subscriptions.yaml", "on_delete: archive", "on_delete: archive\nguard: { archive: 20 }");
+    bench.import();
+    change_everything(&bench);
+    let before = live_subscriptions(&bench);
+    die_everywhere(&bench, &SYNC, &nothing_is_doubled);
+    let made = live_subscriptions(&bench).difference(&before).count();
+    assert_eq!(made, 2, "the new rows, and nothing else");
+    let changed = bench.records("subscriptions").into_values().filter(|own| own["properties"]["notes"] == "changed");
+    assert_eq!(changed.count(), 0, "what exists is not written, not even by the run after a kill");
+}
+
+#[test]
+fn update_only_makes_no_record_wherever_an_import_or_a_sync_is_killed() {
+    let bench = Bench::new(30);
+    bench.edit("pipelines/subscriptions.yaml", "on_delete: archive", "on_delete: archive\nguard: { archive: 20 }");
+    bench.import();
+    // From here on, another state takes over what stands in HubSpot.
+    set_mode(&bench, "update_only");
+    change_everything(&bench);
+    fs::remove_dir_all(bench.path(".syncline")).unwrap();
+    let before = live_subscriptions(&bench);
+    die_everywhere(&bench, &IMPORT, &nothing_is_doubled);
+    assert_eq!(live_subscriptions(&bench), before, "an import makes none, and archives none");
+    change_everything(&bench);
+    die_everywhere(&bench, &SYNC, &nothing_is_doubled);
+    assert!(live_subscriptions(&bench).is_subset(&before), "a sync makes none");
+}
+
+const APPLY: [&str; 5] = ["apply", "saved.plan", "--yes", "--format", "json"];
+const PLAN: [&str; 3] = ["plan", "--out", "saved.plan"];
+
+#[test]
+fn an_apply_that_is_killed_at_any_request_ends_like_one_that_was_not() {
+    let bench = Bench::new(30);
+    bench.edit("pipelines/subscriptions.yaml", "on_delete: archive", "on_delete: archive\nguard: { archive: 20 }");
+    bench.import();
+    bench.settle();
+    change_everything(&bench);
+    bench.run(&PLAN).code(0);
+    let plan = fs::read(bench.path("saved.plan")).unwrap();
+    let refused = Cell::new(0);
+    let repeat = |at: &str| {
+        assert!(fs::read(bench.path("saved.plan")).unwrap() == plan, "{at}: the plan's file changed");
+        // A plan is held to its digest, whatever was begun under it.
+        let edited = String::from_utf8(plan.clone()).unwrap().replacen("update", "create", 1);
+        fs::write(bench.path("saved.plan"), edited).unwrap();
+        let ran = bench.run(&APPLY).code(1);
+        assert!(ran.stderr.contains("its digest is another"), "{at}: {ran:?}");
+        fs::write(bench.path("saved.plan"), &plan).unwrap();
+        let before = picture(&bench);
+        let ran = bench.run(&APPLY);
+        if ran.code == Some(1) {
+            // What it had begun is no longer what the plan was made from: nothing is done, and a new plan does the rest.
+            assert!(ran.stderr.contains("SL6014") && ran.stderr.contains("nothing was done"), "{at}: {ran:?}");
+            assert!(picture(&bench) == before, "{at}: a refused plan wrote");
+            refused.set(refused.get() + 1);
+            bench.run(&PLAN).code(0);
+            let ran = bench.run(&APPLY);
+            assert!(matches!(ran.code, Some(0 | 3)), "{at}: {ran:?}");
+            fs::write(bench.path("saved.plan"), &plan).unwrap();
+        } else {
+            assert!(matches!(ran.code, Some(0 | 3)), "{at}: {ran:?}");
+        }
+    };
+    die_at_each(&bench, &APPLY, &repeat, &agree);
+    assert!(refused.get() > 0, "some kill came after the first write");
+}
+
+#[test]
+fn a_plan_that_is_killed_leaves_the_file_that_was_there() {
+    let bench = Bench::new(12);
+    bench.run(&PLAN).code(0);
+    let before = fs::read(bench.path("saved.plan")).unwrap();
+    bench.sandbox.forget_requests();
+    bench.run(&PLAN).code(0);
+    fs::write(bench.path("saved.plan"), &before).unwrap();
+    let requests = bench.sandbox.requests().len() as u64;
+    for number in 1..=requests.saturating_sub(4) {
+        assert!(die_at(&bench, &PLAN, number, "after"), "request {number} of {requests} never came");
+        assert!(fs::read(bench.path("saved.plan")).unwrap() == before, "request {number}");
+    }
+    let ran = bench.run(&APPLY);
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
+    agree(&bench);
 }
 
 #[test]
