@@ -70,6 +70,10 @@ struct FieldForm {
     relationship: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     part_of: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    masked: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    html: bool,
 }
 
 /// A value of a picklist or an option of an enumeration.
@@ -117,6 +121,8 @@ struct PropertyForm {
     #[serde(default, skip_serializing_if = "is_false")]
     external_options: bool,
     #[serde(default, skip_serializing_if = "is_false")]
+    owner: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
     percentage: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     options: Vec<ValueForm>,
@@ -152,6 +158,8 @@ pub fn of_source(connection: &str, object: &SourceObject) -> SourceFile {
             reference_to: sorted(&field.reference_to),
             relationship: field.relationship_name.clone(),
             part_of: field.compound_field_name.clone(),
+            masked: field.masked,
+            html: field.html,
         };
         (field.name.clone(), form)
     };
@@ -174,14 +182,15 @@ pub fn of_target(connection: &str, entry: &TargetEntry) -> TargetFile {
     let property = |property: &TargetProperty| {
         let mut options: Vec<ValueForm> =
             property.options.iter().map(|option| value_form(&option.value, &option.label, false)).collect();
-        // Owners and the like come and go, and are not checked.
-        options.retain(|_| !property.external_options);
+        // Owners come and go.
+        options.retain(|_| !property.owner);
         let form = PropertyForm {
             kind: property.kind.clone(),
             label: property.label.clone(),
             unique: property.unique,
             read_only: property.read_only,
             external_options: property.external_options,
+            owner: property.owner,
             percentage: property.percentage,
             options,
             rules: property.rules.iter().map(|rule| (rule.kind.clone(), rule.arguments.clone())).collect(),
@@ -232,6 +241,8 @@ impl SourceFile {
             reference_to: form.reference_to,
             relationship_name: form.relationship,
             compound_field_name: form.part_of,
+            masked: form.masked,
+            html: form.html,
             kind: form.kind,
             name,
         };
@@ -239,6 +250,7 @@ impl SourceFile {
             // Every custom thing has two underscores before its ending: `__c`, `__mdt`, `__x`.
             custom: self.object.contains("__"),
             label: self.label,
+            label_plural: None,
             queryable: self.queryable,
             replicateable: self.replicateable,
             undeletable: self.undeletable,
@@ -265,6 +277,7 @@ impl TargetFile {
                 kind: form.kind,
                 options: form.options.into_iter().map(option).collect(),
                 external_options: form.external_options,
+                owner: form.owner,
                 percentage: form.percentage,
                 unique: form.unique,
                 read_only: form.read_only,

@@ -132,7 +132,14 @@ pub(super) async fn catalog(common: &Common, words: &Catalog) -> Result<Exit, Op
         Format::Text => output::result(&show_catalog::pull(&pull, *check)),
         Format::Json => json(&pull),
     }
-    Ok(if *check && !pull.files.is_empty() { Exit::Changes } else { Exit::Done })
+    for own in &pull.absent {
+        output::error(&own.message, Some("SL3004"), own.help.as_deref());
+    }
+    Ok(match (pull.absent.is_empty(), *check && !pull.files.is_empty()) {
+        (false, _) => Exit::Failed,
+        (true, true) => Exit::Changes,
+        (true, false) => Exit::Done,
+    })
 }
 
 pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
@@ -164,13 +171,14 @@ pub(super) async fn discover(common: &Common, words: &Discover) -> Result<Exit, 
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
-    match &words.object {
+    let refused = match &words.object {
         None => {
             let found = discover::objects(&project).await?;
             match words.format {
-                Format::Text => output::result(&show_discover::objects(&found)),
+                Format::Text => output::result(&show_discover::objects(&found, words.all)),
                 Format::Json => json(&found),
             }
+            found.refused
         }
         Some(name) => {
             let found = discover::object(&project, name).await?;
@@ -178,7 +186,12 @@ pub(super) async fn discover(common: &Common, words: &Discover) -> Result<Exit, 
                 Format::Text => output::result(&show_discover::object(&found)),
                 Format::Json => json(&found),
             }
+            found.refused
         }
+    };
+    for half in &refused {
+        let message = format!("the connection `{}` tells nothing: {}", half.connection, half.message);
+        output::error(&message, Some(half.code), half.help.as_deref());
     }
     Ok(Exit::Done)
 }

@@ -13,7 +13,18 @@ use crate::diagnostic::{Diagnostic, Place};
 const STANDARD_OBJECTS: &str = include_str!("supported-standard-objects.txt");
 
 /// Endings of custom things that Salesforce lets be queried.
-const CUSTOM_SUFFIXES: [&str; 5] = ["__c", "__mdt", "__x", "__kav", "__b"];
+const CUSTOM_SUFFIXES: [&str; 3] = ["__c", "__mdt", "__kav"];
+
+/// Endings of things that can never be synced, and why: what they are, and what they lack.
+const NEVER_SUFFIXES: [(&str, &str); 7] = [
+    ("__e", "a platform event: a message that leaves no record behind"),
+    ("__changeevent", "a change event: a message that leaves no record behind"),
+    ("__x", "an external object: its records live in another system, and carry no stamp of their last change"),
+    ("__b", "a big object: its records carry no stamp of their last change, and only its index can be asked"),
+    ("__dlm", "an object of Data Cloud: its records carry no stamp of their last change"),
+    ("__dll", "an object of Data Cloud: its records carry no stamp of their last change"),
+    ("__hd", "a history of trends: its records carry no stamp of their last change"),
+];
 
 /// Shortest and longest time from one cycle to the next.
 const EVERY: (DurationText, DurationText) = (DurationText::seconds(1), DurationText::seconds(7 * 86_400));
@@ -56,6 +67,14 @@ pub fn check(project: Option<&ProjectConfig>, pipelines: &[Definition<'_>], brok
 pub fn is_listed(object: &str) -> bool {
     let custom = CUSTOM_SUFFIXES.iter().any(|suffix| object.to_ascii_lowercase().ends_with(suffix));
     custom || STANDARD_OBJECTS.lines().any(|own| own.eq_ignore_ascii_case(object))
+}
+
+/// Why the records of an object can never be synced, as far as its name tells: what it is, and what it lacks.
+pub fn never_syncs(object: &str) -> Option<&'static str> {
+    let lower = object.to_ascii_lowercase();
+    let event = (lower.len() > "changeevent".len() && lower.ends_with("changeevent")).then_some("__changeevent");
+    let suffix = event.or_else(|| NEVER_SUFFIXES.iter().map(|(suffix, _)| *suffix).find(|own| lower.ends_with(own)))?;
+    NEVER_SUFFIXES.iter().find(|(own, _)| *own == suffix).map(|(_, what)| *what)
 }
 
 struct Rules<'a> {
@@ -127,6 +146,13 @@ impl Rules<'_> {
 
     fn source_object(&self, findings: &mut Vec<Diagnostic>) {
         let object = &self.config.source.object;
+        if let Some(what) = never_syncs(object) {
+            let finding = self.error("SL2070", "/source/object", format!("`{object}` can never be synced"));
+            findings.push(
+                finding.with_why(format!("it is {what}")).with_help("choose an object that keeps records of its own"),
+            );
+            return;
+        }
         if self.config.source.allow_unlisted || is_listed(object) {
             return;
         }

@@ -74,6 +74,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL2064", include_str!("../../docs/errors/SL2064.md")),
     ("SL2065", include_str!("../../docs/errors/SL2065.md")),
     ("SL2066", include_str!("../../docs/errors/SL2066.md")),
+    ("SL2070", include_str!("../../docs/errors/SL2070.md")),
     ("SL3001", include_str!("../../docs/errors/SL3001.md")),
     ("SL3002", include_str!("../../docs/errors/SL3002.md")),
     ("SL3004", include_str!("../../docs/errors/SL3004.md")),

@@ -11,6 +11,9 @@ pub struct SourceObject {
     pub name: String,
     /// Name for people.
     pub label: String,
+    /// The same for several records; the catalog does not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_plural: Option<String>,
     /// Made by the customer (`…__c`).
     pub custom: bool,
     /// Can be read by SOQL at all.
@@ -81,6 +84,12 @@ pub struct SourceField {
     pub relationship_name: Option<String>,
     /// The compound field that this one is a part of.
     pub compound_field_name: Option<String>,
+    /// Its values are read with a mask over them (`XXX-XX-1234`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub masked: bool,
+    /// Its text is HTML.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub html: bool,
 }
 
 /// An object in a list of them.
@@ -198,8 +207,11 @@ pub struct TargetProperty {
     pub kind: PropertyKind,
     /// Options of an enumeration, hidden ones included.
     pub options: Vec<PropertyOption>,
-    /// Options live elsewhere (owners): values cannot be checked here.
+    /// Options live elsewhere (owners): those that are not listed cannot be checked here.
     pub external_options: bool,
+    /// Takes the id of an owner, a user of HubSpot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub owner: bool,
     /// HubSpot keeps its values unique, so that records can be found by it.
     pub unique: bool,
     /// Refuses writes: read-only, calculated or rolled up.

@@ -1,6 +1,7 @@
 //! `catalog pull`: asks both systems what the definitions need to know of them, and keeps it as files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -12,9 +13,10 @@ use crate::config::project::ConnectionConfig;
 use crate::model::ids::PipelineName;
 use crate::model::object::{SourceObject, TargetObject};
 use crate::pipeline::compile::{parents, used_fields};
-use crate::ports::fault::Fault;
+use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::source::Source;
 use crate::ports::target::TargetReader;
+use crate::project::describe::is_about_object;
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
 
@@ -31,6 +33,19 @@ pub struct Pull {
     pub objects: usize,
     /// What moved since the last pull.
     pub moves: Vec<Touched>,
+    /// Objects that definitions name and the systems do not show; what the catalog has of them stays.
+    pub absent: Vec<Absent>,
+}
+
+/// An object that a definition names and a system does not show.
+#[derive(Debug, Clone, Serialize)]
+pub struct Absent {
+    /// The pipeline that names it.
+    pub pipeline: String,
+    /// What the system says.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
 }
 
 /// A move, with the pipelines that it concerns.
@@ -51,7 +66,7 @@ pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pu
     let files = Files::Folder(project.loaded.root.clone());
     let (before, findings, _) = folder::read(&files);
     let damaged: Vec<(String, String)> = findings.iter().filter_map(|finding| folder::named(&finding.file)).collect();
-    let after = observe(project, &before, &damaged, extra).await?;
+    let (after, absent) = observe(project, &before, &damaged, extra).await?;
     let texts = folder::texts(&after);
     let (files, removed, foreign) = if write {
         let done = folder::write(&project.loaded.root, &after).map_err(|error| {
@@ -72,7 +87,7 @@ pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pu
     // Of a first pull, everything is new, which says nothing.
     let moves = if before.is_empty() { Vec::new() } else { moves(&before, &after) };
     let moves = touched(&project.loaded.pipelines, moves, &[&before, &after]);
-    Ok(Pull { files, removed, foreign, objects: texts.len(), moves })
+    Ok(Pull { files, removed, foreign, objects: texts.len(), moves, absent })
 }
 
 /// What the systems say now of everything that the definitions and the catalog name; `damaged` are the connections and
@@ -82,7 +97,7 @@ pub async fn observe(
     known: &Catalog,
     damaged: &[(String, String)],
     extra: &[String],
-) -> Result<Catalog, OpsError> {
+) -> Result<(Catalog, Vec<Absent>), OpsError> {
     observe_pipelines(project, &project.loaded.pipelines, known, damaged, extra).await
 }
 
@@ -92,19 +107,26 @@ async fn observe_pipelines(
     known: &Catalog,
     damaged: &[(String, String)],
     extra: &[String],
-) -> Result<Catalog, OpsError> {
-    let mut observer = Observer { project, seen: Catalog::default(), portals: BTreeMap::new(), known };
+) -> Result<(Catalog, Vec<Absent>), OpsError> {
+    let (portals, handles) = (BTreeMap::new(), BTreeMap::new());
+    let mut observer = Observer { project, seen: Catalog::default(), portals, handles, known };
+    let mut absent = Vec::new();
     for own in pipelines {
-        observer.pipeline(own).await?;
+        // One definition that names an object which is not there keeps nothing else from being read: what the catalog
+        // says of the others may be what mends it.
+        if let Some(error) = observer.pipeline(own).await? {
+            let message = format!("pipeline `{}`: {error}", own.config.name);
+            absent.push(Absent { pipeline: own.config.name.clone(), message, help: error.help });
+        }
     }
     // What was read by a connection that is no longer there goes.
     let there = |connection: &String| project.config.connections.contains_key(connection);
     for ((connection, _), object) in known.sources.iter().filter(|((connection, _), _)| there(connection)) {
-        observer.source(connection, &object.name, Missing::Dropped).await?;
+        observer.source(connection, &object.name, observer.fate(&absent)).await?;
     }
     let targets = || known.targets.iter().filter(|((connection, _), _)| there(connection));
     for ((connection, _), entry) in targets() {
-        observer.target(connection, &entry.object.object_type_id, Missing::Dropped).await?;
+        observer.target(connection, &entry.object.object_type_id, observer.fate(&absent)).await?;
     }
     for ((connection, _), entry) in targets() {
         for other in entry.associations.keys() {
@@ -121,7 +143,7 @@ async fn observe_pipelines(
     for word in extra {
         observer.named(word).await?;
     }
-    Ok(observer.seen)
+    Ok((observer.seen, absent))
 }
 
 /// The part of the catalog that is of the connections of these pipelines, as it is known and as the systems say it now.
@@ -138,7 +160,10 @@ pub async fn observe_used(
     let mut part = known.clone();
     part.sources.retain(|(connection, _), _| used(connection));
     part.targets.retain(|(connection, _), _| used(connection));
-    let live = observe_pipelines(project, pipelines, &part, &[], &[]).await?;
+    let (live, absent) = observe_pipelines(project, pipelines, &part, &[], &[]).await?;
+    if let Some(Absent { message, help, .. }) = absent.into_iter().next() {
+        return Err(OpsError::refused("SL3004", message, help.unwrap_or_default()));
+    }
     Ok((part, live))
 }
 
@@ -149,23 +174,47 @@ enum Missing {
     Refused,
     /// It is left out: the definitions do not need it.
     Dropped,
+    /// What the catalog has of it stays: a definition may need it.
+    Kept,
 }
 
 struct Observer<'a> {
     project: &'a Project,
     seen: Catalog,
     portals: BTreeMap<String, u64>,
+    /// One handle a connection, which reads the list of a portal's objects once.
+    handles: BTreeMap<String, Arc<dyn TargetReader>>,
     known: &'a Catalog,
 }
 
 impl Observer<'_> {
-    async fn pipeline(&mut self, own: &LoadedPipeline) -> Result<(), OpsError> {
+    /// What becomes of objects that are not there: a definition that could not be read to its end may need them.
+    fn fate(&self, absent: &[Absent]) -> Missing {
+        if absent.is_empty() { Missing::Dropped } else { Missing::Kept }
+    }
+
+    fn handle(&mut self, connection: &str) -> Result<Arc<dyn TargetReader>, OpsError> {
+        if let Some(known) = self.handles.get(connection) {
+            return Ok(Arc::clone(known));
+        }
+        let handle: Arc<dyn TargetReader> = Arc::new(self.project.target(connection)?);
+        self.handles.insert(connection.to_owned(), Arc::clone(&handle));
+        Ok(handle)
+    }
+
+    /// Everything that a definition names; else what a system says of the object that is not there.
+    async fn pipeline(&mut self, own: &LoadedPipeline) -> Result<Option<RemoteError>, OpsError> {
+        let name = PipelineName::new(own.config.name.as_str());
+        match self.named_by(own).await {
+            Ok(()) => Ok(None),
+            Err(OpsError::Remote { fault: Fault::Halt(error), .. }) if is_about_object(&error) => Ok(Some(error)),
+            Err(OpsError::Remote { fault, .. }) => Err(OpsError::remote(&name)(fault)),
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn named_by(&mut self, own: &LoadedPipeline) -> Result<(), OpsError> {
         let config = &own.config;
-        let name = PipelineName::new(config.name.as_str());
-        let named = |error: OpsError| match error {
-            OpsError::Remote { fault, .. } => OpsError::remote(&name)(fault),
-            other => other,
-        };
         let mut sources: HashMap<String, SourceObject> = HashMap::new();
         loop {
             let needed: Vec<String> = parents(config, &sources)
@@ -173,7 +222,7 @@ impl Observer<'_> {
                 .filter(|object| !sources.contains_key(&object.to_ascii_lowercase()))
                 .collect();
             for object in &needed {
-                self.source(&config.source.connection, object, Missing::Refused).await.map_err(named)?;
+                self.source(&config.source.connection, object, Missing::Refused).await?;
                 if let Some(found) = self.seen.source(&config.source.connection, object) {
                     sources.insert(object.to_ascii_lowercase(), found.clone());
                 }
@@ -183,15 +232,15 @@ impl Observer<'_> {
             }
         }
         let connection = &config.target.connection;
-        self.target(connection, &config.target.object, Missing::Refused).await.map_err(named)?;
+        self.target(connection, &config.target.object, Missing::Refused).await?;
         for association in &config.associations {
             let pipelines = &self.project.loaded.pipelines;
             let linked = association.pipeline.as_ref();
             let linked = linked.and_then(|name| pipelines.iter().find(|other| other.config.name == *name));
             let object = linked.map(|other| other.config.target.object.clone()).or_else(|| association.to.clone());
             let object = object.unwrap_or_default();
-            self.target(connection, &object, Missing::Refused).await.map_err(named)?;
-            self.pair(connection, &config.target.object, &object).await.map_err(named)?;
+            self.target(connection, &object, Missing::Refused).await?;
+            self.pair(connection, &config.target.object, &object).await?;
         }
         Ok(())
     }
@@ -202,7 +251,11 @@ impl Observer<'_> {
         }
         match self.project.source(connection)?.describe(object).await {
             Ok(described) => self.seen.put_source(connection, described),
-            Err(Fault::Halt(error)) if missing == Missing::Dropped && error.status == Some(404) => {}
+            Err(Fault::Halt(error)) if missing != Missing::Refused && error.status == Some(404) => {
+                if let Some(known) = self.known.source(connection, object).filter(|_| missing == Missing::Kept) {
+                    self.seen.put_source(connection, known.clone());
+                }
+            }
             Err(fault) => return Err(OpsError::Remote { pipeline: None, fault }),
         }
         Ok(())
@@ -213,12 +266,16 @@ impl Observer<'_> {
             return Ok(());
         }
         let portal_id = self.portal(connection).await?;
-        match self.project.target(connection)?.describe(object).await {
+        match self.handle(connection)?.describe(object).await {
             Ok(object) => {
                 let associations = BTreeMap::new();
                 self.seen.put_target(connection, TargetEntry { portal_id, object, associations });
             }
-            Err(Fault::Halt(error)) if missing == Missing::Dropped && matches!(error.status, None | Some(404)) => {}
+            Err(Fault::Halt(error)) if missing != Missing::Refused && matches!(error.status, None | Some(404)) => {
+                if let Some(known) = self.known.target(connection, object).filter(|_| missing == Missing::Kept) {
+                    self.seen.put_target(connection, known.clone());
+                }
+            }
             Err(fault) => return Err(OpsError::Remote { pipeline: None, fault }),
         }
         Ok(())
@@ -231,6 +288,7 @@ impl Observer<'_> {
             found.map(|entry| (entry.object.object_type_id.clone(), entry.object.name.clone()))
         };
         let (Some((own_id, _)), Some((other_id, other_name))) = (id(own), id(other)) else { return Ok(()) };
+        let handle = self.handle(connection)?;
         let entry = self
             .seen
             .targets
@@ -239,7 +297,7 @@ impl Observer<'_> {
         let Some((_, entry)) = entry.filter(|(_, entry)| !entry.associations.contains_key(&other_name)) else {
             return Ok(());
         };
-        let types = self.project.target(connection)?.association_types(&own_id, &other_id).await;
+        let types = handle.association_types(&own_id, &other_id).await;
         let types = types.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
         entry.associations.insert(other_name, types);
         Ok(())
@@ -250,7 +308,7 @@ impl Observer<'_> {
         if let Some(known) = self.portals.get(connection) {
             return Ok(*known);
         }
-        let account = self.project.target(connection)?.account().await;
+        let account = self.handle(connection)?.account().await;
         let found = account.map_err(|fault| OpsError::Remote { pipeline: None, fault })?.portal_id;
         if let Some(expected) = self.project.portal_id(connection).filter(|expected| *expected != found) {
             return Err(OpsError::refused(

@@ -1,17 +1,17 @@
 //! `discover`: the objects and fields of both systems, and what can sync.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
 use crate::config::project::ConnectionConfig;
-use crate::config::rules;
 use crate::model::object::{FieldKind, ObjectSummary, SourceField, SourceObject, TargetObject};
 use crate::pipeline::suggest::mappable;
 use crate::pipeline::values::convert::writable;
+use crate::pipeline::verdict::{self, Verdict};
 use crate::ports::fault::Fault;
-use crate::ports::source::Source;
 use crate::ports::target::TargetReader;
+use crate::project::describe::is_about_object;
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
 
@@ -22,6 +22,8 @@ pub struct Objects {
     pub salesforce: BTreeMap<String, Vec<Found>>,
     /// Those of HubSpot, by connection.
     pub hubspot: BTreeMap<String, Vec<Found>>,
+    /// Connections that could not be asked.
+    pub refused: Vec<Refused>,
 }
 
 /// An object, and whether it can sync.
@@ -36,6 +38,8 @@ pub struct Found {
     pub why: Option<String>,
     /// Pipelines that sync it.
     pub pipelines: Vec<String>,
+    /// It only accompanies another object of the list: as its feed, its history, its shares.
+    pub companion: bool,
 }
 
 /// One object of either system, or of both where they share a name.
@@ -43,45 +47,98 @@ pub struct Found {
 pub struct Described {
     /// In Salesforce.
     pub salesforce: Option<SourceObject>,
+    /// Whether it can be a source, in words.
+    pub can_sync: Option<String>,
     /// In HubSpot.
     pub hubspot: Option<TargetObject>,
+    /// Connections that could not be asked.
+    pub refused: Vec<Refused>,
+}
+
+/// A connection that could not be asked. What the others tell stands without it.
+#[derive(Debug, Serialize)]
+pub struct Refused {
+    /// The connection.
+    pub connection: String,
+    /// Stable code.
+    pub code: &'static str,
+    /// What happened.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
 }
 
 /// Lists the objects of all connections.
+///
+/// Errors: no connection could be asked.
 pub async fn objects(project: &Project) -> Result<Objects, OpsError> {
-    let mut all = Objects { salesforce: BTreeMap::new(), hubspot: BTreeMap::new() };
-    let failed = |fault| OpsError::Remote { pipeline: None, fault };
+    let mut all = Objects { salesforce: BTreeMap::new(), hubspot: BTreeMap::new(), refused: Vec::new() };
+    let mut last = None;
     for (name, connection) in &project.config.connections {
-        match connection {
+        let listed = match connection {
             ConnectionConfig::Salesforce(_) => {
-                let found = project.source(name)?.objects().await.map_err(failed)?;
-                let found = found.into_iter().map(|object| source(project, name, object)).collect();
-                all.salesforce.insert(name.clone(), found);
+                sources(project, name).await.map(|found| all.salesforce.insert(name.clone(), found))
             }
             ConnectionConfig::Hubspot(_) => {
-                let found = project.target(name)?.objects().await.map_err(failed)?;
-                let custom: Vec<String> =
-                    found.iter().filter(|own| own.custom).map(|own| own.name.to_ascii_lowercase()).collect();
-                let found = found.into_iter().map(|object| target(project, name, object, &custom)).collect();
-                all.hubspot.insert(name.clone(), found);
+                targets(project, name).await.map(|found| all.hubspot.insert(name.clone(), found))
             }
+        };
+        if let Err(error) = listed {
+            all.refused.push(refused(name, &error));
+            last = Some(standing(error)?);
         }
     }
-    Ok(all)
+    match last {
+        Some(error) if all.salesforce.is_empty() && all.hubspot.is_empty() => Err(error),
+        _ => Ok(all),
+    }
 }
 
-fn source(project: &Project, connection: &str, object: ObjectSummary) -> Found {
+fn refused(connection: &str, error: &OpsError) -> Refused {
+    Refused { connection: connection.to_owned(), code: error.code(), message: error.to_string(), help: error.help() }
+}
+
+/// An error of one connection; a person who stops the command stops all of it.
+fn standing(error: OpsError) -> Result<OpsError, OpsError> {
+    match error {
+        OpsError::Remote { fault: Fault::Cancelled, .. } => Err(error),
+        error => Ok(error),
+    }
+}
+
+async fn sources(project: &Project, connection: &str) -> Result<Vec<Found>, OpsError> {
+    let found = project.source(connection)?.objects().await.map_err(failed)?;
+    let names: HashSet<String> = found.iter().map(|own| own.name.clone()).collect();
+    Ok(found.into_iter().map(|object| source(project, connection, object, &names)).collect())
+}
+
+async fn targets(project: &Project, connection: &str) -> Result<Vec<Found>, OpsError> {
+    let found = project.target(connection)?.objects().await.map_err(failed)?;
+    let custom: Vec<String> = found.iter().filter(|own| own.custom).map(|own| own.name.to_ascii_lowercase()).collect();
+    Ok(found.into_iter().map(|object| target(project, connection, object, &custom)).collect())
+}
+
+fn failed(fault: Fault) -> OpsError {
+    OpsError::Remote { pipeline: None, fault }
+}
+
+fn source(project: &Project, connection: &str, object: ObjectSummary, names: &HashSet<String>) -> Found {
     let pipelines = project.loaded.pipelines.iter().map(|own| &own.config).filter(|config| {
         config.source.connection == connection && config.source.object.eq_ignore_ascii_case(&object.name)
     });
-    let pipelines = pipelines.map(|config| config.name.clone()).collect();
-    let (can_sync, why) = match (object.queryable, rules::is_listed(&object.name)) {
-        (false, _) => (false, Some("Salesforce offers no query on it".to_owned())),
-        (true, true) => (true, None),
-        (true, false) => (true, Some("with `allow_unlisted: true`".to_owned())),
+    let pipelines: Vec<String> = pipelines.map(|config| config.name.clone()).collect();
+    let (can_sync, why) = match verdict::by_name(&object.name, object.queryable) {
+        Verdict::Yes => (true, None),
+        Verdict::Unlisted => (true, Some(UNLISTED.to_owned())),
+        Verdict::No(refusal) => (false, Some(refusal.why)),
     };
-    Found { object, can_sync, why, pipelines }
+    let companion = pipelines.is_empty()
+        && verdict::accompanies(&object.name).is_some_and(|own| own.iter().any(|name| names.contains(name)));
+    Found { object, can_sync, why, pipelines, companion }
 }
+
+/// The condition under which an object can be a source that HubSpot's own integration does not know.
+const UNLISTED: &str = "with `allow_unlisted: true`";
 
 fn target(project: &Project, connection: &str, object: ObjectSummary, custom: &[String]) -> Found {
     let pipelines = project.loaded.pipelines.iter().map(|own| &own.config).filter(|config| {
@@ -93,38 +150,67 @@ fn target(project: &Project, connection: &str, object: ObjectSummary, custom: &[
     });
     let pipelines = pipelines.map(|config| config.name.clone()).collect();
     let why = (!object.custom).then(|| "a standard object: its match property must be made unique first".to_owned());
-    Found { object, can_sync: true, why, pipelines }
+    Found { object, can_sync: true, why, pipelines, companion: false }
 }
 
 /// Describes one object: in Salesforce, in HubSpot, or in both.
 ///
-/// Errors: neither has it.
+/// Errors: neither has it, as far as they could be asked; what it is, where its name tells that it can never sync.
 pub async fn object(project: &Project, name: &str) -> Result<Described, OpsError> {
-    let mut described = Described { salesforce: None, hubspot: None };
-    let absent = |fault: &Fault| matches!(fault, Fault::Halt(error) if matches!(error.status, None | Some(404)));
+    let mut described = Described { salesforce: None, can_sync: None, hubspot: None, refused: Vec::new() };
+    let mut last = None;
     for (connection, config) in &project.config.connections {
-        match config {
-            ConnectionConfig::Salesforce(_) => match project.source(connection)?.describe(name).await {
-                Ok(object) => described.salesforce = Some(object),
-                Err(fault) if absent(&fault) => {}
-                Err(fault) => return Err(OpsError::Remote { pipeline: None, fault }),
-            },
-            ConnectionConfig::Hubspot(_) => match project.target(connection)?.describe(name).await {
-                Ok(object) => described.hubspot = Some(object),
-                Err(fault) if absent(&fault) => {}
-                Err(fault) => return Err(OpsError::Remote { pipeline: None, fault }),
-            },
+        let found = match config {
+            ConnectionConfig::Salesforce(_) => look(project, connection, name).await.map(|found| {
+                described.salesforce = found.or(described.salesforce.take());
+            }),
+            ConnectionConfig::Hubspot(_) => describe(project, connection, name).await.map(|found| {
+                described.hubspot = found.or(described.hubspot.take());
+            }),
+        };
+        if let Err(error) = found {
+            described.refused.push(refused(connection, &error));
+            last = Some(standing(error)?);
         }
     }
     if described.salesforce.is_none() && described.hubspot.is_none() {
-        let message = format!("neither system shows an object `{name}`");
-        return Err(OpsError::refused(
-            "SL3004",
-            message,
-            "`syncline discover` lists the objects that the connections can see",
-        ));
+        return Err(match (verdict::by_name(name, true), last) {
+            (Verdict::No(refusal), _) => OpsError::refused(refusal.code, refusal.message, refusal.help),
+            (_, Some(error)) => error,
+            (_, None) => OpsError::refused(
+                "SL3004",
+                format!("neither system shows an object `{name}`"),
+                "`syncline discover` lists the objects that the connections can see",
+            ),
+        });
     }
+    described.can_sync = described.salesforce.as_ref().map(|object| match verdict::of(object) {
+        Verdict::Yes => "yes".to_owned(),
+        Verdict::Unlisted => format!("yes, {UNLISTED}"),
+        Verdict::No(refusal) => format!("no: {}", refusal.why),
+    });
     Ok(described)
+}
+
+/// Whether a refusal is about the object alone.
+fn is_absent(fault: &Fault) -> bool {
+    matches!(fault, Fault::Halt(error) if matches!(error.status, None | Some(404)) && is_about_object(error))
+}
+
+async fn look(project: &Project, connection: &str, name: &str) -> Result<Option<SourceObject>, OpsError> {
+    match project.source(connection)?.look_at(name).await {
+        Ok(object) => Ok(Some(object)),
+        Err(fault) if is_absent(&fault) => Ok(None),
+        Err(fault) => Err(failed(fault)),
+    }
+}
+
+async fn describe(project: &Project, connection: &str, name: &str) -> Result<Option<TargetObject>, OpsError> {
+    match project.target(connection)?.describe(name).await {
+        Ok(object) => Ok(Some(object)),
+        Err(fault) if is_absent(&fault) => Ok(None),
+        Err(fault) => Err(failed(fault)),
+    }
 }
 
 /// What a field is good for, in words; none where it maps like any other.

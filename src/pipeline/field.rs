@@ -127,6 +127,7 @@ static COMMON: LazyLock<SourceObject> = LazyLock::new(|| {
     SourceObject {
         name: "Name".to_owned(),
         label: "Name".to_owned(),
+        label_plural: None,
         custom: false,
         queryable: false,
         replicateable: false,
@@ -170,6 +171,8 @@ fn common_field(name: &str, kind: FieldKind) -> SourceField {
         reference_to: Vec::new(),
         relationship_name: None,
         compound_field_name: None,
+        masked: false,
+        html: false,
     }
 }
 

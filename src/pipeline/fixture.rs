@@ -208,6 +208,7 @@ fn object(name: &str, fields: Vec<SourceField>) -> SourceObject {
     SourceObject {
         name: name.to_owned(),
         label: name.to_owned(),
+        label_plural: None,
         custom: name.ends_with("__c"),
         queryable: true,
         replicateable: true,
@@ -236,6 +237,8 @@ fn field(name: &str, kind: FieldKind) -> SourceField {
         reference_to: Vec::new(),
         relationship_name: None,
         compound_field_name: None,
+        masked: false,
+        html: false,
     }
 }
 
@@ -281,6 +284,7 @@ pub(crate) fn property(name: &str, kind: PropertyKind, options: &[&str]) -> Targ
         unique: false,
         read_only: false,
         percentage: false,
+        owner: false,
         rules: Vec::new(),
     }
 }

@@ -13,4 +13,5 @@ pub mod suggest;
 pub mod template;
 pub mod transform;
 pub mod values;
+pub mod verdict;
 pub mod world;

@@ -7,6 +7,7 @@ use super::error::OpsError;
 use super::portal::Portal;
 use super::wiring::Project;
 use crate::config::load::LoadedPipeline;
+use crate::connect::hubspot::target::HubspotTarget;
 use crate::model::association::AssociationType;
 use crate::model::object::{SourceObject, TargetObject};
 use crate::pipeline::compile::parents;
@@ -23,6 +24,8 @@ pub struct Describer<'a> {
     /// By connection, then by object in lower case.
     sources: HashMap<String, HashMap<String, SourceObject>>,
     targets: HashMap<(String, String), TargetObject>,
+    /// One handle a connection, which reads the list of a portal's objects once.
+    handles: HashMap<String, HubspotTarget>,
     /// Portal ids by connection.
     portals: HashMap<String, u64>,
     /// What keeps a connection from being used, until the command ends.
@@ -32,6 +35,9 @@ pub struct Describer<'a> {
     /// Calls to either system so far.
     spent: SetUp,
 }
+
+/// Calls that it takes to read the list of a portal's objects.
+const LIST_CALLS: u64 = 1;
 
 /// Calls that are made before a run begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -101,6 +107,7 @@ impl<'a> Describer<'a> {
             project,
             sources: HashMap::new(),
             targets: HashMap::new(),
+            handles: HashMap::new(),
             portals: HashMap::new(),
             broken: HashMap::new(),
             costs: HashMap::new(),
@@ -121,6 +128,16 @@ impl<'a> Describer<'a> {
     /// What it takes to ask for the id of a connection's portal.
     pub fn cost_of_portal(&self, connection: &str) -> u64 {
         self.costs.get(connection).copied().unwrap_or_default()
+    }
+
+    /// The handle on a HubSpot connection.
+    fn handle(&mut self, connection: &str) -> Result<HubspotTarget, OpsError> {
+        if let Some(known) = self.handles.get(connection) {
+            return Ok(known.clone());
+        }
+        let handle = self.project.target(connection)?;
+        self.handles.insert(connection.to_owned(), handle.clone());
+        Ok(handle)
     }
 
     /// Counts calls to HubSpot, and what they were for.
@@ -189,9 +206,10 @@ impl<'a> Describer<'a> {
             None => {
                 let remote = |fault| OpsError::Remote { pipeline: None, fault };
                 self.must_work(connection).map_err(remote)?;
-                let target = self.project.target(connection)?;
+                let target = self.handle(connection)?;
+                let before = target.calls();
                 let account = target.account().await;
-                self.paid(connection.to_owned(), target.calls());
+                self.paid(connection.to_owned(), target.calls() - before);
                 self.note(connection, account).map_err(remote)?.portal_id
             }
         };
@@ -230,14 +248,21 @@ impl<'a> Describer<'a> {
         let described = match (self.targets.get(&key), self.must_work(connection)) {
             (Some(known), _) => Ok(known.clone()),
             (None, Ok(())) => {
-                let target = self.project.target(connection)?;
+                let target = self.handle(connection)?;
+                let before = target.calls();
                 let described = target.describe(object).await;
-                self.paid(format!("{connection}/{lower}"), target.calls());
+                let calls = target.calls() - before;
+                self.paid(format!("{connection}/{lower}"), calls);
+                if !self.targets.keys().any(|(known, _)| known == connection) {
+                    // The list of objects is read once, whoever needs it first.
+                    self.costs.insert(format!("{connection}/{lower}"), calls.saturating_sub(LIST_CALLS));
+                }
                 self.note(connection, described)
             }
             (None, Err(fault)) => Err(fault),
         };
         if let Ok(described) = &described {
+            view.hubspot_calls += if view.portal.objects.is_empty() { LIST_CALLS } else { 0 };
             view.hubspot_calls += self.costs.get(&format!("{connection}/{lower}")).copied().unwrap_or_default();
             self.targets.insert(key, described.clone());
             view.portal.objects.insert(lower, described.clone());
@@ -259,10 +284,11 @@ impl<'a> Describer<'a> {
         view.must_be_live()?;
         let types = match self.must_work(connection) {
             Ok(()) => {
-                let target = self.project.target(connection)?;
+                let target = self.handle(connection)?;
+                let before = target.calls();
                 let types = target.association_types(own, other).await;
-                self.spent.hubspot_calls += target.calls();
-                view.hubspot_calls += target.calls();
+                self.spent.hubspot_calls += target.calls() - before;
+                view.hubspot_calls += target.calls() - before;
                 self.note(connection, types)
             }
             Err(fault) => Err(fault),

@@ -30,6 +30,7 @@ mod plans;
 mod portal_rules;
 mod properties;
 mod quiet;
+mod reading;
 mod report_page;
 mod salesforce_connector;
 mod salesforce_faults;

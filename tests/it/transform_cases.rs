@@ -118,6 +118,7 @@ fn compiled(file: &File, case: &Case) -> Result<Pipeline, Vec<String>> {
     let source = SourceObject {
         name: "Case__c".to_owned(),
         label: "Case".to_owned(),
+        label_plural: None,
         custom: true,
         queryable: true,
         replicateable: true,

@@ -1,22 +1,32 @@
 //! Objects and fields of both systems, for people.
 
 use super::safe::safe;
-use super::table::table;
+use super::table::{count, table};
 use crate::model::object::{SourceField, TargetProperty};
 use crate::ops::discover::{Described, Found, Objects, property_remark, remark};
 
-/// All objects: what syncs already and what can.
-pub fn objects(all: &Objects) -> String {
+/// All objects: what syncs already and what can, the most useful first. Those that only accompany others are counted,
+/// unless `companions` are wanted.
+pub fn objects(all: &Objects, companions: bool) -> String {
     let mut text = String::new();
     for (system, connections) in [("Salesforce", &all.salesforce), ("HubSpot", &all.hubspot)] {
         for (connection, found) in connections {
             text.push_str(&format!("{system} (connection `{}`)\n", safe(connection)));
-            let mut rows: Vec<&Found> = found.iter().collect();
-            rows.sort_by_key(|own| {
-                (own.pipelines.is_empty(), !own.object.custom, !own.can_sync, own.object.name.clone())
-            });
+            let mut rows: Vec<&Found> = found.iter().filter(|own| companions || !own.companion).collect();
+            let left_out = (found.len() - rows.len()) as u64;
+            let use_of = |own: &Found| match (own.can_sync, &own.why) {
+                (true, _) if own.object.custom => 0,
+                (true, None) => 1,
+                (true, Some(_)) => 2,
+                (false, _) => 3,
+            };
+            rows.sort_by_key(|own| (own.pipelines.is_empty(), use_of(own), own.object.name.clone()));
             let rows: Vec<Vec<String>> = rows.into_iter().map(row).collect();
             text.push_str(&table(&["object", "label", "kind", "can sync", "pipelines"], &rows));
+            if left_out > 0 {
+                let objects = count(left_out, "object that accompanies another", "objects that accompany others");
+                text.push_str(&format!("{objects} (feeds, histories, shares) left out: `--all` lists them\n"));
+            }
             text.push('\n');
         }
     }
@@ -40,7 +50,9 @@ fn row(own: &Found) -> Vec<String> {
 pub fn object(found: &Described) -> String {
     let mut text = String::new();
     if let Some(object) = &found.salesforce {
-        text.push_str(&format!("{} “{}” in Salesforce\n", safe(&object.name), safe(&object.label)));
+        let can = found.can_sync.as_deref().unwrap_or_default();
+        let (name, label) = (safe(&object.name), safe(&object.label));
+        text.push_str(&format!("{name} “{label}” in Salesforce; can sync: {}\n", safe(can)));
         let mut fields: Vec<&SourceField> = object.fields.iter().collect();
         fields.sort_by_key(|field| field.name.to_ascii_lowercase());
         let rows: Vec<Vec<String>> = fields

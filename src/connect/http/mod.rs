@@ -2,5 +2,6 @@
 
 pub mod calls;
 pub mod client;
+pub mod entries;
 pub mod limiter;
 pub mod window;

@@ -12,6 +12,7 @@ use super::settings::HubspotSettings;
 use super::wire::Answer;
 use crate::connect::http::calls::Unclaimed;
 use crate::connect::http::client::{Outgoing, Transport, TransportError};
+use crate::connect::http::entries;
 use crate::connect::http::limiter::{Limiter, Stopped};
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
@@ -67,6 +68,8 @@ pub(super) struct Call<'a> {
     pub(super) repeatable: bool,
     /// Counts against the limit of association calls as well.
     pub(super) association: bool,
+    /// There may be nobody to answer it: a page that says so is believed at the second time.
+    pub(super) optional: bool,
 }
 
 /// Longest time for one exchange. HubSpot's own edge gives up after 100 seconds (status 524).
@@ -78,19 +81,32 @@ type Exchange = Result<(u16, Bytes), (ApiError, Option<Duration>)>;
 impl<'a> Call<'a> {
     /// A GET.
     pub(super) fn get(operation: &'a str, target: String) -> Self {
-        Self { operation, method: Method::GET, target, body: None, repeatable: true, association: false }
+        Self {
+            operation,
+            method: Method::GET,
+            target,
+            body: None,
+            repeatable: true,
+            association: false,
+            optional: false,
+        }
     }
 
     /// A POST of JSON that is safe to repeat.
     pub(super) fn post<T: Serialize>(operation: &'a str, target: String, body: &T) -> Self {
         // Our own request bodies are plain data; serialising them cannot fail.
         let body = Some(serde_json::to_vec(body).unwrap_or_default().into());
-        Self { operation, method: Method::POST, target, body, repeatable: true, association: false }
+        Self { operation, method: Method::POST, target, body, repeatable: true, association: false, optional: false }
     }
 
     /// The same call, as one about associations.
     pub(super) fn association(self) -> Self {
         Self { association: true, ..self }
+    }
+
+    /// The same call, as one that the portal may not offer.
+    pub(super) fn optional(self) -> Self {
+        Self { optional: true, ..self }
     }
 
     /// The same call, as one that must not be sent twice.
@@ -124,7 +140,7 @@ impl Api {
         let mut tries = 0;
         loop {
             let (_, body) = self.send(calls, call, &mut tries).await?;
-            let text = match serde_json::from_slice::<T>(&body) {
+            let text = match entries::answer::<T>(&body) {
                 Ok(value) if value.is_one() => return Ok(value),
                 Ok(_) => "the answer does not say what was asked for".to_owned(),
                 Err(error) => format!("the answer cannot be read: {error}"),
@@ -232,6 +248,10 @@ impl Api {
                 self.sleep(wait + self.rng.jitter(LOCK_WAIT)).await
             }
             Action::Repeat if !call.repeatable => Err(Fault::Unknown(error.remote(call.operation, *tries + 1))),
+            // The edge's own page about a place that does not exist, or is not for us.
+            Action::Repeat if call.optional && *tries > 0 && matches!(error.status, 403 | 404) => {
+                Err(Fault::Halt(error.remote(call.operation, *tries + 1)))
+            }
             Action::Repeat => {
                 *tries += 1;
                 if *tries >= ATTEMPTS_MAX {

@@ -1,6 +1,6 @@
 //! Links: types and labels, reading to the end, making, removing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::AtomicU64;
 
 use serde_json::{Value, json};
@@ -164,30 +164,93 @@ fn input(link: &NewLink, with_types: bool) -> Value {
 }
 
 /// Enters the refusals of an answer. There are no trace ids here: an error is tied to its links by the ids in its
-/// context; one that names none is about all of them.
+/// context. What an answer confirms is done, whatever an error beside it may seem to say. An error that names no link is
+/// about those that are left: about all of them where nothing was confirmed or there is an error for each, else about one
+/// that the answer does not tell, so that they are asked for again.
 fn refused<T>(answer: &Batch<T>, links: &[NewLink], chosen: &[usize], outcomes: &mut [LinkOutcome]) {
-    let mut errors_by_link: HashMap<usize, &ErrorBody> = HashMap::new();
+    let left: Vec<usize> = chosen.iter().copied().filter(|index| outcomes[*index] == LinkOutcome::Unknown).collect();
+    let mut nameless: Vec<&ErrorBody> = Vec::new();
     for error in answer.errors.iter().filter(|error| !is_not_found(error) || answer.results.is_empty()) {
         let ids: Vec<String> = error.context.values().flat_map(|value| super::wire::texts(Some(value))).collect();
         let names = |id: &HubspotId| ids.iter().any(|text| mentions(text, id.as_str()));
         let from_named = !context_texts(error, "fromObjectId").is_empty();
         let about = |link: &NewLink| if from_named { names(&link.from) } else { names(&link.from) || names(&link.to) };
-        let named: Vec<usize> = chosen.iter().copied().filter(|index| about(&links[*index])).collect();
-        let all = if named.is_empty() { chosen.to_vec() } else { named };
-        all.into_iter().for_each(|index| {
-            errors_by_link.insert(index, error);
-        });
-    }
-    for (index, error) in errors_by_link {
-        let mut reason = reason(error, None);
-        if !reason.code.starts_with(crate::ports::state::LINK_FAILURES) {
-            reason.code = "SL5110".to_owned();
+        if chosen.iter().any(|index| about(&links[*index])) {
+            left.iter().filter(|index| about(&links[**index])).for_each(|index| refuse(&mut outcomes[*index], error));
+        } else {
+            nameless.push(error);
         }
-        outcomes[index] = LinkOutcome::Refused(reason);
     }
+    let open: Vec<usize> = left.into_iter().filter(|index| outcomes[*index] == LinkOutcome::Unknown).collect();
+    if answer.results.is_empty() || nameless.len() >= open.len() {
+        open.iter().zip(nameless.iter().cycle()).for_each(|(index, error)| refuse(&mut outcomes[*index], error));
+    }
+}
+
+fn refuse(outcome: &mut LinkOutcome, error: &ErrorBody) {
+    let mut reason = reason(error, None);
+    if !reason.code.starts_with(crate::ports::state::LINK_FAILURES) {
+        reason.code = "SL5110".to_owned();
+    }
+    *outcome = LinkOutcome::Refused(reason);
 }
 
 /// Whether a text names an id as a number of its own (`COMPANY=42 is not valid`).
 fn mentions(text: &str, id: &str) -> bool {
     text.split(|character: char| !character.is_ascii_digit()).any(|part| part == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One letter a link of record 1 to records 11, 12, …: d done, r refused, u unknown.
+    #[track_caller]
+    fn check(count: usize, body: &str, expected: &str) {
+        let link = |to: usize| NewLink {
+            from: HubspotId::new("1"),
+            to: HubspotId::new((to + 11).to_string()),
+            types: Vec::new(),
+        };
+        let links: Vec<NewLink> = (0..count).map(link).collect();
+        let chosen: Vec<usize> = (0..count).collect();
+        let answer: Batch<MadeLink> = serde_json::from_str(body).unwrap();
+        let mut outcomes = vec![LinkOutcome::Unknown; count];
+        let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeLink::ends).collect();
+        for (outcome, link) in outcomes.iter_mut().zip(&links) {
+            if named.contains(&(link.from.to_string(), link.to.to_string())) {
+                *outcome = LinkOutcome::Done;
+            }
+        }
+        refused(&answer, &links, &chosen, &mut outcomes);
+        let letter = |outcome: &LinkOutcome| match outcome {
+            LinkOutcome::Done => 'd',
+            LinkOutcome::Refused(_) => 'r',
+            LinkOutcome::Unknown => 'u',
+        };
+        assert_eq!(outcomes.iter().map(letter).collect::<String>(), expected, "{body}");
+    }
+
+    #[test]
+    fn what_is_confirmed_is_done_whatever_an_error_beside_it_says() {
+        let made = |ends: &[u32]| {
+            let made: Vec<String> =
+                ends.iter().map(|to| format!(r#"{{"fromObjectId":1,"toObjectId":{to}}}"#)).collect();
+            made.join(",")
+        };
+        let body = |ends: &[u32], errors: &str| format!(r#"{{"results":[{}],"errors":[{errors}]}}"#, made(ends));
+        let eight = [11, 12, 13, 14, 15, 16, 17, 18];
+        let nameless = r#"{"message":"no"}"#;
+        check(9, &body(&eight, nameless), "ddddddddr");
+        check(9, &body(&eight, r#"{"message":"no","context":{"fromObjectId":["1"]}}"#), "ddddddddr");
+        check(9, &body(&eight, r#"{"message":"no","context":{"toObjectId":["19"]}}"#), "ddddddddr");
+        check(8, &body(&eight, nameless), "dddddddd");
+        check(8, &body(&eight, r#"{"message":"no","context":{"toObjectId":["11"]}}"#), "dddddddd");
+        check(10, &body(&eight, nameless), "dddddddduu");
+        check(10, &body(&eight, &format!("{nameless},{nameless}")), "ddddddddrr");
+        check(10, &body(&eight, r#"{"message":"no","context":{"toObjectId":["20"]}}"#), "ddddddddur");
+        check(3, &body(&[], nameless), "rrr");
+        check(3, &body(&[], ""), "uuu");
+        check(2, &body(&[11], r#"{"message":"no","context":[]}"#), "dr");
+    }
 }

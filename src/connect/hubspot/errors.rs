@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::wire::{EmbeddedError, ErrorBody, texts};
 use crate::connect::http::client::without_secrets;
+use crate::connect::http::entries;
 use crate::model::failure::Reason;
 use crate::ports::fault::{Fault, RemoteError};
 use crate::sys::secrets::masked;
@@ -46,7 +47,7 @@ pub(super) struct ApiError {
 /// Reads a refusal.
 pub(super) fn classify(status: u16, body: &[u8], request_id: Option<&str>) -> ApiError {
     let body = &*without_secrets(body);
-    let parsed: Option<ErrorBody> = serde_json::from_slice(body).ok();
+    let parsed: Option<ErrorBody> = entries::answer(body).ok();
     let is_page = body.trim_ascii_start().starts_with(b"<");
     let text = if parsed.is_some() { String::new() } else { plain(body) };
     let body = parsed.unwrap_or_default();

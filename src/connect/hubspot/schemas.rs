@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
+use tokio::sync::OnceCell;
+
 use super::api::{Api, Call};
 use super::errors::local;
 use super::objects::encode;
@@ -40,6 +42,24 @@ const STANDARD: [(&str, &str, &str); 24] = [
     ("project", "projects", "0-970"),
 ];
 
+/// The active custom objects of the portal as a handle has read them. They are read once, whatever is asked of them.
+#[derive(Default)]
+pub(super) struct Schemas(OnceCell<Vec<Schema>>);
+
+impl Schemas {
+    async fn get(&self, api: &Api, calls: &AtomicU64) -> Result<&[Schema], Fault> {
+        let list = self.0.get_or_try_init(|| async {
+            // The definitions of all properties of all objects would be most of what a command reads.
+            let parts = "includePropertyDefinitions=false&includeAssociationDefinitions=false";
+            let target = format!("/crm-object-schemas/{API_VERSION}/schemas?{parts}");
+            let page: Page<Schema> = api.fetch(calls, &Call::get("read object schemas", target)).await?;
+            let named = page.entries().into_iter().filter(|schema| !schema.name.is_empty());
+            Ok(named.filter(|schema| schema.archived != Some(true)).collect())
+        });
+        list.await.map(Vec::as_slice)
+    }
+}
+
 /// The account behind the token.
 pub(super) async fn account(api: &Api, calls: &AtomicU64) -> Result<Account, Fault> {
     let operation = "read account details";
@@ -55,10 +75,13 @@ pub(super) async fn account(api: &Api, calls: &AtomicU64) -> Result<Account, Fau
 
 /// Describes an object by name, fully qualified name or object type id. A custom object goes before a standard one of
 /// the same name.
-pub(super) async fn describe(api: &Api, calls: &AtomicU64, object: &str) -> Result<TargetObject, Fault> {
-    let target = format!("/crm-object-schemas/{API_VERSION}/schemas");
-    let schemas: Page<Schema> = api.fetch(calls, &Call::get("read object schemas", target)).await?;
-    let active: Vec<Schema> = schemas.entries().into_iter().filter(|schema| schema.archived != Some(true)).collect();
+pub(super) async fn describe(
+    api: &Api,
+    calls: &AtomicU64,
+    known: &Schemas,
+    object: &str,
+) -> Result<TargetObject, Fault> {
+    let active = known.get(api, calls).await?;
     let named = |schema: &&Schema| {
         let names =
             [Some(schema.name.as_str()), schema.fully_qualified_name.as_deref(), schema.object_type_id.as_deref()];
@@ -80,7 +103,7 @@ pub(super) async fn describe(api: &Api, calls: &AtomicU64, object: &str) -> Resu
     }
     let lower = object.to_ascii_lowercase();
     let standard = STANDARD.iter().find(|(one, many, id)| [*one, *many, *id].contains(&lower.as_str()));
-    let Some((_, many, id)) = standard else { return Err(unknown(object, &active)) };
+    let Some((_, many, id)) = standard else { return Err(unknown(object, active)) };
     Ok(TargetObject {
         object_type_id: (*id).to_owned(),
         name: (*many).to_owned(),
@@ -94,17 +117,14 @@ pub(super) async fn describe(api: &Api, calls: &AtomicU64, object: &str) -> Resu
 }
 
 /// All active custom objects, and the standard ones that Syncline knows.
-pub(super) async fn objects(api: &Api, calls: &AtomicU64) -> Result<Vec<ObjectSummary>, Fault> {
-    let target = format!("/crm-object-schemas/{API_VERSION}/schemas");
-    let schemas: Page<Schema> = api.fetch(calls, &Call::get("read object schemas", target)).await?;
-    let custom =
-        schemas.entries().into_iter().filter(|schema| schema.archived != Some(true)).map(|schema| ObjectSummary {
-            label: schema.labels.plural.unwrap_or_else(|| schema.name.clone()),
-            custom: true,
-            queryable: true,
-            object_type_id: schema.object_type_id,
-            name: schema.name,
-        });
+pub(super) async fn objects(api: &Api, calls: &AtomicU64, known: &Schemas) -> Result<Vec<ObjectSummary>, Fault> {
+    let custom = known.get(api, calls).await?.iter().map(|schema| ObjectSummary {
+        label: schema.labels.plural.clone().unwrap_or_else(|| schema.name.clone()),
+        custom: true,
+        queryable: true,
+        object_type_id: schema.object_type_id.clone(),
+        name: schema.name.clone(),
+    });
     let standard = STANDARD.iter().map(|(_, many, id)| ObjectSummary {
         name: (*many).to_owned(),
         label: (*many).to_owned(),
@@ -129,7 +149,8 @@ pub(super) async fn create(api: &Api, calls: &AtomicU64, body: &serde_json::Valu
 async fn properties(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeMap<String, TargetProperty>, Fault> {
     let target = format!("/crm/properties/{API_VERSION}/{}", encode(object));
     let page: Page<Property> = api.fetch(calls, &Call::get("read properties", target)).await?;
-    let active = page.entries().into_iter().filter(|property| property.archived != Some(true));
+    let named = page.entries().into_iter().filter(|property| !property.name.is_empty());
+    let active = named.filter(|property| property.archived != Some(true));
     let mut properties: BTreeMap<_, _> =
         active.map(|property| (property.name.clone(), property_of(property))).collect();
     for (name, rules) in rules(api, calls, object).await? {
@@ -144,12 +165,11 @@ async fn properties(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeM
 /// such list. They are sorted, so that an answer in another order is no change.
 async fn rules(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeMap<String, Vec<PropertyRule>>, Fault> {
     let target = format!("/crm/property-validations/{API_VERSION}/{}", encode(object));
-    let page: Page<PropertyRules> = match api.fetch(calls, &Call::get("read property rules", target)).await {
+    let page: Page<PropertyRules> = match api.fetch(calls, &Call::get("read property rules", target).optional()).await {
         Ok(page) => page,
-        Err(Fault::Halt(error)) if matches!(error.status, Some(403 | 404)) => return Ok(BTreeMap::new()),
-        Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => {
-            return Ok(BTreeMap::new());
-        }
+        // They only foretell what HubSpot will refuse: without them it refuses by itself.
+        Err(Fault::Halt(error)) if error.status != Some(401) => return Ok(BTreeMap::new()),
+        Err(Fault::Reject(_)) => return Ok(BTreeMap::new()),
         Err(fault) => return Err(fault),
     };
     let own = page.entries().into_iter().filter_map(|own| Some((own.property_name?, own.property_validation_rules)));
@@ -188,6 +208,7 @@ fn property_of(property: Property) -> TargetProperty {
             .map(|option| PropertyOption { label: option.label.unwrap_or_default(), value: option.value })
             .collect(),
         external_options: property.external_options == Some(true) || property.referenced_object_type.is_some(),
+        owner: property.referenced_object_type.as_deref() == Some("OWNER"),
         unique: property.has_unique_value == Some(true),
         read_only: calculated || property.modification_metadata.read_only_value == Some(true),
         percentage: matches!(property.number_display_hint.as_deref(), Some("percentage" | "probability")),

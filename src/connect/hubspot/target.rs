@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::api::Api;
+use super::schemas::Schemas;
 use super::settings::HubspotSettings;
 use super::{associations, objects, schemas};
 use crate::connect::http::calls::Calls;
@@ -33,26 +34,31 @@ impl HubspotConnection {
 
     /// A handle that counts its own calls, for use in passing.
     pub fn handle(&self) -> HubspotTarget {
-        HubspotTarget { api: Arc::clone(&self.0), calls: Arc::new(Calls::passing(&self.0.unclaimed)) }
+        HubspotTarget::new(&self.0, Calls::passing(&self.0.unclaimed))
     }
 
     /// The handle of a run, which also counts what nobody has counted.
     pub fn handle_of_run(&self) -> HubspotTarget {
-        HubspotTarget { api: Arc::clone(&self.0), calls: Arc::new(Calls::of_run(&self.0.unclaimed)) }
+        HubspotTarget::new(&self.0, Calls::of_run(&self.0.unclaimed))
     }
 }
 
-/// A handle on a connection. Clones count together.
+/// A handle on a connection. Clones count together, and what one has read of the portal's objects, all know.
 #[derive(Clone)]
 pub struct HubspotTarget {
     api: Arc<Api>,
     calls: Arc<Calls>,
+    schemas: Arc<Schemas>,
 }
 
 impl HubspotTarget {
+    fn new(api: &Arc<Api>, calls: Calls) -> Self {
+        Self { api: Arc::clone(api), calls: Arc::new(calls), schemas: Arc::default() }
+    }
+
     /// All custom objects of the portal, and the standard ones that Syncline knows.
     pub async fn objects(&self) -> Result<Vec<ObjectSummary>, Fault> {
-        schemas::objects(&self.api, &self.calls).await
+        schemas::objects(&self.api, &self.calls, &self.schemas).await
     }
 
     /// Makes a custom object from a schema's body as HubSpot takes it.
@@ -67,7 +73,7 @@ impl TargetReader for HubspotTarget {
     }
 
     fn describe<'a>(&'a self, object: &'a str) -> BoxFuture<'a, Result<TargetObject, Fault>> {
-        schemas::describe(&self.api, &self.calls, object).boxed()
+        schemas::describe(&self.api, &self.calls, &self.schemas, object).boxed()
     }
 
     fn association_types<'a>(

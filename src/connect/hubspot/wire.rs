@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::connect::http::entries::{list, parts, some_list};
+
 /// An error answer, or one entry of a batch's `errors`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -18,7 +20,7 @@ pub(super) struct ErrorBody {
     pub(super) policy_name: Option<String>,
     #[serde(deserialize_with = "nullable")]
     pub(super) context: BTreeMap<String, Value>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "parts")]
     pub(super) errors: Vec<ErrorDetail>,
 }
 
@@ -51,13 +53,14 @@ pub(super) trait Answer: DeserializeOwned {
 
 /// The answer of a batch that writes. An empty one is an answer as well: it confirms nothing.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "T: Deserialize<'de>"))]
+#[serde(rename_all = "camelCase", bound(deserialize = "T: DeserializeOwned"))]
 pub(super) struct Batch<T> {
     #[serde(default)]
     pub(super) status: Option<String>,
-    #[serde(default = "Vec::new", deserialize_with = "nullable")]
+    #[serde(default = "Vec::new", deserialize_with = "list")]
     pub(super) results: Vec<T>,
-    #[serde(default, deserialize_with = "nullable")]
+    /// What is odd in an error takes the rest of what it says not along.
+    #[serde(default, deserialize_with = "parts")]
     pub(super) errors: Vec<ErrorBody>,
 }
 
@@ -65,7 +68,7 @@ impl<T: DeserializeOwned> Answer for Batch<T> {}
 
 /// The answer of a batch that reads: one without results and errors must say that it is complete.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(transparent, bound(deserialize = "T: Deserialize<'de>"))]
+#[serde(transparent, bound(deserialize = "T: DeserializeOwned"))]
 pub(super) struct ReadBatch<T>(pub(super) Batch<T>);
 
 impl<T: DeserializeOwned> Answer for ReadBatch<T> {
@@ -77,9 +80,9 @@ impl<T: DeserializeOwned> Answer for ReadBatch<T> {
 
 /// A page of a listing.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+#[serde(bound(deserialize = "T: DeserializeOwned"))]
 pub(super) struct Page<T> {
-    #[serde(default = "Option::default")]
+    #[serde(default = "Option::default", deserialize_with = "some_list")]
     pub(super) results: Option<Vec<T>>,
     #[serde(default)]
     pub(super) paging: Option<Paging>,
@@ -146,7 +149,7 @@ pub(super) struct Schema {
     #[serde(deserialize_with = "nullable")]
     pub(super) labels: Labels,
     pub(super) primary_display_property: Option<String>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub(super) required_properties: Vec<String>,
     pub(super) archived: Option<bool>,
 }
@@ -174,7 +177,7 @@ pub(super) struct Property {
     pub(super) kind: Option<String>,
     pub(super) field_type: Option<String>,
     pub(super) number_display_hint: Option<String>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub(super) options: Vec<PropertyOption>,
     pub(super) has_unique_value: Option<bool>,
     pub(super) calculated: Option<bool>,
@@ -197,7 +200,7 @@ pub(super) struct ModificationMetadata {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PropertyRules {
     pub(super) property_name: Option<String>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub(super) property_validation_rules: Vec<ValidationRule>,
 }
 
@@ -256,7 +259,7 @@ pub(super) struct LinkType {
 pub(super) struct Links {
     #[serde(deserialize_with = "nullable")]
     pub(super) from: Reference,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub(super) to: Vec<LinkTo>,
     pub(super) paging: Option<Paging>,
 }
@@ -266,7 +269,7 @@ pub(super) struct Links {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct LinkTo {
     pub(super) to_object_id: Option<Value>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub(super) association_types: Vec<LinkType>,
 }
 

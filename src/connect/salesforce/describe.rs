@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::Error as _;
 
+use crate::connect::http::entries::{self, list, some_list};
 use crate::model::object::{FieldKind, ObjectSummary, PicklistValue, SourceField, SourceObject};
 
 #[derive(Deserialize, Default)]
@@ -16,6 +17,8 @@ struct ObjectDescribe {
     undeletable: Option<bool>,
     retrieveable: Option<bool>,
     key_prefix: Option<String>,
+    label_plural: Option<String>,
+    #[serde(deserialize_with = "some_list")]
     fields: Option<Vec<FieldDescribe>>,
 }
 
@@ -36,8 +39,13 @@ struct FieldDescribe {
     sortable: Option<bool>,
     name_field: Option<bool>,
     restricted_picklist: Option<bool>,
-    picklist_values: Option<Vec<PicklistDescribe>>,
-    reference_to: Option<Vec<String>>,
+    #[serde(deserialize_with = "list")]
+    picklist_values: Vec<PicklistDescribe>,
+    #[serde(deserialize_with = "list")]
+    reference_to: Vec<String>,
+    mask: Option<String>,
+    html_formatted: Option<bool>,
+    extra_type_info: Option<String>,
     relationship_name: Option<String>,
     compound_field_name: Option<String>,
     deprecated_and_hidden: Option<bool>,
@@ -57,11 +65,12 @@ pub(super) fn object(asked: &str, body: &[u8]) -> Result<SourceObject, serde_jso
         // The decoder would take a list for the members in their order.
         return Err(serde_json::Error::custom("not an object"));
     }
-    let object: ObjectDescribe = serde_json::from_slice(body)?;
+    let object: ObjectDescribe = entries::answer(body)?;
     let name = object.name.unwrap_or_else(|| asked.to_owned());
     Ok(SourceObject {
         label: object.label.unwrap_or_else(|| name.clone()),
         custom: object.custom.unwrap_or_else(|| name.ends_with("__c")),
+        label_plural: object.label_plural.filter(|label| !label.trim().is_empty()),
         // A flag that did not come forbids nothing; the query itself will tell.
         queryable: object.queryable.unwrap_or(true),
         replicateable: object.replicateable.unwrap_or(false),
@@ -77,6 +86,7 @@ pub(super) fn object(asked: &str, body: &[u8]) -> Result<SourceObject, serde_jso
 pub(super) fn objects(body: &[u8]) -> Result<Vec<ObjectSummary>, serde_json::Error> {
     #[derive(Deserialize)]
     struct List {
+        #[serde(deserialize_with = "list")]
         sobjects: Vec<ObjectDescribe>,
     }
     let list: List = serde_json::from_slice(body)?;
@@ -112,8 +122,10 @@ fn field(field: FieldDescribe) -> Option<SourceField> {
         sortable: field.sortable.unwrap_or(true),
         name_field: field.name_field.unwrap_or(false),
         restricted_picklist: field.restricted_picklist.unwrap_or(false),
-        picklist: field.picklist_values.unwrap_or_default().into_iter().filter_map(picklist_value).collect(),
-        reference_to: field.reference_to.unwrap_or_default(),
+        picklist: field.picklist_values.into_iter().filter_map(picklist_value).collect(),
+        reference_to: field.reference_to,
+        masked: field.mask.is_some_and(|mask| !mask.trim().is_empty()),
+        html: field.html_formatted == Some(true) || field.extra_type_info.as_deref() == Some("richtextarea"),
         relationship_name: field.relationship_name,
         // A name that is its own compound (`Name` of a contact) is not a part of anything.
         compound_field_name: field.compound_field_name.filter(|compound| *compound != name),

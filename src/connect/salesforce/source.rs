@@ -148,7 +148,8 @@ impl SalesforceSource {
         self.api.fetch(&self.calls, &call, decode).await.map_err(|trouble| trouble.fault(operation))
     }
 
-    async fn describe_object(&self, object: &str) -> Result<SourceObject, Fault> {
+    /// Describes an object, whether or not it can be queried.
+    pub async fn look_at(&self, object: &str) -> Result<SourceObject, Fault> {
         let operation = format!("describe {object}");
         let name: String = url::form_urlencoded::byte_serialize(object.as_bytes()).collect();
         let target = format!("{}/sobjects/{name}/describe", self.api.base());
@@ -156,10 +157,15 @@ impl SalesforceSource {
             describe::object(object, body).map_err(|_| Bad::Unusable("the answer is no describe".to_owned()))
         };
         let call = Call::get(&operation, &target);
-        let found = self.api.fetch(&self.calls, &call, decode).await.map_err(|trouble| trouble.fault(&operation))?;
+        self.api.fetch(&self.calls, &call, decode).await.map_err(|trouble| trouble.fault(&operation))
+    }
+
+    async fn describe_object(&self, object: &str) -> Result<SourceObject, Fault> {
+        let found = self.look_at(object).await?;
         if found.queryable {
             return Ok(found);
         }
+        let operation = format!("describe {object}");
         let advice = Advice { code: "SL4112", help: "choose another object; Salesforce offers no query on this one" };
         Err(Fault::Halt(errors::local(advice, &operation, format!("`{}` cannot be queried", found.name))))
     }

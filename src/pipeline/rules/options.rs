@@ -18,7 +18,9 @@ use crate::pipeline::values::{convert, matching};
 pub(super) fn offered(property: &TargetProperty) -> Option<Arc<[Box<str>]>> {
     match property.kind {
         PropertyKind::Bool => Some(Arc::new(["true".into(), "false".into()])),
-        PropertyKind::Enumeration | PropertyKind::MultiCheckbox if !property.external_options => {
+        PropertyKind::Enumeration | PropertyKind::MultiCheckbox
+            if !property.owner && (!property.external_options || !property.options.is_empty()) =>
+        {
             Some(property.options.iter().map(|option| option.value.as_str().into()).collect())
         }
         _ => None,

@@ -10,14 +10,14 @@ use crate::pipeline::condition::tree::Condition;
 use crate::pipeline::condition::{check, parser};
 use crate::pipeline::cursor::{CursorField, choose};
 use crate::pipeline::field::Lookup;
+use crate::pipeline::verdict::{self, Verdict};
 
 /// The object can be read, and its deletes can be seen.
 pub fn object(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
     let own = cx.objects.own;
     let pointer = "/source/object";
-    if !own.queryable {
-        let finding = cx.error("SL3002", pointer, format!("Salesforce does not let `{}` be queried", own.name));
-        findings.push(finding.with_help("choose another object; `queryable` is false in its describe"));
+    if let Verdict::No(refusal) = verdict::of(own) {
+        findings.push(cx.error(refusal.code, pointer, refusal.message).with_why(refusal.why).with_help(refusal.help));
     }
     if own.field("IsDeleted").is_none() || !own.undeletable {
         let finding = cx.warning(
@@ -44,16 +44,8 @@ pub fn cursor_field(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Opt
             findings.push(finding.with_why(why));
             Some(field)
         }
-        CursorField::None => {
-            let message = format!("nothing tells when a record of `{own}` was last touched");
-            let finding = cx.error("SL2048", "/source/object", message);
-            findings.push(
-                finding
-                    .with_why("a sync reads what was touched since the last one, by a stamp that can be filtered and sorted")
-                    .with_help("SystemModstamp, LastModifiedDate, LastUpdate and CreatedDate are missing or cannot be filtered"),
-            );
-            None
-        }
+        // The verdict about the object says so.
+        CursorField::None => None,
     }
 }
 
