@@ -22,7 +22,7 @@ use crate::ops::{diff, history, status};
 use crate::plan::guard::Allowance;
 use crate::ports::state::FailureFilter;
 use crate::project::error::OpsError;
-use crate::project::prepare::{Knowledge, Preparation, prepare};
+use crate::project::prepare::{PortalSource, Preparation, prepare};
 use crate::project::wiring::{Outside, Project, open};
 use crate::sandbox::options::SandboxOptions;
 use crate::sandbox::{Sandbox, start};
@@ -68,7 +68,7 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     folder.write(sandbox)?;
     let project = open(&folder.path, &process_variables, outside)?;
     let state = project.state()?;
-    let preparation = prepare(&project, &[], Knowledge::Noted(&state)).await?;
+    let preparation = prepare(&project, &[], PortalSource::LiveAndSaved(&state)).await?;
     let warnings = preparation.warnings.len();
     say(
         "2  `syncline validate --online`: the definitions against both systems",
@@ -128,7 +128,7 @@ async fn review(folder: &Folder, before: Project) -> Result<Project, OpsError> {
     let definitions = diff::between(&before.loaded, &project.loaded, "main");
     say("8  A branch changes the value map: `syncline diff --base main`", &show_diff::diff(&definitions));
     let state = project.state()?;
-    let preparation = prepare(&project, &["subscriptions".to_owned()], Knowledge::Noted(&state)).await?;
+    let preparation = prepare(&project, &["subscriptions".to_owned()], PortalSource::LiveAndSaved(&state)).await?;
     let sample = PlanOptions { sample: SAMPLE, ..PlanOptions::default() };
     let forecasts = plan(&project, &preparation, &sample, &|_| None).await?;
     say(
@@ -198,7 +198,7 @@ fn options(scope: RunScope) -> RunOptions {
     RunOptions {
         scope,
         allowance: Allowance::default(),
-        held: None,
+        followed: None,
         command: "syncline demo".to_owned(),
         on_progress: Arc::new(|_, _| {}),
     }

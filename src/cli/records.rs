@@ -15,7 +15,7 @@ use crate::ops::import::{Counted, count};
 use crate::ops::run::run_all;
 use crate::ops::sync::{self, Event};
 use crate::project::error::OpsError;
-use crate::project::prepare::{Knowledge, Prepared, prepare, prepare_selected};
+use crate::project::prepare::{PortalSource, Prepared, prepare, prepare_selected};
 use crate::project::selection::Selection;
 use crate::project::wiring::{Outside, Project};
 
@@ -24,7 +24,7 @@ pub(super) async fn import_records(common: &Common, words: &Import) -> Result<Ex
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
     let state = project.state()?;
-    let mut preparation = prepare(&project, &words.names, Knowledge::Noted(&state)).await?;
+    let mut preparation = prepare(&project, &words.names, PortalSource::LiveAndSaved(&state)).await?;
     warn(common, &project, &preparation);
     let counted = count(&project, &state, &mut preparation, words.stale).await?;
     if !common.quiet {
@@ -71,7 +71,7 @@ pub(super) async fn sync_records(common: &Common, words: &Sync) -> Result<Exit, 
         return sync_on(common, words, &project, &chosen, &asked).await;
     }
     let state = project.state()?;
-    let knowledge = Knowledge::Remembered(&state);
+    let knowledge = PortalSource::SavedFirst(&state);
     let preparation = prepare_selected(&project, &project.loaded, &chosen, knowledge).await?;
     warn(common, &project, &preparation);
     let options = options(RunScope::Changed, "sync --once", words.allow, Progress::new(None, common.quiet));
@@ -100,8 +100,8 @@ async fn sync_on(
         let talk = "syncing {} until stopped (Ctrl-C); cycles in which nothing happens are shown with `-v` only";
         output::talk(&talk.replace("{}", &names.join(", ")));
     }
-    let hears = |event: Event<'_>| hear(common, words.format, project, event);
-    let saved = sync::forever(project, &state, chosen, &options, &hears).await;
+    let on_event = |event: Event<'_>| report_event(common, words.format, project, event);
+    let saved = sync::forever(project, &state, chosen, &options, &on_event).await;
     Ok(match (saved, asked.to_interrupt()) {
         (false, _) => Exit::Failed,
         (true, false) => Exit::Done,
@@ -110,10 +110,10 @@ async fn sync_on(
 }
 
 /// Shows what a sync that runs on has to say.
-fn hear(common: &Common, format: Format, project: &Project, event: Event<'_>) {
+fn report_event(common: &Common, format: Format, project: &Project, event: Event<'_>) {
     match event {
-        Event::Cycle { finished, told_before } => {
-            let shown = common.verbose > 0 || !(told_before || show_report::is_quiet(&finished.report));
+        Event::Cycle { finished, repeated } => {
+            let shown = common.verbose > 0 || !(repeated || show_report::is_quiet(&finished.report));
             match format {
                 Format::Json => output::json_text(&serde_json::to_string(&finished.report).unwrap_or_default()),
                 Format::Text if shown => {
@@ -122,7 +122,7 @@ fn hear(common: &Common, format: Format, project: &Project, event: Event<'_>) {
                 }
                 Format::Text => {}
             }
-            if let Some(why) = finished.trouble.as_ref().filter(|_| !told_before) {
+            if let Some(why) = finished.trouble.as_ref().filter(|_| !repeated) {
                 trouble(&finished.report.name, why);
             }
         }

@@ -22,7 +22,7 @@ use crate::ops::run::{RunOptions, run_all};
 use crate::ops::{apply, diff, masks, plan, saved};
 use crate::plan::guard::Allowance;
 use crate::project::error::OpsError;
-use crate::project::prepare::{Knowledge, Preparation, prepare};
+use crate::project::prepare::{PortalSource, Preparation, prepare};
 use crate::project::wiring::{Outside, Project, project_folder};
 use crate::project::{earlier, revision, stateless};
 
@@ -51,7 +51,7 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
     } else {
         let mut project = project(common, outside)?;
         masks::keep(&mut project, &revision::base(&root, &words.base)?, &mut found);
-        let preparation = prepare(&project, &names, Knowledge::Live).await?;
+        let preparation = prepare(&project, &names, PortalSource::Live).await?;
         warn(common, &project, &preparation);
         refusals(&preparation);
         let options = PlanOptions { sample: 10, ..PlanOptions::default() };
@@ -83,7 +83,7 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         masks::keep(&mut project, &base, &mut definitions);
         (base, definitions)
     });
-    let preparation = prepare(&project, &words.names, Knowledge::Live).await?;
+    let preparation = prepare(&project, &words.names, PortalSource::Live).await?;
     warn(common, &project, &preparation);
     refusals(&preparation);
     let created = project.outside.clock.now();
@@ -95,7 +95,7 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
     };
     let definitions = review.map(|(_, definitions)| definitions);
     let without_state = match words.without_state {
-        true => Some(stateless::stand_in(&project, &preparation, definitions.as_ref(), &before).await?),
+        true => Some(stateless::infer(&project, &preparation, definitions.as_ref(), &before).await?),
         false => None,
     };
     let changes = words.changes.as_deref().map(ChangesFile::new).transpose()?.map(Arc::new);
@@ -113,8 +113,8 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         scopes: Vec::new(),
     };
     let writer = words.out.as_ref().map(|path| saved::Writer::new(path)).transpose()?;
-    let witnesses = |name: &PipelineName| writer.as_ref().map(|writer| writer.witness(name));
-    let forecasts = plan::plan(&project, &preparation, &options, &witnesses).await?;
+    let observers = |name: &PipelineName| writer.as_ref().map(|writer| writer.observer(name));
+    let forecasts = plan::plan(&project, &preparation, &options, &observers).await?;
     if let Some(file) = changes {
         file.finish()?;
     }
@@ -225,10 +225,10 @@ pub(super) async fn apply_plan(common: &Common, words: &Apply) -> Result<Exit, O
     }
     let state = project.state()?;
     let names = apply::names(&project, &words.file, &plan)?;
-    let preparation = prepare(&project, &names, Knowledge::Noted(&state)).await?;
+    let preparation = prepare(&project, &names, PortalSource::LiveAndSaved(&state)).await?;
     let preparation = apply::in_order(preparation, &plan);
     warn(common, &project, &preparation);
-    let held = apply::hold(&project, &preparation, &words.file, &plan, allowance(words.allow)).await?;
+    let held = apply::verify(&project, &preparation, &words.file, &plan, allowance(words.allow)).await?;
     let forecasts = plan.pipelines.iter().map(|own| own.forecast.clone()).collect();
     let summary = Summary::of(&assembled(forecasts, None));
     if !common.quiet {
@@ -246,13 +246,13 @@ pub(super) async fn apply_plan(common: &Common, words: &Apply) -> Result<Exit, O
         }
     }
     let progress = Arc::new(Progress::new(None, common.quiet));
-    let hears = Arc::clone(&progress);
+    let shown = Arc::clone(&progress);
     let options = RunOptions {
         scope: RunScope::Changed,
         allowance: allowance(words.allow),
         command: "syncline apply".to_owned(),
-        held: Some(Arc::new(held)),
-        on_progress: Arc::new(move |name: &str, tally| hears.update(name, tally)),
+        followed: Some(Arc::new(held)),
+        on_progress: Arc::new(move |name: &str, tally| shown.update(name, tally)),
     };
     let finished = run_all(&project, &state, preparation, &options, &HashMap::new()).await;
     progress.finish();

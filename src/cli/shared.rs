@@ -120,10 +120,10 @@ pub fn refused(name: &PipelineName, error: &OpsError) {
 /// How runs of a command are to be done, and what shows their progress.
 pub fn options(scope: RunScope, command: &str, allow: Allow, progress: Progress) -> (RunOptions, Arc<Progress>) {
     let progress = Arc::new(progress);
-    let hears = Arc::clone(&progress);
+    let shown = Arc::clone(&progress);
     let allowance = allowance(allow);
-    let on_progress = Arc::new(move |name: &str, tally| hears.update(name, tally));
-    (RunOptions { scope, allowance, command: format!("syncline {command}"), held: None, on_progress }, progress)
+    let on_progress = Arc::new(move |name: &str, tally| shown.update(name, tally));
+    (RunOptions { scope, allowance, command: format!("syncline {command}"), followed: None, on_progress }, progress)
 }
 
 /// What a person allows, as the runs know it.

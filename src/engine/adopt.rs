@@ -57,9 +57,9 @@ async fn held(
 ) -> Result<Vec<Link>, StageError> {
     let ids: Vec<SalesforceId> = part.iter().map(|record| record.id).collect();
     let found = by_property(cx, key, &ids, std::slice::from_ref(key), StageName::Match).await?;
-    let unsaid = found.values().filter(|lookup| lookup.is_unknown()).count();
-    if unsaid > 0 {
-        return Err(StageError::at(StageName::Match)(Fault::Retry(passed_over(unsaid))));
+    let unanswered = found.values().filter(|lookup| lookup.is_unknown()).count();
+    if unanswered > 0 {
+        return Err(StageError::at(StageName::Match)(Fault::Retry(passed_over(unanswered))));
     }
     let link = |id: &SalesforceId| {
         let record = found.get(id)?.found()?;

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::queries::{ids_query, import_query};
-use super::{certain, seen};
+use super::{by_id, visited};
 use crate::config::pipeline::Mode;
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::link::{Link, Membership};
@@ -82,7 +82,7 @@ pub fn condition(text: Option<&str>, mode: Mode) -> String {
     if mode == Mode::UpdateOnly { format!("{text}, in HubSpot already") } else { text }
 }
 
-/// The rows to catch up with. Rows that [`noted`] noted for the same run are left out.
+/// The rows to catch up with. Rows that [`track`] has noted for the same run are left out.
 pub fn rows(cx: &StageContext, backlog: Backlog) -> Rows<'_> {
     let whole = backlog.filter_changed || backlog.behind > BY_ID_MAX;
     let matching: Rows<'_> = match whole {
@@ -93,7 +93,7 @@ pub fn rows(cx: &StageContext, backlog: Backlog) -> Rows<'_> {
     };
     let stale = stream::try_unfold(None, move |after| stale_page(cx, after)).try_flatten().boxed();
     let failed: Rows<'_> = if backlog.failed > 0 { failed(cx, None) } else { stream::empty().boxed() };
-    matching.chain(noted(cx, stale)).chain(failed).boxed()
+    matching.chain(track(cx, stale)).chain(failed).boxed()
 }
 
 /// The rows of records that failed, whatever has become of them; with a moment, of those that no run has met since.
@@ -124,14 +124,14 @@ fn released<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
 }
 
 /// The same rows with nothing but their ids and marks, for a look ahead.
-pub fn survey_rows(cx: &StageContext) -> Rows<'_> {
+pub fn rows_ahead(cx: &StageContext) -> Rows<'_> {
     stream::try_unfold(None, move |after| stale_ids(cx, after, true)).try_flatten().boxed()
 }
 
 /// Notes all rows that pass, so that they are not read a second time by [`rows`].
-pub fn noted<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
+pub fn track<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
     rows.and_then(move |rows| async move {
-        seen::note(cx, &ids_of(&rows.batch)).await?;
+        visited::add(cx, &ids_of(&rows.batch)).await?;
         Ok(rows)
     })
     .boxed()
@@ -141,7 +141,7 @@ pub fn noted<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
 async fn touched(cx: &StageContext, mut rows: Candidates, filter_changed: bool) -> Result<Candidates, StageError> {
     let ids = ids_of(&rows.batch);
     let links = cx.state.links(&cx.pipeline.name, &ids).await.map_err(StageError::at(StageName::Match))?;
-    let known = seen::of(cx, &ids).await?;
+    let known = visited::among(cx, &ids).await?;
     let live = |link: &&Link| link.membership == Membership::Live;
     rows.batch.retain(|row| match links.get(&row.record.id).filter(live) {
         _ if known.contains(&row.record.id) => false,
@@ -150,7 +150,7 @@ async fn touched(cx: &StageContext, mut rows: Candidates, filter_changed: bool) 
     });
     // The place in this read is of no use: it is never resumed.
     rows.cursor = None;
-    seen::note(cx, &ids_of(&rows.batch)).await?;
+    visited::add(cx, &ids_of(&rows.batch)).await?;
     Ok(rows)
 }
 
@@ -161,17 +161,17 @@ async fn stale_page(cx: &StageContext, after: Option<SalesforceId>) -> Result<Pa
 }
 
 /// A page of records that were written under another mapping, read whether they match or not.
-async fn stale_ids(cx: &StageContext, after: Option<SalesforceId>, bare: bool) -> Result<Page<'_>, StageError> {
+async fn stale_ids(cx: &StageContext, after: Option<SalesforceId>, ids_only: bool) -> Result<Page<'_>, StageError> {
     let ids = cx.state.stale(&cx.pipeline.name, cx.pipeline.mapping_version, after, QUERY_IDS_MAX).await;
     let mut ids = ids.map_err(StageError::at(StageName::Match))?;
     let Some(last) = ids.last().copied() else { return Ok(None) };
-    let known = seen::of(cx, &ids).await?;
+    let known = visited::among(cx, &ids).await?;
     ids.retain(|id| !known.contains(id));
     if ids.is_empty() {
         return Ok(Some((stream::empty().boxed(), Some(last))));
     }
     let mut query = ids_query(cx, &ids);
-    if bare {
+    if ids_only {
         query = Extract { columns: Arc::from([]), ..query };
     }
     Ok(Some((candidates(cx, query, extract::Membership::Asked, None), Some(last))))
@@ -193,11 +193,11 @@ async fn failed_page(
     let rows = cx.state.failures(&filter, QUERY_IDS_MAX).await.map_err(StageError::at(StageName::Match))?;
     let Some(last) = rows.last().map(|row| row.failure.salesforce_id) else { return Ok(None) };
     // Links are tried again by themselves, without their record.
-    let own = rows.iter().filter(|row| !row.failure.reason.code.starts_with(LINK_FAILURES));
-    let mut ids: Vec<SalesforceId> = own.map(|row| row.failure.salesforce_id).collect();
-    let known = seen::of(cx, &ids).await?;
+    let record_failures = rows.iter().filter(|row| !row.failure.reason.code.starts_with(LINK_FAILURES));
+    let mut ids: Vec<SalesforceId> = record_failures.map(|row| row.failure.salesforce_id).collect();
+    let known = visited::among(cx, &ids).await?;
     ids.retain(|id| !known.contains(id));
-    Ok(Some((certain::rows(cx, ids, false), Some(last))))
+    Ok(Some((by_id::rows(cx, ids, false), Some(last))))
 }
 
 fn ids_of(batch: &[Candidate]) -> Vec<SalesforceId> {

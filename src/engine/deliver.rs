@@ -5,11 +5,11 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::runner::{Kind, Seen, Taker};
+use super::runner::{BatchKind, DecisionSink, ReadCounts};
 use crate::model::report::Tally;
 use crate::model::unconfirmed::{Intent, Unconfirmed};
 use crate::model::watermark::Cursor;
-use crate::plan::decide::{Action, Decision, Departure};
+use crate::plan::decide::{Action, Decision, ExitReason};
 use crate::ports::state::ImportProgress;
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::write::delete::Delete;
@@ -29,7 +29,7 @@ pub struct Deliver {
 }
 
 impl Deliver {
-    /// The write half of one run; `on_progress` hears the numbers after each batch.
+    /// The write half of one run; `on_progress` is called with the numbers after each batch.
     pub fn new(
         cx: &StageContext,
         writers: &Writers,
@@ -47,16 +47,16 @@ impl Deliver {
         }
     }
 
-    /// Notes what is about to be sent, so that a run that dies leaves a doubt about each of these records.
-    async fn note_calls(&self, kind: Kind, batch: &[Decision]) -> Result<(), StageError> {
-        if kind == Kind::Note {
+    /// Notes what is about to be sent, so that the next run after one that dies asks HubSpot about each of these records.
+    async fn note_calls(&self, kind: BatchKind, batch: &[Decision]) -> Result<(), StageError> {
+        if kind == BatchKind::StateOnly {
             return Ok(());
         }
         let call = |decision: &Decision| Unconfirmed {
             salesforce_id: decision.id(),
             match_property: Arc::clone(decision.key.as_ref().unwrap_or(&self.cx.pipeline.target.match_property)),
             intent: match decision.action {
-                Action::Archive(Departure::FilterExit) => Intent::ArchiveLeft,
+                Action::Archive(ExitReason::FilterExit) => Intent::ArchiveLeft,
                 Action::Archive(_) => Intent::ArchiveDeleted,
                 _ => Intent::Write,
             },
@@ -67,14 +67,14 @@ impl Deliver {
         noted.map_err(StageError::at(StageName::Checkpoint))
     }
 
-    async fn carry_out(&self, kind: Kind, batch: Vec<Decision>) -> Result<(), StageError> {
+    async fn carry_out(&self, kind: BatchKind, batch: Vec<Decision>) -> Result<(), StageError> {
         self.cx.confirm().await.map_err(StageError::at(StageName::Load))?;
         self.note_calls(kind, &batch).await?;
-        let noted = |decision| Settled { decision, outcome: Outcome::Noted };
+        let noted = |decision| Settled { decision, outcome: Outcome::NothingToSend };
         let written = match kind {
-            Kind::Write => self.load.run(&self.cx, batch).await?,
-            Kind::Archive => self.delete.run(&self.cx, batch).await?,
-            Kind::Note => Written { settled: batch.into_iter().map(noted).collect(), stopped: None },
+            BatchKind::Write => self.load.run(&self.cx, batch).await?,
+            BatchKind::Archive => self.delete.run(&self.cx, batch).await?,
+            BatchKind::StateOnly => Written { settled: batch.into_iter().map(noted).collect(), stopped: None },
         };
         // What HubSpot acknowledged is saved first, whatever else went wrong.
         self.checkpoint.run(&self.cx, written.settled).await?;
@@ -83,25 +83,25 @@ impl Deliver {
     }
 }
 
-impl Taker for Deliver {
-    fn take(&self, kind: Kind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>> {
+impl DecisionSink for Deliver {
+    fn deliver(&self, kind: BatchKind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>> {
         self.carry_out(kind, batch).boxed()
     }
 
-    fn seen(&self, seen: Seen) {
+    fn count_read(&self, counts: ReadCounts) {
         let tally = self.checkpoint.add(Tally {
-            read: seen.read,
-            unchanged: seen.unchanged,
-            filtered: seen.filtered,
-            waiting: seen.waiting,
+            read: counts.read,
+            unchanged: counts.unchanged,
+            filtered: counts.filtered,
+            waiting: counts.waiting,
             ..Tally::default()
         });
-        if seen.read > 0 {
+        if counts.read > 0 {
             (self.on_progress)(tally);
         }
     }
 
-    fn passed(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
+    fn save_position(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
         async move {
             let Some(progress) = &self.progress else { return Ok(()) };
             let place = ImportProgress { cursor: Some(cursor), read: progress.read + rows, ..progress.clone() };

@@ -10,7 +10,7 @@ use crate::stages::{StageContext, Writers};
     "the state of `{pipeline}` is about {before}, and its definition about {now}: {standing} records that it knows would be \
      left behind"
 )]
-pub struct Moved {
+pub struct ObjectsChanged {
     /// The pipeline.
     pub pipeline: String,
     /// What the state is about.
@@ -21,7 +21,7 @@ pub struct Moved {
     pub standing: u64,
 }
 
-impl Moved {
+impl ObjectsChanged {
     /// What a person should do.
     pub fn help(&self) -> String {
         format!(
@@ -31,8 +31,8 @@ impl Moved {
     }
 }
 
-/// Whether the definition was moved away from what the state knows.
-pub async fn moved(cx: &StageContext) -> Result<Option<Moved>, StateError> {
+/// Whether the definition is about other objects than the records that the state knows.
+pub async fn objects_changed(cx: &StageContext) -> Result<Option<ObjectsChanged>, StateError> {
     let Some(before) = cx.state.note(&key(cx)).await? else { return Ok(None) };
     let now = identity(cx).await?;
     if before.eq_ignore_ascii_case(&now) {
@@ -40,11 +40,11 @@ pub async fn moved(cx: &StageContext) -> Result<Option<Moved>, StateError> {
     }
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let standing = counts.standing + counts.in_doubt;
-    Ok((standing > 0).then(|| Moved { pipeline: cx.pipeline.name.to_string(), before, now, standing }))
+    Ok((standing > 0).then(|| ObjectsChanged { pipeline: cx.pipeline.name.to_string(), before, now, standing }))
 }
 
-/// Notes what the state is about from now on.
-pub async fn note(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
+/// Records what the state is about from now on.
+pub async fn record(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
     let now = identity(cx).await?;
     match cx.state.note(&key(cx)).await? {
         Some(noted) if noted == now => Ok(()),

@@ -7,7 +7,7 @@ pub mod forecast;
 pub mod ids;
 pub mod link;
 pub mod object;
-pub mod pledge;
+pub mod plan_entry;
 pub mod record;
 pub mod report;
 pub mod text;

@@ -1,4 +1,5 @@
-//! What was sent to HubSpot for a record and whose outcome is not noted: a doubt that lasts until the record is accounted for.
+//! What was sent to HubSpot for a record and whose outcome is not noted: it is asked about until HubSpot says how the record
+//! stands.
 
 use std::sync::Arc;
 

@@ -8,14 +8,14 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::plan::{PlanOptions, plan};
-use super::run::Held;
-use super::saved::{self, SavedPipeline, SavedPlan, Standing};
+use super::run::FollowedPlan;
+use super::saved::{self, SavedPipeline, SavedPlan, StateSummary};
 use crate::catalog::drift::moves;
 use crate::catalog::{Catalog, TargetEntry};
-use crate::engine::pledge::{Pledges, Witness};
+use crate::engine::plan_entries::{PlanEntries, PlanObserver};
 use crate::model::forecast::PlannedAction;
 use crate::model::ids::{PipelineName, SalesforceId};
-use crate::model::pledge::Pledge;
+use crate::model::plan_entry::PlanEntry;
 use crate::model::report::{RunStatus, Tally};
 use crate::plan::guard::Allowance;
 use crate::ports::fault::Fault;
@@ -33,13 +33,17 @@ const NAMED_MAX: usize = 10;
 /// Latest runs among which the last one that was not refused is looked for.
 const RUNS_LOOKED_AT: usize = 2_000;
 
-/// Pledges that are handed on at once.
+/// Entries that are handed on at once.
 const BATCH_MAX: usize = 500;
 
 /// What is remembered of a pipeline now.
-pub async fn standing(state: &SqliteState, name: &PipelineName, prepared: &Prepared) -> Result<Standing, OpsError> {
+pub async fn state_summary(
+    state: &SqliteState,
+    name: &PipelineName,
+    prepared: &Prepared,
+) -> Result<StateSummary, OpsError> {
     let counts = state.link_counts(name, prepared.pipeline.mapping_version).await?;
-    Ok(Standing {
+    Ok(StateSummary {
         watermark: state.watermark(name).await?.map(|watermark| watermark.0.to_string()),
         records: counts.standing,
         // A run that was refused before its first write has moved nothing, nor has one that found nothing to do.
@@ -71,7 +75,7 @@ pub fn in_order(mut preparation: Preparation, plan: &SavedPlan) -> Preparation {
     preparation
 }
 
-/// What is written into a plan's file beside the pledges.
+/// What is written into a plan's file beside the entries.
 pub async fn describe(
     project: &Project,
     preparation: &Preparation,
@@ -86,7 +90,7 @@ pub async fn describe(
             scope: forecast.scope,
             definition: project.loaded.pipelines[prepared.index].config.clone(),
             portal: (*prepared.portal).clone(),
-            state: standing(&state, &name, prepared).await?,
+            state: state_summary(&state, &name, prepared).await?,
             forecast: forecast.clone(),
             name,
         });
@@ -97,13 +101,13 @@ pub async fn describe(
 /// Checks that nothing has moved since the plan was made, and gives what holds the runs to it.
 ///
 /// Errors: all that moved, by name.
-pub async fn hold(
+pub async fn verify(
     project: &Project,
     preparation: &Preparation,
     path: &Path,
     plan: &SavedPlan,
     allowance: Allowance,
-) -> Result<Held, OpsError> {
+) -> Result<FollowedPlan, OpsError> {
     let state = project.state_for_reading()?;
     let mut moved = Vec::new();
     for prepared in &preparation.pipelines {
@@ -111,7 +115,7 @@ pub async fn hold(
         let today = &project.loaded.pipelines[prepared.index].config;
         moved.extend(definition_moved(saved, today));
         moved.extend(portal_moved(saved, prepared));
-        let now = standing(&state, &saved.name, prepared).await?;
+        let now = state_summary(&state, &saved.name, prepared).await?;
         moved.extend(state_moved(saved, &now));
     }
     refuse(path, moved)?;
@@ -124,10 +128,10 @@ pub async fn hold(
         return Err(OpsError::refused("SL6009", refused.join("\n    "), help));
     }
     let pipelines = plan.pipelines.iter().map(|own| {
-        let pledges = Pledges::new(Arc::clone(&scratch) as Arc<dyn Directory>, &own.name);
-        (own.name.clone(), (own.scope, pledges))
+        let entries = PlanEntries::new(Arc::clone(&scratch) as Arc<dyn Directory>, &own.name);
+        (own.name.clone(), (own.scope, entries))
     });
-    Ok(Held { at: plan.created, pipelines: pipelines.collect() })
+    Ok(FollowedPlan { at: plan.created, pipelines: pipelines.collect() })
 }
 
 fn refuse(path: &Path, moved: Vec<String>) -> Result<(), OpsError> {
@@ -173,9 +177,9 @@ fn did_something(tally: &Tally) -> bool {
     written + tally.associated + tally.disassociated + tally.failed > 0
 }
 
-fn state_moved(saved: &SavedPipeline, now: &Standing) -> Vec<String> {
+fn state_moved(saved: &SavedPipeline, now: &StateSummary) -> Vec<String> {
     // How far the source was read says nothing by itself: every quiet cycle moves it.
-    if (Standing { watermark: now.watermark.clone(), ..saved.state.clone() }) == *now {
+    if (StateSummary { watermark: now.watermark.clone(), ..saved.state.clone() }) == *now {
         return Vec::new();
     }
     let what = match (&saved.state.last_run, &now.last_run) {
@@ -186,39 +190,39 @@ fn state_moved(saved: &SavedPipeline, now: &Standing) -> Vec<String> {
     vec![format!("state of {}: {what}", saved.name)]
 }
 
-/// Puts the file's pledges where they can be looked up.
+/// Puts the file's entries where they can be looked up.
 async fn load(
     path: &Path,
     plan: &SavedPlan,
     scratch: &Arc<SqliteState>,
 ) -> Result<HashMap<PipelineName, u64>, OpsError> {
     let mut counts: HashMap<PipelineName, u64> = plan.pipelines.iter().map(|own| (own.name.clone(), 0)).collect();
-    let (sender, mut receiver) = tokio::sync::mpsc::channel::<(PipelineName, Vec<Pledge>)>(4);
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<(PipelineName, Vec<PlanEntry>)>(4);
     let own_path = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
-        let mut batch: Vec<Pledge> = Vec::new();
+        let mut batch: Vec<PlanEntry> = Vec::new();
         let mut current: Option<PipelineName> = None;
-        let flush = |name: &Option<PipelineName>, batch: &mut Vec<Pledge>| {
+        let flush = |name: &Option<PipelineName>, batch: &mut Vec<PlanEntry>| {
             if let Some(name) = name.as_ref().filter(|_| !batch.is_empty()) {
                 // The receiver ends only when the whole command does.
                 let _ = sender.blocking_send((name.clone(), std::mem::take(batch)));
             }
         };
-        let read = saved::pledges(&own_path, |name, pledge| {
+        let read = saved::entries(&own_path, |name, entry| {
             if current.as_ref() != Some(name) || batch.len() >= BATCH_MAX {
                 flush(&current, &mut batch);
                 current = Some(name.clone());
             }
-            batch.push(pledge);
+            batch.push(entry);
             Ok(())
         });
         flush(&current, &mut batch);
         read
     });
     while let Some((name, batch)) = receiver.recv().await {
-        let pledges = Pledges::new(Arc::clone(scratch) as Arc<dyn Directory>, &name);
+        let entries = PlanEntries::new(Arc::clone(scratch) as Arc<dyn Directory>, &name);
         *counts.entry(name.clone()).or_default() += batch.len() as u64;
-        pledges.add(&batch).await.map_err(|error| broken(&error))?;
+        entries.add(&batch).await.map_err(|error| broken(&error))?;
     }
     match reading.await {
         Ok(read) => read?,
@@ -244,12 +248,12 @@ async fn compare(
 ) -> Result<(Vec<String>, Vec<String>), OpsError> {
     let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
     load(path, saved, &scratch).await?;
-    let judges: HashMap<PipelineName, Arc<Judge>> = saved
+    let comparisons: HashMap<PipelineName, Arc<Comparison>> = saved
         .pipelines
         .iter()
         .map(|own| {
-            let pledges = Pledges::new(Arc::clone(&scratch) as Arc<dyn Directory>, &own.name);
-            (own.name.clone(), Arc::new(Judge { pledges, inner: Mutex::default() }))
+            let entries = PlanEntries::new(Arc::clone(&scratch) as Arc<dyn Directory>, &own.name);
+            (own.name.clone(), Arc::new(Comparison { entries, inner: Mutex::default() }))
         })
         .collect();
     let options = PlanOptions {
@@ -259,8 +263,9 @@ async fn compare(
         allowance,
         ..PlanOptions::default()
     };
-    let witness = |name: &PipelineName| judges.get(name).map(|judge| Arc::clone(judge) as Arc<dyn Witness>);
-    let forecasts = plan(project, preparation, &options, &witness).await?;
+    let observer =
+        |name: &PipelineName| comparisons.get(name).map(|comparison| Arc::clone(comparison) as Arc<dyn PlanObserver>);
+    let forecasts = plan(project, preparation, &options, &observer).await?;
     let (mut moved, mut refused) = (Vec::new(), Vec::new());
     // One that cannot run is none of those that are held to the plan; its run says why.
     for forecast in forecasts.iter().take(preparation.pipelines.len()) {
@@ -273,18 +278,18 @@ async fn compare(
             let message = format!("{name}: the plan could not be compared with the world: {error}");
             return Err(OpsError::refused("SL6014", message, "nothing was done; try again when the systems answer"));
         }
-        let Some(judge) = judges.get(name) else { continue };
-        let verdict = judge.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        for what in verdict.moved.iter().take(NAMED_MAX) {
+        let Some(comparison) = comparisons.get(name) else { continue };
+        let result = comparison.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        for what in result.moved.iter().take(NAMED_MAX) {
             moved.push(format!("{name}: {what}"));
         }
-        let more = verdict.moved_count.saturating_sub(NAMED_MAX as u64);
+        let more = result.moved_count.saturating_sub(NAMED_MAX as u64);
         if more > 0 {
             moved.push(format!("{name}: and {more} more records"));
         }
         let expected = counts.get(name).copied().unwrap_or_default();
-        if verdict.moved.is_empty() && verdict.same != expected {
-            let less = expected.saturating_sub(verdict.same);
+        if result.moved.is_empty() && result.same != expected {
+            let less = expected.saturating_sub(result.same);
             moved.push(format!(
                 "{name}: {less} planned changes are no longer needed: Salesforce or HubSpot has them otherwise now"
             ));
@@ -294,36 +299,35 @@ async fn compare(
 }
 
 /// Compares a new plan with the saved one.
-struct Judge {
-    pledges: Pledges,
-    inner: Mutex<JudgeInner>,
+struct Comparison {
+    entries: PlanEntries,
+    inner: Mutex<ComparisonResult>,
 }
 
 #[derive(Default)]
-struct JudgeInner {
+struct ComparisonResult {
     same: u64,
     moved: Vec<String>,
     moved_count: u64,
 }
 
-impl Witness for Judge {
-    fn see(&self, pledges: Vec<Pledge>) -> BoxFuture<'_, Result<(), StageError>> {
+impl PlanObserver for Comparison {
+    fn observe(&self, entries: Vec<PlanEntry>) -> BoxFuture<'_, Result<(), StageError>> {
         async move {
-            let ids: HashSet<SalesforceId> = pledges.iter().map(|pledge| pledge.id).collect();
+            let ids: HashSet<SalesforceId> = entries.iter().map(|entry| entry.id).collect();
             let ids: Vec<SalesforceId> = ids.into_iter().collect();
-            let planned = self.pledges.of(&ids).await?;
+            let planned = self.entries.of(&ids).await?;
             let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            for pledge in pledges {
-                if planned.contains(&pledge) {
+            for entry in entries {
+                if planned.contains(&entry) {
                     inner.same += 1;
                     continue;
                 }
-                let before = planned
-                    .iter()
-                    .find(|own| own.id == pledge.id && (own.action == "link") == (pledge.action == "link"));
+                let before =
+                    planned.iter().find(|own| own.id == entry.id && (own.action == "link") == (entry.action == "link"));
                 inner.moved_count += 1;
                 if inner.moved.len() < NAMED_MAX {
-                    inner.moved.push(difference(before, &pledge));
+                    inner.moved.push(difference(before, &entry));
                 }
             }
             Ok(())
@@ -333,7 +337,7 @@ impl Witness for Judge {
 }
 
 /// What moved, in words.
-fn difference(before: Option<&Pledge>, now: &Pledge) -> String {
+fn difference(before: Option<&PlanEntry>, now: &PlanEntry) -> String {
     let id = now.id;
     match before {
         None => format!("Salesforce: record {id} changed since, and would be treated as well ({})", now.action),

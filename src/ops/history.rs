@@ -51,7 +51,7 @@ impl From<RunRow> for RunView {
             kind: row.kind,
             status: row.status,
             started: row.started.to_string(),
-            seconds: row.ended.map(|ended| crate::engine::work::seconds(row.started, ended)),
+            seconds: row.ended.map(|ended| crate::engine::run::seconds(row.started, ended)),
             tally: row.tally,
             code: row.error.as_deref().and_then(code_of).map(str::to_owned),
             error: row.error,

@@ -9,18 +9,18 @@ use super::changes::ChangesFile;
 use crate::engine::catch_up::{self, Backlog};
 use crate::engine::forecast::options::{ForecastOptions, Recorder};
 use crate::engine::forecast::{Forecast, Found};
-use crate::engine::pledge::Witness;
-use crate::engine::work::{self, Stop};
-use crate::engine::{doubt, identity, mark, queries, runner};
+use crate::engine::plan_entries::PlanObserver;
+use crate::engine::run::{self as engine_run, StopReason};
+use crate::engine::{identity, queries, runner, unconfirmed, watermark};
 use crate::model::forecast::{Answer, Estimate, PipelineForecast, PlannedAction, Question, Verdict};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally};
 use crate::pipeline::compiled::Pipeline;
-use crate::plan::guard::{self, Allowance, Prospect};
+use crate::plan::guard::{self, Allowance, Impact};
 use crate::project::context::{context, failed, new_run};
 use crate::project::error::OpsError;
 use crate::project::prepare::{Preparation, Prepared, Refused};
-use crate::project::stateless::{self, WithoutState};
+use crate::project::stateless::{self, InferredState};
 use crate::project::wiring::Project;
 use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::{StageContext, StageError, StageName};
@@ -51,11 +51,11 @@ pub struct PlanOptions {
     pub recorder: Option<Arc<ChangesFile>>,
     /// The state is kept elsewhere: what HubSpot holds is taken as what was synced, and the plan tells what
     /// `import --stale` would do there.
-    pub without_state: Option<WithoutState>,
+    pub without_state: Option<InferredState>,
 }
 
-/// Makes the witness of a pipeline's forecast.
-pub type Witnesses<'a> = &'a (dyn Fn(&PipelineName) -> Option<Arc<dyn Witness>> + Sync);
+/// Makes the observer of a pipeline's forecast.
+pub type PlanObservers<'a> = &'a (dyn Fn(&PipelineName) -> Option<Arc<dyn PlanObserver>> + Sync);
 
 /// Forecasts what `import` (for pipelines that never synced) or `sync` would do now, and what a changed mapping touches.
 /// After those that are ready come those that cannot run, with the reason.
@@ -63,7 +63,7 @@ pub async fn plan(
     project: &Project,
     preparation: &Preparation,
     options: &PlanOptions,
-    witnesses: Witnesses<'_>,
+    observers: PlanObservers<'_>,
 ) -> Result<Vec<PipelineForecast>, OpsError> {
     let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
     let (state, unasked) = match &options.without_state {
@@ -76,7 +76,7 @@ pub async fn plan(
         cx.due_at = options.at.unwrap_or(cx.due_at);
         let started = cx.clock.now();
         let Forecasted { scope, backlog, refusal, found, stop } =
-            forecast(&cx, options, witnesses(&cx.pipeline.name)).await?;
+            forecast(&cx, options, observers(&cx.pipeline.name)).await?;
         let mut notes = Vec::new();
         if let Some(stop) = &stop {
             notes.push(format!("the forecast ended early: {stop}"));
@@ -109,9 +109,9 @@ pub async fn plan(
             name: prepared.pipeline.name.clone(),
             run: cx.run.clone(),
             kind: RunKind::Plan,
-            status: stop.as_ref().map_or(RunStatus::Succeeded, Stop::status),
+            status: stop.as_ref().map_or(RunStatus::Succeeded, StopReason::status),
             tally: found.tally,
-            seconds: work::seconds(started, ended),
+            seconds: engine_run::seconds(started, ended),
             notes,
             error: stop.as_ref().map(ToString::to_string),
             code: stop.as_ref().map(|stop| stop.code().to_owned()),
@@ -190,13 +190,13 @@ struct Forecasted {
     backlog: Backlog,
     refusal: Option<String>,
     found: Found,
-    stop: Option<Stop>,
+    stop: Option<StopReason>,
 }
 
 async fn forecast(
     cx: &StageContext,
     options: &PlanOptions,
-    witness: Option<Arc<dyn Witness>>,
+    observer: Option<Arc<dyn PlanObserver>>,
 ) -> Result<Forecasted, OpsError> {
     let watermark = cx.state.watermark(&cx.pipeline.name).await?;
     let unfinished = cx.state.cursor(&cx.pipeline.name).await?.is_some();
@@ -216,7 +216,7 @@ async fn forecast(
     let cx = &StageContext { try_all: scope == RunScope::All, ..cx.clone() };
     let widened = options.without_state.as_ref().and_then(|own| own.widened.as_ref());
     let widened = widened.is_none_or(|names| names.contains(&cx.pipeline.name));
-    let taker = Forecast::new(
+    let sink = Forecast::new(
         cx,
         ForecastOptions {
             sample_max: options.sample,
@@ -228,26 +228,26 @@ async fn forecast(
             before: options.before.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, own)| Arc::clone(own)),
             failed_only: scope == RunScope::Stale && !widened,
             recorder: options.recorder.clone().map(|file| file as Arc<dyn Recorder>),
-            witness,
+            observer,
         },
     );
-    let moved = identity::moved(cx).await?;
+    let changed = identity::objects_changed(cx).await?;
     let ran = match (scope, watermark) {
         // The run would be refused before it reads a row.
-        _ if moved.is_some() => Ok(moved.as_ref().map(ToString::to_string)),
+        _ if changed.is_some() => Ok(changed.as_ref().map(ToString::to_string)),
         (RunScope::Changed | RunScope::ChangedAndStale, _) if !options.records.is_empty() => {
-            certain(cx, &taker, &options.records).await.map(|()| None)
+            by_id(cx, &sink, &options.records).await.map(|()| None)
         }
         // Nothing is known of the records that HubSpot lacks, so they are read as well.
         (RunScope::Stale, _) if backlog.behind > 0 || widened => {
-            stale(cx, &taker, Backlog { filter_changed: true, ..backlog }, options.allowance).await
+            stale(cx, &sink, Backlog { filter_changed: true, ..backlog }, options.allowance).await
         }
         (RunScope::Stale, _) => Ok(None),
         (RunScope::Changed | RunScope::ChangedAndStale, Some(_)) => {
             let backlog = Some(backlog).filter(|_| scope == RunScope::ChangedAndStale);
-            sync(cx, &taker, backlog, options.allowance).await
+            sync(cx, &sink, backlog, options.allowance).await
         }
-        _ => import(cx, &taker, options.allowance).await,
+        _ => import(cx, &sink, options.allowance).await,
     };
     let (refusal, mut stop) = match ran {
         Ok(refusal) => (refusal, None),
@@ -258,62 +258,62 @@ async fn forecast(
             [] => candidates(cx, queries::import_query(cx, 0), Membership::ByQuery, None),
             ids => candidates(cx, queries::ids_query(cx, ids), Membership::Asked, None),
         };
-        stop = taker.drift(rows).await.err().map(Stop::Stage);
+        stop = sink.drift(rows).await.err().map(StopReason::Stage);
     }
-    let found = taker.finish().await.map_err(|error| failed(cx, error))?;
+    let found = sink.finish().await.map_err(|error| failed(cx, error))?;
     Ok(Forecasted { scope, backlog, refusal, found, stop })
 }
 
-async fn import(cx: &StageContext, taker: &Forecast, allowance: Allowance) -> Result<Option<String>, Stop> {
+async fn import(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Result<Option<String>, StopReason> {
     let total = cx.source.count(&queries::import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
-    let archive = doubt::archives(cx).await?;
+    let archive = unconfirmed::archive_count(cx).await?;
     let rows = candidates(cx, queries::import_query(cx, total), Membership::ByQuery, None);
-    runner::run(cx, taker, doubt::noted(cx, rows)).await?;
-    runner::run(cx, taker, doubt::rows(cx)).await?;
+    runner::run(cx, sink, unconfirmed::track(cx, rows)).await?;
+    runner::run(cx, sink, unconfirmed::rows(cx)).await?;
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let standing = counts.standing + counts.in_doubt;
-    Ok(refusal(cx, Prospect { archive, standing, source_empty: total == 0 }, allowance))
+    Ok(refusal(cx, Impact { archive, standing, source_empty: total == 0 }, allowance))
 }
 
 async fn sync(
     cx: &StageContext,
-    taker: &Forecast,
+    sink: &Forecast,
     backlog: Option<Backlog>,
     allowance: Allowance,
-) -> Result<Option<String>, Stop> {
-    let Some(believed) = mark::believed(cx, mark::now(cx).await?).await? else { return Ok(None) };
-    let (head, prospect) = work::look_ahead(cx, believed.watermark, backlog).await?;
-    let refusal = refusal(cx, prospect, allowance);
-    runner::run(cx, taker, work::with_backlog(cx, head, backlog)).await?;
-    runner::run(cx, taker, doubt::rows(cx)).await?;
+) -> Result<Option<String>, StopReason> {
+    let Some(trusted) = watermark::trusted(cx, watermark::read_clocks(cx).await?).await? else { return Ok(None) };
+    let (ahead, impact) = engine_run::look_ahead(cx, trusted.watermark, backlog).await?;
+    let refusal = refusal(cx, impact, allowance);
+    runner::run(cx, sink, engine_run::with_backlog(cx, ahead, backlog)).await?;
+    runner::run(cx, sink, unconfirmed::rows(cx)).await?;
     Ok(refusal)
 }
 
 /// What a changed mapping does to the records that HubSpot holds.
 async fn stale(
     cx: &StageContext,
-    taker: &Forecast,
+    sink: &Forecast,
     backlog: Backlog,
     allowance: Allowance,
-) -> Result<Option<String>, Stop> {
+) -> Result<Option<String>, StopReason> {
     let standing = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing;
-    let archive = work::stale_archives(cx).await?;
-    runner::run(cx, taker, catch_up::rows(cx, backlog)).await?;
-    runner::run(cx, taker, doubt::rows(cx)).await?;
-    Ok(refusal(cx, Prospect { archive, standing, source_empty: false }, allowance))
+    let archive = engine_run::stale_archives(cx).await?;
+    runner::run(cx, sink, catch_up::rows(cx, backlog)).await?;
+    runner::run(cx, sink, unconfirmed::rows(cx)).await?;
+    Ok(refusal(cx, Impact { archive, standing, source_empty: false }, allowance))
 }
 
 /// What would be done with certain records, whatever else has changed.
-async fn certain(cx: &StageContext, taker: &Forecast, ids: &[SalesforceId]) -> Result<(), Stop> {
+async fn by_id(cx: &StageContext, sink: &Forecast, ids: &[SalesforceId]) -> Result<(), StopReason> {
     for ids in ids.chunks(crate::ports::source::QUERY_IDS_MAX) {
         let rows = candidates(cx, queries::ids_query(cx, ids), Membership::Asked, None);
-        runner::run(cx, taker, rows).await?;
+        runner::run(cx, sink, rows).await?;
     }
     Ok(())
 }
 
-fn refusal(cx: &StageContext, prospect: Prospect, allowance: Allowance) -> Option<String> {
-    guard::check(prospect, cx.pipeline.guard, allowance).err().map(|refusal| refusal.to_string())
+fn refusal(cx: &StageContext, impact: Impact, allowance: Allowance) -> Option<String> {
+    guard::check(impact, cx.pipeline.guard, allowance).err().map(|refusal| refusal.to_string())
 }
 
 /// So many records, in words.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 
-use crate::engine::pledge::Pledges;
-use crate::engine::work::{self, Order, Stop};
+use crate::engine::plan_entries::PlanEntries;
+use crate::engine::run::{self as engine_run, RunRequest, StopReason};
 use crate::model::ids::{PipelineName, RunId};
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
 use crate::pipeline::compiled::AssociationTarget;
@@ -17,13 +17,13 @@ use crate::ports::fault::Fault;
 use crate::ports::state::{RunRow, StateError, StateReader, StateWriter};
 use crate::project::context::{Handles, handles, new_run};
 use crate::project::error::OpsError;
-use crate::project::prepare::{Knowledge, Preparation, Prepared, Refused, calls_key, prepare_selected};
+use crate::project::prepare::{PortalSource, Preparation, Prepared, Refused, calls_key, prepare_selected};
 use crate::project::selection::Selection;
 use crate::project::wiring::Project;
 use crate::stages::StageContext;
 use crate::state::sqlite::SqliteState;
 
-/// Hears of progress: the pipeline's name and its numbers.
+/// Called as a run goes on, with the pipeline's name and its numbers.
 pub type OnProgress = Arc<dyn Fn(&str, Tally) + Send + Sync>;
 
 /// How the runs are to be done.
@@ -36,25 +36,25 @@ pub struct RunOptions {
     /// The command, for the lease's holder.
     pub command: String,
     /// The plan that they follow, where they follow one.
-    pub held: Option<Arc<Held>>,
-    /// Hears of progress.
+    pub followed: Option<Arc<FollowedPlan>>,
+    /// Called as a run goes on.
     pub on_progress: OnProgress,
 }
 
 impl RunOptions {
     /// Which records of a pipeline a run is about.
     fn scope_of(&self, name: &PipelineName) -> RunScope {
-        let held = self.held.as_ref().and_then(|held| held.pipelines.get(name));
-        held.map_or(self.scope, |(scope, _)| *scope)
+        let followed = self.followed.as_ref().and_then(|followed| followed.pipelines.get(name));
+        followed.map_or(self.scope, |(scope, _)| *scope)
     }
 }
 
-/// A plan that runs are held to.
-pub struct Held {
+/// A plan that runs follow.
+pub struct FollowedPlan {
     /// When it was made: what was due then is due now.
     pub at: Timestamp,
-    /// Scope and pledges of each pipeline.
-    pub pipelines: HashMap<PipelineName, (RunScope, Pledges)>,
+    /// Scope and plan entries of each pipeline.
+    pub pipelines: HashMap<PipelineName, (RunScope, PlanEntries)>,
 }
 
 /// One finished run, and why it ended early where it did.
@@ -71,14 +71,14 @@ pub struct Finished {
 #[derive(Debug)]
 pub enum Trouble {
     /// It had begun.
-    Stopped(Stop),
+    Stopped(StopReason),
     /// It had not: the pipeline was refused, or what it needs could not be used.
     Refused(OpsError),
 }
 
 impl Trouble {
     /// Stable code, the reason in one line, and what a person should do.
-    pub fn told(&self) -> (&'static str, String, Option<String>) {
+    pub fn explain(&self) -> (&'static str, String, Option<String>) {
         match self {
             Self::Stopped(stop) => (stop.code(), stop.to_string(), stop.help()),
             Self::Refused(error) => {
@@ -167,35 +167,35 @@ async fn attempt(
 ) -> Result<Finished, OpsError> {
     let name = &prepared.pipeline.name;
     let _lease = state.lease(name, &options.command).await?;
-    let Handles { mut cx, writers, remembered } = handles(project, state, prepared, run).await?;
-    let held = match &options.held {
+    let Handles { mut cx, writers, saved_portal } = handles(project, state, prepared, run).await?;
+    let followed = match &options.followed {
         None => None,
-        Some(held) => {
-            let own = held.pipelines.get(name).ok_or_else(|| {
+        Some(followed) => {
+            let own = followed.pipelines.get(name).ok_or_else(|| {
                 OpsError::refused("SL9002", format!("`{name}` is no part of the plan"), "nothing of it was run")
             })?;
-            Some((held.at, own))
+            Some((followed.at, own))
         }
     };
-    cx.due_at = held.map_or(cx.due_at, |(at, _)| at);
-    let (hears, shown) = (Arc::clone(&options.on_progress), name.to_string());
-    let order = Order {
+    cx.due_at = followed.map_or(cx.due_at, |(at, _)| at);
+    let (progress, shown) = (Arc::clone(&options.on_progress), name.to_string());
+    let order = RunRequest {
         scope: options.scope_of(name),
-        pledges: held.map(|(_, (_, pledges))| pledges.clone()),
+        planned: followed.map(|(_, (_, entries))| entries.clone()),
         allowance: options.allowance,
         counted,
-        on_progress: Arc::new(move |tally| hears(&shown, tally)),
+        on_progress: Arc::new(move |tally| progress(&shown, tally)),
     };
     cx.try_all = order.scope == RunScope::All;
     note_calls(project, state, prepared).await?;
-    let (report, stop) = work::run(&cx, &writers, &order).await?;
+    let (report, stop) = engine_run::run(&cx, &writers, &order).await?;
     note_calls(project, state, prepared).await?;
-    if remembered.is_none_or(|remembered| !remembered.moved()) {
+    if saved_portal.is_none_or(|saved_portal| !saved_portal.has_changed()) {
         return Ok(finished(report, stop, prepared.clone()));
     }
     tracing::info!(pipeline = %name, "the portal has changed since the last run: begins anew");
     let chosen = Selection { pipelines: vec![prepared.index], broken: Vec::new() };
-    let mut fresh = prepare_selected(project, &project.loaded, &chosen, Knowledge::Noted(state)).await?;
+    let mut fresh = prepare_selected(project, &project.loaded, &chosen, PortalSource::LiveAndSaved(state)).await?;
     if let Some(refused) = fresh.refused.pop() {
         return Err(refused.reason);
     }
@@ -203,12 +203,12 @@ async fn attempt(
     // Nothing was done yet, so the history keeps one row for both attempts.
     let again = handles(project, state, &fresh, cx.run.clone()).await?;
     let again_cx = StageContext { due_at: cx.due_at, try_all: cx.try_all, ..again.cx };
-    let (report, stop) = work::run(&again_cx, &again.writers, &order).await?;
+    let (report, stop) = engine_run::run(&again_cx, &again.writers, &order).await?;
     note_calls(project, state, prepared).await?;
     Ok(finished(report, stop, fresh))
 }
 
-fn finished(report: RunReport, stop: Option<Stop>, prepared: Prepared) -> Finished {
+fn finished(report: RunReport, stop: Option<StopReason>, prepared: Prepared) -> Finished {
     let code = stop.as_ref().map(|stop| stop.code().to_owned());
     Finished { report: RunReport { code, ..report }, trouble: stop.map(Trouble::Stopped), prepared: Some(prepared) }
 }
@@ -250,7 +250,7 @@ async fn not_begun(
         kind: row.kind,
         status,
         tally: row.tally,
-        seconds: work::seconds(started, ended),
+        seconds: engine_run::seconds(started, ended),
         notes: Vec::new(),
         error: Some(said),
         code: Some(code.to_owned()),
@@ -291,7 +291,7 @@ async fn later_links(
     for place in 0..finished.len() {
         let Some(prepared) = finished[place].prepared.clone() else { continue };
         // What was confirmed or read anew by the run holds for its associations as well.
-        let prepared = Prepared { remembered: false, ..prepared };
+        let prepared = Prepared { from_saved_portal: false, ..prepared };
         let pipeline = &prepared.pipeline;
         let made_later = finished[place..].iter().any(|later| {
             let made = later.report.tally.created + later.report.tally.restored > 0;
@@ -307,7 +307,7 @@ async fn later_links(
         let _lease = state.lease(&pipeline.name, &options.command).await?;
         let run = finished[place].report.run.clone();
         let Handles { cx, writers, .. } = handles(project, state, &prepared, run).await?;
-        let stop = work::settle_links(&cx, &writers, &mut finished[place].report).await?;
+        let stop = engine_run::settle_links(&cx, &writers, &mut finished[place].report).await?;
         finished[place].trouble = finished[place].trouble.take().or(stop.map(Trouble::Stopped));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! A saved plan: one file of JSON lines, written while the forecast goes on, with a digest at its end.
 //!
-//! `{"syncline_plan":1,…}`, then for each pipeline `{"pipeline":"name"}` and one pledge a line, then `{"plan":{…}}` with
+//! `{"syncline_plan":1,…}`, then for each pipeline `{"pipeline":"name"}` and one entry a line, then `{"plan":{…}}` with
 //! what the plan was made from, and `{"digest":"…"}` over all bytes before.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::config::pipeline::PipelineConfig;
-use crate::engine::pledge::Witness;
+use crate::engine::plan_entries::PlanObserver;
 use crate::model::forecast::PipelineForecast;
 use crate::model::ids::PipelineName;
-use crate::model::pledge::Pledge;
+use crate::model::plan_entry::PlanEntry;
 use crate::model::report::RunScope;
 use crate::ports::fault::{Fault, RemoteError};
 use crate::project::error::OpsError;
@@ -53,14 +53,14 @@ pub struct SavedPipeline {
     /// The portal, as far as the definition needs it.
     pub portal: Portal,
     /// What was remembered.
-    pub state: Standing,
+    pub state: StateSummary,
     /// What the plan said.
     pub forecast: PipelineForecast,
 }
 
 /// What is remembered of a pipeline, in numbers that every run moves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct StateSummary {
     /// How far it was read.
     pub watermark: Option<String>,
     /// Records that stand in HubSpot.
@@ -123,9 +123,9 @@ impl Writer {
         Ok(Self { path: path.to_owned(), inner: Arc::new(Mutex::new(inner)) })
     }
 
-    /// Who writes a pipeline's pledges.
-    pub fn witness(&self, pipeline: &PipelineName) -> Arc<dyn Witness> {
-        Arc::new(Scribe { inner: Arc::clone(&self.inner), pipeline: pipeline.clone() })
+    /// Who writes a pipeline's entries.
+    pub fn observer(&self, pipeline: &PipelineName) -> Arc<dyn PlanObserver> {
+        Arc::new(EntryWriter { inner: Arc::clone(&self.inner), pipeline: pipeline.clone() })
     }
 
     /// Ends the file.
@@ -142,20 +142,20 @@ impl Writer {
     }
 }
 
-struct Scribe {
+struct EntryWriter {
     inner: Arc<Mutex<Inner>>,
     pipeline: PipelineName,
 }
 
-impl Witness for Scribe {
-    fn see(&self, pledges: Vec<Pledge>) -> BoxFuture<'_, Result<(), StageError>> {
+impl PlanObserver for EntryWriter {
+    fn observe(&self, entries: Vec<PlanEntry>) -> BoxFuture<'_, Result<(), StageError>> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let mut write = || -> io::Result<()> {
             if inner.pipeline.as_ref() != Some(&self.pipeline) {
                 inner.line(&Line::Pipeline(self.pipeline.clone()))?;
                 inner.pipeline = Some(self.pipeline.clone());
             }
-            pledges.iter().try_for_each(|pledge| inner.line(pledge))
+            entries.iter().try_for_each(|entry| inner.line(entry))
         };
         let written = write().map_err(|error| {
             StageError::at(StageName::Match)(Fault::Halt(RemoteError {
@@ -178,7 +178,7 @@ impl Witness for Scribe {
 /// Errors: no such file; not a plan, damaged, or of another version.
 pub fn read(path: &Path) -> Result<SavedPlan, OpsError> {
     let mut plan = None;
-    walk(path, |line| {
+    each_line(path, |line| {
         if let Ok(Line::Plan(own)) = serde_json::from_str(line) {
             plan = Some(*own);
         }
@@ -187,16 +187,16 @@ pub fn read(path: &Path) -> Result<SavedPlan, OpsError> {
     plan.ok_or_else(|| damaged(path, "what it was made from is missing"))
 }
 
-/// Hands the pledges of a checked file on, by pipeline.
-pub fn pledges(
+/// Hands the entries of a checked file on, by pipeline.
+pub fn entries(
     path: &Path,
-    mut take: impl FnMut(&PipelineName, Pledge) -> Result<(), OpsError>,
+    mut take: impl FnMut(&PipelineName, PlanEntry) -> Result<(), OpsError>,
 ) -> Result<(), OpsError> {
     let mut pipeline = None;
-    walk(path, |line| {
-        if let Ok(pledge) = serde_json::from_str::<Pledge>(line) {
+    each_line(path, |line| {
+        if let Ok(entry) = serde_json::from_str::<PlanEntry>(line) {
             let name = pipeline.as_ref().ok_or_else(|| damaged(path, "a record belongs to no pipeline"))?;
-            return take(name, pledge);
+            return take(name, entry);
         }
         if let Ok(Line::Pipeline(name)) = serde_json::from_str(line) {
             pipeline = Some(name);
@@ -205,7 +205,7 @@ pub fn pledges(
     })
 }
 
-fn walk(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) -> Result<(), OpsError> {
+fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) -> Result<(), OpsError> {
     let file = files::open(path).map_err(|error| {
         let message = format!("`{}` cannot be read: {error}", path.display());
         OpsError::refused("SL6012", message, "`syncline plan --out FILE` saves a plan")

@@ -115,7 +115,7 @@ async fn one(
 ) -> Result<PipelineStatus, OpsError> {
     let name = PipelineName::new(name);
     let now = project.outside.clock.now();
-    let mark = state.mark(&name).await?;
+    let mark = state.stored_watermark(&name).await?;
     // A watermark that lies ahead of the clock is no proof that HubSpot is in step.
     let reached = mark.as_ref().map(|mark| mark.set_at.map_or(mark.watermark.0, |at| mark.watermark.0.min(at)));
     let watermark = mark.map(|mark| mark.watermark);
@@ -125,7 +125,7 @@ async fn one(
     let noted = state.note(&catch_up::condition_key(&name)).await?;
     let condition =
         loaded.map(|own| catch_up::condition(own.config.source.condition.as_deref(), own.config.target.mode));
-    let lag = reached.map(|reached| crate::engine::work::seconds(reached, now).max(0.0));
+    let lag = reached.map(|reached| crate::engine::run::seconds(reached, now).max(0.0));
     let mut status = PipelineStatus {
         name: name.to_string(),
         enabled: loaded.is_none_or(|own| own.config.sync.enabled),
@@ -154,7 +154,7 @@ async fn mapping_of(
     loaded: Option<&LoadedPipeline>,
 ) -> Result<Option<MappingVersion>, OpsError> {
     let Some(LoadedPipeline { config, .. }) = loaded else { return Ok(None) };
-    let portal = Portal::recall(state, name, &config.target.connection).await?;
+    let portal = Portal::load(state, name, &config.target.connection).await?;
     let object = portal.as_ref().and_then(|portal| portal.objects.get(&config.target.object.to_ascii_lowercase()));
     Ok(object.map(|object| mapping_version(config, &object.object_type_id)))
 }
@@ -212,7 +212,7 @@ fn ago(run: &RunView, now: Timestamp) -> String {
     let started: Result<Timestamp, _> = run.started.parse();
     started.map_or_else(
         |_| String::new(),
-        |started| format!("{} ago", minutes(crate::engine::work::seconds(started, now).max(0.0))),
+        |started| format!("{} ago", minutes(crate::engine::run::seconds(started, now).max(0.0))),
     )
 }
 

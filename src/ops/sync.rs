@@ -10,13 +10,13 @@ use crate::config::files::Files;
 use crate::config::project::PROJECT_FILE;
 use crate::config::read::FILE_BYTES_MAX;
 use crate::diagnostic::Diagnostic;
-use crate::engine::work::Stop;
+use crate::engine::run::StopReason;
 use crate::model::ids::PipelineName;
 use crate::model::report::RunStatus;
 use crate::ports::fault::Fault;
 use crate::project::describe::is_about_connection;
 use crate::project::error::OpsError;
-use crate::project::prepare::{Knowledge, Preparation, Refused, prepare_selected};
+use crate::project::prepare::{PortalSource, Preparation, Refused, prepare_selected};
 use crate::project::selection::{Selection, choose};
 use crate::project::wiring::Project;
 use crate::stages::{StageCause, StageError};
@@ -40,7 +40,7 @@ pub enum Event<'a> {
         /// How.
         finished: &'a Finished,
         /// Its trouble stands since an earlier cycle, of this pipeline or of another one on the same connection.
-        told_before: bool,
+        repeated: bool,
     },
     /// Trouble is over: what of it, in words.
     Over(&'a str),
@@ -51,7 +51,7 @@ pub enum Event<'a> {
 }
 
 /// Takes what a sync has to say.
-pub type Hears<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
+pub type OnEvent<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
 
 /// Repeats cycles until somebody asks to stop; trouble of one pipeline leaves the others alone, and its next cycle tries
 /// again. Gives whether everything was saved in the end.
@@ -60,11 +60,11 @@ pub async fn forever(
     state: &Arc<SqliteState>,
     chosen: &Selection,
     options: &RunOptions,
-    hears: Hears<'_>,
+    on_event: OnEvent<'_>,
 ) -> bool {
-    let reporter = Reporter { project, hears, memory: Mutex::default() };
+    let reporter = Reporter { project, on_event, memory: Mutex::default() };
     let broken = Selection { pipelines: Vec::new(), broken: chosen.broken.clone() };
-    if let Ok(preparation) = prepare_selected(project, &project.loaded, &broken, Knowledge::Live).await {
+    if let Ok(preparation) = prepare_selected(project, &project.loaded, &broken, PortalSource::Live).await {
         for refused in preparation.refused {
             reporter.ended(&refuse(project, state, refused, options).await);
         }
@@ -108,7 +108,7 @@ async fn cycle(
 ) -> Finished {
     let name = PipelineName::new(project.loaded.pipelines[index].config.name.as_str());
     let chosen = Selection { pipelines: vec![index], broken: Vec::new() };
-    let prepared = prepare_selected(project, &project.loaded, &chosen, Knowledge::Remembered(state)).await;
+    let prepared = prepare_selected(project, &project.loaded, &chosen, PortalSource::SavedFirst(state)).await;
     let mut preparation = prepared.unwrap_or_else(|reason| Preparation {
         refused: vec![Refused { name: name.clone(), reason }],
         ..Preparation::default()
@@ -127,7 +127,7 @@ async fn cycle(
 /// Says each thing once.
 struct Reporter<'a> {
     project: &'a Project,
-    hears: Hears<'a>,
+    on_event: OnEvent<'a>,
     memory: Mutex<Memory>,
 }
 
@@ -164,21 +164,21 @@ impl Reporter<'_> {
                 };
                 // Whoever had the same trouble need not tell that it is over.
                 memory.troubles.retain(|_, own| *own != over);
-                (self.hears)(Event::Over(&said));
+                (self.on_event)(Event::Over(&said));
             }
-            (self.hears)(Event::Cycle { finished, told_before: false });
+            (self.on_event)(Event::Cycle { finished, repeated: false });
             return;
         };
         let kind = self.kind(name, trouble);
-        let told_before = memory.troubles.values().any(|own| *own == kind);
+        let repeated = memory.troubles.values().any(|own| *own == kind);
         memory.troubles.insert(name.clone(), kind);
-        (self.hears)(Event::Cycle { finished, told_before });
+        (self.on_event)(Event::Cycle { finished, repeated });
     }
 
     fn kind(&self, name: &PipelineName, trouble: &Trouble) -> Kind {
         let fault = match trouble {
             Trouble::Refused(OpsError::Remote { fault, .. }) => Some(fault),
-            Trouble::Stopped(Stop::Stage(StageError { cause: StageCause::Remote(fault), .. })) => Some(fault),
+            Trouble::Stopped(StopReason::Stage(StageError { cause: StageCause::Remote(fault), .. })) => Some(fault),
             _ => None,
         };
         let own = self.project.loaded.pipelines.iter().find(|own| own.config.name == name.as_str());
@@ -193,7 +193,7 @@ impl Reporter<'_> {
             // The id of the request is another one each time.
             (Some(error), _) => Kind::Own(name.clone(), error.code, error.message.clone()),
             (None, _) => {
-                let (code, reason, _) = trouble.told();
+                let (code, reason, _) = trouble.explain();
                 Kind::Own(name.clone(), code, reason)
             }
         }
@@ -204,7 +204,7 @@ impl Reporter<'_> {
         let known = memory.warnings.entry(name.clone()).or_default();
         if *known != warnings {
             if !warnings.is_empty() {
-                (self.hears)(Event::Warnings(name, &warnings));
+                (self.on_event)(Event::Warnings(name, &warnings));
             }
             *known = warnings;
         }
@@ -222,7 +222,7 @@ impl Reporter<'_> {
             if text == read.text.as_bytes() {
                 memory.changed.remove(name);
             } else if memory.changed.get(name).is_none_or(|told| *told != now) {
-                (self.hears)(Event::Changed(name));
+                (self.on_event)(Event::Changed(name));
                 memory.changed.insert(name.to_owned(), now);
             }
         }

@@ -16,7 +16,7 @@ use crate::model::ids::PipelineName;
 use crate::pipeline::rules::allow::accepts;
 use crate::project::error::OpsError;
 use crate::project::offline::{self, Offline, similar};
-use crate::project::prepare::{Knowledge, prepare};
+use crate::project::prepare::{PortalSource, prepare};
 use crate::project::selection::choose;
 use crate::project::wiring::{Outside, Project, open};
 
@@ -72,7 +72,7 @@ pub async fn online(
         narrow(&mut loaded, &[])?;
         return Ok(loaded);
     }
-    let preparation = prepare(&project, names, Knowledge::Live).await?;
+    let preparation = prepare(&project, names, PortalSource::Live).await?;
     let mut loaded = project.loaded.clone();
     loaded.findings.extend(preparation.warnings);
     let all_valid = preparation.refused.is_empty();

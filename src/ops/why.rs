@@ -19,7 +19,7 @@ use crate::ports::state::StateReader;
 use crate::ports::target::{Lookup, TargetRecord};
 use crate::project::context::{context, failed};
 use crate::project::error::OpsError;
-use crate::project::prepare::{Knowledge, prepare_selected};
+use crate::project::prepare::{PortalSource, prepare_selected};
 use crate::project::selection::Selection;
 use crate::project::wiring::Project;
 use crate::stages::read::extract::{Membership, candidates};
@@ -138,7 +138,7 @@ async fn now(
 ) -> Result<Now, OpsError> {
     let index = project.loaded.pipelines.iter().position(|own| own.config.name == name.as_str());
     let chosen = Selection { pipelines: index.into_iter().collect(), broken: Vec::new() };
-    let mut preparation = prepare_selected(project, &project.loaded, &chosen, Knowledge::Live).await?;
+    let mut preparation = prepare_selected(project, &project.loaded, &chosen, PortalSource::Live).await?;
     let Some(prepared) = preparation.pipelines.pop() else {
         return preparation.refused.pop().map_or(Ok(Now::default()), |refused| Err(refused.reason));
     };

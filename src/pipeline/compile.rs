@@ -11,8 +11,8 @@ use super::condition::tree::Condition;
 use super::field::{Lookup, Objects};
 use super::rules::context::Columns;
 use super::rules::{self, Parts, allow};
+use super::schemas::Schemas;
 use super::template::Template;
-use super::world::World;
 use crate::config::pipeline::{AssociationConfig, FieldConfig, PipelineConfig};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::ids::PipelineName;
@@ -73,17 +73,17 @@ pub fn check_offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic
 }
 
 /// Compiles a definition; all findings at once, and a pipeline when none of them is an error.
-pub fn compile(file: &Arc<str>, config: &PipelineConfig, world: &World<'_>) -> (Option<Pipeline>, Vec<Diagnostic>) {
+pub fn compile(file: &Arc<str>, config: &PipelineConfig, schemas: &Schemas<'_>) -> (Option<Pipeline>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
-    let parts = rules::apply(file, config, world, &mut findings);
+    let parts = rules::apply(file, config, schemas, &mut findings);
     allow::settle(file, config, &mut findings, true);
-    let pipeline = parts.map(|parts| assemble(config, world, parts));
+    let pipeline = parts.map(|parts| assemble(config, schemas, parts));
     let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
     (pipeline.filter(|_| !failed), findings)
 }
 
 /// Puts a pipeline together.
-fn assemble(config: &PipelineConfig, world: &World<'_>, parts: Parts<'_>) -> Pipeline {
+fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) -> Pipeline {
     let source = parts.source;
     let Columns { columns, sensitive, .. } = parts.columns;
     let fields = parts.fields.into_iter().map(|field| {
@@ -94,7 +94,8 @@ fn assemble(config: &PipelineConfig, world: &World<'_>, parts: Parts<'_>) -> Pip
     let match_property: Arc<str> = config.target.match_property.as_str().into();
     let set = fields.iter().map(|field| Arc::clone(&field.property));
     let properties = std::iter::once(Arc::clone(&match_property)).chain(set).collect();
-    let required: Vec<_> = world.target.required_properties.iter().filter(|name| ***name != *match_property).collect();
+    let required: Vec<_> =
+        schemas.target.required_properties.iter().filter(|name| ***name != *match_property).collect();
     let overlap = SignedDuration::try_from(config.sync.overlap.0).unwrap_or(SignedDuration::from_mins(10));
     Pipeline {
         name: PipelineName::new(config.name.as_str()),
@@ -104,9 +105,9 @@ fn assemble(config: &PipelineConfig, world: &World<'_>, parts: Parts<'_>) -> Pip
         has_is_deleted: source.field("IsDeleted").is_some(),
         target: Target {
             connection: config.target.connection.as_str().into(),
-            object_type_id: world.target.object_type_id.as_str().into(),
-            label: world.target.label.as_str().into(),
-            match_rules: world.target.properties.get(&*match_property).map(rules_of).unwrap_or_default(),
+            object_type_id: schemas.target.object_type_id.as_str().into(),
+            label: schemas.target.label.as_str().into(),
+            match_rules: schemas.target.properties.get(&*match_property).map(rules_of).unwrap_or_default(),
             required: required.into_iter().map(|name| name.as_str().into()).collect(),
             match_property,
         },
@@ -120,7 +121,7 @@ fn assemble(config: &PipelineConfig, world: &World<'_>, parts: Parts<'_>) -> Pip
         guard: config.guard.archive,
         overlap,
         sync: config.sync.clone(),
-        mapping_version: mapping_version(config, &world.target.object_type_id),
+        mapping_version: mapping_version(config, &schemas.target.object_type_id),
         condition: parts.condition,
         title_column: parts.title_column,
         sensitive_columns: sensitive,
@@ -131,15 +132,15 @@ fn assemble(config: &PipelineConfig, world: &World<'_>, parts: Parts<'_>) -> Pip
 /// masks, accepted warnings, the order of entries and the way an object is named do not matter.
 pub fn mapping_version(config: &PipelineConfig, target: &str) -> MappingVersion {
     let condition = config.source.condition.as_deref();
-    let condition =
-        condition.map(|text| super::condition::parser::parse(text).map_or(text.to_owned(), |own| own.to_string()));
+    let condition = condition
+        .map(|text| super::condition::parser::parse(text).map_or(text.to_owned(), |condition| condition.to_string()));
     let mut fields: Vec<_> = config
         .fields
         .iter()
         .map(|field| FieldConfig { sensitive: false, allow: Vec::new(), ..field.clone() })
         .collect();
     fields.sort_by(|one, other| one.to.cmp(&other.to));
-    let plain = |own: &AssociationConfig| AssociationConfig { allow: Vec::new(), ..own.clone() };
+    let plain = |association: &AssociationConfig| AssociationConfig { allow: Vec::new(), ..association.clone() };
     let mut associations: Vec<_> = config.associations.iter().map(plain).collect();
     associations.sort_by(|one, other| (&one.field, &one.label).cmp(&(&other.field, &other.label)));
     let shape = serde_json::json!({
@@ -176,14 +177,14 @@ mod tests {
         fixture.config["source"]["where"] = json!("Contact__r.Account.Name != null");
         let mut sources = std::mem::take(&mut fixture.sources);
         let config = fixture.parsed();
-        let own = sources.remove("subscription__c").unwrap();
+        let subscription = sources.remove("subscription__c").unwrap();
         let mut named = |add| {
             sources.extend(add);
             let found: Vec<String> = parents(&config, &sources).into_iter().collect();
             found
         };
         assert_eq!(named(None), ["Subscription__c"]);
-        assert_eq!(named(Some(("subscription__c".to_owned(), own.clone()))), ["Contact", "Project__c"]);
+        assert_eq!(named(Some(("subscription__c".to_owned(), subscription.clone()))), ["Contact", "Project__c"]);
         let project = crate::model::object::SourceObject { name: "Project__c".to_owned(), ..own.clone() };
         let contact = crate::model::object::SourceObject { name: "Contact".to_owned(), fields: Vec::new(), ..own };
         assert_eq!(named(Some(("project__c".to_owned(), project))), ["Contact"]);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::compile::{compile, parents};
 use super::compiled::Pipeline;
-use super::world::{AssociationWorld, World};
+use super::schemas::{AssociationSchema, Schemas};
 use crate::config::pipeline::PipelineConfig;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::association::AssociationType;
@@ -25,7 +25,7 @@ pub(crate) struct Fixture {
     pub(crate) sources: HashMap<String, SourceObject>,
     pub(crate) target: TargetObject,
     pub(crate) config: Value,
-    pub(crate) ends: Vec<AssociationWorld>,
+    pub(crate) ends: Vec<AssociationSchema>,
 }
 
 impl Fixture {
@@ -51,7 +51,7 @@ impl Fixture {
             label: (!label.is_empty()).then(|| label.to_owned()),
         });
         let property = property("salesforceaccountid", PropertyKind::String, &[]);
-        self.ends.push(AssociationWorld {
+        self.ends.push(AssociationSchema {
             object_type_id: "0-2".to_owned(),
             source_object: association.get("pipeline").map(|_| "Project__c".to_owned()),
             property: Some(property),
@@ -79,8 +79,8 @@ impl Fixture {
     pub(crate) fn compile(&self) -> (Option<Pipeline>, Vec<Diagnostic>) {
         let config = self.parsed();
         assert!(parents(&config, &self.sources).is_empty(), "the fixture describes what is named");
-        let world = World { sources: &self.sources, target: &self.target, associations: &self.ends };
-        compile(&Arc::from("pipelines/subscriptions.yaml"), &config, &world)
+        let schemas = Schemas { sources: &self.sources, target: &self.target, associations: &self.ends };
+        compile(&Arc::from("pipelines/subscriptions.yaml"), &config, &schemas)
     }
 
     /// The pipeline; no finding may be an error.
@@ -269,7 +269,10 @@ fn target() -> TargetObject {
         custom: true,
         required_properties: vec!["salesforce_id".to_owned()],
         primary_display_property: Some("text".to_owned()),
-        properties: properties.into_iter().map(|own| (own.name.clone(), own)).collect::<BTreeMap<_, _>>(),
+        properties: properties
+            .into_iter()
+            .map(|property| (property.name.clone(), property))
+            .collect::<BTreeMap<_, _>>(),
     }
 }
 

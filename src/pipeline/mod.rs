@@ -9,9 +9,9 @@ pub mod field;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod rules;
+pub mod schemas;
 pub mod suggest;
 pub mod template;
 pub mod transform;
 pub mod values;
 pub mod verdict;
-pub mod world;

@@ -15,7 +15,7 @@ use self::context::{Columns, RuleContext};
 use super::compiled::{Association, Field};
 use super::condition::tree::Condition;
 use super::field::Objects;
-use super::world::World;
+use super::schemas::Schemas;
 use crate::config::pipeline::{DeleteAction, PipelineConfig, SyncConfig};
 use crate::config::scalar::Interval;
 use crate::diagnostic::{Diagnostic, Place};
@@ -44,16 +44,16 @@ pub struct Parts<'a> {
 pub fn apply<'a>(
     file: &Arc<str>,
     config: &PipelineConfig,
-    world: &World<'a>,
+    schemas: &Schemas<'a>,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Parts<'a>> {
-    let Some(own) = world.sources.get(&config.source.object.to_ascii_lowercase()) else {
+    let Some(own) = schemas.sources.get(&config.source.object.to_ascii_lowercase()) else {
         let place = Place::Value("/source/object".to_owned());
         let message = format!("`{}` was not described", config.source.object);
         findings.push(Diagnostic::error("SL3002", file, place, message));
         return None;
     };
-    let cx = RuleContext { file, config, world, objects: Objects { own, all: world.sources } };
+    let cx = RuleContext { file, config, schemas, objects: Objects { own, all: schemas.sources } };
     let mut columns = Columns::default();
     without_effect(file, config, findings);
     source::object(&cx, findings);

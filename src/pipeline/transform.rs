@@ -74,8 +74,11 @@ impl Pipeline {
             let message = format!("HubSpot requires `{name}` to create a record, and it is blank: {advice}");
             return Err(reason("SL5011", name, message));
         }
-        let own = |set: &PropertyValue| self.fields.iter().find(|field| field.property == set.property);
-        desired.create_only.iter().try_for_each(|set| own(set).map_or(Ok(()), |field| field.keep_rules(&set.value)))
+        let field_of = |set: &PropertyValue| self.fields.iter().find(|field| field.property == set.property);
+        desired
+            .create_only
+            .iter()
+            .try_for_each(|set| field_of(set).map_or(Ok(()), |field| field.keep_rules(&set.value)))
     }
 
     /// Properties that HubSpot holds differently from what is wanted on an update.

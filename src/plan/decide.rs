@@ -16,8 +16,8 @@ use crate::ports::target::TargetRecord;
 /// A record on its way into a decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// Its place in the read; every place is accounted for before a checkpoint passes it.
-    pub place: u64,
+    /// Its number in the read; every row is settled before a checkpoint passes it.
+    pub row: u64,
     /// The row.
     pub record: Record,
     /// Whether it matches `where`.
@@ -30,7 +30,7 @@ impl Candidate {
     /// A record that Salesforce does not show any more.
     pub fn vanished(id: SalesforceId, columns: usize) -> Self {
         let record = Record { id, modified: None, deleted: false, values: vec![None; columns].into() };
-        Self { place: 0, record, member: false, vanished: true }
+        Self { row: 0, record, member: false, vanished: true }
     }
 }
 
@@ -61,11 +61,11 @@ pub struct Decision {
     /// What to remember when the action is done.
     pub link: Option<LinkChange>,
     /// It failed before and left the sync since: its failure is over.
-    pub resolves: bool,
+    pub resolves_failure: bool,
     /// The property that names the record in HubSpot, where that is not the one of today.
     pub key: Option<Arc<str>>,
-    /// Something was sent for it before whose outcome was not noted, and HubSpot said how it stands: that doubt is over.
-    pub accounts: bool,
+    /// A call for it went out earlier whose outcome was never noted, and HubSpot has now said how the record stands.
+    pub clears_unconfirmed: bool,
 }
 
 /// What to remember of a record; the HubSpot id comes from the decision or from HubSpot's answer.
@@ -89,9 +89,9 @@ pub enum Action {
     /// It is as it should be.
     Unchanged,
     /// Archive it in HubSpot.
-    Archive(Departure),
+    Archive(ExitReason),
     /// Leave it in HubSpot and remember that it is no longer kept in step.
-    Keep(Departure),
+    Keep(ExitReason),
     /// It does not belong and was never synced.
     Filter(Exclusion),
     /// Set it aside.
@@ -102,7 +102,7 @@ pub enum Action {
 
 /// Why a record leaves the sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Departure {
+pub enum ExitReason {
     /// Deleted in Salesforce.
     Deleted,
     /// Stopped matching `where`.
@@ -122,7 +122,7 @@ pub enum Exclusion {
 
 /// What state knows of a record.
 #[derive(Debug, Clone, Default)]
-pub struct Known {
+pub struct KnownState {
     /// Its link.
     pub link: Option<Link>,
     /// Its associations.
@@ -142,16 +142,16 @@ pub enum Matched {
     /// Decided.
     Decided(Decision),
     /// State does not know the record, or knows it under another mapping: HubSpot must be asked by the match property.
-    Unknown(Unknown),
+    Unresolved(Unresolved),
 }
 
 /// A record that HubSpot must be asked about.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Unknown {
+pub struct Unresolved {
     /// The row.
     pub candidate: Candidate,
     /// What it should look like, or why it leaves the sync.
-    pub asked: Asked,
+    pub purpose: LookupPurpose,
     /// What is known of it.
     pub link: Option<Link>,
     /// What was sent for it and whose outcome is not noted.
@@ -160,22 +160,22 @@ pub struct Unknown {
     pub wanted: Vec<(AssociationKey, Option<SalesforceId>)>,
 }
 
-/// What HubSpot is asked about a record for.
+/// Why HubSpot is asked about a record.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Asked {
+pub enum LookupPurpose {
     /// To make it look like this.
-    Desired(Desired),
+    Write(Desired),
     /// To archive it or to leave it, where it stands.
-    Departure(Departure),
+    Exit(ExitReason),
     /// To know whether it stands: it cannot be written now, and this is why.
-    Standing(Action),
+    CheckExists(Action),
 }
 
 /// Decides what state alone can decide.
-pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: Known) -> Matched {
+pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownState) -> Matched {
     let Transformed { candidate, desired } = transformed;
     let desired = match desired {
-        None => return departure(pipeline, candidate, known),
+        None => return exit_from_state(pipeline, candidate, known),
         Some(_) if known.failing == Some(pipeline.row_hash(&candidate.record)) => {
             return set_aside(candidate, Action::StillFailing, known);
         }
@@ -194,7 +194,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: Known) -
         known.unconfirmed.is_none() && (pipeline.mode == Mode::CreateOnly || earlier_key(pipeline, link).is_none())
     };
     let Some(link) = standing.filter(settled) else {
-        return known.ask(candidate, Asked::Desired(desired), wanted);
+        return known.ask(candidate, LookupPurpose::Write(desired), wanted);
     };
     // What is not written is not noted as written.
     let noted = if pipeline.mode == Mode::CreateOnly { link.hash } else { hash };
@@ -203,7 +203,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: Known) -
     if !same && link.mapping != pipeline.mapping_version {
         // What was written says nothing of properties that are mapped since: only what HubSpot holds tells what is to be
         // sent.
-        return known.ask(candidate, Asked::Desired(desired), wanted);
+        return known.ask(candidate, LookupPurpose::Write(desired), wanted);
     }
     let remembered =
         link.membership == Membership::Live && link.mapping == pipeline.mapping_version && link.hash == noted;
@@ -213,49 +213,52 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: Known) -
         link: (!remembered || !same || known.failed_before).then_some(change),
         desired: Some(desired),
         wanted,
-        ..Decision::bare(candidate, if same { Action::Unchanged } else { Action::Update })
+        ..Decision::new(candidate, if same { Action::Unchanged } else { Action::Update })
     })
 }
 
 /// The property that names a record in HubSpot, where that is not the one of today.
 fn earlier_key(pipeline: &Pipeline, link: &Link) -> Option<Arc<str>> {
-    let own = &link.match_property;
-    (!own.is_empty() && *own != pipeline.target.match_property).then(|| Arc::clone(own))
+    let property = &link.match_property;
+    (!property.is_empty() && *property != pipeline.target.match_property).then(|| Arc::clone(property))
 }
 
 /// A record that cannot be written now.
-fn set_aside(candidate: Candidate, action: Action, known: Known) -> Matched {
+fn set_aside(candidate: Candidate, action: Action, known: KnownState) -> Matched {
     if known.unconfirmed.is_some() {
-        return known.ask(candidate, Asked::Standing(action), Vec::new());
+        return known.ask(candidate, LookupPurpose::CheckExists(action), Vec::new());
     }
+    // A record that only waits is counted, not written down again.
     let hubspot_id = known.link.map(|link| link.hubspot_id).filter(|_| action != Action::StillFailing);
-    Matched::Decided(Decision { hubspot_id, ..Decision::bare(candidate, action) })
+    Matched::Decided(Decision { hubspot_id, ..Decision::new(candidate, action) })
 }
 
 /// Decides the rest, now that HubSpot answered: `found` is its record with that match value, if there is one; `key` is the
 /// property that it was found by, where that is not the one of today.
 pub fn from_target(
     pipeline: &Pipeline,
-    unknown: Unknown,
+    unresolved: Unresolved,
     found: Option<&TargetRecord>,
     key: Option<Arc<str>>,
 ) -> Decision {
-    Decision { key, ..decided(pipeline, unknown, found) }
+    Decision { key, ..decide_resolved(pipeline, unresolved, found) }
 }
 
-fn decided(pipeline: &Pipeline, unknown: Unknown, found: Option<&TargetRecord>) -> Decision {
-    let Unknown { candidate, asked, link, unconfirmed, mut wanted } = unknown;
-    let accounts = unconfirmed.is_some();
+fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&TargetRecord>) -> Decision {
+    let Unresolved { candidate, purpose, link, unconfirmed, mut wanted } = unresolved;
+    let clears_unconfirmed = unconfirmed.is_some();
     // What others made is left alone, its associations too; what was sent for it before was our own making.
-    if pipeline.mode == Mode::CreateOnly && found.is_some() && !accounts {
+    if pipeline.mode == Mode::CreateOnly && found.is_some() && !clears_unconfirmed {
         wanted.clear();
     }
-    let desired = match asked {
-        Asked::Desired(desired) => desired,
-        Asked::Departure(departure) => {
-            return Decision { accounts, ..departed(pipeline, candidate, departure, link, found) };
+    let desired = match purpose {
+        LookupPurpose::Write(desired) => desired,
+        LookupPurpose::Exit(exit) => {
+            return Decision { clears_unconfirmed, ..decide_exit(pipeline, candidate, exit, link, found) };
         }
-        Asked::Standing(action) => return Decision { accounts, ..stood(candidate, action, link, found) },
+        LookupPurpose::CheckExists(action) => {
+            return Decision { clears_unconfirmed, ..decide_unwritable(candidate, action, link, found) };
+        }
     };
     let change = LinkChange { hash: pipeline.content_hash(&desired), membership: Membership::Live };
     let changes = match found {
@@ -263,7 +266,7 @@ fn decided(pipeline: &Pipeline, unknown: Unknown, found: Option<&TargetRecord>) 
         None => Vec::new(),
     };
     // Syncline archived it, or was about to.
-    let made_before = link.is_some_and(|link| accounts || link.membership == Membership::Archived);
+    let made_before = link.is_some_and(|link| clears_unconfirmed || link.membership == Membership::Archived);
     let refusal = if found.is_none() { pipeline.check_create(&desired).err() } else { None };
     let action = match (found, pipeline.mode) {
         (None, Mode::UpdateOnly) => Action::Filter(Exclusion::NotInTarget),
@@ -274,8 +277,9 @@ fn decided(pipeline: &Pipeline, unknown: Unknown, found: Option<&TargetRecord>) 
         (Some(_), _) if changes.is_empty() => Action::Unchanged,
         (Some(_), _) => Action::Update,
     };
+    // No HubSpot record belongs to it, so there is nothing to remember of one.
     if matches!(action, Action::Filter(_) | Action::Reject(_)) {
-        return Decision { accounts, ..Decision::bare(candidate, action) };
+        return Decision { clears_unconfirmed, ..Decision::new(candidate, action) };
     }
     Decision {
         hubspot_id: found.map(|record| record.id.clone()),
@@ -283,31 +287,36 @@ fn decided(pipeline: &Pipeline, unknown: Unknown, found: Option<&TargetRecord>) 
         link: Some(change),
         desired: Some(desired),
         wanted,
-        accounts,
-        ..Decision::bare(candidate, action)
+        clears_unconfirmed,
+        ..Decision::new(candidate, action)
     }
 }
 
-impl Unknown {
+impl Unresolved {
     /// The property under which the record may stand, where that is not the one of today.
     pub fn earlier_key(&self, pipeline: &Pipeline) -> Option<Arc<str>> {
         let sent = self.unconfirmed.as_ref().map(|call| &call.match_property);
-        let sent = sent.filter(|own| **own != pipeline.target.match_property).cloned();
+        let sent = sent.filter(|property| **property != pipeline.target.match_property).cloned();
         let standing = self.link.as_ref().filter(|link| link.membership != Membership::Archived);
         sent.or_else(|| earlier_key(pipeline, standing?))
     }
 }
 
-impl Known {
-    /// HubSpot must be asked.
-    fn ask(self, candidate: Candidate, asked: Asked, wanted: Vec<(AssociationKey, Option<SalesforceId>)>) -> Matched {
-        Matched::Unknown(Unknown { candidate, asked, link: self.link, unconfirmed: self.unconfirmed, wanted })
+impl KnownState {
+    /// Leaves the decision to HubSpot's answer.
+    fn ask(
+        self,
+        candidate: Candidate,
+        purpose: LookupPurpose,
+        wanted: Vec<(AssociationKey, Option<SalesforceId>)>,
+    ) -> Matched {
+        Matched::Unresolved(Unresolved { candidate, purpose, link: self.link, unconfirmed: self.unconfirmed, wanted })
     }
 }
 
 impl Decision {
     /// A decision that writes and remembers nothing.
-    pub fn bare(candidate: Candidate, action: Action) -> Self {
+    pub fn new(candidate: Candidate, action: Action) -> Self {
         Self {
             candidate,
             action,
@@ -316,9 +325,9 @@ impl Decision {
             changes: Vec::new(),
             wanted: Vec::new(),
             link: None,
-            resolves: false,
+            resolves_failure: false,
             key: None,
-            accounts: false,
+            clears_unconfirmed: false,
         }
     }
 
@@ -332,10 +341,10 @@ impl Decision {
         matches!(self.action, Action::Create | Action::Restore | Action::Update)
     }
 
-    /// Whether there is anything to remember although nothing is sent.
-    pub fn remembers(&self) -> bool {
-        self.accounts
-            || self.resolves
+    /// Whether state changes although nothing is sent.
+    pub fn changes_state(&self) -> bool {
+        self.clears_unconfirmed
+            || self.resolves_failure
             || self.link.is_some()
             || !self.wanted.is_empty()
             || matches!(self.action, Action::Reject(_))
@@ -346,89 +355,99 @@ impl Decision {
 pub const NOTHING_WRITTEN: ContentHash = ContentHash([0; 16]);
 
 /// How a record leaves: what is done with its HubSpot record, and how that is remembered.
-pub fn policy(pipeline: &Pipeline, departure: Departure) -> (DeleteAction, Membership) {
-    match departure {
-        Departure::Deleted => (pipeline.on_delete, Membership::Gone),
-        Departure::FilterExit => (pipeline.on_filter_exit, Membership::Left),
+pub fn policy(pipeline: &Pipeline, exit: ExitReason) -> (DeleteAction, Membership) {
+    match exit {
+        ExitReason::Deleted => (pipeline.on_delete, Membership::Gone),
+        ExitReason::FilterExit => (pipeline.on_filter_exit, Membership::Left),
         // Without proof of a delete it stays what it is, and stays known.
-        Departure::Vanished => (DeleteAction::Keep, Membership::Live),
+        ExitReason::Vanished => (DeleteAction::Keep, Membership::Live),
     }
 }
 
-/// A record that left the sync and whose standing was not known, now that HubSpot answered.
-fn departed(
+/// A record that left the sync, now that HubSpot has said whether it holds it.
+fn decide_exit(
     pipeline: &Pipeline,
     candidate: Candidate,
-    departure: Departure,
+    exit: ExitReason,
     link: Option<Link>,
     found: Option<&TargetRecord>,
 ) -> Decision {
-    let (policy, kept) = policy(pipeline, departure);
+    let (policy, kept) = policy(pipeline, exit);
     let (action, membership) = match (found, policy) {
-        (Some(_), DeleteAction::Archive) => (Action::Archive(departure), Membership::Archived),
-        (Some(_), DeleteAction::Keep) => (Action::Keep(departure), kept),
+        (Some(_), DeleteAction::Archive) => (Action::Archive(exit), Membership::Archived),
+        (Some(_), DeleteAction::Keep) => (Action::Keep(exit), kept),
+        // It is gone already, whoever archived it: there is nothing left to do.
         (None, _) => (Action::Filter(Exclusion::NotMember), Membership::Archived),
     };
     let hubspot_id = found.map(|record| record.id.clone()).or(link.map(|link| link.hubspot_id));
     Decision {
         link: hubspot_id.is_some().then_some(LinkChange { hash: NOTHING_WRITTEN, membership }),
         hubspot_id,
-        resolves: true,
-        ..Decision::bare(candidate, action)
+        resolves_failure: true,
+        ..Decision::new(candidate, action)
     }
 }
 
-/// A record that cannot be written now and whose standing was not known, now that HubSpot answered.
-fn stood(candidate: Candidate, action: Action, link: Option<Link>, found: Option<&TargetRecord>) -> Decision {
+/// A record that cannot be written now, once HubSpot has said whether it holds it.
+fn decide_unwritable(
+    candidate: Candidate,
+    action: Action,
+    link: Option<Link>,
+    found: Option<&TargetRecord>,
+) -> Decision {
     let membership = if found.is_some() { Membership::Live } else { Membership::Archived };
     let hubspot_id = found.map(|record| record.id.clone()).or(link.map(|link| link.hubspot_id));
     Decision {
         link: hubspot_id.is_some().then_some(LinkChange { hash: NOTHING_WRITTEN, membership }),
         hubspot_id,
-        ..Decision::bare(candidate, action)
+        ..Decision::new(candidate, action)
     }
 }
 
 /// A record that was deleted, stopped matching `where`, or is no longer shown.
-fn departure(pipeline: &Pipeline, candidate: Candidate, known: Known) -> Matched {
+fn exit_from_state(pipeline: &Pipeline, candidate: Candidate, known: KnownState) -> Matched {
     let intent = known.unconfirmed.as_ref().map(|call| call.intent);
-    let departure = match (candidate.vanished, intent) {
+    let exit = match (candidate.vanished, intent) {
         // The proof was seen when the archive was sent.
-        (true, Some(Intent::ArchiveDeleted)) => Departure::Deleted,
-        (true, Some(Intent::ArchiveLeft)) => Departure::FilterExit,
-        (true, _) => Departure::Vanished,
-        (false, _) if candidate.record.deleted => Departure::Deleted,
-        (false, _) => Departure::FilterExit,
+        (true, Some(Intent::ArchiveDeleted)) => ExitReason::Deleted,
+        (true, Some(Intent::ArchiveLeft)) => ExitReason::FilterExit,
+        (true, _) => ExitReason::Vanished,
+        (false, _) if candidate.record.deleted => ExitReason::Deleted,
+        (false, _) => ExitReason::FilterExit,
     };
     if known.unconfirmed.is_some() {
-        return known.ask(candidate, Asked::Departure(departure), Vec::new());
+        return known.ask(candidate, LookupPurpose::Exit(exit), Vec::new());
     }
-    let (policy, kept) = policy(pipeline, departure);
+    let (policy, kept) = policy(pipeline, exit);
     let standing = known.link.as_ref().filter(|link| link.membership != Membership::Archived);
-    let resolves = known.failed_before;
+    let resolves_failure = known.failed_before;
     let filtered = |candidate| {
-        Matched::Decided(Decision { resolves, ..Decision::bare(candidate, Action::Filter(Exclusion::NotMember)) })
+        Matched::Decided(Decision {
+            resolves_failure,
+            ..Decision::new(candidate, Action::Filter(Exclusion::NotMember))
+        })
     };
     let Some(link) = standing else {
-        // HubSpot refused it last, and yet it may stand: an earlier try may have come through unheard.
+        // HubSpot refused it last, and yet it may stand: the answer to an earlier try may have been lost.
         if policy == DeleteAction::Archive && known.link.is_none() && known.failed_before {
-            return known.ask(candidate, Asked::Departure(departure), Vec::new());
+            return known.ask(candidate, LookupPurpose::Exit(exit), Vec::new());
         }
         return filtered(candidate);
     };
-    if departure == Departure::Vanished || (policy == DeleteAction::Keep && link.membership == kept) {
+    // Nothing is done on less than proof, and nothing is noted twice.
+    if exit == ExitReason::Vanished || (policy == DeleteAction::Keep && link.membership == kept) {
         return filtered(candidate);
     }
     let (action, membership) = match policy {
-        DeleteAction::Archive => (Action::Archive(departure), Membership::Archived),
-        DeleteAction::Keep => (Action::Keep(departure), kept),
+        DeleteAction::Archive => (Action::Archive(exit), Membership::Archived),
+        DeleteAction::Keep => (Action::Keep(exit), kept),
     };
     Matched::Decided(Decision {
         key: earlier_key(pipeline, link),
         hubspot_id: Some(link.hubspot_id.clone()),
         link: Some(LinkChange { hash: link.hash, membership }),
-        resolves,
-        ..Decision::bare(candidate, action)
+        resolves_failure,
+        ..Decision::new(candidate, action)
     })
 }
 

@@ -4,7 +4,7 @@ use crate::config::scalar::GuardLimit;
 
 /// What a run is about to do to records that stand in HubSpot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prospect {
+pub struct Impact {
     /// Records that the run would archive.
     pub archive: u64,
     /// Records of the pipeline that stand in HubSpot.
@@ -73,9 +73,9 @@ impl Refusal {
     }
 }
 
-/// Checks a prospect against the limit; no write may come before.
-pub fn check(prospect: Prospect, limit: GuardLimit, allowance: Allowance) -> Result<(), Refusal> {
-    let Prospect { archive, standing, source_empty } = prospect;
+/// Checks the impact of a run against the limit; no write may come before.
+pub fn check(impact: Impact, limit: GuardLimit, allowance: Allowance) -> Result<(), Refusal> {
+    let Impact { archive, standing, source_empty } = impact;
     if source_empty && standing > 0 && !allowance.empty_source {
         return Err(Refusal::EmptySource { standing });
     }
@@ -107,12 +107,8 @@ mod tests {
 
     #[track_caller]
     fn check_case(archive: u64, standing: u64, limit: GuardLimit, expected: bool) {
-        let prospect = Prospect { archive, standing, source_empty: false };
-        assert_eq!(
-            check(prospect, limit, Allowance::default()).is_ok(),
-            expected,
-            "{archive} of {standing}, {limit:?}"
-        );
+        let impact = Impact { archive, standing, source_empty: false };
+        assert_eq!(check(impact, limit, Allowance::default()).is_ok(), expected, "{archive} of {standing}, {limit:?}");
     }
 
     #[test]
@@ -137,13 +133,13 @@ mod tests {
 
     #[test]
     fn an_allowance_lets_one_run_pass() {
-        let prospect = Prospect { archive: 50, standing: 100, source_empty: true };
+        let impact = Impact { archive: 50, standing: 100, source_empty: true };
         let limit = GuardLimit::Percent(10.0);
         let empty = Refusal::EmptySource { standing: 100 };
-        assert_eq!(check(prospect, limit, Allowance::default()), Err(empty));
+        assert_eq!(check(impact, limit, Allowance::default()), Err(empty));
         let archive = Refusal::Archive { archive: 50, standing: 100, allowed: 10 };
-        assert_eq!(check(prospect, limit, Allowance { archive: None, empty_source: true }), Err(archive));
-        assert_eq!(check(prospect, limit, Allowance { archive: Some(50), empty_source: true }), Ok(()));
-        assert_eq!(check(Prospect { standing: 0, archive: 0, ..prospect }, limit, Allowance::default()), Ok(()));
+        assert_eq!(check(impact, limit, Allowance { archive: None, empty_source: true }), Err(archive));
+        assert_eq!(check(impact, limit, Allowance { archive: Some(50), empty_source: true }), Ok(()));
+        assert_eq!(check(Impact { standing: 0, archive: 0, ..impact }, limit, Allowance::default()), Ok(()));
     }
 }

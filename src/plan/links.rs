@@ -24,7 +24,7 @@ pub struct DueLink {
 }
 
 /// Links that other lookups of the same records hold on to: (from, to) pairs with the label that they stand under.
-pub type Held = Vec<(HubspotId, HubspotId, Option<AssociationType>)>;
+pub type NeededPairs = Vec<(HubspotId, HubspotId, Option<AssociationType>)>;
 
 /// What to do for a set of lookups to one object.
 #[derive(Debug, Default, PartialEq)]
@@ -49,14 +49,14 @@ pub struct LinkResult {
 }
 
 /// Plans the links; `existing` is what stands in HubSpot now.
-pub fn plan(due: &[DueLink], existing: &[ExistingLink], held: &Held) -> LinkPlan {
+pub fn plan(due: &[DueLink], existing: &[ExistingLink], needed: &NeededPairs) -> LinkPlan {
     let standing: HashMap<(&HubspotId, &HubspotId), &[AssociationType]> =
         existing.iter().map(|link| ((&link.from, &link.to), link.types.as_slice())).collect();
     let types_of = |from: &HubspotId, to: &HubspotId| standing.get(&(from, to)).copied();
     let mut plan = LinkPlan::default();
     let mut making: BTreeMap<(HubspotId, HubspotId), usize> = BTreeMap::new();
     for link in due {
-        let removal = old_link(link).and_then(|old| removal(old, link, types_of(&old.from, &old.to), due, held));
+        let removal = old_link(link).and_then(|old| removal(old, link, types_of(&old.from, &old.to), due, needed));
         let removes = removal.is_some().then_some(plan.remove.len());
         plan.remove.extend(removal);
         let Some((target, to)) = &link.wanted else {
@@ -96,7 +96,7 @@ fn removal(
     link: &DueLink,
     types: Option<&[AssociationType]>,
     due: &[DueLink],
-    held: &Held,
+    needed: &NeededPairs,
 ) -> Option<NewLink> {
     let types = types?;
     let same_pair = |from: &HubspotId, to: &HubspotId| *from == old.from && *to == old.to;
@@ -104,12 +104,12 @@ fn removal(
         .iter()
         .filter(|other| other.key != link.key)
         .any(|other| other.wanted.as_ref().is_some_and(|(_, to)| same_pair(&other.from, to)));
-    let held_elsewhere = wanted_elsewhere || held.iter().any(|(from, to, _)| same_pair(from, to));
+    let needed_elsewhere = wanted_elsewhere || needed.iter().any(|(from, to, _)| same_pair(from, to));
     let labels = types.iter().filter(|kind| kind.label.is_some() && kind.category != "HUBSPOT_DEFINED");
-    let foreign_labels = labels.filter(|kind| link.label.as_ref().is_none_or(|own| !same(own, kind))).count();
+    let foreign_labels = labels.filter(|kind| link.label.as_ref().is_none_or(|label| !same(label, kind))).count();
     let pair = |types| Some(NewLink { from: old.from.clone(), to: old.to.clone(), types });
     match &link.label {
-        _ if foreign_labels == 0 && !held_elsewhere => pair(Vec::new()),
+        _ if foreign_labels == 0 && !needed_elsewhere => pair(Vec::new()),
         Some(label) if has(types, label) => pair(vec![label.clone()]),
         _ => None,
     }
@@ -164,11 +164,11 @@ mod tests {
     fn check(
         due: &[DueLink],
         existing: &[ExistingLink],
-        held: &Held,
+        needed: &NeededPairs,
         remove: &[(&str, usize)],
         make: &[(&str, usize)],
     ) -> LinkPlan {
-        let plan = plan(due, existing, held);
+        let plan = plan(due, existing, needed);
         let shape = |links: &[NewLink]| -> Vec<(String, usize)> {
             links.iter().map(|link| (link.to.to_string(), link.types.len())).collect()
         };
@@ -188,22 +188,22 @@ mod tests {
         check(&moved(LinkStanding::Theirs), &[existing("10", plain())], &vec![], &[], &[("20", 0)]);
         let labelled = vec![label(87, None), label(91, Some("Partner"))];
         check(&moved(LinkStanding::Ours), &[existing("10", labelled)], &vec![], &[], &[("20", 0)]);
-        let held = vec![(HubspotId::new("1"), HubspotId::new("10"), None)];
-        check(&moved(LinkStanding::Ours), &[existing("10", plain())], &held, &[], &[("20", 0)]);
+        let needed = vec![(HubspotId::new("1"), HubspotId::new("10"), None)];
+        check(&moved(LinkStanding::Ours), &[existing("10", plain())], &needed, &[], &[("20", 0)]);
         check(&moved(LinkStanding::Ours), &[], &vec![], &[], &[("20", 0)]);
     }
 
     #[test]
     fn labels_of_others_stay() {
-        let own = label(90, Some("Billing"));
+        let ours = label(90, Some("Billing"));
         let other = label(91, Some("Partner"));
-        let cleared = [due("k", None, Some(made(A, "10", LinkStanding::Ours)), Some(own.clone()))];
-        let both = vec![label(87, None), own.clone(), other.clone()];
+        let cleared = [due("k", None, Some(made(A, "10", LinkStanding::Ours)), Some(ours.clone()))];
+        let both = vec![label(87, None), ours.clone(), other.clone()];
         check(&cleared, &[existing("10", both)], &vec![], &[("10", 1)], &[]);
-        check(&cleared, &[existing("10", vec![label(87, None), own.clone()])], &vec![], &[("10", 0)], &[]);
-        let new = [due("k", Some((A, "10")), None, Some(own.clone()))];
+        check(&cleared, &[existing("10", vec![label(87, None), ours.clone()])], &vec![], &[("10", 0)], &[]);
+        let new = [due("k", Some((A, "10")), None, Some(ours.clone()))];
         let plan = check(&new, &[existing("10", vec![label(87, None), other.clone()])], &vec![], &[], &[("10", 2)]);
-        assert_eq!(plan.make[0].types, [other, own]);
+        assert_eq!(plan.make[0].types, [other, ours]);
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub trait StateReader: Send + Sync {
     fn watermark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<Watermark>>;
 
     /// The same, with what tells how far it is believed.
-    fn mark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<Mark>>;
+    fn stored_watermark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<StoredWatermark>>;
 
     /// Where an unfinished import of the pipeline stopped.
     fn cursor<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<ImportProgress>>;
@@ -139,7 +139,7 @@ pub trait StateReader: Send + Sync {
     fn last_good_run<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<RunRow>>;
 
     /// Whether something was sent for a record of the pipeline whose outcome is not noted.
-    fn unsettled<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool>;
+    fn has_unconfirmed<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool>;
 
     /// What was sent for these records without that its outcome is noted.
     fn unconfirmed<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<Unconfirmed>>;
@@ -346,7 +346,7 @@ pub struct ImportProgress {
 
 /// A watermark, and what tells how far it is believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
+pub struct StoredWatermark {
     /// The watermark.
     pub watermark: Watermark,
     /// When it was set, by this computer's clock; none in a state of an earlier version.

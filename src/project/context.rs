@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::OpsError;
-use super::portal::Remembered;
+use super::portal::SavedPortal;
 use super::prepare::Prepared;
 use super::wiring::Project;
 use crate::model::ids::RunId;
@@ -19,8 +19,8 @@ pub struct Handles {
     pub cx: StageContext,
     /// What it writes with.
     pub writers: Writers,
-    /// The portal as remembered, to be confirmed.
-    pub remembered: Option<Arc<Remembered>>,
+    /// The saved description of the portal, to be confirmed.
+    pub saved_portal: Option<Arc<SavedPortal>>,
 }
 
 /// The handles of one run: fresh ones, so that calls are counted for it alone.
@@ -32,9 +32,10 @@ pub async fn handles(
 ) -> Result<Handles, OpsError> {
     let loaded = &project.loaded.pipelines[prepared.index].config;
     let target = Arc::new(project.target_of_run(&loaded.target.connection)?);
-    let own = prepared.pipeline.target.object_type_id.to_string();
-    let remembered =
-        prepared.remembered.then(|| Arc::new(Remembered::new(Arc::clone(&target), Arc::clone(&prepared.portal), own)));
+    let object_type_id = prepared.pipeline.target.object_type_id.to_string();
+    let saved_portal = prepared
+        .from_saved_portal
+        .then(|| Arc::new(SavedPortal::new(Arc::clone(&target), Arc::clone(&prepared.portal), object_type_id)));
     let writers = Writers {
         target: Arc::clone(&target) as Arc<dyn TargetWriter>,
         state: Arc::clone(state) as Arc<dyn StateWriter>,
@@ -45,7 +46,7 @@ pub async fn handles(
         source: project.source_of_run(&loaded.source.connection)?,
         target: target as Arc<dyn TargetReader>,
         failures_open: state.failing(&prepared.pipeline.name).await?,
-        unsettled: state.unsettled(&prepared.pipeline.name).await?,
+        has_unconfirmed: state.has_unconfirmed(&prepared.pipeline.name).await?,
         state: Arc::clone(state) as Arc<dyn StateReader>,
         directory: Arc::clone(state) as Arc<dyn Directory>,
         dry: false,
@@ -53,9 +54,9 @@ pub async fn handles(
         due_at: project.outside.clock.now(),
         try_all: false,
         cancel: project.outside.cancel.clone(),
-        portal: remembered.clone().map(|remembered| remembered as Arc<dyn Confirm>),
+        portal: saved_portal.clone().map(|saved_portal| saved_portal as Arc<dyn Confirm>),
     };
-    Ok(Handles { cx, writers, remembered })
+    Ok(Handles { cx, writers, saved_portal })
 }
 
 /// The context of a dry run.
@@ -72,7 +73,7 @@ pub async fn context(
         source: project.source_of_run(&config.source.connection)? as Arc<dyn Source>,
         target: Arc::new(project.target_of_run(&config.target.connection)?) as Arc<dyn TargetReader>,
         failures_open: state.failing(&prepared.pipeline.name).await?,
-        unsettled: state.unsettled(&prepared.pipeline.name).await?,
+        has_unconfirmed: state.has_unconfirmed(&prepared.pipeline.name).await?,
         state: Arc::clone(state) as Arc<dyn StateReader>,
         directory: Arc::clone(scratch) as Arc<dyn Directory>,
         dry: true,

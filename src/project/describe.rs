@@ -33,7 +33,7 @@ pub struct Describer<'a> {
     /// What each answer of HubSpot has cost, by what was asked for.
     costs: HashMap<String, u64>,
     /// Calls to either system so far.
-    spent: SetUp,
+    calls: SetUp,
 }
 
 /// Calls that it takes to read the list of a portal's objects.
@@ -59,29 +59,29 @@ impl SetUp {
 }
 
 /// A view of a portal while a pipeline is compiled against it.
-pub struct View {
+pub struct PortalView {
     /// Nothing is asked: what the view lacks makes the attempt fail.
-    pub remembered: bool,
+    pub saved: bool,
     /// What the pipeline needs to know.
     pub portal: Portal,
     /// Calls that it takes to ask for all of it.
     pub hubspot_calls: u64,
 }
 
-impl View {
+impl PortalView {
     /// A view in which nothing is known yet.
     pub fn live(portal_id: u64, hubspot_calls: u64) -> Self {
-        Self { remembered: false, portal: Portal { portal_id, ..Portal::default() }, hubspot_calls }
+        Self { saved: false, portal: Portal { portal_id, ..Portal::default() }, hubspot_calls }
     }
 
-    /// What was remembered of a portal.
-    pub fn remembered(portal: Portal) -> Self {
-        Self { remembered: true, portal, hubspot_calls: 0 }
+    /// What was saved of a portal.
+    pub fn saved(portal: Portal) -> Self {
+        Self { saved: true, portal, hubspot_calls: 0 }
     }
 
     fn must_be_live(&self) -> Result<(), OpsError> {
         let missing = || OpsError::refused("SL9002", "something about the portal is not remembered", "");
-        if self.remembered { Err(missing()) } else { Ok(()) }
+        if self.saved { Err(missing()) } else { Ok(()) }
     }
 }
 
@@ -111,7 +111,7 @@ impl<'a> Describer<'a> {
             portals: HashMap::new(),
             broken: HashMap::new(),
             costs: HashMap::new(),
-            spent: SetUp::default(),
+            calls: SetUp::default(),
         }
     }
 
@@ -121,8 +121,8 @@ impl<'a> Describer<'a> {
     }
 
     /// Calls that were made so far.
-    pub fn spent(&self) -> SetUp {
-        self.spent
+    pub fn calls(&self) -> SetUp {
+        self.calls
     }
 
     /// What it takes to ask for the id of a connection's portal.
@@ -141,8 +141,8 @@ impl<'a> Describer<'a> {
     }
 
     /// Counts calls to HubSpot, and what they were for.
-    fn paid(&mut self, what: String, calls: u64) {
-        self.spent.hubspot_calls += calls;
+    fn count_hubspot_calls(&mut self, what: String, calls: u64) {
+        self.calls.hubspot_calls += calls;
         self.costs.insert(what, calls);
     }
 
@@ -184,7 +184,7 @@ impl<'a> Describer<'a> {
                 break;
             }
         }
-        self.spent.salesforce_calls += source.calls();
+        self.calls.salesforce_calls += source.calls();
         Ok(Ok(()))
     }
 
@@ -209,7 +209,7 @@ impl<'a> Describer<'a> {
                 let target = self.handle(connection)?;
                 let before = target.calls();
                 let account = target.account().await;
-                self.paid(connection.to_owned(), target.calls() - before);
+                self.count_hubspot_calls(connection.to_owned(), target.calls() - before);
                 self.note(connection, account).map_err(remote)?.portal_id
             }
         };
@@ -237,7 +237,7 @@ impl<'a> Describer<'a> {
         &mut self,
         connection: &str,
         object: &str,
-        view: &mut View,
+        view: &mut PortalView,
     ) -> Result<Result<TargetObject, Fault>, OpsError> {
         let lower = object.to_ascii_lowercase();
         if let Some(known) = view.portal.objects.get(&lower) {
@@ -252,7 +252,7 @@ impl<'a> Describer<'a> {
                 let before = target.calls();
                 let described = target.describe(object).await;
                 let calls = target.calls() - before;
-                self.paid(format!("{connection}/{lower}"), calls);
+                self.count_hubspot_calls(format!("{connection}/{lower}"), calls);
                 if !self.targets.keys().any(|(known, _)| known == connection) {
                     // The list of objects is read once, whoever needs it first.
                     self.costs.insert(format!("{connection}/{lower}"), calls.saturating_sub(LIST_CALLS));
@@ -274,9 +274,9 @@ impl<'a> Describer<'a> {
     pub async fn association_types(
         &mut self,
         connection: &str,
-        own: &str,
+        from_object: &str,
         other: &str,
-        view: &mut View,
+        view: &mut PortalView,
     ) -> Result<Result<Vec<AssociationType>, Fault>, OpsError> {
         if let Some(known) = view.portal.types.get(other) {
             return Ok(Ok(known.clone()));
@@ -286,8 +286,8 @@ impl<'a> Describer<'a> {
             Ok(()) => {
                 let target = self.handle(connection)?;
                 let before = target.calls();
-                let types = target.association_types(own, other).await;
-                self.spent.hubspot_calls += target.calls() - before;
+                let types = target.association_types(from_object, other).await;
+                self.calls.hubspot_calls += target.calls() - before;
                 view.hubspot_calls += target.calls() - before;
                 self.note(connection, types)
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::OpsError;
-use super::prepare::{Knowledge, prepare_selected};
+use super::prepare::{PortalSource, prepare_selected};
 use super::revision::{Base, earlier};
 use super::selection::Selection;
 use super::wiring::Project;
@@ -21,14 +21,14 @@ pub async fn pipelines(
 ) -> Result<Vec<(PipelineName, Arc<Pipeline>)>, OpsError> {
     let before = earlier(base);
     let mut chosen = Selection::default();
-    for own in definitions.pipelines.iter().filter(|own| own.standing == DefinitionStanding::Changed) {
+    for diff in definitions.pipelines.iter().filter(|diff| diff.standing == DefinitionStanding::Changed) {
         let elsewhere = ["source.connection", "source.object", "target.connection"];
-        if own.changes.iter().any(|change| elsewhere.contains(&change.part.as_str())) {
+        if diff.changes.iter().any(|change| elsewhere.contains(&change.part.as_str())) {
             continue;
         }
         // A name is no glob here.
-        chosen.pipelines.extend(before.pipelines.iter().position(|before| before.config.name == own.name));
+        chosen.pipelines.extend(before.pipelines.iter().position(|before| before.config.name == diff.name));
     }
-    let prepared = prepare_selected(project, &before, &chosen, Knowledge::Live).await?.pipelines;
-    Ok(prepared.into_iter().map(|own| (own.pipeline.name.clone(), own.pipeline)).collect())
+    let prepared = prepare_selected(project, &before, &chosen, PortalSource::Live).await?.pipelines;
+    Ok(prepared.into_iter().map(|prepared| (prepared.pipeline.name.clone(), prepared.pipeline)).collect())
 }

@@ -15,7 +15,7 @@ use crate::model::object::SourceObject;
 use crate::pipeline::compile::{check_offline, compile, parents};
 use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::field::PARENTS_MAX;
-use crate::pipeline::world::{AssociationWorld, World};
+use crate::pipeline::schemas::{AssociationSchema, Schemas};
 
 /// A project as far as its files tell.
 pub struct Offline {
@@ -38,15 +38,17 @@ pub fn open(files: &Files, variables: Variables<'_>) -> Offline {
     let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error);
     let wrong: HashSet<Arc<str>> = errors.map(|finding| Arc::clone(&finding.file)).collect();
     let is_pipeline = |name: &Arc<str>| {
-        let good = loaded.pipelines.iter().map(|own| &own.file.name);
-        good.chain(loaded.broken.iter().map(|own| &own.file)).any(|file| file == name)
+        let good = loaded.pipelines.iter().map(|pipeline| &pipeline.file.name);
+        good.chain(loaded.broken.iter().map(|pipeline| &pipeline.file)).any(|file| file == name)
     };
     if wrong.iter().all(is_pipeline) {
         let portals = loaded.project.as_ref().map(|project| portals(project, &catalog)).unwrap_or_default();
         loaded.findings.extend(portals);
         let mut findings = Vec::new();
-        for (index, own) in loaded.pipelines.iter().enumerate().filter(|(_, own)| !wrong.contains(&own.file.name)) {
-            let (pipeline, found) = one(&loaded.pipelines, own, &catalog);
+        for (index, definition) in
+            loaded.pipelines.iter().enumerate().filter(|(_, definition)| !wrong.contains(&definition.file.name))
+        {
+            let (pipeline, found) = compile_one(&loaded.pipelines, definition, &catalog);
             pipelines[index] = pipeline.map(Arc::new);
             findings.extend(found);
         }
@@ -57,19 +59,25 @@ pub fn open(files: &Files, variables: Variables<'_>) -> Offline {
 }
 
 /// Compiles one pipeline; without a catalog, only what needs none is checked.
-fn one(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> (Option<Pipeline>, Vec<Diagnostic>) {
-    let known = |name: &String| all.iter().any(|own| own.config.name == *name);
-    let whole = own.config.associations.iter().filter_map(|own| own.pipeline.as_ref()).all(known);
+fn compile_one(
+    all: &[LoadedPipeline],
+    definition: &LoadedPipeline,
+    catalog: &Catalog,
+) -> (Option<Pipeline>, Vec<Diagnostic>) {
+    let known = |name: &String| all.iter().any(|pipeline| pipeline.config.name == *name);
+    let whole =
+        definition.config.associations.iter().filter_map(|association| association.pipeline.as_ref()).all(known);
     if catalog.is_empty() || !whole {
-        return (None, check_offline(&own.file.name, &own.config));
+        return (None, check_offline(&definition.file.name, &definition.config));
     }
-    match world(all, own, catalog) {
+    match described(all, definition, catalog) {
         Ok(described) => {
             let Described { sources, target, associations } = &described;
-            compile(&own.file.name, &own.config, &World { sources, target, associations })
+            compile(&definition.file.name, &definition.config, &Schemas { sources, target, associations })
         }
         Err(missing) => {
-            let findings = check_offline(&own.file.name, &own.config).into_iter().chain([*missing]).collect();
+            let findings =
+                check_offline(&definition.file.name, &definition.config).into_iter().chain([*missing]).collect();
             (None, findings)
         }
     }
@@ -79,15 +87,19 @@ fn one(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> (Opti
 struct Described {
     sources: HashMap<String, SourceObject>,
     target: crate::model::object::TargetObject,
-    associations: Vec<AssociationWorld>,
+    associations: Vec<AssociationSchema>,
 }
 
-fn world(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> Result<Described, Box<Diagnostic>> {
-    let config = &own.config;
+fn described(
+    all: &[LoadedPipeline],
+    definition: &LoadedPipeline,
+    catalog: &Catalog,
+) -> Result<Described, Box<Diagnostic>> {
+    let config = &definition.config;
     let missing = |pointer: &str, name: &str, system: &str| {
         let place = Place::Value(pointer.to_owned());
         let message = format!("`{name}` of {system} is not in the catalog");
-        let finding = Diagnostic::error("SL3007", &own.file.name, place, message);
+        let finding = Diagnostic::error("SL3007", &definition.file.name, place, message);
         let finding = finding.with_why("without it, fields and properties cannot be checked");
         let pull = "run `syncline catalog pull` and commit the files of catalog/";
         Box::new(match similar(catalog, config, name, system) {
@@ -115,7 +127,7 @@ fn world(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> Res
     let mut associations = Vec::new();
     for (index, association) in config.associations.iter().enumerate() {
         let named = association.pipeline.as_ref();
-        let other = named.and_then(|name| all.iter().find(|own| own.config.name == *name));
+        let other = named.and_then(|name| all.iter().find(|pipeline| pipeline.config.name == *name));
         let (key, object) = match (other, &association.to) {
             (Some(other), _) => ("pipeline", other.config.target.object.clone()),
             (None, to) => ("to", to.clone().unwrap_or_default()),
@@ -126,11 +138,11 @@ fn world(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> Res
         let types = target.associations.get(&end.object.name);
         let types = types.ok_or_else(|| {
             let message = format!("what associations with `{object}` there are is not in the catalog");
-            let finding = Diagnostic::error("SL3007", &own.file.name, Place::Value(pointer.clone()), message);
+            let finding = Diagnostic::error("SL3007", &definition.file.name, Place::Value(pointer.clone()), message);
             Box::new(finding.with_help("run `syncline catalog pull` and commit the files of catalog/"))
         })?;
         let property = association.match_property.as_ref();
-        associations.push(AssociationWorld {
+        associations.push(AssociationSchema {
             object_type_id: end.object.object_type_id.clone(),
             source_object: other.map(|other| other.config.source.object.clone()),
             property: property.and_then(|name| end.object.properties.get(name).cloned()),
@@ -144,12 +156,14 @@ fn world(all: &[LoadedPipeline], own: &LoadedPipeline, catalog: &Catalog) -> Res
 pub fn similar(catalog: &Catalog, config: &PipelineConfig, name: &str, system: &str) -> Option<String> {
     let known: Vec<String> = match system {
         "Salesforce" => {
-            let own = catalog.sources.iter().filter(|((connection, _), _)| *connection == config.source.connection);
-            own.map(|(_, object)| object.name.clone()).collect()
+            let of_connection =
+                catalog.sources.iter().filter(|((connection, _), _)| *connection == config.source.connection);
+            of_connection.map(|(_, object)| object.name.clone()).collect()
         }
         _ => {
-            let own = catalog.targets.iter().filter(|((connection, _), _)| *connection == config.target.connection);
-            own.map(|(_, entry)| entry.object.name.clone()).collect()
+            let of_connection =
+                catalog.targets.iter().filter(|((connection, _), _)| *connection == config.target.connection);
+            of_connection.map(|(_, entry)| entry.object.name.clone()).collect()
         }
     };
     nearest(name, known.iter().map(String::as_str)).map(str::to_owned)
@@ -161,7 +175,8 @@ fn portals(project: &ProjectConfig, catalog: &Catalog) -> Vec<Diagnostic> {
     for (name, connection) in &project.connections {
         let ConnectionConfig::Hubspot(config) = connection else { continue };
         let expected: Option<u64> = config.portal_id.as_ref().and_then(|id| id.0.parse().ok());
-        let found = catalog.targets.iter().find(|((own, _), _)| own == name).map(|(_, entry)| entry.portal_id);
+        let found =
+            catalog.targets.iter().find(|((connection, _), _)| connection == name).map(|(_, entry)| entry.portal_id);
         let (Some(expected), Some(found)) = (expected, found) else { continue };
         if expected != found {
             let place = Place::Value(format!("/connections/{}/portal_id", crate::config::yaml::escape(name)));

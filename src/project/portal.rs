@@ -1,4 +1,4 @@
-//! What a pipeline needs to know of its portal, remembered between runs, so that a cycle without a change asks HubSpot
+//! What a pipeline needs to know of its portal, saved between runs, so that a cycle without a change asks HubSpot
 //! nothing. Before the first use in a run it is read again and compared.
 
 use std::collections::BTreeMap;
@@ -30,8 +30,8 @@ pub struct Portal {
 }
 
 impl Portal {
-    /// What was remembered for a pipeline under the connection that it uses today.
-    pub async fn recall(
+    /// What was saved for a pipeline under the connection that it uses today.
+    pub async fn load(
         state: &dyn StateReader,
         pipeline: &PipelineName,
         connection: &str,
@@ -41,8 +41,8 @@ impl Portal {
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Remembers it.
-    pub async fn remember(
+    /// Saves it for later runs.
+    pub async fn save(
         &self,
         state: &dyn StateWriter,
         pipeline: &PipelineName,
@@ -53,13 +53,13 @@ impl Portal {
     }
 
     /// Reads the same things again. `own` is the type id of the pipeline's own object.
-    async fn again(&self, target: &HubspotTarget, own: &str) -> Result<Self, Fault> {
+    async fn again(&self, target: &HubspotTarget, from_object: &str) -> Result<Self, Fault> {
         let mut now = Self { portal_id: target.account().await?.portal_id, ..Self::default() };
         for name in self.objects.keys() {
             now.objects.insert(name.clone(), target.describe(name).await?);
         }
         for other in self.types.keys() {
-            now.types.insert(other.clone(), target.association_types(own, other).await?);
+            now.types.insert(other.clone(), target.association_types(from_object, other).await?);
         }
         Ok(now)
     }
@@ -69,28 +69,28 @@ fn key(pipeline: &PipelineName, connection: &str) -> String {
     format!("portal:{connection}:{pipeline}")
 }
 
-/// Confirms a remembered view at its first use.
-pub struct Remembered {
+/// A saved description of a portal, which is confirmed at its first use.
+pub struct SavedPortal {
     target: Arc<HubspotTarget>,
     portal: Arc<Portal>,
-    own: String,
+    from_object: String,
     answer: OnceCell<()>,
-    moved: AtomicBool,
+    changed: AtomicBool,
 }
 
-impl Remembered {
+impl SavedPortal {
     /// A view that `target` confirms; `own` is the type id of the pipeline's own object.
-    pub fn new(target: Arc<HubspotTarget>, portal: Arc<Portal>, own: String) -> Self {
-        Self { target, portal, own, answer: OnceCell::new(), moved: AtomicBool::new(false) }
+    pub fn new(target: Arc<HubspotTarget>, portal: Arc<Portal>, from_object: String) -> Self {
+        Self { target, portal, from_object, answer: OnceCell::new(), changed: AtomicBool::new(false) }
     }
 
-    /// Whether the portal turned out to be another than remembered.
-    pub fn moved(&self) -> bool {
-        self.moved.load(Ordering::Relaxed)
+    /// Whether the portal turned out to be another than the saved one.
+    pub fn has_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
     }
 
     async fn ask(&self) -> Result<(), Fault> {
-        let now = match self.portal.again(&self.target, &self.own).await {
+        let now = match self.portal.again(&self.target, &self.from_object).await {
             Ok(now) => Some(now),
             // An object that is gone is a change as well; reading it anew says so at its line of the definition.
             Err(Fault::Halt(error)) if error.status.is_none() || error.status == Some(404) => None,
@@ -99,7 +99,7 @@ impl Remembered {
         if now.as_ref() == Some(&*self.portal) {
             return Ok(());
         }
-        self.moved.store(true, Ordering::Relaxed);
+        self.changed.store(true, Ordering::Relaxed);
         Err(Fault::Halt(RemoteError {
             code: "SL3006",
             service: "HubSpot",
@@ -113,7 +113,7 @@ impl Remembered {
     }
 }
 
-impl Confirm for Remembered {
+impl Confirm for SavedPortal {
     fn confirm(&self) -> BoxFuture<'_, Result<(), Fault>> {
         self.answer.get_or_try_init(|| self.ask()).map(|answer| answer.map(|_| ())).boxed()
     }

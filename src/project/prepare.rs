@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::describe::{Describer, SetUp, View, is_about_object};
+use super::describe::{Describer, PortalView, SetUp, is_about_object};
 use super::error::OpsError;
 use super::portal::Portal;
 use super::selection::{Selection, choose};
@@ -15,7 +15,7 @@ use crate::model::ids::PipelineName;
 use crate::model::object::TargetObject;
 use crate::pipeline::compile::compile;
 use crate::pipeline::compiled::Pipeline;
-use crate::pipeline::world::{AssociationWorld, World};
+use crate::pipeline::schemas::{AssociationSchema, Schemas};
 use crate::ports::fault::Fault;
 use crate::ports::state::{StateError, StateReader};
 use crate::state::sqlite::SqliteState;
@@ -29,8 +29,8 @@ pub struct Prepared {
     pub index: usize,
     /// The portal as it was compiled against.
     pub portal: Arc<Portal>,
-    /// Whether that was remembered, and is to be confirmed before the portal is used.
-    pub remembered: bool,
+    /// Whether `portal` is what an earlier run saved: it is to be confirmed before the portal is used.
+    pub from_saved_portal: bool,
     /// Calls that it took to prepare it here; what other pipelines need as well is counted with the first of them.
     pub set_up: SetUp,
     /// Calls to HubSpot that it takes to ask for all that it needs to know of the portal.
@@ -48,20 +48,20 @@ pub struct Refused {
 
 /// What the portals are known from.
 #[derive(Clone, Copy)]
-pub enum Knowledge<'a> {
+pub enum PortalSource<'a> {
     /// They are asked.
     Live,
-    /// They are asked, and what they say is remembered.
-    Noted(&'a SqliteState),
-    /// What is remembered is taken where it still makes a valid pipeline; else they are asked, as above.
-    Remembered(&'a SqliteState),
+    /// They are asked, and what they say is saved.
+    LiveAndSaved(&'a SqliteState),
+    /// What was saved is taken where it still makes a valid pipeline; else they are asked, as above.
+    SavedFirst(&'a SqliteState),
 }
 
-impl<'a> Knowledge<'a> {
+impl<'a> PortalSource<'a> {
     fn state(self) -> Option<&'a SqliteState> {
         match self {
-            Knowledge::Live => None,
-            Knowledge::Noted(state) | Knowledge::Remembered(state) => Some(state),
+            PortalSource::Live => None,
+            PortalSource::LiveAndSaved(state) | PortalSource::SavedFirst(state) => Some(state),
         }
     }
 }
@@ -83,16 +83,16 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
-/// Compiles the chosen pipelines against the two systems: Salesforce is asked each time, HubSpot as `knowledge` says.
+/// Compiles the chosen pipelines against the two systems: Salesforce is asked each time, HubSpot as `portals` says.
 ///
 /// Errors: what concerns all pipelines; a word that selects none.
-pub async fn prepare(project: &Project, asked: &[String], knowledge: Knowledge<'_>) -> Result<Preparation, OpsError> {
+pub async fn prepare(project: &Project, asked: &[String], portals: PortalSource<'_>) -> Result<Preparation, OpsError> {
     let chosen = choose(&project.loaded, asked)?;
     if let Some(nothing) = &project.loaded.nothing {
         let finding = Diagnostic { severity: Severity::Error, ..nothing.clone() };
         return Err(OpsError::Findings(Box::new(Loaded { findings: vec![finding], ..project.loaded.clone() })));
     }
-    prepare_selected(project, &project.loaded, &chosen, knowledge).await
+    prepare_selected(project, &project.loaded, &chosen, portals).await
 }
 
 /// The same for definitions that may not be those of today.
@@ -102,28 +102,29 @@ pub async fn prepare_selected(
     project: &Project,
     loaded: &Loaded,
     chosen: &Selection,
-    knowledge: Knowledge<'_>,
+    portals: PortalSource<'_>,
 ) -> Result<Preparation, OpsError> {
     let mut found: HashMap<&str, Vec<&Diagnostic>> = HashMap::new();
     for finding in loaded.findings.iter().filter(|finding| finding.severity == Severity::Error) {
         found.entry(&*finding.file).or_default().push(finding);
     }
-    let errors = |file: &str| found.get(file).map(|own| own.iter().map(|own| (*own).clone()).collect::<Vec<_>>());
-    if let Knowledge::Noted(state) | Knowledge::Remembered(state) = knowledge {
+    let errors =
+        |file: &str| found.get(file).map(|all| all.iter().map(|finding| (*finding).clone()).collect::<Vec<_>>());
+    if let PortalSource::LiveAndSaved(state) | PortalSource::SavedFirst(state) = portals {
         for index in &chosen.pipelines {
             recall_calls(project, state, &loaded.pipelines[*index].config.source.connection).await?;
         }
     }
-    let mut compiler = Compiler { loaded, knowledge, describer: Describer::new(project) };
+    let mut compiler = Compiler { loaded, portals, describer: Describer::new(project) };
     let mut preparation = Preparation::default();
     for broken in chosen.broken.iter().filter_map(|place| loaded.broken.get(*place)) {
         let reason = findings_of(loaded, &broken.file, errors(&broken.file).unwrap_or_default());
         preparation.refused.push(Refused { name: PipelineName::new(broken.name()), reason });
     }
     for index in in_order(&loaded.pipelines, &chosen.pipelines) {
-        let own = &loaded.pipelines[index];
-        let prepared = match errors(&own.file.name) {
-            Some(errors) => Err(findings_of(loaded, &own.file.name, errors)),
+        let definition = &loaded.pipelines[index];
+        let prepared = match errors(&definition.file.name) {
+            Some(errors) => Err(findings_of(loaded, &definition.file.name, errors)),
             None => compiler.prepare(index).await,
         };
         match prepared {
@@ -133,7 +134,7 @@ pub async fn prepare_selected(
             }
             Err(error) if concerns_all(&error) => return Err(error),
             Err(reason) => {
-                let name = PipelineName::new(own.config.name.as_str());
+                let name = PipelineName::new(definition.config.name.as_str());
                 preparation.refused.push(Refused { name, reason });
             }
         }
@@ -167,14 +168,14 @@ fn concerns_all(error: &OpsError) -> bool {
 
 /// Findings of one file, with that file for showing them.
 fn findings_of(loaded: &Loaded, file: &str, findings: Vec<Diagnostic>) -> OpsError {
-    let files = loaded.files.iter().filter(|own| &*own.name == file).cloned().collect();
+    let files = loaded.files.iter().filter(|loaded_file| &*loaded_file.name == file).cloned().collect();
     OpsError::Findings(Box::new(Loaded { root: loaded.root.clone(), findings, files, ..Loaded::default() }))
 }
 
 /// Compiles pipelines against what is described.
 struct Compiler<'a> {
     loaded: &'a Loaded,
-    knowledge: Knowledge<'a>,
+    portals: PortalSource<'a>,
     describer: Describer<'a>,
 }
 
@@ -191,40 +192,40 @@ impl Compiler<'_> {
             OpsError::Remote { pipeline: None, fault } => OpsError::remote(&name)(fault),
             other => other,
         };
-        let before = self.describer.spent();
+        let before = self.describer.calls();
         // Salesforce first: while it does not answer, it is not asked a second time, and HubSpot not at all.
         if let Err((object, fault)) = self.describer.describe_sources(loaded).await? {
             return Err(self.missing_source(loaded, &object, fault, &name));
         }
-        if let Some(state) = self.knowledge.state() {
+        if let Some(state) = self.portals.state() {
             self.describer.bind_org(&loaded.config.source.connection, state).await.map_err(named)?;
         }
-        if let Knowledge::Remembered(state) = self.knowledge
-            && let Some(portal) = Portal::recall(state, &name, connection).await?
+        if let PortalSource::SavedFirst(state) = self.portals
+            && let Some(portal) = Portal::load(state, &name, connection).await?
             && self.describer.may_be(connection, portal.portal_id)
         {
-            let mut view = View::remembered(portal);
-            // A finding may come from what is remembered, so only a valid pipeline is taken from it.
+            let mut view = PortalView::saved(portal);
+            // A finding may come from what was saved, so only a valid pipeline is taken from it.
             if let Ok((Some(pipeline), findings)) = self.compile(loaded, &mut view).await
                 && findings.iter().all(|finding| finding.severity != Severity::Error)
             {
-                return Ok((prepared(pipeline, index, view, self.describer.spent().since(before)), findings));
+                return Ok((prepared(pipeline, index, view, self.describer.calls().since(before)), findings));
             }
         }
-        let portal_id = self.describer.portal_id(connection, self.knowledge.state()).await.map_err(named)?;
-        let mut view = View::live(portal_id, self.describer.cost_of_portal(connection));
+        let portal_id = self.describer.portal_id(connection, self.portals.state()).await.map_err(named)?;
+        let mut view = PortalView::live(portal_id, self.describer.cost_of_portal(connection));
         let (pipeline, findings) = self.compile(loaded, &mut view).await?;
         let valid = findings.iter().all(|finding| finding.severity != Severity::Error);
         let Some(pipeline) = pipeline.filter(|_| valid) else {
             return Err(findings_of(self.loaded, &loaded.file.name, findings));
         };
-        if let Some(state) = self.knowledge.state() {
-            view.portal.remember(state, &name, connection).await?;
+        if let Some(state) = self.portals.state() {
+            view.portal.save(state, &name, connection).await?;
         }
-        Ok((prepared(pipeline, index, view, self.describer.spent().since(before)), findings))
+        Ok((prepared(pipeline, index, view, self.describer.calls().since(before)), findings))
     }
 
-    async fn compile(&mut self, loaded: &LoadedPipeline, view: &mut View) -> Result<Compiled, OpsError> {
+    async fn compile(&mut self, loaded: &LoadedPipeline, view: &mut PortalView) -> Result<Compiled, OpsError> {
         let config = &loaded.config;
         let file = &loaded.file.name;
         let name = PipelineName::new(config.name.as_str());
@@ -232,11 +233,11 @@ impl Compiler<'_> {
             Ok(target) => target,
             Err(fault) => return Ok((None, vec![refusal(file, "SL3004", "/target/object", &name, fault)?])),
         };
-        let mut worlds = Vec::new();
+        let mut associations = Vec::new();
         let mut findings = Vec::new();
         for index in 0..config.associations.len() {
             match self.association(loaded, &target, index, view).await? {
-                Ok(world) => worlds.push(world),
+                Ok(schema) => associations.push(schema),
                 Err(fault) => {
                     let key = if config.associations[index].pipeline.is_some() { "pipeline" } else { "to" };
                     findings.push(refusal(file, "SL2044", &format!("/associations/{index}/{key}"), &name, fault)?);
@@ -248,8 +249,8 @@ impl Compiler<'_> {
         }
         let empty = HashMap::new();
         let sources = self.describer.sources(&config.source.connection).unwrap_or(&empty);
-        let world = World { sources, target: &target, associations: &worlds };
-        Ok(compile(file, config, &world))
+        let schemas = Schemas { sources, target: &target, associations: &associations };
+        Ok(compile(file, config, &schemas))
     }
 
     /// Says that a source object is not there, at the path that needs it; or what keeps the connection from being used.
@@ -270,9 +271,9 @@ impl Compiler<'_> {
     fn pointer_to(&self, loaded: &LoadedPipeline, object: &str) -> String {
         let config = &loaded.config;
         let known = self.describer.sources(&config.source.connection);
-        let own = known.and_then(|known| known.get(&config.source.object.to_ascii_lowercase()));
+        let described = known.and_then(|known| known.get(&config.source.object.to_ascii_lowercase()));
         let leads_there = |path: &str| {
-            let lookup = path.split_once('.').and_then(|(lookup, _)| own?.relationship(lookup));
+            let lookup = path.split_once('.').and_then(|(lookup, _)| described?.relationship(lookup));
             lookup.is_some_and(|lookup| lookup.reference_to.iter().any(|name| name.eq_ignore_ascii_case(object)))
         };
         let place = config.fields.iter().position(|field| field.from.as_deref().is_some_and(leads_there));
@@ -282,14 +283,14 @@ impl Compiler<'_> {
     async fn association(
         &mut self,
         loaded: &LoadedPipeline,
-        own: &TargetObject,
+        from: &TargetObject,
         index: usize,
-        view: &mut View,
-    ) -> Result<Result<AssociationWorld, Fault>, OpsError> {
+        view: &mut PortalView,
+    ) -> Result<Result<AssociationSchema, Fault>, OpsError> {
         let config = &loaded.config.associations[index];
         let connection = &loaded.config.target.connection;
         let named = config.pipeline.as_ref();
-        let other = named.and_then(|name| self.loaded.pipelines.iter().find(|own| own.config.name == *name));
+        let other = named.and_then(|name| self.loaded.pipelines.iter().find(|from| from.config.name == *name));
         let object = match (other, &config.to) {
             (Some(other), _) => other.config.target.object.clone(),
             (None, Some(to)) => to.clone(),
@@ -299,12 +300,12 @@ impl Compiler<'_> {
             Ok(target) => target,
             Err(fault) => return Ok(Err(fault)),
         };
-        let ids = (&own.object_type_id, &target.object_type_id);
+        let ids = (&from.object_type_id, &target.object_type_id);
         let types = match self.describer.association_types(connection, ids.0, ids.1, view).await? {
             Ok(types) => types,
             Err(fault) => return Ok(Err(fault)),
         };
-        Ok(Ok(AssociationWorld {
+        Ok(Ok(AssociationSchema {
             object_type_id: target.object_type_id.clone(),
             source_object: other.map(|other| other.config.source.object.clone()),
             property: config.match_property.as_ref().and_then(|name| target.properties.get(name).cloned()),
@@ -313,10 +314,10 @@ impl Compiler<'_> {
     }
 }
 
-fn prepared(pipeline: Pipeline, index: usize, view: View, set_up: SetUp) -> Prepared {
-    let View { remembered, portal, hubspot_calls } = view;
+fn prepared(pipeline: Pipeline, index: usize, view: PortalView, set_up: SetUp) -> Prepared {
+    let PortalView { saved, portal, hubspot_calls } = view;
     let (pipeline, portal) = (Arc::new(pipeline), Arc::new(portal));
-    Prepared { pipeline, index, portal, remembered, set_up, portal_calls: hubspot_calls }
+    Prepared { pipeline, index, portal, from_saved_portal: saved, set_up, portal_calls: hubspot_calls }
 }
 
 /// A final remote refusal as a finding at the line that caused it; else what keeps the connection from being used.
@@ -362,7 +363,7 @@ fn visit(
     }
     for association in &pipelines[index].config.associations {
         let named = association.pipeline.as_ref();
-        let other = named.and_then(|name| pipelines.iter().position(|own| own.config.name == *name));
+        let other = named.and_then(|name| pipelines.iter().position(|pipeline| pipeline.config.name == *name));
         if let Some(other) = other.filter(|other| chosen.contains(other)) {
             visit(pipelines, chosen, other, seen, order);
         }

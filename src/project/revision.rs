@@ -45,13 +45,13 @@ pub fn earlier(base: &Base) -> Loaded {
 pub fn changed_pipelines(before: &Loaded, after: &Loaded, catalogs: [&Catalog; 2]) -> Vec<PipelineDiff> {
     let same_object = |connection: &str, one: &str, other: &str| {
         let named =
-            |catalog: &&Catalog| catalog.target(connection, one).is_some_and(|own| is_called(&own.object, other));
+            |catalog: &&Catalog| catalog.target(connection, one).is_some_and(|entry| is_called(&entry.object, other));
         one.eq_ignore_ascii_case(other) || catalogs.iter().any(named)
     };
     let mut changed = review::compare(before, after, &same_object);
     // What cannot be decoded is not gone.
-    changed.retain(|own| {
-        own.standing != DefinitionStanding::Removed || after.broken.iter().all(|broken| broken.name() != own.name)
+    changed.retain(|diff| {
+        diff.standing != DefinitionStanding::Removed || after.broken.iter().all(|broken| broken.name() != diff.name)
     });
     changed
 }
@@ -62,12 +62,16 @@ pub fn modified(after: &Loaded, reference: &str) -> Result<Vec<String>, OpsError
     let (old, _, _) = folder::read(&base.files);
     let (new, _, _) = folder::read(&Files::Folder(after.root.clone()));
     let changed = changed_pipelines(&earlier(&base), after, [&old, &new]).into_iter();
-    let there = changed.filter(|own| !matches!(own.standing, DefinitionStanding::Removed | DefinitionStanding::Moved));
+    let there =
+        changed.filter(|diff| !matches!(diff.standing, DefinitionStanding::Removed | DefinitionStanding::Moved));
     // Of a file that cannot be decoded, only its text can be compared.
-    let text = |file: &str| after.files.iter().find(|own| &*own.name == file).map(|own| own.text.as_bytes());
+    let text = |file: &str| {
+        after.files.iter().find(|loaded_file| &*loaded_file.name == file).map(|loaded_file| loaded_file.text.as_bytes())
+    };
     let differs = |file: &str| base.files.read(file, FILE_BYTES_MAX).ok().as_deref() != text(file);
-    let broken = after.broken.iter().filter(|own| differs(&own.file)).map(|own| own.name().to_owned());
-    Ok(there.map(|own| own.name).chain(broken).collect())
+    let broken =
+        after.broken.iter().filter(|pipeline| differs(&pipeline.file)).map(|pipeline| pipeline.name().to_owned());
+    Ok(there.map(|diff| diff.name).chain(broken).collect())
 }
 
 /// The folder of the pipelines, as a syncline.yaml names it.

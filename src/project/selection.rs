@@ -36,9 +36,10 @@ pub fn choose(loaded: &Loaded, asked: &[String]) -> Result<Selection, OpsError> 
         return Err(OpsError::Findings(Box::new(Loaded { findings: vec![finding], ..loaded.clone() })));
     }
     let decoded = loaded.pipelines.len();
-    let own = loaded.pipelines.iter().map(|own| Candidate { name: &own.config.name, file: &own.file.name });
-    let broken = loaded.broken.iter().map(|own| Candidate { name: own.name(), file: &own.file });
-    let candidates: Vec<Candidate<'_>> = own.chain(broken).collect();
+    let decoded_pipelines =
+        loaded.pipelines.iter().map(|pipeline| Candidate { name: &pipeline.config.name, file: &pipeline.file.name });
+    let broken = loaded.broken.iter().map(|pipeline| Candidate { name: pipeline.name(), file: &pipeline.file });
+    let candidates: Vec<Candidate<'_>> = decoded_pipelines.chain(broken).collect();
     let refused = |message| OpsError::Refused { code: "SL2012", message, help: None };
     let (selectors, words): (Vec<&String>, Vec<&String>) = asked.iter().partition(|word| word.starts_with(MODIFIED));
     let words: Vec<String> = words.into_iter().map(|word| below(&loaded.root, word)).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::context::{context, failed};
 use super::error::OpsError;
-use super::prepare::{Knowledge, Preparation, Prepared, prepare_selected};
+use super::prepare::{PortalSource, Preparation, Prepared, prepare_selected};
 use super::selection::Selection;
 use super::wiring::Project;
 use crate::config::load::LoadedPipeline;
@@ -21,7 +21,7 @@ use crate::state::sqlite::SqliteState;
 
 /// What stands in for a state.
 #[derive(Clone, Default)]
-pub struct WithoutState {
+pub struct InferredState {
     /// `where` as it was, of pipelines whose filter changed.
     pub conditions: Vec<(PipelineName, Option<String>)>,
     /// The match property as it was at the base.
@@ -39,47 +39,48 @@ pub struct WithoutState {
 /// What stands in for the state of these pipelines; `definitions` tells how their filters were.
 ///
 /// Errors: as [`prepare_selected`]. A pipeline to whose records they make links and that is refused itself stands for none.
-pub async fn stand_in(
+pub async fn infer(
     project: &Project,
     preparation: &Preparation,
     definitions: Option<&DefinitionDiff>,
     before: &[(PipelineName, Arc<Pipeline>)],
-) -> Result<WithoutState, OpsError> {
-    let planned: Vec<&PipelineName> = preparation.pipelines.iter().map(|own| &own.pipeline.name).collect();
-    let linked = preparation.pipelines.iter().flat_map(|own| &own.pipeline.associations);
+) -> Result<InferredState, OpsError> {
+    let planned: Vec<&PipelineName> = preparation.pipelines.iter().map(|prepared| &prepared.pipeline.name).collect();
+    let linked = preparation.pipelines.iter().flat_map(|prepared| &prepared.pipeline.associations);
     let linked: BTreeSet<&PipelineName> = linked
         .filter_map(|association| match &association.target {
             AssociationTarget::Pipeline { name, .. } if !planned.contains(&name) => Some(name),
             _ => None,
         })
         .collect();
-    let is_linked = |own: &LoadedPipeline| linked.iter().any(|name| name.as_str() == own.config.name);
+    let is_linked = |pipeline: &LoadedPipeline| linked.iter().any(|name| name.as_str() == pipeline.config.name);
     let all = project.loaded.pipelines.iter().enumerate();
-    let places = all.filter(|(_, own)| is_linked(own)).map(|(place, _)| place).collect();
+    let places = all.filter(|(_, pipeline)| is_linked(pipeline)).map(|(place, _)| place).collect();
     let chosen = Selection { pipelines: places, broken: Vec::new() };
-    let neighbours = prepare_selected(project, &project.loaded, &chosen, Knowledge::Live).await?.pipelines;
-    let same = |own: &&Prepared| {
-        let name = &own.pipeline.name;
+    let neighbours = prepare_selected(project, &project.loaded, &chosen, PortalSource::Live).await?.pipelines;
+    let same = |prepared: &&Prepared| {
+        let name = &prepared.pipeline.name;
         let earlier = before.iter().find(|(other, _)| other == name);
         let kept = definitions.is_some_and(|diff| !diff.pipelines.iter().any(|other| other.name == name.as_str()));
-        kept || earlier.is_some_and(|(_, earlier)| earlier.mapping_version == own.pipeline.mapping_version)
+        kept || earlier.is_some_and(|(_, earlier)| earlier.mapping_version == prepared.pipeline.mapping_version)
     };
-    let unaffected = preparation.pipelines.iter().filter(same).map(|own| own.pipeline.name.clone()).collect();
+    let unaffected = preparation.pipelines.iter().filter(same).map(|prepared| prepared.pipeline.name.clone()).collect();
     let (mut conditions, mut fresh, mut widened) = (Vec::new(), Vec::new(), Vec::new());
-    for own in definitions.iter().flat_map(|diff| &diff.pipelines) {
-        if matches!(own.standing, DefinitionStanding::Added | DefinitionStanding::Renamed) {
-            fresh.push(PipelineName::new(own.name.as_str()));
+    for diff in definitions.iter().flat_map(|diff| &diff.pipelines) {
+        if matches!(diff.standing, DefinitionStanding::Added | DefinitionStanding::Renamed) {
+            fresh.push(PipelineName::new(diff.name.as_str()));
         }
-        if own.changes.iter().any(|change| ["source.where", "target.mode"].contains(&change.part.as_str())) {
-            widened.push(PipelineName::new(own.name.as_str()));
+        if diff.changes.iter().any(|change| ["source.where", "target.mode"].contains(&change.part.as_str())) {
+            widened.push(PipelineName::new(diff.name.as_str()));
         }
-        let filter = own.changes.iter().find(|change| change.part == "source.where");
-        conditions.extend(filter.map(|change| (PipelineName::new(own.name.as_str()), change.before.clone())));
+        let filter = diff.changes.iter().find(|change| change.part == "source.where");
+        conditions.extend(filter.map(|change| (PipelineName::new(diff.name.as_str()), change.before.clone())));
     }
     let widened = definitions.map(|_| widened);
-    let of_base = |(name, own): &(PipelineName, Arc<Pipeline>)| (name.clone(), Arc::clone(&own.target.match_property));
+    let of_base =
+        |(name, earlier): &(PipelineName, Arc<Pipeline>)| (name.clone(), Arc::clone(&earlier.target.match_property));
     let matches = before.iter().map(of_base).collect();
-    Ok(WithoutState { conditions, matches, widened, unaffected, fresh, neighbours })
+    Ok(InferredState { conditions, matches, widened, unaffected, fresh, neighbours })
 }
 
 /// A state made from what HubSpot holds, and the pipelines whose old filter could not be asked.
@@ -87,7 +88,7 @@ pub async fn state(
     project: &Project,
     preparation: &Preparation,
     scratch: &Arc<SqliteState>,
-    without: &WithoutState,
+    without: &InferredState,
 ) -> Result<(Arc<SqliteState>, Vec<PipelineName>), OpsError> {
     let state = Arc::new(SqliteState::scratch(&project.outside.clock)?);
     let mut unasked = Vec::new();
@@ -97,13 +98,14 @@ pub async fn state(
             continue;
         }
         let (name, today) = (&cx.pipeline.name, cx.pipeline.condition_text());
-        let before = without.conditions.iter().find(|(own, _)| own == name).map(|(_, condition)| condition.clone());
+        let before =
+            without.conditions.iter().find(|(pipeline, _)| pipeline == name).map(|(_, condition)| condition.clone());
         let mapping = match without.unaffected.contains(name) {
             true => cx.pipeline.mapping_version,
             false => MappingVersion([0; 8]),
         };
         // What HubSpot holds carries the id under the match property of the base, if that has changed since.
-        let key = without.matches.iter().find(|(own, _)| own == name).map(|(_, key)| Arc::clone(key));
+        let key = without.matches.iter().find(|(pipeline, _)| pipeline == name).map(|(_, key)| Arc::clone(key));
         let key = key.unwrap_or_else(|| Arc::clone(&cx.pipeline.target.match_property));
         let mut done = adopt(&cx, &*state, before.clone().unwrap_or_else(|| today.clone()), mapping, &key).await;
         // A field of the old filter may be gone: that may be why it was changed.

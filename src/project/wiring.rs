@@ -161,8 +161,9 @@ impl Project {
     /// Refuses to use a connection that names variables or files which are not there.
     fn must_be_set(&self, name: &str) -> Result<(), OpsError> {
         let prefix = format!("/connections/{}/", yaml::escape(name));
-        let own = |finding: &&Diagnostic| matches!(&finding.place, Place::Value(at) if at.starts_with(&prefix));
-        let findings: Vec<Diagnostic> = self.loaded.unset.iter().filter(own).cloned().collect();
+        let concerns_connection =
+            |finding: &&Diagnostic| matches!(&finding.place, Place::Value(at) if at.starts_with(&prefix));
+        let findings: Vec<Diagnostic> = self.loaded.unset.iter().filter(concerns_connection).cloned().collect();
         if findings.is_empty() {
             return Ok(());
         }
@@ -220,18 +221,18 @@ fn salesforce_settings(name: &str, config: &SalesforceConfig) -> Result<Salesfor
             private_key: secret(&jwt.private_key),
             audience: jwt.audience.clone(),
         },
-        AuthConfig { client_credentials: Some(own), .. } => AuthSettings::ClientCredentials {
-            client_id: secret(&own.client_id),
-            client_secret: secret(&own.client_secret),
+        AuthConfig { client_credentials: Some(client), .. } => AuthSettings::ClientCredentials {
+            client_id: secret(&client.client_id),
+            client_secret: secret(&client.client_secret),
         },
-        AuthConfig { refresh_token: Some(own), .. } => AuthSettings::RefreshToken {
-            client_id: secret(&own.client_id),
-            client_secret: own.client_secret.as_ref().map(secret),
-            token: secret(&own.token),
-            file: own.token.origin().map(Path::to_owned),
+        AuthConfig { refresh_token: Some(refresh), .. } => AuthSettings::RefreshToken {
+            client_id: secret(&refresh.client_id),
+            client_secret: refresh.client_secret.as_ref().map(secret),
+            token: secret(&refresh.token),
+            file: refresh.token.origin().map(Path::to_owned),
         },
-        AuthConfig { access_token: Some(own), .. } => {
-            AuthSettings::AccessToken { token: secret(&own.token), instance_url: address(&own.instance_url)? }
+        AuthConfig { access_token: Some(access), .. } => {
+            AuthSettings::AccessToken { token: secret(&access.token), instance_url: address(&access.instance_url)? }
         }
         AuthConfig { .. } => {
             return Err(OpsError::refused(

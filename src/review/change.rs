@@ -23,10 +23,10 @@ impl Change {
 }
 
 /// Adds the lines of today's file; what is dangerous comes first, otherwise the order of the file stays.
-pub(super) fn located(changes: Vec<Change>, own: &LoadedPipeline) -> Vec<DefinitionChange> {
+pub(super) fn located(changes: Vec<Change>, definition: &LoadedPipeline) -> Vec<DefinitionChange> {
     let line = |pointer: &Option<String>| {
-        let start = own.file.locate(&Place::Value(pointer.clone()?)).start;
-        Some(own.file.text.get(..start)?.matches('\n').count() + 1)
+        let start = definition.file.locate(&Place::Value(pointer.clone()?)).start;
+        Some(definition.file.text.get(..start)?.matches('\n').count() + 1)
     };
     let mut changes: Vec<DefinitionChange> = changes
         .into_iter()

@@ -5,7 +5,7 @@ use crate::pipeline::condition::tree::{Condition, ListOperator, Literal, Literal
 
 /// How a condition changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shift {
+pub(super) enum ConditionChange {
     /// The same records, in other words.
     Same,
     /// Some records drop out, none comes in.
@@ -17,19 +17,19 @@ pub(super) enum Shift {
 }
 
 /// Compares two conditions; none lets all records in.
-pub(super) fn shift(before: Option<&str>, after: Option<&str>) -> Shift {
+pub(super) fn compare_conditions(before: Option<&str>, after: Option<&str>) -> ConditionChange {
     let (before, after) = match (before, after) {
-        (None, None) => return Shift::Same,
-        (None, Some(_)) => return Shift::Narrowed,
-        (Some(_), None) => return Shift::Widened,
+        (None, None) => return ConditionChange::Same,
+        (None, Some(_)) => return ConditionChange::Narrowed,
+        (Some(_), None) => return ConditionChange::Widened,
         (Some(before), Some(after)) => (parse(before), parse(after)),
     };
-    let (Ok(before), Ok(after)) = (before, after) else { return Shift::Moved };
+    let (Ok(before), Ok(after)) = (before, after) else { return ConditionChange::Moved };
     match (implies(&after, &before), implies(&before, &after)) {
-        (true, true) => Shift::Same,
-        (true, false) => Shift::Narrowed,
-        (false, true) => Shift::Widened,
-        (false, false) => Shift::Moved,
+        (true, true) => ConditionChange::Same,
+        (true, false) => ConditionChange::Narrowed,
+        (false, true) => ConditionChange::Widened,
+        (false, false) => ConditionChange::Moved,
     }
 }
 
@@ -54,11 +54,11 @@ fn implies(one: &Condition, other: &Condition) -> bool {
     {
         return true;
     }
-    simple(one, other)
+    comparison_implies(one, other)
 }
 
 /// The same for two comparisons of one field.
-fn simple(one: &Condition, other: &Condition) -> bool {
+fn comparison_implies(one: &Condition, other: &Condition) -> bool {
     let (Some(one), Some(other)) = (Range::of(one), Range::of(other)) else { return false };
     if !one.path.eq_ignore_ascii_case(other.path) {
         return false;
@@ -135,39 +135,39 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(before: &str, after: &str, expected: Shift) {
+    fn check(before: &str, after: &str, expected: ConditionChange) {
         let given = |text: &'static str| (!text.is_empty()).then_some(text);
         let (before, after): (&'static str, &'static str) =
             (Box::leak(before.to_owned().into()), Box::leak(after.to_owned().into()));
-        assert_eq!(shift(given(before), given(after)), expected, "{before} -> {after}");
+        assert_eq!(compare_conditions(given(before), given(after)), expected, "{before} -> {after}");
         let back = match expected {
-            Shift::Narrowed => Shift::Widened,
-            Shift::Widened => Shift::Narrowed,
+            ConditionChange::Narrowed => ConditionChange::Widened,
+            ConditionChange::Widened => ConditionChange::Narrowed,
             other => other,
         };
-        assert_eq!(shift(given(after), given(before)), back, "{after} -> {before}");
+        assert_eq!(compare_conditions(given(after), given(before)), back, "{after} -> {before}");
     }
 
     #[test]
     fn conditions_shift() {
-        check("", "", Shift::Same);
-        check("", "a = 1", Shift::Narrowed);
-        check("a = 1", "a  =  1", Shift::Same);
-        check("a = 1 AND b = 2", "b = 2 AND a = 1", Shift::Same);
-        check("a = 1", "a = 1 AND b = 2", Shift::Narrowed);
-        check("a = 1", "a = 1 OR b = 2", Shift::Widened);
-        check("a = 1 OR b = 2", "(a = 1 OR b = 2) AND c = 3", Shift::Narrowed);
-        check("Status__c != 'Draft'", "Status__c NOT IN ('Draft', 'Old')", Shift::Narrowed);
-        check("Status__c != 'Draft'", "Status__c = 'Active'", Shift::Narrowed);
-        check("Status__c = 'A'", "Status__c IN ('A', 'B')", Shift::Widened);
-        check("Status__c = 'A'", "Status__c = 'a'", Shift::Moved);
-        check("n > 5", "n >= 5", Shift::Widened);
-        check("n > 5", "n > 10", Shift::Narrowed);
-        check("n < 10", "n <= 9.5", Shift::Narrowed);
-        check("n > 5", "n < 5", Shift::Moved);
-        check("a = 1", "b = 1", Shift::Moved);
-        check("NOT (a = 1)", "NOT (a = 1) AND b = 2", Shift::Narrowed);
-        check("d = TODAY", "d = TODAY", Shift::Same);
-        check("a = 1 AND", "a = 1", Shift::Moved);
+        check("", "", ConditionChange::Same);
+        check("", "a = 1", ConditionChange::Narrowed);
+        check("a = 1", "a  =  1", ConditionChange::Same);
+        check("a = 1 AND b = 2", "b = 2 AND a = 1", ConditionChange::Same);
+        check("a = 1", "a = 1 AND b = 2", ConditionChange::Narrowed);
+        check("a = 1", "a = 1 OR b = 2", ConditionChange::Widened);
+        check("a = 1 OR b = 2", "(a = 1 OR b = 2) AND c = 3", ConditionChange::Narrowed);
+        check("Status__c != 'Draft'", "Status__c NOT IN ('Draft', 'Old')", ConditionChange::Narrowed);
+        check("Status__c != 'Draft'", "Status__c = 'Active'", ConditionChange::Narrowed);
+        check("Status__c = 'A'", "Status__c IN ('A', 'B')", ConditionChange::Widened);
+        check("Status__c = 'A'", "Status__c = 'a'", ConditionChange::Moved);
+        check("n > 5", "n >= 5", ConditionChange::Widened);
+        check("n > 5", "n > 10", ConditionChange::Narrowed);
+        check("n < 10", "n <= 9.5", ConditionChange::Narrowed);
+        check("n > 5", "n < 5", ConditionChange::Moved);
+        check("a = 1", "b = 1", ConditionChange::Moved);
+        check("NOT (a = 1)", "NOT (a = 1) AND b = 2", ConditionChange::Narrowed);
+        check("d = TODAY", "d = TODAY", ConditionChange::Same);
+        check("a = 1 AND", "a = 1", ConditionChange::Moved);
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn compare(was: &[FieldConfig], is: &[FieldConfig]) -> Vec<Change> {
     for (index, field) in is.iter().enumerate() {
         let pointer = format!("/fields/{index}");
         match before.get(&field.to) {
-            Some(at) => one(&was[*at], field, &pointer, &mut found),
+            Some(at) => compare_entry(&was[*at], field, &pointer, &mut found),
             None => {
                 let same = |other: &&FieldConfig| FieldConfig { to: field.to.clone(), ..(*other).clone() } == *field;
                 let moved = gone.iter().position(same).map(|at| gone.remove(at));
@@ -78,14 +78,14 @@ struct Pair<'a> {
     is: &'a FieldConfig,
     was_shown: FieldConfig,
     is_shown: FieldConfig,
-    /// What is masked on either side is told on neither.
+    /// What is masked on either side is shown on neither.
     hidden: bool,
     /// What a record has already is left alone by an entry that is set on creation only.
     backfill: ChangeClass,
 }
 
-/// What is told of a key that differs.
-struct Told {
+/// A key that differs, and what follows from it.
+struct KeyChange {
     key: &'static str,
     class: ChangeClass,
     what: String,
@@ -94,8 +94,8 @@ struct Told {
     after: Option<String>,
 }
 
-/// The keys of an entry in their order: each tells what follows where the two versions differ.
-const KEYS: [fn(&Pair<'_>) -> Option<Told>; 7] = [origin, values, otherwise, default, when_blank, scale, reading];
+/// The keys of an entry in their order: each says what follows where the two versions differ.
+const KEYS: [fn(&Pair<'_>) -> Option<KeyChange>; 7] = [origin, values, otherwise, default, when_blank, scale, reading];
 
 /// A key that is true or false.
 struct Switch {
@@ -105,7 +105,7 @@ struct Switch {
     off: Position,
 }
 
-/// What is told when a switch comes into a position; `{to}` is the property.
+/// What follows when a switch comes into a position; `{to}` is the property.
 struct Position {
     class: ChangeClass,
     what: &'static str,
@@ -167,30 +167,30 @@ const SWITCHES: [Switch; 4] = [
     },
 ];
 
-fn one(was: &FieldConfig, is: &FieldConfig, pointer: &str, found: &mut Vec<Change>) {
+fn compare_entry(was: &FieldConfig, is: &FieldConfig, pointer: &str, found: &mut Vec<Change>) {
     let hidden = was.sensitive || is.sensitive;
     let backfill = if is.on_create_only { NewRecordsOnly } else { NeedsBackfill };
     let pair = Pair { was, is, was_shown: shown(was, hidden), is_shown: shown(is, hidden), hidden, backfill };
-    let told = KEYS.iter().filter_map(|key| key(&pair));
-    let told = told.chain(SWITCHES.iter().filter_map(|switch| switch.told(&pair))).chain(accepted(&pair));
-    found.extend(told.map(|told| Change {
-        class: told.class,
+    let changes = KEYS.iter().filter_map(|key| key(&pair));
+    let changes = changes.chain(SWITCHES.iter().filter_map(|switch| switch.change(&pair))).chain(accepted(&pair));
+    found.extend(changes.map(|change| Change {
+        class: change.class,
         part: format!("fields.{}", is.to),
-        what: told.what,
-        effect: told.effect,
-        before: told.before,
-        after: told.after,
-        pointer: Some(format!("{pointer}/{}", told.key)),
+        what: change.what,
+        effect: change.effect,
+        before: change.before,
+        after: change.after,
+        pointer: Some(format!("{pointer}/{}", change.key)),
     }));
 }
 
 impl Switch {
-    fn told(&self, pair: &Pair<'_>) -> Option<Told> {
+    fn change(&self, pair: &Pair<'_>) -> Option<KeyChange> {
         let (before, after) = ((self.of)(pair.was), (self.of)(pair.is));
         let position = if after { &self.on } else { &self.off };
         // A text that is cut at its creation only is not cut anew.
         let class = if self.key == "truncate" { pair.backfill } else { position.class };
-        (before != after).then(|| Told {
+        (before != after).then(|| KeyChange {
             key: self.key,
             class,
             what: position.what.replace("{to}", &pair.is.to),
@@ -205,10 +205,10 @@ fn worked_out_anew(to: &str) -> String {
     format!("`{to}` is worked out anew for all records")
 }
 
-fn origin(pair: &Pair<'_>) -> Option<Told> {
+fn origin(pair: &Pair<'_>) -> Option<KeyChange> {
     let Pair { was, is, was_shown, is_shown, backfill, .. } = pair;
     let to = &is.to;
-    ((&was.from, &was.template, &was.value) != (&is.from, &is.template, &is.value)).then(|| Told {
+    ((&was.from, &was.template, &was.value) != (&is.from, &is.template, &is.value)).then(|| KeyChange {
         key: match (&is.from, &is.template) {
             (Some(_), _) => "from",
             (None, Some(_)) => "template",
@@ -225,7 +225,7 @@ fn origin(pair: &Pair<'_>) -> Option<Told> {
     })
 }
 
-fn values(pair: &Pair<'_>) -> Option<Told> {
+fn values(pair: &Pair<'_>) -> Option<KeyChange> {
     let Pair { was, is, hidden, backfill, .. } = pair;
     if was.values == is.values {
         return None;
@@ -236,10 +236,10 @@ fn values(pair: &Pair<'_>) -> Option<Told> {
         true => format!("the value map of `{}` changed", is.to),
         false => map_change(was, is),
     };
-    Some(Told { key: "values", class, what, effect, before: text(was), after: text(is) })
+    Some(KeyChange { key: "values", class, what, effect, before: text(was), after: text(is) })
 }
 
-fn otherwise(pair: &Pair<'_>) -> Option<Told> {
+fn otherwise(pair: &Pair<'_>) -> Option<KeyChange> {
     let Pair { was, is, was_shown, is_shown, backfill, .. } = pair;
     let to = &is.to;
     if was.otherwise == is.otherwise {
@@ -253,10 +253,10 @@ fn otherwise(pair: &Pair<'_>) -> Option<Told> {
     };
     let text = |field: &FieldConfig| field.otherwise.as_ref().map(otherwise_text);
     let what = format!("`{to}` treats values that the map lacks in another way");
-    Some(Told { key: "otherwise", class, what, effect, before: text(was_shown), after: text(is_shown) })
+    Some(KeyChange { key: "otherwise", class, what, effect, before: text(was_shown), after: text(is_shown) })
 }
 
-fn default(pair: &Pair<'_>) -> Option<Told> {
+fn default(pair: &Pair<'_>) -> Option<KeyChange> {
     let Pair { was, is, was_shown, is_shown, backfill, .. } = pair;
     let to = &is.to;
     if was.default == is.default {
@@ -273,10 +273,10 @@ fn default(pair: &Pair<'_>) -> Option<Told> {
         (Some(_), Some(_)) => format!("the default of `{to}` changed"),
     };
     let text = |field: &FieldConfig| field.default.as_ref().map(|value| value.0.clone());
-    Some(Told { key: "default", class, what, effect, before: text(was_shown), after: text(is_shown) })
+    Some(KeyChange { key: "default", class, what, effect, before: text(was_shown), after: text(is_shown) })
 }
 
-fn when_blank(pair: &Pair<'_>) -> Option<Told> {
+fn when_blank(pair: &Pair<'_>) -> Option<KeyChange> {
     let (was, is, to) = (pair.was.when_blank, pair.is.when_blank, &pair.is.to);
     if was == is {
         return None;
@@ -290,12 +290,12 @@ fn when_blank(pair: &Pair<'_>) -> Option<Told> {
         WhenBlank::Keep => Some("keep".to_owned()),
     };
     let what = format!("what a blank does to `{to}` changed");
-    Some(Told { key: "when_blank", class, what, effect, before: text(was), after: text(is) })
+    Some(KeyChange { key: "when_blank", class, what, effect, before: text(was), after: text(is) })
 }
 
-fn scale(pair: &Pair<'_>) -> Option<Told> {
+fn scale(pair: &Pair<'_>) -> Option<KeyChange> {
     let text = |field: &FieldConfig| field.scale.as_ref().map(|scale| scale.0.clone());
-    (pair.was.scale != pair.is.scale).then(|| Told {
+    (pair.was.scale != pair.is.scale).then(|| KeyChange {
         key: "scale",
         class: pair.backfill,
         what: format!("the scale of `{}` changed", pair.is.to),
@@ -306,10 +306,10 @@ fn scale(pair: &Pair<'_>) -> Option<Told> {
 }
 
 /// How the text of a field is read.
-fn reading(pair: &Pair<'_>) -> Option<Told> {
+fn reading(pair: &Pair<'_>) -> Option<KeyChange> {
     let Pair { was, is, backfill, .. } = pair;
     let text = |field: &FieldConfig| field.time_zone.clone().or_else(|| field.cast.map(|_| "id".to_owned()));
-    (was.cast != is.cast || was.time_zone != is.time_zone).then(|| Told {
+    (was.cast != is.cast || was.time_zone != is.time_zone).then(|| KeyChange {
         key: if was.time_zone != is.time_zone { "time_zone" } else { "as" },
         class: *backfill,
         what: format!("how `{}` is read changed", is.to),
@@ -319,9 +319,9 @@ fn reading(pair: &Pair<'_>) -> Option<Told> {
     })
 }
 
-fn accepted(pair: &Pair<'_>) -> Option<Told> {
+fn accepted(pair: &Pair<'_>) -> Option<KeyChange> {
     let text = |field: &FieldConfig| Some(field.allow.join(", ")).filter(|text| !text.is_empty());
-    (pair.was.allow != pair.is.allow).then(|| Told {
+    (pair.was.allow != pair.is.allow).then(|| KeyChange {
         key: "allow",
         class: NoRecordEffect,
         what: format!("other warnings about `{}` are accepted", pair.is.to),

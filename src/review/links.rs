@@ -9,23 +9,25 @@ use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecords
 /// All changes, in today's order; what is gone comes last.
 pub(super) fn compare(was: &[AssociationConfig], is: &[AssociationConfig]) -> Vec<Change> {
     let mut found = Vec::new();
-    let key = |own: &AssociationConfig| (own.field.to_ascii_lowercase(), own.label.clone());
-    let before: HashMap<_, &AssociationConfig> = was.iter().rev().map(|own| (key(own), own)).collect();
+    let key = |association: &AssociationConfig| (association.field.to_ascii_lowercase(), association.label.clone());
+    let before: HashMap<_, &AssociationConfig> =
+        was.iter().rev().map(|association| (key(association), association)).collect();
     let after: HashSet<_> = is.iter().map(key).collect();
-    let mut gone: Vec<&AssociationConfig> = was.iter().filter(|own| !after.contains(&key(own))).collect();
-    for (index, own) in is.iter().enumerate() {
+    let mut gone: Vec<&AssociationConfig> =
+        was.iter().filter(|association| !after.contains(&key(association))).collect();
+    for (index, association) in is.iter().enumerate() {
         let pointer = format!("/associations/{index}");
-        match before.get(&key(own)) {
+        match before.get(&key(association)) {
             Some(before) => {
-                found.extend(retargeted(before, own, &pointer));
-                found.extend(accepted(before, own, &pointer));
+                found.extend(retargeted(before, association, &pointer));
+                found.extend(accepted(before, association, &pointer));
             }
             None => {
-                let field = |other: &&AssociationConfig| other.field.eq_ignore_ascii_case(&own.field);
+                let field = |other: &&AssociationConfig| other.field.eq_ignore_ascii_case(&association.field);
                 let relabelled = gone.iter().position(field).map(|at| gone.remove(at));
                 found.push(match relabelled {
-                    Some(before) => label(before, own, &pointer),
-                    None => added(own, &pointer),
+                    Some(before) => label(before, association, &pointer),
+                    None => added(association, &pointer),
                 });
             }
         }
@@ -35,7 +37,7 @@ pub(super) fn compare(was: &[AssociationConfig], is: &[AssociationConfig]) -> Ve
 }
 
 fn accepted(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Option<Change> {
-    let text = |own: &AssociationConfig| Some(own.allow.join(", ")).filter(|text| !text.is_empty());
+    let text = |association: &AssociationConfig| Some(association.allow.join(", ")).filter(|text| !text.is_empty());
     (was.allow != is.allow).then(|| Change {
         class: NoRecordEffect,
         part: part(is),
@@ -47,42 +49,42 @@ fn accepted(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> O
     })
 }
 
-fn part(own: &AssociationConfig) -> String {
-    match &own.label {
-        Some(label) => format!("associations.{}#{label}", own.field),
-        None => format!("associations.{}", own.field),
+fn part(association: &AssociationConfig) -> String {
+    match &association.label {
+        Some(label) => format!("associations.{}#{label}", association.field),
+        None => format!("associations.{}", association.field),
     }
 }
 
 /// What a lookup leads to, in short.
-fn end(own: &AssociationConfig) -> String {
-    let end = match (&own.pipeline, &own.to, &own.match_property) {
+fn end(association: &AssociationConfig) -> String {
+    let end = match (&association.pipeline, &association.to, &association.match_property) {
         (Some(pipeline), _, _) => format!("records of the pipeline `{pipeline}`"),
         (_, Some(to), Some(property)) => format!("`{to}` by `{property}`"),
         _ => "nothing".to_owned(),
     };
-    own.label.as_ref().map_or(end.clone(), |label| format!("{end}, labelled `{label}`"))
+    association.label.as_ref().map_or(end.clone(), |label| format!("{end}, labelled `{label}`"))
 }
 
-fn added(own: &AssociationConfig, pointer: &str) -> Change {
+fn added(association: &AssociationConfig, pointer: &str) -> Change {
     Change {
         class: NeedsBackfill,
-        part: part(own),
-        what: format!("the lookup `{}` becomes a link to {}", own.field, end(own)),
+        part: part(association),
+        what: format!("the lookup `{}` becomes a link to {}", association.field, end(association)),
         effect: "links are made for all records whose lookup is filled".to_owned(),
         before: None,
-        after: Some(end(own)),
+        after: Some(end(association)),
         pointer: Some(format!("{pointer}/field")),
     }
 }
 
-fn dropped(own: &AssociationConfig) -> Change {
+fn dropped(association: &AssociationConfig) -> Change {
     Change {
         class: NewRecordsOnly,
-        part: part(own),
-        what: format!("the lookup `{}` is no longer linked to {}", own.field, end(own)),
+        part: part(association),
+        what: format!("the lookup `{}` is no longer linked to {}", association.field, end(association)),
         effect: "links that were made stay as they are and no longer follow Salesforce".to_owned(),
-        before: Some(end(own)),
+        before: Some(end(association)),
         after: None,
         pointer: None,
     }
@@ -101,7 +103,9 @@ fn label(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Chan
 }
 
 fn retargeted(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Option<Change> {
-    let ends = |own: &AssociationConfig| (own.pipeline.clone(), own.to.clone(), own.match_property.clone());
+    let ends = |association: &AssociationConfig| {
+        (association.pipeline.clone(), association.to.clone(), association.match_property.clone())
+    };
     (ends(was) != ends(is)).then(|| Change {
         class: CanRemoveData,
         part: part(is),

@@ -19,23 +19,23 @@ pub use project::compare as project_changes;
 /// Compares the pipelines of two versions of a project; those without a change are left out. `same_object` tells whether
 /// two names (with their connection) mean one HubSpot object.
 pub fn compare(before: &Loaded, after: &Loaded, same_object: &dyn Fn(&str, &str, &str) -> bool) -> Vec<PipelineDiff> {
-    let named = |all: &'_ Loaded, name: &str| all.pipelines.iter().position(|own| own.config.name == name);
+    let named = |all: &'_ Loaded, name: &str| all.pipelines.iter().position(|pipeline| pipeline.config.name == name);
     let mut gone: BTreeSet<usize> =
         (0..before.pipelines.len()).filter(|at| named(after, &before.pipelines[*at].config.name).is_none()).collect();
     let mut found = Vec::new();
-    for own in &after.pipelines {
-        let was = named(before, &own.config.name).map(|at| &before.pipelines[at]);
+    for pipeline in &after.pipelines {
+        let was = named(before, &pipeline.config.name).map(|at| &before.pipelines[at]);
         let renamed = || {
-            let at = gone.iter().copied().find(|at| is_renamed(&before.pipelines[*at], own))?;
+            let at = gone.iter().copied().find(|at| is_renamed(&before.pipelines[*at], pipeline))?;
             Some((at, &before.pipelines[at]))
         };
         match (was, was.is_none().then(renamed).flatten()) {
-            (Some(was), _) => found.extend(changed(was, own, same_object)),
+            (Some(was), _) => found.extend(changed(was, pipeline, same_object)),
             (None, Some((at, was))) => {
                 gone.remove(&at);
-                found.push(renamed_pipeline(was, own, same_object));
+                found.push(renamed_pipeline(was, pipeline, same_object));
             }
-            (None, None) => found.push(added(own)),
+            (None, None) => found.push(added(pipeline)),
         }
     }
     found.extend(gone.into_iter().map(|at| removed(&before.pipelines[at])));
@@ -53,8 +53,8 @@ pub fn changed_parts(was: &PipelineConfig, is: &PipelineConfig) -> Vec<String> {
 
 /// A new name for what is else the same pipeline: in the same file, or from the same object to the same one.
 fn is_renamed(was: &LoadedPipeline, is: &LoadedPipeline) -> bool {
-    let ends = |own: &LoadedPipeline| {
-        (own.config.source.object.to_ascii_lowercase(), own.config.target.object.to_ascii_lowercase())
+    let ends = |pipeline: &LoadedPipeline| {
+        (pipeline.config.source.object.to_ascii_lowercase(), pipeline.config.target.object.to_ascii_lowercase())
     };
     was.file.name == is.file.name || ends(was) == ends(is)
 }
@@ -103,8 +103,8 @@ fn renamed_pipeline(
     }
 }
 
-fn added(own: &LoadedPipeline) -> PipelineDiff {
-    let config = &own.config;
+fn added(definition: &LoadedPipeline) -> PipelineDiff {
+    let config = &definition.config;
     let change = Change {
         class: ChangeClass::NeedsBackfill,
         part: "pipeline".to_owned(),
@@ -117,29 +117,32 @@ fn added(own: &LoadedPipeline) -> PipelineDiff {
     PipelineDiff {
         name: config.name.clone(),
         standing: DefinitionStanding::Added,
-        file: own.file.name.to_string(),
+        file: definition.file.name.to_string(),
         file_before: None,
-        changes: located(vec![change], own),
+        changes: located(vec![change], definition),
     }
 }
 
-fn removed(own: &LoadedPipeline) -> PipelineDiff {
+fn removed(definition: &LoadedPipeline) -> PipelineDiff {
     let change = Change {
         class: ChangeClass::CanRemoveData,
         part: "pipeline".to_owned(),
-        what: format!("the pipeline from `{}` to `{}` is gone", own.config.source.object, own.config.target.object),
+        what: format!(
+            "the pipeline from `{}` to `{}` is gone",
+            definition.config.source.object, definition.config.target.object
+        ),
         effect:
             "its records stay in HubSpot as they are and are no longer kept in step: changes and deletes in Salesforce \
                  do not reach them"
                 .to_owned(),
-        before: Some(own.config.name.clone()),
+        before: Some(definition.config.name.clone()),
         after: None,
         pointer: None,
     };
     PipelineDiff {
-        name: own.config.name.clone(),
+        name: definition.config.name.clone(),
         standing: DefinitionStanding::Removed,
-        file: own.file.name.to_string(),
+        file: definition.file.name.to_string(),
         file_before: None,
         changes: vec![change.at(None)],
     }

@@ -1,7 +1,7 @@
 //! Two versions of one pipeline.
 
 use super::change::Change;
-use super::condition::{Shift, shift};
+use super::condition::{ConditionChange, compare_conditions};
 use super::{fields, links};
 use crate::config::pipeline::{DeleteAction, Mode, PipelineConfig};
 use crate::config::scalar::GuardLimit;
@@ -15,7 +15,7 @@ pub(super) fn compare(
 ) -> Vec<Change> {
     let mut found = Vec::new();
     let mut put = |change: Option<Change>| found.extend(change);
-    put(told(was.description != is.description, || Change {
+    put(change_if(was.description != is.description, || Change {
         class: NoRecordEffect,
         part: "description".to_owned(),
         what: "the description changed".to_owned(),
@@ -34,8 +34,8 @@ pub(super) fn compare(
     }
     policies(was, is, &mut put);
     sync(was, is, &mut put);
-    let accepted = |own: &PipelineConfig| Some(own.allow.join(", ")).filter(|text| !text.is_empty());
-    put(told(was.allow != is.allow, || Change {
+    let accepted = |version: &PipelineConfig| Some(version.allow.join(", ")).filter(|text| !text.is_empty());
+    put(change_if(was.allow != is.allow, || Change {
         class: NoRecordEffect,
         part: "allow".to_owned(),
         what: "other warnings are accepted".to_owned(),
@@ -50,7 +50,7 @@ pub(super) fn compare(
 /// What follows from keys that nothing acts on so far.
 const NOT_YET: &str = "none yet: it takes effect with continuous sync";
 
-fn told(differs: bool, change: impl FnOnce() -> Change) -> Option<Change> {
+fn change_if(differs: bool, change: impl FnOnce() -> Change) -> Option<Change> {
     differs.then(change)
 }
 
@@ -59,7 +59,7 @@ fn at(is_there: bool, pointer: &str) -> Option<String> {
 }
 
 fn source(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<Change>)) {
-    put(told(was.source.connection != is.source.connection, || Change {
+    put(change_if(was.source.connection != is.source.connection, || Change {
         class: CanRemoveData,
         part: "source.connection".to_owned(),
         what: "records come from another Salesforce org".to_owned(),
@@ -71,7 +71,7 @@ fn source(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option
         after: Some(is.source.connection.clone()),
         pointer: Some("/source".to_owned()),
     }));
-    put(told(!was.source.object.eq_ignore_ascii_case(&is.source.object), || Change {
+    put(change_if(!was.source.object.eq_ignore_ascii_case(&is.source.object), || Change {
         class: CanRemoveData,
         part: "source.object".to_owned(),
         what: "records come from another Salesforce object".to_owned(),
@@ -83,15 +83,15 @@ fn source(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option
         pointer: Some("/source/object".to_owned()),
     }));
     let (before, after) = (was.source.condition.as_deref(), is.source.condition.as_deref());
-    let (class, what, effect) = match shift(before, after) {
-        Shift::Same => return,
-        Shift::Widened => (
+    let (class, what, effect) = match compare_conditions(before, after) {
+        ConditionChange::Same => return,
+        ConditionChange::Widened => (
             NeedsBackfill,
             "more records belong: the filter is wider",
             "records that belong now are made by an import; a sync brings those that change",
         ),
-        Shift::Narrowed => leaving(is, "fewer records belong: the filter is narrower"),
-        Shift::Moved => leaving(is, "other records belong: the filter changed"),
+        ConditionChange::Narrowed => leaving(is, "fewer records belong: the filter is narrower"),
+        ConditionChange::Moved => leaving(is, "other records belong: the filter changed"),
     };
     put(Some(Change {
         class,
@@ -124,7 +124,7 @@ fn target(
     put: &mut impl FnMut(Option<Change>),
 ) {
     let (old, new) = (&was.target, &is.target);
-    put(told(old.connection != new.connection, || Change {
+    put(change_if(old.connection != new.connection, || Change {
         class: CanRemoveData,
         part: "target.connection".to_owned(),
         what: "records go to another HubSpot portal".to_owned(),
@@ -153,7 +153,7 @@ fn target(
             pointer: Some("/target/object".to_owned()),
         }));
     }
-    put(told(old.match_property != new.match_property, || Change {
+    put(change_if(old.match_property != new.match_property, || Change {
         class: CanRemoveData,
         part: "target.match".to_owned(),
         what: "records are recognised by another property".to_owned(),
@@ -190,7 +190,7 @@ fn policies(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Opti
         ("on_vanish", was.on_vanish, is.on_vanish, "is no longer visible in Salesforce"),
     ];
     for (part, before, after, when) in all {
-        put(told(before != after, || {
+        put(change_if(before != after, || {
             let (class, effect) = match after {
                 _ if part == "on_vanish" => (NoRecordEffect, NOT_YET.to_owned()),
                 DeleteAction::Archive => {
@@ -210,7 +210,7 @@ fn policies(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Opti
         }));
     }
     let (before, after) = (was.guard.archive, is.guard.archive);
-    put(told(before != after, || {
+    put(change_if(before != after, || {
         let wider = match (before, after) {
             (GuardLimit::Percent(before), GuardLimit::Percent(after)) => after > before,
             (GuardLimit::Count(before), GuardLimit::Count(after)) => after > before,
@@ -233,7 +233,7 @@ fn policies(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Opti
 }
 
 fn sync(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<Change>)) {
-    put(told(was.sync.enabled != is.sync.enabled, || {
+    put(change_if(was.sync.enabled != is.sync.enabled, || {
         let effect = match is.sync.enabled {
             true => "`syncline sync` carries its changes over from now on",
             false => "`syncline sync` leaves it out: changes and deletes in Salesforce no longer reach HubSpot",
@@ -267,7 +267,7 @@ fn sync(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<C
     ];
     for (part, before, after, what) in all {
         let effect = if part == "sync.reconcile" { NOT_YET } else { "none on records" };
-        put(told(before != after, || Change {
+        put(change_if(before != after, || Change {
             class: NoRecordEffect,
             part: part.to_owned(),
             what: what.to_owned(),

@@ -59,7 +59,7 @@ pub struct StageContext {
     /// The pipeline has open or dismissed failures, so a record may be one of them.
     pub failures_open: bool,
     /// Earlier runs have sent something for some records whose outcome is not noted: those are asked for in HubSpot.
-    pub unsettled: bool,
+    pub has_unconfirmed: bool,
     /// Asks, where the pipeline was checked against a remembered portal, whether the portal is still the same.
     pub portal: Option<Arc<dyn Confirm>>,
 }

@@ -6,7 +6,7 @@ use super::pipelines::{ensure_pipeline, pipeline_id};
 use super::rows;
 use crate::model::ids::{PipelineName, RunId};
 use crate::model::watermark::{Cursor, Watermark};
-use crate::ports::state::{ImportProgress, Mark, RunRow};
+use crate::ports::state::{ImportProgress, RunRow, StoredWatermark};
 use crate::sys::secrets::masked;
 
 /// Runs whose failures are kept for their own report, for each pipeline.
@@ -116,12 +116,12 @@ pub fn watermark(connection: &Connection, pipeline: &PipelineName) -> rusqlite::
 }
 
 /// The watermark of a pipeline, with what tells how far it is believed.
-pub fn mark(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<Option<Mark>> {
+pub fn mark(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<Option<StoredWatermark>> {
     let sql = "SELECT watermark, watermark_set, (SELECT min(started) FROM runs r WHERE r.pipeline = p.id)
                FROM pipelines p WHERE name = ?1 AND watermark IS NOT NULL";
     let mark = |row: &Row<'_>| {
         let at = |column: usize, millis: Option<i64>| millis.map(|at| rows::time(column, at)).transpose();
-        Ok(Mark {
+        Ok(StoredWatermark {
             watermark: Watermark(rows::time(0, row.get(0)?)?),
             set_at: at(1, row.get(1)?)?,
             first_run: at(2, row.get(2)?)?,

@@ -17,8 +17,8 @@ use crate::model::link::{Link, MappingVersion};
 use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::Watermark;
 use crate::ports::state::{
-    Commit, Directory, FailureFilter, FailureMark, FailureRow, ImportProgress, Lease, LinkCounts, Listing, Mark,
-    RunRow, StateError, StateReader, StateWriter, Turn,
+    Commit, Directory, FailureFilter, FailureMark, FailureRow, ImportProgress, Lease, LinkCounts, Listing, RunRow,
+    StateError, StateReader, StateWriter, StoredWatermark, Turn,
 };
 use crate::sys::clock::Clock;
 
@@ -151,7 +151,7 @@ impl StateReader for SqliteState {
         self.work(move |connection| runs::watermark(connection, &pipeline))
     }
 
-    fn mark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<Mark>> {
+    fn stored_watermark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<StoredWatermark>> {
         let pipeline = pipeline.clone();
         self.work(move |connection| runs::mark(connection, &pipeline))
     }
@@ -176,7 +176,7 @@ impl StateReader for SqliteState {
         self.work(move |connection| runs::last_good(connection, &pipeline))
     }
 
-    fn unsettled<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool> {
+    fn has_unconfirmed<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool> {
         let pipeline = pipeline.clone();
         self.work(move |connection| unconfirmed::any(connection, &pipeline))
     }

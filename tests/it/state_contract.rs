@@ -363,10 +363,10 @@ async fn what_was_sent_is_in_doubt_until_its_record_is_accounted_for() {
             match_property: "salesforce_id".into(),
             intent,
         };
-        assert!(!store.unsettled(&one).await.unwrap(), "nothing was sent yet");
+        assert!(!store.has_unconfirmed(&one).await.unwrap(), "nothing was sent yet");
         let calls = [call(1, Intent::Write), call(2, Intent::ArchiveDeleted), call(3, Intent::Write)];
         store.note_calls(&one, &run, at(5), &calls).await.unwrap();
-        assert!(other.unsettled(&one).await.unwrap() && !other.unsettled(&name("other")).await.unwrap());
+        assert!(other.has_unconfirmed(&one).await.unwrap() && !other.has_unconfirmed(&name("other")).await.unwrap());
         // The earlier call is the one to be accounted for.
         store.note_calls(&one, &run, at(6), &[call(2, Intent::Write)]).await.unwrap();
         assert_eq!(other.unconfirmed(&one, &[id(2), id(9)]).await.unwrap(), [calls[1].clone()]);
@@ -385,7 +385,7 @@ async fn what_was_sent_is_in_doubt_until_its_record_is_accounted_for() {
         assert_eq!(in_doubt(Some(at(10_000)), Some(id(2))).await, [id(3)]);
         let accounted = Commit { accounted: vec![id(1), id(2), id(3)], ..commit(9) };
         store.commit(&accounted).await.unwrap();
-        assert!(!other.unsettled(&one).await.unwrap());
+        assert!(!other.has_unconfirmed(&one).await.unwrap());
     })
     .await;
 }
@@ -507,10 +507,10 @@ async fn a_state_of_the_first_version_is_brought_up_to_date() {
     state.remember_match(&one, "salesforce_id").await.unwrap();
     state.remember_match(&one, "another").await.unwrap();
     assert_eq!(&*state.links(&one, &[id(1)]).await.unwrap()[&id(1)].match_property, "salesforce_id");
-    let mark = state.mark(&one).await.unwrap().unwrap();
+    let mark = state.stored_watermark(&one).await.unwrap().unwrap();
     assert_eq!((mark.watermark, mark.set_at, mark.first_run), (Watermark(at(5)), None, Some(at(2))));
     assert_eq!(state.cursor(&one).await.unwrap().unwrap().began_at, None);
-    assert!(!state.unsettled(&one).await.unwrap());
+    assert!(!state.has_unconfirmed(&one).await.unwrap());
     // A link keeps the property that it was written under, whatever the pipeline's is.
     let moved = Link { match_property: "another".into(), ..link(2, Membership::Live, 1) };
     state.commit(&Commit { links: vec![moved.clone()], ..commit(9) }).await.unwrap();
@@ -535,7 +535,7 @@ async fn a_watermark_goes_back_only_where_it_is_corrected() {
             (set(15, 16, true), (15, 16)),
         ] {
             store.commit(&new).await.unwrap();
-            let mark = other.mark(&one).await.unwrap().unwrap();
+            let mark = other.stored_watermark(&one).await.unwrap().unwrap();
             assert_eq!((mark.watermark, mark.set_at), (Watermark(at(expected.0)), Some(at(expected.1))));
         }
     })

@@ -13,7 +13,7 @@ use syncline::model::object::{SourceField, SourceObject, TargetObject, TargetPro
 use syncline::model::record::Record;
 use syncline::pipeline::compile::compile;
 use syncline::pipeline::compiled::Pipeline;
-use syncline::pipeline::world::World;
+use syncline::pipeline::schemas::Schemas;
 
 /// One file: the two objects, and rows with what becomes of them.
 #[derive(Deserialize)]
@@ -143,7 +143,7 @@ fn compiled(file: &File, case: &Case) -> Result<Pipeline, Vec<String>> {
     let (pipeline, findings) = compile(
         &Arc::from("pipelines/cases.yaml"),
         &config,
-        &World { sources: &sources, target: &target, associations: &[] },
+        &Schemas { sources: &sources, target: &target, associations: &[] },
     );
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
     pipeline.ok_or_else(|| errors.map(|finding| finding.code.to_owned()).collect())

@@ -33,14 +33,14 @@ impl Forecast {
             for matched in Match.run(&self.cx, transformed).await? {
                 match matched {
                     // In `create_only`, what Salesforce says now is not what was written.
-                    Matched::Decided(own)
-                        if own.action == Action::Unchanged
-                            && own.desired.is_some()
+                    Matched::Decided(decision)
+                        if decision.action == Action::Unchanged
+                            && decision.desired.is_some()
                             && self.cx.pipeline.mode != Mode::CreateOnly =>
                     {
-                        unchanged.push(own)
+                        unchanged.push(decision)
                     }
-                    Matched::Decided(_) | Matched::Unknown(_) => {}
+                    Matched::Decided(_) | Matched::Unresolved(_) => {}
                 }
             }
             while unchanged.len() >= BATCH_RECORDS_MAX {

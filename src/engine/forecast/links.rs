@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use super::sample::Place;
 use super::{Forecast, is_planned, planned_id};
-use crate::engine::pledge;
+use crate::engine::plan_entries;
 use crate::model::association::{AssociationKey, AssociationState};
 use crate::model::forecast::{LinkAction, PlannedLink};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::plan::decide::{Action, Decision};
 use crate::plan::links::{DueLink, plan};
 use crate::ports::target::{BATCH_LINKS_MAX, ExistingLink};
-use crate::stages::read::held::held;
+use crate::stages::read::still_needed::still_needed;
 use crate::stages::read::targets::{self, TargetMatch, leaving_directory};
 use crate::stages::{StageError, StageName};
 
@@ -67,10 +67,10 @@ impl Forecast {
             after = Some(last);
             tried += due.len() as u64;
             let planned = self.plan_links(due).await?;
-            if let Some(witness) = &self.options.witness {
+            if let Some(observer) = &self.options.observer {
                 let done =
                     planned.iter().filter(|(_, links)| links.iter().any(|link| link.action != LinkAction::Pending));
-                witness.see(done.map(|(id, links)| pledge::of_links(*id, links)).collect()).await?;
+                observer.observe(done.map(|(id, links)| plan_entries::of_links(*id, links)).collect()).await?;
             }
         }
         let (mut after, mut all) = (None, 0);
@@ -92,7 +92,8 @@ impl Forecast {
         let mut due = due.map_err(StageError::at(StageName::Associate))?;
         let Some(last) = due.last().map(|(state, _)| (state.salesforce_id, state.key.clone())) else { return Ok(None) };
         let inner = self.inner();
-        let kept = |key: &AssociationKey| self.cx.pipeline.associations.iter().any(|own| own.key == *key);
+        let kept =
+            |key: &AssociationKey| self.cx.pipeline.associations.iter().any(|association| association.key == *key);
         due.retain(|(state, _)| {
             kept(&state.key)
                 && !inner.leaving.contains(&state.salesforce_id)
@@ -154,12 +155,12 @@ impl Forecast {
             links.iter().map(|link| link.from.clone()).filter(|id| !is_planned(id)).collect();
         from.sort();
         from.dedup();
-        let own = &self.cx.pipeline.target.object_type_id;
+        let from_object = &self.cx.pipeline.target.object_type_id;
         let mut existing: Vec<ExistingLink> = if from.is_empty() {
             Vec::new()
         } else {
             self.inner().extra_calls += u64::from(self.options.links_elsewhere);
-            let read = self.cx.target.associations(own, object, &from).await;
+            let read = self.cx.target.associations(from_object, object, &from).await;
             let read = read.map_err(StageError::at(StageName::Associate))?;
             read.into_iter().filter_map(|lookup| lookup.found().cloned()).flatten().collect()
         };
@@ -169,8 +170,8 @@ impl Forecast {
         let gone: HashSet<HubspotId> =
             gone.map_err(StageError::at(StageName::Associate))?.into_values().flatten().collect();
         existing.retain(|link| !gone.contains(&link.to));
-        let held = held(&self.cx, links).await?;
-        let work = plan(links, &existing, &held);
+        let needed = still_needed(&self.cx, links).await?;
+        let work = plan(links, &existing, &needed);
         let mut inner = self.inner();
         inner.tally.associated += work.make.len() as u64;
         inner.tally.disassociated += work.remove.len() as u64;

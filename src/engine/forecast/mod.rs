@@ -13,9 +13,9 @@ use futures_util::{FutureExt, StreamExt};
 
 use self::options::ForecastOptions;
 use self::sample::Inner;
-use super::pledge;
+use super::plan_entries;
 use super::queries::ids_query;
-use super::runner::{Kind, Seen, Taker};
+use super::runner::{BatchKind, DecisionSink, ReadCounts};
 use crate::model::forecast::{
     BeforeAfter, Estimate, LinkAction, PlannedAction, PlannedChange, PlannedLink, PropertyCount, RejectGroup,
 };
@@ -24,7 +24,7 @@ use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
 use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::transform::PropertyChange;
-use crate::plan::decide::{Action, Decision, Departure};
+use crate::plan::decide::{Action, Decision, ExitReason};
 use crate::ports::source::QUERY_IDS_MAX;
 use crate::ports::target::{BATCH_LINKS_MAX, BATCH_RECORDS_MAX, Lookup};
 use crate::stages::read::extract::{Membership, candidates};
@@ -107,38 +107,39 @@ impl Forecast {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn note(&self, kind: Kind, batch: Vec<Decision>) -> Result<(), StageError> {
+    async fn note(&self, kind: BatchKind, batch: Vec<Decision>) -> Result<(), StageError> {
         let mut batch = self.tried_before(batch).await?;
-        let sampled = self.options.witness.is_some()
+        let sampled = self.options.observer.is_some()
             || self.options.recorder.is_some()
             || self.inner().takes(PlannedAction::Update, &self.options);
-        if sampled && kind == Kind::Write {
+        if sampled && kind == BatchKind::Write {
             self.read_before(&mut batch[..]).await?;
         }
         self.note_planned(&batch).await?;
         let links = self.links(&batch).await?;
-        if let Some(witness) = &self.options.witness {
+        if let Some(observer) = &self.options.observer {
             let none = Vec::new();
-            let pledge = |own: &Decision| pledge::of_decision(own, links.get(&own.id()).unwrap_or(&none));
-            witness.see(batch.iter().map(pledge).collect()).await?;
+            let entry =
+                |decision: &Decision| plan_entries::of_decision(decision, links.get(&decision.id()).unwrap_or(&none));
+            observer.observe(batch.iter().map(entry).collect()).await?;
         }
         self.enter(kind, batch, &links);
         self.judge(false).await
     }
 
     /// Counts decided records, and offers them to the sample.
-    fn enter(&self, kind: Kind, batch: Vec<Decision>, links: &HashMap<SalesforceId, Vec<PlannedLink>>) {
+    fn enter(&self, kind: BatchKind, batch: Vec<Decision>, links: &HashMap<SalesforceId, Vec<PlannedLink>>) {
         let mut inner = self.inner();
         for decision in batch {
-            let sent = matches!(kind, Kind::Write | Kind::Archive);
+            let sent = matches!(kind, BatchKind::Write | BatchKind::Archive);
             count(&decision, None, sent, &mut inner.tally);
             match kind {
-                Kind::Write => inner.batches.writes += 1,
-                Kind::Archive => {
+                BatchKind::Write => inner.batches.writes += 1,
+                BatchKind::Archive => {
                     inner.batches.archives += 1;
                     inner.leaving.insert(decision.id());
                 }
-                Kind::Note => {}
+                BatchKind::StateOnly => {}
             }
             if let Action::Reject(reason) = &decision.action {
                 let judged = self.options.before.is_some();
@@ -179,7 +180,7 @@ impl Forecast {
                 }
                 inner.unjudged.drain(..waiting.min(QUERY_IDS_MAX)).collect()
             };
-            let records: Vec<(SalesforceId, bool)> = batch.iter().map(|own| (own.id, own.made)).collect();
+            let records: Vec<(SalesforceId, bool)> = batch.iter().map(|record| (record.id, record.made)).collect();
             let known = self.refused_before(before, &records).await?;
             let mut inner = self.inner();
             inner.judge(batch, &known);
@@ -224,12 +225,12 @@ impl Forecast {
             decision.hubspot_id.is_none() && matches!(decision.action, Action::Create | Action::Reject(_))
         };
         let absent: Vec<(SalesforceId, bool)> =
-            batch.iter().filter(|own| is_absent(own)).map(|own| (own.id(), true)).collect();
+            batch.iter().filter(|decision| is_absent(decision)).map(|decision| (decision.id(), true)).collect();
         if absent.is_empty() {
             return Ok(batch);
         }
         let known = self.refused_before(before, &absent).await?;
-        Ok(batch.into_iter().filter(|own| !is_absent(own) || known.contains(&own.id())).collect())
+        Ok(batch.into_iter().filter(|decision| !is_absent(decision) || known.contains(&decision.id())).collect())
     }
 
     /// Reads what HubSpot holds for records that state decided, to show before and after.
@@ -277,7 +278,7 @@ impl Forecast {
     /// The change as it is shown.
     fn describe(&self, action: PlannedAction, decision: &Decision, associations: Vec<PlannedLink>) -> PlannedChange {
         let reasons = match &decision.action {
-            Action::Archive(departure) | Action::Keep(departure) => vec![cause(*departure).to_owned()],
+            Action::Archive(exit) | Action::Keep(exit) => vec![cause(*exit).to_owned()],
             Action::Reject(reason) => vec![format!("{}: {}", reason.code, reason.message)],
             _ => Vec::new(),
         };
@@ -315,24 +316,24 @@ impl Forecast {
     }
 }
 
-impl Taker for Forecast {
-    fn take(&self, kind: Kind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>> {
+impl DecisionSink for Forecast {
+    fn deliver(&self, kind: BatchKind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>> {
         self.note(kind, batch).boxed()
     }
 
-    fn seen(&self, seen: Seen) {
+    fn count_read(&self, counts: ReadCounts) {
         let mut inner = self.inner();
-        inner.tally.read += seen.read;
-        inner.tally.unchanged += seen.unchanged;
-        inner.tally.filtered += seen.filtered;
-        inner.tally.waiting += seen.waiting;
-        inner.waiting += seen.waiting;
-        if seen.unchanged > 0 {
-            *inner.actions.entry(PlannedAction::Unchanged).or_default() += seen.unchanged;
+        inner.tally.read += counts.read;
+        inner.tally.unchanged += counts.unchanged;
+        inner.tally.filtered += counts.filtered;
+        inner.tally.waiting += counts.waiting;
+        inner.waiting += counts.waiting;
+        if counts.unchanged > 0 {
+            *inner.actions.entry(PlannedAction::Unchanged).or_default() += counts.unchanged;
         }
     }
 
-    fn passed(&self, _rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
+    fn save_position(&self, _rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
         self.inner().place = Some(cursor);
         std::future::ready(Ok(())).boxed()
     }
@@ -363,10 +364,10 @@ fn is_planned(id: &HubspotId) -> bool {
     id.as_str().starts_with("planned:")
 }
 
-fn cause(departure: Departure) -> &'static str {
-    match departure {
-        Departure::Deleted => "deleted in Salesforce",
-        Departure::FilterExit => "no longer matches `where`",
-        Departure::Vanished => "no longer visible in Salesforce",
+fn cause(exit: ExitReason) -> &'static str {
+    match exit {
+        ExitReason::Deleted => "deleted in Salesforce",
+        ExitReason::FilterExit => "no longer matches `where`",
+        ExitReason::Vanished => "no longer visible in Salesforce",
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::pledge::Witness;
+use crate::engine::plan_entries::PlanObserver;
 use crate::model::forecast::{PlannedAction, PlannedChange};
 use crate::model::ids::PipelineName;
 use crate::pipeline::compiled::Pipeline;
@@ -28,8 +28,8 @@ pub struct ForecastOptions {
     pub failed_only: bool,
     /// Takes every change, not only the sample. What HubSpot holds is then read for all of them.
     pub recorder: Option<Arc<dyn Recorder>>,
-    /// Hears of every change. What HubSpot holds is then read for all of them.
-    pub witness: Option<Arc<dyn Witness>>,
+    /// Is shown every change. What HubSpot holds is then read for all of them.
+    pub observer: Option<Arc<dyn PlanObserver>>,
 }
 
 /// Takes every change that a forecast finds.

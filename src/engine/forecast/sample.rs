@@ -71,10 +71,10 @@ impl Inner {
         if self.changes.len() < options.sample_max {
             return Some(self.changes.len());
         }
-        let own = self.shown.get(&action).copied().unwrap_or_default();
+        let shown = self.shown.get(&action).copied().unwrap_or_default();
         let (most, count) = self.shown.iter().max_by_key(|(action, count)| (**count, **action))?;
         // Looked for only where there is room, which is soon no longer the case.
-        (own + 1 < *count).then(|| self.changes.iter().rposition(|change| change.action == *most))?
+        (shown + 1 < *count).then(|| self.changes.iter().rposition(|change| change.action == *most))?
     }
 
     /// Takes a change into the sample, where there is room for it.
@@ -115,14 +115,14 @@ impl Inner {
 
     /// Tells of rejected records whether the earlier definition rejects them as well.
     pub(super) fn judge(&mut self, batch: Vec<Unjudged>, known: &HashSet<SalesforceId>) {
-        for own in batch {
-            let Some(group) = self.rejects.get_mut(&own.group) else { continue };
-            if known.contains(&own.id) {
+        for record in batch {
+            let Some(group) = self.rejects.get_mut(&record.group) else { continue };
+            if known.contains(&record.id) {
                 group.known += 1;
             } else if !group.anew {
                 // A new reason makes the better example.
                 group.anew = true;
-                group.example = own.message;
+                group.example = record.message;
             }
         }
     }

@@ -213,7 +213,7 @@ impl Parser {
     }
 
     fn at_word(&self, word: &str) -> bool {
-        matches!(self.tokens.get(self.next), Some(Token { kind: TokenKind::Word(own), .. }) if own.eq_ignore_ascii_case(word))
+        matches!(self.tokens.get(self.next), Some(Token { kind: TokenKind::Word(found), .. }) if found.eq_ignore_ascii_case(word))
     }
 
     fn here(&self) -> Range<usize> {

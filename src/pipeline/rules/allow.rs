@@ -1,5 +1,5 @@
 //! Warnings that the author of a definition accepts: `allow: [SL2050]` beside an entry, or for the whole file. Errors are never
-//! accepted, and an acceptance that is of no use is told, so that it does not outlive its reason.
+//! accepted, and an acceptance that is of no use is reported, so that it does not outlive its reason.
 
 use std::sync::Arc;
 
@@ -16,19 +16,19 @@ pub fn settle(file: &Arc<str>, config: &PipelineConfig, findings: &mut Vec<Diagn
     }
     let mut used = vec![false; accepted.len()];
     findings.retain(|finding| {
-        let mut accepted = accepted.iter().zip(&mut used).filter(|(own, _)| own.covers(finding)).peekable();
+        let mut accepted = accepted.iter().zip(&mut used).filter(|(entry, _)| entry.covers(finding)).peekable();
         let any = accepted.peek().is_some();
         accepted.for_each(|(_, used)| *used = true);
         finding.severity == Severity::Error || !any
     });
-    for (own, used) in accepted.iter().zip(used) {
-        findings.extend(own.complaint(file, used, complete));
+    for (entry, used) in accepted.iter().zip(used) {
+        findings.extend(entry.complaint(file, used, complete));
     }
 }
 
 /// Whether a pipeline accepts a warning about its whole file.
 pub fn accepts(config: &PipelineConfig, code: &str) -> bool {
-    config.allow.iter().any(|own| own == code)
+    config.allow.iter().any(|allowed| allowed == code)
 }
 
 /// An accepted code, and where.
@@ -41,8 +41,12 @@ struct Accepted<'a> {
 }
 
 fn accepted(config: &PipelineConfig) -> Vec<Accepted<'_>> {
-    let fields = config.fields.iter().enumerate().map(|(at, own)| (format!("/fields/{at}"), &own.allow));
-    let links = config.associations.iter().enumerate().map(|(at, own)| (format!("/associations/{at}"), &own.allow));
+    let fields = config.fields.iter().enumerate().map(|(at, field)| (format!("/fields/{at}"), &field.allow));
+    let links = config
+        .associations
+        .iter()
+        .enumerate()
+        .map(|(at, association)| (format!("/associations/{at}"), &association.allow));
     let whole = std::iter::once((String::new(), &config.allow));
     let listed = whole.chain(fields).chain(links).filter(|(_, codes)| !codes.is_empty());
     listed
@@ -108,8 +112,8 @@ mod tests {
 
     #[test]
     fn what_is_accepted_is_told_no_more() {
-        let (own, other) = ("SL2050? /fields/0/from", "SL2050? /fields/1/from");
-        check(json!([]), json!([]), &[own, other]);
+        let (first, other) = ("SL2050? /fields/0/from", "SL2050? /fields/1/from");
+        check(json!([]), json!([]), &[first, other]);
         check(json!([]), json!(["SL2050"]), &[other]);
         check(json!(["SL2050"]), json!([]), &[]);
         check(json!(["SL2050"]), json!(["SL2050"]), &[]);
@@ -118,11 +122,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_accepted_is_said() {
-        let (own, other) = ("SL2050? /fields/0/from", "SL2050? /fields/1/from");
-        check(json!(["SL2037"]), json!([]), &[own, other, "SL2066? /allow/0"]);
+        let (first, other) = ("SL2050? /fields/0/from", "SL2050? /fields/1/from");
+        check(json!(["SL2037"]), json!([]), &[first, other, "SL2066? /allow/0"]);
         check(json!([]), json!(["SL2052", "SL2050"]), &[other, "SL2066? /fields/0/allow/0"]);
-        check(json!(["SL20"]), json!([]), &[own, other, "SL2065 /allow/0"]);
-        check(json!(["SL2036"]), json!([]), &[own, other, "SL2065 /allow/0"]);
+        check(json!(["SL20"]), json!([]), &[first, other, "SL2065 /allow/0"]);
+        check(json!(["SL2036"]), json!([]), &[first, other, "SL2065 /allow/0"]);
         let wrong = json!({"value": "many", "to": "number", "allow": ["SL2038"]});
         let findings = Fixture::new(json!([wrong])).findings();
         assert_eq!(findings, ["SL2038 /fields/0/value"]);

@@ -12,13 +12,13 @@ use crate::model::object::{FieldKind, PropertyKind, SourceField};
 use crate::model::record::Column;
 use crate::pipeline::compiled::{Association, AssociationTarget};
 use crate::pipeline::field::missing_help;
-use crate::pipeline::world::AssociationWorld;
+use crate::pipeline::schemas::AssociationSchema;
 
 /// Compiles all associations.
 pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Vec<Association> {
-    let configs = cx.config.associations.iter().zip(cx.world.associations).enumerate();
-    let found = configs.filter_map(|(index, (config, world))| {
-        let association = one(cx, index, config, world, columns, findings)?;
+    let configs = cx.config.associations.iter().zip(cx.schemas.associations).enumerate();
+    let found = configs.filter_map(|(index, (config, schema))| {
+        let association = one(cx, index, config, schema, columns, findings)?;
         Some((index, association))
     });
     let found: Vec<(usize, Association)> = found.collect();
@@ -61,7 +61,7 @@ fn one(
     cx: &RuleContext<'_>,
     index: usize,
     config: &AssociationConfig,
-    world: &AssociationWorld,
+    schema: &AssociationSchema,
     columns: &mut Columns,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Association> {
@@ -69,18 +69,18 @@ fn one(
     let pointer = |key: &str| format!("/associations/{index}/{key}");
     let target = match (&config.pipeline, &config.match_property) {
         (Some(pipeline), _) => {
-            refers_to(cx, index, field, world, findings);
+            refers_to(cx, index, field, schema, findings);
             let name = PipelineName::new(pipeline.as_str());
-            AssociationTarget::Pipeline { name, object_type_id: world.object_type_id.as_str().into() }
+            AssociationTarget::Pipeline { name, object_type_id: schema.object_type_id.as_str().into() }
         }
-        (None, Some(name)) => match &world.property {
+        (None, Some(name)) => match &schema.property {
             Some(property) if !matches!(property.kind, PropertyKind::String) => {
                 let message = format!("the property `{name}` is not text, so it cannot hold a Salesforce id");
                 findings.push(cx.error("SL2044", pointer("match"), message));
                 return None;
             }
             Some(property) => AssociationTarget::Property {
-                object_type_id: world.object_type_id.as_str().into(),
+                object_type_id: schema.object_type_id.as_str().into(),
                 property: property.name.as_str().into(),
                 unique: property.unique,
             },
@@ -95,7 +95,7 @@ fn one(
         },
         (None, None) => return None,
     };
-    if world.types.is_empty() {
+    if schema.types.is_empty() {
         let message = "HubSpot defines no association between these objects".to_owned();
         let why = "without one, every link would be refused";
         let help = "define it in HubSpot: Settings, Objects, the object's Associations";
@@ -104,7 +104,7 @@ fn one(
         return None;
     }
     let label = match &config.label {
-        Some(label) => Some(find_label(cx, index, label, world, findings)?),
+        Some(label) => Some(find_label(cx, index, label, schema, findings)?),
         None => None,
     };
     let key = match &config.label {
@@ -122,25 +122,26 @@ fn lookup<'a>(
     findings: &mut Vec<Diagnostic>,
 ) -> Option<&'a SourceField> {
     let pointer = format!("/associations/{index}/field");
-    let own = cx.objects.own;
+    let object = cx.objects.own;
     let lookups =
-        || own.fields.iter().filter(|field| field.kind == FieldKind::Reference).map(|field| field.name.as_str());
+        || object.fields.iter().filter(|field| field.kind == FieldKind::Reference).map(|field| field.name.as_str());
     if let Some((parents, _)) = config.field.split_once('.') {
-        let message = format!("`{}` is a path, and an association takes a lookup of {} itself", config.field, own.name);
-        let known = own
+        let message =
+            format!("`{}` is a path, and an association takes a lookup of {} itself", config.field, object.name);
+        let known = object
             .relationship(parents)
             .map(|lookup| format!("write `{}` to link to the record that it leads to, or ", lookup.name));
         let help = format!(
-            "{}have the pipeline of that object make the association with its own lookup; lookups are: {}",
+            "{}have the pipeline of that object make the association with its object lookup; lookups are: {}",
             known.unwrap_or_default(),
             some_of(lookups())
         );
         findings.push(cx.error("SL2043", pointer, message).with_help(help));
         return None;
     }
-    let Some(field) = own.field(&config.field) else {
-        let message = format!("{} has no field `{}` that the integration user can read", own.name, config.field);
-        let help = missing_help(&own.name, &config.field, nearest(&config.field, lookups()));
+    let Some(field) = object.field(&config.field) else {
+        let message = format!("{} has no field `{}` that the integration user can read", object.name, config.field);
+        let help = missing_help(&object.name, &config.field, nearest(&config.field, lookups()));
         findings.push(cx.error("SL3001", pointer, message).with_help(help));
         return None;
     };
@@ -166,10 +167,10 @@ fn refers_to(
     cx: &RuleContext<'_>,
     index: usize,
     field: &SourceField,
-    world: &AssociationWorld,
+    schema: &AssociationSchema,
     findings: &mut Vec<Diagnostic>,
 ) {
-    let Some(object) = &world.source_object else { return };
+    let Some(object) = &schema.source_object else { return };
     if !field.reference_to.iter().any(|referred| referred.eq_ignore_ascii_case(object)) {
         let message =
             format!("`{}` points at {}, but the pipeline syncs {object}", field.name, field.reference_to.join(", "));
@@ -181,16 +182,17 @@ fn find_label(
     cx: &RuleContext<'_>,
     index: usize,
     label: &str,
-    world: &AssociationWorld,
+    schema: &AssociationSchema,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<AssociationType> {
     let slug = |text: &str| text.to_lowercase().replace([' ', '-'], "_");
-    let fits =
-        |kind: &&AssociationType| kind.label.as_deref().is_some_and(|own| own == label || slug(own) == slug(label));
-    if let Some(found) = world.types.iter().find(fits) {
+    let fits = |kind: &&AssociationType| {
+        kind.label.as_deref().is_some_and(|known| known == label || slug(known) == slug(label))
+    };
+    if let Some(found) = schema.types.iter().find(fits) {
         return Some(found.clone());
     }
-    let known: Vec<&str> = world.types.iter().filter_map(|kind| kind.label.as_deref()).collect();
+    let known: Vec<&str> = schema.types.iter().filter_map(|kind| kind.label.as_deref()).collect();
     let help = match nearest(label, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "create the label in HubSpot, or leave `label` out for the plain link".to_owned(),

@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::model::object::{FieldKind, SourceField, SourceObject};
 use crate::model::record::Column;
 use crate::pipeline::field::Objects;
-use crate::pipeline::world::World;
+use crate::pipeline::schemas::Schemas;
 
 /// What every rule may look at.
 pub struct RuleContext<'a> {
@@ -17,7 +17,7 @@ pub struct RuleContext<'a> {
     /// The definition.
     pub config: &'a PipelineConfig,
     /// What the systems say.
-    pub world: &'a World<'a>,
+    pub schemas: &'a Schemas<'a>,
     /// The source objects.
     pub objects: Objects<'a>,
 }

@@ -102,7 +102,7 @@ impl Entry<'_> {
     }
 
     fn property(&self, findings: &mut Vec<Diagnostic>) -> Option<&TargetProperty> {
-        let target = self.cx.world.target;
+        let target = self.cx.schemas.target;
         let name = &self.config.to;
         let Some(property) = target.properties.get(name) else {
             let near = nearest(name, target.properties.keys().map(String::as_str));
@@ -177,13 +177,13 @@ impl Entry<'_> {
         let holder = self.cx.objects.holder(path).ok()?;
         let prefix = spelled.rsplit_once('.').map_or(String::new(), |(parents, _)| format!("{parents}."));
         let mut find = |name: &str| {
-            let is_part = |own: &&SourceField| {
-                let compound = own.compound_field_name.as_deref();
+            let is_part = |part: &&SourceField| {
+                let compound = part.compound_field_name.as_deref();
                 compound.is_some_and(|compound| compound.eq_ignore_ascii_case(&field.name))
-                    && own.name.strip_suffix("__s").unwrap_or(&own.name).ends_with(name)
+                    && part.name.strip_suffix("__s").unwrap_or(&part.name).ends_with(name)
             };
-            let own = holder.fields.iter().find(is_part)?;
-            Some(self.place(format!("{prefix}{}", own.name), own.kind.clone(), columns))
+            let part = holder.fields.iter().find(is_part)?;
+            Some(self.place(format!("{prefix}{}", part.name), part.kind.clone(), columns))
         };
         let source = if field.kind == FieldKind::Location {
             FieldSource::Location(["Latitude", "Longitude"].map(&mut find))

@@ -14,16 +14,16 @@ use crate::pipeline::verdict::{self, Verdict};
 
 /// The object can be read, and its deletes can be seen.
 pub fn object(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
-    let own = cx.objects.own;
+    let object = cx.objects.own;
     let pointer = "/source/object";
-    if let Verdict::No(refusal) = verdict::of(own) {
+    if let Verdict::No(refusal) = verdict::of(object) {
         findings.push(cx.error(refusal.code, pointer, refusal.message).with_why(refusal.why).with_help(refusal.help));
     }
-    if own.field("IsDeleted").is_none() || !own.undeletable {
+    if object.field("IsDeleted").is_none() || !object.undeletable {
         let finding = cx.warning(
             "SL2051",
             pointer,
-            format!("deletes of `{}` leave no trace that a sync cycle could see", own.name),
+            format!("deletes of `{}` leave no trace that a sync cycle could see", object.name),
         );
         findings.push(finding.with_why("the object has no recycle bin, so a deleted record is simply gone"));
     }
@@ -31,11 +31,11 @@ pub fn object(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
 
 /// Something tells when a record was last touched.
 pub fn cursor_field(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option<String> {
-    let own = &cx.objects.own.name;
+    let object = &cx.objects.own.name;
     match choose(cx.objects.own) {
         CursorField::Full(field) => Some(field),
         CursorField::Partial(field) => {
-            let message = format!("`{own}` has no usable SystemModstamp; changes are noticed by `{field}`");
+            let message = format!("`{object}` has no usable SystemModstamp; changes are noticed by `{field}`");
             let finding = cx.warning("SL2049", "/source/object", message);
             let why = match field.as_str() {
                 "CreatedDate" => "`CreatedDate` tells new records only: edits show in the next import".to_owned(),

@@ -9,7 +9,7 @@ use crate::model::object::PropertyKind;
 /// The match property exists, is unique text, and can be written.
 pub fn match_property(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
     let name = &cx.config.target.match_property;
-    let target = cx.world.target;
+    let target = cx.schemas.target;
     let pointer = "/target/match";
     let Some(property) = target.properties.get(name) else {
         let unique =
@@ -50,15 +50,15 @@ pub fn required(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
         **name == cx.config.target.match_property || cx.config.fields.iter().any(|field| field.to == **name)
     };
     // A wrong match property would otherwise be reported twice.
-    let properties = &cx.world.target.properties;
+    let properties = &cx.schemas.target.properties;
     let wrong = properties.get(&cx.config.target.match_property).is_none_or(|property| !property.unique);
     let meant = |name: &str| wrong && properties.get(name).is_some_and(|property| property.unique);
-    for name in cx.world.target.required_properties.iter().filter(|name| !mapped(name) && !meant(name)) {
+    for name in cx.schemas.target.required_properties.iter().filter(|name| !mapped(name) && !meant(name)) {
         let message = format!("the required property `{name}` is not mapped");
         let finding = cx.error("SL2033", "/fields", message);
         findings.push(
             finding
-                .with_why(format!("HubSpot refuses to create a record of {} without it", cx.world.target.label))
+                .with_why(format!("HubSpot refuses to create a record of {} without it", cx.schemas.target.label))
                 .with_help(format!("add an entry with `to: {name}`")),
         );
     }

@@ -101,10 +101,10 @@ pub(super) struct Named<'a> {
 }
 
 /// Each argument at its parameter.
-pub(super) fn bound(own: Named<'_>, parameters: &'static [Parameter], given: Given) -> Parsed<Vec<Option<Expr>>> {
+pub(super) fn bound(callee: Named<'_>, parameters: &'static [Parameter], given: Given) -> Parsed<Vec<Option<Expr>>> {
     let mut bound: Vec<Option<Expr>> = parameters.iter().map(|_| None).collect();
     let count = given.len();
-    let signature = functions::signature(own.what, own.name, parameters);
+    let signature = functions::signature(callee.what, callee.name, parameters);
     for (index, (name, value)) in given.into_iter().enumerate() {
         let place = match &name {
             None if index < parameters.len() => index,
@@ -114,13 +114,13 @@ pub(super) fn bound(own: Named<'_>, parameters: &'static [Parameter], given: Giv
                     1 => "one argument at most".to_owned(),
                     more => format!("{more} arguments at most"),
                 };
-                let message = format!("the {} `{}` takes {most}, got {count}", own.what, own.name);
+                let message = format!("the {} `{}` takes {most}, got {count}", callee.what, callee.name);
                 return Err(TemplateError::new(value.span, message).with_help(signature));
             }
             Some((name, span)) => parameters.iter().position(|known| known.name == name).ok_or_else(|| {
                 let error = TemplateError::new(
                     span.clone(),
-                    format!("the {} `{}` has no argument `{name}`", own.what, own.name),
+                    format!("the {} `{}` has no argument `{name}`", callee.what, callee.name),
                 );
                 match nearest(name, parameters.iter().map(|known| known.name)) {
                     Some(near) => error.with_help(format!("did you mean `{near}`?")),
@@ -137,8 +137,8 @@ pub(super) fn bound(own: Named<'_>, parameters: &'static [Parameter], given: Giv
     let lacking = parameters.iter().zip(&bound).find(|(parameter, value)| parameter.required && value.is_none());
     match lacking {
         Some((parameter, _)) => {
-            let message = format!("the {} `{}` needs the argument `{}`", own.what, own.name, parameter.name);
-            Err(TemplateError::new(own.span.clone(), message).with_help(signature))
+            let message = format!("the {} `{}` needs the argument `{}`", callee.what, callee.name, parameter.name);
+            Err(TemplateError::new(callee.span.clone(), message).with_help(signature))
         }
         None => Ok(bound),
     }

@@ -463,7 +463,7 @@ fn no_text_ends_in_a_panic() {
             assert!(source.get(error.span.clone()).is_some(), "{source}: {error:?}");
         }
         let fields: Vec<_> =
-            template.paths().map(|path| field(path).map_or((&F::String, None), |own| (&own.1, own.2))).collect();
+            template.paths().map(|path| field(path).map_or((&F::String, None), |field| (&field.1, field.2))).collect();
         carried_out += usize::from(template.render(fields.into_iter(), NOW).is_ok());
     }
     assert!(carried_out > 500, "only {carried_out} could be carried out");

@@ -58,19 +58,19 @@ impl<'a> Checker<'a> {
                     }
                     self.nodes(otherwise);
                 }
-                Node::For(own) => {
-                    let items = self.expr(&own.items).kinds;
+                Node::For(node) => {
+                    let items = self.expr(&node.items).kinds;
                     if items.filled().is_only(Kinds::TEXT | Kinds::NUMBER | Kinds::BOOL | Kinds::DATE | Kinds::MOMENT) {
                         let message = format!("a loop goes over a list, this is {}", items.filled().described());
-                        self.find(&own.items.span, message, Some("split a text into a list: `| split(';')`"));
+                        self.find(&node.items.span, message, Some("split a text into a list: `| split(';')`"));
                     }
                     let keys = if items.has(Kinds::MAP) { Kinds::ANY } else { items.item() };
-                    self.slots[own.slot] = keys;
-                    if let Some(condition) = &own.condition {
+                    self.slots[node.slot] = keys;
+                    if let Some(condition) = &node.condition {
                         self.expr(condition);
                     }
-                    self.nodes(&own.body);
-                    self.nodes(&own.otherwise);
+                    self.nodes(&node.body);
+                    self.nodes(&node.otherwise);
                 }
                 Node::Set { slot, value } => {
                     let kinds = self.expr(value).kinds;
@@ -359,8 +359,11 @@ impl<'a> Checker<'a> {
         let filter = call.filter;
         let input = self.expr(&call.input);
         self.fits(filter.name, filter.takes, input.kinds, &call.input.span);
-        let arguments =
-            self.arguments(filter.name, filter.parameters.iter().map(|own| (own.name, own.takes)), &call.arguments);
+        let arguments = self.arguments(
+            filter.name,
+            filter.parameters.iter().map(|parameter| (parameter.name, parameter.takes)),
+            &call.arguments,
+        );
         let first = arguments.0.first().copied().flatten().unwrap_or(Kinds::BLANK);
         let constant = input.constant && arguments.1;
         if arguments.1 && !constant && self.found.len() == before {
@@ -387,8 +390,11 @@ impl<'a> Checker<'a> {
         let test = call.test;
         let input = self.expr(&call.input);
         self.fits(test.name, test.takes, input.kinds, &call.input.span);
-        let arguments =
-            self.arguments(test.name, test.parameters.iter().map(|own| (own.name, own.takes)), &call.arguments);
+        let arguments = self.arguments(
+            test.name,
+            test.parameters.iter().map(|parameter| (parameter.name, parameter.takes)),
+            &call.arguments,
+        );
         let constant = input.constant && arguments.1;
         if arguments.1 && !constant && self.found.len() == before {
             let tried = candidates(input.kinds.and(kinds::fitting(test.takes)));
@@ -453,8 +459,8 @@ impl<'a> Checker<'a> {
             constant &= known.constant;
             let filled = known.kinds.filled();
             if !filled.is_nothing() && !filled.has(kinds::fitting(takes)) {
-                let told = format!("the argument `{name}` of `{function}` takes {}", expected(takes));
-                self.find(&expr.span, format!("{told}, this is {}", filled.described()), None);
+                let message = format!("the argument `{name}` of `{function}` takes {}", expected(takes));
+                self.find(&expr.span, format!("{message}, this is {}", filled.described()), None);
             } else if let Some(Ok(value)) = known.constant.then(|| self.constant(expr)) {
                 let taken = evaluate::argument(function, name, takes, value);
                 taken.err().into_iter().for_each(|refusal| self.find(&expr.span, refusal.message, None));

@@ -90,22 +90,22 @@ impl<'a> Evaluation<'a> {
         self.budget.text(&captured).map_err(|refusal| at(&(0..0), refusal))
     }
 
-    fn repeat(&mut self, own: &'a For, output: &mut Output) -> Result<(), Failure> {
-        let items = self.value(&own.items)?;
+    fn repeat(&mut self, node: &'a For, output: &mut Output) -> Result<(), Failure> {
+        let items = self.value(&node.items)?;
         let items: Vec<Value<'a>> = match &items {
             Value::Blank => Vec::new(),
             Value::List(list) => list.items.clone(),
             Value::Map(map) => map.entries.iter().map(|(key, _)| key.clone()).collect(),
             other => {
-                let told = format!("a loop goes over a list, got {}: split it, `| split(';')`", other.described());
-                return Err(at(&own.items.span, Refusal::new(told)));
+                let message = format!("a loop goes over a list, got {}: split it, `| split(';')`", other.described());
+                return Err(at(&node.items.span, Refusal::new(message)));
             }
         };
-        self.spend(items.len(), &own.items.span)?;
+        self.spend(items.len(), &node.items.span)?;
         let mut kept = Vec::with_capacity(items.len());
         for item in items {
-            self.slots[own.slot] = item.clone();
-            if own
+            self.slots[node.slot] = item.clone();
+            if node
                 .condition
                 .as_ref()
                 .map_or(Ok(true), |condition| self.value(condition).map(|value| value.is_true()))?
@@ -115,13 +115,13 @@ impl<'a> Evaluation<'a> {
         }
         let count = kept.len();
         for (index, item) in kept.into_iter().enumerate() {
-            self.spend(1, &own.items.span)?;
-            self.slots[own.fresh.clone()].fill(Value::Blank);
-            self.slots[own.slot] = item;
-            self.counters[own.counter] = (index, count);
-            self.run(&own.body, output)?;
+            self.spend(1, &node.items.span)?;
+            self.slots[node.fresh.clone()].fill(Value::Blank);
+            self.slots[node.slot] = item;
+            self.counters[node.counter] = (index, count);
+            self.run(&node.body, output)?;
         }
-        if count == 0 { self.run(&own.otherwise, output) } else { Ok(()) }
+        if count == 0 { self.run(&node.otherwise, output) } else { Ok(()) }
     }
 
     fn spend(&mut self, steps: usize, span: &Range<usize>) -> Result<(), Failure> {

@@ -58,19 +58,19 @@ fn whole(parser: &Parser<'_>, start: usize, kind: ExprKind, depth: usize) -> Par
 
 /// How deep the right-hand sides are.
 fn children(kind: &ExprKind) -> usize {
-    let deepest = |list: &[Expr]| list.iter().map(|own| own.depth).max().unwrap_or(0);
+    let deepest = |list: &[Expr]| list.iter().map(|expr| expr.depth).max().unwrap_or(0);
     match kind {
         ExprKind::Arithmetic(_, _, right) | ExprKind::And(_, right) | ExprKind::Or(_, right) => right.depth,
         ExprKind::Item(_, index) => index.depth,
-        ExprKind::Compare(_, rest) => rest.iter().map(|(_, own)| own.depth).max().unwrap_or(0),
+        ExprKind::Compare(_, rest) => rest.iter().map(|(_, expr)| expr.depth).max().unwrap_or(0),
         ExprKind::If(condition, value, other) => {
             condition.depth.max(value.depth).max(other.as_ref().map_or(0, |other| other.depth))
         }
         ExprKind::List(list) | ExprKind::Concat(list) | ExprKind::Range(list) => deepest(list),
         ExprKind::Map(entries) => entries.iter().map(|(key, value)| key.depth.max(value.depth)).max().unwrap_or(0),
-        ExprKind::Slice(_, parts) => parts.iter().flatten().map(|own| own.depth).max().unwrap_or(0),
-        ExprKind::Filter(call) => call.arguments.iter().flatten().map(|own| own.depth).max().unwrap_or(0),
-        ExprKind::Test(call) => call.arguments.iter().flatten().map(|own| own.depth).max().unwrap_or(0),
+        ExprKind::Slice(_, parts) => parts.iter().flatten().map(|expr| expr.depth).max().unwrap_or(0),
+        ExprKind::Filter(call) => call.arguments.iter().flatten().map(|expr| expr.depth).max().unwrap_or(0),
+        ExprKind::Test(call) => call.arguments.iter().flatten().map(|expr| expr.depth).max().unwrap_or(0),
         _ => 0,
     }
 }

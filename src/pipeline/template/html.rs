@@ -76,7 +76,7 @@ impl Tags<'_> {
                 match (byte, quote) {
                     (b'>', None) => return Some(open + at + 1),
                     (b'"' | b'\'', None) => quote = Some(byte),
-                    (byte, Some(own)) if byte == own => quote = None,
+                    (byte, Some(open)) if byte == open => quote = None,
                     _ => {}
                 }
             }
@@ -97,8 +97,9 @@ fn name(tag: &str) -> String {
 /// The place behind `</script>`; the end where it is not closed.
 fn behind_hidden(html: &str, start: usize, name: &str) -> usize {
     let closes = html[start..].match_indices("</").map(|(at, _)| start + at);
-    let own = |at: &usize| html.get(at + 2..at + 2 + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name));
-    let close = closes.into_iter().find(own);
+    let is_close =
+        |at: &usize| html.get(at + 2..at + 2 + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name));
+    let close = closes.into_iter().find(is_close);
     close.and_then(|at| html[at..].find('>').map(|end| at + end + 1)).unwrap_or(html.len())
 }
 
@@ -145,8 +146,8 @@ fn character(name: &str) -> Option<char> {
 const WINDOWS: &str = "€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ";
 
 fn named(name: &str) -> Option<u32> {
-    let latin = LATIN.split(' ').position(|own| own == name).and_then(|place| u32::try_from(place).ok());
-    latin.map(|place| place + 160).or_else(|| OTHERS.iter().find(|(own, _)| *own == name).map(|(_, code)| *code))
+    let latin = LATIN.split(' ').position(|entity| entity == name).and_then(|place| u32::try_from(place).ok());
+    latin.map(|place| place + 160).or_else(|| OTHERS.iter().find(|(entity, _)| *entity == name).map(|(_, code)| *code))
 }
 
 /// The names of U+00A0 to U+00FF.

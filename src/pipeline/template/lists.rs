@@ -153,8 +153,8 @@ fn extreme<'a>(budget: &mut Budget, name: &str, value: Value<'a>, wanted: Orderi
 }
 
 fn mixed(name: &str, one: &Value<'_>, other: &Value<'_>) -> Refusal {
-    let told = format!("`{name}` compares values of one kind, got {} and {}", one.described(), other.described());
-    Refusal::new(told)
+    let message = format!("`{name}` compares values of one kind, got {} and {}", one.described(), other.described());
+    Refusal::new(message)
 }
 
 /// The items in order, blanks last.
@@ -182,8 +182,8 @@ pub(super) fn unique<'a>(budget: &mut Budget, value: Value<'a>, _: &Arguments<'a
     let Value::List(list) = value else { return Ok(value) };
     let mut kept: Vec<Value<'a>> = Vec::new();
     'items: for item in &list.items {
-        for own in &kept {
-            if equal(budget, own, item)? {
+        for earlier in &kept {
+            if equal(budget, earlier, item)? {
                 continue 'items;
             }
         }

@@ -13,8 +13,8 @@ pub(super) fn round<'a>(_: &mut Budget, value: Value<'a>, arguments: &Arguments<
         "ceil" => Rounding::Ceiling,
         "floor" => Rounding::Floor,
         other => {
-            let told = format!("`round` knows the methods `common`, `ceil` and `floor`, got the text `{other}`");
-            return Err(Refusal::new(told));
+            let message = format!("`round` knows the methods `common`, `ceil` and `floor`, got the text `{other}`");
+            return Err(Refusal::new(message));
         }
     };
     let precision = arguments.whole(0).unwrap_or(0);
@@ -88,8 +88,8 @@ fn number_of<'a>(
         (Some(number), _) => Ok(make(number)),
         (None, Some(default)) => Ok(default.clone()),
         (None, None) => {
-            let told = format!("`{name}` takes a number, got {}", value.described());
-            Err(Refusal::new(format!("{told}: give what it becomes instead, such as `{name}(0)`")))
+            let message = format!("`{name}` takes a number, got {}", value.described());
+            Err(Refusal::new(format!("{message}: give what it becomes instead, such as `{name}(0)`")))
         }
     }
 }

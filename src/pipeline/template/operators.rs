@@ -77,7 +77,7 @@ pub(super) fn concat<'a>(budget: &mut Budget, parts: &[Value<'_>]) -> Outcome<'a
 
 fn unfit(operator: Arithmetic, left: &Value<'_>, right: &Value<'_>) -> Refusal {
     let symbol = operator.symbol();
-    let told = format!("`{symbol}` takes two numbers, got {} and {}", left.described(), right.described());
+    let message = format!("`{symbol}` takes two numbers, got {} and {}", left.described(), right.described());
     let is_text = |value: &Value<'_>| matches!(value, Value::Text(_));
     let advice = if is_text(left) || is_text(right) {
         if operator == Arithmetic::Add {
@@ -90,7 +90,7 @@ fn unfit(operator: Arithmetic, left: &Value<'_>, right: &Value<'_>) -> Refusal {
     } else {
         ""
     };
-    Refusal::new(format!("{told}{advice}"))
+    Refusal::new(format!("{message}{advice}"))
 }
 
 /// `-a`
@@ -164,14 +164,14 @@ fn ordered(comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Resul
         (Value::Blank, Value::Blank | Value::Bool(_) | Value::Number(_) | Value::Text(_))
         | (Value::Bool(_) | Value::Number(_) | Value::Text(_), Value::Blank) => Ok(None),
         _ => order(left, right).map(Some).ok_or_else(|| {
-            let told = format!("`{}` compares two values of one kind", comparison.symbol());
+            let message = format!("`{}` compares two values of one kind", comparison.symbol());
             let advice = match (left, right) {
                 (Value::Text(_), Value::Number(_)) | (Value::Number(_), Value::Text(_)) => {
                     ": make a number of the text with `| float`"
                 }
                 _ => "",
             };
-            Refusal::new(format!("{told}, got {} and {}{advice}", left.described(), right.described()))
+            Refusal::new(format!("{message}, got {} and {}{advice}", left.described(), right.described()))
         }),
     }
 }
@@ -200,8 +200,8 @@ fn contains(budget: &mut Budget, container: &Value<'_>, item: &Value<'_>) -> Res
     budget.spend(1)?;
     match (container, item) {
         (Value::List(list), item) => {
-            for own in &list.items {
-                if equal(budget, own, item)? {
+            for other in &list.items {
+                if equal(budget, other, item)? {
                     return Ok(true);
                 }
             }
@@ -221,8 +221,9 @@ fn contains(budget: &mut Budget, container: &Value<'_>, item: &Value<'_>) -> Res
             Ok(text.contains(&**part))
         }
         _ => {
-            let told = format!("`in` looks for a text in a text, or for a value in a list, got {}", item.described());
-            Err(Refusal::new(format!("{told} and {}", container.described())))
+            let message =
+                format!("`in` looks for a text in a text, or for a value in a list, got {}", item.described());
+            Err(Refusal::new(format!("{message} and {}", container.described())))
         }
     }
 }
@@ -233,8 +234,8 @@ pub(super) fn item<'a>(budget: &mut Budget, value: &Value<'a>, index: &Value<'a>
     match (value, index) {
         (Value::Blank, _) | (Value::List(_) | Value::Text(_), Value::Blank) => Ok(Value::Blank),
         (Value::Map(map), key) => {
-            for (own, value) in &map.entries {
-                if equal(budget, own, key)? {
+            for (entry, value) in &map.entries {
+                if equal(budget, entry, key)? {
                     return Ok(value.clone());
                 }
             }

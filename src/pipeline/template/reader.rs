@@ -73,11 +73,11 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn is(&self, symbol: &str) -> bool {
-        matches!(self.peek(), TokenKind::Symbol(own) if *own == symbol)
+        matches!(self.peek(), TokenKind::Symbol(found) if *found == symbol)
     }
 
     pub(super) fn is_word(&self, word: &str) -> bool {
-        matches!(self.peek(), TokenKind::Name(own) if own == word)
+        matches!(self.peek(), TokenKind::Name(found) if found == word)
     }
 
     pub(super) fn skip(&mut self, symbol: &str) -> bool {

@@ -66,7 +66,7 @@ pub(super) fn trim<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Argume
         text.trim()
     } else {
         budget.spend(characters.len())?;
-        text.trim_matches(|own: char| characters.contains(own))
+        text.trim_matches(|character: char| characters.contains(character))
     };
     budget.text(trimmed)
 }
@@ -228,7 +228,7 @@ fn replacement<'t>(text: &'t str, pattern: &regex::Regex) -> Result<Vec<Piece<'t
             rest = behind.strip_prefix('\\').unwrap_or(behind);
             continue;
         }
-        let named = || pattern.capture_names().position(|own| own == Some(name));
+        let named = || pattern.capture_names().position(|group| group == Some(name));
         let group = name.parse().ok().filter(|group| *group < pattern.captures_len()).or_else(named);
         let lacking =
             || Refusal::new(format!("the replacement names the group `{name}`, which the pattern does not have"));

@@ -110,7 +110,7 @@ impl<'a> Value<'a> {
     /// A field of the record. Booleans are booleans, numbers are decimals; all else is text in one form, whichever API the row
     /// came through, or the same record would look changed.
     pub(super) fn field(kind: &FieldKind, text: Option<&'a str>) -> Self {
-        // White space alone is a blank, as everywhere. NUL is not, so that it is told (SL5013).
+        // White space alone is a blank, as everywhere. NUL is not, so that it is reported (SL5013).
         let filled = |text: &&str| !convert::trim(text).is_empty() || text.contains('\0');
         let Some(text) = text.filter(filled) else { return Self::Blank };
         match kind {
@@ -185,7 +185,7 @@ impl Number {
         let fraction = text
             .split_once('.')
             .map(|(_, fraction)| fraction)
-            .filter(|fraction| fraction.bytes().all(|own| own.is_ascii_digit()));
+            .filter(|fraction| fraction.bytes().all(|byte| byte.is_ascii_digit()));
         Some(Self { value, places: fraction.map(str::len) })
     }
 

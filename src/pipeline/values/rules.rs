@@ -244,8 +244,8 @@ mod tests {
             ruled(field, "text", "MAX_LENGTH", "5").transform(&[("Secret__c", "hunter2")]).unwrap_err().message
         };
         let advice = "correct it in Salesforce, or change the rule in HubSpot";
-        let told = "`text` breaks the portal's rule `MAX_LENGTH`, which asks for at most 5 characters";
-        assert_eq!(message(false), format!("{told} (`hunter2`): {advice}"));
-        assert_eq!(message(true), format!("{told}: {advice}"));
+        let broken = "`text` breaks the portal's rule `MAX_LENGTH`, which asks for at most 5 characters";
+        assert_eq!(message(false), format!("{broken} (`hunter2`): {advice}"));
+        assert_eq!(message(true), format!("{broken}: {advice}"));
     }
 }

@@ -51,7 +51,7 @@ pub fn candidates<'a>(
             };
             let batch = chunk.records.into_iter().map(|record| {
                 let belongs = members.as_ref().is_none_or(|members| members.contains(&record.id));
-                Candidate { place: 0, member: belongs && !record.deleted, vanished: false, record }
+                Candidate { row: 0, member: belongs && !record.deleted, vanished: false, record }
             });
             Ok(Candidates { batch: batch.collect(), cursor: chunk.cursor })
         }

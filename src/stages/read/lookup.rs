@@ -34,9 +34,9 @@ pub async fn by_property(
 }
 
 /// Why a record is set aside that HubSpot cannot be asked for any more.
-pub fn unnamed(property: &str) -> Reason {
+pub fn match_property_gone(property: &str) -> Reason {
     Reason {
-        code: UNNAMED.to_owned(),
+        code: MATCH_PROPERTY_GONE.to_owned(),
         remote_code: None,
         property: Some(property.to_owned()),
         message: format!("it was written under `{property}`, by which HubSpot finds no record any more"),
@@ -44,16 +44,16 @@ pub fn unnamed(property: &str) -> Reason {
     }
 }
 
-/// Code of [`unnamed`].
-pub const UNNAMED: &str = "SL5122";
+/// Code of [`match_property_gone`].
+pub const MATCH_PROPERTY_GONE: &str = "SL5122";
 
-/// Code of [`silent`].
-pub const SILENT: &str = "SL5121";
+/// Code of [`no_answer`].
+pub const NO_ANSWER: &str = "SL5121";
 
 /// Why a record is set aside of which HubSpot does not say whether it holds it.
-pub fn silent() -> Reason {
+pub fn no_answer() -> Reason {
     Reason {
-        code: SILENT.to_owned(),
+        code: NO_ANSWER.to_owned(),
         remote_code: None,
         property: None,
         message: "HubSpot was asked several times whether it holds this record, and its answers pass over it"

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::model::ids::SalesforceId;
 use crate::model::link::ContentHash;
-use crate::plan::decide::{Known, Matched, Transformed, from_state};
+use crate::plan::decide::{KnownState, Matched, Transformed, from_state};
 use crate::ports::state::{FailureRow, FailureStatus};
 use crate::stages::{Stage, StageContext, StageError, StageName};
 
@@ -29,10 +29,10 @@ impl Stage for Match {
 }
 
 /// What state knows of these records.
-async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<SalesforceId, Known>, StageError> {
+async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<SalesforceId, KnownState>, StageError> {
     let name = &cx.pipeline.name;
     let links = cx.state.links(name, ids).await.map_err(StageError::at(Match::NAME))?;
-    let mut known: HashMap<SalesforceId, Known> = HashMap::with_capacity(ids.len());
+    let mut known: HashMap<SalesforceId, KnownState> = HashMap::with_capacity(ids.len());
     for (id, link) in links {
         known.entry(id).or_default().link = Some(link);
     }
@@ -41,7 +41,7 @@ async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<Salesf
             known.entry(state.salesforce_id).or_default().associations.push(state);
         }
     }
-    if cx.unsettled {
+    if cx.has_unconfirmed {
         for call in cx.state.unconfirmed(name, ids).await.map_err(StageError::at(Match::NAME))? {
             let id = call.salesforce_id;
             known.entry(id).or_default().unconfirmed = Some(call);

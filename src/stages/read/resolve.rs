@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::lookup::{by_match, by_property, silent, unnamed};
+use super::lookup::{by_match, by_property, match_property_gone, no_answer};
 use crate::model::ids::SalesforceId;
-use crate::plan::decide::{Action, Decision, Unknown, from_target};
+use crate::plan::decide::{Action, Decision, Unresolved, from_target};
 use crate::ports::fault::Fault;
 use crate::ports::target::{Lookup, TargetRecord};
 use crate::stages::{Stage, StageCause, StageContext, StageError, StageName};
@@ -15,41 +15,43 @@ use crate::stages::{Stage, StageCause, StageContext, StageError, StageName};
 pub struct Resolve;
 
 impl Stage for Resolve {
-    type In = Vec<Unknown>;
+    type In = Vec<Unresolved>;
     type Out = Vec<Decision>;
     const NAME: StageName = StageName::Match;
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
         cx.confirm().await.map_err(StageError::at(Self::NAME))?;
-        let mut found = look(cx, &batch).await?;
-        let decide = |unknown: Unknown| match found.remove(&unknown.candidate.record.id) {
-            Some((Lookup::Found(record), key)) => from_target(&cx.pipeline, unknown, Some(&record), key),
-            Some((Lookup::Absent, _)) => from_target(&cx.pipeline, unknown, None, None),
-            Some((Lookup::Unknown, Some(key))) => Decision::bare(unknown.candidate, Action::Reject(unnamed(&key))),
+        let mut found = look_up(cx, &batch).await?;
+        let decide = |unresolved: Unresolved| match found.remove(&unresolved.candidate.record.id) {
+            Some((Lookup::Found(record), key)) => from_target(&cx.pipeline, unresolved, Some(&record), key),
+            Some((Lookup::Absent, _)) => from_target(&cx.pipeline, unresolved, None, None),
+            Some((Lookup::Unknown, Some(key))) => {
+                Decision::new(unresolved.candidate, Action::Reject(match_property_gone(&key)))
+            }
             // Writing or forgetting it now would rest on nothing.
-            Some((Lookup::Unknown, _)) | None => Decision::bare(unknown.candidate, Action::Reject(silent())),
+            Some((Lookup::Unknown, _)) | None => Decision::new(unresolved.candidate, Action::Reject(no_answer())),
         };
         Ok(batch.into_iter().map(decide).collect())
     }
 }
 
 /// What HubSpot says of a record, and by which property, where that is not the one of today.
-type Said = (Lookup<TargetRecord>, Option<Arc<str>>);
+type LookupBy = (Lookup<TargetRecord>, Option<Arc<str>>);
 
 /// Looks each record up by the property that names it: by the one under which it was written last, and where nothing stands
 /// under that one, by the one of today.
-async fn look(cx: &StageContext, batch: &[Unknown]) -> Result<HashMap<SalesforceId, Said>, StageError> {
+async fn look_up(cx: &StageContext, batch: &[Unresolved]) -> Result<HashMap<SalesforceId, LookupBy>, StageError> {
     let properties = &cx.pipeline.properties;
     let mut by_earlier: HashMap<Arc<str>, Vec<SalesforceId>> = HashMap::new();
-    for unknown in batch {
-        if let Some(key) = unknown.earlier_key(&cx.pipeline) {
-            by_earlier.entry(key).or_default().push(unknown.candidate.record.id);
+    for unresolved in batch {
+        if let Some(key) = unresolved.earlier_key(&cx.pipeline) {
+            by_earlier.entry(key).or_default().push(unresolved.candidate.record.id);
         }
     }
-    let mut found: HashMap<SalesforceId, Said> = HashMap::with_capacity(batch.len());
+    let mut found: HashMap<SalesforceId, LookupBy> = HashMap::with_capacity(batch.len());
     for (key, ids) in by_earlier {
         match by_property(cx, &key, &ids, properties, Resolve::NAME).await {
-            Ok(said) => found.extend(said.into_iter().map(|(id, lookup)| {
+            Ok(answers) => found.extend(answers.into_iter().map(|(id, lookup)| {
                 let key = Some(Arc::clone(&key)).filter(|_| !lookup.is_unknown());
                 (id, (lookup, key))
             })),
@@ -61,10 +63,11 @@ async fn look(cx: &StageContext, batch: &[Unknown]) -> Result<HashMap<Salesforce
         }
     }
     let is_open = |id: &SalesforceId| found.get(id).is_none_or(|(lookup, _)| *lookup == Lookup::Absent);
-    let rest: Vec<SalesforceId> = batch.iter().map(|own| own.candidate.record.id).filter(is_open).collect();
+    let rest: Vec<SalesforceId> =
+        batch.iter().map(|unresolved| unresolved.candidate.record.id).filter(is_open).collect();
     if !rest.is_empty() {
-        let said = by_match(cx, &rest, properties, Resolve::NAME).await?;
-        found.extend(said.into_iter().map(|(id, lookup)| (id, (lookup, None))));
+        let answers = by_match(cx, &rest, properties, Resolve::NAME).await?;
+        found.extend(answers.into_iter().map(|(id, lookup)| (id, (lookup, None))));
     }
     Ok(found)
 }

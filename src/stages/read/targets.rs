@@ -22,7 +22,7 @@ pub enum TargetMatch {
     /// Several records carry the id.
     Many(Vec<HubspotId>),
     /// HubSpot does not say whether one carries it.
-    Unsaid,
+    NoAnswer,
 }
 
 /// Finds the records of these Salesforce ids; those that are not there (yet) are left out.
@@ -91,7 +91,7 @@ async fn by_unique_property(
         for (id, lookup) in part.iter().zip(read.map_err(StageError::at(StageName::Associate))?) {
             match lookup {
                 Lookup::Found(record) => drop(found.insert(*id, TargetMatch::One(record.id))),
-                Lookup::Unknown => drop(found.insert(*id, TargetMatch::Unsaid)),
+                Lookup::Unknown => drop(found.insert(*id, TargetMatch::NoAnswer)),
                 Lookup::Absent => {}
             }
         }

@@ -17,7 +17,7 @@ use crate::plan::links::{DueLink, LinkPlan, LinkResult, plan};
 use crate::ports::fault::Fault;
 use crate::ports::state::Commit;
 use crate::ports::target::{BATCH_LINKS_MAX, ExistingLink, LinkOutcome, Lookup, NewLink};
-use crate::stages::read::held::held;
+use crate::stages::read::still_needed::still_needed;
 use crate::stages::read::targets::{self, TargetMatch};
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::{StageContext, StageError, StageName, Writers};
@@ -108,8 +108,8 @@ impl Work<'_> {
                     self.commit.waiting.push((state.salesforce_id, state.key));
                 }
                 // Whether the old link is wrong is not known either.
-                Some((_, Some(TargetMatch::Unsaid))) => {
-                    self.fail(state.salesforce_id, silent());
+                Some((_, Some(TargetMatch::NoAnswer))) => {
+                    self.fail(state.salesforce_id, no_answer());
                     self.commit.waiting.push((state.salesforce_id, state.key));
                 }
                 // The old link is wrong even though the new one cannot be made yet.
@@ -143,18 +143,18 @@ impl Work<'_> {
     /// One try for these links; returns those whose outcome is open.
     async fn round(&mut self, object: &str, links: Vec<DueLink>, sent: &mut Sent) -> Result<Vec<DueLink>, StageError> {
         self.cx.confirm().await.map_err(at)?;
-        let own = &*self.cx.pipeline.target.object_type_id;
-        let (existing, unsaid) = self.existing(own, object, &links).await?;
+        let from_object = &*self.cx.pipeline.target.object_type_id;
+        let (existing, unanswered) = self.existing(from_object, object, &links).await?;
         // What stands between records that no answer names is not known, so nothing of it is done.
         let (mut open, links): (Vec<DueLink>, Vec<DueLink>) =
-            links.into_iter().partition(|link| unsaid.contains(&link.from));
-        let held = held(self.cx, &links).await?;
-        let planned = plan(&links, &existing, &held);
-        sent.settle(&planned, &unsaid, &mut self.delta);
-        let (links, still) = self.remove(own, object, links, &planned, sent).await?;
+            links.into_iter().partition(|link| unanswered.contains(&link.from));
+        let needed = still_needed(self.cx, &links).await?;
+        let planned = plan(&links, &existing, &needed);
+        sent.settle(&planned, &unanswered, &mut self.delta);
+        let (links, still) = self.remove(from_object, object, links, &planned, sent).await?;
         open.extend(still);
         // An old link that still stands keeps its lookup from getting the new one.
-        let planned = plan(&links, &existing, &held);
+        let planned = plan(&links, &existing, &needed);
         let outcomes = if planned.make.is_empty() {
             Vec::new()
         } else {
@@ -165,7 +165,7 @@ impl Work<'_> {
                     .then(|| (link.salesforce_id, link.key.clone(), attempted(result.made.clone())))
             };
             self.remember(links.iter().zip(&planned.results).filter_map(|(link, result)| making(link, result))).await?;
-            self.isolate(own, object, &planned.make, true).await?
+            self.isolate(from_object, object, &planned.make, true).await?
         };
         sent.note(&planned.make, &outcomes, true);
         self.delta.associated += count_done(&outcomes);
@@ -176,29 +176,29 @@ impl Work<'_> {
     /// The links that stand between these records and another object, and the records that no answer names.
     async fn existing(
         &self,
-        own: &str,
+        from_object: &str,
         object: &str,
         links: &[DueLink],
     ) -> Result<(Vec<ExistingLink>, HashSet<HubspotId>), StageError> {
         let from: HashSet<&HubspotId> = links.iter().map(|link| &link.from).collect();
         let from: Vec<HubspotId> = from.into_iter().cloned().collect();
-        let read = self.cx.target.associations(own, object, &from).await.map_err(at)?;
-        let (mut existing, mut unsaid) = (Vec::new(), HashSet::new());
+        let read = self.cx.target.associations(from_object, object, &from).await.map_err(at)?;
+        let (mut existing, mut unanswered) = (Vec::new(), HashSet::new());
         for (id, lookup) in from.into_iter().zip(read) {
             match lookup {
                 Lookup::Found(links) => existing.extend(links),
                 Lookup::Absent => {}
-                Lookup::Unknown => drop(unsaid.insert(id)),
+                Lookup::Unknown => drop(unanswered.insert(id)),
             }
         }
-        Ok((existing, unsaid))
+        Ok((existing, unanswered))
     }
 
     /// Takes old links back: lookups that are free to go on, and those whose removal is open. A removal that HubSpot
     /// refuses is a failure, and the old link stays ours.
     async fn remove(
         &mut self,
-        own: &str,
+        from_object: &str,
         object: &str,
         links: Vec<DueLink>,
         planned: &LinkPlan,
@@ -213,7 +213,7 @@ impl Work<'_> {
             result.removes.is_some().then(|| (link.salesforce_id, link.key.clone(), attempted(link.made.clone())))
         };
         self.remember(links.iter().zip(&planned.results).filter_map(|(link, result)| removing(link, result))).await?;
-        let outcomes = self.isolate(own, object, &planned.remove, false).await?;
+        let outcomes = self.isolate(from_object, object, &planned.remove, false).await?;
         sent.note(&planned.remove, &outcomes, false);
         self.delta.disassociated += count_done(&outcomes);
         let (mut free, mut open) = (Vec::new(), Vec::new());
@@ -240,7 +240,7 @@ impl Work<'_> {
     /// Makes or removes links; a call that is refused as a whole is split until the culprits stand alone.
     async fn isolate(
         &self,
-        own: &str,
+        from_object: &str,
         object: &str,
         all: &[NewLink],
         make: bool,
@@ -250,7 +250,11 @@ impl Work<'_> {
         let mut parts = vec![(0, all.len())];
         while let Some((start, end)) = parts.pop() {
             let part = &all[start..end];
-            let call = if make { target.associate(own, object, part) } else { target.disassociate(own, object, part) };
+            let call = if make {
+                target.associate(from_object, object, part)
+            } else {
+                target.disassociate(from_object, object, part)
+            };
             match call.await {
                 Ok(answers) => {
                     for (index, answer) in (start..end).zip(answers) {
@@ -323,9 +327,9 @@ impl Sent {
     }
 
     /// Counts what a look has shown to be done.
-    fn settle(&mut self, planned: &LinkPlan, unsaid: &HashSet<HubspotId>, delta: &mut Tally) {
+    fn settle(&mut self, planned: &LinkPlan, unanswered: &HashSet<HubspotId>, delta: &mut Tally) {
         let is_done = |links: &[NewLink], (from, to): &(HubspotId, HubspotId)| {
-            !unsaid.contains(from) && !links.iter().any(|link| link.from == *from && link.to == *to)
+            !unanswered.contains(from) && !links.iter().any(|link| link.from == *from && link.to == *to)
         };
         delta.associated += self.made.extract_if(|pair| is_done(&planned.make, pair)).count() as u64;
         delta.disassociated += self.removed.extract_if(|pair| is_done(&planned.remove, pair)).count() as u64;
@@ -352,7 +356,7 @@ fn unconfirmed() -> Reason {
     }
 }
 
-fn silent() -> Reason {
+fn no_answer() -> Reason {
     Reason {
         code: "SL5114".to_owned(),
         remote_code: None,

@@ -13,7 +13,7 @@ use crate::model::report::Tally;
 use crate::model::watermark::Watermark;
 use crate::plan::decide::{Action, Decision, LinkChange, NOTHING_WRITTEN};
 use crate::ports::state::{Commit, ImportProgress, StateWriter};
-use crate::stages::read::lookup::{SILENT, UNNAMED};
+use crate::stages::read::lookup::{MATCH_PROPERTY_GONE, NO_ANSWER};
 use crate::stages::write::{Outcome, Settled, UNCONFIRMED};
 use crate::stages::{Stage, StageContext, StageError, StageName};
 
@@ -35,7 +35,7 @@ impl Stage for Checkpoint {
         let mut commit = self.commit(cx);
         let mut delta = Tally::default();
         for settled in batch {
-            enter(cx, settled, &mut commit, &mut delta);
+            add_settled(cx, settled, &mut commit, &mut delta);
         }
         commit.tally = self.add(delta);
         self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
@@ -62,24 +62,24 @@ impl Checkpoint {
     }
 
     /// Saves the watermark of an import that was read to its end and fully settled; the import is over with it.
-    pub async fn finish(&self, cx: &StageContext, watermark: Option<Reached>) -> Result<(), StageError> {
-        let commit = Commit { cursor: Some(None), ..self.reached(cx, watermark) };
+    pub async fn finish(&self, cx: &StageContext, watermark: Option<NewWatermark>) -> Result<(), StageError> {
+        let commit = Commit { cursor: Some(None), ..self.watermark_commit(cx, watermark) };
         self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
     }
 
     /// Saves the watermark of a window that was read to its end and fully settled.
-    pub async fn advance(&self, cx: &StageContext, watermark: Reached) -> Result<(), StageError> {
-        let commit = self.reached(cx, Some(watermark));
+    pub async fn advance(&self, cx: &StageContext, watermark: NewWatermark) -> Result<(), StageError> {
+        let commit = self.watermark_commit(cx, Some(watermark));
         self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
     }
 }
 
 impl Checkpoint {
-    fn reached(&self, cx: &StageContext, reached: Option<Reached>) -> Commit {
+    fn watermark_commit(&self, cx: &StageContext, new: Option<NewWatermark>) -> Commit {
         Commit {
-            watermark: reached.map(|reached| reached.watermark),
-            watermark_set: reached.and_then(|reached| reached.set_at),
-            watermark_corrected: reached.is_some_and(|reached| reached.corrects),
+            watermark: new.map(|new| new.watermark),
+            watermark_set: new.and_then(|new| new.set_at),
+            watermark_corrected: new.is_some_and(|new| new.corrects),
             ..self.commit(cx)
         }
     }
@@ -87,7 +87,7 @@ impl Checkpoint {
 
 /// How far a read has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reached {
+pub struct NewWatermark {
     /// The new watermark.
     pub watermark: Watermark,
     /// When it was true, by this computer's clock.
@@ -97,23 +97,23 @@ pub struct Reached {
 }
 
 /// Enters one record into a commit and into the numbers.
-fn enter(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: &mut Tally) {
+fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: &mut Tally) {
     let Settled { mut decision, outcome } = settled;
-    if accounts(&decision, &outcome) {
+    if clears_unconfirmed(&decision, &outcome) {
         commit.accounted.push(decision.id());
     }
     let rejected = match (&mut decision.action, outcome) {
         (_, Outcome::Failed(reason)) => Err(reason),
         (Action::Reject(reason), _) => Err(reason.clone()),
         (_, Outcome::Done { id, created }) => Ok((id, created, true)),
-        (_, Outcome::Noted) => Ok((None, None, false)),
+        (_, Outcome::NothingToSend) => Ok((None, None, false)),
     };
     match rejected {
         Err(reason) => {
             delta.failed += 1;
             commit.failures.push(failure(cx, &decision, reason));
             // It stands, and what was sent for it before is accounted for: so it is known from now on, but not what it holds.
-            if decision.accounts && decision.hubspot_id.is_some() {
+            if decision.clears_unconfirmed && decision.hubspot_id.is_some() {
                 let standing = decision.link.filter(|_| matches!(decision.action, Action::Reject(_)));
                 decision.link = standing.or(Some(LinkChange { hash: NOTHING_WRITTEN, membership: Membership::Live }));
                 enter_link(cx, &decision, decision.hubspot_id.clone(), commit);
@@ -131,7 +131,7 @@ fn enter(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: &mut T
             if entered == Some(Membership::Live) && cx.failures_open && decision.action != Action::StillFailing {
                 commit.resolved.push(decision.id());
             }
-            if decision.resolves {
+            if decision.resolves_failure {
                 commit.resolved.push(decision.id());
                 commit.resolved_links.push(decision.id());
             }
@@ -142,12 +142,12 @@ fn enter(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: &mut T
 }
 
 /// Whether the outcome tells how the record stands, so that what was sent for it leaves no doubt.
-fn accounts(decision: &Decision, outcome: &Outcome) -> bool {
+fn clears_unconfirmed(decision: &Decision, outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Done { .. } => true,
-        Outcome::Noted => decision.accounts || matches!(decision.action, Action::Archive(_)),
+        Outcome::NothingToSend => decision.clears_unconfirmed || matches!(decision.action, Action::Archive(_)),
         // HubSpot's refusal names the record; silence does not.
-        Outcome::Failed(reason) => ![UNCONFIRMED, SILENT, UNNAMED].contains(&reason.code.as_str()),
+        Outcome::Failed(reason) => ![UNCONFIRMED, NO_ANSWER, MATCH_PROPERTY_GONE].contains(&reason.code.as_str()),
     }
 }
 
@@ -164,14 +164,14 @@ fn enter_link(
         hubspot_id,
         hash: change.hash,
         mapping: cx.pipeline.mapping_version,
-        match_property: named_by(cx, decision),
+        match_property: match_property_of(cx, decision),
         membership: change.membership,
     });
     Some(change.membership)
 }
 
 /// The property that names the record from now on: a record that looks as it should holds the one of today.
-fn named_by(cx: &StageContext, decision: &Decision) -> Arc<str> {
+fn match_property_of(cx: &StageContext, decision: &Decision) -> Arc<str> {
     let looks_right = decision.writes() || decision.action == Action::Unchanged;
     let written = looks_right && cx.pipeline.mode != Mode::CreateOnly;
     let earlier = decision.key.as_ref().filter(|_| !written);
@@ -205,14 +205,14 @@ pub fn failure(cx: &StageContext, decision: &Decision, reason: Reason) -> Failur
     Failure {
         salesforce_id: record.id,
         title: pipeline.title(record),
-        reason: Reason { message: discreet(cx, decision, reason.message), ..reason },
+        reason: Reason { message: mask_values(cx, decision, reason.message), ..reason },
         content: Some(pipeline.row_hash(record)),
         columns: columns.collect(),
     }
 }
 
 /// HubSpot repeats values in its messages: sensitive ones are masked there as well.
-fn discreet(cx: &StageContext, decision: &Decision, message: String) -> String {
+fn mask_values(cx: &StageContext, decision: &Decision, message: String) -> String {
     let pipeline = &cx.pipeline;
     let desired = decision.desired.iter().flat_map(|desired| desired.properties.iter().chain(&desired.create_only));
     let properties = desired.map(|set| (&*set.value, pipeline.mask_property(&set.property, &set.value)));

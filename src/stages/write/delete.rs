@@ -8,7 +8,7 @@ use crate::model::ids::{HubspotId, SalesforceId};
 use crate::plan::decide::Decision;
 use crate::ports::fault::Fault;
 use crate::ports::target::{Lookup, TargetWriter};
-use crate::stages::read::lookup::{by_property, silent, unnamed};
+use crate::stages::read::lookup::{by_property, match_property_gone, no_answer};
 use crate::stages::write::{Outcome, Settled, Written};
 use crate::stages::{Stage, StageCause, StageContext, StageError, StageName};
 
@@ -37,7 +37,7 @@ impl Stage for Delete {
             let outcome = match outcomes.remove(&decision.id()) {
                 Some(Outcome::Done { .. }) => Outcome::Done { id: decision.hubspot_id.clone(), created: None },
                 Some(outcome) => outcome,
-                None => Outcome::Failed(silent()),
+                None => Outcome::Failed(no_answer()),
             };
             Settled { decision, outcome }
         };
@@ -93,7 +93,7 @@ async fn standing(
         Err(StageError { cause: StageCause::Remote(Fault::Reject(_)), .. })
             if *key != cx.pipeline.target.match_property =>
         {
-            outcomes.extend(ids.iter().map(|id| (*id, Outcome::Failed(unnamed(key)))));
+            outcomes.extend(ids.iter().map(|id| (*id, Outcome::Failed(match_property_gone(key)))));
             return Ok(standing);
         }
         read => read?,
@@ -102,9 +102,9 @@ async fn standing(
         match lookup {
             Lookup::Found(record) => standing.push((id, record.id)),
             // The call before took it away, or somebody else did.
-            Lookup::Absent => drop(outcomes.entry(id).or_insert(Outcome::Noted)),
+            Lookup::Absent => drop(outcomes.entry(id).or_insert(Outcome::NothingToSend)),
             // An answer that passes over it does not prove that it is gone.
-            Lookup::Unknown => drop(outcomes.insert(id, Outcome::Failed(silent()))),
+            Lookup::Unknown => drop(outcomes.insert(id, Outcome::Failed(no_answer()))),
         }
     }
     Ok(standing)

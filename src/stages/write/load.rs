@@ -67,7 +67,7 @@ impl Sending<'_> {
             if unknown.is_empty() {
                 return Ok(());
             }
-            unknown = self.look(batch, unknown).await?;
+            unknown = self.read_back(batch, unknown).await?;
             if attempt < UNKNOWN_RETRIES_MAX {
                 unknown = self.isolate(batch, unknown).await?;
             }
@@ -127,12 +127,12 @@ impl Sending<'_> {
     /// Whether HubSpot refused the record because its own match value has just come to stand there: an upsert that is sent
     /// again finds it.
     fn is_race(&mut self, index: usize, reason: &Reason) -> bool {
-        let own = Some(&*self.cx.pipeline.target.match_property);
-        reason.code == "SL5106" && reason.property.as_deref() == own && self.raced.insert(index)
+        let match_property = Some(&*self.cx.pipeline.target.match_property);
+        reason.code == "SL5106" && reason.property.as_deref() == match_property && self.raced.insert(index)
     }
 
     /// Reads records whose outcome is unknown; those that hold what was sent are done, the rest is returned.
-    async fn look(&mut self, batch: &[Decision], unknown: Vec<usize>) -> Result<Vec<usize>, StageError> {
+    async fn read_back(&mut self, batch: &[Decision], unknown: Vec<usize>) -> Result<Vec<usize>, StageError> {
         let pipeline = &self.cx.pipeline;
         let ids: Vec<SalesforceId> = unknown.iter().map(|index| batch[*index].id()).collect();
         let key = unknown.first().and_then(|index| batch[*index].key.as_ref());

@@ -33,7 +33,7 @@ pub enum Outcome {
         created: Option<bool>,
     },
     /// There was nothing to send.
-    Noted,
+    NothingToSend,
     /// Refused for this record.
     Failed(Reason),
 }

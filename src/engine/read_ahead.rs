@@ -1,22 +1,22 @@
-//! Looks ahead before the first write: how many records a run would archive, for `guard`.
+//! Reads ahead before the first write, to tell `guard` how many records a run would archive.
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
 use crate::config::pipeline::DeleteAction;
-use crate::plan::decide::{Action, Asked, Matched, Transformed, policy};
+use crate::plan::decide::{Action, LookupPurpose, Matched, Transformed, policy};
 use crate::stages::read::extract::Candidates;
 use crate::stages::read::matching::Match;
 use crate::stages::{Stage, StageContext, StageError};
 
-/// Most rows that are held to look ahead; a longer read is surveyed by a pass of its own over the ids.
-pub const HEAD_RECORDS_MAX: usize = 2_000;
+/// Most rows that are held to look ahead; for a longer read, a pass of its own over the ids counts.
+pub const READ_AHEAD_RECORDS_MAX: usize = 2_000;
 
 /// Most text that is held to look ahead, in bytes.
-pub const HEAD_BYTES_MAX: usize = 4 << 20;
+pub const READ_AHEAD_BYTES_MAX: usize = 4 << 20;
 
 /// The beginning of a read, and the rest of it.
-pub struct Head<'a> {
+pub struct ReadAhead<'a> {
     /// What was read already.
     pub rows: Vec<Candidates>,
     /// Whether that is all.
@@ -26,12 +26,12 @@ pub struct Head<'a> {
 }
 
 /// Reads ahead within the limits.
-pub async fn head(mut rows: BoxStream<'_, Result<Candidates, StageError>>) -> Result<Head<'_>, StageError> {
+pub async fn read_ahead(mut rows: BoxStream<'_, Result<Candidates, StageError>>) -> Result<ReadAhead<'_>, StageError> {
     let mut taken = Vec::new();
     let (mut records, mut bytes) = (0, 0);
-    while records < HEAD_RECORDS_MAX && bytes < HEAD_BYTES_MAX {
+    while records < READ_AHEAD_RECORDS_MAX && bytes < READ_AHEAD_BYTES_MAX {
         let Some(chunk) = rows.next().await else {
-            return Ok(Head { rows: taken, complete: true, rest: stream::empty().boxed() });
+            return Ok(ReadAhead { rows: taken, complete: true, rest: stream::empty().boxed() });
         };
         let chunk = chunk?;
         records += chunk.batch.len();
@@ -39,12 +39,12 @@ pub async fn head(mut rows: BoxStream<'_, Result<Candidates, StageError>>) -> Re
         bytes += texts.map(|text| text.len()).sum::<usize>();
         taken.push(chunk);
     }
-    Ok(Head { rows: taken, complete: false, rest: rows })
+    Ok(ReadAhead { rows: taken, complete: false, rest: rows })
 }
 
-impl<'a> Head<'a> {
+impl<'a> ReadAhead<'a> {
     /// The whole read again, from its beginning.
-    pub fn whole(self) -> BoxStream<'a, Result<Candidates, StageError>> {
+    pub fn all_rows(self) -> BoxStream<'a, Result<Candidates, StageError>> {
         stream::iter(self.rows.into_iter().map(Ok)).chain(self.rest).boxed()
     }
 }
@@ -56,7 +56,7 @@ pub fn may_archive(cx: &StageContext) -> bool {
 }
 
 /// How many of these rows the run would archive.
-pub async fn archives(cx: &StageContext, rows: &[Candidates]) -> Result<u64, StageError> {
+pub async fn archive_count(cx: &StageContext, rows: &[Candidates]) -> Result<u64, StageError> {
     let mut count = 0;
     for chunk in rows {
         let leaving = chunk.batch.iter().filter(|candidate| !candidate.member);
@@ -64,30 +64,30 @@ pub async fn archives(cx: &StageContext, rows: &[Candidates]) -> Result<u64, Sta
         let decided = Match.run(cx, leaving).await?;
         let archived = |matched: &&Matched| match matched {
             Matched::Decided(decision) => matches!(decision.action, Action::Archive(_)),
-            // Where it stands is asked later; until then it counts as one that does.
-            Matched::Unknown(unknown) => unknown.unconfirmed.is_some() && is_archived(cx, &unknown.asked),
+            // Whether it is in HubSpot is asked later; until then it counts as if it were.
+            Matched::Unresolved(unresolved) => unresolved.unconfirmed.is_some() && is_archived(cx, &unresolved.purpose),
         };
         count += decided.iter().filter(archived).count() as u64;
     }
     Ok(count)
 }
 
-fn is_archived(cx: &StageContext, asked: &Asked) -> bool {
-    let policy = match asked {
-        Asked::Departure(departure) => policy(&cx.pipeline, *departure).0,
-        Asked::Desired(_) | Asked::Standing(_) => DeleteAction::Keep,
+fn is_archived(cx: &StageContext, purpose: &LookupPurpose) -> bool {
+    let policy = match purpose {
+        LookupPurpose::Exit(exit) => policy(&cx.pipeline, *exit).0,
+        LookupPurpose::Write(_) | LookupPurpose::CheckExists(_) => DeleteAction::Keep,
     };
     policy == DeleteAction::Archive
 }
 
 /// How many rows of a whole read the run would archive.
-pub async fn archives_of(
+pub async fn archive_count_of(
     cx: &StageContext,
     mut rows: BoxStream<'_, Result<Candidates, StageError>>,
 ) -> Result<u64, StageError> {
     let mut count = 0;
     while let Some(chunk) = rows.next().await {
-        count += archives(cx, &[chunk?]).await?;
+        count += archive_count(cx, &[chunk?]).await?;
     }
     Ok(count)
 }

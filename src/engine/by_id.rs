@@ -1,4 +1,5 @@
-//! Rows of certain records, whatever has become of them: those that Salesforce does not show any more come, too.
+//! Rows of records that are asked for by their ids, whatever has become of them: those that Salesforce does not show any more
+//! come, too.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,13 +17,13 @@ use crate::stages::{StageContext, StageError};
 /// A stream of rows.
 pub type Rows<'a> = BoxStream<'a, Result<Candidates, StageError>>;
 
-/// The rows of at most [`crate::ports::source::QUERY_IDS_MAX`] records; `bare` ones hold nothing but ids and marks.
-pub fn rows(cx: &StageContext, ids: Vec<SalesforceId>, bare: bool) -> Rows<'_> {
+/// The rows of at most [`crate::ports::source::QUERY_IDS_MAX`] records; `ids_only` ones hold nothing but ids and marks.
+pub fn rows(cx: &StageContext, ids: Vec<SalesforceId>, ids_only: bool) -> Rows<'_> {
     if ids.is_empty() {
         return stream::empty().boxed();
     }
     let mut query = ids_query(cx, &ids);
-    if bare {
+    if ids_only {
         query = Extract { columns: Arc::from([]), ..query };
     }
     let shown: Arc<Mutex<HashSet<SalesforceId>>> = Arc::default();
@@ -31,7 +32,7 @@ pub fn rows(cx: &StageContext, ids: Vec<SalesforceId>, bare: bool) -> Rows<'_> {
         let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
         noted.extend(rows.batch.iter().map(|row| row.record.id));
     });
-    let columns = if bare { 0 } else { cx.pipeline.columns.len() };
+    let columns = if ids_only { 0 } else { cx.pipeline.columns.len() };
     let gone = stream::once(async move {
         let shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = ids.into_iter().filter(|id| !shown.contains(id));

@@ -1,5 +1,4 @@
-//! Pledges: what a plan says of each record, so that a saved plan can be compared with a new one, and a run can be held to
-//! it.
+//! What a saved plan says of each record, so that it can be compared with a new plan, and a run does nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,52 +7,52 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
-use super::runner::{Kind, Seen, Taker};
+use super::runner::{BatchKind, DecisionSink, ReadCounts};
 use crate::model::forecast::{LinkAction, PlannedLink};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
-use crate::model::pledge::Pledge;
+use crate::model::plan_entry::PlanEntry;
 use crate::model::watermark::Cursor;
-use crate::plan::decide::{Action, Decision, Departure};
+use crate::plan::decide::{Action, Decision, ExitReason};
 use crate::ports::state::Directory;
 use crate::stages::{StageError, StageName};
 
-/// Hears of every change that a forecast finds.
-pub trait Witness: Send + Sync {
+/// Is shown every change that a forecast finds.
+pub trait PlanObserver: Send + Sync {
     /// Some changes, in the order in which they were found. A record comes again when its links wait as well.
-    fn see(&self, pledges: Vec<Pledge>) -> BoxFuture<'_, Result<(), StageError>>;
+    fn observe(&self, entries: Vec<PlanEntry>) -> BoxFuture<'_, Result<(), StageError>>;
 }
 
 /// What a plan says of a decided record.
-pub fn of_decision(decision: &Decision, links: &[PlannedLink]) -> Pledge {
-    let (action, source) = said(decision);
+pub fn of_decision(decision: &Decision, links: &[PlannedLink]) -> PlanEntry {
+    let (action, source) = fingerprint(decision);
     let mut target = Sha256::new();
     part(&mut target, decision.hubspot_id.as_ref().map_or("", HubspotId::as_str));
     for change in &decision.changes {
         part(&mut target, &change.property);
         part(&mut target, change.before.as_deref().unwrap_or_default());
     }
-    Pledge { id: decision.id(), action: action.to_owned(), source, target: hex(target), links: links_hash(links) }
+    PlanEntry { id: decision.id(), action: action.to_owned(), source, target: hex(target), links: links_hash(links) }
 }
 
 /// What a plan says of links that wait since earlier runs.
-pub fn of_links(id: SalesforceId, links: &[PlannedLink]) -> Pledge {
-    Pledge { id, action: "link".to_owned(), source: String::new(), target: String::new(), links: links_hash(links) }
+pub fn of_links(id: SalesforceId, links: &[PlannedLink]) -> PlanEntry {
+    PlanEntry { id, action: "link".to_owned(), source: String::new(), target: String::new(), links: links_hash(links) }
 }
 
-/// The action's word, and a hash of what Salesforce says.
-fn said(decision: &Decision) -> (&'static str, String) {
+/// The action's name in a plan's file, and a hash of what Salesforce says.
+fn fingerprint(decision: &Decision) -> (&'static str, String) {
     let mut hasher = Sha256::new();
     let action = match &decision.action {
         Action::Create => "create",
         Action::Restore => "restore",
         Action::Update => "update",
         Action::Unchanged => "note",
-        Action::Archive(departure) => {
-            part(&mut hasher, departure_word(*departure));
+        Action::Archive(exit) => {
+            part(&mut hasher, exit_word(*exit));
             "archive"
         }
-        Action::Keep(departure) => {
-            part(&mut hasher, departure_word(*departure));
+        Action::Keep(exit) => {
+            part(&mut hasher, exit_word(*exit));
             "leave"
         }
         Action::Filter(_) => "filter",
@@ -77,11 +76,11 @@ fn said(decision: &Decision) -> (&'static str, String) {
     (action, hex(hasher))
 }
 
-fn departure_word(departure: Departure) -> &'static str {
-    match departure {
-        Departure::Deleted => "deleted",
-        Departure::FilterExit => "filter",
-        Departure::Vanished => "vanished",
+fn exit_word(exit: ExitReason) -> &'static str {
+    match exit {
+        ExitReason::Deleted => "deleted",
+        ExitReason::FilterExit => "filter",
+        ExitReason::Vanished => "vanished",
     }
 }
 
@@ -114,18 +113,18 @@ fn hex(hasher: Sha256) -> String {
     hasher.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The pledges of one saved plan, in a private place that does not grow in memory.
+/// The entries of one saved plan, kept in a scratch table rather than in memory.
 #[derive(Clone)]
-pub struct Pledges {
+pub struct PlanEntries {
     directory: Arc<dyn Directory>,
     name: String,
     left: Arc<AtomicU64>,
 }
 
-impl Pledges {
+impl PlanEntries {
     /// Those of one pipeline; empty at first.
     pub fn new(directory: Arc<dyn Directory>, pipeline: &PipelineName) -> Self {
-        Self { directory, name: format!("pledges:{pipeline}"), left: Arc::default() }
+        Self { directory, name: format!("plan entries:{pipeline}"), left: Arc::default() }
     }
 
     /// How many records a run has left out, as they changed after the plan.
@@ -134,63 +133,61 @@ impl Pledges {
     }
 
     /// Adds some.
-    pub async fn add(&self, pledges: &[Pledge]) -> Result<(), StageError> {
-        let entry = |pledge: &Pledge| {
-            let text = serde_json::to_string(pledge).unwrap_or_default();
-            (pledge.id, HubspotId::new(text))
+    pub async fn add(&self, entries: &[PlanEntry]) -> Result<(), StageError> {
+        let entry = |entry: &PlanEntry| {
+            let text = serde_json::to_string(entry).unwrap_or_default();
+            (entry.id, HubspotId::new(text))
         };
-        let entries: Vec<_> = pledges.iter().map(entry).collect();
+        let entries: Vec<_> = entries.iter().map(entry).collect();
         self.directory.add(&self.name, &entries).await.map_err(StageError::at(StageName::Match))
     }
 
     /// Those of a record.
-    pub async fn of(&self, ids: &[SalesforceId]) -> Result<Vec<Pledge>, StageError> {
+    pub async fn of(&self, ids: &[SalesforceId]) -> Result<Vec<PlanEntry>, StageError> {
         let found = self.directory.find(&self.name, ids).await.map_err(StageError::at(StageName::Match))?;
         let texts = found.into_values().flatten();
         Ok(texts.filter_map(|text| serde_json::from_str(text.as_str()).ok()).collect())
     }
 }
 
-/// Holds a run to its plan: what was not planned is left out, and is for the next sync.
-pub struct Pledged<T> {
-    /// Who carries it out.
-    pub taker: T,
+/// A sink that lets through what was planned; the rest is left out, and is for the next sync.
+pub struct PlannedOnly<T> {
+    /// What carries it out.
+    pub sink: T,
     /// What was planned.
-    pub pledges: Pledges,
+    pub entries: PlanEntries,
 }
 
-impl<T: Taker> Pledged<T> {
+impl<T: DecisionSink> PlannedOnly<T> {
     /// Of a batch, what was planned so.
     async fn planned(&self, batch: Vec<Decision>) -> Result<Vec<Decision>, StageError> {
         let ids: Vec<SalesforceId> = batch.iter().map(Decision::id).collect();
-        let planned = self.pledges.of(&ids).await?;
+        let planned = self.entries.of(&ids).await?;
         let all = batch.len();
         let is_planned = |decision: &Decision| {
-            let (action, source) = said(decision);
-            planned
-                .iter()
-                .any(|pledge| pledge.id == decision.id() && pledge.action == action && pledge.source == source)
+            let (action, source) = fingerprint(decision);
+            planned.iter().any(|entry| entry.id == decision.id() && entry.action == action && entry.source == source)
         };
         let batch: Vec<Decision> = batch.into_iter().filter(is_planned).collect();
-        self.pledges.left.fetch_add((all - batch.len()) as u64, Ordering::Relaxed);
+        self.entries.left.fetch_add((all - batch.len()) as u64, Ordering::Relaxed);
         Ok(batch)
     }
 }
 
-impl<T: Taker> Taker for Pledged<T> {
-    fn take(&self, kind: Kind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>> {
+impl<T: DecisionSink> DecisionSink for PlannedOnly<T> {
+    fn deliver(&self, kind: BatchKind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>> {
         async move {
             let batch = self.planned(batch).await?;
-            if batch.is_empty() { Ok(()) } else { self.taker.take(kind, batch).await }
+            if batch.is_empty() { Ok(()) } else { self.sink.deliver(kind, batch).await }
         }
         .boxed()
     }
 
-    fn seen(&self, seen: Seen) {
-        self.taker.seen(seen);
+    fn count_read(&self, counts: ReadCounts) {
+        self.sink.count_read(counts);
     }
 
-    fn passed(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
-        self.taker.passed(rows, cursor)
+    fn save_position(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
+        self.sink.save_position(rows, cursor)
     }
 }

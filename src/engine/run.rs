@@ -10,22 +10,22 @@ use jiff::Timestamp;
 
 use super::catch_up::{self, Backlog};
 use super::deliver::Deliver;
-use super::identity::{self, Moved};
-use super::mark::{self, Believed};
-use super::pledge::{Pledged, Pledges};
+use super::identity::{self, ObjectsChanged};
+use super::plan_entries::{PlanEntries, PlannedOnly};
 use super::queries::{import_query, window_query};
-use super::runner::{self, Taker};
-use super::{certain, doubt, seen, survey};
+use super::runner::{self, DecisionSink};
+use super::watermark::{self, TrustedWatermark};
+use super::{by_id, read_ahead, unconfirmed, visited};
 use crate::model::ids::SalesforceId;
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
 use crate::model::watermark::Watermark;
-use crate::plan::guard::{self, Allowance, Prospect, Refusal};
+use crate::plan::guard::{self, Allowance, Impact, Refusal};
 use crate::ports::fault::Fault;
 use crate::ports::source::{Extract, QUERY_IDS_MAX};
 use crate::ports::state::{FailureFilter, ImportProgress, LINK_FAILURES, RunRow, StateError};
 use crate::stages::read::extract::{Candidates, Membership, candidates};
 use crate::stages::write::associate;
-use crate::stages::write::checkpoint::{Checkpoint, Reached};
+use crate::stages::write::checkpoint::{Checkpoint, NewWatermark};
 use crate::stages::{StageCause, StageContext, StageError, StageName, Writers};
 
 type Rows<'a> = BoxStream<'a, Result<Candidates, StageError>>;
@@ -35,7 +35,7 @@ const RETRIES_MAX: usize = 2_000;
 
 /// What a run needs besides its context.
 #[derive(Clone)]
-pub struct Order {
+pub struct RunRequest {
     /// Which records it is about.
     pub scope: RunScope,
     /// What a person allowed for this one run.
@@ -43,14 +43,14 @@ pub struct Order {
     /// Rows that an import will read, where they were counted already.
     pub counted: Option<u64>,
     /// What was planned; the run does nothing else. None where it follows no plan.
-    pub pledges: Option<Pledges>,
-    /// Hears the numbers while the run goes on.
+    pub planned: Option<PlanEntries>,
+    /// Called with the numbers while the run goes on.
     pub on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
 }
 
 /// Why a run ended early.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Stop {
+pub enum StopReason {
     /// A stage could not go on.
     #[error(transparent)]
     Stage(#[from] StageError),
@@ -59,21 +59,21 @@ pub enum Stop {
     Refused(#[from] Refusal),
     /// The state is about other objects.
     #[error(transparent)]
-    Moved(#[from] Moved),
+    ObjectsChanged(#[from] ObjectsChanged),
 }
 
-impl From<StateError> for Stop {
+impl From<StateError> for StopReason {
     fn from(error: StateError) -> Self {
         Self::Stage(StageError::at(StageName::Checkpoint)(error))
     }
 }
 
-impl Stop {
+impl StopReason {
     /// Stable code that `syncline explain` describes.
     pub fn code(&self) -> &'static str {
         let error = match self {
             Self::Refused(_) => return "SL6009",
-            Self::Moved(_) => return "SL6020",
+            Self::ObjectsChanged(_) => return "SL6020",
             Self::Stage(StageError { cause: StageCause::State(error), .. }) => return error.code(),
             Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error(),
         };
@@ -84,7 +84,7 @@ impl Stop {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Refused(refusal) => Some(refusal.help()),
-            Self::Moved(moved) => Some(moved.help()),
+            Self::ObjectsChanged(changed) => Some(changed.help()),
             Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error()?.help.clone(),
             Self::Stage(_) => None,
         }
@@ -95,7 +95,7 @@ impl Stop {
         match self {
             // Said at the end of a read, when what came is written already.
             Self::Refused(Refusal::Short { .. }) => RunStatus::Failed,
-            Self::Refused(_) | Self::Moved(_) => RunStatus::Refused,
+            Self::Refused(_) | Self::ObjectsChanged(_) => RunStatus::Refused,
             Self::Stage(StageError { cause: StageCause::Remote(Fault::Cancelled), .. }) => RunStatus::Interrupted,
             Self::Stage(StageError { cause: StageCause::Remote(Fault::Budget { .. }), .. }) => RunStatus::Paused,
             Self::Stage(_) => RunStatus::Failed,
@@ -104,12 +104,16 @@ impl Stop {
 }
 
 /// Runs a pipeline once: begins its row, does the work, ends its row. The caller holds the lease.
-pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<(RunReport, Option<Stop>), StateError> {
+pub async fn run(
+    cx: &StageContext,
+    writers: &Writers,
+    request: &RunRequest,
+) -> Result<(RunReport, Option<StopReason>), StateError> {
     let started = cx.clock.now();
     let mut row = RunRow {
         id: cx.run.clone(),
         pipeline: cx.pipeline.name.clone(),
-        kind: order.scope.kind(),
+        kind: request.scope.kind(),
         status: RunStatus::Running,
         started,
         ended: None,
@@ -120,14 +124,14 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
     drop_associations(cx, writers).await?;
     let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
     let mut notes = Vec::new();
-    let worked = work(cx, writers, &checkpoint, order, &mut notes).await;
+    let outcome = carry_out(cx, writers, &checkpoint, request, &mut notes).await;
     // A record that came back asks for all its links again, dropped ones among them.
     drop_associations(cx, writers).await?;
     let mut tally = checkpoint.add(Tally::default());
     tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await.unwrap_or_default();
     tally.salesforce_calls = cx.source.calls();
     tally.hubspot_calls = cx.target.calls();
-    let stop = worked.err();
+    let stop = outcome.err();
     row.status = match &stop {
         Some(stop) => stop.status(),
         None => ended_well(&tally),
@@ -151,28 +155,28 @@ pub async fn run(cx: &StageContext, writers: &Writers, order: &Order) -> Result<
     Ok((report, stop))
 }
 
-async fn work(
+async fn carry_out(
     cx: &StageContext,
     writers: &Writers,
     checkpoint: &Checkpoint,
-    order: &Order,
+    request: &RunRequest,
     notes: &mut Vec<String>,
-) -> Result<(), Stop> {
-    if let Some(moved) = identity::moved(cx).await? {
-        return Err(moved.into());
+) -> Result<(), StopReason> {
+    if let Some(changed) = identity::objects_changed(cx).await? {
+        return Err(changed.into());
     }
-    identity::note(cx, writers).await?;
+    identity::record(cx, writers).await?;
     writers.state.remember_match(&cx.pipeline.name, &cx.pipeline.target.match_property).await?;
-    match order.scope {
-        RunScope::All => import(cx, writers, checkpoint, order, notes).await,
-        RunScope::Stale => stale(cx, writers, checkpoint, order, notes).await,
-        RunScope::Changed | RunScope::ChangedAndStale => sync(cx, writers, checkpoint, order, notes).await,
+    match request.scope {
+        RunScope::All => import(cx, writers, checkpoint, request, notes).await,
+        RunScope::Stale => stale(cx, writers, checkpoint, request, notes).await,
+        RunScope::Changed | RunScope::ChangedAndStale => sync(cx, writers, checkpoint, request, notes).await,
     }
 }
 
 /// Waits no longer for links of associations that the pipeline has dropped.
 async fn drop_associations(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
-    let keys: Vec<_> = cx.pipeline.associations.iter().map(|own| own.key.clone()).collect();
+    let keys: Vec<_> = cx.pipeline.associations.iter().map(|association| association.key.clone()).collect();
     writers.state.drop_associations(&cx.pipeline.name, &keys).await
 }
 
@@ -181,7 +185,7 @@ pub async fn settle_links(
     cx: &StageContext,
     writers: &Writers,
     report: &mut RunReport,
-) -> Result<Option<Stop>, StateError> {
+) -> Result<Option<StopReason>, StateError> {
     let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
     checkpoint.add(report.tally);
     let drained = associate::drain(cx, writers, &checkpoint, Some(cx.due_at)).await;
@@ -195,7 +199,7 @@ pub async fn settle_links(
         row.status = report.status;
         writers.state.end_run(&row).await?;
     }
-    Ok(drained.err().map(Stop::Stage))
+    Ok(drained.err().map(StopReason::Stage))
 }
 
 fn ended_well(tally: &Tally) -> RunStatus {
@@ -213,9 +217,9 @@ async fn import(
     cx: &StageContext,
     writers: &Writers,
     checkpoint: &Checkpoint,
-    order: &Order,
+    request: &RunRequest,
     notes: &mut Vec<String>,
-) -> Result<(), Stop> {
+) -> Result<(), StopReason> {
     let name = &cx.pipeline.name;
     let began_at = cx.clock.now();
     let resumed = cx.state.cursor(name).await?;
@@ -224,17 +228,17 @@ async fn import(
             notes.push(format!("went on with the import that began at {}", progress.began.0));
             progress
         }
-        None => begin(cx, order).await?,
+        None => begin(cx, request).await?,
     };
     let counts = cx.state.link_counts(name, cx.pipeline.mapping_version).await?;
-    let (archive, standing) = (doubt::archives(cx).await?, counts.standing + counts.in_doubt);
-    let prospect = Prospect { archive, standing, source_empty: progress.total == 0 };
-    guard::check(prospect, cx.pipeline.guard, order.allowance)?;
+    let (archive, standing) = (unconfirmed::archive_count(cx).await?, counts.standing + counts.in_doubt);
+    let impact = Impact { archive, standing, source_empty: progress.total == 0 };
+    guard::check(impact, cx.pipeline.guard, request.allowance)?;
     checkpoint.place(cx, Some(progress.clone())).await?;
     loop {
-        let taker = taker(cx, writers, checkpoint, Some(progress.clone()), order);
+        let sink = sink(cx, writers, checkpoint, Some(progress.clone()), request);
         let rows = candidates(cx, import_query(cx, progress.total), Membership::ByQuery, progress.cursor.clone());
-        match runner::run(cx, &*taker, doubt::noted(cx, rows)).await {
+        match runner::run(cx, &*sink, unconfirmed::track(cx, rows)).await {
             Err(StageError { cause: StageCause::Remote(Fault::PlaceLost(_)), .. }) if progress.cursor.is_some() => {
                 notes.push("the saved place was no longer valid; read again from the start".to_owned());
                 progress = ImportProgress { cursor: None, read: 0, ..progress };
@@ -243,24 +247,24 @@ async fn import(
         }
     }
     let read = progress.read + checkpoint.add(Tally::default()).read;
-    if let Err(short) = guard::check_whole(read, progress.total, order.allowance) {
-        // The place at the end of a short read is no place to go on from.
+    if let Err(short) = guard::check_whole(read, progress.total, request.allowance) {
+        // A read that came short must begin anew: where it ended is no place to go on from.
         checkpoint.place(cx, None).await?;
         return Err(short.into());
     }
-    settle_doubts(cx, writers, checkpoint, order).await?;
+    settle_unconfirmed(cx, writers, checkpoint, request).await?;
     // A failure whose record the whole read did not meet is about a record that left, or is no more.
-    let taker = taker(cx, writers, checkpoint, None, order);
-    runner::run(cx, &*taker, catch_up::failed(cx, Some(began_at))).await?;
+    let sink = sink(cx, writers, checkpoint, None, request);
+    runner::run(cx, &*sink, catch_up::failed(cx, Some(began_at))).await?;
     // A watermark that is there already stays: an import sees neither deletes nor records that left the filter, so the
     // changes since then are still for the next sync.
     // What changed after the plan was left out: it must lie behind the watermark.
     let first = cx.state.watermark(name).await?.is_none();
-    let began = if left(order, notes) > 0 { Watermark(progress.began.0.min(cx.due_at)) } else { progress.began };
-    let reached = Reached { watermark: began, set_at: progress.began_at, corrects: false };
-    let reached = Some(reached).filter(|_| first);
+    let began = if left_out(request, notes) > 0 { Watermark(progress.began.0.min(cx.due_at)) } else { progress.began };
+    let new_watermark = NewWatermark { watermark: began, set_at: progress.began_at, corrects: false };
+    let new_watermark = Some(new_watermark).filter(|_| first);
     let read = cx.state.cursor(name).await?.and_then(|progress| progress.cursor);
-    checkpoint.finish(cx, reached).await?;
+    checkpoint.finish(cx, new_watermark).await?;
     note_definition(cx, writers).await?;
     if let Some(read) = read {
         cx.source.release(&read).await;
@@ -268,10 +272,10 @@ async fn import(
     Ok(associate::drain(cx, writers, checkpoint, None).await?)
 }
 
-async fn begin(cx: &StageContext, order: &Order) -> Result<ImportProgress, Stop> {
+async fn begin(cx: &StageContext, request: &RunRequest) -> Result<ImportProgress, StopReason> {
     let at = StageError::at::<Fault>;
-    let now = mark::now(cx).await?;
-    let total = match order.counted {
+    let now = watermark::read_clocks(cx).await?;
+    let total = match request.counted {
         Some(total) => total,
         None => cx.source.count(&import_query(cx, 0)).await.map_err(at(StageName::Extract))?,
     };
@@ -283,34 +287,34 @@ async fn sync(
     cx: &StageContext,
     writers: &Writers,
     checkpoint: &Checkpoint,
-    order: &Order,
+    request: &RunRequest,
     notes: &mut Vec<String>,
-) -> Result<(), Stop> {
+) -> Result<(), StopReason> {
     let name = &cx.pipeline.name;
-    let now = mark::now(cx).await?;
-    let until = |corrects| Reached { watermark: Watermark(now.server), set_at: Some(now.local), corrects };
-    let Some(Believed { watermark, note }) = mark::believed(cx, now).await? else {
-        check_doubts(cx, order).await?;
-        settle_doubts(cx, writers, checkpoint, order).await?;
+    let now = watermark::read_clocks(cx).await?;
+    let until = |corrects| NewWatermark { watermark: Watermark(now.server), set_at: Some(now.local), corrects };
+    let Some(TrustedWatermark { watermark, note }) = watermark::trusted(cx, now).await? else {
+        guard_unconfirmed(cx, request).await?;
+        settle_unconfirmed(cx, writers, checkpoint, request).await?;
         checkpoint.advance(cx, until(false)).await?;
         notes.push(format!("syncs from now on; `syncline import {name}` brings the records that exist already"));
         return Ok(());
     };
     let corrects = note.is_some();
     notes.extend(note);
-    let backlog = match order.scope {
+    let backlog = match request.scope {
         RunScope::ChangedAndStale => {
             Some(catch_up::backlog(&*cx.state, &cx.pipeline).await?).filter(|backlog| !backlog.is_empty())
         }
         _ => None,
     };
-    let (head, prospect) = look_ahead(cx, watermark, backlog).await?;
-    guard::check(prospect, cx.pipeline.guard, order.allowance)?;
-    let taker = taker(cx, writers, checkpoint, None, order);
-    runner::run(cx, &*taker, with_backlog(cx, head, backlog)).await?;
-    settle_doubts(cx, writers, checkpoint, order).await?;
+    let (ahead, impact) = look_ahead(cx, watermark, backlog).await?;
+    guard::check(impact, cx.pipeline.guard, request.allowance)?;
+    let sink = sink(cx, writers, checkpoint, None, request);
+    runner::run(cx, &*sink, with_backlog(cx, ahead, backlog)).await?;
+    settle_unconfirmed(cx, writers, checkpoint, request).await?;
     // What changed after the plan was left out, and the next sync must see it.
-    if left(order, notes) == 0 {
+    if left_out(request, notes) == 0 {
         checkpoint.advance(cx, until(corrects)).await?;
         if backlog.is_some() {
             caught_up(cx, writers).await?;
@@ -323,8 +327,8 @@ async fn sync(
 }
 
 /// How many records a run that follows a plan has left out; says so.
-fn left(order: &Order, notes: &mut Vec<String>) -> u64 {
-    let left = order.pledges.as_ref().map_or(0, Pledges::left);
+fn left_out(request: &RunRequest, notes: &mut Vec<String>) -> u64 {
+    let left = request.planned.as_ref().map_or(0, PlanEntries::left);
     if left > 0 {
         let records = if left == 1 { "1 record".to_owned() } else { format!("{left} records") };
         notes.push(format!("{records} changed after the plan was made, and left for the next sync"));
@@ -337,40 +341,40 @@ pub async fn look_ahead(
     cx: &StageContext,
     watermark: Watermark,
     backlog: Option<Backlog>,
-) -> Result<(survey::Head<'_>, Prospect), Stop> {
+) -> Result<(read_ahead::ReadAhead<'_>, Impact), StopReason> {
     let mut rows = sync_rows(cx, watermark).await?;
     if backlog.is_some() {
-        rows = catch_up::noted(cx, rows);
+        rows = catch_up::track(cx, rows);
     }
-    let head = survey::head(doubt::noted(cx, rows)).await?;
-    let (mut archive, standing) = prospect(cx, watermark, &head).await?;
+    let ahead = read_ahead::read_ahead(unconfirmed::track(cx, rows)).await?;
+    let (mut archive, standing) = impact(cx, watermark, &ahead).await?;
     if backlog.is_some() {
         archive += stale_archives(cx).await?;
     }
-    archive += doubt::archives(cx).await?;
-    Ok((head, Prospect { archive, standing, source_empty: false }))
+    archive += unconfirmed::archive_count(cx).await?;
+    Ok((ahead, Impact { archive, standing, source_empty: false }))
 }
 
 /// The whole rows of a cycle: what changed, then what a changed mapping touches.
-pub fn with_backlog<'a>(cx: &'a StageContext, head: survey::Head<'a>, backlog: Option<Backlog>) -> Rows<'a> {
+pub fn with_backlog<'a>(cx: &'a StageContext, ahead: read_ahead::ReadAhead<'a>, backlog: Option<Backlog>) -> Rows<'a> {
     match backlog {
-        Some(backlog) => head.whole().chain(catch_up::rows(cx, backlog)).boxed(),
-        None => head.whole(),
+        Some(backlog) => ahead.all_rows().chain(catch_up::rows(cx, backlog)).boxed(),
+        None => ahead.all_rows(),
     }
 }
 
-/// Who carries decisions out: held to a plan, where there is one.
-fn taker(
+/// What carries decisions out; where the run follows a plan, only what was planned.
+fn sink(
     cx: &StageContext,
     writers: &Writers,
     checkpoint: &Checkpoint,
     progress: Option<ImportProgress>,
-    order: &Order,
-) -> Box<dyn Taker> {
-    let taker = Deliver::new(cx, writers, checkpoint, progress, Arc::clone(&order.on_progress));
-    match &order.pledges {
-        Some(pledges) => Box::new(Pledged { taker, pledges: pledges.clone() }),
-        None => Box::new(taker),
+    request: &RunRequest,
+) -> Box<dyn DecisionSink> {
+    let sink = Deliver::new(cx, writers, checkpoint, progress, Arc::clone(&request.on_progress));
+    match &request.planned {
+        Some(entries) => Box::new(PlannedOnly { sink, entries: entries.clone() }),
+        None => Box::new(sink),
     }
 }
 
@@ -379,13 +383,13 @@ async fn stale(
     cx: &StageContext,
     writers: &Writers,
     checkpoint: &Checkpoint,
-    order: &Order,
+    request: &RunRequest,
     notes: &mut Vec<String>,
-) -> Result<(), Stop> {
+) -> Result<(), StopReason> {
     let backlog = catch_up::backlog(&*cx.state, &cx.pipeline).await?;
     if backlog.is_empty() {
-        check_doubts(cx, order).await?;
-        settle_doubts(cx, writers, checkpoint, order).await?;
+        guard_unconfirmed(cx, request).await?;
+        settle_unconfirmed(cx, writers, checkpoint, request).await?;
     }
     if backlog.is_empty() && cx.state.watermark(&cx.pipeline.name).await?.is_none() {
         let name = &cx.pipeline.name;
@@ -397,50 +401,50 @@ async fn stale(
         return Ok(());
     }
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
-    let archive = stale_archives(cx).await? + doubt::archives(cx).await?;
-    let prospect = Prospect { archive, standing: counts.standing + counts.in_doubt, source_empty: false };
-    guard::check(prospect, cx.pipeline.guard, order.allowance)?;
-    let taker = taker(cx, writers, checkpoint, None, order);
-    runner::run(cx, &*taker, catch_up::rows(cx, backlog)).await?;
-    settle_doubts(cx, writers, checkpoint, order).await?;
+    let archive = stale_archives(cx).await? + unconfirmed::archive_count(cx).await?;
+    let impact = Impact { archive, standing: counts.standing + counts.in_doubt, source_empty: false };
+    guard::check(impact, cx.pipeline.guard, request.allowance)?;
+    let sink = sink(cx, writers, checkpoint, None, request);
+    runner::run(cx, &*sink, catch_up::rows(cx, backlog)).await?;
+    settle_unconfirmed(cx, writers, checkpoint, request).await?;
     caught_up(cx, writers).await?;
     Ok(associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?)
 }
 
-/// Accounts for the records in doubt that the run has not met.
-async fn settle_doubts(
+/// Settles the unconfirmed records that the run has not read.
+async fn settle_unconfirmed(
     cx: &StageContext,
     writers: &Writers,
     checkpoint: &Checkpoint,
-    order: &Order,
+    request: &RunRequest,
 ) -> Result<(), StageError> {
-    if !cx.unsettled {
+    if !cx.has_unconfirmed {
         return Ok(());
     }
-    let taker = taker(cx, writers, checkpoint, None, order);
-    runner::run(cx, &*taker, doubt::rows(cx)).await?;
-    seen::forget(cx).await
+    let sink = sink(cx, writers, checkpoint, None, request);
+    runner::run(cx, &*sink, unconfirmed::rows(cx)).await?;
+    visited::clear(cx).await
 }
 
-/// The guard of a run that does nothing but to account for records in doubt.
-async fn check_doubts(cx: &StageContext, order: &Order) -> Result<(), Stop> {
+/// The guard of a run that does nothing but settle unconfirmed records.
+async fn guard_unconfirmed(cx: &StageContext, request: &RunRequest) -> Result<(), StopReason> {
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
-    let (archive, standing) = (doubt::archives(cx).await?, counts.standing + counts.in_doubt);
-    let prospect = Prospect { archive, standing, source_empty: false };
-    Ok(guard::check(prospect, cx.pipeline.guard, order.allowance)?)
+    let (archive, standing) = (unconfirmed::archive_count(cx).await?, counts.standing + counts.in_doubt);
+    let impact = Impact { archive, standing, source_empty: false };
+    Ok(guard::check(impact, cx.pipeline.guard, request.allowance)?)
 }
 
 /// How many records a catch-up would archive, because they no longer belong or were deleted.
 pub async fn stale_archives(cx: &StageContext) -> Result<u64, StageError> {
-    match survey::may_archive(cx) {
-        true => survey::archives_of(cx, catch_up::survey_rows(cx)).await,
+    match read_ahead::may_archive(cx) {
+        true => read_ahead::archive_count_of(cx, catch_up::rows_ahead(cx)).await,
         false => Ok(0),
     }
 }
 
 /// Remembers that records were judged by the present mapping and filter; what never was imported stays so.
-async fn caught_up(cx: &StageContext, writers: &Writers) -> Result<(), Stop> {
-    seen::forget(cx).await?;
+async fn caught_up(cx: &StageContext, writers: &Writers) -> Result<(), StopReason> {
+    visited::clear(cx).await?;
     if cx.state.note(&catch_up::mapping_key(&cx.pipeline.name)).await?.is_some() {
         note_definition(cx, writers).await?;
     }
@@ -455,7 +459,7 @@ async fn note_definition(cx: &StageContext, writers: &Writers) -> Result<(), Sta
 }
 
 /// The rows of a sync cycle: failures that are due again, then everything touched since the watermark.
-pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'_>, Stop> {
+pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'_>, StopReason> {
     let mut due = Vec::new();
     if cx.failures_open {
         let filter = FailureFilter {
@@ -465,13 +469,13 @@ pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'
         };
         let rows = cx.state.failures(&filter, RETRIES_MAX).await?;
         // Links are tried again by themselves, without their record.
-        let own = rows.into_iter().filter(|row| !row.failure.reason.code.starts_with(LINK_FAILURES));
-        due.extend(own.map(|row| row.failure.salesforce_id));
+        let record_failures = rows.into_iter().filter(|row| !row.failure.reason.code.starts_with(LINK_FAILURES));
+        due.extend(record_failures.map(|row| row.failure.salesforce_id));
     }
     if due.is_empty() {
         return Ok(candidates(cx, window_query(cx, watermark), Membership::Asked, None));
     }
-    let retries: Vec<Rows<'_>> = due.chunks(QUERY_IDS_MAX).map(|ids| certain::rows(cx, ids.to_vec(), false)).collect();
+    let retries: Vec<Rows<'_>> = due.chunks(QUERY_IDS_MAX).map(|ids| by_id::rows(cx, ids.to_vec(), false)).collect();
     // A record that failed and changed since comes once. What changes after it was read has a stamp behind the new
     // watermark, so the next cycle sees it.
     let tried: Arc<Mutex<HashSet<SalesforceId>>> = Arc::default();
@@ -489,15 +493,19 @@ pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'
 }
 
 /// How many records a cycle would archive, of how many that stand.
-pub async fn prospect(cx: &StageContext, watermark: Watermark, head: &survey::Head<'_>) -> Result<(u64, u64), Stop> {
-    if !survey::may_archive(cx) {
+pub async fn impact(
+    cx: &StageContext,
+    watermark: Watermark,
+    ahead: &read_ahead::ReadAhead<'_>,
+) -> Result<(u64, u64), StopReason> {
+    if !read_ahead::may_archive(cx) {
         return Ok((0, 0));
     }
-    let archive = if head.complete {
-        survey::archives(cx, &head.rows).await?
+    let archive = if ahead.complete {
+        read_ahead::archive_count(cx, &ahead.rows).await?
     } else {
         let query = Extract { columns: Arc::from([]), ..window_query(cx, watermark) };
-        survey::archives_of(cx, candidates(cx, query, Membership::Asked, None)).await?
+        read_ahead::archive_count_of(cx, candidates(cx, query, Membership::Asked, None)).await?
     };
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     Ok((archive, counts.standing + counts.in_doubt))

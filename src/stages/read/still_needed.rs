@@ -2,13 +2,13 @@
 
 use crate::model::association::AssociationState;
 use crate::model::ids::SalesforceId;
-use crate::plan::links::{DueLink, Held};
+use crate::plan::links::{DueLink, NeededPairs};
 use crate::stages::{StageContext, StageError, StageName};
 
 /// What holds links beside the lookups that are about to change.
-pub async fn held(cx: &StageContext, links: &[DueLink]) -> Result<Held, StageError> {
+pub async fn still_needed(cx: &StageContext, links: &[DueLink]) -> Result<NeededPairs, StageError> {
     if links.iter().all(|link| link.made.is_none()) || cx.pipeline.associations.len() < 2 {
-        return Ok(Held::new());
+        return Ok(NeededPairs::new());
     }
     let ids: Vec<SalesforceId> = links.iter().map(|link| link.salesforce_id).collect();
     let states = cx.state.associations(&cx.pipeline.name, &ids).await;

@@ -7,7 +7,7 @@ use super::ids::SalesforceId;
 /// One line of a saved plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pledge {
+pub struct PlanEntry {
     /// The record.
     pub id: SalesforceId,
     /// What would be done with it.

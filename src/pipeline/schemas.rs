@@ -7,18 +7,18 @@ use crate::model::object::{SourceObject, TargetObject, TargetProperty};
 
 /// What the systems say of everything that a pipeline names.
 #[derive(Debug, Clone, Copy)]
-pub struct World<'a> {
+pub struct Schemas<'a> {
     /// Described source objects, by lower-case API name.
     pub sources: &'a HashMap<String, SourceObject>,
     /// The target object.
     pub target: &'a TargetObject,
     /// For each association of the config: what was found of its target.
-    pub associations: &'a [AssociationWorld],
+    pub associations: &'a [AssociationSchema],
 }
 
 /// What was found of the target of one association.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AssociationWorld {
+pub struct AssociationSchema {
     /// The object at the other end.
     pub object_type_id: String,
     /// The Salesforce object that the named pipeline reads.

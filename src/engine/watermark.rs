@@ -1,34 +1,34 @@
-//! How far a watermark is believed. It comes from Salesforce's clock, and a clock that was wrong once must not hide what
+//! How far a watermark is trusted. It comes from Salesforce's clock, and a clock that was wrong once must not hide what
 //! changed afterwards: a watermark counts no further than the time that has passed since it was set, by this computer's
 //! clock. Only how long something took is ever taken from that one, so it may itself be wrong by any constant.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::watermark::Watermark;
-use crate::ports::state::{Mark, StateError};
+use crate::ports::state::{StateError, StoredWatermark};
 use crate::stages::{StageContext, StageError, StageName};
 
 /// One moment by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub struct ClockReadings {
     /// By Salesforce's clock.
     pub server: Timestamp,
     /// By this computer's clock.
     pub local: Timestamp,
 }
 
-/// The present one.
-pub async fn now(cx: &StageContext) -> Result<Moment, StageError> {
+/// What both clocks show now.
+pub async fn read_clocks(cx: &StageContext) -> Result<ClockReadings, StageError> {
     let server = cx.source.now().await.map_err(StageError::at(StageName::Extract))?;
-    Ok(Moment { server, local: cx.clock.now() })
+    Ok(ClockReadings { server, local: cx.clock.now() })
 }
 
 /// What a cycle reads from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Believed {
+pub struct TrustedWatermark {
     /// No change before it is missing in HubSpot.
     pub watermark: Watermark,
-    /// What a person should know, where the stored one is not believed.
+    /// What a person should know, where the stored one is not trusted.
     pub note: Option<String>,
 }
 
@@ -38,31 +38,31 @@ const DIFFERENCE_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// Salesforce tells its time to the second, and stamps rows so; and its answer was on its way before ours was looked at.
 const MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// How far the stored watermark is believed; none where nothing was read yet.
-pub async fn believed(cx: &StageContext, now: Moment) -> Result<Option<Believed>, StateError> {
-    let Some(mark) = cx.state.mark(&cx.pipeline.name).await? else { return Ok(None) };
-    let believed = judge(&mark, now);
-    if let Some(note) = &believed.note {
-        tracing::warn!(pipeline = %cx.pipeline.name, stored = %mark.watermark.0, read_from = %believed.watermark.0, "{note}");
+/// How far the stored watermark is trusted; none where nothing was read yet.
+pub async fn trusted(cx: &StageContext, now: ClockReadings) -> Result<Option<TrustedWatermark>, StateError> {
+    let Some(stored) = cx.state.stored_watermark(&cx.pipeline.name).await? else { return Ok(None) };
+    let trusted = trust(&stored, now);
+    if let Some(note) = &trusted.note {
+        tracing::warn!(pipeline = %cx.pipeline.name, stored = %stored.watermark.0, read_from = %trusted.watermark.0, "{note}");
     }
-    Ok(Some(believed))
+    Ok(Some(trusted))
 }
 
-fn judge(mark: &Mark, now: Moment) -> Believed {
-    let stored = mark.watermark.0;
+fn trust(stored: &StoredWatermark, now: ClockReadings) -> TrustedWatermark {
+    let at = stored.watermark.0;
     // A state of an earlier version does not tell when: then the first run is the only moment that is sure.
-    let set_at = mark.set_at.or_else(|| mark.first_run.filter(|_| stored > now.server));
+    let set_at = stored.set_at.or_else(|| stored.first_run.filter(|_| at > now.server));
     let by_salesforce = |local: Timestamp| local.saturating_add(now.server.duration_since(now.local)).unwrap_or(local);
     let sane = match set_at {
-        Some(set_at) if stored.duration_since(by_salesforce(set_at)) <= MARGIN => stored,
-        Some(set_at) => by_salesforce(set_at).saturating_sub(MARGIN).unwrap_or(stored),
-        None => stored.min(now.server),
+        Some(set_at) if at.duration_since(by_salesforce(set_at)) <= MARGIN => at,
+        Some(set_at) => by_salesforce(set_at).saturating_sub(MARGIN).unwrap_or(at),
+        None => at.min(now.server),
     };
-    if stored.duration_since(sane) <= DIFFERENCE_MAX {
-        return Believed { watermark: Watermark(sane), note: None };
+    if at.duration_since(sane) <= DIFFERENCE_MAX {
+        return TrustedWatermark { watermark: Watermark(sane), note: None };
     }
     let ahead = format!(
-        "the watermark {stored} lay ahead of Salesforce's clock (that clock, or this computer's, was wrong when it was set)"
+        "the watermark {at} lay ahead of Salesforce's clock (that clock, or this computer's, was wrong when it was set)"
     );
     let note = match set_at {
         Some(_) => format!("{ahead}: read again from {sane}"),
@@ -70,7 +70,7 @@ fn judge(mark: &Mark, now: Moment) -> Believed {
             "{ahead}, and nothing tells since when: run `syncline import` to carry over what it may have hidden"
         ),
     };
-    Believed { watermark: Watermark(sane), note: Some(note) }
+    TrustedWatermark { watermark: Watermark(sane), note: Some(note) }
 }
 
 #[cfg(test)]
@@ -84,12 +84,13 @@ mod tests {
     /// Minutes: the watermark, when it was set, the first run; Salesforce's clock and ours now; what is read from.
     #[track_caller]
     fn check(stored: i64, set_at: Option<i64>, first_run: Option<i64>, server: i64, local: i64, expected: i64) {
-        let mark = Mark { watermark: Watermark(at(stored)), set_at: set_at.map(at), first_run: first_run.map(at) };
-        let believed = judge(&mark, Moment { server: at(server), local: at(local) });
+        let row =
+            StoredWatermark { watermark: Watermark(at(stored)), set_at: set_at.map(at), first_run: first_run.map(at) };
+        let trusted = trust(&row, ClockReadings { server: at(server), local: at(local) });
         let margin =
             if expected < stored && (set_at.is_some() || first_run.is_some()) { MARGIN } else { SignedDuration::ZERO };
-        assert_eq!(believed.watermark.0, at(expected) - margin);
-        assert_eq!(believed.note.is_some(), expected != stored, "{believed:?}");
+        assert_eq!(trusted.watermark.0, at(expected) - margin);
+        assert_eq!(trusted.note.is_some(), expected != stored, "{trusted:?}");
     }
 
     #[test]
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_does_not_tell_when_is_believed_unless_it_lies_ahead() {
+    fn a_state_that_does_not_tell_when_is_trusted_unless_it_lies_ahead() {
         check(100, None, Some(10), 105, 105, 100);
         check(220, None, Some(10), 105, 105, 10);
         check(220, None, None, 105, 105, 105);
