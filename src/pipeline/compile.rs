@@ -185,8 +185,9 @@ mod tests {
         };
         assert_eq!(named(None), ["Subscription__c"]);
         assert_eq!(named(Some(("subscription__c".to_owned(), subscription.clone()))), ["Contact", "Project__c"]);
-        let project = crate::model::object::SourceObject { name: "Project__c".to_owned(), ..own.clone() };
-        let contact = crate::model::object::SourceObject { name: "Contact".to_owned(), fields: Vec::new(), ..own };
+        let project = crate::model::object::SourceObject { name: "Project__c".to_owned(), ..subscription.clone() };
+        let contact =
+            crate::model::object::SourceObject { name: "Contact".to_owned(), fields: Vec::new(), ..subscription };
         assert_eq!(named(Some(("project__c".to_owned(), project))), ["Contact"]);
         assert!(named(Some(("contact".to_owned(), contact))).is_empty());
     }
