@@ -436,3 +436,331 @@ async fn owners_are_listed_and_their_ids_alone_are_taken() {
     portal.sandbox.restore(&dump).unwrap();
     assert_eq!(portal.get("/crm/v3/owners").await.body, all.body, "owners are part of the kept state");
 }
+
+/// A body that makes a property of companies.
+fn property(more: Value) -> Value {
+    let mut body = json!({"name": "tier", "label": "Tier", "type": "string", "fieldType": "text", "groupName": "companyinformation"});
+    for (key, value) in more.as_object().unwrap() {
+        body[key.as_str()] = value.clone();
+    }
+    body
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn properties_that_hubspot_would_refuse_are_refused() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let path = "/crm/properties/2026-09/companies";
+    let option = |value: &str| json!({"label": value, "value": value, "displayOrder": 0, "hidden": false});
+    let choice = |options: Value| json!({"type": "enumeration", "fieldType": "select", "options": options});
+    let yes_no = |options: Value| json!({"type": "bool", "fieldType": "booleancheckbox", "options": options});
+    for (more, message, sub_category) in [
+        (json!({"groupName": "nothing"}), "group does not exist", "Properties.PROPERTY_CREATE_FAILED_VALIDATION"),
+        (json!({"groupName": ""}), "required fields were not set: [groupName]", ""),
+        (json!({"fieldType": "number"}), "not a valid field type", "Properties.PROPERTY_CREATE_FAILED_VALIDATION"),
+        (json!({"type": "money"}), "Invalid property type", "Properties.PROPERTY_CREATE_FAILED_VALIDATION"),
+        (json!({"name": "Tier"}), "Invalid property name", "Properties.PROPERTY_CREATE_FAILED_VALIDATION"),
+        (
+            json!({"type": "bool", "fieldType": "booleancheckbox"}),
+            "exactly two options",
+            "PropertyValidationError.INVALID_BOOLEAN_OPTION",
+        ),
+        (yes_no(json!([option("true")])), "exactly two options", "PropertyValidationError.INVALID_BOOLEAN_OPTION"),
+        (
+            yes_no(json!([option("yes"), option("no")])),
+            "exactly two options",
+            "PropertyValidationError.INVALID_BOOLEAN_OPTION",
+        ),
+        (choice(json!([])), "at least one option", "Properties.PROPERTY_CREATE_FAILED_VALIDATION"),
+        (
+            choice(json!([option("a"), option("b"), option("a")])),
+            "Duplicate option value: a",
+            "Properties.PROPERTY_CREATE_FAILED_VALIDATION",
+        ),
+        (
+            choice(json!([option("a"), {"label": "B", "value": ""}])),
+            "a label and a value",
+            "Properties.PROPERTY_CREATE_FAILED_VALIDATION",
+        ),
+        (choice(json!([{"value": "a"}])), "a label and a value", "Properties.PROPERTY_CREATE_FAILED_VALIDATION"),
+        (choice(json!(["a"])), "objects", "Properties.PROPERTY_CREATE_FAILED_VALIDATION"),
+    ] {
+        let answer = portal.post(path, &property(more.clone())).await;
+        let members = [
+            ("/message", json!(message)),
+            ("/subCategory", if sub_category.is_empty() { Value::Null } else { json!(sub_category) }),
+        ];
+        Portal::demand(&answer, 400, &members, &more.to_string());
+    }
+    let schema = json!({"name": "things", "labels": {"singular": "Thing", "plural": "Things"}, "primaryDisplayProperty": "name",
+        "properties": [{"name": "name", "label": "Name", "type": "string", "fieldType": "text"},
+            {"name": "on", "label": "On", "type": "bool", "fieldType": "booleancheckbox"}]});
+    assert_eq!(portal.post("/crm/v3/schemas", &schema).await.status, 400, "the same rules hold within a schema");
+    let good = portal.post(path, &property(choice(json!([option("a"), option("b")])))).await;
+    assert_eq!(good.status, 201, "{}", good.body);
+    let refused = portal
+        .ask(
+            "PATCH",
+            &format!("{path}/tier"),
+            HUBSPOT_TOKEN,
+            Some(&json!({"options": [option("a"), option("a")]}).to_string()),
+        )
+        .await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    let kept = portal.get(&format!("{path}/tier")).await.body;
+    assert_eq!(kept["options"].as_array().unwrap().len(), 2, "a refused change changes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_carry_what_the_description_of_the_api_requires() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let schemas = portal.get("/crm/v3/schemas").await.body;
+    for schema in schemas["results"].as_array().unwrap() {
+        for member in [
+            "id",
+            "objectTypeId",
+            "name",
+            "labels",
+            "primaryDisplayProperty",
+            "requiredProperties",
+            "searchableProperties",
+            "secondaryDisplayProperties",
+            "properties",
+            "associations",
+            "createdAt",
+            "updatedAt",
+            "archived",
+            "fullyQualifiedName",
+        ] {
+            assert!(!schema[member].is_null(), "{member} of {}", schema["name"]);
+        }
+        for association in schema["associations"].as_array().unwrap() {
+            for member in ["id", "fromObjectTypeId", "toObjectTypeId", "name", "createdAt", "updatedAt"] {
+                assert!(association[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {association}");
+            }
+        }
+    }
+    for kind in ["{type}", "companies", "contacts", "deals", "tickets"] {
+        let all = portal.get(&format!("/crm/properties/2026-09/{kind}")).await.body;
+        for property in all["results"].as_array().unwrap() {
+            for member in [
+                "name",
+                "label",
+                "type",
+                "fieldType",
+                "groupName",
+                "description",
+                "options",
+                "createdAt",
+                "updatedAt",
+                "archived",
+                "calculated",
+                "externalOptions",
+                "hasUniqueValue",
+                "hidden",
+                "hubspotDefined",
+                "displayOrder",
+                "formField",
+                "dataSensitivity",
+            ] {
+                assert!(!property[member].is_null(), "{member}: {property}");
+            }
+            for member in ["archivable", "readOnlyDefinition", "readOnlyValue"] {
+                assert!(property["modificationMetadata"][member].is_boolean(), "{member}: {property}");
+            }
+            for option in property["options"].as_array().unwrap() {
+                assert!(
+                    option["displayOrder"].is_number() && option["hidden"].is_boolean() && option["label"].is_string(),
+                    "{option}"
+                );
+            }
+        }
+    }
+    let thin = portal.get("/crm/v3/schemas?includePropertyDefinitions=false&includeAssociationDefinitions=false&includeAuditMetadata=false").await.body;
+    let first = &thin["results"][0];
+    assert_eq!((&first["properties"], &first["associations"]), (&json!([]), &json!([])));
+    assert!(first.get("createdAt").is_none() && first["name"].is_string());
+    let companies = portal.get("/crm/properties/2026-09/companies").await.body;
+    let all = companies["results"].as_array().unwrap();
+    let count = |what: &dyn Fn(&&Value) -> bool| all.iter().filter(what).count();
+    assert!(all.len() > 130, "{}", all.len());
+    assert!(count(&|own| own["type"] == "enumeration") > 15 && count(&|own| own["calculated"] == true) > 30);
+    for name in ["num_associated_contacts", "createdate"] {
+        let answer =
+            portal.post("/crm/objects/2026-09/companies", &json!({"properties": {"name": "x", name: "1"}})).await;
+        Portal::demand(&answer, 400, &[("/errors/0/code", json!("READ_ONLY_VALUE"))], name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_rules_labels_limits_and_schemas_are_asked_for_one_by_one() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let own = |path: &str| path.replace("{type}", &portal.kind);
+    let asked = async |method: &str, path: &str, body: Value, status: u16| {
+        let body = (!body.is_null()).then(|| body.to_string());
+        let answer = portal.ask(method, path, HUBSPOT_TOKEN, body.as_deref()).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
+        answer.body
+    };
+    // Groups.
+    let groups = "/crm/properties/2026-09/companies/groups";
+    assert_eq!(asked("GET", groups, Value::Null, 200).await["results"][0]["name"], "companyinformation");
+    asked("POST", groups, json!({"name": "sales", "label": "Sales"}), 201).await;
+    asked("POST", groups, json!({"name": "sales", "label": "Sales"}), 409).await;
+    asked("POST", groups, json!({"name": "other"}), 400).await;
+    assert_eq!(asked("PATCH", &format!("{groups}/sales"), json!({"label": "Selling"}), 200).await["label"], "Selling");
+    asked("POST", "/crm/properties/2026-09/companies", property(json!({"groupName": "sales"})), 201).await;
+    let refused = asked("DELETE", &format!("{groups}/sales"), Value::Null, 400).await;
+    assert_eq!(refused["subCategory"], "PropertyGroupError.GROUP_WITH_ACTIVE_PROPERTIES");
+    asked("DELETE", "/crm/properties/2026-09/companies/tier", Value::Null, 204).await;
+    asked("DELETE", &format!("{groups}/sales"), Value::Null, 204).await;
+    asked("GET", &format!("{groups}/sales"), Value::Null, 404).await;
+    // Rules of one property.
+    let rule = "/crm/property-validations/2026-09/companies/phone";
+    asked("PUT", &format!("{rule}/rule-type/MAX_LENGTH"), json!({"ruleArguments": ["5"]}), 204).await;
+    assert_eq!(asked("GET", rule, Value::Null, 200).await["results"][0]["ruleType"], "MAX_LENGTH");
+    assert_eq!(
+        asked("GET", &format!("{rule}/rule-type/MAX_LENGTH"), Value::Null, 200).await["ruleArguments"],
+        json!(["5"])
+    );
+    asked("GET", &format!("{rule}/rule-type/REGEX"), Value::Null, 404).await;
+    asked("POST", "/crm/objects/2026-09/companies", json!({"properties": {"name": "x", "phone": "123456"}}), 400).await;
+    // Labels.
+    let pair = "/crm/associations/2026-09/{type}/0-2";
+    let made = asked(
+        "POST",
+        &format!("{pair}/labels"),
+        json!({"name": "payer", "label": "Payer", "inverseLabel": "Pays for"}),
+        200,
+    )
+    .await;
+    let number = made["results"][0]["typeId"].as_u64().unwrap();
+    asked(
+        "PUT",
+        &format!("{pair}/labels"),
+        json!({"associationTypeId": number, "label": "Payer 2", "inverseLabel": "Pays"}),
+        204,
+    )
+    .await;
+    let back = asked("GET", &own("/crm/associations/2026-09/0-2/{type}/labels"), Value::Null, 200).await;
+    assert!(back["results"].as_array().unwrap().iter().any(|own| own["label"] == "Pays"), "{back}");
+    asked("PUT", &format!("{pair}/labels"), json!({"associationTypeId": 999_999, "label": "x"}), 400).await;
+    // Limits that an admin sets.
+    let limits = "/crm/associations/2026-09/definitions/configurations/{type}/0-2";
+    let limit = json!({"inputs": [{"category": "USER_DEFINED", "typeId": number, "maxToObjectIds": 1}]});
+    asked("POST", &format!("{limits}/batch/create"), limit.clone(), 200).await;
+    let told = asked("GET", limits, Value::Null, 200).await;
+    assert_eq!(told["results"][0]["userEnforcedMaxToObjectIds"], 1, "{told}");
+    let all = asked("GET", "/crm/associations/2026-09/definitions/configurations/all", Value::Null, 200).await;
+    assert_eq!(all["results"].as_array().unwrap().len(), 1, "{all}");
+    asked(
+        "POST",
+        &format!("{limits}/batch/update"),
+        json!({"inputs": [{"category": "USER_DEFINED", "typeId": number, "maxToObjectIds": 0}]}),
+        400,
+    )
+    .await;
+    asked("POST", &format!("{limits}/batch/purge"), limit, 200).await;
+    assert_eq!(asked("GET", limits, Value::Null, 200).await["results"], json!([]));
+    asked("DELETE", &format!("{pair}/labels/{number}"), Value::Null, 204).await;
+    // What is used of the account's limits.
+    for (path, pointer, expected) in [
+        ("custom-object-types", "/usage", json!(2)),
+        ("records", "/customObjectTypes/byObjectType/0/usage", json!(0)),
+        ("custom-properties", "/byObjectType/0/limit", json!(1000)),
+        ("calculated-properties", "/overallUsage", json!(0)),
+        ("pipelines", "/results/0/pluralLabel", json!("Deals")),
+        ("associations/labels?fromObjectTypeId=0-1&toObjectTypeId=0-2", "/results/0/usage", json!(0)),
+        ("associations/records/from", "/results", json!([])),
+        ("associations/records/0-1/to", "/results", json!([])),
+        ("associations/records/0-1/0-2", "/limit", json!(50_000)),
+    ] {
+        let told = asked("GET", &format!("/crm/limits/2026-09/{path}"), Value::Null, 200).await;
+        assert_eq!(told.pointer(pointer), Some(&expected), "{path}: {told}");
+    }
+    // Schemas by id.
+    let schemas = asked(
+        "POST",
+        "/crm-object-schemas/2026-09/schemas/batch/read",
+        json!({"inputs": [portal.kind, "0-2"], "includePropertyDefinitions": false}),
+        200,
+    )
+    .await;
+    assert_eq!((schemas["results"].as_array().unwrap().len(), &schemas["results"][0]["properties"]), (2, &json!([])));
+    let part_of =
+        asked("POST", "/crm-object-schemas/2026-09/schemas/batch/read", json!({"inputs": [portal.kind, "2-1"]}), 207)
+            .await;
+    assert_eq!(part_of["errors"][0]["context"]["ids"], json!(["2-1"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_contacts_never_share_an_e_mail() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let path = "/crm/objects/2026-09/contacts";
+    let contact = |email: &str| json!({"properties": {"email": email}});
+    let first = portal.post(path, &contact("Ann@Example.org")).await;
+    Portal::demand(&first, 201, &[("/properties/email", json!("ann@example.org"))], "kept in lower case");
+    let id = first.body["id"].as_str().unwrap();
+    let message = format!("Contact already exists. Existing ID: {id}");
+    let again = portal.post(path, &contact("ANN@example.org")).await;
+    Portal::demand(&again, 409, &[("/category", json!("CONFLICT")), ("/message", json!(message))], "again");
+    Portal::demand(
+        &portal.post(path, &contact("no address")).await,
+        400,
+        &[("/errors/0/code", json!("INVALID_EMAIL"))],
+        "no address",
+    );
+    let traced = |email: &str, trace: &str| json!({"properties": {"email": email}, "objectWriteTraceId": trace});
+    let batch = json!({"inputs": [traced("ann@example.org", "1"), traced("bob@example.org", "2")]});
+    let part_of = portal.post(&format!("{path}/batch/create"), &batch).await;
+    let members = [
+        ("/errors/0/category", json!("CONFLICT")),
+        ("/errors/0/context/existingId/0", json!(id)),
+        ("/results/0/properties/email", json!("bob@example.org")),
+    ];
+    Portal::demand(&part_of, 207, &members, "one of two");
+    let upsert =
+        json!({"inputs": [{"idProperty": "email", "id": "ANN@example.org", "properties": {"firstname": "Ann"}}]});
+    Portal::demand(
+        &portal.post(&format!("{path}/batch/upsert"), &upsert).await,
+        200,
+        &[("/results/0/id", json!(id)), ("/results/0/new", json!(false))],
+        "upsert",
+    );
+    let update =
+        json!({"inputs": [{"idProperty": "email", "id": "ann@example.org", "properties": {"firstname": "Ann"}}]});
+    assert_eq!(
+        portal.post(&format!("{path}/batch/update"), &update).await.status,
+        400,
+        "an update is not found by e-mail"
+    );
+    let untraced = json!({"inputs": [contact("cat@example.org"), contact("ann@example.org")]});
+    assert_eq!(portal.post(&format!("{path}/batch/create"), &untraced).await.status, 409);
+    let all = portal.get(&format!("{path}?properties=email&limit=100")).await.body;
+    assert!(!all.to_string().contains("cat@example.org"), "a refused batch writes nothing: {all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_batch_leaves_everything_as_it_was() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let path = "/crm/objects/2026-09/{type}/batch/upsert";
+    portal
+        .post(
+            path,
+            &json!({"inputs": [input("k1", None, json!({"seats": 1})), input("k2", None, json!({"seats": 2}))]}),
+        )
+        .await;
+    let before = portal.sandbox.dump()["hubspot"].clone();
+    // The two trade their keys' other values, a third is made, and the last one is bad.
+    let batch = json!({"inputs": [input("k1", None, json!({"seats": 2})), input("k3", None, json!({})), input("k2", None, json!({"seats": "many"}))]});
+    assert_eq!(portal.post(path, &batch).await.status, 400);
+    assert_eq!(portal.sandbox.dump()["hubspot"], before);
+    let bad = json!({"inputs": [{"objectWriteTraceId": "1", "properties": {"subscription_name": "x", "salesforce_id": "k4"},
+        "associations": [{"to": {"id": "999"}, "types": [{"associationCategory": "USER_DEFINED", "associationTypeId": 1}]}]}]});
+    let part_of = portal.post("/crm/objects/2026-09/{type}/batch/create", &bad).await;
+    assert_eq!(part_of.body["numErrors"], 1, "{}", part_of.body);
+    assert_eq!(
+        portal.sandbox.dump()["hubspot"]["records"],
+        before["records"],
+        "a record whose association fails is not made"
+    );
+}

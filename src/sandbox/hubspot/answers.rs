@@ -1,5 +1,7 @@
 //! Answers of the portal: JSON bodies, and errors with the members that the real ones have and lack.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use crate::sandbox::http::Reply;
@@ -106,12 +108,77 @@ impl Refusal {
 
 /// A good answer.
 pub fn json(status: u16, body: &Value) -> Reply {
-    Reply::new(status, "application/json;charset=utf-8", body.to_string())
+    written(status, body.to_string())
+}
+
+/// A good answer whose JSON was written already.
+pub fn written(status: u16, body: String) -> Reply {
+    Reply::new(status, "application/json;charset=utf-8", body)
+}
+
+/// Writes a text as JSON.
+pub fn push_text(out: &mut String, text: &str) {
+    out.push('"');
+    let mut plain_from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(&text[plain_from..at]);
+        plain_from = at + 1;
+        if escape.is_empty() {
+            let _ = write!(out, "\\u{byte:04x}");
+        } else {
+            out.push_str(escape);
+        }
+    }
+    out.push_str(&text[plain_from..]);
+    out.push('"');
+}
+
+/// Writes a time as HubSpot does, between quotes.
+pub fn push_time(out: &mut String, millis: i64) {
+    out.push('"');
+    if let Ok(time) = jiff::Timestamp::from_millisecond(millis) {
+        let time = jiff::tz::Offset::UTC.to_datetime(time);
+        let (year, month, day) = (time.year(), time.month(), time.day());
+        let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+        let _ =
+            write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", time.millisecond());
+    }
+    out.push('"');
 }
 
 /// A time as HubSpot writes it.
 pub fn time(millis: i64) -> String {
-    jiff::Timestamp::from_millisecond(millis)
-        .map(|time| time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
-        .unwrap_or_default()
+    let mut out = String::new();
+    push_time(&mut out, millis);
+    out.trim_matches('"').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for text in ["", "plain", "\"quoted\" \\ \u{0}\u{1f}\n\r\t", "é🎉\u{7f}\u{2028}", "\\"] {
+            let mut out = String::new();
+            push_text(&mut out, text);
+            assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text, "{out}");
+        }
+    }
+
+    #[test]
+    fn times_have_milliseconds() {
+        assert_eq!(time(1_790_812_800_007), "2026-10-01T00:00:00.007Z");
+        assert_eq!(time(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(time(i64::MAX), "");
+    }
 }

@@ -1,21 +1,27 @@
-//! Routes about links: single ones, batches, labels, limits.
+//! Routes about associations: single ones, batches, labels, their limits.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Refusal, time};
 use super::body::decode;
-use super::links::{End, LinkType};
+use super::pairs::{AssociationType, End};
 use super::portal::Portal;
 use crate::sandbox::http::{Reply, Request};
 
-/// Most inputs of a batch that makes or removes links.
+/// Most inputs of a batch that makes or removes associations.
 const INPUTS_MAX: usize = 2_000;
 
 /// Most inputs of a batch read.
 const READ_INPUTS_MAX: usize = 1_000;
 
-/// Links of one page.
+/// Labels that a pair of objects may have.
+const LABELS_MAX: usize = 50;
+
+/// Most associations that an admin's own limit may allow.
+const CUSTOM_LIMIT_MAX: u64 = 10_000;
+
+/// Associations of one page.
 const PAGE: usize = 500;
 
 #[derive(Deserialize)]
@@ -72,10 +78,8 @@ pub fn route(portal: &mut Portal, request: &Request, from: &str, to: &str, rest:
         ("POST", ["batch", "labels", "archive"]) => archive_labels(portal, &from, &to, &request.body, now),
         ("GET", ["labels"]) => Ok(labels(portal, &from, &to)),
         ("POST", ["labels"]) => add_label(portal, &from, &to, &request.body),
-        ("DELETE", ["labels", id]) => {
-            portal.links.undefine(&from, &to, id.parse().map_err(|_| Refusal::not_found())?);
-            Ok(Reply::empty(204))
-        }
+        ("PUT", ["labels"]) => change_label(portal, &from, &to, &request.body),
+        ("DELETE", ["labels", id]) => remove_label(portal, &from, &to, id),
         _ => Err(Refusal::not_found()),
     }
 }
@@ -90,11 +94,11 @@ pub fn single(portal: &mut Portal, request: &Request, type_id: &str, id: &str, r
             if limit > PAGE {
                 return Err(Refusal::validation("You can only request at most 500 associations at once."));
             }
-            let start = request.parameter("after").and_then(|text| text.parse().ok()).unwrap_or(0);
-            let (page, next) = page(portal, &from, &to, start, limit);
+            let after = request.parameter("after").and_then(|text| text.parse().ok()).unwrap_or(0);
+            let (page, next) = page(portal, &from, &to, after, limit);
             let mut body = json!({"results": page});
             if let Some(next) = next {
-                body["paging"] = json!({"next": {"after": next.to_string(), "link": ""}});
+                body["paging"] = json!({"next": {"after": next.to_string(), "link": format!("?after={next}")}});
             }
             Ok(answers::json(200, &body))
         }
@@ -108,27 +112,26 @@ pub fn single(portal: &mut Portal, request: &Request, type_id: &str, id: &str, r
             let to: End = (portal.type_id(to)?, to_id.parse().map_err(|_| Refusal::not_found())?);
             let types: Vec<TypeRef> = decode(&request.body)?;
             one(portal, &from, &to, &types)?;
-            let body = json!({"fromObjectTypeId": from.0, "fromObjectId": from.1, "toObjectTypeId": to.0, "toObjectId": to.1, "labels": []});
-            Ok(answers::json(201, &body))
+            Ok(answers::json(201, &made(portal, &from, &to)))
         }
         ("DELETE", [to, to_id]) => {
             let to: End = (portal.type_id(to)?, to_id.parse().map_err(|_| Refusal::not_found())?);
-            portal.links.remove(&from, &to);
+            portal.pairs.remove(&from, &to);
             Ok(Reply::empty(204))
         }
         _ => Err(Refusal::not_found()),
     }
 }
 
-/// Links that a create asks for; one bad target fails the record.
+/// Associations that a create asks for; one bad target fails the record.
 pub fn on_create(portal: &mut Portal, type_id: &str, id: u64, associations: &Value) -> Result<(), Refusal> {
     let from = (type_id.to_owned(), id);
-    for link in associations.as_array().into_iter().flatten() {
-        let to_id: Option<u64> =
-            link["to"]["id"].as_str().and_then(|id| id.parse().ok()).or_else(|| link["to"]["id"].as_u64());
-        let types: Vec<TypeRef> = serde_json::from_value(link["types"].clone()).unwrap_or_default();
+    for wanted in associations.as_array().into_iter().flatten() {
+        let to = &wanted["to"]["id"];
+        let to_id: Option<u64> = to.as_str().and_then(|id| id.parse().ok()).or_else(|| to.as_u64());
+        let types: Vec<TypeRef> = serde_json::from_value(wanted["types"].clone()).unwrap_or_default();
         let number = types.first().map_or(0, |kind| kind.association_type_id);
-        let object = portal.types.keys().find(|to| portal.links.find(type_id, to, number).is_some()).cloned();
+        let object = portal.types.keys().find(|to| portal.pairs.find(type_id, to, number).is_some()).cloned();
         let (Some(object), Some(to_id)) = (object, to_id) else {
             return Err(Refusal::validation("One or more associations are invalid")
                 .with("INVALID_ASSOCIATION_TYPE_ID", &[&number.to_string()]));
@@ -136,6 +139,17 @@ pub fn on_create(portal: &mut Portal, type_id: &str, id: u64, associations: &Val
         one(portal, &from, &(object, to_id), &types)?;
     }
     Ok(())
+}
+
+/// Removes all associations of a record that was never there.
+pub fn forget(portal: &mut Portal, type_id: &str, id: u64) {
+    let from = (type_id.to_owned(), id);
+    for to in portal.types.keys() {
+        let others: Vec<u64> = portal.pairs.of(&from, to, 0).map(|(other, _)| other).collect();
+        for other in others {
+            portal.pairs.remove(&from, &(to.clone(), other));
+        }
+    }
 }
 
 fn invalid(object: &str, id: u64) -> Refusal {
@@ -150,20 +164,20 @@ fn exist(portal: &Portal, from: &End, to: &End) -> Result<(), Refusal> {
             return Err(invalid(&object.name, end.1));
         }
     }
-    if portal.links.types(&from.0, &to.0).is_empty() {
+    if portal.pairs.types(&from.0, &to.0).is_empty() {
         return Err(Refusal::validation(format!("There is no association between {} and {}", from.0, to.0)));
     }
     Ok(())
 }
 
-/// Makes the plain link; labels that stand stay.
+/// Makes the plain association; labels that stand stay.
 fn plain(portal: &mut Portal, from: &End, to: &End) -> Result<(), Refusal> {
     exist(portal, from, to)?;
-    if let Some(kind) = portal.links.types(&from.0, &to.0).iter().find(|kind| kind.label.is_none()) {
+    if let Some(kind) = portal.pairs.plain(&from.0, &to.0) {
         limit(portal, from, to, kind)?;
     }
-    let labels = portal.links.pair(from, to);
-    portal.links.set(from, to, &labels);
+    let labels = portal.pairs.pair(from, to).to_vec();
+    portal.pairs.set(from, to, &labels);
     Ok(())
 }
 
@@ -173,15 +187,15 @@ struct Undo(Vec<(End, End, Vec<u64>)>);
 
 impl Undo {
     fn note(&mut self, portal: &Portal, from: &End, to: &End) {
-        self.0.push((from.clone(), to.clone(), portal.links.pair(from, to)));
+        self.0.push((from.clone(), to.clone(), portal.pairs.pair(from, to).to_vec()));
     }
 
     fn take_back(self, portal: &mut Portal) {
         for (from, to, before) in self.0.into_iter().rev() {
             if before.is_empty() {
-                portal.links.remove(&from, &to);
+                portal.pairs.remove(&from, &to);
             } else {
-                portal.links.set(&from, &to, &before);
+                portal.pairs.set(&from, &to, &before);
             }
         }
     }
@@ -193,40 +207,35 @@ fn one(portal: &mut Portal, from: &End, to: &End, types: &[TypeRef]) -> Result<(
     for kind in types {
         let number = kind.association_type_id;
         let category = &kind.association_category;
-        let Some(own) = portal.links.find(&from.0, &to.0, number).filter(|own| own.category == *category) else {
-            return Err(Refusal::validation("One or more associations are invalid")
-                .with(
-                    "INVALID_ASSOCIATION_TYPE_ID",
-                    &[&format!("{category}={number} is not a valid association definition id")],
-                )
-                .with("associationSpec", &[&format!("{category}={number}")]));
+        let Some(own) = portal.pairs.find(&from.0, &to.0, number).filter(|own| own.category == *category) else {
+            return Err(no_type(category, number).with("associationSpec", &[&format!("{category}={number}")]));
         };
         limit(portal, from, to, own)?;
     }
     // The plain type always stands beside a label.
-    if let Some(kind) = portal.links.types(&from.0, &to.0).iter().find(|kind| kind.label.is_none()) {
+    if let Some(kind) = portal.pairs.plain(&from.0, &to.0) {
         limit(portal, from, to, kind)?;
     }
     let numbers: Vec<u64> = types.iter().map(|kind| kind.association_type_id).collect();
-    portal.links.set(from, to, &numbers);
+    portal.pairs.set(from, to, &numbers);
     Ok(())
 }
 
-/// Whether both records may have one more link of this type.
-fn limit(portal: &Portal, from: &End, to: &End, kind: &LinkType) -> Result<(), Refusal> {
+/// Whether both records may have one more association of this type.
+fn limit(portal: &Portal, from: &End, to: &End, kind: &AssociationType) -> Result<(), Refusal> {
     one_side(portal, from, to, kind)?;
-    match portal.links.find(&to.0, &from.0, kind.inverse) {
+    match portal.pairs.find(&to.0, &from.0, kind.inverse) {
         Some(back) => one_side(portal, to, from, back),
         None => Ok(()),
     }
 }
 
-fn one_side(portal: &Portal, from: &End, to: &End, kind: &LinkType) -> Result<(), Refusal> {
+fn one_side(portal: &Portal, from: &End, to: &End, kind: &AssociationType) -> Result<(), Refusal> {
     let max = kind
         .max
         .map_or(portal.switches.association_limit as u64, |max| max.min(portal.switches.association_limit as u64));
-    let standing = portal.links.count(from, &to.0, kind.type_id) as u64;
-    if portal.links.pair(from, to).contains(&kind.type_id) || standing < max {
+    let standing = u64::from(portal.pairs.count(from, &to.0, kind.type_id));
+    if portal.pairs.pair(from, to).contains(&kind.type_id) || standing < max {
         return Ok(());
     }
     let portal_id = portal.options.portal_id;
@@ -237,6 +246,7 @@ fn one_side(portal: &Portal, from: &End, to: &End, kind: &LinkType) -> Result<()
     Err(Refusal::validation("One or more associations are invalid")
         .with("ASSOCIATION_LIMIT_EXCEEDED", &[&text])
         .with("limit", &[&max.to_string()])
+        .with("portalId", &[&portal_id.to_string()])
         .with("fromObjectId", &[&from.1.to_string()])
         .with("associationTypeIdThatExceededLimit", &[&kind.type_id.to_string()])
         .with("associationCategoryThatExceededLimit", &[&kind.category]))
@@ -260,7 +270,7 @@ fn make(portal: &mut Portal, from: &str, to: &str, body: &[u8], now: i64) -> Ans
     for (from, to, types) in pairs {
         undo.note(portal, &from, &to);
         match one(portal, &from, &to, &types) {
-            Ok(()) => results.push(json!({"fromObjectTypeId": from.0, "fromObjectId": from.1, "toObjectTypeId": to.0, "toObjectId": to.1, "labels": []})),
+            Ok(()) => results.push(made(portal, &from, &to)),
             Err(refusal) if portal.switches.association_batch_whole => {
                 undo.take_back(portal);
                 return Err(refusal);
@@ -289,10 +299,18 @@ fn default(portal: &mut Portal, from: &str, to: &str, body: &[u8], now: i64) -> 
     Ok(finished(200, results, errors, now))
 }
 
+/// A pair as the answer shows it that made it.
+fn made(portal: &Portal, from: &End, to: &End) -> Value {
+    let types = portal.pairs.pair(from, to).iter();
+    let labels: Vec<&str> =
+        types.filter_map(|number| portal.pairs.find(&from.0, &to.0, *number)?.label.as_deref()).collect();
+    json!({"fromObjectTypeId": from.0, "fromObjectId": from.1, "toObjectTypeId": to.0, "toObjectId": to.1, "labels": labels})
+}
+
 /// The default association answers with both directions.
 fn both(portal: &Portal, from: &End, to: &End) -> Vec<Value> {
     let shown = |one: &End, other: &End| {
-        let own = portal.links.types(&one.0, &other.0).iter().find(|own| own.label.is_none());
+        let own = portal.pairs.plain(&one.0, &other.0);
         json!({"from": {"id": one.1.to_string()}, "to": {"id": other.1.to_string()},
             "associationSpec": {"associationCategory": own.map(|own| own.category.clone()), "associationTypeId": own.map(|own| own.type_id)}})
     };
@@ -310,21 +328,21 @@ fn finished(good: u16, results: Vec<Value>, errors: Vec<Value>, now: i64) -> Rep
     answers::json(207, &body)
 }
 
-/// One page of a record's links; archived records are not among them.
-fn page(portal: &Portal, from: &End, to: &str, start: usize, limit: usize) -> (Vec<Value>, Option<usize>) {
+/// One page of a record's associations, after the record of that id; archived records are not among them.
+fn page(portal: &Portal, from: &End, to: &str, after: u64, limit: usize) -> (Vec<Value>, Option<u64>) {
     let there = |id: u64| portal.types.get(to).is_some_and(|object| object.active(id).is_some());
-    let mut all = portal.links.of(from, to);
-    all.retain(|(id, _)| there(*id));
-    let next = (all.len() > start + limit).then_some(start + limit);
-    let shown = all.into_iter().skip(start).take(limit).map(|(id, types)| {
-        let types: Vec<Value> = types
-            .iter()
-            .filter_map(|number| portal.links.find(&from.0, to, *number))
-            .map(|own| json!({"category": own.category, "typeId": own.type_id, "label": own.label}))
-            .collect();
+    let mut all = portal.pairs.of(from, to, after).filter(|(id, _)| there(*id));
+    let mut last = None;
+    let shown = all.by_ref().take(limit).map(|(id, types)| {
+        last = Some(id);
+        let types = types.iter().filter_map(|number| portal.pairs.find(&from.0, to, *number));
+        let types: Vec<Value> =
+            types.map(|own| json!({"category": own.category, "typeId": own.type_id, "label": own.label})).collect();
         json!({"toObjectId": id, "associationTypes": types})
     });
-    (shown.collect(), next)
+    let shown = shown.collect();
+    let more = all.next().is_some();
+    (shown, last.filter(|_| more))
 }
 
 fn read(portal: &Portal, from: &str, to: &str, body: &[u8], now: i64) -> Answer {
@@ -337,10 +355,10 @@ fn read(portal: &Portal, from: &str, to: &str, body: &[u8], now: i64) -> Answer 
     let (mut results, mut errors) = (Vec::new(), Vec::new());
     for input in inputs {
         let end = (from.to_owned(), input.number().unwrap_or_default());
-        let start = input.after.as_ref().and_then(|after| after.as_str()?.parse().ok()).unwrap_or(0);
+        let after = input.after.as_ref().and_then(|after| after.as_str()?.parse().ok()).unwrap_or(0);
         let standing = portal.object(from)?.active(end.1).is_some();
-        let (links, next) = if standing { page(portal, &end, to, start, PAGE) } else { (Vec::new(), None) };
-        if links.is_empty() {
+        let (found, next) = if standing { page(portal, &end, to, after, PAGE) } else { (Vec::new(), None) };
+        if found.is_empty() {
             let id = end.1.to_string();
             errors.push(json!({"status": "error", "category": "OBJECT_NOT_FOUND",
                 "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
@@ -348,9 +366,9 @@ fn read(portal: &Portal, from: &str, to: &str, body: &[u8], now: i64) -> Answer 
                 "context": {"fromObjectId": [id], "fromObjectType": [from], "toObjectType": [to]}}));
             continue;
         }
-        let mut result = json!({"from": {"id": end.1.to_string()}, "to": links});
+        let mut result = json!({"from": {"id": end.1.to_string()}, "to": found});
         if let Some(next) = next {
-            result["paging"] = json!({"next": {"after": next.to_string(), "link": ""}});
+            result["paging"] = json!({"next": {"after": next.to_string(), "link": format!("?after={next}")}});
         }
         results.push(result);
     }
@@ -362,7 +380,7 @@ fn archive(portal: &mut Portal, from: &str, to: &str, body: &[u8], now: i64) -> 
     for input in inputs {
         let one = (from.to_owned(), input.from.number().unwrap_or_default());
         for other in input.to {
-            portal.links.remove(&one, &(to.to_owned(), other.number().unwrap_or_default()));
+            portal.pairs.remove(&one, &(to.to_owned(), other.number().unwrap_or_default()));
         }
     }
     Ok(finished(200, Vec::new(), Vec::new(), now))
@@ -371,49 +389,161 @@ fn archive(portal: &mut Portal, from: &str, to: &str, body: &[u8], now: i64) -> 
 fn archive_labels(portal: &mut Portal, from: &str, to: &str, body: &[u8], now: i64) -> Answer {
     let Inputs { inputs } = decode::<Inputs<Pair>>(body)?;
     for (from, to, types) in pairs(from, to, inputs)? {
-        let mut standing = portal.links.pair(&from, &to);
+        let mut standing = portal.pairs.pair(&from, &to).to_vec();
         if standing.is_empty() {
             continue;
         }
         let removed: Vec<u64> = types.iter().map(|kind| kind.association_type_id).collect();
-        let plain = portal.links.types(&from.0, &to.0).iter().find(|own| own.label.is_none()).map(|own| own.type_id);
+        let plain = portal.pairs.plain(&from.0, &to.0).map(|own| own.type_id);
         // Without the plain type nothing of the pair stands.
         if plain.is_some_and(|plain| removed.contains(&plain)) {
-            portal.links.remove(&from, &to);
+            portal.pairs.remove(&from, &to);
             continue;
         }
         standing.retain(|number| !removed.contains(number));
-        portal.links.set(&from, &to, &standing);
+        portal.pairs.set(&from, &to, &standing);
     }
     Ok(finished(200, Vec::new(), Vec::new(), now))
 }
 
 fn labels(portal: &Portal, from: &str, to: &str) -> Reply {
-    let shown = portal.links.types(from, to).iter();
+    let shown = portal.pairs.types(from, to).iter();
     let results: Vec<Value> =
         shown.map(|own| json!({"category": own.category, "typeId": own.type_id, "label": own.label})).collect();
     answers::json(200, &json!({"results": results}))
 }
 
+/// A body that makes or changes a label.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Label {
+    label: String,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    association_type_id: Option<u64>,
+    #[serde(default)]
+    inverse_label: Option<String>,
+}
+
 /// Adds a label between two objects; returns its numbers in both directions.
 pub fn add_label(portal: &mut Portal, from: &str, to: &str, body: &[u8]) -> Answer {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Body {
-        label: String,
-        name: String,
-        #[serde(default)]
-        inverse_label: Option<String>,
+    let body: Label = decode(body)?;
+    let Some(name) = body.name else {
+        let message = "Invalid input JSON on line 1, column 2. Some required fields were not set: [name]";
+        return Err(Refusal::plain(400, message));
+    };
+    if name.is_empty() || name.starts_with(|letter: char| letter.is_ascii_digit()) || name.contains('-') {
+        return Err(Refusal::validation(format!("Invalid association name: {name}")));
     }
-    let body: Body = decode(body)?;
-    if body.name.starts_with(|letter: char| letter.is_ascii_digit()) || body.name.contains('-') {
-        return Err(Refusal::validation(format!("Invalid association name: {}", body.name)));
+    portal.pairs.define_plain(from, to, None);
+    let standing = portal.pairs.types(from, to);
+    if standing.iter().any(|own| {
+        own.label.as_deref() == Some(&body.label) || own.name.as_deref() == Some(&name) && own.label.is_some()
+    }) {
+        let message = format!("An association label named '{}' already exists.", body.label);
+        return Err(Refusal::plain(409, message).category("OBJECT_ALREADY_EXISTS"));
     }
-    portal.links.define_plain(from, to);
-    let (there, back) = portal.links.define_label(from, to, &body.label, body.inverse_label.as_deref());
+    if standing.iter().filter(|own| own.label.is_some()).count() >= LABELS_MAX {
+        // The odd status is the real one.
+        return Err(Refusal {
+            status: 437,
+            ..Refusal::validation("The maximum number of association labels has been reached")
+        });
+    }
+    let (there, back) = portal.pairs.define_label(from, to, &name, &body.label, body.inverse_label.as_deref());
     let mut results = vec![json!({"category": "USER_DEFINED", "typeId": there, "label": body.label})];
     if let Some(inverse) = body.inverse_label {
         results.push(json!({"category": "USER_DEFINED", "typeId": back, "label": inverse}));
     }
     Ok(answers::json(200, &json!({"results": results})))
+}
+
+/// Gives a label another text.
+fn change_label(portal: &mut Portal, from: &str, to: &str, body: &[u8]) -> Answer {
+    let body: Label = decode(body)?;
+    let Some(number) = body.association_type_id else {
+        let message = "Invalid input JSON on line 1, column 2. Some required fields were not set: [associationTypeId]";
+        return Err(Refusal::plain(400, message));
+    };
+    let renamed = portal.pairs.rename(from, to, number, &body.label, body.inverse_label.as_deref());
+    if renamed { Ok(Reply::empty(204)) } else { Err(no_type("USER_DEFINED", number)) }
+}
+
+/// Removes a label that no pair has.
+fn remove_label(portal: &mut Portal, from: &str, to: &str, number: &str) -> Answer {
+    let number = number.parse().map_err(|_| Refusal::not_found())?;
+    let own = portal.pairs.find(from, to, number).filter(|own| own.label.is_some() && own.category == "USER_DEFINED");
+    own.ok_or_else(|| no_type("USER_DEFINED", number))?;
+    if portal.pairs.is_used(from, to, number) {
+        return Err(Refusal::validation(format!("The association label {number} is in use and cannot be deleted")));
+    }
+    portal.pairs.undefine(from, to, number);
+    Ok(Reply::empty(204))
+}
+
+/// `/crm/associations/VERSION/definitions/configurations/…`: how many associations of a type a record may have.
+pub fn configurations(portal: &mut Portal, request: &Request, rest: &[&str], now: i64) -> Answer {
+    match (request.method.as_str(), rest) {
+        ("GET", ["all"]) => Ok(answers::json(200, &json!({"results": limited(portal, |_, _| true)}))),
+        ("GET", [from, to]) => {
+            let (from, to) = (portal.type_id(from)?, portal.type_id(to)?);
+            let results = limited(portal, |own, other| own == from && other == to);
+            Ok(answers::json(200, &json!({"results": results})))
+        }
+        ("POST", [from, to, "batch", what @ ("create" | "update" | "purge")]) => {
+            let (from, to) = (portal.type_id(from)?, portal.type_id(to)?);
+            configure(portal, &from, &to, &request.body, *what == "purge", now)
+        }
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+fn limited(portal: &Portal, asked: impl Fn(&str, &str) -> bool) -> Vec<Value> {
+    let pairs = portal.pairs.defined().filter(|(from, to, _)| asked(from, to));
+    let types = pairs.flat_map(|(from, to, types)| types.iter().map(move |own| (from, to, own)));
+    let shown = types.filter_map(|(from, to, own)| {
+        let max = own.max?;
+        Some(json!({"category": own.category, "typeId": own.type_id, "label": own.label, "fromObjectTypeId": from,
+            "toObjectTypeId": to, "userEnforcedMaxToObjectIds": max}))
+    });
+    shown.collect()
+}
+
+fn configure(portal: &mut Portal, from: &str, to: &str, body: &[u8], purge: bool, now: i64) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Limit {
+        category: String,
+        type_id: u64,
+        #[serde(default)]
+        max_to_object_ids: Option<u64>,
+    }
+    let Inputs { inputs } = decode::<Inputs<Limit>>(body)?;
+    // All are looked at before the first is set.
+    for input in &inputs {
+        portal
+            .pairs
+            .find(from, to, input.type_id)
+            .filter(|own| own.category == input.category)
+            .ok_or_else(|| no_type(&input.category, input.type_id))?;
+        if !purge && !input.max_to_object_ids.is_some_and(|max| (1..=CUSTOM_LIMIT_MAX).contains(&max)) {
+            return Err(Refusal::validation(format!("maxToObjectIds must be between 1 and {CUSTOM_LIMIT_MAX}")));
+        }
+    }
+    let mut results = Vec::new();
+    for input in inputs {
+        let max = input.max_to_object_ids.filter(|_| !purge);
+        portal.pairs.limit(from, to, input.type_id, max);
+        results.push(json!({"category": input.category, "typeId": input.type_id, "fromObjectTypeId": from,
+            "toObjectTypeId": to, "userEnforcedMaxToObjectIds": max}));
+    }
+    Ok(finished(200, if purge { Vec::new() } else { results }, Vec::new(), now))
+}
+
+fn no_type(category: &str, number: u64) -> Refusal {
+    Refusal::validation("One or more associations are invalid").with(
+        "INVALID_ASSOCIATION_TYPE_ID",
+        &[&format!("{category}={number} is not a valid association definition id")],
+    )
 }

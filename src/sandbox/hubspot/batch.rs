@@ -1,14 +1,15 @@
 //! Batches of records, with the real rules of partial failure.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answers::{self, Answer, Refusal, time};
+use super::answers::{self, Answer, Refusal, push_text, push_time};
 use super::body::decode;
-use super::objects::{self, Input, show, written};
-use super::portal::Portal;
+use super::objects::{self, Input, Undo, distinct_names, show, show_open, written};
+use super::portal::{ObjectType, Portal};
 use crate::sandbox::http::Reply;
 
 /// Most inputs of a batch.
@@ -29,14 +30,16 @@ pub enum Verb {
 }
 
 #[derive(Deserialize)]
-struct Inputs {
-    inputs: Vec<Input>,
+struct Inputs<'a> {
+    #[serde(borrow)]
+    inputs: Vec<Input<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Read {
-    inputs: Vec<Input>,
+struct Read<'a> {
+    #[serde(borrow)]
+    inputs: Vec<Input<'a>>,
     #[serde(default)]
     id_property: Option<String>,
     #[serde(default)]
@@ -52,9 +55,9 @@ fn too_many(max: usize) -> Refusal {
 }
 
 /// The same id twice refuses the whole batch, trace ids or not.
-fn distinct(ids: &[String]) -> Result<(), Refusal> {
-    let mut seen = HashSet::new();
-    match ids.iter().find(|id| !seen.insert(id.as_str())) {
+fn distinct(ids: &[Cow<'_, str>]) -> Result<(), Refusal> {
+    let mut seen = HashSet::with_capacity(ids.len());
+    match ids.iter().find(|id| !seen.insert(&***id)) {
         Some(id) => Err(Refusal::validation(format!("Duplicate IDs found in batch input: [{id}]. IDs must be unique"))
             .with("ids", &[id])),
         None => Ok(()),
@@ -75,26 +78,48 @@ pub fn write(portal: &mut Portal, verb: Verb, type_id: &str, body: &[u8], now: i
     let honoured =
         portal.switches.honour_trace_ids && (verb != Verb::Update || portal.switches.update_honours_trace_ids);
     let traced = honoured && !inputs.is_empty() && traces.len() == inputs.len();
-    if !traced {
-        dry(portal, verb, type_id, &inputs, now)?;
-    }
     let mut results = Vec::with_capacity(inputs.len());
-    let mut errors = Vec::new();
-    let mut missing = Vec::new();
+    let (mut errors, mut missing, mut undo) = (Vec::new(), Vec::new(), Undo::new());
+    let next_id = portal.next_id;
     for input in &inputs {
-        match one(portal, verb, type_id, input, now) {
-            Ok((id, new, asked)) => results.push(result(portal, verb, type_id, id, new, &asked, input)?),
+        let done_before = undo.len();
+        match one(portal, verb, type_id, input, &mut undo, now) {
+            Ok(written) => results.push(written),
             Err(refusal) if refusal.category == Some("OBJECT_NOT_FOUND") => missing.extend(input.id()),
-            Err(refusal) => errors.push(refusal.entry(input.object_write_trace_id.as_deref())),
+            // One bad input fails by itself; what it did before it failed goes.
+            Err(refusal) if traced => {
+                take_back(portal, type_id, undo.split_off(done_before))?;
+                errors.push(refusal.entry(input.object_write_trace_id.as_deref()));
+            }
+            // Without trace ids it refuses the batch, and nothing is written.
+            Err(refusal) => {
+                take_back(portal, type_id, undo)?;
+                portal.next_id = next_id;
+                return Err(refusal);
+            }
         }
     }
+    let object = portal.object(type_id)?;
+    let echo = portal.switches.echo_trace_ids;
+    let results = results.iter().filter_map(|written| result(object, verb, written, echo)).collect();
     errors.extend(not_found(portal, type_id, &missing));
     let good = if verb == Verb::Create { 201 } else { 200 };
     Ok(finished(portal, good, results, &errors, now))
 }
 
+/// Undoes writes, the last one first; records that go take their associations with them.
+pub fn take_back(portal: &mut Portal, type_id: &str, undo: Undo) -> Result<(), Refusal> {
+    for (id, before) in undo.into_iter().rev() {
+        if before.is_none() {
+            super::associations::forget(portal, type_id, id);
+        }
+        portal.object_mut(type_id)?.store.put(id, before);
+    }
+    Ok(())
+}
+
 /// What refuses a whole batch whatever its trace ids are.
-fn precheck(portal: &Portal, verb: Verb, type_id: &str, inputs: &[Input]) -> Result<(), Refusal> {
+fn precheck(portal: &Portal, verb: Verb, type_id: &str, inputs: &[Input<'_>]) -> Result<(), Refusal> {
     let object = portal.object(type_id)?;
     if verb == Verb::Create {
         return Ok(());
@@ -102,6 +127,8 @@ fn precheck(portal: &Portal, verb: Verb, type_id: &str, inputs: &[Input]) -> Res
     for input in inputs {
         match input.id_property.as_deref() {
             None if verb == Verb::Upsert => return Err(Refusal::not_found()),
+            // The e-mail of contacts finds them for an upsert, but not for an update.
+            Some(property) if verb == Verb::Upsert && object.is_email(property) => {}
             Some(property) if !object.is_unique(property) => {
                 let word = if verb == Verb::Upsert { "upsert" } else { "update" };
                 let portal_id = portal.options.portal_id;
@@ -112,37 +139,28 @@ fn precheck(portal: &Portal, verb: Verb, type_id: &str, inputs: &[Input]) -> Res
             _ => {}
         }
     }
-    let ids: Vec<String> = inputs.iter().filter_map(Input::id).collect();
+    let ids: Vec<Cow<'_, str>> = inputs.iter().filter_map(Input::id).collect();
     distinct(&ids)
 }
 
-/// Without trace ids one bad input refuses the batch, and nothing is written.
-fn dry(portal: &mut Portal, verb: Verb, type_id: &str, inputs: &[Input], now: i64) -> Result<(), Refusal> {
-    let before = (portal.object(type_id)?.clone(), portal.next_id);
-    let mut failed = None;
-    for input in inputs {
-        match one(portal, verb, type_id, input, now) {
-            Err(refusal) if refusal.category == Some("OBJECT_NOT_FOUND") && verb == Verb::Update => {}
-            Err(refusal) => {
-                failed = Some(refusal);
-                break;
-            }
-            Ok(_) => {}
-        }
-    }
-    portal.types.insert(type_id.to_owned(), before.0);
-    portal.next_id = before.1;
-    failed.map_or(Ok(()), Err)
+/// An input that was written.
+struct Written<'a> {
+    id: u64,
+    new: bool,
+    /// Names of the properties that the answer shows.
+    shown: Vec<String>,
+    trace: Option<&'a str>,
 }
 
-/// One input: the record, whether it is new, and which properties the answer shows.
-fn one(
+/// Writes one input.
+fn one<'a>(
     portal: &mut Portal,
     verb: Verb,
     type_id: &str,
-    input: &Input,
+    input: &'a Input<'_>,
+    undo: &mut Undo,
     now: i64,
-) -> Result<(u64, bool, Vec<String>), Refusal> {
+) -> Result<Written<'a>, Refusal> {
     let mut texts = input.texts()?;
     let id = input.id().unwrap_or_default();
     let property = input.id_property.as_deref();
@@ -150,45 +168,44 @@ fn one(
         Verb::Create => None,
         Verb::Update | Verb::Upsert => objects::find(portal.object(type_id)?, &id, property),
     };
-    if let (Verb::Upsert, Some(property)) = (verb, property) {
-        texts.entry(property.to_owned()).or_insert_with(|| id.clone());
+    if let (Verb::Upsert, Some(property)) = (verb, property)
+        && let Err(place) = texts.binary_search_by(|(name, _)| (**name).cmp(property))
+    {
+        texts.insert(place, (property.into(), id));
     }
-    let asked = written(&texts);
+    let done = |id, new| {
+        let shown = written(&texts).into_iter().map(str::to_owned).collect();
+        Written { id, new, shown, trace: input.object_write_trace_id.as_deref() }
+    };
     match (verb, found) {
         (Verb::Update, None) => Err(Refusal::plain(404, "not found").category("OBJECT_NOT_FOUND")),
-        (_, Some(id)) => objects::update(portal, type_id, id, &texts, now).map(|()| (id, false, asked)),
+        (_, Some(id)) => objects::update(portal, type_id, id, &texts, undo, now).map(|()| done(id, false)),
         (_, None) => {
-            let id = objects::create(portal, type_id, &texts, now)?;
+            let id = objects::create(portal, type_id, &texts, undo, now)?;
             if let Some(associations) = &input.associations {
                 super::associations::on_create(portal, type_id, id, associations)?;
             }
-            Ok((id, true, asked))
+            Ok(done(id, true))
         }
     }
 }
 
-fn result(
-    portal: &Portal,
-    verb: Verb,
-    type_id: &str,
-    id: u64,
-    new: bool,
-    asked: &[String],
-    input: &Input,
-) -> Result<Value, Refusal> {
-    let record = portal.object(type_id)?.records.get(&id).ok_or_else(Refusal::not_found)?;
-    let mut shown = show(id, record, asked);
+fn result(object: &ObjectType, verb: Verb, written: &Written<'_>, echo: bool) -> Option<String> {
+    let mut out = String::with_capacity(512);
+    show_open(&mut out, object, written.id, object.store.get(written.id)?, &written.shown);
     if verb == Verb::Upsert {
-        shown["new"] = new.into();
+        out.push_str(if written.new { r#","new":true"# } else { r#","new":false"# });
     }
-    if let (Some(trace), true) = (&input.object_write_trace_id, portal.switches.echo_trace_ids) {
-        shown["objectWriteTraceId"] = trace.as_str().into();
+    if let Some(trace) = written.trace.filter(|_| echo) {
+        out.push_str(r#","objectWriteTraceId":"#);
+        push_text(&mut out, trace);
     }
-    Ok(shown)
+    out.push('}');
+    Some(out)
 }
 
 /// One entry for all ids that are not there; custom types print as `null`.
-fn not_found(portal: &Portal, type_id: &str, ids: &[String]) -> Option<Value> {
+fn not_found(portal: &Portal, type_id: &str, ids: &[Cow<'_, str>]) -> Option<Value> {
     if ids.is_empty() {
         return None;
     }
@@ -202,16 +219,27 @@ fn not_found(portal: &Portal, type_id: &str, ids: &[String]) -> Option<Value> {
 }
 
 /// The answer of a batch; results in no order, `errors` and `numErrors` only when there are some.
-fn finished(portal: &Portal, good: u16, mut results: Vec<Value>, errors: &[Value], now: i64) -> Reply {
+fn finished(portal: &Portal, good: u16, mut results: Vec<String>, errors: &[Value], now: i64) -> Reply {
     portal.rng.shuffle(&mut results);
-    let mut body =
-        json!({"status": "COMPLETE", "results": results, "startedAt": time(now), "completedAt": time(now + 10)});
-    if errors.is_empty() {
-        return answers::json(good, &body);
+    let mut body = String::with_capacity(results.iter().map(|result| result.len() + 1).sum::<usize>() + 160);
+    body.push_str(r#"{"status":"COMPLETE","results":["#);
+    for (place, result) in results.iter().enumerate() {
+        if place > 0 {
+            body.push(',');
+        }
+        body.push_str(result);
     }
-    body["numErrors"] = errors.len().into();
-    body["errors"] = errors.into();
-    answers::json(portal.switches.partial_status, &body)
+    body.push_str(r#"],"startedAt":"#);
+    push_time(&mut body, now);
+    body.push_str(r#","completedAt":"#);
+    push_time(&mut body, now + 10);
+    let mut status = good;
+    if !errors.is_empty() {
+        status = portal.switches.partial_status;
+        body.push_str(&format!(r#","numErrors":{},"errors":{}"#, errors.len(), Value::from(errors)));
+    }
+    body.push('}');
+    answers::written(status, body)
 }
 
 /// Reads records.
@@ -226,25 +254,28 @@ pub fn read(portal: &Portal, type_id: &str, body: &[u8], archived: bool, now: i6
         return Err(too_many(INPUTS_MAX));
     }
     let object = portal.object(type_id)?;
-    if let Some(property) = id_property.as_deref().filter(|property| !object.is_unique(property)) {
+    if let Some(property) =
+        id_property.as_deref().filter(|property| !object.is_unique(property) && !object.is_email(property))
+    {
         let portal_id = portal.options.portal_id;
         return Err(Refusal::validation(format!(
             "Unable to perform read by non-unique {type_id} property {property} in portal ID {portal_id}"
         )));
     }
-    let ids: Vec<String> = inputs.iter().filter_map(Input::id).collect();
+    let ids: Vec<Cow<'_, str>> = inputs.iter().filter_map(Input::id).collect();
     distinct(&ids)?;
+    let properties = distinct_names(properties);
     let mut results = Vec::new();
     let mut missing = Vec::new();
     for id in ids {
         let found = if archived {
-            let gone = |number: &u64| object.records.get(number).is_some_and(|record| record.archived.is_some());
+            let gone = |number: &u64| object.store.get(*number).is_some_and(|record| record.archived.is_some());
             id.parse().ok().filter(gone)
         } else {
             objects::find(object, &id, id_property.as_deref())
         };
-        match found.and_then(|number| Some((number, object.records.get(&number)?))) {
-            Some((number, record)) => results.push(show(number, record, &properties)),
+        match found.and_then(|number| Some((number, object.store.get(number)?))) {
+            Some((number, record)) => results.push(show(object, number, record, &properties)),
             None => missing.push(id),
         }
     }
@@ -258,11 +289,10 @@ pub fn archive(portal: &mut Portal, type_id: &str, body: &[u8], now: i64) -> Ans
     if inputs.len() > INPUTS_MAX {
         return Err(too_many(INPUTS_MAX));
     }
-    let ids: Vec<String> = inputs.iter().filter_map(Input::id).collect();
     let object = portal.object_mut(type_id)?;
-    for id in ids {
+    for id in inputs.iter().filter_map(Input::id) {
         if let Ok(id) = id.parse() {
-            object.archive(id, now);
+            object.store.archive(id, now);
         }
     }
     Ok(Reply::empty(204))

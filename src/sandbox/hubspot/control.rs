@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answers::Refusal;
-use super::portal::{Portal, Record};
+use super::objects::Undo;
+use super::portal::Portal;
 use super::schemas::find_type;
 use super::{associations, objects, properties, rest, schemas, tokens, validations};
 
@@ -81,7 +82,12 @@ impl Words<'_> {
 
 fn switches(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let all = merged(&portal.switches, given.arguments);
+    let rules = portal.switches.key_rules();
     portal.switches = serde_json::from_value(all).map_err(|error| error.to_string())?;
+    if portal.switches.key_rules() != rules {
+        let rules = portal.switches.key_rules();
+        portal.types.values_mut().for_each(|object| object.set_keys(rules));
+    }
     serde_json::to_value(&portal.switches).map_err(|error| error.to_string())
 }
 
@@ -102,19 +108,21 @@ fn archive_owner(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String
 
 fn create(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let (texts, kind) = (given.properties()?, given.object(portal)?);
-    let made = objects::create(portal, &kind, &texts, given.now).map_err(words)?;
+    let texts = objects::texts_of(&texts);
+    let made = objects::create(portal, &kind, &texts, &mut Undo::new(), given.now).map_err(words)?;
     Ok(json!({"id": made.to_string()}))
 }
 
 fn set(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let (texts, kind) = (given.properties()?, given.object(portal)?);
-    objects::update(portal, &kind, given.number("id")?, &texts, given.now).map_err(words)?;
+    let (id, texts) = (given.number("id")?, objects::texts_of(&texts));
+    objects::update(portal, &kind, id, &texts, &mut Undo::new(), given.now).map_err(words)?;
     Ok(json!({}))
 }
 
 fn archive(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let (kind, id) = (given.object(portal)?, given.number("id")?);
-    Ok(json!({"archived": portal.object_mut(&kind).map_err(words)?.archive(id, given.now)}))
+    Ok(json!({"archived": portal.object_mut(&kind).map_err(words)?.store.archive(id, given.now)}))
 }
 
 fn merge(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
@@ -126,35 +134,40 @@ fn merge(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
 fn associate(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let one = (given.end(portal, "from")?, given.number("from_id")?);
     let other = (given.end(portal, "to")?, given.number("to_id")?);
-    let mut types = portal.links.pair(&one, &other);
+    let mut types = portal.pairs.pair(&one, &other).to_vec();
     types.extend(given.arguments["type_id"].as_u64());
-    portal.links.set(&one, &other, &types);
+    portal.pairs.set(&one, &other, &types);
     Ok(json!({}))
 }
 
 fn limit_associations(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let (from, to) = (given.end(portal, "from")?, given.end(portal, "to")?);
     let number = given.arguments["type_id"].as_u64().unwrap_or_default();
-    portal.links.limit(&from, &to, number, given.arguments["max"].as_u64());
+    portal.pairs.limit(&from, &to, number, given.arguments["max"].as_u64());
     Ok(json!({}))
 }
 
 fn add_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let kind = given.object(portal)?;
+    let rules = portal.switches.key_rules();
     let object = portal.object_mut(&kind).map_err(words)?;
-    properties::add(object, &given.arguments["property"], "information").map_err(words)
+    properties::load(object, &given.arguments["property"], rules, given.now).map_err(words)
 }
 
 fn archive_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let (kind, name) = (given.object(portal)?, given.text("property")?);
-    Ok(json!({"archived": properties::archive(portal.object_mut(&kind).map_err(words)?, &name)}))
+    let rules = portal.switches.key_rules();
+    Ok(json!({"archived": properties::archive(portal.object_mut(&kind).map_err(words)?, &name, rules, given.now)}))
 }
 
 fn change_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let (kind, name) = (given.object(portal)?, given.text("property")?);
-    let own = portal.object_mut(&kind).map_err(words)?.properties.get_mut(&name);
+    let rules = portal.switches.key_rules();
+    let object = portal.object_mut(&kind).map_err(words)?;
+    let own = object.properties.change().get_mut(&name);
     let own = own.ok_or_else(|| format!("there is no property `{name}`"))?;
     *own = merged(own, &given.arguments["set"]);
+    object.set_keys(rules);
     Ok(json!({}))
 }
 
@@ -174,7 +187,7 @@ fn rule(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
 fn option(portal: &mut Portal, given: &Words<'_>, there: bool) -> Result<Value, String> {
     let (kind, name, value) = (given.object(portal)?, given.text("property")?, given.text("value")?);
     let object = portal.object_mut(&kind).map_err(words)?;
-    let options = object.properties.get_mut(&name).and_then(|own| own["options"].as_array_mut());
+    let options = object.properties.change().get_mut(&name).and_then(|own| own["options"].as_array_mut());
     let options = options.ok_or_else(|| format!("there is no property `{name}` with options"))?;
     options.retain(|option| option["value"] != value.as_str());
     if there {
@@ -195,30 +208,27 @@ fn merged<T: serde::Serialize>(switches: &T, changes: &Value) -> Value {
     all
 }
 
-/// All records of an object with their links, for assertions.
+/// All records of an object with their associations, for assertions.
 fn records(portal: &Portal, kind: &str) -> Result<Value, String> {
     let object = portal.object(kind).map_err(words)?;
-    let show = |(id, record): (&u64, &Record)| {
-        let end = (kind.to_owned(), *id);
-        let links: BTreeMap<&String, Vec<Value>> = portal
-            .types
-            .keys()
-            .map(|to| {
-                let linked = portal.links.of(&end, to);
-                let named = linked.into_iter().map(|(other, types)| {
-                    let labels: Vec<&str> = types
-                        .iter()
-                        .filter_map(|number| portal.links.find(kind, to, *number)?.label.as_deref())
-                        .collect();
-                    json!({"id": other.to_string(), "labels": labels})
-                });
-                (to, named.collect())
-            })
-            .filter(|(_, links): &(&String, Vec<Value>)| !links.is_empty())
-            .collect();
-        json!({"id": id.to_string(), "archived": record.archived.is_some(), "properties": record.properties, "associations": links})
+    let label = |to: &str, number: &u64| portal.pairs.find(kind, to, *number)?.label.clone();
+    let show = |(id, record)| {
+        let end = (kind.to_owned(), id);
+        let mut associations = BTreeMap::new();
+        for to in portal.types.keys() {
+            let all = portal.pairs.of(&end, to, 0).map(|(other, types)| {
+                let labels: Vec<String> = types.iter().filter_map(|number| label(to, number)).collect();
+                json!({"id": other.to_string(), "labels": labels})
+            });
+            let all: Vec<Value> = all.collect();
+            if !all.is_empty() {
+                associations.insert(to, all);
+            }
+        }
+        let properties: BTreeMap<&str, &str> = object.store.values(record).collect();
+        json!({"id": id.to_string(), "archived": record.archived.is_some(), "properties": properties, "associations": associations})
     };
-    Ok(json!({"records": object.records.iter().map(show).collect::<Vec<_>>()}))
+    Ok(json!({"records": object.store.from(0).map(show).collect::<Vec<_>>()}))
 }
 
 /// Fills an empty portal: properties of standard objects, schemas, labels, records.
@@ -236,14 +246,16 @@ fn seed(portal: &mut Portal, arguments: &Value, now: i64) -> Result<Value, Strin
     for owner in arguments["owners"].as_array().into_iter().flatten() {
         portal.owners.add(owner, now)?;
     }
+    schemas::load(portal, arguments["loaded_schemas"].as_array().map_or(&[], Vec::as_slice), now).map_err(words)?;
     for (kind, list) in arguments["properties"].as_object().into_iter().flatten() {
         let id = find_type(portal, kind).map_err(words)?;
         for property in list.as_array().into_iter().flatten() {
+            let rules = portal.switches.key_rules();
             let object = portal.object_mut(&id).map_err(words)?;
             if let Some(name) = property["name"].as_str() {
-                object.properties.remove(name);
+                object.properties.change().remove(name);
             }
-            properties::add(object, property, "information").map_err(words)?;
+            properties::load(object, property, rules, now).map_err(words)?;
         }
     }
     for schema in arguments["schemas"].as_array().into_iter().flatten() {
@@ -260,9 +272,6 @@ fn seed(portal: &mut Portal, arguments: &Value, now: i64) -> Result<Value, Strin
             place(portal, &id, record, now)?;
         }
     }
-    for object in portal.types.values_mut() {
-        object.index();
-    }
     Ok(json!({}))
 }
 
@@ -278,7 +287,7 @@ fn place(portal: &mut Portal, kind: &str, record: &Value, now: i64) -> Result<()
     let properties = record["properties"].as_object().into_iter().flatten();
     let properties: BTreeMap<String, String> =
         properties.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), text(value))).collect();
-    let object = portal.object_mut(kind).map_err(words)?;
-    object.records.insert(id, Record { properties, created, updated: created, archived: None, merged: Vec::new() });
+    let values = properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    portal.object_mut(kind).map_err(words)?.store.place(id, values, created);
     Ok(())
 }

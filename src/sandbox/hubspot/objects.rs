@@ -1,61 +1,109 @@
 //! One record: reading, making, changing; and the rules that a write must keep.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::answers::{Refusal, time};
-use super::portal::{ObjectType, Portal, Record};
+use super::answers::{Refusal, push_text, push_time};
+use super::fields::Kind;
+use super::portal::{ObjectType, Portal};
+use super::store::Record;
 use super::validations::broken;
-use super::values::{accept, no_owner, owned, refusal};
+use super::values::{Bad, accept, no_owner, refusal};
 
 /// An input of a write. Numbers keep all their digits.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Input {
+pub struct Input<'a> {
     /// Record id, or a value of `idProperty`.
-    pub id: Option<Box<RawValue>>,
+    #[serde(borrow)]
+    pub id: Option<&'a RawValue>,
     /// Unique property that `id` is a value of.
     pub id_property: Option<String>,
     /// Properties to set.
-    pub properties: Option<BTreeMap<String, Box<RawValue>>>,
+    #[serde(borrow)]
+    pub properties: Option<Members<'a>>,
     /// The caller's name for this input.
     pub object_write_trace_id: Option<String>,
-    /// Links to make, on create.
+    /// Associations to make, on create.
     pub associations: Option<Value>,
 }
 
-impl Input {
-    /// The id as text.
-    pub fn id(&self) -> Option<String> {
-        scalar(self.id.as_deref()?).ok().flatten()
-    }
+/// Members of an object in their order, as they stand in the request.
+#[derive(Debug, Default)]
+pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-    /// The properties as text; a null sets nothing.
-    pub fn texts(&self) -> Result<BTreeMap<String, String>, Refusal> {
-        let mut texts = BTreeMap::new();
-        for (name, value) in self.properties.iter().flatten() {
-            if let Some(text) = scalar(value)? {
-                texts.insert(name.clone(), text);
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut all = Vec::new();
+                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    all.push((name, value));
+                }
+                Ok(all)
             }
         }
+        deserializer.deserialize_map(All).map(Members)
+    }
+}
+
+/// Values to write, as text, by ascending name.
+pub type Texts<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+impl<'a> Input<'a> {
+    /// The id as text.
+    pub fn id(&self) -> Option<Cow<'a, str>> {
+        scalar(self.id?).ok().flatten()
+    }
+
+    /// The properties as text; a null sets nothing. Of several of one name the last counts.
+    pub fn texts(&self) -> Result<Texts<'a>, Refusal> {
+        let mut texts = Texts::new();
+        let members = self.properties.iter().flat_map(|members| &members.0);
+        for (name, value) in members.map(|(name, value)| (name, *value)) {
+            if let Some(text) = scalar(value)? {
+                texts.push((name.clone(), text));
+            }
+        }
+        texts.sort_by(|one, other| one.0.cmp(&other.0));
+        texts.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
         Ok(texts)
     }
 }
 
 /// A JSON scalar as text; none for null.
-fn scalar(value: &RawValue) -> Result<Option<String>, Refusal> {
+fn scalar(value: &RawValue) -> Result<Option<Cow<'_, str>>, Refusal> {
     let text = value.get().trim();
     match text.as_bytes().first() {
+        Some(b'"') if !text.contains('\\') => Ok(Some(text.trim_matches('"').into())),
         Some(b'"') => serde_json::from_str(text)
-            .map(Some)
+            .map(|text: String| Some(text.into()))
             .map_err(|error| Refusal::plain(400, format!("Invalid input JSON: {error}"))),
         Some(b'n') => Ok(None),
         Some(b'[') => Err(not_text("Array value (token `JsonToken.START_ARRAY`)")),
         Some(b'{') => Err(not_text("Object value (token `JsonToken.START_OBJECT`)")),
-        _ => Ok(Some(text.to_owned())),
+        _ => Ok(Some(text.into())),
     }
 }
 
@@ -68,59 +116,82 @@ fn not_text(found: &str) -> Refusal {
     )
 }
 
-/// A record as an answer shows it: the asked properties (null when blank) and the defaults.
-pub fn show(id: u64, record: &Record, asked: &[String]) -> Value {
-    let mut properties = Map::new();
-    for name in asked {
-        let value = record.properties.get(name).map_or(Value::Null, |value| value.as_str().into());
-        properties.insert(name.clone(), value);
+/// Properties that every answer shows.
+const DEFAULTS: [&str; 3] = ["hs_createdate", "hs_lastmodifieddate", "hs_object_id"];
+
+/// Writes a record as an answer shows it: the asked properties (null when blank) and the defaults. The object stays open, so
+/// that the caller may add members.
+pub fn show_open<N: AsRef<str>>(out: &mut String, object: &ObjectType, id: u64, record: &Record, asked: &[N]) {
+    let _ = write!(out, r#"{{"id":"{id}","properties":{{"#);
+    for name in asked.iter().map(AsRef::as_ref).filter(|name| !DEFAULTS.contains(name)) {
+        push_text(out, name);
+        out.push(':');
+        match object.store.value(record, name) {
+            Some(value) => push_text(out, value),
+            None => out.push_str("null"),
+        }
+        out.push(',');
     }
-    properties.insert("hs_createdate".to_owned(), time(record.created).into());
-    properties.insert("hs_lastmodifieddate".to_owned(), time(record.updated).into());
-    properties.insert("hs_object_id".to_owned(), id.to_string().into());
-    let mut shown = json!({
-        "id": id.to_string(),
-        "properties": properties,
-        "createdAt": time(record.created),
-        "updatedAt": time(record.updated),
-        "archived": record.archived.is_some(),
-    });
-    if let Some(at) = record.archived {
-        shown["archivedAt"] = time(at).into();
+    out.push_str(r#""hs_createdate":"#);
+    push_time(out, record.created);
+    out.push_str(r#","hs_lastmodifieddate":"#);
+    push_time(out, record.updated);
+    let _ = write!(out, r#","hs_object_id":"{id}"}},"createdAt":"#);
+    push_time(out, record.created);
+    out.push_str(r#","updatedAt":"#);
+    push_time(out, record.updated);
+    match record.archived {
+        None => out.push_str(r#","archived":false"#),
+        Some(at) => {
+            out.push_str(r#","archived":true,"archivedAt":"#);
+            push_time(out, at);
+        }
     }
-    shown
+}
+
+/// A record as an answer shows it, whole.
+pub fn show<N: AsRef<str>>(object: &ObjectType, id: u64, record: &Record, asked: &[N]) -> String {
+    let mut out = String::new();
+    show_open(&mut out, object, id, record, asked);
+    out.push('}');
+    out
+}
+
+/// Names that a caller asks for, each once.
+pub fn distinct_names(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Names of the properties that a write answer shows.
-pub fn written(texts: &BTreeMap<String, String>) -> Vec<String> {
-    texts.keys().cloned().collect()
+pub fn written<'a>(texts: &'a Texts<'_>) -> Vec<&'a str> {
+    texts.iter().map(|(name, _)| &**name).collect()
 }
 
+/// What a write changed, so that it can be taken back.
+pub type Undo = Vec<(u64, Option<Record>)>;
+
 /// Makes a record.
-pub fn create(portal: &mut Portal, type_id: &str, texts: &BTreeMap<String, String>, now: i64) -> Result<u64, Refusal> {
+pub fn create(
+    portal: &mut Portal,
+    type_id: &str,
+    texts: &Texts<'_>,
+    undo: &mut Undo,
+    now: i64,
+) -> Result<u64, Refusal> {
     let id = portal.next_id;
     let accepted = check(portal, type_id, id, texts, None)?;
     let object = portal.object(type_id)?;
-    let missing: Vec<&str> = object
-        .required
-        .iter()
-        .filter(|name| accepted.get(*name).is_none_or(String::is_empty))
-        .map(String::as_str)
-        .collect();
+    let set = |name: &str| accepted.iter().any(|(own, value)| *own == name && !value.is_empty());
+    let missing: Vec<&str> = object.required.iter().map(String::as_str).filter(|name| !set(name)).collect();
     if !missing.is_empty() {
         let message = format!("Error creating {}.  Some required properties were not set.", object.name);
         return Err(Refusal::validation(message).with("properties", &missing));
     }
     portal.next_id += 1 + portal.rng.below(3);
-    let object = portal.object_mut(type_id)?;
-    let properties = accepted.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-    let record = Record { properties, created: now, updated: now, archived: None, merged: Vec::new() };
-    for (name, holders) in &mut object.holders {
-        if let Some(value) = record.properties.get(name) {
-            holders.insert(value.clone(), id);
-        }
-    }
-    object.records.insert(id, record);
+    let before = portal.object_mut(type_id)?.store.write(id, &accepted, now);
+    undo.push((id, before));
     Ok(id)
 }
 
@@ -129,52 +200,38 @@ pub fn update(
     portal: &mut Portal,
     type_id: &str,
     id: u64,
-    texts: &BTreeMap<String, String>,
+    texts: &Texts<'_>,
+    undo: &mut Undo,
     now: i64,
 ) -> Result<(), Refusal> {
     let accepted = check(portal, type_id, id, texts, Some(id))?;
     let object = portal.object_mut(type_id)?;
-    let Some(record) = object.records.get_mut(&id) else { return Err(Refusal::not_found()) };
-    for (name, value) in accepted {
-        let before = if value.is_empty() {
-            record.properties.remove(&name)
-        } else {
-            record.properties.insert(name.clone(), value.clone())
-        };
-        if let Some(holders) = object.holders.get_mut(&name) {
-            if let Some(before) = before.filter(|before| holders.get(before) == Some(&id)) {
-                holders.remove(&before);
-            }
-            if !value.is_empty() {
-                holders.insert(value, id);
-            }
-        }
+    if object.store.get(id).is_none() {
+        return Err(Refusal::not_found());
     }
-    record.updated = now;
+    let before = object.store.write(id, &accepted, now);
+    undo.push((id, before));
     Ok(())
 }
 
 /// Checks values by type and by rule, uniqueness and conditional rules; nothing is changed.
-fn check(
+fn check<'t>(
     portal: &Portal,
     type_id: &str,
     id: u64,
-    texts: &BTreeMap<String, String>,
+    texts: &'t Texts<'_>,
     existing: Option<u64>,
-) -> Result<BTreeMap<String, String>, Refusal> {
+) -> Result<Vec<(&'t str, Cow<'t, str>)>, Refusal> {
     let object = portal.object(type_id)?;
-    let record = existing.and_then(|id| object.records.get(&id));
-    let mut accepted = BTreeMap::new();
+    let record = existing.and_then(|id| object.store.get(id));
+    let mut accepted = Vec::with_capacity(texts.len());
     let mut bad = Vec::new();
     for (name, text) in texts {
-        let before = record.and_then(|record| record.properties.get(name)).map(String::as_str);
+        let before = record.and_then(|record| object.store.value(record, name));
         match accept(object, name, text, before) {
-            Ok(value) if owned(object, name) && !value.is_empty() && !portal.takes_owner(&value) => {
-                bad.push(no_owner(name, value));
-            }
             Ok(value) => {
-                bad.extend(broken(object, name, &value));
-                accepted.insert(name.clone(), value);
+                bad.extend(refused(portal, object, name, &value));
+                accepted.push((&**name, value));
             }
             Err(found) => bad.push(found),
         }
@@ -182,32 +239,31 @@ fn check(
     if !bad.is_empty() {
         return Err(refusal(&bad, portal.options.portal_id));
     }
-    for (name, value) in accepted.iter().filter(|(name, value)| !value.is_empty() && object.is_unique(name)) {
-        if let Some(holder) = holder(portal, object, name, value).filter(|holder| Some(*holder) != existing) {
-            return Err(clash(portal.options.portal_id, name, value, id, holder));
+    for (name, value) in accepted.iter().filter(|(_, value)| !value.is_empty()) {
+        let email = object.is_email(name);
+        if !email && !object.is_unique(name) {
+            continue;
+        }
+        match object.store.claimed(name, value).filter(|holder| Some(*holder) != existing) {
+            Some(holder) if email => return Err(contact_exists(holder)),
+            Some(holder) => return Err(clash(portal.options.portal_id, name, value, id, holder)),
+            None => {}
         }
     }
-    conditional(portal, record, &accepted)?;
+    conditional(portal, object, record, &accepted)?;
     Ok(accepted)
 }
 
-fn holder(portal: &Portal, object: &ObjectType, name: &str, value: &str) -> Option<u64> {
-    let exact = object.holder(name, value);
-    if exact.is_some() {
-        return exact;
-    }
-    let switches = &portal.switches;
-    if switches.unique_case_sensitive && switches.archived_frees_unique {
+/// What refuses a value that fits its type.
+fn refused(portal: &Portal, object: &ObjectType, name: &str, value: &str) -> Option<Bad> {
+    if value.is_empty() {
         return None;
     }
-    let same =
-        |own: &String| if switches.unique_case_sensitive { own == value } else { own.eq_ignore_ascii_case(value) };
-    let counts = |record: &Record| record.archived.is_none() || !switches.archived_frees_unique;
-    object
-        .records
-        .iter()
-        .find(|(_, record)| counts(record) && record.properties.get(name).is_some_and(same))
-        .map(|(id, _)| *id)
+    let owner = object.properties.field(name).is_some_and(|field| field.kind == Kind::Owner);
+    if owner && !portal.takes_owner(value) {
+        return Some(no_owner(name, value.to_owned()));
+    }
+    broken(object, name, value)
 }
 
 /// 400, not 409; the second id is the holder.
@@ -218,11 +274,22 @@ fn clash(portal_id: u64, name: &str, value: &str, id: u64, holder: u64) -> Refus
     ))
 }
 
+/// Two contacts with one e-mail: 409, as no other conflict is.
+fn contact_exists(holder: u64) -> Refusal {
+    let refusal = Refusal::plain(409, format!("Contact already exists. Existing ID: {holder}")).category("CONFLICT");
+    refusal.with("existingId", &[&holder.to_string()])
+}
+
 /// Rules of admins: a property that is required when another has a value.
-fn conditional(portal: &Portal, record: Option<&Record>, accepted: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    let value = |name: &String| {
-        let set = accepted.get(name).map(String::as_str);
-        set.or_else(|| record?.properties.get(name).map(String::as_str)).unwrap_or_default()
+fn conditional(
+    portal: &Portal,
+    object: &ObjectType,
+    record: Option<&Record>,
+    accepted: &[(&str, Cow<'_, str>)],
+) -> Result<(), Refusal> {
+    let value = |name: &str| {
+        let set = accepted.iter().find(|(own, _)| *own == name).map(|(_, value)| &**value);
+        set.or_else(|| object.store.value(record?, name)).unwrap_or_default()
     };
     for (property, other, when) in &portal.switches.conditional_required {
         if value(other) == when && value(property).is_empty() {
@@ -240,12 +307,13 @@ fn conditional(portal: &Portal, record: Option<&Record>, accepted: &BTreeMap<Str
 /// The active record that a path or input names, by id or by a unique property. Old ids of merged records still work.
 pub fn find(object: &ObjectType, id: &str, id_property: Option<&str>) -> Option<u64> {
     match id_property {
-        Some(property) => object.holder(property, id),
-        None => {
-            let number: u64 = id.parse().ok()?;
-            let merged =
-                || object.records.iter().find(|(_, record)| record.merged.contains(&number)).map(|(id, _)| *id);
-            object.active(number).map(|_| number).or_else(merged).filter(|id| object.active(*id).is_some())
-        }
+        Some(property) if object.is_email(property) => object.store.holder(property, &id.to_lowercase()),
+        Some(property) => object.store.holder(property, id),
+        None => object.store.find(id.parse().ok()?),
     }
+}
+
+/// Values that the control API gives, as a write takes them.
+pub fn texts_of(values: &BTreeMap<String, String>) -> Texts<'_> {
+    values.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect()
 }

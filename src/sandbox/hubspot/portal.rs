@@ -1,18 +1,20 @@
 //! Everything that the portal holds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answers::Refusal;
+use super::fields::Properties;
 use super::grants::Grants;
 use super::limits::Limits;
-use super::links::Links;
 use super::options::Options;
 use super::owners::Owners;
+use super::pairs::Pairs;
 use super::rules::Rules;
 use super::standard;
+use super::store::{Kept, KeyRules, Record, Store};
 use crate::sys::rng::Rng;
 
 /// The portal.
@@ -23,8 +25,8 @@ pub struct Portal {
     pub time_zone: String,
     /// Object types by id.
     pub types: BTreeMap<String, ObjectType>,
-    /// Links and their definitions.
-    pub links: Links,
+    /// Associations and their definitions.
+    pub pairs: Pairs,
     /// Whom records may be assigned to.
     pub owners: Owners,
     /// Rate limits.
@@ -64,7 +66,7 @@ pub struct Switches {
     pub partial_status: u16,
     /// Batch writes answer 200 with nothing in it, and write nothing.
     pub silent_nothing: bool,
-    /// Most links of one type that a record may have.
+    /// Most associations of one type that a record may have.
     pub association_limit: usize,
     /// Property that must be set when another has a value: (property, other, value).
     pub conditional_required: Vec<(String, String, String)>,
@@ -89,7 +91,7 @@ impl Default for Switches {
 }
 
 /// An object type.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct ObjectType {
     /// `2-…` or `0-…`.
     pub id: String,
@@ -102,36 +104,23 @@ pub struct ObjectType {
     /// Properties that a create must set.
     pub required: Vec<String>,
     /// Properties, archived ones included.
-    pub properties: BTreeMap<String, Value>,
+    pub properties: Properties,
+    /// Groups of its properties; the first is the usual one.
+    #[serde(default)]
+    pub groups: Vec<Value>,
     /// Rules for values, by property.
     #[serde(default)]
     pub rules: BTreeMap<String, Rules>,
     /// Records.
     #[serde(skip)]
-    pub records: BTreeMap<u64, Record>,
-    /// For each unique property: who holds a value.
-    #[serde(skip)]
-    pub holders: HashMap<String, HashMap<String, u64>>,
+    pub store: Store,
     /// When it was made.
     pub created: i64,
+    /// When its schema was last changed.
+    #[serde(default)]
+    pub updated: i64,
     /// The schema is archived.
     pub archived: bool,
-}
-
-/// A record.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// Its properties; blank ones are absent.
-    pub properties: BTreeMap<String, String>,
-    /// When it was made.
-    pub created: i64,
-    /// When it was last changed.
-    pub updated: i64,
-    /// When it was archived.
-    pub archived: Option<i64>,
-    /// Ids of records that were merged into it.
-    #[serde(default)]
-    pub merged: Vec<u64>,
 }
 
 impl Portal {
@@ -143,7 +132,7 @@ impl Portal {
             options,
             time_zone: "Europe/Berlin".to_owned(),
             types: BTreeMap::new(),
-            links: Links::default(),
+            pairs: Pairs::default(),
             owners: Owners::default(),
             limits,
             switches: Switches::default(),
@@ -192,13 +181,14 @@ impl Portal {
 
     /// The whole state.
     pub fn dump(&self) -> Value {
-        let records: BTreeMap<&String, &BTreeMap<u64, Record>> =
-            self.types.iter().map(|(id, own)| (id, &own.records)).collect();
+        let records: BTreeMap<&String, BTreeMap<u64, Kept>> =
+            self.types.iter().map(|(id, own)| (id, own.store.dump())).collect();
         json!({
             "time_zone": self.time_zone,
             "types": self.types,
             "records": records,
-            "links": self.links.dump(),
+            // The name that data files have had from the start.
+            "links": self.pairs.dump(),
             "owners": self.owners,
             "switches": self.switches,
             "grants": self.grants,
@@ -212,16 +202,14 @@ impl Portal {
         let part = |name: &str| dump.get(name).cloned().unwrap_or(Value::Null);
         let wrong = |error: serde_json::Error| format!("the kept state cannot be read: {error}");
         let mut types: BTreeMap<String, ObjectType> = serde_json::from_value(part("types")).map_err(wrong)?;
-        let records: BTreeMap<String, BTreeMap<u64, Record>> =
+        let mut records: BTreeMap<String, BTreeMap<u64, Kept>> =
             serde_json::from_value(part("records")).map_err(wrong)?;
-        for (id, records) in records {
-            if let Some(own) = types.get_mut(&id) {
-                own.records = records;
-                own.index();
-            }
-        }
-        self.links.restore(&part("links"))?;
+        self.pairs.restore(&part("links"))?;
         self.switches = serde_json::from_value(part("switches")).map_err(wrong)?;
+        for (id, own) in &mut types {
+            own.store = Store::restored(records.remove(id).unwrap_or_default());
+            own.set_keys(self.switches.key_rules());
+        }
         self.grants = serde_json::from_value(part("grants")).unwrap_or_default();
         self.owners = serde_json::from_value(part("owners")).unwrap_or_default();
         self.time_zone = serde_json::from_value(part("time_zone")).map_err(wrong)?;
@@ -232,54 +220,38 @@ impl Portal {
     }
 }
 
-impl ObjectType {
-    /// An active property.
-    pub fn property(&self, name: &str) -> Option<&Value> {
-        self.properties.get(name).filter(|property| property["archived"] != true)
+impl Switches {
+    /// When two unique values count as the same.
+    pub fn key_rules(&self) -> KeyRules {
+        KeyRules { any_case: !self.unique_case_sensitive, archived_keep: !self.archived_frees_unique }
     }
+}
 
+impl ObjectType {
     /// Whether a property is unique.
     pub fn is_unique(&self, name: &str) -> bool {
-        self.property(name).is_some_and(|property| property["hasUniqueValue"] == true)
+        self.properties.field(name).is_some_and(|field| field.unique)
+    }
+
+    /// The group of properties that name none.
+    pub fn default_group(&self) -> String {
+        self.groups.first().and_then(|group| group["name"].as_str()).unwrap_or("information").to_owned()
+    }
+
+    /// Whether a property is the e-mail of a contact: no two contacts share one, though it is not declared unique.
+    pub fn is_email(&self, name: &str) -> bool {
+        self.id == "0-1" && name == "email"
     }
 
     /// An active record.
     pub fn active(&self, id: u64) -> Option<&Record> {
-        self.records.get(&id).filter(|record| record.archived.is_none())
+        self.store.active(id)
     }
 
-    /// The active record that holds a unique value.
-    pub fn holder(&self, property: &str, value: &str) -> Option<u64> {
-        self.holders.get(property)?.get(value).copied()
-    }
-
-    /// Makes the index of unique values anew.
-    pub fn index(&mut self) {
-        let unique: Vec<String> = self
-            .properties
-            .iter()
-            .filter(|(_, own)| own["hasUniqueValue"] == true)
-            .map(|(name, _)| name.clone())
-            .collect();
-        self.holders = unique.into_iter().map(|name| (name, HashMap::new())).collect();
-        for (id, record) in self.records.iter().filter(|(_, record)| record.archived.is_none()) {
-            for (name, holders) in &mut self.holders {
-                if let Some(value) = record.properties.get(name) {
-                    holders.insert(value.clone(), *id);
-                }
-            }
-        }
-    }
-
-    /// Archives a record; its unique values become free.
-    pub fn archive(&mut self, id: u64, now: i64) -> bool {
-        let Some(record) = self.records.get_mut(&id).filter(|record| record.archived.is_none()) else { return false };
-        record.archived = Some(now);
-        for (name, holders) in &mut self.holders {
-            if let Some(value) = record.properties.get(name).filter(|value| holders.get(*value) == Some(&id)) {
-                holders.remove(value);
-            }
-        }
-        true
+    /// Tells the store which values no two records may share.
+    pub fn set_keys(&mut self, rules: KeyRules) {
+        let email = self.properties.get("email").is_some() && self.is_email("email");
+        let unique = self.properties.active().filter(|(_, property)| property["hasUniqueValue"] == true);
+        self.store.set_keys(unique.map(|(name, _)| name.as_str()).chain(email.then_some("email")), rules);
     }
 }

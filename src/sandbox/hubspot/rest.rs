@@ -7,9 +7,9 @@ use super::answers::{self, Answer, Refusal};
 use super::batch::{self, Verb};
 use super::body::decode;
 use super::limits::Kind;
-use super::objects::{self, Input, show, written};
+use super::objects::{self, Input, Undo, distinct_names, show, written};
 use super::portal::Portal;
-use super::{associations, owner_reads, properties, schemas, search, tokens, validations};
+use super::{associations, owner_reads, properties, schemas, search, tokens, usage, validations};
 use crate::sandbox::http::{Reply, Request};
 
 /// Versions that a path may name.
@@ -48,16 +48,16 @@ fn route(portal: &mut Portal, request: &Request, now: i64) -> Answer {
     match path.as_slice() {
         ["crm", "objects", kind, rest @ ..] => object(portal, request, kind, rest, now),
         ["crm", "properties", kind, rest @ ..] => properties::route(portal, request, kind, rest, now),
-        ["crm", "property-validations", kind] if request.method == "GET" => validations::list(portal, kind),
+        ["crm", "property-validations", kind, rest @ ..] => validations::route(portal, request, kind, rest),
         ["crm-object-schemas", "schemas", rest @ ..] | ["crm", "schemas", rest @ ..] => {
             schemas::route(portal, request, rest, now)
         }
+        ["crm", "associations", "definitions", "configurations", rest @ ..] => {
+            associations::configurations(portal, request, rest, now)
+        }
         ["crm", "associations", from, to, rest @ ..] => associations::route(portal, request, from, to, rest, now),
         ["crm", "owners", rest @ ..] => owner_reads::route(portal, request, rest),
-        ["crm", "limits", "custom-object-types"] => {
-            let usage = portal.types.values().filter(|own| own.id.starts_with("2-") && !own.archived).count();
-            Ok(answers::json(200, &json!({"limit": 10, "usage": usage, "percentage": usage as f64 * 10.0})))
-        }
+        ["crm", "limits", rest @ ..] => usage::route(portal, request, rest),
         ["account-info", "details"] => Ok(answers::json(
             200,
             &json!({"portalId": portal.options.portal_id, "accountType": "STANDARD", "timeZone": portal.time_zone,
@@ -75,13 +75,16 @@ fn object(portal: &mut Portal, request: &Request, kind: &str, rest: &[&str], now
         ("GET", []) => list(portal, request, &id),
         ("POST", []) => {
             let input: Input = decode(&request.body)?;
-            let texts = input.texts()?;
-            let record = objects::create(portal, &id, &texts, now)?;
-            if let Some(links) = &input.associations {
-                associations::on_create(portal, &id, record, links)?;
+            let (texts, mut undo) = (input.texts()?, Undo::new());
+            let record = objects::create(portal, &id, &texts, &mut undo, now)?;
+            if let Some(wanted) = &input.associations
+                && let Err(refusal) = associations::on_create(portal, &id, record, wanted)
+            {
+                batch::take_back(portal, &id, undo)?;
+                return Err(refusal);
             }
             let shown = shown(portal, &id, record, &written(&texts))?;
-            Ok(answers::json(201, &shown).with("location", format!("/crm/objects/2026-09/{id}/{record}")))
+            Ok(answers::written(201, shown).with("location", format!("/crm/objects/2026-09/{id}/{record}")))
         }
         ("POST", ["batch", "create"]) => batch::write(portal, Verb::Create, &id, &request.body, now),
         ("POST", ["batch", "update"]) => batch::write(portal, Verb::Update, &id, &request.body, now),
@@ -96,7 +99,7 @@ fn object(portal: &mut Portal, request: &Request, kind: &str, rest: &[&str], now
         (_, [record, "associations", rest @ ..]) => associations::single(portal, request, &id, record, rest),
         ("GET", [record]) => {
             let found = find(portal, request, &id, record)?;
-            Ok(answers::json(200, &shown(portal, &id, found, &asked(request))?))
+            Ok(answers::written(200, shown(portal, &id, found, &asked(request))?))
         }
         ("PATCH", [record]) => {
             let found = find(portal, request, &id, record)?;
@@ -105,12 +108,12 @@ fn object(portal: &mut Portal, request: &Request, kind: &str, rest: &[&str], now
             if texts.is_empty() {
                 return Err(Refusal::validation("No properties found to update, please provide at least one."));
             }
-            objects::update(portal, &id, found, &texts, now)?;
-            Ok(answers::json(200, &shown(portal, &id, found, &written(&texts))?))
+            objects::update(portal, &id, found, &texts, &mut Undo::new(), now)?;
+            Ok(answers::written(200, shown(portal, &id, found, &written(&texts))?))
         }
         ("DELETE", [record]) => {
             if let Ok(record) = record.parse() {
-                portal.object_mut(&id)?.archive(record, now);
+                portal.object_mut(&id)?.store.archive(record, now);
             }
             Ok(Reply::empty(204))
         }
@@ -120,12 +123,13 @@ fn object(portal: &mut Portal, request: &Request, kind: &str, rest: &[&str], now
 
 fn asked(request: &Request) -> Vec<String> {
     let lists = request.query.iter().filter(|(name, _)| name == "properties").map(|(_, value)| value);
-    lists.flat_map(|list| list.split(',')).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    distinct_names(lists.flat_map(|list| list.split(',')).filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
-fn shown(portal: &Portal, type_id: &str, id: u64, asked: &[String]) -> Result<Value, Refusal> {
-    let record = portal.object(type_id)?.records.get(&id).ok_or_else(Refusal::not_found)?;
-    Ok(show(id, record, asked))
+fn shown<N: AsRef<str>>(portal: &Portal, type_id: &str, id: u64, asked: &[N]) -> Result<String, Refusal> {
+    let object = portal.object(type_id)?;
+    let record = object.store.get(id).ok_or_else(Refusal::not_found)?;
+    Ok(show(object, id, record, asked))
 }
 
 fn find(portal: &Portal, request: &Request, type_id: &str, record: &str) -> Result<u64, Refusal> {
@@ -136,7 +140,7 @@ fn find(portal: &Portal, request: &Request, type_id: &str, record: &str) -> Resu
     }
     let object = portal.object(type_id)?;
     if request.flag("archived") {
-        let gone = |id: &u64| object.records.get(id).is_some_and(|record| record.archived.is_some());
+        let gone = |id: &u64| object.store.get(*id).is_some_and(|record| record.archived.is_some());
         return record.parse().ok().filter(gone).ok_or_else(Refusal::not_found);
     }
     objects::find(object, record, property).ok_or_else(Refusal::not_found)
@@ -152,16 +156,19 @@ fn list(portal: &Portal, request: &Request, type_id: &str) -> Answer {
     let archived = request.flag("archived");
     let asked = asked(request);
     let object = portal.object(type_id)?;
-    let mut page = object.records.range(after + 1..).filter(|(_, record)| record.archived.is_some() == archived);
-    let shown: Vec<(u64, Value)> =
-        page.by_ref().take(limit).map(|(id, record)| (*id, show(*id, record, &asked))).collect();
+    let mut page =
+        object.store.from(after.saturating_add(1)).filter(|(_, record)| record.archived.is_some() == archived);
+    let shown: Vec<(u64, String)> =
+        page.by_ref().take(limit).map(|(id, record)| (id, show(object, id, record, &asked))).collect();
     let last = shown.last().map(|(id, _)| *id);
     let more = page.next().is_some();
-    let mut body = json!({"results": shown.into_iter().map(|(_, shown)| shown).collect::<Vec<_>>()});
+    let shown: Vec<String> = shown.into_iter().map(|(_, shown)| shown).collect();
+    let mut body = format!(r#"{{"results":[{}]"#, shown.join(","));
     if let (Some(last), true) = (last, more) {
-        body["paging"] = json!({"next": {"after": last.to_string(), "link": ""}});
+        body.push_str(&format!(r#","paging":{{"next":{{"after":"{last}","link":"?after={last}"}}}}"#));
     }
-    Ok(answers::json(200, &body))
+    body.push('}');
+    Ok(answers::written(200, body))
 }
 
 fn merge(portal: &mut Portal, type_id: &str, body: &[u8], now: i64) -> Answer {
@@ -171,19 +178,11 @@ fn merge(portal: &mut Portal, type_id: &str, body: &[u8], now: i64) -> Answer {
         return Err(Refusal::validation("primaryObjectId and objectIdToMerge are required"));
     };
     merge_records(portal, type_id, primary, other, now)?;
-    Ok(answers::json(200, &shown(portal, type_id, primary, &[])?))
+    Ok(answers::written(200, shown::<&str>(portal, type_id, primary, &[])?))
 }
 
 /// Merges a record into another, which keeps its own values.
 pub fn merge_records(portal: &mut Portal, type_id: &str, primary: u64, other: u64, now: i64) -> Result<(), Refusal> {
-    let object = portal.object_mut(type_id)?;
-    if object.active(primary).is_none() || object.active(other).is_none() || primary == other {
-        return Err(Refusal::not_found());
-    }
-    object.archive(other, now);
-    if let Some(record) = object.records.get_mut(&primary) {
-        record.merged.push(other);
-        record.updated = now;
-    }
-    Ok(())
+    let merged = portal.object_mut(type_id)?.store.merge(primary, other, now);
+    if merged { Ok(()) } else { Err(Refusal::not_found()) }
 }

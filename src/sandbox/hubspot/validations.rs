@@ -3,10 +3,12 @@
 use bigdecimal::BigDecimal;
 use serde_json::{Value, json};
 
-use super::answers::{self, Answer};
+use super::answers::{self, Answer, Refusal};
+use super::body::decode;
 use super::portal::{ObjectType, Portal};
 use super::rules::Rule;
 use super::values::Bad;
+use crate::sandbox::http::{Reply, Request};
 
 /// All types of rules. Those that no function here looks at are listed and not enforced.
 const TYPES: [&str; 27] = [
@@ -42,22 +44,49 @@ const TYPES: [&str; 27] = [
 /// Most digits that a compared number may have before or after its point.
 const DIGITS_MAX: u64 = 1_000;
 
-/// `GET /crm/property-validations/VERSION/{type}`: the properties that have rules.
-pub fn list(portal: &Portal, type_name: &str) -> Answer {
-    let object = portal.object(&portal.type_id(type_name)?)?;
-    let rule = |(kind, rule): (&String, &Rule)| json!({"ruleType": kind, "ruleArguments": rule.arguments, "shouldApplyNormalization": rule.normalize});
-    let own = object.rules.iter().filter(|(name, rules)| !rules.is_empty() && object.property(name).is_some());
-    let results = own.map(|(name, rules)| {
-        json!({"propertyName": name, "propertyValidationRules": rules.iter().map(rule).collect::<Vec<_>>()})
-    });
-    Ok(answers::json(200, &json!({"results": results.collect::<Vec<_>>()})))
+/// `/crm/property-validations/VERSION/{type}…`: the properties that have rules, one property, one rule.
+pub fn route(portal: &mut Portal, request: &Request, type_name: &str, rest: &[&str]) -> Answer {
+    let id = portal.type_id(type_name)?;
+    let object = portal.object_mut(&id)?;
+    match (request.method.as_str(), rest) {
+        ("GET", []) => {
+            let own = object.rules.iter();
+            let own = own.filter(|(name, rules)| !rules.is_empty() && object.properties.get(name).is_some());
+            let results = own.map(|(name, rules)| {
+                json!({"propertyName": name, "propertyValidationRules": rules.iter().map(shown).collect::<Vec<_>>()})
+            });
+            Ok(answers::json(200, &json!({"results": results.collect::<Vec<_>>()})))
+        }
+        ("GET", [name]) => {
+            object.properties.get(name).ok_or_else(Refusal::not_found)?;
+            let rules: Vec<Value> = object.rules.get(*name).into_iter().flatten().map(shown).collect();
+            Ok(answers::json(200, &json!({"results": rules})))
+        }
+        ("GET", [name, "rule-type", kind]) => {
+            let rule = object.rules.get(*name).and_then(|rules| rules.get_key_value(*kind));
+            rule.map(|rule| answers::json(200, &shown(rule))).ok_or_else(Refusal::not_found)
+        }
+        ("PUT", [name, "rule-type", kind]) => {
+            object.properties.get(name).ok_or_else(Refusal::not_found)?;
+            let body: Value = decode(&request.body)?;
+            let wanted = json!({"property": name, "rule_type": kind, "arguments": body["ruleArguments"],
+                "normalize": body["shouldApplyNormalization"]});
+            set(object, &wanted).map_err(Refusal::validation)?;
+            Ok(Reply::empty(204))
+        }
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+fn shown((kind, rule): (&String, &Rule)) -> Value {
+    json!({"ruleType": kind, "ruleArguments": rule.arguments, "shouldApplyNormalization": rule.normalize})
 }
 
 /// Sets a rule: `{"property": "code", "rule_type": "MAX_LENGTH", "arguments": ["50"]}`; without arguments it goes.
 pub fn set(object: &mut ObjectType, wanted: &Value) -> Result<Value, String> {
     let text = |name: &str| wanted[name].as_str().ok_or_else(|| format!("`{name}` is missing"));
     let (property, kind) = (text("property")?, text("rule_type")?);
-    if object.property(property).is_none() {
+    if object.properties.get(property).is_none() {
         return Err(format!("there is no property `{property}`"));
     }
     if !TYPES.contains(&kind) {
@@ -124,7 +153,7 @@ mod tests {
     #[track_caller]
     fn check(kind: &str, argument: &str, text: &str, expected: Option<&str>) {
         let mut object = ObjectType::default();
-        object.properties.insert("p".to_owned(), json!({"name": "p"}));
+        object.properties.change().insert("p".to_owned(), json!({"name": "p"}));
         let rule = |arguments: &[&str]| json!({"property": "p", "rule_type": kind, "arguments": arguments});
         set(&mut object, &rule(&[argument])).unwrap();
         assert_eq!(broken(&object, "p", text).map(|bad| bad.code), expected, "{kind} {argument}: `{text}`");
@@ -155,7 +184,7 @@ mod tests {
     #[test]
     fn a_rule_that_mends_refuses_nothing() {
         let mut object = ObjectType::default();
-        object.properties.insert("p".to_owned(), json!({"name": "p"}));
+        object.properties.change().insert("p".to_owned(), json!({"name": "p"}));
         let mut wanted = json!({"property": "p", "rule_type": "ALPHANUMERIC", "arguments": ["NUMERIC_ONLY"]});
         wanted["normalize"] = true.into();
         set(&mut object, &wanted).unwrap();

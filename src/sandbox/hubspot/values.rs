@@ -1,8 +1,11 @@
 //! Values of properties: which are accepted, and with which code the others are refused.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::answers::Refusal;
+use super::fields::{Field, Kind};
 use super::portal::ObjectType;
 
 /// Longest text, in characters.
@@ -21,43 +24,48 @@ pub struct Bad {
     pub value: String,
 }
 
-/// The text that is stored for a written one. An empty text clears.
-pub fn accept(object: &ObjectType, name: &str, text: &str, before: Option<&str>) -> Result<String, Bad> {
+/// The text that is stored for a written one. An empty text clears. Whether an owner is there is for the caller to see.
+pub fn accept<'t>(object: &ObjectType, name: &str, text: &'t str, before: Option<&str>) -> Result<Cow<'t, str>, Bad> {
     let bad = |code, message: String| Bad { code, property: name.to_owned(), message, value: text.to_owned() };
-    let Some(property) = object.property(name) else {
+    let Some(field) = object.properties.field(name) else {
         return Err(bad("PROPERTY_DOESNT_EXIST", format!("Property \"{name}\" does not exist")));
     };
-    if property["modificationMetadata"]["readOnlyValue"] == true {
+    if field.read_only {
         return Err(bad("READ_ONLY_VALUE", format!("\"{name}\" is a read only property; its value cannot be set.")));
     }
-    if property["calculated"] == true {
+    if field.calculated {
         return Err(bad("READ_ONLY_VALUE", format!("\"{name}\" is a calculated property; its value cannot be set.")));
     }
     if text.is_empty() {
-        return Ok(String::new());
+        return Ok(Cow::Borrowed(""));
     }
-    let kind = property["type"].as_str().unwrap_or_default();
-    if kind != "string" && text.trim() != text {
+    if field.kind != Kind::Text && text.trim() != text {
         return Err(bad("LEADING_TRAILING_WHITESPACE", format!("\"{text}\" includes leading or trailing whitespace.")));
     }
-    match kind {
-        "string" if text.encode_utf16().count() > TEXT_LENGTH_MAX => {
+    let no_option = || Err(option_error(object, name, text, &bad));
+    match field.kind {
+        // Only a long text needs its characters counted.
+        Kind::Text if text.len() > TEXT_LENGTH_MAX && text.encode_utf16().count() > TEXT_LENGTH_MAX => {
             Err(bad("PROPERTY_VALUE_TOO_LONG", format!("{name} is longer than {TEXT_LENGTH_MAX} characters")))
         }
-        "number" if !is_number(text) => Err(bad("INVALID_INTEGER", format!("{text} was not a valid number."))),
-        "date" => date(text).ok_or_else(|| date_error(text, &bad)),
-        "datetime" => moment(text).ok_or_else(|| bad("INVALID_LONG", format!("{text} was not a valid long."))),
-        "bool" if !matches!(text, "true" | "false") => Err(option_error(property, text, &bad)),
-        "enumeration" if property["externalOptions"] == true => Ok(text.to_owned()),
-        "enumeration" if property["fieldType"] == "checkbox" => checkboxes(property, text, before, &bad),
-        "enumeration" if !offers(property, text) => Err(option_error(property, text, &bad)),
-        _ => Ok(text.to_owned()),
+        Kind::Text if object.is_email(name) => {
+            let email = text.trim().to_lowercase();
+            if is_email(&email) {
+                Ok(email.into())
+            } else {
+                Err(bad("INVALID_EMAIL", format!("Email address {text} is invalid")))
+            }
+        }
+        Kind::Number if !is_number(text) => Err(bad("INVALID_INTEGER", format!("{text} was not a valid number."))),
+        Kind::Date => date(text).map(Cow::Owned).ok_or_else(|| date_error(text, &bad)),
+        Kind::Moment => {
+            moment(text).map(Cow::Owned).ok_or_else(|| bad("INVALID_LONG", format!("{text} was not a valid long.")))
+        }
+        Kind::Bool if !matches!(text, "true" | "false") => no_option(),
+        Kind::Choices => checkboxes(object, name, field, text, before, &bad).map(Cow::Owned),
+        Kind::Choice if !field.options.contains(text) => no_option(),
+        _ => Ok(text.into()),
     }
-}
-
-/// Whether a property's values are ids of owners.
-pub fn owned(object: &ObjectType, name: &str) -> bool {
-    object.property(name).is_some_and(|property| property["referencedObjectType"] == "OWNER")
 }
 
 /// The refusal of a value that is no owner's id.
@@ -128,13 +136,21 @@ fn moment(text: &str) -> Option<String> {
     Some(time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
 }
 
-fn offers(property: &Value, text: &str) -> bool {
-    property["options"].as_array().is_some_and(|options| options.iter().any(|option| option["value"] == text))
+/// Something, one `@`, and a domain with a point.
+fn is_email(text: &str) -> bool {
+    let Some((name, domain)) = text.split_once('@') else { return false };
+    let plain = |text: &str| {
+        !text.contains(|letter: char| letter.is_whitespace() || matches!(letter, '@' | ',' | ';' | '<' | '>'))
+    };
+    let dotted = domain.split('.').count() > 1 && domain.split('.').all(|part| !part.is_empty());
+    !name.is_empty() && plain(name) && plain(domain) && dotted
 }
 
 /// `a;b` replaces, `;a;b` adds to what is there.
 fn checkboxes(
-    property: &Value,
+    object: &ObjectType,
+    name: &str,
+    field: &Field,
     text: &str,
     before: Option<&str>,
     bad: &impl Fn(&'static str, String) -> Bad,
@@ -149,8 +165,8 @@ fn checkboxes(
                 format!("\"{option}\" includes leading or trailing whitespace."),
             ));
         }
-        if !offers(property, option) {
-            return Err(option_error(property, option, bad));
+        if !field.options.contains(option) {
+            return Err(option_error(object, name, option, bad));
         }
         if !chosen.contains(&option) {
             chosen.push(option);
@@ -160,8 +176,9 @@ fn checkboxes(
 }
 
 /// The real message lists every option of the property.
-fn option_error(property: &Value, text: &str, bad: &impl Fn(&'static str, String) -> Bad) -> Bad {
-    let options = property["options"].as_array().cloned().unwrap_or_default();
+fn option_error(object: &ObjectType, name: &str, text: &str, bad: &impl Fn(&'static str, String) -> Bad) -> Bad {
+    let options = object.properties.get(name).and_then(|property| property["options"].as_array());
+    let options = options.map_or(&[][..], Vec::as_slice);
     let shown: Vec<String> = options
         .iter()
         .enumerate()
@@ -183,9 +200,28 @@ mod tests {
     #[track_caller]
     fn check(property: Value, text: &str, before: Option<&str>, expected: Result<&str, &str>) {
         let mut object = ObjectType::default();
-        object.properties.insert("p".to_owned(), property);
+        object.properties.change().insert("p".to_owned(), property);
         let got = accept(&object, "p", text, before);
         assert_eq!(got.as_deref().map_err(|bad| bad.code), expected, "{text}");
+    }
+
+    #[test]
+    fn addresses_of_contacts_are_checked_and_kept_in_lower_case() {
+        let mut contact = ObjectType { id: "0-1".to_owned(), ..ObjectType::default() };
+        contact.properties.change().insert("email".to_owned(), json!({"type": "string"}));
+        for (text, expected) in [
+            ("Zoe@Example.ORG", Ok("zoe@example.org")),
+            ("a+b@x.co.uk", Ok("a+b@x.co.uk")),
+            ("zoe", Err("INVALID_EMAIL")),
+            ("zoe@example", Err("INVALID_EMAIL")),
+            ("@example.org", Err("INVALID_EMAIL")),
+            ("a b@example.org", Err("INVALID_EMAIL")),
+            ("a@b@example.org", Err("INVALID_EMAIL")),
+            ("a@example..org", Err("INVALID_EMAIL")),
+        ] {
+            let got = accept(&contact, "email", text, None);
+            assert_eq!(got.as_deref().map_err(|bad| bad.code), expected, "{text}");
+        }
     }
 
     #[test]
