@@ -63,7 +63,7 @@ use serde_json::Value;
 
 use crate::sandbox::options::{CLIENT_ID, CLIENT_SECRET, USERNAME};
 
-mod ids;
+pub mod ids;
 mod org;
 mod portal;
 mod rows;
@@ -76,6 +76,11 @@ pub struct Seed {
     pub salesforce: Value,
     /// For the HubSpot service.
     pub hubspot: Value,
+}
+
+/// Objects of the sample org, in the form of a seed.
+pub fn objects() -> Value {
+    org::objects()
 }
 
 /// The world that belongs to a seed and to so many subscriptions: equal arguments, equal world.

@@ -77,7 +77,7 @@ fn discover_shows_one_object_with_what_its_parts_are_good_for() {
         "Account__c reference Account lookup to Account: an association, or `as: id`",
         "Margin__c double Margin calculated: a change of it alone is not noticed at once",
         "Status__c picklist Status Draft | Active | On Hold | Cancelled",
-        "SystemModstamp datetime SystemModstamp the system's own",
+        "SystemModstamp datetime System Modstamp the system's own",
     ] {
         assert!(lines.iter().any(|own| own == line), "`{line}` is not in\n{shown}");
     }
@@ -87,7 +87,7 @@ fn discover_shows_one_object_with_what_its_parts_are_good_for() {
     for line in [
         "salesforce_id string Salesforce ID unique: can be `match`",
         "subject string Subject required",
-        "hs_object_id number hs_object_id read-only",
+        "hs_object_id number Record ID read-only",
     ] {
         assert!(lines.iter().any(|own| own == line), "`{line}` is not in\n{target}");
     }

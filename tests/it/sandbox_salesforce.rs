@@ -315,3 +315,161 @@ async fn sessions_end_and_logins_fail_as_documented() {
     assert_eq!(org.get("/services/data/v67.0/limits").await.status, 401);
     assert_eq!(org.get("/services/data").await.status, 200, "versions need no session");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_lead_over_lookups_of_the_system_and_to_several_objects() {
+    let org = small().await;
+    let control = |action: &str, arguments: Value| org.sandbox.control("salesforce", action, &arguments).unwrap();
+    let party = json!({"name": "Party__c", "type": "reference", "label": "Party", "referenceTo": ["Account", "Contact", "Case"],
+        "relationshipName": "Party__r"});
+    control("add_field", json!({"object": "Subscription__c", "field": party}));
+    let made = |object: &str, values: Value| {
+        control("create", json!({"object": object, "values": values}))["id"].as_str().unwrap().to_owned()
+    };
+    let account = made("Account", json!({"Name": "Acme"}));
+    let contact = made("Contact", json!({"LastName": "Lee", "FirstName": "Ann", "Email": "ann@acme.example"}));
+    for (name, id) in [("to account", &account), ("to contact", &contact)] {
+        made("Subscription__c", json!({"Name": name, "Party__c": id}));
+    }
+    let fields = "Name, Party__r.Type, Party__r.Name, party__r.email, CreatedBy.Name, LastModifiedBy.Email, Owner.Name";
+    let answer = org.query(&format!("SELECT {fields} FROM Subscription__c WHERE Name LIKE 'to %' ORDER BY Name")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let rows = answer.json()["records"].clone();
+    assert_eq!((&rows[0]["Party__r"]["Type"], &rows[1]["Party__r"]["Type"]), (&json!("Account"), &json!("Contact")));
+    assert_eq!((&rows[0]["Party__r"]["Name"], &rows[0]["Party__r"]["Email"]), (&json!("Acme"), &Value::Null));
+    assert_eq!(rows[1]["Party__r"]["Email"], "ann@acme.example");
+    assert_eq!(rows[0]["Party__r"]["attributes"]["type"], "Account");
+    assert_eq!(rows[0]["CreatedBy"]["Name"], "Syncline Integration");
+    assert!(rows[0]["LastModifiedBy"]["Email"].is_string(), "{rows}");
+    assert_eq!(org.names("Party__r.Type = 'Contact'").await, ["to contact"]);
+    assert_eq!(org.names("Party__r.Name = 'Acme'").await, ["to account"]);
+    assert_eq!(org.names("Party__c = null AND Party__r.Name = null").await.len(), 4);
+    for (path, message) in [
+        ("Party__r.Industry", "No such column 'Industry' on entity 'Name'"),
+        ("Party__r.Owner.Name", "Didn't understand relationship 'Owner'"),
+        ("Account__r.Type__c", "No such column 'Type__c' on entity 'Account'"),
+        ("CreatedBy.Nope", "No such column 'Nope' on entity 'User'"),
+        ("MasterRecord.Name", "Didn't understand relationship 'MasterRecord'"),
+    ] {
+        let answer = org.query(&format!("SELECT Id, {path} FROM Subscription__c")).await;
+        assert_eq!(answer.status, 400, "{path}: {}", answer.text);
+        let error = answer.json()[0]["message"].as_str().unwrap().to_owned();
+        assert!(error.contains(message) && error.contains("ERROR at Row:1:Column:12"), "{path}: {error}");
+    }
+    assert_eq!(org.query("SELECT MasterRecord.Name, MasterRecordId FROM Account").await.status, 200);
+    // The same paths in Bulk results.
+    let job = org
+        .ask(
+            "POST",
+            "/services/data/v67.0/jobs/query",
+            &[],
+            Some(json!({"operation": "query",
+        "query": "SELECT Party__r.Type FROM Subscription__c WHERE Party__c != null ORDER BY Party__r.Type"})),
+        )
+        .await
+        .json();
+    org.sandbox.advance(std::time::Duration::from_secs(5));
+    let csv = org.get(&format!("/services/data/v67.0/jobs/query/{}/results", job["id"].as_str().unwrap())).await.text;
+    assert_eq!(csv.lines().collect::<Vec<_>>(), ["\"Party__r.Type\"", "\"Account\"", "\"Contact\""]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_describe_has_the_flags_and_numbers_of_a_recorded_one() {
+    let org = small().await;
+    let add = |field: Value| {
+        org.sandbox.control("salesforce", "add_field", &json!({"object": "Account", "field": field})).unwrap()
+    };
+    add(
+        json!({"name": "Number__c", "type": "string", "label": "Number", "autoNumber": true, "displayFormat": "A-{000}"}),
+    );
+    add(json!({"name": "Rich__c", "type": "textarea", "label": "Rich", "length": 32_768, "htmlFormatted": true}));
+    add(json!({"name": "Sum__c", "type": "currency", "label": "Sum", "calculated": true}));
+    add(json!({"name": "Many__c", "type": "multipicklist", "label": "Many", "picklistValues": [{"value": "a"}]}));
+    add(json!({"name": "Either__c", "type": "reference", "label": "Either", "referenceTo": ["Account", "Contact"]}));
+    let described = org.get("/services/data/v67.0/sobjects/Account/describe").await.json();
+    let field =
+        |name: &str| described["fields"].as_array().unwrap().iter().find(|own| own["name"] == name).unwrap().clone();
+    for (name, members) in [
+        (
+            "Id",
+            json!({"label": "Account ID", "byteLength": 18, "nillable": false, "createable": false, "idLookup": true, "groupable": true}),
+        ),
+        ("CreatedDate", json!({"label": "Created Date", "groupable": false, "filterable": true, "updateable": false})),
+        (
+            "CreatedById",
+            json!({"referenceTo": ["User"], "relationshipName": "CreatedBy", "length": 18, "byteLength": 18}),
+        ),
+        ("LastModifiedById", json!({"referenceTo": ["User"], "relationshipName": "LastModifiedBy"})),
+        ("MasterRecordId", json!({"referenceTo": ["Account"], "relationshipName": "MasterRecord", "nillable": true})),
+        ("SystemModstamp", json!({"label": "System Modstamp", "type": "datetime"})),
+        (
+            "Number__c",
+            json!({"length": 30, "byteLength": 90, "groupable": false, "nillable": false, "createable": false, "displayFormat": null}),
+        ),
+        (
+            "Rich__c",
+            json!({"filterable": false, "sortable": false, "groupable": false, "extraTypeInfo": "richtextarea", "byteLength": 98_304}),
+        ),
+        (
+            "Sum__c",
+            json!({"createable": false, "updateable": false, "groupable": false, "precision": 18, "filterable": true}),
+        ),
+        (
+            "Many__c",
+            json!({"length": 4_099, "byteLength": 4_099, "sortable": false, "groupable": false, "filterable": true}),
+        ),
+        ("Either__c", json!({"polymorphicForeignKey": true, "namePointing": true})),
+        ("NumberOfEmployees", json!({"digits": 8, "precision": 0, "groupable": true})),
+        ("AnnualRevenue", json!({"groupable": false, "soapType": "xsd:double"})),
+        ("Website", json!({"length": 255, "byteLength": 765, "groupable": true})),
+    ] {
+        for (member, expected) in members.as_object().unwrap() {
+            assert_eq!(&field(name)[member], expected, "{name}.{member}");
+        }
+    }
+    let children = described["childRelationships"].as_array().unwrap();
+    assert!(
+        children.iter().any(|own| own["childSObject"] == "Subscription__c" && own["field"] == "Account__c"),
+        "{children:?}"
+    );
+    assert_eq!(described["recordTypeInfos"][0]["recordTypeId"], "012000000000000AAA");
+    let id = org
+        .sandbox
+        .control("salesforce", "create", &json!({"object": "Account", "values": {"Name": "x"}}))
+        .unwrap()["id"]
+        .clone();
+    let row = org.get(&format!("/services/data/v67.0/sobjects/Account/{}", id.as_str().unwrap())).await.json();
+    assert!(row["Number__c"].as_str().is_some_and(|text| text.starts_with("A-0")), "{row}");
+    let versions = org.get("/services/data").await.json();
+    let label = |version: &str| {
+        versions.as_array().unwrap().iter().find(|own| own["version"] == version).unwrap()["label"].clone()
+    };
+    assert_eq!(
+        (label("66.0"), label("67.0"), label("68.0")),
+        (json!("Spring '26"), json!("Summer '26"), json!("Winter '27"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_for_quarters_select_rows() {
+    let org = small().await;
+    let (year, month) = {
+        let today = org.sandbox.now().to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+        (today.year(), today.month())
+    };
+    let start = format!("{year}-{:02}-01", (month - 1) / 3 * 3 + 1);
+    org.sandbox
+        .control(
+            "salesforce",
+            "create",
+            &json!({"object": "Subscription__c", "values": {"Name": "this quarter", "Start__c": start}}),
+        )
+        .unwrap();
+    for word in ["THIS_QUARTER", "THIS_FISCAL_QUARTER", "THIS_FISCAL_YEAR"] {
+        assert!(org.names(&format!("Start__c = {word}")).await.contains(&"this quarter".to_owned()), "{word}");
+    }
+    for word in ["LAST_FISCAL_QUARTER", "NEXT_N_FISCAL_QUARTERS:2", "N_FISCAL_YEARS_AGO:1"] {
+        assert!(!org.names(&format!("Start__c = {word}")).await.contains(&"this quarter".to_owned()), "{word}");
+    }
+    assert_eq!(org.query("SELECT Id FROM Subscription__c WHERE Start__c = THIS_FISCAL_MONTH").await.status, 400);
+}

@@ -180,7 +180,7 @@ fn results(org: &Org, request: &Request, id: &str, version: &str, now: i64) -> A
     for id in &job.ids[start.min(end)..end] {
         // A row that was purged meanwhile is still in the result: the job has read it.
         if let Some(row) = object.rows.get(id) {
-            body.push_str(&csv::line(org, &columns, id, row));
+            body.push_str(&csv::line(org, object, &columns, id, row));
             body.push('\n');
             count += 1;
         }

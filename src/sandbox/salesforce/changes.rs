@@ -28,9 +28,7 @@ pub fn list(org: &Org, request: &Request, name: &str, deleted: bool, now: i64) -
         return Err(invalid("endDate must be at least one minute after startDate"));
     }
     // A transaction that is still on its way holds the covered date back.
-    let open =
-        object.rows.stamped(i64::MIN, i64::MAX).filter(|(_, row)| row.visible > now).map(|(_, row)| row.stamp).min();
-    let covered = open.unwrap_or(end).min(end).div_euclid(MINUTE) * MINUTE;
+    let covered = object.rows.oldest_unseen(now).unwrap_or(end).min(end).div_euclid(MINUTE) * MINUTE;
     if deleted {
         let records: Vec<Value> = object
             .deletes

@@ -219,8 +219,10 @@ fn field_action(org: &mut Org, action: &str, arguments: &Value) -> Result<Value,
         object.fields.push(complete(&arguments["field"]));
         let blank = (arguments["field"]["type"] == "boolean").then(|| Box::from("false"));
         let rows: Vec<_> = object.rows.all().iter().map(|(id, row)| (id.clone(), row.clone())).collect();
+        object.numbered = 0;
         for (id, mut row) in rows {
             row.values.push(blank.clone());
+            object.number(&mut row);
             object.rows.put(id, row);
         }
         return Ok(json!({}));
@@ -296,6 +298,7 @@ fn seed(org: &mut Org, arguments: &Value, now: i64) -> Result<Value, String> {
                 };
                 row.values[place] = Some(text.into());
             }
+            object.number(&mut row);
             let prefix = object.prefix().to_owned();
             let id = given["Id"].as_str().and_then(widen);
             let id = id.unwrap_or_else(|| org.new_id(&prefix));

@@ -2,24 +2,24 @@
 
 use super::answers::{bulk_time, parse_time};
 use super::json::{Column, number};
-use super::org::Org;
+use super::org::{Object, Org};
 use super::rows::Row;
-use super::soql::eval::text;
+use super::soql::path::text;
 
 /// The header row.
 pub fn header(columns: &[Column<'_>]) -> String {
     let names = columns.iter().map(|column| {
-        let parents = column.parents.iter().map(|(name, _)| format!("{name}."));
+        let parents = column.found.hops.iter().map(|hop| format!("{}.", hop.name));
         cell(&format!("{}{}", parents.collect::<String>(), column.name))
     });
     names.collect::<Vec<_>>().join(",")
 }
 
 /// One row.
-pub fn line(org: &Org, columns: &[Column<'_>], id: &str, row: &Row) -> String {
+pub fn line(org: &Org, object: &Object, columns: &[Column<'_>], id: &str, row: &Row) -> String {
     let cells = columns.iter().map(|column| {
         let kind = column.found.field["type"].as_str().unwrap_or_default();
-        let value = text(&column.found, id, row, org);
+        let value = text(&column.found, object, id, row);
         cell(&match (kind, value) {
             ("boolean", None) => "false".to_owned(),
             (_, None) => String::new(),

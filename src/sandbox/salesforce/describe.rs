@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use super::definitions::system_fields;
 use super::org::{Object, Org};
 
+/// Members that files of metadata add to a field, and that no describe shows.
+const LOADED: [&str; 2] = ["displayFormat", "childRelationshipName"];
+
 /// An object's flags; those that are not given are true.
 pub fn flags(given: &Value) -> Value {
     let name = given["name"].as_str().unwrap_or_default();
@@ -13,7 +16,8 @@ pub fn flags(given: &Value) -> Value {
         "deprecatedAndHidden": false, "feedEnabled": false, "keyPrefix": null, "label": name, "labelPlural": name,
         "layoutable": true, "mergeable": matches!(name, "Account" | "Contact" | "Lead"), "mruEnabled": true, "name": name,
         "queryable": true, "replicateable": true, "retrieveable": true, "searchable": true, "triggerable": true,
-        "undeletable": true, "updateable": true,
+        "undeletable": true, "updateable": true, "isSubtype": false, "isInterface": false, "hasSubtypes": false,
+        "deepCloneable": false, "associateEntityType": null, "associateParentEntity": null,
     });
     for (key, value) in given.as_object().into_iter().flatten().filter(|(key, _)| *key != "fields") {
         object[key.as_str()] = value.clone();
@@ -22,7 +26,7 @@ pub fn flags(given: &Value) -> Value {
 }
 
 /// The describe answer of an object, as the integration user sees it.
-pub fn describe(object: &Object, version: &str) -> Value {
+pub fn describe(org: &Org, object: &Object, version: &str) -> Value {
     let mut answer = object.definition.clone();
     let own = object
         .fields
@@ -35,13 +39,45 @@ pub fn describe(object: &Object, version: &str) -> Value {
         Some("MasterRecordId") => merges,
         _ => true,
     });
-    answer["fields"] = system.chain(own).cloned().collect();
-    answer["childRelationships"] = json!([]);
-    answer["recordTypeInfos"] = json!([]);
+    let system = system.cloned().map(|mut field| {
+        if field["name"] == "MasterRecordId" {
+            field["referenceTo"] = json!([object.name()]);
+        }
+        if field["name"] == "Id" && object.definition["custom"] != true {
+            field["label"] = format!("{} ID", object.definition["label"].as_str().unwrap_or_default()).into();
+        }
+        field
+    });
+    let own = own.cloned().map(|mut field| {
+        if let Some(members) = field.as_object_mut() {
+            LOADED.iter().for_each(|member| drop(members.remove(*member)));
+        }
+        field
+    });
+    answer["fields"] = system.chain(own).collect();
+    answer["childRelationships"] = children(org, object.name());
+    answer["recordTypeInfos"] = json!([{"active": true, "available": true, "defaultRecordTypeMapping": true,
+        "developerName": "Master", "master": true, "name": "Master", "recordTypeId": "012000000000000AAA",
+        "urls": {"layout": format!("/services/data/{version}/sobjects/{}/describe/layouts/012000000000000AAA", object.name())}}]);
     answer["supportedScopes"] = json!([{"label": "All", "name": "everything"}]);
     answer["namedLayoutInfos"] = json!([]);
     answer["urls"] = urls(object.name(), version);
     answer
+}
+
+/// Lookups of other objects that lead to this one.
+fn children(org: &Org, name: &str) -> Value {
+    let fields = org.objects.values().flat_map(|own| own.fields.iter().map(move |field| (own, field)));
+    let leading = fields.filter(|(_, field)| {
+        field["referenceTo"].as_array().is_some_and(|targets| targets.iter().any(|target| target == name))
+    });
+    let shown = leading.map(|(own, field)| {
+        let relationship = &field["childRelationshipName"];
+        json!({"cascadeDelete": field["cascadeDelete"], "childSObject": own.name(), "deprecatedAndHidden": false,
+            "field": field["name"], "junctionIdListNames": [], "junctionReferenceTo": [], "relationshipName": relationship,
+            "restrictedDelete": field["restrictedDelete"]})
+    });
+    shown.collect()
 }
 
 /// The list of all objects.

@@ -7,12 +7,10 @@ use serde_json::Value;
 use super::answers::{parse_time, rest_time};
 use super::org::{Object, Org};
 use super::rows::Row;
-use super::soql::eval::{Found, find, text};
+use super::soql::path::{Found, find};
 
-/// A selected field: its path in true spelling, and how to find it.
+/// A selected field: its name in true spelling, and how to find it.
 pub struct Column<'a> {
-    /// Names of the lookups on the way, in true spelling, and the objects that they lead to.
-    pub parents: Vec<(String, &'a Object)>,
     /// Name of the field.
     pub name: String,
     /// Where it is found.
@@ -21,20 +19,11 @@ pub struct Column<'a> {
 
 /// Resolves selected paths.
 pub fn columns<'a>(org: &'a Org, object: &'a Object, paths: &[String]) -> Result<Vec<Column<'a>>, super::soql::Wrong> {
-    paths
-        .iter()
-        .map(|path| {
-            let found = find(org, object, path)?;
-            let mut current = object;
-            let mut parents = Vec::new();
-            for (place, target) in &found.hops {
-                let name = current.fields[*place]["relationshipName"].as_str().unwrap_or_default().to_owned();
-                parents.push((name, *target));
-                current = target;
-            }
-            Ok(Column { parents, name: found.field["name"].as_str().unwrap_or_default().to_owned(), found })
-        })
-        .collect()
+    let column = |path: &String| {
+        let found = find(org, object, path)?;
+        Ok(Column { name: found.field["name"].as_str().unwrap_or_default().to_owned(), found })
+    };
+    paths.iter().map(column).collect()
 }
 
 /// A part of a record: values, and parents by lookup.
@@ -46,36 +35,32 @@ struct Node {
 
 /// One record.
 pub fn record(org: &Org, object: &Object, columns: &[Column<'_>], id: &str, row: &Row, version: &str) -> String {
+    let attributes = |object: &Object, id: &str| {
+        let name = object.name();
+        format!(r#"{{"type":"{name}","url":"/services/data/{version}/sobjects/{name}/{id}"}}"#)
+    };
     let mut root = Node::default();
     for column in columns {
         let mut node = &mut root;
-        let mut current = (id.to_owned(), row);
-        let mut there = true;
-        for ((name, target), (place, _)) in column.parents.iter().zip(&column.found.hops) {
-            let next = current.1.values.get(*place).and_then(Option::as_deref);
-            let next =
-                next.and_then(|next| target.rows.all().get_key_value(next)).filter(|(_, row)| row.deleted.is_none());
-            let Some((next_id, next_row)) = next else {
-                node.parents.entry(name.clone()).or_insert(None);
-                there = false;
+        let mut current = Some((id, row, object));
+        for hop in &column.found.hops {
+            current =
+                current.and_then(|(_, row, _)| hop.follow(row)).map(|(id, row, object)| (id.as_str(), row, object));
+            let Some((id, _, object)) = current else {
+                node.parents.entry(hop.name.clone()).or_insert(None);
                 break;
             };
-            current = (next_id.clone(), next_row);
-            let parent = node.parents.entry(name.clone()).or_insert_with(|| {
-                let url = format!("/services/data/{version}/sobjects/{}/{next_id}", target.name());
-                Some((format!(r#"{{"type":"{}","url":"{url}"}}"#, target.name()), Node::default()))
-            });
+            let parent = node.parents.entry(hop.name.clone());
+            let parent = parent.or_insert_with(|| Some((attributes(object, id), Node::default())));
             let Some((_, inner)) = parent else { break };
             node = inner;
         }
-        if there {
-            let value = text(&column.found, id, row, org);
-            let owner = column.parents.last().map_or(object, |(_, target)| *target);
-            node.values.push((column.name.clone(), value_of(column.found.field, value, org, current.1, owner)));
+        if let Some((id, row, object)) = current {
+            let value = column.found.value(id, row, object);
+            node.values.push((column.name.clone(), value_of(column.found.field, value, org, row, object)));
         }
     }
-    let url = format!("/services/data/{version}/sobjects/{}/{id}", object.name());
-    write(&root, &format!(r#"{{"type":"{}","url":"{url}"}}"#, object.name()))
+    write(&root, &attributes(object, id))
 }
 
 fn write(node: &Node, attributes: &str) -> String {

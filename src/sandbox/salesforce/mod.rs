@@ -2,6 +2,7 @@
 //! that the real service sends.
 
 pub mod answers;
+pub mod assertion;
 pub mod bulk;
 pub mod changes;
 pub mod collections;

@@ -6,11 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::answers;
 use super::open::Session;
 use super::org::{ORG_ID, Org, USER_ID};
+use super::{answers, assertion};
 use crate::sandbox::http::{Reply, Request};
-use crate::sys::jwt;
 
 /// Answers a token request.
 pub fn token(org: &mut Org, request: &Request, now: i64) -> Reply {
@@ -82,7 +81,7 @@ fn assertion(org: &Org, assertion: &str, now: i64) -> Result<(), Refused> {
     let Some(key) = &org.options.jwt_public_key else {
         return Err(("invalid_grant", "user hasn't approved this consumer"));
     };
-    let claims = jwt::verify(assertion, key).ok_or(("invalid_grant", "invalid assertion"))?;
+    let claims = assertion::claims(assertion, key).ok_or(("invalid_grant", "invalid assertion"))?;
     if claims["iss"] != org.options.client_id.as_str() {
         return Err(("invalid_client_id", "client identifier invalid"));
     }

@@ -81,6 +81,8 @@ pub struct Object {
     pub rows: Rows,
     /// Deletes: id, when.
     pub deletes: Vec<(String, i64)>,
+    /// Last number of its auto-numbers.
+    pub numbered: u64,
 }
 
 impl Org {
@@ -138,7 +140,7 @@ impl Org {
                 (
                     name,
                     json!({"definition": own.definition, "fields": own.fields, "hidden_fields": own.hidden_fields,
-                    "hidden_rows": own.hidden_rows, "rows": rows, "deletes": own.deletes}),
+                    "hidden_rows": own.hidden_rows, "rows": rows, "deletes": own.deletes, "numbered": own.numbered}),
                 )
             })
             .collect();
@@ -155,6 +157,8 @@ impl Org {
             hidden_rows: BTreeSet<String>,
             rows: BTreeMap<String, Row>,
             deletes: Vec<(String, i64)>,
+            #[serde(default)]
+            numbered: u64,
         }
         let wrong = |error: serde_json::Error| format!("the kept state cannot be read: {error}");
         let part = |name: &str| dump.get(name).cloned().unwrap_or(Value::Null);
@@ -166,8 +170,9 @@ impl Org {
         for (name, kept) in objects {
             let mut rows = Rows::default();
             kept.rows.into_iter().for_each(|(id, row)| rows.put(id, row));
-            let Kept { definition, fields, hidden_fields, hidden_rows, deletes, .. } = kept;
-            self.objects.insert(name, Object { definition, fields, hidden_fields, hidden_rows, rows, deletes });
+            let Kept { definition, fields, hidden_fields, hidden_rows, deletes, numbered, .. } = kept;
+            let object = Object { definition, fields, hidden_fields, hidden_rows, rows, deletes, numbered };
+            self.objects.insert(name, object);
         }
         Ok(())
     }
@@ -205,9 +210,37 @@ impl Object {
         }
     }
 
+    /// The field that names a record.
+    pub fn title(&self) -> Option<(Option<usize>, &Value)> {
+        let place = self.fields.iter().position(|field| field["nameField"] == true)?;
+        Some((Some(place), &self.fields[place]))
+    }
+
+    /// Gives a new row the numbers that count its object's rows; those that it has stay.
+    pub fn number(&mut self, row: &mut Row) {
+        self.numbered += 1;
+        for (field, value) in self.fields.iter().zip(&mut row.values) {
+            if field["autoNumber"] == true && value.is_none() {
+                *value = Some(auto_number(field["displayFormat"].as_str(), self.numbered).into());
+            }
+        }
+    }
+
     /// Whether readers see a row: not hidden by sharing, not still on its way.
     pub fn sees(&self, id: &str, row: &Row, now: i64) -> bool {
         row.visible <= now && !self.hidden_rows.contains(id)
+    }
+}
+
+/// A number in its format, such as `S-{00000}`; the digits in the braces say how long it is at least.
+fn auto_number(format: Option<&str>, number: u64) -> String {
+    let format = format.unwrap_or("{00000000}");
+    match format.split_once('{').and_then(|(start, rest)| Some((start, rest.split_once('}')?))) {
+        Some((start, (zeros, end))) => {
+            let width = zeros.len().min(30);
+            format!("{start}{number:0width$}{end}")
+        }
+        None => format!("{format}{number}"),
     }
 }
 

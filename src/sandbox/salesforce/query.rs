@@ -22,7 +22,7 @@ pub fn prepare(org: &Org, text: &str) -> Result<Query, Refusal> {
             "sObject type '{}' is not supported. If you are attempting to use a custom object, be sure to append the '__c' after the entity name. Please reference your WSDL or the describe call for the appropriate names.",
             query.from
         );
-        return Err(Wrong { code: "INVALID_TYPE", message, at: Some(0) }.refusal(text));
+        return Err(Wrong { code: "INVALID_TYPE", message, at: Some(query.from.clone()) }.refusal(text));
     };
     if let Select::Fields(fields) = &mut query.select {
         let mut all = Vec::new();
@@ -76,6 +76,7 @@ pub fn run(org: &mut Org, request: &Request, text: &str, all: bool, version: &st
         }
         return Ok(answers::text(200, format!(r#"{{"totalSize":{},"done":true,"records":[]}}"#, ids.len())));
     }
+    org.cursors.retain(|_, cursor| now - cursor.opened < CURSOR_MILLIS);
     let cursor = Cursor { query, ids, size, opened: now };
     let locator = org.new_id("01g");
     page(org, cursor, &locator, 0, version)
@@ -109,7 +110,9 @@ fn page(org: &mut Org, cursor: Cursor, locator: &str, start: usize, version: &st
         format!(r#","nextRecordsUrl":"/services/data/{version}/query/{locator}-{end}""#)
     };
     let body = format!(r#"{{"totalSize":{total},"done":{done}{next},"records":[{}]}}"#, records.join(","));
-    // The cursor stays open, so that a page can be asked for again.
-    org.cursors.insert(locator.to_owned(), cursor);
+    // A cursor of several pages stays open, so that a page can be asked for again; after two days it is gone.
+    if start > 0 || !done {
+        org.cursors.insert(locator.to_owned(), cursor);
+    }
     Ok(answers::text(200, body))
 }

@@ -170,17 +170,14 @@ pub fn check_create(org: &Org, name: &str, values: &Values) -> Result<Accepted, 
 /// Makes a record; returns its id.
 pub fn create(org: &mut Org, name: &str, values: &Values, now: i64) -> Result<String, Refusal> {
     let accepted = check_create(org, name, values)?;
-    let object = org.object(name).ok_or_else(Refusal::not_found)?;
+    let object = org.objects.get_mut(&name.to_ascii_lowercase()).ok_or_else(Refusal::not_found)?;
     let mut row = blank(object, now);
     for (place, value) in accepted {
         row.values[place] = value;
     }
+    object.number(&mut row);
     let prefix = object.prefix().to_owned();
-    let auto = object.fields.iter().position(|field| field["autoNumber"] == true);
     let id = org.new_id(&prefix);
-    if let Some(auto) = auto {
-        row.values[auto] = Some(format!("{:08}", org.next).into());
-    }
     put(org, name, id.clone(), row, now);
     Ok(id)
 }
@@ -254,17 +251,15 @@ pub fn delete(org: &mut Org, name: &str, id: &str, now: i64) -> Result<(), Refus
 fn cascade(org: &mut Org, master: &str, now: i64) -> Result<(), Refusal> {
     let mut details = Vec::new();
     for (name, object) in &org.objects {
-        let lookups: Vec<usize> = object
-            .fields
-            .iter()
-            .enumerate()
-            .filter(|(_, field)| field["cascadeDelete"] == true)
-            .map(|(place, _)| place)
-            .collect();
-        let belongs = |row: &Row| lookups.iter().any(|place| row.values[*place].as_deref() == Some(master));
-        if !lookups.is_empty() {
-            let own = object.rows.all().iter().filter(|(_, row)| row.deleted.is_none() && belongs(row));
-            details.extend(own.map(|(id, _)| (name.clone(), id.clone())));
+        for (place, _) in object.fields.iter().enumerate().filter(|(_, field)| field["cascadeDelete"] == true) {
+            let own = object.rows.having(place, master).into_iter();
+            let live = own.filter(|id| {
+                object
+                    .rows
+                    .get(id)
+                    .is_some_and(|row| row.deleted.is_none() && row.values[place].as_deref() == Some(master))
+            });
+            details.extend(live.map(|id| (name.clone(), id)));
         }
     }
     details.into_iter().try_for_each(|(name, id)| delete(org, &name, &id, now))
@@ -297,13 +292,10 @@ fn upsert(org: &mut Org, name: &str, field: &str, value: &str, values: &Values, 
         let message = format!("Provided external ID field does not exist or is not accessible: {field}");
         return Err(Refusal::new(404, "NOT_FOUND", message));
     };
-    let found: Vec<String> = object
-        .rows
-        .all()
-        .iter()
-        .filter(|(_, row)| row.deleted.is_none() && row.values[place].as_deref() == Some(value))
-        .map(|(id, _)| id.clone())
-        .collect();
+    let held = |id: &String| {
+        object.rows.get(id).is_some_and(|row| row.deleted.is_none() && row.values[place].as_deref() == Some(value))
+    };
+    let found: Vec<String> = object.rows.having(place, value).into_iter().filter(held).collect();
     match found.as_slice() {
         [] => {
             let mut values = values.clone();

@@ -21,9 +21,8 @@ pub fn answer(org: &mut Org, request: &Request, now: i64) -> Reply {
         ["services", "oauth2", "token"] => return oauth::token(org, request, now),
         ["services", "oauth2", "revoke"] => return Reply::empty(200),
         ["services", "data"] => {
-            let seasons = ["Spring", "Summer", "Winter"];
             let list: Vec<_> = VERSIONS
-                .map(|number| json!({"label": format!("{} '{}", seasons[(number % 3) as usize], 5 + number / 3), "url": format!("/services/data/v{number}.0"), "version": format!("{number}.0")}))
+                .map(|number| json!({"label": release(number), "url": format!("/services/data/v{number}.0"), "version": format!("{number}.0")}))
                 .collect();
             return answers::json(200, &serde_json::Value::Array(list));
         }
@@ -41,6 +40,16 @@ pub fn answer(org: &mut Org, request: &Request, now: i64) -> Reply {
         usage.push_str(&format!("; per-app-api-usage={}/{}(appName=Syncline)", org.calls.1, org.options.daily_limit));
     }
     reply.with("Sforce-Limit-Info", usage)
+}
+
+/// The name of a version's release: 67 is Summer '26, 68 Winter '27.
+fn release(version: u32) -> String {
+    let (season, year) = match version % 3 {
+        0 => ("Spring", 4),
+        1 => ("Summer", 4),
+        _ => ("Winter", 5),
+    };
+    format!("{season} '{}", year + version / 3)
 }
 
 /// A call of the API: sizes, session, the day's calls, then its resource.
@@ -91,7 +100,7 @@ pub fn resource(org: &mut Org, request: &Request, now: i64) -> Answer {
         ["sobjects"] => Ok(answers::json(200, &describe::global(org, &version))),
         ["sobjects", name, "describe"] => {
             let object = org.object(name).ok_or_else(Refusal::not_found)?;
-            Ok(answers::json(200, &describe::describe(object, &version)))
+            Ok(answers::json(200, &describe::describe(org, object, &version)))
         }
         ["sobjects", name, "deleted"] => changes::list(org, request, name, true, now),
         ["sobjects", name, "updated"] => changes::list(org, request, name, false, now),

@@ -1,6 +1,7 @@
 //! Rows of one object, found by id and by stamp.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,16 +32,53 @@ pub struct Row {
 pub struct Rows {
     by_id: BTreeMap<Id, Row>,
     by_stamp: BTreeSet<(i64, Id)>,
+    /// Rows that readers see some time after they are saved: until when they do not, and their stamp.
+    late: BTreeSet<(i64, i64, Id)>,
+    /// Of fields that somebody searched by: their values in lower case, with the ids. Made by the first search.
+    by_value: RefCell<HashMap<usize, BTreeSet<(Box<str>, Id)>>>,
 }
+
+/// From so much on between a stamp, which is a whole second, and its sight a row counts as late.
+const LATE_MILLIS: i64 = 1_000;
 
 impl Rows {
     /// Puts a row in, or in place of the one with its id.
     pub fn put(&mut self, id: Id, row: Row) {
-        if let Some(before) = self.by_id.get(&id) {
-            self.by_stamp.remove(&(before.stamp, id.clone()));
+        if let Some(before) = self.by_id.remove(&id) {
+            self.forget(&id, &before);
         }
         self.by_stamp.insert((row.stamp, id.clone()));
+        if row.visible.saturating_sub(row.stamp) >= LATE_MILLIS {
+            self.late.insert((row.visible, row.stamp, id.clone()));
+        }
+        for (place, index) in self.by_value.get_mut() {
+            index.extend(key(&row, *place).map(|value| (value, id.clone())));
+        }
         self.by_id.insert(id, row);
+    }
+
+    fn forget(&mut self, id: &Id, row: &Row) {
+        self.by_stamp.remove(&(row.stamp, id.clone()));
+        self.late.remove(&(row.visible, row.stamp, id.clone()));
+        for (place, index) in self.by_value.get_mut() {
+            key(row, *place).map(|value| index.remove(&(value, id.clone())));
+        }
+    }
+
+    /// Stamp of the oldest save that readers do not see yet.
+    pub fn oldest_unseen(&self, now: i64) -> Option<i64> {
+        let unseen = self.late.range((now.saturating_add(1), i64::MIN, Id::new())..);
+        unseen.map(|(_, stamp, _)| *stamp).min()
+    }
+
+    /// Ids of rows that hold a value in a field, in any letter case; deleted ones included.
+    pub fn having(&self, place: usize, value: &str) -> Vec<Id> {
+        let mut indexes = self.by_value.borrow_mut();
+        let index = indexes.entry(place).or_insert_with(|| {
+            self.by_id.iter().filter_map(|(id, row)| Some((key(row, place)?, id.clone()))).collect()
+        });
+        let value: Box<str> = value.to_lowercase().into();
+        index.range((value.clone(), Id::new())..=(value, "~".to_owned())).map(|(_, id)| id.clone()).collect()
     }
 
     /// A row, deleted ones included.
@@ -50,8 +88,8 @@ impl Rows {
 
     /// Takes a row out for good.
     pub fn purge(&mut self, id: &str) -> Option<Row> {
-        let row = self.by_id.remove(id)?;
-        self.by_stamp.remove(&(row.stamp, id.to_owned()));
+        let (id, row) = self.by_id.remove_entry(id)?;
+        self.forget(&id, &row);
         Some(row)
     }
 
@@ -80,4 +118,8 @@ impl Rows {
     pub fn all(&self) -> &BTreeMap<Id, Row> {
         &self.by_id
     }
+}
+
+fn key(row: &Row, place: usize) -> Option<Box<str>> {
+    row.values.get(place)?.as_deref().map(|value| value.to_lowercase().into())
 }

@@ -5,7 +5,7 @@ const CHECK: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
 
 /// The id of the `number`-th row of the object with that key prefix. Ids ascend with the number, and among neighbours there
 /// are twins that differ in case only, as in a real org.
-pub(super) fn id(prefix: &str, number: usize) -> String {
+pub fn id(prefix: &str, number: usize) -> String {
     // A start above zero, so that ids look like those of an org that has lived for a while.
     let mut rest = number + 62 * 62 * 62 * 11;
     let mut tail = [b'0'; 10];

@@ -4,13 +4,14 @@ use std::cmp::Ordering;
 use std::str::FromStr;
 
 use bigdecimal::BigDecimal;
-use jiff::civil::{Date, Weekday};
-use jiff::{Span, Timestamp};
-use serde_json::Value;
+use jiff::Timestamp;
+use jiff::civil::Date;
 
+use super::days::days;
+use super::path::{Found, find, text};
 use super::{Condition, Literal, Operator, Order, Query, Wrong};
 use crate::sandbox::salesforce::answers::parse_time;
-use crate::sandbox::salesforce::org::{Object, Org, USER_ID, widen};
+use crate::sandbox::salesforce::org::{Object, Org, widen};
 use crate::sandbox::salesforce::rows::Row;
 
 /// A value in a row, by its type.
@@ -30,88 +31,6 @@ pub enum Cell {
     Date(Date),
     /// Moment, in milliseconds.
     Moment(i64),
-}
-
-/// A field that a path leads to.
-pub struct Found<'a> {
-    /// Objects and lookups on the way: the place of the lookup in the row, and the object that it leads to.
-    pub hops: Vec<(usize, &'a Object)>,
-    /// Place in the row; none for a system field.
-    pub place: Option<usize>,
-    /// Definition.
-    pub field: &'a Value,
-}
-
-/// Follows a path from an object.
-pub fn find<'a>(org: &'a Org, object: &'a Object, path: &str) -> Result<Found<'a>, Wrong> {
-    let mut current = object;
-    let mut hops = Vec::new();
-    let parts: Vec<&str> = path.split('.').collect();
-    // The object's own name may stand in front.
-    let parts = if parts.len() > 1 && parts[0].eq_ignore_ascii_case(object.name()) { &parts[1..] } else { &parts[..] };
-    if parts.len() > 6 {
-        return Err(Wrong::malformed("a path may not have more than 5 levels"));
-    }
-    for part in &parts[..parts.len() - 1] {
-        let lookup = current.fields.iter().position(|field| {
-            let named = field["relationshipName"].as_str().is_some_and(|name| name.eq_ignore_ascii_case(part));
-            named && field["name"].as_str().is_some_and(|name| !current.hidden_fields.contains(name))
-        });
-        let target =
-            lookup.and_then(|place| current.fields[place]["referenceTo"][0].as_str()).and_then(|name| org.object(name));
-        let (Some(place), Some(target)) = (lookup, target) else {
-            return Err(Wrong {
-                code: "INVALID_FIELD",
-                at: None,
-                message: format!(
-                    "Didn't understand relationship '{part}' in field path. If you are attempting to use a custom relationship, be sure to append the '__r' after the custom relationship name."
-                ),
-            });
-        };
-        hops.push((place, target));
-        current = target;
-    }
-    let name = parts[parts.len() - 1];
-    match current.field(name) {
-        Some((place, field)) => Ok(Found { hops, place, field }),
-        None => Err(no_column(name, current.name())),
-    }
-}
-
-/// The refusal for a field that is not there, or not visible: the texts are the same.
-pub fn no_column(field: &str, object: &str) -> Wrong {
-    Wrong {
-        code: "INVALID_FIELD",
-        at: Some(0),
-        message: format!(
-            "No such column '{field}' on entity '{object}'. If you are attempting to use a custom field, be sure to append the '__c' after the custom field name. Please reference your WSDL or the describe call for the appropriate names."
-        ),
-    }
-}
-
-/// The text of a value, by the place that a path leads to; none is blank.
-pub fn text<'a>(found: &Found<'a>, id: &str, row: &Row, org: &'a Org) -> Option<String> {
-    let (mut id, mut row) = (id.to_owned(), row);
-    let mut owner: Option<&Object> = None;
-    for (place, target) in &found.hops {
-        let next = row.values.get(*place)?.as_deref()?.to_owned();
-        row = target.rows.get(&next).filter(|row| row.deleted.is_none())?;
-        id = next;
-        owner = Some(target);
-    }
-    let _ = (owner, org);
-    match found.place {
-        Some(place) => row.values.get(place)?.as_deref().map(str::to_owned),
-        None => match found.field["name"].as_str()? {
-            "Id" => Some(id),
-            "IsDeleted" => Some(row.deleted.is_some().to_string()),
-            "CreatedDate" => Some(row.created.to_string()),
-            "LastModifiedDate" => Some(row.modified.to_string()),
-            "SystemModstamp" => Some(row.stamp.to_string()),
-            "MasterRecordId" => row.master.clone(),
-            _ => Some(USER_ID.to_owned()),
-        },
-    }
 }
 
 /// A value by its type. System moments are milliseconds already.
@@ -143,7 +62,7 @@ pub fn run(org: &Org, object: &Object, query: &Query, deleted_too: bool, now: i6
             let found = find(org, object, &order.path)?;
             if found.field["sortable"] == false {
                 let message = format!("field '{}' can not be sorted in a query call", order.path);
-                return Err(Wrong { code: "INVALID_FIELD", message, at: None });
+                return Err(Wrong { code: "INVALID_FIELD", message, at: Some(order.path.clone()) });
             }
             Ok((found, order))
         })
@@ -157,7 +76,7 @@ pub fn run(org: &Org, object: &Object, query: &Query, deleted_too: bool, now: i6
     if !keys.is_empty() {
         let mut sorted: Vec<(Vec<Cell>, &String)> = rows
             .iter()
-            .map(|(id, row)| (keys.iter().map(|(found, _)| cell(found, text(found, id, row, org))).collect(), *id))
+            .map(|(id, row)| (keys.iter().map(|(found, _)| cell(found, text(found, object, id, row))).collect(), *id))
             .collect();
         sorted.sort_by(|one, other| {
             let order =
@@ -204,6 +123,9 @@ fn candidates<'a>(
                 _ => {}
             }
         }
+        if let (Operator::Eq | Operator::In, Some(ids)) = (operator, by_value(object, path, values)) {
+            return Box::new(ids.into_iter().filter_map(|id| object.rows.all().get_key_value(&id)));
+        }
         let stamp = path.eq_ignore_ascii_case("SystemModstamp");
         if let (true, Some(Literal::Moment(at))) = (stamp, values.first()) {
             match operator {
@@ -220,6 +142,21 @@ fn candidates<'a>(
         return Box::new(object.rows.stamped(span.0, span.1));
     }
     Box::new(object.rows.after(&after.unwrap_or_default()))
+}
+
+/// Rows that hold one of the values in an indexed field, by ascending id; none where the field has no index.
+fn by_value(object: &Object, path: &str, values: &[Literal]) -> Option<std::collections::BTreeSet<String>> {
+    let (place, field) = object.field(path)?;
+    let indexed =
+        field["type"] == "reference" || ["externalId", "unique", "idLookup"].iter().any(|flag| field[flag] == true);
+    let mut found = std::collections::BTreeSet::new();
+    for value in values {
+        let Literal::Text(text) = value else { return None };
+        let text = if field["type"] == "reference" { widen(text)? } else { text.clone() };
+        // A blank text means no value.
+        found.extend(object.rows.having(place.filter(|_| indexed && !text.is_empty())?, &text));
+    }
+    Some(found)
 }
 
 fn flatten<'a>(condition: Option<&'a Condition>, tests: &mut Vec<&'a Condition>) {
@@ -239,12 +176,13 @@ fn check(org: &Org, object: &Object, condition: &Condition) -> Result<(), Wrong>
             let found = find(org, object, path)?;
             if found.field["filterable"] == false {
                 let message = format!("field '{path}' can not be filtered in a query call");
-                return Err(Wrong { code: "INVALID_FIELD", message, at: Some(0) });
+                return Err(Wrong { code: "INVALID_FIELD", message, at: Some(path.clone()) });
             }
             let kind = found.field["type"].as_str().unwrap_or_default();
             let multiple = kind == "multipicklist";
             let asks_multiple = matches!(operator, Operator::Includes | Operator::Excludes);
-            let wrong = |message: String| Err(Wrong { code: "INVALID_QUERY_FILTER_OPERATOR", message, at: Some(0) });
+            let wrong =
+                |message: String| Err(Wrong { code: "INVALID_QUERY_FILTER_OPERATOR", message, at: Some(path.clone()) });
             if asks_multiple != multiple && (asks_multiple || !matches!(operator, Operator::Eq | Operator::Ne)) {
                 return wrong("invalid operator on multipicklist field".to_owned());
             }
@@ -255,7 +193,7 @@ fn check(org: &Org, object: &Object, condition: &Condition) -> Result<(), Wrong>
                         message: format!(
                             "filter criteria must be of type {kind} and should not be enclosed in quotes: {path}"
                         ),
-                        at: Some(0),
+                        at: Some(path.clone()),
                     });
                 }
                 let broken = |text: &String| widen(text).is_none_or(|wide| text.len() == 18 && wide != *text);
@@ -289,7 +227,7 @@ fn holds(org: &Org, object: &Object, condition: &Condition, id: &str, row: &Row,
         Condition::Not(inner) => !holds(org, object, inner, id, row, now),
         Condition::Test { path, operator, values } => {
             let Ok(found) = find(org, object, path) else { return false };
-            let held = cell(&found, text(&found, id, row, org));
+            let held = cell(&found, text(&found, object, id, row));
             test(&held, *operator, values, now)
         }
     }
@@ -386,48 +324,4 @@ fn by_key(one: &Cell, other: &Cell, order: &Order) -> Ordering {
         _ => Ordering::Equal,
     };
     if order.descending { compared.reverse() } else { compared }
-}
-
-/// Whether a word stands for days.
-pub fn is_date_word(name: &str, counted: bool) -> bool {
-    days(name, counted.then_some(1), 0).is_some()
-}
-
-/// First and last day of a word, by UTC.
-fn days(word: &str, count: Option<i64>, now: i64) -> Option<(Date, Date)> {
-    let today = Timestamp::from_millisecond(now).ok()?.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
-    let shift = |days: i64| today.checked_add(Span::new().try_days(days).ok()?).ok();
-    let month = |shift: i64| {
-        let first = today.first_of_month().checked_add(Span::new().try_months(shift).ok()?).ok()?;
-        Some((first, first.last_of_month()))
-    };
-    let week = |weeks: i64| {
-        let since = i64::from(today.weekday().since(Weekday::Sunday));
-        let first = shift(7 * weeks - since)?;
-        Some((first, first.checked_add(Span::new().try_days(6).ok()?).ok()?))
-    };
-    let year = |years: i64| {
-        let first = today.first_of_year().checked_add(Span::new().try_years(years).ok()?).ok()?;
-        Some((first, first.last_of_year()))
-    };
-    match (word, count) {
-        ("TODAY", None) => Some((today, today)),
-        ("YESTERDAY", None) => Some((shift(-1)?, shift(-1)?)),
-        ("TOMORROW", None) => Some((shift(1)?, shift(1)?)),
-        ("THIS_WEEK", None) => week(0),
-        ("LAST_WEEK", None) => week(-1),
-        ("NEXT_WEEK", None) => week(1),
-        ("THIS_MONTH", None) => month(0),
-        ("LAST_MONTH", None) => month(-1),
-        ("NEXT_MONTH", None) => month(1),
-        ("THIS_YEAR", None) => year(0),
-        ("LAST_YEAR", None) => year(-1),
-        ("NEXT_YEAR", None) => year(1),
-        ("LAST_90_DAYS", None) => Some((shift(-90)?, today)),
-        ("NEXT_90_DAYS", None) => Some((shift(1)?, shift(90)?)),
-        ("LAST_N_DAYS", Some(count)) => Some((shift(-count)?, today)),
-        ("NEXT_N_DAYS", Some(count)) => Some((shift(1)?, shift(count)?)),
-        ("N_DAYS_AGO", Some(count)) => Some((shift(-count)?, shift(-count)?)),
-        _ => None,
-    }
 }

@@ -1,8 +1,10 @@
 //! SOQL: text -> query -> ids of rows. A parser of the sandbox's own, independent of the one that checks `where`.
 
+pub mod days;
 pub mod eval;
 pub mod lexer;
 pub mod parser;
+pub mod path;
 
 /// A parsed query.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,12 +116,12 @@ pub struct Wrong {
     pub code: &'static str,
     /// Text.
     pub message: String,
-    /// Where, in characters from 0; none gives no caret block.
-    pub at: Option<usize>,
+    /// The word of the query that is at fault; none gives no caret block.
+    pub at: Option<String>,
 }
 
 impl Wrong {
-    /// Malformed, at a place.
+    /// Malformed, at no place.
     pub fn malformed(message: impl Into<String>) -> Self {
         Self { code: "MALFORMED_QUERY", message: message.into(), at: None }
     }
@@ -128,12 +130,55 @@ impl Wrong {
     pub fn refusal(self, query: &str) -> super::answers::Refusal {
         let message = match self.at {
             None => self.message,
-            Some(at) => {
+            Some(word) => {
+                let at = place(query, &word);
                 let line: String = query.chars().map(|letter| if letter == '\n' { ' ' } else { letter }).collect();
                 let caret = " ".repeat(at);
                 format!("\n{line}\n{caret}^\nERROR at Row:1:Column:{}\n{}", at + 1, self.message)
             }
         };
         super::answers::Refusal::new(400, self.code, message)
+    }
+}
+
+/// Where a word first stands in a query outside its texts, in characters from 0; 0 when it does not.
+fn place(query: &str, word: &str) -> usize {
+    let belongs = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.' | ':');
+    let (mut current, mut start, mut quoted, mut escaped) = (String::new(), 0, false, false);
+    for (at, letter) in query.chars().chain([' ']).enumerate() {
+        if quoted {
+            (quoted, escaped) = (letter != '\'' || escaped, letter == '\\' && !escaped);
+        } else if belongs(letter) {
+            if current.is_empty() {
+                start = at;
+            }
+            current.push(letter);
+        } else {
+            if current.eq_ignore_ascii_case(word) {
+                return start;
+            }
+            current.clear();
+            quoted = letter == '\'';
+        }
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_caret_stands_under_the_word() {
+        for (query, word, column) in [
+            ("SELECT Id, Nope__c FROM Subscription__c", "Nope__c", 12),
+            ("SELECT Id FROM Nope__c", "nope__c", 16),
+            ("SELECT Id FROM X WHERE Name = 'Nope__c\\' Nope__c' AND Nope__c = 1", "Nope__c", 55),
+            ("SELECT Account__r.Nope FROM X", "Account__r.Nope", 8),
+            ("SELECT Ünope, Nope FROM X", "Nope", 15),
+            ("SELECT NopeX FROM X", "Nope", 1),
+        ] {
+            assert_eq!(place(query, word) + 1, column, "{query}");
+        }
     }
 }

@@ -199,7 +199,7 @@ impl Parser {
                             Some((name, count)) => (name, Some(count.parse().map_err(|_| unexpected(token.clone()))?)),
                             None => (upper.as_str(), None),
                         };
-                        let known = super::eval::is_date_word(name, count.is_some());
+                        let known = super::days::is_date_word(name, count.is_some());
                         if known { Ok(Literal::Days(name.to_owned(), count)) } else { Err(unexpected(token)) }
                     }
                 }
