@@ -7,6 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::colour::Colour;
+use super::units;
 use crate::config::schema;
 use crate::model::forecast::PlannedAction;
 
@@ -535,10 +536,10 @@ pub struct Sandbox {
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub records: usize,
     /// HubSpot's limit: calls in a time
-    #[arg(long, default_value = "190/10s", value_name = "N/TIME", value_parser = rate)]
+    #[arg(long, default_value = "190/10s", value_name = "N/TIME", value_parser = units::rate)]
     pub rate_limit: (u32, std::time::Duration),
     /// Pause before every answer, such as 50ms
-    #[arg(long, default_value = "0ms", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "0ms", value_name = "TIME", value_parser = units::duration)]
     pub latency: std::time::Duration,
     /// Fault plan (YAML or JSON)
     #[arg(long, value_name = "FILE")]
@@ -546,11 +547,17 @@ pub struct Sandbox {
     /// Keep the state of both services in this file
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
+    /// SFDX project whose objects, fields and records are the Salesforce side, instead of the sample org
+    #[arg(long, value_name = "DIR")]
+    pub org: Option<PathBuf>,
+    /// What HubSpot's API said of a portal (schemas, properties), to be the HubSpot side
+    #[arg(long, value_name = "FILE")]
+    pub portal: Option<PathBuf>,
     /// How long a Salesforce change stays invisible to readers
-    #[arg(long, default_value = "0s", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "0s", value_name = "TIME", value_parser = units::duration)]
     pub visibility_delay: std::time::Duration,
     /// How long a Salesforce session lives without use
-    #[arg(long, default_value = "2h", value_name = "TIME", value_parser = duration)]
+    #[arg(long, default_value = "2h", value_name = "TIME", value_parser = units::duration)]
     pub token_lifetime: std::time::Duration,
     /// Public key (PEM) that Salesforce verifies signed assertions with; without it, that way to log in is refused
     #[arg(long, value_name = "FILE")]
@@ -580,29 +587,6 @@ fn action(text: &str) -> Result<PlannedAction, String> {
     })
 }
 
-/// A time such as `50ms`, `10s`, `5m`, `2h`, `1d`.
-fn duration(text: &str) -> Result<std::time::Duration, String> {
-    let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| "expected a time such as `50ms`, `10s` or `5m`".to_owned())?;
-    let milliseconds = match unit {
-        "ms" => Some(number),
-        "s" => number.checked_mul(1_000),
-        "m" => number.checked_mul(60_000),
-        "h" => number.checked_mul(3_600_000),
-        "d" => number.checked_mul(86_400_000),
-        _ => None,
-    };
-    let milliseconds = milliseconds.ok_or_else(|| "expected a unit: `ms`, `s`, `m`, `h` or `d`".to_owned())?;
-    Ok(std::time::Duration::from_millis(milliseconds))
-}
-
-/// Calls in a time: `190/10s`.
-fn rate(text: &str) -> Result<(u32, std::time::Duration), String> {
-    let (calls, time) = text.split_once('/').ok_or("expected calls in a time, such as `190/10s`")?;
-    Ok((calls.parse().map_err(|_| "expected a number of calls".to_owned())?, duration(time)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -610,11 +594,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         <Arguments as clap::CommandFactory>::command().debug_assert();
-    }
-    #[test]
-    fn times_and_rates_are_read() {
-        let seconds = std::time::Duration::from_secs;
-        assert_eq!((duration("2h"), rate("190/10s")), (Ok(seconds(7_200)), Ok((190, seconds(10)))));
-        assert!(["2", "x", "9d9"].iter().all(|text| duration(text).is_err()) && rate("190").is_err());
     }
 }

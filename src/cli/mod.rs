@@ -16,6 +16,7 @@ pub mod sandbox;
 pub mod shared;
 pub mod signals;
 pub mod trace;
+pub mod units;
 
 use std::ffi::OsString;
 

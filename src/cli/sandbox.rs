@@ -8,6 +8,7 @@ use super::output;
 use super::signals;
 use crate::project::error::OpsError;
 use crate::sandbox::faults::FaultPlan;
+use crate::sandbox::load::{self, source::LoadError};
 use crate::sandbox::options::SandboxOptions;
 use crate::sandbox::start;
 use crate::sys::cancel::Cancel;
@@ -31,6 +32,7 @@ pub async fn run(words: &Words) -> Result<Exit, OpsError> {
         latency: words.latency,
         faults,
         data: words.data.clone(),
+        worlds: load::read(words.org.as_deref(), words.portal.as_deref()).map_err(unreadable)?,
         visibility_delay: words.visibility_delay,
         token_lifetime: words.token_lifetime,
         jwt_public_key: read(words.jwt_key.as_deref())?,
@@ -72,6 +74,15 @@ fn read(path: Option<&Path>) -> Result<Option<String>, OpsError> {
         String::from_utf8(bytes).map_err(|error| failed(&error))
     };
     path.map(text).transpose()
+}
+
+/// A world that cannot be read: nothing has been served.
+fn unreadable(error: LoadError) -> OpsError {
+    OpsError::refused(
+        "SL6011",
+        error.to_string(),
+        "nothing was served; mend the file, or leave the flag away for the sample world",
+    )
 }
 
 fn refused(message: String) -> OpsError {

@@ -13,7 +13,7 @@ use crate::sandbox::server::Answer;
 use crate::sandbox::world::World;
 
 /// All actions with what they do, as `GET /` shows them.
-const ACTIONS: [(&str, &str); 13] = [
+const ACTIONS: [(&str, &str); 15] = [
     ("GET /", "this help"),
     ("GET /dump", "the state of both services"),
     ("POST /restore", "takes back a dump"),
@@ -28,6 +28,14 @@ const ACTIONS: [(&str, &str); 13] = [
     ("GET /requests?service=&path=&limit=", "the last requests; `path` is a glob"),
     ("GET /requests/counts", "how many requests of each kind there were"),
     ("DELETE /requests", "forgets the requests"),
+    (
+        "POST /salesforce/seed",
+        "adds objects and records: {\"objects\":[{\"name\":\"Lease__c\",\"keyPrefix\":\"a0L\",\"fields\":[{\"name\":\"Name\",\"type\":\"string\",\"nameField\":true}]}],\"records\":{\"Lease__c\":[{\"Name\":\"L-1\"}]}}",
+    ),
+    (
+        "POST /hubspot/seed",
+        "adds owners, properties, custom objects, labels and records: {\"owners\":[{\"email\":\"a@b.example\"}],\"properties\":{\"companies\":[…]},\"schemas\":[…],\"labels\":[…],\"records\":{\"companies\":[{\"properties\":{\"name\":\"Acme\"}}]}}",
+    ),
     ("POST /salesforce/{action}", "an action of the Salesforce service; `help` lists them"),
     ("POST /hubspot/{action}", "an action of the HubSpot service; `help` lists them"),
 ];

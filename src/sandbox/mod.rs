@@ -30,6 +30,7 @@ pub mod faults;
 pub mod http;
 pub mod hubspot;
 pub mod ledger;
+pub mod load;
 pub mod options;
 pub mod origin;
 pub mod salesforce;
@@ -94,6 +95,8 @@ pub async fn start_with(
     let kept = data.as_ref().map(|file| file.load(&world)).transpose()?.unwrap_or(false);
     if !kept {
         fill(&world, &options)?;
+    } else if let (Some(path), true) = (&options.data, options.worlds != load::worlds::Worlds::default()) {
+        return Err(SandboxError::TwoWorlds { path: path.clone() });
     }
     let mut sandbox = Sandbox {
         salesforce_url: String::new(),
@@ -115,11 +118,18 @@ pub async fn start_with(
     Ok(sandbox)
 }
 
-/// Hands each service its half of the sample world.
+/// Hands each service its half of the world.
 fn fill(world: &World, options: &SandboxOptions) -> Result<(), SandboxError> {
     let seed = seed::world(options.seed, options.records);
-    for (service, half) in [("salesforce", &seed.salesforce), ("hubspot", &seed.hubspot)] {
-        world.control(service, "seed", half).map_err(|reason| SandboxError::Seed { service, reason })?;
+    let halves = [
+        ("salesforce", &options.worlds.salesforce, &seed.salesforce),
+        ("hubspot", &options.worlds.hubspot, &seed.hubspot),
+    ];
+    for (service, read, sample) in halves {
+        world.control(service, "seed", read.as_ref().unwrap_or(sample)).map_err(|reason| match read {
+            Some(_) => SandboxError::World { service, reason },
+            None => SandboxError::Seed { service, reason },
+        })?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::sandbox::faults::FaultPlan;
+use crate::sandbox::load::worlds::Worlds;
 use crate::sys::clock::Clock;
 
 /// OAuth client id of the sandbox org.
@@ -53,6 +54,8 @@ pub struct SandboxOptions {
     pub hubspot_daily_limit: u64,
     /// Public key (PEM) that Salesforce verifies signed assertions with.
     pub jwt_public_key: Option<String>,
+    /// What the sides hold instead of the sample world.
+    pub worlds: Worlds,
     /// The clock on which the sandbox's own time is built.
     pub clock: Clock,
 }
@@ -77,6 +80,7 @@ impl Default for SandboxOptions {
             salesforce_daily_limit: 100_000,
             hubspot_daily_limit: 625_000,
             jwt_public_key: None,
+            worlds: Worlds::default(),
             clock: Clock::system(),
         }
     }
@@ -117,6 +121,20 @@ pub enum SandboxError {
         service: &'static str,
         /// Its reason.
         reason: String,
+    },
+    /// A world that was read from files does not fit a service.
+    #[error("the world that was read for `{service}` cannot be used: {reason}")]
+    World {
+        /// The service.
+        service: &'static str,
+        /// Its reason.
+        reason: String,
+    },
+    /// A kept state and a world from files: only one of them can be served.
+    #[error("the sandbox data file `{path}` holds a state already, in the place of which no org or portal is read; move it away, or leave `--org` and `--portal` out", path = .path.display())]
+    TwoWorlds {
+        /// The data file.
+        path: PathBuf,
     },
     /// The data file cannot be read or written.
     #[error("cannot {action} the sandbox data file `{path}`", path = .path.display())]

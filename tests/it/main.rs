@@ -37,6 +37,8 @@ mod salesforce_faults;
 mod salesforce_shapes;
 mod sandbox_hubspot;
 mod sandbox_salesforce;
+mod sandbox_scale;
+mod sandbox_worlds;
 mod saved_plans;
 mod short_answers;
 mod state_contract;

@@ -23,7 +23,6 @@ mod lexer;
 mod lists;
 mod numbers;
 mod operators;
-mod pattern;
 mod predicates;
 mod reader;
 mod signature;

@@ -1,8 +1,9 @@
 //! What filters and tests take and give.
 
-use super::pattern::Pattern;
-use super::value::{Budget, Outcome, Refusal, Value};
 use jiff::tz::TimeZone;
+use regex::Regex;
+
+use super::value::{Budget, Outcome, Refusal, Value};
 
 /// What a filter, a test or an argument takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +83,7 @@ pub(super) enum Prepared {
     #[default]
     Nothing,
     Zone(TimeZone),
-    Pattern(Box<Pattern>),
+    Pattern(Box<Regex>),
 }
 
 impl<'a> Arguments<'a> {
