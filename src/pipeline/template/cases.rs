@@ -325,6 +325,21 @@ fn an_error_names_the_expression_and_the_kind_of_the_value() {
 }
 
 #[test]
+fn a_pattern_that_reads_on_for_each_match_comes_to_an_end() {
+    let long = "{% set a = 'a' * 60000 %}";
+    for pattern in [".*;|[a-z]", "a(.*;)?", "(?s)a(?:.*x|)", "(a+;)*a{0,1}"] {
+        let error = render(&format!("{long}{{{{ a | regex_replace('{pattern}', 'b') }}}}")).unwrap_err();
+        assert!(error.contains("steps") && error.contains("reads on far beyond each place"), "{pattern}: {error}");
+    }
+    // As many matches in as long a text, by patterns that read what they match.
+    let words = "{% set a = 'ab, <i>ü</i>  ' * 4000 %}";
+    for (pattern, length) in [(r"\s+", "44000"), ("<[^>]*>", "28000"), (r"\b\w+\b", "36000"), ("[^a-z]", "16000")] {
+        let template = format!("{words}{{{{ a | regex_replace('{pattern}', '') | length }}}}");
+        assert_eq!(render(&template).as_deref(), Ok(length), "{pattern}");
+    }
+}
+
+#[test]
 fn nothing_grows_beyond_its_bound() {
     let all = "{% for a in range(1000) %}{% for b in range(1000) %}x{% endfor %}{% endfor %}";
     refused(all, "range(1000)", "steps");

@@ -7,12 +7,12 @@ use super::binding::{Given, Named, bound, method, no_filter, no_function, no_tes
 use super::dates::zone;
 use super::functions;
 use super::lexer::{TokenKind, is_name};
+use super::pattern::Pattern;
 use super::reader::{DEPTH_MAX, Parser};
 use super::signature::{Filter, Prepared};
 use super::syntax::{
     Arithmetic, Comparison, Each, EachKind, Expr, ExprKind, FilterCall, LOOP_PARTS, TemplateError, TestCall,
 };
-use super::texts;
 use super::value::Refusal;
 use crate::diagnostic::nearest::nearest;
 
@@ -446,7 +446,7 @@ fn prepared(filter: &Filter, arguments: &[Option<Expr>]) -> Parsed<Prepared> {
     };
     let refused = |refusal: Refusal| TemplateError::new(first.span.clone(), refusal.message);
     match &first.kind {
-        ExprKind::Text(text) if pattern => Ok(Prepared::Pattern(Box::new(texts::pattern(text).map_err(refused)?))),
+        ExprKind::Text(text) if pattern => Ok(Prepared::Pattern(Box::new(Pattern::new(text).map_err(refused)?))),
         ExprKind::Text(name) => Ok(Prepared::Zone(zone(name).map_err(refused)?)),
         _ if pattern => {
             let message = format!("the pattern of `{}` has to stand in the template", filter.name);

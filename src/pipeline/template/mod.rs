@@ -23,6 +23,7 @@ mod lexer;
 mod lists;
 mod numbers;
 mod operators;
+mod pattern;
 mod predicates;
 mod reader;
 mod signature;

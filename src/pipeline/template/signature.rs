@@ -1,9 +1,8 @@
 //! What filters and tests take and give.
 
-use jiff::tz::TimeZone;
-use regex::Regex;
-
+use super::pattern::Pattern;
 use super::value::{Budget, Outcome, Refusal, Value};
+use jiff::tz::TimeZone;
 
 /// What a filter, a test or an argument takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +82,7 @@ pub(super) enum Prepared {
     #[default]
     Nothing,
     Zone(TimeZone),
-    Pattern(Box<Regex>),
+    Pattern(Box<Pattern>),
 }
 
 impl<'a> Arguments<'a> {

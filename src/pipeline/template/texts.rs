@@ -1,14 +1,9 @@
 //! Filters over texts. Each looks at how long its result becomes before it makes it.
 
 use super::html;
+use super::pattern::{Meter, PASS_COST, Pattern};
 use super::signature::{Arguments, Prepared};
 use super::value::{Budget, Builder, Outcome, Refusal, Value};
-
-/// Largest program that a pattern may become, in bytes.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
-
-/// What a pass of a pattern over a text costs, compared with copying it.
-const PATTERN_COST: usize = 16;
 
 fn text_of<'v, 'a>(value: &'v Value<'a>) -> &'v str {
     match value {
@@ -135,27 +130,16 @@ pub(super) fn urlencode<'a>(budget: &mut Budget, value: Value<'a>, _: &Arguments
     encoded.finish(budget)
 }
 
-/// A pattern, bounded in size; it matches in linear time.
-pub(super) fn pattern(text: &str) -> Result<regex::Regex, Refusal> {
-    let built = regex::RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).nest_limit(50).build();
-    built.map_err(|error| {
-        let why = match error {
-            regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
-            other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-        };
-        Refusal::new(format!("the pattern cannot be used: {why}"))
-    })
-}
-
 /// `Code__c | regex_match('^[A-Z]{3}$')`: whether the pattern is found; it may be anywhere unless it says otherwise.
 pub(super) fn regex_match<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Arguments<'a>) -> Outcome<'a> {
     let (text, pattern) = matched(budget, &value, arguments)?;
-    Ok(Value::Bool(pattern.is_match(text)))
+    Ok(Value::Bool(pattern.regex().is_match(text)))
 }
 
 /// `Code__c | regex_search('[0-9]+')`: what the pattern finds first, or one of its groups; a blank when it finds nothing.
 pub(super) fn regex_search<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Arguments<'a>) -> Outcome<'a> {
     let (text, pattern) = matched(budget, &value, arguments)?;
+    let pattern = pattern.regex();
     let group = arguments.whole(1).unwrap_or(0);
     let group = usize::try_from(group).ok().filter(|group| *group < pattern.captures_len());
     let Some(group) = group else {
@@ -169,12 +153,14 @@ pub(super) fn regex_search<'a>(budget: &mut Budget, value: Value<'a>, arguments:
 /// what the groups found.
 pub(super) fn regex_replace<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Arguments<'a>) -> Outcome<'a> {
     let (text, pattern) = matched(budget, &value, arguments)?;
-    let pieces = replacement(arguments.text(1), pattern)?;
+    let pieces = replacement(arguments.text(1), pattern.regex())?;
     let mut replaced = Builder::default();
+    let mut meter = Meter::new(pattern);
     let mut end = 0;
-    for found in pattern.captures_iter(text) {
+    for found in pattern.regex().captures_iter(text) {
         let Some(whole) = found.get(0) else { continue };
         budget.spend(1)?;
+        meter.pay(budget, text, end, whole.end())?;
         replaced.push(budget, &text[end..whole.start()])?;
         for piece in &pieces {
             match piece {
@@ -194,9 +180,9 @@ fn matched<'v, 'a>(
     budget: &mut Budget,
     value: &'v Value<'a>,
     arguments: &Arguments<'a>,
-) -> Result<(&'v str, &'a regex::Regex), Refusal> {
+) -> Result<(&'v str, &'a Pattern), Refusal> {
     let text = text_of(value);
-    budget.spend_text(text.len() * PATTERN_COST)?;
+    budget.spend_text(text.len() * PASS_COST)?;
     match arguments.prepared {
         Prepared::Pattern(pattern) => Ok((text, pattern)),
         _ => Err(Refusal::new("the pattern has to stand in the template, as a text in quotes")),
