@@ -84,6 +84,7 @@ fn exit_word(exit: ExitReason) -> &'static str {
     }
 }
 
+/// A hash of what would be done with a record's links, whatever order they were found in.
 fn links_hash(links: &[PlannedLink]) -> String {
     let mut hasher = Sha256::new();
     let mut links: Vec<&PlannedLink> = links.iter().collect();

@@ -72,6 +72,8 @@ pub async fn archive_count(cx: &StageContext, rows: &[Candidates]) -> Result<u64
     Ok(count)
 }
 
+/// Whether an unresolved record would be archived if HubSpot holds it. Only a record that leaves can be: one that is written or
+/// set aside stays.
 fn is_archived(cx: &StageContext, purpose: &LookupPurpose) -> bool {
     let policy = match purpose {
         LookupPurpose::Exit(exit) => policy(&cx.pipeline, *exit).0,

@@ -155,6 +155,8 @@ pub async fn run(
     Ok((report, stop))
 }
 
+/// The work of a run. Whether the state is about the same objects is asked first: else it would be taken for knowledge of
+/// others.
 async fn carry_out(
     cx: &StageContext,
     writers: &Writers,
@@ -272,6 +274,8 @@ async fn import(
     Ok(associate::drain(cx, writers, checkpoint, None).await?)
 }
 
+/// The progress of an import that begins now. The clocks are read before the rows are counted: what changes from then on is for
+/// the first sync.
 async fn begin(cx: &StageContext, request: &RunRequest) -> Result<ImportProgress, StopReason> {
     let at = StageError::at::<Fault>;
     let now = watermark::read_clocks(cx).await?;

@@ -50,6 +50,7 @@ fn all(cx: &StageContext, ids_only: bool) -> Rows<'_> {
 
 type Page<'a> = Option<(Rows<'a>, Option<SalesforceId>)>;
 
+/// A page of unconfirmed records. Those whose failure waits for a later try wait here as well, unless everything is asked for.
 async fn page(cx: &StageContext, after: Option<SalesforceId>, ids_only: bool) -> Result<Page<'_>, StageError> {
     let due_at = Some(cx.due_at).filter(|_| !cx.try_all);
     let ids = cx.state.in_doubt(&cx.pipeline.name, due_at, after, QUERY_IDS_MAX).await;

@@ -142,6 +142,7 @@ impl Field {
         Ok(text.filter(|text| !convert::trim(text).is_empty()))
     }
 
+    /// The text that the field begins with; none for a blank. A template's error shows values, so a sensitive field leaves it out.
     fn text<'a>(&'a self, record: &'a Record, now: Timestamp) -> Result<Option<Cow<'a, str>>, Reason> {
         let column = |index: usize| record.values.get(index).and_then(Option::as_deref);
         Ok(match &self.source {
@@ -262,6 +263,7 @@ impl Field {
         }
     }
 
+    /// A value as a message shows it: short, and not at all where it is sensitive.
     fn shown(&self, value: &str) -> String {
         if self.discreet {
             return String::new();

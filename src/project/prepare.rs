@@ -351,6 +351,8 @@ fn in_order(pipelines: &[LoadedPipeline], chosen: &[usize]) -> Vec<usize> {
     order
 }
 
+/// Puts a pipeline behind those that it links to, depth first. One that links back to itself, directly or round a circle, keeps
+/// its place: its links are made when both sides exist.
 fn visit(
     pipelines: &[LoadedPipeline],
     chosen: &[usize],

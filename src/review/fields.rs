@@ -205,6 +205,7 @@ fn worked_out_anew(to: &str) -> String {
     format!("`{to}` is worked out anew for all records")
 }
 
+/// Where the value comes from: a field, a template or a constant.
 fn origin(pair: &Pair<'_>) -> Option<KeyChange> {
     let Pair { was, is, was_shown, is_shown, backfill, .. } = pair;
     let to = &is.to;
@@ -276,6 +277,7 @@ fn default(pair: &Pair<'_>) -> Option<KeyChange> {
     Some(KeyChange { key: "default", class, what, effect, before: text(was_shown), after: text(is_shown) })
 }
 
+/// What a blank does. Only `clear` can take away what HubSpot holds.
 fn when_blank(pair: &Pair<'_>) -> Option<KeyChange> {
     let (was, is, to) = (pair.was.when_blank, pair.is.when_blank, &pair.is.to);
     if was == is {
@@ -371,6 +373,8 @@ fn bare(field: &FieldConfig) -> String {
 
 type Map = BTreeMap<String, Scalar>;
 
+/// What a changed value map does to records. Only a value that the map lost can clear a property: a new one makes a value of
+/// what was set aside or passed on before.
 fn value_map(was: &FieldConfig, is: &FieldConfig, backfill: ChangeClass) -> (ChangeClass, String) {
     let to = &is.to;
     let empty = Map::new();

@@ -104,6 +104,7 @@ fn source(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option
     }));
 }
 
+/// What becomes of records that no longer belong: as dangerous as `on_filter_exit` makes it.
 fn leaving(is: &PipelineConfig, what: &'static str) -> (crate::model::change::ChangeClass, &'static str, &'static str) {
     match is.on_filter_exit {
         DeleteAction::Archive => {
@@ -211,6 +212,7 @@ fn policies(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Opti
     }
     let (before, after) = (was.guard.archive, is.guard.archive);
     put(change_if(before != after, || {
+        // A count and a share cannot be compared without the number of records, so the change is taken for a wider one.
         let wider = match (before, after) {
             (GuardLimit::Percent(before), GuardLimit::Percent(after)) => after > before,
             (GuardLimit::Count(before), GuardLimit::Count(after)) => after > before,

@@ -52,6 +52,7 @@ impl Forecast {
         self.compare(unchanged).await
     }
 
+    /// Finds the records of a batch that are no longer as they were written.
     async fn compare(&self, batch: Vec<Decision>) -> Result<(), StageError> {
         if batch.is_empty() {
             return Ok(());
@@ -64,6 +65,7 @@ impl Forecast {
         for mut decision in batch {
             let Some(desired) = &decision.desired else { continue };
             let reason = match found.get(&decision.id()) {
+                // Without an answer there is no drift to speak of.
                 None | Some(Lookup::Unknown) => continue,
                 Some(Lookup::Absent) => "archived or merged in HubSpot",
                 Some(Lookup::Found(record)) => {

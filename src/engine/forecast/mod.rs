@@ -107,8 +107,10 @@ impl Forecast {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes decided records into the forecast.
     async fn note(&self, kind: BatchKind, batch: Vec<Decision>) -> Result<(), StageError> {
         let mut batch = self.tried_before(batch).await?;
+        // Reading what HubSpot holds costs calls, so it is done only where somebody sees before and after.
         let sampled = self.options.observer.is_some()
             || self.options.recorder.is_some()
             || self.inner().takes(PlannedAction::Update, &self.options);
@@ -309,6 +311,7 @@ impl Forecast {
         }
     }
 
+    /// One property as a plan shows it: blanks are left out, sensitive values masked.
     fn before_after(&self, change: &PropertyChange) -> (String, BeforeAfter) {
         let mask = |value: &str| self.cx.pipeline.mask_property(&change.property, value).into_owned();
         let shown = |value: &Option<String>| value.as_deref().filter(|value| !value.is_empty()).map(mask);

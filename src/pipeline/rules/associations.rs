@@ -57,6 +57,7 @@ fn contacts_or_leads(cx: &RuleContext<'_>, found: &[(usize, Association)], findi
     }
 }
 
+/// One association of the definition; none where it has an error that stands in the way of making it.
 fn one(
     cx: &RuleContext<'_>,
     index: usize,
@@ -74,6 +75,7 @@ fn one(
             AssociationTarget::Pipeline { name, object_type_id: schema.object_type_id.as_str().into() }
         }
         (None, Some(name)) => match &schema.property {
+            // A number loses digits of an id, and a choice accepts no new one.
             Some(property) if !matches!(property.kind, PropertyKind::String) => {
                 let message = format!("the property `{name}` is not text, so it cannot hold a Salesforce id");
                 findings.push(cx.error("SL2044", pointer("match"), message));
@@ -107,6 +109,7 @@ fn one(
         Some(label) => Some(find_label(cx, index, label, schema, findings)?),
         None => None,
     };
+    // One lookup may make several links under different labels: the label is part of what tells them apart in the state.
     let key = match &config.label {
         Some(label) => format!("{}#{label}", field.name),
         None => field.name.clone(),
@@ -115,6 +118,8 @@ fn one(
     Some(Association { key: AssociationKey(key.into()), field: field.name.as_str().into(), column, target, label })
 }
 
+/// The lookup that an association reads. A path is refused: its value is the lookup of another record, which does not show here
+/// when it changes.
 fn lookup<'a>(
     cx: &RuleContext<'a>,
     index: usize,
@@ -132,7 +137,7 @@ fn lookup<'a>(
             .relationship(parents)
             .map(|lookup| format!("write `{}` to link to the record that it leads to, or ", lookup.name));
         let help = format!(
-            "{}have the pipeline of that object make the association with its object lookup; lookups are: {}",
+            "{}have the pipeline of that object make the association with its own lookup; lookups are: {}",
             known.unwrap_or_default(),
             some_of(lookups())
         );
@@ -178,6 +183,8 @@ fn refers_to(
     }
 }
 
+/// The association type with this label. Labels are found by what a person reads and by its snake_case form, as HubSpot shows
+/// the one and its API often names the other.
 fn find_label(
     cx: &RuleContext<'_>,
     index: usize,

@@ -101,6 +101,7 @@ impl Entry<'_> {
         Some(field)
     }
 
+    /// The target property, where it can be written.
     fn property(&self, findings: &mut Vec<Diagnostic>) -> Option<&TargetProperty> {
         let target = self.cx.schemas.target;
         let name = &self.config.to;
@@ -294,6 +295,7 @@ impl Entry<'_> {
         findings.push(finding.with_help("write `scale: 0.01` to this entry"));
     }
 
+    /// The time zone of dates and times that have none: UTC, as Salesforce's own, unless another is named.
     fn zone(&self, findings: &mut Vec<Diagnostic>) -> Option<TimeZone> {
         match &self.config.time_zone {
             Some(name) => time_zone(self.cx.file, &self.pointer("time_zone"), name, findings),
@@ -332,6 +334,7 @@ pub(super) fn scale(
     None
 }
 
+/// What becomes of a value that the map lacks: it is refused where nothing is said, since a guess would be written silently.
 fn fallback(otherwise: Option<&Otherwise>) -> Fallback {
     match otherwise {
         None | Some(Otherwise::Reject) => Fallback::Reject,
@@ -363,6 +366,7 @@ fn is_plain(kind: &FieldKind) -> bool {
     matches!(kind, F::Picklist | F::Boolean | F::Int | F::Long | F::Double | F::Percent | F::Currency | F::Date)
 }
 
+/// A property's type as HubSpot's settings call it.
 pub(super) fn target_name(kind: &PropertyKind) -> String {
     match kind {
         PropertyKind::Other(name) => name.clone(),

@@ -59,6 +59,7 @@ pub fn leaving_directory(object_type_id: &str) -> String {
     format!("leaving:{object_type_id}")
 }
 
+/// By another pipeline's links: state knows the records that it wrote, and a dry run those that it would make.
 async fn by_pipeline(
     cx: &StageContext,
     pipeline: &PipelineName,
@@ -78,6 +79,7 @@ async fn by_pipeline(
     Ok(found)
 }
 
+/// By a batch read on a unique property. An id that the answer does not name is not taken for absent.
 async fn by_unique_property(
     cx: &StageContext,
     object: &str,
@@ -99,6 +101,7 @@ async fn by_unique_property(
     Ok(found)
 }
 
+/// By a directory of all records of the object, as no batch read finds them by a property that is not unique.
 async fn by_directory(
     cx: &StageContext,
     object: &str,

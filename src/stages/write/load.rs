@@ -181,6 +181,8 @@ fn input(decision: &Decision) -> WriteInput {
     }
 }
 
+/// The kind of call for a mode. `create_only` sends plain creates, so that a record that came to exist meanwhile is refused rather
+/// than overwritten; `update_only` sends updates, which never make one.
 fn write_mode(mode: Mode) -> WriteMode {
     match mode {
         Mode::Upsert => WriteMode::Upsert,
