@@ -35,7 +35,7 @@ pub async fn adopt(
         let chunk = chunk.map_err(StageError::at(StageName::Extract))?;
         place = chunk.cursor.or(place);
         let records = chunk.records;
-        let reads = records.chunks(BATCH_RECORDS_MAX).map(|part| held(cx, part, mapping, key));
+        let reads = records.chunks(BATCH_RECORDS_MAX).map(|part| existing(cx, part, mapping, key));
         let links: Vec<Vec<Link>> = stream::iter(reads).buffered(CALLS_MAX).try_collect().await?;
         let links = links.concat();
         adopted += links.len() as u64;
@@ -49,7 +49,7 @@ pub async fn adopt(
 }
 
 /// Of some rows, those that HubSpot holds.
-async fn held(
+async fn existing(
     cx: &StageContext,
     part: &[Record],
     mapping: MappingVersion,
@@ -59,7 +59,7 @@ async fn held(
     let found = by_property(cx, key, &ids, std::slice::from_ref(key), StageName::Match).await?;
     let unanswered = found.values().filter(|lookup| lookup.is_unknown()).count();
     if unanswered > 0 {
-        return Err(StageError::at(StageName::Match)(Fault::Retry(passed_over(unanswered))));
+        return Err(StageError::at(StageName::Match)(Fault::Retry(unanswered_error(unanswered))));
     }
     let link = |id: &SalesforceId| {
         let record = found.get(id)?.found()?;
@@ -76,7 +76,7 @@ async fn held(
 }
 
 /// What HubSpot holds cannot be told from such answers, and a plan that leaves records out would be wrong.
-fn passed_over(records: usize) -> RemoteError {
+fn unanswered_error(records: usize) -> RemoteError {
     RemoteError {
         code: "SL4118",
         service: "HubSpot",

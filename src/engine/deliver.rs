@@ -105,7 +105,7 @@ impl DecisionSink for Deliver {
         async move {
             let Some(progress) = &self.progress else { return Ok(()) };
             let place = ImportProgress { cursor: Some(cursor), read: progress.read + rows, ..progress.clone() };
-            self.checkpoint.place(&self.cx, Some(place)).await
+            self.checkpoint.save_import_progress(&self.cx, Some(place)).await
         }
         .boxed()
     }

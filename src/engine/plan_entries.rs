@@ -26,10 +26,10 @@ pub trait PlanObserver: Send + Sync {
 pub fn of_decision(decision: &Decision, links: &[PlannedLink]) -> PlanEntry {
     let (action, source) = fingerprint(decision);
     let mut target = Sha256::new();
-    part(&mut target, decision.hubspot_id.as_ref().map_or("", HubspotId::as_str));
+    hash_part(&mut target, decision.hubspot_id.as_ref().map_or("", HubspotId::as_str));
     for change in &decision.changes {
-        part(&mut target, &change.property);
-        part(&mut target, change.before.as_deref().unwrap_or_default());
+        hash_part(&mut target, &change.property);
+        hash_part(&mut target, change.before.as_deref().unwrap_or_default());
     }
     PlanEntry { id: decision.id(), action: action.to_owned(), source, target: hex(target), links: links_hash(links) }
 }
@@ -48,30 +48,30 @@ fn fingerprint(decision: &Decision) -> (&'static str, String) {
         Action::Update => "update",
         Action::Unchanged => "note",
         Action::Archive(exit) => {
-            part(&mut hasher, exit_word(*exit));
+            hash_part(&mut hasher, exit_word(*exit));
             "archive"
         }
         Action::Keep(exit) => {
-            part(&mut hasher, exit_word(*exit));
+            hash_part(&mut hasher, exit_word(*exit));
             "leave"
         }
         Action::Filter(_) => "filter",
         Action::Reject(reason) => {
-            part(&mut hasher, &reason.code);
-            part(&mut hasher, &reason.message);
+            hash_part(&mut hasher, &reason.code);
+            hash_part(&mut hasher, &reason.message);
             "reject"
         }
         Action::StillFailing => "wait",
     };
     if let Some(desired) = &decision.desired {
         for set in desired.properties.iter().chain(&desired.create_only) {
-            part(&mut hasher, &set.property);
-            part(&mut hasher, &set.value);
+            hash_part(&mut hasher, &set.property);
+            hash_part(&mut hasher, &set.value);
         }
     }
     for (key, wanted) in &decision.wanted {
-        part(&mut hasher, &key.0);
-        part(&mut hasher, wanted.as_ref().map_or("", SalesforceId::as_str));
+        hash_part(&mut hasher, &key.0);
+        hash_part(&mut hasher, wanted.as_ref().map_or("", SalesforceId::as_str));
     }
     (action, hex(hasher))
 }
@@ -90,8 +90,8 @@ fn links_hash(links: &[PlannedLink]) -> String {
     let mut links: Vec<&PlannedLink> = links.iter().collect();
     links.sort_by_key(|link| (&link.association, link.action, link.salesforce_id));
     for link in links {
-        part(&mut hasher, &link.association);
-        part(
+        hash_part(&mut hasher, &link.association);
+        hash_part(
             &mut hasher,
             match link.action {
                 LinkAction::Associate => "make",
@@ -99,12 +99,12 @@ fn links_hash(links: &[PlannedLink]) -> String {
                 LinkAction::Pending => "wait",
             },
         );
-        part(&mut hasher, link.salesforce_id.as_ref().map_or("", SalesforceId::as_str));
+        hash_part(&mut hasher, link.salesforce_id.as_ref().map_or("", SalesforceId::as_str));
     }
     hex(hasher)
 }
 
-fn part(hasher: &mut Sha256, text: &str) {
+fn hash_part(hasher: &mut Sha256, text: &str) {
     hasher.update((text.len() as u64).to_le_bytes());
     hasher.update(text.as_bytes());
 }

@@ -236,7 +236,7 @@ async fn import(
     let (archive, standing) = (unconfirmed::archive_count(cx).await?, counts.standing + counts.in_doubt);
     let impact = Impact { archive, standing, source_empty: progress.total == 0 };
     guard::check(impact, cx.pipeline.guard, request.allowance)?;
-    checkpoint.place(cx, Some(progress.clone())).await?;
+    checkpoint.save_import_progress(cx, Some(progress.clone())).await?;
     loop {
         let sink = sink(cx, writers, checkpoint, Some(progress.clone()), request);
         let rows = candidates(cx, import_query(cx, progress.total), Membership::ByQuery, progress.cursor.clone());
@@ -251,7 +251,7 @@ async fn import(
     let read = progress.read + checkpoint.add(Tally::default()).read;
     if let Err(short) = guard::check_whole(read, progress.total, request.allowance) {
         // A read that came short must begin anew: where it ended is no place to go on from.
-        checkpoint.place(cx, None).await?;
+        checkpoint.save_import_progress(cx, None).await?;
         return Err(short.into());
     }
     settle_unconfirmed(cx, writers, checkpoint, request).await?;

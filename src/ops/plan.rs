@@ -68,7 +68,7 @@ pub async fn plan(
     let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
     let (state, unasked) = match &options.without_state {
         None => (project.state_for_reading()?, Vec::new()),
-        Some(without) => stateless::state(project, preparation, &scratch, without).await?,
+        Some(without) => stateless::infer_state(project, preparation, &scratch, without).await?,
     };
     let mut forecasts = Vec::new();
     for prepared in &preparation.pipelines {

@@ -194,7 +194,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
         known.unconfirmed.is_none() && (pipeline.mode == Mode::CreateOnly || earlier_key(pipeline, link).is_none())
     };
     let Some(link) = standing.filter(settled) else {
-        return known.ask(candidate, LookupPurpose::Write(desired), wanted);
+        return known.look_up(candidate, LookupPurpose::Write(desired), wanted);
     };
     // What is not written is not noted as written.
     let noted = if pipeline.mode == Mode::CreateOnly { link.hash } else { hash };
@@ -203,7 +203,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
     if !same && link.mapping != pipeline.mapping_version {
         // What was written says nothing of properties that are mapped since: only what HubSpot holds tells what is to be
         // sent.
-        return known.ask(candidate, LookupPurpose::Write(desired), wanted);
+        return known.look_up(candidate, LookupPurpose::Write(desired), wanted);
     }
     let remembered =
         link.membership == Membership::Live && link.mapping == pipeline.mapping_version && link.hash == noted;
@@ -226,7 +226,7 @@ fn earlier_key(pipeline: &Pipeline, link: &Link) -> Option<Arc<str>> {
 /// A record that cannot be written now.
 fn set_aside(candidate: Candidate, action: Action, known: KnownState) -> Matched {
     if known.unconfirmed.is_some() {
-        return known.ask(candidate, LookupPurpose::CheckExists(action), Vec::new());
+        return known.look_up(candidate, LookupPurpose::CheckExists(action), Vec::new());
     }
     // A record that only waits is counted, not written down again.
     let hubspot_id = known.link.map(|link| link.hubspot_id).filter(|_| action != Action::StillFailing);
@@ -304,7 +304,7 @@ impl Unresolved {
 
 impl KnownState {
     /// Leaves the decision to HubSpot's answer.
-    fn ask(
+    fn look_up(
         self,
         candidate: Candidate,
         purpose: LookupPurpose,
@@ -416,7 +416,7 @@ fn exit_from_state(pipeline: &Pipeline, candidate: Candidate, known: KnownState)
         (false, _) => ExitReason::FilterExit,
     };
     if known.unconfirmed.is_some() {
-        return known.ask(candidate, LookupPurpose::Exit(exit), Vec::new());
+        return known.look_up(candidate, LookupPurpose::Exit(exit), Vec::new());
     }
     let (policy, kept) = policy(pipeline, exit);
     let standing = known.link.as_ref().filter(|link| link.membership != Membership::Archived);
@@ -430,7 +430,7 @@ fn exit_from_state(pipeline: &Pipeline, candidate: Candidate, known: KnownState)
     let Some(link) = standing else {
         // HubSpot refused it last, and yet it may stand: the answer to an earlier try may have been lost.
         if policy == DeleteAction::Archive && known.link.is_none() && known.failed_before {
-            return known.ask(candidate, LookupPurpose::Exit(exit), Vec::new());
+            return known.look_up(candidate, LookupPurpose::Exit(exit), Vec::new());
         }
         return filtered(candidate);
     };

@@ -147,7 +147,7 @@ impl<'a> Describer<'a> {
     }
 
     /// Remembers that a connection does not work.
-    fn note<T>(&mut self, connection: &str, answer: Result<T, Fault>) -> Result<T, Fault> {
+    fn remember_broken<T>(&mut self, connection: &str, answer: Result<T, Fault>) -> Result<T, Fault> {
         if let Err(fault) = &answer
             && is_about_connection(fault)
         {
@@ -169,7 +169,7 @@ impl<'a> Describer<'a> {
             let missing = parents(&loaded.config, self.sources.entry(connection.clone()).or_default());
             for object in &missing {
                 let described = match self.must_work(connection) {
-                    Ok(()) => self.note(connection, source.describe(object).await),
+                    Ok(()) => self.remember_broken(connection, source.describe(object).await),
                     Err(fault) => Err(fault),
                 };
                 match described {
@@ -192,7 +192,7 @@ impl<'a> Describer<'a> {
     pub async fn bind_org(&mut self, connection: &str, state: &SqliteState) -> Result<(), OpsError> {
         let remote = |fault| OpsError::Remote { pipeline: None, fault };
         let org = self.project.source(connection)?.org().await;
-        match self.note(connection, org).map_err(remote)? {
+        match self.remember_broken(connection, org).map_err(remote)? {
             Some(org) => Ok(state.bind(&format!("salesforce:{connection}"), &format!("org {org}")).await?),
             None => Ok(()),
         }
@@ -210,7 +210,7 @@ impl<'a> Describer<'a> {
                 let before = target.calls();
                 let account = target.account().await;
                 self.count_hubspot_calls(connection.to_owned(), target.calls() - before);
-                self.note(connection, account).map_err(remote)?.portal_id
+                self.remember_broken(connection, account).map_err(remote)?.portal_id
             }
         };
         self.portals.insert(connection.to_owned(), found);
@@ -228,7 +228,7 @@ impl<'a> Describer<'a> {
     }
 
     /// Whether a connection may lead to a portal, as far as syncline.yaml tells.
-    pub fn may_be(&self, connection: &str, portal_id: u64) -> bool {
+    pub fn may_lead_to(&self, connection: &str, portal_id: u64) -> bool {
         self.project.portal_id(connection).is_none_or(|expected| expected == portal_id)
     }
 
@@ -257,7 +257,7 @@ impl<'a> Describer<'a> {
                     // The list of objects is read once, whoever needs it first.
                     self.costs.insert(format!("{connection}/{lower}"), calls.saturating_sub(LIST_CALLS));
                 }
-                self.note(connection, described)
+                self.remember_broken(connection, described)
             }
             (None, Err(fault)) => Err(fault),
         };
@@ -289,7 +289,7 @@ impl<'a> Describer<'a> {
                 let types = target.association_types(from_object, other).await;
                 self.calls.hubspot_calls += target.calls() - before;
                 view.hubspot_calls += target.calls() - before;
-                self.note(connection, types)
+                self.remember_broken(connection, types)
             }
             Err(fault) => Err(fault),
         };

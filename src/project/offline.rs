@@ -42,7 +42,7 @@ pub fn open(files: &Files, variables: Variables<'_>) -> Offline {
         good.chain(loaded.broken.iter().map(|pipeline| &pipeline.file)).any(|file| file == name)
     };
     if wrong.iter().all(is_pipeline) {
-        let portals = loaded.project.as_ref().map(|project| portals(project, &catalog)).unwrap_or_default();
+        let portals = loaded.project.as_ref().map(|project| check_portals(project, &catalog)).unwrap_or_default();
         loaded.findings.extend(portals);
         let mut findings = Vec::new();
         for (index, definition) in
@@ -170,7 +170,7 @@ pub fn similar(catalog: &Catalog, config: &PipelineConfig, name: &str, system: &
 }
 
 /// The catalog must be of the portal that the connections name.
-fn portals(project: &ProjectConfig, catalog: &Catalog) -> Vec<Diagnostic> {
+fn check_portals(project: &ProjectConfig, catalog: &Catalog) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     for (name, connection) in &project.connections {
         let ConnectionConfig::Hubspot(config) = connection else { continue };

@@ -112,7 +112,7 @@ pub async fn prepare_selected(
         |file: &str| found.get(file).map(|all| all.iter().map(|finding| (*finding).clone()).collect::<Vec<_>>());
     if let PortalSource::LiveAndSaved(state) | PortalSource::SavedFirst(state) = portals {
         for index in &chosen.pipelines {
-            recall_calls(project, state, &loaded.pipelines[*index].config.source.connection).await?;
+            load_call_counts(project, state, &loaded.pipelines[*index].config.source.connection).await?;
         }
     }
     let mut compiler = Compiler { loaded, portals, describer: Describer::new(project) };
@@ -143,7 +143,7 @@ pub async fn prepare_selected(
 }
 
 /// Counts the calls of earlier processes against `api_budget` before the first call of this one.
-async fn recall_calls(project: &Project, state: &SqliteState, connection: &str) -> Result<(), OpsError> {
+async fn load_call_counts(project: &Project, state: &SqliteState, connection: &str) -> Result<(), OpsError> {
     // A connection that cannot be set up refuses its pipelines by itself.
     if project.source(connection).is_ok() {
         let noted = state.note(&calls_key(connection)).await?;
@@ -202,7 +202,7 @@ impl Compiler<'_> {
         }
         if let PortalSource::SavedFirst(state) = self.portals
             && let Some(portal) = Portal::load(state, &name, connection).await?
-            && self.describer.may_be(connection, portal.portal_id)
+            && self.describer.may_lead_to(connection, portal.portal_id)
         {
             let mut view = PortalView::saved(portal);
             // A finding may come from what was saved, so only a valid pipeline is taken from it.

@@ -42,7 +42,7 @@ pub fn choose(loaded: &Loaded, asked: &[String]) -> Result<Selection, OpsError> 
     let candidates: Vec<Candidate<'_>> = decoded_pipelines.chain(broken).collect();
     let refused = |message| OpsError::Refused { code: "SL2012", message, help: None };
     let (selectors, words): (Vec<&String>, Vec<&String>) = asked.iter().partition(|word| word.starts_with(MODIFIED));
-    let words: Vec<String> = words.into_iter().map(|word| below(&loaded.root, word)).collect();
+    let words: Vec<String> = words.into_iter().map(|word| relative_to_project(&loaded.root, word)).collect();
     let mut chosen = match words.is_empty() && !selectors.is_empty() {
         true => Vec::new(),
         false => select(&candidates, &words).map_err(refused)?,
@@ -58,7 +58,7 @@ pub fn choose(loaded: &Loaded, asked: &[String]) -> Result<Selection, OpsError> 
 }
 
 /// A whole path as files are named: relative to the project.
-fn below(root: &Path, word: &str) -> String {
+fn relative_to_project(root: &Path, word: &str) -> String {
     match Path::new(word).strip_prefix(root) {
         Ok(path) if Path::new(word).is_absolute() => path.to_string_lossy().into_owned(),
         _ => word.to_owned(),

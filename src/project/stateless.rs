@@ -84,7 +84,7 @@ pub async fn infer(
 }
 
 /// A state made from what HubSpot holds, and the pipelines whose old filter could not be asked.
-pub async fn state(
+pub async fn infer_state(
     project: &Project,
     preparation: &Preparation,
     scratch: &Arc<SqliteState>,

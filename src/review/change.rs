@@ -16,14 +16,14 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub(super) fn at(self, line: Option<usize>) -> DefinitionChange {
+    pub(super) fn on_line(self, line: Option<usize>) -> DefinitionChange {
         let Self { class, part, what, effect, before, after, pointer } = self;
         DefinitionChange { class, part, what, effect, before, after, pointer, line }
     }
 }
 
 /// Adds the lines of today's file; what is dangerous comes first, otherwise the order of the file stays.
-pub(super) fn located(changes: Vec<Change>, definition: &LoadedPipeline) -> Vec<DefinitionChange> {
+pub(super) fn with_lines(changes: Vec<Change>, definition: &LoadedPipeline) -> Vec<DefinitionChange> {
     let line = |pointer: &Option<String>| {
         let start = definition.file.locate(&Place::Value(pointer.clone()?)).start;
         Some(definition.file.text.get(..start)?.matches('\n').count() + 1)
@@ -32,7 +32,7 @@ pub(super) fn located(changes: Vec<Change>, definition: &LoadedPipeline) -> Vec<
         .into_iter()
         .map(|change| {
             let line = line(&change.pointer);
-            change.at(line)
+            change.on_line(line)
         })
         .collect();
     changes.sort_by_key(|change| change.class);

@@ -9,7 +9,7 @@ mod project;
 
 use std::collections::BTreeSet;
 
-use self::change::{Change, located};
+use self::change::{Change, with_lines};
 use crate::config::load::{Loaded, LoadedPipeline};
 use crate::config::pipeline::PipelineConfig;
 use crate::model::change::{ChangeClass, DefinitionStanding, PipelineDiff};
@@ -64,7 +64,7 @@ fn changed(
     is: &LoadedPipeline,
     same_object: &dyn Fn(&str, &str, &str) -> bool,
 ) -> Option<PipelineDiff> {
-    let changes = located(pipeline::compare(&was.config, &is.config, same_object), is);
+    let changes = with_lines(pipeline::compare(&was.config, &is.config, same_object), is);
     let moved = was.file.name != is.file.name;
     (moved || !changes.is_empty()).then(|| PipelineDiff {
         name: is.config.name.clone(),
@@ -99,7 +99,7 @@ fn renamed_pipeline(
         standing: DefinitionStanding::Renamed,
         file: is.file.name.to_string(),
         file_before: (was.file.name != is.file.name).then(|| was.file.name.to_string()),
-        changes: located(changes, is),
+        changes: with_lines(changes, is),
     }
 }
 
@@ -119,7 +119,7 @@ fn added(definition: &LoadedPipeline) -> PipelineDiff {
         standing: DefinitionStanding::Added,
         file: definition.file.name.to_string(),
         file_before: None,
-        changes: located(vec![change], definition),
+        changes: with_lines(vec![change], definition),
     }
 }
 
@@ -144,6 +144,6 @@ fn removed(definition: &LoadedPipeline) -> PipelineDiff {
         standing: DefinitionStanding::Removed,
         file: definition.file.name.to_string(),
         file_before: None,
-        changes: vec![change.at(None)],
+        changes: vec![change.on_line(None)],
     }
 }

@@ -18,7 +18,7 @@ use crate::stages::{Stage, StageError, StageName};
 impl Forecast {
     /// Compares HubSpot with what it should hold, for all rows that state takes for unchanged.
     pub async fn drift(&self, mut rows: BoxStream<'_, Result<Candidates, StageError>>) -> Result<(), StageError> {
-        let read = self.inner().place.take();
+        let read = self.totals().place.take();
         if let Some(place) = read {
             self.cx.source.release(&place).await;
         }
@@ -27,7 +27,7 @@ impl Forecast {
         while let Some(chunk) = rows.next().await {
             let chunk = chunk?;
             if let Some(cursor) = chunk.cursor {
-                self.inner().place = Some(cursor);
+                self.totals().place = Some(cursor);
             }
             let transformed = Transform.run(&self.cx, chunk.batch).await?;
             for matched in Match.run(&self.cx, transformed).await? {
@@ -48,7 +48,7 @@ impl Forecast {
                 self.compare(batch).await?;
             }
         }
-        self.inner().extra_source_calls += self.cx.source.calls().saturating_sub(calls);
+        self.totals().extra_source_calls += self.cx.source.calls().saturating_sub(calls);
         self.compare(unchanged).await
     }
 
@@ -60,8 +60,8 @@ impl Forecast {
         let pipeline = &self.cx.pipeline;
         let ids: Vec<SalesforceId> = batch.iter().map(Decision::id).collect();
         let found = by_match(&self.cx, &ids, &pipeline.properties, StageName::Match).await?;
-        let mut inner = self.inner();
-        inner.extra_calls += 1;
+        let mut totals = self.totals();
+        totals.extra_calls += 1;
         for mut decision in batch {
             let Some(desired) = &decision.desired else { continue };
             let reason = match found.get(&decision.id()) {
@@ -77,8 +77,8 @@ impl Forecast {
                 }
             };
             let action = PlannedAction::Drift;
-            *inner.actions.entry(action).or_default() += 1;
-            inner.offer(action, &self.options, || {
+            *totals.actions.entry(action).or_default() += 1;
+            totals.offer(action, &self.options, || {
                 let change = self.describe(action, &decision, Vec::new());
                 PlannedChange { reasons: vec![reason.to_owned()], ..change }
             });

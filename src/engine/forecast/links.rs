@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::sample::Place;
+use super::sample::LookupRef;
 use super::{Forecast, is_planned, planned_id};
 use crate::engine::plan_entries;
 use crate::model::association::{AssociationKey, AssociationState};
@@ -30,7 +30,7 @@ impl Forecast {
             return Ok(HashMap::new());
         }
         let known = self.cx.state.associations(&self.cx.pipeline.name, &ids).await;
-        let mut known: HashMap<Place, AssociationState> = known
+        let mut known: HashMap<LookupRef, AssociationState> = known
             .map_err(StageError::at(StageName::Associate))?
             .into_iter()
             .map(|state| ((state.salesforce_id, state.key.clone()), state))
@@ -43,7 +43,7 @@ impl Forecast {
             for (key, wanted) in &decision.wanted {
                 let before = known.remove(&(id, key.clone()));
                 if before.as_ref().is_some_and(AssociationState::is_due) {
-                    self.inner().replanned.insert((id, key.clone()));
+                    self.totals().replanned.insert((id, key.clone()));
                 }
                 // A record that is made again has no links yet.
                 let made = before.and_then(|state| state.made).filter(|_| !anew);
@@ -78,7 +78,7 @@ impl Forecast {
             after = Some(last);
             all += due.len() as u64;
         }
-        self.inner().tally.pending_associations += all.saturating_sub(tried);
+        self.totals().tally.pending_associations += all.saturating_sub(tried);
         Ok(())
     }
 
@@ -86,18 +86,18 @@ impl Forecast {
     async fn due_page(
         &self,
         at: Option<Timestamp>,
-        after: Option<Place>,
-    ) -> Result<Option<(Place, Vec<(AssociationState, HubspotId)>)>, StageError> {
+        after: Option<LookupRef>,
+    ) -> Result<Option<(LookupRef, Vec<(AssociationState, HubspotId)>)>, StageError> {
         let due = self.cx.state.due_associations(&self.cx.pipeline.name, at, after, BATCH_LINKS_MAX).await;
         let mut due = due.map_err(StageError::at(StageName::Associate))?;
         let Some(last) = due.last().map(|(state, _)| (state.salesforce_id, state.key.clone())) else { return Ok(None) };
-        let inner = self.inner();
+        let totals = self.totals();
         let kept =
             |key: &AssociationKey| self.cx.pipeline.associations.iter().any(|association| association.key == *key);
         due.retain(|(state, _)| {
             kept(&state.key)
-                && !inner.leaving.contains(&state.salesforce_id)
-                && !inner.replanned.contains(&(state.salesforce_id, state.key.clone()))
+                && !totals.leaving.contains(&state.salesforce_id)
+                && !totals.replanned.contains(&(state.salesforce_id, state.key.clone()))
         });
         Ok(Some((last, due)))
     }
@@ -118,8 +118,8 @@ impl Forecast {
                     Some((target, Some(TargetMatch::One(to)))) => Some((target, to.clone())),
                     Some((target, several)) => {
                         // What HubSpot does not say is neither there nor not there: nothing of it changes.
-                        self.inner().tally.failed_associations += u64::from(several.is_some());
-                        self.inner().tally.pending_associations += 1;
+                        self.totals().tally.failed_associations += u64::from(several.is_some());
+                        self.totals().tally.pending_associations += 1;
                         let link = planned_link(&state.key, LinkAction::Pending, Some(target));
                         planned.entry(state.salesforce_id).or_default().push(link);
                         // The old link is wrong even though the new one cannot be made yet.
@@ -159,7 +159,7 @@ impl Forecast {
         let mut existing: Vec<ExistingLink> = if from.is_empty() {
             Vec::new()
         } else {
-            self.inner().extra_calls += u64::from(self.options.links_elsewhere);
+            self.totals().extra_calls += u64::from(self.options.links_elsewhere);
             let read = self.cx.target.associations(from_object, object, &from).await;
             let read = read.map_err(StageError::at(StageName::Associate))?;
             read.into_iter().filter_map(|lookup| lookup.found().cloned()).flatten().collect()
@@ -172,10 +172,10 @@ impl Forecast {
         existing.retain(|link| !gone.contains(&link.to));
         let needed = still_needed(&self.cx, links).await?;
         let work = plan(links, &existing, &needed);
-        let mut inner = self.inner();
-        inner.tally.associated += work.make.len() as u64;
-        inner.tally.disassociated += work.remove.len() as u64;
-        *inner.batches.links.entry(object.to_owned()).or_default() += match self.options.links_elsewhere {
+        let mut totals = self.totals();
+        totals.tally.associated += work.make.len() as u64;
+        totals.tally.disassociated += work.remove.len() as u64;
+        *totals.batches.links.entry(object.to_owned()).or_default() += match self.options.links_elsewhere {
             true => (work.make.len() + work.remove.len()) as u64,
             false => links.len() as u64,
         };

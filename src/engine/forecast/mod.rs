@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
 use self::options::ForecastOptions;
-use self::sample::Inner;
+use self::sample::Totals;
 use super::plan_entries;
 use super::queries::ids_query;
 use super::runner::{BatchKind, DecisionSink, ReadCounts};
@@ -39,7 +39,7 @@ pub struct Forecast {
     cx: StageContext,
     options: ForecastOptions,
     before: CallsBefore,
-    inner: Mutex<Inner>,
+    totals: Mutex<Totals>,
 }
 
 /// Calls that were made before the forecast began: what they cost the run is counted with what sets it up.
@@ -72,7 +72,7 @@ impl Forecast {
     /// A forecast.
     pub fn new(cx: &StageContext, options: ForecastOptions) -> Self {
         let before = CallsBefore { salesforce: cx.source.calls(), hubspot: cx.target.calls() };
-        Self { cx: cx.clone(), options, before, inner: Mutex::default() }
+        Self { cx: cx.clone(), options, before, totals: Mutex::default() }
     }
 
     /// Adds the associations that wait since earlier runs, and sums up.
@@ -80,9 +80,9 @@ impl Forecast {
         if !self.options.without_waiting {
             self.waiting_links().await?;
         }
-        self.judge(true).await?;
-        let inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let Inner { mut tally, mut changes, omitted, batches, place, actions, extra_calls, waiting, .. } = inner;
+        self.compare_rejects(true).await?;
+        let totals = self.totals.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Totals { mut tally, mut changes, omitted, batches, place, actions, extra_calls, waiting, .. } = totals;
         if let Some(place) = place {
             self.cx.source.release(&place).await;
         }
@@ -96,28 +96,29 @@ impl Forecast {
         let links: u64 = batches.links.values().map(|links| 2 * calls(*links, BATCH_LINKS_MAX)).sum();
         let hubspot_calls = reads + writes + links;
         let seconds_at_rate_limit = hubspot_calls as f64 / self.cx.target.calls_per_second().max(0.1);
-        let salesforce_calls = tally.salesforce_calls.saturating_sub(inner.extra_source_calls + self.before.salesforce);
+        let salesforce_calls =
+            tally.salesforce_calls.saturating_sub(totals.extra_source_calls + self.before.salesforce);
         let estimate = Estimate { hubspot_calls, salesforce_calls, seconds_at_rate_limit };
-        let rejects = sample::groups(inner.rejects, self.options.before.is_some());
-        let properties = inner.properties;
+        let rejects = sample::reject_groups(totals.rejects, self.options.before.is_some());
+        let properties = totals.properties;
         Ok(Found { tally, actions, rejects, properties, waiting, changes, omitted, estimate })
     }
 
-    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn totals(&self) -> std::sync::MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes decided records into the forecast.
-    async fn note(&self, kind: BatchKind, batch: Vec<Decision>) -> Result<(), StageError> {
-        let mut batch = self.tried_before(batch).await?;
+    async fn take(&self, kind: BatchKind, batch: Vec<Decision>) -> Result<(), StageError> {
+        let mut batch = self.only_failed_before(batch).await?;
         // Reading what HubSpot holds costs calls, so it is done only where somebody sees before and after.
         let sampled = self.options.observer.is_some()
             || self.options.recorder.is_some()
-            || self.inner().takes(PlannedAction::Update, &self.options);
+            || self.totals().has_room(PlannedAction::Update, &self.options);
         if sampled && kind == BatchKind::Write {
             self.read_before(&mut batch[..]).await?;
         }
-        self.note_planned(&batch).await?;
+        self.register_planned(&batch).await?;
         let links = self.links(&batch).await?;
         if let Some(observer) = &self.options.observer {
             let none = Vec::new();
@@ -125,45 +126,45 @@ impl Forecast {
                 |decision: &Decision| plan_entries::of_decision(decision, links.get(&decision.id()).unwrap_or(&none));
             observer.observe(batch.iter().map(entry).collect()).await?;
         }
-        self.enter(kind, batch, &links);
-        self.judge(false).await
+        self.count_batch(kind, batch, &links);
+        self.compare_rejects(false).await
     }
 
     /// Counts decided records, and offers them to the sample.
-    fn enter(&self, kind: BatchKind, batch: Vec<Decision>, links: &HashMap<SalesforceId, Vec<PlannedLink>>) {
-        let mut inner = self.inner();
+    fn count_batch(&self, kind: BatchKind, batch: Vec<Decision>, links: &HashMap<SalesforceId, Vec<PlannedLink>>) {
+        let mut totals = self.totals();
         for decision in batch {
             let sent = matches!(kind, BatchKind::Write | BatchKind::Archive);
-            count(&decision, None, sent, &mut inner.tally);
+            count(&decision, None, sent, &mut totals.tally);
             match kind {
-                BatchKind::Write => inner.batches.writes += 1,
+                BatchKind::Write => totals.batches.writes += 1,
                 BatchKind::Archive => {
-                    inner.batches.archives += 1;
-                    inner.leaving.insert(decision.id());
+                    totals.batches.archives += 1;
+                    totals.leaving.insert(decision.id());
                 }
                 BatchKind::StateOnly => {}
             }
             if let Action::Reject(reason) = &decision.action {
                 let judged = self.options.before.is_some();
-                inner.reject(reason, judged.then(|| (decision.id(), decision.hubspot_id.is_none())));
+                totals.reject(reason, judged.then(|| (decision.id(), decision.hubspot_id.is_none())));
             }
             if decision.action == Action::Update {
-                inner.update(&decision.changes);
+                totals.count_update(&decision.changes);
             }
             let links = links.get(&decision.id()).cloned().unwrap_or_default();
             let idle = self.options.links_elsewhere && links.iter().all(|link| link.action == LinkAction::Pending);
             let links = if idle { Vec::new() } else { links };
             if let Some(action) = action_of(&decision, &links) {
-                *inner.actions.entry(action).or_default() += 1;
+                *totals.actions.entry(action).or_default() += 1;
                 if action == PlannedAction::Unchanged {
                     continue;
                 }
                 match &self.options.recorder {
-                    None => inner.offer(action, &self.options, || self.describe(action, &decision, links)),
+                    None => totals.offer(action, &self.options, || self.describe(action, &decision, links)),
                     Some(recorder) => {
                         let change = self.describe(action, &decision, links);
                         recorder.record(&self.cx.pipeline.name, &change);
-                        inner.offer(action, &self.options, || change);
+                        totals.offer(action, &self.options, || change);
                     }
                 }
             }
@@ -171,21 +172,21 @@ impl Forecast {
     }
 
     /// Judges rejected records by the pipeline as it was, when there are enough of them for a query, or at the end.
-    async fn judge(&self, at_end: bool) -> Result<(), StageError> {
+    async fn compare_rejects(&self, at_end: bool) -> Result<(), StageError> {
         let Some(before) = &self.options.before else { return Ok(()) };
         loop {
-            let batch: Vec<sample::Unjudged> = {
-                let mut inner = self.inner();
-                let waiting = inner.unjudged.len();
+            let batch: Vec<sample::UncomparedReject> = {
+                let mut totals = self.totals();
+                let waiting = totals.uncompared.len();
                 if waiting == 0 || (waiting < QUERY_IDS_MAX && !at_end) {
                     return Ok(());
                 }
-                inner.unjudged.drain(..waiting.min(QUERY_IDS_MAX)).collect()
+                totals.uncompared.drain(..waiting.min(QUERY_IDS_MAX)).collect()
             };
             let records: Vec<(SalesforceId, bool)> = batch.iter().map(|record| (record.id, record.made)).collect();
             let known = self.refused_before(before, &records).await?;
-            let mut inner = self.inner();
-            inner.judge(batch, &known);
+            let mut totals = self.totals();
+            totals.compare_rejects(batch, &known);
         }
     }
 
@@ -214,14 +215,14 @@ impl Forecast {
                     }
                 }
             }
-            self.inner().extra_source_calls += 1 + u64::from(before.condition_text().is_some());
+            self.totals().extra_source_calls += 1 + u64::from(before.condition_text().is_some());
         }
         Ok(known)
     }
 
     /// Where nothing is known of failures: leaves out records that are not in HubSpot for another reason than that the
     /// pipeline as it was rejects them.
-    async fn tried_before(&self, batch: Vec<Decision>) -> Result<Vec<Decision>, StageError> {
+    async fn only_failed_before(&self, batch: Vec<Decision>) -> Result<Vec<Decision>, StageError> {
         let Some(before) = self.options.before.as_ref().filter(|_| self.options.failed_only) else { return Ok(batch) };
         let is_absent = |decision: &Decision| {
             decision.hubspot_id.is_none() && matches!(decision.action, Action::Create | Action::Reject(_))
@@ -245,7 +246,7 @@ impl Forecast {
         }
         let calls = self.cx.target.calls();
         let found = by_match(&self.cx, &ids, &pipeline.properties, StageName::Match).await?;
-        self.inner().extra_calls += self.cx.target.calls().saturating_sub(calls);
+        self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
         for decision in batch.iter_mut().filter(|decision| decision.action == Action::Update) {
             let record = found.get(&decision.id()).and_then(Lookup::found);
             if let (Some(record), Some(desired), true) = (record, &decision.desired, decision.changes.is_empty()) {
@@ -256,7 +257,7 @@ impl Forecast {
     }
 
     /// Notes the records that would exist or be gone, for the links of pipelines that point at this one.
-    async fn note_planned(&self, batch: &[Decision]) -> Result<(), StageError> {
+    async fn register_planned(&self, batch: &[Decision]) -> Result<(), StageError> {
         let leaving = batch.iter().filter(|decision| matches!(decision.action, Action::Archive(_)));
         let leaving: Vec<(SalesforceId, HubspotId)> =
             leaving.filter_map(|decision| Some((decision.id(), decision.hubspot_id.clone()?))).collect();
@@ -280,7 +281,7 @@ impl Forecast {
     /// The change as it is shown.
     fn describe(&self, action: PlannedAction, decision: &Decision, associations: Vec<PlannedLink>) -> PlannedChange {
         let reasons = match &decision.action {
-            Action::Archive(exit) | Action::Keep(exit) => vec![cause(*exit).to_owned()],
+            Action::Archive(exit) | Action::Keep(exit) => vec![exit_text(*exit).to_owned()],
             Action::Reject(reason) => vec![format!("{}: {}", reason.code, reason.message)],
             _ => Vec::new(),
         };
@@ -321,23 +322,23 @@ impl Forecast {
 
 impl DecisionSink for Forecast {
     fn deliver(&self, kind: BatchKind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>> {
-        self.note(kind, batch).boxed()
+        self.take(kind, batch).boxed()
     }
 
     fn count_read(&self, counts: ReadCounts) {
-        let mut inner = self.inner();
-        inner.tally.read += counts.read;
-        inner.tally.unchanged += counts.unchanged;
-        inner.tally.filtered += counts.filtered;
-        inner.tally.waiting += counts.waiting;
-        inner.waiting += counts.waiting;
+        let mut totals = self.totals();
+        totals.tally.read += counts.read;
+        totals.tally.unchanged += counts.unchanged;
+        totals.tally.filtered += counts.filtered;
+        totals.tally.waiting += counts.waiting;
+        totals.waiting += counts.waiting;
         if counts.unchanged > 0 {
-            *inner.actions.entry(PlannedAction::Unchanged).or_default() += counts.unchanged;
+            *totals.actions.entry(PlannedAction::Unchanged).or_default() += counts.unchanged;
         }
     }
 
     fn save_position(&self, _rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
-        self.inner().place = Some(cursor);
+        self.totals().place = Some(cursor);
         std::future::ready(Ok(())).boxed()
     }
 }
@@ -367,7 +368,7 @@ fn is_planned(id: &HubspotId) -> bool {
     id.as_str().starts_with("planned:")
 }
 
-fn cause(exit: ExitReason) -> &'static str {
+fn exit_text(exit: ExitReason) -> &'static str {
     match exit {
         ExitReason::Deleted => "deleted in Salesforce",
         ExitReason::FilterExit => "no longer matches `where`",

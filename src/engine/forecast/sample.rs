@@ -15,17 +15,17 @@ use crate::pipeline::transform::PropertyChange;
 const REJECT_GROUPS_MAX: usize = 100;
 
 /// A lookup of a record.
-pub(super) type Place = (SalesforceId, AssociationKey);
+pub(super) type LookupRef = (SalesforceId, AssociationKey);
 
 /// What was found so far.
 #[derive(Default)]
-pub(super) struct Inner {
+pub(super) struct Totals {
     pub(super) tally: Tally,
     pub(super) actions: BTreeMap<PlannedAction, u64>,
     /// By code and property: how many records, and the message of the first.
-    pub(super) rejects: BTreeMap<(String, Option<String>), Rejects>,
+    pub(super) rejects: BTreeMap<(String, Option<String>), RejectCounts>,
     /// Rejected records that are still to be judged by the earlier definition.
-    pub(super) unjudged: Vec<Unjudged>,
+    pub(super) uncompared: Vec<UncomparedReject>,
     /// Calls to Salesforce for the plan's own sake.
     pub(super) extra_source_calls: u64,
     /// How many records have a property changed, and how many of them have it cleared; as far as HubSpot was asked.
@@ -42,7 +42,7 @@ pub(super) struct Inner {
     /// The last place that the read passed.
     pub(super) place: Option<Cursor>,
     /// Lookups of changed records that waited already: they are counted with their record.
-    pub(super) replanned: HashSet<Place>,
+    pub(super) replanned: HashSet<LookupRef>,
     /// Records that would be archived: their links go with them.
     pub(super) leaving: HashSet<SalesforceId>,
 }
@@ -56,15 +56,15 @@ pub(super) struct Batches {
     pub(super) links: BTreeMap<String, u64>,
 }
 
-impl Inner {
+impl Totals {
     /// Whether a change would find a place in the sample.
-    pub(super) fn takes(&self, action: PlannedAction, options: &ForecastOptions) -> bool {
-        self.place_of(action, options).is_some()
+    pub(super) fn has_room(&self, action: PlannedAction, options: &ForecastOptions) -> bool {
+        self.slot_of(action, options).is_some()
     }
 
     /// Where in the sample a change would stand; none when there is no room for it. A full sample gives up one of the kind
     /// that it has most of, so that each kind is seen, however many there are of another.
-    fn place_of(&self, action: PlannedAction, options: &ForecastOptions) -> Option<usize> {
+    fn slot_of(&self, action: PlannedAction, options: &ForecastOptions) -> Option<usize> {
         if !options.only.is_empty() && !options.only.contains(&action) {
             return None;
         }
@@ -84,7 +84,7 @@ impl Inner {
         options: &ForecastOptions,
         change: impl FnOnce() -> PlannedChange,
     ) {
-        let Some(place) = self.place_of(action, options) else {
+        let Some(place) = self.slot_of(action, options) else {
             self.omitted += 1;
             return;
         };
@@ -109,12 +109,12 @@ impl Inner {
         }
         group.records += 1;
         if let Some((id, made)) = judged {
-            self.unjudged.push(Unjudged { id, made, group: key, message: reason.message.clone() });
+            self.uncompared.push(UncomparedReject { id, made, group: key, message: reason.message.clone() });
         }
     }
 
     /// Tells of rejected records whether the earlier definition rejects them as well.
-    pub(super) fn judge(&mut self, batch: Vec<Unjudged>, known: &HashSet<SalesforceId>) {
+    pub(super) fn compare_rejects(&mut self, batch: Vec<UncomparedReject>, known: &HashSet<SalesforceId>) {
         for record in batch {
             let Some(group) = self.rejects.get_mut(&record.group) else { continue };
             if known.contains(&record.id) {
@@ -128,7 +128,7 @@ impl Inner {
     }
 
     /// Counts the properties that an update changes.
-    pub(super) fn update(&mut self, changes: &[PropertyChange]) {
+    pub(super) fn count_update(&mut self, changes: &[PropertyChange]) {
         for change in changes {
             let count = self.properties.entry(change.property.to_string()).or_default();
             count.records += 1;
@@ -139,7 +139,7 @@ impl Inner {
 
 /// Rejected records that share a reason.
 #[derive(Default)]
-pub(super) struct Rejects {
+pub(super) struct RejectCounts {
     records: u64,
     known: u64,
     /// The example is one that the change brings.
@@ -148,7 +148,7 @@ pub(super) struct Rejects {
 }
 
 /// A rejected record of which it is not known yet whether the change brings it.
-pub(super) struct Unjudged {
+pub(super) struct UncomparedReject {
     pub(super) id: SalesforceId,
     /// It is not in HubSpot, so it would have to be made.
     pub(super) made: bool,
@@ -157,8 +157,11 @@ pub(super) struct Unjudged {
 }
 
 /// Reasons: those that are new first, then the most frequent.
-pub(super) fn groups(rejects: BTreeMap<(String, Option<String>), Rejects>, compared: bool) -> Vec<RejectGroup> {
-    let group = |((code, property), Rejects { records, known, example, .. })| RejectGroup {
+pub(super) fn reject_groups(
+    rejects: BTreeMap<(String, Option<String>), RejectCounts>,
+    compared: bool,
+) -> Vec<RejectGroup> {
+    let group = |((code, property), RejectCounts { records, known, example, .. })| RejectGroup {
         code,
         property,
         records,

@@ -39,16 +39,17 @@ pub async fn drain(
         let due = cx.state.due_associations(&cx.pipeline.name, at_time, after, BATCH_LINKS_MAX).await.map_err(at)?;
         let Some((last, _)) = due.last() else { return Ok(()) };
         after = Some((last.salesforce_id, last.key.clone()));
-        let mut work = Work { cx, writers, checkpoint, commit: checkpoint.commit(cx), delta: Tally::default() };
-        work.batch(due, &mut refreshed).await?;
-        work.save().await?;
+        let mut due_batch =
+            DueBatch { cx, writers, checkpoint, commit: checkpoint.commit(cx), delta: Tally::default() };
+        due_batch.batch(due, &mut refreshed).await?;
+        due_batch.save().await?;
     }
 }
 
 /// How often links whose outcome is open are looked up and done again.
 const ROUNDS_MAX: usize = 3;
 
-struct Work<'a> {
+struct DueBatch<'a> {
     cx: &'a StageContext,
     writers: &'a Writers,
     checkpoint: &'a Checkpoint,
@@ -56,7 +57,7 @@ struct Work<'a> {
     delta: Tally,
 }
 
-impl Work<'_> {
+impl DueBatch<'_> {
     async fn batch(
         &mut self,
         due: Vec<(AssociationState, HubspotId)>,
@@ -70,7 +71,7 @@ impl Work<'_> {
         for association in &self.cx.pipeline.associations {
             let Some(rows) = by_key.remove(&association.key) else { continue };
             let refresh = refreshed.insert(association.key.clone());
-            let links = self.wanted(association, rows, refresh).await?;
+            let links = self.resolve_targets(association, rows, refresh).await?;
             by_object.entry(Arc::clone(association.target.object_type_id())).or_default().extend(links);
         }
         for (object, links) in by_object {
@@ -80,7 +81,7 @@ impl Work<'_> {
     }
 
     /// Finds the records that the lookups point at; lookups whose record is not there stay due.
-    async fn wanted(
+    async fn resolve_targets(
         &mut self,
         association: &Association,
         rows: Vec<(AssociationState, HubspotId)>,
@@ -127,21 +128,26 @@ impl Work<'_> {
     /// Makes and removes the links to one object. What HubSpot's answers leave open is looked up and done again.
     async fn object(&mut self, object: &str, links: &[DueLink]) -> Result<(), StageError> {
         let mut open = links.to_vec();
-        let mut sent = Sent::default();
+        let mut sent = OpenCalls::default();
         for _ in 0..ROUNDS_MAX {
             if open.is_empty() {
                 return Ok(());
             }
-            open = self.round(object, open, &mut sent).await?;
+            open = self.attempt(object, open, &mut sent).await?;
         }
         for link in open {
-            self.give_up(&link, unconfirmed());
+            self.set_aside(&link, unconfirmed());
         }
         Ok(())
     }
 
     /// One try for these links; returns those whose outcome is open.
-    async fn round(&mut self, object: &str, links: Vec<DueLink>, sent: &mut Sent) -> Result<Vec<DueLink>, StageError> {
+    async fn attempt(
+        &mut self,
+        object: &str,
+        links: Vec<DueLink>,
+        sent: &mut OpenCalls,
+    ) -> Result<Vec<DueLink>, StageError> {
         self.cx.confirm().await.map_err(at)?;
         let from_object = &*self.cx.pipeline.target.object_type_id;
         let (existing, unanswered) = self.existing(from_object, object, &links).await?;
@@ -165,7 +171,7 @@ impl Work<'_> {
                     .then(|| (link.salesforce_id, link.key.clone(), attempted(result.made.clone())))
             };
             self.remember(links.iter().zip(&planned.results).filter_map(|(link, result)| making(link, result))).await?;
-            self.isolate(from_object, object, &planned.make, true).await?
+            self.send_splitting(from_object, object, &planned.make, true).await?
         };
         sent.note(&planned.make, &outcomes, true);
         self.delta.associated += count_done(&outcomes);
@@ -202,7 +208,7 @@ impl Work<'_> {
         object: &str,
         links: Vec<DueLink>,
         planned: &LinkPlan,
-        sent: &mut Sent,
+        sent: &mut OpenCalls,
     ) -> Result<(Vec<DueLink>, Vec<DueLink>), StageError> {
         if planned.remove.is_empty() {
             return Ok((links, Vec::new()));
@@ -213,7 +219,7 @@ impl Work<'_> {
             result.removes.is_some().then(|| (link.salesforce_id, link.key.clone(), attempted(link.made.clone())))
         };
         self.remember(links.iter().zip(&planned.results).filter_map(|(link, result)| removing(link, result))).await?;
-        let outcomes = self.isolate(from_object, object, &planned.remove, false).await?;
+        let outcomes = self.send_splitting(from_object, object, &planned.remove, false).await?;
         sent.note(&planned.remove, &outcomes, false);
         self.delta.disassociated += count_done(&outcomes);
         let (mut free, mut open) = (Vec::new(), Vec::new());
@@ -221,7 +227,7 @@ impl Work<'_> {
             match result.removes.and_then(|place| outcomes.get(place)) {
                 None | Some(LinkOutcome::Done) => free.push(link),
                 Some(LinkOutcome::Unknown) => open.push(link),
-                Some(LinkOutcome::Refused(reason)) => self.give_up(&link, reason.clone()),
+                Some(LinkOutcome::Refused(reason)) => self.set_aside(&link, reason.clone()),
             }
         }
         Ok((free, open))
@@ -238,7 +244,7 @@ impl Work<'_> {
     }
 
     /// Makes or removes links; a call that is refused as a whole is split until the culprits stand alone.
-    async fn isolate(
+    async fn send_splitting(
         &self,
         from_object: &str,
         object: &str,
@@ -286,7 +292,7 @@ impl Work<'_> {
                 }
                 Some(LinkOutcome::Refused(reason)) => {
                     self.commit.made.push((link.salesforce_id, link.key.clone(), None));
-                    self.give_up(&link, reason.clone());
+                    self.set_aside(&link, reason.clone());
                 }
                 Some(LinkOutcome::Unknown) => open.push(DueLink { made: attempted(result.made), ..link }),
             }
@@ -295,7 +301,7 @@ impl Work<'_> {
     }
 
     /// Sets a link aside: it is tried again later.
-    fn give_up(&mut self, link: &DueLink, reason: Reason) {
+    fn set_aside(&mut self, link: &DueLink, reason: Reason) {
         self.commit.waiting.push((link.salesforce_id, link.key.clone()));
         self.fail(link.salesforce_id, reason);
     }
@@ -314,12 +320,12 @@ impl Work<'_> {
 
 /// Links whose making or removal was sent, and of which the answer said nothing: the next look tells what became of them.
 #[derive(Default)]
-struct Sent {
+struct OpenCalls {
     made: HashSet<(HubspotId, HubspotId)>,
     removed: HashSet<(HubspotId, HubspotId)>,
 }
 
-impl Sent {
+impl OpenCalls {
     fn note(&mut self, links: &[NewLink], outcomes: &[LinkOutcome], make: bool) {
         let open = links.iter().zip(outcomes).filter(|(_, outcome)| **outcome == LinkOutcome::Unknown);
         let pairs = open.map(|(link, _)| (link.from.clone(), link.to.clone()));

@@ -56,7 +56,11 @@ impl Checkpoint {
     }
 
     /// Saves where an unfinished import stands; none forgets it.
-    pub async fn place(&self, cx: &StageContext, progress: Option<ImportProgress>) -> Result<(), StageError> {
+    pub async fn save_import_progress(
+        &self,
+        cx: &StageContext,
+        progress: Option<ImportProgress>,
+    ) -> Result<(), StageError> {
         let commit = Commit { cursor: Some(progress), ..self.commit(cx) };
         self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
     }

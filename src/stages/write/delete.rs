@@ -57,7 +57,7 @@ impl Delete {
         let target = &cx.pipeline.target;
         let mut tries = 0;
         while !left.is_empty() {
-            let standing = standing(cx, key, &left, outcomes).await?;
+            let standing = existing_records(cx, key, &left, outcomes).await?;
             if standing.is_empty() {
                 break;
             }
@@ -82,7 +82,7 @@ const UNKNOWN_RETRIES_MAX: u32 = 3;
 
 /// The records of these ids that stand in HubSpot; enters the outcome of the others. A remembered HubSpot id is a hint
 /// only: the match property says which record is ours today.
-async fn standing(
+async fn existing_records(
     cx: &StageContext,
     key: &Arc<str>,
     ids: &[SalesforceId],

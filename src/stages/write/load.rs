@@ -31,8 +31,8 @@ impl Stage for Load {
     const NAME: StageName = StageName::Load;
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Written, StageError> {
-        let mut sending =
-            Sending { cx, target: &*self.target, outcomes: vec![None; batch.len()], raced: HashSet::new() };
+        let mut load_batch =
+            LoadBatch { cx, target: &*self.target, outcomes: vec![None; batch.len()], raced: HashSet::new() };
         // Records that stand under an earlier match property are named by that one, each property in calls of its own.
         let mut by_key: BTreeMap<Option<&Arc<str>>, Vec<usize>> = BTreeMap::new();
         for (index, decision) in batch.iter().enumerate() {
@@ -40,18 +40,18 @@ impl Stage for Load {
         }
         let mut stopped = None;
         for all in by_key.into_values() {
-            stopped = sending.deliver(&batch, all).await.err();
+            stopped = load_batch.deliver(&batch, all).await.err();
             if stopped.is_some() {
                 break;
             }
         }
         let settle = |(decision, outcome): (Decision, Option<Outcome>)| Some(Settled { decision, outcome: outcome? });
-        let settled = batch.into_iter().zip(sending.outcomes).filter_map(settle).collect();
+        let settled = batch.into_iter().zip(load_batch.outcomes).filter_map(settle).collect();
         Ok(Written { settled, stopped })
     }
 }
 
-struct Sending<'a> {
+struct LoadBatch<'a> {
     cx: &'a StageContext,
     target: &'a dyn TargetWriter,
     outcomes: Vec<Option<Outcome>>,
@@ -59,17 +59,17 @@ struct Sending<'a> {
     raced: HashSet<usize>,
 }
 
-impl Sending<'_> {
+impl LoadBatch<'_> {
     /// Sends the records, then looks after those of which HubSpot said nothing.
     async fn deliver(&mut self, batch: &[Decision], all: Vec<usize>) -> Result<(), StageError> {
-        let mut unknown = self.isolate(batch, all).await?;
+        let mut unknown = self.send_splitting(batch, all).await?;
         for attempt in 0..=UNKNOWN_RETRIES_MAX {
             if unknown.is_empty() {
                 return Ok(());
             }
             unknown = self.read_back(batch, unknown).await?;
             if attempt < UNKNOWN_RETRIES_MAX {
-                unknown = self.isolate(batch, unknown).await?;
+                unknown = self.send_splitting(batch, unknown).await?;
             }
         }
         for index in unknown {
@@ -80,7 +80,7 @@ impl Sending<'_> {
 
     /// Sends the records; a call that is refused as a whole is split in halves until the culprits stand alone, which
     /// takes at most 2n − 1 calls for n records. Returns those of which HubSpot said nothing.
-    async fn isolate(&mut self, batch: &[Decision], all: Vec<usize>) -> Result<Vec<usize>, StageError> {
+    async fn send_splitting(&mut self, batch: &[Decision], all: Vec<usize>) -> Result<Vec<usize>, StageError> {
         let mut unknown = Vec::new();
         let mut parts = vec![all];
         while let Some(part) = parts.pop() {
