@@ -329,10 +329,10 @@ fn links(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<M
             format!("{other}: {label}")
         };
         for own in before.iter().filter(|own| !has(after, own)) {
-            note.item(&name(own), MoveKind::Removed, "is no longer a kind of link", found);
+            note.item(&name(own), MoveKind::Removed, "is no longer a kind of association", found);
         }
         for own in after.iter().filter(|own| !has(before, own)) {
-            note.item(&name(own), MoveKind::Added, "is a new kind of link", found);
+            note.item(&name(own), MoveKind::Added, "is a new kind of association", found);
         }
     }
 }

@@ -5,16 +5,16 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::args::{
-    Catalog, CatalogAction, Common, Discover, Explain, FindingFormat, Format, Init, New, Pull, Schema, Test,
-    TestFormat, Validate,
-};
+use super::args::common::{Common, FindingFormat, Format};
+use super::args::{Catalog, CatalogAction, Discover, Explain, Init, New, Pull, Schema, Test, TestFormat, Validate};
 use super::colour;
 use super::exit::Exit;
 use super::output;
 use super::render::diagnostic::{counts, located, shown, summary};
+use super::render::paint::Paint;
 use super::render::{
-    catalog as show_catalog, discover as show_discover, findings as show_findings, safe::safe, sarif, table, verdicts,
+    catalog as show_catalog, discover as show_discover, findings as show_findings, page, safe::safe, sarif, table,
+    verdicts,
 };
 use super::shared::{json, project};
 use super::signals;
@@ -118,7 +118,7 @@ pub(super) fn explain(words: &Explain) -> Result<Exit, OpsError> {
     let (_, page) = page.ok_or_else(|| {
         OpsError::refused("SL6006", format!("there is no code `{code}`"), "`syncline explain` lists all codes")
     })?;
-    output::result(page);
+    output::styled(&page::shown(page, Paint::of_results()));
     Ok(Exit::Done)
 }
 
@@ -248,12 +248,17 @@ pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, O
 }
 
 pub(super) fn schema(common: &Common, words: &Schema) -> Result<Exit, OpsError> {
-    let text = match (&common.project, words.name.as_str()) {
-        (Some(given), "pipeline") => {
+    let Some((name, project)) = words.meant(common.project.as_deref()) else {
+        let help = format!("name one of {}", schema::NAMES.join(", "));
+        output::error("the command does not say which schema is meant", None, Some(&help));
+        return Ok(Exit::Usage);
+    };
+    let text = match project {
+        Some(given) if name == "pipeline" => {
             let here = std::env::current_dir().unwrap_or_default();
-            narrow::schema(&Files::Folder(project_folder(Some(given), &here)?), &process_variables)?
+            narrow::schema(&Files::Folder(project_folder(Some(&given), &here)?), &process_variables)?
         }
-        (_, name) => schema::text(name).unwrap_or_default(),
+        _ => schema::text(&name).unwrap_or_default(),
     };
     output::result(&text);
     Ok(Exit::Done)

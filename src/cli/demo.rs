@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::args::{Common, Demo};
+use super::args::Demo;
+use super::args::common::Common;
 use super::exit::Exit;
 use super::output;
+use super::render::paint::Paint;
 use super::render::{diff as show_diff, history as show_history, plan as show_plan, report as show_report};
 use super::shared::warn;
 use super::signals;
@@ -18,7 +20,7 @@ use crate::model::forecast::PlanReport;
 use crate::model::report::{RunReport, RunScope};
 use crate::ops::plan::{PlanOptions, plan};
 use crate::ops::run::{RunOptions, run_all};
-use crate::ops::{diff, history, status};
+use crate::ops::{diff, failure_groups, history, status};
 use crate::plan::guard::Allowance;
 use crate::ports::state::FailureFilter;
 use crate::project::error::OpsError;
@@ -42,9 +44,6 @@ const MAPPING: (&str, &str) =
 /// Changes of each plan that are shown.
 const SAMPLE: usize = 3;
 
-/// Failures that are shown.
-const FAILURES_SHOWN: usize = 8;
-
 /// Tells the story.
 pub async fn run(common: &Common, words: &Demo) -> Result<Exit, OpsError> {
     let outside = Outside::real();
@@ -61,7 +60,7 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     say(
         "1  A sandbox plays Salesforce and HubSpot on this computer",
         &format!(
-            "  Salesforce  {}\n  HubSpot     {}\n  Two pipelines describe the sync: pipelines/work_orders.yaml (a standard object) and\n  pipelines/subscriptions.yaml (a custom object), linked to each other and to companies.\n",
+            "  Salesforce  {}\n  HubSpot     {}\n  Two pipelines describe the sync: pipelines/work_orders.yaml (a standard object) and\n  pipelines/subscriptions.yaml (a custom object), associated with each other and with companies.\n",
             sandbox.salesforce_url, sandbox.hubspot_url
         ),
     );
@@ -85,20 +84,22 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
         plan(&project, &preparation, &PlanOptions { sample: SAMPLE, ..PlanOptions::default() }, &|_| None).await?;
     say(
         "3  `syncline plan`: what an import would do, record by record",
-        &show_plan::plan(&PlanReport { pipelines: forecasts, status: "succeeded".to_owned(), definitions: None }),
+        &show_plan::plan(
+            &PlanReport { pipelines: forecasts, status: "succeeded".to_owned(), definitions: None },
+            Paint::of_results(),
+        ),
     );
 
     let options = options(RunScope::All);
     let pipelines = preparation.pipelines.clone();
     let finished = run_all(&project, &state, preparation, &options, &HashMap::new()).await;
     let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
-    say("4  `syncline import`: the existing records", &show_report::reports(&reports));
+    say("4  `syncline import`: the existing records", &show_report::reports(&reports, Paint::of_results()));
 
-    let failures = history::failures(&project, &FailureFilter::default()).await?;
-    let shown = &failures[..failures.len().min(FAILURES_SHOWN)];
-    let more = failures.len() - shown.len();
-    let more = if more > 0 { format!("  … and {more} more\n") } else { String::new() };
-    say("5  `syncline failures`: what was rejected, and why", &format!("{}{more}", show_history::failures(shown)));
+    let pages = history::Pages::new(&project, vec![FailureFilter::default()])?;
+    let groups = failure_groups::groups(&project, pages).await?;
+    let shown = show_history::failure_groups(&groups, project.outside.clock.now(), Paint::of_results());
+    say("5  `syncline failures`: what was rejected, and why", &shown);
 
     let changes = change(&project, sandbox).await?;
     say("6  Meanwhile, in Salesforce", &changes);
@@ -106,9 +107,12 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     let preparation = Preparation { pipelines, ..Preparation::default() };
     let finished = run_all(&project, &state, preparation, &options, &HashMap::new()).await;
     let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
-    say("7  `syncline sync --once`: the changes are carried over", &show_report::reports(&reports));
+    say(
+        "7  `syncline sync --once`: the changes are carried over",
+        &show_report::reports(&reports, Paint::of_results()),
+    );
     let project = review(folder, project).await?;
-    say("11  `syncline status`", &show_history::statuses(&status::status(&project).await?));
+    say("11  `syncline status`", &show_history::statuses(&status::status(&project).await?, Paint::of_results()));
     if folder.kept {
         output::result(&format!(
             "The project is kept in {}; its sandbox has ended with the demo.\n",
@@ -126,18 +130,27 @@ async fn review(folder: &Folder, before: Project) -> Result<Project, OpsError> {
     folder.edit("subscriptions.yaml", MAPPING)?;
     let project = open(&folder.path, &process_variables, before.outside.clone())?;
     let definitions = diff::between(&before.loaded, &project.loaded, "main");
-    say("8  A branch changes the value map: `syncline diff --base main`", &show_diff::diff(&definitions));
+    say(
+        "8  A branch changes the value map: `syncline diff --base main`",
+        &show_diff::diff(&definitions, Paint::of_results()),
+    );
     let state = project.state()?;
     let preparation = prepare(&project, &["subscriptions".to_owned()], PortalSource::LiveAndSaved(&state)).await?;
     let sample = PlanOptions { sample: SAMPLE, ..PlanOptions::default() };
     let forecasts = plan(&project, &preparation, &sample, &|_| None).await?;
     say(
         "9  `syncline plan`: what the merge would do, seen in the pull request before it",
-        &show_plan::plan(&PlanReport { pipelines: forecasts, status: "succeeded".to_owned(), definitions: None }),
+        &show_plan::plan(
+            &PlanReport { pipelines: forecasts, status: "succeeded".to_owned(), definitions: None },
+            Paint::of_results(),
+        ),
     );
     let finished = run_all(&project, &state, preparation, &options(RunScope::Stale), &HashMap::new()).await;
     let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
-    say("10  `syncline import --stale`: those records, and no others", &show_report::reports(&reports));
+    say(
+        "10  `syncline import --stale`: those records, and no others",
+        &show_report::reports(&reports, Paint::of_results()),
+    );
     Ok(project)
 }
 
@@ -205,7 +218,7 @@ fn options(scope: RunScope) -> RunOptions {
 }
 
 fn say(title: &str, text: &str) {
-    output::result(&format!("{title}\n\n{text}\n"));
+    output::styled(&format!("{}\n\n{text}\n", Paint::of_results().strong(title)));
 }
 
 fn broken(error: impl std::fmt::Display) -> OpsError {

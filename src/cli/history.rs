@@ -4,14 +4,16 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{Common, FailureAction, FailureFilter as FailureWords, Failures, Format, Runs, Status, Why};
+use super::args::common::{Common, Format};
+use super::args::{FailureAction, FailureFilter as FailureWords, FailureList, Failures, Runs, Status, Why};
 use super::exit::Exit;
 use super::output;
+use super::render::paint::Paint;
 use super::render::{history as show, table};
 use super::shared::{append_file, json, project, write_file};
 use crate::model::ids::PipelineName;
 use crate::ops::history::{ErrorsCsv, Pages};
-use crate::ops::{history, status, why};
+use crate::ops::{failure_groups, history, status, why};
 use crate::ports::state::{FailureFilter, FailureMark};
 use crate::project::error::OpsError;
 use crate::project::wiring::{Outside, Project};
@@ -19,7 +21,7 @@ use crate::project::wiring::{Outside, Project};
 pub(super) async fn tell_status(common: &Common, words: &Status) -> Result<Exit, OpsError> {
     let all = status::status(&project(common, Outside::real())?).await?;
     match words.format {
-        Format::Text => output::result(&show::statuses(&all)),
+        Format::Text => output::styled(&show::statuses(&all, Paint::of_results())),
         Format::Json => json(&json!({ "pipelines": all })),
     }
     let needs_a_person = all.iter().any(|own| !own.attention.is_empty());
@@ -31,7 +33,7 @@ pub(super) async fn runs(common: &Common, words: &Runs) -> Result<Exit, OpsError
     let Some(id) = &words.id else {
         let all = history::runs(&project, words.pipeline.as_deref(), words.limit).await?;
         match words.format {
-            Format::Text => output::result(&show::runs(&all)),
+            Format::Text => output::styled(&show::runs(&all, Paint::of_results())),
             Format::Json => json(&json!({ "runs": all })),
         }
         return Ok(Exit::Done);
@@ -45,7 +47,7 @@ pub(super) async fn runs(common: &Common, words: &Runs) -> Result<Exit, OpsError
     let pages = Pages::new(&project, filter)?;
     match words.format {
         Format::Text => {
-            output::result(&show::run(&run));
+            output::styled(&show::run(&run, Paint::of_results()));
             print_failures(pages, &project, "").await?;
         }
         Format::Json => {
@@ -87,7 +89,7 @@ async fn write_errors(project: &Project, filter: Vec<FailureFilter>, file: &Path
 /// Prints failures as a table, page by page; `none` where there are none.
 async fn print_failures(mut pages: Pages, project: &Project, none: &str) -> Result<(), OpsError> {
     let names = project.loaded.pipelines.iter().map(|own| own.config.name.as_str());
-    let mut table = show::FailureTable::new(names);
+    let mut table = show::FailureTable::new(names, output::is_terminal());
     while let Some(page) = pages.next().await? {
         let lines = table.page(&page);
         // Below something else, the table stands apart from it.
@@ -135,17 +137,21 @@ async fn print_failures_json(mut pages: Pages, more: Option<(&str, &Value)>) -> 
 
 pub(super) async fn failures(common: &Common, words: &Failures) -> Result<Exit, OpsError> {
     let project = project(common, Outside::real())?;
-    let none = FailureAction::List(FailureWords::default());
+    let none = FailureAction::List(FailureList::default());
     match words.action.as_ref().unwrap_or(&none) {
-        FailureAction::List(filter) => {
-            let pages = Pages::new(&project, filters(filter)?)?;
+        FailureAction::List(list) => {
+            let pages = Pages::new(&project, filters(&list.filter)?)?;
             match words.format {
-                Format::Text => print_failures(pages, &project, "no failures\n").await?,
+                Format::Text if list.each => print_failures(pages, &project, "no failures\n").await?,
+                Format::Text => {
+                    let groups = failure_groups::groups(&project, pages).await?;
+                    output::styled(&show::failure_groups(&groups, project.outside.clock.now(), Paint::of_results()));
+                }
                 Format::Json => print_failures_json(pages, None).await?,
             }
         }
         FailureAction::Show { id } => {
-            let filter = FailureWords { ids: vec![id.clone()], pipeline: None, all: true };
+            let filter = FailureWords { ids: vec![id.clone()], all: true, ..FailureWords::default() };
             let mut all = Vec::new();
             for filter in filters(&filter)? {
                 all.extend(history::failures(&project, &filter).await?);
@@ -158,7 +164,7 @@ pub(super) async fn failures(common: &Common, words: &Failures) -> Result<Exit, 
                 ));
             }
             match words.format {
-                Format::Text => output::result(&all.iter().map(show::failure).collect::<Vec<_>>().join("\n")),
+                Format::Text => output::styled(&show::failures_in_full(&all, Paint::of_results())),
                 Format::Json => json(&json!({ "failures": all })),
             }
         }
@@ -166,7 +172,7 @@ pub(super) async fn failures(common: &Common, words: &Failures) -> Result<Exit, 
             mark(&project, filter, FailureMark::Retry, "will be tried again by the next sync").await?
         }
         FailureAction::Dismiss(filter) => {
-            mark(&project, filter, FailureMark::Dismiss, "set aside until the record changes").await?
+            mark(&project, filter, FailureMark::Dismiss, "will not be tried again until the record changes").await?
         }
     }
     Ok(Exit::Done)
@@ -184,6 +190,7 @@ async fn mark(project: &Project, words: &FailureWords, mark: FailureMark, said: 
 fn filters(words: &FailureWords) -> Result<Vec<FailureFilter>, OpsError> {
     let base = FailureFilter {
         pipeline: words.pipeline.as_deref().map(PipelineName::new),
+        code: words.code.as_ref().map(|code| code.to_ascii_uppercase()),
         closed_too: words.all,
         ..FailureFilter::default()
     };
@@ -203,7 +210,7 @@ fn filters(words: &FailureWords) -> Result<Vec<FailureFilter>, OpsError> {
 pub(super) async fn tell_why(common: &Common, words: &Why) -> Result<Exit, OpsError> {
     let accounts = why::why(&project(common, Outside::real())?, &words.id).await?;
     match words.format {
-        Format::Text => output::result(&show::accounts(&words.id, &accounts)),
+        Format::Text => output::styled(&show::accounts(&words.id, &accounts, Paint::of_results())),
         Format::Json => json(&json!({ "salesforce_id": words.id, "pipelines": accounts })),
     }
     Ok(Exit::Done)

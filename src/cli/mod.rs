@@ -6,6 +6,7 @@ pub mod commands;
 pub mod definitions;
 pub mod demo;
 pub mod exit;
+pub mod help;
 pub mod history;
 pub mod output;
 pub mod progress;
@@ -18,19 +19,20 @@ pub mod signals;
 pub mod trace;
 pub mod units;
 
+use std::env::ArgsOs;
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
 use args::Arguments;
 use colour::Colour;
 use exit::Exit;
 
 /// Runs one command.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+pub fn run(arguments: ArgsOs) -> Exit {
     output::tell_panics();
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let parsed = Arguments::command().color(colour_of_help(&arguments)).try_get_matches_from(&arguments);
+    let arguments: Vec<OsString> = arguments.collect();
+    let parsed = help::command().color(colour_of_help(&arguments)).try_get_matches_from(&arguments);
     let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => {

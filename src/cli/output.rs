@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -15,6 +16,11 @@ use crate::sys::secrets::masked;
 /// Whether a person sits at the terminal and can be asked.
 pub fn interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Whether results go to a screen, whose width bounds a line.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Prints a result.
@@ -66,13 +72,40 @@ fn out(text: &str) {
     let _ = stdout.flush();
 }
 
+/// Target of the events that stand for talk, where the log is in JSON.
+pub const TALK: &str = "syncline::talk";
+
+/// Whether talk goes into the log, so that all of stderr is in one form.
+static AS_EVENTS: AtomicBool = AtomicBool::new(false);
+
+/// From now on, what is said beside results is an event of the log.
+pub fn talk_as_events(on: bool) {
+    AS_EVENTS.store(on, Ordering::Relaxed);
+}
+
+/// Says something as an event, where the log is in JSON; blank lines are for people only.
+fn said_as_event(text: &str) -> bool {
+    let on = AS_EVENTS.load(Ordering::Relaxed);
+    if on && !text.trim().is_empty() {
+        let plain = anstream::adapter::strip_str(text).to_string();
+        tracing::info!(target: TALK, "{}", text::screen(&masked(&plain)));
+    }
+    on
+}
+
 /// Says something beside the result.
 pub fn talk(text: &str) {
+    if said_as_event(text) {
+        return;
+    }
     let _ = writeln!(io::stderr(), "{}", text::screen(&masked(text)));
 }
 
 /// The same with colours of our own: each text of others in it was cleaned when it was put in.
 pub fn talk_styled(text: &str) {
+    if said_as_event(text) {
+        return;
+    }
     let text = masked(text);
     let text = if colour::of_talk() { screen_in_colour(&text) } else { text::screen(&text).into_owned() };
     let _ = writeln!(io::stderr(), "{text}");
@@ -80,6 +113,10 @@ pub fn talk_styled(text: &str) {
 
 /// Says what went wrong, with its code and what to do.
 pub fn error(message: &str, code: Option<&str>, help: Option<&str>) {
+    if AS_EVENTS.load(Ordering::Relaxed) {
+        tracing::error!(target: TALK, code, help, "{}", text::line(&masked(message)));
+        return;
+    }
     let red = if colour::of_talk() { Style::new().fg_color(Some(AnsiColor::Red.into())).bold() } else { Style::new() };
     let code = code.map(|code| format!("[{code}]")).unwrap_or_default();
     let mut text = format!("{red}error{code}{red:#}: {}", text::line(message));

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::args::{Common, Format, Import, Sync};
+use super::args::common::{Common, Format};
+use super::args::{Import, Sync};
 use super::exit::Exit;
 use super::output;
 use super::progress::Progress;
+use super::render::paint::Paint;
 use super::render::{report as show_report, table};
 use super::shared::{options, project, report, selected_none, trouble, warn, warn_of};
 use super::signals::{self, Asked};
@@ -57,9 +59,9 @@ fn intent(project: &Project, prepared: &Prepared, counted: &Counted, stale: bool
     let from = &project.loaded.pipelines[prepared.index].config.source.object;
     let to = &prepared.pipeline.target.label;
     let records = table::count(counted.records, "record", "records");
-    let behind = if stale { " behind the mapping or failed under an earlier one," } else { "" };
+    let which = if stale { " that are stale" } else { "" };
     let goes_on = counted.read.map(|read| format!(" (goes on at {})", table::number(read))).unwrap_or_default();
-    format!("{name}: {records}{behind} of {from} to {to}{goes_on}")
+    format!("{name}: {records} of {from}{which} to {to}{goes_on}")
 }
 
 pub(super) async fn sync_records(common: &Common, words: &Sync) -> Result<Exit, OpsError> {
@@ -118,7 +120,7 @@ fn report_event(common: &Common, format: Format, project: &Project, event: Event
                 Format::Json => output::json_text(&serde_json::to_string(&finished.report).unwrap_or_default()),
                 Format::Text if shown => {
                     let time = project.outside.clock.now().strftime("%Y-%m-%d %H:%M:%SZ");
-                    output::result(&format!("{time}  {}", show_report::report(&finished.report)));
+                    output::styled(&format!("{time}  {}", show_report::report(&finished.report, Paint::of_results())));
                 }
                 Format::Text => {}
             }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{Apply, Common, Diff, DiffFormat, Plan, PlanFormat};
+use super::args::common::Common;
+use super::args::review::{Apply, Diff, DiffFormat, Plan, PlanFormat, Values};
 use super::exit::Exit;
 use super::output;
 use super::progress::Progress;
+use super::render::paint::Paint;
 use super::render::{diff as show_diff, html, markdown, plan as show_plan, summary::Summary};
 use super::shared::{allowance, json, project, refused, report as report_runs, warn, write_file};
 use super::signals;
@@ -36,7 +38,7 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
     let exit = if words.exit_code && !found.is_empty() { Exit::Changes } else { Exit::Done };
     if !words.records {
         match words.format {
-            DiffFormat::Text => output::result(&show_diff::diff(&found)),
+            DiffFormat::Text => output::styled(&show_diff::diff(&found, Paint::of_results())),
             DiffFormat::Markdown => output::markdown(&markdown::diff(&found)),
             DiffFormat::Json => json(&found),
         }
@@ -46,7 +48,7 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
     let names: Vec<String> = there.map(|own| own.name.clone()).collect();
     let outside = Outside::real();
     signals::watch(&outside.cancel);
-    let report = if names.is_empty() {
+    let mut report = if names.is_empty() {
         PlanReport { pipelines: Vec::new(), status: "succeeded".to_owned(), definitions: Some(found) }
     } else {
         let mut project = project(common, outside)?;
@@ -58,8 +60,11 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
         let forecasts = plan::plan(&project, &preparation, &options, &|_| None).await?;
         assembled(forecasts, Some(found))
     };
+    if words.values == Values::None {
+        report.drop_values();
+    }
     match words.format {
-        DiffFormat::Text => output::result(&show_plan::plan(&report)),
+        DiffFormat::Text => output::styled(&show_plan::plan(&report, Paint::of_results())),
         DiffFormat::Markdown => output::markdown(&markdown::plan(&report)),
         DiffFormat::Json => json(&report),
     }
@@ -98,7 +103,12 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         true => Some(stateless::infer(&project, &preparation, definitions.as_ref(), &before).await?),
         false => None,
     };
-    let changes = words.changes.as_deref().map(ChangesFile::new).transpose()?.map(Arc::new);
+    let changes = words
+        .changes
+        .as_deref()
+        .map(|path| ChangesFile::new(path, words.values == Values::All))
+        .transpose()?
+        .map(Arc::new);
     let options = PlanOptions {
         before,
         recorder: changes.clone(),
@@ -119,6 +129,9 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         file.finish()?;
     }
     let mut report = assembled(forecasts, definitions);
+    if words.values == Values::None {
+        report.drop_values();
+    }
     if let (Some(writer), Some(path)) = (writer, &words.out) {
         save(&project, &preparation, &report, created, writer).await?;
         if !common.quiet {
@@ -129,16 +142,17 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         }
     }
     for (path, kind) in words.report.iter().zip(kinds) {
-        write_file(path, &rendered(&report, kind, &project))?;
+        write_file(path, &rendered(&report, kind, &project, Paint::NONE))?;
     }
     for forecast in &mut report.pipelines {
         forecast.shorten(words.sample);
     }
-    let text = rendered(&report, words.format, &project);
+    let text = rendered(&report, words.format, &project, Paint::of_results());
     match words.format {
         PlanFormat::Json => output::json_text(&text),
         PlanFormat::Markdown => output::markdown(&text),
-        PlanFormat::Text | PlanFormat::Html => output::result(&text),
+        PlanFormat::Text => output::styled(&text),
+        PlanFormat::Html => output::result(&text),
     }
     let changes = Summary::of(&report).has_changes(&report);
     Ok(match (report.status == "failed", changes && words.detailed_exitcode) {
@@ -167,9 +181,9 @@ fn assembled(mut forecasts: Vec<PipelineForecast>, definitions: Option<Definitio
     PlanReport { pipelines: forecasts, status, definitions }
 }
 
-fn rendered(report: &PlanReport, format: PlanFormat, project: &Project) -> String {
+fn rendered(report: &PlanReport, format: PlanFormat, project: &Project, paint: Paint) -> String {
     match format {
-        PlanFormat::Text => show_plan::plan(report),
+        PlanFormat::Text => show_plan::plan(report, paint),
         PlanFormat::Json => output::json_form(&(serde_json::to_string_pretty(report).unwrap_or_default() + "\n")),
         PlanFormat::Markdown => markdown::plan(report),
         PlanFormat::Html => html::plan(report, &project.outside.clock.now().strftime("%Y-%m-%d %H:%M UTC").to_string()),

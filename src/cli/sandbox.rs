@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::args::{Format, Sandbox as Words};
+use super::args::Sandbox as Words;
+use super::args::common::Format;
 use super::exit::Exit;
 use super::output;
 use super::signals;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::{Allow, Common, Format};
+use super::args::common::{Allow, Common, Format};
 use super::colour;
 use super::exit::Exit;
 use super::output;
 use super::progress::Progress;
 use super::render::diagnostic::{shown, summary};
+use super::render::paint::Paint;
 use super::render::{report as show_report, table};
 use crate::config::env::process_variables;
 use crate::diagnostic::Diagnostic;
@@ -151,7 +152,7 @@ pub fn report(common: &Common, format: Format, finished: &[Finished]) -> Exit {
         }
         Format::Text => {
             let reports: Vec<RunReport> = reports.into_iter().cloned().collect();
-            output::result(&show_report::reports(&reports));
+            output::styled(&show_report::reports(&reports, Paint::of_results()));
         }
     }
     for own in finished.iter().filter(|_| !common.quiet) {
@@ -175,6 +176,13 @@ fn exit_of(status: RunStatus) -> Exit {
 pub fn append_file(path: &Path, text: &str) -> Result<(), OpsError> {
     files::append(path, masked(text).as_bytes()).map_err(|error| {
         OpsError::refused("SL6008", format!("`{}` cannot be written: {error}", path.display()), "choose another file")
+    })
+}
+
+/// Writes a file that a person asked for and that anybody may read: it holds nothing of a project.
+pub fn write_public(path: &Path, text: &str) -> Result<(), OpsError> {
+    files::replace(path, text.as_bytes(), Readers::Usual).map_err(|error| {
+        OpsError::refused("SL6008", format!("`{}` cannot be written: {error}", path.display()), "choose another folder")
     })
 }
 

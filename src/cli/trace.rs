@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
-use super::args::{Arguments, LogFormat};
+use super::args::Arguments;
+use super::args::common::LogFormat;
 use super::colour;
 use super::output;
 
@@ -20,7 +21,9 @@ pub fn start(arguments: &Arguments) {
         (false, _) => LevelFilter::DEBUG,
     };
     // Other crates' events may hold addresses and bodies; ours never do.
-    let own = tracing_subscriber::filter::Targets::new().with_target("syncline", level);
+    let talk = if common.quiet { LevelFilter::ERROR } else { LevelFilter::INFO };
+    let own = Targets::new().with_target("syncline", level).with_target(output::TALK, talk);
+    output::talk_as_events(common.log_format == LogFormat::Json);
     let (in_json, in_colour) = (common.log_format == LogFormat::Json, colour::of_talk());
     let layer = fmt::layer().with_writer(move || Log { in_json, in_colour });
     let registry = tracing_subscriber::registry();

@@ -283,7 +283,7 @@ pub struct AssociationConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"projects")]
     pub pipeline: Option<String>,
-    /// Association label, by its internal name or its label in HubSpot. Without it, the plain link is made.
+    /// Association label, by its internal name or its label in HubSpot. Without it, the plain association is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"billing_account", length(min = 1, max = 120))]
     pub label: Option<String>,

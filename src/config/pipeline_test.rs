@@ -60,7 +60,7 @@ pub struct ExpectConfig {
     /// Properties that are left as they are: nothing is sent for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keeps: Vec<String>,
-    /// Lookup fields with the Salesforce ids that they are linked to; an empty one has no link.
+    /// Lookup fields with the Salesforce ids that they are associated with; an empty one has no association.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub associations: BTreeMap<String, Option<Scalar>>,
     /// The record is set aside.

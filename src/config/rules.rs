@@ -254,10 +254,11 @@ impl Rules<'_> {
             let finding = self.error(
                 "SL2007",
                 format!("/associations/{index}/to"),
-                "one pipeline cannot be linked to contacts and to leads",
+                "one pipeline cannot be associated with contacts and with leads",
             );
             findings.push(
-                finding.with_why("a Salesforce lead becomes a contact, so the links would contradict each other"),
+                finding
+                    .with_why("a Salesforce lead becomes a contact, so the associations would contradict each other"),
             );
         }
     }

@@ -54,8 +54,46 @@ pub fn value(name: &str) -> Option<serde_json::Value> {
     let mut schema = schema.to_value();
     if DEFINITIONS.contains(&name) {
         refuse_blanks(&mut schema);
+        name_parts(&mut schema);
     }
     Some(schema)
+}
+
+/// Names the parts of a schema by what they are: an editor shows the names, and nobody there knows the program's own types.
+fn name_parts(schema: &mut serde_json::Value) {
+    let Some(parts) = schema.get_mut("$defs").and_then(serde_json::Value::as_object_mut) else { return };
+    let named = std::mem::take(parts).into_iter().map(|(name, part)| (part_name(&name), part));
+    *parts = named.collect();
+    point_at_parts(schema);
+}
+
+fn point_at_parts(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(members) => {
+            for (key, member) in members {
+                let part = member.as_str().filter(|_| key == "$ref").and_then(|path| path.strip_prefix("#/$defs/"));
+                match part.map(part_name) {
+                    Some(name) => *member = serde_json::Value::from(format!("#/$defs/{name}")),
+                    None => point_at_parts(member),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(point_at_parts),
+        _ => {}
+    }
+}
+
+/// `ClientCredentialsConfig` is `client_credentials`.
+fn part_name(name: &str) -> String {
+    let name = name.strip_suffix("Config").or_else(|| name.strip_suffix("Schema")).unwrap_or(name);
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !words.is_empty() {
+            words.push('_');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
 }
 
 /// A key that may be left out may not be left blank: `default:` with nothing behind it is a slip of the pen. Only where names
@@ -111,7 +149,26 @@ pub fn text(name: &str) -> Option<String> {
     if name == "project" {
         allow_variables(&mut value);
     }
+    if DEFINITIONS.contains(&name) {
+        describe_in_markdown(&mut value);
+    }
     serde_json::to_string_pretty(&value).ok().map(|text| text + "\n")
+}
+
+/// Says every description once more as what it is: editors show `description` as it stands, backticks and all.
+fn describe_in_markdown(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(members) => {
+            members.values_mut().for_each(describe_in_markdown);
+            // A property may itself be called `description`; a description is a text.
+            let text = members.get("description").and_then(serde_json::Value::as_str).filter(|text| text.contains('`'));
+            if let Some(text) = text.map(str::to_owned) {
+                members.insert("markdownDescription".to_owned(), serde_json::Value::from(text));
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(describe_in_markdown),
+        _ => {}
+    }
 }
 
 /// Lets every pattern also match a text with a variable in it.

@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sha2::{Digest, Sha256};
 
 use super::runner::{BatchKind, DecisionSink, ReadCounts};
 use crate::model::forecast::{LinkAction, PlannedLink};
+use crate::model::hash::Hasher;
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::plan_entry::PlanEntry;
 use crate::model::watermark::Cursor;
 use crate::plan::decide::{Action, Decision, ExitReason};
 use crate::ports::state::Directory;
 use crate::stages::{StageError, StageName};
+
+/// Bytes of a hash that are kept.
+const HASH_BYTES: usize = 16;
 
 /// Is shown every change that a forecast finds.
 pub trait PlanObserver: Send + Sync {
@@ -25,13 +28,19 @@ pub trait PlanObserver: Send + Sync {
 /// What a plan says of a decided record.
 pub fn of_decision(decision: &Decision, links: &[PlannedLink]) -> PlanEntry {
     let (action, source) = fingerprint(decision);
-    let mut target = Sha256::new();
-    hash_part(&mut target, decision.hubspot_id.as_ref().map_or("", HubspotId::as_str));
+    let mut target = Hasher::default();
+    target.text(decision.hubspot_id.as_ref().map_or("", HubspotId::as_str));
     for change in &decision.changes {
-        hash_part(&mut target, &change.property);
-        hash_part(&mut target, change.before.as_deref().unwrap_or_default());
+        target.text(&change.property);
+        target.text(change.before.as_deref().unwrap_or_default());
     }
-    PlanEntry { id: decision.id(), action: action.to_owned(), source, target: hex(target), links: links_hash(links) }
+    PlanEntry {
+        id: decision.id(),
+        action: action.to_owned(),
+        source,
+        target: target.hex::<HASH_BYTES>(),
+        links: links_hash(links),
+    }
 }
 
 /// What a plan says of links that wait since earlier runs.
@@ -41,39 +50,39 @@ pub fn of_links(id: SalesforceId, links: &[PlannedLink]) -> PlanEntry {
 
 /// The action's name in a plan's file, and a hash of what Salesforce says.
 fn fingerprint(decision: &Decision) -> (&'static str, String) {
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::default();
     let action = match &decision.action {
         Action::Create => "create",
         Action::Restore => "restore",
         Action::Update => "update",
         Action::Unchanged => "note",
         Action::Archive(exit) => {
-            hash_part(&mut hasher, exit_word(*exit));
+            hasher.text(exit_word(*exit));
             "archive"
         }
         Action::Keep(exit) => {
-            hash_part(&mut hasher, exit_word(*exit));
+            hasher.text(exit_word(*exit));
             "leave"
         }
         Action::Filter(_) => "filter",
         Action::Reject(reason) => {
-            hash_part(&mut hasher, &reason.code);
-            hash_part(&mut hasher, &reason.message);
+            hasher.text(&reason.code);
+            hasher.text(&reason.message);
             "reject"
         }
         Action::StillFailing => "wait",
     };
     if let Some(desired) = &decision.desired {
         for set in desired.properties.iter().chain(&desired.create_only) {
-            hash_part(&mut hasher, &set.property);
-            hash_part(&mut hasher, &set.value);
+            hasher.text(&set.property);
+            hasher.text(&set.value);
         }
     }
     for (key, wanted) in &decision.wanted {
-        hash_part(&mut hasher, &key.0);
-        hash_part(&mut hasher, wanted.as_ref().map_or("", SalesforceId::as_str));
+        hasher.text(&key.0);
+        hasher.text(wanted.as_ref().map_or("", SalesforceId::as_str));
     }
-    (action, hex(hasher))
+    (action, hasher.hex::<HASH_BYTES>())
 }
 
 fn exit_word(exit: ExitReason) -> &'static str {
@@ -86,32 +95,19 @@ fn exit_word(exit: ExitReason) -> &'static str {
 
 /// A hash of what would be done with a record's links, whatever order they were found in.
 fn links_hash(links: &[PlannedLink]) -> String {
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::default();
     let mut links: Vec<&PlannedLink> = links.iter().collect();
     links.sort_by_key(|link| (&link.association, link.action, link.salesforce_id));
     for link in links {
-        hash_part(&mut hasher, &link.association);
-        hash_part(
-            &mut hasher,
-            match link.action {
-                LinkAction::Associate => "make",
-                LinkAction::Disassociate => "remove",
-                LinkAction::Pending => "wait",
-            },
-        );
-        hash_part(&mut hasher, link.salesforce_id.as_ref().map_or("", SalesforceId::as_str));
+        hasher.text(&link.association);
+        hasher.text(match link.action {
+            LinkAction::Associate => "make",
+            LinkAction::Disassociate => "remove",
+            LinkAction::Pending => "wait",
+        });
+        hasher.text(link.salesforce_id.as_ref().map_or("", SalesforceId::as_str));
     }
-    hex(hasher)
-}
-
-fn hash_part(hasher: &mut Sha256, text: &str) {
-    hasher.update((text.len() as u64).to_le_bytes());
-    hasher.update(text.as_bytes());
-}
-
-/// Half of the hash is more than enough to tell two states of a record apart.
-fn hex(hasher: Sha256) -> String {
-    hasher.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hasher.hex::<HASH_BYTES>()
 }
 
 /// The entries of one saved plan, kept in a scratch table rather than in memory.

@@ -49,6 +49,9 @@ pub struct PipelineForecast {
     pub changes: Vec<PlannedChange>,
     /// Changes that are not in the sample.
     pub changes_omitted: u64,
+    /// Where people open a record in the two systems, as far as that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub addresses: Option<RecordAddresses>,
     /// What the run would cost.
     pub estimate: Estimate,
     /// Why the run would be refused before its first write, where it would.
@@ -56,7 +59,26 @@ pub struct PipelineForecast {
     pub refusal: Option<String>,
 }
 
+impl PlanReport {
+    /// Takes every value of a record out: what stays are counts, ids, names of properties and codes.
+    pub fn drop_values(&mut self) {
+        for own in &mut self.pipelines {
+            own.drop_values();
+        }
+    }
+}
+
 impl PipelineForecast {
+    /// Takes every value of a record out: what stays are counts, ids, names of properties and codes.
+    pub fn drop_values(&mut self) {
+        self.properties.values_mut().for_each(|own| own.values.clear());
+        self.changes.iter_mut().for_each(PlannedChange::drop_values);
+        for group in &mut self.rejects {
+            let at = group.property.as_ref().map(|property| format!(" at `{property}`")).unwrap_or_default();
+            group.example = format!("rejected with {}{at}", group.code);
+        }
+    }
+
     /// Keeps at most `max` changes of the sample, of each action about as many, and counts the others as left out.
     pub fn shorten(&mut self, max: usize) {
         let mut turns: BTreeMap<PlannedAction, usize> = BTreeMap::new();
@@ -95,12 +117,47 @@ pub struct RejectGroup {
 }
 
 /// How often updates change a property.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PropertyCount {
     /// Records in which it changes.
     pub records: u64,
     /// Those of them in which it is cleared.
     pub cleared: u64,
+    /// From which value to which, the most frequent first. Empty where there are too many different ones to tell apart.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub values: Vec<ValueChange>,
+}
+
+/// One value that becomes another, and in how many records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ValueChange {
+    /// What HubSpot holds; none when it is blank.
+    pub before: Option<String>,
+    /// What it would hold; none when it would be cleared.
+    pub after: Option<String>,
+    /// Records.
+    pub records: u64,
+}
+
+/// Where people open a record in a browser: addresses in which `{id}` stands for the record's id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordAddresses {
+    /// In Salesforce.
+    pub salesforce: Option<String>,
+    /// In HubSpot.
+    pub hubspot: Option<String>,
+}
+
+impl RecordAddresses {
+    /// Those of one record, each with the name of its system.
+    pub fn named(&self, change: &PlannedChange) -> Vec<(&'static str, String)> {
+        let with = |address: &String, id: &str| address.replace("{id}", id);
+        let salesforce = self.salesforce.as_ref().map(|own| ("Salesforce", with(own, change.salesforce_id.as_str())));
+        // An id comes from an answer: anything but digits would lead elsewhere.
+        let hubspot = change.hubspot_id.as_ref().filter(|id| id.as_str().bytes().all(|byte| byte.is_ascii_digit()));
+        let hubspot = hubspot.zip(self.hubspot.as_ref()).map(|(id, own)| ("HubSpot", with(own, id.as_str())));
+        salesforce.into_iter().chain(hubspot).collect()
+    }
 }
 
 /// One question that a plan is asked, and its answer.
@@ -153,10 +210,25 @@ pub struct PlannedChange {
     pub title: String,
     /// Properties that would change.
     pub properties: BTreeMap<String, BeforeAfter>,
-    /// Links that would be made, removed, or wait.
+    /// Associations that would be made, removed, or wait.
     pub associations: Vec<PlannedLink>,
     /// Why: the reason of a rejection, the cause of an archiving.
     pub reasons: Vec<String>,
+}
+
+impl PlannedChange {
+    /// Takes every value of the record out; the names of the properties that change stay as a reason.
+    pub fn drop_values(&mut self) {
+        self.title = self.salesforce_id.to_string();
+        // The reason of a rejection quotes the value that is refused.
+        if self.action == PlannedAction::Reject {
+            self.reasons.clear();
+        }
+        if !self.properties.is_empty() {
+            let names: Vec<String> = std::mem::take(&mut self.properties).into_keys().collect();
+            self.reasons.push(format!("properties: {}", names.join(", ")));
+        }
+    }
 }
 
 /// What would be done with a record; the dangerous first.
@@ -165,7 +237,7 @@ pub struct PlannedChange {
 pub enum PlannedAction {
     /// Archived in HubSpot.
     Archive,
-    /// Set aside as a failure.
+    /// Kept as a failure; the mapping refuses it.
     Reject,
     /// Left in HubSpot and no longer kept in step.
     Leave,
@@ -177,9 +249,9 @@ pub enum PlannedAction {
     Create,
     /// Changed.
     Update,
-    /// Only its links change.
+    /// Only its associations change.
     Associate,
-    /// Only waits until the other side of a link is there.
+    /// Only waits until the other record of an association is there.
     Pending,
     /// As it should be.
     Unchanged,
@@ -218,7 +290,7 @@ impl PlannedAction {
 }
 
 /// A property before and after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct BeforeAfter {
     /// What HubSpot holds; none when it is blank or was not asked.
     pub before: Option<String>,
@@ -226,7 +298,7 @@ pub struct BeforeAfter {
     pub after: Option<String>,
 }
 
-/// A link that would change.
+/// An association that would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedLink {
     /// The lookup field, with its label where one is set.
@@ -237,7 +309,7 @@ pub struct PlannedLink {
     pub salesforce_id: Option<SalesforceId>,
 }
 
-/// What would be done with a link.
+/// What would be done with an association.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkAction {
@@ -245,7 +317,7 @@ pub enum LinkAction {
     Associate,
     /// Removed.
     Disassociate,
-    /// Waits until its other side is there.
+    /// Waits until its other record is there.
     Pending,
 }
 

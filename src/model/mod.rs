@@ -4,6 +4,7 @@ pub mod association;
 pub mod change;
 pub mod failure;
 pub mod forecast;
+pub mod hash;
 pub mod ids;
 pub mod link;
 pub mod object;

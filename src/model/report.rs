@@ -80,18 +80,18 @@ pub struct Tally {
     pub restored: u64,
     /// Left out: they do not match `where` (any more), or `mode` says so.
     pub filtered: u64,
-    /// Links made.
+    /// Associations made.
     pub associated: u64,
-    /// Links removed.
+    /// Associations removed.
     pub disassociated: u64,
-    /// Links that wait for their other side.
+    /// Associations that wait for their other record.
     pub pending_associations: u64,
     /// Set aside under `failures`.
     pub failed: u64,
     /// Failed in an earlier run and not tried again yet; they stand under `failures` since then.
     #[serde(default)]
     pub waiting: u64,
-    /// Links that could not be made; they stand under `failures` with their record, which is in HubSpot nevertheless.
+    /// Associations that could not be made; they stand under `failures` with their record, which is in HubSpot nevertheless.
     #[serde(default)]
     pub failed_associations: u64,
     /// HTTP calls to Salesforce.

@@ -169,7 +169,7 @@ fn portal_moved(saved: &SavedPipeline, prepared: &Prepared) -> Vec<String> {
         format!("HubSpot: {}{item} {}", own.object, own.message)
     });
     let found: Vec<String> = found.take(NAMED_MAX).collect();
-    if found.is_empty() { vec![format!("HubSpot: the kinds of links of {} changed", saved.name)] } else { found }
+    if found.is_empty() { vec![format!("HubSpot: the kinds of associations of {} changed", saved.name)] } else { found }
 }
 
 fn did_something(tally: &Tally) -> bool {
@@ -346,6 +346,6 @@ fn difference(before: Option<&PlanEntry>, now: &PlanEntry) -> String {
             format!("HubSpot: record {id} would be treated as “{}” now, the plan says “{}”", now.action, before.action)
         }
         Some(before) if before.target != now.target => format!("HubSpot: the record of {id} changed since"),
-        Some(_) => format!("HubSpot: the links of {id}, or the records that they lead to, changed since"),
+        Some(_) => format!("HubSpot: the associations of {id}, or the records that they lead to, changed since"),
     }
 }

@@ -18,6 +18,8 @@ use crate::sys::secrets::masked;
 /// The file.
 pub struct ChangesFile {
     path: PathBuf,
+    /// Whether values of records are written.
+    values: bool,
     inner: Mutex<Inner>,
 }
 
@@ -35,10 +37,11 @@ struct Line<'a> {
 }
 
 impl ChangesFile {
-    /// Begins a file.
-    pub fn new(path: &Path) -> Result<Self, OpsError> {
+    /// Begins a file; without `values` it names records and properties only.
+    pub fn new(path: &Path, values: bool) -> Result<Self, OpsError> {
         let file = Draft::new(path, Readers::Owner).map_err(|error| unwritable(path, &error))?;
-        Ok(Self { path: path.to_owned(), inner: Mutex::new(Inner { file: Some(BufWriter::new(file)), error: None }) })
+        let inner = Mutex::new(Inner { file: Some(BufWriter::new(file)), error: None });
+        Ok(Self { path: path.to_owned(), values, inner })
     }
 
     /// Ends it; the first thing that went wrong is said here.
@@ -57,6 +60,12 @@ impl Recorder for ChangesFile {
         if inner.error.is_some() {
             return;
         }
+        let bare = (!self.values).then(|| {
+            let mut bare = change.clone();
+            bare.drop_values();
+            bare
+        });
+        let change = bare.as_ref().unwrap_or(change);
         let line = serde_json::to_string(&Line { pipeline, change }).map_err(io::Error::from);
         let Some(file) = &mut inner.file else { return };
         inner.error = line.and_then(|line| writeln!(file, "{}", text::json(&masked(&line)))).err();

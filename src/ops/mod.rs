@@ -1,10 +1,12 @@
 //! One file for each thing a person can ask for. Returns data and prints nothing.
 
+pub mod addresses;
 pub mod apply;
 pub mod catalog;
 pub mod changes;
 pub mod diff;
 pub mod discover;
+pub mod failure_groups;
 pub mod history;
 pub mod import;
 pub mod init;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::addresses;
 use super::changes::ChangesFile;
 use crate::engine::catch_up::{self, Backlog};
 use crate::engine::forecast::options::{ForecastOptions, Recorder};
@@ -128,6 +129,7 @@ pub async fn plan(
             answers,
             changes: found.changes,
             changes_omitted: found.omitted,
+            addresses: addresses::of(project, prepared),
             estimate: with_set_up(found.estimate, prepared, scope, cx.target.calls_per_second()),
             refusal,
         });
@@ -164,6 +166,7 @@ fn refused(project: &Project, refused: &Refused) -> PipelineForecast {
         answers: questions.map(unknown).to_vec(),
         changes: Vec::new(),
         changes_omitted: 0,
+        addresses: None,
         estimate: Estimate::default(),
         refusal: Some(reason),
     }
@@ -365,7 +368,7 @@ fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec
     let changes = match changed + links + anew {
         _ if broken => answer(Question::Changes, Verdict::Unknown, "the forecast ended early"),
         0 => answer(Question::Changes, Verdict::No, "everything that was read is as it should be"),
-        _ => answer(Question::Changes, Verdict::Yes, "records or links would change"),
+        _ => answer(Question::Changes, Verdict::Yes, "records or associations would change"),
     };
     let archives = match count(PlannedAction::Archive) {
         _ if broken => answer(Question::Archives, Verdict::Unknown, "the forecast ended early"),

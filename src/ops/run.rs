@@ -188,7 +188,17 @@ async fn attempt(
     };
     cx.try_all = order.scope == RunScope::All;
     note_calls(project, state, prepared).await?;
+    tracing::info!(pipeline = %name, run = %cx.run, scope = ?order.scope, "the run begins");
     let (report, stop) = engine_run::run(&cx, &writers, &order).await?;
+    tracing::info!(
+        pipeline = %name,
+        run = %cx.run,
+        status = ?report.status,
+        read = report.tally.read,
+        hubspot_calls = report.tally.hubspot_calls,
+        salesforce_calls = report.tally.salesforce_calls,
+        "the run ended"
+    );
     note_calls(project, state, prepared).await?;
     if saved_portal.is_none_or(|saved_portal| !saved_portal.has_changed()) {
         return Ok(finished(report, stop, prepared.clone()));

@@ -11,11 +11,11 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::config::pipeline::PipelineConfig;
 use crate::engine::plan_entries::PlanObserver;
 use crate::model::forecast::PipelineForecast;
+use crate::model::hash::Hasher;
 use crate::model::ids::PipelineName;
 use crate::model::plan_entry::PlanEntry;
 use crate::model::report::RunScope;
@@ -96,7 +96,7 @@ pub struct Writer {
 struct Inner {
     /// None once the file is in its place.
     file: Option<BufWriter<Draft>>,
-    hasher: Sha256,
+    hasher: Hasher,
     pipeline: Option<PipelineName>,
 }
 
@@ -104,7 +104,7 @@ impl Inner {
     fn line<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
         let mut text = masked(&serde_json::to_string(value)?).into_owned();
         text.push('\n');
-        self.hasher.update(text.as_bytes());
+        self.hasher.bytes(text.as_bytes());
         let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         file.write_all(text.as_bytes())
     }
@@ -115,7 +115,7 @@ impl Writer {
     pub fn new(path: &Path) -> Result<Self, OpsError> {
         let begin = || -> io::Result<Inner> {
             let file = Some(BufWriter::new(Draft::new(path, Readers::Owner)?));
-            let mut inner = Inner { file, hasher: Sha256::new(), pipeline: None };
+            let mut inner = Inner { file, hasher: Hasher::default(), pipeline: None };
             inner.line(&Head { syncline_plan: VERSION, syncline: env!("CARGO_PKG_VERSION").to_owned() })?;
             Ok(inner)
         };
@@ -133,7 +133,7 @@ impl Writer {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let end = || -> io::Result<()> {
             inner.line(&Line::Plan(Box::new(plan)))?;
-            let digest = hex(std::mem::take(&mut inner.hasher));
+            let digest = std::mem::take(&mut inner.hasher).hex::<32>();
             inner.line(&Line::Digest(digest))?;
             let file = inner.file.take().ok_or(io::ErrorKind::BrokenPipe)?;
             file.into_inner().map_err(io::IntoInnerError::into_error)?.keep()
@@ -211,7 +211,7 @@ fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) ->
         OpsError::refused("SL6012", message, "`syncline plan --out FILE` saves a plan")
     })?;
     let mut file = BufReader::new(file);
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::default();
     let mut number = 0_u64;
     let mut line = String::new();
     loop {
@@ -226,7 +226,7 @@ fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) ->
         if number == 1 {
             version(path, text)?;
         } else if let Ok(Line::Digest(digest)) = serde_json::from_str(text) {
-            let own = hex(hasher);
+            let own = hasher.hex::<32>();
             let rest = file.fill_buf().is_ok_and(<[u8]>::is_empty);
             return if digest == own && rest { Ok(()) } else { Err(damaged(path, "its digest is another")) };
         } else if !text.starts_with('{') {
@@ -234,7 +234,7 @@ fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) ->
         } else {
             take(text)?;
         }
-        hasher.update(line.as_bytes());
+        hasher.bytes(line.as_bytes());
     }
 }
 
@@ -260,8 +260,4 @@ fn damaged(path: &Path, what: &str) -> OpsError {
 
 fn unwritable(path: &Path, error: &io::Error) -> OpsError {
     OpsError::refused("SL6008", format!("`{}` cannot be written: {error}", path.display()), "choose another file")
-}
-
-fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

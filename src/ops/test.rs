@@ -370,8 +370,8 @@ impl Suite {
                 Some(Err(_)) => false,
             };
             if !same {
-                let expected = expected.map_or("(no link)".to_owned(), Clone::clone);
-                let got = got.map_or("(no link)".to_owned(), |id| id.to_string());
+                let expected = expected.map_or("(no association)".to_owned(), Clone::clone);
+                let got = got.map_or("(no association)".to_owned(), |id| id.to_string());
                 found.push(difference(field, Some(expected), Some(got)));
             }
         }

@@ -228,9 +228,9 @@ fn membership(link: &Link) -> String {
 
 fn standing(own: &AssociationState) -> (String, Option<String>, &'static str) {
     let standing = match (own.is_due(), own.wanted) {
-        (true, Some(_)) => "waits for its other side",
+        (true, Some(_)) => "waits for the other record",
         (true, None) => "is to be removed",
-        (false, Some(_)) => "is linked",
+        (false, Some(_)) => "is associated",
         (false, None) => "is blank",
     };
     (own.key.0.to_string(), own.wanted.map(|id| id.to_string()), standing)

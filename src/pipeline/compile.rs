@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use sha2::{Digest, Sha256};
 
 use super::compiled::{Field, Pipeline, Target, rules_of};
 use super::condition::tree::Condition;
@@ -15,6 +14,7 @@ use super::schemas::Schemas;
 use super::template::Template;
 use crate::config::pipeline::{AssociationConfig, FieldConfig, PipelineConfig};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::model::hash::Hasher;
 use crate::model::ids::PipelineName;
 use crate::model::link::MappingVersion;
 use crate::model::object::SourceObject;
@@ -153,10 +153,9 @@ pub fn mapping_version(config: &PipelineConfig, target: &str) -> MappingVersion 
         "fields": fields,
         "associations": associations,
     });
-    let digest = Sha256::digest(shape.to_string().as_bytes());
-    let mut version = [0; 8];
-    version.copy_from_slice(&digest[..8]);
-    MappingVersion(version)
+    let mut hasher = Hasher::default();
+    hasher.bytes(shape.to_string().as_bytes());
+    MappingVersion(hasher.finish())
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use sha2::{Digest, Sha256};
 
 use super::condition::tree::Condition;
 use super::template::Template;
@@ -16,6 +15,7 @@ use super::values::rules::Rule;
 use crate::config::pipeline::{DeleteAction, Mode, SyncConfig, WhenBlank};
 use crate::config::scalar::GuardLimit;
 use crate::model::association::{AssociationKey, AssociationType};
+use crate::model::hash::Hasher;
 use crate::model::ids::PipelineName;
 use crate::model::link::{ContentHash, MappingVersion};
 use crate::model::object::{FieldKind, PropertyKind, TargetProperty};
@@ -223,30 +223,28 @@ impl Pipeline {
     pub fn content_hash(&self, desired: &Desired) -> ContentHash {
         let mut sorted: Vec<_> = desired.properties.iter().collect();
         sorted.sort_unstable_by(|one, other| one.property.cmp(&other.property));
-        let mut hasher = Sha256::new();
+        let mut hasher = Hasher::default();
         for text in [&*self.target.connection, &*self.target.object_type_id] {
-            hasher.update((text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
+            hasher.text(text);
         }
         for set in sorted {
             for text in [&*set.property, &*set.value] {
-                hasher.update((text.len() as u64).to_le_bytes());
-                hasher.update(text.as_bytes());
+                hasher.text(text);
             }
         }
-        short(hasher)
+        ContentHash(hasher.finish())
     }
 
     /// Hash of a row under this mapping: a row that failed is not sent again while it stays the same.
     pub fn row_hash(&self, record: &Record) -> ContentHash {
-        let mut hasher = Sha256::new();
-        hasher.update(self.mapping_version.0);
+        let mut hasher = Hasher::default();
+        hasher.bytes(&self.mapping_version.0);
         for value in &record.values {
             // A blank differs from an empty text by its length.
-            hasher.update(value.as_ref().map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
-            hasher.update(value.as_deref().unwrap_or_default().as_bytes());
+            hasher.bytes(&value.as_ref().map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
+            hasher.bytes(value.as_deref().unwrap_or_default().as_bytes());
         }
-        short(hasher)
+        ContentHash(hasher.finish())
     }
 
     /// A record's name for people: its name field, else its id.
@@ -299,11 +297,4 @@ impl Field {
             FieldSource::Constant(_) => Vec::new(),
         }
     }
-}
-
-fn short(hasher: Sha256) -> ContentHash {
-    let digest = hasher.finalize();
-    let mut hash = [0; 16];
-    hash.copy_from_slice(&digest[..16]);
-    ContentHash(hash)
 }

@@ -385,6 +385,8 @@ pub struct FailureFilter {
     pub run: Option<RunId>,
     /// Of this record.
     pub salesforce_id: Option<SalesforceId>,
+    /// With this code; heeded unless those of a run are asked for.
+    pub code: Option<String>,
     /// Also those that were dismissed or resolved.
     pub closed_too: bool,
     /// Only those due for another try at this time.

@@ -21,7 +21,7 @@ const RETRY_AFTER: [Duration; 5] = [
 
 const WHERE: &str = "(?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR f.salesforce_id = ?2) AND (?3 OR f.status = 'open')
     AND (?4 IS NULL OR (f.status = 'open' AND f.retry_at <= ?4)) AND (p.name, f.salesforce_id) > (?5, ?6)
-    AND (?7 IS NULL OR f.last_seen < ?7)";
+    AND (?7 IS NULL OR f.last_seen < ?7) AND (?8 IS NULL OR f.code = ?8)";
 
 /// Opens or refreshes failures.
 pub fn write(connection: &Connection, pipeline: i64, failures: &[Failure], run: &str, at: i64) -> rusqlite::Result<()> {
@@ -80,7 +80,7 @@ pub fn list(connection: &Connection, filter: &FailureFilter, limit: usize) -> ru
     }
     let sql = format!(
         "SELECT p.name, f.run, f.failure, f.first_seen, f.last_seen, f.attempts, f.status, f.retry_at
-         FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE {WHERE} ORDER BY p.name, f.salesforce_id LIMIT ?8"
+         FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE {WHERE} ORDER BY p.name, f.salesforce_id LIMIT ?9"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let (name, id) = after(filter);
@@ -93,6 +93,7 @@ pub fn list(connection: &Connection, filter: &FailureFilter, limit: usize) -> ru
         name,
         id,
         filter.seen_before.map(rows::millis),
+        filter.code.as_deref(),
         limit
     ];
     statement.query_map(asked, row)?.collect()
@@ -176,7 +177,8 @@ pub fn mark(connection: &mut Connection, filter: &FailureFilter, mark: FailureMa
         filter.due_at.map(rows::millis),
         name,
         id,
-        filter.seen_before.map(rows::millis)
+        filter.seen_before.map(rows::millis),
+        filter.code.as_deref()
     ];
     // Links that failed follow their record's failure; a dismissed one waits until its lookup changes.
     let next = match mark {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use syncline::config::schema;
 use tempfile::TempDir;
 
@@ -21,7 +21,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Ran {
     ended(command.output().unwrap())
 }
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "demo",
     "init",
     "validate",
@@ -42,6 +42,7 @@ const COMMANDS: [&str; 20] = [
     "explain",
     "sandbox",
     "completions",
+    "man",
 ];
 
 #[test]
@@ -51,16 +52,65 @@ fn help_tells_every_command_and_no_other() {
     generated::check("tests/cases/cli/help.txt", &all);
     let listed: Vec<&str> = all
         .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next())
+        .skip_while(|line| *line != "Try and begin:")
+        .take_while(|line| *line != "Options:")
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
         .filter(|name| *name != "help")
         .collect();
-    assert_eq!(listed, COMMANDS);
+    let sorted =
+        |names: &[&'static str]| names.iter().map(ToString::to_string).collect::<std::collections::BTreeSet<_>>();
+    let found: std::collections::BTreeSet<String> = listed.into_iter().map(str::to_owned).collect();
+    assert_eq!(found, sorted(&COMMANDS));
     for command in COMMANDS {
         let help = run(folder.path(), &[command, "--help"]).code(0).stdout;
         generated::check(&format!("tests/cases/cli/help-{command}.txt"), &help);
+    }
+}
+
+#[test]
+fn help_and_manual_pages_say_the_same_of_every_command() {
+    let folder = TempDir::new().unwrap();
+    let run = |words: &[&str]| run(folder.path(), words).code(0).stdout;
+    assert_eq!(run(&["help", "plan"]), run(&["plan", "--help"]));
+    assert!(run(&["--help"]).contains("Exit codes:") && !run(&["-h"]).contains("Exit codes:"));
+    assert!(run(&["man"]).starts_with(".ie") || run(&["man"]).contains(".TH syncline 1"), "{}", run(&["man"]));
+    run(&["man", "--out", "pages"]);
+    for command in COMMANDS {
+        let page = std::fs::read_to_string(folder.path().join(format!("pages/syncline-{command}.1"))).unwrap();
+        assert!(page.contains(&format!(".TH syncline-{command} 1")) && !page.contains('\u{1b}'), "{page}");
+    }
+}
+
+#[test]
+fn a_schema_is_named_before_or_behind_the_project() {
+    let folder = TempDir::new().unwrap();
+    let plain = run(folder.path(), &["schema", "plan"]).code(0).stdout;
+    assert_eq!(run(folder.path(), &["schema", "--project", "plan"]).code(0).stdout, plain);
+    let ran = run(folder.path(), &["schema", "--project"]).code(64);
+    assert!(ran.stderr.contains("pipeline"), "{}", ran.stderr);
+    assert_eq!(run(folder.path(), &["schema"]).code(64).stdout, "");
+}
+
+#[test]
+fn a_command_that_prints_json_prints_some_when_it_fails() {
+    let folder = TempDir::new().unwrap();
+    let commands: [(&[&str], &str); 9] = [
+        (&["plan"], "pipelines"),
+        (&["diff"], "pipelines"),
+        (&["import", "--yes"], "pipelines"),
+        (&["sync", "--once"], "pipelines"),
+        (&["status"], "pipelines"),
+        (&["why", "a015g000000B001AAC"], "pipelines"),
+        (&["runs"], "runs"),
+        (&["failures"], "failures"),
+        (&["discover"], "objects"),
+    ];
+    for (words, member) in commands {
+        let ran = run(folder.path(), &[words, &["--format", "json"]].concat()).code(1);
+        let told = ran.json();
+        assert_eq!((&told[member], &told["status"]), (&json!([]), &json!("failed")), "{words:?}: {told}");
+        assert!(told["error"]["code"].as_str().is_some_and(|code| code.starts_with("SL")), "{words:?}: {told}");
+        assert!(ran.stderr.contains("error[SL"), "{words:?}: {}", ran.stderr);
     }
 }
 
@@ -140,7 +190,7 @@ fn schemas_pages_and_completions_are_printed() {
     for code in generated::pages() {
         assert!(list.contains(&code), "{code} is not listed");
         let page = run(folder.path(), &["explain", &code.to_lowercase()]).code(0).stdout;
-        assert!(page.starts_with(&format!("# {code}: ")), "{page}");
+        assert!(page.starts_with(&format!("{code}: ")) && !page.contains("```"), "{page}");
     }
     for shell in ["bash", "zsh", "fish", "powershell"] {
         assert!(run(folder.path(), &["completions", shell]).code(0).stdout.contains("detailed-exitcode"), "{shell}");

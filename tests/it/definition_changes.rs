@@ -88,13 +88,13 @@ const EDITS: &[Edit] = &[
         "an association is dropped",
         &[("  - field: Work_Order__c\n    pipeline: work_orders\n", "")],
         &["new_records_only associations.Work_Order__c null"],
-        "links that were made stay as they are and no longer follow Salesforce",
+        "associations that were made stay as they are and no longer follow Salesforce",
     ),
     (
         "an association has another label",
         &[("    label: billing_account\n", "")],
         &["needs_backfill associations.Account__c 33"],
-        "links are made under the new label; those under the old one stay as they are",
+        "associations are made under the new label; those under the old one stay as they are",
     ),
     (
         "a filter is narrower",

@@ -38,6 +38,43 @@ fn generated_reference_is_current() {
 }
 
 #[test]
+fn the_list_of_standard_objects_is_current() {
+    let mut page = "# Standard objects that can be a source\n\nCustom objects (`__c`) can always be a source. Of the standard \
+                    objects, those that HubSpot's own sync supports are taken as they are; any other that can be queried needs \
+                    `allow_unlisted: true` beside `object`.\n\n"
+        .to_owned();
+    let names = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/supported-standard-objects.txt");
+    page.extend(fs::read_to_string(names).unwrap().lines().map(|name| format!("- `{name}`\n")));
+    check("docs/reference/standard-objects.md", &page);
+}
+
+#[test]
+fn the_reference_tells_every_key_of_every_definition() {
+    for name in ["pipeline", "project"] {
+        let mut keys = std::collections::BTreeSet::new();
+        keys_of(&schema::value(name).unwrap(), &mut keys);
+        let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/reference/{name}.md")))
+            .unwrap();
+        let missing: Vec<&String> = keys.iter().filter(|key| !page.contains(&format!("| `{key}` |"))).collect();
+        assert!(missing.is_empty(), "{name}: {missing:?}");
+    }
+}
+
+/// All keys that a schema knows.
+fn keys_of(schema: &Value, keys: &mut std::collections::BTreeSet<String>) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(properties) = members.get("properties").and_then(Value::as_object) {
+                keys.extend(properties.keys().cloned());
+            }
+            members.values().for_each(|member| keys_of(member, keys));
+        }
+        Value::Array(items) => items.iter().for_each(|item| keys_of(item, keys)),
+        _ => {}
+    }
+}
+
+#[test]
 fn generated_codes_are_current() {
     let mut text = "//! GENERATED from docs/errors: the page of each code, for `syncline explain`.\n\n\
                     /// All codes with their pages.\npub const PAGES: &[(&str, &str)] = &[\n"
@@ -71,9 +108,20 @@ fn reference(title: &str, root: &Value) -> String {
     for (name, part) in root["$defs"].as_object().into_iter().flatten() {
         page.push_str(&format!("\n## {name}\n\n{}\n", part["description"].as_str().unwrap_or_default()));
         page.push_str(&keys(part));
+        page.push_str(&variants(part));
         page.push_str(&words(part));
     }
     page
+}
+
+/// The keys of each kind that a part can be: those of a connection depend on its `type`.
+fn variants(part: &Value) -> String {
+    let kinds = part["oneOf"].as_array().into_iter().flatten().filter(|own| own["properties"].is_object());
+    let table = |own: &Value| {
+        let name = own["properties"]["type"]["const"].as_str().map(|kind| format!("`type: {kind}`. "));
+        format!("\n{}{}\n{}", name.unwrap_or_default(), own["description"].as_str().unwrap_or_default(), keys(own))
+    };
+    kinds.map(table).collect()
 }
 
 /// The keys of a group, as a table.

@@ -30,10 +30,13 @@ on_delete: keep
     let failed = own["failed"].as_u64().unwrap() as usize;
     assert!(failed >= RECORDS, "{own}");
     let run = own["run"].as_str().unwrap();
-    let text = bench.run(&["failures"]).code(0).stdout;
+    let grouped = bench.run(&["failures"]).code(0).stdout;
+    assert!(grouped.lines().count() < 60, "{grouped}");
+    let text = bench.run(&["failures", "list", "--each"]).code(0).stdout;
     let shown = format!("{},{:03} failures.", failed / 1_000, failed % 1_000);
     assert!(text.contains(&shown), "{}", &text[text.len() - 200..]);
     assert_eq!(text.lines().filter(|line| line.contains("SL50")).count(), failed);
+    assert!(grouped.contains(&shown.replace('.', " of ")), "{grouped}");
     assert_eq!(bench.failures().len(), failed);
     let of_run = bench.run(&["runs", run, "--format", "json"]).code(0).json();
     assert_eq!((of_run["failures"].as_array().unwrap().len(), &of_run["run"]["run"]), (failed, &json!(run)));

@@ -1,23 +1,24 @@
 //! A change of definitions, for people: in terms of mapping, the dangerous first.
 
+use super::paint::{Paint, Tone};
 use super::safe::safe;
 use super::summary::{class, one_line};
 use super::table::count;
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, DefinitionStanding, PipelineDiff};
 
 /// The whole diff.
-pub fn diff(diff: &DefinitionDiff) -> String {
+pub fn diff(diff: &DefinitionDiff, paint: Paint) -> String {
     let commit = if diff.commit.is_empty() { String::new() } else { format!(" ({})", diff.commit) };
     let mut text = format!("definitions since {}{commit}\n", safe(&diff.base));
     if diff.is_empty() {
         text.push_str("  nothing changed\n");
     }
     for own in &diff.pipelines {
-        text.push_str(&pipeline(own));
+        text.push_str(&pipeline(own, paint));
     }
     if !diff.project.is_empty() {
         text.push_str("\nsyncline.yaml\n");
-        text.extend(diff.project.iter().map(|change| self::change(change, "syncline.yaml")));
+        text.extend(diff.project.iter().map(|change| self::change(change, "syncline.yaml", paint)));
     }
     if !diff.catalog.is_empty() {
         text.push_str("\nwhat moved in the systems, by the catalog\n");
@@ -54,7 +55,7 @@ pub fn totals(diff: &DefinitionDiff) -> String {
     changes.into_iter().chain(moved).chain(systems).collect::<Vec<_>>().join("; ")
 }
 
-fn pipeline(own: &PipelineDiff) -> String {
+fn pipeline(own: &PipelineDiff, paint: Paint) -> String {
     let said = match own.standing {
         DefinitionStanding::Added => " (new)".to_owned(),
         DefinitionStanding::Removed => " (gone)".to_owned(),
@@ -62,20 +63,21 @@ fn pipeline(own: &PipelineDiff) -> String {
         DefinitionStanding::Moved => ", the same in another file".to_owned(),
     };
     let from = own.file_before.as_ref().map(|file| format!(" (it was in {})", safe(file))).unwrap_or_default();
-    let mut text = format!("\n{}{said}  {}{from}\n", safe(&own.name), safe(&own.file));
-    text.extend(own.changes.iter().map(|change| self::change(change, &own.file)));
+    let mut text = format!("\n{}{said}  {}{from}\n", paint.strong(&safe(&own.name)), safe(&own.file));
+    text.extend(own.changes.iter().map(|change| self::change(change, &own.file, paint)));
     text
 }
 
-fn change(change: &DefinitionChange, file: &str) -> String {
-    let sign = match change.class {
-        ChangeClass::CanRemoveData => '!',
-        ChangeClass::NeedsBackfill => '~',
-        ChangeClass::NewRecordsOnly => '+',
-        ChangeClass::NoRecordEffect => '·',
+fn change(change: &DefinitionChange, file: &str, paint: Paint) -> String {
+    let (sign, tone) = match change.class {
+        ChangeClass::CanRemoveData => ('!', Tone::Bad),
+        ChangeClass::NeedsBackfill => ('~', Tone::Changed),
+        ChangeClass::NewRecordsOnly => ('+', Tone::Good),
+        ChangeClass::NoRecordEffect => ('·', Tone::Faint),
     };
     let place = change.line.map(|line| format!("  {}:{line}", safe(file))).unwrap_or_default();
-    let mut text = format!("  {sign} {}{place}\n", one_line(&change.what, 300));
+    let what = paint.text(tone, &format!("{sign} {}", one_line(&change.what, 300)));
+    let mut text = format!("  {what}{}\n", paint.faint(&place));
     if let Some(sides) = sides(change) {
         text.push_str(&format!("      {sides}\n"));
     }

@@ -1,14 +1,20 @@
 //! Status, runs, failures and accounts of records, for people.
 
+use jiff::Timestamp;
+
+use super::paint::{Paint, Tone, of_status};
 use super::report::{effects_of, short, status, word};
 use super::safe::safe;
-use super::table::{count, number, seconds, table};
+use super::summary::one_line;
+use super::table::{count, number, painted, seconds};
+use crate::model::report::RunStatus;
+use crate::ops::failure_groups::FailureGroup;
 use crate::ops::history::{FailureView, RunView};
 use crate::ops::status::PipelineStatus;
 use crate::ops::why::Account;
 
 /// How all pipelines stand.
-pub fn statuses(all: &[PipelineStatus]) -> String {
+pub fn statuses(all: &[PipelineStatus], paint: Paint) -> String {
     if all.is_empty() {
         return "the project has no pipelines yet\n".to_owned();
     }
@@ -27,18 +33,17 @@ pub fn statuses(all: &[PipelineStatus]) -> String {
             ]
         })
         .collect();
-    let head = ["pipeline", "sync", "records", "data as of", "links waiting", "failures", "last run", "last good run"];
-    let mut text = table(&head, &rows);
+    let head = ["pipeline", "sync", "records", "data as of", "waiting", "failures", "last run", "last good run"];
+    let mut text = painted(&head, &rows, paint, &status_tone);
     for own in all {
-        text.extend(
-            own.attention.iter().map(|what| format!("\n  ! {}: {}\n", safe(&own.name), safe(&line(&what.message)))),
-        );
+        let line = |message: &str| format!("  ! {}: {}", safe(&own.name), safe(&line(message)));
+        text.extend(own.attention.iter().map(|what| format!("\n{}\n", paint.danger(&line(&what.message)))));
         if let Some(behind) = own.behind.filter(|behind| *behind > 0) {
             text.push_str(&format!(
-                "\n  {0}: {1} written under an earlier mapping; `syncline plan {0}` shows what that means, `syncline import \
+                "\n  {0}: {1} stale: written under an earlier mapping; `syncline plan {0}` shows what that means, `syncline import \
                  --stale {0}` catches up\n",
                 safe(&own.name),
-                count(behind, "record was", "records were")
+                count(behind, "record is", "records are")
             ));
         } else if own.filter_changed {
             text.push_str(&format!(
@@ -49,6 +54,20 @@ pub fn statuses(all: &[PipelineStatus]) -> String {
         }
     }
     text
+}
+
+/// The colour of a cell that tells how a run ended, on its own or after the kind of the run.
+fn status_tone(_: usize, cell: &str) -> Tone {
+    const ALL: [RunStatus; 6] = [
+        RunStatus::Succeeded,
+        RunStatus::Partial,
+        RunStatus::Failed,
+        RunStatus::Paused,
+        RunStatus::Interrupted,
+        RunStatus::Refused,
+    ];
+    let last = cell.rsplit(' ').next().unwrap_or_default();
+    ALL.into_iter().find(|status| word(*status) == last).map_or(Tone::Plain, of_status)
 }
 
 /// Kind and end of a run.
@@ -62,7 +81,7 @@ fn line(text: &str) -> String {
 }
 
 /// Runs, newest first.
-pub fn runs(all: &[RunView]) -> String {
+pub fn runs(all: &[RunView], paint: Paint) -> String {
     if all.is_empty() {
         return "no runs yet\n".to_owned();
     }
@@ -80,7 +99,7 @@ pub fn runs(all: &[RunView]) -> String {
             ]
         })
         .collect();
-    table(&["run", "started", "pipeline", "kind", "status", "took", "records"], &rows)
+    painted(&["run", "started", "pipeline", "kind", "status", "took", "records"], &rows, paint, &status_tone)
 }
 
 /// What a run did; of one that did not go through, why.
@@ -92,13 +111,14 @@ fn reason_or_effects(run: &RunView) -> String {
 }
 
 /// One run in full.
-pub fn run(run: &RunView) -> String {
-    let mut text = format!("run {} of {}\n", safe(&run.run), safe(&run.pipeline));
-    text.push_str(&format!("  {}, started {}\n", status(run.status), moment(&run.started)));
+pub fn run(run: &RunView, paint: Paint) -> String {
+    let mut text = format!("run {} of {}\n", safe(&run.run), paint.strong(&safe(&run.pipeline)));
+    let how = paint.text(of_status(run.status), status(run.status));
+    text.push_str(&format!("  {how}, started {}\n", moment(&run.started)));
     text.push_str(&format!("  read {}: {}\n", number(run.tally.read), effects_of(run.status, &run.tally)));
     if let Some(error) = &run.error {
         let how = if run.code.is_some() { "did not begin" } else { "ended early" };
-        text.push_str(&format!("  {how}: {}\n", safe(error)));
+        text.push_str(&format!("{}\n", paint.danger(&format!("  {how}: {}", safe(error)))));
     }
     text
 }
@@ -107,27 +127,40 @@ pub fn run(run: &RunView) -> String {
 pub struct FailureTable {
     width: usize,
     count: u64,
+    /// Reasons are cut to the width of a screen.
+    cut: bool,
 }
 
 impl FailureTable {
-    /// A table whose first column has room for these names.
-    pub fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+    /// A table whose first column has room for these names. With `cut`, a reason ends where a screen would.
+    pub fn new<'a>(names: impl Iterator<Item = &'a str>, cut: bool) -> Self {
         let width = names.map(|name| name.chars().count()).chain(["pipeline".len()]).max().unwrap_or_default();
-        Self { width, count: 0 }
+        Self { width, count: 0, cut }
     }
 
     /// The lines of a page, with the head before the first.
     pub fn page(&mut self, page: &[FailureView]) -> String {
         let width = self.width;
-        let line = |cells: [&str; 5]| {
-            let [pipeline, record, code, status, reason] = cells;
-            format!("  {pipeline:width$}  {record:18}  {code:6}  {status:9}  {reason}").trim_end().to_owned() + "\n"
+        let line = |cells: [&str; 7]| {
+            let [pipeline, record, name, code, status, seen, reason] = cells;
+            let line =
+                format!("  {pipeline:width$}  {record:18}  {name:20}  {code:6}  {status:9}  {seen:20}  {reason}");
+            line.trim_end().to_owned() + "\n"
         };
-        let head = ["pipeline", "record", "code", "status", "reason"];
+        let head = ["pipeline", "record", "name", "code", "status", "failed last", "reason"];
         let mut text = if self.count == 0 { line(head) } else { String::new() };
         for failure in page {
-            let reason = shorten(&failure.message).split_whitespace().collect::<Vec<_>>().join(" ");
-            text.push_str(&line([&failure.pipeline, &failure.salesforce_id, &failure.code, failure.status, &reason]));
+            let reason = if self.cut { shorten(&failure.message) } else { safe(&failure.message) };
+            let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+            text.push_str(&line([
+                &failure.pipeline,
+                &failure.salesforce_id,
+                &one_line(&failure.title, 20),
+                &failure.code,
+                failure.status,
+                &moment(&failure.last_seen),
+                &reason,
+            ]));
         }
         self.count += page.len() as u64;
         text
@@ -144,18 +177,70 @@ impl FailureTable {
     }
 }
 
-/// Failures, one a line.
-pub fn failures(all: &[FailureView]) -> String {
-    let mut table = FailureTable::new(all.iter().map(|failure| failure.pipeline.as_str()));
-    let lines = table.page(all);
-    table.end().map_or_else(|| "no failures\n".to_owned(), |end| lines + &end)
+/// Failures by reason: what is wrong, how often, since when, and what to do.
+pub fn failure_groups(groups: &[FailureGroup], now: Timestamp, paint: Paint) -> String {
+    if groups.is_empty() {
+        return "no failures\n".to_owned();
+    }
+    let mut text = groups.iter().map(|group| failure_group(group, now, paint)).collect::<Vec<_>>().join("\n");
+    let records = groups.iter().map(|group| group.records).sum();
+    text.push_str(&format!(
+        "\n{} of {}. `syncline failures list --each` shows every record, `syncline failures show ID` one in full.\n",
+        count(records, "failure", "failures"),
+        count(groups.len() as u64, "kind", "kinds")
+    ));
+    text
 }
 
-/// One failure in full.
-pub fn failure(failure: &FailureView) -> String {
+fn failure_group(group: &FailureGroup, now: Timestamp, paint: Paint) -> String {
+    let head = format!("{}  {}", safe(&group.pipeline), count(group.records, "record", "records"));
+    let code = paint.text(Tone::Bad, &safe(&group.code));
+    let mut text = format!("{}  {code}\n  {}\n", paint.strong(&head), safe(&line(&group.message)));
+    let next = match &group.retry_at {
+        Some(at) => format!("; tried again {}", from_now(at, now)),
+        None => "; not tried again until the record or the mapping changes".to_owned(),
+    };
+    let times = format!("  first {}, last {}{next}", from_now(&group.first_seen, now), from_now(&group.last_seen, now));
+    text.push_str(&format!("{}\n", paint.faint(&times)));
+    for failure in &group.sample {
+        let tries = count(failure.attempts.into(), "try", "tries");
+        text.push_str(&format!("    {}  {}  {tries}\n", safe(&failure.salesforce_id), one_line(&failure.title, 60)));
+    }
+    let more = group.records.saturating_sub(group.sample.len() as u64);
+    if more > 0 {
+        text.push_str(&format!("    … and {} more\n", number(more)));
+    }
+    if let Some(values) = &group.values {
+        let property = group.property.as_deref().unwrap_or_default();
+        text.push_str(&format!("  in the entry of `{}`, with each `?` filled in:\n", safe(property)));
+        text.push_str(&format!("    {}\n", safe(values)));
+    }
+    text.push_str(&format!("{}\n", paint.faint(&format!("  what to do: `syncline explain {}`", safe(&group.code)))));
+    text
+}
+
+/// A time against another, in words: `3 days ago`, `in 8 min`.
+fn from_now(time: &str, now: Timestamp) -> String {
+    let Ok(time) = time.parse::<Timestamp>() else { return safe(time) };
+    let apart = time.duration_since(now).as_secs_f64();
+    let words = match apart.abs() {
+        under if under < 1.0 => return "just now".to_owned(),
+        days if days >= 172_800.0 => format!("{} days", (days / 86_400.0).round()),
+        other => seconds(other),
+    };
+    if apart < 0.0 { format!("{words} ago") } else { format!("in {words}") }
+}
+
+/// Failures in full.
+pub fn failures_in_full(all: &[FailureView], paint: Paint) -> String {
+    all.iter().map(|own| failure(own, paint)).collect::<Vec<_>>().join("\n")
+}
+
+fn failure(failure: &FailureView, paint: Paint) -> String {
     let (id, title, pipeline) = (safe(&failure.salesforce_id), safe(&failure.title), safe(&failure.pipeline));
-    let mut text = format!("{id} “{title}” of {pipeline}\n");
-    text.push_str(&format!("  {} {}: {}\n", failure.status, safe(&failure.code), safe(&failure.message)));
+    let mut text = format!("{} “{title}” of {pipeline}\n", paint.strong(&id));
+    let code = paint.text(Tone::Bad, &safe(&failure.code));
+    text.push_str(&format!("  {} {code}: {}\n", failure.status, safe(&failure.message)));
     if let Some(code) = &failure.remote_code {
         text.push_str(&format!("  HubSpot's code: {}\n", safe(code)));
     }
@@ -182,10 +267,11 @@ pub fn failure(failure: &FailureView) -> String {
 }
 
 /// Why a record is as it is.
-pub fn accounts(id: &str, all: &[Account]) -> String {
-    let mut text = format!("{}\n", safe(id));
+pub fn accounts(id: &str, all: &[Account], paint: Paint) -> String {
+    let mut text = format!("{}\n", paint.strong(&safe(id)));
     for account in all {
-        text.push_str(&format!("  {} ({}):\n", safe(&account.pipeline), safe(&account.source_object)));
+        let name = paint.strong(&safe(&account.pipeline));
+        text.push_str(&format!("  {name} ({}):\n", safe(&account.source_object)));
         for sentence in &account.sentences {
             text.push_str(&format!("    {}\n", safe(sentence)));
         }

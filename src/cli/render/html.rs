@@ -10,7 +10,7 @@ use super::table::{about, count, number};
 use crate::model::change::{DefinitionChange, DefinitionDiff, PipelineDiff};
 use crate::model::forecast::{
     Answer, BeforeAfter, LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, PlannedLink, Question,
-    RejectGroup, Verdict,
+    RecordAddresses, RejectGroup, Verdict,
 };
 
 const PAGE: &str = include_str!("plan.html");
@@ -18,12 +18,6 @@ const BARS: &str = include_str!("bars.html");
 
 /// Longest value of a record, in characters.
 const VALUE_LENGTH_MAX: usize = 1_000;
-
-/// Width of the bars' space, in units of the drawing.
-const WIDTH: f64 = 640.0;
-
-/// Height of a bar and of its row.
-const ROW: usize = 26;
 
 /// Most bars of a chart; the rest stands in the tables.
 const BARS_MAX: usize = 40;
@@ -47,6 +41,7 @@ fn page(report: &PlanReport, made: &str) -> Result<String, Error> {
     let view = View {
         headline: summary.headline(),
         cost: summary.cost(),
+        next: summary::next_commands(report).collect(),
         dangers: &summary.dangers,
         made,
         version: env!("CARGO_PKG_VERSION"),
@@ -70,6 +65,7 @@ fn page(report: &PlanReport, made: &str) -> Result<String, Error> {
 struct View<'a> {
     headline: String,
     cost: String,
+    next: Vec<String>,
     dangers: &'a [String],
     made: &'a str,
     version: &'a str,
@@ -105,13 +101,13 @@ fn label(action: PlannedAction) -> &'static str {
     match action {
         PlannedAction::Archive => "archive",
         PlannedAction::Reject => "reject",
-        PlannedAction::Leave => "leave the filter or the source",
+        PlannedAction::Leave => "leave in HubSpot",
         PlannedAction::Drift => "changed in HubSpot",
-        PlannedAction::Restore => "make again",
+        PlannedAction::Restore => "restore",
         PlannedAction::Create => "create",
         PlannedAction::Update => "update",
-        PlannedAction::Associate => "link only",
-        PlannedAction::Pending => "wait for a link",
+        PlannedAction::Associate => "associate only",
+        PlannedAction::Pending => "wait for an association",
         PlannedAction::Unchanged => "unchanged",
     }
 }
@@ -135,23 +131,22 @@ fn legend(summary: &Summary) -> Vec<Total> {
 struct Chart {
     label: &'static str,
     rows: Vec<Bar>,
-    height: usize,
     more: usize,
 }
 
 #[derive(Serialize)]
 struct Bar {
     name: String,
-    y: usize,
+    /// The name is that of a pipeline, which has a section on the page.
+    anchor: bool,
     total: String,
-    end: f64,
     segments: Vec<Segment>,
 }
 
 #[derive(Serialize)]
 struct Segment {
-    x: f64,
-    width: f64,
+    /// Of the longest bar, in percent.
+    share: f64,
     action: &'static str,
     title: String,
 }
@@ -167,25 +162,20 @@ fn actions(report: &PlanReport) -> Option<Chart> {
     let most = pipelines.first().map(|own| changing(own))?;
     let more = pipelines.len().saturating_sub(BARS_MAX);
     pipelines.truncate(BARS_MAX);
-    let bar = |(row, own): (usize, &&PipelineForecast)| {
-        let mut x = 0.0;
+    let bar = |own: &&PipelineForecast| {
         let mut segments = Vec::new();
         for action in PlannedAction::ALL.into_iter().filter(|action| *action != PlannedAction::Unchanged) {
             let records = own.actions.get(&action).copied().unwrap_or_default();
             if records == 0 {
                 continue;
             }
-            // Few among very many are still to be seen.
-            let width = (records as f64 / most as f64 * WIDTH).max(2.0);
             let title = format!("{}: {} {}", own.report.name, number(records), label(action));
-            segments.push(Segment { x: round(x), width: round(width), action: action.word(), title });
-            x += width;
+            segments.push(Segment { share: share(records, most), action: action.word(), title });
         }
-        let name = one_line(own.report.name.as_str(), 28);
-        Bar { name, y: row * ROW, total: number(changing(own)), end: round(x + 6.0), segments }
+        Bar { name: own.report.name.to_string(), anchor: true, total: number(changing(own)), segments }
     };
-    let rows: Vec<Bar> = pipelines.iter().enumerate().map(bar).collect();
-    Some(Chart { label: "Records that each pipeline would change, by action", height: rows.len() * ROW, rows, more })
+    let rows: Vec<Bar> = pipelines.iter().map(bar).collect();
+    Some(Chart { label: "Records that each pipeline would change, by action", rows, more })
 }
 
 #[derive(Serialize)]
@@ -213,17 +203,16 @@ fn reject_groups(report: &PlanReport) -> Vec<(&str, &RejectGroup)> {
 fn rejects(report: &PlanReport) -> Option<Chart> {
     let groups = reject_groups(report);
     let most = groups.iter().map(|(_, group)| group.records).max()?;
-    let bar = |(row, (_, group)): (usize, &(&str, &RejectGroup))| {
-        let width = (group.records as f64 / most.max(1) as f64 * WIDTH).max(2.0);
+    let bar = |(_, group): &(&str, &RejectGroup)| {
         let property = group.property.as_ref().map(|own| format!(" {own}")).unwrap_or_default();
-        let name = one_line(&format!("{}{property}", group.code), 28);
+        let name = one_line(&format!("{}{property}", group.code), VALUE_LENGTH_MAX);
         let title = format!("{name}: {}", count(group.records, "record", "records"));
-        let segments = vec![Segment { x: 0.0, width: round(width), action: PlannedAction::Reject.word(), title }];
-        Bar { name, y: row * ROW, total: number(group.records), end: round(width + 6.0), segments }
+        let segments = vec![Segment { share: share(group.records, most), action: PlannedAction::Reject.word(), title }];
+        Bar { name, anchor: false, total: number(group.records), segments }
     };
-    let rows: Vec<Bar> = groups.iter().take(BARS_MAX).enumerate().map(bar).collect();
+    let rows: Vec<Bar> = groups.iter().take(BARS_MAX).map(bar).collect();
     let more = groups.len().saturating_sub(BARS_MAX);
-    Some(Chart { label: "Rejected records by reason", height: rows.len() * ROW, rows, more })
+    Some(Chart { label: "Rejected records by reason", rows, more })
 }
 
 fn reject_rows(report: &PlanReport) -> Vec<RejectRow> {
@@ -297,7 +286,9 @@ struct Pipeline {
     refusal: Option<String>,
     notes: Vec<String>,
     totals: Vec<Total>,
-    links: String,
+    associations: String,
+    groups: Vec<GroupRow>,
+    more_groups: usize,
     cost: String,
     answers: Vec<AnswerRow>,
     changes: Vec<Change>,
@@ -318,7 +309,25 @@ struct Change {
     title: String,
     reasons: Vec<String>,
     rows: Vec<ChangeRow>,
-    links: Vec<String>,
+    associations: Vec<String>,
+    addresses: Vec<Address>,
+}
+
+/// Where a record is opened in one of the two systems.
+#[derive(Serialize)]
+struct Address {
+    system: &'static str,
+    address: String,
+}
+
+/// Most changes of properties that are listed for a pipeline.
+const GROUPS_MAX: usize = 40;
+
+#[derive(Serialize)]
+struct GroupRow {
+    records: String,
+    what: String,
+    clears: bool,
 }
 
 #[derive(Serialize)]
@@ -350,6 +359,12 @@ fn pipeline(own: &PipelineForecast) -> Pipeline {
         },
         why: own.why.clone(),
     };
+    let groups = super::plan::groups_of(own);
+    let group = |own: &super::plan::Group| GroupRow {
+        records: number(own.records),
+        what: own.what.clone(),
+        clears: own.clears,
+    };
     Pipeline {
         name: own.report.name.to_string(),
         scope: summary::scope(own).to_owned(),
@@ -357,7 +372,9 @@ fn pipeline(own: &PipelineForecast) -> Pipeline {
         refusal: own.refusal.clone(),
         notes: own.report.notes.clone(),
         totals: own.actions.iter().filter(|(_, records)| **records > 0).map(total).collect(),
-        links: super::report::links(tally),
+        associations: super::report::associations(tally, ["to make", "to remove"]),
+        groups: groups.iter().take(GROUPS_MAX).map(group).collect(),
+        more_groups: groups.len().saturating_sub(GROUPS_MAX),
         cost: format!(
             "{} to HubSpot, {} to Salesforce, {}",
             count(estimate.hubspot_calls, "call", "calls"),
@@ -365,12 +382,12 @@ fn pipeline(own: &PipelineForecast) -> Pipeline {
             about(estimate.seconds_at_rate_limit)
         ),
         answers: own.answers.iter().map(answer).collect(),
-        changes: own.changes.iter().map(change).collect(),
+        changes: own.changes.iter().map(|change| self::change(change, own.addresses.as_ref())).collect(),
         omitted: (own.changes_omitted > 0).then(|| number(own.changes_omitted)),
     }
 }
 
-fn change(change: &PlannedChange) -> Change {
+fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Change {
     let value = |text: &Option<String>| text.as_ref().map(|text| one_line(text, VALUE_LENGTH_MAX));
     let row = |(property, sides): (&String, &BeforeAfter)| {
         let (before, after) = match (&sides.before, &sides.after) {
@@ -382,24 +399,27 @@ fn change(change: &PlannedChange) -> Change {
         };
         ChangeRow { property: property.clone(), before, after }
     };
-    let link = |link: &PlannedLink| {
-        let said = match link.action {
-            LinkAction::Associate => "linked to",
-            LinkAction::Disassociate => "no longer linked to",
+    let association = |own: &PlannedLink| {
+        let what = match own.action {
+            LinkAction::Associate => "to associate with",
+            LinkAction::Disassociate => "to disassociate from",
             LinkAction::Pending => "waits for",
         };
-        format!("{} {said} {}", link.association, link.salesforce_id.map(|id| id.to_string()).unwrap_or_default())
+        format!("{}: {what} {}", own.association, own.salesforce_id.map(|id| id.to_string()).unwrap_or_default())
     };
+    let address = |(system, address): (&'static str, String)| Address { system, address };
     Change {
         action: change.action.word(),
         id: change.salesforce_id.to_string(),
         title: one_line(&change.title, summary::VALUE_LENGTH_MAX),
         reasons: change.reasons.clone(),
         rows: change.properties.iter().map(row).collect(),
-        links: change.associations.iter().map(link).collect(),
+        associations: change.associations.iter().map(association).collect(),
+        addresses: addresses.iter().flat_map(|own| own.named(change)).map(address).collect(),
     }
 }
 
-fn round(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
+/// A part of the most there is, in percent to a tenth.
+fn share(part: u64, most: u64) -> f64 {
+    (part as f64 / most.max(1) as f64 * 1_000.0).round() / 10.0
 }

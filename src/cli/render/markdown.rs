@@ -6,7 +6,7 @@ use super::diff::totals;
 use super::summary::{self, Summary, VALUE_LENGTH_MAX, contrast, one_line};
 use super::table::{about, count, number};
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, DefinitionStanding};
-use crate::model::forecast::{LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange};
+use crate::model::forecast::{LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, RecordAddresses};
 
 /// Longest comment, in characters: the forges refuse more than 65,536.
 pub const COMMENT_LENGTH_MAX: usize = 65_536;
@@ -35,7 +35,7 @@ pub fn plan(report: &PlanReport) -> String {
     let mut page = Page::new();
     page.must(&format!("{MARK}\n## Syncline: {}\n\n", sentence(&summary.headline())));
     dangers(&summary, &mut page);
-    page.must(&format!("Nothing was written. Doing it takes {}.\n\n", summary.cost()));
+    page.must(&format!("Nothing was written. Carrying this out takes {}.\n\n", summary.cost()));
     if !report.pipelines.is_empty() {
         page.must(&totals_table(report, &summary));
     }
@@ -43,8 +43,12 @@ pub fn plan(report: &PlanReport) -> String {
     if let Some(diff) = &report.definitions {
         definitions(diff, Some(report), &mut page);
     }
+    groups(report, &mut page);
     rejects(report, &mut page);
     answers(report, &mut page);
+    for line in summary::next_commands(report) {
+        page.must(&format!("{}\n\n", sentence(&line)));
+    }
     examples(report, &mut page);
     page.end()
 }
@@ -138,7 +142,7 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
         order.into_iter().filter(|action| ALWAYS.contains(action) || records(&summary.actions, *action) > 0).collect();
     let head: Vec<&str> = shown.iter().map(|action| action.word()).collect();
     let mut text = format!(
-        "| pipeline | {} | links | calls | time |\n|---|{}\n",
+        "| pipeline | {} | associations | calls | time |\n|---|{}\n",
         head.join(" | "),
         "--:|".repeat(shown.len() + 3)
     );
@@ -280,6 +284,34 @@ fn sign(class: ChangeClass) -> &'static str {
     }
 }
 
+/// What the updates change, the most frequent first.
+fn groups(report: &PlanReport, page: &mut Page) {
+    let of = |own: &PipelineForecast| {
+        let name = own.report.name.to_string();
+        super::plan::groups_of(own).into_iter().map(move |group| (name.clone(), group))
+    };
+    let mut rows: Vec<(String, super::plan::Group)> = report.pipelines.iter().flat_map(of).collect();
+    if rows.is_empty() {
+        return;
+    }
+    rows.sort_by_key(|(_, group)| std::cmp::Reverse(group.records));
+    page.must("### What the updates change\n\n| records | pipeline | change |\n|--:|---|---|\n");
+    let mut shown = 0;
+    for (name, group) in rows.iter().take(ROWS_MAX) {
+        let mark = if group.clears { "🔴 " } else { "" };
+        let row =
+            format!("| {} | {} | {mark}{} |\n", number(group.records), cell(&code(name)), cell(&code(&group.what)));
+        if !page.try_push(&row) {
+            break;
+        }
+        shown += 1;
+    }
+    if rows.len() > shown {
+        page.left_out.push(count((rows.len() - shown) as u64, "kind of update", "kinds of updates"));
+    }
+    page.must("\n");
+}
+
 fn rejects(report: &PlanReport, page: &mut Page) {
     let mut rows: Vec<(&str, &crate::model::forecast::RejectGroup)> = report
         .pipelines
@@ -336,7 +368,7 @@ fn examples(report: &PlanReport, page: &mut Page) {
         open -= 1;
         let (mut body, mut length, mut shown) = (String::new(), 0, 0_u64);
         for change in &own.changes {
-            let entry = example(change);
+            let entry = example(change, own.addresses.as_ref());
             let own = entry.chars().count();
             if length + own + HEAD_LENGTH_MAX > share {
                 break;
@@ -368,10 +400,13 @@ const HEAD_LENGTH_MAX: usize = 600;
 /// Most properties of an example.
 const PROPERTIES_MAX: usize = 12;
 
-fn example(change: &PlannedChange) -> String {
+fn example(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> String {
     let title = one_line(&change.title, VALUE_LENGTH_MAX);
     let named = if title == change.salesforce_id.as_str() { String::new() } else { format!(" {}", code(&title)) };
     let mut text = format!("- **{}** {}{named}", change.action.word(), code(change.salesforce_id.as_str()));
+    for (system, address) in addresses.iter().flat_map(|own| own.named(change)) {
+        text.push_str(&format!(" [{system}]({address})"));
+    }
     for reason in &change.reasons {
         text.push_str(&format!(": {}", sentence(reason)));
     }
@@ -400,14 +435,14 @@ fn example(change: &PlannedChange) -> String {
         let more = (change.properties.len() - PROPERTIES_MAX) as u64;
         text.push_str(&format!("  - and {}\n", count(more, "more property", "more properties")));
     }
-    for link in &change.associations {
-        let said = match link.action {
-            LinkAction::Associate => "linked to",
-            LinkAction::Disassociate => "no longer linked to",
+    for own in &change.associations {
+        let what = match own.action {
+            LinkAction::Associate => "to associate with",
+            LinkAction::Disassociate => "to disassociate from",
             LinkAction::Pending => "waits for",
         };
-        let other = link.salesforce_id.map(|id| code(id.as_str())).unwrap_or_default();
-        text.push_str(&format!("  - {} {said} {other}\n", code(&link.association)));
+        let other = own.salesforce_id.map(|id| code(id.as_str())).unwrap_or_default();
+        text.push_str(&format!("  - {}: {what} {other}\n", code(&own.association)));
     }
     text
 }

@@ -8,6 +8,8 @@ pub mod findings;
 pub mod history;
 pub mod html;
 pub mod markdown;
+pub mod page;
+pub mod paint;
 pub mod plan;
 pub mod report;
 pub mod safe;

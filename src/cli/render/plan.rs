@@ -1,11 +1,13 @@
-//! A plan, for people: totals first, dangers first, a bounded sample with before and after.
+//! A plan, for people: dangers first, then what changes and how often, then a bounded sample with before and after.
 
-use super::report::{effects, links};
+use super::paint::{Paint, Tone, of_action};
+use super::report::{associations, intended};
 use super::safe::safe;
 use super::summary::{self, Summary, contrast, one_line};
 use super::table::{count, number};
 use crate::model::forecast::{
-    LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, Question, Verdict,
+    LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, PropertyCount, Question, RecordAddresses,
+    ValueChange, Verdict,
 };
 
 /// Longest value that is shown, in characters.
@@ -17,93 +19,160 @@ const REASONS_MAX: usize = 10;
 /// Most properties of one change that are shown.
 const PROPERTIES_MAX: usize = 8;
 
+/// Most lines of what changes how often.
+const GROUPS_MAX: usize = 15;
+
 /// The whole plan.
-pub fn plan(report: &PlanReport) -> String {
+pub fn plan(report: &PlanReport, paint: Paint) -> String {
     let mut text = String::new();
     if let Some(diff) = &report.definitions {
-        text.push_str(&super::diff::diff(diff));
+        text.push_str(&super::diff::diff(diff, paint));
         text.push('\n');
     }
     for forecast in &report.pipelines {
-        text.push_str(&pipeline(forecast));
+        text.push_str(&pipeline(forecast, paint));
         text.push('\n');
     }
     let summary = Summary::of(report);
     if summary.dangers.len() + report.pipelines.len() > 1 {
-        text.push_str(&format!("in all: {}\n", summary.headline()));
-        text.extend(summary.dangers.iter().map(|danger| format!("  ! {}\n", one_line(danger, 300))));
+        text.push_str(&format!("{} {}\n", paint.strong("In all:"), summary.headline()));
+        text.extend(
+            summary.dangers.iter().map(|danger| paint.danger(&format!("  ! {}", one_line(danger, 300))) + "\n"),
+        );
     }
     for what in summary::unknown(report) {
         text.push_str(&format!("  ? not known: {}\n", safe(what)));
     }
-    text.push_str(&format!("Nothing was written. Doing it takes about {}.\n", summary.cost()));
+    text.push_str(&format!("Nothing was written. Carrying this out takes about {}.\n", summary.cost()));
+    text.extend(summary::next_commands(report).map(|line| format!("{line}\n")));
     text
 }
 
-fn pipeline(forecast: &PipelineForecast) -> String {
+fn pipeline(forecast: &PipelineForecast, paint: Paint) -> String {
     let report = &forecast.report;
-    let name = safe(report.name.as_str());
-    let mut text = format!("{name} — {}\n", summary::scope(forecast));
+    let name = paint.strong(&safe(report.name.as_str()));
     if let (Some(reason), Some(_)) = (&forecast.refusal, &report.error) {
-        return format!("{name}\n  ! it cannot run: {}\n", one_line(reason, 300));
+        return format!("{name}\n{}\n", paint.danger(&format!("  ! it cannot run: {}", one_line(reason, 300))));
     }
+    let mut text = format!("{name}: {}\n", summary::scope(forecast));
     if let Some(refusal) = &forecast.refusal {
-        text.push_str(&format!("  ! it would be refused before its first write: {}\n", safe(refusal)));
+        let line = format!("  ! it would be refused before its first write: {}", safe(refusal));
+        text.push_str(&format!("{}\n", paint.danger(&line)));
     }
-    text.push_str(&format!("  {} read: {}\n", count(report.tally.read, "record", "records"), effects(&report.tally)));
-    let links = links(&report.tally);
-    if !links.is_empty() {
-        text.push_str(&format!("  links: {links}\n"));
+    text.push_str(&format!("  {} read: {}\n", count(report.tally.read, "record", "records"), intended(&report.tally)));
+    let associations = associations(&report.tally, ["to make", "to remove"]);
+    if !associations.is_empty() {
+        text.push_str(&format!("  associations: {associations}\n"));
     }
     let leaving = forecast.actions.get(&PlannedAction::Leave).copied().unwrap_or_default();
     if leaving > 0 {
-        text.push_str(&format!(
-            "  {} HubSpot as they are and are no longer kept in step\n",
-            count(leaving, "record stays in", "records stay in")
-        ));
+        let records = count(leaving, "record stays", "records stay");
+        text.push_str(&format!("  {records} in HubSpot as they are, and will not be synced any more\n"));
     }
-    let drift = forecast.answers.iter().find(|answer| answer.question == Question::Drift);
-    match (drift.map(|answer| answer.answer), forecast.actions.get(&PlannedAction::Drift)) {
-        (Some(Verdict::Yes), Some(records)) => {
-            let records = count(*records, "record was", "records were");
-            text.push_str(&format!(
-                "  drift: {records} changed in HubSpot by someone else; a run leaves that as it is\n"
-            ));
-        }
-        (Some(Verdict::No), _) => text.push_str("  drift: none, HubSpot holds what Syncline wrote\n"),
-        _ => {}
-    }
+    text.push_str(&drift(forecast));
     for note in &report.notes {
         text.push_str(&format!("  note: {}\n", safe(note)));
     }
-    if forecast.rejects.len() > 1 {
-        text.push_str("  rejected, by reason:\n");
-        for group in forecast.rejects.iter().take(REASONS_MAX) {
-            let reason = one_line(&group.example, 100);
-            let anew = match group.known {
-                Some(known) if known < group.records => format!(" ({} new)", number(group.records - known)),
-                _ => String::new(),
-            };
-            text.push_str(&format!("    {:>7}{anew} {} {reason}\n", number(group.records), group.code));
-        }
-        let more = forecast.rejects.len().saturating_sub(REASONS_MAX);
-        if more > 0 {
-            text.push_str(&format!("    … and {more} more reasons\n"));
-        }
-    }
+    text.push_str(&groups(forecast, paint));
+    text.push_str(&rejects(forecast));
     for change in &forecast.changes {
-        text.push_str(&self::change(change));
+        text.push_str(&self::change(change, forecast.addresses.as_ref(), paint));
     }
     if forecast.changes_omitted > 0 {
         let more = number(forecast.changes_omitted);
-        text.push_str(&format!(
-            "  … and {more} more (`--sample N` shows more, `--format json` has the same numbers)\n"
-        ));
+        let line = format!("  … and {more} more (`--sample N` shows more, `--changes FILE` writes all)");
+        text.push_str(&format!("{}\n", paint.faint(&line)));
     }
     text
 }
 
-fn change(change: &PlannedChange) -> String {
+fn drift(forecast: &PipelineForecast) -> String {
+    let answer = forecast.answers.iter().find(|answer| answer.question == Question::Drift).map(|answer| answer.answer);
+    match (answer, forecast.actions.get(&PlannedAction::Drift)) {
+        (Some(Verdict::Yes), Some(records)) => {
+            let records = count(*records, "record was", "records were");
+            format!("  drift: {records} changed in HubSpot by someone else; a run leaves that as it is\n")
+        }
+        (Some(Verdict::No), _) => "  drift: none, HubSpot holds what Syncline wrote\n".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn rejects(forecast: &PipelineForecast) -> String {
+    if forecast.rejects.len() < 2 {
+        return String::new();
+    }
+    let mut text = "  to reject, by reason:\n".to_owned();
+    for group in forecast.rejects.iter().take(REASONS_MAX) {
+        let reason = one_line(&group.example, 100);
+        let anew = match group.known {
+            Some(known) if known < group.records => format!(" ({} new)", number(group.records - known)),
+            _ => String::new(),
+        };
+        text.push_str(&format!("    {:>7}{anew} {} {reason}\n", number(group.records), group.code));
+    }
+    let more = forecast.rejects.len().saturating_sub(REASONS_MAX);
+    if more > 0 {
+        text.push_str(&format!("    … and {more} more reasons\n"));
+    }
+    text
+}
+
+/// What the updates change, the most frequent first: `status: on_hold → cancelled × 36`. Nothing where the sample says it all.
+fn groups(forecast: &PipelineForecast, paint: Paint) -> String {
+    let all = groups_of(forecast);
+    let updates = forecast.actions.get(&PlannedAction::Update).copied().unwrap_or_default();
+    if updates < 2 || all.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("  {} change:\n", count(updates, "update", "updates"));
+    for group in all.iter().take(GROUPS_MAX) {
+        let line = format!("    {} × {}", group.what, number(group.records));
+        let tone = if group.clears { Tone::Bad } else { Tone::Changed };
+        text.push_str(&format!("{}\n", paint.text(tone, &line)));
+    }
+    if all.len() > GROUPS_MAX {
+        text.push_str(&format!("    … and {} more changes\n", all.len() - GROUPS_MAX));
+    }
+    text
+}
+
+/// One change of a property, and in how many records it is made.
+pub struct Group {
+    /// In words.
+    pub what: String,
+    /// Records.
+    pub records: u64,
+    /// The property is cleared.
+    pub clears: bool,
+}
+
+/// What the updates change, the most frequent first.
+pub fn groups_of(forecast: &PipelineForecast) -> Vec<Group> {
+    let mut all: Vec<Group> =
+        forecast.properties.iter().flat_map(|(property, own)| of_property(property, own)).collect();
+    all.sort_by_key(|group| std::cmp::Reverse(group.records));
+    all
+}
+
+fn of_property(property: &str, own: &PropertyCount) -> Vec<Group> {
+    let property = safe(property);
+    let side = |value: &Option<String>| value.as_deref().map_or_else(|| "(blank)".to_owned(), shorten);
+    let pair = |own: &ValueChange| Group {
+        what: format!("{property}: {} → {}", side(&own.before), side(&own.after)),
+        records: own.records,
+        clears: own.after.is_none(),
+    };
+    if !own.values.is_empty() {
+        return own.values.iter().map(pair).collect();
+    }
+    let cleared = Group { what: format!("{property}: cleared"), records: own.cleared, clears: true };
+    let various = own.records - own.cleared;
+    let various = Group { what: format!("{property}: various values"), records: various, clears: false };
+    [cleared, various].into_iter().filter(|group| group.records > 0).collect()
+}
+
+fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>, paint: Paint) -> String {
     let (sign, word) = match change.action {
         PlannedAction::Create => ("+", "create"),
         PlannedAction::Update => ("~", "update"),
@@ -111,14 +180,18 @@ fn change(change: &PlannedChange) -> String {
         PlannedAction::Archive => ("-", "archive"),
         PlannedAction::Leave => ("·", "leave"),
         PlannedAction::Reject => ("!", "reject"),
-        PlannedAction::Associate => ("~", "link"),
-        PlannedAction::Pending => ("·", "waits"),
+        PlannedAction::Associate => ("~", "associate"),
+        PlannedAction::Pending => ("·", "wait"),
         PlannedAction::Drift => ("?", "drift"),
         PlannedAction::Unchanged => ("=", "unchanged"),
     };
     let title = shorten(&change.title);
     let named = if title == change.salesforce_id.as_str() { String::new() } else { format!(" “{title}”") };
-    let mut text = format!("  {sign} {word} {}{named}\n", change.salesforce_id);
+    let head = paint.text(of_action(change.action), &format!("{sign} {word}"));
+    let mut text = format!("  {head} {}{named}\n", change.salesforce_id);
+    for (_, address) in addresses.iter().flat_map(|own| own.named(change)) {
+        text.push_str(&format!("      {}\n", paint.faint(&safe(&address))));
+    }
     for reason in &change.reasons {
         text.push_str(&format!("      {}\n", one_line(reason, 300)));
     }
@@ -132,7 +205,7 @@ fn change(change: &PlannedChange) -> String {
                 let (before, after) = contrast(before, after, VALUE_LENGTH_MAX);
                 format!("\"{before}\" → \"{after}\"")
             }
-            (Some(before), None) => format!("{} → (cleared)", quote(before)),
+            (Some(before), None) => format!("{} → {}", quote(before), paint.danger("(cleared)")),
             (None, after) => after.as_deref().map_or_else(|| "(cleared)".to_owned(), quote),
         };
         text.push_str(&format!("      {}: {line}\n", safe(property)));
@@ -140,14 +213,14 @@ fn change(change: &PlannedChange) -> String {
     if change.properties.len() > PROPERTIES_MAX {
         text.push_str(&format!("      … and {} more properties\n", change.properties.len() - PROPERTIES_MAX));
     }
-    for link in &change.associations {
-        let target = link.salesforce_id.map(|id| id.to_string()).unwrap_or_default();
-        let said = match link.action {
-            LinkAction::Associate => "linked to",
-            LinkAction::Disassociate => "no longer linked to",
+    for own in &change.associations {
+        let target = own.salesforce_id.map(|id| id.to_string()).unwrap_or_default();
+        let what = match own.action {
+            LinkAction::Associate => "to associate with",
+            LinkAction::Disassociate => "to disassociate from",
             LinkAction::Pending => "waits for",
         };
-        text.push_str(&format!("      {} {said} {target}\n", safe(&link.association)));
+        text.push_str(&format!("      {}: {what} {target}\n", safe(&own.association)));
     }
     text
 }

@@ -1,12 +1,13 @@
 //! What runs did, for people.
 
+use super::paint::{Paint, of_status};
 use super::safe::safe;
 use super::table::{count, number, seconds};
 use crate::model::report::{RunKind, RunReport, RunStatus, Tally};
 
 /// One block a run.
-pub fn reports(reports: &[RunReport]) -> String {
-    reports.iter().map(report).collect::<Vec<_>>().join("\n")
+pub fn reports(reports: &[RunReport], paint: Paint) -> String {
+    reports.iter().map(|own| report(own, paint)).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether a cycle found nothing to do, so that only its row in the history tells of it.
@@ -26,7 +27,7 @@ pub fn is_quiet(report: &RunReport) -> bool {
 }
 
 /// One run.
-pub fn report(report: &RunReport) -> String {
+pub fn report(report: &RunReport, paint: Paint) -> String {
     let kind = match report.kind {
         RunKind::Import => "import",
         RunKind::Sync => "sync",
@@ -34,11 +35,13 @@ pub fn report(report: &RunReport) -> String {
         RunKind::Plan => "plan",
     };
     let how = if did_not_begin(report) { word(report.status) } else { status(report.status) };
-    let mut text = format!("{kind} {}: {how} in {}\n", safe(report.name.as_str()), seconds(report.seconds));
+    let how = paint.text(of_status(report.status), how);
+    let name = paint.strong(&safe(report.name.as_str()));
+    let mut text = format!("{kind} {name}: {how} in {}\n", seconds(report.seconds));
     text.push_str(&format!("  read {}: {}\n", number(report.tally.read), effects_of(report.status, &report.tally)));
-    let links = links(&report.tally);
-    if !links.is_empty() {
-        text.push_str(&format!("  links: {links}\n"));
+    let associations = associations(&report.tally, ["made", "removed"]);
+    if !associations.is_empty() {
+        text.push_str(&format!("  associations: {associations}\n"));
     }
     text.push_str(&format!(
         "  calls: {} to Salesforce, {} to HubSpot\n",
@@ -50,15 +53,15 @@ pub fn report(report: &RunReport) -> String {
     }
     if let Some(error) = &report.error {
         let word = if did_not_begin(report) { "did not begin" } else { "ended early" };
-        text.push_str(&format!("  {word}: {}\n", safe(error)));
+        text.push_str(&format!("{}\n", paint.danger(&format!("  {word}: {}", safe(error)))));
     }
     let Tally { failed, failed_associations, .. } = report.tally;
     if failed + failed_associations > 0 {
         let records = (failed > 0).then(|| count(failed, "record", "records"));
-        let links = (failed_associations > 0).then(|| count(failed_associations, "link", "links"));
-        let both: Vec<String> = records.into_iter().chain(links).collect();
+        let associations = (failed_associations > 0).then(|| count(failed_associations, "association", "associations"));
+        let both: Vec<String> = records.into_iter().chain(associations).collect();
         text.push_str(&format!(
-            "  {} could not be synced: `syncline failures` shows why, `syncline runs {} --errors FILE` writes them as CSV\n",
+            "  {} failed: `syncline failures` shows why, `syncline runs {} --errors FILE` writes them as CSV\n",
             both.join(" and "),
             short(report.run.as_str())
         ));
@@ -68,22 +71,38 @@ pub fn report(report: &RunReport) -> String {
 
 /// What was done with records, zeros left out.
 pub fn effects(tally: &Tally) -> String {
-    let effects = [
+    let done = [
         (tally.created, "created"),
         (tally.updated, "updated"),
         (tally.restored, "restored"),
         (tally.archived, "archived"),
         (tally.unchanged, "unchanged"),
-        (tally.filtered, "left out"),
+        (tally.filtered, "filtered out"),
         (tally.failed, "failed"),
         (tally.waiting, "failed before and not tried again yet"),
     ];
-    let shown: Vec<String> = effects
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{} {word}", number(*count)))
-        .collect();
-    if shown.is_empty() { "nothing to do".to_owned() } else { shown.join(", ") }
+    listed_or(done, "nothing to do")
+}
+
+/// What is to be done with records, zeros left out.
+pub fn intended(tally: &Tally) -> String {
+    let planned = [
+        (tally.created, "to create"),
+        (tally.updated, "to update"),
+        (tally.restored, "to restore"),
+        (tally.archived, "to archive"),
+        (tally.failed, "to reject"),
+        (tally.unchanged, "unchanged"),
+        (tally.filtered, "filtered out"),
+        (tally.waiting, "failed before and not tried again yet"),
+    ];
+    listed_or(planned, "nothing to do")
+}
+
+fn listed_or<const N: usize>(counts: [(u64, &str); N], none: &str) -> String {
+    let shown = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{} {word}", number(*count)));
+    let shown: Vec<String> = shown.collect();
+    if shown.is_empty() { none.to_owned() } else { shown.join(", ") }
 }
 
 /// The same for a run that ended so: where nothing was done, there may have been something to do.
@@ -105,20 +124,15 @@ pub fn effects_of(status: RunStatus, tally: &Tally) -> String {
     }
 }
 
-/// What was done with links, zeros left out.
-pub fn links(tally: &Tally) -> String {
-    let links = [
-        (tally.associated, "made"),
-        (tally.disassociated, "removed"),
-        (tally.pending_associations.saturating_sub(tally.failed_associations), "waiting for their other side"),
+/// What was, or is to be, done with associations, zeros left out: the words for making and removing them are given.
+pub fn associations(tally: &Tally, [made, removed]: [&str; 2]) -> String {
+    let counts = [
+        (tally.associated, made),
+        (tally.disassociated, removed),
+        (tally.pending_associations.saturating_sub(tally.failed_associations), "waiting for the other record"),
         (tally.failed_associations, "failed"),
     ];
-    let shown: Vec<String> = links
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{} {word}", number(*count)))
-        .collect();
-    shown.join(", ")
+    listed_or(counts, "")
 }
 
 /// The end of a run's id, which is enough to name it.
@@ -136,7 +150,7 @@ pub fn status(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Running => "still running",
         RunStatus::Succeeded => "succeeded",
-        RunStatus::Partial => "done, with failures",
+        RunStatus::Partial => "partial",
         RunStatus::Failed => "failed, state saved",
         RunStatus::Paused => "paused by budget, state saved",
         RunStatus::Interrupted => "interrupted, state saved",
@@ -149,7 +163,7 @@ pub fn word(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Running => "still running",
         RunStatus::Succeeded => "succeeded",
-        RunStatus::Partial => "done, with failures",
+        RunStatus::Partial => "partial",
         RunStatus::Failed => "failed",
         RunStatus::Paused => "paused",
         RunStatus::Interrupted => "interrupted",

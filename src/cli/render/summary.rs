@@ -15,7 +15,7 @@ pub struct Summary {
     pub dangers: Vec<String>,
     /// Records by action, all pipelines together, exact.
     pub actions: BTreeMap<PlannedAction, u64>,
-    /// Links and calls, all pipelines together.
+    /// Associations and calls, all pipelines together.
     pub tally: Tally,
     /// Calls to HubSpot that doing it takes.
     pub hubspot_calls: u64,
@@ -75,9 +75,11 @@ impl Summary {
         if parts.is_empty() && self.tally.associated + self.tally.disassociated == 0 {
             return "no record would change".to_owned();
         }
-        let links = [(self.tally.associated, "to make"), (self.tally.disassociated, "to remove")];
-        let links = links.into_iter().filter(|(links, _)| *links > 0);
-        parts.extend(links.map(|(links, what)| format!("{} {what}", count(links, "link", "links"))));
+        let associations = [(self.tally.associated, "to make"), (self.tally.disassociated, "to remove")];
+        let associations = associations.into_iter().filter(|(number, _)| *number > 0);
+        parts.extend(
+            associations.map(|(number, what)| format!("{} {what}", count(number, "association", "associations"))),
+        );
         parts.join(", ")
     }
 
@@ -95,10 +97,10 @@ impl Summary {
 /// An action as the end of “12 to …”.
 pub fn phrase(action: PlannedAction) -> &'static str {
     match action {
-        PlannedAction::Associate => "link only",
-        PlannedAction::Pending => "wait for a link",
-        PlannedAction::Leave => "leave in HubSpot, no longer in step",
-        PlannedAction::Drift => "differ in HubSpot",
+        PlannedAction::Associate => "associate only",
+        PlannedAction::Pending => "wait for an association",
+        PlannedAction::Leave => "leave in HubSpot and sync no more",
+        PlannedAction::Drift => "leave although somebody changed them in HubSpot",
         other => other.word(),
     }
 }
@@ -208,6 +210,34 @@ pub fn unknown(report: &PlanReport) -> Vec<&str> {
     open.sort_unstable();
     open.dedup();
     open
+}
+
+/// What carries a plan out, a command for each kind of run; after the merge, where the plan is about a branch.
+pub fn next_commands(report: &PlanReport) -> impl Iterator<Item = String> {
+    let when = if report.definitions.is_some() { "After the merge" } else { "To carry it out" };
+    let runs = [
+        ("import", &[RunScope::All][..]),
+        ("import --stale", &[RunScope::Stale, RunScope::ChangedAndStale][..]),
+        ("sync --once", &[RunScope::Changed][..]),
+    ];
+    runs.into_iter().filter_map(move |(run, scopes)| {
+        let names = report.pipelines.iter().filter(|own| scopes.contains(&own.scope) && brings_changes(own));
+        let names: Vec<String> = names.map(|own| visible_name(own.report.name.as_str())).collect();
+        (!names.is_empty()).then(|| format!("{when}: `syncline {run} {}`", names.join(" ")))
+    })
+}
+
+/// Whether a run of the pipeline would begin and do something.
+fn brings_changes(own: &PipelineForecast) -> bool {
+    let quiet = [PlannedAction::Unchanged, PlannedAction::Pending, PlannedAction::Drift, PlannedAction::Reject];
+    let changes = own.actions.iter().any(|(action, records)| *records > 0 && !quiet.contains(action));
+    let associations = own.report.tally.associated + own.report.tally.disassociated > 0;
+    own.refusal.is_none() && own.report.error.is_none() && (changes || associations)
+}
+
+/// A pipeline's name as a word of a command.
+fn visible_name(name: &str) -> String {
+    name.chars().map(visible).collect()
 }
 
 /// How many records a change of a definition touches, where it is one of a property that was compared with HubSpot.

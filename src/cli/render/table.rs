@@ -1,9 +1,15 @@
 //! Columns that line up.
 
+use super::paint::{Paint, Tone};
 use super::safe::safe;
 
 /// Rows under a head; numbers to the right, texts to the left. Cells are one line each.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    painted(head, rows, Paint::NONE, &|_, _| Tone::Plain)
+}
+
+/// The same in colours: `tone` tells that of a cell, by its column and its text.
+pub fn painted(head: &[&str], rows: &[Vec<String>], paint: Paint, tone: &dyn Fn(usize, &str) -> Tone) -> String {
     let clean = |cell: &str| safe(&cell.split_whitespace().collect::<Vec<_>>().join(" "));
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
     let widths: Vec<usize> = (0..head.len())
@@ -19,16 +25,22 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
                 && cells.all(|cell| cell.chars().all(|letter| letter.is_ascii_digit() || ",.+%".contains(letter)))
         })
         .collect();
-    let line = |cells: Vec<&str>| {
-        let padded = cells.iter().enumerate().map(|(column, cell)| {
+    let line = |cells: Vec<&str>, tone: &dyn Fn(usize, &str) -> Tone| {
+        let last = cells.iter().rposition(|cell| !cell.is_empty()).unwrap_or_default();
+        let padded = cells.iter().enumerate().take(last + 1).map(|(column, cell)| {
             let gap = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
-            if numeric[column] { format!("{gap}{cell}") } else { format!("{cell}{gap}") }
+            let shown = paint.text(tone(column, cell), cell);
+            match (numeric[column], column == last) {
+                (true, _) => format!("{gap}{shown}"),
+                (false, true) => shown,
+                (false, false) => format!("{shown}{gap}"),
+            }
         });
-        format!("  {}", padded.collect::<Vec<_>>().join("  ")).trim_end().to_owned() + "\n"
+        format!("  {}\n", padded.collect::<Vec<_>>().join("  "))
     };
-    let mut text = line(head.to_vec());
+    let mut text = line(head.to_vec(), &|_, _| Tone::Faint);
     for row in &rows {
-        text.push_str(&line(row.iter().map(String::as_str).collect()));
+        text.push_str(&line(row.iter().map(String::as_str).collect(), tone));
     }
     text
 }

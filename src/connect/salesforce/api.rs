@@ -261,10 +261,13 @@ impl Api {
         let permit = self.gate.acquire().await;
         self.limits.spend(call.operation, self.time(), self.server_time().is_some())?;
         calls.fetch_add(1, Ordering::Relaxed);
+        let started = self.tokens.clock.now();
         let reply = self.tokens.transport.send(outgoing, &self.tokens.cancel).await;
         drop(permit);
+        let waited_ms = self.tokens.clock.now().duration_since(started).as_millis() as u64;
         match reply {
             Ok(reply) => {
+                tracing::debug!(operation = call.operation, status = reply.status, waited_ms, "salesforce answered");
                 self.observe(&reply);
                 Ok(Ok(reply))
             }

@@ -3,6 +3,7 @@
 mod drift;
 mod links;
 pub mod options;
+mod properties;
 mod sample;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -100,7 +101,7 @@ impl Forecast {
             tally.salesforce_calls.saturating_sub(totals.extra_source_calls + self.before.salesforce);
         let estimate = Estimate { hubspot_calls, salesforce_calls, seconds_at_rate_limit };
         let rejects = sample::reject_groups(totals.rejects, self.options.before.is_some());
-        let properties = totals.properties;
+        let properties = totals.properties.finish();
         Ok(Found { tally, actions, rejects, properties, waiting, changes, omitted, estimate })
     }
 
@@ -149,7 +150,10 @@ impl Forecast {
                 totals.reject(reason, judged.then(|| (decision.id(), decision.hubspot_id.is_none())));
             }
             if decision.action == Action::Update {
-                totals.count_update(&decision.changes);
+                for change in &decision.changes {
+                    let (property, sides) = self.before_after(change);
+                    totals.properties.add(property, sides);
+                }
             }
             let links = links.get(&decision.id()).cloned().unwrap_or_default();
             let idle = self.options.links_elsewhere && links.iter().all(|link| link.action == LinkAction::Pending);

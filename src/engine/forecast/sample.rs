@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::options::ForecastOptions;
+use super::properties::Properties;
 use crate::model::association::AssociationKey;
 use crate::model::failure::Reason;
-use crate::model::forecast::{PlannedAction, PlannedChange, PropertyCount, RejectGroup};
+use crate::model::forecast::{PlannedAction, PlannedChange, RejectGroup};
 use crate::model::ids::SalesforceId;
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
-use crate::pipeline::transform::PropertyChange;
 
 /// Most reasons that are counted apart; those that come later share one group.
 const REJECT_GROUPS_MAX: usize = 100;
@@ -29,7 +29,7 @@ pub(super) struct Totals {
     /// Calls to Salesforce for the plan's own sake.
     pub(super) extra_source_calls: u64,
     /// How many records have a property changed, and how many of them have it cleared; as far as HubSpot was asked.
-    pub(super) properties: BTreeMap<String, PropertyCount>,
+    pub(super) properties: Properties,
     /// Rejected before, waiting for a later try.
     pub(super) waiting: u64,
     pub(super) changes: Vec<PlannedChange>,
@@ -124,15 +124,6 @@ impl Totals {
                 group.anew = true;
                 group.example = record.message;
             }
-        }
-    }
-
-    /// Counts the properties that an update changes.
-    pub(super) fn count_update(&mut self, changes: &[PropertyChange]) {
-        for change in changes {
-            let count = self.properties.entry(change.property.to_string()).or_default();
-            count.records += 1;
-            count.cleared += u64::from(change.after.is_none());
         }
     }
 }

@@ -50,8 +50,10 @@ fn contacts_or_leads(cx: &RuleContext<'_>, found: &[(usize, Association)], findi
     };
     let contact = found.iter().any(|(_, association)| refers(association, "Contact"));
     for (index, association) in found.iter().filter(|(_, association)| contact && refers(association, "Lead")) {
-        let message = format!("`{}` links to leads, and the pipeline links to contacts already", association.field);
-        let why = "HubSpot keeps Salesforce's contacts and leads in one object, so the links could not be told apart";
+        let message =
+            format!("`{}` leads to leads, and the pipeline is associated with contacts already", association.field);
+        let why =
+            "HubSpot keeps Salesforce's contacts and leads in one object, so the associations could not be told apart";
         let finding = cx.error("SL2053", format!("/associations/{index}/field"), message).with_why(why);
         findings.push(finding.with_help("keep one of the two"));
     }
@@ -91,7 +93,7 @@ fn one(
                 let message = format!("`{object}` has no property `{name}`");
                 let finding = cx.error("SL2044", pointer("match"), message);
                 let help = "name the property that holds the Salesforce id; HubSpot's own integration fills `salesforceaccountid` on companies";
-                findings.push(finding.with_why("only objects that sync can be linked").with_help(help));
+                findings.push(finding.with_why("only objects that sync can be associated").with_help(help));
                 return None;
             }
         },
@@ -99,7 +101,7 @@ fn one(
     };
     if schema.types.is_empty() {
         let message = "HubSpot defines no association between these objects".to_owned();
-        let why = "without one, every link would be refused";
+        let why = "without one, every association would be refused";
         let help = "define it in HubSpot: Settings, Objects, the object's Associations";
         let key = if config.pipeline.is_some() { "pipeline" } else { "to" };
         findings.push(cx.error("SL2058", pointer(key), message).with_why(why).with_help(help));
@@ -135,7 +137,7 @@ fn lookup<'a>(
             format!("`{}` is a path, and an association takes a lookup of {} itself", config.field, object.name);
         let known = object
             .relationship(parents)
-            .map(|lookup| format!("write `{}` to link to the record that it leads to, or ", lookup.name));
+            .map(|lookup| format!("write `{}` to associate with the record that it leads to, or ", lookup.name));
         let help = format!(
             "{}have the pipeline of that object make the association with its own lookup; lookups are: {}",
             known.unwrap_or_default(),
@@ -202,7 +204,9 @@ fn find_label(
     let known: Vec<&str> = schema.types.iter().filter_map(|kind| kind.label.as_deref()).collect();
     let help = match nearest(label, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => "create the label in HubSpot, or leave `label` out for the plain link".to_owned(),
+        None if known.is_empty() => {
+            "create the label in HubSpot, or leave `label` out for the plain association".to_owned()
+        }
         None => format!("labels are: {}", known.join(", ")),
     };
     let message = format!("there is no association label `{label}` between these objects");

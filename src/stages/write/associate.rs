@@ -356,7 +356,7 @@ fn unconfirmed() -> Reason {
         code: "SL5113".to_owned(),
         remote_code: None,
         property: None,
-        message: "HubSpot answered without a word about this link, and reading it back did not show what was asked for"
+        message: "HubSpot answered without a word about this association, and reading it back did not show what was asked for"
             .to_owned(),
         request_id: None,
     }

@@ -1,19 +1,21 @@
 //! The command line's shape.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+pub mod common;
+pub mod review;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::colour::Colour;
+use self::common::{Allow, Common, FindingFormat, Format};
+use self::review::{Apply, Diff, Plan};
 use super::units;
 use crate::config::schema;
-use crate::model::forecast::PlannedAction;
 
 /// Keeps HubSpot custom objects in step with Salesforce objects, from YAML files in git.
 #[derive(Debug, Parser)]
-#[command(name = "syncline", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "syncline", version, max_term_width = 100)]
 pub struct Arguments {
     /// Flags of every command.
     #[command(flatten)]
@@ -21,66 +23,6 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// Heading of the flags that every command takes.
-const EVERYWHERE: &str = "Options of every command";
-
-/// Flags of every command.
-#[derive(Debug, Clone, Args)]
-pub struct Common {
-    // None after a bare `--project`, which clap's own reader of paths refuses.
-    /// Folder of the project (default: the nearest one upwards with a syncline.yaml)
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", num_args = 0..=1, default_missing_value = "", value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    pub project: Option<PathBuf>,
-    /// Print results only
-    #[arg(long, short, global = true, help_heading = EVERYWHERE)]
-    pub quiet: bool,
-    /// Say more; twice for every request
-    #[arg(long, short, global = true, help_heading = EVERYWHERE, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-    /// When to use colours; NO_COLOR and CLICOLOR_FORCE are heeded, too
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
-    pub color: Colour,
-    /// The same as `--color never`
-    #[arg(long, global = true, help_heading = EVERYWHERE)]
-    pub no_color: bool,
-    /// Form of the log on stderr
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
-    pub log_format: LogFormat,
-}
-
-/// Form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
-/// Form of a result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-}
-
-/// Form of findings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FindingFormat {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-    /// Annotations on the lines of a pull request
-    Github,
-    /// For a comment on a pull request
-    Markdown,
-    /// For code scanning (SARIF 2.1.0)
-    Sarif,
 }
 
 /// What to do.
@@ -126,6 +68,8 @@ pub enum Command {
     Sandbox(Sandbox),
     /// Print a script that completes commands in a shell
     Completions(Completions),
+    /// Print the manual page, or write those of all commands
+    Man(Man),
 }
 
 /// Arguments of `demo`.
@@ -239,122 +183,6 @@ pub struct Pull {
     pub format: Format,
 }
 
-/// Arguments of `plan`.
-#[derive(Debug, Args)]
-pub struct Plan {
-    /// Pipelines, by name, glob or `modified:REF` (default: all)
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
-    /// Form of the plan
-    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
-    pub format: PlanFormat,
-    /// What an import of everything would do, not only what a sync would
-    #[arg(long, conflicts_with = "record")]
-    pub full: bool,
-    /// Also compare with what HubSpot holds now, and show what someone changed there
-    #[arg(long)]
-    pub refresh: bool,
-    /// Most changes to show for each pipeline; totals are always exact
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub sample: usize,
-    /// Show these actions only, such as `archive,reject`; totals are always exact
-    #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = action)]
-    pub only: Vec<PlannedAction>,
-    /// Only this record, by its Salesforce id
-    #[arg(long, value_name = "ID")]
-    pub record: Vec<String>,
-    /// Tell as well what changed in the definitions since this git revision
-    #[arg(long, value_name = "REF")]
-    pub base: Option<String>,
-    /// The state is kept elsewhere: take what HubSpot holds as what was synced (for reviews)
-    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "record"])]
-    pub without_state: bool,
-    /// Save the plan to this file, for `syncline apply`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "only"])]
-    pub out: Option<PathBuf>,
-    /// Also write the plan in another form: by the file's ending `.json`, `.md` or `.html`
-    #[arg(long, value_name = "FILE")]
-    pub report: Vec<PathBuf>,
-    /// Also write every change to this file, one JSON object a line
-    #[arg(long, value_name = "FILE")]
-    pub changes: Option<PathBuf>,
-    /// End with code 2 when there are changes
-    #[arg(long)]
-    pub detailed_exitcode: bool,
-}
-
-/// Form of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PlanFormat {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-    /// For a comment on a pull request
-    Markdown,
-    /// One page that needs nothing else
-    Html,
-}
-
-/// Arguments of `apply`.
-#[derive(Debug, Args)]
-pub struct Apply {
-    /// A plan saved with `plan --out`
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Do not ask
-    #[arg(long, short)]
-    pub yes: bool,
-    /// Form of the result
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-    /// What is allowed for this one time.
-    #[command(flatten)]
-    pub allow: Allow,
-}
-
-/// Arguments of `diff`.
-#[derive(Debug, Args)]
-pub struct Diff {
-    /// Pipelines, by name or glob (default: all)
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
-    /// Git revision to compare with: where the present branch left it
-    #[arg(long, value_name = "REF", default_value = "HEAD")]
-    pub base: String,
-    /// Also tell what the changes do to records; asks both systems
-    #[arg(long)]
-    pub records: bool,
-    /// Form of the result
-    #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
-    pub format: DiffFormat,
-    /// End with code 2 when there are changes
-    #[arg(long)]
-    pub exit_code: bool,
-}
-
-/// Form of a diff.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DiffFormat {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-    /// For a comment on a pull request
-    Markdown,
-}
-
-/// What a person allows for one run.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct Allow {
-    /// Let this run archive up to N records, whatever `guard` says
-    #[arg(long, value_name = "N")]
-    pub allow_archive: Option<u64>,
-    /// Let this run go on although the source is empty
-    #[arg(long)]
-    pub allow_empty: bool,
-}
-
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub struct Import {
@@ -437,8 +265,8 @@ pub struct Failures {
 /// What to do with failures.
 #[derive(Debug, Subcommand)]
 pub enum FailureAction {
-    /// List open failures (the default)
-    List(FailureFilter),
+    /// Show open failures by reason (the default), or record by record
+    List(FailureList),
     /// Show one record's failure in full
     Show {
         /// Salesforce id
@@ -447,8 +275,19 @@ pub enum FailureAction {
     },
     /// Try again with the next sync
     Retry(FailureFilter),
-    /// Set aside until the record changes
+    /// Not to be tried again until the record changes
     Dismiss(FailureFilter),
+}
+
+/// Arguments of `failures list`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FailureList {
+    /// Which.
+    #[command(flatten)]
+    pub filter: FailureFilter,
+    /// One row a record, instead of one block a reason
+    #[arg(long)]
+    pub each: bool,
 }
 
 /// Which failures are meant.
@@ -460,6 +299,9 @@ pub struct FailureFilter {
     /// Of this pipeline
     #[arg(long, value_name = "NAME")]
     pub pipeline: Option<String>,
+    /// With this code, such as SL5005
+    #[arg(long, value_name = "CODE")]
+    pub code: Option<String>,
     /// Also dismissed and resolved ones
     #[arg(long)]
     pub all: bool,
@@ -505,8 +347,31 @@ pub enum TestFormat {
 #[derive(Debug, Args)]
 pub struct Schema {
     /// Which one
-    #[arg(value_name = "NAME", value_parser = schema::NAMES)]
-    pub name: String,
+    #[arg(value_name = "NAME", value_parser = schema::NAMES, required_unless_present = "project")]
+    pub name: Option<String>,
+}
+
+impl Schema {
+    /// The schema's name and, where it is to be narrowed, the project's folder. `--project pipeline` is a name that stands
+    /// behind a bare `--project`, unless there is such a folder.
+    pub fn meant(&self, project: Option<&Path>) -> Option<(String, Option<PathBuf>)> {
+        match (&self.name, project) {
+            (Some(name), project) => Some((name.clone(), project.map(Path::to_owned))),
+            (None, Some(word)) => {
+                let name = schema::NAMES.into_iter().find(|name| word.as_os_str() == *name)?;
+                (!word.is_dir()).then(|| (name.to_owned(), Some(PathBuf::new())))
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write a page for each command into this folder, instead of printing that of the program
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `explain`.
@@ -578,21 +443,12 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
-/// An action of a plan.
-fn action(text: &str) -> Result<PlannedAction, String> {
-    let known = PlannedAction::ALL.into_iter().filter(|action| *action != PlannedAction::Unchanged);
-    known.clone().find(|action| action.word() == text).ok_or_else(|| {
-        let words: Vec<&str> = known.map(PlannedAction::word).collect();
-        format!("expected {}", words.join(", "))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        <Arguments as clap::CommandFactory>::command().debug_assert();
+        crate::cli::help::command().debug_assert();
     }
 }

@@ -1,0 +1,137 @@
+//! Arguments of a review: `diff`, `plan`, `apply`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::common::{Allow, Format};
+use crate::model::forecast::PlannedAction;
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Pipelines, by name, glob or `modified:REF` (default: all)
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Form of the plan
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub format: PlanFormat,
+    /// What an import of everything would do, not only what a sync would
+    #[arg(long, conflicts_with = "record")]
+    pub full: bool,
+    /// Also compare with what HubSpot holds now, and show what someone changed there
+    #[arg(long)]
+    pub refresh: bool,
+    /// Most changes to show for each pipeline; totals are always exact
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub sample: usize,
+    /// Show these actions only, such as `archive,reject`; totals are always exact
+    #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = action)]
+    pub only: Vec<PlannedAction>,
+    /// Only this record, by its Salesforce id
+    #[arg(long, value_name = "ID")]
+    pub record: Vec<String>,
+    /// Tell as well what changed in the definitions since this git revision
+    #[arg(long, value_name = "REF")]
+    pub base: Option<String>,
+    /// The state is kept elsewhere: take what HubSpot holds as what was synced (for reviews)
+    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "record"])]
+    pub without_state: bool,
+    /// Whether records' values are shown; `none` leaves ids and counts, in files as well
+    #[arg(long, value_enum, default_value_t = Values::All, value_name = "WHICH")]
+    pub values: Values,
+    /// Save the plan to this file, for `syncline apply`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "only"])]
+    pub out: Option<PathBuf>,
+    /// Also write the plan in another form: by the file's ending `.json`, `.md` or `.html`
+    #[arg(long, value_name = "FILE")]
+    pub report: Vec<PathBuf>,
+    /// Also write every change to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub changes: Option<PathBuf>,
+    /// End with code 2 when there are changes
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// Which values of records are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Values {
+    /// Before and after, names and reasons
+    All,
+    /// Ids, counts and names of properties only
+    None,
+}
+
+/// Form of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For a comment on a pull request
+    Markdown,
+    /// One page that needs nothing else
+    Html,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// A plan saved with `plan --out`
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// What is allowed for this one time.
+    #[command(flatten)]
+    pub allow: Allow,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// Pipelines, by name or glob (default: all)
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Git revision to compare with: where the present branch left it
+    #[arg(long, value_name = "REF", default_value = "HEAD")]
+    pub base: String,
+    /// Also tell what the changes do to records; asks both systems
+    #[arg(long)]
+    pub records: bool,
+    /// Whether records' values are shown; `none` leaves ids and counts
+    #[arg(long, value_enum, default_value_t = Values::All, value_name = "WHICH", requires = "records")]
+    pub values: Values,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
+    pub format: DiffFormat,
+    /// End with code 2 when there are changes
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Form of a diff.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For a comment on a pull request
+    Markdown,
+}
+
+/// An action of a plan.
+fn action(text: &str) -> Result<PlannedAction, String> {
+    let known = PlannedAction::ALL.into_iter().filter(|action| *action != PlannedAction::Unchanged);
+    known.clone().find(|action| action.word() == text).ok_or_else(|| {
+        let words: Vec<&str> = known.map(PlannedAction::word).collect();
+        format!("expected {}", words.join(", "))
+    })
+}
