@@ -17,7 +17,7 @@ const ENTRIES_MAX: usize = 20_000;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of all kept bodies together; older bodies are forgotten, their entries stay.
-const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
+const BODIES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Headers that carry credentials.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];

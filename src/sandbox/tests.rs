@@ -267,7 +267,7 @@ async fn one_connection_serves_many_requests_and_many_connections_at_once() {
 async fn the_control_api_answers_over_http() {
     let sandbox = running(plain()).await;
     let url = sandbox.control_url.clone();
-    assert_eq!(get(&url, "/").await.json()["actions"].as_array().unwrap().len(), 13);
+    assert_eq!(get(&url, "/").await.json()["actions"].as_array().unwrap().len(), 15);
     assert_eq!(get(&url, "/nothing").await.status(), 404);
     assert_eq!(post(&url, "/hubspot/note", &json!({"a": 1})).await.json(), json!({"noted": true}));
     let refused = post(&url, "/hubspot/burn", &json!({})).await;

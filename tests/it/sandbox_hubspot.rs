@@ -764,3 +764,58 @@ async fn a_refused_batch_leaves_everything_as_it_was() {
         "a record whose association fails is not made"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_gives_access_tokens_that_end() {
+    let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
+    let app = json!({"client_id": "app", "client_secret": "secret", "refresh_token": "na1-refresh", "scopes": ["crm.objects.companies.read"]});
+    portal.sandbox.control("hubspot", "app", &app).unwrap();
+    let ask = async |path: &str, form: &[(&str, &str)]| {
+        let reply =
+            portal.client.post(format!("{}{path}", portal.sandbox.hubspot_url)).form(form).send().await.unwrap();
+        let status = reply.status().as_u16();
+        (status, serde_json::from_str::<Value>(&reply.text().await.unwrap()).unwrap_or_default())
+    };
+    let form = |id: &'static str, secret: &'static str, token: &'static str| {
+        [("grant_type", "refresh_token"), ("client_id", id), ("client_secret", secret), ("refresh_token", token)]
+    };
+    for (wrong, status, error) in [
+        (form("other", "secret", "na1-refresh"), "BAD_CLIENT_ID", "invalid_client"),
+        (form("app", "other", "na1-refresh"), "BAD_CLIENT_SECRET", "invalid_client"),
+        (form("app", "secret", "other"), "BAD_REFRESH_TOKEN", "invalid_grant"),
+        (
+            [
+                ("grant_type", "password"),
+                ("client_id", "app"),
+                ("client_secret", "secret"),
+                ("refresh_token", "na1-refresh"),
+            ],
+            "BAD_GRANT_TYPE",
+            "unsupported_grant_type",
+        ),
+    ] {
+        let (code, body) = ask("/oauth/2026-09/token", &wrong).await;
+        assert_eq!((code, &body["status"], &body["error"]), (400, &json!(status), &json!(error)), "{body}");
+    }
+    let (code, given) = ask("/oauth/v3/token", &form("app", "secret", "na1-refresh")).await;
+    assert_eq!((code, &given["expires_in"], &given["token_type"]), (200, &json!(1_800), &json!("bearer")), "{given}");
+    let token = given["access_token"].as_str().unwrap();
+    assert_eq!(portal.ask("GET", "/crm/v3/objects/companies", token, None).await.status, 200);
+    assert_eq!(
+        portal.ask("GET", "/crm/v3/objects/contacts", token, None).await.status,
+        403,
+        "its scopes are those of the app"
+    );
+    let told = ask("/oauth/2026-09/token/introspect", &[("access_token", token)]).await.1;
+    assert_eq!((&told["active"], &told["hub_id"]), (&json!(true), &json!(51_234_567)));
+    portal.sandbox.advance(std::time::Duration::from_secs(1_801));
+    Portal::demand(
+        &portal.ask("GET", "/crm/v3/objects/companies", token, None).await,
+        401,
+        &[("/category", json!("EXPIRED_AUTHENTICATION"))],
+        "after half an hour",
+    );
+    assert_eq!(ask("/oauth/2026-09/token/introspect", &[("access_token", token)]).await.1["active"], false);
+    assert_eq!(ask("/oauth/2026-09/token/revoke", &[("refresh_token", "na1-refresh")]).await.0, 204);
+    assert_eq!(ask("/oauth/2026-09/token", &form("app", "secret", "na1-refresh")).await.0, 400);
+}

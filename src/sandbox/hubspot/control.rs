@@ -9,7 +9,7 @@ use super::answers::Refusal;
 use super::objects::Undo;
 use super::portal::Portal;
 use super::schemas::find_type;
-use super::{associations, objects, properties, rest, schemas, tokens, validations};
+use super::{associations, oauth, objects, properties, rest, schemas, tokens, validations};
 
 /// What an action is given.
 struct Words<'a> {
@@ -21,10 +21,11 @@ struct Words<'a> {
 type Action = fn(&mut Portal, &Words<'_>) -> Result<Value, String>;
 
 /// All actions by name.
-const ACTIONS: [(&str, Action); 21] = [
+const ACTIONS: [(&str, Action); 22] = [
     ("seed", |portal, words| seed(portal, words.arguments, words.now)),
     ("switches", switches),
     ("token", |portal, words| tokens::grant(portal, words.arguments, words.now)),
+    ("app", |portal, words| oauth::install(portal, words.arguments)),
     ("limits", limits),
     ("add_owner", add_owner),
     ("archive_owner", archive_owner),

@@ -10,6 +10,7 @@ pub mod fields;
 pub mod grants;
 pub mod groups;
 pub mod limits;
+pub mod oauth;
 pub mod objects;
 pub mod options;
 pub mod owner_reads;

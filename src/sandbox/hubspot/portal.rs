@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::answers::Refusal;
 use super::fields::Properties;
-use super::grants::Grants;
+use super::grants::{Apps, Grants};
 use super::limits::Limits;
 use super::options::Options;
 use super::owners::Owners;
@@ -35,6 +35,8 @@ pub struct Portal {
     pub switches: Switches,
     /// Tokens beside the portal's own.
     pub grants: Grants,
+    /// Apps that may have tokens.
+    pub apps: Apps,
     /// Chance.
     pub rng: Rng,
     /// The next record id.
@@ -140,6 +142,7 @@ impl Portal {
             next_id: 30_000_000_001,
             next_type: 41_234_567,
             grants: Grants::new(),
+            apps: Apps::new(),
             requests: 0,
         }
     }
@@ -192,6 +195,7 @@ impl Portal {
             "owners": self.owners,
             "switches": self.switches,
             "grants": self.grants,
+            "apps": self.apps,
             "next_id": self.next_id,
             "next_type": self.next_type,
         })
@@ -211,6 +215,7 @@ impl Portal {
             own.set_keys(self.switches.key_rules());
         }
         self.grants = serde_json::from_value(part("grants")).unwrap_or_default();
+        self.apps = serde_json::from_value(part("apps")).unwrap_or_default();
         self.owners = serde_json::from_value(part("owners")).unwrap_or_default();
         self.time_zone = serde_json::from_value(part("time_zone")).map_err(wrong)?;
         self.next_id = serde_json::from_value(part("next_id")).map_err(wrong)?;

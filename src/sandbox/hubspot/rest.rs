@@ -9,7 +9,7 @@ use super::body::decode;
 use super::limits::Kind;
 use super::objects::{self, Input, Undo, distinct_names, show, written};
 use super::portal::Portal;
-use super::{associations, owner_reads, properties, schemas, search, tokens, usage, validations};
+use super::{associations, oauth, owner_reads, properties, schemas, search, tokens, usage, validations};
 use crate::sandbox::http::{Reply, Request};
 
 /// Versions that a path may name.
@@ -20,6 +20,10 @@ pub fn answer(portal: &mut Portal, request: &Request, now: Timestamp) -> Reply {
     let now = now.as_millisecond();
     let correlation = portal.correlation();
     let searches = request.path.last().is_some_and(|last| last == "search");
+    if let Some(answer) = oauth::route(portal, request, &bare(request), now) {
+        let reply = answer.unwrap_or_else(|refusal| answers::json(refusal.status, &refusal.body(&correlation)));
+        return reply.with("x-hubspot-correlation-id", correlation);
+    }
     let reply = match tokens::check(portal, request, &bare(request), now) {
         Err(refusal) => answers::json(refusal.status, &refusal.body(&correlation)),
         Ok(()) => {

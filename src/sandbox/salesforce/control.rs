@@ -145,7 +145,7 @@ fn hide_rows(org: &mut Org, given: &Words<'_>, hidden: bool) -> Result<Value, St
 fn rows_of(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
     let object = org.object(&given.text("object")?).ok_or("there is no such object")?;
     let shown = object.rows.all().iter().map(|(id, row)| {
-        let named = object.fields.iter().zip(&row.values);
+        let named = object.fields.iter().zip(row.values.iter());
         let values: serde_json::Map<String, Value> =
             named.filter_map(|(field, value)| Some((field["name"].as_str()?.to_owned(), json!(value)))).collect();
         json!({"id": id, "deleted": row.deleted.is_some(), "stamp": row.stamp, "values": values})
@@ -193,7 +193,7 @@ fn row_action(org: &mut Org, action: &str, given: &Words<'_>) -> Result<Value, S
                 else {
                     continue;
                 };
-                row.values[place] = value.map(String::into_boxed_str);
+                row.values.set(place, value.as_deref());
             }
             row.stamp = arguments["stamp"].as_str().and_then(parse_time).ok_or("`stamp` is missing")?;
             row.visible = now;
@@ -217,11 +217,11 @@ fn field_action(org: &mut Org, action: &str, arguments: &Value) -> Result<Value,
     let object = object_mut(org, arguments["object"].as_str().unwrap_or_default())?;
     if action == "add_field" {
         object.fields.push(complete(&arguments["field"]));
-        let blank = (arguments["field"]["type"] == "boolean").then(|| Box::from("false"));
+        let blank = (arguments["field"]["type"] == "boolean").then_some("false");
         let rows: Vec<_> = object.rows.all().iter().map(|(id, row)| (id.clone(), row.clone())).collect();
         object.numbered = 0;
         for (id, mut row) in rows {
-            row.values.push(blank.clone());
+            row.values.push(blank);
             object.number(&mut row);
             object.rows.put(id, row);
         }
@@ -286,18 +286,15 @@ fn seed(org: &mut Org, arguments: &Value, now: i64) -> Result<Value, String> {
             row.modified = row.stamp;
             // The sample world was there before anybody looked.
             row.visible = i64::MIN;
-            for (place, field) in object.fields.iter().enumerate() {
-                let value = &given[field["name"].as_str().unwrap_or_default()];
-                let text = match value {
-                    Value::Null => continue,
-                    Value::String(text) if field["type"] == "datetime" => {
-                        parse_time(text).map(|millis| millis.to_string()).unwrap_or_default()
-                    }
-                    Value::String(text) => text.clone(),
-                    other => other.to_string(),
-                };
-                row.values[place] = Some(text.into());
-            }
+            let value = |(place, field): (usize, &Value)| match &given[field["name"].as_str().unwrap_or_default()] {
+                Value::Null => row.values.get(place).map(str::to_owned),
+                Value::String(text) if field["type"] == "datetime" => {
+                    Some(parse_time(text).map(|millis| millis.to_string()).unwrap_or_default())
+                }
+                Value::String(text) => Some(text.clone()),
+                other => Some(other.to_string()),
+            };
+            row.values = object.fields.iter().enumerate().map(value).collect::<Vec<_>>().into();
             object.number(&mut row);
             let prefix = object.prefix().to_owned();
             let id = given["Id"].as_str().and_then(widen);

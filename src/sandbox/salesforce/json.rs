@@ -110,7 +110,7 @@ fn compound(field: &Value, row: &Row, owner: &Object) -> String {
         let key = own.strip_prefix(prefix).unwrap_or(own).trim_start_matches('_').trim_end_matches("__s");
         let mut letters = key.chars();
         let key: String = letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect();
-        let value = row.values.get(place).and_then(Option::as_deref);
+        let value = row.values.get(place);
         blank &= value.is_none();
         let numeric = part["type"] == "double";
         let shown = value.map_or_else(

@@ -4,6 +4,7 @@
 pub mod answers;
 pub mod assertion;
 pub mod bulk;
+pub mod cells;
 pub mod changes;
 pub mod collections;
 pub mod composite;

@@ -219,9 +219,9 @@ impl Object {
     /// Gives a new row the numbers that count its object's rows; those that it has stay.
     pub fn number(&mut self, row: &mut Row) {
         self.numbered += 1;
-        for (field, value) in self.fields.iter().zip(&mut row.values) {
-            if field["autoNumber"] == true && value.is_none() {
-                *value = Some(auto_number(field["displayFormat"].as_str(), self.numbered).into());
+        for (place, field) in self.fields.iter().enumerate() {
+            if field["autoNumber"] == true && row.values.get(place).is_none() {
+                row.values.set(place, Some(&auto_number(field["displayFormat"].as_str(), self.numbered)));
             }
         }
     }

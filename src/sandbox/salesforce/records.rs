@@ -173,7 +173,7 @@ pub fn create(org: &mut Org, name: &str, values: &Values, now: i64) -> Result<St
     let object = org.objects.get_mut(&name.to_ascii_lowercase()).ok_or_else(Refusal::not_found)?;
     let mut row = blank(object, now);
     for (place, value) in accepted {
-        row.values[place] = value;
+        row.values.set(place, value.as_deref());
     }
     object.number(&mut row);
     let prefix = object.prefix().to_owned();
@@ -184,7 +184,7 @@ pub fn create(org: &mut Org, name: &str, values: &Values, now: i64) -> Result<St
 
 /// A row without values.
 pub fn blank(object: &Object, now: i64) -> Row {
-    let values = object.fields.iter().map(|field| (field["type"] == "boolean").then(|| "false".into())).collect();
+    let values = object.fields.iter().map(|field| (field["type"] == "boolean").then_some("false")).collect();
     let stamp = now.div_euclid(1000) * 1000;
     Row { values, created: stamp, modified: stamp, stamp, deleted: None, visible: now, master: None }
 }
@@ -217,7 +217,7 @@ pub fn check_update(org: &Org, name: &str, id: &str, values: &Values) -> Result<
     let (id, row) = live(org, name, id)?;
     let mut row = row.clone();
     for (place, value) in accepted {
-        row.values[place] = value;
+        row.values.set(place, value.as_deref());
     }
     Ok((id, row))
 }
@@ -254,10 +254,7 @@ fn cascade(org: &mut Org, master: &str, now: i64) -> Result<(), Refusal> {
         for (place, _) in object.fields.iter().enumerate().filter(|(_, field)| field["cascadeDelete"] == true) {
             let own = object.rows.having(place, master).into_iter();
             let live = own.filter(|id| {
-                object
-                    .rows
-                    .get(id)
-                    .is_some_and(|row| row.deleted.is_none() && row.values[place].as_deref() == Some(master))
+                object.rows.get(id).is_some_and(|row| row.deleted.is_none() && row.values.get(place) == Some(master))
             });
             details.extend(live.map(|id| (name.clone(), id)));
         }
@@ -293,7 +290,7 @@ fn upsert(org: &mut Org, name: &str, field: &str, value: &str, values: &Values, 
         return Err(Refusal::new(404, "NOT_FOUND", message));
     };
     let held = |id: &String| {
-        object.rows.get(id).is_some_and(|row| row.deleted.is_none() && row.values[place].as_deref() == Some(value))
+        object.rows.get(id).is_some_and(|row| row.deleted.is_none() && row.values.get(place) == Some(value))
     };
     let found: Vec<String> = object.rows.having(place, value).into_iter().filter(held).collect();
     match found.as_slice() {

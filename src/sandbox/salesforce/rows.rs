@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::cells::Cells;
+
 /// An id of 18 characters.
 pub type Id = String;
 
@@ -12,7 +14,7 @@ pub type Id = String;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Values by place of the field.
-    pub values: Vec<Option<Box<str>>>,
+    pub values: Cells,
     /// When it was made.
     pub created: i64,
     /// When a user or the API last changed it.
@@ -121,5 +123,5 @@ impl Rows {
 }
 
 fn key(row: &Row, place: usize) -> Option<Box<str>> {
-    row.values.get(place)?.as_deref().map(|value| value.to_lowercase().into())
+    row.values.get(place).map(|value| value.to_lowercase().into())
 }

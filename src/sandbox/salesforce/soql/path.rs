@@ -52,7 +52,7 @@ impl<'a> Hop<'a> {
     /// The parent that a row leads to, unless it is deleted.
     pub fn follow(&self, row: &Row) -> Option<(&'a Id, &'a Row, &'a Object)> {
         let id = match self.holder {
-            Holder::Own(place) => row.values.get(place)?.as_deref()?,
+            Holder::Own(place) => row.values.get(place)?,
             Holder::User => USER_ID,
             Holder::Master => row.master.as_deref()?,
         };
@@ -70,11 +70,11 @@ impl Found<'_> {
     pub fn value(&self, id: &str, row: &Row, object: &Object) -> Option<String> {
         let name = self.field["name"].as_str()?;
         match self.place {
-            Place::Own(place) => row.values.get(place)?.as_deref().map(str::to_owned),
+            Place::Own(place) => row.values.get(place).map(str::to_owned),
             Place::System => system(name, id, row),
             Place::Common if name == "Type" => Some(object.name().to_owned()),
             Place::Common => match object.field(name).or_else(|| object.title().filter(|_| name == "Name"))? {
-                (Some(place), _) => row.values.get(place)?.as_deref().map(str::to_owned),
+                (Some(place), _) => row.values.get(place).map(str::to_owned),
                 (None, _) => system(name, id, row),
             },
         }
