@@ -121,6 +121,8 @@ struct PropertyForm {
     #[serde(default, skip_serializing_if = "is_false")]
     external_options: bool,
     #[serde(default, skip_serializing_if = "is_false")]
+    html: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
     owner: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     percentage: bool,
@@ -190,6 +192,7 @@ pub fn of_target(connection: &str, entry: &TargetEntry) -> TargetFile {
             unique: property.unique,
             read_only: property.read_only,
             external_options: property.external_options,
+            html: property.html,
             owner: property.owner,
             percentage: property.percentage,
             options,
@@ -277,6 +280,7 @@ impl TargetFile {
                 kind: form.kind,
                 options: form.options.into_iter().map(option).collect(),
                 external_options: form.external_options,
+                html: form.html,
                 owner: form.owner,
                 percentage: form.percentage,
                 unique: form.unique,

@@ -16,7 +16,7 @@ use super::render::{
     catalog as show_catalog, discover as show_discover, findings as show_findings, page, safe::safe, sarif, table,
     verdicts,
 };
-use super::shared::{json, project};
+use super::shared::{failed, json, project};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::config::files::Files;
@@ -24,7 +24,8 @@ use crate::config::schema;
 use crate::diagnostic::Severity;
 use crate::diagnostic::codes;
 use crate::diagnostic::render::{Located, github};
-use crate::ops::new::{self, NewPipeline};
+use crate::ops::draft::NewPipeline;
+use crate::ops::new;
 use crate::ops::{catalog, discover, init, narrow, test, validate};
 use crate::project::error::OpsError;
 use crate::project::wiring::{Outside, project_folder};
@@ -209,18 +210,27 @@ pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, O
     };
     // Before anything is made in HubSpot, the file must be free.
     new::free_path(&project, &wanted.name)?;
-    if words.create_target {
-        let source = new::source(&project, &wanted).await?;
-        let body = new::object_for(&project, &wanted, &source).await;
-        output::json(&body);
+    let draft = if words.create_target {
+        let plan = match new::plan(&project, &wanted).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                let exit = failed(&error);
+                output::talk("nothing was made in HubSpot, and no file was written");
+                return Ok(exit);
+            }
+        };
+        output::json(&plan.body);
         if !words.apply {
+            plan.draft.remarks.iter().for_each(|remark| output::talk(remark));
             output::talk("nothing was created; repeat with `--apply` to create this object in HubSpot");
             return Ok(Exit::Done);
         }
-        new::create(&project, &wanted.connections.1, &body).await?;
+        new::create(&project, &wanted, &plan).await?;
         output::talk(&format!("created the custom object `{}` in HubSpot", wanted.target));
-    }
-    let draft = new::draft(&project, &wanted).await?;
+        plan.draft
+    } else {
+        new::draft(&project, &wanted).await?
+    };
     if let Some(folder) = draft.path.parent().filter(|folder| !folder.exists()) {
         std::fs::create_dir_all(folder).map_err(|error| {
             let message = format!("`{}` cannot be made: {error}", folder.display());
@@ -235,6 +245,9 @@ pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, O
     let shown = safe(&shown);
     let mut text =
         format!("wrote {shown}: {} suggested\n", table::count(draft.mapped as u64, "property is", "properties are"));
+    for remark in &draft.remarks {
+        text.push_str(&format!("  {}\n", safe(remark)));
+    }
     for name in &draft.missing {
         text.push_str(&format!("  {} is required, and nothing fits: map it by hand\n", safe(name)));
     }

@@ -131,7 +131,7 @@ pub struct FieldConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "value_map")]
     pub values: Option<BTreeMap<String, Scalar>>,
-    /// What happens to a value that the value map lacks.
+    /// What happens to a value that the value map lacks, or to an e-mail that no owner has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otherwise: Option<Otherwise>,
     /// Value for a record whose field is blank.
@@ -146,9 +146,13 @@ pub struct FieldConfig {
     /// Set the property when the record is created, and leave it alone afterwards.
     #[serde(default)]
     pub on_create_only: bool,
-    /// `id` writes the raw 18-character id of a lookup as text. Without it, a lookup belongs under `associations`.
+    /// `id` writes the raw 18-character id of a lookup as text; `owner` finds the HubSpot owner by the e-mail of the user that
+    /// a lookup leads to. Without it, a lookup belongs under `associations`.
     #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
     pub cast: Option<Cast>,
+    /// Write the label of a picklist's value instead of the value: in the language of the integration user, into a text property.
+    #[serde(default)]
+    pub label: bool,
     /// Cut text that is longer than HubSpot's 65,536 characters, instead of setting the record aside.
     #[serde(default)]
     pub truncate: bool,
@@ -186,6 +190,8 @@ pub enum WhenBlank {
 pub enum Cast {
     /// As its 18-character id.
     Id,
+    /// As the owner in HubSpot who has the e-mail of the user; what no owner has follows `otherwise`.
+    Owner,
 }
 
 /// What happens to a value that the value map lacks.

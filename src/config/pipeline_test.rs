@@ -24,6 +24,9 @@ pub struct PipelineTestConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"2026-10-01T09:00:00Z")]
     pub now: Option<MomentText>,
+    /// The owners in HubSpot, for entries with `as: owner`: e-mail on the left, the owner's id on the right.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub owners: BTreeMap<String, Scalar>,
     /// The tests. At least one.
     #[schemars(length(min = 1))]
     pub tests: Vec<TestConfig>,

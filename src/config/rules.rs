@@ -280,6 +280,7 @@ fn senseless(field: &FieldConfig) -> Option<(&'static str, &'static str)> {
             ("truncate", field.truncate),
             ("time_zone", field.time_zone.is_some()),
             ("as", field.cast.is_some()),
+            ("label", field.label),
         ];
         return given
             .into_iter()
@@ -288,6 +289,9 @@ fn senseless(field: &FieldConfig) -> Option<(&'static str, &'static str)> {
     }
     if field.cast.is_some() && field.from.is_none() {
         return Some(("as", "it says how a lookup is read, and there is no `from`"));
+    }
+    if field.label && field.from.is_none() {
+        return Some(("label", "it says how a picklist is read, and there is no `from`"));
     }
     None
 }

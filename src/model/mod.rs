@@ -8,6 +8,7 @@ pub mod hash;
 pub mod ids;
 pub mod link;
 pub mod object;
+pub mod owners;
 pub mod plan_entry;
 pub mod record;
 pub mod report;

@@ -209,6 +209,9 @@ pub struct TargetProperty {
     pub options: Vec<PropertyOption>,
     /// Options live elsewhere (owners): those that are not listed cannot be checked here.
     pub external_options: bool,
+    /// Shows its text as HTML.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub html: bool,
     /// Takes the id of an owner, a user of HubSpot.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub owner: bool,

@@ -18,6 +18,7 @@ use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, SourceObject, TargetObject};
+use crate::model::owners::Owners;
 use crate::model::record::{Desired, Record};
 use crate::pipeline::compiled::Pipeline;
 use crate::project::error::OpsError;
@@ -294,7 +295,12 @@ impl Suite {
             Err(message) => return vec![difference("Id", None, Some(message))],
         };
         let now = self.config.now.map_or(NOW, |now| now.0);
-        let desired = self.pipeline.transform(&record, now);
+        let mut owners = Owners::default();
+        self.config.owners.iter().for_each(|(email, id)| owners.add(email, &id.0, false));
+        let desired = self.pipeline.transform(&record, now, &owners).map_err(|reason| match reason.code.as_str() {
+            "SL5014" => Reason { message: format!("{}; `owners` of the test file lacks it", reason.message), ..reason },
+            _ => reason,
+        });
         let desired = desired.and_then(|desired| match test.exists {
             true => Ok(desired),
             false => self.pipeline.check_create(&desired).map(|()| desired),

@@ -9,10 +9,11 @@ use super::compiled::{Field, Pipeline, Target, rules_of};
 use super::condition::tree::Condition;
 use super::field::{Lookup, Objects};
 use super::rules::context::Columns;
+use super::rules::owners::email_path;
 use super::rules::{self, Parts, allow};
 use super::schemas::Schemas;
 use super::template::Template;
-use crate::config::pipeline::{AssociationConfig, FieldConfig, PipelineConfig};
+use crate::config::pipeline::{AssociationConfig, Cast, FieldConfig, PipelineConfig};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::hash::Hasher;
 use crate::model::ids::PipelineName;
@@ -29,7 +30,7 @@ pub fn parents(config: &PipelineConfig, sources: &HashMap<String, SourceObject>)
         Lookup::NotDescribed(object) => Some(object),
         Lookup::Found(_) | Lookup::Missing { .. } => None,
     };
-    paths(config).iter().filter_map(not_described).collect()
+    paths(config, &objects).iter().filter_map(not_described).collect()
 }
 
 /// The fields that a definition names, each with its object, as far as the described objects tell. A field that is not there
@@ -39,7 +40,7 @@ pub fn used_fields(config: &PipelineConfig, sources: &HashMap<String, SourceObje
     let objects = Objects { own, all: sources };
     let lookups = config.associations.iter().map(|association| association.field.clone());
     let mut used = BTreeSet::new();
-    for path in paths(config).into_iter().chain(lookups) {
+    for path in paths(config, &objects).into_iter().chain(lookups) {
         // The lookups on the way are used as well.
         let mut parents = path.as_str();
         while let Some((before, _)) = parents.rsplit_once('.') {
@@ -55,14 +56,16 @@ pub fn used_fields(config: &PipelineConfig, sources: &HashMap<String, SourceObje
 }
 
 /// All field paths that a definition names.
-fn paths(config: &PipelineConfig) -> Vec<String> {
+fn paths(config: &PipelineConfig, objects: &Objects<'_>) -> Vec<String> {
     let from = config.fields.iter().filter_map(|field| field.from.clone());
+    let owned = config.fields.iter().filter(|field| field.cast == Some(Cast::Owner));
+    let emails = owned.filter_map(|field| email_path(objects, field.from.as_deref()?));
     let templates = config.fields.iter().filter_map(|field| Template::read(field.template.as_deref()?).ok());
     let templates: Vec<Template> = templates.collect();
     let named = templates.iter().flat_map(Template::paths).map(str::to_owned);
     let condition = config.source.condition.as_deref().and_then(|text| super::condition::parser::parse(text).ok());
     let filtered = condition.iter().flat_map(Condition::paths).map(|path| path.text.clone());
-    from.chain(named).chain(filtered).collect()
+    from.chain(emails).chain(named).chain(filtered).collect()
 }
 
 /// Findings of a definition that need no described object: the grammar of its condition, its templates, its time zones.

@@ -255,6 +255,11 @@ impl Pipeline {
         title.map_or_else(|| record.id.to_string(), str::to_owned)
     }
 
+    /// Whether owners must be known to fill its properties.
+    pub fn needs_owners(&self) -> bool {
+        self.fields.iter().any(|field| field.conversion == Conversion::Owner)
+    }
+
     /// The type of a property.
     pub fn kind_of(&self, property: &str) -> &PropertyKind {
         self.fields.iter().find(|field| *field.property == *property).map_or(&PropertyKind::String, |field| &field.kind)

@@ -15,6 +15,7 @@ use crate::model::failure::Reason;
 use crate::model::object::{
     FieldKind, PicklistValue, PropertyKind, PropertyOption, SourceField, SourceObject, TargetObject, TargetProperty,
 };
+use crate::model::owners::Owners;
 use crate::model::record::{Desired, Record};
 
 /// When the runs of tests begin.
@@ -101,7 +102,7 @@ impl Fixture {
     /// The outcome for a row of these cells; all others are blank.
     pub(crate) fn transform(&self, cells: &[(&str, &str)]) -> Result<Desired, Reason> {
         let pipeline = self.pipeline();
-        pipeline.transform(&record(&pipeline, cells), NOW)
+        pipeline.transform(&record(&pipeline, cells), NOW, &Owners::default())
     }
 }
 
@@ -287,6 +288,7 @@ pub(crate) fn property(name: &str, kind: PropertyKind, options: &[&str]) -> Targ
         unique: false,
         read_only: false,
         percentage: false,
+        html: false,
         owner: false,
         rules: Vec::new(),
     }

@@ -1,6 +1,7 @@
 //! `PipelineConfig` -> `Pipeline`: names resolved, templates compiled, conditions parsed; and the transform of a record.
 //! Touches nothing outside: what the two systems say of their objects is handed in.
 
+pub mod addresses;
 pub mod compile;
 pub mod compiled;
 pub mod condition;
@@ -8,6 +9,9 @@ pub mod cursor;
 pub mod field;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod names;
+mod owner;
+pub mod planned;
 pub mod rules;
 pub mod schemas;
 pub mod suggest;

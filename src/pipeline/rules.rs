@@ -5,6 +5,7 @@ pub mod associations;
 pub mod context;
 pub mod fields;
 mod options;
+pub mod owners;
 pub mod source;
 pub mod target;
 mod templates;
@@ -278,6 +279,58 @@ mod tests {
         check_field(template("{{ Bill__c }}"), &["SL2040 /fields/0/template@3..10"]);
         check_field(template("{{ Account__r.Name }}"), &["SL2050? /fields/0/template@3..18"]);
         check_field(template("{% include 'x' %}"), &["SL2039 /fields/0/template@3..10"]);
+    }
+
+    #[test]
+    fn masked_and_rich_texts_are_warned_about_with_the_filter_to_use() {
+        let help = |fixture: &Fixture| fixture.compile().1[0].help.clone().unwrap();
+        let mut fixture = Fixture::new(json!([{"from": "Name", "to": "text"}]));
+        fixture.field("Name").html = true;
+        check(&fixture, &["SL2073? /fields/0/from"]);
+        assert!(help(&fixture).contains("{{ Name | striptags | unescape }}"));
+        fixture.target.properties.get_mut("text").unwrap().html = true;
+        check(&fixture, &[]);
+        fixture.field("Name").masked = true;
+        check(&fixture, &["SL2073? /fields/0/from"]);
+        assert!(help(&fixture).contains("{{ Name | regex_replace('[*X]', '') }}"));
+        // What the advice says passes.
+        let advised =
+            json!([{"template": "{{ Name | regex_replace('[*X]', '') | striptags | unescape }}", "to": "text"}]);
+        check(&Fixture::new(advised), &[]);
+    }
+
+    #[test]
+    fn a_label_is_of_a_picklist_and_for_text() {
+        let label = |from: &str, to: &str| json!({"from": from, "to": to, "label": true});
+        check_field(label("Status__c", "text"), &[]);
+        check_field(label("Channels__c", "text"), &[]);
+        for (from, to) in
+            [("Name", "text"), ("Status__c", "status"), ("Active__c", "text"), ("Channels__c", "channels")]
+        {
+            check_field(label(from, to), &["SL2072 /fields/0/label"]);
+        }
+        let both = json!({"from": "Status__c", "to": "text", "label": true, "values": {"Active": "a"}});
+        check_field(both, &["SL2072 /fields/0/label"]);
+        let mut fixture =
+            Fixture::new(json!([{"from": "Status__c", "to": "text", "label": true, "default": "On Hold"}]));
+        fixture.field("Status__c").picklist[0].label = "Aktiv".to_owned();
+        let value = fixture.field("Status__c").picklist[0].value.clone();
+        let text = |cells: &[(&str, &str)]| {
+            let desired = fixture.transform(cells).unwrap();
+            desired.properties.iter().find(|set| &*set.property == "text").unwrap().value.to_string()
+        };
+        assert_eq!(text(&[("Status__c", &value)]), "Aktiv");
+        assert_eq!(text(&[("Status__c", "Gone from the list")]), "Gone from the list");
+        assert_eq!(text(&[]), "On Hold");
+    }
+
+    #[test]
+    fn listed_options_of_an_external_list_are_checked() {
+        let mut fixture = Fixture::new(json!([{"value": "gone", "to": "owner"}]));
+        check(&fixture, &[]);
+        let options = crate::model::object::PropertyOption { value: "there".to_owned(), label: "There".to_owned() };
+        fixture.target.properties.get_mut("owner").unwrap().options.push(options);
+        check(&fixture, &["SL2038 /fields/0/value"]);
     }
 
     #[test]

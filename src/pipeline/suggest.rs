@@ -1,52 +1,138 @@
 //! Suggests a mapping: which field fits which property, by name, label and type. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::values::convert::{conversion, writable};
+use super::addresses;
+use super::names::plain;
+use super::values::convert::{conversion, trim, writable};
 use crate::model::object::{
     FieldKind, PicklistValue, PropertyKind, PropertyOption, SourceField, SourceObject, TargetObject, TargetProperty,
 };
 
-/// A field that fits a property.
+/// A field that fits a property, and how it fills it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suggestion<'a> {
     /// The field.
     pub field: &'a SourceField,
     /// The property.
-    pub property: &'a TargetProperty,
-    /// How well they fit, up to 1.
-    pub likeness: f64,
-    /// Picklist values with the options that fit them; none where the values are the same.
-    pub values: Option<BTreeMap<String, String>>,
+    pub to: String,
+    /// 50 % is 50 in Salesforce and 0.5 in the property.
+    pub scaled: bool,
+    /// The user that a lookup leads to becomes an owner.
+    pub owner: bool,
+    /// A picklist's label is written, and not its value.
+    pub label: bool,
+    /// Picklist values with the options that fit them; those are left out that are options themselves.
+    pub values: BTreeMap<String, String>,
     /// Active picklist values for which no option fits.
     pub unmatched: Vec<String>,
+}
+
+impl<'a> Suggestion<'a> {
+    /// A field as it is.
+    pub fn plain(field: &'a SourceField, to: &str) -> Self {
+        let (values, unmatched) = (BTreeMap::new(), Vec::new());
+        Self { field, to: to.to_owned(), scaled: false, owner: false, label: false, values, unmatched }
+    }
+
+    fn of(field: &'a SourceField, property: &TargetProperty) -> Self {
+        let (values, unmatched) = value_map(field, property);
+        let listed = matches!(field.kind, FieldKind::Picklist | FieldKind::MultiPicklist);
+        let labelled = field.picklist.iter().any(|own| trim(&own.label) != trim(&own.value));
+        Self {
+            scaled: field.kind == FieldKind::Percent && property.percentage,
+            label: listed && labelled && property.kind == PropertyKind::String,
+            values,
+            unmatched,
+            ..Self::plain(field, &property.name)
+        }
+    }
 }
 
 /// Least likeness of a pair that is suggested.
 const LIKENESS_MIN: f64 = 0.72;
 
-/// The best pairs, each field and each property once, in the order of the properties. The match property is left out.
-pub fn suggest<'a>(source: &'a SourceObject, target: &'a TargetObject, match_property: &str) -> Vec<Suggestion<'a>> {
+/// Likeness of two names, of two labels and of a name and a label that are the same. A name goes before a label, so that two
+/// fields of one label do not trade places.
+const SAME: [f64; 3] = [1.0, 0.99, 0.98];
+
+/// The best pairs, each field and each property once, in the order of the properties. The match property is left out; `owners`
+/// says whether HubSpot's owners can be read.
+pub fn suggest<'a>(
+    source: &'a SourceObject,
+    target: &'a TargetObject,
+    match_property: &str,
+    owners: bool,
+) -> Vec<Suggestion<'a>> {
+    let properties: Vec<&TargetProperty> =
+        target.properties.values().filter(|property| fillable(property, match_property)).collect();
+    let mut taken = Vec::new();
+    for (field, property) in addresses::pairs(source, &properties) {
+        taken.push(Suggestion::of(field, property));
+    }
+    if owners {
+        taken.extend(owned(source, target));
+    }
+    let mut fields_taken: HashSet<&str> = taken.iter().map(|own| own.field.name.as_str()).collect();
+    let mut properties_taken: HashSet<&str> =
+        target.properties.keys().map(String::as_str).filter(|name| taken.iter().any(|own| own.to == *name)).collect();
+    let fields: Vec<(&SourceField, Shape)> = source
+        .fields
+        .iter()
+        .filter(|field| mappable(field) && addresses::is_readable(field, source))
+        .map(|field| (field, Shape::of(&field.name, &field.label)))
+        .collect();
     let mut pairs = Vec::new();
-    for property in target.properties.values().filter(|property| fillable(property, match_property)) {
-        for field in source.fields.iter().filter(|field| mappable(field)) {
-            let likeness = likeness(field, property);
-            if likeness >= LIKENESS_MIN && conversion(&field.kind, &property.kind).is_some() {
-                pairs.push((likeness, field, property));
+    for property in properties.into_iter().filter(|own| !own.owner && !properties_taken.contains(own.name.as_str())) {
+        let shape = Shape::of(&property.name, &property.label);
+        for (field, own) in fields.iter().filter(|(field, _)| !fields_taken.contains(field.name.as_str())) {
+            if conversion(&field.kind, &property.kind).is_none() {
+                continue;
+            }
+            let likeness = likeness(own, &shape) * if is_exact(field, property) { 1.0 } else { 0.95 };
+            if likeness >= LIKENESS_MIN {
+                pairs.push((likeness, *field, property));
             }
         }
     }
     pairs.sort_by(|(one, ..), (other, ..)| other.total_cmp(one));
-    let mut taken: Vec<Suggestion<'a>> = Vec::new();
-    for (likeness, field, property) in pairs {
-        if taken.iter().any(|own| own.field.name == field.name || own.property.name == property.name) {
-            continue;
+    for (_, field, property) in pairs {
+        if !fields_taken.contains(field.name.as_str()) && !properties_taken.contains(property.name.as_str()) {
+            fields_taken.insert(&field.name);
+            properties_taken.insert(&property.name);
+            taken.push(Suggestion::of(field, property));
         }
-        let (values, unmatched) = value_map(field, property);
-        taken.push(Suggestion { field, property, likeness, values, unmatched });
     }
-    taken.sort_by(|one, other| one.property.name.cmp(&other.property.name));
+    taken.sort_by(|one, other| one.to.cmp(&other.to));
     taken
+}
+
+/// Lookups to users, for properties that hold an owner.
+fn owned<'a>(source: &'a SourceObject, target: &TargetObject) -> Vec<Suggestion<'a>> {
+    let mut found: Vec<Suggestion<'a>> = Vec::new();
+    for property in target.properties.values().filter(|own| own.owner && !own.read_only) {
+        let shape = Shape::of(&property.name, &property.label);
+        let likeness = |field: &SourceField| match (field.name.as_str(), property.name.as_str()) {
+            ("OwnerId", "hubspot_owner_id") => 1.0,
+            (name, _) => likeness(&Shape::of(name.trim_end_matches("Id"), &field.label), &shape),
+        };
+        let free =
+            |field: &&SourceField| is_user_lookup(field) && !found.iter().any(|own| own.field.name == field.name);
+        let best = source.fields.iter().filter(free).map(|field| (likeness(field), field));
+        let best =
+            best.filter(|(likeness, _)| *likeness >= LIKENESS_MIN).max_by(|(one, _), (other, _)| one.total_cmp(other));
+        if let Some((_, field)) = best {
+            found.push(Suggestion { owner: true, ..Suggestion::plain(field, &property.name) });
+        }
+    }
+    found
+}
+
+/// Whether a field is a lookup that leads to users; those that made and changed the record are the system's own.
+pub fn is_user_lookup(field: &SourceField) -> bool {
+    let own = ["CreatedById", "LastModifiedById"].contains(&field.name.as_str());
+    let users = field.reference_to.iter().any(|object| object == "User") && field.relationship_name.is_some();
+    field.kind == FieldKind::Reference && users && !own
 }
 
 /// Properties that a mapping could fill.
@@ -76,21 +162,66 @@ pub fn mappable(field: &SourceField) -> bool {
     !own && kind
 }
 
+/// A name and a label in the form in which they are compared.
+struct Shape {
+    texts: [String; 2],
+    /// How often each letter stands in them.
+    letters: [[u8; LETTERS]; 2],
+}
+
+/// Places of a count of letters: a to z, the digits, and one for all others.
+const LETTERS: usize = 37;
+
+impl Shape {
+    fn of(name: &str, label: &str) -> Self {
+        let texts = [plain(name), plain(label)];
+        let letters = [0, 1].map(|place: usize| {
+            let mut count = [0_u8; LETTERS];
+            for letter in texts[place].chars() {
+                let at = letter.to_digit(36).map_or(LETTERS - 1, |digit| digit as usize);
+                count[at] = count[at].saturating_add(1);
+            }
+            count
+        });
+        Self { texts, letters }
+    }
+}
+
 /// How much a field and a property look like the same thing, from 0 to 1.
-fn likeness(field: &SourceField, property: &TargetProperty) -> f64 {
-    let names = [plain(&field.name), plain(&field.label)];
-    let others = [plain(&property.name), plain(&property.label)];
+fn likeness(field: &Shape, property: &Shape) -> f64 {
     let mut best: f64 = 0.0;
-    for one in &names {
-        for other in &others {
-            let same = strsim::normalized_damerau_levenshtein(one, other);
+    for (own, one) in field.texts.iter().enumerate() {
+        for (their, other) in property.texts.iter().enumerate() {
+            if one == other && !one.is_empty() {
+                best = best.max(SAME[if own == their { own } else { 2 }]);
+                continue;
+            }
             // `Name` and `subscription_name`: one is the end of the other.
-            let ends =
-                one.len() >= 4 && (other.ends_with(one.as_str()) || one.ends_with(other.as_str()) && other.len() >= 4);
-            best = best.max(if ends { same.max(0.8) } else { same });
+            let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+            if short.len() >= 4 && long.ends_with(short.as_str()) {
+                best = best.max(0.8);
+            }
+            // Most pairs have too few letters in common to be looked at more closely.
+            if most_alike(&field.letters[own], &property.letters[their], one, other) > best.max(LIKENESS_MIN) {
+                best = best.max(strsim::normalized_damerau_levenshtein(one, other).min(0.97));
+            }
         }
     }
-    let exact = matches!(
+    best
+}
+
+/// The most that two texts can be alike by their letters alone.
+fn most_alike(one: &[u8; LETTERS], other: &[u8; LETTERS], first: &str, second: &str) -> f64 {
+    let longest = first.chars().count().max(second.chars().count());
+    let surplus = |one: &[u8; LETTERS], other: &[u8; LETTERS]| {
+        one.iter().zip(other).map(|(one, other)| u32::from(one.saturating_sub(*other))).sum::<u32>()
+    };
+    let apart = surplus(one, other).max(surplus(other, one));
+    if longest == 0 { 0.0 } else { 1.0 - f64::from(apart) / longest as f64 }
+}
+
+fn is_exact(field: &SourceField, property: &TargetProperty) -> bool {
+    matches!(
         (&field.kind, &property.kind),
         (FieldKind::Picklist, PropertyKind::Enumeration)
             | (FieldKind::MultiPicklist, PropertyKind::MultiCheckbox)
@@ -105,50 +236,60 @@ fn likeness(field: &SourceField, property: &TargetProperty) -> f64 {
                 FieldKind::String | FieldKind::TextArea | FieldKind::Email | FieldKind::Phone | FieldKind::Url,
                 PropertyKind::String,
             )
-    );
-    if exact { best } else { best * 0.95 }
+    )
 }
 
-/// A name without what the systems add: `Renews_At__c` and `renews_at` are both `renewsat`.
-fn plain(name: &str) -> String {
-    let stem = name.strip_suffix("__c").or_else(|| name.strip_suffix("__pc")).unwrap_or(name);
-    stem.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
-
-/// The options that picklist values mean, value by value: first by the same value or label, then, of the options that are
-/// left, by the same words and by the same letters. What has digits must have the same words: `1.0` is not `10%`. An option
+/// The options that picklist values mean, value by value: an equal value first, then an equal label, then, of the options that
+/// are left, by the same words and by the same letters. What has digits must have the same words: `1.0` is not `10%`. An option
 /// that two values would mean loosely is for neither: `A+` is not `A-`.
-fn options_for<'a>(values: &[PicklistValue], options: &'a [PropertyOption]) -> Vec<Option<&'a PropertyOption>> {
+fn options_for<'a>(values: &[&PicklistValue], options: &'a [PropertyOption]) -> Vec<Option<&'a PropertyOption>> {
     let words = |text: &str| {
         let words = text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
         words.map(str::to_lowercase).collect::<Vec<_>>().join("_")
     };
     let letters = |text: &str| if text.contains(char::is_numeric) { String::new() } else { plain(text) };
-    let shapes: [&dyn Fn(&str) -> String; 4] = [&str::to_owned, &|text| text.trim().to_lowercase(), &words, &letters];
+    let exact = |text: &str| trim(text).to_owned();
+    let shapes: [&dyn Fn(&str) -> String; 4] = [&exact, &|text| trim(text).to_lowercase(), &words, &letters];
     let mut chosen: Vec<Option<&PropertyOption>> = vec![None; values.len()];
+    // Values with values, labels with labels, and each with the other.
+    let sides: [[(bool, bool); 2]; 3] = [[(true, true); 2], [(false, false); 2], [(true, false), (false, true)]];
     for shape in shapes {
-        let taken: Vec<&str> = chosen.iter().flatten().map(|option| option.value.as_str()).collect();
-        let meant = |value: &PicklistValue| {
-            let ours = [shape(&value.value), shape(&value.label)];
-            options.iter().find(|option| {
-                let theirs = [shape(&option.value), shape(&option.label)];
-                !taken.contains(&&*option.value) && theirs.iter().any(|own| !own.is_empty() && ours.contains(own))
-            })
-        };
-        let found: Vec<Option<&PropertyOption>> =
-            values.iter().zip(&chosen).map(|(value, known)| known.is_none().then(|| meant(value)).flatten()).collect();
-        for (place, option) in found.iter().enumerate() {
-            let alone = found.iter().filter(|other| other == &option).count() == 1;
-            if option.is_some() && alone {
-                chosen[place] = *option;
+        for side in sides {
+            let taken: HashSet<&str> = chosen.iter().flatten().map(|option| option.value.as_str()).collect();
+            let mut known: BTreeMap<(bool, String), &PropertyOption> = BTreeMap::new();
+            for option in options.iter().rev().filter(|option| !taken.contains(&*option.value)) {
+                for (by_value, text) in [(true, &option.value), (false, &option.label)] {
+                    known.insert((by_value, shape(text)), option);
+                }
+            }
+            let meant = |value: &PicklistValue| {
+                side.iter().find_map(|(ours, theirs)| {
+                    let text = shape(if *ours { &value.value } else { &value.label });
+                    known.get(&(*theirs, text.clone())).copied().filter(|_| !text.is_empty())
+                })
+            };
+            let found: Vec<Option<&PropertyOption>> = values
+                .iter()
+                .zip(&chosen)
+                .map(|(value, known)| known.is_none().then(|| meant(value)).flatten())
+                .collect();
+            let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
+            for option in found.iter().flatten() {
+                *wanted.entry(option.value.as_str()).or_default() += 1;
+            }
+            for (place, option) in found.iter().enumerate() {
+                if option.is_some_and(|option| wanted.get(option.value.as_str()) == Some(&1)) {
+                    chosen[place] = *option;
+                }
             }
         }
     }
     chosen
 }
 
-/// Picklist values to options, by value, then by label; a boolean is a list of two.
-fn value_map(field: &SourceField, property: &TargetProperty) -> (Option<BTreeMap<String, String>>, Vec<String>) {
+/// Picklist values to the options that they mean, where those are others; and the active values that mean none. A boolean is a
+/// list of two.
+fn value_map(field: &SourceField, property: &TargetProperty) -> (BTreeMap<String, String>, Vec<String>) {
     let two = [("true", "Yes"), ("false", "No")];
     let two = two.map(|(value, label)| PicklistValue { value: value.into(), label: label.into(), active: true });
     let values = match (&field.kind, &property.kind) {
@@ -157,20 +298,25 @@ fn value_map(field: &SourceField, property: &TargetProperty) -> (Option<BTreeMap
         _ => &[],
     };
     let chosen = matches!(property.kind, PropertyKind::Enumeration | PropertyKind::MultiCheckbox | PropertyKind::Bool);
-    if values.is_empty() || !chosen || property.external_options {
-        return (None, Vec::new());
+    let (mut map, mut unmatched) = (BTreeMap::new(), Vec::new());
+    if !chosen || property.owner || property.external_options && property.options.is_empty() {
+        return (map, unmatched);
     }
-    let mut map = BTreeMap::new();
-    let mut unmatched = Vec::new();
-    for (value, option) in values.iter().zip(options_for(values, &property.options)) {
+    // State and country lists repeat codes: `AL` is a state of two countries.
+    let mut seen = HashSet::new();
+    let values: Vec<&PicklistValue> = values.iter().filter(|own| seen.insert(trim(&own.value))).collect();
+    let two = [("true", "Yes"), ("false", "No")];
+    let two = two.map(|(value, label)| PropertyOption { value: value.into(), label: label.into() });
+    let options = if property.kind == PropertyKind::Bool { &two[..] } else { &property.options };
+    for (value, option) in values.iter().zip(options_for(&values, options)) {
         match option {
+            Some(option) if trim(&option.value) == trim(&value.value) => {}
             Some(option) => drop(map.insert(value.value.clone(), option.value.clone())),
             None if value.active => unmatched.push(value.value.clone()),
             None => {}
         }
     }
-    let same = unmatched.is_empty() && map.iter().all(|(value, option)| value == option);
-    (Some(map).filter(|_| !same), unmatched)
+    (map, unmatched)
 }
 
 #[cfg(test)]
@@ -184,8 +330,10 @@ mod tests {
         let option = |text: &&str| PropertyOption { value: (*text).into(), label: (*text).into() };
         let values: Vec<PicklistValue> = values.iter().map(value).collect();
         let options: Vec<PropertyOption> = options.iter().map(option).collect();
-        let got: Vec<_> =
-            options_for(&values, &options).into_iter().map(|own| own.map(|own| own.value.as_str())).collect();
+        let got: Vec<_> = options_for(&values.iter().collect::<Vec<_>>(), &options)
+            .into_iter()
+            .map(|own| own.map(|own| own.value.as_str()))
+            .collect();
         assert_eq!(got, expected);
     }
 
@@ -214,8 +362,8 @@ mod tests {
         let status = property("status", PropertyKind::Enumeration, &["active", "on_hold", "old"]);
         fixture.target.properties.insert("status".to_owned(), status);
         let source = &fixture.sources["subscription__c"];
-        let found = suggest(source, &fixture.target, "salesforce_id");
-        let pairs: Vec<(&str, &str)> = found.iter().map(|own| (&*own.field.name, &*own.property.name)).collect();
+        let found = suggest(source, &fixture.target, "salesforce_id", true);
+        let pairs: Vec<(&str, &str)> = found.iter().map(|own| (&*own.field.name, &*own.to)).collect();
         for pair in
             [("Name", "subscription_name"), ("Amount__c", "amount"), ("Renews__c", "renews"), ("Status__c", "status")]
         {
@@ -225,7 +373,47 @@ mod tests {
             !pairs.iter().any(|(_, property)| ["unlike_anything", "salesforce_id"].contains(property)),
             "{pairs:?}"
         );
-        let status = found.iter().find(|own| own.property.name == "status").unwrap();
-        assert_eq!(status.values.as_ref().unwrap().get("On Hold").map(String::as_str), Some("on_hold"));
+        let status = found.iter().find(|own| own.to == "status").unwrap();
+        assert_eq!(status.values.get("On Hold").map(String::as_str), Some("on_hold"));
+    }
+
+    #[test]
+    fn an_equal_value_goes_before_an_equal_label_and_repeated_values_count_once() {
+        let mut fixture = Fixture::new(serde_json::json!([]));
+        let value = |value: &str, label: &str| PicklistValue { value: value.into(), label: label.into(), active: true };
+        let option = |value: &str, label: &str| PropertyOption { value: value.into(), label: label.into() };
+        fixture.field("Status__c").picklist = vec![
+            value("A", "B"),
+            value("B", "A"),
+            value("AL", "Alabama"),
+            value("AL", "Alagoas"),
+            value("New", "New"),
+            value("Odd", "Odd"),
+        ];
+        let mut property = property("status", PropertyKind::Enumeration, &[]);
+        property.options = vec![option("A", "A"), option("B", "B"), option("AL", "Alabama"), option("new", "New")];
+        let source = fixture.source().clone();
+        let (values, unmatched) = value_map(source.field("Status__c").unwrap(), &property);
+        assert_eq!(values, BTreeMap::from([("New".to_owned(), "new".to_owned())]));
+        assert_eq!(unmatched, ["Odd"]);
+    }
+
+    #[test]
+    fn two_fields_of_one_label_do_not_trade_places() {
+        let mut fixture = Fixture::new(serde_json::json!([]));
+        fixture.target.properties.clear();
+        for (field, name) in [("Name", "second_value"), ("Secret__c", "first_value")] {
+            let own = fixture.field(field);
+            (own.name, own.label) = (
+                format!("{}__c", if name == "second_value" { "Second_Value" } else { "First_Value" }),
+                "Value".to_owned(),
+            );
+            let property = TargetProperty { label: "Value".to_owned(), ..property(name, PropertyKind::String, &[]) };
+            fixture.target.properties.insert(name.to_owned(), property);
+        }
+        let source = fixture.source().clone();
+        let found = suggest(&source, &fixture.target, "salesforce_id", false);
+        let pairs: Vec<(&str, &str)> = found.iter().map(|own| (&*own.field.name, &*own.to)).collect();
+        assert_eq!(pairs, [("First_Value__c", "first_value"), ("Second_Value__c", "second_value")]);
     }
 }

@@ -15,6 +15,7 @@ use super::values::matching;
 use crate::config::pipeline::WhenBlank;
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, PropertyKind};
+use crate::model::owners::Owners;
 use crate::model::record::{Desired, PropertyValue, Record};
 
 /// A property that HubSpot holds differently.
@@ -29,10 +30,11 @@ pub struct PropertyChange {
 }
 
 impl Pipeline {
-    /// What the record should look like in the target; `now` is the beginning of the run.
+    /// What the record should look like in the target; `now` is the beginning of the run, `owners` are those of the portal,
+    /// where the pipeline needs them.
     ///
     /// Errors: the reason why this record cannot be synced; the rest of its batch goes on.
-    pub fn transform(&self, record: &Record, now: Timestamp) -> Result<Desired, Reason> {
+    pub fn transform(&self, record: &Record, now: Timestamp, owners: &Owners) -> Result<Desired, Reason> {
         let mut properties = Vec::with_capacity(self.fields.len() + 1);
         let mut create_only = Vec::new();
         let id = record.id.as_str();
@@ -42,7 +44,7 @@ impl Pipeline {
         }
         properties.push(PropertyValue { property: Arc::clone(match_property), value: id.into() });
         for field in &self.fields {
-            let Some(value) = self.field_value(field, record, now)? else { continue };
+            let Some(value) = self.field_value(field, record, now, owners)? else { continue };
             // What is set on creation only is judged when it is known that the record will be made.
             if !field.on_create_only {
                 field.keep_rules(&value)?;
@@ -101,9 +103,16 @@ impl Pipeline {
         field: &'a Field,
         record: &'a Record,
         now: Timestamp,
+        owners: &Owners,
     ) -> Result<Option<Cow<'a, str>>, Reason> {
         // What the value map clears is cleared; only a blank of Salesforce may keep what HubSpot has.
         let (mapped, keep) = match (field.raw(record, now)?, &field.default) {
+            (Some(email), _) if field.conversion == Conversion::Owner => {
+                (Cow::Owned(field.owner(&email, owners)?), false)
+            }
+            (None, Some(default)) if field.conversion == Conversion::Owner => {
+                (Cow::Owned(field.written_owner(default, owners)?), false)
+            }
             (Some(text), _) => (field.mapped(text)?, false),
             (None, Some(default)) => (Cow::Owned(field.settled(default.clone())?), false),
             (None, None) => (Cow::Borrowed(""), field.when_blank == WhenBlank::Keep),
@@ -264,7 +273,7 @@ impl Field {
     }
 
     /// A value as a message shows it: short, and not at all where it is sensitive.
-    fn shown(&self, value: &str) -> String {
+    pub(super) fn shown(&self, value: &str) -> String {
         if self.discreet {
             return String::new();
         }
@@ -273,7 +282,7 @@ impl Field {
         format!(" (`{short}{more}`)")
     }
 
-    fn reason(&self, code: &str, message: &str) -> Reason {
+    pub(super) fn reason(&self, code: &str, message: &str) -> Reason {
         reason(code, &self.property, format!("`{}` {message}", self.property))
     }
 }
@@ -503,7 +512,7 @@ mod tests {
         let fixture = Fixture::new(fields);
         let pipeline = fixture.pipeline();
         for cells in [[("Secret__c", "hunter2")], [("Secret__c", "7")]] {
-            let reason = pipeline.transform(&record(&pipeline, &cells), NOW).unwrap_err();
+            let reason = pipeline.transform(&record(&pipeline, &cells), NOW, &Owners::default()).unwrap_err();
             assert!(!reason.message.contains(cells[0].1), "{}", reason.message);
         }
         assert_eq!(pipeline.mask_property("number", "7"), "***");

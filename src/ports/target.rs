@@ -11,6 +11,7 @@ use crate::model::association::AssociationType;
 use crate::model::failure::Reason;
 use crate::model::ids::HubspotId;
 use crate::model::object::TargetObject;
+use crate::model::owners::Owners;
 use crate::model::record::PropertyValue;
 
 /// Most records of one batch call.
@@ -35,6 +36,9 @@ pub trait TargetReader: Send + Sync {
         from: &'a str,
         to: &'a str,
     ) -> BoxFuture<'a, Result<Vec<AssociationType>, Fault>>;
+
+    /// The owners of the portal: users to whom records can be assigned.
+    fn owners(&self) -> BoxFuture<'_, Result<Owners, Fault>>;
 
     /// Reads at most [`BATCH_RECORDS_MAX`] active records by a unique property: what the answers say of each key, in the
     /// order of the keys, which are distinct. The key property is always among the returned ones. Keys that an answer

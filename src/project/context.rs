@@ -54,6 +54,7 @@ pub async fn handles(
         due_at: project.outside.clock.now(),
         try_all: false,
         cancel: project.outside.cancel.clone(),
+        owners: Arc::default(),
         portal: saved_portal.clone().map(|saved_portal| saved_portal as Arc<dyn Confirm>),
     };
     Ok(Handles { cx, writers, saved_portal })
@@ -81,6 +82,7 @@ pub async fn context(
         due_at: project.outside.clock.now(),
         try_all: false,
         cancel: project.outside.cancel.clone(),
+        owners: Arc::default(),
         portal: None,
     })
 }

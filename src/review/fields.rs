@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::change::Change;
-use crate::config::pipeline::{FieldConfig, Otherwise, WhenBlank};
+use crate::config::pipeline::{Cast, FieldConfig, Otherwise, WhenBlank};
 use crate::config::scalar::Scalar;
 use crate::model::change::ChangeClass::{self, CanRemoveData, NeedsBackfill, NewRecordsOnly, NoRecordEffect};
 
@@ -112,7 +112,7 @@ struct Position {
     effect: &'static str,
 }
 
-const SWITCHES: [Switch; 4] = [
+const SWITCHES: [Switch; 5] = [
     Switch {
         key: "required",
         of: |field| field.required,
@@ -153,6 +153,20 @@ const SWITCHES: [Switch; 4] = [
             class: NeedsBackfill,
             what: "what happens to long texts of `{to}` changed",
             effect: "records with texts that are too long are set aside",
+        },
+    },
+    Switch {
+        key: "label",
+        of: |field| field.label,
+        on: Position {
+            class: NeedsBackfill,
+            what: "`{to}` gets the labels of the picklist instead of its values",
+            effect: "`{to}` is worked out anew for all records",
+        },
+        off: Position {
+            class: NeedsBackfill,
+            what: "`{to}` gets the values of the picklist instead of its labels",
+            effect: "`{to}` is worked out anew for all records",
         },
     },
     Switch {
@@ -310,7 +324,12 @@ fn scale(pair: &Pair<'_>) -> Option<KeyChange> {
 /// How the text of a field is read.
 fn reading(pair: &Pair<'_>) -> Option<KeyChange> {
     let Pair { was, is, backfill, .. } = pair;
-    let text = |field: &FieldConfig| field.time_zone.clone().or_else(|| field.cast.map(|_| "id".to_owned()));
+    let text = |field: &FieldConfig| {
+        field
+            .time_zone
+            .clone()
+            .or_else(|| field.cast.map(|cast| if cast == Cast::Id { "id" } else { "owner" }.to_owned()))
+    };
     (was.cast != is.cast || was.time_zone != is.time_zone).then(|| KeyChange {
         key: if was.time_zone != is.time_zone { "time_zone" } else { "as" },
         class: *backfill,

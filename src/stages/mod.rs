@@ -6,8 +6,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use crate::model::ids::RunId;
+use crate::model::owners::Owners;
 use crate::pipeline::compiled::Pipeline;
 use crate::ports::fault::Fault;
 use crate::ports::source::Source;
@@ -60,11 +62,18 @@ pub struct StageContext {
     pub failures_open: bool,
     /// Earlier runs have sent something for some records whose outcome is not noted: those are asked for in HubSpot.
     pub has_unconfirmed: bool,
+    /// The owners of the portal, read once in a run.
+    pub owners: Arc<OnceCell<Owners>>,
     /// Asks, where the pipeline was checked against a remembered portal, whether the portal is still the same.
     pub portal: Option<Arc<dyn Confirm>>,
 }
 
 impl StageContext {
+    /// The owners of the portal.
+    pub async fn owners(&self) -> Result<&Owners, Fault> {
+        self.owners.get_or_try_init(|| self.target.owners()).await
+    }
+
     /// Must have succeeded before the portal is used, or a record is judged by its definitions.
     pub async fn confirm(&self) -> Result<(), Fault> {
         match &self.portal {

@@ -132,8 +132,8 @@ fn a_new_pipeline_maps_what_fits_and_says_what_is_missing() {
         "  - { from: Amount__c, to: amount }\n",
         "  - { from: Start__c, to: start_date }\n",
         "  - { from: Name, to: subscription_name }\n",
-        "  - from: Status__c\n    to: status\n    values:\n      Active: active\n      Cancelled: cancelled\n      Draft: draft\n      On Hold: on_hold\n    otherwise: reject\n",
-        "      Web: Web\n      # Fax: …   no option of `channels` fits\n",
+        "  - from: Status__c\n    to: status\n    values:\n      Active: active\n      Cancelled: cancelled\n      Draft: draft\n      On Hold: on_hold\n    otherwise: pass\n",
+        "  - from: Channels__c\n    to: channels\n      # Fax: …   no option of `channels` fits\n    otherwise: pass\n",
         "  - from: Is_Gift__c\n    to: is_gift\n    values:\n      \"false\": \"no\"\n      \"true\": \"yes\"\n",
         "  # sales_region is required: give it a field, a template or a value\n",
         "  # not mapped, properties of HubSpot: account_name, headline, sales_region, source_system\n",
@@ -250,7 +250,11 @@ fn the_custom_object_is_printed_and_made_when_it_is_asked_for() {
         own.unwrap_or_else(|| panic!("{name} is not in {body}")).clone()
     };
     assert_eq!(property("sf_id")["hasUniqueValue"], true);
-    assert_eq!((&body["primaryDisplayProperty"], &body["requiredProperties"]), (&json!("name"), &json!(["name"])));
+    assert_eq!(
+        (&body["primaryDisplayProperty"], &body["requiredProperties"]),
+        (&json!("name"), &json!(["sf_id"])),
+        "a name may be blank"
+    );
     for (name, kind, form) in [
         ("name", "string", "text"),
         ("status", "enumeration", "select"),

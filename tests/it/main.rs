@@ -12,6 +12,7 @@ mod definition_changes;
 mod definitions;
 mod docs;
 mod doubts;
+mod drafts;
 mod estimates;
 mod forge;
 mod generated;

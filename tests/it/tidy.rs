@@ -171,7 +171,7 @@ fn every_code_has_a_page_and_every_page_its_code() {
 }
 
 /// Codes of definitions that have no case folder, and where they are tested instead.
-const ELSEWHERE: [(&str, &str); 14] = [
+const ELSEWHERE: [(&str, &str); 15] = [
     ("SL1000", "a command's own words, not a finding in a file"),
     ("SL1012", "there is no file to point at: it/cli.rs"),
     ("SL1013", "there is no file to point at: it/cli.rs"),
@@ -184,6 +184,7 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("SL2048", "needs an object without any stamp: pipeline/rules.rs"),
     ("SL2049", "needs an object without SystemModstamp: pipeline/rules.rs"),
     ("SL2051", "needs an object without a recycle bin: pipeline/rules.rs"),
+    ("SL2073", "needs a field of rich text: pipeline/rules.rs"),
     ("SL2061", "needs a percentage of HubSpot: pipeline/rules.rs"),
     ("SL2053", "needs lookups to contacts and leads: pipeline/rules.rs"),
 ];

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use syncline::config::pipeline::PipelineConfig;
 use syncline::diagnostic::Severity;
 use syncline::model::object::{SourceField, SourceObject, TargetObject, TargetProperty};
+use syncline::model::owners::Owners;
 use syncline::model::record::Record;
 use syncline::pipeline::compile::compile;
 use syncline::pipeline::compiled::Pipeline;
@@ -85,7 +86,7 @@ fn outcome(pipeline: &Pipeline, case: &Case, row: &BTreeMap<String, String>) -> 
         deleted: false,
         values: pipeline.columns.iter().map(|column| cell(&column.path)).collect(),
     };
-    let got = pipeline.transform(&record, now());
+    let got = pipeline.transform(&record, now(), &Owners::default());
     let set = got.as_ref().map(|desired| {
         let set = desired.properties.iter().chain(&desired.create_only);
         let set = set.filter(|set| &*set.property != "salesforce_id");

@@ -7,6 +7,7 @@ mod errors;
 mod lookups;
 mod objects;
 mod outcomes;
+mod owners;
 mod schemas;
 pub mod settings;
 pub mod target;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::api::{Api, Call};
 use super::errors::local;
 use super::objects::encode;
 use super::settings::API_VERSION;
-use super::wire::{AccountDetails, Page, Property, PropertyRules, Schema, ValidationRule, texts};
+use super::wire::{AccountDetails, Limit, Page, Property, PropertyRules, Schema, ValidationRule, texts};
 use crate::model::object::{ObjectSummary, PropertyKind, PropertyOption, PropertyRule, TargetObject, TargetProperty};
 use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::target::Account;
@@ -139,11 +140,35 @@ pub(super) async fn objects(api: &Api, calls: &AtomicU64, known: &Schemas) -> Re
 /// second creation for a change of the first.
 ///
 /// Errors: `Unknown` where it may have been made all the same.
-pub(super) async fn create(api: &Api, calls: &AtomicU64, body: &serde_json::Value) -> Result<(), Fault> {
+pub(super) async fn create(api: &Api, calls: &AtomicU64, body: &serde_json::Value) -> Result<String, Fault> {
     let target = format!("/crm-object-schemas/{API_VERSION}/schemas");
     let call = Call::post("create a custom object", target, body).once();
-    let _made: Schema = api.fetch(calls, &call).await?;
-    Ok(())
+    let made: Schema = api.fetch(calls, &call).await?;
+    Ok(made.object_type_id.unwrap_or_default())
+}
+
+/// Defines the association of a custom object with itself; `id` is its type id.
+pub(super) async fn associate_with_itself(api: &Api, calls: &AtomicU64, id: &str, name: &str) -> Result<(), Fault> {
+    let target = format!("/crm-object-schemas/{API_VERSION}/schemas/{}/associations", encode(id));
+    let body = json!({ "fromObjectTypeId": id, "toObjectTypeId": id, "name": format!("{name}_to_{name}") });
+    let call = Call::post("define an association", target, &body).once();
+    api.done(calls, &call).await.map(drop)
+}
+
+/// Whether the portal has an archived custom object of this name.
+pub(super) async fn is_archived(api: &Api, calls: &AtomicU64, name: &str) -> Result<bool, Fault> {
+    let parts = "archived=true&includePropertyDefinitions=false&includeAssociationDefinitions=false";
+    let target = format!("/crm-object-schemas/{API_VERSION}/schemas?{parts}");
+    let page: Page<Schema> = api.fetch(calls, &Call::get("read archived object schemas", target)).await?;
+    Ok(page.entries().iter().any(|schema| schema.name.eq_ignore_ascii_case(name)))
+}
+
+/// How many custom objects the account may have, and has; none where the portal does not tell.
+pub(super) async fn limit(api: &Api, calls: &AtomicU64) -> Option<(u64, u64)> {
+    let target = format!("/crm/limits/{API_VERSION}/custom-object-types");
+    let call = Call::get("read the limit of custom objects", target).optional();
+    let answer: Limit = api.fetch(calls, &call).await.ok()?;
+    answer.limit.zip(answer.usage)
 }
 
 async fn properties(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeMap<String, TargetProperty>, Fault> {
@@ -208,6 +233,7 @@ fn property_of(property: Property) -> TargetProperty {
             .map(|option| PropertyOption { label: option.label.unwrap_or_default(), value: option.value })
             .collect(),
         external_options: property.external_options == Some(true) || property.referenced_object_type.is_some(),
+        html: property.field_type.as_deref() == Some("html"),
         owner: property.referenced_object_type.as_deref() == Some("OWNER"),
         unique: property.has_unique_value == Some(true),
         read_only: calculated || property.modification_metadata.read_only_value == Some(true),

@@ -8,11 +8,12 @@ use futures_util::future::BoxFuture;
 use super::api::Api;
 use super::schemas::Schemas;
 use super::settings::HubspotSettings;
-use super::{associations, objects, schemas};
+use super::{associations, objects, owners, schemas};
 use crate::connect::http::calls::Calls;
 use crate::model::association::AssociationType;
 use crate::model::ids::HubspotId;
 use crate::model::object::{ObjectSummary, TargetObject};
+use crate::model::owners::Owners;
 use crate::ports::fault::Fault;
 use crate::ports::target::{
     Account, ExistingLink, LinkOutcome, Lookup, NewLink, TargetPage, TargetReader, TargetRecord, TargetWriter,
@@ -61,9 +62,24 @@ impl HubspotTarget {
         schemas::objects(&self.api, &self.calls, &self.schemas).await
     }
 
-    /// Makes a custom object from a schema's body as HubSpot takes it.
-    pub async fn create_object(&self, body: &serde_json::Value) -> Result<(), Fault> {
+    /// Makes a custom object from a schema's body as HubSpot takes it; gives its type id.
+    pub async fn create_object(&self, body: &serde_json::Value) -> Result<String, Fault> {
         schemas::create(&self.api, &self.calls, body).await
+    }
+
+    /// Defines the association of a custom object with itself.
+    pub async fn associate_with_itself(&self, id: &str, name: &str) -> Result<(), Fault> {
+        schemas::associate_with_itself(&self.api, &self.calls, id, name).await
+    }
+
+    /// Whether the portal has an archived custom object of this name.
+    pub async fn is_archived(&self, name: &str) -> Result<bool, Fault> {
+        schemas::is_archived(&self.api, &self.calls, name).await
+    }
+
+    /// How many custom objects the account may have, and has; none where the portal does not tell.
+    pub async fn custom_object_limit(&self) -> Option<(u64, u64)> {
+        schemas::limit(&self.api, &self.calls).await
     }
 }
 
@@ -82,6 +98,10 @@ impl TargetReader for HubspotTarget {
         to: &'a str,
     ) -> BoxFuture<'a, Result<Vec<AssociationType>, Fault>> {
         associations::types(&self.api, &self.calls, from, to).boxed()
+    }
+
+    fn owners(&self) -> BoxFuture<'_, Result<Owners, Fault>> {
+        owners::all(&self.api, &self.calls).boxed()
     }
 
     fn read_by_key<'a>(

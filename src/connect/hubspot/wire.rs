@@ -244,6 +244,29 @@ impl Answer for AccountDetails {
     }
 }
 
+/// A user to whom records can be assigned.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Owner {
+    pub(super) id: Option<Value>,
+    pub(super) email: Option<String>,
+    pub(super) archived: Option<bool>,
+}
+
+/// How many of something an account may have.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Limit {
+    pub(super) limit: Option<u64>,
+    pub(super) usage: Option<u64>,
+}
+
+impl Answer for Limit {
+    fn is_one(&self) -> bool {
+        self.limit.is_some() && self.usage.is_some()
+    }
+}
+
 /// A type of links, in a list of labels or on a link.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::context::{Columns, Entry, RuleContext, name};
-use super::{options, templates};
+use super::{options, owners, templates};
 use crate::config::pipeline::{Cast, FieldConfig, Otherwise, PipelineConfig};
 use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::model::object::{FieldKind, PropertyKind, SourceField, TargetProperty};
+use crate::model::object::{FieldKind, PicklistValue, PropertyKind, SourceField, TargetProperty};
 use crate::pipeline::compiled::{Fallback, Field, FieldSource, rules_of};
 use crate::pipeline::field::Lookup;
 use crate::pipeline::values::convert::{self, Conversion};
 use crate::pipeline::values::decimal::Decimal;
+use crate::pipeline::values::matching;
 
 /// Compiles all field entries.
 pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Vec<Field> {
@@ -67,7 +68,11 @@ impl Entry<'_> {
         let zone = self.zone(findings)?;
         let property = property?;
         let (source, kind, described) = source?;
+        if owners::emails(self, property, &source, &kind, findings) {
+            return None;
+        }
         let conversion = self.conversion(&kind, property, findings)?;
+        let labels = self.labels(described, property, findings)?;
         let scale = self.scale(&kind, conversion, findings);
         self.percent(&kind, property, findings);
         if let Some(values) = &self.config.values {
@@ -93,6 +98,11 @@ impl Entry<'_> {
             sensitive: self.config.sensitive,
             discreet: self.config.sensitive,
         };
+        if let Some(labels) = labels {
+            field.values = Some(labels);
+            // A value that is no longer listed has no label.
+            field.otherwise = self.config.otherwise.as_ref().map_or(Fallback::Pass, |own| fallback(Some(own)));
+        }
         options::literals(self, &mut field, findings);
         if let Some(described) = described {
             options::picklist(self, &field, described, findings);
@@ -130,6 +140,9 @@ impl Entry<'_> {
         findings: &mut Vec<Diagnostic>,
     ) -> Option<(FieldSource, FieldKind, Option<&SourceField>)> {
         if let Some(from) = &self.config.from {
+            if self.config.cast == Some(Cast::Owner) {
+                return owners::source(self, from, columns, findings).map(|source| (source, FieldKind::Email, None));
+            }
             let field = self.field(from, "from", findings)?;
             let source = self.read(from, field, columns, findings)?;
             return Some((source, field.kind.clone(), Some(field)));
@@ -143,11 +156,25 @@ impl Entry<'_> {
     }
 
     fn field(&self, path: &str, key: &str, findings: &mut Vec<Diagnostic>) -> Option<&SourceField> {
-        let field = match self.cx.objects.find(path) {
-            Lookup::Found(field) => field,
+        match self.cx.objects.find(path) {
+            Lookup::Found(field) => {
+                findings.extend(self.cx.unnoticed(path, field, Place::Value(self.pointer(key))));
+                findings.extend(self.as_read(field, key));
+                Some(field)
+            }
+            lookup => {
+                self.unfound(lookup, key, findings);
+                None
+            }
+        }
+    }
+
+    /// Says that a path leads to no field.
+    pub(super) fn unfound(&self, lookup: Lookup<'_>, key: &str, findings: &mut Vec<Diagnostic>) {
+        match lookup {
+            Lookup::Found(_) => {}
             Lookup::NotDescribed(object) => {
                 findings.push(self.cx.error("SL3002", self.pointer(key), format!("`{object}` was not described")));
-                return None;
             }
             Lookup::Missing { message, help } => {
                 let finding = self.cx.error("SL3001", self.pointer(key), message);
@@ -155,11 +182,81 @@ impl Entry<'_> {
                     Some(help) => finding.with_help(help),
                     None => finding,
                 });
-                return None;
+            }
+        }
+    }
+
+    /// A warning where a field's text is not what a person sees in Salesforce, with the filter to use.
+    fn as_read(&self, field: &SourceField, key: &str) -> Option<Diagnostic> {
+        let from = self.config.from.as_deref().unwrap_or_default();
+        let to = &self.config.to;
+        let (message, why, help) = if field.masked {
+            (
+                format!("`{from}` is read with a mask over it"),
+                "Salesforce shows its characters to users only who may view encrypted data",
+                format!(
+                    "give the integration user the permission View Encrypted Data, or take the mask away: \
+                     {{ template: \"{{{{ {from} | regex_replace('[*X]', '') }}}}\", to: {to} }}"
+                ),
+            )
+        } else if field.html && !self.is_rich_text() {
+            (
+                format!("`{from}` is rich text: its tags would be shown in `{to}`"),
+                "its text is HTML, and the property holds plain text",
+                format!("take the tags away: {{ template: \"{{{{ {from} | striptags | unescape }}}}\", to: {to} }}"),
+            )
+        } else {
+            return None;
+        };
+        Some(self.cx.warning("SL2073", self.pointer(key), message).with_why(why).with_help(help))
+    }
+
+    /// Whether the property shows HTML as it is meant.
+    fn is_rich_text(&self) -> bool {
+        self.cx.schemas.target.properties.get(&self.config.to).is_some_and(|own| own.html)
+    }
+
+    /// The labels of a picklist's values, where they are wanted; none at all where they cannot be had.
+    #[expect(clippy::option_option, reason = "wanted or not, and an error")]
+    fn labels(
+        &self,
+        described: Option<&SourceField>,
+        property: &TargetProperty,
+        findings: &mut Vec<Diagnostic>,
+    ) -> Option<Option<BTreeMap<String, String>>> {
+        if !self.config.label {
+            return Some(None);
+        }
+        let from = self.config.from.as_deref().unwrap_or_default();
+        let listed = described.filter(|own| matches!(own.kind, FieldKind::Picklist | FieldKind::MultiPicklist));
+        let (message, help) = match listed {
+            None => (format!("`label` is for a picklist, and `{from}` is none"), "remove `label`"),
+            Some(_) if property.kind != PropertyKind::String => (
+                format!(
+                    "`label` is for a text property, and `{}` is of type {}",
+                    property.name,
+                    target_name(&property.kind)
+                ),
+                "map the values to the property's options, or choose a text property",
+            ),
+            Some(_) if self.config.values.is_some() => {
+                ("`label` and `values` exclude each other".to_owned(), "write the texts that you want into `values`")
+            }
+            Some(field) => {
+                let label = |own: &PicklistValue| {
+                    Some(convert::trim(&own.label)).filter(|own| !own.is_empty()).map(str::to_owned)
+                };
+                let pair = |own: &PicklistValue| {
+                    (
+                        matching::key(&own.value, &FieldKind::Picklist).into_owned(),
+                        label(own).unwrap_or_else(|| own.value.clone()),
+                    )
+                };
+                return Some(Some(field.picklist.iter().rev().map(pair).collect()));
             }
         };
-        findings.extend(self.cx.unnoticed(path, field, Place::Value(self.pointer(key))));
-        Some(field)
+        findings.push(self.cx.error("SL2072", self.pointer("label"), message).with_help(help));
+        None
     }
 
     /// The columns that a field needs: compounds are read by their parts.
@@ -220,13 +317,19 @@ impl Entry<'_> {
         findings: &mut Vec<Diagnostic>,
     ) -> Option<Conversion> {
         let from = self.config.from.as_deref().unwrap_or_default();
+        if self.config.cast == Some(Cast::Owner) {
+            return owners::property(self, property, findings).then_some(Conversion::Owner);
+        }
         if *kind == FieldKind::Reference && self.config.cast != Some(Cast::Id) {
             let message = format!("`{from}` is a lookup");
             let finding = self.cx.error("SL2035", self.pointer("from"), message);
-            let help = format!(
-                "list it under `associations`, map a field of its record, or write `as: id` for the raw id in `{}`",
-                property.name
-            );
+            let help = match property.owner {
+                true => format!("write `as: owner`: {{ from: {from}, to: {}, as: owner }}", property.name),
+                false => format!(
+                    "list it under `associations`, map a field of its record, or write `as: id` for the raw id in `{}`",
+                    property.name
+                ),
+            };
             findings.push(finding.with_why("a raw id means nothing to people in HubSpot").with_help(help));
             return None;
         }
@@ -254,10 +357,11 @@ impl Entry<'_> {
         let to_day = matches!(field.conversion, Conversion::MomentAsDate | Conversion::ParseDate);
         let texts = field.kind == PropertyKind::String && field.values.is_none();
         let lookup = matches!(field.source_kind, FieldKind::Reference | FieldKind::Id);
-        let mapped = field.values.is_some() || matches!(field.conversion, Conversion::Option | Conversion::Options);
+        let mapped = field.values.is_some()
+            || matches!(field.conversion, Conversion::Option | Conversion::Options | Conversion::Owner);
         for (key, written, why) in [
             ("time_zone", self.config.time_zone.is_some() && !to_day, "it is for a datetime that becomes a date"),
-            ("as", self.config.cast.is_some() && !lookup, "it is for lookups"),
+            ("as", self.config.cast == Some(Cast::Id) && !lookup, "it is for lookups"),
             ("truncate", field.truncate && !texts, "it is for text"),
             ("otherwise", self.config.otherwise.is_some() && !mapped, "it is for value maps and options"),
         ] {

@@ -41,6 +41,8 @@ pub enum Conversion {
     Options,
     /// An id, widened to 18 characters.
     Id,
+    /// The id of the owner who has this e-mail.
+    Owner,
 }
 
 /// The conversion for a pair of types; none when there is none.
@@ -129,7 +131,7 @@ pub fn convert<'a>(text: &'a str, conversion: Conversion, zone: &TimeZone) -> Re
     let trimmed = trim(text);
     Ok(match conversion {
         Conversion::Text => Cow::Borrowed(text),
-        Conversion::Option | Conversion::Options => Cow::Borrowed(trimmed),
+        Conversion::Option | Conversion::Options | Conversion::Owner => Cow::Borrowed(trimmed),
         Conversion::Number => Cow::Owned(decimal::canonical(trimmed).ok_or(Unfit::Number)?),
         Conversion::Bool | Conversion::ParseBool => Cow::Borrowed(boolean(trimmed)?),
         Conversion::BoolAsNumber => Cow::Borrowed(if boolean(trimmed)? == "true" { "1" } else { "0" }),

@@ -1,5 +1,7 @@
-//! Transform. In: candidates. Out: what each should look like, or why it cannot be synced. Effect: none, it is pure.
+//! Transform. In: candidates. Out: what each should look like, or why it cannot be synced. Effect: none; the portal's owners are
+//! read for the first record that needs them.
 
+use crate::model::owners::Owners;
 use crate::plan::decide::{Candidate, Transformed};
 use crate::stages::{Stage, StageContext, StageError, StageName};
 
@@ -12,8 +14,11 @@ impl Stage for Transform {
     const NAME: StageName = StageName::Transform;
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
+        let needed = cx.pipeline.needs_owners() && batch.iter().any(|candidate| candidate.member);
+        let none = Owners::default();
+        let owners = if needed { cx.owners().await.map_err(StageError::at(Self::NAME))? } else { &none };
         let transform = |candidate: Candidate| {
-            let desired = candidate.member.then(|| cx.pipeline.transform(&candidate.record, cx.due_at));
+            let desired = candidate.member.then(|| cx.pipeline.transform(&candidate.record, cx.due_at, owners));
             Transformed { candidate, desired }
         };
         Ok(batch.into_iter().map(transform).collect())

@@ -1,0 +1,36 @@
+//! The owner of a record: found by an e-mail, or as the definition writes it. Pure.
+
+use super::compiled::{Fallback, Field};
+use super::values::convert;
+use crate::model::failure::Reason;
+use crate::model::owners::{Found, Owners};
+
+impl Field {
+    /// The id of the owner with an e-mail; what no owner has follows `otherwise`.
+    pub(super) fn owner(&self, email: &str, owners: &Owners) -> Result<String, Reason> {
+        match (owners.find(email), &self.otherwise) {
+            (Found::Active(id), _) => Ok(id.to_owned()),
+            (_, Fallback::Clear) => Ok(String::new()),
+            (_, Fallback::Value(other)) => self.written_owner(other, owners),
+            (found, Fallback::Reject | Fallback::Pass) => Err(self.no_owner(email, found)),
+        }
+    }
+
+    /// An owner as the definition writes it: by e-mail, or by id.
+    pub(super) fn written_owner(&self, text: &str, owners: &Owners) -> Result<String, Reason> {
+        match owners.find(text) {
+            Found::Active(id) => Ok(id.to_owned()),
+            found if text.contains('@') => Err(self.no_owner(text, found)),
+            _ => Ok(text.to_owned()),
+        }
+    }
+
+    fn no_owner(&self, email: &str, found: Found<'_>) -> Reason {
+        let what = match found {
+            Found::Archived => "takes an owner, and the user of HubSpot with this e-mail was deactivated",
+            _ => "takes an owner, and no user of HubSpot has this e-mail",
+        };
+        let advice = "add the user in HubSpot, or say what happens with `otherwise`";
+        self.reason("SL5014", &format!("{what}{}: {advice}", self.shown(convert::trim(email))))
+    }
+}
