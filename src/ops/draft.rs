@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::config::rules;
 use crate::model::object::{PropertyKind, SourceObject, TargetObject, TargetProperty};
 use crate::model::text::{self, line};
-use crate::pipeline::suggest::{Suggestion, fillable, mappable};
 use crate::pipeline::schemas::AssociationSchema;
+use crate::pipeline::suggest::{Suggestion, fillable, mappable};
 
 /// What is wanted.
 #[derive(Debug, Clone)]
