@@ -217,7 +217,6 @@ impl Entry<'_> {
     }
 
     /// The labels of a picklist's values, where they are wanted; none at all where they cannot be had.
-    #[expect(clippy::option_option, reason = "wanted or not, and an error")]
     fn labels(
         &self,
         described: Option<&SourceField>,
