@@ -66,12 +66,12 @@ pub struct ExpectConfig {
     /// Lookup fields with the Salesforce ids that they are associated with; an empty one has no association.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub associations: BTreeMap<String, Option<Scalar>>,
-    /// The record is set aside.
+    /// The record is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<RejectedConfig>,
 }
 
-/// Why a record is expected to be set aside; what is not given may be anything.
+/// Why a record is expected to be rejected; what is not given may be anything.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RejectedConfig {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::SalesforceId;
 use super::link::ContentHash;
 
-/// Why a record was set aside.
+/// Why a record was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// Stable code (`SL5…`) that `syncline explain` describes.

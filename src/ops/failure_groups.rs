@@ -117,16 +117,15 @@ impl Collected {
 
     /// Keeps the value that has no place in the map.
     fn misfit(&mut self, failure: &FailureView, field: Option<&FieldConfig>) {
-        let Some(field) = field.filter(|field| !field.sensitive) else { return };
-        let Some(from) = &field.from else { return };
-        let column = failure.columns.iter().find(|(path, _)| path.eq_ignore_ascii_case(from));
-        let Some(value) = column.and_then(|(_, value)| value.as_deref()) else { return };
-        let known = |value: &str| field.values.iter().flatten().any(|(key, _)| key.trim() == value);
-        for value in value.split(';').map(str::trim).filter(|value| !value.is_empty() && !known(value)) {
-            if self.misfits.len() >= VALUES_MAX && !self.misfits.contains(value) {
-                self.too_many = true;
-                return;
-            }
+        if field.is_none_or(|field| field.sensitive || field.from.is_none()) {
+            return;
+        }
+        // Of several values in one field, the message names the one that does not fit.
+        let quoted = failure.message.split_once("(`").and_then(|(_, rest)| rest.split_once("`)"));
+        let Some((value, _)) = quoted.filter(|(value, _)| !value.contains('…')) else { return };
+        if self.misfits.len() >= VALUES_MAX && !self.misfits.contains(value) {
+            self.too_many = true;
+        } else {
             self.misfits.insert(value.to_owned());
         }
     }
@@ -154,7 +153,9 @@ fn values_line(field: &FieldConfig, misfits: &BTreeSet<String>) -> String {
     let known = field.values.iter().flatten().map(|(key, value)| format!("{}: {}", word(key), word(&value.0)));
     let missing = misfits.iter().map(|value| format!("{}: ?", word(value)));
     let all: Vec<String> = known.chain(missing).collect();
-    format!("values: {{ {} }}", all.join(", "))
+    // An entry without a map lets every option through; one with a map does so only when told to.
+    let others = if field.values.is_none() && field.otherwise.is_none() { ", otherwise: pass" } else { "" };
+    format!("values: {{ {} }}{others}", all.join(", "))
 }
 
 /// A text as a key or a value of a YAML flow map: in quotes unless it is plainly a word.

@@ -339,10 +339,10 @@ fn recognised(found: &Found, match_property: &str) -> Option<String> {
 /// What a reader of such a plan must know.
 fn state_left_aside(backlog: Backlog, name: &PipelineName) -> String {
     if backlog.is_empty() {
-        return "the state is left aside, and nothing in HubSpot is behind this definition".to_owned();
+        return "no state is used, and nothing in HubSpot is stale under this definition".to_owned();
     }
     format!(
-        "the state is left aside: HubSpot holds {}, taken as synced; where the state is, `syncline import --stale {name}` does this",
+        "no state is used: HubSpot holds {}, taken as synced; where the state is, `syncline import --stale {name}` does this",
         records(backlog.behind)
     )
 }
@@ -350,7 +350,7 @@ fn state_left_aside(backlog: Backlog, name: &PipelineName) -> String {
 fn caught_up(backlog: Backlog, name: &PipelineName) -> String {
     let parts = [
         backlog.filter_changed.then(|| "a changed `where`".to_owned()),
-        (backlog.behind > 0).then(|| format!("{} of an earlier mapping", records(backlog.behind))),
+        (backlog.behind > 0).then(|| format!("{} written under an earlier mapping", records(backlog.behind))),
         (backlog.failed > 0).then(|| format!("{} that failed under an earlier mapping", records(backlog.failed))),
     ];
     let what = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");

@@ -256,7 +256,7 @@ impl Suite {
             for (key, _) in others.iter().filter(|(_, given)| rejected.is_some() && *given) {
                 let message = format!("`{key}` has no effect beside `rejected`");
                 let finding = Diagnostic::error("SL2057", &self.file.name, Place::Key(pointer(key)), message);
-                let why = "of a record that is set aside, nothing is sent";
+                let why = "of a record that is rejected, nothing is sent";
                 findings.push(finding.with_why(why).with_help("expect either a rejection or what is sent"));
             }
             for (place, name) in keeps.iter().enumerate().filter(|(_, name)| properties.contains_key(*name)) {

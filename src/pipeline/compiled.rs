@@ -155,7 +155,7 @@ pub struct Field {
     pub default: Option<String>,
     /// What a blank does.
     pub when_blank: WhenBlank,
-    /// A blank sets the record aside.
+    /// A blank rejects the record.
     pub required: bool,
     /// Set only when the record is made.
     pub on_create_only: bool,
@@ -187,7 +187,7 @@ pub enum FieldSource {
 /// What happens to a value that the value map lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fallback {
-    /// The record is set aside.
+    /// The record is rejected.
     Reject,
     /// The value is used as it is.
     Pass,

@@ -432,7 +432,7 @@ pub struct FailureRow {
 pub enum FailureStatus {
     /// To be tried again.
     Open,
-    /// A person set it aside until the record changes.
+    /// A person dismissed it until the record changes.
     Dismissed,
     /// The record went through since.
     Resolved,

@@ -119,12 +119,12 @@ const SWITCHES: [Switch; 5] = [
         on: Position {
             class: NeedsBackfill,
             what: "`{to}` must not be blank",
-            effect: "records whose field is blank are set aside and no longer updated",
+            effect: "records whose field is blank are rejected and no longer updated",
         },
         off: Position {
             class: NeedsBackfill,
             what: "`{to}` may be blank",
-            effect: "records that were set aside for a blank go through",
+            effect: "records that were rejected for a blank go through",
         },
     },
     Switch {
@@ -152,7 +152,7 @@ const SWITCHES: [Switch; 5] = [
         off: Position {
             class: NeedsBackfill,
             what: "what happens to long texts of `{to}` changed",
-            effect: "records with texts that are too long are set aside",
+            effect: "records with texts that are too long are rejected",
         },
     },
     Switch {
@@ -262,7 +262,7 @@ fn otherwise(pair: &Pair<'_>) -> Option<KeyChange> {
     }
     let (class, effect) = match &is_shown.otherwise {
         Some(Otherwise::Clear) => (CanRemoveData, format!("`{to}` is cleared where the value map lacks a value")),
-        None | Some(Otherwise::Reject) => (*backfill, "records whose value is not in the map are set aside".to_owned()),
+        None | Some(Otherwise::Reject) => (*backfill, "records whose value is not in the map are rejected".to_owned()),
         Some(Otherwise::Pass) => (*backfill, "values that the map lacks are used as they are".to_owned()),
         Some(Otherwise::Value(value)) => (*backfill, format!("values that the map lacks become `{}`", value.0)),
     };
@@ -393,7 +393,7 @@ fn bare(field: &FieldConfig) -> String {
 type Map = BTreeMap<String, Scalar>;
 
 /// What a changed value map does to records. Only a value that the map lost can clear a property: a new one makes a value of
-/// what was set aside or passed on before.
+/// what was rejected or passed on before.
 fn value_map(was: &FieldConfig, is: &FieldConfig, backfill: ChangeClass) -> (ChangeClass, String) {
     let to = &is.to;
     let empty = Map::new();
@@ -406,7 +406,7 @@ fn value_map(was: &FieldConfig, is: &FieldConfig, backfill: ChangeClass) -> (Cha
         }
         (true, true) if matches!(is.otherwise, None | Some(Otherwise::Reject)) => (
             backfill,
-            format!("records with a value that the map lost are set aside; others have `{to}` worked out anew"),
+            format!("records with a value that the map lost are rejected; others have `{to}` worked out anew"),
         ),
         _ => (backfill, format!("`{to}` is worked out anew for records with these values")),
     }

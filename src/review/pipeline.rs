@@ -170,7 +170,7 @@ fn target(
             (_, Mode::CreateOnly) => (NewRecordsOnly, "records that are in HubSpot are left as they are from now on"),
             (Mode::Upsert, Mode::UpdateOnly) => (NewRecordsOnly, "records that are not in HubSpot are no longer made"),
             (Mode::CreateOnly, _) => (NeedsBackfill, "records that are in HubSpot follow Salesforce again"),
-            (_, _) => (NeedsBackfill, "records that were left out so far are made"),
+            (_, _) => (NeedsBackfill, "records that were filtered out so far are created"),
         };
         put(Some(Change {
             class,

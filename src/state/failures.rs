@@ -1,4 +1,4 @@
-//! Failures: records that were set aside, and when they are tried again.
+//! Failures: records that were rejected, and when they are tried again.
 
 use std::time::Duration;
 

@@ -83,7 +83,7 @@ function look() {
     overflow: document.documentElement.scrollWidth > innerWidth,
     links: attribute("a", "href", "xlink:href"),
     images: attribute("img", "src"),
-    svgs: all("svg").filter(seen).length,
+    charts: all(".bars").filter(seen).length,
     elements: Object.fromEntries(counted.map((name) => [name, all(name).length])),
   };
 }

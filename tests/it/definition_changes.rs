@@ -52,7 +52,7 @@ const EDITS: &[Edit] = &[
         "a value map loses a value",
         &[(", Draft: draft", "")],
         &["needs_backfill fields.status 18"],
-        "records with a value that the map lost are set aside",
+        "records with a value that the map lost are rejected",
     ),
     (
         "a value map loses a value that is cleared then",

@@ -90,7 +90,7 @@ fn an_answer_that_names_the_offenders_costs_no_second_call() {
         bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Status__c": "On Hold"}}));
     }
     let ran = bench.run(&["sync", "--once", "--format", "json"]);
-    // A drift of the portal sets aside the records that have the value, and nothing else.
+    // A drift of the portal rejects the records that have the value, and nothing else.
     assert_eq!(ran.code, Some(3), "{ran:?}");
     let told = bench.failures().into_iter().filter(|failure| failure.to_string().contains("on_hold")).count();
     assert_eq!(told, 3, "{:?}", bench.failures());

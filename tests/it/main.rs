@@ -31,6 +31,7 @@ mod plans;
 mod portal_rules;
 mod properties;
 mod quiet;
+mod readable_output;
 mod reading;
 mod report_page;
 mod salesforce_connector;

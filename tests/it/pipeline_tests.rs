@@ -102,7 +102,7 @@ fn a_test_that_does_not_hold_is_told_as_a_difference() {
     let text = run(&folder, &[]).code(1);
     for part in [
         "FAIL subscriptions: an <active> & \"new\" subscription: 100%  pipelines/subscriptions.test.yaml:4\n      - amount: 4800.6\n      + amount: 4800.5\n",
-        "      - Work_Order__c: 0WO5g0000000001AAA\n      + Work_Order__c: (no link)\n",
+        "      - Work_Order__c: 0WO5g0000000001AAA\n      + Work_Order__c: (no association)\n",
         "      - seats: (not sent)\n      + seats: (cleared)\n",
         "      - rejected.code: SL5010\n      + rejected.code: SL5005: ",
         "4 tests: 3 failed, 1 passed\n",
@@ -147,7 +147,11 @@ fn what_was_expected_and_never_came_fails() {
         ("{ rejected: { property: city } }", "{ Status: New }", ("rejected.property", json!("city"), json!("subject"))),
         ("{ properties: { description: x } }", good, ("description", json!("x"), json!("(cleared)"))),
         ("{ properties: { work_order_number: 1 } }", good, ("work_order_number", json!("1"), json!("00000001"))),
-        ("{ associations: { AccountId: } }", good, ("AccountId", json!("(no link)"), json!("0015g00000XyZaBAAV"))),
+        (
+            "{ associations: { AccountId: } }",
+            good,
+            ("AccountId", json!("(no association)"), json!("0015g00000XyZaBAAV")),
+        ),
         ("{ properties: { subject: Repair }, exact: true }", good, ("account_name", json!(null), json!("(cleared)"))),
         ("{ properties: { priority: Medium } }", "{ Status: New }", ("rejected", json!(null), json!(null))),
     ];

@@ -416,7 +416,7 @@ fn without_the_state_a_review_says_the_same() {
         }
         assert_eq!(with["definition_changes"], without["definition_changes"]);
         assert_eq!(with["refusal"], without["refusal"]);
-        assert!(without["notes"].to_string().contains("the state is left aside"), "{without}");
+        assert!(without["notes"].to_string().contains("no state is used"), "{without}");
         bench.write(FILE, &clean);
     }
     // Without a word about the state, an import is foretold, and that much is known is said.
@@ -586,7 +586,7 @@ fn without_the_state_only_what_is_behind_counts() {
     bench.edit(FILE, "on_delete: archive", "on_delete: keep");
     let own = review(&bench);
     assert_eq!((&own["actions"], &own["behind"]), (&json!({}), &json!(0)), "{own}");
-    assert!(own["notes"].to_string().contains("nothing in HubSpot is behind"), "{own}");
+    assert!(own["notes"].to_string().contains("nothing in HubSpot is stale"), "{own}");
     // With the mapping, what failed under the old one and goes through now is made; what is just not there is not.
     bench.edit(FILE, "Draft: draft }", "Draft: draft, Legacy: cancelled }");
     let legacy = bench.rows(OBJECT).values().filter(|row| row["values"]["Status__c"] == "Legacy").count();

@@ -72,7 +72,7 @@ fn the_report_is_safe_and_complete_in_a_browser() {
             (&json!(0), &json!(0), &json!(0))
         );
         assert_eq!(view["images"], json!([]), "{at}");
-        assert!(view["svgs"].as_u64().unwrap() >= 2, "{at}: a chart of actions, a chart of rejects");
+        assert!(view["charts"].as_u64().unwrap() >= 2, "{at}: a chart of actions, a chart of rejects");
         let links = view["links"].as_array().unwrap();
         assert!(links.iter().all(|link| link.as_str().unwrap().starts_with('#')), "{at}: {links:?}");
     }

@@ -28,7 +28,7 @@ pub(super) fn offered(property: &TargetProperty) -> Option<Arc<[Box<str>]>> {
 }
 
 /// Constants, defaults and the right sides of value maps fit the property; they are kept in canonical form. A constant that is
-/// no option fits no record, so the pipeline cannot be carried out; any other text that is none sets aside the records that
+/// no option fits no record, so the pipeline cannot be carried out; any other text that is none rejects the records that
 /// would get it, as when an option is removed in HubSpot.
 pub(super) fn literals(entry: &Entry<'_>, field: &mut Field, findings: &mut Vec<Diagnostic>) {
     let constant = matches!(field.source, FieldSource::Constant(_));
@@ -39,7 +39,7 @@ pub(super) fn literals(entry: &Entry<'_>, field: &mut Field, findings: &mut Vec<
             let message = format!("{shown} does not fit the property `{}`", field.property);
             let finding = entry.cx.error("SL2038", pointer, message).with_label(expected);
             findings.push(match has_options(&field.kind) && !constant {
-                true => finding.as_warning().with_why("every record that would get it is set aside"),
+                true => finding.as_warning().with_why("every record that would get it is rejected"),
                 false => finding,
             });
             text.to_owned()
@@ -166,7 +166,7 @@ pub(super) fn picklist(entry: &Entry<'_>, field: &Field, described: &SourceField
     for (value, _) in lacking.iter().filter(|(_, active)| *active) {
         let message = format!("{what} `{value}`, a value of `{}`", described.name);
         let help = format!("add `{value}` to `values`, or say what happens with `otherwise`");
-        let why = "every record with this value is set aside";
+        let why = "every record with this value is rejected";
         findings.push(entry.cx.warning("SL2037", pointer.clone(), message).with_why(why).with_help(help));
     }
     let retired: Vec<String> =
@@ -174,7 +174,7 @@ pub(super) fn picklist(entry: &Entry<'_>, field: &Field, described: &SourceField
     if !retired.is_empty() {
         let message = format!("{what} {}: inactive values of `{}`", retired.join(", "), described.name);
         let finding = entry.cx.warning("SL2037", pointer, message);
-        let why = "older records may still hold them, and are set aside";
+        let why = "older records may still hold them, and are rejected";
         findings.push(finding.with_why(why).with_help("add them to `values`, or say what happens with `otherwise`"));
     }
 }

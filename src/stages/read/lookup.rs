@@ -33,7 +33,7 @@ pub async fn by_property(
     Ok(ids.iter().copied().zip(read.map_err(StageError::at(stage))?).collect())
 }
 
-/// Why a record is set aside that HubSpot cannot be asked for any more.
+/// Why a record is rejected that HubSpot cannot be asked for any more.
 pub fn match_property_gone(property: &str) -> Reason {
     Reason {
         code: MATCH_PROPERTY_GONE.to_owned(),
@@ -50,7 +50,7 @@ pub const MATCH_PROPERTY_GONE: &str = "SL5122";
 /// Code of [`no_answer`].
 pub const NO_ANSWER: &str = "SL5121";
 
-/// Why a record is set aside of which HubSpot does not say whether it holds it.
+/// Why a record is rejected of which HubSpot does not say whether it holds it.
 pub fn no_answer() -> Reason {
     Reason {
         code: NO_ANSWER.to_owned(),
