@@ -445,8 +445,6 @@ pub struct Completions {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn the_command_line_is_consistent() {
         crate::cli::help::command().debug_assert();

@@ -56,11 +56,11 @@ pub fn some_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(source: D) -> R
 
 /// A list whose entries are worth reading in part: a member of another type than documented counts as absent.
 pub fn parts<'de, D: Deserializer<'de>, T: DeserializeOwned>(source: D) -> Result<Vec<T>, D::Error> {
-    let part = |entry: &Box<RawValue>| match entry.get() {
-        text if text.starts_with('{') => answer(text.as_bytes()).ok().or_else(|| whole(text)),
-        text => whole(text),
+    let part = |text: &str| match text.starts_with('{') {
+        true => answer(text.as_bytes()).ok().or_else(|| whole(text)),
+        false => whole(text),
     };
-    Ok(raw(source)?.iter().filter_map(part).collect())
+    Ok(raw(source)?.iter().filter_map(|entry| part(entry.get())).collect())
 }
 
 fn raw<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Box<RawValue>>, D::Error> {

@@ -29,6 +29,9 @@ pub struct Row {
     pub master: Option<Id>,
 }
 
+/// Ids by a field's value, in lower case.
+type ByValue = BTreeSet<(Box<str>, Id)>;
+
 /// Rows with their indexes.
 #[derive(Debug, Default)]
 pub struct Rows {
@@ -37,7 +40,7 @@ pub struct Rows {
     /// Rows that readers see some time after they are saved: until when they do not, and their stamp.
     late: BTreeSet<(i64, i64, Id)>,
     /// Of fields that somebody searched by: their values in lower case, with the ids. Made by the first search.
-    by_value: RefCell<HashMap<usize, BTreeSet<(Box<str>, Id)>>>,
+    by_value: RefCell<HashMap<usize, ByValue>>,
 }
 
 /// From so much on between a stamp, which is a whole second, and its sight a row counts as late.
