@@ -530,7 +530,7 @@ mod tests {
                     AssociationType { category: "USER_DEFINED".into(), type_id: 9, label: Some("Billing".into()) };
                 target.associations.get_mut("companies").unwrap().push(label);
             },
-            &[("companies: Billing", MoveKind::Added, "new kind of link")],
+            &[("companies: Billing", MoveKind::Added, "new kind of association")],
         );
     }
 

@@ -281,7 +281,7 @@ impl Observer<'_> {
         Ok(())
     }
 
-    /// The kinds of links from one object to another, both in the catalog.
+    /// The kinds of associations from one object to another, both in the catalog.
     async fn pair(&mut self, connection: &str, own: &str, other: &str) -> Result<(), OpsError> {
         let id = |name: &str| {
             let found = self.seen.target(connection, name);

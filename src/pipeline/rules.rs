@@ -449,7 +449,7 @@ mod tests {
         let (_, findings) = link.compile();
         assert_eq!((findings[0].code, findings.len()), ("SL2043", 1));
         assert!(findings[0].message.contains("an association takes a lookup of Subscription__c itself"));
-        assert!(findings[0].help.as_deref().unwrap().starts_with("write `Account__c` to link"));
+        assert!(findings[0].help.as_deref().unwrap().starts_with("write `Account__c` to associate"));
     }
 
     #[test]

@@ -164,7 +164,7 @@ const MOVES: [(&str, &str, &str, bool); 20] = [
     ("Start__c", "requiredness", "is required now", true),
     ("Status__c", "value_added", "has a new picklist value `Paused`", true),
     ("Tier__c", "added", "is new (string, “Tier”)", false),
-    ("companies: partner", "added", "is a new kind of link", true),
+    ("companies: partner", "added", "is a new kind of association", true),
     ("currency", "requiredness", "is required for new records now", true),
     ("headline", "removed", "was archived in HubSpot", true),
     ("notes", "writability", "can no longer be written", true),
