@@ -1,20 +1,18 @@
 //! Each command to the one who does it, and how it ends.
 
-use serde_json::json;
-
 use super::args::common::{FindingFormat, Format};
 use super::args::review::{DiffFormat, PlanFormat};
-use super::args::{Arguments, Command, Man};
+use super::args::{Arguments, CatalogAction, Command, FailureAction, Man, TestFormat};
 use super::exit::Exit;
 use super::shared::{failed, json, write_public};
 use super::{definitions, demo, help, history, output, records, review, sandbox};
-use crate::ports::fault::Fault;
+use crate::ops::schemas;
 use crate::project::error::OpsError;
 
 /// Runs a command to its exit code.
 pub async fn run(arguments: Arguments) -> Exit {
     let Arguments { common, command } = arguments;
-    let in_json = json_result(&command);
+    let schema = json_schema(&command);
     let done = match command {
         Command::Demo(words) => demo::run(&common, &words).await,
         Command::Sandbox(words) => sandbox::run(&words).await,
@@ -45,9 +43,8 @@ pub async fn run(arguments: Arguments) -> Exit {
     };
     done.unwrap_or_else(|error| {
         let exit = failed(&error);
-        if let Some(member) = in_json {
-            let told = json!({ "code": error.code(), "message": error.to_string(), "help": error.help() });
-            json(&json!({ member: [], "status": ended_early(&error), "error": told }));
+        if let Some(schema) = schema {
+            json(&schemas::failure(schema, &error));
         }
         exit
     })
@@ -81,30 +78,41 @@ fn manual(words: &Man) -> Result<Exit, OpsError> {
     Ok(Exit::Done)
 }
 
-/// Which member of a command's JSON holds its result, where it prints JSON: it must print some when it fails, too.
-fn json_result(command: &Command) -> Option<&'static str> {
-    let (json, member) = match command {
-        Command::Plan(words) => (words.format == PlanFormat::Json, "pipelines"),
-        Command::Diff(words) => (words.format == DiffFormat::Json, "pipelines"),
-        Command::Apply(words) => (words.format == Format::Json, "pipelines"),
-        Command::Import(words) => (words.format == Format::Json, "pipelines"),
-        Command::Sync(words) => (words.once && words.format == Format::Json, "pipelines"),
-        Command::Status(words) => (words.format == Format::Json, "pipelines"),
-        Command::Why(words) => (words.format == Format::Json, "pipelines"),
-        Command::Runs(words) => (words.format == Format::Json, "runs"),
-        Command::Failures(words) => (words.format == Format::Json, "failures"),
-        Command::Validate(words) => (words.format == FindingFormat::Json, "findings"),
-        Command::Discover(words) => (words.format == Format::Json, "objects"),
-        _ => (false, ""),
+/// The schema of what a command prints as JSON, where it was asked to: it must print some when it fails, too.
+fn json_schema(command: &Command) -> Option<&'static str> {
+    let (in_json, schema) = match command {
+        Command::Plan(arguments) => (arguments.format == PlanFormat::Json, "plan"),
+        Command::Diff(arguments) => {
+            let schema = if arguments.records { "plan" } else { "diff" };
+            (arguments.format == DiffFormat::Json, schema)
+        }
+        Command::Apply(arguments) => (arguments.format == Format::Json, "report"),
+        Command::Import(arguments) => (arguments.format == Format::Json, "report"),
+        Command::Sync(arguments) => (arguments.once && arguments.format == Format::Json, "report"),
+        Command::Status(arguments) => (arguments.format == Format::Json, "status"),
+        Command::Runs(arguments) => {
+            let schema = if arguments.id.is_some() { "run" } else { "runs" };
+            (arguments.format == Format::Json, schema)
+        }
+        Command::Failures(arguments) => {
+            let schema = match arguments.action {
+                Some(FailureAction::Retry(_) | FailureAction::Dismiss(_)) => "failures-marked",
+                _ => "failures",
+            };
+            (arguments.format == Format::Json, schema)
+        }
+        Command::Why(arguments) => (arguments.format == Format::Json, "why"),
+        Command::Validate(arguments) => (arguments.format == FindingFormat::Json, "validate"),
+        Command::Test(arguments) => (arguments.format == TestFormat::Json, "test"),
+        Command::Discover(arguments) => {
+            let schema = if arguments.object.is_some() { "discover-object" } else { "discover" };
+            (arguments.format == Format::Json, schema)
+        }
+        Command::Catalog(arguments) => {
+            let CatalogAction::Pull(pull) = &arguments.action;
+            (pull.format == Format::Json, "catalog-pull")
+        }
+        _ => return None,
     };
-    json.then_some(member)
-}
-
-/// The status of a command that ended before its first run began.
-fn ended_early(error: &OpsError) -> &'static str {
-    match error {
-        OpsError::Remote { fault: Fault::Budget { .. }, .. } => "paused",
-        OpsError::Remote { fault: Fault::Cancelled, .. } => "interrupted",
-        _ => "failed",
-    }
+    in_json.then_some(schema)
 }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::json;
-
 use super::args::common::{Common, FindingFormat, Format};
 use super::args::{Catalog, CatalogAction, Discover, Explain, Init, New, Pull, Schema, Test, TestFormat, Validate};
 use super::colour;
@@ -20,13 +18,13 @@ use super::shared::{failed, json, project};
 use super::signals;
 use crate::config::env::process_variables;
 use crate::config::files::Files;
-use crate::config::schema;
 use crate::diagnostic::Severity;
 use crate::diagnostic::codes;
 use crate::diagnostic::render::{Located, github};
 use crate::ops::draft::NewPipeline;
 use crate::ops::new;
-use crate::ops::{catalog, discover, init, narrow, test, validate};
+use crate::ops::validate::ValidationReport;
+use crate::ops::{catalog, discover, init, narrow, schemas, test, validate};
 use crate::project::error::OpsError;
 use crate::project::wiring::{Outside, project_folder};
 use crate::sys::clock::Clock;
@@ -76,7 +74,7 @@ pub(super) async fn validate_project(common: &Common, words: &Validate) -> Resul
         FindingFormat::Json => {
             let findings: Vec<Located> = loaded.findings.iter().map(|finding| located(&loaded, finding)).collect();
             let (errors, warnings) = counts(&loaded);
-            json(&json!({ "valid": !loaded.failed(), "errors": errors, "warnings": warnings, "findings": findings }));
+            json(&ValidationReport { valid: !loaded.failed(), errors, warnings, findings });
         }
         FindingFormat::Github => {
             let prefix = prefix(&root);
@@ -262,7 +260,7 @@ pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, O
 
 pub(super) fn schema(common: &Common, words: &Schema) -> Result<Exit, OpsError> {
     let Some((name, project)) = words.meant(common.project.as_deref()) else {
-        let help = format!("name one of {}", schema::NAMES.join(", "));
+        let help = format!("name one of {}", schemas::NAMES.join(", "));
         output::error("the command does not say which schema is meant", None, Some(&help));
         return Ok(Exit::Usage);
     };
@@ -271,7 +269,7 @@ pub(super) fn schema(common: &Common, words: &Schema) -> Result<Exit, OpsError> 
             let here = std::env::current_dir().unwrap_or_default();
             narrow::schema(&Files::Folder(project_folder(Some(&given), &here)?), &process_variables)?
         }
-        _ => schema::text(&name).unwrap_or_default(),
+        _ => schemas::text(&name).unwrap_or_default(),
     };
     output::result(&text);
     Ok(Exit::Done)

@@ -17,7 +17,7 @@ use super::shared::warn;
 use super::signals;
 use crate::config::env::process_variables;
 use crate::model::forecast::PlanReport;
-use crate::model::report::{RunReport, RunScope};
+use crate::model::report::{RunReport, RunScope, RunStatus};
 use crate::ops::plan::{PlanOptions, plan};
 use crate::ops::run::{RunOptions, run_all};
 use crate::ops::{diff, failure_groups, history, status};
@@ -85,7 +85,7 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     say(
         "3  `syncline plan`: what an import would do, record by record",
         &show_plan::plan(
-            &PlanReport { pipelines: forecasts, status: "succeeded".to_owned(), definitions: None },
+            &PlanReport { pipelines: forecasts, status: RunStatus::Succeeded, definitions: None },
             Paint::of_results(),
         ),
     );
@@ -112,7 +112,10 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
         &show_report::reports(&reports, Paint::of_results()),
     );
     let project = review(folder, project).await?;
-    say("11  `syncline status`", &show_history::statuses(&status::status(&project).await?, Paint::of_results()));
+    say(
+        "11  `syncline status`",
+        &show_history::statuses(&status::status(&project).await?.pipelines, Paint::of_results()),
+    );
     if folder.kept {
         output::result(&format!(
             "The project is kept in {}; its sandbox has ended with the demo.\n",
@@ -141,7 +144,7 @@ async fn review(folder: &Folder, before: Project) -> Result<Project, OpsError> {
     say(
         "9  `syncline plan`: what the merge would do, seen in the pull request before it",
         &show_plan::plan(
-            &PlanReport { pipelines: forecasts, status: "succeeded".to_owned(), definitions: None },
+            &PlanReport { pipelines: forecasts, status: RunStatus::Succeeded, definitions: None },
             Paint::of_results(),
         ),
     );

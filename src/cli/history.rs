@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::args::common::{Common, Format};
 use super::args::{FailureAction, FailureFilter as FailureWords, FailureList, Failures, Runs, Status, Why};
@@ -12,19 +12,19 @@ use super::render::paint::Paint;
 use super::render::{history as show, table};
 use super::shared::{append_file, json, project, write_file};
 use crate::model::ids::PipelineName;
-use crate::ops::history::{ErrorsCsv, Pages};
+use crate::ops::history::{ErrorsCsv, FailureList as FailureReport, FailuresMarked, Pages, RunHistory};
 use crate::ops::{failure_groups, history, status, why};
 use crate::ports::state::{FailureFilter, FailureMark};
 use crate::project::error::OpsError;
 use crate::project::wiring::{Outside, Project};
 
 pub(super) async fn tell_status(common: &Common, words: &Status) -> Result<Exit, OpsError> {
-    let all = status::status(&project(common, Outside::real())?).await?;
+    let status = status::status(&project(common, Outside::real())?).await?;
     match words.format {
-        Format::Text => output::styled(&show::statuses(&all, Paint::of_results())),
-        Format::Json => json(&json!({ "pipelines": all })),
+        Format::Text => output::styled(&show::statuses(&status.pipelines, Paint::of_results())),
+        Format::Json => json(&status),
     }
-    let needs_a_person = all.iter().any(|own| !own.attention.is_empty());
+    let needs_a_person = status.pipelines.iter().any(|own| !own.attention.is_empty());
     Ok(if words.check && needs_a_person { Exit::Failed } else { Exit::Done })
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn runs(common: &Common, words: &Runs) -> Result<Exit, OpsError
         let all = history::runs(&project, words.pipeline.as_deref(), words.limit).await?;
         match words.format {
             Format::Text => output::styled(&show::runs(&all, Paint::of_results())),
-            Format::Json => json(&json!({ "runs": all })),
+            Format::Json => json(&RunHistory { runs: all }),
         }
         return Ok(Exit::Done);
     };
@@ -165,25 +165,28 @@ pub(super) async fn failures(common: &Common, words: &Failures) -> Result<Exit, 
             }
             match words.format {
                 Format::Text => output::styled(&show::failures_in_full(&all, Paint::of_results())),
-                Format::Json => json(&json!({ "failures": all })),
+                Format::Json => json(&FailureReport { failures: all }),
             }
         }
-        FailureAction::Retry(filter) => {
-            mark(&project, filter, FailureMark::Retry, "will be tried again by the next sync").await?
-        }
-        FailureAction::Dismiss(filter) => {
-            mark(&project, filter, FailureMark::Dismiss, "will not be tried again until the record changes").await?
-        }
+        FailureAction::Retry(filter) => mark(&project, filter, FailureMark::Retry, words.format).await?,
+        FailureAction::Dismiss(filter) => mark(&project, filter, FailureMark::Dismiss, words.format).await?,
     }
     Ok(Exit::Done)
 }
 
-async fn mark(project: &Project, words: &FailureWords, mark: FailureMark, said: &str) -> Result<(), OpsError> {
+async fn mark(project: &Project, words: &FailureWords, mark: FailureMark, format: Format) -> Result<(), OpsError> {
     let mut marked = 0;
     for filter in filters(words)? {
         marked += history::mark(project, &filter, mark).await?;
     }
-    output::result(&format!("{} {said}", table::count(marked, "failure", "failures")));
+    let effect = match mark {
+        FailureMark::Retry => "will be tried again by the next sync",
+        FailureMark::Dismiss => "will not be tried again until the record changes",
+    };
+    match format {
+        Format::Text => output::result(&format!("{} {effect}", table::count(marked, "failure", "failures"))),
+        Format::Json => json(&FailuresMarked { marked }),
+    }
     Ok(())
 }
 
@@ -208,10 +211,10 @@ fn filters(words: &FailureWords) -> Result<Vec<FailureFilter>, OpsError> {
 }
 
 pub(super) async fn tell_why(common: &Common, words: &Why) -> Result<Exit, OpsError> {
-    let accounts = why::why(&project(common, Outside::real())?, &words.id).await?;
+    let report = why::why(&project(common, Outside::real())?, &words.id).await?;
     match words.format {
-        Format::Text => output::styled(&show::accounts(&words.id, &accounts, Paint::of_results())),
-        Format::Json => json(&json!({ "salesforce_id": words.id, "pipelines": accounts })),
+        Format::Text => output::styled(&show::why(&report, Paint::of_results())),
+        Format::Json => json(&report),
     }
     Ok(Exit::Done)
 }

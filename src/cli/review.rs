@@ -17,7 +17,7 @@ use crate::config::env::process_variables;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::forecast::{PipelineForecast, PlanReport};
 use crate::model::ids::{PipelineName, SalesforceId};
-use crate::model::report::RunScope;
+use crate::model::report::{RunScope, RunStatus};
 use crate::ops::changes::ChangesFile;
 use crate::ops::plan::PlanOptions;
 use crate::ops::run::{RunOptions, run_all};
@@ -49,7 +49,7 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let mut report = if names.is_empty() {
-        PlanReport { pipelines: Vec::new(), status: "succeeded".to_owned(), definitions: Some(found) }
+        PlanReport { pipelines: Vec::new(), status: RunStatus::Succeeded, definitions: Some(found) }
     } else {
         let mut project = project(common, outside)?;
         masks::keep(&mut project, &revision::base(&root, &words.base)?, &mut found);
@@ -68,7 +68,7 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
         DiffFormat::Markdown => output::markdown(&markdown::plan(&report)),
         DiffFormat::Json => json(&report),
     }
-    Ok(if report.status == "failed" { Exit::Failed } else { exit })
+    Ok(if report.status == RunStatus::Failed { Exit::Failed } else { exit })
 }
 
 pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, OpsError> {
@@ -155,7 +155,7 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         PlanFormat::Html => output::result(&text),
     }
     let changes = Summary::of(&report).has_changes(&report);
-    Ok(match (report.status == "failed", changes && words.detailed_exitcode) {
+    Ok(match (report.status == RunStatus::Failed, changes && words.detailed_exitcode) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Changes,
         (false, false) => Exit::Done,
@@ -177,7 +177,7 @@ fn assembled(mut forecasts: Vec<PipelineForecast>, definitions: Option<Definitio
         forecast.definition_changes = own.map(|own| own.changes.clone()).unwrap_or_default();
     }
     let failed = forecasts.iter().any(|forecast| forecast.report.error.is_some());
-    let status = if failed { "failed" } else { "succeeded" }.to_owned();
+    let status = if failed { RunStatus::Failed } else { RunStatus::Succeeded };
     PlanReport { pipelines: forecasts, status, definitions }
 }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::json;
 
 use super::args::common::{Allow, Common, Format};
 use super::colour;
@@ -17,7 +16,7 @@ use super::render::{report as show_report, table};
 use crate::config::env::process_variables;
 use crate::diagnostic::Diagnostic;
 use crate::model::ids::PipelineName;
-use crate::model::report::{RunReport, RunScope, RunStatus};
+use crate::model::report::{RunReport, RunScope, RunStatus, RunsReport};
 use crate::ops::run::{Finished, RunOptions, Trouble};
 use crate::plan::guard::Allowance;
 use crate::ports::fault::Fault;
@@ -142,13 +141,13 @@ pub fn report(common: &Common, format: Format, finished: &[Finished]) -> Exit {
                 .iter()
                 .all(|report| report.status == RunStatus::Paused || exit_of(report.status) < Exit::Failed);
             let status = match exit {
-                Exit::Failed if only_paused => "paused",
-                Exit::Done | Exit::Changes => "succeeded",
-                Exit::Partial => "partial",
-                Exit::Interrupted => "interrupted",
-                Exit::Failed | Exit::Usage => "failed",
+                Exit::Failed if only_paused => RunStatus::Paused,
+                Exit::Done | Exit::Changes => RunStatus::Succeeded,
+                Exit::Partial => RunStatus::Partial,
+                Exit::Interrupted => RunStatus::Interrupted,
+                Exit::Failed | Exit::Usage => RunStatus::Failed,
             };
-            json(&json!({ "pipelines": reports, "status": status }));
+            json(&RunsReport { pipelines: reports.into_iter().cloned().collect(), status });
         }
         Format::Text => {
             let reports: Vec<RunReport> = reports.into_iter().cloned().collect();

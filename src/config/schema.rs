@@ -1,4 +1,4 @@
-//! The structs as JSON Schemas: what `schemas/` holds, what definitions are checked against, and the shapes of results.
+//! The structs of definitions as JSON Schemas: what an editor is given, and what definitions are checked against.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -8,12 +8,9 @@ use schemars::generate::SchemaSettings;
 use super::pipeline::PipelineConfig;
 use super::pipeline_test::PipelineTestConfig;
 use super::project::ProjectConfig;
-use crate::model::change::DefinitionDiff;
-use crate::model::forecast::PlanReport;
-use crate::model::report::RunsReport;
 
-/// Names of the schemas.
-pub const NAMES: [&str; 6] = ["pipeline", "pipeline-test", "project", "plan", "diff", "report"];
+/// Names of the schemas that files are checked against.
+pub const NAMES: [&str; 3] = ["pipeline", "pipeline-test", "project"];
 
 /// The schema of a kind of definition, ready to check with.
 pub struct Definition {
@@ -31,13 +28,10 @@ pub fn definition(name: &str) -> Option<&'static Definition> {
             let validator = jsonschema::validator_for(&schema).ok();
             Some((name, Definition { schema, validator }))
         };
-        DEFINITIONS.into_iter().filter_map(prepared).collect()
+        NAMES.into_iter().filter_map(prepared).collect()
     });
     ALL.get(name)
 }
-
-/// Names of the schemas that files are checked against.
-const DEFINITIONS: [&str; 3] = ["pipeline", "pipeline-test", "project"];
 
 /// A schema as a value; none for an unknown name.
 pub fn value(name: &str) -> Option<serde_json::Value> {
@@ -46,16 +40,11 @@ pub fn value(name: &str) -> Option<serde_json::Value> {
         "pipeline" => generator.into_root_schema_for::<PipelineConfig>(),
         "pipeline-test" => generator.into_root_schema_for::<PipelineTestConfig>(),
         "project" => generator.into_root_schema_for::<ProjectConfig>(),
-        "plan" => generator.into_root_schema_for::<PlanReport>(),
-        "diff" => generator.into_root_schema_for::<DefinitionDiff>(),
-        "report" => generator.into_root_schema_for::<RunsReport>(),
         _ => return None,
     };
     let mut schema = schema.to_value();
-    if DEFINITIONS.contains(&name) {
-        refuse_blanks(&mut schema);
-        name_parts(&mut schema);
-    }
+    refuse_blanks(&mut schema);
+    name_parts(&mut schema);
     Some(schema)
 }
 
@@ -149,9 +138,7 @@ pub fn text(name: &str) -> Option<String> {
     if name == "project" {
         allow_variables(&mut value);
     }
-    if DEFINITIONS.contains(&name) {
-        describe_in_markdown(&mut value);
-    }
+    describe_in_markdown(&mut value);
     serde_json::to_string_pretty(&value).ok().map(|text| text + "\n")
 }
 

@@ -3,17 +3,19 @@
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Diagnostic, Place, Severity};
 use crate::model::text::{is_unsafe, line, workflow_command};
 
 /// A finding with its place worked out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Located {
     /// Stable code.
     pub code: &'static str,
-    /// `error` or `warning`.
+    /// Whether it stops the run.
+    #[schemars(extend("enum" = ["error", "warning"]))]
     pub severity: &'static str,
     /// What is wrong.
     pub message: String,
@@ -40,7 +42,7 @@ pub struct Located {
 }
 
 /// Another place of a finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Related {
     /// First line, from 1.
     pub line: usize,

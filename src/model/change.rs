@@ -59,6 +59,12 @@ pub enum DefinitionStanding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PipelineDiff {
     /// Its name.
+    #[serde(
+        flatten,
+        serialize_with = "super::pipeline_key::serialize",
+        deserialize_with = "super::pipeline_key::deserialize"
+    )]
+    #[schemars(with = "super::pipeline_key::PipelineKeys")]
     pub name: String,
     /// What happened to it.
     pub standing: DefinitionStanding,
@@ -73,6 +79,7 @@ pub struct PipelineDiff {
 
 /// What changed in the definitions of a project since a revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Syncline diff")]
 pub struct DefinitionDiff {
     /// The revision that was asked for.
     pub base: String,

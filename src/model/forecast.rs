@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::{DefinitionChange, DefinitionDiff};
 use super::ids::{HubspotId, SalesforceId};
-use super::report::{RunKind, RunReport, RunScope};
+use super::report::{RunKind, RunReport, RunScope, RunStatus};
 
 /// What `plan` found out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +16,7 @@ pub struct PlanReport {
     /// One entry a pipeline.
     pub pipelines: Vec<PipelineForecast>,
     /// `succeeded`, or `failed` where a forecast ended early.
-    pub status: String,
+    pub status: RunStatus,
     /// What changed in the definitions since the revision that was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub definitions: Option<DefinitionDiff>,
@@ -42,7 +42,7 @@ pub struct PipelineForecast {
     /// What changed in the definition since the revision that was asked for.
     pub definition_changes: Vec<DefinitionChange>,
     /// Records that were written under another mapping than today's.
-    pub behind: u64,
+    pub stale: u64,
     /// What the plan can and cannot tell.
     pub answers: Vec<Answer>,
     /// A bounded sample of the changes.

@@ -9,6 +9,7 @@ pub mod ids;
 pub mod link;
 pub mod object;
 pub mod owners;
+pub mod pipeline_key;
 pub mod plan_entry;
 pub mod record;
 pub mod report;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A Salesforce object as its describe call shows it to the integration user.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceObject {
     /// API name, in its true spelling.
     pub name: String,
@@ -50,7 +51,7 @@ impl SourceObject {
 }
 
 /// One field of a Salesforce object.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceField {
     /// API name, in its true spelling.
     pub name: String,
@@ -93,7 +94,7 @@ pub struct SourceField {
 }
 
 /// An object in a list of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ObjectSummary {
     /// API name, or short name.
     pub name: String,
@@ -108,7 +109,7 @@ pub struct ObjectSummary {
 }
 
 /// One value of a Salesforce picklist.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PicklistValue {
     /// The API value, which is what records hold.
     pub value: String,
@@ -119,7 +120,7 @@ pub struct PicklistValue {
 }
 
 /// Type of a Salesforce field. An unknown type is kept by name and maps to nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FieldKind {
     /// The record's own id.
@@ -176,7 +177,7 @@ pub enum FieldKind {
 }
 
 /// A HubSpot object as its schema and properties show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetObject {
     /// `2-…` for custom objects, `0-…` for standard ones; differs between portals.
     pub object_type_id: String,
@@ -197,7 +198,7 @@ pub struct TargetObject {
 }
 
 /// One property of a HubSpot object.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetProperty {
     /// Internal name.
     pub name: String,
@@ -228,7 +229,7 @@ pub struct TargetProperty {
 }
 
 /// A rule that an administrator made for the values of a HubSpot property.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct PropertyRule {
     /// Its type, in HubSpot's word (`MAX_LENGTH`).
     pub kind: String,
@@ -237,7 +238,7 @@ pub struct PropertyRule {
 }
 
 /// One option of a HubSpot enumeration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PropertyOption {
     /// Internal value, case-sensitive; what records hold.
     pub value: String,
@@ -246,7 +247,7 @@ pub struct PropertyOption {
 }
 
 /// Type of a HubSpot property. An unknown type is kept by name and maps to nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PropertyKind {
     /// Text, at most 65,536 characters.

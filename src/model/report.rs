@@ -128,6 +128,12 @@ impl Tally {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunReport {
     /// The pipeline.
+    #[serde(
+        flatten,
+        serialize_with = "super::pipeline_key::serialize",
+        deserialize_with = "super::pipeline_key::deserialize"
+    )]
+    #[schemars(with = "super::pipeline_key::PipelineKeys")]
     pub name: PipelineName,
     /// The run.
     pub run: RunId,
@@ -158,5 +164,5 @@ pub struct RunsReport {
     /// One entry a run.
     pub pipelines: Vec<RunReport>,
     /// How the whole ended: the worst of them.
-    pub status: String,
+    pub status: RunStatus,
 }

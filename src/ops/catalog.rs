@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::catalog::drift::{Move, System, moves};
@@ -21,7 +22,8 @@ use crate::project::error::OpsError;
 use crate::project::wiring::Project;
 
 /// What a pull found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Syncline catalog pull")]
 pub struct Pull {
     /// Files that were written or removed; those that would be, where nothing was to be written.
     pub files: Vec<String>,
@@ -38,7 +40,7 @@ pub struct Pull {
 }
 
 /// An object that a definition names and a system does not show.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Absent {
     /// The pipeline that names it.
     pub pipeline: String,
@@ -49,7 +51,7 @@ pub struct Absent {
 }
 
 /// A move, with the pipelines that it concerns.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Touched {
     /// The move.
     #[serde(flatten)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::project::ConnectionConfig;
@@ -16,7 +17,8 @@ use crate::project::error::OpsError;
 use crate::project::wiring::Project;
 
 /// All objects.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Syncline objects")]
 pub struct Objects {
     /// Those of Salesforce, by connection.
     pub salesforce: BTreeMap<String, Vec<Found>>,
@@ -27,7 +29,7 @@ pub struct Objects {
 }
 
 /// An object, and whether it can sync.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Found {
     /// The object.
     #[serde(flatten)]
@@ -36,6 +38,8 @@ pub struct Found {
     pub can_sync: bool,
     /// Why not, or under which condition.
     pub why: Option<String>,
+    /// The stable code of that, where it can never sync.
+    pub code: Option<&'static str>,
     /// Pipelines that sync it.
     pub pipelines: Vec<String>,
     /// It only accompanies another object of the list: as its feed, its history, its shares.
@@ -43,12 +47,17 @@ pub struct Found {
 }
 
 /// One object of either system, or of both where they share a name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(title = "Syncline object")]
 pub struct Described {
     /// In Salesforce.
     pub salesforce: Option<SourceObject>,
-    /// Whether it can be a source, in words.
-    pub can_sync: Option<String>,
+    /// Whether it can be a source; none where Salesforce does not show it.
+    pub can_sync: Option<bool>,
+    /// Why not, or under which condition.
+    pub why: Option<String>,
+    /// The stable code of that, where it can never sync.
+    pub code: Option<&'static str>,
     /// In HubSpot.
     pub hubspot: Option<TargetObject>,
     /// Connections that could not be asked.
@@ -56,7 +65,7 @@ pub struct Described {
 }
 
 /// A connection that could not be asked. What the others tell stands without it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Refused {
     /// The connection.
     pub connection: String,
@@ -127,14 +136,19 @@ fn source(project: &Project, connection: &str, object: ObjectSummary, names: &Ha
         config.source.connection == connection && config.source.object.eq_ignore_ascii_case(&object.name)
     });
     let pipelines: Vec<String> = pipelines.map(|config| config.name.clone()).collect();
-    let (can_sync, why) = match verdict::by_name(&object.name, object.queryable) {
-        Verdict::Yes => (true, None),
-        Verdict::Unlisted => (true, Some(UNLISTED.to_owned())),
-        Verdict::No(refusal) => (false, Some(refusal.why)),
-    };
+    let (can_sync, why, code) = parts(verdict::by_name(&object.name, object.queryable));
     let companion = pipelines.is_empty()
         && verdict::accompanies(&object.name).is_some_and(|own| own.iter().any(|name| names.contains(name)));
-    Found { object, can_sync, why, pipelines, companion }
+    Found { object, can_sync, why, code, pipelines, companion }
+}
+
+/// A verdict as the members of an answer: whether it can sync, why not or on which condition, and the code of that.
+fn parts(verdict: Verdict) -> (bool, Option<String>, Option<&'static str>) {
+    match verdict {
+        Verdict::Yes => (true, None, None),
+        Verdict::Unlisted => (true, Some(UNLISTED.to_owned()), None),
+        Verdict::No(refusal) => (false, Some(refusal.why), Some(refusal.code)),
+    }
 }
 
 /// The condition under which an object can be a source that HubSpot's own integration does not know.
@@ -150,14 +164,14 @@ fn target(project: &Project, connection: &str, object: ObjectSummary, custom: &[
     });
     let pipelines = pipelines.map(|config| config.name.clone()).collect();
     let why = (!object.custom).then(|| "a standard object: its match property must be made unique first".to_owned());
-    Found { object, can_sync: true, why, pipelines, companion: false }
+    Found { object, can_sync: true, why, code: None, pipelines, companion: false }
 }
 
 /// Describes one object: in Salesforce, in HubSpot, or in both.
 ///
 /// Errors: neither has it, as far as they could be asked; what it is, where its name tells that it can never sync.
 pub async fn object(project: &Project, name: &str) -> Result<Described, OpsError> {
-    let mut described = Described { salesforce: None, can_sync: None, hubspot: None, refused: Vec::new() };
+    let mut described = Described::default();
     let mut last = None;
     for (connection, config) in &project.config.connections {
         let found = match config {
@@ -184,11 +198,11 @@ pub async fn object(project: &Project, name: &str) -> Result<Described, OpsError
             ),
         });
     }
-    described.can_sync = described.salesforce.as_ref().map(|object| match verdict::of(object) {
-        Verdict::Yes => "yes".to_owned(),
-        Verdict::Unlisted => format!("yes, {UNLISTED}"),
-        Verdict::No(refusal) => format!("no: {}", refusal.why),
-    });
+    if let Some(object) = &described.salesforce {
+        let (can_sync, why, code) = parts(verdict::of(object));
+        described.can_sync = Some(can_sync);
+        (described.why, described.code) = (why, code);
+    }
     Ok(described)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::ids::{PipelineName, RunId};
@@ -12,8 +13,42 @@ use crate::project::error::OpsError;
 use crate::project::wiring::Project;
 use crate::state::sqlite::SqliteState;
 
+/// What `runs --format json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "Syncline runs")]
+pub struct RunHistory {
+    /// The latest first.
+    pub runs: Vec<RunView>,
+}
+
+/// What `runs ID --format json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "Syncline run")]
+pub struct RunDetail {
+    /// The run.
+    pub run: RunView,
+    /// The records that it rejected.
+    pub failures: Vec<FailureView>,
+}
+
+/// What `failures --format json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "Syncline failures")]
+pub struct FailureList {
+    /// One entry a record.
+    pub failures: Vec<FailureView>,
+}
+
+/// What `failures retry` and `failures dismiss` print with `--format json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(title = "Syncline failures marked")]
+pub struct FailuresMarked {
+    /// How many failures were marked.
+    pub marked: u64,
+}
+
 /// A run as shown.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct RunView {
     /// Its id.
     pub run: String,
@@ -60,7 +95,7 @@ impl From<RunRow> for RunView {
 }
 
 /// A failure as shown.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct FailureView {
     /// The pipeline.
     pub pipeline: String,
@@ -76,7 +111,8 @@ pub struct FailureView {
     pub property: Option<String>,
     /// What is wrong.
     pub message: String,
-    /// `open`, `dismissed` or `resolved`.
+    /// Whether it is tried again, is dismissed until the record changes, or is over.
+    #[schemars(extend("enum" = ["open", "dismissed", "resolved"]))]
     pub status: &'static str,
     /// How often it failed.
     pub attempts: u32,

@@ -18,6 +18,7 @@ pub mod new;
 pub mod plan;
 pub mod run;
 pub mod saved;
+pub mod schemas;
 pub mod status;
 pub mod sync;
 pub mod test;

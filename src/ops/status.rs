@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::history::RunView;
@@ -19,10 +20,20 @@ use crate::project::portal::Portal;
 use crate::project::wiring::Project;
 use crate::state::sqlite::SqliteState;
 
+/// What `status --format json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "Syncline status")]
+pub struct StatusReport {
+    /// One entry a pipeline.
+    pub pipelines: Vec<PipelineStatus>,
+}
+
 /// One pipeline's standing.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PipelineStatus {
     /// Its name.
+    #[serde(flatten, serialize_with = "crate::model::pipeline_key::serialize")]
+    #[schemars(with = "crate::model::pipeline_key::PipelineKeys")]
     pub name: String,
     /// `syncline sync` runs it.
     pub enabled: bool,
@@ -30,7 +41,7 @@ pub struct PipelineStatus {
     pub records: u64,
     /// Of them, those that were written under another mapping than today's: `import --stale` catches them up. None where
     /// the target object is not known yet.
-    pub behind: Option<u64>,
+    pub stale: Option<u64>,
     /// `where` changed since the last import, so records may belong that nothing is known of.
     pub filter_changed: bool,
     /// An import went through once: before, only what changes in Salesforce is carried over.
@@ -39,9 +50,9 @@ pub struct PipelineStatus {
     pub watermark: Option<String>,
     /// Age of the watermark, in seconds: how far HubSpot may lie behind.
     pub lag_seconds: Option<f64>,
-    /// An import is unfinished: rows read, of rows counted.
-    pub unfinished_import: Option<(u64, u64)>,
-    /// Links that wait for their other side.
+    /// How far an unfinished import came; none where there is none.
+    pub unfinished_import: Option<ImportProgress>,
+    /// Associations that wait for their other record.
     pub pending_associations: u64,
     /// Records kept under failures.
     pub open_failures: u64,
@@ -53,8 +64,17 @@ pub struct PipelineStatus {
     pub attention: Vec<Attention>,
 }
 
+/// How far an import came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ImportProgress {
+    /// Rows read.
+    pub read: u64,
+    /// Rows counted when it began.
+    pub total: u64,
+}
+
 /// Something that needs a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Attention {
     /// What kind of thing it is.
     pub reason: Reason,
@@ -63,7 +83,7 @@ pub struct Attention {
 }
 
 /// What kind of thing needs a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The definition has errors.
@@ -87,18 +107,18 @@ const CYCLES_MISSED: u32 = 3;
 const RUNS_LOOKED_AT: usize = 20;
 
 /// How all pipelines stand.
-pub async fn status(project: &Project) -> Result<Vec<PipelineStatus>, OpsError> {
+pub async fn status(project: &Project) -> Result<StatusReport, OpsError> {
     let state = project.state_for_reading()?;
     let loaded = &project.loaded;
-    let mut all = Vec::new();
+    let mut pipelines = Vec::new();
     for own in &loaded.pipelines {
         let errors = errors(&loaded.findings, &own.file.name);
-        all.push(one(project, &state, &own.config.name, Some(own), errors).await?);
+        pipelines.push(one(project, &state, &own.config.name, Some(own), errors).await?);
     }
     for broken in &loaded.broken {
-        all.push(one(project, &state, broken.name(), None, errors(&loaded.findings, &broken.file)).await?);
+        pipelines.push(one(project, &state, broken.name(), None, errors(&loaded.findings, &broken.file)).await?);
     }
-    Ok(all)
+    Ok(StatusReport { pipelines })
 }
 
 /// The first error in a file.
@@ -130,12 +150,12 @@ async fn one(
         name: name.to_string(),
         enabled: loaded.is_none_or(|own| own.config.sync.enabled),
         records: counts.standing,
-        behind: mapping.map(|_| counts.behind),
+        stale: mapping.map(|_| counts.behind),
         filter_changed: noted.zip(condition).is_some_and(|(noted, condition)| noted != condition),
         imported: state.note(&catch_up::mapping_key(&name)).await?.is_some(),
         watermark: watermark.map(|watermark| watermark.0.to_string()),
         lag_seconds: lag,
-        unfinished_import: import.map(|import| (import.read, import.total)),
+        unfinished_import: import.map(|import| ImportProgress { read: import.read, total: import.total }),
         pending_associations: state.due_count(&name).await?,
         open_failures: state.open_failures(&name).await?,
         last_run: last_run(state, &name).await?,
@@ -183,7 +203,7 @@ fn attention(
         let why = run.error.as_deref().unwrap_or("for no reason that is known");
         (Reason::LastRun, format!("the last run failed {}: {why}", ago(run, now)))
     });
-    let unfinished = status.unfinished_import.map(|(read, total)| {
+    let unfinished = status.unfinished_import.map(|ImportProgress { read, total }| {
         let text =
             format!("an import is unfinished ({read} of {total} read); `syncline import {name}` goes on with it");
         (Reason::UnfinishedImport, text)
@@ -250,7 +270,7 @@ mod tests {
             name: "a".to_owned(),
             enabled: true,
             records: 10,
-            behind: Some(0),
+            stale: Some(0),
             filter_changed: false,
             imported: true,
             watermark: None,
@@ -283,7 +303,11 @@ mod tests {
             (PipelineStatus { enabled: false, imported: false, lag_seconds: Some(999.0), ..well() }, None, &[]),
             (PipelineStatus { imported: false, ..well() }, None, &[Reason::NeverImported]),
             (
-                PipelineStatus { imported: false, unfinished_import: Some((1, 2)), ..well() },
+                PipelineStatus {
+                    imported: false,
+                    unfinished_import: Some(ImportProgress { read: 1, total: 2 }),
+                    ..well()
+                },
                 None,
                 &[Reason::UnfinishedImport],
             ),

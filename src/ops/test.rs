@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
@@ -31,7 +32,8 @@ use crate::sys::clock::Clock;
 const NOW: Timestamp = Timestamp::constant(946_684_800, 0);
 
 /// What the tests said.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Syncline test results")]
 pub struct TestReport {
     /// Each test, by file and place.
     pub tests: Vec<TestResult>,
@@ -42,7 +44,7 @@ pub struct TestReport {
 }
 
 /// One test.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct TestResult {
     /// The pipeline.
     pub pipeline: String,
@@ -59,7 +61,7 @@ pub struct TestResult {
 }
 
 /// One thing that is not as expected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Difference {
     /// The property, the lookup, or `rejected`.
     pub part: String,

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::catalog::{observe_used, touched};
 use crate::catalog::drift::moves;
 use crate::catalog::folder;
@@ -11,6 +14,7 @@ use crate::config::files::Files;
 use crate::config::load::{Loaded, LoadedPipeline};
 use crate::config::project::PROJECT_FILE;
 use crate::config::read::SourceFile;
+use crate::diagnostic::render::Located;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::ids::PipelineName;
 use crate::pipeline::rules::allow::accepts;
@@ -19,6 +23,20 @@ use crate::project::offline::{self, Offline, similar};
 use crate::project::prepare::{PortalSource, prepare};
 use crate::project::selection::choose;
 use crate::project::wiring::{Outside, Project, open};
+
+/// What `validate --format json` prints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(title = "Syncline findings")]
+pub struct ValidationReport {
+    /// Whether there are no errors.
+    pub valid: bool,
+    /// Errors, those that are left out among them.
+    pub errors: usize,
+    /// Warnings, counted alike.
+    pub warnings: usize,
+    /// Each with its place, in the order of files and lines.
+    pub findings: Vec<Located>,
+}
 
 /// Checks definitions without credentials: files, schema, and with a catalog every rule. That there is none is a finding.
 ///

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::history::{FailureView, RunView};
@@ -13,6 +14,7 @@ use crate::engine::queries::ids_query;
 use crate::model::association::AssociationState;
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::link::{Link, Membership as LinkMembership};
+use crate::model::record::Desired;
 use crate::pipeline::compiled::Pipeline;
 use crate::plan::decide::Transformed;
 use crate::ports::state::StateReader;
@@ -28,8 +30,18 @@ use crate::stages::read::transform::Transform;
 use crate::stages::{Stage, StageName};
 use crate::state::sqlite::SqliteState;
 
+/// What `why --format json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "Syncline why")]
+pub struct WhyReport {
+    /// The record, as it was asked for.
+    pub salesforce_id: String,
+    /// One entry a pipeline that knows something of it; all pipelines where none does.
+    pub pipelines: Vec<Account>,
+}
+
 /// What one pipeline knows of a record.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Account {
     /// The pipeline.
     pub pipeline: String,
@@ -37,36 +49,120 @@ pub struct Account {
     pub source_object: String,
     /// Its HubSpot record.
     pub hubspot_id: Option<String>,
-    /// Whether it is kept in step.
+    /// What became of the HubSpot record: kept in step, left when the record stopped matching `where`, left when it was
+    /// deleted in Salesforce, or archived by Syncline. None where there is none.
+    #[schemars(with = "Option<String>", extend("enum" = ["live", "left", "gone", "archived", null]))]
     pub membership: Option<LinkMembership>,
+    /// Why the record is, or is not, in HubSpot as it is: the most important first.
+    pub reasons: Vec<Explanation>,
+    /// Its associations, one entry for each of the pipeline's that the record was read for.
+    pub associations: Vec<AssociationStanding>,
     /// Its failure, where it has one.
     pub failure: Option<FailureView>,
-    /// Its lookups: name, what it points at, and how the link stands.
-    pub associations: Vec<(String, Option<String>, &'static str)>,
     /// Whether the record has anything to do with the pipeline.
     #[serde(skip)]
     pub concerned: bool,
     /// The pipeline's latest run.
     pub last_run: Option<RunView>,
-    /// In sentences.
-    pub sentences: Vec<String>,
+}
+
+/// One reason why a record is, or is not, in HubSpot as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Explanation {
+    /// What kind of reason it is.
+    pub reason: Reason,
+    /// The same in a sentence, without its subject.
+    pub message: String,
+}
+
+/// What kind of reason it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It has a HubSpot record, which is kept in step.
+    Synced,
+    /// It stopped matching `where`; its HubSpot record stays as it was.
+    LeftFilter,
+    /// It was deleted in Salesforce; its HubSpot record stays as it was.
+    DeletedAndKept,
+    /// Syncline archived its HubSpot record.
+    Archived,
+    /// It was rejected, and stands under `failures`.
+    Failed,
+    /// Salesforce could not be asked how the record is now.
+    SourceUnreachable,
+    /// A run ended while the record was being written.
+    Unconfirmed,
+    /// Salesforce does not show it: purged, hidden, or a record of another object.
+    NotInSource,
+    /// It lies in Salesforce's recycle bin.
+    Deleted,
+    /// It does not match `where` now.
+    Filtered,
+    /// The mapping would reject it as it is now.
+    WouldBeRejected,
+    /// `mode: update_only`, and HubSpot holds a record with its id: an import takes that over.
+    ToAdopt,
+    /// `mode: update_only`, and no HubSpot record is known to hold its id.
+    NothingToUpdate,
+    /// It matches, and was not touched since syncing began: an import brings it.
+    NotImported,
+    /// The pipeline never ran.
+    NeverRan,
+    /// It has changed since it was written.
+    Changed,
+    /// It was written under an earlier mapping, which makes no difference for it.
+    StaleWithoutEffect,
+    /// HubSpot was given exactly what Salesforce holds now.
+    Unchanged,
+}
+
+/// How an association of a record stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AssociationStanding {
+    /// The lookup field that asks for it.
+    pub field: String,
+    /// Its label, where the definition names one.
+    pub label: Option<String>,
+    /// The record in the lookup; none where the lookup is blank.
+    pub salesforce_id: Option<String>,
+    /// How it stands.
+    pub status: AssociationStatus,
+}
+
+/// How an association stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AssociationStatus {
+    /// The two HubSpot records are associated.
+    Associated,
+    /// The other record is not in HubSpot yet.
+    Pending,
+    /// The lookup was cleared; the next run removes the association.
+    ToRemove,
+    /// The lookup is blank, and nothing is to be done.
+    Blank,
+}
+
+fn explained(reason: Reason, message: impl Into<String>) -> Explanation {
+    Explanation { reason, message: message.into() }
 }
 
 /// What the pipelines know of a record: those that know something of it, or whose source object holds it; all of them when
 /// there is none.
-pub async fn why(project: &Project, id: &str) -> Result<Vec<Account>, OpsError> {
-    let id: SalesforceId = id.trim().parse().map_err(|error: crate::model::ids::SalesforceIdError| {
+pub async fn why(project: &Project, asked: &str) -> Result<WhyReport, OpsError> {
+    let id: SalesforceId = asked.trim().parse().map_err(|error: crate::model::ids::SalesforceIdError| {
         OpsError::refused("SL5004", error.to_string(), "copy the id from the record's address in Salesforce")
     })?;
     let state = project.state_for_reading()?;
-    let mut accounts = Vec::new();
+    let mut pipelines = Vec::new();
     for loaded in &project.loaded.pipelines {
-        accounts.push(account(project, &state, loaded, id).await?);
+        pipelines.push(account(project, &state, loaded, id).await?);
     }
-    if accounts.iter().any(|account| account.concerned) {
-        accounts.retain(|account| account.concerned);
+    if pipelines.iter().any(|account| account.concerned) {
+        pipelines.retain(|account| account.concerned);
     }
-    Ok(accounts)
+    Ok(WhyReport { salesforce_id: asked.to_owned(), pipelines })
 }
 
 async fn account(
@@ -80,17 +176,18 @@ async fn account(
     let failures = state.failures_of(&name, &[id]).await?;
     let failure: Option<FailureView> = failures.into_iter().next().map(Into::into);
     let states = state.associations(&name, &[id]).await?;
-    let associations: Vec<_> = states.iter().map(standing).collect();
     let last_run: Option<RunView> = state.runs(Some(&name), 1).await?.into_iter().next().map(Into::into);
 
-    let mut sentences: Vec<String> = link.iter().map(membership).collect();
+    let mut reasons: Vec<Explanation> = link.iter().map(membership).collect();
     if let Some(failure) = &failure {
-        sentences.push(format!("could not be synced: {} ({}, {})", failure.message, failure.code, failure.status));
+        let message = format!("failed: {} ({}, {})", failure.message, failure.code, failure.status);
+        reasons.push(explained(Reason::Failed, message));
     }
     let live = match now(project, state, &name, id).await {
         Ok(now) => now,
         Err(error) => {
-            sentences.push(format!("Salesforce could not be asked how it is now: {}", error.reason().1));
+            let message = format!("Salesforce could not be asked how it is now: {}", error.reason().1);
+            reasons.push(explained(Reason::SourceUnreachable, message));
             Now::default()
         }
     };
@@ -98,13 +195,10 @@ async fn account(
     let known = failure.as_ref().map(|failure| failure.message.as_str());
     let source = &loaded.config.source.object;
     if !state.unconfirmed(&name, &[id]).await?.is_empty() {
-        sentences.push("a run ended while it was being written; the next run asks HubSpot how it stands".to_owned());
+        let message = "a run ended while it was being written; the next run asks HubSpot whether it arrived";
+        reasons.push(explained(Reason::Unconfirmed, message));
     }
-    sentences.extend(judge(&live, link.as_ref(), known, last_run.is_some(), source));
-    for (key, target, standing) in &associations {
-        let target = target.as_ref().map(|target| format!(" → {target}")).unwrap_or_default();
-        sentences.push(format!("its lookup `{key}`{target} {standing}"));
-    }
+    reasons.extend(judge(&live, link.as_ref(), known, last_run.is_some(), source));
     Ok(Account {
         pipeline: name.to_string(),
         source_object: loaded.config.source.object.clone(),
@@ -112,9 +206,9 @@ async fn account(
         membership: link.as_ref().map(|link| link.membership),
         concerned: link.is_some() || failure.is_some() || in_source,
         failure,
-        associations,
+        associations: states.iter().map(standing).collect(),
         last_run,
-        sentences,
+        reasons,
     })
 }
 
@@ -159,79 +253,105 @@ async fn now(
 }
 
 /// What follows from the record as it is now.
-fn judge(now: &Now, link: Option<&Link>, known_failure: Option<&str>, ran: bool, object: &str) -> Vec<String> {
-    let Some(pipeline) = &now.pipeline else { return Vec::new() };
-    let mut sentences = Vec::new();
+fn judge(now: &Now, link: Option<&Link>, known_failure: Option<&str>, ran: bool, object: &str) -> Option<Explanation> {
+    let pipeline = now.pipeline.as_ref()?;
     let Some(row) = &now.row else {
         let cause = "purged from the recycle bin, hidden from Syncline's user, or no record of this object";
-        return vec![format!("Salesforce shows no such {object} now: {cause}")];
+        return Some(explained(Reason::NotInSource, format!("Salesforce shows no such {object} now: {cause}")));
     };
     match (&row.desired, row.candidate.record.deleted) {
-        (_, true) => sentences.push("lies in Salesforce's recycle bin".to_owned()),
+        (_, true) => Some(explained(Reason::Deleted, "is in Salesforce's recycle bin")),
         (None, false) => {
             let condition = pipeline.condition_text().unwrap_or_default();
-            sentences.push(format!("does not match `where` now ({condition})"));
+            Some(explained(Reason::Filtered, format!("does not match `where` now ({condition})")))
         }
-        (Some(Err(reason)), false) if known_failure == Some(&reason.message) => {}
+        (Some(Err(reason)), false) if known_failure == Some(&reason.message) => None,
         (Some(Err(reason)), false) => {
-            sentences.push(format!("would be rejected as it is now: {} ({})", reason.message, reason.code));
+            let message = format!("would be rejected as it is now: {} ({})", reason.message, reason.code);
+            Some(explained(Reason::WouldBeRejected, message))
         }
-        (Some(Ok(desired)), false) => match link.filter(|link| link.membership == LinkMembership::Live) {
-            None if pipeline.mode == Mode::UpdateOnly => {
-                sentences.push(left_out(now.held.as_ref(), &pipeline.target.match_property))
-            }
-            None if ran => sentences.push(
-                "matches `where`; it was not touched since syncing began, so `syncline import` brings it".to_owned(),
-            ),
-            None => sentences.push("the pipeline never ran: `syncline import` brings existing records".to_owned()),
-            Some(link) if link.hash != pipeline.content_hash(desired) => {
-                sentences.push("has changed since it was written; the next sync or import carries it over".to_owned());
-            }
-            Some(link) if link.mapping != pipeline.mapping_version => {
-                sentences.push("was written under an older mapping, which makes no difference for it".to_owned());
-            }
-            Some(_) => sentences.push("HubSpot was given exactly what Salesforce holds now".to_owned()),
-        },
+        (Some(Ok(desired)), false) => Some(compared(now, pipeline, desired, link, ran)),
     }
-    sentences
 }
 
-/// Why `update_only` leaves a record out that has no link.
-fn left_out(held: Option<&Lookup<TargetRecord>>, match_property: &str) -> String {
+/// How a record that the mapping takes compares with what HubSpot was given last.
+fn compared(now: &Now, pipeline: &Pipeline, desired: &Desired, link: Option<&Link>, ran: bool) -> Explanation {
+    match link.filter(|link| link.membership == LinkMembership::Live) {
+        None if pipeline.mode == Mode::UpdateOnly => {
+            without_identity(now.held.as_ref(), &pipeline.target.match_property)
+        }
+        None if ran => {
+            let message = "matches `where`, but has not changed since syncing began: `syncline import` copies it";
+            explained(Reason::NotImported, message)
+        }
+        None => explained(Reason::NeverRan, "the pipeline never ran: `syncline import` copies existing records"),
+        Some(link) if link.hash != pipeline.content_hash(desired) => {
+            explained(Reason::Changed, "has changed since it was written; the next sync or import carries it over")
+        }
+        Some(link) if link.mapping != pipeline.mapping_version => {
+            let message = "was written under an earlier mapping, which makes no difference for it";
+            explained(Reason::StaleWithoutEffect, message)
+        }
+        Some(_) => explained(Reason::Unchanged, "HubSpot was given exactly what Salesforce holds now"),
+    }
+}
+
+/// Why `update_only` filters out a record whose HubSpot record is not known.
+fn without_identity(held: Option<&Lookup<TargetRecord>>, match_property: &str) -> Explanation {
     match held {
-        Some(Lookup::Found(record)) => format!(
-            "matches `where`, and HubSpot holds record {} with its id in `{match_property}`: `syncline import` takes it over",
-            record.id
-        ),
-        Some(Lookup::Absent) => format!(
-            "matches `where`, and `mode: update_only` leaves it out: no HubSpot record holds its id in `{match_property}`"
-        ),
-        Some(Lookup::Unknown) | None => format!(
-            "matches `where`; `mode: update_only` leaves it out unless a HubSpot record holds its id in `{match_property}`"
-        ),
+        Some(Lookup::Found(record)) => {
+            let id = &record.id;
+            let message = format!(
+                "matches `where`, and HubSpot record {id} holds its id in `{match_property}`: `syncline import` takes it over"
+            );
+            explained(Reason::ToAdopt, message)
+        }
+        Some(Lookup::Absent) => {
+            let message = format!(
+                "matches `where`, but no HubSpot record holds its id in `{match_property}`, and `mode: update_only` creates none"
+            );
+            explained(Reason::NothingToUpdate, message)
+        }
+        Some(Lookup::Unknown) | None => {
+            let message = format!(
+                "matches `where`; `mode: update_only` syncs it only if a HubSpot record holds its id in `{match_property}`"
+            );
+            explained(Reason::NothingToUpdate, message)
+        }
     }
 }
 
-fn membership(link: &Link) -> String {
+fn membership(link: &Link) -> Explanation {
     let record = &link.hubspot_id;
     match link.membership {
-        LinkMembership::Live => format!("is HubSpot record {record} and is kept in step"),
+        LinkMembership::Live => explained(Reason::Synced, format!("is HubSpot record {record} and is kept in step")),
         LinkMembership::Left => {
-            format!("stopped matching `where`; HubSpot record {record} was kept as it was (`on_filter_exit: keep`)")
+            let message = format!(
+                "stopped matching `where`; HubSpot record {record} was left as it was (`on_filter_exit: keep`)"
+            );
+            explained(Reason::LeftFilter, message)
         }
         LinkMembership::Gone => {
-            format!("was deleted in Salesforce; HubSpot record {record} was kept (`on_delete: keep`)")
+            let message =
+                format!("was deleted in Salesforce; HubSpot record {record} was left as it was (`on_delete: keep`)");
+            explained(Reason::DeletedAndKept, message)
         }
-        LinkMembership::Archived => format!("was archived in HubSpot by Syncline (record {record})"),
+        LinkMembership::Archived => {
+            explained(Reason::Archived, format!("was archived in HubSpot by Syncline (record {record})"))
+        }
     }
 }
 
-fn standing(own: &AssociationState) -> (String, Option<String>, &'static str) {
-    let standing = match (own.is_due(), own.wanted) {
-        (true, Some(_)) => "waits for the other record",
-        (true, None) => "is to be removed",
-        (false, Some(_)) => "is associated",
-        (false, None) => "is blank",
+fn standing(own: &AssociationState) -> AssociationStanding {
+    let status = match (own.is_due(), own.wanted) {
+        (true, Some(_)) => AssociationStatus::Pending,
+        (true, None) => AssociationStatus::ToRemove,
+        (false, Some(_)) => AssociationStatus::Associated,
+        (false, None) => AssociationStatus::Blank,
     };
-    (own.key.0.to_string(), own.wanted.map(|id| id.to_string()), standing)
+    let (field, label) = match own.key.0.split_once('#') {
+        Some((field, label)) => (field, Some(label.to_owned())),
+        None => (&*own.key.0, None),
+    };
+    AssociationStanding { field: field.to_owned(), label, salesforce_id: own.wanted.map(|id| id.to_string()), status }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use syncline::config::schema;
+use syncline::ops::schemas;
 use tempfile::TempDir;
 
 use crate::generated;
@@ -94,7 +94,7 @@ fn a_schema_is_named_before_or_behind_the_project() {
 #[test]
 fn a_command_that_prints_json_prints_some_when_it_fails() {
     let folder = TempDir::new().unwrap();
-    let commands: [(&[&str], &str); 9] = [
+    let commands: [(&[&str], &str); 11] = [
         (&["plan"], "pipelines"),
         (&["diff"], "pipelines"),
         (&["import", "--yes"], "pipelines"),
@@ -103,7 +103,9 @@ fn a_command_that_prints_json_prints_some_when_it_fails() {
         (&["why", "a015g000000B001AAC"], "pipelines"),
         (&["runs"], "runs"),
         (&["failures"], "failures"),
-        (&["discover"], "objects"),
+        (&["discover"], "refused"),
+        (&["test"], "tests"),
+        (&["catalog", "pull"], "files"),
     ];
     for (words, member) in commands {
         let ran = run(folder.path(), &[words, &["--format", "json"]].concat()).code(1);
@@ -183,8 +185,8 @@ fn unknown_names_are_said_with_what_is_known() {
 #[test]
 fn schemas_pages_and_completions_are_printed() {
     let folder = TempDir::new().unwrap();
-    for name in schema::NAMES {
-        assert_eq!(run(folder.path(), &["schema", name]).code(0).stdout.trim(), schema::text(name).unwrap().trim());
+    for name in schemas::NAMES {
+        assert_eq!(run(folder.path(), &["schema", name]).code(0).stdout.trim(), schemas::text(name).unwrap().trim());
     }
     let list = run(folder.path(), &["explain"]).code(0).stdout;
     for code in generated::pages() {

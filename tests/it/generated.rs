@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use syncline::config::schema;
+use syncline::ops::schemas;
 
 /// Compares a file with what it should be, or renews it.
 #[track_caller]
@@ -25,15 +25,15 @@ pub(crate) fn check(path: &str, expected: &str) {
 
 #[test]
 fn generated_schemas_are_current() {
-    for name in schema::NAMES {
-        check(&format!("schemas/{name}.schema.json"), &schema::text(name).unwrap());
+    for name in schemas::NAMES {
+        check(&format!("schemas/{name}.schema.json"), &schemas::text(name).unwrap());
     }
 }
 
 #[test]
 fn generated_reference_is_current() {
     for (name, title) in [("pipeline", "A pipeline file"), ("project", "syncline.yaml")] {
-        check(&format!("docs/reference/{name}.md"), &reference(title, &schema::value(name).unwrap()));
+        check(&format!("docs/reference/{name}.md"), &reference(title, &schemas::value(name).unwrap()));
     }
 }
 
@@ -52,7 +52,7 @@ fn the_list_of_standard_objects_is_current() {
 fn the_reference_tells_every_key_of_every_definition() {
     for name in ["pipeline", "project"] {
         let mut keys = std::collections::BTreeSet::new();
-        keys_of(&schema::value(name).unwrap(), &mut keys);
+        keys_of(&schemas::value(name).unwrap(), &mut keys);
         let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/reference/{name}.md")))
             .unwrap();
         let missing: Vec<&String> = keys.iter().filter(|key| !page.contains(&format!("| `{key}` |"))).collect();

@@ -20,6 +20,7 @@ mod hostile_files;
 mod hubspot_faults;
 mod hubspot_records;
 mod islands;
+mod json_output;
 mod lifecycle;
 mod limits;
 mod many_failures;

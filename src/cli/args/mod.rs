@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::common::{Allow, Common, FindingFormat, Format};
 use self::review::{Apply, Diff, Plan};
 use super::units;
-use crate::config::schema;
+use crate::ops::schemas;
 
 /// Keeps HubSpot custom objects in step with Salesforce objects, from YAML files in git.
 #[derive(Debug, Parser)]
@@ -347,7 +347,7 @@ pub enum TestFormat {
 #[derive(Debug, Args)]
 pub struct Schema {
     /// Which one
-    #[arg(value_name = "NAME", value_parser = schema::NAMES, required_unless_present = "project")]
+    #[arg(value_name = "NAME", value_parser = schemas::NAMES, required_unless_present = "project")]
     pub name: Option<String>,
 }
 
@@ -358,7 +358,7 @@ impl Schema {
         match (&self.name, project) {
             (Some(name), project) => Some((name.clone(), project.map(Path::to_owned))),
             (None, Some(word)) => {
-                let name = schema::NAMES.into_iter().find(|name| word.as_os_str() == *name)?;
+                let name = schemas::NAMES.into_iter().find(|name| word.as_os_str() == *name)?;
                 (!word.is_dir()).then(|| (name.to_owned(), Some(PathBuf::new())))
             }
             (None, None) => None,

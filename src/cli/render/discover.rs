@@ -37,22 +37,27 @@ pub fn objects(all: &Objects, companions: bool) -> String {
 }
 
 fn row(own: &Found) -> Vec<String> {
-    let can = match (&own.why, own.can_sync) {
-        (None, true) => "yes".to_owned(),
-        (Some(why), true) => format!("yes, {why}"),
-        (why, false) => format!("no: {}", why.clone().unwrap_or_default()),
-    };
+    let can = verdict(own.can_sync, own.why.as_deref());
     let kind = if own.object.custom { "custom" } else { "standard" };
     vec![own.object.name.clone(), own.object.label.clone(), kind.to_owned(), can, own.pipelines.join(", ")]
+}
+
+/// Whether an object can sync, in words.
+fn verdict(can_sync: bool, why: Option<&str>) -> String {
+    match (can_sync, why) {
+        (true, None) => "yes".to_owned(),
+        (true, Some(condition)) => format!("yes, {condition}"),
+        (false, why) => format!("no: {}", why.unwrap_or_default()),
+    }
 }
 
 /// One object with its fields or properties.
 pub fn object(found: &Described) -> String {
     let mut text = String::new();
     if let Some(object) = &found.salesforce {
-        let can = found.can_sync.as_deref().unwrap_or_default();
+        let can = verdict(found.can_sync.unwrap_or_default(), found.why.as_deref());
         let (name, label) = (safe(&object.name), safe(&object.label));
-        text.push_str(&format!("{name} “{label}” in Salesforce; can sync: {}\n", safe(can)));
+        text.push_str(&format!("{name} “{label}” in Salesforce; can sync: {}\n", safe(&can)));
         let mut fields: Vec<&SourceField> = object.fields.iter().collect();
         fields.sort_by_key(|field| field.name.to_ascii_lowercase());
         let rows: Vec<Vec<String>> = fields

@@ -1,4 +1,4 @@
-//! Status, runs, failures and accounts of records, for people.
+//! Status, runs, failures, and why a record is as it is, for people.
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::model::report::RunStatus;
 use crate::ops::failure_groups::FailureGroup;
 use crate::ops::history::{FailureView, RunView};
 use crate::ops::status::PipelineStatus;
-use crate::ops::why::Account;
+use crate::ops::why::{AssociationStanding, AssociationStatus, WhyReport};
 
 /// How all pipelines stand.
 pub fn statuses(all: &[PipelineStatus], paint: Paint) -> String {
@@ -38,12 +38,12 @@ pub fn statuses(all: &[PipelineStatus], paint: Paint) -> String {
     for own in all {
         let line = |message: &str| format!("  ! {}: {}", safe(&own.name), safe(&line(message)));
         text.extend(own.attention.iter().map(|what| format!("\n{}\n", paint.danger(&line(&what.message)))));
-        if let Some(behind) = own.behind.filter(|behind| *behind > 0) {
+        if let Some(stale) = own.stale.filter(|stale| *stale > 0) {
             text.push_str(&format!(
                 "\n  {0}: {1} stale: written under an earlier mapping; `syncline plan {0}` shows what that means, `syncline import \
                  --stale {0}` catches up\n",
                 safe(&own.name),
-                count(behind, "record is", "records are")
+                count(stale, "record is", "records are")
             ));
         } else if own.filter_changed {
             text.push_str(&format!(
@@ -267,13 +267,16 @@ fn failure(failure: &FailureView, paint: Paint) -> String {
 }
 
 /// Why a record is as it is.
-pub fn accounts(id: &str, all: &[Account], paint: Paint) -> String {
-    let mut text = format!("{}\n", paint.strong(&safe(id)));
-    for account in all {
+pub fn why(report: &WhyReport, paint: Paint) -> String {
+    let mut text = format!("{}\n", paint.strong(&safe(&report.salesforce_id)));
+    for account in &report.pipelines {
         let name = paint.strong(&safe(&account.pipeline));
         text.push_str(&format!("  {name} ({}):\n", safe(&account.source_object)));
-        for sentence in &account.sentences {
-            text.push_str(&format!("    {}\n", safe(sentence)));
+        for own in &account.reasons {
+            text.push_str(&format!("    {}\n", safe(&own.message)));
+        }
+        for own in &account.associations {
+            text.push_str(&format!("    {}\n", safe(&association(own))));
         }
         if let Some(run) = &account.last_run {
             text.push_str(&format!(
@@ -285,6 +288,19 @@ pub fn accounts(id: &str, all: &[Account], paint: Paint) -> String {
         }
     }
     text
+}
+
+/// How an association stands, in a sentence.
+fn association(own: &AssociationStanding) -> String {
+    let target = own.salesforce_id.as_ref().map(|id| format!(" → {id}")).unwrap_or_default();
+    let label = own.label.as_ref().map(|label| format!(" (`{label}`)")).unwrap_or_default();
+    let status = match own.status {
+        AssociationStatus::Associated => "is associated",
+        AssociationStatus::Pending => "is waiting for the other record",
+        AssociationStatus::ToRemove => "was cleared, and the association is to be removed",
+        AssociationStatus::Blank => "is blank",
+    };
+    format!("its lookup `{}`{label}{target} {status}", own.field)
 }
 
 /// Longest reason in a table, in characters; `failures show ID` has the whole one.

@@ -14,6 +14,7 @@ pub(crate) mod git;
 pub(crate) mod moment;
 pub(crate) mod oracle;
 pub(crate) mod org;
+pub(crate) mod output;
 pub(crate) mod page;
 pub(crate) mod story;
 pub(crate) mod uses;
@@ -110,9 +111,12 @@ impl Bench {
         command
     }
 
-    /// Runs the program to its end.
+    /// Runs the program to its end. What it prints as JSON must fit the schema that tells of it.
+    #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        ended(self.command(arguments).output().unwrap())
+        let ran = ended(self.command(arguments).output().unwrap());
+        output::check(arguments, &ran.stdout);
+        ran
     }
 
     /// Starts the program.
