@@ -87,7 +87,7 @@ async fn write_errors(project: &Project, filter: Vec<FailureFilter>, file: &Path
 }
 
 /// Prints failures as a table, page by page; `none` where there are none.
-async fn print_failures(mut pages: Pages, project: &Project, none: &str) -> Result<(), OpsError> {
+async fn print_failures(mut pages: Pages<'_>, project: &Project, none: &str) -> Result<(), OpsError> {
     let names = project.loaded.pipelines.iter().map(|own| own.config.name.as_str());
     let mut table = show::FailureTable::new(names, output::is_terminal());
     while let Some(page) = pages.next().await? {
@@ -104,7 +104,7 @@ async fn print_failures(mut pages: Pages, project: &Project, none: &str) -> Resu
 }
 
 /// Prints `{"failures": […]}`, page by page, with one member more where it is given.
-async fn print_failures_json(mut pages: Pages, more: Option<(&str, &Value)>) -> Result<(), OpsError> {
+async fn print_failures_json(mut pages: Pages<'_>, more: Option<(&str, &Value)>) -> Result<(), OpsError> {
     let indented = |value: &Value, blanks: &str| {
         let text = serde_json::to_string_pretty(value).unwrap_or_default();
         text.replace('\n', &format!("\n{blanks}"))

@@ -128,7 +128,7 @@ pub fn options(scope: RunScope, command: &str, allow: Allow, progress: Progress)
 
 /// What a person allows, as the runs know it.
 pub fn allowance(allow: Allow) -> Allowance {
-    Allowance { archive: allow.allow_archive, empty_source: allow.allow_empty }
+    Allowance { archive: allow.allow_archive, reject: allow.allow_reject, empty_source: allow.allow_empty }
 }
 
 /// Prints reports and works the exit code out.

@@ -310,11 +310,20 @@ pub enum DeleteAction {
 }
 
 /// Limits beyond which a run stops before its first write.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardConfig {
     /// Most records that one run may archive: a count (`500`) or a share of the records that stand (`10%`).
     pub archive: GuardLimit,
+    /// Most records that one run may reject: a count (`500`) or a share of the records that it looks at (`50%`). A share stops no
+    /// run with fewer than 20 rejected records. Records that stand under `failures` already do not count.
+    pub reject: GuardLimit,
+}
+
+impl Default for GuardConfig {
+    fn default() -> Self {
+        Self { archive: GuardLimit::default(), reject: GuardLimit::Percent(50.0) }
+    }
 }
 
 /// When and how changes are carried over.

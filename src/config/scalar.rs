@@ -266,7 +266,7 @@ impl JsonSchema for GuardLimit {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A count of records such as `500`, or a share of those that stand such as `10%`.",
+            "description": "A count of records such as `500`, or a share of them such as `10%`.",
             "type": ["string", "integer"],
             "minimum": 0,
             "pattern": "^([0-9]{1,12}|(100|[0-9]{1,2})(\\.[0-9]+)?%)$",

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::queries::{ids_query, import_query};
 use super::{by_id, visited};
 use crate::config::pipeline::Mode;
+use crate::model::failure::FailureKind;
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::link::{Link, Membership};
 use crate::model::watermark::Cursor;
@@ -17,7 +18,7 @@ use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::condition;
 use crate::plan::decide::Candidate;
 use crate::ports::source::{Extract, QUERY_IDS_MAX};
-use crate::ports::state::{FailureFilter, LINK_FAILURES, StateError, StateReader};
+use crate::ports::state::{FailureFilter, StateError, StateReader};
 use crate::stages::read::extract::{self, Candidates, candidates};
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -187,14 +188,14 @@ async fn failed_page(
     let filter = FailureFilter {
         pipeline: Some(name.clone()),
         seen_before,
-        after: after.map(|id| (name.clone(), id)),
+        // Associations are tried again by themselves, without their record.
+        kind: Some(FailureKind::Record),
+        after: after.map(|id| (name.clone(), id, FailureKind::Record)),
         ..FailureFilter::default()
     };
     let rows = cx.state.failures(&filter, QUERY_IDS_MAX).await.map_err(StageError::at(StageName::Match))?;
     let Some(last) = rows.last().map(|row| row.failure.salesforce_id) else { return Ok(None) };
-    // Links are tried again by themselves, without their record.
-    let record_failures = rows.iter().filter(|row| !row.failure.reason.code.starts_with(LINK_FAILURES));
-    let mut ids: Vec<SalesforceId> = record_failures.map(|row| row.failure.salesforce_id).collect();
+    let mut ids: Vec<SalesforceId> = rows.iter().map(|row| row.failure.salesforce_id).collect();
     let known = visited::among(cx, &ids).await?;
     ids.retain(|id| !known.contains(id));
     Ok(Some((by_id::rows(cx, ids, false), Some(last))))

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::reject_guard;
 use super::runner::{BatchKind, DecisionSink, ReadCounts};
 use crate::model::report::Tally;
 use crate::model::unconfirmed::{Intent, Unconfirmed};
 use crate::model::watermark::Cursor;
 use crate::plan::decide::{Action, Decision, ExitReason};
+use crate::plan::guard::{self, Allowance};
 use crate::ports::state::ImportProgress;
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::write::delete::Delete;
@@ -25,6 +27,7 @@ pub struct Deliver {
     checkpoint: Checkpoint,
     /// The import that the read belongs to, so that its place can be saved.
     progress: Option<ImportProgress>,
+    allowance: Allowance,
     on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
 }
 
@@ -35,6 +38,7 @@ impl Deliver {
         writers: &Writers,
         checkpoint: &Checkpoint,
         progress: Option<ImportProgress>,
+        allowance: Allowance,
         on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
     ) -> Self {
         Self {
@@ -43,6 +47,7 @@ impl Deliver {
             delete: Delete { target: Arc::clone(&writers.target) },
             checkpoint: checkpoint.clone(),
             progress,
+            allowance,
             on_progress,
         }
     }
@@ -70,6 +75,7 @@ impl Deliver {
     async fn carry_out(&self, kind: BatchKind, batch: Vec<Decision>) -> Result<(), StageError> {
         self.cx.confirm().await.map_err(StageError::at(StageName::Load))?;
         self.note_calls(kind, &batch).await?;
+        let rejects = reject_guard::of_batch(&self.cx, &batch).await?;
         let noted = |decision| Settled { decision, outcome: Outcome::NothingToSend };
         let written = match kind {
             BatchKind::Write => self.load.run(&self.cx, batch).await?,
@@ -79,7 +85,14 @@ impl Deliver {
         // What HubSpot acknowledged is saved first, whatever else went wrong.
         self.checkpoint.run(&self.cx, written.settled).await?;
         (self.on_progress)(self.checkpoint.add(Tally::default()));
-        written.stopped.map_or(Ok(()), Err)
+        written.stopped.map_or(Ok(()), Err)?;
+        if rejects.rejected == 0 {
+            self.checkpoint.add_rejects(rejects);
+            return Ok(());
+        }
+        let rejects = self.checkpoint.add_rejects(rejects);
+        guard::check_rejects(&rejects, &self.cx.pipeline.guard, self.allowance, true)
+            .map_err(|refusal| StageError::at(StageName::Transform)(Box::new(refusal)))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod plan_entries;
 pub mod positions;
 pub mod queries;
 pub mod read_ahead;
+pub mod reject_guard;
 pub mod run;
 pub mod runner;
 pub mod unconfirmed;

@@ -163,7 +163,12 @@ impl<T: DecisionSink> PlannedOnly<T> {
         let all = batch.len();
         let is_planned = |decision: &Decision| {
             let (action, source) = fingerprint(decision);
-            planned.iter().any(|entry| entry.id == decision.id() && entry.action == action && entry.source == source)
+            // What only waits is no part of a plan.
+            let waits = decision.action == Action::StillFailing;
+            waits
+                || planned
+                    .iter()
+                    .any(|entry| entry.id == decision.id() && entry.action == action && entry.source == source)
         };
         let batch: Vec<Decision> = batch.into_iter().filter(is_planned).collect();
         self.entries.left.fetch_add((all - batch.len()) as u64, Ordering::Relaxed);

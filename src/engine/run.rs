@@ -15,14 +15,15 @@ use super::plan_entries::{PlanEntries, PlannedOnly};
 use super::queries::{import_query, window_query};
 use super::runner::{self, DecisionSink};
 use super::watermark::{self, TrustedWatermark};
-use super::{by_id, read_ahead, unconfirmed, visited};
+use super::{by_id, read_ahead, reject_guard, unconfirmed, visited};
+use crate::model::failure::FailureKind;
 use crate::model::ids::SalesforceId;
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
 use crate::model::watermark::Watermark;
-use crate::plan::guard::{self, Allowance, Impact, Refusal};
+use crate::plan::guard::{self, Allowance, Impact, Refusal, Rejects};
 use crate::ports::fault::Fault;
 use crate::ports::source::{Extract, QUERY_IDS_MAX};
-use crate::ports::state::{FailureFilter, ImportProgress, LINK_FAILURES, RunRow, StateError};
+use crate::ports::state::{FailureFilter, ImportProgress, RunRow, StateError};
 use crate::stages::read::extract::{Candidates, Membership, candidates};
 use crate::stages::write::associate;
 use crate::stages::write::checkpoint::{Checkpoint, NewWatermark};
@@ -53,13 +54,22 @@ pub struct RunRequest {
 pub enum StopReason {
     /// A stage could not go on.
     #[error(transparent)]
-    Stage(#[from] StageError),
+    Stage(StageError),
     /// The guard refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The state is about other objects.
     #[error(transparent)]
     ObjectsChanged(#[from] ObjectsChanged),
+}
+
+impl From<StageError> for StopReason {
+    fn from(error: StageError) -> Self {
+        match error.cause {
+            StageCause::Refused(refusal) => Self::Refused(*refusal),
+            cause => Self::Stage(StageError { cause, ..error }),
+        }
+    }
 }
 
 impl From<StateError> for StopReason {
@@ -72,7 +82,7 @@ impl StopReason {
     /// Stable code that `syncline explain` describes.
     pub fn code(&self) -> &'static str {
         let error = match self {
-            Self::Refused(_) => return "SL6009",
+            Self::Refused(_) | Self::Stage(StageError { cause: StageCause::Refused(_), .. }) => return "SL6009",
             Self::ObjectsChanged(_) => return "SL6020",
             Self::Stage(StageError { cause: StageCause::State(error), .. }) => return error.code(),
             Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error(),
@@ -93,8 +103,8 @@ impl StopReason {
     /// How the run's row says it.
     pub fn status(&self) -> RunStatus {
         match self {
-            // Said at the end of a read, when what came is written already.
-            Self::Refused(Refusal::Short { .. }) => RunStatus::Failed,
+            // Some refusals are said when records have been written already.
+            Self::Refused(Refusal::Short { .. } | Refusal::Reject { begun: true, .. }) => RunStatus::Failed,
             Self::Refused(_) | Self::ObjectsChanged(_) => RunStatus::Refused,
             Self::Stage(StageError { cause: StageCause::Remote(Fault::Cancelled), .. }) => RunStatus::Interrupted,
             Self::Stage(StageError { cause: StageCause::Remote(Fault::Budget { .. }), .. }) => RunStatus::Paused,
@@ -122,7 +132,7 @@ pub async fn run(
     };
     writers.state.begin_run(&row).await?;
     drop_associations(cx, writers).await?;
-    let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
+    let checkpoint = Checkpoint::new(&writers.state);
     let mut notes = Vec::new();
     let outcome = carry_out(cx, writers, &checkpoint, request, &mut notes).await;
     // A record that came back asks for all its links again, dropped ones among them.
@@ -188,7 +198,7 @@ pub async fn settle_links(
     writers: &Writers,
     report: &mut RunReport,
 ) -> Result<Option<StopReason>, StateError> {
-    let checkpoint = Checkpoint { state: Arc::clone(&writers.state), tally: Arc::default() };
+    let checkpoint = Checkpoint::new(&writers.state);
     checkpoint.add(report.tally);
     let drained = associate::drain(cx, writers, &checkpoint, Some(cx.due_at)).await;
     let mut tally = checkpoint.add(Tally::default());
@@ -235,12 +245,9 @@ async fn import(
     let counts = cx.state.link_counts(name, cx.pipeline.mapping_version).await?;
     let (archive, standing) = (unconfirmed::archive_count(cx).await?, counts.standing + counts.in_doubt);
     let impact = Impact { archive, standing, source_empty: progress.total == 0 };
-    guard::check(impact, cx.pipeline.guard, request.allowance)?;
-    checkpoint.save_import_progress(cx, Some(progress.clone())).await?;
+    guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
     loop {
-        let sink = sink(cx, writers, checkpoint, Some(progress.clone()), request);
-        let rows = candidates(cx, import_query(cx, progress.total), Membership::ByQuery, progress.cursor.clone());
-        match runner::run(cx, &*sink, unconfirmed::track(cx, rows)).await {
+        match read_all(cx, writers, checkpoint, &progress, request).await {
             Err(StageError { cause: StageCause::Remote(Fault::PlaceLost(_)), .. }) if progress.cursor.is_some() => {
                 notes.push("the saved place was no longer valid; read again from the start".to_owned());
                 progress = ImportProgress { cursor: None, read: 0, ..progress };
@@ -272,6 +279,22 @@ async fn import(
         cx.source.release(&read).await;
     }
     Ok(associate::drain(cx, writers, checkpoint, None).await?)
+}
+
+/// Reads and writes what an import has still to read.
+async fn read_all(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    progress: &ImportProgress,
+    request: &RunRequest,
+) -> Result<(), StageError> {
+    let rows = candidates(cx, import_query(cx, progress.total), Membership::ByQuery, progress.cursor.clone());
+    let rows = reject_guard::guarded(cx, unconfirmed::track(cx, rows), request.allowance).await?;
+    // An import that the guard refuses has not begun.
+    checkpoint.save_import_progress(cx, Some(progress.clone())).await?;
+    let sink = sink(cx, writers, checkpoint, Some(progress.clone()), request);
+    runner::run(cx, &*sink, rows).await
 }
 
 /// The progress of an import that begins now. The clocks are read before the rows are counted: what changes from then on is for
@@ -312,8 +335,9 @@ async fn sync(
         }
         _ => None,
     };
-    let (ahead, impact) = look_ahead(cx, watermark, backlog).await?;
-    guard::check(impact, cx.pipeline.guard, request.allowance)?;
+    let (ahead, impact, rejects) = look_ahead(cx, watermark, backlog).await?;
+    guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
+    guard::check_rejects(&rejects, &cx.pipeline.guard, request.allowance, false)?;
     let sink = sink(cx, writers, checkpoint, None, request);
     runner::run(cx, &*sink, with_backlog(cx, ahead, backlog)).await?;
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
@@ -340,12 +364,12 @@ fn left_out(request: &RunRequest, notes: &mut Vec<String>) -> u64 {
     left
 }
 
-/// The beginning of a cycle's rows, and what the cycle is about to archive.
+/// The beginning of a cycle's rows, what the cycle is about to archive, and what it rejects of that beginning.
 pub async fn look_ahead(
     cx: &StageContext,
     watermark: Watermark,
     backlog: Option<Backlog>,
-) -> Result<(read_ahead::ReadAhead<'_>, Impact), StopReason> {
+) -> Result<(read_ahead::ReadAhead<'_>, Impact, Rejects), StopReason> {
     let mut rows = sync_rows(cx, watermark).await?;
     if backlog.is_some() {
         rows = catch_up::track(cx, rows);
@@ -356,7 +380,8 @@ pub async fn look_ahead(
         archive += stale_archives(cx).await?;
     }
     archive += unconfirmed::archive_count(cx).await?;
-    Ok((ahead, Impact { archive, standing, source_empty: false }))
+    let rejects = reject_guard::judge(cx, &ahead.rows).await?;
+    Ok((ahead, Impact { archive, standing, source_empty: false }, rejects))
 }
 
 /// The whole rows of a cycle: what changed, then what a changed mapping touches.
@@ -375,7 +400,8 @@ fn sink(
     progress: Option<ImportProgress>,
     request: &RunRequest,
 ) -> Box<dyn DecisionSink> {
-    let sink = Deliver::new(cx, writers, checkpoint, progress, Arc::clone(&request.on_progress));
+    let on_progress = Arc::clone(&request.on_progress);
+    let sink = Deliver::new(cx, writers, checkpoint, progress, request.allowance, on_progress);
     match &request.planned {
         Some(entries) => Box::new(PlannedOnly { sink, entries: entries.clone() }),
         None => Box::new(sink),
@@ -407,9 +433,10 @@ async fn stale(
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let archive = stale_archives(cx).await? + unconfirmed::archive_count(cx).await?;
     let impact = Impact { archive, standing: counts.standing + counts.in_doubt, source_empty: false };
-    guard::check(impact, cx.pipeline.guard, request.allowance)?;
+    guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
+    let rows = reject_guard::guarded(cx, catch_up::rows(cx, backlog), request.allowance).await?;
     let sink = sink(cx, writers, checkpoint, None, request);
-    runner::run(cx, &*sink, catch_up::rows(cx, backlog)).await?;
+    runner::run(cx, &*sink, rows).await?;
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
     caught_up(cx, writers).await?;
     Ok(associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?)
@@ -435,7 +462,7 @@ async fn guard_unconfirmed(cx: &StageContext, request: &RunRequest) -> Result<()
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let (archive, standing) = (unconfirmed::archive_count(cx).await?, counts.standing + counts.in_doubt);
     let impact = Impact { archive, standing, source_empty: false };
-    Ok(guard::check(impact, cx.pipeline.guard, request.allowance)?)
+    Ok(guard::check(impact, cx.pipeline.guard.archive, request.allowance)?)
 }
 
 /// How many records a catch-up would archive, because they no longer belong or were deleted.
@@ -468,13 +495,14 @@ pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'
     if cx.failures_open {
         let filter = FailureFilter {
             pipeline: Some(cx.pipeline.name.clone()),
+            // Associations are tried again by themselves, without their record.
+            kind: Some(FailureKind::Record),
             due_at: Some(cx.due_at),
+            basis: Some(cx.pipeline.basis.clone()),
             ..FailureFilter::default()
         };
         let rows = cx.state.failures(&filter, RETRIES_MAX).await?;
-        // Links are tried again by themselves, without their record.
-        let record_failures = rows.into_iter().filter(|row| !row.failure.reason.code.starts_with(LINK_FAILURES));
-        due.extend(record_failures.map(|row| row.failure.salesforce_id));
+        due.extend(rows.into_iter().map(|row| row.failure.salesforce_id));
     }
     if due.is_empty() {
         return Ok(candidates(cx, window_query(cx, watermark), Membership::Asked, None));

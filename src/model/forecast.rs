@@ -151,12 +151,18 @@ pub struct RecordAddresses {
 impl RecordAddresses {
     /// Those of one record, each with the name of its system.
     pub fn named(&self, change: &PlannedChange) -> Vec<(&'static str, String)> {
+        let (salesforce, hubspot) = self.of(change.salesforce_id.as_str(), change.hubspot_id.as_ref());
+        let salesforce = salesforce.map(|own| ("Salesforce", own));
+        salesforce.into_iter().chain(hubspot.map(|own| ("HubSpot", own))).collect()
+    }
+
+    /// Those of one record: in Salesforce, and in HubSpot where its record is known.
+    pub fn of(&self, salesforce_id: &str, hubspot_id: Option<&HubspotId>) -> (Option<String>, Option<String>) {
         let with = |address: &String, id: &str| address.replace("{id}", id);
-        let salesforce = self.salesforce.as_ref().map(|own| ("Salesforce", with(own, change.salesforce_id.as_str())));
         // An id comes from an answer: anything but digits would lead elsewhere.
-        let hubspot = change.hubspot_id.as_ref().filter(|id| id.as_str().bytes().all(|byte| byte.is_ascii_digit()));
-        let hubspot = hubspot.zip(self.hubspot.as_ref()).map(|(id, own)| ("HubSpot", with(own, id.as_str())));
-        salesforce.into_iter().chain(hubspot).collect()
+        let hubspot = hubspot_id.filter(|id| id.as_str().bytes().all(|byte| byte.is_ascii_digit()));
+        let hubspot = hubspot.zip(self.hubspot.as_ref()).map(|(id, own)| with(own, id.as_str()));
+        (self.salesforce.as_ref().map(|own| with(own, salesforce_id)), hubspot)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where people open a record in a browser, as far as the connections tell.
 
+use crate::config::pipeline::PipelineConfig;
 use crate::config::project::ConnectionConfig;
 use crate::model::forecast::RecordAddresses;
 use crate::project::prepare::Prepared;
@@ -17,6 +18,11 @@ const SHARED_LOGINS: [&str; 2] = ["https://login.salesforce.com", "https://test.
 /// Addresses of a pipeline's records; none where neither system's are known, as with the sandbox.
 pub fn of(project: &Project, prepared: &Prepared) -> Option<RecordAddresses> {
     let config = &project.loaded.pipelines[prepared.index].config;
+    known(project, config, Some((prepared.portal.portal_id, &prepared.pipeline.target.object_type_id)))
+}
+
+/// The same, with the portal and the type of its object where they are known.
+pub fn known(project: &Project, config: &PipelineConfig, target: Option<(u64, &str)>) -> Option<RecordAddresses> {
     let connection = |name: &str| project.config.connections.get(name);
     let salesforce = match connection(config.source.connection.as_str()) {
         Some(ConnectionConfig::Salesforce(own)) => salesforce(&own.login_url),
@@ -24,8 +30,7 @@ pub fn of(project: &Project, prepared: &Prepared) -> Option<RecordAddresses> {
     };
     let hubspot = match connection(config.target.connection.as_str()) {
         Some(ConnectionConfig::Hubspot(own)) if own.base_url.trim_end_matches('/') == HUBSPOT_API => {
-            let (portal, kind) = (prepared.portal.portal_id, &prepared.pipeline.target.object_type_id);
-            Some(format!("{HUBSPOT}/contacts/{portal}/record/{kind}/{{id}}"))
+            target.map(|(portal, kind)| format!("{HUBSPOT}/contacts/{portal}/record/{kind}/{{id}}"))
         }
         _ => None,
     };

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::history::{FailureView, Pages};
+use super::failure_view::FailureView;
+use super::history::Pages;
 use crate::config::pipeline::FieldConfig;
+use crate::model::failure::{Category, RetryRule};
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
 
@@ -23,6 +25,10 @@ const MISFITS: [&str; 2] = ["SL5005", "SL5006"];
 pub struct FailureGroup {
     /// The pipeline.
     pub pipeline: String,
+    /// What kind of trouble it is.
+    pub category: Category,
+    /// Who mends it, and where.
+    pub what_to_do: &'static str,
     /// Stable code.
     pub code: String,
     /// HubSpot's own code.
@@ -37,8 +43,12 @@ pub struct FailureGroup {
     pub first_seen: String,
     /// When one of them failed last (UTC).
     pub last_seen: String,
-    /// When the first of them is tried again (UTC).
+    /// When the first of them is tried or looked at again (UTC).
     pub retry_at: Option<String>,
+    /// What lets them be tried again by themselves.
+    pub retry: RetryRule,
+    /// What is demanded of the value.
+    pub rule: String,
     /// A line for the field's entry: its value map with the values that it lacks, each with a `?` to fill in.
     pub values: Option<String>,
     /// A few of the records.
@@ -54,7 +64,7 @@ struct Collected {
 }
 
 /// Failures by pipeline and reason, the most frequent first.
-pub async fn groups(project: &Project, mut pages: Pages) -> Result<Vec<FailureGroup>, OpsError> {
+pub async fn groups(project: &Project, mut pages: Pages<'_>) -> Result<Vec<FailureGroup>, OpsError> {
     let mut all: BTreeMap<(String, String, Option<String>, Option<String>), Collected> = BTreeMap::new();
     while let Some(page) = pages.next().await? {
         for failure in page {
@@ -82,6 +92,10 @@ impl Collected {
         let Some(group) = &mut self.group else {
             self.group = Some(FailureGroup {
                 pipeline: failure.pipeline.clone(),
+                category: failure.category,
+                what_to_do: failure.what_to_do,
+                retry: failure.retry,
+                rule: failure.rule.clone(),
                 code: failure.code.clone(),
                 remote_code: failure.remote_code.clone(),
                 property: failure.property.clone(),

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::failure_context::FailureContext;
+use super::failure_view::FailureView;
 use crate::model::ids::{PipelineName, RunId};
 use crate::model::report::{RunKind, RunStatus, Tally};
-use crate::ports::state::{FailureFilter, FailureMark, FailureRow, FailureStatus, RunRow, StateReader, StateWriter};
+use crate::ports::state::{FailureFilter, FailureMark, RunRow, StateReader, StateWriter};
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
 use crate::state::sqlite::SqliteState;
@@ -94,80 +96,22 @@ impl From<RunRow> for RunView {
     }
 }
 
-/// A failure as shown.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct FailureView {
-    /// The pipeline.
-    pub pipeline: String,
-    /// The record.
-    pub salesforce_id: String,
-    /// Name for people.
-    pub title: String,
-    /// Stable code.
-    pub code: String,
-    /// HubSpot's own code.
-    pub remote_code: Option<String>,
-    /// The property at fault.
-    pub property: Option<String>,
-    /// What is wrong.
-    pub message: String,
-    /// Whether it is tried again, is dismissed until the record changes, or is over.
-    #[schemars(extend("enum" = ["open", "dismissed", "resolved"]))]
-    pub status: &'static str,
-    /// How often it failed.
-    pub attempts: u32,
-    /// First time (UTC).
-    pub first_seen: String,
-    /// Last time (UTC).
-    pub last_seen: String,
-    /// When it is tried again (UTC).
-    pub retry_at: Option<String>,
-    /// The run that saw it last.
-    pub run: String,
-    /// The record's columns.
-    #[serde(skip)]
-    pub columns: Vec<(String, Option<String>)>,
-}
-
-impl From<FailureRow> for FailureView {
-    fn from(row: FailureRow) -> Self {
-        let FailureRow { pipeline, run, failure, first_seen, last_seen, attempts, status, retry_at } = row;
-        Self {
-            pipeline: pipeline.to_string(),
-            salesforce_id: failure.salesforce_id.to_string(),
-            title: failure.title,
-            code: failure.reason.code,
-            remote_code: failure.reason.remote_code,
-            property: failure.reason.property,
-            message: failure.reason.message,
-            status: match status {
-                FailureStatus::Open => "open",
-                FailureStatus::Dismissed => "dismissed",
-                FailureStatus::Resolved => "resolved",
-            },
-            attempts,
-            first_seen: first_seen.to_string(),
-            last_seen: last_seen.to_string(),
-            retry_at: retry_at.map(|at| at.to_string()),
-            run: run.to_string(),
-            columns: failure.columns,
-        }
-    }
-}
-
 /// Failures of one page.
 const PAGE: usize = 1_000;
 
 /// Failures that match, page by page: all of them, however many there are, while memory holds one page.
-pub struct Pages {
+pub struct Pages<'a> {
+    project: &'a Project,
     state: Arc<SqliteState>,
     filters: VecDeque<FailureFilter>,
+    context: FailureContext,
 }
 
-impl Pages {
+impl<'a> Pages<'a> {
     /// Those of a project that match one of the filters.
-    pub fn new(project: &Project, filters: Vec<FailureFilter>) -> Result<Self, OpsError> {
-        Ok(Self { state: project.state_for_reading()?, filters: filters.into() })
+    pub fn new(project: &'a Project, filters: Vec<FailureFilter>) -> Result<Self, OpsError> {
+        let (state, context) = (project.state_for_reading()?, FailureContext::default());
+        Ok(Self { project, state, filters: filters.into(), context })
     }
 
     /// The next page; none after the last.
@@ -177,8 +121,10 @@ impl Pages {
             match rows.last() {
                 None => drop(self.filters.pop_front()),
                 Some(last) => {
-                    filter.after = Some((last.pipeline.clone(), last.failure.salesforce_id));
-                    return Ok(Some(rows.into_iter().map(Into::into).collect()));
+                    filter.after = Some(last.place());
+                    let mut page: Vec<FailureView> = rows.into_iter().map(Into::into).collect();
+                    self.context.complete(self.project, &self.state, &mut page).await?;
+                    return Ok(Some(page));
                 }
             }
         }
@@ -245,7 +191,7 @@ impl ErrorsCsv {
 
     /// The first line.
     pub fn head(&self) -> String {
-        let head = ["salesforce_id", "title", "code", "remote_code", "property", "reason"];
+        let head = ["salesforce_id", "title", "category", "code", "remote_code", "property", "reason"];
         csv_line(head.into_iter().chain(self.columns.iter().map(String::as_str)))
     }
 
@@ -256,6 +202,7 @@ impl ErrorsCsv {
             let own = [
                 failure.salesforce_id.as_str(),
                 &failure.title,
+                failure.category.words(),
                 &failure.code,
                 failure.remote_code.as_deref().unwrap_or_default(),
                 failure.property.as_deref().unwrap_or_default(),

@@ -12,12 +12,12 @@ use crate::engine::forecast::options::{ForecastOptions, Recorder};
 use crate::engine::forecast::{Forecast, Found};
 use crate::engine::plan_entries::PlanObserver;
 use crate::engine::run::{self as engine_run, StopReason};
-use crate::engine::{identity, queries, runner, unconfirmed, watermark};
+use crate::engine::{identity, queries, read_ahead, reject_guard, runner, unconfirmed, watermark};
 use crate::model::forecast::{Answer, Estimate, PipelineForecast, PlannedAction, Question, Verdict};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally};
 use crate::pipeline::compiled::Pipeline;
-use crate::plan::guard::{self, Allowance, Impact};
+use crate::plan::guard::{self, Allowance, Impact, Rejects};
 use crate::project::context::{context, failed, new_run};
 use crate::project::error::OpsError;
 use crate::project::prepare::{Preparation, Prepared, Refused};
@@ -228,6 +228,7 @@ async fn forecast(
             links_at: Some(cx.due_at).filter(|_| scope != RunScope::All),
             without_waiting: !options.records.is_empty(),
             links_elsewhere: scope == RunScope::Stale,
+            allowance: options.allowance,
             before: options.before.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, own)| Arc::clone(own)),
             failed_only: scope == RunScope::Stale && !widened,
             recorder: options.recorder.clone().map(|file| file as Arc<dyn Recorder>),
@@ -264,6 +265,10 @@ async fn forecast(
         stop = sink.drift(rows).await.err().map(StopReason::Stage);
     }
     let found = sink.finish().await.map_err(|error| failed(cx, error))?;
+    // What certain records, or a review without state, would reject says nothing of a run.
+    let whole = options.records.is_empty() && options.without_state.is_none();
+    let rejects = found.refusal.as_ref().filter(|_| whole).map(ToString::to_string);
+    let refusal = refusal.or(rejects);
     Ok(Forecasted { scope, backlog, refusal, found, stop })
 }
 
@@ -271,11 +276,13 @@ async fn import(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Res
     let total = cx.source.count(&queries::import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
     let archive = unconfirmed::archive_count(cx).await?;
     let rows = candidates(cx, queries::import_query(cx, total), Membership::ByQuery, None);
-    runner::run(cx, sink, unconfirmed::track(cx, rows)).await?;
+    let ahead = read_ahead::read_ahead(unconfirmed::track(cx, rows)).await?;
+    let rejects = reject_guard::judge(cx, &ahead.rows).await?;
+    runner::run(cx, sink, ahead.all_rows()).await?;
     runner::run(cx, sink, unconfirmed::rows(cx)).await?;
     let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let standing = counts.standing + counts.in_doubt;
-    Ok(refusal(cx, Impact { archive, standing, source_empty: total == 0 }, allowance))
+    Ok(refusal(cx, Impact { archive, standing, source_empty: total == 0 }, &rejects, allowance))
 }
 
 async fn sync(
@@ -285,8 +292,8 @@ async fn sync(
     allowance: Allowance,
 ) -> Result<Option<String>, StopReason> {
     let Some(trusted) = watermark::trusted(cx, watermark::read_clocks(cx).await?).await? else { return Ok(None) };
-    let (ahead, impact) = engine_run::look_ahead(cx, trusted.watermark, backlog).await?;
-    let refusal = refusal(cx, impact, allowance);
+    let (ahead, impact, rejects) = engine_run::look_ahead(cx, trusted.watermark, backlog).await?;
+    let refusal = refusal(cx, impact, &rejects, allowance);
     runner::run(cx, sink, engine_run::with_backlog(cx, ahead, backlog)).await?;
     runner::run(cx, sink, unconfirmed::rows(cx)).await?;
     Ok(refusal)
@@ -303,7 +310,7 @@ async fn stale(
     let archive = engine_run::stale_archives(cx).await?;
     runner::run(cx, sink, catch_up::rows(cx, backlog)).await?;
     runner::run(cx, sink, unconfirmed::rows(cx)).await?;
-    Ok(refusal(cx, Impact { archive, standing, source_empty: false }, allowance))
+    Ok(refusal(cx, Impact { archive, standing, source_empty: false }, &Rejects::default(), allowance))
 }
 
 /// What would be done with certain records, whatever else has changed.
@@ -315,8 +322,11 @@ async fn by_id(cx: &StageContext, sink: &Forecast, ids: &[SalesforceId]) -> Resu
     Ok(())
 }
 
-fn refusal(cx: &StageContext, impact: Impact, allowance: Allowance) -> Option<String> {
-    guard::check(impact, cx.pipeline.guard, allowance).err().map(|refusal| refusal.to_string())
+fn refusal(cx: &StageContext, impact: Impact, rejects: &Rejects, allowance: Allowance) -> Option<String> {
+    let guard = &cx.pipeline.guard;
+    let checked = guard::check(impact, guard.archive, allowance);
+    let checked = checked.and_then(|()| guard::check_rejects(rejects, guard, allowance, false));
+    checked.err().map(|refusal| refusal.to_string())
 }
 
 /// So many records, in words.

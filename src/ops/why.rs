@@ -7,11 +7,13 @@ use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::history::{FailureView, RunView};
+use super::failure_view::FailureView;
+use super::history::RunView;
 use crate::config::load::LoadedPipeline;
 use crate::config::pipeline::Mode;
 use crate::engine::queries::ids_query;
 use crate::model::association::AssociationState;
+use crate::model::failure::FailureKind;
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::link::{Link, Membership as LinkMembership};
 use crate::model::record::Desired;
@@ -173,14 +175,17 @@ async fn account(
 ) -> Result<Account, OpsError> {
     let name = PipelineName::new(loaded.config.name.as_str());
     let link = state.links(&name, &[id]).await?.remove(&id);
-    let failures = state.failures_of(&name, &[id]).await?;
-    let failure: Option<FailureView> = failures.into_iter().next().map(Into::into);
+    let mut failures = state.failures_of(&name, &[id]).await?;
+    // Its own failure says more than that of its associations.
+    failures.sort_by_key(|row| std::cmp::Reverse(row.failure.reason.kind()));
+    let failures: Vec<FailureView> = failures.into_iter().map(Into::into).collect();
     let states = state.associations(&name, &[id]).await?;
     let last_run: Option<RunView> = state.runs(Some(&name), 1).await?.into_iter().next().map(Into::into);
 
     let mut reasons: Vec<Explanation> = link.iter().map(membership).collect();
-    if let Some(failure) = &failure {
-        let message = format!("failed: {} ({}, {})", failure.message, failure.code, failure.status);
+    for failure in &failures {
+        let what = if failure.kind == FailureKind::Record { "failed" } else { "its associations failed" };
+        let message = format!("{what}: {} ({}, {})", failure.message, failure.code, failure.status);
         reasons.push(explained(Reason::Failed, message));
     }
     let live = match now(project, state, &name, id).await {
@@ -192,6 +197,7 @@ async fn account(
         }
     };
     let in_source = live.row.is_some();
+    let failure = failures.into_iter().next();
     let known = failure.as_ref().map(|failure| failure.message.as_str());
     let source = &loaded.config.source.object;
     if !state.unconfirmed(&name, &[id]).await?.is_empty() {

@@ -19,6 +19,7 @@ use crate::model::hash::Hasher;
 use crate::model::ids::PipelineName;
 use crate::model::link::MappingVersion;
 use crate::model::object::SourceObject;
+use crate::model::record::Column;
 
 /// The parent objects that must be described next, so that every path can be followed. Ask again with them described.
 pub fn parents(config: &PipelineConfig, sources: &HashMap<String, SourceObject>) -> BTreeSet<String> {
@@ -94,6 +95,7 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         Field { discreet, ..field }
     });
     let fields: Vec<Field> = fields.collect();
+    let columns: Arc<[Column]> = columns.into();
     let match_property: Arc<str> = config.target.match_property.as_str().into();
     let set = fields.iter().map(|field| Arc::clone(&field.property));
     let properties = std::iter::once(Arc::clone(&match_property)).chain(set).collect();
@@ -103,7 +105,7 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
     Pipeline {
         name: PipelineName::new(config.name.as_str()),
         source_object: source.name.as_str().into(),
-        columns: columns.into(),
+        columns: Arc::clone(&columns),
         cursor_field: parts.cursor_field.map(Into::into),
         has_is_deleted: source.field("IsDeleted").is_some(),
         target: Target {
@@ -121,9 +123,10 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         on_delete: config.on_delete,
         on_filter_exit: config.on_filter_exit,
         on_vanish: config.on_vanish,
-        guard: config.guard.archive,
+        guard: config.guard.clone(),
         overlap,
         sync: config.sync.clone(),
+        basis: basis(config, schemas, &columns),
         mapping_version: mapping_version(config, &schemas.target.object_type_id),
         condition: parts.condition,
         title_column: parts.title_column,
@@ -159,6 +162,33 @@ pub fn mapping_version(config: &PipelineConfig, target: &str) -> MappingVersion 
     let mut hasher = Hasher::default();
     hasher.bytes(shape.to_string().as_bytes());
     MappingVersion(hasher.finish())
+}
+
+/// What records are judged by, hashed (see [`Pipeline::basis`]). Names for people do not matter.
+fn basis(config: &PipelineConfig, schemas: &Schemas<'_>, columns: &[Column]) -> String {
+    let target = schemas.target;
+    let mut hasher = Hasher::default();
+    hasher.bytes(&mapping_version(config, &target.object_type_id).0);
+    for column in columns {
+        hasher.text(&format!("{} {:?}", column.path, column.kind));
+    }
+    target.required_properties.iter().for_each(|name| hasher.text(name));
+    let used = config.fields.iter().map(|field| &field.to).chain([&config.target.match_property]);
+    for name in used.collect::<BTreeSet<_>>() {
+        let Some(property) = target.properties.get(name) else { continue };
+        let options: Vec<&str> = property.options.iter().map(|option| option.value.as_str()).collect();
+        let shape = serde_json::json!([
+            name,
+            property.kind,
+            options,
+            property.unique,
+            property.read_only,
+            property.external_options,
+            property.rules
+        ]);
+        hasher.text(&shape.to_string());
+    }
+    hasher.hex::<8>()
 }
 
 #[cfg(test)]

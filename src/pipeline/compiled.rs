@@ -12,8 +12,7 @@ use super::template::Template;
 use super::values::convert::Conversion;
 use super::values::decimal::Decimal;
 use super::values::rules::Rule;
-use crate::config::pipeline::{DeleteAction, Mode, SyncConfig, WhenBlank};
-use crate::config::scalar::GuardLimit;
+use crate::config::pipeline::{DeleteAction, GuardConfig, Mode, SyncConfig, WhenBlank};
 use crate::model::association::{AssociationKey, AssociationType};
 use crate::model::hash::Hasher;
 use crate::model::ids::PipelineName;
@@ -52,14 +51,17 @@ pub struct Pipeline {
     pub on_filter_exit: DeleteAction,
     /// What being no longer visible does, without proof of a delete.
     pub on_vanish: DeleteAction,
-    /// Limit of archives per run.
-    pub guard: GuardLimit,
+    /// Limits beyond which a run stops.
+    pub guard: GuardConfig,
     /// How much before the watermark is read again.
     pub overlap: SignedDuration,
     /// When and how changes are carried over.
     pub sync: SyncConfig,
     /// Hash over the parts of the definition that shape records.
     pub mapping_version: MappingVersion,
+    /// Hash over all that a record is judged by: the mapping, and what the two systems say of the fields and properties in use.
+    /// A record that failed under another one may go through now.
+    pub basis: String,
     /// Column of the record's name for people.
     pub(super) title_column: Option<usize>,
     /// Columns whose values are masked.

@@ -62,6 +62,8 @@ pub struct Decision {
     pub link: Option<LinkChange>,
     /// It failed before and left the sync since: its failure is over.
     pub resolves_failure: bool,
+    /// It was due for another try, and nothing has changed that could mend it: the next look comes later.
+    pub postpones_failure: bool,
     /// The property that names the record in HubSpot, where that is not the one of today.
     pub key: Option<Arc<str>>,
     /// A call for it went out earlier whose outcome was never noted, and HubSpot has now said how the record stands.
@@ -131,6 +133,8 @@ pub struct KnownState {
     pub failing: Option<ContentHash>,
     /// It has an open failure, due or not.
     pub failed_before: bool,
+    /// Its failure was due, and only a change can mend it.
+    pub postpones_failure: bool,
     /// What was sent for it and whose outcome is not noted: how it stands in HubSpot is not known then, whatever its link
     /// says.
     pub unconfirmed: Option<Unconfirmed>,
@@ -229,8 +233,10 @@ fn set_aside(candidate: Candidate, action: Action, known: KnownState) -> Matched
         return known.look_up(candidate, LookupPurpose::CheckExists(action), Vec::new());
     }
     // A record that only waits is counted, not written down again.
-    let hubspot_id = known.link.map(|link| link.hubspot_id).filter(|_| action != Action::StillFailing);
-    Matched::Decided(Decision { hubspot_id, ..Decision::new(candidate, action) })
+    let waits = action == Action::StillFailing;
+    let hubspot_id = known.link.map(|link| link.hubspot_id).filter(|_| !waits);
+    let postpones_failure = waits && known.postpones_failure;
+    Matched::Decided(Decision { hubspot_id, postpones_failure, ..Decision::new(candidate, action) })
 }
 
 /// Decides the rest, now that HubSpot answered: `found` is its record with that match value, if there is one; `key` is the
@@ -326,6 +332,7 @@ impl Decision {
             wanted: Vec::new(),
             link: None,
             resolves_failure: false,
+            postpones_failure: false,
             key: None,
             clears_unconfirmed: false,
         }
@@ -345,6 +352,7 @@ impl Decision {
     pub fn changes_state(&self) -> bool {
         self.clears_unconfirmed
             || self.resolves_failure
+            || self.postpones_failure
             || self.link.is_some()
             || !self.wanted.is_empty()
             || matches!(self.action, Action::Reject(_))

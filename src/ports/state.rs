@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::association::{AssociationKey, AssociationState, MadeLink};
-use crate::model::failure::Failure;
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
 use crate::model::link::{Link, MappingVersion};
 use crate::model::report::{RunKind, RunStatus, Tally};
@@ -166,7 +166,7 @@ pub trait StateReader: Send + Sync {
     /// How many failures of a pipeline are open.
     fn open_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64>;
 
-    /// How many of them are of records themselves, not of their links.
+    /// How many of them are of records themselves, not of their associations.
     fn open_record_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64>;
 
     /// Whether any record of the pipeline has an open or a dismissed failure.
@@ -264,8 +264,8 @@ pub struct LinkCounts {
     pub in_doubt: u64,
 }
 
-/// How the codes of failures begin that are about a record's links, not about the record itself.
-pub const LINK_FAILURES: &str = "SL511";
+/// How the codes of failures begin that are about a record's associations, not about the record itself.
+pub const LINK_FAILURES: &str = crate::model::failure::ASSOCIATION_CODES;
 
 /// One atomic piece of progress.
 #[derive(Debug, Clone)]
@@ -289,8 +289,13 @@ pub struct Commit {
     pub failures: Vec<Failure>,
     /// Records whose own failures are over (all codes but those of links).
     pub resolved: Vec<SalesforceId>,
-    /// Records whose failures of links (codes that begin with [`LINK_FAILURES`]) are over.
+    /// Records whose failures of associations are over.
     pub resolved_links: Vec<SalesforceId>,
+    /// Records whose own failure was looked at again and stands as it did: they were not tried, and the next look comes
+    /// after a longer pause.
+    pub postponed: Vec<SalesforceId>,
+    /// What records were judged by (see `Pipeline::basis`); noted with their failures.
+    pub basis: String,
     /// Records whose standing in HubSpot is known now: what was sent for them before is accounted for.
     pub accounted: Vec<SalesforceId>,
     /// The run's numbers so far.
@@ -319,6 +324,8 @@ impl Commit {
             failures: Vec::new(),
             resolved: Vec::new(),
             resolved_links: Vec::new(),
+            postponed: Vec::new(),
+            basis: String::new(),
             accounted: Vec::new(),
             tally,
             cursor: None,
@@ -389,12 +396,16 @@ pub struct FailureFilter {
     pub code: Option<String>,
     /// Also those that were dismissed or resolved.
     pub closed_too: bool,
+    /// Only those of this kind.
+    pub kind: Option<FailureKind>,
     /// Only those due for another try at this time.
     pub due_at: Option<Timestamp>,
+    /// With `due_at`: also those of records that failed under another basis than this one.
+    pub basis: Option<String>,
     /// Only those that were not seen since.
     pub seen_before: Option<Timestamp>,
     /// Only those after this one, in the order of the answer.
-    pub after: Option<(PipelineName, SalesforceId)>,
+    pub after: Option<(PipelineName, SalesforceId, FailureKind)>,
 }
 
 /// What a person decided about failures.
@@ -423,8 +434,17 @@ pub struct FailureRow {
     pub attempts: u32,
     /// Open, dismissed or resolved.
     pub status: FailureStatus,
-    /// When it is tried again.
+    /// When it is tried again; the beginning of time where a person asked for it.
     pub retry_at: Option<Timestamp>,
+    /// What the record was judged by when it failed; none where an earlier version noted it.
+    pub basis: Option<String>,
+}
+
+impl FailureRow {
+    /// Its place in the order of a list.
+    pub fn place(&self) -> (PipelineName, SalesforceId, FailureKind) {
+        (self.pipeline.clone(), self.failure.salesforce_id, self.failure.reason.kind())
+    }
 }
 
 /// How a failure stands.

@@ -92,6 +92,7 @@ pub fn failed(cx: &StageContext, error: StageError) -> OpsError {
     match error.cause {
         StageCause::Remote(fault) => OpsError::remote(&cx.pipeline.name)(fault),
         StageCause::State(error) => OpsError::State(error),
+        StageCause::Refused(refusal) => OpsError::refused("SL6009", refusal.to_string(), refusal.help()),
     }
 }
 

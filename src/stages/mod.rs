@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use crate::model::ids::RunId;
 use crate::model::owners::Owners;
 use crate::pipeline::compiled::Pipeline;
+use crate::plan::guard::Refusal;
 use crate::ports::fault::Fault;
 use crate::ports::source::Source;
 use crate::ports::state::{Directory, StateError, StateReader, StateWriter};
@@ -144,6 +145,9 @@ pub enum StageCause {
     /// The state could not be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The guard stopped the run.
+    #[error(transparent)]
+    Refused(#[from] Box<Refusal>),
 }
 
 impl StageError {

@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::pipelines::ensure_pipeline;
 use super::{associations, failures, links, rows, runs, unconfirmed};
+use crate::model::failure::FailureKind;
 use crate::ports::state::Commit;
 
 /// Saves a commit in one transaction.
@@ -16,9 +17,10 @@ pub fn write(connection: &mut Connection, commit: &Commit) -> rusqlite::Result<(
     associations::write_wanted(&transaction, pipeline, &commit.wanted)?;
     associations::write_made(&transaction, pipeline, &commit.made)?;
     associations::write_waiting(&transaction, pipeline, &commit.waiting, at)?;
-    failures::resolve(&transaction, pipeline, &commit.resolved, false)?;
-    failures::resolve(&transaction, pipeline, &commit.resolved_links, true)?;
-    failures::write(&transaction, pipeline, &commit.failures, run, at)?;
+    failures::resolve(&transaction, pipeline, &commit.resolved, FailureKind::Record)?;
+    failures::resolve(&transaction, pipeline, &commit.resolved_links, FailureKind::Associations)?;
+    failures::postpone(&transaction, pipeline, &commit.postponed, at)?;
+    failures::write(&transaction, pipeline, commit, at)?;
     unconfirmed::account(&transaction, pipeline, &commit.accounted)?;
     transaction
         .prepare_cached("UPDATE runs SET tally = ?2 WHERE id = ?1")?

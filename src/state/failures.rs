@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::pipelines::pipeline_id;
 use super::rows;
-use crate::model::failure::Failure;
+use crate::model::failure::{Failure, FailureKind};
 use crate::model::ids::{PipelineName, RunId, SalesforceId};
-use crate::ports::state::{FailureFilter, FailureMark, FailureRow, FailureStatus, LINK_FAILURES};
+use crate::ports::state::{Commit, FailureFilter, FailureMark, FailureRow, FailureStatus};
 
 /// How long after its n-th failure a record is tried again; the last one repeats.
 const RETRY_AFTER: [Duration; 5] = [
@@ -19,28 +19,36 @@ const RETRY_AFTER: [Duration; 5] = [
     Duration::from_secs(24 * 3_600),
 ];
 
+const COLUMNS: &str = "p.name, f.run, f.failure, f.first_seen, f.last_seen, f.attempts, f.status, f.retry_at, f.basis";
+
 const WHERE: &str = "(?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR f.salesforce_id = ?2) AND (?3 OR f.status = 'open')
-    AND (?4 IS NULL OR (f.status = 'open' AND f.retry_at <= ?4)) AND (p.name, f.salesforce_id) > (?5, ?6)
-    AND (?7 IS NULL OR f.last_seen < ?7) AND (?8 IS NULL OR f.code = ?8)";
+    AND (?4 IS NULL OR (f.status = 'open' AND (f.retry_at <= ?4 OR f.basis <> ?5)))
+    AND (p.name, f.salesforce_id, f.kind) > (?6, ?7, ?8)
+    AND (?9 IS NULL OR f.last_seen < ?9) AND (?10 IS NULL OR f.code = ?10) AND (?11 IS NULL OR f.kind = ?11)";
 
 /// Opens or refreshes failures.
-pub fn write(connection: &Connection, pipeline: i64, failures: &[Failure], run: &str, at: i64) -> rusqlite::Result<()> {
-    let mut known = connection
-        .prepare_cached("SELECT failure, attempts, status FROM failures WHERE pipeline = ?1 AND salesforce_id = ?2")?;
+pub fn write(connection: &Connection, pipeline: i64, commit: &Commit, at: i64) -> rusqlite::Result<()> {
+    let mut known = connection.prepare_cached(
+        "SELECT failure, attempts, status FROM failures WHERE pipeline = ?1 AND salesforce_id = ?2 AND kind = ?3",
+    )?;
     let mut upsert = connection.prepare_cached(
-        "INSERT INTO failures (pipeline, salesforce_id, run, failure, code, first_seen, last_seen, attempts, status, retry_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)
-         ON CONFLICT (pipeline, salesforce_id) DO UPDATE SET run = excluded.run, failure = excluded.failure,
-             code = excluded.code, last_seen = excluded.last_seen, attempts = excluded.attempts, status = excluded.status,
-             retry_at = excluded.retry_at,
+        "INSERT INTO failures (pipeline, salesforce_id, kind, run, failure, code, basis, first_seen, last_seen, attempts,
+                               status, retry_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11)
+         ON CONFLICT (pipeline, salesforce_id, kind) DO UPDATE SET run = excluded.run, failure = excluded.failure,
+             code = excluded.code, basis = excluded.basis, last_seen = excluded.last_seen, attempts = excluded.attempts,
+             status = excluded.status, retry_at = excluded.retry_at,
              first_seen = CASE WHEN failures.status = 'resolved' THEN excluded.first_seen ELSE failures.first_seen END",
     )?;
-    let mut of_run = connection
-        .prepare_cached("INSERT OR REPLACE INTO run_failures (run, salesforce_id, failure) VALUES (?1, ?2, ?3)")?;
-    for failure in failures {
-        let id = failure.salesforce_id.as_str();
-        let before: Option<(String, u32, String)> =
-            known.query_row(params![pipeline, id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let mut of_run = connection.prepare_cached(
+        "INSERT OR REPLACE INTO run_failures (run, salesforce_id, kind, failure) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    let run = commit.run.as_str();
+    for failure in &commit.failures {
+        let (id, kind) = (failure.salesforce_id.as_str(), failure.reason.kind().name());
+        let before: Option<(String, u32, String)> = known
+            .query_row(params![pipeline, id, kind], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
         let same_reason = |text: &str| {
             serde_json::from_str::<Failure>(text).is_ok_and(|before| {
                 (before.reason.code, before.reason.property, before.reason.message)
@@ -52,51 +60,84 @@ pub fn write(connection: &Connection, pipeline: i64, failures: &[Failure], run: 
             Some((_, attempts, status)) if status == "open" => (attempts + 1, "open"),
             _ => (1, "open"),
         };
-        let wait = RETRY_AFTER[(attempts as usize - 1).min(RETRY_AFTER.len() - 1)];
-        let retry_at = at + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-        let json = rows::to_json(failure)?;
-        upsert.execute(params![pipeline, id, run, json, failure.reason.code, at, attempts, status, retry_at])?;
-        of_run.execute(params![run, id, json])?;
+        let retry_at = at + millis(RETRY_AFTER[(attempts as usize - 1).min(RETRY_AFTER.len() - 1)]);
+        let (json, code) = (rows::to_json(failure)?, &failure.reason.code);
+        let row = params![pipeline, id, kind, run, json, code, commit.basis, at, attempts, status, retry_at];
+        upsert.execute(row)?;
+        of_run.execute(params![run, id, kind, json])?;
     }
     Ok(())
 }
 
-/// Marks failures as over: those of records, or those of their links.
-pub fn resolve(connection: &Connection, pipeline: i64, ids: &[SalesforceId], of_links: bool) -> rusqlite::Result<()> {
+/// Puts the next look at records off that were not tried, by a pause that grows with the time since they failed.
+pub fn postpone(connection: &Connection, pipeline: i64, ids: &[SalesforceId], at: i64) -> rusqlite::Result<()> {
+    let record = FailureKind::Record.name();
+    let mut seen = connection.prepare_cached(
+        "SELECT last_seen FROM failures WHERE pipeline = ?1 AND salesforce_id = ?2 AND kind = ?3 AND status = 'open'",
+    )?;
+    let mut set = connection
+        .prepare_cached("UPDATE failures SET retry_at = ?4 WHERE pipeline = ?1 AND salesforce_id = ?2 AND kind = ?3")?;
+    for id in ids {
+        let id = id.as_str();
+        let last: Option<i64> = seen.query_row(params![pipeline, id, record], |row| row.get(0)).optional()?;
+        let Some(last) = last else { continue };
+        let [.., longest] = RETRY_AFTER;
+        let pause = RETRY_AFTER.into_iter().find(|pause| millis(*pause) > at.saturating_sub(last)).unwrap_or(longest);
+        set.execute(params![pipeline, id, record, at + millis(pause)])?;
+    }
+    Ok(())
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Marks failures of one kind as over.
+pub fn resolve(
+    connection: &Connection,
+    pipeline: i64,
+    ids: &[SalesforceId],
+    kind: FailureKind,
+) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "UPDATE failures SET status = 'resolved', retry_at = NULL
-         WHERE pipeline = ?1 AND salesforce_id = ?2 AND status <> 'resolved' AND (substr(code, 1, 5) = ?3) = ?4",
+         WHERE pipeline = ?1 AND salesforce_id = ?2 AND kind = ?3 AND status <> 'resolved'",
     )?;
     for id in ids {
-        statement.execute(params![pipeline, id.as_str(), LINK_FAILURES, of_links])?;
+        statement.execute(params![pipeline, id.as_str(), kind.name()])?;
     }
     Ok(())
 }
 
-/// Failures that match, ordered by (pipeline, record).
+/// Failures that match, ordered by (pipeline, record, kind).
 pub fn list(connection: &Connection, filter: &FailureFilter, limit: usize) -> rusqlite::Result<Vec<FailureRow>> {
     if let Some(run) = &filter.run {
         return of_run(connection, run, filter, limit);
     }
     let sql = format!(
-        "SELECT p.name, f.run, f.failure, f.first_seen, f.last_seen, f.attempts, f.status, f.retry_at
-         FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE {WHERE} ORDER BY p.name, f.salesforce_id LIMIT ?9"
+        "SELECT {COLUMNS} FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE {WHERE}
+         ORDER BY p.name, f.salesforce_id, f.kind LIMIT ?12"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let (name, id) = after(filter);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let asked = params![
-        filter.pipeline.as_ref().map(PipelineName::as_str),
-        filter.salesforce_id.as_ref().map(SalesforceId::as_str),
-        filter.closed_too,
-        filter.due_at.map(rows::millis),
-        name,
-        id,
-        filter.seen_before.map(rows::millis),
-        filter.code.as_deref(),
-        limit
-    ];
-    statement.query_map(asked, row)?.collect()
+    bind(&mut statement, filter)?;
+    statement.raw_bind_parameter(12, i64::try_from(limit).unwrap_or(i64::MAX))?;
+    statement.raw_query().mapped(row).collect()
+}
+
+/// Binds what [`WHERE`] asks for.
+fn bind(statement: &mut Statement<'_>, filter: &FailureFilter) -> rusqlite::Result<()> {
+    let (name, id, kind) = after(filter);
+    statement.raw_bind_parameter(1, filter.pipeline.as_ref().map(PipelineName::as_str))?;
+    statement.raw_bind_parameter(2, filter.salesforce_id.as_ref().map(SalesforceId::as_str))?;
+    statement.raw_bind_parameter(3, filter.closed_too)?;
+    statement.raw_bind_parameter(4, filter.due_at.map(rows::millis))?;
+    statement.raw_bind_parameter(5, filter.basis.as_deref())?;
+    statement.raw_bind_parameter(6, name)?;
+    statement.raw_bind_parameter(7, id)?;
+    statement.raw_bind_parameter(8, kind)?;
+    statement.raw_bind_parameter(9, filter.seen_before.map(rows::millis))?;
+    statement.raw_bind_parameter(10, filter.code.as_deref())?;
+    statement.raw_bind_parameter(11, filter.kind.map(FailureKind::name))
 }
 
 /// The failures of these records that are not over.
@@ -106,12 +147,12 @@ pub fn of_records(
     ids: &[SalesforceId],
 ) -> rusqlite::Result<Vec<FailureRow>> {
     let Some(number) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(
-        "SELECT p.name, f.run, f.failure, f.first_seen, f.last_seen, f.attempts, f.status, f.retry_at
-         FROM json_each(?2) AS asked
+    let sql = format!(
+        "SELECT {COLUMNS} FROM json_each(?2) AS asked
          CROSS JOIN failures f ON f.pipeline = ?1 AND f.salesforce_id = asked.value AND f.status <> 'resolved'
-         JOIN pipelines p ON p.id = f.pipeline",
-    )?;
+         JOIN pipelines p ON p.id = f.pipeline"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     statement.query_map(params![number, rows::id_array(ids)], row)?.collect()
 }
 
@@ -124,14 +165,16 @@ fn of_run(
 ) -> rusqlite::Result<Vec<FailureRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT p.name, rf.run, rf.failure, coalesce(f.first_seen, r.started), coalesce(f.last_seen, r.started),
-                coalesce(f.attempts, 1), coalesce(f.status, 'resolved'), f.retry_at
+                coalesce(f.attempts, 1), coalesce(f.status, 'resolved'), f.retry_at, f.basis
          FROM run_failures rf JOIN runs r ON r.id = rf.run JOIN pipelines p ON p.id = r.pipeline
-         LEFT JOIN failures f ON f.pipeline = r.pipeline AND f.salesforce_id = rf.salesforce_id
-         WHERE rf.run = ?1 AND (p.name, rf.salesforce_id) > (?2, ?3) ORDER BY rf.salesforce_id LIMIT ?4",
+         LEFT JOIN failures f
+             ON f.pipeline = r.pipeline AND f.salesforce_id = rf.salesforce_id AND f.kind = rf.kind
+         WHERE rf.run = ?1 AND (p.name, rf.salesforce_id, rf.kind) > (?2, ?3, ?4)
+         ORDER BY rf.salesforce_id, rf.kind LIMIT ?5",
     )?;
-    let (name, id) = after(filter);
+    let (name, id, kind) = after(filter);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    statement.query_map(params![run.as_str(), name, id, limit], row)?.collect()
+    statement.query_map(params![run.as_str(), name, id, kind, limit], row)?.collect()
 }
 
 /// How many failures of a pipeline are open.
@@ -142,13 +185,12 @@ pub fn open_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite:
     statement.query_row([pipeline], |row| rows::count(row, 0))
 }
 
-/// Open failures of records themselves, not of their links.
+/// Open failures of records themselves, not of their associations.
 pub fn open_record_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<u64> {
     let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(0) };
-    let mut statement = connection.prepare_cached(
-        "SELECT count(*) FROM failures WHERE pipeline = ?1 AND status = 'open' AND substr(code, 1, length(?2)) IS NOT ?2",
-    )?;
-    statement.query_row(params![pipeline, LINK_FAILURES], |row| rows::count(row, 0))
+    let mut statement = connection
+        .prepare_cached("SELECT count(*) FROM failures WHERE pipeline = ?1 AND status = 'open' AND kind = ?2")?;
+    statement.query_row(params![pipeline, FailureKind::Record.name()], |row| rows::count(row, 0))
 }
 
 /// Whether any failure of a pipeline is not over.
@@ -165,40 +207,33 @@ pub fn mark(connection: &mut Connection, filter: &FailureFilter, mark: FailureMa
         FailureMark::Dismiss => "status = 'dismissed', retry_at = NULL",
         FailureMark::Retry => "status = 'open', retry_at = 0",
     };
-    let sql = format!(
-        "UPDATE failures SET {set} WHERE (pipeline, salesforce_id) IN
-             (SELECT f.pipeline, f.salesforce_id FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE {WHERE})"
-    );
-    let (name, id) = after(filter);
-    let asked = params![
-        filter.pipeline.as_ref().map(PipelineName::as_str),
-        filter.salesforce_id.as_ref().map(SalesforceId::as_str),
-        filter.closed_too,
-        filter.due_at.map(rows::millis),
-        name,
-        id,
-        filter.seen_before.map(rows::millis),
-        filter.code.as_deref()
-    ];
     // Links that failed follow their record's failure; a dismissed one waits until its lookup changes.
     let next = match mark {
         FailureMark::Dismiss => i64::MAX,
         FailureMark::Retry => 0,
     };
+    let matching = "FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE";
     let links = format!(
         "UPDATE associations SET waiting_since = NULL, retry_at = {next} WHERE due = 1 AND (pipeline, salesforce_id) IN
-             (SELECT f.pipeline, f.salesforce_id FROM failures f JOIN pipelines p ON p.id = f.pipeline
-              WHERE f.code LIKE '{LINK_FAILURES}%' AND {WHERE})"
+             (SELECT f.pipeline, f.salesforce_id {matching} f.kind = 'associations' AND {WHERE})"
+    );
+    let sql = format!(
+        "UPDATE failures SET {set} WHERE (pipeline, salesforce_id, kind) IN
+             (SELECT f.pipeline, f.salesforce_id, f.kind {matching} {WHERE})"
     );
     let transaction = connection.transaction()?;
-    transaction.execute(&links, asked)?;
-    let changed = transaction.execute(&sql, asked)?;
+    let mut changed = 0;
+    for sql in [&links, &sql] {
+        let mut statement = transaction.prepare_cached(sql)?;
+        bind(&mut statement, filter)?;
+        changed = statement.raw_execute()?;
+    }
     transaction.commit()?;
     Ok(changed as u64)
 }
 
-fn after(filter: &FailureFilter) -> (&str, &str) {
-    filter.after.as_ref().map_or(("", ""), |(name, id)| (name.as_str(), id.as_str()))
+fn after(filter: &FailureFilter) -> (&str, &str, &str) {
+    filter.after.as_ref().map_or(("", "", ""), |(name, id, kind)| (name.as_str(), id.as_str(), kind.name()))
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<FailureRow> {
@@ -216,5 +251,6 @@ fn row(row: &Row<'_>) -> rusqlite::Result<FailureRow> {
         attempts: row.get(5)?,
         status,
         retry_at: row.get::<_, Option<i64>>(7)?.map(|at| rows::time(7, at)).transpose()?,
+        basis: row.get(8)?,
     })
 }

@@ -94,7 +94,7 @@ pub fn list(
         "SELECT u.salesforce_id FROM unconfirmed u WHERE u.pipeline = ?1 AND u.salesforce_id > ?2
              AND (?3 IS NULL OR NOT EXISTS
                  (SELECT 1 FROM failures f WHERE f.pipeline = u.pipeline AND f.salesforce_id = u.salesforce_id
-                      AND f.status = 'open' AND f.retry_at > ?3))
+                      AND f.kind = 'record' AND f.status = 'open' AND f.retry_at > ?3))
          ORDER BY u.salesforce_id LIMIT ?4",
     )?;
     let after = after.map(|id| id.to_string()).unwrap_or_default();

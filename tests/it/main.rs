@@ -14,6 +14,7 @@ mod docs;
 mod doubts;
 mod drafts;
 mod estimates;
+mod failures;
 mod forge;
 mod generated;
 mod hostile_files;

@@ -19,6 +19,7 @@ fields:
   - { from: Name, to: subscription_name }
   - { from: Notes__c, to: seats }
 on_delete: keep
+guard: { reject: 100% }
 ",
     );
     for number in 0..RECORDS {

@@ -84,7 +84,7 @@ fn why_says_what_update_only_does_with_a_record() {
     let id = create(&bench, json!({"Name": "x"}));
     for _ in 0..2 {
         let why = bench.run(&["why", &id]).code(0).stdout;
-        assert!(why.contains("`mode: update_only` leaves it out") && why.contains("no HubSpot record"), "{why}");
+        assert!(why.contains("`mode: update_only` creates none") && why.contains("no HubSpot record"), "{why}");
         assert!(!why.contains("brings"), "{why}");
         bench.import();
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use syncline::model::association::{AssociationKey, LinkStanding, MadeLink};
-use syncline::model::failure::{Failure, Reason};
+use syncline::model::failure::{Failure, FailureKind, Reason};
 use syncline::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
 use syncline::model::link::{ContentHash, Link, MappingVersion, Membership};
 use syncline::model::report::{RunKind, RunStatus, Tally};
@@ -270,7 +270,7 @@ async fn failures_open_count_and_end() {
         let due = |seconds| FailureFilter { due_at: Some(at(seconds)), ..filter.clone() };
         assert_eq!(other.failures(&due(61), 10).await.unwrap().len(), 0);
         assert_eq!(other.failures(&due(100_000), 10).await.unwrap().len(), 2);
-        let after = FailureFilter { after: Some((one.clone(), id(1))), ..filter.clone() };
+        let after = FailureFilter { after: Some((one.clone(), id(1), FailureKind::Record)), ..filter.clone() };
         assert_eq!(other.failures(&after, 10).await.unwrap()[0].failure.salesforce_id, id(2));
         assert_eq!(other.failures(&filter, 1).await.unwrap().len(), 1);
 
@@ -289,6 +289,67 @@ async fn failures_open_count_and_end() {
         assert_eq!((row.attempts, row.first_seen, row.status), (1, at(90), FailureStatus::Open));
         let of_run = FailureFilter { run: Some(RunId::new(RUN)), ..FailureFilter::default() };
         assert_eq!(other.failures(&of_run, 10).await.unwrap().len(), 2, "a run keeps what it set aside");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_and_its_associations_fail_apart() {
+    on_every_store(|state, other| async move {
+        let one = name("one");
+        state.begin_run(&run_row(RUN, "one", 0)).await.unwrap();
+        let failures = vec![failure(1, "SL5101"), failure(1, "SL5111"), failure(2, "SL5111")];
+        state.commit(&Commit { failures, basis: "b1".to_owned(), ..commit(0) }).await.unwrap();
+        let filter = FailureFilter { pipeline: Some(one.clone()), ..FailureFilter::default() };
+        let codes = async |filter: &FailureFilter| {
+            let rows = other.failures(filter, 10).await.unwrap();
+            rows.into_iter().map(|row| row.failure.reason.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(&filter).await, ["SL5111", "SL5101", "SL5111"]);
+        assert_eq!((other.open_failures(&one).await.unwrap(), other.open_record_failures(&one).await.unwrap()), (3, 1));
+        assert_eq!(other.failures_of(&one, &[id(1)]).await.unwrap().len(), 2);
+        let of_run = FailureFilter { run: Some(RunId::new(RUN)), ..FailureFilter::default() };
+        assert_eq!(codes(&of_run).await.len(), 3);
+        // Pages go on inside a record.
+        let first = &other.failures(&filter, 1).await.unwrap()[0];
+        let after = FailureFilter { after: Some(first.place()), ..filter.clone() };
+        assert_eq!(codes(&after).await, ["SL5101", "SL5111"]);
+        let records = FailureFilter { kind: Some(FailureKind::Record), ..filter.clone() };
+        assert_eq!(codes(&records).await, ["SL5101"]);
+        // Each ends by itself.
+        state.commit(&Commit { resolved_links: vec![id(1)], ..commit(10) }).await.unwrap();
+        assert_eq!(codes(&filter).await, ["SL5101", "SL5111"]);
+        state.commit(&Commit { resolved: vec![id(1)], ..commit(20) }).await.unwrap();
+        assert_eq!(codes(&filter).await, ["SL5111"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failure_is_due_when_its_time_has_come_or_its_basis_is_another() {
+    on_every_store(|state, other| async move {
+        let one = name("one");
+        let failed = Commit { failures: vec![failure(1, "SL5006")], basis: "b1".to_owned(), ..commit(0) };
+        state.commit(&failed).await.unwrap();
+        let due = async |seconds: i64, basis: &str| {
+            let filter = FailureFilter {
+                pipeline: Some(one.clone()),
+                due_at: Some(at(seconds)),
+                basis: Some(basis.to_owned()),
+                ..FailureFilter::default()
+            };
+            other.failures(&filter, 10).await.unwrap().len()
+        };
+        assert_eq!((due(1, "b1").await, due(1, "b2").await, due(300, "b1").await), (0, 1, 1));
+        // Looked at in vain: the pauses grow, and it counts as no try.
+        let pause = async |seconds: i64| {
+            state.commit(&Commit { postponed: vec![id(1), id(9)], ..commit(seconds) }).await.unwrap();
+            let row = other.failures_of(&one, &[id(1)]).await.unwrap().remove(0);
+            assert_eq!((row.attempts, row.last_seen, row.basis.as_deref()), (1, at(0), Some("b1")));
+            row.retry_at.unwrap().duration_since(at(seconds)).as_secs()
+        };
+        assert_eq!((pause(300).await, pause(2_100).await, pause(9_000).await), (1_800, 7_200, 43_200));
+        assert_eq!((pause(60_000).await, pause(9_000_000).await), (86_400, 86_400));
     })
     .await;
 }

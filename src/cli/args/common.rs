@@ -73,6 +73,9 @@ pub struct Allow {
     /// Let this run archive up to N records, whatever `guard` says
     #[arg(long, value_name = "N")]
     pub allow_archive: Option<u64>,
+    /// Let this run reject up to N records, whatever `guard` says
+    #[arg(long, value_name = "N")]
+    pub allow_reject: Option<u64>,
     /// Let this run go on although the source is empty
     #[arg(long)]
     pub allow_empty: bool,

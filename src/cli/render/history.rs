@@ -7,9 +7,11 @@ use super::report::{effects_of, short, status, word};
 use super::safe::safe;
 use super::summary::one_line;
 use super::table::{count, number, painted, seconds};
+use crate::model::failure::RetryRule;
 use crate::model::report::RunStatus;
 use crate::ops::failure_groups::FailureGroup;
-use crate::ops::history::{FailureView, RunView};
+use crate::ops::failure_view::FailureView;
+use crate::ops::history::RunView;
 use crate::ops::status::PipelineStatus;
 use crate::ops::why::{AssociationStanding, AssociationStatus, WhyReport};
 
@@ -194,11 +196,15 @@ pub fn failure_groups(groups: &[FailureGroup], now: Timestamp, paint: Paint) -> 
 
 fn failure_group(group: &FailureGroup, now: Timestamp, paint: Paint) -> String {
     let head = format!("{}  {}", safe(&group.pipeline), count(group.records, "record", "records"));
-    let code = paint.text(Tone::Bad, &safe(&group.code));
-    let mut text = format!("{}  {code}\n  {}\n", paint.strong(&head), safe(&line(&group.message)));
-    let next = match &group.retry_at {
-        Some(at) => format!("; tried again {}", from_now(at, now)),
-        None => "; not tried again until the record or the mapping changes".to_owned(),
+    let what = format!("{} ({})", group.category.words(), safe(&group.code));
+    let what = paint.text(Tone::Bad, &what);
+    let mut text = format!("{}  {what}\n  {}\n", paint.strong(&head), safe(&line(&group.message)));
+    let next = match (&group.retry_at, group.retry) {
+        (Some(at), RetryRule::AfterPauses) => format!("; tried again {}", from_now(at, now)),
+        (Some(at), RetryRule::AfterChange) => {
+            format!("; tried again once something changes, looked at {}", from_now(at, now))
+        }
+        (None, _) => "; not tried again until the record or the mapping changes".to_owned(),
     };
     let times = format!("  first {}, last {}{next}", from_now(&group.first_seen, now), from_now(&group.last_seen, now));
     text.push_str(&format!("{}\n", paint.faint(&times)));
@@ -215,7 +221,8 @@ fn failure_group(group: &FailureGroup, now: Timestamp, paint: Paint) -> String {
         text.push_str(&format!("  in the entry of `{}`, with each `?` filled in:\n", safe(property)));
         text.push_str(&format!("    {}\n", safe(values)));
     }
-    text.push_str(&format!("{}\n", paint.faint(&format!("  what to do: `syncline explain {}`", safe(&group.code)))));
+    let advice = format!("  what to do: {}; `syncline explain {}`", group.what_to_do, safe(&group.code));
+    text.push_str(&format!("{}\n", paint.faint(&advice)));
     text
 }
 
@@ -240,7 +247,12 @@ fn failure(failure: &FailureView, paint: Paint) -> String {
     let (id, title, pipeline) = (safe(&failure.salesforce_id), safe(&failure.title), safe(&failure.pipeline));
     let mut text = format!("{} “{title}” of {pipeline}\n", paint.strong(&id));
     let code = paint.text(Tone::Bad, &safe(&failure.code));
-    text.push_str(&format!("  {} {code}: {}\n", failure.status, safe(&failure.message)));
+    let (status, what) = (failure.status, failure.category.words());
+    text.push_str(&format!("  {status}, {what} {code}: {}\n", safe(&failure.message)));
+    text.push_str(&format!("  rule: {}\n", safe(&failure.rule)));
+    if let Some(value) = &failure.value {
+        text.push_str(&format!("  value: {}\n", one_line(value, 100)));
+    }
     if let Some(code) = &failure.remote_code {
         text.push_str(&format!("  HubSpot's code: {}\n", safe(code)));
     }
@@ -252,17 +264,23 @@ fn failure(failure: &FailureView, paint: Paint) -> String {
         short(&failure.run)
     ));
     if let Some(at) = &failure.retry_at {
-        text.push_str(&format!(
-            "  tried again by the first sync after {}; at once with `syncline failures retry {}`\n",
-            moment(at),
-            failure.salesforce_id
-        ));
+        let when = match failure.retry {
+            RetryRule::AfterPauses => "tried again by the first sync after",
+            RetryRule::AfterChange => {
+                "tried again once the record, the mapping or the property changes, looked at after"
+            }
+        };
+        let id = &failure.salesforce_id;
+        text.push_str(&format!("  {when} {}; at once with `syncline failures retry {id}`\n", moment(at)));
     }
     for (name, value) in &failure.columns {
         let value: String = safe(value.as_deref().unwrap_or_default()).chars().take(100).collect();
         text.push_str(&format!("    {}: {value}\n", safe(name)));
     }
-    text.push_str(&format!("  = help: `syncline explain {}`\n", failure.code));
+    for address in [&failure.salesforce_url, &failure.hubspot_url].into_iter().flatten() {
+        text.push_str(&format!("  {}\n", safe(address)));
+    }
+    text.push_str(&format!("  = help: {}; `syncline explain {}`\n", failure.what_to_do, failure.code));
     text
 }
 

@@ -16,6 +16,7 @@ use self::options::ForecastOptions;
 use self::sample::Totals;
 use super::plan_entries;
 use super::queries::ids_query;
+use super::reject_guard;
 use super::runner::{BatchKind, DecisionSink, ReadCounts};
 use crate::model::forecast::{
     BeforeAfter, Estimate, LinkAction, PlannedAction, PlannedChange, PlannedLink, PropertyCount, RejectGroup,
@@ -26,6 +27,7 @@ use crate::model::watermark::Cursor;
 use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::transform::PropertyChange;
 use crate::plan::decide::{Action, Decision, ExitReason};
+use crate::plan::guard::{self, Refusal, Rejects};
 use crate::ports::source::QUERY_IDS_MAX;
 use crate::ports::target::{BATCH_LINKS_MAX, BATCH_RECORDS_MAX, Lookup};
 use crate::stages::read::extract::{Membership, candidates};
@@ -65,6 +67,8 @@ pub struct Found {
     pub changes: Vec<PlannedChange>,
     /// Changes outside the sample.
     pub omitted: u64,
+    /// Why the run would be stopped for what it rejects.
+    pub refusal: Option<Refusal>,
     /// What the run would cost.
     pub estimate: Estimate,
 }
@@ -83,7 +87,8 @@ impl Forecast {
         }
         self.compare_rejects(true).await?;
         let totals = self.totals.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let Totals { mut tally, mut changes, omitted, batches, place, actions, extra_calls, waiting, .. } = totals;
+        let Totals { mut tally, mut changes, omitted, batches, place, actions, extra_calls, waiting, refusal, .. } =
+            totals;
         if let Some(place) = place {
             self.cx.source.release(&place).await;
         }
@@ -102,7 +107,7 @@ impl Forecast {
         let estimate = Estimate { hubspot_calls, salesforce_calls, seconds_at_rate_limit };
         let rejects = sample::reject_groups(totals.rejects, self.options.before.is_some());
         let properties = totals.properties.finish();
-        Ok(Found { tally, actions, rejects, properties, waiting, changes, omitted, estimate })
+        Ok(Found { tally, actions, rejects, properties, waiting, changes, omitted, refusal, estimate })
     }
 
     fn totals(&self) -> std::sync::MutexGuard<'_, Totals> {
@@ -125,10 +130,25 @@ impl Forecast {
             let none = Vec::new();
             let entry =
                 |decision: &Decision| plan_entries::of_decision(decision, links.get(&decision.id()).unwrap_or(&none));
-            observer.observe(batch.iter().map(entry).collect()).await?;
+            let shown = batch.iter().filter(|decision| decision.action != Action::StillFailing);
+            observer.observe(shown.map(entry).collect()).await?;
         }
+        let rejects = reject_guard::of_batch(&self.cx, &batch).await?;
         self.count_batch(kind, batch, &links);
+        self.watch_rejects(rejects);
         self.compare_rejects(false).await
+    }
+
+    /// Notes the moment at which a run would be stopped for what it rejects.
+    fn watch_rejects(&self, rejects: Rejects) {
+        let mut totals = self.totals();
+        let more = rejects.rejected > 0;
+        totals.new_rejects.absorb(rejects);
+        totals.new_rejects.looked = totals.tally.read.saturating_sub(totals.tally.waiting);
+        if more && totals.refusal.is_none() {
+            let (guard, allowance) = (&self.cx.pipeline.guard, self.options.allowance);
+            totals.refusal = guard::check_rejects(&totals.new_rejects, guard, allowance, false).err();
+        }
     }
 
     /// Counts decided records, and offers them to the sample.
@@ -137,6 +157,7 @@ impl Forecast {
         for decision in batch {
             let sent = matches!(kind, BatchKind::Write | BatchKind::Archive);
             count(&decision, None, sent, &mut totals.tally);
+            totals.waiting += u64::from(decision.action == Action::StillFailing);
             match kind {
                 BatchKind::Write => totals.batches.writes += 1,
                 BatchKind::Archive => {

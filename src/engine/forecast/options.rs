@@ -8,6 +8,7 @@ use crate::engine::plan_entries::PlanObserver;
 use crate::model::forecast::{PlannedAction, PlannedChange};
 use crate::model::ids::PipelineName;
 use crate::pipeline::compiled::Pipeline;
+use crate::plan::guard::Allowance;
 
 /// What a forecast is to find out.
 #[derive(Clone, Default)]
@@ -22,6 +23,8 @@ pub struct ForecastOptions {
     pub without_waiting: bool,
     /// The state is elsewhere, and the links that it knows were dealt with there: those that only wait are no change.
     pub links_elsewhere: bool,
+    /// What a person would allow the run.
+    pub allowance: Allowance,
     /// The pipeline as it was, to tell which rejections are new.
     pub before: Option<Arc<Pipeline>>,
     /// Of the records that HubSpot lacks, only those count that `before` rejects: the others were never imported.

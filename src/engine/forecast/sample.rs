@@ -10,6 +10,7 @@ use crate::model::forecast::{PlannedAction, PlannedChange, RejectGroup};
 use crate::model::ids::SalesforceId;
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
+use crate::plan::guard::{Refusal, Rejects};
 
 /// Most reasons that are counted apart; those that come later share one group.
 const REJECT_GROUPS_MAX: usize = 100;
@@ -24,6 +25,10 @@ pub(super) struct Totals {
     pub(super) actions: BTreeMap<PlannedAction, u64>,
     /// By code and property: how many records, and the message of the first.
     pub(super) rejects: BTreeMap<(String, Option<String>), RejectCounts>,
+    /// What would be rejected for the first time, and why that would stop the run.
+    pub(super) new_rejects: Rejects,
+    /// See `new_rejects`.
+    pub(super) refusal: Option<Refusal>,
     /// Rejected records that are still to be judged by the earlier definition.
     pub(super) uncompared: Vec<UncomparedReject>,
     /// Calls to Salesforce for the plan's own sake.

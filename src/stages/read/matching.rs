@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
+use crate::model::failure::{FailureKind, RetryRule};
 use crate::model::ids::SalesforceId;
-use crate::model::link::ContentHash;
 use crate::plan::decide::{KnownState, Matched, Transformed, from_state};
 use crate::ports::state::{FailureRow, FailureStatus};
 use crate::stages::{Stage, StageContext, StageError, StageName};
@@ -51,18 +53,40 @@ async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<Salesf
         for row in cx.state.failures_of(name, ids).await.map_err(StageError::at(Match::NAME))? {
             let known = known.entry(row.failure.salesforce_id).or_default();
             known.failed_before = true;
-            known.failing = waiting_content(&row, cx);
+            // Associations are tried again by themselves, without their record.
+            if row.failure.reason.kind() == FailureKind::Record {
+                let pause = pause(&row, cx);
+                known.failing = row.failure.content.filter(|_| pause != Pause::Over);
+                known.postpones_failure = pause == Pause::Renewed;
+            }
         }
     }
     Ok(known)
 }
 
-/// The row that failed, while the failure waits for a later try or was dismissed.
-fn waiting_content(row: &FailureRow, cx: &StageContext) -> Option<ContentHash> {
-    let waiting = match row.status {
-        FailureStatus::Open => !cx.try_all && row.retry_at.is_some_and(|at| at > cx.due_at),
-        FailureStatus::Dismissed => true,
-        FailureStatus::Resolved => false,
-    };
-    row.failure.content.filter(|_| waiting)
+/// Whether a failure waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// It is tried.
+    Over,
+    /// It waits for a later try, or was dismissed.
+    Lasts,
+    /// It was looked at in vain: only a change can mend it, and nothing has changed.
+    Renewed,
+}
+
+fn pause(row: &FailureRow, cx: &StageContext) -> Pause {
+    let basis = row.basis.as_deref();
+    match row.status {
+        FailureStatus::Resolved => Pause::Over,
+        FailureStatus::Dismissed => Pause::Lasts,
+        // A person asked for everything, or the record would be judged by something else.
+        FailureStatus::Open if cx.try_all || basis.is_some_and(|basis| basis != cx.pipeline.basis) => Pause::Over,
+        FailureStatus::Open if row.retry_at.is_some_and(|at| at > cx.due_at) => Pause::Lasts,
+        FailureStatus::Open => {
+            let asked_for = row.retry_at == Some(Timestamp::UNIX_EPOCH);
+            let in_vain = row.failure.reason.category().retry() == RetryRule::AfterChange && basis.is_some();
+            if in_vain && !asked_for { Pause::Renewed } else { Pause::Over }
+        }
+    }
 }

@@ -12,6 +12,7 @@ use crate::model::link::{Link, Membership};
 use crate::model::report::Tally;
 use crate::model::watermark::Watermark;
 use crate::plan::decide::{Action, Decision, LinkChange, NOTHING_WRITTEN};
+use crate::plan::guard::Rejects;
 use crate::ports::state::{Commit, ImportProgress, StateWriter};
 use crate::stages::read::lookup::{MATCH_PROPERTY_GONE, NO_ANSWER};
 use crate::stages::write::{Outcome, Settled, UNCONFIRMED};
@@ -24,6 +25,8 @@ pub struct Checkpoint {
     pub state: Arc<dyn StateWriter>,
     /// The run's numbers so far.
     pub tally: Arc<Mutex<Tally>>,
+    /// What the run has rejected for the first time.
+    pub rejects: Arc<Mutex<Rejects>>,
 }
 
 impl Stage for Checkpoint {
@@ -43,6 +46,11 @@ impl Stage for Checkpoint {
 }
 
 impl Checkpoint {
+    /// The stage at the beginning of a run.
+    pub fn new(state: &Arc<dyn StateWriter>) -> Self {
+        Self { state: Arc::clone(state), tally: Arc::default(), rejects: Arc::default() }
+    }
+
     /// Adds to the run's numbers and returns them.
     pub fn add(&self, delta: Tally) -> Tally {
         let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,9 +58,19 @@ impl Checkpoint {
         *tally
     }
 
+    /// Adds to what the run has rejected, and returns that with the records that it has looked at.
+    pub fn add_rejects(&self, more: Rejects) -> Rejects {
+        let tally = self.add(Tally::default());
+        let mut rejects = self.rejects.lock().unwrap_or_else(PoisonError::into_inner);
+        rejects.absorb(more);
+        rejects.looked = tally.read.saturating_sub(tally.waiting);
+        rejects.clone()
+    }
+
     /// An empty commit of this run.
     pub fn commit(&self, cx: &StageContext) -> Commit {
-        Commit::new(&cx.pipeline.name, &cx.run, cx.clock.now(), self.add(Tally::default()))
+        let commit = Commit::new(&cx.pipeline.name, &cx.run, cx.clock.now(), self.add(Tally::default()));
+        Commit { basis: cx.pipeline.basis.clone(), ..commit }
     }
 
     /// Saves where an unfinished import stands; none forgets it.
@@ -134,6 +152,9 @@ fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: 
             let entered = enter_link(cx, &decision, id_known, commit);
             if entered == Some(Membership::Live) && cx.failures_open && decision.action != Action::StillFailing {
                 commit.resolved.push(decision.id());
+            }
+            if decision.postpones_failure {
+                commit.postponed.push(decision.id());
             }
             if decision.resolves_failure {
                 commit.resolved.push(decision.id());
