@@ -5,7 +5,7 @@ use super::args::review::{DiffFormat, PlanFormat};
 use super::args::{Arguments, CatalogAction, Command, FailureAction, Man, TestFormat};
 use super::exit::Exit;
 use super::shared::{failed, json, write_public};
-use super::{definitions, demo, help, history, output, records, review, sandbox};
+use super::{complete, definitions, demo, help, history, output, records, review, sandbox};
 use crate::ops::schemas;
 use crate::project::error::OpsError;
 
@@ -34,9 +34,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Schema(words) => definitions::schema(&common, &words),
         Command::Explain(words) => definitions::explain(&words),
         Command::Completions(words) => {
-            let mut script = Vec::new();
-            clap_complete::generate(words.shell, &mut help::command(), "syncline", &mut script);
-            output::result(&String::from_utf8_lossy(&script));
+            output::result(&complete::script(&words.shell.to_string()).unwrap_or_default());
             Ok(Exit::Done)
         }
         Command::Man(words) => manual(&words),

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod colour;
 pub mod commands;
+pub mod complete;
 pub mod definitions;
 pub mod demo;
 pub mod exit;
@@ -32,6 +33,9 @@ use exit::Exit;
 pub fn run(arguments: ArgsOs) -> Exit {
     output::tell_panics();
     let arguments: Vec<OsString> = arguments.collect();
+    if complete::answered(&arguments) {
+        return Exit::Done;
+    }
     let parsed = help::command().color(colour_of_help(&arguments)).try_get_matches_from(&arguments);
     let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,

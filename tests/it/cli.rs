@@ -194,8 +194,9 @@ fn schemas_pages_and_completions_are_printed() {
         let page = run(folder.path(), &["explain", &code.to_lowercase()]).code(0).stdout;
         assert!(page.starts_with(&format!("{code}: ")) && !page.contains("```"), "{page}");
     }
-    for shell in ["bash", "zsh", "fish", "powershell"] {
-        assert!(run(folder.path(), &["completions", shell]).code(0).stdout.contains("detailed-exitcode"), "{shell}");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = run(folder.path(), &["completions", shell]).code(0).stdout;
+        assert!(script.contains("SYNCLINE_COMPLETE") && script.contains("syncline"), "{shell}: {script}");
     }
 }
 

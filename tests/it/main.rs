@@ -5,6 +5,7 @@ mod authoring;
 mod bulk_faults;
 mod catalog;
 mod cli;
+mod completion;
 mod config_cases;
 mod continuous;
 mod crashes;

@@ -1,5 +1,6 @@
 //! The command line's shape.
 
+pub mod candidates;
 pub mod common;
 pub mod review;
 
@@ -7,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 
 use self::common::{Allow, Common, FindingFormat, Format};
 use self::review::{Apply, Diff, Plan};
@@ -98,7 +100,7 @@ pub struct Init {
 #[derive(Debug, Args)]
 pub struct Validate {
     /// Pipelines, by name or glob (default: all)
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub names: Vec<String>,
     /// Also check against the live systems
     #[arg(long)]
@@ -115,7 +117,7 @@ pub struct Validate {
 #[derive(Debug, Args)]
 pub struct Discover {
     /// One object of either system, with its fields or properties (default: list all objects)
-    #[arg(value_name = "OBJECT")]
+    #[arg(value_name = "OBJECT", add = ArgValueCandidates::new(candidates::objects))]
     pub object: Option<String>,
     /// List the objects too that only accompany others: feeds, histories, shares
     #[arg(long)]
@@ -132,19 +134,19 @@ pub struct New {
     #[arg(value_name = "NAME")]
     pub name: String,
     /// Salesforce object
-    #[arg(long, value_name = "OBJECT")]
+    #[arg(long, value_name = "OBJECT", add = ArgValueCandidates::new(candidates::salesforce_objects))]
     pub source: String,
     /// HubSpot object
-    #[arg(long, value_name = "OBJECT")]
+    #[arg(long, value_name = "OBJECT", add = ArgValueCandidates::new(candidates::hubspot_objects))]
     pub target: String,
     /// HubSpot's unique property that holds the Salesforce id (default: the likeliest one)
     #[arg(long = "match", value_name = "PROPERTY")]
     pub match_property: Option<String>,
     /// Salesforce connection
-    #[arg(long, value_name = "NAME", default_value = "salesforce")]
+    #[arg(long, value_name = "NAME", default_value = "salesforce", add = ArgValueCandidates::new(candidates::salesforce_connections))]
     pub salesforce: String,
     /// HubSpot connection
-    #[arg(long, value_name = "NAME", default_value = "hubspot")]
+    #[arg(long, value_name = "NAME", default_value = "hubspot", add = ArgValueCandidates::new(candidates::hubspot_connections))]
     pub hubspot: String,
     /// Print the custom object that fits the source, as HubSpot takes it
     #[arg(long)]
@@ -173,7 +175,7 @@ pub enum CatalogAction {
 #[derive(Debug, Args)]
 pub struct Pull {
     /// Objects that no pipeline uses yet: `Invoice__c`, or `hubspot.deals`
-    #[arg(value_name = "OBJECT")]
+    #[arg(value_name = "OBJECT", add = ArgValueCandidates::new(candidates::objects))]
     pub objects: Vec<String>,
     /// Write nothing, and end with code 2 when the files are behind
     #[arg(long)]
@@ -187,7 +189,7 @@ pub struct Pull {
 #[derive(Debug, Args)]
 pub struct Import {
     /// Pipelines, by name or glob (default: all)
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub names: Vec<String>,
     /// Only the records that a changed mapping or filter touches
     #[arg(long)]
@@ -207,7 +209,7 @@ pub struct Import {
 #[derive(Debug, Args)]
 pub struct Sync {
     /// Pipelines, by name or glob (default: all that are enabled)
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub names: Vec<String>,
     /// One cycle, then end
     #[arg(long)]
@@ -241,7 +243,7 @@ pub struct Runs {
     #[arg(long, value_name = "FILE", requires = "id")]
     pub errors: Option<PathBuf>,
     /// Of this pipeline
-    #[arg(long, value_name = "NAME", conflicts_with = "id")]
+    #[arg(long, value_name = "NAME", conflicts_with = "id", add = ArgValueCandidates::new(candidates::pipelines))]
     pub pipeline: Option<String>,
     /// Most runs to show
     #[arg(long, default_value_t = 20, value_name = "N")]
@@ -297,10 +299,10 @@ pub struct FailureFilter {
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
     /// Of this pipeline
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub pipeline: Option<String>,
     /// With this code, such as SL5005
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", add = ArgValueCandidates::new(candidates::error_codes))]
     pub code: Option<String>,
     /// Also dismissed and resolved ones
     #[arg(long)]
@@ -322,7 +324,7 @@ pub struct Why {
 #[derive(Debug, Args)]
 pub struct Test {
     /// Pipelines, by name, glob or `modified:REF` (default: all)
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub names: Vec<String>,
     /// Form of the result
     #[arg(long, value_enum, default_value_t = TestFormat::Text)]
@@ -378,7 +380,7 @@ pub struct Man {
 #[derive(Debug, Args)]
 pub struct Explain {
     /// Error code such as SL1004; without it, all codes
-    #[arg(value_name = "CODE")]
+    #[arg(value_name = "CODE", add = ArgValueCandidates::new(candidates::error_codes))]
     pub code: Option<String>,
 }
 

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::candidates;
 use super::common::{Allow, Format};
 use crate::model::forecast::PlannedAction;
 
@@ -11,7 +13,7 @@ use crate::model::forecast::PlannedAction;
 #[derive(Debug, Args)]
 pub struct Plan {
     /// Pipelines, by name, glob or `modified:REF` (default: all)
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub names: Vec<String>,
     /// Form of the plan
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
@@ -97,7 +99,7 @@ pub struct Apply {
 #[derive(Debug, Args)]
 pub struct Diff {
     /// Pipelines, by name or glob (default: all)
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub names: Vec<String>,
     /// Git revision to compare with: where the present branch left it
     #[arg(long, value_name = "REF", default_value = "HEAD")]

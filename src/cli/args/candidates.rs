@@ -1,0 +1,92 @@
+//! What a shell offers behind TAB: names of the project's own pipelines, connections and objects, read when they are asked for.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap_complete::engine::CompletionCandidate;
+
+use crate::catalog::folder;
+use crate::config::env::{Environment, process_variables};
+use crate::config::files::Files;
+use crate::config::load::{Broken, Loaded, load};
+use crate::config::project::ConnectionConfig;
+use crate::diagnostic::codes;
+use crate::model::text;
+use crate::project::wiring::project_folder;
+
+/// The project that the command line names, or the one around the working directory.
+fn project() -> Option<PathBuf> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let named = words.windows(2).find(|pair| pair[0] == OsStr::new("--project")).map(|pair| PathBuf::from(&pair[1]));
+    project_folder(named.as_deref().filter(|folder: &&Path| folder.is_dir()), &std::env::current_dir().ok()?).ok()
+}
+
+/// The definitions as far as they can be read: one that is being written must not hide the others.
+fn loaded() -> Loaded {
+    let files = project().map(Files::Folder);
+    files.map(|files| load(&files, Environment::Optional(&process_variables))).unwrap_or_default()
+}
+
+/// Names with what they are. A shell gets no name that holds a blank or a sign that acts on a terminal: it would take such a
+/// name for several words, or for an order.
+fn candidates<T: AsRef<str>>(names: impl IntoIterator<Item = (T, String)>) -> Vec<CompletionCandidate> {
+    let plain =
+        |name: &str| !name.is_empty() && !name.chars().any(|letter| letter.is_whitespace() || text::is_unsafe(letter));
+    let names = names.into_iter().filter(|(name, _)| plain(name.as_ref()));
+    let candidate = |(name, about): (T, String)| {
+        let about = (!about.is_empty()).then(|| text::line(&about).into_owned().into());
+        CompletionCandidate::new(name.as_ref().to_owned()).help(about)
+    };
+    names.map(candidate).collect()
+}
+
+/// The project's pipelines.
+pub fn pipelines() -> Vec<CompletionCandidate> {
+    let loaded = loaded();
+    let broken = loaded.broken.iter().map(|broken: &Broken| (broken.name().to_owned(), "has errors".to_owned()));
+    let good = loaded.pipelines.iter().map(|pipeline| {
+        let config = &pipeline.config;
+        (config.name.clone(), format!("{} → {}", config.source.object, config.target.object))
+    });
+    candidates(good.chain(broken))
+}
+
+/// The project's connections to Salesforce.
+pub fn salesforce_connections() -> Vec<CompletionCandidate> {
+    connections(|connection| matches!(connection, ConnectionConfig::Salesforce(_)))
+}
+
+/// The project's connections to HubSpot.
+pub fn hubspot_connections() -> Vec<CompletionCandidate> {
+    connections(|connection| matches!(connection, ConnectionConfig::Hubspot(_)))
+}
+
+fn connections(wanted: fn(&ConnectionConfig) -> bool) -> Vec<CompletionCandidate> {
+    let project = loaded().project;
+    let all = project.iter().flat_map(|project| &project.connections);
+    candidates(all.filter(|(_, connection)| wanted(connection)).map(|(name, _)| (name, String::new())))
+}
+
+/// The Salesforce objects of the catalog.
+pub fn salesforce_objects() -> Vec<CompletionCandidate> {
+    let Some(root) = project() else { return Vec::new() };
+    let (catalog, ..) = folder::read(&Files::Folder(root));
+    candidates(catalog.sources.values().map(|object| (&object.name, object.label.clone())))
+}
+
+/// The HubSpot objects of the catalog.
+pub fn hubspot_objects() -> Vec<CompletionCandidate> {
+    let Some(root) = project() else { return Vec::new() };
+    let (catalog, ..) = folder::read(&Files::Folder(root));
+    candidates(catalog.targets.values().map(|entry| (&entry.object.name, entry.object.label.clone())))
+}
+
+/// The objects of both systems in the catalog.
+pub fn objects() -> Vec<CompletionCandidate> {
+    salesforce_objects().into_iter().chain(hubspot_objects()).collect()
+}
+
+/// The codes of findings, errors and failures.
+pub fn error_codes() -> Vec<CompletionCandidate> {
+    candidates(codes::PAGES.iter().map(|(code, page)| (*code, codes::title(page).to_owned())))
+}
