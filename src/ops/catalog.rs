@@ -17,7 +17,7 @@ use crate::pipeline::compile::{parents, used_fields};
 use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::source::Source;
 use crate::ports::target::TargetReader;
-use crate::project::describe::is_about_object;
+use crate::project::describe::{Handles, is_about_object};
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
 
@@ -100,18 +100,19 @@ pub async fn observe(
     damaged: &[(String, String)],
     extra: &[String],
 ) -> Result<(Catalog, Vec<Absent>), OpsError> {
-    observe_pipelines(project, &project.loaded.pipelines, known, damaged, extra).await
+    observe_pipelines(project, Handles::default(), &project.loaded.pipelines, known, damaged, extra).await
 }
 
 async fn observe_pipelines(
     project: &Project,
+    handles: Handles,
     pipelines: &[LoadedPipeline],
     known: &Catalog,
     damaged: &[(String, String)],
     extra: &[String],
 ) -> Result<(Catalog, Vec<Absent>), OpsError> {
-    let (portals, handles) = (BTreeMap::new(), BTreeMap::new());
-    let mut observer = Observer { project, seen: Catalog::default(), portals, handles, known };
+    let mut observer =
+        Observer { project, seen: Catalog::default(), portals: BTreeMap::new(), handles: handles.0, known };
     let mut absent = Vec::new();
     for own in pipelines {
         // One definition that names an object which is not there keeps nothing else from being read: what the catalog
@@ -148,9 +149,11 @@ async fn observe_pipelines(
     Ok((observer.seen, absent))
 }
 
-/// The part of the catalog that is of the connections of these pipelines, as it is known and as the systems say it now.
+/// The part of the catalog that is of the connections of these pipelines, as it is known and as the systems say it now;
+/// `handles` are those that the command has used already.
 pub async fn observe_used(
     project: &Project,
+    handles: Handles,
     known: &Catalog,
     pipelines: &[LoadedPipeline],
 ) -> Result<(Catalog, Catalog), OpsError> {
@@ -162,7 +165,7 @@ pub async fn observe_used(
     let mut part = known.clone();
     part.sources.retain(|(connection, _), _| used(connection));
     part.targets.retain(|(connection, _), _| used(connection));
-    let (live, absent) = observe_pipelines(project, pipelines, &part, &[], &[]).await?;
+    let (live, absent) = observe_pipelines(project, handles, pipelines, &part, &[], &[]).await?;
     if let Some(Absent { message, help, .. }) = absent.into_iter().next() {
         return Err(OpsError::refused("SL3004", message, help.unwrap_or_default()));
     }

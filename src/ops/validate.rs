@@ -18,6 +18,7 @@ use crate::diagnostic::render::Located;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::ids::PipelineName;
 use crate::pipeline::rules::allow::accepts;
+use crate::project::describe::Handles;
 use crate::project::error::OpsError;
 use crate::project::offline::{self, Offline, similar};
 use crate::project::prepare::{PortalSource, prepare};
@@ -109,7 +110,7 @@ pub async fn online(
     // The catalog is compared when there is nothing more urgent.
     if all_valid {
         let used = choose(&project.loaded, names)?.pipelines;
-        let (behind, shown) = behind(&project, &used).await?;
+        let (behind, shown) = behind(&project, preparation.handles, &used).await?;
         loaded.findings.extend(behind);
         loaded.files.extend(shown);
     }
@@ -148,13 +149,17 @@ fn suggest_objects(loaded: &mut Loaded) {
 }
 
 /// Warnings where the catalog no longer says what the systems say, for the parts that pipelines use.
-async fn behind(project: &Project, used: &[usize]) -> Result<(Vec<Diagnostic>, Vec<SourceFile>), OpsError> {
+async fn behind(
+    project: &Project,
+    handles: Handles,
+    used: &[usize],
+) -> Result<(Vec<Diagnostic>, Vec<SourceFile>), OpsError> {
     let (catalog, mut findings, shown) = folder::read(&Files::Folder(project.loaded.root.clone()));
     if catalog.is_empty() || !findings.is_empty() {
         return Ok((findings, shown));
     }
     let pipelines: Vec<LoadedPipeline> = used.iter().map(|index| project.loaded.pipelines[*index].clone()).collect();
-    let (catalog, live) = observe_used(project, &catalog, &pipelines).await?;
+    let (catalog, live) = observe_used(project, handles, &catalog, &pipelines).await?;
     let moved = touched(&pipelines, moves(&catalog, &live), &[&catalog, &live]);
     for own in moved {
         let Some(first) = own.pipelines.first() else { continue };

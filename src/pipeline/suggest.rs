@@ -1,6 +1,6 @@
 //! Suggests a mapping: which field fits which property, by name, label and type. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::addresses;
 use super::names::plain;
@@ -82,8 +82,18 @@ pub fn suggest<'a>(
         .filter(|field| mappable(field) && addresses::is_readable(field, source))
         .map(|field| (field, Shape::of(&field.name, &field.label)))
         .collect();
+    let open: Vec<&TargetProperty> =
+        properties.into_iter().filter(|own| !own.owner && !properties_taken.contains(own.name.as_str())).collect();
+    // No other pair can be better than one name and fitting types; an object of hundreds of fields is mostly such pairs, and
+    // comparing each field with each property takes seconds.
+    for (field, property) in same_names(&fields, &open) {
+        if fields_taken.insert(&field.name) {
+            properties_taken.insert(&property.name);
+            taken.push(Suggestion::of(field, property));
+        }
+    }
     let mut pairs = Vec::new();
-    for property in properties.into_iter().filter(|own| !own.owner && !properties_taken.contains(own.name.as_str())) {
+    for property in open.into_iter().filter(|own| !properties_taken.contains(own.name.as_str())) {
         let shape = Shape::of(&property.name, &property.label);
         for (field, own) in fields.iter().filter(|(field, _)| !fields_taken.contains(field.name.as_str())) {
             if conversion(&field.kind, &property.kind).is_none() {
@@ -105,6 +115,27 @@ pub fn suggest<'a>(
     }
     taken.sort_by(|one, other| one.to.cmp(&other.to));
     taken
+}
+
+/// Fields and properties of one name and of types that fit exactly, each property with the first free field.
+fn same_names<'a, 'b>(
+    fields: &[(&'a SourceField, Shape)],
+    properties: &[&'b TargetProperty],
+) -> Vec<(&'a SourceField, &'b TargetProperty)> {
+    let mut by_name: HashMap<&str, Vec<&'a SourceField>> = HashMap::new();
+    for (field, shape) in fields.iter().filter(|(_, shape)| !shape.texts[0].is_empty()) {
+        by_name.entry(shape.texts[0].as_str()).or_default().push(field);
+    }
+    let mut pairs = Vec::new();
+    for property in properties {
+        let Some(same) = by_name.get_mut(plain(&property.name).as_str()) else { continue };
+        let fits =
+            |field: &&SourceField| is_exact(field, property) && conversion(&field.kind, &property.kind).is_some();
+        if let Some(place) = same.iter().position(fits) {
+            pairs.push((same.remove(place), *property));
+        }
+    }
+    pairs
 }
 
 /// Lookups to users, for properties that hold an owner.

@@ -1,7 +1,8 @@
 //! What the two systems say of their objects. Each is asked once in a command, whoever needs the answer, and a connection
 //! that does not work is not tried again for the next pipeline.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::error::OpsError;
 use super::portal::Portal;
@@ -34,6 +35,16 @@ pub struct Describer<'a> {
     costs: HashMap<String, u64>,
     /// Calls to either system so far.
     calls: SetUp,
+}
+
+/// Handles on HubSpot connections, by the names of the connections. A handle reads the list of a portal's objects once.
+#[derive(Clone, Default)]
+pub struct Handles(pub BTreeMap<String, Arc<dyn TargetReader>>);
+
+impl std::fmt::Debug for Handles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// Calls that it takes to read the list of a portal's objects.
@@ -118,6 +129,12 @@ impl<'a> Describer<'a> {
     /// The source objects of a connection that are known by now, by their names in lower case.
     pub fn sources(&self, connection: &str) -> Option<&HashMap<String, SourceObject>> {
         self.sources.get(connection)
+    }
+
+    /// The handles on HubSpot connections that were used, with what they have read.
+    pub fn into_handles(self) -> Handles {
+        let shared = self.handles.into_iter().map(|(name, handle)| (name, Arc::new(handle) as Arc<dyn TargetReader>));
+        Handles(shared.collect())
     }
 
     /// Calls that were made so far.

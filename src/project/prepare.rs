@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::describe::{Describer, PortalView, SetUp, is_about_object};
+use super::describe::{Describer, Handles, PortalView, SetUp, is_about_object};
 use super::error::OpsError;
 use super::portal::Portal;
 use super::selection::{Selection, choose};
@@ -75,6 +75,8 @@ pub struct Preparation {
     pub refused: Vec<Refused>,
     /// Findings that stop nothing.
     pub warnings: Vec<Diagnostic>,
+    /// The handles on HubSpot that were used, for what else the command asks.
+    pub handles: Handles,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -139,6 +141,7 @@ pub async fn prepare_selected(
             }
         }
     }
+    preparation.handles = compiler.describer.into_handles();
     Ok(preparation)
 }
 

@@ -300,6 +300,16 @@ fn online_the_catalog_is_compared_with_the_systems() {
 /// A mapped field that describe no longer shows: an error that names the permission, whoever meets it, and HubSpot keeps
 /// what it has.
 #[test]
+fn the_list_of_a_portals_objects_is_read_once() {
+    let bench = pulled();
+    bench.sandbox.forget_requests();
+    bench.run(&["validate", "--online"]).code(0);
+    let lists = bench.sandbox.requests();
+    let lists = lists.iter().filter(|own| own.service == "hubspot" && own.target.contains("/schemas?"));
+    assert_eq!(lists.count(), 1);
+}
+
+#[test]
 fn a_field_that_vanished_blanks_nothing() {
     let bench = pulled();
     bench.import();

@@ -39,6 +39,42 @@ fn compare(bench: &Bench, name: &str, command: &[&str]) -> (u64, usize) {
 }
 
 #[test]
+fn owners_are_counted_with_what_a_run_costs() {
+    let bench = Bench::new(5);
+    let lookup = json!({"name": "OwnerId", "type": "reference", "label": "Owner", "referenceTo": ["User"], "relationshipName": "Owner"});
+    let name = json!({"name": "Name", "type": "string", "label": "Name", "nameField": true});
+    let object =
+        json!({"name": "Thing__c", "label": "Thing", "keyPrefix": "a88", "custom": true, "fields": [name, lookup]});
+    bench.salesforce("seed", json!({"objects": [object]}));
+    // Three pages of owners, and one of those whose users were deactivated.
+    for number in 0..1_200 {
+        let email = format!("owner{number}@example.com");
+        bench.hubspot("add_owner", json!({"owner": {"email": email, "firstName": "F", "lastName": "L"}}));
+    }
+    let user = |number: usize| {
+        let email = format!("owner{number}@example.com");
+        let values = json!({"Username": email, "Email": email, "IsActive": "true"});
+        bench.salesforce("create", json!({"object": "User", "values": values}))["id"].clone()
+    };
+    for number in [1, 1_199] {
+        let values = json!({"Name": "x", "OwnerId": user(number)});
+        bench.salesforce("create", json!({"object": "Thing__c", "values": values}));
+    }
+    bench.run(&["new", "things", "--source", "Thing__c", "--target", "things", "--create-target", "--apply"]).code(0);
+    let plan = bench.run(&["plan", "things", "--full", "--format", "json"]).code(0).json();
+    let estimated = plan["pipelines"][0]["estimate"]["hubspot_calls"].as_u64().unwrap();
+    bench.sandbox.forget_requests();
+    let done = bench.run(&["import", "things", "--yes", "--format", "json"]).code(0).json();
+    let owners = bench.sandbox.requests().iter().filter(|own| own.target.starts_with("/crm/owners/")).count();
+    assert_eq!((owners, &done["pipelines"][0]["created"]), (4, &json!(2)));
+    let made = bench.calls("hubspot") as u64;
+    assert!(
+        estimated.abs_diff(made) <= 1,
+        "{estimated} calls were foretold, {made} were made, {owners} of them for owners"
+    );
+}
+
+#[test]
 fn an_estimate_is_about_what_a_run_costs() {
     for records in [8, 150, 700] {
         let bench = Bench::new(records);
