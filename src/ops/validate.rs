@@ -15,7 +15,7 @@ use crate::config::load::{Loaded, LoadedPipeline};
 use crate::config::project::PROJECT_FILE;
 use crate::config::read::SourceFile;
 use crate::diagnostic::render::Located;
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::model::ids::PipelineName;
 use crate::pipeline::rules::allow::accepts;
 use crate::project::describe::Handles;
@@ -93,8 +93,9 @@ pub async fn online(
     }
     let preparation = prepare(&project, names, PortalSource::Live).await?;
     let mut loaded = project.loaded.clone();
+    let no_errors = preparation.warnings.iter().all(|finding| finding.severity != Severity::Error);
+    let all_valid = no_errors && preparation.refused.is_empty();
     loaded.findings.extend(preparation.warnings);
-    let all_valid = preparation.refused.is_empty();
     for refused in preparation.refused {
         match refused.reason {
             // What was found in the files alone is among the findings already.

@@ -76,14 +76,20 @@ pub fn check_offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic
     findings
 }
 
-/// Compiles a definition; all findings at once, and a pipeline when none of them is an error.
+/// Whether a finding keeps a pipeline from running. A property that HubSpot requires and nothing fills is an error, and keeps
+/// it from creating records only: each of those is rejected, and the records that stand go on.
+pub fn refuses(finding: &Diagnostic) -> bool {
+    finding.severity == Severity::Error && finding.code != "SL2033"
+}
+
+/// Compiles a definition; all findings at once, and a pipeline when none of them refuses it.
 pub fn compile(file: &Arc<str>, config: &PipelineConfig, schemas: &Schemas<'_>) -> (Option<Pipeline>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let parts = rules::apply(file, config, schemas, &mut findings);
     allow::settle(file, config, &mut findings, true);
     let pipeline = parts.map(|parts| assemble(config, schemas, parts));
-    let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
-    (pipeline.filter(|_| !failed), findings)
+    let refused = findings.iter().any(refuses);
+    (pipeline.filter(|_| !refused), findings)
 }
 
 /// Puts a pipeline together.

@@ -72,8 +72,17 @@ impl Pipeline {
             set.any(|set| set.property == *name && !set.value.is_empty())
         };
         if let Some(name) = self.target.required.iter().find(|name| !filled(name)) {
-            let advice = "fill the field in Salesforce, or give it a `default`";
-            let message = format!("HubSpot requires `{name}` to create a record, and it is blank: {advice}");
+            let mapped = self.fields.iter().any(|field| field.property == *name);
+            let message = match mapped {
+                true => format!(
+                    "HubSpot requires `{name}` to create a record, and it is blank: fill the field in Salesforce, or give \
+                     it a `default`"
+                ),
+                false => format!(
+                    "HubSpot requires `{name}` to create a record, and nothing fills it: add an entry with `to: {name}` to \
+                     `fields`"
+                ),
+            };
             return Err(reason("SL5011", name, message));
         }
         let field_of = |set: &PropertyValue| self.fields.iter().find(|field| field.property == set.property);

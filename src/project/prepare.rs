@@ -13,7 +13,7 @@ use crate::config::load::{Loaded, LoadedPipeline};
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::model::ids::PipelineName;
 use crate::model::object::TargetObject;
-use crate::pipeline::compile::compile;
+use crate::pipeline::compile::{compile, refuses};
 use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::schemas::{AssociationSchema, Schemas};
 use crate::ports::fault::Fault;
@@ -73,7 +73,7 @@ pub struct Preparation {
     pub pipelines: Vec<Prepared>,
     /// Those that cannot run.
     pub refused: Vec<Refused>,
-    /// Findings that stop nothing.
+    /// Findings that stop no pipeline.
     pub warnings: Vec<Diagnostic>,
     /// The handles on HubSpot that were used, for what else the command asks.
     pub handles: Handles,
@@ -210,7 +210,7 @@ impl Compiler<'_> {
             let mut view = PortalView::saved(portal);
             // A finding may come from what was saved, so only a valid pipeline is taken from it.
             if let Ok((Some(pipeline), findings)) = self.compile(loaded, &mut view).await
-                && findings.iter().all(|finding| finding.severity != Severity::Error)
+                && !findings.iter().any(refuses)
             {
                 return Ok((prepared(pipeline, index, view, self.describer.calls().since(before)), findings));
             }
@@ -218,8 +218,7 @@ impl Compiler<'_> {
         let portal_id = self.describer.portal_id(connection, self.portals.state()).await.map_err(named)?;
         let mut view = PortalView::live(portal_id, self.describer.cost_of_portal(connection));
         let (pipeline, findings) = self.compile(loaded, &mut view).await?;
-        let valid = findings.iter().all(|finding| finding.severity != Severity::Error);
-        let Some(pipeline) = pipeline.filter(|_| valid) else {
+        let Some(pipeline) = pipeline.filter(|_| !findings.iter().any(refuses)) else {
             return Err(findings_of(self.loaded, &loaded.file.name, findings));
         };
         if let Some(state) = self.portals.state() {

@@ -58,7 +58,10 @@ pub fn required(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
         let finding = cx.error("SL2033", "/fields", message);
         findings.push(
             finding
-                .with_why(format!("HubSpot refuses to create a record of {} without it", cx.schemas.target.label))
+                .with_why(format!(
+                    "HubSpot refuses to create a record of {} without it: new records are rejected, the others go on",
+                    cx.schemas.target.label
+                ))
                 .with_help(format!("add an entry with `to: {name}`")),
         );
     }
