@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use crate::model::identity::{ContentHash, Identity, MappingVersion, Membership};
 use crate::model::ids::SalesforceId;
-use crate::model::link::{ContentHash, Link, MappingVersion, Membership};
 use crate::model::record::Record;
 use crate::model::report::Tally;
 use crate::ports::fault::{Fault, RemoteError};
@@ -36,11 +36,11 @@ pub async fn adopt(
         place = chunk.cursor.or(place);
         let records = chunk.records;
         let reads = records.chunks(BATCH_RECORDS_MAX).map(|part| existing(cx, part, mapping, key));
-        let links: Vec<Vec<Link>> = stream::iter(reads).buffered(CALLS_MAX).try_collect().await?;
-        let links = links.concat();
-        adopted += links.len() as u64;
+        let identities: Vec<Vec<Identity>> = stream::iter(reads).buffered(CALLS_MAX).try_collect().await?;
+        let identities = identities.concat();
+        adopted += identities.len() as u64;
         let commit = Commit::new(&cx.pipeline.name, &cx.run, cx.clock.now(), Tally::default());
-        state.commit(&Commit { links, ..commit }).await.map_err(StageError::at(StageName::Match))?;
+        state.commit(&Commit { identities, ..commit }).await.map_err(StageError::at(StageName::Match))?;
     }
     if let Some(place) = place {
         cx.source.release(&place).await;
@@ -54,16 +54,16 @@ async fn existing(
     part: &[Record],
     mapping: MappingVersion,
     key: &Arc<str>,
-) -> Result<Vec<Link>, StageError> {
+) -> Result<Vec<Identity>, StageError> {
     let ids: Vec<SalesforceId> = part.iter().map(|record| record.id).collect();
     let found = by_property(cx, key, &ids, std::slice::from_ref(key), StageName::Match).await?;
     let unanswered = found.values().filter(|lookup| lookup.is_unknown()).count();
     if unanswered > 0 {
         return Err(StageError::at(StageName::Match)(Fault::Retry(unanswered_error(unanswered))));
     }
-    let link = |id: &SalesforceId| {
+    let identity = |id: &SalesforceId| {
         let record = found.get(id)?.found()?;
-        Some(Link {
+        Some(Identity {
             salesforce_id: *id,
             hubspot_id: record.id.clone(),
             hash: ContentHash([0; 16]),
@@ -72,7 +72,7 @@ async fn existing(
             membership: Membership::Live,
         })
     };
-    Ok(ids.iter().filter_map(link).collect())
+    Ok(ids.iter().filter_map(identity).collect())
 }
 
 /// What HubSpot holds cannot be told from such answers, and a plan that leaves records out would be wrong.

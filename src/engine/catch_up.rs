@@ -11,8 +11,8 @@ use super::queries::{ids_query, import_query};
 use super::{by_id, visited};
 use crate::config::pipeline::Mode;
 use crate::model::failure::FailureKind;
+use crate::model::identity::{Identity, Membership};
 use crate::model::ids::{PipelineName, SalesforceId};
-use crate::model::link::{Link, Membership};
 use crate::model::watermark::Cursor;
 use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::condition;
@@ -47,7 +47,7 @@ impl Backlog {
 
 /// What a pipeline has to catch up with; reads state only.
 pub async fn backlog(state: &dyn StateReader, pipeline: &Pipeline) -> Result<Backlog, StateError> {
-    let counts = state.link_counts(&pipeline.name, pipeline.mapping_version).await?;
+    let counts = state.identity_counts(&pipeline.name, pipeline.mapping_version).await?;
     let noted = state.note(&condition_key(&pipeline.name)).await?;
     let filter_changed =
         noted.is_some_and(|noted| noted != condition(pipeline.condition_text().as_deref(), pipeline.mode));
@@ -141,12 +141,12 @@ pub fn track<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
 /// Of rows that match, those that the change touches.
 async fn touched(cx: &StageContext, mut rows: Candidates, filter_changed: bool) -> Result<Candidates, StageError> {
     let ids = ids_of(&rows.batch);
-    let links = cx.state.links(&cx.pipeline.name, &ids).await.map_err(StageError::at(StageName::Match))?;
+    let identities = cx.state.identities(&cx.pipeline.name, &ids).await.map_err(StageError::at(StageName::Match))?;
     let known = visited::among(cx, &ids).await?;
-    let live = |link: &&Link| link.membership == Membership::Live;
-    rows.batch.retain(|row| match links.get(&row.record.id).filter(live) {
+    let live = |identity: &&Identity| identity.membership == Membership::Live;
+    rows.batch.retain(|row| match identities.get(&row.record.id).filter(live) {
         _ if known.contains(&row.record.id) => false,
-        Some(link) => link.mapping != cx.pipeline.mapping_version,
+        Some(identity) => identity.mapping != cx.pipeline.mapping_version,
         None => filter_changed,
     });
     // The place in this read is of no use: it is never resumed.

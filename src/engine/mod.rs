@@ -5,7 +5,7 @@ pub mod by_id;
 pub mod catch_up;
 pub mod deliver;
 pub mod forecast;
-pub mod identity;
+pub mod objects;
 pub mod plan_entries;
 pub mod positions;
 pub mod queries;

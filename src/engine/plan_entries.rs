@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::runner::{BatchKind, DecisionSink, ReadCounts};
-use crate::model::forecast::{LinkAction, PlannedLink};
+use crate::model::forecast::{AssociationAction, PlannedAssociation};
 use crate::model::hash::Hasher;
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::plan_entry::PlanEntry;
@@ -21,12 +21,12 @@ const HASH_BYTES: usize = 16;
 
 /// Is shown every change that a forecast finds.
 pub trait PlanObserver: Send + Sync {
-    /// Some changes, in the order in which they were found. A record comes again when its links wait as well.
+    /// Some changes, in the order in which they were found. A record comes again when its associations wait as well.
     fn observe(&self, entries: Vec<PlanEntry>) -> BoxFuture<'_, Result<(), StageError>>;
 }
 
 /// What a plan says of a decided record.
-pub fn of_decision(decision: &Decision, links: &[PlannedLink]) -> PlanEntry {
+pub fn of_decision(decision: &Decision, planned: &[PlannedAssociation]) -> PlanEntry {
     let (action, source) = fingerprint(decision);
     let mut target = Hasher::default();
     target.text(decision.hubspot_id.as_ref().map_or("", HubspotId::as_str));
@@ -39,13 +39,14 @@ pub fn of_decision(decision: &Decision, links: &[PlannedLink]) -> PlanEntry {
         action: action.to_owned(),
         source,
         target: target.hex::<HASH_BYTES>(),
-        links: links_hash(links),
+        associations: associations_hash(planned),
     }
 }
 
-/// What a plan says of links that wait since earlier runs.
-pub fn of_links(id: SalesforceId, links: &[PlannedLink]) -> PlanEntry {
-    PlanEntry { id, action: "link".to_owned(), source: String::new(), target: String::new(), links: links_hash(links) }
+/// What a plan says of associations that wait since earlier runs.
+pub fn of_associations(id: SalesforceId, planned: &[PlannedAssociation]) -> PlanEntry {
+    let associations = associations_hash(planned);
+    PlanEntry { id, action: "associate".to_owned(), source: String::new(), target: String::new(), associations }
 }
 
 /// The action's name in a plan's file, and a hash of what Salesforce says.
@@ -80,7 +81,10 @@ fn fingerprint(decision: &Decision) -> (&'static str, String) {
     }
     for (key, wanted) in &decision.wanted {
         hasher.text(&key.0);
-        hasher.text(wanted.as_ref().map_or("", SalesforceId::as_str));
+        hasher.text(wanted.as_ref().map_or("", |asked| asked.target.as_str()));
+        if let Some(label) = wanted.as_ref().and_then(|asked| asked.label.as_ref()) {
+            hasher.text(&label.to_string());
+        }
     }
     (action, hasher.hex::<HASH_BYTES>())
 }
@@ -93,19 +97,19 @@ fn exit_word(exit: ExitReason) -> &'static str {
     }
 }
 
-/// A hash of what would be done with a record's links, whatever order they were found in.
-fn links_hash(links: &[PlannedLink]) -> String {
+/// A hash of what would be done with a record's associations, whatever order they were found in.
+fn associations_hash(planned: &[PlannedAssociation]) -> String {
     let mut hasher = Hasher::default();
-    let mut links: Vec<&PlannedLink> = links.iter().collect();
-    links.sort_by_key(|link| (&link.association, link.action, link.salesforce_id));
-    for link in links {
-        hasher.text(&link.association);
-        hasher.text(match link.action {
-            LinkAction::Associate => "make",
-            LinkAction::Disassociate => "remove",
-            LinkAction::Pending => "wait",
+    let mut planned: Vec<&PlannedAssociation> = planned.iter().collect();
+    planned.sort_by_key(|own| (&own.association, own.action, own.salesforce_id));
+    for own in planned {
+        hasher.text(&own.association);
+        hasher.text(match own.action {
+            AssociationAction::Associate => "make",
+            AssociationAction::Disassociate => "remove",
+            AssociationAction::Pending => "wait",
         });
-        hasher.text(link.salesforce_id.as_ref().map_or("", SalesforceId::as_str));
+        hasher.text(own.salesforce_id.as_ref().map_or("", SalesforceId::as_str));
     }
     hasher.hex::<HASH_BYTES>()
 }

@@ -10,12 +10,13 @@ use jiff::Timestamp;
 
 use super::catch_up::{self, Backlog};
 use super::deliver::Deliver;
-use super::identity::{self, ObjectsChanged};
+use super::objects::{self, ObjectsChanged};
 use super::plan_entries::{PlanEntries, PlannedOnly};
 use super::queries::{import_query, window_query};
 use super::runner::{self, DecisionSink};
 use super::watermark::{self, TrustedWatermark};
 use super::{by_id, read_ahead, reject_guard, unconfirmed, visited};
+use crate::config::pipeline::Mode;
 use crate::model::failure::FailureKind;
 use crate::model::ids::SalesforceId;
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
@@ -24,6 +25,7 @@ use crate::plan::guard::{self, Allowance, Impact, Refusal, Rejects};
 use crate::ports::fault::Fault;
 use crate::ports::source::{Extract, QUERY_IDS_MAX};
 use crate::ports::state::{FailureFilter, ImportProgress, RunRow, StateError};
+use crate::stages::read::associations::kept;
 use crate::stages::read::extract::{Candidates, Membership, candidates};
 use crate::stages::write::associate;
 use crate::stages::write::checkpoint::{Checkpoint, NewWatermark};
@@ -131,12 +133,10 @@ pub async fn run(
         error: None,
     };
     writers.state.begin_run(&row).await?;
-    drop_associations(cx, writers).await?;
+    writers.state.keep_associations(&cx.pipeline.name, &kept(cx)).await?;
     let checkpoint = Checkpoint::new(&writers.state);
     let mut notes = Vec::new();
     let outcome = carry_out(cx, writers, &checkpoint, request, &mut notes).await;
-    // A record that came back asks for all its links again, dropped ones among them.
-    drop_associations(cx, writers).await?;
     let mut tally = checkpoint.add(Tally::default());
     tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await.unwrap_or_default();
     tally.salesforce_calls = cx.source.calls();
@@ -174,10 +174,10 @@ async fn carry_out(
     request: &RunRequest,
     notes: &mut Vec<String>,
 ) -> Result<(), StopReason> {
-    if let Some(changed) = identity::objects_changed(cx).await? {
+    if let Some(changed) = objects::objects_changed(cx).await? {
         return Err(changed.into());
     }
-    identity::record(cx, writers).await?;
+    objects::record(cx, writers).await?;
     writers.state.remember_match(&cx.pipeline.name, &cx.pipeline.target.match_property).await?;
     match request.scope {
         RunScope::All => import(cx, writers, checkpoint, request, notes).await,
@@ -186,14 +186,8 @@ async fn carry_out(
     }
 }
 
-/// Waits no longer for links of associations that the pipeline has dropped.
-async fn drop_associations(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
-    let keys: Vec<_> = cx.pipeline.associations.iter().map(|association| association.key.clone()).collect();
-    writers.state.drop_associations(&cx.pipeline.name, &keys).await
-}
-
-/// Makes links whose other side appeared after the run, and adds them to its report and row.
-pub async fn settle_links(
+/// Makes associations whose other record appeared after the run, and adds them to its report and row.
+pub async fn settle_associations(
     cx: &StageContext,
     writers: &Writers,
     report: &mut RunReport,
@@ -242,7 +236,7 @@ async fn import(
         }
         None => begin(cx, request).await?,
     };
-    let counts = cx.state.link_counts(name, cx.pipeline.mapping_version).await?;
+    let counts = cx.state.identity_counts(name, cx.pipeline.mapping_version).await?;
     let (archive, standing) = (unconfirmed::archive_count(cx).await?, counts.standing + counts.in_doubt);
     let impact = Impact { archive, standing, source_empty: progress.total == 0 };
     guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
@@ -277,6 +271,11 @@ async fn import(
     note_definition(cx, writers).await?;
     if let Some(read) = read {
         cx.source.release(&read).await;
+    }
+    // A person who imports wants HubSpot to be right: what was carried out before is looked at, too.
+    // In `create_only`, what exists is left alone.
+    if cx.pipeline.mode != Mode::CreateOnly {
+        writers.state.recheck_associations(name).await?;
     }
     Ok(associate::drain(cx, writers, checkpoint, None).await?)
 }
@@ -430,7 +429,7 @@ async fn stale(
         notes.push("every record was written under the present mapping".to_owned());
         return Ok(());
     }
-    let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
+    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let archive = stale_archives(cx).await? + unconfirmed::archive_count(cx).await?;
     let impact = Impact { archive, standing: counts.standing + counts.in_doubt, source_empty: false };
     guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
@@ -459,7 +458,7 @@ async fn settle_unconfirmed(
 
 /// The guard of a run that does nothing but settle unconfirmed records.
 async fn guard_unconfirmed(cx: &StageContext, request: &RunRequest) -> Result<(), StopReason> {
-    let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
+    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let (archive, standing) = (unconfirmed::archive_count(cx).await?, counts.standing + counts.in_doubt);
     let impact = Impact { archive, standing, source_empty: false };
     Ok(guard::check(impact, cx.pipeline.guard.archive, request.allowance)?)
@@ -539,6 +538,6 @@ pub async fn impact(
         let query = Extract { columns: Arc::from([]), ..window_query(cx, watermark) };
         read_ahead::archive_count_of(cx, candidates(cx, query, Membership::Asked, None)).await?
     };
-    let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
+    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     Ok((archive, counts.standing + counts.in_doubt))
 }

@@ -1,71 +1,177 @@
-//! Directed, typed links between two HubSpot records.
+//! Associations: typed relations between two HubSpot records, and the lookups that ask for them.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{HubspotId, SalesforceId};
+use super::hash::Hasher;
+use super::ids::{HubspotId, PipelineName, SalesforceId};
 
-/// The kind of a link as HubSpot numbers it; the number differs between portals and directions.
+/// The kind of an association as HubSpot numbers it; the number differs between portals and directions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AssociationType {
     /// `HUBSPOT_DEFINED`, `USER_DEFINED`, `INTEGRATOR_DEFINED` or `WORK`.
     pub category: String,
     /// Number of the type.
     pub type_id: u64,
-    /// Label for people; none for the plain link.
+    /// Label for people; none for the plain association.
     pub label: Option<String>,
 }
 
-/// Which association of a pipeline a link belongs to: its lookup field and, where one is set, its label
+impl AssociationType {
+    /// What names it in calls.
+    pub fn id(&self) -> LabelId {
+        LabelId { category: self.category.as_str().into(), type_id: self.type_id }
+    }
+
+    /// Whether somebody put it on the two records beside the plain association. HubSpot's own types (*Primary*) come and go by
+    /// themselves.
+    pub fn is_label(&self) -> bool {
+        self.label.is_some() && self.category != "HUBSPOT_DEFINED"
+    }
+}
+
+/// What names a label in calls, in one direction. As text `USER_DEFINED:91`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LabelId {
+    /// Category of the type.
+    pub category: Arc<str>,
+    /// Number of the type.
+    pub type_id: u64,
+}
+
+impl fmt::Display for LabelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.category, self.type_id)
+    }
+}
+
+impl FromStr for LabelId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once(':').and_then(|(category, id)| Some((category, id.parse().ok()?)));
+        let (category, type_id) = parts.ok_or_else(|| format!("`{text}` names no association type"))?;
+        Ok(Self { category: category.into(), type_id })
+    }
+}
+
+/// Which association of a pipeline a lookup belongs to: its field and, where one is set, its label
 /// (`Account__c` or `Account__c#billing_account`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AssociationKey(pub Arc<str>);
 
-/// What one lookup of one record asks for, and what was made of it.
+/// What a lookup asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Asked {
+    /// The record that it points at.
+    pub target: SalesforceId,
+    /// The label; none for the plain association.
+    pub label: Option<LabelId>,
+}
+
+/// What one lookup of one record asks for now, and what was last carried out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssociationState {
     /// The record that owns the lookup.
     pub salesforce_id: SalesforceId,
     /// Which association of the pipeline.
     pub key: AssociationKey,
-    /// The Salesforce id in the lookup; none when it is blank.
-    pub wanted: Option<SalesforceId>,
-    /// The link that Syncline made; none when it made none yet.
-    pub made: Option<MadeLink>,
+    /// What it asks for; none when it is blank.
+    pub wanted: Option<Asked>,
+    /// What was carried out; none when nothing was yet.
+    pub settled: Option<SettledPair>,
+    /// Whether HubSpot is to be asked how it stands, although nothing seems to be left to do.
+    pub recheck: bool,
 }
 
 impl AssociationState {
-    /// Whether there is work left: the link that stands is not the one that is wanted.
+    /// Whether there is work left: what was carried out is not what is asked for, or is in doubt.
     pub fn is_due(&self) -> bool {
-        let unsure = self.made.as_ref().is_some_and(|made| made.standing == LinkStanding::Attempted);
-        unsure || self.wanted != self.made.as_ref().map(|made| made.target)
+        self.recheck || self.wanted.as_ref() != self.settled.as_ref().map(|settled| &settled.asked)
     }
 }
 
-/// A link that Syncline made and may therefore remove.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MadeLink {
-    /// The Salesforce id that the lookup held when the link was made.
-    pub target: SalesforceId,
-    /// HubSpot record at this end.
+/// The two records that a lookup led to when it was carried out: a hint, as records are archived, merged and made anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledPair {
+    /// What was asked for.
+    pub asked: Asked,
+    /// The record at this end.
     pub from: HubspotId,
-    /// HubSpot record at the other end.
+    /// The object at the other end.
+    pub to_object: Arc<str>,
+    /// The record at the other end.
     pub to: HubspotId,
-    /// Whose it is.
-    pub standing: LinkStanding,
 }
 
-/// Whose a link is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LinkStanding {
-    /// Syncline made it and may remove it.
-    Ours,
-    /// The two records were linked in the same way before: it is not ours to remove.
-    Theirs,
-    /// Syncline was about to make it and did not hear the answer yet. Remembered before the call, so that a link made in
-    /// the moment of a crash is still known as ours.
-    Attempted,
+/// Two records of a portal, whichever of them is named first: a hash of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PairKey(pub i64);
+
+impl PairKey {
+    /// The pair of two records, each named by its object and its id, in the portal behind a connection.
+    pub fn new(connection: &str, one: (&str, &HubspotId), other: (&str, &HubspotId)) -> Self {
+        let (first, second) =
+            if (one.0, one.1.as_str()) <= (other.0, other.1.as_str()) { (one, other) } else { (other, one) };
+        let mut hasher = Hasher::default();
+        for text in [connection, first.0, first.1.as_str(), second.0, second.1.as_str()] {
+            hasher.text(text);
+        }
+        Self(i64::from_be_bytes(hasher.finish()))
+    }
+}
+
+/// A type of association between two records that Syncline made, and may therefore remove.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OwnedType {
+    /// The two records.
+    pub pair: PairKey,
+    /// The label as seen from one of them; none for the plain association, which has no direction.
+    pub label: Option<(HubspotId, LabelId)>,
+}
+
+/// A lookup that asks for an association between two records, of whichever pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairRequest {
+    /// The two records.
+    pub pair: PairKey,
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// The record that owns the lookup.
+    pub salesforce_id: SalesforceId,
+    /// Which association of the pipeline.
+    pub key: AssociationKey,
+    /// The record at its end.
+    pub from: HubspotId,
+    /// The object at the other end.
+    pub to_object: Arc<str>,
+    /// The label, as seen from `from`.
+    pub label: Option<LabelId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_one_thing_from_both_sides() {
+        let (contact, company) = (HubspotId::new("5"), HubspotId::new("6"));
+        let pair = PairKey::new("hubspot", ("0-1", &contact), ("0-2", &company));
+        assert_eq!(pair, PairKey::new("hubspot", ("0-2", &company), ("0-1", &contact)));
+        assert_ne!(pair, PairKey::new("hubspot", ("0-1", &company), ("0-2", &contact)));
+        assert_ne!(pair, PairKey::new("other", ("0-1", &contact), ("0-2", &company)));
+        let itself = |one: &HubspotId, other| PairKey::new("hubspot", ("2-1", one), ("2-1", other));
+        assert_eq!(itself(&contact, &company), itself(&company, &contact));
+    }
+
+    #[test]
+    fn labels_stand_as_text() {
+        let label = LabelId { category: "USER_DEFINED".into(), type_id: 91 };
+        assert_eq!(label.to_string().parse(), Ok(label));
+        assert!("91".parse::<LabelId>().is_err() && "A:b".parse::<LabelId>().is_err());
+    }
 }

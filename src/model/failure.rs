@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::identity::ContentHash;
 use super::ids::SalesforceId;
-use super::link::ContentHash;
 
 /// How the codes of failures begin that are about a record's associations, not about the record itself.
 pub const ASSOCIATION_CODES: &str = "SL511";

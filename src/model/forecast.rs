@@ -217,7 +217,7 @@ pub struct PlannedChange {
     /// Properties that would change.
     pub properties: BTreeMap<String, BeforeAfter>,
     /// Associations that would be made, removed, or wait.
-    pub associations: Vec<PlannedLink>,
+    pub associations: Vec<PlannedAssociation>,
     /// Why: the reason of a rejection, the cause of an archiving.
     pub reasons: Vec<String>,
 }
@@ -306,11 +306,11 @@ pub struct BeforeAfter {
 
 /// An association that would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PlannedLink {
+pub struct PlannedAssociation {
     /// The lookup field, with its label where one is set.
     pub association: String,
     /// What would be done.
-    pub action: LinkAction,
+    pub action: AssociationAction,
     /// The Salesforce id at the other end.
     pub salesforce_id: Option<SalesforceId>,
 }
@@ -318,7 +318,7 @@ pub struct PlannedLink {
 /// What would be done with an association.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum LinkAction {
+pub enum AssociationAction {
     /// Made.
     Associate,
     /// Removed.

@@ -13,10 +13,10 @@ pub struct PlanEntry {
     /// What would be done with it.
     #[serde(rename = "do")]
     pub action: String,
-    /// Hash of what Salesforce says of it: the values to write, the links to make, the reason to reject or archive it.
+    /// Hash of what Salesforce says of it: the values to write, the associations to make, the reason to reject or archive it.
     pub source: String,
     /// Hash of what HubSpot says of it.
     pub target: String,
-    /// Hash of what would be done with its links.
-    pub links: String,
+    /// Hash of what would be done with its associations.
+    pub associations: String,
 }

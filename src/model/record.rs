@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::association::Asked;
 use super::ids::SalesforceId;
 use super::object::FieldKind;
 
@@ -51,6 +52,6 @@ pub struct Desired {
     pub properties: Vec<PropertyValue>,
     /// Properties to set only when the record is created.
     pub create_only: Vec<PropertyValue>,
-    /// For each association of the pipeline, in its order: the Salesforce id that the lookup holds.
-    pub lookups: Vec<Option<SalesforceId>>,
+    /// For each association of the pipeline, in its order: what the lookup asks for.
+    pub lookups: Vec<Option<Asked>>,
 }

@@ -42,7 +42,7 @@ pub async fn state_summary(
     name: &PipelineName,
     prepared: &Prepared,
 ) -> Result<StateSummary, OpsError> {
-    let counts = state.link_counts(name, prepared.pipeline.mapping_version).await?;
+    let counts = state.identity_counts(name, prepared.pipeline.mapping_version).await?;
     Ok(StateSummary {
         watermark: state.watermark(name).await?.map(|watermark| watermark.0.to_string()),
         records: counts.standing,

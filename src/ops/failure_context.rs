@@ -48,7 +48,7 @@ impl FailureContext {
             if !self.pipelines.contains_key(name.as_str()) {
                 self.pipelines.insert(name.to_string(), known(project, state, &name).await?);
             }
-            let own = state.links(&name, &ids).await?.into_iter();
+            let own = state.identities(&name, &ids).await?.into_iter();
             targets.extend(own.map(|(id, link)| ((name.to_string(), id.to_string()), link.hubspot_id)));
         }
         for view in page {

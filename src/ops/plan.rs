@@ -7,12 +7,13 @@ use jiff::Timestamp;
 
 use super::addresses;
 use super::changes::ChangesFile;
+use crate::config::pipeline::Mode;
 use crate::engine::catch_up::{self, Backlog};
 use crate::engine::forecast::options::{ForecastOptions, Recorder};
 use crate::engine::forecast::{Forecast, Found};
 use crate::engine::plan_entries::PlanObserver;
 use crate::engine::run::{self as engine_run, StopReason};
-use crate::engine::{identity, queries, read_ahead, reject_guard, runner, unconfirmed, watermark};
+use crate::engine::{objects, queries, read_ahead, reject_guard, runner, unconfirmed, watermark};
 use crate::model::forecast::{Answer, Estimate, PipelineForecast, PlannedAction, Question, Verdict};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally};
@@ -100,7 +101,7 @@ pub async fn plan(
         }
         if options.without_state.is_none()
             && scope == RunScope::All
-            && cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing == 0
+            && cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing == 0
         {
             notes.extend(recognised(&found, &cx.pipeline.target.match_property));
         }
@@ -224,18 +225,19 @@ async fn forecast(
         ForecastOptions {
             sample_max: options.sample,
             only: options.only.clone(),
-            // An import tries all links that wait, a sync those whose time has come.
-            links_at: Some(cx.due_at).filter(|_| scope != RunScope::All),
+            // An import tries all associations that wait, a sync those whose time has come.
+            associations_at: Some(cx.due_at).filter(|_| scope != RunScope::All),
             without_waiting: !options.records.is_empty(),
-            links_elsewhere: scope == RunScope::Stale,
+            associations_elsewhere: scope == RunScope::Stale,
             allowance: options.allowance,
+            recheck: scope == RunScope::All && cx.pipeline.mode != Mode::CreateOnly,
             before: options.before.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, own)| Arc::clone(own)),
             failed_only: scope == RunScope::Stale && !widened,
             recorder: options.recorder.clone().map(|file| file as Arc<dyn Recorder>),
             observer,
         },
     );
-    let changed = identity::objects_changed(cx).await?;
+    let changed = objects::objects_changed(cx).await?;
     let ran = match (scope, watermark) {
         // The run would be refused before it reads a row.
         _ if changed.is_some() => Ok(changed.as_ref().map(ToString::to_string)),
@@ -280,7 +282,7 @@ async fn import(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Res
     let rejects = reject_guard::judge(cx, &ahead.rows).await?;
     runner::run(cx, sink, ahead.all_rows()).await?;
     runner::run(cx, sink, unconfirmed::rows(cx)).await?;
-    let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
+    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let standing = counts.standing + counts.in_doubt;
     Ok(refusal(cx, Impact { archive, standing, source_empty: total == 0 }, &rejects, allowance))
 }
@@ -306,7 +308,7 @@ async fn stale(
     backlog: Backlog,
     allowance: Allowance,
 ) -> Result<Option<String>, StopReason> {
-    let standing = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing;
+    let standing = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing;
     let archive = engine_run::stale_archives(cx).await?;
     runner::run(cx, sink, catch_up::rows(cx, backlog)).await?;
     runner::run(cx, sink, unconfirmed::rows(cx)).await?;
@@ -374,8 +376,8 @@ fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec
     let quiet = [PlannedAction::Unchanged, PlannedAction::Pending, PlannedAction::Drift, PlannedAction::Reject];
     let anew: u64 = found.rejects.iter().map(|group| group.records - group.known.unwrap_or(group.records)).sum();
     let changed: u64 = found.actions.iter().filter(|(action, _)| !quiet.contains(action)).map(|(_, count)| count).sum();
-    let links = found.tally.associated + found.tally.disassociated;
-    let changes = match changed + links + anew {
+    let associations = found.tally.associated + found.tally.disassociated;
+    let changes = match changed + associations + anew {
         _ if broken => answer(Question::Changes, Verdict::Unknown, "the forecast ended early"),
         0 => answer(Question::Changes, Verdict::No, "everything that was read is as it should be"),
         _ => answer(Question::Changes, Verdict::Yes, "records or associations would change"),

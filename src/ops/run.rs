@@ -317,7 +317,7 @@ async fn later_links(
         let _lease = state.lease(&pipeline.name, &options.command).await?;
         let run = finished[place].report.run.clone();
         let Handles { cx, writers, .. } = handles(project, state, &prepared, run).await?;
-        let stop = engine_run::settle_links(&cx, &writers, &mut finished[place].report).await?;
+        let stop = engine_run::settle_associations(&cx, &writers, &mut finished[place].report).await?;
         finished[place].trouble = finished[place].trouble.take().or(stop.map(Trouble::Stopped));
     }
     Ok(())

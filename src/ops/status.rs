@@ -10,8 +10,8 @@ use super::history::RunView;
 use crate::config::load::LoadedPipeline;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::catch_up;
+use crate::model::identity::MappingVersion;
 use crate::model::ids::PipelineName;
-use crate::model::link::MappingVersion;
 use crate::model::report::RunStatus;
 use crate::pipeline::compile::mapping_version;
 use crate::ports::state::StateReader;
@@ -141,7 +141,7 @@ async fn one(
     let watermark = mark.map(|mark| mark.watermark);
     let import = state.cursor(&name).await?;
     let mapping = mapping_of(state, &name, loaded).await?;
-    let counts = state.link_counts(&name, mapping.unwrap_or(MappingVersion([0; 8]))).await?;
+    let counts = state.identity_counts(&name, mapping.unwrap_or(MappingVersion([0; 8]))).await?;
     let noted = state.note(&catch_up::condition_key(&name)).await?;
     let condition =
         loaded.map(|own| catch_up::condition(own.config.source.condition.as_deref(), own.config.target.mode));

@@ -369,7 +369,8 @@ impl Suite {
             found.extend(other.map(|(name, value)| difference(name, None, Some(shown(value)))));
         }
         for (field, expected) in &expect.associations {
-            let got = self.association(field).and_then(|place| desired.lookups[place]);
+            let got =
+                self.association(field).and_then(|place| desired.lookups[place].as_ref()).map(|asked| asked.target);
             let expected = expected.as_ref().map(|value| &value.0).filter(|value| !value.is_empty());
             let wanted = expected.map(|text| text.parse::<crate::model::ids::SalesforceId>());
             let same = match &wanted {

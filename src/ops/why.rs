@@ -14,8 +14,8 @@ use crate::config::pipeline::Mode;
 use crate::engine::queries::ids_query;
 use crate::model::association::AssociationState;
 use crate::model::failure::FailureKind;
+use crate::model::identity::{Identity, Membership as LinkMembership};
 use crate::model::ids::{PipelineName, SalesforceId};
-use crate::model::link::{Link, Membership as LinkMembership};
 use crate::model::record::Desired;
 use crate::pipeline::compiled::Pipeline;
 use crate::plan::decide::Transformed;
@@ -174,7 +174,7 @@ async fn account(
     id: SalesforceId,
 ) -> Result<Account, OpsError> {
     let name = PipelineName::new(loaded.config.name.as_str());
-    let link = state.links(&name, &[id]).await?.remove(&id);
+    let link = state.identities(&name, &[id]).await?.remove(&id);
     let mut failures = state.failures_of(&name, &[id]).await?;
     // Its own failure says more than that of its associations.
     failures.sort_by_key(|row| std::cmp::Reverse(row.failure.reason.kind()));
@@ -259,7 +259,7 @@ async fn now(
 }
 
 /// What follows from the record as it is now.
-fn judge(now: &Now, link: Option<&Link>, known_failure: Option<&str>, ran: bool, object: &str) -> Option<Explanation> {
+fn judge(now: &Now, link: Option<&Identity>, known_failure: Option<&str>, ran: bool, object: &str) -> Option<Explanation> {
     let pipeline = now.pipeline.as_ref()?;
     let Some(row) = &now.row else {
         let cause = "purged from the recycle bin, hidden from Syncline's user, or no record of this object";
@@ -281,7 +281,7 @@ fn judge(now: &Now, link: Option<&Link>, known_failure: Option<&str>, ran: bool,
 }
 
 /// How a record that the mapping takes compares with what HubSpot was given last.
-fn compared(now: &Now, pipeline: &Pipeline, desired: &Desired, link: Option<&Link>, ran: bool) -> Explanation {
+fn compared(now: &Now, pipeline: &Pipeline, desired: &Desired, link: Option<&Identity>, ran: bool) -> Explanation {
     match link.filter(|link| link.membership == LinkMembership::Live) {
         None if pipeline.mode == Mode::UpdateOnly => {
             without_identity(now.held.as_ref(), &pipeline.target.match_property)
@@ -327,7 +327,7 @@ fn without_identity(held: Option<&Lookup<TargetRecord>>, match_property: &str) -
     }
 }
 
-fn membership(link: &Link) -> Explanation {
+fn membership(link: &Identity) -> Explanation {
     let record = &link.hubspot_id;
     match link.membership {
         LinkMembership::Live => explained(Reason::Synced, format!("is HubSpot record {record} and is kept in step")),
@@ -349,7 +349,7 @@ fn membership(link: &Link) -> Explanation {
 }
 
 fn standing(own: &AssociationState) -> AssociationStanding {
-    let status = match (own.is_due(), own.wanted) {
+    let status = match (own.is_due(), &own.wanted) {
         (true, Some(_)) => AssociationStatus::Pending,
         (true, None) => AssociationStatus::ToRemove,
         (false, Some(_)) => AssociationStatus::Associated,
@@ -359,5 +359,5 @@ fn standing(own: &AssociationState) -> AssociationStanding {
         Some((field, label)) => (field, Some(label.to_owned())),
         None => (&*own.key.0, None),
     };
-    AssociationStanding { field: field.to_owned(), label, salesforce_id: own.wanted.map(|id| id.to_string()), status }
+    AssociationStanding { field: field.to_owned(), label, salesforce_id: own.wanted.as_ref().map(|asked| asked.target.to_string()), status }
 }

@@ -16,8 +16,8 @@ use super::template::Template;
 use crate::config::pipeline::{AssociationConfig, Cast, FieldConfig, PipelineConfig};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::hash::Hasher;
+use crate::model::identity::MappingVersion;
 use crate::model::ids::PipelineName;
-use crate::model::link::MappingVersion;
 use crate::model::object::SourceObject;
 use crate::model::record::Column;
 

@@ -15,8 +15,8 @@ use super::values::rules::Rule;
 use crate::config::pipeline::{DeleteAction, GuardConfig, Mode, SyncConfig, WhenBlank};
 use crate::model::association::{AssociationKey, AssociationType};
 use crate::model::hash::Hasher;
+use crate::model::identity::{ContentHash, MappingVersion};
 use crate::model::ids::PipelineName;
-use crate::model::link::{ContentHash, MappingVersion};
 use crate::model::object::{FieldKind, PropertyKind, TargetProperty};
 use crate::model::record::{Column, Desired, Record};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::compile::{compile, parents};
+use super::compile::{compile, parents, refuses};
 use super::compiled::Pipeline;
 use super::schemas::{AssociationSchema, Schemas};
 use crate::config::pipeline::PipelineConfig;

@@ -13,6 +13,7 @@ use super::values::convert::{self, Conversion, Unfit};
 use super::values::decimal::Decimal;
 use super::values::matching;
 use crate::config::pipeline::WhenBlank;
+use crate::model::association::{Asked, AssociationType};
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, PropertyKind};
 use crate::model::owners::Owners;
@@ -56,10 +57,12 @@ impl Pipeline {
         for association in &self.associations {
             let text = record.values.get(association.column).and_then(Option::as_deref).map(convert::trim);
             let target = text.filter(|text| !text.is_empty()).map(str::parse).transpose();
-            lookups.push(target.map_err(|_| {
+            let target = target.map_err(|_| {
                 let message = format!("the lookup `{}` does not hold a Salesforce id", association.field);
                 reason("SL5004", &association.field, message)
-            })?);
+            })?;
+            let label = association.label.as_ref().map(AssociationType::id);
+            lookups.push(target.map(|target| Asked { target, label }));
         }
         Ok(Desired { id: record.id, title: self.title(record).into(), properties, create_only, lookups })
     }
@@ -507,7 +510,10 @@ mod tests {
         assert_eq!(names, ["salesforce_id", "text"]);
         assert_eq!(&*desired.properties[0].value, "a015g00000AbCdEAAV");
         assert_eq!((&*desired.title, &*desired.create_only[0].value), ("One", "5"));
-        assert_eq!(desired.lookups[0].map(|id| id.to_string()).as_deref(), Some("a015g00000aBcDeAAK"));
+        assert_eq!(
+            desired.lookups[0].as_ref().map(|asked| asked.target.to_string()).as_deref(),
+            Some("a015g00000aBcDeAAK")
+        );
         assert_eq!(fixture.transform(&[("Project__c", "Acme")]).unwrap_err().code, "SL5004");
         assert_eq!(&*fixture.transform(&[("Name", " ")]).unwrap().title, "a015g00000AbCdEAAV");
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::config::pipeline::{DeleteAction, Mode};
-use crate::model::association::{AssociationKey, AssociationState};
+use crate::model::association::{Asked, AssociationKey, AssociationState};
 use crate::model::failure::Reason;
+use crate::model::identity::{ContentHash, Identity, Membership};
 use crate::model::ids::{HubspotId, SalesforceId};
-use crate::model::link::{ContentHash, Link, Membership};
 use crate::model::record::{Desired, Record};
 use crate::model::unconfirmed::{Intent, Unconfirmed};
 use crate::pipeline::compiled::Pipeline;
@@ -57,9 +57,9 @@ pub struct Decision {
     /// Property changes, where HubSpot was asked.
     pub changes: Vec<PropertyChange>,
     /// What its lookups ask for, where that is new.
-    pub wanted: Vec<(AssociationKey, Option<SalesforceId>)>,
+    pub wanted: Vec<(AssociationKey, Option<Asked>)>,
     /// What to remember when the action is done.
-    pub link: Option<LinkChange>,
+    pub identity: Option<IdentityChange>,
     /// It failed before and left the sync since: its failure is over.
     pub resolves_failure: bool,
     /// It was due for another try, and nothing has changed that could mend it: the next look comes later.
@@ -72,7 +72,7 @@ pub struct Decision {
 
 /// What to remember of a record; the HubSpot id comes from the decision or from HubSpot's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinkChange {
+pub struct IdentityChange {
     /// Hash of what was written.
     pub hash: ContentHash,
     /// Whether it is kept in step from now on.
@@ -125,8 +125,8 @@ pub enum Exclusion {
 /// What state knows of a record.
 #[derive(Debug, Clone, Default)]
 pub struct KnownState {
-    /// Its link.
-    pub link: Option<Link>,
+    /// Its identity.
+    pub identity: Option<Identity>,
     /// Its associations.
     pub associations: Vec<AssociationState>,
     /// Hash of the row that failed last, while its failure is open and not yet due again.
@@ -135,7 +135,7 @@ pub struct KnownState {
     pub failed_before: bool,
     /// Its failure was due, and only a change can mend it.
     pub postpones_failure: bool,
-    /// What was sent for it and whose outcome is not noted: how it stands in HubSpot is not known then, whatever its link
+    /// What was sent for it and whose outcome is not noted: how it stands in HubSpot is not known then, whatever its identity
     /// says.
     pub unconfirmed: Option<Unconfirmed>,
 }
@@ -157,11 +157,11 @@ pub struct Unresolved {
     /// What it should look like, or why it leaves the sync.
     pub purpose: LookupPurpose,
     /// What is known of it.
-    pub link: Option<Link>,
+    pub identity: Option<Identity>,
     /// What was sent for it and whose outcome is not noted.
     pub unconfirmed: Option<Unconfirmed>,
     /// What its lookups ask for, where that is new.
-    pub wanted: Vec<(AssociationKey, Option<SalesforceId>)>,
+    pub wanted: Vec<(AssociationKey, Option<Asked>)>,
 }
 
 /// Why HubSpot is asked about a record.
@@ -188,33 +188,34 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
     };
     let hash = pipeline.content_hash(&desired);
     let mut wanted = new_wanted(pipeline, &desired, &known.associations);
-    let standing = known.link.as_ref().filter(|link| link.membership != Membership::Archived);
+    let standing = known.identity.as_ref().filter(|identity| identity.membership != Membership::Archived);
     // What exists is left alone, its associations too.
     if pipeline.mode == Mode::CreateOnly && standing.is_some() {
         wanted.clear();
     }
     // A record that stands under another match property gets the one of today, and must not be made a second time.
-    let settled = |link: &&Link| {
-        known.unconfirmed.is_none() && (pipeline.mode == Mode::CreateOnly || earlier_key(pipeline, link).is_none())
+    let settled = |identity: &&Identity| {
+        known.unconfirmed.is_none() && (pipeline.mode == Mode::CreateOnly || earlier_key(pipeline, identity).is_none())
     };
-    let Some(link) = standing.filter(settled) else {
+    let Some(identity) = standing.filter(settled) else {
         return known.look_up(candidate, LookupPurpose::Write(desired), wanted);
     };
     // What is not written is not noted as written.
-    let noted = if pipeline.mode == Mode::CreateOnly { link.hash } else { hash };
-    let change = LinkChange { hash: noted, membership: Membership::Live };
-    let same = link.hash == hash || pipeline.mode == Mode::CreateOnly;
-    if !same && link.mapping != pipeline.mapping_version {
+    let noted = if pipeline.mode == Mode::CreateOnly { identity.hash } else { hash };
+    let change = IdentityChange { hash: noted, membership: Membership::Live };
+    let same = identity.hash == hash || pipeline.mode == Mode::CreateOnly;
+    if !same && identity.mapping != pipeline.mapping_version {
         // What was written says nothing of properties that are mapped since: only what HubSpot holds tells what is to be
         // sent.
         return known.look_up(candidate, LookupPurpose::Write(desired), wanted);
     }
-    let remembered =
-        link.membership == Membership::Live && link.mapping == pipeline.mapping_version && link.hash == noted;
+    let remembered = identity.membership == Membership::Live
+        && identity.mapping == pipeline.mapping_version
+        && identity.hash == noted;
     Matched::Decided(Decision {
-        key: earlier_key(pipeline, link),
-        hubspot_id: Some(link.hubspot_id.clone()),
-        link: (!remembered || !same || known.failed_before).then_some(change),
+        key: earlier_key(pipeline, identity),
+        hubspot_id: Some(identity.hubspot_id.clone()),
+        identity: (!remembered || !same || known.failed_before).then_some(change),
         desired: Some(desired),
         wanted,
         ..Decision::new(candidate, if same { Action::Unchanged } else { Action::Update })
@@ -222,8 +223,8 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
 }
 
 /// The property that names a record in HubSpot, where that is not the one of today.
-fn earlier_key(pipeline: &Pipeline, link: &Link) -> Option<Arc<str>> {
-    let property = &link.match_property;
+fn earlier_key(pipeline: &Pipeline, identity: &Identity) -> Option<Arc<str>> {
+    let property = &identity.match_property;
     (!property.is_empty() && *property != pipeline.target.match_property).then(|| Arc::clone(property))
 }
 
@@ -234,7 +235,7 @@ fn set_aside(candidate: Candidate, action: Action, known: KnownState) -> Matched
     }
     // A record that only waits is counted, not written down again.
     let waits = action == Action::StillFailing;
-    let hubspot_id = known.link.map(|link| link.hubspot_id).filter(|_| !waits);
+    let hubspot_id = known.identity.map(|identity| identity.hubspot_id).filter(|_| !waits);
     let postpones_failure = waits && known.postpones_failure;
     Matched::Decided(Decision { hubspot_id, postpones_failure, ..Decision::new(candidate, action) })
 }
@@ -251,7 +252,7 @@ pub fn from_target(
 }
 
 fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&TargetRecord>) -> Decision {
-    let Unresolved { candidate, purpose, link, unconfirmed, mut wanted } = unresolved;
+    let Unresolved { candidate, purpose, identity, unconfirmed, mut wanted } = unresolved;
     let clears_unconfirmed = unconfirmed.is_some();
     // What others made is left alone, its associations too; what was sent for it before was our own making.
     if pipeline.mode == Mode::CreateOnly && found.is_some() && !clears_unconfirmed {
@@ -260,19 +261,20 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
     let desired = match purpose {
         LookupPurpose::Write(desired) => desired,
         LookupPurpose::Exit(exit) => {
-            return Decision { clears_unconfirmed, ..decide_exit(pipeline, candidate, exit, link, found) };
+            return Decision { clears_unconfirmed, ..decide_exit(pipeline, candidate, exit, identity, found) };
         }
         LookupPurpose::CheckExists(action) => {
-            return Decision { clears_unconfirmed, ..decide_unwritable(candidate, action, link, found) };
+            return Decision { clears_unconfirmed, ..decide_unwritable(candidate, action, identity, found) };
         }
     };
-    let change = LinkChange { hash: pipeline.content_hash(&desired), membership: Membership::Live };
+    let change = IdentityChange { hash: pipeline.content_hash(&desired), membership: Membership::Live };
     let changes = match found {
         Some(record) => pipeline.diff(&desired, &record.properties),
         None => Vec::new(),
     };
     // Syncline archived it, or was about to.
-    let made_before = link.is_some_and(|link| clears_unconfirmed || link.membership == Membership::Archived);
+    let made_before =
+        identity.is_some_and(|identity| clears_unconfirmed || identity.membership == Membership::Archived);
     let refusal = if found.is_none() { pipeline.check_create(&desired).err() } else { None };
     let action = match (found, pipeline.mode) {
         (None, Mode::UpdateOnly) => Action::Filter(Exclusion::NotInTarget),
@@ -290,7 +292,7 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
     Decision {
         hubspot_id: found.map(|record| record.id.clone()),
         changes,
-        link: Some(change),
+        identity: Some(change),
         desired: Some(desired),
         wanted,
         clears_unconfirmed,
@@ -303,7 +305,7 @@ impl Unresolved {
     pub fn earlier_key(&self, pipeline: &Pipeline) -> Option<Arc<str>> {
         let sent = self.unconfirmed.as_ref().map(|call| &call.match_property);
         let sent = sent.filter(|property| **property != pipeline.target.match_property).cloned();
-        let standing = self.link.as_ref().filter(|link| link.membership != Membership::Archived);
+        let standing = self.identity.as_ref().filter(|identity| identity.membership != Membership::Archived);
         sent.or_else(|| earlier_key(pipeline, standing?))
     }
 }
@@ -314,9 +316,15 @@ impl KnownState {
         self,
         candidate: Candidate,
         purpose: LookupPurpose,
-        wanted: Vec<(AssociationKey, Option<SalesforceId>)>,
+        wanted: Vec<(AssociationKey, Option<Asked>)>,
     ) -> Matched {
-        Matched::Unresolved(Unresolved { candidate, purpose, link: self.link, unconfirmed: self.unconfirmed, wanted })
+        Matched::Unresolved(Unresolved {
+            candidate,
+            purpose,
+            identity: self.identity,
+            unconfirmed: self.unconfirmed,
+            wanted,
+        })
     }
 }
 
@@ -330,7 +338,7 @@ impl Decision {
             hubspot_id: None,
             changes: Vec::new(),
             wanted: Vec::new(),
-            link: None,
+            identity: None,
             resolves_failure: false,
             postpones_failure: false,
             key: None,
@@ -353,7 +361,7 @@ impl Decision {
         self.clears_unconfirmed
             || self.resolves_failure
             || self.postpones_failure
-            || self.link.is_some()
+            || self.identity.is_some()
             || !self.wanted.is_empty()
             || matches!(self.action, Action::Reject(_))
     }
@@ -377,7 +385,7 @@ fn decide_exit(
     pipeline: &Pipeline,
     candidate: Candidate,
     exit: ExitReason,
-    link: Option<Link>,
+    identity: Option<Identity>,
     found: Option<&TargetRecord>,
 ) -> Decision {
     let (policy, kept) = policy(pipeline, exit);
@@ -387,9 +395,9 @@ fn decide_exit(
         // It is gone already, whoever archived it: there is nothing left to do.
         (None, _) => (Action::Filter(Exclusion::NotMember), Membership::Archived),
     };
-    let hubspot_id = found.map(|record| record.id.clone()).or(link.map(|link| link.hubspot_id));
+    let hubspot_id = found.map(|record| record.id.clone()).or(identity.map(|identity| identity.hubspot_id));
     Decision {
-        link: hubspot_id.is_some().then_some(LinkChange { hash: NOTHING_WRITTEN, membership }),
+        identity: hubspot_id.is_some().then_some(IdentityChange { hash: NOTHING_WRITTEN, membership }),
         hubspot_id,
         resolves_failure: true,
         ..Decision::new(candidate, action)
@@ -400,13 +408,13 @@ fn decide_exit(
 fn decide_unwritable(
     candidate: Candidate,
     action: Action,
-    link: Option<Link>,
+    identity: Option<Identity>,
     found: Option<&TargetRecord>,
 ) -> Decision {
     let membership = if found.is_some() { Membership::Live } else { Membership::Archived };
-    let hubspot_id = found.map(|record| record.id.clone()).or(link.map(|link| link.hubspot_id));
+    let hubspot_id = found.map(|record| record.id.clone()).or(identity.map(|identity| identity.hubspot_id));
     Decision {
-        link: hubspot_id.is_some().then_some(LinkChange { hash: NOTHING_WRITTEN, membership }),
+        identity: hubspot_id.is_some().then_some(IdentityChange { hash: NOTHING_WRITTEN, membership }),
         hubspot_id,
         ..Decision::new(candidate, action)
     }
@@ -427,7 +435,7 @@ fn exit_from_state(pipeline: &Pipeline, candidate: Candidate, known: KnownState)
         return known.look_up(candidate, LookupPurpose::Exit(exit), Vec::new());
     }
     let (policy, kept) = policy(pipeline, exit);
-    let standing = known.link.as_ref().filter(|link| link.membership != Membership::Archived);
+    let standing = known.identity.as_ref().filter(|identity| identity.membership != Membership::Archived);
     let resolves_failure = known.failed_before;
     let filtered = |candidate| {
         Matched::Decided(Decision {
@@ -435,15 +443,15 @@ fn exit_from_state(pipeline: &Pipeline, candidate: Candidate, known: KnownState)
             ..Decision::new(candidate, Action::Filter(Exclusion::NotMember))
         })
     };
-    let Some(link) = standing else {
+    let Some(identity) = standing else {
         // HubSpot refused it last, and yet it may stand: the answer to an earlier try may have been lost.
-        if policy == DeleteAction::Archive && known.link.is_none() && known.failed_before {
+        if policy == DeleteAction::Archive && known.identity.is_none() && known.failed_before {
             return known.look_up(candidate, LookupPurpose::Exit(exit), Vec::new());
         }
         return filtered(candidate);
     };
     // Nothing is done on less than proof, and nothing is noted twice.
-    if exit == ExitReason::Vanished || (policy == DeleteAction::Keep && link.membership == kept) {
+    if exit == ExitReason::Vanished || (policy == DeleteAction::Keep && identity.membership == kept) {
         return filtered(candidate);
     }
     let (action, membership) = match policy {
@@ -451,9 +459,9 @@ fn exit_from_state(pipeline: &Pipeline, candidate: Candidate, known: KnownState)
         DeleteAction::Keep => (Action::Keep(exit), kept),
     };
     Matched::Decided(Decision {
-        key: earlier_key(pipeline, link),
-        hubspot_id: Some(link.hubspot_id.clone()),
-        link: Some(LinkChange { hash: link.hash, membership }),
+        key: earlier_key(pipeline, identity),
+        hubspot_id: Some(identity.hubspot_id.clone()),
+        identity: Some(IdentityChange { hash: identity.hash, membership }),
         resolves_failure,
         ..Decision::new(candidate, action)
     })
@@ -464,10 +472,12 @@ fn new_wanted(
     pipeline: &Pipeline,
     desired: &Desired,
     known: &[AssociationState],
-) -> Vec<(AssociationKey, Option<SalesforceId>)> {
+) -> Vec<(AssociationKey, Option<Asked>)> {
     let lookups = pipeline.associations.iter().map(|association| &association.key).zip(&desired.lookups);
     lookups
-        .filter(|(key, value)| known.iter().find(|state| state.key == **key).and_then(|state| state.wanted) != **value)
-        .map(|(key, value)| (key.clone(), *value))
+        .filter(|(key, value)| {
+            known.iter().find(|state| state.key == **key).and_then(|state| state.wanted.as_ref()) != value.as_ref()
+        })
+        .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
 }

@@ -1,5 +1,5 @@
 //! Pure decisions: the same input gives the same plan. Touches nothing; a dry run and a run use the same ones.
 
+pub mod associations;
 pub mod decide;
 pub mod guard;
-pub mod links;

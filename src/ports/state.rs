@@ -1,15 +1,18 @@
 //! What the engine remembers between runs. Reading and writing are apart; one [`Commit`] is atomic.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::association::{AssociationKey, AssociationState, MadeLink};
+use crate::model::association::{
+    Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairRequest, SettledPair,
+};
 use crate::model::failure::{Failure, FailureKind};
+use crate::model::identity::{Identity, MappingVersion};
 use crate::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
-use crate::model::link::{Link, MappingVersion};
 use crate::model::report::{RunKind, RunStatus, Tally};
 use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::{Cursor, Watermark};
@@ -81,15 +84,16 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, StateError>>;
 /// Reads what is remembered.
 pub trait StateReader: Send + Sync {
     /// What is known of these records; unknown ones are left out.
-    fn links<'a>(
+    fn identities<'a>(
         &'a self,
         pipeline: &'a PipelineName,
         ids: &'a [SalesforceId],
-    ) -> Answer<'a, HashMap<SalesforceId, Link>>;
+    ) -> Answer<'a, HashMap<SalesforceId, Identity>>;
 
     /// How many records of the pipeline stand in HubSpot (live or kept), and how many of those were written under
     /// another mapping than `mapping`.
-    fn link_counts<'a>(&'a self, pipeline: &'a PipelineName, mapping: MappingVersion) -> Answer<'a, LinkCounts>;
+    fn identity_counts<'a>(&'a self, pipeline: &'a PipelineName, mapping: MappingVersion)
+    -> Answer<'a, IdentityCounts>;
 
     /// At most `limit` live records that were written under another mapping than `mapping`, by id, after the one given.
     fn stale<'a>(
@@ -113,9 +117,24 @@ pub trait StateReader: Send + Sync {
         &'a self,
         pipeline: &'a PipelineName,
         at: Option<Timestamp>,
-        after: Option<(SalesforceId, AssociationKey)>,
+        after: Option<LookupRef>,
         limit: usize,
     ) -> Answer<'a, Vec<(AssociationState, HubspotId)>>;
+
+    /// At most `limit` associations of the pipeline that were ever carried out, ordered by (record, key), after the given one; each
+    /// with the HubSpot id of its record. Records that are archived are left out.
+    fn settled_associations<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        after: Option<LookupRef>,
+        limit: usize,
+    ) -> Answer<'a, Vec<(AssociationState, HubspotId)>>;
+
+    /// The lookups, of all pipelines, that ask for associations between these pairs of records now.
+    fn pair_requests<'a>(&'a self, pairs: &'a [PairKey]) -> Answer<'a, Vec<PairRequest>>;
+
+    /// What of the associations between these pairs of records Syncline made.
+    fn owned_types<'a>(&'a self, pairs: &'a [PairKey]) -> Answer<'a, Vec<OwnedType>>;
 
     /// How far the pipeline was read.
     fn watermark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<Watermark>>;
@@ -181,7 +200,7 @@ pub trait StateWriter: StateReader {
     /// Begins a run: writes its row with status `running`, and marks runs of the pipeline that died as interrupted.
     fn begin_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()>;
 
-    /// Notes the match property of links that a state of an earlier version holds; the first one that is told stays.
+    /// Notes the match property of identities that a state of an earlier version holds; the first one that is told stays.
     fn remember_match<'a>(&'a self, pipeline: &'a PipelineName, property: &'a str) -> Answer<'a, ()>;
 
     /// Notes calls that are about to be sent, so that a doubt is left should the process die before their outcome is noted.
@@ -200,9 +219,12 @@ pub trait StateWriter: StateReader {
     /// Ends a run with its final numbers.
     fn end_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()>;
 
-    /// Waits no longer for links of associations that are not among `keys`: the pipeline has dropped them. Links that were
-    /// made stay known as ours.
-    fn drop_associations<'a>(&'a self, pipeline: &'a PipelineName, keys: &'a [AssociationKey]) -> Answer<'a, ()>;
+    /// Keeps these associations of the pipeline, and forgets what lookups asked for under other keys: the definition has dropped
+    /// them. What was made of it stays in HubSpot and known as ours.
+    fn keep_associations<'a>(&'a self, pipeline: &'a PipelineName, kept: &'a [KeptAssociation]) -> Answer<'a, ()>;
+
+    /// Has HubSpot asked how all associations of the pipeline stand that were ever carried out.
+    fn recheck_associations<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, ()>;
 
     /// Notes a short text under a key; an empty one forgets it.
     fn set_note<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()>;
@@ -225,6 +247,9 @@ pub trait Directory: Send + Sync {
 
     /// Adds records.
     fn add<'a>(&'a self, name: &'a str, entries: &'a [(SalesforceId, HubspotId)]) -> Answer<'a, ()>;
+
+    /// Forgets records that no longer carry the id.
+    fn forget<'a>(&'a self, name: &'a str, entries: &'a [(SalesforceId, HubspotId)]) -> Answer<'a, ()>;
 
     /// Puts a complete draft in the place of the directory `name`, all at once.
     fn publish<'a>(&'a self, draft: &'a str, name: &'a str, listing: Listing) -> Answer<'a, ()>;
@@ -253,7 +278,7 @@ pub trait Lease: Send + Sync {}
 
 /// How many records stand in HubSpot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LinkCounts {
+pub struct IdentityCounts {
     /// Live ones and kept ones (left the filter, deleted at the source); not archived ones.
     pub standing: u64,
     /// Live ones.
@@ -267,6 +292,34 @@ pub struct LinkCounts {
 /// How the codes of failures begin that are about a record's associations, not about the record itself.
 pub const LINK_FAILURES: &str = crate::model::failure::ASSOCIATION_CODES;
 
+/// One lookup of one record.
+pub type LookupRef = (SalesforceId, AssociationKey);
+
+/// What one lookup of one record asks for; none when it is blank.
+pub type Asking = (SalesforceId, AssociationKey, Option<Asked>);
+
+/// An association that a pipeline has, as far as the state must know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAssociation {
+    /// Its key.
+    pub key: AssociationKey,
+    /// Its label, where that is the same for all records.
+    pub label: Option<LabelId>,
+    /// The connection to the portal.
+    pub connection: Arc<str>,
+    /// The pipeline's object.
+    pub from_object: Arc<str>,
+    /// The object at the other end.
+    pub to_object: Arc<str>,
+}
+
+impl KeptAssociation {
+    /// The pair of two records that it leads from and to.
+    pub fn pair(&self, from: &HubspotId, to: &HubspotId) -> PairKey {
+        PairKey::new(&self.connection, (&self.from_object, from), (&self.to_object, to))
+    }
+}
+
 /// One atomic piece of progress.
 #[derive(Debug, Clone)]
 pub struct Commit {
@@ -277,14 +330,22 @@ pub struct Commit {
     /// Time of the commit.
     pub at: Timestamp,
     /// Records to remember (insert or replace).
-    pub links: Vec<Link>,
-    /// What lookups ask for now (sets `wanted`, keeps `made`).
-    pub wanted: Vec<(SalesforceId, AssociationKey, Option<SalesforceId>)>,
-    /// What was made of associations (sets `made`, keeps `wanted`).
-    pub made: Vec<(SalesforceId, AssociationKey, Option<MadeLink>)>,
-    /// Associations that cannot be made yet: each is tried again after a multiple of the time that it has waited, an
-    /// hour at most.
-    pub waiting: Vec<(SalesforceId, AssociationKey)>,
+    pub identities: Vec<Identity>,
+    /// What lookups ask for now; what was carried out stays.
+    pub wanted: Vec<Asking>,
+    /// What was carried out of lookups; what they ask for stays. Whether HubSpot was to be asked is over with it.
+    pub settled: Vec<(SalesforceId, AssociationKey, Option<(PairKey, SettledPair)>)>,
+    /// Lookups whose standing in HubSpot is in doubt from now on.
+    pub rechecks: Vec<LookupRef>,
+    /// What Syncline makes between two records.
+    pub owned: Vec<OwnedType>,
+    /// What is no longer there, or was never made; entered before `owned`.
+    pub disowned: Vec<OwnedType>,
+    /// Pairs of records from which something was removed, seen from the one named: who asks for them elsewhere looks again.
+    pub removed_from: Vec<(PairKey, HubspotId)>,
+    /// Lookups that cannot be carried out yet: each is tried again after a multiple of the time that it has waited, an hour at
+    /// most.
+    pub waiting: Vec<LookupRef>,
     /// Records to set aside (opens or refreshes the record's failure; attempts go up by one).
     pub failures: Vec<Failure>,
     /// Records whose own failures are over (all codes but those of links).
@@ -317,9 +378,13 @@ impl Commit {
             pipeline: pipeline.clone(),
             run: run.clone(),
             at,
-            links: Vec::new(),
+            identities: Vec::new(),
             wanted: Vec::new(),
-            made: Vec::new(),
+            settled: Vec::new(),
+            rechecks: Vec::new(),
+            owned: Vec::new(),
+            disowned: Vec::new(),
+            removed_from: Vec::new(),
             waiting: Vec::new(),
             failures: Vec::new(),
             resolved: Vec::new(),

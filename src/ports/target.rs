@@ -17,8 +17,11 @@ use crate::model::record::PropertyValue;
 /// Most records of one batch call.
 pub const BATCH_RECORDS_MAX: usize = 100;
 
+/// The property that holds a record's own id: it may be the key of a batch read.
+pub const RECORD_ID: &str = "hs_object_id";
+
 /// Most pairs of one association call (a read accepts 1,000, so that is the unit for all of them).
-pub const BATCH_LINKS_MAX: usize = 1000;
+pub const BATCH_PAIRS_MAX: usize = 1000;
 
 /// Reads one HubSpot portal. A handle counts its own calls; handles of one connection share token, limiter and pool.
 pub trait TargetReader: Send + Sync {
@@ -59,14 +62,14 @@ pub trait TargetReader: Send + Sync {
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<TargetPage, Fault>>;
 
-    /// All links of at most [`BATCH_LINKS_MAX`] records to records of another object, paged to the end: what the answers
+    /// All links of at most [`BATCH_PAIRS_MAX`] records to records of another object, paged to the end: what the answers
     /// say of each record, in the order of the records, which are distinct. Absent means that it has none.
     fn associations<'a>(
         &'a self,
         from_object: &'a str,
         to_object: &'a str,
         from: &'a [HubspotId],
-    ) -> BoxFuture<'a, Result<Vec<Lookup<Vec<ExistingLink>>>, Fault>>;
+    ) -> BoxFuture<'a, Result<Vec<Lookup<Vec<PairTypes>>>, Fault>>;
 
     /// HTTP calls made through this handle so far.
     fn calls(&self) -> u64;
@@ -88,7 +91,7 @@ pub trait TargetWriter: Send + Sync {
     /// Errors: `Unknown` when the answer does not prove that it was done.
     fn archive<'a>(&'a self, object: &'a str, ids: &'a [HubspotId]) -> BoxFuture<'a, Result<(), Fault>>;
 
-    /// Makes at most [`BATCH_LINKS_MAX`] links; safe to repeat. `types` of a link replace the pair's labels, so they name
+    /// Makes at most [`BATCH_PAIRS_MAX`] links; safe to repeat. `types` of a link replace the pair's labels, so they name
     /// all that should stand; an empty list makes the plain link. One outcome for each link, in order.
     ///
     /// Errors: `Reject` when the call was refused as a whole.
@@ -96,16 +99,16 @@ pub trait TargetWriter: Send + Sync {
         &'a self,
         from_object: &'a str,
         to_object: &'a str,
-        links: &'a [NewLink],
-    ) -> BoxFuture<'a, Result<Vec<LinkOutcome>, Fault>>;
+        links: &'a [PairTypes],
+    ) -> BoxFuture<'a, Result<Vec<PairOutcome>, Fault>>;
 
-    /// Removes types from at most [`BATCH_LINKS_MAX`] links; an empty list of types removes the whole link.
+    /// Removes types from at most [`BATCH_PAIRS_MAX`] links; an empty list of types removes the whole link.
     fn disassociate<'a>(
         &'a self,
         from_object: &'a str,
         to_object: &'a str,
-        links: &'a [NewLink],
-    ) -> BoxFuture<'a, Result<Vec<LinkOutcome>, Fault>>;
+        links: &'a [PairTypes],
+    ) -> BoxFuture<'a, Result<Vec<PairOutcome>, Fault>>;
 }
 
 /// Tells whether what was remembered of a portal still holds. It asks the portal at the first call only.
@@ -171,31 +174,20 @@ pub struct TargetPage {
     pub next: Option<String>,
 }
 
-/// A link as it stands, with all its types.
+/// Two records and types of association between them, as seen from the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExistingLink {
+pub struct PairTypes {
     /// This end.
     pub from: HubspotId,
     /// The other end.
     pub to: HubspotId,
-    /// All types of the pair, the plain one included.
+    /// Of what stands: all types, the plain one included. Of what is to be made or removed: see the methods.
     pub types: Vec<AssociationType>,
 }
 
-/// A link to make or remove.
+/// What became of an association to make or to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewLink {
-    /// This end.
-    pub from: HubspotId,
-    /// The other end.
-    pub to: HubspotId,
-    /// Types to set or remove; see the methods.
-    pub types: Vec<AssociationType>,
-}
-
-/// What became of a link to make or to remove.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LinkOutcome {
+pub enum PairOutcome {
     /// HubSpot's answer proves it.
     Done,
     /// HubSpot refused it.

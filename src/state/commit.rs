@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::pipelines::ensure_pipeline;
-use super::{associations, failures, links, rows, runs, unconfirmed};
+use super::{associations, failures, identities, rows, runs, unconfirmed};
 use crate::model::failure::FailureKind;
 use crate::ports::state::Commit;
 
@@ -13,9 +13,13 @@ pub fn write(connection: &mut Connection, commit: &Commit) -> rusqlite::Result<(
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let pipeline = ensure_pipeline(&transaction, &commit.pipeline)?;
     let (run, at) = (commit.run.as_str(), rows::millis(commit.at));
-    links::write(&transaction, pipeline, &commit.links, run, at)?;
+    identities::write(&transaction, pipeline, &commit.identities, run, at)?;
     associations::write_wanted(&transaction, pipeline, &commit.wanted)?;
-    associations::write_made(&transaction, pipeline, &commit.made)?;
+    associations::write_owned(&transaction, &commit.owned, &commit.disowned)?;
+    // What this commit settles was planned with what it removes.
+    associations::recheck_pairs(&transaction, pipeline, &commit.removed_from)?;
+    associations::write_settled(&transaction, pipeline, &commit.settled)?;
+    associations::write_rechecks(&transaction, pipeline, &commit.rechecks)?;
     associations::write_waiting(&transaction, pipeline, &commit.waiting, at)?;
     failures::resolve(&transaction, pipeline, &commit.resolved, FailureKind::Record)?;
     failures::resolve(&transaction, pipeline, &commit.resolved_links, FailureKind::Associations)?;

@@ -51,6 +51,16 @@ pub fn add(connection: &mut Connection, name: &str, entries: &[(SalesforceId, Hu
     transaction.commit()
 }
 
+/// Takes entries out.
+pub fn forget(connection: &Connection, name: &str, entries: &[(SalesforceId, HubspotId)]) -> rusqlite::Result<()> {
+    let mut statement = connection
+        .prepare_cached("DELETE FROM directories WHERE name = ?1 AND salesforce_id = ?2 AND hubspot_id = ?3")?;
+    for (id, record) in entries {
+        statement.execute(params![name, id.as_str(), record.as_str()])?;
+    }
+    Ok(())
+}
+
 /// How long a listing may take, in milliseconds: a day.
 const DRAFT_LIFE_MS: i64 = 24 * 3_600_000;
 

@@ -10,15 +10,15 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::lease::{self, LocalLeases};
-use super::{associations, commit, directory, failures, links, open, pipelines, rows, runs, unconfirmed};
-use crate::model::association::{AssociationKey, AssociationState};
+use super::{associations, commit, directory, failures, identities, open, pipelines, rows, runs, unconfirmed};
+use crate::model::association::{AssociationState, OwnedType, PairKey, PairRequest};
+use crate::model::identity::{Identity, MappingVersion};
 use crate::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
-use crate::model::link::{Link, MappingVersion};
 use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::Watermark;
 use crate::ports::state::{
-    Commit, Directory, FailureFilter, FailureMark, FailureRow, ImportProgress, Lease, LinkCounts, Listing, RunRow,
-    StateError, StateReader, StateWriter, StoredWatermark, Turn,
+    Commit, Directory, FailureFilter, FailureMark, FailureRow, IdentityCounts, ImportProgress, KeptAssociation, Lease,
+    Listing, LookupRef, RunRow, StateError, StateReader, StateWriter, StoredWatermark, Turn,
 };
 use crate::sys::clock::Clock;
 
@@ -95,18 +95,22 @@ impl SqliteState {
 }
 
 impl StateReader for SqliteState {
-    fn links<'a>(
+    fn identities<'a>(
         &'a self,
         pipeline: &'a PipelineName,
         ids: &'a [SalesforceId],
-    ) -> Answer<'a, HashMap<SalesforceId, Link>> {
+    ) -> Answer<'a, HashMap<SalesforceId, Identity>> {
         let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
-        self.work(move |connection| links::read(connection, &pipeline, &ids))
+        self.work(move |connection| identities::read(connection, &pipeline, &ids))
     }
 
-    fn link_counts<'a>(&'a self, pipeline: &'a PipelineName, mapping: MappingVersion) -> Answer<'a, LinkCounts> {
+    fn identity_counts<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        mapping: MappingVersion,
+    ) -> Answer<'a, IdentityCounts> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| links::counts(connection, &pipeline, mapping))
+        self.work(move |connection| identities::counts(connection, &pipeline, mapping))
     }
 
     fn stale<'a>(
@@ -117,7 +121,7 @@ impl StateReader for SqliteState {
         limit: usize,
     ) -> Answer<'a, Vec<SalesforceId>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| links::stale(connection, &pipeline, mapping, after, limit))
+        self.work(move |connection| identities::stale(connection, &pipeline, mapping, after, limit))
     }
 
     fn associations<'a>(
@@ -133,12 +137,32 @@ impl StateReader for SqliteState {
         &'a self,
         pipeline: &'a PipelineName,
         at: Option<Timestamp>,
-        after: Option<(SalesforceId, AssociationKey)>,
+        after: Option<LookupRef>,
         limit: usize,
     ) -> Answer<'a, Vec<(AssociationState, HubspotId)>> {
         let pipeline = pipeline.clone();
         let at = at.map(rows::millis);
         self.work(move |connection| associations::due(connection, &pipeline, at, after.as_ref(), limit))
+    }
+
+    fn settled_associations<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        after: Option<LookupRef>,
+        limit: usize,
+    ) -> Answer<'a, Vec<(AssociationState, HubspotId)>> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| associations::settled(connection, &pipeline, after.as_ref(), limit))
+    }
+
+    fn pair_requests<'a>(&'a self, pairs: &'a [PairKey]) -> Answer<'a, Vec<PairRequest>> {
+        let pairs = pairs.to_vec();
+        self.work(move |connection| associations::requests(connection, &pairs))
+    }
+
+    fn owned_types<'a>(&'a self, pairs: &'a [PairKey]) -> Answer<'a, Vec<OwnedType>> {
+        let pairs = pairs.to_vec();
+        self.work(move |connection| associations::owned(connection, &pairs))
     }
 
     fn due_count<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
@@ -248,7 +272,7 @@ impl StateWriter for SqliteState {
         let (pipeline, property) = (pipeline.clone(), property.to_owned());
         self.work(move |connection| {
             let pipeline = pipelines::ensure_pipeline(connection, &pipeline)?;
-            links::remember_match(connection, pipeline, &property)
+            identities::remember_match(connection, pipeline, &property)
         })
     }
 
@@ -273,12 +297,19 @@ impl StateWriter for SqliteState {
         self.work(move |connection| runs::end(connection, &run))
     }
 
-    fn drop_associations<'a>(&'a self, pipeline: &'a PipelineName, keys: &'a [AssociationKey]) -> Answer<'a, ()> {
-        let (pipeline, keys) = (pipeline.clone(), keys.to_vec());
-        self.work(move |connection| match pipelines::pipeline_id(connection, &pipeline)? {
-            Some(pipeline) => associations::drop_others(connection, pipeline, &keys),
-            None => Ok(()),
+    fn keep_associations<'a>(&'a self, pipeline: &'a PipelineName, kept: &'a [KeptAssociation]) -> Answer<'a, ()> {
+        let (pipeline, kept) = (pipeline.clone(), kept.to_vec());
+        self.work(move |connection| {
+            let id = pipelines::ensure_pipeline(connection, &pipeline)?;
+            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            associations::keep(&transaction, id, &pipeline, &kept)?;
+            transaction.commit()
         })
+    }
+
+    fn recheck_associations<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, ()> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| associations::recheck_all(connection, &pipeline))
     }
 
     fn set_note<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()> {
@@ -320,6 +351,11 @@ impl Directory for SqliteState {
     fn add<'a>(&'a self, name: &'a str, entries: &'a [(SalesforceId, HubspotId)]) -> Answer<'a, ()> {
         let (name, entries) = (name.to_owned(), entries.to_vec());
         self.work(move |connection| directory::add(connection, &name, &entries))
+    }
+
+    fn forget<'a>(&'a self, name: &'a str, entries: &'a [(SalesforceId, HubspotId)]) -> Answer<'a, ()> {
+        let (name, entries) = (name.to_owned(), entries.to_vec());
+        self.work(move |connection| directory::forget(connection, &name, &entries))
     }
 
     fn publish<'a>(&'a self, draft: &'a str, name: &'a str, listing: Listing) -> Answer<'a, ()> {

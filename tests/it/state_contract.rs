@@ -4,16 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use syncline::model::association::{AssociationKey, LinkStanding, MadeLink};
+use syncline::model::association::{Asked, AssociationKey, LabelId, OwnedType, PairKey, SettledPair};
 use syncline::model::failure::{Failure, FailureKind, Reason};
+use syncline::model::identity::{ContentHash, Identity, MappingVersion, Membership};
 use syncline::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
-use syncline::model::link::{ContentHash, Link, MappingVersion, Membership};
 use syncline::model::report::{RunKind, RunStatus, Tally};
 use syncline::model::unconfirmed::{Intent, Unconfirmed};
 use syncline::model::watermark::{Cursor, Watermark};
 use syncline::ports::state::{
-    Commit, Directory, FailureFilter, FailureMark, FailureStatus, ImportProgress, LINK_FAILURES, LinkCounts, Listing,
-    RunRow, StateError, StateReader, StateWriter,
+    Commit, Directory, FailureFilter, FailureMark, FailureStatus, IdentityCounts, ImportProgress, KeptAssociation,
+    LINK_FAILURES, Listing, RunRow, StateError, StateReader, StateWriter,
 };
 use syncline::state::sqlite::SqliteState;
 use syncline::sys::clock::Clock;
@@ -66,12 +66,16 @@ fn name(text: &str) -> PipelineName {
     PipelineName::new(text)
 }
 
+fn asked(target: u32) -> Asked {
+    Asked { target: id(target), label: None }
+}
+
 fn key(text: &str) -> AssociationKey {
     AssociationKey(Arc::from(text))
 }
 
-fn link(number: u32, membership: Membership, mapping: u8) -> Link {
-    Link {
+fn link(number: u32, membership: Membership, mapping: u8) -> Identity {
+    Identity {
         salesforce_id: id(number),
         hubspot_id: HubspotId::new(format!("9{number}")),
         hash: ContentHash([number as u8; 16]),
@@ -117,8 +121,8 @@ fn commit(seconds: i64) -> Commit {
 async fn an_empty_store_knows_nothing() {
     on_every_store(|state, _| async move {
         let one = name("one");
-        assert!(state.links(&one, &[id(1)]).await.unwrap().is_empty());
-        assert_eq!(state.link_counts(&one, MappingVersion([1; 8])).await.unwrap(), LinkCounts::default());
+        assert!(state.identities(&one, &[id(1)]).await.unwrap().is_empty());
+        assert_eq!(state.identity_counts(&one, MappingVersion([1; 8])).await.unwrap(), IdentityCounts::default());
         assert!(state.associations(&one, &[id(1)]).await.unwrap().is_empty());
         assert!(state.due_associations(&one, None, None, 10).await.unwrap().is_empty());
         assert_eq!((state.watermark(&one).await.unwrap(), state.cursor(&one).await.unwrap()), (None, None));
@@ -135,24 +139,24 @@ async fn an_empty_store_knows_nothing() {
 #[tokio::test]
 async fn links_are_replaced_and_counted_by_what_became_of_them() {
     on_every_store(|state, other| async move {
-        let links = vec![
+        let identities = vec![
             link(1, Membership::Live, 1),
             link(2, Membership::Live, 2),
             link(3, Membership::Left, 1),
             link(4, Membership::Gone, 1),
             link(5, Membership::Archived, 1),
         ];
-        state.commit(&Commit { links: links.clone(), ..commit(1) }).await.unwrap();
+        state.commit(&Commit { identities: identities.clone(), ..commit(1) }).await.unwrap();
         let all: Vec<SalesforceId> = (0..9).map(id).collect();
-        let found = other.links(&name("one"), &all).await.unwrap();
+        let found = other.identities(&name("one"), &all).await.unwrap();
         assert_eq!(found.len(), 5);
-        links.iter().for_each(|link| assert_eq!(found.get(&link.salesforce_id), Some(link)));
-        assert!(other.links(&name("two"), &all).await.unwrap().is_empty(), "pipelines are apart");
-        let counts = other.link_counts(&name("one"), MappingVersion([1; 8])).await.unwrap();
-        assert_eq!(counts, LinkCounts { standing: 4, live: 2, behind: 1, in_doubt: 0 });
-        let moved = Link { hubspot_id: HubspotId::new("77"), ..link(1, Membership::Archived, 2) };
-        state.commit(&Commit { links: vec![moved.clone()], ..commit(2) }).await.unwrap();
-        assert_eq!(state.links(&name("one"), &[id(1)]).await.unwrap().get(&id(1)), Some(&moved));
+        identities.iter().for_each(|link| assert_eq!(found.get(&link.salesforce_id), Some(link)));
+        assert!(other.identities(&name("two"), &all).await.unwrap().is_empty(), "pipelines are apart");
+        let counts = other.identity_counts(&name("one"), MappingVersion([1; 8])).await.unwrap();
+        assert_eq!(counts, IdentityCounts { standing: 4, live: 2, behind: 1, in_doubt: 0 });
+        let moved = Identity { hubspot_id: HubspotId::new("77"), ..link(1, Membership::Archived, 2) };
+        state.commit(&Commit { identities: vec![moved.clone()], ..commit(2) }).await.unwrap();
+        assert_eq!(state.identities(&name("one"), &[id(1)]).await.unwrap().get(&id(1)), Some(&moved));
     })
     .await;
 }
@@ -162,10 +166,12 @@ async fn ids_that_differ_in_letter_case_are_apart() {
     on_every_store(|state, _| async move {
         let twins: Vec<SalesforceId> =
             ["a015g00000AbCdEAAV", "a015g00000aBcDeAAK"].iter().map(|id| id.parse().unwrap()).collect();
-        let links =
-            twins.iter().zip(1..).map(|(id, number)| Link { salesforce_id: *id, ..link(number, Membership::Live, 1) });
-        state.commit(&Commit { links: links.collect(), ..commit(1) }).await.unwrap();
-        let found = state.links(&name("one"), &twins).await.unwrap();
+        let identities = twins
+            .iter()
+            .zip(1..)
+            .map(|(id, number)| Identity { salesforce_id: *id, ..link(number, Membership::Live, 1) });
+        state.commit(&Commit { identities: identities.collect(), ..commit(1) }).await.unwrap();
+        let found = state.identities(&name("one"), &twins).await.unwrap();
         assert_eq!(
             (&*found[&twins[0]].hubspot_id.to_string(), &*found[&twins[1]].hubspot_id.to_string()),
             ("91", "92")
@@ -178,9 +184,10 @@ async fn ids_that_differ_in_letter_case_are_apart() {
 async fn associations_keep_what_is_wanted_apart_from_what_was_made() {
     on_every_store(|state, other| async move {
         let (one, account) = (name("one"), key("Account__c"));
-        let links = vec![link(1, Membership::Live, 1), link(2, Membership::Live, 1), link(3, Membership::Archived, 1)];
-        let wanted = (1..=4).map(|number| (id(number), account.clone(), Some(id(50)))).collect();
-        state.commit(&Commit { links, wanted, ..commit(1) }).await.unwrap();
+        let identities =
+            vec![link(1, Membership::Live, 1), link(2, Membership::Live, 1), link(3, Membership::Archived, 1)];
+        let wanted = (1..=4).map(|number| (id(number), account.clone(), Some(asked(50)))).collect();
+        state.commit(&Commit { identities, wanted, ..commit(1) }).await.unwrap();
         let due = other.due_associations(&one, None, None, 10).await.unwrap();
         let ids: Vec<SalesforceId> = due.iter().map(|(state, _)| state.salesforce_id).collect();
         assert_eq!(ids, [id(1), id(2)], "archived and unknown records wait");
@@ -189,20 +196,86 @@ async fn associations_keep_what_is_wanted_apart_from_what_was_made() {
         assert_eq!(state.due_associations(&one, None, after, 10).await.unwrap().len(), 1);
         assert_eq!(state.due_associations(&one, None, None, 1).await.unwrap().len(), 1);
 
-        let made =
-            |standing| MadeLink { target: id(50), from: HubspotId::new("91"), to: HubspotId::new("500"), standing };
-        let attempted = made(LinkStanding::Attempted);
-        state.commit(&Commit { made: vec![(id(1), account.clone(), Some(attempted))], ..commit(2) }).await.unwrap();
-        assert_eq!(state.due_count(&one).await.unwrap(), 2, "an attempt is not known to have worked");
-        let ours = made(LinkStanding::Ours);
-        state.commit(&Commit { made: vec![(id(1), account.clone(), Some(ours.clone()))], ..commit(3) }).await.unwrap();
+        let pair = SettledPair {
+            asked: asked(50),
+            from: HubspotId::new("91"),
+            to_object: "0-2".into(),
+            to: HubspotId::new("500"),
+        };
+        let settled = |settled: Option<&SettledPair>| {
+            vec![(id(1), account.clone(), settled.map(|settled| (PairKey(7), settled.clone())))]
+        };
+        state.commit(&Commit { settled: settled(Some(&pair)), ..commit(2) }).await.unwrap();
+        assert_eq!(other.due_count(&one).await.unwrap(), 1);
+        state.commit(&Commit { rechecks: vec![(id(1), account.clone())], ..commit(2) }).await.unwrap();
+        assert_eq!(state.due_count(&one).await.unwrap(), 2, "what is in doubt is looked at");
+        state.commit(&Commit { settled: settled(Some(&pair)), ..commit(3) }).await.unwrap();
         assert_eq!(other.due_count(&one).await.unwrap(), 1);
         state.commit(&Commit { wanted: vec![(id(1), account.clone(), None)], ..commit(4) }).await.unwrap();
         let known = other.associations(&one, &[id(1)]).await.unwrap();
-        assert_eq!((known.len(), known[0].wanted, &known[0].made), (1, None, &Some(ours)));
+        assert_eq!((known.len(), &known[0].wanted, &known[0].settled), (1, &None, &Some(pair)));
         assert!(known[0].is_due());
-        state.commit(&Commit { made: vec![(id(1), account.clone(), None)], ..commit(5) }).await.unwrap();
+        state.commit(&Commit { settled: settled(None), ..commit(5) }).await.unwrap();
         assert_eq!(state.due_count(&one).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_asks_for_two_records_is_known_from_all_pipelines_and_what_is_ours_belongs_to_the_pair() {
+    on_every_store(|state, other| async move {
+        let account = key("Account__c");
+        let label = LabelId { category: "USER_DEFINED".into(), type_id: 91 };
+        let (pair, elsewhere) = (PairKey(-7), PairKey(8));
+        for (pipeline, number, membership) in
+            [("one", 1, Membership::Live), ("two", 2, Membership::Left), ("two", 3, Membership::Archived)]
+        {
+            let asked = Asked { target: id(50), label: Some(label.clone()).filter(|_| number == 2) };
+            let settled = SettledPair {
+                asked: asked.clone(),
+                from: HubspotId::new(format!("9{number}")),
+                to_object: "0-2".into(),
+                to: HubspotId::new("500"),
+            };
+            let new = Commit {
+                pipeline: name(pipeline),
+                identities: vec![link(number, membership, 1)],
+                wanted: vec![(id(number), account.clone(), Some(asked))],
+                settled: vec![(id(number), account.clone(), Some((pair, settled)))],
+                ..commit(1)
+            };
+            state.commit(&new).await.unwrap();
+        }
+        let requests = async || {
+            let mut found = other.pair_requests(&[pair, elsewhere]).await.unwrap();
+            found.sort_by_key(|own| own.salesforce_id);
+            found.into_iter().map(|own| (own.pipeline.to_string(), own.from.to_string(), own.label)).collect::<Vec<_>>()
+        };
+        let both =
+            [("one".to_owned(), "91".to_owned(), None), ("two".to_owned(), "92".to_owned(), Some(label.clone()))];
+        assert_eq!(requests().await, both, "a record that is archived asks for nothing");
+        let blank = Commit { wanted: vec![(id(1), account.clone(), None)], ..commit(2) };
+        state.commit(&blank).await.unwrap();
+        assert_eq!(requests().await, both[1..], "who moved on asks no more");
+
+        let plain = OwnedType { pair, label: None };
+        let labelled = OwnedType { pair, label: Some((HubspotId::new("92"), label)) };
+        let new = Commit { owned: vec![plain.clone(), labelled.clone(), plain.clone()], ..commit(3) };
+        state.commit(&new).await.unwrap();
+        assert_eq!(other.owned_types(&[elsewhere]).await.unwrap(), []);
+        assert_eq!(other.owned_types(&[pair]).await.unwrap(), [plain.clone(), labelled.clone()]);
+        let new = Commit { disowned: vec![plain], removed_from: vec![(pair, HubspotId::new("91"))], ..commit(4) };
+        state.commit(&new).await.unwrap();
+        assert_eq!(other.owned_types(&[pair]).await.unwrap(), [labelled]);
+        assert_eq!(
+            state.due_count(&name("two")).await.unwrap(),
+            1,
+            "the other pipeline looks at its association again"
+        );
+        let settled = state.settled_associations(&name("two"), None, 10).await.unwrap();
+        assert_eq!(settled.len(), 1);
+        state.recheck_associations(&name("one")).await.unwrap();
+        assert!(state.associations(&name("one"), &[id(1)]).await.unwrap()[0].recheck);
     })
     .await;
 }
@@ -211,9 +284,9 @@ async fn associations_keep_what_is_wanted_apart_from_what_was_made() {
 async fn associations_that_wait_back_off_and_are_due_at_once_when_they_change() {
     on_every_store(|state, _| async move {
         let (one, account) = (name("one"), key("Account__c"));
-        let wanted = |target: u32| vec![(id(1), account.clone(), Some(id(target)))];
-        let links = vec![link(1, Membership::Live, 1)];
-        state.commit(&Commit { links, wanted: wanted(50), ..commit(0) }).await.unwrap();
+        let wanted = |target: u32| vec![(id(1), account.clone(), Some(asked(target)))];
+        let identities = vec![link(1, Membership::Live, 1)];
+        state.commit(&Commit { identities, wanted: wanted(50), ..commit(0) }).await.unwrap();
         let due = async |seconds: i64| state.due_associations(&one, Some(at(seconds)), None, 10).await.unwrap().len();
         for seconds in [10, 100] {
             state.commit(&Commit { waiting: vec![(id(1), account.clone())], ..commit(seconds) }).await.unwrap();
@@ -274,7 +347,7 @@ async fn failures_open_count_and_end() {
         assert_eq!(other.failures(&after, 10).await.unwrap()[0].failure.salesforce_id, id(2));
         assert_eq!(other.failures(&filter, 1).await.unwrap().len(), 1);
 
-        // A record that went through ends its own failure, not that of its links; and the other way round.
+        // A record that went through ends its own failure, not that of its identities; and the other way round.
         state.commit(&Commit { resolved: vec![id(1), id(2)], ..commit(70) }).await.unwrap();
         let open: Vec<_> = other.failures(&filter, 10).await.unwrap();
         assert_eq!((open.len(), open[0].failure.salesforce_id), (1, id(2)));
@@ -376,8 +449,8 @@ async fn a_person_decides_about_failures() {
         let status = async |number| state.failures_of(&one, &[id(number)]).await.unwrap()[0].status;
         assert_eq!((status(1).await, status(2).await), (FailureStatus::Dismissed, FailureStatus::Open));
         assert!(state.failing(&one).await.unwrap() && state.open_failures(&one).await.unwrap() == 1);
-        let links = vec![failure(3, &format!("{LINK_FAILURES}0"))];
-        state.commit(&Commit { failures: links, ..commit(15) }).await.unwrap();
+        let identities = vec![failure(3, &format!("{LINK_FAILURES}0"))];
+        state.commit(&Commit { failures: identities, ..commit(15) }).await.unwrap();
         let open = (state.open_failures(&one).await.unwrap(), state.open_record_failures(&one).await.unwrap());
         assert_eq!(open, (2, 1));
         state.commit(&Commit { failures: vec![failure(1, "SL5002")], ..commit(20) }).await.unwrap();
@@ -437,9 +510,9 @@ async fn what_was_sent_is_in_doubt_until_its_record_is_accounted_for() {
         };
         assert_eq!(in_doubt(None, None).await, [id(1), id(2)]);
         assert_eq!(in_doubt(None, Some(id(2))).await, [id(3)]);
-        let linked = Commit { links: vec![link(1, Membership::Live, 1)], ..commit(7) };
+        let linked = Commit { identities: vec![link(1, Membership::Live, 1)], ..commit(7) };
         store.commit(&linked).await.unwrap();
-        assert_eq!(other.link_counts(&one, MappingVersion([1; 8])).await.unwrap().in_doubt, 2);
+        assert_eq!(other.identity_counts(&one, MappingVersion([1; 8])).await.unwrap().in_doubt, 2);
         let failed = Commit { failures: vec![failure(3, "SL5120")], ..commit(8) };
         store.commit(&failed).await.unwrap();
         assert_eq!(in_doubt(Some(at(9)), None).await, [id(1), id(2)], "what failed waits for its next try");
@@ -531,10 +604,10 @@ async fn one_lists_for_a_directory_while_the_others_wait() {
 #[tokio::test]
 async fn many_records_at_once() {
     on_every_store(|state, other| async move {
-        let links: Vec<Link> = (0..3_000).map(|number| link(number, Membership::Live, 1)).collect();
-        let ids: Vec<SalesforceId> = links.iter().map(|link| link.salesforce_id).collect();
-        state.commit(&Commit { links, ..commit(1) }).await.unwrap();
-        assert_eq!(other.links(&name("one"), &ids).await.unwrap().len(), 3_000);
+        let identities: Vec<Identity> = (0..3_000).map(|number| link(number, Membership::Live, 1)).collect();
+        let ids: Vec<SalesforceId> = identities.iter().map(|link| link.salesforce_id).collect();
+        state.commit(&Commit { identities, ..commit(1) }).await.unwrap();
+        assert_eq!(other.identities(&name("one"), &ids).await.unwrap().len(), 3_000);
     })
     .await;
 }
@@ -549,12 +622,17 @@ async fn a_state_of_the_first_version_is_brought_up_to_date() {
         "PRAGMA application_id = {}; PRAGMA user_version = 1;
          INSERT INTO pipelines (id, name, watermark) VALUES (1, 'one', 1790000005000);
          INSERT INTO links VALUES (1, '{}', '91', x'{}', x'{}', 'live', 1790000001000, '{RUN}');
+         INSERT INTO associations (pipeline, salesforce_id, key, wanted, made_target, made_from, made_to, made_standing) VALUES
+             (1, '{own}', 'Account__c#billing', '{other}', '{other}', '91', '500', 'ours'), (1, '{own}', 'Ship__c', '{other}', '{other}', '91', '501', 'theirs'),
+             (1, '{own}', 'Dropped__c', NULL, '{other}', '91', '502', 'ours');
          INSERT INTO imports VALUES (1, 1790000002000, NULL, 3, 9);
          INSERT INTO runs VALUES ('{RUN}', 1, 'import', 'interrupted', 1790000002000, NULL, '{{}}', NULL);",
         0x5359_4e4c,
         id(1),
         "01".repeat(16),
         "01".repeat(8),
+        own = id(1),
+        other = id(50),
     );
     first
         .execute_batch(&rows.replace("'{}'", &format!("'{}'", serde_json::to_string(&Tally::default()).unwrap())))
@@ -562,20 +640,45 @@ async fn a_state_of_the_first_version_is_brought_up_to_date() {
     drop(first);
     let state = SqliteState::open(&path, &clock()).unwrap();
     let one = name("one");
-    let before = state.links(&one, &[id(1)]).await.unwrap();
-    assert_eq!(before[&id(1)], Link { match_property: "".into(), ..link(1, Membership::Live, 1) });
-    // The first run of the new version tells what the links of the old one were named by, once.
+    let before = state.identities(&one, &[id(1)]).await.unwrap();
+    assert_eq!(before[&id(1)], Identity { match_property: "".into(), ..link(1, Membership::Live, 1) });
+    // The first run of the new version tells what the identities of the old one were named by, once.
     state.remember_match(&one, "salesforce_id").await.unwrap();
     state.remember_match(&one, "another").await.unwrap();
-    assert_eq!(&*state.links(&one, &[id(1)]).await.unwrap()[&id(1)].match_property, "salesforce_id");
+    assert_eq!(&*state.identities(&one, &[id(1)]).await.unwrap()[&id(1)].match_property, "salesforce_id");
     let mark = state.stored_watermark(&one).await.unwrap().unwrap();
     assert_eq!((mark.watermark, mark.set_at, mark.first_run), (Watermark(at(5)), None, Some(at(2))));
     assert_eq!(state.cursor(&one).await.unwrap().unwrap().began_at, None);
     assert!(!state.has_unconfirmed(&one).await.unwrap());
+    // What was made of associations is noted with the two records, once the pipeline tells what its keys mean.
+    let label = LabelId { category: "USER_DEFINED".into(), type_id: 91 };
+    let kept = |text: &str, label: Option<&LabelId>| KeptAssociation {
+        key: key(text),
+        label: label.cloned(),
+        connection: "hubspot".into(),
+        from_object: "2-1".into(),
+        to_object: "0-2".into(),
+    };
+    let kept = [kept("Account__c#billing", Some(&label)), kept("Ship__c", None)];
+    state.keep_associations(&one, &kept).await.unwrap();
+    let known = state.associations(&one, &[id(1)]).await.unwrap();
+    assert_eq!(known.len(), 2, "what the definition has dropped is forgotten");
+    let from = HubspotId::new("91");
+    for (own, to) in kept.iter().zip(["500", "501"]) {
+        let found = known.iter().find(|found| found.key == own.key).unwrap();
+        let asked = Asked { target: id(50), label: own.label.clone() };
+        assert_eq!((found.wanted.as_ref(), found.recheck), (Some(&asked), true), "HubSpot is asked");
+        assert_eq!(found.settled.as_ref().unwrap().asked, asked);
+        let pair = own.pair(&from, &HubspotId::new(to));
+        let owned = state.owned_types(&[pair]).await.unwrap();
+        let ours = [OwnedType { pair, label: None }, OwnedType { pair, label: Some((from.clone(), label.clone())) }];
+        assert_eq!(owned, ours[..if to == "500" { 2 } else { 0 }]);
+        assert_eq!(state.pair_requests(&[pair]).await.unwrap().len(), 1);
+    }
     // A link keeps the property that it was written under, whatever the pipeline's is.
-    let moved = Link { match_property: "another".into(), ..link(2, Membership::Live, 1) };
-    state.commit(&Commit { links: vec![moved.clone()], ..commit(9) }).await.unwrap();
-    let both = state.links(&one, &[id(1), id(2)]).await.unwrap();
+    let moved = Identity { match_property: "another".into(), ..link(2, Membership::Live, 1) };
+    state.commit(&Commit { identities: vec![moved.clone()], ..commit(9) }).await.unwrap();
+    let both = state.identities(&one, &[id(1), id(2)]).await.unwrap();
     assert_eq!((&*both[&id(1)].match_property, &both[&id(2)]), ("salesforce_id", &moved));
 }
 

@@ -9,8 +9,8 @@ use super::summary::{self, Summary, contrast, one_line};
 use super::table::{about, count, number};
 use crate::model::change::{DefinitionChange, DefinitionDiff, PipelineDiff};
 use crate::model::forecast::{
-    Answer, BeforeAfter, LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, PlannedLink, Question,
-    RecordAddresses, RejectGroup, Verdict,
+    Answer, AssociationAction, BeforeAfter, PipelineForecast, PlanReport, PlannedAction, PlannedAssociation,
+    PlannedChange, Question, RecordAddresses, RejectGroup, Verdict,
 };
 
 const PAGE: &str = include_str!("plan.html");
@@ -399,11 +399,11 @@ fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Change
         };
         ChangeRow { property: property.clone(), before, after }
     };
-    let association = |own: &PlannedLink| {
+    let association = |own: &PlannedAssociation| {
         let what = match own.action {
-            LinkAction::Associate => "to associate with",
-            LinkAction::Disassociate => "to disassociate from",
-            LinkAction::Pending => "waits for",
+            AssociationAction::Associate => "to associate with",
+            AssociationAction::Disassociate => "to disassociate from",
+            AssociationAction::Pending => "waits for",
         };
         format!("{}: {what} {}", own.association, own.salesforce_id.map(|id| id.to_string()).unwrap_or_default())
     };

@@ -6,7 +6,9 @@ use super::diff::totals;
 use super::summary::{self, Summary, VALUE_LENGTH_MAX, contrast, one_line};
 use super::table::{about, count, number};
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, DefinitionStanding};
-use crate::model::forecast::{LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, RecordAddresses};
+use crate::model::forecast::{
+    AssociationAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, RecordAddresses,
+};
 
 /// Longest comment, in characters: the forges refuse more than 65,536.
 pub const COMMENT_LENGTH_MAX: usize = 65_536;
@@ -437,9 +439,9 @@ fn example(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Strin
     }
     for own in &change.associations {
         let what = match own.action {
-            LinkAction::Associate => "to associate with",
-            LinkAction::Disassociate => "to disassociate from",
-            LinkAction::Pending => "waits for",
+            AssociationAction::Associate => "to associate with",
+            AssociationAction::Disassociate => "to disassociate from",
+            AssociationAction::Pending => "waits for",
         };
         let other = own.salesforce_id.map(|id| code(id.as_str())).unwrap_or_default();
         text.push_str(&format!("  - {}: {what} {other}\n", code(&own.association)));

@@ -6,8 +6,8 @@ use super::safe::safe;
 use super::summary::{self, Summary, contrast, one_line};
 use super::table::{count, number};
 use crate::model::forecast::{
-    LinkAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, PropertyCount, Question, RecordAddresses,
-    ValueChange, Verdict,
+    AssociationAction, PipelineForecast, PlanReport, PlannedAction, PlannedChange, PropertyCount, Question,
+    RecordAddresses, ValueChange, Verdict,
 };
 
 /// Longest value that is shown, in characters.
@@ -216,9 +216,9 @@ fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>, paint: Pa
     for own in &change.associations {
         let target = own.salesforce_id.map(|id| id.to_string()).unwrap_or_default();
         let what = match own.action {
-            LinkAction::Associate => "to associate with",
-            LinkAction::Disassociate => "to disassociate from",
-            LinkAction::Pending => "waits for",
+            AssociationAction::Associate => "to associate with",
+            AssociationAction::Disassociate => "to disassociate from",
+            AssociationAction::Pending => "waits for",
         };
         text.push_str(&format!("      {}: {what} {target}\n", safe(&own.association)));
     }

@@ -14,7 +14,7 @@ use super::wire::{Answer, Batch, ErrorBody, LinkType, Links, MadeLink, Page, Rea
 use crate::model::association::AssociationType;
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
-use crate::ports::target::{ExistingLink, LinkOutcome, Lookup, NewLink};
+use crate::ports::target::{Lookup, PairOutcome, PairTypes};
 
 /// `/crm/associations/2026-09/2-1/0-2/batch/read`
 fn path(from: &str, to: &str, rest: &str) -> String {
@@ -35,7 +35,7 @@ pub(super) async fn read(
     from_object: &str,
     to_object: &str,
     from: &[HubspotId],
-) -> Result<Vec<Lookup<Vec<ExistingLink>>>, Fault> {
+) -> Result<Vec<Lookup<Vec<PairTypes>>>, Fault> {
     let mut links = LinksOf::new(from);
     let mut in_vain = 0;
     loop {
@@ -75,9 +75,9 @@ pub(super) async fn make(
     calls: &AtomicU64,
     from_object: &str,
     to_object: &str,
-    links: &[NewLink],
-) -> Result<Vec<LinkOutcome>, Fault> {
-    let mut outcomes = vec![LinkOutcome::Unknown; links.len()];
+    links: &[PairTypes],
+) -> Result<Vec<PairOutcome>, Fault> {
+    let mut outcomes = vec![PairOutcome::Unknown; links.len()];
     for labelled in [false, true] {
         let chosen: Vec<usize> = (0..links.len()).filter(|index| links[*index].types.is_empty() != labelled).collect();
         if chosen.is_empty() {
@@ -93,7 +93,7 @@ pub(super) async fn make(
             let (from, to) = (links[*index].from.to_string(), links[*index].to.to_string());
             // The default type is confirmed in both directions, a label in one.
             if named.contains(&(from.clone(), to.clone())) || named.contains(&(to, from)) {
-                outcomes[*index] = LinkOutcome::Done;
+                outcomes[*index] = PairOutcome::Done;
             }
         }
         refused(&answer, links, &chosen, &mut outcomes);
@@ -107,9 +107,9 @@ pub(super) async fn remove(
     calls: &AtomicU64,
     from_object: &str,
     to_object: &str,
-    links: &[NewLink],
-) -> Result<Vec<LinkOutcome>, Fault> {
-    let mut outcomes = vec![LinkOutcome::Unknown; links.len()];
+    links: &[PairTypes],
+) -> Result<Vec<PairOutcome>, Fault> {
+    let mut outcomes = vec![PairOutcome::Unknown; links.len()];
     for labelled in [false, true] {
         let chosen: Vec<usize> = (0..links.len()).filter(|index| links[*index].types.is_empty() != labelled).collect();
         if chosen.is_empty() {
@@ -134,15 +134,15 @@ pub(super) async fn remove(
         let answer: Option<ReadBatch<MadeLink>> = serde_json::from_slice(&body).ok();
         let answer = answer.filter(Answer::is_one).map(|ReadBatch(answer)| answer);
         if status == 204 && body.is_empty() {
-            chosen.iter().for_each(|index| outcomes[*index] = LinkOutcome::Done);
+            chosen.iter().for_each(|index| outcomes[*index] = PairOutcome::Done);
         }
         if let Some(mut answer) = answer {
             let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeLink::ends).collect();
-            let is_named = |link: &NewLink| named.contains(&(link.from.to_string(), link.to.to_string()));
+            let is_named = |link: &PairTypes| named.contains(&(link.from.to_string(), link.to.to_string()));
             chosen
                 .iter()
                 .filter(|index| is_named(&links[**index]))
-                .for_each(|index| outcomes[*index] = LinkOutcome::Done);
+                .for_each(|index| outcomes[*index] = PairOutcome::Done);
             // What is not there cannot refuse to go: it is looked up.
             answer.errors.retain(|error| !is_not_found(error));
             refused(&answer, links, &chosen, &mut outcomes);
@@ -151,7 +151,7 @@ pub(super) async fn remove(
     Ok(outcomes)
 }
 
-fn input(link: &NewLink, with_types: bool) -> Value {
+fn input(link: &PairTypes, with_types: bool) -> Value {
     let mut input = json!({ "from": { "id": link.from.as_str() }, "to": { "id": link.to.as_str() } });
     if with_types {
         let types = link
@@ -167,32 +167,33 @@ fn input(link: &NewLink, with_types: bool) -> Value {
 /// context. What an answer confirms is done, whatever an error beside it may seem to say. An error that names no link is
 /// about those that are left: about all of them where nothing was confirmed or there is an error for each, else about one
 /// that the answer does not tell, so that they are asked for again.
-fn refused<T>(answer: &Batch<T>, links: &[NewLink], chosen: &[usize], outcomes: &mut [LinkOutcome]) {
-    let left: Vec<usize> = chosen.iter().copied().filter(|index| outcomes[*index] == LinkOutcome::Unknown).collect();
+fn refused<T>(answer: &Batch<T>, links: &[PairTypes], chosen: &[usize], outcomes: &mut [PairOutcome]) {
+    let left: Vec<usize> = chosen.iter().copied().filter(|index| outcomes[*index] == PairOutcome::Unknown).collect();
     let mut nameless: Vec<&ErrorBody> = Vec::new();
     for error in answer.errors.iter().filter(|error| !is_not_found(error) || answer.results.is_empty()) {
         let ids: Vec<String> = error.context.values().flat_map(|value| super::wire::texts(Some(value))).collect();
         let names = |id: &HubspotId| ids.iter().any(|text| mentions(text, id.as_str()));
         let from_named = !context_texts(error, "fromObjectId").is_empty();
-        let about = |link: &NewLink| if from_named { names(&link.from) } else { names(&link.from) || names(&link.to) };
+        let about =
+            |link: &PairTypes| if from_named { names(&link.from) } else { names(&link.from) || names(&link.to) };
         if chosen.iter().any(|index| about(&links[*index])) {
             left.iter().filter(|index| about(&links[**index])).for_each(|index| refuse(&mut outcomes[*index], error));
         } else {
             nameless.push(error);
         }
     }
-    let open: Vec<usize> = left.into_iter().filter(|index| outcomes[*index] == LinkOutcome::Unknown).collect();
+    let open: Vec<usize> = left.into_iter().filter(|index| outcomes[*index] == PairOutcome::Unknown).collect();
     if answer.results.is_empty() || nameless.len() >= open.len() {
         open.iter().zip(nameless.iter().cycle()).for_each(|(index, error)| refuse(&mut outcomes[*index], error));
     }
 }
 
-fn refuse(outcome: &mut LinkOutcome, error: &ErrorBody) {
+fn refuse(outcome: &mut PairOutcome, error: &ErrorBody) {
     let mut reason = reason(error, None);
     if !reason.code.starts_with(crate::ports::state::LINK_FAILURES) {
         reason.code = "SL5110".to_owned();
     }
-    *outcome = LinkOutcome::Refused(reason);
+    *outcome = PairOutcome::Refused(reason);
 }
 
 /// Whether a text names an id as a number of its own (`COMPANY=42 is not valid`).
@@ -207,26 +208,26 @@ mod tests {
     /// One letter a link of record 1 to records 11, 12, …: d done, r refused, u unknown.
     #[track_caller]
     fn check(count: usize, body: &str, expected: &str) {
-        let link = |to: usize| NewLink {
+        let link = |to: usize| PairTypes {
             from: HubspotId::new("1"),
             to: HubspotId::new((to + 11).to_string()),
             types: Vec::new(),
         };
-        let links: Vec<NewLink> = (0..count).map(link).collect();
+        let links: Vec<PairTypes> = (0..count).map(link).collect();
         let chosen: Vec<usize> = (0..count).collect();
         let answer: Batch<MadeLink> = serde_json::from_str(body).unwrap();
-        let mut outcomes = vec![LinkOutcome::Unknown; count];
+        let mut outcomes = vec![PairOutcome::Unknown; count];
         let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeLink::ends).collect();
         for (outcome, link) in outcomes.iter_mut().zip(&links) {
             if named.contains(&(link.from.to_string(), link.to.to_string())) {
-                *outcome = LinkOutcome::Done;
+                *outcome = PairOutcome::Done;
             }
         }
         refused(&answer, &links, &chosen, &mut outcomes);
-        let letter = |outcome: &LinkOutcome| match outcome {
-            LinkOutcome::Done => 'd',
-            LinkOutcome::Refused(_) => 'r',
-            LinkOutcome::Unknown => 'u',
+        let letter = |outcome: &PairOutcome| match outcome {
+            PairOutcome::Done => 'd',
+            PairOutcome::Refused(_) => 'r',
+            PairOutcome::Unknown => 'u',
         };
         assert_eq!(outcomes.iter().map(letter).collect::<String>(), expected, "{body}");
     }

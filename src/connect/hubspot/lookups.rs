@@ -9,7 +9,7 @@ use super::errors::{context_texts, is_not_found};
 use super::wire::{Batch, ErrorBody, LinkType, Links, Object, text};
 use crate::model::association::AssociationType;
 use crate::model::ids::HubspotId;
-use crate::ports::target::{ExistingLink, Lookup, TargetRecord};
+use crate::ports::target::{Lookup, PairTypes, TargetRecord};
 
 /// How often the inputs are asked for of which no answer says a word.
 pub(super) const LOOKS_MAX: u32 = 3;
@@ -125,7 +125,7 @@ pub(super) struct LinksOf<'a> {
 /// What is known of the links of one record.
 #[derive(Default)]
 struct Known {
-    links: Vec<ExistingLink>,
+    links: Vec<PairTypes>,
     /// Where the next page starts.
     after: Option<String>,
     /// An answer named the record.
@@ -171,7 +171,7 @@ impl<'a> LinksOf<'a> {
             for link in page.to {
                 let Some(to) = link.to_object_id.as_ref().and_then(text) else { continue };
                 let types = link.association_types.into_iter().filter_map(link_type).collect();
-                known.links.push(ExistingLink { from: self.from[place].clone(), to: HubspotId::new(to), types });
+                known.links.push(PairTypes { from: self.from[place].clone(), to: HubspotId::new(to), types });
             }
             known.named = true;
             known.whole = after.is_none();
@@ -196,7 +196,7 @@ impl<'a> LinksOf<'a> {
     }
 
     /// What is known in the end.
-    pub(super) fn finish(self) -> Vec<Lookup<Vec<ExistingLink>>> {
+    pub(super) fn finish(self) -> Vec<Lookup<Vec<PairTypes>>> {
         let said = |known: Known| match known {
             Known { whole: false, .. } => Lookup::Unknown,
             Known { named: true, links, .. } => Lookup::Found(links),

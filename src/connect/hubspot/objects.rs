@@ -16,7 +16,7 @@ use super::settings::API_VERSION;
 use super::wire::{Batch, Object, Page, ReadBatch};
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
-use crate::ports::target::{Lookup, TargetPage, TargetRecord, WriteBatch, WriteMode, WriteOutcome};
+use crate::ports::target::{Lookup, RECORD_ID, TargetPage, TargetRecord, WriteBatch, WriteMode, WriteOutcome};
 
 /// What is encoded in a path segment or query value.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
@@ -97,12 +97,11 @@ pub(super) async fn read_by_key(
             api.backoff(look, None).await?;
         }
         let inputs: Vec<_> = open.iter().map(|key| json!({ "id": key })).collect();
-        let body = json!({
-            "idProperty": key_property,
-            "properties": wanted,
-            "propertiesWithHistory": [],
-            "inputs": inputs,
-        });
+        let mut body = json!({ "properties": wanted, "propertiesWithHistory": [], "inputs": inputs });
+        // Records are read by their own ids where no property is named.
+        if key_property != RECORD_ID {
+            body["idProperty"] = json!(key_property);
+        }
         let call = Call::post("read records", path(object, "/batch/read"), &body);
         match api.fetch::<ReadBatch<Object>>(calls, &call).await {
             // Older answers say 404 as a whole.

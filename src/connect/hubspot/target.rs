@@ -16,8 +16,8 @@ use crate::model::object::{ObjectSummary, TargetObject};
 use crate::model::owners::Owners;
 use crate::ports::fault::Fault;
 use crate::ports::target::{
-    Account, ExistingLink, LinkOutcome, Lookup, NewLink, TargetPage, TargetReader, TargetRecord, TargetWriter,
-    WriteBatch, WriteOutcome,
+    Account, Lookup, PairOutcome, PairTypes, TargetPage, TargetReader, TargetRecord, TargetWriter, WriteBatch,
+    WriteOutcome,
 };
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
@@ -128,7 +128,7 @@ impl TargetReader for HubspotTarget {
         from_object: &'a str,
         to_object: &'a str,
         from: &'a [HubspotId],
-    ) -> BoxFuture<'a, Result<Vec<Lookup<Vec<ExistingLink>>>, Fault>> {
+    ) -> BoxFuture<'a, Result<Vec<Lookup<Vec<PairTypes>>>, Fault>> {
         associations::read(&self.api, &self.calls, from_object, to_object, from).boxed()
     }
 
@@ -154,8 +154,8 @@ impl TargetWriter for HubspotTarget {
         &'a self,
         from_object: &'a str,
         to_object: &'a str,
-        links: &'a [NewLink],
-    ) -> BoxFuture<'a, Result<Vec<LinkOutcome>, Fault>> {
+        links: &'a [PairTypes],
+    ) -> BoxFuture<'a, Result<Vec<PairOutcome>, Fault>> {
         associations::make(&self.api, &self.calls, from_object, to_object, links).boxed()
     }
 
@@ -163,8 +163,8 @@ impl TargetWriter for HubspotTarget {
         &'a self,
         from_object: &'a str,
         to_object: &'a str,
-        links: &'a [NewLink],
-    ) -> BoxFuture<'a, Result<Vec<LinkOutcome>, Fault>> {
+        links: &'a [PairTypes],
+    ) -> BoxFuture<'a, Result<Vec<PairOutcome>, Fault>> {
         associations::remove(&self.api, &self.calls, from_object, to_object, links).boxed()
     }
 }

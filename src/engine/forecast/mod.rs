@@ -1,7 +1,7 @@
 //! The dry half of a run: takes the same decisions and only counts and samples them. It holds no writer.
 
+mod associations;
 mod drift;
-mod links;
 pub mod options;
 mod properties;
 mod sample;
@@ -19,7 +19,8 @@ use super::queries::ids_query;
 use super::reject_guard;
 use super::runner::{BatchKind, DecisionSink, ReadCounts};
 use crate::model::forecast::{
-    BeforeAfter, Estimate, LinkAction, PlannedAction, PlannedChange, PlannedLink, PropertyCount, RejectGroup,
+    AssociationAction, BeforeAfter, Estimate, PlannedAction, PlannedAssociation, PlannedChange, PropertyCount,
+    RejectGroup,
 };
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
@@ -29,7 +30,7 @@ use crate::pipeline::transform::PropertyChange;
 use crate::plan::decide::{Action, Decision, ExitReason};
 use crate::plan::guard::{self, Refusal, Rejects};
 use crate::ports::source::QUERY_IDS_MAX;
-use crate::ports::target::{BATCH_LINKS_MAX, BATCH_RECORDS_MAX, Lookup};
+use crate::ports::target::{BATCH_PAIRS_MAX, BATCH_RECORDS_MAX, Lookup};
 use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::read::lookup::by_match;
 use crate::stages::read::targets::{leaving_directory, planned_directory};
@@ -83,7 +84,7 @@ impl Forecast {
     /// Adds the associations that wait since earlier runs, and sums up.
     pub async fn finish(self) -> Result<Found, StageError> {
         if !self.options.without_waiting {
-            self.waiting_links().await?;
+            self.waiting_associations().await?;
         }
         self.compare_rejects(true).await?;
         let totals = self.totals.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -99,8 +100,9 @@ impl Forecast {
         let writes = calls(batches.writes, BATCH_RECORDS_MAX) + 2 * calls(batches.archives, BATCH_RECORDS_MAX);
         // What was asked for the plan's own sake is no part of the run.
         let reads = tally.hubspot_calls.saturating_sub(extra_calls + self.before.hubspot);
-        let links: u64 = batches.links.values().map(|links| 2 * calls(*links, BATCH_LINKS_MAX)).sum();
-        let hubspot_calls = reads + writes + links;
+        let pairs = batches.associations.values();
+        let associations: u64 = pairs.map(|pairs| 2 * calls(*pairs, BATCH_PAIRS_MAX)).sum();
+        let hubspot_calls = reads + writes + associations;
         let seconds_at_rate_limit = hubspot_calls as f64 / self.cx.target.calls_per_second().max(0.1);
         let salesforce_calls =
             tally.salesforce_calls.saturating_sub(totals.extra_source_calls + self.before.salesforce);
@@ -125,16 +127,17 @@ impl Forecast {
             self.read_before(&mut batch[..]).await?;
         }
         self.register_planned(&batch).await?;
-        let links = self.links(&batch).await?;
+        let associations = self.associations(&batch).await?;
         if let Some(observer) = &self.options.observer {
             let none = Vec::new();
-            let entry =
-                |decision: &Decision| plan_entries::of_decision(decision, links.get(&decision.id()).unwrap_or(&none));
+            let entry = |decision: &Decision| {
+                plan_entries::of_decision(decision, associations.get(&decision.id()).unwrap_or(&none))
+            };
             let shown = batch.iter().filter(|decision| decision.action != Action::StillFailing);
             observer.observe(shown.map(entry).collect()).await?;
         }
         let rejects = reject_guard::of_batch(&self.cx, &batch).await?;
-        self.count_batch(kind, batch, &links);
+        self.count_batch(kind, batch, &associations);
         self.watch_rejects(rejects);
         self.compare_rejects(false).await
     }
@@ -152,7 +155,7 @@ impl Forecast {
     }
 
     /// Counts decided records, and offers them to the sample.
-    fn count_batch(&self, kind: BatchKind, batch: Vec<Decision>, links: &HashMap<SalesforceId, Vec<PlannedLink>>) {
+    fn count_batch(&self, kind: BatchKind, batch: Vec<Decision>, planned: &associations::Planned) {
         let mut totals = self.totals();
         for decision in batch {
             let sent = matches!(kind, BatchKind::Write | BatchKind::Archive);
@@ -176,18 +179,18 @@ impl Forecast {
                     totals.properties.add(property, sides);
                 }
             }
-            let links = links.get(&decision.id()).cloned().unwrap_or_default();
-            let idle = self.options.links_elsewhere && links.iter().all(|link| link.action == LinkAction::Pending);
-            let links = if idle { Vec::new() } else { links };
-            if let Some(action) = action_of(&decision, &links) {
+            let own = planned.get(&decision.id()).cloned().unwrap_or_default();
+            let pending = own.iter().all(|own| own.action == AssociationAction::Pending);
+            let own = if self.options.associations_elsewhere && pending { Vec::new() } else { own };
+            if let Some(action) = action_of(&decision, &own) {
                 *totals.actions.entry(action).or_default() += 1;
                 if action == PlannedAction::Unchanged {
                     continue;
                 }
                 match &self.options.recorder {
-                    None => totals.offer(action, &self.options, || self.describe(action, &decision, links)),
+                    None => totals.offer(action, &self.options, || self.describe(action, &decision, own)),
                     Some(recorder) => {
-                        let change = self.describe(action, &decision, links);
+                        let change = self.describe(action, &decision, own);
                         recorder.record(&self.cx.pipeline.name, &change);
                         totals.offer(action, &self.options, || change);
                     }
@@ -281,7 +284,7 @@ impl Forecast {
         Ok(())
     }
 
-    /// Notes the records that would exist or be gone, for the links of pipelines that point at this one.
+    /// Notes the records that would exist or be gone, for the associations of pipelines that point at this one.
     async fn register_planned(&self, batch: &[Decision]) -> Result<(), StageError> {
         let leaving = batch.iter().filter(|decision| matches!(decision.action, Action::Archive(_)));
         let leaving: Vec<(SalesforceId, HubspotId)> =
@@ -304,7 +307,12 @@ impl Forecast {
     }
 
     /// The change as it is shown.
-    fn describe(&self, action: PlannedAction, decision: &Decision, associations: Vec<PlannedLink>) -> PlannedChange {
+    fn describe(
+        &self,
+        action: PlannedAction,
+        decision: &Decision,
+        associations: Vec<PlannedAssociation>,
+    ) -> PlannedChange {
         let reasons = match &decision.action {
             Action::Archive(exit) | Action::Keep(exit) => vec![exit_text(*exit).to_owned()],
             Action::Reject(reason) => vec![format!("{}: {}", reason.code, reason.message)],
@@ -369,7 +377,7 @@ impl DecisionSink for Forecast {
 }
 
 /// What would be seen of a decision; none for a record that does not belong, and for one that waits.
-fn action_of(decision: &Decision, links: &[PlannedLink]) -> Option<PlannedAction> {
+fn action_of(decision: &Decision, planned: &[PlannedAssociation]) -> Option<PlannedAction> {
     Some(match &decision.action {
         Action::Create => PlannedAction::Create,
         Action::Restore => PlannedAction::Restore,
@@ -377,8 +385,10 @@ fn action_of(decision: &Decision, links: &[PlannedLink]) -> Option<PlannedAction
         Action::Archive(_) => PlannedAction::Archive,
         Action::Keep(_) => PlannedAction::Leave,
         Action::Reject(_) => PlannedAction::Reject,
-        Action::Unchanged if links.iter().any(|link| link.action != LinkAction::Pending) => PlannedAction::Associate,
-        Action::Unchanged if !links.is_empty() => PlannedAction::Pending,
+        Action::Unchanged if planned.iter().any(|own| own.action != AssociationAction::Pending) => {
+            PlannedAction::Associate
+        }
+        Action::Unchanged if !planned.is_empty() => PlannedAction::Pending,
         Action::Unchanged => PlannedAction::Unchanged,
         Action::Filter(_) | Action::StillFailing => return None,
     })

@@ -17,14 +17,16 @@ pub struct ForecastOptions {
     pub sample_max: usize,
     /// Only these actions go into the sample; all of them where it is empty. Numbers are exact either way.
     pub only: Vec<PlannedAction>,
-    /// Waiting links are tried whose time has come by then; all of them where it is absent.
-    pub links_at: Option<Timestamp>,
-    /// Links that wait since earlier runs are left out: the forecast is about certain records.
+    /// Waiting associations are tried whose time has come by then; all of them where it is absent.
+    pub associations_at: Option<Timestamp>,
+    /// Associations that wait since earlier runs are left out: the forecast is about certain records.
     pub without_waiting: bool,
-    /// The state is elsewhere, and the links that it knows were dealt with there: those that only wait are no change.
-    pub links_elsewhere: bool,
+    /// The state is elsewhere, and the associations that it knows were dealt with there: those that only wait are no change.
+    pub associations_elsewhere: bool,
     /// What a person would allow the run.
     pub allowance: Allowance,
+    /// The run looks at every association that was ever carried out, and so does the plan.
+    pub recheck: bool,
     /// The pipeline as it was, to tell which rejections are new.
     pub before: Option<Arc<Pipeline>>,
     /// Of the records that HubSpot lacks, only those count that `before` rejects: the others were never imported.

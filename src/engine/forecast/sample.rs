@@ -4,19 +4,16 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::options::ForecastOptions;
 use super::properties::Properties;
-use crate::model::association::AssociationKey;
 use crate::model::failure::Reason;
 use crate::model::forecast::{PlannedAction, PlannedChange, RejectGroup};
 use crate::model::ids::SalesforceId;
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
 use crate::plan::guard::{Refusal, Rejects};
+use crate::ports::state::LookupRef;
 
 /// Most reasons that are counted apart; those that come later share one group.
 const REJECT_GROUPS_MAX: usize = 100;
-
-/// A lookup of a record.
-pub(super) type LookupRef = (SalesforceId, AssociationKey);
 
 /// What was found so far.
 #[derive(Default)]
@@ -48,7 +45,7 @@ pub(super) struct Totals {
     pub(super) place: Option<Cursor>,
     /// Lookups of changed records that waited already: they are counted with their record.
     pub(super) replanned: HashSet<LookupRef>,
-    /// Records that would be archived: their links go with them.
+    /// Records that would be archived: their associations go with them.
     pub(super) leaving: HashSet<SalesforceId>,
 }
 
@@ -58,7 +55,7 @@ pub(super) struct Batches {
     pub(super) writes: u64,
     pub(super) archives: u64,
     /// By the object at the other end: each has calls of its own.
-    pub(super) links: BTreeMap<String, u64>,
+    pub(super) associations: BTreeMap<String, u64>,
 }
 
 impl Totals {

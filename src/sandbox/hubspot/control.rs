@@ -217,7 +217,9 @@ fn records(portal: &Portal, kind: &str) -> Result<Value, String> {
         let end = (kind.to_owned(), id);
         let mut associations = BTreeMap::new();
         for to in portal.types.keys() {
-            let all = portal.pairs.of(&end, to, 0).map(|(other, types)| {
+            // As HubSpot shows them: those with archived records are hidden.
+            let there = |other: u64| portal.types.get(to).is_some_and(|object| object.active(other).is_some());
+            let all = portal.pairs.of(&end, to, 0).filter(|(other, _)| there(*other)).map(|(other, types)| {
                 let labels: Vec<String> = types.iter().filter_map(|number| label(to, number)).collect();
                 json!({"id": other.to_string(), "labels": labels})
             });

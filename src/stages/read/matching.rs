@@ -33,10 +33,10 @@ impl Stage for Match {
 /// What state knows of these records.
 async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<SalesforceId, KnownState>, StageError> {
     let name = &cx.pipeline.name;
-    let links = cx.state.links(name, ids).await.map_err(StageError::at(Match::NAME))?;
+    let identities = cx.state.identities(name, ids).await.map_err(StageError::at(Match::NAME))?;
     let mut known: HashMap<SalesforceId, KnownState> = HashMap::with_capacity(ids.len());
-    for (id, link) in links {
-        known.entry(id).or_default().link = Some(link);
+    for (id, identity) in identities {
+        known.entry(id).or_default().identity = Some(identity);
     }
     if !cx.pipeline.associations.is_empty() {
         for state in cx.state.associations(name, ids).await.map_err(StageError::at(Match::NAME))? {

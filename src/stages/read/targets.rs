@@ -1,4 +1,4 @@
-//! Finds the HubSpot records that lookups point at: from another pipeline's links, by batch read on a unique property, or
+//! Finds the HubSpot records that lookups point at: from another pipeline's identities, by batch read on a unique property, or
 //! from a directory filled by one paged listing. Effect: fills the directory; safe to repeat.
 
 use std::collections::HashMap;
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::model::identity::Membership;
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
-use crate::model::link::Membership;
 use crate::pipeline::compiled::{Association, AssociationTarget};
 use crate::ports::state::Listing;
-use crate::ports::target::{BATCH_RECORDS_MAX, Lookup};
+use crate::ports::target::{BATCH_RECORDS_MAX, Lookup, RECORD_ID};
 use crate::stages::{StageContext, StageError, StageName};
 
 /// What a Salesforce id leads to.
@@ -25,26 +25,33 @@ pub enum TargetMatch {
     NoAnswer,
 }
 
+/// How records are searched.
+#[derive(Debug, Clone, Copy)]
+pub struct Hunt {
+    /// A new listing is allowed where the directory lacks one of them.
+    pub may_list: bool,
+    /// What is remembered is not trusted: HubSpot has shown that something moved.
+    pub doubted: bool,
+}
+
 /// Finds the records of these Salesforce ids; those that are not there (yet) are left out.
-///
-/// `refresh` allows a new listing when the directory lacks one of them.
 pub async fn find(
     cx: &StageContext,
     association: &Association,
     ids: &[SalesforceId],
-    refresh: bool,
+    hunt: Hunt,
 ) -> Result<HashMap<SalesforceId, TargetMatch>, StageError> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     match &association.target {
-        AssociationTarget::Pipeline { name, .. } => by_pipeline(cx, name, ids).await,
+        AssociationTarget::Pipeline { name, object_type_id } => by_pipeline(cx, name, object_type_id, ids, hunt).await,
         AssociationTarget::Property { object_type_id, property, unique: true } => {
             cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
             by_unique_property(cx, object_type_id, property, ids).await
         }
         AssociationTarget::Property { object_type_id, property, unique: false } => {
-            by_directory(cx, object_type_id, property, ids, refresh).await
+            by_directory(cx, object_type_id, property, ids, hunt).await
         }
     }
 }
@@ -59,15 +66,29 @@ pub fn leaving_directory(object_type_id: &str) -> String {
     format!("leaving:{object_type_id}")
 }
 
-/// By another pipeline's links: state knows the records that it wrote, and a dry run those that it would make.
+/// By another pipeline's identities: state knows the records that it wrote, and a dry run those that it would make. In doubt,
+/// HubSpot is asked for the records that carry the ids.
 async fn by_pipeline(
     cx: &StageContext,
     pipeline: &PipelineName,
+    object: &str,
     ids: &[SalesforceId],
+    hunt: Hunt,
 ) -> Result<HashMap<SalesforceId, TargetMatch>, StageError> {
-    let links = cx.state.links(pipeline, ids).await.map_err(StageError::at(StageName::Associate))?;
-    let standing = links.into_iter().filter(|(_, link)| link.membership != Membership::Archived);
-    let mut found: HashMap<_, _> = standing.map(|(id, link)| (id, TargetMatch::One(link.hubspot_id))).collect();
+    let identities = cx.state.identities(pipeline, ids).await.map_err(StageError::at(StageName::Associate))?;
+    let standing = identities.into_iter().filter(|(_, identity)| identity.membership != Membership::Archived);
+    let mut found = HashMap::new();
+    let mut doubted: HashMap<Arc<str>, Vec<SalesforceId>> = HashMap::new();
+    for (id, identity) in standing {
+        match hunt.doubted && !identity.match_property.is_empty() {
+            true => doubted.entry(identity.match_property).or_default().push(id),
+            false => drop(found.insert(id, TargetMatch::One(identity.hubspot_id))),
+        }
+    }
+    for (property, ids) in doubted {
+        cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
+        found.extend(by_unique_property(cx, object, &property, &ids).await?);
+    }
     if cx.dry {
         let planned = cx.directory.find(&planned_directory(pipeline), ids).await;
         for (id, records) in planned.map_err(StageError::at(StageName::Associate))? {
@@ -107,7 +128,7 @@ async fn by_directory(
     object: &str,
     property: &Arc<str>,
     ids: &[SalesforceId],
-    refresh: bool,
+    hunt: Hunt,
 ) -> Result<HashMap<SalesforceId, TargetMatch>, StageError> {
     let name = format!("{}:{object}:{property}", cx.pipeline.target.connection);
     let at = StageError::at::<crate::ports::state::StateError>;
@@ -115,7 +136,11 @@ async fn by_directory(
         list(cx, &name, object, property, |_| false).await?;
     }
     let mut found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
-    if refresh && ids.iter().any(|id| !found.contains_key(id)) {
+    let moved = hunt.doubted && forget_moved(cx, &name, object, property, &found).await?;
+    if moved {
+        found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
+    }
+    if (hunt.may_list || moved) && ids.iter().any(|id| !found.contains_key(id)) {
         list(cx, &name, object, property, |listing| !may_repeat(listing, cx.clock.now())).await?;
         found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
     }
@@ -125,6 +150,38 @@ async fn by_directory(
         _ => Some((id, TargetMatch::Many(records))),
     });
     Ok(matched.collect())
+}
+
+/// Asks HubSpot for the records that a directory names, and forgets those that are gone or carry another id. Whether there were
+/// any.
+async fn forget_moved(
+    cx: &StageContext,
+    name: &str,
+    object: &str,
+    property: &Arc<str>,
+    found: &HashMap<SalesforceId, Vec<HubspotId>>,
+) -> Result<bool, StageError> {
+    let entries: Vec<(SalesforceId, HubspotId)> =
+        found.iter().flat_map(|(id, records)| records.iter().map(|record| (*id, record.clone()))).collect();
+    cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
+    let mut moved = Vec::new();
+    for part in entries.chunks(BATCH_RECORDS_MAX) {
+        let mut records: Vec<String> = part.iter().map(|(_, record)| record.to_string()).collect();
+        records.sort_unstable();
+        records.dedup();
+        let read = cx.target.read_by_key(object, RECORD_ID, &records, std::slice::from_ref(property)).await;
+        let read = read.map_err(StageError::at(StageName::Associate))?;
+        let read: HashMap<String, Lookup<_>> = records.into_iter().zip(read).collect();
+        moved.extend(part.iter().filter(|(id, record)| match read.get(record.as_str()) {
+            Some(Lookup::Found(held)) => salesforce_id(held.properties.get(&**property)) != Some(*id),
+            // The old id of a merged record is answered by the record that is left, or by nothing. What is forgotten without need
+            // is found again by the listing.
+            Some(Lookup::Absent | Lookup::Unknown) | None => true,
+        }));
+    }
+    let moved: Vec<(SalesforceId, HubspotId)> = moved.into_iter().cloned().collect();
+    cx.directory.forget(name, &moved).await.map_err(StageError::at(StageName::Associate))?;
+    Ok(!moved.is_empty())
 }
 
 /// Whether a directory may be listed once more: a short one always, a long one when many times its own duration has

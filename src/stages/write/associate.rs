@@ -1,53 +1,81 @@
-//! Associate. In: the associations that state holds as due. Out: how many links were made, removed, or wait. Effect:
-//! makes links, and removes those that Syncline made and a lookup no longer asks for. Its own durable step, after the
-//! records exist. Repeating it is safe: what stands is looked up first, and what is about to be made is remembered
-//! before the call.
+//! Associate. In: the associations that state holds as due. Out: how many were made, removed, or wait. Effect: makes what lookups
+//! ask for, and removes what Syncline made and nobody asks for any more. Its own durable step, after the records exist. Repeating
+//! it is safe: what stands is looked up first, and what is about to be made is noted as ours before the call.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::association::{AssociationKey, AssociationState, LinkStanding, MadeLink};
+use crate::model::association::{AssociationKey, AssociationState, PairKey, SettledPair};
 use crate::model::failure::{Failure, Reason};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
-use crate::pipeline::compiled::Association;
-use crate::plan::links::{DueLink, LinkPlan, LinkResult, plan};
+use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairChange, PairView, plan};
 use crate::ports::fault::Fault;
 use crate::ports::state::Commit;
-use crate::ports::target::{BATCH_LINKS_MAX, ExistingLink, LinkOutcome, Lookup, NewLink};
-use crate::stages::read::still_needed::still_needed;
-use crate::stages::read::targets::{self, TargetMatch};
+use crate::ports::target::{BATCH_PAIRS_MAX, PairOutcome, PairTypes};
+use crate::stages::read::associations::{Readings, Resolved, Waiting, pair_key, resolve, take_out, views};
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::{StageContext, StageError, StageName, Writers};
 
-/// Carries out the due associations of the pipeline, [`BATCH_LINKS_MAX`] at a time: all of them, or those whose next try
-/// has come at a time.
+/// Carries out the due associations of the pipeline, [`BATCH_PAIRS_MAX`] at a time: all of them, or those whose next try
+/// has come at a time. What a removal has put in doubt is looked at in a second pass.
 pub async fn drain(
     cx: &StageContext,
     writers: &Writers,
     checkpoint: &Checkpoint,
     at_time: Option<Timestamp>,
 ) -> Result<(), StageError> {
-    let mut after = None;
     let mut refreshed = HashSet::new();
+    for _ in 0..PASSES_MAX {
+        if !pass(cx, writers, checkpoint, at_time, &mut refreshed).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// How often all that is due is gone through.
+const PASSES_MAX: usize = 2;
+
+/// How often calls whose outcome is open are looked up and done again.
+const ROUNDS_MAX: usize = 3;
+
+/// One pass through all that is due; whether it has put other lookups of the pipeline in doubt.
+async fn pass(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    at_time: Option<Timestamp>,
+    refreshed: &mut HashSet<AssociationKey>,
+) -> Result<bool, StageError> {
+    let mut after = None;
+    let mut doubted = false;
     loop {
         if cx.cancel.is_cancelled() {
             return Err(at(Fault::Cancelled));
         }
-        let due = cx.state.due_associations(&cx.pipeline.name, at_time, after, BATCH_LINKS_MAX).await.map_err(at)?;
-        let Some((last, _)) = due.last() else { return Ok(()) };
+        let due = cx.state.due_associations(&cx.pipeline.name, at_time, after, BATCH_PAIRS_MAX).await.map_err(at)?;
+        let Some((last, _)) = due.last() else { return Ok(doubted) };
         after = Some((last.salesforce_id, last.key.clone()));
-        let mut due_batch =
-            DueBatch { cx, writers, checkpoint, commit: checkpoint.commit(cx), delta: Tally::default() };
-        due_batch.batch(due, &mut refreshed).await?;
+        let mut due_batch = DueBatch {
+            cx,
+            writers,
+            checkpoint,
+            commit: checkpoint.commit(cx),
+            delta: Tally::default(),
+            readings: Readings::default(),
+            removed: false,
+        };
+        due_batch.batch(due, refreshed).await?;
+        let own = &*cx.pipeline.target.object_type_id;
+        let with_itself =
+            cx.pipeline.associations.iter().any(|association| **association.target.object_type_id() == *own);
         due_batch.save().await?;
+        doubted |= with_itself && due_batch.removed;
     }
 }
-
-/// How often links whose outcome is open are looked up and done again.
-const ROUNDS_MAX: usize = 3;
 
 struct DueBatch<'a> {
     cx: &'a StageContext,
@@ -55,6 +83,9 @@ struct DueBatch<'a> {
     checkpoint: &'a Checkpoint,
     commit: Commit,
     delta: Tally,
+    readings: Readings,
+    /// Something was removed.
+    removed: bool,
 }
 
 impl DueBatch<'_> {
@@ -63,197 +94,192 @@ impl DueBatch<'_> {
         due: Vec<(AssociationState, HubspotId)>,
         refreshed: &mut HashSet<AssociationKey>,
     ) -> Result<(), StageError> {
-        let mut by_object: BTreeMap<Arc<str>, Vec<DueLink>> = BTreeMap::new();
-        let mut by_key: HashMap<AssociationKey, Vec<(AssociationState, HubspotId)>> = HashMap::new();
-        for (state, from) in due {
-            by_key.entry(state.key.clone()).or_default().push((state, from));
+        self.cx.confirm().await.map_err(at)?;
+        let resolved = resolve(self.cx, due, &mut self.readings, refreshed).await?;
+        let Resolved { by_object, remnants, waiting } = resolved;
+        for ((salesforce_id, key), target, why) in waiting {
+            match why {
+                Waiting::NotThere => {}
+                Waiting::Several(records) => self.fail(salesforce_id, ambiguous(&key, target, &records)),
+                Waiting::NoAnswer => self.fail(salesforce_id, no_answer()),
+            }
+            self.commit.waiting.push((salesforce_id, key));
         }
-        for association in &self.cx.pipeline.associations {
-            let Some(rows) = by_key.remove(&association.key) else { continue };
-            let refresh = refreshed.insert(association.key.clone());
-            let links = self.resolve_targets(association, rows, refresh).await?;
-            by_object.entry(Arc::clone(association.target.object_type_id())).or_default().extend(links);
-        }
-        for (object, links) in by_object {
-            self.object(&object, &links).await?;
+        // First what is to go, so that a lookup that now leads to another object holds one association only.
+        for (object, lookups) in remnants.into_iter().chain(by_object) {
+            self.object(&object, lookups).await?;
         }
         Ok(())
     }
 
-    /// Finds the records that the lookups point at; lookups whose record is not there stay due.
-    async fn resolve_targets(
-        &mut self,
-        association: &Association,
-        rows: Vec<(AssociationState, HubspotId)>,
-        refresh: bool,
-    ) -> Result<Vec<DueLink>, StageError> {
-        let ids: HashSet<SalesforceId> = rows.iter().filter_map(|(state, _)| state.wanted).collect();
-        let ids: Vec<SalesforceId> = ids.into_iter().collect();
-        let found = targets::find(self.cx, association, &ids, refresh).await?;
-        let mut links = Vec::with_capacity(rows.len());
-        for (state, from) in rows {
-            let due = |wanted| DueLink {
-                salesforce_id: state.salesforce_id,
-                key: state.key.clone(),
-                from: from.clone(),
-                wanted,
-                made: state.made.clone(),
-                label: association.label.clone(),
-            };
-            match state.wanted.map(|target| (target, found.get(&target))) {
-                None => links.push(due(None)),
-                Some((target, Some(TargetMatch::One(to)))) => links.push(due(Some((target, to.clone())))),
-                Some((target, Some(TargetMatch::Many(records)))) => {
-                    let reason = ambiguous(association, target, records);
-                    self.fail(state.salesforce_id, reason);
-                    self.commit.waiting.push((state.salesforce_id, state.key));
-                }
-                // Whether the old link is wrong is not known either.
-                Some((_, Some(TargetMatch::NoAnswer))) => {
-                    self.fail(state.salesforce_id, no_answer());
-                    self.commit.waiting.push((state.salesforce_id, state.key));
-                }
-                // The old link is wrong even though the new one cannot be made yet.
-                Some((_, None)) => {
-                    if state.made.is_some() {
-                        links.push(due(None));
-                    }
-                    self.commit.waiting.push((state.salesforce_id, state.key));
-                }
-            }
-        }
-        Ok(links)
-    }
-
-    /// Makes and removes the links to one object. What HubSpot's answers leave open is looked up and done again.
-    async fn object(&mut self, object: &str, links: &[DueLink]) -> Result<(), StageError> {
-        let mut open = links.to_vec();
+    /// Carries out lookups to one object. What HubSpot's answers leave open is looked up and done again.
+    async fn object(&mut self, object: &Arc<str>, lookups: Vec<DueLookup>) -> Result<(), StageError> {
+        let mut open = lookups;
         let mut sent = OpenCalls::default();
         for _ in 0..ROUNDS_MAX {
             if open.is_empty() {
                 return Ok(());
             }
             open = self.attempt(object, open, &mut sent).await?;
+            if !open.is_empty() {
+                // What is settled counts as asked for in the next round.
+                self.save().await?;
+                self.readings.forget(object, open.iter().flat_map(ends_here));
+            }
         }
-        for link in open {
-            self.set_aside(&link, unconfirmed());
+        for lookup in open {
+            self.set_aside(&lookup, unconfirmed());
         }
         Ok(())
     }
 
-    /// One try for these links; returns those whose outcome is open.
+    /// One try for these lookups; returns those whose outcome is open.
     async fn attempt(
         &mut self,
-        object: &str,
-        links: Vec<DueLink>,
+        object: &Arc<str>,
+        lookups: Vec<DueLookup>,
         sent: &mut OpenCalls,
-    ) -> Result<Vec<DueLink>, StageError> {
-        self.cx.confirm().await.map_err(at)?;
-        let from_object = &*self.cx.pipeline.target.object_type_id;
-        let (existing, unanswered) = self.existing(from_object, object, &links).await?;
+    ) -> Result<Vec<DueLookup>, StageError> {
+        self.readings.read(self.cx, object, lookups.iter().flat_map(ends_here).cloned().collect()).await?;
         // What stands between records that no answer names is not known, so nothing of it is done.
-        let (mut open, links): (Vec<DueLink>, Vec<DueLink>) =
-            links.into_iter().partition(|link| unanswered.contains(&link.from));
-        let needed = still_needed(self.cx, &links).await?;
-        let planned = plan(&links, &existing, &needed);
+        let (lookups, mut open): (Vec<DueLookup>, Vec<DueLookup>) = lookups
+            .into_iter()
+            .partition(|lookup| ends_here(lookup).all(|from| self.readings.is_answered(object, from)));
+        let mut views = views(self.cx, object, &lookups, &self.readings).await?;
+        let mut planned = plan(&lookups, &views, object);
+        let unanswered = open.iter().flat_map(ends_here).collect();
         sent.settle(&planned, &unanswered, &mut self.delta);
-        let (links, still) = self.remove(from_object, object, links, &planned, sent).await?;
+        self.commit.disowned.append(&mut planned.disowned);
+        let (lookups, still) = self.remove(object, lookups, &planned, &mut views, sent).await?;
         open.extend(still);
-        // An old link that still stands keeps its lookup from getting the new one.
-        let planned = plan(&links, &existing, &needed);
-        let outcomes = if planned.make.is_empty() {
-            Vec::new()
-        } else {
-            let making = |link: &DueLink, result: &LinkResult| {
-                result
-                    .waits_for
-                    .is_some()
-                    .then(|| (link.salesforce_id, link.key.clone(), attempted(result.made.clone())))
-            };
-            self.remember(links.iter().zip(&planned.results).filter_map(|(link, result)| making(link, result))).await?;
-            self.send_splitting(from_object, object, &planned.make, true).await?
-        };
-        sent.note(&planned.make, &outcomes, true);
-        self.delta.associated += count_done(&outcomes);
-        open.extend(self.enter(links, planned, &outcomes));
+        if !planned.remove.is_empty() && !lookups.is_empty() {
+            self.look_again(object, &lookups, &planned, &mut views).await?;
+        }
+        // What still stands of before keeps its lookup from being carried out.
+        let planned = plan(&lookups, &views, object);
+        let outcomes = self.make(object, &planned, sent).await?;
+        open.extend(self.enter(object, lookups, planned, &outcomes));
         Ok(open)
     }
 
-    /// The links that stand between these records and another object, and the records that no answer names.
-    async fn existing(
-        &self,
-        from_object: &str,
-        object: &str,
-        links: &[DueLink],
-    ) -> Result<(Vec<ExistingLink>, HashSet<HubspotId>), StageError> {
-        let from: HashSet<&HubspotId> = links.iter().map(|link| &link.from).collect();
-        let from: Vec<HubspotId> = from.into_iter().cloned().collect();
-        let read = self.cx.target.associations(from_object, object, &from).await.map_err(at)?;
-        let (mut existing, mut unanswered) = (Vec::new(), HashSet::new());
-        for (id, lookup) in from.into_iter().zip(read) {
-            match lookup {
-                Lookup::Found(links) => existing.extend(links),
-                Lookup::Absent => {}
-                Lookup::Unknown => drop(unanswered.insert(id)),
-            }
-        }
-        Ok((existing, unanswered))
-    }
-
-    /// Takes old links back: lookups that are free to go on, and those whose removal is open. A removal that HubSpot
-    /// refuses is a failure, and the old link stays ours.
+    /// Takes back what nobody asks for: lookups that are free to go on, and those whose removal is open. A removal that HubSpot
+    /// refuses is a failure, and what stands stays ours.
     async fn remove(
         &mut self,
-        from_object: &str,
-        object: &str,
-        links: Vec<DueLink>,
-        planned: &LinkPlan,
+        object: &Arc<str>,
+        lookups: Vec<DueLookup>,
+        planned: &AssociationPlan,
+        views: &mut BTreeMap<Pair, PairView>,
         sent: &mut OpenCalls,
-    ) -> Result<(Vec<DueLink>, Vec<DueLink>), StageError> {
+    ) -> Result<(Vec<DueLookup>, Vec<DueLookup>), StageError> {
         if planned.remove.is_empty() {
-            return Ok((links, Vec::new()));
+            return Ok((lookups, Vec::new()));
         }
-        // A link whose removal is on its way may be gone: should its lookup come back to it before the answer is noted, it
-        // is looked up.
-        let removing = |link: &DueLink, result: &LinkResult| {
-            result.removes.is_some().then(|| (link.salesforce_id, link.key.clone(), attempted(link.made.clone())))
-        };
-        self.remember(links.iter().zip(&planned.results).filter_map(|(link, result)| removing(link, result))).await?;
-        let outcomes = self.send_splitting(from_object, object, &planned.remove, false).await?;
+        // What is on its way to be removed may be gone: should its lookup come back to it before the answer is noted, it is
+        // looked up.
+        let results = || lookups.iter().zip(&planned.results);
+        let leaving = results().filter(|(_, result)| result.removes.is_some());
+        let mut commit = self.checkpoint.commit(self.cx);
+        commit.rechecks = leaving.map(|(lookup, _)| (lookup.salesforce_id, lookup.key.clone())).collect();
+        self.writers.state.commit(&commit).await.map_err(at)?;
+        let outcomes = self.send_splitting(object, &planned.remove, false).await?;
         sent.note(&planned.remove, &outcomes, false);
         self.delta.disassociated += count_done(&outcomes);
+        for (change, outcome) in planned.remove.iter().zip(&outcomes) {
+            if let PairOutcome::Refused(_) = outcome {
+                continue;
+            }
+            self.removed = true;
+            self.commit.removed_from.push((change.key, change.pair.from.clone()));
+            if *outcome == PairOutcome::Done {
+                self.commit.disowned.extend(change.ownership.iter().cloned());
+                let pair = (change.pair.from.clone(), change.pair.to.clone());
+                views.get_mut(&pair).into_iter().for_each(|view| take_out(view, &change.pair));
+            }
+        }
         let (mut free, mut open) = (Vec::new(), Vec::new());
-        for (link, result) in links.into_iter().zip(&planned.results) {
+        for (lookup, result) in lookups.into_iter().zip(&planned.results) {
             match result.removes.and_then(|place| outcomes.get(place)) {
-                None | Some(LinkOutcome::Done) => free.push(link),
-                Some(LinkOutcome::Unknown) => open.push(link),
-                Some(LinkOutcome::Refused(reason)) => self.set_aside(&link, reason.clone()),
+                None | Some(PairOutcome::Done) => free.push(lookup),
+                Some(PairOutcome::Unknown) => open.push(lookup),
+                Some(PairOutcome::Refused(reason)) => self.set_aside(&lookup, reason.clone()),
             }
         }
         Ok((free, open))
     }
 
-    /// Remembers what is about to be sent, so that what is done in the moment of a crash is still known as ours.
-    async fn remember(
-        &self,
-        attempts: impl Iterator<Item = (SalesforceId, AssociationKey, Option<MadeLink>)>,
+    /// Reads again what stands between records from which something was removed and that are to be associated in another way: a
+    /// removal may have taken more than was known from this side.
+    async fn look_again(
+        &mut self,
+        object: &Arc<str>,
+        lookups: &[DueLookup],
+        removed: &AssociationPlan,
+        known: &mut BTreeMap<Pair, PairView>,
     ) -> Result<(), StageError> {
-        let mut commit = self.checkpoint.commit(self.cx);
-        commit.made.extend(attempts);
-        self.writers.state.commit(&commit).await.map_err(at)
+        let removed: HashSet<_> = removed.remove.iter().map(|change| change.key).collect();
+        let pairs = lookups.iter().filter_map(DueLookup::pair);
+        let from: BTreeSet<HubspotId> =
+            pairs.filter(|pair| removed.contains(&pair_key(self.cx, object, pair))).map(|pair| pair.0).collect();
+        if from.is_empty() {
+            return Ok(());
+        }
+        self.readings.forget(object, from.iter());
+        self.readings.read(self.cx, object, from.clone()).await?;
+        let mut fresh = views(self.cx, object, lookups, &self.readings).await?;
+        for (pair, view) in known.iter_mut().filter(|(pair, _)| from.contains(&pair.0)) {
+            // What was removed is noted with this batch only, so ownership is taken from what is known already.
+            if let Some(fresh) = fresh.remove(pair) {
+                view.types = fresh.types;
+            }
+        }
+        Ok(())
     }
 
-    /// Makes or removes links; a call that is refused as a whole is split until the culprits stand alone.
+    /// Makes what is asked for and missing. It is noted as ours before the call, so that what is made in the moment of a crash is
+    /// still known as ours.
+    async fn make(
+        &mut self,
+        object: &Arc<str>,
+        planned: &AssociationPlan,
+        sent: &mut OpenCalls,
+    ) -> Result<Vec<PairOutcome>, StageError> {
+        self.commit.owned.extend(planned.owned.iter().cloned());
+        if planned.make.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut commit = self.checkpoint.commit(self.cx);
+        // What is ours no longer must not take away what is about to become ours.
+        commit.disowned = std::mem::take(&mut self.commit.disowned);
+        commit.owned = planned.make.iter().flat_map(|change| change.ownership.iter().cloned()).collect();
+        self.writers.state.commit(&commit).await.map_err(at)?;
+        let outcomes = self.send_splitting(object, &planned.make, true).await?;
+        sent.note(&planned.make, &outcomes, true);
+        self.delta.associated += count_done(&outcomes);
+        for (change, outcome) in planned.make.iter().zip(&outcomes) {
+            if let PairOutcome::Refused(_) = outcome {
+                self.commit.disowned.extend(change.ownership.iter().cloned());
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Makes or removes associations; a call that is refused as a whole is split until the culprits stand alone.
     async fn send_splitting(
         &self,
-        from_object: &str,
         object: &str,
-        all: &[NewLink],
+        changes: &[PairChange],
         make: bool,
-    ) -> Result<Vec<LinkOutcome>, StageError> {
+    ) -> Result<Vec<PairOutcome>, StageError> {
         let target = &self.writers.target;
-        let mut outcomes = vec![LinkOutcome::Unknown; all.len()];
-        let mut parts = vec![(0, all.len())];
+        let from_object = &*self.cx.pipeline.target.object_type_id;
+        let all: Vec<PairTypes> = changes.iter().map(|change| change.pair.clone()).collect();
+        let mut outcomes = vec![PairOutcome::Unknown; all.len()];
+        let mut parts: Vec<(usize, usize)> = (0..all.len())
+            .step_by(BATCH_PAIRS_MAX)
+            .map(|start| (start, all.len().min(start + BATCH_PAIRS_MAX)))
+            .collect();
+        parts.reverse();
         while let Some((start, end)) = parts.pop() {
             let part = &all[start..end];
             let call = if make {
@@ -267,7 +293,7 @@ impl DueBatch<'_> {
                         outcomes[index] = answer;
                     }
                 }
-                Err(Fault::Reject(reason)) if end - start == 1 => outcomes[start] = LinkOutcome::Refused(reason),
+                Err(Fault::Reject(reason)) if end - start == 1 => outcomes[start] = PairOutcome::Refused(reason),
                 Err(Fault::Reject(_)) => {
                     let middle = start + (end - start) / 2;
                     parts.push((middle, end));
@@ -279,31 +305,44 @@ impl DueBatch<'_> {
         Ok(outcomes)
     }
 
-    /// Enters what is settled; returns the links whose outcome is open.
-    fn enter(&mut self, links: Vec<DueLink>, planned: LinkPlan, outcomes: &[LinkOutcome]) -> Vec<DueLink> {
+    /// Enters what is settled; returns the lookups whose outcome is open.
+    fn enter(
+        &mut self,
+        object: &Arc<str>,
+        lookups: Vec<DueLookup>,
+        planned: AssociationPlan,
+        outcomes: &[PairOutcome],
+    ) -> Vec<DueLookup> {
         let mut open = Vec::new();
-        for (link, result) in links.into_iter().zip(planned.results) {
+        for (lookup, result) in lookups.into_iter().zip(planned.results) {
             match result.waits_for.and_then(|place| outcomes.get(place)) {
-                None | Some(LinkOutcome::Done) => {
-                    self.commit.made.push((link.salesforce_id, link.key.clone(), result.made));
-                    if self.cx.failures_open && link.wanted.is_some() {
-                        self.commit.resolved_links.push(link.salesforce_id);
+                None | Some(PairOutcome::Done) => {
+                    let settled = result.settled.map(|settled| self.with_key(object, settled));
+                    if self.cx.failures_open && lookup.wanted.is_some() {
+                        self.commit.resolved_links.push(lookup.salesforce_id);
                     }
+                    self.commit.settled.push((lookup.salesforce_id, lookup.key, settled));
                 }
-                Some(LinkOutcome::Refused(reason)) => {
-                    self.commit.made.push((link.salesforce_id, link.key.clone(), None));
-                    self.set_aside(&link, reason.clone());
+                Some(PairOutcome::Refused(reason)) => {
+                    self.commit.settled.push((lookup.salesforce_id, lookup.key.clone(), None));
+                    // The record at the other end may be gone: the next try does not trust what is remembered.
+                    self.commit.rechecks.push((lookup.salesforce_id, lookup.key.clone()));
+                    self.set_aside(&lookup, reason.clone());
                 }
-                Some(LinkOutcome::Unknown) => open.push(DueLink { made: attempted(result.made), ..link }),
+                Some(PairOutcome::Unknown) => open.push(lookup),
             }
         }
         open
     }
 
-    /// Sets a link aside: it is tried again later.
-    fn set_aside(&mut self, link: &DueLink, reason: Reason) {
-        self.commit.waiting.push((link.salesforce_id, link.key.clone()));
-        self.fail(link.salesforce_id, reason);
+    fn with_key(&self, object: &Arc<str>, settled: SettledPair) -> (PairKey, SettledPair) {
+        (pair_key(self.cx, object, &(settled.from.clone(), settled.to.clone())), settled)
+    }
+
+    /// Sets a lookup aside: it is tried again later.
+    fn set_aside(&mut self, lookup: &DueLookup, reason: Reason) {
+        self.commit.waiting.push((lookup.salesforce_id, lookup.key.clone()));
+        self.fail(lookup.salesforce_id, reason);
     }
 
     fn fail(&mut self, salesforce_id: SalesforceId, reason: Reason) {
@@ -312,43 +351,46 @@ impl DueBatch<'_> {
         self.commit.failures.push(Failure { salesforce_id, title, reason, content: None, columns: Vec::new() });
     }
 
-    async fn save(mut self) -> Result<(), StageError> {
-        self.commit.tally = self.checkpoint.add(self.delta);
-        self.writers.state.commit(&self.commit).await.map_err(at)
+    /// Saves what is done so far.
+    async fn save(&mut self) -> Result<(), StageError> {
+        self.commit.tally = self.checkpoint.add(std::mem::take(&mut self.delta));
+        self.writers.state.commit(&self.commit).await.map_err(at)?;
+        self.commit = self.checkpoint.commit(self.cx);
+        Ok(())
     }
 }
 
-/// Links whose making or removal was sent, and of which the answer said nothing: the next look tells what became of them.
+/// The records at this end of what a lookup leads to and led to.
+fn ends_here(lookup: &DueLookup) -> impl Iterator<Item = &HubspotId> {
+    std::iter::once(&lookup.from).chain(lookup.settled.as_ref().map(|settled| &settled.from))
+}
+
+/// Calls of which the answer said nothing: the next look tells what became of them.
 #[derive(Default)]
 struct OpenCalls {
-    made: HashSet<(HubspotId, HubspotId)>,
-    removed: HashSet<(HubspotId, HubspotId)>,
+    made: HashSet<Pair>,
+    removed: HashSet<Pair>,
 }
 
 impl OpenCalls {
-    fn note(&mut self, links: &[NewLink], outcomes: &[LinkOutcome], make: bool) {
-        let open = links.iter().zip(outcomes).filter(|(_, outcome)| **outcome == LinkOutcome::Unknown);
-        let pairs = open.map(|(link, _)| (link.from.clone(), link.to.clone()));
+    fn note(&mut self, changes: &[PairChange], outcomes: &[PairOutcome], make: bool) {
+        let open = changes.iter().zip(outcomes).filter(|(_, outcome)| **outcome == PairOutcome::Unknown);
+        let pairs = open.map(|(change, _)| (change.pair.from.clone(), change.pair.to.clone()));
         if make { self.made.extend(pairs) } else { self.removed.extend(pairs) }
     }
 
     /// Counts what a look has shown to be done.
-    fn settle(&mut self, planned: &LinkPlan, unanswered: &HashSet<HubspotId>, delta: &mut Tally) {
-        let is_done = |links: &[NewLink], (from, to): &(HubspotId, HubspotId)| {
-            !unanswered.contains(from) && !links.iter().any(|link| link.from == *from && link.to == *to)
+    fn settle(&mut self, planned: &AssociationPlan, unanswered: &HashSet<&HubspotId>, delta: &mut Tally) {
+        let is_done = |changes: &[PairChange], (from, to): &Pair| {
+            !unanswered.contains(from) && !changes.iter().any(|own| own.pair.from == *from && own.pair.to == *to)
         };
         delta.associated += self.made.extract_if(|pair| is_done(&planned.make, pair)).count() as u64;
         delta.disassociated += self.removed.extract_if(|pair| is_done(&planned.remove, pair)).count() as u64;
     }
 }
 
-/// The link as one that may have been made, or may be gone.
-fn attempted(made: Option<MadeLink>) -> Option<MadeLink> {
-    made.map(|made| MadeLink { standing: LinkStanding::Attempted, ..made })
-}
-
-fn count_done(outcomes: &[LinkOutcome]) -> u64 {
-    outcomes.iter().filter(|outcome| **outcome == LinkOutcome::Done).count() as u64
+fn count_done(outcomes: &[PairOutcome]) -> u64 {
+    outcomes.iter().filter(|outcome| **outcome == PairOutcome::Done).count() as u64
 }
 
 fn unconfirmed() -> Reason {
@@ -373,12 +415,12 @@ fn no_answer() -> Reason {
     }
 }
 
-fn ambiguous(association: &Association, target: SalesforceId, records: &[HubspotId]) -> Reason {
+fn ambiguous(key: &AssociationKey, target: SalesforceId, records: &[HubspotId]) -> Reason {
     let names: Vec<&str> = records.iter().take(5).map(HubspotId::as_str).collect();
     Reason {
         code: "SL5112".to_owned(),
         remote_code: None,
-        property: Some(association.field.to_string()),
+        property: key.0.split(['#', '@']).next().map(str::to_owned),
         message: format!("{} HubSpot records carry the Salesforce id {target}: {}", records.len(), names.join(", ")),
         request_id: None,
     }

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 
 use crate::config::pipeline::Mode;
 use crate::model::failure::{Failure, Reason};
+use crate::model::identity::{Identity, Membership};
 use crate::model::ids::HubspotId;
-use crate::model::link::{Link, Membership};
 use crate::model::report::Tally;
 use crate::model::watermark::Watermark;
-use crate::plan::decide::{Action, Decision, LinkChange, NOTHING_WRITTEN};
+use crate::plan::decide::{Action, Decision, IdentityChange, NOTHING_WRITTEN};
 use crate::plan::guard::Rejects;
 use crate::ports::state::{Commit, ImportProgress, StateWriter};
 use crate::stages::read::lookup::{MATCH_PROPERTY_GONE, NO_ANSWER};
@@ -136,11 +136,12 @@ fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: 
             commit.failures.push(failure(cx, &decision, reason));
             // It stands, and what was sent for it before is accounted for: so it is known from now on, but not what it holds.
             if decision.clears_unconfirmed && decision.hubspot_id.is_some() {
-                let standing = decision.link.filter(|_| matches!(decision.action, Action::Reject(_)));
-                decision.link = standing.or(Some(LinkChange { hash: NOTHING_WRITTEN, membership: Membership::Live }));
+                let standing = decision.identity.filter(|_| matches!(decision.action, Action::Reject(_)));
+                decision.identity =
+                    standing.or(Some(IdentityChange { hash: NOTHING_WRITTEN, membership: Membership::Live }));
                 enter_link(cx, &decision, decision.hubspot_id.clone(), commit);
             }
-            // The links of a record that stands do not wait for its properties.
+            // The associations of a record that stands do not wait for its properties.
             if decision.hubspot_id.is_some() {
                 let salesforce_id = decision.id();
                 commit.wanted.extend(decision.wanted.drain(..).map(|(key, value)| (salesforce_id, key, value)));
@@ -183,8 +184,8 @@ fn enter_link(
     hubspot_id: Option<HubspotId>,
     commit: &mut Commit,
 ) -> Option<Membership> {
-    let (change, hubspot_id) = (decision.link?, hubspot_id?);
-    commit.links.push(Link {
+    let (change, hubspot_id) = (decision.identity?, hubspot_id?);
+    commit.identities.push(Identity {
         salesforce_id: decision.id(),
         hubspot_id,
         hash: change.hash,

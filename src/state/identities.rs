@@ -7,27 +7,27 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::pipelines::pipeline_id;
 use super::{associations, rows};
+use crate::model::identity::{ContentHash, Identity, MappingVersion, Membership};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
-use crate::model::link::{ContentHash, Link, MappingVersion, Membership};
-use crate::ports::state::LinkCounts;
+use crate::ports::state::IdentityCounts;
 
-/// The links of these records.
+/// The identities of these records.
 pub fn read(
     connection: &Connection,
     pipeline: &PipelineName,
     ids: &[SalesforceId],
-) -> rusqlite::Result<HashMap<SalesforceId, Link>> {
+) -> rusqlite::Result<HashMap<SalesforceId, Identity>> {
     let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(HashMap::new()) };
     let mut statement = connection.prepare_cached(
         "SELECT l.salesforce_id, l.hubspot_id, l.hash, l.mapping, l.membership,
                 coalesce(l.match_property, p.match_property, '')
          FROM json_each(?2) AS asked
-         CROSS JOIN links l ON l.pipeline = ?1 AND l.salesforce_id = asked.value
+         CROSS JOIN identities l ON l.pipeline = ?1 AND l.salesforce_id = asked.value
          JOIN pipelines p ON p.id = ?1",
     )?;
-    let links = statement.query_map(params![pipeline, rows::id_array(ids)], |row| {
+    let identities = statement.query_map(params![pipeline, rows::id_array(ids)], |row| {
         let salesforce_id = rows::salesforce_id(0, row.get_ref(0)?.as_str()?)?;
-        let link = Link {
+        let identity = Identity {
             salesforce_id,
             hubspot_id: HubspotId::new(row.get::<_, String>(1)?),
             hash: ContentHash(rows::bytes(2, row.get_ref(2)?.as_blob()?)?),
@@ -35,25 +35,25 @@ pub fn read(
             membership: rows::named(4, row.get_ref(4)?.as_str()?)?,
             match_property: Arc::from(row.get_ref(5)?.as_str()?),
         };
-        Ok((salesforce_id, link))
+        Ok((salesforce_id, identity))
     })?;
-    links.collect()
+    identities.collect()
 }
 
-/// Counts the links of a pipeline.
+/// Counts the identities of a pipeline.
 pub fn counts(
     connection: &Connection,
     pipeline: &PipelineName,
     mapping: MappingVersion,
-) -> rusqlite::Result<LinkCounts> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(LinkCounts::default()) };
+) -> rusqlite::Result<IdentityCounts> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(IdentityCounts::default()) };
     let mut statement = connection.prepare_cached(
         "SELECT count(*) FILTER (WHERE membership <> 'archived'), count(*) FILTER (WHERE membership = 'live'),
                 count(*) FILTER (WHERE membership = 'live' AND mapping <> ?2)
-         FROM links WHERE pipeline = ?1",
+         FROM identities WHERE pipeline = ?1",
     )?;
     let counts = statement.query_row(params![pipeline, mapping.0], |row| {
-        Ok(LinkCounts {
+        Ok(IdentityCounts {
             standing: rows::count(row, 0)?,
             live: rows::count(row, 1)?,
             behind: rows::count(row, 2)?,
@@ -62,13 +62,13 @@ pub fn counts(
     })?;
     let mut statement = connection.prepare_cached(
         "SELECT count(*) FROM unconfirmed u WHERE u.pipeline = ?1 AND NOT EXISTS
-             (SELECT 1 FROM links l WHERE l.pipeline = u.pipeline AND l.salesforce_id = u.salesforce_id
+             (SELECT 1 FROM identities l WHERE l.pipeline = u.pipeline AND l.salesforce_id = u.salesforce_id
                   AND l.membership <> 'archived')",
     )?;
-    Ok(LinkCounts { in_doubt: statement.query_row([pipeline], |row| rows::count(row, 0))?, ..counts })
+    Ok(IdentityCounts { in_doubt: statement.query_row([pipeline], |row| rows::count(row, 0))?, ..counts })
 }
 
-/// Live links that were written under another mapping.
+/// Live identities that were written under another mapping.
 pub fn stale(
     connection: &Connection,
     pipeline: &PipelineName,
@@ -78,7 +78,7 @@ pub fn stale(
 ) -> rusqlite::Result<Vec<SalesforceId>> {
     let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
     let mut statement = connection.prepare_cached(
-        "SELECT salesforce_id FROM links
+        "SELECT salesforce_id FROM identities
          WHERE pipeline = ?1 AND salesforce_id > ?2 AND membership = 'live' AND mapping <> ?3
          ORDER BY salesforce_id LIMIT ?4",
     )?;
@@ -90,49 +90,61 @@ pub fn stale(
     ids.collect()
 }
 
-/// Writes links (insert or replace).
-pub fn write(connection: &Connection, pipeline: i64, links: &[Link], run: &str, at: i64) -> rusqlite::Result<()> {
+/// Writes identities (insert or replace).
+pub fn write(
+    connection: &Connection,
+    pipeline: i64,
+    identities: &[Identity],
+    run: &str,
+    at: i64,
+) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO links (pipeline, salesforce_id, hubspot_id, hash, mapping, membership, written_at, run, match_property)
+        "INSERT INTO identities (pipeline, salesforce_id, hubspot_id, hash, mapping, membership, written_at, run, match_property)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (pipeline, salesforce_id) DO UPDATE SET hubspot_id = excluded.hubspot_id, hash = excluded.hash,
              mapping = excluded.mapping, membership = excluded.membership, written_at = excluded.written_at, run = excluded.run,
              match_property = excluded.match_property",
     )?;
-    let usual = usual_match(connection, pipeline, links)?;
+    let usual = usual_match(connection, pipeline, identities)?;
     let mut known = connection
-        .prepare_cached("SELECT hubspot_id, membership FROM links WHERE pipeline = ?1 AND salesforce_id = ?2")?;
-    for link in links {
+        .prepare_cached("SELECT hubspot_id, membership FROM identities WHERE pipeline = ?1 AND salesforce_id = ?2")?;
+    for identity in identities {
         let before: Option<(String, Membership)> = known
-            .query_row(params![pipeline, link.salesforce_id.as_str()], |row| {
+            .query_row(params![pipeline, identity.salesforce_id.as_str()], |row| {
                 Ok((row.get(0)?, rows::named(1, row.get_ref(1)?.as_str()?)?))
             })
             .optional()?;
         statement.execute(params![
             pipeline,
-            link.salesforce_id.as_str(),
-            link.hubspot_id.as_str(),
-            link.hash.0,
-            link.mapping.0,
-            rows::name_of(&link.membership),
+            identity.salesforce_id.as_str(),
+            identity.hubspot_id.as_str(),
+            identity.hash.0,
+            identity.mapping.0,
+            rows::name_of(&identity.membership),
             at,
             run,
-            Some(&*link.match_property).filter(|own| **own != *usual && !own.is_empty())
+            Some(&*identity.match_property).filter(|own| **own != *usual && !own.is_empty())
         ])?;
         let stood = before
             .as_ref()
-            .is_some_and(|(id, membership)| *id == link.hubspot_id.as_str() && *membership != Membership::Archived);
-        if !stood && link.membership != Membership::Archived {
+            .is_some_and(|(id, membership)| *id == identity.hubspot_id.as_str() && *membership != Membership::Archived);
+        if !stood && identity.membership != Membership::Archived {
             let before = before.as_ref().map(|(id, _)| id.as_str());
-            associations::appeared(connection, pipeline, &link.salesforce_id, before, link.hubspot_id.as_str())?;
+            associations::appeared(
+                connection,
+                pipeline,
+                &identity.salesforce_id,
+                before,
+                identity.hubspot_id.as_str(),
+            )?;
         }
     }
     Ok(())
 }
 
-/// The match property that the pipeline had first; where none is noted yet, that of the first link.
-fn usual_match(connection: &Connection, pipeline: i64, links: &[Link]) -> rusqlite::Result<String> {
-    let Some(first) = links.first() else { return Ok(String::new()) };
+/// The match property that the pipeline had first; where none is noted yet, that of the first identity.
+fn usual_match(connection: &Connection, pipeline: i64, identities: &[Identity]) -> rusqlite::Result<String> {
+    let Some(first) = identities.first() else { return Ok(String::new()) };
     let sql = "SELECT match_property FROM pipelines WHERE id = ?1";
     let noted: Option<String> = connection.prepare_cached(sql)?.query_row([pipeline], |row| row.get(0))?;
     if let Some(noted) = noted {
@@ -142,7 +154,7 @@ fn usual_match(connection: &Connection, pipeline: i64, links: &[Link]) -> rusqli
     Ok(first.match_property.to_string())
 }
 
-/// Notes the match property that links without one have: the first one that is told.
+/// Notes the match property that identities without one have: the first one that is told.
 pub fn remember_match(connection: &Connection, pipeline: i64, property: &str) -> rusqlite::Result<()> {
     let sql = "UPDATE pipelines SET match_property = ?2 WHERE id = ?1 AND match_property IS NULL";
     connection.prepare_cached(sql)?.execute(params![pipeline, property]).map(drop)

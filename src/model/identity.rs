@@ -17,7 +17,7 @@ pub struct MappingVersion(pub [u8; 8]);
 
 /// What is known of one Salesforce record in HubSpot; written only after HubSpot acknowledged it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub struct Identity {
     /// The Salesforce record.
     pub salesforce_id: SalesforceId,
     /// Its HubSpot record: a hint, which the match property overrules.

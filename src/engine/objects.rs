@@ -38,7 +38,7 @@ pub async fn objects_changed(cx: &StageContext) -> Result<Option<ObjectsChanged>
     if before.eq_ignore_ascii_case(&now) {
         return Ok(None);
     }
-    let counts = cx.state.link_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
+    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let standing = counts.standing + counts.in_doubt;
     Ok((standing > 0).then(|| ObjectsChanged { pipeline: cx.pipeline.name.to_string(), before, now, standing }))
 }

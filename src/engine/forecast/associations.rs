@@ -1,0 +1,223 @@
+//! The associations that a run would make, remove, or leave waiting.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Forecast, is_planned, planned_id};
+use crate::engine::plan_entries;
+use crate::model::association::{Asked, AssociationKey, AssociationState};
+use crate::model::forecast::{AssociationAction, PlannedAssociation};
+use crate::model::ids::{HubspotId, SalesforceId};
+use crate::plan::associations::{DueLookup, plan};
+use crate::plan::decide::{Action, Decision};
+use crate::ports::state::LookupRef;
+use crate::ports::target::BATCH_PAIRS_MAX;
+use crate::stages::read::associations::{Readings, Resolved, Waiting, resolve, views};
+use crate::stages::read::targets::leaving_directory;
+use crate::stages::{StageError, StageName};
+
+type Rows = Vec<(AssociationState, HubspotId)>;
+
+/// What a plan says of the associations of some records.
+pub(super) type Planned = HashMap<SalesforceId, Vec<PlannedAssociation>>;
+
+impl Forecast {
+    /// What would happen to the associations of these records.
+    pub(super) async fn associations(&self, batch: &[Decision]) -> Result<Planned, StageError> {
+        let changing = |decision: &&Decision| !decision.wanted.is_empty() || decision.action == Action::Restore;
+        let changing: Vec<&Decision> = batch.iter().filter(changing).collect();
+        let ids: Vec<SalesforceId> = changing.iter().map(|decision| decision.id()).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let known = self.cx.state.associations(&self.cx.pipeline.name, &ids).await;
+        let mut known: HashMap<LookupRef, AssociationState> = known
+            .map_err(StageError::at(StageName::Associate))?
+            .into_iter()
+            .map(|state| ((state.salesforce_id, state.key.clone()), state))
+            .collect();
+        let mut states = Vec::new();
+        for decision in changing {
+            let id = decision.id();
+            let anew = decision.action == Action::Restore;
+            let from = decision.hubspot_id.clone().filter(|_| !anew).unwrap_or_else(|| planned_id(id));
+            for (key, wanted) in &decision.wanted {
+                let before = known.remove(&(id, key.clone()));
+                if self.options.recheck || before.as_ref().is_some_and(AssociationState::is_due) {
+                    self.totals().replanned.insert((id, key.clone()));
+                }
+                states.push((again(id, key, wanted.clone(), before, anew), from.clone()));
+            }
+            if anew {
+                let unchanged = known.values().filter(|state| state.salesforce_id == id && state.wanted.is_some());
+                let unchanged = unchanged.map(|state| again(id, &state.key, state.wanted.clone(), None, true));
+                states.extend(unchanged.map(|state| (state, from.clone())));
+            }
+        }
+        self.plan_associations(states, false).await
+    }
+
+    /// Associations that wait since earlier runs and could be made now; those whose next try is later just wait. Where the run
+    /// looks at all that was ever carried out, so does its plan.
+    pub(super) async fn waiting_associations(&self) -> Result<(), StageError> {
+        let (mut after, mut tried) = (None, 0);
+        while let Some((last, due)) = self.due_page(self.options.associations_at, after).await? {
+            after = Some(last);
+            tried += due.len() as u64;
+            self.plan_page(due, false).await?;
+        }
+        let (mut after, mut all) = (None, 0);
+        while let Some((last, due)) = self.due_page(None, after).await? {
+            after = Some(last);
+            all += due.len() as u64;
+        }
+        self.totals().tally.pending_associations += all.saturating_sub(tried);
+        let mut after = None;
+        while self.options.recheck {
+            let page = self.cx.state.settled_associations(&self.cx.pipeline.name, after, BATCH_PAIRS_MAX).await;
+            let page = page.map_err(StageError::at(StageName::Associate))?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some((last.salesforce_id, last.key.clone()));
+            let rows = page.into_iter().filter(|(state, _)| !state.is_due());
+            let rows = rows.map(|(state, from)| (AssociationState { recheck: true, ..state }, from)).collect();
+            self.plan_page(self.without_replanned(rows), true).await?;
+        }
+        Ok(())
+    }
+
+    async fn plan_page(&self, rows: Rows, rechecked: bool) -> Result<(), StageError> {
+        let planned = self.plan_associations(rows, rechecked).await?;
+        let Some(observer) = &self.options.observer else { return Ok(()) };
+        let done = planned.iter().filter(|(_, own)| own.iter().any(|own| own.action != AssociationAction::Pending));
+        observer.observe(done.map(|(id, own)| plan_entries::of_associations(*id, own)).collect()).await
+    }
+
+    /// A page of waiting associations and its last place; without those that are counted with their record, or go with it.
+    async fn due_page(
+        &self,
+        at: Option<Timestamp>,
+        after: Option<LookupRef>,
+    ) -> Result<Option<(LookupRef, Rows)>, StageError> {
+        let due = self.cx.state.due_associations(&self.cx.pipeline.name, at, after, BATCH_PAIRS_MAX).await;
+        let due = due.map_err(StageError::at(StageName::Associate))?;
+        let Some(last) = due.last().map(|(state, _)| (state.salesforce_id, state.key.clone())) else { return Ok(None) };
+        Ok(Some((last, self.without_replanned(due))))
+    }
+
+    fn without_replanned(&self, mut rows: Rows) -> Rows {
+        let totals = self.totals();
+        let kept =
+            |key: &AssociationKey| self.cx.pipeline.associations.iter().any(|association| association.key == *key);
+        rows.retain(|(state, _)| {
+            kept(&state.key)
+                && !totals.leaving.contains(&state.salesforce_id)
+                && !totals.replanned.contains(&(state.salesforce_id, state.key.clone()))
+        });
+        rows
+    }
+
+    async fn plan_associations(&self, rows: Rows, rechecked: bool) -> Result<Planned, StageError> {
+        let mut planned = Planned::new();
+        let mut readings = Readings::default();
+        // A record that is yet to be made has no associations.
+        for association in &self.cx.pipeline.associations {
+            let made = rows.iter().filter(|(_, from)| is_planned(from));
+            made.for_each(|(_, from)| readings.assume_none(association.target.object_type_id(), from));
+        }
+        let calls = self.cx.target.calls();
+        let resolved = resolve(&self.cx, rows, &mut readings, &mut self.listed()).await?;
+        if self.options.associations_elsewhere {
+            self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
+        }
+        let Resolved { by_object, remnants, waiting } = resolved;
+        for ((id, key), target, why) in waiting {
+            // What HubSpot does not say is neither there nor not there: nothing of it changes.
+            self.totals().tally.failed_associations += u64::from(why != Waiting::NotThere);
+            self.totals().tally.pending_associations += 1;
+            let own = planned_association(&key, AssociationAction::Pending, Some(target));
+            planned.entry(id).or_default().push(own);
+        }
+        for (object, lookups) in remnants.into_iter().chain(by_object) {
+            self.object(&object, lookups, &mut readings, rechecked, &mut planned).await?;
+        }
+        Ok(planned)
+    }
+
+    /// Associations for which a dry run lists no object anew: all of them.
+    fn listed(&self) -> HashSet<AssociationKey> {
+        self.cx.pipeline.associations.iter().map(|association| association.key.clone()).collect()
+    }
+
+    async fn object(
+        &self,
+        object: &Arc<str>,
+        lookups: Vec<DueLookup>,
+        readings: &mut Readings,
+        rechecked: bool,
+        planned: &mut Planned,
+    ) -> Result<(), StageError> {
+        let calls = self.cx.target.calls();
+        let ends = lookups.iter().flat_map(|lookup| {
+            std::iter::once(&lookup.from).chain(lookup.settled.as_ref().map(|settled| &settled.from))
+        });
+        readings.read(&self.cx, object, ends.cloned().collect()).await?;
+        if self.options.associations_elsewhere {
+            self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
+        }
+        // An association goes with the record at its other end, which a pipeline that runs before this one archives.
+        let settled: Vec<SalesforceId> =
+            lookups.iter().filter_map(|lookup| Some(lookup.settled.as_ref()?.asked.target)).collect();
+        let gone = self.cx.directory.find(&leaving_directory(object), &settled).await;
+        let gone: HashSet<HubspotId> =
+            gone.map_err(StageError::at(StageName::Associate))?.into_values().flatten().collect();
+        readings.drop_targets(object, &gone);
+        let views = views(&self.cx, object, &lookups, readings).await?;
+        let work = plan(&lookups, &views, object);
+        let mut totals = self.totals();
+        totals.tally.associated += work.make.len() as u64;
+        totals.tally.disassociated += work.remove.len() as u64;
+        *totals.batches.associations.entry(object.to_string()).or_default() +=
+            match self.options.associations_elsewhere || rechecked {
+                true => (work.make.len() + work.remove.len()) as u64,
+                false => lookups.len() as u64,
+            };
+        for (lookup, result) in lookups.iter().zip(&work.results) {
+            let mut entries = Vec::new();
+            if result.removes.is_some() {
+                let old = lookup.settled.as_ref().map(|settled| settled.asked.target);
+                entries.push(planned_association(&lookup.key, AssociationAction::Disassociate, old));
+            }
+            if result.waits_for.is_some() {
+                let target = lookup.wanted.as_ref().map(|(asked, _)| asked.target);
+                entries.push(planned_association(&lookup.key, AssociationAction::Associate, target));
+            }
+            if !rechecked || !entries.is_empty() {
+                planned.entry(lookup.salesforce_id).or_default().extend(entries);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A lookup as the run would find it. A record that is made again has no associations yet.
+fn again(
+    id: SalesforceId,
+    key: &AssociationKey,
+    wanted: Option<Asked>,
+    before: Option<AssociationState>,
+    anew: bool,
+) -> AssociationState {
+    let (settled, recheck) = before.map_or((None, false), |state| (state.settled, state.recheck));
+    let settled = settled.filter(|_| !anew);
+    AssociationState { salesforce_id: id, key: key.clone(), wanted, settled, recheck }
+}
+
+fn planned_association(
+    key: &AssociationKey,
+    action: AssociationAction,
+    salesforce_id: Option<SalesforceId>,
+) -> PlannedAssociation {
+    PlannedAssociation { association: key.0.to_string(), action, salesforce_id }
+}

@@ -1,0 +1,310 @@
+//! What is known of associations with work left: the records that lookups lead to, what stands between them, who else asks for
+//! it, and what of it is ours. Effect: as [`targets`] says.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::model::association::{AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairRequest};
+use crate::model::ids::{HubspotId, SalesforceId};
+use crate::pipeline::compiled::Association;
+use crate::plan::associations::{DueLookup, Pair, PairView};
+use crate::ports::state::{KeptAssociation, LookupRef, StateError};
+use crate::ports::target::{Lookup, PairTypes};
+use crate::stages::read::targets::{self, Hunt, TargetMatch};
+use crate::stages::{StageContext, StageError, StageName};
+
+/// Lookups of one page, their records found.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// Lookups to carry out, by the object at the other end.
+    pub by_object: BTreeMap<Arc<str>, Vec<DueLookup>>,
+    /// What an earlier definition made with another object than the lookup leads to today: to be taken back.
+    pub remnants: BTreeMap<Arc<str>, Vec<DueLookup>>,
+    /// Lookups that cannot be carried out now.
+    pub waiting: Vec<(LookupRef, SalesforceId, Waiting)>,
+}
+
+/// Why a lookup waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waiting {
+    /// The record that it points at is not in HubSpot yet.
+    NotThere,
+    /// Several records carry the id.
+    Several(Vec<HubspotId>),
+    /// HubSpot does not say whether one carries it.
+    NoAnswer,
+}
+
+/// What stands between records, as far as it was read.
+#[derive(Debug, Default)]
+pub struct Readings {
+    by_object: HashMap<Arc<str>, HashMap<HubspotId, Option<Vec<PairTypes>>>>,
+}
+
+impl Readings {
+    /// Reads what stands between these records and an object, where that is not known yet.
+    pub async fn read(
+        &mut self,
+        cx: &StageContext,
+        object: &Arc<str>,
+        from: BTreeSet<HubspotId>,
+    ) -> Result<(), StageError> {
+        let known = self.by_object.entry(Arc::clone(object)).or_default();
+        let missing: Vec<HubspotId> = from.into_iter().filter(|id| !known.contains_key(id)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        cx.confirm().await.map_err(at)?;
+        for part in missing.chunks(crate::ports::target::BATCH_PAIRS_MAX) {
+            let read = cx.target.associations(&cx.pipeline.target.object_type_id, object, part).await.map_err(at)?;
+            for (id, lookup) in part.iter().zip(read) {
+                let pairs = match lookup {
+                    Lookup::Found(pairs) => Some(pairs),
+                    Lookup::Absent => Some(Vec::new()),
+                    Lookup::Unknown => None,
+                };
+                known.insert(id.clone(), pairs);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what was read of these records.
+    pub fn forget<'a>(&mut self, object: &Arc<str>, from: impl Iterator<Item = &'a HubspotId>) {
+        if let Some(known) = self.by_object.get_mut(object) {
+            from.for_each(|id| drop(known.remove(id)));
+        }
+    }
+
+    /// Takes a record to have no associations: it is yet to be made.
+    pub fn assume_none(&mut self, object: &Arc<str>, from: &HubspotId) {
+        self.by_object.entry(Arc::clone(object)).or_default().insert(from.clone(), Some(Vec::new()));
+    }
+
+    /// Takes pairs of records with these to be gone.
+    pub fn drop_targets(&mut self, object: &Arc<str>, gone: &HashSet<HubspotId>) {
+        let known = self.by_object.get_mut(object).into_iter().flat_map(HashMap::values_mut);
+        known.flatten().for_each(|pairs| pairs.retain(|pair| !gone.contains(&pair.to)));
+    }
+
+    /// Whether an answer names the record.
+    pub fn is_answered(&self, object: &Arc<str>, from: &HubspotId) -> bool {
+        self.by_object.get(object).and_then(|known| known.get(from)).is_some_and(Option::is_some)
+    }
+
+    /// The types between two records, where they are associated.
+    fn types(&self, object: &Arc<str>, pair: &Pair) -> Option<&PairTypes> {
+        let pairs = self.by_object.get(object)?.get(&pair.0)?.as_ref()?;
+        pairs.iter().find(|own| own.to == pair.1)
+    }
+}
+
+/// Finds the records that lookups lead to. A lookup that was carried out and is only to be looked at again leads where it led,
+/// as long as the association stands; else its record is searched anew, without trust in what is remembered.
+///
+/// `refreshed` are the associations for which a listing was allowed already.
+pub async fn resolve(
+    cx: &StageContext,
+    rows: Vec<(AssociationState, HubspotId)>,
+    readings: &mut Readings,
+    refreshed: &mut HashSet<AssociationKey>,
+) -> Result<Resolved, StageError> {
+    let mut resolved = Resolved::default();
+    let mut by_key: HashMap<AssociationKey, Vec<(AssociationState, HubspotId)>> = HashMap::new();
+    for (state, from) in rows {
+        by_key.entry(state.key.clone()).or_default().push((state, from));
+    }
+    for association in &cx.pipeline.associations {
+        let Some(rows) = by_key.remove(&association.key) else { continue };
+        let (standing, open) = still_standing(cx, association, rows, readings).await?;
+        let object = association.target.object_type_id();
+        for (state, from) in standing {
+            let wanted = state.wanted.clone().zip(state.settled.as_ref().map(|own| own.to.clone()));
+            resolved.enter(object, &state, from, wanted);
+        }
+        let (doubted, trusted): (Vec<_>, Vec<_>) = open.into_iter().partition(|(state, _)| state.recheck);
+        for (rows, doubted) in [(trusted, false), (doubted, true)] {
+            if !rows.is_empty() {
+                let hunt = Hunt { may_list: refreshed.insert(association.key.clone()), doubted };
+                search(cx, association, rows, hunt, &mut resolved).await?;
+            }
+        }
+    }
+    Ok(resolved)
+}
+
+/// Parts off the lookups that are only to be looked at again, and whose association stands.
+async fn still_standing(
+    cx: &StageContext,
+    association: &Association,
+    rows: Vec<(AssociationState, HubspotId)>,
+    readings: &mut Readings,
+) -> Result<(Vec<(AssociationState, HubspotId)>, Vec<(AssociationState, HubspotId)>), StageError> {
+    let object = association.target.object_type_id();
+    let settled = |state: &AssociationState, from: &HubspotId| {
+        let settled = state.settled.as_ref().filter(|_| state.recheck)?;
+        let same =
+            state.wanted.as_ref() == Some(&settled.asked) && settled.from == *from && settled.to_object == *object;
+        same.then(|| (settled.from.clone(), settled.to.clone()))
+    };
+    let doubted = rows.iter().filter(|(state, from)| settled(state, from).is_some());
+    readings.read(cx, object, doubted.map(|(_, from)| from.clone()).collect()).await?;
+    Ok(rows.into_iter().partition(|(state, from)| {
+        let types = settled(state, from).and_then(|pair| readings.types(object, &pair));
+        let label = state.wanted.as_ref().and_then(|asked| asked.label.as_ref());
+        types.is_some_and(|types| label.is_none_or(|label| types.types.iter().any(|kind| kind.id() == *label)))
+    }))
+}
+
+/// Searches the records that lookups point at.
+async fn search(
+    cx: &StageContext,
+    association: &Association,
+    rows: Vec<(AssociationState, HubspotId)>,
+    hunt: Hunt,
+    resolved: &mut Resolved,
+) -> Result<(), StageError> {
+    let object = association.target.object_type_id();
+    let ids: HashSet<SalesforceId> = rows.iter().filter_map(|(state, _)| Some(state.wanted.as_ref()?.target)).collect();
+    let ids: Vec<SalesforceId> = ids.into_iter().collect();
+    let found = targets::find(cx, association, &ids, hunt).await?;
+    for (state, from) in rows {
+        let Some(asked) = &state.wanted else {
+            resolved.enter(object, &state, from, None);
+            continue;
+        };
+        let target = asked.target;
+        let waiting = match found.get(&target) {
+            Some(TargetMatch::One(to)) => {
+                let wanted = Some((asked.clone(), to.clone()));
+                resolved.enter(object, &state, from, wanted);
+                continue;
+            }
+            Some(TargetMatch::Many(records)) => Waiting::Several(records.clone()),
+            Some(TargetMatch::NoAnswer) => Waiting::NoAnswer,
+            None => Waiting::NotThere,
+        };
+        // What was made before is wrong even though the new one cannot be made yet; where HubSpot does not say, it may be right.
+        if waiting == Waiting::NotThere && state.settled.is_some() {
+            resolved.enter(object, &state, from, None);
+        }
+        resolved.waiting.push(((state.salesforce_id, state.key), target, waiting));
+    }
+    Ok(())
+}
+
+impl Resolved {
+    /// Enters one lookup to carry out.
+    fn enter(
+        &mut self,
+        object: &Arc<str>,
+        state: &AssociationState,
+        from: HubspotId,
+        wanted: Option<(crate::model::association::Asked, HubspotId)>,
+    ) {
+        let due = |wanted, settled| DueLookup {
+            salesforce_id: state.salesforce_id,
+            key: state.key.clone(),
+            from: from.clone(),
+            wanted,
+            settled,
+        };
+        let (settled, other) = match &state.settled {
+            Some(settled) if settled.to_object != *object => (None, Some(settled.clone())),
+            settled => (settled.clone(), None),
+        };
+        if let Some(other) = other {
+            let object = Arc::clone(&other.to_object);
+            self.remnants.entry(object).or_default().push(due(None, Some(other)));
+        }
+        self.by_object.entry(Arc::clone(object)).or_default().push(due(wanted, settled));
+    }
+}
+
+/// The pair of two records of the pipeline's object and another one.
+pub fn pair_key(cx: &StageContext, object: &str, pair: &Pair) -> PairKey {
+    let target = &cx.pipeline.target;
+    PairKey::new(&target.connection, (&target.object_type_id, &pair.0), (object, &pair.1))
+}
+
+/// The associations of the pipeline, as far as the state must know them.
+pub fn kept(cx: &StageContext) -> Vec<KeptAssociation> {
+    let target = &cx.pipeline.target;
+    let kept = cx.pipeline.associations.iter().map(|association| KeptAssociation {
+        key: association.key.clone(),
+        label: association.label.as_ref().map(|label| label.id()),
+        connection: Arc::clone(&target.connection),
+        from_object: Arc::clone(&target.object_type_id),
+        to_object: Arc::clone(association.target.object_type_id()),
+    });
+    kept.collect()
+}
+
+/// All that is known of the pairs of records of these lookups, before and after; what stands was read.
+pub async fn views(
+    cx: &StageContext,
+    object: &Arc<str>,
+    due: &[DueLookup],
+    readings: &Readings,
+) -> Result<BTreeMap<Pair, PairView>, StageError> {
+    let pairs = due.iter().flat_map(|lookup| lookup.pair().into_iter().chain(lookup.pair_before()));
+    let mut views: BTreeMap<Pair, PairView> = BTreeMap::new();
+    for pair in pairs {
+        let key = pair_key(cx, object, &pair);
+        let types = readings.types(object, &pair).map(|own| own.types.clone());
+        views.entry(pair).or_insert(PairView {
+            key,
+            types,
+            owned: false,
+            owned_labels: Vec::new(),
+            requested: false,
+            requested_labels: Vec::new(),
+        });
+    }
+    let keys: BTreeSet<PairKey> = views.values().map(|view| view.key).collect();
+    let keys: Vec<PairKey> = keys.into_iter().collect();
+    let owned = cx.state.owned_types(&keys).await.map_err(at::<StateError>)?;
+    let requests = cx.state.pair_requests(&keys).await.map_err(at::<StateError>)?;
+    let at_hand: HashSet<(SalesforceId, &AssociationKey)> =
+        due.iter().map(|lookup| (lookup.salesforce_id, &lookup.key)).collect();
+    let foreign =
+        |own: &&PairRequest| own.pipeline != cx.pipeline.name || !at_hand.contains(&(own.salesforce_id, &own.key));
+    let mut owned_by_pair: HashMap<PairKey, Vec<&OwnedType>> = HashMap::new();
+    owned.iter().for_each(|own| owned_by_pair.entry(own.pair).or_default().push(own));
+    let mut requests_by_pair: HashMap<PairKey, Vec<&PairRequest>> = HashMap::new();
+    requests.iter().filter(foreign).for_each(|own| requests_by_pair.entry(own.pair).or_default().push(own));
+    for (pair, view) in &mut views {
+        for own in owned_by_pair.get(&view.key).into_iter().flatten() {
+            match &own.label {
+                None => view.owned = true,
+                Some((from, label)) if *from == pair.0 => view.owned_labels.push(label.clone()),
+                Some(_) => {}
+            }
+        }
+        for own in requests_by_pair.get(&view.key).into_iter().flatten() {
+            view.requested = true;
+            let same_side = own.from == pair.0 && own.to_object == *object;
+            view.requested_labels.extend(own.label.clone().filter(|_| same_side));
+        }
+    }
+    Ok(views)
+}
+
+/// Takes what was removed out of what is known.
+pub fn take_out(view: &mut PairView, removed: &PairTypes) {
+    if removed.types.is_empty() {
+        view.types = None;
+        view.owned = false;
+        view.owned_labels.clear();
+        return;
+    }
+    let labels: Vec<LabelId> = removed.types.iter().map(|kind| kind.id()).collect();
+    view.owned_labels.retain(|label| !labels.contains(label));
+    if let Some(types) = &mut view.types {
+        types.retain(|kind| !labels.contains(&kind.id()));
+    }
+}
+
+fn at<C: Into<crate::stages::StageCause>>(cause: C) -> StageError {
+    StageError::at(StageName::Associate)(cause)
+}

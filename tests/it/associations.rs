@@ -1,0 +1,353 @@
+//! What a pair of HubSpot records carries is what lookups ask for now: in whichever pipeline, from whichever side, whatever became of
+//! the record at the other end, and whoever touched it in HubSpot.
+
+use serde_json::{Value, json};
+
+use crate::support::{Bench, report};
+
+/// A world of its own: subscriptions with these associations, and nothing else.
+struct Pairs {
+    bench: Bench,
+}
+
+const SUBSCRIPTIONS: &str = "version: 1
+name: subs
+source: { object: Subscription__c }
+target: { object: subscriptions, match: salesforce_id }
+fields:
+  - { from: Name, to: subscription_name }
+associations:
+";
+
+const ORDERS: &str = "version: 1
+name: orders
+source: { object: WorkOrder }
+target: { object: work_orders, match: salesforce_id }
+fields:
+  - { from: WorkOrderNumber, to: work_order_number }
+  - { from: Subject, to: subject, default: none }
+associations:
+";
+
+impl Pairs {
+    fn new(associations: &[&str]) -> Self {
+        let bench = Bench::new(2);
+        std::fs::remove_file(bench.path("pipelines/work_orders.yaml")).unwrap();
+        std::fs::remove_file(bench.path("pipelines/subscriptions.yaml")).unwrap();
+        let pairs = Self { bench };
+        for (object, name, target) in [
+            ("Subscription__c", "Ship_To__c", "Account"),
+            ("Subscription__c", "Parent__c", "Subscription__c"),
+            ("WorkOrder", "Current__c", "Subscription__c"),
+        ] {
+            pairs.lookup(object, name, &[target]);
+        }
+        pairs.define("subs", SUBSCRIPTIONS, associations);
+        pairs
+    }
+
+    fn lookup(&self, object: &str, name: &str, targets: &[&str]) {
+        let relationship = name.replace("__c", "__r");
+        let field = json!({"name": name, "type": "reference", "label": name, "custom": true, "referenceTo": targets,
+            "relationshipName": relationship});
+        self.bench.salesforce("add_field", json!({"object": object, "field": field}));
+    }
+
+    fn define(&self, name: &str, head: &str, associations: &[&str]) {
+        let entries: String = associations.iter().map(|entry| format!("  - {{ {entry} }}\n")).collect();
+        self.bench.write(&format!("pipelines/{name}.yaml"), &format!("{head}{entries}on_delete: keep\n"));
+    }
+
+    /// What an administrator does in HubSpot.
+    fn hubspot(&self, method: &str, path: &str, body: &Value) {
+        let text = std::fs::read_to_string(self.bench.path("syncline.yaml")).unwrap();
+        let base = text.lines().find_map(|line| line.trim().strip_prefix("base_url: ")).unwrap().to_owned();
+        let url = format!("{base}{path}");
+        let method: reqwest::Method = method.parse().unwrap();
+        let body = body.to_string();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let call = crate::support::client().request(method, &url).bearer_auth("sandbox-hubspot-token");
+                let call = call.header("content-type", "application/json").body(body);
+                let status = runtime.block_on(async { call.send().await.unwrap().status() });
+                assert!(status.is_success(), "{url}: {status}");
+            });
+        });
+    }
+
+    fn label(&self, name: &str, inverse: Option<&str>, to: &str) {
+        let mut body = json!({"label": name, "name": name.to_lowercase()});
+        if let Some(inverse) = inverse {
+            body["inverseLabel"] = json!(inverse);
+        }
+        self.hubspot("POST", &format!("/crm/v4/associations/2-41234567/{to}/labels"), &body);
+    }
+
+    fn with_itself(&self) {
+        let body = json!({"fromObjectTypeId": "2-41234567", "toObjectTypeId": "2-41234567", "name": "parent"});
+        self.hubspot("POST", "/crm/v3/schemas/2-41234567/associations", &body);
+    }
+
+    fn account(&self, place: usize) -> String {
+        let companies = self.bench.records("0-2");
+        let known = |id: &String| {
+            companies.values().filter(|own| own["properties"]["salesforceaccountid"] == id.as_str()).count() == 1
+        };
+        self.bench.rows("Account").into_keys().filter(known).nth(place).unwrap()
+    }
+
+    fn create(&self, object: &str, values: Value) -> String {
+        let made = self.bench.salesforce("create", json!({"object": object, "values": values}));
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    fn update(&self, object: &str, id: &str, values: Value) {
+        self.bench.salesforce("update", json!({"object": object, "id": id, "values": values}));
+    }
+
+    /// The HubSpot record of a Salesforce id.
+    fn record(&self, object: &str, property: &str, id: &str) -> Value {
+        let records = self.bench.records(object);
+        let mut found =
+            records.into_values().filter(|own| own["properties"][property] == id && own["archived"] == false);
+        found.next().unwrap_or_else(|| panic!("{object} has no {id}"))
+    }
+
+    /// What a subscription is associated with of an object: (id, labels).
+    fn of(&self, id: &str, object: &str) -> Vec<(String, Vec<String>)> {
+        let record = self.record("subscriptions", "salesforce_id", id);
+        let found = record["associations"][object].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        found
+            .iter()
+            .map(|own| (text(&own["id"]), own["labels"].as_array().unwrap().iter().map(text).collect()))
+            .collect()
+    }
+
+    /// The labels between a subscription and its only company.
+    fn labels(&self, id: &str) -> Option<Vec<String>> {
+        let mut found = self.of(id, "0-2");
+        assert!(found.len() < 2, "{found:?}");
+        found.pop().map(|(_, labels)| labels)
+    }
+
+    /// A sync that does what its plan foretold.
+    fn sync(&self) -> Value {
+        let planned = self.bench.run(&["plan", "--format", "json"]).code(0).json();
+        let done = self.bench.sync();
+        same(&planned, &done);
+        done
+    }
+
+    /// An import that does what its plan foretold.
+    fn import(&self) -> Value {
+        let planned = self.bench.run(&["plan", "--full", "--format", "json"]).code(0).json();
+        let done = self.bench.import();
+        same(&planned, &done);
+        done
+    }
+}
+
+#[track_caller]
+fn same(planned: &Value, done: &Value) {
+    for own in done["pipelines"].as_array().unwrap() {
+        let name = own["name"].as_str().unwrap();
+        for count in ["created", "updated", "unchanged", "associated", "disassociated"] {
+            assert_eq!(report(planned, name)[count], own[count], "{count} of {name}\n{planned}\n{done}");
+        }
+    }
+}
+
+const ACCOUNT: &str = "field: Account__c, to: companies, match: salesforceaccountid";
+const SHIP_TO: &str = "field: Ship_To__c, to: companies, match: salesforceaccountid";
+
+#[test]
+fn labels_that_trade_places_leave_only_what_is_asked_for() {
+    let pairs = Pairs::new(&[&format!("{ACCOUNT}, label: billing_account"), &format!("{SHIP_TO}, label: Shipping")]);
+    pairs.label("Shipping", None, "0-2");
+    let account = pairs.account(0);
+    let id = pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account}));
+    pairs.import();
+    assert_eq!(pairs.labels(&id), Some(vec!["billing_account".to_owned()]));
+    pairs.update("Subscription__c", &id, json!({"Account__c": null, "Ship_To__c": account}));
+    pairs.sync();
+    assert_eq!(pairs.labels(&id), Some(vec!["Shipping".to_owned()]));
+    // Both, and back to the first.
+    pairs.update("Subscription__c", &id, json!({"Account__c": account}));
+    pairs.sync();
+    assert_eq!(pairs.labels(&id).map(|labels| labels.len()), Some(2));
+    pairs.update("Subscription__c", &id, json!({"Ship_To__c": null}));
+    pairs.sync();
+    assert_eq!(pairs.labels(&id), Some(vec!["billing_account".to_owned()]));
+    pairs.update("Subscription__c", &id, json!({"Account__c": null}));
+    pairs.sync();
+    assert_eq!(pairs.labels(&id), None);
+}
+
+#[test]
+fn a_label_that_the_definition_changes_takes_the_place_of_the_old_one() {
+    let pairs = Pairs::new(&[&format!("{ACCOUNT}, label: billing_account")]);
+    pairs.label("Shipping", None, "0-2");
+    let account = pairs.account(0);
+    let id = pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account}));
+    pairs.import();
+    pairs.define("subs", SUBSCRIPTIONS, &[&format!("{ACCOUNT}, label: Shipping")]);
+    pairs.import();
+    assert_eq!(pairs.labels(&id), Some(vec!["Shipping".to_owned()]));
+}
+
+#[test]
+fn an_association_that_passes_from_lookup_to_lookup_is_removed_with_the_last() {
+    let pairs = Pairs::new(&[ACCOUNT, SHIP_TO]);
+    let account = pairs.account(0);
+    let id = pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account}));
+    pairs.import();
+    pairs.update("Subscription__c", &id, json!({"Account__c": null, "Ship_To__c": account}));
+    pairs.sync();
+    assert_eq!(pairs.labels(&id), Some(vec![]));
+    pairs.update("Subscription__c", &id, json!({"Ship_To__c": null}));
+    pairs.sync();
+    assert_eq!(pairs.labels(&id), None);
+}
+
+#[test]
+fn a_lookup_to_the_own_object_may_be_turned_round() {
+    let pairs = Pairs::new(&["field: Parent__c, pipeline: subs"]);
+    pairs.with_itself();
+    let parent = pairs.create("Subscription__c", json!({"Name": "P"}));
+    let child = pairs.create("Subscription__c", json!({"Name": "K", "Parent__c": parent}));
+    pairs.bench.import();
+    for (blank, filled) in [(&child, &parent), (&parent, &child)] {
+        pairs.update("Subscription__c", blank, json!({"Parent__c": null}));
+        pairs.update("Subscription__c", filled, json!({"Parent__c": blank}));
+        pairs.sync();
+        assert_eq!(pairs.of(&parent, "2-41234567").len(), 1);
+    }
+    // Both ask, then one of them, then none.
+    pairs.update("Subscription__c", &parent, json!({"Parent__c": child}));
+    pairs.sync();
+    pairs.update("Subscription__c", &child, json!({"Parent__c": null}));
+    pairs.sync();
+    assert_eq!(pairs.of(&parent, "2-41234567").len(), 1);
+    pairs.update("Subscription__c", &parent, json!({"Parent__c": null}));
+    pairs.sync();
+    assert_eq!(pairs.of(&parent, "2-41234567"), []);
+}
+
+#[test]
+fn a_labelled_lookup_to_the_own_object_may_be_turned_round() {
+    let pairs = Pairs::new(&["field: Parent__c, pipeline: subs, label: Parent"]);
+    pairs.with_itself();
+    pairs.label("Parent", Some("Child"), "2-41234567");
+    let parent = pairs.create("Subscription__c", json!({"Name": "P"}));
+    let child = pairs.create("Subscription__c", json!({"Name": "K", "Parent__c": parent}));
+    pairs.bench.import();
+    let labels = |id: &str| pairs.of(id, "2-41234567").pop().map(|(_, labels)| labels);
+    assert_eq!(labels(&child), Some(vec!["Parent".to_owned()]));
+    pairs.update("Subscription__c", &child, json!({"Parent__c": null}));
+    pairs.update("Subscription__c", &parent, json!({"Parent__c": child}));
+    pairs.bench.sync();
+    assert_eq!((labels(&parent), labels(&child)), (Some(vec!["Parent".to_owned()]), Some(vec!["Child".to_owned()])));
+    let quiet = pairs.bench.sync();
+    assert_eq!(report(&quiet, "subs")["associated"], 0);
+    pairs.update("Subscription__c", &parent, json!({"Parent__c": null}));
+    pairs.bench.sync();
+    assert_eq!((labels(&parent), labels(&child)), (None, None));
+}
+
+#[test]
+fn two_pipelines_that_ask_from_both_sides_share_what_they_ask_for() {
+    for ends in ["subscription", "order"] {
+        let pairs = Pairs::new(&["field: Work_Order__c, pipeline: orders"]);
+        pairs.define("orders", ORDERS, &["field: Current__c, pipeline: subs"]);
+        let order = pairs.create("WorkOrder", json!({"Subject": "W"}));
+        let id = pairs.create("Subscription__c", json!({"Name": "S", "Work_Order__c": order}));
+        pairs.bench.import();
+        pairs.update("WorkOrder", &order, json!({"Current__c": id}));
+        pairs.bench.sync();
+        let standing = || pairs.of(&id, &pairs.bench.kind("work_orders")).len();
+        let stop = |which: &str| match which {
+            "subscription" => pairs.update("Subscription__c", &id, json!({"Work_Order__c": null})),
+            _ => pairs.update("WorkOrder", &order, json!({"Current__c": null})),
+        };
+        stop(ends);
+        pairs.sync();
+        assert_eq!(standing(), 1, "the other pipeline still asks for it");
+        stop(if ends == "order" { "subscription" } else { "order" });
+        pairs.sync();
+        assert_eq!(standing(), 0, "nobody asks for it");
+    }
+}
+
+#[test]
+fn what_somebody_removed_by_hand_is_told_and_made_again() {
+    let pairs = Pairs::new(&[&format!("{ACCOUNT}, label: billing_account"), SHIP_TO]);
+    let (account, other) = (pairs.account(0), pairs.account(1));
+    let id = pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account, "Ship_To__c": other}));
+    pairs.import();
+    let before = pairs.of(&id, "0-2");
+    assert_eq!(before.len(), 2);
+    let record = pairs.record("subscriptions", "salesforce_id", &id)["id"].as_str().unwrap().to_owned();
+    for (company, _) in &before {
+        let path = format!("/crm/v4/objects/2-41234567/{record}/associations/0-2/{company}");
+        pairs.hubspot("DELETE", &path, &json!({}));
+    }
+    let planned = pairs.bench.run(&["plan", "--full"]).code(0).stdout;
+    assert!(planned.contains("associations: 2 to make"), "{planned}");
+    let done = pairs.import();
+    assert_eq!(report(&done, "subs")["associated"], 2);
+    assert_eq!(pairs.of(&id, "0-2"), before);
+    // What others made stays, and is no reason to do anything.
+    pairs.label("Shipping", None, "0-2");
+    let quiet = pairs.import();
+    assert_eq!(
+        (report(&quiet, "subs")["associated"].as_u64(), report(&quiet, "subs")["disassociated"].as_u64()),
+        (Some(0), Some(0))
+    );
+}
+
+#[test]
+fn a_target_that_was_made_anew_or_merged_is_found_again() {
+    for change in ["made anew", "merged", "moved to another"] {
+        let pairs = Pairs::new(&[ACCOUNT]);
+        let account = pairs.account(0);
+        let id = pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account}));
+        pairs.import();
+        let old = pairs.record("companies", "salesforceaccountid", &account)["id"].as_str().unwrap().to_owned();
+        assert_eq!(pairs.of(&id, "0-2"), [(old.clone(), vec![])]);
+        let properties = json!({"name": "again", "salesforceaccountid": account});
+        let new = |properties: Value| {
+            let made = pairs.bench.hubspot("create", json!({"object": "companies", "properties": properties}));
+            made["id"].as_str().unwrap().to_owned()
+        };
+        let new = match change {
+            "made anew" => {
+                pairs.bench.hubspot("archive", json!({"object": "companies", "id": old}));
+                new(properties)
+            }
+            "merged" => {
+                let winner = new(json!({"name": "winner"}));
+                let path = "/crm/v3/objects/companies/merge";
+                pairs.hubspot("POST", path, &json!({"primaryObjectId": winner, "objectIdToMerge": old}));
+                pairs.bench.hubspot("set", json!({"object": "companies", "id": winner, "properties": properties}));
+                winner
+            }
+            _ => {
+                // The association stands, and leads to a company that is another's now.
+                let path = format!("/crm/v3/objects/companies/{old}");
+                pairs.hubspot("PATCH", &path, &json!({"properties": {"salesforceaccountid": ""}}));
+                let record = pairs.record("subscriptions", "salesforce_id", &id)["id"].as_str().unwrap().to_owned();
+                let path = format!("/crm/v4/objects/2-41234567/{record}/associations/0-2/{old}");
+                pairs.hubspot("DELETE", &path, &json!({}));
+                new(properties)
+            }
+        };
+        pairs.import();
+        assert_eq!(pairs.of(&id, "0-2"), [(new, vec![])], "{change}");
+        // It is ours wherever it went: a blank lookup takes it back.
+        pairs.update("Subscription__c", &id, json!({"Account__c": null}));
+        pairs.sync();
+        assert_eq!(pairs.of(&id, "0-2"), [], "{change}");
+    }
+}
