@@ -274,9 +274,14 @@ impl JsonSchema for Otherwise {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{ "required": ["pipeline"] }, { "required": ["to", "match"] }]))]
 pub struct AssociationConfig {
-    /// Lookup or master-detail field of the source object.
-    #[schemars(example = &"Account__c", length(min = 1, max = 80))]
+    /// Lookup or master-detail field: of the source object, or of a parent record, up to five levels up (`Account__r.ParentId`).
+    #[schemars(example = &"Account__c", length(min = 1, max = 300))]
     pub field: String,
+    /// Salesforce object that this entry is about, where the lookup leads to several: ids of other objects are left to other
+    /// entries. Without it, the object of `pipeline`, or the one that the standard HubSpot object stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"Account", length(min = 1, max = 80))]
+    pub object: Option<String>,
     /// HubSpot object that already syncs, by name or objectTypeId.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"companies", length(min = 1, max = 120))]
@@ -289,14 +294,82 @@ pub struct AssociationConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"projects")]
     pub pipeline: Option<String>,
-    /// Association label, by its internal name or its label in HubSpot. Without it, the plain association is made.
+    /// Association label, by its internal name or its label in HubSpot; or a field whose value says which. Without it, the plain
+    /// association is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"billing_account", length(min = 1, max = 120))]
-    pub label: Option<String>,
+    pub label: Option<LabelConfig>,
     /// Codes of warnings that are accepted for this entry, such as `SL2050`: they are no longer told. Errors cannot be accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^SL[0-9]{4}$")), example = ["SL2050"])]
     pub allow: Vec<String>,
+}
+
+/// An association label: the same for all records, or by the value of a field.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(untagged)]
+pub enum LabelConfig {
+    /// This one.
+    Name(String),
+    /// The one that a field's value names.
+    ByField(LabelByField),
+}
+
+/// Labels by the value of a field. A blank, and a value that is not listed, mean the plain association.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LabelByField {
+    /// Field of the source object, or of a parent record.
+    #[schemars(example = &"Role__c", length(min = 1, max = 300))]
+    pub from: String,
+    /// Label for each value.
+    pub values: BTreeMap<String, String>,
+}
+
+impl std::fmt::Display for LabelConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::ByField(own) => write!(f, "by {}", own.from),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for LabelConfig {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Text {
+            Name(String),
+            ByField(LabelByField),
+        }
+        match Text::deserialize(deserializer) {
+            Ok(Text::Name(name)) => Ok(Self::Name(name)),
+            Ok(Text::ByField(own)) => Ok(Self::ByField(own)),
+            Err(_) => Err(serde::de::Error::custom("expected a label, or `{from: FIELD, values: {VALUE: LABEL}}`")),
+        }
+    }
+}
+
+impl JsonSchema for LabelConfig {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "AssociationLabel".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let own = LabelByField::json_schema(generator);
+        let properties = own.get("properties").cloned().unwrap_or_default();
+        schemars::json_schema!({
+            "description": "An association label, by its internal name or its label in HubSpot; or `{from, values}`: a field, and \
+                the label for each of its values. A blank, and a value that is not listed, mean the plain association.",
+            "type": ["string", "object"],
+            "minLength": 1,
+            "maxLength": 120,
+            "properties": properties,
+            "required": ["from", "values"],
+            "additionalProperties": false,
+            "examples": ["billing_account", { "from": "Role__c", "values": { "Decision Maker": "decision_maker" } }],
+        })
+    }
 }
 
 /// What happens to a HubSpot record whose source is gone.

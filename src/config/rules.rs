@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::pipeline::{FieldConfig, PipelineConfig};
+use super::pipeline::{FieldConfig, LabelConfig, PipelineConfig};
 use super::project::{ConnectionConfig, ProjectConfig};
 use super::scalar::{DurationText, Interval};
 use crate::diagnostic::nearest::nearest;
@@ -213,11 +213,12 @@ impl Rules<'_> {
 
     fn associations(&self, pipelines: &[Definition<'_>], broken: &[&str], findings: &mut Vec<Diagnostic>) {
         let mut people: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut seen: HashMap<(String, Option<&str>), usize> = HashMap::new();
+        let mut seen: HashMap<(String, Option<&LabelConfig>, Option<String>), usize> = HashMap::new();
         let by_name: HashMap<&str, &Definition<'_>> =
             pipelines.iter().rev().map(|own| (own.config.name.as_str(), own)).collect();
         for (index, association) in self.config.associations.iter().enumerate() {
-            let key = (association.field.to_ascii_lowercase(), association.label.as_deref());
+            let object = association.object.as_ref().map(|object| object.to_ascii_lowercase());
+            let key = (association.field.to_ascii_lowercase(), association.label.as_ref(), object);
             let first = *seen.entry(key).or_insert(index);
             if first != index {
                 let message = format!("the lookup `{}` is listed twice with the same label", association.field);

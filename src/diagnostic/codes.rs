@@ -78,6 +78,8 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL2071", include_str!("../../docs/errors/SL2071.md")),
     ("SL2072", include_str!("../../docs/errors/SL2072.md")),
     ("SL2073", include_str!("../../docs/errors/SL2073.md")),
+    ("SL2074", include_str!("../../docs/errors/SL2074.md")),
+    ("SL2075", include_str!("../../docs/errors/SL2075.md")),
     ("SL3001", include_str!("../../docs/errors/SL3001.md")),
     ("SL3002", include_str!("../../docs/errors/SL3002.md")),
     ("SL3004", include_str!("../../docs/errors/SL3004.md")),

@@ -259,7 +259,13 @@ async fn now(
 }
 
 /// What follows from the record as it is now.
-fn judge(now: &Now, link: Option<&Identity>, known_failure: Option<&str>, ran: bool, object: &str) -> Option<Explanation> {
+fn judge(
+    now: &Now,
+    link: Option<&Identity>,
+    known_failure: Option<&str>,
+    ran: bool,
+    object: &str,
+) -> Option<Explanation> {
     let pipeline = now.pipeline.as_ref()?;
     let Some(row) = &now.row else {
         let cause = "purged from the recycle bin, hidden from Syncline's user, or no record of this object";
@@ -359,5 +365,10 @@ fn standing(own: &AssociationState) -> AssociationStanding {
         Some((field, label)) => (field, Some(label.to_owned())),
         None => (&*own.key.0, None),
     };
-    AssociationStanding { field: field.to_owned(), label, salesforce_id: own.wanted.as_ref().map(|asked| asked.target.to_string()), status }
+    AssociationStanding {
+        field: field.to_owned(),
+        label,
+        salesforce_id: own.wanted.as_ref().map(|asked| asked.target.to_string()),
+        status,
+    }
 }

@@ -13,7 +13,7 @@ use super::rules::owners::email_path;
 use super::rules::{self, Parts, allow};
 use super::schemas::Schemas;
 use super::template::Template;
-use crate::config::pipeline::{AssociationConfig, Cast, FieldConfig, PipelineConfig};
+use crate::config::pipeline::{AssociationConfig, Cast, FieldConfig, LabelConfig, PipelineConfig};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::hash::Hasher;
 use crate::model::identity::MappingVersion;
@@ -31,7 +31,8 @@ pub fn parents(config: &PipelineConfig, sources: &HashMap<String, SourceObject>)
         Lookup::NotDescribed(object) => Some(object),
         Lookup::Found(_) | Lookup::Missing { .. } => None,
     };
-    paths(config, &objects).iter().filter_map(not_described).collect()
+    let along: Vec<String> = paths(config, &objects).iter().filter_map(not_described).collect();
+    along.into_iter().chain(named_objects(config, &objects)).collect()
 }
 
 /// The fields that a definition names, each with its object, as far as the described objects tell. A field that is not there
@@ -66,7 +67,29 @@ fn paths(config: &PipelineConfig, objects: &Objects<'_>) -> Vec<String> {
     let named = templates.iter().flat_map(Template::paths).map(str::to_owned);
     let condition = config.source.condition.as_deref().and_then(|text| super::condition::parser::parse(text).ok());
     let filtered = condition.iter().flat_map(Condition::paths).map(|path| path.text.clone());
-    from.chain(emails).chain(named).chain(filtered).collect()
+    let lookups = config.associations.iter().map(|association| association.field.clone());
+    let labels = config.associations.iter().filter_map(|association| match &association.label {
+        Some(LabelConfig::ByField(label)) => Some(label.from.clone()),
+        Some(LabelConfig::Name(_)) | None => None,
+    });
+    from.chain(emails)
+        .chain(named)
+        .chain(filtered)
+        .chain(lookups.filter(|path| path.contains('.')))
+        .chain(labels)
+        .collect()
+}
+
+/// The objects that entries name for lookups to several: how their ids begin must be known.
+fn named_objects<'a>(config: &'a PipelineConfig, objects: &'a Objects<'_>) -> impl Iterator<Item = String> + 'a {
+    let named = config.associations.iter().filter_map(|own| Some((own, own.object.as_ref()?)));
+    named.filter_map(|(own, object)| match objects.find(&own.field) {
+        Lookup::Found(field) if field.reference_to.len() > 1 => {
+            let object = field.reference_to.iter().find(|known| known.eq_ignore_ascii_case(object))?;
+            (!objects.all.contains_key(&object.to_ascii_lowercase())).then(|| object.clone())
+        }
+        _ => None,
+    })
 }
 
 /// Findings of a definition that need no described object: the grammar of its condition, its templates, its time zones.
@@ -154,7 +177,8 @@ pub fn mapping_version(config: &PipelineConfig, target: &str) -> MappingVersion 
     fields.sort_by(|one, other| one.to.cmp(&other.to));
     let plain = |association: &AssociationConfig| AssociationConfig { allow: Vec::new(), ..association.clone() };
     let mut associations: Vec<_> = config.associations.iter().map(plain).collect();
-    associations.sort_by(|one, other| (&one.field, &one.label).cmp(&(&other.field, &other.label)));
+    associations
+        .sort_by(|one, other| (&one.field, &one.label, &one.object).cmp(&(&other.field, &other.label, &other.object)));
     let shape = serde_json::json!({
         "object": config.source.object.to_ascii_lowercase(),
         "where": condition,

@@ -9,14 +9,15 @@ use jiff::tz::TimeZone;
 
 use super::condition::tree::Condition;
 use super::template::Template;
-use super::values::convert::Conversion;
+use super::values::convert::{Conversion, trim};
 use super::values::decimal::Decimal;
+use super::values::matching;
 use super::values::rules::Rule;
 use crate::config::pipeline::{DeleteAction, GuardConfig, Mode, SyncConfig, WhenBlank};
-use crate::model::association::{AssociationKey, AssociationType};
+use crate::model::association::{Asked, AssociationKey, LabelId};
 use crate::model::hash::Hasher;
 use crate::model::identity::{ContentHash, MappingVersion};
-use crate::model::ids::PipelineName;
+use crate::model::ids::{PipelineName, SalesforceId, SalesforceIdError};
 use crate::model::object::{FieldKind, PropertyKind, TargetProperty};
 use crate::model::record::{Column, Desired, Record};
 
@@ -85,25 +86,75 @@ pub struct Target {
     pub required: Vec<Arc<str>>,
 }
 
-/// A lookup that becomes a link.
+/// A lookup that becomes an association.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Association {
     /// Its key in the state.
     pub key: AssociationKey,
-    /// The lookup field.
+    /// The lookup field, or the path to it.
     pub field: Arc<str>,
     /// Its column.
     pub column: usize,
+    /// How ids begin that are meant, where the lookup leads to several objects; ids of others are left out.
+    pub prefix: Option<Arc<str>>,
     /// Where its records are found.
     pub target: AssociationTarget,
-    /// The label; none for the plain link.
-    pub label: Option<AssociationType>,
+    /// The label.
+    pub label: AssociationLabel,
+}
+
+/// Which label an association gets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AssociationLabel {
+    /// None: the plain association.
+    Plain,
+    /// The same for all records.
+    Fixed(LabelId),
+    /// By the value of a column; the plain association for what is not listed.
+    ByColumn {
+        /// The column.
+        column: usize,
+        /// Its type.
+        kind: FieldKind,
+        /// Labels by value, in the form in which values are compared.
+        values: BTreeMap<String, LabelId>,
+    },
+}
+
+impl Association {
+    /// What the lookup of a row asks for; an id that is meant for another entry asks for nothing here.
+    ///
+    /// Errors: the lookup holds something that is no Salesforce id.
+    pub fn asked(&self, values: &[Option<Box<str>>]) -> Result<Option<Asked>, SalesforceIdError> {
+        let text =
+            |column: usize| values.get(column).and_then(Option::as_deref).map(trim).filter(|text| !text.is_empty());
+        let Some(target) = text(self.column).map(str::parse::<SalesforceId>).transpose()? else { return Ok(None) };
+        if self.prefix.as_ref().is_some_and(|prefix| target.key_prefix() != &**prefix) {
+            return Ok(None);
+        }
+        let label = match &self.label {
+            AssociationLabel::Plain => None,
+            AssociationLabel::Fixed(label) => Some(label.clone()),
+            AssociationLabel::ByColumn { column, kind, values } => {
+                text(*column).and_then(|value| values.get(&*matching::key(value, kind)).cloned())
+            }
+        };
+        Ok(Some(Asked { target, label }))
+    }
+
+    /// The label, where it is the same for all records.
+    pub fn fixed_label(&self) -> Option<&LabelId> {
+        match &self.label {
+            AssociationLabel::Fixed(label) => Some(label),
+            AssociationLabel::Plain | AssociationLabel::ByColumn { .. } => None,
+        }
+    }
 }
 
 /// Where the records of a lookup are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AssociationTarget {
-    /// Among the links of a pipeline.
+    /// Among the records of a pipeline.
     Pipeline {
         /// The pipeline.
         name: PipelineName,

@@ -13,7 +13,6 @@ use super::values::convert::{self, Conversion, Unfit};
 use super::values::decimal::Decimal;
 use super::values::matching;
 use crate::config::pipeline::WhenBlank;
-use crate::model::association::{Asked, AssociationType};
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, PropertyKind};
 use crate::model::owners::Owners;
@@ -55,14 +54,10 @@ impl Pipeline {
         }
         let mut lookups = Vec::with_capacity(self.associations.len());
         for association in &self.associations {
-            let text = record.values.get(association.column).and_then(Option::as_deref).map(convert::trim);
-            let target = text.filter(|text| !text.is_empty()).map(str::parse).transpose();
-            let target = target.map_err(|_| {
+            lookups.push(association.asked(&record.values).map_err(|_| {
                 let message = format!("the lookup `{}` does not hold a Salesforce id", association.field);
                 reason("SL5004", &association.field, message)
-            })?;
-            let label = association.label.as_ref().map(AssociationType::id);
-            lookups.push(target.map(|target| Asked { target, label }));
+            })?);
         }
         Ok(Desired { id: record.id, title: self.title(record).into(), properties, create_only, lookups })
     }

@@ -9,7 +9,10 @@ use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecords
 /// All changes, in today's order; what is gone comes last.
 pub(super) fn compare(was: &[AssociationConfig], is: &[AssociationConfig]) -> Vec<Change> {
     let mut found = Vec::new();
-    let key = |association: &AssociationConfig| (association.field.to_ascii_lowercase(), association.label.clone());
+    let key = |association: &AssociationConfig| {
+        let object = association.object.as_ref().map(|object| object.to_ascii_lowercase());
+        (association.field.to_ascii_lowercase(), association.label.clone(), object)
+    };
     let before: HashMap<_, &AssociationConfig> =
         was.iter().rev().map(|association| (key(association), association)).collect();
     let after: HashSet<_> = is.iter().map(key).collect();
@@ -95,7 +98,7 @@ fn label(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Chan
         class: NeedsBackfill,
         part: part(is),
         what: format!("associations of the lookup `{}` have another label", is.field),
-        effect: "associations are made under the new label; those under the old one stay as they are".to_owned(),
+        effect: "the new label takes the place of the one that Syncline made before".to_owned(),
         before: Some(end(was)),
         after: Some(end(is)),
         pointer: Some(format!("{pointer}/{}", if is.label.is_some() { "label" } else { "field" })),

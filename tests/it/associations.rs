@@ -281,6 +281,69 @@ fn two_pipelines_that_ask_from_both_sides_share_what_they_ask_for() {
 }
 
 #[test]
+fn a_path_leads_over_two_lookups() {
+    let pairs = Pairs::new(&["field: Account__r.ParentId, to: companies, match: salesforceaccountid, allow: [SL2050]"]);
+    let (account, parent, other) = (pairs.account(0), pairs.account(1), pairs.account(2));
+    pairs.update("Account", &account, json!({"ParentId": parent}));
+    let id = pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account}));
+    pairs.import();
+    let company =
+        |account: &str| pairs.record("companies", "salesforceaccountid", account)["id"].as_str().unwrap().to_owned();
+    assert_eq!(pairs.of(&id, "0-2"), [(company(&parent), vec![])]);
+    pairs.update("Account", &account, json!({"ParentId": other}));
+    pairs.import();
+    assert_eq!(pairs.of(&id, "0-2"), [(company(&other), vec![])]);
+}
+
+#[test]
+fn entries_of_a_lookup_to_several_objects_share_its_ids() {
+    let pairs = Pairs::new(&[]);
+    pairs.lookup("Subscription__c", "Payer__c", &["Account", "WorkOrder", "Contact"]);
+    pairs.define("orders", ORDERS, &["field: Current__c, pipeline: subs"]);
+    pairs.define(
+        "subs",
+        SUBSCRIPTIONS,
+        &[
+            "field: Payer__c, object: Account, to: companies, match: salesforceaccountid",
+            "field: Payer__c, pipeline: orders",
+        ],
+    );
+    let account = pairs.account(0);
+    let order = pairs.create("WorkOrder", json!({"Subject": "W"}));
+    let id = pairs.create("Subscription__c", json!({"Name": "S", "Payer__c": account}));
+    pairs.bench.import();
+    let counts = || (pairs.of(&id, "0-2").len(), pairs.of(&id, &pairs.bench.kind("work_orders")).len());
+    assert_eq!(counts(), (1, 0));
+    pairs.update("Subscription__c", &id, json!({"Payer__c": order}));
+    let done = pairs.sync();
+    assert_eq!(counts(), (0, 1));
+    assert_eq!(report(&done, "subs")["pending_associations"], 0);
+    let contact = pairs.bench.rows("Contact").into_keys().next().unwrap();
+    pairs.update("Subscription__c", &id, json!({"Payer__c": contact}));
+    let done = pairs.sync();
+    assert_eq!(counts(), (0, 0));
+    assert_eq!(report(&done, "subs")["pending_associations"], 0, "an id that no entry means waits for nothing");
+}
+
+#[test]
+fn a_label_follows_a_field_of_the_row() {
+    let label = "label: { from: Status__c, values: { Active: billing_account, On Hold: Shipping } }, allow: [SL2074]";
+    let pairs = Pairs::new(&[&format!("{ACCOUNT}, {label}")]);
+    pairs.label("Shipping", None, "0-2");
+    let account = pairs.account(0);
+    let id = pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account, "Status__c": "Active"}));
+    pairs.import();
+    assert_eq!(pairs.labels(&id), Some(vec!["billing_account".to_owned()]));
+    for (status, expected) in
+        [("On Hold", vec!["Shipping"]), ("Cancelled", vec![]), ("Active", vec!["billing_account"])]
+    {
+        pairs.update("Subscription__c", &id, json!({"Status__c": status}));
+        pairs.sync();
+        assert_eq!(pairs.labels(&id).unwrap(), expected, "{status}");
+    }
+}
+
+#[test]
 fn what_somebody_removed_by_hand_is_told_and_made_again() {
     let pairs = Pairs::new(&[&format!("{ACCOUNT}, label: billing_account"), SHIP_TO]);
     let (account, other) = (pairs.account(0), pairs.account(1));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::sample::Planned;
 use super::{Forecast, is_planned, planned_id};
 use crate::engine::plan_entries;
 use crate::model::association::{Asked, AssociationKey, AssociationState};
@@ -19,9 +20,6 @@ use crate::stages::read::targets::leaving_directory;
 use crate::stages::{StageError, StageName};
 
 type Rows = Vec<(AssociationState, HubspotId)>;
-
-/// What a plan says of the associations of some records.
-pub(super) type Planned = HashMap<SalesforceId, Vec<PlannedAssociation>>;
 
 impl Forecast {
     /// What would happen to the associations of these records.

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
 use self::options::ForecastOptions;
-use self::sample::Totals;
+use self::sample::{Planned, Totals};
 use super::plan_entries;
 use super::queries::ids_query;
 use super::reject_guard;
@@ -155,7 +155,7 @@ impl Forecast {
     }
 
     /// Counts decided records, and offers them to the sample.
-    fn count_batch(&self, kind: BatchKind, batch: Vec<Decision>, planned: &associations::Planned) {
+    fn count_batch(&self, kind: BatchKind, batch: Vec<Decision>, planned: &Planned) {
         let mut totals = self.totals();
         for decision in batch {
             let sent = matches!(kind, BatchKind::Write | BatchKind::Archive);

@@ -1,11 +1,11 @@
 //! What a forecast has found so far: exact numbers, and a bounded sample in which each kind of change is seen.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::options::ForecastOptions;
 use super::properties::Properties;
 use crate::model::failure::Reason;
-use crate::model::forecast::{PlannedAction, PlannedChange, RejectGroup};
+use crate::model::forecast::{PlannedAction, PlannedAssociation, PlannedChange, RejectGroup};
 use crate::model::ids::SalesforceId;
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
@@ -14,6 +14,9 @@ use crate::ports::state::LookupRef;
 
 /// Most reasons that are counted apart; those that come later share one group.
 const REJECT_GROUPS_MAX: usize = 100;
+
+/// What a plan says of the associations of some records.
+pub(super) type Planned = HashMap<SalesforceId, Vec<PlannedAssociation>>;
 
 /// What was found so far.
 #[derive(Default)]

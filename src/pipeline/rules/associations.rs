@@ -1,18 +1,21 @@
 //! Rules about associations: the lookup, the object at the other end, the label.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::context::{Columns, RuleContext};
-use crate::config::pipeline::AssociationConfig;
+use super::options;
+use crate::config::pipeline::{AssociationConfig, LabelConfig};
 use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::association::{AssociationKey, AssociationType};
 use crate::model::ids::PipelineName;
 use crate::model::object::{FieldKind, PropertyKind, SourceField};
 use crate::model::record::Column;
-use crate::pipeline::compiled::{Association, AssociationTarget};
-use crate::pipeline::field::missing_help;
+use crate::pipeline::compiled::{Association, AssociationLabel, AssociationTarget};
+use crate::pipeline::field::{Lookup, missing_help};
 use crate::pipeline::schemas::AssociationSchema;
+use crate::pipeline::values::matching;
 
 /// Compiles all associations.
 pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Vec<Association> {
@@ -21,17 +24,18 @@ pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<D
         let association = one(cx, index, config, schema, columns, findings)?;
         Some((index, association))
     });
-    let found: Vec<(usize, Association)> = found.collect();
+    let mut found: Vec<(usize, Association)> = found.collect();
     distinct(cx, &found, findings);
+    told_apart(&mut found);
     contacts_or_leads(cx, &found, findings);
     found.into_iter().map(|(_, association)| association).collect()
 }
 
-/// Two entries of one field and label would fight over the same links.
+/// Two entries of one field and label would fight over the same associations, unless each is about its own object.
 fn distinct(cx: &RuleContext<'_>, found: &[(usize, Association)], findings: &mut Vec<Diagnostic>) {
-    let mut seen: HashMap<&AssociationKey, usize> = HashMap::new();
+    let mut seen: HashMap<(&AssociationKey, Option<&str>), usize> = HashMap::new();
     for (index, association) in found {
-        let first = *seen.entry(&association.key).or_insert(*index);
+        let first = *seen.entry((&association.key, association.prefix.as_deref())).or_insert(*index);
         if first != *index {
             let message = format!("the lookup `{}` is listed twice with the same label", association.field);
             let help = "remove one of the entries, or give each its own `label`";
@@ -42,11 +46,23 @@ fn distinct(cx: &RuleContext<'_>, found: &[(usize, Association)], findings: &mut
     }
 }
 
+/// Entries of one field and label that are about different objects are told apart in the state by how ids begin.
+fn told_apart(found: &mut [(usize, Association)]) {
+    let mut count: HashMap<AssociationKey, usize> = HashMap::new();
+    found.iter().for_each(|(_, own)| *count.entry(own.key.clone()).or_default() += 1);
+    for (_, own) in found {
+        if let (Some(2..), Some(prefix)) = (count.get(&own.key), &own.prefix) {
+            own.key = AssociationKey(format!("{}@{prefix}", own.key.0).as_str().into());
+        }
+    }
+}
+
 /// Contacts and leads are one object in HubSpot: links to both would meet there.
 fn contacts_or_leads(cx: &RuleContext<'_>, found: &[(usize, Association)], findings: &mut Vec<Diagnostic>) {
     let refers = |association: &Association, object: &str| {
-        let field = cx.objects.own.field(&association.field);
-        field.is_some_and(|field| field.reference_to.iter().any(|referred| referred.eq_ignore_ascii_case(object)))
+        let Lookup::Found(field) = cx.objects.find(&association.field) else { return false };
+        let about = association.prefix.as_deref().is_none_or(|prefix| standard_prefix(object) == Some(prefix));
+        about && field.reference_to.iter().any(|referred| referred.eq_ignore_ascii_case(object))
     };
     let contact = found.iter().any(|(_, association)| refers(association, "Contact"));
     for (index, association) in found.iter().filter(|(_, association)| contact && refers(association, "Lead")) {
@@ -107,21 +123,143 @@ fn one(
         findings.push(cx.error("SL2058", pointer(key), message).with_why(why).with_help(help));
         return None;
     }
-    let label = match &config.label {
-        Some(label) => Some(find_label(cx, index, label, schema, findings)?),
-        None => None,
-    };
-    // One lookup may make several links under different labels: the label is part of what tells them apart in the state.
+    let label = label(cx, index, config, schema, columns, findings)?;
+    // One lookup may make several associations under different labels: the label is part of what tells them apart in the state.
+    let path = cx.objects.true_spelling(&config.field);
     let key = match &config.label {
-        Some(label) => format!("{}#{label}", field.name),
-        None => field.name.clone(),
+        Some(LabelConfig::Name(label)) => format!("{path}#{label}"),
+        Some(LabelConfig::ByField(label)) => format!("{path}#{{{}}}", cx.objects.true_spelling(&label.from)),
+        None => path.clone(),
     };
-    let column = columns.place(Column { path: field.name.as_str().into(), kind: field.kind.clone() });
-    Some(Association { key: AssociationKey(key.into()), field: field.name.as_str().into(), column, target, label })
+    let prefix = prefix(cx, index, config, field, schema, findings)?;
+    let column = columns.place(Column { path: path.as_str().into(), kind: field.kind.clone() });
+    Some(Association { key: AssociationKey(key.into()), field: path.into(), column, prefix, target, label })
 }
 
-/// The lookup that an association reads. A path is refused: its value is the lookup of another record, which does not show here
-/// when it changes.
+/// The label of an association.
+fn label(
+    cx: &RuleContext<'_>,
+    index: usize,
+    config: &AssociationConfig,
+    schema: &AssociationSchema,
+    columns: &mut Columns,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<AssociationLabel> {
+    let pointer = |key: &str| format!("/associations/{index}/label{key}");
+    let own = match &config.label {
+        None => return Some(AssociationLabel::Plain),
+        Some(LabelConfig::Name(label)) => {
+            let found = find_label(cx, pointer(""), label, schema, findings)?;
+            return Some(AssociationLabel::Fixed(found.id()));
+        }
+        Some(LabelConfig::ByField(own)) => own,
+    };
+    let field = match cx.objects.find(&own.from) {
+        Lookup::Found(field) => field,
+        Lookup::Missing { message, help } => {
+            let finding = cx.error("SL3001", pointer("/from"), message);
+            findings.push(help.map_or(finding.clone(), |help| finding.with_help(help)));
+            return None;
+        }
+        Lookup::NotDescribed(_) => return None,
+    };
+    options::same_keys(cx.file, &pointer("/values"), &own.values, &field.kind, findings);
+    let known = &field.picklist;
+    for value in known.iter().filter(|value| value.active) {
+        let key = matching::key(&value.value, &field.kind);
+        if !own.values.keys().any(|own| matching::key(own, &field.kind) == key) {
+            let message = format!("records whose `{}` is `{}` get the plain association", own.from, value.value);
+            let finding = cx.warning("SL2074", pointer("/values"), message);
+            findings.push(finding.with_help(format!("add `{}: LABEL`, if it has a label", value.value)));
+        }
+    }
+    let mut values = BTreeMap::new();
+    for (value, label) in &own.values {
+        let place = pointer(&format!("/values/{}", crate::config::yaml::escape(value)));
+        let found = find_label(cx, place, label, schema, findings)?;
+        values.insert(matching::key(value, &field.kind).into_owned(), found.id());
+    }
+    let path = cx.objects.true_spelling(&own.from);
+    findings.extend(cx.unnoticed(&path, field, Place::Value(pointer("/from"))));
+    let column = columns.place(Column { path: path.as_str().into(), kind: field.kind.clone() });
+    Some(AssociationLabel::ByColumn { column, kind: field.kind.clone(), values })
+}
+
+/// How the ids begin that an entry is about, where the lookup leads to several objects; the outer none after a finding.
+fn prefix(
+    cx: &RuleContext<'_>,
+    index: usize,
+    config: &AssociationConfig,
+    field: &SourceField,
+    schema: &AssociationSchema,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Option<Arc<str>>> {
+    let pointer = format!("/associations/{index}/object");
+    let leads_to = |object: &str| field.reference_to.iter().find(|known| known.eq_ignore_ascii_case(object));
+    if let Some(object) = config.object.as_ref().filter(|object| leads_to(object).is_none()) {
+        let near = nearest(object, field.reference_to.iter().map(String::as_str));
+        let message = format!("`{}` does not lead to {object}", config.field);
+        let help = near.map_or_else(
+            || format!("it leads to {}", some_of(field.reference_to.iter().map(String::as_str))),
+            |near| format!("did you mean `{near}`?"),
+        );
+        findings.push(cx.error("SL2046", pointer, message).with_help(help));
+        return None;
+    }
+    if field.reference_to.len() < 2 {
+        return Some(None);
+    }
+    let named = config.object.as_deref().or(schema.source_object.as_deref());
+    let meant = named.or_else(|| standard_object(&schema.object_type_id)).and_then(leads_to);
+    let prefix = meant.and_then(|object| {
+        let described = cx.objects.all.get(&object.to_ascii_lowercase());
+        described.and_then(|object| object.key_prefix.as_deref()).or_else(|| standard_prefix(object))
+    });
+    if prefix.is_none() {
+        let objects = some_of(field.reference_to.iter().map(String::as_str));
+        let message = format!("`{}` leads to several objects ({objects}): which of them is meant?", config.field);
+        let why = "ids of the other objects would wait for ever";
+        let help = "add `object: NAME`; several entries may share the lookup, one for each object";
+        let place = format!("/associations/{index}/field");
+        findings.push(cx.error("SL2075", place, message).with_why(why).with_help(help));
+        return None;
+    }
+    Some(prefix.map(Into::into))
+}
+
+/// The Salesforce object that a standard HubSpot object stands for. Contacts may be leads as well, so they stand for neither.
+fn standard_object(object_type_id: &str) -> Option<&'static str> {
+    Some(match object_type_id {
+        "0-1" => "Contact",
+        "0-2" => "Account",
+        "0-3" => "Opportunity",
+        "0-5" => "Case",
+        _ => return None,
+    })
+}
+
+/// How the ids of Salesforce's standard objects begin, in every org.
+fn standard_prefix(object: &str) -> Option<&'static str> {
+    const PREFIXES: [(&str, &str); 14] = [
+        ("Account", "001"),
+        ("Asset", "02i"),
+        ("Campaign", "701"),
+        ("Case", "500"),
+        ("Contact", "003"),
+        ("Contract", "800"),
+        ("Group", "00G"),
+        ("Lead", "00Q"),
+        ("Opportunity", "006"),
+        ("Order", "801"),
+        ("Product2", "01t"),
+        ("Solution", "501"),
+        ("User", "005"),
+        ("WorkOrder", "0WO"),
+    ];
+    PREFIXES.iter().find(|(name, _)| name.eq_ignore_ascii_case(object)).map(|(_, prefix)| *prefix)
+}
+
+/// The lookup that an association reads.
 fn lookup<'a>(
     cx: &RuleContext<'a>,
     index: usize,
@@ -129,26 +267,21 @@ fn lookup<'a>(
     findings: &mut Vec<Diagnostic>,
 ) -> Option<&'a SourceField> {
     let pointer = format!("/associations/{index}/field");
-    let object = cx.objects.own;
+    let object = match cx.objects.holder(&config.field) {
+        Ok(object) => object,
+        Err(Lookup::Missing { message, help }) => {
+            let finding = cx.error("SL3001", pointer, message);
+            findings.push(help.map_or(finding.clone(), |help| finding.with_help(help)));
+            return None;
+        }
+        Err(_) => return None,
+    };
     let lookups =
         || object.fields.iter().filter(|field| field.kind == FieldKind::Reference).map(|field| field.name.as_str());
-    if let Some((parents, _)) = config.field.split_once('.') {
-        let message =
-            format!("`{}` is a path, and an association takes a lookup of {} itself", config.field, object.name);
-        let known = object
-            .relationship(parents)
-            .map(|lookup| format!("write `{}` to associate with the record that it leads to, or ", lookup.name));
-        let help = format!(
-            "{}have the pipeline of that object make the association with its own lookup; lookups are: {}",
-            known.unwrap_or_default(),
-            some_of(lookups())
-        );
-        findings.push(cx.error("SL2043", pointer, message).with_help(help));
-        return None;
-    }
-    let Some(field) = object.field(&config.field) else {
-        let message = format!("{} has no field `{}` that the integration user can read", object.name, config.field);
-        let help = missing_help(&object.name, &config.field, nearest(&config.field, lookups()));
+    let Lookup::Found(field) = cx.objects.find(&config.field) else {
+        let name = config.field.rsplit('.').next().unwrap_or(&config.field);
+        let message = format!("{} has no field `{name}` that the integration user can read", object.name);
+        let help = missing_help(&object.name, name, nearest(name, lookups()));
         findings.push(cx.error("SL3001", pointer, message).with_help(help));
         return None;
     };
@@ -158,6 +291,7 @@ fn lookup<'a>(
         findings.push(cx.error("SL2043", pointer, message).with_help(help));
         return None;
     }
+    findings.extend(cx.unnoticed(&config.field, field, Place::Value(pointer)).filter(|_| config.field.contains('.')));
     Some(field)
 }
 
@@ -189,7 +323,7 @@ fn refers_to(
 /// the one and its API often names the other.
 fn find_label(
     cx: &RuleContext<'_>,
-    index: usize,
+    pointer: String,
     label: &str,
     schema: &AssociationSchema,
     findings: &mut Vec<Diagnostic>,
@@ -210,6 +344,6 @@ fn find_label(
         None => format!("labels are: {}", known.join(", ")),
     };
     let message = format!("there is no association label `{label}` between these objects");
-    findings.push(cx.error("SL2045", format!("/associations/{index}/label"), message).with_help(help));
+    findings.push(cx.error("SL2045", pointer, message).with_help(help));
     None
 }

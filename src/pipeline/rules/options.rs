@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::context::Entry;
-use crate::config::scalar::Scalar;
 use crate::config::yaml::escape;
 use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place};
@@ -68,10 +67,10 @@ pub(super) fn literals(entry: &Entry<'_>, field: &mut Field, findings: &mut Vec<
 
 /// Two entries of a value map whose left sides mean the same: which of them holds would be a matter of chance. Without the
 /// catalog the type of the field is not known, and only what means the same for every type is found.
-pub(super) fn same_keys(
+pub(super) fn same_keys<V>(
     file: &Arc<str>,
     pointer: &str,
-    values: &BTreeMap<String, Scalar>,
+    values: &BTreeMap<String, V>,
     kind: &FieldKind,
     findings: &mut Vec<Diagnostic>,
 ) {

@@ -40,6 +40,13 @@ fn lookup(name: &str, label: &str, to: &str, relationship: &str) -> Value {
     field(name, "reference", label, json!({"referenceTo": [to], "relationshipName": relationship}))
 }
 
+/// The owner of a record that may belong to a queue as well.
+fn owner_or_queue() -> Value {
+    let mut owner = owner();
+    owner["referenceTo"] = json!(["Group", "User"]);
+    owner
+}
+
 fn owner() -> Value {
     let more =
         json!({"referenceTo": ["User"], "relationshipName": "Owner", "nillable": false, "defaultedOnCreate": true});
@@ -154,7 +161,7 @@ fn work_order() -> Value {
             "Description",
             json!({"length": 32_000, "filterable": false, "sortable": false}),
         ),
-        owner(),
+        owner_or_queue(),
     ];
     object("WorkOrder", ("Work Order", "Work Orders"), "0WO", fields)
 }

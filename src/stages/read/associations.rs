@@ -232,7 +232,7 @@ pub fn kept(cx: &StageContext) -> Vec<KeptAssociation> {
     let target = &cx.pipeline.target;
     let kept = cx.pipeline.associations.iter().map(|association| KeptAssociation {
         key: association.key.clone(),
-        label: association.label.as_ref().map(|label| label.id()),
+        label: association.fixed_label().cloned(),
         connection: Arc::clone(&target.connection),
         from_object: Arc::clone(&target.object_type_id),
         to_object: Arc::clone(association.target.object_type_id()),
