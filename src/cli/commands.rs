@@ -2,7 +2,7 @@
 
 use super::args::common::{FindingFormat, Format};
 use super::args::review::{DiffFormat, PlanFormat};
-use super::args::{Arguments, CatalogAction, Command, FailureAction, Man, TestFormat};
+use super::args::{AlertsAction, Arguments, CatalogAction, Command, FailureAction, Man, TestFormat};
 use super::exit::Exit;
 use super::shared::{failed, json, write_public};
 use super::{complete, definitions, demo, help, history, output, records, review, sandbox};
@@ -30,6 +30,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Status(words) => history::tell_status(&common, &words).await,
         Command::Runs(words) => history::runs(&common, &words).await,
         Command::Failures(words) => history::failures(&common, &words).await,
+        Command::Alerts(words) => history::alerts(&common, &words).await,
         Command::Why(words) => history::tell_why(&common, &words).await,
         Command::Schema(words) => definitions::schema(&common, &words),
         Command::Explain(words) => definitions::explain(&words),
@@ -98,6 +99,10 @@ fn json_schema(command: &Command) -> Option<&'static str> {
                 _ => "failures",
             };
             (arguments.format == Format::Json, schema)
+        }
+        Command::Alerts(arguments) => {
+            let AlertsAction::Test(test) = &arguments.action;
+            (test.format == Format::Json, "alerts-test")
         }
         Command::Why(arguments) => (arguments.format == Format::Json, "why"),
         Command::Validate(arguments) => (arguments.format == FindingFormat::Json, "validate"),

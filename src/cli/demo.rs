@@ -112,10 +112,7 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
         &show_report::reports(&reports, Paint::of_results()),
     );
     let project = review(folder, project).await?;
-    say(
-        "11  `syncline status`",
-        &show_history::statuses(&status::status(&project).await?.pipelines, Paint::of_results()),
-    );
+    say("11  `syncline status`", &show_history::statuses(&status::status(&project).await?, Paint::of_results()));
     if folder.kept {
         output::result(&format!(
             "The project is kept in {}; its sandbox has ended with the demo.\n",

@@ -12,7 +12,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Define", &["discover", "new", "catalog", "validate", "test"]),
     ("Review", &["diff", "plan", "apply"]),
     ("Run", &["import", "sync"]),
-    ("Look after", &["status", "runs", "failures", "why"]),
+    ("Look after", &["status", "runs", "failures", "alerts", "why"]),
     ("Learn", &["explain", "schema", "completions", "man", "help"]),
 ];
 

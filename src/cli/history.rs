@@ -5,7 +5,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::args::common::{Common, Format};
-use super::args::{FailureAction, FailureFilter as FailureWords, FailureList, Failures, Runs, Status, Why};
+use super::args::{
+    Alerts, AlertsAction, FailureAction, FailureFilter as FailureWords, FailureList, Failures, Runs, Status, Why,
+};
 use super::exit::Exit;
 use super::output;
 use super::render::paint::Paint;
@@ -13,7 +15,7 @@ use super::render::{history as show, table};
 use super::shared::{append_file, json, project, write_file};
 use crate::model::ids::PipelineName;
 use crate::ops::history::{ErrorsCsv, FailureList as FailureReport, FailuresMarked, Pages, RunHistory};
-use crate::ops::{failure_groups, history, status, why};
+use crate::ops::{alerts, failure_groups, history, status, why};
 use crate::ports::state::{FailureFilter, FailureMark};
 use crate::project::error::OpsError;
 use crate::project::wiring::{Outside, Project};
@@ -21,11 +23,11 @@ use crate::project::wiring::{Outside, Project};
 pub(super) async fn tell_status(common: &Common, words: &Status) -> Result<Exit, OpsError> {
     let status = status::status(&project(common, Outside::real())?).await?;
     match words.format {
-        Format::Text => output::styled(&show::statuses(&status.pipelines, Paint::of_results())),
+        Format::Text if words.check => output::styled(&show::problems(&status, Paint::of_results())),
+        Format::Text => output::styled(&show::statuses(&status, Paint::of_results())),
         Format::Json => json(&status),
     }
-    let needs_a_person = status.pipelines.iter().any(|own| !own.attention.is_empty());
-    Ok(if words.check && needs_a_person { Exit::Failed } else { Exit::Done })
+    Ok(if words.check && status.needs_a_person() { Exit::Failed } else { Exit::Done })
 }
 
 pub(super) async fn runs(common: &Common, words: &Runs) -> Result<Exit, OpsError> {
@@ -208,6 +210,16 @@ fn filters(words: &FailureWords) -> Result<Vec<FailureFilter>, OpsError> {
         }
     };
     words.ids.iter().map(one).collect()
+}
+
+pub(super) async fn alerts(common: &Common, words: &Alerts) -> Result<Exit, OpsError> {
+    let AlertsAction::Test(words) = &words.action;
+    let tried = alerts::test(&project(common, Outside::real())?, &words.names).await?;
+    match words.format {
+        Format::Text => output::styled(&show::alert_test(&tried, Paint::of_results())),
+        Format::Json => json(&tried),
+    }
+    Ok(if tried.receivers.iter().all(|own| own.delivered) { Exit::Done } else { Exit::Failed })
 }
 
 pub(super) async fn tell_why(common: &Common, words: &Why) -> Result<Exit, OpsError> {

@@ -9,11 +9,12 @@ use super::yaml;
 use crate::sys::secrets;
 
 /// Keys whose values are secrets.
-pub const SECRET_KEYS: [&str; 5] = ["access_token", "token", "client_secret", "private_key", "client_id"];
+pub const SECRET_KEYS: [&str; 7] =
+    ["access_token", "token", "client_secret", "private_key", "client_id", "secret", "password"];
 
 /// Keys of syncline.yaml whose values may be shown. In that file every other value is covered: a misspelled key of a secret
 /// is no secret's key any more, but its value still is one.
-const SHOWN_KEYS: [&str; 14] = [
+const SHOWN_KEYS: [&str; 24] = [
     "version",
     "type",
     "login_url",
@@ -28,6 +29,16 @@ const SHOWN_KEYS: [&str; 14] = [
     "state",
     "pipelines",
     "connections",
+    "alert",
+    "alerts",
+    "lag",
+    "error_share",
+    "failures",
+    "name",
+    "events",
+    "server",
+    "from",
+    "to",
 ];
 
 /// The text with what is secret covered by `*`, byte for byte; none where nothing is. `strict` is for syncline.yaml.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::address::is_loopback;
+use super::alerts::ReceiverConfig;
 use super::env::{Environment, Expanded, ExpansionError, Secret, expand};
 use super::files::Files;
 use super::hide::{self, SECRET_KEYS};
@@ -158,7 +159,7 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
     hide::remember(&value);
     // What a connection lacks is said when it is used: another one may be all that a command needs.
     let (open, errors): (Vec<_>, Vec<_>) =
-        errors.into_iter().partition(|error| error.absent && (optional || error.pointer.starts_with("/connections/")));
+        errors.into_iter().partition(|error| error.absent && (optional || is_used_later(&error.pointer)));
     let finding = |error: &ExpansionError| {
         Diagnostic::error("SL1010", &name, Place::Value(error.pointer.clone()), error.message.clone())
             .with_help(error.help.clone())
@@ -198,7 +199,13 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
             }
         }
     }
+    receivers(&name, &config, &mut loaded.findings);
     Some(config)
+}
+
+/// Whether what stands there is needed by those alone who use it: a connection, or a receiver of alerts.
+fn is_used_later(pointer: &str) -> bool {
+    pointer.starts_with("/connections/") || pointer.starts_with("/alerts/")
 }
 
 /// Puts what is written in the place of what came of it: a finding quotes `${NAME}`, never its value.
@@ -264,21 +271,57 @@ fn tokens(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, finding
 /// Credentials travel by https only, or stay on this computer.
 fn addresses(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, findings: &mut Vec<Diagnostic>) {
     for (key, address) in addresses_of(connection) {
-        let place = Place::Value(format!("{pointer}/{key}"));
-        match url::Url::parse(address) {
-            _ if address.contains("${") => {}
-            Err(error) => {
-                findings.push(Diagnostic::error("SL2009", name, place, format!("this is no address: {error}")))
+        findings.extend(wrong_address(name, Place::Value(format!("{pointer}/{key}")), address));
+    }
+}
+
+fn wrong_address(name: &Arc<str>, place: Place, address: &str) -> Option<Diagnostic> {
+    match url::Url::parse(address) {
+        _ if address.contains("${") => None,
+        Err(error) => Some(Diagnostic::error("SL2009", name, place, format!("this is no address: {error}"))),
+        Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
+            let finding = Diagnostic::error("SL2009", name, place, "plain http is for addresses of this computer only");
+            Some(finding.with_why("credentials would travel in the clear").with_help("use https"))
+        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            Some(Diagnostic::error("SL2009", name, place, "an address holds no credentials"))
+        }
+        Ok(_) => None,
+    }
+}
+
+/// Receivers of alerts have names of their own and addresses that something can be sent to.
+fn receivers(name: &Arc<str>, config: &ProjectConfig, findings: &mut Vec<Diagnostic>) {
+    let all = &config.alerts;
+    for (index, receiver) in all.iter().enumerate() {
+        let place = |key: &str| Place::Value(format!("/alerts/{index}/{key}"));
+        if all[..index].iter().any(|other| other.name() == receiver.name()) {
+            let message = format!("another receiver has the name `{}`", receiver.name());
+            let finding = Diagnostic::error("SL2013", name, Place::Value(format!("/alerts/{index}")), message);
+            let why = "what is on its way to a receiver is remembered under its name";
+            findings.push(finding.with_why(why).with_help("give one of them a `name` of its own"));
+        }
+        for (key, address) in receiver.addresses() {
+            findings.extend(wrong_address(name, place(&key), address));
+        }
+        let is_mailbox = |text: &str| {
+            let address = text.rsplit_once('<').map_or(text, |(_, rest)| rest.strip_suffix('>').unwrap_or_default());
+            let parts = address.split_once('@');
+            parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
+                && !address.contains(char::is_whitespace)
+        };
+        for (key, text) in receiver.mailboxes() {
+            if !text.contains("${") && !is_mailbox(text) {
+                let finding = Diagnostic::error("SL2013", name, place(&key), format!("`{text}` is no e-mail address"));
+                findings.push(finding.with_help("write `name@host`, or `Name <name@host>`"));
             }
-            Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
-                let finding =
-                    Diagnostic::error("SL2009", name, place, "plain http is for addresses of this computer only");
-                findings.push(finding.with_why("credentials would travel in the clear").with_help("use https"));
-            }
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                findings.push(Diagnostic::error("SL2009", name, place, "an address holds no credentials"));
-            }
-            Ok(_) => {}
+        }
+        if let ReceiverConfig::Email(own) = receiver
+            && own.username.is_some() != own.password.is_some()
+        {
+            let key = if own.username.is_some() { "username" } else { "password" };
+            let finding = Diagnostic::error("SL2013", name, place(key), "a user name and a password go together");
+            findings.push(finding.with_help("write both, or neither where the server asks for none"));
         }
     }
 }
@@ -308,11 +351,17 @@ fn literal_secrets(value: &serde_yaml::Value) -> Vec<String> {
 }
 
 fn collect_literals(value: &serde_json::Value, pointer: String, found: &mut Vec<String>) {
+    if let Some(items) = value.as_array() {
+        let items = items.iter().enumerate();
+        items.for_each(|(index, item)| collect_literals(item, format!("{pointer}/{index}"), found));
+    }
     let Some(entries) = value.as_object() else { return };
+    // Whoever knows the address of a channel can write to it.
+    let channel = value["type"] == "slack";
     for (key, value) in entries {
         let pointer = format!("{pointer}/{}", yaml::escape(key));
         // A client's id is known to all who log in.
-        let secret = SECRET_KEYS.contains(&key.as_str()) && key != "client_id";
+        let secret = SECRET_KEYS.contains(&key.as_str()) && key != "client_id" || channel && key == "url";
         if secret && value.as_str().is_some_and(stands_there) {
             found.push(pointer);
         } else {

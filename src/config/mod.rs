@@ -1,6 +1,7 @@
 //! YAML text -> `PipelineConfig` and `ProjectConfig`. Reads files and the environment; may use `model` and `diagnostic`.
 
 pub mod address;
+pub mod alerts;
 pub mod compose;
 pub mod env;
 pub mod explain;

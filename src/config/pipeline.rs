@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alerts::AlertConfig;
 use super::scalar::{DurationText, GuardLimit, Interval, Scalar};
 
 /// One Salesforce object kept in step with one HubSpot object.
@@ -47,6 +48,9 @@ pub struct PipelineConfig {
     /// When and how changes are carried over.
     #[serde(default)]
     pub sync: SyncConfig,
+    /// From when on something is wrong; what is left out is as `alert` of syncline.yaml says.
+    #[serde(default, skip_serializing_if = "AlertConfig::is_unset")]
+    pub alert: AlertConfig,
     /// Limits of the product that this pipeline changes.
     #[serde(default)]
     pub limits: LimitsConfig,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alerts::{AlertConfig, ReceiverConfig};
 use super::env::Secret;
 use super::scalar::Scalar;
 
@@ -30,6 +31,12 @@ pub struct ProjectConfig {
     #[serde(default = "default_pipelines")]
     #[schemars(example = &"pipelines")]
     pub pipelines: String,
+    /// From when on something is wrong, for all pipelines; each may say otherwise.
+    #[serde(default, skip_serializing_if = "AlertConfig::is_unset")]
+    pub alert: AlertConfig,
+    /// Who is told when something is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<ReceiverConfig>,
 }
 
 /// One system.

@@ -39,6 +39,10 @@ pub enum GuardLimit {
     Percent(f64),
 }
 
+/// A share such as `20%`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share(pub f64);
+
 impl DurationText {
     /// So many seconds.
     pub const fn seconds(seconds: u64) -> Self {
@@ -192,6 +196,19 @@ impl<'de> Deserialize<'de> for GuardLimit {
     }
 }
 
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = deserializer.deserialize_any(Text("a share such as `20%`"))?;
+        percent(&text).map(Self).ok_or_else(|| D::Error::custom(format!("`{text}` is no share such as `20%`")))
+    }
+}
+
+impl Serialize for Share {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}%", self.0))
+    }
+}
+
 impl Serialize for GuardLimit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -255,6 +272,21 @@ impl JsonSchema for Interval {
             "type": ["string", "boolean"],
             "pattern": "^(off|false|[0-9]{1,9}[smhd])$",
             "examples": ["24h", "off"],
+        })
+    }
+}
+
+impl JsonSchema for Share {
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A share such as `20%`.",
+            "type": "string",
+            "pattern": "^(100|[0-9]{1,2})(\\.[0-9]+)?%$",
+            "examples": ["20%"],
         })
     }
 }

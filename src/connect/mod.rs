@@ -1,5 +1,6 @@
 //! The only outbound connections. `salesforce` and `hubspot` share `http` and never use each other.
 
+pub mod alerts;
 pub mod http;
 pub mod hubspot;
 pub mod salesforce;

@@ -37,6 +37,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL2010", include_str!("../../docs/errors/SL2010.md")),
     ("SL2011", include_str!("../../docs/errors/SL2011.md")),
     ("SL2012", include_str!("../../docs/errors/SL2012.md")),
+    ("SL2013", include_str!("../../docs/errors/SL2013.md")),
     ("SL2030", include_str!("../../docs/errors/SL2030.md")),
     ("SL2031", include_str!("../../docs/errors/SL2031.md")),
     ("SL2032", include_str!("../../docs/errors/SL2032.md")),

@@ -1,6 +1,7 @@
 //! The stage runner: batches through stages, with bounded queues, cancel and resume. Knows ports, never a vendor.
 
 pub mod adopt;
+pub mod alerts;
 pub mod by_id;
 pub mod catch_up;
 pub mod deliver;

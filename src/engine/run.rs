@@ -15,8 +15,9 @@ use super::plan_entries::{PlanEntries, PlannedOnly};
 use super::queries::{import_query, window_query};
 use super::runner::{self, DecisionSink};
 use super::watermark::{self, TrustedWatermark};
-use super::{by_id, read_ahead, reject_guard, unconfirmed, visited};
+use super::{alerts, by_id, read_ahead, reject_guard, unconfirmed, visited};
 use crate::config::pipeline::Mode;
+use crate::model::alert::AlertTerms;
 use crate::model::failure::FailureKind;
 use crate::model::ids::SalesforceId;
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
@@ -47,6 +48,8 @@ pub struct RunRequest {
     pub counted: Option<u64>,
     /// What was planned; the run does nothing else. None where it follows no plan.
     pub planned: Option<PlanEntries>,
+    /// Who is told how it ended, and from when on; none where nobody is.
+    pub alerts: Option<AlertTerms>,
     /// Called with the numbers while the run goes on.
     pub on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
 }
@@ -150,7 +153,7 @@ pub async fn run(
     row.error = stop.as_ref().map(ToString::to_string);
     let ended = cx.clock.now();
     row.ended = Some(ended);
-    writers.state.end_run(&row).await?;
+    end(cx, writers, &row, stop.as_ref(), request).await?;
     let report = RunReport {
         name: row.pipeline,
         run: row.id,
@@ -163,6 +166,26 @@ pub async fn run(
         code: None,
     };
     Ok((report, stop))
+}
+
+/// Ends the row of a run; what people are to be told of it is committed with it, so that it is not lost.
+async fn end(
+    cx: &StageContext,
+    writers: &Writers,
+    row: &RunRow,
+    stop: Option<&StopReason>,
+    request: &RunRequest,
+) -> Result<(), StateError> {
+    let (code, help) = (stop.map(StopReason::code), stop.and_then(StopReason::help));
+    let told = request.alerts.as_ref();
+    let commit = match told {
+        Some(terms) => alerts::of_run(&*cx.state, row, (code, help.as_deref()), terms).await?,
+        None => None,
+    };
+    match commit {
+        Some(commit) => writers.state.end_run_telling(row, &commit).await,
+        None => writers.state.end_run(row).await,
+    }
 }
 
 /// The work of a run. Whether the state is about the same objects is asked first: else it would be taken for knowledge of

@@ -1,5 +1,6 @@
 //! The words of the field as plain data. Touches nothing outside and uses no other module.
 
+pub mod alert;
 pub mod association;
 pub mod change;
 pub mod failure;

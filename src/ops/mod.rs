@@ -1,6 +1,7 @@
 //! One file for each thing a person can ask for. Returns data and prints nothing.
 
 pub mod addresses;
+pub mod alerts;
 pub mod apply;
 pub mod catalog;
 pub mod changes;

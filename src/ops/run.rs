@@ -7,8 +7,11 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 
+use super::{alerts, status};
+use crate::engine::alerts as engine_alerts;
 use crate::engine::plan_entries::PlanEntries;
 use crate::engine::run::{self as engine_run, RunRequest, StopReason};
+use crate::model::alert::AlertTerms;
 use crate::model::ids::{PipelineName, RunId};
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
 use crate::pipeline::compiled::AssociationTarget;
@@ -112,6 +115,7 @@ pub async fn run_all(
     if let Err(error) = later_links(project, state, options, &mut finished).await {
         tracing::warn!(%error, "associations to records that were made later wait for the next run");
     }
+    alerts::tell_at_last(project, state, status::duration).await;
     finished
 }
 
@@ -184,6 +188,7 @@ async fn attempt(
         planned: followed.map(|(_, (_, entries))| entries.clone()),
         allowance: options.allowance,
         counted,
+        alerts: alerts::terms(project, name),
         on_progress: Arc::new(move |tally| progress(&shown, tally)),
     };
     cx.try_all = order.scope == RunScope::All;
@@ -251,7 +256,10 @@ async fn not_begun(
         tally: Tally::default(),
         error: Some(format!("{said} ({code})")),
     };
-    if let Err(error) = record(state, &mut row, options).await {
+    let terms = alerts::terms(project, &row.pipeline);
+    let help = reason.help();
+    let cause = (Some(code), help.as_deref());
+    if let Err(error) = record(state, &mut row, options, terms.as_ref(), cause).await {
         tracing::warn!(%error, pipeline = %row.pipeline, "the run could not be written into the history");
     }
     let report = RunReport {
@@ -270,13 +278,26 @@ async fn not_begun(
 
 /// Writes the row of a run that did not get to write it itself. Where no other process runs the pipeline, rows that a
 /// process left when it died are ended as well.
-async fn record(state: &Arc<SqliteState>, row: &mut RunRow, options: &RunOptions) -> Result<(), StateError> {
+async fn record(
+    state: &Arc<SqliteState>,
+    row: &mut RunRow,
+    options: &RunOptions,
+    terms: Option<&AlertTerms>,
+    cause: (Option<&str>, Option<&str>),
+) -> Result<(), StateError> {
     if let Some(begun) = state.run(row.id.as_str()).await? {
         row.tally = begun.tally;
     } else if let Ok(_lease) = state.lease(&row.pipeline, &options.command).await {
         state.begin_run(row).await?;
     }
-    state.end_run(row).await
+    let told = match terms {
+        Some(terms) => engine_alerts::of_run(&**state, row, cause, terms).await?,
+        None => None,
+    };
+    match told {
+        Some(commit) => state.end_run_telling(row, &commit).await,
+        None => state.end_run(row).await,
+    }
 }
 
 /// Keeps the count of Salesforce calls over processes, as `api_budget` is meant for the day and not for one run.

@@ -5,6 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::alerts::AlertTest;
 use super::catalog::Pull;
 use super::discover::{Described, Objects};
 use super::history::{FailureList, FailuresMarked, RunDetail, RunHistory};
@@ -13,6 +14,7 @@ use super::test::TestReport;
 use super::validate::ValidationReport;
 use super::why::WhyReport;
 use crate::config::schema as definitions;
+use crate::model::alert::Alert;
 use crate::model::change::DefinitionDiff;
 use crate::model::forecast::PlanReport;
 use crate::model::report::{RunStatus, RunsReport};
@@ -20,7 +22,7 @@ use crate::ports::fault::Fault;
 use crate::project::error::OpsError;
 
 /// Names of all schemas: those of definitions, then those of results.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 19] = [
     "pipeline",
     "pipeline-test",
     "project",
@@ -38,6 +40,8 @@ pub const NAMES: [&str; 17] = [
     "discover",
     "discover-object",
     "catalog-pull",
+    "alert",
+    "alerts-test",
 ];
 
 /// What a command prints that failed before it had a result; beside this, the list that its result would hold, empty.
@@ -86,6 +90,7 @@ fn list_of(schema: &str) -> Option<&'static str> {
         "test" => Some("tests"),
         "discover" | "discover-object" => Some("refused"),
         "catalog-pull" => Some("files"),
+        "alerts-test" => Some("receivers"),
         _ => None,
     }
 }
@@ -107,6 +112,8 @@ pub fn value(name: &str) -> Option<Value> {
         "discover" => Some(result::<Objects>(name)),
         "discover-object" => Some(result::<Described>(name)),
         "catalog-pull" => Some(result::<Pull>(name)),
+        "alert" => Some(result::<Alert>(name)),
+        "alerts-test" => Some(result::<AlertTest>(name)),
         name => definitions::value(name),
     }
 }

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::alerts;
 use super::history::RunView;
+use crate::config::alerts::AlertConfig;
 use crate::config::load::LoadedPipeline;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::catch_up;
@@ -26,6 +28,27 @@ use crate::state::sqlite::SqliteState;
 pub struct StatusReport {
     /// One entry a pipeline.
     pub pipelines: Vec<PipelineStatus>,
+    /// Alerts that could not be delivered so far, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undelivered_alerts: Option<UndeliveredAlerts>,
+}
+
+impl StatusReport {
+    /// Whether something needs a person.
+    pub fn needs_a_person(&self) -> bool {
+        self.undelivered_alerts.is_some() || self.pipelines.iter().any(|own| !own.attention.is_empty())
+    }
+}
+
+/// Alerts that were tried in vain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct UndeliveredAlerts {
+    /// How many.
+    pub count: u64,
+    /// The receiver of the oldest.
+    pub receiver: String,
+    /// Why it did not arrive.
+    pub problem: String,
 }
 
 /// One pipeline's standing.
@@ -90,6 +113,8 @@ pub enum Reason {
     Definition,
     /// The latest attempt did not go through.
     LastRun,
+    /// No run has begun since three times `sync.every`.
+    NotRunning,
     /// An import was broken off.
     UnfinishedImport,
     /// Records that existed when syncing began were never copied.
@@ -100,7 +125,7 @@ pub enum Reason {
     OldData,
 }
 
-/// Data is old when so many cycles should have begun since it was read.
+/// A pipeline does not run when so many cycles should have begun since the last one.
 const CYCLES_MISSED: u32 = 3;
 
 /// Latest attempts among which one is looked for that found the pipeline free.
@@ -118,7 +143,13 @@ pub async fn status(project: &Project) -> Result<StatusReport, OpsError> {
     for broken in &loaded.broken {
         pipelines.push(one(project, &state, broken.name(), None, errors(&loaded.findings, &broken.file)).await?);
     }
-    Ok(StatusReport { pipelines })
+    let undelivered = state.undelivered().await?;
+    let undelivered_alerts = undelivered.problem.map(|(receiver, problem)| UndeliveredAlerts {
+        count: undelivered.failed,
+        receiver,
+        problem,
+    });
+    Ok(StatusReport { pipelines, undelivered_alerts })
 }
 
 /// The first error in a file.
@@ -135,17 +166,14 @@ async fn one(
 ) -> Result<PipelineStatus, OpsError> {
     let name = PipelineName::new(name);
     let now = project.outside.clock.now();
-    let mark = state.stored_watermark(&name).await?;
-    // A watermark that lies ahead of the clock is no proof that HubSpot is in step.
-    let reached = mark.as_ref().map(|mark| mark.set_at.map_or(mark.watermark.0, |at| mark.watermark.0.min(at)));
-    let watermark = mark.map(|mark| mark.watermark);
+    let watermark = state.watermark(&name).await?;
     let import = state.cursor(&name).await?;
     let mapping = mapping_of(state, &name, loaded).await?;
     let counts = state.identity_counts(&name, mapping.unwrap_or(MappingVersion([0; 8]))).await?;
     let noted = state.note(&catch_up::condition_key(&name)).await?;
     let condition =
         loaded.map(|own| catch_up::condition(own.config.source.condition.as_deref(), own.config.target.mode));
-    let lag = reached.map(|reached| crate::engine::run::seconds(reached, now).max(0.0));
+    let lag = alerts::lag(state, &name, now).await?;
     let mut status = PipelineStatus {
         name: name.to_string(),
         enabled: loaded.is_none_or(|own| own.config.sync.enabled),
@@ -163,7 +191,7 @@ async fn one(
         attention: Vec::new(),
     };
     let every = loaded.map(|own| own.config.sync.every.0);
-    status.attention = attention(&status, error, every, now);
+    status.attention = attention(&status, error, every, &alerts::thresholds(project, loaded), now);
     Ok(status)
 }
 
@@ -191,6 +219,7 @@ fn attention(
     status: &PipelineStatus,
     error: Option<&Diagnostic>,
     every: Option<Duration>,
+    thresholds: &AlertConfig,
     now: Timestamp,
 ) -> Vec<Attention> {
     let name = &status.name;
@@ -213,31 +242,49 @@ fn attention(
         let text = format!("the records that existed before were never imported; `syncline import {name}` copies them");
         (Reason::NeverImported, text)
     });
-    let failures = (status.open_failures > 0).then(|| {
+    let bound = thresholds.failures.unwrap_or_default();
+    let failures = (status.open_failures > bound).then(|| {
         let records = if status.open_failures == 1 { "record stands" } else { "records stand" };
-        (Reason::Failures, format!("{} {records} under `syncline failures`", status.open_failures))
+        let allowed = if bound > 0 { format!("; `alert.failures` allows {bound}") } else { String::new() };
+        (Reason::Failures, format!("{} {records} under `syncline failures`{allowed}", status.open_failures))
     });
-    let old = every
-        .zip(status.lag_seconds)
-        .filter(|(every, lag)| due && *lag > every.as_secs_f64() * f64::from(CYCLES_MISSED));
-    let old = old.map(|(every, lag)| {
-        let text = format!("the data is {} old, and `every` is {}", minutes(lag), minutes(every.as_secs_f64()));
-        (Reason::OldData, text)
+    let old = every.zip(status.lag_seconds).and_then(|(every, lag)| {
+        let allowed = thresholds.lag_max(every);
+        let why = match thresholds.lag {
+            Some(_) => format!("`alert.lag` allows {}", duration(allowed.as_secs_f64())),
+            None => format!("`every` is {}", duration(every.as_secs_f64())),
+        };
+        let text = format!("the data is {} old, and {why}", duration(lag));
+        (due && lag > allowed.as_secs_f64()).then_some((Reason::OldData, text))
     });
-    let all = [definition, last_run, unfinished, never, failures, old];
+    let idle = every.filter(|_| due && status.imported).and_then(|every| not_running(status, every, now));
+    let all = [definition, last_run, idle, unfinished, never, failures, old];
     all.into_iter().flatten().map(|(reason, message)| Attention { reason, message }).collect()
+}
+
+/// Whether no run has begun for too long.
+fn not_running(status: &PipelineStatus, every: Duration, now: Timestamp) -> Option<(Reason, String)> {
+    let started: Timestamp = status.last_run.as_ref()?.started.parse().ok()?;
+    let since = crate::engine::run::seconds(started, now);
+    let (name, every) = (&status.name, every.as_secs_f64());
+    let text = format!(
+        "no run has begun for {}, and `every` is {}: is `syncline sync` running, and with `{name}`?",
+        duration(since),
+        duration(every)
+    );
+    (since > every * f64::from(CYCLES_MISSED)).then_some((Reason::NotRunning, text))
 }
 
 fn ago(run: &RunView, now: Timestamp) -> String {
     let started: Result<Timestamp, _> = run.started.parse();
     started.map_or_else(
         |_| String::new(),
-        |started| format!("{} ago", minutes(crate::engine::run::seconds(started, now).max(0.0))),
+        |started| format!("{} ago", duration(crate::engine::run::seconds(started, now).max(0.0))),
     )
 }
 
 /// A duration in its largest unit.
-fn minutes(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     match seconds {
         seconds if seconds < 90.0 => format!("{seconds:.0}s"),
         seconds if seconds < 90.0 * 60.0 => format!("{:.0}m", seconds / 60.0),
@@ -313,7 +360,10 @@ mod tests {
             ),
         ];
         for (status, error, expected) in cases {
-            let found: Vec<Reason> = attention(&status, error, every, now).into_iter().map(|own| own.reason).collect();
+            let found: Vec<Reason> = attention(&status, error, every, &AlertConfig::default(), now)
+                .into_iter()
+                .map(|own| own.reason)
+                .collect();
             assert_eq!(found, expected, "{status:?}");
         }
     }
@@ -322,7 +372,7 @@ mod tests {
     fn durations_are_said_in_their_largest_unit() {
         let cases = [(0.0, "0s"), (89.0, "89s"), (90.0, "2m"), (7_200.0, "2h"), (259_200.0, "3 days")];
         for (seconds, expected) in cases {
-            assert_eq!(minutes(seconds), expected);
+            assert_eq!(duration(seconds), expected);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::join_all;
 
 use super::run::{Finished, RunOptions, Trouble, refuse, run_one};
+use super::{alerts, status};
 use crate::config::files::Files;
 use crate::config::project::PROJECT_FILE;
 use crate::config::read::FILE_BYTES_MAX;
@@ -70,7 +71,12 @@ pub async fn forever(
         }
     }
     let cycles = chosen.pipelines.iter().map(|index| cycles(project, state, *index, options, &reporter));
-    join_all(cycles).await.into_iter().all(|saved| saved)
+    let saved = tokio::select! {
+        saved = join_all(cycles) => saved.into_iter().all(|saved| saved),
+        () = alerts::keep_telling(project, state, status::duration) => true,
+    };
+    alerts::tell_at_last(project, state, status::duration).await;
+    saved
 }
 
 async fn cycles(

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::model::alert::{Alert, AlertEvent, Condition};
 use crate::model::association::{
     Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairRequest, SettledPair,
 };
@@ -182,6 +183,12 @@ pub trait StateReader: Send + Sync {
     /// The open and dismissed failures of these records.
     fn failures_of<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<FailureRow>>;
 
+    /// What stands of a pipeline that people were told.
+    fn alert_conditions<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Vec<Condition>>;
+
+    /// How many alerts are on their way, and the latest problem of the first that could not be delivered.
+    fn undelivered<'a>(&'a self) -> Answer<'a, Undelivered>;
+
     /// How many failures of a pipeline are open.
     fn open_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64>;
 
@@ -218,6 +225,18 @@ pub trait StateWriter: StateReader {
 
     /// Ends a run with its final numbers.
     fn end_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()>;
+
+    /// The same, together with what people are told of it.
+    fn end_run_telling<'a>(&'a self, run: &'a RunRow, alerts: &'a AlertCommit) -> Answer<'a, ()>;
+
+    /// Remembers what stands and what is over, and puts alerts on their way.
+    fn note_alerts<'a>(&'a self, alerts: &'a AlertCommit) -> Answer<'a, ()>;
+
+    /// Takes at most `limit` alerts that are due; until `until`, nobody else takes them.
+    fn take_alerts<'a>(&'a self, at: Timestamp, until: Timestamp, limit: usize) -> Answer<'a, Vec<QueuedAlert>>;
+
+    /// Notes what became of an alert that was taken.
+    fn settle_alert<'a>(&'a self, number: i64, outcome: &'a Delivery) -> Answer<'a, ()>;
 
     /// Keeps these associations of the pipeline, and forgets what lookups asked for under other keys: the definition has dropped
     /// them. What was made of it stays in HubSpot and known as ours.
@@ -510,6 +529,57 @@ impl FailureRow {
     pub fn place(&self) -> (PipelineName, SalesforceId, FailureKind) {
         (self.pipeline.clone(), self.failure.salesforce_id, self.failure.reason.kind())
     }
+}
+
+/// What is remembered and put on its way together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertCommit {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// When.
+    pub at: Timestamp,
+    /// Conditions that are new or have changed.
+    pub stands: Vec<Condition>,
+    /// Those that are over.
+    pub over: Vec<AlertEvent>,
+    /// Alerts, each with its receiver.
+    pub deliveries: Vec<(String, Alert)>,
+}
+
+/// An alert on its way to a receiver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueuedAlert {
+    /// Its number in the outbox.
+    pub number: i64,
+    /// The receiver's name.
+    pub receiver: String,
+    /// The alert.
+    pub alert: Alert,
+    /// How often it was tried before.
+    pub attempts: u32,
+}
+
+/// What became of an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// Its receiver has it, or is no more.
+    Done,
+    /// It is tried again.
+    Later {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// Alerts that are still on their way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Undelivered {
+    /// How many were tried in vain.
+    pub failed: u64,
+    /// The receiver and the problem of the oldest of those.
+    pub problem: Option<(String, String)>,
 }
 
 /// How a failure stands.

@@ -1,6 +1,7 @@
 //! What every command begins with: a project is opened, its connections are wired, the two systems are described, and its
 //! pipelines are compiled. The only room that knows all parts. Prints nothing, and starts nothing that writes a record.
 
+pub mod alerts;
 pub mod context;
 pub mod describe;
 pub mod earlier;

@@ -1,5 +1,6 @@
 //! The only database code: what is remembered between runs, behind the ports of `ports::state`.
 
+pub mod alerts;
 pub mod associations;
 pub mod commit;
 pub mod directory;

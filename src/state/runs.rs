@@ -6,7 +6,7 @@ use super::pipelines::{ensure_pipeline, pipeline_id};
 use super::rows;
 use crate::model::ids::{PipelineName, RunId};
 use crate::model::watermark::{Cursor, Watermark};
-use crate::ports::state::{ImportProgress, RunRow, StoredWatermark};
+use crate::ports::state::{AlertCommit, ImportProgress, RunRow, StoredWatermark};
 use crate::sys::secrets::masked;
 
 /// Runs whose failures are kept for their own report, for each pipeline.
@@ -33,6 +33,14 @@ pub fn begin(connection: &mut Connection, run: &RunRow) -> rusqlite::Result<()> 
         [pipeline],
     )?;
     write(&transaction, pipeline, run)?;
+    transaction.commit()
+}
+
+/// Replaces the row of a run, and enters what people are told of it, all or nothing.
+pub fn end_telling(connection: &mut Connection, run: &RunRow, alerts: &AlertCommit) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    end(&transaction, run)?;
+    super::alerts::write(&transaction, alerts)?;
     transaction.commit()
 }
 

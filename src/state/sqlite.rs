@@ -10,15 +10,17 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::lease::{self, LocalLeases};
-use super::{associations, commit, directory, failures, identities, open, pipelines, rows, runs, unconfirmed};
+use super::{alerts, associations, commit, directory, failures, identities, open, pipelines, rows, runs, unconfirmed};
+use crate::model::alert::Condition;
 use crate::model::association::{AssociationState, OwnedType, PairKey, PairRequest};
 use crate::model::identity::{Identity, MappingVersion};
 use crate::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
 use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::Watermark;
 use crate::ports::state::{
-    Commit, Directory, FailureFilter, FailureMark, FailureRow, IdentityCounts, ImportProgress, KeptAssociation, Lease,
-    Listing, LookupRef, RunRow, StateError, StateReader, StateWriter, StoredWatermark, Turn,
+    AlertCommit, Commit, Delivery, Directory, FailureFilter, FailureMark, FailureRow, IdentityCounts, ImportProgress,
+    KeptAssociation, Lease, Listing, LookupRef, QueuedAlert, RunRow, StateError, StateReader, StateWriter,
+    StoredWatermark, Turn, Undelivered,
 };
 use crate::sys::clock::Clock;
 
@@ -236,6 +238,15 @@ impl StateReader for SqliteState {
         self.work(move |connection| failures::of_records(connection, &pipeline, &ids))
     }
 
+    fn alert_conditions<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Vec<Condition>> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| alerts::conditions(connection, &pipeline))
+    }
+
+    fn undelivered<'a>(&'a self) -> Answer<'a, Undelivered> {
+        self.work(|connection| alerts::undelivered(connection))
+    }
+
     fn open_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
         let pipeline = pipeline.clone();
         self.work(move |connection| failures::open_count(connection, &pipeline))
@@ -295,6 +306,29 @@ impl StateWriter for SqliteState {
     fn end_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()> {
         let run = run.clone();
         self.work(move |connection| runs::end(connection, &run))
+    }
+
+    fn end_run_telling<'a>(&'a self, run: &'a RunRow, alerts: &'a AlertCommit) -> Answer<'a, ()> {
+        let (run, alerts) = (run.clone(), alerts.clone());
+        self.work(move |connection| runs::end_telling(connection, &run, &alerts))
+    }
+
+    fn note_alerts<'a>(&'a self, alerts: &'a AlertCommit) -> Answer<'a, ()> {
+        let commit = alerts.clone();
+        self.work(move |connection| {
+            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            alerts::write(&transaction, &commit)?;
+            transaction.commit()
+        })
+    }
+
+    fn take_alerts<'a>(&'a self, at: Timestamp, until: Timestamp, limit: usize) -> Answer<'a, Vec<QueuedAlert>> {
+        self.work(move |connection| alerts::take(connection, at, until, limit))
+    }
+
+    fn settle_alert<'a>(&'a self, number: i64, outcome: &'a Delivery) -> Answer<'a, ()> {
+        let outcome = outcome.clone();
+        self.work(move |connection| alerts::settle(connection, number, &outcome))
     }
 
     fn keep_associations<'a>(&'a self, pipeline: &'a PipelineName, kept: &'a [KeptAssociation]) -> Answer<'a, ()> {

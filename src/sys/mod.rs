@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod clock;
 pub mod files;
 pub mod git;
+pub mod hmac;
 pub mod jwt;
 pub mod process;
 pub mod rng;

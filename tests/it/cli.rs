@@ -21,7 +21,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Ran {
     ended(command.output().unwrap())
 }
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "demo",
     "init",
     "validate",
@@ -37,6 +37,7 @@ const COMMANDS: [&str; 21] = [
     "status",
     "runs",
     "failures",
+    "alerts",
     "why",
     "schema",
     "explain",

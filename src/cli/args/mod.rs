@@ -60,6 +60,8 @@ pub enum Command {
     Runs(Runs),
     /// Show records that could not be synced, and decide about them
     Failures(Failures),
+    /// Tell people when something is wrong: try whether they hear of it
+    Alerts(Alerts),
     /// Tell why a Salesforce record is, or is not, in HubSpot as it is
     Why(Why),
     /// Print a JSON Schema; `schema pipeline --project` knows the real names of the catalog
@@ -86,6 +88,32 @@ pub struct Demo {
     /// Keep the demo's project in this folder
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+}
+
+/// Arguments of `alerts`.
+#[derive(Debug, Args)]
+pub struct Alerts {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: AlertsAction,
+}
+
+/// What to do with alerts.
+#[derive(Debug, Subcommand)]
+pub enum AlertsAction {
+    /// Send a test message to the receivers
+    Test(AlertsTest),
+}
+
+/// Arguments of `alerts test`.
+#[derive(Debug, Args)]
+pub struct AlertsTest {
+    /// Receivers, by name (default: all)
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Form of the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// Arguments of `init`.
@@ -225,7 +253,7 @@ pub struct Sync {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct Status {
-    /// End with code 1 when something needs a person: a failed run, failures, records never imported, old data
+    /// For monitors: print a line for each problem, and end with code 1 when there is one (see docs/guide/alerts.md)
     #[arg(long)]
     pub check: bool,
     /// Form of the result

@@ -9,14 +9,40 @@ use super::summary::one_line;
 use super::table::{count, number, painted, seconds};
 use crate::model::failure::RetryRule;
 use crate::model::report::RunStatus;
+use crate::ops::alerts::{AlertTest, Tried};
 use crate::ops::failure_groups::FailureGroup;
 use crate::ops::failure_view::FailureView;
 use crate::ops::history::RunView;
-use crate::ops::status::PipelineStatus;
+use crate::ops::status::{StatusReport, UndeliveredAlerts};
 use crate::ops::why::{AssociationStanding, AssociationStatus, WhyReport};
 
+/// What needs a person, one line a problem, for monitors.
+pub fn problems(status: &StatusReport, paint: Paint) -> String {
+    let mut text = String::new();
+    for own in &status.pipelines {
+        for what in &own.attention {
+            text.push_str(&paint.danger(&format!("{}: {}", safe(&own.name), safe(&line(&what.message)))));
+            text.push('\n');
+        }
+    }
+    if let Some(alerts) = &status.undelivered_alerts {
+        text.push_str(&paint.danger(&undelivered(alerts)));
+        text.push('\n');
+    }
+    if text.is_empty() {
+        text = format!("ok: {}\n", count(status.pipelines.len() as u64, "pipeline", "pipelines"));
+    }
+    text
+}
+
+fn undelivered(alerts: &UndeliveredAlerts) -> String {
+    let waiting = count(alerts.count, "alert waits", "alerts wait");
+    format!("alerts: {waiting} to be delivered to `{}`: {}", safe(&alerts.receiver), safe(&line(&alerts.problem)))
+}
+
 /// How all pipelines stand.
-pub fn statuses(all: &[PipelineStatus], paint: Paint) -> String {
+pub fn statuses(status: &StatusReport, paint: Paint) -> String {
+    let all = &status.pipelines;
     if all.is_empty() {
         return "the project has no pipelines yet\n".to_owned();
     }
@@ -55,6 +81,11 @@ pub fn statuses(all: &[PipelineStatus], paint: Paint) -> String {
             ));
         }
     }
+    let alerts = status
+        .undelivered_alerts
+        .iter()
+        .map(|own| format!("\n{}\n", paint.danger(&format!("  ! {}", undelivered(own)))));
+    text.extend(alerts);
     text
 }
 
@@ -282,6 +313,18 @@ fn failure(failure: &FailureView, paint: Paint) -> String {
     }
     text.push_str(&format!("  = help: {}; `syncline explain {}`\n", failure.what_to_do, failure.code));
     text
+}
+
+/// Who took a test message.
+pub fn alert_test(test: &AlertTest, paint: Paint) -> String {
+    let line = |own: &Tried| match &own.problem {
+        None => format!("{}: delivered\n", safe(&own.name)),
+        Some(problem) => {
+            let problem = paint.text(Tone::Bad, &format!("not delivered: {}", safe(problem)));
+            format!("{}: {problem}\n", safe(&own.name))
+        }
+    };
+    test.receivers.iter().map(line).collect()
 }
 
 /// Why a record is as it is.

@@ -111,6 +111,25 @@ impl Transport {
         Self::head(request, cancel).await
     }
 
+    /// Sends JSON with headers of its own and without a token; gives the status of the answer.
+    pub(in crate::connect) async fn post_json(
+        &self,
+        url: &Url,
+        headers: &[(&'static str, String)],
+        body: Bytes,
+        time_max: Duration,
+        cancel: &Cancel,
+    ) -> Result<u16, TransportError> {
+        if !is_trustworthy(url) {
+            return Err(TransportError::Failed("the address is neither https nor one of this computer".to_owned()));
+        }
+        let mut request = self.0.post(url.clone()).timeout(time_max).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        Ok(Self::head(request.body(body), cancel).await?.status)
+    }
+
     async fn head(request: reqwest::RequestBuilder, cancel: &Cancel) -> Result<Reply, TransportError> {
         let response = tokio::select! {
             response = request.send() => response.map_err(|error| TransportError::Failed(words(error)))?,

@@ -16,6 +16,7 @@ pub(crate) mod oracle;
 pub(crate) mod org;
 pub(crate) mod output;
 pub(crate) mod page;
+pub(crate) mod receivers;
 pub(crate) mod story;
 pub(crate) mod uses;
 
