@@ -290,8 +290,8 @@ fn target_property(was: &TargetProperty, is: &TargetProperty, note: &Note<'_>, f
         note.item(name, MoveKind::Other, message, found);
     }
     let options = |property: &TargetProperty| -> Vec<(String, String)> {
-        let own = property.options.iter().filter(|_| !property.external_options);
-        own.map(|option| (option.value.clone(), option.label.clone())).collect()
+        let choice = property.options.iter().filter(|_| !property.external_options);
+        choice.map(|option| (option.value.clone(), option.label.clone())).collect()
     };
     values(name, "option", &options(was), &options(is), note, found);
     rules(was, is, note, found);
@@ -325,8 +325,8 @@ fn links(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<M
         let has = |types: &[AssociationType], own: &AssociationType| {
             types.iter().any(|kind| kind.category == own.category && kind.type_id == own.type_id)
         };
-        let name = |own: &AssociationType| {
-            let label = own.label.clone().unwrap_or_else(|| "without label".to_owned());
+        let name = |kind: &AssociationType| {
+            let label = kind.label.clone().unwrap_or_else(|| "without label".to_owned());
             format!("{other}: {label}")
         };
         for own in before.iter().filter(|own| !has(after, own)) {
@@ -341,7 +341,7 @@ fn links(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<M
 type Value = (String, String);
 
 fn values(name: &str, what: &str, was: &[Value], is: &[Value], note: &Note<'_>, found: &mut Vec<Move>) {
-    let has = |list: &[Value], value: &str| list.iter().any(|(own, _)| own == value);
+    let has = |list: &[Value], value: &str| list.iter().any(|(known, _)| known == value);
     for (value, _) in was.iter().filter(|(value, _)| !has(is, value)) {
         note.item(name, MoveKind::ValueRemoved, format!("lost the {what} `{value}`"), found);
     }
@@ -349,7 +349,7 @@ fn values(name: &str, what: &str, was: &[Value], is: &[Value], note: &Note<'_>, 
         note.item(name, MoveKind::ValueAdded, format!("has a new {what} `{value}`"), found);
     }
     for (value, label) in is {
-        let before = was.iter().find(|(own, _)| own == value);
+        let before = was.iter().find(|(known, _)| known == value);
         if let Some((_, before)) = before.filter(|(_, before)| before != label) {
             let message = format!("calls the {what} `{value}` “{label}” now, it was “{before}”");
             note.item(name, MoveKind::Label, message, found);
@@ -485,9 +485,9 @@ mod tests {
         );
         check(
             |_, target| {
-                let own = target.object.properties.get_mut("salesforce_id").unwrap();
-                own.unique = false;
-                own.read_only = true;
+                let property = target.object.properties.get_mut("salesforce_id").unwrap();
+                property.unique = false;
+                property.read_only = true;
                 target.object.properties.get_mut("number").unwrap().percentage = true;
             },
             &[
@@ -499,8 +499,8 @@ mod tests {
         check(
             |_, target| {
                 target.object.required_properties = vec!["text".to_owned()];
-                let own = target.object.properties.get_mut("status").unwrap();
-                own.options.push(PropertyOption { value: "x".into(), label: "X".into() });
+                let property = target.object.properties.get_mut("status").unwrap();
+                property.options.push(PropertyOption { value: "x".into(), label: "X".into() });
                 target.object.properties.get_mut("text").unwrap().kind = PropertyKind::Number;
             },
             &[
@@ -516,8 +516,8 @@ mod tests {
         };
         check(
             |_, target| {
-                let own = &mut target.object.properties.get_mut("ruled").unwrap().rules;
-                *own = vec![rule("MAX_LENGTH", &["20"]), rule("WHITESPACE", &[])];
+                let rule = &mut target.object.properties.get_mut("ruled").unwrap().rules;
+                *rule = vec![rule("MAX_LENGTH", &["20"]), rule("WHITESPACE", &[])];
             },
             &[
                 ("ruled", MoveKind::Rule, "has the rule `MAX_LENGTH` (20) now, it was (50)"),
@@ -540,6 +540,6 @@ mod tests {
         let before = catalog();
         let found = moves(&before, &Catalog::default());
         assert_eq!(found.len(), 2);
-        assert!(found.iter().all(|own| own.kind == MoveKind::Removed && own.item.is_none()), "{found:?}");
+        assert!(found.iter().all(|found| found.kind == MoveKind::Removed && found.item.is_none()), "{found:?}");
     }
 }

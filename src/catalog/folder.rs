@@ -35,9 +35,9 @@ pub fn read(files: &Files) -> (Catalog, Vec<Diagnostic>, Vec<Shown>) {
     let names = match files.list(FOLDER, FILES_MAX) {
         Ok(names) => names,
         Err(ReadError::Outside) => {
-            let message = format!("{FOLDER}/ is a link that leads elsewhere: nothing in it was read");
+            let message = format!("{FOLDER}/ is a link to a place outside the project: nothing in it was read");
             let finding = Diagnostic::error("SL1030", &FOLDER.into(), Place::File, message);
-            findings.push(finding.with_help("put the folder itself there, inside the project"));
+            findings.push(finding.with_help("put the folder itself inside the project"));
             Vec::new()
         }
         Err(_) => Vec::new(),
@@ -98,7 +98,7 @@ fn one(files: &Files, path: &str) -> Result<(String, Parsed), String> {
 fn parse(text: &str) -> Parsed {
     let value: Value = serde_json::from_str(text).map_err(|error| {
         let conflict = text.lines().any(|line| line.starts_with("<<<<<<< "));
-        if conflict { "it has marks of a merge conflict".to_owned() } else { format!("it is not JSON: {error}") }
+        if conflict { "it contains merge conflict markers".to_owned() } else { format!("it is not JSON: {error}") }
     })?;
     match value["version"].as_u64() {
         Some(version) if version == u64::from(VERSION) => {}
@@ -114,14 +114,13 @@ fn decode<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 
 /// The files that the catalog is kept in: path relative to the project, and text.
 pub fn texts(catalog: &Catalog) -> BTreeMap<String, String> {
-    let sources = catalog
-        .sources
-        .iter()
-        .map(|((connection, _), own)| (path(connection, &own.name), rendered(&form::of_source(connection, own))));
+    let sources = catalog.sources.iter().map(|((connection, _), source)| {
+        (path(connection, &source.name), rendered(&form::of_source(connection, source)))
+    });
     let targets = catalog
         .targets
         .iter()
-        .map(|((connection, name), own)| (path(connection, name), rendered(&form::of_target(connection, own))));
+        .map(|((connection, name), target)| (path(connection, name), rendered(&form::of_target(connection, target))));
     sources.chain(targets).collect()
 }
 

@@ -200,14 +200,14 @@ pub fn of_target(connection: &str, entry: &TargetEntry) -> TargetFile {
         };
         (property.name.clone(), form)
     };
-    let link = |own: &AssociationType| LinkForm {
-        category: own.category.clone(),
-        type_id: own.type_id,
-        label: own.label.clone(),
+    let link = |kind: &AssociationType| LinkForm {
+        category: kind.category.clone(),
+        type_id: kind.type_id,
+        label: kind.label.clone(),
     };
     let links = |(other, types): (&String, &Vec<AssociationType>)| {
         let mut types: Vec<&AssociationType> = types.iter().collect();
-        types.sort_by_key(|own| (&own.category, own.type_id));
+        types.sort_by_key(|kind| (&kind.category, kind.type_id));
         (other.clone(), types.into_iter().map(link).collect())
     };
     let object = &entry.object;

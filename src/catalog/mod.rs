@@ -45,9 +45,9 @@ impl Catalog {
     /// A HubSpot object by its short name, fully qualified name or object type id. A custom object goes before a standard
     /// one of the same name.
     pub fn target(&self, connection: &str, object: &str) -> Option<&TargetEntry> {
-        let own = || self.targets.iter().filter(|((own, _), _)| own == connection).map(|(_, entry)| entry);
+        let target = || self.targets.iter().filter(|((target, _), _)| target == connection).map(|(_, entry)| entry);
         let named = |entry: &&TargetEntry| is_called(&entry.object, object);
-        own().filter(|entry| entry.object.custom).find(named).or_else(|| own().find(named))
+        target().filter(|entry| entry.object.custom).find(named).or_else(|| target().find(named))
     }
 
     /// Adds a Salesforce object, or replaces it.
@@ -60,7 +60,7 @@ impl Catalog {
     pub fn put_target(&mut self, connection: &str, entry: TargetEntry) {
         let id = |entry: &TargetEntry| (connection.to_owned(), entry.object.object_type_id.to_ascii_lowercase());
         let key = (connection.to_owned(), entry.object.name.to_ascii_lowercase());
-        let other = self.targets.get(&key).filter(|own| own.object.object_type_id != entry.object.object_type_id);
+        let other = self.targets.get(&key).filter(|target| target.object.object_type_id != entry.object.object_type_id);
         let Some(other) = other.cloned() else {
             self.targets.insert(key, entry);
             return;
@@ -78,7 +78,7 @@ impl Catalog {
 pub fn is_called(object: &TargetObject, name: &str) -> bool {
     [&object.name, &object.fully_qualified_name, &object.object_type_id]
         .into_iter()
-        .any(|own| own.eq_ignore_ascii_case(name))
+        .any(|known| known.eq_ignore_ascii_case(name))
         || (!object.custom && singular(&object.name).eq_ignore_ascii_case(name))
 }
 

@@ -57,7 +57,7 @@ mod tests {
 
     #[track_caller]
     fn check(wish: Colour, set: &[(&str, &str)], terminal: bool, expected: bool) {
-        let variables = |name: &str| set.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        let variables = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         assert_eq!(wanted(wish as u8, &variables, terminal), expected, "{wish:?} {set:?} {terminal}");
     }
 

@@ -14,31 +14,31 @@ pub async fn run(arguments: Arguments) -> Exit {
     let Arguments { common, command } = arguments;
     let schema = json_schema(&command);
     let done = match command {
-        Command::Demo(words) => demo::run(&common, &words).await,
-        Command::Sandbox(words) => sandbox::run(&words).await,
-        Command::Init(words) => definitions::init_project(&words),
-        Command::Validate(words) => definitions::validate_project(&common, &words).await,
-        Command::Discover(words) => definitions::discover(&common, &words).await,
-        Command::New(words) => definitions::new_pipeline(&common, &words).await,
-        Command::Test(words) => definitions::test(&common, &words),
-        Command::Catalog(words) => definitions::catalog(&common, &words).await,
-        Command::Diff(words) => review::diff_definitions(&common, &words).await,
-        Command::Apply(words) => review::apply_plan(&common, &words).await,
-        Command::Plan(words) => review::plan_project(&common, &words).await,
-        Command::Import(words) => records::import_records(&common, &words).await,
-        Command::Sync(words) => records::sync_records(&common, &words).await,
-        Command::Status(words) => history::tell_status(&common, &words).await,
-        Command::Runs(words) => history::runs(&common, &words).await,
-        Command::Failures(words) => history::failures(&common, &words).await,
-        Command::Alerts(words) => history::alerts(&common, &words).await,
-        Command::Why(words) => history::tell_why(&common, &words).await,
-        Command::Schema(words) => definitions::schema(&common, &words),
-        Command::Explain(words) => definitions::explain(&words),
-        Command::Completions(words) => {
-            output::result(&complete::script(&words.shell.to_string()).unwrap_or_default());
+        Command::Demo(arguments) => demo::run(&common, &arguments).await,
+        Command::Sandbox(arguments) => sandbox::run(&arguments).await,
+        Command::Init(arguments) => definitions::init_project(&arguments),
+        Command::Validate(arguments) => definitions::validate_project(&common, &arguments).await,
+        Command::Discover(arguments) => definitions::discover(&common, &arguments).await,
+        Command::New(arguments) => definitions::new_pipeline(&common, &arguments).await,
+        Command::Test(arguments) => definitions::test(&common, &arguments),
+        Command::Catalog(arguments) => definitions::catalog(&common, &arguments).await,
+        Command::Diff(arguments) => review::diff_definitions(&common, &arguments).await,
+        Command::Apply(arguments) => review::apply_plan(&common, &arguments).await,
+        Command::Plan(arguments) => review::plan_project(&common, &arguments).await,
+        Command::Import(arguments) => records::import_records(&common, &arguments).await,
+        Command::Sync(arguments) => records::sync_records(&common, &arguments).await,
+        Command::Status(arguments) => history::tell_status(&common, &arguments).await,
+        Command::Runs(arguments) => history::runs(&common, &arguments).await,
+        Command::Failures(arguments) => history::failures(&common, &arguments).await,
+        Command::Alerts(arguments) => history::alerts(&common, &arguments).await,
+        Command::Why(arguments) => history::tell_why(&common, &arguments).await,
+        Command::Schema(arguments) => definitions::schema(&common, &arguments),
+        Command::Explain(arguments) => definitions::explain(&arguments),
+        Command::Completions(arguments) => {
+            output::result(&complete::script(&arguments.shell.to_string()).unwrap_or_default());
             Ok(Exit::Done)
         }
-        Command::Man(words) => manual(&words),
+        Command::Man(arguments) => manual(&arguments),
     };
     done.unwrap_or_else(|error| {
         let exit = failed(&error);
@@ -50,8 +50,8 @@ pub async fn run(arguments: Arguments) -> Exit {
 }
 
 /// Prints the manual page of the program, or writes those of all commands.
-fn manual(words: &Man) -> Result<Exit, OpsError> {
-    let Some(folder) = &words.out else {
+fn manual(arguments: &Man) -> Result<Exit, OpsError> {
+    let Some(folder) = &arguments.out else {
         let mut page = Vec::new();
         let made = clap_mangen::Man::new(help::command()).render(&mut page);
         made.map_err(|error| OpsError::refused("SL6008", error.to_string(), "choose another place"))?;
@@ -65,8 +65,8 @@ fn manual(words: &Man) -> Result<Exit, OpsError> {
     std::fs::create_dir_all(folder).map_err(unwritable)?;
     let mut command = help::command();
     command.build();
-    let pages = command.get_subcommands().filter(|own| own.get_name() != "help").cloned();
-    let pages = pages.map(|own| (format!("syncline-{}.1", own.get_name()), own));
+    let pages = command.get_subcommands().filter(|command| command.get_name() != "help").cloned();
+    let pages = pages.map(|page| (format!("syncline-{}.1", page.get_name()), page));
     for (name, page) in std::iter::once(("syncline.1".to_owned(), help::command())).chain(pages) {
         let title = name.trim_end_matches(".1").to_owned();
         let mut text = Vec::new();

@@ -31,39 +31,39 @@ use crate::sys::clock::Clock;
 use crate::sys::files::{self, Readers};
 use crate::sys::git::Repository;
 
-pub(super) fn init_project(words: &Init) -> Result<Exit, OpsError> {
-    let made = init::init(&words.folder)?;
+pub(super) fn init_project(arguments: &Init) -> Result<Exit, OpsError> {
+    let made = init::init(&arguments.folder)?;
     let mut text = String::new();
     for file in &made.written {
         text.push_str(&format!("  {file}\n"));
     }
     for file in &made.kept {
-        text.push_str(&format!("  {file} was there and is left as it is\n"));
+        text.push_str(&format!("  {file} already exists and is left unchanged\n"));
     }
     for reason in &made.left_out {
         text.push_str(&format!("  not {reason}\n"));
     }
     output::result(&format!(
-        "made a project in {}:\n{text}\nnext: set SALESFORCE_… and HUBSPOT_… (see syncline.yaml); `syncline discover` lists what can sync, `syncline new` writes a pipeline,\n`syncline catalog pull` keeps what both systems say beside it, and `syncline validate` checks it from then on without credentials\n",
-        words.folder.display()
+        "created a project in {}:\n{text}\nnext: set the SALESFORCE_… and HUBSPOT_… variables that syncline.yaml names; `syncline discover` lists what can sync, `syncline new` writes a pipeline,\n`syncline catalog pull` saves both systems' definitions beside it, and `syncline validate` then checks it without credentials\n",
+        arguments.folder.display()
     ));
     Ok(Exit::Done)
 }
 
-pub(super) async fn validate_project(common: &Common, words: &Validate) -> Result<Exit, OpsError> {
+pub(super) async fn validate_project(common: &Common, arguments: &Validate) -> Result<Exit, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    let mut loaded = if words.online {
+    let mut loaded = if arguments.online {
         let outside = Outside::real();
         signals::watch(&outside.cancel);
-        validate::online(&root, &process_variables, outside, &words.names).await?
+        validate::online(&root, &process_variables, outside, &arguments.names).await?
     } else {
-        validate::offline(&root, &process_variables, &words.names)?
+        validate::offline(&root, &process_variables, &arguments.names)?
     };
-    if words.deny.is_some() {
+    if arguments.deny.is_some() {
         loaded.findings.iter_mut().for_each(|finding| finding.severity = Severity::Error);
     }
-    match words.format {
+    match arguments.format {
         FindingFormat::Text => {
             let colour = colour::of_results();
             let findings: Vec<String> =
@@ -98,15 +98,15 @@ pub(super) async fn validate_project(common: &Common, words: &Validate) -> Resul
 
 /// The project's folder below the root of its repository, as forges name files; empty where it is the root, or in none.
 fn prefix(root: &Path) -> String {
-    Repository::find(root).map(|own| own.prefix().to_owned()).unwrap_or_default()
+    Repository::find(root).map(|repository| repository.prefix().to_owned()).unwrap_or_default()
 }
 
 fn in_repository(located: Located, prefix: &str) -> Located {
     Located { file: format!("{prefix}{}", located.file), ..located }
 }
 
-pub(super) fn explain(words: &Explain) -> Result<Exit, OpsError> {
-    let Some(code) = &words.code else {
+pub(super) fn explain(arguments: &Explain) -> Result<Exit, OpsError> {
+    let Some(code) = &arguments.code else {
         let titles: BTreeMap<&str, &str> =
             codes::PAGES.iter().map(|(code, page)| (*code, codes::title(page))).collect();
         let lines: Vec<String> = titles.iter().map(|(code, title)| format!("{code}  {title}")).collect();
@@ -121,8 +121,8 @@ pub(super) fn explain(words: &Explain) -> Result<Exit, OpsError> {
     Ok(Exit::Done)
 }
 
-pub(super) async fn catalog(common: &Common, words: &Catalog) -> Result<Exit, OpsError> {
-    let CatalogAction::Pull(Pull { objects, check, format }) = &words.action;
+pub(super) async fn catalog(common: &Common, arguments: &Catalog) -> Result<Exit, OpsError> {
+    let CatalogAction::Pull(Pull { objects, check, format }) = &arguments.action;
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
@@ -131,8 +131,8 @@ pub(super) async fn catalog(common: &Common, words: &Catalog) -> Result<Exit, Op
         Format::Text => output::result(&show_catalog::pull(&pull, *check)),
         Format::Json => json(&pull),
     }
-    for own in &pull.absent {
-        output::error(&own.message, Some("SL3004"), own.help.as_deref());
+    for absent in &pull.absent {
+        output::error(&absent.message, Some("SL3004"), absent.help.as_deref());
     }
     Ok(match (pull.absent.is_empty(), *check && !pull.files.is_empty()) {
         (false, _) => Exit::Failed,
@@ -141,11 +141,11 @@ pub(super) async fn catalog(common: &Common, words: &Catalog) -> Result<Exit, Op
     })
 }
 
-pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
+pub(super) fn test(common: &Common, arguments: &Test) -> Result<Exit, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    let report = test::test(&Files::Folder(root.clone()), &process_variables, &words.names, &Clock::system());
-    if let (Err(OpsError::Findings(loaded)), TestFormat::Github) = (&report, words.format) {
+    let report = test::test(&Files::Folder(root.clone()), &process_variables, &arguments.names, &Clock::system());
+    if let (Err(OpsError::Findings(loaded)), TestFormat::Github) = (&report, arguments.format) {
         // Warnings are `validate`'s to annotate, once.
         let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error);
         let prefix = prefix(&root);
@@ -154,7 +154,7 @@ pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
         output::commands(&lines);
     }
     let report = report?;
-    match words.format {
+    match arguments.format {
         TestFormat::Text => output::result(&verdicts::text(&report, common.verbose > 0)),
         TestFormat::Json => json(&report),
         TestFormat::Junit => output::result(&verdicts::junit(&report)),
@@ -166,22 +166,22 @@ pub(super) fn test(common: &Common, words: &Test) -> Result<Exit, OpsError> {
     Ok(if report.failed > 0 { Exit::Failed } else { Exit::Done })
 }
 
-pub(super) async fn discover(common: &Common, words: &Discover) -> Result<Exit, OpsError> {
+pub(super) async fn discover(common: &Common, arguments: &Discover) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
-    let refused = match &words.object {
+    let refused = match &arguments.object {
         None => {
             let found = discover::objects(&project).await?;
-            match words.format {
-                Format::Text => output::result(&show_discover::objects(&found, words.all)),
+            match arguments.format {
+                Format::Text => output::result(&show_discover::objects(&found, arguments.all)),
                 Format::Json => json(&found),
             }
             found.refused
         }
         Some(name) => {
             let found = discover::object(&project, name).await?;
-            match words.format {
+            match arguments.format {
                 Format::Text => output::result(&show_discover::object(&found)),
                 Format::Json => json(&found),
             }
@@ -189,36 +189,36 @@ pub(super) async fn discover(common: &Common, words: &Discover) -> Result<Exit, 
         }
     };
     for half in &refused {
-        let message = format!("the connection `{}` tells nothing: {}", half.connection, half.message);
+        let message = format!("the connection `{}` could not be read: {}", half.connection, half.message);
         output::error(&message, Some(half.code), half.help.as_deref());
     }
     Ok(Exit::Done)
 }
 
-pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, OpsError> {
+pub(super) async fn new_pipeline(common: &Common, arguments: &New) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
     let wanted = NewPipeline {
-        name: words.name.clone(),
-        source: words.source.clone(),
-        target: words.target.clone(),
-        match_property: words.match_property.clone(),
-        connections: (words.salesforce.clone(), words.hubspot.clone()),
+        name: arguments.name.clone(),
+        source: arguments.source.clone(),
+        target: arguments.target.clone(),
+        match_property: arguments.match_property.clone(),
+        connections: (arguments.salesforce.clone(), arguments.hubspot.clone()),
     };
     // Before anything is made in HubSpot, the file must be free.
     new::free_path(&project, &wanted.name)?;
-    let draft = if words.create_target {
+    let draft = if arguments.create_target {
         let plan = match new::plan(&project, &wanted).await {
             Ok(plan) => plan,
             Err(error) => {
                 let exit = failed(&error);
-                output::talk("nothing was made in HubSpot, and no file was written");
+                output::talk("nothing was created in HubSpot, and no file was written");
                 return Ok(exit);
             }
         };
         output::json(&plan.body);
-        if !words.apply {
+        if !arguments.apply {
             plan.draft.remarks.iter().for_each(|remark| output::talk(remark));
             output::talk("nothing was created; repeat with `--apply` to create this object in HubSpot");
             return Ok(Exit::Done);
@@ -231,13 +231,13 @@ pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, O
     };
     if let Some(folder) = draft.path.parent().filter(|folder| !folder.exists()) {
         std::fs::create_dir_all(folder).map_err(|error| {
-            let message = format!("`{}` cannot be made: {error}", folder.display());
+            let message = format!("`{}` cannot be created: {error}", folder.display());
             OpsError::refused("SL6008", message, "check the folder's permissions")
         })?;
     }
     files::create(&draft.path, draft.text.as_bytes(), Readers::Usual).map_err(|error| {
         let message = format!("`{}` cannot be written: {error}", draft.path.display());
-        OpsError::refused("SL6008", message, "choose another name, or put a file of its own there")
+        OpsError::refused("SL6008", message, "choose another name, or put an ordinary file there")
     })?;
     let shown = draft.path.strip_prefix(&project.loaded.root).unwrap_or(&draft.path).display().to_string();
     let shown = safe(&shown);
@@ -247,19 +247,21 @@ pub(super) async fn new_pipeline(common: &Common, words: &New) -> Result<Exit, O
         text.push_str(&format!("  {}\n", safe(remark)));
     }
     for name in &draft.missing {
-        text.push_str(&format!("  {} is required, and nothing fits: map it by hand\n", safe(name)));
+        text.push_str(&format!("  {} is required, but nothing matches it: map it by hand\n", safe(name)));
     }
     if let Some(rival) = &draft.rival {
         let rival = safe(rival);
-        text.push_str(&format!("  `{rival}` fills the same records by the same property: remove one of the two\n"));
+        text.push_str(&format!(
+            "  `{rival}` writes the same records by the same property: remove one of the two pipelines\n"
+        ));
     }
     text.push_str("next: read it, run `syncline catalog pull` and `syncline validate`, then `syncline plan`\n");
     output::result(&text);
     Ok(Exit::Done)
 }
 
-pub(super) fn schema(common: &Common, words: &Schema) -> Result<Exit, OpsError> {
-    let Some((name, project)) = words.meant(common.project.as_deref()) else {
+pub(super) fn schema(common: &Common, arguments: &Schema) -> Result<Exit, OpsError> {
+    let Some((name, project)) = arguments.meant(common.project.as_deref()) else {
         let help = format!("name one of {}", schemas::NAMES.join(", "));
         output::error("the command does not say which schema is meant", None, Some(&help));
         return Ok(Exit::Usage);

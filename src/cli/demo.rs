@@ -45,11 +45,11 @@ const MAPPING: (&str, &str) =
 const SAMPLE: usize = 3;
 
 /// Tells the story.
-pub async fn run(common: &Common, words: &Demo) -> Result<Exit, OpsError> {
+pub async fn run(common: &Common, arguments: &Demo) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
-    let folder = Folder::make(words.keep.as_deref())?;
-    let options = SandboxOptions { seed: words.seed, records: words.records, ..SandboxOptions::default() };
+    let folder = Folder::make(arguments.keep.as_deref())?;
+    let options = SandboxOptions { seed: arguments.seed, records: arguments.records, ..SandboxOptions::default() };
     let sandbox = start(options).await.map_err(broken)?;
     let told = tell(common, &folder, &sandbox, outside).await;
     sandbox.stop().await.map_err(broken)?;
@@ -139,7 +139,7 @@ async fn review(folder: &Folder, before: Project) -> Result<Project, OpsError> {
     let sample = PlanOptions { sample: SAMPLE, ..PlanOptions::default() };
     let forecasts = plan(&project, &preparation, &sample, &|_| None).await?;
     say(
-        "9  `syncline plan`: what the merge would do, seen in the pull request before it",
+        "9  `syncline plan`: what the merge would do, shown in the pull request",
         &show_plan::plan(
             &PlanReport { pipelines: forecasts, status: RunStatus::Succeeded, definitions: None },
             Paint::of_results(),
@@ -203,7 +203,7 @@ async fn change(project: &Project, sandbox: &Sandbox) -> Result<String, OpsError
         "create",
         json!({"object": "Subscription__c", "values": {"Name": "Brand-new subscription", "Status__c": "Active", "Amount__c": 99}}),
     )?;
-    said.push_str("  “Brand-new subscription” is made\n");
+    said.push_str("  “Brand-new subscription” is created\n");
     Ok(said)
 }
 
@@ -222,7 +222,7 @@ fn say(title: &str, text: &str) {
 }
 
 fn broken(error: impl std::fmt::Display) -> OpsError {
-    OpsError::refused("SL9002", format!("the sandbox: {error}"), "run it again; if it stays, please report it")
+    OpsError::refused("SL9002", format!("the sandbox: {error}"), "run it again; if it happens again, please report it")
 }
 
 /// The demo's project folder: kept where a person names one, else taken away at the end.
@@ -240,7 +240,7 @@ impl Folder {
         if path.join("syncline.yaml").exists() {
             return Err(OpsError::refused(
                 "SL1013",
-                format!("`{}` holds a project already", path.display()),
+                format!("`{}` already holds a project", path.display()),
                 "name an empty folder",
             ));
         }

@@ -8,11 +8,11 @@ use super::args::Arguments;
 
 /// Commands by what people are about, in the order in which they meet them.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Try and begin", &["demo", "init", "sandbox"]),
+    ("Get started", &["demo", "init", "sandbox"]),
     ("Define", &["discover", "new", "catalog", "validate", "test"]),
     ("Review", &["diff", "plan", "apply"]),
     ("Run", &["import", "sync"]),
-    ("Look after", &["status", "runs", "failures", "alerts", "why"]),
+    ("Monitor", &["status", "runs", "failures", "alerts", "why"]),
     ("Learn", &["explain", "schema", "completions", "man", "help"]),
 ];
 
@@ -83,7 +83,7 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 14] = [
     (
         "sandbox",
         &[
-            ("syncline sandbox --write syncline.yaml", "with a project file that leads to it"),
+            ("syncline sandbox --write syncline.yaml", "with a project file that points to it"),
             ("syncline sandbox --records 10000 --latency 50ms", "more records, and a slow network"),
         ],
     ),
@@ -102,9 +102,9 @@ const EXIT_CODES: [(&str, &str); 6] = [
 /// Variables of the environment that are heeded.
 const VARIABLES: [(&str, &str); 4] = [
     ("NO_COLOR", "no colours, whatever the terminal"),
-    ("CLICOLOR_FORCE", "colours into files and pipes as well"),
-    ("HTTPS_PROXY, NO_PROXY", "how connections go out"),
-    ("${NAME} in syncline.yaml", "any variable that the project's file names"),
+    ("CLICOLOR_FORCE", "colours even in files and pipes"),
+    ("HTTPS_PROXY, NO_PROXY", "the proxy for outgoing connections"),
+    ("${NAME} in syncline.yaml", "any variable that the file refers to"),
 ];
 
 /// The whole command line.
@@ -120,8 +120,8 @@ pub fn command() -> Command {
 /// The help of the program: commands in their groups, then the options.
 fn groups(command: &Command) -> StyledStr {
     let about = |name: &str| {
-        let own = command.get_subcommands().find(|own| own.get_name() == name);
-        own.and_then(Command::get_about).map_or_else(|| "Tell how a command is used".to_owned(), ToString::to_string)
+        let own = command.get_subcommands().find(|command| command.get_name() == name);
+        own.and_then(Command::get_about).map_or_else(|| "Show help for a command".to_owned(), ToString::to_string)
     };
     let mut text = "{about-with-newline}\n{usage-heading} {usage}\n\n".to_owned();
     for (title, names) in GROUPS {
@@ -170,7 +170,7 @@ mod tests {
     fn every_command_stands_in_one_group() {
         let mut command = command();
         command.build();
-        let shown = command.get_subcommands().filter(|own| !own.is_hide_set());
+        let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
         let known: BTreeSet<&str> = shown.map(Command::get_name).collect();
         let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
         assert_eq!(grouped.len(), known.len());

@@ -20,21 +20,21 @@ use crate::ports::state::{FailureFilter, FailureMark};
 use crate::project::error::OpsError;
 use crate::project::wiring::{Outside, Project};
 
-pub(super) async fn tell_status(common: &Common, words: &Status) -> Result<Exit, OpsError> {
+pub(super) async fn tell_status(common: &Common, arguments: &Status) -> Result<Exit, OpsError> {
     let status = status::status(&project(common, Outside::real())?).await?;
-    match words.format {
-        Format::Text if words.check => output::styled(&show::problems(&status, Paint::of_results())),
+    match arguments.format {
+        Format::Text if arguments.check => output::styled(&show::problems(&status, Paint::of_results())),
         Format::Text => output::styled(&show::statuses(&status, Paint::of_results())),
         Format::Json => json(&status),
     }
-    Ok(if words.check && status.needs_a_person() { Exit::Failed } else { Exit::Done })
+    Ok(if arguments.check && status.needs_a_person() { Exit::Failed } else { Exit::Done })
 }
 
-pub(super) async fn runs(common: &Common, words: &Runs) -> Result<Exit, OpsError> {
+pub(super) async fn runs(common: &Common, arguments: &Runs) -> Result<Exit, OpsError> {
     let project = project(common, Outside::real())?;
-    let Some(id) = &words.id else {
-        let all = history::runs(&project, words.pipeline.as_deref(), words.limit).await?;
-        match words.format {
+    let Some(id) = &arguments.id else {
+        let all = history::runs(&project, arguments.pipeline.as_deref(), arguments.limit).await?;
+        match arguments.format {
             Format::Text => output::styled(&show::runs(&all, Paint::of_results())),
             Format::Json => json(&RunHistory { runs: all }),
         }
@@ -42,12 +42,12 @@ pub(super) async fn runs(common: &Common, words: &Runs) -> Result<Exit, OpsError
     };
     let run = history::run(&project, id).await?;
     let filter = vec![history::of_run(&run)];
-    if let Some(file) = &words.errors {
+    if let Some(file) = &arguments.errors {
         write_errors(&project, filter, file).await?;
         return Ok(Exit::Done);
     }
     let pages = Pages::new(&project, filter)?;
-    match words.format {
+    match arguments.format {
         Format::Text => {
             output::styled(&show::run(&run, Paint::of_results()));
             print_failures(pages, &project, "").await?;
@@ -90,7 +90,7 @@ async fn write_errors(project: &Project, filter: Vec<FailureFilter>, file: &Path
 
 /// Prints failures as a table, page by page; `none` where there are none.
 async fn print_failures(mut pages: Pages<'_>, project: &Project, none: &str) -> Result<(), OpsError> {
-    let names = project.loaded.pipelines.iter().map(|own| own.config.name.as_str());
+    let names = project.loaded.pipelines.iter().map(|pipeline| pipeline.config.name.as_str());
     let mut table = show::FailureTable::new(names, output::is_terminal());
     while let Some(page) = pages.next().await? {
         let lines = table.page(&page);
@@ -137,13 +137,13 @@ async fn print_failures_json(mut pages: Pages<'_>, more: Option<(&str, &Value)>)
     Ok(())
 }
 
-pub(super) async fn failures(common: &Common, words: &Failures) -> Result<Exit, OpsError> {
+pub(super) async fn failures(common: &Common, arguments: &Failures) -> Result<Exit, OpsError> {
     let project = project(common, Outside::real())?;
     let none = FailureAction::List(FailureList::default());
-    match words.action.as_ref().unwrap_or(&none) {
+    match arguments.action.as_ref().unwrap_or(&none) {
         FailureAction::List(list) => {
             let pages = Pages::new(&project, filters(&list.filter)?)?;
-            match words.format {
+            match arguments.format {
                 Format::Text if list.each => print_failures(pages, &project, "no failures\n").await?,
                 Format::Text => {
                     let groups = failure_groups::groups(&project, pages).await?;
@@ -161,24 +161,24 @@ pub(super) async fn failures(common: &Common, words: &Failures) -> Result<Exit, 
             if all.is_empty() {
                 return Err(OpsError::refused(
                     "SL6006",
-                    format!("`{id}` has no failure"),
-                    "`syncline why ID` tells how it stands",
+                    format!("there is no failure of `{id}`"),
+                    "`syncline why ID` explains how it stands",
                 ));
             }
-            match words.format {
+            match arguments.format {
                 Format::Text => output::styled(&show::failures_in_full(&all, Paint::of_results())),
                 Format::Json => json(&FailureReport { failures: all }),
             }
         }
-        FailureAction::Retry(filter) => mark(&project, filter, FailureMark::Retry, words.format).await?,
-        FailureAction::Dismiss(filter) => mark(&project, filter, FailureMark::Dismiss, words.format).await?,
+        FailureAction::Retry(filter) => mark(&project, filter, FailureMark::Retry, arguments.format).await?,
+        FailureAction::Dismiss(filter) => mark(&project, filter, FailureMark::Dismiss, arguments.format).await?,
     }
     Ok(Exit::Done)
 }
 
-async fn mark(project: &Project, words: &FailureWords, mark: FailureMark, format: Format) -> Result<(), OpsError> {
+async fn mark(project: &Project, arguments: &FailureWords, mark: FailureMark, format: Format) -> Result<(), OpsError> {
     let mut marked = 0;
-    for filter in filters(words)? {
+    for filter in filters(arguments)? {
         marked += history::mark(project, &filter, mark).await?;
     }
     let effect = match mark {
@@ -192,14 +192,14 @@ async fn mark(project: &Project, words: &FailureWords, mark: FailureMark, format
     Ok(())
 }
 
-fn filters(words: &FailureWords) -> Result<Vec<FailureFilter>, OpsError> {
+fn filters(arguments: &FailureWords) -> Result<Vec<FailureFilter>, OpsError> {
     let base = FailureFilter {
-        pipeline: words.pipeline.as_deref().map(PipelineName::new),
-        code: words.code.as_ref().map(|code| code.to_ascii_uppercase()),
-        closed_too: words.all,
+        pipeline: arguments.pipeline.as_deref().map(PipelineName::new),
+        code: arguments.code.as_ref().map(|code| code.to_ascii_uppercase()),
+        closed_too: arguments.all,
         ..FailureFilter::default()
     };
-    if words.ids.is_empty() {
+    if arguments.ids.is_empty() {
         return Ok(vec![base]);
     }
     let one = |id: &String| match id.parse() {
@@ -209,22 +209,22 @@ fn filters(words: &FailureWords) -> Result<Vec<FailureFilter>, OpsError> {
             Err(OpsError::refused("SL5004", error.to_string(), "copy the id from `syncline failures`"))
         }
     };
-    words.ids.iter().map(one).collect()
+    arguments.ids.iter().map(one).collect()
 }
 
-pub(super) async fn alerts(common: &Common, words: &Alerts) -> Result<Exit, OpsError> {
-    let AlertsAction::Test(words) = &words.action;
-    let tried = alerts::test(&project(common, Outside::real())?, &words.names).await?;
-    match words.format {
+pub(super) async fn alerts(common: &Common, arguments: &Alerts) -> Result<Exit, OpsError> {
+    let AlertsAction::Test(arguments) = &arguments.action;
+    let tried = alerts::test(&project(common, Outside::real())?, &arguments.names).await?;
+    match arguments.format {
         Format::Text => output::styled(&show::alert_test(&tried, Paint::of_results())),
         Format::Json => json(&tried),
     }
     Ok(if tried.receivers.iter().all(|own| own.delivered) { Exit::Done } else { Exit::Failed })
 }
 
-pub(super) async fn tell_why(common: &Common, words: &Why) -> Result<Exit, OpsError> {
-    let report = why::why(&project(common, Outside::real())?, &words.id).await?;
-    match words.format {
+pub(super) async fn tell_why(common: &Common, arguments: &Why) -> Result<Exit, OpsError> {
+    let report = why::why(&project(common, Outside::real())?, &arguments.id).await?;
+    match arguments.format {
         Format::Text => output::styled(&show::why(&report, Paint::of_results())),
         Format::Json => json(&report),
     }

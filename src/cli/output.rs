@@ -188,8 +188,8 @@ pub fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let said = panic.payload_as_str().unwrap_or("no reason is known");
         let place = panic.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
-        let help = "what was acknowledged is saved; please report it with these words";
-        error(&format!("this is a mistake in Syncline: {said}{place}"), Some("SL9002"), Some(help));
+        let help = "what HubSpot acknowledged is saved; please report this message";
+        error(&format!("this is a bug in Syncline: {said}{place}"), Some("SL9002"), Some(help));
     }));
 }
 

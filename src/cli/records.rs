@@ -21,36 +21,36 @@ use crate::project::prepare::{PortalSource, Prepared, prepare, prepare_selected}
 use crate::project::selection::Selection;
 use crate::project::wiring::{Outside, Project};
 
-pub(super) async fn import_records(common: &Common, words: &Import) -> Result<Exit, OpsError> {
+pub(super) async fn import_records(common: &Common, arguments: &Import) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
     let state = project.state()?;
-    let mut preparation = prepare(&project, &words.names, PortalSource::LiveAndSaved(&state)).await?;
+    let mut preparation = prepare(&project, &arguments.names, PortalSource::LiveAndSaved(&state)).await?;
     warn(common, &project, &preparation);
-    let counted = count(&project, &state, &mut preparation, words.stale).await?;
+    let counted = count(&project, &state, &mut preparation, arguments.stale).await?;
     if !common.quiet {
         for (prepared, counted) in preparation.pipelines.iter().zip(&counted) {
-            output::talk(&intent(&project, prepared, counted, words.stale));
+            output::talk(&intent(&project, prepared, counted, arguments.stale));
         }
     }
-    if !words.yes && !preparation.pipelines.is_empty() {
+    if !arguments.yes && !preparation.pipelines.is_empty() {
         if !output::interactive() {
             let help = "`--yes` copies without asking; `syncline plan` shows what would be done";
-            return Err(OpsError::refused("SL6007", "nobody can be asked here whether to go on", help));
+            return Err(OpsError::refused("SL6007", "there is no terminal to ask for confirmation", help));
         }
         if !output::ask("Copy them now?") {
             output::talk("nothing was done");
             return Ok(Exit::Done);
         }
     }
-    let names = preparation.pipelines.iter().map(|own| own.pipeline.name.clone());
+    let names = preparation.pipelines.iter().map(|pipeline| pipeline.pipeline.name.clone());
     let counted: HashMap<PipelineName, u64> = names.zip(counted.iter().map(|own| own.records)).collect();
-    let scope = if words.stale { RunScope::Stale } else { RunScope::All };
-    let options = options(scope, "import", words.allow, Progress::new(Some(counted.values().sum()), common.quiet));
+    let scope = if arguments.stale { RunScope::Stale } else { RunScope::All };
+    let options = options(scope, "import", arguments.allow, Progress::new(Some(counted.values().sum()), common.quiet));
     let finished = run_all(&project, &state, preparation, &options.0, &counted).await;
     options.1.finish();
-    Ok(report(common, words.format, &finished))
+    Ok(report(common, arguments.format, &finished))
 }
 
 /// What is about to be copied, in a line.
@@ -60,32 +60,32 @@ fn intent(project: &Project, prepared: &Prepared, counted: &Counted, stale: bool
     let to = &prepared.pipeline.target.label;
     let records = table::count(counted.records, "record", "records");
     let which = if stale { " that are stale" } else { "" };
-    let goes_on = counted.read.map(|read| format!(" (goes on at {})", table::number(read))).unwrap_or_default();
+    let goes_on = counted.read.map(|read| format!(" (resumes at {})", table::number(read))).unwrap_or_default();
     format!("{name}: {records} of {from}{which} to {to}{goes_on}")
 }
 
-pub(super) async fn sync_records(common: &Common, words: &Sync) -> Result<Exit, OpsError> {
+pub(super) async fn sync_records(common: &Common, arguments: &Sync) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     let asked = signals::watch(&outside.cancel);
     let project = project(common, outside)?;
-    let chosen = sync::selected(&project, &words.names)?;
-    if !words.once {
-        return sync_on(common, words, &project, &chosen, &asked).await;
+    let chosen = sync::selected(&project, &arguments.names)?;
+    if !arguments.once {
+        return sync_on(common, arguments, &project, &chosen, &asked).await;
     }
     let state = project.state()?;
     let knowledge = PortalSource::SavedFirst(&state);
     let preparation = prepare_selected(&project, &project.loaded, &chosen, knowledge).await?;
     warn(common, &project, &preparation);
-    let options = options(RunScope::Changed, "sync --once", words.allow, Progress::new(None, common.quiet));
+    let options = options(RunScope::Changed, "sync --once", arguments.allow, Progress::new(None, common.quiet));
     let finished = run_all(&project, &state, preparation, &options.0, &HashMap::new()).await;
     options.1.finish();
-    Ok(report(common, words.format, &finished))
+    Ok(report(common, arguments.format, &finished))
 }
 
 /// Syncs until somebody asks to stop.
 async fn sync_on(
     common: &Common,
-    words: &Sync,
+    arguments: &Sync,
     project: &Project,
     chosen: &Selection,
     asked: &Asked,
@@ -95,14 +95,14 @@ async fn sync_on(
         return Ok(Exit::Done);
     }
     let state = project.state()?;
-    let (options, _) = options(RunScope::Changed, "sync", words.allow, Progress::new(None, true));
+    let (options, _) = options(RunScope::Changed, "sync", arguments.allow, Progress::new(None, true));
     if !common.quiet {
         let names = chosen.pipelines.iter().map(|index| project.loaded.pipelines[*index].config.name.as_str());
         let names: Vec<&str> = names.collect();
-        let talk = "syncing {} until stopped (Ctrl-C); cycles in which nothing happens are shown with `-v` only";
+        let talk = "syncing {} until stopped (Ctrl-C); cycles that change nothing are shown only with `-v`";
         output::talk(&talk.replace("{}", &names.join(", ")));
     }
-    let on_event = |event: Event<'_>| report_event(common, words.format, project, event);
+    let on_event = |event: Event<'_>| report_event(common, arguments.format, project, event);
     let saved = sync::forever(project, &state, chosen, &options, &on_event).await;
     Ok(match (saved, asked.to_interrupt()) {
         (false, _) => Exit::Failed,

@@ -31,20 +31,20 @@ use crate::project::{earlier, revision, stateless};
 /// Changes shown in a file beside the terminal: it may be long.
 const REPORT_SAMPLE: usize = 200;
 
-pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Exit, OpsError> {
+pub(super) async fn diff_definitions(common: &Common, arguments: &Diff) -> Result<Exit, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    let mut found = diff::diff(&root, &process_variables, &words.base, &words.names)?;
-    let exit = if words.exit_code && !found.is_empty() { Exit::Changes } else { Exit::Done };
-    if !words.records {
-        match words.format {
+    let mut found = diff::diff(&root, &process_variables, &arguments.base, &arguments.names)?;
+    let exit = if arguments.exit_code && !found.is_empty() { Exit::Changes } else { Exit::Done };
+    if !arguments.records {
+        match arguments.format {
             DiffFormat::Text => output::styled(&show_diff::diff(&found, Paint::of_results())),
             DiffFormat::Markdown => output::markdown(&markdown::diff(&found)),
             DiffFormat::Json => json(&found),
         }
         return Ok(exit);
     }
-    let there = found.pipelines.iter().filter(|own| own.standing != DefinitionStanding::Removed);
+    let there = found.pipelines.iter().filter(|pipeline| pipeline.standing != DefinitionStanding::Removed);
     let names: Vec<String> = there.map(|own| own.name.clone()).collect();
     let outside = Outside::real();
     signals::watch(&outside.cancel);
@@ -52,7 +52,7 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
         PlanReport { pipelines: Vec::new(), status: RunStatus::Succeeded, definitions: Some(found) }
     } else {
         let mut project = project(common, outside)?;
-        masks::keep(&mut project, &revision::base(&root, &words.base)?, &mut found);
+        masks::keep(&mut project, &revision::base(&root, &arguments.base)?, &mut found);
         let preparation = prepare(&project, &names, PortalSource::Live).await?;
         warn(common, &project, &preparation);
         refusals(&preparation);
@@ -60,10 +60,10 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
         let forecasts = plan::plan(&project, &preparation, &options, &|_| None).await?;
         assembled(forecasts, Some(found))
     };
-    if words.values == Values::None {
+    if arguments.values == Values::None {
         report.drop_values();
     }
-    match words.format {
+    match arguments.format {
         DiffFormat::Text => output::styled(&show_plan::plan(&report, Paint::of_results())),
         DiffFormat::Markdown => output::markdown(&markdown::plan(&report)),
         DiffFormat::Json => json(&report),
@@ -71,12 +71,12 @@ pub(super) async fn diff_definitions(common: &Common, words: &Diff) -> Result<Ex
     Ok(if report.status == RunStatus::Failed { Exit::Failed } else { exit })
 }
 
-pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, OpsError> {
+pub(super) async fn plan_project(common: &Common, arguments: &Plan) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
-    let kinds: Vec<PlanFormat> = words.report.iter().map(|path| kind_of(path)).collect::<Result<_, _>>()?;
+    let kinds: Vec<PlanFormat> = arguments.report.iter().map(|path| kind_of(path)).collect::<Result<_, _>>()?;
     let mut project = project(common, outside)?;
-    let review = match &words.base {
+    let review = match &arguments.base {
         Some(reference) => {
             let base = revision::base(&project.loaded.root, reference)?;
             let definitions = diff::compare(&base, &project.loaded, reference);
@@ -88,25 +88,25 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         masks::keep(&mut project, &base, &mut definitions);
         (base, definitions)
     });
-    let preparation = prepare(&project, &words.names, PortalSource::Live).await?;
+    let preparation = prepare(&project, &arguments.names, PortalSource::Live).await?;
     warn(common, &project, &preparation);
     refusals(&preparation);
     let created = project.outside.clock.now();
-    let records = words.record.iter().map(|id| record(id)).collect::<Result<Vec<SalesforceId>, _>>()?;
-    let shown = if words.report.is_empty() { words.sample } else { words.sample.max(REPORT_SAMPLE) };
+    let records = arguments.record.iter().map(|id| record(id)).collect::<Result<Vec<SalesforceId>, _>>()?;
+    let shown = if arguments.report.is_empty() { arguments.sample } else { arguments.sample.max(REPORT_SAMPLE) };
     let before = match &review {
         Some((base, definitions)) => earlier::pipelines(&project, base, definitions).await?,
         None => Vec::new(),
     };
     let definitions = review.map(|(_, definitions)| definitions);
-    let without_state = match words.without_state {
+    let without_state = match arguments.without_state {
         true => Some(stateless::infer(&project, &preparation, definitions.as_ref(), &before).await?),
         false => None,
     };
-    let changes = words
+    let changes = arguments
         .changes
         .as_deref()
-        .map(|path| ChangesFile::new(path, words.values == Values::All))
+        .map(|path| ChangesFile::new(path, arguments.values == Values::All))
         .transpose()?
         .map(Arc::new);
     let options = PlanOptions {
@@ -114,48 +114,48 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
         recorder: changes.clone(),
         without_state,
         sample: shown,
-        full: words.full,
-        refresh: words.refresh,
-        only: words.only.clone(),
+        full: arguments.full,
+        refresh: arguments.refresh,
+        only: arguments.only.clone(),
         records,
         at: Some(created),
         allowance: Allowance::default(),
         scopes: Vec::new(),
     };
-    let writer = words.out.as_ref().map(|path| saved::Writer::new(path)).transpose()?;
+    let writer = arguments.out.as_ref().map(|path| saved::Writer::new(path)).transpose()?;
     let observers = |name: &PipelineName| writer.as_ref().map(|writer| writer.observer(name));
     let forecasts = plan::plan(&project, &preparation, &options, &observers).await?;
     if let Some(file) = changes {
         file.finish()?;
     }
     let mut report = assembled(forecasts, definitions);
-    if words.values == Values::None {
+    if arguments.values == Values::None {
         report.drop_values();
     }
-    if let (Some(writer), Some(path)) = (writer, &words.out) {
+    if let (Some(writer), Some(path)) = (writer, &arguments.out) {
         save(&project, &preparation, &report, created, writer).await?;
         if !common.quiet {
             output::talk(&format!("saved: `syncline apply {}` does exactly this", path.display()));
-            for own in &preparation.refused {
-                output::talk(&format!("the saved plan leaves out `{}`, which cannot run", own.name));
+            for refused in &preparation.refused {
+                output::talk(&format!("the saved plan leaves out `{}`, which cannot run", refused.name));
             }
         }
     }
-    for (path, kind) in words.report.iter().zip(kinds) {
+    for (path, kind) in arguments.report.iter().zip(kinds) {
         write_file(path, &rendered(&report, kind, &project, Paint::NONE))?;
     }
     for forecast in &mut report.pipelines {
-        forecast.shorten(words.sample);
+        forecast.shorten(arguments.sample);
     }
-    let text = rendered(&report, words.format, &project, Paint::of_results());
-    match words.format {
+    let text = rendered(&report, arguments.format, &project, Paint::of_results());
+    match arguments.format {
         PlanFormat::Json => output::json_text(&text),
         PlanFormat::Markdown => output::markdown(&text),
         PlanFormat::Text => output::styled(&text),
         PlanFormat::Html => output::result(&text),
     }
     let changes = Summary::of(&report).has_changes(&report);
-    Ok(match (report.status == RunStatus::Failed, changes && words.detailed_exitcode) {
+    Ok(match (report.status == RunStatus::Failed, changes && arguments.detailed_exitcode) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Changes,
         (false, false) => Exit::Done,
@@ -164,17 +164,19 @@ pub(super) async fn plan_project(common: &Common, words: &Plan) -> Result<Exit, 
 
 /// Says which pipelines cannot run, and why.
 fn refusals(preparation: &Preparation) {
-    for own in &preparation.refused {
-        refused(&own.name, &own.reason);
+    for one in &preparation.refused {
+        refused(&one.name, &one.reason);
     }
 }
 
 /// Puts a plan together: each pipeline with the changes of its definition.
 fn assembled(mut forecasts: Vec<PipelineForecast>, definitions: Option<DefinitionDiff>) -> PlanReport {
     for forecast in &mut forecasts {
-        let own =
-            definitions.iter().flat_map(|diff| &diff.pipelines).find(|own| own.name == forecast.report.name.as_str());
-        forecast.definition_changes = own.map(|own| own.changes.clone()).unwrap_or_default();
+        let definition = definitions
+            .iter()
+            .flat_map(|diff| &diff.pipelines)
+            .find(|definition| definition.name == forecast.report.name.as_str());
+        forecast.definition_changes = definition.map(|definition| definition.changes.clone()).unwrap_or_default();
     }
     let failed = forecasts.iter().any(|forecast| forecast.report.error.is_some());
     let status = if failed { RunStatus::Failed } else { RunStatus::Succeeded };
@@ -199,8 +201,8 @@ fn kind_of(path: &Path) -> Result<PlanFormat, OpsError> {
         "html" | "htm" => Ok(PlanFormat::Html),
         "txt" => Ok(PlanFormat::Text),
         _ => {
-            let message = format!("`{}` does not tell in which form the report is to be", path.display());
-            Err(OpsError::refused("SL6008", message, "end its name with `.html`, `.md`, `.json` or `.txt`"))
+            let message = format!("the name `{}` does not tell the format of the report", path.display());
+            Err(OpsError::refused("SL6008", message, "use a name that ends in `.html`, `.md`, `.json` or `.txt`"))
         }
     }
 }
@@ -221,38 +223,38 @@ async fn save(
     let ready = report.pipelines.iter().take(preparation.pipelines.len());
     if let Some(error) = ready.clone().find_map(|own| own.report.error.as_ref()) {
         let message = format!("the plan is not complete and was not saved: {error}");
-        return Err(OpsError::refused("SL6012", message, "try again when the systems answer"));
+        return Err(OpsError::refused("SL6012", message, "try again when both systems respond"));
     }
     writer.finish(apply::describe(project, preparation, &report.pipelines, created).await?)
 }
 
-pub(super) async fn apply_plan(common: &Common, words: &Apply) -> Result<Exit, OpsError> {
+pub(super) async fn apply_plan(common: &Common, arguments: &Apply) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
-    let plan = saved::read(&words.file)?;
+    let plan = saved::read(&arguments.file)?;
     let project = project(common, outside)?;
     if plan.pipelines.is_empty() {
         if !common.quiet {
-            output::talk("the plan is about no pipeline: there is nothing to do");
+            output::talk("the plan contains no pipeline: there is nothing to do");
         }
-        return Ok(report_runs(common, words.format, &[]));
+        return Ok(report_runs(common, arguments.format, &[]));
     }
     let state = project.state()?;
-    let names = apply::names(&project, &words.file, &plan)?;
+    let names = apply::names(&project, &arguments.file, &plan)?;
     let preparation = prepare(&project, &names, PortalSource::LiveAndSaved(&state)).await?;
     let preparation = apply::in_order(preparation, &plan);
     warn(common, &project, &preparation);
-    let held = apply::verify(&project, &preparation, &words.file, &plan, allowance(words.allow)).await?;
-    let forecasts = plan.pipelines.iter().map(|own| own.forecast.clone()).collect();
+    let held = apply::verify(&project, &preparation, &arguments.file, &plan, allowance(arguments.allow)).await?;
+    let forecasts = plan.pipelines.iter().map(|pipeline| pipeline.forecast.clone()).collect();
     let summary = Summary::of(&assembled(forecasts, None));
     if !common.quiet {
         let made = plan.created.strftime("%Y-%m-%d %H:%M UTC");
-        output::talk(&format!("plan of {made}: {}; nothing has moved since", summary.headline()));
+        output::talk(&format!("plan of {made}: {}; nothing has changed since", summary.headline()));
     }
-    if !words.yes {
+    if !arguments.yes {
         if !output::interactive() {
             let help = "`--yes` applies without asking";
-            return Err(OpsError::refused("SL6007", "nobody can be asked here whether to go on", help));
+            return Err(OpsError::refused("SL6007", "there is no terminal to ask for confirmation", help));
         }
         if !output::ask("Do this now?") {
             output::talk("nothing was done");
@@ -263,12 +265,12 @@ pub(super) async fn apply_plan(common: &Common, words: &Apply) -> Result<Exit, O
     let shown = Arc::clone(&progress);
     let options = RunOptions {
         scope: RunScope::Changed,
-        allowance: allowance(words.allow),
+        allowance: allowance(arguments.allow),
         command: "syncline apply".to_owned(),
         followed: Some(Arc::new(held)),
         on_progress: Arc::new(move |name: &str, tally| shown.update(name, tally)),
     };
     let finished = run_all(&project, &state, preparation, &options, &HashMap::new()).await;
     progress.finish();
-    Ok(report_runs(common, words.format, &finished))
+    Ok(report_runs(common, arguments.format, &finished))
 }

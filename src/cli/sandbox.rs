@@ -19,38 +19,38 @@ use crate::sys::files::{self, Readers};
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Runs the sandbox.
-pub async fn run(words: &Words) -> Result<Exit, OpsError> {
+pub async fn run(arguments: &Words) -> Result<Exit, OpsError> {
     let cancel = Cancel::new();
     signals::watch(&cancel);
-    let faults = read(words.faults.as_deref())?.map(|text| FaultPlan::parse(&text).map_err(refused)).transpose()?;
+    let faults = read(arguments.faults.as_deref())?.map(|text| FaultPlan::parse(&text).map_err(refused)).transpose()?;
     let options = SandboxOptions {
-        salesforce: words.salesforce,
-        hubspot: words.hubspot,
-        control: words.control,
-        seed: words.seed,
-        records: words.records,
-        rate_limit: words.rate_limit,
-        latency: words.latency,
+        salesforce: arguments.salesforce,
+        hubspot: arguments.hubspot,
+        control: arguments.control,
+        seed: arguments.seed,
+        records: arguments.records,
+        rate_limit: arguments.rate_limit,
+        latency: arguments.latency,
         faults,
-        data: words.data.clone(),
-        worlds: load::read(words.org.as_deref(), words.portal.as_deref()).map_err(unreadable)?,
-        visibility_delay: words.visibility_delay,
-        token_lifetime: words.token_lifetime,
-        jwt_public_key: read(words.jwt_key.as_deref())?,
+        data: arguments.data.clone(),
+        worlds: load::read(arguments.org.as_deref(), arguments.portal.as_deref()).map_err(unreadable)?,
+        visibility_delay: arguments.visibility_delay,
+        token_lifetime: arguments.token_lifetime,
+        jwt_public_key: read(arguments.jwt_key.as_deref())?,
         ..SandboxOptions::default()
     };
     let sandbox = start(options).await.map_err(|error| refused(error.to_string()))?;
-    if let Some(path) = &words.write {
+    if let Some(path) = &arguments.write {
         write_new(path, &sandbox.project_yaml())?;
     }
-    match words.format {
+    match arguments.format {
         Format::Json => output::result(&sandbox.addresses().to_string()),
         Format::Text => output::result(&format!(
             "Salesforce  {}\nHubSpot     {}\ncontrol     {}   (GET / tells what it can do)\n{}",
             sandbox.salesforce_url,
             sandbox.hubspot_url,
             sandbox.control_url,
-            match &words.write {
+            match &arguments.write {
                 Some(path) => format!("\n{} points at it; Ctrl-C ends it\n", path.display()),
                 None => format!("\nsyncline.yaml for it:\n\n{}", sandbox.project_yaml()),
             }
@@ -82,10 +82,10 @@ fn unreadable(error: LoadError) -> OpsError {
     OpsError::refused(
         "SL6011",
         error.to_string(),
-        "nothing was served; mend the file, or leave the flag away for the sample world",
+        "nothing was served; fix the file, or omit the flag to use the sample world",
     )
 }
 
 fn refused(message: String) -> OpsError {
-    OpsError::refused("SL6011", message, "`syncline sandbox --help` tells the flags")
+    OpsError::refused("SL6011", message, "`syncline sandbox --help` lists the flags")
 }

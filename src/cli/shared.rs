@@ -67,7 +67,7 @@ pub fn warn(common: &Common, project: &Project, preparation: &Preparation) {
 /// Says that a command is about no pipeline.
 pub fn selected_none(common: &Common) {
     if !common.quiet {
-        output::talk("no pipeline is selected: nothing that was asked for is enabled or has changed");
+        output::talk("no pipeline is selected: none is enabled, or none has changed");
     }
 }
 
@@ -106,7 +106,7 @@ pub fn refused(name: &PipelineName, error: &OpsError) {
                 output::talk_styled(&shown(loaded, finding, colour::of_talk()));
                 output::talk("");
             }
-            output::error(&format!("pipeline `{name}` cannot run until this is mended"), None, None);
+            output::error(&format!("pipeline `{name}` cannot run until this is fixed"), None, None);
         }
         OpsError::Remote { pipeline: None, .. } | OpsError::Refused { .. } => {
             output::error(&format!("pipeline `{name}`: {error}"), Some(error.code()), error.help().as_deref());

@@ -25,7 +25,9 @@ pub fn watch(cancel: &Cancel) -> Asked {
     let (cancel, noted) = (cancel.clone(), asked.clone());
     tokio::spawn(async move {
         noted.terminated.store(stop_asked().await, Ordering::Relaxed);
-        output::talk("stopping: work under way is finished and saved (again to end at once, which is safe as well)");
+        output::talk(
+            "stopping: finishing and saving the work in progress (press again to stop at once, which is safe too)",
+        );
         cancel.cancel();
         stop_asked().await;
         std::process::exit(130);

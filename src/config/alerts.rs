@@ -77,7 +77,7 @@ pub struct WebhookConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[a-z][a-z0-9_-]{0,62}$"), example = &"pager")]
     pub name: Option<String>,
-    /// Where to. Plain http is for loopback addresses only.
+    /// Where to. Plain http is accepted for loopback addresses only.
     #[schemars(example = &"${ALERT_URL}")]
     pub url: Secret,
     /// Key of the signature (HMAC-SHA-256 over the time and the body); see docs/guide/alerts.md.

@@ -201,8 +201,8 @@ impl Builder<'_> {
             return Err(refused.with_help("write the keys out"));
         }
         if let Some(first) = self.spans.add_key(&entry, range.clone()) {
-            let mut refused = Refused::new("SL1007", range, format!("the key `{text}` stands twice"));
-            refused.other = Some((first, "it stands here first"));
+            let mut refused = Refused::new("SL1007", range, format!("the key `{text}` appears twice"));
+            refused.other = Some((first, "it appears here first"));
             return Err(refused.with_label("and here again").with_help("keep one of them"));
         }
         *next = Some((text.to_owned(), entry));
@@ -219,7 +219,7 @@ impl Builder<'_> {
             return Err(refused.with_help("write the values out"));
         }
         let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
-            let refused = Refused::new("SL1011", range, "the alias stands inside of what it names");
+            let refused = Refused::new("SL1011", range, "the alias is inside the value that it names");
             return Err(refused.with_help("write the values out"));
         };
         self.repeated = self.repeated.saturating_add(size);
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn tricks_are_refused() {
         refuse("a: 1\nb: 2\na: 3\n", "SL1007", "twice");
-        refuse("1.10: 1\n\"1.10\": 2\n", "SL1007", "`1.10` stands twice");
+        refuse("1.10: 1\n\"1.10\": 2\n", "SL1007", "`1.10` appears twice");
         refuse("a: 1\n---\nb: 2\n", "SL1011", "several documents");
         refuse("a: !!str 1\n", "SL1011", "tags");
         refuse("x: &x {a: 1}\ny:\n  <<: *x\n", "SL1011", "merge");

@@ -248,10 +248,10 @@ impl Expansion<'_> {
         let named = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !named {
             let help = "names have letters, digits and `_`; a literal `${` is written `$${`";
-            return Err(Failed::form(format!("`${{{name}}}` names no environment variable"), help));
+            return Err(Failed::form(format!("`${{{name}}}` is not the name of an environment variable"), help));
         }
         if default.is_some_and(|default| default.contains("${")) {
-            let message = format!("the default of `${{{name}:-…}}` holds another `${{`: forms do not nest");
+            let message = format!("the default of `${{{name}:-…}}` contains another `${{`: these forms do not nest");
             return Err(Failed::form(message, "write one form, or set the variable"));
         }
         let value = (self.variables)(name).map(|value| trimmed(&value).to_owned()).filter(|value| !value.is_empty());

@@ -276,7 +276,7 @@ impl Explain<'_> {
                 finding.with_help(format!("remove the quotes: `{text}`"))
             }
             Value::String(text) if expected == "a list" && text.len() <= 60 => {
-                finding.with_help(format!("write `[{text}]`, or each entry in a line of its own behind `- `"))
+                finding.with_help(format!("write `[{text}]`, or each entry on its own line after `- `"))
             }
             Value::Object(_) if expected == "a list" => finding.with_help("begin each entry with `- `"),
             _ => finding,
@@ -418,7 +418,7 @@ fn types(kind: &TypeKind) -> String {
         TypeKind::Multiple(kinds) => {
             const ORDER: [&str; 6] = ["string", "number", "integer", "boolean", "array", "object"];
             let kinds: Vec<String> = kinds.iter().map(|kind| kind.to_string()).collect();
-            let named = ORDER.iter().filter(|kind| kinds.iter().any(|own| own == *kind)).map(|kind| name(kind));
+            let named = ORDER.iter().filter(|kind| kinds.iter().any(|known| known == *kind)).map(|kind| name(kind));
             named.collect::<Vec<_>>().join(" or ")
         }
     }

@@ -124,7 +124,8 @@ pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
     }
     loaded.project = project;
     if !loaded.unusable() {
-        let definitions = loaded.pipelines.iter().map(|own| Definition { file: &own.file.name, config: &own.config });
+        let definitions =
+            loaded.pipelines.iter().map(|pipeline| Definition { file: &pipeline.file.name, config: &pipeline.config });
         let definitions: Vec<Definition<'_>> = definitions.collect();
         let broken: Vec<&str> = loaded.broken.iter().map(Broken::name).collect();
         let findings = rules::check(loaded.project.as_ref(), &definitions, &broken);
@@ -177,9 +178,9 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
     let mut config: ProjectConfig = config?;
     // What opens only something on this computer, such as a sandbox, is no secret.
     let local = |pointer: &String| {
-        config.connections.iter().any(|(name, own)| {
+        config.connections.iter().any(|(name, connection)| {
             let prefix = format!("/connections/{}/", yaml::escape(name));
-            pointer.starts_with(&prefix) && addresses_of(own).iter().all(|(_, address)| is_local(address))
+            pointer.starts_with(&prefix) && addresses_of(connection).iter().all(|(_, address)| is_local(address))
         })
     };
     for pointer in literal.into_iter().filter(|pointer| !local(pointer)) {
@@ -242,19 +243,21 @@ fn tokens(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, finding
         ConnectionConfig::Hubspot(own) => vec![("access_token", &own.access_token)],
         ConnectionConfig::Salesforce(own) => {
             let auth = &own.auth;
-            let jwt = auth.jwt.iter().map(|own| ("auth/jwt/client_id", &own.client_id));
-            let app = auth.client_credentials.iter().flat_map(|own| {
+            let jwt = auth.jwt.iter().map(|login| ("auth/jwt/client_id", &login.client_id));
+            let app = auth.client_credentials.iter().flat_map(|login| {
                 [
-                    ("auth/client_credentials/client_id", &own.client_id),
-                    ("auth/client_credentials/client_secret", &own.client_secret),
+                    ("auth/client_credentials/client_id", &login.client_id),
+                    ("auth/client_credentials/client_secret", &login.client_secret),
                 ]
             });
-            let refresh = auth.refresh_token.iter().flat_map(|own| {
-                let secret = own.client_secret.iter().map(|secret| ("auth/refresh_token/client_secret", secret));
-                secret
-                    .chain([("auth/refresh_token/client_id", &own.client_id), ("auth/refresh_token/token", &own.token)])
+            let refresh = auth.refresh_token.iter().flat_map(|login| {
+                let secret = login.client_secret.iter().map(|secret| ("auth/refresh_token/client_secret", secret));
+                secret.chain([
+                    ("auth/refresh_token/client_id", &login.client_id),
+                    ("auth/refresh_token/token", &login.token),
+                ])
             });
-            let access = auth.access_token.iter().map(|own| ("auth/access_token/token", &own.token));
+            let access = auth.access_token.iter().map(|login| ("auth/access_token/token", &login.token));
             jwt.chain(app).chain(refresh).chain(access).collect()
         }
     };
@@ -262,9 +265,9 @@ fn tokens(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, finding
         let Some(what) = secret.is_no_token() else { continue };
         let last = key.rsplit('/').next().unwrap_or_default();
         let place = Place::Value(format!("{pointer}/{key}"));
-        let finding = Diagnostic::error("SL1031", name, place, format!("`{last}` holds {what} within"));
-        let help = "look at the variable or the file that it comes from, and copy it again; only what stands around it is left out";
-        findings.push(finding.with_why("it is one word of letters, digits and signs").with_help(help));
+        let finding = Diagnostic::error("SL1031", name, place, format!("`{last}` contains {what}"));
+        let help = "check the variable or file that it comes from, and copy the value again; only white space around it is ignored";
+        findings.push(finding.with_why("a token is one word without spaces or line breaks").with_help(help));
     }
 }
 
@@ -278,13 +281,14 @@ fn addresses(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, find
 fn wrong_address(name: &Arc<str>, place: Place, address: &str) -> Option<Diagnostic> {
     match url::Url::parse(address) {
         _ if address.contains("${") => None,
-        Err(error) => Some(Diagnostic::error("SL2009", name, place, format!("this is no address: {error}"))),
+        Err(error) => Some(Diagnostic::error("SL2009", name, place, format!("this is not an address: {error}"))),
         Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
-            let finding = Diagnostic::error("SL2009", name, place, "plain http is for addresses of this computer only");
-            Some(finding.with_why("credentials would travel in the clear").with_help("use https"))
+            let finding =
+                Diagnostic::error("SL2009", name, place, "plain http is accepted only for addresses on this computer");
+            Some(finding.with_why("credentials would be sent unencrypted").with_help("use https"))
         }
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            Some(Diagnostic::error("SL2009", name, place, "an address holds no credentials"))
+            Some(Diagnostic::error("SL2009", name, place, "an address must not contain credentials"))
         }
         Ok(_) => None,
     }
@@ -381,9 +385,9 @@ fn stands_there(text: &str) -> bool {
 
 fn pipelines(files: &Files, folder: &str, loaded: &mut Loaded) {
     if files.leads_out(folder) {
-        let message = "the folder of the pipelines is a link that leads elsewhere";
+        let message = "the pipelines folder is a link to a place outside the project";
         let finding = Diagnostic::error("SL1030", &PROJECT_FILE.into(), folder_place(), message);
-        loaded.findings.push(finding.with_help("put the folder itself there, inside the project"));
+        loaded.findings.push(finding.with_help("put the folder itself inside the project"));
         return;
     }
     let Some(mut entries) = files.tree(folder, PIPELINES_MAX * 4) else {
@@ -402,7 +406,7 @@ fn pipelines(files: &Files, folder: &str, loaded: &mut Loaded) {
     if entries.len() > PIPELINES_MAX {
         let message = format!("the project has more than {PIPELINES_MAX} pipelines");
         let finding = Diagnostic::error("SL1011", &PROJECT_FILE.into(), folder_place(), message);
-        loaded.findings.push(finding.with_help("divide it into several projects"));
+        loaded.findings.push(finding.with_help("split it into several projects"));
     }
     loaded.findings.extend(unread(folder, &others));
     if entries.is_empty() {
@@ -464,7 +468,8 @@ fn no_folder(files: &Files, folder: &str) -> Diagnostic {
     let folders = files.folders();
     match nearest(folder, folders.iter().map(String::as_str)) {
         Some(near) => finding.with_label(format!("did you mean `{near}`?")),
-        None => finding.with_help("make it, or name the one that holds them: `pipelines: FOLDER` in syncline.yaml"),
+        None => finding
+            .with_help("create it, or name the folder that holds the pipelines: `pipelines: FOLDER` in syncline.yaml"),
     }
 }
 
@@ -476,11 +481,11 @@ fn unread(folder: &str, others: &[String]) -> Option<Diagnostic> {
     let more = others.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let message = match others.len() {
-        1 => format!("`{first}` is not read: a pipeline ends in `.yaml`"),
-        _ => format!("files in `{folder}` that are not read: {}{more}", names.join(", ")),
+        1 => format!("`{first}` is ignored: pipeline files end in `.yaml`"),
+        _ => format!("ignored files in `{folder}`: {}{more}", names.join(", ")),
     };
     let finding = Diagnostic::warning("SL1022", &PROJECT_FILE.into(), folder_place(), message);
-    Some(finding.with_help("rename what is a pipeline so that it ends in `.yaml`, and keep the rest elsewhere"))
+    Some(finding.with_help("rename pipelines so that they end in `.yaml`, and keep other files elsewhere"))
 }
 
 /// The name that a broken file gives its pipeline, as far as it can be read.

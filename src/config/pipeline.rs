@@ -45,7 +45,7 @@ pub struct PipelineConfig {
     /// Limits beyond which a run stops before its first write.
     #[serde(default)]
     pub guard: GuardConfig,
-    /// When and how changes are carried over.
+    /// When and how changes are synced.
     #[serde(default)]
     pub sync: SyncConfig,
     /// From when on something is wrong; what is left out is as `alert` of syncline.yaml says.
@@ -54,7 +54,7 @@ pub struct PipelineConfig {
     /// Limits of the product that this pipeline changes.
     #[serde(default)]
     pub limits: LimitsConfig,
-    /// Codes of warnings that are accepted in the whole file, such as `SL2050`: they are no longer told. Errors cannot be accepted.
+    /// Codes of warnings that are accepted in the whole file, such as `SL2050`: they are no longer reported. Errors cannot be accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^SL[0-9]{4}$")), example = ["SL2050"])]
     pub allow: Vec<String>,
@@ -90,7 +90,7 @@ pub struct TargetConfig {
     #[schemars(example = &"subscriptions", length(min = 1, max = 120))]
     pub object: String,
     /// HubSpot property that holds the 18-character Salesforce id. It must be declared unique there, or a repeated
-    /// create would make a second record.
+    /// create would make a duplicate.
     #[serde(rename = "match")]
     #[schemars(example = &"salesforce_id", length(min = 1, max = 120))]
     pub match_property: String,
@@ -108,7 +108,7 @@ pub enum Mode {
     Upsert,
     /// Create what is missing, leave what exists as it is.
     CreateOnly,
-    /// Update what exists, leave out what is missing.
+    /// Update what exists, create nothing.
     UpdateOnly,
 }
 
@@ -124,7 +124,7 @@ pub struct FieldConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"Name", length(min = 1, max = 400))]
     pub from: Option<String>,
-    /// Text made from the record's fields by a template in the language of Jinja. Names that are no field are errors.
+    /// Text made from the record's fields by a Jinja template. A name that is not a field is an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"{{ Name }} · {{ Amount__c | round(2) }}", length(min = 1, max = 20000))]
     pub template: Option<String>,
@@ -144,7 +144,7 @@ pub struct FieldConfig {
     /// What a blank in Salesforce does to the property.
     #[serde(default)]
     pub when_blank: WhenBlank,
-    /// Set the record aside as a failure when the value is blank.
+    /// Reject the record as a failure when the value is blank.
     #[serde(default)]
     pub required: bool,
     /// Set the property when the record is created, and leave it alone afterwards.
@@ -157,10 +157,10 @@ pub struct FieldConfig {
     /// Write the label of a picklist's value instead of the value: in the language of the integration user, into a text property.
     #[serde(default)]
     pub label: bool,
-    /// Cut text that is longer than HubSpot's 65,536 characters, instead of setting the record aside.
+    /// Cut text that is longer than HubSpot's 65,536 characters, instead of rejecting the record.
     #[serde(default)]
     pub truncate: bool,
-    /// Multiplies a number, exactly: `0.01` makes 0.5 of 50, which a percent field of Salesforce holds for 50 %.
+    /// Multiplies a number, exactly: `0.01` makes 0.5 of 50, which a Salesforce percent field holds for 50 %.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"0.01")]
     pub scale: Option<Scalar>,
@@ -171,7 +171,7 @@ pub struct FieldConfig {
     /// Mask the field's values in every output.
     #[serde(default)]
     pub sensitive: bool,
-    /// Codes of warnings that are accepted for this entry, such as `SL2050`: they are no longer told. Errors cannot be accepted.
+    /// Codes of warnings that are accepted for this entry, such as `SL2050`: they are no longer reported. Errors cannot be accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^SL[0-9]{4}$")), example = ["SL2050"])]
     pub allow: Vec<String>,
@@ -201,7 +201,7 @@ pub enum Cast {
 /// What happens to a value that the value map lacks.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Otherwise {
-    /// Set the record aside as a failure.
+    /// Reject the record as a failure.
     Reject,
     /// Use the value as it is.
     Pass,
@@ -261,7 +261,7 @@ impl JsonSchema for Otherwise {
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let value = generator.subschema_for::<Scalar>();
         schemars::json_schema!({
-            "description": "What happens to a value that the value map lacks: `reject` sets the record aside, `pass` uses the \
+            "description": "What happens to a value that the value map lacks: `reject` rejects the record as a failure, `pass` uses the \
                 value as it is, `clear` clears the property, `{value: X}` uses X.",
             "type": ["string", "object"],
             "pattern": "^(reject|pass|clear)$",
@@ -302,7 +302,7 @@ pub struct AssociationConfig {
     /// association is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<LabelConfig>,
-    /// Codes of warnings that are accepted for this entry, such as `SL2050`: they are no longer told. Errors cannot be accepted.
+    /// Codes of warnings that are accepted for this entry, such as `SL2050`: they are no longer reported. Errors cannot be accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^SL[0-9]{4}$")), example = ["SL2050"])]
     pub allow: Vec<String>,
@@ -390,10 +390,10 @@ pub enum DeleteAction {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GuardConfig {
-    /// Most records that one run may archive: a count (`500`) or a share of the records that stand (`10%`).
+    /// Most records that one run may archive: a count (`500`) or a share of the pipeline's records in HubSpot (`10%`).
     pub archive: GuardLimit,
     /// Most records that one run may reject: a count (`500`) or a share of the records that it looks at (`50%`). A share stops no
-    /// run with fewer than 20 rejected records. Records that stand under `failures` already do not count.
+    /// run with fewer than 20 rejected records. Records that are already under `failures` do not count.
     pub reject: GuardLimit,
 }
 
@@ -403,15 +403,15 @@ impl Default for GuardConfig {
     }
 }
 
-/// When and how changes are carried over.
+/// When and how changes are synced.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SyncConfig {
-    /// False is "save for later": `syncline sync` leaves the pipeline out.
+    /// False is "save for later": `syncline sync` does not run the pipeline.
     pub enabled: bool,
     /// Time from one cycle to the next: from `1s` to `7d`.
     pub every: DurationText,
-    /// How changes are noticed.
+    /// How changes are detected.
     pub changes: Changes,
     /// How much of the time before the watermark is read again, for rows that become visible late: from `0s` to `7d`.
     pub overlap: DurationText,
@@ -432,7 +432,7 @@ impl Default for SyncConfig {
     }
 }
 
-/// How changes are noticed.
+/// How changes are detected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Changes {

@@ -20,7 +20,7 @@ pub struct PipelineTestConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"subscriptions")]
     pub pipeline: Option<String>,
-    /// What `now` is in templates, so that the tests say the same on every day. By default 2000-01-01T00:00:00Z.
+    /// What `now` is in templates, so that the tests give the same result every day. By default 2000-01-01T00:00:00Z.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"2026-10-01T09:00:00Z")]
     pub now: Option<MomentText>,
@@ -43,7 +43,7 @@ pub struct TestConfig {
     /// false, the `Id` made up.
     #[serde(default)]
     pub source: BTreeMap<String, Option<Scalar>>,
-    /// The record is in HubSpot already: properties that are set on creation only are left alone.
+    /// The record is already in HubSpot: properties that are set on creation only are left alone.
     #[serde(default)]
     pub exists: bool,
     /// What is expected.
@@ -80,6 +80,6 @@ pub struct RejectedConfig {
     pub code: Option<String>,
     /// Property or field at fault.
     pub property: Option<String>,
-    /// Words that the reason holds.
+    /// Text that the reason contains.
     pub message: Option<String>,
 }

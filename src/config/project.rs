@@ -12,7 +12,7 @@ use super::scalar::Scalar;
 /// Name of the file.
 pub const PROJECT_FILE: &str = "syncline.yaml";
 
-/// Connections, state and the place of the pipelines: the file `syncline.yaml`.
+/// Connections, state and the folder of the pipelines: the file `syncline.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Syncline project")]
@@ -23,7 +23,7 @@ pub struct ProjectConfig {
     /// Salesforce orgs and HubSpot portals, under any names. Pipelines use those called `salesforce` and `hubspot` unless
     /// they name others.
     pub connections: BTreeMap<String, ConnectionConfig>,
-    /// Where Syncline remembers what it did: `sqlite:PATH`, the path relative to this file.
+    /// Where Syncline keeps its state: `sqlite:PATH`, the path relative to this file.
     #[serde(default = "default_state")]
     #[schemars(regex(pattern = "^sqlite:.+$"), example = &"sqlite:.syncline/state.db")]
     pub state: String,
@@ -53,7 +53,7 @@ pub enum ConnectionConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SalesforceConfig {
-    /// The org's own login address (My Domain). Plain http is for loopback addresses only.
+    /// The org's own login address (My Domain). Plain http is accepted for loopback addresses only.
     #[schemars(regex(pattern = "^https?://"), example = &"https://acme.my.salesforce.com")]
     pub login_url: String,
     /// How Syncline logs in. Exactly one.
@@ -82,7 +82,7 @@ pub struct AuthConfig {
     /// A refresh token from a person's login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<RefreshTokenConfig>,
-    /// A token that somebody else got; it cannot be renewed.
+    /// A token obtained elsewhere; it cannot be renewed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<AccessTokenConfig>,
 }
@@ -126,13 +126,13 @@ pub struct RefreshTokenConfig {
     pub token: Secret,
 }
 
-/// A token that somebody else got.
+/// A token obtained elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccessTokenConfig {
     /// The token.
     pub token: Secret,
-    /// Where it is good for.
+    /// The org's address that the token is valid for.
     #[schemars(regex(pattern = "^https?://"))]
     pub instance_url: String,
 }
@@ -143,8 +143,8 @@ pub struct AccessTokenConfig {
 pub struct HubspotConfig {
     /// Token of a private app, or a service key.
     pub access_token: Secret,
-    /// `auto` learns the limit from HubSpot's answers; or calls in a time, such as `190/10s`: at least one call, in at least a
-    /// second.
+    /// `auto` reads the limit from HubSpot's answers; or a number of calls in a time, such as `190/10s`: at least one call, in
+    /// at least a second.
     #[serde(default = "default_rate_limit")]
     #[schemars(regex(pattern = "^(auto|[1-9][0-9]{0,4}/[1-9][0-9]{0,3}s)$"), example = &"auto", example = &"190/10s")]
     pub rate_limit: String,
@@ -152,7 +152,7 @@ pub struct HubspotConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<PortalSchema>")]
     pub portal_id: Option<Scalar>,
-    /// Where the API is.
+    /// Address of the API.
     #[serde(default = "default_base_url")]
     #[schemars(regex(pattern = "^https?://"))]
     pub base_url: String,

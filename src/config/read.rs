@@ -119,8 +119,10 @@ pub fn parse(file: &mut SourceFile, schema_name: &str) -> Result<serde_yaml::Val
     };
     file.spans = document.spans;
     let Some(root) = document.root else { return Ok(serde_yaml::Value::Null) };
-    let value =
-        typed::value(&root, schema::definition(schema_name).map_or(&serde_json::Value::Null, |own| &own.schema));
+    let value = typed::value(
+        &root,
+        schema::definition(schema_name).map_or(&serde_json::Value::Null, |definition| &definition.schema),
+    );
     collect_scalars(&value, String::new(), &mut file.scalars);
     Ok(value)
 }
@@ -178,7 +180,7 @@ fn text(files: &Files, path: &str, into: &mut String) -> Result<(), NoText> {
             Err(NoText {
                 place: Place::Bytes(at..at + '\u{fffd}'.len_utf8()),
                 code: "SL1001",
-                message: format!("the file is not UTF-8: the byte 0x{byte:02X} belongs to no character"),
+                message: format!("the file is not UTF-8: the byte 0x{byte:02X} is not part of a character"),
                 help: "save it as UTF-8",
             })
         }

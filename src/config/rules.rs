@@ -19,11 +19,11 @@ const CUSTOM_SUFFIXES: [&str; 3] = ["__c", "__mdt", "__kav"];
 const NEVER_SUFFIXES: [(&str, &str); 7] = [
     ("__e", "a platform event: a message that leaves no record behind"),
     ("__changeevent", "a change event: a message that leaves no record behind"),
-    ("__x", "an external object: its records live in another system, and carry no stamp of their last change"),
-    ("__b", "a big object: its records carry no stamp of their last change, and only its index can be asked"),
-    ("__dlm", "an object of Data Cloud: its records carry no stamp of their last change"),
-    ("__dll", "an object of Data Cloud: its records carry no stamp of their last change"),
-    ("__hd", "a history of trends: its records carry no stamp of their last change"),
+    ("__x", "an external object: its records live in another system, and have no timestamp of their last change"),
+    ("__b", "a big object: its records have no timestamp of their last change, and only its index can be asked"),
+    ("__dlm", "an object of Data Cloud: its records have no timestamp of their last change"),
+    ("__dll", "an object of Data Cloud: its records have no timestamp of their last change"),
+    ("__hd", "a history of trends: its records have no timestamp of their last change"),
 ];
 
 /// Shortest and longest time from one cycle to the next.
@@ -66,7 +66,7 @@ pub fn check(project: Option<&ProjectConfig>, pipelines: &[Definition<'_>], brok
 /// Whether an object may be a source without further words: a custom one, or a supported standard one.
 pub fn is_listed(object: &str) -> bool {
     let custom = CUSTOM_SUFFIXES.iter().any(|suffix| object.to_ascii_lowercase().ends_with(suffix));
-    custom || STANDARD_OBJECTS.lines().any(|own| own.eq_ignore_ascii_case(object))
+    custom || STANDARD_OBJECTS.lines().any(|line| line.eq_ignore_ascii_case(object))
 }
 
 /// Why the records of an object can never be synced, as far as its name tells: what it is, and what it lacks.
@@ -74,7 +74,7 @@ pub fn never_syncs(object: &str) -> Option<&'static str> {
     let lower = object.to_ascii_lowercase();
     let event = (lower.len() > "changeevent".len() && lower.ends_with("changeevent")).then_some("__changeevent");
     let suffix = event.or_else(|| NEVER_SUFFIXES.iter().map(|(suffix, _)| *suffix).find(|own| lower.ends_with(own)))?;
-    NEVER_SUFFIXES.iter().find(|(own, _)| *own == suffix).map(|(_, what)| *what)
+    NEVER_SUFFIXES.iter().find(|(known, _)| *known == suffix).map(|(_, what)| *what)
 }
 
 struct Rules<'a> {
@@ -89,11 +89,11 @@ impl Rules<'_> {
 
     fn unique_name(&self, before: &[Definition<'_>], findings: &mut Vec<Diagnostic>) {
         if let Some(other) = before.iter().find(|other| other.config.name == self.config.name) {
-            let message = format!("`{}` is the name of the pipeline in {} already", self.config.name, other.file);
+            let message = format!("`{}` is already the name of the pipeline in {}", self.config.name, other.file);
             let finding = self.error("SL2001", "/name", message);
             findings.push(
                 finding
-                    .with_why("the name is the key of all that is remembered of a pipeline")
+                    .with_why("the name is the key of everything that is remembered about a pipeline")
                     .with_help("choose another name"),
             );
         }
@@ -132,7 +132,7 @@ impl Rules<'_> {
                 Some(sync.every),
                 EVERY.0,
                 EVERY.1,
-                "cycles without a pause only use up the API budget, and rarer ones fall behind",
+                "cycles without a pause only use up the API budget, and rare ones leave HubSpot out of date",
             ),
             ("overlap", Some(sync.overlap), OVERLAP.0, OVERLAP.1, "all of it is read again in every cycle"),
             ("reconcile", reconcile, RECONCILE.0, RECONCILE.1, "a full comparison reads every record of both systems"),
@@ -177,7 +177,7 @@ impl Rules<'_> {
         };
         if let Some(other) = before.iter().find(same) {
             let message = format!(
-                "the pipeline `{}` fills `{}` by `{}` already",
+                "the pipeline `{}` already writes `{}` by `{}`",
                 other.config.name, target.object, target.match_property
             );
             let finding = self.error("SL2008", "/target/object", message);
@@ -215,7 +215,7 @@ impl Rules<'_> {
         let mut people: BTreeMap<&str, usize> = BTreeMap::new();
         let mut seen: HashMap<(String, Option<&LabelConfig>, Option<String>), usize> = HashMap::new();
         let by_name: HashMap<&str, &Definition<'_>> =
-            pipelines.iter().rev().map(|own| (own.config.name.as_str(), own)).collect();
+            pipelines.iter().rev().map(|pipeline| (pipeline.config.name.as_str(), pipeline)).collect();
         for (index, association) in self.config.associations.iter().enumerate() {
             let object = association.object.as_ref().map(|object| object.to_ascii_lowercase());
             let key = (association.field.to_ascii_lowercase(), association.label.as_ref(), object);
@@ -230,7 +230,7 @@ impl Rules<'_> {
             if let Some(name) = &association.pipeline {
                 match by_name.get(name.as_str()) {
                     None if broken.contains(&name.as_str()) => {
-                        let message = format!("the pipeline `{name}` cannot be read itself");
+                        let message = format!("the pipeline `{name}` has errors of its own");
                         findings.push(self.error("SL2003", format!("/associations/{index}/pipeline"), message));
                     }
                     None => findings.push(self.unknown_pipeline(index, name, by_name.keys().copied())),
@@ -315,8 +315,8 @@ fn custom_objects(pipelines: &[Definition<'_>], findings: &mut Vec<Diagnostic>) 
             let finding = Diagnostic::error("SL2005", pipeline.file, place, message);
             findings.push(
                 finding
-                    .with_why("HubSpot's own integration maps 10 custom objects of an account at most")
-                    .with_help("raise it on purpose with `limits: { custom_objects: … }` in this pipeline"),
+                    .with_why("HubSpot's own integration maps at most 10 custom objects of an account")
+                    .with_help("raise the limit deliberately with `limits: { custom_objects: … }` in this pipeline"),
             );
         }
     }

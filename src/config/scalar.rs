@@ -141,7 +141,7 @@ impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = deserializer.deserialize_any(Text("a duration such as `90s`, `5m`, `24h` or `7d`"))?;
         Self::parse(&text)
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is no duration such as `90s`, `5m`, `24h` or `7d`")))
+            .ok_or_else(|| D::Error::custom(format!("`{text}` is not a duration such as `90s`, `5m`, `24h` or `7d`")))
     }
 }
 
@@ -155,7 +155,7 @@ impl<'de> Deserialize<'de> for MomentText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = deserializer.deserialize_any(Text("a moment such as `2026-10-01T09:00:00Z`"))?;
         let moment = text.parse().map(Self);
-        moment.map_err(|_| D::Error::custom(format!("`{text}` is no moment such as `2026-10-01T09:00:00Z`")))
+        moment.map_err(|_| D::Error::custom(format!("`{text}` is not a moment such as `2026-10-01T09:00:00Z`")))
     }
 }
 
@@ -175,7 +175,7 @@ impl<'de> Deserialize<'de> for Interval {
         let every = DurationText::parse(&text);
         every
             .map(Self::Every)
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is no duration such as `24h`, nor `off`")))
+            .ok_or_else(|| D::Error::custom(format!("`{text}` is neither a duration such as `24h` nor `off`")))
     }
 }
 
@@ -192,7 +192,9 @@ impl<'de> Deserialize<'de> for GuardLimit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = deserializer.deserialize_any(Text("a count such as `500`, or a share such as `10%`"))?;
         let limit = text.parse().map(Self::Count).ok().or_else(|| percent(&text).map(Self::Percent));
-        limit.ok_or_else(|| D::Error::custom(format!("`{text}` is no count such as `500`, nor a share such as `10%`")))
+        limit.ok_or_else(|| {
+            D::Error::custom(format!("`{text}` is neither a count such as `500` nor a share such as `10%`"))
+        })
     }
 }
 

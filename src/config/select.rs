@@ -25,7 +25,9 @@ pub fn select(candidates: &[Candidate<'_>], asked: &[String]) -> Result<Vec<usiz
     }
     let mut chosen = vec![false; candidates.len()];
     for word in asked {
-        let glob = GlobBuilder::new(word).build().map_err(|error| format!("`{word}` is no name or glob: {error}"))?;
+        let glob = GlobBuilder::new(word)
+            .build()
+            .map_err(|error| format!("`{word}` is neither a name nor a glob: {error}"))?;
         let matcher = glob.compile_matcher();
         let path = file_of(word);
         let mut any = false;
@@ -53,8 +55,8 @@ fn file_of(word: &str) -> String {
 }
 
 fn advice(candidates: &[Candidate<'_>], word: &str) -> String {
-    let mut names: Vec<&str> = candidates.iter().map(|own| own.name).collect();
-    let files = candidates.iter().map(|own| own.file).filter(|file| !file.is_empty());
+    let mut names: Vec<&str> = candidates.iter().map(|candidate| candidate.name).collect();
+    let files = candidates.iter().map(|candidate| candidate.file).filter(|file| !file.is_empty());
     if let Some(near) = nearest(word, names.iter().copied().chain(files)) {
         return format!("did you mean `{near}`?");
     }

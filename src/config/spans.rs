@@ -53,7 +53,7 @@ pub fn within(text: &str, scalar: Range<usize>, decoded: &str, part: Range<usize
     let mut places = Vec::with_capacity(decoded.len() + 1);
     let mut rest = source[skip..].char_indices().map(|(index, character)| (index + skip, character)).peekable();
     for character in decoded.chars() {
-        while rest.peek().is_some_and(|(_, own)| *own != character && !(*own == '\\' && character.is_control())) {
+        while rest.peek().is_some_and(|(_, known)| *known != character && !(*known == '\\' && character.is_control())) {
             rest.next();
         }
         let at = rest.next().map_or(source.len(), |(index, _)| index);

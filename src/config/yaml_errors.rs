@@ -51,24 +51,20 @@ pub(super) struct Stopped<'a> {
 const KNOWN: [(&str, &str, &str); 21] = [
     (
         "mapping values are not allowed",
-        "a `:` stands where no key is expected",
+        "a `:` is not expected here",
         "put the value in quotes if the `:` belongs to it; else check the indentation of this line and of the one before",
     ),
     (
         "simple key expect",
-        "a `:` is missing behind the key",
+        "a `:` is missing after the key",
         "write `key: value`; a text of several lines begins with `|`",
     ),
-    (
-        "illegal placement of ':'",
-        "a `:` stands where no key is expected",
-        "put the value in quotes if the `:` belongs to it",
-    ),
-    ("':' must be followed", "a blank is missing behind the `:`", "write `key: value`"),
-    ("':' may not precede", "a blank is missing behind the `:`", "write `key: value`"),
+    ("illegal placement of ':'", "a `:` is not expected here", "put the value in quotes if the `:` belongs to it"),
+    ("':' must be followed", "a space is missing after the `:`", "write `key: value`"),
+    ("':' may not precede", "a space is missing after the `:`", "write `key: value`"),
     (
         "mapping keys are not allowed",
-        "a key stands where none is expected",
+        "a key is not expected here",
         "check the indentation of this line and of the one before",
     ),
     (
@@ -84,7 +80,7 @@ const KNOWN: [(&str, &str, &str); 21] = [
     (
         "block sequence entries are not allowed",
         "a list item cannot stand here",
-        "begin the list in a line of its own below the key, each item with `- `",
+        "begin the list on its own line below the key, each item with `- `",
     ),
     (
         "only valid inside a block",
@@ -93,7 +89,7 @@ const KNOWN: [(&str, &str, &str); 21] = [
     ),
     (
         "'-' must be followed",
-        "a blank is missing behind the `-`",
+        "a space is missing after the `-`",
         "write `- item`; put the value in quotes if the `-` belongs to it",
     ),
     ("plain scalar cannot start with '-'", "a value cannot begin like this", "put it in quotes"),
@@ -107,12 +103,12 @@ const KNOWN: [(&str, &str, &str); 21] = [
         "a line of the text is indented less than its first one",
         "indent all lines of the text alike",
     ),
-    ("indentation indicator", "the number behind `|` or `>` is not valid", "write `|` or `>` alone"),
-    ("while scanning a block scalar", "something stands behind `|` or `>`", "begin the text in the next line"),
-    ("misplaced bracket", "this bracket closes none", "remove it, or put the value in quotes"),
+    ("indentation indicator", "the number after `|` or `>` is not valid", "write `|` or `>` alone"),
+    ("while scanning a block scalar", "there is text after `|` or `>`", "begin the text on the next line"),
+    ("misplaced bracket", "this bracket closes nothing", "remove it, or put the value in quotes"),
     (
         "comment intercepting",
-        "a comment stands inside of a text of several lines",
+        "there is a comment inside a text of several lines",
         "begin the text with `|`, or move the comment",
     ),
     (
@@ -123,8 +119,8 @@ const KNOWN: [(&str, &str, &str); 21] = [
     ("Unicode character escape", "the escape names no character", "in single quotes a `\\` is an ordinary character"),
     (
         "byte order mark",
-        "a byte order mark stands inside of the text",
-        "remove it: it belongs to the very beginning of a file",
+        "there is a byte order mark inside the text",
+        "remove it: it is valid only at the very beginning of a file",
     ),
 ];
 
@@ -155,8 +151,8 @@ pub(super) fn explain(stopped: &Stopped<'_>) -> Refused {
 pub(super) fn key_is_a_collection(text: &str, span: Range<usize>) -> Refused {
     let line = line_of(text, span.start);
     if text[line].contains("{{") {
-        let refused = Refused::new("SL1002", span, "a template must stand in quotes");
-        return refused.with_help("write `template: \"{{ … }}\"`: without quotes, YAML takes the braces for its own");
+        let refused = Refused::new("SL1002", span, "a template must be in quotes");
+        return refused.with_help("write `template: \"{{ … }}\"`: without quotes, YAML reads the braces as its own");
     }
     Refused::new("SL1002", span, "a key must be a plain value").with_help("write `key: value`")
 }
@@ -177,14 +173,14 @@ fn tab(text: &str, at: usize) -> Option<Refused> {
 /// A tab in the indentation.
 pub(super) fn tab_at(at: usize) -> Refused {
     let refused = Refused::new("SL1002", at..at + 1, "the line is indented with a tab").with_label("a tab");
-    refused.with_help("indent with blanks: YAML takes no tabs there")
+    refused.with_help("indent with spaces: YAML does not allow tabs here")
 }
 
 /// A character that no text file holds.
 pub(super) fn control_character(text: &str) -> Option<Refused> {
     let control = |letter: char| letter.is_control() && !matches!(letter, '\t' | '\n' | '\r' | '\u{85}');
     let (at, letter) = text.char_indices().find(|(_, letter)| control(*letter))?;
-    let message = format!("the character U+{:04X} cannot stand in a file", u32::from(letter));
+    let message = format!("the character U+{:04X} is not allowed in a file", u32::from(letter));
     let refused = Refused::new("SL1002", at..at + letter.len_utf8(), message);
     Some(refused.with_help(format!("remove it, or write it as `\\u{:04x}` in double quotes", u32::from(letter))))
 }
@@ -201,8 +197,8 @@ fn variable(stopped: &Stopped<'_>) -> Option<Refused> {
     let end = text[start..].find('}').map_or(text.len(), |end| start + end + 1);
     let shown = &text[start..end];
     let refused =
-        Refused::new("SL1002", line.start + start..line.start + end, "between braces, a variable must stand in quotes");
-    Some(refused.with_help(format!("write `\"{shown}\"`: without quotes, YAML takes its braces for its own")))
+        Refused::new("SL1002", line.start + start..line.start + end, "between braces, a variable must be in quotes");
+    Some(refused.with_help(format!("write `\"{shown}\"`: without quotes, YAML reads the braces as its own")))
 }
 
 /// A quote that is not closed, or not where it was meant to.
@@ -228,7 +224,7 @@ fn behind_quote(text: &str, info: &str, at: usize) -> Option<Refused> {
         return None;
     }
     let single = text[..at].trim_end().ends_with('\'');
-    let refused = Refused::new("SL1002", token(text, at), "something stands behind the closing quote");
+    let refused = Refused::new("SL1002", token(text, at), "there is text after the closing quote");
     Some(refused.with_help(match single {
         true => "a `'` that belongs to the text is written `''`; or put the text in double quotes",
         false => "a `\"` that belongs to the text is written `\\\"`; or put the text in single quotes",
@@ -246,10 +242,10 @@ fn no_colon(text: &str, info: &str, at: usize) -> Option<Refused> {
     let line = Some(&before[start..]).filter(|line| !line.trim().is_empty() && lacks(line.trim_end()))?;
     let from = start + line.len() - line.trim_start().len();
     if let Some(colon) = line.find(':') {
-        let refused = Refused::new("SL1002", from..start + colon + 1, "a blank is missing behind the `:`");
+        let refused = Refused::new("SL1002", from..start + colon + 1, "a space is missing after the `:`");
         return Some(refused.with_help("write `key: value`"));
     }
-    let refused = Refused::new("SL1002", from..start + line.len(), "a `:` is missing behind the key");
+    let refused = Refused::new("SL1002", from..start + line.len(), "a `:` is missing after the key");
     Some(refused.with_help("write `key: value`; a text of several lines begins with `|`"))
 }
 
@@ -304,7 +300,7 @@ fn anchor(text: &str, info: &str, at: usize) -> Option<Refused> {
         true => Refused::new("SL1002", start..end, "a value cannot begin with `*` or `&`"),
         false => Refused::new("SL1002", start..end, format!("there is no anchor `{name}`")),
     };
-    let alias = format!("; an alias `*{name}` repeats what stands behind `&{name}` further up");
+    let alias = format!("; an alias `*{name}` repeats the value marked `&{name}` further up");
     let alias = if name.is_empty() { String::new() } else { alias };
     Some(refused.with_help(format!("put it in quotes if it is a text{alias}")))
 }

@@ -122,7 +122,7 @@ impl Diagnostic {
     pub fn more(like: &Self, count: usize) -> Self {
         let (one, are) = if count == 1 { ("finding", "is") } else { ("findings", "are") };
         let message = format!("{count} more {one} of this kind {are} left out");
-        let help = "mend those that are shown, and run again".to_owned();
+        let help = "fix those that are shown, and run it again".to_owned();
         Self {
             message,
             label: None,
@@ -172,7 +172,7 @@ pub fn cap(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut left: Vec<(usize, Diagnostic)> = left.into_values().collect();
     left.sort_by_key(|(_, like)| like.code);
     for (count, like) in left {
-        let behind = kept.iter().rposition(|own| own.file == like.file).map_or(kept.len(), |last| last + 1);
+        let behind = kept.iter().rposition(|finding| finding.file == like.file).map_or(kept.len(), |last| last + 1);
         kept.insert(behind, Diagnostic::more(&like, count));
     }
     kept
@@ -191,7 +191,7 @@ mod tests {
         findings.push(one("SL1003", &"b.yaml".into()));
         let capped = cap(findings);
         let counts: Vec<(&str, &str, usize)> =
-            capped.iter().map(|own| (&*own.file, own.code, own.stands_for)).skip(TOLD_MAX).collect();
+            capped.iter().map(|finding| (&*finding.file, finding.code, finding.stands_for)).skip(TOLD_MAX).collect();
         let expected = [("a.yaml", "SL1004", 1), ("a.yaml", "SL1003", 5), ("b.yaml", "SL1003", 1)];
         assert_eq!(counts, expected);
         assert_eq!(cap(capped.clone()), capped);

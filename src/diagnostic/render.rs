@@ -97,7 +97,7 @@ pub fn text(finding: &Diagnostic, source: &str, places: &Places, colour: bool) -
     let help = match &finding.help {
         Some(help) if help.ends_with('?') => format!("{help} More: {explain}"),
         Some(help) => format!("{help}; more: {explain}"),
-        None => format!("{explain} says more"),
+        None => format!("see {explain}"),
     };
     let (message, file, help) = (line(&finding.message), line(&finding.file), line(&help));
     let label = finding.label.as_deref().map(line);

@@ -82,8 +82,8 @@ fn unanswered_error(records: usize) -> RemoteError {
         service: "HubSpot",
         operation: "read records".to_owned(),
         status: Some(200),
-        message: format!("was asked several times, and its answers pass over {records} records"),
-        help: Some("run again later; where it stays, ask HubSpot's support".to_owned()),
+        message: format!("was asked several times, and its answers leave out {records} records"),
+        help: Some("run again later; if it happens again, ask HubSpot's support".to_owned()),
         request_id: None,
         attempts: 3,
     }

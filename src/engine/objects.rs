@@ -25,7 +25,7 @@ impl ObjectsChanged {
     /// What a person should do.
     pub fn help(&self) -> String {
         format!(
-            "give the definition another `name`, so that it starts anew beside `{}`; or put the objects back",
+            "give the definition another `name`, so that it starts afresh beside `{}`; or restore the objects",
             self.pipeline
         )
     }

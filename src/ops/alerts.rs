@@ -67,9 +67,9 @@ pub fn terms(project: &Project, pipeline: &PipelineName) -> Option<AlertTerms> {
     if receivers.is_empty() {
         return None;
     }
-    let own = project.loaded.pipelines.iter().find(|own| own.config.name == pipeline.as_str());
-    let receivers = receivers.iter().map(|own| (own.name().to_owned(), own.events().cloned())).collect();
-    Some(AlertTerms { error_share: thresholds(project, own).error_share_max(), receivers })
+    let loaded = project.loaded.pipelines.iter().find(|loaded| loaded.config.name == pipeline.as_str());
+    let receivers = receivers.iter().map(|loaded| (loaded.name().to_owned(), loaded.events().cloned())).collect();
+    Some(AlertTerms { error_share: thresholds(project, loaded).error_share_max(), receivers })
 }
 
 /// From when on something is wrong with a pipeline.
@@ -104,7 +104,7 @@ pub async fn test(project: &Project, names: &[String]) -> Result<AlertTest, OpsE
         since: None,
     };
     let mut tried = Vec::new();
-    for receiver in all.iter().filter(|own| names.is_empty() || names.iter().any(|name| name == own.name())) {
+    for receiver in all.iter().filter(|known| names.is_empty() || names.iter().any(|name| name == known.name())) {
         let problem = send(project, receiver, &alert, &project.outside.cancel).await.err();
         tried.push(Tried { name: receiver.name().to_owned(), delivered: problem.is_none(), problem });
     }
@@ -179,8 +179,8 @@ async fn send_due(project: &Project, state: &SqliteState, cancel: &Cancel) -> Re
 
 /// Compares the age of each pipeline's data with what is allowed.
 async fn notice_old_data(project: &Project, state: &SqliteState, words: Words) -> Result<(), StateError> {
-    for own in project.loaded.pipelines.iter().filter(|own| own.config.sync.enabled) {
-        let name = PipelineName::new(own.config.name.as_str());
+    for pipeline in project.loaded.pipelines.iter().filter(|pipeline| pipeline.config.sync.enabled) {
+        let name = PipelineName::new(pipeline.config.name.as_str());
         let at = project.outside.clock.now();
         let Some(lag) = lag(state, &name, at).await? else { continue };
         // While an import is unfinished, a person is at work.
@@ -188,7 +188,7 @@ async fn notice_old_data(project: &Project, state: &SqliteState, words: Words) -
             continue;
         }
         let known = state.alert_conditions(&name).await?;
-        let allowed = thresholds(project, Some(own)).lag_max(own.config.sync.every.0).as_secs_f64();
+        let allowed = thresholds(project, Some(pipeline)).lag_max(pipeline.config.sync.every.0).as_secs_f64();
         let change = alert::of_lag(&name, at, (lag, allowed), &known, words);
         let Some(terms) = terms(project, &name).filter(|_| !change.is_empty()) else { continue };
         let deliveries = terms.deliveries(&change.alerts);

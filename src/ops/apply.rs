@@ -60,17 +60,17 @@ pub async fn state_summary(
 
 /// The pipelines of a plan, all of which must still be there.
 pub fn names(project: &Project, path: &Path, plan: &SavedPlan) -> Result<Vec<String>, OpsError> {
-    let there = |name: &str| project.loaded.pipelines.iter().any(|own| own.config.name == name);
-    let gone = plan.pipelines.iter().filter(|own| !there(own.name.as_str()));
-    let gone = gone.map(|own| format!("mapping: the pipeline `{}` is gone", own.name)).collect();
+    let there = |name: &str| project.loaded.pipelines.iter().any(|pipeline| pipeline.config.name == name);
+    let gone = plan.pipelines.iter().filter(|pipeline| !there(pipeline.name.as_str()));
+    let gone = gone.map(|own| format!("mapping: the pipeline `{}` no longer exists", own.name)).collect();
     refuse(path, gone)?;
     // A name is no glob here.
-    Ok(plan.pipelines.iter().map(|own| own.name.to_string()).collect())
+    Ok(plan.pipelines.iter().map(|pipeline| pipeline.name.to_string()).collect())
 }
 
 /// The prepared pipelines in the order of the plan.
 pub fn in_order(mut preparation: Preparation, plan: &SavedPlan) -> Preparation {
-    let place = |own: &Prepared| plan.pipelines.iter().position(|saved| saved.name == own.pipeline.name);
+    let place = |known: &Prepared| plan.pipelines.iter().position(|saved| saved.name == known.pipeline.name);
     preparation.pipelines.sort_by_key(place);
     preparation
 }
@@ -127,9 +127,9 @@ pub async fn verify(
         let help = "nothing was done; look at the plan, and allow it once with `--allow-archive N` or `--allow-empty`";
         return Err(OpsError::refused("SL6009", refused.join("\n    "), help));
     }
-    let pipelines = plan.pipelines.iter().map(|own| {
-        let entries = PlanEntries::new(Arc::clone(&scratch) as Arc<dyn Directory>, &own.name);
-        (own.name.clone(), (own.scope, entries))
+    let pipelines = plan.pipelines.iter().map(|pipeline| {
+        let entries = PlanEntries::new(Arc::clone(&scratch) as Arc<dyn Directory>, &pipeline.name);
+        (pipeline.name.clone(), (pipeline.scope, entries))
     });
     Ok(FollowedPlan { at: plan.created, pipelines: pipelines.collect() })
 }
@@ -138,8 +138,8 @@ fn refuse(path: &Path, moved: Vec<String>) -> Result<(), OpsError> {
     if moved.is_empty() {
         return Ok(());
     }
-    let message = format!("the world has moved since `{}` was made:\n    {}", path.display(), moved.join("\n    "));
-    Err(OpsError::refused("SL6014", message, "nothing was done; look at a new plan and apply that"))
+    let message = format!("things have changed since `{}` was made:\n    {}", path.display(), moved.join("\n    "));
+    Err(OpsError::refused("SL6014", message, "nothing was done; make a new plan, review it, and apply that"))
 }
 
 fn definition_moved(saved: &SavedPipeline, today: &crate::config::pipeline::PipelineConfig) -> Vec<String> {
@@ -153,7 +153,7 @@ fn portal_moved(saved: &SavedPipeline, prepared: &Prepared) -> Vec<String> {
         return Vec::new();
     }
     if was.portal_id != is.portal_id {
-        return vec![format!("HubSpot: portal {} is another than {}", is.portal_id, was.portal_id)];
+        return vec![format!("HubSpot: this is portal {}, not {}", is.portal_id, was.portal_id)];
     }
     let catalog = |portal: &crate::project::portal::Portal| {
         let mut catalog = Catalog::default();
@@ -164,9 +164,9 @@ fn portal_moved(saved: &SavedPipeline, prepared: &Prepared) -> Vec<String> {
         }
         catalog
     };
-    let found = moves(&catalog(was), &catalog(is)).into_iter().map(|own| {
-        let item = own.item.map(|item| format!(".{item}")).unwrap_or_default();
-        format!("HubSpot: {}{item} {}", own.object, own.message)
+    let found = moves(&catalog(was), &catalog(is)).into_iter().map(|change| {
+        let item = change.item.map(|item| format!(".{item}")).unwrap_or_default();
+        format!("HubSpot: {}{item} {}", change.object, change.message)
     });
     let found: Vec<String> = found.take(NAMED_MAX).collect();
     if found.is_empty() { vec![format!("HubSpot: the kinds of associations of {} changed", saved.name)] } else { found }
@@ -196,7 +196,8 @@ async fn load(
     plan: &SavedPlan,
     scratch: &Arc<SqliteState>,
 ) -> Result<HashMap<PipelineName, u64>, OpsError> {
-    let mut counts: HashMap<PipelineName, u64> = plan.pipelines.iter().map(|own| (own.name.clone(), 0)).collect();
+    let mut counts: HashMap<PipelineName, u64> =
+        plan.pipelines.iter().map(|pipeline| (pipeline.name.clone(), 0)).collect();
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<(PipelineName, Vec<PlanEntry>)>(4);
     let own_path = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
@@ -227,7 +228,11 @@ async fn load(
     match reading.await {
         Ok(read) => read?,
         Err(error) => {
-            return Err(OpsError::refused("SL9002", format!("reading the plan broke off: {error}"), "run it again"));
+            return Err(OpsError::refused(
+                "SL9002",
+                format!("reading the plan was interrupted: {error}"),
+                "run it again",
+            ));
         }
     }
     Ok(counts)
@@ -251,14 +256,14 @@ async fn compare(
     let comparisons: HashMap<PipelineName, Arc<Comparison>> = saved
         .pipelines
         .iter()
-        .map(|own| {
-            let entries = PlanEntries::new(Arc::clone(&scratch) as Arc<dyn Directory>, &own.name);
-            (own.name.clone(), Arc::new(Comparison { entries, inner: Mutex::default() }))
+        .map(|pipeline| {
+            let entries = PlanEntries::new(Arc::clone(&scratch) as Arc<dyn Directory>, &pipeline.name);
+            (pipeline.name.clone(), Arc::new(Comparison { entries, inner: Mutex::default() }))
         })
         .collect();
     let options = PlanOptions {
         at: Some(saved.created),
-        scopes: saved.pipelines.iter().map(|own| (own.name.clone(), own.scope)).collect(),
+        scopes: saved.pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.scope)).collect(),
         only: vec![PlannedAction::Unchanged],
         allowance,
         ..PlanOptions::default()
@@ -275,8 +280,8 @@ async fn compare(
             if forecast.report.status == RunStatus::Interrupted {
                 return Err(OpsError::Remote { pipeline: Some(name.clone()), fault: Fault::Cancelled });
             }
-            let message = format!("{name}: the plan could not be compared with the world: {error}");
-            return Err(OpsError::refused("SL6014", message, "nothing was done; try again when the systems answer"));
+            let message = format!("{name}: the plan could not be compared with the two systems: {error}");
+            return Err(OpsError::refused("SL6014", message, "nothing was done; try again when both systems respond"));
         }
         let Some(comparison) = comparisons.get(name) else { continue };
         let result = comparison.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -291,7 +296,7 @@ async fn compare(
         if result.moved.is_empty() && result.same != expected {
             let less = expected.saturating_sub(result.same);
             moved.push(format!(
-                "{name}: {less} planned changes are no longer needed: Salesforce or HubSpot has them otherwise now"
+                "{name}: {less} planned changes no longer apply: the records are different in Salesforce or HubSpot now"
             ));
         }
     }
@@ -323,8 +328,9 @@ impl PlanObserver for Comparison {
                     inner.same += 1;
                     continue;
                 }
-                let before =
-                    planned.iter().find(|own| own.id == entry.id && (own.action == "link") == (entry.action == "link"));
+                let before = planned
+                    .iter()
+                    .find(|listed| listed.id == entry.id && (listed.action == "link") == (entry.action == "link"));
                 inner.moved_count += 1;
                 if inner.moved.len() < NAMED_MAX {
                     inner.moved.push(difference(before, &entry));
@@ -340,10 +346,10 @@ impl PlanObserver for Comparison {
 fn difference(before: Option<&PlanEntry>, now: &PlanEntry) -> String {
     let id = now.id;
     match before {
-        None => format!("Salesforce: record {id} changed since, and would be treated as well ({})", now.action),
+        None => format!("Salesforce: record {id} changed since, and would be included now ({})", now.action),
         Some(before) if before.source != now.source => format!("Salesforce: record {id} changed since"),
         Some(before) if before.action != now.action => {
-            format!("HubSpot: record {id} would be treated as “{}” now, the plan says “{}”", now.action, before.action)
+            format!("HubSpot: record {id} would now be “{}”, the plan says “{}”", now.action, before.action)
         }
         Some(before) if before.target != now.target => format!("HubSpot: the record of {id} changed since"),
         Some(_) => format!("HubSpot: the associations of {id}, or the records that they lead to, changed since"),

@@ -75,7 +75,7 @@ pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pu
             OpsError::refused(
                 "SL6008",
                 format!("catalog/ cannot be written: {error}"),
-                "put a folder and files of its own there, and check their permissions",
+                "put an ordinary folder with ordinary files there, and check their permissions",
             )
         })?;
         ([done.written, done.removed.clone()].concat(), done.removed, done.kept)
@@ -114,12 +114,12 @@ async fn observe_pipelines(
     let mut observer =
         Observer { project, seen: Catalog::default(), portals: BTreeMap::new(), handles: handles.0, known };
     let mut absent = Vec::new();
-    for own in pipelines {
+    for pipeline in pipelines {
         // One definition that names an object which is not there keeps nothing else from being read: what the catalog
         // says of the others may be what mends it.
-        if let Some(error) = observer.pipeline(own).await? {
-            let message = format!("pipeline `{}`: {error}", own.config.name);
-            absent.push(Absent { pipeline: own.config.name.clone(), message, help: error.help });
+        if let Some(error) = observer.pipeline(pipeline).await? {
+            let message = format!("pipeline `{}`: {error}", pipeline.config.name);
+            absent.push(Absent { pipeline: pipeline.config.name.clone(), message, help: error.help });
         }
     }
     // What was read by a connection that is no longer there goes.
@@ -158,9 +158,9 @@ pub async fn observe_used(
     pipelines: &[LoadedPipeline],
 ) -> Result<(Catalog, Catalog), OpsError> {
     let used = |connection: &str| {
-        pipelines
-            .iter()
-            .any(|own| own.config.source.connection == connection || own.config.target.connection == connection)
+        pipelines.iter().any(|pipeline| {
+            pipeline.config.source.connection == connection || pipeline.config.target.connection == connection
+        })
     };
     let mut part = known.clone();
     part.sources.retain(|(connection, _), _| used(connection));
@@ -208,9 +208,9 @@ impl Observer<'_> {
     }
 
     /// Everything that a definition names; else what a system says of the object that is not there.
-    async fn pipeline(&mut self, own: &LoadedPipeline) -> Result<Option<RemoteError>, OpsError> {
-        let name = PipelineName::new(own.config.name.as_str());
-        match self.named_by(own).await {
+    async fn pipeline(&mut self, loaded: &LoadedPipeline) -> Result<Option<RemoteError>, OpsError> {
+        let name = PipelineName::new(loaded.config.name.as_str());
+        match self.named_by(loaded).await {
             Ok(()) => Ok(None),
             Err(OpsError::Remote { fault: Fault::Halt(error), .. }) if is_about_object(&error) => Ok(Some(error)),
             Err(OpsError::Remote { fault, .. }) => Err(OpsError::remote(&name)(fault)),
@@ -218,8 +218,8 @@ impl Observer<'_> {
         }
     }
 
-    async fn named_by(&mut self, own: &LoadedPipeline) -> Result<(), OpsError> {
-        let config = &own.config;
+    async fn named_by(&mut self, loaded: &LoadedPipeline) -> Result<(), OpsError> {
+        let config = &loaded.config;
         let mut sources: HashMap<String, SourceObject> = HashMap::new();
         loop {
             let needed: Vec<String> = parents(config, &sources)
@@ -323,12 +323,12 @@ impl Observer<'_> {
             ));
         }
         let before =
-            self.known.targets.iter().find(|((own, _), _)| own == connection).map(|(_, entry)| entry.portal_id);
+            self.known.targets.iter().find(|((target, _), _)| target == connection).map(|(_, entry)| entry.portal_id);
         if let Some(before) = before.filter(|before| *before != found) {
             return Err(OpsError::refused(
                 "SL3009",
                 format!("catalog/ is of portal {before}, and the connection `{connection}` leads to portal {found}"),
-                "nothing was written; use the token of the right portal, or remove catalog/ to begin anew",
+                "nothing was written; use the token of the right portal, or remove catalog/ to start over",
             ));
         }
         self.portals.insert(connection.to_owned(), found);
@@ -341,7 +341,7 @@ impl Observer<'_> {
         let connections = &self.project.config.connections;
         let split = word.split_once('.').filter(|(connection, _)| connections.contains_key(*connection));
         let (candidates, object): (Vec<&String>, &str) = match split {
-            Some((connection, object)) => (connections.keys().filter(|own| *own == connection).collect(), object),
+            Some((connection, object)) => (connections.keys().filter(|key| *key == connection).collect(), object),
             None => (connections.keys().collect(), word),
         };
         let is_salesforce = |name: &String| matches!(connections[name], ConnectionConfig::Salesforce(_));
@@ -362,14 +362,14 @@ impl Observer<'_> {
         }
         let help =
             refusal.and_then(|error| error.help).unwrap_or_else(|| "`syncline discover` lists objects".to_owned());
-        Err(OpsError::refused("SL3004", format!("neither system shows an object `{object}`"), help))
+        Err(OpsError::refused("SL3004", format!("neither system has an object `{object}`"), help))
     }
 }
 
 /// Adds to each move the pipelines that use the part. Fields are looked for in both catalogs, as a part may be in one only.
 pub fn touched(pipelines: &[LoadedPipeline], moves: Vec<Move>, catalogs: &[&Catalog]) -> Vec<Touched> {
     let uses: Vec<(String, Uses)> =
-        pipelines.iter().map(|own| (own.config.name.clone(), uses(pipelines, own, catalogs))).collect();
+        pipelines.iter().map(|pipeline| (pipeline.config.name.clone(), uses(pipelines, pipeline, catalogs))).collect();
     let touched = |moved: Move| {
         let users = uses.iter().filter(|(_, uses)| uses.touch(&moved));
         Touched { pipelines: users.map(|(name, _)| name.clone()).collect(), moved }
@@ -389,15 +389,15 @@ impl Uses {
     fn touch(&self, moved: &Move) -> bool {
         let object = moved.object.to_ascii_lowercase();
         match moved.system {
-            System::Salesforce => self.fields.iter().any(|(connection, own, field)| {
+            System::Salesforce => self.fields.iter().any(|(connection, source_field, field)| {
                 *connection == moved.connection
-                    && *own == object
+                    && *source_field == object
                     && moved.item.as_ref().is_none_or(|item| item.eq_ignore_ascii_case(field))
             }),
-            System::Hubspot => self.properties.iter().any(|(connection, own, names)| {
+            System::Hubspot => self.properties.iter().any(|(connection, property, names)| {
                 let link = moved.item.as_ref().and_then(|item| item.split_once(": "));
                 *connection == moved.connection
-                    && *own == object
+                    && *property == object
                     && moved.item.as_ref().is_none_or(|item| {
                         names.contains(item) || link.is_some_and(|(other, _)| names.contains(&format!("→{other}")))
                     })
@@ -406,8 +406,8 @@ impl Uses {
     }
 }
 
-fn uses(all: &[LoadedPipeline], own: &LoadedPipeline, catalogs: &[&Catalog]) -> Uses {
-    let config = &own.config;
+fn uses(all: &[LoadedPipeline], loaded: &LoadedPipeline, catalogs: &[&Catalog]) -> Uses {
+    let config = &loaded.config;
     let mut uses = Uses::default();
     for catalog in catalogs {
         let sources: HashMap<String, SourceObject> = catalog
@@ -421,7 +421,7 @@ fn uses(all: &[LoadedPipeline], own: &LoadedPipeline, catalogs: &[&Catalog]) -> 
         }
         let connection = &config.target.connection;
         let name =
-            |object: &str| -> Option<&TargetObject> { catalog.target(connection, object).map(|own| &own.object) };
+            |object: &str| -> Option<&TargetObject> { catalog.target(connection, object).map(|entry| &entry.object) };
         let Some(target) = name(&config.target.object) else { continue };
         let mut properties: BTreeSet<String> = config.fields.iter().map(|field| field.to.clone()).collect();
         properties.insert(config.target.match_property.clone());

@@ -32,17 +32,22 @@ pub fn diff(
     }
     let mut diff = compare(&base, &after, reference);
     if !names.is_empty() {
-        let mut known: Vec<&str> = after.pipelines.iter().map(|own| own.config.name.as_str()).collect();
-        known.extend(diff.pipelines.iter().map(|own| own.name.as_str()));
+        let mut known: Vec<&str> = after.pipelines.iter().map(|pipeline| pipeline.config.name.as_str()).collect();
+        known.extend(diff.pipelines.iter().map(|pipeline| pipeline.name.as_str()));
         known.sort_unstable();
         known.dedup();
-        let file =
-            |name: &str| after.pipelines.iter().find(|own| own.config.name == name).map_or("", |own| &*own.file.name);
+        let file = |name: &str| {
+            after
+                .pipelines
+                .iter()
+                .find(|pipeline| pipeline.config.name == name)
+                .map_or("", |pipeline| &*pipeline.file.name)
+        };
         let candidates: Vec<Candidate<'_>> = known.iter().map(|name| Candidate { name, file: file(name) }).collect();
         let chosen =
             select(&candidates, names).map_err(|message| OpsError::Refused { code: "SL2012", message, help: None })?;
         let chosen: Vec<String> = chosen.into_iter().map(|at| known[at].to_owned()).collect();
-        diff.pipelines.retain(|own| chosen.contains(&own.name));
+        diff.pipelines.retain(|pipeline| chosen.contains(&pipeline.name));
     }
     Ok(diff)
 }
@@ -59,9 +64,9 @@ pub fn compare(base: &Base, after: &Loaded, reference: &str) -> DefinitionDiff {
     };
     let moved = if old.is_empty() { Vec::new() } else { moves(&old, &new) };
     let used = touched(&after.pipelines, moved, &[&old, &new]).into_iter().filter(|own| !own.pipelines.is_empty());
-    let sentence = |own: super::catalog::Touched| {
-        let item = own.moved.item.map(|item| format!(".{item}")).unwrap_or_default();
-        format!("{}{item} {} ({})", own.moved.object, own.moved.message, own.pipelines.join(", "))
+    let sentence = |change: super::catalog::Touched| {
+        let item = change.moved.item.map(|item| format!(".{item}")).unwrap_or_default();
+        format!("{}{item} {} ({})", change.moved.object, change.moved.message, change.pipelines.join(", "))
     };
     let unread = before.findings.iter().filter(|finding| unreadable(finding) && &*finding.file != PROJECT_FILE);
     let note = |finding: &Diagnostic| {

@@ -117,13 +117,14 @@ fn standing(error: OpsError) -> Result<OpsError, OpsError> {
 
 async fn sources(project: &Project, connection: &str) -> Result<Vec<Found>, OpsError> {
     let found = project.source(connection)?.objects().await.map_err(failed)?;
-    let names: HashSet<String> = found.iter().map(|own| own.name.clone()).collect();
+    let names: HashSet<String> = found.iter().map(|found| found.name.clone()).collect();
     Ok(found.into_iter().map(|object| source(project, connection, object, &names)).collect())
 }
 
 async fn targets(project: &Project, connection: &str) -> Result<Vec<Found>, OpsError> {
     let found = project.target(connection)?.objects().await.map_err(failed)?;
-    let custom: Vec<String> = found.iter().filter(|own| own.custom).map(|own| own.name.to_ascii_lowercase()).collect();
+    let custom: Vec<String> =
+        found.iter().filter(|found| found.custom).map(|found| found.name.to_ascii_lowercase()).collect();
     Ok(found.into_iter().map(|object| target(project, connection, object, &custom)).collect())
 }
 
@@ -132,13 +133,13 @@ fn failed(fault: Fault) -> OpsError {
 }
 
 fn source(project: &Project, connection: &str, object: ObjectSummary, names: &HashSet<String>) -> Found {
-    let pipelines = project.loaded.pipelines.iter().map(|own| &own.config).filter(|config| {
+    let pipelines = project.loaded.pipelines.iter().map(|pipeline| &pipeline.config).filter(|config| {
         config.source.connection == connection && config.source.object.eq_ignore_ascii_case(&object.name)
     });
     let pipelines: Vec<String> = pipelines.map(|config| config.name.clone()).collect();
     let (can_sync, why, code) = parts(verdict::by_name(&object.name, object.queryable));
     let companion = pipelines.is_empty()
-        && verdict::accompanies(&object.name).is_some_and(|own| own.iter().any(|name| names.contains(name)));
+        && verdict::accompanies(&object.name).is_some_and(|pipeline| pipeline.iter().any(|name| names.contains(name)));
     Found { object, can_sync, why, code, pipelines, companion }
 }
 
@@ -155,7 +156,7 @@ fn parts(verdict: Verdict) -> (bool, Option<String>, Option<&'static str>) {
 const UNLISTED: &str = "with `allow_unlisted: true`";
 
 fn target(project: &Project, connection: &str, object: ObjectSummary, custom: &[String]) -> Found {
-    let pipelines = project.loaded.pipelines.iter().map(|own| &own.config).filter(|config| {
+    let pipelines = project.loaded.pipelines.iter().map(|pipeline| &pipeline.config).filter(|config| {
         let named = &config.target.object;
         let id = object.object_type_id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(named));
         // A custom object goes before a standard one of the same name.
@@ -163,7 +164,7 @@ fn target(project: &Project, connection: &str, object: ObjectSummary, custom: &[
         config.target.connection == connection && (id || meant && named.eq_ignore_ascii_case(&object.name))
     });
     let pipelines = pipelines.map(|config| config.name.clone()).collect();
-    let why = (!object.custom).then(|| "a standard object: its match property must be made unique first".to_owned());
+    let why = (!object.custom).then(|| "with a unique property for the Salesforce id".to_owned());
     Found { object, can_sync: true, why, code: None, pipelines, companion: false }
 }
 
@@ -193,7 +194,7 @@ pub async fn object(project: &Project, name: &str) -> Result<Described, OpsError
             (_, Some(error)) => error,
             (_, None) => OpsError::refused(
                 "SL3004",
-                format!("neither system shows an object `{name}`"),
+                format!("neither system has an object `{name}`"),
                 "`syncline discover` lists the objects that the connections can see",
             ),
         });
@@ -238,14 +239,14 @@ pub fn remark(field: &SourceField) -> Option<String> {
     if !mappable(field) {
         return Some(match field.kind {
             FieldKind::Base64 | FieldKind::AnyType | FieldKind::Other(_) => "cannot be mapped".to_owned(),
-            _ => "the system's own".to_owned(),
+            _ => "a system field".to_owned(),
         });
     }
     if field.calculated {
-        return Some("calculated: a change of it alone is not noticed at once".to_owned());
+        return Some("calculated: a change to it alone is not noticed at once".to_owned());
     }
     match field.kind {
-        FieldKind::Address | FieldKind::Location => Some("joined, or by its parts".to_owned()),
+        FieldKind::Address | FieldKind::Location => Some("as one text, or part by part".to_owned()),
         _ => None,
     }
 }

@@ -74,8 +74,8 @@ pub fn write(outline: &Outline<'_>) -> String {
     for remark in *remarks {
         let _ = writeln!(text, "  # {}", line(remark));
     }
-    for own in *mapping {
-        entry(own, &mut text);
+    for suggestion in *mapping {
+        entry(suggestion, &mut text);
     }
     for name in *missing {
         let _ = writeln!(text, "  # {} is required: give it a field, a template or a value", line(name));
@@ -117,9 +117,9 @@ fn head(wanted: &NewPipeline, source: &SourceObject, target: &TargetObject, matc
     // A custom object goes before a standard one of the same name, unless the type id is written.
     let by_id = target.object_type_id.eq_ignore_ascii_case(&wanted.target);
     let _ = writeln!(text, "  object: {}", word(if by_id { &target.object_type_id } else { &target.name }));
-    if !target.properties.get(match_property).is_some_and(|own| own.unique) {
+    if !target.properties.get(match_property).is_some_and(|property| property.unique) {
         let (label, property) = (quoted(&target.label), line(match_property));
-        let _ = writeln!(text, "  # {label} has no unique property `{property}`: make one for the Salesforce id");
+        let _ = writeln!(text, "  # {label} has no unique property `{property}`: create one for the Salesforce id");
     }
     let _ = writeln!(text, "  match: {}\n", word(match_property));
     text
@@ -127,10 +127,12 @@ fn head(wanted: &NewPipeline, source: &SourceObject, target: &TargetObject, matc
 
 /// The unique text property that looks most like the Salesforce id's.
 pub fn match_property(target: &TargetObject) -> Option<String> {
-    let unique =
-        target.properties.values().filter(|own| own.unique && !own.read_only && own.kind == PropertyKind::String);
-    let likely = |own: &&TargetProperty| {
-        let name = own.name.to_ascii_lowercase();
+    let unique = target
+        .properties
+        .values()
+        .filter(|value| value.unique && !value.read_only && value.kind == PropertyKind::String);
+    let likely = |property: &&TargetProperty| {
+        let name = property.name.to_ascii_lowercase();
         (!(name.contains("salesforce") || name.contains("sf")), !name.contains("id"), name.len())
     };
     unique.min_by_key(likely).map(|own| own.name.clone())
@@ -139,46 +141,46 @@ pub fn match_property(target: &TargetObject) -> Option<String> {
 /// Most values without an option that are listed one by one.
 const UNMATCHED_SHOWN_MAX: usize = 20;
 
-fn entry(own: &Suggestion<'_>, text: &mut String) {
-    let (from, to) = (word(&own.field.name), word(&own.to));
-    if own.values.is_empty() && own.unmatched.is_empty() {
+fn entry(suggestion: &Suggestion<'_>, text: &mut String) {
+    let (from, to) = (word(&suggestion.field.name), word(&suggestion.to));
+    if suggestion.values.is_empty() && suggestion.unmatched.is_empty() {
         let mut keys = String::new();
         for (there, key) in [
             // 50 % is 50 in Salesforce and 0.5 in HubSpot.
-            (own.scaled, ", scale: 0.01"),
+            (suggestion.scaled, ", scale: 0.01"),
             // Not every user of Salesforce is one of HubSpot.
-            (own.owner, ", as: owner, otherwise: clear"),
-            (own.label, ", label: true"),
+            (suggestion.owner, ", as: owner, otherwise: clear"),
+            (suggestion.label, ", label: true"),
         ] {
             keys.push_str(if there { key } else { "" });
         }
         let _ = writeln!(text, "  - {{ from: {from}, to: {to}{keys} }}");
     } else {
         let _ = writeln!(text, "  - from: {from}\n    to: {to}");
-        if !own.values.is_empty() {
+        if !suggestion.values.is_empty() {
             text.push_str("    values:\n");
         }
-        for (value, option) in &own.values {
+        for (value, option) in &suggestion.values {
             let _ = writeln!(text, "      {}: {}", quoted(value), quoted(option));
         }
-        for value in own.unmatched.iter().take(UNMATCHED_SHOWN_MAX) {
+        for value in suggestion.unmatched.iter().take(UNMATCHED_SHOWN_MAX) {
             let _ = writeln!(text, "      # {}: …   no option of `{to}` fits", quoted(value));
         }
-        if let Some(more @ 1..) = own.unmatched.len().checked_sub(UNMATCHED_SHOWN_MAX) {
+        if let Some(more @ 1..) = suggestion.unmatched.len().checked_sub(UNMATCHED_SHOWN_MAX) {
             let _ = writeln!(text, "      # … and {more} more values for which no option fits");
         }
         // What the map leaves out is an option itself, or is set aside.
         text.push_str("    otherwise: pass\n");
     }
-    if own.field.masked {
+    if suggestion.field.masked {
         let _ = writeln!(
             text,
-            "    # {from} is read with a mask over it, unless the user may view encrypted data; a template can take the mask away:"
+            "    # {from} is masked when read, unless the user may view encrypted data; a template can remove the mask:"
         );
-        let _ = writeln!(text, "    # template: \"{{{{ {} | regex_replace('[*X]', '') }}}}\"", own.field.name);
+        let _ = writeln!(text, "    # template: \"{{{{ {} | regex_replace('[*X]', '') }}}}\"", suggestion.field.name);
     }
-    if own.field.calculated {
-        let _ = writeln!(text, "    # {from} is calculated: a change of it alone is not noticed at once");
+    if suggestion.field.calculated {
+        let _ = writeln!(text, "    # {from} is calculated: a change to it alone is not noticed at once");
     }
 }
 
@@ -191,12 +193,12 @@ fn rest(
     text: &mut String,
 ) {
     let fields = source.fields.iter().filter(|field| mappable(field));
-    let fields = fields.filter(|field| !found.iter().any(|own| own.field.name == field.name));
+    let fields = fields.filter(|field| !found.iter().any(|found| found.field.name == field.name));
     let fields: Vec<&str> = fields.map(|field| field.name.as_str()).collect();
-    let properties = target.properties.values().filter(|own| fillable(own, match_property));
-    let properties = properties.filter(|own| !found.iter().any(|found| found.to == own.name));
-    let properties: Vec<&str> = properties.map(|own| own.name.as_str()).collect();
-    for (what, names) in [("fields of Salesforce", fields), ("properties of HubSpot", properties)] {
+    let properties = target.properties.values().filter(|value| fillable(value, match_property));
+    let properties = properties.filter(|property| !found.iter().any(|found| found.to == property.name));
+    let properties: Vec<&str> = properties.map(|property| property.name.as_str()).collect();
+    for (what, names) in [("Salesforce fields", fields), ("HubSpot properties", properties)] {
         if !names.is_empty() {
             let _ = writeln!(text, "  # not mapped, {what}: {}", line(&names.join(", ")));
         }

@@ -48,8 +48,8 @@ impl FailureContext {
             if !self.pipelines.contains_key(name.as_str()) {
                 self.pipelines.insert(name.to_string(), known(project, state, &name).await?);
             }
-            let own = state.identities(&name, &ids).await?.into_iter();
-            targets.extend(own.map(|(id, link)| ((name.to_string(), id.to_string()), link.hubspot_id)));
+            let identities = state.identities(&name, &ids).await?.into_iter();
+            targets.extend(identities.map(|(id, identity)| ((name.to_string(), id.to_string()), identity.hubspot_id)));
         }
         for view in page {
             let Some(known) = self.pipelines.get(&view.pipeline) else { continue };
@@ -61,7 +61,8 @@ impl FailureContext {
 }
 
 async fn known(project: &Project, state: &SqliteState, name: &PipelineName) -> Result<Known, StateError> {
-    let loaded: Option<&LoadedPipeline> = project.loaded.pipelines.iter().find(|own| own.config.name == name.as_str());
+    let loaded: Option<&LoadedPipeline> =
+        project.loaded.pipelines.iter().find(|pipeline| pipeline.config.name == name.as_str());
     let Some(LoadedPipeline { config, .. }) = loaded else {
         return Ok(Known { fields: HashMap::new(), addresses: None, target: None });
     };

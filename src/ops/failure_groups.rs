@@ -157,8 +157,9 @@ impl Collected {
 /// The entry that fills the property at fault.
 fn field_of<'a>(project: &'a Project, failure: &FailureView) -> Option<&'a FieldConfig> {
     let property = failure.property.as_deref()?;
-    let own = project.loaded.pipelines.iter().find(|own| own.config.name.as_str() == failure.pipeline)?;
-    own.config.fields.iter().find(|field| field.to == property)
+    let pipeline =
+        project.loaded.pipelines.iter().find(|pipeline| pipeline.config.name.as_str() == failure.pipeline)?;
+    pipeline.config.fields.iter().find(|field| field.to == property)
 }
 
 /// `values: { Active: active, On Hold: ? }`: what the entry has, and what it lacks. A `?` is no value of YAML, so that a line

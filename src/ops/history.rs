@@ -143,7 +143,7 @@ pub async fn runs(project: &Project, pipeline: Option<&str>, limit: usize) -> Re
 pub async fn run(project: &Project, id: &str) -> Result<RunView, OpsError> {
     let state = project.state_for_reading()?;
     let Some(row) = state.run(id).await? else {
-        let message = format!("there is no single run `{id}`");
+        let message = format!("no single run matches `{id}`");
         return Err(OpsError::refused(
             "SL6006",
             message,
@@ -199,7 +199,7 @@ impl ErrorsCsv {
     pub fn lines(&self, page: &[FailureView]) -> String {
         let mut text = String::new();
         for failure in page {
-            let own = [
+            let fixed = [
                 failure.salesforce_id.as_str(),
                 &failure.title,
                 failure.category.words(),
@@ -209,10 +209,10 @@ impl ErrorsCsv {
                 &failure.message,
             ];
             let value = |name: &String| {
-                let found = failure.columns.iter().find(|(own, _)| own == name);
+                let found = failure.columns.iter().find(|(known, _)| known == name);
                 found.and_then(|(_, value)| value.as_deref()).unwrap_or_default()
             };
-            text.push_str(&csv_line(own.into_iter().chain(self.columns.iter().map(value))));
+            text.push_str(&csv_line(fixed.into_iter().chain(self.columns.iter().map(value))));
         }
         text
     }

@@ -36,8 +36,8 @@ pub struct Made {
 pub fn init(folder: &Path) -> Result<Made, OpsError> {
     let file = folder.join("syncline.yaml");
     if file.symlink_metadata().is_ok() {
-        let message = format!("`{}` exists already", file.display());
-        return Err(OpsError::refused("SL1013", message, "a project is made once; look at `syncline status`"));
+        let message = format!("`{}` already exists", file.display());
+        return Err(OpsError::refused("SL1013", message, "name another folder, or see `syncline status` for this one"));
     }
     let mut files = vec![
         ("syncline.yaml".to_owned(), PROJECT.to_owned()),
@@ -84,7 +84,7 @@ fn unwritable(path: &Path, error: &std::io::Error) -> OpsError {
 
 /// The folder's path below the root of its repository, without a `/` at its end. Empty at the root, and where no repository is.
 fn below(folder: &Path) -> String {
-    let prefix = Repository::find(folder).map(|own| own.prefix().to_owned()).unwrap_or_default();
+    let prefix = Repository::find(folder).map(|repository| repository.prefix().to_owned()).unwrap_or_default();
     prefix.trim_end_matches('/').to_owned()
 }
 

@@ -56,11 +56,12 @@ impl<'a> Finder<'a> {
                 Err(why) => (None, Some(why)),
             };
             if why_not.is_some() {
-            } else if found.iter().any(|own| own.to == end.to && own.why_not.is_none() && own.entry.is_some()) {
-                why_not = Some(format!("a second link to {}: give each its own `label`", end.to));
+            } else if found.iter().any(|found| found.to == end.to && found.why_not.is_none() && found.entry.is_some()) {
+                why_not = Some(format!("a second association with {}: give each its own `label`", end.to));
             } else if refers("Lead") && persons == Some("Contact") || refers("Contact") && persons == Some("Lead") {
-                why_not =
-                    Some("HubSpot keeps contacts and leads in one object: one of the two can be linked".to_owned());
+                why_not = Some(
+                    "HubSpot keeps contacts and leads in one object: only one of the two can be associated".to_owned(),
+                );
             } else {
                 persons = ["Contact", "Lead"].into_iter().find(|object| refers(object)).or(persons);
             }
@@ -73,10 +74,10 @@ impl<'a> Finder<'a> {
 
     fn end(&self, source: &'a SourceObject, field: &SourceField) -> Option<End<'a>> {
         let refers = |name: &str| field.reference_to.iter().any(|object| object.eq_ignore_ascii_case(name));
-        let leads_to = |own: &&LoadedPipeline| {
-            let same = own.config.source.connection == self.wanted.connections.0
-                && own.config.target.connection == self.wanted.connections.1;
-            same && refers(&own.config.source.object)
+        let leads_to = |loaded: &&LoadedPipeline| {
+            let same = loaded.config.source.connection == self.wanted.connections.0
+                && loaded.config.target.connection == self.wanted.connections.1;
+            same && refers(&loaded.config.source.object)
         };
         let name = word(&field.name);
         if let Some(own) = self.project.loaded.pipelines.iter().find(leads_to) {
@@ -111,7 +112,7 @@ impl<'a> Finder<'a> {
             Some(own) => own.clone(),
             None => match self.hubspot.describe(end.to).await {
                 Ok(other) => other,
-                Err(_) => return Err(format!("HubSpot shows no object {}", end.to)),
+                Err(_) => return Err(format!("HubSpot has no object {}", end.to)),
             },
         };
         let property = end.property.map(|name| other.properties.get(name).cloned());
@@ -127,7 +128,7 @@ impl<'a> Finder<'a> {
                 .unwrap_or_else(|_| planned()),
         };
         if types.is_empty() {
-            return Err(format!("HubSpot defines no association with {} yet: make one in its settings", end.to));
+            return Err(format!("HubSpot defines no association with {} yet: define one in its settings", end.to));
         }
         let property = property.flatten();
         Ok(AssociationSchema { object_type_id: other.object_type_id, source_object, property, types })
@@ -135,6 +136,6 @@ impl<'a> Finder<'a> {
 }
 
 fn is_of_the_business(field: &SourceField) -> bool {
-    let own = SYSTEM_LOOKUPS.contains(&&*field.name) || field.reference_to.is_empty();
-    field.kind == FieldKind::Reference && !own
+    let object_name = SYSTEM_LOOKUPS.contains(&&*field.name) || field.reference_to.is_empty();
+    field.kind == FieldKind::Reference && !object_name
 }

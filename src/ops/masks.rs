@@ -12,11 +12,11 @@ use crate::project::wiring::Project;
 pub fn keep(project: &mut Project, base: &Base, definitions: &mut DefinitionDiff) {
     let before = earlier(base);
     // A pipeline may have another name now.
-    let masked: BTreeSet<String> = before.pipelines.iter().flat_map(|own| paths(&own.config)).collect();
+    let masked: BTreeSet<String> = before.pipelines.iter().flat_map(|pipeline| paths(&pipeline.config)).collect();
     let properties: BTreeSet<(&str, &str)> = before
         .pipelines
         .iter()
-        .flat_map(|own| own.config.fields.iter().map(move |field| (own.config.name.as_str(), field)))
+        .flat_map(|pipeline| pipeline.config.fields.iter().map(move |field| (pipeline.config.name.as_str(), field)))
         .filter(|(_, field)| field.sensitive)
         .map(|(name, field)| (name, field.to.as_str()))
         .collect();
@@ -46,7 +46,7 @@ fn paths(config: &PipelineConfig) -> BTreeSet<String> {
 
 /// Whether an entry reads a field; of a template, whether it may.
 fn reads(field: &FieldConfig, path: &str) -> bool {
-    let from = field.from.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(path));
+    let from = field.from.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(path));
     from || field.template.as_ref().is_some_and(|template| template.to_ascii_lowercase().contains(path))
 }
 

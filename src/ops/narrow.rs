@@ -7,7 +7,7 @@ use crate::catalog::TargetEntry;
 use crate::config::env::Variables;
 use crate::config::files::Files;
 use crate::config::schema;
-use crate::model::object::{FieldKind, PropertyKind, SourceObject, TargetProperty};
+use crate::model::object::{FieldKind, PicklistValue, PropertyKind, SourceObject, TargetProperty};
 use crate::pipeline::values::convert::writable;
 use crate::project::error::OpsError;
 use crate::project::offline::{self, Offline};
@@ -26,9 +26,9 @@ pub fn schema(files: &Files, variables: Variables<'_>) -> Result<String, OpsErro
         return Err(OpsError::refused("SL3010", "there is no catalog: the real names are not known", help));
     }
     let mut root = schema::value("pipeline").unwrap_or_default();
-    let names: Vec<&str> = loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
-    let sources = catalog.sources.values().map(|own| (own.name.as_str(), own.label.as_str()));
-    let targets = catalog.targets.values().map(|own| (own.object.name.as_str(), own.object.label.as_str()));
+    let names: Vec<&str> = loaded.pipelines.iter().map(|pipeline| pipeline.config.name.as_str()).collect();
+    let sources = catalog.sources.values().map(|value| (value.name.as_str(), value.label.as_str()));
+    let targets = catalog.targets.values().map(|value| (value.object.name.as_str(), value.object.label.as_str()));
     let mut rules = Vec::new();
     rules.push(json!({ "properties": {
         "source": { "properties": { "object": hinted(sources) } },
@@ -36,13 +36,13 @@ pub fn schema(files: &Files, variables: Variables<'_>) -> Result<String, OpsErro
         "associations": { "items": { "properties": { "pipeline": { "enum": names } } } },
     }}));
     for ((connection, _), own) in &catalog.sources {
-        let beside = catalog.sources.iter().filter(|((other, _), _)| other == connection).map(|(_, own)| own);
+        let beside = catalog.sources.iter().filter(|((other, _), _)| other == connection).map(|(_, source)| source);
         let beside: Vec<&SourceObject> = beside.collect();
         let condition = chosen("source", &[&own.name], connection, SOURCE_CONNECTION);
         rules.push(json!({ "if": condition, "then": source_rule(own, &beside) }));
     }
     for ((connection, _), own) in &catalog.targets {
-        let beside = catalog.targets.iter().filter(|((other, _), _)| other == connection).map(|(_, own)| own);
+        let beside = catalog.targets.iter().filter(|((other, _), _)| other == connection).map(|(_, target)| target);
         let beside: Vec<&TargetEntry> = beside.collect();
         let condition = chosen("target", &names_of(own, &beside), connection, TARGET_CONNECTION);
         rules.push(json!({ "if": condition, "then": target_rule(own, &beside) }));
@@ -64,8 +64,8 @@ fn chosen(end: &str, names: &[&str], connection: &str, usual: &str) -> Value {
 }
 
 /// What an object goes by. A custom object goes before a standard one of the same name.
-fn names_of<'a>(own: &'a TargetEntry, all: &[&TargetEntry]) -> Vec<&'a str> {
-    let object = &own.object;
+fn names_of<'a>(entry: &'a TargetEntry, all: &[&TargetEntry]) -> Vec<&'a str> {
+    let object = &entry.object;
     let hidden = !object.custom && all.iter().any(|other| other.object.custom && other.object.name == object.name);
     let mut names = vec![object.name.as_str(), &object.fully_qualified_name, &object.object_type_id];
     if hidden {
@@ -94,8 +94,10 @@ fn source_rule(object: &SourceObject, all: &[&SourceObject]) -> Value {
         lookups.push((&field.name, &field.label));
         let parent = field.reference_to.iter().find_map(|name| all.iter().find(|own| own.name == *name));
         if let (Some(path), Some(parent)) = (&field.relationship_name, parent) {
-            let own = parent.fields.iter();
-            fields.extend(own.map(|own| (format!("{path}.{}", own.name), format!("{} of {}", own.label, field.label))));
+            let source_field = parent.fields.iter();
+            fields.extend(source_field.map(|source_field| {
+                (format!("{path}.{}", source_field.name), format!("{} of {}", source_field.label, field.label))
+            }));
         }
     }
     let (names, labels): (Vec<String>, Vec<String>) = fields.into_iter().unzip();
@@ -108,8 +110,11 @@ fn source_rule(object: &SourceObject, all: &[&SourceObject]) -> Value {
     let (fields, labels): (Vec<&str>, Vec<&str>) = lookups.into_iter().unzip();
     let mut items = vec![json!({ "properties": { "from": from } })];
     for field in object.fields.iter().filter(|field| !field.picklist.is_empty()) {
-        let keys: Map<String, Value> =
-            field.picklist.iter().map(|own| (own.value.clone(), json!({ "description": own.label }))).collect();
+        let about = |value: &PicklistValue| {
+            let about = if value.active { value.label.clone() } else { format!("{} (inactive)", value.label) };
+            json!({ "description": about })
+        };
+        let keys: Map<String, Value> = field.picklist.iter().map(|value| (value.value.clone(), about(value))).collect();
         items.push(json!({
             "if": { "required": ["from"], "properties": { "from": { "const": field.name } } },
             "then": { "properties": { "values": { "properties": keys } } },
@@ -132,13 +137,13 @@ fn unknown_parents(object: &SourceObject, all: &[&SourceObject]) -> String {
 
 /// What follows from the target object: properties with their options, the match property, labels of links.
 fn target_rule(entry: &TargetEntry, all: &[&TargetEntry]) -> Value {
-    let own = entry.object.properties.values().filter(|own| !own.read_only && writable(&own.kind));
-    let own: Vec<&TargetProperty> = own.collect();
-    let names: Vec<&str> = own.iter().map(|own| own.name.as_str()).collect();
-    let labels: Vec<String> = own.iter().map(|own| describe(own, entry)).collect();
+    let writable = entry.object.properties.values().filter(|property| !property.read_only && writable(&property.kind));
+    let writable: Vec<&TargetProperty> = writable.collect();
+    let names: Vec<&str> = writable.iter().map(|property| property.name.as_str()).collect();
+    let labels: Vec<String> = writable.iter().map(|property| describe(property, entry)).collect();
     let mut items = vec![json!({ "properties": { "to": { "enum": names, "markdownEnumDescriptions": labels } } })];
-    for property in own.iter().filter(|own| !own.options.is_empty() && !own.external_options) {
-        let options: Vec<&str> = property.options.iter().map(|own| own.value.as_str()).collect();
+    for property in writable.iter().filter(|property| !property.options.is_empty() && !property.external_options) {
+        let options: Vec<&str> = property.options.iter().map(|option| option.value.as_str()).collect();
         let one = json!({ "enum": options });
         // Several options stand in one text, apart by `;`.
         let value = if property.kind == PropertyKind::MultiCheckbox {
@@ -151,19 +156,20 @@ fn target_rule(entry: &TargetEntry, all: &[&TargetEntry]) -> Value {
             "then": { "properties": { "value": value, "values": { "additionalProperties": value } } },
         }));
     }
-    let unique: Vec<&str> = own.iter().filter(|own| own.unique).map(|own| own.name.as_str()).collect();
+    let unique: Vec<&str> =
+        writable.iter().filter(|property| property.unique).map(|property| property.name.as_str()).collect();
     let mut ends = Vec::new();
     for other in all {
         let named = names_of(other, all);
         let labels = entry.associations.get(&other.object.name);
         let labels: Vec<&str> =
-            labels.iter().flat_map(|types| types.iter()).filter_map(|own| own.label.as_deref()).collect();
+            labels.iter().flat_map(|types| types.iter()).filter_map(|kind| kind.label.as_deref()).collect();
         let properties: Vec<&str> = other
             .object
             .properties
             .values()
-            .filter(|own| own.kind == PropertyKind::String)
-            .map(|own| own.name.as_str())
+            .filter(|property| property.kind == PropertyKind::String)
+            .map(|property| property.name.as_str())
             .collect();
         ends.push(json!({
             "if": { "required": ["to"], "properties": { "to": { "enum": named } } },

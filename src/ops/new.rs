@@ -76,11 +76,11 @@ pub async fn draft(project: &Project, wanted: &NewPipeline) -> Result<Draft, Ops
     })?;
     let lookups = Finder { project, hubspot: &hubspot, wanted, target: Some(&target) }.find(&source).await;
     let owners =
-        target.properties.values().any(|own| own.owner) && knows_owners(project, wanted, &source, &hubspot).await;
+        target.properties.values().any(|value| value.owner) && knows_owners(project, wanted, &source, &hubspot).await;
     let chosen = wanted.match_property.clone().or_else(|| draft::match_property(&target));
     let match_property = chosen.unwrap_or_else(|| MATCH.to_owned());
     let mapping = suggest(&source, &target, &match_property, owners);
-    let filled = |name: &String| *name == match_property || mapping.iter().any(|own| own.to == *name);
+    let filled = |name: &String| *name == match_property || mapping.iter().any(|suggestion| suggestion.to == *name);
     let missing: Vec<String> = target.required_properties.iter().filter(|name| !filled(name)).cloned().collect();
     let outline = Outline {
         wanted,
@@ -130,16 +130,16 @@ pub fn free_path(project: &Project, name: &str) -> Result<PathBuf, OpsError> {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte));
     if !good {
         let help = "begin with a lower-case letter; lower-case letters, digits, `_` and `-` may follow";
-        return Err(OpsError::refused("SL1017", format!("`{name}` is no name for a pipeline"), help));
+        return Err(OpsError::refused("SL1017", format!("`{name}` is not a valid name for a pipeline"), help));
     }
     let path = project.loaded.root.join(&project.config.pipelines).join(format!("{name}.yaml"));
-    let taken = project.loaded.pipelines.iter().find(|own| own.config.name == name);
+    let taken = project.loaded.pipelines.iter().find(|pipeline| pipeline.config.name == name);
     if let Some(own) = taken {
-        let message = format!("there is a pipeline `{name}` in {} already", own.file.name);
+        let message = format!("there is already a pipeline `{name}` in {}", own.file.name);
         return Err(OpsError::refused("SL1017", message, "choose another name"));
     }
     if path.symlink_metadata().is_ok() {
-        let message = format!("`{}` exists already", path.display());
+        let message = format!("`{}` already exists", path.display());
         return Err(OpsError::refused("SL1017", message, "choose another name; nothing is ever overwritten"));
     }
     Ok(path)
@@ -148,13 +148,13 @@ pub fn free_path(project: &Project, name: &str) -> Result<PathBuf, OpsError> {
 /// The pipeline that fills the same object by the same property.
 fn rival(project: &Project, wanted: &NewPipeline, target: &TargetObject) -> Option<String> {
     let chosen = wanted.match_property.clone().or_else(|| draft::match_property(target));
-    let same = |own: &&LoadedPipeline| {
-        let other = &own.config.target;
+    let same = |loaded: &&LoadedPipeline| {
+        let other = &loaded.config.target;
         other.connection == wanted.connections.1
             && is_called(target, &other.object)
             && chosen.as_deref() == Some(&*other.match_property)
     };
-    project.loaded.pipelines.iter().find(same).map(|own| own.config.name.clone())
+    project.loaded.pipelines.iter().find(same).map(|pipeline| pipeline.config.name.clone())
 }
 
 /// Plans the custom object that fits the source, and drafts the pipeline that fills it. The draft is checked against the planned
@@ -169,7 +169,7 @@ pub async fn plan(project: &Project, wanted: &NewPipeline) -> Result<Plan, OpsEr
     let match_property = wanted.match_property.as_deref().unwrap_or(MATCH);
     let planned = PlannedObject::of(&source, &wanted.target, match_property, owners);
     if let Some(trouble) = planned.trouble() {
-        return Err(OpsError::refused("SL3013", trouble, "nothing was made; choose another name"));
+        return Err(OpsError::refused("SL3013", trouble, "nothing was created; choose another name"));
     }
     must_be_free(project, wanted).await?;
     let lookups = Finder { project, hubspot: &hubspot, wanted, target: None }.find(&source).await;
@@ -188,22 +188,26 @@ pub async fn plan(project: &Project, wanted: &NewPipeline) -> Result<Plan, OpsEr
     let text = draft::write(&outline);
     must_hold(project, wanted, &path, &text, &source, &target, &lookups).await?;
     let mut associated: Vec<String> = Vec::new();
-    for own in
-        lookups.iter().filter_map(|own| own.world.as_ref()).filter(|own| own.object_type_id != target.object_type_id)
+    for lookup in lookups
+        .iter()
+        .filter_map(|lookup| lookup.world.as_ref())
+        .filter(|lookup| lookup.object_type_id != target.object_type_id)
     {
-        if !associated.contains(&own.object_type_id) {
-            associated.push(own.object_type_id.clone());
+        if !associated.contains(&lookup.object_type_id) {
+            associated.push(lookup.object_type_id.clone());
         }
     }
     // Those that wait for a decision can be associated as well.
-    for own in lookups.iter().filter(|own| own.entry.is_some() && own.world.is_none() && own.to != wanted.target) {
-        if let Ok(other) = hubspot.describe(&own.to).await
+    for lookup in
+        lookups.iter().filter(|lookup| lookup.entry.is_some() && lookup.world.is_none() && lookup.to != wanted.target)
+    {
+        if let Ok(other) = hubspot.describe(&lookup.to).await
             && !associated.contains(&other.object_type_id)
         {
             associated.push(other.object_type_id);
         }
     }
-    let with_itself = lookups.iter().any(|own| own.entry.is_some() && own.to == wanted.target);
+    let with_itself = lookups.iter().any(|lookup| lookup.entry.is_some() && lookup.to == wanted.target);
     let draft =
         Draft { path, text, mapped: mapping.len(), missing: Vec::new(), rival: None, remarks: planned.remarks.clone() };
     Ok(Plan { body: planned.body(&associated), draft, with_itself })
@@ -233,8 +237,8 @@ async fn must_be_free(project: &Project, wanted: &NewPipeline) -> Result<(), Ops
     match hubspot.describe(name).await {
         Ok(found) => {
             let what = if found.custom { "a custom object" } else { "a standard object" };
-            let message = format!("the portal has {what} `{name}` already");
-            let help = "nothing was made; leave `--create-target` away to use it, or choose another name";
+            let message = format!("the portal already has {what} `{name}`");
+            let help = "nothing was created; omit `--create-target` to use it, or choose another name";
             return Err(OpsError::refused("SL3012", message, help));
         }
         Err(Fault::Halt(error)) if matches!(error.status, None | Some(404)) && is_about_object(&error) => {}
@@ -243,12 +247,12 @@ async fn must_be_free(project: &Project, wanted: &NewPipeline) -> Result<(), Ops
     if hubspot.is_archived(name).await.map_err(|fault| OpsError::Remote { pipeline: None, fault })? {
         let message =
             format!("the portal has an archived custom object `{name}`, which a new one of this name would destroy");
-        let help = "nothing was made; choose another name, or restore the archived one in HubSpot";
+        let help = "nothing was created; choose another name, or restore the archived one in HubSpot";
         return Err(OpsError::refused("SL3012", message, help));
     }
     if let Some((limit, usage)) = hubspot.custom_object_limit().await.filter(|(limit, usage)| usage >= limit) {
-        let message = format!("the account has {usage} of {limit} custom objects, so HubSpot takes no other");
-        let help = "nothing was made; remove one that is not used, or ask HubSpot for a higher limit";
+        let message = format!("the account has {usage} of {limit} custom objects, so HubSpot accepts no more");
+        let help = "nothing was created; remove one that is not used, or ask HubSpot for a higher limit";
         return Err(OpsError::refused("SL3013", message, help));
     }
     Ok(())
@@ -275,11 +279,14 @@ async fn must_hold(
         }
     };
     if let Some(config) = &config {
-        let others =
-            project.loaded.pipelines.iter().map(|own| Definition { file: &own.file.name, config: &own.config });
+        let others = project
+            .loaded
+            .pipelines
+            .iter()
+            .map(|pipeline| Definition { file: &pipeline.file.name, config: &pipeline.config });
         let all: Vec<Definition<'_>> = others.chain([Definition { file: &name, config }]).collect();
-        findings.extend(rules::check(Some(&project.config), &all, &[]).into_iter().filter(|own| own.file == name));
-        let associations: Vec<AssociationSchema> = lookups.iter().filter_map(|own| own.world.clone()).collect();
+        findings.extend(rules::check(Some(&project.config), &all, &[]).into_iter().filter(|rule| rule.file == name));
+        let associations: Vec<AssociationSchema> = lookups.iter().filter_map(|lookup| lookup.world.clone()).collect();
         let mut sources: HashMap<String, SourceObject> = [(source.name.to_ascii_lowercase(), source.clone())].into();
         for object in parents(config, &sources) {
             let described = project.source(&wanted.connections.0)?.describe(&object).await;

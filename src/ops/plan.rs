@@ -87,7 +87,7 @@ pub async fn plan(
             notes.push(format!("{} shows no such record", cx.pipeline.source_object));
         }
         if found.waiting > 0 {
-            notes.push(format!("{} failed before and wait for a later try", found.waiting));
+            notes.push(format!("{} failed earlier and wait for their next try", found.waiting));
         }
         match scope {
             RunScope::Stale => notes.push(state_left_aside(backlog, &cx.pipeline.name)),
@@ -96,7 +96,8 @@ pub async fn plan(
         }
         if unasked.contains(&cx.pipeline.name) {
             notes.push(
-                "Salesforce can no longer be asked by the old `where`: records that left it are not seen".to_owned(),
+                "Salesforce no longer accepts the old `where`: records that stopped matching it are not seen"
+                    .to_owned(),
             );
         }
         if options.without_state.is_none()
@@ -135,7 +136,7 @@ pub async fn plan(
             refusal,
         });
     }
-    forecasts.extend(preparation.refused.iter().map(|own| refused(project, own)));
+    forecasts.extend(preparation.refused.iter().map(|one| refused(project, one)));
     Ok(forecasts)
 }
 
@@ -208,7 +209,7 @@ async fn forecast(
     let backlog = catch_up::backlog(&*cx.state, &cx.pipeline).await?;
     let fixed = options.scopes.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, scope)| *scope);
     let scope = fixed.unwrap_or(match watermark {
-        _ if options.without_state.as_ref().is_some_and(|own| !own.fresh.contains(&cx.pipeline.name)) => {
+        _ if options.without_state.as_ref().is_some_and(|option| !option.fresh.contains(&cx.pipeline.name)) => {
             RunScope::Stale
         }
         _ if !options.records.is_empty() => RunScope::Changed,
@@ -218,7 +219,7 @@ async fn forecast(
         Some(_) => RunScope::ChangedAndStale,
     });
     let cx = &StageContext { try_all: scope == RunScope::All, ..cx.clone() };
-    let widened = options.without_state.as_ref().and_then(|own| own.widened.as_ref());
+    let widened = options.without_state.as_ref().and_then(|option| option.widened.as_ref());
     let widened = widened.is_none_or(|names| names.contains(&cx.pipeline.name));
     let sink = Forecast::new(
         cx,
@@ -231,7 +232,11 @@ async fn forecast(
             associations_elsewhere: scope == RunScope::Stale,
             allowance: options.allowance,
             recheck: scope == RunScope::All && cx.pipeline.mode != Mode::CreateOnly,
-            before: options.before.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, own)| Arc::clone(own)),
+            before: options
+                .before
+                .iter()
+                .find(|(name, _)| *name == cx.pipeline.name)
+                .map(|(_, option)| Arc::clone(option)),
             failed_only: scope == RunScope::Stale && !widened,
             recorder: options.recorder.clone().map(|file| file as Arc<dyn Recorder>),
             observer,
@@ -342,8 +347,8 @@ fn recognised(found: &Found, match_property: &str) -> Option<String> {
     let held: u64 = held.iter().filter_map(|action| found.actions.get(action)).sum();
     (held > 0).then(|| {
         format!(
-            "nothing is remembered here, but HubSpot holds {held} of these records by `{match_property}`: an import takes \
-             them over. Where the state is kept elsewhere, `--without-state` tells what a change does there"
+            "there is no state here, but HubSpot already holds {held} of these records by `{match_property}`: an import takes \
+             them over. If the state is kept elsewhere, `--without-state` shows what a change does there"
         )
     })
 }
@@ -366,7 +371,7 @@ fn caught_up(backlog: Backlog, name: &PipelineName) -> String {
         (backlog.failed > 0).then(|| format!("{} that failed under an earlier mapping", records(backlog.failed))),
     ];
     let what = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    format!("{what}: that is part of this plan; a sync alone leaves it until `syncline import --stale {name}`")
+    format!("{what}: included in this plan; a sync alone leaves them to `syncline import --stale {name}`")
 }
 
 /// What the plan can tell, and what it cannot.
@@ -379,7 +384,7 @@ fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec
     let associations = found.tally.associated + found.tally.disassociated;
     let changes = match changed + associations + anew {
         _ if broken => answer(Question::Changes, Verdict::Unknown, "the forecast ended early"),
-        0 => answer(Question::Changes, Verdict::No, "everything that was read is as it should be"),
+        0 => answer(Question::Changes, Verdict::No, "everything that was read is up to date"),
         _ => answer(Question::Changes, Verdict::Yes, "records or associations would change"),
     };
     let archives = match count(PlannedAction::Archive) {
@@ -387,8 +392,8 @@ fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec
         0 if scope == RunScope::All => {
             answer(Question::Archives, Verdict::No, "an import archives nothing; deletes are carried over by a sync")
         }
-        0 => answer(Question::Archives, Verdict::No, "no record that was read leaves the sync by archiving"),
-        _ => answer(Question::Archives, Verdict::Yes, "records leave the sync by archiving"),
+        0 => answer(Question::Archives, Verdict::No, "none of the records that were read would be archived"),
+        _ => answer(Question::Archives, Verdict::Yes, "records would be archived"),
     };
     let drift = match (refreshed, count(PlannedAction::Drift)) {
         (false, _) if scope == RunScope::Stale => {

@@ -105,12 +105,12 @@ pub async fn run_all(
     for refused in preparation.refused {
         finished.push(refuse(project, state, refused, options).await);
     }
-    for own in &preparation.pipelines {
+    for pipeline in &preparation.pipelines {
         if project.outside.cancel.is_cancelled() {
             break;
         }
-        let counted = counted.get(&own.pipeline.name).copied();
-        finished.push(run_one(project, state, own, options, counted).await);
+        let counted = counted.get(&pipeline.pipeline.name).copied();
+        finished.push(run_one(project, state, pipeline, options, counted).await);
     }
     if let Err(error) = later_links(project, state, options, &mut finished).await {
         tracing::warn!(%error, "associations to records that were made later wait for the next run");
@@ -152,11 +152,11 @@ async fn isolated<T>(work: impl Future<Output = Result<T, OpsError>>) -> Result<
     ended.unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
         let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        let message = format!("a mistake of Syncline's own ended the run: {said}");
+        let message = format!("a bug in Syncline ended the run: {said}");
         Err(OpsError::refused(
             "SL9002",
             message,
-            "please report it; what was acknowledged is saved, the next run goes on",
+            "please report it; what HubSpot acknowledged is saved, and the next run resumes",
         ))
     })
 }
@@ -175,10 +175,10 @@ async fn attempt(
     let followed = match &options.followed {
         None => None,
         Some(followed) => {
-            let own = followed.pipelines.get(name).ok_or_else(|| {
+            let pipeline = followed.pipelines.get(name).ok_or_else(|| {
                 OpsError::refused("SL9002", format!("`{name}` is no part of the plan"), "nothing of it was run")
             })?;
-            Some((followed.at, own))
+            Some((followed.at, pipeline))
         }
     };
     cx.due_at = followed.map_or(cx.due_at, |(at, _)| at);
@@ -208,7 +208,7 @@ async fn attempt(
     if saved_portal.is_none_or(|saved_portal| !saved_portal.has_changed()) {
         return Ok(finished(report, stop, prepared.clone()));
     }
-    tracing::info!(pipeline = %name, "the portal has changed since the last run: begins anew");
+    tracing::info!(pipeline = %name, "the portal has changed since the last run: starting over");
     let chosen = Selection { pipelines: vec![prepared.index], broken: Vec::new() };
     let mut fresh = prepare_selected(project, &project.loaded, &chosen, PortalSource::LiveAndSaved(state)).await?;
     if let Some(refused) = fresh.refused.pop() {

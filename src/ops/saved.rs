@@ -226,9 +226,9 @@ fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) ->
         if number == 1 {
             version(path, text)?;
         } else if let Ok(Line::Digest(digest)) = serde_json::from_str(text) {
-            let own = hasher.hex::<32>();
+            let expected = hasher.hex::<32>();
             let rest = file.fill_buf().is_ok_and(<[u8]>::is_empty);
-            return if digest == own && rest { Ok(()) } else { Err(damaged(path, "its digest is another")) };
+            return if digest == expected && rest { Ok(()) } else { Err(damaged(path, "its digest does not match")) };
         } else if !text.starts_with('{') {
             return Err(damaged(path, &format!("line {number} is no part of a plan")));
         } else {
@@ -239,7 +239,7 @@ fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) ->
 }
 
 fn version(path: &Path, text: &str) -> Result<(), OpsError> {
-    let head: Head = serde_json::from_str(text).map_err(|_| damaged(path, "it does not begin like a plan"))?;
+    let head: Head = serde_json::from_str(text).map_err(|_| damaged(path, "it does not start like a plan"))?;
     if head.syncline_plan == VERSION && head.syncline == env!("CARGO_PKG_VERSION") {
         return Ok(());
     }

@@ -36,7 +36,7 @@ pub struct StatusReport {
 impl StatusReport {
     /// Whether something needs a person.
     pub fn needs_a_person(&self) -> bool {
-        self.undelivered_alerts.is_some() || self.pipelines.iter().any(|own| !own.attention.is_empty())
+        self.undelivered_alerts.is_some() || self.pipelines.iter().any(|pipeline| !pipeline.attention.is_empty())
     }
 }
 
@@ -136,9 +136,9 @@ pub async fn status(project: &Project) -> Result<StatusReport, OpsError> {
     let state = project.state_for_reading()?;
     let loaded = &project.loaded;
     let mut pipelines = Vec::new();
-    for own in &loaded.pipelines {
-        let errors = errors(&loaded.findings, &own.file.name);
-        pipelines.push(one(project, &state, &own.config.name, Some(own), errors).await?);
+    for pipeline in &loaded.pipelines {
+        let errors = errors(&loaded.findings, &pipeline.file.name);
+        pipelines.push(one(project, &state, &pipeline.config.name, Some(pipeline), errors).await?);
     }
     for broken in &loaded.broken {
         pipelines.push(one(project, &state, broken.name(), None, errors(&loaded.findings, &broken.file)).await?);
@@ -171,12 +171,13 @@ async fn one(
     let mapping = mapping_of(state, &name, loaded).await?;
     let counts = state.identity_counts(&name, mapping.unwrap_or(MappingVersion([0; 8]))).await?;
     let noted = state.note(&catch_up::condition_key(&name)).await?;
-    let condition =
-        loaded.map(|own| catch_up::condition(own.config.source.condition.as_deref(), own.config.target.mode));
+    let condition = loaded.map(|loaded_pipeline| {
+        catch_up::condition(loaded_pipeline.config.source.condition.as_deref(), loaded_pipeline.config.target.mode)
+    });
     let lag = alerts::lag(state, &name, now).await?;
     let mut status = PipelineStatus {
         name: name.to_string(),
-        enabled: loaded.is_none_or(|own| own.config.sync.enabled),
+        enabled: loaded.is_none_or(|loaded_pipeline| loaded_pipeline.config.sync.enabled),
         records: counts.standing,
         stale: mapping.map(|_| counts.behind),
         filter_changed: noted.zip(condition).is_some_and(|(noted, condition)| noted != condition),
@@ -190,7 +191,7 @@ async fn one(
         last_good_run: state.last_good_run(&name).await?.map(Into::into),
         attention: Vec::new(),
     };
-    let every = loaded.map(|own| own.config.sync.every.0);
+    let every = loaded.map(|loaded_pipeline| loaded_pipeline.config.sync.every.0);
     status.attention = attention(&status, error, every, &alerts::thresholds(project, loaded), now);
     Ok(status)
 }
@@ -229,7 +230,7 @@ fn attention(
     // One that was paused by its budget or interrupted goes on by itself; where it does not, the data grows old.
     let failed = |run: &&RunView| matches!(run.status, RunStatus::Failed | RunStatus::Refused);
     let last_run = status.last_run.as_ref().filter(failed).map(|run| {
-        let why = run.error.as_deref().unwrap_or("for no reason that is known");
+        let why = run.error.as_deref().unwrap_or("for an unknown reason");
         (Reason::LastRun, format!("the last run failed {}: {why}", ago(run, now)))
     });
     let unfinished = status.unfinished_import.map(|ImportProgress { read, total }| {
@@ -244,7 +245,7 @@ fn attention(
     });
     let bound = thresholds.failures.unwrap_or_default();
     let failures = (status.open_failures > bound).then(|| {
-        let records = if status.open_failures == 1 { "record stands" } else { "records stand" };
+        let records = if status.open_failures == 1 { "record is kept" } else { "records are kept" };
         let allowed = if bound > 0 { format!("; `alert.failures` allows {bound}") } else { String::new() };
         (Reason::Failures, format!("{} {records} under `syncline failures`{allowed}", status.open_failures))
     });
@@ -362,7 +363,7 @@ mod tests {
         for (status, error, expected) in cases {
             let found: Vec<Reason> = attention(&status, error, every, &AlertConfig::default(), now)
                 .into_iter()
-                .map(|own| own.reason)
+                .map(|item| item.reason)
                 .collect();
             assert_eq!(found, expected, "{status:?}");
         }

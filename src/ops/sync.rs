@@ -176,7 +176,7 @@ impl Reporter<'_> {
             return;
         };
         let kind = self.kind(name, trouble);
-        let repeated = memory.troubles.values().any(|own| *own == kind);
+        let repeated = memory.troubles.values().any(|value| *value == kind);
         memory.troubles.insert(name.clone(), kind);
         (self.on_event)(Event::Cycle { finished, repeated });
     }
@@ -187,12 +187,12 @@ impl Reporter<'_> {
             Trouble::Stopped(StopReason::Stage(StageError { cause: StageCause::Remote(fault), .. })) => Some(fault),
             _ => None,
         };
-        let own = self.project.loaded.pipelines.iter().find(|own| own.config.name == name.as_str());
-        match (fault.and_then(Fault::error), own) {
-            (Some(error), Some(own)) if fault.is_some_and(is_about_connection) => {
+        let pipeline = self.project.loaded.pipelines.iter().find(|pipeline| pipeline.config.name == name.as_str());
+        match (fault.and_then(Fault::error), pipeline) {
+            (Some(error), Some(pipeline)) if fault.is_some_and(is_about_connection) => {
                 let connection = match error.service {
-                    "Salesforce" => &own.config.source.connection,
-                    _ => &own.config.target.connection,
+                    "Salesforce" => &pipeline.config.source.connection,
+                    _ => &pipeline.config.target.connection,
                 };
                 Kind::Connection(error.service, connection.clone(), error.code)
             }

@@ -174,14 +174,14 @@ fn pipeline_of(
 ) -> Option<usize> {
     let stem = file.name.trim_end_matches(".test.yaml").trim_end_matches(".test.yml");
     let found = match &config.pipeline {
-        Some(name) => loaded.pipelines.iter().position(|own| own.config.name == *name),
+        Some(name) => loaded.pipelines.iter().position(|pipeline| pipeline.config.name == *name),
         None => loaded
             .pipelines
             .iter()
-            .position(|own| own.file.name.trim_end_matches(".yaml").trim_end_matches(".yml") == stem),
+            .position(|pipeline| pipeline.file.name.trim_end_matches(".yaml").trim_end_matches(".yml") == stem),
     };
     if found.is_none() {
-        let names: Vec<&str> = loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
+        let names: Vec<&str> = loaded.pipelines.iter().map(|pipeline| pipeline.config.name.as_str()).collect();
         let (place, message) = match &config.pipeline {
             Some(name) => (Place::Value("/pipeline".to_owned()), format!("there is no pipeline `{name}`")),
             None => (Place::File, format!("there is no pipeline in {stem}.yaml that these tests could be of")),
@@ -237,7 +237,7 @@ impl Suite {
             }
             for field in test.expect.associations.keys().filter(|field| self.association(field).is_none()) {
                 let pointer = format!("/tests/{number}/expect/associations/{}", escape(field));
-                let near = nearest(field, self.pipeline.associations.iter().map(|own| &*own.key.0));
+                let near = nearest(field, self.pipeline.associations.iter().map(|association| &*association.key.0));
                 let message = format!("the pipeline has no association for the lookup `{field}`");
                 findings.push(self.unknown(Place::Key(pointer), message, near));
             }

@@ -21,7 +21,7 @@ use crate::pipeline::rules::allow::accepts;
 use crate::project::describe::Handles;
 use crate::project::error::OpsError;
 use crate::project::offline::{self, Offline, similar};
-use crate::project::prepare::{PortalSource, prepare};
+use crate::project::prepare::{PortalSource, prepare_with_handles};
 use crate::project::selection::choose;
 use crate::project::wiring::{Outside, Project, open};
 
@@ -47,7 +47,7 @@ pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Resul
     narrow(&mut loaded, names)?;
     if catalog.is_empty() && !loaded.failed() && !loaded.pipelines.is_empty() {
         let message = "there is no catalog: fields and properties were not checked";
-        let help = "`syncline catalog pull` makes it; `--online` asks the systems";
+        let help = "`syncline catalog pull` creates it; `--online` checks against the live systems";
         loaded.findings.push(Diagnostic::warning("SL3010", &PROJECT_FILE.into(), Place::File, message).with_help(help));
     }
     Ok(loaded)
@@ -63,7 +63,7 @@ fn narrow(loaded: &mut Loaded, names: &[String]) -> Result<(), OpsError> {
     let chosen = choose(loaded, names)?;
     let others = loaded.pipelines.iter().enumerate().filter(|(index, _)| !chosen.pipelines.contains(index));
     let broken = loaded.broken.iter().enumerate().filter(|(index, _)| !chosen.broken.contains(index));
-    let others = others.map(|(_, own)| own.file.name.clone()).chain(broken.map(|(_, own)| own.file.clone()));
+    let others = others.map(|(_, other)| other.file.name.clone()).chain(broken.map(|(_, broken)| broken.file.clone()));
     let others: Vec<_> = others.collect();
     loaded.findings.retain(|finding| !others.contains(&finding.file));
     loaded.files.retain(|file| !others.contains(&file.name));
@@ -91,7 +91,7 @@ pub async fn online(
         narrow(&mut loaded, &[])?;
         return Ok(loaded);
     }
-    let preparation = prepare(&project, names, PortalSource::Live).await?;
+    let (preparation, handles) = prepare_with_handles(&project, names, PortalSource::Live).await?;
     let mut loaded = project.loaded.clone();
     let no_errors = preparation.warnings.iter().all(|finding| finding.severity != Severity::Error);
     let all_valid = no_errors && preparation.refused.is_empty();
@@ -111,7 +111,7 @@ pub async fn online(
     // The catalog is compared when there is nothing more urgent.
     if all_valid {
         let used = choose(&project.loaded, names)?.pipelines;
-        let (behind, shown) = behind(&project, preparation.handles, &used).await?;
+        let (behind, shown) = behind(&project, handles, &used).await?;
         loaded.findings.extend(behind);
         loaded.files.extend(shown);
     }
@@ -122,8 +122,8 @@ pub async fn online(
 
 /// What keeps a pipeline from being checked, as a finding in its file.
 fn unreached(project: &Project, name: &PipelineName, reason: &OpsError) -> Diagnostic {
-    let own = project.loaded.pipelines.iter().find(|own| own.config.name == name.as_str());
-    let file = own.map_or_else(|| PROJECT_FILE.into(), |own| Arc::clone(&own.file.name));
+    let pipeline = project.loaded.pipelines.iter().find(|pipeline| pipeline.config.name == name.as_str());
+    let file = pipeline.map_or_else(|| PROJECT_FILE.into(), |pipeline| Arc::clone(&pipeline.file.name));
     let finding = Diagnostic::error(reason.code(), &file, Place::File, reason.reason().1);
     reason.help().map_or(finding.clone(), |help| finding.with_help(help))
 }
@@ -132,16 +132,18 @@ fn unreached(project: &Project, name: &PipelineName, reason: &OpsError) -> Diagn
 fn suggest_objects(loaded: &mut Loaded) {
     let (catalog, _, _) = folder::read(&Files::Folder(loaded.root.clone()));
     for finding in &mut loaded.findings {
-        let own = loaded.pipelines.iter().find(|own| own.file.name == finding.file);
-        let (Some(own), Place::Value(pointer), None) = (own, &finding.place, &finding.label) else { continue };
-        let config = &own.config;
+        let pipeline = loaded.pipelines.iter().find(|pipeline| pipeline.file.name == finding.file);
+        let (Some(pipeline), Place::Value(pointer), None) = (pipeline, &finding.place, &finding.label) else {
+            continue;
+        };
+        let config = &pipeline.config;
         let associated = || {
             config.associations.get(pointer.strip_prefix("/associations/")?.strip_suffix("/to")?.parse::<usize>().ok()?)
         };
         let named = match (finding.code, pointer.as_str()) {
             ("SL3002", "/source/object") => Some((config.source.object.as_str(), "Salesforce")),
             ("SL3004", "/target/object") => Some((config.target.object.as_str(), "HubSpot")),
-            ("SL2044", _) => associated().and_then(|own| Some((own.to.as_deref()?, "HubSpot"))),
+            ("SL2044", _) => associated().and_then(|pipeline| Some((pipeline.to.as_deref()?, "HubSpot"))),
             _ => None,
         };
         let near = named.and_then(|(name, system)| similar(&catalog, config, name, system).filter(|near| near != name));
@@ -162,14 +164,17 @@ async fn behind(
     let pipelines: Vec<LoadedPipeline> = used.iter().map(|index| project.loaded.pipelines[*index].clone()).collect();
     let (catalog, live) = observe_used(project, handles, &catalog, &pipelines).await?;
     let moved = touched(&pipelines, moves(&catalog, &live), &[&catalog, &live]);
-    for own in moved {
-        let Some(first) = own.pipelines.first() else { continue };
+    for change in moved {
+        let Some(first) = change.pipelines.first() else { continue };
         let file = project.loaded.pipelines.iter().find(|loaded| loaded.config.name == *first);
-        let Some(file) = file.filter(|own| !accepts(&own.config, "SL3011")).map(|own| &own.file.name) else { continue };
-        let part = own.moved.item.as_ref().map(|item| format!(".{item}")).unwrap_or_default();
-        let message = format!("the catalog is behind: {}{part} {}", own.moved.object, own.moved.message);
+        let Some(file) = file.filter(|change| !accepts(&change.config, "SL3011")).map(|change| &change.file.name)
+        else {
+            continue;
+        };
+        let part = change.moved.item.as_ref().map(|item| format!(".{item}")).unwrap_or_default();
+        let message = format!("the catalog is out of date: {}{part} {}", change.moved.object, change.moved.message);
         let finding = Diagnostic::warning("SL3011", file, Place::File, message);
-        findings.push(finding.with_help("`syncline catalog pull` shows and keeps what moved"));
+        findings.push(finding.with_help("`syncline catalog pull` shows what changed and saves it"));
     }
     Ok((findings, shown))
 }

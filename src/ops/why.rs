@@ -236,7 +236,7 @@ async fn now(
     name: &PipelineName,
     id: SalesforceId,
 ) -> Result<Now, OpsError> {
-    let index = project.loaded.pipelines.iter().position(|own| own.config.name == name.as_str());
+    let index = project.loaded.pipelines.iter().position(|pipeline| pipeline.config.name == name.as_str());
     let chosen = Selection { pipelines: index.into_iter().collect(), broken: Vec::new() };
     let mut preparation = prepare_selected(project, &project.loaded, &chosen, PortalSource::Live).await?;
     let Some(prepared) = preparation.pipelines.pop() else {
@@ -354,21 +354,21 @@ fn membership(link: &Identity) -> Explanation {
     }
 }
 
-fn standing(own: &AssociationState) -> AssociationStanding {
-    let status = match (own.is_due(), &own.wanted) {
+fn standing(state: &AssociationState) -> AssociationStanding {
+    let status = match (state.is_due(), &state.wanted) {
         (true, Some(_)) => AssociationStatus::Pending,
         (true, None) => AssociationStatus::ToRemove,
         (false, Some(_)) => AssociationStatus::Associated,
         (false, None) => AssociationStatus::Blank,
     };
-    let (field, label) = match own.key.0.split_once('#') {
+    let (field, label) = match state.key.0.split_once('#') {
         Some((field, label)) => (field, Some(label.to_owned())),
-        None => (&*own.key.0, None),
+        None => (&*state.key.0, None),
     };
     AssociationStanding {
         field: field.to_owned(),
         label,
-        salesforce_id: own.wanted.as_ref().map(|asked| asked.target.to_string()),
+        salesforce_id: state.wanted.as_ref().map(|asked| asked.target.to_string()),
         status,
     }
 }

@@ -56,7 +56,7 @@ pub struct Pipeline {
     pub guard: GuardConfig,
     /// How much before the watermark is read again.
     pub overlap: SignedDuration,
-    /// When and how changes are carried over.
+    /// When and how changes are synced.
     pub sync: SyncConfig,
     /// Hash over the parts of the definition that shape records.
     pub mapping_version: MappingVersion,

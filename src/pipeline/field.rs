@@ -38,7 +38,7 @@ impl<'a> Objects<'a> {
     /// Follows a path to its field.
     pub fn find(&self, path: &str) -> Lookup<'a> {
         if path.matches('.').count() > PARENTS_MAX {
-            let message = format!("`{path}` goes up more than {PARENTS_MAX} parents");
+            let message = format!("`{path}` follows more than {PARENTS_MAX} lookups");
             return Lookup::Missing { message, help: Some("Salesforce follows five lookups at most".to_owned()) };
         }
         let (parents, field) = path.rsplit_once('.').unwrap_or(("", path));
@@ -58,7 +58,9 @@ impl<'a> Objects<'a> {
         let fields: Vec<&str> = COMMON.fields.iter().map(|field| field.name.as_str()).collect();
         let near = nearest(name, fields.iter().copied()).map(|near| format!("did you mean `{near}`? "));
         Lookup::Missing {
-            message: format!("`{parents}` leads to several objects ({objects}), and `{name}` is not common to them"),
+            message: format!(
+                "`{parents}` leads to several objects ({objects}), and `{name}` is not a field of all of them"
+            ),
             help: Some(format!(
                 "{}over such a lookup, only fields that all of its objects have can be read: {}; a formula field on {} can hold others",
                 near.unwrap_or_default(),
@@ -117,7 +119,7 @@ impl<'a> Objects<'a> {
     }
 }
 
-/// What a path over a lookup to several objects (`Owner.Name`) can reach: the fields of Salesforce's `Name` object, which
+/// What a path over a lookup to several objects (`Owner.Name`) can reach: the Salesforce fields's `Name` object, which
 /// has no describe that every user may read.
 static COMMON: LazyLock<SourceObject> = LazyLock::new(|| {
     use FieldKind as F;

@@ -235,14 +235,14 @@ impl<'a> PlannedObject<'a> {
         };
         if self.name.len() > OBJECT_NAME_LENGTH_MAX || !plain(&self.name) {
             return Some(format!(
-                "`{}` is no name for a custom object: a letter, then letters, digits and `_`, {OBJECT_NAME_LENGTH_MAX} at most",
+                "`{}` is not a valid name for a custom object: it needs a letter, then letters, digits and `_`, {OBJECT_NAME_LENGTH_MAX} at most",
                 self.name
             ));
         }
         let lower = self.match_property.bytes().all(|byte| !byte.is_ascii_uppercase());
         if !plain(&self.match_property) || !lower || self.match_property.starts_with("hs_") {
             return Some(format!(
-                "`{}` is no name for a property: a lower-case letter, then such letters, digits and `_`, and not `hs_` first",
+                "`{}` is not a valid name for a property: it needs a lower-case letter, then lower-case letters, digits and `_`, and must not begin with `hs_`",
                 self.match_property
             ));
         }

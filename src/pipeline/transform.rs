@@ -152,7 +152,7 @@ impl Field {
         let text = self.text(record, now)?;
         // A half of a surrogate pair came as NUL, too: neither can be stored, and neither may be lost without a word.
         if text.as_ref().is_some_and(|text| text.contains('\0')) {
-            let message = "holds NUL or half of a character, which HubSpot does not store: remove it in Salesforce";
+            let message = "contains NUL or half a character, which HubSpot does not store: remove it in Salesforce";
             return Err(self.reason("SL5013", message));
         }
         Ok(text.filter(|text| !convert::trim(text).is_empty()))
@@ -174,7 +174,7 @@ impl Field {
                 let fields = columns.iter().map(|(index, kind)| (kind, column(*index)));
                 Some(Cow::Owned(template.render(fields, now).map_err(|error| {
                     let why = if self.discreet { String::new() } else { format!(": {error}") };
-                    self.reason("SL5008", &format!("cannot be made, its template failed{why}"))
+                    self.reason("SL5008", &format!("could not be computed, because its template failed{why}"))
                 })?))
             }
         })
@@ -208,7 +208,7 @@ impl Field {
     }
 
     fn unfit(&self, unfit: Unfit, text: &str) -> Reason {
-        let message = format!("takes {}, which the source does not hold{}", unfit.expected(), self.shown(text));
+        let message = format!("needs {}, but the source holds something else{}", unfit.expected(), self.shown(text));
         self.reason(unfit.code(), &message)
     }
 
@@ -249,7 +249,7 @@ impl Field {
 
     fn no_option(&self, value: &str) -> Reason {
         let advice = "add the option in HubSpot, or map it under `values`";
-        let message = format!("has a value that is no option of the property{}: {advice}", self.shown(value));
+        let message = format!("has a value that is not an option of the property{}: {advice}", self.shown(value));
         self.reason("SL5006", &message)
     }
 

@@ -55,8 +55,8 @@ pub fn of(object: &SourceObject) -> Verdict {
     match by_name(&object.name, object.queryable) {
         Verdict::Yes | Verdict::Unlisted if choose(object) == CursorField::None => Verdict::No(Refusal {
             code: "SL2048",
-            message: format!("nothing tells when a record of `{}` was last touched", object.name),
-            why: "it has no stamp of a record's last change that can be filtered and sorted".to_owned(),
+            message: format!("no field tells when a record of `{}` last changed", object.name),
+            why: "it has no timestamp of a record's last change that can be filtered and sorted".to_owned(),
             help: "SystemModstamp, LastModifiedDate, LastUpdate and CreatedDate are missing or cannot be filtered: \
                 grant read access to SystemModstamp, or choose another object"
                 .to_owned(),

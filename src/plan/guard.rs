@@ -104,13 +104,13 @@ pub enum Refusal {
         begun: bool,
     },
     /// The source returned nothing although records of it stand in HubSpot.
-    #[error("the source returned no record at all, while {standing} records of this pipeline stand in HubSpot")]
+    #[error("the source returned no record at all, while {standing} records of this pipeline are in HubSpot")]
     EmptySource {
         /// Records that stand.
         standing: u64,
     },
     /// A whole read gave far fewer records than the source had counted.
-    #[error("the source gave {read} of the {counted} records that it counted; what it gave was carried over")]
+    #[error("the source returned {read} of the {counted} records that it had counted; those were synced")]
     Short {
         /// Records that came.
         read: u64,
@@ -147,7 +147,7 @@ impl Refusal {
                 )
             }
             Self::Short { .. } => {
-                "run it again, the read starts anew; if so many were deleted meanwhile, repeat with `--allow-empty`"
+                "run it again to read everything once more; if that many were deleted meanwhile, repeat with `--allow-empty`"
                     .to_owned()
             }
             Self::EmptySource { .. } => {

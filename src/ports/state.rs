@@ -495,7 +495,7 @@ pub struct FailureFilter {
 /// What a person decided about failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureMark {
-    /// Not to be tried again until the record changes.
+    /// Do not try again until the record changes.
     Dismiss,
     /// To be tried again by the next run.
     Retry,

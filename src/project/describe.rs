@@ -41,12 +41,6 @@ pub struct Describer<'a> {
 #[derive(Clone, Default)]
 pub struct Handles(pub BTreeMap<String, Arc<dyn TargetReader>>);
 
-impl std::fmt::Debug for Handles {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
 /// Calls that it takes to read the list of a portal's objects.
 const LIST_CALLS: u64 = 1;
 
@@ -91,7 +85,7 @@ impl PortalView {
     }
 
     fn must_be_live(&self) -> Result<(), OpsError> {
-        let missing = || OpsError::refused("SL9002", "something about the portal is not remembered", "");
+        let missing = || OpsError::refused("SL9002", "something about the portal is not known yet", "");
         if self.saved { Err(missing()) } else { Ok(()) }
     }
 }

@@ -106,7 +106,7 @@ impl SavedPortal {
             operation: "compare the portal's definitions".to_owned(),
             status: None,
             message: "the portal's objects or properties have changed since the last run".to_owned(),
-            help: Some("nothing was written; the run begins anew with the new ones".to_owned()),
+            help: Some("nothing was written; the run starts over with the new definitions".to_owned()),
             request_id: None,
             attempts: 1,
         }))

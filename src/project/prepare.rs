@@ -75,8 +75,6 @@ pub struct Preparation {
     pub refused: Vec<Refused>,
     /// Findings that stop no pipeline.
     pub warnings: Vec<Diagnostic>,
-    /// The handles on HubSpot that were used, for what else the command asks.
-    pub handles: Handles,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -89,12 +87,24 @@ impl std::fmt::Debug for Prepared {
 ///
 /// Errors: what concerns all pipelines; a word that selects none.
 pub async fn prepare(project: &Project, asked: &[String], portals: PortalSource<'_>) -> Result<Preparation, OpsError> {
+    // The calls of a handle count for the first run once the handle is gone, so it must not outlive this.
+    Ok(prepare_with_handles(project, asked, portals).await?.0)
+}
+
+/// The same, with the handles on HubSpot that were used: for a command that runs no pipeline and asks for more.
+///
+/// Errors: as [`prepare`].
+pub async fn prepare_with_handles(
+    project: &Project,
+    asked: &[String],
+    portals: PortalSource<'_>,
+) -> Result<(Preparation, Handles), OpsError> {
     let chosen = choose(&project.loaded, asked)?;
     if let Some(nothing) = &project.loaded.nothing {
         let finding = Diagnostic { severity: Severity::Error, ..nothing.clone() };
         return Err(OpsError::Findings(Box::new(Loaded { findings: vec![finding], ..project.loaded.clone() })));
     }
-    prepare_selected(project, &project.loaded, &chosen, portals).await
+    compile_selected(project, &project.loaded, &chosen, portals).await
 }
 
 /// The same for definitions that may not be those of today.
@@ -106,6 +116,15 @@ pub async fn prepare_selected(
     chosen: &Selection,
     portals: PortalSource<'_>,
 ) -> Result<Preparation, OpsError> {
+    Ok(compile_selected(project, loaded, chosen, portals).await?.0)
+}
+
+async fn compile_selected(
+    project: &Project,
+    loaded: &Loaded,
+    chosen: &Selection,
+    portals: PortalSource<'_>,
+) -> Result<(Preparation, Handles), OpsError> {
     let mut found: HashMap<&str, Vec<&Diagnostic>> = HashMap::new();
     for finding in loaded.findings.iter().filter(|finding| finding.severity == Severity::Error) {
         found.entry(&*finding.file).or_default().push(finding);
@@ -141,8 +160,7 @@ pub async fn prepare_selected(
             }
         }
     }
-    preparation.handles = compiler.describer.into_handles();
-    Ok(preparation)
+    Ok((preparation, compiler.describer.into_handles()))
 }
 
 /// Counts the calls of earlier processes against `api_budget` before the first call of this one.

@@ -92,7 +92,7 @@ fn refused(error: GitError) -> OpsError {
         GitError::UnknownRevision { shallow: true, .. } => OpsError::refused(
             "SL1015",
             message,
-            "this clone holds a part of the history only: fetch the rest (`git fetch --unshallow`; in a workflow `fetch-depth: 0`)",
+            "this clone holds only part of the history: fetch the rest (`git fetch --unshallow`; in a workflow `fetch-depth: 0`)",
         ),
         GitError::UnknownRevision { .. } => OpsError::refused(
             "SL1015",
@@ -102,10 +102,10 @@ fn refused(error: GitError) -> OpsError {
         GitError::Bare(_) => OpsError::refused(
             "SL1016",
             message,
-            "nothing was asked of git; take these files out of the project, or ask in a folder beside them",
+            "git was not called; move these files out of the project, or work in a folder beside them",
         ),
         GitError::Failed(_) => {
-            OpsError::refused("SL1016", message, "see what `git status` says in the project's folder")
+            OpsError::refused("SL1016", message, "run `git status` in the project's folder and do what it says")
         }
     }
 }

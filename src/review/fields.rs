@@ -52,7 +52,7 @@ fn added(field: &FieldConfig, pointer: &str) -> Change {
     Change {
         class,
         part: format!("fields.{}", field.to),
-        what: format!("the property `{}` is mapped: it is fed by {}", field.to, source(field)),
+        what: format!("the property `{}` is mapped: it is filled from {}", field.to, source(field)),
         effect,
         before: None,
         after: Some(bare(field)),
@@ -161,12 +161,12 @@ const SWITCHES: [Switch; 5] = [
         on: Position {
             class: NeedsBackfill,
             what: "`{to}` gets the labels of the picklist instead of its values",
-            effect: "`{to}` is worked out anew for all records",
+            effect: "`{to}` is recomputed for all records",
         },
         off: Position {
             class: NeedsBackfill,
             what: "`{to}` gets the values of the picklist instead of its labels",
-            effect: "`{to}` is worked out anew for all records",
+            effect: "`{to}` is recomputed for all records",
         },
     },
     Switch {
@@ -216,7 +216,7 @@ impl Switch {
 }
 
 fn worked_out_anew(to: &str) -> String {
-    format!("`{to}` is worked out anew for all records")
+    format!("`{to}` is recomputed for all records")
 }
 
 /// Where the value comes from: a field, a template or a constant.
@@ -232,7 +232,7 @@ fn origin(pair: &Pair<'_>) -> Option<KeyChange> {
         class: *backfill,
         what: match (&was.template, &is.template) {
             (Some(_), Some(_)) => format!("the template of `{to}` changed"),
-            _ => format!("`{to}` is fed by {} instead of {}", source(is_shown), source(was_shown)),
+            _ => format!("`{to}` is filled from {} instead of {}", source(is_shown), source(was_shown)),
         },
         effect: worked_out_anew(to),
         before: Some(bare(was_shown)),
@@ -267,7 +267,7 @@ fn otherwise(pair: &Pair<'_>) -> Option<KeyChange> {
         Some(Otherwise::Value(value)) => (*backfill, format!("values that the map lacks become `{}`", value.0)),
     };
     let text = |field: &FieldConfig| field.otherwise.as_ref().map(otherwise_text);
-    let what = format!("`{to}` treats values that the map lacks in another way");
+    let what = format!("`{to}` treats values that the map lacks differently");
     Some(KeyChange { key: "otherwise", class, what, effect, before: text(was_shown), after: text(is_shown) })
 }
 
@@ -404,11 +404,10 @@ fn value_map(was: &FieldConfig, is: &FieldConfig, backfill: ChangeClass) -> (Cha
         (true, true) if clears => {
             (CanRemoveData, format!("records with a value that the map lost have `{to}` cleared"))
         }
-        (true, true) if matches!(is.otherwise, None | Some(Otherwise::Reject)) => (
-            backfill,
-            format!("records with a value that the map lost are rejected; others have `{to}` worked out anew"),
-        ),
-        _ => (backfill, format!("`{to}` is worked out anew for records with these values")),
+        (true, true) if matches!(is.otherwise, None | Some(Otherwise::Reject)) => {
+            (backfill, format!("records with a value that the map lost are rejected; others have `{to}` recomputed"))
+        }
+        _ => (backfill, format!("`{to}` is recomputed for records with these values")),
     }
 }
 
@@ -427,7 +426,7 @@ fn map_change(was: &FieldConfig, is: &FieldConfig) -> String {
     for (key, value) in after {
         match before.get(key) {
             None => parts.push(format!("`{key}` becomes `{}` (new)", value.0)),
-            Some(old) if old != value => parts.push(format!("`{key}` becomes `{}`, it became `{}`", value.0, old.0)),
+            Some(old) if old != value => parts.push(format!("`{key}` becomes `{}` instead of `{}`", value.0, old.0)),
             Some(_) => {}
         }
     }

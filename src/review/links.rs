@@ -98,7 +98,7 @@ fn label(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Chan
         class: NeedsBackfill,
         part: part(is),
         what: format!("associations of the lookup `{}` have another label", is.field),
-        effect: "the new label takes the place of the one that Syncline made before".to_owned(),
+        effect: "the new label replaces the one that Syncline made before".to_owned(),
         before: Some(end(was)),
         after: Some(end(is)),
         pointer: Some(format!("{pointer}/{}", if is.label.is_some() { "label" } else { "field" })),

@@ -83,7 +83,7 @@ fn renamed_pipeline(
     let name = Change {
         class: ChangeClass::CanRemoveData,
         part: "name".to_owned(),
-        what: format!("the pipeline `{}` is called `{}` now", was.config.name, is.config.name),
+        what: format!("the pipeline `{}` is now called `{}`", was.config.name, is.config.name),
         effect:
             "the name is the key of all its state: under the new name nothing is known of its records until an import \
                  recognises them by their match property, and deletes until then are missed"

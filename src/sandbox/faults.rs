@@ -199,8 +199,8 @@ impl Armed {
     fn matches(&self, service: &str, request: &Request) -> bool {
         let rule = &self.rule;
         let path = request.target.split('?').next().unwrap_or_default();
-        rule.service.as_deref().is_none_or(|own| own == service)
-            && rule.method.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(&request.method))
+        rule.service.as_deref().is_none_or(|known| known == service)
+            && rule.method.as_deref().is_none_or(|known| known.eq_ignore_ascii_case(&request.method))
             && self.path.as_ref().is_none_or(|glob| glob.is_match(path))
             && rule.contains.as_deref().is_none_or(|text| holds(request, text))
     }

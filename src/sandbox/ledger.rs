@@ -102,7 +102,7 @@ impl Ledger {
             }
         };
         let fits = |entry: &&Entry| {
-            service.is_none_or(|own| own == entry.service)
+            service.is_none_or(|known| known == entry.service)
                 && glob.as_ref().is_none_or(|glob| glob.is_match(path_of(&entry.target)))
         };
         Ok(self.lock().entries.iter().filter(fits).cloned().collect())

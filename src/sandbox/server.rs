@@ -161,7 +161,7 @@ fn accepts_gzip(request: &Request) -> bool {
 
 /// Our answer in hyper's form, its body compressed where the client takes that.
 fn response(mut reply: Reply, now: Timestamp, gzip: bool) -> Response<Body> {
-    let has = |reply: &Reply, name: &str| reply.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    let has = |reply: &Reply, name: &str| reply.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
     if gzip
         && reply.body.len() > GZIP_BYTES_MIN
         && !has(&reply, "content-encoding")

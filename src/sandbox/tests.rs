@@ -86,7 +86,7 @@ impl Seen {
 
     fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
+        lines.filter(|(line, _)| line.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
     }
 
     fn json(&self) -> Value {

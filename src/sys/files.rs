@@ -16,7 +16,7 @@ pub enum ReadError {
     #[error("it is not an ordinary file")]
     NotAFile,
     /// A link leads out of the project, or to something else inside it than a file of its kind.
-    #[error("it is a link to what does not belong to the project's definitions")]
+    #[error("it is a link to something outside the project's definitions")]
     Outside,
     /// It has more bytes than allowed.
     #[error("the file is too large")]

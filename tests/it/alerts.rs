@@ -251,7 +251,7 @@ fn a_monitor_gets_a_line_a_problem() {
     let id = create(&bench, "five");
     bench.sync();
     let told = bench.run(&["status", "--check"]).code(1).stdout;
-    assert_eq!(told, "subscriptions: 1 record stands under `syncline failures`\n");
+    assert_eq!(told, "subscriptions: 1 record is kept under `syncline failures`\n");
     // Bounds are the project's or the pipeline's own, whose word counts.
     bench.edit("syncline.yaml", "lag: 7d", "lag: 7d, failures: 1");
     bench.run(&["status", "--check"]).code(0);

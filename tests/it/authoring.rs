@@ -50,7 +50,7 @@ fn discover_lists_what_can_sync() {
     assert_eq!(row("Closed__c"), "Closed__c Closed custom no: Salesforce offers no query on it");
     assert_eq!(row("Account"), "Account Account standard yes, with `allow_unlisted: true`");
     assert_eq!(row("work_orders"), "work_orders Work orders custom yes work_orders");
-    assert!(row("companies").contains("yes, a standard object: its match property must be made unique first"));
+    assert!(row("companies").contains("yes, with a unique property for the Salesforce id"));
     let told = bench.run(&["discover", "--format", "json"]).code(0).json();
     let named = |system: &str, connection: &str, name: &str| {
         told[system][connection].as_array().unwrap().iter().find(|own| own["name"] == name).unwrap().clone()
@@ -75,9 +75,9 @@ fn discover_shows_one_object_with_what_its_parts_are_good_for() {
     let lines: Vec<String> = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     for line in [
         "Account__c reference Account lookup to Account: an association, or `as: id`",
-        "Margin__c double Margin calculated: a change of it alone is not noticed at once",
+        "Margin__c double Margin calculated: a change to it alone is not noticed at once",
         "Status__c picklist Status Draft | Active | On Hold | Cancelled",
-        "SystemModstamp datetime System Modstamp the system's own",
+        "SystemModstamp datetime System Modstamp a system field",
     ] {
         assert!(lines.iter().any(|own| own == line), "`{line}` is not in\n{shown}");
     }
@@ -119,7 +119,7 @@ fn a_new_pipeline_maps_what_fits_and_says_what_is_missing() {
     bench.sandbox.forget_requests();
     let ran = bench.run(&["new", "subs", "--source", "subscription__c", "--target", "subscriptions"]).code(0);
     assert!(ran.stdout.contains("wrote pipelines/subs.yaml: 13 properties are suggested"), "{ran:?}");
-    assert!(ran.stdout.contains("sales_region is required, and nothing fits"), "{ran:?}");
+    assert!(ran.stdout.contains("sales_region is required, but nothing matches it"), "{ran:?}");
     let changing =
         bench.sandbox.requests().into_iter().filter(|own| own.method != "GET" && !own.target.contains("/oauth2/"));
     assert_eq!(changing.count(), 0, "a draft changes nothing");
@@ -136,9 +136,9 @@ fn a_new_pipeline_maps_what_fits_and_says_what_is_missing() {
         "  - from: Channels__c\n    to: channels\n      # Fax: …   no option of `channels` fits\n    otherwise: pass\n",
         "  - from: Is_Gift__c\n    to: is_gift\n    values:\n      \"false\": \"no\"\n      \"true\": \"yes\"\n",
         "  # sales_region is required: give it a field, a template or a value\n",
-        "  # not mapped, properties of HubSpot: account_name, headline, sales_region, source_system\n",
+        "  # not mapped, HubSpot properties: account_name, headline, sales_region, source_system\n",
         "associations:\n  - { field: Account__c, to: companies, match: salesforceaccountid }\n  - { field: Work_Order__c, pipeline: work_orders }\n",
-        "  # - { field: Second_Account__c, to: companies, match: salesforceaccountid }   a second link to companies",
+        "  # - { field: Second_Account__c, to: companies, match: salesforceaccountid }   a second association with companies",
         "  # - { field: Parent__c, pipeline: subs }   HubSpot defines no association with subscriptions yet",
         "  # Case__c leads to Case, which no pipeline syncs\n",
         "\non_delete: keep\n",
@@ -172,7 +172,7 @@ fn a_draft_for_a_standard_object_says_what_has_to_be_made() {
     let draft = text(&bench, "pipelines/accounts.yaml");
     for part in [
         "  object: Account\n  allow_unlisted: true\n",
-        "  # companies has no unique property `salesforce_id`: make one for the Salesforce id\n  match: salesforce_id\n",
+        "  # companies has no unique property `salesforce_id`: create one for the Salesforce id\n  match: salesforce_id\n",
         "  - { from: Name, to: name }\n",
         "{ field: ParentId, pipeline: accounts }",
     ] {
@@ -295,7 +295,7 @@ fn the_custom_object_is_printed_and_made_when_it_is_asked_for() {
     let ran = bench.run(&again).code(1);
     assert!(ran.stderr.contains("SL3012") && !bench.path("pipelines/more.yaml").exists(), "{ran:?}");
     let second = bench.run(&["new", "more", "--source", "Subscription__c", "--target", "plans"]).code(0);
-    assert!(second.stdout.contains("`plans` fills the same records by the same property"), "{second:?}");
+    assert!(second.stdout.contains("`plans` writes the same records by the same property"), "{second:?}");
 }
 
 #[test]
@@ -383,6 +383,9 @@ fn at_caret(text: &str) -> (String, usize, usize) {
     (text.replacen('‸', "", 1), line, character)
 }
 
+/// The value map of the sample pipeline.
+const MAP: &str = "    values: { Active: active, On Hold: on_hold, Cancelled: cancelled, Draft: draft }";
+
 #[test]
 fn an_editor_completes_and_marks_real_names() {
     let bench = empty();
@@ -420,6 +423,11 @@ fn an_editor_completes_and_marks_real_names() {
         ("  - field: Work_Order__c", "  - field: ‸", &["Work_Order__c", "Account__c"], "Seats__c"),
         ("{ to: source_system, value: salesforce }", "{ to: status, value: a‸ }", &["active", "on_hold"], "Active"),
         ("    values: { Active: active, On", "    values: { Active: ‸, On", &["active", "cancelled"], "Active"),
+        // Left of a value map stand the values of the picklist, those that are mapped already left out.
+        (MAP, "    values: { D‸ }", &["Draft", "On Hold", "Legacy"], "draft"),
+        (MAP, "    values: { D‸: draft, On Hold: on_hold }", &["Draft", "Active"], "On Hold"),
+        (MAP, "    values:\n      ‸", &["Draft", "On Hold"], "draft"),
+        (MAP, "    values:\n      Draft: draft\n      ‸", &["Active", "On Hold"], "Draft"),
     ];
     let mut documents = vec![
         json!({"path": "pipelines/subscriptions.yaml"}),

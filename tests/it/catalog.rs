@@ -87,7 +87,7 @@ fn a_pull_writes_stable_files_and_the_next_changes_nothing() {
     );
     let written = fs::metadata(bench.path("catalog/hubspot.companies.json")).unwrap().modified().unwrap();
     let second = bench.run(&["catalog", "pull"]).code(0);
-    assert_eq!(second.stdout, "catalog/ is current: 6 objects\n");
+    assert_eq!(second.stdout, "catalog/ is up to date: 6 objects\n");
     assert_eq!(files(&bench.path("")), before);
     assert_eq!(fs::metadata(bench.path("catalog/hubspot.companies.json")).unwrap().modified().unwrap(), written);
     bench.run(&["catalog", "pull", "--check"]).code(0);
@@ -103,7 +103,7 @@ fn objects_that_no_pipeline_uses_are_kept_once_they_are_named() {
         ran.stdout.contains("+ Salesforce Contact is new") && ran.stdout.contains("+ HubSpot deals is new"),
         "{ran:?}"
     );
-    assert!(ran.stdout.contains("what no pipeline uses:"), "{ran:?}");
+    assert!(ran.stdout.contains("not used by any pipeline:"), "{ran:?}");
     let before = files(&bench.path(""));
     assert!(before.contains_key("salesforce.Contact.json") && before.contains_key("hubspot.deals.json"));
     bench.run(&["catalog", "pull"]).code(0);
@@ -197,16 +197,16 @@ fn what_moved_is_told_with_the_pipelines_that_it_touches() {
     assert_eq!(told.len(), MOVES.len(), "{told:#?}");
     let text = bench.run(&["catalog", "pull"]).code(0).stdout;
     for line in [
-        "what pipelines use:",
+        "used by pipelines:",
         "  ~ Salesforce Subscription__c.External_Code__c is gone, and `External_Number__c` is new with the same type: it looks renamed  [subscriptions]",
         "  - HubSpot subscriptions.headline was archived in HubSpot  [subscriptions]",
-        "what no pipeline uses:",
+        "not used by any pipeline:",
         "  + Salesforce Subscription__c.Tier__c is new (string, “Tier”)",
         "catalog/ holds 6 objects; 2 files written: commit them",
     ] {
         assert!(text.lines().any(|own| own == line), "`{line}` is not in\n{text}");
     }
-    assert_eq!(bench.run(&["catalog", "pull", "--check"]).code(0).stdout, "catalog/ is current: 6 objects\n");
+    assert_eq!(bench.run(&["catalog", "pull", "--check"]).code(0).stdout, "catalog/ is up to date: 6 objects\n");
 }
 
 #[test]
@@ -283,11 +283,11 @@ fn online_the_catalog_is_compared_with_the_systems() {
         [
             (
                 "pipelines/subscriptions.yaml",
-                "the catalog is behind: Subscription__c.Name changed its length from 80 to 120"
+                "the catalog is out of date: Subscription__c.Name changed its length from 80 to 120"
             ),
             (
                 "pipelines/work_orders.yaml",
-                "the catalog is behind: work_orders.status has a new option `Cannot Complete`"
+                "the catalog is out of date: work_orders.status has a new option `Cannot Complete`"
             ),
         ]
     );
@@ -460,7 +460,7 @@ fn a_damaged_file_is_named_and_written_anew() {
     let text = fs::read_to_string(bench.path(file)).unwrap();
     for (damaged, words) in [
         (text[..text.len() / 2].to_owned(), "it is not JSON"),
-        (format!("<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> other\n"), "marks of a merge conflict"),
+        (format!("<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> other\n"), "merge conflict markers"),
         (text.replace("\"version\": 1", "\"version\": 7"), "its form has version 7, this Syncline knows 1"),
         (text.replace("\"portal_id\"", "\"portal\""), "no file of the catalog"),
         (text.replace("\"type\": \"number\"", "\"type\": 5"), "no file of the catalog"),
@@ -499,7 +499,7 @@ fn a_damaged_file_of_an_object_that_no_pipeline_uses_comes_back() {
     bench.write("catalog/notes.json", "{}");
     bench.write("catalog/README.md", "ours");
     let ran = bench.run(&["catalog", "pull"]).code(0);
-    assert!(ran.stdout.contains("catalog/notes.json is no file of a pull"), "{ran:?}");
+    assert!(ran.stdout.contains("catalog/notes.json was not written by a pull"), "{ran:?}");
     assert!(bench.path("catalog/notes.json").exists() && bench.path("catalog/README.md").exists());
 }
 
@@ -522,7 +522,7 @@ fn a_custom_object_called_like_a_standard_one_keeps_its_file() {
         assert!(before.iter().all(|(name, bytes)| both.get(name) == Some(bytes)), "round {round}");
         bench.run(&["validate"]).code(0);
         let again = bench.run(&["catalog", "pull"]).code(0);
-        assert!(again.stdout.starts_with("catalog/ is current: 8 objects"), "round {round}: {again:?}");
+        assert!(again.stdout.starts_with("catalog/ is up to date: 8 objects"), "round {round}: {again:?}");
         assert!(files(&bench.path("")) == both, "round {round}");
     }
 }

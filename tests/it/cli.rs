@@ -53,7 +53,7 @@ fn help_tells_every_command_and_no_other() {
     generated::check("tests/cases/cli/help.txt", &all);
     let listed: Vec<&str> = all
         .lines()
-        .skip_while(|line| *line != "Try and begin:")
+        .skip_while(|line| *line != "Get started:")
         .take_while(|line| *line != "Options:")
         .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
         .filter(|name| *name != "help")
@@ -158,7 +158,7 @@ fn init_keeps_what_is_there_and_the_state_out_of_git() {
     let ran = run(folder.path(), &["init"]).code(0);
     assert_eq!(fs::read_to_string(folder.path().join(".gitignore")).unwrap(), "node_modules\n.syncline/\n");
     assert_eq!(fs::read_to_string(folder.path().join(".vscode/settings.json")).unwrap(), "{}");
-    assert!(ran.stdout.contains(".vscode/settings.json was there"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(".vscode/settings.json already exists"), "{}", ran.stdout);
     let other = TempDir::new().unwrap();
     fs::write(other.path().join(".gitignore"), "/.syncline\n").unwrap();
     run(other.path(), &["init"]).code(0);

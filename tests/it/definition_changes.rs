@@ -40,13 +40,13 @@ const EDITS: &[Edit] = &[
         "another field feeds a property",
         &[("{ from: External_Code__c, to: external_code }", "{ from: Notes__c, to: external_code }")],
         &["needs_backfill fields.external_code 26"],
-        "`external_code` is fed by `Notes__c` instead of `External_Code__c`",
+        "`external_code` is filled from `Notes__c` instead of `External_Code__c`",
     ),
     (
         "a value map changes",
         &[("On Hold: on_hold", "On Hold: cancelled")],
         &["needs_backfill fields.status 18"],
-        "`On Hold` becomes `cancelled`, it became `on_hold`",
+        "`On Hold` becomes `cancelled` instead of `on_hold`",
     ),
     (
         "a value map loses a value",
@@ -94,7 +94,7 @@ const EDITS: &[Edit] = &[
         "an association has another label",
         &[("    label: billing_account\n", "")],
         &["needs_backfill associations.Account__c 33"],
-        "associations are made under the new label; those under the old one stay as they are",
+        "the new label replaces the one that Syncline made before",
     ),
     (
         "a filter is narrower",
@@ -136,7 +136,7 @@ const EDITS: &[Edit] = &[
             "  - { from: Notes__c, to: notes }\n  - { from: Currency__c, to: currency }\n",
         )],
         &["needs_backfill fields.currency 26"],
-        "the property `currency` is mapped: it is fed by `Currency__c`",
+        "the property `currency` is mapped: it is filled from `Currency__c`",
     ),
     (
         "values are no longer masked",
@@ -222,7 +222,7 @@ fn a_branch_is_compared_with_where_it_left_its_base() {
     assert_eq!(names, ["subscriptions"]);
     let none = bench.run(&["plan", "modified:HEAD", "--format", "json"]).code(0);
     assert_eq!(none.json()["pipelines"], json!([]));
-    assert!(none.stderr.contains("nothing that was asked for is enabled or has changed"), "{none:?}");
+    assert!(none.stderr.contains("none is enabled, or none has changed"), "{none:?}");
 }
 
 #[test]

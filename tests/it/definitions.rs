@@ -299,7 +299,7 @@ fn pipelines_are_read_in_depth_and_nothing_is_left_out_in_silence() {
     let names: Vec<&str> = loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
     let said: Vec<(&str, &str)> = loaded.findings.iter().map(|own| (own.code, own.message.as_str())).collect();
-    let expected = "files in `pipelines` that are not read: `pipelines/e.json`, `pipelines/team/a.yaml.bak`";
+    let expected = "ignored files in `pipelines`: `pipelines/e.json`, `pipelines/team/a.yaml.bak`";
     assert_eq!(said, [("SL1022", expected)]);
 }
 

@@ -55,7 +55,7 @@ fn refused(bench: &Bench, arguments: &[&str], parts: &[&str]) {
     for apply in [&["--create-target"][..], &["--create-target", "--apply"]] {
         let ran = bench.run(&[&["new"], arguments, apply].concat()).code(1);
         assert!(ran.stdout.is_empty(), "{ran:?}");
-        for part in parts.iter().chain(&["nothing was made in HubSpot"]) {
+        for part in parts.iter().chain(&["nothing was created in HubSpot"]) {
             assert!(ran.stderr.contains(part), "`{part}` is not in {}", ran.stderr);
         }
     }
@@ -281,12 +281,12 @@ fn what_could_not_be_used_is_refused_before_anything_is_made() {
     for name in ["contacts", "contact", "0-1", "Companies"] {
         refused(&bench, &["x", "--source", "Thing__c", "--target", name], &["SL301"]);
     }
-    refused(&bench, &new("Thing__c", "subscriptions"), &["SL3012", "a custom object `subscriptions` already"]);
-    refused(&bench, &new("Thing__c", "my things"), &["SL3013", "no name for a custom object"]);
+    refused(&bench, &new("Thing__c", "subscriptions"), &["SL3012", "already has a custom object `subscriptions`"]);
+    refused(&bench, &new("Thing__c", "my things"), &["SL3013", "not a valid name for a custom object"]);
     refused(
         &bench,
         &["x", "--source", "Thing__c", "--target", "things", "--match", "Sf_Id"],
-        &["SL3013", "no name for a property"],
+        &["SL3013", "not a valid name for a property"],
     );
     let limit = json!({"limit": 10, "usage": 10, "percentage": 100.0});
     bench.faults(

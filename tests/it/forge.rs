@@ -218,7 +218,7 @@ fn what_goes_wrong_is_in_the_comment_and_fails_the_check() {
         untrue.steps["test"]
     );
     assert!(
-        untrue.comment.contains("`subscription_name` is fed by `External_Code__c` instead of `Name`"),
+        untrue.comment.contains("`subscription_name` is filled from `External_Code__c` instead of `Name`"),
         "{}",
         untrue.comment
     );
@@ -229,7 +229,7 @@ fn what_goes_wrong_is_in_the_comment_and_fails_the_check() {
     let dark = review(&bench, "", forge.path(), "set");
     assert_eq!(dark.steps["plan"].code, Some(1));
     assert!(
-        dark.comment.contains("is fed by") && dark.comment.contains("The plan could not be made"),
+        dark.comment.contains("is filled from") && dark.comment.contains("The plan could not be made"),
         "{}",
         dark.comment
     );

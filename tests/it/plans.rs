@@ -402,7 +402,7 @@ fn without_the_state_a_review_says_the_same() {
     std::fs::remove_dir_all(bench.path(".syncline")).unwrap();
     let plain = plan(&bench, &[]);
     let own = report(&plain, "subscriptions");
-    assert!(own["notes"].to_string().contains("nothing is remembered here, but HubSpot holds"), "{own}");
+    assert!(own["notes"].to_string().contains("there is no state here, but HubSpot already holds"), "{own}");
     bench.run(&["plan", "--without-state", "--out", "x.plan"]).code(64);
 }
 

@@ -71,7 +71,7 @@ fn failures_are_told_by_reason_with_a_line_for_the_value_map() {
     let text = bench.run(&["failures"]).code(0).stdout;
     assert!(text.contains(&format!("subscriptions  {legacy} records  option missing (SL5005)")), "{text}");
     assert!(text.contains("On Hold: on_hold, Legacy: ? }"), "{text}");
-    assert!(text.contains("tried again once something changes, looked at in ") && text.contains("1 try"), "{text}");
+    assert!(text.contains("tried again when something changes, checked again in ") && text.contains("1 try"), "{text}");
     let each = bench.run(&["failures", "list", "--each", "--code", "sl5005"]).code(0).stdout;
     assert!(each.contains(" name "), "{each}");
     assert_eq!(each.lines().filter(|line| line.contains("SL5005")).count(), legacy, "{each}");

@@ -101,10 +101,10 @@ fn each_half_of_discover_stands_alone() {
         bench.faults(json!([{"service": service, "path": if service == "hubspot" { "/crm**/**" } else { "/services/data/**" }, "fault": fault}]));
         let ran = bench.run(&["discover"]).code(0);
         assert!(ran.stdout.contains(shown) && !ran.stdout.contains(hidden), "{service} {fault}: {ran:?}");
-        assert!(ran.stderr.contains(&format!("the connection `{service}` tells nothing")), "{ran:?}");
+        assert!(ran.stderr.contains(&format!("the connection `{service}` could not be read")), "{ran:?}");
         let name = if service == "hubspot" { "Contact" } else { "subscriptions" };
         let ran = bench.run(&["discover", name]).code(0);
-        assert!(ran.stdout.contains(name) && ran.stderr.contains("tells nothing"), "{service} {fault}: {ran:?}");
+        assert!(ran.stdout.contains(name) && ran.stderr.contains("could not be read"), "{service} {fault}: {ran:?}");
         let told = bench.run(&["discover", name, "--format", "json"]).code(0).json();
         assert_eq!(told["refused"][0]["connection"], service, "{told}");
     }
@@ -175,12 +175,12 @@ fn validate_and_discover_give_one_verdict() {
     let body = json!({"name": "Still__c", "label": "Still", "queryable": true, "fields": fields});
     bench.faults(json!([answer("salesforce", "/**/sobjects/Still__c/describe", &body)]));
     let ran = bench.run(&["discover", "Still__c"]).code(0);
-    assert!(ran.stdout.contains("can sync: no: it has no stamp of a record's last change"), "{ran:?}");
+    assert!(ran.stdout.contains("can sync: no: it has no timestamp of a record's last change"), "{ran:?}");
     bench.edit("pipelines/subscriptions.yaml", "object: Subscription__c", "object: Still__c");
     let ran = bench.run(&["validate", "subscriptions", "--online"]).code(1);
     let told = format!("{}{}", ran.stdout, ran.stderr);
     assert!(
-        told.contains("SL2048") && told.contains("nothing tells when a record of `Still__c` was last touched"),
+        told.contains("SL2048") && told.contains("no field tells when a record of `Still__c` last changed"),
         "{told}"
     );
 }

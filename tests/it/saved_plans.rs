@@ -86,7 +86,7 @@ fn a_source_that_moved_is_named() {
     refused(&bench, "SL6014", &[&format!("Salesforce: record {} changed since", ids[0])]);
     let (bench, ids) = planned();
     update(&bench, &ids[5], json!({"Amount__c": 1}));
-    refused(&bench, "SL6014", &[&format!("Salesforce: record {} changed since, and would be treated as well", ids[5])]);
+    refused(&bench, "SL6014", &[&format!("Salesforce: record {} changed since, and would be included now", ids[5])]);
     let (bench, ids) = planned();
     bench.salesforce("delete", json!({"object": OBJECT, "id": ids[1]}));
     refused(&bench, "SL6014", &[&ids[1]]);
@@ -116,7 +116,7 @@ fn a_mapping_that_moved_is_named() {
     refused(&bench, "SL6014", &["mapping of subscriptions: the value map of `status` changed"]);
     let (bench, _) = planned();
     bench.edit(FILE, "name: subscriptions", "name: others");
-    refused(&bench, "SL6014", &["mapping: the pipeline `subscriptions` is gone"]);
+    refused(&bench, "SL6014", &["mapping: the pipeline `subscriptions` no longer exists"]);
     // What is no part of the mapping does not matter.
     let (bench, _) = planned();
     bench.edit(FILE, "sync:\n", "# A remark.\nsync:\n");
@@ -142,9 +142,9 @@ fn a_plan_file_that_is_none_is_refused() {
         ("empty", Vec::new(), "SL6012", "it is empty"),
         ("cut", whole[..whole.len() / 2].to_vec(), "SL6012", "is not a plan that can be applied"),
         ("without its end", text.trim_end().rsplit_once('\n').unwrap().0.as_bytes().to_vec(), "SL6012", "is not"),
-        ("edited", text.replacen("update", "create", 1).into_bytes(), "SL6012", "its digest is another"),
-        ("something after it", [&whole[..], b"more\n"].concat(), "SL6012", "its digest is another"),
-        ("another kind of file", b"version: 1\n".to_vec(), "SL6012", "does not begin like a plan"),
+        ("edited", text.replacen("update", "create", 1).into_bytes(), "SL6012", "its digest does not match"),
+        ("something after it", [&whole[..], b"more\n"].concat(), "SL6012", "its digest does not match"),
+        ("another kind of file", b"version: 1\n".to_vec(), "SL6012", "does not start like a plan"),
         ("no text", vec![0xff, 0xfe, 0x00, b'\n'], "SL6012", "not text"),
         (
             "another version",

@@ -146,7 +146,7 @@ fn a_pull_names_what_it_removes_and_leaves_what_is_not_its_own() {
     let ran = bench.run(&["catalog", "pull"]);
     let all = format!("{}{}", ran.stdout, ran.stderr);
     assert!(all.contains("catalog/old.work_orders.json removed"), "{all}");
-    assert!(all.contains("catalog/mine.json is no file of a pull"), "{all}");
+    assert!(all.contains("catalog/mine.json was not written by a pull"), "{all}");
     assert!(!bench.path("catalog/old.work_orders.json").exists());
     assert_eq!(fs::read_to_string(bench.path("catalog/mine.json")).unwrap(), "{\"precious\": true}");
     assert_eq!(fs::read_to_string(elsewhere.path().join("x.json")).unwrap(), "precious");

@@ -20,17 +20,17 @@ pub struct Common {
     /// Print results only
     #[arg(long, short, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,
-    /// Say more; twice for every request
+    /// Say more; give it twice to log every request
     #[arg(long, short, global = true, help_heading = EVERYWHERE, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// When to use colours; NO_COLOR and CLICOLOR_FORCE are heeded, too
+    /// When to use colours; NO_COLOR and CLICOLOR_FORCE are respected
     #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub color: Colour,
     /// The same as `--color never`
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub no_color: bool,
-    /// Form of the log on stderr
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
+    /// Format of the log on stderr
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
 }
 

@@ -30,9 +30,9 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the whole job on an embedded sandbox; no account needed
+    /// Run a guided demo on an embedded sandbox; no account needed
     Demo(Demo),
-    /// Make a new project
+    /// Create a new project
     Init(Init),
     /// Check the definitions
     Validate(Validate),
@@ -42,31 +42,31 @@ pub enum Command {
     Discover(Discover),
     /// Write a pipeline with a suggested mapping
     New(New),
-    /// Keep what the two systems say of their objects beside the pipelines
+    /// Save both systems' object definitions beside the pipelines
     Catalog(Catalog),
-    /// Tell what changed in the definitions since a git revision, in terms of mapping
+    /// Show what changed in the definitions since a git revision, in terms of mapping
     Diff(Diff),
     /// Dry run: what import or sync would do, record by record
     Plan(Plan),
-    /// Do exactly what a saved plan says
+    /// Carry out a saved plan exactly
     Apply(Apply),
     /// Copy the existing records that match
     Import(Import),
-    /// Carry over what changed since
+    /// Sync what has changed since
     Sync(Sync),
     /// Show pipelines, watermarks, lag and last runs
     Status(Status),
     /// Show the history of imports and syncs, or one run
     Runs(Runs),
-    /// Show records that could not be synced, and decide about them
+    /// Show records that failed; retry or dismiss them
     Failures(Failures),
     /// Tell people when something is wrong: try whether they hear of it
     Alerts(Alerts),
-    /// Tell why a Salesforce record is, or is not, in HubSpot as it is
+    /// Explain why a Salesforce record is, or is not, in HubSpot
     Why(Why),
     /// Print a JSON Schema; `schema pipeline --project` knows the real names of the catalog
     Schema(Schema),
-    /// Tell what an error code means and what to do
+    /// Explain an error code, and what to do about it
     Explain(Explain),
     /// Emulate Salesforce and HubSpot on this computer
     Sandbox(Sandbox),
@@ -111,7 +111,7 @@ pub struct AlertsTest {
     /// Receivers, by name (default: all)
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// Form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -133,10 +133,10 @@ pub struct Validate {
     /// Also check against the live systems
     #[arg(long)]
     pub online: bool,
-    /// Take warnings for errors: any that is not accepted with `allow` ends with exit code 1
+    /// Treat warnings as errors: any that is not accepted with `allow` ends with exit code 1
     #[arg(long, value_name = "WHAT", value_parser = ["warnings"])]
     pub deny: Option<String>,
-    /// Form of the findings
+    /// Output format
     #[arg(long, value_enum, default_value_t = FindingFormat::Text)]
     pub format: FindingFormat,
 }
@@ -147,10 +147,10 @@ pub struct Discover {
     /// One object of either system, with its fields or properties (default: list all objects)
     #[arg(value_name = "OBJECT", add = ArgValueCandidates::new(candidates::objects))]
     pub object: Option<String>,
-    /// List the objects too that only accompany others: feeds, histories, shares
+    /// Also list objects that only belong to others: feeds, histories, shares
     #[arg(long)]
     pub all: bool,
-    /// Form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -195,7 +195,7 @@ pub struct Catalog {
 /// What to do with the catalog.
 #[derive(Debug, Subcommand)]
 pub enum CatalogAction {
-    /// Ask both systems, write catalog/, and tell what moved
+    /// Read both systems, write catalog/, and show what changed
     Pull(Pull),
 }
 
@@ -205,10 +205,10 @@ pub struct Pull {
     /// Objects that no pipeline uses yet: `Invoice__c`, or `hubspot.deals`
     #[arg(value_name = "OBJECT", add = ArgValueCandidates::new(candidates::objects))]
     pub objects: Vec<String>,
-    /// Write nothing, and end with code 2 when the files are behind
+    /// Write nothing, and end with code 2 when the files are out of date
     #[arg(long)]
     pub check: bool,
-    /// Form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -222,10 +222,10 @@ pub struct Import {
     /// Only the records that a changed mapping or filter touches
     #[arg(long)]
     pub stale: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     pub yes: bool,
-    /// Form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// What is allowed for this one time.
@@ -242,7 +242,7 @@ pub struct Sync {
     /// One cycle, then end
     #[arg(long)]
     pub once: bool,
-    /// Form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// What is allowed for this one time.
@@ -256,7 +256,7 @@ pub struct Status {
     /// For monitors: print a line for each problem, and end with code 1 when there is one (see docs/guide/alerts.md)
     #[arg(long)]
     pub check: bool,
-    /// Form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -270,13 +270,13 @@ pub struct Runs {
     /// Write the run's rejected records as CSV, with code, reason and columns (`-` for stdout)
     #[arg(long, value_name = "FILE", requires = "id")]
     pub errors: Option<PathBuf>,
-    /// Of this pipeline
+    /// Only of this pipeline
     #[arg(long, value_name = "NAME", conflicts_with = "id", add = ArgValueCandidates::new(candidates::pipelines))]
     pub pipeline: Option<String>,
     /// Most runs to show
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub limit: usize,
-    /// Form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -287,7 +287,7 @@ pub struct Failures {
     /// What to do with them.
     #[command(subcommand)]
     pub action: Option<FailureAction>,
-    /// Form of the result
+    /// Output format
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -305,7 +305,7 @@ pub enum FailureAction {
     },
     /// Try again with the next sync
     Retry(FailureFilter),
-    /// Not to be tried again until the record changes
+    /// Do not try again until the record changes
     Dismiss(FailureFilter),
 }
 
@@ -315,7 +315,7 @@ pub struct FailureList {
     /// Which.
     #[command(flatten)]
     pub filter: FailureFilter,
-    /// One row a record, instead of one block a reason
+    /// One row for each record, instead of one block for each reason
     #[arg(long)]
     pub each: bool,
 }
@@ -326,13 +326,13 @@ pub struct FailureFilter {
     /// Salesforce ids (default: all)
     #[arg(value_name = "ID")]
     pub ids: Vec<String>,
-    /// Of this pipeline
+    /// Only of this pipeline
     #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub pipeline: Option<String>,
-    /// With this code, such as SL5005
+    /// Only with this code, such as SL5005
     #[arg(long, value_name = "CODE", add = ArgValueCandidates::new(candidates::error_codes))]
     pub code: Option<String>,
-    /// Also dismissed and resolved ones
+    /// Include dismissed and resolved ones
     #[arg(long)]
     pub all: bool,
 }
@@ -343,7 +343,7 @@ pub struct Why {
     /// Salesforce id, 15 or 18 characters
     #[arg(value_name = "ID")]
     pub id: String,
-    /// Form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -354,7 +354,7 @@ pub struct Test {
     /// Pipelines, by name, glob or `modified:REF` (default: all)
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub names: Vec<String>,
-    /// Form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = TestFormat::Text)]
     pub format: TestFormat,
 }
@@ -376,7 +376,7 @@ pub enum TestFormat {
 /// editor completes them.
 #[derive(Debug, Args)]
 pub struct Schema {
-    /// Which one
+    /// The schema
     #[arg(value_name = "NAME", value_parser = schemas::NAMES, required_unless_present = "project")]
     pub name: Option<String>,
 }
@@ -460,7 +460,7 @@ pub struct Sandbox {
     /// Write a ready syncline.yaml to this new file
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
-    /// Form of the addresses
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }

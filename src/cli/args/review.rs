@@ -15,7 +15,7 @@ pub struct Plan {
     /// Pipelines, by name, glob or `modified:REF` (default: all)
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub names: Vec<String>,
-    /// Form of the plan
+    /// Output format
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub format: PlanFormat,
     /// What an import of everything would do, not only what a sync would
@@ -33,7 +33,7 @@ pub struct Plan {
     /// Only this record, by its Salesforce id
     #[arg(long, value_name = "ID")]
     pub record: Vec<String>,
-    /// Tell as well what changed in the definitions since this git revision
+    /// Also show what changed in the definitions since this git revision
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
     /// The state is kept elsewhere: take what HubSpot holds as what was synced (for reviews)
@@ -84,10 +84,10 @@ pub struct Apply {
     /// A plan saved with `plan --out`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     pub yes: bool,
-    /// Form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// What is allowed for this one time.
@@ -104,13 +104,13 @@ pub struct Diff {
     /// Git revision to compare with: where the present branch left it
     #[arg(long, value_name = "REF", default_value = "HEAD")]
     pub base: String,
-    /// Also tell what the changes do to records; asks both systems
+    /// Also show what the changes do to records; reads both systems
     #[arg(long)]
     pub records: bool,
     /// Whether records' values are shown; `none` leaves ids and counts
     #[arg(long, value_enum, default_value_t = Values::All, value_name = "WHICH", requires = "records")]
     pub values: Values,
-    /// Form of the result
+    /// Output format
     #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
     pub format: DiffFormat,
     /// End with code 2 when there are changes

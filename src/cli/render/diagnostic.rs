@@ -31,8 +31,8 @@ fn places<'a>(loaded: &'a Loaded, finding: &Diagnostic) -> (&'a str, Places) {
 /// The errors and the warnings, those that are left out among them.
 pub fn counts(loaded: &Loaded) -> (usize, usize) {
     let counted = |severity| {
-        let own = loaded.findings.iter().filter(|finding| finding.severity == severity);
-        own.map(|finding| finding.stands_for).sum()
+        let found_finding = loaded.findings.iter().filter(|finding| finding.severity == severity);
+        found_finding.map(|finding| finding.stands_for).sum()
     };
     (counted(Severity::Error), counted(Severity::Warning))
 }

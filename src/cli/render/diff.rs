@@ -13,15 +13,15 @@ pub fn diff(diff: &DefinitionDiff, paint: Paint) -> String {
     if diff.is_empty() {
         text.push_str("  nothing changed\n");
     }
-    for own in &diff.pipelines {
-        text.push_str(&pipeline(own, paint));
+    for pipeline in &diff.pipelines {
+        text.push_str(&pipeline_text(pipeline, paint));
     }
     if !diff.project.is_empty() {
         text.push_str("\nsyncline.yaml\n");
         text.extend(diff.project.iter().map(|change| self::change(change, "syncline.yaml", paint)));
     }
     if !diff.catalog.is_empty() {
-        text.push_str("\nwhat moved in the systems, by the catalog\n");
+        text.push_str("\nchanges in the two systems, from the catalog\n");
         text.extend(diff.catalog.iter().map(|what| format!("  {}\n", safe(what))));
     }
     for note in &diff.notes {
@@ -41,30 +41,30 @@ pub fn totals(diff: &DefinitionDiff) -> String {
         ChangeClass::NewRecordsOnly,
         ChangeClass::NoRecordEffect,
     ];
-    let told = classes.into_iter().filter_map(|own| {
-        let found = diff.changes().filter(|(_, change)| change.class == own).count() as u64;
-        (found > 0).then(|| format!("{found} {}", class(own)))
+    let counted = classes.into_iter().filter_map(|kind| {
+        let found = diff.changes().filter(|(_, change)| change.class == kind).count() as u64;
+        (found > 0).then(|| format!("{found} {}", class(kind)))
     });
     let all = diff.changes().count() as u64;
-    let told: Vec<String> = told.collect();
-    let moved = diff.pipelines.iter().filter(|own| own.standing == DefinitionStanding::Moved).count() as u64;
+    let counted: Vec<String> = counted.collect();
+    let moved = diff.pipelines.iter().filter(|pipeline| pipeline.standing == DefinitionStanding::Moved).count() as u64;
     let moved = (moved > 0).then(|| format!("{} to another file", count(moved, "pipeline moved", "pipelines moved")));
-    let changes = (all > 0).then(|| format!("{}: {}", count(all, "change", "changes"), told.join(", ")));
+    let changes = (all > 0).then(|| format!("{}: {}", count(all, "change", "changes"), counted.join(", ")));
     let systems = diff.catalog.len() as u64;
     let systems = (systems > 0).then(|| count(systems, "change of the systems", "changes of the systems"));
     changes.into_iter().chain(moved).chain(systems).collect::<Vec<_>>().join("; ")
 }
 
-fn pipeline(own: &PipelineDiff, paint: Paint) -> String {
-    let said = match own.standing {
+fn pipeline_text(pipeline: &PipelineDiff, paint: Paint) -> String {
+    let said = match pipeline.standing {
         DefinitionStanding::Added => " (new)".to_owned(),
         DefinitionStanding::Removed => " (gone)".to_owned(),
         DefinitionStanding::Renamed | DefinitionStanding::Changed => String::new(),
         DefinitionStanding::Moved => ", the same in another file".to_owned(),
     };
-    let from = own.file_before.as_ref().map(|file| format!(" (it was in {})", safe(file))).unwrap_or_default();
-    let mut text = format!("\n{}{said}  {}{from}\n", paint.strong(&safe(&own.name)), safe(&own.file));
-    text.extend(own.changes.iter().map(|change| self::change(change, &own.file, paint)));
+    let from = pipeline.file_before.as_ref().map(|file| format!(" (it was in {})", safe(file))).unwrap_or_default();
+    let mut text = format!("\n{}{said}  {}{from}\n", paint.strong(&safe(&pipeline.name)), safe(&pipeline.file));
+    text.extend(pipeline.changes.iter().map(|change| self::change(change, &pipeline.file, paint)));
     text
 }
 

@@ -12,15 +12,15 @@ pub fn objects(all: &Objects, companions: bool) -> String {
     for (system, connections) in [("Salesforce", &all.salesforce), ("HubSpot", &all.hubspot)] {
         for (connection, found) in connections {
             text.push_str(&format!("{system} (connection `{}`)\n", safe(connection)));
-            let mut rows: Vec<&Found> = found.iter().filter(|own| companions || !own.companion).collect();
+            let mut rows: Vec<&Found> = found.iter().filter(|found| companions || !found.companion).collect();
             let left_out = (found.len() - rows.len()) as u64;
-            let use_of = |own: &Found| match (own.can_sync, &own.why) {
-                (true, _) if own.object.custom => 0,
+            let use_of = |object: &Found| match (object.can_sync, &object.why) {
+                (true, _) if object.object.custom => 0,
                 (true, None) => 1,
                 (true, Some(_)) => 2,
                 (false, _) => 3,
             };
-            rows.sort_by_key(|own| (own.pipelines.is_empty(), use_of(own), own.object.name.clone()));
+            rows.sort_by_key(|row| (row.pipelines.is_empty(), use_of(row), row.object.name.clone()));
             let rows: Vec<Vec<String>> = rows.into_iter().map(row).collect();
             text.push_str(&table(&["object", "label", "kind", "can sync", "pipelines"], &rows));
             if left_out > 0 {
@@ -36,10 +36,10 @@ pub fn objects(all: &Objects, companions: bool) -> String {
     text
 }
 
-fn row(own: &Found) -> Vec<String> {
-    let can = verdict(own.can_sync, own.why.as_deref());
-    let kind = if own.object.custom { "custom" } else { "standard" };
-    vec![own.object.name.clone(), own.object.label.clone(), kind.to_owned(), can, own.pipelines.join(", ")]
+fn row(object: &Found) -> Vec<String> {
+    let can = verdict(object.can_sync, object.why.as_deref());
+    let kind = if object.object.custom { "custom" } else { "standard" };
+    vec![object.object.name.clone(), object.object.label.clone(), kind.to_owned(), can, object.pipelines.join(", ")]
 }
 
 /// Whether an object can sync, in words.
@@ -63,7 +63,8 @@ pub fn object(found: &Described) -> String {
         let rows: Vec<Vec<String>> = fields
             .into_iter()
             .map(|field| {
-                let values: Vec<&str> = field.picklist.iter().filter(|own| own.active).map(|own| &*own.value).collect();
+                let values: Vec<&str> =
+                    field.picklist.iter().filter(|value| value.active).map(|value| &*value.value).collect();
                 vec![field.name.clone(), word(&field.kind), field.label.clone(), notes(remark(field), &values)]
             })
             .collect();
@@ -77,7 +78,7 @@ pub fn object(found: &Described) -> String {
             .properties
             .values()
             .map(|property: &TargetProperty| {
-                let options: Vec<&str> = property.options.iter().map(|own| &*own.value).collect();
+                let options: Vec<&str> = property.options.iter().map(|option| &*option.value).collect();
                 let remark = property_remark(property, object);
                 vec![property.name.clone(), word(&property.kind), property.label.clone(), notes(remark, &options)]
             })

@@ -7,7 +7,9 @@ use crate::diagnostic::render::Located;
 /// The errors first, each with its place and what to do.
 pub fn comment(findings: &[Located]) -> String {
     let mut page = Page::new();
-    let counted = |error: bool| findings.iter().filter(|own| is_error(own) == error).map(|own| own.count as u64).sum();
+    let counted = |error: bool| {
+        findings.iter().filter(|finding| is_error(finding) == error).map(|finding| finding.count as u64).sum()
+    };
     let (errors, warnings): (u64, u64) = (counted(true), counted(false));
     let headline = match (errors, warnings) {
         (0, 0) => "the definitions are valid".to_owned(),

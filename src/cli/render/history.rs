@@ -19,9 +19,9 @@ use crate::ops::why::{AssociationStanding, AssociationStatus, WhyReport};
 /// What needs a person, one line a problem, for monitors.
 pub fn problems(status: &StatusReport, paint: Paint) -> String {
     let mut text = String::new();
-    for own in &status.pipelines {
-        for what in &own.attention {
-            text.push_str(&paint.danger(&format!("{}: {}", safe(&own.name), safe(&line(&what.message)))));
+    for pipeline in &status.pipelines {
+        for what in &pipeline.attention {
+            text.push_str(&paint.danger(&format!("{}: {}", safe(&pipeline.name), safe(&line(&what.message)))));
             text.push('\n');
         }
     }
@@ -233,7 +233,7 @@ fn failure_group(group: &FailureGroup, now: Timestamp, paint: Paint) -> String {
     let next = match (&group.retry_at, group.retry) {
         (Some(at), RetryRule::AfterPauses) => format!("; tried again {}", from_now(at, now)),
         (Some(at), RetryRule::AfterChange) => {
-            format!("; tried again once something changes, looked at {}", from_now(at, now))
+            format!("; tried again when something changes, checked again {}", from_now(at, now))
         }
         (None, _) => "; not tried again until the record or the mapping changes".to_owned(),
     };
@@ -271,7 +271,7 @@ fn from_now(time: &str, now: Timestamp) -> String {
 
 /// Failures in full.
 pub fn failures_in_full(all: &[FailureView], paint: Paint) -> String {
-    all.iter().map(|own| failure(own, paint)).collect::<Vec<_>>().join("\n")
+    all.iter().map(|one| failure(one, paint)).collect::<Vec<_>>().join("\n")
 }
 
 fn failure(failure: &FailureView, paint: Paint) -> String {
@@ -298,7 +298,7 @@ fn failure(failure: &FailureView, paint: Paint) -> String {
         let when = match failure.retry {
             RetryRule::AfterPauses => "tried again by the first sync after",
             RetryRule::AfterChange => {
-                "tried again once the record, the mapping or the property changes, looked at after"
+                "tried again when the record, the mapping or the property changes, checked again after"
             }
         };
         let id = &failure.salesforce_id;
@@ -333,11 +333,11 @@ pub fn why(report: &WhyReport, paint: Paint) -> String {
     for account in &report.pipelines {
         let name = paint.strong(&safe(&account.pipeline));
         text.push_str(&format!("  {name} ({}):\n", safe(&account.source_object)));
-        for own in &account.reasons {
-            text.push_str(&format!("    {}\n", safe(&own.message)));
+        for reason in &account.reasons {
+            text.push_str(&format!("    {}\n", safe(&reason.message)));
         }
-        for own in &account.associations {
-            text.push_str(&format!("    {}\n", safe(&association(own))));
+        for association in &account.associations {
+            text.push_str(&format!("    {}\n", safe(&association_text(association))));
         }
         if let Some(run) = &account.last_run {
             text.push_str(&format!(
@@ -352,16 +352,16 @@ pub fn why(report: &WhyReport, paint: Paint) -> String {
 }
 
 /// How an association stands, in a sentence.
-fn association(own: &AssociationStanding) -> String {
-    let target = own.salesforce_id.as_ref().map(|id| format!(" → {id}")).unwrap_or_default();
-    let label = own.label.as_ref().map(|label| format!(" (`{label}`)")).unwrap_or_default();
-    let status = match own.status {
+fn association_text(association: &AssociationStanding) -> String {
+    let target = association.salesforce_id.as_ref().map(|id| format!(" → {id}")).unwrap_or_default();
+    let label = association.label.as_ref().map(|label| format!(" (`{label}`)")).unwrap_or_default();
+    let status = match association.status {
         AssociationStatus::Associated => "is associated",
         AssociationStatus::Pending => "is waiting for the other record",
         AssociationStatus::ToRemove => "was cleared, and the association is to be removed",
         AssociationStatus::Blank => "is blank",
     };
-    format!("its lookup `{}`{label}{target} {status}", own.field)
+    format!("its lookup `{}`{label}{target} {status}", association.field)
 }
 
 /// Longest reason in a table, in characters; `failures show ID` has the whole one.

@@ -37,7 +37,7 @@ fn page(report: &PlanReport, made: &str) -> Result<String, Error> {
     environment.add_template("bars", BARS)?;
     let drawn = |chart: &Chart| environment.get_template("bars")?.render(Value::from(Serde(chart)));
     let mut pipelines: Vec<&PipelineForecast> = report.pipelines.iter().collect();
-    pipelines.sort_by_key(|own| std::cmp::Reverse(summary::dangerous(own)));
+    pipelines.sort_by_key(|pipeline| std::cmp::Reverse(summary::dangerous(pipeline)));
     let view = View {
         headline: summary.headline(),
         cost: summary.cost(),
@@ -153,26 +153,27 @@ struct Segment {
 
 /// Which actions each pipeline would take.
 fn actions(report: &PlanReport) -> Option<Chart> {
-    let changing = |own: &PipelineForecast| -> u64 {
-        let counted = own.actions.iter().filter(|(action, _)| **action != PlannedAction::Unchanged);
+    let changing = |forecast: &PipelineForecast| -> u64 {
+        let counted = forecast.actions.iter().filter(|(action, _)| **action != PlannedAction::Unchanged);
         counted.map(|(_, records)| records).sum()
     };
-    let mut pipelines: Vec<&PipelineForecast> = report.pipelines.iter().filter(|own| changing(own) > 0).collect();
-    pipelines.sort_by_key(|own| std::cmp::Reverse(changing(own)));
-    let most = pipelines.first().map(|own| changing(own))?;
+    let mut pipelines: Vec<&PipelineForecast> =
+        report.pipelines.iter().filter(|pipeline| changing(pipeline) > 0).collect();
+    pipelines.sort_by_key(|pipeline| std::cmp::Reverse(changing(pipeline)));
+    let most = pipelines.first().map(|pipeline| changing(pipeline))?;
     let more = pipelines.len().saturating_sub(BARS_MAX);
     pipelines.truncate(BARS_MAX);
-    let bar = |own: &&PipelineForecast| {
+    let bar = |forecast: &&PipelineForecast| {
         let mut segments = Vec::new();
         for action in PlannedAction::ALL.into_iter().filter(|action| *action != PlannedAction::Unchanged) {
-            let records = own.actions.get(&action).copied().unwrap_or_default();
+            let records = forecast.actions.get(&action).copied().unwrap_or_default();
             if records == 0 {
                 continue;
             }
-            let title = format!("{}: {} {}", own.report.name, number(records), label(action));
+            let title = format!("{}: {} {}", forecast.report.name, number(records), label(action));
             segments.push(Segment { share: share(records, most), action: action.word(), title });
         }
-        Bar { name: own.report.name.to_string(), anchor: true, total: number(changing(own)), segments }
+        Bar { name: forecast.report.name.to_string(), anchor: true, total: number(changing(forecast)), segments }
     };
     let rows: Vec<Bar> = pipelines.iter().map(bar).collect();
     Some(Chart { label: "Records that each pipeline would change, by action", rows, more })
@@ -337,41 +338,41 @@ struct ChangeRow {
     after: Option<String>,
 }
 
-fn pipeline(own: &PipelineForecast) -> Pipeline {
-    let tally = &own.report.tally;
-    let estimate = &own.estimate;
+fn pipeline(forecast: &PipelineForecast) -> Pipeline {
+    let tally = &forecast.report.tally;
+    let estimate = &forecast.estimate;
     let total = |(action, records): (&PlannedAction, &u64)| Total {
         action: action.word(),
         label: label(*action),
         records: number(*records),
     };
-    let answer = |own: &Answer| AnswerRow {
-        question: match own.question {
+    let answer = |forecast: &Answer| AnswerRow {
+        question: match forecast.question {
             Question::Changes => "Would anything change?",
             Question::Archives => "Would records be archived?",
             Question::Drift => "Did someone change HubSpot?",
             Question::Vanished => "Did records vanish without a trace?",
         },
-        answer: match own.answer {
+        answer: match forecast.answer {
             Verdict::Yes => "yes",
             Verdict::No => "no",
             Verdict::Unknown => "unknown",
         },
-        why: own.why.clone(),
+        why: forecast.why.clone(),
     };
-    let groups = super::plan::groups_of(own);
-    let group = |own: &super::plan::Group| GroupRow {
-        records: number(own.records),
-        what: own.what.clone(),
-        clears: own.clears,
+    let groups = super::plan::groups_of(forecast);
+    let group = |forecast: &super::plan::Group| GroupRow {
+        records: number(forecast.records),
+        what: forecast.what.clone(),
+        clears: forecast.clears,
     };
     Pipeline {
-        name: own.report.name.to_string(),
-        scope: summary::scope(own).to_owned(),
+        name: forecast.report.name.to_string(),
+        scope: summary::scope(forecast).to_owned(),
         read: count(tally.read, "record read", "records read"),
-        refusal: own.refusal.clone(),
-        notes: own.report.notes.clone(),
-        totals: own.actions.iter().filter(|(_, records)| **records > 0).map(total).collect(),
+        refusal: forecast.refusal.clone(),
+        notes: forecast.report.notes.clone(),
+        totals: forecast.actions.iter().filter(|(_, records)| **records > 0).map(total).collect(),
         associations: super::report::associations(tally, ["to make", "to remove"]),
         groups: groups.iter().take(GROUPS_MAX).map(group).collect(),
         more_groups: groups.len().saturating_sub(GROUPS_MAX),
@@ -381,9 +382,9 @@ fn pipeline(own: &PipelineForecast) -> Pipeline {
             number(estimate.salesforce_calls),
             about(estimate.seconds_at_rate_limit)
         ),
-        answers: own.answers.iter().map(answer).collect(),
-        changes: own.changes.iter().map(|change| self::change(change, own.addresses.as_ref())).collect(),
-        omitted: (own.changes_omitted > 0).then(|| number(own.changes_omitted)),
+        answers: forecast.answers.iter().map(answer).collect(),
+        changes: forecast.changes.iter().map(|change| self::change(change, forecast.addresses.as_ref())).collect(),
+        omitted: (forecast.changes_omitted > 0).then(|| number(forecast.changes_omitted)),
     }
 }
 
@@ -415,7 +416,7 @@ fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Change
         reasons: change.reasons.clone(),
         rows: change.properties.iter().map(row).collect(),
         associations: change.associations.iter().map(association).collect(),
-        addresses: addresses.iter().flat_map(|own| own.named(change)).map(address).collect(),
+        addresses: addresses.iter().flat_map(|association| association.named(change)).map(address).collect(),
     }
 }
 

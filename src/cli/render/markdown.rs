@@ -171,14 +171,14 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
         row("**all**".to_owned(), &summary.actions, links(&summary.tally), summary.hubspot_calls, summary.seconds);
     }
     let mut pipelines: Vec<&PipelineForecast> = report.pipelines.iter().collect();
-    let weight = |own: &&PipelineForecast| std::cmp::Reverse(summary::dangerous(own));
+    let weight = |forecast: &&PipelineForecast| std::cmp::Reverse(summary::dangerous(forecast));
     pipelines.sort_by_key(weight);
-    for own in pipelines.iter().take(ROWS_MAX) {
-        let estimate = &own.estimate;
+    for pipeline in pipelines.iter().take(ROWS_MAX) {
+        let estimate = &pipeline.estimate;
         row(
-            cell(&code(own.report.name.as_str())),
-            &own.actions,
-            links(&own.report.tally),
+            cell(&code(pipeline.report.name.as_str())),
+            &pipeline.actions,
+            links(&pipeline.report.tally),
             estimate.hubspot_calls,
             estimate.seconds_at_rate_limit,
         );
@@ -196,9 +196,11 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
 
 /// What a reader must know of the numbers: what needs a backfill, what waits.
 fn notes(report: &PlanReport, page: &mut Page) {
-    let all = report.pipelines.iter().flat_map(|own| own.report.notes.iter().map(move |note| (own, note)));
-    let lines: Vec<String> =
-        all.map(|(own, note)| format!("- {}: {}\n", code(own.report.name.as_str()), sentence(note))).collect();
+    let all =
+        report.pipelines.iter().flat_map(|pipeline| pipeline.report.notes.iter().map(move |note| (pipeline, note)));
+    let lines: Vec<String> = all
+        .map(|(pipeline, note)| format!("- {}: {}\n", code(pipeline.report.name.as_str()), sentence(note)))
+        .collect();
     for (index, line) in lines.iter().enumerate() {
         if index >= ROWS_MAX || !page.try_push(line) {
             page.left_out.push(count((lines.len() - index) as u64, "note", "notes"));
@@ -211,7 +213,9 @@ fn notes(report: &PlanReport, page: &mut Page) {
 fn definitions(diff: &DefinitionDiff, report: Option<&PlanReport>, page: &mut Page) {
     let mut rows: Vec<(String, &DefinitionChange)> = diff
         .changes()
-        .map(|(own, change)| (own.map_or("syncline.yaml".to_owned(), |own| own.name.clone()), change))
+        .map(|(pipeline, change)| {
+            (pipeline.map_or("syncline.yaml".to_owned(), |pipeline| pipeline.name.clone()), change)
+        })
         .collect();
     rows.sort_by_key(|(_, change)| change.class);
     page.must(&format!("### Definitions since {}\n\n", code(&one_line(&diff.base, 100))));
@@ -257,8 +261,8 @@ fn definitions(diff: &DefinitionDiff, report: Option<&PlanReport>, page: &mut Pa
     let moved: Vec<String> = diff
         .pipelines
         .iter()
-        .filter(|own| own.standing == DefinitionStanding::Moved)
-        .map(|own| format!("- {} is in {} now, and the same\n", code(&own.name), code(&own.file)))
+        .filter(|pipeline| pipeline.standing == DefinitionStanding::Moved)
+        .map(|pipeline| format!("- {} is in {} now, and the same\n", code(&pipeline.name), code(&pipeline.file)))
         .collect();
     let catalog = diff.catalog.iter().map(|what| format!("- {}\n", sentence(what)));
     let notes = diff.notes.iter().map(|note| format!("- {}\n", sentence(note)));
@@ -288,9 +292,9 @@ fn sign(class: ChangeClass) -> &'static str {
 
 /// What the updates change, the most frequent first.
 fn groups(report: &PlanReport, page: &mut Page) {
-    let of = |own: &PipelineForecast| {
-        let name = own.report.name.to_string();
-        super::plan::groups_of(own).into_iter().map(move |group| (name.clone(), group))
+    let of = |forecast: &PipelineForecast| {
+        let name = forecast.report.name.to_string();
+        super::plan::groups_of(forecast).into_iter().map(move |group| (name.clone(), group))
     };
     let mut rows: Vec<(String, super::plan::Group)> = report.pipelines.iter().flat_map(of).collect();
     if rows.is_empty() {
@@ -318,7 +322,7 @@ fn rejects(report: &PlanReport, page: &mut Page) {
     let mut rows: Vec<(&str, &crate::model::forecast::RejectGroup)> = report
         .pipelines
         .iter()
-        .flat_map(|own| own.rejects.iter().map(|group| (own.report.name.as_str(), group)))
+        .flat_map(|pipeline| pipeline.rejects.iter().map(|group| (pipeline.report.name.as_str(), group)))
         .collect();
     if rows.is_empty() {
         return;
@@ -362,20 +366,21 @@ fn answers(report: &PlanReport, page: &mut Page) {
 /// The most dangerous pipeline first; each gets its share of the space, and what one leaves is for those that follow.
 fn examples(report: &PlanReport, page: &mut Page) {
     let mut pipelines: Vec<&PipelineForecast> = report.pipelines.iter().collect();
-    pipelines.sort_by_key(|own| std::cmp::Reverse(summary::dangerous(own)));
-    let mut omitted: u64 = pipelines.iter().map(|own| own.changes.len() as u64 + own.changes_omitted).sum();
-    let mut open = pipelines.iter().filter(|own| !own.changes.is_empty()).count();
-    for own in pipelines.into_iter().filter(|own| !own.changes.is_empty()) {
+    pipelines.sort_by_key(|pipeline| std::cmp::Reverse(summary::dangerous(pipeline)));
+    let mut omitted: u64 =
+        pipelines.iter().map(|pipeline| pipeline.changes.len() as u64 + pipeline.changes_omitted).sum();
+    let mut open = pipelines.iter().filter(|pipeline| !pipeline.changes.is_empty()).count();
+    for pipeline in pipelines.into_iter().filter(|pipeline| !pipeline.changes.is_empty()) {
         let share = page.room() / open.max(1);
         open -= 1;
         let (mut body, mut length, mut shown) = (String::new(), 0, 0_u64);
-        for change in &own.changes {
-            let entry = example(change, own.addresses.as_ref());
-            let own = entry.chars().count();
-            if length + own + HEAD_LENGTH_MAX > share {
+        for change in &pipeline.changes {
+            let entry = example(change, pipeline.addresses.as_ref());
+            let added = entry.chars().count();
+            if length + added + HEAD_LENGTH_MAX > share {
                 break;
             }
-            length += own;
+            length += added;
             body.push_str(&entry);
             shown += 1;
         }
@@ -384,9 +389,9 @@ fn examples(report: &PlanReport, page: &mut Page) {
         }
         let head = format!(
             "<details>\n<summary>{}: {} of {}</summary>\n\n",
-            html(own.report.name.as_str()),
+            html(pipeline.report.name.as_str()),
             count(shown, "example", "examples"),
-            count(own.changes.len() as u64 + own.changes_omitted, "change", "changes")
+            count(pipeline.changes.len() as u64 + pipeline.changes_omitted, "change", "changes")
         );
         page.must(&format!("{head}{body}\n</details>\n\n"));
         omitted -= shown;
@@ -437,14 +442,14 @@ fn example(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Strin
         let more = (change.properties.len() - PROPERTIES_MAX) as u64;
         text.push_str(&format!("  - and {}\n", count(more, "more property", "more properties")));
     }
-    for own in &change.associations {
-        let what = match own.action {
+    for association in &change.associations {
+        let what = match association.action {
             AssociationAction::Associate => "to associate with",
             AssociationAction::Disassociate => "to disassociate from",
             AssociationAction::Pending => "waits for",
         };
-        let other = own.salesforce_id.map(|id| code(id.as_str())).unwrap_or_default();
-        text.push_str(&format!("  - {}: {what} {other}\n", code(&own.association)));
+        let other = association.salesforce_id.map(|id| code(id.as_str())).unwrap_or_default();
+        text.push_str(&format!("  - {}: {what} {other}\n", code(&association.association)));
     }
     text
 }

@@ -41,7 +41,7 @@ pub fn plan(report: &PlanReport, paint: Paint) -> String {
         );
     }
     for what in summary::unknown(report) {
-        text.push_str(&format!("  ? not known: {}\n", safe(what)));
+        text.push_str(&format!("  ? unknown {}\n", safe(&what)));
     }
     text.push_str(&format!("Nothing was written. Carrying this out takes about {}.\n", summary.cost()));
     text.extend(summary::next_commands(report).map(|line| format!("{line}\n")));
@@ -67,7 +67,7 @@ fn pipeline(forecast: &PipelineForecast, paint: Paint) -> String {
     let leaving = forecast.actions.get(&PlannedAction::Leave).copied().unwrap_or_default();
     if leaving > 0 {
         let records = count(leaving, "record stays", "records stay");
-        text.push_str(&format!("  {records} in HubSpot as they are, and will not be synced any more\n"));
+        text.push_str(&format!("  {records} in HubSpot as they are and will no longer be synced\n"));
     }
     text.push_str(&drift(forecast));
     for note in &report.notes {
@@ -149,25 +149,28 @@ pub struct Group {
 
 /// What the updates change, the most frequent first.
 pub fn groups_of(forecast: &PipelineForecast) -> Vec<Group> {
-    let mut all: Vec<Group> =
-        forecast.properties.iter().flat_map(|(property, own)| of_property(property, own)).collect();
+    let mut all: Vec<Group> = forecast
+        .properties
+        .iter()
+        .flat_map(|(property, target_property)| of_property(property, target_property))
+        .collect();
     all.sort_by_key(|group| std::cmp::Reverse(group.records));
     all
 }
 
-fn of_property(property: &str, own: &PropertyCount) -> Vec<Group> {
+fn of_property(property: &str, count: &PropertyCount) -> Vec<Group> {
     let property = safe(property);
     let side = |value: &Option<String>| value.as_deref().map_or_else(|| "(blank)".to_owned(), shorten);
-    let pair = |own: &ValueChange| Group {
-        what: format!("{property}: {} → {}", side(&own.before), side(&own.after)),
-        records: own.records,
-        clears: own.after.is_none(),
+    let pair = |count: &ValueChange| Group {
+        what: format!("{property}: {} → {}", side(&count.before), side(&count.after)),
+        records: count.records,
+        clears: count.after.is_none(),
     };
-    if !own.values.is_empty() {
-        return own.values.iter().map(pair).collect();
+    if !count.values.is_empty() {
+        return count.values.iter().map(pair).collect();
     }
-    let cleared = Group { what: format!("{property}: cleared"), records: own.cleared, clears: true };
-    let various = own.records - own.cleared;
+    let cleared = Group { what: format!("{property}: cleared"), records: count.cleared, clears: true };
+    let various = count.records - count.cleared;
     let various = Group { what: format!("{property}: various values"), records: various, clears: false };
     [cleared, various].into_iter().filter(|group| group.records > 0).collect()
 }
@@ -213,14 +216,14 @@ fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>, paint: Pa
     if change.properties.len() > PROPERTIES_MAX {
         text.push_str(&format!("      … and {} more properties\n", change.properties.len() - PROPERTIES_MAX));
     }
-    for own in &change.associations {
-        let target = own.salesforce_id.map(|id| id.to_string()).unwrap_or_default();
-        let what = match own.action {
+    for association in &change.associations {
+        let target = association.salesforce_id.map(|id| id.to_string()).unwrap_or_default();
+        let what = match association.action {
             AssociationAction::Associate => "to associate with",
             AssociationAction::Disassociate => "to disassociate from",
             AssociationAction::Pending => "waits for",
         };
-        text.push_str(&format!("      {}: {what} {target}\n", safe(&own.association)));
+        text.push_str(&format!("      {}: {what} {target}\n", safe(&association.association)));
     }
     text
 }

@@ -7,7 +7,7 @@ use crate::model::report::{RunKind, RunReport, RunStatus, Tally};
 
 /// One block a run.
 pub fn reports(reports: &[RunReport], paint: Paint) -> String {
-    reports.iter().map(|own| report(own, paint)).collect::<Vec<_>>().join("\n")
+    reports.iter().map(|one| report(one, paint)).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether a cycle found nothing to do, so that only its row in the history tells of it.
@@ -79,7 +79,7 @@ pub fn effects(tally: &Tally) -> String {
         (tally.unchanged, "unchanged"),
         (tally.filtered, "filtered out"),
         (tally.failed, "failed"),
-        (tally.waiting, "failed before and not tried again yet"),
+        (tally.waiting, "failed earlier and waiting for their next try"),
     ];
     listed_or(done, "nothing to do")
 }
@@ -94,7 +94,7 @@ pub fn intended(tally: &Tally) -> String {
         (tally.failed, "to reject"),
         (tally.unchanged, "unchanged"),
         (tally.filtered, "filtered out"),
-        (tally.waiting, "failed before and not tried again yet"),
+        (tally.waiting, "failed earlier and waiting for their next try"),
     ];
     listed_or(planned, "nothing to do")
 }

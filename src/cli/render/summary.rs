@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::table::{about, count, number};
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, PipelineDiff};
-use crate::model::forecast::{PipelineForecast, PlanReport, PlannedAction, Question, Verdict};
+use crate::model::forecast::{Answer, PipelineForecast, PlanReport, PlannedAction, Question, Verdict};
 use crate::model::report::{RunScope, Tally};
 use crate::model::text::visible;
 use crate::sys::secrets::masked;
@@ -184,7 +184,7 @@ fn record_dangers(forecast: &PipelineForecast) -> Vec<(Danger, String)> {
             put(Danger::Rejects, format!("{rejected} would be rejected and kept under `failures`"));
         }
     }
-    if forecast.answers.iter().any(|own| own.question == Question::Drift && own.answer == Verdict::Yes) {
+    if forecast.answers.iter().any(|answer| answer.question == Question::Drift && answer.answer == Verdict::Yes) {
         let drifted = count(records(PlannedAction::Drift), "record was", "records were");
         put(Danger::Drift, format!("{drifted} changed in HubSpot by someone else"));
     }
@@ -203,13 +203,23 @@ fn rejected_anew(forecast: &PipelineForecast) -> Option<u64> {
 }
 
 /// What a plan cannot tell, each once.
-pub fn unknown(report: &PlanReport) -> Vec<&str> {
-    let answers = report.pipelines.iter().flat_map(|own| &own.answers);
-    let mut open: Vec<&str> =
-        answers.filter(|own| own.answer == Verdict::Unknown).map(|own| own.why.as_str()).collect();
+pub fn unknown(report: &PlanReport) -> Vec<String> {
+    let answers = report.pipelines.iter().flat_map(|pipeline| &pipeline.answers);
+    let told = |answer: &Answer| format!("{}: {}", subject_of(answer.question), answer.why);
+    let mut open: Vec<String> = answers.filter(|answer| answer.answer == Verdict::Unknown).map(told).collect();
     open.sort_unstable();
     open.dedup();
     open
+}
+
+/// What a question is about, after “unknown”.
+fn subject_of(question: Question) -> &'static str {
+    match question {
+        Question::Changes => "whether anything would change",
+        Question::Archives => "whether records would be archived",
+        Question::Drift => "whether someone else changed HubSpot",
+        Question::Vanished => "whether records vanished from Salesforce",
+    }
 }
 
 /// What carries a plan out, a command for each kind of run; after the merge, where the plan is about a branch.
@@ -221,18 +231,19 @@ pub fn next_commands(report: &PlanReport) -> impl Iterator<Item = String> {
         ("sync --once", &[RunScope::Changed][..]),
     ];
     runs.into_iter().filter_map(move |(run, scopes)| {
-        let names = report.pipelines.iter().filter(|own| scopes.contains(&own.scope) && brings_changes(own));
-        let names: Vec<String> = names.map(|own| visible_name(own.report.name.as_str())).collect();
+        let names =
+            report.pipelines.iter().filter(|pipeline| scopes.contains(&pipeline.scope) && brings_changes(pipeline));
+        let names: Vec<String> = names.map(|forecast| visible_name(forecast.report.name.as_str())).collect();
         (!names.is_empty()).then(|| format!("{when}: `syncline {run} {}`", names.join(" ")))
     })
 }
 
 /// Whether a run of the pipeline would begin and do something.
-fn brings_changes(own: &PipelineForecast) -> bool {
+fn brings_changes(forecast: &PipelineForecast) -> bool {
     let quiet = [PlannedAction::Unchanged, PlannedAction::Pending, PlannedAction::Drift, PlannedAction::Reject];
-    let changes = own.actions.iter().any(|(action, records)| *records > 0 && !quiet.contains(action));
-    let associations = own.report.tally.associated + own.report.tally.disassociated > 0;
-    own.refusal.is_none() && own.report.error.is_none() && (changes || associations)
+    let changes = forecast.actions.iter().any(|(action, records)| *records > 0 && !quiet.contains(action));
+    let associations = forecast.report.tally.associated + forecast.report.tally.disassociated > 0;
+    forecast.refusal.is_none() && forecast.report.error.is_none() && (changes || associations)
 }
 
 /// A pipeline's name as a word of a command.
@@ -246,14 +257,15 @@ pub fn touched(report: &PlanReport, pipeline: &str, change: &DefinitionChange) -
     // What a property requires rejects records; their reasons stand for themselves.
     let rejects = change.pointer.as_deref().is_some_and(|pointer| pointer.ends_with("/required"));
     let property = change.part.strip_prefix("fields.").filter(|_| backfill && !rejects)?;
-    let own = report.pipelines.iter().find(|own| own.report.name.as_str() == pipeline)?;
-    let compared = matches!(own.scope, RunScope::Stale | RunScope::ChangedAndStale) && own.report.error.is_none();
-    compared.then(|| own.properties.get(property).map_or(0, |count| count.records))
+    let forecast = report.pipelines.iter().find(|forecast| forecast.report.name.as_str() == pipeline)?;
+    let compared =
+        matches!(forecast.scope, RunScope::Stale | RunScope::ChangedAndStale) && forecast.report.error.is_none();
+    compared.then(|| forecast.properties.get(property).map_or(0, |count| count.records))
 }
 
 /// How much of a forecast a reviewer must look at: archived records first, then what is rejected or left alone.
-pub fn dangerous(own: &PipelineForecast) -> (u64, u64) {
-    let records = |action| own.actions.get(&action).copied().unwrap_or_default();
+pub fn dangerous(forecast: &PipelineForecast) -> (u64, u64) {
+    let records = |action| forecast.actions.get(&action).copied().unwrap_or_default();
     (records(PlannedAction::Archive), records(PlannedAction::Reject) + records(PlannedAction::Leave))
 }
 

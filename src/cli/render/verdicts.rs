@@ -21,7 +21,7 @@ pub fn text(report: &TestReport, all: bool) -> String {
                 test.line
             ));
         }
-        text.extend(test.differences.iter().map(|own| differing(own, "      ")));
+        text.extend(test.differences.iter().map(|difference| differing(difference, "      ")));
     }
     if !text.is_empty() {
         text.push('\n');
@@ -38,11 +38,14 @@ pub fn text(report: &TestReport, all: bool) -> String {
 }
 
 /// One part that differs, as a diff: `-` what was expected, `+` what came.
-fn differing(own: &Difference, indent: &str) -> String {
+fn differing(difference: &Difference, indent: &str) -> String {
     let side = |sign: char, value: &Option<String>| {
-        value.as_ref().map(|value| format!("{indent}{sign} {}: {}\n", safe(&own.part), safe(value))).unwrap_or_default()
+        value
+            .as_ref()
+            .map(|value| format!("{indent}{sign} {}: {}\n", safe(&difference.part), safe(value)))
+            .unwrap_or_default()
     };
-    format!("{}{}", side('-', &own.expected), side('+', &own.got))
+    format!("{}{}", side('-', &difference.expected), side('+', &difference.got))
 }
 
 /// As JUnit XML: a suite for each pipeline.
@@ -83,7 +86,7 @@ fn case(test: &TestResult) -> String {
         return format!("{head}/>\n");
     }
     let parts: Vec<&str> = test.differences.iter().map(|own| own.part.as_str()).collect();
-    let told: String = test.differences.iter().map(|own| differing(own, "")).collect();
+    let told: String = test.differences.iter().map(|difference| differing(difference, "")).collect();
     format!(
         "{head}>\n      <failure type=\"difference\" message=\"{} not as expected\">{}</failure>\n    </testcase>\n",
         xml(&parts.join(", ")),
@@ -113,7 +116,7 @@ fn xml(text: &str) -> String {
 pub fn github(report: &TestReport, prefix: &str) -> Vec<String> {
     let failed = report.tests.iter().filter(|test| !test.differences.is_empty());
     let command = |test: &TestResult| {
-        let told: String = test.differences.iter().map(|own| differing(own, "")).collect();
+        let told: String = test.differences.iter().map(|difference| differing(difference, "")).collect();
         let place = [
             ("file", format!("{prefix}{}", test.file)),
             ("line", test.line.to_string()),

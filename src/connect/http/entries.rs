@@ -118,7 +118,7 @@ mod tests {
     fn check(body: &str, whole: &[&str], parts: &[&str], label: Option<&str>) {
         let read: Answer = answer(body.as_bytes()).unwrap();
         let names =
-            |entries: &[Entry]| entries.iter().map(|own| own.name.clone().unwrap_or_default()).collect::<Vec<_>>();
+            |entries: &[Entry]| entries.iter().map(|entry| entry.name.clone().unwrap_or_default()).collect::<Vec<_>>();
         assert_eq!((names(&read.whole), names(&read.parts)), (own(whole), own(parts)), "{body}");
         assert_eq!(read.label.as_deref(), label, "{body}");
     }

@@ -142,7 +142,7 @@ impl Api {
             let (_, body) = self.send(calls, call, &mut tries).await?;
             let text = match entries::answer::<T>(&body) {
                 Ok(value) if value.is_one() => return Ok(value),
-                Ok(_) => "the answer does not say what was asked for".to_owned(),
+                Ok(_) => "the answer does not contain what was asked for".to_owned(),
                 Err(error) => format!("the answer cannot be read: {error}"),
             };
             self.again(call, &mut tries, text, None).await?;
@@ -285,8 +285,8 @@ impl Api {
 
     /// Waits before the next try: half a second or so at first, then ever longer, or as long as was asked.
     pub(super) async fn backoff(&self, tries: u32, after: Option<Duration>) -> Result<(), Fault> {
-        let own = self.rng.jitter((WAIT_FIRST * 2_u32.pow(tries.saturating_sub(1).min(10))).min(WAIT_MAX));
-        self.sleep(after.map_or(own, |asked| asked.clamp(own, WAIT_MAX))).await
+        let backoff = self.rng.jitter((WAIT_FIRST * 2_u32.pow(tries.saturating_sub(1).min(10))).min(WAIT_MAX));
+        self.sleep(after.map_or(backoff, |asked| asked.clamp(backoff, WAIT_MAX))).await
     }
 
     async fn sleep(&self, wait: Duration) -> Result<(), Fault> {

@@ -92,12 +92,12 @@ impl ApiError {
     /// The refusal as an error for people.
     pub(super) fn remote(&self, operation: &str, attempts: u32) -> RemoteError {
         let scopes = || {
-            let own = self.body.errors.iter().flat_map(|detail| {
+            let error = self.body.errors.iter().flat_map(|detail| {
                 texts(detail.context.get("requiredGranularScopes").or(detail.context.get("requiredScopes")))
             });
             let top =
                 texts(self.body.context.get("requiredGranularScopes").or(self.body.context.get("requiredScopes")));
-            own.chain(top).collect::<Vec<_>>().join(", ")
+            error.chain(top).collect::<Vec<_>>().join(", ")
         };
         let (code, help) = match (self.status, self.action) {
             (401, _) if self.body.category.as_deref() == Some("EXPIRED_AUTHENTICATION") => {
@@ -107,20 +107,21 @@ impl ApiError {
                 ("SL4002", "check `access_token` of the hubspot connection: HubSpot does not know it".to_owned())
             }
             (_, Action::Repeat) => ("SL4001", "run again later: what was acknowledged is saved".to_owned()),
-            (403, _) if scopes().is_empty() => ("SL4003", "the token may not do this: check its scopes".to_owned()),
+            (403, _) if scopes().is_empty() => ("SL4003", "the token does not allow this: check its scopes".to_owned()),
             (403, _) => ("SL4003", format!("give the token one of these scopes: {}", scopes())),
             (_, Action::DayUsedUp) => {
                 ("SL4004", "the account's daily calls are used up: run again after its midnight".to_owned())
             }
             (_, Action::Moving) => {
-                ("SL4005", "HubSpot moves the account between data centres: run again later".to_owned())
+                ("SL4005", "HubSpot is moving the account between data centres: run again later".to_owned())
             }
             (_, Action::Locked | Action::Limited | Action::LimitedShortly) => {
                 ("SL4001", "run again later: what was acknowledged is saved".to_owned())
             }
-            (300..=399, _) => {
-                ("SL4006", "check `base_url`: the answer points elsewhere, and credentials do not travel".to_owned())
-            }
+            (300..=399, _) => (
+                "SL4006",
+                "check `base_url`: the answer redirects to another host, where credentials are not sent".to_owned(),
+            ),
             _ => (
                 "SL4007",
                 "look at the message; if the object or property was removed, correct the pipeline".to_owned(),
@@ -200,7 +201,7 @@ pub(super) fn reason(body: &ErrorBody, request_id: Option<&str>) -> Reason {
         return own("SL5105", Some("MISSING_REQUIRED_PROPERTY"), properties.into_iter().next(), shorten(&text));
     }
     let category = body.category.as_deref().or(body.error_type.as_deref());
-    let text = if message.is_empty() { "refused without a reason".to_owned() } else { shorten(message) };
+    let text = if message.is_empty() { "refused without giving a reason".to_owned() } else { shorten(message) };
     own("SL5109", category, None, text)
 }
 

@@ -52,7 +52,7 @@ impl<'a> Records<'a> {
                     unlike += 1;
                     // HubSpot may compare without regard to case; a record whose key is not ours to the letter is not
                     // the one that was asked for.
-                    let loosely = |own: &&str| own.eq_ignore_ascii_case(key.trim());
+                    let loosely = |known: &&str| known.eq_ignore_ascii_case(key.trim());
                     missing.extend(asked.iter().find(|own| loosely(own)).and_then(|own| places.get(*own)));
                 }
             }

@@ -138,7 +138,7 @@ pub(super) async fn archive(api: &Api, calls: &AtomicU64, object: &str, ids: &[H
         (204, _) => Ok(()),
         // The documented answer has status 204 and no body. Another one may have come from anywhere.
         (status, _) => {
-            let text = format!("answered with status {status}, which does not prove that it was done");
+            let text = format!("answered with status {status}, which does not confirm that it was done");
             Err(Fault::Unknown(local(call.operation, text, 1)))
         }
     }

@@ -36,7 +36,7 @@ pub(super) async fn all(api: &Api, calls: &AtomicU64) -> Result<Owners, Fault> {
                 break;
             }
             if next == after || page >= PAGES_MAX {
-                let message = "the pages of the answer have no end".to_owned();
+                let message = "the answer's pages never end".to_owned();
                 return Err(Fault::Retry(local("read owners", message, 1)));
             }
             after = next;

@@ -67,7 +67,7 @@ pub(super) async fn account(api: &Api, calls: &AtomicU64) -> Result<Account, Fau
     let target = format!("/account-info/{API_VERSION}/details");
     let details: AccountDetails = api.fetch(calls, &Call::get(operation, target)).await?;
     let Some(portal_id) = details.portal() else {
-        let text = "the answer names no portal".to_owned();
+        let text = "the answer does not name a portal".to_owned();
         return Err(Fault::Halt(local(operation, text, 1)));
     };
     let AccountDetails { account_type, time_zone, ui_domain, .. } = details;
@@ -197,8 +197,9 @@ async fn rules(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeMap<St
         Err(Fault::Reject(_)) => return Ok(BTreeMap::new()),
         Err(fault) => return Err(fault),
     };
-    let own = page.entries().into_iter().filter_map(|own| Some((own.property_name?, own.property_validation_rules)));
-    Ok(own.map(|(name, rules)| (name, rules_of(rules))).collect())
+    let entry =
+        page.entries().into_iter().filter_map(|entry| Some((entry.property_name?, entry.property_validation_rules)));
+    Ok(entry.map(|(name, rules)| (name, rules_of(rules))).collect())
 }
 
 /// What HubSpot mends by itself before it looks is no rule for us.
@@ -255,7 +256,7 @@ fn unknown(object: &str, active: &[Schema]) -> Fault {
         service: "HubSpot",
         operation: format!("describe `{object}`"),
         status: None,
-        message: format!("the portal has no object `{object}` that the token may see"),
+        message: format!("the portal has no object `{object}` that the token can see"),
         help: Some(format!("{known}; check the name, and the scope `crm.schemas.custom.read`")),
         request_id: None,
         attempts: 1,

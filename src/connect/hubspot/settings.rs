@@ -10,7 +10,7 @@ pub const API_VERSION: &str = "2026-09";
 
 /// A HubSpot connection as configured.
 pub struct HubspotSettings {
-    /// Where the API is.
+    /// Address of the API.
     pub base_url: Url,
     /// Token of a private app, or a service key.
     pub access_token: String,

@@ -147,8 +147,8 @@ impl Tries {
         if self.count >= ATTEMPTS_MAX {
             return Err(give_up(self.count));
         }
-        let own = api.tokens.rng.jitter(WAIT_FIRST * 2_u32.pow(self.count - 1));
-        let wait = retry_after.map_or(own, |asked| asked.clamp(own, WAIT_MAX));
+        let token = api.tokens.rng.jitter(WAIT_FIRST * 2_u32.pow(self.count - 1));
+        let wait = retry_after.map_or(token, |asked| asked.clamp(token, WAIT_MAX));
         tracing::debug!(attempt = self.count, wait_ms = wait.as_millis() as u64, "salesforce call is tried again");
         api.sleep(wait).await.map_err(Trouble::Fault)
     }

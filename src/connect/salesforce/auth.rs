@@ -224,7 +224,7 @@ impl Tokens {
                         return Ok(Ok(answer));
                     }
                     // The decoder's own text could quote the token.
-                    Err(_) => "the answer is no token".to_owned(),
+                    Err(_) => "the answer is not a token".to_owned(),
                 },
                 Ok((status, body)) => match oauth::refusal(status, &body) {
                     Refusal::Passing(message) => message,
@@ -303,7 +303,10 @@ fn checked(url: Url, name: &str) -> Result<Url, Fault> {
 }
 
 fn bad_url(name: &str) -> Fault {
-    let advice = Advice { code: "SL4115", help: "use an https address; plain http is accepted for this computer only" };
+    let advice = Advice {
+        code: "SL4115",
+        help: "use an https address; plain http is accepted only for addresses on this computer",
+    };
     Fault::Halt(errors::local(advice, OPERATION, format!("`{name}` is not an address that credentials may be sent to")))
 }
 

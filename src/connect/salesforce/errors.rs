@@ -160,9 +160,9 @@ impl ApiError {
                 "SL4102",
                 "check the user's session settings and the app's OAuth policies in Salesforce, then run again",
             ),
-            (Action::Repeat, ..) => ("SL4103", "run again later; status.salesforce.com tells of known trouble"),
+            (Action::Repeat, ..) => ("SL4103", "run again later; status.salesforce.com lists known incidents"),
             (Action::Budget, ..) => {
-                ("SL4104", "run again later; calls become free as those of 24 hours ago fall out of the count")
+                ("SL4104", "run again later; calls become available as those made 24 hours ago stop counting")
             }
             (Action::BulkBudget, ..) => {
                 ("SL4113", "run again later; Bulk jobs and volume count over a rolling 24 hours")
@@ -202,7 +202,7 @@ impl ApiError {
                 "check `source.where` and the mapped fields; a field that does not exist and one that the integration \
                  user may not read look the same",
             ),
-            _ => ("SL4117", "run again; if it stays, report it with this message"),
+            _ => ("SL4117", "run again; if it happens again, report it with this message"),
         };
         Advice { code, help }
     }
@@ -230,7 +230,10 @@ pub(super) fn local(advice: Advice, operation: &str, message: impl Into<String>)
 /// An answer that came whole by its status and is not what was asked for, after repetitions.
 pub(super) fn unusable(operation: &str, message: impl Into<String>) -> RemoteError {
     local(
-        Advice { code: UNUSABLE, help: "run again; if it stays, look for a proxy that changes or cuts answers" },
+        Advice {
+            code: UNUSABLE,
+            help: "run again; if it happens again, look for a proxy that changes or cuts answers",
+        },
         operation,
         message,
     )

@@ -131,5 +131,5 @@ pub(super) fn target(api: &Api, job: &str) -> String {
 }
 
 fn decode(body: &[u8]) -> Result<Job, Bad> {
-    serde_json::from_slice(body).map_err(|_| Bad::Unusable("the answer is no query job".to_owned()))
+    serde_json::from_slice(body).map_err(|_| Bad::Unusable("the answer is not a query job".to_owned()))
 }

@@ -129,7 +129,7 @@ impl Limits {
         for (hour, calls) in std::mem::take(&mut state.fresh) {
             *hours.entry(hour).or_default() += calls;
         }
-        hours.retain(|own, _| *own >= hour(now - DAY));
+        hours.retain(|call, _| *call >= hour(now - DAY));
         state.noted = hours;
         serde_json::to_string(&state.noted).unwrap_or_default()
     }
@@ -146,7 +146,7 @@ fn hour(time: Timestamp) -> i64 {
 fn exhausted(operation: &str, usage: Option<Usage>) -> Fault {
     let used = usage.map(|usage| format!("; it has used {} of {}", usage.used, usage.allowed)).unwrap_or_default();
     let message = format!("the org's API calls of the last 24 hours are used up{used}");
-    let help = "run again later; calls become free as those of 24 hours ago fall out of the count";
+    let help = "run again later; calls become available as those made 24 hours ago stop counting";
     Fault::Budget { error: errors::local(Advice { code: "SL4104", help }, operation, message), resets_at: None }
 }
 

@@ -73,23 +73,24 @@ impl<'a> Reading<'a> {
     /// A cursor of this read.
     pub(super) fn cursor(&self, place: &Place) -> Result<Cursor, Fault> {
         let place = serde_json::to_string(place)
-            .map_err(|_| Fault::Halt(errors::unusable(&self.operation, "the place cannot be written down")))?;
+            .map_err(|_| Fault::Halt(errors::unusable(&self.operation, "the cursor cannot be saved")))?;
         Ok(Cursor { query: identity(&self.query), place })
     }
 
     /// The place that a cursor names. Errors: `PlaceLost` when it belongs to another query.
     pub(super) fn place(&self, cursor: &Cursor) -> Result<Place, Fault> {
         if cursor.query != identity(&self.query) {
-            return Err(errors::place_lost(&self.operation, "the saved place belongs to another query"));
+            return Err(errors::place_lost(&self.operation, "the saved cursor belongs to another query"));
         }
         serde_json::from_str(&cursor.place)
-            .map_err(|_| errors::place_lost(&self.operation, "the saved place cannot be read"))
+            .map_err(|_| errors::place_lost(&self.operation, "the saved cursor cannot be read"))
     }
 
     /// Counts the rows of the read.
     pub(super) async fn count(&self) -> Result<u64, Trouble> {
         let decode = |body: &[u8]| -> Result<u64, Bad> {
-            let answer: CountAnswer = serde_json::from_slice(body).map_err(|_| "the answer is no count".to_owned())?;
+            let answer: CountAnswer =
+                serde_json::from_slice(body).map_err(|_| "the answer is not a count".to_owned())?;
             Ok(answer.total_size)
         };
         let text = soql::count(&self.query);
@@ -133,7 +134,7 @@ impl<'a> Reading<'a> {
 /// The one answer inside a composite answer.
 fn inner(body: &[u8]) -> Result<&str, Bad> {
     let answer: CompositeAnswer<'_> =
-        serde_json::from_slice(body).map_err(|_| "the answer is no composite answer".to_owned())?;
+        serde_json::from_slice(body).map_err(|_| "the answer is not a composite answer".to_owned())?;
     let part = answer.composite_response.first().ok_or_else(|| "the composite answer is empty".to_owned())?;
     match part.http_status_code {
         200..300 => Ok(part.body.get()),

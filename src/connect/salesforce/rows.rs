@@ -54,10 +54,10 @@ pub(super) enum RowError {
     #[error("the answer lacks the field `{0}`")]
     Missing(String),
     /// The id cannot be one.
-    #[error("the answer holds a row whose id is no Salesforce id")]
+    #[error("the answer holds a row whose id is not a Salesforce id")]
     Id,
     /// The stamp cannot be one.
-    #[error("the answer holds a row whose `{0}` is no moment")]
+    #[error("the answer holds a row whose `{0}` is not a moment")]
     Stamp(String),
     /// The deleted mark is neither true nor false.
     #[error("the answer holds a row whose `IsDeleted` is neither true nor false")]

@@ -53,11 +53,11 @@ pub enum AuthSettings {
         /// The file that it came from: a token that replaces it is written there.
         file: Option<PathBuf>,
     },
-    /// A token that somebody else got; it cannot be renewed.
+    /// A token obtained elsewhere; it cannot be renewed.
     AccessToken {
         /// The token.
         token: String,
-        /// Where it is good for.
+        /// The org's address that the token is valid for.
         instance_url: Url,
     },
 }

@@ -142,7 +142,7 @@ impl SalesforceSource {
         let operation = "list objects";
         let target = format!("{}/sobjects", self.api.base());
         let decode = |body: &[u8]| {
-            describe::objects(body).map_err(|_| Bad::Unusable("the answer is no list of objects".to_owned()))
+            describe::objects(body).map_err(|_| Bad::Unusable("the answer is not a list of objects".to_owned()))
         };
         let call = Call::get(operation, &target);
         self.api.fetch(&self.calls, &call, decode).await.map_err(|trouble| trouble.fault(operation))
@@ -154,7 +154,8 @@ impl SalesforceSource {
         let name: String = url::form_urlencoded::byte_serialize(object.as_bytes()).collect();
         let target = format!("{}/sobjects/{name}/describe", self.api.base());
         let decode = |body: &[u8]| {
-            describe::object(object, body).map_err(|_| Bad::Unusable("the answer is no describe".to_owned()))
+            describe::object(object, body)
+                .map_err(|_| Bad::Unusable("the answer is not a description of an object".to_owned()))
         };
         let call = Call::get(&operation, &target);
         self.api.fetch(&self.calls, &call, decode).await.map_err(|trouble| trouble.fault(&operation))
@@ -186,7 +187,7 @@ impl SalesforceSource {
             }
         }
         // Without the computer's clock: a wrong one would move the watermark past rows that were never read.
-        self.api.server_time().ok_or_else(|| Fault::Retry(errors::unusable(operation, "the answer holds no `Date`")))
+        self.api.server_time().ok_or_else(|| Fault::Retry(errors::unusable(operation, "the answer has no `Date`")))
     }
 }
 

@@ -94,9 +94,11 @@ pub(super) struct CompositePart<'a> {
 pub(super) fn whole<'de, D: Deserializer<'de>>(decoder: D) -> Result<Option<u64>, D::Error> {
     let Some(raw) = Option::<&RawValue>::deserialize(decoder)? else { return Ok(None) };
     let text = raw.get().trim_matches('"');
-    let text =
-        text.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0')).map_or(text, |(own, _)| own);
-    text.parse().map(Some).map_err(|_| serde::de::Error::custom("the answer holds a count that is no whole number"))
+    let text = text
+        .split_once('.')
+        .filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'))
+        .map_or(text, |(known, _)| known);
+    text.parse().map(Some).map_err(|_| serde::de::Error::custom("the answer holds a count that is not a whole number"))
 }
 
 fn known_whole<'de, D: Deserializer<'de>>(decoder: D) -> Result<u64, D::Error> {

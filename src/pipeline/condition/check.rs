@@ -99,7 +99,7 @@ fn unknown(path: &Path, literals: &[Literal], objects: &Objects<'_>) -> Vec<Synt
             }
         };
         Some(SyntaxError {
-            message: format!("`{text}` is no value of the picklist `{}`", path.text),
+            message: format!("`{text}` is not a value of the picklist `{}`", path.text),
             label: "no such value".to_owned(),
             span: literal.span.clone(),
             help: Some(help),

@@ -99,7 +99,7 @@ impl Parser {
             self.next += 1;
             self.depth += 1;
             if self.depth > DEPTH_MAX {
-                return Err(error("too many NOT in a row", "too deep", self.here(), None));
+                return Err(error("too many NOTs in a row", "too deep", self.here(), None));
             }
             let inner = self.term()?;
             self.depth -= 1;
@@ -132,7 +132,7 @@ impl Parser {
 
     fn comparison(&mut self, path: Path) -> Result<Condition, SyntaxError> {
         let expected = "expected `=`, `!=`, `<`, `<=`, `>`, `>=`, LIKE, IN, NOT IN, INCLUDES or EXCLUDES";
-        let operator_missing = error("an operator is missing behind the field", expected, self.here(), None);
+        let operator_missing = error("an operator is missing after the field", expected, self.here(), None);
         let Some(token) = self.peek() else { return Err(operator_missing) };
         self.next += 1;
         let operator = match &token.kind {

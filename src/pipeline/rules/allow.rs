@@ -82,7 +82,7 @@ impl Accepted<'_> {
             let finding =
                 Diagnostic::error("SL2065", file, place, format!("`{code}` is an error, and no error can be accepted"));
             return Some(
-                finding.with_help(format!("mend what it names; these can be accepted: {}", ACCEPTABLE.join(", "))),
+                finding.with_help(format!("fix what it names; these can be accepted: {}", ACCEPTABLE.join(", "))),
             );
         }
         // What the systems say today is asked by some commands only.

@@ -67,7 +67,7 @@ fn contacts_or_leads(cx: &RuleContext<'_>, found: &[(usize, Association)], findi
     let contact = found.iter().any(|(_, association)| refers(association, "Contact"));
     for (index, association) in found.iter().filter(|(_, association)| contact && refers(association, "Lead")) {
         let message =
-            format!("`{}` leads to leads, and the pipeline is associated with contacts already", association.field);
+            format!("`{}` leads to leads, and the pipeline is already associated with contacts", association.field);
         let why =
             "HubSpot keeps Salesforce's contacts and leads in one object, so the associations could not be told apart";
         let finding = cx.error("SL2053", format!("/associations/{index}/field"), message).with_why(why);
@@ -286,7 +286,7 @@ fn lookup<'a>(
         return None;
     };
     if field.kind != FieldKind::Reference {
-        let message = format!("`{}` is no lookup, so it points at no record", field.name);
+        let message = format!("`{}` is not a lookup, so it points to no record", field.name);
         let help = format!("lookups are: {}", some_of(lookups()));
         findings.push(cx.error("SL2043", pointer, message).with_help(help));
         return None;

@@ -35,7 +35,7 @@ impl RuleContext<'_> {
             false if field.calculated || status_like_a_formula(self.objects.own, &field.name) => "is calculated",
             false => return None,
         };
-        let message = format!("`{path}` {what}: a change of it alone is not noticed at once");
+        let message = format!("`{path}` {what}: a change to it alone is not noticed at once");
         let why = "it changes without a new SystemModstamp on the record itself";
         let help = "the change is carried over when the record itself changes, or by the next import";
         Some(Diagnostic::warning("SL2050", self.file, place, message).with_why(why).with_help(help))

@@ -192,10 +192,10 @@ impl Entry<'_> {
         let to = &self.config.to;
         let (message, why, help) = if field.masked {
             (
-                format!("`{from}` is read with a mask over it"),
-                "Salesforce shows its characters to users only who may view encrypted data",
+                format!("`{from}` is masked when read"),
+                "Salesforce shows the whole value only to users who may view encrypted data",
                 format!(
-                    "give the integration user the permission View Encrypted Data, or take the mask away: \
+                    "give the integration user the permission View Encrypted Data, or remove the mask: \
                      {{ template: \"{{{{ {from} | regex_replace('[*X]', '') }}}}\", to: {to} }}"
                 ),
             )
@@ -203,7 +203,7 @@ impl Entry<'_> {
             (
                 format!("`{from}` is rich text: its tags would be shown in `{to}`"),
                 "its text is HTML, and the property holds plain text",
-                format!("take the tags away: {{ template: \"{{{{ {from} | striptags | unescape }}}}\", to: {to} }}"),
+                format!("remove the tags: {{ template: \"{{{{ {from} | striptags | unescape }}}}\", to: {to} }}"),
             )
         } else {
             return None;
@@ -229,7 +229,7 @@ impl Entry<'_> {
         let from = self.config.from.as_deref().unwrap_or_default();
         let listed = described.filter(|own| matches!(own.kind, FieldKind::Picklist | FieldKind::MultiPicklist));
         let (message, help) = match listed {
-            None => (format!("`label` is for a picklist, and `{from}` is none"), "remove `label`"),
+            None => (format!("`label` is for a picklist, and `{from}` is not one"), "remove `label`"),
             Some(_) if property.kind != PropertyKind::String => (
                 format!(
                     "`label` is for a text property, and `{}` is of type {}",
@@ -239,7 +239,7 @@ impl Entry<'_> {
                 "map the values to the property's options, or choose a text property",
             ),
             Some(_) if self.config.values.is_some() => {
-                ("`label` and `values` exclude each other".to_owned(), "write the texts that you want into `values`")
+                ("`label` and `values` cannot be combined".to_owned(), "write the texts that you want into `values`")
             }
             Some(field) => {
                 let label = |own: &PicklistValue| {
@@ -393,9 +393,9 @@ impl Entry<'_> {
         }
         let from = self.config.from.as_deref().unwrap_or_default();
         let message = format!("`{from}` holds 50 for 50 %, which `{}` shows as 5000 %", property.name);
-        let why = "a percentage of HubSpot holds 0.5 for 50 %";
+        let why = "a HubSpot percentage holds 0.5 for 50 %";
         let finding = self.cx.warning("SL2061", self.pointer("to"), message).with_why(why);
-        findings.push(finding.with_help("write `scale: 0.01` to this entry"));
+        findings.push(finding.with_help("add `scale: 0.01` to this entry"));
     }
 
     /// The time zone of dates and times that have none: UTC, as Salesforce's own, unless another is named.
@@ -420,7 +420,7 @@ pub(super) fn scale(
         Diagnostic::error("SL2060", file, place, message).with_help(help)
     };
     let finding = match Decimal::parse(written.0.trim()) {
-        None => error(format!("`{}` is no number", written.0), "write a decimal such as `0.01` or `1000`"),
+        None => error(format!("`{}` is not a number", written.0), "write a decimal such as `0.01` or `1000`"),
         Some(scale) if scale.is_zero() => {
             error("a scale of 0 makes every value 0".to_owned(), "write a decimal such as `0.01` or `1000`")
         }
@@ -429,7 +429,7 @@ pub(super) fn scale(
             "multiply in the template, or write the scaled value",
         ),
         Some(_) if config.values.is_some() => {
-            error("`scale` and `values` exclude each other".to_owned(), "write the scaled values into the map")
+            error("`scale` and `values` cannot be combined".to_owned(), "write the scaled values into the map")
         }
         Some(scale) => return Some(scale),
     };

@@ -81,16 +81,14 @@ pub(super) fn same_keys<V>(
         if meant.is_empty() {
             let message = "an entry of the value map is for a blank";
             let finding = Diagnostic::error("SL2062", file, place(key), message).with_label("never looked up");
-            findings.push(
-                finding.with_why("a blank is never looked up in a value map").with_help("say it with `default: …`"),
-            );
+            findings.push(finding.with_why("a blank is never looked up in a value map").with_help("use `default: …`"));
         } else if let Some(first) = seen.insert(meant, key) {
             let message = format!("the entries `{first}` and `{key}` of the value map mean the same");
             findings.push(
                 Diagnostic::error("SL2062", file, place(key), message)
                     .with_label("and again here")
-                    .with_other(place(first), "it stands here first")
-                    .with_why("a value is looked up without blanks at its ends, a number by what it is worth")
+                    .with_other(place(first), "it appears here first")
+                    .with_why("values are compared without spaces at their ends, and numbers by their value")
                     .with_help("keep one of them"),
             );
         }
@@ -171,7 +169,8 @@ pub(super) fn picklist(entry: &Entry<'_>, field: &Field, described: &SourceField
     let retired: Vec<String> =
         lacking.iter().filter(|(_, active)| !active).map(|(value, _)| format!("`{value}`")).collect();
     if !retired.is_empty() {
-        let message = format!("{what} {}: inactive values of `{}`", retired.join(", "), described.name);
+        let inactive = if retired.len() == 1 { "an inactive value" } else { "inactive values" };
+        let message = format!("{what} {}, {inactive} of `{}`", retired.join(", "), described.name);
         let finding = entry.cx.warning("SL2037", pointer, message);
         let why = "older records may still hold them, and are rejected";
         findings.push(finding.with_why(why).with_help("add them to `values`, or say what happens with `otherwise`"));

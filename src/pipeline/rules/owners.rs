@@ -73,12 +73,12 @@ pub(super) fn property(entry: &Entry<'_>, property: &TargetProperty, findings: &
             }
             false => "choose a property that holds an owner, such as `hubspot_owner_id`",
         };
-        ("to", format!("`{}` is no owner property", property.name), help)
+        ("to", format!("`{}` is not an owner property", property.name), help)
     } else if config.values.is_some() {
-        ("values", "`as: owner` and `values` exclude each other".to_owned(), "remove one of the two")
+        ("values", "`as: owner` and `values` cannot be combined".to_owned(), "remove one of the two")
     } else if config.otherwise == Some(Otherwise::Pass) {
         let help = "write `clear`, `reject` or `{value: …}` with an owner's id or e-mail";
-        ("otherwise", "an e-mail that no owner has cannot pass as it is".to_owned(), help)
+        ("otherwise", "an e-mail that no owner has cannot be written as it is".to_owned(), help)
     } else {
         return true;
     };

@@ -35,7 +35,7 @@ pub fn cursor_field(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Opt
     match choose(cx.objects.own) {
         CursorField::Full(field) => Some(field),
         CursorField::Partial(field) => {
-            let message = format!("`{object}` has no usable SystemModstamp; changes are noticed by `{field}`");
+            let message = format!("`{object}` has no usable SystemModstamp; changes are detected by `{field}`");
             let finding = cx.warning("SL2049", "/source/object", message);
             let why = match field.as_str() {
                 "CreatedDate" => "`CreatedDate` tells new records only: edits show in the next import".to_owned(),
@@ -74,7 +74,7 @@ pub fn condition(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option
                 let place = Place::Within("/source/where".to_owned(), span);
                 let message = "the condition depends on the day: records join and leave it without being touched";
                 let why = "only records that Salesforce touched since the last cycle are read";
-                let help = "an import carries such moves over";
+                let help = "an import catches up on them";
                 Diagnostic::warning("SL2050", cx.file, place, message).with_why(why).with_help(help)
             }));
             Some(condition)

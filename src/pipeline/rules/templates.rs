@@ -57,7 +57,7 @@ fn check(
     kinds: &[Option<FieldKind>],
     findings: &mut Vec<Diagnostic>,
 ) {
-    let why = "it would set every record aside, or every one that is not blank there";
+    let why = "it would reject every record, or every one that is not blank there";
     let found = template.check(kinds).into_iter();
     findings.extend(found.map(|error| finding("SL2059", file, pointer, error).with_why(why)));
 }
@@ -75,7 +75,7 @@ fn finding(code: &'static str, file: &Arc<str>, pointer: &str, error: TemplateEr
 /// A warning where a template asks for the time: its value changes although the record does not.
 fn changing(entry: &Entry<'_>, place: Place) -> Diagnostic {
     let message = "`now` is the beginning of the run: the value changes, and that alone is not noticed at once";
-    let why = "a sync reads the records that changed, and by itself time changes none";
+    let why = "a sync reads the records that changed, and time alone changes none";
     let help = "the value is renewed when the record itself changes, or by the next full comparison or import";
     Diagnostic::warning("SL2050", entry.cx.file, place, message).with_why(why).with_help(help)
 }

@@ -101,9 +101,9 @@ impl<'a> Checker<'a> {
 
     fn printable(&mut self, kinds: Kinds, span: &Range<usize>) {
         if kinds.is_only(Kinds::LIST) {
-            self.find(span, "a list is no text", Some("join it: `| join(', ')`"));
+            self.find(span, "a list is not a text", Some("join it: `| join(', ')`"));
         } else if kinds.is_only(Kinds::MAP) {
-            self.find(span, "a map is no text", Some("choose one of its values: `MAP['key']`"));
+            self.find(span, "a map is not a text", Some("choose one of its values: `MAP['key']`"));
         }
     }
 
@@ -309,7 +309,7 @@ impl<'a> Checker<'a> {
             && text.bytes().nth(4).is_none_or(|byte| byte == b'-');
         let within = matches!(comparison, Comparison::In | Comparison::NotIn);
         if !within && !text.is_empty() && !year && kinds.is_only(Kinds::DATE | Kinds::MOMENT) {
-            let message = format!("{} is compared with a text that is no date", kinds.filled().described());
+            let message = format!("{} is compared with a text that is not a date", kinds.filled().described());
             self.find(&other.span, message, Some("write dates as `2026-10-01`, moments as `2026-10-01T09:00:00Z`"));
         }
     }

@@ -309,9 +309,9 @@ fn loop_part(parser: &mut Parser<'_>, span: Range<usize>) -> Parsed<Expr> {
     let known = LOOP_PARTS.map(|(name, _)| name);
     let listed = || format!("`loop` has {}", known.map(|name| format!("`{name}`")).join(", "));
     if !parser.skip(".") {
-        return Err(TemplateError::new(span, "`loop` is no value of its own").with_help(listed()));
+        return Err(TemplateError::new(span, "`loop` is not a value by itself").with_help(listed()));
     }
-    let (name, part_span) = parser.name("what `loop` should tell")?;
+    let (name, part_span) = parser.name("what you want to know of the loop")?;
     let Some((_, part)) = LOOP_PARTS.iter().find(|(known, _)| *known == name) else {
         let near = nearest(&name, known);
         let help = near.map_or_else(listed, |near| format!("did you mean `{near}`?"));

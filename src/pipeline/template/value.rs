@@ -148,8 +148,8 @@ impl<'a> Value<'a> {
             Self::Bool(answer) => Ok(Cow::Borrowed(if *answer { "true" } else { "false" })),
             Self::Number(number) => Ok(Cow::Owned(number.text())),
             Self::Text(text) => Ok(Cow::Borrowed(text)),
-            Self::List(_) => Err(Refusal::new("a list is no text: join it, `| join(', ')`")),
-            Self::Map(_) => Err(Refusal::new("a map is no text: choose one of its values, `MAP['key']`")),
+            Self::List(_) => Err(Refusal::new("a list is not a text: join it, `| join(', ')`")),
+            Self::Map(_) => Err(Refusal::new("a map is not a text: choose one of its values, `MAP['key']`")),
         }
     }
 

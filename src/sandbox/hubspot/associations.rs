@@ -207,7 +207,7 @@ fn one(portal: &mut Portal, from: &End, to: &End, types: &[TypeRef]) -> Result<(
     for kind in types {
         let number = kind.association_type_id;
         let category = &kind.association_category;
-        let Some(own) = portal.pairs.find(&from.0, &to.0, number).filter(|own| own.category == *category) else {
+        let Some(own) = portal.pairs.find(&from.0, &to.0, number).filter(|pair| pair.category == *category) else {
             return Err(no_type(category, number).with("associationSpec", &[&format!("{category}={number}")]));
         };
         limit(portal, from, to, own)?;
@@ -310,9 +310,9 @@ fn made(portal: &Portal, from: &End, to: &End) -> Value {
 /// The default association answers with both directions.
 fn both(portal: &Portal, from: &End, to: &End) -> Vec<Value> {
     let shown = |one: &End, other: &End| {
-        let own = portal.pairs.plain(&one.0, &other.0);
+        let association = portal.pairs.plain(&one.0, &other.0);
         json!({"from": {"id": one.1.to_string()}, "to": {"id": other.1.to_string()},
-            "associationSpec": {"associationCategory": own.map(|own| own.category.clone()), "associationTypeId": own.map(|own| own.type_id)}})
+            "associationSpec": {"associationCategory": association.map(|association| association.category.clone()), "associationTypeId": association.map(|association| association.type_id)}})
     };
     vec![shown(from, to), shown(to, from)]
 }
@@ -337,7 +337,7 @@ fn page(portal: &Portal, from: &End, to: &str, after: u64, limit: usize) -> (Vec
         last = Some(id);
         let types = types.iter().filter_map(|number| portal.pairs.find(&from.0, to, *number));
         let types: Vec<Value> =
-            types.map(|own| json!({"category": own.category, "typeId": own.type_id, "label": own.label})).collect();
+            types.map(|kind| json!({"category": kind.category, "typeId": kind.type_id, "label": kind.label})).collect();
         json!({"toObjectId": id, "associationTypes": types})
     });
     let shown = shown.collect();
@@ -394,7 +394,7 @@ fn archive_labels(portal: &mut Portal, from: &str, to: &str, body: &[u8], now: i
             continue;
         }
         let removed: Vec<u64> = types.iter().map(|kind| kind.association_type_id).collect();
-        let plain = portal.pairs.plain(&from.0, &to.0).map(|own| own.type_id);
+        let plain = portal.pairs.plain(&from.0, &to.0).map(|association| association.type_id);
         // Without the plain type nothing of the pair stands.
         if plain.is_some_and(|plain| removed.contains(&plain)) {
             portal.pairs.remove(&from, &to);
@@ -409,7 +409,7 @@ fn archive_labels(portal: &mut Portal, from: &str, to: &str, body: &[u8], now: i
 fn labels(portal: &Portal, from: &str, to: &str) -> Reply {
     let shown = portal.pairs.types(from, to).iter();
     let results: Vec<Value> =
-        shown.map(|own| json!({"category": own.category, "typeId": own.type_id, "label": own.label})).collect();
+        shown.map(|shown_item| json!({"category": shown_item.category, "typeId": shown_item.type_id, "label": shown_item.label})).collect();
     answers::json(200, &json!({"results": results}))
 }
 
@@ -438,13 +438,13 @@ pub fn add_label(portal: &mut Portal, from: &str, to: &str, body: &[u8]) -> Answ
     }
     portal.pairs.define_plain(from, to, None);
     let standing = portal.pairs.types(from, to);
-    if standing.iter().any(|own| {
-        own.label.as_deref() == Some(&body.label) || own.name.as_deref() == Some(&name) && own.label.is_some()
+    if standing.iter().any(|kind| {
+        kind.label.as_deref() == Some(&body.label) || kind.name.as_deref() == Some(&name) && kind.label.is_some()
     }) {
         let message = format!("An association label named '{}' already exists.", body.label);
         return Err(Refusal::plain(409, message).category("OBJECT_ALREADY_EXISTS"));
     }
-    if standing.iter().filter(|own| own.label.is_some()).count() >= LABELS_MAX {
+    if standing.iter().filter(|kind| kind.label.is_some()).count() >= LABELS_MAX {
         // The odd status is the real one.
         return Err(Refusal {
             status: 437,
@@ -473,8 +473,9 @@ fn change_label(portal: &mut Portal, from: &str, to: &str, body: &[u8]) -> Answe
 /// Removes a label that no pair has.
 fn remove_label(portal: &mut Portal, from: &str, to: &str, number: &str) -> Answer {
     let number = number.parse().map_err(|_| Refusal::not_found())?;
-    let own = portal.pairs.find(from, to, number).filter(|own| own.label.is_some() && own.category == "USER_DEFINED");
-    own.ok_or_else(|| no_type("USER_DEFINED", number))?;
+    let pair =
+        portal.pairs.find(from, to, number).filter(|pair| pair.label.is_some() && pair.category == "USER_DEFINED");
+    pair.ok_or_else(|| no_type("USER_DEFINED", number))?;
     if portal.pairs.is_used(from, to, number) {
         return Err(Refusal::validation(format!("The association label {number} is in use and cannot be deleted")));
     }
@@ -488,7 +489,7 @@ pub fn configurations(portal: &mut Portal, request: &Request, rest: &[&str], now
         ("GET", ["all"]) => Ok(answers::json(200, &json!({"results": limited(portal, |_, _| true)}))),
         ("GET", [from, to]) => {
             let (from, to) = (portal.type_id(from)?, portal.type_id(to)?);
-            let results = limited(portal, |own, other| own == from && other == to);
+            let results = limited(portal, |known, other| known == from && other == to);
             Ok(answers::json(200, &json!({"results": results})))
         }
         ("POST", [from, to, "batch", what @ ("create" | "update" | "purge")]) => {
@@ -501,10 +502,10 @@ pub fn configurations(portal: &mut Portal, request: &Request, rest: &[&str], now
 
 fn limited(portal: &Portal, asked: impl Fn(&str, &str) -> bool) -> Vec<Value> {
     let pairs = portal.pairs.defined().filter(|(from, to, _)| asked(from, to));
-    let types = pairs.flat_map(|(from, to, types)| types.iter().map(move |own| (from, to, own)));
-    let shown = types.filter_map(|(from, to, own)| {
-        let max = own.max?;
-        Some(json!({"category": own.category, "typeId": own.type_id, "label": own.label, "fromObjectTypeId": from,
+    let types = pairs.flat_map(|(from, to, types)| types.iter().map(move |kind| (from, to, kind)));
+    let shown = types.filter_map(|(from, to, kind)| {
+        let max = kind.max?;
+        Some(json!({"category": kind.category, "typeId": kind.type_id, "label": kind.label, "fromObjectTypeId": from,
             "toObjectTypeId": to, "userEnforcedMaxToObjectIds": max}))
     });
     shown.collect()
@@ -525,7 +526,7 @@ fn configure(portal: &mut Portal, from: &str, to: &str, body: &[u8], purge: bool
         portal
             .pairs
             .find(from, to, input.type_id)
-            .filter(|own| own.category == input.category)
+            .filter(|pair| pair.category == input.category)
             .ok_or_else(|| no_type(&input.category, input.type_id))?;
         if !purge && !input.max_to_object_ids.is_some_and(|max| (1..=CUSTOM_LIMIT_MAX).contains(&max)) {
             return Err(Refusal::validation(format!("maxToObjectIds must be between 1 and {CUSTOM_LIMIT_MAX}")));

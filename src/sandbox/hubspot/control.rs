@@ -165,9 +165,9 @@ fn change_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, Stri
     let (kind, name) = (given.object(portal)?, given.text("property")?);
     let rules = portal.switches.key_rules();
     let object = portal.object_mut(&kind).map_err(words)?;
-    let own = object.properties.change().get_mut(&name);
-    let own = own.ok_or_else(|| format!("there is no property `{name}`"))?;
-    *own = merged(own, &given.arguments["set"]);
+    let property = object.properties.change().get_mut(&name);
+    let property = property.ok_or_else(|| format!("there is no property `{name}`"))?;
+    *property = merged(property, &given.arguments["set"]);
     object.set_keys(rules);
     Ok(json!({}))
 }
@@ -188,7 +188,7 @@ fn rule(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
 fn option(portal: &mut Portal, given: &Words<'_>, there: bool) -> Result<Value, String> {
     let (kind, name, value) = (given.object(portal)?, given.text("property")?, given.text("value")?);
     let object = portal.object_mut(&kind).map_err(words)?;
-    let options = object.properties.change().get_mut(&name).and_then(|own| own["options"].as_array_mut());
+    let options = object.properties.change().get_mut(&name).and_then(|property| property["options"].as_array_mut());
     let options = options.ok_or_else(|| format!("there is no property `{name}` with options"))?;
     options.retain(|option| option["value"] != value.as_str());
     if there {

@@ -13,7 +13,7 @@ fn group(name: &str, label: &str) -> Value {
 }
 
 fn stands(object: &ObjectType, name: &str) -> bool {
-    object.groups.iter().any(|own| own["name"] == name)
+    object.groups.iter().any(|group| group["name"] == name)
 }
 
 /// Makes a group unless it is there.
@@ -91,7 +91,7 @@ fn post(object: &mut ObjectType, body: &Value) -> Answer {
 }
 
 fn found(object: &ObjectType, name: &str) -> Result<usize, Refusal> {
-    let place = object.groups.iter().position(|own| own["name"] == name);
+    let place = object.groups.iter().position(|group| group["name"] == name);
     place
         .ok_or_else(|| Refusal::plain(404, format!("property group {name} was not found")).category("OBJECT_NOT_FOUND"))
 }

@@ -183,7 +183,7 @@ pub fn create(
     let id = portal.next_id;
     let accepted = check(portal, type_id, id, texts, None)?;
     let object = portal.object(type_id)?;
-    let set = |name: &str| accepted.iter().any(|(own, value)| *own == name && !value.is_empty());
+    let set = |name: &str| accepted.iter().any(|(known, value)| *known == name && !value.is_empty());
     let missing: Vec<&str> = object.required.iter().map(String::as_str).filter(|name| !set(name)).collect();
     if !missing.is_empty() {
         let message = format!("Error creating {}.  Some required properties were not set.", object.name);
@@ -288,7 +288,7 @@ fn conditional(
     accepted: &[(&str, Cow<'_, str>)],
 ) -> Result<(), Refusal> {
     let value = |name: &str| {
-        let set = accepted.iter().find(|(own, _)| *own == name).map(|(_, value)| &**value);
+        let set = accepted.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value);
         set.or_else(|| object.store.value(record?, name)).unwrap_or_default()
     };
     for (property, other, when) in &portal.switches.conditional_required {

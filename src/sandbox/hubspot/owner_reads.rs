@@ -38,7 +38,7 @@ fn list(portal: &Portal, request: &Request) -> Answer {
     let email = request.parameter("email");
     let fits = |owner: &Owner| {
         owner.archived == archived
-            && email.is_none_or(|email| owner.email.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(email)))
+            && email.is_none_or(|email| owner.email.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(email)))
     };
     let mut found = portal.owners.after(after).filter(|(_, owner)| fits(owner));
     let page: Vec<(u64, &Owner)> = found.by_ref().take(limit).collect();

@@ -134,32 +134,35 @@ impl Pairs {
 
     /// One type.
     pub fn find(&self, from: &str, to: &str, type_id: u64) -> Option<&AssociationType> {
-        self.types(from, to).iter().find(|own| own.type_id == type_id)
+        self.types(from, to).iter().find(|kind| kind.type_id == type_id)
     }
 
     /// The type without a label.
     pub fn plain(&self, from: &str, to: &str) -> Option<&AssociationType> {
-        self.types(from, to).iter().find(|own| own.label.is_none())
+        self.types(from, to).iter().find(|kind| kind.label.is_none())
     }
 
     fn definition(&mut self, from: &str, to: &str, type_id: u64) -> Option<&mut AssociationType> {
         let types = self.definitions.get_mut(from)?.get_mut(to)?;
-        types.iter_mut().find(|own| own.type_id == type_id)
+        types.iter_mut().find(|kind| kind.type_id == type_id)
     }
 
     /// Sets the most associations of a type; false when there is no such type.
     pub fn limit(&mut self, from: &str, to: &str, type_id: u64, max: Option<u64>) -> bool {
-        let own = self.definition(from, to, type_id);
-        own.map(|own| own.max = max).is_some()
+        let definition = self.definition(from, to, type_id);
+        definition.map(|definition| definition.max = max).is_some()
     }
 
     /// Gives a label another text, in both directions; false when there is no such label.
     pub fn rename(&mut self, from: &str, to: &str, type_id: u64, label: &str, inverse: Option<&str>) -> bool {
-        let Some(own) = self.definition(from, to, type_id).filter(|own| own.label.is_some()) else { return false };
+        let Some(own) = self.definition(from, to, type_id).filter(|definition| definition.label.is_some()) else {
+            return false;
+        };
         own.label = Some(label.to_owned());
         let back = own.inverse;
-        if let Some(own) =
-            self.definition(to, from, back).filter(|own| own.inverse == type_id && own.type_id != type_id)
+        if let Some(own) = self
+            .definition(to, from, back)
+            .filter(|definition| definition.inverse == type_id && definition.type_id != type_id)
         {
             own.label = Some(inverse.unwrap_or(label).to_owned());
         }
@@ -171,7 +174,7 @@ impl Pairs {
         let Some(inverse) = self.find(from, to, type_id).map(|own| own.inverse) else { return false };
         for (from, to, number) in [(from, to, type_id), (to, from, inverse)] {
             if let Some(types) = self.definitions.get_mut(from).and_then(|targets| targets.get_mut(to)) {
-                types.retain(|own| own.type_id != number);
+                types.retain(|kind| kind.type_id != number);
             }
         }
         true
@@ -179,7 +182,7 @@ impl Pairs {
 
     /// Whether any pair has this type.
     pub fn is_used(&self, from: &str, to: &str, type_id: u64) -> bool {
-        self.direction(from, to).is_some_and(|own| own.totals.get(&type_id).is_some_and(|total| *total > 0))
+        self.direction(from, to).is_some_and(|pairs| pairs.totals.get(&type_id).is_some_and(|total| *total > 0))
     }
 
     fn direction(&self, from: &str, to: &str) -> Option<&Direction> {
@@ -189,19 +192,20 @@ impl Pairs {
     /// The associated records of one object after the one of that id, with their types.
     pub fn of<'a>(&'a self, from: &End, to_type: &str, after: u64) -> impl Iterator<Item = (u64, &'a [u64])> + use<'a> {
         let range = (from.1, after.saturating_add(1))..=(from.1, u64::MAX);
-        let own = self.direction(&from.0, to_type).into_iter().flat_map(move |own| own.pairs.range(range.clone()));
-        own.map(|((_, id), set)| (*id, &*self.sets[*set as usize]))
+        let pairs =
+            self.direction(&from.0, to_type).into_iter().flat_map(move |pairs| pairs.pairs.range(range.clone()));
+        pairs.map(|((_, id), set)| (*id, &*self.sets[*set as usize]))
     }
 
     /// How many associations of one type a record has.
     pub fn count(&self, from: &End, to_type: &str, type_id: u64) -> u32 {
-        let counts = self.direction(&from.0, to_type).map(|own| &own.counts);
+        let counts = self.direction(&from.0, to_type).map(|pairs| &pairs.counts);
         counts.and_then(|counts| counts.get(&(from.1, type_id)).copied()).unwrap_or_default()
     }
 
     /// How many records have so many associations of a type, or more, beginning with the one that has most.
     pub fn at_least(&self, from: &str, to: &str, type_id: u64, count: u64) -> Vec<(u64, u32)> {
-        let counts = self.direction(from, to).into_iter().flat_map(|own| &own.counts);
+        let counts = self.direction(from, to).into_iter().flat_map(|pairs| &pairs.counts);
         let full = counts.filter(|((_, number), own)| *number == type_id && u64::from(**own) >= count);
         let mut full: Vec<(u64, u32)> = full.map(|((id, _), own)| (*id, *own)).collect();
         full.sort_by_key(|(id, own)| (std::cmp::Reverse(*own), *id));
@@ -210,7 +214,7 @@ impl Pairs {
 
     /// Sets the labels of a pair to these (the plain type always stands), in both directions.
     pub fn set(&mut self, from: &End, to: &End, labels: &[u64]) {
-        let plain = self.plain(&from.0, &to.0).map(|own| own.type_id);
+        let plain = self.plain(&from.0, &to.0).map(|association| association.type_id);
         let there: BTreeSet<u64> = labels.iter().copied().chain(plain).collect();
         let inverse = |number: &u64| self.find(&from.0, &to.0, *number).map(|own| own.inverse);
         let back: BTreeSet<u64> = there.iter().filter_map(inverse).collect();
@@ -267,14 +271,16 @@ impl Pairs {
 
     /// The types of a pair; none when it is not associated.
     pub fn pair(&self, from: &End, to: &End) -> &[u64] {
-        let set = self.direction(&from.0, &to.0).and_then(|own| own.pairs.get(&(from.1, to.1)));
+        let set = self.direction(&from.0, &to.0).and_then(|pairs| pairs.pairs.get(&(from.1, to.1)));
         set.map_or(&[], |set| &self.sets[*set as usize])
     }
 
     /// All associations and definitions.
     pub fn dump(&self) -> Value {
-        let directions =
-            self.directions.iter().flat_map(|(from, targets)| targets.iter().map(move |(to, own)| (from, to, own)));
+        let directions = self
+            .directions
+            .iter()
+            .flat_map(|(from, targets)| targets.iter().map(move |(to, target)| (from, to, target)));
         let pairs: Vec<Value> = directions
             .flat_map(|(from, to, own)| {
                 own.pairs.iter().map(move |((one, other), set)| json!([from, one, to, other, self.sets[*set as usize]]))

@@ -156,12 +156,12 @@ impl Portal {
     /// The type id that a path segment names. The bare name of a custom object is refused, as it really is.
     pub fn type_id(&self, segment: &str) -> Result<String, Refusal> {
         let lower = segment.to_ascii_lowercase();
-        if self.types.get(&lower).is_some_and(|own| !own.archived) {
+        if self.types.get(&lower).is_some_and(|kind| !kind.archived) {
             return Ok(lower);
         }
-        let named = self.types.values().filter(|own| !own.archived).find(|own| {
-            own.fully_qualified_name.eq_ignore_ascii_case(&lower)
-                || (own.id.starts_with("0-") && standard::is_standard_name(&own.id, &lower))
+        let named = self.types.values().filter(|value| !value.archived).find(|value| {
+            value.fully_qualified_name.eq_ignore_ascii_case(&lower)
+                || (value.id.starts_with("0-") && standard::is_standard_name(&value.id, &lower))
         });
         let unknown = || Refusal::plain(400, format!("Unable to infer object type from: {segment}"));
         named.map(|own| own.id.clone()).ok_or_else(unknown)
@@ -185,7 +185,7 @@ impl Portal {
     /// The whole state.
     pub fn dump(&self) -> Value {
         let records: BTreeMap<&String, BTreeMap<u64, Kept>> =
-            self.types.iter().map(|(id, own)| (id, own.store.dump())).collect();
+            self.types.iter().map(|(id, kind)| (id, kind.store.dump())).collect();
         json!({
             "time_zone": self.time_zone,
             "types": self.types,

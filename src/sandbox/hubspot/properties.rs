@@ -171,7 +171,7 @@ fn own(property: &mut Value, now: i64) {
 fn insert(object: &mut ObjectType, property: Value, rules: KeyRules) -> Result<Value, Refusal> {
     let name = property["name"].as_str().unwrap_or_default().to_owned();
     let unique = property["hasUniqueValue"] == true;
-    let standing = object.properties.active().filter(|(_, own)| own["hasUniqueValue"] == true).count();
+    let standing = object.properties.active().filter(|(_, object)| object["hasUniqueValue"] == true).count();
     if unique && standing >= UNIQUE_MAX {
         return Err(Refusal::validation("The maximum number of unique properties has been reached"));
     }
@@ -201,7 +201,7 @@ fn taken(name: &str) -> Refusal {
 fn check(property: &mut Value) -> Result<(), Refusal> {
     let text = |key: &str| property[key].as_str().unwrap_or_default();
     let (kind, field) = (text("type"), text("fieldType"));
-    let Some((_, fields)) = TYPES.iter().find(|(own, _)| *own == kind) else {
+    let Some((_, fields)) = TYPES.iter().find(|(known, _)| *known == kind) else {
         return Err(unfit(format!("Invalid property type: {kind}")));
     };
     if !fields.contains(&field) {
@@ -252,8 +252,8 @@ pub fn route(portal: &mut Portal, request: &Request, type_name: &str, rest: &[&s
         (_, ["groups", rest @ ..]) => groups::route(portal.object_mut(&id)?, request, rest),
         ("GET", []) => {
             let object = portal.object(&id)?;
-            let own = object.properties.all().values().filter(|own| (own["archived"] == true) == archived);
-            Ok(answers::json(200, &json!({"results": own.collect::<Vec<_>>()})))
+            let value = object.properties.all().values().filter(|value| (value["archived"] == true) == archived);
+            Ok(answers::json(200, &json!({"results": value.collect::<Vec<_>>()})))
         }
         ("POST", []) => {
             let body: Value = decode(&request.body)?;
@@ -273,8 +273,8 @@ pub fn route(portal: &mut Portal, request: &Request, type_name: &str, rest: &[&s
         }
         ("GET", [name]) => {
             let found = portal.object(&id)?.properties.all().get(*name);
-            let found = found.filter(|own| (own["archived"] == true) == archived);
-            found.map(|own| answers::json(200, own)).ok_or_else(|| missing(name))
+            let found = found.filter(|found| (found["archived"] == true) == archived);
+            found.map(|found| answers::json(200, found)).ok_or_else(|| missing(name))
         }
         ("PATCH", [name]) => {
             let changes: Value = decode(&request.body)?;
@@ -334,7 +334,7 @@ fn read_batch(object: &ObjectType, body: &[u8], now: i64) -> Answer {
     let archived = body["archived"] == true;
     let (mut results, mut errors) = (Vec::new(), Vec::new());
     for name in body["inputs"].as_array().into_iter().flatten().filter_map(|input| input["name"].as_str()) {
-        match object.properties.all().get(name).filter(|own| (own["archived"] == true) == archived) {
+        match object.properties.all().get(name).filter(|property| (property["archived"] == true) == archived) {
             Some(own) => results.push(own.clone()),
             None => errors.push(missing(name).with("name", &[name]).entry(None)),
         }

@@ -33,19 +33,19 @@ const CHANGEABLE: [&str; 7] = [
 
 /// Fills the portal with the standard objects.
 pub fn standard_objects(portal: &mut Portal) {
-    for own in &STANDARD {
+    for described in &STANDARD {
         let mut object = ObjectType {
-            id: own.id.to_owned(),
-            name: own.one.to_owned(),
-            fully_qualified_name: own.many.to_owned(),
-            schema: json!({"labels": {"singular": own.labels.0, "plural": own.labels.1}, "primaryDisplayProperty": own.title}),
+            id: described.id.to_owned(),
+            name: described.one.to_owned(),
+            fully_qualified_name: described.many.to_owned(),
+            schema: json!({"labels": {"singular": described.labels.0, "plural": described.labels.1}, "primaryDisplayProperty": described.title}),
             ..ObjectType::default()
         };
-        groups::add(&mut object, own.group.0, own.group.1);
+        groups::add(&mut object, described.group.0, described.group.1);
         properties::system(&mut object);
-        standard_properties::fill(&mut object, own);
+        standard_properties::fill(&mut object, described);
         object.set_keys(portal.switches.key_rules());
-        portal.types.insert(own.id.to_owned(), object);
+        portal.types.insert(described.id.to_owned(), object);
     }
     portal.pairs = Pairs::standard();
 }
@@ -82,8 +82,8 @@ pub fn route(portal: &mut Portal, request: &Request, rest: &[&str], now: i64) ->
     match (request.method.as_str(), rest) {
         ("GET", []) => {
             let archived = request.flag("archived");
-            let custom = portal.types.values().filter(|own| own.id.starts_with("2-") && own.archived == archived);
-            let results: Vec<Value> = custom.map(|own| schema(portal, own, parts)).collect();
+            let custom = portal.types.values().filter(|value| value.id.starts_with("2-") && value.archived == archived);
+            let results: Vec<Value> = custom.map(|object| schema(portal, object, parts)).collect();
             Ok(answers::json(200, &json!({"results": results})))
         }
         ("POST", []) => {
@@ -126,7 +126,7 @@ pub fn route(portal: &mut Portal, request: &Request, rest: &[&str], now: i64) ->
             let to = portal
                 .pairs
                 .defined()
-                .find(|(from, _, types)| *from == id && types.iter().any(|own| own.type_id == number));
+                .find(|(from, _, types)| *from == id && types.iter().any(|kind| kind.type_id == number));
             let to = to.map(|(_, to, _)| to.to_owned()).ok_or_else(Refusal::not_found)?;
             portal.pairs.undefine(&id, &to, number);
             Ok(Reply::empty(204))
@@ -202,17 +202,17 @@ fn associate(portal: &mut Portal, id: &str, body: &[u8], now: i64) -> Answer {
     let to = portal.type_id(&body.to_object_type_id)?;
     let name = body.name.unwrap_or_else(|| association_name(portal, id, &to));
     portal.pairs.define_plain(id, &to, Some(&name));
-    let own = portal.pairs.plain(id, &to).ok_or_else(Refusal::not_found)?;
+    let association = portal.pairs.plain(id, &to).ok_or_else(Refusal::not_found)?;
     Ok(answers::json(
         201,
-        &json!({"id": own.type_id.to_string(), "fromObjectTypeId": id, "toObjectTypeId": to, "name": name,
+        &json!({"id": association.type_id.to_string(), "fromObjectTypeId": id, "toObjectTypeId": to, "name": name,
             "createdAt": time(now), "updatedAt": time(now)}),
     ))
 }
 
 /// The name that HubSpot gives an association: `contract_to_company`.
 fn association_name(portal: &Portal, from: &str, to: &str) -> String {
-    let name = |id: &str| portal.types.get(id).map(|own| own.name.as_str()).unwrap_or_default();
+    let name = |id: &str| portal.types.get(id).map(|kind| kind.name.as_str()).unwrap_or_default();
     format!("{}_to_{}", name(from), name(to))
 }
 
@@ -243,7 +243,10 @@ pub fn create(portal: &mut Portal, body: &Value, now: i64) -> Result<String, Ref
             "labels must have a singular and a plural of at most {LABEL_MAX} characters"
         )));
     }
-    if portal.types.values().any(|own| own.id.starts_with("2-") && !own.archived && own.name.eq_ignore_ascii_case(name))
+    if portal
+        .types
+        .values()
+        .any(|value| value.id.starts_with("2-") && !value.archived && value.name.eq_ignore_ascii_case(name))
     {
         let message = format!("Object type with name '{name}' already exists");
         return Err(Refusal::plain(409, message).category("OBJECT_ALREADY_EXISTS"));
@@ -292,7 +295,7 @@ pub fn load(portal: &mut Portal, schemas: &[Value], now: i64) -> Result<(), Refu
         let taken = portal
             .types
             .values()
-            .any(|own| own.id == id || own.id.starts_with("2-") && own.name.eq_ignore_ascii_case(name));
+            .any(|value| value.id == id || value.id.starts_with("2-") && value.name.eq_ignore_ascii_case(name));
         if taken {
             return Err(Refusal::plain(409, format!("the object `{name}` comes twice")));
         }
@@ -314,8 +317,9 @@ pub fn load(portal: &mut Portal, schemas: &[Value], now: i64) -> Result<(), Refu
         }
         check_names(&object, &object.schema, &object.required)?;
         let associations = body["associations"].as_array().into_iter().flatten();
-        let ends =
-            associations.filter_map(|own| Some((own["fromObjectTypeId"].as_str()?, own["toObjectTypeId"].as_str()?)));
+        let ends = associations.filter_map(|association| {
+            Some((association["fromObjectTypeId"].as_str()?, association["toObjectTypeId"].as_str()?))
+        });
         pairs.extend(ends.map(|(from, to)| (from.to_owned(), to.to_owned())));
         if let Some(schema) = object.schema.as_object_mut() {
             schema.remove("properties");
@@ -352,55 +356,55 @@ fn check_names(object: &ObjectType, schema: &Value, required: &[String]) -> Resu
 
 /// A type by any of its names, the short ones of custom objects too; for the seed and the control API.
 pub fn find_type(portal: &Portal, name: &str) -> Result<String, Refusal> {
-    let short = portal.types.values().find(|own| own.id.starts_with("2-") && own.name == name && !own.archived);
+    let short = portal.types.values().find(|value| value.id.starts_with("2-") && value.name == name && !value.archived);
     short.map_or_else(|| portal.type_id(name), |own| Ok(own.id.clone()))
 }
 
 /// A schema with every member that HubSpot's description of the API requires.
-fn schema(portal: &Portal, own: &ObjectType, parts: Parts) -> Value {
+fn schema(portal: &Portal, object: &ObjectType, parts: Parts) -> Value {
     let mut shown = json!({
-        "id": own.id.trim_start_matches("2-"),
-        "objectTypeId": own.id,
-        "fullyQualifiedName": own.fully_qualified_name,
-        "name": own.name,
-        "labels": own.schema["labels"],
-        "primaryDisplayProperty": own.schema["primaryDisplayProperty"],
-        "secondaryDisplayProperties": own.schema.get("secondaryDisplayProperties").cloned().unwrap_or_else(|| json!([])),
-        "requiredProperties": own.required,
-        "searchableProperties": own.schema.get("searchableProperties").cloned().unwrap_or_else(|| json!(["hs_object_id"])),
-        "allowsSensitiveProperties": own.schema["allowsSensitiveProperties"] == true,
-        "restorable": own.schema["restorable"] != false,
-        "metaType": if own.id.starts_with("2-") { "PORTAL_SPECIFIC" } else { "HUBSPOT" },
-        "archived": own.archived,
+        "id": object.id.trim_start_matches("2-"),
+        "objectTypeId": object.id,
+        "fullyQualifiedName": object.fully_qualified_name,
+        "name": object.name,
+        "labels": object.schema["labels"],
+        "primaryDisplayProperty": object.schema["primaryDisplayProperty"],
+        "secondaryDisplayProperties": object.schema.get("secondaryDisplayProperties").cloned().unwrap_or_else(|| json!([])),
+        "requiredProperties": object.required,
+        "searchableProperties": object.schema.get("searchableProperties").cloned().unwrap_or_else(|| json!(["hs_object_id"])),
+        "allowsSensitiveProperties": object.schema["allowsSensitiveProperties"] == true,
+        "restorable": object.schema["restorable"] != false,
+        "metaType": if object.id.starts_with("2-") { "PORTAL_SPECIFIC" } else { "HUBSPOT" },
+        "archived": object.archived,
         "properties": [],
         "associations": [],
     });
-    if let Some(description) = own.schema["description"].as_str() {
+    if let Some(description) = object.schema["description"].as_str() {
         shown["description"] = description.into();
     }
     if parts.include_audit_metadata {
-        shown["createdAt"] = time(own.created).into();
-        shown["updatedAt"] = time(own.updated.max(own.created)).into();
+        shown["createdAt"] = time(object.created).into();
+        shown["updatedAt"] = time(object.updated.max(object.created)).into();
         shown["createdByUserId"] = 77.into();
         shown["updatedByUserId"] = 77.into();
     }
     if parts.include_property_definitions {
-        shown["properties"] = own.properties.active().map(|(_, property)| property.clone()).collect();
+        shown["properties"] = object.properties.active().map(|(_, property)| property.clone()).collect();
     }
     if parts.include_association_definitions {
-        shown["associations"] = associations(portal, own);
+        shown["associations"] = associations(portal, object);
     }
     shown
 }
 
 /// Definitions of both directions, as a schema lists them.
-fn associations(portal: &Portal, own: &ObjectType) -> Value {
-    let defined = portal.pairs.defined().filter(|(from, to, _)| *from == own.id || *to == own.id);
+fn associations(portal: &Portal, object: &ObjectType) -> Value {
+    let defined = portal.pairs.defined().filter(|(from, to, _)| *from == object.id || *to == object.id);
     let shown = defined.flat_map(|(from, to, types)| types.iter().map(move |kind| (from, to, kind)));
     let shown = shown.map(|(from, to, kind)| {
         let name = kind.name.clone().unwrap_or_else(|| association_name(portal, from, to));
         json!({"id": kind.type_id.to_string(), "fromObjectTypeId": from, "toObjectTypeId": to, "name": name,
-            "createdAt": time(own.created), "updatedAt": time(own.created)})
+            "createdAt": time(object.created), "updatedAt": time(object.created)})
     });
     shown.collect()
 }

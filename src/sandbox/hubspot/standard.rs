@@ -60,5 +60,5 @@ pub const STANDARD: [Standard; 4] = [
 
 /// Whether a name is one of a standard object's.
 pub fn is_standard_name(id: &str, name: &str) -> bool {
-    STANDARD.iter().any(|own| own.id == id && (own.one == name || own.many == name))
+    STANDARD.iter().any(|object| object.id == id && (object.one == name || object.many == name))
 }

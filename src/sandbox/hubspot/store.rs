@@ -93,7 +93,7 @@ impl Values {
     }
 
     fn get(&self, name: u32) -> Option<&str> {
-        let place = self.ends.binary_search_by_key(&name, |(own, _)| *own).ok()?;
+        let place = self.ends.binary_search_by_key(&name, |(known, _)| *known).ok()?;
         self.at(place).map(|(_, value)| value)
     }
 

@@ -57,7 +57,7 @@ fn needed(portal: &Portal, method: &str, path: &[&str]) -> Vec<String> {
     let kind = |name: &str| {
         let id = portal.type_id(name).unwrap_or_default();
         let standard = [("0-1", "contacts"), ("0-2", "companies"), ("0-3", "deals"), ("0-5", "tickets")];
-        standard.iter().find(|(own, _)| *own == id).map_or("custom", |(_, word)| *word).to_owned()
+        standard.iter().find(|(known, _)| *known == id).map_or("custom", |(_, word)| *word).to_owned()
     };
     match path {
         ["crm", "objects", name, ..] | ["crm", "associations", name, ..] => {

@@ -50,11 +50,11 @@ pub fn route(portal: &Portal, request: &Request, rest: &[&str]) -> Answer {
 }
 
 fn active(portal: &Portal) -> impl Iterator<Item = &ObjectType> {
-    portal.types.values().filter(|own| !own.archived)
+    portal.types.values().filter(|value| !value.archived)
 }
 
 fn custom(portal: &Portal) -> impl Iterator<Item = &ObjectType> {
-    active(portal).filter(|own| own.id.starts_with("2-"))
+    active(portal).filter(|object| object.id.starts_with("2-"))
 }
 
 fn percentage(limit: usize, usage: usize) -> f64 {
@@ -66,9 +66,9 @@ fn used(limit: usize, usage: usize) -> Value {
 }
 
 /// An object's names, with the members that an answer adds.
-fn named(own: &ObjectType, members: &Value) -> Value {
-    let mut named = json!({"objectTypeId": own.id, "singularLabel": own.schema["labels"]["singular"],
-        "pluralLabel": own.schema["labels"]["plural"]});
+fn named(object: &ObjectType, members: &Value) -> Value {
+    let mut named = json!({"objectTypeId": object.id, "singularLabel": object.schema["labels"]["singular"],
+        "pluralLabel": object.schema["labels"]["plural"]});
     for (key, value) in members.as_object().into_iter().flatten() {
         named[key.as_str()] = value.clone();
     }
@@ -80,46 +80,46 @@ fn overall(limit: usize, usage: usize, by_type: Vec<Value>) -> Value {
 }
 
 fn records(portal: &Portal) -> Value {
-    let standard = active(portal).filter(|own| own.id.starts_with("0-"));
+    let standard = active(portal).filter(|object| object.id.starts_with("0-"));
     let standard: Vec<Value> =
-        standard.map(|own| named(own, &used(STANDARD_RECORDS_MAX, own.store.active_count()))).collect();
-    let all = custom(portal).map(|own| own.store.active_count()).sum();
-    let by_type = custom(portal).map(|own| named(own, &json!({"usage": own.store.active_count()}))).collect();
+        standard.map(|object| named(object, &used(STANDARD_RECORDS_MAX, object.store.active_count()))).collect();
+    let all = custom(portal).map(|object| object.store.active_count()).sum();
+    let by_type = custom(portal).map(|object| named(object, &json!({"usage": object.store.active_count()}))).collect();
     json!({"hubspotDefinedObjectTypes": standard, "customObjectTypes": overall(CUSTOM_RECORDS_MAX, all, by_type)})
 }
 
-fn own_properties(own: &ObjectType) -> usize {
-    own.properties.active().filter(|(_, property)| property["hubspotDefined"] != true).count()
+fn own_properties(object: &ObjectType) -> usize {
+    object.properties.active().filter(|(_, property)| property["hubspotDefined"] != true).count()
 }
 
 fn properties(portal: &Portal) -> Value {
     let all = active(portal).map(own_properties).sum();
-    let by_type = active(portal).map(|own| named(own, &used(PROPERTIES_MAX, own_properties(own)))).collect();
+    let by_type = active(portal).map(|object| named(object, &used(PROPERTIES_MAX, own_properties(object)))).collect();
     overall(ALL_PROPERTIES_MAX, all, by_type)
 }
 
 fn calculated(portal: &Portal) -> Value {
-    let count = |own: &ObjectType| {
-        let own = own.properties.active().map(|(_, property)| property);
-        own.filter(|property| property["calculated"] == true && property["hubspotDefined"] != true).count()
+    let count = |object: &ObjectType| {
+        let object = object.properties.active().map(|(_, property)| property);
+        object.filter(|property| property["calculated"] == true && property["hubspotDefined"] != true).count()
     };
-    let by_type = active(portal).map(|own| named(own, &json!({"usage": count(own)}))).collect();
+    let by_type = active(portal).map(|object| named(object, &json!({"usage": count(object)}))).collect();
     overall(CALCULATED_MAX, active(portal).map(count).sum(), by_type)
 }
 
 fn pipelines(portal: &Portal) -> Value {
     // Deals and tickets have one pipeline each; the sandbox makes no others.
-    let with = active(portal).filter(|own| matches!(own.id.as_str(), "0-3" | "0-5"));
-    json!({"results": with.map(|own| named(own, &used(PIPELINES_MAX, 1))).collect::<Vec<_>>()})
+    let with = active(portal).filter(|object| matches!(object.id.as_str(), "0-3" | "0-5"));
+    json!({"results": with.map(|result| named(result, &used(PIPELINES_MAX, 1))).collect::<Vec<_>>()})
 }
 
 fn labels(portal: &Portal, request: &Request) -> Result<Value, Refusal> {
     let asked = |name: &str| request.parameter(name).map(|text| portal.type_id(text)).transpose();
     let (from, to) = (asked("fromObjectTypeId")?, asked("toObjectTypeId")?);
-    let fits = |own: &str, wanted: &Option<String>| wanted.as_ref().is_none_or(|wanted| wanted == own);
+    let fits = |known: &str, wanted: &Option<String>| wanted.as_ref().is_none_or(|wanted| wanted == known);
     let pairs = portal.pairs.defined().filter(|(one, other, _)| fits(one, &from) && fits(other, &to));
     let shown = pairs.map(|(from, to, types)| {
-        let labels: Vec<&str> = types.iter().filter_map(|own| own.label.as_deref()).collect();
+        let labels: Vec<&str> = types.iter().filter_map(|kind| kind.label.as_deref()).collect();
         json!({"fromObjectType": from, "toObjectType": to, "allLabels": labels, "limit": LABELS_MAX, "usage": labels.len(),
             "percentage": percentage(LABELS_MAX, labels.len())})
     });
@@ -130,9 +130,11 @@ fn labels(portal: &Portal, request: &Request) -> Result<Value, Refusal> {
 fn near(portal: &Portal, from: &str, to: &str) -> Value {
     let plain = portal.pairs.plain(from, to);
     let standing = portal.switches.association_limit as u64;
-    let limit = plain.and_then(|own| own.max).map_or(standing, |max| max.min(standing));
+    let limit = plain.and_then(|association| association.max).map_or(standing, |max| max.min(standing));
     let threshold = (limit as f64 * NEAR).ceil() as u64;
-    let full = plain.map(|own| portal.pairs.at_least(from, to, own.type_id, threshold.max(1))).unwrap_or_default();
+    let full = plain
+        .map(|association| portal.pairs.at_least(from, to, association.type_id, threshold.max(1)))
+        .unwrap_or_default();
     let (at, close): (Vec<_>, Vec<_>) = full.into_iter().partition(|(_, count)| u64::from(*count) >= limit);
     let samples = |records: &[(u64, u32)]| {
         let shown = records.iter().take(SAMPLES).map(|(id, count)| json!({"objectId": id.to_string(), "usage": count}));
@@ -143,7 +145,7 @@ fn near(portal: &Portal, from: &str, to: &str) -> Value {
 }
 
 fn near_to(portal: &Portal, from: &str) -> Vec<Value> {
-    let targets = portal.pairs.defined().filter(|(own, ..)| *own == from);
+    let targets = portal.pairs.defined().filter(|(pair, ..)| *pair == from);
     let shown = targets.map(|(_, to, _)| {
         let near = near(portal, from, to);
         json!({"toObjectTypeId": to, "limit": near["limit"], "totalRecordsAtLimit": near["totalRecordsAtLimit"],
@@ -154,11 +156,11 @@ fn near_to(portal: &Portal, from: &str) -> Vec<Value> {
 }
 
 fn near_from(portal: &Portal) -> Vec<Value> {
-    let with = active(portal).filter_map(|own| {
-        let near = near_to(portal, &own.id);
-        let sum = |key: &str| near.iter().filter_map(|own| own[key].as_u64()).sum::<u64>();
+    let with = active(portal).filter_map(|object| {
+        let near = near_to(portal, &object.id);
+        let sum = |key: &str| near.iter().filter_map(|object| object[key].as_u64()).sum::<u64>();
         let members = json!({"totalRecordsAtLimit": sum("totalRecordsAtLimit"), "totalRecordsNearLimit": sum("totalRecordsNearLimit")});
-        (!near.is_empty()).then(|| named(own, &members))
+        (!near.is_empty()).then(|| named(object, &members))
     });
     with.collect()
 }

@@ -50,9 +50,9 @@ pub fn route(portal: &mut Portal, request: &Request, type_name: &str, rest: &[&s
     let object = portal.object_mut(&id)?;
     match (request.method.as_str(), rest) {
         ("GET", []) => {
-            let own = object.rules.iter();
-            let own = own.filter(|(name, rules)| !rules.is_empty() && object.properties.get(name).is_some());
-            let results = own.map(|(name, rules)| {
+            let rule = object.rules.iter();
+            let rule = rule.filter(|(name, rules)| !rules.is_empty() && object.properties.get(name).is_some());
+            let results = rule.map(|(name, rules)| {
                 json!({"propertyName": name, "propertyValidationRules": rules.iter().map(shown).collect::<Vec<_>>()})
             });
             Ok(answers::json(200, &json!({"results": results.collect::<Vec<_>>()})))

@@ -49,7 +49,7 @@ struct Schema<'o>(HashMap<&'o str, &'o Value>);
 
 /// Reads all records. References may lead to records of any file.
 pub fn read(objects: &[Value], sources: &[Source]) -> Result<Value, LoadError> {
-    let schema = Schema(objects.iter().filter_map(|own| Some((own["name"].as_str()?, own))).collect());
+    let schema = Schema(objects.iter().filter_map(|object| Some((object["name"].as_str()?, object))).collect());
     let mut all =
         Reading { schema: &schema, records: Vec::new(), references: HashMap::new(), counts: HashMap::new(), level: 0 };
     for source in sources {
@@ -92,7 +92,7 @@ const LEVELS_MAX: usize = 5;
 impl Schema<'_> {
     fn field(&self, object: &str, name: &str) -> Option<&Value> {
         let fields = self.0.get(object)?["fields"].as_array()?;
-        fields.iter().find(|field| field["name"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(name)))
+        fields.iter().find(|field| field["name"].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name)))
     }
 
     /// The lookup of a child that leads to its parent: the one of that relationship, or the only one.

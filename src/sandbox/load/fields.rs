@@ -53,8 +53,8 @@ pub fn read(root: Element<'_, '_>, sets: &ValueSets) -> Result<Vec<Value>, LoadE
         return if custom { Err(root.error(format!("`{name}` has no <type>"))) } else { Ok(Vec::new()) };
     };
     let word = kind.own_text().unwrap_or_default();
-    let Some((_, described)) = TYPES.iter().find(|(own, _)| *own == word) else {
-        let known = TYPES.map(|(own, _)| own).join(", ");
+    let Some((_, described)) = TYPES.iter().find(|(known, _)| *known == word) else {
+        let known = TYPES.map(|(known, _)| known).join(", ");
         return Err(kind.error(format!("`{name}` has the unknown type `{word}`; known are {known}")));
     };
     let mut field = json!({"name": name, "type": described, "label": root.text("label").unwrap_or(name),

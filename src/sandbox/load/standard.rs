@@ -73,7 +73,7 @@ pub fn object(name: &str, place: usize) -> Value {
     if let Some(own) = sample {
         return own.clone();
     }
-    let listed = OBJECTS.iter().find(|(own, ..)| *own == name);
+    let listed = OBJECTS.iter().find(|(object, ..)| *object == name);
     let plural = format!("{name}s");
     let prefix = super::names::key_prefix("", place).replacen('a', "z", 1);
     let (_, plural, prefix, fields) = listed.copied().unwrap_or((name, &plural, &prefix, "Name:string"));

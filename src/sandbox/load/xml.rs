@@ -45,8 +45,8 @@ impl<'d, 's> Element<'d, 's> {
 
     /// All children of that name.
     pub fn children<'n>(self, name: &'n str) -> impl Iterator<Item = Self> + use<'d, 's, 'n> {
-        let own = self.node.children().filter(move |node| node.tag_name().name() == name);
-        own.map(move |node| Self { file: self.file, node })
+        let child = self.node.children().filter(move |node| node.tag_name().name() == name);
+        child.map(move |node| Self { file: self.file, node })
     }
 
     /// Its own text, trimmed; none when it is blank.

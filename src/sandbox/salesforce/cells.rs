@@ -39,7 +39,7 @@ impl Cells {
 
     /// Puts a value in the place of another; a place that is not there stays away.
     pub fn set(&mut self, place: usize, value: Option<&str>) {
-        *self = self.iter().enumerate().map(|(own, before)| if own == place { value } else { before }).collect();
+        *self = self.iter().enumerate().map(|(at, before)| if at == place { value } else { before }).collect();
     }
 
     /// Adds a place.

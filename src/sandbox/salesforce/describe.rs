@@ -28,7 +28,7 @@ pub fn flags(given: &Value) -> Value {
 /// The describe answer of an object, as the integration user sees it.
 pub fn describe(org: &Org, object: &Object, version: &str) -> Value {
     let mut answer = object.definition.clone();
-    let own = object
+    let source_field = object
         .fields
         .iter()
         .filter(|field| field["name"].as_str().is_some_and(|name| !object.hidden_fields.contains(name)));
@@ -48,13 +48,13 @@ pub fn describe(org: &Org, object: &Object, version: &str) -> Value {
         }
         field
     });
-    let own = own.cloned().map(|mut field| {
+    let source_field = source_field.cloned().map(|mut field| {
         if let Some(members) = field.as_object_mut() {
             LOADED.iter().for_each(|member| drop(members.remove(*member)));
         }
         field
     });
-    answer["fields"] = system.chain(own).collect();
+    answer["fields"] = system.chain(source_field).collect();
     answer["childRelationships"] = children(org, object.name());
     answer["recordTypeInfos"] = json!([{"active": true, "available": true, "defaultRecordTypeMapping": true,
         "developerName": "Master", "master": true, "name": "Master", "recordTypeId": "012000000000000AAA",
@@ -67,13 +67,13 @@ pub fn describe(org: &Org, object: &Object, version: &str) -> Value {
 
 /// Lookups of other objects that lead to this one.
 fn children(org: &Org, name: &str) -> Value {
-    let fields = org.objects.values().flat_map(|own| own.fields.iter().map(move |field| (own, field)));
+    let fields = org.objects.values().flat_map(|value| value.fields.iter().map(move |field| (value, field)));
     let leading = fields.filter(|(_, field)| {
         field["referenceTo"].as_array().is_some_and(|targets| targets.iter().any(|target| target == name))
     });
-    let shown = leading.map(|(own, field)| {
+    let shown = leading.map(|(lead, field)| {
         let relationship = &field["childRelationshipName"];
-        json!({"cascadeDelete": field["cascadeDelete"], "childSObject": own.name(), "deprecatedAndHidden": false,
+        json!({"cascadeDelete": field["cascadeDelete"], "childSObject": lead.name(), "deprecatedAndHidden": false,
             "field": field["name"], "junctionIdListNames": [], "junctionReferenceTo": [], "relationshipName": relationship,
             "restrictedDelete": field["restrictedDelete"]})
     });

@@ -135,12 +135,12 @@ impl Org {
         let objects: BTreeMap<&String, Value> = self
             .objects
             .iter()
-            .map(|(name, own)| {
-                let rows: &BTreeMap<String, Row> = own.rows.all();
+            .map(|(name, object)| {
+                let rows: &BTreeMap<String, Row> = object.rows.all();
                 (
                     name,
-                    json!({"definition": own.definition, "fields": own.fields, "hidden_fields": own.hidden_fields,
-                    "hidden_rows": own.hidden_rows, "rows": rows, "deletes": own.deletes, "numbered": own.numbered}),
+                    json!({"definition": object.definition, "fields": object.fields, "hidden_fields": object.hidden_fields,
+                    "hidden_rows": object.hidden_rows, "rows": rows, "deletes": object.deletes, "numbered": object.numbered}),
                 )
             })
             .collect();
@@ -191,20 +191,19 @@ impl Object {
 
     /// A field that the integration user may see, with its place. System fields have no place among the values.
     pub fn field(&self, name: &str) -> Option<(Option<usize>, &Value)> {
-        let own = self
-            .fields
-            .iter()
-            .position(|field| field["name"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(name)));
-        match own {
+        let source_field = self.fields.iter().position(|field| {
+            field["name"].as_str().is_some_and(|source_field| source_field.eq_ignore_ascii_case(name))
+        });
+        match source_field {
             Some(place) => {
                 let hidden = self.fields[place]["name"].as_str().is_some_and(|name| self.hidden_fields.contains(name));
                 (!hidden).then(|| (Some(place), &self.fields[place]))
             }
             None => {
                 let has_bin = self.definition["undeletable"] != false;
-                let system = definitions::system_fields()
-                    .iter()
-                    .find(|field| field["name"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(name)))?;
+                let system = definitions::system_fields().iter().find(|field| {
+                    field["name"].as_str().is_some_and(|source_field| source_field.eq_ignore_ascii_case(name))
+                })?;
                 (has_bin || system["name"] != "IsDeleted").then_some((None, system))
             }
         }

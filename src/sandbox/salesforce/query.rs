@@ -35,7 +35,7 @@ pub fn prepare(org: &Org, text: &str) -> Result<Query, Refusal> {
                 let message = "The SOQL FIELDS function must have a LIMIT of at most 200";
                 return Err(Refusal::new(400, "MALFORMED_QUERY", message));
             }
-            let own = object.fields.iter().filter(|field| match which {
+            let source_field = object.fields.iter().filter(|field| match which {
                 "CUSTOM" => field["custom"] == true,
                 "STANDARD" => field["custom"] != true,
                 _ => true,
@@ -43,8 +43,9 @@ pub fn prepare(org: &Org, text: &str) -> Result<Query, Refusal> {
             if which != "CUSTOM" {
                 all.extend(["Id", "IsDeleted", "CreatedDate", "LastModifiedDate", "SystemModstamp"].map(str::to_owned));
             }
-            let names =
-                own.filter_map(|field| field["name"].as_str()).filter(|name| !object.hidden_fields.contains(*name));
+            let names = source_field
+                .filter_map(|field| field["name"].as_str())
+                .filter(|name| !object.hidden_fields.contains(*name));
             all.extend(names.map(str::to_owned));
         }
         let mut seen = std::collections::BTreeSet::new();

@@ -156,7 +156,7 @@ pub fn check_create(org: &Org, name: &str, values: &Values) -> Result<Accepted, 
                 && field["defaultedOnCreate"] != true
                 && field["type"] != "boolean";
             let auto = field["autoNumber"] == true;
-            asked && !auto && !accepted.iter().any(|(own, value)| own == place && value.is_some())
+            asked && !auto && !accepted.iter().any(|(known, value)| known == place && value.is_some())
         })
         .filter_map(|(_, field)| field["name"].as_str())
         .collect();
@@ -252,8 +252,8 @@ fn cascade(org: &mut Org, master: &str, now: i64) -> Result<(), Refusal> {
     let mut details = Vec::new();
     for (name, object) in &org.objects {
         for (place, _) in object.fields.iter().enumerate().filter(|(_, field)| field["cascadeDelete"] == true) {
-            let own = object.rows.having(place, master).into_iter();
-            let live = own.filter(|id| {
+            let one_row = object.rows.having(place, master).into_iter();
+            let live = one_row.filter(|id| {
                 object.rows.get(id).is_some_and(|row| row.deleted.is_none() && row.values.get(place) == Some(master))
             });
             details.extend(live.map(|id| (name.clone(), id)));
@@ -266,14 +266,14 @@ fn read(org: &Org, name: &str, id: &str, fields: Option<&str>, version: &str) ->
     let (id, row) = live(org, name, id)?;
     let object = org.object(name).ok_or_else(Refusal::not_found)?;
     let all = || {
-        let own = object
+        let source_field = object
             .fields
             .iter()
             .filter_map(|field| field["name"].as_str())
             .filter(|name| !object.hidden_fields.contains(*name));
         ["Id", "IsDeleted", "CreatedDate", "LastModifiedDate", "SystemModstamp"]
             .into_iter()
-            .chain(own)
+            .chain(source_field)
             .map(str::to_owned)
             .collect()
     };

@@ -24,6 +24,7 @@ pub(crate) fn schema_of(arguments: &[&str]) -> Option<&'static str> {
         "failures" if has("retry") || has("dismiss") => "failures-marked",
         "failures" => "failures",
         "why" => "why",
+        "alerts" => "alerts-test",
         "validate" => "validate",
         "test" => "test",
         "discover" if words.len() > 1 => "discover-object",

@@ -286,7 +286,7 @@ fn compare(held: &Cell, value: &Literal, now: i64) -> Option<(Ordering, Ordering
 /// `A;B` asks for both.
 fn includes(held: &Cell, value: &Literal) -> bool {
     let (Cell::Text(held), Literal::Text(asked)) = (held, value) else { return false };
-    asked.split(';').all(|one| held.split(';').any(|own| own.eq_ignore_ascii_case(one)))
+    asked.split(';').all(|one| held.split(';').any(|known| known.eq_ignore_ascii_case(one)))
 }
 
 /// `%` any text, `_` any letter, `\%` and `\_` themselves; without letter case.

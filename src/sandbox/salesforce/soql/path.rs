@@ -134,18 +134,18 @@ pub fn find<'a>(org: &'a Org, object: &'a Object, path: &str) -> Result<Found<'a
 }
 
 fn named(field: &Value, member: &str, name: &str) -> bool {
-    field[member].as_str().is_some_and(|own| own.eq_ignore_ascii_case(name))
+    field[member].as_str().is_some_and(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// A lookup of an object by the name of its relationship, and whether it may lead to several objects.
 fn lookup<'a>(org: &'a Org, object: &'a Object, name: &str) -> Option<(bool, Hop<'a>)> {
     let user = || org.object("User").into_iter().collect();
-    let own = |name: &str, holder, targets| Some((false, Hop { name: name.to_owned(), holder, targets }));
+    let target_entry = |name: &str, holder, targets| Some((false, Hop { name: name.to_owned(), holder, targets }));
     match name.to_ascii_lowercase().as_str() {
-        "createdby" => return own("CreatedBy", Holder::User, user()),
-        "lastmodifiedby" => return own("LastModifiedBy", Holder::User, user()),
+        "createdby" => return target_entry("CreatedBy", Holder::User, user()),
+        "lastmodifiedby" => return target_entry("LastModifiedBy", Holder::User, user()),
         "masterrecord" if object.definition["mergeable"] == true => {
-            return own("MasterRecord", Holder::Master, vec![object]);
+            return target_entry("MasterRecord", Holder::Master, vec![object]);
         }
         _ => {}
     }
