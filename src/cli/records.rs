@@ -1,6 +1,7 @@
 //! Commands that carry records over: `import`, `sync`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::args::common::{Common, Format};
 use super::args::{Import, Sync};
@@ -9,17 +10,19 @@ use super::output;
 use super::progress::Progress;
 use super::render::paint::Paint;
 use super::render::{report as show_report, table};
-use super::shared::{options, project, report, selected_none, trouble, warn, warn_of};
+use super::shared::{failed, options, project, report, selected_none, trouble, warn, warn_of};
 use super::signals::{self, Asked};
+use crate::config::env::process_variables;
 use crate::model::ids::PipelineName;
 use crate::model::report::RunScope;
 use crate::ops::import::{Counted, count};
 use crate::ops::run::run_all;
-use crate::ops::sync::{self, Event};
+use crate::ops::sync::{self, Event, Reloading};
 use crate::project::error::OpsError;
 use crate::project::prepare::{PortalSource, Prepared, prepare, prepare_selected};
 use crate::project::selection::Selection;
-use crate::project::wiring::{Outside, Project};
+use crate::project::wiring::{Outside, Project, open};
+use crate::sys::clock::Clock;
 
 pub(super) async fn import_records(common: &Common, arguments: &Import) -> Result<Exit, OpsError> {
     let outside = Outside::real();
@@ -70,7 +73,7 @@ pub(super) async fn sync_records(common: &Common, arguments: &Sync) -> Result<Ex
     let project = project(common, outside)?;
     let chosen = sync::selected(&project, &arguments.names)?;
     if !arguments.once {
-        return sync_on(common, arguments, &project, &chosen, &asked).await;
+        return sync_on(common, arguments, project, &chosen, &asked).await;
     }
     let state = project.state()?;
     let knowledge = PortalSource::SavedFirst(&state);
@@ -86,7 +89,7 @@ pub(super) async fn sync_records(common: &Common, arguments: &Sync) -> Result<Ex
 async fn sync_on(
     common: &Common,
     arguments: &Sync,
-    project: &Project,
+    project: Project,
     chosen: &Selection,
     asked: &Asked,
 ) -> Result<Exit, OpsError> {
@@ -102,8 +105,12 @@ async fn sync_on(
         let talk = "syncing {} until stopped (Ctrl-C); cycles that change nothing are shown only with `-v`";
         output::talk(&talk.replace("{}", &names.join(", ")));
     }
-    let on_event = |event: Event<'_>| report_event(common, arguments.format, project, event);
-    let saved = sync::forever(project, &state, chosen, &options, &on_event).await;
+    let (root, outside) = (project.loaded.root.clone(), project.outside.clone());
+    let clock = outside.clock.clone();
+    let on_event = |event: Event<'_>| report_event(common, arguments.format, &clock, event);
+    let again = || open(&root, &process_variables, outside.clone());
+    let reloading = Reloading { open: &again, asked: signals::hang_ups(), watch: arguments.watch };
+    let saved = sync::forever(Arc::new(project), &arguments.names, &state, &options, reloading, &on_event).await?;
     Ok(match (saved, asked.to_interrupt()) {
         (false, _) => Exit::Failed,
         (true, false) => Exit::Done,
@@ -112,14 +119,14 @@ async fn sync_on(
 }
 
 /// Shows what a sync that runs on has to say.
-fn report_event(common: &Common, format: Format, project: &Project, event: Event<'_>) {
+fn report_event(common: &Common, format: Format, clock: &Clock, event: Event<'_>) {
     match event {
         Event::Cycle { finished, repeated } => {
             let shown = common.verbose > 0 || !(repeated || show_report::is_quiet(&finished.report));
             match format {
                 Format::Json => output::json_text(&serde_json::to_string(&finished.report).unwrap_or_default()),
                 Format::Text if shown => {
-                    let time = project.outside.clock.now().strftime("%Y-%m-%d %H:%M:%SZ");
+                    let time = clock.now().strftime("%Y-%m-%d %H:%M:%SZ");
                     output::styled(&format!("{time}  {}", show_report::report(&finished.report, Paint::of_results())));
                 }
                 Format::Text => {}
@@ -129,10 +136,20 @@ fn report_event(common: &Common, format: Format, project: &Project, event: Event
             }
         }
         Event::Over(what) => output::talk(what),
-        Event::Warnings(name, warnings) => warn_of(common, project, Some(name), warnings),
+        Event::Warnings(project, name, warnings) => warn_of(common, project, Some(name), warnings),
         Event::Changed(file) => output::talk(&format!(
-            "{file} has changed on disk: this process goes on with what it read at its start; start it again to use the file \
-             as it is now"
+            "{file} has changed on disk: this process goes on with what it read before; send it SIGHUP to use the files as they \
+             are now"
         )),
+        Event::Reloaded(_) if common.quiet => {}
+        Event::Reloaded(names) => {
+            output::talk(&format!("the definitions were read again and count from now on: {}", names.join(", ")));
+        }
+        Event::NotReloaded(error) => {
+            failed(error);
+            output::talk(
+                "the definitions cannot be used as they are now: this process goes on with what it read before",
+            );
+        }
     }
 }

@@ -1,10 +1,16 @@
-//! Ctrl-C and SIGTERM: the first asks to stop at the next safe point, a second one ends at once.
+//! Ctrl-C and SIGTERM: the first asks to stop at the next safe point, a second one ends at once. SIGHUP: read the definitions
+//! again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use std::time::Duration;
+
 use super::output;
 use crate::sys::cancel::Cancel;
+
+/// How long calls under way have before they are ended. Systems that send SIGTERM wait 30 seconds or more before they kill.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// How somebody asked to stop.
 #[derive(Debug, Clone, Default)]
@@ -29,10 +35,26 @@ pub fn watch(cancel: &Cancel) -> Asked {
             "stopping: finishing and saving the work in progress (press again to stop at once, which is safe too)",
         );
         cancel.cancel();
+        tokio::select! {
+            _ = stop_asked() => std::process::exit(130),
+            () = tokio::time::sleep(GRACE) => cancel.abort(),
+        }
         stop_asked().await;
         std::process::exit(130);
     });
     asked
+}
+
+/// Tells of each SIGHUP from now on. Where there is no such signal, nothing comes.
+pub fn hang_ups() -> tokio::sync::mpsc::UnboundedReceiver<()> {
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    #[cfg(unix)]
+    if let Ok(mut signals) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+        tokio::spawn(async move { while signals.recv().await.is_some() && tell.send(()).is_ok() {} });
+    }
+    #[cfg(not(unix))]
+    drop(tell);
+    told
 }
 
 /// Waits for a signal; gives whether it was SIGTERM.

@@ -1,5 +1,6 @@
 //! Telling people: what waits in the outbox is sent, with growing pauses where a receiver is away; old data is noticed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -130,20 +131,20 @@ pub async fn tell_at_last(project: &Project, state: &SqliteState, words: Words) 
 }
 
 /// Tells as long as it is polled.
-pub async fn keep_telling(project: &Project, state: &SqliteState, words: Words) {
-    let Project { config, outside, .. } = project;
-    if config.alerts.is_empty() {
-        return std::future::pending().await;
-    }
+pub async fn keep_telling(current: &tokio::sync::watch::Receiver<Arc<Project>>, state: &SqliteState, words: Words) {
     loop {
+        let project = Arc::clone(&current.borrow());
         let told = async {
-            notice_old_data(project, state, words).await?;
-            send_due(project, state, &outside.cancel).await
+            if project.config.alerts.is_empty() {
+                return Ok(());
+            }
+            notice_old_data(&project, state, words).await?;
+            send_due(&project, state, &project.outside.cancel).await
         };
         if let Err(error) = told.await {
             tracing::warn!(%error, "alerts wait");
         }
-        outside.clock.sleep(LOOK_EVERY).await;
+        project.outside.clock.sleep(LOOK_EVERY).await;
     }
 }
 

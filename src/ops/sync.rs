@@ -1,17 +1,24 @@
 //! `sync`: cycles that repeat, each pipeline by its own `every`, all on one rate limit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 
 use super::run::{Finished, RunOptions, Trouble, refuse, run_one};
 use super::{alerts, status};
 use crate::config::files::Files;
+use crate::config::pipeline::PipelineConfig;
 use crate::config::project::PROJECT_FILE;
 use crate::config::read::FILE_BYTES_MAX;
 use crate::diagnostic::Diagnostic;
 use crate::engine::run::StopReason;
+use crate::model::hash::Hasher;
 use crate::model::ids::PipelineName;
 use crate::model::report::RunStatus;
 use crate::ports::fault::Fault;
@@ -22,6 +29,8 @@ use crate::project::selection::{Selection, choose};
 use crate::project::wiring::Project;
 use crate::stages::{StageCause, StageError};
 use crate::state::sqlite::SqliteState;
+use crate::sys::clock::Clock;
+use crate::sys::rng::Rng;
 
 /// The pipelines that a sync is about: those that are named, else all that are enabled.
 ///
@@ -46,63 +55,233 @@ pub enum Event<'a> {
     /// Trouble is over: what of it, in words.
     Over(&'a str),
     /// Findings that stop nothing, when they are new.
-    Warnings(&'a PipelineName, &'a [Diagnostic]),
+    Warnings(&'a Project, &'a PipelineName, &'a [Diagnostic]),
     /// A file of the definitions is no longer as it was read.
     Changed(&'a str),
+    /// The definitions were read again, and count from now on: the pipelines that run by them.
+    Reloaded(&'a [&'a str]),
+    /// The definitions cannot be used as they are now: the old ones go on.
+    NotReloaded(&'a OpsError),
 }
 
 /// Takes what a sync has to say.
 pub type OnEvent<'a> = &'a (dyn Fn(Event<'_>) + Send + Sync);
 
+/// When and how the definitions are read again.
+pub struct Reloading<'a> {
+    /// Reads them.
+    pub open: &'a (dyn Fn() -> Result<Project, OpsError> + Send + Sync),
+    /// Somebody asks for it.
+    pub asked: UnboundedReceiver<()>,
+    /// Whenever their files change.
+    pub watch: bool,
+}
+
+/// How often files are looked at. A change counts once it has stood for two looks: editors write in several steps.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Repeats cycles until somebody asks to stop; trouble of one pipeline leaves the others alone, and its next cycle tries
 /// again. Gives whether everything was saved in the end.
 pub async fn forever(
-    project: &Project,
+    project: Arc<Project>,
+    names: &[String],
     state: &Arc<SqliteState>,
-    chosen: &Selection,
     options: &RunOptions,
+    mut reloading: Reloading<'_>,
     on_event: OnEvent<'_>,
-) -> bool {
-    let reporter = Reporter { project, on_event, memory: Mutex::default() };
+) -> Result<bool, OpsError> {
+    let chosen = selected(&project, names)?;
+    let reporter = Reporter { on_event, watched: reloading.watch, memory: Mutex::default() };
     let broken = Selection { pipelines: Vec::new(), broken: chosen.broken.clone() };
-    if let Ok(preparation) = prepare_selected(project, &project.loaded, &broken, PortalSource::Live).await {
+    if let Ok(preparation) = prepare_selected(&project, &project.loaded, &broken, PortalSource::Live).await {
         for refused in preparation.refused {
-            reporter.ended(&refuse(project, state, refused, options).await);
+            reporter.ended(&project, &refuse(&project, state, refused, options).await);
         }
     }
-    let cycles = chosen.pipelines.iter().map(|index| cycles(project, state, *index, options, &reporter));
-    let saved = tokio::select! {
-        saved = join_all(cycles) => saved.into_iter().all(|saved| saved),
-        () = alerts::keep_telling(project, state, status::duration) => true,
-    };
-    alerts::tell_at_last(project, state, status::duration).await;
-    saved
+    let cancel = project.outside.cancel.clone();
+    let (publish, current) = watch::channel(project);
+    let daemon = Daemon { names, state, options, reporter: &reporter, current: current.clone() };
+    let telling = alerts::keep_telling(&current, state, status::duration);
+    tokio::pin!(telling);
+    let mut running = FuturesUnordered::new();
+    let mut active: HashSet<String> = HashSet::new();
+    daemon.start(&mut active, &mut running)?;
+    let mut all_saved = true;
+    let mut seen = stamp(&current.borrow()).await;
+    let mut unsettled = None;
+    while !running.is_empty() {
+        let reload = tokio::select! {
+            Some((name, saved)) = running.next() => {
+                active.remove(&name);
+                all_saved &= saved;
+                false
+            }
+            Some(()) = reloading.asked.recv() => true,
+            () = tokio::time::sleep(LOOK_EVERY), if reloading.watch => {
+                let project = Arc::clone(&current.borrow());
+                let now = stamp(&project).await;
+                let settled = unsettled == Some(now.clone());
+                unsettled = Some(now.clone()).filter(|now| *now != seen && !settled);
+                if settled {
+                    seen = now;
+                }
+                settled
+            }
+            () = &mut telling => false,
+        };
+        if reload && !cancel.is_cancelled() {
+            match daemon.reload(reloading.open, &publish) {
+                Ok(()) => daemon.start(&mut active, &mut running)?,
+                Err(error) => on_event(Event::NotReloaded(&error)),
+            }
+        }
+    }
+    let project = Arc::clone(&current.borrow());
+    alerts::tell_at_last(&project, state, status::duration).await;
+    Ok(all_saved)
 }
 
-async fn cycles(
-    project: &Project,
-    state: &Arc<SqliteState>,
-    index: usize,
-    options: &RunOptions,
-    reporter: &Reporter<'_>,
-) -> bool {
-    let every = project.loaded.pipelines[index].config.sync.every.0;
-    let mut saved = true;
-    while !project.outside.cancel.is_cancelled() {
-        reporter.files(index);
-        let finished = cycle(project, state, index, options, reporter).await;
-        saved = !matches!(finished.trouble, Some(Trouble::Refused(OpsError::State(_))));
-        reporter.ended(&finished);
-        if finished.report.status == RunStatus::Interrupted {
-            break;
+/// What all cycles of a sync share.
+struct Daemon<'a> {
+    names: &'a [String],
+    state: &'a Arc<SqliteState>,
+    options: &'a RunOptions,
+    reporter: &'a Reporter<'a>,
+    current: watch::Receiver<Arc<Project>>,
+}
+
+type Cycles<'a> = LocalBoxFuture<'a, (String, bool)>;
+
+impl Daemon<'_> {
+    /// Starts the cycles of pipelines that are selected and not running.
+    fn start<'s>(
+        &'s self,
+        active: &mut HashSet<String>,
+        running: &mut FuturesUnordered<Cycles<'s>>,
+    ) -> Result<(), OpsError> {
+        let project = Arc::clone(&self.current.borrow());
+        for index in selected(&project, self.names)?.pipelines {
+            let name = project.loaded.pipelines[index].config.name.clone();
+            if active.insert(name.clone()) {
+                running.push(async move { (name.clone(), self.cycles(name).await) }.boxed_local());
+            }
         }
-        tokio::select! {
-            () = project.outside.clock.sleep(every) => {}
-            () = project.outside.cancel.cancelled() => {}
+        Ok(())
+    }
+
+    /// Takes the definitions as they are now, if they are valid. A file that was broken before keeps no other from counting.
+    fn reload(
+        &self,
+        open: &(dyn Fn() -> Result<Project, OpsError> + Send + Sync),
+        publish: &watch::Sender<Arc<Project>>,
+    ) -> Result<(), OpsError> {
+        let (before, now) = (Arc::clone(&self.current.borrow()), open()?);
+        let was_broken = |file: &Arc<str>| before.loaded.broken.iter().any(|own| own.file == *file);
+        let newly = now.loaded.broken.iter().any(|own| !was_broken(&own.file));
+        if newly {
+            return Err(OpsError::Findings(Box::new(now.loaded)));
+        }
+        let chosen = selected(&now, self.names)?;
+        now.take_over(&before);
+        let names: Vec<&str> =
+            chosen.pipelines.iter().map(|index| now.loaded.pipelines[*index].config.name.as_str()).collect();
+        (self.reporter.on_event)(Event::Reloaded(&names));
+        publish.send_replace(Arc::new(now));
+        Ok(())
+    }
+
+    /// The cycles of one pipeline, for as long as it is selected and nobody asks to stop.
+    async fn cycles(&self, name: String) -> bool {
+        let mut saved = true;
+        let mut away = 0;
+        loop {
+            let project = Arc::clone(&self.current.borrow());
+            let chosen = selected(&project, self.names).unwrap_or_default();
+            let own = |index: &usize| project.loaded.pipelines[*index].config.name == name;
+            let Some(index) = chosen.pipelines.into_iter().find(own) else { return saved };
+            if project.outside.cancel.is_cancelled() {
+                return saved;
+            }
+            self.reporter.files(&project, index);
+            let finished = cycle(&project, self.state, index, self.options, self.reporter).await;
+            saved = !matches!(finished.trouble, Some(Trouble::Refused(OpsError::State(_))));
+            let connection = self.reporter.ended(&project, &finished);
+            if finished.report.status == RunStatus::Interrupted {
+                return saved;
+            }
+            away = if connection { away + 1 } else { 0 };
+            let config = &project.loaded.pipelines[index].config;
+            let pause = pause(config.sync.every.0, away, &project.outside.rng);
+            self.rest(&project, config, pause).await;
         }
     }
-    saved
+
+    /// Waits until the next cycle, until somebody asks to stop, or until the pipeline's definition is another one.
+    async fn rest(&self, project: &Project, config: &PipelineConfig, pause: Duration) {
+        let outside = &project.outside;
+        let mut current = self.current.clone();
+        let changed = async {
+            loop {
+                if current.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+                let now = Arc::clone(&current.borrow_and_update());
+                let same = now.loaded.pipelines.iter().any(|own| own.config == *config) && now.config == project.config;
+                if !same {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = wait(&outside.clock, pause) => {}
+            () = outside.cancel.cancelled() => {}
+            () = changed => {}
+        }
+    }
 }
+
+/// Longest pause while a service is away, unless `sync.every` is longer.
+const AWAY_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// The pause before the next cycle. It grows while a service is away, and is never quite the same, so that pipelines and
+/// processes that began together do not ask together for ever.
+fn pause(every: Duration, away: u32, rng: &Rng) -> Duration {
+    let grown = every.saturating_mul(1 << away.saturating_sub(1).min(16)).min(every.max(AWAY_MAX));
+    let most = u64::try_from(grown.as_millis() / 10).unwrap_or(u64::MAX);
+    grown + Duration::from_millis(rng.below(most.max(1)))
+}
+
+/// Waits for a time by whichever clock comes first: that of a computer which slept stood still for whoever counts the time
+/// that passes, and one that was set back says nothing of it.
+async fn wait(clock: &Clock, time: Duration) {
+    const STEP: Duration = Duration::from_secs(30);
+    let until = clock.now() + time;
+    let mut left = time;
+    while !left.is_zero() && clock.now() < until {
+        let step = left.min(STEP);
+        clock.sleep(step).await;
+        left -= step;
+    }
+}
+
+/// A hash over the definitions' files as they are now.
+async fn stamp(project: &Project) -> String {
+    let (files, folder) = (Files::Folder(project.loaded.root.clone()), project.config.pipelines.clone());
+    let stamp = tokio::task::spawn_blocking(move || {
+        let mut hasher = Hasher::default();
+        let mut paths = files.tree(&folder, FILES_MAX).unwrap_or_default();
+        paths.retain(|path| path.ends_with(".yaml") || path.ends_with(".yml"));
+        for path in std::iter::once(PROJECT_FILE.to_owned()).chain(paths) {
+            hasher.text(&path);
+            hasher.bytes(&files.read(&path, FILE_BYTES_MAX).unwrap_or_default());
+        }
+        hasher.hex::<16>()
+    });
+    stamp.await.unwrap_or_default()
+}
+
+/// Most files that are watched.
+const FILES_MAX: usize = 10_000;
 
 /// One cycle. Salesforce is described anew each time, as its fields may have moved since.
 async fn cycle(
@@ -119,7 +298,7 @@ async fn cycle(
         refused: vec![Refused { name: name.clone(), reason }],
         ..Preparation::default()
     });
-    reporter.warnings(&name, preparation.warnings);
+    reporter.warnings(project, &name, preparation.warnings);
     match (preparation.pipelines.pop(), preparation.refused.pop()) {
         (Some(prepared), _) => run_one(project, state, &prepared, options, None).await,
         (None, Some(refused)) => refuse(project, state, refused, options).await,
@@ -132,8 +311,9 @@ async fn cycle(
 
 /// Says each thing once.
 struct Reporter<'a> {
-    project: &'a Project,
     on_event: OnEvent<'a>,
+    /// Files are watched, so that a change is not told but taken.
+    watched: bool,
     memory: Mutex<Memory>,
 }
 
@@ -156,8 +336,8 @@ enum Kind {
 }
 
 impl Reporter<'_> {
-    /// A cycle ended.
-    fn ended(&self, finished: &Finished) {
+    /// A cycle ended. Gives whether a connection could not be used.
+    fn ended(&self, project: &Project, finished: &Finished) -> bool {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let name = &finished.report.name;
         let trouble = finished.trouble.as_ref().filter(|_| finished.report.status != RunStatus::Interrupted);
@@ -173,52 +353,33 @@ impl Reporter<'_> {
                 (self.on_event)(Event::Over(&said));
             }
             (self.on_event)(Event::Cycle { finished, repeated: false });
-            return;
+            return false;
         };
-        let kind = self.kind(name, trouble);
+        let kind = kind(project, name, trouble);
+        let connection = matches!(kind, Kind::Connection(..));
         let repeated = memory.troubles.values().any(|value| *value == kind);
         memory.troubles.insert(name.clone(), kind);
         (self.on_event)(Event::Cycle { finished, repeated });
+        connection
     }
 
-    fn kind(&self, name: &PipelineName, trouble: &Trouble) -> Kind {
-        let fault = match trouble {
-            Trouble::Refused(OpsError::Remote { fault, .. }) => Some(fault),
-            Trouble::Stopped(StopReason::Stage(StageError { cause: StageCause::Remote(fault), .. })) => Some(fault),
-            _ => None,
-        };
-        let pipeline = self.project.loaded.pipelines.iter().find(|pipeline| pipeline.config.name == name.as_str());
-        match (fault.and_then(Fault::error), pipeline) {
-            (Some(error), Some(pipeline)) if fault.is_some_and(is_about_connection) => {
-                let connection = match error.service {
-                    "Salesforce" => &pipeline.config.source.connection,
-                    _ => &pipeline.config.target.connection,
-                };
-                Kind::Connection(error.service, connection.clone(), error.code)
-            }
-            // The id of the request is another one each time.
-            (Some(error), _) => Kind::Own(name.clone(), error.code, error.message.clone()),
-            (None, _) => {
-                let (code, reason, _) = trouble.explain();
-                Kind::Own(name.clone(), code, reason)
-            }
-        }
-    }
-
-    fn warnings(&self, name: &PipelineName, warnings: Vec<Diagnostic>) {
+    fn warnings(&self, project: &Project, name: &PipelineName, warnings: Vec<Diagnostic>) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let known = memory.warnings.entry(name.clone()).or_default();
         if *known != warnings {
             if !warnings.is_empty() {
-                (self.on_event)(Event::Warnings(name, &warnings));
+                (self.on_event)(Event::Warnings(project, name, &warnings));
             }
             *known = warnings;
         }
     }
 
     /// Looks whether the definitions are still as they were read.
-    fn files(&self, index: usize) {
-        let loaded = &self.project.loaded;
+    fn files(&self, project: &Project, index: usize) {
+        if self.watched {
+            return;
+        }
+        let loaded = &project.loaded;
         let names = [&*loaded.pipelines[index].file.name, PROJECT_FILE];
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         for name in names {
@@ -232,5 +393,68 @@ impl Reporter<'_> {
                 memory.changed.insert(name.to_owned(), now);
             }
         }
+    }
+}
+
+/// What troubles a pipeline, such that the same trouble is told once.
+fn kind(project: &Project, name: &PipelineName, trouble: &Trouble) -> Kind {
+    let fault = match trouble {
+        Trouble::Refused(OpsError::Remote { fault, .. }) => Some(fault),
+        Trouble::Stopped(StopReason::Stage(StageError { cause: StageCause::Remote(fault), .. })) => Some(fault),
+        _ => None,
+    };
+    let own = project.loaded.pipelines.iter().find(|own| own.config.name == name.as_str());
+    match (fault.and_then(Fault::error), own) {
+        (Some(error), Some(own)) if fault.is_some_and(is_about_connection) => {
+            let connection = match error.service {
+                "Salesforce" => &own.config.source.connection,
+                _ => &own.config.target.connection,
+            };
+            Kind::Connection(error.service, connection.clone(), error.code)
+        }
+        // The id of the request is another one each time.
+        (Some(error), _) => Kind::Own(name.clone(), error.code, error.message.clone()),
+        (None, _) => {
+            let (code, reason, _) = trouble.explain();
+            Kind::Own(name.clone(), code, reason)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_grows_while_a_service_is_away_and_is_never_twice_the_same() {
+        let rng = Rng::seeded(1);
+        let seconds = |every: u64, away| pause(Duration::from_secs(every), away, &rng).as_secs_f64();
+        for (every, away, least) in [
+            (60, 0, 60.0),
+            (60, 1, 60.0),
+            (60, 2, 120.0),
+            (60, 3, 240.0),
+            (60, 4, 300.0),
+            (60, 99, 300.0),
+            (3_600, 9, 3_600.0),
+        ] {
+            let pause = seconds(every, away);
+            assert!(least <= pause && pause <= least * 1.1, "{every}, {away}: {pause}");
+        }
+        assert_ne!(seconds(60, 0).to_bits(), seconds(60, 0).to_bits());
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_when_the_clock_says_so() {
+        let start: jiff::Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
+        let clock = Clock::manual(start);
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { wait(&clock, Duration::from_secs(7 * 86_400)).await }
+        });
+        tokio::task::yield_now().await;
+        // The computer slept for eight days, and the step under way ends with it.
+        clock.advance(Duration::from_secs(8 * 86_400));
+        waiting.await.unwrap();
     }
 }

@@ -158,6 +158,17 @@ impl Project {
         Ok(handle)
     }
 
+    /// Goes on with the connections of the project as it was, where they are written as they were: their tokens, limits and counts
+    /// stay what they are.
+    pub fn take_over(&self, earlier: &Self) {
+        let same = |name: &String| self.config.connections.get(name) == earlier.config.connections.get(name);
+        let of = |name: &String| same(name).then(|| name.clone());
+        let (mut own, known) = (lock(&self.salesforce), lock(&earlier.salesforce));
+        own.extend(known.iter().filter_map(|(name, connection)| Some((of(name)?, connection.clone()))));
+        let (mut own, known) = (lock(&self.hubspot), lock(&earlier.hubspot));
+        own.extend(known.iter().filter_map(|(name, connection)| Some((of(name)?, connection.clone()))));
+    }
+
     /// Refuses to use a connection that names variables or files which are not there.
     fn must_be_set(&self, name: &str) -> Result<(), OpsError> {
         let prefix = format!("/connections/{}/", yaml::escape(name));
@@ -201,6 +212,10 @@ impl Project {
     pub fn state_for_reading(&self) -> Result<Arc<SqliteState>, OpsError> {
         Ok(Arc::new(SqliteState::open_for_reading(&self.state_path(), &self.outside.clock)?))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn no_connection(name: &str) -> OpsError {

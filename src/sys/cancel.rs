@@ -4,7 +4,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Tells all who hold a clone to stop at the next safe point.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(CancellationToken);
+pub struct Cancel {
+    stop: CancellationToken,
+    /// Ends even what is under way.
+    abort: CancellationToken,
+}
 
 impl Cancel {
     /// A token that nobody has cancelled yet.
@@ -12,18 +16,29 @@ impl Cancel {
         Self::default()
     }
 
-    /// Asks everybody to stop.
+    /// Asks everybody to stop at the next safe point; calls that are under way are awaited.
     pub fn cancel(&self) {
-        self.0.cancel();
+        self.stop.cancel();
+    }
+
+    /// Ends what is still under way, too.
+    pub fn abort(&self) {
+        self.stop.cancel();
+        self.abort.cancel();
+    }
+
+    /// The token of a call under way: it outlives [`Cancel::cancel`], and ends with [`Cancel::abort`].
+    pub fn of_call(&self) -> Self {
+        Self { stop: self.abort.clone(), abort: self.abort.clone() }
     }
 
     /// Whether somebody asked to stop.
     pub fn is_cancelled(&self) -> bool {
-        self.0.is_cancelled()
+        self.stop.is_cancelled()
     }
 
     /// Ends when somebody asks to stop.
     pub async fn cancelled(&self) {
-        self.0.cancelled().await;
+        self.stop.cancelled().await;
     }
 }

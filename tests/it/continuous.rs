@@ -78,7 +78,11 @@ struct Daemon {
 
 impl Daemon {
     fn start(bench: &Bench) -> Self {
-        let mut child = bench.spawn(&["sync"]);
+        Self::start_with(bench, &["sync"])
+    }
+
+    fn start_with(bench: &Bench, arguments: &[&str]) -> Self {
+        let mut child = bench.spawn(arguments);
         let said = std::sync::Arc::<std::sync::Mutex<String>>::default();
         let pipes: [Box<dyn std::io::Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
@@ -212,4 +216,78 @@ fn a_refused_pipeline_says_its_reason_once_and_a_changed_file_is_noticed() {
     std::thread::sleep(Duration::from_millis(2_500));
     let (code, said) = daemon.end("-TERM");
     assert_eq!((code, said.matches("has changed on disk").count()), (Some(0), 1), "{said}");
+}
+
+/// Sends a signal to a process.
+fn signal(child: &std::process::Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn definitions_are_read_again_when_they_are_valid() {
+    for (way, arguments) in [("watch", &["sync", "--watch"][..]), ("hang up", &["sync"])] {
+        let bench = hurried(20);
+        bench.import();
+        let ids: Vec<String> = bench.rows(OBJECT).into_keys().collect();
+        let ask = |daemon: &Daemon| {
+            if way == "hang up" {
+                signal(&daemon.child, "HUP");
+            }
+        };
+        let daemon = Daemon::start_with(&bench, arguments);
+        daemon.says("syncing ");
+        // A file that cannot be used is told once, and the old definition goes on.
+        let good = std::fs::read_to_string(bench.path("pipelines/subscriptions.yaml")).unwrap();
+        bench.write("pipelines/subscriptions.yaml", &good.replace("fields:", "feilds:"));
+        ask(&daemon);
+        daemon.says("SL1003");
+        daemon.says("goes on with what it read before");
+        bench.salesforce("update", json!({"object": OBJECT, "id": ids[0], "values": {"Notes__c": "one"}}));
+        caught_up(&bench, &format!("a broken file ({way})"));
+        // One that can be used counts from then on, and a pipeline that comes with it runs.
+        let other = bench.path("pipelines/work_orders.yaml");
+        let more = std::fs::read_to_string(&other).unwrap();
+        std::fs::remove_file(&other).unwrap();
+        bench.write("pipelines/subscriptions.yaml", &good);
+        ask(&daemon);
+        daemon.says("count from now on: subscriptions\n");
+        bench.write("pipelines/work_orders.yaml", &more);
+        ask(&daemon);
+        daemon.says("count from now on: subscriptions, work_orders");
+        let before = runs(&bench);
+        let end = Instant::now() + Duration::from_secs(20);
+        while runs(&bench) <= before + 1 {
+            assert!(Instant::now() < end, "no run since");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let (code, said) = daemon.end("-TERM");
+        assert_eq!((code, said.matches("goes on with what it read before").count()), (Some(0), 1), "{way}: {said}");
+    }
+}
+
+#[test]
+fn a_stop_lets_the_calls_under_way_end() {
+    let bench = hurried(20);
+    bench.import();
+    let failed = bench.failures();
+    let is_well = |id: &String| !failed.iter().any(|failure| failure["salesforce_id"] == id.as_str());
+    let active = bench.rows(OBJECT).into_iter().filter(|(_, row)| row["values"]["Status__c"] == "Active");
+    let id = active.map(|(id, _)| id).find(is_well).unwrap();
+    bench.faults(json!([{"service": "hubspot", "path": "/crm/objects/**/batch/upsert", "delay": "2000ms"}]));
+    let daemon = Daemon::start(&bench);
+    bench.sandbox.forget_requests();
+    bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Notes__c": "stop"}}));
+    let end = Instant::now() + Duration::from_secs(20);
+    while !bench.sandbox.requests().iter().any(|entry| entry.target.contains("/batch/upsert")) {
+        assert!(Instant::now() < end, "nothing is sent");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (code, said) = daemon.end("-TERM");
+    assert_eq!(code, Some(0), "{said}");
+    // What was under way is known: the next run looks nothing up, and sends nothing twice.
+    bench.sandbox.clear_faults();
+    let state = rusqlite::Connection::open(bench.path(".syncline/state.db")).unwrap();
+    let open: i64 = state.query_row("SELECT count(*) FROM unconfirmed", [], |row| row.get(0)).unwrap();
+    assert_eq!(open, 0, "{said}");
 }

@@ -242,6 +242,9 @@ pub struct Sync {
     /// One cycle, then end
     #[arg(long)]
     pub once: bool,
+    /// Read the definitions again when their files change and they are valid; SIGHUP asks for it at once
+    #[arg(long, conflicts_with = "once")]
+    pub watch: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

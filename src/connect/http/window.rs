@@ -19,22 +19,35 @@ pub struct RollingWindow {
     /// Calls of others that share the limit, and until when they count.
     foreign: (u32, Timestamp),
     blocked_until: Timestamp,
+    /// How long the last block was meant to last.
+    blocked_for: Duration,
 }
 
 impl RollingWindow {
     /// At most `calls_max` calls in any `interval`.
     pub fn new(calls_max: u32, interval: Duration) -> Self {
         let past = Timestamp::MIN;
-        Self { calls_max: calls_max.max(1), interval, sent: VecDeque::new(), foreign: (0, past), blocked_until: past }
+        Self {
+            calls_max: calls_max.max(1),
+            interval,
+            sent: VecDeque::new(),
+            foreign: (0, past),
+            blocked_until: past,
+            blocked_for: Duration::ZERO,
+        }
     }
 
     /// Takes a place for a call now, or says how long to wait before asking again.
     pub fn reserve(&mut self, now: Timestamp) -> Option<Duration> {
         self.forget(now);
+        // A clock that jumped back makes no block longer than it was meant to be.
+        let longest = now + SignedDuration::try_from(self.blocked_for).unwrap_or(SignedDuration::MAX);
+        self.blocked_until = self.blocked_until.min(longest);
         if now < self.blocked_until {
             return Some(self.blocked_until.duration_since(now).unsigned_abs());
         }
-        let foreign = if now < self.foreign.1 { self.foreign.0 } else { 0 };
+        let counts = now < self.foreign.1 && self.foreign.1 <= now + self.interval;
+        let foreign = if counts { self.foreign.0 } else { 0 };
         let room = self.calls_max.saturating_sub(foreign).max(1) as usize;
         if self.sent.len() < room {
             self.sent.push_back(now);
@@ -72,6 +85,7 @@ impl RollingWindow {
     /// Stops all calls for a while, after the server refused one.
     pub fn block(&mut self, now: Timestamp, duration: Duration) {
         self.blocked_until = self.blocked_until.max(now + duration);
+        self.blocked_for = self.blocked_for.max(duration);
     }
 
     /// Calls per second that the window allows.
@@ -97,6 +111,18 @@ impl RollingWindow {
 mod tests {
     use super::*;
     use crate::sys::rng::Rng;
+
+    #[test]
+    fn a_clock_that_is_set_back_blocks_no_longer_than_the_server_asked() {
+        let start: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
+        let mut window = RollingWindow::new(10, Duration::from_secs(10));
+        window.block(start, Duration::from_secs(5));
+        window.learn(None, None, Some(0), start);
+        let earlier = start - SignedDuration::from_hours(30);
+        let wait = window.reserve(earlier).unwrap();
+        assert!(wait <= Duration::from_secs(5), "{wait:?}");
+        assert_eq!(window.reserve(earlier + wait), None);
+    }
 
     /// A server that counts arrivals in a rolling window without any mercy.
     struct Server {

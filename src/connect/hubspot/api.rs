@@ -200,7 +200,7 @@ impl Api {
             time_max: Some(EXCHANGE_TIME_MAX),
         };
         let started = self.clock.now();
-        let mut reply = self.transport.send(outgoing, &self.cancel).await?;
+        let mut reply = self.transport.send(outgoing, &self.cancel.of_call()).await?;
         let number = |name: &str| reply.header(name).and_then(|text| text.trim().parse::<u32>().ok());
         let interval = number("x-hubspot-ratelimit-interval-milliseconds");
         let interval = interval.map(|milliseconds| Duration::from_millis(milliseconds.into()));
@@ -212,7 +212,7 @@ impl Api {
         let status = reply.status;
         let waited = self.clock.now().duration_since(started).as_millis();
         tracing::debug!(operation = call.operation, status, waited_ms = waited as u64, request_id, "hubspot answered");
-        let body = reply.bytes(&self.cancel).await;
+        let body = reply.bytes(&self.cancel.of_call()).await;
         if (200..300).contains(&status) {
             return Ok(Ok((status, body?)));
         }

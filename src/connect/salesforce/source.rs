@@ -45,6 +45,7 @@ const JOB_LONGEST: Duration = Duration::from_hours(24);
 const JOB_SMALL_LONGEST: Duration = Duration::from_mins(5);
 
 /// A connection to one org. Its handles share token, connections, budget and clock.
+#[derive(Clone)]
 pub struct SalesforceConnection(Arc<Api>);
 
 impl SalesforceConnection {
