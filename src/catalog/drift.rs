@@ -516,8 +516,8 @@ mod tests {
         };
         check(
             |_, target| {
-                let rule = &mut target.object.properties.get_mut("ruled").unwrap().rules;
-                *rule = vec![rule("MAX_LENGTH", &["20"]), rule("WHITESPACE", &[])];
+                let rules = &mut target.object.properties.get_mut("ruled").unwrap().rules;
+                *rules = vec![rule("MAX_LENGTH", &["20"]), rule("WHITESPACE", &[])];
             },
             &[
                 ("ruled", MoveKind::Rule, "has the rule `MAX_LENGTH` (20) now, it was (50)"),

@@ -314,7 +314,7 @@ mod tests {
         refuse("a: 1\n---\nb: 2\n", "SL1011", "several documents");
         refuse("a: !!str 1\n", "SL1011", "tags");
         refuse("x: &x {a: 1}\ny:\n  <<: *x\n", "SL1011", "merge");
-        refuse("x: &x [a, *x]\n", "SL1011", "inside of what it names");
+        refuse("x: &x [a, *x]\n", "SL1011", "inside the value that it names");
         refuse(&format!("{}1{}", "[".repeat(100), "]".repeat(100)), "SL1011", "deep");
         refuse("a: [1, 2\n", "SL1002", "is not closed");
         let bomb = format!("a: &a 1\nb: [{}]\n", "*a,".repeat(200));

@@ -321,7 +321,7 @@ mod tests {
         check("${file:none}", Err("cannot be read"));
         check("${file:.}", Err("directory"));
         check("${A", Err("not closed"));
-        check("${A B}", Err("names no environment variable"));
+        check("${A B}", Err("is not the name of an environment variable"));
     }
 
     #[test]

@@ -98,6 +98,6 @@ mod tests {
         check(&["order"], Err("did you mean `orders`"));
         check(&["pipelines/acounts.yaml"], Err("did you mean `pipelines/accounts.yaml`"));
         check(&["xyz"], Err("pipelines are"));
-        check(&["[a"], Err("no name or glob"));
+        check(&["[a"], Err("neither a name nor a glob"));
     }
 }

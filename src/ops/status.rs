@@ -305,7 +305,7 @@ mod tests {
             pipeline: "a".to_owned(),
             kind: RunKind::Sync,
             status,
-            started: "2026-01-01T00:00:00Z".to_owned(),
+            started: "2026-01-01T00:59:00Z".to_owned(),
             seconds: Some(1.0),
             tally: Tally::default(),
             error: None,
@@ -337,9 +337,11 @@ mod tests {
         let now: Timestamp = "2026-01-01T01:00:00Z".parse().unwrap();
         let every = Some(Duration::from_secs(60));
         let error = Diagnostic::error("SL1003", &"a.yaml".into(), crate::diagnostic::Place::File, "unknown key");
-        let cases: [(PipelineStatus, Option<&Diagnostic>, &[Reason]); 13] = [
+        let long_ago = RunView { started: "2026-01-01T00:50:00Z".to_owned(), ..run(RunStatus::Succeeded) };
+        let cases: [(PipelineStatus, Option<&Diagnostic>, &[Reason]); 14] = [
             (well(), None, &[]),
             (well(), Some(&error), &[Reason::Definition]),
+            (PipelineStatus { last_run: Some(long_ago), ..well() }, None, &[Reason::NotRunning]),
             (PipelineStatus { last_run: Some(run(RunStatus::Failed)), ..well() }, None, &[Reason::LastRun]),
             (PipelineStatus { last_run: Some(run(RunStatus::Partial)), ..well() }, None, &[]),
             (PipelineStatus { last_run: Some(run(RunStatus::Refused)), ..well() }, None, &[Reason::LastRun]),

@@ -354,7 +354,7 @@ mod tests {
             None,
             "limit of 5",
         );
-        check_reason("{}", "SL5109", None, "without a reason");
+        check_reason("{}", "SL5109", None, "without giving a reason");
         let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(200_000));
         check_reason(&long, "SL5109", None, "xxx");
     }

@@ -379,8 +379,8 @@ mod tests {
                 r#"{{"Id":"{id}","Name":"secret","Amount__c":1,"Active__c":true,"Account__r":null,"SystemModstamp":"{stamp}","IsDeleted":{deleted}}}"#
             )
         };
-        check(&row("a015g00000abcdEAAV", "2026-10-01T09:00:00Z", "false"), Err("no Salesforce id"));
-        check(&row(ID, "yesterday", "false"), Err("no moment"));
+        check(&row("a015g00000abcdEAAV", "2026-10-01T09:00:00Z", "false"), Err("not a Salesforce id"));
+        check(&row(ID, "yesterday", "false"), Err("not a moment"));
         check(&row(ID, "2026-10-01T09:00:00Z", "null"), Err("neither true nor false"));
         check(&row(ID, "2026-10-01T09:00:00Z", "fal"), Err("not whole JSON"));
     }
