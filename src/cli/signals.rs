@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::output;
 use crate::sys::cancel::Cancel;
 
-/// How long calls under way have before they are ended. Systems that send SIGTERM wait 30 seconds or more before they kill.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long calls under way have before they are ended: a batch takes a second or two, and nobody likes to wait longer for a
+/// program that was asked to stop.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// How somebody asked to stop.
 #[derive(Debug, Clone, Default)]

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::failure_context::FailureContext;
 use super::failure_view::FailureView;
 use super::history::RunView;
 use crate::config::load::LoadedPipeline;
@@ -178,7 +179,8 @@ async fn account(
     let mut failures = state.failures_of(&name, &[id]).await?;
     // Its own failure says more than that of its associations.
     failures.sort_by_key(|row| std::cmp::Reverse(row.failure.reason.kind()));
-    let failures: Vec<FailureView> = failures.into_iter().map(Into::into).collect();
+    let mut failures: Vec<FailureView> = failures.into_iter().map(Into::into).collect();
+    FailureContext::default().complete(project, state, &mut failures).await?;
     let states = state.associations(&name, &[id]).await?;
     let last_run: Option<RunView> = state.runs(Some(&name), 1).await?.into_iter().next().map(Into::into);
 

@@ -274,7 +274,7 @@ fn a_stop_lets_the_calls_under_way_end() {
     let is_well = |id: &String| !failed.iter().any(|failure| failure["salesforce_id"] == id.as_str());
     let active = bench.rows(OBJECT).into_iter().filter(|(_, row)| row["values"]["Status__c"] == "Active");
     let id = active.map(|(id, _)| id).find(is_well).unwrap();
-    bench.faults(json!([{"service": "hubspot", "path": "/crm/objects/**/batch/upsert", "delay": "2000ms"}]));
+    bench.faults(json!([{"service": "hubspot", "path": "/crm/objects/**/batch/upsert", "delay": "1000ms"}]));
     let daemon = Daemon::start(&bench);
     bench.sandbox.forget_requests();
     bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Notes__c": "stop"}}));

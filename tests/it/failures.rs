@@ -278,3 +278,36 @@ fn a_record_that_hubspot_could_not_create_counts_as_rejected() {
     assert_eq!(own["status"], "refused", "{own}");
     assert!(own["error"].as_str().unwrap().contains("required value missing at `status` (SL5011)"), "{own}");
 }
+
+#[test]
+fn neither_a_records_own_failure_nor_that_of_its_associations_hides_the_other() {
+    let bench = Bench::new(60);
+    let (from, to) = ("0-2", bench.kind("subscriptions"));
+    let all = bench.sandbox.dump()["hubspot"]["links"]["definitions"].clone();
+    let pair = all.as_array().unwrap().iter().find(|pair| pair[0] == from && pair[1] == to.as_str()).unwrap().clone();
+    for own in pair[2].as_array().unwrap() {
+        bench.hubspot("limit_associations", json!({"from": from, "to": to, "type_id": own["type_id"], "max": 1}));
+    }
+    bench.import();
+    let refused = bench
+        .failures()
+        .into_iter()
+        .find(|own| own["kind"] == "associations" && own["pipeline"] == "subscriptions")
+        .unwrap();
+    let id = refused["salesforce_id"].as_str().unwrap().to_owned();
+    let kinds = || {
+        let own = bench.failures().into_iter().filter(|own| own["salesforce_id"] == id.as_str());
+        own.map(|own| own["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let notes = |text: &str| {
+        drop(bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Notes__c": text}})))
+    };
+    notes(&"x".repeat(70_000));
+    bench.sync();
+    assert_eq!(kinds(), ["associations", "record"]);
+    let why = bench.run(&["why", &id]).code(0).stdout;
+    assert!(why.contains("its associations failed: ") && why.contains("  failed: "), "{why}");
+    notes("short again");
+    bench.sync();
+    assert_eq!(kinds(), ["associations"]);
+}

@@ -352,3 +352,36 @@ fn drafts_that_a_kill_left_are_taken_away() {
     let there = left.map(|name| bench.path(&format!(".syncline/{name}")).exists());
     assert_eq!(there, [false, false, true]);
 }
+
+#[test]
+fn failures_that_an_earlier_version_kept_are_told_apart_by_kind() {
+    let bench = Bench::new(3);
+    fs::create_dir_all(bench.path(".syncline")).unwrap();
+    let earlier = Connection::open(bench.path(STATE)).unwrap();
+    for step in [
+        include_str!("../../src/state/migrations/0001_initial.sql"),
+        include_str!("../../src/state/migrations/0002_unconfirmed.sql"),
+        include_str!("../../src/state/migrations/0003_marks_and_keys.sql"),
+        "INSERT INTO pipelines (id, name) VALUES (1, 'subscriptions');
+         INSERT INTO runs (id, pipeline, kind, status, started, tally) VALUES ('01RUN', 1, 'import', 'partial', 1, '{}');
+         PRAGMA application_id = 1398361676;
+         PRAGMA user_version = 3;",
+    ] {
+        earlier.execute_batch(step).unwrap();
+    }
+    for (id, code) in [("a015g0000000001AAA", "SL5006"), ("a015g0000000002AAA", "SL5111")] {
+        let reason = json!({"code": code, "remote_code": null, "property": null, "message": "m", "request_id": null});
+        let failure =
+            json!({"salesforce_id": id, "title": "t", "reason": reason, "content": null, "columns": []}).to_string();
+        let row = "INSERT INTO failures VALUES (1, ?1, '01RUN', ?2, ?3, 1000, 2000, 4, 'open', 3000)";
+        earlier.execute(row, [id, &failure, code]).unwrap();
+        earlier.execute("INSERT INTO run_failures VALUES ('01RUN', ?1, ?2)", [id, &failure]).unwrap();
+    }
+    drop(earlier);
+    // Any command that writes brings the file to today's version.
+    bench.run(&["failures", "dismiss", "--code", "SL5999"]).code(0);
+    let kept = bench.failures();
+    let told: Vec<_> = kept.iter().map(|own| (own["code"].as_str().unwrap(), own["kind"].as_str().unwrap())).collect();
+    assert_eq!(told, [("SL5006", "record"), ("SL5111", "associations")]);
+    assert!(kept.iter().all(|own| own["attempts"] == 4 && own["first_seen"] == "1970-01-01T00:00:01Z"), "{kept:?}");
+}
