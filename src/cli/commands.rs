@@ -27,6 +27,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Plan(arguments) => review::plan_project(&common, &arguments).await,
         Command::Import(arguments) => records::import_records(&common, &arguments).await,
         Command::Sync(arguments) => records::sync_records(&common, &arguments).await,
+        Command::Reconcile(arguments) => records::reconcile(&common, &arguments).await,
         Command::Status(arguments) => history::tell_status(&common, &arguments).await,
         Command::Runs(arguments) => history::runs(&common, &arguments).await,
         Command::Failures(arguments) => history::failures(&common, &arguments).await,
@@ -87,6 +88,7 @@ fn json_schema(command: &Command) -> Option<&'static str> {
         }
         Command::Apply(arguments) => (arguments.format == Format::Json, "report"),
         Command::Import(arguments) => (arguments.format == Format::Json, "report"),
+        Command::Reconcile(arguments) => (arguments.format == Format::Json, "report"),
         Command::Sync(arguments) => (arguments.once && arguments.format == Format::Json, "report"),
         Command::Status(arguments) => (arguments.format == Format::Json, "status"),
         Command::Runs(arguments) => {

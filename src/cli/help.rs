@@ -11,13 +11,13 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Get started", &["demo", "init", "sandbox"]),
     ("Define", &["discover", "new", "catalog", "validate", "test"]),
     ("Review", &["diff", "plan", "apply"]),
-    ("Run", &["import", "sync"]),
+    ("Run", &["import", "sync", "reconcile"]),
     ("Monitor", &["status", "runs", "failures", "alerts", "why"]),
     ("Learn", &["explain", "schema", "completions", "man", "help"]),
 ];
 
 /// Examples of commands, each with what it does.
-const EXAMPLES: [(&str, &[(&str, &str)]); 14] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 15] = [
     ("demo", &[("syncline demo --keep demo", "keep the demo's project, to look at it afterwards")]),
     (
         "new",
@@ -62,6 +62,13 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 14] = [
         &[
             ("syncline sync", "run on, each pipeline at its own pace"),
             ("syncline sync --once --format json", "one cycle, from cron"),
+        ],
+    ),
+    (
+        "reconcile",
+        &[
+            ("syncline plan --reconcile invoices", "what a comparison of both systems would repair"),
+            ("syncline reconcile invoices", "repair it"),
         ],
     ),
     (

@@ -1,10 +1,10 @@
-//! Commands that carry records over: `import`, `sync`.
+//! Commands that carry records over: `import`, `sync`, `reconcile`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::args::common::{Common, Format};
-use super::args::{Import, Sync};
+use super::args::{Import, Reconcile, Sync};
 use super::exit::Exit;
 use super::output;
 use super::progress::Progress;
@@ -83,6 +83,24 @@ pub(super) async fn sync_records(common: &Common, arguments: &Sync) -> Result<Ex
     let finished = run_all(&project, &state, preparation, &options.0, &HashMap::new()).await;
     options.1.finish();
     Ok(report(common, arguments.format, &finished))
+}
+
+pub(super) async fn reconcile(common: &Common, words: &Reconcile) -> Result<Exit, OpsError> {
+    let outside = Outside::real();
+    signals::watch(&outside.cancel);
+    let project = project(common, outside)?;
+    let chosen = sync::selected(&project, &words.names)?;
+    if chosen.is_empty() {
+        selected_none(common);
+        return Ok(Exit::Done);
+    }
+    let state = project.state()?;
+    let preparation = prepare_selected(&project, &project.loaded, &chosen, PortalSource::LiveAndSaved(&state)).await?;
+    warn(common, &project, &preparation);
+    let options = options(RunScope::Compared, "reconcile", words.allow, Progress::new(None, common.quiet));
+    let finished = run_all(&project, &state, preparation, &options.0, &HashMap::new()).await;
+    options.1.finish();
+    Ok(report(common, words.format, &finished))
 }
 
 /// Syncs until somebody asks to stop.

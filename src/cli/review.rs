@@ -115,6 +115,7 @@ pub(super) async fn plan_project(common: &Common, arguments: &Plan) -> Result<Ex
         without_state,
         sample: shown,
         full: arguments.full,
+        reconcile: arguments.reconcile,
         refresh: arguments.refresh,
         only: arguments.only.clone(),
         records,

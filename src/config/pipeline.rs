@@ -38,10 +38,13 @@ pub struct PipelineConfig {
     /// What happens in HubSpot when a record stops matching `source.where`.
     #[serde(default = "keep")]
     pub on_filter_exit: DeleteAction,
-    /// What happens in HubSpot when a record is no longer visible in Salesforce, without proof that it was deleted. `archive`
-    /// has no effect yet: it comes with continuous sync.
+    /// What happens in HubSpot when a record is no longer visible in Salesforce, without proof that it was deleted: it was purged,
+    /// or Syncline's user lost access to it. `reconcile` finds such records.
     #[serde(default = "keep")]
     pub on_vanish: DeleteAction,
+    /// What `reconcile` does where somebody changed in HubSpot what Syncline wrote.
+    #[serde(default)]
+    pub on_drift: OnDrift,
     /// Limits beyond which a run stops before its first write.
     #[serde(default)]
     pub guard: GuardConfig,
@@ -150,6 +153,12 @@ pub struct FieldConfig {
     /// Set the property when the record is created, and leave it alone afterwards.
     #[serde(default)]
     pub on_create_only: bool,
+    /// `if_empty` fills the property only where HubSpot holds nothing, so that what people enter there stays.
+    #[serde(default, skip_serializing_if = "Write::is_always")]
+    pub write: Write,
+    /// What `reconcile` does with the property where somebody changed it in HubSpot, if not what `on_drift` of the pipeline says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_drift: Option<OnDrift>,
     /// `id` writes the raw 18-character id of a lookup as text; `owner` finds the HubSpot owner by the e-mail of the user that
     /// a lookup leads to. Without it, a lookup belongs under `associations`.
     #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
@@ -175,6 +184,35 @@ pub struct FieldConfig {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^SL[0-9]{4}$")), example = ["SL2050"])]
     pub allow: Vec<String>,
+}
+
+/// When a property is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Write {
+    /// Whenever the value changes.
+    #[default]
+    Always,
+    /// Only where HubSpot holds nothing.
+    IfEmpty,
+}
+
+impl Write {
+    /// Whether it is the ordinary way.
+    fn is_always(&self) -> bool {
+        *self == Self::Always
+    }
+}
+
+/// What `reconcile` does with a property that somebody changed in HubSpot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDrift {
+    /// Write what Salesforce holds.
+    #[default]
+    Overwrite,
+    /// Leave it as it is, and tell.
+    Keep,
 }
 
 /// What a blank in Salesforce does to the property.

@@ -71,7 +71,6 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL2060", include_str!("../../docs/errors/SL2060.md")),
     ("SL2061", include_str!("../../docs/errors/SL2061.md")),
     ("SL2062", include_str!("../../docs/errors/SL2062.md")),
-    ("SL2063", include_str!("../../docs/errors/SL2063.md")),
     ("SL2064", include_str!("../../docs/errors/SL2064.md")),
     ("SL2065", include_str!("../../docs/errors/SL2065.md")),
     ("SL2066", include_str!("../../docs/errors/SL2066.md")),

@@ -106,7 +106,7 @@ pub fn failed(cx: &StageContext, seen_before: Option<Timestamp>) -> Rows<'_> {
 }
 
 /// Lets what the server keeps for a read go at its end: the read is never resumed.
-fn released<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
+pub fn released<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
     let place: Arc<Mutex<Option<Cursor>>> = Arc::default();
     let noted = Arc::clone(&place);
     let rows = rows.inspect_ok(move |rows| {

@@ -11,6 +11,7 @@ pub mod plan_entries;
 pub mod positions;
 pub mod queries;
 pub mod read_ahead;
+pub mod reconcile;
 pub mod reject_guard;
 pub mod run;
 pub mod runner;

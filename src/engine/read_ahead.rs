@@ -52,7 +52,7 @@ impl<'a> ReadAhead<'a> {
 /// Whether the pipeline archives at all.
 pub fn may_archive(cx: &StageContext) -> bool {
     let pipeline = &cx.pipeline;
-    pipeline.on_delete == DeleteAction::Archive || pipeline.on_filter_exit == DeleteAction::Archive
+    [pipeline.on_delete, pipeline.on_filter_exit, pipeline.on_vanish].contains(&DeleteAction::Archive)
 }
 
 /// How many of these rows the run would archive.

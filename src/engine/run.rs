@@ -15,11 +15,11 @@ use super::plan_entries::{PlanEntries, PlannedOnly};
 use super::queries::{import_query, window_query};
 use super::runner::{self, DecisionSink};
 use super::watermark::{self, TrustedWatermark};
-use super::{alerts, by_id, read_ahead, reject_guard, unconfirmed, visited};
+use super::{alerts, by_id, read_ahead, reconcile, reject_guard, unconfirmed, visited};
 use crate::config::pipeline::Mode;
 use crate::model::alert::AlertTerms;
 use crate::model::failure::FailureKind;
-use crate::model::ids::SalesforceId;
+use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
 use crate::model::watermark::Watermark;
 use crate::plan::guard::{self, Allowance, Impact, Refusal, Rejects};
@@ -206,6 +206,7 @@ async fn carry_out(
         RunScope::All => import(cx, writers, checkpoint, request, notes).await,
         RunScope::Stale => stale(cx, writers, checkpoint, request, notes).await,
         RunScope::Changed | RunScope::ChangedAndStale => sync(cx, writers, checkpoint, request, notes).await,
+        RunScope::Compared => compare(cx, writers, checkpoint, request, notes).await,
     }
 }
 
@@ -428,6 +429,46 @@ fn sink(
         Some(entries) => Box::new(PlannedOnly { sink, entries: entries.clone() }),
         None => Box::new(sink),
     }
+}
+
+/// Compares both systems whole, and repairs what differs.
+async fn compare(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    request: &RunRequest,
+    notes: &mut Vec<String>,
+) -> Result<(), StopReason> {
+    let name = &cx.pipeline.name;
+    let began_at = cx.clock.now();
+    if cx.state.watermark(name).await?.is_none() {
+        notes.push(format!("nothing was imported yet: `syncline import {name}` copies the records that exist"));
+        return Ok(());
+    }
+    let survey = reconcile::survey(cx).await?;
+    guard::check_whole(survey.shown, survey.counted, request.allowance)?;
+    guard::check(survey.impact, cx.pipeline.guard.archive, request.allowance)?;
+    notes.extend(reconcile::vanished_note(cx, survey.vanished));
+    let sink = sink(cx, writers, checkpoint, None, request);
+    runner::run(cx, &*sink, reconcile::departed(cx, false)).await?;
+    runner::run(cx, &*sink, unconfirmed::track(cx, reconcile::all(cx, survey.counted))).await?;
+    settle_unconfirmed(cx, writers, checkpoint, request).await?;
+    runner::run(cx, &*sink, catch_up::failed(cx, Some(began_at))).await?;
+    visited::clear(cx).await?;
+    if left_out(request, notes) == 0 {
+        note_definition(cx, writers).await?;
+        writers.state.set_note(&reconciled_key(name), &began_at.to_string()).await?;
+    }
+    // In `create_only`, what exists is left alone.
+    if cx.pipeline.mode != Mode::CreateOnly {
+        writers.state.recheck_associations(name).await?;
+    }
+    Ok(associate::drain(cx, writers, checkpoint, None).await?)
+}
+
+/// Key of the note that says when both systems were compared whole last.
+pub fn reconciled_key(pipeline: &PipelineName) -> String {
+    format!("reconciled:{pipeline}")
 }
 
 /// Carries over what a changed mapping or filter touches, and nothing else.

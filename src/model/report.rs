@@ -31,14 +31,22 @@ pub enum RunScope {
     Changed,
     /// Both of the last two.
     ChangedAndStale,
+    /// All of both systems: what Salesforce says now against what HubSpot holds now.
+    Compared,
 }
 
 impl RunScope {
+    /// Whether all records are read.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Self::All | Self::Compared)
+    }
+
     /// What a run of this scope is called.
     pub fn kind(self) -> RunKind {
         match self {
             Self::All | Self::Stale => RunKind::Import,
             Self::Changed | Self::ChangedAndStale => RunKind::Sync,
+            Self::Compared => RunKind::Reconcile,
         }
     }
 }
@@ -74,6 +82,9 @@ pub struct Tally {
     pub updated: u64,
     /// Found as they should be; nothing was sent.
     pub unchanged: u64,
+    /// Found changed in HubSpot by somebody else since Syncline wrote them, whatever was done about it. Only a comparison finds them.
+    #[serde(default)]
+    pub drifted: u64,
     /// Archived in HubSpot.
     pub archived: u64,
     /// Made again in HubSpot after Syncline had archived them.
@@ -108,6 +119,7 @@ impl Tally {
             read: self.read + other.read,
             created: self.created + other.created,
             updated: self.updated + other.updated,
+            drifted: self.drifted + other.drifted,
             unchanged: self.unchanged + other.unchanged,
             archived: self.archived + other.archived,
             restored: self.restored + other.restored,

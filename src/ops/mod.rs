@@ -19,6 +19,7 @@ pub mod masks;
 pub mod narrow;
 pub mod new;
 pub mod plan;
+pub mod reconcile;
 pub mod run;
 pub mod saved;
 pub mod schemas;

@@ -13,7 +13,7 @@ use crate::engine::forecast::options::{ForecastOptions, Recorder};
 use crate::engine::forecast::{Forecast, Found};
 use crate::engine::plan_entries::PlanObserver;
 use crate::engine::run::{self as engine_run, StopReason};
-use crate::engine::{objects, queries, read_ahead, reject_guard, runner, unconfirmed, watermark};
+use crate::engine::{objects, queries, read_ahead, reconcile, reject_guard, runner, unconfirmed, watermark};
 use crate::model::forecast::{Answer, Estimate, PipelineForecast, PlannedAction, Question, Verdict};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally};
@@ -35,6 +35,8 @@ pub struct PlanOptions {
     pub sample: usize,
     /// What an import would do, instead of what a sync would.
     pub full: bool,
+    /// What a comparison of both systems would repair.
+    pub reconcile: bool,
     /// Also compare with what HubSpot holds now.
     pub refresh: bool,
     /// Only show these actions.
@@ -86,13 +88,14 @@ pub async fn plan(
         if !options.records.is_empty() && found.tally.read == 0 {
             notes.push(format!("{} shows no such record", cx.pipeline.source_object));
         }
+        notes.extend(reconcile::vanished_note(&cx, found.vanished));
         if found.waiting > 0 {
             notes.push(format!("{} failed earlier and wait for their next try", found.waiting));
         }
         match scope {
             RunScope::Stale => notes.push(state_left_aside(backlog, &cx.pipeline.name)),
             RunScope::ChangedAndStale => notes.push(caught_up(backlog, &cx.pipeline.name)),
-            RunScope::All | RunScope::Changed => {}
+            RunScope::All | RunScope::Changed | RunScope::Compared => {}
         }
         if unasked.contains(&cx.pipeline.name) {
             notes.push(
@@ -178,7 +181,7 @@ fn refused(project: &Project, refused: &Refused) -> PipelineForecast {
 /// whether it is still so when it is about to use it.
 fn with_set_up(run: Estimate, prepared: &Prepared, scope: RunScope, calls_per_second: f64) -> Estimate {
     let portal = match scope {
-        RunScope::All | RunScope::Stale => prepared.set_up.hubspot_calls,
+        RunScope::All | RunScope::Stale | RunScope::Compared => prepared.set_up.hubspot_calls,
         RunScope::Changed | RunScope::ChangedAndStale if run.hubspot_calls == 0 => 0,
         RunScope::Changed | RunScope::ChangedAndStale => prepared.portal_calls,
     };
@@ -214,11 +217,12 @@ async fn forecast(
         }
         _ if !options.records.is_empty() => RunScope::Changed,
         None => RunScope::All,
+        Some(_) if options.reconcile => RunScope::Compared,
         Some(_) if options.full => RunScope::All,
         Some(_) if backlog.is_empty() => RunScope::Changed,
         Some(_) => RunScope::ChangedAndStale,
     });
-    let cx = &StageContext { try_all: scope == RunScope::All, ..cx.clone() };
+    let cx = &StageContext { try_all: scope.is_whole(), compare: scope == RunScope::Compared, ..cx.clone() };
     let widened = options.without_state.as_ref().and_then(|option| option.widened.as_ref());
     let widened = widened.is_none_or(|names| names.contains(&cx.pipeline.name));
     let sink = Forecast::new(
@@ -227,11 +231,11 @@ async fn forecast(
             sample_max: options.sample,
             only: options.only.clone(),
             // An import tries all associations that wait, a sync those whose time has come.
-            associations_at: Some(cx.due_at).filter(|_| scope != RunScope::All),
+            associations_at: Some(cx.due_at).filter(|_| !scope.is_whole()),
             without_waiting: !options.records.is_empty(),
             associations_elsewhere: scope == RunScope::Stale,
             allowance: options.allowance,
-            recheck: scope == RunScope::All && cx.pipeline.mode != Mode::CreateOnly,
+            recheck: scope.is_whole() && cx.pipeline.mode != Mode::CreateOnly,
             before: options
                 .before
                 .iter()
@@ -254,6 +258,7 @@ async fn forecast(
             stale(cx, &sink, Backlog { filter_changed: true, ..backlog }, options.allowance).await
         }
         (RunScope::Stale, _) => Ok(None),
+        (RunScope::Compared, _) => compare(cx, &sink, options.allowance).await,
         (RunScope::Changed | RunScope::ChangedAndStale, Some(_)) => {
             let backlog = Some(backlog).filter(|_| scope == RunScope::ChangedAndStale);
             sync(cx, &sink, backlog, options.allowance).await
@@ -318,6 +323,17 @@ async fn stale(
     runner::run(cx, sink, catch_up::rows(cx, backlog)).await?;
     runner::run(cx, sink, unconfirmed::rows(cx)).await?;
     Ok(refusal(cx, Impact { archive, standing, source_empty: false }, &Rejects::default(), allowance))
+}
+
+/// What a comparison of both systems would repair.
+async fn compare(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Result<Option<String>, StopReason> {
+    let survey = reconcile::survey(cx).await?;
+    sink.note_vanished(survey.vanished);
+    let short = guard::check_whole(survey.shown, survey.counted, allowance).err().map(|short| short.to_string());
+    runner::run(cx, sink, reconcile::departed(cx, false)).await?;
+    runner::run(cx, sink, unconfirmed::track(cx, reconcile::all(cx, survey.counted))).await?;
+    runner::run(cx, sink, unconfirmed::rows(cx)).await?;
+    Ok(short.or_else(|| refusal(cx, survey.impact, &Rejects::default(), allowance)))
 }
 
 /// What would be done with certain records, whatever else has changed.
@@ -396,6 +412,14 @@ fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec
         _ => answer(Question::Archives, Verdict::Yes, "records would be archived"),
     };
     let drift = match (refreshed, count(PlannedAction::Drift)) {
+        _ if scope == RunScope::Compared && !broken => match found.tally.drifted {
+            0 => answer(Question::Drift, Verdict::No, "HubSpot holds what Syncline wrote"),
+            _ => answer(
+                Question::Drift,
+                Verdict::Yes,
+                "`reconcile` writes over it, or keeps it where `on_drift` says so",
+            ),
+        },
         (false, _) if scope == RunScope::Stale => {
             let why = "without the state, what someone changed in HubSpot counts as an update";
             answer(Question::Drift, Verdict::Unknown, why)
@@ -410,6 +434,16 @@ fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec
             answer(Question::Drift, Verdict::Yes, "a run leaves it as it is until the record changes in Salesforce")
         }
     };
-    let why = "a record that was purged or hidden leaves no trace in what is read";
-    vec![changes, archives, drift, answer(Question::Vanished, Verdict::Unknown, why)]
+    let vanished = match scope {
+        RunScope::Compared if !broken => match found.vanished {
+            0 => answer(Question::Vanished, Verdict::No, "Salesforce shows every record that is kept in step"),
+            _ => answer(Question::Vanished, Verdict::Yes, "records were purged, or are hidden from Syncline's user"),
+        },
+        _ => {
+            let why =
+                "a record that was purged or hidden leaves no trace in what is read; `--reconcile` looks for them";
+            answer(Question::Vanished, Verdict::Unknown, why)
+        }
+    };
+    vec![changes, archives, drift, vanished]
 }

@@ -191,7 +191,8 @@ async fn attempt(
         alerts: alerts::terms(project, name),
         on_progress: Arc::new(move |tally| progress(&shown, tally)),
     };
-    cx.try_all = order.scope == RunScope::All;
+    cx.try_all = order.scope.is_whole();
+    cx.compare = order.scope == RunScope::Compared;
     note_calls(project, state, prepared).await?;
     tracing::info!(pipeline = %name, run = %cx.run, scope = ?order.scope, "the run begins");
     let (report, stop) = engine_run::run(&cx, &writers, &order).await?;
@@ -217,7 +218,7 @@ async fn attempt(
     let fresh = fresh.pipelines.pop().unwrap_or_else(|| prepared.clone());
     // Nothing was done yet, so the history keeps one row for both attempts.
     let again = handles(project, state, &fresh, cx.run.clone()).await?;
-    let again_cx = StageContext { due_at: cx.due_at, try_all: cx.try_all, ..again.cx };
+    let again_cx = StageContext { due_at: cx.due_at, try_all: cx.try_all, compare: cx.compare, ..again.cx };
     let (report, stop) = engine_run::run(&again_cx, &again.writers, &order).await?;
     note_calls(project, state, prepared).await?;
     Ok(finished(report, stop, fresh))

@@ -10,6 +10,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
+use super::reconcile::Comparison;
 use super::run::{Finished, RunOptions, Trouble, refuse, run_one};
 use super::{alerts, status};
 use crate::config::files::Files;
@@ -20,7 +21,7 @@ use crate::diagnostic::Diagnostic;
 use crate::engine::run::StopReason;
 use crate::model::hash::Hasher;
 use crate::model::ids::PipelineName;
-use crate::model::report::RunStatus;
+use crate::model::report::{RunScope, RunStatus};
 use crate::ports::fault::Fault;
 use crate::project::describe::is_about_connection;
 use crate::project::error::OpsError;
@@ -194,6 +195,7 @@ impl Daemon<'_> {
     async fn cycles(&self, name: String) -> bool {
         let mut saved = true;
         let mut away = 0;
+        let mut comparison = Comparison::default();
         loop {
             let project = Arc::clone(&self.current.borrow());
             let chosen = selected(&project, self.names).unwrap_or_default();
@@ -210,6 +212,14 @@ impl Daemon<'_> {
                 return saved;
             }
             away = if connection { away + 1 } else { 0 };
+            if away == 0 && comparison.is_due(&project, self.state, index).await {
+                let compare = RunOptions { scope: RunScope::Compared, ..self.options.clone() };
+                let finished = cycle(&project, self.state, index, &compare, self.reporter).await;
+                self.reporter.ended(&project, &finished);
+                if finished.report.status == RunStatus::Interrupted {
+                    return saved;
+                }
+            }
             let config = &project.loaded.pipelines[index].config;
             let pause = pause(config.sync.every.0, away, &project.outside.rng);
             self.rest(&project, config, pause).await;

@@ -172,7 +172,7 @@ pub fn mapping_version(config: &PipelineConfig, target: &str) -> MappingVersion 
     let mut fields: Vec<_> = config
         .fields
         .iter()
-        .map(|field| FieldConfig { sensitive: false, allow: Vec::new(), ..field.clone() })
+        .map(|field| FieldConfig { sensitive: false, allow: Vec::new(), on_drift: None, ..field.clone() })
         .collect();
     fields.sort_by(|one, other| one.to.cmp(&other.to));
     let plain = |association: &AssociationConfig| AssociationConfig { allow: Vec::new(), ..association.clone() };

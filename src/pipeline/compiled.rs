@@ -212,6 +212,10 @@ pub struct Field {
     pub required: bool,
     /// Set only when the record is made.
     pub on_create_only: bool,
+    /// Set only where HubSpot holds nothing.
+    pub if_empty: bool,
+    /// What somebody changed in HubSpot stays.
+    pub keeps_drift: bool,
     /// Cut what is too long.
     pub truncate: bool,
     /// Zone in which a moment becomes a day.

@@ -9,6 +9,7 @@ pub mod cursor;
 pub mod field;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod held;
 pub mod names;
 mod owner;
 pub mod planned;

@@ -17,8 +17,7 @@ use super::compiled::{Association, Field};
 use super::condition::tree::Condition;
 use super::field::Objects;
 use super::schemas::Schemas;
-use crate::config::pipeline::{DeleteAction, PipelineConfig, SyncConfig};
-use crate::config::scalar::Interval;
+use crate::config::pipeline::PipelineConfig;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::object::{FieldKind, SourceObject};
 use crate::model::record::Column;
@@ -56,7 +55,6 @@ pub fn apply<'a>(
     };
     let cx = RuleContext { file, config, schemas, objects: Objects { own, all: schemas.sources } };
     let mut columns = Columns::default();
-    without_effect(file, config, findings);
     source::object(&cx, findings);
     let cursor_field = source::cursor_field(&cx, findings);
     let condition = source::condition(&cx, findings);
@@ -74,7 +72,6 @@ pub fn apply<'a>(
 pub fn offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
     let mut findings: Vec<Diagnostic> = source::condition_syntax(file, config).into_iter().collect();
     fields::twice(file, config, &mut findings);
-    without_effect(file, config, &mut findings);
     for (index, field) in config.fields.iter().enumerate() {
         if let Some(values) = &field.values {
             options::same_keys(file, &format!("/fields/{index}/values"), values, &FieldKind::String, &mut findings);
@@ -88,23 +85,6 @@ pub fn offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
         }
     }
     findings
-}
-
-/// Keys that say what continuous sync will do, and nothing does yet.
-fn without_effect(file: &Arc<str>, config: &PipelineConfig, findings: &mut Vec<Diagnostic>) {
-    let reconcile = config.sync.reconcile != SyncConfig::default().reconcile && config.sync.reconcile != Interval::Off;
-    for (key, pointer, written) in [
-        ("on_vanish: archive", "/on_vanish", config.on_vanish == DeleteAction::Archive),
-        ("sync.reconcile", "/sync/reconcile", reconcile),
-    ] {
-        if written {
-            let message = format!("`{key}` has no effect yet");
-            let finding = Diagnostic::warning("SL2063", file, Place::Value(pointer.to_owned()), message);
-            let why = "it comes with continuous sync; until then nothing finds records that vanished without a trace";
-            let help = "leave it out until then, or accept this with `allow: [SL2063]`";
-            findings.push(finding.with_why(why).with_help(help));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -254,19 +234,6 @@ mod tests {
         assert_eq!(twice("Name", json!({"1.0": "a", "1": "b"})), [""; 0]);
         assert_eq!(twice("Name", json!({"a": "a", "A": "b"})), [""; 0]);
         assert_eq!(twice("Name", json!({"  ": "a"})), ["SL2062 /fields/0/values/  "]);
-    }
-
-    #[test]
-    fn keys_that_come_with_continuous_sync_are_told() {
-        let mut fixture = Fixture::new(json!([{"from": "Name", "to": "text"}]));
-        fixture.config["on_vanish"] = json!("archive");
-        fixture.config["sync"] = json!({"reconcile": "12h"});
-        check(&fixture, &["SL2063? /on_vanish", "SL2063? /sync/reconcile"]);
-        fixture.config["on_vanish"] = json!("keep");
-        for reconcile in ["off", "24h"] {
-            fixture.config["sync"] = json!({"reconcile": reconcile});
-            check(&fixture, &[]);
-        }
     }
 
     #[test]

@@ -2,13 +2,11 @@
 //! synced. Pure.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::compiled::{Fallback, Field, FieldSource, Pipeline};
-use super::values::compare;
 use super::values::convert::{self, Conversion, Unfit};
 use super::values::decimal::Decimal;
 use super::values::matching;
@@ -88,20 +86,6 @@ impl Pipeline {
             .create_only
             .iter()
             .try_for_each(|set| field_of(set).map_or(Ok(()), |field| field.keep_rules(&set.value)))
-    }
-
-    /// Properties that HubSpot holds differently from what is wanted on an update.
-    pub fn diff(&self, desired: &Desired, existing: &BTreeMap<String, Option<String>>) -> Vec<PropertyChange> {
-        let differs = |wanted: &&PropertyValue| {
-            let held = existing.get(&*wanted.property).and_then(Option::as_deref);
-            !compare::same(self.kind_of(&wanted.property), &wanted.value, held)
-        };
-        let change = |wanted: &PropertyValue| PropertyChange {
-            property: Arc::clone(&wanted.property),
-            before: existing.get(&*wanted.property).cloned().flatten(),
-            after: Some(wanted.value.to_string()).filter(|value| !value.is_empty()),
-        };
-        desired.properties.iter().filter(differs).map(change).collect()
     }
 
     /// The text for one property; none leaves it alone.

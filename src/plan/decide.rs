@@ -68,6 +68,8 @@ pub struct Decision {
     pub key: Option<Arc<str>>,
     /// A call for it went out earlier whose outcome was never noted, and HubSpot has now said how the record stands.
     pub clears_unconfirmed: bool,
+    /// Somebody changed it in HubSpot since it was written.
+    pub drifted: bool,
 }
 
 /// What to remember of a record; the HubSpot id comes from the decision or from HubSpot's answer.
@@ -162,6 +164,8 @@ pub struct Unresolved {
     pub unconfirmed: Option<Unconfirmed>,
     /// What its lookups ask for, where that is new.
     pub wanted: Vec<(AssociationKey, Option<Asked>)>,
+    /// It has an open failure.
+    pub failed_before: bool,
 }
 
 /// Why HubSpot is asked about a record.
@@ -175,8 +179,9 @@ pub enum LookupPurpose {
     CheckExists(Action),
 }
 
-/// Decides what state alone can decide.
-pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownState) -> Matched {
+/// Decides what state alone can decide. With `compare`, what is remembered of a record that is to be written is not believed:
+/// HubSpot is asked what it holds.
+pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownState, compare: bool) -> Matched {
     let Transformed { candidate, desired } = transformed;
     let desired = match desired {
         None => return exit_from_state(pipeline, candidate, known),
@@ -200,13 +205,16 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
     let Some(identity) = standing.filter(settled) else {
         return known.look_up(candidate, LookupPurpose::Write(desired), wanted);
     };
+    if compare && pipeline.mode != Mode::CreateOnly {
+        return known.look_up(candidate, LookupPurpose::Write(desired), wanted);
+    }
     // What is not written is not noted as written.
     let noted = if pipeline.mode == Mode::CreateOnly { identity.hash } else { hash };
     let change = IdentityChange { hash: noted, membership: Membership::Live };
     let same = identity.hash == hash || pipeline.mode == Mode::CreateOnly;
-    if !same && identity.mapping != pipeline.mapping_version {
-        // What was written says nothing of properties that are mapped since: only what HubSpot holds tells what is to be
-        // sent.
+    if !same && (identity.mapping != pipeline.mapping_version || pipeline.only_fills()) {
+        // What was written says nothing of properties that are mapped since, nor of what people have filled: only what
+        // HubSpot holds tells what is to be sent.
         return known.look_up(candidate, LookupPurpose::Write(desired), wanted);
     }
     let remembered = identity.membership == Membership::Live
@@ -252,13 +260,13 @@ pub fn from_target(
 }
 
 fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&TargetRecord>) -> Decision {
-    let Unresolved { candidate, purpose, identity, unconfirmed, mut wanted } = unresolved;
+    let Unresolved { candidate, purpose, identity, unconfirmed, mut wanted, failed_before } = unresolved;
     let clears_unconfirmed = unconfirmed.is_some();
     // What others made is left alone, its associations too; what was sent for it before was our own making.
     if pipeline.mode == Mode::CreateOnly && found.is_some() && !clears_unconfirmed {
         wanted.clear();
     }
-    let desired = match purpose {
+    let mut desired = match purpose {
         LookupPurpose::Write(desired) => desired,
         LookupPurpose::Exit(exit) => {
             return Decision { clears_unconfirmed, ..decide_exit(pipeline, candidate, exit, identity, found) };
@@ -268,10 +276,24 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
         }
     };
     let change = IdentityChange { hash: pipeline.content_hash(&desired), membership: Membership::Live };
-    let changes = match found {
-        Some(record) => pipeline.diff(&desired, &record.properties),
-        None => Vec::new(),
-    };
+    let mut changes = Vec::new();
+    if let Some(record) = found {
+        pipeline.leave_filled(&mut desired, &record.properties);
+        changes = pipeline.diff(&desired, &record.properties);
+    }
+    // Salesforce holds what was written, and HubSpot does not: somebody changed it there.
+    let written = identity.as_ref().filter(|identity| {
+        identity.membership == Membership::Live
+            && identity.mapping == pipeline.mapping_version
+            && identity.hash == change.hash
+    });
+    let drifted = written.is_some() && !clears_unconfirmed && (found.is_none() || !changes.is_empty());
+    if drifted && found.is_some() {
+        pipeline.keep_drift(&mut desired, &mut changes);
+    }
+    let remembered = written.is_some_and(|identity| {
+        !clears_unconfirmed && !failed_before && found.is_some_and(|record| record.id == identity.hubspot_id)
+    });
     // Syncline archived it, or was about to.
     let made_before =
         identity.is_some_and(|identity| clears_unconfirmed || identity.membership == Membership::Archived);
@@ -292,10 +314,11 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
     Decision {
         hubspot_id: found.map(|record| record.id.clone()),
         changes,
-        identity: Some(change),
+        identity: Some(change).filter(|_| !remembered || action != Action::Unchanged),
         desired: Some(desired),
         wanted,
         clears_unconfirmed,
+        drifted,
         ..Decision::new(candidate, action)
     }
 }
@@ -324,6 +347,7 @@ impl KnownState {
             identity: self.identity,
             unconfirmed: self.unconfirmed,
             wanted,
+            failed_before: self.failed_before,
         })
     }
 }
@@ -343,6 +367,7 @@ impl Decision {
             postpones_failure: false,
             key: None,
             clears_unconfirmed: false,
+            drifted: false,
         }
     }
 
@@ -359,6 +384,7 @@ impl Decision {
     /// Whether state changes although nothing is sent.
     pub fn changes_state(&self) -> bool {
         self.clears_unconfirmed
+            || self.drifted
             || self.resolves_failure
             || self.postpones_failure
             || self.identity.is_some()
@@ -375,8 +401,8 @@ pub fn policy(pipeline: &Pipeline, exit: ExitReason) -> (DeleteAction, Membershi
     match exit {
         ExitReason::Deleted => (pipeline.on_delete, Membership::Gone),
         ExitReason::FilterExit => (pipeline.on_filter_exit, Membership::Left),
-        // Without proof of a delete it stays what it is, and stays known.
-        ExitReason::Vanished => (DeleteAction::Keep, Membership::Live),
+        // Without proof of a delete a record that is kept stays what it is, and stays known.
+        ExitReason::Vanished => (pipeline.on_vanish, Membership::Live),
     }
 }
 
@@ -450,8 +476,9 @@ fn exit_from_state(pipeline: &Pipeline, candidate: Candidate, known: KnownState)
         }
         return filtered(candidate);
     };
-    // Nothing is done on less than proof, and nothing is noted twice.
-    if exit == ExitReason::Vanished || (policy == DeleteAction::Keep && identity.membership == kept) {
+    // Nothing is noted twice. What vanished without proof and is kept stays as it is.
+    let stays = exit == ExitReason::Vanished || identity.membership == kept;
+    if policy == DeleteAction::Keep && stays {
         return filtered(candidate);
     }
     let (action, membership) = match policy {

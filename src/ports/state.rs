@@ -105,6 +105,14 @@ pub trait StateReader: Send + Sync {
         limit: usize,
     ) -> Answer<'a, Vec<SalesforceId>>;
 
+    /// At most `limit` records that are kept in step, by id, after the one given.
+    fn live<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        after: Option<SalesforceId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<SalesforceId>>;
+
     /// What is known of these records' associations.
     fn associations<'a>(
         &'a self,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::change::Change;
-use crate::config::pipeline::{Cast, FieldConfig, Otherwise, WhenBlank};
+use crate::config::pipeline::{Cast, FieldConfig, OnDrift, Otherwise, WhenBlank, Write};
 use crate::config::scalar::Scalar;
 use crate::model::change::ChangeClass::{self, CanRemoveData, NeedsBackfill, NewRecordsOnly, NoRecordEffect};
 
@@ -95,7 +95,8 @@ struct KeyChange {
 }
 
 /// The keys of an entry in their order: each says what follows where the two versions differ.
-const KEYS: [fn(&Pair<'_>) -> Option<KeyChange>; 7] = [origin, values, otherwise, default, when_blank, scale, reading];
+const KEYS: [fn(&Pair<'_>) -> Option<KeyChange>; 9] =
+    [origin, values, otherwise, default, when_blank, write, on_drift, scale, reading];
 
 /// A key that is true or false.
 struct Switch {
@@ -307,6 +308,44 @@ fn when_blank(pair: &Pair<'_>) -> Option<KeyChange> {
     };
     let what = format!("what a blank does to `{to}` changed");
     Some(KeyChange { key: "when_blank", class, what, effect, before: text(was), after: text(is) })
+}
+
+/// When a property is written at all.
+fn write(pair: &Pair<'_>) -> Option<KeyChange> {
+    let (was, is, to) = (pair.was.write, pair.is.write, &pair.is.to);
+    if was == is {
+        return None;
+    }
+    let (class, effect) = match is {
+        Write::Always => (CanRemoveData, format!("what people entered in `{to}` is written over")),
+        Write::IfEmpty => {
+            (NewRecordsOnly, format!("`{to}` is filled where it is empty, and left alone where it is not"))
+        }
+    };
+    let text = |write| match write {
+        Write::Always => Some("always".to_owned()),
+        Write::IfEmpty => Some("if_empty".to_owned()),
+    };
+    let what = format!("when `{to}` is written changed");
+    Some(KeyChange { key: "write", class, what, effect, before: text(was), after: text(is) })
+}
+
+/// What a comparison does with what people changed.
+fn on_drift(pair: &Pair<'_>) -> Option<KeyChange> {
+    let (was, is, to) = (pair.was.on_drift, pair.is.on_drift, &pair.is.to);
+    if was == is {
+        return None;
+    }
+    let (class, effect) = match is {
+        Some(OnDrift::Keep) => (NewRecordsOnly, format!("`reconcile` leaves what people changed in `{to}`")),
+        Some(OnDrift::Overwrite) => (CanRemoveData, format!("`reconcile` writes over what people changed in `{to}`")),
+        None => (CanRemoveData, format!("`reconcile` does with `{to}` what `on_drift` of the pipeline says")),
+    };
+    let text = |own: Option<OnDrift>| {
+        own.map(|own| if own == OnDrift::Keep { "keep".to_owned() } else { "overwrite".to_owned() })
+    };
+    let what = format!("what `reconcile` does where somebody changed `{to}` is another");
+    Some(KeyChange { key: "on_drift", class, what, effect, before: text(was), after: text(is) })
 }
 
 fn scale(pair: &Pair<'_>) -> Option<KeyChange> {

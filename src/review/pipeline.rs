@@ -3,7 +3,7 @@
 use super::change::Change;
 use super::condition::{ConditionChange, compare_conditions};
 use super::{fields, links};
-use crate::config::pipeline::{DeleteAction, Mode, PipelineConfig};
+use crate::config::pipeline::{DeleteAction, Mode, OnDrift, PipelineConfig};
 use crate::config::scalar::GuardLimit;
 use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecordsOnly, NoRecordEffect};
 
@@ -46,9 +46,6 @@ pub(super) fn compare(
     }));
     found
 }
-
-/// What follows from keys that nothing acts on so far.
-const NOT_YET: &str = "none yet: it takes effect with continuous sync";
 
 fn change_if(differs: bool, change: impl FnOnce() -> Change) -> Option<Change> {
     differs.then(change)
@@ -193,7 +190,6 @@ fn policies(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Opti
     for (part, before, after, when) in all {
         put(change_if(before != after, || {
             let (class, effect) = match after {
-                _ if part == "on_vanish" => (NoRecordEffect, NOT_YET.to_owned()),
                 DeleteAction::Archive => {
                     (CanRemoveData, format!("a record that {when} is archived in HubSpot from now on"))
                 }
@@ -210,6 +206,21 @@ fn policies(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Opti
             }
         }));
     }
+    put(change_if(was.on_drift != is.on_drift, || {
+        let (class, effect) = match is.on_drift {
+            OnDrift::Overwrite => (CanRemoveData, "`reconcile` writes over what people changed in HubSpot"),
+            OnDrift::Keep => (NewRecordsOnly, "`reconcile` leaves what people changed in HubSpot, and tells of it"),
+        };
+        Change {
+            class,
+            part: "on_drift".to_owned(),
+            what: "what `reconcile` does where somebody changed HubSpot is another".to_owned(),
+            effect: effect.to_owned(),
+            before: Some(word(&was.on_drift)),
+            after: Some(word(&is.on_drift)),
+            pointer: Some("/on_drift".to_owned()),
+        }
+    }));
     let (before, after) = (was.guard.archive, is.guard.archive);
     put(change_if(before != after, || {
         // A count and a share cannot be compared without the number of records, so the change is taken for a wider one.
@@ -268,12 +279,11 @@ fn sync(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<C
         ),
     ];
     for (part, before, after, what) in all {
-        let effect = if part == "sync.reconcile" { NOT_YET } else { "none on records" };
         put(change_if(before != after, || Change {
             class: NoRecordEffect,
             part: part.to_owned(),
             what: what.to_owned(),
-            effect: effect.to_owned(),
+            effect: "none on records".to_owned(),
             before: Some(before),
             after: Some(after),
             pointer: Some(format!("/{}", part.replace('.', "/"))),

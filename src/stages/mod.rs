@@ -57,6 +57,8 @@ pub struct StageContext {
     pub due_at: Timestamp,
     /// Failures that wait for a later try are tried as well: a person asked for everything.
     pub try_all: bool,
+    /// What is remembered is not believed: HubSpot is asked what it holds of every record.
+    pub compare: bool,
     /// Tells when to stop.
     pub cancel: Cancel,
     /// The pipeline has open or dismissed failures, so a record may be one of them.

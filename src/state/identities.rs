@@ -90,6 +90,25 @@ pub fn stale(
     ids.collect()
 }
 
+/// Live records, by id, after the one given.
+pub fn live(
+    connection: &Connection,
+    pipeline: &PipelineName,
+    after: Option<SalesforceId>,
+    limit: usize,
+) -> rusqlite::Result<Vec<SalesforceId>> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT salesforce_id FROM identities WHERE pipeline = ?1 AND salesforce_id > ?2 AND membership = 'live'
+         ORDER BY salesforce_id LIMIT ?3",
+    )?;
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let ids = statement
+        .query_map(params![pipeline, after, limit], |row| rows::salesforce_id(0, row.get_ref(0)?.as_str()?))?;
+    ids.collect()
+}
+
 /// Writes identities (insert or replace).
 pub fn write(
     connection: &Connection,

@@ -126,6 +126,16 @@ impl StateReader for SqliteState {
         self.work(move |connection| identities::stale(connection, &pipeline, mapping, after, limit))
     }
 
+    fn live<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        after: Option<SalesforceId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<SalesforceId>> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| identities::live(connection, &pipeline, after, limit))
+    }
+
     fn associations<'a>(
         &'a self,
         pipeline: &'a PipelineName,

@@ -38,6 +38,7 @@ mod properties;
 mod quiet;
 mod readable_output;
 mod reading;
+mod reconcile;
 mod report_page;
 mod salesforce_connector;
 mod salesforce_faults;

@@ -54,6 +54,8 @@ pub enum Command {
     Import(Import),
     /// Sync what has changed since
     Sync(Sync),
+    /// Compare both systems whole, and repair what differs
+    Reconcile(Reconcile),
     /// Show pipelines, watermarks, lag and last runs
     Status(Status),
     /// Show the history of imports and syncs, or one run
@@ -246,6 +248,20 @@ pub struct Sync {
     #[arg(long, conflicts_with = "once")]
     pub watch: bool,
     /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// What is allowed for this one time.
+    #[command(flatten)]
+    pub allow: Allow,
+}
+
+/// Arguments of `reconcile`.
+#[derive(Debug, Args)]
+pub struct Reconcile {
+    /// Pipelines, by name or glob (default: all that are enabled)
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
+    pub names: Vec<String>,
+    /// Form of the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// What is allowed for this one time.

@@ -21,6 +21,9 @@ pub struct Plan {
     /// What an import of everything would do, not only what a sync would
     #[arg(long, conflicts_with = "record")]
     pub full: bool,
+    /// What `reconcile` would do: both systems compared whole
+    #[arg(long, conflicts_with_all = ["full", "refresh", "record"])]
+    pub reconcile: bool,
     /// Also compare with what HubSpot holds now, and show what someone changed there
     #[arg(long)]
     pub refresh: bool,
@@ -37,7 +40,7 @@ pub struct Plan {
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
     /// The state is kept elsewhere: take what HubSpot holds as what was synced (for reviews)
-    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "record"])]
+    #[arg(long, conflicts_with_all = ["out", "full", "reconcile", "refresh", "record"])]
     pub without_state: bool,
     /// Whether records' values are shown; `none` leaves ids and counts, in files as well
     #[arg(long, value_enum, default_value_t = Values::All, value_name = "WHICH")]

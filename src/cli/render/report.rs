@@ -80,6 +80,7 @@ pub fn effects(tally: &Tally) -> String {
         (tally.filtered, "filtered out"),
         (tally.failed, "failed"),
         (tally.waiting, "failed earlier and waiting for their next try"),
+        (tally.drifted, "found changed in HubSpot"),
     ];
     listed_or(done, "nothing to do")
 }
@@ -95,6 +96,7 @@ pub fn intended(tally: &Tally) -> String {
         (tally.unchanged, "unchanged"),
         (tally.filtered, "filtered out"),
         (tally.waiting, "failed earlier and waiting for their next try"),
+        (tally.drifted, "found changed in HubSpot"),
     ];
     listed_or(planned, "nothing to do")
 }

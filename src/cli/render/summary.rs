@@ -229,6 +229,7 @@ pub fn next_commands(report: &PlanReport) -> impl Iterator<Item = String> {
         ("import", &[RunScope::All][..]),
         ("import --stale", &[RunScope::Stale, RunScope::ChangedAndStale][..]),
         ("sync --once", &[RunScope::Changed][..]),
+        ("reconcile", &[RunScope::Compared][..]),
     ];
     runs.into_iter().filter_map(move |(run, scopes)| {
         let names =
@@ -276,6 +277,7 @@ pub fn scope(forecast: &PipelineForecast) -> &'static str {
         RunScope::Stale => "what `import --stale` would do",
         RunScope::Changed => "what `sync` would do",
         RunScope::ChangedAndStale => "what `sync` would do, and what the changed mapping touches",
+        RunScope::Compared => "what `reconcile` would do",
     }
 }
 

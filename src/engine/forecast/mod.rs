@@ -64,6 +64,8 @@ pub struct Found {
     pub properties: BTreeMap<String, PropertyCount>,
     /// Rejected before, waiting for a later try.
     pub waiting: u64,
+    /// Known records that Salesforce no longer shows, without proof that they were deleted.
+    pub vanished: u64,
     /// The sample, dangerous changes first.
     pub changes: Vec<PlannedChange>,
     /// Changes outside the sample.
@@ -79,6 +81,11 @@ impl Forecast {
     pub fn new(cx: &StageContext, options: ForecastOptions) -> Self {
         let before = CallsBefore { salesforce: cx.source.calls(), hubspot: cx.target.calls() };
         Self { cx: cx.clone(), options, before, totals: Mutex::default() }
+    }
+
+    /// Notes how many known records Salesforce no longer shows.
+    pub fn note_vanished(&self, records: u64) {
+        self.totals().vanished += records;
     }
 
     /// Adds the associations that wait since earlier runs, and sums up.
@@ -109,7 +116,18 @@ impl Forecast {
         let estimate = Estimate { hubspot_calls, salesforce_calls, seconds_at_rate_limit };
         let rejects = sample::reject_groups(totals.rejects, self.options.before.is_some());
         let properties = totals.properties.finish();
-        Ok(Found { tally, actions, rejects, properties, waiting, changes, omitted, refusal, estimate })
+        Ok(Found {
+            tally,
+            actions,
+            rejects,
+            properties,
+            waiting,
+            vanished: totals.vanished,
+            changes,
+            omitted,
+            refusal,
+            estimate,
+        })
     }
 
     fn totals(&self) -> std::sync::MutexGuard<'_, Totals> {

@@ -37,6 +37,8 @@ pub(super) struct Totals {
     pub(super) properties: Properties,
     /// Rejected before, waiting for a later try.
     pub(super) waiting: u64,
+    /// Known records that Salesforce no longer shows.
+    pub(super) vanished: u64,
     pub(super) changes: Vec<PlannedChange>,
     /// How many of each kind are in the sample.
     shown: BTreeMap<PlannedAction, usize>,

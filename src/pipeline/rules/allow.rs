@@ -136,7 +136,7 @@ mod tests {
     fn an_acceptance_touches_no_record() {
         let plain = Fixture::new(json!([{"from": "Account__r.Name", "to": "text"}]));
         let mut accepting = Fixture::new(json!([{"from": "Account__r.Name", "to": "text", "allow": ["SL2050"]}]));
-        accepting.config["allow"] = json!(["SL2063"]);
+        accepting.config["allow"] = json!(["SL2051"]);
         assert_eq!(plain.pipeline().mapping_version, accepting.pipeline().mapping_version);
     }
 }

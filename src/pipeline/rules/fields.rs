@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::context::{Columns, Entry, RuleContext, name};
 use super::{options, owners, templates};
-use crate::config::pipeline::{Cast, FieldConfig, Otherwise, PipelineConfig};
+use crate::config::pipeline::{Cast, FieldConfig, OnDrift, Otherwise, PipelineConfig, Write};
 use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::object::{FieldKind, PicklistValue, PropertyKind, SourceField, TargetProperty};
@@ -93,6 +93,8 @@ impl Entry<'_> {
             when_blank: self.config.when_blank,
             required: self.config.required,
             on_create_only: self.config.on_create_only,
+            if_empty: self.config.write == Write::IfEmpty,
+            keeps_drift: self.config.on_drift.unwrap_or(self.cx.config.on_drift) == OnDrift::Keep,
             truncate: self.config.truncate,
             zone,
             sensitive: self.config.sensitive,

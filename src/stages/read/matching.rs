@@ -24,7 +24,7 @@ impl Stage for Match {
         let mut known = known(cx, &ids).await?;
         let decide = |transformed: Transformed| {
             let known = known.remove(&transformed.candidate.record.id).unwrap_or_default();
-            from_state(&cx.pipeline, transformed, known)
+            from_state(&cx.pipeline, transformed, known, cx.compare)
         };
         Ok(batch.into_iter().map(decide).collect())
     }

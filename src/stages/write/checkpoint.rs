@@ -206,6 +206,7 @@ fn match_property_of(cx: &StageContext, decision: &Decision) -> Arc<str> {
 
 /// Counts a decision that was carried out (or, in a dry run, would be).
 pub fn count(decision: &Decision, created: Option<bool>, sent: bool, tally: &mut Tally) {
+    tally.drifted += u64::from(decision.drifted);
     match decision.action {
         Action::Restore if created != Some(false) => tally.restored += 1,
         Action::Create if created != Some(false) => tally.created += 1,

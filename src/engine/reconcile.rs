@@ -1,0 +1,98 @@
+//! The full comparison: what Salesforce says now against what HubSpot holds now. First the records that are known and that a whole
+//! read does not show: deleted for good, hidden, or no longer matching. Then every record that matches, each as HubSpot holds it.
+
+use std::sync::Arc;
+
+use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::by_id::{self, Rows};
+use super::queries::import_query;
+use super::{catch_up, read_ahead, unconfirmed, visited};
+use crate::config::pipeline::DeleteAction;
+use crate::model::ids::SalesforceId;
+use crate::model::watermark::Cursor;
+use crate::plan::guard::Impact;
+use crate::ports::source::{Extract, QUERY_IDS_MAX};
+use crate::stages::read::extract::{Candidates, Membership, candidates};
+use crate::stages::{StageContext, StageError, StageName};
+
+/// What a look at both systems tells before the first write.
+#[derive(Debug, Clone, Copy)]
+pub struct Survey {
+    /// Records that match, as Salesforce counts them.
+    pub counted: u64,
+    /// Records that a whole read showed.
+    pub shown: u64,
+    /// Records that are known and that Salesforce does not show any more, without proof that they were deleted.
+    pub vanished: u64,
+    /// What would be archived, of how many.
+    pub impact: Impact,
+}
+
+/// Reads the ids of all records that match, and counts what would be archived of those that are known and not among them.
+pub async fn survey(cx: &StageContext) -> Result<Survey, StageError> {
+    let counted = cx.source.count(&import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
+    let query = Extract { columns: Arc::from([]), ..import_query(cx, counted) };
+    let mut rows = candidates(cx, query, Membership::ByQuery, None);
+    let (mut shown, mut place): (u64, Option<Cursor>) = (0, None);
+    while let Some(chunk) = rows.next().await {
+        let chunk = chunk?;
+        shown += chunk.batch.len() as u64;
+        place = chunk.cursor.or(place);
+        let ids: Vec<SalesforceId> = chunk.batch.iter().map(|row| row.record.id).collect();
+        visited::add(cx, &ids).await?;
+    }
+    drop(rows);
+    if let Some(place) = place {
+        cx.source.release(&place).await;
+    }
+    let (mut archive, mut vanished) = (unconfirmed::archive_count(cx).await?, 0);
+    let mut gone = departed(cx, true);
+    while let Some(chunk) = gone.next().await {
+        let chunk = chunk?;
+        vanished += chunk.batch.iter().filter(|row| row.vanished).count() as u64;
+        archive += read_ahead::archive_count(cx, &[chunk]).await?;
+    }
+    drop(gone);
+    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await;
+    let counts = counts.map_err(StageError::at(StageName::Match))?;
+    let standing = counts.standing + counts.in_doubt;
+    Ok(Survey { counted, shown, vanished, impact: Impact { archive, standing, source_empty: counted == 0 } })
+}
+
+/// What a person should know of records that vanished.
+pub fn vanished_note(cx: &StageContext, vanished: u64) -> Option<String> {
+    let records = if vanished == 1 { "1 record is".to_owned() } else { format!("{vanished} records are") };
+    let policy = match cx.pipeline.on_vanish {
+        DeleteAction::Archive => "archived in HubSpot (`on_vanish: archive`)",
+        DeleteAction::Keep => "kept in HubSpot (`on_vanish: keep`)",
+    };
+    (vanished > 0).then(|| {
+        format!(
+            "{records} no longer visible in Salesforce, purged or hidden from Syncline's user, without proof of a delete: {policy}"
+        )
+    })
+}
+
+/// The records that are kept in step and that the whole read did not show, asked for by their ids.
+pub fn departed(cx: &StageContext, ids_only: bool) -> Rows<'_> {
+    stream::try_unfold(None, move |after| page(cx, after, ids_only)).try_flatten().boxed()
+}
+
+type Page<'a> = Option<(Rows<'a>, Option<SalesforceId>)>;
+
+async fn page(cx: &StageContext, after: Option<SalesforceId>, ids_only: bool) -> Result<Page<'_>, StageError> {
+    let ids = cx.state.live(&cx.pipeline.name, after, QUERY_IDS_MAX).await;
+    let mut ids = ids.map_err(StageError::at(StageName::Match))?;
+    let Some(last) = ids.last().copied() else { return Ok(None) };
+    let shown = visited::among(cx, &ids).await?;
+    ids.retain(|id| !shown.contains(id));
+    Ok(Some((by_id::rows(cx, ids, ids_only), Some(last))))
+}
+
+/// All records that match, whole. The read is never resumed.
+pub fn all(cx: &StageContext, counted: u64) -> Rows<'_> {
+    let rows = candidates(cx, import_query(cx, counted), Membership::ByQuery, None);
+    catch_up::released(cx, rows).map_ok(|rows| Candidates { cursor: None, ..rows }).boxed()
+}

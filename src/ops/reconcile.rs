@@ -1,0 +1,44 @@
+//! When a sync that runs on compares both systems whole.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::scalar::Interval;
+use crate::engine::run::reconciled_key;
+use crate::model::ids::PipelineName;
+use crate::ports::state::StateReader;
+use crate::project::wiring::Project;
+use crate::state::sqlite::SqliteState;
+
+/// The comparisons of one pipeline, as far as this process has tried them.
+#[derive(Default)]
+pub struct Comparison {
+    tried: Option<Timestamp>,
+}
+
+/// How long a comparison that did not come to its end is left alone.
+const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(15);
+
+impl Comparison {
+    /// Whether it is time: `sync.reconcile` has passed since the last comparison, or since the first run where there was none. The
+    /// caller begins one then.
+    pub async fn is_due(&mut self, project: &Project, state: &Arc<SqliteState>, index: usize) -> bool {
+        let config = &project.loaded.pipelines[index].config;
+        let Interval::Every(every) = config.sync.reconcile else { return false };
+        let (now, name) = (project.outside.clock.now(), PipelineName::new(config.name.as_str()));
+        if project.outside.cancel.is_cancelled() || self.tried.is_some_and(|at| now.duration_since(at) < AGAIN_AFTER) {
+            return false;
+        }
+        let noted = state.note(&reconciled_key(&name)).await.ok().flatten().and_then(|noted| noted.parse().ok());
+        let began: Option<Timestamp> = match noted {
+            Some(noted) => Some(noted),
+            None => state.stored_watermark(&name).await.ok().flatten().and_then(|mark| mark.first_run),
+        };
+        let due = began.is_some_and(|began| began.saturating_add(every.0).is_ok_and(|due| due <= now));
+        if due {
+            self.tried = Some(now);
+        }
+        due
+    }
+}

@@ -1,0 +1,211 @@
+//! The full comparison: HubSpot holds what Salesforce says, whatever happened to either since.
+
+use serde_json::{Value, json};
+
+use crate::support::{Bench, report};
+
+const OBJECT: &str = "Subscription__c";
+
+/// Subscriptions with a formula's place, a property that people fill and one that they may keep; and these lines at the end.
+fn bench(more: &str) -> Bench {
+    let bench = Bench::new(20);
+    std::fs::remove_file(bench.path("pipelines/work_orders.yaml")).unwrap();
+    bench.write(
+        "pipelines/subscriptions.yaml",
+        &format!(
+            "version: 1
+name: subs
+source: {{ object: Subscription__c }}
+target: {{ object: subscriptions, match: salesforce_id }}
+fields:
+  - {{ from: Name, to: subscription_name }}
+  - {{ from: Notes__c, to: headline }}
+  - {{ from: Account__r.Name, to: account_name, allow: [SL2050] }}
+{more}"
+        ),
+    );
+    bench
+}
+
+const KEEP: &str = "on_delete: archive\nguard: { archive: 50% }\n";
+
+fn create(bench: &Bench, values: Value) -> String {
+    bench.salesforce("create", json!({"object": OBJECT, "values": values}))["id"].as_str().unwrap().to_owned()
+}
+
+/// The HubSpot record of a Salesforce id that is not archived.
+fn held(bench: &Bench, id: &str) -> Option<Value> {
+    let records = bench.records("subscriptions").into_values();
+    let mut found: Vec<Value> =
+        records.filter(|own| own["properties"]["salesforce_id"] == id && own["archived"] == false).collect();
+    assert!(found.len() < 2, "{found:?}");
+    found.pop()
+}
+
+fn set(bench: &Bench, id: &str, properties: Value) {
+    let record = held(bench, id).unwrap()["id"].clone();
+    bench.hubspot("set", json!({"object": "subscriptions", "id": record, "properties": properties}));
+}
+
+/// A comparison that does what its plan foretold; the report of its run.
+fn reconcile(bench: &Bench) -> Value {
+    let planned = bench.run(&["plan", "--reconcile", "--format", "json"]).code(0).json();
+    let done = bench.run(&["reconcile", "--format", "json"]).code(0).json();
+    let own = report(&done, "subs").clone();
+    for count in ["created", "updated", "archived", "unchanged", "drifted", "associated", "disassociated", "read"] {
+        assert_eq!(report(&planned, "subs")[count], own[count], "{count}\n{planned}\n{done}");
+    }
+    assert_eq!(own["kind"], "reconcile");
+    own
+}
+
+#[test]
+fn where_nothing_differs_it_costs_reads_only() {
+    let bench = bench(KEEP);
+    bench.import();
+    let id = create(&bench, json!({"Name": "S"}));
+    bench.sync();
+    bench.sandbox.forget_requests();
+    let own = bench.run(&["reconcile", "--format", "json"]).code(0).json();
+    let own = report(&own, "subs");
+    assert_eq!((own["updated"].as_u64(), own["drifted"].as_u64()), (Some(0), Some(0)), "{own}");
+    assert_eq!(own["unchanged"], own["read"]);
+    let writes = ["upsert", "create", "update", "archive", "associate"];
+    let sent = bench.sandbox.requests();
+    let sent: Vec<String> = sent.iter().map(|request| format!("{} {}", request.method, request.target)).collect();
+    let is_write = |request: &&String| writes.iter().any(|word| request.contains(&format!("batch/{word}")));
+    assert_eq!(sent.iter().filter(is_write).count(), 0, "{sent:#?}");
+    assert!(held(&bench, &id).is_some());
+}
+
+#[test]
+fn what_people_changed_in_hubspot_is_written_over_or_kept() {
+    let bench = bench(&format!("  - {{ from: External_Code__c, to: external_code, on_drift: keep }}\n{KEEP}"));
+    let id = create(&bench, json!({"Name": "S", "Notes__c": "n", "External_Code__c": "c"}));
+    let other = create(&bench, json!({"Name": "T", "External_Code__c": "c"}));
+    bench.import();
+    set(&bench, &id, json!({"headline": "by hand", "external_code": "mine"}));
+    set(&bench, &other, json!({"external_code": "mine"}));
+    let own = reconcile(&bench);
+    assert_eq!((own["updated"].as_u64(), own["drifted"].as_u64()), (Some(1), Some(2)), "{own}");
+    let record = held(&bench, &id).unwrap();
+    assert_eq!(
+        (&record["properties"]["headline"], &record["properties"]["external_code"]),
+        (&json!("n"), &json!("mine"))
+    );
+    assert_eq!(held(&bench, &other).unwrap()["properties"]["external_code"], "mine");
+    // Once more: what is kept is told again, and nothing is written.
+    let own = reconcile(&bench);
+    assert_eq!((own["updated"].as_u64(), own["drifted"].as_u64()), (Some(0), Some(2)), "{own}");
+    let text = bench.run(&["plan", "--reconcile"]).code(0).stdout;
+    assert!(text.contains("2 found changed in HubSpot"), "{text}");
+}
+
+#[test]
+fn a_record_that_hubspot_lost_is_made_again() {
+    let bench = bench(KEEP);
+    let id = create(&bench, json!({"Name": "S"}));
+    bench.import();
+    let before = held(&bench, &id).unwrap()["id"].clone();
+    bench.hubspot("archive", json!({"object": "subscriptions", "id": before}));
+    let own = reconcile(&bench);
+    assert_eq!((own["created"].as_u64(), own["drifted"].as_u64()), (Some(1), Some(1)), "{own}");
+    assert_ne!(held(&bench, &id).unwrap()["id"], before);
+    assert_eq!(reconcile(&bench)["created"], 0);
+}
+
+#[test]
+fn values_that_change_without_a_stamp_are_carried_over() {
+    let bench = bench(KEEP);
+    // A record that was last touched long ago.
+    let old = bench.rows(OBJECT).into_iter().find(|(_, row)| row["values"]["Account__c"].is_string()).unwrap();
+    let (id, account) = (old.0, old.1["values"]["Account__c"].clone());
+    bench.import();
+    bench.salesforce("update", json!({"object": "Account", "id": account, "values": {"Name": "Renamed"}}));
+    bench.sync();
+    assert_ne!(held(&bench, &id).unwrap()["properties"]["account_name"], "Renamed", "a sync does not see it");
+    let own = reconcile(&bench);
+    assert_eq!(own["drifted"], 0, "nobody changed HubSpot: {own}");
+    assert_eq!(held(&bench, &id).unwrap()["properties"]["account_name"], "Renamed");
+}
+
+#[test]
+fn records_that_left_without_a_trace_are_found() {
+    for (policy, stays) in [("keep", true), ("archive", false)] {
+        let bench = bench(&format!("{KEEP}on_vanish: {policy}\n"));
+        let (purged, hidden, stayed) = (
+            create(&bench, json!({"Name": "purged"})),
+            create(&bench, json!({"Name": "hidden"})),
+            create(&bench, json!({"Name": "stays"})),
+        );
+        bench.import();
+        for action in ["delete", "purge"] {
+            bench.salesforce(action, json!({"object": OBJECT, "id": purged}));
+        }
+        bench.salesforce("hide_rows", json!({"object": OBJECT, "ids": [hidden]}));
+        let planned = bench.run(&["plan", "--reconcile"]).code(0).stdout;
+        assert!(planned.contains("no longer visible in Salesforce"), "{planned}");
+        let own = reconcile(&bench);
+        assert_eq!(
+            (held(&bench, &hidden).is_some(), held(&bench, &stayed).is_some()),
+            (stays, true),
+            "{policy}: {own}"
+        );
+        if policy == "keep" {
+            assert!(own["notes"].to_string().contains("no longer visible in Salesforce"), "{own}");
+        }
+        // Shown again, it is one record as before.
+        bench.salesforce("show_rows", json!({"object": OBJECT, "ids": [hidden]}));
+        reconcile(&bench);
+        assert!(held(&bench, &hidden).is_some(), "{policy}");
+    }
+}
+
+#[test]
+fn the_guard_stops_it_before_the_first_write() {
+    let bench = bench("on_delete: archive\non_vanish: archive\nguard: { archive: 10% }\n");
+    let ids: Vec<String> = (0..10).map(|number| create(&bench, json!({"Name": format!("S{number}")}))).collect();
+    bench.import();
+    set(&bench, &ids[0], json!({"headline": "by hand"}));
+    bench.salesforce("hide_rows", json!({"object": OBJECT, "ids": ids[1..8].to_vec()}));
+    let before = bench.records("subscriptions");
+    let ran = bench.run(&["reconcile"]).code(1);
+    assert!(ran.stderr.contains("--allow-archive 7") || ran.stdout.contains("--allow-archive 7"), "{ran:?}");
+    assert_eq!(bench.records("subscriptions"), before, "nothing was written");
+    bench.run(&["reconcile", "--allow-archive", "7"]).code(0);
+    assert!(ids[1..8].iter().all(|id| held(&bench, id).is_none()));
+}
+
+#[test]
+fn a_property_that_is_only_filled_never_writes_over_people() {
+    let bench = bench(&format!("  - {{ from: External_Code__c, to: external_code, write: if_empty }}\n{KEEP}"));
+    let filled = create(&bench, json!({"Name": "S", "External_Code__c": "c"}));
+    let empty = create(&bench, json!({"Name": "T"}));
+    bench.import();
+    let code = |id: &str| held(&bench, id).unwrap()["properties"]["external_code"].clone();
+    assert_eq!((code(&filled), code(&empty).is_null() || code(&empty) == ""), (json!("c"), true));
+    set(&bench, &filled, json!({"external_code": "mine"}));
+    for id in [&filled, &empty] {
+        let values = json!({"Name": "changed", "External_Code__c": "from Salesforce"});
+        bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": values}));
+    }
+    let planned = bench.run(&["plan", "--format", "json"]).code(0).json();
+    let done = bench.sync();
+    assert_eq!(report(&planned, "subs")["updated"], report(&done, "subs")["updated"]);
+    assert_eq!((code(&filled), code(&empty)), (json!("mine"), json!("from Salesforce")));
+    assert_eq!(held(&bench, &filled).unwrap()["properties"]["subscription_name"], "changed");
+    let own = reconcile(&bench);
+    assert_eq!((own["updated"].as_u64(), own["drifted"].as_u64()), (Some(0), Some(0)), "{own}");
+    // A blank in Salesforce takes nothing away.
+    bench.salesforce("update", json!({"object": OBJECT, "id": empty, "values": {"External_Code__c": null}}));
+    bench.sync();
+    assert_eq!(code(&empty), "from Salesforce");
+}
+
+#[test]
+fn before_anything_was_imported_there_is_nothing_to_compare() {
+    let bench = bench(KEEP);
+    let ran = bench.run(&["reconcile"]).code(0);
+    assert!(ran.stdout.contains("nothing was imported yet"), "{ran:?}");
+    assert!(bench.records("subscriptions").is_empty());
+}
