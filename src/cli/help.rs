@@ -64,13 +64,7 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 15] = [
             ("syncline sync --once --format json", "one cycle, from cron"),
         ],
     ),
-    (
-        "reconcile",
-        &[
-            ("syncline plan --reconcile invoices", "what a comparison of both systems would repair"),
-            ("syncline reconcile invoices", "repair it"),
-        ],
-    ),
+    ("reconcile", &[("syncline reconcile invoices", "repair what differs; `syncline plan --reconcile` foretells it")]),
     (
         "runs",
         &[
