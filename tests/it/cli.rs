@@ -34,6 +34,7 @@ const COMMANDS: [&str; 22] = [
     "apply",
     "import",
     "sync",
+    "reconcile",
     "status",
     "runs",
     "failures",
