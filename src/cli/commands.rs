@@ -14,7 +14,7 @@ pub async fn run(arguments: Arguments) -> Exit {
     let Arguments { common, command } = arguments;
     let schema = json_schema(&command);
     let done = match command {
-        Command::Demo(arguments) => demo::run(&common, &arguments).await,
+        Command::Demo(arguments) => Box::pin(demo::run(&common, &arguments)).await,
         Command::Sandbox(arguments) => sandbox::run(&arguments).await,
         Command::Init(arguments) => definitions::init_project(&arguments),
         Command::Validate(arguments) => definitions::validate_project(&common, &arguments).await,

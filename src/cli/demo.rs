@@ -51,7 +51,7 @@ pub async fn run(common: &Common, arguments: &Demo) -> Result<Exit, OpsError> {
     let folder = Folder::make(arguments.keep.as_deref())?;
     let options = SandboxOptions { seed: arguments.seed, records: arguments.records, ..SandboxOptions::default() };
     let sandbox = start(options).await.map_err(broken)?;
-    let told = tell(common, &folder, &sandbox, outside).await;
+    let told = Box::pin(tell(common, &folder, &sandbox, outside)).await;
     sandbox.stop().await.map_err(broken)?;
     told
 }

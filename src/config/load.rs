@@ -316,7 +316,8 @@ fn receivers(name: &Arc<str>, config: &ProjectConfig, findings: &mut Vec<Diagnos
         };
         for (key, text) in receiver.mailboxes() {
             if !text.contains("${") && !is_mailbox(text) {
-                let finding = Diagnostic::error("SL2013", name, place(&key), format!("`{text}` is no e-mail address"));
+                let finding =
+                    Diagnostic::error("SL2013", name, place(&key), format!("`{text}` is not an e-mail address"));
                 findings.push(finding.with_help("write `name@host`, or `Name <name@host>`"));
             }
         }

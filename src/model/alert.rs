@@ -186,7 +186,12 @@ pub fn of_run(end: &RunEnd<'_>, known: &[Condition], error_share: f64) -> AlertC
         change.raise(end, known, AlertEvent::Degradation, String::new(), title, message);
     } else if looked > 0 {
         // A run that had nothing to do says nothing of how records fare.
-        change.settle(end, known, AlertEvent::Degradation, format!("pipeline `{name}` rejects few records again"));
+        change.settle(
+            end,
+            known,
+            AlertEvent::Degradation,
+            format!("pipeline `{name}` no longer rejects too many records"),
+        );
     }
     change
 }
@@ -209,14 +214,14 @@ pub fn of_lag(
         tally: Tally::default(),
         code: None,
         reason: None,
-        help: Some("`syncline status` and `syncline runs` tell what keeps it"),
+        help: Some("`syncline status` and `syncline runs` show what is wrong"),
     };
     if lag > allowed {
-        let title = format!("the data of pipeline `{pipeline}` is old");
-        let message = format!("HubSpot holds what Salesforce held {} ago; {} are allowed", words(lag), words(allowed));
+        let title = format!("the data of pipeline `{pipeline}` is out of date");
+        let message = format!("HubSpot has the data of {} ago; {} are allowed", words(lag), words(allowed));
         change.raise(&end, known, AlertEvent::Lag, String::new(), title, message);
     } else {
-        change.settle(&end, known, AlertEvent::Lag, format!("the data of pipeline `{pipeline}` is fresh again"));
+        change.settle(&end, known, AlertEvent::Lag, format!("the data of pipeline `{pipeline}` is up to date again"));
     }
     for alert in &mut change.alerts {
         alert.run = None;

@@ -84,7 +84,7 @@ pub async fn test(project: &Project, names: &[String]) -> Result<AlertTest, OpsE
     let all = &project.config.alerts;
     if all.is_empty() {
         let help = "add receivers under `alerts` in syncline.yaml; see docs/guide/alerts.md";
-        return Err(OpsError::refused("SL6006", "nobody is told: the project has no receivers of alerts", help));
+        return Err(OpsError::refused("SL6006", "no alert was sent: the project has no receivers", help));
     }
     if let Some(unknown) = names.iter().find(|name| !all.iter().any(|own| own.name() == name.as_str())) {
         let known: Vec<&str> = all.iter().map(|own| own.name()).collect();
@@ -126,7 +126,9 @@ pub async fn tell_at_last(project: &Project, state: &SqliteState, words: Words) 
     match tokio::time::timeout(LAST_MOMENTS, told).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "alerts wait for the next command"),
-        Err(_) => tracing::warn!("a receiver of alerts does not answer: what is left waits for the next command"),
+        Err(_) => {
+            tracing::warn!("a receiver of alerts does not respond: the remaining alerts wait for the next command")
+        }
     }
 }
 
@@ -161,7 +163,7 @@ async fn send_due(project: &Project, state: &SqliteState, cancel: &Cancel) -> Re
             let sent = match receiver {
                 Some(receiver) => send(project, receiver, &queued.alert, cancel).await,
                 None => {
-                    tracing::warn!(receiver = %queued.receiver, alert = %queued.alert.id, "nobody has this name any more");
+                    tracing::warn!(receiver = %queued.receiver, alert = %queued.alert.id, "no receiver has this name any more");
                     Ok(())
                 }
             };

@@ -234,8 +234,7 @@ fn attention(
         (Reason::LastRun, format!("the last run failed {}: {why}", ago(run, now)))
     });
     let unfinished = status.unfinished_import.map(|ImportProgress { read, total }| {
-        let text =
-            format!("an import is unfinished ({read} of {total} read); `syncline import {name}` goes on with it");
+        let text = format!("an import is unfinished ({read} of {total} read); `syncline import {name}` resumes it");
         (Reason::UnfinishedImport, text)
     });
     let due = status.enabled && status.unfinished_import.is_none();
@@ -269,7 +268,7 @@ fn not_running(status: &PipelineStatus, every: Duration, now: Timestamp) -> Opti
     let since = crate::engine::run::seconds(started, now);
     let (name, every) = (&status.name, every.as_secs_f64());
     let text = format!(
-        "no run has begun for {}, and `every` is {}: is `syncline sync` running, and with `{name}`?",
+        "no run has started for {}, and `every` is {}: is `syncline sync` running, and does it include `{name}`?",
         duration(since),
         duration(every)
     );

@@ -137,7 +137,7 @@ impl Refusal {
             }
             Self::Reject { begun, .. } => {
                 let written = if *begun {
-                    "what was written before stays, and what was rejected stands under `syncline failures`"
+                    "what was written before stays, and what was rejected is kept under `syncline failures`"
                 } else {
                     "nothing was written"
                 };

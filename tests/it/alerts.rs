@@ -265,7 +265,7 @@ fn a_monitor_gets_a_line_a_problem() {
     let told = bench.run(&["status", "--check"]).code(1).stdout;
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(lines.len(), 2, "{told}");
-    assert!(lines[0].contains("no run has begun for") && lines[1].contains("`alert.lag` allows 1s"), "{told}");
+    assert!(lines[0].contains("no run has started for") && lines[1].contains("`alert.lag` allows 1s"), "{told}");
     let json = bench.run(&["status", "--check", "--format", "json"]).code(1).json();
     let reasons: Vec<&Value> =
         json["pipelines"][0]["attention"].as_array().unwrap().iter().map(|own| &own["reason"]).collect();

@@ -27,7 +27,7 @@ pub(super) async fn send(config: &EmailConfig, alert: &Alert, cancel: &Cancel) -
 
 fn message(config: &EmailConfig, alert: &Alert) -> Result<Message, String> {
     let mailbox =
-        |text: &str| text.parse::<Mailbox>().map_err(|error| format!("`{text}` is no e-mail address: {error}"));
+        |text: &str| text.parse::<Mailbox>().map_err(|error| format!("`{text}` is not an e-mail address: {error}"));
     let from = mailbox(&config.from)?;
     let id = format!("<{}@{}>", alert.id, from.email.domain());
     // A header ends at a line break, so a subject has none.
@@ -47,15 +47,15 @@ fn message(config: &EmailConfig, alert: &Alert) -> Result<Message, String> {
 fn mailer(config: &EmailConfig) -> Result<SmtpTransport, String> {
     // One cryptography for the whole program; a second call, which changes nothing, is no trouble.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let url = Url::parse(&config.server).map_err(|error| format!("`server` is no address: {error}"))?;
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("`server` names no host")?;
+    let url = Url::parse(&config.server).map_err(|error| format!("`server` is not an address: {error}"))?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("`server` has no host name")?;
     // Brackets are how an address of version 6 is written in a URL, not a part of it.
     let host = host.trim_matches(['[', ']']);
     let mut builder = match url.scheme() {
         "smtps" => SmtpTransport::relay(host).map_err(words)?,
         "smtp" if is_loopback(&as_http(&url)) => SmtpTransport::builder_dangerous(host),
         "smtp" => SmtpTransport::starttls_relay(host).map_err(words)?,
-        other => return Err(format!("`server` begins with `{other}://`, and not with `smtps://` or `smtp://`")),
+        other => return Err(format!("`server` must begin with `smtps://` or `smtp://`, not with `{other}://`")),
     };
     if let Some(port) = url.port() {
         builder = builder.port(port);

@@ -46,7 +46,7 @@ fn escaped(text: &str) -> String {
 }
 
 async fn post(url: &Secret, headers: &[(&'static str, String)], body: String, cancel: &Cancel) -> Result<(), String> {
-    let url = Url::parse(url.expose()).map_err(|error| format!("`url` is no address: {error}"))?;
+    let url = Url::parse(url.expose()).map_err(|error| format!("`url` is not an address: {error}"))?;
     let transport = Transport::new(&url)?;
     match transport.post_json(&url, headers, Bytes::from(body), TIME_MAX, cancel).await {
         Ok(200..=299) => Ok(()),
