@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
+use jiff::SignedDuration;
 
 use super::by_id::{self, Rows};
 use super::queries::import_query;
 use super::{catch_up, read_ahead, unconfirmed, visited};
 use crate::config::pipeline::DeleteAction;
-use crate::model::ids::SalesforceId;
+use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::watermark::Cursor;
 use crate::plan::guard::Impact;
 use crate::ports::source::{Extract, QUERY_IDS_MAX};
@@ -47,18 +48,66 @@ pub async fn survey(cx: &StageContext) -> Result<Survey, StageError> {
     if let Some(place) = place {
         cx.source.release(&place).await;
     }
-    let (mut archive, mut vanished) = (unconfirmed::archive_count(cx).await?, 0);
+    if count_vanished(cx).await?.0 > 0 {
+        note_deleted(cx).await?;
+    }
+    let (vanished, archive) = count_vanished(cx).await?;
+    let archive = archive + unconfirmed::archive_count(cx).await?;
+    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await;
+    let counts = counts.map_err(StageError::at(StageName::Match))?;
+    let standing = counts.standing + counts.in_doubt;
+    Ok(Survey { counted, shown, vanished, impact: Impact { archive, standing, source_empty: counted == 0 } })
+}
+
+/// How many known records Salesforce does not show any more without that anything proves their delete, and how many would be
+/// archived.
+async fn count_vanished(cx: &StageContext) -> Result<(u64, u64), StageError> {
+    let (mut vanished, mut archive) = (0, 0);
     let mut gone = departed(cx, true);
     while let Some(chunk) = gone.next().await {
         let chunk = chunk?;
         vanished += chunk.batch.iter().filter(|row| row.vanished).count() as u64;
         archive += read_ahead::archive_count(cx, &[chunk]).await?;
     }
-    drop(gone);
-    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await;
-    let counts = counts.map_err(StageError::at(StageName::Match))?;
-    let standing = counts.standing + counts.in_doubt;
-    Ok(Survey { counted, shown, vanished, impact: Impact { archive, standing, source_empty: counted == 0 } })
+    Ok((vanished, archive))
+}
+
+/// Salesforce's list of deletes reaches back fifteen days at most; a little less keeps clear of its edge.
+const DELETED_SINCE: SignedDuration = SignedDuration::from_hours(15 * 24 - 1);
+
+/// Keeps Salesforce's list of deleted records in the directory, where [`departed`] looks for proof.
+async fn note_deleted(cx: &StageContext) -> Result<(), StageError> {
+    let now = cx.source.now().await.map_err(StageError::at(StageName::Extract))?;
+    // Seconds count for nothing, so that the end lies a minute ahead.
+    let until = now + SignedDuration::from_mins(1);
+    let deleted = cx.source.deleted(&cx.pipeline.source_object, now - DELETED_SINCE, until).await;
+    let deleted = deleted.map_err(StageError::at(StageName::Extract))?.unwrap_or_default();
+    let entries: Vec<_> = deleted.into_iter().map(|id| (id, HubspotId::new("deleted"))).collect();
+    cx.directory.add(&deleted_directory(cx), &entries).await.map_err(StageError::at(StageName::Extract))
+}
+
+fn deleted_directory(cx: &StageContext) -> String {
+    format!("deleted:{}", cx.run)
+}
+
+/// Forgets what the comparison kept.
+pub async fn clear(cx: &StageContext) -> Result<(), StageError> {
+    visited::clear(cx).await?;
+    cx.directory.discard(&deleted_directory(cx)).await.map_err(StageError::at(StageName::Checkpoint))
+}
+
+/// What Salesforce lists as deleted did not vanish: that is the proof.
+async fn prove(cx: &StageContext, mut rows: Candidates) -> Result<Candidates, StageError> {
+    let ids: Vec<SalesforceId> = rows.batch.iter().filter(|row| row.vanished).map(|row| row.record.id).collect();
+    if ids.is_empty() {
+        return Ok(rows);
+    }
+    let listed = cx.directory.find(&deleted_directory(cx), &ids).await.map_err(StageError::at(StageName::Extract))?;
+    for row in rows.batch.iter_mut().filter(|row| listed.contains_key(&row.record.id)) {
+        row.vanished = false;
+        row.record.deleted = true;
+    }
+    Ok(rows)
 }
 
 /// What a person should know of records that vanished.
@@ -77,7 +126,8 @@ pub fn vanished_note(cx: &StageContext, vanished: u64) -> Option<String> {
 
 /// The records that are kept in step and that the whole read did not show, asked for by their ids.
 pub fn departed(cx: &StageContext, ids_only: bool) -> Rows<'_> {
-    stream::try_unfold(None, move |after| page(cx, after, ids_only)).try_flatten().boxed()
+    let rows = stream::try_unfold(None, move |after| page(cx, after, ids_only)).try_flatten();
+    rows.and_then(move |rows| prove(cx, rows)).boxed()
 }
 
 type Page<'a> = Option<(Rows<'a>, Option<SalesforceId>)>;

@@ -454,7 +454,7 @@ async fn compare(
     runner::run(cx, &*sink, unconfirmed::track(cx, reconcile::all(cx, survey.counted))).await?;
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
     runner::run(cx, &*sink, catch_up::failed(cx, Some(began_at))).await?;
-    visited::clear(cx).await?;
+    reconcile::clear(cx).await?;
     if left_out(request, notes) == 0 {
         note_definition(cx, writers).await?;
         writers.state.set_note(&reconciled_key(name), &began_at.to_string()).await?;

@@ -31,6 +31,15 @@ pub trait Source: Send + Sync {
     /// - Errors: `PlaceLost` when `resume` is no longer valid; otherwise as usual. A stream ends after its first error.
     fn extract(&self, query: Extract, resume: Option<Cursor>) -> BoxStream<'_, Result<Chunk, Fault>>;
 
+    /// The records that were deleted since a moment, also those that have left the recycle bin; none where Salesforce keeps no such
+    /// list of the object, or not so far back. What it does not list may be deleted all the same.
+    fn deleted<'a>(
+        &'a self,
+        object: &'a str,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Vec<SalesforceId>>, Fault>>;
+
     /// The read that this place belongs to is over and will not be resumed: what the source keeps for it may go.
     ///
     /// Reads of a window need no release, as they are never resumed. Failing is harmless, so nothing is returned.

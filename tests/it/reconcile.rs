@@ -154,6 +154,11 @@ fn records_that_left_without_a_trace_are_found() {
         if policy == "keep" {
             assert!(own["notes"].to_string().contains("no longer visible in Salesforce"), "{own}");
         }
+        assert!(
+            held(&bench, &purged).is_none(),
+            "{policy}: Salesforce lists it as deleted, and `on_delete` says archive: {own}"
+        );
+        assert_eq!(own["archived"], if stays { 1 } else { 2 }, "{own}");
         // Shown again, it is one record as before.
         bench.salesforce("show_rows", json!({"object": OBJECT, "ids": [hidden]}));
         reconcile(&bench);

@@ -4,6 +4,7 @@ mod api;
 mod auth;
 mod bulk;
 mod csv;
+mod deleted;
 mod describe;
 mod errors;
 mod job;

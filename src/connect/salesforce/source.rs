@@ -12,15 +12,16 @@ use jiff::Timestamp;
 use super::api::{Api, Bad, Call, Trouble};
 use super::auth::Tokens;
 use super::bulk::BulkRead;
-use super::describe;
 use super::errors::{self, Action, Advice};
 use super::job::{self, Outcome};
 use super::query::RestRead;
 use super::reading::{Place, Reading};
 use super::settings::SalesforceSettings;
 use super::soql::After;
+use super::{deleted, describe};
 use crate::connect::http::calls::Calls;
 use crate::connect::http::client::Transport;
+use crate::model::ids::SalesforceId;
 use crate::model::object::{ObjectSummary, SourceObject};
 use crate::model::watermark::Cursor;
 use crate::ports::fault::Fault;
@@ -95,6 +96,35 @@ impl Source for SalesforceSource {
         async move {
             let cx = Reading::new(&self.api, &self.calls, query.clone());
             cx.count().await.map_err(|trouble| trouble.fault(&cx.operation))
+        }
+        .boxed()
+    }
+
+    fn deleted<'a>(
+        &'a self,
+        object: &'a str,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Vec<SalesforceId>>, Fault>> {
+        async move {
+            let operation = format!("list deleted {object}");
+            let name: String = url::form_urlencoded::byte_serialize(object.as_bytes()).collect();
+            // Seconds count for nothing there.
+            let time = |moment: Timestamp| moment.strftime("%Y-%m-%dT%H:%M:00Z").to_string();
+            let (start, end) = (time(since), time(until));
+            let target = format!("{}/sobjects/{name}/deleted/?start={start}&end={end}", self.api.base());
+            let decode = |body: &[u8]| {
+                deleted::ids(body).map_err(|_| Bad::Unusable("the answer is no list of deleted records".to_owned()))
+            };
+            match self.api.fetch(&self.calls, &Call::get(&operation, &target), decode).await {
+                Ok(ids) => Ok(Some(ids)),
+                // The object is not replicated, or the log does not reach back so far: there is no proof, then.
+                Err(Trouble::Api(error, _)) if error.status == 400 => {
+                    tracing::debug!(object, "Salesforce lists no deleted records");
+                    Ok(None)
+                }
+                Err(trouble) => Err(trouble.fault(&operation)),
+            }
         }
         .boxed()
     }
