@@ -325,6 +325,9 @@ pub type LookupRef = (SalesforceId, AssociationKey);
 /// What one lookup of one record asks for; none when it is blank.
 pub type Asking = (SalesforceId, AssociationKey, Option<Asked>);
 
+/// What was carried out of one lookup of one record; none where nothing stands.
+pub type SettledLookup = (SalesforceId, AssociationKey, Option<(PairKey, SettledPair)>);
+
 /// An association that a pipeline has, as far as the state must know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAssociation {
@@ -361,7 +364,7 @@ pub struct Commit {
     /// What lookups ask for now; what was carried out stays.
     pub wanted: Vec<Asking>,
     /// What was carried out of lookups; what they ask for stays. Whether HubSpot was to be asked is over with it.
-    pub settled: Vec<(SalesforceId, AssociationKey, Option<(PairKey, SettledPair)>)>,
+    pub settled: Vec<SettledLookup>,
     /// Lookups whose standing in HubSpot is in doubt from now on.
     pub rechecks: Vec<LookupRef>,
     /// What Syncline makes between two records.

@@ -8,7 +8,7 @@ use crate::model::association::{
     Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairRequest, SettledPair,
 };
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
-use crate::ports::state::{Asking, KeptAssociation, LookupRef};
+use crate::ports::state::{Asking, KeptAssociation, LookupRef, SettledLookup};
 
 const COLUMNS: &str =
     "a.salesforce_id, a.key, a.wanted, a.wanted_label, a.target, a.label, a.from_id, a.to_object, a.to_id, a.recheck";
@@ -141,11 +141,7 @@ pub fn write_wanted(connection: &Connection, pipeline: i64, wanted: &[Asking]) -
 }
 
 /// Sets what was carried out; what lookups ask for stays.
-pub fn write_settled(
-    connection: &Connection,
-    pipeline: i64,
-    settled: &[(SalesforceId, AssociationKey, Option<(PairKey, SettledPair)>)],
-) -> rusqlite::Result<()> {
+pub fn write_settled(connection: &Connection, pipeline: i64, settled: &[SettledLookup]) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(SETTLE)?;
     for (id, key, settled) in settled {
         let settled = settled.as_ref();

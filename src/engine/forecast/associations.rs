@@ -72,17 +72,21 @@ impl Forecast {
             all += due.len() as u64;
         }
         self.totals().tally.pending_associations += all.saturating_sub(tried);
+        if self.options.recheck { self.settled_associations().await } else { Ok(()) }
+    }
+
+    /// What was carried out before and is looked at again.
+    async fn settled_associations(&self) -> Result<(), StageError> {
         let mut after = None;
-        while self.options.recheck {
+        loop {
             let page = self.cx.state.settled_associations(&self.cx.pipeline.name, after, BATCH_PAIRS_MAX).await;
             let page = page.map_err(StageError::at(StageName::Associate))?;
-            let Some((last, _)) = page.last() else { break };
+            let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some((last.salesforce_id, last.key.clone()));
             let rows = page.into_iter().filter(|(state, _)| !state.is_due());
             let rows = rows.map(|(state, from)| (AssociationState { recheck: true, ..state }, from)).collect();
             self.plan_page(self.without_replanned(rows), true).await?;
         }
-        Ok(())
     }
 
     async fn plan_page(&self, rows: Rows, rechecked: bool) -> Result<(), StageError> {
