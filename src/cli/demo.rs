@@ -209,6 +209,7 @@ async fn change(project: &Project, sandbox: &Sandbox) -> Result<String, OpsError
 
 fn options(scope: RunScope) -> RunOptions {
     RunOptions {
+        trial: None,
         scope,
         allowance: Allowance::default(),
         followed: None,

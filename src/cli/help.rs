@@ -53,6 +53,7 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 15] = [
     (
         "import",
         &[
+            ("syncline import invoices --limit 10", "try it with the first ten records"),
             ("syncline import invoices", "copy the existing records"),
             ("syncline import --stale invoices", "only those that a changed mapping touches"),
         ],

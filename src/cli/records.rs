@@ -13,8 +13,8 @@ use super::render::{report as show_report, table};
 use super::shared::{failed, options, project, report, selected_none, trouble, warn, warn_of};
 use super::signals::{self, Asked};
 use crate::config::env::process_variables;
-use crate::model::ids::PipelineName;
-use crate::model::report::RunScope;
+use crate::model::ids::{PipelineName, SalesforceIdError};
+use crate::model::report::{RunScope, Trial};
 use crate::ops::import::{Counted, count};
 use crate::ops::run::run_all;
 use crate::ops::sync::{self, Event, Reloading};
@@ -31,7 +31,13 @@ pub(super) async fn import_records(common: &Common, arguments: &Import) -> Resul
     let state = project.state()?;
     let mut preparation = prepare(&project, &arguments.names, PortalSource::LiveAndSaved(&state)).await?;
     warn(common, &project, &preparation);
-    let counted = count(&project, &state, &mut preparation, arguments.stale).await?;
+    let trial = trial(&preparation.pipelines, arguments)?;
+    let mut counted = count(&project, &state, &mut preparation, arguments.stale).await?;
+    match &trial {
+        Some(Trial::Records(ids)) => counted.iter_mut().for_each(|own| own.records = ids.len() as u64),
+        Some(Trial::First(most)) => counted.iter_mut().for_each(|own| own.records = own.records.min(*most)),
+        None => {}
+    }
     if !common.quiet {
         for (prepared, counted) in preparation.pipelines.iter().zip(&counted) {
             output::talk(&intent(&project, prepared, counted, arguments.stale));
@@ -50,10 +56,32 @@ pub(super) async fn import_records(common: &Common, arguments: &Import) -> Resul
     let names = preparation.pipelines.iter().map(|pipeline| pipeline.pipeline.name.clone());
     let counted: HashMap<PipelineName, u64> = names.zip(counted.iter().map(|own| own.records)).collect();
     let scope = if arguments.stale { RunScope::Stale } else { RunScope::All };
-    let options = options(scope, "import", arguments.allow, Progress::new(Some(counted.values().sum()), common.quiet));
-    let finished = run_all(&project, &state, preparation, &options.0, &counted).await;
-    options.1.finish();
+    let (mut options, progress) =
+        options(scope, "import", arguments.allow, Progress::new(Some(counted.values().sum()), common.quiet));
+    options.trial = trial;
+    let finished = run_all(&project, &state, preparation, &options, &counted).await;
+    progress.finish();
     Ok(report(common, arguments.format, &finished))
+}
+
+/// The records of a trial, where one is asked for. An id is one pipeline's.
+fn trial(pipelines: &[Prepared], arguments: &Import) -> Result<Option<Trial>, OpsError> {
+    if let Some(most) = arguments.limit {
+        return Ok(Some(Trial::First(most)));
+    }
+    if arguments.record.is_empty() {
+        return Ok(None);
+    }
+    if pipelines.len() > 1 {
+        let message = format!("`--record` is about one pipeline, and {} are selected", pipelines.len());
+        return Err(OpsError::refused("SL6006", message, "name one: `syncline import NAME --record ID`"));
+    }
+    let parse = |text: &String| {
+        text.trim().parse().map_err(|error: SalesforceIdError| {
+            OpsError::refused("SL5004", error.to_string(), "copy the id from the record's address in Salesforce")
+        })
+    };
+    Ok(Some(Trial::Records(arguments.record.iter().map(parse).collect::<Result<_, _>>()?)))
 }
 
 /// What is about to be copied, in a line.

@@ -265,6 +265,7 @@ pub(super) async fn apply_plan(common: &Common, arguments: &Apply) -> Result<Exi
     let progress = Arc::new(Progress::new(None, common.quiet));
     let shown = Arc::clone(&progress);
     let options = RunOptions {
+        trial: None,
         scope: RunScope::Changed,
         allowance: allowance(arguments.allow),
         command: "syncline apply".to_owned(),

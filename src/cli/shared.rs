@@ -123,7 +123,17 @@ pub fn options(scope: RunScope, command: &str, allow: Allow, progress: Progress)
     let shown = Arc::clone(&progress);
     let allowance = allowance(allow);
     let on_progress = Arc::new(move |name: &str, tally| shown.update(name, tally));
-    (RunOptions { scope, allowance, command: format!("syncline {command}"), followed: None, on_progress }, progress)
+    (
+        RunOptions {
+            scope,
+            trial: None,
+            allowance,
+            command: format!("syncline {command}"),
+            followed: None,
+            on_progress,
+        },
+        progress,
+    )
 }
 
 /// What a person allows, as the runs know it.

@@ -15,6 +15,7 @@ pub mod reconcile;
 pub mod reject_guard;
 pub mod run;
 pub mod runner;
+pub mod trial;
 pub mod unconfirmed;
 pub mod visited;
 pub mod watermark;

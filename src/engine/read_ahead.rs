@@ -26,20 +26,42 @@ pub struct ReadAhead<'a> {
 }
 
 /// Reads ahead within the limits.
-pub async fn read_ahead(mut rows: BoxStream<'_, Result<Candidates, StageError>>) -> Result<ReadAhead<'_>, StageError> {
+pub async fn read_ahead(rows: BoxStream<'_, Result<Candidates, StageError>>) -> Result<ReadAhead<'_>, StageError> {
+    let (ahead, trouble) = as_far_as_it_goes(rows).await;
+    trouble.map_or(Ok(ahead), Err)
+}
+
+/// The same, where what came before trouble is worth something: trouble follows the rows that came.
+pub async fn with_trouble(rows: BoxStream<'_, Result<Candidates, StageError>>) -> ReadAhead<'_> {
+    let (ahead, trouble) = as_far_as_it_goes(rows).await;
+    match trouble {
+        None => ahead,
+        Some(trouble) => ReadAhead { rest: stream::once(std::future::ready(Err(trouble))).boxed(), ..ahead },
+    }
+}
+
+async fn as_far_as_it_goes(
+    mut rows: BoxStream<'_, Result<Candidates, StageError>>,
+) -> (ReadAhead<'_>, Option<StageError>) {
     let mut taken = Vec::new();
     let (mut records, mut bytes) = (0, 0);
     while records < READ_AHEAD_RECORDS_MAX && bytes < READ_AHEAD_BYTES_MAX {
         let Some(chunk) = rows.next().await else {
-            return Ok(ReadAhead { rows: taken, complete: true, rest: stream::empty().boxed() });
+            return (ReadAhead { rows: taken, complete: true, rest: stream::empty().boxed() }, None);
         };
-        let chunk = chunk?;
+        let chunk = match chunk {
+            Ok(chunk) => chunk,
+            Err(trouble) => {
+                let ahead = ReadAhead { rows: taken, complete: false, rest: stream::empty().boxed() };
+                return (ahead, Some(trouble));
+            }
+        };
         records += chunk.batch.len();
         let texts = chunk.batch.iter().flat_map(|candidate| candidate.record.values.iter().flatten());
         bytes += texts.map(|text| text.len()).sum::<usize>();
         taken.push(chunk);
     }
-    Ok(ReadAhead { rows: taken, complete: false, rest: rows })
+    (ReadAhead { rows: taken, complete: false, rest: rows }, None)
 }
 
 impl<'a> ReadAhead<'a> {

@@ -17,7 +17,8 @@ use crate::stages::{Stage, StageContext, StageError, StageName};
 
 /// The same rows, after the first of them were judged: a run that would reject too many of those ends before it writes.
 pub async fn guarded<'a>(cx: &'a StageContext, rows: Rows<'a>, allowance: Allowance) -> Result<Rows<'a>, StageError> {
-    let ahead = read_ahead::read_ahead(rows).await?;
+    // A read that breaks off leaves its place, from which the next run goes on.
+    let ahead = read_ahead::with_trouble(rows).await;
     let rejects = judge(cx, &ahead.rows).await?;
     if let Err(refusal) = guard::check_rejects(&rejects, &cx.pipeline.guard, allowance, false) {
         // The read is not gone on with, so the server need not keep its place.

@@ -15,12 +15,12 @@ use super::plan_entries::{PlanEntries, PlannedOnly};
 use super::queries::{import_query, window_query};
 use super::runner::{self, DecisionSink};
 use super::watermark::{self, TrustedWatermark};
-use super::{alerts, by_id, read_ahead, reconcile, reject_guard, unconfirmed, visited};
+use super::{alerts, by_id, read_ahead, reconcile, reject_guard, trial, unconfirmed, visited};
 use crate::config::pipeline::Mode;
 use crate::model::alert::AlertTerms;
 use crate::model::failure::FailureKind;
 use crate::model::ids::{PipelineName, SalesforceId};
-use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
+use crate::model::report::{RunReport, RunScope, RunStatus, Tally, Trial};
 use crate::model::watermark::Watermark;
 use crate::plan::guard::{self, Allowance, Impact, Refusal, Rejects};
 use crate::ports::fault::Fault;
@@ -46,6 +46,8 @@ pub struct RunRequest {
     pub allowance: Allowance,
     /// Rows that an import will read, where they were counted already.
     pub counted: Option<u64>,
+    /// Only these records, where the run is a trial.
+    pub trial: Option<Trial>,
     /// What was planned; the run does nothing else. None where it follows no plan.
     pub planned: Option<PlanEntries>,
     /// Who is told how it ended, and from when on; none where nobody is.
@@ -202,6 +204,15 @@ async fn carry_out(
     }
     objects::record(cx, writers).await?;
     writers.state.remember_match(&cx.pipeline.name, &cx.pipeline.target.match_property).await?;
+    if let Some(records) = &request.trial {
+        if let Some(impact) = trial::impact(cx, records).await? {
+            guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
+        }
+        // No place is saved and no watermark set: the whole import is still to come.
+        let sink = sink(cx, writers, checkpoint, None, request);
+        runner::run(cx, &*sink, trial::rows(cx, records)).await?;
+        return Ok(associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?);
+    }
     match request.scope {
         RunScope::All => import(cx, writers, checkpoint, request, notes).await,
         RunScope::Stale => stale(cx, writers, checkpoint, request, notes).await,

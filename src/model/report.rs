@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{PipelineName, RunId};
+use super::ids::{PipelineName, RunId, SalesforceId};
 
 /// What a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +49,15 @@ impl RunScope {
             Self::Compared => RunKind::Reconcile,
         }
     }
+}
+
+/// The records of a trial: of a run that is about some records before it is about all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trial {
+    /// These, whether they match or not: one that does not leaves.
+    Records(Vec<SalesforceId>),
+    /// The first so many that match, in Salesforce's order.
+    First(u64),
 }
 
 /// How a run ended.

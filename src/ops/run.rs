@@ -13,7 +13,7 @@ use crate::engine::plan_entries::PlanEntries;
 use crate::engine::run::{self as engine_run, RunRequest, StopReason};
 use crate::model::alert::AlertTerms;
 use crate::model::ids::{PipelineName, RunId};
-use crate::model::report::{RunReport, RunScope, RunStatus, Tally};
+use crate::model::report::{RunReport, RunScope, RunStatus, Tally, Trial};
 use crate::pipeline::compiled::AssociationTarget;
 use crate::plan::guard::Allowance;
 use crate::ports::fault::Fault;
@@ -38,6 +38,8 @@ pub struct RunOptions {
     pub allowance: Allowance,
     /// The command, for the lease's holder.
     pub command: String,
+    /// Only these records, where the runs are a trial.
+    pub trial: Option<Trial>,
     /// The plan that they follow, where they follow one.
     pub followed: Option<Arc<FollowedPlan>>,
     /// Called as a run goes on.
@@ -186,6 +188,7 @@ async fn attempt(
     let order = RunRequest {
         scope: options.scope_of(name),
         planned: followed.map(|(_, (_, entries))| entries.clone()),
+        trial: options.trial.clone(),
         allowance: options.allowance,
         counted,
         alerts: alerts::terms(project, name),

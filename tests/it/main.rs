@@ -56,6 +56,7 @@ mod sync_cases;
 mod template_guide;
 mod tidy;
 mod transform_cases;
+mod trial;
 mod trust;
 mod weather;
 mod wrong_clocks;

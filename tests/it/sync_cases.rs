@@ -305,7 +305,7 @@ fn an_import_that_gets_a_part_of_what_was_counted_says_so_and_begins_anew() {
         let ran = bench.run(&["import", "--yes", "--format", "json", "subscriptions"]).code(1);
         let own = report(&ran.json(), "subscriptions").clone();
         assert_eq!((&own["status"], &own["read"]), (&json!("failed"), &json!(0)), "{attempt}: {own}");
-        assert!(ran.stderr.contains("SL6009") && ran.stderr.contains("gave 0 of the"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("SL6009") && ran.stderr.contains("returned 0 of the"), "{}", ran.stderr);
         bench.sandbox.clear_faults();
     }
     bench.import();

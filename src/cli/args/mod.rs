@@ -224,6 +224,12 @@ pub struct Import {
     /// Only the records that a changed mapping or filter touches
     #[arg(long)]
     pub stale: bool,
+    /// Only this record, by its Salesforce id: a trial; may be given several times
+    #[arg(long, value_name = "ID", conflicts_with_all = ["stale", "limit"])]
+    pub record: Vec<String>,
+    /// Only the first N records that match: a trial
+    #[arg(long, value_name = "N", conflicts_with = "stale", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
     /// Do not ask for confirmation
     #[arg(long, short)]
     pub yes: bool,
