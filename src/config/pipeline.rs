@@ -453,8 +453,7 @@ pub struct SyncConfig {
     pub changes: Changes,
     /// How much of the time before the watermark is read again, for rows that become visible late: from `0s` to `7d`.
     pub overlap: DurationText,
-    /// Time from one full comparison to the next: from `1h` to `365d`, or `off`. It has no effect yet: full comparisons come
-    /// with continuous sync.
+    /// Time from one full comparison to the next, in a sync that runs on: from `1h` to `365d`, or `off`.
     pub reconcile: Interval,
 }
 
