@@ -300,11 +300,11 @@ fn target_property(was: &TargetProperty, is: &TargetProperty, note: &Note<'_>, f
 
 /// Rules for values; a property has one of each type.
 fn rules(was: &TargetProperty, is: &TargetProperty, note: &Note<'_>, found: &mut Vec<Move>) {
-    let own = |property: &TargetProperty| -> BTreeMap<String, String> {
+    let rules_of = |property: &TargetProperty| -> BTreeMap<String, String> {
         property.rules.iter().map(|rule| (rule.kind.clone(), rule.arguments.join(", "))).collect()
     };
     let shown = |word: &str, set: &str| if set.is_empty() { format!("`{word}`") } else { format!("`{word}` ({set})") };
-    let (before, after) = (own(was), own(is));
+    let (before, after) = (rules_of(was), rules_of(is));
     for (word, set) in &before {
         let message = match after.get(word) {
             None => format!("no longer has the rule {}", shown(word, set)),
@@ -322,18 +322,18 @@ fn links(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<M
     // A pair that only one of them knows was not asked for in the other, which says nothing.
     for (other, before) in &was.associations {
         let Some(after) = is.associations.get(other) else { continue };
-        let has = |types: &[AssociationType], own: &AssociationType| {
-            types.iter().any(|kind| kind.category == own.category && kind.type_id == own.type_id)
+        let has = |types: &[AssociationType], wanted: &AssociationType| {
+            types.iter().any(|kind| kind.category == wanted.category && kind.type_id == wanted.type_id)
         };
         let name = |kind: &AssociationType| {
             let label = kind.label.clone().unwrap_or_else(|| "without label".to_owned());
             format!("{other}: {label}")
         };
-        for own in before.iter().filter(|own| !has(after, own)) {
-            note.item(&name(own), MoveKind::Removed, "is no longer a kind of association", found);
+        for kind in before.iter().filter(|kind| !has(after, kind)) {
+            note.item(&name(kind), MoveKind::Removed, "is no longer a kind of association", found);
         }
-        for own in after.iter().filter(|own| !has(before, own)) {
-            note.item(&name(own), MoveKind::Added, "is a new kind of association", found);
+        for kind in after.iter().filter(|kind| !has(before, kind)) {
+            note.item(&name(kind), MoveKind::Added, "is a new kind of association", found);
         }
     }
 }
@@ -424,10 +424,10 @@ mod tests {
         change(source, after.targets.values_mut().next().unwrap());
         let got = moves(&before, &after);
         let shape: Vec<_> =
-            got.iter().map(|own| (own.item.as_deref().unwrap_or_default(), own.kind, &*own.message)).collect();
+            got.iter().map(|moved| (moved.item.as_deref().unwrap_or_default(), moved.kind, &*moved.message)).collect();
         assert_eq!(shape.len(), expected.len(), "{shape:?}");
-        for ((item, kind, message), (own, expected, part)) in shape.iter().zip(expected) {
-            assert!(item == own && kind == expected && message.contains(part), "{shape:?}");
+        for ((item, kind, message), (item_name, expected, part)) in shape.iter().zip(expected) {
+            assert!(item == item_name && kind == expected && message.contains(part), "{shape:?}");
         }
     }
 
@@ -450,20 +450,20 @@ mod tests {
         );
         check(
             |source, _| {
-                let own = field(source, "Amount__c");
-                own.kind = FieldKind::String;
-                own.scale = 9;
-                own.nillable = !own.nillable;
+                let described = field(source, "Amount__c");
+                described.kind = FieldKind::String;
+                described.scale = 9;
+                described.nillable = !described.nillable;
             },
             &[("Amount__c", MoveKind::Type, "to string"), ("Amount__c", MoveKind::Requiredness, "")],
         );
         check(|source, _| field(source, "Name").length += 1, &[("Name", MoveKind::Length, "changed its length from")]);
         check(
             |source, _| {
-                let own = field(source, "Status__c");
-                own.picklist.push(PicklistValue { value: "New".into(), label: "Neu".into(), active: true });
-                own.picklist[0].active = false;
-                own.calculated = true;
+                let described = field(source, "Status__c");
+                described.picklist.push(PicklistValue { value: "New".into(), label: "Neu".into(), active: true });
+                described.picklist[0].active = false;
+                described.calculated = true;
             },
             &[
                 ("Status__c", MoveKind::Writability, "calculated"),

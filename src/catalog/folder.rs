@@ -51,10 +51,10 @@ pub fn read(files: &Files) -> (Catalog, Vec<Diagnostic>, Vec<Shown>) {
             Err(message) => (String::new(), Err(message)),
         };
         match parsed {
-            Ok(File::Source(own)) => catalog.put_source(&own.connection.clone(), own.object()),
-            Ok(File::Target(own)) => {
-                let connection = own.connection.clone();
-                let entry = own.entry();
+            Ok(File::Source(source)) => catalog.put_source(&source.connection.clone(), source.object()),
+            Ok(File::Target(target)) => {
+                let connection = target.connection.clone();
+                let entry = target.entry();
                 let first = portals.entry(connection.clone()).or_insert((entry.portal_id, path.clone()));
                 if first.0 != entry.portal_id {
                     let message =
@@ -176,9 +176,9 @@ pub fn is_own(root: &Path, path: &str) -> bool {
     let regular = fs::symlink_metadata(root.join(path)).is_ok_and(|found| found.is_file());
     let text = || String::from_utf8(read_below(root, path, FILE_BYTES_MAX).ok()?).ok();
     let names = |text: String| match parse(&text).ok()? {
-        File::Source(own) => Some(vec![self::path(&own.connection.clone(), &own.object().name)]),
-        File::Target(own) => {
-            let (connection, object) = (own.connection.clone(), own.entry().object);
+        File::Source(source) => Some(vec![self::path(&source.connection.clone(), &source.object().name)]),
+        File::Target(target) => {
+            let (connection, object) = (target.connection.clone(), target.entry().object);
             Some([object.name, object.object_type_id].map(|name| self::path(&connection, &name)).to_vec())
         }
     };

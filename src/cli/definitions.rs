@@ -113,7 +113,7 @@ pub(super) fn explain(arguments: &Explain) -> Result<Exit, OpsError> {
         output::result(&lines.join("\n"));
         return Ok(Exit::Done);
     };
-    let page = codes::PAGES.iter().find(|(own, _)| own.eq_ignore_ascii_case(code));
+    let page = codes::PAGES.iter().find(|(known, _)| known.eq_ignore_ascii_case(code));
     let (_, page) = page.ok_or_else(|| {
         OpsError::refused("SL6006", format!("there is no code `{code}`"), "`syncline explain` lists all codes")
     })?;

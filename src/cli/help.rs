@@ -113,7 +113,7 @@ const VARIABLES: [(&str, &str); 4] = [
 pub fn command() -> Command {
     let mut command = Arguments::command();
     for (name, examples) in EXAMPLES {
-        command = command.mut_subcommand(name, |own| own.after_help(titled("Examples", examples, true)));
+        command = command.mut_subcommand(name, |subcommand| subcommand.after_help(titled("Examples", examples, true)));
     }
     let groups = groups(&command);
     command.help_template(groups).after_long_help(more())
@@ -122,8 +122,10 @@ pub fn command() -> Command {
 /// The help of the program: commands in their groups, then the options.
 fn groups(command: &Command) -> StyledStr {
     let about = |name: &str| {
-        let own = command.get_subcommands().find(|command| command.get_name() == name);
-        own.and_then(Command::get_about).map_or_else(|| "Show help for a command".to_owned(), ToString::to_string)
+        let subcommand = command.get_subcommands().find(|command| command.get_name() == name);
+        subcommand
+            .and_then(Command::get_about)
+            .map_or_else(|| "Show help for a command".to_owned(), ToString::to_string)
     };
     let mut text = "{about-with-newline}\n{usage-heading} {usage}\n\n".to_owned();
     for (title, names) in GROUPS {

@@ -219,7 +219,7 @@ pub(super) async fn alerts(common: &Common, arguments: &Alerts) -> Result<Exit, 
         Format::Text => output::styled(&show::alert_test(&tried, Paint::of_results())),
         Format::Json => json(&tried),
     }
-    Ok(if tried.receivers.iter().all(|own| own.delivered) { Exit::Done } else { Exit::Failed })
+    Ok(if tried.receivers.iter().all(|receiver| receiver.delivered) { Exit::Done } else { Exit::Failed })
 }
 
 pub(super) async fn tell_why(common: &Common, arguments: &Why) -> Result<Exit, OpsError> {

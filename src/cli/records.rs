@@ -34,8 +34,10 @@ pub(super) async fn import_records(common: &Common, arguments: &Import) -> Resul
     let trial = trial(&preparation.pipelines, arguments)?;
     let mut counted = count(&project, &state, &mut preparation, arguments.stale).await?;
     match &trial {
-        Some(Trial::Records(ids)) => counted.iter_mut().for_each(|own| own.records = ids.len() as u64),
-        Some(Trial::First(most)) => counted.iter_mut().for_each(|own| own.records = own.records.min(*most)),
+        Some(Trial::Records(ids)) => counted.iter_mut().for_each(|pipeline| pipeline.records = ids.len() as u64),
+        Some(Trial::First(most)) => {
+            counted.iter_mut().for_each(|pipeline| pipeline.records = pipeline.records.min(*most))
+        }
         None => {}
     }
     if !common.quiet {
@@ -54,7 +56,7 @@ pub(super) async fn import_records(common: &Common, arguments: &Import) -> Resul
         }
     }
     let names = preparation.pipelines.iter().map(|pipeline| pipeline.pipeline.name.clone());
-    let counted: HashMap<PipelineName, u64> = names.zip(counted.iter().map(|own| own.records)).collect();
+    let counted: HashMap<PipelineName, u64> = names.zip(counted.iter().map(|pipeline| pipeline.records)).collect();
     let scope = if arguments.stale { RunScope::Stale } else { RunScope::All };
     let (mut options, progress) =
         options(scope, "import", arguments.allow, Progress::new(Some(counted.values().sum()), common.quiet));

@@ -45,7 +45,7 @@ pub(super) async fn diff_definitions(common: &Common, arguments: &Diff) -> Resul
         return Ok(exit);
     }
     let there = found.pipelines.iter().filter(|pipeline| pipeline.standing != DefinitionStanding::Removed);
-    let names: Vec<String> = there.map(|own| own.name.clone()).collect();
+    let names: Vec<String> = there.map(|pipeline| pipeline.name.clone()).collect();
     let outside = Outside::real();
     signals::watch(&outside.cancel);
     let mut report = if names.is_empty() {
@@ -222,7 +222,7 @@ async fn save(
     writer: saved::Writer,
 ) -> Result<(), OpsError> {
     let ready = report.pipelines.iter().take(preparation.pipelines.len());
-    if let Some(error) = ready.clone().find_map(|own| own.report.error.as_ref()) {
+    if let Some(error) = ready.clone().find_map(|pipeline| pipeline.report.error.as_ref()) {
         let message = format!("the plan is not complete and was not saved: {error}");
         return Err(OpsError::refused("SL6012", message, "try again when both systems respond"));
     }

@@ -164,9 +164,9 @@ pub fn report(common: &Common, format: Format, finished: &[Finished]) -> Exit {
             output::styled(&show_report::reports(&reports, Paint::of_results()));
         }
     }
-    for own in finished.iter().filter(|_| !common.quiet) {
-        if let Some(why) = &own.trouble {
-            trouble(&own.report.name, why);
+    for pipeline in finished.iter().filter(|_| !common.quiet) {
+        if let Some(why) = &pipeline.trouble {
+            trouble(&pipeline.report.name, why);
         }
     }
     exit

@@ -22,15 +22,15 @@ pub fn start(arguments: &Arguments) {
     };
     // Other crates' events may hold addresses and bodies; ours never do.
     let talk = if common.quiet { LevelFilter::ERROR } else { LevelFilter::INFO };
-    let own = Targets::new().with_target("syncline", level).with_target(output::TALK, talk);
+    let levels = Targets::new().with_target("syncline", level).with_target(output::TALK, talk);
     output::talk_as_events(common.log_format == LogFormat::Json);
     let (in_json, in_colour) = (common.log_format == LogFormat::Json, colour::of_talk());
     let layer = fmt::layer().with_writer(move || Log { in_json, in_colour });
     let registry = tracing_subscriber::registry();
     // A second start in one process (tests) keeps the first log.
     let _ = match common.log_format {
-        LogFormat::Json => registry.with(layer.json().with_filter(own)).try_init(),
-        LogFormat::Text => registry.with(layer.with_ansi(in_colour).with_target(false).with_filter(own)).try_init(),
+        LogFormat::Json => registry.with(layer.json().with_filter(levels)).try_init(),
+        LogFormat::Text => registry.with(layer.with_ansi(in_colour).with_target(false).with_filter(levels)).try_init(),
     };
 }
 

@@ -138,34 +138,34 @@ impl ReceiverConfig {
     /// Its name: the one that it has, else its type.
     pub fn name(&self) -> &str {
         match self {
-            Self::Webhook(own) => own.name.as_deref().unwrap_or("webhook"),
-            Self::Slack(own) => own.name.as_deref().unwrap_or("slack"),
-            Self::Email(own) => own.name.as_deref().unwrap_or("email"),
+            Self::Webhook(webhook) => webhook.name.as_deref().unwrap_or("webhook"),
+            Self::Slack(slack) => slack.name.as_deref().unwrap_or("slack"),
+            Self::Email(email) => email.name.as_deref().unwrap_or("email"),
         }
     }
 
     /// Its address, with its key.
     pub fn addresses(&self) -> Vec<(String, &str)> {
         match self {
-            Self::Webhook(own) => vec![("url".to_owned(), own.url.expose())],
-            Self::Slack(own) => vec![("url".to_owned(), own.url.expose())],
-            Self::Email(own) => vec![("server".to_owned(), own.server.as_str())],
+            Self::Webhook(webhook) => vec![("url".to_owned(), webhook.url.expose())],
+            Self::Slack(slack) => vec![("url".to_owned(), slack.url.expose())],
+            Self::Email(email) => vec![("server".to_owned(), email.server.as_str())],
         }
     }
 
     /// The mail addresses, each with its key.
     pub fn mailboxes(&self) -> Vec<(String, &str)> {
-        let Self::Email(own) = self else { return Vec::new() };
-        let to = own.to.iter().enumerate().map(|(index, to)| (format!("to/{index}"), to.as_str()));
-        std::iter::once(("from".to_owned(), own.from.as_str())).chain(to).collect()
+        let Self::Email(email) = self else { return Vec::new() };
+        let to = email.to.iter().enumerate().map(|(index, to)| (format!("to/{index}"), to.as_str()));
+        std::iter::once(("from".to_owned(), email.from.as_str())).chain(to).collect()
     }
 
     /// What it is told of; everything where that is none.
     pub fn events(&self) -> Option<&Vec<AlertEvent>> {
         match self {
-            Self::Webhook(own) => own.events.as_ref(),
-            Self::Slack(own) => own.events.as_ref(),
-            Self::Email(own) => own.events.as_ref(),
+            Self::Webhook(webhook) => webhook.events.as_ref(),
+            Self::Slack(slack) => slack.events.as_ref(),
+            Self::Email(email) => email.events.as_ref(),
         }
     }
 }

@@ -51,22 +51,22 @@ impl Explain<'_> {
                 || !mistyped.contains(error.instance_path().as_str())
         });
         let mut told: HashMap<String, (usize, Option<Diagnostic>)> = HashMap::new();
-        let mut own = Vec::new();
+        let mut explained = Vec::new();
         for error in &violations {
             let rule = error.schema_path().as_str().to_owned();
             let (count, like) = told.entry(rule).or_default();
             *count += 1;
             if *count > TOLD_MAX {
-                own.extend(like.as_ref().map(|like| Diagnostic::more(like, 1)));
+                explained.extend(like.as_ref().map(|like| Diagnostic::more(like, 1)));
                 continue;
             }
-            let first = own.len();
-            self.explain(schema, part, error, prefix, &mut own);
+            let first = explained.len();
+            self.explain(schema, part, error, prefix, &mut explained);
             if like.is_none() {
-                *like = own.get(first).cloned();
+                *like = explained.get(first).cloned();
             }
         }
-        findings.extend(one_per_cause(own));
+        findings.extend(one_per_cause(explained));
     }
 
     /// Checks against one branch of a choice.

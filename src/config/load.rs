@@ -188,12 +188,12 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
         let help = "take it from the environment with `${NAME}`, or from a file with `${file:PATH}`";
         loaded.findings.push(finding.with_why("whoever can read the repository can read it").with_help(help));
     }
-    for (connection, own) in &mut config.connections {
+    for (connection, connection_config) in &mut config.connections {
         let pointer = format!("/connections/{}", yaml::escape(connection));
-        addresses(&name, &pointer, own, &mut loaded.findings);
-        tokens(&name, &pointer, own, &mut loaded.findings);
-        if let ConnectionConfig::Salesforce(own) = own {
-            let token = own.auth.refresh_token.as_mut().map(|auth| &mut auth.token);
+        addresses(&name, &pointer, connection_config, &mut loaded.findings);
+        tokens(&name, &pointer, connection_config, &mut loaded.findings);
+        if let ConnectionConfig::Salesforce(salesforce) = connection_config {
+            let token = salesforce.auth.refresh_token.as_mut().map(|auth| &mut auth.token);
             let origin = origins.get(&format!("{pointer}/auth/refresh_token/token"));
             if let (Some(token), Some(origin)) = (token, origin) {
                 token.set_origin(origin.clone());
@@ -240,9 +240,9 @@ fn as_written(findings: &mut [Diagnostic], written: &BTreeMap<String, (String, S
 /// Tokens are sent in headers and forms: each is one word.
 fn tokens(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, findings: &mut Vec<Diagnostic>) {
     let all: Vec<(&str, &Secret)> = match connection {
-        ConnectionConfig::Hubspot(own) => vec![("access_token", &own.access_token)],
-        ConnectionConfig::Salesforce(own) => {
-            let auth = &own.auth;
+        ConnectionConfig::Hubspot(hubspot) => vec![("access_token", &hubspot.access_token)],
+        ConnectionConfig::Salesforce(salesforce) => {
+            let auth = &salesforce.auth;
             let jwt = auth.jwt.iter().map(|login| ("auth/jwt/client_id", &login.client_id));
             let app = auth.client_credentials.iter().flat_map(|login| {
                 [
@@ -321,10 +321,10 @@ fn receivers(name: &Arc<str>, config: &ProjectConfig, findings: &mut Vec<Diagnos
                 findings.push(finding.with_help("write `name@host`, or `Name <name@host>`"));
             }
         }
-        if let ReceiverConfig::Email(own) = receiver
-            && own.username.is_some() != own.password.is_some()
+        if let ReceiverConfig::Email(email) = receiver
+            && email.username.is_some() != email.password.is_some()
         {
-            let key = if own.username.is_some() { "username" } else { "password" };
+            let key = if email.username.is_some() { "username" } else { "password" };
             let finding = Diagnostic::error("SL2013", name, place(key), "a user name and a password go together");
             findings.push(finding.with_help("write both, or neither where the server asks for none"));
         }
@@ -334,11 +334,11 @@ fn receivers(name: &Arc<str>, config: &ProjectConfig, findings: &mut Vec<Diagnos
 /// The addresses of a connection, by their keys.
 fn addresses_of(connection: &ConnectionConfig) -> Vec<(&'static str, &str)> {
     match connection {
-        ConnectionConfig::Hubspot(own) => vec![("base_url", own.base_url.as_str())],
-        ConnectionConfig::Salesforce(own) => {
-            let instance = own.auth.access_token.as_ref();
+        ConnectionConfig::Hubspot(connection) => vec![("base_url", connection.base_url.as_str())],
+        ConnectionConfig::Salesforce(connection) => {
+            let instance = connection.auth.access_token.as_ref();
             let instance = instance.map(|token| ("auth/access_token/instance_url", token.instance_url.as_str()));
-            [Some(("login_url", own.login_url.as_str())), instance].into_iter().flatten().collect()
+            [Some(("login_url", connection.login_url.as_str())), instance].into_iter().flatten().collect()
         }
     }
 }

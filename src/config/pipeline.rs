@@ -371,7 +371,7 @@ impl std::fmt::Display for LabelConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Name(name) => f.write_str(name),
-            Self::ByField(own) => write!(f, "by {}", own.from),
+            Self::ByField(by_field) => write!(f, "by {}", by_field.from),
         }
     }
 }
@@ -386,7 +386,7 @@ impl<'de> Deserialize<'de> for LabelConfig {
         }
         match Text::deserialize(deserializer) {
             Ok(Text::Name(name)) => Ok(Self::Name(name)),
-            Ok(Text::ByField(own)) => Ok(Self::ByField(own)),
+            Ok(Text::ByField(by_field)) => Ok(Self::ByField(by_field)),
             Err(_) => Err(serde::de::Error::custom("expected a label, or `{from: FIELD, values: {VALUE: LABEL}}`")),
         }
     }
@@ -398,8 +398,8 @@ impl JsonSchema for LabelConfig {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let own = LabelByField::json_schema(generator);
-        let properties = own.get("properties").cloned().unwrap_or_default();
+        let by_field = LabelByField::json_schema(generator);
+        let properties = by_field.get("properties").cloned().unwrap_or_default();
         schemars::json_schema!({
             "description": "An association label, by its internal name or its label in HubSpot; or `{from, values}`: a field, and \
                 the label for each of its values. A blank, and a value that is not listed, mean the plain association.",

@@ -73,7 +73,8 @@ pub fn is_listed(object: &str) -> bool {
 pub fn never_syncs(object: &str) -> Option<&'static str> {
     let lower = object.to_ascii_lowercase();
     let event = (lower.len() > "changeevent".len() && lower.ends_with("changeevent")).then_some("__changeevent");
-    let suffix = event.or_else(|| NEVER_SUFFIXES.iter().map(|(suffix, _)| *suffix).find(|own| lower.ends_with(own)))?;
+    let suffix =
+        event.or_else(|| NEVER_SUFFIXES.iter().map(|(suffix, _)| *suffix).find(|known| lower.ends_with(known)))?;
     NEVER_SUFFIXES.iter().find(|(known, _)| *known == suffix).map(|(_, what)| *what)
 }
 
@@ -234,7 +235,7 @@ impl Rules<'_> {
                         findings.push(self.error("SL2003", format!("/associations/{index}/pipeline"), message));
                     }
                     None => findings.push(self.unknown_pipeline(index, name, by_name.keys().copied())),
-                    Some(own) if own.config.target.connection != self.config.target.connection => {
+                    Some(pipeline) if pipeline.config.target.connection != self.config.target.connection => {
                         let message = format!("the pipeline `{name}` goes to another portal");
                         findings.push(self.error("SL2003", format!("/associations/{index}/pipeline"), message));
                     }

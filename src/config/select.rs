@@ -31,11 +31,11 @@ pub fn select(candidates: &[Candidate<'_>], asked: &[String]) -> Result<Vec<usiz
         let matcher = glob.compile_matcher();
         let path = file_of(word);
         let mut any = false;
-        for (chosen, own) in chosen.iter_mut().zip(candidates) {
-            let by_file = !own.file.is_empty() && (own.file == path || matcher.is_match(own.file));
-            if by_file || matcher.is_match(own.name) {
+        for (chosen, candidate) in chosen.iter_mut().zip(candidates) {
+            let by_file = !candidate.file.is_empty() && (candidate.file == path || matcher.is_match(candidate.file));
+            if by_file || matcher.is_match(candidate.name) {
                 (*chosen, any) = (true, true);
-                tracing::trace!(name = own.name, word, "selected");
+                tracing::trace!(name = candidate.name, word, "selected");
             }
         }
         if !any {
@@ -75,11 +75,11 @@ mod tests {
 
     #[test]
     fn names_globs_and_files_select() {
-        let own = |name, file| Candidate { name, file };
+        let candidate = |name, file| Candidate { name, file };
         let candidates = [
-            own("accounts", "pipelines/accounts.yaml"),
-            own("orders", "pipelines/team/sales.yaml"),
-            own("order_items", ""),
+            candidate("accounts", "pipelines/accounts.yaml"),
+            candidate("orders", "pipelines/team/sales.yaml"),
+            candidate("order_items", ""),
         ];
         let check = |asked: &[&str], expected: Result<Vec<usize>, &str>| {
             let asked: Vec<String> = asked.iter().map(|word| (*word).to_owned()).collect();

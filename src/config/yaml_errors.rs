@@ -159,11 +159,11 @@ pub(super) fn key_is_a_collection(text: &str, span: Range<usize>) -> Refused {
 
 /// A tab in the indentation of the line, or of a line beside it.
 fn tab(text: &str, at: usize) -> Option<Refused> {
-    let own = line_of(text, at);
-    let before = line_of(text, own.start.saturating_sub(1));
+    let at_line = line_of(text, at);
+    let before = line_of(text, at_line.start.saturating_sub(1));
     // The parser may stop at the end of the line before.
-    let next = line_of(text, (own.end + 1).min(text.len()));
-    [before, own, next].into_iter().find_map(|line| {
+    let next = line_of(text, (at_line.end + 1).min(text.len()));
+    [before, at_line, next].into_iter().find_map(|line| {
         let indentation = text[line.clone()].len() - text[line.clone()].trim_start_matches([' ', '\t']).len();
         let tab = text[line.start..line.start + indentation].find('\t')? + line.start;
         Some(tab_at(tab))
@@ -274,8 +274,8 @@ fn closing(bytes: &[u8], start: usize, sign: u8) -> Option<usize> {
     while at < bytes.len() {
         match bytes[at] {
             b'\\' if sign == b'"' => at += 1,
-            own if own == sign && sign == b'\'' && bytes.get(at + 1) == Some(&b'\'') => at += 1,
-            own if own == sign => return Some(at),
+            byte if byte == sign && sign == b'\'' && bytes.get(at + 1) == Some(&b'\'') => at += 1,
+            byte if byte == sign => return Some(at),
             _ => {}
         }
         at += 1;

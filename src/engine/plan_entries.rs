@@ -101,15 +101,15 @@ fn exit_word(exit: ExitReason) -> &'static str {
 fn associations_hash(planned: &[PlannedAssociation]) -> String {
     let mut hasher = Hasher::default();
     let mut planned: Vec<&PlannedAssociation> = planned.iter().collect();
-    planned.sort_by_key(|own| (&own.association, own.action, own.salesforce_id));
-    for own in planned {
-        hasher.text(&own.association);
-        hasher.text(match own.action {
+    planned.sort_by_key(|association| (&association.association, association.action, association.salesforce_id));
+    for association in planned {
+        hasher.text(&association.association);
+        hasher.text(match association.action {
             AssociationAction::Associate => "make",
             AssociationAction::Disassociate => "remove",
             AssociationAction::Pending => "wait",
         });
-        hasher.text(own.salesforce_id.as_ref().map_or("", SalesforceId::as_str));
+        hasher.text(association.salesforce_id.as_ref().map_or("", SalesforceId::as_str));
     }
     hasher.hex::<HASH_BYTES>()
 }

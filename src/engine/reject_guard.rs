@@ -102,8 +102,8 @@ async fn count<'a>(
     if cx.failures_open && !refused.is_empty() {
         let ids: Vec<SalesforceId> = refused.iter().map(|(id, _)| *id).collect();
         let rows = cx.state.failures_of(&cx.pipeline.name, &ids).await.map_err(StageError::at(StageName::Match))?;
-        let own = rows.iter().filter(|row| row.failure.reason.kind() == FailureKind::Record);
-        known.extend(own.map(|row| row.failure.salesforce_id));
+        let rejected = rows.iter().filter(|row| row.failure.reason.kind() == FailureKind::Record);
+        known.extend(rejected.map(|row| row.failure.salesforce_id));
     }
     for (id, reason) in refused {
         match known.contains(&id) {

@@ -136,8 +136,8 @@ impl AlertTerms {
             events.as_ref().is_none_or(|events| events.contains(&alert.event))
         };
         let to = |alert: &Alert| -> Vec<(String, Alert)> {
-            let own = self.receivers.iter().filter(|(_, events)| wants(events, alert));
-            own.map(|(name, _)| (name.clone(), alert.clone())).collect()
+            let receivers = self.receivers.iter().filter(|(_, events)| wants(events, alert));
+            receivers.map(|(name, _)| (name.clone(), alert.clone())).collect()
         };
         alerts.iter().flat_map(to).collect()
     }
@@ -239,11 +239,11 @@ impl AlertChange {
         title: String,
         message: String,
     ) {
-        let before = known.iter().find(|own| own.event == event);
-        if before.is_some_and(|own| own.fingerprint == fingerprint) {
+        let before = known.iter().find(|standing| standing.event == event);
+        if before.is_some_and(|standing| standing.fingerprint == fingerprint) {
             return;
         }
-        let since = before.map_or(end.at, |own| own.since);
+        let since = before.map_or(end.at, |standing| standing.since);
         self.stands.push(Condition { event, fingerprint, since });
         self.alerts.push(Alert {
             id: format!("{}-{}", end.run, event.name()),
@@ -260,7 +260,7 @@ impl AlertChange {
     }
 
     fn settle(&mut self, end: &RunEnd<'_>, known: &[Condition], event: AlertEvent, title: String) {
-        let Some(before) = known.iter().find(|own| own.event == event) else { return };
+        let Some(before) = known.iter().find(|standing| standing.event == event) else { return };
         self.over.push(event);
         self.alerts.push(Alert {
             id: format!("{}-{}-recovery", end.run, event.name()),
@@ -303,8 +303,9 @@ mod tests {
     /// The events of a change, with the conditions as they stand after it.
     fn after(end: &RunEnd<'_>, known: &mut Vec<Condition>) -> Vec<AlertEvent> {
         let change = of_run(end, known, 10.0);
-        known
-            .retain(|own| !change.over.contains(&own.event) && !change.stands.iter().any(|new| new.event == own.event));
+        known.retain(|standing| {
+            !change.over.contains(&standing.event) && !change.stands.iter().any(|new| new.event == standing.event)
+        });
         known.extend(change.stands);
         change.alerts.iter().map(|alert| alert.event).collect()
     }

@@ -103,8 +103,8 @@ impl DefinitionDiff {
 
     /// All changes with the pipeline that they belong to.
     pub fn changes(&self) -> impl Iterator<Item = (Option<&PipelineDiff>, &DefinitionChange)> {
-        let own =
+        let of_pipelines =
             self.pipelines.iter().flat_map(|pipeline| pipeline.changes.iter().map(move |one| (Some(pipeline), one)));
-        own.chain(self.project.iter().map(|one| (None, one)))
+        of_pipelines.chain(self.project.iter().map(|one| (None, one)))
     }
 }

@@ -62,8 +62,8 @@ pub struct PipelineForecast {
 impl PlanReport {
     /// Takes every value of a record out: what stays are counts, ids, names of properties and codes.
     pub fn drop_values(&mut self) {
-        for own in &mut self.pipelines {
-            own.drop_values();
+        for pipeline in &mut self.pipelines {
+            pipeline.drop_values();
         }
     }
 }
@@ -71,7 +71,7 @@ impl PlanReport {
 impl PipelineForecast {
     /// Takes every value of a record out: what stays are counts, ids, names of properties and codes.
     pub fn drop_values(&mut self) {
-        self.properties.values_mut().for_each(|own| own.values.clear());
+        self.properties.values_mut().for_each(|count| count.values.clear());
         self.changes.iter_mut().for_each(PlannedChange::drop_values);
         for group in &mut self.rejects {
             let at = group.property.as_ref().map(|property| format!(" at `{property}`")).unwrap_or_default();
@@ -152,8 +152,8 @@ impl RecordAddresses {
     /// Those of one record, each with the name of its system.
     pub fn named(&self, change: &PlannedChange) -> Vec<(&'static str, String)> {
         let (salesforce, hubspot) = self.of(change.salesforce_id.as_str(), change.hubspot_id.as_ref());
-        let salesforce = salesforce.map(|own| ("Salesforce", own));
-        salesforce.into_iter().chain(hubspot.map(|own| ("HubSpot", own))).collect()
+        let salesforce = salesforce.map(|address| ("Salesforce", address));
+        salesforce.into_iter().chain(hubspot.map(|address| ("HubSpot", address))).collect()
     }
 
     /// Those of one record: in Salesforce, and in HubSpot where its record is known.
@@ -161,8 +161,8 @@ impl RecordAddresses {
         let with = |address: &String, id: &str| address.replace("{id}", id);
         // An id comes from an answer: anything but digits would lead elsewhere.
         let hubspot = hubspot_id.filter(|id| id.as_str().bytes().all(|byte| byte.is_ascii_digit()));
-        let hubspot = hubspot.zip(self.hubspot.as_ref()).map(|(id, own)| with(own, id.as_str()));
-        (self.salesforce.as_ref().map(|own| with(own, salesforce_id)), hubspot)
+        let hubspot = hubspot.zip(self.hubspot.as_ref()).map(|(id, address)| with(address, id.as_str()));
+        (self.salesforce.as_ref().map(|address| with(address, salesforce_id)), hubspot)
     }
 }
 

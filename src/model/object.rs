@@ -39,9 +39,9 @@ impl SourceObject {
 
     /// The lookup that a parent path goes through (`Account__r`, `Owner`).
     pub fn relationship(&self, name: &str) -> Option<&SourceField> {
-        self.fields
-            .iter()
-            .find(|field| field.relationship_name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
+        self.fields.iter().find(|field| {
+            field.relationship_name.as_deref().is_some_and(|relationship| relationship.eq_ignore_ascii_case(name))
+        })
     }
 
     /// The field that names a record to a person: the one marked so, else `Id`.

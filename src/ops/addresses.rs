@@ -25,11 +25,11 @@ pub fn of(project: &Project, prepared: &Prepared) -> Option<RecordAddresses> {
 pub fn known(project: &Project, config: &PipelineConfig, target: Option<(u64, &str)>) -> Option<RecordAddresses> {
     let connection = |name: &str| project.config.connections.get(name);
     let salesforce = match connection(config.source.connection.as_str()) {
-        Some(ConnectionConfig::Salesforce(own)) => salesforce(&own.login_url),
+        Some(ConnectionConfig::Salesforce(connection)) => salesforce(&connection.login_url),
         _ => None,
     };
     let hubspot = match connection(config.target.connection.as_str()) {
-        Some(ConnectionConfig::Hubspot(own)) if own.base_url.trim_end_matches('/') == HUBSPOT_API => {
+        Some(ConnectionConfig::Hubspot(connection)) if connection.base_url.trim_end_matches('/') == HUBSPOT_API => {
             target.map(|(portal, kind)| format!("{HUBSPOT}/contacts/{portal}/record/{kind}/{{id}}"))
         }
         _ => None,
@@ -39,9 +39,9 @@ pub fn known(project: &Project, config: &PipelineConfig, target: Option<(u64, &s
 
 /// An org's own login address opens its records as well.
 fn salesforce(login_url: &str) -> Option<String> {
-    let own = login_url.trim_end_matches('/');
-    let org = own.starts_with("https://") && !SHARED_LOGINS.contains(&own);
-    org.then(|| format!("{own}/{{id}}"))
+    let origin = login_url.trim_end_matches('/');
+    let org = origin.starts_with("https://") && !SHARED_LOGINS.contains(&origin);
+    org.then(|| format!("{origin}/{{id}}"))
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ pub fn terms(project: &Project, pipeline: &PipelineName) -> Option<AlertTerms> {
 /// From when on something is wrong with a pipeline.
 pub fn thresholds(project: &Project, pipeline: Option<&LoadedPipeline>) -> AlertConfig {
     let common = &project.config.alert;
-    pipeline.map_or_else(|| common.clone(), |own| own.config.alert.or(common))
+    pipeline.map_or_else(|| common.clone(), |pipeline| pipeline.config.alert.or(common))
 }
 
 /// Sends a test message to the receivers that are named, or to all.
@@ -86,8 +86,8 @@ pub async fn test(project: &Project, names: &[String]) -> Result<AlertTest, OpsE
         let help = "add receivers under `alerts` in syncline.yaml; see docs/guide/alerts.md";
         return Err(OpsError::refused("SL6006", "no alert was sent: the project has no receivers", help));
     }
-    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|own| own.name() == name.as_str())) {
-        let known: Vec<&str> = all.iter().map(|own| own.name()).collect();
+    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|receiver| receiver.name() == name.as_str())) {
+        let known: Vec<&str> = all.iter().map(|receiver| receiver.name()).collect();
         let help = format!("receivers are: {}", known.join(", "));
         return Err(OpsError::refused("SL6006", format!("there is no receiver `{unknown}`"), help));
     }
@@ -159,7 +159,7 @@ async fn send_due(project: &Project, state: &SqliteState, cancel: &Cancel) -> Re
             return Ok(());
         }
         for queued in taken {
-            let receiver = project.config.alerts.iter().find(|own| own.name() == queued.receiver);
+            let receiver = project.config.alerts.iter().find(|receiver| receiver.name() == queued.receiver);
             let sent = match receiver {
                 Some(receiver) => send(project, receiver, &queued.alert, cancel).await,
                 None => {

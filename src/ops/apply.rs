@@ -62,7 +62,7 @@ pub async fn state_summary(
 pub fn names(project: &Project, path: &Path, plan: &SavedPlan) -> Result<Vec<String>, OpsError> {
     let there = |name: &str| project.loaded.pipelines.iter().any(|pipeline| pipeline.config.name == name);
     let gone = plan.pipelines.iter().filter(|pipeline| !there(pipeline.name.as_str()));
-    let gone = gone.map(|own| format!("mapping: the pipeline `{}` no longer exists", own.name)).collect();
+    let gone = gone.map(|pipeline| format!("mapping: the pipeline `{}` no longer exists", pipeline.name)).collect();
     refuse(path, gone)?;
     // A name is no glob here.
     Ok(plan.pipelines.iter().map(|pipeline| pipeline.name.to_string()).collect())

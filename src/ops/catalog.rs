@@ -287,24 +287,24 @@ impl Observer<'_> {
     }
 
     /// The kinds of associations from one object to another, both in the catalog.
-    async fn pair(&mut self, connection: &str, own: &str, other: &str) -> Result<(), OpsError> {
+    async fn pair(&mut self, connection: &str, from: &str, to: &str) -> Result<(), OpsError> {
         let id = |name: &str| {
             let found = self.seen.target(connection, name);
             found.map(|entry| (entry.object.object_type_id.clone(), entry.object.name.clone()))
         };
-        let (Some((own_id, _)), Some((other_id, other_name))) = (id(own), id(other)) else { return Ok(()) };
+        let (Some((from_id, _)), Some((to_id, to_name))) = (id(from), id(to)) else { return Ok(()) };
         let handle = self.handle(connection)?;
         let entry = self
             .seen
             .targets
             .iter_mut()
-            .find(|((name, _), entry)| name == connection && entry.object.object_type_id == own_id);
-        let Some((_, entry)) = entry.filter(|(_, entry)| !entry.associations.contains_key(&other_name)) else {
+            .find(|((name, _), entry)| name == connection && entry.object.object_type_id == from_id);
+        let Some((_, entry)) = entry.filter(|(_, entry)| !entry.associations.contains_key(&to_name)) else {
             return Ok(());
         };
-        let types = handle.association_types(&own_id, &other_id).await;
+        let types = handle.association_types(&from_id, &to_id).await;
         let types = types.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
-        entry.associations.insert(other_name, types);
+        entry.associations.insert(to_name, types);
         Ok(())
     }
 

@@ -63,7 +63,7 @@ pub fn compare(base: &Base, after: &Loaded, reference: &str) -> DefinitionDiff {
         _ => Vec::new(),
     };
     let moved = if old.is_empty() { Vec::new() } else { moves(&old, &new) };
-    let used = touched(&after.pipelines, moved, &[&old, &new]).into_iter().filter(|own| !own.pipelines.is_empty());
+    let used = touched(&after.pipelines, moved, &[&old, &new]).into_iter().filter(|moved| !moved.pipelines.is_empty());
     let sentence = |change: super::catalog::Touched| {
         let item = change.moved.item.map(|item| format!(".{item}")).unwrap_or_default();
         format!("{}{item} {} ({})", change.moved.object, change.moved.message, change.pipelines.join(", "))

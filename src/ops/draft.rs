@@ -135,7 +135,7 @@ pub fn match_property(target: &TargetObject) -> Option<String> {
         let name = property.name.to_ascii_lowercase();
         (!(name.contains("salesforce") || name.contains("sf")), !name.contains("id"), name.len())
     };
-    unique.min_by_key(likely).map(|own| own.name.clone())
+    unique.min_by_key(likely).map(|property| property.name.clone())
 }
 
 /// Most values without an option that are listed one by one.

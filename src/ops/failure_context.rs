@@ -70,8 +70,11 @@ async fn known(project: &Project, state: &SqliteState, name: &PipelineName) -> R
     let portal = Portal::load(state, name, &config.target.connection).await?;
     let target = portal.as_ref().and_then(|portal| portal.objects.get(&config.target.object.to_ascii_lowercase()));
     let place = portal.as_ref().zip(target);
-    let addresses =
-        addresses::known(project, config, place.map(|(portal, own)| (portal.portal_id, own.object_type_id.as_str())));
+    let addresses = addresses::known(
+        project,
+        config,
+        place.map(|(portal, target)| (portal.portal_id, target.object_type_id.as_str())),
+    );
     Ok(Known { fields, addresses, target: target.cloned() })
 }
 

@@ -79,7 +79,7 @@ pub async fn groups(project: &Project, mut pages: Pages<'_>) -> Result<Vec<Failu
             all.entry(key).or_default().take(failure, field);
         }
     }
-    let mut groups: Vec<FailureGroup> = all.into_values().filter_map(|own| own.finish(project)).collect();
+    let mut groups: Vec<FailureGroup> = all.into_values().filter_map(|group| group.finish(project)).collect();
     groups.sort_by(|one, other| other.records.cmp(&one.records).then_with(|| one.pipeline.cmp(&other.pipeline)));
     Ok(groups)
 }
@@ -118,8 +118,8 @@ impl Collected {
             group.last_seen.clone_from(&failure.last_seen);
         }
         let sooner = match (&failure.retry_at, &group.retry_at) {
-            (Some(own), Some(first)) => own < first,
-            (own, first) => own.is_some() && first.is_none(),
+            (Some(next), Some(first)) => next < first,
+            (next, first) => next.is_some() && first.is_none(),
         };
         if sooner {
             group.retry_at.clone_from(&failure.retry_at);

@@ -98,7 +98,7 @@ impl From<FailureRow> for FailureView {
 
 /// The title of the code's page: what is demanded of the value.
 fn rule_of(code: &str) -> String {
-    let page = codes::PAGES.iter().find(|(own, _)| *own == code);
+    let page = codes::PAGES.iter().find(|(known, _)| *known == code);
     page.map(|(_, page)| codes::title(page).to_owned()).unwrap_or_default()
 }
 

@@ -29,8 +29,8 @@ pub async fn count(
     let mut ready = Vec::new();
     for prepared in std::mem::take(&mut preparation.pipelines) {
         match count_one(project, state, &prepared, stale).await {
-            Ok(own) => {
-                counted.push(own);
+            Ok(count) => {
+                counted.push(count);
                 ready.push(prepared);
             }
             Err(error @ OpsError::State(_)) => return Err(error),

@@ -80,13 +80,13 @@ impl<'a> Finder<'a> {
             same && refers(&loaded.config.source.object)
         };
         let name = word(&field.name);
-        if let Some(own) = self.project.loaded.pipelines.iter().find(leads_to) {
-            let entry = format!("field: {name}, pipeline: {}", own.config.name);
+        if let Some(pipeline) = self.project.loaded.pipelines.iter().find(leads_to) {
+            let entry = format!("field: {name}, pipeline: {}", pipeline.config.name);
             return Some(End {
                 entry,
-                to: &own.config.target.object,
+                to: &pipeline.config.target.object,
                 property: None,
-                source: Some(&own.config.source.object),
+                source: Some(&pipeline.config.source.object),
             });
         }
         if refers(&source.name) {
@@ -108,8 +108,8 @@ impl<'a> Finder<'a> {
             let object_type_id = "2-0".to_owned();
             return Ok(AssociationSchema { object_type_id, source_object, property: None, types: planned() });
         }
-        let other = match self.target.filter(|own| own.name == end.to) {
-            Some(own) => own.clone(),
+        let other = match self.target.filter(|target| target.name == end.to) {
+            Some(target) => target.clone(),
             None => match self.hubspot.describe(end.to).await {
                 Ok(other) => other,
                 Err(_) => return Err(format!("HubSpot has no object {}", end.to)),
@@ -121,9 +121,9 @@ impl<'a> Finder<'a> {
         }
         let types = match self.target {
             None => planned(),
-            Some(own) => self
+            Some(target) => self
                 .hubspot
-                .association_types(&own.object_type_id, &other.object_type_id)
+                .association_types(&target.object_type_id, &other.object_type_id)
                 .await
                 .unwrap_or_else(|_| planned()),
         };

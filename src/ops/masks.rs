@@ -22,14 +22,14 @@ pub fn keep(project: &mut Project, base: &Base, definitions: &mut DefinitionDiff
         .collect();
     for loaded in &mut project.loaded.pipelines {
         let name = loaded.config.name.clone();
-        let own = paths(&loaded.config);
+        let pipeline_fields = paths(&loaded.config);
         for (index, field) in loaded.config.fields.iter_mut().enumerate() {
             let path = masked.iter().find(|path| reads(field, path));
             if field.sensitive || (path.is_none() && !properties.contains(&(name.as_str(), field.to.as_str()))) {
                 continue;
             }
             // Where another entry masks the field, all that read it are masked.
-            let shown = !path.is_some_and(|path| own.contains(path));
+            let shown = !path.is_some_and(|path| pipeline_fields.contains(path));
             field.sensitive = true;
             if let Some(diff) = definitions.pipelines.iter_mut().find(|diff| diff.name == name).filter(|_| shown) {
                 tell(diff, index, field);

@@ -35,17 +35,17 @@ pub fn schema(files: &Files, variables: Variables<'_>) -> Result<String, OpsErro
         "target": { "properties": { "object": hinted(targets) } },
         "associations": { "items": { "properties": { "pipeline": { "enum": names } } } },
     }}));
-    for ((connection, _), own) in &catalog.sources {
+    for ((connection, _), object) in &catalog.sources {
         let beside = catalog.sources.iter().filter(|((other, _), _)| other == connection).map(|(_, source)| source);
         let beside: Vec<&SourceObject> = beside.collect();
-        let condition = chosen("source", &[&own.name], connection, SOURCE_CONNECTION);
-        rules.push(json!({ "if": condition, "then": source_rule(own, &beside) }));
+        let condition = chosen("source", &[&object.name], connection, SOURCE_CONNECTION);
+        rules.push(json!({ "if": condition, "then": source_rule(object, &beside) }));
     }
-    for ((connection, _), own) in &catalog.targets {
+    for ((connection, _), object) in &catalog.targets {
         let beside = catalog.targets.iter().filter(|((other, _), _)| other == connection).map(|(_, target)| target);
         let beside: Vec<&TargetEntry> = beside.collect();
-        let condition = chosen("target", &names_of(own, &beside), connection, TARGET_CONNECTION);
-        rules.push(json!({ "if": condition, "then": target_rule(own, &beside) }));
+        let condition = chosen("target", &names_of(object, &beside), connection, TARGET_CONNECTION);
+        rules.push(json!({ "if": condition, "then": target_rule(object, &beside) }));
     }
     root["allOf"] = Value::Array(rules);
     root["title"] = "Syncline pipeline, with the names of this project".into();
@@ -92,7 +92,7 @@ fn source_rule(object: &SourceObject, all: &[&SourceObject]) -> Value {
             continue;
         }
         lookups.push((&field.name, &field.label));
-        let parent = field.reference_to.iter().find_map(|name| all.iter().find(|own| own.name == *name));
+        let parent = field.reference_to.iter().find_map(|name| all.iter().find(|object| object.name == *name));
         if let (Some(path), Some(parent)) = (&field.relationship_name, parent) {
             let source_field = parent.fields.iter();
             fields.extend(source_field.map(|source_field| {
@@ -128,7 +128,7 @@ fn source_rule(object: &SourceObject, all: &[&SourceObject]) -> Value {
 
 /// A pattern for fields of parents that the catalog does not hold.
 fn unknown_parents(object: &SourceObject, all: &[&SourceObject]) -> String {
-    let known = |name: &String| all.iter().any(|own| own.name == *name);
+    let known = |name: &String| all.iter().any(|object| object.name == *name);
     let open = object.fields.iter().filter(|field| !matches!(&*field.reference_to, [only] if known(only)));
     let paths: Vec<&str> = open.filter_map(|field| field.relationship_name.as_deref()).collect();
     // Without any, nothing may match.

@@ -134,8 +134,8 @@ pub fn free_path(project: &Project, name: &str) -> Result<PathBuf, OpsError> {
     }
     let path = project.loaded.root.join(&project.config.pipelines).join(format!("{name}.yaml"));
     let taken = project.loaded.pipelines.iter().find(|pipeline| pipeline.config.name == name);
-    if let Some(own) = taken {
-        let message = format!("there is already a pipeline `{name}` in {}", own.file.name);
+    if let Some(pipeline) = taken {
+        let message = format!("there is already a pipeline `{name}` in {}", pipeline.file.name);
         return Err(OpsError::refused("SL1017", message, "choose another name"));
     }
     if path.symlink_metadata().is_ok() {

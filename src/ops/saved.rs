@@ -179,8 +179,8 @@ impl PlanObserver for EntryWriter {
 pub fn read(path: &Path) -> Result<SavedPlan, OpsError> {
     let mut plan = None;
     each_line(path, |line| {
-        if let Ok(Line::Plan(own)) = serde_json::from_str(line) {
-            plan = Some(*own);
+        if let Ok(Line::Plan(read)) = serde_json::from_str(line) {
+            plan = Some(*read);
         }
         Ok(())
     })?;

@@ -135,10 +135,10 @@ fn result<T: JsonSchema>(name: &str) -> Value {
     if let Some(list) = list_of(name) {
         parts["Failed"]["properties"][list] = json!({ "type": "array", "maxItems": 0 });
     }
-    let own = &mut parts[T::schema_name().as_ref()];
-    let (title, description) = (own["title"].take(), own["description"].clone());
-    if let Some(own) = own.as_object_mut() {
-        own.remove("title");
+    let schema = &mut parts[T::schema_name().as_ref()];
+    let (title, description) = (schema["title"].take(), schema["description"].clone());
+    if let Some(schema) = schema.as_object_mut() {
+        schema.remove("title");
     }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

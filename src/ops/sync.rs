@@ -177,8 +177,8 @@ impl Daemon<'_> {
         publish: &watch::Sender<Arc<Project>>,
     ) -> Result<(), OpsError> {
         let (before, now) = (Arc::clone(&self.current.borrow()), open()?);
-        let was_broken = |file: &Arc<str>| before.loaded.broken.iter().any(|own| own.file == *file);
-        let newly = now.loaded.broken.iter().any(|own| !was_broken(&own.file));
+        let was_broken = |file: &Arc<str>| before.loaded.broken.iter().any(|broken| broken.file == *file);
+        let newly = now.loaded.broken.iter().any(|broken| !was_broken(&broken.file));
         if newly {
             return Err(OpsError::Findings(Box::new(now.loaded)));
         }
@@ -199,8 +199,8 @@ impl Daemon<'_> {
         loop {
             let project = Arc::clone(&self.current.borrow());
             let chosen = selected(&project, self.names).unwrap_or_default();
-            let own = |index: &usize| project.loaded.pipelines[*index].config.name == name;
-            let Some(index) = chosen.pipelines.into_iter().find(own) else { return saved };
+            let has_name = |index: &usize| project.loaded.pipelines[*index].config.name == name;
+            let Some(index) = chosen.pipelines.into_iter().find(has_name) else { return saved };
             if project.outside.cancel.is_cancelled() {
                 return saved;
             }
@@ -236,7 +236,8 @@ impl Daemon<'_> {
                     return std::future::pending().await;
                 }
                 let now = Arc::clone(&current.borrow_and_update());
-                let same = now.loaded.pipelines.iter().any(|own| own.config == *config) && now.config == project.config;
+                let same = now.loaded.pipelines.iter().any(|pipeline| pipeline.config == *config)
+                    && now.config == project.config;
                 if !same {
                     return;
                 }
@@ -359,7 +360,7 @@ impl Reporter<'_> {
                     Kind::Own(name, ..) => format!("pipeline `{name}` runs again"),
                 };
                 // Whoever had the same trouble need not tell that it is over.
-                memory.troubles.retain(|_, own| *own != over);
+                memory.troubles.retain(|_, trouble| *trouble != over);
                 (self.on_event)(Event::Over(&said));
             }
             (self.on_event)(Event::Cycle { finished, repeated: false });
@@ -413,12 +414,12 @@ fn kind(project: &Project, name: &PipelineName, trouble: &Trouble) -> Kind {
         Trouble::Stopped(StopReason::Stage(StageError { cause: StageCause::Remote(fault), .. })) => Some(fault),
         _ => None,
     };
-    let own = project.loaded.pipelines.iter().find(|own| own.config.name == name.as_str());
-    match (fault.and_then(Fault::error), own) {
-        (Some(error), Some(own)) if fault.is_some_and(is_about_connection) => {
+    let pipeline = project.loaded.pipelines.iter().find(|pipeline| pipeline.config.name == name.as_str());
+    match (fault.and_then(Fault::error), pipeline) {
+        (Some(error), Some(pipeline)) if fault.is_some_and(is_about_connection) => {
             let connection = match error.service {
-                "Salesforce" => &own.config.source.connection,
-                _ => &own.config.target.connection,
+                "Salesforce" => &pipeline.config.source.connection,
+                _ => &pipeline.config.target.connection,
             };
             Kind::Connection(error.service, connection.clone(), error.code)
         }

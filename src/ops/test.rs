@@ -287,8 +287,8 @@ impl Suite {
     /// The place of an association, by its field or its key with the label.
     fn association(&self, name: &str) -> Option<usize> {
         let all = &self.pipeline.associations;
-        let by_key = all.iter().position(|own| own.key.0.eq_ignore_ascii_case(name));
-        by_key.or_else(|| all.iter().position(|own| own.field.eq_ignore_ascii_case(name)))
+        let by_key = all.iter().position(|association| association.key.0.eq_ignore_ascii_case(name));
+        by_key.or_else(|| all.iter().position(|association| association.field.eq_ignore_ascii_case(name)))
     }
 
     fn run(&self, test: &TestConfig) -> Vec<Difference> {
@@ -329,8 +329,8 @@ impl Suite {
         let id = id.parse().map_err(|error: crate::model::ids::SalesforceIdError| error.to_string())?;
         let value = |column: &crate::model::record::Column| -> Option<Box<str>> {
             let missing = (column.kind == FieldKind::Boolean).then_some("false");
-            let own = if column.path.eq_ignore_ascii_case("Id") { Some("") } else { given(&column.path).or(missing) };
-            own.map(Into::into)
+            let value = if column.path.eq_ignore_ascii_case("Id") { Some("") } else { given(&column.path).or(missing) };
+            value.map(Into::into)
         };
         let mut record =
             Record { id, modified: None, deleted: false, values: self.pipeline.columns.iter().map(value).collect() };
@@ -343,7 +343,7 @@ impl Suite {
     }
 
     fn compare(&self, desired: &Desired, expect: &ExpectConfig, exists: bool) -> Vec<Difference> {
-        let own = &self.pipeline.target.match_property;
+        let match_property = &self.pipeline.target.match_property;
         let created = desired.create_only.iter().filter(|_| !exists);
         let sent: BTreeMap<&str, &str> =
             desired.properties.iter().chain(created).map(|set| (&*set.property, &*set.value)).collect();
@@ -365,7 +365,8 @@ impl Suite {
             }
         }
         if expect.exact {
-            let other = sent.iter().filter(|(name, _)| **name != &**own && !expect.properties.contains_key(**name));
+            let other =
+                sent.iter().filter(|(name, _)| **name != &**match_property && !expect.properties.contains_key(**name));
             found.extend(other.map(|(name, value)| difference(name, None, Some(shown(value)))));
         }
         for (field, expected) in &expect.associations {

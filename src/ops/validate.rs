@@ -99,10 +99,10 @@ pub async fn online(
     for refused in preparation.refused {
         match refused.reason {
             // What was found in the files alone is among the findings already.
-            OpsError::Findings(own) => {
+            OpsError::Findings(refused) => {
                 loaded
                     .findings
-                    .extend(own.findings.into_iter().filter(|finding| !project.loaded.findings.contains(finding)));
+                    .extend(refused.findings.into_iter().filter(|finding| !project.loaded.findings.contains(finding)));
             }
             reason => loaded.findings.push(unreached(&project, &refused.name, &reason)),
         }

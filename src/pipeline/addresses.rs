@@ -77,8 +77,8 @@ pub fn pairs<'a, 'b>(
         } else {
             addresses
                 .keys()
-                .find(|own| **own == prefix)
-                .or_else(|| addresses.keys().find(|own| own.ends_with(&prefix)))
+                .find(|known| **known == prefix)
+                .or_else(|| addresses.keys().find(|known| known.ends_with(&prefix)))
                 .cloned()
         };
         let Some(parts) = meant.and_then(|meant| addresses.get(&meant)) else { continue };
@@ -99,7 +99,7 @@ pub fn pairs<'a, 'b>(
 /// Whether a field can be mapped as it is: a compound is read by its parts, which must be visible.
 pub fn is_readable(field: &SourceField, source: &SourceObject) -> bool {
     let compound = matches!(field.kind, FieldKind::Address | FieldKind::Location);
-    !compound || source.fields.iter().any(|own| own.compound_field_name.as_deref() == Some(&*field.name))
+    !compound || source.fields.iter().any(|part| part.compound_field_name.as_deref() == Some(&*field.name))
 }
 
 /// The addresses of an object by what their names begin with, each with its parts; names of a part before its code.
@@ -108,7 +108,7 @@ fn addresses(source: &SourceObject) -> BTreeMap<String, BTreeMap<Part, Vec<&Sour
     for compound in source.fields.iter().filter(|field| field.kind == FieldKind::Address) {
         let name = plain(&compound.name);
         let parts = found.entry(name.strip_suffix("address").unwrap_or(&name).to_owned()).or_default();
-        for field in source.fields.iter().filter(|own| own.compound_field_name.as_deref() == Some(&*compound.name)) {
+        for field in source.fields.iter().filter(|part| part.compound_field_name.as_deref() == Some(&*compound.name)) {
             let stem = field.name.strip_suffix("__s").unwrap_or(&field.name);
             if let Some((_, part)) = FIELDS.iter().find(|(ending, _)| stem.ends_with(ending)) {
                 let fields = parts.entry(*part).or_default();
@@ -138,7 +138,8 @@ mod tests {
             names.iter().map(|name| property(name, PropertyKind::String, &[])).collect();
         let properties: Vec<&TargetProperty> = properties.iter().collect();
         let found = pairs(&fixture.sources["account"], &properties);
-        let mut got: Vec<(&str, &str)> = found.iter().map(|(field, own)| (&*field.name, &*own.name)).collect();
+        let mut got: Vec<(&str, &str)> =
+            found.iter().map(|(field, property)| (&*field.name, &*property.name)).collect();
         got.sort_by_key(|(_, property)| names.iter().position(|name| name == property));
         assert_eq!(got, expected, "{names:?}");
     }

@@ -23,10 +23,10 @@ use crate::model::record::Column;
 
 /// The parent objects that must be described next, so that every path can be followed. Ask again with them described.
 pub fn parents(config: &PipelineConfig, sources: &HashMap<String, SourceObject>) -> BTreeSet<String> {
-    let Some(own) = sources.get(&config.source.object.to_ascii_lowercase()) else {
+    let Some(source) = sources.get(&config.source.object.to_ascii_lowercase()) else {
         return BTreeSet::from([config.source.object.clone()]);
     };
-    let objects = Objects { own, all: sources };
+    let objects = Objects { source, all: sources };
     let not_described = |path: &String| match objects.find(path) {
         Lookup::NotDescribed(object) => Some(object),
         Lookup::Found(_) | Lookup::Missing { .. } => None,
@@ -38,8 +38,8 @@ pub fn parents(config: &PipelineConfig, sources: &HashMap<String, SourceObject>)
 /// The fields that a definition names, each with its object, as far as the described objects tell. A field that is not there
 /// counts for the object that should have it.
 pub fn used_fields(config: &PipelineConfig, sources: &HashMap<String, SourceObject>) -> BTreeSet<(String, String)> {
-    let Some(own) = sources.get(&config.source.object.to_ascii_lowercase()) else { return BTreeSet::new() };
-    let objects = Objects { own, all: sources };
+    let Some(source) = sources.get(&config.source.object.to_ascii_lowercase()) else { return BTreeSet::new() };
+    let objects = Objects { source, all: sources };
     let lookups = config.associations.iter().map(|association| association.field.clone());
     let mut used = BTreeSet::new();
     for path in paths(config, &objects).into_iter().chain(lookups) {
@@ -82,8 +82,8 @@ fn paths(config: &PipelineConfig, objects: &Objects<'_>) -> Vec<String> {
 
 /// The objects that entries name for lookups to several: how their ids begin must be known.
 fn named_objects<'a>(config: &'a PipelineConfig, objects: &'a Objects<'_>) -> impl Iterator<Item = String> + 'a {
-    let named = config.associations.iter().filter_map(|own| Some((own, own.object.as_ref()?)));
-    named.filter_map(|(own, object)| match objects.find(&own.field) {
+    let named = config.associations.iter().filter_map(|association| Some((association, association.object.as_ref()?)));
+    named.filter_map(|(association, object)| match objects.find(&association.field) {
         Lookup::Found(field) if field.reference_to.len() > 1 => {
             let object = field.reference_to.iter().find(|known| known.eq_ignore_ascii_case(object))?;
             (!objects.all.contains_key(&object.to_ascii_lowercase())).then(|| object.clone())

@@ -10,7 +10,7 @@ use crate::model::object::{FieldKind, SourceField, SourceObject};
 #[derive(Debug, Clone, Copy)]
 pub struct Objects<'a> {
     /// The pipeline's own object.
-    pub own: &'a SourceObject,
+    pub source: &'a SourceObject,
     /// All described objects.
     pub all: &'a HashMap<String, SourceObject>,
 }
@@ -65,7 +65,7 @@ impl<'a> Objects<'a> {
                 "{}over such a lookup, only fields that all of its objects have can be read: {}; a formula field on {} can hold others",
                 near.unwrap_or_default(),
                 fields.join(", "),
-                self.own.name
+                self.source.name
             )),
         }
     }
@@ -78,7 +78,7 @@ impl<'a> Objects<'a> {
 
     /// The object that holds the field at the end of a path; else what [`Objects::find`] answers.
     pub fn holder(&self, path: &str) -> Result<&'a SourceObject, Lookup<'a>> {
-        let mut object = self.own;
+        let mut object = self.source;
         let parents = path.rsplit_once('.').map(|(parents, _)| parents);
         let mut followed = String::new();
         for part in parents.into_iter().flat_map(|parents| parents.split('.')) {
@@ -103,7 +103,7 @@ impl<'a> Objects<'a> {
 
     /// The path in the true spelling of its fields, so that answers can be matched by name.
     pub fn true_spelling(&self, path: &str) -> String {
-        let mut object = Some(self.own);
+        let mut object = Some(self.source);
         let count = path.split('.').count();
         let spell = |(index, part): (usize, &str)| {
             let current = object?;

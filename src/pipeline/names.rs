@@ -28,9 +28,9 @@ pub fn property_name(field: &str) -> String {
     }
     let name = name.trim_matches('_').to_owned();
     // HubSpot keeps names that begin with `hs_` and `hubspot_` to itself.
-    let own = name.starts_with(|letter: char| letter.is_ascii_lowercase())
+    let allowed = name.starts_with(|letter: char| letter.is_ascii_lowercase())
         && !["hs_", "hubspot_"].iter().any(|prefix| name.starts_with(prefix));
-    if own { name } else { format!("p_{name}") }
+    if allowed { name } else { format!("p_{name}") }
 }
 
 /// Whether a new word begins with a letter: `WorkOrder`, `SLADate`, `Q1Revenue`. The `s` of `URLs` belongs to the word before.

@@ -178,13 +178,13 @@ impl<'a> PlannedObject<'a> {
     /// The body of the object's creation, as HubSpot takes it; `associated` are the type ids of objects that it can be
     /// associated with.
     pub fn body(&self, associated: &[String]) -> Value {
-        let own = json!({
+        let match_property = json!({
             "name": self.match_property, "label": "Salesforce ID", "type": "string", "fieldType": "text",
             "hasUniqueValue": true,
         });
-        let properties: Vec<Value> = std::iter::once(own).chain(self.rows.iter().map(Row::body)).collect();
+        let properties: Vec<Value> = std::iter::once(match_property).chain(self.rows.iter().map(Row::body)).collect();
         let mut searchable = vec![&self.title];
-        searchable.extend(Some(&self.match_property).filter(|own| **own != self.title));
+        searchable.extend(Some(&self.match_property).filter(|name| **name != self.title));
         json!({
             "name": self.name,
             "labels": { "singular": self.labels.0, "plural": self.labels.1 },
@@ -198,10 +198,10 @@ impl<'a> PlannedObject<'a> {
 
     /// The object as HubSpot will describe it.
     pub fn target(&self) -> TargetObject {
-        let own =
+        let match_property =
             TargetProperty { unique: true, ..property(&self.match_property, "Salesforce ID", Form::Text, Vec::new()) };
         let options = |row: &Row<'_>| {
-            let option = |own: &Choice| PropertyOption { value: own.value.clone(), label: own.label.clone() };
+            let option = |choice: &Choice| PropertyOption { value: choice.value.clone(), label: choice.label.clone() };
             row.options.iter().map(option).collect()
         };
         let rows = self.rows.iter().map(|row| property(&row.name, &row.label, row.form, options(row)));
@@ -213,7 +213,7 @@ impl<'a> PlannedObject<'a> {
             custom: true,
             required_properties: self.required.clone(),
             primary_display_property: Some(self.title.clone()),
-            properties: rows.chain([own]).map(|property| (property.name.clone(), property)).collect(),
+            properties: rows.chain([match_property]).map(|property| (property.name.clone(), property)).collect(),
         }
     }
 
@@ -254,7 +254,7 @@ impl Row<'_> {
     fn body(&self) -> Value {
         let (kind, form) = self.form.words();
         let mut body = json!({ "name": self.name, "label": self.label, "type": kind, "fieldType": form });
-        let option = |(order, own): (usize, &Choice)| json!({ "label": own.label, "value": own.value, "displayOrder": order, "hidden": own.hidden });
+        let option = |(order, choice): (usize, &Choice)| json!({ "label": choice.label, "value": choice.value, "displayOrder": order, "hidden": choice.hidden });
         if !self.options.is_empty() {
             body["options"] = self.options.iter().enumerate().map(option).collect();
         }
@@ -308,7 +308,7 @@ fn has_a_place(field: &SourceField, source: &SourceObject, owners: bool) -> bool
 
 /// Whether other fields of the object are the parts of this one.
 fn is_compound(field: &SourceField, source: &SourceObject) -> bool {
-    source.fields.iter().any(|own| own.compound_field_name.as_deref() == Some(&*field.name))
+    source.fields.iter().any(|part| part.compound_field_name.as_deref() == Some(&*field.name))
 }
 
 fn row<'a>(field: &'a SourceField, taken: &mut HashSet<String>, remarks: &mut Vec<String>) -> Row<'a> {
@@ -339,23 +339,23 @@ fn row<'a>(field: &'a SourceField, taken: &mut HashSet<String>, remarks: &mut Ve
 fn choices(field: &SourceField) -> Vec<Choice> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut options: Vec<Choice> = Vec::new();
-    for own in &field.picklist {
-        let value = trim(&own.value);
+    for value_entry in &field.picklist {
+        let value = trim(&value_entry.value);
         match places.get(value) {
-            Some(place) => options[*place].hidden &= !own.active,
+            Some(place) => options[*place].hidden &= !value_entry.active,
             None if value.is_empty() => {}
             None => {
-                let label = Some(trim(&own.label)).filter(|label| !label.is_empty()).unwrap_or(value);
+                let label = Some(trim(&value_entry.label)).filter(|label| !label.is_empty()).unwrap_or(value);
                 places.insert(value, options.len());
-                options.push(Choice { value: value.to_owned(), label: label.to_owned(), hidden: !own.active });
+                options.push(Choice { value: value.to_owned(), label: label.to_owned(), hidden: !value_entry.active });
             }
         }
     }
     let mut labels: HashSet<String> = HashSet::new();
-    for own in &mut options {
-        if !labels.insert(own.label.to_lowercase()) {
-            own.label = format!("{} ({})", own.label, own.value);
-            labels.insert(own.label.to_lowercase());
+    for choice in &mut options {
+        if !labels.insert(choice.label.to_lowercase()) {
+            choice.label = format!("{} ({})", choice.label, choice.value);
+            labels.insert(choice.label.to_lowercase());
         }
     }
     options
@@ -408,7 +408,8 @@ mod tests {
         let source = fixture.source().clone();
         let planned = PlannedObject::of(&source, "plans", "salesforce_id", false);
         let status = planned.rows.iter().find(|row| row.field.name == "Status__c").unwrap();
-        let options: Vec<_> = status.options.iter().map(|own| (&*own.value, &*own.label, own.hidden)).collect();
+        let options: Vec<_> =
+            status.options.iter().map(|choice| (&*choice.value, &*choice.label, choice.hidden)).collect();
         let expected = [
             ("AL", "Alabama", false),
             ("NSW", "State", false),
@@ -422,7 +423,7 @@ mod tests {
     #[test]
     fn what_is_too_long_to_choose_from_is_text() {
         let mut fixture = Fixture::new(json!([]));
-        fixture.field("Status__c").picklist = (0..5_000).map(|own| value(&format!("v{own}"), "", true)).collect();
+        fixture.field("Status__c").picklist = (0..5_000).map(|number| value(&format!("v{number}"), "", true)).collect();
         fixture.field("Channels__c").picklist.clear();
         let source = fixture.source().clone();
         let planned = PlannedObject::of(&source, "plans", "salesforce_id", false);

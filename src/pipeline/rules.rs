@@ -47,13 +47,13 @@ pub fn apply<'a>(
     schemas: &Schemas<'a>,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Parts<'a>> {
-    let Some(own) = schemas.sources.get(&config.source.object.to_ascii_lowercase()) else {
+    let Some(source) = schemas.sources.get(&config.source.object.to_ascii_lowercase()) else {
         let place = Place::Value("/source/object".to_owned());
         let message = format!("`{}` was not described", config.source.object);
         findings.push(Diagnostic::error("SL3002", file, place, message));
         return None;
     };
-    let cx = RuleContext { file, config, schemas, objects: Objects { own, all: schemas.sources } };
+    let cx = RuleContext { file, config, schemas, objects: Objects { source, all: schemas.sources } };
     let mut columns = Columns::default();
     source::object(&cx, findings);
     let cursor_field = source::cursor_field(&cx, findings);
@@ -62,10 +62,10 @@ pub fn apply<'a>(
     let fields = fields::compile(&cx, &mut columns, findings);
     target::required(&cx, findings);
     let associations = associations::compile(&cx, &mut columns, findings);
-    let title = own.fields.iter().find(|field| field.name_field);
+    let title = source.fields.iter().find(|field| field.name_field);
     let title_column =
         title.map(|field| columns.place(Column { path: field.name.as_str().into(), kind: field.kind.clone() }));
-    Some(Parts { source: own, columns, condition, cursor_field, fields, associations, title_column })
+    Some(Parts { source, columns, condition, cursor_field, fields, associations, title_column })
 }
 
 /// The rules that need no described object.
@@ -417,9 +417,9 @@ mod tests {
     fn associations_of_lookups_to_several_objects() {
         let named = || Fixture::new(json!([{"from": "Name", "to": "text"}]));
         let company = |more: Value| {
-            let mut own = json!({"field": "OwnerId", "to": "companies", "match": "salesforceaccountid"});
-            own.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            own
+            let mut association = json!({"field": "OwnerId", "to": "companies", "match": "salesforceaccountid"});
+            association.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            association
         };
         // OwnerId leads to groups and users: which is meant cannot be told from the HubSpot object.
         check(&named().linked(company(json!({}))), &["SL2075 /associations/0/field"]);
@@ -431,7 +431,7 @@ mod tests {
         }
         check(&both, &[]);
         let pipeline = both.pipeline();
-        let keys: Vec<&str> = pipeline.associations.iter().map(|own| &*own.key.0).collect();
+        let keys: Vec<&str> = pipeline.associations.iter().map(|association| &*association.key.0).collect();
         assert_eq!(keys, ["OwnerId@005", "OwnerId@00G"]);
         let desired = both.transform(&[("OwnerId", "0055g00000XyZaB")]).unwrap();
         assert_eq!(desired.lookups.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
@@ -443,8 +443,9 @@ mod tests {
     #[test]
     fn a_label_by_the_value_of_a_field() {
         let labelled = |label: Value| {
-            let own = json!({"field": "Account__c", "to": "companies", "match": "salesforceaccountid", "label": label});
-            Fixture::new(json!([{"from": "Name", "to": "text"}])).linked(own)
+            let association =
+                json!({"field": "Account__c", "to": "companies", "match": "salesforceaccountid", "label": label});
+            Fixture::new(json!([{"from": "Name", "to": "text"}])).linked(association)
         };
         let by = |values: Value| labelled(json!({"from": "Status__c", "values": values}));
         let all = by(json!({"Active": "billing_account", "On Hold": "billing_account"}));

@@ -38,7 +38,7 @@ impl<'a> Suggestion<'a> {
     fn of(field: &'a SourceField, property: &TargetProperty) -> Self {
         let (values, unmatched) = value_map(field, property);
         let listed = matches!(field.kind, FieldKind::Picklist | FieldKind::MultiPicklist);
-        let labelled = field.picklist.iter().any(|own| trim(&own.label) != trim(&own.value));
+        let labelled = field.picklist.iter().any(|entry| trim(&entry.label) != trim(&entry.value));
         Self {
             scaled: field.kind == FieldKind::Percent && property.percentage,
             label: listed && labelled && property.kind == PropertyKind::String,
@@ -73,17 +73,23 @@ pub fn suggest<'a>(
     if owners {
         taken.extend(owned(source, target));
     }
-    let mut fields_taken: HashSet<&str> = taken.iter().map(|own| own.field.name.as_str()).collect();
-    let mut properties_taken: HashSet<&str> =
-        target.properties.keys().map(String::as_str).filter(|name| taken.iter().any(|own| own.to == *name)).collect();
+    let mut fields_taken: HashSet<&str> = taken.iter().map(|suggestion| suggestion.field.name.as_str()).collect();
+    let mut properties_taken: HashSet<&str> = target
+        .properties
+        .keys()
+        .map(String::as_str)
+        .filter(|name| taken.iter().any(|suggestion| suggestion.to == *name))
+        .collect();
     let fields: Vec<(&SourceField, Shape)> = source
         .fields
         .iter()
         .filter(|field| mappable(field) && addresses::is_readable(field, source))
         .map(|field| (field, Shape::of(&field.name, &field.label)))
         .collect();
-    let open: Vec<&TargetProperty> =
-        properties.into_iter().filter(|own| !own.owner && !properties_taken.contains(own.name.as_str())).collect();
+    let open: Vec<&TargetProperty> = properties
+        .into_iter()
+        .filter(|property| !property.owner && !properties_taken.contains(property.name.as_str()))
+        .collect();
     // No other pair can be better than one name and fitting types; an object of hundreds of fields is mostly such pairs, and
     // comparing each field with each property takes seconds.
     for (field, property) in same_names(&fields, &open) {
@@ -93,13 +99,13 @@ pub fn suggest<'a>(
         }
     }
     let mut pairs = Vec::new();
-    for property in open.into_iter().filter(|own| !properties_taken.contains(own.name.as_str())) {
+    for property in open.into_iter().filter(|property| !properties_taken.contains(property.name.as_str())) {
         let shape = Shape::of(&property.name, &property.label);
-        for (field, own) in fields.iter().filter(|(field, _)| !fields_taken.contains(field.name.as_str())) {
+        for (field, field_shape) in fields.iter().filter(|(field, _)| !fields_taken.contains(field.name.as_str())) {
             if conversion(&field.kind, &property.kind).is_none() {
                 continue;
             }
-            let likeness = likeness(own, &shape) * if is_exact(field, property) { 1.0 } else { 0.95 };
+            let likeness = likeness(field_shape, &shape) * if is_exact(field, property) { 1.0 } else { 0.95 };
             if likeness >= LIKENESS_MIN {
                 pairs.push((likeness, *field, property));
             }
@@ -141,14 +147,15 @@ fn same_names<'a, 'b>(
 /// Lookups to users, for properties that hold an owner.
 fn owned<'a>(source: &'a SourceObject, target: &TargetObject) -> Vec<Suggestion<'a>> {
     let mut found: Vec<Suggestion<'a>> = Vec::new();
-    for property in target.properties.values().filter(|own| own.owner && !own.read_only) {
+    for property in target.properties.values().filter(|property| property.owner && !property.read_only) {
         let shape = Shape::of(&property.name, &property.label);
         let likeness = |field: &SourceField| match (field.name.as_str(), property.name.as_str()) {
             ("OwnerId", "hubspot_owner_id") => 1.0,
             (name, _) => likeness(&Shape::of(name.trim_end_matches("Id"), &field.label), &shape),
         };
-        let free =
-            |field: &&SourceField| is_user_lookup(field) && !found.iter().any(|own| own.field.name == field.name);
+        let free = |field: &&SourceField| {
+            is_user_lookup(field) && !found.iter().any(|suggestion| suggestion.field.name == field.name)
+        };
         let best = source.fields.iter().filter(free).map(|field| (likeness(field), field));
         let best =
             best.filter(|(likeness, _)| *likeness >= LIKENESS_MIN).max_by(|(one, _), (other, _)| one.total_cmp(other));
@@ -161,9 +168,9 @@ fn owned<'a>(source: &'a SourceObject, target: &TargetObject) -> Vec<Suggestion<
 
 /// Whether a field is a lookup that leads to users; those that made and changed the record are the system's own.
 pub fn is_user_lookup(field: &SourceField) -> bool {
-    let own = ["CreatedById", "LastModifiedById"].contains(&field.name.as_str());
+    let by_system = ["CreatedById", "LastModifiedById"].contains(&field.name.as_str());
     let users = field.reference_to.iter().any(|object| object == "User") && field.relationship_name.is_some();
-    field.kind == FieldKind::Reference && users && !own
+    field.kind == FieldKind::Reference && users && !by_system
 }
 
 /// Properties that a mapping could fill.
@@ -176,7 +183,7 @@ pub fn fillable(property: &TargetProperty, match_property: &str) -> bool {
 
 /// Fields that carry a person's data: neither links nor the system's own, and no parts of a whole.
 pub fn mappable(field: &SourceField) -> bool {
-    let own = matches!(
+    let by_system = matches!(
         field.name.as_str(),
         "Id" | "IsDeleted"
             | "CreatedDate"
@@ -190,7 +197,7 @@ pub fn mappable(field: &SourceField) -> bool {
         field.kind,
         FieldKind::Id | FieldKind::Reference | FieldKind::Base64 | FieldKind::AnyType | FieldKind::Other(_)
     );
-    !own && kind
+    !by_system && kind
 }
 
 /// A name and a label in the form in which they are compared.
@@ -221,10 +228,10 @@ impl Shape {
 /// How much a field and a property look like the same thing, from 0 to 1.
 fn likeness(field: &Shape, property: &Shape) -> f64 {
     let mut best: f64 = 0.0;
-    for (own, one) in field.texts.iter().enumerate() {
+    for (ours, one) in field.texts.iter().enumerate() {
         for (their, other) in property.texts.iter().enumerate() {
             if one == other && !one.is_empty() {
-                best = best.max(SAME[if own == their { own } else { 2 }]);
+                best = best.max(SAME[if ours == their { ours } else { 2 }]);
                 continue;
             }
             // `Name` and `subscription_name`: one is the end of the other.
@@ -233,7 +240,7 @@ fn likeness(field: &Shape, property: &Shape) -> f64 {
                 best = best.max(0.8);
             }
             // Most pairs have too few letters in common to be looked at more closely.
-            if most_alike(&field.letters[own], &property.letters[their], one, other) > best.max(LIKENESS_MIN) {
+            if most_alike(&field.letters[ours], &property.letters[their], one, other) > best.max(LIKENESS_MIN) {
                 best = best.max(strsim::normalized_damerau_levenshtein(one, other).min(0.97));
             }
         }
@@ -335,7 +342,7 @@ fn value_map(field: &SourceField, property: &TargetProperty) -> (BTreeMap<String
     }
     // State and country lists repeat codes: `AL` is a state of two countries.
     let mut seen = HashSet::new();
-    let values: Vec<&PicklistValue> = values.iter().filter(|own| seen.insert(trim(&own.value))).collect();
+    let values: Vec<&PicklistValue> = values.iter().filter(|entry| seen.insert(trim(&entry.value))).collect();
     let two = [("true", "Yes"), ("false", "No")];
     let two = two.map(|(value, label)| PropertyOption { value: value.into(), label: label.into() });
     let options = if property.kind == PropertyKind::Bool { &two[..] } else { &property.options };
@@ -363,7 +370,7 @@ mod tests {
         let options: Vec<PropertyOption> = options.iter().map(option).collect();
         let got: Vec<_> = options_for(&values.iter().collect::<Vec<_>>(), &options)
             .into_iter()
-            .map(|own| own.map(|own| own.value.as_str()))
+            .map(|entry| entry.map(|entry| entry.value.as_str()))
             .collect();
         assert_eq!(got, expected);
     }
@@ -394,7 +401,8 @@ mod tests {
         fixture.target.properties.insert("status".to_owned(), status);
         let source = &fixture.sources["subscription__c"];
         let found = suggest(source, &fixture.target, "salesforce_id", true);
-        let pairs: Vec<(&str, &str)> = found.iter().map(|own| (&*own.field.name, &*own.to)).collect();
+        let pairs: Vec<(&str, &str)> =
+            found.iter().map(|suggestion| (&*suggestion.field.name, &*suggestion.to)).collect();
         for pair in
             [("Name", "subscription_name"), ("Amount__c", "amount"), ("Renews__c", "renews"), ("Status__c", "status")]
         {
@@ -404,7 +412,7 @@ mod tests {
             !pairs.iter().any(|(_, property)| ["unlike_anything", "salesforce_id"].contains(property)),
             "{pairs:?}"
         );
-        let status = found.iter().find(|own| own.to == "status").unwrap();
+        let status = found.iter().find(|suggestion| suggestion.to == "status").unwrap();
         assert_eq!(status.values.get("On Hold").map(String::as_str), Some("on_hold"));
     }
 
@@ -434,8 +442,8 @@ mod tests {
         let mut fixture = Fixture::new(serde_json::json!([]));
         fixture.target.properties.clear();
         for (field, name) in [("Name", "second_value"), ("Secret__c", "first_value")] {
-            let own = fixture.field(field);
-            (own.name, own.label) = (
+            let described = fixture.field(field);
+            (described.name, described.label) = (
                 format!("{}__c", if name == "second_value" { "Second_Value" } else { "First_Value" }),
                 "Value".to_owned(),
             );
@@ -444,7 +452,8 @@ mod tests {
         }
         let source = fixture.source().clone();
         let found = suggest(&source, &fixture.target, "salesforce_id", false);
-        let pairs: Vec<(&str, &str)> = found.iter().map(|own| (&*own.field.name, &*own.to)).collect();
+        let pairs: Vec<(&str, &str)> =
+            found.iter().map(|suggestion| (&*suggestion.field.name, &*suggestion.to)).collect();
         assert_eq!(pairs, [("First_Value__c", "first_value"), ("Second_Value__c", "second_value")]);
     }
 }

@@ -110,7 +110,12 @@ mod tests {
         let mut fixture = Fixture::new(serde_json::json!([{"from": "Name", "to": "text"}]));
         assert_eq!(of(fixture.source()), Verdict::Yes);
         for field in ["SystemModstamp", "LastModifiedDate", "CreatedDate"] {
-            fixture.source().fields.iter_mut().filter(|own| own.name == field).for_each(|own| own.filterable = false);
+            fixture
+                .source()
+                .fields
+                .iter_mut()
+                .filter(|described| described.name == field)
+                .for_each(|described| described.filterable = false);
         }
         assert!(matches!(of(fixture.source()), Verdict::No(Refusal { code: "SL2048", .. })));
         assert!(fixture.findings().contains(&"SL2048 /source/object".to_owned()), "validate says the same");
@@ -128,7 +133,7 @@ mod tests {
         ] {
             let found = accompanies(name);
             assert_eq!(found.is_some(), object.is_some(), "{name}");
-            assert!(object.is_none_or(|own| found.unwrap().contains(&own.to_owned())), "{name}");
+            assert!(object.is_none_or(|object| found.unwrap().contains(&object.to_owned())), "{name}");
         }
     }
 }

@@ -131,8 +131,8 @@ pub fn plan(due: &[DueLookup], views: &BTreeMap<Pair, PairView>, to_object: &str
                 stands(views.get(pair), label)
             });
             let waits_for = pair.filter(|_| !stands).and_then(|pair| making.get(&pair).copied());
-            let moved = settled.as_ref().map(|own| (&own.from, &own.to, &own.asked.label))
-                != lookup.settled.as_ref().map(|own| (&own.from, &own.to, &own.asked.label));
+            let moved = settled.as_ref().map(|settled| (&settled.from, &settled.to, &settled.asked.label))
+                != lookup.settled.as_ref().map(|settled| (&settled.from, &settled.to, &settled.asked.label));
             let removes = lookup.pair_before().filter(|_| moved).and_then(|pair| removing.get(&pair).copied());
             LookupResult { settled, waits_for, removes }
         })
@@ -165,8 +165,8 @@ impl<'a> Asking<'a> {
 
     /// All labels that lookups ask for between two records, from this side.
     fn labels(&self, pair: &Pair, view: &PairView) -> Vec<LabelId> {
-        let own = self.by_pair.get(pair).into_iter().flatten().map(|label| (*label).clone());
-        let mut labels: Vec<LabelId> = own.chain(view.requested_labels.iter().cloned()).collect();
+        let requested = self.by_pair.get(pair).into_iter().flatten().map(|label| (*label).clone());
+        let mut labels: Vec<LabelId> = requested.chain(view.requested_labels.iter().cloned()).collect();
         labels.sort();
         labels.dedup();
         labels
@@ -231,8 +231,8 @@ fn came_along(lookup: &DueLookup, views: &BTreeMap<Pair, PairView>) -> Vec<Owned
     let (Some(pair), Some(before)) = (lookup.pair(), lookup.pair_before()) else { return Vec::new() };
     let (Some(now), Some(old)) = (views.get(&pair), views.get(&before)) else { return Vec::new() };
     let Some(types) = now.types.as_ref().filter(|_| pair != before && old.types.is_none()) else { return Vec::new() };
-    let asked =
-        lookup.wanted.as_ref().map(|(asked, _)| asked.target) == lookup.settled.as_ref().map(|own| own.asked.target);
+    let asked = lookup.wanted.as_ref().map(|(asked, _)| asked.target)
+        == lookup.settled.as_ref().map(|settled| settled.asked.target);
     if !asked {
         return Vec::new();
     }
@@ -278,8 +278,8 @@ mod tests {
 
         /// Types that stand (87 is the plain one), and what of them is ours (0 for the plain one).
         fn stands(mut self, from: &str, to: &str, types: &[u64], ours: &[u64]) -> Self {
-            let own = pair(from, to);
-            let key = PairKey::new("hubspot", ("2-1", &own.0), ("2-1", &own.1));
+            let ids = pair(from, to);
+            let key = PairKey::new("hubspot", ("2-1", &ids.0), ("2-1", &ids.1));
             let types: Vec<AssociationType> = types.iter().map(|id| kind(*id)).collect();
             let view = PairView {
                 key,
@@ -289,7 +289,7 @@ mod tests {
                 requested: false,
                 requested_labels: Vec::new(),
             };
-            self.views.insert(own, view);
+            self.views.insert(ids, view);
             self
         }
 
@@ -325,14 +325,14 @@ mod tests {
         fn check(&self, remove: &[(&str, &str, &[u64])], make: &[(&str, &str, &[u64])]) -> AssociationPlan {
             let plan = plan(&self.due, &self.views, "2-1");
             let shape = |changes: &[PairChange]| -> Vec<(String, String, Vec<u64>)> {
-                let types = |own: &PairTypes| own.types.iter().map(|kind| kind.type_id).collect();
+                let types = |types: &PairTypes| types.types.iter().map(|kind| kind.type_id).collect();
                 changes
                     .iter()
-                    .map(|own| (own.pair.from.to_string(), own.pair.to.to_string(), types(&own.pair)))
+                    .map(|change| (change.pair.from.to_string(), change.pair.to.to_string(), types(&change.pair)))
                     .collect()
             };
             let expected = |changes: &[(&str, &str, &[u64])]| -> Vec<(String, String, Vec<u64>)> {
-                changes.iter().map(|own| (own.0.to_owned(), own.1.to_owned(), own.2.to_vec())).collect()
+                changes.iter().map(|change| (change.0.to_owned(), change.1.to_owned(), change.2.to_vec())).collect()
             };
             assert_eq!(shape(&plan.remove), expected(remove), "removed");
             assert_eq!(shape(&plan.make), expected(make), "made");

@@ -19,7 +19,7 @@ pub async fn send(project: &Project, receiver: &ReceiverConfig, alert: &Alert, c
 
 /// What a receiver names and is not there.
 fn missing(project: &Project, name: &str) -> Option<String> {
-    let index = project.config.alerts.iter().position(|own| own.name() == name)?;
+    let index = project.config.alerts.iter().position(|receiver| receiver.name() == name)?;
     let prefix = format!("/alerts/{index}/");
     let concerns = |place: &Place| matches!(place, Place::Value(at) if at.starts_with(&prefix));
     project.loaded.unset.iter().find(|finding| concerns(&finding.place)).map(|finding| finding.message.clone())

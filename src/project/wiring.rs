@@ -163,10 +163,10 @@ impl Project {
     pub fn take_over(&self, earlier: &Self) {
         let same = |name: &String| self.config.connections.get(name) == earlier.config.connections.get(name);
         let of = |name: &String| same(name).then(|| name.clone());
-        let (mut own, known) = (lock(&self.salesforce), lock(&earlier.salesforce));
-        own.extend(known.iter().filter_map(|(name, connection)| Some((of(name)?, connection.clone()))));
-        let (mut own, known) = (lock(&self.hubspot), lock(&earlier.hubspot));
-        own.extend(known.iter().filter_map(|(name, connection)| Some((of(name)?, connection.clone()))));
+        let (mut present, known) = (lock(&self.salesforce), lock(&earlier.salesforce));
+        present.extend(known.iter().filter_map(|(name, connection)| Some((of(name)?, connection.clone()))));
+        let (mut present, known) = (lock(&self.hubspot), lock(&earlier.hubspot));
+        present.extend(known.iter().filter_map(|(name, connection)| Some((of(name)?, connection.clone()))));
     }
 
     /// Refuses to use a connection that names variables or files which are not there.

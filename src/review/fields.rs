@@ -341,8 +341,8 @@ fn on_drift(pair: &Pair<'_>) -> Option<KeyChange> {
         Some(OnDrift::Overwrite) => (CanRemoveData, format!("`reconcile` writes over what people changed in `{to}`")),
         None => (CanRemoveData, format!("`reconcile` does with `{to}` what `on_drift` of the pipeline says")),
     };
-    let text = |own: Option<OnDrift>| {
-        own.map(|own| if own == OnDrift::Keep { "keep".to_owned() } else { "overwrite".to_owned() })
+    let text = |on_drift: Option<OnDrift>| {
+        on_drift.map(|on_drift| if on_drift == OnDrift::Keep { "keep".to_owned() } else { "overwrite".to_owned() })
     };
     let what = format!("what `reconcile` does where somebody changed `{to}` is another");
     Some(KeyChange { key: "on_drift", class, what, effect, before: text(was), after: text(is) })

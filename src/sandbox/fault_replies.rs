@@ -241,8 +241,8 @@ fn altered(real: Reply, whole: bool, change: impl FnOnce(&mut Vec<Value>)) -> Re
 /// Makes a result one of a record that nobody asked for.
 fn make_foreign(result: &mut Value) {
     let Some(members) = result.as_object_mut() else { return };
-    for own in ["objectWriteTraceId", "fromObjectId", "toObjectId"] {
-        members.remove(own);
+    for member in ["objectWriteTraceId", "fromObjectId", "toObjectId"] {
+        members.remove(member);
     }
     if members.contains_key("id") {
         members.insert("id".to_owned(), json!("999999999999"));

@@ -19,8 +19,8 @@ pub fn foreign_host(request: &Request) -> Option<String> {
 /// Why a request was made by a page of another site; none where it was not.
 pub fn foreign_page(request: &Request) -> Option<String> {
     let host = request.header("host").unwrap_or_default();
-    let own = |origin: &str| origin.strip_prefix("http://").is_some_and(|origin| origin.eq_ignore_ascii_case(host));
-    if let Some(origin) = all(request, "origin").find(|origin| !own(origin)) {
+    let is_ours = |origin: &str| origin.strip_prefix("http://").is_some_and(|origin| origin.eq_ignore_ascii_case(host));
+    if let Some(origin) = all(request, "origin").find(|origin| !is_ours(origin)) {
         return Some(format!("a page of `{origin}` may not control the sandbox"));
     }
     let foreign = all(request, "sec-fetch-site").find(|site| !["same-origin", "none"].contains(site));

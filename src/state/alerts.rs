@@ -19,8 +19,13 @@ pub fn write(connection: &Connection, commit: &AlertCommit) -> rusqlite::Result<
     let mut stand = connection.prepare_cached(
         "INSERT OR REPLACE INTO alert_conditions (pipeline, event, fingerprint, since) VALUES (?1, ?2, ?3, ?4)",
     )?;
-    for own in &commit.stands {
-        stand.execute(params![pipeline, own.event.name(), masked(&own.fingerprint), rows::millis(own.since)])?;
+    for standing in &commit.stands {
+        stand.execute(params![
+            pipeline,
+            standing.event.name(),
+            masked(&standing.fingerprint),
+            rows::millis(standing.since)
+        ])?;
     }
     let mut queue = connection.prepare_cached(
         "INSERT INTO alert_outbox (receiver, alert, created, attempts, next_try) VALUES (?1, ?2, ?3, 0, ?3)",

@@ -253,8 +253,8 @@ pub fn appeared(
     const AGAIN: &str = "UPDATE associations SET waiting_since = NULL, retry_at = NULL, recheck = 1";
     connection.prepare_cached(WAKE)?.execute([salesforce_id.as_str()])?;
     let Some(before) = before.filter(|before| *before != now) else { return Ok(()) };
-    let own = format!("{AGAIN} WHERE pipeline = ?1 AND salesforce_id = ?2 AND from_id <> ?3");
-    connection.prepare_cached(&own)?.execute(params![pipeline, salesforce_id.as_str(), now])?;
+    let sql = format!("{AGAIN} WHERE pipeline = ?1 AND salesforce_id = ?2 AND from_id <> ?3");
+    connection.prepare_cached(&sql)?.execute(params![pipeline, salesforce_id.as_str(), now])?;
     let incoming = format!("{AGAIN} WHERE wanted = ?1 AND to_id = ?2");
     connection.prepare_cached(&incoming)?.execute(params![salesforce_id.as_str(), before])?;
     Ok(())
@@ -289,14 +289,16 @@ fn bring_forward(connection: &Connection, pipeline: i64, kept: &[KeptAssociation
         "UPDATE associations SET wanted_label = iif(wanted IS NULL, NULL, ?3), recheck = 1, waiting_since = NULL
         WHERE pipeline = ?1 AND key = ?2 AND salesforce_id = ?4";
     let mut before = connection.prepare_cached(BEFORE)?;
-    for own in kept {
+    for association in kept {
         loop {
-            let found = before.query_map(params![pipeline, &*own.key.0], |row| {
+            let found = before.query_map(params![pipeline, &*association.key.0], |row| {
                 let id = rows::salesforce_id(0, row.get_ref(0)?.as_str()?)?;
-                let asked =
-                    Asked { target: rows::salesforce_id(1, row.get_ref(1)?.as_str()?)?, label: own.label.clone() };
+                let asked = Asked {
+                    target: rows::salesforce_id(1, row.get_ref(1)?.as_str()?)?,
+                    label: association.label.clone(),
+                };
                 let (from, to) = (HubspotId::new(row.get::<_, String>(2)?), HubspotId::new(row.get::<_, String>(3)?));
-                let pair = SettledPair { asked, from, to_object: own.to_object.clone(), to };
+                let pair = SettledPair { asked, from, to_object: association.to_object.clone(), to };
                 Ok((id, pair, row.get::<_, bool>(4)?))
             })?;
             let found: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
@@ -304,16 +306,21 @@ fn bring_forward(connection: &Connection, pipeline: i64, kept: &[KeptAssociation
                 break;
             }
             for (id, settled, ours) in found {
-                let pair = own.pair(&settled.from, &settled.to);
+                let pair = association.pair(&settled.from, &settled.to);
                 if ours {
-                    let label = own.label.clone().map(|label| (settled.from.clone(), label));
+                    let label = association.label.clone().map(|label| (settled.from.clone(), label));
                     let labelled = label.map(|label| OwnedType { pair, label: Some(label) });
                     let all: Vec<OwnedType> = labelled.into_iter().chain([OwnedType { pair, label: None }]).collect();
                     write_owned(connection, &all, &[])?;
                 }
-                write_settled(connection, pipeline, &[(id, own.key.clone(), Some((pair, settled)))])?;
-                let label = own.label.as_ref().map(ToString::to_string);
-                connection.prepare_cached(LABEL)?.execute(params![pipeline, &*own.key.0, label, id.as_str()])?;
+                write_settled(connection, pipeline, &[(id, association.key.clone(), Some((pair, settled)))])?;
+                let label = association.label.as_ref().map(ToString::to_string);
+                connection.prepare_cached(LABEL)?.execute(params![
+                    pipeline,
+                    &*association.key.0,
+                    label,
+                    id.as_str()
+                ])?;
             }
         }
     }
@@ -324,8 +331,8 @@ fn state(row: &Row<'_>) -> rusqlite::Result<AssociationState> {
     let id = |column: usize| -> rusqlite::Result<Option<SalesforceId>> {
         row.get_ref(column)?.as_str_or_null()?.map(|text| rows::salesforce_id(column, text)).transpose()
     };
-    let asked = |target: usize, own: usize| -> rusqlite::Result<Option<Asked>> {
-        let label = label(row, own)?;
+    let asked = |target: usize, label_column: usize| -> rusqlite::Result<Option<Asked>> {
+        let label = label(row, label_column)?;
         Ok(id(target)?.map(|target| Asked { target, label }))
     };
     let to_object = row.get::<_, Option<String>>(7)?;

@@ -142,7 +142,7 @@ pub fn write(
             rows::name_of(&identity.membership),
             at,
             run,
-            Some(&*identity.match_property).filter(|own| **own != *usual && !own.is_empty())
+            Some(&*identity.match_property).filter(|property| **property != *usual && !property.is_empty())
         ])?;
         let stood = before
             .as_ref()

@@ -146,8 +146,8 @@ fn open_checked(path: &Path) -> Result<File, ReadError> {
 #[cfg(unix)]
 fn is_same(file: &File, found: &fs::Metadata) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
-    let own = file.metadata()?;
-    Ok((own.dev(), own.ino()) == (found.dev(), found.ino()))
+    let opened = file.metadata()?;
+    Ok((opened.dev(), opened.ino()) == (found.dev(), found.ino()))
 }
 
 #[cfg(not(unix))]
@@ -312,9 +312,9 @@ fn clear_drafts(target: &Path, name: &str) {
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let start = format!(".{name}.");
     for entry in fs::read_dir(folder).into_iter().flatten().flatten().take(ENTRIES_MAX) {
-        let own = entry.file_name().to_string_lossy().into_owned();
-        let chance = own.strip_prefix(&start).and_then(|rest| rest.strip_suffix(".part"));
-        let is_draft = chance.is_some_and(|own| own.len() == 16 && own.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let chance = name.strip_prefix(&start).and_then(|rest| rest.strip_suffix(".part"));
+        let is_draft = chance.is_some_and(|name| name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
         if !is_draft || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
             continue;
         }
@@ -464,8 +464,10 @@ mod tests {
         assert!(!at(".own.0123456789abcdef.part").exists());
         assert!(living.beside.as_ref().unwrap().exists());
         drop(living);
-        let mut names: Vec<String> =
-            fs::read_dir(folder.path()).unwrap().map(|own| own.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, ["a", "dangling", "folder", "link", "lock", "new", "own", "victim"]);
         replace(Path::new("/dev/null"), b"x", Readers::Owner).unwrap();

@@ -61,7 +61,7 @@ pub fn remember_session(secret: &str) {
         return;
     }
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
-    if !known.lasting.contains(secret) && !known.sessions.iter().any(|own| own == secret) {
+    if !known.lasting.contains(secret) && !known.sessions.iter().any(|session| session == secret) {
         known.sessions.push_back(secret.to_owned());
         if known.sessions.len() > SESSIONS_MAX {
             known.sessions.pop_front();

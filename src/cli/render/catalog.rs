@@ -15,11 +15,11 @@ pub fn pull(pull: &Pull, check: bool) -> String {
         pull.moves.iter().partition(|change| !change.pipelines.is_empty());
     if !used.is_empty() {
         text.push_str("used by pipelines:\n");
-        text.extend(used.iter().map(|own| line(own)));
+        text.extend(used.iter().map(|group| line(group)));
     }
     if !unused.is_empty() {
         text.push_str(if used.is_empty() { "not used by any pipeline:\n" } else { "\nnot used by any pipeline:\n" });
-        text.extend(unused.iter().take(UNUSED_SHOWN_MAX).map(|own| line(own)));
+        text.extend(unused.iter().take(UNUSED_SHOWN_MAX).map(|group| line(group)));
         if unused.len() > UNUSED_SHOWN_MAX {
             let more = (unused.len() - UNUSED_SHOWN_MAX) as u64;
             text.push_str(&format!("  … and {} more (`--format json` has all)\n", count(more, "change", "changes")));

@@ -27,28 +27,32 @@ pub fn comment(findings: &[Located]) -> String {
     }
     page.must("| | where | what | what to do |\n|---|---|---|---|\n");
     let mut ordered: Vec<&Located> = findings.iter().collect();
-    ordered.sort_by_key(|own| !is_error(own));
+    ordered.sort_by_key(|finding| !is_error(finding));
     let mut shown = 0;
-    for own in ordered.iter().take(ROWS_MAX) {
-        let sign = if is_error(own) { "🔴" } else { "🟡" };
-        let label = own.label.as_deref().map(|label| format!("<br>{}", sentence(label))).unwrap_or_default();
-        let label = own
+    for finding in ordered.iter().take(ROWS_MAX) {
+        let sign = if is_error(finding) { "🔴" } else { "🟡" };
+        let label = finding.label.as_deref().map(|label| format!("<br>{}", sentence(label))).unwrap_or_default();
+        let label = finding
             .related
             .iter()
             .fold(label, |label, other| format!("{label}<br>Line {}: {}", other.line, sentence(&other.label)));
-        let why = own.why.as_deref().map(|why| format!("<br>{}", sentence(why))).unwrap_or_default();
-        let help = own.help.as_deref().map(sentence).unwrap_or_default();
-        let place = code(&format!("{}:{}:{}", own.file, own.line, own.column));
-        let row =
-            [format!("{sign} {}", code(own.code)), place, format!("{}{label}{why}", sentence(&own.message)), help];
-        let row = format!("| {} |\n", row.map(|own| cell(&own)).join(" | "));
+        let why = finding.why.as_deref().map(|why| format!("<br>{}", sentence(why))).unwrap_or_default();
+        let help = finding.help.as_deref().map(sentence).unwrap_or_default();
+        let place = code(&format!("{}:{}:{}", finding.file, finding.line, finding.column));
+        let row = [
+            format!("{sign} {}", code(finding.code)),
+            place,
+            format!("{}{label}{why}", sentence(&finding.message)),
+            help,
+        ];
+        let row = format!("| {} |\n", row.map(|text| cell(&text)).join(" | "));
         if !page.try_push(&row) {
             break;
         }
         shown += 1;
     }
     if ordered.len() > shown {
-        let left: usize = ordered[shown..].iter().map(|own| own.count).sum();
+        let left: usize = ordered[shown..].iter().map(|finding| finding.count).sum();
         page.left_out.push(count(left as u64, "finding", "findings"));
     }
     page.must("\n`syncline explain CODE` tells more.\n");

@@ -48,43 +48,43 @@ pub fn statuses(status: &StatusReport, paint: Paint) -> String {
     }
     let rows: Vec<Vec<String>> = all
         .iter()
-        .map(|own| {
+        .map(|pipeline| {
             vec![
-                own.name.clone(),
-                if own.enabled { "on".to_owned() } else { "off".to_owned() },
-                number(own.records),
-                own.lag_seconds.map_or_else(|| "never synced".to_owned(), |lag| format!("{} ago", seconds(lag))),
-                number(own.pending_associations),
-                number(own.open_failures),
-                own.last_run.as_ref().map_or_else(String::new, run_in_short),
-                own.last_good_run.as_ref().map_or_else(|| "none".to_owned(), |run| moment(&run.started)),
+                pipeline.name.clone(),
+                if pipeline.enabled { "on".to_owned() } else { "off".to_owned() },
+                number(pipeline.records),
+                pipeline.lag_seconds.map_or_else(|| "never synced".to_owned(), |lag| format!("{} ago", seconds(lag))),
+                number(pipeline.pending_associations),
+                number(pipeline.open_failures),
+                pipeline.last_run.as_ref().map_or_else(String::new, run_in_short),
+                pipeline.last_good_run.as_ref().map_or_else(|| "none".to_owned(), |run| moment(&run.started)),
             ]
         })
         .collect();
     let head = ["pipeline", "sync", "records", "data as of", "waiting", "failures", "last run", "last good run"];
     let mut text = painted(&head, &rows, paint, &status_tone);
-    for own in all {
-        let line = |message: &str| format!("  ! {}: {}", safe(&own.name), safe(&line(message)));
-        text.extend(own.attention.iter().map(|what| format!("\n{}\n", paint.danger(&line(&what.message)))));
-        if let Some(stale) = own.stale.filter(|stale| *stale > 0) {
+    for pipeline in all {
+        let line = |message: &str| format!("  ! {}: {}", safe(&pipeline.name), safe(&line(message)));
+        text.extend(pipeline.attention.iter().map(|what| format!("\n{}\n", paint.danger(&line(&what.message)))));
+        if let Some(stale) = pipeline.stale.filter(|stale| *stale > 0) {
             text.push_str(&format!(
                 "\n  {0}: {1} stale: written under an earlier mapping; `syncline plan {0}` shows what that means, `syncline import \
                  --stale {0}` catches up\n",
-                safe(&own.name),
+                safe(&pipeline.name),
                 count(stale, "record is", "records are")
             ));
-        } else if own.filter_changed {
+        } else if pipeline.filter_changed {
             text.push_str(&format!(
                 "\n  {0}: `where` changed since the last import; `syncline plan {0}` shows what that means, `syncline import \
                  --stale {0}` catches up\n",
-                safe(&own.name)
+                safe(&pipeline.name)
             ));
         }
     }
     let alerts = status
         .undelivered_alerts
         .iter()
-        .map(|own| format!("\n{}\n", paint.danger(&format!("  ! {}", undelivered(own)))));
+        .map(|alert| format!("\n{}\n", paint.danger(&format!("  ! {}", undelivered(alert)))));
     text.extend(alerts);
     text
 }
@@ -317,11 +317,11 @@ fn failure(failure: &FailureView, paint: Paint) -> String {
 
 /// Who took a test message.
 pub fn alert_test(test: &AlertTest, paint: Paint) -> String {
-    let line = |own: &Tried| match &own.problem {
-        None => format!("{}: delivered\n", safe(&own.name)),
+    let line = |receiver: &Tried| match &receiver.problem {
+        None => format!("{}: delivered\n", safe(&receiver.name)),
         Some(problem) => {
             let problem = paint.text(Tone::Bad, &format!("not delivered: {}", safe(problem)));
-            format!("{}: {problem}\n", safe(&own.name))
+            format!("{}: {problem}\n", safe(&receiver.name))
         }
     };
     test.receivers.iter().map(line).collect()

@@ -205,7 +205,7 @@ fn rejects(report: &PlanReport) -> Option<Chart> {
     let groups = reject_groups(report);
     let most = groups.iter().map(|(_, group)| group.records).max()?;
     let bar = |(_, group): &(&str, &RejectGroup)| {
-        let property = group.property.as_ref().map(|own| format!(" {own}")).unwrap_or_default();
+        let property = group.property.as_ref().map(|property| format!(" {property}")).unwrap_or_default();
         let name = one_line(&format!("{}{property}", group.code), VALUE_LENGTH_MAX);
         let title = format!("{name}: {}", count(group.records, "record", "records"));
         let segments = vec![Segment { share: share(group.records, most), action: PlannedAction::Reject.word(), title }];
@@ -252,20 +252,20 @@ struct DefinitionRow {
 fn definitions(diff: &DefinitionDiff, report: &PlanReport) -> Definitions {
     let mut rows: Vec<_> = diff.changes().collect();
     rows.sort_by_key(|(_, change)| change.class);
-    let row = |(own, change): (Option<&PipelineDiff>, &DefinitionChange)| {
-        let file = own.map_or("syncline.yaml", |own| own.file.as_str());
+    let row = |(pipeline, change): (Option<&PipelineDiff>, &DefinitionChange)| {
+        let file = pipeline.map_or("syncline.yaml", |pipeline| pipeline.file.as_str());
         DefinitionRow {
             class: summary::class(change.class),
             kind: serde_json::to_value(change.class)
                 .ok()
-                .and_then(|own| own.as_str().map(str::to_owned))
+                .and_then(|name| name.as_str().map(str::to_owned))
                 .unwrap_or_default(),
-            pipeline: own.map_or("syncline.yaml".to_owned(), |own| own.name.clone()),
+            pipeline: pipeline.map_or("syncline.yaml".to_owned(), |pipeline| pipeline.name.clone()),
             place: change.line.map_or(file.to_owned(), |line| format!("{file}:{line}")),
             what: change.what.clone(),
             effect: change.effect.clone(),
-            touched: own
-                .and_then(|own| summary::touched(report, &own.name, change))
+            touched: pipeline
+                .and_then(|pipeline| summary::touched(report, &pipeline.name, change))
                 .map(|records| count(records, "record", "records")),
             before: change.before.as_ref().map(|text| one_line(text, VALUE_LENGTH_MAX)),
             after: change.after.as_ref().map(|text| one_line(text, VALUE_LENGTH_MAX)),
@@ -400,13 +400,17 @@ fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Change
         };
         ChangeRow { property: property.clone(), before, after }
     };
-    let association = |own: &PlannedAssociation| {
-        let what = match own.action {
+    let association = |planned: &PlannedAssociation| {
+        let what = match planned.action {
             AssociationAction::Associate => "to associate with",
             AssociationAction::Disassociate => "to disassociate from",
             AssociationAction::Pending => "waits for",
         };
-        format!("{}: {what} {}", own.association, own.salesforce_id.map(|id| id.to_string()).unwrap_or_default())
+        format!(
+            "{}: {what} {}",
+            planned.association,
+            planned.salesforce_id.map(|id| id.to_string()).unwrap_or_default()
+        )
     };
     let address = |(system, address): (&'static str, String)| Address { system, address };
     Change {

@@ -128,7 +128,8 @@ const ALWAYS: [PlannedAction; 4] =
     [PlannedAction::Create, PlannedAction::Update, PlannedAction::Archive, PlannedAction::Reject];
 
 fn totals_table(report: &PlanReport, summary: &Summary) -> String {
-    let records = |own: &std::collections::BTreeMap<PlannedAction, u64>, action| own.get(&action).copied().unwrap_or(0);
+    let records =
+        |counts: &std::collections::BTreeMap<PlannedAction, u64>, action| counts.get(&action).copied().unwrap_or(0);
     let order = [
         PlannedAction::Archive,
         PlannedAction::Reject,
@@ -166,7 +167,7 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
                 about(time)
             ));
         };
-    let links = |own: &crate::model::report::Tally| own.associated + own.disassociated;
+    let links = |tally: &crate::model::report::Tally| tally.associated + tally.disassociated;
     if report.pipelines.len() != 1 {
         row("**all**".to_owned(), &summary.actions, links(&summary.tally), summary.hubspot_calls, summary.seconds);
     }
@@ -411,7 +412,7 @@ fn example(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Strin
     let title = one_line(&change.title, VALUE_LENGTH_MAX);
     let named = if title == change.salesforce_id.as_str() { String::new() } else { format!(" {}", code(&title)) };
     let mut text = format!("- **{}** {}{named}", change.action.word(), code(change.salesforce_id.as_str()));
-    for (system, address) in addresses.iter().flat_map(|own| own.named(change)) {
+    for (system, address) in addresses.iter().flat_map(|addresses| addresses.named(change)) {
         text.push_str(&format!(" [{system}]({address})"));
     }
     for reason in &change.reasons {

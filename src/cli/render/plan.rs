@@ -192,7 +192,7 @@ fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>, paint: Pa
     let named = if title == change.salesforce_id.as_str() { String::new() } else { format!(" “{title}”") };
     let head = paint.text(of_action(change.action), &format!("{sign} {word}"));
     let mut text = format!("  {head} {}{named}\n", change.salesforce_id);
-    for (_, address) in addresses.iter().flat_map(|own| own.named(change)) {
+    for (_, address) in addresses.iter().flat_map(|addresses| addresses.named(change)) {
         text.push_str(&format!("      {}\n", paint.faint(&safe(&address))));
     }
     for reason in &change.reasons {

@@ -37,9 +37,9 @@ pub fn log(findings: &[Located]) -> Value {
                 "region": region,
             })
         };
-        let related = finding.related.iter().map(|own| {
-            let region = json!({ "startLine": own.line, "startColumn": own.column });
-            json!({ "physicalLocation": place(region), "message": { "text": own.label } })
+        let related = finding.related.iter().map(|related| {
+            let region = json!({ "startLine": related.line, "startColumn": related.column });
+            json!({ "physicalLocation": place(region), "message": { "text": related.label } })
         });
         let related: Vec<Value> = related.collect();
         // An end on the place of the start is no region; code scanning then takes the line.

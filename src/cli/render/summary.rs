@@ -111,8 +111,8 @@ fn definition_dangers(diff: &DefinitionDiff) -> Vec<(Danger, String)> {
         _ if unmasks(change) => Some(Danger::Unmasked),
         _ => None,
     };
-    let sentence = |(own, change): (Option<&PipelineDiff>, &DefinitionChange)| {
-        let name = own.map_or("syncline.yaml", |own| own.name.as_str());
+    let sentence = |(pipeline, change): (Option<&PipelineDiff>, &DefinitionChange)| {
+        let name = pipeline.map_or("syncline.yaml", |pipeline| pipeline.name.as_str());
         Some((danger(change)?, format!("`{name}`: {}: {}", change.what, change.effect)))
     };
     diff.changes().filter_map(sentence).collect()
@@ -156,9 +156,10 @@ fn record_dangers(forecast: &PipelineForecast) -> Vec<(Danger, String)> {
     if let Some(refusal) = &forecast.refusal {
         put(Danger::Refused, format!("the run would be refused before its first write: {refusal}"));
     }
-    let cleared = forecast.properties.iter().filter(|(_, count)| count.cleared > 0);
-    let cleared: Vec<String> =
-        cleared.map(|(property, own)| format!("`{property}` in {}", count(own.cleared, "record", "records"))).collect();
+    let cleared = forecast.properties.iter().filter(|(_, touched)| touched.cleared > 0);
+    let cleared: Vec<String> = cleared
+        .map(|(property, touched)| format!("`{property}` in {}", count(touched.cleared, "record", "records")))
+        .collect();
     if !cleared.is_empty() {
         let more = cleared.len().saturating_sub(CLEARED_NAMED_MAX);
         let named = cleared[..cleared.len() - more].join(", ");

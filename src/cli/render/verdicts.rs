@@ -58,15 +58,15 @@ pub fn junit(report: &TestReport) -> String {
         report.failed
     );
     for pipeline in pipelines {
-        let own: Vec<&TestResult> = report.tests.iter().filter(|test| test.pipeline == pipeline).collect();
-        let failed = own.iter().filter(|test| !test.differences.is_empty()).count();
-        let seconds: f64 = own.iter().map(|test| test.seconds).sum();
+        let tests: Vec<&TestResult> = report.tests.iter().filter(|test| test.pipeline == pipeline).collect();
+        let failed = tests.iter().filter(|test| !test.differences.is_empty()).count();
+        let seconds: f64 = tests.iter().map(|test| test.seconds).sum();
         text.push_str(&format!(
             "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"0\" time=\"{seconds:.6}\">\n",
             xml(pipeline),
-            own.len()
+            tests.len()
         ));
-        text.extend(own.into_iter().map(case));
+        text.extend(tests.into_iter().map(case));
         text.push_str("  </testsuite>\n");
     }
     text.push_str("</testsuites>\n");
@@ -85,7 +85,7 @@ fn case(test: &TestResult) -> String {
     if test.differences.is_empty() {
         return format!("{head}/>\n");
     }
-    let parts: Vec<&str> = test.differences.iter().map(|own| own.part.as_str()).collect();
+    let parts: Vec<&str> = test.differences.iter().map(|difference| difference.part.as_str()).collect();
     let told: String = test.differences.iter().map(|difference| differing(difference, "")).collect();
     format!(
         "{head}>\n      <failure type=\"difference\" message=\"{} not as expected\">{}</failure>\n    </testcase>\n",

@@ -14,8 +14,8 @@ use crate::sys::clock::Clock;
 /// Errors: why it did not arrive, in words without secrets; it may be sent again.
 pub async fn send(receiver: &ReceiverConfig, alert: &Alert, clock: &Clock, cancel: &Cancel) -> Result<(), String> {
     match receiver {
-        ReceiverConfig::Webhook(own) => http::webhook(own, alert, clock, cancel).await,
-        ReceiverConfig::Slack(own) => http::slack(own, alert, cancel).await,
-        ReceiverConfig::Email(own) => email::send(own, alert, cancel).await,
+        ReceiverConfig::Webhook(receiver) => http::webhook(receiver, alert, clock, cancel).await,
+        ReceiverConfig::Slack(receiver) => http::slack(receiver, alert, cancel).await,
+        ReceiverConfig::Email(receiver) => email::send(receiver, alert, cancel).await,
     }
 }

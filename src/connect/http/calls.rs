@@ -10,7 +10,7 @@ pub type Unclaimed = Arc<AtomicU64>;
 /// The requests of one handle.
 #[derive(Debug)]
 pub struct Calls {
-    own: AtomicU64,
+    counted: AtomicU64,
     unclaimed: Unclaimed,
     claims: bool,
 }
@@ -18,7 +18,7 @@ pub struct Calls {
 impl Calls {
     /// Of a handle that is used in passing: when it goes, its requests are unclaimed ones.
     pub fn passing(unclaimed: &Unclaimed) -> Self {
-        Self { own: AtomicU64::new(0), unclaimed: Arc::clone(unclaimed), claims: false }
+        Self { counted: AtomicU64::new(0), unclaimed: Arc::clone(unclaimed), claims: false }
     }
 
     /// Of a run's handle, which claims what nobody has counted.
@@ -31,9 +31,9 @@ impl Calls {
     /// How many there were.
     pub fn total(&self) -> u64 {
         if self.claims {
-            self.own.fetch_add(self.unclaimed.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+            self.counted.fetch_add(self.unclaimed.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         }
-        self.own.load(Ordering::Relaxed)
+        self.counted.load(Ordering::Relaxed)
     }
 }
 
@@ -41,14 +41,14 @@ impl Deref for Calls {
     type Target = AtomicU64;
 
     fn deref(&self) -> &AtomicU64 {
-        &self.own
+        &self.counted
     }
 }
 
 impl Drop for Calls {
     fn drop(&mut self) {
         if !self.claims {
-            self.unclaimed.fetch_add(self.own.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.unclaimed.fetch_add(self.counted.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 }

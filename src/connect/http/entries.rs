@@ -119,11 +119,11 @@ mod tests {
         let read: Answer = answer(body.as_bytes()).unwrap();
         let names =
             |entries: &[Entry]| entries.iter().map(|entry| entry.name.clone().unwrap_or_default()).collect::<Vec<_>>();
-        assert_eq!((names(&read.whole), names(&read.parts)), (own(whole), own(parts)), "{body}");
+        assert_eq!((names(&read.whole), names(&read.parts)), (owned(whole), owned(parts)), "{body}");
         assert_eq!(read.label.as_deref(), label, "{body}");
     }
 
-    fn own(names: &[&str]) -> Vec<String> {
+    fn owned(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 

@@ -75,9 +75,9 @@ impl RollingWindow {
         }
         if let Some(remaining) = remaining {
             self.forget(now);
-            let own = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
+            let our_calls = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
             // Calls on their way are ours but not yet counted there, so this never takes ours for foreign ones.
-            let foreign = self.calls_max.saturating_sub(remaining).saturating_sub(own);
+            let foreign = self.calls_max.saturating_sub(remaining).saturating_sub(our_calls);
             self.foreign = (foreign, now + self.interval);
         }
     }

@@ -170,7 +170,7 @@ pub(super) fn local(operation: &str, message: String, attempts: u32) -> RemoteEr
 pub(super) fn reason(body: &ErrorBody, request_id: Option<&str>) -> Reason {
     let message = body.message.as_deref().unwrap_or_default();
     let request_id = request_id.map(str::to_owned).or_else(|| body.correlation_id.clone());
-    let own = |code: &str, remote_code: Option<&str>, property: Option<String>, message: String| Reason {
+    let reason = |code: &str, remote_code: Option<&str>, property: Option<String>, message: String| Reason {
         code: code.to_owned(),
         remote_code: remote_code.map(str::to_owned),
         property,
@@ -182,27 +182,27 @@ pub(super) fn reason(body: &ErrorBody, request_id: Option<&str>) -> Reason {
             "another record ({}) already has this value of the unique property `{}`",
             clash.holder, clash.property
         );
-        return own("SL5106", Some("UNIQUE_VALUE"), Some(clash.property.to_owned()), text);
+        return reason("SL5106", Some("UNIQUE_VALUE"), Some(clash.property.to_owned()), text);
     }
     if body.context.contains_key("ASSOCIATION_LIMIT_EXCEEDED") {
         let text = texts(body.context.get("ASSOCIATION_LIMIT_EXCEEDED")).join("; ");
-        return own("SL5111", Some("ASSOCIATION_LIMIT_EXCEEDED"), None, shorten(&text));
+        return reason("SL5111", Some("ASSOCIATION_LIMIT_EXCEEDED"), None, shorten(&text));
     }
     if message.starts_with("One or more associations are invalid") || body.context.contains_key("INVALID_OBJECT_IDS") {
         let detail: Vec<String> = body.context.values().flat_map(|value| texts(Some(value))).collect();
-        return own("SL5110", None, None, shorten(&format!("{message}: {}", detail.join("; "))));
+        return reason("SL5110", None, None, shorten(&format!("{message}: {}", detail.join("; "))));
     }
     if let Some((code, property, text)) = detail(body, message) {
-        return own(code_of(&code), Some(&code), property, shorten(&text));
+        return reason(code_of(&code), Some(&code), property, shorten(&text));
     }
     if message.contains("required properties were not set") {
         let properties = texts(body.context.get("properties"));
         let text = format!("required properties were not set: {}", properties.join(", "));
-        return own("SL5105", Some("MISSING_REQUIRED_PROPERTY"), properties.into_iter().next(), shorten(&text));
+        return reason("SL5105", Some("MISSING_REQUIRED_PROPERTY"), properties.into_iter().next(), shorten(&text));
     }
     let category = body.category.as_deref().or(body.error_type.as_deref());
     let text = if message.is_empty() { "refused without giving a reason".to_owned() } else { shorten(message) };
-    own("SL5109", category, None, text)
+    reason("SL5109", category, None, text)
 }
 
 /// Code, property and text: from `errors`, else from the JSON inside the message.

@@ -53,7 +53,7 @@ impl<'a> Records<'a> {
                     // HubSpot may compare without regard to case; a record whose key is not ours to the letter is not
                     // the one that was asked for.
                     let loosely = |known: &&str| known.eq_ignore_ascii_case(key.trim());
-                    missing.extend(asked.iter().find(|own| loosely(own)).and_then(|own| places.get(*own)));
+                    missing.extend(asked.iter().find(|known| loosely(known)).and_then(|known| places.get(*known)));
                 }
             }
         }

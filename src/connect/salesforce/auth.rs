@@ -92,8 +92,8 @@ impl Tokens {
     /// Salesforce has already replaced.
     pub(super) async fn renew(self: &Arc<Self>, failed: Option<&Session>) -> Result<Arc<Session>, Fault> {
         let failed = failed.map(|session| session.token.clone());
-        let own = Arc::clone(self);
-        let task = tokio::spawn(async move { own.renew_alone(failed.as_deref()).await });
+        let auth = Arc::clone(self);
+        let task = tokio::spawn(async move { auth.renew_alone(failed.as_deref()).await });
         match task.await {
             Ok(result) => result,
             Err(_) => Err(Fault::Cancelled),

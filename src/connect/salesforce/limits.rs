@@ -92,7 +92,7 @@ impl Limits {
         if state.refused.is_some_and(|at| at <= now && now < at + PROBE_AFTER) {
             return Err(exhausted(operation, state.usage));
         }
-        let own: u64 = state.counting(now).map(|(_, calls)| calls).sum();
+        let calls: u64 = state.counting(now).map(|(_, calls)| calls).sum();
         let allowed = state.usage.map(|usage| usage.allowed);
         let most = match self.budget {
             ApiBudget::All => None,
@@ -100,10 +100,10 @@ impl Limits {
             ApiBudget::Calls(calls) => Some(calls),
         };
         let asks_the_time = !sure && !std::mem::replace(&mut state.asked, true);
-        if let Some(most) = most.filter(|most| own >= *most && !asks_the_time) {
+        if let Some(most) = most.filter(|most| calls >= *most && !asks_the_time) {
             let oldest = state.counting(now).map(|(hour, _)| hour).min();
             let end = oldest.and_then(|hour| Timestamp::from_second((hour + 1) * HOUR_SECONDS).ok());
-            return Err(overspent(operation, own, most, end.map(|end| end + DAY)));
+            return Err(overspent(operation, calls, most, end.map(|end| end + DAY)));
         }
         *state.fresh.entry(hour(now)).or_default() += 1;
         Ok(())
@@ -150,8 +150,8 @@ fn exhausted(operation: &str, usage: Option<Usage>) -> Fault {
     Fault::Budget { error: errors::local(Advice { code: "SL4104", help }, operation, message), resets_at: None }
 }
 
-fn overspent(operation: &str, own: u64, most: u64, resets_at: Option<Timestamp>) -> Fault {
-    let message = format!("Syncline has made {own} API calls in 24 hours, and `api_budget` allows {most}");
+fn overspent(operation: &str, calls: u64, most: u64, resets_at: Option<Timestamp>) -> Fault {
+    let message = format!("Syncline has made {calls} API calls in 24 hours, and `api_budget` allows {most}");
     let help = "run again later, or raise `api_budget` of the connection in `syncline.yaml`";
     Fault::Budget { error: errors::local(Advice { code: "SL4105", help }, operation, message), resets_at }
 }

@@ -84,8 +84,8 @@ pub(super) fn audiences(login: &Url, configured: Option<&str>) -> Vec<String> {
     let sandbox = host == "test.salesforce.com" || host.contains(".sandbox.") || host.contains("--");
     let (first, second) = ("https://login.salesforce.com", "https://test.salesforce.com");
     let shared = if sandbox { [second, first] } else { [first, second] };
-    let own = login.origin().ascii_serialization();
-    let mut all = vec![shared[0].to_owned(), own, shared[1].to_owned()];
+    let login_origin = login.origin().ascii_serialization();
+    let mut all = vec![shared[0].to_owned(), login_origin, shared[1].to_owned()];
     all.dedup();
     all
 }

@@ -92,8 +92,12 @@ impl Forecast {
     async fn plan_page(&self, rows: Rows, rechecked: bool) -> Result<(), StageError> {
         let planned = self.plan_associations(rows, rechecked).await?;
         let Some(observer) = &self.options.observer else { return Ok(()) };
-        let done = planned.iter().filter(|(_, own)| own.iter().any(|own| own.action != AssociationAction::Pending));
-        observer.observe(done.map(|(id, own)| plan_entries::of_associations(*id, own)).collect()).await
+        let done = planned.iter().filter(|(_, associations)| {
+            associations.iter().any(|association| association.action != AssociationAction::Pending)
+        });
+        observer
+            .observe(done.map(|(id, associations)| plan_entries::of_associations(*id, associations)).collect())
+            .await
     }
 
     /// A page of waiting associations and its last place; without those that are counted with their record, or go with it.
@@ -138,8 +142,8 @@ impl Forecast {
             // What HubSpot does not say is neither there nor not there: nothing of it changes.
             self.totals().tally.failed_associations += u64::from(why != Waiting::NotThere);
             self.totals().tally.pending_associations += 1;
-            let own = planned_association(&key, AssociationAction::Pending, Some(target));
-            planned.entry(id).or_default().push(own);
+            let association = planned_association(&key, AssociationAction::Pending, Some(target));
+            planned.entry(id).or_default().push(association);
         }
         for (object, lookups) in remnants.into_iter().chain(by_object) {
             self.object(&object, lookups, &mut readings, rechecked, &mut planned).await?;

@@ -197,18 +197,18 @@ impl Forecast {
                     totals.properties.add(property, sides);
                 }
             }
-            let own = planned.get(&decision.id()).cloned().unwrap_or_default();
-            let pending = own.iter().all(|own| own.action == AssociationAction::Pending);
-            let own = if self.options.associations_elsewhere && pending { Vec::new() } else { own };
-            if let Some(action) = action_of(&decision, &own) {
+            let associations = planned.get(&decision.id()).cloned().unwrap_or_default();
+            let pending = associations.iter().all(|association| association.action == AssociationAction::Pending);
+            let associations = if self.options.associations_elsewhere && pending { Vec::new() } else { associations };
+            if let Some(action) = action_of(&decision, &associations) {
                 *totals.actions.entry(action).or_default() += 1;
                 if action == PlannedAction::Unchanged {
                     continue;
                 }
                 match &self.options.recorder {
-                    None => totals.offer(action, &self.options, || self.describe(action, &decision, own)),
+                    None => totals.offer(action, &self.options, || self.describe(action, &decision, associations)),
                     Some(recorder) => {
-                        let change = self.describe(action, &decision, own);
+                        let change = self.describe(action, &decision, associations);
                         recorder.record(&self.cx.pipeline.name, &change);
                         totals.offer(action, &self.options, || change);
                     }
@@ -403,7 +403,7 @@ fn action_of(decision: &Decision, planned: &[PlannedAssociation]) -> Option<Plan
         Action::Archive(_) => PlannedAction::Archive,
         Action::Keep(_) => PlannedAction::Leave,
         Action::Reject(_) => PlannedAction::Reject,
-        Action::Unchanged if planned.iter().any(|own| own.action != AssociationAction::Pending) => {
+        Action::Unchanged if planned.iter().any(|association| association.action != AssociationAction::Pending) => {
             PlannedAction::Associate
         }
         Action::Unchanged if !planned.is_empty() => PlannedAction::Pending,

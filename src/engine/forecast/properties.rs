@@ -62,9 +62,12 @@ impl Properties {
             });
             values
         };
-        let count =
-            |own: Counted| PropertyCount { records: own.records, cleared: own.cleared, values: values(own.values) };
-        self.0.into_iter().map(|(property, own)| (property, count(own))).collect()
+        let count = |counted: Counted| PropertyCount {
+            records: counted.records,
+            cleared: counted.cleared,
+            values: values(counted.values),
+        };
+        self.0.into_iter().map(|(property, counted)| (property, count(counted))).collect()
     }
 }
 

@@ -49,10 +49,10 @@ fn distinct(cx: &RuleContext<'_>, found: &[(usize, Association)], findings: &mut
 /// Entries of one field and label that are about different objects are told apart in the state by how ids begin.
 fn told_apart(found: &mut [(usize, Association)]) {
     let mut count: HashMap<AssociationKey, usize> = HashMap::new();
-    found.iter().for_each(|(_, own)| *count.entry(own.key.clone()).or_default() += 1);
-    for (_, own) in found {
-        if let (Some(2..), Some(prefix)) = (count.get(&own.key), &own.prefix) {
-            own.key = AssociationKey(format!("{}@{prefix}", own.key.0).as_str().into());
+    found.iter().for_each(|(_, association)| *count.entry(association.key.clone()).or_default() += 1);
+    for (_, association) in found {
+        if let (Some(2..), Some(prefix)) = (count.get(&association.key), &association.prefix) {
+            association.key = AssociationKey(format!("{}@{prefix}", association.key.0).as_str().into());
         }
     }
 }
@@ -146,15 +146,15 @@ fn label(
     findings: &mut Vec<Diagnostic>,
 ) -> Option<AssociationLabel> {
     let pointer = |key: &str| format!("/associations/{index}/label{key}");
-    let own = match &config.label {
+    let by_field = match &config.label {
         None => return Some(AssociationLabel::Plain),
         Some(LabelConfig::Name(label)) => {
             let found = find_label(cx, pointer(""), label, schema, findings)?;
             return Some(AssociationLabel::Fixed(found.id()));
         }
-        Some(LabelConfig::ByField(own)) => own,
+        Some(LabelConfig::ByField(by_field)) => by_field,
     };
-    let field = match cx.objects.find(&own.from) {
+    let field = match cx.objects.find(&by_field.from) {
         Lookup::Found(field) => field,
         Lookup::Missing { message, help } => {
             let finding = cx.error("SL3001", pointer("/from"), message);
@@ -163,23 +163,23 @@ fn label(
         }
         Lookup::NotDescribed(_) => return None,
     };
-    options::same_keys(cx.file, &pointer("/values"), &own.values, &field.kind, findings);
+    options::same_keys(cx.file, &pointer("/values"), &by_field.values, &field.kind, findings);
     let known = &field.picklist;
     for value in known.iter().filter(|value| value.active) {
         let key = matching::key(&value.value, &field.kind);
-        if !own.values.keys().any(|own| matching::key(own, &field.kind) == key) {
-            let message = format!("records whose `{}` is `{}` get the plain association", own.from, value.value);
+        if !by_field.values.keys().any(|value| matching::key(value, &field.kind) == key) {
+            let message = format!("records whose `{}` is `{}` get the plain association", by_field.from, value.value);
             let finding = cx.warning("SL2074", pointer("/values"), message);
             findings.push(finding.with_help(format!("add `{}: LABEL`, if it has a label", value.value)));
         }
     }
     let mut values = BTreeMap::new();
-    for (value, label) in &own.values {
+    for (value, label) in &by_field.values {
         let place = pointer(&format!("/values/{}", crate::config::yaml::escape(value)));
         let found = find_label(cx, place, label, schema, findings)?;
         values.insert(matching::key(value, &field.kind).into_owned(), found.id());
     }
-    let path = cx.objects.true_spelling(&own.from);
+    let path = cx.objects.true_spelling(&by_field.from);
     findings.extend(cx.unnoticed(&path, field, Place::Value(pointer("/from"))));
     let column = columns.place(Column { path: path.as_str().into(), kind: field.kind.clone() });
     Some(AssociationLabel::ByColumn { column, kind: field.kind.clone(), values })

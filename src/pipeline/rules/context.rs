@@ -32,7 +32,7 @@ impl RuleContext<'_> {
     pub fn unnoticed(&self, path: &str, field: &SourceField, place: Place) -> Option<Diagnostic> {
         let what = match path.contains('.') {
             true => "belongs to a parent record",
-            false if field.calculated || status_like_a_formula(self.objects.own, &field.name) => "is calculated",
+            false if field.calculated || status_like_a_formula(self.objects.source, &field.name) => "is calculated",
             false => return None,
         };
         let message = format!("`{path}` {what}: a change to it alone is not noticed at once");

@@ -103,7 +103,7 @@ impl Entry<'_> {
         if let Some(labels) = labels {
             field.values = Some(labels);
             // A value that is no longer listed has no label.
-            field.otherwise = self.config.otherwise.as_ref().map_or(Fallback::Pass, |own| fallback(Some(own)));
+            field.otherwise = self.config.otherwise.as_ref().map_or(Fallback::Pass, |config| fallback(Some(config)));
         }
         options::literals(self, &mut field, findings);
         if let Some(described) = described {
@@ -215,7 +215,7 @@ impl Entry<'_> {
 
     /// Whether the property shows HTML as it is meant.
     fn is_rich_text(&self) -> bool {
-        self.cx.schemas.target.properties.get(&self.config.to).is_some_and(|own| own.html)
+        self.cx.schemas.target.properties.get(&self.config.to).is_some_and(|property| property.html)
     }
 
     /// The labels of a picklist's values, where they are wanted; none at all where they cannot be had.
@@ -229,7 +229,7 @@ impl Entry<'_> {
             return Some(None);
         }
         let from = self.config.from.as_deref().unwrap_or_default();
-        let listed = described.filter(|own| matches!(own.kind, FieldKind::Picklist | FieldKind::MultiPicklist));
+        let listed = described.filter(|field| matches!(field.kind, FieldKind::Picklist | FieldKind::MultiPicklist));
         let (message, help) = match listed {
             None => (format!("`label` is for a picklist, and `{from}` is not one"), "remove `label`"),
             Some(_) if property.kind != PropertyKind::String => (
@@ -244,13 +244,13 @@ impl Entry<'_> {
                 ("`label` and `values` cannot be combined".to_owned(), "write the texts that you want into `values`")
             }
             Some(field) => {
-                let label = |own: &PicklistValue| {
-                    Some(convert::trim(&own.label)).filter(|own| !own.is_empty()).map(str::to_owned)
+                let label = |entry: &PicklistValue| {
+                    Some(convert::trim(&entry.label)).filter(|label| !label.is_empty()).map(str::to_owned)
                 };
-                let pair = |own: &PicklistValue| {
+                let pair = |entry: &PicklistValue| {
                     (
-                        matching::key(&own.value, &FieldKind::Picklist).into_owned(),
-                        label(own).unwrap_or_else(|| own.value.clone()),
+                        matching::key(&entry.value, &FieldKind::Picklist).into_owned(),
+                        label(entry).unwrap_or_else(|| entry.value.clone()),
                     )
                 };
                 return Some(Some(field.picklist.iter().rev().map(pair).collect()));

@@ -176,7 +176,7 @@ mod tests {
     fn an_email_in_an_owner_property_is_an_error_that_says_what_to_write() {
         let field = json!({"from": "Owner.Email", "to": "owner"});
         let (_, findings) = fixture(field).compile();
-        let told = findings.iter().find(|own| own.code == "SL2071").unwrap();
+        let told = findings.iter().find(|finding| finding.code == "SL2071").unwrap();
         assert!(told.help.as_ref().unwrap().contains("{ from: Owner.Email, to: owner, as: owner }"), "{told:?}");
         check(
             json!({"template": "{{ Owner.Email | lower }}", "to": "owner"}),
@@ -197,9 +197,10 @@ mod tests {
         owners.add("Jane@acme.com", "7", false);
         owners.add("gone@acme.com", "8", true);
         let cells: Vec<(&str, &str)> =
-            [("Owner.Email", email)].into_iter().filter(|(_, own)| !own.is_empty()).collect();
+            [("Owner.Email", email)].into_iter().filter(|(_, email)| !email.is_empty()).collect();
         let desired = pipeline.transform(&record(&pipeline, &cells), NOW, &owners);
-        let got = desired.as_ref().map(|own| value(own, "owner").unwrap_or("-")).map_err(|reason| &*reason.code);
+        let got =
+            desired.as_ref().map(|desired| value(desired, "owner").unwrap_or("-")).map_err(|reason| &*reason.code);
         assert_eq!(got, expected, "{email}: {desired:?}");
     }
 

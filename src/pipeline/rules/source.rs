@@ -14,7 +14,7 @@ use crate::pipeline::verdict::{self, Verdict};
 
 /// The object can be read, and its deletes can be seen.
 pub fn object(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
-    let object = cx.objects.own;
+    let object = cx.objects.source;
     let pointer = "/source/object";
     if let Verdict::No(refusal) = verdict::of(object) {
         findings.push(cx.error(refusal.code, pointer, refusal.message).with_why(refusal.why).with_help(refusal.help));
@@ -31,8 +31,8 @@ pub fn object(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
 
 /// Something tells when a record was last touched.
 pub fn cursor_field(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option<String> {
-    let object = &cx.objects.own.name;
-    match choose(cx.objects.own) {
+    let object = &cx.objects.source.name;
+    match choose(cx.objects.source) {
         CursorField::Full(field) => Some(field),
         CursorField::Partial(field) => {
             let message = format!("`{object}` has no usable SystemModstamp; changes are detected by `{field}`");

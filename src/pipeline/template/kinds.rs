@@ -9,7 +9,7 @@ use crate::model::object::FieldKind;
 /// A set of kinds; and those of the items, where it may be a list or a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kinds {
-    own: u16,
+    bits: u16,
     items: u16,
 }
 
@@ -24,59 +24,59 @@ impl Kinds {
     pub(super) const DATE: Self = Self::of(64);
     pub(super) const MOMENT: Self = Self::of(128);
     /// What may be anything.
-    pub(super) const ANY: Self = Self { own: 255, items: 255 };
+    pub(super) const ANY: Self = Self { bits: 255, items: 255 };
     /// Texts of all kinds.
     const TEXTS: Self = Self::of(2 | 64 | 128);
 
-    const fn of(own: u16) -> Self {
-        Self { own, items: 0 }
+    const fn of(bits: u16) -> Self {
+        Self { bits, items: 0 }
     }
 
     /// What a field of the record holds.
     pub(super) fn of_field(kind: &FieldKind) -> Self {
         use FieldKind as F;
-        let own = match kind {
+        let kinds = match kind {
             F::Boolean => Self::BOOL,
             F::Int | F::Long | F::Double | F::Currency | F::Percent => Self::NUMBER,
             F::Date => Self::DATE,
             F::DateTime => Self::MOMENT,
             _ => Self::TEXT,
         };
-        own | Self::BLANK
+        kinds | Self::BLANK
     }
 
     /// A list or map of these.
     pub(super) fn holding(self, items: Self) -> Self {
-        Self { own: self.own, items: items.own }
+        Self { bits: self.bits, items: items.bits }
     }
 
     pub(super) fn has(self, other: Self) -> bool {
-        self.own & other.own != 0
+        self.bits & other.bits != 0
     }
 
     /// Those that both have.
     pub(super) fn and(self, other: Self) -> Self {
-        Self { own: self.own & other.own, items: self.items }
+        Self { bits: self.bits & other.bits, items: self.items }
     }
 
     /// Without blanks.
     pub(super) fn filled(self) -> Self {
-        Self { own: self.own & !Self::BLANK.own, items: self.items }
+        Self { bits: self.bits & !Self::BLANK.bits, items: self.items }
     }
 
     pub(super) fn is_nothing(self) -> bool {
-        self.own == 0
+        self.bits == 0
     }
 
     /// Whether it is one of these and nothing else, blanks aside.
     pub(super) fn is_only(self, other: Self) -> bool {
-        !self.filled().is_nothing() && self.filled().own & !other.own == 0
+        !self.filled().is_nothing() && self.filled().bits & !other.bits == 0
     }
 
     /// The items of a list or map, or what else a loop over it gives. The items of lists in lists are not followed.
     pub(super) fn item(self) -> Self {
-        let nested = if self.items & (Self::LIST.own | Self::MAP.own) != 0 { Self::ANY.own } else { 0 };
-        Self { own: self.items, items: nested }
+        let nested = if self.items & (Self::LIST.bits | Self::MAP.bits) != 0 { Self::ANY.bits } else { 0 };
+        Self { bits: self.items, items: nested }
     }
 
     /// For messages.
@@ -90,8 +90,8 @@ impl Kinds {
             (Self::LIST, "a list"),
             (Self::MAP, "a map"),
         ];
-        let own: Vec<&str> = names.iter().filter(|(kind, _)| self.has(*kind)).map(|(_, name)| *name).collect();
-        if own.is_empty() { "a blank".to_owned() } else { own.join(" or ") }
+        let kinds: Vec<&str> = names.iter().filter(|(kind, _)| self.has(*kind)).map(|(_, name)| *name).collect();
+        if kinds.is_empty() { "a blank".to_owned() } else { kinds.join(" or ") }
     }
 }
 
@@ -99,7 +99,7 @@ impl BitOr for Kinds {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
-        Self { own: self.own | other.own, items: self.items | other.items }
+        Self { bits: self.bits | other.bits, items: self.items | other.items }
     }
 }
 

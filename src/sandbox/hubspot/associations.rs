@@ -207,10 +207,11 @@ fn one(portal: &mut Portal, from: &End, to: &End, types: &[TypeRef]) -> Result<(
     for kind in types {
         let number = kind.association_type_id;
         let category = &kind.association_category;
-        let Some(own) = portal.pairs.find(&from.0, &to.0, number).filter(|pair| pair.category == *category) else {
+        let Some(definition) = portal.pairs.find(&from.0, &to.0, number).filter(|pair| pair.category == *category)
+        else {
             return Err(no_type(category, number).with("associationSpec", &[&format!("{category}={number}")]));
         };
-        limit(portal, from, to, own)?;
+        limit(portal, from, to, definition)?;
     }
     // The plain type always stands beside a label.
     if let Some(kind) = portal.pairs.plain(&from.0, &to.0) {

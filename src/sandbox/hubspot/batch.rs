@@ -210,7 +210,7 @@ fn not_found(portal: &Portal, type_id: &str, ids: &[Cow<'_, str>]) -> Option<Val
         return None;
     }
     let name = match portal.types.get(type_id) {
-        Some(own) if own.id.starts_with("0-") => own.name.to_uppercase(),
+        Some(object) if object.id.starts_with("0-") => object.name.to_uppercase(),
         _ => "null".to_owned(),
     };
     let message =

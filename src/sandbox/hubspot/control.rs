@@ -175,7 +175,7 @@ fn change_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, Stri
 fn require(portal: &mut Portal, given: &Words<'_>, required: bool) -> Result<Value, String> {
     let (kind, name) = (given.object(portal)?, given.text("property")?);
     let all = &mut portal.object_mut(&kind).map_err(words)?.required;
-    all.retain(|own| *own != name);
+    all.retain(|property| *property != name);
     all.extend(required.then_some(name));
     Ok(json!({}))
 }
@@ -236,14 +236,14 @@ fn records(portal: &Portal, kind: &str) -> Result<Value, String> {
 
 /// Fills an empty portal: properties of standard objects, schemas, labels, records.
 fn seed(portal: &mut Portal, arguments: &Value, now: i64) -> Result<Value, String> {
-    let own = &arguments["portal"];
-    if let Some(id) = own["portal_id"].as_u64() {
+    let settings = &arguments["portal"];
+    if let Some(id) = settings["portal_id"].as_u64() {
         portal.options.portal_id = id;
     }
-    if let Some(token) = own["access_token"].as_str() {
+    if let Some(token) = settings["access_token"].as_str() {
         token.clone_into(&mut portal.options.access_token);
     }
-    if let Some(zone) = own["time_zone"].as_str() {
+    if let Some(zone) = settings["time_zone"].as_str() {
         zone.clone_into(&mut portal.time_zone);
     }
     for owner in arguments["owners"].as_array().into_iter().flatten() {

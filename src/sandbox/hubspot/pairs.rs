@@ -155,23 +155,24 @@ impl Pairs {
 
     /// Gives a label another text, in both directions; false when there is no such label.
     pub fn rename(&mut self, from: &str, to: &str, type_id: u64, label: &str, inverse: Option<&str>) -> bool {
-        let Some(own) = self.definition(from, to, type_id).filter(|definition| definition.label.is_some()) else {
+        let Some(definition) = self.definition(from, to, type_id).filter(|definition| definition.label.is_some())
+        else {
             return false;
         };
-        own.label = Some(label.to_owned());
-        let back = own.inverse;
-        if let Some(own) = self
+        definition.label = Some(label.to_owned());
+        let back = definition.inverse;
+        if let Some(definition) = self
             .definition(to, from, back)
             .filter(|definition| definition.inverse == type_id && definition.type_id != type_id)
         {
-            own.label = Some(inverse.unwrap_or(label).to_owned());
+            definition.label = Some(inverse.unwrap_or(label).to_owned());
         }
         true
     }
 
     /// Removes a label's definition in both directions; false when there is no such label.
     pub fn undefine(&mut self, from: &str, to: &str, type_id: u64) -> bool {
-        let Some(inverse) = self.find(from, to, type_id).map(|own| own.inverse) else { return false };
+        let Some(inverse) = self.find(from, to, type_id).map(|definition| definition.inverse) else { return false };
         for (from, to, number) in [(from, to, type_id), (to, from, inverse)] {
             if let Some(types) = self.definitions.get_mut(from).and_then(|targets| targets.get_mut(to)) {
                 types.retain(|kind| kind.type_id != number);
@@ -206,9 +207,9 @@ impl Pairs {
     /// How many records have so many associations of a type, or more, beginning with the one that has most.
     pub fn at_least(&self, from: &str, to: &str, type_id: u64, count: u64) -> Vec<(u64, u32)> {
         let counts = self.direction(from, to).into_iter().flat_map(|pairs| &pairs.counts);
-        let full = counts.filter(|((_, number), own)| *number == type_id && u64::from(**own) >= count);
-        let mut full: Vec<(u64, u32)> = full.map(|((id, _), own)| (*id, *own)).collect();
-        full.sort_by_key(|(id, own)| (std::cmp::Reverse(*own), *id));
+        let full = counts.filter(|((_, number), held)| *number == type_id && u64::from(**held) >= count);
+        let mut full: Vec<(u64, u32)> = full.map(|((id, _), held)| (*id, *held)).collect();
+        full.sort_by_key(|(id, held)| (std::cmp::Reverse(*held), *id));
         full
     }
 
@@ -216,7 +217,7 @@ impl Pairs {
     pub fn set(&mut self, from: &End, to: &End, labels: &[u64]) {
         let plain = self.plain(&from.0, &to.0).map(|association| association.type_id);
         let there: BTreeSet<u64> = labels.iter().copied().chain(plain).collect();
-        let inverse = |number: &u64| self.find(&from.0, &to.0, *number).map(|own| own.inverse);
+        let inverse = |number: &u64| self.find(&from.0, &to.0, *number).map(|definition| definition.inverse);
         let back: BTreeSet<u64> = there.iter().filter_map(inverse).collect();
         self.put(from, to, Some(there.into_iter().collect()));
         self.put(to, from, Some(back.into_iter().collect()));
@@ -282,8 +283,11 @@ impl Pairs {
             .iter()
             .flat_map(|(from, targets)| targets.iter().map(move |(to, target)| (from, to, target)));
         let pairs: Vec<Value> = directions
-            .flat_map(|(from, to, own)| {
-                own.pairs.iter().map(move |((one, other), set)| json!([from, one, to, other, self.sets[*set as usize]]))
+            .flat_map(|(from, to, direction)| {
+                direction
+                    .pairs
+                    .iter()
+                    .map(move |((one, other), set)| json!([from, one, to, other, self.sets[*set as usize]]))
             })
             .collect();
         let definitions: Vec<Value> = self.defined().map(|(from, to, types)| json!([from, to, types])).collect();

@@ -164,7 +164,7 @@ impl Portal {
                 || (value.id.starts_with("0-") && standard::is_standard_name(&value.id, &lower))
         });
         let unknown = || Refusal::plain(400, format!("Unable to infer object type from: {segment}"));
-        named.map(|own| own.id.clone()).ok_or_else(unknown)
+        named.map(|object| object.id.clone()).ok_or_else(unknown)
     }
 
     /// A type by its id.
@@ -210,9 +210,9 @@ impl Portal {
             serde_json::from_value(part("records")).map_err(wrong)?;
         self.pairs.restore(&part("links"))?;
         self.switches = serde_json::from_value(part("switches")).map_err(wrong)?;
-        for (id, own) in &mut types {
-            own.store = Store::restored(records.remove(id).unwrap_or_default());
-            own.set_keys(self.switches.key_rules());
+        for (id, object) in &mut types {
+            object.store = Store::restored(records.remove(id).unwrap_or_default());
+            object.set_keys(self.switches.key_rules());
         }
         self.grants = serde_json::from_value(part("grants")).unwrap_or_default();
         self.apps = serde_json::from_value(part("apps")).unwrap_or_default();

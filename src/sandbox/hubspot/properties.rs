@@ -113,7 +113,7 @@ pub fn post(object: &mut ObjectType, body: &Value, rules: KeyRules, now: i64) ->
     for (key, value) in given {
         property[key.as_str()] = value.clone();
     }
-    own(&mut property, now);
+    mark_as_custom(&mut property, now);
     if property["fieldType"] == "calculation_equation" {
         property["calculated"] = true.into();
         property["modificationMetadata"]["readOnlyValue"] = true.into();
@@ -148,7 +148,7 @@ pub fn load(object: &mut ObjectType, given: &Value, rules: KeyRules, now: i64) -
     let label = if text("label").is_empty() { name } else { text("label") };
     let mut property = made(name, label, text("type"), text("fieldType"));
     if !hubspots {
-        own(&mut property, now);
+        mark_as_custom(&mut property, now);
     }
     for (key, value) in given.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         property[key.as_str()] = value.clone();
@@ -160,7 +160,7 @@ pub fn load(object: &mut ObjectType, given: &Value, rules: KeyRules, now: i64) -
 }
 
 /// Marks a property as one that people of the portal made.
-fn own(property: &mut Value, now: i64) {
+fn mark_as_custom(property: &mut Value, now: i64) {
     property["hubspotDefined"] = false.into();
     property["createdAt"] = time(now).into();
     property["updatedAt"] = time(now).into();
@@ -335,7 +335,7 @@ fn read_batch(object: &ObjectType, body: &[u8], now: i64) -> Answer {
     let (mut results, mut errors) = (Vec::new(), Vec::new());
     for name in body["inputs"].as_array().into_iter().flatten().filter_map(|input| input["name"].as_str()) {
         match object.properties.all().get(name).filter(|property| (property["archived"] == true) == archived) {
-            Some(own) => results.push(own.clone()),
+            Some(property) => results.push(property.clone()),
             None => errors.push(missing(name).with("name", &[name]).entry(None)),
         }
     }
@@ -355,9 +355,9 @@ fn finished(good: u16, results: Vec<Value>, errors: Vec<Value>, now: i64) -> Rep
 
 /// Archives a property; false when it is not there.
 pub fn archive(object: &mut ObjectType, name: &str, rules: KeyRules, now: i64) -> bool {
-    let Some(own) = object.properties.get_mut(name) else { return false };
-    own["archived"] = true.into();
-    own["archivedAt"] = time(now).into();
+    let Some(property) = object.properties.get_mut(name) else { return false };
+    property["archived"] = true.into();
+    property["archivedAt"] = time(now).into();
     object.set_keys(rules);
     true
 }

@@ -89,8 +89,8 @@ pub fn route(portal: &mut Portal, request: &Request, rest: &[&str], now: i64) ->
         ("POST", []) => {
             let body: Value = decode(&request.body)?;
             let id = create(portal, &body, now)?;
-            let own = portal.object(&id)?;
-            Ok(answers::json(201, &schema(portal, own, parts)))
+            let object = portal.object(&id)?;
+            Ok(answers::json(201, &schema(portal, object, parts)))
         }
         ("POST", ["batch", "read"]) => read_batch(portal, &request.body, now),
         ("GET", [name]) => {
@@ -175,7 +175,7 @@ fn read_batch(portal: &Portal, body: &[u8], now: i64) -> Answer {
     for input in &inputs {
         let name = input.as_str().or_else(|| input["id"].as_str()).unwrap_or_default();
         match portal.type_id(name).and_then(|id| portal.object(&id)) {
-            Ok(own) => results.push(schema(portal, own, parts)),
+            Ok(object) => results.push(schema(portal, object, parts)),
             Err(_) => missing.push(name),
         }
     }
@@ -357,7 +357,7 @@ fn check_names(object: &ObjectType, schema: &Value, required: &[String]) -> Resu
 /// A type by any of its names, the short ones of custom objects too; for the seed and the control API.
 pub fn find_type(portal: &Portal, name: &str) -> Result<String, Refusal> {
     let short = portal.types.values().find(|value| value.id.starts_with("2-") && value.name == name && !value.archived);
-    short.map_or_else(|| portal.type_id(name), |own| Ok(own.id.clone()))
+    short.map_or_else(|| portal.type_id(name), |object| Ok(object.id.clone()))
 }
 
 /// A schema with every member that HubSpot's description of the API requires.

@@ -104,15 +104,15 @@ impl Values {
     /// These values with others in their place; an empty one clears. Both are sorted by name.
     fn with(&self, changes: &[(u32, &str)]) -> Self {
         let mut merged = Vec::with_capacity(self.ends.len() + changes.len());
-        let mut own = self.all().peekable();
+        let mut present = self.all().peekable();
         for (name, value) in changes {
-            merged.extend(std::iter::from_fn(|| own.next_if(|(before, _)| before < name)));
-            own.next_if(|(before, _)| before == name);
+            merged.extend(std::iter::from_fn(|| present.next_if(|(before, _)| before < name)));
+            present.next_if(|(before, _)| before == name);
             if !value.is_empty() {
                 merged.push((*name, *value));
             }
         }
-        merged.extend(own);
+        merged.extend(present);
         Self::of(&merged)
     }
 }

@@ -37,7 +37,7 @@ pub fn check(portal: &Portal, request: &Request, path: &[&str], now: i64) -> Res
     }
     let needed = needed(portal, request.method.as_str(), path);
     let allowed =
-        grant.scopes.as_ref().is_none_or(|own| needed.is_empty() || needed.iter().any(|one| own.contains(one)));
+        grant.scopes.as_ref().is_none_or(|held| needed.is_empty() || needed.iter().any(|one| held.contains(one)));
     if allowed {
         return Ok(());
     }

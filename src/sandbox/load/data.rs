@@ -129,10 +129,10 @@ impl<'s> Reading<'s, '_> {
         let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(read)?;
         members.remove("attributes");
         let object = attributes.r#type;
-        let Some(own) = self.schema.0.get(object.as_str()) else {
+        let Some(described) = self.schema.0.get(object.as_str()) else {
             return Err(wrong(format!("the record is a `{object}`, and the project has no such object")));
         };
-        let prefix = own["keyPrefix"].as_str().unwrap_or("000");
+        let prefix = described["keyPrefix"].as_str().unwrap_or("000");
         let count = self.counts.entry(object.clone()).or_default();
         let id = ids::id(prefix, *count);
         *count += 1;

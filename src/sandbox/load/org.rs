@@ -139,10 +139,10 @@ fn add_fields(described: &mut Described, object: &str, source: &Source, sets: &V
             let message = format!("`{object}.{name}` is described in `{}` as well", before.display());
             return Err(LoadError::new(&source.path, message));
         }
-        let Some(own) = described.object["fields"].as_array_mut() else { continue };
-        match own.iter_mut().find(|own| own["name"] == name.as_str()) {
-            Some(own) => *own = field,
-            None => own.push(field),
+        let Some(fields) = described.object["fields"].as_array_mut() else { continue };
+        match fields.iter_mut().find(|known| known["name"] == name.as_str()) {
+            Some(known) => *known = field,
+            None => fields.push(field),
         }
     }
     Ok(())

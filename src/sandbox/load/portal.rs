@@ -18,12 +18,12 @@ pub fn read(source: &Source) -> Result<Value, LoadError> {
         check(source, schema)?;
     }
     let mut properties = serde_json::Map::new();
-    if let Some(own) = file.get("properties").filter(|_| !whole) {
-        let own = own.as_object().ok_or_else(|| {
+    if let Some(listed) = file.get("properties").filter(|_| !whole) {
+        let listed = listed.as_object().ok_or_else(|| {
             let line = source.line_of_json(&source.text, "properties");
             LoadError::at(&source.path, line, "`properties` must be an object: `{\"companies\": {\"results\": […]}}`")
         })?;
-        for (object, body) in own {
+        for (object, body) in listed {
             let all = list(source, body, object)?;
             all.iter().try_for_each(|property| check_property(source, object, property))?;
             properties.insert(object.clone(), all.into());

@@ -69,9 +69,9 @@ const OBJECTS: [(&str, &str, &str, &str); 14] = [
 /// A standard object, in the form of a seed: one of the sample org's, one of the list, or one that is only known by name.
 pub fn object(name: &str, place: usize) -> Value {
     let sample = crate::sandbox::seed::objects();
-    let sample = sample.as_array().into_iter().flatten().find(|own| own["name"] == name && own["custom"] != true);
-    if let Some(own) = sample {
-        return own.clone();
+    let sample = sample.as_array().into_iter().flatten().find(|known| known["name"] == name && known["custom"] != true);
+    if let Some(known) = sample {
+        return known.clone();
     }
     let listed = OBJECTS.iter().find(|(object, ..)| *object == name);
     let plural = format!("{name}s");

@@ -57,19 +57,19 @@ pub fn composite(org: &mut Org, request: &Request, now: i64, resource: Inner) ->
         return Err(Refusal::new(400, "LIMIT_EXCEEDED", "too many subrequests"));
     }
     let mut answers_of = Vec::new();
-    for own in &requests {
+    for part in &requests {
         let inner = inner(
             request,
-            own["method"].as_str().unwrap_or("GET"),
-            own["url"].as_str().unwrap_or_default(),
-            &own["body"],
+            part["method"].as_str().unwrap_or("GET"),
+            part["url"].as_str().unwrap_or_default(),
+            &part["body"],
         );
         let reply = resource(org, &inner, now).unwrap_or_else(|refusal| refusal.reply());
         let text = String::from_utf8_lossy(&reply.body).into_owned();
         let text = if text.is_empty() { "null".to_owned() } else { text };
         answers_of.push(format!(
             r#"{{"body":{text},"httpHeaders":{{}},"httpStatusCode":{},"referenceId":{}}}"#,
-            reply.status, own["referenceId"]
+            reply.status, part["referenceId"]
         ));
     }
     Ok(answers::text(200, format!(r#"{{"compositeResponse":[{}]}}"#, answers_of.join(","))))
@@ -81,9 +81,9 @@ pub fn batch(org: &mut Org, request: &Request, now: i64, resource: Inner) -> Ans
         .map_err(|error| Refusal::new(400, "JSON_PARSER_ERROR", error.to_string()))?;
     let mut failed = false;
     let mut results = Vec::new();
-    for own in body["batchRequests"].as_array().into_iter().flatten().take(REQUESTS_MAX) {
-        let url = format!("/services/data/{}", own["url"].as_str().unwrap_or_default().trim_start_matches('/'));
-        let inner = inner(request, own["method"].as_str().unwrap_or("GET"), &url, &own["richInput"]);
+    for part in body["batchRequests"].as_array().into_iter().flatten().take(REQUESTS_MAX) {
+        let url = format!("/services/data/{}", part["url"].as_str().unwrap_or_default().trim_start_matches('/'));
+        let inner = inner(request, part["method"].as_str().unwrap_or("GET"), &url, &part["richInput"]);
         let reply = resource(org, &inner, now).unwrap_or_else(|refusal| refusal.reply());
         failed |= reply.status >= 400;
         let result: Box<RawValue> = serde_json::from_slice(&reply.body).unwrap_or_else(|_| RawValue::NULL.to_owned());

@@ -261,13 +261,13 @@ fn merge(definition: &mut Value, changes: &Value) -> Result<(), String> {
 
 /// Fills an empty org.
 fn seed(org: &mut Org, arguments: &Value, now: i64) -> Result<Value, String> {
-    let own = &arguments["org"];
+    let settings = &arguments["org"];
     for (name, slot) in [
         ("client_id", &mut org.options.client_id),
         ("client_secret", &mut org.options.client_secret),
         ("username", &mut org.options.username),
     ] {
-        if let Some(text) = own[name].as_str() {
+        if let Some(text) = settings[name].as_str() {
             text.clone_into(slot);
         }
     }

@@ -105,9 +105,9 @@ fn compound(field: &Value, row: &Row, owner: &Object) -> String {
     let mut members = Vec::new();
     let mut blank = true;
     for (place, part) in parts {
-        let own = part["name"].as_str().unwrap_or_default();
+        let part_name = part["name"].as_str().unwrap_or_default();
         let prefix = name.trim_end_matches("Address").trim_end_matches("__c");
-        let key = own.strip_prefix(prefix).unwrap_or(own).trim_start_matches('_').trim_end_matches("__s");
+        let key = part_name.strip_prefix(prefix).unwrap_or(part_name).trim_start_matches('_').trim_end_matches("__s");
         let mut letters = key.chars();
         let key: String = letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect();
         let value = row.values.get(place);

@@ -98,7 +98,7 @@ fn accept(object: &Object, values: &Values) -> Result<Accepted, Refusal> {
         let listed = |value: &str| {
             field["picklistValues"]
                 .as_array()
-                .is_some_and(|all| all.iter().any(|own| own["value"] == value && own["active"] == true))
+                .is_some_and(|all| all.iter().any(|entry| entry["value"] == value && entry["active"] == true))
         };
         let restricted = field["restrictedPicklist"] == true;
         if restricted && !text.split(';').all(listed) {

@@ -95,7 +95,7 @@ impl Readings {
     /// The types between two records, where they are associated.
     fn types(&self, object: &Arc<str>, pair: &Pair) -> Option<&PairTypes> {
         let pairs = self.by_object.get(object)?.get(&pair.0)?.as_ref()?;
-        pairs.iter().find(|own| own.to == pair.1)
+        pairs.iter().find(|settled| settled.to == pair.1)
     }
 }
 
@@ -119,7 +119,7 @@ pub async fn resolve(
         let (standing, open) = still_standing(cx, association, rows, readings).await?;
         let object = association.target.object_type_id();
         for (state, from) in standing {
-            let wanted = state.wanted.clone().zip(state.settled.as_ref().map(|own| own.to.clone()));
+            let wanted = state.wanted.clone().zip(state.settled.as_ref().map(|settled| settled.to.clone()));
             resolved.enter(object, &state, from, wanted);
         }
         let (doubted, trusted): (Vec<_>, Vec<_>) = open.into_iter().partition(|(state, _)| state.recheck);
@@ -251,7 +251,7 @@ pub async fn views(
     let mut views: BTreeMap<Pair, PairView> = BTreeMap::new();
     for pair in pairs {
         let key = pair_key(cx, object, &pair);
-        let types = readings.types(object, &pair).map(|own| own.types.clone());
+        let types = readings.types(object, &pair).map(|reading| reading.types.clone());
         views.entry(pair).or_insert(PairView {
             key,
             types,
@@ -267,24 +267,25 @@ pub async fn views(
     let requests = cx.state.pair_requests(&keys).await.map_err(at::<StateError>)?;
     let at_hand: HashSet<(SalesforceId, &AssociationKey)> =
         due.iter().map(|lookup| (lookup.salesforce_id, &lookup.key)).collect();
-    let foreign =
-        |own: &&PairRequest| own.pipeline != cx.pipeline.name || !at_hand.contains(&(own.salesforce_id, &own.key));
+    let foreign = |request: &&PairRequest| {
+        request.pipeline != cx.pipeline.name || !at_hand.contains(&(request.salesforce_id, &request.key))
+    };
     let mut owned_by_pair: HashMap<PairKey, Vec<&OwnedType>> = HashMap::new();
-    owned.iter().for_each(|own| owned_by_pair.entry(own.pair).or_default().push(own));
+    owned.iter().for_each(|owned_type| owned_by_pair.entry(owned_type.pair).or_default().push(owned_type));
     let mut requests_by_pair: HashMap<PairKey, Vec<&PairRequest>> = HashMap::new();
-    requests.iter().filter(foreign).for_each(|own| requests_by_pair.entry(own.pair).or_default().push(own));
+    requests.iter().filter(foreign).for_each(|request| requests_by_pair.entry(request.pair).or_default().push(request));
     for (pair, view) in &mut views {
-        for own in owned_by_pair.get(&view.key).into_iter().flatten() {
-            match &own.label {
+        for owned_type in owned_by_pair.get(&view.key).into_iter().flatten() {
+            match &owned_type.label {
                 None => view.owned = true,
                 Some((from, label)) if *from == pair.0 => view.owned_labels.push(label.clone()),
                 Some(_) => {}
             }
         }
-        for own in requests_by_pair.get(&view.key).into_iter().flatten() {
+        for request in requests_by_pair.get(&view.key).into_iter().flatten() {
             view.requested = true;
-            let same_side = own.from == pair.0 && own.to_object == *object;
-            view.requested_labels.extend(own.label.clone().filter(|_| same_side));
+            let same_side = request.from == pair.0 && request.to_object == *object;
+            view.requested_labels.extend(request.label.clone().filter(|_| same_side));
         }
     }
     Ok(views)

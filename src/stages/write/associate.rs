@@ -69,9 +69,9 @@ async fn pass(
             removed: false,
         };
         due_batch.batch(due, refreshed).await?;
-        let own = &*cx.pipeline.target.object_type_id;
+        let source_type = &*cx.pipeline.target.object_type_id;
         let with_itself =
-            cx.pipeline.associations.iter().any(|association| **association.target.object_type_id() == *own);
+            cx.pipeline.associations.iter().any(|association| **association.target.object_type_id() == *source_type);
         due_batch.save().await?;
         doubted |= with_itself && due_batch.removed;
     }
@@ -382,7 +382,8 @@ impl OpenCalls {
     /// Counts what a look has shown to be done.
     fn settle(&mut self, planned: &AssociationPlan, unanswered: &HashSet<&HubspotId>, delta: &mut Tally) {
         let is_done = |changes: &[PairChange], (from, to): &Pair| {
-            !unanswered.contains(from) && !changes.iter().any(|own| own.pair.from == *from && own.pair.to == *to)
+            !unanswered.contains(from)
+                && !changes.iter().any(|change| change.pair.from == *from && change.pair.to == *to)
         };
         delta.associated += self.made.extract_if(|pair| is_done(&planned.make, pair)).count() as u64;
         delta.disassociated += self.removed.extract_if(|pair| is_done(&planned.remove, pair)).count() as u64;

@@ -233,7 +233,7 @@ impl Parser {
     }
 
     fn is(&self, word: &str) -> bool {
-        matches!(self.tokens.get(self.next), Some(Token { kind: Kind::Word(own), .. }) if own.eq_ignore_ascii_case(word))
+        matches!(self.tokens.get(self.next), Some(Token { kind: Kind::Word(found), .. }) if found.eq_ignore_ascii_case(word))
     }
 
     fn accept(&mut self, word: &str) -> bool {
@@ -247,7 +247,7 @@ impl Parser {
     }
 
     fn accept_sign(&mut self, sign: &str) -> bool {
-        let found = matches!(self.tokens.get(self.next), Some(Token { kind: Kind::Sign(own), .. }) if own == sign);
+        let found = matches!(self.tokens.get(self.next), Some(Token { kind: Kind::Sign(sign_found), .. }) if sign_found == sign);
         self.next += usize::from(found);
         found
     }
