@@ -10,6 +10,7 @@ pub mod exit;
 pub mod help;
 pub mod history;
 pub mod output;
+mod part;
 pub mod progress;
 pub mod records;
 pub mod render;

@@ -7,6 +7,7 @@ use super::args::common::{Common, Format};
 use super::args::{Import, Reconcile, Sync};
 use super::exit::Exit;
 use super::output;
+use super::part::{described, part};
 use super::progress::Progress;
 use super::render::paint::Paint;
 use super::render::{report as show_report, table};
@@ -15,7 +16,7 @@ use super::signals::{self, Asked};
 use crate::config::env::process_variables;
 use crate::model::ids::{PipelineName, SalesforceIdError};
 use crate::model::report::{RunScope, Trial};
-use crate::ops::import::{Counted, count};
+use crate::ops::import::{Counted, Which, count};
 use crate::ops::run::run_all;
 use crate::ops::sync::{self, Event, Reloading};
 use crate::project::error::OpsError;
@@ -31,18 +32,11 @@ pub(super) async fn import_records(common: &Common, arguments: &Import) -> Resul
     let state = project.state()?;
     let mut preparation = prepare(&project, &arguments.names, PortalSource::LiveAndSaved(&state)).await?;
     warn(common, &project, &preparation);
-    let trial = trial(&preparation.pipelines, arguments)?;
-    let mut counted = count(&project, &state, &mut preparation, arguments.stale).await?;
-    match &trial {
-        Some(Trial::Records(ids)) => counted.iter_mut().for_each(|pipeline| pipeline.records = ids.len() as u64),
-        Some(Trial::First(most)) => {
-            counted.iter_mut().for_each(|pipeline| pipeline.records = pipeline.records.min(*most))
-        }
-        None => {}
-    }
+    let which = which(common, &project, &preparation.pipelines, arguments).await?;
+    let counted = count(&project, &state, &mut preparation, &which).await?;
     if !common.quiet {
         for (prepared, counted) in preparation.pipelines.iter().zip(&counted) {
-            output::talk(&intent(&project, prepared, counted, arguments.stale));
+            output::talk(&intent(&project, prepared, counted, &which));
         }
     }
     if !arguments.yes && !preparation.pipelines.is_empty() {
@@ -60,19 +54,27 @@ pub(super) async fn import_records(common: &Common, arguments: &Import) -> Resul
     let scope = if arguments.stale { RunScope::Stale } else { RunScope::All };
     let (mut options, progress) =
         options(scope, "import", arguments.allow, Progress::new(Some(counted.values().sum()), common.quiet));
-    options.trial = trial;
+    options.trial = which.part().cloned();
     let finished = run_all(&project, &state, preparation, &options, &counted).await;
     progress.finish();
     Ok(report(common, arguments.format, &finished))
 }
 
-/// The records of a trial, where one is asked for. An id is one pipeline's.
-fn trial(pipelines: &[Prepared], arguments: &Import) -> Result<Option<Trial>, OpsError> {
-    if let Some(most) = arguments.limit {
-        return Ok(Some(Trial::First(most)));
+/// The records that an import is about. An id is one pipeline's.
+async fn which(
+    common: &Common,
+    project: &Project,
+    pipelines: &[Prepared],
+    arguments: &Import,
+) -> Result<Which, OpsError> {
+    if arguments.stale {
+        return Ok(Which::Stale);
+    }
+    if let Some(chosen) = part(common, project, pipelines, &arguments.part).await? {
+        return Ok(Which::Part(Trial::Matching(chosen)));
     }
     if arguments.record.is_empty() {
-        return Ok(None);
+        return Ok(Which::All);
     }
     if pipelines.len() > 1 {
         let message = format!("`--record` is about one pipeline, and {} are selected", pipelines.len());
@@ -83,18 +85,24 @@ fn trial(pipelines: &[Prepared], arguments: &Import) -> Result<Option<Trial>, Op
             OpsError::refused("SL5004", error.to_string(), "copy the id from the record's address in Salesforce")
         })
     };
-    Ok(Some(Trial::Records(arguments.record.iter().map(parse).collect::<Result<_, _>>()?)))
+    Ok(Which::Part(Trial::Records(arguments.record.iter().map(parse).collect::<Result<_, _>>()?)))
 }
 
 /// What is about to be copied, in a line.
-fn intent(project: &Project, prepared: &Prepared, counted: &Counted, stale: bool) -> String {
+fn intent(project: &Project, prepared: &Prepared, counted: &Counted, which: &Which) -> String {
     let name = &prepared.pipeline.name;
     let from = &project.loaded.pipelines[prepared.index].config.source.object;
     let to = &prepared.pipeline.target.label;
     let records = table::count(counted.records, "record", "records");
-    let which = if stale { " that are stale" } else { "" };
+    let (first, which) = match which {
+        Which::Part(Trial::Matching(chosen)) => {
+            (if chosen.most.is_some() { "the first " } else { "" }, described(chosen))
+        }
+        Which::Stale => ("", " that are stale".to_owned()),
+        Which::All | Which::Part(Trial::Records(_)) => ("", String::new()),
+    };
     let goes_on = counted.read.map(|read| format!(" (resumes at {})", table::number(read))).unwrap_or_default();
-    format!("{name}: {records} of {from}{which} to {to}{goes_on}")
+    format!("{name}: {first}{records} of {from}{which} to {to}{goes_on}")
 }
 
 pub(super) async fn sync_records(common: &Common, arguments: &Sync) -> Result<Exit, OpsError> {

@@ -8,6 +8,7 @@ use super::args::common::Common;
 use super::args::review::{Apply, Diff, DiffFormat, Plan, PlanFormat, Values};
 use super::exit::Exit;
 use super::output;
+use super::part::part;
 use super::progress::Progress;
 use super::render::paint::Paint;
 use super::render::{diff as show_diff, html, markdown, plan as show_plan, summary::Summary};
@@ -17,7 +18,7 @@ use crate::config::env::process_variables;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::forecast::{PipelineForecast, PlanReport};
 use crate::model::ids::{PipelineName, SalesforceId};
-use crate::model::report::{RunScope, RunStatus};
+use crate::model::report::{RunScope, RunStatus, Trial};
 use crate::ops::changes::ChangesFile;
 use crate::ops::plan::PlanOptions;
 use crate::ops::run::{RunOptions, run_all};
@@ -91,6 +92,7 @@ pub(super) async fn plan_project(common: &Common, arguments: &Plan) -> Result<Ex
     let preparation = prepare(&project, &arguments.names, PortalSource::Live).await?;
     warn(common, &project, &preparation);
     refusals(&preparation);
+    let chosen = part(common, &project, &preparation.pipelines, &arguments.part).await?;
     let created = project.outside.clock.now();
     let records = arguments.record.iter().map(|id| record(id)).collect::<Result<Vec<SalesforceId>, _>>()?;
     let shown = if arguments.report.is_empty() { arguments.sample } else { arguments.sample.max(REPORT_SAMPLE) };
@@ -119,6 +121,7 @@ pub(super) async fn plan_project(common: &Common, arguments: &Plan) -> Result<Ex
         refresh: arguments.refresh,
         only: arguments.only.clone(),
         records,
+        trial: chosen.map(Trial::Matching),
         at: Some(created),
         allowance: Allowance::default(),
         scopes: Vec::new(),

@@ -1,5 +1,9 @@
 //! Times and rates as the command line takes them.
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
 /// A time such as `50ms`, `10s`, `5m`, `2h`, `1d`.
 pub(super) fn duration(text: &str) -> Result<std::time::Duration, String> {
     let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
@@ -17,6 +21,28 @@ pub(super) fn duration(text: &str) -> Result<std::time::Duration, String> {
     Ok(std::time::Duration::from_millis(milliseconds))
 }
 
+/// A moment in the past: a moment or a day in UTC, or so long ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// That moment; of a day its beginning.
+    At(Timestamp),
+    /// So long ago.
+    Ago(SignedDuration),
+}
+
+/// `2026-11-25T08:00:00Z`, `2026-11-25`, or `2h`.
+pub fn since(text: &str) -> Result<Since, String> {
+    // A moment without a zone is nobody's, so only a day goes without.
+    let day = Some(text).filter(|text| text.len() == "2026-11-25".len()).and_then(|text| text.parse::<Date>().ok());
+    let midnight = day.and_then(|day| TimeZone::UTC.to_timestamp(day.to_datetime(jiff::civil::Time::midnight())).ok());
+    if let Some(at) = midnight.or_else(|| text.parse::<Timestamp>().ok()) {
+        return Ok(Since::At(at));
+    }
+    let expected = || "expected a moment such as `2026-11-25T08:00:00Z`, a day such as `2026-11-25` (from midnight, UTC), or a time such as `2h`";
+    let ago = duration(text).map_err(|_| expected().to_owned())?;
+    SignedDuration::try_from(ago).map(Since::Ago).map_err(|_| expected().to_owned())
+}
+
 /// Calls in a time: `190/10s`.
 pub(super) fn rate(text: &str) -> Result<(u32, std::time::Duration), String> {
     let (calls, time) = text.split_once('/').ok_or("expected calls in a time, such as `190/10s`")?;
@@ -32,6 +58,13 @@ mod tests {
         let seconds = std::time::Duration::from_secs;
         assert_eq!((duration("50ms"), duration("2h")), (Ok(seconds(5) / 100), Ok(seconds(7_200))));
         assert!(["2", "x", "99999999999999999999d"].iter().all(|text| duration(text).is_err()));
+        assert_eq!(since("90m"), Ok(Since::Ago(SignedDuration::from_mins(90))));
+        let at = |text: &str| Ok(Since::At(text.parse().unwrap()));
+        assert_eq!(since("2026-11-25"), at("2026-11-25T00:00:00Z"));
+        assert_eq!(since("2026-11-25T08:00:00+02:00"), at("2026-11-25T06:00:00Z"));
+        for text in ["2026-11-25T08:00:00", "2026-13-01", "yesterday", "", "2", "-2h", "25.11.2026"] {
+            assert!(since(text).is_err(), "{text}");
+        }
         assert!(rate("190/10s") == Ok((190, seconds(10))) && rate("190").is_err());
     }
 }

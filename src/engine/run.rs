@@ -210,7 +210,8 @@ async fn carry_out(
         }
         // No place is saved and no watermark set: the whole import is still to come.
         let sink = sink(cx, writers, checkpoint, None, request);
-        runner::run(cx, &*sink, trial::rows(cx, records)).await?;
+        let rows = reject_guard::guarded(cx, trial::rows(cx, records, request.counted), request.allowance).await?;
+        runner::run(cx, &*sink, rows).await?;
         return Ok(associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?);
     }
     match request.scope {

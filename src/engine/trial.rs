@@ -1,16 +1,16 @@
-//! A trial before the whole: certain records, or the first so many. What it copies is copied for good; the import of all records is
-//! still to come, and recognises it.
+//! A trial before the whole, and the import of a part: certain records, those that a person chooses by a condition or by their age, or
+//! the first so many. What it copies is copied for good; the import of all records is still to come, and recognises it.
 
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::by_id::{self, Rows};
-use super::queries::import_query;
 use super::{catch_up, read_ahead};
 use crate::model::ids::SalesforceId;
-use crate::model::report::Trial;
+use crate::model::report::{Chosen, Trial};
+use crate::pipeline::compiled::Pipeline;
 use crate::plan::guard::Impact;
-use crate::ports::source::QUERY_IDS_MAX;
+use crate::ports::source::{Extract, QUERY_IDS_MAX, Window};
 use crate::stages::read::extract::{Candidates, Membership, candidates};
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -26,11 +26,23 @@ pub async fn impact(cx: &StageContext, trial: &Trial) -> Result<Option<Impact>, 
     Ok(Some(Impact { archive, standing, source_empty: false }))
 }
 
-/// The rows of a trial.
-pub fn rows<'a>(cx: &'a StageContext, trial: &Trial) -> Rows<'a> {
+/// The rows of a trial; `counted` of them, where somebody has counted them.
+pub fn rows<'a>(cx: &'a StageContext, trial: &Trial, counted: Option<u64>) -> Rows<'a> {
     match trial {
         Trial::Records(ids) => named(cx, ids, false),
-        Trial::First(most) => first(cx, *most),
+        Trial::Matching(chosen) => matching(cx, chosen, counted),
+    }
+}
+
+/// The read of the chosen records, without the limit to the first of them.
+pub fn query(pipeline: &Pipeline, chosen: &Chosen) -> Extract {
+    let all = pipeline.all_records();
+    let conditions = [all.condition, chosen.condition.clone()];
+    let conditions: Vec<String> = conditions.into_iter().flatten().map(|text| format!("({text})")).collect();
+    Extract {
+        condition: Some(conditions.join(" AND ")).filter(|text| !text.is_empty()),
+        window: chosen.since.map(|from| Window { from, until: None }),
+        ..all
     }
 }
 
@@ -39,17 +51,19 @@ fn named<'a>(cx: &'a StageContext, ids: &[SalesforceId], ids_only: bool) -> Rows
     stream::iter(parts).flatten().boxed()
 }
 
-/// The first rows that match; the rest is not read.
-fn first(cx: &StageContext, most: u64) -> Rows<'_> {
-    let rows = candidates(cx, import_query(cx, most), Membership::ByQuery, None);
-    let rows = catch_up::released(cx, rows);
+/// The chosen rows; where a limit is set, the rest is not read.
+fn matching<'a>(cx: &'a StageContext, chosen: &Chosen, counted: Option<u64>) -> Rows<'a> {
+    let query = Extract { expected: counted.or(chosen.most), ..query(&cx.pipeline, chosen) };
+    let rows = candidates(cx, query, Membership::ByQuery, None);
+    let most = chosen.most.unwrap_or(u64::MAX);
     let taken = stream::try_unfold((rows, most), |(mut rows, left)| async move {
         let Some(mut chunk) = (if left > 0 { rows.try_next().await? } else { None }) else {
             return Ok::<_, StageError>(None);
         };
         chunk.batch.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         let left = left - chunk.batch.len() as u64;
-        Ok(Some((Candidates { cursor: None, ..chunk }, (rows, left))))
+        Ok(Some((chunk, (rows, left))))
     });
-    taken.boxed()
+    // No place is kept: the read is never resumed.
+    catch_up::released(cx, taken.boxed()).map_ok(|rows| Candidates { cursor: None, ..rows }).boxed()
 }

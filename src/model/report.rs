@@ -1,5 +1,6 @@
 //! What a run did, in numbers: the shape that `--format json` prints.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -56,8 +57,19 @@ impl RunScope {
 pub enum Trial {
     /// These, whether they match or not: one that does not leaves.
     Records(Vec<SalesforceId>),
-    /// The first so many that match, in Salesforce's order.
-    First(u64),
+    /// Some of those that match.
+    Matching(Chosen),
+}
+
+/// Some of the records that match a pipeline's filter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// A checked SOQL condition that they match besides.
+    pub condition: Option<String>,
+    /// Salesforce touched them then, or later.
+    pub since: Option<Timestamp>,
+    /// The first so many of them, in Salesforce's order.
+    pub most: Option<u64>,
 }
 
 /// How a run ended.

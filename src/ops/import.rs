@@ -1,6 +1,7 @@
 //! `import`: how many records a copy is about, before anybody is asked whether to go on.
 
-use crate::engine::catch_up;
+use crate::engine::{catch_up, trial};
+use crate::model::report::Trial;
 use crate::ports::source::Source;
 use crate::ports::state::StateReader;
 use crate::project::error::OpsError;
@@ -16,6 +17,27 @@ pub struct Counted {
     pub read: Option<u64>,
 }
 
+/// Which records a copy is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// All that match.
+    All,
+    /// Those that a changed mapping or filter touches.
+    Stale,
+    /// These.
+    Part(Trial),
+}
+
+impl Which {
+    /// The records of a part.
+    pub fn part(&self) -> Option<&Trial> {
+        match self {
+            Self::Part(trial) => Some(trial),
+            Self::All | Self::Stale => None,
+        }
+    }
+}
+
 /// Counts for each pipeline that is ready, in their order. One that cannot be counted is refused.
 ///
 /// Errors: what concerns all pipelines: the state cannot be used.
@@ -23,12 +45,12 @@ pub async fn count(
     project: &Project,
     state: &SqliteState,
     preparation: &mut Preparation,
-    stale: bool,
+    which: &Which,
 ) -> Result<Vec<Counted>, OpsError> {
     let mut counted = Vec::new();
     let mut ready = Vec::new();
     for prepared in std::mem::take(&mut preparation.pipelines) {
-        match count_one(project, state, &prepared, stale).await {
+        match count_one(project, state, &prepared, which).await {
             Ok(count) => {
                 counted.push(count);
                 ready.push(prepared);
@@ -45,18 +67,24 @@ async fn count_one(
     project: &Project,
     state: &SqliteState,
     prepared: &Prepared,
-    stale: bool,
+    which: &Which,
 ) -> Result<Counted, OpsError> {
     let name = &prepared.pipeline.name;
-    if stale {
-        let backlog = catch_up::backlog(state, &prepared.pipeline).await?;
-        return Ok(Counted { records: backlog.behind + backlog.failed, read: None });
-    }
-    if let Some(progress) = state.cursor(name).await? {
-        return Ok(Counted { records: progress.total, read: Some(progress.read) });
-    }
+    let pipeline = &prepared.pipeline;
+    let (query, most) = match which {
+        Which::Stale => {
+            let backlog = catch_up::backlog(state, pipeline).await?;
+            return Ok(Counted { records: backlog.behind + backlog.failed, read: None });
+        }
+        Which::Part(Trial::Records(ids)) => return Ok(Counted { records: ids.len() as u64, read: None }),
+        Which::Part(Trial::Matching(chosen)) => (trial::query(pipeline, chosen), chosen.most),
+        Which::All => match state.cursor(name).await? {
+            Some(progress) => return Ok(Counted { records: progress.total, read: Some(progress.read) }),
+            None => (pipeline.all_records(), None),
+        },
+    };
     let connection = &project.loaded.pipelines[prepared.index].config.source.connection;
     let source = project.source(connection)?;
-    let records = source.count(&prepared.pipeline.all_records()).await.map_err(OpsError::remote(name))?;
-    Ok(Counted { records, read: None })
+    let records = source.count(&query).await.map_err(OpsError::remote(name))?;
+    Ok(Counted { records: records.min(most.unwrap_or(u64::MAX)), read: None })
 }

@@ -13,10 +13,10 @@ use crate::engine::forecast::options::{ForecastOptions, Recorder};
 use crate::engine::forecast::{Forecast, Found};
 use crate::engine::plan_entries::PlanObserver;
 use crate::engine::run::{self as engine_run, StopReason};
-use crate::engine::{objects, queries, read_ahead, reconcile, reject_guard, runner, unconfirmed, watermark};
+use crate::engine::{objects, queries, read_ahead, reconcile, reject_guard, runner, trial, unconfirmed, watermark};
 use crate::model::forecast::{Answer, Estimate, PipelineForecast, PlannedAction, Question, Verdict};
 use crate::model::ids::{PipelineName, SalesforceId};
-use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally};
+use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally, Trial};
 use crate::pipeline::compiled::Pipeline;
 use crate::plan::guard::{self, Allowance, Impact, Rejects};
 use crate::project::context::{context, failed, new_run};
@@ -43,6 +43,8 @@ pub struct PlanOptions {
     pub only: Vec<PlannedAction>,
     /// Only these records.
     pub records: Vec<SalesforceId>,
+    /// What an import of these records would do.
+    pub trial: Option<Trial>,
     /// The moment that counts as now for what is due; the real one unless given.
     pub at: Option<Timestamp>,
     /// Scopes of pipelines, where they are fixed already.
@@ -87,6 +89,9 @@ pub async fn plan(
         }
         if !options.records.is_empty() && found.tally.read == 0 {
             notes.push(format!("{} shows no such record", cx.pipeline.source_object));
+        }
+        if options.trial.is_some() {
+            notes.push("about an import of the chosen records only".to_owned());
         }
         notes.extend(reconcile::vanished_note(&cx, found.vanished));
         if found.waiting > 0 {
@@ -216,6 +221,7 @@ async fn forecast(
             RunScope::Stale
         }
         _ if !options.records.is_empty() => RunScope::Changed,
+        _ if options.trial.is_some() => RunScope::All,
         None => RunScope::All,
         Some(_) if options.reconcile => RunScope::Compared,
         Some(_) if options.full => RunScope::All,
@@ -231,11 +237,11 @@ async fn forecast(
             sample_max: options.sample,
             only: options.only.clone(),
             // An import tries all associations that wait, a sync those whose time has come.
-            associations_at: Some(cx.due_at).filter(|_| !scope.is_whole()),
+            associations_at: Some(cx.due_at).filter(|_| !scope.is_whole() || options.trial.is_some()),
             without_waiting: !options.records.is_empty(),
             associations_elsewhere: scope == RunScope::Stale,
             allowance: options.allowance,
-            recheck: scope.is_whole() && cx.pipeline.mode != Mode::CreateOnly,
+            recheck: scope.is_whole() && options.trial.is_none() && cx.pipeline.mode != Mode::CreateOnly,
             before: options
                 .before
                 .iter()
@@ -250,6 +256,7 @@ async fn forecast(
     let ran = match (scope, watermark) {
         // The run would be refused before it reads a row.
         _ if changed.is_some() => Ok(changed.as_ref().map(ToString::to_string)),
+        _ if let Some(trial) = &options.trial => part(cx, &sink, trial, options.allowance).await,
         (RunScope::Changed | RunScope::ChangedAndStale, _) if !options.records.is_empty() => {
             by_id(cx, &sink, &options.records).await.map(|()| None)
         }
@@ -271,6 +278,7 @@ async fn forecast(
     };
     if options.refresh && stop.is_none() {
         let rows = match options.records.as_slice() {
+            [] if let Some(chosen) = &options.trial => trial::rows(cx, chosen, None),
             [] => candidates(cx, queries::import_query(cx, 0), Membership::ByQuery, None),
             ids => candidates(cx, queries::ids_query(cx, ids), Membership::Asked, None),
         };
@@ -323,6 +331,20 @@ async fn stale(
     runner::run(cx, sink, catch_up::rows(cx, backlog)).await?;
     runner::run(cx, sink, unconfirmed::rows(cx)).await?;
     Ok(refusal(cx, Impact { archive, standing, source_empty: false }, &Rejects::default(), allowance))
+}
+
+/// What an import of a part of the records would do.
+async fn part(
+    cx: &StageContext,
+    sink: &Forecast,
+    chosen: &Trial,
+    allowance: Allowance,
+) -> Result<Option<String>, StopReason> {
+    let impact = trial::impact(cx, chosen).await?.unwrap_or_default();
+    let ahead = read_ahead::read_ahead(trial::rows(cx, chosen, None)).await?;
+    let rejects = reject_guard::judge(cx, &ahead.rows).await?;
+    runner::run(cx, sink, ahead.all_rows()).await?;
+    Ok(refusal(cx, impact, &rejects, allowance))
 }
 
 /// What a comparison of both systems would repair.

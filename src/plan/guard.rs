@@ -7,7 +7,7 @@ use crate::config::scalar::GuardLimit;
 use crate::model::failure::{Category, Reason};
 
 /// What a run is about to do to records that stand in HubSpot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Impact {
     /// Records that the run would archive.
     pub archive: u64,

@@ -2,6 +2,7 @@
 //! pipelines are compiled. The only room that knows all parts. Prints nothing, and starts nothing that writes a record.
 
 pub mod alerts;
+pub mod chosen;
 pub mod context;
 pub mod describe;
 pub mod earlier;

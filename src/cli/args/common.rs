@@ -6,6 +6,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use crate::cli::colour::Colour;
+use crate::cli::units::{self, Since};
 
 /// Heading of the flags that every command takes.
 const EVERYWHERE: &str = "Options of every command";
@@ -65,6 +66,20 @@ pub enum FindingFormat {
     Markdown,
     /// For code scanning (SARIF 2.1.0)
     Sarif,
+}
+
+/// A part of the records that match: what `import` copies, and `plan` foretells.
+#[derive(Debug, Clone, Args)]
+pub struct Part {
+    /// Only records that also match this SOQL condition, such as "Region__c = 'EU'"
+    #[arg(long = "where", id = "where", value_name = "SOQL")]
+    pub condition: Option<String>,
+    /// Only records that Salesforce touched since: a moment, a day (UTC), or a time such as `2h` or `30d`
+    #[arg(long, value_name = "WHEN", value_parser = units::since)]
+    pub since: Option<Since>,
+    /// Only the first N of them: a trial
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
 }
 
 /// What a person allows for one run.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
-use self::common::{Allow, Common, FindingFormat, Format};
+use self::common::{Allow, Common, FindingFormat, Format, Part};
 use self::review::{Apply, Diff, Plan};
 use super::units;
 use crate::ops::schemas;
@@ -222,14 +222,14 @@ pub struct Import {
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub names: Vec<String>,
     /// Only the records that a changed mapping or filter touches
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["record", "where", "since", "limit"])]
     pub stale: bool,
     /// Only this record, by its Salesforce id: a trial; may be given several times
-    #[arg(long, value_name = "ID", conflicts_with_all = ["stale", "limit"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["limit", "where", "since"])]
     pub record: Vec<String>,
-    /// Only the first N records that match: a trial
-    #[arg(long, value_name = "N", conflicts_with = "stale", value_parser = clap::value_parser!(u64).range(1..))]
-    pub limit: Option<u64>,
+    /// Which of the records that match.
+    #[command(flatten)]
+    pub part: Part,
     /// Do not ask for confirmation
     #[arg(long, short)]
     pub yes: bool,

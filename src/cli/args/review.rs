@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
 use super::candidates;
-use super::common::{Allow, Format};
+use super::common::{Allow, Format, Part};
 use crate::model::forecast::PlannedAction;
 
 /// Arguments of `plan`.
@@ -19,10 +19,10 @@ pub struct Plan {
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub format: PlanFormat,
     /// What an import of everything would do, not only what a sync would
-    #[arg(long, conflicts_with = "record")]
+    #[arg(long, conflicts_with_all = ["record", "where", "since", "limit"])]
     pub full: bool,
     /// What `reconcile` would do: both systems compared whole
-    #[arg(long, conflicts_with_all = ["full", "refresh", "record"])]
+    #[arg(long, conflicts_with_all = ["full", "refresh", "record", "where", "since", "limit"])]
     pub reconcile: bool,
     /// Also compare with what HubSpot holds now, and show what someone changed there
     #[arg(long)]
@@ -34,19 +34,22 @@ pub struct Plan {
     #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = action)]
     pub only: Vec<PlannedAction>,
     /// Only this record, by its Salesforce id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["where", "since", "limit"])]
     pub record: Vec<String>,
+    /// What `import` would do with a part of the records.
+    #[command(flatten)]
+    pub part: Part,
     /// Also show what changed in the definitions since this git revision
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
     /// The state is kept elsewhere: take what HubSpot holds as what was synced (for reviews)
-    #[arg(long, conflicts_with_all = ["out", "full", "reconcile", "refresh", "record"])]
+    #[arg(long, conflicts_with_all = ["out", "full", "reconcile", "refresh", "record", "where", "since", "limit"])]
     pub without_state: bool,
     /// Whether records' values are shown; `none` leaves ids and counts, in files as well
     #[arg(long, value_enum, default_value_t = Values::All, value_name = "WHICH")]
     pub values: Values,
     /// Save the plan to this file, for `syncline apply`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "only"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["record", "only", "where", "since", "limit"])]
     pub out: Option<PathBuf>,
     /// Also write the plan in another form: by the file's ending `.json`, `.md` or `.html`
     #[arg(long, value_name = "FILE")]
