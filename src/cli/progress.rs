@@ -46,6 +46,7 @@ impl Progress {
             + tally.unchanged
             + tally.archived
             + tally.restored
+            + tally.adopted
             + tally.filtered
             + tally.failed
             + tally.waiting;

@@ -100,6 +100,27 @@ pub struct TargetConfig {
     /// What to do with records that exist in HubSpot and with those that do not.
     #[serde(default)]
     pub mode: Mode,
+    /// Takes over records that stand in HubSpot without a Salesforce id, instead of making them a second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<AdoptConfig>,
+}
+
+/// How a record that stands in HubSpot without a Salesforce id is recognised: by a value that leads to exactly one such record.
+/// Its match property is then written, and it is kept in step from then on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdoptConfig {
+    /// HubSpot property that both have in common: text or a number. Where it is not unique in HubSpot, a run that would create
+    /// records reads the whole object first.
+    #[schemars(example = &"contract_number", length(min = 1, max = 120))]
+    pub by: String,
+    /// Salesforce field with the same value, or a field of a parent record.
+    #[schemars(example = &"ContractNumber", length(min = 1, max = 400))]
+    pub from: String,
+    /// Codes of warnings that are accepted for this entry, such as `SL2081`: they are no longer reported. Errors cannot be accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^SL[0-9]{4}$")), example = ["SL2081"])]
+    pub allow: Vec<String>,
 }
 
 /// What to do with records that exist in HubSpot and with those that do not.

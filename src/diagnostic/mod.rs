@@ -137,8 +137,8 @@ impl Diagnostic {
 }
 
 /// The warnings about a pipeline that its author may accept with `allow`.
-pub const ACCEPTABLE: [&str; 10] =
-    ["SL2037", "SL2038", "SL2049", "SL2050", "SL2051", "SL2052", "SL2061", "SL2064", "SL2074", "SL3011"];
+pub const ACCEPTABLE: [&str; 11] =
+    ["SL2037", "SL2038", "SL2049", "SL2050", "SL2051", "SL2052", "SL2061", "SL2064", "SL2074", "SL2081", "SL3011"];
 
 /// Longest message, in bytes: what is quoted in it may be of any length.
 const MESSAGE_BYTES_MAX: usize = 1_000;

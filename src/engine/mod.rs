@@ -1,7 +1,7 @@
 //! The stage runner: batches through stages, with bounded queues, cancel and resume. Knows ports, never a vendor.
 
-pub mod adopt;
 pub mod alerts;
+pub mod assume;
 pub mod by_id;
 pub mod catch_up;
 pub mod deliver;
@@ -15,6 +15,7 @@ pub mod reconcile;
 pub mod reject_guard;
 pub mod run;
 pub mod runner;
+mod stop;
 pub mod trial;
 pub mod unconfirmed;
 pub mod visited;

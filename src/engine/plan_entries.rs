@@ -55,6 +55,7 @@ fn fingerprint(decision: &Decision) -> (&'static str, String) {
     let action = match &decision.action {
         Action::Create => "create",
         Action::Restore => "restore",
+        Action::Adopt => "adopt",
         Action::Update => "update",
         Action::Unchanged => "note",
         Action::Archive(exit) => {

@@ -10,10 +10,11 @@ use jiff::Timestamp;
 
 use super::catch_up::{self, Backlog};
 use super::deliver::Deliver;
-use super::objects::{self, ObjectsChanged};
+use super::objects;
 use super::plan_entries::{PlanEntries, PlannedOnly};
 use super::queries::{import_query, window_query};
 use super::runner::{self, DecisionSink};
+pub use super::stop::StopReason;
 use super::watermark::{self, TrustedWatermark};
 use super::{alerts, by_id, read_ahead, reconcile, reject_guard, trial, unconfirmed, visited};
 use crate::config::pipeline::Mode;
@@ -22,12 +23,13 @@ use crate::model::failure::FailureKind;
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally, Trial};
 use crate::model::watermark::Watermark;
-use crate::plan::guard::{self, Allowance, Impact, Refusal, Rejects};
+use crate::plan::guard::{self, Allowance, Impact, Rejects};
 use crate::ports::fault::Fault;
 use crate::ports::source::{Extract, QUERY_IDS_MAX};
 use crate::ports::state::{FailureFilter, ImportProgress, RunRow, StateError};
 use crate::stages::read::associations::kept;
 use crate::stages::read::extract::{Candidates, Membership, candidates};
+use crate::stages::read::titles;
 use crate::stages::write::associate;
 use crate::stages::write::checkpoint::{Checkpoint, NewWatermark};
 use crate::stages::{StageCause, StageContext, StageError, StageName, Writers};
@@ -54,70 +56,6 @@ pub struct RunRequest {
     pub alerts: Option<AlertTerms>,
     /// Called with the numbers while the run goes on.
     pub on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
-}
-
-/// Why a run ended early.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StopReason {
-    /// A stage could not go on.
-    #[error(transparent)]
-    Stage(StageError),
-    /// The guard refused.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The state is about other objects.
-    #[error(transparent)]
-    ObjectsChanged(#[from] ObjectsChanged),
-}
-
-impl From<StageError> for StopReason {
-    fn from(error: StageError) -> Self {
-        match error.cause {
-            StageCause::Refused(refusal) => Self::Refused(*refusal),
-            cause => Self::Stage(StageError { cause, ..error }),
-        }
-    }
-}
-
-impl From<StateError> for StopReason {
-    fn from(error: StateError) -> Self {
-        Self::Stage(StageError::at(StageName::Checkpoint)(error))
-    }
-}
-
-impl StopReason {
-    /// Stable code that `syncline explain` describes.
-    pub fn code(&self) -> &'static str {
-        let error = match self {
-            Self::Refused(_) | Self::Stage(StageError { cause: StageCause::Refused(_), .. }) => return "SL6009",
-            Self::ObjectsChanged(_) => return "SL6020",
-            Self::Stage(StageError { cause: StageCause::State(error), .. }) => return error.code(),
-            Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error(),
-        };
-        error.map_or("SL6010", |error| error.code)
-    }
-
-    /// What a person should do.
-    pub fn help(&self) -> Option<String> {
-        match self {
-            Self::Refused(refusal) => Some(refusal.help()),
-            Self::ObjectsChanged(changed) => Some(changed.help()),
-            Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error()?.help.clone(),
-            Self::Stage(_) => None,
-        }
-    }
-
-    /// How the run's row says it.
-    pub fn status(&self) -> RunStatus {
-        match self {
-            // Some refusals are said when records have been written already.
-            Self::Refused(Refusal::Short { .. } | Refusal::Reject { begun: true, .. }) => RunStatus::Failed,
-            Self::Refused(_) | Self::ObjectsChanged(_) => RunStatus::Refused,
-            Self::Stage(StageError { cause: StageCause::Remote(Fault::Cancelled), .. }) => RunStatus::Interrupted,
-            Self::Stage(StageError { cause: StageCause::Remote(Fault::Budget { .. }), .. }) => RunStatus::Paused,
-            Self::Stage(_) => RunStatus::Failed,
-        }
-    }
 }
 
 /// Runs a pipeline once: begins its row, does the work, ends its row. The caller holds the lease.
@@ -204,22 +142,37 @@ async fn carry_out(
     }
     objects::record(cx, writers).await?;
     writers.state.remember_match(&cx.pipeline.name, &cx.pipeline.target.match_property).await?;
-    if let Some(records) = &request.trial {
-        if let Some(impact) = trial::impact(cx, records).await? {
-            guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
-        }
-        // No place is saved and no watermark set: the whole import is still to come.
-        let sink = sink(cx, writers, checkpoint, None, request);
-        let rows = reject_guard::guarded(cx, trial::rows(cx, records, request.counted), request.allowance).await?;
-        runner::run(cx, &*sink, rows).await?;
-        return Ok(associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?);
+    let same_titles = match request.scope {
+        RunScope::All => titles::of_first_import(cx).await?,
+        RunScope::Stale | RunScope::Changed | RunScope::ChangedAndStale | RunScope::Compared => None,
+    };
+    let cx = &StageContext { same_titles: same_titles.clone(), ..cx.clone() };
+    let done = match (&request.trial, request.scope) {
+        (Some(records), _) => try_out(cx, writers, checkpoint, request, records).await,
+        (None, RunScope::All) => import(cx, writers, checkpoint, request, notes).await,
+        (None, RunScope::Stale) => stale(cx, writers, checkpoint, request, notes).await,
+        (None, RunScope::Changed | RunScope::ChangedAndStale) => sync(cx, writers, checkpoint, request, notes).await,
+        (None, RunScope::Compared) => compare(cx, writers, checkpoint, request, notes).await,
+    };
+    notes.extend(same_titles.and_then(|titles| titles.note()));
+    done
+}
+
+/// Copies a few records, and remembers neither a place nor a watermark: the whole import is still to come.
+async fn try_out(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    request: &RunRequest,
+    records: &Trial,
+) -> Result<(), StopReason> {
+    if let Some(impact) = trial::impact(cx, records).await? {
+        guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
     }
-    match request.scope {
-        RunScope::All => import(cx, writers, checkpoint, request, notes).await,
-        RunScope::Stale => stale(cx, writers, checkpoint, request, notes).await,
-        RunScope::Changed | RunScope::ChangedAndStale => sync(cx, writers, checkpoint, request, notes).await,
-        RunScope::Compared => compare(cx, writers, checkpoint, request, notes).await,
-    }
+    let sink = sink(cx, writers, checkpoint, None, request);
+    let rows = reject_guard::guarded(cx, trial::rows(cx, records, request.counted), request.allowance).await?;
+    runner::run(cx, &*sink, rows).await?;
+    Ok(associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?)
 }
 
 /// Makes associations whose other record appeared after the run, and adds them to its report and row.

@@ -185,7 +185,7 @@ impl<'a> RunLoop<'a> {
     /// Puts a decision where it belongs; one that asks for nothing is settled.
     fn route(&mut self, decision: Decision) {
         let kind = match decision.action {
-            Action::Create | Action::Restore | Action::Update => 0,
+            Action::Create | Action::Restore | Action::Adopt | Action::Update => 0,
             Action::Archive(_) => 1,
             _ if decision.changes_state() => 2,
             _ => {

@@ -122,7 +122,7 @@ impl Category {
             }
             "SL5005" | "SL5006" | "SL5101" => Self::OptionMissing,
             "SL5010" | "SL5011" | "SL5105" => Self::RequiredValueMissing,
-            "SL5106" | "SL5112" => Self::Duplicate,
+            "SL5106" | "SL5112" | "SL5123" => Self::Duplicate,
             "SL5012" => Self::PortalRule,
             "SL5008" => Self::TemplateFails,
             "SL5014" => Self::OwnerMissing,

@@ -251,6 +251,8 @@ pub enum PlannedAction {
     Drift,
     /// Made again.
     Restore,
+    /// Taken over: it stands in HubSpot without a Salesforce id.
+    Adopt,
     /// Made.
     Create,
     /// Changed.
@@ -265,12 +267,13 @@ pub enum PlannedAction {
 
 impl PlannedAction {
     /// All actions, the dangerous first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Archive,
         Self::Reject,
         Self::Leave,
         Self::Drift,
         Self::Restore,
+        Self::Adopt,
         Self::Create,
         Self::Update,
         Self::Associate,
@@ -286,6 +289,7 @@ impl PlannedAction {
             Self::Leave => "leave",
             Self::Drift => "drift",
             Self::Restore => "restore",
+            Self::Adopt => "adopt",
             Self::Create => "create",
             Self::Update => "update",
             Self::Associate => "associate",

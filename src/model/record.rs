@@ -54,4 +54,7 @@ pub struct Desired {
     pub create_only: Vec<PropertyValue>,
     /// For each association of the pipeline, in its order: what the lookup asks for.
     pub lookups: Vec<Option<Asked>>,
+    /// The value by which a record is recognised that stands in HubSpot without a Salesforce id; none where the definition adopts
+    /// none, or the value is blank.
+    pub adopt_by: Option<Box<str>>,
 }

@@ -110,6 +110,9 @@ pub struct Tally {
     pub archived: u64,
     /// Made again in HubSpot after Syncline had archived them.
     pub restored: u64,
+    /// Taken over: they stood in HubSpot without a Salesforce id.
+    #[serde(default)]
+    pub adopted: u64,
     /// Left out: they do not match `where` (any more), or `mode` says so.
     pub filtered: u64,
     /// Associations made.
@@ -144,6 +147,7 @@ impl Tally {
             unchanged: self.unchanged + other.unchanged,
             archived: self.archived + other.archived,
             restored: self.restored + other.restored,
+            adopted: self.adopted + other.adopted,
             filtered: self.filtered + other.filtered,
             associated: self.associated + other.associated,
             disassociated: self.disassociated + other.disassociated,

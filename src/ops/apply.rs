@@ -173,7 +173,7 @@ fn portal_moved(saved: &SavedPipeline, prepared: &Prepared) -> Vec<String> {
 }
 
 fn did_something(tally: &Tally) -> bool {
-    let written = tally.created + tally.updated + tally.archived + tally.restored;
+    let written = tally.created + tally.updated + tally.adopted + tally.archived + tally.restored;
     written + tally.associated + tally.disassociated + tally.failed > 0
 }
 

@@ -25,6 +25,7 @@ use crate::project::prepare::{Preparation, Prepared, Refused};
 use crate::project::stateless::{self, InferredState};
 use crate::project::wiring::Project;
 use crate::stages::read::extract::{Membership, candidates};
+use crate::stages::read::titles;
 use crate::stages::{StageContext, StageError, StageName};
 use crate::state::sqlite::SqliteState;
 
@@ -81,7 +82,7 @@ pub async fn plan(
         let mut cx = context(project, &state, &scratch, prepared).await?;
         cx.due_at = options.at.unwrap_or(cx.due_at);
         let started = cx.clock.now();
-        let Forecasted { scope, backlog, refusal, found, stop } =
+        let Forecasted { scope, backlog, refusal, found, stop, same_titles } =
             forecast(&cx, options, observers(&cx.pipeline.name)).await?;
         let mut notes = Vec::new();
         if let Some(stop) = &stop {
@@ -93,6 +94,7 @@ pub async fn plan(
         if options.trial.is_some() {
             notes.push("about an import of the chosen records only".to_owned());
         }
+        notes.extend(same_titles);
         notes.extend(reconcile::vanished_note(&cx, found.vanished));
         if found.waiting > 0 {
             notes.push(format!("{} failed earlier and wait for their next try", found.waiting));
@@ -204,6 +206,8 @@ struct Forecasted {
     refusal: Option<String>,
     found: Found,
     stop: Option<StopReason>,
+    /// That records would be created whose names stand in HubSpot.
+    same_titles: Option<String>,
 }
 
 async fn forecast(
@@ -228,7 +232,16 @@ async fn forecast(
         Some(_) if backlog.is_empty() => RunScope::Changed,
         Some(_) => RunScope::ChangedAndStale,
     });
-    let cx = &StageContext { try_all: scope.is_whole(), compare: scope == RunScope::Compared, ..cx.clone() };
+    let same_titles = match (scope, &options.without_state) {
+        (RunScope::All, None) => titles::of_first_import(cx).await.map_err(|error| failed(cx, error))?,
+        _ => None,
+    };
+    let cx = &StageContext {
+        try_all: scope.is_whole(),
+        compare: scope == RunScope::Compared,
+        same_titles: same_titles.clone(),
+        ..cx.clone()
+    };
     let widened = options.without_state.as_ref().and_then(|option| option.widened.as_ref());
     let widened = widened.is_none_or(|names| names.contains(&cx.pipeline.name));
     let sink = Forecast::new(
@@ -289,7 +302,8 @@ async fn forecast(
     let whole = options.records.is_empty() && options.without_state.is_none();
     let rejects = found.refusal.as_ref().filter(|_| whole).map(ToString::to_string);
     let refusal = refusal.or(rejects);
-    Ok(Forecasted { scope, backlog, refusal, found, stop })
+    let same_titles = same_titles.and_then(|titles| titles.note());
+    Ok(Forecasted { scope, backlog, refusal, found, stop, same_titles })
 }
 
 async fn import(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Result<Option<String>, StopReason> {

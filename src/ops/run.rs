@@ -329,7 +329,7 @@ async fn later_links(
         let prepared = Prepared { from_saved_portal: false, ..prepared };
         let pipeline = &prepared.pipeline;
         let made_later = finished[place..].iter().any(|later| {
-            let made = later.report.tally.created + later.report.tally.restored > 0;
+            let made = later.report.tally.created + later.report.tally.restored + later.report.tally.adopted > 0;
             let linked = pipeline.associations.iter().any(|association| {
                 matches!(&association.target, AssociationTarget::Pipeline { name, .. } if *name == later.report.name)
             });

@@ -72,7 +72,9 @@ fn paths(config: &PipelineConfig, objects: &Objects<'_>) -> Vec<String> {
         Some(LabelConfig::ByField(label)) => Some(label.from.clone()),
         Some(LabelConfig::Name(_)) | None => None,
     });
+    let adopted = config.target.adopt.as_ref().map(|adopt| adopt.from.clone());
     from.chain(emails)
+        .chain(adopted)
         .chain(named)
         .chain(filtered)
         .chain(lookups.filter(|path| path.contains('.')))
@@ -142,10 +144,12 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
             object_type_id: schemas.target.object_type_id.as_str().into(),
             label: schemas.target.label.as_str().into(),
             match_rules: schemas.target.properties.get(&*match_property).map(rules_of).unwrap_or_default(),
+            title_property: schemas.target.primary_display_property.as_deref().map(Arc::from),
             required: required.into_iter().map(|name| name.as_str().into()).collect(),
             match_property,
         },
         mode: config.target.mode,
+        adoption: parts.adoption,
         fields,
         properties,
         associations: parts.associations,
@@ -203,6 +207,10 @@ fn basis(config: &PipelineConfig, schemas: &Schemas<'_>, columns: &[Column]) -> 
         hasher.text(&format!("{} {:?}", column.path, column.kind));
     }
     target.required_properties.iter().for_each(|name| hasher.text(name));
+    if let Some(adopt) = &config.target.adopt {
+        hasher.text(&adopt.by);
+        hasher.text(&adopt.from);
+    }
     let used = config.fields.iter().map(|field| &field.to).chain([&config.target.match_property]);
     for name in used.collect::<BTreeSet<_>>() {
         let Some(property) = target.properties.get(name) else { continue };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
+use super::adoption::Adoption;
 use super::condition::tree::Condition;
 use super::template::Template;
 use super::values::convert::{Conversion, trim};
@@ -40,6 +41,8 @@ pub struct Pipeline {
     pub target: Target,
     /// What to do with records that exist and those that do not.
     pub mode: Mode,
+    /// How records that stand in HubSpot without a Salesforce id are recognised.
+    pub adoption: Option<Adoption>,
     /// How properties are filled.
     pub fields: Vec<Field>,
     /// The properties that may be set, the match property first.
@@ -82,6 +85,8 @@ pub struct Target {
     pub match_property: Arc<str>,
     /// Rules of the portal that the match property's values must keep.
     pub match_rules: Vec<Rule>,
+    /// The property that HubSpot shows as a record's name.
+    pub title_property: Option<Arc<str>>,
     /// Properties that a create must set, the match property left out.
     pub required: Vec<Arc<str>>,
 }

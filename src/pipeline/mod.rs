@@ -2,6 +2,7 @@
 //! Touches nothing outside: what the two systems say of their objects is handed in.
 
 pub mod addresses;
+pub mod adoption;
 pub mod compile;
 pub mod compiled;
 pub mod condition;

@@ -1,5 +1,6 @@
 //! The meaning rules: a definition against what the two systems say of their objects. Every finding names its place.
 
+pub mod adopt;
 pub mod allow;
 pub mod associations;
 pub mod context;
@@ -13,6 +14,7 @@ mod templates;
 use std::sync::Arc;
 
 use self::context::{Columns, RuleContext};
+use super::adoption::Adoption;
 use super::compiled::{Association, Field};
 use super::condition::tree::Condition;
 use super::field::Objects;
@@ -34,6 +36,8 @@ pub struct Parts<'a> {
     pub cursor_field: Option<String>,
     /// The fields.
     pub fields: Vec<Field>,
+    /// How records that stand in HubSpot are recognised.
+    pub adoption: Option<Adoption>,
     /// The associations.
     pub associations: Vec<Association>,
     /// Place of the title column.
@@ -61,11 +65,12 @@ pub fn apply<'a>(
     target::match_property(&cx, findings);
     let fields = fields::compile(&cx, &mut columns, findings);
     target::required(&cx, findings);
+    let adoption = adopt::compile(&cx, &mut columns, findings);
     let associations = associations::compile(&cx, &mut columns, findings);
     let title = source.fields.iter().find(|field| field.name_field);
     let title_column =
         title.map(|field| columns.place(Column { path: field.name.as_str().into(), kind: field.kind.clone() }));
-    Some(Parts { source, columns, condition, cursor_field, fields, associations, title_column })
+    Some(Parts { source, columns, condition, cursor_field, fields, adoption, associations, title_column })
 }
 
 /// The rules that need no described object.

@@ -57,7 +57,8 @@ impl Pipeline {
                 reason("SL5004", &association.field, message)
             })?);
         }
-        Ok(Desired { id: record.id, title: self.title(record).into(), properties, create_only, lookups })
+        let adopt_by = self.adoption.as_ref().and_then(|adoption| adoption.value(record));
+        Ok(Desired { id: record.id, title: self.title(record).into(), properties, create_only, lookups, adopt_by })
     }
 
     /// Whether HubSpot would create the record: every property that it requires has a value, and what is set on creation

@@ -88,6 +88,8 @@ pub enum Action {
     Create,
     /// Make it again: Syncline had archived it.
     Restore,
+    /// Take over a record that stands in HubSpot without a Salesforce id.
+    Adopt,
     /// Change it in HubSpot.
     Update,
     /// It is as it should be.
@@ -259,6 +261,16 @@ pub fn from_target(
     Decision { key, ..decide_resolved(pipeline, unresolved, found) }
 }
 
+/// Decides on a record that HubSpot holds under no match value, but once by the value by which records are adopted: `found`.
+pub fn adopt(pipeline: &Pipeline, unresolved: Unresolved, found: &TargetRecord) -> Decision {
+    let decision = decide_resolved(pipeline, unresolved, Some(found));
+    match decision.action {
+        // Its match property is blank yet, so there is always something to write.
+        Action::Update => Decision { action: Action::Adopt, ..decision },
+        _ => decision,
+    }
+}
+
 fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&TargetRecord>) -> Decision {
     let Unresolved { candidate, purpose, identity, unconfirmed, mut wanted, failed_before } = unresolved;
     let clears_unconfirmed = unconfirmed.is_some();
@@ -324,6 +336,14 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
 }
 
 impl Unresolved {
+    /// The value by which a record that stands in HubSpot without a Salesforce id is recognised.
+    pub fn adopt_by(&self) -> Option<&str> {
+        match &self.purpose {
+            LookupPurpose::Write(desired) => desired.adopt_by.as_deref(),
+            LookupPurpose::Exit(_) | LookupPurpose::CheckExists(_) => None,
+        }
+    }
+
     /// The property under which the record may stand, where that is not the one of today.
     pub fn earlier_key(&self, pipeline: &Pipeline) -> Option<Arc<str>> {
         let sent = self.unconfirmed.as_ref().map(|call| &call.match_property);
@@ -378,7 +398,7 @@ impl Decision {
 
     /// Whether the action sends properties.
     pub fn writes(&self) -> bool {
-        matches!(self.action, Action::Create | Action::Restore | Action::Update)
+        matches!(self.action, Action::Create | Action::Restore | Action::Adopt | Action::Update)
     }
 
     /// Whether state changes although nothing is sent.

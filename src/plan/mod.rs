@@ -1,5 +1,6 @@
 //! Pure decisions: the same input gives the same plan. Touches nothing; a dry run and a run use the same ones.
 
+pub mod adoption;
 pub mod associations;
 pub mod decide;
 pub mod guard;

@@ -56,6 +56,8 @@ pub async fn handles(
         compare: false,
         cancel: project.outside.cancel.clone(),
         owners: Arc::default(),
+        adoptable: Arc::default(),
+        same_titles: None,
         portal: saved_portal.clone().map(|saved_portal| saved_portal as Arc<dyn Confirm>),
     };
     Ok(Handles { cx, writers, saved_portal })
@@ -85,6 +87,8 @@ pub async fn context(
         compare: false,
         cancel: project.outside.cancel.clone(),
         owners: Arc::default(),
+        adoptable: Arc::default(),
+        same_titles: None,
         portal: None,
     })
 }

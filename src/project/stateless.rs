@@ -10,7 +10,7 @@ use super::prepare::{PortalSource, Preparation, Prepared, prepare_selected};
 use super::selection::Selection;
 use super::wiring::Project;
 use crate::config::load::LoadedPipeline;
-use crate::engine::adopt::adopt;
+use crate::engine::assume::assume_synced;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::identity::MappingVersion;
 use crate::model::ids::PipelineName;
@@ -107,11 +107,12 @@ pub async fn infer_state(
         // What HubSpot holds carries the id under the match property of the base, if that has changed since.
         let key = without.matches.iter().find(|(pipeline, _)| pipeline == name).map(|(_, key)| Arc::clone(key));
         let key = key.unwrap_or_else(|| Arc::clone(&cx.pipeline.target.match_property));
-        let mut done = adopt(&cx, &*state, before.clone().unwrap_or_else(|| today.clone()), mapping, &key).await;
+        let mut done =
+            assume_synced(&cx, &*state, before.clone().unwrap_or_else(|| today.clone()), mapping, &key).await;
         // A field of the old filter may be gone: that may be why it was changed.
         if before.is_some() && matches!(&done, Err(StageError { cause: StageCause::Remote(Fault::Halt(_)), .. })) {
             unasked.push(name.clone());
-            done = adopt(&cx, &*state, today, mapping, &key).await;
+            done = assume_synced(&cx, &*state, today, mapping, &key).await;
         }
         done.map_err(|error| failed(&cx, error))?;
     }

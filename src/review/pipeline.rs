@@ -3,7 +3,7 @@
 use super::change::Change;
 use super::condition::{ConditionChange, compare_conditions};
 use super::{fields, links};
-use crate::config::pipeline::{DeleteAction, Mode, OnDrift, PipelineConfig};
+use crate::config::pipeline::{AdoptConfig, DeleteAction, Mode, OnDrift, PipelineConfig};
 use crate::config::scalar::GuardLimit;
 use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecordsOnly, NoRecordEffect};
 
@@ -161,6 +161,31 @@ fn target(
         before: Some(old.match_property.clone()),
         after: Some(new.match_property.clone()),
         pointer: Some("/target/match".to_owned()),
+    }));
+    let key = |adopt: &Option<AdoptConfig>| adopt.as_ref().map(|adopt| (adopt.by.clone(), adopt.from.clone()));
+    put(change_if(key(&old.adopt) != key(&new.adopt), || {
+        let shown =
+            |adopt: &Option<AdoptConfig>| adopt.as_ref().map(|adopt| format!("by {} from {}", adopt.by, adopt.from));
+        let (what, effect) = match (&old.adopt, &new.adopt) {
+            (None, _) => (
+                "records that stand in HubSpot without a Salesforce id are taken over",
+                "a new record takes over the one that has the same value, instead of being created",
+            ),
+            (_, None) => (
+                "records that stand in HubSpot without a Salesforce id are no longer taken over",
+                "new records are created; those that were taken over stay in step",
+            ),
+            _ => ("records to take over are recognised by another value", "new records are compared by it"),
+        };
+        Change {
+            class: NewRecordsOnly,
+            part: "target.adopt".to_owned(),
+            what: what.to_owned(),
+            effect: effect.to_owned(),
+            before: shown(&old.adopt),
+            after: shown(&new.adopt),
+            pointer: Some(if new.adopt.is_some() { "/target/adopt" } else { "/target" }.to_owned()),
+        }
     }));
     if old.mode != new.mode {
         let (class, effect) = match (old.mode, new.mode) {

@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use crate::model::ids::RunId;
 use crate::model::owners::Owners;
 use crate::pipeline::compiled::Pipeline;
+use crate::plan::adoption::{AdoptableRecords, SameTitles};
 use crate::plan::guard::Refusal;
 use crate::ports::fault::Fault;
 use crate::ports::source::Source;
@@ -67,6 +68,10 @@ pub struct StageContext {
     pub has_unconfirmed: bool,
     /// The owners of the portal, read once in a run.
     pub owners: Arc<OnceCell<Owners>>,
+    /// What is known of records that can be adopted, for the length of a run.
+    pub adoptable: Arc<AdoptableRecords>,
+    /// Records of which HubSpot holds one by the same name already; looked for by a first import only.
+    pub same_titles: Option<Arc<SameTitles>>,
     /// Asks, where the pipeline was checked against a remembered portal, whether the portal is still the same.
     pub portal: Option<Arc<dyn Confirm>>,
 }

@@ -1,6 +1,7 @@
 //! The one integration-test binary.
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected should end")]
 
+mod adoption;
 mod alerts;
 mod associations;
 mod authoring;

@@ -104,6 +104,7 @@ fn label(action: PlannedAction) -> &'static str {
         PlannedAction::Leave => "leave in HubSpot",
         PlannedAction::Drift => "changed in HubSpot",
         PlannedAction::Restore => "restore",
+        PlannedAction::Adopt => "take over",
         PlannedAction::Create => "create",
         PlannedAction::Update => "update",
         PlannedAction::Associate => "associate only",

@@ -138,6 +138,7 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
         PlannedAction::Create,
         PlannedAction::Update,
         PlannedAction::Restore,
+        PlannedAction::Adopt,
         PlannedAction::Associate,
         PlannedAction::Unchanged,
     ];

@@ -70,7 +70,7 @@ impl Paint {
 pub fn of_action(action: PlannedAction) -> Tone {
     match action {
         PlannedAction::Create | PlannedAction::Restore => Tone::Good,
-        PlannedAction::Update | PlannedAction::Associate | PlannedAction::Drift => Tone::Changed,
+        PlannedAction::Adopt | PlannedAction::Update | PlannedAction::Associate | PlannedAction::Drift => Tone::Changed,
         PlannedAction::Archive | PlannedAction::Reject => Tone::Bad,
         PlannedAction::Leave | PlannedAction::Pending | PlannedAction::Unchanged => Tone::Faint,
     }

@@ -180,6 +180,7 @@ fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>, paint: Pa
         PlannedAction::Create => ("+", "create"),
         PlannedAction::Update => ("~", "update"),
         PlannedAction::Restore => ("+", "restore"),
+        PlannedAction::Adopt => ("~", "adopt"),
         PlannedAction::Archive => ("-", "archive"),
         PlannedAction::Leave => ("·", "leave"),
         PlannedAction::Reject => ("!", "reject"),

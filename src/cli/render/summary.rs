@@ -98,6 +98,7 @@ impl Summary {
 pub fn phrase(action: PlannedAction) -> &'static str {
     match action {
         PlannedAction::Associate => "associate only",
+        PlannedAction::Adopt => "take over in HubSpot",
         PlannedAction::Pending => "wait for an association",
         PlannedAction::Leave => "leave in HubSpot and sync no more",
         PlannedAction::Drift => "leave although somebody changed them in HubSpot",

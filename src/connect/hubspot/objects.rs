@@ -58,7 +58,7 @@ pub(super) async fn write(api: &Api, calls: &AtomicU64, batch: &WriteBatch) -> R
     let by_key = batch.mode != WriteMode::Create;
     let inputs = batch.inputs.iter().zip(&traces).map(|(input, trace)| Input {
         id: by_key.then_some(input.key.as_str()),
-        id_property: by_key.then_some(&*batch.key_property),
+        id_property: Some(&*batch.key_property).filter(|property| by_key && *property != RECORD_ID),
         properties: input.properties.iter().map(|set| (&*set.property, &*set.value)).collect(),
         object_write_trace_id: trace,
     });

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::errors::{context_texts, is_not_found, reason};
 use super::wire::{Batch, ErrorBody, Object, text};
 use crate::model::ids::HubspotId;
-use crate::ports::target::{WriteBatch, WriteMode, WriteOutcome};
+use crate::ports::target::{RECORD_ID, WriteBatch, WriteMode, WriteOutcome};
 
 /// Accounts for every input.
 ///
@@ -33,11 +33,14 @@ pub(super) fn outcomes(batch: &WriteBatch, traces: &[String], answer: Batch<Obje
         }
     }
     for object in answer.results {
-        let key = object.properties.get(&*batch.key_property).and_then(Option::as_deref);
+        let record = object.id.as_ref().and_then(text);
+        let key = match &*batch.key_property {
+            RECORD_ID => record.as_deref(),
+            property => object.properties.get(property).and_then(Option::as_deref),
+        };
         let traced = object.object_write_trace_id.as_deref().and_then(|trace| by_trace.get(trace));
         let index = traced.or_else(|| by_key.get(key?));
-        let id = object.id.as_ref().and_then(text);
-        if let (Some(index), Some(id)) = (index, id) {
+        if let (Some(index), Some(id)) = (index, record) {
             let created = match batch.mode {
                 WriteMode::Upsert => object.new,
                 WriteMode::Create => Some(true),

@@ -191,7 +191,7 @@ impl Forecast {
                 let judged = self.options.before.is_some();
                 totals.reject(reason, judged.then(|| (decision.id(), decision.hubspot_id.is_none())));
             }
-            if decision.action == Action::Update {
+            if matches!(decision.action, Action::Update | Action::Adopt) {
                 for change in &decision.changes {
                     let (property, sides) = self.before_after(change);
                     totals.properties.add(property, sides);
@@ -312,10 +312,11 @@ impl Forecast {
             self.cx.directory.add(&name, &leaving).await.map_err(StageError::at(StageName::Associate))?;
         }
         let made = batch.iter().filter(|decision| matches!(decision.action, Action::Create | Action::Restore));
-        let adopted =
-            batch.iter().filter(|decision| decision.action == Action::Unchanged || decision.action == Action::Update);
+        let standing = batch
+            .iter()
+            .filter(|decision| matches!(decision.action, Action::Unchanged | Action::Update | Action::Adopt));
         let planned = made.map(|decision| (decision.id(), planned_id(decision.id())));
-        let known = adopted.filter_map(|decision| Some((decision.id(), decision.hubspot_id.clone()?)));
+        let known = standing.filter_map(|decision| Some((decision.id(), decision.hubspot_id.clone()?)));
         let entries: Vec<(SalesforceId, HubspotId)> = planned.chain(known).collect();
         if entries.is_empty() {
             return Ok(());
@@ -334,6 +335,9 @@ impl Forecast {
         let reasons = match &decision.action {
             Action::Archive(exit) | Action::Keep(exit) => vec![exit_text(*exit).to_owned()],
             Action::Reject(reason) => vec![format!("{}: {}", reason.code, reason.message)],
+            Action::Adopt => {
+                decision.hubspot_id.iter().map(|record| format!("takes over HubSpot record {record}")).collect()
+            }
             _ => Vec::new(),
         };
         let pipeline = &self.cx.pipeline;
@@ -399,6 +403,7 @@ fn action_of(decision: &Decision, planned: &[PlannedAssociation]) -> Option<Plan
     Some(match &decision.action {
         Action::Create => PlannedAction::Create,
         Action::Restore => PlannedAction::Restore,
+        Action::Adopt => PlannedAction::Adopt,
         Action::Update => PlannedAction::Update,
         Action::Archive(_) => PlannedAction::Archive,
         Action::Keep(_) => PlannedAction::Leave,

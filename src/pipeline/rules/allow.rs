@@ -48,7 +48,8 @@ fn accepted(config: &PipelineConfig) -> Vec<Accepted<'_>> {
         .enumerate()
         .map(|(at, association)| (format!("/associations/{at}"), &association.allow));
     let whole = std::iter::once((String::new(), &config.allow));
-    let listed = whole.chain(fields).chain(links).filter(|(_, codes)| !codes.is_empty());
+    let adopt = config.target.adopt.iter().map(|adopt| ("/target/adopt".to_owned(), &adopt.allow));
+    let listed = whole.chain(adopt).chain(fields).chain(links).filter(|(_, codes)| !codes.is_empty());
     listed
         .flat_map(|(entry, codes)| {
             codes.iter().enumerate().map(move |(index, code)| Accepted { code, entry: entry.clone(), index })

@@ -4,9 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::adoptable::{self, Adoptable};
 use super::lookup::{by_match, by_property, match_property_gone, no_answer};
-use crate::model::ids::SalesforceId;
-use crate::plan::decide::{Action, Decision, Unresolved, from_target};
+use super::titles;
+use crate::model::failure::Reason;
+use crate::model::ids::{HubspotId, SalesforceId};
+use crate::plan::decide::{Action, Decision, Unresolved, adopt, from_target};
 use crate::ports::fault::Fault;
 use crate::ports::target::{Lookup, TargetRecord};
 use crate::stages::{Stage, StageCause, StageContext, StageError, StageName};
@@ -22,18 +25,62 @@ impl Stage for Resolve {
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
         cx.confirm().await.map_err(StageError::at(Self::NAME))?;
         let mut found = look_up(cx, &batch).await?;
+        let mut adoptable = look_for_adoptable(cx, &batch, &found).await?;
         let decide = |unresolved: Unresolved| match found.remove(&unresolved.candidate.record.id) {
             Some((Lookup::Found(record), key)) => from_target(&cx.pipeline, unresolved, Some(&record), key),
-            Some((Lookup::Absent, _)) => from_target(&cx.pipeline, unresolved, None, None),
+            Some((Lookup::Absent, _)) => match adoptable.remove(&unresolved.candidate.record.id) {
+                Some(Adoptable::One(record)) => adopt(&cx.pipeline, unresolved, &record),
+                Some(Adoptable::Several(records)) => {
+                    Decision::new(unresolved.candidate, Action::Reject(several(cx, &records)))
+                }
+                Some(Adoptable::NoAnswer) => Decision::new(unresolved.candidate, Action::Reject(no_answer())),
+                None => from_target(&cx.pipeline, unresolved, None, None),
+            },
             Some((Lookup::Unknown, Some(key))) => {
                 Decision::new(unresolved.candidate, Action::Reject(match_property_gone(&key)))
             }
             // Writing or forgetting it now would rest on nothing.
             Some((Lookup::Unknown, _)) | None => Decision::new(unresolved.candidate, Action::Reject(no_answer())),
         };
-        Ok(batch.into_iter().map(decide).collect())
+        let decisions: Vec<Decision> = batch.into_iter().map(decide).collect();
+        titles::compare(cx, &decisions).await?;
+        Ok(decisions)
     }
 }
+
+/// Looks for records without a Salesforce id that the absent ones of a batch are to take over.
+async fn look_for_adoptable(
+    cx: &StageContext,
+    batch: &[Unresolved],
+    found: &HashMap<SalesforceId, LookupBy>,
+) -> Result<HashMap<SalesforceId, Adoptable>, StageError> {
+    let Some(adoption) = &cx.pipeline.adoption else { return Ok(HashMap::new()) };
+    let is_absent = |id: &SalesforceId| matches!(found.get(id), Some((Lookup::Absent, _)));
+    let absent = batch.iter().filter(|unresolved| is_absent(&unresolved.candidate.record.id));
+    let asked = absent.filter_map(|unresolved| Some((unresolved.candidate.record.id, unresolved.adopt_by()?)));
+    adoptable::find(cx, adoption, &asked.collect::<Vec<_>>()).await
+}
+
+/// Why a record is rejected that could take over several.
+fn several(cx: &StageContext, records: &[HubspotId]) -> Reason {
+    let property = cx.pipeline.adoption.as_ref().map(|adoption| adoption.property.to_string());
+    let names: Vec<&str> = records.iter().map(HubspotId::as_str).collect();
+    let by = property.as_deref().unwrap_or_default();
+    Reason {
+        code: SEVERAL_TO_ADOPT.to_owned(),
+        remote_code: None,
+        message: format!(
+            "several HubSpot records without a Salesforce id have its `{by}`, so it is not known which one to take over: {}; \
+             merge them, or change `{by}` in all but one",
+            names.join(", ")
+        ),
+        property,
+        request_id: None,
+    }
+}
+
+/// Code of [`several`].
+const SEVERAL_TO_ADOPT: &str = "SL5123";
 
 /// What HubSpot says of a record, and by which property, where that is not the one of today.
 type LookupBy = (Lookup<TargetRecord>, Option<Arc<str>>);

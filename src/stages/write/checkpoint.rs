@@ -210,6 +210,7 @@ pub fn count(decision: &Decision, created: Option<bool>, sent: bool, tally: &mut
     match decision.action {
         Action::Restore if created != Some(false) => tally.restored += 1,
         Action::Create if created != Some(false) => tally.created += 1,
+        Action::Adopt => tally.adopted += 1,
         Action::Update if created == Some(true) => tally.created += 1,
         Action::Create | Action::Restore | Action::Update => tally.updated += 1,
         Action::Archive(_) if sent => tally.archived += 1,

@@ -11,7 +11,7 @@ use crate::model::ids::SalesforceId;
 use crate::model::record::PropertyValue;
 use crate::plan::decide::{Action, Decision};
 use crate::ports::fault::Fault;
-use crate::ports::target::{Lookup, TargetWriter, WriteBatch, WriteInput, WriteMode, WriteOutcome};
+use crate::ports::target::{Lookup, RECORD_ID, TargetWriter, WriteBatch, WriteInput, WriteMode, WriteOutcome};
 use crate::stages::read::lookup::by_property;
 use crate::stages::write::{Outcome, Settled, UNCONFIRMED, Written};
 use crate::stages::{Stage, StageContext, StageError, StageName};
@@ -34,9 +34,9 @@ impl Stage for Load {
         let mut load_batch =
             LoadBatch { cx, target: &*self.target, outcomes: vec![None; batch.len()], raced: HashSet::new() };
         // Records that stand under an earlier match property are named by that one, each property in calls of its own.
-        let mut by_key: BTreeMap<Option<&Arc<str>>, Vec<usize>> = BTreeMap::new();
+        let mut by_key: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
         for (index, decision) in batch.iter().enumerate() {
-            by_key.entry(decision.key.as_ref()).or_default().push(index);
+            by_key.entry(named_by(decision)).or_default().push(index);
         }
         let mut stopped = None;
         for all in by_key.into_values() {
@@ -88,7 +88,7 @@ impl LoadBatch<'_> {
                 continue;
             }
             // An upsert by an earlier property would make a record that lacks the one of today.
-            let mode = match batch[part[0]].key {
+            let mode = match named_by(&batch[part[0]]) {
                 Some(_) => WriteMode::Update,
                 None => write_mode(self.cx.pipeline.mode),
             };
@@ -157,11 +157,16 @@ impl LoadBatch<'_> {
         let target = &self.cx.pipeline.target;
         WriteBatch {
             object: target.object_type_id.to_string(),
-            key_property: Arc::clone(batch[part[0]].key.as_ref().unwrap_or(&target.match_property)),
+            key_property: named_by(&batch[part[0]]).map_or_else(|| Arc::clone(&target.match_property), Arc::from),
             mode,
             inputs: part.iter().map(|index| input(&batch[*index])).collect(),
         }
     }
+}
+
+/// The property that names a record in the call, where that is not the match property: its own id, where it is adopted.
+fn named_by(decision: &Decision) -> Option<&str> {
+    if decision.action == Action::Adopt { Some(RECORD_ID) } else { decision.key.as_deref() }
 }
 
 /// The properties of one record: the create-only ones only when the record is new.
@@ -176,7 +181,10 @@ fn input(decision: &Decision) -> WriteInput {
     // A new record has nothing to clear, and a blank that is sent on create can trip a portal's rules.
     let needed = |value: &&PropertyValue| !creating || !value.value.is_empty();
     WriteInput {
-        key: decision.id().to_string(),
+        key: match (&decision.action, &decision.hubspot_id) {
+            (Action::Adopt, Some(record)) => record.to_string(),
+            _ => decision.id().to_string(),
+        },
         properties: always.iter().chain(once).filter(needed).cloned().collect(),
     }
 }

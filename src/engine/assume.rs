@@ -19,9 +19,9 @@ use crate::stages::{StageContext, StageError, StageName};
 /// Calls under way at once.
 const CALLS_MAX: usize = 6;
 
-/// Links every record that matches `condition` and that HubSpot holds under the match property `key`; none lets all in. What was
+/// Takes every record that matches `condition` and that HubSpot holds under the match property `key` for synced; no condition lets all in. What was
 /// written for it is not known; it is taken to be written under `mapping`. Gives their number.
-pub async fn adopt(
+pub async fn assume_synced(
     cx: &StageContext,
     state: &dyn StateWriter,
     condition: Option<String>,
@@ -30,7 +30,7 @@ pub async fn adopt(
 ) -> Result<u64, StageError> {
     let query = Extract { condition, columns: Arc::from([]), ..cx.pipeline.all_records() };
     let mut rows = cx.source.extract(query, None);
-    let (mut adopted, mut place) = (0, None);
+    let (mut assumed, mut place) = (0, None);
     while let Some(chunk) = rows.next().await {
         let chunk = chunk.map_err(StageError::at(StageName::Extract))?;
         place = chunk.cursor.or(place);
@@ -38,14 +38,14 @@ pub async fn adopt(
         let reads = records.chunks(BATCH_RECORDS_MAX).map(|part| existing(cx, part, mapping, key));
         let identities: Vec<Vec<Identity>> = stream::iter(reads).buffered(CALLS_MAX).try_collect().await?;
         let identities = identities.concat();
-        adopted += identities.len() as u64;
+        assumed += identities.len() as u64;
         let commit = Commit::new(&cx.pipeline.name, &cx.run, cx.clock.now(), Tally::default());
         state.commit(&Commit { identities, ..commit }).await.map_err(StageError::at(StageName::Match))?;
     }
     if let Some(place) = place {
         cx.source.release(&place).await;
     }
-    Ok(adopted)
+    Ok(assumed)
 }
 
 /// Of some rows, those that HubSpot holds.

@@ -1,0 +1,201 @@
+//! Records that stand in HubSpot without a Salesforce id: taken over, not made twice.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::{Bench, report};
+
+const FILE: &str = "pipelines/subscriptions.yaml";
+const OBJECT: &str = "Subscription__c";
+
+/// Subscriptions that are recognised by their code; `code` is unique in HubSpot, `external_code` is not.
+fn bench(adopt: &str) -> Bench {
+    let bench = Bench::new(0);
+    std::fs::remove_file(bench.path("pipelines/work_orders.yaml")).unwrap();
+    let text = format!(
+        "version: 1
+name: subs
+source: {{ object: Subscription__c }}
+target:
+  object: subscriptions
+  match: salesforce_id
+  adopt: {adopt}
+fields:
+  - {{ from: Name, to: subscription_name }}
+  - {{ from: Notes__c, to: headline, write: if_empty }}
+  - {{ from: Seats__c, to: seats, on_create_only: true }}
+associations:
+  - {{ field: Account__c, to: companies, match: salesforceaccountid }}
+on_delete: archive
+allow: [SL2081]
+"
+    );
+    bench.write(FILE, &text);
+    let property =
+        json!({"name": "code", "label": "Code", "type": "string", "fieldType": "text", "hasUniqueValue": true});
+    bench.hubspot("add_property", json!({"object": "subscriptions", "property": property}));
+    bench
+}
+
+fn create(bench: &Bench, values: Value) -> String {
+    bench.salesforce("create", json!({"object": OBJECT, "values": values}))["id"].as_str().unwrap().to_owned()
+}
+
+/// A record that somebody made by hand; its id.
+fn by_hand(bench: &Bench, properties: Value) -> String {
+    let made = bench.hubspot("create", json!({"object": "subscriptions", "properties": properties}));
+    made["id"].as_str().unwrap().to_owned()
+}
+
+/// Live records by id: name, Salesforce id, headline and seats.
+fn held(bench: &Bench) -> BTreeMap<String, [String; 4]> {
+    let records = bench.records("subscriptions").into_values().filter(|record| record["archived"] == false);
+    let text = |record: &Value, name: &str| record["properties"][name].as_str().unwrap_or_default().to_owned();
+    let shown = |record: Value| {
+        let id = record["id"].as_str().unwrap().to_owned();
+        (id, ["subscription_name", "salesforce_id", "headline", "seats"].map(|name| text(&record, name)))
+    };
+    records.map(shown).collect()
+}
+
+/// An import that does what its plan foretold; its report.
+fn import(bench: &Bench) -> Value {
+    let planned = bench.run(&["plan", "--full", "--format", "json"]).code(0).json();
+    let done = bench.run(&["import", "--yes", "--format", "json"]).json();
+    let (planned, done) = (report(&planned, "subs").clone(), report(&done, "subs").clone());
+    for count in ["created", "updated", "adopted", "unchanged", "failed", "associated", "read"] {
+        assert_eq!(planned[count], done[count], "{count}\n{planned}\n{done}");
+    }
+    done
+}
+
+#[test]
+fn a_record_is_taken_over_by_its_value_and_stays_in_step() {
+    for by in ["code", "external_code"] {
+        let bench = bench(&format!("{{ by: {by}, from: External_Code__c }}"));
+        let account = bench.salesforce("create", json!({"object": "Account", "values": {"Name": "Acme"}}));
+        let account = account["id"].as_str().unwrap();
+        bench.hubspot(
+            "create",
+            json!({"object": "companies", "properties": {"name": "Acme", "salesforceaccountid": account}}),
+        );
+        let made = by_hand(
+            &bench,
+            json!({"subscription_name": "old", by: " C-1 ".trim(), "headline": "by hand", "seats": "7"}),
+        );
+        let other = by_hand(&bench, json!({"subscription_name": "other", by: "C-9"}));
+        let values =
+            json!({"Name": "new", "External_Code__c": "C-1", "Notes__c": "n", "Seats__c": "3", "Account__c": account});
+        let id = create(&bench, values);
+        let fresh = create(&bench, json!({"Name": "fresh", "External_Code__c": "C-2", "Seats__c": "3"}));
+        let blank = create(&bench, json!({"Name": "blank"}));
+        let own = import(&bench);
+        let counts = ["adopted", "created", "updated", "associated", "failed"].map(|name| own[name].as_u64().unwrap());
+        assert_eq!(counts, [1, 2, 0, 1, 0], "{own}");
+        let now = held(&bench);
+        assert_eq!(now.len(), 4, "{now:?}");
+        assert_eq!(now[&made], ["new", &id, "by hand", "7"].map(str::to_owned), "what people filled stays");
+        assert_eq!(now[&other][1], "", "nobody asks for it");
+        let ids: Vec<&str> = now.values().map(|own| own[1].as_str()).collect();
+        assert!(ids.contains(&fresh.as_str()) && ids.contains(&blank.as_str()), "{ids:?}");
+        // From now on it is a record like any other.
+        bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Name": "newer"}}));
+        bench.sync();
+        assert_eq!(held(&bench)[&made][0], "newer");
+        bench.salesforce("delete", json!({"object": OBJECT, "id": id}));
+        bench.run(&["sync", "--once", "--allow-archive", "10", "--format", "json"]).code(0);
+        assert!(!held(&bench).contains_key(&made), "{by}");
+    }
+}
+
+#[test]
+fn two_candidates_are_a_failure_that_names_both_until_one_is_left() {
+    let bench = bench("{ by: external_code, from: External_Code__c }");
+    let one = by_hand(&bench, json!({"subscription_name": "a", "external_code": "C-1"}));
+    let two = by_hand(&bench, json!({"subscription_name": "b", "external_code": "C-1"}));
+    let id = create(&bench, json!({"Name": "new", "External_Code__c": "C-1"}));
+    let own = import(&bench);
+    assert_eq!((own["failed"].as_u64(), own["adopted"].as_u64()), (Some(1), Some(0)), "{own}");
+    let told = bench.run(&["failures", "list", "--each"]).stdout;
+    assert!(told.contains(&one) && told.contains(&two) && told.contains("SL5123"), "{told}");
+    assert!(held(&bench).values().all(|own| own[1].is_empty()), "none is taken on a guess");
+    bench.hubspot("set", json!({"object": "subscriptions", "id": two, "properties": {"external_code": "C-2"}}));
+    bench.run(&["failures", "retry"]).code(0);
+    bench.sync();
+    assert_eq!(held(&bench)[&one][1], id);
+    assert_eq!(held(&bench).len(), 2);
+}
+
+#[test]
+fn what_belongs_to_another_salesforce_record_is_never_taken() {
+    let bench = bench("{ by: external_code, from: External_Code__c }");
+    let owner = "a00000000000001AAA";
+    let owned = by_hand(&bench, json!({"subscription_name": "theirs", "external_code": "C-1", "salesforce_id": owner}));
+    let free = by_hand(&bench, json!({"subscription_name": "free", "external_code": "C-2"}));
+    let first = create(&bench, json!({"Name": "one", "External_Code__c": "C-1"}));
+    create(&bench, json!({"Name": "two", "External_Code__c": "C-2"}));
+    create(&bench, json!({"Name": "three", "External_Code__c": "C-2"}));
+    let own = import(&bench);
+    let counts = ["adopted", "created", "failed"].map(|name| own[name].as_u64().unwrap());
+    assert_eq!(counts, [1, 2, 0], "one of two takes over what is free: {own}");
+    let now = held(&bench);
+    assert_eq!(now.len(), 4, "{now:?}");
+    assert_eq!(now[&owned][1], owner);
+    assert!(!now[&free][1].is_empty());
+    assert!(now.values().any(|own| own[1] == first));
+}
+
+#[test]
+fn a_sync_takes_over_and_a_saved_plan_does() {
+    let bench = bench("{ by: code, from: External_Code__c }");
+    import(&bench);
+    let made = by_hand(&bench, json!({"subscription_name": "old", "code": "C-1"}));
+    let id = create(&bench, json!({"Name": "new", "External_Code__c": "C-1"}));
+    let planned = bench.run(&["plan", "--out", "plan.json"]).code(0);
+    assert!(planned.stdout.contains("take over") && planned.stdout.contains(&made), "{}", planned.stdout);
+    bench.run(&["apply", "plan.json", "--yes"]).code(0);
+    assert_eq!(held(&bench)[&made][1], id);
+    let later = by_hand(&bench, json!({"subscription_name": "old", "code": "C-3"}));
+    let id = create(&bench, json!({"Name": "third", "External_Code__c": "C-3"}));
+    let done = bench.sync();
+    assert_eq!(report(&done, "subs")["adopted"], 1, "{done}");
+    assert_eq!(held(&bench)[&later], ["third", &id, "", ""].map(str::to_owned));
+}
+
+#[test]
+fn mail_addresses_are_compared_without_case_and_short_ids_are_ours() {
+    let bench = bench("{ by: external_code, from: Billing_Email__c }");
+    let made = by_hand(&bench, json!({"subscription_name": "old", "external_code": "ann@acme.example"}));
+    let id = create(&bench, json!({"Name": "new", "Billing_Email__c": "Ann@Acme.example"}));
+    let second = create(&bench, json!({"Name": "two", "Billing_Email__c": "bob@acme.example"}));
+    let short = by_hand(
+        &bench,
+        json!({"subscription_name": "s", "external_code": "bob@acme.example", "salesforce_id": &second[..15]}),
+    );
+    let own = import(&bench);
+    assert_eq!(own["adopted"], 2, "{own}");
+    let now = held(&bench);
+    assert_eq!((now[&made][1].as_str(), now[&short][1].as_str()), (id.as_str(), second.as_str()));
+}
+
+#[test]
+fn a_first_import_tells_of_names_that_stand_in_hubspot() {
+    let bench = bench("{ by: code, from: External_Code__c }");
+    bench.edit(FILE, "  adopt: { by: code, from: External_Code__c }\n", "");
+    let twin = by_hand(&bench, json!({"subscription_name": "Acme 24"}));
+    create(&bench, json!({"Name": "Acme 24"}));
+    create(&bench, json!({"Name": "Other"}));
+    let planned = bench.run(&["plan"]).code(0);
+    let note = format!(
+        "1 new record has a name that a HubSpot record without a Salesforce id has already, such as record {twin}"
+    );
+    assert!(planned.stdout.contains(&note), "{}", planned.stdout);
+    let done = bench.import();
+    let notes = report(&done, "subs")["notes"].to_string();
+    assert!(notes.contains("target.adopt"), "{done}");
+    assert_eq!(report(&done, "subs")["created"], 2);
+    create(&bench, json!({"Name": "Acme 24"}));
+    let done = bench.import();
+    assert!(report(&done, "subs").get("notes").is_none(), "it is said before the first import only: {done}");
+}
