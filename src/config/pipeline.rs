@@ -476,6 +476,10 @@ pub struct SyncConfig {
     pub overlap: DurationText,
     /// Time from one full comparison to the next, in a sync that runs on: from `1h` to `365d`, or `off`.
     pub reconcile: Interval,
+    /// What a sync does about a changed parent record, such as an account whose name is mapped by `Account__r.Name`.
+    pub parents: ParentChanges,
+    /// What a sync does about records that were written under an earlier mapping or filter.
+    pub on_mapping_change: OnMappingChange,
 }
 
 impl Default for SyncConfig {
@@ -486,6 +490,8 @@ impl Default for SyncConfig {
             changes: Changes::default(),
             overlap: DurationText::seconds(600),
             reconcile: Interval::every_seconds(86_400),
+            parents: ParentChanges::default(),
+            on_mapping_change: OnMappingChange::default(),
         }
     }
 }
@@ -497,6 +503,28 @@ pub enum Changes {
     /// By asking for records touched since the watermark.
     #[default]
     Poll,
+}
+
+/// What a sync does about a changed parent record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ParentChanges {
+    /// Ask for the records of the parents that changed, where Salesforce can be asked: one more query a cycle.
+    #[default]
+    Follow,
+    /// Leave them to the next comparison.
+    Off,
+}
+
+/// What a sync does about records that were written under an earlier mapping or filter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMappingChange {
+    /// Bring all of them up to the present one, once a change, in the next cycle.
+    Backfill,
+    /// Leave them, and tell how many there are: `import --stale` and `reconcile` bring them up to it.
+    #[default]
+    Mark,
 }
 
 /// Limits of the product that this pipeline changes.

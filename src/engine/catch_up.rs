@@ -9,9 +9,9 @@ use jiff::Timestamp;
 
 use super::queries::{ids_query, import_query};
 use super::{by_id, visited};
-use crate::config::pipeline::Mode;
+use crate::config::pipeline::{Mode, OnMappingChange};
 use crate::model::failure::FailureKind;
-use crate::model::identity::{Identity, Membership};
+use crate::model::identity::{Identity, MappingVersion, Membership};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::watermark::Cursor;
 use crate::pipeline::compiled::Pipeline;
@@ -43,6 +43,22 @@ impl Backlog {
     pub fn is_empty(self) -> bool {
         self.behind == 0 && !self.filter_changed && self.failed == 0
     }
+
+    /// What was carried over, for the report of the run that did it.
+    pub fn carried_over(self) -> String {
+        format!("the mapping changed: {} brought up to it (`sync.on_mapping_change: backfill`)", self.described())
+    }
+
+    /// What it is about, in words.
+    pub fn described(self) -> String {
+        let records = |count: u64| if count == 1 { "1 record".to_owned() } else { format!("{count} records") };
+        let parts = [
+            self.filter_changed.then(|| "a changed `where`".to_owned()),
+            (self.behind > 0).then(|| format!("{} written under an earlier mapping", records(self.behind))),
+            (self.failed > 0).then(|| format!("{} that failed under an earlier mapping", records(self.failed))),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// What a pipeline has to catch up with; reads state only.
@@ -52,11 +68,28 @@ pub async fn backlog(state: &dyn StateReader, pipeline: &Pipeline) -> Result<Bac
     let filter_changed =
         noted.is_some_and(|noted| noted != condition(pipeline.condition_text().as_deref(), pipeline.mode));
     let noted = state.note(&mapping_key(&pipeline.name)).await?;
-    let failed = match noted.is_some_and(|noted| noted != mapping(pipeline)) {
+    let failed = match noted.is_some_and(|noted| noted != mapping(pipeline.mapping_version)) {
         true => state.open_record_failures(&pipeline.name).await?,
         false => 0,
     };
     Ok(Backlog { behind: counts.behind, filter_changed, failed })
+}
+
+/// What the next sync carries over by itself; none where that is left to `import --stale`, and where a sync has done it.
+pub async fn due(state: &dyn StateReader, pipeline: &Pipeline) -> Result<Option<Backlog>, StateError> {
+    if pipeline.sync.on_mapping_change != OnMappingChange::Backfill {
+        return Ok(None);
+    }
+    let done = state.note(&backfilled_key(&pipeline.name)).await?;
+    if done.is_some_and(|done| done == mapping(pipeline.mapping_version)) {
+        return Ok(None);
+    }
+    Ok(Some(backlog(state, pipeline).await?).filter(|backlog| !backlog.is_empty()))
+}
+
+/// Key of the note that keeps the mapping under which the last backfill ended. It is blank while records are written under another.
+pub fn backfilled_key(pipeline: &PipelineName) -> String {
+    format!("backfilled:{pipeline}")
 }
 
 /// Key of the note that keeps the mapping of the last import.
@@ -64,9 +97,9 @@ pub fn mapping_key(pipeline: &PipelineName) -> String {
     format!("mapping:{pipeline}")
 }
 
-/// A pipeline's mapping as it is noted.
-pub fn mapping(pipeline: &Pipeline) -> String {
-    pipeline.mapping_version.0.iter().map(|byte| format!("{byte:02x}")).collect()
+/// A mapping as it is noted.
+pub fn mapping(version: MappingVersion) -> String {
+    version.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Key of the note that keeps the condition of the last import.

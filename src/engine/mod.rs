@@ -4,6 +4,8 @@ pub mod alerts;
 pub mod assume;
 pub mod by_id;
 pub mod catch_up;
+pub mod cycle;
+pub mod definition;
 pub mod deliver;
 pub mod forecast;
 pub mod objects;

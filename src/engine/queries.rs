@@ -23,6 +23,20 @@ pub fn window_query(cx: &StageContext, watermark: Watermark) -> Extract {
     }
 }
 
+/// Every record that matches, was not touched since the watermark, and of which a parent was. A condition that names parents is left
+/// out, so that records are seen which stopped matching with their parent.
+pub fn parents_query(cx: &StageContext, watermark: Watermark) -> Extract {
+    let from = watermark.0 - cx.pipeline.overlap;
+    let all = import_query(cx, 0);
+    Extract {
+        condition: all.condition.filter(|_| !cx.pipeline.parents.decide),
+        window: Some(Window { from, until: None }),
+        parents: cx.pipeline.parents.stamps.clone(),
+        expected: None,
+        ..import_query(cx, 0)
+    }
+}
+
 /// Certain records, whether they match or not.
 pub fn ids_query(cx: &StageContext, ids: &[SalesforceId]) -> Extract {
     Extract {

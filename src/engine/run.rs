@@ -1,43 +1,33 @@
 //! One run of one pipeline: the reads of an import and of a sync cycle, the guard before the first write, the associations
 //! after the last one, and the watermark at the end.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
-use super::catch_up::{self, Backlog};
+use super::catch_up;
 use super::deliver::Deliver;
 use super::objects;
 use super::plan_entries::{PlanEntries, PlannedOnly};
-use super::queries::{import_query, window_query};
+use super::queries::import_query;
 use super::runner::{self, DecisionSink};
 pub use super::stop::StopReason;
 use super::watermark::{self, TrustedWatermark};
-use super::{alerts, by_id, read_ahead, reconcile, reject_guard, trial, unconfirmed, visited};
+use super::{alerts, cycle, definition, reconcile, reject_guard, trial, unconfirmed, visited};
 use crate::config::pipeline::Mode;
 use crate::model::alert::AlertTerms;
-use crate::model::failure::FailureKind;
-use crate::model::ids::{PipelineName, SalesforceId};
+use crate::model::ids::PipelineName;
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally, Trial};
 use crate::model::watermark::Watermark;
-use crate::plan::guard::{self, Allowance, Impact, Rejects};
+use crate::plan::guard::{self, Allowance, Impact};
 use crate::ports::fault::Fault;
-use crate::ports::source::{Extract, QUERY_IDS_MAX};
-use crate::ports::state::{FailureFilter, ImportProgress, RunRow, StateError};
+use crate::ports::state::{ImportProgress, RunRow, StateError};
 use crate::stages::read::associations::kept;
-use crate::stages::read::extract::{Candidates, Membership, candidates};
+use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::read::titles;
 use crate::stages::write::associate;
 use crate::stages::write::checkpoint::{Checkpoint, NewWatermark};
 use crate::stages::{StageCause, StageContext, StageError, StageName, Writers};
-
-type Rows<'a> = BoxStream<'a, Result<Candidates, StageError>>;
-
-/// Most failures that one cycle tries again.
-const RETRIES_MAX: usize = 2_000;
 
 /// What a run needs besides its context.
 #[derive(Clone)]
@@ -141,6 +131,7 @@ async fn carry_out(
         return Err(changed.into());
     }
     objects::record(cx, writers).await?;
+    definition::begin(cx, writers).await?;
     writers.state.remember_match(&cx.pipeline.name, &cx.pipeline.target.match_property).await?;
     let same_titles = match request.scope {
         RunScope::All => titles::of_first_import(cx).await?,
@@ -257,7 +248,7 @@ async fn import(
     let new_watermark = Some(new_watermark).filter(|_| first);
     let read = cx.state.cursor(name).await?.and_then(|progress| progress.cursor);
     checkpoint.finish(cx, new_watermark).await?;
-    note_definition(cx, writers).await?;
+    definition::note(cx, writers).await?;
     if let Some(read) = read {
         cx.source.release(&read).await;
     }
@@ -321,20 +312,22 @@ async fn sync(
         RunScope::ChangedAndStale => {
             Some(catch_up::backlog(&*cx.state, &cx.pipeline).await?).filter(|backlog| !backlog.is_empty())
         }
-        _ => None,
+        _ => catch_up::due(&*cx.state, &cx.pipeline).await?,
     };
-    let (ahead, impact, rejects) = look_ahead(cx, watermark, backlog).await?;
+    let (ahead, impact, rejects) = cycle::look_ahead(cx, watermark, backlog).await?;
     guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
     guard::check_rejects(&rejects, &cx.pipeline.guard, request.allowance, false)?;
     let sink = sink(cx, writers, checkpoint, None, request);
-    runner::run(cx, &*sink, with_backlog(cx, ahead, backlog)).await?;
+    runner::run(cx, &*sink, ahead.all_rows()).await?;
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
     // What changed after the plan was left out, and the next sync must see it.
     if left_out(request, notes) == 0 {
         checkpoint.advance(cx, until(corrects)).await?;
-        if backlog.is_some() {
-            caught_up(cx, writers).await?;
+        if let Some(backlog) = backlog {
+            definition::caught_up(cx, writers).await?;
+            notes.extend(Some(backlog.carried_over()).filter(|_| request.planned.is_none()));
         }
+        definition::backfilled(cx, writers).await?;
     }
     if cx.state.due_count(name).await? > 0 {
         associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?;
@@ -350,34 +343,6 @@ fn left_out(request: &RunRequest, notes: &mut Vec<String>) -> u64 {
         notes.push(format!("{records} changed after the plan was made, and left for the next sync"));
     }
     left
-}
-
-/// The beginning of a cycle's rows, what the cycle is about to archive, and what it rejects of that beginning.
-pub async fn look_ahead(
-    cx: &StageContext,
-    watermark: Watermark,
-    backlog: Option<Backlog>,
-) -> Result<(read_ahead::ReadAhead<'_>, Impact, Rejects), StopReason> {
-    let mut rows = sync_rows(cx, watermark).await?;
-    if backlog.is_some() {
-        rows = catch_up::track(cx, rows);
-    }
-    let ahead = read_ahead::read_ahead(unconfirmed::track(cx, rows)).await?;
-    let (mut archive, standing) = impact(cx, watermark, &ahead).await?;
-    if backlog.is_some() {
-        archive += stale_archives(cx).await?;
-    }
-    archive += unconfirmed::archive_count(cx).await?;
-    let rejects = reject_guard::judge(cx, &ahead.rows).await?;
-    Ok((ahead, Impact { archive, standing, source_empty: false }, rejects))
-}
-
-/// The whole rows of a cycle: what changed, then what a changed mapping touches.
-pub fn with_backlog<'a>(cx: &'a StageContext, ahead: read_ahead::ReadAhead<'a>, backlog: Option<Backlog>) -> Rows<'a> {
-    match backlog {
-        Some(backlog) => ahead.all_rows().chain(catch_up::rows(cx, backlog)).boxed(),
-        None => ahead.all_rows(),
-    }
 }
 
 /// What carries decisions out; where the run follows a plan, only what was planned.
@@ -421,7 +386,7 @@ async fn compare(
     runner::run(cx, &*sink, catch_up::failed(cx, Some(began_at))).await?;
     reconcile::clear(cx).await?;
     if left_out(request, notes) == 0 {
-        note_definition(cx, writers).await?;
+        definition::note(cx, writers).await?;
         writers.state.set_note(&reconciled_key(name), &began_at.to_string()).await?;
     }
     // In `create_only`, what exists is left alone.
@@ -459,14 +424,14 @@ async fn stale(
         return Ok(());
     }
     let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
-    let archive = stale_archives(cx).await? + unconfirmed::archive_count(cx).await?;
+    let archive = cycle::stale_archives(cx).await? + unconfirmed::archive_count(cx).await?;
     let impact = Impact { archive, standing: counts.standing + counts.in_doubt, source_empty: false };
     guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
     let rows = reject_guard::guarded(cx, catch_up::rows(cx, backlog), request.allowance).await?;
     let sink = sink(cx, writers, checkpoint, None, request);
     runner::run(cx, &*sink, rows).await?;
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
-    caught_up(cx, writers).await?;
+    definition::caught_up(cx, writers).await?;
     Ok(associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?)
 }
 
@@ -491,82 +456,4 @@ async fn guard_unconfirmed(cx: &StageContext, request: &RunRequest) -> Result<()
     let (archive, standing) = (unconfirmed::archive_count(cx).await?, counts.standing + counts.in_doubt);
     let impact = Impact { archive, standing, source_empty: false };
     Ok(guard::check(impact, cx.pipeline.guard.archive, request.allowance)?)
-}
-
-/// How many records a catch-up would archive, because they no longer belong or were deleted.
-pub async fn stale_archives(cx: &StageContext) -> Result<u64, StageError> {
-    match read_ahead::may_archive(cx) {
-        true => read_ahead::archive_count_of(cx, catch_up::rows_ahead(cx)).await,
-        false => Ok(0),
-    }
-}
-
-/// Remembers that records were judged by the present mapping and filter; what never was imported stays so.
-async fn caught_up(cx: &StageContext, writers: &Writers) -> Result<(), StopReason> {
-    visited::clear(cx).await?;
-    if cx.state.note(&catch_up::mapping_key(&cx.pipeline.name)).await?.is_some() {
-        note_definition(cx, writers).await?;
-    }
-    Ok(())
-}
-
-async fn note_definition(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
-    let name = &cx.pipeline.name;
-    let condition = catch_up::condition(cx.pipeline.condition_text().as_deref(), cx.pipeline.mode);
-    writers.state.set_note(&catch_up::condition_key(name), &condition).await?;
-    writers.state.set_note(&catch_up::mapping_key(name), &catch_up::mapping(&cx.pipeline)).await
-}
-
-/// The rows of a sync cycle: failures that are due again, then everything touched since the watermark.
-pub async fn sync_rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'_>, StopReason> {
-    let mut due = Vec::new();
-    if cx.failures_open {
-        let filter = FailureFilter {
-            pipeline: Some(cx.pipeline.name.clone()),
-            // Associations are tried again by themselves, without their record.
-            kind: Some(FailureKind::Record),
-            due_at: Some(cx.due_at),
-            basis: Some(cx.pipeline.basis.clone()),
-            ..FailureFilter::default()
-        };
-        let rows = cx.state.failures(&filter, RETRIES_MAX).await?;
-        due.extend(rows.into_iter().map(|row| row.failure.salesforce_id));
-    }
-    if due.is_empty() {
-        return Ok(candidates(cx, window_query(cx, watermark), Membership::Asked, None));
-    }
-    let retries: Vec<Rows<'_>> = due.chunks(QUERY_IDS_MAX).map(|ids| by_id::rows(cx, ids.to_vec(), false)).collect();
-    // A record that failed and changed since comes once. What changes after it was read has a stamp behind the new
-    // watermark, so the next cycle sees it.
-    let tried: Arc<Mutex<HashSet<SalesforceId>>> = Arc::default();
-    let noted = Arc::clone(&tried);
-    let retries = stream::iter(retries).flatten().inspect_ok(move |rows| {
-        let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.extend(rows.batch.iter().map(|row| row.record.id));
-    });
-    let changed = candidates(cx, window_query(cx, watermark), Membership::Asked, None).map_ok(move |mut rows| {
-        let tried = tried.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.batch.retain(|row| !tried.contains(&row.record.id));
-        rows
-    });
-    Ok(retries.chain(changed).boxed())
-}
-
-/// How many records a cycle would archive, of how many that stand.
-pub async fn impact(
-    cx: &StageContext,
-    watermark: Watermark,
-    ahead: &read_ahead::ReadAhead<'_>,
-) -> Result<(u64, u64), StopReason> {
-    if !read_ahead::may_archive(cx) {
-        return Ok((0, 0));
-    }
-    let archive = if ahead.complete {
-        read_ahead::archive_count(cx, &ahead.rows).await?
-    } else {
-        let query = Extract { columns: Arc::from([]), ..window_query(cx, watermark) };
-        read_ahead::archive_count_of(cx, candidates(cx, query, Membership::Asked, None)).await?
-    };
-    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
-    Ok((archive, counts.standing + counts.in_doubt))
 }

@@ -32,6 +32,9 @@ pub struct PipelineForecast {
     pub forecast_of: RunKind,
     /// Which records the forecast is about.
     pub scope: RunScope,
+    /// Whether the next sync itself carries over what a changed mapping touches.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backfills: bool,
     /// How many records each action would touch, exact.
     pub actions: BTreeMap<PlannedAction, u64>,
     /// Rejected records by reason: those that the change brings first, then the most frequent.

@@ -7,13 +7,15 @@ use jiff::Timestamp;
 
 use super::addresses;
 use super::changes::ChangesFile;
-use crate::config::pipeline::Mode;
+use crate::config::pipeline::{Mode, OnMappingChange};
 use crate::engine::catch_up::{self, Backlog};
 use crate::engine::forecast::options::{ForecastOptions, Recorder};
 use crate::engine::forecast::{Forecast, Found};
 use crate::engine::plan_entries::PlanObserver;
 use crate::engine::run::{self as engine_run, StopReason};
-use crate::engine::{objects, queries, read_ahead, reconcile, reject_guard, runner, trial, unconfirmed, watermark};
+use crate::engine::{
+    cycle, objects, queries, read_ahead, reconcile, reject_guard, runner, trial, unconfirmed, watermark,
+};
 use crate::model::forecast::{Answer, Estimate, PipelineForecast, PlannedAction, Question, Verdict};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally, Trial};
@@ -85,6 +87,8 @@ pub async fn plan(
         let Forecasted { scope, backlog, refusal, found, stop, same_titles } =
             forecast(&cx, options, observers(&cx.pipeline.name)).await?;
         let mut notes = Vec::new();
+        let backfills =
+            scope == RunScope::ChangedAndStale && cx.pipeline.sync.on_mapping_change == OnMappingChange::Backfill;
         if let Some(stop) = &stop {
             notes.push(format!("the forecast ended early: {stop}"));
         }
@@ -101,7 +105,7 @@ pub async fn plan(
         }
         match scope {
             RunScope::Stale => notes.push(state_left_aside(backlog, &cx.pipeline.name)),
-            RunScope::ChangedAndStale => notes.push(caught_up(backlog, &cx.pipeline.name)),
+            RunScope::ChangedAndStale => notes.push(caught_up(backlog, &cx.pipeline.name, backfills)),
             RunScope::All | RunScope::Changed | RunScope::Compared => {}
         }
         if unasked.contains(&cx.pipeline.name) {
@@ -133,6 +137,7 @@ pub async fn plan(
             report,
             forecast_of: scope.kind(),
             scope,
+            backfills,
             actions: found.actions,
             rejects: found.rejects,
             properties: found.properties,
@@ -170,6 +175,7 @@ fn refused(project: &Project, refused: &Refused) -> PipelineForecast {
         report,
         forecast_of: RunKind::Sync,
         scope: RunScope::Changed,
+        backfills: false,
         actions: BTreeMap::new(),
         rejects: Vec::new(),
         properties: BTreeMap::new(),
@@ -219,6 +225,8 @@ async fn forecast(
     let unfinished = cx.state.cursor(&cx.pipeline.name).await?.is_some();
     let watermark = watermark.filter(|_| !unfinished);
     let backlog = catch_up::backlog(&*cx.state, &cx.pipeline).await?;
+    let by_itself = cx.pipeline.sync.on_mapping_change == OnMappingChange::Backfill;
+    let due = catch_up::due(&*cx.state, &cx.pipeline).await?;
     let fixed = options.scopes.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, scope)| *scope);
     let scope = fixed.unwrap_or(match watermark {
         _ if options.without_state.as_ref().is_some_and(|option| !option.fresh.contains(&cx.pipeline.name)) => {
@@ -230,6 +238,8 @@ async fn forecast(
         Some(_) if options.reconcile => RunScope::Compared,
         Some(_) if options.full => RunScope::All,
         Some(_) if backlog.is_empty() => RunScope::Changed,
+        // What a backfill could not carry over fails by itself, and is not tried again by the next.
+        Some(_) if by_itself && due.is_none() => RunScope::Changed,
         Some(_) => RunScope::ChangedAndStale,
     });
     let same_titles = match (scope, &options.without_state) {
@@ -326,9 +336,9 @@ async fn sync(
     allowance: Allowance,
 ) -> Result<Option<String>, StopReason> {
     let Some(trusted) = watermark::trusted(cx, watermark::read_clocks(cx).await?).await? else { return Ok(None) };
-    let (ahead, impact, rejects) = engine_run::look_ahead(cx, trusted.watermark, backlog).await?;
+    let (ahead, impact, rejects) = cycle::look_ahead(cx, trusted.watermark, backlog).await?;
     let refusal = refusal(cx, impact, &rejects, allowance);
-    runner::run(cx, sink, engine_run::with_backlog(cx, ahead, backlog)).await?;
+    runner::run(cx, sink, ahead.all_rows()).await?;
     runner::run(cx, sink, unconfirmed::rows(cx)).await?;
     Ok(refusal)
 }
@@ -341,7 +351,7 @@ async fn stale(
     allowance: Allowance,
 ) -> Result<Option<String>, StopReason> {
     let standing = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing;
-    let archive = engine_run::stale_archives(cx).await?;
+    let archive = cycle::stale_archives(cx).await?;
     runner::run(cx, sink, catch_up::rows(cx, backlog)).await?;
     runner::run(cx, sink, unconfirmed::rows(cx)).await?;
     Ok(refusal(cx, Impact { archive, standing, source_empty: false }, &Rejects::default(), allowance))
@@ -416,14 +426,12 @@ fn state_left_aside(backlog: Backlog, name: &PipelineName) -> String {
     )
 }
 
-fn caught_up(backlog: Backlog, name: &PipelineName) -> String {
-    let parts = [
-        backlog.filter_changed.then(|| "a changed `where`".to_owned()),
-        (backlog.behind > 0).then(|| format!("{} written under an earlier mapping", records(backlog.behind))),
-        (backlog.failed > 0).then(|| format!("{} that failed under an earlier mapping", records(backlog.failed))),
-    ];
-    let what = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    format!("{what}: included in this plan; a sync alone leaves them to `syncline import --stale {name}`")
+fn caught_up(backlog: Backlog, name: &PipelineName, by_itself: bool) -> String {
+    let what = backlog.described();
+    match by_itself {
+        true => format!("{what}: the next sync brings all of them up to it (`sync.on_mapping_change: backfill`)"),
+        false => format!("{what}: included in this plan; a sync alone leaves them to `syncline import --stale {name}`"),
+    }
 }
 
 /// What the plan can tell, and what it cannot.
@@ -467,7 +475,9 @@ fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec
         (true, _) if broken => answer(Question::Drift, Verdict::Unknown, "the comparison ended early"),
         (true, 0) => answer(Question::Drift, Verdict::No, "HubSpot holds what Syncline wrote"),
         (true, _) => {
-            answer(Question::Drift, Verdict::Yes, "a run leaves it as it is until the record changes in Salesforce")
+            let why = "a sync leaves it as it is until the record changes in Salesforce; `reconcile` writes over it, or keeps it \
+                       where `on_drift` says so: as a command, or every `sync.reconcile` in a sync that runs on";
+            answer(Question::Drift, Verdict::Yes, why)
         }
     };
     let vanished = match scope {

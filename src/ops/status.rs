@@ -10,6 +10,7 @@ use super::alerts;
 use super::history::RunView;
 use crate::config::alerts::AlertConfig;
 use crate::config::load::LoadedPipeline;
+use crate::config::pipeline::OnMappingChange;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::catch_up;
 use crate::model::identity::MappingVersion;
@@ -67,6 +68,8 @@ pub struct PipelineStatus {
     pub stale: Option<u64>,
     /// `where` changed since the last import, so records may belong that nothing is known of.
     pub filter_changed: bool,
+    /// The next sync carries over both by itself (`sync.on_mapping_change: backfill`).
+    pub backfill_due: bool,
     /// An import went through once: before, only what changes in Salesforce is carried over.
     pub imported: bool,
     /// How far it was read (UTC).
@@ -181,6 +184,7 @@ async fn one(
         records: counts.standing,
         stale: mapping.map(|_| counts.behind),
         filter_changed: noted.zip(condition).is_some_and(|(noted, condition)| noted != condition),
+        backfill_due: false,
         imported: state.note(&catch_up::mapping_key(&name)).await?.is_some(),
         watermark: watermark.map(|watermark| watermark.0.to_string()),
         lag_seconds: lag,
@@ -191,6 +195,10 @@ async fn one(
         last_good_run: state.last_good_run(&name).await?.map(Into::into),
         attention: Vec::new(),
     };
+    let backfills = loaded.is_some_and(|own| own.config.sync.on_mapping_change == OnMappingChange::Backfill);
+    let done = state.note(&catch_up::backfilled_key(&name)).await?;
+    let done = done.is_some_and(|done| mapping.is_some_and(|mapping| catch_up::mapping(mapping) == done));
+    status.backfill_due = backfills && !done && (status.filter_changed || status.stale.is_some_and(|stale| stale > 0));
     let every = loaded.map(|loaded_pipeline| loaded_pipeline.config.sync.every.0);
     status.attention = attention(&status, error, every, &alerts::thresholds(project, loaded), now);
     Ok(status)
@@ -318,6 +326,7 @@ mod tests {
             enabled: true,
             records: 10,
             stale: Some(0),
+            backfill_due: false,
             filter_changed: false,
             imported: true,
             watermark: None,

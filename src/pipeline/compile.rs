@@ -8,12 +8,13 @@ use jiff::SignedDuration;
 use super::compiled::{Field, Pipeline, Target, rules_of};
 use super::condition::tree::Condition;
 use super::field::{Lookup, Objects};
+use super::parents::Parents;
 use super::rules::context::Columns;
 use super::rules::owners::email_path;
 use super::rules::{self, Parts, allow};
 use super::schemas::Schemas;
 use super::template::Template;
-use crate::config::pipeline::{AssociationConfig, Cast, FieldConfig, LabelConfig, PipelineConfig};
+use crate::config::pipeline::{AssociationConfig, Cast, FieldConfig, LabelConfig, ParentChanges, PipelineConfig};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::hash::Hasher;
 use crate::model::identity::MappingVersion;
@@ -127,6 +128,12 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
     });
     let fields: Vec<Field> = fields.collect();
     let columns: Arc<[Column]> = columns.into();
+    let objects = Objects { source, all: schemas.sources };
+    let followed = Parents::of(&objects, &columns, parts.condition.as_ref());
+    let parents = match config.sync.parents {
+        ParentChanges::Follow => followed,
+        ParentChanges::Off => Parents { stamps: Vec::new(), ..followed },
+    };
     let match_property: Arc<str> = config.target.match_property.as_str().into();
     let set = fields.iter().map(|field| Arc::clone(&field.property));
     let properties = std::iter::once(Arc::clone(&match_property)).chain(set).collect();
@@ -137,6 +144,7 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         name: PipelineName::new(config.name.as_str()),
         source_object: source.name.as_str().into(),
         columns: Arc::clone(&columns),
+        parents,
         cursor_field: parts.cursor_field.map(Into::into),
         has_is_deleted: source.field("IsDeleted").is_some(),
         target: Target {

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::adoption::Adoption;
 use super::condition::tree::Condition;
+use super::parents::Parents;
 use super::template::Template;
 use super::values::convert::{Conversion, trim};
 use super::values::decimal::Decimal;
@@ -33,6 +34,8 @@ pub struct Pipeline {
     pub columns: Arc<[Column]>,
     /// Which records belong.
     pub condition: Option<Condition>,
+    /// The parents that a sync looks after.
+    pub parents: Parents,
     /// The field that tells when a record was last touched.
     pub cursor_field: Option<Arc<str>>,
     /// The object has a recycle bin.
@@ -268,6 +271,7 @@ impl Pipeline {
             columns: Arc::clone(&self.columns),
             condition: self.condition_text(),
             window: None,
+            parents: Vec::new(),
             cursor_field: self.cursor_field.as_deref().map(str::to_owned),
             deleted: if self.has_is_deleted { DeletedRows::LeaveOut } else { DeletedRows::Exclude },
             ids: None,

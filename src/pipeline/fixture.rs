@@ -196,6 +196,7 @@ fn account() -> SourceObject {
     let fields = vec![
         field("Id", F::Id),
         field("Name", F::String),
+        field("SystemModstamp", F::DateTime),
         field("BillingAddress", F::Address),
         part("BillingStreet"),
         part("BillingCity"),

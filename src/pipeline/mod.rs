@@ -13,6 +13,7 @@ pub(crate) mod fixture;
 mod held;
 pub mod names;
 mod owner;
+pub mod parents;
 pub mod planned;
 pub mod rules;
 pub mod schemas;

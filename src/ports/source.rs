@@ -66,6 +66,9 @@ pub struct Extract {
     pub condition: Option<String>,
     /// Only rows whose cursor field lies in this window.
     pub window: Option<Window>,
+    /// With these, paths to the stamps of parents, the window is theirs: only rows of which a parent was touched in it, and which were
+    /// not touched themselves since it began.
+    pub parents: Vec<String>,
     /// The field that tells when a row was last touched (`SystemModstamp`); read into `Record::modified`.
     pub cursor_field: Option<String>,
     /// Which rows of the recycle bin to read.

@@ -3,7 +3,9 @@
 use super::change::Change;
 use super::condition::{ConditionChange, compare_conditions};
 use super::{fields, links};
-use crate::config::pipeline::{AdoptConfig, DeleteAction, Mode, OnDrift, PipelineConfig};
+use crate::config::pipeline::{
+    AdoptConfig, DeleteAction, Mode, OnDrift, OnMappingChange, ParentChanges, PipelineConfig,
+};
 use crate::config::scalar::GuardLimit;
 use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecordsOnly, NoRecordEffect};
 
@@ -44,7 +46,23 @@ pub(super) fn compare(
         after: accepted(is),
         pointer: at(!is.allow.is_empty(), "/allow"),
     }));
+    if is.sync.on_mapping_change == OnMappingChange::Backfill {
+        found.iter_mut().for_each(say_backfill);
+    }
     found
+}
+
+/// Says of a change of the mapping that the next sync carries it over to the records that are there.
+fn say_backfill(change: &mut Change) {
+    let part = change.part.as_str();
+    let shapes = part.starts_with("fields.")
+        || part.starts_with("associations.")
+        || ["source.where", "target.mode"].contains(&part);
+    if shapes && matches!(change.class, NeedsBackfill | CanRemoveData) {
+        change
+            .effect
+            .push_str("; the next sync does it for all records by itself (`sync.on_mapping_change: backfill`)");
+    }
 }
 
 fn change_if(differs: bool, change: impl FnOnce() -> Change) -> Option<Change> {
@@ -284,6 +302,45 @@ fn sync(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<C
             before: Some(was.sync.enabled.to_string()),
             after: Some(is.sync.enabled.to_string()),
             pointer: Some("/sync/enabled".to_owned()),
+        }
+    }));
+    put(change_if(was.sync.on_mapping_change != is.sync.on_mapping_change, || {
+        let (class, effect) = match is.sync.on_mapping_change {
+            OnMappingChange::Backfill => (
+                NeedsBackfill,
+                "the next sync brings every record that was written under an earlier mapping up to this one",
+            ),
+            OnMappingChange::Mark => (
+                NoRecordEffect,
+                "records that were written under an earlier mapping stay as they are until `import --stale`, `reconcile`, or a \
+                 change of their own",
+            ),
+        };
+        Change {
+            class,
+            part: "sync.on_mapping_change".to_owned(),
+            what: "what a sync does about a changed mapping is another".to_owned(),
+            effect: effect.to_owned(),
+            before: Some(word(&was.sync.on_mapping_change)),
+            after: Some(word(&is.sync.on_mapping_change)),
+            pointer: Some("/sync/on_mapping_change".to_owned()),
+        }
+    }));
+    put(change_if(was.sync.parents != is.sync.parents, || {
+        let effect = match is.sync.parents {
+            ParentChanges::Follow => {
+                "a sync carries over what changes on parent records, where Salesforce can be asked for it"
+            }
+            ParentChanges::Off => "what changes on parent records waits for the next comparison",
+        };
+        Change {
+            class: NewRecordsOnly,
+            part: "sync.parents".to_owned(),
+            what: "what a sync does about a changed parent record is another".to_owned(),
+            effect: effect.to_owned(),
+            before: Some(word(&was.sync.parents)),
+            after: Some(word(&is.sync.parents)),
+            pointer: Some("/sync/parents".to_owned()),
         }
     }));
     let all = [

@@ -417,11 +417,16 @@ fn fields_whose_changes_are_noticed_late_are_warned_about() {
         assert!(own["message"].as_str().unwrap().contains(words), "{own}");
         assert_eq!(own["severity"], "warning");
         let help = own["help"].as_str().unwrap();
-        assert!(help.contains("carried over when the record itself changes") && help.contains("next import"), "{own}");
+        assert!(help.contains("`syncline reconcile subscriptions` carries the change over"), "{own}");
+        assert!(help.contains("every 1d (`sync.reconcile`)"), "{own}");
     };
     warned("`Margin__c`", "is calculated");
     warned("`Visits__c`", "is calculated");
-    warned("`Account__r.Name`", "belongs to a parent record");
+    assert!(!found.to_string().contains("Account__r.Name"), "a sync asks for the accounts that changed: {found}");
+    bench.edit("pipelines/subscriptions.yaml", "overlap: 10m", "overlap: 10m\n  parents: off");
+    let found = bench.run(&["validate"]).code(0);
+    let said = "`Account__r.Name` belongs to a parent record, and `sync.parents` is `off`";
+    assert!(found.stderr.contains(said) || found.stdout.contains(said), "{found:?}");
 }
 
 #[test]

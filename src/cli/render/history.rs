@@ -66,7 +66,15 @@ pub fn statuses(status: &StatusReport, paint: Paint) -> String {
     for pipeline in all {
         let line = |message: &str| format!("  ! {}: {}", safe(&pipeline.name), safe(&line(message)));
         text.extend(pipeline.attention.iter().map(|what| format!("\n{}\n", paint.danger(&line(&what.message)))));
-        if let Some(stale) = pipeline.stale.filter(|stale| *stale > 0) {
+        let stale = pipeline.stale.filter(|stale| *stale > 0);
+        if pipeline.backfill_due {
+            let records = stale.map(|stale| count(stale, "record is stale", "records are stale"));
+            let what = records.unwrap_or_else(|| "`where` changed since the last import".to_owned());
+            let name = safe(&pipeline.name);
+            text.push_str(&format!(
+                "\n  {name}: {what}; the next sync brings HubSpot up to the definition by itself; `syncline plan {name}` shows what that means\n"
+            ));
+        } else if let Some(stale) = stale {
             text.push_str(&format!(
                 "\n  {0}: {1} stale: written under an earlier mapping; `syncline plan {0}` shows what that means, `syncline import \
                  --stale {0}` catches up\n",

@@ -230,12 +230,16 @@ pub fn next_commands(report: &PlanReport) -> impl Iterator<Item = String> {
     let runs = [
         ("import", &[RunScope::All][..]),
         ("import --stale", &[RunScope::Stale, RunScope::ChangedAndStale][..]),
-        ("sync --once", &[RunScope::Changed][..]),
+        ("sync --once", &[RunScope::Changed, RunScope::ChangedAndStale][..]),
         ("reconcile", &[RunScope::Compared][..]),
     ];
     runs.into_iter().filter_map(move |(run, scopes)| {
         let names =
             report.pipelines.iter().filter(|pipeline| scopes.contains(&pipeline.scope) && brings_changes(pipeline));
+        // What a changed mapping touches is the sync's own work, or that of an import.
+        let by_itself = run == "sync --once";
+        let names =
+            names.filter(|pipeline| pipeline.scope != RunScope::ChangedAndStale || pipeline.backfills == by_itself);
         let names: Vec<String> = names.map(|forecast| visible_name(forecast.report.name.as_str())).collect();
         (!names.is_empty()).then(|| format!("{when}: `syncline {run} {}`", names.join(" ")))
     })
@@ -278,6 +282,9 @@ pub fn scope(forecast: &PipelineForecast) -> &'static str {
         RunScope::All => "what `import` would do",
         RunScope::Stale => "what `import --stale` would do",
         RunScope::Changed => "what `sync` would do",
+        RunScope::ChangedAndStale if forecast.backfills => {
+            "what `sync` would do, the backfill of the changed mapping included"
+        }
         RunScope::ChangedAndStale => "what `sync` would do, and what the changed mapping touches",
         RunScope::Compared => "what `reconcile` would do",
     }

@@ -24,7 +24,8 @@ pub(super) enum Order {
 impl Order {
     /// The order in which REST reads a query: windows by time, so that a broken read resumes inside the window.
     pub(super) fn of(query: &Extract) -> Self {
-        if query.window.is_some() && query.cursor_field.is_some() { Self::Modified } else { Self::Id }
+        let own = query.window.is_some() && query.cursor_field.is_some() && query.parents.is_empty();
+        if own { Self::Modified } else { Self::Id }
     }
 }
 
@@ -113,8 +114,17 @@ fn push_where(text: &mut String, query: &Extract, after: Option<&After>) {
         terms.push("IsDeleted = TRUE".to_owned());
     }
     if let Some(window) = &query.window {
-        terms.push(format!("{stamp} >= {}", moment(window.from)));
-        terms.extend(window.until.map(|until| format!("{stamp} < {}", moment(until))));
+        let inside = |stamp: &str| {
+            let until = window.until.map(|until| format!(" AND {stamp} < {}", moment(until))).unwrap_or_default();
+            format!("{stamp} >= {}{until}", moment(window.from))
+        };
+        if query.parents.is_empty() {
+            terms.push(inside(stamp));
+        } else {
+            let touched: Vec<String> = query.parents.iter().map(|parent| format!("({})", inside(parent))).collect();
+            terms.push(format!("{stamp} < {}", moment(window.from)));
+            terms.push(format!("({})", touched.join(" OR ")));
+        }
     }
     if let Some(ids) = &query.ids {
         let ids: Vec<_> = ids.iter().map(|id| quote(id.as_str())).collect();
@@ -149,6 +159,7 @@ pub(super) mod tests {
             columns: columns.iter().map(|path| Column { path: Arc::from(*path), kind: FieldKind::String }).collect(),
             condition: None,
             window: None,
+            parents: Vec::new(),
             cursor_field: Some("SystemModstamp".into()),
             deleted: DeletedRows::Exclude,
             ids: None,

@@ -103,7 +103,7 @@ mod tests {
 
     #[track_caller]
     fn check(whole: Value, field: Value, expected: &[&str]) {
-        let mut entry = json!({"from": "Account__r.Name", "to": "text"});
+        let mut entry = json!({"from": "Owner.Name", "to": "text"});
         entry["allow"] = field;
         let other = json!({"from": "Formula__c", "to": "number"});
         let mut fixture = Fixture::new(json!([entry, other]));
@@ -135,8 +135,8 @@ mod tests {
 
     #[test]
     fn an_acceptance_touches_no_record() {
-        let plain = Fixture::new(json!([{"from": "Account__r.Name", "to": "text"}]));
-        let mut accepting = Fixture::new(json!([{"from": "Account__r.Name", "to": "text", "allow": ["SL2050"]}]));
+        let plain = Fixture::new(json!([{"from": "Owner.Name", "to": "text"}]));
+        let mut accepting = Fixture::new(json!([{"from": "Owner.Name", "to": "text", "allow": ["SL2050"]}]));
         accepting.config["allow"] = json!(["SL2051"]);
         assert_eq!(plain.pipeline().mapping_version, accepting.pipeline().mapping_version);
     }

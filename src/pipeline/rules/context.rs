@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::config::pipeline::{FieldConfig, PipelineConfig};
+use crate::config::pipeline::{FieldConfig, ParentChanges, PipelineConfig};
+use crate::config::scalar::Interval;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::object::{FieldKind, SourceField, SourceObject};
 use crate::model::record::Column;
 use crate::pipeline::field::Objects;
+use crate::pipeline::parents;
 use crate::pipeline::schemas::Schemas;
 
 /// What every rule may look at.
@@ -28,17 +30,36 @@ impl RuleContext<'_> {
         Diagnostic::error(code, self.file, Place::Value(pointer.into()), message)
     }
 
-    /// A warning where a field changes without its record: formulas, parents, statuses that follow dates.
+    /// A warning where a field changes without its record, and no sync asks for that: formulas, statuses that follow dates, parents
+    /// whose changes Salesforce cannot be asked for.
     pub fn unnoticed(&self, path: &str, field: &SourceField, place: Place) -> Option<Diagnostic> {
-        let what = match path.contains('.') {
-            true => "belongs to a parent record",
-            false if field.calculated || status_like_a_formula(self.objects.source, &field.name) => "is calculated",
-            false => return None,
+        let parent = path.contains('.');
+        let followed = parents::stamps_of(&self.objects, path).is_some();
+        let what = match self.config.sync.parents {
+            _ if parent && field.calculated => "is calculated, on a parent record",
+            ParentChanges::Off if parent => "belongs to a parent record, and `sync.parents` is `off`",
+            ParentChanges::Follow if parent && followed => return None,
+            ParentChanges::Follow if parent => {
+                "belongs to a parent record whose changes Salesforce cannot be asked for"
+            }
+            _ if field.calculated || status_like_a_formula(self.objects.source, &field.name) => "is calculated",
+            _ => return None,
         };
-        let message = format!("`{path}` {what}: a change to it alone is not noticed at once");
+        let message = format!("`{path}` {what}: a change to it alone is not noticed by a sync");
         let why = "it changes without a new SystemModstamp on the record itself";
-        let help = "the change is carried over when the record itself changes, or by the next import";
-        Some(Diagnostic::warning("SL2050", self.file, place, message).with_why(why).with_help(help))
+        Some(Diagnostic::warning("SL2050", self.file, place, message).with_why(why).with_help(self.reconciled()))
+    }
+
+    /// When what a sync does not notice is carried over.
+    pub fn reconciled(&self) -> String {
+        let name = &self.config.name;
+        let scheduled = match self.config.sync.reconcile {
+            Interval::Every(every) => format!("a sync that runs on does it every {every} (`sync.reconcile`)"),
+            Interval::Off => "`sync.reconcile` is `off`: set it, or schedule the command".to_owned(),
+        };
+        format!(
+            "`syncline reconcile {name}` carries the change over, as does the next change of the record itself; {scheduled}"
+        )
     }
 
     /// A warning at a value.

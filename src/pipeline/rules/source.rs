@@ -74,7 +74,7 @@ pub fn condition(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option
                 let place = Place::Within("/source/where".to_owned(), span);
                 let message = "the condition depends on the day: records join and leave it without being touched";
                 let why = "only records that Salesforce touched since the last cycle are read";
-                let help = "an import catches up on them";
+                let help = cx.reconciled();
                 Diagnostic::warning("SL2050", cx.file, place, message).with_why(why).with_help(help)
             }));
             Some(condition)

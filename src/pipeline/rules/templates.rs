@@ -76,7 +76,7 @@ fn finding(code: &'static str, file: &Arc<str>, pointer: &str, error: TemplateEr
 fn changing(entry: &Entry<'_>, place: Place) -> Diagnostic {
     let message = "`now` is the beginning of the run: the value changes, and that alone is not noticed at once";
     let why = "a sync reads the records that changed, and time alone changes none";
-    let help = "the value is renewed when the record itself changes, or by the next full comparison or import";
+    let help = entry.cx.reconciled();
     Diagnostic::warning("SL2050", entry.cx.file, place, message).with_why(why).with_help(help)
 }
 

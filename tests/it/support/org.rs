@@ -173,6 +173,7 @@ pub(crate) fn query() -> Extract {
         columns: [Column { path: "Name".into(), kind: FieldKind::String }].into(),
         condition: None,
         window: None,
+        parents: Vec::new(),
         cursor_field: Some("SystemModstamp".into()),
         deleted: DeletedRows::Exclude,
         ids: None,

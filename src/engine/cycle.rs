@@ -1,0 +1,134 @@
+//! The rows of a sync cycle: failures whose next try has come, what Salesforce touched since the watermark, records whose parent was
+//! touched, and what a changed mapping or filter brings. And a look at the first of them, for the guard.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::by_id::{self, Rows};
+use super::catch_up::{self, Backlog};
+use super::queries::{parents_query, window_query};
+use super::read_ahead::{self, ReadAhead};
+use super::{reject_guard, unconfirmed};
+use crate::model::failure::FailureKind;
+use crate::model::ids::SalesforceId;
+use crate::model::watermark::Watermark;
+use crate::plan::guard::{Impact, Rejects};
+use crate::ports::source::{Extract, QUERY_IDS_MAX};
+use crate::ports::state::FailureFilter;
+use crate::stages::read::extract::{Membership, candidates};
+use crate::stages::{StageContext, StageError, StageName};
+
+/// Most failures that one cycle tries again.
+const RETRIES_MAX: usize = 2_000;
+
+/// The rows of a cycle, the first of them read, with what the cycle is about to archive, and what it rejects of that beginning.
+pub async fn look_ahead(
+    cx: &StageContext,
+    watermark: Watermark,
+    backlog: Option<Backlog>,
+) -> Result<(ReadAhead<'_>, Impact, Rejects), StageError> {
+    let mut rows = rows(cx, watermark).await?;
+    if backlog.is_some() {
+        rows = catch_up::track(cx, rows);
+    }
+    let mut ahead = read_ahead::read_ahead(unconfirmed::track(cx, rows)).await?;
+    let (mut archive, standing) = impact(cx, watermark, &ahead).await?;
+    if let Some(backlog) = backlog {
+        archive += stale_archives(cx).await?;
+        let all = ahead.all_rows().chain(catch_up::rows(cx, backlog)).boxed();
+        ahead = read_ahead::read_ahead(all).await?;
+    }
+    archive += unconfirmed::archive_count(cx).await?;
+    let rejects = reject_guard::judge(cx, &ahead.rows).await?;
+    Ok((ahead, Impact { archive, standing, source_empty: false }, rejects))
+}
+
+/// How many records a catch-up would archive, because they no longer belong or were deleted.
+pub async fn stale_archives(cx: &StageContext) -> Result<u64, StageError> {
+    match read_ahead::may_archive(cx) {
+        true => read_ahead::archive_count_of(cx, catch_up::rows_ahead(cx)).await,
+        false => Ok(0),
+    }
+}
+
+/// Failures that are due again, then everything touched since the watermark.
+async fn rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'_>, StageError> {
+    let mut due = Vec::new();
+    if cx.failures_open {
+        let filter = FailureFilter {
+            pipeline: Some(cx.pipeline.name.clone()),
+            // Associations are tried again by themselves, without their record.
+            kind: Some(FailureKind::Record),
+            due_at: Some(cx.due_at),
+            basis: Some(cx.pipeline.basis.clone()),
+            ..FailureFilter::default()
+        };
+        let rows = cx.state.failures(&filter, RETRIES_MAX).await.map_err(StageError::at(StageName::Match))?;
+        due.extend(rows.into_iter().map(|row| row.failure.salesforce_id));
+    }
+    let changed = touched(cx, watermark, false).chain(with_touched_parent(cx, watermark, false));
+    if due.is_empty() {
+        return Ok(changed.boxed());
+    }
+    let retries: Vec<Rows<'_>> = due.chunks(QUERY_IDS_MAX).map(|ids| by_id::rows(cx, ids.to_vec(), false)).collect();
+    // A record that failed and changed since comes once. What changes after it was read has a stamp behind the new
+    // watermark, so the next cycle sees it.
+    let tried: Arc<Mutex<HashSet<SalesforceId>>> = Arc::default();
+    let noted = Arc::clone(&tried);
+    let retries = stream::iter(retries).flatten().inspect_ok(move |rows| {
+        let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.extend(rows.batch.iter().map(|row| row.record.id));
+    });
+    let changed = changed.map_ok(move |mut rows| {
+        let tried = tried.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.batch.retain(|row| !tried.contains(&row.record.id));
+        rows
+    });
+    Ok(retries.chain(changed).boxed())
+}
+
+/// Everything that Salesforce touched since the watermark.
+fn touched(cx: &StageContext, watermark: Watermark, ids_only: bool) -> Rows<'_> {
+    let mut query = window_query(cx, watermark);
+    if ids_only {
+        query = Extract { columns: Arc::from([]), ..query };
+    }
+    candidates(cx, query, Membership::Asked, None)
+}
+
+/// Records that were not touched since the watermark, and of which a parent was whose fields are read.
+fn with_touched_parent(cx: &StageContext, watermark: Watermark, ids_only: bool) -> Rows<'_> {
+    if cx.pipeline.parents.stamps.is_empty() {
+        return stream::empty().boxed();
+    }
+    let mut query = parents_query(cx, watermark);
+    if ids_only {
+        query = Extract { columns: Arc::from([]), ..query };
+    }
+    // A condition that asks for parents may be left by what happened to one.
+    let membership = if query.condition.is_some() { Membership::ByQuery } else { Membership::Asked };
+    let rows = catch_up::released(cx, candidates(cx, query, membership, None));
+    rows.map_ok(|rows| crate::stages::read::extract::Candidates { cursor: None, ..rows }).boxed()
+}
+
+/// How many records a cycle would archive, of how many that stand.
+async fn impact(cx: &StageContext, watermark: Watermark, ahead: &ReadAhead<'_>) -> Result<(u64, u64), StageError> {
+    if !read_ahead::may_archive(cx) {
+        return Ok((0, 0));
+    }
+    let archive = if ahead.complete {
+        read_ahead::archive_count(cx, &ahead.rows).await?
+    } else {
+        let mut all = touched(cx, watermark, true);
+        if cx.pipeline.parents.decide {
+            all = all.chain(with_touched_parent(cx, watermark, true)).boxed();
+        }
+        read_ahead::archive_count_of(cx, all).await?
+    };
+    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await;
+    let counts = counts.map_err(StageError::at(StageName::Match))?;
+    Ok((archive, counts.standing + counts.in_doubt))
+}

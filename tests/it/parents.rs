@@ -1,0 +1,179 @@
+//! Fields of parent records: a sync asks Salesforce for the records of the parents that changed.
+
+use serde_json::{Value, json};
+
+use crate::support::{Bench, report};
+
+const OBJECT: &str = "Subscription__c";
+
+/// Subscriptions with a filter and fields of their account, and these lines at the end.
+fn bench(filter: &str, more: &str) -> Bench {
+    let bench = Bench::new(0);
+    std::fs::remove_file(bench.path("pipelines/work_orders.yaml")).unwrap();
+    bench.write(
+        "pipelines/subscriptions.yaml",
+        &format!(
+            "version: 1
+name: subs
+source: {{ object: Subscription__c{filter} }}
+target: {{ object: subscriptions, match: salesforce_id }}
+fields:
+  - {{ from: Name, to: subscription_name }}
+  - {{ from: Account__r.Name, to: account_name }}
+on_delete: archive
+on_filter_exit: archive
+guard: {{ archive: 100% }}
+{more}"
+        ),
+    );
+    bench
+}
+
+fn create(bench: &Bench, object: &str, values: Value) -> String {
+    bench.salesforce("create", json!({"object": object, "values": values}))["id"].as_str().unwrap().to_owned()
+}
+
+/// Touched long ago, so that no window shows it.
+fn old(bench: &Bench, object: &str, id: &str) {
+    bench.salesforce("stamp", json!({"object": object, "id": id, "stamp": "2020-01-01T00:00:00Z", "values": {}}));
+}
+
+/// An account and a subscription of it, both last touched long ago.
+fn pair(bench: &Bench, account: &str) -> (String, String) {
+    let parent = create(bench, "Account", json!({"Name": account}));
+    let child = create(bench, OBJECT, json!({"Name": format!("of {account}"), "Account__c": parent}));
+    old(bench, "Account", &parent);
+    old(bench, OBJECT, &child);
+    (parent, child)
+}
+
+fn rename(bench: &Bench, account: &str, name: &str) {
+    bench.salesforce("update", json!({"object": "Account", "id": account, "values": {"Name": name}}));
+}
+
+/// What HubSpot holds of a subscription that is not archived.
+fn held(bench: &Bench, id: &str) -> Option<Value> {
+    let mut records = bench.records("subscriptions").into_values();
+    let found = records.find(|own| own["properties"]["salesforce_id"] == id && own["archived"] == false)?;
+    Some(found["properties"].clone())
+}
+
+/// A sync that does what its plan foretold.
+fn sync(bench: &Bench) -> Value {
+    let planned = bench.run(&["plan", "--format", "json"]).code(0).json();
+    let done = bench.sync();
+    let own = report(&done, "subs").clone();
+    for count in ["read", "created", "updated", "archived", "unchanged", "filtered", "associated"] {
+        assert_eq!(report(&planned, "subs")[count], own[count], "{count}\n{planned}\n{done}");
+    }
+    own
+}
+
+#[test]
+fn a_renamed_account_is_carried_over_to_its_records_alone() {
+    let bench = bench("", "");
+    let ((account, child), (_, other)) = (pair(&bench, "A"), pair(&bench, "B"));
+    bench.import();
+    rename(&bench, &account, "Renamed");
+    let own = sync(&bench);
+    assert_eq!((own["read"].as_u64(), own["updated"].as_u64()), (Some(1), Some(1)), "{own}");
+    assert_eq!(held(&bench, &child).unwrap()["account_name"], "Renamed");
+    assert_eq!(held(&bench, &other).unwrap()["account_name"], "B");
+    // Within the overlap it is read again, and nothing is sent.
+    bench.sandbox.forget_requests();
+    assert_eq!(sync(&bench)["unchanged"], 1);
+    assert_eq!(bench.sync()["pipelines"][0]["hubspot_calls"], 0);
+    // Touched itself as well, it comes once.
+    bench.salesforce("update", json!({"object": OBJECT, "id": child, "values": {"Name": "touched"}}));
+    rename(&bench, &account, "Again");
+    let own = sync(&bench);
+    assert_eq!((own["read"].as_u64(), own["updated"].as_u64()), (Some(1), Some(1)), "{own}");
+    assert_eq!(held(&bench, &child).unwrap()["account_name"], "Again");
+}
+
+#[test]
+fn a_change_that_maps_to_nothing_sends_nothing() {
+    let bench = bench("", "");
+    let (account, _) = pair(&bench, "A");
+    bench.import();
+    bench.salesforce("update", json!({"object": "Account", "id": account, "values": {"BillingCity": "Bonn"}}));
+    bench.sandbox.forget_requests();
+    let own = bench.sync();
+    assert_eq!((&own["pipelines"][0]["unchanged"], bench.calls("hubspot")), (&json!(1), 0), "{own}");
+}
+
+#[test]
+fn a_record_enters_and_leaves_the_filter_with_its_parent() {
+    let bench = bench(", where: \"Account__r.Name != 'closed'\"", "");
+    let ((leaves, left), (enters, entered)) = (pair(&bench, "A"), pair(&bench, "closed"));
+    bench.import();
+    assert_eq!((held(&bench, &left).is_some(), held(&bench, &entered).is_some()), (true, false));
+    rename(&bench, &leaves, "closed");
+    rename(&bench, &enters, "open");
+    let own = sync(&bench);
+    assert_eq!((own["archived"].as_u64(), own["created"].as_u64()), (Some(1), Some(1)), "{own}");
+    assert_eq!((held(&bench, &left).is_some(), held(&bench, &entered).is_some()), (false, true));
+    // The guard sees those who leave with their parent.
+    bench.edit("pipelines/subscriptions.yaml", "archive: 100%", "archive: 0");
+    rename(&bench, &enters, "closed");
+    bench.run(&["sync", "--once"]).code(1);
+    assert!(held(&bench, &entered).is_some());
+}
+
+#[test]
+fn parents_of_parents_and_paths_of_associations_are_followed() {
+    let bench = bench(
+        "",
+        "associations:
+  - { field: Account__r.ParentId, to: companies, match: salesforceaccountid }
+",
+    );
+    bench.edit("pipelines/subscriptions.yaml", "from: Account__r.Name", "from: Account__r.Parent.Name");
+    let group = create(&bench, "Account", json!({"Name": "Group"}));
+    let company = json!({"name": "Group", "salesforceaccountid": group});
+    bench.hubspot("create", json!({"object": "companies", "properties": company}));
+    let (account, child) = pair(&bench, "A");
+    old(&bench, "Account", &group);
+    bench.import();
+    bench.salesforce("update", json!({"object": "Account", "id": account, "values": {"ParentId": group}}));
+    let own = sync(&bench);
+    assert_eq!((own["updated"].as_u64(), own["associated"].as_u64()), (Some(1), Some(1)), "{own}");
+    old(&bench, "Account", &account);
+    rename(&bench, &group, "Holding");
+    assert_eq!(sync(&bench)["updated"], 1);
+    assert_eq!(held(&bench, &child).unwrap()["account_name"], "Holding");
+}
+
+#[test]
+fn thousands_of_records_of_one_parent_follow() {
+    let bench = bench("", "");
+    let account = create(&bench, "Account", json!({"Name": "A"}));
+    for number in 0..4_500 {
+        let id = create(&bench, OBJECT, json!({"Name": format!("S{number}"), "Account__c": account}));
+        old(&bench, OBJECT, &id);
+    }
+    bench.import();
+    rename(&bench, &account, "Renamed");
+    let own = sync(&bench);
+    assert_eq!((own["read"].as_u64(), own["updated"].as_u64()), (Some(4_500), Some(4_500)), "{own}");
+    let held = bench.records("subscriptions");
+    assert!(held.values().all(|record| record["properties"]["account_name"] == "Renamed"));
+}
+
+#[test]
+fn a_record_that_failed_is_not_tried_twice() {
+    let bench = bench("", "");
+    bench.edit("pipelines/subscriptions.yaml", "to: account_name }", "to: account_name, required: true }");
+    let (account, child) = pair(&bench, "A");
+    rename(&bench, &account, "");
+    bench.import();
+    assert!(held(&bench, &child).is_none());
+    rename(&bench, &account, "Named");
+    bench.run(&["failures", "retry"]).code(0);
+    let own = bench.sync();
+    assert_eq!(
+        (own["pipelines"][0]["read"].as_u64(), own["pipelines"][0]["created"].as_u64()),
+        (Some(1), Some(1)),
+        "{own}"
+    );
+}
