@@ -14,7 +14,8 @@ use super::render::paint::Paint;
 use super::render::{history as show, table};
 use super::shared::{append_file, json, project, write_file};
 use crate::model::ids::PipelineName;
-use crate::ops::history::{ErrorsCsv, FailureList as FailureReport, FailuresMarked, Pages, RunHistory};
+use crate::ops::failure_groups::FailureList as FailureReport;
+use crate::ops::history::{ErrorsCsv, FailuresMarked, Pages, RunHistory};
 use crate::ops::{alerts, failure_groups, history, status, why};
 use crate::ports::state::{FailureFilter, FailureMark};
 use crate::project::error::OpsError;
@@ -149,7 +150,12 @@ pub(super) async fn failures(common: &Common, arguments: &Failures) -> Result<Ex
                     let groups = failure_groups::groups(&project, pages).await?;
                     output::styled(&show::failure_groups(&groups, project.outside.clock.now(), Paint::of_results()));
                 }
-                Format::Json => print_failures_json(pages, None).await?,
+                Format::Json => {
+                    let again = Pages::new(&project, filters(&list.filter)?)?;
+                    let groups = failure_groups::groups(&project, again).await?;
+                    let groups = serde_json::to_value(groups).unwrap_or_default();
+                    print_failures_json(pages, Some(("groups", &groups))).await?;
+                }
             }
         }
         FailureAction::Show { id } => {
@@ -167,7 +173,7 @@ pub(super) async fn failures(common: &Common, arguments: &Failures) -> Result<Ex
             }
             match arguments.format {
                 Format::Text => output::styled(&show::failures_in_full(&all, Paint::of_results())),
-                Format::Json => json(&FailureReport { failures: all }),
+                Format::Json => json(&FailureReport { failures: all, groups: Vec::new() }),
             }
         }
         FailureAction::Retry(filter) => mark(&project, filter, FailureMark::Retry, arguments.format).await?,

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 
 use super::failure_view::FailureView;
 use super::history::Pages;
@@ -20,8 +21,19 @@ const VALUES_MAX: usize = 40;
 /// Codes of values that a value map or a property's options lack.
 const MISFITS: [&str; 2] = ["SL5005", "SL5006"];
 
+/// What `failures --format json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(title = "Syncline failures")]
+pub struct FailureList {
+    /// One entry a record.
+    pub failures: Vec<FailureView>,
+    /// The same by reason, the most frequent first; `failures list` has them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub groups: Vec<FailureGroup>,
+}
+
 /// Failures of one pipeline that share a reason.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct FailureGroup {
     /// The pipeline.
     pub pipeline: String,
@@ -51,8 +63,14 @@ pub struct FailureGroup {
     pub rule: String,
     /// A line for the field's entry: its value map with the values that it lacks, each with a `?` to fill in.
     pub values: Option<String>,
-    /// A few of the records.
+    /// A few of the records, by their Salesforce ids.
+    #[serde(rename = "salesforce_ids", serialize_with = "ids")]
+    #[schemars(with = "Vec<String>")]
     pub sample: Vec<FailureView>,
+}
+
+fn ids<S: Serializer>(sample: &[FailureView], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(sample.iter().map(|failure| &failure.salesforce_id))
 }
 
 #[derive(Default)]

@@ -33,14 +33,6 @@ pub struct RunDetail {
     pub failures: Vec<FailureView>,
 }
 
-/// What `failures --format json` prints.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[schemars(title = "Syncline failures")]
-pub struct FailureList {
-    /// One entry a record.
-    pub failures: Vec<FailureView>,
-}
-
 /// What `failures retry` and `failures dismiss` print with `--format json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(title = "Syncline failures marked")]

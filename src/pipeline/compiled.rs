@@ -321,6 +321,21 @@ impl Pipeline {
         title.map_or_else(|| record.id.to_string(), str::to_owned)
     }
 
+    /// The read of the names of these records, deleted ones too, with nothing else in it; none where a record has no name that may be
+    /// shown. At most [`crate::ports::source::QUERY_IDS_MAX`].
+    pub fn names_of(&self, ids: &[SalesforceId]) -> Option<crate::ports::source::Extract> {
+        use crate::ports::source::DeletedRows;
+        let column = self.title_column.filter(|column| !self.sensitive_columns.contains(column))?;
+        Some(crate::ports::source::Extract {
+            columns: Arc::from([self.columns.get(column)?.clone()]),
+            condition: None,
+            deleted: if self.has_is_deleted { DeletedRows::Include } else { DeletedRows::Exclude },
+            ids: Some(ids.to_vec()),
+            expected: Some(ids.len() as u64),
+            ..self.all_records()
+        })
+    }
+
     /// Whether owners must be known to fill its properties.
     pub fn needs_owners(&self) -> bool {
         self.fields.iter().any(|field| field.conversion == Conversion::Owner)

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use syncline::sys::hmac;
 
 use crate::support::Bench;
-use crate::support::receivers::{MailServer, Webhook};
+use crate::support::receivers::{MailServer, Tls, Webhook, tls_folder};
+use crate::support::{Ran, ended};
 
 const OBJECT: &str = "Subscription__c";
 const FILE: &str = "pipelines/subscriptions.yaml";
@@ -270,4 +271,50 @@ fn a_monitor_gets_a_line_a_problem() {
     let reasons: Vec<&Value> =
         json["pipelines"][0]["attention"].as_array().unwrap().iter().map(|own| &own["reason"]).collect();
     assert_eq!(reasons, ["not_running", "old_data"]);
+}
+
+/// `alerts test` of an e-mail receiver, with the authority of the test's servers among those that this computer trusts, or not.
+fn mail_tried(server: &str, trusted: bool) -> Ran {
+    let receiver = format!(
+        "  - {{ type: email, server: \"{server}\", username: me, password: {SECRET}, from: s@example.com, to: [a@example.com] }}\n"
+    );
+    let bench = bench(&receiver);
+    let mut command = bench.command(&["alerts", "test"]);
+    if trusted {
+        command.env("SSL_CERT_FILE", tls_folder().join("authority.pem"));
+    }
+    ended(command.output().unwrap())
+}
+
+#[test]
+fn mail_goes_over_tls_from_the_start_or_when_asked_for() {
+    let mail = MailServer::speaking(Tls::Implicit);
+    mail_tried(&mail.address, true).code(0);
+    let taken = mail.taken();
+    assert!(taken[0].starts_with("TLS\r\n") && taken[0].contains("RCPT TO:<a@example.com>"), "{taken:?}");
+    // Loopback addresses are spoken to in plain text, and 0.0.0.0 leads there without being one.
+    let mail = MailServer::speaking(Tls::StartTls);
+    mail_tried(&format!("smtp://0.0.0.0:{}", mail.port()), true).code(0);
+    let taken = mail.taken();
+    let (plain, hidden) = taken[0].split_once("STARTTLS\r\n").unwrap();
+    assert!(plain.starts_with("EHLO") && !plain.contains("MAIL") && !plain.contains("AUTH"), "{taken:?}");
+    assert!(hidden.contains("AUTH PLAIN") && hidden.contains("RCPT TO:<a@example.com>"), "{taken:?}");
+}
+
+#[test]
+fn mail_is_not_sent_to_a_server_that_cannot_prove_who_it_is() {
+    for tls in [Tls::Implicit, Tls::StartTls] {
+        let mail = MailServer::speaking(tls);
+        let server =
+            if tls == Tls::Implicit { mail.address.clone() } else { format!("smtp://0.0.0.0:{}", mail.port()) };
+        let ran = mail_tried(&server, false).code(1);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.to_lowercase().contains("certificate"), "{said}");
+        assert!(!said.contains(SECRET), "{said}");
+        assert!(mail.taken().iter().all(|mail| !mail.contains("AUTH") && !mail.contains("MAIL FROM")));
+    }
+    // A server that does not offer encryption gets nothing, either.
+    let mail = MailServer::start();
+    mail_tried(&format!("smtp://0.0.0.0:{}", mail.port()), true).code(1);
+    assert!(mail.taken().iter().all(|mail| !mail.contains("AUTH") && !mail.contains("MAIL FROM")));
 }

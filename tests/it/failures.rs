@@ -311,3 +311,72 @@ fn neither_a_records_own_failure_nor_that_of_its_associations_hides_the_other() 
     bench.sync();
     assert_eq!(kinds(), ["associations"]);
 }
+
+#[test]
+fn json_has_the_failures_by_reason_as_well() {
+    let bench = bench("");
+    for (name, status) in [("a", "Legacy"), ("b", "Legacy"), ("c", "Paused, maybe"), ("d", "Active")] {
+        let seats = if name == "d" { "many" } else { "5" };
+        let id = create(&bench, json!({"Name": name, "Status__c": "Active", "Notes__c": seats}));
+        // A value of before the picklist was restricted.
+        let old = json!({"object": OBJECT, "id": id, "stamp": "2024-01-01T00:00:00Z", "values": {"Status__c": status}});
+        bench.salesforce("stamp", old);
+    }
+    bench.import();
+    let listed = bench.run(&["failures", "--format", "json"]).code(0).json();
+    assert_eq!(listed["failures"].as_array().unwrap().len(), 4, "{listed}");
+    let groups = listed["groups"].as_array().unwrap();
+    let counts: Vec<u64> = groups.iter().map(|group| group["records"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [3, 1], "{listed}");
+    let line = groups[0]["values"].as_str().unwrap();
+    assert_eq!(
+        line,
+        r#"values: { Active: active, Cancelled: cancelled, On Hold: on_hold, Legacy: ?, "Paused, maybe": ? }"#
+    );
+    assert!(bench.run(&["failures"]).code(0).stdout.contains(line), "the text has the same line");
+    let ids = groups[0]["salesforce_ids"].as_array().unwrap();
+    assert!(ids.iter().all(|id| listed["failures"].as_array().unwrap().iter().any(|own| own["salesforce_id"] == *id)));
+    assert!(groups[1]["values"].is_null(), "{listed}");
+    // Selections hold for both.
+    let one = bench.run(&["failures", "--code", groups[1]["code"].as_str().unwrap(), "--format", "json"]);
+    let one = match one.code {
+        Some(0) => one.json(),
+        _ => bench.run(&["failures", "list", "--code", groups[1]["code"].as_str().unwrap(), "--format", "json"]).json(),
+    };
+    assert_eq!((one["failures"].as_array().unwrap().len(), one["groups"].as_array().unwrap().len()), (1, 1), "{one}");
+    let none = bench.run(&["failures", "list", "--code", "SL5999", "--format", "json"]).code(0).json();
+    assert_eq!((&none["failures"], &none["groups"]), (&json!([]), &json!([])));
+}
+
+#[test]
+fn a_failure_of_associations_has_its_record_s_name() {
+    let more = "associations:\n  - { field: Account__c, to: companies, match: salesforceaccountid }\n";
+    let bench = bench(more);
+    let account = bench.salesforce("create", json!({"object": "Account", "values": {"Name": "A"}}))["id"].clone();
+    for _ in 0..2 {
+        let company = json!({"name": "A", "salesforceaccountid": account});
+        bench.hubspot("create", json!({"object": "companies", "properties": company}));
+    }
+    let id = create(&bench, json!({"Name": "Lift 7", "Status__c": "Active", "Notes__c": "5", "Account__c": account}));
+    bench.import();
+    let own = failure(&bench, &id).unwrap();
+    assert_eq!(
+        (&own["code"], &own["title"], &own["kind"]),
+        (&json!("SL5112"), &json!("Lift 7"), &json!("associations"))
+    );
+    // Tried again, it keeps the name, and Salesforce is not asked for it once more.
+    due(&bench);
+    bench.import();
+    assert_eq!(failure(&bench, &id).unwrap()["title"], "Lift 7");
+    // A name that is masked is nobody's to read.
+    let bench = self::bench(more);
+    bench.edit(FILE, "to: subscription_name }", "to: subscription_name, sensitive: true }");
+    let account = bench.salesforce("create", json!({"object": "Account", "values": {"Name": "A"}}))["id"].clone();
+    for _ in 0..2 {
+        let company = json!({"name": "A", "salesforceaccountid": account});
+        bench.hubspot("create", json!({"object": "companies", "properties": company}));
+    }
+    let id = create(&bench, json!({"Name": "Lift 8", "Status__c": "Active", "Notes__c": "5", "Account__c": account}));
+    bench.import();
+    assert_eq!(failure(&bench, &id).unwrap()["title"], id);
+}

@@ -5,6 +5,7 @@ pub mod associations;
 pub mod extract;
 pub mod lookup;
 pub mod matching;
+pub mod names;
 pub mod resolve;
 pub mod targets;
 pub mod titles;

@@ -2,7 +2,7 @@
 //! ask for, and removes what Syncline made and nobody asks for any more. Its own durable step, after the records exist. Repeating
 //! it is safe: what stands is looked up first, and what is about to be made is noted as ours before the call.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use crate::ports::fault::Fault;
 use crate::ports::state::Commit;
 use crate::ports::target::{BATCH_PAIRS_MAX, PairOutcome, PairTypes};
 use crate::stages::read::associations::{Readings, Resolved, Waiting, pair_key, resolve, take_out, views};
+use crate::stages::read::names;
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::{StageContext, StageError, StageName, Writers};
 
@@ -351,8 +352,30 @@ impl DueBatch<'_> {
         self.commit.failures.push(Failure { salesforce_id, title, reason, content: None, columns: Vec::new() });
     }
 
+    /// Gives failures the names of their records: those that stand already have them, of the others Salesforce is asked.
+    async fn name_failures(&mut self) -> Result<(), StageError> {
+        if self.commit.failures.is_empty() {
+            return Ok(());
+        }
+        let mut ids: Vec<SalesforceId> = self.commit.failures.iter().map(|failure| failure.salesforce_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let known = self.cx.state.failures_of(&self.cx.pipeline.name, &ids).await.map_err(at)?.into_iter();
+        let known = known.map(|row| (row.failure.salesforce_id, row.failure.title));
+        let mut names: HashMap<SalesforceId, String> = known.filter(|(id, title)| title != id.as_str()).collect();
+        ids.retain(|id| !names.contains_key(id));
+        names.extend(names::of(self.cx, &ids).await);
+        for failure in &mut self.commit.failures {
+            if let Some(name) = names.get(&failure.salesforce_id) {
+                failure.title.clone_from(name);
+            }
+        }
+        Ok(())
+    }
+
     /// Saves what is done so far.
     async fn save(&mut self) -> Result<(), StageError> {
+        self.name_failures().await?;
         self.commit.tally = self.checkpoint.add(std::mem::take(&mut self.delta));
         self.writers.state.commit(&self.commit).await.map_err(at)?;
         self.commit = self.checkpoint.commit(self.cx);

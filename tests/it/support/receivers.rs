@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 /// A request that was sent to a [`Webhook`].
@@ -88,7 +92,18 @@ fn serve(stream: TcpStream, status: u16) -> Option<Request> {
     Some(Request { headers, body: String::from_utf8(body).ok()? })
 }
 
-/// A mail server that keeps what it is sent: envelope and message of each.
+/// How a mail server speaks TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tls {
+    /// Not at all.
+    Never,
+    /// From the start.
+    Implicit,
+    /// When asked for it.
+    StartTls,
+}
+
+/// A mail server that keeps what it is sent: envelope and message of each, and `STARTTLS` or `TLS` where it was encrypted from there on.
 pub(crate) struct MailServer {
     pub(crate) address: String,
     kept: Arc<Mutex<Vec<String>>>,
@@ -96,17 +111,34 @@ pub(crate) struct MailServer {
 
 impl MailServer {
     pub(crate) fn start() -> Self {
+        Self::speaking(Tls::Never)
+    }
+
+    /// One with the certificate of `tests/cases/tls`, which is for `localhost`, 127.0.0.1 and 0.0.0.0.
+    pub(crate) fn speaking(tls: Tls) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("smtp://{}", listener.local_addr().unwrap());
+        let address = match tls {
+            Tls::Implicit => format!("smtps://localhost:{}", listener.local_addr().unwrap().port()),
+            Tls::Never | Tls::StartTls => format!("smtp://{}", listener.local_addr().unwrap()),
+        };
         let kept: Arc<Mutex<Vec<String>>> = Arc::default();
         let mails = Arc::clone(&kept);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
-                mails.lock().unwrap().extend(take_mail(stream));
+                let mut mail = String::new();
+                let _ = serve_mail(stream, tls, &mut mail);
+                if !mail.is_empty() {
+                    mails.lock().unwrap().push(mail);
+                }
             }
         });
         Self { address, kept }
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> &str {
+        self.address.rsplit(':').next().unwrap()
     }
 
     pub(crate) fn taken(&self) -> Vec<String> {
@@ -114,36 +146,69 @@ impl MailServer {
     }
 }
 
-fn take_mail(stream: TcpStream) -> Option<String> {
-    let mut reader = BufReader::new(stream);
-    let say = |reader: &mut BufReader<TcpStream>, text: &str| reader.get_mut().write_all(text.as_bytes()).ok();
-    say(&mut reader, "220 mail.example ESMTP\r\n")?;
-    let mut mail = String::new();
+/// The folder with the certificate of the test's servers, and of the authority that signed it.
+pub(crate) fn tls_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/tls")
+}
+
+fn encrypted(stream: TcpStream) -> StreamOwned<ServerConnection, TcpStream> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let certificate = CertificateDer::from_pem_file(tls_folder().join("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(tls_folder().join("server.key.pem")).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), stream)
+}
+
+fn serve_mail(stream: TcpStream, tls: Tls, mail: &mut String) -> std::io::Result<()> {
+    if tls == Tls::Implicit {
+        let mut stream = BufReader::new(encrypted(stream));
+        stream.get_mut().write_all(b"220 mail.example ESMTP\r\n")?;
+        mail.push_str("TLS\r\n");
+        return talk(&mut stream, false, mail).map(drop);
+    }
+    let mut plain = BufReader::new(stream);
+    plain.get_mut().write_all(b"220 mail.example ESMTP\r\n")?;
+    if talk(&mut plain, tls == Tls::StartTls, mail)? {
+        talk(&mut BufReader::new(encrypted(plain.into_inner())), false, mail)?;
+    }
+    Ok(())
+}
+
+/// Answers until the client goes; true where it asks for encryption.
+fn talk<S: Read + Write>(stream: &mut BufReader<S>, offers_tls: bool, mail: &mut String) -> std::io::Result<bool> {
     loop {
         let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return Some(mail).filter(|mail| !mail.is_empty());
+        if stream.read_line(&mut line)? == 0 {
+            return Ok(false);
         }
         mail.push_str(&line);
-        match line.split_whitespace().next()?.to_ascii_uppercase().as_str() {
-            "EHLO" => say(&mut reader, "250-mail.example\r\n250 8BITMIME\r\n")?,
+        let answer = match line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase().as_str() {
+            "EHLO" if offers_tls => "250-mail.example\r\n250-STARTTLS\r\n250 8BITMIME\r\n",
+            "EHLO" => "250-mail.example\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME\r\n",
+            "STARTTLS" if offers_tls => {
+                stream.get_mut().write_all(b"220 go on\r\n")?;
+                return Ok(true);
+            }
+            "AUTH" => "235 welcome\r\n",
             "DATA" => {
-                say(&mut reader, "354 go on\r\n")?;
+                stream.get_mut().write_all(b"354 go on\r\n")?;
                 loop {
                     let mut line = String::new();
-                    reader.read_line(&mut line).ok()?;
-                    if line == ".\r\n" {
+                    stream.read_line(&mut line)?;
+                    if line == ".\r\n" || line.is_empty() {
                         break;
                     }
                     mail.push_str(&line);
                 }
-                say(&mut reader, "250 taken\r\n")?;
+                "250 taken\r\n"
             }
             "QUIT" => {
-                say(&mut reader, "221 bye\r\n")?;
-                return Some(mail);
+                stream.get_mut().write_all(b"221 bye\r\n")?;
+                return Ok(false);
             }
-            _ => say(&mut reader, "250 ok\r\n")?,
-        }
+            _ => "250 ok\r\n",
+        };
+        stream.get_mut().write_all(answer.as_bytes())?;
+        stream.get_mut().flush()?;
     }
 }
