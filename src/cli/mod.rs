@@ -57,7 +57,21 @@ pub fn run(arguments: ArgsOs) -> Exit {
     let common = &arguments.common;
     colour::set(if common.no_color { Colour::Never } else { common.color });
     trace::start(&arguments);
+    #[cfg(debug_assertions)]
+    if let Err(error) = watch_crash_points() {
+        output::error(&error, None, None);
+        return Exit::Usage;
+    }
     runtime.block_on(commands::run(arguments))
+}
+
+/// Lets the process die where a test says, or tells the test what it reaches.
+#[cfg(debug_assertions)]
+fn watch_crash_points() -> Result<(), String> {
+    use crate::config::env::process_variables;
+    use crate::sys::crash_watch;
+    process_variables("SYNCLINE_CRASH_TRACE").map(|file| crash_watch::trace(file.into()));
+    process_variables("SYNCLINE_CRASH_AT").map_or(Ok(()), |order| crash_watch::arm(&order))
 }
 
 /// What the arguments say about colours, before they are read: the help has some, too.

@@ -21,6 +21,7 @@ use crate::ports::source::{Extract, QUERY_IDS_MAX};
 use crate::ports::state::{FailureFilter, StateError, StateReader};
 use crate::stages::read::extract::{self, Candidates, candidates};
 use crate::stages::{StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// Most records that are read by their ids; more are read together with all that match, in one pass.
 pub const BY_ID_MAX: u64 = 5_000;
@@ -227,6 +228,7 @@ async fn failed_page(
         ..FailureFilter::default()
     };
     let rows = cx.state.failures(&filter, QUERY_IDS_MAX).await.map_err(StageError::at(StageName::Match))?;
+    crash_point!("failures.page_read");
     let Some(last) = rows.last().map(|row| row.failure.salesforce_id) else { return Ok(None) };
     let mut ids: Vec<SalesforceId> = rows.iter().map(|row| row.failure.salesforce_id).collect();
     let known = visited::among(cx, &ids).await?;

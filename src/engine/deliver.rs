@@ -18,6 +18,7 @@ use crate::stages::write::delete::Delete;
 use crate::stages::write::load::Load;
 use crate::stages::write::{Outcome, Settled, Written};
 use crate::stages::{Stage, StageContext, StageError, StageName, Writers};
+use crate::sys::crash_point::crash_point;
 
 /// Carries out decisions.
 pub struct Deliver {
@@ -74,7 +75,9 @@ impl Deliver {
 
     async fn carry_out(&self, kind: BatchKind, batch: Vec<Decision>) -> Result<(), StageError> {
         self.cx.confirm().await.map_err(StageError::at(StageName::Load))?;
+        crash_point!("deliver.confirmed");
         self.note_calls(kind, &batch).await?;
+        crash_point!("deliver.noted");
         let rejects = reject_guard::of_batch(&self.cx, &batch).await?;
         let noted = |decision| Settled { decision, outcome: Outcome::NothingToSend };
         let written = match kind {
@@ -82,8 +85,10 @@ impl Deliver {
             BatchKind::Archive => self.delete.run(&self.cx, batch).await?,
             BatchKind::StateOnly => Written { settled: batch.into_iter().map(noted).collect(), stopped: None },
         };
+        crash_point!("deliver.carried_out");
         // What HubSpot acknowledged is saved first, whatever else went wrong.
         self.checkpoint.run(&self.cx, written.settled).await?;
+        crash_point!("deliver.saved");
         (self.on_progress)(self.checkpoint.add(Tally::default()));
         written.stopped.map_or(Ok(()), Err)?;
         if rejects.rejected == 0 {
@@ -117,8 +122,11 @@ impl DecisionSink for Deliver {
     fn save_position(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
         async move {
             let Some(progress) = &self.progress else { return Ok(()) };
+            crash_point!("deliver.place_reached");
             let place = ImportProgress { cursor: Some(cursor), read: progress.read + rows, ..progress.clone() };
-            self.checkpoint.save_import_progress(&self.cx, Some(place)).await
+            self.checkpoint.save_import_progress(&self.cx, Some(place)).await?;
+            crash_point!("deliver.place_saved");
+            Ok(())
         }
         .boxed()
     }

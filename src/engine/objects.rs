@@ -3,6 +3,7 @@
 
 use crate::ports::state::StateError;
 use crate::stages::{StageContext, Writers};
+use crate::sys::crash_point::crash_point;
 
 /// The pipeline's state is about other objects than its definition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +47,7 @@ pub async fn objects_changed(cx: &StageContext) -> Result<Option<ObjectsChanged>
 /// Records what the state is about from now on.
 pub async fn record(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
     let now = identity(cx).await?;
+    crash_point!("run.begun");
     match cx.state.note(&key(cx)).await? {
         Some(noted) if noted == now => Ok(()),
         _ => writers.state.set_note(&key(cx), &now).await,

@@ -17,6 +17,7 @@ use crate::plan::guard::Impact;
 use crate::ports::source::{Extract, QUERY_IDS_MAX};
 use crate::stages::read::extract::{Candidates, Membership, candidates};
 use crate::stages::{StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// What a look at both systems tells before the first write.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +45,7 @@ pub async fn survey(cx: &StageContext) -> Result<Survey, StageError> {
         let ids: Vec<SalesforceId> = chunk.batch.iter().map(|row| row.record.id).collect();
         visited::add(cx, &ids).await?;
     }
+    crash_point!("compare.ids_read");
     drop(rows);
     if let Some(place) = place {
         cx.source.release(&place).await;
@@ -56,6 +58,7 @@ pub async fn survey(cx: &StageContext) -> Result<Survey, StageError> {
     let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await;
     let counts = counts.map_err(StageError::at(StageName::Match))?;
     let standing = counts.standing + counts.in_doubt;
+    crash_point!("compare.surveyed");
     Ok(Survey { counted, shown, vanished, impact: Impact { archive, standing, source_empty: counted == 0 } })
 }
 
@@ -82,6 +85,7 @@ async fn note_deleted(cx: &StageContext) -> Result<(), StageError> {
     let until = now + SignedDuration::from_mins(1);
     let deleted = cx.source.deleted(&cx.pipeline.source_object, now - DELETED_SINCE, until).await;
     let deleted = deleted.map_err(StageError::at(StageName::Extract))?.unwrap_or_default();
+    crash_point!("compare.deletes_listed");
     let entries: Vec<_> = deleted.into_iter().map(|id| (id, HubspotId::new("deleted"))).collect();
     cx.directory.add(&deleted_directory(cx), &entries).await.map_err(StageError::at(StageName::Extract))
 }
@@ -92,7 +96,9 @@ fn deleted_directory(cx: &StageContext) -> String {
 
 /// Forgets what the comparison kept.
 pub async fn clear(cx: &StageContext) -> Result<(), StageError> {
+    crash_point!("compare.done");
     visited::clear(cx).await?;
+    crash_point!("compare.clearing");
     cx.directory.discard(&deleted_directory(cx)).await.map_err(StageError::at(StageName::Checkpoint))
 }
 
@@ -137,6 +143,7 @@ async fn page(cx: &StageContext, after: Option<SalesforceId>, ids_only: bool) ->
     let mut ids = ids.map_err(StageError::at(StageName::Match))?;
     let Some(last) = ids.last().copied() else { return Ok(None) };
     let shown = visited::among(cx, &ids).await?;
+    crash_point!("compare.departed_page");
     ids.retain(|id| !shown.contains(id));
     Ok(Some((by_id::rows(cx, ids, ids_only), Some(last))))
 }

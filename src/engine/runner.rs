@@ -18,6 +18,7 @@ use crate::stages::read::matching::Match;
 use crate::stages::read::resolve::Resolve;
 use crate::stages::read::transform::Transform;
 use crate::stages::{Stage, StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// Most calls under way or waiting for the rate limit. At 19 calls a second it covers answers that take 1.6 s.
 pub const CALLS_IN_FLIGHT_MAX: usize = 32;
@@ -128,6 +129,7 @@ impl<'a> RunLoop<'a> {
             if !reading && self.in_flight.is_empty() {
                 if self.deferred.is_empty() {
                     self.save_reached().await?;
+                    crash_point!("runner.read_to_the_end");
                     return read_error.map_or(Ok(()), Err);
                 }
                 let deferred = std::mem::take(&mut self.deferred);
@@ -158,7 +160,9 @@ impl<'a> RunLoop<'a> {
             self.positions.end_page(cursor);
         }
         self.sink.count_read(ReadCounts { read: batch.len() as u64, ..ReadCounts::default() });
+        crash_point!("runner.page_received");
         self.decide(batch).await?;
+        crash_point!("runner.page_decided");
         self.save_reached().await
     }
 
@@ -225,6 +229,7 @@ impl<'a> RunLoop<'a> {
     }
 
     async fn handle(&mut self, answered: Answered) -> Result<(), StageError> {
+        crash_point!("runner.call_answered");
         match answered {
             Answered::Resolved(decisions) => {
                 self.resolving -= 1;

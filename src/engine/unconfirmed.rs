@@ -10,6 +10,7 @@ use super::{read_ahead, visited};
 use crate::model::ids::SalesforceId;
 use crate::ports::source::QUERY_IDS_MAX;
 use crate::stages::{StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// Notes the unconfirmed rows that pass, so that [`rows`] leaves them out.
 pub fn track<'a>(cx: &'a StageContext, rows: Rows<'a>) -> Rows<'a> {
@@ -55,6 +56,7 @@ async fn page(cx: &StageContext, after: Option<SalesforceId>, ids_only: bool) ->
     let due_at = Some(cx.due_at).filter(|_| !cx.try_all);
     let ids = cx.state.in_doubt(&cx.pipeline.name, due_at, after, QUERY_IDS_MAX).await;
     let mut ids = ids.map_err(StageError::at(StageName::Match))?;
+    crash_point!("unconfirmed.page_read");
     let Some(last) = ids.last().copied() else { return Ok(None) };
     let visited = visited::among(cx, &ids).await?;
     ids.retain(|id| !visited.contains(id));

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::watermark::Watermark;
 use crate::ports::state::{StateError, StoredWatermark};
 use crate::stages::{StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// One moment by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub struct ClockReadings {
 /// What both clocks show now.
 pub async fn read_clocks(cx: &StageContext) -> Result<ClockReadings, StageError> {
     let server = cx.source.now().await.map_err(StageError::at(StageName::Extract))?;
+    crash_point!("clocks.read");
     Ok(ClockReadings { server, local: cx.clock.now() })
 }
 

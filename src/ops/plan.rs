@@ -320,10 +320,13 @@ async fn import(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Res
     let total = cx.source.count(&queries::import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
     let archive = unconfirmed::archive_count(cx).await?;
     let rows = candidates(cx, queries::import_query(cx, total), Membership::ByQuery, None);
-    let ahead = read_ahead::read_ahead(unconfirmed::track(cx, rows)).await?;
+    let rows = if cx.failures_open { catch_up::track(cx, rows) } else { unconfirmed::track(cx, rows) };
+    let ahead = read_ahead::read_ahead(rows).await?;
     let rejects = reject_guard::judge(cx, &ahead.rows).await?;
     runner::run(cx, sink, ahead.all_rows()).await?;
-    runner::run(cx, sink, unconfirmed::rows(cx)).await?;
+    runner::run(cx, sink, catch_up::track(cx, unconfirmed::rows(cx))).await?;
+    // A failure whose record the whole read does not meet is about a record that left, or is no more.
+    runner::run(cx, sink, catch_up::failed(cx, None)).await?;
     let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let standing = counts.standing + counts.in_doubt;
     Ok(refusal(cx, Impact { archive, standing, source_empty: total == 0 }, &rejects, allowance))
@@ -376,9 +379,11 @@ async fn compare(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Re
     let survey = reconcile::survey(cx).await?;
     sink.note_vanished(survey.vanished);
     let short = guard::check_whole(survey.shown, survey.counted, allowance).err().map(|short| short.to_string());
-    runner::run(cx, sink, reconcile::departed(cx, false)).await?;
+    runner::run(cx, sink, catch_up::track(cx, reconcile::departed(cx, false))).await?;
     runner::run(cx, sink, unconfirmed::track(cx, reconcile::all(cx, survey.counted))).await?;
-    runner::run(cx, sink, unconfirmed::rows(cx)).await?;
+    runner::run(cx, sink, catch_up::track(cx, unconfirmed::rows(cx))).await?;
+    // What is done with records that failed and are not among those that were read.
+    runner::run(cx, sink, catch_up::failed(cx, None)).await?;
     Ok(short.or_else(|| refusal(cx, survey.impact, &Rejects::default(), allowance)))
 }
 

@@ -25,6 +25,7 @@ use crate::project::selection::Selection;
 use crate::project::wiring::Project;
 use crate::stages::StageContext;
 use crate::state::sqlite::SqliteState;
+use crate::sys::crash_point::crash_point;
 
 /// Called as a run goes on, with the pipeline's name and its numbers.
 pub type OnProgress = Arc<dyn Fn(&str, Tally) + Send + Sync>;
@@ -117,6 +118,7 @@ pub async fn run_all(
     if let Err(error) = later_links(project, state, options, &mut finished).await {
         tracing::warn!(%error, "associations to records that were made later wait for the next run");
     }
+    crash_point!("command.telling");
     alerts::tell_at_last(project, state, status::duration).await;
     finished
 }
@@ -173,6 +175,7 @@ async fn attempt(
 ) -> Result<Finished, OpsError> {
     let name = &prepared.pipeline.name;
     let _lease = state.lease(name, &options.command).await?;
+    crash_point!("command.leased");
     let Handles { mut cx, writers, saved_portal } = handles(project, state, prepared, run).await?;
     let followed = match &options.followed {
         None => None,
@@ -208,6 +211,7 @@ async fn attempt(
         salesforce_calls = report.tally.salesforce_calls,
         "the run ended"
     );
+    crash_point!("command.run_ended");
     note_calls(project, state, prepared).await?;
     if saved_portal.is_none_or(|saved_portal| !saved_portal.has_changed()) {
         return Ok(finished(report, stop, prepared.clone()));
@@ -342,6 +346,7 @@ async fn later_links(
         let _lease = state.lease(&pipeline.name, &options.command).await?;
         let run = finished[place].report.run.clone();
         let Handles { cx, writers, .. } = handles(project, state, &prepared, run).await?;
+        crash_point!("command.later_associations");
         let stop = engine_run::settle_associations(&cx, &writers, &mut finished[place].report).await?;
         finished[place].trouble = finished[place].trouble.take().or(stop.map(Trouble::Stopped));
     }

@@ -25,6 +25,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::state::sqlite::SqliteState;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
+use crate::sys::network::Network;
 use crate::sys::rng::Rng;
 
 /// Facts from outside.
@@ -34,6 +35,8 @@ pub struct Outside {
     pub clock: Clock,
     /// Chance.
     pub rng: Rng,
+    /// What the two services are reached over.
+    pub network: Network,
     /// Tells when to stop.
     pub cancel: Cancel,
 }
@@ -41,7 +44,7 @@ pub struct Outside {
 impl Outside {
     /// The real ones.
     pub fn real() -> Self {
-        Self { clock: Clock::system(), rng: Rng::from_entropy(), cancel: Cancel::new() }
+        Self { clock: Clock::system(), rng: Rng::from_entropy(), network: Network::Real, cancel: Cancel::new() }
     }
 }
 
@@ -119,8 +122,8 @@ impl Project {
             return Err(no_connection(name));
         };
         self.must_be_set(name)?;
-        let Outside { clock, rng, cancel } = self.outside.clone();
-        let connection = SalesforceConnection::new(salesforce_settings(name, config)?, clock, rng, cancel);
+        let Outside { clock, rng, network, cancel } = self.outside.clone();
+        let connection = SalesforceConnection::new(salesforce_settings(name, config)?, &network, clock, rng, cancel);
         let connection = connection.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
         let handle = handle(&connection);
         known.insert(name.to_owned(), connection);
@@ -150,8 +153,8 @@ impl Project {
             return Err(no_connection(name));
         };
         self.must_be_set(name)?;
-        let Outside { clock, rng, cancel } = self.outside.clone();
-        let connection = HubspotConnection::new(hubspot_settings(name, config)?, clock, rng, cancel);
+        let Outside { clock, rng, network, cancel } = self.outside.clone();
+        let connection = HubspotConnection::new(hubspot_settings(name, config)?, &network, clock, rng, cancel);
         let connection = connection.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
         let handle = handle(&connection);
         known.insert(name.to_owned(), connection);

@@ -15,7 +15,7 @@ use crate::sandbox::clock::VirtualClock;
 use crate::sandbox::control::ControlAnswer;
 use crate::sandbox::data::DataFile;
 use crate::sandbox::faults::{FaultPlan, Faults};
-use crate::sandbox::http::Service;
+use crate::sandbox::http::{Reply, Request, Service};
 use crate::sandbox::ledger::{Count, Entry};
 use crate::sandbox::options::{CLIENT_ID, CLIENT_SECRET, HUBSPOT_TOKEN, PORTAL_ID, SandboxError, SandboxOptions};
 use crate::sandbox::server::Answer;
@@ -54,6 +54,11 @@ pub struct Sandbox {
 
 /// Starts a sandbox with both emulated services.
 pub async fn start(options: SandboxOptions) -> Result<Sandbox, SandboxError> {
+    let (salesforce, hubspot) = services(&options);
+    start_with(options, Arc::new(salesforce), Arc::new(hubspot)).await
+}
+
+fn services(options: &SandboxOptions) -> (salesforce::SalesforceService, hubspot::HubspotService) {
     let salesforce = salesforce::SalesforceService::new(salesforce::options::Options {
         client_id: CLIENT_ID.to_owned(),
         client_secret: CLIENT_SECRET.to_owned(),
@@ -72,7 +77,27 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, SandboxError> {
         seed: options.seed,
         search_lag: Duration::from_secs(2),
     });
-    start_with(options, Arc::new(salesforce), Arc::new(hubspot)).await
+    (salesforce, hubspot)
+}
+
+fn world(
+    options: &SandboxOptions,
+    salesforce: Arc<dyn Service>,
+    hubspot: Arc<dyn Service>,
+) -> Result<World, SandboxError> {
+    let faults = Faults::new(options.seed);
+    if let Some(plan) = &options.faults {
+        faults.add(plan).map_err(SandboxError::Faults)?;
+    }
+    Ok(World::new(VirtualClock::new(options.clock.clone()), faults, salesforce, hubspot))
+}
+
+/// A sandbox that nobody can reach over the network: it answers [`Sandbox::answer`] only.
+pub fn unserved(options: &SandboxOptions) -> Result<Sandbox, SandboxError> {
+    let (salesforce, hubspot) = services(options);
+    let world = Arc::new(world(options, Arc::new(salesforce), Arc::new(hubspot))?);
+    fill(&world, options)?;
+    Ok(Sandbox::around(world, None))
 }
 
 /// Starts two services of the caller's, which are filled with the sample world or with what the data file kept.
@@ -85,12 +110,7 @@ pub async fn start_with(
     if let Some((service, address)) = addresses.into_iter().find(|(_, address)| !address.ip().is_loopback()) {
         return Err(SandboxError::NotLoopback { service, address });
     }
-    let faults = Faults::new(options.seed);
-    if let Some(plan) = &options.faults {
-        faults.add(plan).map_err(SandboxError::Faults)?;
-    }
-    let clock = VirtualClock::new(options.clock.clone());
-    let world = Arc::new(World::new(clock, faults, salesforce.clone(), hubspot.clone()));
+    let world = Arc::new(world(&options, salesforce.clone(), hubspot.clone())?);
     let data = options.data.clone().map(|path| Arc::new(DataFile::new(path)));
     let kept = data.as_ref().map(|file| file.load(&world)).transpose()?.unwrap_or(false);
     if !kept {
@@ -98,15 +118,7 @@ pub async fn start_with(
     } else if let (Some(path), true) = (&options.data, options.worlds != load::worlds::Worlds::default()) {
         return Err(SandboxError::TwoWorlds { path: path.clone() });
     }
-    let mut sandbox = Sandbox {
-        salesforce_url: String::new(),
-        hubspot_url: String::new(),
-        control_url: String::new(),
-        world: world.clone(),
-        data,
-        cancel: Cancel::new(),
-        tasks: JoinSet::new(),
-    };
+    let mut sandbox = Sandbox::around(world.clone(), data);
     let answer = |service| Arc::new(ServiceAnswer::new(world.clone(), service, options.latency));
     sandbox.salesforce_url = sandbox.listen("salesforce", options.salesforce, answer(salesforce)).await?;
     sandbox.hubspot_url = sandbox.listen("hubspot", options.hubspot, answer(hubspot)).await?;
@@ -135,6 +147,25 @@ fn fill(world: &World, options: &SandboxOptions) -> Result<(), SandboxError> {
 }
 
 impl Sandbox {
+    fn around(world: Arc<World>, data: Option<Arc<DataFile>>) -> Self {
+        Self {
+            salesforce_url: String::new(),
+            hubspot_url: String::new(),
+            control_url: String::new(),
+            world,
+            data,
+            cancel: Cancel::new(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// The answer of a service (`salesforce` or `hubspot`) to a request, without a network in between. What befalls the answer on
+    /// its way is left to the caller.
+    pub fn answer(&self, service: &str, request: &Request) -> Result<Reply, SandboxError> {
+        let service = Arc::clone(self.world.service(service).map_err(SandboxError::Control)?);
+        Ok(ServiceAnswer::new(Arc::clone(&self.world), service, Duration::ZERO).answer(request))
+    }
+
     async fn listen(
         &mut self,
         service: &'static str,

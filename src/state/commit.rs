@@ -6,6 +6,7 @@ use super::pipelines::ensure_pipeline;
 use super::{associations, failures, identities, rows, runs, unconfirmed};
 use crate::model::failure::FailureKind;
 use crate::ports::state::Commit;
+use crate::sys::crash_point::crash_point_within;
 
 /// Saves a commit in one transaction.
 pub fn write(connection: &mut Connection, commit: &Commit) -> rusqlite::Result<()> {
@@ -14,12 +15,14 @@ pub fn write(connection: &mut Connection, commit: &Commit) -> rusqlite::Result<(
     let pipeline = ensure_pipeline(&transaction, &commit.pipeline)?;
     let (run, at) = (commit.run.as_str(), rows::millis(commit.at));
     identities::write(&transaction, pipeline, &commit.identities, run, at)?;
+    crash_point_within!("commit.identities_written");
     associations::write_wanted(&transaction, pipeline, &commit.wanted)?;
     associations::write_owned(&transaction, &commit.owned, &commit.disowned)?;
     // What this commit settles was planned with what it removes.
     associations::recheck_pairs(&transaction, pipeline, &commit.removed_from)?;
     associations::write_settled(&transaction, pipeline, &commit.settled)?;
     associations::write_rechecks(&transaction, pipeline, &commit.rechecks)?;
+    crash_point_within!("commit.associations_written");
     associations::write_waiting(&transaction, pipeline, &commit.waiting, at)?;
     failures::resolve(&transaction, pipeline, &commit.resolved, FailureKind::Record)?;
     failures::resolve(&transaction, pipeline, &commit.resolved_links, FailureKind::Associations)?;
@@ -41,5 +44,8 @@ pub fn write(connection: &mut Connection, commit: &Commit) -> rusqlite::Result<(
         let new = params![pipeline, rows::millis(watermark.0), set_at, commit.watermark_corrected];
         transaction.prepare_cached(sql)?.execute(new)?;
     }
-    transaction.commit()
+    crash_point_within!("commit.all_written");
+    transaction.commit()?;
+    crash_point_within!("commit.committed");
+    Ok(())
 }

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use rusqlite::Connection;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::lease::{self, LocalLeases};
 use super::{alerts, associations, commit, directory, failures, identities, open, pipelines, rows, runs, unconfirmed};
@@ -23,6 +24,7 @@ use crate::ports::state::{
     StoredWatermark, Turn, Undelivered,
 };
 use crate::sys::clock::Clock;
+use crate::sys::crash_point::crash_point;
 
 /// A state. Clones share one connection.
 #[derive(Clone)]
@@ -84,13 +86,20 @@ impl SqliteState {
         let connection = Arc::clone(&self.connection);
         let path = self.path.as_ref().map_or_else(|| "(private)".to_owned(), |path| path.display().to_string());
         async move {
+            crash_point!("state.asked");
             let shown = path.clone();
-            let done = tokio::task::spawn_blocking(move || {
+            let work = move || {
                 // A panic in an earlier piece of work cannot leave a transaction open: it rolls back when dropped.
                 let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
                 work(&mut connection).map_err(|error| open::sorted(&path, error))
-            });
-            done.await.unwrap_or_else(|error| Err(StateError::Io { path: shown, detail: error.to_string() }))
+            };
+            // A runtime of one thread has no other work to keep going, and so things happen in the order in which they are asked for.
+            let done = match Handle::current().runtime_flavor() {
+                RuntimeFlavor::CurrentThread => Ok(work()),
+                _ => tokio::task::spawn_blocking(work).await,
+            };
+            crash_point!("state.answered");
+            done.unwrap_or_else(|error| Err(StateError::Io { path: shown, detail: error.to_string() }))
         }
         .boxed()
     }

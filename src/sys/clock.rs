@@ -1,7 +1,8 @@
 //! Time as a value that is handed in: the system's clock, or one that a test moves.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -13,7 +14,56 @@ pub struct Clock(Kind);
 #[derive(Clone, Debug)]
 enum Kind {
     System,
-    Manual(Arc<watch::Sender<Timestamp>>),
+    Manual(Arc<Hands>),
+}
+
+/// A clock that others move.
+#[derive(Debug)]
+struct Hands {
+    time: watch::Sender<Timestamp>,
+    /// When those who sleep wake up, and how many of them.
+    sleepers: Mutex<BTreeMap<Timestamp, usize>>,
+}
+
+/// Somebody who sleeps on a clock that others move.
+struct Sleeper<'a> {
+    hands: &'a Hands,
+    until: Timestamp,
+}
+
+impl<'a> Sleeper<'a> {
+    fn new(hands: &'a Hands, until: Timestamp) -> Self {
+        *hands.sleepers().entry(until).or_default() += 1;
+        Self { hands, until }
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        let mut sleepers = self.hands.sleepers();
+        if let Some(count) = sleepers.get_mut(&self.until) {
+            *count -= 1;
+            if *count == 0 {
+                sleepers.remove(&self.until);
+            }
+        }
+    }
+}
+
+impl Hands {
+    fn sleepers(&self) -> std::sync::MutexGuard<'_, BTreeMap<Timestamp, usize>> {
+        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A moment from which time is counted that only goes on, whatever is done to the clock's hands.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(MarkKind);
+
+#[derive(Debug, Clone, Copy)]
+enum MarkKind {
+    System(Instant),
+    Manual(Timestamp),
 }
 
 impl Clock {
@@ -24,7 +74,7 @@ impl Clock {
 
     /// A clock that stands at `start` until [`Clock::advance`] moves it. Sleepers wake when it passes their time.
     pub fn manual(start: Timestamp) -> Self {
-        Self(Kind::Manual(Arc::new(watch::Sender::new(start))))
+        Self(Kind::Manual(Arc::new(Hands { time: watch::Sender::new(start), sleepers: Mutex::default() })))
     }
 
     /// The present moment, in UTC.
@@ -32,7 +82,7 @@ impl Clock {
         match &self.0 {
             #[expect(clippy::disallowed_methods, reason = "the one place that reads the computer's clock")]
             Kind::System => Timestamp::now(),
-            Kind::Manual(time) => *time.borrow(),
+            Kind::Manual(hands) => *hands.time.borrow(),
         }
     }
 
@@ -40,19 +90,45 @@ impl Clock {
     pub async fn sleep(&self, duration: Duration) {
         match &self.0 {
             Kind::System => tokio::time::sleep(duration).await,
-            Kind::Manual(time) => {
-                let until = *time.borrow() + duration;
-                let mut watch = time.subscribe();
+            Kind::Manual(hands) => {
+                let until = *hands.time.borrow() + duration;
+                let _sleeper = Sleeper::new(hands, until);
+                let mut watch = hands.time.subscribe();
                 // The sender lives in `self`, so the wait can only end by reaching the time.
                 let _ = watch.wait_for(|now| *now >= until).await;
             }
         }
     }
 
+    /// This moment, for [`Clock::since`].
+    pub fn mark(&self) -> Mark {
+        Mark(match &self.0 {
+            Kind::System => MarkKind::System(Instant::now()),
+            Kind::Manual(_) => MarkKind::Manual(self.now()),
+        })
+    }
+
+    /// The time that has passed since a moment.
+    pub fn since(&self, mark: Mark) -> Duration {
+        match mark.0 {
+            MarkKind::System(at) => at.elapsed(),
+            MarkKind::Manual(at) => self.now().duration_since(at).try_into().unwrap_or_default(),
+        }
+    }
+
     /// Moves a manual clock forward; does nothing on the system's clock.
     pub fn advance(&self, duration: Duration) {
-        if let Kind::Manual(time) = &self.0 {
-            time.send_modify(|now| *now += duration);
+        if let Kind::Manual(hands) = &self.0 {
+            hands.time.send_modify(|now| *now += duration);
         }
+    }
+
+    /// Moves a manual clock to the time when the next of those who sleep wakes up; false when nobody sleeps.
+    pub fn advance_to_next(&self) -> bool {
+        let Kind::Manual(hands) = &self.0 else { return false };
+        let next = hands.sleepers().keys().next().copied();
+        let Some(next) = next else { return false };
+        hands.time.send_modify(|now| *now = next.max(*now));
+        true
     }
 }

@@ -3,10 +3,14 @@
 
 pub mod cancel;
 pub mod clock;
+pub mod crash_point;
+#[cfg(debug_assertions)]
+pub mod crash_watch;
 pub mod files;
 pub mod git;
 pub mod hmac;
 pub mod jwt;
+pub mod network;
 pub mod process;
 pub mod rng;
 pub mod secrets;

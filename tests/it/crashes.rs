@@ -93,7 +93,7 @@ fn nothing_is_doubled(bench: &Bench) {
     }
 }
 
-fn first_difference(expected: &Value, found: &Value) -> String {
+pub(crate) fn first_difference(expected: &Value, found: &Value) -> String {
     for (object, records) in expected.as_object().unwrap() {
         for (id, record) in records.as_object().unwrap() {
             if found[object][id] != *record {
@@ -111,7 +111,7 @@ fn an_import_that_is_killed_at_any_request_ends_like_one_that_was_not() {
 }
 
 /// One change of every kind; needs an imported world.
-fn change_everything(bench: &Bench) {
+pub(crate) fn change_everything(bench: &Bench) {
     let failed: Vec<String> =
         bench.failures().iter().filter_map(|failure| failure["salesforce_id"].as_str().map(str::to_owned)).collect();
     let rows = bench.rows(SUBSCRIPTIONS);

@@ -11,6 +11,8 @@ mod cli;
 mod completion;
 mod config_cases;
 mod continuous;
+#[cfg(debug_assertions)]
+mod crash_points;
 mod crashes;
 mod definition_changes;
 mod definitions;
@@ -19,6 +21,7 @@ mod doubts;
 mod drafts;
 mod estimates;
 mod failures;
+mod foretold;
 mod forge;
 mod generated;
 mod hostile_files;
@@ -52,6 +55,8 @@ mod sandbox_scale;
 mod sandbox_worlds;
 mod saved_plans;
 mod short_answers;
+#[cfg(debug_assertions)]
+mod simulation;
 mod state_contract;
 mod state_files;
 mod support;

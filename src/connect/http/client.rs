@@ -2,15 +2,18 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, redirect};
 use url::Url;
 
 use crate::config::address::{LOCALHOST, is_trustworthy};
 use crate::sys::cancel::Cancel;
+use crate::sys::clock::Clock;
+use crate::sys::network::{Network, Play, PlayedReply, PlayedRequest};
 use crate::sys::secrets::masked;
 
 /// Longest wait for a connection.
@@ -28,7 +31,17 @@ const BODY_BYTES_MAX: usize = 256 << 20;
 
 /// Makes HTTP exchanges. Clones share one pool of connections.
 #[derive(Clone)]
-pub(in crate::connect) struct Transport(reqwest::Client);
+pub(in crate::connect) struct Transport {
+    client: reqwest::Client,
+    played: Option<Played>,
+}
+
+/// A network that is played, and its time.
+#[derive(Clone)]
+struct Played {
+    network: Arc<dyn Play>,
+    clock: Clock,
+}
 
 /// Why no answer came, or not all of it.
 #[derive(Debug)]
@@ -54,12 +67,18 @@ pub(in crate::connect) struct Outgoing<'a> {
 pub(in crate::connect) struct Reply {
     pub(in crate::connect) status: u16,
     pub(in crate::connect) headers: HeaderMap,
-    body: reqwest::Response,
+    body: Body,
+}
+
+/// What is left of a body.
+enum Body {
+    Real(reqwest::Response),
+    Played { rest: Option<Bytes>, broken: bool },
 }
 
 impl Transport {
     /// A client that follows no redirect, so that a token never travels on.
-    pub(in crate::connect) fn new(login: &Url) -> Result<Self, String> {
+    pub(in crate::connect) fn new(login: &Url, network: &Network, clock: &Clock) -> Result<Self, String> {
         // One cryptography for the whole program; a second call, which changes nothing, is no trouble.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder()
@@ -73,7 +92,11 @@ impl Transport {
             .gzip(true);
         // Plain http is for this computer only, and a proxy has no business there.
         let builder = if login.scheme() == "http" { builder.no_proxy() } else { builder };
-        builder.build().map(Self).map_err(words)
+        let played = match network {
+            Network::Real => None,
+            Network::Played(network) => Some(Played { network: Arc::clone(network), clock: clock.clone() }),
+        };
+        builder.build().map(|client| Self { client, played }).map_err(words)
     }
 
     /// Sends a form and reads the whole answer.
@@ -83,8 +106,8 @@ impl Transport {
         form: &[(&'static str, &str)],
         cancel: &Cancel,
     ) -> Result<(u16, Bytes), TransportError> {
-        let request = self.0.post(url.clone()).header("accept", "application/json").form(form);
-        let mut reply = Self::head(request, cancel).await?;
+        let request = self.client.post(url.clone()).header("accept", "application/json").form(form);
+        let mut reply = self.head(request, cancel).await?;
         Ok((reply.status, reply.bytes(cancel).await?))
     }
 
@@ -98,7 +121,7 @@ impl Transport {
             return Err(TransportError::Failed("the address is not one that credentials may be sent to".to_owned()));
         }
         // Marks the header as one that no log may show.
-        let mut request = self.0.request(outgoing.method, outgoing.url.clone()).bearer_auth(outgoing.token);
+        let mut request = self.client.request(outgoing.method, outgoing.url.clone()).bearer_auth(outgoing.token);
         for (name, value) in outgoing.headers {
             request = request.header(name, value);
         }
@@ -108,7 +131,7 @@ impl Transport {
         if let Some(body) = outgoing.body {
             request = request.header("content-type", "application/json; charset=UTF-8").body(body);
         }
-        Self::head(request, cancel).await
+        self.head(request, cancel).await
     }
 
     /// Sends JSON with headers of its own and without a token; gives the status of the answer.
@@ -123,23 +146,58 @@ impl Transport {
         if !is_trustworthy(url) {
             return Err(TransportError::Failed("the address is neither https nor one of this computer".to_owned()));
         }
-        let mut request = self.0.post(url.clone()).timeout(time_max).header("content-type", "application/json");
+        let mut request = self.client.post(url.clone()).timeout(time_max).header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        Ok(Self::head(request.body(body), cancel).await?.status)
+        Ok(self.head(request.body(body), cancel).await?.status)
     }
 
-    async fn head(request: reqwest::RequestBuilder, cancel: &Cancel) -> Result<Reply, TransportError> {
-        let response = tokio::select! {
-            response = request.send() => response.map_err(|error| TransportError::Failed(words(error)))?,
-            () = cancel.cancelled() => return Err(TransportError::Cancelled),
-        };
-        Ok(Reply { status: response.status().as_u16(), headers: response.headers().clone(), body: response })
+    async fn head(&self, request: reqwest::RequestBuilder, cancel: &Cancel) -> Result<Reply, TransportError> {
+        let failed = |error| TransportError::Failed(words(error));
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(TransportError::Cancelled),
+            reply = async {
+                match &self.played {
+                    None => request.send().await.map(Reply::real).map_err(failed),
+                    Some(played) => played.head(request.build().map_err(failed)?).await,
+                }
+            } => reply,
+        }
+    }
+}
+
+impl Played {
+    async fn head(&self, request: reqwest::Request) -> Result<Reply, TransportError> {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let body = request.body().and_then(reqwest::Body::as_bytes).map(Bytes::copy_from_slice).unwrap_or_default();
+        let time_max = request.timeout().copied().unwrap_or(SILENCE_TIMEOUT);
+        let (method, url) = (request.method().to_string(), request.url().to_string());
+        let request = PlayedRequest { method, url, headers, body };
+        tokio::select! {
+            biased;
+            reply = self.network.exchange(request) => reply.map(Reply::played).map_err(TransportError::Failed),
+            () = self.clock.sleep(time_max) => Err(TransportError::Failed("operation timed out".to_owned())),
+        }
     }
 }
 
 impl Reply {
+    fn real(response: reqwest::Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, body: Body::Real(response) }
+    }
+
+    fn played(reply: PlayedReply) -> Self {
+        let header = |(name, value): (String, String)| {
+            Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+        };
+        let headers = reply.headers.into_iter().filter_map(header).collect();
+        Self { status: reply.status, headers, body: Body::Played { rest: Some(reply.body), broken: reply.broken } }
+    }
+
     /// A header's text; none where it is missing or no text.
     pub(in crate::connect) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -147,8 +205,15 @@ impl Reply {
 
     /// The next piece of the body, unpacked; none at its end.
     pub(in crate::connect) async fn chunk(&mut self, cancel: &Cancel) -> Result<Option<Bytes>, TransportError> {
+        let response = match &mut self.body {
+            Body::Real(response) => response,
+            Body::Played { rest, broken } => match rest.take().filter(|rest| !rest.is_empty()) {
+                None if *broken => return Err(TransportError::Failed("the connection was closed".to_owned())),
+                rest => return Ok(rest),
+            },
+        };
         tokio::select! {
-            chunk = self.body.chunk() => chunk.map_err(|error| TransportError::Failed(words(error))),
+            chunk = response.chunk() => chunk.map_err(|error| TransportError::Failed(words(error))),
             () = cancel.cancelled() => Err(TransportError::Cancelled),
         }
     }

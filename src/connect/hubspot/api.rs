@@ -17,6 +17,8 @@ use crate::connect::http::limiter::{Limiter, Stopped};
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
+use crate::sys::crash_point::crash_point;
+use crate::sys::network::Network;
 use crate::sys::rng::Rng;
 
 /// Tries of one call while the trouble is passing.
@@ -116,9 +118,15 @@ impl<'a> Call<'a> {
 }
 
 impl Api {
-    pub(super) fn new(settings: HubspotSettings, clock: Clock, rng: Rng, cancel: Cancel) -> Result<Self, Fault> {
-        let transport =
-            Transport::new(&settings.base_url).map_err(|text| Fault::Halt(errors::local("set-up", text, 1)))?;
+    pub(super) fn new(
+        settings: HubspotSettings,
+        network: &Network,
+        clock: Clock,
+        rng: Rng,
+        cancel: Cancel,
+    ) -> Result<Self, Fault> {
+        let transport = Transport::new(&settings.base_url, network, &clock)
+            .map_err(|text| Fault::Halt(errors::local("set-up", text, 1)))?;
         let fixed = settings.rate_limit.is_some();
         let (calls, interval) = settings.rate_limit.unwrap_or(RATE_LIMIT);
         let limiter = Limiter::new(calls, interval, fixed, clock.clone(), cancel.clone());
@@ -200,7 +208,9 @@ impl Api {
             time_max: Some(EXCHANGE_TIME_MAX),
         };
         let started = self.clock.now();
+        crash_point!("hubspot.asking");
         let mut reply = self.transport.send(outgoing, &self.cancel.of_call()).await?;
+        crash_point!("hubspot.answered");
         let number = |name: &str| reply.header(name).and_then(|text| text.trim().parse::<u32>().ok());
         let interval = number("x-hubspot-ratelimit-interval-milliseconds");
         let interval = interval.map(|milliseconds| Duration::from_millis(milliseconds.into()));
@@ -213,6 +223,7 @@ impl Api {
         let waited = self.clock.now().duration_since(started).as_millis();
         tracing::debug!(operation = call.operation, status, waited_ms = waited as u64, request_id, "hubspot answered");
         let body = reply.bytes(&self.cancel.of_call()).await;
+        crash_point!("hubspot.read");
         if (200..300).contains(&status) {
             return Ok(Ok((status, body?)));
         }

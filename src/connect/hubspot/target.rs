@@ -21,6 +21,7 @@ use crate::ports::target::{
 };
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
+use crate::sys::network::Network;
 use crate::sys::rng::Rng;
 
 /// A connection to one portal: one client, one rate limit.
@@ -29,8 +30,14 @@ pub struct HubspotConnection(Arc<Api>);
 
 impl HubspotConnection {
     /// Sets a connection up; nothing is sent yet.
-    pub fn new(settings: HubspotSettings, clock: Clock, rng: Rng, cancel: Cancel) -> Result<Self, Fault> {
-        Api::new(settings, clock, rng, cancel).map(|api| Self(Arc::new(api)))
+    pub fn new(
+        settings: HubspotSettings,
+        network: &Network,
+        clock: Clock,
+        rng: Rng,
+        cancel: Cancel,
+    ) -> Result<Self, Fault> {
+        Api::new(settings, network, clock, rng, cancel).map(|api| Self(Arc::new(api)))
     }
 
     /// A handle that counts its own calls, for use in passing.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -15,6 +15,8 @@ use super::errors::{self, Action, Advice, ApiError};
 use super::limits::Limits;
 use crate::connect::http::client::{Outgoing, Reply, TransportError};
 use crate::ports::fault::Fault;
+use crate::sys::clock::Mark;
+use crate::sys::crash_point::crash_point;
 
 /// Tries of one call while the trouble is passing.
 const ATTEMPTS_MAX: u32 = 6;
@@ -42,7 +44,7 @@ pub(super) struct Api {
 #[derive(Clone, Copy)]
 struct ServerTime {
     date: Timestamp,
-    at: Instant,
+    at: Mark,
     clock: Timestamp,
 }
 
@@ -262,7 +264,9 @@ impl Api {
         self.limits.spend(call.operation, self.time(), self.server_time().is_some())?;
         calls.fetch_add(1, Ordering::Relaxed);
         let started = self.tokens.clock.now();
+        crash_point!("salesforce.asking");
         let reply = self.tokens.transport.send(outgoing, &self.tokens.cancel).await;
+        crash_point!("salesforce.answered");
         drop(permit);
         let waited_ms = self.tokens.clock.now().duration_since(started).as_millis() as u64;
         match reply {
@@ -284,7 +288,7 @@ impl Api {
             reply.header("date").and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
         if let Some(date) = date {
             *self.date.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some(ServerTime { date, at: Instant::now(), clock });
+                Some(ServerTime { date, at: self.tokens.clock.mark(), clock });
         }
     }
 
@@ -302,7 +306,7 @@ impl Api {
     pub(super) fn server_time(&self) -> Option<Timestamp> {
         let known = (*self.date.lock().unwrap_or_else(PoisonError::into_inner))?;
         // The header has whole seconds; whole seconds are added, so that the result never runs ahead.
-        Some(known.date + Duration::from_secs(known.at.elapsed().as_secs()))
+        Some(known.date + Duration::from_secs(self.tokens.clock.since(known.at).as_secs()))
     }
 
     /// Whether the latest answer is so fresh that its time may be carried on.
@@ -310,7 +314,7 @@ impl Api {
         let known = *self.date.lock().unwrap_or_else(PoisonError::into_inner);
         known.is_some_and(|known| {
             let moved = self.tokens.clock.now().duration_since(known.clock).unsigned_abs();
-            known.at.elapsed() < DATE_FRESH && moved < DATE_FRESH
+            self.tokens.clock.since(known.at) < DATE_FRESH && moved < DATE_FRESH
         })
     }
 }

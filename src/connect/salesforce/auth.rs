@@ -20,6 +20,7 @@ use crate::connect::http::client::{Transport, TransportError};
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
+use crate::sys::crash_point::crash_point;
 use crate::sys::files::{self, Readers};
 use crate::sys::rng::Rng;
 use crate::sys::secrets;
@@ -112,7 +113,9 @@ impl Tokens {
             return Err(fault.clone());
         }
         let renewal = failed.is_some();
-        match self.log_in(&mut state, renewal).await {
+        let session = self.log_in(&mut state, renewal).await;
+        crash_point!("salesforce.logged_in");
+        match session {
             Ok(session) => {
                 tracing::debug!(renewal, host = session.instance.host_str(), "logged in to salesforce");
                 state.refused = None;
@@ -255,9 +258,12 @@ impl Tokens {
     ) -> Result<(u16, bytes::Bytes), TransportError> {
         self.unclaimed.fetch_add(1, Ordering::Relaxed);
         let answer = self.transport.post_form(url, form, cancel);
-        match tokio::time::timeout(LOGIN_TIMEOUT, answer).await {
-            Ok(answer) => answer,
-            Err(_) => Err(TransportError::Failed(format!("no answer within {} s", LOGIN_TIMEOUT.as_secs()))),
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = self.clock.sleep(LOGIN_TIMEOUT) => {
+                Err(TransportError::Failed(format!("no answer within {} s", LOGIN_TIMEOUT.as_secs())))
+            }
         }
     }
 

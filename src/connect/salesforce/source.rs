@@ -28,6 +28,7 @@ use crate::ports::fault::Fault;
 use crate::ports::source::{Chunk, DeletedRows, Extract, Source};
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
+use crate::sys::network::Network;
 use crate::sys::rng::Rng;
 
 /// More rows than this are read by Bulk: five REST pages, where a job pays off.
@@ -51,8 +52,14 @@ pub struct SalesforceConnection(Arc<Api>);
 
 impl SalesforceConnection {
     /// A connection that logs in at its first call. Errors: `Halt` when the HTTP client cannot be set up.
-    pub fn new(settings: SalesforceSettings, clock: Clock, rng: Rng, cancel: Cancel) -> Result<Self, Fault> {
-        let transport = Transport::new(&settings.login_url).map_err(|text| {
+    pub fn new(
+        settings: SalesforceSettings,
+        network: &Network,
+        clock: Clock,
+        rng: Rng,
+        cancel: Cancel,
+    ) -> Result<Self, Fault> {
+        let transport = Transport::new(&settings.login_url, network, &clock).map_err(|text| {
             let advice = Advice { code: "SL4115", help: "check the proxy settings and certificates of this computer" };
             Fault::Halt(errors::local(advice, "connect", text))
         })?;

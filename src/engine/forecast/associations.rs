@@ -15,8 +15,7 @@ use crate::plan::associations::{DueLookup, plan};
 use crate::plan::decide::{Action, Decision};
 use crate::ports::state::LookupRef;
 use crate::ports::target::BATCH_PAIRS_MAX;
-use crate::stages::read::associations::{Readings, Resolved, Waiting, resolve, views};
-use crate::stages::read::targets::leaving_directory;
+use crate::stages::read::associations::{Readings, Resolved, Waiting, forget_leaving, resolve, views};
 use crate::stages::{StageError, StageName};
 
 type Rows = Vec<(AssociationState, HubspotId)>;
@@ -173,12 +172,8 @@ impl Forecast {
             self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
         }
         // An association goes with the record at its other end, which a pipeline that runs before this one archives.
-        let settled: Vec<SalesforceId> =
-            lookups.iter().filter_map(|lookup| Some(lookup.settled.as_ref()?.asked.target)).collect();
-        let gone = self.cx.directory.find(&leaving_directory(object), &settled).await;
-        let gone: HashSet<HubspotId> =
-            gone.map_err(StageError::at(StageName::Associate))?.into_values().flatten().collect();
-        readings.drop_targets(object, &gone);
+        let settled = lookups.iter().filter_map(|lookup| Some(lookup.settled.as_ref()?.asked.target)).collect();
+        forget_leaving(&self.cx, object, settled, readings).await?;
         let views = views(&self.cx, object, &lookups, readings).await?;
         let work = plan(&lookups, &views, object);
         let mut totals = self.totals();

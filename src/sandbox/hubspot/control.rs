@@ -21,7 +21,7 @@ struct Words<'a> {
 type Action = fn(&mut Portal, &Words<'_>) -> Result<Value, String>;
 
 /// All actions by name.
-const ACTIONS: [(&str, Action); 22] = [
+const ACTIONS: [(&str, Action); 23] = [
     ("seed", |portal, words| seed(portal, words.arguments, words.now)),
     ("switches", switches),
     ("token", |portal, words| tokens::grant(portal, words.arguments, words.now)),
@@ -35,6 +35,7 @@ const ACTIONS: [(&str, Action); 22] = [
     ("archive", archive),
     ("merge", merge),
     ("associate", associate),
+    ("disassociate", disassociate),
     ("limit_associations", limit_associations),
     ("add_property", add_property),
     ("archive_property", archive_property),
@@ -138,6 +139,13 @@ fn associate(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let mut types = portal.pairs.pair(&one, &other).to_vec();
     types.extend(given.arguments["type_id"].as_u64());
     portal.pairs.set(&one, &other, &types);
+    Ok(json!({}))
+}
+
+fn disassociate(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+    let one = (given.end(portal, "from")?, given.number("from_id")?);
+    let other = (given.end(portal, "to")?, given.number("to_id")?);
+    portal.pairs.remove(&one, &other);
     Ok(json!({}))
 }
 

@@ -10,7 +10,7 @@ use crate::pipeline::compiled::Association;
 use crate::plan::associations::{DueLookup, Pair, PairView};
 use crate::ports::state::{KeptAssociation, LookupRef, StateError};
 use crate::ports::target::{Lookup, PairTypes};
-use crate::stages::read::targets::{self, Hunt, TargetMatch};
+use crate::stages::read::targets::{self, Hunt, TargetMatch, leaving_directory};
 use crate::stages::{StageContext, StageError, StageName};
 
 /// Lookups of one page, their records found.
@@ -82,7 +82,7 @@ impl Readings {
     }
 
     /// Takes pairs of records with these to be gone.
-    pub fn drop_targets(&mut self, object: &Arc<str>, gone: &HashSet<HubspotId>) {
+    fn drop_targets(&mut self, object: &Arc<str>, gone: &HashSet<HubspotId>) {
         let known = self.by_object.get_mut(object).into_iter().flat_map(HashMap::values_mut);
         known.flatten().for_each(|pairs| pairs.retain(|pair| !gone.contains(&pair.to)));
     }
@@ -149,11 +149,28 @@ async fn still_standing(
     };
     let doubted = rows.iter().filter(|(state, from)| settled(state, from).is_some());
     readings.read(cx, object, doubted.map(|(_, from)| from.clone()).collect()).await?;
+    if cx.dry {
+        let targets = rows.iter().filter_map(|(state, _)| Some(state.settled.as_ref()?.asked.target)).collect();
+        forget_leaving(cx, object, targets, readings).await?;
+    }
     Ok(rows.into_iter().partition(|(state, from)| {
         let types = settled(state, from).and_then(|pair| readings.types(object, &pair));
         let label = state.wanted.as_ref().and_then(|asked| asked.label.as_ref());
         types.is_some_and(|types| label.is_none_or(|label| types.types.iter().any(|kind| kind.id() == *label)))
     }))
+}
+
+/// For a dry run: takes what leads to records that would be archived by then to be gone, as an association goes with the record at its
+/// other end.
+pub async fn forget_leaving(
+    cx: &StageContext,
+    object: &Arc<str>,
+    targets: Vec<SalesforceId>,
+    readings: &mut Readings,
+) -> Result<(), StageError> {
+    let gone = cx.directory.find(&leaving_directory(object), &targets).await.map_err(at::<StateError>)?;
+    readings.drop_targets(object, &gone.into_values().flatten().collect());
+    Ok(())
 }
 
 /// Searches the records that lookups point at.
@@ -165,7 +182,8 @@ async fn search(
     resolved: &mut Resolved,
 ) -> Result<(), StageError> {
     let object = association.target.object_type_id();
-    let ids: HashSet<SalesforceId> = rows.iter().filter_map(|(state, _)| Some(state.wanted.as_ref()?.target)).collect();
+    let ids: BTreeSet<SalesforceId> =
+        rows.iter().filter_map(|(state, _)| Some(state.wanted.as_ref()?.target)).collect();
     let ids: Vec<SalesforceId> = ids.into_iter().collect();
     let found = targets::find(cx, association, &ids, hunt).await?;
     for (state, from) in rows {

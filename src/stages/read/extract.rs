@@ -13,6 +13,7 @@ use crate::model::watermark::Cursor;
 use crate::plan::decide::Candidate;
 use crate::ports::source::{DeletedRows, Extract, QUERY_IDS_MAX};
 use crate::stages::{StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// Some candidates, and the place from which a broken read may go on once all of them are settled.
 #[derive(Debug, Clone, Default)]
@@ -45,10 +46,12 @@ pub fn candidates<'a>(
         let object = Arc::clone(&object);
         async move {
             let chunk = chunk.map_err(StageError::at(StageName::Extract))?;
+            crash_point!("extract.page_read");
             let members = match membership {
                 Membership::ByQuery => None,
                 Membership::Asked => members(cx, &object, &chunk.records).await?,
             };
+            crash_point!("extract.members_asked");
             let batch = chunk.records.into_iter().map(|record| {
                 let belongs = members.as_ref().is_none_or(|members| members.contains(&record.id));
                 Candidate { row: 0, member: belongs && !record.deleted, vanished: false, record }

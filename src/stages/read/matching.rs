@@ -10,6 +10,7 @@ use crate::model::ids::SalesforceId;
 use crate::plan::decide::{KnownState, Matched, Transformed, from_state};
 use crate::ports::state::{FailureRow, FailureStatus};
 use crate::stages::{Stage, StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// The stage.
 pub struct Match;
@@ -21,7 +22,9 @@ impl Stage for Match {
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
         let ids: Vec<SalesforceId> = batch.iter().map(|transformed| transformed.candidate.record.id).collect();
+        crash_point!("match.begun");
         let mut known = known(cx, &ids).await?;
+        crash_point!("match.known_read");
         let decide = |transformed: Transformed| {
             let known = known.remove(&transformed.candidate.record.id).unwrap_or_default();
             from_state(&cx.pipeline, transformed, known, cx.compare)

@@ -13,6 +13,7 @@ use crate::plan::decide::{Action, Decision, Unresolved, adopt, from_target};
 use crate::ports::fault::Fault;
 use crate::ports::target::{Lookup, TargetRecord};
 use crate::stages::{Stage, StageCause, StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// The stage; a batch has at most [`crate::ports::target::BATCH_RECORDS_MAX`] records.
 pub struct Resolve;
@@ -24,8 +25,13 @@ impl Stage for Resolve {
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
         cx.confirm().await.map_err(StageError::at(Self::NAME))?;
+        crash_point!("resolve.begun");
         let mut found = look_up(cx, &batch).await?;
+<<<<<<< HEAD
         let mut adoptable = look_for_adoptable(cx, &batch, &found).await?;
+=======
+        crash_point!("resolve.answered");
+>>>>>>> ac5135b (Replay histories of both systems from seeds)
         let decide = |unresolved: Unresolved| match found.remove(&unresolved.candidate.record.id) {
             Some((Lookup::Found(record), key)) => from_target(&cx.pipeline, unresolved, Some(&record), key),
             Some((Lookup::Absent, _)) => match adoptable.remove(&unresolved.candidate.record.id) {

@@ -13,6 +13,7 @@ use crate::pipeline::compiled::{Association, AssociationTarget};
 use crate::ports::state::Listing;
 use crate::ports::target::{BATCH_RECORDS_MAX, Lookup, RECORD_ID};
 use crate::stages::{StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// What a Salesforce id leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub fn leaving_directory(object_type_id: &str) -> String {
     format!("leaving:{object_type_id}")
 }
 
-/// By another pipeline's identities: state knows the records that it wrote, and a dry run those that it would make. In doubt,
+/// By another pipeline's identities: state knows the records that it wrote, and a dry run those that it would make or archive. In doubt,
 /// HubSpot is asked for the records that carry the ids.
 async fn by_pipeline(
     cx: &StageContext,
@@ -94,6 +95,12 @@ async fn by_pipeline(
         for (id, records) in planned.map_err(StageError::at(StageName::Associate))? {
             if let Some(record) = records.into_iter().next() {
                 found.entry(id).or_insert(TargetMatch::One(record));
+            }
+        }
+        let leaving = cx.directory.find(&leaving_directory(object), ids).await;
+        for (id, records) in leaving.map_err(StageError::at(StageName::Associate))? {
+            if matches!(found.get(&id), Some(TargetMatch::One(record)) if records.contains(record)) {
+                found.remove(&id);
             }
         }
     }
@@ -216,6 +223,7 @@ async fn list(
     cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
     let draft = format!("{name}#{}", cx.run);
     cx.directory.discard(&draft).await.map_err(at(StageName::Associate))?;
+    crash_point!("targets.listing");
     let (mut after, mut pages) = (None, 0);
     loop {
         let page = cx.target.list(object, std::slice::from_ref(property), after.as_deref()).await;
@@ -228,6 +236,7 @@ async fn list(
         cx.directory.add(&draft, &entries).await.map_err(at(StageName::Associate))?;
         pages += 1;
         after = page.next;
+        crash_point!("targets.page_listed");
         if after.is_none() {
             let listing = Listing { at: cx.clock.now(), pages };
             return cx.directory.publish(&draft, name, listing).await.map_err(at(StageName::Associate));

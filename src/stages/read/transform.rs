@@ -4,6 +4,7 @@
 use crate::model::owners::Owners;
 use crate::plan::decide::{Candidate, Transformed};
 use crate::stages::{Stage, StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// The stage.
 pub struct Transform;
@@ -17,6 +18,7 @@ impl Stage for Transform {
         let needed = cx.pipeline.needs_owners() && batch.iter().any(|candidate| candidate.member);
         let none = Owners::default();
         let owners = if needed { cx.owners().await.map_err(StageError::at(Self::NAME))? } else { &none };
+        crash_point!("transform.begun");
         let transform = |candidate: Candidate| {
             let desired = candidate.member.then(|| cx.pipeline.transform(&candidate.record, cx.due_at, owners));
             Transformed { candidate, desired }

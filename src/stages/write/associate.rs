@@ -19,6 +19,7 @@ use crate::stages::read::associations::{Readings, Resolved, Waiting, pair_key, r
 use crate::stages::read::names;
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::{StageContext, StageError, StageName, Writers};
+use crate::sys::crash_point::crash_point;
 
 /// Carries out the due associations of the pipeline, [`BATCH_PAIRS_MAX`] at a time: all of them, or those whose next try
 /// has come at a time. What a removal has put in doubt is looked at in a second pass.
@@ -28,6 +29,7 @@ pub async fn drain(
     checkpoint: &Checkpoint,
     at_time: Option<Timestamp>,
 ) -> Result<(), StageError> {
+    crash_point!("associate.begun");
     let mut refreshed = HashSet::new();
     for _ in 0..PASSES_MAX {
         if !pass(cx, writers, checkpoint, at_time, &mut refreshed).await? {
@@ -60,6 +62,7 @@ async fn pass(
         let due = cx.state.due_associations(&cx.pipeline.name, at_time, after, BATCH_PAIRS_MAX).await.map_err(at)?;
         let Some((last, _)) = due.last() else { return Ok(doubted) };
         after = Some((last.salesforce_id, last.key.clone()));
+        crash_point!("associate.due_read");
         let mut due_batch = DueBatch {
             cx,
             writers,
@@ -74,6 +77,7 @@ async fn pass(
         let with_itself =
             cx.pipeline.associations.iter().any(|association| **association.target.object_type_id() == *source_type);
         due_batch.save().await?;
+        crash_point!("associate.saved");
         doubted |= with_itself && due_batch.removed;
     }
 }
@@ -97,6 +101,7 @@ impl DueBatch<'_> {
     ) -> Result<(), StageError> {
         self.cx.confirm().await.map_err(at)?;
         let resolved = resolve(self.cx, due, &mut self.readings, refreshed).await?;
+        crash_point!("associate.resolved");
         let Resolved { by_object, remnants, waiting } = resolved;
         for ((salesforce_id, key), target, why) in waiting {
             match why {
@@ -148,6 +153,7 @@ impl DueBatch<'_> {
             .partition(|lookup| ends_here(lookup).all(|from| self.readings.is_answered(object, from)));
         let mut views = views(self.cx, object, &lookups, &self.readings).await?;
         let mut planned = plan(&lookups, &views, object);
+        crash_point!("associate.planned");
         let unanswered = open.iter().flat_map(ends_here).collect();
         sent.settle(&planned, &unanswered, &mut self.delta);
         self.commit.disowned.append(&mut planned.disowned);
@@ -183,7 +189,9 @@ impl DueBatch<'_> {
         let mut commit = self.checkpoint.commit(self.cx);
         commit.rechecks = leaving.map(|(lookup, _)| (lookup.salesforce_id, lookup.key.clone())).collect();
         self.writers.state.commit(&commit).await.map_err(at)?;
+        crash_point!("associate.removal_noted");
         let outcomes = self.send_splitting(object, &planned.remove, false).await?;
+        crash_point!("associate.removed");
         sent.note(&planned.remove, &outcomes, false);
         self.delta.disassociated += count_done(&outcomes);
         for (change, outcome) in planned.remove.iter().zip(&outcomes) {
@@ -225,6 +233,7 @@ impl DueBatch<'_> {
         if from.is_empty() {
             return Ok(());
         }
+        crash_point!("associate.looking_again");
         self.readings.forget(object, from.iter());
         self.readings.read(self.cx, object, from.clone()).await?;
         let mut fresh = views(self.cx, object, lookups, &self.readings).await?;
@@ -254,7 +263,9 @@ impl DueBatch<'_> {
         commit.disowned = std::mem::take(&mut self.commit.disowned);
         commit.owned = planned.make.iter().flat_map(|change| change.ownership.iter().cloned()).collect();
         self.writers.state.commit(&commit).await.map_err(at)?;
+        crash_point!("associate.making_noted");
         let outcomes = self.send_splitting(object, &planned.make, true).await?;
+        crash_point!("associate.made");
         sent.note(&planned.make, &outcomes, true);
         self.delta.associated += count_done(&outcomes);
         for (change, outcome) in planned.make.iter().zip(&outcomes) {
@@ -377,6 +388,7 @@ impl DueBatch<'_> {
     async fn save(&mut self) -> Result<(), StageError> {
         self.name_failures().await?;
         self.commit.tally = self.checkpoint.add(std::mem::take(&mut self.delta));
+        crash_point!("associate.saving");
         self.writers.state.commit(&self.commit).await.map_err(at)?;
         self.commit = self.checkpoint.commit(self.cx);
         Ok(())

@@ -17,6 +17,7 @@ use crate::ports::state::{Commit, ImportProgress, StateWriter};
 use crate::stages::read::lookup::{MATCH_PROPERTY_GONE, NO_ANSWER};
 use crate::stages::write::{Outcome, Settled, UNCONFIRMED};
 use crate::stages::{Stage, StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// The stage. Clones share the run's numbers.
 #[derive(Clone)]
@@ -41,6 +42,7 @@ impl Stage for Checkpoint {
             add_settled(cx, settled, &mut commit, &mut delta);
         }
         commit.tally = self.add(delta);
+        crash_point!("checkpoint.saving");
         self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
     }
 }
@@ -80,19 +82,28 @@ impl Checkpoint {
         progress: Option<ImportProgress>,
     ) -> Result<(), StageError> {
         let commit = Commit { cursor: Some(progress), ..self.commit(cx) };
-        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
+        crash_point!("checkpoint.place_reached");
+        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))?;
+        crash_point!("checkpoint.place_saved");
+        Ok(())
     }
 
     /// Saves the watermark of an import that was read to its end and fully settled; the import is over with it.
     pub async fn finish(&self, cx: &StageContext, watermark: Option<NewWatermark>) -> Result<(), StageError> {
         let commit = Commit { cursor: Some(None), ..self.watermark_commit(cx, watermark) };
-        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
+        crash_point!("checkpoint.finishing");
+        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))?;
+        crash_point!("checkpoint.finished");
+        Ok(())
     }
 
     /// Saves the watermark of a window that was read to its end and fully settled.
     pub async fn advance(&self, cx: &StageContext, watermark: NewWatermark) -> Result<(), StageError> {
         let commit = self.watermark_commit(cx, Some(watermark));
-        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
+        crash_point!("checkpoint.advancing");
+        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))?;
+        crash_point!("checkpoint.advanced");
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Delete. In: decisions to archive, at most a batch. Out: each settled. Effect: archives records in HubSpot, where they
 //! can be restored for 90 days. Repeating it is safe: a record that is gone already is simply not found.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::model::ids::{HubspotId, SalesforceId};
@@ -11,6 +11,7 @@ use crate::ports::target::{Lookup, TargetWriter};
 use crate::stages::read::lookup::{by_property, match_property_gone, no_answer};
 use crate::stages::write::{Outcome, Settled, Written};
 use crate::stages::{Stage, StageCause, StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// The stage.
 pub struct Delete {
@@ -25,7 +26,7 @@ impl Stage for Delete {
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Written, StageError> {
         let mut outcomes: HashMap<SalesforceId, Outcome> = HashMap::new();
-        let mut by_key: HashMap<&Arc<str>, Vec<SalesforceId>> = HashMap::new();
+        let mut by_key: BTreeMap<&Arc<str>, Vec<SalesforceId>> = BTreeMap::new();
         for decision in &batch {
             let key = decision.key.as_ref().unwrap_or(&cx.pipeline.target.match_property);
             by_key.entry(key).or_default().push(decision.id());
@@ -61,8 +62,11 @@ impl Delete {
             if standing.is_empty() {
                 break;
             }
+            crash_point!("delete.looked_up");
             let numbers: Vec<HubspotId> = standing.iter().map(|(_, number)| number.clone()).collect();
-            match self.target.archive(&target.object_type_id, &numbers).await {
+            let answer = self.target.archive(&target.object_type_id, &numbers).await;
+            crash_point!("delete.answered");
+            match answer {
                 Ok(()) => left.clear(),
                 // Archiving twice is archiving once, so it is looked up and done again.
                 Err(Fault::Unknown(_)) if tries < UNKNOWN_RETRIES_MAX => {
@@ -89,7 +93,7 @@ async fn existing_records(
     outcomes: &mut HashMap<SalesforceId, Outcome>,
 ) -> Result<Vec<(SalesforceId, HubspotId)>, StageError> {
     let mut standing = Vec::new();
-    let read = match by_property(cx, key, ids, &[Arc::clone(key)], Delete::NAME).await {
+    let mut read = match by_property(cx, key, ids, &[Arc::clone(key)], Delete::NAME).await {
         Err(StageError { cause: StageCause::Remote(Fault::Reject(_)), .. })
             if *key != cx.pipeline.target.match_property =>
         {
@@ -98,7 +102,9 @@ async fn existing_records(
         }
         read => read?,
     };
-    for (id, lookup) in read {
+    // In the order of the decisions, so that the same run sends the same calls.
+    for id in ids.iter().copied() {
+        let Some(lookup) = read.remove(&id) else { continue };
         match lookup {
             Lookup::Found(record) => standing.push((id, record.id)),
             // The call before took it away, or somebody else did.

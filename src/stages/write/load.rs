@@ -15,6 +15,7 @@ use crate::ports::target::{Lookup, RECORD_ID, TargetWriter, WriteBatch, WriteInp
 use crate::stages::read::lookup::by_property;
 use crate::stages::write::{Outcome, Settled, UNCONFIRMED, Written};
 use crate::stages::{Stage, StageContext, StageError, StageName};
+use crate::sys::crash_point::crash_point;
 
 /// The stage.
 pub struct Load {
@@ -67,7 +68,9 @@ impl LoadBatch<'_> {
             if unknown.is_empty() {
                 return Ok(());
             }
+            crash_point!("load.reading_back");
             unknown = self.read_back(batch, unknown).await?;
+            crash_point!("load.read_back");
             if attempt < UNKNOWN_RETRIES_MAX {
                 unknown = self.send_splitting(batch, unknown).await?;
             }
@@ -92,7 +95,10 @@ impl LoadBatch<'_> {
                 Some(_) => WriteMode::Update,
                 None => write_mode(self.cx.pipeline.mode),
             };
-            match self.target.write(&self.request(batch, &part, mode)).await {
+            crash_point!("load.sending");
+            let answer = self.target.write(&self.request(batch, &part, mode)).await;
+            crash_point!("load.answered");
+            match answer {
                 Ok(outcomes) => {
                     for (index, outcome) in part.iter().copied().zip(outcomes) {
                         match outcome {

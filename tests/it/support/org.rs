@@ -17,6 +17,7 @@ use syncline::ports::fault::Fault;
 use syncline::ports::source::{DeletedRows, Extract, Source as _};
 use syncline::sys::cancel::Cancel;
 use syncline::sys::clock::Clock;
+use syncline::sys::network::Network;
 use syncline::sys::rng::Rng;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -125,7 +126,7 @@ impl Org {
                 moving.advance(Duration::from_millis(400));
             }
         });
-        SalesforceConnection::new(settings, clock, Rng::seeded(1), Cancel::new()).unwrap()
+        SalesforceConnection::new(settings, &Network::Real, clock, Rng::seeded(1), Cancel::new()).unwrap()
     }
 
     pub(crate) fn source(&self) -> SalesforceSource {

@@ -1,0 +1,62 @@
+//! What a plan must foresee because of what else the same command does, or because of what became of earlier failures.
+
+use serde_json::json;
+
+use crate::support::{Bench, report};
+
+/// Plans, runs, and demands that both have the same numbers.
+#[track_caller]
+fn as_foretold(bench: &Bench, plan: &[&str], run: &[&str]) {
+    let planned = bench.run(plan).code(0).json();
+    let ran = bench.run(run);
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
+    let done = ran.json();
+    for name in ["work_orders", "subscriptions"] {
+        let (plan, run) = (report(&planned, name), report(&done, name));
+        for number in
+            ["read", "created", "updated", "archived", "filtered", "failed", "associated", "pending_associations"]
+        {
+            assert_eq!(plan[number], run[number], "{name}, {number}\nplan {plan}\nrun {run}");
+        }
+    }
+}
+
+const PLAN_RECONCILE: [&str; 4] = ["plan", "--reconcile", "--format", "json"];
+const RECONCILE: [&str; 3] = ["reconcile", "--format", "json"];
+
+/// The sample world, imported.
+fn imported() -> Bench {
+    let bench = Bench::new(30);
+    for name in ["subscriptions", "work_orders"] {
+        let file = format!("pipelines/{name}.yaml");
+        let text = std::fs::read_to_string(bench.path(&file)).unwrap();
+        bench.write(&file, &format!("{text}\nguard: {{ archive: 100%, reject: 100% }}\n"));
+    }
+    bench.import();
+    bench
+}
+
+#[test]
+fn an_association_with_a_record_that_the_same_comparison_archives_waits() {
+    let bench = imported();
+    let rows = bench.rows("Subscription__c");
+    let held =
+        |own: &&serde_json::Value| own["values"]["Status__c"] == "Active" && own["values"]["Work_Order__c"].is_string();
+    let order = rows.values().find(held).unwrap()["values"]["Work_Order__c"].clone();
+    bench.salesforce("delete", json!({"object": "WorkOrder", "id": order}));
+    as_foretold(&bench, &PLAN_RECONCILE, &RECONCILE);
+}
+
+#[test]
+fn a_failure_whose_record_is_no_longer_shown_is_looked_at() {
+    for (plan, run) in [
+        (&PLAN_RECONCILE[..], &RECONCILE[..]),
+        (&["plan", "--full", "--format", "json"], &["import", "--yes", "--format", "json"]),
+    ] {
+        let bench = imported();
+        let failed = bench.failures().into_iter().find(|own| own["pipeline"] == "subscriptions").unwrap();
+        bench.salesforce("hide_rows", json!({"object": "Subscription__c", "ids": [failed["salesforce_id"]]}));
+        as_foretold(&bench, plan, run);
+        assert!(bench.failures().iter().all(|own| own["salesforce_id"] != failed["salesforce_id"]), "it is closed");
+    }
+}
