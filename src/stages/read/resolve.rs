@@ -27,11 +27,8 @@ impl Stage for Resolve {
         cx.confirm().await.map_err(StageError::at(Self::NAME))?;
         crash_point!("resolve.begun");
         let mut found = look_up(cx, &batch).await?;
-<<<<<<< HEAD
-        let mut adoptable = look_for_adoptable(cx, &batch, &found).await?;
-=======
         crash_point!("resolve.answered");
->>>>>>> ac5135b (Replay histories of both systems from seeds)
+        let mut adoptable = look_for_adoptable(cx, &batch, &found).await?;
         let decide = |unresolved: Unresolved| match found.remove(&unresolved.candidate.record.id) {
             Some((Lookup::Found(record), key)) => from_target(&cx.pipeline, unresolved, Some(&record), key),
             Some((Lookup::Absent, _)) => match adoptable.remove(&unresolved.candidate.record.id) {

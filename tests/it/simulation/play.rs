@@ -32,8 +32,6 @@ pub(super) enum Death {
     After(u64),
     /// When so many crash points were reached.
     Point(u64),
-    /// When the crash point of this name was reached so often.
-    Named(&'static str, u64),
 }
 
 /// What befalls one run.
@@ -64,9 +62,6 @@ struct LineState {
     meanwhile: Meanwhile,
     requests: u64,
     points: u64,
-    named: u64,
-    /// All crash points that were ever reached.
-    reached: BTreeSet<&'static str>,
     dead: bool,
 }
 
@@ -79,8 +74,6 @@ impl Line {
             meanwhile,
             requests: 0,
             points: 0,
-            named: 0,
-            reached: BTreeSet::new(),
             dead: false,
         };
         Arc::new(Self { sandbox, clock, state: Mutex::new(state) })
@@ -94,12 +87,7 @@ impl Line {
     pub(super) fn begin(&self, trouble: Trouble, cancel: Cancel) {
         let mut state = self.lock();
         (state.trouble, state.cancel, state.dead) = (trouble, cancel, false);
-        (state.requests, state.points, state.named) = (0, 0, 0);
-    }
-
-    /// All crash points that were ever reached.
-    pub(super) fn reached(&self) -> BTreeSet<&'static str> {
-        self.lock().reached.clone()
+        (state.requests, state.points) = (0, 0);
     }
 
     fn is_dead(&self) -> bool {
@@ -107,19 +95,11 @@ impl Line {
     }
 
     /// A crash point is reached; whether the run dies there.
-    fn point(&self, name: &'static str) -> bool {
+    fn point(&self) -> bool {
         let mut state = self.lock();
-        state.reached.insert(name);
         state.points += 1;
         let points = state.points;
-        let dies = match state.trouble.death {
-            Some(Death::Point(number)) => number == points,
-            Some(Death::Named(own, time)) if own == name => {
-                state.named += 1;
-                state.named == time
-            }
-            _ => false,
-        };
+        let dies = state.trouble.death == Some(Death::Point(points));
         state.dead |= dies;
         state.dead
     }
@@ -204,7 +184,7 @@ pub(super) fn drive<T>(line: &Arc<Line>, run: impl Future<Output = T>) -> Option
     // A few timeouts of the product are on tokio's clock.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let watched = Arc::clone(line);
-    crash_watch::watch(Some(Box::new(move |name| watched.point(name))));
+    crash_watch::watch(Some(Box::new(move |_| watched.point())));
     let mut run = Box::pin(run);
     let ended = runtime.block_on(async {
         let mut in_vain = 0;

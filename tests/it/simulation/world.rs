@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use syncline::model::report::{RunReport, RunScope};
 use syncline::ops::failure_view::FailureView;
-use syncline::ops::import::count;
+use syncline::ops::import::{Which, count};
 use syncline::ops::plan::{PlanOptions, plan};
 use syncline::ops::run::{RunOptions, run_all};
 use syncline::plan::guard::Allowance;
@@ -405,7 +405,7 @@ async fn carry_out(project: &Project, command: Command) -> Result<Vec<RunReport>
     let preparation = match command {
         Command::Import => {
             let mut preparation = prepare(project, &[], PortalSource::LiveAndSaved(&state)).await?;
-            let found = count(project, &state, &mut preparation, false).await?;
+            let found = count(project, &state, &mut preparation, &Which::All).await?;
             let names = preparation.pipelines.iter().map(|own| own.pipeline.name.clone());
             counted.extend(names.zip(found.iter().map(|own| own.records)));
             preparation
