@@ -102,7 +102,8 @@ fn intent(project: &Project, prepared: &Prepared, counted: &Counted, which: &Whi
         Which::All | Which::Part(Trial::Records(_)) => ("", String::new()),
     };
     let goes_on = counted.read.map(|read| format!(" (resumes at {})", table::number(read))).unwrap_or_default();
-    format!("{name}: {first}{records} of {from}{which} to {to}{goes_on}")
+    let way = if prepared.pipeline.is_junction { "as associations of" } else { "to" };
+    format!("{name}: {first}{records} of {from}{which} {way} {to}{goes_on}")
 }
 
 pub(super) async fn sync_records(common: &Common, arguments: &Sync) -> Result<Exit, OpsError> {

@@ -1,6 +1,6 @@
 //! A whole project: read, expand, check, decode. Gathers all findings of a phase; a phase that failed stops the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::alerts::ReceiverConfig;
 use super::env::{Environment, Expanded, ExpansionError, Secret, expand};
 use super::files::Files;
 use super::hide::{self, SECRET_KEYS};
-use super::pipeline::PipelineConfig;
+use super::pipeline::{PipelineConfig, TargetConfig};
 use super::project::{ConnectionConfig, PROJECT_FILE, ProjectConfig};
 use super::read::{self, SourceFile};
 use super::rules::Definition;
@@ -426,9 +426,29 @@ fn pipelines(files: &Files, folder: &str, loaded: &mut Loaded) {
             }
             Ok(value) => decode(&file, "pipeline", value, &mut loaded.findings),
         };
+        let config = config.map(|mut config: PipelineConfig| {
+            loaded.findings.extend(config.spread(&file.name));
+            config
+        });
         match config {
             Some(config) => loaded.pipelines.push(LoadedPipeline { file, config }),
             None => loaded.broken.push(Broken { name: called(&file), file: Arc::clone(&file.name) }),
+        }
+    }
+    join_ends(&mut loaded.pipelines);
+}
+
+/// Where the first end of `associate` names a pipeline, the associations begin at the object of that one.
+fn join_ends(pipelines: &mut [LoadedPipeline]) {
+    let targets: HashMap<String, TargetConfig> = pipelines
+        .iter()
+        .filter(|pipeline| pipeline.config.associate.is_none())
+        .map(|pipeline| (pipeline.config.name.clone(), pipeline.config.target.clone()))
+        .collect();
+    for config in pipelines.iter_mut().map(|pipeline| &mut pipeline.config) {
+        let named = config.associate.as_ref().and_then(|associate| targets.get(associate.from.pipeline.as_ref()?));
+        if let Some(target) = named {
+            config.target.object.clone_from(&target.object);
         }
     }
 }

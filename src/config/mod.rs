@@ -2,6 +2,8 @@
 
 pub mod address;
 pub mod alerts;
+pub mod associate;
+pub mod association;
 pub mod compose;
 pub mod env;
 pub mod explain;

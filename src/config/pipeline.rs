@@ -7,12 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::AlertConfig;
+use super::association::hubspot_connection;
+pub use super::association::{AssociateConfig, AssociationConfig, LabelByField, LabelConfig};
 use super::scalar::{DurationText, GuardLimit, Interval, Scalar};
 
-/// One Salesforce object kept in step with one HubSpot object.
+/// One Salesforce object kept in step with one HubSpot object; or, with `associate`, a junction object kept in step with associations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "Syncline pipeline")]
+#[schemars(title = "Syncline pipeline", extend("if" = { "required": ["associate"] }, "else" = { "required": ["target", "fields"] }))]
 pub struct PipelineConfig {
     /// Version of the file format. Always 1.
     #[schemars(range(min = 1, max = 1))]
@@ -26,10 +28,15 @@ pub struct PipelineConfig {
     /// Where records come from.
     pub source: SourceConfig,
     /// Where records go to.
+    #[serde(default)]
     pub target: TargetConfig,
     /// Which property gets which value. At least one.
+    #[serde(default)]
     #[schemars(length(min = 1))]
     pub fields: Vec<FieldConfig>,
+    /// Makes associations of the rows of a junction object; stands in the place of `target`, `fields` and `associations`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub associate: Option<AssociateConfig>,
     /// Which lookups become associations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub associations: Vec<AssociationConfig>,
@@ -83,7 +90,7 @@ pub struct SourceConfig {
 }
 
 /// Where records go to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetConfig {
     /// Name of a `hubspot` connection of `syncline.yaml`.
@@ -332,109 +339,6 @@ impl JsonSchema for Otherwise {
     }
 }
 
-/// A lookup that becomes an association. Exactly one of `pipeline`, and `to` with `match`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["pipeline"] }, { "required": ["to", "match"] }]))]
-pub struct AssociationConfig {
-    /// Lookup or master-detail field: of the source object, or of a parent record, up to five levels up (`Account__r.ParentId`).
-    #[schemars(example = &"Account__c", length(min = 1, max = 300))]
-    pub field: String,
-    /// Salesforce object that this entry is about, where the lookup leads to several: ids of other objects are left to other
-    /// entries. Without it, the object of `pipeline`, or the one that the standard HubSpot object stands for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"Account", length(min = 1, max = 80))]
-    pub object: Option<String>,
-    /// HubSpot object that already syncs, by name or objectTypeId.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"companies", length(min = 1, max = 120))]
-    pub to: Option<String>,
-    /// Property of that object that holds the Salesforce id.
-    #[serde(rename = "match", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"salesforceaccountid", length(min = 1, max = 120))]
-    pub match_property: Option<String>,
-    /// Pipeline of this project that syncs the lookup's object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(example = &"projects")]
-    pub pipeline: Option<String>,
-    /// Association label, by its internal name or its label in HubSpot; or a field whose value says which. Without it, the plain
-    /// association is made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<LabelConfig>,
-    /// Codes of warnings that are accepted for this entry, such as `SL2050`: they are no longer reported. Errors cannot be accepted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(inner(regex(pattern = "^SL[0-9]{4}$")), example = ["SL2050"])]
-    pub allow: Vec<String>,
-}
-
-/// An association label: the same for all records, or by the value of a field.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(untagged)]
-pub enum LabelConfig {
-    /// This one.
-    Name(String),
-    /// The one that a field's value names.
-    ByField(LabelByField),
-}
-
-/// Labels by the value of a field. A blank, and a value that is not listed, mean the plain association.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LabelByField {
-    /// Field of the source object, or of a parent record.
-    #[schemars(example = &"Role__c", length(min = 1, max = 300))]
-    pub from: String,
-    /// Label for each value.
-    pub values: BTreeMap<String, String>,
-}
-
-impl std::fmt::Display for LabelConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Name(name) => f.write_str(name),
-            Self::ByField(by_field) => write!(f, "by {}", by_field.from),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for LabelConfig {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Text {
-            Name(String),
-            ByField(LabelByField),
-        }
-        match Text::deserialize(deserializer) {
-            Ok(Text::Name(name)) => Ok(Self::Name(name)),
-            Ok(Text::ByField(by_field)) => Ok(Self::ByField(by_field)),
-            Err(_) => Err(serde::de::Error::custom("expected a label, or `{from: FIELD, values: {VALUE: LABEL}}`")),
-        }
-    }
-}
-
-impl JsonSchema for LabelConfig {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "AssociationLabel".into()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let by_field = LabelByField::json_schema(generator);
-        let properties = by_field.get("properties").cloned().unwrap_or_default();
-        schemars::json_schema!({
-            "description": "An association label, by its internal name or its label in HubSpot; or `{from, values}`: a field, and \
-                the label for each of its values. A blank, and a value that is not listed, mean the plain association.",
-            "type": ["string", "object"],
-            "minLength": 1,
-            "maxLength": 120,
-            "properties": properties,
-            "required": ["from", "values"],
-            "additionalProperties": false,
-            "examples": ["billing_account", { "from": "Role__c", "values": { "Decision Maker": "decision_maker" } }],
-        })
-    }
-}
-
 /// What happens to a HubSpot record whose source is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -569,8 +473,4 @@ fn keep() -> DeleteAction {
 
 fn salesforce_connection() -> String {
     "salesforce".to_owned()
-}
-
-fn hubspot_connection() -> String {
-    "hubspot".to_owned()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::associate::place_in_file;
 use super::compose::compose;
 use super::files::Files;
 use super::project::PROJECT_FILE;
@@ -37,7 +38,13 @@ impl SourceFile {
 
     /// The place in bytes; the whole file is the first line that says something.
     pub fn locate(&self, place: &Place) -> std::ops::Range<usize> {
-        let found = match place {
+        let moved = match place {
+            Place::Key(pointer) | Place::Value(pointer) if self.spans.value("/associate").is_some() => {
+                place_in_file(pointer).map(Place::Value)
+            }
+            Place::Key(_) | Place::Value(_) | Place::File | Place::Within(..) | Place::Bytes(_) => None,
+        };
+        let found = match moved.as_ref().unwrap_or(place) {
             Place::File => None,
             Place::Key(pointer) => self.spans.key(pointer).or_else(|| self.spans.nearest(pointer)),
             Place::Value(pointer) => self.value(pointer),

@@ -171,6 +171,9 @@ impl Rules<'_> {
     fn target(&self, before: &[Definition<'_>], findings: &mut Vec<Diagnostic>) {
         let target = &self.config.target;
         let same = |other: &&Definition<'_>| {
+            if self.config.associate.is_some() || other.config.associate.is_some() {
+                return false;
+            }
             let other = &other.config.target;
             other.connection == target.connection
                 && other.object.eq_ignore_ascii_case(&target.object)
@@ -239,6 +242,11 @@ impl Rules<'_> {
                         let message = format!("the pipeline `{name}` goes to another portal");
                         findings.push(self.error("SL2003", format!("/associations/{index}/pipeline"), message));
                     }
+                    Some(pipeline) if pipeline.config.associate.is_some() => {
+                        let message =
+                            format!("the pipeline `{name}` makes associations, and has no records of its own");
+                        findings.push(self.error("SL2003", format!("/associations/{index}/pipeline"), message));
+                    }
                     Some(_) => {}
                 }
             }
@@ -301,7 +309,7 @@ fn senseless(field: &FieldConfig) -> Option<(&'static str, &'static str)> {
 /// At most so many custom objects on one HubSpot connection.
 fn custom_objects(pipelines: &[Definition<'_>], findings: &mut Vec<Diagnostic>) {
     let mut objects: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for pipeline in pipelines {
+    for pipeline in pipelines.iter().filter(|pipeline| pipeline.config.associate.is_none()) {
         let target = &pipeline.config.target;
         let object = target.object.to_ascii_lowercase();
         let seen = objects.entry(&target.connection).or_default();

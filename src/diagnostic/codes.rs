@@ -82,6 +82,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL2075", include_str!("../../docs/errors/SL2075.md")),
     ("SL2080", include_str!("../../docs/errors/SL2080.md")),
     ("SL2081", include_str!("../../docs/errors/SL2081.md")),
+    ("SL2082", include_str!("../../docs/errors/SL2082.md")),
     ("SL3001", include_str!("../../docs/errors/SL3001.md")),
     ("SL3002", include_str!("../../docs/errors/SL3002.md")),
     ("SL3004", include_str!("../../docs/errors/SL3004.md")),

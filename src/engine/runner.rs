@@ -190,7 +190,8 @@ impl<'a> RunLoop<'a> {
     fn route(&mut self, decision: Decision) {
         let kind = match decision.action {
             Action::Create | Action::Restore | Action::Adopt | Action::Update => 0,
-            Action::Archive(_) => 1,
+            // A row of a junction object has no record that could be archived: only what it asks for ends.
+            Action::Archive(_) if !self.cx.pipeline.is_junction => 1,
             _ if decision.changes_state() => 2,
             _ => {
                 let mut counts = ReadCounts::default();

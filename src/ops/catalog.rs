@@ -238,14 +238,16 @@ impl Observer<'_> {
         }
         let connection = &config.target.connection;
         self.target(connection, &config.target.object, Missing::Refused).await?;
-        for association in &config.associations {
+        for (index, association) in config.associations.iter().enumerate() {
             let pipelines = &self.project.loaded.pipelines;
             let linked = association.pipeline.as_ref();
             let linked = linked.and_then(|name| pipelines.iter().find(|other| other.config.name == *name));
             let object = linked.map(|other| other.config.target.object.clone()).or_else(|| association.to.clone());
             let object = object.unwrap_or_default();
             self.target(connection, &object, Missing::Refused).await?;
-            self.pair(connection, &config.target.object, &object).await?;
+            if !config.is_from_end(index) {
+                self.pair(connection, &config.target.object, &object).await?;
+            }
         }
         Ok(())
     }
@@ -424,7 +426,9 @@ fn uses(all: &[LoadedPipeline], loaded: &LoadedPipeline, catalogs: &[&Catalog]) 
             |object: &str| -> Option<&TargetObject> { catalog.target(connection, object).map(|entry| &entry.object) };
         let Some(target) = name(&config.target.object) else { continue };
         let mut properties: BTreeSet<String> = config.fields.iter().map(|field| field.to.clone()).collect();
-        properties.insert(config.target.match_property.clone());
+        if config.associate.is_none() {
+            properties.insert(config.target.match_property.clone());
+        }
         // A property that becomes required concerns everybody who makes records.
         properties.extend(target.required_properties.iter().cloned());
         for association in &config.associations {

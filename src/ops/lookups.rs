@@ -75,7 +75,8 @@ impl<'a> Finder<'a> {
     fn end(&self, source: &'a SourceObject, field: &SourceField) -> Option<End<'a>> {
         let refers = |name: &str| field.reference_to.iter().any(|object| object.eq_ignore_ascii_case(name));
         let leads_to = |loaded: &&LoadedPipeline| {
-            let same = loaded.config.source.connection == self.wanted.connections.0
+            let same = loaded.config.associate.is_none()
+                && loaded.config.source.connection == self.wanted.connections.0
                 && loaded.config.target.connection == self.wanted.connections.1;
             same && refers(&loaded.config.source.object)
         };

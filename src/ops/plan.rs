@@ -116,6 +116,7 @@ pub async fn plan(
         }
         if options.without_state.is_none()
             && scope == RunScope::All
+            && !cx.pipeline.is_junction
             && cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing == 0
         {
             notes.extend(recognised(&found, &cx.pipeline.target.match_property));

@@ -184,7 +184,9 @@ async fn account(
     let states = state.associations(&name, &[id]).await?;
     let last_run: Option<RunView> = state.runs(Some(&name), 1).await?.into_iter().next().map(Into::into);
 
-    let mut reasons: Vec<Explanation> = link.iter().map(membership).collect();
+    let is_row = loaded.config.associate.is_some();
+    let mut reasons: Vec<Explanation> =
+        link.iter().map(|link| if is_row { row_membership(link) } else { membership(link) }).collect();
     for failure in &failures {
         let what = if failure.kind == FailureKind::Record { "failed" } else { "its associations failed" };
         let message = format!("{what}: {} ({}, {})", failure.message, failure.code, failure.status);
@@ -210,7 +212,7 @@ async fn account(
     Ok(Account {
         pipeline: name.to_string(),
         source_object: loaded.config.source.object.clone(),
-        hubspot_id: link.as_ref().map(|link| link.hubspot_id.to_string()),
+        hubspot_id: link.as_ref().filter(|_| !is_row).map(|link| link.hubspot_id.to_string()),
         membership: link.as_ref().map(|link| link.membership),
         concerned: link.is_some() || failure.is_some() || in_source,
         failure,
@@ -356,6 +358,19 @@ fn membership(link: &Identity) -> Explanation {
     }
 }
 
+/// Of a row of a junction object, which has no HubSpot record.
+fn row_membership(link: &Identity) -> Explanation {
+    match link.membership {
+        LinkMembership::Live => {
+            explained(Reason::Synced, "is kept in step: it asks for an association, and has no HubSpot record")
+        }
+        LinkMembership::Left => explained(Reason::LeftFilter, "stopped matching `where`"),
+        LinkMembership::Gone | LinkMembership::Archived => {
+            explained(Reason::DeletedAndKept, "was deleted in Salesforce, or is no longer shown there")
+        }
+    }
+}
+
 fn standing(state: &AssociationState) -> AssociationStanding {
     let status = match (state.is_due(), &state.wanted) {
         (true, Some(_)) => AssociationStatus::Pending,
@@ -368,7 +383,8 @@ fn standing(state: &AssociationState) -> AssociationStanding {
         None => (&*state.key.0, None),
     };
     AssociationStanding {
-        field: field.to_owned(),
+        // The first end of a row of a junction object.
+        field: field.strip_prefix("from ").unwrap_or(field).to_owned(),
         label,
         salesforce_id: state.wanted.as_ref().map(|asked| asked.target.to_string()),
         status,

@@ -161,6 +161,7 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         fields,
         properties,
         associations: parts.associations,
+        is_junction: config.associate.is_some(),
         on_delete: config.on_delete,
         on_filter_exit: config.on_filter_exit,
         on_vanish: config.on_vanish,

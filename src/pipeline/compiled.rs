@@ -50,8 +50,10 @@ pub struct Pipeline {
     pub fields: Vec<Field>,
     /// The properties that may be set, the match property first.
     pub properties: Vec<Arc<str>>,
-    /// Which lookups become links.
+    /// Which lookups become associations; of a junction pipeline, its two ends.
     pub associations: Vec<Association>,
+    /// Rows become associations between two records of others.
+    pub is_junction: bool,
     /// What a delete does.
     pub on_delete: DeleteAction,
     /// What leaving `where` does.
@@ -263,6 +265,14 @@ pub enum Fallback {
 }
 
 impl Pipeline {
+    /// The two ends of a junction pipeline: where its associations begin, and where they lead.
+    pub fn junction(&self) -> Option<(&Association, &Association)> {
+        match self.associations.as_slice() {
+            [from, to] if self.is_junction => Some((from, to)),
+            _ => None,
+        }
+    }
+
     /// The read of every record that matches, as it is now.
     pub fn all_records(&self) -> crate::ports::source::Extract {
         use crate::ports::source::DeletedRows;
@@ -285,8 +295,17 @@ impl Pipeline {
     }
 
     /// Hash of what an update sends, and where to: properties and values, whatever their order. Create-only properties and
-    /// lookups are not part of it.
+    /// lookups are not part of it. Of a row of a junction object: hash of what its lookups ask for.
     pub fn content_hash(&self, desired: &Desired) -> ContentHash {
+        if self.is_junction {
+            let mut hasher = Hasher::default();
+            for asked in &desired.lookups {
+                hasher.text(asked.as_ref().map_or("", |asked| asked.target.as_str()));
+                let label = asked.as_ref().and_then(|asked| asked.label.as_ref());
+                hasher.text(&label.map(ToString::to_string).unwrap_or_default());
+            }
+            return ContentHash(hasher.finish());
+        }
         let mut sorted: Vec<_> = desired.properties.iter().collect();
         sorted.sort_unstable_by(|one, other| one.property.cmp(&other.property));
         let mut hasher = Hasher::default();

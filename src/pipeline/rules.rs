@@ -62,9 +62,13 @@ pub fn apply<'a>(
     source::object(&cx, findings);
     let cursor_field = source::cursor_field(&cx, findings);
     let condition = source::condition(&cx, findings);
-    target::match_property(&cx, findings);
+    if config.associate.is_none() {
+        target::match_property(&cx, findings);
+    }
     let fields = fields::compile(&cx, &mut columns, findings);
-    target::required(&cx, findings);
+    if config.associate.is_none() {
+        target::required(&cx, findings);
+    }
     let adoption = adopt::compile(&cx, &mut columns, findings);
     let associations = associations::compile(&cx, &mut columns, findings);
     let title = source.fields.iter().find(|field| field.name_field);

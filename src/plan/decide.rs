@@ -13,6 +13,9 @@ use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::transform::PropertyChange;
 use crate::ports::target::TargetRecord;
 
+/// Stands in the identity of a row of a junction object, which has no HubSpot record.
+pub const NO_RECORD: &str = "none";
+
 /// A record on its way into a decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
@@ -396,6 +399,11 @@ impl Decision {
         self.candidate.record.id
     }
 
+    /// Whether it is about a row of a junction object, which has no HubSpot record.
+    pub fn is_row(&self) -> bool {
+        self.hubspot_id.as_ref().is_some_and(|record| record.as_str() == NO_RECORD)
+    }
+
     /// Whether the action sends properties.
     pub fn writes(&self) -> bool {
         matches!(self.action, Action::Create | Action::Restore | Action::Adopt | Action::Update)
@@ -515,7 +523,7 @@ fn exit_from_state(pipeline: &Pipeline, candidate: Candidate, known: KnownState)
 }
 
 /// The lookups whose value is not what state already wants.
-fn new_wanted(
+pub(super) fn new_wanted(
     pipeline: &Pipeline,
     desired: &Desired,
     known: &[AssociationState],

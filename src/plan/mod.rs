@@ -4,3 +4,4 @@ pub mod adoption;
 pub mod associations;
 pub mod decide;
 pub mod guard;
+pub mod junction;

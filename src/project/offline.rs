@@ -135,18 +135,24 @@ fn described(
         let pointer = format!("/associations/{index}/{key}");
         let end = catalog.target(connection, &object);
         let end = end.ok_or_else(|| missing(&pointer, &object, "HubSpot"))?;
-        let types = target.associations.get(&end.object.name);
-        let types = types.ok_or_else(|| {
-            let message = format!("what associations with `{object}` there are is not in the catalog");
-            let finding = Diagnostic::error("SL3007", &definition.file.name, Place::Value(pointer.clone()), message);
-            Box::new(finding.with_help("run `syncline catalog pull` and commit the files of catalog/"))
-        })?;
+        let types = match target.associations.get(&end.object.name) {
+            Some(types) => types.clone(),
+            None if config.is_from_end(index) => Vec::new(),
+            None => {
+                let message = format!("what associations with `{object}` there are is not in the catalog");
+                let place = Place::Value(pointer.clone());
+                let finding = Diagnostic::error("SL3007", &definition.file.name, place, message);
+                return Err(Box::new(
+                    finding.with_help("run `syncline catalog pull` and commit the files of catalog/"),
+                ));
+            }
+        };
         let property = association.match_property.as_ref();
         associations.push(AssociationSchema {
             object_type_id: end.object.object_type_id.clone(),
             source_object: other.map(|other| other.config.source.object.clone()),
             property: property.and_then(|name| end.object.properties.get(name).cloned()),
-            types: types.clone(),
+            types,
         });
     }
     Ok(Described { sources, target: target.object.clone(), associations })

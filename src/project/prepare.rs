@@ -321,7 +321,11 @@ impl Compiler<'_> {
             Err(fault) => return Ok(Err(fault)),
         };
         let ids = (&from.object_type_id, &target.object_type_id);
-        let types = match self.describer.association_types(connection, ids.0, ids.1, view).await? {
+        let types = match loaded.config.is_from_end(index) {
+            true => Ok(Vec::new()),
+            false => self.describer.association_types(connection, ids.0, ids.1, view).await?,
+        };
+        let types = match types {
             Ok(types) => types,
             Err(fault) => return Ok(Err(fault)),
         };

@@ -105,10 +105,14 @@ fn renamed_pipeline(
 
 fn added(definition: &LoadedPipeline) -> PipelineDiff {
     let config = &definition.config;
+    let what = match config.associate {
+        None => format!("a new pipeline carries `{}` to `{}`", config.source.object, config.target.object),
+        Some(_) => format!("a new pipeline makes associations of `{}`", config.source.object),
+    };
     let change = Change {
         class: ChangeClass::NeedsBackfill,
         part: "pipeline".to_owned(),
-        what: format!("a new pipeline carries `{}` to `{}`", config.source.object, config.target.object),
+        what,
         effect: format!("the records that exist are made by `syncline import {}`; `plan` counts them", config.name),
         before: None,
         after: Some(format!("{} properties, {} associations", config.fields.len(), config.associations.len())),

@@ -73,13 +73,15 @@ fn with_record(row: &Row<'_>) -> rusqlite::Result<(AssociationState, HubspotId)>
     Ok((state(row)?, HubspotId::new(row.get::<_, String>(10)?)))
 }
 
-/// How many associations have work left.
+/// How many associations have work left. The two ends of a row of a junction object, whose first one is called `from …`, are one.
 pub fn due_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<u64> {
     let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(0) };
     let mut statement = connection.prepare_cached(
         "SELECT count(*) FROM associations a INDEXED BY associations_due
          JOIN identities i ON i.pipeline = a.pipeline AND i.salesforce_id = a.salesforce_id
-         WHERE a.pipeline = ?1 AND a.due = 1 AND i.membership <> 'archived'",
+         WHERE a.pipeline = ?1 AND a.due = 1 AND i.membership <> 'archived'
+             AND NOT (a.key LIKE 'from %' AND EXISTS (SELECT 1 FROM associations other WHERE other.pipeline = a.pipeline
+                 AND other.salesforce_id = a.salesforce_id AND other.key <> a.key AND other.due = 1))",
     )?;
     statement.query_row([pipeline], |row| rows::count(row, 0))
 }

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use crate::support::{Bench, report};
 
 /// A world of its own: subscriptions with these associations, and nothing else.
-struct Pairs {
-    bench: Bench,
+pub(crate) struct Pairs {
+    pub(crate) bench: Bench,
 }
 
-const SUBSCRIPTIONS: &str = "version: 1
+pub(crate) const SUBSCRIPTIONS: &str = "version: 1
 name: subs
 source: { object: Subscription__c }
 target: { object: subscriptions, match: salesforce_id }
@@ -30,7 +30,7 @@ associations:
 ";
 
 impl Pairs {
-    fn new(associations: &[&str]) -> Self {
+    pub(crate) fn new(associations: &[&str]) -> Self {
         let bench = Bench::new(2);
         std::fs::remove_file(bench.path("pipelines/work_orders.yaml")).unwrap();
         std::fs::remove_file(bench.path("pipelines/subscriptions.yaml")).unwrap();
@@ -46,20 +46,20 @@ impl Pairs {
         pairs
     }
 
-    fn lookup(&self, object: &str, name: &str, targets: &[&str]) {
+    pub(crate) fn lookup(&self, object: &str, name: &str, targets: &[&str]) {
         let relationship = name.replace("__c", "__r");
         let field = json!({"name": name, "type": "reference", "label": name, "custom": true, "referenceTo": targets,
             "relationshipName": relationship});
         self.bench.salesforce("add_field", json!({"object": object, "field": field}));
     }
 
-    fn define(&self, name: &str, head: &str, associations: &[&str]) {
+    pub(crate) fn define(&self, name: &str, head: &str, associations: &[&str]) {
         let entries: String = associations.iter().map(|entry| format!("  - {{ {entry} }}\n")).collect();
         self.bench.write(&format!("pipelines/{name}.yaml"), &format!("{head}{entries}on_delete: keep\n"));
     }
 
     /// What an administrator does in HubSpot.
-    fn hubspot(&self, method: &str, path: &str, body: &Value) {
+    pub(crate) fn hubspot(&self, method: &str, path: &str, body: &Value) {
         let text = std::fs::read_to_string(self.bench.path("syncline.yaml")).unwrap();
         let base = text.lines().find_map(|line| line.trim().strip_prefix("base_url: ")).unwrap().to_owned();
         let url = format!("{base}{path}");
@@ -76,7 +76,7 @@ impl Pairs {
         });
     }
 
-    fn label(&self, name: &str, inverse: Option<&str>, to: &str) {
+    pub(crate) fn label(&self, name: &str, inverse: Option<&str>, to: &str) {
         let mut body = json!({"label": name, "name": name.to_lowercase()});
         if let Some(inverse) = inverse {
             body["inverseLabel"] = json!(inverse);
@@ -84,12 +84,12 @@ impl Pairs {
         self.hubspot("POST", &format!("/crm/v4/associations/2-41234567/{to}/labels"), &body);
     }
 
-    fn with_itself(&self) {
+    pub(crate) fn with_itself(&self) {
         let body = json!({"fromObjectTypeId": "2-41234567", "toObjectTypeId": "2-41234567", "name": "parent"});
         self.hubspot("POST", "/crm/v3/schemas/2-41234567/associations", &body);
     }
 
-    fn account(&self, place: usize) -> String {
+    pub(crate) fn account(&self, place: usize) -> String {
         let companies = self.bench.records("0-2");
         let known = |id: &String| {
             companies.values().filter(|own| own["properties"]["salesforceaccountid"] == id.as_str()).count() == 1
@@ -97,17 +97,17 @@ impl Pairs {
         self.bench.rows("Account").into_keys().filter(known).nth(place).unwrap()
     }
 
-    fn create(&self, object: &str, values: Value) -> String {
+    pub(crate) fn create(&self, object: &str, values: Value) -> String {
         let made = self.bench.salesforce("create", json!({"object": object, "values": values}));
         made["id"].as_str().unwrap().to_owned()
     }
 
-    fn update(&self, object: &str, id: &str, values: Value) {
+    pub(crate) fn update(&self, object: &str, id: &str, values: Value) {
         self.bench.salesforce("update", json!({"object": object, "id": id, "values": values}));
     }
 
     /// The HubSpot record of a Salesforce id.
-    fn record(&self, object: &str, property: &str, id: &str) -> Value {
+    pub(crate) fn record(&self, object: &str, property: &str, id: &str) -> Value {
         let records = self.bench.records(object);
         let mut found =
             records.into_values().filter(|own| own["properties"][property] == id && own["archived"] == false);
@@ -115,7 +115,7 @@ impl Pairs {
     }
 
     /// What a subscription is associated with of an object: (id, labels).
-    fn of(&self, id: &str, object: &str) -> Vec<(String, Vec<String>)> {
+    pub(crate) fn of(&self, id: &str, object: &str) -> Vec<(String, Vec<String>)> {
         let record = self.record("subscriptions", "salesforce_id", id);
         let found = record["associations"][object].as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -126,14 +126,14 @@ impl Pairs {
     }
 
     /// The labels between a subscription and its only company.
-    fn labels(&self, id: &str) -> Option<Vec<String>> {
+    pub(crate) fn labels(&self, id: &str) -> Option<Vec<String>> {
         let mut found = self.of(id, "0-2");
         assert!(found.len() < 2, "{found:?}");
         found.pop().map(|(_, labels)| labels)
     }
 
     /// A sync that does what its plan foretold.
-    fn sync(&self) -> Value {
+    pub(crate) fn sync(&self) -> Value {
         let planned = self.bench.run(&["plan", "--format", "json"]).code(0).json();
         let done = self.bench.sync();
         same(&planned, &done);
@@ -141,7 +141,7 @@ impl Pairs {
     }
 
     /// An import that does what its plan foretold.
-    fn import(&self) -> Value {
+    pub(crate) fn import(&self) -> Value {
         let planned = self.bench.run(&["plan", "--full", "--format", "json"]).code(0).json();
         let done = self.bench.import();
         same(&planned, &done);

@@ -29,6 +29,7 @@ mod hubspot_faults;
 mod hubspot_records;
 mod islands;
 mod json_output;
+mod junctions;
 mod lifecycle;
 mod limits;
 mod many_failures;

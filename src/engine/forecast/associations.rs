@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::Forecast;
 use super::sample::Planned;
-use super::{Forecast, is_planned, planned_id};
 use crate::engine::plan_entries;
 use crate::model::association::{Asked, AssociationKey, AssociationState};
 use crate::model::forecast::{AssociationAction, PlannedAssociation};
@@ -15,7 +15,9 @@ use crate::plan::associations::{DueLookup, plan};
 use crate::plan::decide::{Action, Decision};
 use crate::ports::state::LookupRef;
 use crate::ports::target::BATCH_PAIRS_MAX;
-use crate::stages::read::associations::{Readings, Resolved, Waiting, forget_leaving, resolve, views};
+use crate::stages::read::associations::{Readings, Resolved, Waiting, forget_leaving, views};
+use crate::stages::read::due::resolve;
+use crate::stages::read::targets::{is_planned, planned_id};
 use crate::stages::{StageError, StageName};
 
 type Rows = Vec<(AssociationState, HubspotId)>;
@@ -52,6 +54,15 @@ impl Forecast {
                 let unchanged = unchanged.map(|state| again(id, &state.key, state.wanted.clone(), None, true));
                 states.extend(unchanged.map(|state| (state, from.clone())));
             }
+            // Both ends of a row are planned together.
+            if self.cx.pipeline.is_junction {
+                let keys: Vec<LookupRef> = known.keys().filter(|(row, _)| *row == id).cloned().collect();
+                for key in keys {
+                    let Some(state) = known.remove(&key) else { continue };
+                    self.totals().replanned.insert(key);
+                    states.push((state, from.clone()));
+                }
+            }
         }
         self.plan_associations(states, false).await
     }
@@ -82,7 +93,8 @@ impl Forecast {
             let page = page.map_err(StageError::at(StageName::Associate))?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some((last.salesforce_id, last.key.clone()));
-            let rows = page.into_iter().filter(|(state, _)| !state.is_due());
+            let first_end = self.cx.pipeline.junction().map(|(from, _)| &from.key);
+            let rows = page.into_iter().filter(|(state, _)| !state.is_due() && Some(&state.key) != first_end);
             let rows = rows.map(|(state, from)| (AssociationState { recheck: true, ..state }, from)).collect();
             self.plan_page(self.without_replanned(rows), true).await?;
         }
@@ -112,6 +124,12 @@ impl Forecast {
     }
 
     fn without_replanned(&self, mut rows: Rows) -> Rows {
+        // A row counts once, whichever of its ends waits.
+        if let Some((_, to)) = self.cx.pipeline.junction() {
+            let whole: HashSet<SalesforceId> =
+                rows.iter().filter(|(state, _)| state.key == to.key).map(|(state, _)| state.salesforce_id).collect();
+            rows.retain(|(state, _)| state.key == to.key || !whole.contains(&state.salesforce_id));
+        }
         let totals = self.totals();
         let kept =
             |key: &AssociationKey| self.cx.pipeline.associations.iter().any(|association| association.key == *key);
@@ -136,7 +154,7 @@ impl Forecast {
         if self.options.associations_elsewhere {
             self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
         }
-        let Resolved { by_object, remnants, waiting } = resolved;
+        let Resolved { by_object, remnants, waiting, .. } = resolved;
         for ((id, key), target, why) in waiting {
             // What HubSpot does not say is neither there nor not there: nothing of it changes.
             self.totals().tally.failed_associations += u64::from(why != Waiting::NotThere);

@@ -33,7 +33,7 @@ use crate::ports::source::QUERY_IDS_MAX;
 use crate::ports::target::{BATCH_PAIRS_MAX, BATCH_RECORDS_MAX, Lookup};
 use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::read::lookup::by_match;
-use crate::stages::read::targets::{leaving_directory, planned_directory};
+use crate::stages::read::targets::{leaving_directory, planned_directory, planned_id};
 use crate::stages::read::transform::Transform;
 use crate::stages::write::checkpoint::count;
 use crate::stages::{Stage, StageContext, StageError, StageName};
@@ -304,7 +304,8 @@ impl Forecast {
 
     /// Notes the records that would exist or be gone, for the associations of pipelines that point at this one.
     async fn register_planned(&self, batch: &[Decision]) -> Result<(), StageError> {
-        let leaving = batch.iter().filter(|decision| matches!(decision.action, Action::Archive(_)));
+        let archived = |decision: &&Decision| matches!(decision.action, Action::Archive(_)) && !decision.is_row();
+        let leaving = batch.iter().filter(archived);
         let leaving: Vec<(SalesforceId, HubspotId)> =
             leaving.filter_map(|decision| Some((decision.id(), decision.hubspot_id.clone()?))).collect();
         if !leaving.is_empty() {
@@ -405,6 +406,11 @@ fn action_of(decision: &Decision, planned: &[PlannedAssociation]) -> Option<Plan
         Action::Restore => PlannedAction::Restore,
         Action::Adopt => PlannedAction::Adopt,
         Action::Update => PlannedAction::Update,
+        // The row of a junction object, which has no record.
+        Action::Archive(_) if decision.is_row() => match planned.is_empty() {
+            true => return None,
+            false => PlannedAction::Associate,
+        },
         Action::Archive(_) => PlannedAction::Archive,
         Action::Keep(_) => PlannedAction::Leave,
         Action::Reject(_) => PlannedAction::Reject,
@@ -415,15 +421,6 @@ fn action_of(decision: &Decision, planned: &[PlannedAssociation]) -> Option<Plan
         Action::Unchanged => PlannedAction::Unchanged,
         Action::Filter(_) | Action::StillFailing => return None,
     })
-}
-
-/// Stands for a HubSpot record that a run would make.
-fn planned_id(id: SalesforceId) -> HubspotId {
-    HubspotId::new(format!("planned:{id}"))
-}
-
-fn is_planned(id: &HubspotId) -> bool {
-    id.as_str().starts_with("planned:")
 }
 
 fn exit_text(exit: ExitReason) -> &'static str {

@@ -115,7 +115,7 @@ fn one(
         },
         (None, None) => return None,
     };
-    if schema.types.is_empty() {
+    if schema.types.is_empty() && !cx.config.is_from_end(index) {
         let message = "HubSpot defines no association between these objects".to_owned();
         let why = "without one, every association would be refused";
         let help = "define it in HubSpot: Settings, Objects, the object's Associations";
@@ -131,6 +131,7 @@ fn one(
         Some(LabelConfig::ByField(label)) => format!("{path}#{{{}}}", cx.objects.true_spelling(&label.from)),
         None => path.clone(),
     };
+    let key = if cx.config.is_from_end(index) { format!("from {key}") } else { key };
     let prefix = prefix(cx, index, config, field, schema, findings)?;
     let column = columns.place(Column { path: path.as_str().into(), kind: field.kind.clone() });
     Some(Association { key: AssociationKey(key.into()), field: path.into(), column, prefix, target, label })

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::association::{AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairRequest};
+use crate::model::association::{
+    Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairRequest, SettledPair,
+};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::pipeline::compiled::Association;
 use crate::plan::associations::{DueLookup, Pair, PairView};
@@ -22,6 +24,12 @@ pub struct Resolved {
     pub remnants: BTreeMap<Arc<str>, Vec<DueLookup>>,
     /// Lookups that cannot be carried out now.
     pub waiting: Vec<(LookupRef, SalesforceId, Waiting)>,
+    /// The other ends of rows of a junction object that wait.
+    pub waiting_with: Vec<LookupRef>,
+    /// What the first end of a row asks for, and the record that this leads to; none where the row asks for nothing.
+    pub first_ends: HashMap<SalesforceId, Option<(Asked, HubspotId)>>,
+    /// Rows that ask for nothing and of which nothing was carried out.
+    pub idle: Vec<SalesforceId>,
 }
 
 /// Why a lookup waits.
@@ -93,7 +101,7 @@ impl Readings {
     }
 
     /// The types between two records, where they are associated.
-    fn types(&self, object: &Arc<str>, pair: &Pair) -> Option<&PairTypes> {
+    pub(super) fn types(&self, object: &Arc<str>, pair: &Pair) -> Option<&PairTypes> {
         let pairs = self.by_object.get(object)?.get(&pair.0)?.as_ref()?;
         pairs.iter().find(|settled| settled.to == pair.1)
     }
@@ -213,12 +221,12 @@ async fn search(
 
 impl Resolved {
     /// Enters one lookup to carry out.
-    fn enter(
+    pub(super) fn enter(
         &mut self,
         object: &Arc<str>,
         state: &AssociationState,
         from: HubspotId,
-        wanted: Option<(crate::model::association::Asked, HubspotId)>,
+        wanted: Option<(Asked, HubspotId)>,
     ) {
         let due = |wanted, settled| DueLookup {
             salesforce_id: state.salesforce_id,
@@ -243,6 +251,13 @@ impl Resolved {
 pub fn pair_key(cx: &StageContext, object: &str, pair: &Pair) -> PairKey {
     let target = &cx.pipeline.target;
     PairKey::new(&target.connection, (&target.object_type_id, &pair.0), (object, &pair.1))
+}
+
+/// What is carried out of the first end of a row. It is no association by itself: the pair is that of the record with itself.
+pub fn first_end(cx: &StageContext, asked: Asked, record: HubspotId) -> (PairKey, SettledPair) {
+    let object = Arc::clone(&cx.pipeline.target.object_type_id);
+    let key = pair_key(cx, &object, &(record.clone(), record.clone()));
+    (key, SettledPair { asked, from: record.clone(), to_object: object, to: record })
 }
 
 /// The associations of the pipeline, as far as the state must know them.

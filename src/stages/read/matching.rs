@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::model::failure::{FailureKind, RetryRule};
 use crate::model::ids::SalesforceId;
 use crate::plan::decide::{KnownState, Matched, Transformed, from_state};
+use crate::plan::junction;
 use crate::ports::state::{FailureRow, FailureStatus};
 use crate::stages::{Stage, StageContext, StageError, StageName};
 use crate::sys::crash_point::crash_point;
@@ -27,7 +28,10 @@ impl Stage for Match {
         crash_point!("match.known_read");
         let decide = |transformed: Transformed| {
             let known = known.remove(&transformed.candidate.record.id).unwrap_or_default();
-            from_state(&cx.pipeline, transformed, known, cx.compare)
+            match cx.pipeline.is_junction {
+                true => junction::decide(&cx.pipeline, transformed, known),
+                false => from_state(&cx.pipeline, transformed, known, cx.compare),
+            }
         };
         Ok(batch.into_iter().map(decide).collect())
     }

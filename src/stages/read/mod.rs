@@ -2,7 +2,9 @@
 
 pub mod adoptable;
 pub mod associations;
+pub mod due;
 pub mod extract;
+pub mod junction;
 pub mod lookup;
 pub mod matching;
 pub mod names;

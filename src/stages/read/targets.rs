@@ -57,6 +57,16 @@ pub async fn find(
     }
 }
 
+/// Stands for a HubSpot record that a run would make.
+pub fn planned_id(id: SalesforceId) -> HubspotId {
+    HubspotId::new(format!("planned:{id}"))
+}
+
+/// Whether an id stands for a record that a run would make.
+pub fn is_planned(id: &HubspotId) -> bool {
+    id.as_str().starts_with("planned:")
+}
+
 /// The directory in which a dry run notes the records that a pipeline would create.
 pub fn planned_directory(pipeline: &PipelineName) -> String {
     format!("planned:{pipeline}")

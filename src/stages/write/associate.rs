@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::association::{AssociationKey, AssociationState, PairKey, SettledPair};
+use crate::model::association::{Asked, AssociationKey, AssociationState, PairKey, SettledPair};
 use crate::model::failure::{Failure, Reason};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
@@ -15,7 +15,8 @@ use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairChange, Pa
 use crate::ports::fault::Fault;
 use crate::ports::state::Commit;
 use crate::ports::target::{BATCH_PAIRS_MAX, PairOutcome, PairTypes};
-use crate::stages::read::associations::{Readings, Resolved, Waiting, pair_key, resolve, take_out, views};
+use crate::stages::read::associations::{Readings, Resolved, Waiting, first_end, pair_key, take_out, views};
+use crate::stages::read::due::resolve;
 use crate::stages::read::names;
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::{StageContext, StageError, StageName, Writers};
@@ -70,6 +71,7 @@ async fn pass(
             commit: checkpoint.commit(cx),
             delta: Tally::default(),
             readings: Readings::default(),
+            first_ends: HashMap::new(),
             removed: false,
         };
         due_batch.batch(due, refreshed).await?;
@@ -89,6 +91,8 @@ struct DueBatch<'a> {
     commit: Commit,
     delta: Tally,
     readings: Readings,
+    /// Of rows of a junction object: what their first ends ask for, and where that leads.
+    first_ends: HashMap<SalesforceId, Option<(Asked, HubspotId)>>,
     /// Something was removed.
     removed: bool,
 }
@@ -102,7 +106,14 @@ impl DueBatch<'_> {
         self.cx.confirm().await.map_err(at)?;
         let resolved = resolve(self.cx, due, &mut self.readings, refreshed).await?;
         crash_point!("associate.resolved");
-        let Resolved { by_object, remnants, waiting } = resolved;
+        let Resolved { by_object, remnants, waiting, waiting_with, first_ends, idle } = resolved;
+        self.commit.waiting.extend(waiting_with);
+        self.first_ends = first_ends;
+        let ends = self.cx.pipeline.junction();
+        for (row, end) in idle.iter().flat_map(|row| ends.iter().flat_map(move |(from, to)| [(row, *from), (row, *to)]))
+        {
+            self.commit.settled.push((*row, end.key.clone(), None));
+        }
         for ((salesforce_id, key), target, why) in waiting {
             match why {
                 Waiting::NotThere => {}
@@ -327,7 +338,11 @@ impl DueBatch<'_> {
     ) -> Vec<DueLookup> {
         let mut open = Vec::new();
         for (lookup, result) in lookups.into_iter().zip(planned.results) {
-            match result.waits_for.and_then(|place| outcomes.get(place)) {
+            let outcome = result.waits_for.and_then(|place| outcomes.get(place));
+            if outcome != Some(&PairOutcome::Unknown) {
+                self.settle_first_end(lookup.salesforce_id);
+            }
+            match outcome {
                 None | Some(PairOutcome::Done) => {
                     let settled = result.settled.map(|settled| self.with_key(object, settled));
                     if self.cx.failures_open && lookup.wanted.is_some() {
@@ -345,6 +360,13 @@ impl DueBatch<'_> {
             }
         }
         open
+    }
+
+    /// Settles the first end of a row of a junction object, whose association is settled with it.
+    fn settle_first_end(&mut self, row: SalesforceId) {
+        let (Some((from, _)), Some(end)) = (self.cx.pipeline.junction(), self.first_ends.remove(&row)) else { return };
+        let settled = end.map(|(asked, record)| first_end(self.cx, asked, record));
+        self.commit.settled.push((row, from.key.clone(), settled));
     }
 
     fn with_key(&self, object: &Arc<str>, settled: SettledPair) -> (PairKey, SettledPair) {

@@ -1,0 +1,178 @@
+//! Rows of a junction object with work left: the records that both ends lead to. Effect: as [`targets`] says.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::associations::{Readings, Resolved, Waiting};
+use super::targets::{self, Hunt, TargetMatch, is_planned};
+use crate::model::association::{Asked, AssociationKey, AssociationState};
+use crate::model::ids::{HubspotId, SalesforceId};
+use crate::pipeline::compiled::Association;
+use crate::stages::{StageContext, StageError, StageName};
+
+/// What the two lookups of a row ask for, and what was carried out of it.
+struct JunctionRow {
+    from: AssociationState,
+    to: AssociationState,
+}
+
+/// Finds the records of these rows. A row that was carried out and is only to be looked at again leads where it led, as long as its
+/// association stands.
+pub async fn resolve(
+    cx: &StageContext,
+    ends: (&Association, &Association),
+    given: Vec<(AssociationState, HubspotId)>,
+    readings: &mut Readings,
+    refreshed: &mut HashSet<AssociationKey>,
+) -> Result<Resolved, StageError> {
+    let mut resolved = Resolved::default();
+    let mut open: [Vec<(JunctionRow, Asked, Asked)>; 2] = [Vec::new(), Vec::new()];
+    for row in rows(cx, ends, given).await? {
+        match (row.from.wanted.clone(), row.to.wanted.clone()) {
+            (Some(from), Some(to)) if still_stands(cx, ends.1, &row, readings).await? => {
+                let Some(settled) = &row.to.settled else { continue };
+                let (first, other) = (settled.from.clone(), settled.to.clone());
+                resolved.carry_out(ends.1, &row, (from, first), (to, other));
+            }
+            (Some(from), Some(to)) => {
+                let doubted = row.from.recheck || row.to.recheck;
+                open[usize::from(doubted)].push((row, from, to));
+            }
+            _ => resolved.ask_nothing(&row),
+        }
+    }
+    for (rows, doubted) in open.into_iter().zip([false, true]) {
+        search(cx, ends, rows, doubted, readings, refreshed, &mut resolved).await?;
+    }
+    Ok(resolved)
+}
+
+/// Puts both lookups of each row together. One that comes alone, while the other has work left as well, comes with that one.
+async fn rows(
+    cx: &StageContext,
+    ends: (&Association, &Association),
+    given: Vec<(AssociationState, HubspotId)>,
+) -> Result<Vec<JunctionRow>, StageError> {
+    let mut by_row: BTreeMap<SalesforceId, HashMap<AssociationKey, AssociationState>> = BTreeMap::new();
+    for (state, _) in given {
+        by_row.entry(state.salesforce_id).or_default().insert(state.key.clone(), state);
+    }
+    let ids: Vec<SalesforceId> = by_row.keys().copied().collect();
+    let known = cx.state.associations(&cx.pipeline.name, &ids).await.map_err(StageError::at(StageName::Associate))?;
+    let mut known: HashMap<(SalesforceId, AssociationKey), AssociationState> =
+        known.into_iter().map(|state| ((state.salesforce_id, state.key.clone()), state)).collect();
+    let mut rows = Vec::new();
+    for (id, mut given) in by_row {
+        let mut end = |association: &Association| {
+            let key = &association.key;
+            let blank =
+                AssociationState { salesforce_id: id, key: key.clone(), wanted: None, settled: None, recheck: false };
+            let known = known.remove(&(id, key.clone()));
+            match given.remove(key) {
+                Some(state) => (state, true),
+                None => (known.unwrap_or(blank), false),
+            }
+        };
+        let ((from, _), (to, with_other)) = (end(ends.0), end(ends.1));
+        if with_other || !to.is_due() {
+            rows.push(JunctionRow { from, to });
+        }
+    }
+    Ok(rows)
+}
+
+/// Whether a row that is only to be looked at again still has its association.
+async fn still_stands(
+    cx: &StageContext,
+    to: &Association,
+    row: &JunctionRow,
+    readings: &mut Readings,
+) -> Result<bool, StageError> {
+    let same = |state: &AssociationState| state.wanted.as_ref() == state.settled.as_ref().map(|settled| &settled.asked);
+    let object = to.target.object_type_id();
+    let Some(settled) = row.to.settled.as_ref().filter(|settled| settled.to_object == *object) else {
+        return Ok(false);
+    };
+    if !(row.from.recheck || row.to.recheck) || !same(&row.from) || !same(&row.to) {
+        return Ok(false);
+    }
+    readings.read(cx, object, [settled.from.clone()].into()).await?;
+    let types = readings.types(object, &(settled.from.clone(), settled.to.clone()));
+    let label = settled.asked.label.as_ref();
+    Ok(types.is_some_and(|types| label.is_none_or(|label| types.types.iter().any(|kind| kind.id() == *label))))
+}
+
+/// Searches the records of both ends.
+async fn search(
+    cx: &StageContext,
+    ends: (&Association, &Association),
+    rows: Vec<(JunctionRow, Asked, Asked)>,
+    doubted: bool,
+    readings: &mut Readings,
+    refreshed: &mut HashSet<AssociationKey>,
+    resolved: &mut Resolved,
+) -> Result<(), StageError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut found = Vec::new();
+    for (end, association) in [ends.0, ends.1].into_iter().enumerate() {
+        let asked = rows.iter().map(|(_, from, to)| if end == 0 { from.target } else { to.target });
+        let ids: HashSet<SalesforceId> = asked.collect();
+        let hunt = Hunt { may_list: refreshed.insert(association.key.clone()), doubted };
+        found.push(targets::find(cx, association, &ids.into_iter().collect::<Vec<_>>(), hunt).await?);
+    }
+    for (row, from, to) in rows {
+        match (found[0].get(&from.target), found[1].get(&to.target)) {
+            (Some(TargetMatch::One(first)), Some(TargetMatch::One(other))) => {
+                if is_planned(first) {
+                    readings.assume_none(ends.1.target.object_type_id(), first);
+                }
+                resolved.carry_out(ends.1, &row, (from, first.clone()), (to, other.clone()));
+            }
+            (Some(TargetMatch::One(_)), other) => resolved.wait(&row, &row.to, to.target, why(other)),
+            (first, _) => resolved.wait(&row, &row.from, from.target, why(first)),
+        }
+    }
+    Ok(())
+}
+
+fn why(found: Option<&TargetMatch>) -> Waiting {
+    match found {
+        Some(TargetMatch::Many(records)) => Waiting::Several(records.clone()),
+        Some(TargetMatch::NoAnswer) => Waiting::NoAnswer,
+        Some(TargetMatch::One(_)) | None => Waiting::NotThere,
+    }
+}
+
+impl Resolved {
+    fn carry_out(&mut self, to_end: &Association, row: &JunctionRow, from: (Asked, HubspotId), to: (Asked, HubspotId)) {
+        self.first_ends.insert(row.to.salesforce_id, Some(from.clone()));
+        self.enter(to_end.target.object_type_id(), &row.to, from.1, Some(to));
+    }
+
+    /// A row that asks for nothing: what was made of it is taken back.
+    fn ask_nothing(&mut self, row: &JunctionRow) {
+        match &row.to.settled {
+            Some(settled) => {
+                self.first_ends.insert(row.to.salesforce_id, None);
+                self.take_back(row, Arc::clone(&settled.to_object), settled.from.clone());
+            }
+            None => self.idle.push(row.to.salesforce_id),
+        }
+    }
+
+    fn take_back(&mut self, row: &JunctionRow, object: Arc<str>, from: HubspotId) {
+        self.enter(&object, &row.to, from, None);
+    }
+
+    /// What was made before is wrong even though the new one cannot be made yet; where HubSpot does not say, it may be right.
+    fn wait(&mut self, row: &JunctionRow, missing: &AssociationState, target: SalesforceId, why: Waiting) {
+        if let Some(settled) = row.to.settled.as_ref().filter(|_| why == Waiting::NotThere) {
+            self.take_back(row, Arc::clone(&settled.to_object), settled.from.clone());
+        }
+        let other = if missing.key == row.to.key { &row.from } else { &row.to };
+        self.waiting_with.push((other.salesforce_id, other.key.clone()));
+        self.waiting.push(((missing.salesforce_id, missing.key.clone()), target, why));
+    }
+}
