@@ -1,77 +1,17 @@
-//! What moved between two catalogs: an earlier snapshot and a later one, or a snapshot and the live systems. Pure.
+//! What is otherwise in one of two catalogs: an earlier snapshot and a later one, or a snapshot and the live systems. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{Catalog, TargetEntry};
 use crate::model::association::AssociationType;
+use crate::model::catalog_change::{CatalogChange, CatalogChangeKind as Kind, System};
 use crate::model::object::{SourceField, SourceObject, TargetProperty};
 
-/// One thing that is not as it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Move {
-    /// In which system.
-    pub system: System,
-    /// By which connection.
-    pub connection: String,
-    /// The object, by its API name or short name.
-    pub object: String,
-    /// The field, property or link label; none where it is the object itself.
-    pub item: Option<String>,
-    /// What happened to it.
-    pub kind: MoveKind,
-    /// The same in words.
-    pub message: String,
-}
-
-/// One of the two systems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum System {
-    /// Salesforce.
-    Salesforce,
-    /// HubSpot.
-    Hubspot,
-}
-
-/// What happened to a part of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MoveKind {
-    /// No longer there, or no longer visible.
-    Removed,
-    /// Gone, while something much like it is new.
-    Renamed,
-    /// Of another type.
-    Type,
-    /// Texts or numbers may be longer or must be shorter.
-    Length,
-    /// A picklist value or an option is gone, or can no longer be chosen.
-    ValueRemoved,
-    /// A picklist value or an option is new.
-    ValueAdded,
-    /// Uniqueness came or went.
-    Uniqueness,
-    /// Must be set now, or no longer must.
-    Requiredness,
-    /// Can no longer be written, or can again; is calculated now, or no longer is.
-    Writability,
-    /// Leads to other objects, or has another id.
-    Reference,
-    /// New.
-    Added,
-    /// A rule for values came, went or is set otherwise.
-    Rule,
-    /// Another name for people.
-    Label,
-    /// Something else that the catalog keeps.
-    Other,
-}
-
-/// Everything that moved, Salesforce first, each object's parts by name.
-pub fn moves(before: &Catalog, after: &Catalog) -> Vec<Move> {
+/// Every difference, Salesforce first, each object's parts by name; which pipelines use them is for the caller to say.
+pub fn changes(before: &Catalog, after: &Catalog) -> Vec<CatalogChange> {
     let mut found = Vec::new();
     let keys: BTreeSet<_> = before.sources.keys().chain(after.sources.keys()).collect();
     for key in keys {
@@ -80,8 +20,8 @@ pub fn moves(before: &Catalog, after: &Catalog) -> Vec<Move> {
         let note = Note { system: System::Salesforce, connection: &key.0, object: name };
         match (was, is) {
             (Some(was), Some(is)) => source(was, is, &note, &mut found),
-            (Some(_), None) => note.object(MoveKind::Removed, "is no longer in the catalog", &mut found),
-            _ => note.object(MoveKind::Added, "is new in the catalog", &mut found),
+            (Some(_), None) => note.object(Kind::Removed, Part::default(), "is no longer in the catalog", &mut found),
+            _ => note.object(Kind::Added, Part::default(), "is new in the catalog", &mut found),
         }
     }
     let keys: BTreeSet<_> = before.targets.keys().chain(after.targets.keys()).collect();
@@ -91,8 +31,8 @@ pub fn moves(before: &Catalog, after: &Catalog) -> Vec<Move> {
         let note = Note { system: System::Hubspot, connection: &key.0, object: name };
         match (was, is) {
             (Some(was), Some(is)) => target(was, is, &note, &mut found),
-            (Some(_), None) => note.object(MoveKind::Removed, "is no longer in the catalog", &mut found),
-            _ => note.object(MoveKind::Added, "is new in the catalog", &mut found),
+            (Some(_), None) => note.object(Kind::Removed, Part::default(), "is no longer in the catalog", &mut found),
+            _ => note.object(Kind::Added, Part::default(), "is new in the catalog", &mut found),
         }
     }
     found
@@ -104,39 +44,72 @@ struct Note<'a> {
     object: &'a str,
 }
 
-impl Note<'_> {
-    fn object(&self, kind: MoveKind, message: &str, found: &mut Vec<Move>) {
-        self.put(None, kind, message.to_owned(), found);
-    }
+/// What of a thing is otherwise, as data.
+#[derive(Default)]
+struct Part {
+    attribute: Option<&'static str>,
+    value: Option<String>,
+    before: Value,
+    after: Value,
+}
 
-    fn item(&self, item: &str, kind: MoveKind, message: impl Into<String>, found: &mut Vec<Move>) {
-        self.put(Some(item.to_owned()), kind, message.into(), found);
-    }
+/// A key of the catalog's files, and what it held and holds.
+fn set(attribute: &'static str, before: impl Into<Value>, after: impl Into<Value>) -> Part {
+    Part { attribute: Some(attribute), value: None, before: before.into(), after: after.into() }
+}
 
-    fn put(&self, item: Option<String>, kind: MoveKind, message: String, found: &mut Vec<Move>) {
-        let Self { system, connection, object } = *self;
-        found.push(Move { system, connection: connection.to_owned(), object: object.to_owned(), item, kind, message });
+impl Part {
+    /// The one of several values, options or rules that it is about.
+    fn of(self, value: &str) -> Self {
+        Self { value: Some(value.to_owned()), ..self }
     }
 }
 
-fn source(was: &SourceObject, is: &SourceObject, note: &Note<'_>, found: &mut Vec<Move>) {
+impl Note<'_> {
+    fn object(&self, kind: Kind, part: Part, message: &str, found: &mut Vec<CatalogChange>) {
+        self.put(None, kind, part, message.to_owned(), found);
+    }
+
+    fn item(&self, item: &str, kind: Kind, part: Part, message: impl Into<String>, found: &mut Vec<CatalogChange>) {
+        self.put(Some(item.to_owned()), kind, part, message.into(), found);
+    }
+
+    fn put(&self, item: Option<String>, kind: Kind, part: Part, message: String, found: &mut Vec<CatalogChange>) {
+        let Part { attribute, value, before, after } = part;
+        found.push(CatalogChange {
+            system: self.system,
+            connection: self.connection.to_owned(),
+            object: self.object.to_owned(),
+            item,
+            kind,
+            attribute: attribute.map(str::to_owned),
+            value,
+            before,
+            after,
+            message,
+            pipelines: Vec::new(),
+        });
+    }
+}
+
+fn source(was: &SourceObject, is: &SourceObject, note: &Note<'_>, found: &mut Vec<CatalogChange>) {
     if was.queryable != is.queryable {
         let message = if is.queryable { "can be queried again" } else { "can no longer be queried" };
-        note.object(MoveKind::Writability, message, found);
+        note.object(Kind::Writability, set("queryable", was.queryable, is.queryable), message, found);
     }
-    for (what, before, after) in [
-        ("tells of deletes", was.replicateable, is.replicateable),
-        ("has a recycle bin", was.undeletable, is.undeletable),
-        ("can be read by id", was.retrieveable, is.retrieveable),
+    for (what, attribute, before, after) in [
+        ("tells of deletes", "replicateable", was.replicateable, is.replicateable),
+        ("has a recycle bin", "undeletable", was.undeletable, is.undeletable),
+        ("can be read by id", "retrieveable", was.retrieveable, is.retrieveable),
     ] {
         if before != after {
             let message = format!("{} {what}", if after { "now" } else { "no longer" });
-            note.object(MoveKind::Other, &message, found);
+            note.object(Kind::Other, set(attribute, before, after), &message, found);
         }
     }
     if was.label != is.label {
         let message = format!("is called “{}” now, it was “{}”", is.label, was.label);
-        note.object(MoveKind::Label, &message, found);
+        note.object(Kind::Label, set("label", was.label.as_str(), is.label.as_str()), &message, found);
     }
     let gone: Vec<&SourceField> = was.fields.iter().filter(|field| is.field(&field.name).is_none()).collect();
     let mut new: Vec<&SourceField> = is.fields.iter().filter(|field| was.field(&field.name).is_none()).collect();
@@ -149,12 +122,13 @@ fn source(was: &SourceObject, is: &SourceObject, note: &Note<'_>, found: &mut Ve
         match new.iter().position(alike).map(|place| new.remove(place)) {
             Some(other) => {
                 let message = format!("is gone, and `{}` is new with the same type: it looks renamed", other.name);
-                note.item(&field.name, MoveKind::Renamed, message, found);
+                let part = set("name", field.name.as_str(), other.name.as_str());
+                note.item(&field.name, Kind::Renamed, part, message, found);
             }
             None => {
                 let message = "is no longer visible: it was deleted, or field-level security hides it from the \
                                integration user";
-                note.item(&field.name, MoveKind::Removed, message, found);
+                note.item(&field.name, Kind::Removed, set("type", kind(&field.kind), Value::Null), message, found);
             }
         }
     }
@@ -163,76 +137,82 @@ fn source(was: &SourceObject, is: &SourceObject, note: &Note<'_>, found: &mut Ve
         source_field(field, now, note, found);
     }
     for field in new {
-        note.item(&field.name, MoveKind::Added, format!("is new ({}, “{}”)", kind(&field.kind), field.label), found);
+        let message = format!("is new ({}, “{}”)", kind(&field.kind), field.label);
+        note.item(&field.name, Kind::Added, set("type", Value::Null, kind(&field.kind)), message, found);
     }
 }
 
-fn source_field(was: &SourceField, is: &SourceField, note: &Note<'_>, found: &mut Vec<Move>) {
+fn source_field(was: &SourceField, is: &SourceField, note: &Note<'_>, found: &mut Vec<CatalogChange>) {
     let name = &is.name;
     if was.kind != is.kind {
         let message = format!("changed its type from {} to {}", kind(&was.kind), kind(&is.kind));
-        note.item(name, MoveKind::Type, message, found);
+        note.item(name, Kind::Type, set("type", kind(&was.kind), kind(&is.kind)), message, found);
     }
-    for (what, before, after) in [
-        ("length", was.length, is.length),
-        ("digits", was.precision, is.precision),
-        ("decimal places", was.scale, is.scale),
+    for (what, attribute, before, after) in [
+        ("length", "length", was.length, is.length),
+        ("digits", "precision", was.precision, is.precision),
+        ("decimal places", "scale", was.scale, is.scale),
     ] {
         if before != after && was.kind == is.kind {
-            note.item(name, MoveKind::Length, format!("changed its {what} from {before} to {after}"), found);
+            let message = format!("changed its {what} from {before} to {after}");
+            note.item(name, Kind::Length, set(attribute, before, after), message, found);
         }
     }
     if was.calculated != is.calculated {
         let message = if is.calculated { "is calculated now" } else { "is no longer calculated" };
-        note.item(name, MoveKind::Writability, message, found);
+        note.item(name, Kind::Writability, set("calculated", was.calculated, is.calculated), message, found);
     }
     if was.nillable != is.nillable {
         let message = if is.nillable { "may be blank now" } else { "is required now" };
-        note.item(name, MoveKind::Requiredness, message, found);
+        note.item(name, Kind::Requiredness, set("required", !was.nillable, !is.nillable), message, found);
     }
     if sorted(&was.reference_to) != sorted(&is.reference_to) {
         let message = format!("leads to {} now, it led to {}", list(&is.reference_to), list(&was.reference_to));
-        note.item(name, MoveKind::Reference, message, found);
+        let part = set("reference_to", was.reference_to.clone(), is.reference_to.clone());
+        note.item(name, Kind::Reference, part, message, found);
     }
     let active = |field: &SourceField| -> Vec<(String, String)> {
         let active = field.picklist.iter().filter(|value| value.active);
         active.map(|value| (value.value.clone(), value.label.clone())).collect()
     };
-    values(name, "picklist value", &active(was), &active(is), note, found);
-    for (what, before, after) in [
-        ("can be filtered by", was.filterable, is.filterable),
-        ("can be sorted by", was.sortable, is.sortable),
-        ("is the name of the record", was.name_field, is.name_field),
-        ("takes the listed values only", was.restricted_picklist, is.restricted_picklist),
+    values(name, ("picklist value", "values"), &active(was), &active(is), note, found);
+    for (what, attribute, before, after) in [
+        ("can be filtered by", "filterable", was.filterable, is.filterable),
+        ("can be sorted by", "sortable", was.sortable, is.sortable),
+        ("is the name of the record", "name_field", was.name_field, is.name_field),
+        ("takes the listed values only", "restricted", was.restricted_picklist, is.restricted_picklist),
     ] {
         // Another type brings others of these with it.
         if before != after && was.kind == is.kind {
             let message = format!("{} {what}", if after { "now" } else { "no longer" });
-            note.item(name, MoveKind::Other, message, found);
+            note.item(name, Kind::Other, set(attribute, before, after), message, found);
         }
     }
     if was.relationship_name != is.relationship_name {
         let followed = |name: &Option<String>| name.clone().map_or("nothing".to_owned(), |name| format!("`{name}`"));
         let (before, after) = (followed(&was.relationship_name), followed(&is.relationship_name));
-        note.item(name, MoveKind::Reference, format!("is followed as {after} now, it was {before}"), found);
+        let part = set("relationship", was.relationship_name.clone(), is.relationship_name.clone());
+        note.item(name, Kind::Reference, part, format!("is followed as {after} now, it was {before}"), found);
     }
     label(name, &was.label, &is.label, note, found);
 }
 
-fn target(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<Move>) {
+fn target(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<CatalogChange>) {
     let (old, new) = (&was.object, &is.object);
     if old.object_type_id != new.object_type_id {
         let message = format!("has the object type id {} now, it had {}", new.object_type_id, old.object_type_id);
-        note.object(MoveKind::Reference, &message, found);
+        let part = set("object_type_id", old.object_type_id.as_str(), new.object_type_id.as_str());
+        note.object(Kind::Reference, part, &message, found);
     }
     if old.label != new.label {
         let message = format!("is called “{}” now, it was “{}”", new.label, old.label);
-        note.object(MoveKind::Label, &message, found);
+        note.object(Kind::Label, set("label", old.label.as_str(), new.label.as_str()), &message, found);
     }
     if old.primary_display_property != new.primary_display_property {
         let shown = |name: &Option<String>| name.clone().map_or("nothing".to_owned(), |name| format!("`{name}`"));
         let (before, after) = (shown(&old.primary_display_property), shown(&new.primary_display_property));
-        note.object(MoveKind::Other, &format!("is shown by {after} now, it was {before}"), found);
+        let part = set("primary_display", old.primary_display_property.clone(), new.primary_display_property.clone());
+        note.object(Kind::Other, part, &format!("is shown by {after} now, it was {before}"), found);
     }
     let gone: Vec<&TargetProperty> =
         old.properties.values().filter(|property| !new.properties.contains_key(&property.name)).collect();
@@ -245,9 +225,13 @@ fn target(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<
         match fresh.iter().position(alike).map(|place| fresh.remove(place)) {
             Some(other) => {
                 let message = format!("was archived, and `{}` is new with the same type: it looks renamed", other.name);
-                note.item(&property.name, MoveKind::Renamed, message, found);
+                let part = set("name", property.name.as_str(), other.name.as_str());
+                note.item(&property.name, Kind::Renamed, part, message, found);
             }
-            None => note.item(&property.name, MoveKind::Removed, "was archived in HubSpot", found),
+            None => {
+                let part = set("type", kind(&property.kind), Value::Null);
+                note.item(&property.name, Kind::Removed, part, "was archived in HubSpot", found);
+            }
         }
     }
     for property in old.properties.values() {
@@ -256,116 +240,134 @@ fn target(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<
     }
     for property in fresh {
         let message = format!("is new ({}, “{}”)", kind(&property.kind), property.label);
-        note.item(&property.name, MoveKind::Added, message, found);
+        note.item(&property.name, Kind::Added, set("type", Value::Null, kind(&property.kind)), message, found);
     }
     let required = |object: &crate::model::object::TargetObject| -> BTreeSet<String> {
         object.required_properties.iter().cloned().collect()
     };
     let (before, after) = (required(old), required(new));
     for name in after.difference(&before) {
-        note.item(name, MoveKind::Requiredness, "is required for new records now", found);
+        note.item(name, Kind::Requiredness, set("required", false, true), "is required for new records now", found);
     }
     for name in before.difference(&after) {
-        note.item(name, MoveKind::Requiredness, "is no longer required", found);
+        note.item(name, Kind::Requiredness, set("required", true, false), "is no longer required", found);
     }
-    links(was, is, note, found);
+    associations(was, is, note, found);
 }
 
-fn target_property(was: &TargetProperty, is: &TargetProperty, note: &Note<'_>, found: &mut Vec<Move>) {
+fn target_property(was: &TargetProperty, is: &TargetProperty, note: &Note<'_>, found: &mut Vec<CatalogChange>) {
     let name = &is.name;
     if was.kind != is.kind {
         let message = format!("changed its type from {} to {}", kind(&was.kind), kind(&is.kind));
-        note.item(name, MoveKind::Type, message, found);
+        note.item(name, Kind::Type, set("type", kind(&was.kind), kind(&is.kind)), message, found);
     }
     if was.unique != is.unique {
         let message = if is.unique { "has unique values now" } else { "no longer has unique values" };
-        note.item(name, MoveKind::Uniqueness, message, found);
+        note.item(name, Kind::Uniqueness, set("unique", was.unique, is.unique), message, found);
     }
     if was.read_only != is.read_only {
         let message = if is.read_only { "can no longer be written" } else { "can be written now" };
-        note.item(name, MoveKind::Writability, message, found);
+        note.item(name, Kind::Writability, set("read_only", was.read_only, is.read_only), message, found);
     }
     if was.percentage != is.percentage {
         let message = if is.percentage { "is shown as a percentage now" } else { "is no longer shown as a percentage" };
-        note.item(name, MoveKind::Other, message, found);
+        note.item(name, Kind::Other, set("percentage", was.percentage, is.percentage), message, found);
     }
     let options = |property: &TargetProperty| -> Vec<(String, String)> {
         let choice = property.options.iter().filter(|_| !property.external_options);
         choice.map(|option| (option.value.clone(), option.label.clone())).collect()
     };
-    values(name, "option", &options(was), &options(is), note, found);
+    values(name, ("option", "options"), &options(was), &options(is), note, found);
     rules(was, is, note, found);
     label(name, &was.label, &is.label, note, found);
 }
 
 /// Rules for values; a property has one of each type.
-fn rules(was: &TargetProperty, is: &TargetProperty, note: &Note<'_>, found: &mut Vec<Move>) {
+fn rules(was: &TargetProperty, is: &TargetProperty, note: &Note<'_>, found: &mut Vec<CatalogChange>) {
     let rules_of = |property: &TargetProperty| -> BTreeMap<String, String> {
         property.rules.iter().map(|rule| (rule.kind.clone(), rule.arguments.join(", "))).collect()
     };
-    let shown = |word: &str, set: &str| if set.is_empty() { format!("`{word}`") } else { format!("`{word}` ({set})") };
+    let shown =
+        |word: &str, limit: &str| if limit.is_empty() { format!("`{word}`") } else { format!("`{word}` ({limit})") };
     let (before, after) = (rules_of(was), rules_of(is));
-    for (word, set) in &before {
+    for (word, limit) in &before {
         let message = match after.get(word) {
-            None => format!("no longer has the rule {}", shown(word, set)),
-            Some(now) if now != set => format!("has the rule {} now, it was ({set})", shown(word, now)),
+            None => format!("no longer has the rule {}", shown(word, limit)),
+            Some(now) if now != limit => format!("has the rule {} now, it was ({limit})", shown(word, now)),
             Some(_) => continue,
         };
-        note.item(&is.name, MoveKind::Rule, message, found);
+        let part = set("rules", limit.as_str(), after.get(word).map(String::as_str));
+        note.item(&is.name, Kind::Rule, part.of(word), message, found);
     }
-    for (word, set) in after.iter().filter(|(word, _)| !before.contains_key(*word)) {
-        note.item(&is.name, MoveKind::Rule, format!("has a new rule {}", shown(word, set)), found);
+    for (word, limit) in after.iter().filter(|(word, _)| !before.contains_key(*word)) {
+        let message = format!("has a new rule {}", shown(word, limit));
+        note.item(&is.name, Kind::Rule, set("rules", Value::Null, limit.as_str()).of(word), message, found);
     }
 }
 
-fn links(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<Move>) {
+fn associations(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<CatalogChange>) {
     // A pair that only one of them knows was not asked for in the other, which says nothing.
     for (other, before) in &was.associations {
         let Some(after) = is.associations.get(other) else { continue };
         let has = |types: &[AssociationType], wanted: &AssociationType| {
             types.iter().any(|kind| kind.category == wanted.category && kind.type_id == wanted.type_id)
         };
+        let number = |kind: &AssociationType| json!(format!("{} {}", kind.category, kind.type_id));
         let name = |kind: &AssociationType| {
             let label = kind.label.clone().unwrap_or_else(|| "without label".to_owned());
             format!("{other}: {label}")
         };
         for kind in before.iter().filter(|kind| !has(after, kind)) {
-            note.item(&name(kind), MoveKind::Removed, "is no longer a kind of association", found);
+            let part = set("associations", number(kind), Value::Null);
+            note.item(&name(kind), Kind::Removed, part, "is no longer a kind of association", found);
         }
         for kind in after.iter().filter(|kind| !has(before, kind)) {
-            note.item(&name(kind), MoveKind::Added, "is a new kind of association", found);
+            let part = set("associations", Value::Null, number(kind));
+            note.item(&name(kind), Kind::Added, part, "is a new kind of association", found);
         }
     }
 }
 
-type Value = (String, String);
+/// A value and its label.
+type Choice = (String, String);
 
-fn values(name: &str, what: &str, was: &[Value], is: &[Value], note: &Note<'_>, found: &mut Vec<Move>) {
-    let has = |list: &[Value], value: &str| list.iter().any(|(known, _)| known == value);
+fn values(
+    name: &str,
+    (what, attribute): (&str, &'static str),
+    was: &[Choice],
+    is: &[Choice],
+    note: &Note<'_>,
+    found: &mut Vec<CatalogChange>,
+) {
+    let has = |list: &[Choice], value: &str| list.iter().any(|(known, _)| known == value);
     for (value, _) in was.iter().filter(|(value, _)| !has(is, value)) {
-        note.item(name, MoveKind::ValueRemoved, format!("lost the {what} `{value}`"), found);
+        let part = set(attribute, value.as_str(), Value::Null).of(value);
+        note.item(name, Kind::ValueRemoved, part, format!("lost the {what} `{value}`"), found);
     }
     for (value, _) in is.iter().filter(|(value, _)| !has(was, value)) {
-        note.item(name, MoveKind::ValueAdded, format!("has a new {what} `{value}`"), found);
+        let part = set(attribute, Value::Null, value.as_str()).of(value);
+        note.item(name, Kind::ValueAdded, part, format!("has a new {what} `{value}`"), found);
     }
     for (value, label) in is {
         let before = was.iter().find(|(known, _)| known == value);
         if let Some((_, before)) = before.filter(|(_, before)| before != label) {
             let message = format!("calls the {what} `{value}` “{label}” now, it was “{before}”");
-            note.item(name, MoveKind::Label, message, found);
+            note.item(name, Kind::Label, set("label", before.as_str(), label.as_str()).of(value), message, found);
         }
     }
-    let order = |list: &[Value], other: &[Value]| -> Vec<String> {
+    let order = |list: &[Choice], other: &[Choice]| -> Vec<String> {
         list.iter().filter(|(value, _)| has(other, value)).map(|(value, _)| value.clone()).collect()
     };
-    if order(was, is) != order(is, was) {
-        note.item(name, MoveKind::Other, format!("has its {what}s in another order"), found);
+    let (before, after) = (order(was, is), order(is, was));
+    if before != after {
+        let message = format!("has its {what}s in another order");
+        note.item(name, Kind::Other, set(attribute, before, after), message, found);
     }
 }
 
-fn label(name: &str, was: &str, is: &str, note: &Note<'_>, found: &mut Vec<Move>) {
+fn label(name: &str, was: &str, is: &str, note: &Note<'_>, found: &mut Vec<CatalogChange>) {
     if was != is {
-        note.item(name, MoveKind::Label, format!("is called “{is}” now, it was “{was}”"), found);
+        note.item(name, Kind::Label, set("label", was, is), format!("is called “{is}” now, it was “{was}”"), found);
     }
 }
 
@@ -417,14 +419,16 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(change: impl Fn(&mut SourceObject, &mut TargetEntry), expected: &[(&str, MoveKind, &str)]) {
+    fn check(change: impl Fn(&mut SourceObject, &mut TargetEntry), expected: &[(&str, Kind, &str)]) {
         let before = catalog();
         let mut after = before.clone();
         let source = after.sources.values_mut().next().unwrap();
         change(source, after.targets.values_mut().next().unwrap());
-        let got = moves(&before, &after);
-        let shape: Vec<_> =
-            got.iter().map(|moved| (moved.item.as_deref().unwrap_or_default(), moved.kind, &*moved.message)).collect();
+        let got = changes(&before, &after);
+        let shape: Vec<_> = got
+            .iter()
+            .map(|change| (change.item.as_deref().unwrap_or_default(), change.kind, &*change.message))
+            .collect();
         assert_eq!(shape.len(), expected.len(), "{shape:?}");
         for ((item, kind, message), (item_name, expected, part)) in shape.iter().zip(expected) {
             assert!(item == item_name && kind == expected && message.contains(part), "{shape:?}");
@@ -436,17 +440,17 @@ mod tests {
     }
 
     #[test]
-    fn fields_move() {
+    fn fields_change() {
         check(|_, _| {}, &[]);
         check(
             |source, _| source.fields.retain(|field| field.name != "Amount__c"),
-            &[("Amount__c", MoveKind::Removed, "field-level security")],
+            &[("Amount__c", Kind::Removed, "field-level security")],
         );
         check(
             |source, _| {
                 field(source, "Amount__c").name = "Total_Amount__c".to_owned();
             },
-            &[("Amount__c", MoveKind::Renamed, "`Total_Amount__c` is new")],
+            &[("Amount__c", Kind::Renamed, "`Total_Amount__c` is new")],
         );
         check(
             |source, _| {
@@ -455,9 +459,9 @@ mod tests {
                 described.scale = 9;
                 described.nillable = !described.nillable;
             },
-            &[("Amount__c", MoveKind::Type, "to string"), ("Amount__c", MoveKind::Requiredness, "")],
+            &[("Amount__c", Kind::Type, "to string"), ("Amount__c", Kind::Requiredness, "")],
         );
-        check(|source, _| field(source, "Name").length += 1, &[("Name", MoveKind::Length, "changed its length from")]);
+        check(|source, _| field(source, "Name").length += 1, &[("Name", Kind::Length, "changed its length from")]);
         check(
             |source, _| {
                 let described = field(source, "Status__c");
@@ -466,22 +470,22 @@ mod tests {
                 described.calculated = true;
             },
             &[
-                ("Status__c", MoveKind::Writability, "calculated"),
-                ("Status__c", MoveKind::ValueRemoved, "lost the picklist value"),
-                ("Status__c", MoveKind::ValueAdded, "`New`"),
+                ("Status__c", Kind::Writability, "calculated"),
+                ("Status__c", Kind::ValueRemoved, "lost the picklist value"),
+                ("Status__c", Kind::ValueAdded, "`New`"),
             ],
         );
         check(
             |source, _| field(source, "Account__c").reference_to = vec!["Contact".to_owned()],
-            &[("Account__c", MoveKind::Reference, "leads to Contact now")],
+            &[("Account__c", Kind::Reference, "leads to Contact now")],
         );
     }
 
     #[test]
-    fn properties_move() {
+    fn properties_change() {
         check(
             |_, target| drop(target.object.properties.remove("number")),
-            &[("number", MoveKind::Removed, "archived in HubSpot")],
+            &[("number", Kind::Removed, "archived in HubSpot")],
         );
         check(
             |_, target| {
@@ -491,9 +495,9 @@ mod tests {
                 target.object.properties.get_mut("number").unwrap().percentage = true;
             },
             &[
-                ("number", MoveKind::Other, "shown as a percentage now"),
-                ("salesforce_id", MoveKind::Uniqueness, "no longer"),
-                ("salesforce_id", MoveKind::Writability, "no longer be written"),
+                ("number", Kind::Other, "shown as a percentage now"),
+                ("salesforce_id", Kind::Uniqueness, "no longer"),
+                ("salesforce_id", Kind::Writability, "no longer be written"),
             ],
         );
         check(
@@ -504,10 +508,10 @@ mod tests {
                 target.object.properties.get_mut("text").unwrap().kind = PropertyKind::Number;
             },
             &[
-                ("status", MoveKind::ValueAdded, "new option `x`"),
-                ("text", MoveKind::Type, "from string to number"),
-                ("text", MoveKind::Requiredness, "required for new records"),
-                ("salesforce_id", MoveKind::Requiredness, "no longer required"),
+                ("status", Kind::ValueAdded, "new option `x`"),
+                ("text", Kind::Type, "from string to number"),
+                ("text", Kind::Requiredness, "required for new records"),
+                ("salesforce_id", Kind::Requiredness, "no longer required"),
             ],
         );
         let rule = |kind: &str, arguments: &[&str]| PropertyRule {
@@ -520,9 +524,9 @@ mod tests {
                 *rules = vec![rule("MAX_LENGTH", &["20"]), rule("WHITESPACE", &[])];
             },
             &[
-                ("ruled", MoveKind::Rule, "has the rule `MAX_LENGTH` (20) now, it was (50)"),
-                ("ruled", MoveKind::Rule, "no longer has the rule `MIN_LENGTH` (3)"),
-                ("ruled", MoveKind::Rule, "has a new rule `WHITESPACE`"),
+                ("ruled", Kind::Rule, "has the rule `MAX_LENGTH` (20) now, it was (50)"),
+                ("ruled", Kind::Rule, "no longer has the rule `MIN_LENGTH` (3)"),
+                ("ruled", Kind::Rule, "has a new rule `WHITESPACE`"),
             ],
         );
         check(
@@ -531,15 +535,61 @@ mod tests {
                     AssociationType { category: "USER_DEFINED".into(), type_id: 9, label: Some("Billing".into()) };
                 target.associations.get_mut("companies").unwrap().push(label);
             },
-            &[("companies: Billing", MoveKind::Added, "new kind of association")],
+            &[("companies: Billing", Kind::Added, "new kind of association")],
+        );
+    }
+
+    /// Attribute, value, before and after of the only change.
+    #[track_caller]
+    fn check_data(change: impl Fn(&mut SourceObject, &mut TargetEntry), expected: Value) {
+        let before = catalog();
+        let mut after = before.clone();
+        let source = after.sources.values_mut().next().unwrap();
+        change(source, after.targets.values_mut().next().unwrap());
+        let found = changes(&before, &after);
+        let data: Vec<Value> =
+            found.iter().map(|change| json!([change.attribute, change.value, change.before, change.after])).collect();
+        assert_eq!(Value::Array(data), json!([expected]));
+    }
+
+    #[test]
+    fn a_change_says_what_was_and_what_is() {
+        let option = |value: &str| PropertyOption { value: value.into(), label: value.into() };
+        check_data(|source, _| field(source, "Name").length = 7, json!(["length", null, 0, 7]));
+        check_data(|source, _| field(source, "Name").filterable = false, json!(["filterable", null, true, false]));
+        check_data(|source, _| source.label = "Plans".to_owned(), json!(["label", null, "Subscription", "Plans"]));
+        check_data(
+            |source, _| field(source, "Account__c").reference_to.push("Contact".to_owned()),
+            json!(["reference_to", null, ["Account"], ["Account", "Contact"]]),
+        );
+        check_data(|_, target| drop(target.object.properties.remove("number")), json!(["type", null, "number", null]));
+        check_data(
+            |_, target| target.object.properties.get_mut("status").unwrap().options.push(option("x")),
+            json!(["options", "x", null, "x"]),
+        );
+        check_data(
+            |_, target| {
+                target.object.properties.get_mut("ruled").unwrap().rules.pop();
+            },
+            json!(["rules", "MIN_LENGTH", "3", null]),
+        );
+        check_data(
+            |_, target| target.object.primary_display_property = None,
+            json!(["primary_display", null, "text", null]),
+        );
+        check_data(
+            |_, target| {
+                target.associations.get_mut("companies").unwrap().clear();
+            },
+            json!(["associations", null, "HUBSPOT_DEFINED 1", null]),
         );
     }
 
     #[test]
     fn objects_come_and_go() {
         let before = catalog();
-        let found = moves(&before, &Catalog::default());
+        let found = changes(&before, &Catalog::default());
         assert_eq!(found.len(), 2);
-        assert!(found.iter().all(|found| found.kind == MoveKind::Removed && found.item.is_none()), "{found:?}");
+        assert!(found.iter().all(|found| found.kind == Kind::Removed && found.item.is_none()), "{found:?}");
     }
 }

@@ -111,7 +111,7 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
         "7  `syncline sync --once`: the changes are carried over",
         &show_report::reports(&reports, Paint::of_results()),
     );
-    let project = review(folder, project).await?;
+    let project = Box::pin(review(folder, project)).await?;
     say("11  `syncline status`", &show_history::statuses(&status::status(&project).await?, Paint::of_results()));
     if folder.kept {
         output::result(&format!(

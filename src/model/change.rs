@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::catalog_change::CatalogChange;
+
 /// What a change of a definition does to records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -89,8 +91,8 @@ pub struct DefinitionDiff {
     pub pipelines: Vec<PipelineDiff>,
     /// Changes of syncline.yaml.
     pub project: Vec<DefinitionChange>,
-    /// Changes of the systems that the catalog shows and a pipeline uses, in words.
-    pub catalog: Vec<String>,
+    /// Changes of the systems that the catalog shows and a pipeline uses.
+    pub catalog: Vec<CatalogChange>,
     /// What could not be compared, and why.
     pub notes: Vec<String>,
 }

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use super::plan::{PlanOptions, plan};
 use super::run::FollowedPlan;
 use super::saved::{self, SavedPipeline, SavedPlan, StateSummary};
-use crate::catalog::drift::moves;
+use crate::catalog::drift::changes;
 use crate::catalog::{Catalog, TargetEntry};
 use crate::engine::plan_entries::{PlanEntries, PlanObserver};
 use crate::model::forecast::PlannedAction;
@@ -164,10 +164,9 @@ fn portal_moved(saved: &SavedPipeline, prepared: &Prepared) -> Vec<String> {
         }
         catalog
     };
-    let found = moves(&catalog(was), &catalog(is)).into_iter().map(|change| {
-        let item = change.item.map(|item| format!(".{item}")).unwrap_or_default();
-        format!("HubSpot: {}{item} {}", change.object, change.message)
-    });
+    let found = changes(&catalog(was), &catalog(is))
+        .into_iter()
+        .map(|change| format!("HubSpot: {} {}", change.place(), change.message));
     let found: Vec<String> = found.take(NAMED_MAX).collect();
     if found.is_empty() { vec![format!("HubSpot: the kinds of associations of {} changed", saved.name)] } else { found }
 }

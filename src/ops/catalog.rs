@@ -6,11 +6,12 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::catalog::drift::{Move, System, moves};
+use crate::catalog::drift::changes;
 use crate::catalog::{Catalog, TargetEntry, folder};
 use crate::config::files::Files;
 use crate::config::load::LoadedPipeline;
 use crate::config::project::ConnectionConfig;
+use crate::model::catalog_change::{CatalogChange, System};
 use crate::model::ids::PipelineName;
 use crate::model::object::{SourceObject, TargetObject};
 use crate::pipeline::compile::{parents, used_fields};
@@ -33,8 +34,8 @@ pub struct Pull {
     pub foreign: Vec<String>,
     /// Objects in the catalog now.
     pub objects: usize,
-    /// What moved since the last pull.
-    pub moves: Vec<Touched>,
+    /// What changed since the last pull.
+    pub moves: Vec<CatalogChange>,
     /// Objects that definitions name and the systems do not show; what the catalog has of them stays.
     pub absent: Vec<Absent>,
 }
@@ -48,16 +49,6 @@ pub struct Absent {
     pub message: String,
     /// What to do.
     pub help: Option<String>,
-}
-
-/// A move, with the pipelines that it concerns.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct Touched {
-    /// The move.
-    #[serde(flatten)]
-    pub moved: Move,
-    /// The pipelines that use the part.
-    pub pipelines: Vec<String>,
 }
 
 /// Asks the systems and writes the catalog, or only says what would be written. `extra` names objects that no pipeline
@@ -87,8 +78,8 @@ pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pu
         (all.into_iter().collect(), gone, Vec::new())
     };
     // Of a first pull, everything is new, which says nothing.
-    let moves = if before.is_empty() { Vec::new() } else { moves(&before, &after) };
-    let moves = touched(&project.loaded.pipelines, moves, &[&before, &after]);
+    let moves = if before.is_empty() { Vec::new() } else { changes(&before, &after) };
+    let moves = with_users(&project.loaded.pipelines, moves, &[&before, &after]);
     Ok(Pull { files, removed, foreign, objects: texts.len(), moves, absent })
 }
 
@@ -368,15 +359,19 @@ impl Observer<'_> {
     }
 }
 
-/// Adds to each move the pipelines that use the part. Fields are looked for in both catalogs, as a part may be in one only.
-pub fn touched(pipelines: &[LoadedPipeline], moves: Vec<Move>, catalogs: &[&Catalog]) -> Vec<Touched> {
+/// Adds to each change the pipelines that use the part. Fields are looked for in both catalogs, as a part may be in one only.
+pub fn with_users(
+    pipelines: &[LoadedPipeline],
+    mut changes: Vec<CatalogChange>,
+    catalogs: &[&Catalog],
+) -> Vec<CatalogChange> {
     let uses: Vec<(String, Uses)> =
         pipelines.iter().map(|pipeline| (pipeline.config.name.clone(), uses(pipelines, pipeline, catalogs))).collect();
-    let touched = |moved: Move| {
-        let users = uses.iter().filter(|(_, uses)| uses.touch(&moved));
-        Touched { pipelines: users.map(|(name, _)| name.clone()).collect(), moved }
-    };
-    moves.into_iter().map(touched).collect()
+    for change in &mut changes {
+        let users = uses.iter().filter(|(_, uses)| uses.touch(change));
+        change.pipelines = users.map(|(name, _)| name.clone()).collect();
+    }
+    changes
 }
 
 /// What a pipeline uses: connection, object and part, all in lower case.
@@ -388,19 +383,19 @@ struct Uses {
 }
 
 impl Uses {
-    fn touch(&self, moved: &Move) -> bool {
-        let object = moved.object.to_ascii_lowercase();
-        match moved.system {
+    fn touch(&self, change: &CatalogChange) -> bool {
+        let object = change.object.to_ascii_lowercase();
+        match change.system {
             System::Salesforce => self.fields.iter().any(|(connection, source_field, field)| {
-                *connection == moved.connection
+                *connection == change.connection
                     && *source_field == object
-                    && moved.item.as_ref().is_none_or(|item| item.eq_ignore_ascii_case(field))
+                    && change.item.as_ref().is_none_or(|item| item.eq_ignore_ascii_case(field))
             }),
             System::Hubspot => self.properties.iter().any(|(connection, property, names)| {
-                let link = moved.item.as_ref().and_then(|item| item.split_once(": "));
-                *connection == moved.connection
+                let link = change.item.as_ref().and_then(|item| item.split_once(": "));
+                *connection == change.connection
                     && *property == object
-                    && moved.item.as_ref().is_none_or(|item| {
+                    && change.item.as_ref().is_none_or(|item| {
                         names.contains(item) || link.is_some_and(|(other, _)| names.contains(&format!("→{other}")))
                     })
             }),

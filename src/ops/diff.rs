@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::catalog::touched;
-use crate::catalog::drift::moves;
+use super::catalog::with_users;
+use crate::catalog::drift::changes;
 use crate::catalog::folder;
 use crate::config::env::{Environment, Variables};
 use crate::config::files::Files;
@@ -62,12 +62,9 @@ pub fn compare(base: &Base, after: &Loaded, reference: &str) -> DefinitionDiff {
         (Some(was), Some(is)) if !was.text.is_empty() => review::project_changes(&was.text, &is),
         _ => Vec::new(),
     };
-    let moved = if old.is_empty() { Vec::new() } else { moves(&old, &new) };
-    let used = touched(&after.pipelines, moved, &[&old, &new]).into_iter().filter(|moved| !moved.pipelines.is_empty());
-    let sentence = |change: super::catalog::Touched| {
-        let item = change.moved.item.map(|item| format!(".{item}")).unwrap_or_default();
-        format!("{}{item} {} ({})", change.moved.object, change.moved.message, change.pipelines.join(", "))
-    };
+    let mut catalog = if old.is_empty() { Vec::new() } else { changes(&old, &new) };
+    catalog = with_users(&after.pipelines, catalog, &[&old, &new]);
+    catalog.retain(|change| !change.pipelines.is_empty());
     let unread = before.findings.iter().filter(|finding| unreadable(finding) && &*finding.file != PROJECT_FILE);
     let note = |finding: &Diagnostic| {
         format!("{} could not be read as it was at {reference}: {}", finding.file, finding.message)
@@ -77,7 +74,7 @@ pub fn compare(base: &Base, after: &Loaded, reference: &str) -> DefinitionDiff {
         commit: base.commit.short().to_owned(),
         pipelines: changed_pipelines(&before, after, [&old, &new]),
         project,
-        catalog: used.map(sentence).collect(),
+        catalog,
         notes: unread.map(note).collect(),
     }
 }

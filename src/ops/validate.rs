@@ -6,8 +6,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::catalog::{observe_used, touched};
-use crate::catalog::drift::moves;
+use super::catalog::{observe_used, with_users};
+use crate::catalog::drift::changes;
 use crate::catalog::folder;
 use crate::config::env::Variables;
 use crate::config::files::Files;
@@ -163,16 +163,14 @@ async fn behind(
     }
     let pipelines: Vec<LoadedPipeline> = used.iter().map(|index| project.loaded.pipelines[*index].clone()).collect();
     let (catalog, live) = observe_used(project, handles, &catalog, &pipelines).await?;
-    let moved = touched(&pipelines, moves(&catalog, &live), &[&catalog, &live]);
-    for change in moved {
+    for change in with_users(&pipelines, changes(&catalog, &live), &[&catalog, &live]) {
         let Some(first) = change.pipelines.first() else { continue };
         let file = project.loaded.pipelines.iter().find(|loaded| loaded.config.name == *first);
         let Some(file) = file.filter(|change| !accepts(&change.config, "SL3011")).map(|change| &change.file.name)
         else {
             continue;
         };
-        let part = change.moved.item.as_ref().map(|item| format!(".{item}")).unwrap_or_default();
-        let message = format!("the catalog is out of date: {}{part} {}", change.moved.object, change.moved.message);
+        let message = format!("the catalog is out of date: {} {}", change.place(), change.message);
         let finding = Diagnostic::warning("SL3011", file, Place::File, message);
         findings.push(finding.with_help("`syncline catalog pull` shows what changed and saves it"));
     }

@@ -334,3 +334,49 @@ fn with_records_the_plan_comes_along() {
     let text = bench.run(&["diff", "--records"]).code(0).stdout;
     assert!(text.contains("needs a backfill") && text.contains("status: \"on_hold\" → \"cancelled\""), "{text}");
 }
+
+#[test]
+fn what_changed_in_the_systems_is_data() {
+    let bench = Bench::new(5);
+    bench.run(&["catalog", "pull"]).code(0);
+    bench.repository();
+    bench.hubspot("archive_property", json!({"object": "subscriptions", "property": "headline"}));
+    bench.hubspot("add_option", json!({"object": "subscriptions", "property": "status", "value": "paused"}));
+    bench.salesforce("hide", json!({"object": "Subscription__c", "field": "Seats__c"}));
+    bench.run(&["catalog", "pull"]).code(0);
+    let changes = diff(&bench, &[])["catalog"].clone();
+    let found = |item: &str| {
+        let all = changes.as_array().unwrap().iter();
+        let mut of_item = all.filter(|change| change["item"] == item);
+        let change = of_item.next().unwrap_or_else(|| panic!("{item} is not in {changes}")).clone();
+        assert!(of_item.next().is_none(), "{changes}");
+        change
+    };
+    for (item, expected) in [
+        (
+            "headline",
+            json!({"system": "hubspot", "connection": "hubspot", "object": "subscriptions", "kind": "removed",
+                "attribute": "type", "value": null, "before": "string", "after": null}),
+        ),
+        (
+            "status",
+            json!({"system": "hubspot", "object": "subscriptions", "kind": "value_added", "attribute": "options",
+                "value": "paused", "before": null, "after": "paused"}),
+        ),
+        (
+            "Seats__c",
+            json!({"system": "salesforce", "object": "Subscription__c", "kind": "removed", "attribute": "type",
+                "before": "int", "after": null}),
+        ),
+    ] {
+        let change = found(item);
+        for (key, expected) in expected.as_object().unwrap() {
+            assert_eq!(&change[key], expected, "{key} of {change}");
+        }
+        assert_eq!(change["pipelines"], json!(["subscriptions"]), "{change}");
+    }
+    // For people it stays a sentence.
+    let text = bench.run(&["diff"]).code(0).stdout;
+    let sentence = "  subscriptions.headline was archived in HubSpot (subscriptions)";
+    assert!(text.contains("changes in the two systems, from the catalog") && text.contains(sentence), "{text}");
+}

@@ -1,25 +1,25 @@
-//! What moved in the two systems, for people: what pipelines use first.
+//! What changed in the two systems, for people: what pipelines use first.
 
 use super::safe::{listed, safe};
 use super::table::count;
-use crate::catalog::drift::{MoveKind, System};
-use crate::ops::catalog::{Pull, Touched};
+use crate::model::catalog_change::{CatalogChange, CatalogChangeKind, System};
+use crate::ops::catalog::Pull;
 
-/// Moves that no pipeline uses and that are shown one by one.
+/// Changes of parts that no pipeline uses and that are shown one by one.
 const UNUSED_SHOWN_MAX: usize = 20;
 
 /// A pull.
 pub fn pull(pull: &Pull, check: bool) -> String {
     let mut text = String::new();
-    let (used, unused): (Vec<&Touched>, Vec<&Touched>) =
+    let (used, unused): (Vec<&CatalogChange>, Vec<&CatalogChange>) =
         pull.moves.iter().partition(|change| !change.pipelines.is_empty());
     if !used.is_empty() {
         text.push_str("used by pipelines:\n");
-        text.extend(used.iter().map(|group| line(group)));
+        text.extend(used.iter().map(|change| line(change)));
     }
     if !unused.is_empty() {
         text.push_str(if used.is_empty() { "not used by any pipeline:\n" } else { "\nnot used by any pipeline:\n" });
-        text.extend(unused.iter().take(UNUSED_SHOWN_MAX).map(|group| line(group)));
+        text.extend(unused.iter().take(UNUSED_SHOWN_MAX).map(|change| line(change)));
         if unused.len() > UNUSED_SHOWN_MAX {
             let more = (unused.len() - UNUSED_SHOWN_MAX) as u64;
             text.push_str(&format!("  … and {} more (`--format json` has all)\n", count(more, "change", "changes")));
@@ -46,21 +46,20 @@ pub fn pull(pull: &Pull, check: bool) -> String {
     text
 }
 
-fn line(change: &Touched) -> String {
-    let moved = &change.moved;
-    let sign = match moved.kind {
-        MoveKind::Removed | MoveKind::ValueRemoved => '-',
-        MoveKind::Added | MoveKind::ValueAdded => '+',
+fn line(change: &CatalogChange) -> String {
+    let sign = match change.kind {
+        CatalogChangeKind::Removed | CatalogChangeKind::ValueRemoved => '-',
+        CatalogChangeKind::Added | CatalogChangeKind::ValueAdded => '+',
         _ => '~',
     };
-    let system = match moved.system {
+    let system = match change.system {
         System::Salesforce => "Salesforce",
         System::Hubspot => "HubSpot",
     };
-    let item = moved.item.as_ref().map(|item| format!(".{}", safe(item))).unwrap_or_default();
+    let item = change.item.as_ref().map(|item| format!(".{}", safe(item))).unwrap_or_default();
     let used = match change.pipelines.as_slice() {
         [] => String::new(),
         names => format!("  [{}]", listed(names)),
     };
-    format!("  {sign} {system} {}{item} {}{used}\n", safe(&moved.object), safe(&moved.message))
+    format!("  {sign} {system} {}{item} {}{used}\n", safe(&change.object), safe(&change.message))
 }

@@ -4,6 +4,7 @@ use super::paint::{Paint, Tone};
 use super::safe::safe;
 use super::summary::{class, one_line};
 use super::table::count;
+use crate::model::catalog_change::CatalogChange;
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, DefinitionStanding, PipelineDiff};
 
 /// The whole diff.
@@ -22,7 +23,7 @@ pub fn diff(diff: &DefinitionDiff, paint: Paint) -> String {
     }
     if !diff.catalog.is_empty() {
         text.push_str("\nchanges in the two systems, from the catalog\n");
-        text.extend(diff.catalog.iter().map(|what| format!("  {}\n", safe(what))));
+        text.extend(diff.catalog.iter().map(|change| format!("  {}\n", safe(&in_words(change)))));
     }
     for note in &diff.notes {
         text.push_str(&format!("\nnote: {}\n", safe(note)));
@@ -31,6 +32,11 @@ pub fn diff(diff: &DefinitionDiff, paint: Paint) -> String {
         text.push_str(&format!("\n{}\n", totals(diff)));
     }
     text
+}
+
+/// A change of the systems, in a sentence.
+pub fn in_words(change: &CatalogChange) -> String {
+    format!("{} {} ({})", change.place(), change.message, change.pipelines.join(", "))
 }
 
 /// How many changes there are of each class.

@@ -5,6 +5,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, HtmlEscape, Value};
 use serde::Serialize;
 
+use super::diff::in_words;
 use super::summary::{self, Summary, contrast, one_line};
 use super::table::{about, count, number};
 use crate::model::change::{DefinitionChange, DefinitionDiff, PipelineDiff};
@@ -276,7 +277,7 @@ fn definitions(diff: &DefinitionDiff, report: &PlanReport) -> Definitions {
         base: diff.base.clone(),
         commit: diff.commit.clone(),
         changes: rows.into_iter().map(row).collect(),
-        more: diff.catalog.iter().chain(&diff.notes).cloned().collect(),
+        more: diff.catalog.iter().map(in_words).chain(diff.notes.iter().cloned()).collect(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing that comes from a record or a definition is markup: it stands in code spans, or with every mark escaped.
 
-use super::diff::totals;
+use super::diff::{in_words, totals};
 use super::summary::{self, Summary, VALUE_LENGTH_MAX, contrast, one_line};
 use super::table::{about, count, number};
 use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff, DefinitionStanding};
@@ -266,7 +266,7 @@ fn definitions(diff: &DefinitionDiff, report: Option<&PlanReport>, page: &mut Pa
         .filter(|pipeline| pipeline.standing == DefinitionStanding::Moved)
         .map(|pipeline| format!("- {} is in {} now, and the same\n", code(&pipeline.name), code(&pipeline.file)))
         .collect();
-    let catalog = diff.catalog.iter().map(|what| format!("- {}\n", sentence(what)));
+    let catalog = diff.catalog.iter().map(|change| format!("- {}\n", sentence(&in_words(change))));
     let notes = diff.notes.iter().map(|note| format!("- {}\n", sentence(note)));
     page.must("\n");
     let more: Vec<String> = moved.into_iter().chain(catalog).chain(notes).collect();
