@@ -1,14 +1,18 @@
 //! The owners of a portal: users of HubSpot, found by their e-mail.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-/// Owners by e-mail.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+use super::hash::Hasher;
+
+/// Owners by the hash of their e-mail, so that what is saved of them names nobody.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owners {
-    /// Ids of those that are active, by e-mail in lower case.
+    /// Ids of those that are active.
     active: HashMap<String, String>,
-    /// E-mails of those whose user was deactivated, in lower case.
-    archived: Vec<String>,
+    /// Those whose user was deactivated.
+    archived: HashSet<String>,
 }
 
 /// What is known of an e-mail.
@@ -25,27 +29,32 @@ pub enum Found<'a> {
 impl Owners {
     /// Adds an owner. Of two active ones with one e-mail the first is kept.
     pub fn add(&mut self, email: &str, id: &str, archived: bool) {
-        let email = key(email);
+        let Some(key) = key(email) else { return };
         match archived {
-            _ if email.is_empty() => {}
-            true => self.archived.push(email),
-            false => drop(self.active.entry(email).or_insert_with(|| id.to_owned())),
+            true => drop(self.archived.insert(key)),
+            false => drop(self.active.entry(key).or_insert_with(|| id.to_owned())),
         }
     }
 
     /// The owner with an e-mail. Letter case and white space around it mean nothing.
     pub fn find(&self, email: &str) -> Found<'_> {
-        let email = key(email);
-        match self.active.get(&email) {
+        let Some(key) = key(email) else { return Found::Unknown };
+        match self.active.get(&key) {
             Some(id) => Found::Active(id),
-            None if self.archived.contains(&email) => Found::Archived,
+            None if self.archived.contains(&key) => Found::Archived,
             None => Found::Unknown,
         }
     }
 }
 
-fn key(email: &str) -> String {
-    email.trim().to_lowercase()
+/// Bytes of the hash: with a million owners, two of them share one by a chance of one in ten to the power of 26.
+const KEY_BYTES: usize = 16;
+
+fn key(email: &str) -> Option<String> {
+    let email = email.trim().to_lowercase();
+    let mut hasher = Hasher::default();
+    hasher.text(&email);
+    (!email.is_empty()).then(|| hasher.hex::<KEY_BYTES>())
 }
 
 #[cfg(test)]
@@ -71,5 +80,15 @@ mod tests {
         // Somebody who left and came back.
         owners.add("old@acme.com", "11", false);
         assert_eq!(owners.find("old@acme.com"), Found::Active("11"));
+    }
+
+    #[test]
+    fn what_is_saved_names_nobody() {
+        let mut owners = Owners::default();
+        owners.add("jane@acme.com", "7", false);
+        owners.add("old@acme.com", "9", true);
+        let saved = serde_json::to_string(&owners).unwrap();
+        assert!(!saved.contains("acme") && !saved.contains("jane"), "{saved}");
+        assert_eq!(serde_json::from_str::<Owners>(&saved).unwrap(), owners);
     }
 }

@@ -1,9 +1,26 @@
 //! The owner of a record: found by an e-mail, or as the definition writes it. Pure.
 
-use super::compiled::{Fallback, Field};
-use super::values::convert;
+use jiff::Timestamp;
+
+use super::compiled::{Fallback, Field, Pipeline};
+use super::values::convert::{self, Conversion};
 use crate::model::failure::Reason;
 use crate::model::owners::{Found, Owners};
+use crate::model::record::Record;
+
+impl Pipeline {
+    /// Whether a record wants an owner that is not among these.
+    pub fn lacks_owner(&self, record: &Record, now: Timestamp, owners: &Owners) -> bool {
+        let lacks = |email: &str| !matches!(owners.find(email), Found::Active(_));
+        let fields = self.fields.iter().filter(|field| field.conversion == Conversion::Owner);
+        fields.into_iter().any(|field| match (field.raw(record, now), &field.default) {
+            (Ok(Some(email)), _) => lacks(&email),
+            // What is no e-mail is an id, which is taken as it is.
+            (Ok(None), Some(default)) => default.contains('@') && lacks(default),
+            (Ok(None), None) | (Err(_), _) => false,
+        })
+    }
+}
 
 impl Field {
     /// The id of the owner with an e-mail; what no owner has follows `otherwise`.

@@ -133,7 +133,7 @@ impl Pipeline {
 
 impl Field {
     /// The value before any conversion; blank is none, and so is white space alone.
-    fn raw<'a>(&'a self, record: &'a Record, now: Timestamp) -> Result<Option<Cow<'a, str>>, Reason> {
+    pub(super) fn raw<'a>(&'a self, record: &'a Record, now: Timestamp) -> Result<Option<Cow<'a, str>>, Reason> {
         let text = self.text(record, now)?;
         // A half of a surrogate pair came as NUL, too: neither can be stored, and neither may be lost without a word.
         if text.as_ref().is_some_and(|text| text.contains('\0')) {

@@ -6,8 +6,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::OnceCell;
 
+use self::owners::{OwnerList, OwnerSources, OwnersError};
 use crate::model::ids::RunId;
 use crate::model::owners::Owners;
 use crate::pipeline::compiled::Pipeline;
@@ -20,6 +20,7 @@ use crate::ports::target::{Confirm, TargetReader, TargetWriter};
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 
+pub mod owners;
 pub mod read;
 pub mod write;
 
@@ -66,8 +67,8 @@ pub struct StageContext {
     pub failures_open: bool,
     /// Earlier runs have sent something for some records whose outcome is not noted: those are asked for in HubSpot.
     pub has_unconfirmed: bool,
-    /// The owners of the portal, read once in a run.
-    pub owners: Arc<OnceCell<Owners>>,
+    /// The owners of the portal.
+    pub owners: Arc<OwnerList>,
     /// What is known of records that can be adopted, for the length of a run.
     pub adoptable: Arc<AdoptableRecords>,
     /// Records of which HubSpot holds one by the same name already; looked for by a first import only.
@@ -77,9 +78,24 @@ pub struct StageContext {
 }
 
 impl StageContext {
-    /// The owners of the portal.
-    pub async fn owners(&self) -> Result<&Owners, Fault> {
-        self.owners.get_or_try_init(|| self.target.owners()).await
+    /// The owners of the portal, as an earlier run saved them or as HubSpot says; a comparison of both systems believes
+    /// nothing that was saved.
+    pub async fn owners(&self) -> Result<&Owners, OwnersError> {
+        if self.compare { self.owners_now().await } else { self.owners.get(&self.owner_sources()).await }
+    }
+
+    /// The owners as HubSpot says now, asked once in a run.
+    pub async fn owners_now(&self) -> Result<&Owners, OwnersError> {
+        self.owners.read(&self.owner_sources()).await
+    }
+
+    fn owner_sources(&self) -> OwnerSources<'_> {
+        OwnerSources {
+            target: &*self.target,
+            state: &*self.state,
+            connection: &self.pipeline.target.connection,
+            now: self.clock.now(),
+        }
     }
 
     /// Must have succeeded before the portal is used, or a record is judged by its definitions.
@@ -155,6 +171,15 @@ pub enum StageCause {
     /// The guard stopped the run.
     #[error(transparent)]
     Refused(#[from] Box<Refusal>),
+}
+
+impl From<OwnersError> for StageCause {
+    fn from(error: OwnersError) -> Self {
+        match error {
+            OwnersError::Remote(fault) => Self::Remote(fault),
+            OwnersError::State(error) => Self::State(error),
+        }
+    }
 }
 
 impl StageError {

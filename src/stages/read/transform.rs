@@ -1,5 +1,5 @@
 //! Transform. In: candidates. Out: what each should look like, or why it cannot be synced. Effect: none; the portal's owners are
-//! read for the first record that needs them.
+//! recalled or read for the first record that needs them.
 
 use crate::model::owners::Owners;
 use crate::plan::decide::{Candidate, Transformed};
@@ -17,7 +17,13 @@ impl Stage for Transform {
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
         let needed = cx.pipeline.needs_owners() && batch.iter().any(|candidate| candidate.member);
         let none = Owners::default();
-        let owners = if needed { cx.owners().await.map_err(StageError::at(Self::NAME))? } else { &none };
+        let mut owners = if needed { cx.owners().await.map_err(StageError::at(Self::NAME))? } else { &none };
+        // Somebody who is new, or has come back, since the owners were saved.
+        let lacks =
+            |candidate: &Candidate| candidate.member && cx.pipeline.lacks_owner(&candidate.record, cx.due_at, owners);
+        if needed && !cx.owners.is_read() && batch.iter().any(lacks) {
+            owners = cx.owners_now().await.map_err(StageError::at(Self::NAME))?;
+        }
         crash_point!("transform.begun");
         let transform = |candidate: Candidate| {
             let desired = candidate.member.then(|| cx.pipeline.transform(&candidate.record, cx.due_at, owners));

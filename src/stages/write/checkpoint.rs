@@ -13,7 +13,7 @@ use crate::model::report::Tally;
 use crate::model::watermark::Watermark;
 use crate::plan::decide::{Action, Decision, IdentityChange, NOTHING_WRITTEN};
 use crate::plan::guard::Rejects;
-use crate::ports::state::{Commit, ImportProgress, StateWriter};
+use crate::ports::state::{Commit, ImportProgress, StateError, StateWriter};
 use crate::stages::read::lookup::{MATCH_PROPERTY_GONE, NO_ANSWER};
 use crate::stages::write::{Outcome, Settled, UNCONFIRMED};
 use crate::stages::{Stage, StageContext, StageError, StageName};
@@ -94,7 +94,7 @@ impl Checkpoint {
         crash_point!("checkpoint.finishing");
         self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))?;
         crash_point!("checkpoint.finished");
-        Ok(())
+        self.save_owners(cx).await.map_err(StageError::at(Self::NAME))
     }
 
     /// Saves the watermark of a window that was read to its end and fully settled.
@@ -103,11 +103,15 @@ impl Checkpoint {
         crash_point!("checkpoint.advancing");
         self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))?;
         crash_point!("checkpoint.advanced");
-        Ok(())
+        self.save_owners(cx).await.map_err(StageError::at(Self::NAME))
     }
 }
 
 impl Checkpoint {
+    async fn save_owners(&self, cx: &StageContext) -> Result<(), StateError> {
+        cx.owners.save(&*self.state, &cx.pipeline.target.connection, cx.clock.now()).await
+    }
+
     fn watermark_commit(&self, cx: &StageContext, new: Option<NewWatermark>) -> Commit {
         Commit {
             watermark: new.map(|new| new.watermark),
@@ -125,7 +129,7 @@ pub struct NewWatermark {
     pub watermark: Watermark,
     /// When it was true, by this computer's clock.
     pub set_at: Option<Timestamp>,
-    /// It takes the place of a later one that lay ahead of Salesforce's clock.
+    /// It takes the place of a later one that was ahead of Salesforce's clock.
     pub corrects: bool,
 }
 
@@ -235,6 +239,10 @@ pub fn count(decision: &Decision, created: Option<bool>, sent: bool, tally: &mut
 /// The record as it goes under `failures`; sensitive values are masked.
 pub fn failure(cx: &StageContext, decision: &Decision, reason: Reason) -> Failure {
     let pipeline = &cx.pipeline;
+    // An owner of whom HubSpot told earlier is no longer one.
+    if reason.remote_code.as_deref() == Some("INVALID_OWNER_ID") {
+        cx.owners.refuse();
+    }
     let record = &decision.candidate.record;
     let columns = pipeline.columns.iter().zip(&record.values).enumerate();
     let columns = columns.map(|(index, (column, value))| {
