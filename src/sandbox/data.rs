@@ -84,7 +84,7 @@ pub async fn keep_saved(file: Arc<DataFile>, world: Arc<World>, cancel: Cancel) 
         let saved = tokio::task::spawn_blocking(move || own_file.save(&own_world)).await;
         if let Ok(Err(error)) = saved {
             // The next round tries again, and the stop reports what is left of the trouble.
-            tracing::warn!(%error, "the sandbox state was not saved");
+            tracing::warn!(%error, "the state of the sandbox was not saved");
         }
     }
 }

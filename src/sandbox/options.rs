@@ -91,7 +91,7 @@ impl Default for SandboxOptions {
 pub enum SandboxError {
     /// Anybody on the network could use a sandbox that listens elsewhere.
     #[error(
-        "the sandbox listens on loopback only, and `{address}` for `{service}` is not; use for example `127.0.0.1:0`"
+        "the sandbox listens on loopback only, and `{address}` for `{service}` is no such address; use for example `127.0.0.1:0`"
     )]
     NotLoopback {
         /// Which of the three.
@@ -131,7 +131,7 @@ pub enum SandboxError {
         reason: String,
     },
     /// A kept state and a world from files: only one of them can be served.
-    #[error("the sandbox data file `{path}` holds a state already, in the place of which no org or portal is read; move it away, or leave `--org` and `--portal` out", path = .path.display())]
+    #[error("the sandbox data file `{path}` holds a state already, so that `--org` and `--portal` would have no effect; move it away, or leave them out", path = .path.display())]
     TwoWorlds {
         /// The data file.
         path: PathBuf,

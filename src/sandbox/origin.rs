@@ -10,8 +10,8 @@ pub fn foreign_host(request: &Request) -> Option<String> {
     let hosts: Vec<&str> = all(request, "host").collect();
     match hosts.as_slice() {
         [host] if is_loopback(host) => None,
-        [host] => Some(format!("the header `host` is `{host}`; ask by `localhost` or an address such as `127.0.0.1`")),
-        [] => Some("the header `host` is missing; ask by `localhost` or an address such as `127.0.0.1`".to_owned()),
+        [host] => Some(format!("the header `host` is `{host}`; use `localhost` or an address such as `127.0.0.1`")),
+        [] => Some("the header `host` is missing; use `localhost` or an address such as `127.0.0.1`".to_owned()),
         _ => Some("the header `host` is there more than once".to_owned()),
     }
 }

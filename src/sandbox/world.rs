@@ -61,7 +61,7 @@ impl World {
     /// Takes back a state that [`World::dump`] gave, in both services or, on an error, in none.
     pub fn restore(&self, dump: &Value) -> Result<(), String> {
         if dump["format"] != DUMP_FORMAT {
-            return Err(format!("it is not a dump of format {DUMP_FORMAT}"));
+            return Err(format!("it is not a saved state of format {DUMP_FORMAT}"));
         }
         let before = self.salesforce.dump();
         self.salesforce.restore(&dump["salesforce"]).map_err(|error| format!("salesforce: {error}"))?;

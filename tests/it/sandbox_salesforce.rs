@@ -473,3 +473,54 @@ async fn words_for_quarters_select_rows() {
     }
     assert_eq!(org.query("SELECT Id FROM Subscription__c WHERE Start__c = THIS_FISCAL_MONTH").await.status, 400);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typeof_selects_other_fields_for_each_object_of_a_lookup() {
+    let org = small().await;
+    let control = |action: &str, arguments: Value| org.sandbox.control("salesforce", action, &arguments).unwrap();
+    let party = json!({"name": "Party__c", "type": "reference", "label": "Party", "referenceTo": ["Account", "Contact", "WorkOrder"],
+        "relationshipName": "Party__r"});
+    control("add_field", json!({"object": "Subscription__c", "field": party}));
+    let made = |object: &str, values: Value| {
+        control("create", json!({"object": object, "values": values}))["id"].as_str().unwrap().to_owned()
+    };
+    let account = made("Account", json!({"Name": "Acme", "Industry": "Energy"}));
+    let contact = made("Contact", json!({"LastName": "Lee", "Email": "ann@acme.example", "AccountId": account}));
+    let order = made("WorkOrder", json!({"Subject": "Broken"}));
+    for (name, id) in [("to account", &account), ("to booking", &order), ("to contact", &contact)] {
+        made("Subscription__c", json!({"Name": name, "Party__c": id}));
+    }
+    made("Subscription__c", json!({"Name": "to nothing"}));
+    let parties = async |choice: &str| {
+        let soql = format!("SELECT Name, {choice} FROM Subscription__c WHERE Name LIKE 'to %' ORDER BY Name");
+        let answer = org.query(&soql).await;
+        assert_eq!(answer.status, 200, "{choice}: {}", answer.text);
+        let rows = answer.json()["records"].as_array().unwrap().clone();
+        rows.into_iter().map(|row| row["Party__r"].clone()).collect::<Vec<_>>()
+    };
+    let chosen = "TYPEOF Party__r WHEN Account THEN Name, Industry WHEN Contact THEN Email, Account.Name";
+    let found = parties(&format!("{chosen} ELSE Type END")).await;
+    assert_eq!((&found[0]["Name"], &found[0]["Industry"]), (&json!("Acme"), &json!("Energy")));
+    assert_eq!(found[0]["attributes"]["type"], "Account");
+    assert_eq!((&found[1]["Type"], &found[1]["Name"]), (&json!("WorkOrder"), &Value::Null));
+    assert_eq!(found[2]["Email"], "ann@acme.example");
+    assert_eq!(found[2]["Account"]["Name"], "Acme");
+    assert_eq!(found[3], Value::Null);
+    // Without ELSE, an object that is not named gives nothing.
+    assert_eq!(parties(&format!("{chosen} END")).await[1], Value::Null);
+    for (choice, message) in [
+        ("TYPEOF Party__r WHEN Lead THEN Name END", "`Party__r` does not lead to `Lead`"),
+        ("TYPEOF Party__r WHEN Account THEN Nope END", "No such column 'Nope' on entity 'Account'"),
+        ("TYPEOF Party__r WHEN Account THEN Name ELSE Industry END", "No such column 'Industry' on entity 'Name'"),
+        ("TYPEOF Account__r WHEN Account THEN Name END", "a lookup to several objects"),
+        ("TYPEOF Nope__r WHEN Account THEN Name END", "Didn't understand relationship 'Nope__r'"),
+        ("TYPEOF Party__r ELSE Name END", "unexpected token: 'ELSE'"),
+        ("TYPEOF Party__r WHEN Account THEN Name", "unexpected token: 'FROM'"),
+    ] {
+        let answer = org.query(&format!("SELECT Id, {choice} FROM Subscription__c")).await;
+        assert!(answer.status == 400 && answer.text.contains(message), "{choice}: {}", answer.text);
+    }
+    let body = json!({"operation": "query", "query": format!("SELECT Id, {chosen} END FROM Subscription__c")});
+    let bulk = org.ask("POST", "/services/data/v67.0/jobs/query", &[], Some(body)).await;
+    assert!(bulk.status == 400 && bulk.text.contains("TYPEOF"), "{}", bulk.text);
+}

@@ -1,14 +1,15 @@
 //! Batches of records, with the real rules of partial failure.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Refusal, push_text, push_time};
 use super::body::decode;
-use super::objects::{self, Input, Undo, distinct_names, show, show_open, written};
+use super::columns::Columns;
+use super::hashing::Set;
+use super::objects::{self, Input, Texts, Undo, distinct_names, show, show_open};
 use super::portal::{ObjectType, Portal};
 use crate::sandbox::http::Reply;
 
@@ -17,6 +18,9 @@ const INPUTS_MAX: usize = 100;
 
 /// Most inputs of a read with history.
 const HISTORY_INPUTS_MAX: usize = 50;
+
+/// Bytes of a result beside its properties, about: ids and times.
+const RESULT_BYTES: usize = 320;
 
 /// What a batch does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +60,7 @@ fn too_many(max: usize) -> Refusal {
 
 /// The same id twice refuses the whole batch, trace ids or not.
 fn distinct(ids: &[Cow<'_, str>]) -> Result<(), Refusal> {
-    let mut seen = HashSet::with_capacity(ids.len());
+    let mut seen = Set::with_capacity_and_hasher(ids.len(), Default::default());
     match ids.iter().find(|id| !seen.insert(&***id)) {
         Some(id) => Err(Refusal::validation(format!("Duplicate IDs found in batch input: [{id}]. IDs must be unique"))
             .with("ids", &[id])),
@@ -71,25 +75,26 @@ pub fn write(portal: &mut Portal, verb: Verb, type_id: &str, body: &[u8], now: i
         return Err(too_many(INPUTS_MAX));
     }
     if portal.switches.silent_nothing {
-        return Ok(finished(portal, 200, Vec::new(), &[], now));
+        return Ok(finished(portal, 200, &mut [(); 0], 0, &[], now, |_, ()| {}));
     }
     precheck(portal, verb, type_id, &inputs)?;
-    let traces: HashSet<&str> = inputs.iter().filter_map(|input| input.object_write_trace_id.as_deref()).collect();
+    let traces: Set<&str> = inputs.iter().filter_map(Input::trace).collect();
     let honoured =
         portal.switches.honour_trace_ids && (verb != Verb::Update || portal.switches.update_honours_trace_ids);
     let traced = honoured && !inputs.is_empty() && traces.len() == inputs.len();
+    let columns = Columns::of(portal.object_mut(type_id)?, inputs.iter().map(Input::names));
     let mut results = Vec::with_capacity(inputs.len());
     let (mut errors, mut missing, mut undo) = (Vec::new(), Vec::new(), Undo::new());
     let next_id = portal.next_id;
     for input in &inputs {
         let done_before = undo.len();
-        match one(portal, verb, type_id, input, &mut undo, now) {
+        match one(portal, verb, type_id, (&columns, input), &mut undo, now) {
             Ok(written) => results.push(written),
             Err(refusal) if refusal.category == Some("OBJECT_NOT_FOUND") => missing.extend(input.id()),
             // One bad input fails by itself; what it did before it failed goes.
             Err(refusal) if traced => {
                 take_back(portal, type_id, undo.split_off(done_before))?;
-                errors.push(refusal.entry(input.object_write_trace_id.as_deref()));
+                errors.push(refusal.entry(input.trace()));
             }
             // Without trace ids it refuses the batch, and nothing is written.
             Err(refusal) => {
@@ -99,12 +104,14 @@ pub fn write(portal: &mut Portal, verb: Verb, type_id: &str, body: &[u8], now: i
             }
         }
     }
-    let object = portal.object(type_id)?;
-    let echo = portal.switches.echo_trace_ids;
-    let results = results.iter().filter_map(|written| result(object, verb, written, echo)).collect();
     errors.extend(not_found(portal, type_id, &missing));
     let good = if verb == Verb::Create { 201 } else { 200 };
-    Ok(finished(portal, good, results, &errors, now))
+    let object = portal.object(type_id)?;
+    // The answer says as much as was sent, and the record's id and times.
+    let bytes = body.len() + results.len() * RESULT_BYTES;
+    Ok(finished(portal, good, &mut results, bytes, &errors, now, |out, written| {
+        result(out, portal, object, verb, &columns, written);
+    }))
 }
 
 /// Undoes writes, the last one first; records that go take their associations with them.
@@ -125,7 +132,7 @@ fn precheck(portal: &Portal, verb: Verb, type_id: &str, inputs: &[Input<'_>]) ->
         return Ok(());
     }
     for input in inputs {
-        match input.id_property.as_deref() {
+        match input.key() {
             None if verb == Verb::Upsert => return Err(Refusal::not_found()),
             // The e-mail of contacts finds them for an upsert, but not for an update.
             Some(property) if verb == Verb::Upsert && object.is_email(property) => {}
@@ -147,8 +154,8 @@ fn precheck(portal: &Portal, verb: Verb, type_id: &str, inputs: &[Input<'_>]) ->
 struct Written<'a> {
     id: u64,
     new: bool,
-    /// Names of the properties that the answer shows.
-    shown: Vec<String>,
+    /// The properties that the answer shows.
+    texts: Texts<'a>,
     trace: Option<&'a str>,
 }
 
@@ -157,51 +164,61 @@ fn one<'a>(
     portal: &mut Portal,
     verb: Verb,
     type_id: &str,
-    input: &'a Input<'_>,
+    (columns, input): (&Columns<'_>, &'a Input<'_>),
     undo: &mut Undo,
     now: i64,
 ) -> Result<Written<'a>, Refusal> {
-    let mut texts = input.texts()?;
+    let mut texts = input.texts(columns)?;
     let id = input.id().unwrap_or_default();
-    let property = input.id_property.as_deref();
+    let key = input.key().and_then(|name| columns.place(input.key_position(), name));
     let found = match verb {
         Verb::Create => None,
-        Verb::Update | Verb::Upsert => objects::find(portal.object(type_id)?, &id, property),
+        Verb::Update | Verb::Upsert => objects::find_by(portal.object(type_id)?, &id, key.map(|key| columns.at(key))),
     };
-    if let (Verb::Upsert, Some(property)) = (verb, property)
-        && let Err(place) = texts.binary_search_by(|(name, _)| (**name).cmp(property))
+    if let (Verb::Upsert, Some(key)) = (verb, key)
+        && let Err(at) = texts.binary_search_by_key(&key, |(place, _)| *place)
     {
-        texts.insert(place, (property.into(), id));
+        texts.insert(at, (key, id));
     }
-    let done = |id, new| {
-        let shown = written(&texts).into_iter().map(str::to_owned).collect();
-        Written { id, new, shown, trace: input.object_write_trace_id.as_deref() }
-    };
-    match (verb, found) {
-        (Verb::Update, None) => Err(Refusal::plain(404, "not found").category("OBJECT_NOT_FOUND")),
-        (_, Some(id)) => objects::update(portal, type_id, id, &texts, undo, now).map(|()| done(id, false)),
+    let (id, new) = match (verb, found) {
+        (Verb::Update, None) => return Err(Refusal::plain(404, "not found").category("OBJECT_NOT_FOUND")),
+        (_, Some(id)) => {
+            objects::update(portal, type_id, id, (columns, &mut texts), undo, now)?;
+            (id, false)
+        }
         (_, None) => {
-            let id = objects::create(portal, type_id, &texts, undo, now)?;
+            let id = objects::create(portal, type_id, (columns, &mut texts), undo, now)?;
             if let Some(associations) = &input.associations {
                 super::associations::on_create(portal, type_id, id, associations)?;
             }
-            Ok(done(id, true))
+            (id, true)
         }
-    }
+    };
+    Ok(Written { id, new, texts, trace: input.trace() })
 }
 
-fn result(object: &ObjectType, verb: Verb, written: &Written<'_>, echo: bool) -> Option<String> {
-    let mut out = String::with_capacity(512);
-    show_open(&mut out, object, written.id, object.store.get(written.id)?, &written.shown);
+fn result(
+    out: &mut String,
+    portal: &Portal,
+    object: &ObjectType,
+    verb: Verb,
+    columns: &Columns<'_>,
+    written: &Written<'_>,
+) {
+    let Some(record) = object.store.get(written.id) else { return };
+    let values = written.texts.iter().map(|(place, _)| {
+        let column = columns.at(*place);
+        (column.name, object.store.numbered(record, column.number))
+    });
+    show_open(out, written.id, record, values);
     if verb == Verb::Upsert {
         out.push_str(if written.new { r#","new":true"# } else { r#","new":false"# });
     }
-    if let Some(trace) = written.trace.filter(|_| echo) {
+    if let Some(trace) = written.trace.filter(|_| portal.switches.echo_trace_ids) {
         out.push_str(r#","objectWriteTraceId":"#);
-        push_text(&mut out, trace);
+        push_text(out, trace);
     }
     out.push('}');
-    Some(out)
 }
 
 /// One entry for all ids that are not there; custom types print as `null`.
@@ -219,15 +236,24 @@ fn not_found(portal: &Portal, type_id: &str, ids: &[Cow<'_, str>]) -> Option<Val
 }
 
 /// The answer of a batch; results in no order, `errors` and `numErrors` only when there are some.
-fn finished(portal: &Portal, good: u16, mut results: Vec<String>, errors: &[Value], now: i64) -> Reply {
-    portal.rng.shuffle(&mut results);
-    let mut body = String::with_capacity(results.iter().map(|result| result.len() + 1).sum::<usize>() + 160);
+/// `bytes` is about how long it gets, and `write` writes one result.
+fn finished<R>(
+    portal: &Portal,
+    good: u16,
+    results: &mut [R],
+    bytes: usize,
+    errors: &[Value],
+    now: i64,
+    write: impl Fn(&mut String, &R),
+) -> Reply {
+    portal.rng.shuffle(results);
+    let mut body = String::with_capacity(bytes + 160);
     body.push_str(r#"{"status":"COMPLETE","results":["#);
     for (place, result) in results.iter().enumerate() {
         if place > 0 {
             body.push(',');
         }
-        body.push_str(result);
+        write(&mut body, result);
     }
     body.push_str(r#"],"startedAt":"#);
     push_time(&mut body, now);
@@ -280,7 +306,8 @@ pub fn read(portal: &Portal, type_id: &str, body: &[u8], archived: bool, now: i6
         }
     }
     let errors: Vec<Value> = not_found(portal, type_id, &missing).into_iter().collect();
-    Ok(finished(portal, 200, results, &errors, now))
+    let bytes = results.iter().map(|result: &String| result.len() + 1).sum();
+    Ok(finished(portal, 200, &mut results, bytes, &errors, now, |out, result| out.push_str(result)))
 }
 
 /// Archives records; ids that are not there are no error.

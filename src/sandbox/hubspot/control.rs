@@ -65,7 +65,7 @@ impl Words<'_> {
     }
 
     fn number(&self, name: &str) -> Result<u64, String> {
-        self.text(name)?.parse().map_err(|_| format!("`{name}` is no number"))
+        self.text(name)?.parse().map_err(|_| format!("`{name}` is not a number"))
     }
 
     /// The type id of the object that is named.
@@ -110,15 +110,16 @@ fn archive_owner(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String
 
 fn create(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let (texts, kind) = (given.properties()?, given.object(portal)?);
-    let texts = objects::texts_of(&texts);
-    let made = objects::create(portal, &kind, &texts, &mut Undo::new(), given.now).map_err(words)?;
+    let (columns, mut texts) = objects::texts_of(portal.object_mut(&kind).map_err(words)?, &texts);
+    let made = objects::create(portal, &kind, (&columns, &mut texts), &mut Undo::new(), given.now).map_err(words)?;
     Ok(json!({"id": made.to_string()}))
 }
 
 fn set(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     let (texts, kind) = (given.properties()?, given.object(portal)?);
-    let (id, texts) = (given.number("id")?, objects::texts_of(&texts));
-    objects::update(portal, &kind, id, &texts, &mut Undo::new(), given.now).map_err(words)?;
+    let id = given.number("id")?;
+    let (columns, mut texts) = objects::texts_of(portal.object_mut(&kind).map_err(words)?, &texts);
+    objects::update(portal, &kind, id, (&columns, &mut texts), &mut Undo::new(), given.now).map_err(words)?;
     Ok(json!({}))
 }
 

@@ -1,10 +1,12 @@
 //! Properties of an object: as answers show them, and beside that in the form in which a write looks at them.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::hashing::{Map, Set};
 
 /// The properties of an object, archived ones included.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -13,7 +15,14 @@ pub struct Properties {
     all: BTreeMap<String, Value>,
     /// Made again after a change of any, so that a write asks no JSON.
     #[serde(skip)]
-    fields: OnceCell<HashMap<Box<str>, Field>>,
+    fields: OnceCell<Fields>,
+}
+
+/// Active properties as writes see them.
+#[derive(Debug, Default)]
+struct Fields {
+    list: Vec<Field>,
+    places: Map<Box<str>, usize>,
 }
 
 /// What a write has to know of a property.
@@ -28,7 +37,7 @@ pub struct Field {
     /// It is worked out from others.
     pub calculated: bool,
     /// Values of the options.
-    pub options: HashSet<Box<str>>,
+    pub options: Set<Box<str>>,
 }
 
 /// How values are checked.
@@ -84,8 +93,24 @@ impl Properties {
 
     /// An active property as a write sees it.
     pub fn field(&self, name: &str) -> Option<&Field> {
-        let made = || self.active().map(|(name, property)| (name.as_str().into(), Field::of(property))).collect();
-        self.fields.get_or_init(made).get(name)
+        self.at(self.place(name)?)
+    }
+
+    /// Where an active property stands among the fields, until any property changes.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.fields().places.get(name).copied()
+    }
+
+    /// The property at a place.
+    pub fn at(&self, place: usize) -> Option<&Field> {
+        self.fields().list.get(place)
+    }
+
+    fn fields(&self) -> &Fields {
+        self.fields.get_or_init(|| {
+            let places = self.active().enumerate().map(|(place, (name, _))| (name.as_str().into(), place));
+            Fields { list: self.active().map(|(_, property)| Field::of(property)).collect(), places: places.collect() }
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answers::{Refusal, push_text, push_time};
+use super::columns::{Column, Columns};
 use super::fields::Kind;
 use super::portal::{ObjectType, Portal};
 use super::store::Record;
@@ -23,12 +24,14 @@ pub struct Input<'a> {
     #[serde(borrow)]
     pub id: Option<&'a RawValue>,
     /// Unique property that `id` is a value of.
-    pub id_property: Option<String>,
+    #[serde(borrow)]
+    pub id_property: Option<Text<'a>>,
     /// Properties to set.
     #[serde(borrow)]
     pub properties: Option<Members<'a>>,
     /// The caller's name for this input.
-    pub object_write_trace_id: Option<String>,
+    #[serde(borrow)]
+    pub object_write_trace_id: Option<Text<'a>>,
     /// Associations to make, on create.
     pub associations: Option<Value>,
 }
@@ -37,8 +40,12 @@ pub struct Input<'a> {
 #[derive(Debug, Default)]
 pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+/// A text, taken from the request without a copy where nothing in it is escaped.
+#[derive(Debug, serde::Deserialize)]
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+/// Properties that a record usually has at most.
+const MEMBERS_USUAL: usize = 16;
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -51,8 +58,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut all = Vec::new();
-                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                let mut all = Vec::with_capacity(MEMBERS_USUAL);
+                while let Some((Text(name), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
                     all.push((name, value));
                 }
                 Ok(all)
@@ -62,8 +69,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// Values to write, as text, by ascending name.
-pub type Texts<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+/// Values to write, as text, each with the place of its property among the request's columns; ascending, and so by name.
+pub type Texts<'a> = Vec<(usize, Cow<'a, str>)>;
 
 impl<'a> Input<'a> {
     /// The id as text.
@@ -71,16 +78,39 @@ impl<'a> Input<'a> {
         scalar(self.id?).ok().flatten()
     }
 
+    /// The property that the id is a value of.
+    pub fn key(&self) -> Option<&str> {
+        self.id_property.as_ref().map(|Text(name)| &**name)
+    }
+
+    /// The caller's name for this input.
+    pub fn trace(&self) -> Option<&str> {
+        self.object_write_trace_id.as_ref().map(|Text(trace)| &**trace)
+    }
+
+    /// Names of the properties that it sets, in its order, and of its key.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.members().iter().map(|(name, _)| &**name).chain(self.key())
+    }
+
+    /// Where the key stands among the names.
+    pub fn key_position(&self) -> usize {
+        self.members().len()
+    }
+
+    fn members(&self) -> &[(Cow<'a, str>, &'a RawValue)] {
+        self.properties.as_ref().map_or(&[], |members| &members.0)
+    }
+
     /// The properties as text; a null sets nothing. Of several of one name the last counts.
-    pub fn texts(&self) -> Result<Texts<'a>, Refusal> {
-        let mut texts = Texts::new();
-        let members = self.properties.iter().flat_map(|members| &members.0);
-        for (name, value) in members.map(|(name, value)| (name, *value)) {
-            if let Some(text) = scalar(value)? {
-                texts.push((name.clone(), text));
+    pub fn texts(&self, columns: &Columns<'_>) -> Result<Texts<'a>, Refusal> {
+        let mut texts = Texts::with_capacity(self.members().len() + 1);
+        for (position, (name, value)) in self.members().iter().enumerate() {
+            if let (Some(text), Some(place)) = (scalar(value)?, columns.place(position, name)) {
+                texts.push((place, text));
             }
         }
-        texts.sort_by(|one, other| one.0.cmp(&other.0));
+        texts.sort_by_key(|(place, _)| *place);
         texts.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
             if same {
@@ -96,7 +126,7 @@ impl<'a> Input<'a> {
 fn scalar(value: &RawValue) -> Result<Option<Cow<'_, str>>, Refusal> {
     let text = value.get().trim();
     match text.as_bytes().first() {
-        Some(b'"') if !text.contains('\\') => Ok(Some(text.trim_matches('"').into())),
+        Some(b'"') if !text.contains('\\') => Ok(Some(text[1..text.len() - 1].into())),
         Some(b'"') => serde_json::from_str(text)
             .map(|text: String| Some(text.into()))
             .map_err(|error| Refusal::plain(400, format!("Invalid input JSON: {error}"))),
@@ -121,12 +151,17 @@ const DEFAULTS: [&str; 3] = ["hs_createdate", "hs_lastmodifieddate", "hs_object_
 
 /// Writes a record as an answer shows it: the asked properties (null when blank) and the defaults. The object stays open, so
 /// that the caller may add members.
-pub fn show_open<N: AsRef<str>>(out: &mut String, object: &ObjectType, id: u64, record: &Record, asked: &[N]) {
+pub fn show_open<'a>(
+    out: &mut String,
+    id: u64,
+    record: &Record,
+    values: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+) {
     let _ = write!(out, r#"{{"id":"{id}","properties":{{"#);
-    for name in asked.iter().map(AsRef::as_ref).filter(|name| !DEFAULTS.contains(name)) {
+    for (name, value) in values.filter(|(name, _)| !DEFAULTS.contains(name)) {
         push_text(out, name);
         out.push(':');
-        match object.store.value(record, name) {
+        match value {
             Some(value) => push_text(out, value),
             None => out.push_str("null"),
         }
@@ -152,7 +187,8 @@ pub fn show_open<N: AsRef<str>>(out: &mut String, object: &ObjectType, id: u64, 
 /// A record as an answer shows it, whole.
 pub fn show<N: AsRef<str>>(object: &ObjectType, id: u64, record: &Record, asked: &[N]) -> String {
     let mut out = String::new();
-    show_open(&mut out, object, id, record, asked);
+    let asked = asked.iter().map(AsRef::as_ref);
+    show_open(&mut out, id, record, asked.map(|name| (name, object.store.value(record, name))));
     out.push('}');
     out
 }
@@ -165,8 +201,8 @@ pub fn distinct_names(mut names: Vec<String>) -> Vec<String> {
 }
 
 /// Names of the properties that a write answer shows.
-pub fn written<'a>(texts: &'a Texts<'_>) -> Vec<&'a str> {
-    texts.iter().map(|(name, _)| &**name).collect()
+pub fn written<'a>(columns: &Columns<'a>, texts: &Texts<'_>) -> Vec<&'a str> {
+    texts.iter().map(|(place, _)| columns.at(*place).name).collect()
 }
 
 /// What a write changed, so that it can be taken back.
@@ -176,21 +212,21 @@ pub type Undo = Vec<(u64, Option<Record>)>;
 pub fn create(
     portal: &mut Portal,
     type_id: &str,
-    texts: &Texts<'_>,
+    (columns, texts): (&Columns<'_>, &mut Texts<'_>),
     undo: &mut Undo,
     now: i64,
 ) -> Result<u64, Refusal> {
     let id = portal.next_id;
-    let accepted = check(portal, type_id, id, texts, None)?;
+    check(portal, type_id, id, (columns, &mut *texts), None)?;
     let object = portal.object(type_id)?;
-    let set = |name: &str| accepted.iter().any(|(known, value)| *known == name && !value.is_empty());
+    let set = |name: &str| texts.iter().any(|(place, value)| !value.is_empty() && columns.at(*place).name == name);
     let missing: Vec<&str> = object.required.iter().map(String::as_str).filter(|name| !set(name)).collect();
     if !missing.is_empty() {
         let message = format!("Error creating {}.  Some required properties were not set.", object.name);
         return Err(Refusal::validation(message).with("properties", &missing));
     }
     portal.next_id += 1 + portal.rng.below(3);
-    let before = portal.object_mut(type_id)?.store.write(id, &accepted, now);
+    let before = portal.object_mut(type_id)?.store.write_sorted(id, &numbered(columns, texts), now);
     undo.push((id, before));
     Ok(id)
 }
@@ -200,38 +236,49 @@ pub fn update(
     portal: &mut Portal,
     type_id: &str,
     id: u64,
-    texts: &Texts<'_>,
+    (columns, texts): (&Columns<'_>, &mut Texts<'_>),
     undo: &mut Undo,
     now: i64,
 ) -> Result<(), Refusal> {
-    let accepted = check(portal, type_id, id, texts, Some(id))?;
+    check(portal, type_id, id, (columns, &mut *texts), Some(id))?;
     let object = portal.object_mut(type_id)?;
     if object.store.get(id).is_none() {
         return Err(Refusal::not_found());
     }
-    let before = object.store.write(id, &accepted, now);
+    let before = object.store.write_sorted(id, &numbered(columns, texts), now);
     undo.push((id, before));
     Ok(())
 }
 
-/// Checks values by type and by rule, uniqueness and conditional rules; nothing is changed.
-fn check<'t>(
+/// Accepted values in the form in which the store takes them.
+fn numbered<'t>(columns: &Columns<'_>, accepted: &'t Texts<'_>) -> Vec<(u32, &'t str)> {
+    let mut changes: Vec<(u32, &str)> =
+        accepted.iter().map(|(place, value)| (columns.at(*place).number, &**value)).collect();
+    changes.sort_unstable_by_key(|(number, _)| *number);
+    changes
+}
+
+/// Checks values by type and by rule, uniqueness and conditional rules, and gives the values the form in which they are stored.
+fn check(
     portal: &Portal,
     type_id: &str,
     id: u64,
-    texts: &'t Texts<'_>,
+    (columns, texts): (&Columns<'_>, &mut Texts<'_>),
     existing: Option<u64>,
-) -> Result<Vec<(&'t str, Cow<'t, str>)>, Refusal> {
+) -> Result<(), Refusal> {
     let object = portal.object(type_id)?;
     let record = existing.and_then(|id| object.store.get(id));
-    let mut accepted = Vec::with_capacity(texts.len());
     let mut bad = Vec::new();
-    for (name, text) in texts {
-        let before = record.and_then(|record| object.store.value(record, name));
-        match accept(object, name, text, before) {
-            Ok(value) => {
-                bad.extend(refused(portal, object, name, &value));
-                accepted.push((&**name, value));
+    for (place, text) in texts.iter_mut() {
+        let column = columns.at(*place);
+        let before = || record.and_then(|record| object.store.numbered(record, column.number));
+        match accept(object, column, text, before) {
+            Ok(stored) => {
+                bad.extend(refused(portal, object, column, &stored));
+                // Only another form of the value is a text of its own.
+                if let Cow::Owned(stored) = stored {
+                    *text = stored.into();
+                }
             }
             Err(found) => bad.push(found),
         }
@@ -239,31 +286,27 @@ fn check<'t>(
     if !bad.is_empty() {
         return Err(refusal(&bad, portal.options.portal_id));
     }
-    for (name, value) in accepted.iter().filter(|(_, value)| !value.is_empty()) {
-        let email = object.is_email(name);
-        if !email && !object.is_unique(name) {
-            continue;
-        }
-        match object.store.claimed(name, value).filter(|holder| Some(*holder) != existing) {
-            Some(holder) if email => return Err(contact_exists(holder)),
+    for (place, value) in texts.iter().filter(|(_, value)| !value.is_empty()) {
+        let Column { name, number, email, unique: true, .. } = columns.at(*place) else { continue };
+        match object.store.claimed_number(*number, value).filter(|holder| Some(*holder) != existing) {
+            Some(holder) if *email => return Err(contact_exists(holder)),
             Some(holder) => return Err(clash(portal.options.portal_id, name, value, id, holder)),
             None => {}
         }
     }
-    conditional(portal, object, record, &accepted)?;
-    Ok(accepted)
+    conditional(portal, object, record, columns, texts)
 }
 
 /// What refuses a value that fits its type.
-fn refused(portal: &Portal, object: &ObjectType, name: &str, value: &str) -> Option<Bad> {
+fn refused(portal: &Portal, object: &ObjectType, column: &Column<'_>, value: &str) -> Option<Bad> {
     if value.is_empty() {
         return None;
     }
-    let owner = object.properties.field(name).is_some_and(|field| field.kind == Kind::Owner);
-    if owner && !portal.takes_owner(value) {
-        return Some(no_owner(name, value.to_owned()));
+    let field = column.field.and_then(|place| object.properties.at(place));
+    if field.is_some_and(|field| field.kind == Kind::Owner) && !portal.takes_owner(value) {
+        return Some(no_owner(column.name, value.to_owned()));
     }
-    broken(object, name, value)
+    if column.ruled { broken(object, column.name, value) } else { None }
 }
 
 /// 400, not 409; the second id is the holder.
@@ -285,10 +328,11 @@ fn conditional(
     portal: &Portal,
     object: &ObjectType,
     record: Option<&Record>,
-    accepted: &[(&str, Cow<'_, str>)],
+    columns: &Columns<'_>,
+    accepted: &Texts<'_>,
 ) -> Result<(), Refusal> {
     let value = |name: &str| {
-        let set = accepted.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value);
+        let set = accepted.iter().find(|(place, _)| columns.at(*place).name == name).map(|(_, value)| &**value);
         set.or_else(|| object.store.value(record?, name)).unwrap_or_default()
     };
     for (property, other, when) in &portal.switches.conditional_required {
@@ -313,7 +357,19 @@ pub fn find(object: &ObjectType, id: &str, id_property: Option<&str>) -> Option<
     }
 }
 
+/// As [`find`], where the property was looked up already.
+pub fn find_by(object: &ObjectType, id: &str, key: Option<&Column<'_>>) -> Option<u64> {
+    match key {
+        Some(Column { email: true, number, .. }) => object.store.holder_number(*number, &id.to_lowercase()),
+        Some(Column { number, .. }) => object.store.holder_number(*number, id),
+        None => object.store.find(id.parse().ok()?),
+    }
+}
+
 /// Values that the control API gives, as a write takes them.
-pub fn texts_of(values: &BTreeMap<String, String>) -> Texts<'_> {
-    values.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect()
+pub fn texts_of<'a>(object: &mut ObjectType, values: &'a BTreeMap<String, String>) -> (Columns<'a>, Texts<'a>) {
+    let columns = Columns::of(object, std::iter::once(values.keys().map(String::as_str)));
+    // Both are in the order of their names.
+    let texts = values.values().enumerate().map(|(place, value)| (place, value.as_str().into())).collect();
+    (columns, texts)
 }

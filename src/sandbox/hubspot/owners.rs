@@ -54,13 +54,13 @@ impl Owners {
         let given = wanted.as_object_mut().and_then(|members| members.remove("id"));
         let mut owner: Owner = serde_json::from_value(wanted).map_err(|error| format!("an owner: {error}"))?;
         if !matches!(owner.kind.as_str(), "PERSON" | "QUEUE") {
-            return Err(format!("an owner: `type` is PERSON or QUEUE, not `{}`", owner.kind));
+            return Err(format!("an owner's `type` must be PERSON or QUEUE, not `{}`", owner.kind));
         }
         let next = self.0.last_key_value().map_or(FIRST_ID, |(last, _)| last + 7);
         let id = match given.as_ref().map(|id| id.as_str().and_then(|id| id.parse().ok()).or_else(|| id.as_u64())) {
             None => next,
             Some(Some(id)) => id,
-            Some(None) => return Err("an owner: `id` is a number".to_owned()),
+            Some(None) => return Err("an owner's `id` must be a number".to_owned()),
         };
         if owner.created == 0 {
             (owner.created, owner.updated) = (now, now);

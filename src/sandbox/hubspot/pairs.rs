@@ -296,7 +296,7 @@ impl Pairs {
 
     /// Takes back what `dump` gave.
     pub fn restore(&mut self, dump: &Value) -> Result<(), String> {
-        let wrong = |error: serde_json::Error| format!("the kept associations cannot be read: {error}");
+        let wrong = |error: serde_json::Error| format!("the saved associations cannot be read: {error}");
         let part = |name: &str| dump.get(name).cloned().unwrap_or(Value::Null);
         let pairs: Vec<(String, u64, String, u64, BTreeSet<u64>)> =
             serde_json::from_value(part("links")).map_err(wrong)?;

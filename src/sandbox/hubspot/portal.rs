@@ -204,7 +204,7 @@ impl Portal {
     /// Takes back what `dump` gave.
     pub fn restore(&mut self, dump: &Value) -> Result<(), String> {
         let part = |name: &str| dump.get(name).cloned().unwrap_or(Value::Null);
-        let wrong = |error: serde_json::Error| format!("the kept state cannot be read: {error}");
+        let wrong = |error: serde_json::Error| format!("the saved state cannot be read: {error}");
         let mut types: BTreeMap<String, ObjectType> = serde_json::from_value(part("types")).map_err(wrong)?;
         let mut records: BTreeMap<String, BTreeMap<u64, Kept>> =
             serde_json::from_value(part("records")).map_err(wrong)?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::answers::{self, Answer, Refusal};
 use super::batch::{self, Verb};
 use super::body::decode;
+use super::columns::Columns;
 use super::limits::Kind;
 use super::objects::{self, Input, Undo, distinct_names, show, written};
 use super::portal::Portal;
@@ -79,15 +80,16 @@ fn object(portal: &mut Portal, request: &Request, kind: &str, rest: &[&str], now
         ("GET", []) => list(portal, request, &id),
         ("POST", []) => {
             let input: Input = decode(&request.body)?;
-            let (texts, mut undo) = (input.texts()?, Undo::new());
-            let record = objects::create(portal, &id, &texts, &mut undo, now)?;
+            let columns = Columns::of(portal.object_mut(&id)?, std::iter::once(input.names()));
+            let (mut texts, mut undo) = (input.texts(&columns)?, Undo::new());
+            let record = objects::create(portal, &id, (&columns, &mut texts), &mut undo, now)?;
             if let Some(wanted) = &input.associations
                 && let Err(refusal) = associations::on_create(portal, &id, record, wanted)
             {
                 batch::take_back(portal, &id, undo)?;
                 return Err(refusal);
             }
-            let shown = shown(portal, &id, record, &written(&texts))?;
+            let shown = shown(portal, &id, record, &written(&columns, &texts))?;
             Ok(answers::written(201, shown).with("location", format!("/crm/objects/2026-09/{id}/{record}")))
         }
         ("POST", ["batch", "create"]) => batch::write(portal, Verb::Create, &id, &request.body, now),
@@ -108,12 +110,13 @@ fn object(portal: &mut Portal, request: &Request, kind: &str, rest: &[&str], now
         ("PATCH", [record]) => {
             let found = find(portal, request, &id, record)?;
             let input: Input = decode(&request.body)?;
-            let texts = input.texts()?;
+            let columns = Columns::of(portal.object_mut(&id)?, std::iter::once(input.names()));
+            let mut texts = input.texts(&columns)?;
             if texts.is_empty() {
                 return Err(Refusal::validation("No properties found to update, please provide at least one."));
             }
-            objects::update(portal, &id, found, &texts, &mut Undo::new(), now)?;
-            Ok(answers::written(200, shown(portal, &id, found, &written(&texts))?))
+            objects::update(portal, &id, found, (&columns, &mut texts), &mut Undo::new(), now)?;
+            Ok(answers::written(200, shown(portal, &id, found, &written(&columns, &texts))?))
         }
         ("DELETE", [record]) => {
             if let Ok(record) = record.parse() {

@@ -297,7 +297,7 @@ pub fn load(portal: &mut Portal, schemas: &[Value], now: i64) -> Result<(), Refu
             .values()
             .any(|value| value.id == id || value.id.starts_with("2-") && value.name.eq_ignore_ascii_case(name));
         if taken {
-            return Err(Refusal::plain(409, format!("the object `{name}` comes twice")));
+            return Err(Refusal::plain(409, format!("the object `{name}` is listed twice")));
         }
         let mut object = ObjectType {
             fully_qualified_name: format!("p{}_{name}", portal.options.portal_id),

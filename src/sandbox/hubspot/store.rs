@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::hashing::Map;
+
 /// A record. Its values are read through its [`Store`], which knows the names of their properties.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -29,14 +31,14 @@ struct Values {
 #[derive(Debug, Default)]
 struct Names {
     list: Vec<Box<str>>,
-    numbers: HashMap<Box<str>, u32>,
+    numbers: Map<Box<str>, u32>,
 }
 
 /// A property whose values no two records may share, and who holds which.
 #[derive(Debug)]
 struct Key {
     name: u32,
-    claims: HashMap<Box<str>, u64>,
+    claims: Map<Box<str>, u64>,
 }
 
 /// When two values count as the same.
@@ -84,6 +86,15 @@ impl Values {
         });
         let ends = ends.collect();
         Self { ends, text: text.into_boxed_str() }
+    }
+
+    /// Those of a new record, sorted by name.
+    fn of_new(changes: &[(u32, &str)]) -> Self {
+        if changes.iter().any(|(_, value)| value.is_empty()) {
+            Self::default().with(changes)
+        } else {
+            Self::of(changes)
+        }
     }
 
     fn at(&self, place: usize) -> Option<(u32, &str)> {
@@ -179,13 +190,28 @@ impl Store {
         let mut changes: Vec<(u32, &str)> =
             values.iter().map(|(name, value)| (self.names.number(name), value.as_ref())).collect();
         changes.sort_unstable_by_key(|(name, _)| *name);
+        self.write_sorted(id, &changes, now)
+    }
+
+    /// The number by which records hold values of a property.
+    pub fn number(&mut self, name: &str) -> u32 {
+        self.names.number(name)
+    }
+
+    /// A value of a record, by the number of its property.
+    pub fn numbered<'a>(&self, record: &'a Record, number: u32) -> Option<&'a str> {
+        record.values.get(number)
+    }
+
+    /// As [`Store::write`], with the numbers of the properties, ascending.
+    pub fn write_sorted(&mut self, id: u64, changes: &[(u32, &str)], now: i64) -> Option<Record> {
         let new = match self.records.get(&id) {
             Some(before) => {
                 let same = changes.iter().all(|(name, value)| before.values.get(*name).unwrap_or_default() == *value);
-                let values = if same { before.values.clone() } else { before.values.with(&changes) };
+                let values = if same { before.values.clone() } else { before.values.with(changes) };
                 Record { values, updated: now, ..*before }
             }
-            None => Record { values: Values::default().with(&changes), created: now, updated: now, archived: None },
+            None => Record { values: Values::of_new(changes), created: now, updated: now, archived: None },
         };
         self.put(id, Some(new))
     }
@@ -254,15 +280,24 @@ impl Store {
 
     /// Which record claims a value, under the rules that hold.
     pub fn claimed(&self, name: &str, value: &str) -> Option<u64> {
-        let number = self.names.numbers.get(name)?;
-        let key = self.keys.iter().find(|key| key.name == *number)?;
+        self.claimed_number(*self.names.numbers.get(name)?, value)
+    }
+
+    /// As [`Store::claimed`], by the number of the property.
+    pub fn claimed_number(&self, number: u32, value: &str) -> Option<u64> {
+        let key = self.keys.iter().find(|key| key.name == number)?;
         key.claims.get(&*self.rules.text(value)).copied()
     }
 
     /// The active record that holds exactly this value.
     pub fn holder(&self, name: &str, value: &str) -> Option<u64> {
-        let id = self.claimed(name, value)?;
-        self.active(id).filter(|record| self.value(record, name) == Some(value)).map(|_| id)
+        self.holder_number(*self.names.numbers.get(name)?, value)
+    }
+
+    /// As [`Store::holder`], by the number of the property.
+    pub fn holder_number(&self, number: u32, value: &str) -> Option<u64> {
+        let id = self.claimed_number(number, value)?;
+        self.active(id).filter(|record| record.values.get(number) == Some(value)).map(|_| id)
     }
 
     /// Says which properties are unique, and under which rules; those that are new are indexed.
@@ -275,7 +310,7 @@ impl Store {
             if self.keys.iter().any(|key| key.name == name) {
                 continue;
             }
-            let mut key = Key { name, claims: HashMap::new() };
+            let mut key = Key { name, claims: Map::default() };
             let counted = self.records.iter().filter(|(_, record)| rules.counts(record));
             let mut claims: Vec<(bool, u64, &str)> = counted
                 .filter_map(|(id, record)| Some((record.archived.is_none(), *id, record.values.get(name)?)))

@@ -5,11 +5,15 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::answers::Refusal;
+use super::columns::Column;
 use super::fields::{Field, Kind};
 use super::portal::ObjectType;
 
 /// Longest text, in characters.
 const TEXT_LENGTH_MAX: usize = 65_536;
+
+/// The form in which a moment is stored, with a zero for every digit.
+const STORED_MOMENT: &str = "0000-00-00T00:00:00.000Z";
 
 /// A value that is refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,10 +28,16 @@ pub struct Bad {
     pub value: String,
 }
 
-/// The text that is stored for a written one. An empty text clears. Whether an owner is there is for the caller to see.
-pub fn accept<'t>(object: &ObjectType, name: &str, text: &'t str, before: Option<&str>) -> Result<Cow<'t, str>, Bad> {
+/// The text that is stored for a written one, as it is or in another form; `before` is what the record holds. An empty text clears. Whether an owner is there is for the caller to see.
+pub fn accept<'t, 'b>(
+    object: &ObjectType,
+    column: &Column<'_>,
+    text: &'t str,
+    before: impl Fn() -> Option<&'b str>,
+) -> Result<Cow<'t, str>, Bad> {
+    let name = column.name;
     let bad = |code, message: String| Bad { code, property: name.to_owned(), message, value: text.to_owned() };
-    let Some(field) = object.properties.field(name) else {
+    let Some(field) = column.field.and_then(|place| object.properties.at(place)) else {
         return Err(bad("PROPERTY_DOESNT_EXIST", format!("Property \"{name}\" does not exist")));
     };
     if field.read_only {
@@ -48,7 +58,7 @@ pub fn accept<'t>(object: &ObjectType, name: &str, text: &'t str, before: Option
         Kind::Text if text.len() > TEXT_LENGTH_MAX && text.encode_utf16().count() > TEXT_LENGTH_MAX => {
             Err(bad("PROPERTY_VALUE_TOO_LONG", format!("{name} is longer than {TEXT_LENGTH_MAX} characters")))
         }
-        Kind::Text if object.is_email(name) => {
+        Kind::Text if column.email => {
             let email = text.trim().to_lowercase();
             if is_email(&email) {
                 Ok(email.into())
@@ -57,12 +67,10 @@ pub fn accept<'t>(object: &ObjectType, name: &str, text: &'t str, before: Option
             }
         }
         Kind::Number if !is_number(text) => Err(bad("INVALID_INTEGER", format!("{text} was not a valid number."))),
-        Kind::Date => date(text).map(Cow::Owned).ok_or_else(|| date_error(text, &bad)),
-        Kind::Moment => {
-            moment(text).map(Cow::Owned).ok_or_else(|| bad("INVALID_LONG", format!("{text} was not a valid long.")))
-        }
+        Kind::Date => date(text).ok_or_else(|| date_error(text, &bad)),
+        Kind::Moment => moment(text).ok_or_else(|| bad("INVALID_LONG", format!("{text} was not a valid long."))),
         Kind::Bool if !matches!(text, "true" | "false") => no_option(),
-        Kind::Choices => checkboxes(object, name, field, text, before, &bad).map(Cow::Owned),
+        Kind::Choices => checkboxes(object, name, field, text, before(), &bad).map(Cow::Owned),
         Kind::Choice if !field.options.contains(text) => no_option(),
         _ => Ok(text.into()),
     }
@@ -105,13 +113,13 @@ fn is_number(text: &str) -> bool {
 }
 
 /// `YYYY-MM-DD`, or milliseconds at midnight UTC; stored as the former.
-fn date(text: &str) -> Option<String> {
+fn date(text: &str) -> Option<Cow<'_, str>> {
     if let Ok(millis) = text.parse::<i64>() {
         let time = jiff::Timestamp::from_millisecond(millis).ok()?;
-        return (millis.rem_euclid(86_400_000) == 0).then(|| time.strftime("%Y-%m-%d").to_string());
+        return (millis.rem_euclid(86_400_000) == 0).then(|| time.strftime("%Y-%m-%d").to_string().into());
     }
     let shaped = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
-    shaped.then(|| text.parse::<jiff::civil::Date>().ok()).flatten().map(|_| text.to_owned())
+    shaped.then(|| text.parse::<jiff::civil::Date>().ok()).flatten().map(|_| text.into())
 }
 
 fn date_error(text: &str, bad: &impl Fn(&'static str, String) -> Bad) -> Bad {
@@ -122,7 +130,7 @@ fn date_error(text: &str, bad: &impl Fn(&'static str, String) -> Bad) -> Bad {
 }
 
 /// ISO 8601 in UTC, or milliseconds; stored as the former. Microseconds and offsets are refused.
-fn moment(text: &str) -> Option<String> {
+fn moment(text: &str) -> Option<Cow<'_, str>> {
     let time = match text.parse::<i64>() {
         Ok(millis) => jiff::Timestamp::from_millisecond(millis).ok()?,
         Err(_) => {
@@ -133,7 +141,13 @@ fn moment(text: &str) -> Option<String> {
             text.parse().ok()?
         }
     };
-    Some(time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+    // Most come as they are stored.
+    let stored = text.len() == STORED_MOMENT.len()
+        && text
+            .bytes()
+            .zip(STORED_MOMENT.bytes())
+            .all(|(byte, like)| like == byte || like == b'0' && byte.is_ascii_digit());
+    Some(if stored { text.into() } else { time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string().into() })
 }
 
 /// Something, one `@`, and a domain with a point.
@@ -201,7 +215,8 @@ mod tests {
     fn check(property: Value, text: &str, before: Option<&str>, expected: Result<&str, &str>) {
         let mut object = ObjectType::default();
         object.properties.change().insert("p".to_owned(), property);
-        let got = accept(&object, "p", text, before);
+        let column = Column::of(&mut object, "p");
+        let got = accept(&object, &column, text, || before);
         assert_eq!(got.as_deref().map_err(|bad| bad.code), expected, "{text}");
     }
 
@@ -219,7 +234,8 @@ mod tests {
             ("a@b@example.org", Err("INVALID_EMAIL")),
             ("a@example..org", Err("INVALID_EMAIL")),
         ] {
-            let got = accept(&contact, "email", text, None);
+            let column = Column::of(&mut contact, "email");
+            let got = accept(&contact, &column, text, || None);
             assert_eq!(got.as_deref().map_err(|bad| bad.code), expected, "{text}");
         }
     }

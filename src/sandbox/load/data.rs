@@ -156,7 +156,7 @@ impl<'s> Reading<'s, '_> {
             children.into_iter().filter_map(|name| members.remove(&name).map(|value| (name, value))).collect();
         self.records.push(Record { source, raw: text, object: object.clone(), id: id.clone(), parent, members });
         if !children.is_empty() && self.level == LEVELS_MAX {
-            return Err(wrong(format!("records stand in each other more than {LEVELS_MAX} levels deep")));
+            return Err(wrong(format!("records are nested more than {LEVELS_MAX} levels deep")));
         }
         self.level += 1;
         for (relationship, children) in children {
@@ -218,7 +218,7 @@ impl<'s> Reading<'s, '_> {
             "reference" => match text.strip_prefix('@') {
                 Some(name) => {
                     let found = self.references.get(name).map(|id| id.as_str().into());
-                    found.ok_or_else(|| format!("the reference `@{name}` leads to no record of the project"))
+                    found.ok_or_else(|| format!("no record of the project has the referenceId `{name}`"))
                 }
                 None if text.len() == 15 || text.len() == 18 => Ok(value),
                 None => Err(format!("a lookup takes `@` and a referenceId, or an id, not `{text}`")),
@@ -228,10 +228,10 @@ impl<'s> Reading<'s, '_> {
                 Err(format!("expected a number, not `{text}`"))
             }
             "date" if text.len() != 10 || text.parse::<jiff::civil::Date>().is_err() => {
-                Err(format!("expected a day such as 2026-10-01, not `{text}`"))
+                Err(format!("expected a date such as 2026-10-01, not `{text}`"))
             }
             "datetime" if !is_moment(text) => {
-                Err(format!("expected a moment such as 2026-10-01T09:00:00Z, not `{text}`"))
+                Err(format!("expected a time such as 2026-10-01T09:00:00Z, not `{text}`"))
             }
             _ => {
                 let length = field["length"].as_u64().unwrap_or_default();

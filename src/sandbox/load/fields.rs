@@ -165,7 +165,7 @@ pub fn values(definition: Element<'_, '_>) -> Result<Vec<Value>, LoadError> {
     for value in ["value", "customValue", "standardValue"].into_iter().flat_map(|name| definition.children(name)) {
         let name = value.text("fullName").ok_or_else(|| value.error("a value has no <fullName>"))?;
         if seen.insert(name.to_lowercase(), ()).is_some() {
-            return Err(value.error(format!("the value `{name}` comes twice")));
+            return Err(value.error(format!("the value `{name}` is listed twice")));
         }
         let is_active = value.text("isActive") != Some("false");
         active += usize::from(is_active);

@@ -99,7 +99,7 @@ pub fn files_below(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<Str
     while let Some((folder, level)) = folders.pop() {
         let shown = if folder.is_empty() { root.to_owned() } else { root.join(&folder) };
         if level > LEVELS_MAX {
-            return Err(LoadError::new(&shown, format!("there are more than {LEVELS_MAX} folders below each other")));
+            return Err(LoadError::new(&shown, format!("folders are nested more than {LEVELS_MAX} levels deep")));
         }
         let entries = files::list_below(root, if folder.is_empty() { "." } else { &folder }, ENTRIES_MAX);
         for (name, is_folder) in entries.map_err(|error| LoadError::new(&shown, error.to_string()))? {

@@ -22,7 +22,7 @@ impl<'s> Metadata<'s> {
     pub fn parse(source: &'s Source, root: &str) -> Result<Self, LoadError> {
         let document = Document::parse(&source.text).map_err(|error| {
             let line = usize::try_from(error.pos().row).unwrap_or(1);
-            LoadError::at(&source.path, line, format!("the XML is broken: {error}"))
+            LoadError::at(&source.path, line, format!("the XML is not valid: {error}"))
         })?;
         let found = document.root_element().tag_name().name().to_owned();
         if found != root {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Refusal, rest_time};
+use super::columns::columns;
 use super::csv;
-use super::json::columns;
 use super::open::Job;
 use super::org::{Org, USER_ID};
 use super::query::prepare;
@@ -137,6 +137,9 @@ fn create(org: &mut Org, body: &[u8], version: &str, now: i64) -> Answer {
     let Select::Fields(paths) = &query.select else {
         return Err(Refusal::new(400, "API_ERROR", "Aggregate functions are not supported in Bulk Query"));
     };
+    if !query.choices.is_empty() {
+        return Err(Refusal::new(400, "API_ERROR", "TYPEOF is not supported in Bulk Query"));
+    }
     if query.offset > 0 {
         return Err(Refusal::new(400, "API_ERROR", "OFFSET is not supported in Bulk Query"));
     }

@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Refusal};
-use super::json::{columns, record};
+use super::columns::columns;
+use super::json::{Selected, record};
 use super::org::{Org, widen};
 use crate::sandbox::http::Request;
 
@@ -39,10 +40,11 @@ pub fn collection(org: &Org, request: &Request, name: &str, version: &str, now: 
         ));
     }
     let columns = columns(org, object, &fields).map_err(|wrong| wrong.refusal(""))?;
+    let selected = Selected { columns, choices: Vec::new() };
     let one = |id: &String| {
         let id = widen(id)?;
         let row = object.rows.get(&id).filter(|row| row.deleted.is_none() && object.sees(&id, row, now))?;
-        Some(record(org, object, &columns, &id, row, version))
+        Some(record(org, object, &selected, &id, row, version))
     };
     let shown: Vec<String> = ids.iter().map(|id| one(id).unwrap_or_else(|| "null".to_owned())).collect();
     Ok(answers::text(200, format!("[{}]", shown.join(","))))

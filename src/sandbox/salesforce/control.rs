@@ -203,7 +203,7 @@ fn row_action(org: &mut Org, action: &str, given: &Words<'_>) -> Result<Value, S
             let losers: Vec<String> =
                 serde_json::from_value(arguments["losers"].clone()).map_err(|error| error.to_string())?;
             for loser in losers {
-                let mut row = object.rows.get(&loser).ok_or("there is no such loser")?.clone();
+                let mut row = object.rows.get(&loser).ok_or("there is no such record to merge")?.clone();
                 (row.deleted, row.stamp, row.master) = (Some(now), stamp, Some(id.clone()));
                 object.rows.put(loser.clone(), row);
                 object.deletes.push((loser, now));

@@ -1,7 +1,8 @@
 //! Rows as Bulk results write them: everything quoted, moments with `Z`, blanks empty.
 
 use super::answers::{bulk_time, parse_time};
-use super::json::{Column, number};
+use super::columns::Column;
+use super::json::number;
 use super::org::{Object, Org};
 use super::rows::Row;
 use super::soql::path::text;

@@ -5,26 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::answers::{parse_time, rest_time};
+use super::columns::Column;
 use super::org::{Object, Org};
 use super::rows::Row;
-use super::soql::path::{Found, find};
-
-/// A selected field: its name in true spelling, and how to find it.
-pub struct Column<'a> {
-    /// Name of the field.
-    pub name: String,
-    /// Where it is found.
-    pub found: Found<'a>,
-}
-
-/// Resolves selected paths.
-pub fn columns<'a>(org: &'a Org, object: &'a Object, paths: &[String]) -> Result<Vec<Column<'a>>, super::soql::Wrong> {
-    let column = |path: &String| {
-        let found = find(org, object, path)?;
-        Ok(Column { name: found.field["name"].as_str().unwrap_or_default().to_owned(), found })
-    };
-    paths.iter().map(column).collect()
-}
+use super::soql::choice::Choice;
 
 /// A part of a record: values, and parents by lookup.
 #[derive(Default)]
@@ -33,34 +17,58 @@ struct Node {
     parents: BTreeMap<String, Option<(String, Node)>>,
 }
 
+/// What is selected of a record.
+pub struct Selected<'a> {
+    /// Fields.
+    pub columns: Vec<Column<'a>>,
+    /// Fields that depend on the object that a lookup leads to.
+    pub choices: Vec<Choice<'a>>,
+}
+
 /// One record.
-pub fn record(org: &Org, object: &Object, columns: &[Column<'_>], id: &str, row: &Row, version: &str) -> String {
-    let attributes = |object: &Object, id: &str| {
-        let name = object.name();
-        format!(r#"{{"type":"{name}","url":"/services/data/{version}/sobjects/{name}/{id}"}}"#)
-    };
+pub fn record(org: &Org, object: &Object, selected: &Selected<'_>, id: &str, row: &Row, version: &str) -> String {
     let mut root = Node::default();
-    for column in columns {
-        let mut node = &mut root;
-        let mut current = Some((id, row, object));
-        for hop in &column.found.hops {
-            current =
-                current.and_then(|(_, row, _)| hop.follow(row)).map(|(id, row, object)| (id.as_str(), row, object));
-            let Some((id, _, object)) = current else {
-                node.parents.entry(hop.name.clone()).or_insert(None);
-                break;
-            };
-            let parent = node.parents.entry(hop.name.clone());
-            let parent = parent.or_insert_with(|| Some((attributes(object, id), Node::default())));
-            let Some((_, inner)) = parent else { break };
-            node = inner;
-        }
-        if let Some((id, row, object)) = current {
-            let value = column.found.value(id, row, object);
-            node.values.push((column.name.clone(), value_of(column.found.field, value, org, row, object)));
+    root.fill(org, &selected.columns, (id, row, object), version);
+    for choice in &selected.choices {
+        let parent = choice.hop.follow(row).and_then(|(id, row, object)| {
+            let mut node = Node::default();
+            node.fill(org, choice.fields(object)?, (id.as_str(), row, object), version);
+            Some((attributes(object, id, version), node))
+        });
+        root.parents.insert(choice.hop.name.clone(), parent);
+    }
+    write(&root, &attributes(object, id, version))
+}
+
+fn attributes(object: &Object, id: &str, version: &str) -> String {
+    let name = object.name();
+    format!(r#"{{"type":"{name}","url":"/services/data/{version}/sobjects/{name}/{id}"}}"#)
+}
+
+impl Node {
+    /// Adds the values of a row, and of its parents.
+    fn fill(&mut self, org: &Org, columns: &[Column<'_>], start: (&str, &Row, &Object), version: &str) {
+        for column in columns {
+            let mut node = &mut *self;
+            let mut current = Some(start);
+            for hop in &column.found.hops {
+                current =
+                    current.and_then(|(_, row, _)| hop.follow(row)).map(|(id, row, object)| (id.as_str(), row, object));
+                let Some((id, _, object)) = current else {
+                    node.parents.entry(hop.name.clone()).or_insert(None);
+                    break;
+                };
+                let parent = node.parents.entry(hop.name.clone());
+                let parent = parent.or_insert_with(|| Some((attributes(object, id, version), Node::default())));
+                let Some((_, inner)) = parent else { break };
+                node = inner;
+            }
+            if let Some((id, row, object)) = current {
+                let value = column.found.value(id, row, object);
+                node.values.push((column.name.clone(), value_of(column.found.field, value, org, row, object)));
+            }
         }
     }
-    write(&root, &attributes(object, id))
 }
 
 fn write(node: &Node, attributes: &str) -> String {

@@ -7,6 +7,7 @@ pub mod bulk;
 pub mod cells;
 pub mod changes;
 pub mod collections;
+pub mod columns;
 pub mod composite;
 pub mod control;
 pub mod csv;

@@ -160,7 +160,7 @@ impl Org {
             #[serde(default)]
             numbered: u64,
         }
-        let wrong = |error: serde_json::Error| format!("the kept state cannot be read: {error}");
+        let wrong = |error: serde_json::Error| format!("the saved state cannot be read: {error}");
         let part = |name: &str| dump.get(name).cloned().unwrap_or(Value::Null);
         let objects: BTreeMap<String, Kept> = serde_json::from_value(part("objects")).map_err(wrong)?;
         self.refresh_tokens = serde_json::from_value(part("refresh_tokens")).map_err(wrong)?;

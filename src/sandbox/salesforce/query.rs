@@ -1,9 +1,11 @@
 //! `query` and `queryAll`: pages by locator.
 
 use super::answers::{self, Answer, Refusal};
-use super::json::{columns, record};
+use super::columns::columns;
+use super::json::{Selected, record};
 use super::open::Cursor;
-use super::org::Org;
+use super::org::{Object, Org};
+use super::soql::choice::Choice;
 use super::soql::parser::parse;
 use super::soql::{Query, Select, Wrong, eval};
 use crate::sandbox::http::Request;
@@ -60,6 +62,15 @@ pub fn prepare(org: &Org, text: &str) -> Result<Query, Refusal> {
     Ok(query)
 }
 
+fn selected<'a>(org: &'a Org, object: &'a Object, query: &Query) -> Result<Selected<'a>, Wrong> {
+    let columns = match &query.select {
+        Select::Fields(paths) => columns(org, object, paths)?,
+        Select::Count => Vec::new(),
+    };
+    let choices = query.choices.iter().map(|wanted| Choice::of(org, object, wanted)).collect::<Result<_, _>>()?;
+    Ok(Selected { columns, choices })
+}
+
 /// Answers a query.
 pub fn run(org: &mut Org, request: &Request, text: &str, all: bool, version: &str, now: i64) -> Answer {
     let asked = request.header("sforce-query-options").and_then(|header| header.split("batchSize=").nth(1));
@@ -67,9 +78,7 @@ pub fn run(org: &mut Org, request: &Request, text: &str, all: bool, version: &st
     let size: usize = if org.switches.short_pages { 150 } else { asked.clamp(200, PAGE_MAX) };
     let query = prepare(org, text)?;
     let object = org.object(&query.from).ok_or_else(Refusal::not_found)?;
-    if let Select::Fields(paths) = &query.select {
-        columns(org, object, paths).map_err(|wrong| wrong.refusal(text))?;
-    }
+    selected(org, object, &query).map_err(|wrong| wrong.refusal(text))?;
     let ids = eval::run(org, object, &query, all, now).map_err(|wrong| wrong.refusal(text))?;
     if query.select == Select::Count {
         if !query.order.is_empty() {
@@ -100,10 +109,9 @@ fn page(org: &mut Org, cursor: Cursor, locator: &str, start: usize, version: &st
     let end = (start + cursor.size).min(cursor.ids.len());
     let total = cursor.ids.len();
     let object = org.object(&cursor.query.from).ok_or_else(Refusal::not_found)?;
-    let Select::Fields(paths) = &cursor.query.select else { return Err(Refusal::not_found()) };
-    let columns = columns(org, object, paths).map_err(|wrong| wrong.refusal(""))?;
+    let selected = selected(org, object, &cursor.query).map_err(|wrong| wrong.refusal(""))?;
     let records = cursor.ids[start..end].iter().filter_map(|id| Some((id, object.rows.get(id)?)));
-    let records: Vec<String> = records.map(|(id, row)| record(org, object, &columns, id, row, version)).collect();
+    let records: Vec<String> = records.map(|(id, row)| record(org, object, &selected, id, row, version)).collect();
     let done = end == total;
     let next = if done {
         String::new()

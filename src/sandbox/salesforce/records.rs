@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Refusal, parse_time};
-use super::json::{columns, record};
+use super::columns::columns;
+use super::json::{Selected, record};
 use super::org::{Object, Org, widen};
 use super::rows::Row;
 use crate::sandbox::http::{Reply, Request};
@@ -280,7 +281,8 @@ fn read(org: &Org, name: &str, id: &str, fields: Option<&str>, version: &str) ->
     let paths: Vec<String> =
         fields.map_or_else(all, |list| list.split(',').map(|name| name.trim().to_owned()).collect());
     let columns = columns(org, object, &paths).map_err(|wrong| wrong.refusal(""))?;
-    Ok(answers::text(200, record(org, object, &columns, &id, row, version)))
+    let selected = Selected { columns, choices: Vec::new() };
+    Ok(answers::text(200, record(org, object, &selected, &id, row, version)))
 }
 
 fn upsert(org: &mut Org, name: &str, field: &str, value: &str, values: &Values, now: i64) -> Answer {

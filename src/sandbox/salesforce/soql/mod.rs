@@ -1,5 +1,6 @@
 //! SOQL: text -> query -> ids of rows. A parser of the sandbox's own, independent of the one that checks `where`.
 
+pub mod choice;
 pub mod days;
 pub mod eval;
 pub mod lexer;
@@ -11,6 +12,8 @@ pub mod path;
 pub struct Query {
     /// What is selected.
     pub select: Select,
+    /// Fields that depend on the object that a lookup leads to.
+    pub choices: Vec<TypeOf>,
     /// The object.
     pub from: String,
     /// The condition.
@@ -30,6 +33,17 @@ pub enum Select {
     Count,
     /// Fields, with their parents.
     Fields(Vec<String>),
+}
+
+/// `TYPEOF What WHEN Account THEN Phone ELSE Name END`
+#[derive(Debug, Clone, PartialEq)]
+pub struct TypeOf {
+    /// Name of the relationship.
+    pub relationship: String,
+    /// An object, and the fields for it.
+    pub branches: Vec<(String, Vec<String>)>,
+    /// The fields for the other objects.
+    pub otherwise: Option<Vec<String>>,
 }
 
 /// A sort key.

@@ -1,7 +1,7 @@
 //! Tokens -> query.
 
 use super::lexer::{Kind, Token, tokens};
-use super::{Condition, Literal, Operator, Order, Query, Select, Wrong};
+use super::{Condition, Literal, Operator, Order, Query, Select, TypeOf, Wrong};
 use crate::sandbox::salesforce::answers::parse_time;
 
 /// Longest query.
@@ -29,7 +29,8 @@ struct Parser {
 impl Parser {
     fn query(&mut self) -> Result<Query, Wrong> {
         self.expect("SELECT")?;
-        let select = self.select()?;
+        let mut choices = Vec::new();
+        let select = self.select(&mut choices)?;
         self.expect("FROM")?;
         let from = self.word()?;
         if self.accept("USING") {
@@ -55,17 +56,19 @@ impl Parser {
         if self.accept("FOR") {
             self.word()?;
         }
-        Ok(Query { select, from, condition, order, limit, offset })
+        Ok(Query { select, choices, from, condition, order, limit, offset })
     }
 
-    fn select(&mut self) -> Result<Select, Wrong> {
+    fn select(&mut self, choices: &mut Vec<TypeOf>) -> Result<Select, Wrong> {
         let mut fields = Vec::new();
         loop {
             if self.accept_sign("(") {
                 return Err(Wrong::malformed("child subqueries are not supported by this sandbox"));
             }
             let word = self.word()?;
-            if self.accept_sign("(") {
+            if word.eq_ignore_ascii_case("TYPEOF") && !self.is_sign(",") && !self.is("FROM") {
+                choices.push(self.type_of()?);
+            } else if self.accept_sign("(") {
                 if word.eq_ignore_ascii_case("COUNT") && self.accept_sign(")") && fields.is_empty() {
                     return Ok(Select::Count);
                 }
@@ -83,6 +86,30 @@ impl Parser {
                 return Ok(Select::Fields(fields));
             }
         }
+    }
+
+    fn type_of(&mut self) -> Result<TypeOf, Wrong> {
+        let relationship = self.word()?;
+        let mut branches = Vec::new();
+        while self.accept("WHEN") {
+            let object = self.word()?;
+            self.expect("THEN")?;
+            branches.push((object, self.names()?));
+        }
+        if branches.is_empty() {
+            return Err(unexpected(self.peek()));
+        }
+        let otherwise = if self.accept("ELSE") { Some(self.names()?) } else { None };
+        self.expect("END")?;
+        Ok(TypeOf { relationship, branches, otherwise })
+    }
+
+    fn names(&mut self) -> Result<Vec<String>, Wrong> {
+        let mut names = vec![self.word()?];
+        while self.accept_sign(",") {
+            names.push(self.word()?);
+        }
+        Ok(names)
     }
 
     fn order(&mut self) -> Result<Order, Wrong> {
@@ -246,8 +273,12 @@ impl Parser {
         if self.accept(word) { Ok(()) } else { Err(unexpected(self.peek())) }
     }
 
+    fn is_sign(&self, sign: &str) -> bool {
+        matches!(self.tokens.get(self.next), Some(Token { kind: Kind::Sign(found), .. }) if found == sign)
+    }
+
     fn accept_sign(&mut self, sign: &str) -> bool {
-        let found = matches!(self.tokens.get(self.next), Some(Token { kind: Kind::Sign(sign_found), .. }) if sign_found == sign);
+        let found = self.is_sign(sign);
         self.next += usize::from(found);
         found
     }

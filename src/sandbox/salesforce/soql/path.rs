@@ -49,6 +49,11 @@ enum Holder {
 }
 
 impl<'a> Hop<'a> {
+    /// The object of that name, where the lookup may lead to it.
+    pub fn target(&self, name: &str) -> Option<&'a Object> {
+        self.targets.iter().copied().find(|target| target.name().eq_ignore_ascii_case(name))
+    }
+
     /// The parent that a row leads to, unless it is deleted.
     pub fn follow(&self, row: &Row) -> Option<(&'a Id, &'a Row, &'a Object)> {
         let id = match self.holder {
@@ -158,6 +163,16 @@ fn lookup<'a>(org: &'a Org, object: &'a Object, name: &str) -> Option<(bool, Hop
     let name = field["relationshipName"].as_str().unwrap_or_default().to_owned();
     let objects = targets.iter().filter_map(|target| org.object(target.as_str()?)).collect();
     Some((targets.len() > 1, Hop { name, holder: Holder::Own(place), targets: objects }))
+}
+
+/// A lookup to several objects.
+pub fn several<'a>(org: &'a Org, object: &'a Object, name: &str) -> Result<Hop<'a>, Wrong> {
+    let (several, hop) = lookup(org, object, name).ok_or_else(|| no_relationship(name, name))?;
+    if several {
+        Ok(hop)
+    } else {
+        Err(Wrong::malformed(format!("TYPEOF takes a lookup to several objects, not '{name}'")))
+    }
 }
 
 fn no_relationship(path: &str, part: &str) -> Wrong {
