@@ -211,7 +211,7 @@ async fn import(
     let resumed = cx.state.cursor(name).await?;
     let mut progress = match resumed {
         Some(progress) => {
-            notes.push(format!("went on with the import that began at {}", progress.began.0));
+            notes.push(format!("continued the import that began at {}", progress.began.0));
             progress
         }
         None => begin(cx, request).await?,
@@ -223,7 +223,10 @@ async fn import(
     loop {
         match read_all(cx, writers, checkpoint, &progress, request).await {
             Err(StageError { cause: StageCause::Remote(Fault::PlaceLost(_)), .. }) if progress.cursor.is_some() => {
-                notes.push("the saved place was no longer valid; read again from the start".to_owned());
+                notes.push(
+                    "Salesforce no longer keeps the result that the import was reading; read again from the start"
+                        .to_owned(),
+                );
                 progress = ImportProgress { cursor: None, read: 0, ..progress };
             }
             done => break done?,
@@ -303,7 +306,8 @@ async fn sync(
         guard_unconfirmed(cx, request).await?;
         settle_unconfirmed(cx, writers, checkpoint, request).await?;
         checkpoint.advance(cx, until(false)).await?;
-        notes.push(format!("syncs from now on; `syncline import {name}` brings the records that exist already"));
+        notes
+            .push(format!("syncs changes from now on; `syncline import {name}` copies the records that exist already"));
         return Ok(());
     };
     let corrects = note.is_some();
@@ -340,7 +344,7 @@ fn left_out(request: &RunRequest, notes: &mut Vec<String>) -> u64 {
     let left = request.planned.as_ref().map_or(0, PlanEntries::left);
     if left > 0 {
         let records = if left == 1 { "1 record".to_owned() } else { format!("{left} records") };
-        notes.push(format!("{records} changed after the plan was made, and left for the next sync"));
+        notes.push(format!("{records} changed after the plan was made and were left for the next sync"));
     }
     left
 }
@@ -420,7 +424,7 @@ async fn stale(
         return Ok(());
     }
     if backlog.is_empty() {
-        notes.push("every record was written under the present mapping".to_owned());
+        notes.push("every record was written with the current mapping".to_owned());
         return Ok(());
     }
     let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;

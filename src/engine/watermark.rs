@@ -64,13 +64,13 @@ fn trust(stored: &StoredWatermark, now: ClockReadings) -> TrustedWatermark {
         return TrustedWatermark { watermark: Watermark(sane), note: None };
     }
     let ahead = format!(
-        "the watermark {at} lay ahead of Salesforce's clock (that clock, or this computer's, was wrong when it was set)"
+        "the watermark {at} was ahead of Salesforce's clock (that clock, or this computer's, was wrong when it was set)"
     );
     let note = match set_at {
         Some(_) => format!("{ahead}: read again from {sane}"),
-        None => format!(
-            "{ahead}, and nothing tells since when: run `syncline import` to carry over what it may have hidden"
-        ),
+        None => {
+            format!("{ahead}, and it is not known since when: run `syncline import` to copy what may have been missed")
+        }
     };
     TrustedWatermark { watermark: Watermark(sane), note: Some(note) }
 }

@@ -30,7 +30,7 @@ pub enum StateError {
         detail: String,
     },
     /// Written by a newer Syncline.
-    #[error("state `{path}` has version {found}, this Syncline knows {known} at most")]
+    #[error("state `{path}` has version {found}, and this Syncline reads versions up to {known}")]
     Newer {
         /// Where it lies.
         path: String,
@@ -397,7 +397,7 @@ pub struct Commit {
     pub watermark: Option<Watermark>,
     /// When it was true, by this computer's clock.
     pub watermark_set: Option<Timestamp>,
-    /// The one before lay ahead of Salesforce's clock: this one takes its place although it is earlier.
+    /// The one before was ahead of Salesforce's clock: this one takes its place although it is earlier.
     pub watermark_corrected: bool,
 }
 

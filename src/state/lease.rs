@@ -24,7 +24,9 @@ pub fn take(state: &Path, pipeline: &PipelineName, holder: &str) -> Result<Box<d
     let io = |error: std::io::Error| StateError::Io { path: path.display().to_string(), detail: error.to_string() };
     files::private_folder(&folder).map_err(io)?;
     if folder.is_symlink() {
-        return Err(io(std::io::Error::other("its folder is a link, and locks are not made through links")));
+        return Err(io(std::io::Error::other(
+            "its folder is a symbolic link, and locks are not created through links",
+        )));
     }
     let mut file = files::open_lock(&path).map_err(io)?;
     match file.try_lock() {

@@ -110,7 +110,7 @@ fn refuse_link(path: &Path, shown: &str) -> Result<(), StateError> {
     if !path.is_symlink() {
         return Ok(());
     }
-    let detail = "it is a link, and a state is not kept behind one: name the file itself in `state:`".to_owned();
+    let detail = "it is a symbolic link: name the file itself in `state:`".to_owned();
     Err(StateError::Io { path: shown.to_owned(), detail })
 }
 
@@ -123,11 +123,11 @@ fn refuse_empty(path: &Path, shown: &str) -> Result<(), StateError> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => {
             // A pipe would keep whoever opens it waiting for ever.
-            let detail = if found.is_dir() { "it is a folder" } else { "it is no ordinary file" };
-            Err(StateError::Io { path: shown.to_owned(), detail: format!("{detail}, and a state is a file") })
+            let detail = if found.is_dir() { "it is a folder, not a file" } else { "it is not an ordinary file" };
+            Err(StateError::Io { path: shown.to_owned(), detail: detail.to_owned() })
         }
         Ok(found) if found.len() < BYTES_MIN => {
-            let detail = format!("it is cut to {} bytes, and a state never is that short", found.len());
+            let detail = format!("it has only {} bytes, so a part of it is missing", found.len());
             Err(StateError::Corrupt { path: shown.to_owned(), detail })
         }
         Ok(_) => Ok(()),
@@ -248,7 +248,7 @@ fn version(connection: &Connection, shown: &str) -> Result<u32, StateError> {
         return Ok(0);
     }
     if application != i64::from(APPLICATION_ID) {
-        let detail = "it is a database of another program".to_owned();
+        let detail = "it is another program's database".to_owned();
         return Err(StateError::Corrupt { path: shown.to_owned(), detail });
     }
     let found = u32::try_from(version).unwrap_or(u32::MAX);

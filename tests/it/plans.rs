@@ -173,7 +173,7 @@ fn a_changed_mapping_is_counted_planned_and_caught_up_with() {
     bench.run(&["import", "--stale", "--yes"]).code(0);
     assert_eq!(status(&bench)["stale"], 0);
     let again = bench.run(&["import", "--stale", "--yes"]).code(0);
-    assert!(again.stdout.contains("every record was written under the present mapping"), "{again:?}");
+    assert!(again.stdout.contains("every record was written with the current mapping"), "{again:?}");
 }
 
 #[test]

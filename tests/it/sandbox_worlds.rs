@@ -130,7 +130,7 @@ fn a_project_with_a_mistake_is_refused_with_its_file_and_line() {
             &own,
             "<CustomField>\n<fullName>X__c</fullName>\n<label>X</lable>\n</CustomField>".to_owned(),
             Some(3),
-            "the XML is broken",
+            "the XML is not valid",
         ),
         (&own, "<CustomObject/>".to_owned(), None, "must hold a <CustomField>"),
         (&own, "<CustomField><label>X</label></CustomField>".to_owned(), Some(1), "<fullName> is missing"),
@@ -171,7 +171,7 @@ fn a_project_with_a_mistake_is_refused_with_its_file_and_line() {
             &data,
             records("{ \"attributes\": { \"type\": \"Lease__c\" },\n\n      \"Tenant__c\": \"@Nobody\" }"),
             Some(5),
-            "`@Nobody` leads to no record",
+            "no record of the project has the referenceId `Nobody`",
         ),
         (
             &data,
@@ -183,7 +183,7 @@ fn a_project_with_a_mistake_is_refused_with_its_file_and_line() {
             &data,
             records("{ \"attributes\": { \"type\": \"Lease__c\" },\n      \"Start__c\": \"1.10.2026\" }"),
             Some(4),
-            "expected a day",
+            "expected a date",
         ),
         (
             &data,

@@ -295,7 +295,7 @@ fn what_is_no_file_is_refused_and_keeps_nobody_waiting() {
     for command in [&SYNC[..], &IMPORT, &["plan"], &["status"], &["runs"], &["failures"]] {
         let ran = bench.run(command).code(1);
         assert!(
-            ran.stderr.contains("SL6005") && ran.stderr.contains("no ordinary file"),
+            ran.stderr.contains("SL6005") && ran.stderr.contains("not an ordinary file"),
             "{command:?}: {}",
             ran.stderr
         );
@@ -306,7 +306,7 @@ fn what_is_no_file_is_refused_and_keeps_nobody_waiting() {
         &(fs::read_to_string(bench.path("syncline.yaml")).unwrap() + "state: sqlite:/dev/zero\n"),
     );
     let ran = bench.run(&["status"]).code(1);
-    assert!(ran.stderr.contains("SL6005") && ran.stderr.contains("no ordinary file"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("SL6005") && ran.stderr.contains("not an ordinary file"), "{}", ran.stderr);
 }
 
 #[test]

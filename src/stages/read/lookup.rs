@@ -39,7 +39,9 @@ pub fn match_property_gone(property: &str) -> Reason {
         code: MATCH_PROPERTY_GONE.to_owned(),
         remote_code: None,
         property: Some(property.to_owned()),
-        message: format!("it was written under `{property}`, by which HubSpot finds no record any more"),
+        message: format!(
+            "it was written with the match property `{property}`, by which HubSpot can no longer find records"
+        ),
         request_id: None,
     }
 }
@@ -56,8 +58,7 @@ pub fn no_answer() -> Reason {
         code: NO_ANSWER.to_owned(),
         remote_code: None,
         property: None,
-        message: "HubSpot was asked several times whether it holds this record, and its answers pass over it"
-            .to_owned(),
+        message: "HubSpot was asked several times for this record, and did not say whether it has it".to_owned(),
         request_id: None,
     }
 }

@@ -456,7 +456,7 @@ fn unconfirmed() -> Reason {
         code: "SL5113".to_owned(),
         remote_code: None,
         property: None,
-        message: "HubSpot answered without a word about this association, and reading it back did not show what was asked for"
+        message: "HubSpot's answer did not mention this association, and it was not as requested when it was read back"
             .to_owned(),
         request_id: None,
     }
@@ -467,7 +467,7 @@ fn no_answer() -> Reason {
         code: "SL5114".to_owned(),
         remote_code: None,
         property: None,
-        message: "HubSpot was asked several times for the record at the other end, and its answers pass over it"
+        message: "HubSpot was asked several times for the record at the other end, and did not say whether it has it"
             .to_owned(),
         request_id: None,
     }

@@ -210,7 +210,7 @@ fn unconfirmed() -> Reason {
         code: UNCONFIRMED.to_owned(),
         remote_code: None,
         property: None,
-        message: "HubSpot answered without a word about this record, and reading it back did not show the values"
+        message: "HubSpot's answer did not mention this record, and the values were not there when it was read back"
             .to_owned(),
         request_id: None,
     }
