@@ -414,3 +414,27 @@ fn a_target_that_was_made_anew_or_merged_is_found_again() {
         assert_eq!(pairs.of(&id, "0-2"), [], "{change}");
     }
 }
+
+#[test]
+fn a_doubled_target_is_taken_once_somebody_has_seen_to_it() {
+    for by in ["archive", "merge"] {
+        let pairs = Pairs::new(&["field: Account__c, to: companies, match: salesforceaccountid"]);
+        let account = pairs.account(0);
+        let company = pairs.record("0-2", "salesforceaccountid", &account)["id"].as_str().unwrap().to_owned();
+        let properties = json!({"name": "Twice", "salesforceaccountid": account});
+        let other = pairs.bench.hubspot("create", json!({"object": "0-2", "properties": properties}))["id"].clone();
+        let id = pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account}));
+        pairs.bench.import();
+        assert!(pairs.of(&id, "0-2").is_empty(), "two companies carry the id");
+        let failures = pairs.bench.failures();
+        assert!(failures.iter().any(|own| own["salesforce_id"] == id.as_str()), "{failures:?}");
+        match by {
+            "archive" => drop(pairs.bench.hubspot("archive", json!({"object": "0-2", "id": other}))),
+            _ => drop(pairs.bench.hubspot("merge", json!({"object": "0-2", "id": company, "merged": other}))),
+        }
+        pairs.bench.import();
+        assert_eq!(pairs.of(&id, "0-2"), [(company, Vec::new())], "{by}");
+        let failures = pairs.bench.failures();
+        assert!(failures.iter().all(|own| own["salesforce_id"] != id.as_str()), "{by}: {failures:?}");
+    }
+}

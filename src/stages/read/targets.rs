@@ -153,7 +153,11 @@ async fn by_directory(
         list(cx, &name, object, property, |_| false).await?;
     }
     let mut found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
-    let moved = hunt.doubted && forget_moved(cx, &name, object, property, &found).await?;
+    // Of several records that carry one id, some may be gone or merged by now: somebody was asked to see to that.
+    let doubted = found.iter().filter(|(_, records)| hunt.doubted || records.len() > 1);
+    let doubted: Vec<(SalesforceId, HubspotId)> =
+        doubted.flat_map(|(id, records)| records.iter().map(|record| (*id, record.clone()))).collect();
+    let moved = forget_moved(cx, &name, object, property, &doubted).await?;
     if moved {
         found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
     }
@@ -169,17 +173,18 @@ async fn by_directory(
     Ok(matched.collect())
 }
 
-/// Asks HubSpot for the records that a directory names, and forgets those that are gone or carry another id. Whether there were
+/// Asks HubSpot for records that a directory names, and forgets those that are gone or carry another id. Whether there were
 /// any.
 async fn forget_moved(
     cx: &StageContext,
     name: &str,
     object: &str,
     property: &Arc<str>,
-    found: &HashMap<SalesforceId, Vec<HubspotId>>,
+    entries: &[(SalesforceId, HubspotId)],
 ) -> Result<bool, StageError> {
-    let entries: Vec<(SalesforceId, HubspotId)> =
-        found.iter().flat_map(|(id, records)| records.iter().map(|record| (*id, record.clone()))).collect();
+    if entries.is_empty() {
+        return Ok(false);
+    }
     cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
     let mut moved = Vec::new();
     for part in entries.chunks(BATCH_RECORDS_MAX) {
@@ -190,7 +195,9 @@ async fn forget_moved(
         let read = read.map_err(StageError::at(StageName::Associate))?;
         let read: HashMap<String, Lookup<_>> = records.into_iter().zip(read).collect();
         moved.extend(part.iter().filter(|(id, record)| match read.get(record.as_str()) {
-            Some(Lookup::Found(held)) => salesforce_id(held.properties.get(&**property)) != Some(*id),
+            Some(Lookup::Found(held)) => {
+                held.id != *record || salesforce_id(held.properties.get(&**property)) != Some(*id)
+            }
             // The old id of a merged record is answered by the record that is left, or by nothing. What is forgotten without need
             // is found again by the listing.
             Some(Lookup::Absent | Lookup::Unknown) | None => true,
