@@ -217,6 +217,7 @@ async fn attempt(
         return Ok(finished(report, stop, prepared.clone()));
     }
     tracing::info!(pipeline = %name, "the portal has changed since the last run: starting over");
+    let asked = report.tally;
     let chosen = Selection { pipelines: vec![prepared.index], broken: Vec::new() };
     let mut fresh = prepare_selected(project, &project.loaded, &chosen, PortalSource::LiveAndSaved(state)).await?;
     if let Some(refused) = fresh.refused.pop() {
@@ -228,7 +229,18 @@ async fn attempt(
     let again_cx = StageContext { due_at: cx.due_at, try_all: cx.try_all, compare: cx.compare, ..again.cx };
     let (report, stop) = engine_run::run(&again_cx, &again.writers, &order).await?;
     note_calls(project, state, prepared).await?;
-    Ok(finished(report, stop, fresh))
+    Ok(finished(with_calls_of(state, report, asked).await?, stop, fresh))
+}
+
+/// What a first beginning asked went over the wire as well: the report and the row of the second one count it.
+async fn with_calls_of(state: &Arc<SqliteState>, mut report: RunReport, first: Tally) -> Result<RunReport, StateError> {
+    report.tally.salesforce_calls += first.salesforce_calls;
+    report.tally.hubspot_calls += first.hubspot_calls;
+    if let Some(mut row) = state.run(report.run.as_str()).await? {
+        row.tally = report.tally;
+        state.end_run(&row).await?;
+    }
+    Ok(report)
 }
 
 fn finished(report: RunReport, stop: Option<StopReason>, prepared: Prepared) -> Finished {

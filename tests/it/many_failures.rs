@@ -54,12 +54,22 @@ guard: { reject: 100% }
 #[test]
 fn the_reports_of_runs_add_up_to_what_went_over_the_wire() {
     let bench = Bench::new(30);
-    for command in [&["import", "--yes", "--format", "json"][..], &["sync", "--once", "--format", "json"]] {
+    let (import, sync) = (["import", "--yes", "--format", "json"], ["sync", "--once", "--format", "json"]);
+    for (command, portal_moves) in [(import, false), (sync, false), (sync, true)] {
+        if portal_moves {
+            // A run that finds another portal than it remembers begins anew.
+            let option = json!({"object": "subscriptions", "property": "status", "value": "new"});
+            bench.hubspot("add_option", option);
+            bench.salesforce(
+                "create",
+                json!({"object": "Subscription__c", "values": {"Name": "S", "Status__c": "Active"}}),
+            );
+        }
         bench.sandbox.forget_requests();
         // A refusal that is tried again is a request as well.
         bench.faults(json!([{"path": "/crm/objects/**/batch/*", "times": 1, "fault": "unavailable"},
             {"path": "/services/data/*/query*", "times": 1, "fault": "unavailable"}]));
-        let ran = bench.run(command);
+        let ran = bench.run(&command);
         assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
         let reports = ran.json();
         let sum = |name: &str| -> u64 {
