@@ -179,6 +179,9 @@ fn a_run_that_dies_at_any_named_place_is_made_good_by_the_next() {
     let names: BTreeSet<&String> = points.iter().map(|(name, _)| name).collect();
     assert_eq!(names.len(), points.len(), "each name stands at one place: {points:?}");
     assert!(names.len() >= 40, "only {} crash points", names.len());
+    let gated = "#[cfg(debug_assertions)]\npub mod crash_watch;";
+    let modules = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sys/mod.rs")).unwrap();
+    assert!(modules.contains(gated), "the released program has none of it");
     let scenarios = scenarios();
     let never: Vec<_> = names
         .iter()

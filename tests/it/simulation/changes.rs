@@ -84,7 +84,7 @@ const CHANGES: [(u64, fn(&mut People) -> Option<String>); 27] = [
     (1, People::merge_leases),
     (3, People::take_association_away),
     (3, People::associate),
-    (1, People::create_in_hubspot),
+    (3, People::create_in_hubspot),
     (2, People::option),
     (1, People::property),
     (1, People::note_field),
@@ -470,9 +470,16 @@ impl People {
     }
 
     fn create_in_hubspot(&mut self) -> Option<String> {
-        let properties = json!({"lease_name": format!("Made in HubSpot {}", self.number())});
+        let mut properties = json!({"lease_name": format!("Made in HubSpot {}", self.number())});
+        // Now and then it is the record of a row that HubSpot does not hold yet.
+        let held = self.snapshot();
+        let held: BTreeSet<&str> = held.live("leases").map(|(_, own)| own.property("salesforce_id")).collect();
+        let row = self.lease(|id, row| !row.deleted && !held.contains(id) && !row.value("Code__c").is_empty());
+        if let (Some(id), true, false) = (row, self.below(2) == 0, self.book.code_gone) {
+            properties["code"] = json!(self.rows("Lease__c")[&id].value("Code__c"));
+        }
         let made = self.hubspot("create", json!({"object": "leases", "properties": properties}))?;
-        Some(format!("HubSpot: lease {} is created by hand", made["id"]))
+        Some(format!("HubSpot: lease {} is created by hand: {properties}", made["id"]))
     }
 
     fn option(&mut self) -> Option<String> {

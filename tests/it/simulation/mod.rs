@@ -20,14 +20,17 @@ use self::play::{Death, Trouble};
 use self::world::{Command, Definition, Ran, World, failures};
 
 mod changes;
+mod faults;
 mod model;
 mod play;
+mod soak;
 mod world;
 
 /// Histories of the ordinary test run.
 const HISTORIES: u64 = 200;
 
-/// Seeds that failed once, and what they found.
+/// Seeds that failed once under the changes as they are today, and what they found. What earlier generators found has cases by name in
+/// `foretold`, `associations` and `many_failures`.
 const KEPT: [(u64, &str); 0] = [];
 
 /// What happened in histories, in numbers.
@@ -84,8 +87,8 @@ impl History {
         Scene::of(&self.world.people.lock().unwrap())
     }
 
-    /// The whole history.
-    fn tell(&mut self) {
+    /// The definition, and the records of the beginning.
+    fn begin(&mut self) {
         self.say(format!("{:?}", self.world.definition));
         {
             let mut people = self.world.people.lock().unwrap();
@@ -99,6 +102,22 @@ impl History {
             }
         }
         self.world.wait(Duration::from_secs(60));
+    }
+
+    /// People do a few things, and a while passes.
+    fn change_some(&mut self, changes: u64) {
+        let a_while = {
+            let mut people = self.world.people.lock().unwrap();
+            (0..changes).for_each(|_| people.change());
+            people.a_while()
+        };
+        self.numbers.changes += changes;
+        self.world.wait(a_while);
+    }
+
+    /// The whole history.
+    fn tell(&mut self) {
+        self.begin();
         let rounds = 3 + self.below(4);
         for round in 0..rounds {
             let first = round == 0 && self.below(8) > 0;
@@ -117,13 +136,7 @@ impl History {
                 return;
             }
             let changes = self.below(6);
-            let while_long = {
-                let mut people = self.world.people.lock().unwrap();
-                (0..changes).for_each(|_| people.change());
-                people.a_while()
-            };
-            self.numbers.changes += changes;
-            self.world.wait(while_long);
+            self.change_some(changes);
         }
         self.clear_up();
     }
@@ -142,10 +155,21 @@ impl History {
             _ => BTreeSet::new(),
         };
         let faults = (self.below(2) == 0).then(|| self.weather());
-        self.world.faults(faults.as_ref());
+        let trouble = Trouble { death, stop, meanwhile, ..Trouble::default() };
+        self.befall(command, trouble, faults.as_ref());
+    }
+
+    /// A run that faults befall, and changes at some of its requests.
+    fn run_under(&mut self, command: Command, faults: Option<Value>, meanwhile: BTreeSet<u64>) {
+        self.befall(command, Trouble { meanwhile, ..Trouble::default() }, faults.as_ref());
+    }
+
+    fn befall(&mut self, command: Command, trouble: Trouble, faults: Option<&Value>) {
+        let Trouble { death, stop, meanwhile, .. } = &trouble;
         self.say(format!("{command:?}: death {death:?}, stop {stop:?}, meanwhile {meanwhile:?}, faults {faults:?}"));
         let (before, alone) = (self.scene(), meanwhile.is_empty());
-        let ran = self.world.run(command, Trouble { death, stop, meanwhile, quick: false });
+        self.world.faults(faults);
+        let ran = self.world.run(command, trouble);
         self.count_faults();
         self.world.faults(None);
         self.ended(&ran, &before, alone);
@@ -322,33 +346,37 @@ fn numbers(tally: &Tally) -> BTreeMap<String, u64> {
 
 /// Tells one history; what was wrong in it, with the story.
 fn history(seed: u64) -> (Numbers, Option<String>) {
+    outcome(seed, "any", History::tell)
+}
+
+/// What became of a history that is told in some way.
+fn outcome(seed: u64, name: &str, tell: impl FnOnce(&mut History)) -> (Numbers, Option<String>) {
     let told = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let mut history = History::new(seed);
-        let told = std::panic::catch_unwind(AssertUnwindSafe(|| history.tell()));
+        let told = std::panic::catch_unwind(AssertUnwindSafe(|| tell(&mut history)));
         if told.is_err() {
             history.wrong.push("the test itself panicked".to_owned());
         }
         let wrong = (!history.wrong.is_empty()).then(|| {
             format!(
-                "seed {seed}: {:#?}\n  {}\nreplay: SIMULATION_SEED={seed} cargo test --test it simulation::a_seed_by_hand -- --nocapture",
+                "{name}, seed {seed}: {:#?}\n  {}\nreplay: SIMULATION_SEED={seed} cargo test --test it simulation::a_seed_by_hand -- --nocapture",
                 history.wrong,
                 history.story()
             )
         });
         (history.numbers, wrong)
     }));
-    told.unwrap_or_else(|_| (Numbers::default(), Some(format!("seed {seed} panicked"))))
+    told.unwrap_or_else(|_| (Numbers::default(), Some(format!("{name}, seed {seed} panicked"))))
 }
 
-/// Tells the histories of many seeds on both cores; gives what happened, and what went wrong.
-fn histories(seeds: impl Iterator<Item = u64>) -> (Numbers, Vec<String>) {
-    let seeds: Vec<u64> = seeds.collect();
+/// Does each piece of work on both cores; gives what happened, and what went wrong.
+fn every<T: Sync>(work: &[T], tell: impl Fn(&T) -> (Numbers, Option<String>) + Sync) -> (Numbers, Vec<String>) {
     let (next, found) = (AtomicU64::new(0), Mutex::new((Numbers::default(), Vec::new())));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::SeqCst) as usize) {
-                    let (numbers, wrong) = history(*seed);
+                while let Some(piece) = work.get(next.fetch_add(1, Ordering::SeqCst) as usize) {
+                    let (numbers, wrong) = tell(piece);
                     let mut found = found.lock().unwrap();
                     found.0.add(numbers);
                     found.1.extend(wrong);
@@ -361,8 +389,13 @@ fn histories(seeds: impl Iterator<Item = u64>) -> (Numbers, Vec<String>) {
 
 #[track_caller]
 fn all_well(seeds: impl Iterator<Item = u64>) -> Numbers {
-    let (numbers, wrong) = histories(seeds);
-    println!("simulation: {numbers:?}");
+    let seeds: Vec<u64> = seeds.collect();
+    let (numbers, wrong) = every(&seeds, |seed| history(*seed));
+    let Numbers { histories, runs, deaths, faults, plans, changes, lost, doubled } = numbers;
+    println!(
+        "simulation: {histories} histories, {changes} changes, {runs} runs, {deaths} of them died, {faults} faults, {plans} plans as their \
+         runs; {lost} lost, {doubled} doubled"
+    );
     let shown: Vec<&str> =
         wrong.iter().take(variable("SIMULATION_SHOWN").unwrap_or(3) as usize).map(String::as_str).collect();
     assert!(wrong.is_empty(), "{} histories went wrong; the first:\n{}", wrong.len(), shown.join("\n\n"));

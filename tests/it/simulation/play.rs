@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use syncline::sandbox::Sandbox;
 use syncline::sandbox::http::{Delivery, Request};
 use syncline::sandbox::server::split_target;
@@ -42,6 +43,10 @@ pub(super) struct Trouble {
     pub(super) stop: Option<u64>,
     /// People change something at requests of these numbers.
     pub(super) meanwhile: BTreeSet<u64>,
+    /// People change something at each request whose number this divides.
+    pub(super) change_every: Option<u64>,
+    /// Somebody asks the run to stop at this time.
+    pub(super) until: Option<Timestamp>,
     /// No request takes any time.
     pub(super) quick: bool,
 }
@@ -125,10 +130,12 @@ impl Line {
             let mut state = self.lock();
             state.requests += 1;
             let number = state.requests;
-            if state.trouble.stop == Some(number) {
+            let late = state.trouble.until.is_some_and(|until| self.clock.now() >= until);
+            if state.trouble.stop == Some(number) || late {
                 state.cancel.cancel();
             }
-            if state.trouble.meanwhile.contains(&number) {
+            let due = state.trouble.change_every.is_some_and(|every| number % every == 0);
+            if due || state.trouble.meanwhile.contains(&number) {
                 (state.meanwhile)();
             }
             state.dead |= state.trouble.death == Some(Death::Before(number));

@@ -63,6 +63,8 @@ pub(super) struct Definition {
     pub(super) parent: bool,
     /// Units name a lease, so that both sides may ask for one association.
     pub(super) both_sides: bool,
+    /// Records that people made in HubSpot are taken over by their code.
+    pub(super) adopt: bool,
 }
 
 fn word(archive: bool) -> &'static str {
@@ -86,6 +88,7 @@ impl Definition {
             second: coin(),
             parent: coin(),
             both_sides: coin(),
+            adopt: rng.below(3) == 0,
         }
     }
 
@@ -95,9 +98,9 @@ impl Definition {
             true => "source: { object: Lease__c, where: \"Status__c != 'Draft'\" }\n",
             false => "source: { object: Lease__c }\n",
         });
-        text.push_str(
-            "target: { object: leases, match: salesforce_id }\nfields:\n  - { from: Name, to: lease_name }\n",
-        );
+        let adopt = if self.adopt { ", adopt: { by: code, from: Code__c }" } else { "" };
+        let _ = writeln!(text, "target: {{ object: leases, match: salesforce_id{adopt} }}");
+        text.push_str("fields:\n  - { from: Name, to: lease_name }\n");
         let _ = writeln!(
             text,
             "  - {{ from: Status__c, to: status, values: {{ Draft: draft, Active: active, Ended: ended }}, otherwise: {}, allow: [SL2037] }}",
@@ -338,7 +341,7 @@ impl World {
     }
 
     /// The project as a new process opens it.
-    fn project(&mut self, cancel: &Cancel) -> Project {
+    pub(super) fn project(&mut self, cancel: &Cancel) -> Project {
         self.runs += 1;
         let outside = Outside {
             clock: self.clock.clone(),
