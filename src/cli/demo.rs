@@ -210,6 +210,7 @@ async fn change(project: &Project, sandbox: &Sandbox) -> Result<String, OpsError
 fn options(scope: RunScope) -> RunOptions {
     RunOptions {
         trial: None,
+        pause_after: None,
         scope,
         allowance: Allowance::default(),
         followed: None,

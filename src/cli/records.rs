@@ -136,7 +136,8 @@ pub(super) async fn reconcile(common: &Common, words: &Reconcile) -> Result<Exit
     let state = project.state()?;
     let preparation = prepare_selected(&project, &project.loaded, &chosen, PortalSource::LiveAndSaved(&state)).await?;
     warn(common, &project, &preparation);
-    let options = options(RunScope::Compared, "reconcile", words.allow, Progress::new(None, common.quiet));
+    let mut options = options(RunScope::Compared, "reconcile", words.allow, Progress::new(None, common.quiet));
+    options.0.pause_after = words.time_limit;
     let finished = run_all(&project, &state, preparation, &options.0, &HashMap::new()).await;
     options.1.finish();
     Ok(report(common, words.format, &finished))

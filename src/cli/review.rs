@@ -269,6 +269,7 @@ pub(super) async fn apply_plan(common: &Common, arguments: &Apply) -> Result<Exi
     let shown = Arc::clone(&progress);
     let options = RunOptions {
         trial: None,
+        pause_after: None,
         scope: RunScope::Changed,
         allowance: allowance(arguments.allow),
         command: "syncline apply".to_owned(),

@@ -127,6 +127,7 @@ pub fn options(scope: RunScope, command: &str, allow: Allow, progress: Progress)
         RunOptions {
             scope,
             trial: None,
+            pause_after: None,
             allowance,
             command: format!("syncline {command}"),
             followed: None,

@@ -9,7 +9,7 @@ use super::reject_guard;
 use super::runner::{BatchKind, DecisionSink, ReadCounts};
 use crate::model::report::Tally;
 use crate::model::unconfirmed::{Intent, Unconfirmed};
-use crate::model::watermark::Cursor;
+use crate::model::watermark::{ComparisonProgress, Cursor};
 use crate::plan::decide::{Action, Decision, ExitReason};
 use crate::plan::guard::{self, Allowance};
 use crate::ports::state::ImportProgress;
@@ -26,10 +26,22 @@ pub struct Deliver {
     load: Load,
     delete: Delete,
     checkpoint: Checkpoint,
-    /// The import that the read belongs to, so that its place can be saved.
-    progress: Option<ImportProgress>,
+    /// The long read that the rows belong to, so that its place can be saved.
+    read: LongRead,
     allowance: Allowance,
     on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
+}
+
+/// A read whose place is saved as it goes on.
+#[derive(Debug, Clone, Default)]
+pub enum LongRead {
+    /// None: what is broken off is begun anew.
+    #[default]
+    None,
+    /// That of an import.
+    Import(ImportProgress),
+    /// That of a comparison.
+    Comparison(ComparisonProgress),
 }
 
 impl Deliver {
@@ -38,7 +50,7 @@ impl Deliver {
         cx: &StageContext,
         writers: &Writers,
         checkpoint: &Checkpoint,
-        progress: Option<ImportProgress>,
+        read: LongRead,
         allowance: Allowance,
         on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
     ) -> Self {
@@ -47,7 +59,7 @@ impl Deliver {
             load: Load { target: Arc::clone(&writers.target) },
             delete: Delete { target: Arc::clone(&writers.target) },
             checkpoint: checkpoint.clone(),
-            progress,
+            read,
             allowance,
             on_progress,
         }
@@ -121,10 +133,21 @@ impl DecisionSink for Deliver {
 
     fn save_position(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
         async move {
-            let Some(progress) = &self.progress else { return Ok(()) };
+            if matches!(self.read, LongRead::None) {
+                return Ok(());
+            }
             crash_point!("deliver.place_reached");
-            let place = ImportProgress { cursor: Some(cursor), read: progress.read + rows, ..progress.clone() };
-            self.checkpoint.save_import_progress(&self.cx, Some(place)).await?;
+            match self.read.clone() {
+                LongRead::None => {}
+                LongRead::Import(progress) => {
+                    let place = ImportProgress { cursor: Some(cursor), read: progress.read + rows, ..progress };
+                    self.checkpoint.save_import_progress(&self.cx, Some(place)).await?;
+                }
+                LongRead::Comparison(progress) => {
+                    let place = ComparisonProgress { cursor: Some(cursor), read: progress.read + rows, ..progress };
+                    self.checkpoint.save_comparison(&self.cx, Some(place)).await?;
+                }
+            }
             crash_point!("deliver.place_saved");
             Ok(())
         }

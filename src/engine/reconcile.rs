@@ -1,22 +1,27 @@
 //! The full comparison: what Salesforce says now against what HubSpot holds now. First the records that are known and that a whole
 //! read does not show: deleted for good, hidden, or no longer matching. Then every record that matches, each as HubSpot holds it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::by_id::{self, Rows};
 use super::queries::import_query;
 use super::{catch_up, read_ahead, unconfirmed, visited};
-use crate::config::pipeline::DeleteAction;
+use crate::config::pipeline::{DeleteAction, Mode};
 use crate::model::ids::{HubspotId, SalesforceId};
-use crate::model::watermark::Cursor;
+use crate::model::watermark::{ComparisonProgress, Cursor};
 use crate::plan::guard::Impact;
 use crate::ports::source::{Extract, QUERY_IDS_MAX};
+use crate::ports::state::StateError;
 use crate::stages::read::extract::{Candidates, Membership, candidates};
+use crate::stages::read::targets::planned_directory;
 use crate::stages::{StageContext, StageError, StageName};
+use crate::sys::clock::Clock;
 use crate::sys::crash_point::crash_point;
 
 /// What a look at both systems tells before the first write.
@@ -148,8 +153,116 @@ async fn page(cx: &StageContext, after: Option<SalesforceId>, ids_only: bool) ->
     Ok(Some((by_id::rows(cx, ids, ids_only), Some(last))))
 }
 
-/// All records that match, whole. The read is never resumed.
-pub fn all(cx: &StageContext, counted: u64) -> Rows<'_> {
-    let rows = candidates(cx, import_query(cx, counted), Membership::ByQuery, None);
-    catch_up::released(cx, rows).map_ok(|rows| Candidates { cursor: None, ..rows }).boxed()
+/// Longest time after which a comparison that was broken off goes on: one of yesterday has seen too little of today.
+const GOES_ON_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// The comparison to go on with: it is not too old, and its records were judged by what counts today.
+pub async fn unfinished(cx: &StageContext) -> Result<Option<ComparisonProgress>, StateError> {
+    let progress = cx.state.comparison(&cx.pipeline.name).await?;
+    let age = |progress: &ComparisonProgress| cx.clock.now().duration_since(progress.began_at).abs();
+    Ok(progress.filter(|progress| progress.basis == cx.pipeline.basis && age(progress) <= GOES_ON_WITHIN))
+}
+
+/// That a comparison goes on, in words.
+pub fn goes_on(progress: &ComparisonProgress) -> String {
+    let ComparisonProgress { began_at, read, total, .. } = progress;
+    format!("went on with the comparison that began at {began_at}, after {read} of {total} records")
+}
+
+/// That a comparison pauses, in words.
+pub fn paused(progress: &ComparisonProgress) -> String {
+    let ComparisonProgress { read, total, .. } = progress;
+    format!("its time was over after {read} of {total} records; the next comparison goes on from there")
+}
+
+/// All records that match, whole, from a place on.
+pub fn all(cx: &StageContext, counted: u64, place: Option<Cursor>) -> Rows<'_> {
+    catch_up::released(cx, candidates(cx, import_query(cx, counted), Membership::ByQuery, place))
+}
+
+/// The same rows until a moment; then `paused` is set, and the rest is not read. What begins is given time for one page at least.
+pub fn until<'a>(rows: Rows<'a>, end: Option<(Clock, Timestamp)>, paused: Arc<AtomicBool>) -> Rows<'a> {
+    let Some((clock, at)) = end else { return rows };
+    let some = Arc::new(AtomicBool::new(false));
+    let within = move |chunk: &Candidates| {
+        let over = some.load(Ordering::Relaxed) && clock.now() >= at;
+        // A page that was read to its end is a place to go on from.
+        some.fetch_or(chunk.cursor.is_some(), Ordering::Relaxed);
+        paused.fetch_or(over, Ordering::Relaxed);
+        std::future::ready(Ok(!over))
+    };
+    rows.try_take_while(within).boxed()
+}
+
+/// Records in HubSpot that carry a Salesforce id which Syncline never wrote there.
+#[derive(Debug, Clone, Default)]
+pub struct Strangers {
+    /// How many.
+    pub records: u64,
+    /// A few of them.
+    pub sample: Vec<HubspotId>,
+}
+
+/// Records that are named.
+const SAMPLE_MAX: usize = 5;
+
+impl Strangers {
+    /// What a person should know of them.
+    pub fn note(&self, cx: &StageContext) -> Option<String> {
+        let property = &cx.pipeline.target.match_property;
+        let ids: Vec<&str> = self.sample.iter().map(HubspotId::as_str).collect();
+        let (records, carry) = if self.records == 1 { ("record", "carries") } else { ("records", "carry") };
+        let more = self.records.saturating_sub(ids.len() as u64);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (self.records > 0).then(|| {
+            format!(
+                "{} {records} in HubSpot {carry} a value in `{property}` that Syncline never wrote there ({}{more}): left as found; \
+                 clear the property there, unless the Salesforce record is one that is not synced",
+                self.records,
+                ids.join(", ")
+            )
+        })
+    }
+}
+
+/// Lists the records of the object, and finds those that no pipeline knows by the id that they carry. They are never written to.
+pub async fn strangers(cx: &StageContext) -> Result<Strangers, StageError> {
+    let target = &cx.pipeline.target;
+    let mut strangers = Strangers::default();
+    // Where only new records are made, those that stand are nobody's business; and rows of a junction object have none.
+    if cx.pipeline.mode == Mode::CreateOnly || cx.pipeline.is_junction {
+        return Ok(strangers);
+    }
+    let properties = [Arc::clone(&target.match_property)];
+    let at = |error: StateError| StageError::at(StageName::Match)(error);
+    let mut after = None;
+    loop {
+        let page = cx.target.list(&target.object_type_id, &properties, after.as_deref()).await;
+        let page = page.map_err(StageError::at(StageName::Match))?;
+        let carried = page.records.into_iter().filter_map(|record| {
+            let value = record.properties.get(&*target.match_property)?.as_deref()?.trim();
+            (!value.is_empty()).then(|| (value.parse::<SalesforceId>().ok(), record.id.clone()))
+        });
+        let carried: Vec<(Option<SalesforceId>, HubspotId)> = carried.collect();
+        let ids: Vec<SalesforceId> = carried.iter().filter_map(|(id, _)| *id).collect();
+        let known = cx.state.known_records(&ids).await.map_err(at)?;
+        // What a run would find and note, a dry run has found.
+        let planned = match cx.dry {
+            true => cx.directory.find(&planned_directory(&cx.pipeline.name), &ids).await.map_err(at)?,
+            false => HashMap::new(),
+        };
+        for (id, record) in carried {
+            let own = id.is_some_and(|id| known.contains(&(id, record.clone())) || planned.contains_key(&id));
+            if !own {
+                strangers.records += 1;
+                if strangers.sample.len() < SAMPLE_MAX {
+                    strangers.sample.push(record);
+                }
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(strangers);
+        }
+    }
 }

@@ -2,11 +2,12 @@
 //! after the last one, and the watermark at the end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 
 use super::catch_up;
-use super::deliver::Deliver;
+use super::deliver::{Deliver, LongRead};
 use super::objects;
 use super::plan_entries::{PlanEntries, PlannedOnly};
 use super::queries::import_query;
@@ -18,7 +19,7 @@ use crate::config::pipeline::Mode;
 use crate::model::alert::AlertTerms;
 use crate::model::ids::PipelineName;
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally, Trial};
-use crate::model::watermark::Watermark;
+use crate::model::watermark::{ComparisonProgress, Watermark};
 use crate::plan::guard::{self, Allowance, Impact};
 use crate::ports::fault::Fault;
 use crate::ports::state::{ImportProgress, RunRow, StateError};
@@ -40,6 +41,8 @@ pub struct RunRequest {
     pub counted: Option<u64>,
     /// Only these records, where the run is a trial.
     pub trial: Option<Trial>,
+    /// When a comparison pauses, and leaves the rest to the next one; never where that is none.
+    pub pause_at: Option<Timestamp>,
     /// What was planned; the run does nothing else. None where it follows no plan.
     pub planned: Option<PlanEntries>,
     /// Who is told how it ended, and from when on; none where nobody is.
@@ -160,7 +163,7 @@ async fn try_out(
     if let Some(impact) = trial::impact(cx, records).await? {
         guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
     }
-    let sink = sink(cx, writers, checkpoint, None, request);
+    let sink = sink(cx, writers, checkpoint, LongRead::None, request);
     let rows = reject_guard::guarded(cx, trial::rows(cx, records, request.counted), request.allowance).await?;
     runner::run(cx, &*sink, rows).await?;
     Ok(associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?)
@@ -240,7 +243,7 @@ async fn import(
     }
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
     // A failure whose record the whole read did not meet is about a record that left, or is no more.
-    let sink = sink(cx, writers, checkpoint, None, request);
+    let sink = sink(cx, writers, checkpoint, LongRead::None, request);
     runner::run(cx, &*sink, catch_up::failed(cx, Some(began_at))).await?;
     // A watermark that is there already stays: an import sees neither deletes nor records that left the filter, so the
     // changes since then are still for the next sync.
@@ -275,7 +278,7 @@ async fn read_all(
     let rows = reject_guard::guarded(cx, unconfirmed::track(cx, rows), request.allowance).await?;
     // An import that the guard refuses has not begun.
     checkpoint.save_import_progress(cx, Some(progress.clone())).await?;
-    let sink = sink(cx, writers, checkpoint, Some(progress.clone()), request);
+    let sink = sink(cx, writers, checkpoint, LongRead::Import(progress.clone()), request);
     runner::run(cx, &*sink, rows).await
 }
 
@@ -321,7 +324,7 @@ async fn sync(
     let (ahead, impact, rejects) = cycle::look_ahead(cx, watermark, backlog).await?;
     guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
     guard::check_rejects(&rejects, &cx.pipeline.guard, request.allowance, false)?;
-    let sink = sink(cx, writers, checkpoint, None, request);
+    let sink = sink(cx, writers, checkpoint, LongRead::None, request);
     runner::run(cx, &*sink, ahead.all_rows()).await?;
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
     // What changed after the plan was left out, and the next sync must see it.
@@ -354,11 +357,11 @@ fn sink(
     cx: &StageContext,
     writers: &Writers,
     checkpoint: &Checkpoint,
-    progress: Option<ImportProgress>,
+    read: LongRead,
     request: &RunRequest,
 ) -> Box<dyn DecisionSink> {
     let on_progress = Arc::clone(&request.on_progress);
-    let sink = Deliver::new(cx, writers, checkpoint, progress, request.allowance, on_progress);
+    let sink = Deliver::new(cx, writers, checkpoint, read, request.allowance, on_progress);
     match &request.planned {
         Some(entries) => Box::new(PlannedOnly { sink, entries: entries.clone() }),
         None => Box::new(sink),
@@ -374,21 +377,40 @@ async fn compare(
     notes: &mut Vec<String>,
 ) -> Result<(), StopReason> {
     let name = &cx.pipeline.name;
-    let began_at = cx.clock.now();
     if cx.state.watermark(name).await?.is_none() {
         notes.push(format!("nothing was imported yet: `syncline import {name}` copies the records that exist"));
         return Ok(());
     }
-    let survey = reconcile::survey(cx).await?;
-    guard::check_whole(survey.shown, survey.counted, request.allowance)?;
-    guard::check(survey.impact, cx.pipeline.guard.archive, request.allowance)?;
-    notes.extend(reconcile::vanished_note(cx, survey.vanished));
-    let sink = sink(cx, writers, checkpoint, None, request);
-    runner::run(cx, &*sink, reconcile::departed(cx, false)).await?;
-    runner::run(cx, &*sink, unconfirmed::track(cx, reconcile::all(cx, survey.counted))).await?;
+    let mut progress = match reconcile::unfinished(cx).await? {
+        Some(progress) => {
+            notes.push(reconcile::goes_on(&progress));
+            progress
+        }
+        None => begin_comparison(cx, writers, checkpoint, request, notes).await?,
+    };
+    let began_at = progress.began_at;
+    loop {
+        match compare_all(cx, writers, checkpoint, &progress, request).await {
+            Err(StageError { cause: StageCause::Remote(Fault::PlaceLost(_)), .. }) if progress.cursor.is_some() => {
+                notes.push("the saved place was no longer valid; read again from the start".to_owned());
+                progress = ComparisonProgress { cursor: None, read: 0, ..progress };
+            }
+            Err(error) => return Err(error.into()),
+            Ok(true) => break,
+            Ok(false) => {
+                notes.extend(cx.state.comparison(name).await?.as_ref().map(reconcile::paused));
+                return Ok(());
+            }
+        }
+    }
+    let sink = sink(cx, writers, checkpoint, LongRead::None, request);
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
     runner::run(cx, &*sink, catch_up::failed(cx, Some(began_at))).await?;
     reconcile::clear(cx).await?;
+    let strangers = reconcile::strangers(cx).await?;
+    checkpoint.add(Tally { drifted: strangers.records, ..Tally::default() });
+    notes.extend(strangers.note(cx));
+    checkpoint.save_comparison(cx, None).await?;
     if left_out(request, notes) == 0 {
         definition::note(cx, writers).await?;
         writers.state.set_note(&reconciled_key(name), &began_at.to_string()).await?;
@@ -398,6 +420,44 @@ async fn compare(
         writers.state.recheck_associations(name).await?;
     }
     Ok(associate::drain(cx, writers, checkpoint, None).await?)
+}
+
+/// The beginning of a comparison: what Salesforce shows no more is dealt with, under the guard.
+async fn begin_comparison(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    request: &RunRequest,
+    notes: &mut Vec<String>,
+) -> Result<ComparisonProgress, StopReason> {
+    let began_at = cx.clock.now();
+    let survey = reconcile::survey(cx).await?;
+    guard::check_whole(survey.shown, survey.counted, request.allowance)?;
+    guard::check(survey.impact, cx.pipeline.guard.archive, request.allowance)?;
+    notes.extend(reconcile::vanished_note(cx, survey.vanished));
+    let sink = sink(cx, writers, checkpoint, LongRead::None, request);
+    runner::run(cx, &*sink, reconcile::departed(cx, false)).await?;
+    let basis = cx.pipeline.basis.clone();
+    let progress = ComparisonProgress { began_at, basis, cursor: None, read: 0, total: survey.counted };
+    checkpoint.save_comparison(cx, Some(progress.clone())).await?;
+    Ok(progress)
+}
+
+/// Compares the records that a comparison has still to look at; false where it stopped because its time was over.
+async fn compare_all(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    progress: &ComparisonProgress,
+    request: &RunRequest,
+) -> Result<bool, StageError> {
+    let sink = sink(cx, writers, checkpoint, LongRead::Comparison(progress.clone()), request);
+    let until = request.pause_at.map(|at| (cx.clock.clone(), at));
+    let paused = Arc::new(AtomicBool::new(false));
+    let rows = reconcile::all(cx, progress.total, progress.cursor.clone());
+    let rows = reconcile::until(rows, until, Arc::clone(&paused));
+    runner::run(cx, &*sink, unconfirmed::track(cx, rows)).await?;
+    Ok(!paused.load(Ordering::Relaxed))
 }
 
 /// Key of the note that says when both systems were compared whole last.
@@ -432,7 +492,7 @@ async fn stale(
     let impact = Impact { archive, standing: counts.standing + counts.in_doubt, source_empty: false };
     guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
     let rows = reject_guard::guarded(cx, catch_up::rows(cx, backlog), request.allowance).await?;
-    let sink = sink(cx, writers, checkpoint, None, request);
+    let sink = sink(cx, writers, checkpoint, LongRead::None, request);
     runner::run(cx, &*sink, rows).await?;
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
     definition::caught_up(cx, writers).await?;
@@ -449,7 +509,7 @@ async fn settle_unconfirmed(
     if !cx.has_unconfirmed {
         return Ok(());
     }
-    let sink = sink(cx, writers, checkpoint, None, request);
+    let sink = sink(cx, writers, checkpoint, LongRead::None, request);
     runner::run(cx, &*sink, unconfirmed::rows(cx)).await?;
     visited::clear(cx).await
 }

@@ -9,6 +9,21 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Watermark(pub Timestamp);
 
+/// Where a comparison of both systems stands that was broken off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComparisonProgress {
+    /// When it began, by this computer's clock.
+    pub began_at: Timestamp,
+    /// What its records are judged by (see `Pipeline::basis`).
+    pub basis: String,
+    /// The place from which its read goes on; none for the start.
+    pub cursor: Option<Cursor>,
+    /// Records that were compared by then.
+    pub read: u64,
+    /// All that match.
+    pub total: u64,
+}
+
 /// A place inside one long read, from which it can go on after a break. Opaque to all but the connector that made it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {

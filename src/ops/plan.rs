@@ -100,6 +100,7 @@ pub async fn plan(
         }
         notes.extend(same_titles);
         notes.extend(reconcile::vanished_note(&cx, found.vanished));
+        notes.extend(found.strangers.note(&cx));
         if found.waiting > 0 {
             notes.push(format!("{} failed earlier and wait for their next try", found.waiting));
         }
@@ -381,10 +382,11 @@ async fn compare(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Re
     sink.note_vanished(survey.vanished);
     let short = guard::check_whole(survey.shown, survey.counted, allowance).err().map(|short| short.to_string());
     runner::run(cx, sink, catch_up::track(cx, reconcile::departed(cx, false))).await?;
-    runner::run(cx, sink, unconfirmed::track(cx, reconcile::all(cx, survey.counted))).await?;
+    runner::run(cx, sink, unconfirmed::track(cx, reconcile::all(cx, survey.counted, None))).await?;
     runner::run(cx, sink, catch_up::track(cx, unconfirmed::rows(cx))).await?;
     // What is done with records that failed and are not among those that were read.
     runner::run(cx, sink, catch_up::failed(cx, None)).await?;
+    sink.note_strangers(reconcile::strangers(cx).await?);
     Ok(short.or_else(|| refusal(cx, survey.impact, &Rejects::default(), allowance)))
 }
 

@@ -21,6 +21,15 @@ pub struct Comparison {
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
 impl Comparison {
+    /// Whether the comparison that ended is to go on after the next cycle.
+    pub async fn pauses(&mut self, state: &Arc<SqliteState>, name: &PipelineName) -> bool {
+        let pauses = matches!(state.comparison(name).await, Ok(Some(_)));
+        if pauses {
+            self.tried = None;
+        }
+        pauses
+    }
+
     /// Whether it is time: `sync.reconcile` has passed since the last comparison, or since the first run where there was none. The
     /// caller begins one then.
     pub async fn is_due(&mut self, project: &Project, state: &Arc<SqliteState>, index: usize) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -41,6 +42,8 @@ pub struct RunOptions {
     pub command: String,
     /// Only these records, where the runs are a trial.
     pub trial: Option<Trial>,
+    /// After this time a comparison pauses, and leaves the rest to the next one.
+    pub pause_after: Option<Duration>,
     /// The plan that they follow, where they follow one.
     pub followed: Option<Arc<FollowedPlan>>,
     /// Called as a run goes on.
@@ -176,7 +179,8 @@ async fn attempt(
     let name = &prepared.pipeline.name;
     let _lease = state.lease(name, &options.command).await?;
     crash_point!("command.leased");
-    let Handles { mut cx, writers, saved_portal } = handles(project, state, prepared, run).await?;
+    let Handles { mut cx, writers, saved_portal } =
+        handles(project, state, prepared, run, options.scope_of(name)).await?;
     let followed = match &options.followed {
         None => None,
         Some(followed) => {
@@ -192,6 +196,7 @@ async fn attempt(
         scope: options.scope_of(name),
         planned: followed.map(|(_, (_, entries))| entries.clone()),
         trial: options.trial.clone(),
+        pause_at: options.pause_after.and_then(|time| project.outside.clock.now().checked_add(time).ok()),
         allowance: options.allowance,
         counted,
         alerts: alerts::terms(project, name),
@@ -225,7 +230,7 @@ async fn attempt(
     }
     let fresh = fresh.pipelines.pop().unwrap_or_else(|| prepared.clone());
     // Nothing was done yet, so the history keeps one row for both attempts.
-    let again = handles(project, state, &fresh, cx.run.clone()).await?;
+    let again = handles(project, state, &fresh, cx.run.clone(), order.scope).await?;
     let again_cx = StageContext { due_at: cx.due_at, try_all: cx.try_all, compare: cx.compare, ..again.cx };
     let (report, stop) = engine_run::run(&again_cx, &again.writers, &order).await?;
     note_calls(project, state, prepared).await?;
@@ -357,7 +362,8 @@ async fn later_links(
         }
         let _lease = state.lease(&pipeline.name, &options.command).await?;
         let run = finished[place].report.run.clone();
-        let Handles { cx, writers, .. } = handles(project, state, &prepared, run).await?;
+        let Handles { cx, writers, .. } =
+            handles(project, state, &prepared, run, options.scope_of(&pipeline.name)).await?;
         crash_point!("command.later_associations");
         let stop = engine_run::settle_associations(&cx, &writers, &mut finished[place].report).await?;
         finished[place].trouble = finished[place].trouble.take().or(stop.map(Trouble::Stopped));

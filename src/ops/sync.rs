@@ -213,11 +213,16 @@ impl Daemon<'_> {
             }
             away = if connection { away + 1 } else { 0 };
             if away == 0 && comparison.is_due(&project, self.state, index).await {
-                let compare = RunOptions { scope: RunScope::Compared, ..self.options.clone() };
+                let pause_after = Some(project.loaded.pipelines[index].config.sync.every.0.max(COMPARISON_PART));
+                let compare = RunOptions { scope: RunScope::Compared, pause_after, ..self.options.clone() };
                 let finished = cycle(&project, self.state, index, &compare, self.reporter).await;
                 self.reporter.ended(&project, &finished);
                 if finished.report.status == RunStatus::Interrupted {
                     return saved;
+                }
+                // Changes that came meanwhile do not wait for the whole comparison.
+                if finished.trouble.is_none() && comparison.pauses(self.state, &finished.report.name).await {
+                    continue;
                 }
             }
             let config = &project.loaded.pipelines[index].config;
@@ -250,6 +255,9 @@ impl Daemon<'_> {
         }
     }
 }
+
+/// Shortest time that a comparison is given before the pipeline's next cycle.
+const COMPARISON_PART: Duration = Duration::from_secs(60);
 
 /// Longest pause while a service is away, unless `sync.every` is longer.
 const AWAY_MAX: Duration = Duration::from_secs(5 * 60);

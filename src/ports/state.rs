@@ -1,6 +1,6 @@
 //! What the engine remembers between runs. Reading and writing are apart; one [`Commit`] is atomic.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -16,7 +16,7 @@ use crate::model::identity::{Identity, MappingVersion};
 use crate::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
 use crate::model::report::{RunKind, RunStatus, Tally};
 use crate::model::unconfirmed::Unconfirmed;
-use crate::model::watermark::{Cursor, Watermark};
+use crate::model::watermark::{ComparisonProgress, Cursor, Watermark};
 
 /// Why the state could not be used. Each variant is one code of `syncline explain`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -154,6 +154,12 @@ pub trait StateReader: Send + Sync {
     /// Where an unfinished import of the pipeline stopped.
     fn cursor<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<ImportProgress>>;
 
+    /// Where a comparison of the pipeline stands that was broken off.
+    fn comparison<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<ComparisonProgress>>;
+
+    /// The HubSpot records that these are, or were, in any pipeline.
+    fn known_records<'a>(&'a self, ids: &'a [SalesforceId]) -> Answer<'a, HashSet<(SalesforceId, HubspotId)>>;
+
     /// How many associations of records that stand in HubSpot have work left.
     fn due_count<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64>;
 
@@ -255,6 +261,9 @@ pub trait StateWriter: StateReader {
 
     /// Notes a short text under a key; an empty one forgets it.
     fn set_note<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()>;
+
+    /// Saves where a comparison stands; none forgets it.
+    fn save_comparison<'a>(&'a self, pipeline: &'a PipelineName, to: Option<ComparisonProgress>) -> Answer<'a, ()>;
 
     /// Binds the state to a portal and an org on first use; refuses (`Foreign`) when it is bound to others.
     fn bind<'a>(&'a self, connection: &'a str, identity: &'a str) -> Answer<'a, ()>;

@@ -7,6 +7,7 @@ use super::portal::SavedPortal;
 use super::prepare::Prepared;
 use super::wiring::Project;
 use crate::model::ids::RunId;
+use crate::model::report::RunScope;
 use crate::ports::source::Source;
 use crate::ports::state::{Directory, StateReader, StateWriter};
 use crate::ports::target::{Confirm, TargetReader, TargetWriter};
@@ -29,9 +30,15 @@ pub async fn handles(
     state: &Arc<SqliteState>,
     prepared: &Prepared,
     run: RunId,
+    scope: RunScope,
 ) -> Result<Handles, OpsError> {
     let loaded = &project.loaded.pipelines[prepared.index].config;
-    let target = Arc::new(project.target_of_run(&loaded.target.connection)?);
+    let target = Arc::new(match scope {
+        RunScope::Compared => project.target_of_comparison(&loaded.target.connection)?,
+        RunScope::All | RunScope::Stale | RunScope::Changed | RunScope::ChangedAndStale => {
+            project.target_of_run(&loaded.target.connection)?
+        }
+    });
     let object_type_id = prepared.pipeline.target.object_type_id.to_string();
     let saved_portal = prepared
         .from_saved_portal

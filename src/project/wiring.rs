@@ -144,6 +144,13 @@ impl Project {
         self.hubspot(name, HubspotConnection::handle_of_run)
     }
 
+    /// The same for a comparison of both systems, which leaves room to other runs.
+    ///
+    /// Errors: as [`Project::source`].
+    pub fn target_of_comparison(&self, name: &str) -> Result<HubspotTarget, OpsError> {
+        self.hubspot(name, HubspotConnection::handle_of_comparison)
+    }
+
     fn hubspot(&self, name: &str, handle: fn(&HubspotConnection) -> HubspotTarget) -> Result<HubspotTarget, OpsError> {
         let mut known = self.hubspot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = known.get(name) {

@@ -1,6 +1,6 @@
 //! Links: what is known of each Salesforce record in HubSpot.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -38,6 +38,20 @@ pub fn read(
         Ok((salesforce_id, identity))
     })?;
     identities.collect()
+}
+
+/// The HubSpot records that these are, or were, in any pipeline.
+pub fn known(connection: &Connection, ids: &[SalesforceId]) -> rusqlite::Result<HashSet<(SalesforceId, HubspotId)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT l.salesforce_id, l.hubspot_id
+         FROM pipelines p
+         CROSS JOIN json_each(?1) AS asked
+         CROSS JOIN identities l ON l.pipeline = p.id AND l.salesforce_id = asked.value",
+    )?;
+    let known = statement.query_map([rows::id_array(ids)], |row| {
+        Ok((rows::salesforce_id(0, row.get_ref(0)?.as_str()?)?, HubspotId::new(row.get::<_, String>(1)?)))
+    })?;
+    known.collect()
 }
 
 /// Counts the identities of a pipeline.

@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod associations;
 pub mod commit;
+mod comparisons;
 pub mod directory;
 pub mod failures;
 pub mod identities;

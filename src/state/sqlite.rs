@@ -1,6 +1,6 @@
 //! The state in SQLite: one connection behind a lock, used on threads that may block.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,13 +11,16 @@ use rusqlite::Connection;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::lease::{self, LocalLeases};
-use super::{alerts, associations, commit, directory, failures, identities, open, pipelines, rows, runs, unconfirmed};
+use super::{
+    alerts, associations, commit, comparisons, directory, failures, identities, open, pipelines, rows, runs,
+    unconfirmed,
+};
 use crate::model::alert::Condition;
 use crate::model::association::{AssociationState, OwnedType, PairKey, PairRequest};
 use crate::model::identity::{Identity, MappingVersion};
 use crate::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
 use crate::model::unconfirmed::Unconfirmed;
-use crate::model::watermark::Watermark;
+use crate::model::watermark::{ComparisonProgress, Watermark};
 use crate::ports::state::{
     AlertCommit, Commit, Delivery, Directory, FailureFilter, FailureMark, FailureRow, IdentityCounts, ImportProgress,
     KeptAssociation, Lease, Listing, LookupRef, QueuedAlert, RunRow, StateError, StateReader, StateWriter,
@@ -206,6 +209,16 @@ impl StateReader for SqliteState {
         self.work(move |connection| runs::progress(connection, &pipeline))
     }
 
+    fn comparison<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<ComparisonProgress>> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| comparisons::read(connection, &pipeline))
+    }
+
+    fn known_records<'a>(&'a self, ids: &'a [SalesforceId]) -> Answer<'a, HashSet<(SalesforceId, HubspotId)>> {
+        let ids = ids.to_vec();
+        self.work(move |connection| identities::known(connection, &ids))
+    }
+
     fn note<'a>(&'a self, key: &'a str) -> Answer<'a, Option<String>> {
         let key = key.to_owned();
         self.work(move |connection| directory::note(connection, &key))
@@ -368,6 +381,11 @@ impl StateWriter for SqliteState {
     fn set_note<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()> {
         let (key, text) = (key.to_owned(), text.to_owned());
         self.work(move |connection| directory::set_note(connection, &key, &text))
+    }
+
+    fn save_comparison<'a>(&'a self, pipeline: &'a PipelineName, to: Option<ComparisonProgress>) -> Answer<'a, ()> {
+        let pipeline = pipeline.clone();
+        self.work(move |connection| comparisons::write(connection, &pipeline, to.as_ref()))
     }
 
     fn bind<'a>(&'a self, connection: &'a str, identity: &'a str) -> Answer<'a, ()> {

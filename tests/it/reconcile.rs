@@ -214,3 +214,110 @@ fn before_anything_was_imported_there_is_nothing_to_compare() {
     assert!(ran.stdout.contains("nothing was imported yet"), "{ran:?}");
     assert!(bench.records("subscriptions").is_empty());
 }
+
+/// Many records, and what HubSpot holds of the last of them changed by hand: their ids.
+fn drifted(records: usize, drifted: usize) -> (Bench, Vec<String>) {
+    let bench = bench("on_delete: archive\nguard: { archive: 50% }\n");
+    bench.salesforce("switches", json!({"short_pages": true}));
+    let ids: Vec<String> =
+        (0..records).map(|number| create(&bench, json!({"Name": format!("S{number}"), "Notes__c": "n"}))).collect();
+    bench.import();
+    let held = bench.records("subscriptions");
+    let of: std::collections::BTreeMap<&str, &Value> =
+        held.values().map(|record| (record["properties"]["salesforce_id"].as_str().unwrap(), record)).collect();
+    for id in &ids[records - drifted..] {
+        let record = &of[id.as_str()]["id"];
+        let edit = json!({"object": "subscriptions", "id": record, "properties": {"headline": "by hand"}});
+        bench.hubspot("set", edit);
+    }
+    (bench, ids)
+}
+
+fn by_hand(bench: &Bench) -> usize {
+    bench.records("subscriptions").values().filter(|record| record["properties"]["headline"] == "by hand").count()
+}
+
+#[test]
+fn a_comparison_that_is_broken_off_goes_on_where_it_stood() {
+    let (bench, _) = drifted(900, 90);
+    let read = "/crm/objects/**/batch/read";
+    bench.faults(json!([{"path": read, "from": 6, "fault": "reset_before"}]));
+    let ran = bench.run(&["reconcile", "--format", "json"]).code(1).json();
+    let first = report(&ran, "subs").clone();
+    bench.sandbox.clear_faults();
+    assert!(first["unchanged"].as_u64() > Some(100), "{first}");
+    let ran = bench.run(&["reconcile", "--format", "json"]).code(0).json();
+    let second = report(&ran, "subs").clone();
+    assert!(second["notes"].to_string().contains("went on with the comparison"), "{second}");
+    assert!(second["read"].as_u64() < Some(900), "{second}");
+    assert_eq!(by_hand(&bench), 0, "{first} {second}");
+    // It is over: the next one begins anew.
+    let third = reconcile(&bench);
+    assert_eq!((&third["read"], third["updated"].as_u64()), (&json!(bench.rows(OBJECT).len()), Some(0)), "{third}");
+    assert!(!third["notes"].to_string().contains("went on"), "{third}");
+}
+
+#[test]
+fn a_comparison_with_a_time_limit_does_its_part() {
+    let (bench, _) = drifted(900, 90);
+    let all = bench.rows(OBJECT).len() as u64;
+    let (mut read, mut parts) = (0, 0);
+    loop {
+        let ran = bench.run(&["reconcile", "--time-limit", "0s", "--format", "json"]).code(0).json();
+        let own = report(&ran, "subs").clone();
+        read += own["read"].as_u64().unwrap();
+        parts += 1;
+        if !own["notes"].to_string().contains("its time was over") {
+            break;
+        }
+        assert!(parts < 20, "{own}");
+    }
+    assert!(parts > 2 && read < all + 200 * parts, "{parts} parts, {read} of {all}");
+    assert_eq!(by_hand(&bench), 0);
+}
+
+#[test]
+fn a_comparison_that_was_judged_by_another_mapping_begins_anew() {
+    let (bench, _) = drifted(500, 50);
+    bench.run(&["reconcile", "--time-limit", "0s"]).code(0);
+    bench.edit("pipelines/subscriptions.yaml", "from: Notes__c", "from: Name");
+    let ran = bench.run(&["reconcile", "--format", "json"]).code(0).json();
+    let own = report(&ran, "subs");
+    assert!(!own["notes"].to_string().contains("went on"), "{own}");
+    assert_eq!(own["updated"].as_u64(), Some(bench.rows(OBJECT).len() as u64), "{own}");
+}
+
+#[test]
+fn a_salesforce_id_that_syncline_never_wrote_is_told_and_left() {
+    let bench = bench(KEEP);
+    let (gone, kept) = (create(&bench, json!({"Name": "gone"})), create(&bench, json!({"Name": "kept"})));
+    bench.import();
+    assert_eq!(reconcile(&bench)["drifted"], 0);
+    // Typed by hand: the id of a record that is no more, and no id at all.
+    for action in ["delete", "purge"] {
+        bench.salesforce(action, json!({"object": OBJECT, "id": gone}));
+    }
+    reconcile(&bench);
+    for (value, name) in [(gone.as_str(), "by hand"), ("not an id", "nonsense"), ("", "without")] {
+        let properties = json!({"salesforce_id": value, "subscription_name": name});
+        bench.hubspot("create", json!({"object": "subscriptions", "properties": properties}));
+    }
+    let before = bench.records("subscriptions");
+    let planned = bench.run(&["plan", "--reconcile"]).code(0).stdout;
+    assert!(
+        planned.contains("2 records in HubSpot carry a value in `salesforce_id` that Syncline never wrote"),
+        "{planned}"
+    );
+    let own = reconcile(&bench);
+    assert_eq!(own["drifted"], 2, "{own}");
+    assert!(own["notes"].to_string().contains("left as found"), "{own}");
+    assert_eq!(bench.records("subscriptions"), before);
+    assert!(held(&bench, &kept).is_some());
+    // The id of a record that is there: the comparison takes that one over, and tells of it no more.
+    let late = create(&bench, json!({"Name": "late"}));
+    let properties = json!({"salesforce_id": late, "subscription_name": "typed"});
+    bench.hubspot("create", json!({"object": "subscriptions", "properties": properties}));
+    let own = reconcile(&bench);
+    assert_eq!((own["drifted"].as_u64(), own["updated"].as_u64()), (Some(2), Some(1)), "{own}");
+    assert_eq!(held(&bench, &late).unwrap()["properties"]["subscription_name"], "late");
+}

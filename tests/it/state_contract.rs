@@ -10,7 +10,7 @@ use syncline::model::identity::{ContentHash, Identity, MappingVersion, Membershi
 use syncline::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
 use syncline::model::report::{RunKind, RunStatus, Tally};
 use syncline::model::unconfirmed::{Intent, Unconfirmed};
-use syncline::model::watermark::{Cursor, Watermark};
+use syncline::model::watermark::{ComparisonProgress, Cursor, Watermark};
 use syncline::ports::state::{
     Commit, Directory, FailureFilter, FailureMark, FailureStatus, IdentityCounts, ImportProgress, KeptAssociation,
     LINK_FAILURES, Listing, RunRow, StateError, StateReader, StateWriter,
@@ -321,6 +321,24 @@ async fn a_watermark_never_goes_back_and_an_import_keeps_its_place() {
         assert_eq!(other.cursor(&one).await.unwrap(), Some(progress));
         state.commit(&Commit { cursor: Some(None), ..commit(4) }).await.unwrap();
         assert_eq!(other.cursor(&one).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_comparison_keeps_its_place() {
+    on_every_store(|state, other| async move {
+        let one = name("one");
+        assert_eq!(other.comparison(&one).await.unwrap(), None);
+        let cursor = Some(Cursor { query: "SELECT 'ü'".into(), place: "{\"x\":1}".into() });
+        let progress = ComparisonProgress { began_at: at(6), basis: "b".to_owned(), cursor: None, read: 0, total: 20 };
+        for progress in [progress.clone(), ComparisonProgress { cursor, read: 10, ..progress }] {
+            state.save_comparison(&one, Some(progress.clone())).await.unwrap();
+            assert_eq!(other.comparison(&one).await.unwrap(), Some(progress));
+            assert_eq!(other.comparison(&name("two")).await.unwrap(), None);
+        }
+        state.save_comparison(&one, None).await.unwrap();
+        assert_eq!(other.comparison(&one).await.unwrap(), None);
     })
     .await;
 }

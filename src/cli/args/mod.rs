@@ -267,6 +267,9 @@ pub struct Reconcile {
     /// Pipelines, by name or glob (default: all that are enabled)
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(candidates::pipelines))]
     pub names: Vec<String>,
+    /// Stop after this time, for each pipeline; the next comparison goes on from there
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    pub time_limit: Option<std::time::Duration>,
     /// Form of the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -3,15 +3,15 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::window::RollingWindow;
+use super::window::{RollingWindow, Share};
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 
 /// Lets calls through at the rate that the account allows.
 pub(in crate::connect) struct Limiter {
     window: Mutex<RollingWindow>,
-    /// Held while waiting, so that waiters pass in the order they came.
-    turn: tokio::sync::Mutex<()>,
+    /// Held while waiting, so that waiters pass in the order they came; comparisons have an order of their own.
+    turns: [tokio::sync::Mutex<()>; 2],
     clock: Clock,
     cancel: Cancel,
     /// A fixed limit: answers do not change it.
@@ -31,17 +31,21 @@ impl Limiter {
         cancel: Cancel,
     ) -> Self {
         let window = Mutex::new(RollingWindow::new(calls_max, interval));
-        Self { window, turn: tokio::sync::Mutex::new(()), clock, cancel, fixed }
+        Self { window, turns: Default::default(), clock, cancel, fixed }
     }
 
     /// Waits for a place in the window.
-    pub(in crate::connect) async fn acquire(&self) -> Result<(), Stopped> {
+    pub(in crate::connect) async fn acquire(&self, share: Share) -> Result<(), Stopped> {
+        let turn = match share {
+            Share::Changes => &self.turns[0],
+            Share::Comparison => &self.turns[1],
+        };
         let _turn = tokio::select! {
-            turn = self.turn.lock() => turn,
+            turn = turn.lock() => turn,
             () = self.cancel.cancelled() => return Err(Stopped),
         };
         loop {
-            let Some(wait) = self.window().reserve(self.clock.now()) else { return Ok(()) };
+            let Some(wait) = self.window().reserve(self.clock.now(), share) else { return Ok(()) };
             tokio::select! {
                 () = self.clock.sleep(wait) => {}
                 () = self.cancel.cancelled() => return Err(Stopped),

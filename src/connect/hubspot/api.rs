@@ -1,5 +1,6 @@
 //! Calls to the portal: the rate limit, repetition and the day's budget are looked after here, once for all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::connect::http::calls::Unclaimed;
 use crate::connect::http::client::{Outgoing, Transport, TransportError};
 use crate::connect::http::entries;
 use crate::connect::http::limiter::{Limiter, Stopped};
+use crate::connect::http::window::Share;
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
@@ -46,11 +48,14 @@ const RATE_LIMIT: (u32, Duration) = (100, Duration::from_secs(10));
 const ASSOCIATION_LIMIT: (u32, Duration) = (150, Duration::from_secs(10));
 
 /// A connection's calls, shared by all its handles.
+#[derive(Clone)]
 pub(super) struct Api {
-    settings: HubspotSettings,
+    settings: Arc<HubspotSettings>,
     transport: Transport,
-    limiter: Limiter,
-    association_limiter: Limiter,
+    limiter: Arc<Limiter>,
+    association_limiter: Arc<Limiter>,
+    /// Who its calls are for.
+    share: Share,
     clock: Clock,
     rng: Rng,
     cancel: Cancel,
@@ -129,11 +134,17 @@ impl Api {
             .map_err(|text| Fault::Halt(errors::local("set-up", text, 1)))?;
         let fixed = settings.rate_limit.is_some();
         let (calls, interval) = settings.rate_limit.unwrap_or(RATE_LIMIT);
-        let limiter = Limiter::new(calls, interval, fixed, clock.clone(), cancel.clone());
+        let limiter = Arc::new(Limiter::new(calls, interval, fixed, clock.clone(), cancel.clone()));
         let (calls, interval) = ASSOCIATION_LIMIT;
-        let association_limiter = Limiter::new(calls, interval, true, clock.clone(), cancel.clone());
+        let association_limiter = Arc::new(Limiter::new(calls, interval, true, clock.clone(), cancel.clone()));
+        let (share, settings) = (Share::Changes, Arc::new(settings));
         let unclaimed = Unclaimed::default();
-        Ok(Self { settings, transport, limiter, association_limiter, clock, rng, cancel, unclaimed })
+        Ok(Self { settings, transport, limiter, association_limiter, share, clock, rng, cancel, unclaimed })
+    }
+
+    /// The same connection for a comparison, whose calls leave room to changes that wait.
+    pub(super) fn of_comparison(&self) -> Self {
+        Self { share: Share::Comparison, ..self.clone() }
     }
 
     /// Calls per second at present.
@@ -190,9 +201,9 @@ impl Api {
 
     async fn wait_turn(&self, call: &Call<'_>) -> Result<(), Fault> {
         if call.association {
-            self.association_limiter.acquire().await.map_err(|Stopped| Fault::Cancelled)?;
+            self.association_limiter.acquire(self.share).await.map_err(|Stopped| Fault::Cancelled)?;
         }
-        self.limiter.acquire().await.map_err(|Stopped| Fault::Cancelled)
+        self.limiter.acquire(self.share).await.map_err(|Stopped| Fault::Cancelled)
     }
 
     /// One exchange: the body of a good answer, or the refusal with how long to wait.

@@ -49,6 +49,11 @@ impl HubspotConnection {
     pub fn handle_of_run(&self) -> HubspotTarget {
         HubspotTarget::new(&self.0, Calls::of_run(&self.0.unclaimed))
     }
+
+    /// The same for a comparison of both systems, which takes no more than half of the rate limit while other runs wait for their turn.
+    pub fn handle_of_comparison(&self) -> HubspotTarget {
+        HubspotTarget::new(&Arc::new(self.0.of_comparison()), Calls::of_run(&self.0.unclaimed))
+    }
 }
 
 /// A handle on a connection. Clones count together, and what one has read of the portal's objects, all know.

@@ -16,6 +16,7 @@ use self::options::ForecastOptions;
 use self::sample::{Planned, Totals};
 use super::plan_entries;
 use super::queries::ids_query;
+use super::reconcile::Strangers;
 use super::reject_guard;
 use super::runner::{BatchKind, DecisionSink, ReadCounts};
 use crate::model::forecast::{
@@ -66,6 +67,8 @@ pub struct Found {
     pub waiting: u64,
     /// Known records that Salesforce no longer shows, without proof that they were deleted.
     pub vanished: u64,
+    /// Records in HubSpot with a Salesforce id that Syncline never wrote there.
+    pub strangers: Strangers,
     /// The sample, dangerous changes first.
     pub changes: Vec<PlannedChange>,
     /// Changes outside the sample.
@@ -86,6 +89,13 @@ impl Forecast {
     /// Notes how many known records Salesforce no longer shows.
     pub fn note_vanished(&self, records: u64) {
         self.totals().vanished += records;
+    }
+
+    /// Notes records in HubSpot with a Salesforce id that Syncline never wrote there.
+    pub fn note_strangers(&self, strangers: Strangers) {
+        let mut totals = self.totals();
+        totals.tally.drifted += strangers.records;
+        totals.strangers = strangers;
     }
 
     /// Adds the associations that wait since earlier runs, and sums up.
@@ -123,6 +133,7 @@ impl Forecast {
             properties,
             waiting,
             vanished: totals.vanished,
+            strangers: totals.strangers,
             changes,
             omitted,
             refusal,

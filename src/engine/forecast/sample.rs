@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::options::ForecastOptions;
 use super::properties::Properties;
+use crate::engine::reconcile::Strangers;
 use crate::model::failure::Reason;
 use crate::model::forecast::{PlannedAction, PlannedAssociation, PlannedChange, RejectGroup};
 use crate::model::ids::SalesforceId;
@@ -39,6 +40,7 @@ pub(super) struct Totals {
     pub(super) waiting: u64,
     /// Known records that Salesforce no longer shows.
     pub(super) vanished: u64,
+    pub(super) strangers: Strangers,
     pub(super) changes: Vec<PlannedChange>,
     /// How many of each kind are in the sample.
     shown: BTreeMap<PlannedAction, usize>,

@@ -10,7 +10,7 @@ use crate::model::failure::{Failure, Reason};
 use crate::model::identity::{Identity, Membership};
 use crate::model::ids::HubspotId;
 use crate::model::report::Tally;
-use crate::model::watermark::Watermark;
+use crate::model::watermark::{ComparisonProgress, Watermark};
 use crate::plan::decide::{Action, Decision, IdentityChange, NOTHING_WRITTEN};
 use crate::plan::guard::Rejects;
 use crate::ports::state::{Commit, ImportProgress, StateError, StateWriter};
@@ -85,6 +85,13 @@ impl Checkpoint {
         crash_point!("checkpoint.place_reached");
         self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))?;
         crash_point!("checkpoint.place_saved");
+        Ok(())
+    }
+
+    /// Saves where a comparison stands; none forgets it.
+    pub async fn save_comparison(&self, cx: &StageContext, to: Option<ComparisonProgress>) -> Result<(), StageError> {
+        self.state.save_comparison(&cx.pipeline.name, to).await.map_err(StageError::at(Self::NAME))?;
+        crash_point!("checkpoint.comparison_saved");
         Ok(())
     }
 
