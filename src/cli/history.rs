@@ -229,7 +229,7 @@ pub(super) async fn alerts(common: &Common, arguments: &Alerts) -> Result<Exit, 
 }
 
 pub(super) async fn tell_why(common: &Common, arguments: &Why) -> Result<Exit, OpsError> {
-    let report = why::why(&project(common, Outside::real())?, &arguments.id).await?;
+    let report = why::why(&project(common, Outside::real())?, &arguments.id, arguments.refresh).await?;
     match arguments.format {
         Format::Text => output::styled(&show::why(&report, Paint::of_results())),
         Format::Json => json(&report),

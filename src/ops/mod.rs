@@ -28,3 +28,4 @@ pub mod sync;
 pub mod test;
 pub mod validate;
 pub mod why;
+pub mod why_refresh;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::failure_context::FailureContext;
 use super::failure_view::FailureView;
 use super::history::RunView;
+use super::why_refresh::{self, Refreshed};
 use crate::config::load::LoadedPipeline;
 use crate::config::pipeline::Mode;
 use crate::engine::queries::ids_query;
@@ -67,6 +68,9 @@ pub struct Account {
     pub concerned: bool,
     /// The pipeline's latest run.
     pub last_run: Option<RunView>,
+    /// What both systems say now, where that was asked for (`--refresh`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refreshed: Option<Refreshed>,
 }
 
 /// One reason why a record is, or is not, in HubSpot as it is.
@@ -153,14 +157,14 @@ fn explained(reason: Reason, message: impl Into<String>) -> Explanation {
 
 /// What the pipelines know of a record: those that know something of it, or whose source object holds it; all of them when
 /// there is none.
-pub async fn why(project: &Project, asked: &str) -> Result<WhyReport, OpsError> {
+pub async fn why(project: &Project, asked: &str, refresh: bool) -> Result<WhyReport, OpsError> {
     let id: SalesforceId = asked.trim().parse().map_err(|error: crate::model::ids::SalesforceIdError| {
         OpsError::refused("SL5004", error.to_string(), "copy the id from the record's address in Salesforce")
     })?;
     let state = project.state_for_reading()?;
     let mut pipelines = Vec::new();
     for loaded in &project.loaded.pipelines {
-        pipelines.push(account(project, &state, loaded, id).await?);
+        pipelines.push(account(project, &state, loaded, id, refresh).await?);
     }
     if pipelines.iter().any(|account| account.concerned) {
         pipelines.retain(|account| account.concerned);
@@ -173,6 +177,7 @@ async fn account(
     state: &Arc<SqliteState>,
     loaded: &LoadedPipeline,
     id: SalesforceId,
+    refresh: bool,
 ) -> Result<Account, OpsError> {
     let name = PipelineName::new(loaded.config.name.as_str());
     let link = state.identities(&name, &[id]).await?.remove(&id);
@@ -192,7 +197,7 @@ async fn account(
         let message = format!("{what}: {} ({}, {})", failure.message, failure.code, failure.status);
         reasons.push(explained(Reason::Failed, message));
     }
-    let live = match now(project, state, &name, id).await {
+    let live = match now(project, state, &name, id, refresh.then_some(&*states)).await {
         Ok(now) => now,
         Err(error) => {
             let message = format!("Salesforce could not be asked how it is now: {}", error.reason().1);
@@ -219,6 +224,7 @@ async fn account(
         associations: states.iter().map(standing).collect(),
         last_run,
         reasons,
+        refreshed: live.refreshed,
     })
 }
 
@@ -231,6 +237,8 @@ struct Now {
     row: Option<Transformed>,
     /// What HubSpot says of it, where that decides.
     held: Option<Lookup<TargetRecord>>,
+    /// What both systems say of it, where that is asked for.
+    refreshed: Option<Refreshed>,
 }
 
 /// Asks Salesforce for the record, and transforms it.
@@ -239,6 +247,7 @@ async fn now(
     state: &Arc<SqliteState>,
     name: &PipelineName,
     id: SalesforceId,
+    refresh: Option<&[AssociationState]>,
 ) -> Result<Now, OpsError> {
     let index = project.loaded.pipelines.iter().position(|pipeline| pipeline.config.name == name.as_str());
     let chosen = Selection { pipelines: index.into_iter().collect(), broken: Vec::new() };
@@ -259,7 +268,14 @@ async fn now(
         }
         Mode::Upsert | Mode::CreateOnly => None,
     };
-    Ok(Now { pipeline: Some(prepared.pipeline), row, held })
+    let refreshed = match refresh {
+        // A row of a junction object has no record in HubSpot.
+        Some(states) if !prepared.pipeline.is_junction => {
+            Some(why_refresh::refresh(&cx, id, row.as_ref(), states).await)
+        }
+        Some(_) | None => None,
+    };
+    Ok(Now { pipeline: Some(prepared.pipeline), row, held, refreshed })
 }
 
 /// What follows from the record as it is now.

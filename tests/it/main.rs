@@ -68,4 +68,5 @@ mod transform_cases;
 mod trial;
 mod trust;
 mod weather;
+mod why_refresh;
 mod wrong_clocks;

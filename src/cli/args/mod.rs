@@ -371,6 +371,9 @@ pub struct Why {
     /// Salesforce id, 15 or 18 characters
     #[arg(value_name = "ID")]
     pub id: String,
+    /// Also read what HubSpot holds now, and compare it with what it should hold, property by property
+    #[arg(long)]
+    pub refresh: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

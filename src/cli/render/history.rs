@@ -15,6 +15,7 @@ use crate::ops::failure_view::FailureView;
 use crate::ops::history::RunView;
 use crate::ops::status::{StatusReport, UndeliveredAlerts};
 use crate::ops::why::{AssociationStanding, AssociationStatus, WhyReport};
+use crate::ops::why_refresh::{Comparison, Refreshed};
 
 /// What needs a person, one line a problem, for monitors.
 pub fn problems(status: &StatusReport, paint: Paint) -> String {
@@ -347,6 +348,9 @@ pub fn why(report: &WhyReport, paint: Paint) -> String {
         for association in &account.associations {
             text.push_str(&format!("    {}\n", safe(&association_text(association))));
         }
+        if let Some(refreshed) = &account.refreshed {
+            text.push_str(&refreshed_text(refreshed));
+        }
         if let Some(run) = &account.last_run {
             text.push_str(&format!(
                 "    last run: {} {}, {}\n",
@@ -355,6 +359,42 @@ pub fn why(report: &WhyReport, paint: Paint) -> String {
                 status(run.status)
             ));
         }
+    }
+    text
+}
+
+/// What both systems say now: what differs in full, the rest in numbers.
+fn refreshed_text(refreshed: &Refreshed) -> String {
+    let mut text = format!("    now: {}\n", safe(&refreshed.message));
+    let word = |value: &Option<String>| {
+        value.as_ref().map_or_else(|| "nothing".to_owned(), |value| format!("`{}`", shorten(value)))
+    };
+    for field in refreshed.fields.iter().filter(|field| field.standing == Comparison::Differs) {
+        let from: Vec<String> =
+            field.salesforce.iter().map(|own| format!("{} is {}", safe(&own.field), word(&own.value))).collect();
+        let from = if from.is_empty() { String::new() } else { format!(" ({})", from.join(", ")) };
+        text.push_str(&format!(
+            "      {}: should hold {}{from}, and holds {}\n",
+            safe(&field.property),
+            word(&field.should),
+            word(&field.holds)
+        ));
+    }
+    for field in refreshed.fields.iter().filter(|field| field.standing == Comparison::Left) {
+        text.push_str(&format!(
+            "      {}: holds {}, which the mapping leaves as it is\n",
+            safe(&field.property),
+            word(&field.holds)
+        ));
+    }
+    for association in refreshed.associations.iter().filter(|association| association.holds != Some(true)) {
+        let how =
+            if association.holds.is_some() { "is not there" } else { "may or may not be there: HubSpot does not say" };
+        text.push_str(&format!(
+            "      the association of `{}` with record {} {how}\n",
+            safe(&association.field),
+            association.hubspot_id
+        ));
     }
     text
 }
