@@ -381,7 +381,9 @@ async fn compare(
         notes.push(format!("nothing was imported yet: `syncline import {name}` copies the records that exist"));
         return Ok(());
     }
-    let mut progress = match reconcile::unfinished(cx).await? {
+    // A plan is about the whole, so what follows one begins anew.
+    let unfinished = if request.planned.is_none() { reconcile::unfinished(cx).await? } else { None };
+    let mut progress = match unfinished {
         Some(progress) => {
             notes.push(reconcile::goes_on(&progress));
             progress

@@ -221,7 +221,8 @@ impl Daemon<'_> {
                     return saved;
                 }
                 // Changes that came meanwhile do not wait for the whole comparison.
-                if finished.trouble.is_none() && comparison.pauses(self.state, &finished.report.name).await {
+                let some = finished.trouble.is_none() && finished.report.tally.read > 0;
+                if some && comparison.pauses(self.state, &finished.report.name).await {
                     continue;
                 }
             }

@@ -321,3 +321,13 @@ fn a_salesforce_id_that_syncline_never_wrote_is_told_and_left() {
     assert_eq!((own["drifted"].as_u64(), own["updated"].as_u64()), (Some(2), Some(1)), "{own}");
     assert_eq!(held(&bench, &late).unwrap()["properties"]["subscription_name"], "late");
 }
+
+#[test]
+fn a_saved_plan_is_followed_from_the_start() {
+    let (bench, ids) = drifted(400, 1);
+    bench.run(&["reconcile", "--time-limit", "0s"]).code(0);
+    set(&bench, &ids[0], json!({"headline": "by hand"}));
+    bench.run(&["plan", "--reconcile", "--out", "change.plan"]).code(0);
+    bench.run(&["apply", "change.plan", "--yes"]).code(0);
+    assert_eq!(by_hand(&bench), 0);
+}
