@@ -233,7 +233,8 @@ impl Model<'_> {
                     Rule::KeepDrift => right.extend(edits),
                     Rule::IfEmpty => {
                         right.extend(edits.chain(history));
-                        if !says.is_empty() {
+                        // What somebody emptied is a change as well, which `on_drift: keep` keeps.
+                        if !says.is_empty() && !self.definition.keep_drift {
                             right.remove("");
                         }
                     }
