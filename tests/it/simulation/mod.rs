@@ -248,6 +248,7 @@ impl History {
             return;
         }
         let kind = format!("{command:?}");
+        let restored = reports.iter().any(|report| report.tally.restored > 0);
         for report in &reports {
             let Some((plan, of)) = planned.get(report.name.as_str()) else { continue };
             // A sync of what was never imported begins to sync from then on, and the plan tells of the import.
@@ -256,8 +257,8 @@ impl History {
             }
             self.numbers.plans += 1;
             let (mut plan, mut ran) = (numbers(&plan.tally), numbers(&report.tally));
-            if self.world.definition.both_sides {
-                // What waits for a pipeline that runs after this one is made in the end, by whichever comes to it first; the plan says
+            if self.world.definition.both_sides || restored {
+                // What leads to a record that is made again is looked at once it stands. What waits for a pipeline that runs after this one is made in the end, by whichever comes to it first; the plan says
                 // of both that it waits or is made.
                 for numbers in [&mut plan, &mut ran] {
                     numbers.retain(|name, _| !name.contains("associat"));
