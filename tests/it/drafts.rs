@@ -271,6 +271,82 @@ fn person_accounts_and_records_with_currencies_arrive_untouched() {
 }
 
 #[test]
+fn the_account_of_an_org_with_person_accounts_and_currencies_arrives_untouched() {
+    let bench = empty();
+    let list = |values: &[&str]| -> Value {
+        values.iter().map(|value| json!({"value": value, "label": value, "active": true})).collect()
+    };
+    let blank = json!({"nillable": true});
+    let part = |name: &str, of: &str| field(name, "string", &json!({"compoundFieldName": of, "nillable": true}));
+    for added in [
+        part("FirstName", "Name"),
+        part("LastName", "Name"),
+        field(
+            "Salutation",
+            "picklist",
+            &json!({"compoundFieldName": "Name", "nillable": true, "picklistValues": list(&["Mr.", "Ms."])}),
+        ),
+        field("IsPersonAccount", "boolean", &json!({})),
+        field("PersonEmail", "email", &blank),
+        field("PersonMobilePhone", "phone", &blank),
+        field("PersonBirthdate", "date", &blank),
+        field("PersonMailingAddress", "address", &json!({"createable": false, "nillable": true})),
+        part("PersonMailingStreet", "PersonMailingAddress"),
+        part("PersonMailingCity", "PersonMailingAddress"),
+        field(
+            "PersonContactId",
+            "reference",
+            &json!({"referenceTo": ["Contact"], "relationshipName": "PersonContact", "nillable": true}),
+        ),
+        field(
+            "Level__pc",
+            "picklist",
+            &json!({"custom": true, "nillable": true, "picklistValues": list(&["Gold", "Silver"])}),
+        ),
+        field(
+            "CurrencyIsoCode",
+            "picklist",
+            &json!({"restrictedPicklist": true, "nillable": true, "picklistValues": list(&["EUR", "USD", "CHF"])}),
+        ),
+        field("Revenue__c", "currency", &json!({"custom": true, "precision": 18, "scale": 2, "nillable": true})),
+    ] {
+        bench.salesforce("add_field", json!({"object": "Account", "field": added}));
+    }
+    let person = create(
+        &bench,
+        "Account",
+        json!({"Name": "Ann Lee", "FirstName": "Ann", "LastName": "Lee", "Salutation": "Ms.", "IsPersonAccount": true,
+            "PersonEmail": "ann@example.com", "PersonBirthdate": "1990-02-28", "PersonMailingStreet": "1 High Street",
+            "PersonMailingCity": "Leeds", "Level__pc": "Gold", "CurrencyIsoCode": "CHF", "Revenue__c": 1200.5}),
+    );
+    let business = create(
+        &bench,
+        "Account",
+        json!({"Name": "Acme", "IsPersonAccount": false, "CurrencyIsoCode": "USD", "Revenue__c": 1_000_000}),
+    );
+    made(&bench, "Account");
+    let accounts = bench.rows("Account").len() as u64;
+    let records = arrived(&bench, accounts);
+    let values =
+        |id: &String, names: [&str; 8]| names.map(|name| records[id][name].as_str().unwrap_or_default().to_owned());
+    let names = [
+        "name",
+        "is_person_account",
+        "person_email",
+        "person_mailing_city",
+        "level",
+        "currency_iso_code",
+        "revenue",
+        "last_name",
+    ];
+    assert_eq!(values(&person, names), ["Ann Lee", "true", "ann@example.com", "Leeds", "Gold", "CHF", "1200.5", "Lee"]);
+    assert_eq!(values(&business, names), ["Acme", "false", "", "", "", "USD", "1000000", ""]);
+    // Every field has come as it stands in Salesforce: nothing is left to send.
+    let again = bench.import();
+    assert_eq!(report(&again, "things")["unchanged"].as_u64(), Some(accounts), "{again}");
+}
+
+#[test]
 fn what_could_not_be_used_is_refused_before_anything_is_made() {
     let bench = empty();
     seed(&bench, "Thing__c", &json!([field("Name", "string", &json!({"nameField": true}))]));
