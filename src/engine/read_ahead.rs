@@ -40,6 +40,8 @@ pub async fn with_trouble(rows: BoxStream<'_, Result<Candidates, StageError>>) -
     }
 }
 
+/// Reads until a limit, the end, or an error. What was read before an error is kept: whether it matters is for the caller to
+/// say.
 async fn as_far_as_it_goes(
     mut rows: BoxStream<'_, Result<Candidates, StageError>>,
 ) -> (ReadAhead<'_>, Option<StageError>) {

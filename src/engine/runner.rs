@@ -248,6 +248,7 @@ impl<'a> RunLoop<'a> {
         self.save_reached().await
     }
 
+    /// Answers come in any order. A position is saved only when all rows before it are settled, else a restart would skip some.
     async fn save_reached(&mut self) -> Result<(), StageError> {
         match self.positions.resumable() {
             Some((rows, cursor)) => self.sink.save_position(rows, cursor).await,

@@ -311,6 +311,8 @@ fn is_compound(field: &SourceField, source: &SourceObject) -> bool {
     source.fields.iter().any(|part| part.compound_field_name.as_deref() == Some(&*field.name))
 }
 
+/// A property for a field. A picklist that has no values, or more than HubSpot lists, becomes text: a property with an
+/// incomplete list would refuse records.
 fn row<'a>(field: &'a SourceField, taken: &mut HashSet<String>, remarks: &mut Vec<String>) -> Row<'a> {
     let name = free_name(&property_name(&field.name), taken);
     taken.insert(name.clone());

@@ -218,6 +218,7 @@ fn detail(body: &ErrorBody, message: &str) -> Option<(String, Option<String>, St
     Some((entry.error?, entry.name, entry.message.unwrap_or_default()))
 }
 
+/// Codes that call for the same action share one of ours; what is not known is a general rejection, told in HubSpot's own words.
 fn code_of(remote: &str) -> &'static str {
     match remote {
         "INVALID_OPTION" => "SL5101",

@@ -212,6 +212,7 @@ fn rules_of(rules: Vec<ValidationRule>) -> Vec<PropertyRule> {
     kept
 }
 
+/// A property that refers to something else (owners, teams) takes values that its options do not list.
 fn property_of(property: Property) -> TargetProperty {
     let kind = match (property.kind.as_deref().unwrap_or_default(), property.field_type.as_deref()) {
         ("string" | "phone_number", _) => PropertyKind::String,

@@ -142,6 +142,7 @@ fn picklist_value(value: PicklistDescribe) -> Option<PicklistValue> {
     })
 }
 
+/// A type that is not known is kept by name: only a field that is mapped has to be understood.
 fn kind(name: String) -> FieldKind {
     match name.to_ascii_lowercase().as_str() {
         "id" => FieldKind::Id,

@@ -106,6 +106,7 @@ impl RestRead {
         self.pending = page.records.into_iter();
     }
 
+    /// Where the next page begins if this one's cursor is lost: only what the rows are sorted by says that.
     fn position(&self, record: &Record) -> Option<After> {
         match self.order {
             Order::Modified => record.modified.map(|time| After { modified: Some(time), id: record.id }),

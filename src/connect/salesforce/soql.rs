@@ -104,6 +104,7 @@ fn cursor_field(query: &Extract) -> &str {
     query.cursor_field.as_deref().unwrap_or(STAMP)
 }
 
+/// Rows of one time are told apart by id: pages are cut between rows, and a time alone would skip or repeat some of them.
 fn push_where(text: &mut String, query: &Extract, after: Option<&After>) {
     let stamp = cursor_field(query);
     let mut terms = Vec::new();

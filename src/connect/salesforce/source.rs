@@ -375,6 +375,8 @@ impl Read<'_> {
         }
     }
 
+    /// A job that was lost before any of its rows were used is simply started again. After a resume, rows were used: then the place
+    /// is lost, and the caller reads from the start.
     async fn wait(&mut self, job: Job) -> Result<Step, Fault> {
         let Job { id, locator, rows, expected, resumed, .. } = job;
         match job::wait(&self.cx, &id, patience(expected)).await {
@@ -388,6 +390,7 @@ impl Read<'_> {
         }
     }
 
+    /// Results of a Bulk job have the form of the API version that made it, so that a job of another version is not resumed.
     fn resume(&self, cursor: &Cursor) -> Result<Step, Fault> {
         let (id, locator, rows) = match self.cx.place(cursor)? {
             Place::Rest { after } => return Ok(rest(&self.cx.query, Some(after))),

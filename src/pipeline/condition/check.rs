@@ -16,6 +16,7 @@ pub fn check(condition: &Condition, objects: &Objects<'_>) -> Vec<SyntaxError> {
     findings
 }
 
+/// Looks at every comparison, so that one validation shows all that is wrong instead of the first.
 fn walk(condition: &Condition, objects: &Objects<'_>, findings: &mut Vec<SyntaxError>) {
     match condition {
         Condition::And(parts) | Condition::Or(parts) => parts.iter().for_each(|part| walk(part, objects, findings)),
@@ -74,6 +75,7 @@ pub fn unknown_values(condition: &Condition, objects: &Objects<'_>) -> Vec<Synta
     }
 }
 
+/// A describe without values says nothing, so that nothing is missing from it; an empty text asks for a blank.
 fn unknown(path: &Path, literals: &[Literal], objects: &Objects<'_>) -> Vec<SyntaxError> {
     let Lookup::Found(field) = objects.find(&path.text) else { return Vec::new() };
     if !matches!(field.kind, FieldKind::Picklist | FieldKind::MultiPicklist) || field.picklist.is_empty() {
@@ -108,6 +110,8 @@ fn unknown(path: &Path, literals: &[Literal], objects: &Objects<'_>) -> Vec<Synt
     literals.iter().filter_map(missing).collect()
 }
 
+/// The field of a path, if it can be compared. A parent that is not described yet is no finding: an offline check knows less
+/// than Salesforce.
 fn field<'a>(path: &Path, objects: &Objects<'a>, findings: &mut Vec<SyntaxError>) -> Option<&'a SourceField> {
     match objects.find(&path.text) {
         Lookup::Found(field) if !field.filterable => {

@@ -64,6 +64,7 @@ struct Parser {
 }
 
 impl Parser {
+    /// SOQL itself refuses AND beside OR without parentheses, so that no order of binding has to be guessed.
     fn expression(&mut self) -> Result<Condition, SyntaxError> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
@@ -94,6 +95,7 @@ impl Parser {
         })
     }
 
+    /// Each NOT counts as a level: the tree is walked by recursion, and a long row of them would overflow the stack.
     fn term(&mut self) -> Result<Condition, SyntaxError> {
         if self.at_word("NOT") {
             self.next += 1;
@@ -292,6 +294,8 @@ fn number_or_date(text: String, span: Range<usize>) -> Result<LiteralValue, Synt
     Err(error("this is neither a number nor a date", "cannot read this", span, help))
 }
 
+/// A bare word is `true`, `false`, `null` or a date word. All others are texts whose quotes are missing, by far the most frequent
+/// mistake.
 fn word_value(word: &str, span: Range<usize>) -> Result<LiteralValue, SyntaxError> {
     let upper = word.to_ascii_uppercase();
     match upper.as_str() {

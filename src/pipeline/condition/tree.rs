@@ -143,6 +143,7 @@ impl fmt::Display for Condition {
     }
 }
 
+/// Every nested part gets parentheses, also where it would need none: what is sent must not depend on an order of binding.
 fn join(f: &mut fmt::Formatter<'_>, parts: &[Condition], separator: &str) -> fmt::Result {
     for (index, part) in parts.iter().enumerate() {
         if index > 0 {

@@ -45,6 +45,7 @@ const METHODS: [(&str, &str); 18] = [
     ("count", "length"),
 ];
 
+/// People who know Jinja from Python write methods; each that has a counterpart here is named with it.
 pub(super) fn method(value: &str, name: &str, span: Range<usize>) -> TemplateError {
     let error = TemplateError::new(span, format!("values have no methods here: `.{name}()`"));
     let test = match name {

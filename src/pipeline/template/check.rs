@@ -210,6 +210,7 @@ impl<'a> Checker<'a> {
         all
     }
 
+    /// Two constants are left to the folding of constants, which calculates them and tells of an error with the values.
     fn arithmetic(&mut self, expr: &'a Expr, operator: Arithmetic, left: &'a Expr, right: &'a Expr) -> Known {
         let (one, two) = (self.expr(left), self.expr(right));
         let constant = one.constant && two.constant;
@@ -244,6 +245,7 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Blanks are left out before kinds are compared: any field may be blank, and a comparison with a blank is never an error.
     fn compare(&mut self, expr: &'a Expr, first: &'a Expr, rest: &'a [(Comparison, Expr)]) -> Known {
         let mut left = self.expr(first);
         let mut left_expr = first;
@@ -314,6 +316,7 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// What is not there is a blank, so that an item may always be one, whatever the list holds.
     fn item(&mut self, value: &'a Expr, index: &'a Expr) -> Known {
         let (of, at) = (self.expr(value), self.expr(index));
         let constant = of.constant && at.constant;
@@ -354,6 +357,7 @@ impl<'a> Checker<'a> {
         Known { kinds: of.kinds.and(Kinds::LIST) | texts | Kinds::BLANK, constant }
     }
 
+    /// With constant arguments the filter is tried out on sample values; not after an error inside, which would be told twice.
     fn filter(&mut self, expr: &'a Expr, call: &'a FilterCall) -> Known {
         let before = self.found.len();
         let filter = call.filter;

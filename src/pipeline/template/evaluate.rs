@@ -90,6 +90,7 @@ impl<'a> Evaluation<'a> {
         self.budget.text(&captured).map_err(|refusal| at(&(0..0), refusal))
     }
 
+    /// The condition is applied to all items first, as `loop.length` and `loop.last` count those that pass.
     fn repeat(&mut self, node: &'a For, output: &mut Output) -> Result<(), Failure> {
         let items = self.value(&node.items)?;
         let items: Vec<Value<'a>> = match &items {

@@ -71,6 +71,8 @@ pub(super) fn float<'a>(_: &mut Budget, value: Value<'a>, arguments: &Arguments<
     number_of("float", value, arguments, Value::number)
 }
 
+/// A blank becomes 0; a text that is no number is an error unless a default says otherwise, so that no number is
+/// made up.
 fn number_of<'a>(
     name: &str,
     value: Value<'a>,

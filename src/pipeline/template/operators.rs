@@ -55,6 +55,7 @@ fn calculate<'a>(budget: &mut Budget, operator: Arithmetic, one: &Number, two: &
     })
 }
 
+/// The length is checked before the text is built: `'x' * 10 ** 9` must not take the memory first.
 fn repeat<'a>(budget: &mut Budget, text: &str, times: &Number) -> Outcome<'a> {
     let whole = || Refusal::new(format!("a text is repeated a whole number of times, not {}", times.text()));
     if !times.value.is_whole() {

@@ -32,6 +32,7 @@ pub(super) struct Pattern {
 }
 
 impl Pattern {
+    /// Size and nesting are bounded, as a short pattern can become a program of many megabytes: `((a{100}){100}){100}`.
     pub(super) fn new(text: &str) -> Result<Self, Refusal> {
         let built = regex::RegexBuilder::new(text).size_limit(PROGRAM_BYTES_MAX).nest_limit(NESTING_MAX).build();
         let regex = built.map_err(|error| {

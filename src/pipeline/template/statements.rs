@@ -145,6 +145,7 @@ impl Parser<'_> {
         }
     }
 
+    /// Variables that are set inside a loop get slots of their own, which each pass clears: none is left over from the pass before.
     fn repeated(&mut self) -> Result<Node, TemplateError> {
         let (name, _) = self.name("the name of the loop's variable")?;
         if self.is(",") {

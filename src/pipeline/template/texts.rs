@@ -176,6 +176,7 @@ pub(super) fn regex_replace<'a>(budget: &mut Budget, value: Value<'a>, arguments
     replaced.finish(budget)
 }
 
+/// Patterns are compiled with the template. One that comes from a field could be slow or broken for one record in a million.
 fn matched<'v, 'a>(
     budget: &mut Budget,
     value: &'v Value<'a>,

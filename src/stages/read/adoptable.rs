@@ -65,6 +65,7 @@ pub async fn find(
 /// Records by value; none where no answer tells.
 type ByValue = HashMap<String, Option<Vec<TargetRecord>>>;
 
+/// An answer that says nothing about a value is kept as unknown: taken for “none”, it would create the record a second time.
 async fn by_unique_property(
     cx: &StageContext,
     adoption: &Adoption,
