@@ -105,7 +105,7 @@ pub struct TargetFile {
     primary_display: Option<String>,
     properties: BTreeMap<String, PropertyForm>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    associations: BTreeMap<String, Vec<LinkForm>>,
+    associations: BTreeMap<String, Vec<AssociationForm>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -134,7 +134,7 @@ struct PropertyForm {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LinkForm {
+struct AssociationForm {
     category: String,
     type_id: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,15 +200,15 @@ pub fn of_target(connection: &str, entry: &TargetEntry) -> TargetFile {
         };
         (property.name.clone(), form)
     };
-    let link = |kind: &AssociationType| LinkForm {
+    let form = |kind: &AssociationType| AssociationForm {
         category: kind.category.clone(),
         type_id: kind.type_id,
         label: kind.label.clone(),
     };
-    let links = |(other, types): (&String, &Vec<AssociationType>)| {
+    let associations_of = |(other, types): (&String, &Vec<AssociationType>)| {
         let mut types: Vec<&AssociationType> = types.iter().collect();
         types.sort_by_key(|kind| (&kind.category, kind.type_id));
-        (other.clone(), types.into_iter().map(link).collect())
+        (other.clone(), types.into_iter().map(form).collect())
     };
     let object = &entry.object;
     TargetFile {
@@ -222,7 +222,7 @@ pub fn of_target(connection: &str, entry: &TargetEntry) -> TargetFile {
         required: sorted(&object.required_properties),
         primary_display: object.primary_display_property.clone(),
         properties: object.properties.values().map(property).collect(),
-        associations: entry.associations.iter().map(links).collect(),
+        associations: entry.associations.iter().map(associations_of).collect(),
     }
 }
 
@@ -289,9 +289,13 @@ impl TargetFile {
             };
             (name, property)
         };
-        let link =
-            |form: LinkForm| AssociationType { category: form.category, type_id: form.type_id, label: form.label };
-        let links = |(other, types): (String, Vec<LinkForm>)| (other, types.into_iter().map(link).collect());
+        let form = |form: AssociationForm| AssociationType {
+            category: form.category,
+            type_id: form.type_id,
+            label: form.label,
+        };
+        let associations_of =
+            |(other, types): (String, Vec<AssociationForm>)| (other, types.into_iter().map(form).collect());
         TargetEntry {
             portal_id: self.portal_id,
             object: TargetObject {
@@ -304,7 +308,7 @@ impl TargetFile {
                 primary_display_property: self.primary_display,
                 properties: self.properties.into_iter().map(property).collect(),
             },
-            associations: self.associations.into_iter().map(links).collect(),
+            associations: self.associations.into_iter().map(associations_of).collect(),
         }
     }
 

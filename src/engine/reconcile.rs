@@ -252,8 +252,8 @@ pub async fn strangers(cx: &StageContext) -> Result<Strangers, StageError> {
             false => HashMap::new(),
         };
         for (id, record) in carried {
-            let own = id.is_some_and(|id| known.contains(&(id, record.clone())) || planned.contains_key(&id));
-            if !own {
+            let is_ours = id.is_some_and(|id| known.contains(&(id, record.clone())) || planned.contains_key(&id));
+            if !is_ours {
                 strangers.records += 1;
                 if strangers.sample.len() < SAMPLE_MAX {
                     strangers.sample.push(record);

@@ -205,10 +205,10 @@ fn rest(
     }
 }
 
-fn associations(links: &[Lookup]) -> String {
+fn associations(lookups: &[Lookup]) -> String {
     let (mut active, mut hints) = (String::new(), String::new());
-    for link in links {
-        let Lookup { field, entry, to, why_not, .. } = link;
+    for lookup in lookups {
+        let Lookup { field, entry, to, why_not, .. } = lookup;
         let (field, to) = (line(field), line(to));
         let _ = match (entry, why_not) {
             (Some(entry), None) => writeln!(active, "  - {{ {entry} }}"),

@@ -195,7 +195,7 @@ async fn one(
         last_good_run: state.last_good_run(&name).await?.map(Into::into),
         attention: Vec::new(),
     };
-    let backfills = loaded.is_some_and(|own| own.config.sync.on_mapping_change == OnMappingChange::Backfill);
+    let backfills = loaded.is_some_and(|loaded| loaded.config.sync.on_mapping_change == OnMappingChange::Backfill);
     let done = state.note(&catch_up::backfilled_key(&name)).await?;
     let done = done.is_some_and(|done| mapping.is_some_and(|mapping| catch_up::mapping(mapping) == done));
     status.backfill_due = backfills && !done && (status.filter_changed || status.stale.is_some_and(|stale| stale > 0));

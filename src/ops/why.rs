@@ -16,7 +16,7 @@ use crate::config::pipeline::Mode;
 use crate::engine::queries::ids_query;
 use crate::model::association::AssociationState;
 use crate::model::failure::FailureKind;
-use crate::model::identity::{Identity, Membership as LinkMembership};
+use crate::model::identity::{Identity, Membership as IdentityMembership};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::record::Desired;
 use crate::pipeline::compiled::Pipeline;
@@ -56,7 +56,7 @@ pub struct Account {
     /// What became of the HubSpot record: kept in step, left when the record stopped matching `where`, left when it was
     /// deleted in Salesforce, or archived by Syncline. None where there is none.
     #[schemars(with = "Option<String>", extend("enum" = ["live", "left", "gone", "archived", null]))]
-    pub membership: Option<LinkMembership>,
+    pub membership: Option<IdentityMembership>,
     /// Why the record is, or is not, in HubSpot as it is: the most important first.
     pub reasons: Vec<Explanation>,
     /// Its associations, one entry for each of the pipeline's that the record was read for.
@@ -180,7 +180,7 @@ async fn account(
     refresh: bool,
 ) -> Result<Account, OpsError> {
     let name = PipelineName::new(loaded.config.name.as_str());
-    let link = state.identities(&name, &[id]).await?.remove(&id);
+    let identity = state.identities(&name, &[id]).await?.remove(&id);
     let mut failures = state.failures_of(&name, &[id]).await?;
     // Its own failure says more than that of its associations.
     failures.sort_by_key(|row| std::cmp::Reverse(row.failure.reason.kind()));
@@ -191,7 +191,7 @@ async fn account(
 
     let is_row = loaded.config.associate.is_some();
     let mut reasons: Vec<Explanation> =
-        link.iter().map(|link| if is_row { row_membership(link) } else { membership(link) }).collect();
+        identity.iter().map(|identity| if is_row { row_membership(identity) } else { membership(identity) }).collect();
     for failure in &failures {
         let what = if failure.kind == FailureKind::Record { "failed" } else { "its associations failed" };
         let message = format!("{what}: {} ({}, {})", failure.message, failure.code, failure.status);
@@ -213,13 +213,13 @@ async fn account(
         let message = "a run ended while it was being written; the next run asks HubSpot whether it arrived";
         reasons.push(explained(Reason::Unconfirmed, message));
     }
-    reasons.extend(judge(&live, link.as_ref(), known, last_run.is_some(), source));
+    reasons.extend(judge(&live, identity.as_ref(), known, last_run.is_some(), source));
     Ok(Account {
         pipeline: name.to_string(),
         source_object: loaded.config.source.object.clone(),
-        hubspot_id: link.as_ref().filter(|_| !is_row).map(|link| link.hubspot_id.to_string()),
-        membership: link.as_ref().map(|link| link.membership),
-        concerned: link.is_some() || failure.is_some() || in_source,
+        hubspot_id: identity.as_ref().filter(|_| !is_row).map(|identity| identity.hubspot_id.to_string()),
+        membership: identity.as_ref().map(|identity| identity.membership),
+        concerned: identity.is_some() || failure.is_some() || in_source,
         failure,
         associations: states.iter().map(standing).collect(),
         last_run,
@@ -281,7 +281,7 @@ async fn now(
 /// What follows from the record as it is now.
 fn judge(
     now: &Now,
-    link: Option<&Identity>,
+    identity: Option<&Identity>,
     known_failure: Option<&str>,
     ran: bool,
     object: &str,
@@ -302,13 +302,13 @@ fn judge(
             let message = format!("would be rejected as it is now: {} ({})", reason.message, reason.code);
             Some(explained(Reason::WouldBeRejected, message))
         }
-        (Some(Ok(desired)), false) => Some(compared(now, pipeline, desired, link, ran)),
+        (Some(Ok(desired)), false) => Some(compared(now, pipeline, desired, identity, ran)),
     }
 }
 
 /// How a record that the mapping takes compares with what HubSpot was given last.
-fn compared(now: &Now, pipeline: &Pipeline, desired: &Desired, link: Option<&Identity>, ran: bool) -> Explanation {
-    match link.filter(|link| link.membership == LinkMembership::Live) {
+fn compared(now: &Now, pipeline: &Pipeline, desired: &Desired, identity: Option<&Identity>, ran: bool) -> Explanation {
+    match identity.filter(|identity| identity.membership == IdentityMembership::Live) {
         None if pipeline.mode == Mode::UpdateOnly => {
             without_identity(now.held.as_ref(), &pipeline.target.match_property)
         }
@@ -317,10 +317,10 @@ fn compared(now: &Now, pipeline: &Pipeline, desired: &Desired, link: Option<&Ide
             explained(Reason::NotImported, message)
         }
         None => explained(Reason::NeverRan, "the pipeline never ran: `syncline import` copies existing records"),
-        Some(link) if link.hash != pipeline.content_hash(desired) => {
+        Some(identity) if identity.hash != pipeline.content_hash(desired) => {
             explained(Reason::Changed, "has changed since it was written; the next sync or import carries it over")
         }
-        Some(link) if link.mapping != pipeline.mapping_version => {
+        Some(identity) if identity.mapping != pipeline.mapping_version => {
             let message = "was written under an earlier mapping, which makes no difference for it";
             explained(Reason::StaleWithoutEffect, message)
         }
@@ -353,35 +353,37 @@ fn without_identity(held: Option<&Lookup<TargetRecord>>, match_property: &str) -
     }
 }
 
-fn membership(link: &Identity) -> Explanation {
-    let record = &link.hubspot_id;
-    match link.membership {
-        LinkMembership::Live => explained(Reason::Synced, format!("is HubSpot record {record} and is kept in step")),
-        LinkMembership::Left => {
+fn membership(identity: &Identity) -> Explanation {
+    let record = &identity.hubspot_id;
+    match identity.membership {
+        IdentityMembership::Live => {
+            explained(Reason::Synced, format!("is HubSpot record {record} and is kept in step"))
+        }
+        IdentityMembership::Left => {
             let message = format!(
                 "stopped matching `where`; HubSpot record {record} was left as it was (`on_filter_exit: keep`)"
             );
             explained(Reason::LeftFilter, message)
         }
-        LinkMembership::Gone => {
+        IdentityMembership::Gone => {
             let message =
                 format!("was deleted in Salesforce; HubSpot record {record} was left as it was (`on_delete: keep`)");
             explained(Reason::DeletedAndKept, message)
         }
-        LinkMembership::Archived => {
+        IdentityMembership::Archived => {
             explained(Reason::Archived, format!("was archived in HubSpot by Syncline (record {record})"))
         }
     }
 }
 
 /// Of a row of a junction object, which has no HubSpot record.
-fn row_membership(link: &Identity) -> Explanation {
-    match link.membership {
-        LinkMembership::Live => {
+fn row_membership(identity: &Identity) -> Explanation {
+    match identity.membership {
+        IdentityMembership::Live => {
             explained(Reason::Synced, "is kept in step: it asks for an association, and has no HubSpot record")
         }
-        LinkMembership::Left => explained(Reason::LeftFilter, "stopped matching `where`"),
-        LinkMembership::Gone | LinkMembership::Archived => {
+        IdentityMembership::Left => explained(Reason::LeftFilter, "stopped matching `where`"),
+        IdentityMembership::Gone | IdentityMembership::Archived => {
             explained(Reason::DeletedAndKept, "was deleted in Salesforce, or is no longer shown there")
         }
     }

@@ -24,8 +24,8 @@ pub(super) enum Order {
 impl Order {
     /// The order in which REST reads a query: windows by time, so that a broken read resumes inside the window.
     pub(super) fn of(query: &Extract) -> Self {
-        let own = query.window.is_some() && query.cursor_field.is_some() && query.parents.is_empty();
-        if own { Self::Modified } else { Self::Id }
+        let by_time = query.window.is_some() && query.cursor_field.is_some() && query.parents.is_empty();
+        if by_time { Self::Modified } else { Self::Id }
     }
 }
 
