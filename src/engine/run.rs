@@ -25,7 +25,7 @@ use crate::ports::fault::Fault;
 use crate::ports::state::{ImportProgress, RunRow, StateError};
 use crate::stages::read::associations::kept;
 use crate::stages::read::extract::{Membership, candidates};
-use crate::stages::read::titles;
+use crate::stages::read::first_import::{self, BeforeImport};
 use crate::stages::write::associate;
 use crate::stages::write::checkpoint::{Checkpoint, NewWatermark};
 use crate::stages::{StageCause, StageContext, StageError, StageName, Writers};
@@ -136,11 +136,12 @@ async fn carry_out(
     objects::record(cx, writers).await?;
     definition::begin(cx, writers).await?;
     writers.state.remember_match(&cx.pipeline.name, &cx.pipeline.target.match_property).await?;
-    let same_titles = match request.scope {
-        RunScope::All => titles::of_first_import(cx).await?,
-        RunScope::Stale | RunScope::Changed | RunScope::ChangedAndStale | RunScope::Compared => None,
+    let before = match request.scope {
+        RunScope::All => first_import::look(cx).await?,
+        RunScope::Stale | RunScope::Changed | RunScope::ChangedAndStale | RunScope::Compared => BeforeImport::default(),
     };
-    let cx = &StageContext { same_titles: same_titles.clone(), ..cx.clone() };
+    let same_titles = before.same_titles;
+    let cx = &StageContext { vacant: before.vacant, same_titles: same_titles.clone(), ..cx.clone() };
     let done = match (&request.trial, request.scope) {
         (Some(records), _) => try_out(cx, writers, checkpoint, request, records).await,
         (None, RunScope::All) => import(cx, writers, checkpoint, request, notes).await,

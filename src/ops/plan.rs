@@ -27,7 +27,7 @@ use crate::project::prepare::{Preparation, Prepared, Refused};
 use crate::project::stateless::{self, InferredState};
 use crate::project::wiring::Project;
 use crate::stages::read::extract::{Membership, candidates};
-use crate::stages::read::titles;
+use crate::stages::read::first_import::{self, BeforeImport};
 use crate::stages::{StageContext, StageError, StageName};
 use crate::state::sqlite::SqliteState;
 
@@ -244,13 +244,15 @@ async fn forecast(
         Some(_) if by_itself && due.is_none() => RunScope::Changed,
         Some(_) => RunScope::ChangedAndStale,
     });
-    let same_titles = match (scope, &options.without_state) {
-        (RunScope::All, None) => titles::of_first_import(cx).await.map_err(|error| failed(cx, error))?,
-        _ => None,
+    let before = match (scope, &options.without_state) {
+        (RunScope::All, None) => first_import::look(cx).await.map_err(|error| failed(cx, error))?,
+        _ => BeforeImport::default(),
     };
+    let same_titles = before.same_titles;
     let cx = &StageContext {
         try_all: scope.is_whole(),
         compare: scope == RunScope::Compared,
+        vacant: before.vacant,
         same_titles: same_titles.clone(),
         ..cx.clone()
     };

@@ -190,7 +190,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
     let Transformed { candidate, desired } = transformed;
     let desired = match desired {
         None => return exit_from_state(pipeline, candidate, known),
-        Some(_) if known.failing == Some(pipeline.row_hash(&candidate.record)) => {
+        Some(_) if known.failing.is_some_and(|failing| failing == pipeline.row_hash(&candidate.record)) => {
             return set_aside(candidate, Action::StillFailing, known);
         }
         Some(Err(reason)) => return set_aside(candidate, Action::Reject(reason), known),

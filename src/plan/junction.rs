@@ -15,7 +15,7 @@ pub fn decide(pipeline: &Pipeline, transformed: Transformed, known: KnownState) 
     let Transformed { candidate, desired } = transformed;
     let mut desired = match desired {
         None => return Matched::Decided(leave(pipeline, candidate, known)),
-        Some(_) if known.failing == Some(pipeline.row_hash(&candidate.record)) => {
+        Some(_) if known.failing.is_some_and(|failing| failing == pipeline.row_hash(&candidate.record)) => {
             let postpones_failure = known.postpones_failure;
             return Matched::Decided(Decision { postpones_failure, ..Decision::new(candidate, Action::StillFailing) });
         }

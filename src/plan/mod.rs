@@ -5,3 +5,4 @@ pub mod associations;
 pub mod decide;
 pub mod guard;
 pub mod junction;
+pub mod targets;

@@ -65,6 +65,8 @@ pub async fn handles(
         owners: Arc::default(),
         adoptable: Arc::default(),
         same_titles: None,
+        vacant: false,
+        found_targets: Arc::default(),
         portal: saved_portal.clone().map(|saved_portal| saved_portal as Arc<dyn Confirm>),
     };
     Ok(Handles { cx, writers, saved_portal })
@@ -96,6 +98,8 @@ pub async fn context(
         owners: Arc::default(),
         adoptable: Arc::default(),
         same_titles: None,
+        vacant: false,
+        found_targets: Arc::default(),
         portal: None,
     })
 }

@@ -13,6 +13,7 @@ use crate::model::owners::Owners;
 use crate::pipeline::compiled::Pipeline;
 use crate::plan::adoption::{AdoptableRecords, SameTitles};
 use crate::plan::guard::Refusal;
+use crate::plan::targets::FoundTargets;
 use crate::ports::fault::Fault;
 use crate::ports::source::Source;
 use crate::ports::state::{Directory, StateError, StateReader, StateWriter};
@@ -71,6 +72,10 @@ pub struct StageContext {
     pub owners: Arc<OwnerList>,
     /// What is known of records that can be adopted, for the length of a run.
     pub adoptable: Arc<AdoptableRecords>,
+    /// HubSpot held no record of the object when this import began, so none is asked for.
+    pub vacant: bool,
+    /// Targets of lookups that were found in this run.
+    pub found_targets: Arc<FoundTargets>,
     /// Records of which HubSpot holds one by the same name already; looked for by a first import only.
     pub same_titles: Option<Arc<SameTitles>>,
     /// Asks, where the pipeline was checked against a remembered portal, whether the portal is still the same.

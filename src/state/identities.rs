@@ -62,9 +62,10 @@ pub fn counts(
 ) -> rusqlite::Result<IdentityCounts> {
     let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(IdentityCounts::default()) };
     let mut statement = connection.prepare_cached(
-        "SELECT count(*) FILTER (WHERE membership <> 'archived'), count(*) FILTER (WHERE membership = 'live'),
-                count(*) FILTER (WHERE membership = 'live' AND mapping <> ?2)
-         FROM identities WHERE pipeline = ?1",
+        "SELECT coalesce(sum(records) FILTER (WHERE membership <> 'archived'), 0),
+                coalesce(sum(records) FILTER (WHERE membership = 'live'), 0),
+                coalesce(sum(records) FILTER (WHERE membership = 'live' AND mapping <> ?2), 0)
+         FROM identity_counts WHERE pipeline = ?1",
     )?;
     let counts = statement.query_row(params![pipeline, mapping.0], |row| {
         Ok(IdentityCounts {
@@ -139,14 +140,20 @@ pub fn write(
              match_property = excluded.match_property",
     )?;
     let usual = usual_match(connection, pipeline, identities)?;
-    let mut known = connection
-        .prepare_cached("SELECT hubspot_id, membership FROM identities WHERE pipeline = ?1 AND salesforce_id = ?2")?;
+    let mut known = connection.prepare_cached(
+        "SELECT hubspot_id, membership, mapping FROM identities WHERE pipeline = ?1 AND salesforce_id = ?2",
+    )?;
+    let mut changes = CountChanges::new();
     for identity in identities {
         let before: Option<(String, Membership)> = known
             .query_row(params![pipeline, identity.salesforce_id.as_str()], |row| {
-                Ok((row.get(0)?, rows::named(1, row.get_ref(1)?.as_str()?)?))
+                let membership: Membership = rows::named(1, row.get_ref(1)?.as_str()?)?;
+                let mapping = rows::bytes(2, row.get_ref(2)?.as_blob()?)?;
+                *changes.entry((membership, mapping)).or_default() -= 1;
+                Ok((row.get(0)?, membership))
             })
             .optional()?;
+        *changes.entry((identity.membership, identity.mapping.0)).or_default() += 1;
         statement.execute(params![
             pipeline,
             identity.salesforce_id.as_str(),
@@ -171,6 +178,20 @@ pub fn write(
                 identity.hubspot_id.as_str(),
             )?;
         }
+    }
+    write_counts(connection, pipeline, &changes)
+}
+
+/// By how much the number of records changes that stand in one way under one mapping.
+type CountChanges = HashMap<(Membership, [u8; 8]), i64>;
+
+fn write_counts(connection: &Connection, pipeline: i64, changes: &CountChanges) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO identity_counts (pipeline, membership, mapping, records) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (pipeline, membership, mapping) DO UPDATE SET records = records + excluded.records",
+    )?;
+    for ((membership, mapping), change) in changes.iter().filter(|(_, change)| **change != 0) {
+        statement.execute(params![pipeline, rows::name_of(membership), mapping, change])?;
     }
     Ok(())
 }

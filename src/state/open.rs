@@ -14,13 +14,14 @@ use crate::sys::files;
 const APPLICATION_ID: i32 = 0x5359_4e4c;
 
 /// Each step brings a file from the version of its place to the next.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_unconfirmed.sql"),
     include_str!("migrations/0003_marks_and_keys.sql"),
     include_str!("migrations/0004_failure_kinds_and_alerts.sql"),
     include_str!("migrations/0005_associations.sql"),
     include_str!("migrations/0006_comparisons.sql"),
+    include_str!("migrations/0007_identity_counts.sql"),
 ];
 
 /// One connection serves one thread at a time, behind a lock of our own.

@@ -21,7 +21,7 @@ fn used(bench: &Bench, calls_max: usize, interval: f64) -> (usize, usize, f64) {
 #[test]
 fn the_limit_is_learned_used_and_kept() {
     let rate_limit = (40, Duration::from_secs(2));
-    let bench = Bench::with(SandboxOptions { records: 3_000, rate_limit, ..SandboxOptions::default() });
+    let bench = Bench::with(SandboxOptions { records: 4_500, rate_limit, ..SandboxOptions::default() });
     bench.import();
     let (calls, refused, share) = used(&bench, 40, 2.0);
     assert!(calls > 100, "only {calls} calls: the limit was hardly met");
@@ -33,7 +33,7 @@ fn the_limit_is_learned_used_and_kept() {
 #[test]
 fn a_limit_that_is_given_is_never_exceeded() {
     let rate_limit = (40, Duration::from_secs(2));
-    let bench = Bench::with(SandboxOptions { records: 3_000, rate_limit, ..SandboxOptions::default() });
+    let bench = Bench::with(SandboxOptions { records: 4_500, rate_limit, ..SandboxOptions::default() });
     bench.edit("syncline.yaml", "    type: hubspot\n", "    type: hubspot\n    rate_limit: 40/2s\n");
     bench.import();
     let (calls, refused, share) = used(&bench, 40, 2.0);

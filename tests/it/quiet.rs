@@ -118,3 +118,22 @@ fn a_rejected_row_is_not_judged_again_while_it_stays_the_same() {
     bench.sync();
     assert_eq!(attempts(&bench.failures()), None, "a record that is gone fails no more");
 }
+
+#[test]
+fn a_first_import_into_an_empty_object_asks_for_no_record() {
+    let bench = Bench::new(250);
+    bench.import();
+    let sent = bench.sandbox.requests();
+    let count = |word: &str| sent.iter().filter(|request| request.target.contains(word)).count();
+    assert_eq!(count("2-41234567/batch/read") + count("2-41234568/batch/read"), 0);
+    assert!(count("/batch/upsert") > 0);
+    // What stands there is asked for, as another tool may have made it.
+    let bench = Bench::new(250);
+    bench.hubspot(
+        "create",
+        serde_json::json!({"object": "subscriptions", "properties": {"subscription_name": "other"}}),
+    );
+    bench.import();
+    let sent = bench.sandbox.requests();
+    assert!(sent.iter().any(|request| request.target.contains("2-41234567/batch/read")));
+}

@@ -385,3 +385,25 @@ fn failures_that_an_earlier_version_kept_are_told_apart_by_kind() {
     assert_eq!(told, [("SL5006", "record"), ("SL5111", "associations")]);
     assert!(kept.iter().all(|own| own["attempts"] == 4 && own["first_seen"] == "1970-01-01T00:00:01Z"), "{kept:?}");
 }
+
+#[test]
+fn records_of_an_earlier_version_are_counted_as_they_stand() {
+    let bench = Bench::new(3);
+    bench.import();
+    let records = || {
+        let status = bench.run(&["status", "--format", "json"]).json();
+        let all = status["pipelines"].as_array().unwrap().iter();
+        all.map(|own| own["records"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let before = records();
+    assert!(before.iter().sum::<u64>() > 0);
+    let earlier = Connection::open(bench.path(STATE)).unwrap();
+    let back = "DROP TABLE identity_counts;
+        CREATE INDEX identities_by_membership ON identities (pipeline, membership, mapping);
+        DROP TABLE comparisons;
+        PRAGMA user_version = 5;";
+    earlier.execute_batch(back).unwrap();
+    drop(earlier);
+    bench.run(&["failures", "dismiss", "--code", "SL5999"]).code(0);
+    assert_eq!(records(), before);
+}

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::adoptable::{self, Adoptable};
+use super::first_import;
 use super::lookup::{by_match, by_property, match_property_gone, no_answer};
-use super::titles;
 use crate::model::failure::Reason;
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::plan::decide::{Action, Decision, Unresolved, adopt, from_target};
@@ -46,7 +46,7 @@ impl Stage for Resolve {
             Some((Lookup::Unknown, _)) | None => Decision::new(unresolved.candidate, Action::Reject(no_answer())),
         };
         let decisions: Vec<Decision> = batch.into_iter().map(decide).collect();
-        titles::compare(cx, &decisions).await?;
+        first_import::compare(cx, &decisions).await?;
         Ok(decisions)
     }
 }
@@ -57,7 +57,7 @@ async fn look_for_adoptable(
     batch: &[Unresolved],
     found: &HashMap<SalesforceId, LookupBy>,
 ) -> Result<HashMap<SalesforceId, Adoptable>, StageError> {
-    let Some(adoption) = &cx.pipeline.adoption else { return Ok(HashMap::new()) };
+    let Some(adoption) = cx.pipeline.adoption.as_ref().filter(|_| !cx.vacant) else { return Ok(HashMap::new()) };
     let is_absent = |id: &SalesforceId| matches!(found.get(id), Some((Lookup::Absent, _)));
     let absent = batch.iter().filter(|unresolved| is_absent(&unresolved.candidate.record.id));
     let asked = absent.filter_map(|unresolved| Some((unresolved.candidate.record.id, unresolved.adopt_by()?)));
@@ -112,9 +112,17 @@ async fn look_up(cx: &StageContext, batch: &[Unresolved]) -> Result<HashMap<Sale
             Err(error) => return Err(error),
         }
     }
-    let is_open = |id: &SalesforceId| found.get(id).is_none_or(|(lookup, _)| *lookup == Lookup::Absent);
-    let rest: Vec<SalesforceId> =
-        batch.iter().map(|unresolved| unresolved.candidate.record.id).filter(is_open).collect();
+    let is_open = |unresolved: &&Unresolved| {
+        found.get(&unresolved.candidate.record.id).is_none_or(|(lookup, _)| *lookup == Lookup::Absent)
+    };
+    let (asked, new): (Vec<&Unresolved>, Vec<&Unresolved>) = batch
+        .iter()
+        .filter(is_open)
+        // Where nothing stood when the import began, nothing of what was never sent can stand.
+        .partition(|unresolved| !cx.vacant || unresolved.unconfirmed.is_some() || unresolved.identity.is_some());
+    let id = |unresolved: &Unresolved| unresolved.candidate.record.id;
+    let rest: Vec<SalesforceId> = asked.into_iter().map(id).collect();
+    found.extend(new.into_iter().map(|unresolved| (id(unresolved), (Lookup::Absent, None))));
     if !rest.is_empty() {
         let answers = by_match(cx, &rest, properties, Resolve::NAME).await?;
         found.extend(answers.into_iter().map(|(id, lookup)| (id, (lookup, None))));

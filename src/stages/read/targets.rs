@@ -49,7 +49,7 @@ pub async fn find(
         AssociationTarget::Pipeline { name, object_type_id } => by_pipeline(cx, name, object_type_id, ids, hunt).await,
         AssociationTarget::Property { object_type_id, property, unique: true } => {
             cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
-            by_unique_property(cx, object_type_id, property, ids).await
+            by_unique_property(cx, object_type_id, property, ids, hunt.doubted).await
         }
         AssociationTarget::Property { object_type_id, property, unique: false } => {
             by_directory(cx, object_type_id, property, ids, hunt).await
@@ -98,7 +98,7 @@ async fn by_pipeline(
     }
     for (property, ids) in doubted {
         cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
-        found.extend(by_unique_property(cx, object, &property, &ids).await?);
+        found.extend(by_unique_property(cx, object, &property, &ids, true).await?);
     }
     if cx.dry {
         let planned = cx.directory.find(&planned_directory(pipeline), ids).await;
@@ -117,20 +117,31 @@ async fn by_pipeline(
     Ok(found)
 }
 
-/// By a batch read on a unique property. An id that the answer does not name is not taken for absent.
+/// By a batch read on a unique property, unless this run has found the record before and nothing is in doubt. An id that the answer
+/// does not name is not taken for absent.
 async fn by_unique_property(
     cx: &StageContext,
     object: &str,
     property: &Arc<str>,
     ids: &[SalesforceId],
+    doubted: bool,
 ) -> Result<HashMap<SalesforceId, TargetMatch>, StageError> {
-    let mut found = HashMap::new();
-    for part in ids.chunks(BATCH_RECORDS_MAX) {
+    let (mut found, mut open) = (HashMap::new(), Vec::new());
+    for id in ids {
+        match cx.found_targets.get(object, property, *id).filter(|_| !doubted) {
+            Some(record) => drop(found.insert(*id, TargetMatch::One(record))),
+            None => open.push(*id),
+        }
+    }
+    for part in open.chunks(BATCH_RECORDS_MAX) {
         let keys: Vec<String> = part.iter().map(ToString::to_string).collect();
         let read = cx.target.read_by_key(object, property, &keys, std::slice::from_ref(property)).await;
         for (id, lookup) in part.iter().zip(read.map_err(StageError::at(StageName::Associate))?) {
             match lookup {
-                Lookup::Found(record) => drop(found.insert(*id, TargetMatch::One(record.id))),
+                Lookup::Found(record) => {
+                    cx.found_targets.put(object, property, *id, &record.id);
+                    found.insert(*id, TargetMatch::One(record.id));
+                }
                 Lookup::Unknown => drop(found.insert(*id, TargetMatch::NoAnswer)),
                 Lookup::Absent => {}
             }

@@ -1,23 +1,43 @@
-//! Notices that a first import would create records whose names stand in HubSpot already, so that a person hears of it. Effect: none.
+//! What a first import finds in HubSpot: nothing, so that no record needs to be asked for; or records whose names it would make twice, so
+//! that a person hears of it. Effect: none.
 
 use std::sync::Arc;
 
 use crate::plan::adoption::{SameTitles, StandingTitles, title_hash};
 use crate::plan::decide::{Action, Decision};
+use crate::ports::state::StateError;
 use crate::stages::{StageContext, StageError, StageName};
 
 /// Most pages that are read to compare names: 10,000 records are enough to notice.
 const PAGES_MAX: usize = 100;
 
-/// Where to count: for the first import of a pipeline that adopts no records.
-pub async fn of_first_import(cx: &StageContext) -> Result<Option<Arc<SameTitles>>, StageError> {
+/// What a first import finds in HubSpot before it begins.
+#[derive(Debug, Clone, Default)]
+pub struct BeforeImport {
+    /// HubSpot holds no record of the object at all, so none needs to be asked for.
+    pub vacant: bool,
+    /// Where names are compared; none where there is nothing to compare, or the pipeline takes records over.
+    pub same_titles: Option<Arc<SameTitles>>,
+}
+
+/// Looks at the object, where the pipeline has no record in HubSpot that is known: one call.
+pub async fn look(cx: &StageContext) -> Result<BeforeImport, StageError> {
     let pipeline = &cx.pipeline;
-    if pipeline.adoption.is_some() || pipeline.target.title_property.is_none() {
-        return Ok(None);
+    let at = StageError::at::<StateError>;
+    let counts =
+        cx.state.identity_counts(&pipeline.name, pipeline.mapping_version).await.map_err(at(StageName::Match))?;
+    let begun = cx.state.cursor(&pipeline.name).await.map_err(at(StageName::Match))?.is_some();
+    if counts.standing + counts.in_doubt > 0 || begun || pipeline.is_junction {
+        return Ok(BeforeImport::default());
     }
-    let counts = cx.state.identity_counts(&pipeline.name, pipeline.mapping_version).await;
-    let counts = counts.map_err(StageError::at(StageName::Match))?;
-    Ok((counts.standing + counts.in_doubt == 0).then(Arc::default))
+    cx.confirm().await.map_err(StageError::at(StageName::Match))?;
+    let page =
+        cx.target.list(&pipeline.target.object_type_id, std::slice::from_ref(&pipeline.target.match_property), None);
+    if page.await.map_err(StageError::at(StageName::Match))?.records.is_empty() {
+        return Ok(BeforeImport { vacant: true, same_titles: None });
+    }
+    let compares = pipeline.adoption.is_none() && pipeline.target.title_property.is_some();
+    Ok(BeforeImport { vacant: false, same_titles: compares.then(Arc::default) })
 }
 
 /// Looks for the names of records that are to be created.
