@@ -73,6 +73,8 @@ pub struct Decision {
     pub clears_unconfirmed: bool,
     /// Somebody changed it in HubSpot since it was written.
     pub drifted: bool,
+    /// The HubSpot record that it was, which is not there any more: it is forgotten unless another one takes its place.
+    pub lost: Option<HubspotId>,
 }
 
 /// What to remember of a record; the HubSpot id comes from the decision or from HubSpot's answer.
@@ -191,9 +193,9 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
     let desired = match desired {
         None => return exit_from_state(pipeline, candidate, known),
         Some(_) if known.failing.is_some_and(|failing| failing == pipeline.row_hash(&candidate.record)) => {
-            return set_aside(candidate, Action::StillFailing, known);
+            return set_aside(candidate, Action::StillFailing, known, false);
         }
-        Some(Err(reason)) => return set_aside(candidate, Action::Reject(reason), known),
+        Some(Err(reason)) => return set_aside(candidate, Action::Reject(reason), known, compare),
         Some(Ok(desired)) => desired,
     };
     let hash = pipeline.content_hash(&desired);
@@ -242,8 +244,9 @@ fn earlier_key(pipeline: &Pipeline, identity: &Identity) -> Option<Arc<str>> {
 }
 
 /// A record that cannot be written now.
-fn set_aside(candidate: Candidate, action: Action, known: KnownState) -> Matched {
-    if known.unconfirmed.is_some() {
+fn set_aside(candidate: Candidate, action: Action, known: KnownState, compare: bool) -> Matched {
+    let stands = known.identity.as_ref().is_some_and(|identity| identity.membership != Membership::Archived);
+    if known.unconfirmed.is_some() || (compare && stands) {
         return known.look_up(candidate, LookupPurpose::CheckExists(action), Vec::new());
     }
     // A record that only waits is counted, not written down again.
@@ -287,7 +290,12 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
             return Decision { clears_unconfirmed, ..decide_exit(pipeline, candidate, exit, identity, found) };
         }
         LookupPurpose::CheckExists(action) => {
-            return Decision { clears_unconfirmed, ..decide_unwritable(candidate, action, identity, found) };
+            if clears_unconfirmed {
+                return Decision { clears_unconfirmed, ..decide_unwritable(candidate, action, identity, found) };
+            }
+            let hubspot_id = found.map(|record| record.id.clone());
+            let lost = identity.map(|identity| identity.hubspot_id).filter(|_| found.is_none());
+            return Decision { hubspot_id, lost, ..Decision::new(candidate, action) };
         }
     };
     let change = IdentityChange { hash: pipeline.content_hash(&desired), membership: Membership::Live };
@@ -310,6 +318,8 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
         !clears_unconfirmed && !failed_before && found.is_some_and(|record| record.id == identity.hubspot_id)
     });
     // Syncline archived it, or was about to.
+    let standing = identity.as_ref().filter(|identity| identity.membership != Membership::Archived);
+    let lost = standing.filter(|_| found.is_none()).map(|identity| identity.hubspot_id.clone());
     let made_before =
         identity.is_some_and(|identity| clears_unconfirmed || identity.membership == Membership::Archived);
     let refusal = if found.is_none() { pipeline.check_create(&desired).err() } else { None };
@@ -324,9 +334,10 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
     };
     // No HubSpot record belongs to it, so there is nothing to remember of one.
     if matches!(action, Action::Filter(_) | Action::Reject(_)) {
-        return Decision { clears_unconfirmed, ..Decision::new(candidate, action) };
+        return Decision { clears_unconfirmed, lost, ..Decision::new(candidate, action) };
     }
     Decision {
+        lost,
         hubspot_id: found.map(|record| record.id.clone()),
         changes,
         identity: Some(change).filter(|_| !remembered || action != Action::Unchanged),
@@ -391,6 +402,7 @@ impl Decision {
             key: None,
             clears_unconfirmed: false,
             drifted: false,
+            lost: None,
         }
     }
 
@@ -417,6 +429,7 @@ impl Decision {
             || self.postpones_failure
             || self.identity.is_some()
             || !self.wanted.is_empty()
+            || self.lost.is_some()
             || matches!(self.action, Action::Reject(_))
     }
 }

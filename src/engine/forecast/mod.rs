@@ -190,6 +190,9 @@ impl Forecast {
             let sent = matches!(kind, BatchKind::Write | BatchKind::Archive);
             count(&decision, None, sent, &mut totals.tally);
             totals.waiting += u64::from(decision.action == Action::StillFailing);
+            if decision.lost.is_some() && !decision.writes() {
+                totals.leaving.insert(decision.id());
+            }
             match kind {
                 BatchKind::Write => totals.batches.writes += 1,
                 BatchKind::Archive => {

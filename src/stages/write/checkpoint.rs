@@ -152,6 +152,10 @@ fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: 
         (_, Outcome::Done { id, created }) => Ok((id, created, true)),
         (_, Outcome::NothingToSend) => Ok((None, None, false)),
     };
+    let stays_lost = rejected.is_err() || matches!(decision.action, Action::Filter(_));
+    if let Some(record) = decision.lost.take().filter(|_| stays_lost) {
+        commit.identities.push(lost_identity(cx, &decision, record));
+    }
     match rejected {
         Err(reason) => {
             delta.failed += 1;
@@ -186,6 +190,18 @@ fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: 
             let salesforce_id = decision.id();
             commit.wanted.extend(decision.wanted.drain(..).map(|(key, value)| (salesforce_id, key, value)));
         }
+    }
+}
+
+/// Of a record that HubSpot lost and that could not be made again: what leads to it waits until it is.
+fn lost_identity(cx: &StageContext, decision: &Decision, record: HubspotId) -> Identity {
+    Identity {
+        salesforce_id: decision.id(),
+        hubspot_id: record,
+        hash: NOTHING_WRITTEN,
+        mapping: cx.pipeline.mapping_version,
+        match_property: Arc::clone(&cx.pipeline.target.match_property),
+        membership: Membership::Archived,
     }
 }
 
