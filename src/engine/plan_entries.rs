@@ -55,7 +55,10 @@ fn fingerprint(decision: &Decision) -> (&'static str, String) {
     let action = match &decision.action {
         Action::Create => "create",
         Action::Restore => "restore",
-        Action::Adopt => "adopt",
+        Action::Adopt => {
+            hasher.text(decision.hubspot_id.as_ref().map_or("", HubspotId::as_str));
+            "adopt"
+        }
         Action::Update => "update",
         Action::Unchanged => "note",
         Action::Archive(exit) => {

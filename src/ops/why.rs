@@ -12,7 +12,7 @@ use super::failure_view::FailureView;
 use super::history::RunView;
 use super::why_refresh::{self, Refreshed};
 use crate::config::load::LoadedPipeline;
-use crate::config::pipeline::Mode;
+use crate::config::pipeline::{DeleteAction, Mode};
 use crate::engine::queries::ids_query;
 use crate::model::association::AssociationState;
 use crate::model::failure::FailureKind;
@@ -190,8 +190,10 @@ async fn account(
     let last_run: Option<RunView> = state.runs(Some(&name), 1).await?.into_iter().next().map(Into::into);
 
     let is_row = loaded.config.associate.is_some();
-    let mut reasons: Vec<Explanation> =
-        identity.iter().map(|identity| if is_row { row_membership(identity) } else { membership(identity) }).collect();
+    let mut reasons: Vec<Explanation> = identity
+        .iter()
+        .map(|identity| if is_row { row_membership(identity, loaded.config.on_delete) } else { membership(identity) })
+        .collect();
     for failure in &failures {
         let what = if failure.kind == FailureKind::Record { "failed" } else { "its associations failed" };
         let message = format!("{what}: {} ({}, {})", failure.message, failure.code, failure.status);
@@ -377,15 +379,21 @@ fn membership(identity: &Identity) -> Explanation {
 }
 
 /// Of a row of a junction object, which has no HubSpot record.
-fn row_membership(identity: &Identity) -> Explanation {
+fn row_membership(identity: &Identity, on_delete: DeleteAction) -> Explanation {
     match identity.membership {
         IdentityMembership::Live => {
             explained(Reason::Synced, "is kept in step: it asks for an association, and has no HubSpot record")
         }
         IdentityMembership::Left => explained(Reason::LeftFilter, "stopped matching `where`"),
-        IdentityMembership::Gone | IdentityMembership::Archived => {
-            explained(Reason::DeletedAndKept, "was deleted in Salesforce, or is no longer shown there")
-        }
+        IdentityMembership::Gone | IdentityMembership::Archived => match on_delete {
+            DeleteAction::Archive => {
+                explained(Reason::Archived, "is no longer in Salesforce: what it asked for was taken back")
+            }
+            DeleteAction::Keep => explained(
+                Reason::DeletedAndKept,
+                "is no longer in Salesforce: its association was left (`on_delete: keep`)",
+            ),
+        },
     }
 }
 

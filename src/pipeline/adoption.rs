@@ -38,7 +38,14 @@ impl Adoption {
         Some(self.comparable(&converted).into())
     }
 
-    /// A value in the form in which values are compared: numbers without superfluous digits, e-mail addresses in small letters.
+    /// The texts by which HubSpot may hold a value: a Salesforce id also with 15 characters.
+    pub fn keys<'a>(&self, value: &'a str) -> Vec<&'a str> {
+        let is_id = matches!(self.source_kind, FieldKind::Id | FieldKind::Reference);
+        std::iter::once(value).chain(value.get(..15).filter(|_| is_id && value.len() == 18)).collect()
+    }
+
+    /// A value in the form in which values are compared: numbers without superfluous digits, e-mail addresses in small letters,
+    /// Salesforce ids with 18 characters.
     pub fn comparable<'a>(&self, value: &'a str) -> Cow<'a, str> {
         let value = trim(value);
         match (&self.kind, &self.source_kind) {
@@ -46,6 +53,9 @@ impl Adoption {
                 Decimal::parse(value).map_or(Cow::Borrowed(value), |number| Cow::Owned(number.to_string()))
             }
             (_, FieldKind::Email) => Cow::Owned(value.to_lowercase()),
+            (_, FieldKind::Id | FieldKind::Reference) => {
+                value.parse::<SalesforceId>().map_or(Cow::Borrowed(value), |id| Cow::Owned(id.to_string()))
+            }
             _ => Cow::Borrowed(value),
         }
     }

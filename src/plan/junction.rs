@@ -63,8 +63,9 @@ fn leave(pipeline: &Pipeline, candidate: Candidate, known: KnownState) -> Decisi
         return Decision { resolves_failure, ..Decision::new(candidate, action) };
     }
     let action = match policy {
-        DeleteAction::Archive => Action::Archive(exit),
-        DeleteAction::Keep => Action::Keep(exit),
+        DeleteAction::Archive if !wanted.is_empty() => Action::Archive(exit),
+        // One that asked for nothing has nothing to be taken back.
+        DeleteAction::Archive | DeleteAction::Keep => Action::Keep(exit),
     };
     Decision {
         hubspot_id: Some(HubspotId::new(NO_RECORD)),

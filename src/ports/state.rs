@@ -91,6 +91,13 @@ pub trait StateReader: Send + Sync {
         ids: &'a [SalesforceId],
     ) -> Answer<'a, HashMap<SalesforceId, Identity>>;
 
+    /// The Salesforce records of HubSpot records that stand.
+    fn identities_of_records<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        records: &'a [HubspotId],
+    ) -> Answer<'a, Vec<(HubspotId, SalesforceId)>>;
+
     /// How many records of the pipeline stand in HubSpot (live or kept), and how many of those were written under
     /// another mapping than `mapping`.
     fn identity_counts<'a>(&'a self, pipeline: &'a PipelineName, mapping: MappingVersion)
@@ -251,6 +258,9 @@ pub trait StateWriter: StateReader {
 
     /// Notes what became of an alert that was taken.
     fn settle_alert<'a>(&'a self, number: i64, outcome: &'a Delivery) -> Answer<'a, ()>;
+
+    /// Makes it cheap to ask for the Salesforce records of HubSpot records; safe to repeat.
+    fn index_records(&self) -> Answer<'_, ()>;
 
     /// Keeps these associations of the pipeline, and forgets what lookups asked for under other keys: the definition has dropped
     /// them. What was made of it stays in HubSpot and known as ours.

@@ -253,6 +253,11 @@ pub fn appeared(
 ) -> rusqlite::Result<()> {
     const WAKE: &str = "UPDATE associations SET waiting_since = NULL, retry_at = NULL WHERE wanted = ?1 AND due = 1";
     const AGAIN: &str = "UPDATE associations SET waiting_since = NULL, retry_at = NULL, recheck = 1";
+    // Where the first end of a row of a junction object has come, the other end waited with it.
+    const WAKE_ROWS: &str = "UPDATE associations SET waiting_since = NULL, retry_at = NULL
+        WHERE due = 1 AND (pipeline, salesforce_id) IN
+            (SELECT pipeline, salesforce_id FROM associations WHERE wanted = ?1 AND due = 1 AND key LIKE 'from %')";
+    connection.prepare_cached(WAKE_ROWS)?.execute([salesforce_id.as_str()])?;
     connection.prepare_cached(WAKE)?.execute([salesforce_id.as_str()])?;
     let Some(before) = before.filter(|before| *before != now) else { return Ok(()) };
     let sql = format!("{AGAIN} WHERE pipeline = ?1 AND salesforce_id = ?2 AND from_id <> ?3");

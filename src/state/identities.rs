@@ -54,6 +54,30 @@ pub fn known(connection: &Connection, ids: &[SalesforceId]) -> rusqlite::Result<
     known.collect()
 }
 
+/// The Salesforce records of these HubSpot records, where they stand.
+pub fn of_records(
+    connection: &Connection,
+    pipeline: &PipelineName,
+    records: &[HubspotId],
+) -> rusqlite::Result<Vec<(HubspotId, SalesforceId)>> {
+    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT hubspot_id, salesforce_id FROM identities
+         WHERE pipeline = ?1 AND membership <> 'archived' AND hubspot_id IN (SELECT value FROM json_each(?2))",
+    )?;
+    let records: Vec<&str> = records.iter().map(HubspotId::as_str).collect();
+    let records = rows::to_json(&records)?;
+    let found = statement.query_map(params![pipeline, records], |row| {
+        Ok((HubspotId::new(row.get::<_, String>(0)?), rows::salesforce_id(1, row.get_ref(1)?.as_str()?)?))
+    })?;
+    found.collect()
+}
+
+/// Only pipelines that take records over ask for identities by HubSpot's ids, so the others do not pay for the index.
+pub fn index_records(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("CREATE INDEX IF NOT EXISTS identities_by_record ON identities (pipeline, hubspot_id)")
+}
+
 /// Counts the identities of a pipeline.
 pub fn counts(
     connection: &Connection,

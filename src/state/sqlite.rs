@@ -118,6 +118,15 @@ impl StateReader for SqliteState {
         self.work(move |connection| identities::read(connection, &pipeline, &ids))
     }
 
+    fn identities_of_records<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        records: &'a [HubspotId],
+    ) -> Answer<'a, Vec<(HubspotId, SalesforceId)>> {
+        let (pipeline, records) = (pipeline.clone(), records.to_vec());
+        self.work(move |connection| identities::of_records(connection, &pipeline, &records))
+    }
+
     fn identity_counts<'a>(
         &'a self,
         pipeline: &'a PipelineName,
@@ -361,6 +370,10 @@ impl StateWriter for SqliteState {
     fn settle_alert<'a>(&'a self, number: i64, outcome: &'a Delivery) -> Answer<'a, ()> {
         let outcome = outcome.clone();
         self.work(move |connection| alerts::settle(connection, number, &outcome))
+    }
+
+    fn index_records(&self) -> Answer<'_, ()> {
+        self.work(|connection| identities::index_records(connection))
     }
 
     fn keep_associations<'a>(&'a self, pipeline: &'a PipelineName, kept: &'a [KeptAssociation]) -> Answer<'a, ()> {

@@ -199,3 +199,46 @@ fn a_first_import_tells_of_names_that_stand_in_hubspot() {
     let done = bench.import();
     assert!(report(&done, "subs").get("notes").is_none(), "it is said before the first import only: {done}");
 }
+
+#[test]
+fn salesforce_ids_lead_to_records_in_either_length() {
+    for by in ["code", "external_code"] {
+        let bench = bench(&format!("{{ by: {by}, from: Id }}"));
+        let (one, two) = (create(&bench, json!({"Name": "one"})), create(&bench, json!({"Name": "two"})));
+        let short = by_hand(&bench, json!({"subscription_name": "s", by: &one[..15]}));
+        let long = by_hand(&bench, json!({"subscription_name": "l", by: &two}));
+        let own = import(&bench);
+        assert_eq!(own["adopted"], 2, "{by}: {own}");
+        let now = held(&bench);
+        assert_eq!((now[&short][1].as_str(), now[&long][1].as_str()), (one.as_str(), two.as_str()));
+    }
+}
+
+#[test]
+fn a_record_that_is_known_as_anothers_is_not_taken_although_its_id_was_cleared() {
+    let bench = bench("{ by: external_code, from: External_Code__c }");
+    create(&bench, json!({"Name": "owner", "External_Code__c": "C-1"}));
+    import(&bench);
+    let owned = held(&bench).into_keys().next().unwrap();
+    bench.hubspot(
+        "set",
+        json!({"object": "subscriptions", "id": owned, "properties": {"salesforce_id": "", "external_code": "C-2"}}),
+    );
+    create(&bench, json!({"Name": "other", "External_Code__c": "C-2"}));
+    let done = bench.sync();
+    let own = report(&done, "subs");
+    assert_eq!((own["adopted"].as_u64(), own["created"].as_u64()), (Some(0), Some(1)), "{done}");
+    assert_eq!(held(&bench)[&owned][0], "owner");
+}
+
+#[test]
+fn names_are_compared_after_a_trial_as_well() {
+    let bench = bench("{ by: code, from: External_Code__c }");
+    bench.edit(FILE, "  adopt: { by: code, from: External_Code__c }\n", "");
+    by_hand(&bench, json!({"subscription_name": "Acme 24"}));
+    let tried = create(&bench, json!({"Name": "Other"}));
+    create(&bench, json!({"Name": "Acme 24"}));
+    bench.run(&["import", "subs", "--record", &tried, "--yes"]).code(0);
+    let done = bench.import();
+    assert!(report(&done, "subs")["notes"].to_string().contains("target.adopt"), "{done}");
+}

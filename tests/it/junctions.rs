@@ -227,3 +227,54 @@ fn what_does_not_fit_is_said() {
     check("match: salesforceaccountid", "match: nothing", "SL2044");
     pairs.bench.run(&["validate", "--online"]).code(0);
 }
+
+#[test]
+fn looking_again_costs_one_call_for_a_thousand_rows() {
+    let pairs = pairs("");
+    let account = pairs.account(0);
+    for place in 0..30 {
+        let id = subscription(&pairs, &format!("S{place}"));
+        row(&pairs, &id, &account);
+    }
+    pairs.import();
+    pairs.bench.sandbox.forget_requests();
+    pairs.bench.run(&["reconcile", "roles"]).code(0);
+    let asked = pairs.bench.sandbox.requests();
+    let reads =
+        asked.iter().filter(|request| request.target.contains("associations") && request.target.contains("batch/read"));
+    assert_eq!(reads.count(), 1, "{asked:#?}");
+}
+
+#[test]
+fn a_row_whose_first_end_is_late_is_carried_out_as_soon_as_it_comes() {
+    let pairs = pairs("");
+    let account = pairs.account(0);
+    pairs.bench.edit(
+        "pipelines/subs.yaml",
+        "source: { object: Subscription__c }",
+        "source: { object: Subscription__c, where: \"Name != 'Draft'\" }",
+    );
+    let id = subscription(&pairs, "Draft");
+    row(&pairs, &id, &account);
+    pairs.import();
+    // Tries in vain, with growing pauses.
+    for _ in 0..3 {
+        pairs.bench.sandbox.advance(std::time::Duration::from_secs(600));
+        pairs.sync();
+    }
+    pairs.update(SUBSCRIPTION, &id, json!({"Name": "Ready"}));
+    pairs.sync();
+    assert!(pairs.labels(&id).is_some());
+}
+
+#[test]
+fn rows_that_asked_for_nothing_count_for_no_guard() {
+    let pairs = pairs("");
+    let id = subscription(&pairs, "S");
+    row(&pairs, &id, &pairs.account(0));
+    let half = pairs.create(ROW, json!({"Subject": "half", "Sub__c": id}));
+    pairs.import();
+    pairs.bench.edit("pipelines/roles.yaml", "100%", "0");
+    pairs.bench.salesforce("delete", json!({"object": ROW, "id": half}));
+    pairs.sync();
+}

@@ -2,7 +2,7 @@
 //! read where the property is unique, else in one listing of the object a run. Effect: none. HubSpot's search is never asked: its
 //! index lags behind.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::ids::{HubspotId, SalesforceId};
@@ -35,6 +35,9 @@ pub async fn find(
         true => by_unique_property(cx, adoption, asked).await?,
         false => by_listing(cx, adoption, asked).await?,
     };
+    let owners = owners(cx, &candidates).await?;
+    let is_anothers =
+        |record: &TargetRecord, id: SalesforceId| owners.get(&record.id).is_some_and(|owner| *owner != id);
     let mut found = HashMap::new();
     for (id, value) in asked {
         let Some(candidates) = candidates.get(*value) else { continue };
@@ -44,7 +47,9 @@ pub async fn find(
         };
         let match_property = &cx.pipeline.target.match_property;
         let fitting = candidates.iter().filter(|record| {
-            adoption.fits(&record.properties, value, match_property, *id) && cx.adoptable.is_free(&record.id, *id)
+            adoption.fits(&record.properties, value, match_property, *id)
+                && !is_anothers(record, *id)
+                && cx.adoptable.is_free(&record.id, *id)
         });
         let fitting: Vec<&TargetRecord> = fitting.collect();
         match fitting.as_slice() {
@@ -62,6 +67,17 @@ pub async fn find(
     Ok(found)
 }
 
+/// The Salesforce records that are known to be kept in step with these, whatever their match property holds now: it may have been
+/// cleared, or another one than they were written under.
+async fn owners(cx: &StageContext, candidates: &ByValue) -> Result<HashMap<HubspotId, SalesforceId>, StageError> {
+    let records: Vec<HubspotId> = candidates.values().flatten().flatten().map(|record| record.id.clone()).collect();
+    if records.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let owners = cx.state.identities_of_records(&cx.pipeline.name, &records).await;
+    Ok(owners.map_err(StageError::at(StageName::Match))?.into_iter().collect())
+}
+
 /// Records by value; none where no answer tells.
 type ByValue = HashMap<String, Option<Vec<TargetRecord>>>;
 
@@ -71,15 +87,20 @@ async fn by_unique_property(
     adoption: &Adoption,
     asked: &[(SalesforceId, &str)],
 ) -> Result<ByValue, StageError> {
-    let values: BTreeSet<&str> = asked.iter().map(|(_, value)| *value).collect();
-    let values: Vec<String> = values.into_iter().map(str::to_owned).collect();
+    let values: BTreeMap<&str, &str> =
+        asked.iter().flat_map(|(_, value)| adoption.keys(value).into_iter().map(|key| (key, *value))).collect();
+    let keys: Vec<String> = values.keys().map(|key| (*key).to_owned()).collect();
     let mut found = ByValue::new();
-    for part in values.chunks(BATCH_RECORDS_MAX) {
+    for part in keys.chunks(BATCH_RECORDS_MAX) {
         let read = read(cx, adoption, &adoption.property, part).await?;
-        for (value, lookup) in part.iter().zip(read) {
+        for (key, lookup) in part.iter().zip(read) {
+            let Some(value) = values.get(key.as_str()) else { continue };
             match lookup {
-                Lookup::Found(record) => drop(found.insert(value.clone(), Some(vec![record]))),
-                Lookup::Unknown => drop(found.insert(value.clone(), None)),
+                Lookup::Found(record) => {
+                    let known = found.entry((*value).to_owned()).or_insert_with(|| Some(Vec::new()));
+                    known.iter_mut().for_each(|records| records.push(record.clone()));
+                }
+                Lookup::Unknown => drop(found.insert((*value).to_owned(), None)),
                 Lookup::Absent => {}
             }
         }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::config::pipeline::Mode;
 use crate::plan::adoption::{SameTitles, StandingTitles, title_hash};
 use crate::plan::decide::{Action, Decision};
 use crate::ports::state::StateError;
@@ -20,24 +21,26 @@ pub struct BeforeImport {
     pub same_titles: Option<Arc<SameTitles>>,
 }
 
-/// Looks at the object, where the pipeline has no record in HubSpot that is known: one call.
+/// Looks at the object before the first whole import, and before a trial: one call.
 pub async fn look(cx: &StageContext) -> Result<BeforeImport, StageError> {
     let pipeline = &cx.pipeline;
     let at = StageError::at::<StateError>;
     let counts =
         cx.state.identity_counts(&pipeline.name, pipeline.mapping_version).await.map_err(at(StageName::Match))?;
     let begun = cx.state.cursor(&pipeline.name).await.map_err(at(StageName::Match))?.is_some();
-    if counts.standing + counts.in_doubt > 0 || begun || pipeline.is_junction {
+    let first = cx.state.watermark(&pipeline.name).await.map_err(at(StageName::Match))?.is_none() && !begun;
+    let unknown = counts.standing + counts.in_doubt == 0 && !begun;
+    // Others may make records meanwhile that are to be updated or taken over.
+    let may_skip = unknown && pipeline.adoption.is_none() && pipeline.mode != Mode::UpdateOnly;
+    let compares = first && pipeline.adoption.is_none() && pipeline.target.title_property.is_some();
+    if pipeline.is_junction || !(may_skip || compares) {
         return Ok(BeforeImport::default());
     }
     cx.confirm().await.map_err(StageError::at(StageName::Match))?;
-    let page =
-        cx.target.list(&pipeline.target.object_type_id, std::slice::from_ref(&pipeline.target.match_property), None);
-    if page.await.map_err(StageError::at(StageName::Match))?.records.is_empty() {
-        return Ok(BeforeImport { vacant: true, same_titles: None });
-    }
-    let compares = pipeline.adoption.is_none() && pipeline.target.title_property.is_some();
-    Ok(BeforeImport { vacant: false, same_titles: compares.then(Arc::default) })
+    let key = std::slice::from_ref(&pipeline.target.match_property);
+    let page = cx.target.list(&pipeline.target.object_type_id, key, None).await;
+    let empty = page.map_err(StageError::at(StageName::Match))?.records.is_empty();
+    Ok(BeforeImport { vacant: empty && may_skip, same_titles: (compares && !empty).then(Arc::default) })
 }
 
 /// Looks for the names of records that are to be created.

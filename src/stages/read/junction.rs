@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::associations::{Readings, Resolved, Waiting};
-use super::targets::{self, Hunt, TargetMatch, is_planned};
-use crate::model::association::{Asked, AssociationKey, AssociationState};
+use super::targets::{self, Hunt, TargetMatch, is_planned, leaving_directory};
+use crate::model::association::{Asked, AssociationKey, AssociationState, SettledPair};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::pipeline::compiled::Association;
 use crate::stages::{StageContext, StageError, StageName};
@@ -27,18 +27,31 @@ pub async fn resolve(
 ) -> Result<Resolved, StageError> {
     let mut resolved = Resolved::default();
     let mut open: [Vec<(JunctionRow, Asked, Asked)>; 2] = [Vec::new(), Vec::new()];
-    for row in rows(cx, ends, given).await? {
-        match (row.from.wanted.clone(), row.to.wanted.clone()) {
-            (Some(from), Some(to)) if still_stands(cx, ends.1, &row, readings).await? => {
-                let Some(settled) = &row.to.settled else { continue };
-                let (first, other) = (settled.from.clone(), settled.to.clone());
-                resolved.carry_out(ends.1, &row, (from, first), (to, other));
+    let rows = rows(cx, ends, given).await?;
+    let leaving = leaving(cx, ends, &rows).await?;
+    let object = ends.1.target.object_type_id();
+    let looked_at = rows.iter().filter_map(|row| pair_to_look_at(ends.1, row)).map(|settled| settled.from.clone());
+    readings.read(cx, object, looked_at.collect()).await?;
+    for row in rows {
+        let (Some(from), Some(to)) = (row.from.wanted.clone(), row.to.wanted.clone()) else {
+            resolved.ask_nothing(&row);
+            continue;
+        };
+        if let Some(end) =
+            [&row.from, &row.to].into_iter().find(|end| leaving.contains(&(end.salesforce_id, end.key.clone())))
+        {
+            if let Some(settled) = &row.to.settled {
+                readings.assume_none(&settled.to_object, &settled.from);
             }
-            (Some(from), Some(to)) => {
-                let doubted = row.from.recheck || row.to.recheck;
-                open[usize::from(doubted)].push((row, from, to));
-            }
-            _ => resolved.ask_nothing(&row),
+            let target = if end.key == row.from.key { from.target } else { to.target };
+            resolved.wait(&row, end, target, Waiting::NotThere);
+        } else if let Some(settled) = pair_to_look_at(ends.1, &row).filter(|settled| stands(object, settled, readings))
+        {
+            let (first, other) = (settled.from.clone(), settled.to.clone());
+            resolved.carry_out(ends.1, &row, (from, first), (to, other));
+        } else {
+            let doubted = row.from.recheck || row.to.recheck;
+            open[usize::from(doubted)].push((row, from, to));
         }
     }
     for (rows, doubted) in open.into_iter().zip([false, true]) {
@@ -81,25 +94,41 @@ async fn rows(
     Ok(rows)
 }
 
-/// Whether a row that is only to be looked at again still has its association.
-async fn still_stands(
+/// For a dry run: the ends that lead to records which would be archived by then.
+async fn leaving(
     cx: &StageContext,
-    to: &Association,
-    row: &JunctionRow,
-    readings: &mut Readings,
-) -> Result<bool, StageError> {
-    let same = |state: &AssociationState| state.wanted.as_ref() == state.settled.as_ref().map(|settled| &settled.asked);
-    let object = to.target.object_type_id();
-    let Some(settled) = row.to.settled.as_ref().filter(|settled| settled.to_object == *object) else {
-        return Ok(false);
-    };
-    if !(row.from.recheck || row.to.recheck) || !same(&row.from) || !same(&row.to) {
-        return Ok(false);
+    ends: (&Association, &Association),
+    rows: &[JunctionRow],
+) -> Result<HashSet<(SalesforceId, AssociationKey)>, StageError> {
+    let mut leaving = HashSet::new();
+    if !cx.dry {
+        return Ok(leaving);
     }
-    readings.read(cx, object, [settled.from.clone()].into()).await?;
+    for (association, is_first) in [(ends.0, true), (ends.1, false)] {
+        let states = || rows.iter().map(|row| if is_first { &row.from } else { &row.to });
+        let asked: Vec<SalesforceId> = states().filter_map(|state| Some(state.wanted.as_ref()?.target)).collect();
+        let name = leaving_directory(association.target.object_type_id());
+        let gone = cx.directory.find(&name, &asked).await.map_err(StageError::at(StageName::Associate))?;
+        let goes =
+            |state: &&AssociationState| state.wanted.as_ref().is_some_and(|asked| gone.contains_key(&asked.target));
+        leaving.extend(states().filter(goes).map(|state| (state.salesforce_id, state.key.clone())));
+    }
+    Ok(leaving)
+}
+
+/// The pair of a row that was carried out and is only to be looked at again.
+fn pair_to_look_at<'a>(to: &Association, row: &'a JunctionRow) -> Option<&'a SettledPair> {
+    let same = |state: &AssociationState| state.wanted.as_ref() == state.settled.as_ref().map(|settled| &settled.asked);
+    let settled = row.to.settled.as_ref().filter(|settled| settled.to_object == *to.target.object_type_id())?;
+    let asks = row.from.wanted.is_some() && row.to.wanted.is_some();
+    (asks && (row.from.recheck || row.to.recheck) && same(&row.from) && same(&row.to)).then_some(settled)
+}
+
+/// Whether the association of a pair still stands.
+fn stands(object: &Arc<str>, settled: &SettledPair, readings: &Readings) -> bool {
     let types = readings.types(object, &(settled.from.clone(), settled.to.clone()));
     let label = settled.asked.label.as_ref();
-    Ok(types.is_some_and(|types| label.is_none_or(|label| types.types.iter().any(|kind| kind.id() == *label))))
+    types.is_some_and(|types| label.is_none_or(|label| types.types.iter().any(|kind| kind.id() == *label)))
 }
 
 /// Searches the records of both ends.

@@ -33,10 +33,8 @@ impl Stage for Resolve {
             Some((Lookup::Found(record), key)) => from_target(&cx.pipeline, unresolved, Some(&record), key),
             Some((Lookup::Absent, _)) => match adoptable.remove(&unresolved.candidate.record.id) {
                 Some(Adoptable::One(record)) => adopt(&cx.pipeline, unresolved, &record),
-                Some(Adoptable::Several(records)) => {
-                    Decision::new(unresolved.candidate, Action::Reject(several(cx, &records)))
-                }
-                Some(Adoptable::NoAnswer) => Decision::new(unresolved.candidate, Action::Reject(no_answer())),
+                Some(Adoptable::Several(records)) => not_adopted(unresolved, several(cx, &records)),
+                Some(Adoptable::NoAnswer) => not_adopted(unresolved, no_answer()),
                 None => from_target(&cx.pipeline, unresolved, None, None),
             },
             Some((Lookup::Unknown, Some(key))) => {
@@ -62,6 +60,12 @@ async fn look_for_adoptable(
     let absent = batch.iter().filter(|unresolved| is_absent(&unresolved.candidate.record.id));
     let asked = absent.filter_map(|unresolved| Some((unresolved.candidate.record.id, unresolved.adopt_by()?)));
     adoptable::find(cx, adoption, &asked.collect::<Vec<_>>()).await
+}
+
+/// A record that may neither be made nor take over another. HubSpot holds none under its match value: that much is known.
+fn not_adopted(unresolved: Unresolved, reason: Reason) -> Decision {
+    let clears_unconfirmed = unresolved.unconfirmed.is_some();
+    Decision { clears_unconfirmed, ..Decision::new(unresolved.candidate, Action::Reject(reason)) }
 }
 
 /// Why a record is rejected that could take over several.

@@ -76,8 +76,9 @@ async fn pass(
         };
         due_batch.batch(due, refreshed).await?;
         let source_type = &*cx.pipeline.target.object_type_id;
-        let with_itself =
-            cx.pipeline.associations.iter().any(|association| **association.target.object_type_id() == *source_type);
+        let first_end = cx.pipeline.junction().map(|(from, _)| &from.key);
+        let mut made = cx.pipeline.associations.iter().filter(|association| Some(&association.key) != first_end);
+        let with_itself = made.any(|association| **association.target.object_type_id() == *source_type);
         due_batch.save().await?;
         crash_point!("associate.saved");
         doubted |= with_itself && due_batch.removed;
