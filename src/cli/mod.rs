@@ -70,7 +70,9 @@ pub fn run(arguments: ArgsOs) -> Exit {
 fn watch_crash_points() -> Result<(), String> {
     use crate::config::env::process_variables;
     use crate::sys::crash_watch;
-    process_variables("SYNCLINE_CRASH_TRACE").map(|file| crash_watch::trace(file.into()));
+    if let Some(file) = process_variables("SYNCLINE_CRASH_TRACE") {
+        crash_watch::trace(file.into());
+    }
     process_variables("SYNCLINE_CRASH_AT").map_or(Ok(()), |order| crash_watch::arm(&order))
 }
 
