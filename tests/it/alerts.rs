@@ -293,7 +293,7 @@ fn mail_goes_over_tls_from_the_start_or_when_asked_for() {
     let taken = mail.taken();
     assert!(taken[0].starts_with("TLS\r\n") && taken[0].contains("RCPT TO:<a@example.com>"), "{taken:?}");
     // Loopback addresses are spoken to in plain text, and 0.0.0.0 leads there without being one.
-    let mail = MailServer::speaking(Tls::StartTls);
+    let mail = MailServer::speaking(Tls::OnRequest);
     mail_tried(&format!("smtp://0.0.0.0:{}", mail.port()), true).code(0);
     let taken = mail.taken();
     let (plain, hidden) = taken[0].split_once("STARTTLS\r\n").unwrap();
@@ -303,7 +303,7 @@ fn mail_goes_over_tls_from_the_start_or_when_asked_for() {
 
 #[test]
 fn mail_is_not_sent_to_a_server_that_cannot_prove_who_it_is() {
-    for tls in [Tls::Implicit, Tls::StartTls] {
+    for tls in [Tls::Implicit, Tls::OnRequest] {
         let mail = MailServer::speaking(tls);
         let server =
             if tls == Tls::Implicit { mail.address.clone() } else { format!("smtp://0.0.0.0:{}", mail.port()) };

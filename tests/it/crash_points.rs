@@ -4,6 +4,7 @@
 //! The ordinary test run dies at each place once. `tests/proof/crash-points 25` does so for 25 seeds: which scenario, and at which of
 //! the times that the place is reached.
 
+use crate::support::long::{tell, variable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -188,7 +189,7 @@ fn a_run_that_dies_at_any_named_place_is_made_good_by_the_next() {
         .filter(|name| scenarios.iter().all(|scenario| !scenario.reached.contains_key(name.as_str())))
         .collect();
     assert!(never.is_empty(), "no scenario reaches {never:?}");
-    let seeds: u64 = std::env::var("CRASH_POINT_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let seeds: u64 = variable("CRASH_POINT_SEEDS").unwrap_or(1);
     let (mut kills, mut missed) = (0, 0);
     for seed in 1..=seeds {
         let rng = Rng::seeded(seed);
@@ -202,6 +203,9 @@ fn a_run_that_dies_at_any_named_place_is_made_good_by_the_next() {
             if died { kills += 1 } else { missed += 1 }
         }
     }
-    println!("crash points: {} places × {seeds} seeds: {kills} kills, {missed} missed, 0 lost, 0 doubled", names.len());
+    tell(&format!(
+        "crash points: {} places × {seeds} seeds: {kills} kills, {missed} missed, 0 lost, 0 doubled",
+        names.len()
+    ));
     assert!(missed * 20 <= kills, "{missed} kills never came");
 }

@@ -59,8 +59,11 @@ pub(super) struct Book {
     pub(super) story: Vec<String>,
 }
 
+/// Makes a change, and says it in words; none where there is nothing to change.
+type Change = fn(&mut People) -> Option<String>;
+
 /// The kinds of changes, each with its weight.
-const CHANGES: [(u64, fn(&mut People) -> Option<String>); 27] = [
+const CHANGES: [(u64, Change); 27] = [
     (8, People::create_lease),
     (10, People::edit_lease),
     (6, People::repoint),

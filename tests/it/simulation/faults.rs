@@ -3,13 +3,14 @@
 //!
 //! The ordinary test run tells one history a fault; `tests/proof/faults 10` tells ten.
 
+use crate::support::long::{tell, variable};
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use syncline::sandbox::fault_replies::FaultKind;
 
 use super::world::Command;
-use super::{History, Numbers, every, outcome, variable};
+use super::{History, Numbers, every, outcome};
 
 /// Faults beyond the named ones: the answer of each, and on which side of the effect it strikes.
 fn answers() -> Vec<(String, Value)> {
@@ -106,10 +107,10 @@ fn every_fault_passes_without_a_trace() {
         (0..seeds).flat_map(|seed| (0..faults.len()).map(move |fault| (fault, seed))).collect();
     let (numbers, wrong) = every(&work, |(fault, seed)| told(&faults[*fault], seed * 1_000 + *fault as u64));
     let Numbers { faults: struck, runs, lost, doubled, .. } = numbers;
-    println!(
+    tell(&format!(
         "faults: {} kinds × {seeds} seeds at 5 %: {struck} injected in {runs} runs, {lost} lost, {doubled} doubled",
         faults.len()
-    );
+    ));
     let shown: Vec<&str> = wrong.iter().take(3).map(String::as_str).collect();
     assert!(wrong.is_empty(), "{} went wrong; the first:\n{}", wrong.len(), shown.join("\n\n"));
     assert!(struck > 2 * work.len() as u64, "only {struck} faults struck in {} histories", work.len());

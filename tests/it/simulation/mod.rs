@@ -4,6 +4,7 @@
 //! One seed by hand: `SIMULATION_SEED=17 cargo test --test it simulation::a_seed_by_hand -- --nocapture`.
 //! Many: `tests/proof/simulation 10000`.
 
+use crate::support::long::{tell, variable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
@@ -393,18 +394,14 @@ fn all_well(seeds: impl Iterator<Item = u64>) -> Numbers {
     let seeds: Vec<u64> = seeds.collect();
     let (numbers, wrong) = every(&seeds, |seed| history(*seed));
     let Numbers { histories, runs, deaths, faults, plans, changes, lost, doubled } = numbers;
-    println!(
+    tell(&format!(
         "simulation: {histories} histories, {changes} changes, {runs} runs, {deaths} of them died, {faults} faults, {plans} plans as their \
          runs; {lost} lost, {doubled} doubled"
-    );
+    ));
     let shown: Vec<&str> =
         wrong.iter().take(variable("SIMULATION_SHOWN").unwrap_or(3) as usize).map(String::as_str).collect();
     assert!(wrong.is_empty(), "{} histories went wrong; the first:\n{}", wrong.len(), shown.join("\n\n"));
     numbers
-}
-
-fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
 }
 
 #[test]
@@ -424,7 +421,7 @@ fn seeds_that_failed_once_end_as_the_model_says() {
 fn a_seed_by_hand() {
     let Some(seed) = variable("SIMULATION_SEED") else { return };
     let (numbers, wrong) = history(seed);
-    println!("{numbers:?}");
+    tell(&format!("{numbers:?}"));
     assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
 }
 

@@ -134,7 +134,7 @@ impl Line {
             if state.trouble.stop == Some(number) || late {
                 state.cancel.cancel();
             }
-            let due = state.trouble.change_every.is_some_and(|every| number % every == 0);
+            let due = state.trouble.change_every.is_some_and(|every| number.is_multiple_of(every));
             if due || state.trouble.meanwhile.contains(&number) {
                 (state.meanwhile)();
             }

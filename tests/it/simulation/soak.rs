@@ -2,6 +2,7 @@
 //!
 //! The ordinary test run lets six hours pass; `tests/proof/soak 100` lets a hundred: an hour at a hundred times real speed.
 
+use crate::support::long::{tell, variable};
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use syncline::plan::guard::Allowance;
 use syncline::project::error::OpsError;
 use syncline::sys::cancel::Cancel;
 
+use super::History;
 use super::play::{Trouble, drive};
-use super::{History, variable};
 
 /// Resident memory in KiB.
 fn memory() -> u64 {
@@ -80,7 +81,7 @@ fn a_sync_that_runs_for_days_stays_as_small_as_it_was() {
     }
     history.clear_up();
     let cycles = cycles.load(Ordering::SeqCst);
-    println!(
+    tell(&format!(
         "soak: {hours} h of the sandbox's clock, {cycles} cycles, {requests} requests: memory {} KiB after a quarter, {} KiB in the end; \
          open files {} and {}; {} differences",
         marks[0].0,
@@ -88,7 +89,7 @@ fn a_sync_that_runs_for_days_stays_as_small_as_it_was() {
         marks[0].1,
         marks[3].1,
         history.wrong.len()
-    );
+    ));
     assert!(history.wrong.is_empty(), "{:#?}\n  {}", history.wrong, history.story());
     assert!(cycles >= hours * 12, "only {cycles} cycles");
     let files: BTreeSet<usize> = marks.iter().map(|mark| mark.1).collect();

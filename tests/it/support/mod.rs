@@ -11,6 +11,7 @@ use syncline::sandbox::{Sandbox, start};
 use tempfile::TempDir;
 
 pub(crate) mod git;
+pub(crate) mod long;
 pub(crate) mod moment;
 pub(crate) mod oracle;
 pub(crate) mod org;

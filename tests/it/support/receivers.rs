@@ -100,7 +100,7 @@ pub(crate) enum Tls {
     /// From the start.
     Implicit,
     /// When asked for it.
-    StartTls,
+    OnRequest,
 }
 
 /// A mail server that keeps what it is sent: envelope and message of each, and `STARTTLS` or `TLS` where it was encrypted from there on.
@@ -119,7 +119,7 @@ impl MailServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = match tls {
             Tls::Implicit => format!("smtps://localhost:{}", listener.local_addr().unwrap().port()),
-            Tls::Never | Tls::StartTls => format!("smtp://{}", listener.local_addr().unwrap()),
+            Tls::Never | Tls::OnRequest => format!("smtp://{}", listener.local_addr().unwrap()),
         };
         let kept: Arc<Mutex<Vec<String>>> = Arc::default();
         let mails = Arc::clone(&kept);
@@ -168,7 +168,7 @@ fn serve_mail(stream: TcpStream, tls: Tls, mail: &mut String) -> std::io::Result
     }
     let mut plain = BufReader::new(stream);
     plain.get_mut().write_all(b"220 mail.example ESMTP\r\n")?;
-    if talk(&mut plain, tls == Tls::StartTls, mail)? {
+    if talk(&mut plain, tls == Tls::OnRequest, mail)? {
         talk(&mut BufReader::new(encrypted(plain.into_inner())), false, mail)?;
     }
     Ok(())
