@@ -20,8 +20,8 @@ const BELIEVED: SignedDuration = SignedDuration::from_hours(1);
 pub struct OwnerList {
     /// As an earlier run saved them; none where there are none, or they are too old.
     saved: OnceCell<Option<Owners>>,
-    /// As HubSpot says now.
-    read: OnceCell<Owners>,
+    /// As HubSpot says now, and since when that is known.
+    read: OnceCell<(Owners, Timestamp)>,
     /// HubSpot refused an owner that it had told of.
     refused: AtomicBool,
 }
@@ -68,7 +68,9 @@ impl OwnerList {
 
     /// The owners as HubSpot says now.
     pub async fn read(&self, from: &OwnerSources<'_>) -> Result<&Owners, OwnersError> {
-        self.read.get_or_try_init(|| from.target.owners()).await.map_err(OwnersError::Remote)
+        let read = || async { Ok((from.target.owners().await?, from.now)) };
+        let read = self.read.get_or_try_init(read).await.map_err(OwnersError::Remote)?;
+        Ok(&read.0)
     }
 
     /// Whether they were read in this run, so that reading them again would tell nothing new.
@@ -82,12 +84,12 @@ impl OwnerList {
     }
 
     /// Saves what was read for the runs to come; after a refusal the next one reads anew.
-    pub async fn save(&self, state: &dyn StateWriter, connection: &str, now: Timestamp) -> Result<(), StateError> {
+    pub async fn save(&self, state: &dyn StateWriter, connection: &str) -> Result<(), StateError> {
         let refused = self.refused.load(Ordering::Relaxed);
         let saved = match self.read.get() {
             _ if refused => String::new(),
-            Some(owners) => {
-                let saved = SavedOwners { read_at: now, owners: owners.clone() };
+            Some((owners, read_at)) => {
+                let saved = SavedOwners { read_at: *read_at, owners: owners.clone() };
                 serde_json::to_string(&saved).unwrap_or_default()
             }
             None => return Ok(()),

@@ -116,7 +116,7 @@ impl Checkpoint {
 
 impl Checkpoint {
     async fn save_owners(&self, cx: &StageContext) -> Result<(), StateError> {
-        cx.owners.save(&*self.state, &cx.pipeline.target.connection, cx.clock.now()).await
+        cx.owners.save(&*self.state, &cx.pipeline.target.connection).await
     }
 
     fn watermark_commit(&self, cx: &StageContext, new: Option<NewWatermark>) -> Commit {
