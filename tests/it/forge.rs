@@ -192,7 +192,7 @@ fn what_goes_wrong_is_in_the_comment_and_fails_the_check() {
         broken.steps["validate"]
     );
     assert!(
-        broken.comment.contains("1 error and 1 warning in the definitions")
+        broken.comment.contains("1 error in the definitions")
             && broken.comment.contains("`pipelines/subscriptions.yaml:19:"),
         "{}",
         broken.comment
