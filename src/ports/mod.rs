@@ -1,6 +1,7 @@
 //! What the engine needs of the world, as traits. Reading and writing are apart, so that a dry run cannot write.
 //! Uses `model` only.
 
+pub mod alerts;
 pub mod fault;
 pub mod source;
 pub mod state;
