@@ -557,7 +557,7 @@ mod tests {
         let option = |value: &str| PropertyOption { value: value.into(), label: value.into() };
         check_data(|source, _| field(source, "Name").length = 7, json!(["length", null, 0, 7]));
         check_data(|source, _| field(source, "Name").filterable = false, json!(["filterable", null, true, false]));
-        check_data(|source, _| source.label = "Plans".to_owned(), json!(["label", null, "Subscription", "Plans"]));
+        check_data(|source, _| source.label = "Plans".to_owned(), json!(["label", null, "Subscription__c", "Plans"]));
         check_data(
             |source, _| field(source, "Account__c").reference_to.push("Contact".to_owned()),
             json!(["reference_to", null, ["Account"], ["Account", "Contact"]]),
