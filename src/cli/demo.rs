@@ -51,9 +51,9 @@ pub async fn run(common: &Common, arguments: &Demo) -> Result<Exit, OpsError> {
     let folder = Folder::make(arguments.keep.as_deref())?;
     let options = SandboxOptions { seed: arguments.seed, records: arguments.records, ..SandboxOptions::default() };
     let sandbox = start(options).await.map_err(broken)?;
-    let told = Box::pin(tell(common, &folder, &sandbox, outside)).await;
+    let outcome = Box::pin(tell(common, &folder, &sandbox, outside)).await;
     sandbox.stop().await.map_err(broken)?;
-    told
+    outcome
 }
 
 async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outside) -> Result<Exit, OpsError> {
@@ -167,7 +167,7 @@ async fn change(project: &Project, sandbox: &Sandbox) -> Result<String, OpsError
     };
     let mut active = all.iter().filter(healthy);
     let act = |action: &str, arguments: Value| sandbox.control("salesforce", action, &arguments).map_err(broken);
-    let mut said = String::new();
+    let mut text = String::new();
     let name = |row: &Value| {
         row["values"]["Name"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
     };
@@ -176,11 +176,11 @@ async fn change(project: &Project, sandbox: &Sandbox) -> Result<String, OpsError
             "update",
             json!({"object": "Subscription__c", "id": row["id"], "values": {"Amount__c": 4800.5, "Status__c": "On Hold"}}),
         )?;
-        said.push_str(&format!("  “{}” is put on hold, its amount becomes 4800.50\n", name(row)));
+        text.push_str(&format!("  “{}” is put on hold, its amount becomes 4800.50\n", name(row)));
     }
     if let Some(row) = active.next() {
         act("delete", json!({"object": "Subscription__c", "id": row["id"]}))?;
-        said.push_str(&format!("  “{}” is deleted\n", name(row)));
+        text.push_str(&format!("  “{}” is deleted\n", name(row)));
     }
     if let Some(row) = active.next() {
         let companies = sandbox.control("hubspot", "records", &json!({"object": "companies"})).map_err(broken)?;
@@ -197,14 +197,14 @@ async fn change(project: &Project, sandbox: &Sandbox) -> Result<String, OpsError
             .map(|other| &other["values"]["Account__c"])
             .find(|other| other.as_str().is_some_and(known) && *other != &row["values"]["Account__c"]);
         act("update", json!({"object": "Subscription__c", "id": row["id"], "values": {"Account__c": account}}))?;
-        said.push_str(&format!("  “{}” moves to another account\n", name(row)));
+        text.push_str(&format!("  “{}” moves to another account\n", name(row)));
     }
     act(
         "create",
         json!({"object": "Subscription__c", "values": {"Name": "Brand-new subscription", "Status__c": "Active", "Amount__c": 99}}),
     )?;
-    said.push_str("  “Brand-new subscription” is created\n");
-    Ok(said)
+    text.push_str("  “Brand-new subscription” is created\n");
+    Ok(text)
 }
 
 fn options(scope: RunScope) -> RunOptions {

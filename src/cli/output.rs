@@ -186,10 +186,10 @@ pub fn log(bytes: &[u8], in_json: bool, in_colour: bool) -> String {
 /// Tells of a panic as of any error: without secrets, and with what to do.
 pub fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let said = panic.payload_as_str().unwrap_or("no reason is known");
+        let reason = panic.payload_as_str().unwrap_or("no reason is known");
         let place = panic.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
         let help = "what HubSpot acknowledged is saved; please report this message";
-        error(&format!("this is a bug in Syncline: {said}{place}"), Some("SL9002"), Some(help));
+        error(&format!("this is a bug in Syncline: {reason}{place}"), Some("SL9002"), Some(help));
     }));
 }
 

@@ -48,14 +48,14 @@ pub fn watch(cancel: &Cancel) -> Asked {
 
 /// Tells of each SIGHUP from now on. Where there is no such signal, nothing comes.
 pub fn hang_ups() -> tokio::sync::mpsc::UnboundedReceiver<()> {
-    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    let (tell, receiver) = tokio::sync::mpsc::unbounded_channel();
     #[cfg(unix)]
     if let Ok(mut signals) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
         tokio::spawn(async move { while signals.recv().await.is_some() && tell.send(()).is_ok() {} });
     }
     #[cfg(not(unix))]
     drop(tell);
-    told
+    receiver
 }
 
 /// Waits for a signal; gives whether it was SIGTERM.

@@ -50,11 +50,11 @@ impl Explain<'_> {
             matches!(error.kind(), ValidationErrorKind::Type { .. })
                 || !mistyped.contains(error.instance_path().as_str())
         });
-        let mut told: HashMap<String, (usize, Option<Diagnostic>)> = HashMap::new();
+        let mut reported: HashMap<String, (usize, Option<Diagnostic>)> = HashMap::new();
         let mut explained = Vec::new();
         for error in &violations {
             let rule = error.schema_path().as_str().to_owned();
-            let (count, like) = told.entry(rule).or_default();
+            let (count, like) = reported.entry(rule).or_default();
             *count += 1;
             if *count > TOLD_MAX {
                 explained.extend(like.as_ref().map(|like| Diagnostic::more(like, 1)));

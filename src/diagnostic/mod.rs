@@ -155,14 +155,14 @@ fn bounded(mut message: String) -> String {
 /// Keeps the first findings of each code in each file, and counts the others. The findings are in the order in which they
 /// are told; what counts others comes last of its kind.
 pub fn cap(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let mut told: HashMap<(Arc<str>, &'static str, Severity), usize> = HashMap::new();
+    let mut counts: HashMap<(Arc<str>, &'static str, Severity), usize> = HashMap::new();
     let mut left: HashMap<(Arc<str>, &'static str, Severity), (usize, Diagnostic)> = HashMap::new();
     let mut kept = Vec::new();
     for finding in findings {
         let key = (Arc::clone(&finding.file), finding.code, finding.severity);
-        let told = told.entry(key.clone()).or_default();
-        if finding.stands_for == 1 && *told < TOLD_MAX {
-            *told += 1;
+        let count = counts.entry(key.clone()).or_default();
+        if finding.stands_for == 1 && *count < TOLD_MAX {
+            *count += 1;
             kept.push(finding);
         } else {
             left.entry(key).or_insert_with(|| (0, finding.clone())).0 += finding.stands_for;

@@ -110,8 +110,8 @@ async fn end(
     request: &RunRequest,
 ) -> Result<(), StateError> {
     let (code, help) = (stop.map(StopReason::code), stop.and_then(StopReason::help));
-    let told = request.alerts.as_ref();
-    let commit = match told {
+    let terms = request.alerts.as_ref();
+    let commit = match terms {
         Some(terms) => alerts::of_run(&*cx.state, row, (code, help.as_deref()), terms).await?,
         None => None,
     };

@@ -342,12 +342,13 @@ mod tests {
     fn old_data_is_told_once_and_its_end() {
         let name = PipelineName::new("a");
         let at = Timestamp::UNIX_EPOCH;
-        let told = |lag, known: &[Condition]| of_lag(&name, at, (lag, 60.0), known, |seconds| format!("{seconds} s"));
-        assert!(told(60.0, &[]).is_empty());
-        let change = told(61.0, &[]);
+        let alerts_at =
+            |lag, known: &[Condition]| of_lag(&name, at, (lag, 60.0), known, |seconds| format!("{seconds} s"));
+        assert!(alerts_at(60.0, &[]).is_empty());
+        let change = alerts_at(61.0, &[]);
         assert_eq!((change.alerts.len(), change.alerts[0].event), (1, AlertEvent::Lag));
-        assert!(told(3_600.0, &change.stands).is_empty());
-        let over = told(1.0, &change.stands);
+        assert!(alerts_at(3_600.0, &change.stands).is_empty());
+        let over = alerts_at(1.0, &change.stands);
         assert_eq!((over.alerts[0].event, over.over), (AlertEvent::Recovery, vec![AlertEvent::Lag]));
     }
 }

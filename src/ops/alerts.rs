@@ -119,11 +119,11 @@ pub async fn tell_at_last(project: &Project, state: &SqliteState, words: Words) 
     }
     // Somebody may have asked to stop, and is to hear of it all the same.
     let cancel = Cancel::new();
-    let told = async {
+    let sent = async {
         notice_old_data(project, state, words).await?;
         send_due(project, state, &cancel).await
     };
-    match tokio::time::timeout(LAST_MOMENTS, told).await {
+    match tokio::time::timeout(LAST_MOMENTS, sent).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "alerts wait for the next command"),
         Err(_) => {
@@ -136,14 +136,14 @@ pub async fn tell_at_last(project: &Project, state: &SqliteState, words: Words) 
 pub async fn keep_telling(current: &tokio::sync::watch::Receiver<Arc<Project>>, state: &SqliteState, words: Words) {
     loop {
         let project = Arc::clone(&current.borrow());
-        let told = async {
+        let sent = async {
             if project.config.alerts.is_empty() {
                 return Ok(());
             }
             notice_old_data(&project, state, words).await?;
             send_due(&project, state, &project.outside.cancel).await
         };
-        if let Err(error) = told.await {
+        if let Err(error) = sent.await {
             tracing::warn!(%error, "alerts wait");
         }
         project.outside.clock.sleep(LOOK_EVERY).await;

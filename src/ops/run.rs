@@ -157,9 +157,9 @@ pub async fn run_one(
 async fn isolated<T>(work: impl Future<Output = Result<T, OpsError>>) -> Result<T, OpsError> {
     let ended = AssertUnwindSafe(work).catch_unwind().await;
     ended.unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
-        let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        let message = format!("a bug in Syncline ended the run: {said}");
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        let message = format!("a bug in Syncline ended the run: {text}");
         Err(OpsError::refused(
             "SL9002",
             message,
@@ -263,7 +263,7 @@ async fn not_begun(
     (run, started): (RunId, Timestamp),
     options: &RunOptions,
 ) -> Finished {
-    let (code, said) = reason.reason();
+    let (code, message) = reason.reason();
     let status = match &reason {
         OpsError::State(StateError::Held { .. }) => RunStatus::Refused,
         OpsError::Remote { fault: Fault::Cancelled, .. } => RunStatus::Interrupted,
@@ -279,7 +279,7 @@ async fn not_begun(
         started,
         ended: Some(ended),
         tally: Tally::default(),
-        error: Some(format!("{said} ({code})")),
+        error: Some(format!("{message} ({code})")),
     };
     let terms = alerts::terms(project, &row.pipeline);
     let help = reason.help();
@@ -295,7 +295,7 @@ async fn not_begun(
         tally: row.tally,
         seconds: engine_run::seconds(started, ended),
         notes: Vec::new(),
-        error: Some(said),
+        error: Some(message),
         code: Some(code.to_owned()),
     };
     Finished { report, trouble: Some(Trouble::Refused(reason)), prepared: None }
@@ -315,11 +315,11 @@ async fn record(
     } else if let Ok(_lease) = state.lease(&row.pipeline, &options.command).await {
         state.begin_run(row).await?;
     }
-    let told = match terms {
+    let change = match terms {
         Some(terms) => engine_alerts::of_run(&**state, row, cause, terms).await?,
         None => None,
     };
-    match told {
+    match change {
         Some(commit) => state.end_run_telling(row, &commit).await,
         None => state.end_run(row).await,
     }

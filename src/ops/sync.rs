@@ -364,13 +364,13 @@ impl Reporter<'_> {
         let Some(trouble) = trouble else {
             let over = memory.troubles.remove(name).filter(|_| finished.trouble.is_none());
             if let Some(over) = over {
-                let said = match &over {
+                let text = match &over {
                     Kind::Connection(service, name, _) => format!("{service} answers again (connection `{name}`)"),
                     Kind::Own(name, ..) => format!("pipeline `{name}` runs again"),
                 };
                 // Whoever had the same trouble need not tell that it is over.
                 memory.troubles.retain(|_, trouble| *trouble != over);
-                (self.on_event)(Event::Over(&said));
+                (self.on_event)(Event::Over(&text));
             }
             (self.on_event)(Event::Cycle { finished, repeated: false });
             return false;
@@ -408,7 +408,7 @@ impl Reporter<'_> {
             let text = now.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&now);
             if text == read.text.as_bytes() {
                 memory.changed.remove(name);
-            } else if memory.changed.get(name).is_none_or(|told| *told != now) {
+            } else if memory.changed.get(name).is_none_or(|reported| *reported != now) {
                 (self.on_event)(Event::Changed(name));
                 memory.changed.insert(name.to_owned(), now);
             }

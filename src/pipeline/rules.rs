@@ -410,18 +410,18 @@ mod tests {
 
     #[test]
     fn lookups_to_several_objects() {
-        let said = |field: Value| {
+        let message_for = |field: Value| {
             let (_, findings) = Fixture::new(json!([field])).compile();
             let help = findings[0].help.clone().unwrap_or_default();
             format!("{}; {help}", findings[0].message)
         };
         for path in ["Owner.Department", "Owner.Manager.Name"] {
-            let said = said(json!({"from": path, "to": "text"}));
+            let message = message_for(json!({"from": path, "to": "text"}));
             for part in ["leads to several objects (", "can be read: Name, Type, ", "formula field"] {
-                assert!(said.contains(part) && !said.contains("permission"), "{path}: {said}");
+                assert!(message.contains(part) && !message.contains("permission"), "{path}: {message}");
             }
         }
-        assert!(said(json!({"template": "{{ Owner.Emial }}", "to": "text"})).contains("did you mean `Email`?"));
+        assert!(message_for(json!({"template": "{{ Owner.Emial }}", "to": "text"})).contains("did you mean `Email`?"));
     }
 
     #[test]

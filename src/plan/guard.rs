@@ -262,8 +262,8 @@ mod tests {
             let checked = check(rejected, looked, known, limit, allow);
             assert_eq!(checked.is_ok(), passes, "{rejected} of {looked}, {known} known, {limit:?}: {checked:?}");
         }
-        let said = check(30, 40, 0, half, None).unwrap_err().to_string();
-        assert!(said.ends_with("allows 20: 30 option missing at `status` (SL5006)"), "{said}");
+        let message = check(30, 40, 0, half, None).unwrap_err().to_string();
+        assert!(message.ends_with("allows 20: 30 option missing at `status` (SL5006)"), "{message}");
     }
 
     #[test]

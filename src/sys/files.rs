@@ -407,10 +407,10 @@ mod tests {
         fs::write(folder.path().join("token"), "secret").unwrap();
         fs::write(root.join("a"), "good").unwrap();
         let (swapping, stop) = (root.join("a"), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
-        let (token, told) = (folder.path().join("token"), stop.clone());
+        let (token, stopped) = (folder.path().join("token"), stop.clone());
         let swapper = std::thread::spawn(move || {
             let other = swapping.with_extension("other");
-            while !told.load(std::sync::atomic::Ordering::Relaxed) {
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
                 let _ = symlink(&token, &other);
                 let _ = fs::rename(&other, &swapping);
                 let _ = fs::write(&other, "good");

@@ -90,14 +90,15 @@ fn a_record_is_taken_over_by_its_value_and_stays_in_step() {
         let id = create(&bench, values);
         let fresh = create(&bench, json!({"Name": "fresh", "External_Code__c": "C-2", "Seats__c": "3"}));
         let blank = create(&bench, json!({"Name": "blank"}));
-        let own = import(&bench);
-        let counts = ["adopted", "created", "updated", "associated", "failed"].map(|name| own[name].as_u64().unwrap());
-        assert_eq!(counts, [1, 2, 0, 1, 0], "{own}");
+        let outcome = import(&bench);
+        let counts =
+            ["adopted", "created", "updated", "associated", "failed"].map(|name| outcome[name].as_u64().unwrap());
+        assert_eq!(counts, [1, 2, 0, 1, 0], "{outcome}");
         let now = held(&bench);
         assert_eq!(now.len(), 4, "{now:?}");
         assert_eq!(now[&made], ["new", &id, "by hand", "7"].map(str::to_owned), "what people filled stays");
         assert_eq!(now[&other][1], "", "nobody asks for it");
-        let ids: Vec<&str> = now.values().map(|own| own[1].as_str()).collect();
+        let ids: Vec<&str> = now.values().map(|record| record[1].as_str()).collect();
         assert!(ids.contains(&fresh.as_str()) && ids.contains(&blank.as_str()), "{ids:?}");
         // From now on it is a record like any other.
         bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Name": "newer"}}));
@@ -115,11 +116,11 @@ fn two_candidates_are_a_failure_that_names_both_until_one_is_left() {
     let one = by_hand(&bench, json!({"subscription_name": "a", "external_code": "C-1"}));
     let two = by_hand(&bench, json!({"subscription_name": "b", "external_code": "C-1"}));
     let id = create(&bench, json!({"Name": "new", "External_Code__c": "C-1"}));
-    let own = import(&bench);
-    assert_eq!((own["failed"].as_u64(), own["adopted"].as_u64()), (Some(1), Some(0)), "{own}");
-    let told = bench.run(&["failures", "list", "--each"]).stdout;
-    assert!(told.contains(&one) && told.contains(&two) && told.contains("SL5123"), "{told}");
-    assert!(held(&bench).values().all(|own| own[1].is_empty()), "none is taken on a guess");
+    let outcome = import(&bench);
+    assert_eq!((outcome["failed"].as_u64(), outcome["adopted"].as_u64()), (Some(1), Some(0)), "{outcome}");
+    let printed = bench.run(&["failures", "list", "--each"]).stdout;
+    assert!(printed.contains(&one) && printed.contains(&two) && printed.contains("SL5123"), "{printed}");
+    assert!(held(&bench).values().all(|record| record[1].is_empty()), "none is taken on a guess");
     bench.hubspot("set", json!({"object": "subscriptions", "id": two, "properties": {"external_code": "C-2"}}));
     bench.run(&["failures", "retry"]).code(0);
     bench.sync();
@@ -136,14 +137,14 @@ fn what_belongs_to_another_salesforce_record_is_never_taken() {
     let first = create(&bench, json!({"Name": "one", "External_Code__c": "C-1"}));
     create(&bench, json!({"Name": "two", "External_Code__c": "C-2"}));
     create(&bench, json!({"Name": "three", "External_Code__c": "C-2"}));
-    let own = import(&bench);
-    let counts = ["adopted", "created", "failed"].map(|name| own[name].as_u64().unwrap());
-    assert_eq!(counts, [1, 2, 0], "one of two takes over what is free: {own}");
+    let outcome = import(&bench);
+    let counts = ["adopted", "created", "failed"].map(|name| outcome[name].as_u64().unwrap());
+    assert_eq!(counts, [1, 2, 0], "one of two takes over what is free: {outcome}");
     let now = held(&bench);
     assert_eq!(now.len(), 4, "{now:?}");
     assert_eq!(now[&owned][1], owner);
     assert!(!now[&free][1].is_empty());
-    assert!(now.values().any(|own| own[1] == first));
+    assert!(now.values().any(|record| record[1] == first));
 }
 
 #[test]
@@ -173,8 +174,8 @@ fn mail_addresses_are_compared_without_case_and_short_ids_are_ours() {
         &bench,
         json!({"subscription_name": "s", "external_code": "bob@acme.example", "salesforce_id": &second[..15]}),
     );
-    let own = import(&bench);
-    assert_eq!(own["adopted"], 2, "{own}");
+    let outcome = import(&bench);
+    assert_eq!(outcome["adopted"], 2, "{outcome}");
     let now = held(&bench);
     assert_eq!((now[&made][1].as_str(), now[&short][1].as_str()), (id.as_str(), second.as_str()));
 }
@@ -207,8 +208,8 @@ fn salesforce_ids_lead_to_records_in_either_length() {
         let (one, two) = (create(&bench, json!({"Name": "one"})), create(&bench, json!({"Name": "two"})));
         let short = by_hand(&bench, json!({"subscription_name": "s", by: &one[..15]}));
         let long = by_hand(&bench, json!({"subscription_name": "l", by: &two}));
-        let own = import(&bench);
-        assert_eq!(own["adopted"], 2, "{by}: {own}");
+        let outcome = import(&bench);
+        assert_eq!(outcome["adopted"], 2, "{by}: {outcome}");
         let now = held(&bench);
         assert_eq!((now[&short][1].as_str(), now[&long][1].as_str()), (one.as_str(), two.as_str()));
     }
@@ -226,8 +227,8 @@ fn a_record_that_is_known_as_anothers_is_not_taken_although_its_id_was_cleared()
     );
     create(&bench, json!({"Name": "other", "External_Code__c": "C-2"}));
     let done = bench.sync();
-    let own = report(&done, "subs");
-    assert_eq!((own["adopted"].as_u64(), own["created"].as_u64()), (Some(0), Some(1)), "{done}");
+    let outcome = report(&done, "subs");
+    assert_eq!((outcome["adopted"].as_u64(), outcome["created"].as_u64()), (Some(0), Some(1)), "{done}");
     assert_eq!(held(&bench)[&owned][0], "owner");
 }
 

@@ -109,8 +109,11 @@ fn an_alert_outlives_its_command_while_the_receiver_is_away() {
     let ran = bench.run(&["sync", "--once"]).code(1);
     assert!(ran.stderr.contains("HTTP 503") || !ran.stderr.is_empty(), "{ran:?}");
     bench.sandbox.clear_faults();
-    let told = bench.run(&["status", "--check"]).code(1).stdout;
-    assert!(told.contains("alerts: 1 alert waits to be delivered to `webhook`: it answered with HTTP 503"), "{told}");
+    let printed = bench.run(&["status", "--check"]).code(1).stdout;
+    assert!(
+        printed.contains("alerts: 1 alert waits to be delivered to `webhook`: it answered with HTTP 503"),
+        "{printed}"
+    );
     taker.answer(200);
     // Before its pause is over it waits, and nothing of it is lost or told twice.
     hurry(&bench);
@@ -245,14 +248,14 @@ fn what_a_receiver_needs_and_is_not_there_keeps_nothing_else_from_running() {
 fn a_monitor_gets_a_line_a_problem() {
     let bench = bench("[]\n");
     bench.edit("syncline.yaml", "alerts:\n[]", "alerts: []");
-    let told = bench.run(&["status", "--check"]).code(1).stdout;
-    assert!(told.contains("subscriptions: the records that existed before were never imported"), "{told}");
+    let printed = bench.run(&["status", "--check"]).code(1).stdout;
+    assert!(printed.contains("subscriptions: the records that existed before were never imported"), "{printed}");
     bench.import();
     assert_eq!(bench.run(&["status", "--check"]).code(0).stdout, "ok: 1 pipeline\n");
     let id = create(&bench, "five");
     bench.sync();
-    let told = bench.run(&["status", "--check"]).code(1).stdout;
-    assert_eq!(told, "subscriptions: 1 record is kept under `syncline failures`\n");
+    let printed = bench.run(&["status", "--check"]).code(1).stdout;
+    assert_eq!(printed, "subscriptions: 1 record is kept under `syncline failures`\n");
     // Bounds are the project's or the pipeline's own, whose word counts.
     bench.edit("syncline.yaml", "lag: 7d", "lag: 7d, failures: 1");
     bench.run(&["status", "--check"]).code(0);
@@ -263,13 +266,13 @@ fn a_monitor_gets_a_line_a_problem() {
     bench.run(&["status", "--check"]).code(0);
     bench.edit(FILE, "alert: { failures: 0 }", "alert: { lag: 1s }\nsync: { every: 1s }");
     std::thread::sleep(std::time::Duration::from_millis(3_200));
-    let told = bench.run(&["status", "--check"]).code(1).stdout;
-    let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines.len(), 2, "{told}");
-    assert!(lines[0].contains("no run has started for") && lines[1].contains("`alert.lag` allows 1s"), "{told}");
+    let printed = bench.run(&["status", "--check"]).code(1).stdout;
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines.len(), 2, "{printed}");
+    assert!(lines[0].contains("no run has started for") && lines[1].contains("`alert.lag` allows 1s"), "{printed}");
     let json = bench.run(&["status", "--check", "--format", "json"]).code(1).json();
     let reasons: Vec<&Value> =
-        json["pipelines"][0]["attention"].as_array().unwrap().iter().map(|own| &own["reason"]).collect();
+        json["pipelines"][0]["attention"].as_array().unwrap().iter().map(|reason| &reason["reason"]).collect();
     assert_eq!(reasons, ["not_running", "old_data"]);
 }
 
@@ -308,9 +311,9 @@ fn mail_is_not_sent_to_a_server_that_cannot_prove_who_it_is() {
         let server =
             if tls == Tls::Implicit { mail.address.clone() } else { format!("smtp://0.0.0.0:{}", mail.port()) };
         let ran = mail_tried(&server, false).code(1);
-        let said = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(said.to_lowercase().contains("certificate"), "{said}");
-        assert!(!said.contains(SECRET), "{said}");
+        let printed = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(printed.to_lowercase().contains("certificate"), "{printed}");
+        assert!(!printed.contains(SECRET), "{printed}");
         assert!(mail.taken().iter().all(|mail| !mail.contains("AUTH") && !mail.contains("MAIL FROM")));
     }
     // A server that does not offer encryption gets nothing, either.

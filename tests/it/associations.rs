@@ -92,7 +92,8 @@ impl Pairs {
     pub(crate) fn account(&self, place: usize) -> String {
         let companies = self.bench.records("0-2");
         let known = |id: &String| {
-            companies.values().filter(|own| own["properties"]["salesforceaccountid"] == id.as_str()).count() == 1
+            companies.values().filter(|company| company["properties"]["salesforceaccountid"] == id.as_str()).count()
+                == 1
         };
         self.bench.rows("Account").into_keys().filter(known).nth(place).unwrap()
     }
@@ -110,7 +111,7 @@ impl Pairs {
     pub(crate) fn record(&self, object: &str, property: &str, id: &str) -> Value {
         let records = self.bench.records(object);
         let mut found =
-            records.into_values().filter(|own| own["properties"][property] == id && own["archived"] == false);
+            records.into_values().filter(|record| record["properties"][property] == id && record["archived"] == false);
         found.next().unwrap_or_else(|| panic!("{object} has no {id}"))
     }
 
@@ -121,7 +122,9 @@ impl Pairs {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         found
             .iter()
-            .map(|own| (text(&own["id"]), own["labels"].as_array().unwrap().iter().map(text).collect()))
+            .map(|association| {
+                (text(&association["id"]), association["labels"].as_array().unwrap().iter().map(text).collect())
+            })
             .collect()
     }
 
@@ -151,10 +154,10 @@ impl Pairs {
 
 #[track_caller]
 fn same(planned: &Value, done: &Value) {
-    for own in done["pipelines"].as_array().unwrap() {
-        let name = own["name"].as_str().unwrap();
+    for outcome in done["pipelines"].as_array().unwrap() {
+        let name = outcome["name"].as_str().unwrap();
         for count in ["created", "updated", "unchanged", "associated", "disassociated"] {
-            assert_eq!(report(planned, name)[count], own[count], "{count} of {name}\n{planned}\n{done}");
+            assert_eq!(report(planned, name)[count], outcome[count], "{count} of {name}\n{planned}\n{done}");
         }
     }
 }
@@ -427,7 +430,7 @@ fn a_doubled_target_is_taken_once_somebody_has_seen_to_it() {
         pairs.bench.import();
         assert!(pairs.of(&id, "0-2").is_empty(), "two companies carry the id");
         let failures = pairs.bench.failures();
-        assert!(failures.iter().any(|own| own["salesforce_id"] == id.as_str()), "{failures:?}");
+        assert!(failures.iter().any(|failure| failure["salesforce_id"] == id.as_str()), "{failures:?}");
         match by {
             "archive" => drop(pairs.bench.hubspot("archive", json!({"object": "0-2", "id": other}))),
             _ => drop(pairs.bench.hubspot("merge", json!({"object": "0-2", "id": company, "merged": other}))),
@@ -435,6 +438,6 @@ fn a_doubled_target_is_taken_once_somebody_has_seen_to_it() {
         pairs.bench.import();
         assert_eq!(pairs.of(&id, "0-2"), [(company, Vec::new())], "{by}");
         let failures = pairs.bench.failures();
-        assert!(failures.iter().all(|own| own["salesforce_id"] != id.as_str()), "{by}: {failures:?}");
+        assert!(failures.iter().all(|failure| failure["salesforce_id"] != id.as_str()), "{by}: {failures:?}");
     }
 }

@@ -51,18 +51,18 @@ fn discover_lists_what_can_sync() {
     assert_eq!(row("Account"), "Account Account standard yes, with `allow_unlisted: true`");
     assert_eq!(row("work_orders"), "work_orders Work orders custom yes work_orders");
     assert!(row("companies").contains("yes, with a unique property for the Salesforce id"));
-    let told = bench.run(&["discover", "--format", "json"]).code(0).json();
+    let output = bench.run(&["discover", "--format", "json"]).code(0).json();
     let named = |system: &str, connection: &str, name: &str| {
-        told[system][connection].as_array().unwrap().iter().find(|own| own["name"] == name).unwrap().clone()
+        output[system][connection].as_array().unwrap().iter().find(|object| object["name"] == name).unwrap().clone()
     };
     assert_eq!(named("salesforce", "salesforce", "Subscription__c")["pipelines"], json!(["subscriptions"]));
     assert_eq!(named("salesforce", "salesforce", "User")["can_sync"], true);
     // The custom object is meant, not HubSpot's own subscriptions.
-    let own = told["hubspot"]["hubspot"].as_array().unwrap();
-    let own: Vec<&Value> = own.iter().filter(|own| own["name"] == "subscriptions").collect();
-    let used: Vec<bool> = own.iter().map(|own| own["pipelines"] == json!(["subscriptions"])).collect();
-    let custom: Vec<bool> = own.iter().map(|own| own["custom"] == true).collect();
-    assert!(used == custom && used.contains(&true) && used.contains(&false), "{own:?}");
+    let objects = output["hubspot"]["hubspot"].as_array().unwrap();
+    let subscriptions: Vec<&Value> = objects.iter().filter(|object| object["name"] == "subscriptions").collect();
+    let used: Vec<bool> = subscriptions.iter().map(|object| object["pipelines"] == json!(["subscriptions"])).collect();
+    let custom: Vec<bool> = subscriptions.iter().map(|object| object["custom"] == true).collect();
+    assert!(used == custom && used.contains(&true) && used.contains(&false), "{subscriptions:?}");
     bench.run(&["discover", "Nothing__c"]).code(1);
 }
 
@@ -79,7 +79,7 @@ fn discover_shows_one_object_with_what_its_parts_are_good_for() {
         "Status__c picklist Status Draft | Active | On Hold | Cancelled",
         "SystemModstamp datetime System Modstamp a system field",
     ] {
-        assert!(lines.iter().any(|own| own == line), "`{line}` is not in\n{shown}");
+        assert!(lines.iter().any(|printed| printed == line), "`{line}` is not in\n{shown}");
     }
     assert!(!shown.contains("Legacy"), "inactive values cannot be chosen: {shown}");
     let target = bench.run(&["discover", "work_orders"]).code(0).stdout;
@@ -89,10 +89,10 @@ fn discover_shows_one_object_with_what_its_parts_are_good_for() {
         "subject string Subject required",
         "hs_object_id number Record ID read-only",
     ] {
-        assert!(lines.iter().any(|own| own == line), "`{line}` is not in\n{target}");
+        assert!(lines.iter().any(|printed| printed == line), "`{line}` is not in\n{target}");
     }
-    let told = bench.run(&["discover", "subscriptions", "--format", "json"]).code(0).json();
-    assert_eq!((&told["salesforce"], &told["hubspot"]["name"]), (&Value::Null, &json!("subscriptions")));
+    let output = bench.run(&["discover", "subscriptions", "--format", "json"]).code(0).json();
+    assert_eq!((&output["salesforce"], &output["hubspot"]["name"]), (&Value::Null, &json!("subscriptions")));
 }
 
 #[test]
@@ -120,8 +120,11 @@ fn a_new_pipeline_maps_what_fits_and_says_what_is_missing() {
     let ran = bench.run(&["new", "subs", "--source", "subscription__c", "--target", "subscriptions"]).code(0);
     assert!(ran.stdout.contains("wrote pipelines/subs.yaml: 13 properties are suggested"), "{ran:?}");
     assert!(ran.stdout.contains("sales_region is required, but nothing matches it"), "{ran:?}");
-    let changing =
-        bench.sandbox.requests().into_iter().filter(|own| own.method != "GET" && !own.target.contains("/oauth2/"));
+    let changing = bench
+        .sandbox
+        .requests()
+        .into_iter()
+        .filter(|request| request.method != "GET" && !request.target.contains("/oauth2/"));
     assert_eq!(changing.count(), 0, "a draft changes nothing");
     let draft = text(&bench, "pipelines/subs.yaml");
     for part in [
@@ -149,9 +152,11 @@ fn a_new_pipeline_maps_what_fits_and_says_what_is_missing() {
     // Only what nobody can guess is open.
     bench.run(&["catalog", "pull"]).code(0);
     let found = bench.run(&["validate", "subs", "--format", "json"]).code(1).json();
-    let errors = found["findings"].as_array().unwrap().iter().filter(|own| own["severity"] == "error");
+    let errors = found["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "error");
     let errors: Vec<(&str, bool)> = errors
-        .map(|own| (own["code"].as_str().unwrap(), own["message"].as_str().unwrap().contains("sales_region")))
+        .map(|finding| {
+            (finding["code"].as_str().unwrap(), finding["message"].as_str().unwrap().contains("sales_region"))
+        })
         .collect();
     assert_eq!(errors, [("SL2033", true)], "{found}");
     bench.edit(
@@ -215,7 +220,8 @@ fn a_draft_overwrites_nothing() {
         let ran = new(name, &["--create-target", "--apply"]).code(1);
         assert!(ran.stderr.contains("SL1017"), "{name}: {ran:?}");
     }
-    let made = bench.sandbox.requests().into_iter().filter(|own| own.service == "hubspot" && own.method == "POST");
+    let made =
+        bench.sandbox.requests().into_iter().filter(|request| request.service == "hubspot" && request.method == "POST");
     assert_eq!(made.count(), 0, "nothing is made in HubSpot for a file that cannot be written");
     let missing = new("people", &[]).code(1);
     assert!(missing.stderr.contains("SL3004") && missing.stderr.contains("--create-target"), "{missing:?}");
@@ -241,13 +247,16 @@ fn the_custom_object_is_printed_and_made_when_it_is_asked_for() {
     let printed = bench.run(&arguments).code(0);
     assert!(printed.stderr.contains("nothing was created") && printed.stderr.contains("--apply"), "{printed:?}");
     assert!(!bench.path("pipelines/plans.yaml").exists());
-    let changing =
-        bench.sandbox.requests().into_iter().filter(|own| own.method != "GET" && !own.target.contains("/oauth2/"));
+    let changing = bench
+        .sandbox
+        .requests()
+        .into_iter()
+        .filter(|request| request.method != "GET" && !request.target.contains("/oauth2/"));
     assert_eq!(changing.count(), 0, "what is printed is not made");
     let body = printed.json();
     let property = |name: &str| {
-        let own = body["properties"].as_array().unwrap().iter().find(|own| own["name"] == name);
-        own.unwrap_or_else(|| panic!("{name} is not in {body}")).clone()
+        let property = body["properties"].as_array().unwrap().iter().find(|property| property["name"] == name);
+        property.unwrap_or_else(|| panic!("{name} is not in {body}")).clone()
     };
     assert_eq!(property("sf_id")["hasUniqueValue"], true);
     assert_eq!(
@@ -268,11 +277,11 @@ fn the_custom_object_is_printed_and_made_when_it_is_asked_for() {
         ("seats_2", "number", "number"),
         ("p_hs_code", "string", "text"),
     ] {
-        let own = property(name);
-        assert_eq!((&own["type"], &own["fieldType"]), (&json!(kind), &json!(form)), "{own}");
+        let made = property(name);
+        assert_eq!((&made["type"], &made["fieldType"]), (&json!(kind), &json!(form)), "{made}");
     }
     let statuses: Vec<Value> =
-        property("status")["options"].as_array().unwrap().iter().map(|own| own["value"].clone()).collect();
+        property("status")["options"].as_array().unwrap().iter().map(|option| option["value"].clone()).collect();
     assert_eq!(statuses, ["Draft", "Active", "On Hold", "Cancelled", "Legacy"]);
     assert_eq!(body["associatedObjects"], json!(["0-2", bench.kind("work_orders")]), "what its lookups lead to");
 
@@ -319,8 +328,8 @@ fn links_that_would_be_refused_are_comments() {
         bench.salesforce("add_field", json!({"object": "Subscription__c", "field": field}));
     }
     for property in ["salesforcecontactid", "salesforceleadid"] {
-        let own = json!({"name": property, "label": property, "type": "string", "fieldType": "text"});
-        bench.hubspot("add_property", json!({"object": "0-1", "property": own}));
+        let made = json!({"name": property, "label": property, "type": "string", "fieldType": "text"});
+        bench.hubspot("add_property", json!({"object": "0-1", "property": made}));
     }
     bench
         .run(&["new", "plans", "--source", "Subscription__c", "--target", "plans", "--create-target", "--apply"])
@@ -463,7 +472,7 @@ fn an_editor_completes_and_marks_real_names() {
         whole.replacen("Account__r.Name", "Account__r.Owner.Name", 1).replacen("from: Notes__c", "from: Owner.Name", 1);
     documents.push(json!({"path": "pipelines/deep.yaml", "text": deep}));
     let hover = whole.lines().position(|line| line.contains("to: seats")).unwrap();
-    let told = edited(
+    let answers = edited(
         &bench,
         &json!({"documents": documents, "completions": completions,
             "hovers": [{"path": "pipelines/subscriptions.yaml", "line": hover, "character": 6}]}),
@@ -471,22 +480,26 @@ fn an_editor_completes_and_marks_real_names() {
     for path in
         ["pipelines/subscriptions.yaml", "pipelines/work_orders.yaml", "pipelines/people.yaml", "pipelines/deep.yaml"]
     {
-        assert_eq!(told["diagnostics"][path], json!([]), "{path}");
+        assert_eq!(answers["diagnostics"][path], json!([]), "{path}");
     }
     for (number, (_, to, offered, not)) in asked.iter().enumerate() {
-        let labels: Vec<&str> =
-            told["completions"][number].as_array().unwrap().iter().map(|own| own.as_str().unwrap()).collect();
+        let labels: Vec<&str> = answers["completions"][number]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|completion| completion.as_str().unwrap())
+            .collect();
         for name in *offered {
             assert!(labels.contains(name), "{to}: `{name}` is not offered: {labels:?}");
         }
         assert!(!labels.contains(not), "{to}: `{not}` is offered: {labels:?}");
     }
     for (number, (from, to, word)) in wrong.iter().enumerate() {
-        let marked = told["diagnostics"][format!("pipelines/wrong_{number}.yaml")].as_array().unwrap();
+        let marked = answers["diagnostics"][format!("pipelines/wrong_{number}.yaml")].as_array().unwrap();
         let text = whole.replacen(from, to, 1);
         let place = text.find(&format!(": {word}")).map(|place| place + 2).unwrap();
         let line = text[..place].matches('\n').count() as u64;
-        assert!(marked.iter().any(|own| own["line"] == line), "{to}: {marked:?}");
+        assert!(marked.iter().any(|completion| completion["line"] == line), "{to}: {marked:?}");
     }
 }
 
@@ -518,8 +531,8 @@ fn what_init_writes_is_good_in_an_editor() {
         let text = changed(text, from, to).replace("$schema=schemas/", "$schema=../schemas/");
         documents.push(json!({"path": path, "text": text}));
     }
-    let told = edited(&bench, &json!({"documents": documents}));
-    for (path, marks) in told["diagnostics"].as_object().unwrap() {
+    let answers = edited(&bench, &json!({"documents": documents}));
+    for (path, marks) in answers["diagnostics"].as_object().unwrap() {
         // An address with a variable in it is not known yet.
         let good = [
             "syncline.yaml",
@@ -542,15 +555,15 @@ fn two_portals_do_not_mix_in_an_editor() {
         .replace("\"notes\":", "\"remarks\":");
     bench.write("catalog/asia.subscriptions.json", &second);
     let connections = text(&bench, "syncline.yaml");
-    let own = connections.split("  hubspot:\n").nth(1).unwrap().split("state:").next().unwrap();
-    let asia = format!("  asia:\n{}state:", own.replace("51234567", "777"));
+    let hubspot = connections.split("  hubspot:\n").nth(1).unwrap().split("state:").next().unwrap();
+    let asia = format!("  asia:\n{}state:", hubspot.replace("51234567", "777"));
     bench.edit("syncline.yaml", "state:", &asia);
     bench.run(&["validate"]).code(0);
     let narrowed = bench.run(&["schema", "pipeline", "--project"]).code(0).stdout;
     bench.write("schemas/pipeline.schema.json", &narrowed);
     let whole = text(&bench, "pipelines/subscriptions.yaml");
     let asian = whole.replace("target:\n", "target:\n  connection: asia\n");
-    let told = edited(
+    let answers = edited(
         &bench,
         &json!({"documents": [
             {"path": "pipelines/subscriptions.yaml"},
@@ -559,7 +572,7 @@ fn two_portals_do_not_mix_in_an_editor() {
             {"path": "pipelines/c.yaml", "text": asian},
         ]}),
     );
-    let marks = |path: &str| told["diagnostics"][path].as_array().unwrap().len();
-    assert_eq!((marks("pipelines/subscriptions.yaml"), marks("pipelines/b.yaml")), (0, 0), "{told}");
-    assert!(marks("pipelines/a.yaml") > 0 && marks("pipelines/c.yaml") > 0, "{told}");
+    let marks = |path: &str| answers["diagnostics"][path].as_array().unwrap().len();
+    assert_eq!((marks("pipelines/subscriptions.yaml"), marks("pipelines/b.yaml")), (0, 0), "{answers}");
+    assert!(marks("pipelines/a.yaml") > 0 && marks("pipelines/c.yaml") > 0, "{answers}");
 }

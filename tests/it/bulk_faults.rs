@@ -28,10 +28,10 @@ fn imported() -> (Bench, u64) {
     fs::remove_file(bench.path("pipelines/work_orders.yaml")).unwrap();
     bench.write("pipelines/subscriptions.yaml", LEAN);
     let reports = bench.import();
-    let own = report(&reports, "subscriptions");
-    assert!(own["read"].as_u64() > Some(10_000), "{own}");
+    let outcome = report(&reports, "subscriptions");
+    assert!(outcome["read"].as_u64() > Some(10_000), "{outcome}");
     assert!(jobs(&bench) == 1, "a read of this size is a job");
-    let well = own["created"].as_u64().unwrap();
+    let well = outcome["created"].as_u64().unwrap();
     (bench, well)
 }
 
@@ -52,11 +52,11 @@ fn unchanged(bench: &Bench, well: u64, name: &str) -> Value {
     let ran = import(bench);
     assert!(matches!(ran.code, Some(0 | 3)), "{name}: {ran:?}");
     let reports = ran.json();
-    let own = report(&reports, "subscriptions").clone();
-    let written = ["created", "updated", "archived"].map(|count| own[count].as_u64().unwrap());
-    assert_eq!(written, [0, 0, 0], "{name}: {own}");
-    assert!(own["unchanged"].as_u64() >= Some(well), "{name}: {own}");
-    own
+    let outcome = report(&reports, "subscriptions").clone();
+    let written = ["created", "updated", "archived"].map(|count| outcome[count].as_u64().unwrap());
+    assert_eq!(written, [0, 0, 0], "{name}: {outcome}");
+    assert!(outcome["unchanged"].as_u64() >= Some(well), "{name}: {outcome}");
+    outcome
 }
 
 #[test]
@@ -66,8 +66,8 @@ fn results_that_are_spoiled_are_read_again_as_they_were() {
     // The page in the middle, and the last one.
     for (call, kind) in [(1, "cut"), (2, "cut_json"), (2, "html"), (1, "reset_after"), (1, "expired")] {
         bench.faults(json!([{"path": results, "from": call, "to": call, "fault": kind}]));
-        let own = unchanged(&bench, well, kind);
-        assert!(own["read"].as_u64() < Some(11_000), "{kind}: nothing is given out twice: {own}");
+        let outcome = unchanged(&bench, well, kind);
+        assert!(outcome["read"].as_u64() < Some(11_000), "{kind}: nothing is given out twice: {outcome}");
         assert_eq!(bench.sandbox.faults()["rules"][0]["struck"], 1, "{kind}");
         bench.sandbox.clear_faults();
     }
@@ -132,8 +132,8 @@ fn the_days_calls_may_be_used_up_in_the_middle_of_a_result() {
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert_eq!(report(&ran.json(), "subscriptions")["status"], "paused", "{ran:?}");
         bench.sandbox.clear_faults();
-        let own = unchanged(&bench, least, "goes on");
+        let outcome = unchanged(&bench, least, "goes on");
         assert_eq!(jobs(&bench), 1, "the job of the paused run serves the next one");
-        assert!(own["read"].as_u64() < Some(most), "page {call}: {own}");
+        assert!(outcome["read"].as_u64() < Some(most), "page {call}: {outcome}");
     }
 }

@@ -74,9 +74,9 @@ fn a_pull_writes_stable_files_and_the_next_changes_nothing() {
         }
         // A field is a line, unless it has much to say.
         let parts = if name.starts_with("hubspot") { "properties" } else { "fields" };
-        let own = value[parts].as_object().unwrap();
+        let named = value[parts].as_object().unwrap();
         let lines = text.lines().filter(|line| line.starts_with("    \"")).count();
-        assert!(lines >= own.len() && own.keys().is_sorted(), "{name}: {text}");
+        assert!(lines >= named.len() && named.keys().is_sorted(), "{name}: {text}");
     }
     let subscription = String::from_utf8(before["salesforce.Subscription__c.json"].clone()).unwrap();
     assert!(
@@ -186,15 +186,15 @@ fn what_moved_is_told_with_the_pipelines_that_it_touches() {
         check["files"],
         json!(["catalog/hubspot.subscriptions.json", "catalog/salesforce.Subscription__c.json"])
     );
-    let told = check["moves"].as_array().unwrap();
+    let changes = check["moves"].as_array().unwrap();
     for (item, kind, message, used) in &MOVES {
-        let own = told.iter().find(|own| own["item"] == *item && own["kind"] == *kind);
-        let own = own.unwrap_or_else(|| panic!("{item} {kind} is not told: {told:#?}"));
-        assert!(own["message"].as_str().unwrap().contains(message), "{own}");
-        assert_eq!(own["pipelines"] == json!(["subscriptions"]), *used, "{own}");
-        assert!(*used || own["pipelines"] == json!([]), "{own}");
+        let change = changes.iter().find(|change| change["item"] == *item && change["kind"] == *kind);
+        let change = change.unwrap_or_else(|| panic!("{item} {kind} is not told: {changes:#?}"));
+        assert!(change["message"].as_str().unwrap().contains(message), "{change}");
+        assert_eq!(change["pipelines"] == json!(["subscriptions"]), *used, "{change}");
+        assert!(*used || change["pipelines"] == json!([]), "{change}");
     }
-    assert_eq!(told.len(), MOVES.len(), "{told:#?}");
+    assert_eq!(changes.len(), MOVES.len(), "{changes:#?}");
     let text = bench.run(&["catalog", "pull"]).code(0).stdout;
     for line in [
         "used by pipelines:",
@@ -204,7 +204,7 @@ fn what_moved_is_told_with_the_pipelines_that_it_touches() {
         "  + Salesforce Subscription__c.Tier__c is new (string, “Tier”)",
         "catalog/ holds 6 objects; 2 files written: commit them",
     ] {
-        assert!(text.lines().any(|own| own == line), "`{line}` is not in\n{text}");
+        assert!(text.lines().any(|printed| printed == line), "`{line}` is not in\n{text}");
     }
     assert_eq!(bench.run(&["catalog", "pull", "--check"]).code(0).stdout, "catalog/ is up to date: 6 objects\n");
 }
@@ -216,8 +216,8 @@ fn a_part_of_a_parent_touches_the_pipelines_that_go_through_it() {
     bench.hubspot("archive_property", json!({"object": "0-2", "property": "salesforceaccountid"}));
     let moves = bench.run(&["catalog", "pull", "--check", "--format", "json"]).code(2).json()["moves"].clone();
     for item in ["Name", "salesforceaccountid"] {
-        let own = moves.as_array().unwrap().iter().find(|own| own["item"] == item).unwrap();
-        assert_eq!(own["pipelines"], json!(["subscriptions", "work_orders"]), "{own}");
+        let change = moves.as_array().unwrap().iter().find(|change| change["item"] == item).unwrap();
+        assert_eq!(change["pipelines"], json!(["subscriptions", "work_orders"]), "{change}");
     }
 }
 
@@ -275,11 +275,11 @@ fn online_the_catalog_is_compared_with_the_systems() {
     let before = files(&bench.path(""));
     assert!(!bench.run(&["validate"]).code(0).stdout.contains("SL3011"));
     let found = bench.run(&["validate", "--online", "--format", "json"]).code(0).json();
-    let found = found["findings"].as_array().unwrap().iter().filter(|own| own["code"] == "SL3011");
-    let told: Vec<(&str, &str)> =
-        found.map(|own| (own["file"].as_str().unwrap(), own["message"].as_str().unwrap())).collect();
+    let found = found["findings"].as_array().unwrap().iter().filter(|finding| finding["code"] == "SL3011");
+    let found: Vec<(&str, &str)> =
+        found.map(|finding| (finding["file"].as_str().unwrap(), finding["message"].as_str().unwrap())).collect();
     assert_eq!(
-        told,
+        found,
         [
             (
                 "pipelines/subscriptions.yaml",
@@ -305,7 +305,7 @@ fn the_list_of_a_portals_objects_is_read_once() {
     bench.sandbox.forget_requests();
     bench.run(&["validate", "--online"]).code(0);
     let lists = bench.sandbox.requests();
-    let lists = lists.iter().filter(|own| own.service == "hubspot" && own.target.contains("/schemas?"));
+    let lists = lists.iter().filter(|request| request.service == "hubspot" && request.target.contains("/schemas?"));
     assert_eq!(lists.count(), 1);
 }
 
@@ -324,10 +324,10 @@ fn a_field_that_vanished_blanks_nothing() {
     for (field, more) in [("Start__c", "from: Start__c"), ("Work_Order__c", "field: Work_Order__c")] {
         bench.salesforce("hide", json!({"object": "Subscription__c", "field": field}));
         bench.sandbox.forget_requests();
-        let told = |ran: &Ran| {
-            let said = format!("{}{}", ran.stdout, ran.stderr);
+        let printed = |ran: &Ran| {
+            let printed = format!("{}{}", ran.stdout, ran.stderr);
             for part in ["SL3001", more, &format!("`{field}`"), "permission set", "field permissions"] {
-                assert!(said.contains(part), "{field}: `{part}` is not in {said}");
+                assert!(printed.contains(part), "{field}: `{part}` is not in {printed}");
             }
         };
         // The catalog still has it, so only the systems tell.
@@ -338,7 +338,7 @@ fn a_field_that_vanished_blanks_nothing() {
             &["import", "subscriptions", "--yes"],
             &["sync", "subscriptions", "--once"],
         ] {
-            told(&bench.run(command).code(1));
+            printed(&bench.run(command).code(1));
         }
         assert_eq!(writes(&bench), Vec::<String>::new(), "{field}");
         assert_eq!(bench.records("subscriptions"), before, "{field}");
@@ -347,7 +347,7 @@ fn a_field_that_vanished_blanks_nothing() {
             pull.stdout.contains(&format!("- Salesforce Subscription__c.{field} is no longer visible")),
             "{pull:?}"
         );
-        told(&bench.run(&["validate"]).code(1));
+        printed(&bench.run(&["validate"]).code(1));
         bench.salesforce("show", json!({"object": "Subscription__c", "field": field}));
         bench.run(&["catalog", "pull"]).code(0);
         bench.run(&["validate"]).code(0);
@@ -382,14 +382,14 @@ fn a_parent_object_that_vanished_is_named() {
         [&["validate", "--online"][..], &["plan", "subscriptions"], &["import", "--yes"], &["sync", "--once"]]
     {
         let ran = bench.run(command).code(1);
-        let said = format!("{}{}", ran.stdout, ran.stderr);
+        let printed = format!("{}{}", ran.stdout, ran.stderr);
         for part in [
             "SL3002",
             "Salesforce shows no object `Account`, which a path of this pipeline goes through",
             "from: Account__r.Name",
             "read permission",
         ] {
-            assert!(said.contains(part), "{command:?}: `{part}` is not in {said}");
+            assert!(printed.contains(part), "{command:?}: `{part}` is not in {printed}");
         }
     }
     assert_eq!(bench.records("subscriptions"), before);
@@ -411,22 +411,23 @@ fn fields_whose_changes_are_noticed_late_are_warned_about() {
     let found = bench.run(&["validate", "--format", "json"]).code(0).json();
     let warned = |item: &str, words: &str| {
         let findings = found["findings"].as_array().unwrap();
-        let own =
-            findings.iter().find(|own| own["code"] == "SL2050" && own["message"].as_str().unwrap().contains(item));
-        let own = own.unwrap_or_else(|| panic!("{item}: {findings:#?}"));
-        assert!(own["message"].as_str().unwrap().contains(words), "{own}");
-        assert_eq!(own["severity"], "warning");
-        let help = own["help"].as_str().unwrap();
-        assert!(help.contains("`syncline reconcile subscriptions` carries the change over"), "{own}");
-        assert!(help.contains("every 1d (`sync.reconcile`)"), "{own}");
+        let finding = findings
+            .iter()
+            .find(|finding| finding["code"] == "SL2050" && finding["message"].as_str().unwrap().contains(item));
+        let finding = finding.unwrap_or_else(|| panic!("{item}: {findings:#?}"));
+        assert!(finding["message"].as_str().unwrap().contains(words), "{finding}");
+        assert_eq!(finding["severity"], "warning");
+        let help = finding["help"].as_str().unwrap();
+        assert!(help.contains("`syncline reconcile subscriptions` carries the change over"), "{finding}");
+        assert!(help.contains("every 1d (`sync.reconcile`)"), "{finding}");
     };
     warned("`Margin__c`", "is calculated");
     warned("`Visits__c`", "is calculated");
     assert!(!found.to_string().contains("Account__r.Name"), "a sync asks for the accounts that changed: {found}");
     bench.edit("pipelines/subscriptions.yaml", "overlap: 10m", "overlap: 10m\n  parents: off");
     let found = bench.run(&["validate"]).code(0);
-    let said = "`Account__r.Name` belongs to a parent record, and `sync.parents` is `off`";
-    assert!(found.stderr.contains(said) || found.stdout.contains(said), "{found:?}");
+    let message = "`Account__r.Name` belongs to a parent record, and `sync.parents` is `off`";
+    assert!(found.stderr.contains(message) || found.stdout.contains(message), "{found:?}");
 }
 
 #[test]
@@ -474,12 +475,12 @@ fn a_damaged_file_is_named_and_written_anew() {
         bench.write(file, &damaged);
         for command in [&["validate"][..], &["test"]] {
             let ran = bench.run(command).code(1);
-            let said = format!("{}{}", ran.stdout, ran.stderr);
+            let printed = format!("{}{}", ran.stdout, ran.stderr);
             for part in ["SL3008", file, words, "syncline catalog pull"] {
-                assert!(said.contains(part), "{words}, {command:?}: {said}");
+                assert!(printed.contains(part), "{words}, {command:?}: {printed}");
             }
             // One cause is told once.
-            assert_eq!(said.matches("error[").count(), 1, "{said}");
+            assert_eq!(printed.matches("error[").count(), 1, "{printed}");
         }
         bench.run(&["catalog", "pull", "--check"]).code(2);
         bench.run(&["catalog", "pull"]).code(0);
@@ -553,8 +554,11 @@ fn the_catalog_of_another_portal_is_refused() {
     bench.hubspot("seed", json!({"portal": {"portal_id": 888}}));
     for command in [&["catalog", "pull"][..], &["catalog", "pull", "--check"], &["validate", "--online"]] {
         let ran = bench.run(command).code(1);
-        let said = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(said.contains("SL3009") && said.contains("51234567") && said.contains("888"), "{command:?}: {ran:?}");
+        let printed = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(
+            printed.contains("SL3009") && printed.contains("51234567") && printed.contains("888"),
+            "{command:?}: {ran:?}"
+        );
     }
     assert_eq!(files(&bench.path("")), before);
     // Files of two portals side by side.

@@ -111,9 +111,9 @@ fn a_command_that_prints_json_prints_some_when_it_fails() {
     ];
     for (words, member) in commands {
         let ran = run(folder.path(), &[words, &["--format", "json"]].concat()).code(1);
-        let told = ran.json();
-        assert_eq!((&told[member], &told["status"]), (&json!([]), &json!("failed")), "{words:?}: {told}");
-        assert!(told["error"]["code"].as_str().is_some_and(|code| code.starts_with("SL")), "{words:?}: {told}");
+        let output = ran.json();
+        assert_eq!((&output[member], &output["status"]), (&json!([]), &json!("failed")), "{words:?}: {output}");
+        assert!(output["error"]["code"].as_str().is_some_and(|code| code.starts_with("SL")), "{words:?}: {output}");
         assert!(ran.stderr.contains("error[SL"), "{words:?}: {}", ran.stderr);
     }
 }
@@ -288,7 +288,7 @@ fn errors_of_a_run_are_written_as_csv() {
 #[test]
 fn the_demo_tells_its_story() {
     let folder = TempDir::new().unwrap();
-    let told = run(folder.path(), &["demo", "--records", "40"]).code(0);
+    let ran = run(folder.path(), &["demo", "--records", "40"]).code(0);
     for part in [
         "what `import` would do",
         "import subscriptions:",
@@ -299,7 +299,7 @@ fn the_demo_tells_its_story() {
         "syncline status",
         "SL50",
     ] {
-        assert!(told.stdout.contains(part), "`{part}` is not in {}", told.stdout);
+        assert!(ran.stdout.contains(part), "`{part}` is not in {}", ran.stdout);
     }
     let again = run(folder.path(), &["demo", "--records", "40", "--keep", "kept"]).code(0);
     assert!(again.stdout.contains("kept"));

@@ -160,9 +160,9 @@ fn pages_show_yaml_before_and_after_and_the_change_mends_the_case() {
         } else {
             run_in(&mended, &["validate"])
         };
-        let said = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(!said.contains(&format!("[{code}]")), "{code}: the change does not mend it:\n{said}");
-        assert!(!said.contains("error[SL"), "{code}: the change makes another error:\n{said}");
+        let printed = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!printed.contains(&format!("[{code}]")), "{code}: the change does not mend it:\n{printed}");
+        assert!(!printed.contains("error[SL"), "{code}: the change makes another error:\n{printed}");
     }
 }
 

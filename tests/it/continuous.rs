@@ -72,7 +72,7 @@ fn a_sync_that_runs_on_outlives_everything_that_passes() {
 /// A sync that runs on, with its lines as they come.
 struct Daemon {
     child: std::process::Child,
-    said: std::sync::Arc<std::sync::Mutex<String>>,
+    printed: std::sync::Arc<std::sync::Mutex<String>>,
     readers: Vec<std::thread::JoinHandle<()>>,
 }
 
@@ -83,31 +83,31 @@ impl Daemon {
 
     fn start_with(bench: &Bench, arguments: &[&str]) -> Self {
         let mut child = bench.spawn(arguments);
-        let said = std::sync::Arc::<std::sync::Mutex<String>>::default();
+        let printed = std::sync::Arc::<std::sync::Mutex<String>>::default();
         let pipes: [Box<dyn std::io::Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
         let read = |mut pipe: Box<dyn std::io::Read + Send>| {
-            let said = std::sync::Arc::clone(&said);
+            let printed = std::sync::Arc::clone(&printed);
             std::thread::spawn(move || {
                 let mut bytes = [0; 4096];
                 while let Ok(count @ 1..) = std::io::Read::read(&mut pipe, &mut bytes) {
-                    said.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
+                    printed.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
                 }
             })
         };
         let readers = pipes.map(read).into_iter().collect();
-        Self { child, said, readers }
+        Self { child, printed, readers }
     }
 
-    fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
+    fn printed(&self) -> String {
+        self.printed.lock().unwrap().clone()
     }
 
     #[track_caller]
     fn says(&self, part: &str) {
         let end = Instant::now() + Duration::from_secs(60);
-        while !self.said().contains(part) {
-            assert!(Instant::now() < end, "`{part}` was never said:\n{}", self.said());
+        while !self.printed().contains(part) {
+            assert!(Instant::now() < end, "`{part}` was never said:\n{}", self.printed());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -120,7 +120,7 @@ impl Daemon {
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
-        (code, self.said())
+        (code, self.printed())
     }
 }
 
@@ -153,20 +153,20 @@ fn idle_cycles_say_nothing_and_sigterm_is_no_failure() {
     let daemon = Daemon::start(&bench);
     let end = Instant::now() + Duration::from_secs(60);
     while runs(&bench) < before + 6 {
-        assert!(Instant::now() < end, "it never ran: {}", daemon.said());
+        assert!(Instant::now() < end, "it never ran: {}", daemon.printed());
         std::thread::sleep(Duration::from_millis(200));
     }
-    let idle = daemon.said();
+    let idle = daemon.printed();
     let at_first = |line: &&str| line.starts_with("syncing ") || line.contains("about the definition of");
     assert_eq!(idle.lines().filter(|line| !at_first(line)).count(), 0, "{idle}");
     assert!(idle.lines().filter(at_first).count() <= 3, "each is said once: {idle}");
     bench.salesforce("update", json!({"object": "WorkOrder", "id": id, "values": {"Subject": "Twice"}}));
     daemon.says("1 updated");
-    let (code, said) = daemon.end("-TERM");
-    assert_eq!(code, Some(0), "{said}");
-    let (code, said) = Daemon::start(&bench).end("-INT");
+    let (code, printed) = daemon.end("-TERM");
+    assert_eq!(code, Some(0), "{printed}");
+    let (code, printed) = Daemon::start(&bench).end("-INT");
     // The signal may come before anybody listens for it.
-    assert!(matches!(code, Some(130) | None), "{said}");
+    assert!(matches!(code, Some(130) | None), "{printed}");
 }
 
 #[test]
@@ -179,15 +179,15 @@ fn a_service_that_is_away_is_waited_for_and_told_once() {
     let daemon = Daemon::start(&bench);
     let end = Instant::now() + Duration::from_secs(90);
     while runs(&bench) < before + 6 {
-        assert!(Instant::now() < end, "it never ran: {}", daemon.said());
+        assert!(Instant::now() < end, "it never ran: {}", daemon.printed());
         std::thread::sleep(Duration::from_millis(200));
     }
-    let away = daemon.said();
+    let away = daemon.printed();
     assert_eq!(away.matches("error[").count(), 1, "one service, two pipelines, many cycles: {away}");
     bench.sandbox.clear_faults();
     daemon.says("Salesforce answers again");
-    let (code, said) = daemon.end("-INT");
-    assert_eq!((code, said.matches("answers again").count()), (Some(130), 1), "{said}");
+    let (code, printed) = daemon.end("-INT");
+    assert_eq!((code, printed.matches("answers again").count()), (Some(130), 1), "{printed}");
 }
 
 #[test]
@@ -199,10 +199,10 @@ fn a_refused_pipeline_says_its_reason_once_and_a_changed_file_is_noticed() {
     let daemon = Daemon::start(&bench);
     let end = Instant::now() + Duration::from_secs(60);
     while runs(&bench) < before + 8 {
-        assert!(Instant::now() < end, "it never ran: {}", daemon.said());
+        assert!(Instant::now() < end, "it never ran: {}", daemon.printed());
         std::thread::sleep(Duration::from_millis(200));
     }
-    let refused = daemon.said();
+    let refused = daemon.printed();
     assert_eq!(refused.matches("pipeline `subscriptions` cannot run").count(), 1, "{refused}");
     // Another reason is told again.
     bench.salesforce("hide", json!({"object": OBJECT, "field": "Seats__c"}));
@@ -214,8 +214,8 @@ fn a_refused_pipeline_says_its_reason_once_and_a_changed_file_is_noticed() {
     bench.edit("pipelines/work_orders.yaml", "on_delete: keep", "on_delete: archive");
     daemon.says("pipelines/work_orders.yaml has changed on disk");
     std::thread::sleep(Duration::from_millis(2_500));
-    let (code, said) = daemon.end("-TERM");
-    assert_eq!((code, said.matches("has changed on disk").count()), (Some(0), 1), "{said}");
+    let (code, printed) = daemon.end("-TERM");
+    assert_eq!((code, printed.matches("has changed on disk").count()), (Some(0), 1), "{printed}");
 }
 
 /// Sends a signal to a process.
@@ -261,8 +261,12 @@ fn definitions_are_read_again_when_they_are_valid() {
             assert!(Instant::now() < end, "no run since");
             std::thread::sleep(Duration::from_millis(100));
         }
-        let (code, said) = daemon.end("-TERM");
-        assert_eq!((code, said.matches("goes on with what it read before").count()), (Some(0), 1), "{way}: {said}");
+        let (code, printed) = daemon.end("-TERM");
+        assert_eq!(
+            (code, printed.matches("goes on with what it read before").count()),
+            (Some(0), 1),
+            "{way}: {printed}"
+        );
     }
 }
 
@@ -283,11 +287,11 @@ fn a_stop_lets_the_calls_under_way_end() {
         assert!(Instant::now() < end, "nothing is sent");
         std::thread::sleep(Duration::from_millis(20));
     }
-    let (code, said) = daemon.end("-TERM");
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed) = daemon.end("-TERM");
+    assert_eq!(code, Some(0), "{printed}");
     // What was under way is known: the next run looks nothing up, and sends nothing twice.
     bench.sandbox.clear_faults();
     let state = rusqlite::Connection::open(bench.path(".syncline/state.db")).unwrap();
     let open: i64 = state.query_row("SELECT count(*) FROM unconfirmed", [], |row| row.get(0)).unwrap();
-    assert_eq!(open, 0, "{said}");
+    assert_eq!(open, 0, "{printed}");
 }

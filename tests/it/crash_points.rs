@@ -153,7 +153,7 @@ fn scenarios() -> Vec<Scenario> {
         change_everything(&bench);
         bench.sync();
         let held: Vec<Value> =
-            bench.records("subscriptions").into_values().filter(|own| own["archived"] == false).collect();
+            bench.records("subscriptions").into_values().filter(|record| record["archived"] == false).collect();
         bench.hubspot("archive", json!({"object": "subscriptions", "id": held[0]["id"]}));
         let properties = json!({"notes": "by hand"});
         bench.hubspot("set", json!({"object": "subscriptions", "id": held[1]["id"], "properties": properties}));

@@ -189,7 +189,8 @@ fn create_only_leaves_what_exists_alone_wherever_a_sync_is_killed() {
     die_everywhere(&bench, &SYNC, &nothing_is_doubled);
     let made = live_subscriptions(&bench).difference(&before).count();
     assert_eq!(made, 2, "the new rows, and nothing else");
-    let changed = bench.records("subscriptions").into_values().filter(|own| own["properties"]["notes"] == "changed");
+    let changed =
+        bench.records("subscriptions").into_values().filter(|record| record["properties"]["notes"] == "changed");
     assert_eq!(changed.count(), 0, "what exists is not written, not even by the run after a kill");
 }
 
@@ -386,7 +387,7 @@ fn a_bulk_import_goes_on_at_its_page_and_writes_nothing_twice() {
     assert!(results() >= 2);
     bench.sandbox.forget_requests();
     let reports = bench.import();
-    let own = report(&reports, "subscriptions");
+    let outcome = report(&reports, "subscriptions");
     assert_eq!(results(), 2, "the first page is not read again, the others once");
     let made = bench
         .sandbox
@@ -397,8 +398,8 @@ fn a_bulk_import_goes_on_at_its_page_and_writes_nothing_twice() {
     assert_eq!(made, 0, "the job of the first run served");
     let rows = bench.rows(SUBSCRIPTIONS).values().filter(|row| row["deleted"] == false).count();
     let live = bench.records("subscriptions").values().filter(|record| record["archived"] == false).count();
-    assert_eq!(live, rows, "{own}");
-    assert!(own["created"].as_u64().unwrap() < 15_000, "what was made before is not made again: {own}");
+    assert_eq!(live, rows, "{outcome}");
+    assert!(outcome["created"].as_u64().unwrap() < 15_000, "what was made before is not made again: {outcome}");
     let jobs = bench.run(&["runs", "--format", "json"]).code(0).json();
     assert_eq!(jobs["runs"].as_array().unwrap().len(), 2, "{jobs}");
     let deleted = bench.sandbox.requests().iter().filter(|entry| entry.method == "DELETE").count();

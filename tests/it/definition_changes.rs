@@ -20,10 +20,10 @@ fn diff(bench: &Bench, arguments: &[&str]) -> Value {
 }
 
 /// `class part line` of each change of the pipeline, in the order in which they are told.
-fn told(diff: &Value, name: &str) -> Vec<String> {
-    let own = diff["pipelines"].as_array().unwrap().iter().find(|own| own["name"] == name);
-    let own = own.unwrap_or_else(|| panic!("{name} is not in {diff}"));
-    let changes = own["changes"].as_array().unwrap().iter();
+fn changes_in(diff: &Value, name: &str) -> Vec<String> {
+    let pipeline = diff["pipelines"].as_array().unwrap().iter().find(|pipeline| pipeline["name"] == name);
+    let pipeline = pipeline.unwrap_or_else(|| panic!("{name} is not in {diff}"));
+    let changes = pipeline["changes"].as_array().unwrap().iter();
     changes
         .map(|change| {
             let text = |key: &str| change[key].as_str().unwrap_or_default().to_owned();
@@ -178,7 +178,7 @@ fn each_edit_is_told_in_terms_of_mapping() {
         if expected.is_empty() {
             assert_eq!(found["pipelines"], json!([]), "{name}");
         } else {
-            assert_eq!(told(&found, "subscriptions"), *expected, "{name}: {found:#}");
+            assert_eq!(changes_in(&found, "subscriptions"), *expected, "{name}: {found:#}");
         }
         let text = bench.run(&["diff"]).code(0).stdout;
         assert!(text.contains(piece), "{name}: `{piece}` is not in\n{text}");
@@ -196,7 +196,7 @@ fn exit_codes_and_names_are_as_for_other_commands() {
     bench.run(&["diff", "--exit-code"]).code(2);
     bench.run(&["diff"]).code(0);
     assert_eq!(diff(&bench, &["work*"])["pipelines"], json!([]));
-    assert_eq!(told(&diff(&bench, &["sub*"]), "subscriptions").len(), 1);
+    assert_eq!(changes_in(&diff(&bench, &["sub*"]), "subscriptions").len(), 1);
     let ran = bench.run(&["diff", "nobody"]).code(1);
     assert!(ran.stderr.contains("nobody"), "{ran:?}");
 }
@@ -214,11 +214,11 @@ fn a_branch_is_compared_with_where_it_left_its_base() {
     bench.git(&["checkout", "--quiet", "review"]);
     let found = diff(&bench, &["--base", "main"]);
     assert_eq!(found["pipelines"].as_array().unwrap().len(), 1, "{found}");
-    assert_eq!(told(&found, "subscriptions"), ["needs_backfill fields.status 18"]);
+    assert_eq!(changes_in(&found, "subscriptions"), ["needs_backfill fields.status 18"]);
     // The same selects pipelines for other commands, and a project may lie below the repository's root.
     let planned = bench.run(&["plan", "modified:main", "--format", "json"]).code(0).json();
     let names: Vec<&str> =
-        planned["pipelines"].as_array().unwrap().iter().filter_map(|own| own["name"].as_str()).collect();
+        planned["pipelines"].as_array().unwrap().iter().filter_map(|pipeline| pipeline["name"].as_str()).collect();
     assert_eq!(names, ["subscriptions"]);
     let none = bench.run(&["plan", "modified:HEAD", "--format", "json"]).code(0);
     assert_eq!(none.json()["pipelines"], json!([]));
@@ -240,16 +240,16 @@ fn files_and_names_may_move() {
     bench.edit("pipelines/renewals.yaml", "On Hold: on_hold", "On Hold: cancelled");
     let found = diff(&bench, &[]);
     assert_eq!(found["pipelines"][0]["standing"], "changed");
-    assert_eq!(told(&found, "subscriptions"), ["needs_backfill fields.status 18"]);
+    assert_eq!(changes_in(&found, "subscriptions"), ["needs_backfill fields.status 18"]);
     bench.edit("pipelines/renewals.yaml", "name: subscriptions", "name: renewals");
     let found = diff(&bench, &[]);
     assert_eq!(found["pipelines"][0]["standing"], "renamed");
-    let changes = told(&found, "renewals");
+    let changes = changes_in(&found, "renewals");
     assert_eq!(changes, ["can_remove_data name 3", "needs_backfill fields.status 18"]);
     std::fs::remove_file(bench.path("pipelines/renewals.yaml")).unwrap();
     let found = diff(&bench, &[]);
     assert_eq!(found["pipelines"][0]["standing"], "removed");
-    assert_eq!(told(&found, "subscriptions"), ["can_remove_data pipeline null"]);
+    assert_eq!(changes_in(&found, "subscriptions"), ["can_remove_data pipeline null"]);
     bench.git(&["checkout", "--quiet", "HEAD", "--", FILE]);
     let copy = std::fs::read_to_string(bench.path(FILE)).unwrap();
     bench.write(
@@ -326,10 +326,10 @@ fn with_records_the_plan_comes_along() {
     bench.import();
     bench.edit(FILE, "On Hold: on_hold", "On Hold: cancelled");
     let found = bench.run(&["diff", "--records", "--format", "json"]).code(0).json();
-    let own = crate::support::report(&found, "subscriptions");
+    let found_in = crate::support::report(&found, "subscriptions");
     let held = bench.rows("Subscription__c").values().filter(|row| row["values"]["Status__c"] == "On Hold").count();
-    assert!(held > 0 && own["actions"]["update"] == held, "{held} are on hold: {own}");
-    assert_eq!(own["definition_changes"][0]["part"], "fields.status");
+    assert!(held > 0 && found_in["actions"]["update"] == held, "{held} are on hold: {found_in}");
+    assert_eq!(found_in["definition_changes"][0]["part"], "fields.status");
     assert_eq!(found["pipelines"].as_array().unwrap().len(), 1, "the other pipeline did not change");
     let text = bench.run(&["diff", "--records"]).code(0).stdout;
     assert!(text.contains("needs a backfill") && text.contains("status: \"on_hold\" → \"cancelled\""), "{text}");

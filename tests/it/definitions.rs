@@ -246,8 +246,8 @@ fn a_file_that_is_wrong_all_over_is_told_in_part_and_counted() {
     ];
     for (name, text) in cases {
         let loaded = pipeline(&text);
-        let told: usize = loaded.findings.iter().map(|finding| finding.stands_for).sum();
-        assert!(told >= count, "{name}: {told}");
+        let counted: usize = loaded.findings.iter().map(|finding| finding.stands_for).sum();
+        assert!(counted >= count, "{name}: {counted}");
         assert!(loaded.findings.len() < 100 && shown(&loaded).len() < 60_000, "{name}: {}", loaded.findings.len());
         assert!(shown(&loaded).contains("more findings of this kind are left out"), "{name}");
     }
@@ -273,8 +273,8 @@ fn the_work_grows_with_what_is_wrong_and_not_with_its_square() {
 
 /// The time that this thread had of a processor, in nanoseconds: other processes do not count.
 fn cpu_time() -> u64 {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    told.split(' ').next().and_then(|time| time.parse().ok()).unwrap_or_default()
+    let counters = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    counters.split(' ').next().and_then(|time| time.parse().ok()).unwrap_or_default()
 }
 
 #[test]
@@ -296,11 +296,12 @@ fn pipelines_are_read_in_depth_and_nothing_is_left_out_in_silence() {
         ("pipelines/team/a.yaml.bak", b"?"),
         ("pipelines/e.json", b"?"),
     ]);
-    let names: Vec<&str> = loaded.pipelines.iter().map(|own| own.config.name.as_str()).collect();
+    let names: Vec<&str> = loaded.pipelines.iter().map(|pipeline| pipeline.config.name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
-    let said: Vec<(&str, &str)> = loaded.findings.iter().map(|own| (own.code, own.message.as_str())).collect();
+    let messages: Vec<(&str, &str)> =
+        loaded.findings.iter().map(|finding| (finding.code, finding.message.as_str())).collect();
     let expected = "ignored files in `pipelines`: `pipelines/e.json`, `pipelines/team/a.yaml.bak`";
-    assert_eq!(said, [("SL1022", expected)]);
+    assert_eq!(messages, [("SL1022", expected)]);
 }
 
 /// A project in a folder, with a good pipeline in a subfolder and a broken one.
@@ -325,7 +326,7 @@ fn validate(folder: &tempfile::TempDir, names: &[&str]) -> Result<Vec<String>, S
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let variables = |name: &str| (name == "TOKEN").then(|| "t".to_owned());
     match syncline::ops::validate::offline(folder.path(), &variables, &names) {
-        Ok(loaded) => Ok(loaded.findings.iter().map(|own| format!("{} {}", own.code, own.file)).collect()),
+        Ok(loaded) => Ok(loaded.findings.iter().map(|finding| format!("{} {}", finding.code, finding.file)).collect()),
         Err(error) => Err(error.to_string()),
     }
 }

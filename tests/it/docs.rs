@@ -82,7 +82,7 @@ fn the_tour_of_the_readme_runs() {
     let shown = blocks(review, "text").concat();
     assert!(shown.lines().count() > 10, "{shown}");
     for line in shown.lines().filter(|line| !line.is_empty()) {
-        assert!(ran.stdout.lines().any(|own| own == line), "`{line}` is not in:\n{}", ran.stdout);
+        assert!(ran.stdout.lines().any(|printed| printed == line), "`{line}` is not in:\n{}", ran.stdout);
     }
 }
 
@@ -114,7 +114,7 @@ fn unknown_hooks(repositories: &Value) -> Vec<String> {
     let defined = fs::read_to_string(root().join(".pre-commit-hooks.yaml")).unwrap();
     let defined: Value = serde_yaml::from_str(&defined).unwrap();
     let known: Vec<&Value> = defined.as_array().unwrap().iter().map(|hook| &hook["id"]).collect();
-    let used = repositories.as_array().unwrap().iter().flat_map(|own| own["hooks"].as_array().unwrap());
+    let used = repositories.as_array().unwrap().iter().flat_map(|repository| repository["hooks"].as_array().unwrap());
     used.map(|hook| &hook["id"]).filter(|id| !known.contains(id)).map(|id| format!("no hook {id}")).collect()
 }
 

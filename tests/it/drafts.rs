@@ -36,11 +36,13 @@ fn arrived(bench: &Bench, records: u64) -> BTreeMap<String, Value> {
     bench.run(&["catalog", "pull"]).code(0);
     bench.run(&["validate"]).code(0);
     let reports = bench.import();
-    let own = report(&reports, "things");
-    assert_eq!((own["created"].as_u64(), own["failed"].as_u64()), (Some(records), Some(0)), "{reports}");
+    let outcome = report(&reports, "things");
+    assert_eq!((outcome["created"].as_u64(), outcome["failed"].as_u64()), (Some(records), Some(0)), "{reports}");
     let records = bench.records("things").into_values();
     records
-        .map(|own| (own["properties"]["salesforce_id"].as_str().unwrap().to_owned(), own["properties"].clone()))
+        .map(|record| {
+            (record["properties"]["salesforce_id"].as_str().unwrap().to_owned(), record["properties"].clone())
+        })
         .collect()
 }
 
@@ -59,7 +61,8 @@ fn refused(bench: &Bench, arguments: &[&str], parts: &[&str]) {
             assert!(ran.stderr.contains(part), "`{part}` is not in {}", ran.stderr);
         }
     }
-    let posts = bench.sandbox.requests().into_iter().filter(|own| own.service == "hubspot" && own.method != "GET");
+    let posts =
+        bench.sandbox.requests().into_iter().filter(|request| request.service == "hubspot" && request.method != "GET");
     assert_eq!(posts.count(), 0, "{arguments:?}");
     assert!(!bench.path(&format!("pipelines/{}.yaml", arguments[0])).exists(), "{arguments:?}");
 }
@@ -109,8 +112,12 @@ fn fields_of_every_kind_arrive_untouched() {
     );
     let ran = made(&bench, "Thing__c");
     let body: Value = serde_json::from_str(ran.stdout.split("wrote ").next().unwrap()).unwrap();
-    let properties: BTreeMap<&str, &Value> =
-        body["properties"].as_array().unwrap().iter().map(|own| (own["name"].as_str().unwrap(), own)).collect();
+    let properties: BTreeMap<&str, &Value> = body["properties"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|property| (property["name"].as_str().unwrap(), property))
+        .collect();
     for (name, kind, form) in [
         ("first", "string", "text"),
         ("sla_expiration_date", "date", "date"),
@@ -127,13 +134,13 @@ fn fields_of_every_kind_arrive_untouched() {
         ("site_city", "string", "text"),
         ("site_state_code", "enumeration", "select"),
     ] {
-        let own = properties.get(name).unwrap_or_else(|| panic!("{name} is not in {body}"));
-        assert_eq!((&own["type"], &own["fieldType"]), (&json!(kind), &json!(form)), "{own}");
+        let property = properties.get(name).unwrap_or_else(|| panic!("{name} is not in {body}"));
+        assert_eq!((&property["type"], &property["fieldType"]), (&json!(kind), &json!(form)), "{property}");
     }
     assert!(!properties.contains_key("site") && !properties.contains_key("site_geocode_accuracy"), "{body}");
     assert_eq!(body["labels"], json!({"singular": "Thing", "plural": "Many of them"}));
     let hidden: Vec<&Value> =
-        properties["kind"]["options"].as_array().unwrap().iter().map(|own| &own["hidden"]).collect();
+        properties["kind"]["options"].as_array().unwrap().iter().map(|option| &option["hidden"]).collect();
     assert_eq!(hidden, [&json!(false), &json!(false), &json!(true)]);
     assert_eq!(properties["site_state_code"]["options"].as_array().unwrap().len(), 2);
     let first = create(
@@ -163,8 +170,8 @@ fn fields_of_every_kind_arrive_untouched() {
     let text = fs::read_to_string(bench.path("pipelines/things.yaml")).unwrap();
     assert!(text.contains("\n  - { field: Parent__c, pipeline: things }\n"), "{text}");
     assert!(
-        bench.records("things").values().any(|own| !own["associations"].as_array().is_none_or(Vec::is_empty)
-            || own["associations"].as_object().is_some_and(|own| !own.is_empty())),
+        bench.records("things").values().any(|record| !record["associations"].as_array().is_none_or(Vec::is_empty)
+            || record["associations"].as_object().is_some_and(|associations| !associations.is_empty())),
         "the association with itself is defined"
     );
 }
@@ -183,8 +190,9 @@ fn an_object_without_a_name_field_and_one_of_650_fields_arrive_untouched() {
             "Thing__c",
             json!({"Name": "x", "Field_7__c": "seven"})
                 .as_object()
-                .map(|own| {
-                    own.iter()
+                .map(|property| {
+                    property
+                        .iter()
                         .filter(|(key, _)| name.is_some() || *key != "Name")
                         .map(|(key, value)| (key.clone(), value.clone()))
                         .collect()
@@ -447,7 +455,8 @@ fn owners_are_filled_by_the_emails_of_users() {
     let records = arrived(&bench, 4);
     let owner = |id: &String| records[id]["owner"].as_str().unwrap_or_default().to_owned();
     assert_eq!(ids.iter().map(owner).collect::<Vec<_>>(), [first, second, String::new(), String::new()]);
-    let reads = bench.sandbox.requests().into_iter().filter(|own| own.target.starts_with("/crm/owners/")).count();
+    let reads =
+        bench.sandbox.requests().into_iter().filter(|request| request.target.starts_with("/crm/owners/")).count();
     assert_eq!(reads, 2, "the active ones and the others, once in a run");
     // The cycle that reads the same rows again looks once more for the e-mails that no owner had.
     bench.sandbox.forget_requests();
@@ -456,7 +465,7 @@ fn owners_are_filled_by_the_emails_of_users() {
     // What no owner has is set aside where nothing else is said.
     bench.edit("pipelines/things.yaml", ", otherwise: clear", "");
     bench.run(&["import", "--yes"]).code(3);
-    let codes: Vec<Value> = bench.failures().iter().map(|own| own["code"].clone()).collect();
+    let codes: Vec<Value> = bench.failures().iter().map(|failure| failure["code"].clone()).collect();
     assert_eq!(codes, ["SL5014", "SL5014"]);
     // A test file gives its own owners.
     let test = "version: 1\nowners: { jane@acme.com: '9' }\ntests:\n  - name: known\n    source: { Name: x, Owner.Email: Jane@acme.com }\n    expect: { properties: { owner: '9' } }\n  - name: unknown\n    source: { Name: x, Owner.Email: joe@acme.com }\n    expect: { rejected: { code: SL5014, message: owners } }\n";
@@ -536,8 +545,8 @@ fn owners_that_cannot_be_read_fail_that_pipeline_and_no_draft() {
         "{ from: OwnerId, to: keeper, as: owner }",
         "{ from: Owner.Email, to: keeper }",
     );
-    let told = bench.run(&["validate", "--online"]).code(1).stdout;
-    assert!(told.contains("SL2071") && told.contains("as: owner"), "{told}");
+    let printed = bench.run(&["validate", "--online"]).code(1).stdout;
+    assert!(printed.contains("SL2071") && printed.contains("as: owner"), "{printed}");
 }
 
 #[test]

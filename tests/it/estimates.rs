@@ -27,7 +27,7 @@ fn compare(bench: &Bench, name: &str, command: &[&str]) -> (u64, usize) {
     let plan = bench.run(&["plan", "--format", "json"]).json();
     let sum = |key: &str| -> u64 {
         let all = plan["pipelines"].as_array().unwrap().iter();
-        all.map(|own: &Value| own["estimate"][key].as_u64().unwrap()).sum()
+        all.map(|pipeline: &Value| pipeline["estimate"][key].as_u64().unwrap()).sum()
     };
     bench.sandbox.forget_requests();
     let ran = bench.run(command);
@@ -65,7 +65,7 @@ fn owners_are_counted_with_what_a_run_costs() {
     let estimated = plan["pipelines"][0]["estimate"]["hubspot_calls"].as_u64().unwrap();
     bench.sandbox.forget_requests();
     let done = bench.run(&["import", "things", "--yes", "--format", "json"]).code(0).json();
-    let owners = bench.sandbox.requests().iter().filter(|own| own.target.starts_with("/crm/owners/")).count();
+    let owners = bench.sandbox.requests().iter().filter(|request| request.target.starts_with("/crm/owners/")).count();
     assert_eq!((owners, &done["pipelines"][0]["created"]), (4, &json!(2)));
     let made = bench.calls("hubspot") as u64;
     assert!(

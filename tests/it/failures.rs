@@ -80,8 +80,8 @@ fn what_only_a_change_can_mend_is_looked_at_and_not_sent() {
     bench.sandbox.clear_faults();
     written(&bench);
     due(&bench);
-    let own = bench.sync();
-    assert_eq!((report(&own, "subscriptions")["waiting"].clone(), written(&bench)), (json!(1), 0), "{own}");
+    let outcome = bench.sync();
+    assert_eq!((report(&outcome, "subscriptions")["waiting"].clone(), written(&bench)), (json!(1), 0), "{outcome}");
     let again = failure(&bench, &id).unwrap();
     assert_eq!(again["attempts"], 1);
     assert!(again["retry_at"].as_str() > Some("2000"), "{again}");
@@ -115,8 +115,11 @@ fn a_changed_mapping_lets_failures_be_tried_at_once() {
     let bench = bench("");
     let id = create(&bench, json!({"Name": "x", "Status__c": "Draft", "Notes__c": "5"}));
     bench.import();
-    let told = failure(&bench, &id).unwrap();
-    assert_eq!((&told["code"], &told["value"], &told["kind"]), (&json!("SL5005"), &json!("Draft"), &json!("record")));
+    let failed = failure(&bench, &id).unwrap();
+    assert_eq!(
+        (&failed["code"], &failed["value"], &failed["kind"]),
+        (&json!("SL5005"), &json!("Draft"), &json!("record"))
+    );
     bench.edit(FILE, "Active: active", "Active: active, Draft: cancelled");
     let planned = bench.run(&["plan", "--format", "json"]).code(0).json();
     let done = bench.sync();
@@ -166,10 +169,10 @@ fn a_failure_leads_to_its_record_in_both_systems() {
     assert!(failure(&bench, &id).unwrap()["salesforce_url"].is_null(), "addresses of a sandbox lead nowhere");
     bench.edit("syncline.yaml", &bench.sandbox.salesforce_url, "https://acme.my.salesforce.com");
     bench.edit("syncline.yaml", &bench.sandbox.hubspot_url, "https://api.hubapi.com");
-    let own = failure(&bench, &id).unwrap();
-    assert_eq!(own["salesforce_url"], format!("https://acme.my.salesforce.com/{id}"));
+    let failure = failure(&bench, &id).unwrap();
+    assert_eq!(failure["salesforce_url"], format!("https://acme.my.salesforce.com/{id}"));
     let record = bench.records("subscriptions").into_keys().next().unwrap();
-    let url = own["hubspot_url"].as_str().unwrap();
+    let url = failure["hubspot_url"].as_str().unwrap();
     assert!(url.starts_with("https://app.hubspot.com/contacts/") && url.ends_with(&format!("/{record}")), "{url}");
     let shown = bench.run(&["failures", "show", &id]).code(0).stdout;
     assert!(shown.contains(url), "{shown}");
@@ -182,13 +185,13 @@ fn a_run_that_would_reject_too_much_stops_before_its_first_write() {
     let planned = bench.run(&["plan", "--format", "json"]).code(0).json();
     let refusal = planned["pipelines"][0]["refusal"].as_str().unwrap_or_default().to_owned();
     let ran = bench.run(&["import", "--yes", "--format", "json"]).code(1);
-    let own = &ran.json()["pipelines"][0];
+    let outcome = &ran.json()["pipelines"][0];
     assert_eq!(
-        (&own["status"], &own["code"], &own["created"]),
+        (&outcome["status"], &outcome["code"], &outcome["created"]),
         (&json!("refused"), &json!("SL6009"), &json!(0)),
-        "{own}"
+        "{outcome}"
     );
-    assert_eq!(own["error"], json!(refusal), "the plan foretells it");
+    assert_eq!(outcome["error"], json!(refusal), "the plan foretells it");
     assert!(
         refusal.contains("30 of the 40 records") && refusal.contains("30 value does not fit at `seats` (SL5001)"),
         "{refusal}"
@@ -255,9 +258,9 @@ fn a_long_import_is_stopped_on_its_way_when_the_bad_records_come_late() {
     let bench = bench("");
     fill(&bench, 2_100, 2_400);
     let ran = bench.run(&["import", "--yes", "--format", "json"]).code(1);
-    let own = &ran.json()["pipelines"][0];
-    assert_eq!((&own["status"], &own["code"]), (&json!("failed"), &json!("SL6009")), "{own}");
-    assert!(own["error"].as_str().unwrap().contains("has rejected"), "{own}");
+    let outcome = &ran.json()["pipelines"][0];
+    assert_eq!((&outcome["status"], &outcome["code"]), (&json!("failed"), &json!("SL6009")), "{outcome}");
+    assert!(outcome["error"].as_str().unwrap().contains("has rejected"), "{outcome}");
     assert!(ran.stderr.contains("what was written before stays"), "{ran:?}");
     let planned = bench.run(&["plan", "--full", "--format", "json"]).code(0).json();
     assert!(planned["pipelines"][0]["rejects"][0]["records"].as_u64() == Some(2_400), "{planned}");
@@ -274,9 +277,9 @@ fn a_record_that_hubspot_could_not_create_counts_as_rejected() {
     }
     bench.hubspot("require", json!({"object": "subscriptions", "property": "status"}));
     let ran = bench.run(&["import", "--yes", "--format", "json"]).code(1);
-    let own = &ran.json()["pipelines"][0];
-    assert_eq!(own["status"], "refused", "{own}");
-    assert!(own["error"].as_str().unwrap().contains("required value missing at `status` (SL5011)"), "{own}");
+    let outcome = &ran.json()["pipelines"][0];
+    assert_eq!(outcome["status"], "refused", "{outcome}");
+    assert!(outcome["error"].as_str().unwrap().contains("required value missing at `status` (SL5011)"), "{outcome}");
 }
 
 #[test]
@@ -285,19 +288,19 @@ fn neither_a_records_own_failure_nor_that_of_its_associations_hides_the_other() 
     let (from, to) = ("0-2", bench.kind("subscriptions"));
     let all = bench.sandbox.dump()["hubspot"]["links"]["definitions"].clone();
     let pair = all.as_array().unwrap().iter().find(|pair| pair[0] == from && pair[1] == to.as_str()).unwrap().clone();
-    for own in pair[2].as_array().unwrap() {
-        bench.hubspot("limit_associations", json!({"from": from, "to": to, "type_id": own["type_id"], "max": 1}));
+    for value in pair[2].as_array().unwrap() {
+        bench.hubspot("limit_associations", json!({"from": from, "to": to, "type_id": value["type_id"], "max": 1}));
     }
     bench.import();
     let refused = bench
         .failures()
         .into_iter()
-        .find(|own| own["kind"] == "associations" && own["pipeline"] == "subscriptions")
+        .find(|failure| failure["kind"] == "associations" && failure["pipeline"] == "subscriptions")
         .unwrap();
     let id = refused["salesforce_id"].as_str().unwrap().to_owned();
     let kinds = || {
-        let own = bench.failures().into_iter().filter(|own| own["salesforce_id"] == id.as_str());
-        own.map(|own| own["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        let of_record = bench.failures().into_iter().filter(|failure| failure["salesforce_id"] == id.as_str());
+        of_record.map(|failure| failure["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let notes = |text: &str| {
         drop(bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Notes__c": text}})))
@@ -335,7 +338,13 @@ fn json_has_the_failures_by_reason_as_well() {
     );
     assert!(bench.run(&["failures"]).code(0).stdout.contains(line), "the text has the same line");
     let ids = groups[0]["salesforce_ids"].as_array().unwrap();
-    assert!(ids.iter().all(|id| listed["failures"].as_array().unwrap().iter().any(|own| own["salesforce_id"] == *id)));
+    assert!(
+        ids.iter().all(|id| listed["failures"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|failure| failure["salesforce_id"] == *id))
+    );
     assert!(groups[1]["values"].is_null(), "{listed}");
     // Selections hold for both.
     let one = bench.run(&["failures", "--code", groups[1]["code"].as_str().unwrap(), "--format", "json"]);
@@ -359,9 +368,9 @@ fn a_failure_of_associations_has_its_record_s_name() {
     }
     let id = create(&bench, json!({"Name": "Lift 7", "Status__c": "Active", "Notes__c": "5", "Account__c": account}));
     bench.import();
-    let own = failure(&bench, &id).unwrap();
+    let failure = failure(&bench, &id).unwrap();
     assert_eq!(
-        (&own["code"], &own["title"], &own["kind"]),
+        (&failure["code"], &failure["title"], &failure["kind"]),
         (&json!("SL5112"), &json!("Lift 7"), &json!("associations"))
     );
     // Tried again, it keeps the name, and Salesforce is not asked for it once more.

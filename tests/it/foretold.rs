@@ -41,7 +41,7 @@ fn an_association_with_a_record_that_the_same_comparison_archives_waits() {
     let bench = imported();
     let rows = bench.rows("Subscription__c");
     let held =
-        |own: &&serde_json::Value| own["values"]["Status__c"] == "Active" && own["values"]["Work_Order__c"].is_string();
+        |row: &&serde_json::Value| row["values"]["Status__c"] == "Active" && row["values"]["Work_Order__c"].is_string();
     let order = rows.values().find(held).unwrap()["values"]["Work_Order__c"].clone();
     bench.salesforce("delete", json!({"object": "WorkOrder", "id": order}));
     as_foretold(&bench, &PLAN_RECONCILE, &RECONCILE);
@@ -54,9 +54,12 @@ fn a_failure_whose_record_is_no_longer_shown_is_looked_at() {
         (&["plan", "--full", "--format", "json"], &["import", "--yes", "--format", "json"]),
     ] {
         let bench = imported();
-        let failed = bench.failures().into_iter().find(|own| own["pipeline"] == "subscriptions").unwrap();
+        let failed = bench.failures().into_iter().find(|failure| failure["pipeline"] == "subscriptions").unwrap();
         bench.salesforce("hide_rows", json!({"object": "Subscription__c", "ids": [failed["salesforce_id"]]}));
         as_foretold(&bench, plan, run);
-        assert!(bench.failures().iter().all(|own| own["salesforce_id"] != failed["salesforce_id"]), "it is closed");
+        assert!(
+            bench.failures().iter().all(|failure| failure["salesforce_id"] != failed["salesforce_id"]),
+            "it is closed"
+        );
     }
 }

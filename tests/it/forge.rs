@@ -271,8 +271,8 @@ fn a_project_in_a_subfolder_is_reviewed_there_and_has_a_comment_of_its_own() {
     // Annotations name files as the repository does.
     bench.edit("crm/pipelines/subscriptions.yaml", "when_blank: keep", "when_blank: explode");
     let broken = review(&bench, "crm", forge.path(), "");
-    let said = &broken.steps["validate"].stdout;
-    assert!(said.contains("::error file=crm/pipelines/subscriptions.yaml,line=19"), "{said}");
+    let printed = &broken.steps["validate"].stdout;
+    assert!(printed.contains("::error file=crm/pipelines/subscriptions.yaml,line=19"), "{printed}");
 }
 
 #[test]
@@ -341,8 +341,8 @@ fn secrets_of_the_workflow_stand_in_the_plan_step_alone() {
     }
     assert_eq!(steps[0]["with"]["persist-credentials"], false);
     assert_eq!(workflow["permissions"], serde_json::json!({}));
-    let own = serde_json::json!({"contents": "read", "pull-requests": "write"});
-    assert_eq!(workflow["jobs"]["review"]["permissions"], own);
+    let permissions = serde_json::json!({"contents": "read", "pull-requests": "write"});
+    assert_eq!(workflow["jobs"]["review"]["permissions"], permissions);
 }
 
 #[test]

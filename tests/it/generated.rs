@@ -116,10 +116,15 @@ fn reference(title: &str, root: &Value) -> String {
 
 /// The keys of each kind that a part can be: those of a connection depend on its `type`.
 fn variants(part: &Value) -> String {
-    let kinds = part["oneOf"].as_array().into_iter().flatten().filter(|own| own["properties"].is_object());
-    let table = |own: &Value| {
-        let name = own["properties"]["type"]["const"].as_str().map(|kind| format!("`type: {kind}`. "));
-        format!("\n{}{}\n{}", name.unwrap_or_default(), own["description"].as_str().unwrap_or_default(), keys(own))
+    let kinds = part["oneOf"].as_array().into_iter().flatten().filter(|choice| choice["properties"].is_object());
+    let table = |schema: &Value| {
+        let name = schema["properties"]["type"]["const"].as_str().map(|kind| format!("`type: {kind}`. "));
+        format!(
+            "\n{}{}\n{}",
+            name.unwrap_or_default(),
+            schema["description"].as_str().unwrap_or_default(),
+            keys(schema)
+        )
     };
     kinds.map(table).collect()
 }
@@ -129,16 +134,16 @@ fn keys(part: &Value) -> String {
     let Some(properties) = part["properties"].as_object() else { return String::new() };
     let required: Vec<&str> = part["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut table = "\n| key | value | default | meaning |\n|---|---|---|---|\n".to_owned();
-    for (key, own) in properties {
-        let default = match own.get("default") {
+    for (key, schema) in properties {
+        let default = match schema.get("default") {
             _ if required.contains(&key.as_str()) => "required".to_owned(),
             None | Some(Value::Null) => String::new(),
             Some(value) => format!("`{value}`"),
         };
-        let example = own["examples"].as_array().and_then(|all| all.first());
+        let example = schema["examples"].as_array().and_then(|all| all.first());
         let example = example.map(|example| format!(" Example: `{}`.", plain(example))).unwrap_or_default();
-        let meaning = own["description"].as_str().unwrap_or_default();
-        let cells = [format!("`{key}`"), kind(own), default, format!("{meaning}{example}")];
+        let meaning = schema["description"].as_str().unwrap_or_default();
+        let cells = [format!("`{key}`"), kind(schema), default, format!("{meaning}{example}")];
         let cells = cells.map(|cell| cell.replace('|', "\\|").replace('\n', " "));
         table.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
@@ -161,23 +166,23 @@ fn words(part: &Value) -> String {
 }
 
 /// What stands behind a key, in words, with a link to its own section.
-fn kind(own: &Value) -> String {
-    if let Some(name) = own["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+fn kind(schema: &Value) -> String {
+    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
         return format!("[{name}](#{})", name.to_ascii_lowercase());
     }
-    if let Some(choices) = own["anyOf"].as_array().or(own["oneOf"].as_array()) {
+    if let Some(choices) = schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
         let kinds: Vec<String> = choices.iter().filter(|choice| choice["type"] != "null").map(kind).collect();
         return kinds.join(" or ");
     }
-    let types = match &own["type"] {
+    let types = match &schema["type"] {
         Value::Array(all) => all.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect(),
         Value::String(name) => vec![name.as_str()],
         _ => Vec::new(),
     };
     match types.first().copied() {
-        Some("array") => format!("list of {}", kind(&own["items"])),
-        Some("object") if own["additionalProperties"].is_object() => {
-            format!("names with {}", kind(&own["additionalProperties"]))
+        Some("array") => format!("list of {}", kind(&schema["items"])),
+        Some("object") if schema["additionalProperties"].is_object() => {
+            format!("names with {}", kind(&schema["additionalProperties"]))
         }
         Some("string") => "text".to_owned(),
         Some("boolean") => "true or false".to_owned(),

@@ -119,8 +119,8 @@ fn what_is_no_ordinary_file_is_refused() {
         assert!(ran.stdout.contains(part), "`{part}` is not in:\n{}", ran.stdout);
     }
     for line in project.validate(&["--format", "github"]).stdout.lines().filter(|line| !line.is_empty()) {
-        let own = ["::error ", "::warning "].iter().any(|start| line.starts_with(start));
-        assert!(own || line.contains("checked"), "{line}");
+        let is_command = ["::error ", "::warning "].iter().any(|start| line.starts_with(start));
+        assert!(is_command || line.contains("checked"), "{line}");
     }
 }
 

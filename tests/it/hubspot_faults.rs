@@ -143,8 +143,8 @@ fn the_wrong_portal_is_never_written_to() {
     bench.edit("syncline.yaml", "portal_id: 51234567", "portal_id: 7");
     for command in [&["import", "--yes"][..], &["sync", "--once"], &["plan"], &["validate", "--online"]] {
         let ran = bench.run(command).code(1);
-        let told = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(told.contains("SL3005") && told.contains("51234567"), "{ran:?}");
+        let printed = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(printed.contains("SL3005") && printed.contains("51234567"), "{ran:?}");
     }
     let wrote = bench.sandbox.requests().into_iter().any(|entry| entry.target.contains("/batch/"));
     assert!(!wrote);

@@ -42,13 +42,14 @@ fn bad_records_never_hold_back_the_rest_of_their_batch() {
         let before = bench.failures().len();
         assert_eq!(before, 0);
         let reports = bench.import();
-        let own = report(&reports, "subscriptions");
-        assert_eq!(own["created"].as_u64(), Some((rows.len() - bad.len()) as u64), "{own}");
+        let outcome = report(&reports, "subscriptions");
+        assert_eq!(outcome["created"].as_u64(), Some((rows.len() - bad.len()) as u64), "{outcome}");
         let set_aside: Vec<Value> = bench.failures();
         for id in &bad {
-            let own: Vec<&Value> = set_aside.iter().filter(|failure| failure["salesforce_id"] == id.as_str()).collect();
-            assert_eq!(own.len(), 1, "{id}: {set_aside:?}");
-            assert_eq!(own[0]["code"], "SL5109");
+            let of_record: Vec<&Value> =
+                set_aside.iter().filter(|failure| failure["salesforce_id"] == id.as_str()).collect();
+            assert_eq!(of_record.len(), 1, "{id}: {set_aside:?}");
+            assert_eq!(of_record[0]["code"], "SL5109");
         }
         // Finding one of a hundred takes at most two calls for each halving.
         let writes = |bench: &Bench| {
@@ -72,8 +73,8 @@ fn a_whole_batch_of_bad_records_is_set_aside_one_by_one() {
     let bad: Vec<&String> = rows.iter().take(60).collect();
     refuse(&bench, &bad);
     let reports = bench.import();
-    let own = report(&reports, "subscriptions");
-    assert_eq!(own["created"].as_u64(), Some((rows.len() - bad.len()) as u64), "{own}");
+    let outcome = report(&reports, "subscriptions");
+    assert_eq!(outcome["created"].as_u64(), Some((rows.len() - bad.len()) as u64), "{outcome}");
     let set_aside = bench.failures();
     let found = bad.iter().filter(|id| set_aside.iter().any(|failure| failure["salesforce_id"] == id.as_str()));
     assert_eq!(found.count(), bad.len());
@@ -92,8 +93,8 @@ fn an_answer_that_names_the_offenders_costs_no_second_call() {
     let ran = bench.run(&["sync", "--once", "--format", "json"]);
     // A drift of the portal rejects the records that have the value, and nothing else.
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    let told = bench.failures().into_iter().filter(|failure| failure.to_string().contains("on_hold")).count();
-    assert_eq!(told, 3, "{:?}", bench.failures());
+    let naming = bench.failures().into_iter().filter(|failure| failure.to_string().contains("on_hold")).count();
+    assert_eq!(naming, 3, "{:?}", bench.failures());
     bench.hubspot("add_option", json!({"object": "subscriptions", "property": "status", "value": "on_hold"}));
     bench.import();
     agree(&bench);
@@ -129,10 +130,13 @@ fn links_of_other_people_stay_when_a_lookup_moves_or_goes() {
         .collect();
     let companies: Vec<String> = bench.records("0-2").into_keys().collect();
     let mut foreign = Vec::new();
-    let plain = types(&bench, &kind, "0-2").iter().find(|own| own["label"].is_null()).unwrap()["type_id"].clone();
+    let plain =
+        types(&bench, &kind, "0-2").iter().find(|kind_of_association| kind_of_association["label"].is_null()).unwrap()
+            ["type_id"]
+            .clone();
     for (id, record) in &linked {
-        let own = record["associations"]["0-2"][0]["id"].as_str().unwrap();
-        let other = companies.iter().find(|company| *company != own).unwrap();
+        let company = record["associations"]["0-2"][0]["id"].as_str().unwrap();
+        let other = companies.iter().find(|company| *company != company).unwrap();
         bench.hubspot("associate", json!({"from": kind, "from_id": id, "to": "0-2", "to_id": other, "type_id": plain}));
         foreign.push((id.to_string(), other.clone()));
     }
@@ -152,9 +156,9 @@ fn links_of_other_people_stay_when_a_lookup_moves_or_goes() {
         let links = after[&id]["associations"]["0-2"].as_array().cloned().unwrap_or_default();
         assert!(links.iter().any(|link| link["id"] == company), "the link of others at {id} is gone: {links:?}");
     }
-    let own = linked[0].1["associations"]["0-2"][0]["id"].as_str().unwrap();
+    let company = linked[0].1["associations"]["0-2"][0]["id"].as_str().unwrap();
     let links = after[linked[0].0]["associations"]["0-2"].as_array().cloned().unwrap_or_default();
-    assert!(links.iter().all(|link| link["id"] != own), "our own link still stands: {links:?}");
+    assert!(links.iter().all(|link| link["id"] != company), "our own link still stands: {links:?}");
 }
 
 /// The types of links from one object to another.
@@ -168,15 +172,18 @@ fn types(bench: &Bench, from: &str, to: &str) -> Vec<Value> {
 fn a_link_beyond_a_limit_is_a_failure_of_that_link_only() {
     let bench = Bench::new(60);
     let (from, to) = ("0-2", bench.kind("subscriptions"));
-    for own in types(&bench, from, &to) {
-        bench.hubspot("limit_associations", json!({"from": from, "to": to, "type_id": own["type_id"], "max": 1}));
+    for association_type in types(&bench, from, &to) {
+        bench.hubspot(
+            "limit_associations",
+            json!({"from": from, "to": to, "type_id": association_type["type_id"], "max": 1}),
+        );
     }
     let reports = bench.import();
-    let own = report(&reports, "subscriptions");
-    assert!(own["failed_associations"].as_u64() > Some(0), "{own}");
+    let outcome = report(&reports, "subscriptions");
+    assert!(outcome["failed_associations"].as_u64() > Some(0), "{outcome}");
     let failures = bench.failures();
     assert!(failures.iter().any(|failure| failure["code"] == "SL5111"), "{failures:?}");
-    assert_eq!(own["created"].as_u64().unwrap() as usize, healthy(&bench).len(), "{own}");
+    assert_eq!(outcome["created"].as_u64().unwrap() as usize, healthy(&bench).len(), "{outcome}");
 }
 
 #[test]
@@ -212,13 +219,13 @@ fn a_sensitive_value_stays_masked_where_hubspot_repeats_it() {
     bench.import();
     let shown = bench.run(&["failures", "show", &id]).code(0);
     assert!(shown.stdout.contains("*** is on the blocklist"), "{}", shown.stdout);
-    for told in [
+    for part in [
         shown,
         bench.run(&["failures", "--format", "json"]),
         bench.run(&["why", &id]),
         bench.run(&["plan", "--format", "json"]),
     ] {
-        assert!(!told.stdout.contains(email) && !told.stderr.contains(email), "{told:?}");
+        assert!(!part.stdout.contains(email) && !part.stderr.contains(email), "{part:?}");
     }
     let kept = std::fs::read(bench.path(".syncline/state.db")).unwrap();
     assert!(!kept.windows(email.len()).any(|window| window == email.as_bytes()), "the state holds it");

@@ -95,10 +95,13 @@ fn one_refused_pipeline_stops_no_other() {
         assert_eq!((&last["status"], &last["kind"]), (&json!("failed"), &json!("import")), "{name}: {last}");
         assert_eq!(last["code"], code, "{name}: {last}");
         let status = bench.run(&["status", "--format", "json"]).code(0).json();
-        let own = report(&status, "subscriptions");
-        assert_eq!(own["last_run"]["status"], "failed", "{name}: {own}");
-        assert_eq!(own["last_good_run"]["status"], "succeeded", "{name}: {own}");
-        assert!(own["attention"].as_array().unwrap().iter().any(|what| what["reason"] == "last_run"), "{name}: {own}");
+        let status_of_one = report(&status, "subscriptions");
+        assert_eq!(status_of_one["last_run"]["status"], "failed", "{name}: {status_of_one}");
+        assert_eq!(status_of_one["last_good_run"]["status"], "succeeded", "{name}: {status_of_one}");
+        assert!(
+            status_of_one["attention"].as_array().unwrap().iter().any(|what| what["reason"] == "last_run"),
+            "{name}: {status_of_one}"
+        );
         bench.run(&["status", "--check"]).code(1);
 
         bench.salesforce("show", json!({"object": OBJECT, "field": "Notes__c"}));
@@ -233,8 +236,9 @@ fn a_run_whose_process_died_is_ended_by_the_next_attempt_even_by_a_refused_one()
     bench.run(&["sync", "--once"]).code(1);
     let runs = bench.run(&["runs", "--format", "json"]).code(0).json();
     for name in ["subscriptions", "work_orders"] {
-        let own: Vec<&Value> = runs["runs"].as_array().unwrap().iter().filter(|run| run["pipeline"] == name).collect();
-        let died = own.last().unwrap();
+        let of_pipeline: Vec<&Value> =
+            runs["runs"].as_array().unwrap().iter().filter(|run| run["pipeline"] == name).collect();
+        let died = of_pipeline.last().unwrap();
         assert_eq!(died["status"], "interrupted", "{name}: {runs}");
         assert!(died["error"].as_str().unwrap().contains("its process ended"), "{name}: {died}");
     }
@@ -250,8 +254,12 @@ fn failures_of_earlier_runs_are_no_failures_of_this_one() {
     bench.run(&["sync", "--once"]).code(3);
     for _ in 0..2 {
         let ran = bench.run(&["sync", "--once", "--format", "json"]).code(0);
-        let own = report(&ran.json(), "work_orders").clone();
-        assert_eq!((&own["read"], &own["failed"], &own["waiting"]), (&json!(1), &json!(0), &json!(1)), "{own}");
+        let outcome = report(&ran.json(), "work_orders").clone();
+        assert_eq!(
+            (&outcome["read"], &outcome["failed"], &outcome["waiting"]),
+            (&json!(1), &json!(0), &json!(1)),
+            "{outcome}"
+        );
     }
     // They still need a person.
     let ran = bench.run(&["status", "--check"]).code(1);

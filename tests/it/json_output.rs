@@ -44,7 +44,7 @@ fn every_command_prints_json_that_fits_its_schema() {
         shown.extend(schema_of(&command));
         // `run` holds the answer against its schema.
         let value = bench.run(&command).json();
-        assert!(value.pointer(member).is_some_and(|own| !own.is_null()), "{command:?}: no {member} in {value}");
+        assert!(value.pointer(member).is_some_and(|found| !found.is_null()), "{command:?}: no {member} in {value}");
     }
     let runs = bench.run(&["runs", "--format", "json"]).json();
     let run = runs["runs"].as_array().unwrap().iter().find(|run| run["failed"] != 0).unwrap();
@@ -75,14 +75,19 @@ fn why_tells_its_reasons_by_name() {
     set(ids[0], json!({"Status__c": "Active"}));
     set(ids[1], json!({"Status__c": "Draft"}));
     let why = |id: &str| {
-        let told = bench.run(&["why", id, "--format", "json"]).code(0).json();
-        assert_eq!(told["salesforce_id"], id);
-        told["pipelines"][0].clone()
+        let output = bench.run(&["why", id, "--format", "json"]).code(0).json();
+        assert_eq!(output["salesforce_id"], id);
+        output["pipelines"][0].clone()
     };
     let reasons = |id: &str| -> Vec<String> {
-        let told = why(id);
-        assert_eq!(told["pipeline"], "subscriptions");
-        told["reasons"].as_array().unwrap().iter().map(|own| own["reason"].as_str().unwrap().to_owned()).collect()
+        let codes = why(id);
+        assert_eq!(codes["pipeline"], "subscriptions");
+        codes["reasons"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|reason| reason["reason"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(reasons(ids[0]), ["never_ran"]);
     bench.import();
@@ -113,9 +118,9 @@ fn a_command_that_fails_says_so_in_json() {
     ];
     for command in commands {
         let ran = bench.run(&in_json(command)).code(1);
-        let told = ran.json();
-        let code = told["error"]["code"].as_str().unwrap_or_default();
-        assert!(code.starts_with("SL") && told["status"] == "failed", "{command:?}: {told}");
+        let output = ran.json();
+        let code = output["error"]["code"].as_str().unwrap_or_default();
+        assert!(code.starts_with("SL") && output["status"] == "failed", "{command:?}: {output}");
         assert!(ran.stderr.contains(code), "{command:?}: {}", ran.stderr);
     }
 }

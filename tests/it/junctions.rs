@@ -88,14 +88,14 @@ fn rows_are_shown_as_what_they_are() {
     assert!(!planned.contains("takes them over"), "{planned}");
     let ran = pairs.bench.run(&["import", "--yes"]).code(0);
     assert!(ran.stderr.contains("2 records of WorkOrder as associations of Subscriptions"), "{ran:?}");
-    let told = pairs.bench.run(&["why", &one]).code(0).stdout;
-    assert!(told.contains("asks for an association, and has no HubSpot record"), "{told}");
-    assert!(told.contains("exactly what Salesforce holds now"), "{told}");
-    assert!(told.contains("lookup `Sub__c`") && told.contains("lookup `Acct__c`"), "{told}");
+    let printed = pairs.bench.run(&["why", &one]).code(0).stdout;
+    assert!(printed.contains("asks for an association, and has no HubSpot record"), "{printed}");
+    assert!(printed.contains("exactly what Salesforce holds now"), "{printed}");
+    assert!(printed.contains("lookup `Sub__c`") && printed.contains("lookup `Acct__c`"), "{printed}");
     assert_eq!(pairs.bench.run(&["why", &one, "--format", "json"]).json()["pipelines"][0]["hubspot_id"], json!(null));
     pairs.update(ROW, &one, json!({"Acct__c": pairs.account(1)}));
-    let told = pairs.bench.run(&["why", &one]).code(0).stdout;
-    assert!(told.contains("has changed"), "{told}");
+    let printed = pairs.bench.run(&["why", &one]).code(0).stdout;
+    assert!(printed.contains("has changed"), "{printed}");
 }
 
 #[test]
@@ -214,8 +214,8 @@ fn what_does_not_fit_is_said() {
         let good = std::fs::read_to_string(pairs.bench.path("pipelines/roles.yaml")).unwrap();
         pairs.bench.edit("pipelines/roles.yaml", from, to);
         let ran = pairs.bench.run(&["validate", "--online"]);
-        let said = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(said.contains(code) && said.contains("roles.yaml:"), "{from} {to}: {said}");
+        let printed = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(printed.contains(code) && printed.contains("roles.yaml:"), "{from} {to}: {printed}");
         pairs.bench.write("pipelines/roles.yaml", &good);
     };
     check("associate:", "target: { object: subscriptions, match: salesforce_id }\nassociate:", "SL2082");

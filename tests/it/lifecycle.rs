@@ -13,8 +13,12 @@ fn import_copies_all_that_matches_and_a_second_one_writes_nothing() {
     agree(&bench);
     let again = bench.import();
     for name in ["subscriptions", "work_orders"] {
-        let own = report(&again, name);
-        assert_eq!((&own["created"], &own["updated"], &own["associated"]), (&json!(0), &json!(0), &json!(0)), "{own}");
+        let outcome = report(&again, name);
+        assert_eq!(
+            (&outcome["created"], &outcome["updated"], &outcome["associated"]),
+            (&json!(0), &json!(0), &json!(0)),
+            "{outcome}"
+        );
     }
     agree(&bench);
 }
@@ -39,8 +43,8 @@ fn sync_carries_over_what_changed() {
     bench.salesforce("update", json!({"object": object, "id": healthy[2], "values": {"Account__c": null}}));
     bench.salesforce("create", json!({"object": object, "values": {"Name": "New one", "Status__c": "Active"}}));
     let reports = bench.sync();
-    let own = report(&reports, "subscriptions");
-    assert_eq!((&own["created"], &own["archived"]), (&json!(1), &json!(1)), "{own}");
+    let outcome = report(&reports, "subscriptions");
+    assert_eq!((&outcome["created"], &outcome["archived"]), (&json!(1), &json!(1)), "{outcome}");
     agree(&bench);
     bench.salesforce("undelete", json!({"object": object, "id": healthy[1]}));
     bench.sync();

@@ -11,11 +11,11 @@ use crate::support::{Bench, FAST};
 /// one is short because the work is done. In so short windows the work itself takes a part of them.
 fn used(bench: &Bench, calls_max: usize, interval: f64) -> (usize, usize, f64) {
     let all = bench.sandbox.requests();
-    let own: Vec<_> = all.iter().filter(|entry| entry.service == "hubspot").collect();
-    let refused = own.iter().filter(|entry| entry.status == 429).count();
-    let whole = own.len() / calls_max * calls_max;
-    let windows = own[whole - 1].time.duration_since(own[0].time).as_secs_f64() / interval + 1.0;
-    (own.len(), refused, whole as f64 / (windows * calls_max as f64))
+    let to_hubspot: Vec<_> = all.iter().filter(|entry| entry.service == "hubspot").collect();
+    let refused = to_hubspot.iter().filter(|entry| entry.status == 429).count();
+    let whole = to_hubspot.len() / calls_max * calls_max;
+    let windows = to_hubspot[whole - 1].time.duration_since(to_hubspot[0].time).as_secs_f64() / interval + 1.0;
+    (to_hubspot.len(), refused, whole as f64 / (windows * calls_max as f64))
 }
 
 #[test]

@@ -27,10 +27,10 @@ guard: { reject: 100% }
         bench.salesforce("create", json!({"object": "Subscription__c", "values": values}));
     }
     let reports = bench.import();
-    let own = report(&reports, "subscriptions");
-    let failed = own["failed"].as_u64().unwrap() as usize;
-    assert!(failed >= RECORDS, "{own}");
-    let run = own["run"].as_str().unwrap();
+    let outcome = report(&reports, "subscriptions");
+    let failed = outcome["failed"].as_u64().unwrap() as usize;
+    assert!(failed >= RECORDS, "{outcome}");
+    let run = outcome["run"].as_str().unwrap();
     let grouped = bench.run(&["failures"]).code(0).stdout;
     assert!(grouped.lines().count() < 60, "{grouped}");
     let text = bench.run(&["failures", "list", "--each"]).code(0).stdout;
@@ -44,8 +44,8 @@ guard: { reject: 100% }
     let text = bench.run(&["runs", run]).code(0).stdout;
     assert!(text.contains(&shown), "{}", &text[text.len() - 200..]);
     for to in ["-", "errors.csv"] {
-        let said = bench.run(&["runs", run, "--errors", to]).code(0).stdout;
-        let csv = if to == "-" { said } else { std::fs::read_to_string(bench.path(to)).unwrap() };
+        let printed = bench.run(&["runs", run, "--errors", to]).code(0).stdout;
+        let csv = if to == "-" { printed } else { std::fs::read_to_string(bench.path(to)).unwrap() };
         assert_eq!(csv.lines().count(), failed + 1, "{to}");
         assert!(csv.lines().next().unwrap().contains("Notes__c"), "{to}");
     }
@@ -73,7 +73,7 @@ fn the_reports_of_runs_add_up_to_what_went_over_the_wire() {
         assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
         let reports = ran.json();
         let sum = |name: &str| -> u64 {
-            reports["pipelines"].as_array().unwrap().iter().map(|own| own[name].as_u64().unwrap()).sum()
+            reports["pipelines"].as_array().unwrap().iter().map(|pipeline| pipeline[name].as_u64().unwrap()).sum()
         };
         assert_eq!(sum("hubspot_calls"), bench.calls("hubspot") as u64, "{command:?}");
         assert_eq!(sum("salesforce_calls"), bench.calls("salesforce") as u64, "{command:?}");

@@ -38,18 +38,18 @@ sync: {{ {policy} }}
 }
 
 fn headlines(bench: &Bench, text: &str) -> usize {
-    bench.records("subscriptions").values().filter(|own| own["properties"]["headline"] == text).count()
+    bench.records("subscriptions").values().filter(|record| record["properties"]["headline"] == text).count()
 }
 
 /// A sync that does what its plan foretold.
 fn sync(bench: &Bench) -> Value {
     let planned = bench.run(&["plan", "--format", "json"]).code(0).json();
     let done = bench.sync();
-    let own = report(&done, "subs").clone();
+    let outcome = report(&done, "subs").clone();
     for count in ["read", "created", "updated", "archived", "unchanged", "filtered"] {
-        assert_eq!(report(&planned, "subs")[count], own[count], "{count}\n{planned}\n{done}");
+        assert_eq!(report(&planned, "subs")[count], outcome[count], "{count}\n{planned}\n{done}");
     }
-    own
+    outcome
 }
 
 #[test]
@@ -69,9 +69,13 @@ fn a_backfill_brings_all_records_up_to_the_mapping_once() {
         }
         let status = bench.run(&["status"]).stdout;
         assert!(status.contains("the next sync brings HubSpot up to the definition by itself"), "{status}");
-        let own = sync(&bench);
-        assert_eq!((own["updated"].as_u64(), headlines(&bench, "after")), (Some(records as u64), records), "{own}");
-        assert!(own["notes"].to_string().contains("on_mapping_change: backfill"), "{own}");
+        let outcome = sync(&bench);
+        assert_eq!(
+            (outcome["updated"].as_u64(), headlines(&bench, "after")),
+            (Some(records as u64), records),
+            "{outcome}"
+        );
+        assert!(outcome["notes"].to_string().contains("on_mapping_change: backfill"), "{outcome}");
         bench.sandbox.forget_requests();
         assert_eq!((bench.sync()["pipelines"][0]["read"].as_u64(), bench.calls("hubspot")), (Some(0), 0));
         assert_eq!(bench.run(&["status", "--format", "json"]).json()["pipelines"][0]["stale"], 0);
@@ -139,8 +143,8 @@ fn what_the_mapping_rejects_is_not_read_again_each_cycle() {
         );
     }
     bench.edit(FILE, "{ value: before, to: headline }", "{ from: Notes__c, to: headline, required: true }");
-    let own = sync(&bench);
-    assert_eq!((own["failed"].as_u64(), own["updated"].as_u64()), (Some(4), Some(36)), "{own}");
+    let outcome = sync(&bench);
+    assert_eq!((outcome["failed"].as_u64(), outcome["updated"].as_u64()), (Some(4), Some(36)), "{outcome}");
     assert_eq!(sync(&bench)["read"], 0);
     // Under a mapping that takes them they go through.
     bench.edit(FILE, ", required: true", "");
@@ -156,13 +160,13 @@ fn a_changed_filter_is_carried_over_under_the_guard() {
     assert!(report(&planned, "subs")["refusal"].as_str().unwrap().contains("archive 8 of 10"), "{planned}");
     let ran = bench.run(&["sync", "--once"]).code(1);
     assert!(ran.stderr.contains("archive 8 of 10"), "{ran:?}");
-    assert!(bench.records("subscriptions").values().all(|own| own["archived"] == false), "nothing was written");
+    assert!(bench.records("subscriptions").values().all(|record| record["archived"] == false), "nothing was written");
     bench.run(&["sync", "--once", "--allow-archive", "8"]).code(0);
-    assert_eq!(bench.records("subscriptions").values().filter(|own| own["archived"] == false).count(), 2);
+    assert_eq!(bench.records("subscriptions").values().filter(|record| record["archived"] == false).count(), 2);
     // Wider again: those that belong now are made.
     bench.edit(FILE, "'S2')", "'S2', 'S3')");
-    let own = sync(&bench);
-    assert_eq!(own["created"].as_u64().unwrap() + own["restored"].as_u64().unwrap(), 1, "{own}");
+    let outcome = sync(&bench);
+    assert_eq!(outcome["created"].as_u64().unwrap() + outcome["restored"].as_u64().unwrap(), 1, "{outcome}");
 }
 
 #[test]
@@ -181,12 +185,12 @@ fn a_review_says_that_the_next_sync_does_it() {
     let bench = imported(2, "on_mapping_change: backfill");
     bench.repository();
     bench.edit(FILE, "value: before", "value: after");
-    let said = "the next sync does it for all records by itself (`sync.on_mapping_change: backfill`)";
-    assert!(bench.run(&["diff"]).code(0).stdout.contains(said));
+    let message = "the next sync does it for all records by itself (`sync.on_mapping_change: backfill`)";
+    assert!(bench.run(&["diff"]).code(0).stdout.contains(message));
     let comment = bench.run(&["diff", "--format", "markdown"]).code(0).stdout;
     assert!(comment.contains("the next sync does it for all records by itself"), "{comment}");
     bench.edit(FILE, "value: after", "value: before");
     bench.edit(FILE, "backfill", "mark");
     let text = bench.run(&["diff"]).code(0).stdout;
-    assert!(text.contains("what a sync does about a changed mapping is another") && !text.contains(said), "{text}");
+    assert!(text.contains("what a sync does about a changed mapping is another") && !text.contains(message), "{text}");
 }

@@ -56,11 +56,11 @@ fn records_that_were_synced_get_the_new_match_property() {
     for command in [&["import", "--yes", "--format", "json"][..], &["import", "--stale", "--yes", "--format", "json"]] {
         let bench = moved(5);
         let planned = bench.run(&["plan", "--format", "json"]).code(0).json();
-        let own = report(&planned, "subscriptions");
-        assert_eq!((&own["created"], &own["updated"]), (&json!(0), &json!(5)), "{own}");
+        let forecast = report(&planned, "subscriptions");
+        assert_eq!((&forecast["created"], &forecast["updated"]), (&json!(0), &json!(5)), "{forecast}");
         let done = bench.run(command).code(0).json();
-        let own = report(&done, "subscriptions");
-        assert_eq!((&own["created"], &own["updated"]), (&json!(0), &json!(5)), "{own}");
+        let outcome = report(&done, "subscriptions");
+        assert_eq!((&outcome["created"], &outcome["updated"]), (&json!(0), &json!(5)), "{outcome}");
         all_moved(&bench);
         bench.sandbox.forget_requests();
         bench.import();
@@ -79,8 +79,8 @@ fn a_sync_alone_moves_what_it_meets_and_archives_what_it_has_not_met() {
     bench.salesforce("delete", json!({"object": OBJECT, "id": ids[1]}));
     bench.salesforce("create", json!({"object": OBJECT, "values": {"Name": "new"}}));
     let reports = bench.sync();
-    let own = report(&reports, "subscriptions");
-    assert_eq!((&own["created"], &own["archived"]), (&json!(1), &json!(1)), "{own}");
+    let outcome = report(&reports, "subscriptions");
+    assert_eq!((&outcome["created"], &outcome["archived"]), (&json!(1), &json!(1)), "{outcome}");
     let keys = keys(&bench);
     assert_eq!(keys.len(), 5, "{keys:?}");
     assert!(

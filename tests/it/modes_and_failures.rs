@@ -63,8 +63,8 @@ fn an_import_by_hand_tries_what_waits_for_its_retry() {
     let bench = bench("", SEATS);
     let id = create(&bench, json!({"Name": "x", "Notes__c": "5"}));
     let body = json!({"status": "error", "message": "Property values were not valid", "category": "VALIDATION_ERROR"});
-    let own = format!("\"salesforce_id\":\"{id}\"");
-    bench.faults(json!([{"service": "hubspot", "path": "/crm/objects/**/batch/upsert", "contains": own,
+    let key = format!("\"salesforce_id\":\"{id}\"");
+    bench.faults(json!([{"service": "hubspot", "path": "/crm/objects/**/batch/upsert", "contains": key,
         "status": 400, "body": body}]));
     let first = bench.import();
     assert!(report(&first, "subscriptions")["failed"].as_u64() >= Some(1) && failing(&bench, &id), "{first}");
@@ -104,7 +104,7 @@ fn create_only_leaves_the_associations_of_existing_records_alone() {
     let bench = bench(", mode: create_only", lookup);
     let companies = bench.records("0-2");
     let known = |id: &String| {
-        companies.values().filter(|own| own["properties"]["salesforceaccountid"] == id.as_str()).count() == 1
+        companies.values().filter(|company| company["properties"]["salesforceaccountid"] == id.as_str()).count() == 1
     };
     let accounts: Vec<String> = bench.rows("Account").into_keys().filter(known).take(2).collect();
     let id = create(&bench, json!({"Name": "S", "Account__c": accounts[0]}));

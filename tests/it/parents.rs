@@ -54,7 +54,7 @@ fn rename(bench: &Bench, account: &str, name: &str) {
 /// What HubSpot holds of a subscription that is not archived.
 fn held(bench: &Bench, id: &str) -> Option<Value> {
     let mut records = bench.records("subscriptions").into_values();
-    let found = records.find(|own| own["properties"]["salesforce_id"] == id && own["archived"] == false)?;
+    let found = records.find(|record| record["properties"]["salesforce_id"] == id && record["archived"] == false)?;
     Some(found["properties"].clone())
 }
 
@@ -62,11 +62,11 @@ fn held(bench: &Bench, id: &str) -> Option<Value> {
 fn sync(bench: &Bench) -> Value {
     let planned = bench.run(&["plan", "--format", "json"]).code(0).json();
     let done = bench.sync();
-    let own = report(&done, "subs").clone();
+    let outcome = report(&done, "subs").clone();
     for count in ["read", "created", "updated", "archived", "unchanged", "filtered", "associated"] {
-        assert_eq!(report(&planned, "subs")[count], own[count], "{count}\n{planned}\n{done}");
+        assert_eq!(report(&planned, "subs")[count], outcome[count], "{count}\n{planned}\n{done}");
     }
-    own
+    outcome
 }
 
 #[test]
@@ -75,8 +75,8 @@ fn a_renamed_account_is_carried_over_to_its_records_alone() {
     let ((account, child), (_, other)) = (pair(&bench, "A"), pair(&bench, "B"));
     bench.import();
     rename(&bench, &account, "Renamed");
-    let own = sync(&bench);
-    assert_eq!((own["read"].as_u64(), own["updated"].as_u64()), (Some(1), Some(1)), "{own}");
+    let outcome = sync(&bench);
+    assert_eq!((outcome["read"].as_u64(), outcome["updated"].as_u64()), (Some(1), Some(1)), "{outcome}");
     assert_eq!(held(&bench, &child).unwrap()["account_name"], "Renamed");
     assert_eq!(held(&bench, &other).unwrap()["account_name"], "B");
     // Within the overlap it is read again, and nothing is sent.
@@ -86,8 +86,8 @@ fn a_renamed_account_is_carried_over_to_its_records_alone() {
     // Touched itself as well, it comes once.
     bench.salesforce("update", json!({"object": OBJECT, "id": child, "values": {"Name": "touched"}}));
     rename(&bench, &account, "Again");
-    let own = sync(&bench);
-    assert_eq!((own["read"].as_u64(), own["updated"].as_u64()), (Some(1), Some(1)), "{own}");
+    let outcome = sync(&bench);
+    assert_eq!((outcome["read"].as_u64(), outcome["updated"].as_u64()), (Some(1), Some(1)), "{outcome}");
     assert_eq!(held(&bench, &child).unwrap()["account_name"], "Again");
 }
 
@@ -98,8 +98,8 @@ fn a_change_that_maps_to_nothing_sends_nothing() {
     bench.import();
     bench.salesforce("update", json!({"object": "Account", "id": account, "values": {"BillingCity": "Bonn"}}));
     bench.sandbox.forget_requests();
-    let own = bench.sync();
-    assert_eq!((&own["pipelines"][0]["unchanged"], bench.calls("hubspot")), (&json!(1), 0), "{own}");
+    let outcome = bench.sync();
+    assert_eq!((&outcome["pipelines"][0]["unchanged"], bench.calls("hubspot")), (&json!(1), 0), "{outcome}");
 }
 
 #[test]
@@ -110,8 +110,8 @@ fn a_record_enters_and_leaves_the_filter_with_its_parent() {
     assert_eq!((held(&bench, &left).is_some(), held(&bench, &entered).is_some()), (true, false));
     rename(&bench, &leaves, "closed");
     rename(&bench, &enters, "open");
-    let own = sync(&bench);
-    assert_eq!((own["archived"].as_u64(), own["created"].as_u64()), (Some(1), Some(1)), "{own}");
+    let outcome = sync(&bench);
+    assert_eq!((outcome["archived"].as_u64(), outcome["created"].as_u64()), (Some(1), Some(1)), "{outcome}");
     assert_eq!((held(&bench, &left).is_some(), held(&bench, &entered).is_some()), (false, true));
     // The guard sees those who leave with their parent.
     bench.edit("pipelines/subscriptions.yaml", "archive: 100%", "archive: 0");
@@ -136,8 +136,8 @@ fn parents_of_parents_and_paths_of_associations_are_followed() {
     old(&bench, "Account", &group);
     bench.import();
     bench.salesforce("update", json!({"object": "Account", "id": account, "values": {"ParentId": group}}));
-    let own = sync(&bench);
-    assert_eq!((own["updated"].as_u64(), own["associated"].as_u64()), (Some(1), Some(1)), "{own}");
+    let outcome = sync(&bench);
+    assert_eq!((outcome["updated"].as_u64(), outcome["associated"].as_u64()), (Some(1), Some(1)), "{outcome}");
     old(&bench, "Account", &account);
     rename(&bench, &group, "Holding");
     assert_eq!(sync(&bench)["updated"], 1);
@@ -154,8 +154,8 @@ fn thousands_of_records_of_one_parent_follow() {
     }
     bench.import();
     rename(&bench, &account, "Renamed");
-    let own = sync(&bench);
-    assert_eq!((own["read"].as_u64(), own["updated"].as_u64()), (Some(4_500), Some(4_500)), "{own}");
+    let outcome = sync(&bench);
+    assert_eq!((outcome["read"].as_u64(), outcome["updated"].as_u64()), (Some(4_500), Some(4_500)), "{outcome}");
     let held = bench.records("subscriptions");
     assert!(held.values().all(|record| record["properties"]["account_name"] == "Renamed"));
 }
@@ -170,10 +170,10 @@ fn a_record_that_failed_is_not_tried_twice() {
     assert!(held(&bench, &child).is_none());
     rename(&bench, &account, "Named");
     bench.run(&["failures", "retry"]).code(0);
-    let own = bench.sync();
+    let outcome = bench.sync();
     assert_eq!(
-        (own["pipelines"][0]["read"].as_u64(), own["pipelines"][0]["created"].as_u64()),
+        (outcome["pipelines"][0]["read"].as_u64(), outcome["pipelines"][0]["created"].as_u64()),
         (Some(1), Some(1)),
-        "{own}"
+        "{outcome}"
     );
 }

@@ -74,13 +74,13 @@ fn tests_that_hold_say_so_in_every_form() {
         all.contains("ok   subscriptions: a subscription needs a name  pipelines/subscriptions.test.yaml:40"),
         "{all}"
     );
-    let told = run(&folder, &["--format", "json"]).code(0).json();
-    assert_eq!((&told["failed"], &told["untested"]), (&json!(0), &json!(["work_orders"])));
-    assert_eq!(told["tests"].as_array().unwrap().len(), 4);
-    assert_eq!(told["tests"][0]["name"], "an active subscription is carried over");
-    assert_eq!(told["tests"][0]["differences"], json!([]));
-    let seconds: f64 = told["tests"].as_array().unwrap().iter().map(|own| own["seconds"].as_f64().unwrap()).sum();
-    assert!(seconds < 1.0, "{told}");
+    let output = run(&folder, &["--format", "json"]).code(0).json();
+    assert_eq!((&output["failed"], &output["untested"]), (&json!(0), &json!(["work_orders"])));
+    assert_eq!(output["tests"].as_array().unwrap().len(), 4);
+    assert_eq!(output["tests"][0]["name"], "an active subscription is carried over");
+    assert_eq!(output["tests"][0]["differences"], json!([]));
+    let seconds: f64 = output["tests"].as_array().unwrap().iter().map(|test| test["seconds"].as_f64().unwrap()).sum();
+    assert!(seconds < 1.0, "{output}");
     let read = junit(&run(&folder, &["--format", "junit"]).code(0).stdout);
     assert_eq!((&read["root"], &read["tests"], &read["failures"]), (&json!("testsuites"), &json!("4"), &json!("0")));
     assert_eq!(read["suites"][0]["name"], "subscriptions");
@@ -109,10 +109,10 @@ fn a_test_that_does_not_hold_is_told_as_a_difference() {
     ] {
         assert!(text.stdout.contains(part), "`{part}` is not in\n{}", text.stdout);
     }
-    let told = run(&folder, &["--format", "json"]).code(1).json();
-    assert_eq!(told["failed"], 3);
+    let output = run(&folder, &["--format", "json"]).code(1).json();
+    assert_eq!(output["failed"], 3);
     let first = json!({"part": "amount", "expected": "4800.6", "got": "4800.5"});
-    assert_eq!(told["tests"][0]["differences"][0], first);
+    assert_eq!(output["tests"][0]["differences"][0], first);
     let read = junit(&run(&folder, &["--format", "junit"]).code(1).stdout);
     assert_eq!((&read["tests"], &read["failures"]), (&json!("4"), &json!("3")));
     let case = &read["suites"][0]["cases"][0];
@@ -156,10 +156,10 @@ fn what_was_expected_and_never_came_fails() {
         ("{ properties: { priority: Medium } }", "{ Status: New }", ("rejected", json!(null), json!(null))),
     ];
     for (expect, source, (part, expected, got)) in cases {
-        let told = tests(expect, source).code(1).json();
-        let first = &told["tests"][0]["differences"][0];
-        assert_eq!((&first["part"], &first["expected"]), (&json!(part), &expected), "{expect}: {told}");
-        assert!(got.is_null() || first["got"] == got, "{expect}: {told}");
+        let output = tests(expect, source).code(1).json();
+        let first = &output["tests"][0]["differences"][0];
+        assert_eq!((&first["part"], &first["expected"]), (&json!(part), &expected), "{expect}: {output}");
+        assert!(got.is_null() || first["got"] == got, "{expect}: {output}");
     }
     for (expect, source) in [
         ("{ rejected: {} }", "{ Status: New }"),
@@ -257,9 +257,13 @@ fn names_globs_and_revisions_select() {
     let order = "version: 1\ntests:\n  - name: one\n    source: { WorkOrderNumber: 7, Subject: x }\n    expect: { properties: { subject: x } }\n";
     write(&folder, ORDERS, order);
     let ran = |words: &[&str]| -> Vec<String> {
-        let told = run(&folder, &[words, &["--format", "json"]].concat()).code(0).json();
-        let mut names: Vec<String> =
-            told["tests"].as_array().unwrap().iter().map(|own| own["pipeline"].as_str().unwrap().to_owned()).collect();
+        let output = run(&folder, &[words, &["--format", "json"]].concat()).code(0).json();
+        let mut names: Vec<String> = output["tests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|test| test["pipeline"].as_str().unwrap().to_owned())
+            .collect();
         names.dedup();
         names
     };

@@ -33,9 +33,9 @@ fn plan(bench: &Bench, arguments: &[&str]) -> Value {
 
 /// The change of one record.
 #[track_caller]
-fn change<'a>(own: &'a Value, id: &str) -> &'a Value {
-    let changes = own["changes"].as_array().unwrap();
-    changes.iter().find(|change| change["salesforce_id"] == id).unwrap_or_else(|| panic!("{id} is not in {own:#}"))
+fn change<'a>(forecast: &'a Value, id: &str) -> &'a Value {
+    let changes = forecast["changes"].as_array().unwrap();
+    changes.iter().find(|change| change["salesforce_id"] == id).unwrap_or_else(|| panic!("{id} is not in {forecast:#}"))
 }
 
 /// Records that are in HubSpot, by their Salesforce id: the HubSpot id.
@@ -80,18 +80,18 @@ fn every_action_is_foretold_with_before_and_after_and_then_done() {
     let made = made["id"].as_str().unwrap().to_owned();
 
     let planned = plan(&bench, &["--sample", "1000"]);
-    let own = report(&planned, "subscriptions");
-    assert_eq!(change(own, &updated)["action"], "update");
-    assert_eq!(change(own, &updated)["hubspot_id"], known[&updated].as_str());
-    assert_eq!(change(own, &updated)["properties"]["amount"]["after"], "77.5");
-    assert!(change(own, &updated)["properties"]["amount"]["before"].is_string());
-    let cleared_now = &change(own, &cleared)["properties"];
+    let forecast = report(&planned, "subscriptions");
+    assert_eq!(change(forecast, &updated)["action"], "update");
+    assert_eq!(change(forecast, &updated)["hubspot_id"], known[&updated].as_str());
+    assert_eq!(change(forecast, &updated)["properties"]["amount"]["after"], "77.5");
+    assert!(change(forecast, &updated)["properties"]["amount"]["before"].is_string());
+    let cleared_now = &change(forecast, &cleared)["properties"];
     assert!(
         cleared_now.as_object().unwrap().values().any(|sides| sides["before"].is_string() && sides["after"].is_null()),
         "{cleared_now}"
     );
     let links = |id: &str| -> Vec<String> {
-        let links = change(own, id)["associations"].as_array().unwrap().iter();
+        let links = change(forecast, id)["associations"].as_array().unwrap().iter();
         links
             .map(|link| format!("{} {}", link["action"].as_str().unwrap(), link["association"].as_str().unwrap()))
             .collect()
@@ -104,14 +104,15 @@ fn every_action_is_foretold_with_before_and_after_and_then_done() {
     );
     assert!(links(&unlinked).iter().any(|link| link.starts_with("disassociate Account__c")), "{:?}", links(&unlinked));
     assert!(links(&waiting).iter().any(|link| link.starts_with("pending Work_Order__c")), "{:?}", links(&waiting));
-    assert_eq!(change(own, &left)["action"], "leave");
-    assert_eq!(change(own, &deleted)["action"], "archive");
-    assert_eq!(change(own, &bad)["action"], "reject");
-    assert!(change(own, &bad)["reasons"][0].as_str().unwrap().starts_with("SL5006"), "{own}");
-    assert_eq!(change(own, &made)["action"], "create");
-    assert_eq!(change(own, &made)["properties"]["subscription_name"], json!({"before": null, "after": "Made"}));
-    let answers = own["answers"].as_array().unwrap();
-    let answer = |question: &str| answers.iter().find(|own| own["question"] == question).unwrap()["answer"].clone();
+    assert_eq!(change(forecast, &left)["action"], "leave");
+    assert_eq!(change(forecast, &deleted)["action"], "archive");
+    assert_eq!(change(forecast, &bad)["action"], "reject");
+    assert!(change(forecast, &bad)["reasons"][0].as_str().unwrap().starts_with("SL5006"), "{forecast}");
+    assert_eq!(change(forecast, &made)["action"], "create");
+    assert_eq!(change(forecast, &made)["properties"]["subscription_name"], json!({"before": null, "after": "Made"}));
+    let answers = forecast["answers"].as_array().unwrap();
+    let answer =
+        |question: &str| answers.iter().find(|answer| answer["question"] == question).unwrap()["answer"].clone();
     assert_eq!((answer("changes"), answer("archives")), (json!("yes"), json!("yes")));
     assert_eq!((answer("drift"), answer("vanished")), (json!("unknown"), json!("unknown")));
 
@@ -120,7 +121,7 @@ fn every_action_is_foretold_with_before_and_after_and_then_done() {
     for number in
         ["created", "updated", "archived", "restored", "failed", "associated", "disassociated", "pending_associations"]
     {
-        assert_eq!(own[number], ran[number], "{number}\nplan {own}\nrun {ran}");
+        assert_eq!(forecast[number], ran[number], "{number}\nplan {forecast}\nrun {ran}");
     }
     // It comes back: made again under the same match value, which the plan says.
     bench.salesforce("undelete", json!({"object": OBJECT, "id": deleted}));
@@ -141,14 +142,14 @@ fn a_changed_mapping_is_counted_planned_and_caught_up_with() {
     assert_eq!(status(&bench)["stale"], standing);
     // A sync alone does not re-read what did not change; the plan says so, and counts what the mapping touches.
     let planned = plan(&bench, &["--sample", "1000"]);
-    let own = report(&planned, "subscriptions");
-    assert_eq!((&own["stale"], &own["scope"]), (&json!(standing), &json!("changed_and_stale")));
+    let forecast = report(&planned, "subscriptions");
+    assert_eq!((&forecast["stale"], &forecast["scope"]), (&json!(standing), &json!("changed_and_stale")));
     assert_eq!(
-        (&own["actions"]["update"], &own["actions"]["unchanged"]),
+        (&forecast["actions"]["update"], &forecast["actions"]["unchanged"]),
         (&json!(held), &json!(standing - held as u64))
     );
-    assert!(own["notes"].to_string().contains("syncline import --stale subscriptions"), "{own}");
-    for change in own["changes"].as_array().unwrap() {
+    assert!(forecast["notes"].to_string().contains("syncline import --stale subscriptions"), "{forecast}");
+    for change in forecast["changes"].as_array().unwrap() {
         assert_eq!(change["properties"], json!({"status": {"before": "on_hold", "after": "cancelled"}}));
     }
     let done = bench.sync();
@@ -186,13 +187,13 @@ fn what_someone_changed_in_hubspot_is_drift() {
         json!({"object": "subscriptions", "id": record, "properties": {"seats": "999", "notes": "by hand"}}),
     );
     let planned = plan(&bench, &[]);
-    let own = report(&planned, "subscriptions");
-    assert_eq!(own["actions"], json!({}), "without --refresh it is not known: {own}");
+    let forecast = report(&planned, "subscriptions");
+    assert_eq!(forecast["actions"], json!({}), "without --refresh it is not known: {forecast}");
     let drifted = bench.run(&["plan", "--refresh", "--format", "json", "--detailed-exitcode"]);
     let planned = drifted.json();
-    let own = report(&planned, "subscriptions");
-    assert_eq!(own["actions"]["drift"], 1, "{own}");
-    let drift = change(own, id);
+    let forecast = report(&planned, "subscriptions");
+    assert_eq!(forecast["actions"]["drift"], 1, "{forecast}");
+    let drift = change(forecast, id);
     assert_eq!((&drift["action"], &drift["properties"]["seats"]["before"]), (&json!("drift"), &json!("999")));
     assert_eq!(drift["properties"]["notes"]["before"], "by hand");
     let text = bench.run(&["plan", "--refresh"]).code(0).stdout;
@@ -206,9 +207,9 @@ fn what_someone_changed_in_hubspot_is_drift() {
 fn samples_filters_and_records_never_change_the_totals() {
     let bench = Bench::new(80);
     let whole = plan(&bench, &["--sample", "1000"]);
-    let own = report(&whole, "subscriptions");
-    let total: u64 = own["actions"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
-    assert_eq!(own["changes"].as_array().unwrap().len() as u64, total);
+    let forecast = report(&whole, "subscriptions");
+    let total: u64 = forecast["actions"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(forecast["changes"].as_array().unwrap().len() as u64, total);
     for (arguments, most, actions) in [
         (&["--sample", "3"][..], 3, &["create", "reject"][..]),
         (&["--sample", "0"], 0, &[]),
@@ -217,7 +218,7 @@ fn samples_filters_and_records_never_change_the_totals() {
     ] {
         let planned = plan(&bench, arguments);
         let part = report(&planned, "subscriptions");
-        assert_eq!(part["actions"], own["actions"], "{arguments:?}");
+        assert_eq!(part["actions"], forecast["actions"], "{arguments:?}");
         let shown = part["changes"].as_array().unwrap();
         assert!(shown.len() <= most, "{arguments:?}");
         assert!(
@@ -226,7 +227,7 @@ fn samples_filters_and_records_never_change_the_totals() {
         );
         assert_eq!(shown.len() as u64 + part["changes_omitted"].as_u64().unwrap(), total, "{arguments:?}");
     }
-    let rejected = own["changes"].as_array().unwrap().iter().find(|change| change["action"] == "reject").unwrap();
+    let rejected = forecast["changes"].as_array().unwrap().iter().find(|change| change["action"] == "reject").unwrap();
     let id = rejected["salesforce_id"].as_str().unwrap();
     let one = plan(&bench, &["subscriptions", "--record", id]);
     let one = report(&one, "subscriptions");
@@ -255,11 +256,11 @@ fn full_says_what_an_import_would_do() {
     let record = known(&bench).into_values().next().unwrap();
     bench.hubspot("archive", json!({"object": "subscriptions", "id": record}));
     let full = plan(&bench, &["--full"]);
-    let own = report(&full, "subscriptions");
-    assert_eq!((&own["forecast_of"], &own["scope"]), (&json!("import"), &json!("all")));
+    let forecast = report(&full, "subscriptions");
+    assert_eq!((&forecast["forecast_of"], &forecast["scope"]), (&json!("import"), &json!("all")));
     let done = bench.import();
     for number in ["read", "created", "updated", "unchanged", "restored", "failed"] {
-        assert_eq!(own[number], report(&done, "subscriptions")[number], "{number}: {own}");
+        assert_eq!(forecast[number], report(&done, "subscriptions")[number], "{number}: {forecast}");
     }
 }
 
@@ -401,8 +402,8 @@ fn without_the_state_a_review_says_the_same() {
     // Without a word about the state, an import is foretold, and that much is known is said.
     std::fs::remove_dir_all(bench.path(".syncline")).unwrap();
     let plain = plan(&bench, &[]);
-    let own = report(&plain, "subscriptions");
-    assert!(own["notes"].to_string().contains("there is no state here, but HubSpot already holds"), "{own}");
+    let forecast = report(&plain, "subscriptions");
+    assert!(forecast["notes"].to_string().contains("there is no state here, but HubSpot already holds"), "{forecast}");
     bench.run(&["plan", "--without-state", "--out", "x.plan"]).code(64);
 }
 
@@ -418,7 +419,9 @@ fn a_danger_is_what_the_change_brings() {
     let rejected = bench
         .failures()
         .iter()
-        .filter(|own| own["pipeline"] == "subscriptions" && own["code"].as_str().unwrap().starts_with("SL50"))
+        .filter(|failure| {
+            failure["pipeline"] == "subscriptions" && failure["code"].as_str().unwrap().starts_with("SL50")
+        })
         .count();
     assert!(rejected > 0);
     for without_state in [&[][..], &["--without-state"]] {
@@ -426,11 +429,11 @@ fn a_danger_is_what_the_change_brings() {
         bench.edit(FILE, "On Hold: on_hold", "On Hold: cancelled");
         let arguments = [&["plan", "subscriptions", "--base", "HEAD", "--sample", "0"], without_state].concat();
         let planned = bench.run(&[&arguments[..], &["--format", "json"]].concat()).code(0).json();
-        let own = report(&planned, "subscriptions");
-        let groups = own["rejects"].as_array().unwrap();
+        let forecast = report(&planned, "subscriptions");
+        let groups = forecast["rejects"].as_array().unwrap();
         assert!(!groups.is_empty() && groups.iter().all(|group| group["known"] == group["records"]), "{groups:?}");
-        let held = own["properties"]["status"]["records"].as_u64().unwrap();
-        assert_eq!(own["properties"]["status"]["cleared"], 0);
+        let held = forecast["properties"]["status"]["records"].as_u64().unwrap();
+        assert_eq!(forecast["properties"]["status"]["cleared"], 0);
         let comment = bench.run(&[&arguments[..], &["--format", "markdown"]].concat()).code(0).stdout;
         assert!(!comment.contains("[!CAUTION]"), "{comment}");
         assert!(comment.contains(&format!("<br>**{held} records**")), "the change has its count: {comment}");
@@ -464,8 +467,10 @@ fn every_change_is_in_the_file_of_changes() {
     let lines = std::fs::read_to_string(bench.path("changes.jsonl")).unwrap();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for name in ["subscriptions", "work_orders"] {
-        let own = report(&planned, name);
-        for (action, count) in own["actions"].as_object().unwrap().iter().filter(|(action, _)| *action != "unchanged") {
+        let forecast = report(&planned, name);
+        for (action, count) in
+            forecast["actions"].as_object().unwrap().iter().filter(|(action, _)| *action != "unchanged")
+        {
             let written =
                 lines.iter().filter(|line| line["pipeline"] == name && line["action"] == action.as_str()).count();
             assert_eq!(count.as_u64(), Some(written as u64), "{name}: {action}");
@@ -479,13 +484,17 @@ fn every_change_is_in_the_file_of_changes() {
 fn a_record_that_failed_and_changed_since_counts_once() {
     let bench = Bench::new(40);
     bench.import();
-    let failure = bench.failures().into_iter().find(|own| own["code"] == "SL5005").unwrap();
+    let failure = bench.failures().into_iter().find(|failure| failure["code"] == "SL5005").unwrap();
     let id = failure["salesforce_id"].as_str().unwrap();
     bench.run(&["failures", "retry", id]).code(0);
     bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Notes__c": "touched"}}));
     let planned = plan(&bench, &["subscriptions"]);
-    let own = report(&planned, "subscriptions");
-    assert_eq!((&own["read"], &own["failed"], &own["actions"]["reject"]), (&json!(1), &json!(1), &json!(1)), "{own}");
+    let forecast = report(&planned, "subscriptions");
+    assert_eq!(
+        (&forecast["read"], &forecast["failed"], &forecast["actions"]["reject"]),
+        (&json!(1), &json!(1), &json!(1)),
+        "{forecast}"
+    );
     assert_eq!(report(&bench.sync(), "subscriptions")["failed"], 1);
     // And what changes after it was tried is not lost.
     bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Status__c": "Active"}}));
@@ -513,8 +522,8 @@ fn values_stay_masked_until_a_reviewer_agreed() {
         "sensitive: true, default: hidden-default, values: { a: hidden-value }, otherwise: { value: hidden-other } }",
     );
     for form in ["text", "json", "markdown"] {
-        let told = bench.run(&["diff", "--format", form]).code(0).stdout;
-        assert!(told.contains("billing_email") && !told.contains("hidden-"), "{told}");
+        let printed = bench.run(&["diff", "--format", form]).code(0).stdout;
+        assert!(printed.contains("billing_email") && !printed.contains("hidden-"), "{printed}");
     }
     // What reads a masked field is masked as well.
     bench.git(&["checkout", "--quiet", "--", "pipelines"]);
@@ -536,14 +545,14 @@ fn a_pipeline_that_is_new_or_renamed_is_planned_as_an_import() {
     bench.edit(FILE, "name: subscriptions", "name: renewals");
     let arguments = ["plan", "modified:HEAD", "--base", "HEAD", "--without-state", "--format", "json"];
     let planned = bench.run(&arguments).code(0).json();
-    let own = report(&planned, "renewals");
-    assert_eq!((&own["scope"], &own["actions"]["create"]), (&json!("all"), &Value::Null), "{own}");
-    assert!(!own["notes"].to_string().contains("--stale"), "{own}");
-    let told = bench.run(&["import", "renewals", "--stale", "--yes"]).code(0).stdout;
-    assert!(told.contains("nothing was imported yet: `syncline import renewals`"), "{told}");
+    let forecast = report(&planned, "renewals");
+    assert_eq!((&forecast["scope"], &forecast["actions"]["create"]), (&json!("all"), &Value::Null), "{forecast}");
+    assert!(!forecast["notes"].to_string().contains("--stale"), "{forecast}");
+    let printed = bench.run(&["import", "renewals", "--stale", "--yes"]).code(0).stdout;
+    assert!(printed.contains("nothing was imported yet: `syncline import renewals`"), "{printed}");
     let done = bench.run(&["import", "renewals", "--yes", "--format", "json"]).json();
     for number in ["created", "updated", "unchanged", "failed"] {
-        assert_eq!(own[number], report(&done, "renewals")[number], "{number}");
+        assert_eq!(forecast[number], report(&done, "renewals")[number], "{number}");
     }
 }
 
@@ -563,15 +572,15 @@ fn without_the_state_only_what_is_behind_counts() {
         report(&planned, "subscriptions").clone()
     };
     bench.edit(FILE, "on_delete: archive", "on_delete: keep");
-    let own = review(&bench);
-    assert_eq!((&own["actions"], &own["stale"]), (&json!({}), &json!(0)), "{own}");
-    assert!(own["notes"].to_string().contains("nothing in HubSpot is stale"), "{own}");
+    let forecast = review(&bench);
+    assert_eq!((&forecast["actions"], &forecast["stale"]), (&json!({}), &json!(0)), "{forecast}");
+    assert!(forecast["notes"].to_string().contains("nothing in HubSpot is stale"), "{forecast}");
     // With the mapping, what failed under the old one and goes through now is made; what is just not there is not.
     bench.edit(FILE, "Draft: draft }", "Draft: draft, Legacy: cancelled }");
     let legacy = bench.rows(OBJECT).values().filter(|row| row["values"]["Status__c"] == "Legacy").count();
     assert!(legacy > 0);
-    let own = review(&bench);
-    assert_eq!(own["actions"]["create"], legacy, "{own}");
+    let forecast = review(&bench);
+    assert_eq!(forecast["actions"]["create"], legacy, "{forecast}");
     let done = bench.run(&["import", "subscriptions", "--stale", "--yes", "--format", "json"]).json();
     assert_eq!(report(&done, "subscriptions")["created"], legacy, "as the plan says");
 }

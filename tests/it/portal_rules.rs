@@ -18,14 +18,14 @@ fn rule(bench: &Bench, property: &str, kind: &str, arguments: &[&str]) {
 /// Ids of the records that failed with a code.
 fn failed(bench: &Bench, code: &str) -> BTreeSet<String> {
     let failures = bench.failures();
-    let own = failures.iter().filter(|failure| failure["code"] == code);
-    own.map(|failure| failure["salesforce_id"].as_str().unwrap().to_owned()).collect()
+    let of_code = failures.iter().filter(|failure| failure["code"] == code);
+    of_code.map(|failure| failure["salesforce_id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Ids of the Salesforce records that HubSpot holds.
 fn landed(bench: &Bench) -> BTreeSet<String> {
     let records = bench.records("subscriptions");
-    records.values().map(|own| own["properties"]["salesforce_id"].as_str().unwrap().to_owned()).collect()
+    records.values().map(|record| record["properties"]["salesforce_id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Records of which a test knows that they land without a rule.
@@ -57,8 +57,9 @@ fn what_a_rule_refuses_is_foretold_and_the_good_records_land() {
         assert_eq!(report(&planned, "subscriptions")[name], report(&done, "subscriptions")[name], "{name}");
     }
     let rejects = report(&planned, "subscriptions")["rejects"].as_array().unwrap().iter();
-    let rejects =
-        rejects.filter(|own| own["code"] == "SL5012").map(|own| (own["property"].clone(), own["records"].clone()));
+    let rejects = rejects
+        .filter(|group| group["code"] == "SL5012")
+        .map(|group| (group["property"].clone(), group["records"].clone()));
     assert_eq!(rejects.collect::<Vec<_>>(), [(json!("external_code"), json!(1)), (json!("seats"), json!(1))]);
     assert_eq!(failed(&bench, "SL5012"), [long, high].into_iter().cloned().collect());
     let landed = landed(&bench);
@@ -203,13 +204,13 @@ fn the_catalog_keeps_the_rules_and_tells_of_them() {
     rule(&bench, "external_code", "MAX_LENGTH", &["20"]);
     rule(&bench, "external_code", "ALPHANUMERIC", &["NUMERIC_ONLY"]);
     let pull = bench.run(&["catalog", "pull"]).code(0).stdout;
-    for told in [
+    for part in [
         "has the rule `MAX_LENGTH` (20) now, it was (50)",
         "no longer has the rule `MIN_LENGTH` (2)",
         "has a new rule `ALPHANUMERIC` (NUMERIC_ONLY)",
     ] {
-        let line = format!("  ~ HubSpot subscriptions.external_code {told}  [subscriptions]");
-        assert!(pull.lines().any(|own| own == line), "`{line}` is not in\n{pull}");
+        let line = format!("  ~ HubSpot subscriptions.external_code {part}  [subscriptions]");
+        assert!(pull.lines().any(|printed| printed == line), "`{line}` is not in\n{pull}");
     }
     // Tests beside a pipeline judge by the catalog, with nobody to ask.
     bench.write(
@@ -242,9 +243,9 @@ fn a_conditional_rule_refuses_by_name_and_the_good_records_land() {
         assert!(refused.iter().all(|id| ruled(&id)), "{refused:?}");
         let landed = landed(&bench);
         assert!(ids[3..].iter().all(|id| landed.contains(id)) && refused.is_disjoint(&landed), "{landed:?}");
-        let told = bench.run(&["failures", "show", &ids[0]]).code(0).stdout;
+        let printed = bench.run(&["failures", "show", &ids[0]]).code(0).stdout;
         for part in ["billing_email", "conditional property rule based on [status]"] {
-            assert!(told.contains(part), "`{part}` is not in {told}");
+            assert!(printed.contains(part), "`{part}` is not in {printed}");
         }
     }
 }

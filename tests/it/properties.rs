@@ -47,9 +47,9 @@ fn step(bench: &Bench, chance: &mut Chance) -> String {
     let gone: Vec<&String> = rows.iter().filter(|(_, row)| row["deleted"] == true).map(|(id, _)| id).collect();
     let id = (*chance.pick(&live)).clone();
     let update = |values: Value| {
-        let said = values.to_string();
+        let text = values.to_string();
         bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": values}));
-        format!("{id} becomes {said}")
+        format!("{id} becomes {text}")
     };
     match chance.below(10) {
         0 => update(json!({"Status__c": *chance.pick(&["Active", "On Hold", "Cancelled", "Draft"])})),
@@ -223,13 +223,13 @@ fn changing_world(seed: u64) {
         };
         let before = writes(&bench);
         let stale = bench.run(&["import", "--stale", "--yes", "--format", "json"]).json();
-        let own = report(&stale, "subscriptions");
-        assert_eq!(writes(&bench), before, "{own}\n{story}");
+        let outcome = report(&stale, "subscriptions");
+        assert_eq!(writes(&bench), before, "{outcome}\n{story}");
         let status = bench.run(&["status", "--format", "json"]).code(0).json();
-        let own = report(&status, "subscriptions");
-        let rejected = own["open_failures"].as_u64().unwrap();
-        assert!(own["stale"].as_u64().unwrap() <= rejected, "{own}\n{story}");
-        assert_eq!(own["filter_changed"], false, "{own}\n{story}");
+        let status_of_one = report(&status, "subscriptions");
+        let rejected = status_of_one["open_failures"].as_u64().unwrap();
+        assert!(status_of_one["stale"].as_u64().unwrap() <= rejected, "{status_of_one}\n{story}");
+        assert_eq!(status_of_one["filter_changed"], false, "{status_of_one}\n{story}");
     }
     // A mapping that nothing is behind of, with everything carried over: an import finds nothing to do.
     let last = bench.import();

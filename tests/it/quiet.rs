@@ -107,8 +107,8 @@ fn a_rejected_row_is_not_judged_again_while_it_stays_the_same() {
     bench.settle();
     bench.sandbox.forget_requests();
     let reports = bench.sync();
-    let own = report(&reports, "subscriptions");
-    assert_eq!((&own["failed"], &own["waiting"]), (&json!(0), &json!(1)), "{reports}");
+    let outcome = report(&reports, "subscriptions");
+    assert_eq!((&outcome["failed"], &outcome["waiting"]), (&json!(0), &json!(1)), "{reports}");
     assert_eq!(bench.calls("hubspot"), 0);
     let attempts = |failures: &[serde_json::Value]| {
         failures.iter().find(|failure| failure["salesforce_id"] == fax).map(|failure| failure["attempts"].clone())

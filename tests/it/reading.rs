@@ -12,7 +12,12 @@ fn answer(service: &str, path: &str, body: &Value) -> Value {
 }
 
 fn reads(bench: &Bench, part: &str) -> usize {
-    bench.sandbox.requests().into_iter().filter(|own| own.method == "GET" && own.target.contains(part)).count()
+    bench
+        .sandbox
+        .requests()
+        .into_iter()
+        .filter(|request| request.method == "GET" && request.target.contains(part))
+        .count()
 }
 
 #[test]
@@ -105,8 +110,8 @@ fn each_half_of_discover_stands_alone() {
         let name = if service == "hubspot" { "Contact" } else { "subscriptions" };
         let ran = bench.run(&["discover", name]).code(0);
         assert!(ran.stdout.contains(name) && ran.stderr.contains("could not be read"), "{service} {fault}: {ran:?}");
-        let told = bench.run(&["discover", name, "--format", "json"]).code(0).json();
-        assert_eq!(told["refused"][0]["connection"], service, "{told}");
+        let output = bench.run(&["discover", name, "--format", "json"]).code(0).json();
+        assert_eq!(output["refused"][0]["connection"], service, "{output}");
     }
     bench.faults(
         json!([{"path": "/crm**/**", "fault": "forbidden"}, {"path": "/services/data/**", "fault": "forbidden"}]),
@@ -178,10 +183,10 @@ fn validate_and_discover_give_one_verdict() {
     assert!(ran.stdout.contains("can sync: no: it has no timestamp of a record's last change"), "{ran:?}");
     bench.edit("pipelines/subscriptions.yaml", "object: Subscription__c", "object: Still__c");
     let ran = bench.run(&["validate", "subscriptions", "--online"]).code(1);
-    let told = format!("{}{}", ran.stdout, ran.stderr);
+    let printed = format!("{}{}", ran.stdout, ran.stderr);
     assert!(
-        told.contains("SL2048") && told.contains("no field tells when a record of `Still__c` last changed"),
-        "{told}"
+        printed.contains("SL2048") && printed.contains("no field tells when a record of `Still__c` last changed"),
+        "{printed}"
     );
 }
 

@@ -37,7 +37,7 @@ fn create(bench: &Bench, values: Value) -> String {
 fn held(bench: &Bench, id: &str) -> Option<Value> {
     let records = bench.records("subscriptions").into_values();
     let mut found: Vec<Value> =
-        records.filter(|own| own["properties"]["salesforce_id"] == id && own["archived"] == false).collect();
+        records.filter(|record| record["properties"]["salesforce_id"] == id && record["archived"] == false).collect();
     assert!(found.len() < 2, "{found:?}");
     found.pop()
 }
@@ -51,12 +51,12 @@ fn set(bench: &Bench, id: &str, properties: Value) {
 fn reconcile(bench: &Bench) -> Value {
     let planned = bench.run(&["plan", "--reconcile", "--format", "json"]).code(0).json();
     let done = bench.run(&["reconcile", "--format", "json"]).code(0).json();
-    let own = report(&done, "subs").clone();
+    let outcome = report(&done, "subs").clone();
     for count in ["created", "updated", "archived", "unchanged", "drifted", "associated", "disassociated", "read"] {
-        assert_eq!(report(&planned, "subs")[count], own[count], "{count}\n{planned}\n{done}");
+        assert_eq!(report(&planned, "subs")[count], outcome[count], "{count}\n{planned}\n{done}");
     }
-    assert_eq!(own["kind"], "reconcile");
-    own
+    assert_eq!(outcome["kind"], "reconcile");
+    outcome
 }
 
 #[test]
@@ -66,10 +66,10 @@ fn where_nothing_differs_it_costs_reads_only() {
     let id = create(&bench, json!({"Name": "S"}));
     bench.sync();
     bench.sandbox.forget_requests();
-    let own = bench.run(&["reconcile", "--format", "json"]).code(0).json();
-    let own = report(&own, "subs");
-    assert_eq!((own["updated"].as_u64(), own["drifted"].as_u64()), (Some(0), Some(0)), "{own}");
-    assert_eq!(own["unchanged"], own["read"]);
+    let done = bench.run(&["reconcile", "--format", "json"]).code(0).json();
+    let outcome = report(&done, "subs");
+    assert_eq!((outcome["updated"].as_u64(), outcome["drifted"].as_u64()), (Some(0), Some(0)), "{outcome}");
+    assert_eq!(outcome["unchanged"], outcome["read"]);
     let writes = ["upsert", "create", "update", "archive", "associate"];
     let sent = bench.sandbox.requests();
     let sent: Vec<String> = sent.iter().map(|request| format!("{} {}", request.method, request.target)).collect();
@@ -86,8 +86,8 @@ fn what_people_changed_in_hubspot_is_written_over_or_kept() {
     bench.import();
     set(&bench, &id, json!({"headline": "by hand", "external_code": "mine"}));
     set(&bench, &other, json!({"external_code": "mine"}));
-    let own = reconcile(&bench);
-    assert_eq!((own["updated"].as_u64(), own["drifted"].as_u64()), (Some(1), Some(2)), "{own}");
+    let outcome = reconcile(&bench);
+    assert_eq!((outcome["updated"].as_u64(), outcome["drifted"].as_u64()), (Some(1), Some(2)), "{outcome}");
     let record = held(&bench, &id).unwrap();
     assert_eq!(
         (&record["properties"]["headline"], &record["properties"]["external_code"]),
@@ -95,8 +95,8 @@ fn what_people_changed_in_hubspot_is_written_over_or_kept() {
     );
     assert_eq!(held(&bench, &other).unwrap()["properties"]["external_code"], "mine");
     // Once more: what is kept is told again, and nothing is written.
-    let own = reconcile(&bench);
-    assert_eq!((own["updated"].as_u64(), own["drifted"].as_u64()), (Some(0), Some(2)), "{own}");
+    let outcome = reconcile(&bench);
+    assert_eq!((outcome["updated"].as_u64(), outcome["drifted"].as_u64()), (Some(0), Some(2)), "{outcome}");
     let text = bench.run(&["plan", "--reconcile"]).code(0).stdout;
     assert!(text.contains("2 found changed in HubSpot"), "{text}");
 }
@@ -108,8 +108,8 @@ fn a_record_that_hubspot_lost_is_made_again() {
     bench.import();
     let before = held(&bench, &id).unwrap()["id"].clone();
     bench.hubspot("archive", json!({"object": "subscriptions", "id": before}));
-    let own = reconcile(&bench);
-    assert_eq!((own["created"].as_u64(), own["drifted"].as_u64()), (Some(1), Some(1)), "{own}");
+    let outcome = reconcile(&bench);
+    assert_eq!((outcome["created"].as_u64(), outcome["drifted"].as_u64()), (Some(1), Some(1)), "{outcome}");
     assert_ne!(held(&bench, &id).unwrap()["id"], before);
     assert_eq!(reconcile(&bench)["created"], 0);
 }
@@ -124,8 +124,8 @@ fn values_that_change_without_a_stamp_are_carried_over() {
     bench.salesforce("update", json!({"object": "Account", "id": account, "values": {"Name": "Renamed"}}));
     bench.sync();
     assert_ne!(held(&bench, &id).unwrap()["properties"]["account_name"], "Renamed", "a sync does not see it");
-    let own = reconcile(&bench);
-    assert_eq!(own["drifted"], 0, "nobody changed HubSpot: {own}");
+    let outcome = reconcile(&bench);
+    assert_eq!(outcome["drifted"], 0, "nobody changed HubSpot: {outcome}");
     assert_eq!(held(&bench, &id).unwrap()["properties"]["account_name"], "Renamed");
 }
 
@@ -145,20 +145,20 @@ fn records_that_left_without_a_trace_are_found() {
         bench.salesforce("hide_rows", json!({"object": OBJECT, "ids": [hidden]}));
         let planned = bench.run(&["plan", "--reconcile"]).code(0).stdout;
         assert!(planned.contains("no longer visible in Salesforce"), "{planned}");
-        let own = reconcile(&bench);
+        let outcome = reconcile(&bench);
         assert_eq!(
             (held(&bench, &hidden).is_some(), held(&bench, &stayed).is_some()),
             (stays, true),
-            "{policy}: {own}"
+            "{policy}: {outcome}"
         );
         if policy == "keep" {
-            assert!(own["notes"].to_string().contains("no longer visible in Salesforce"), "{own}");
+            assert!(outcome["notes"].to_string().contains("no longer visible in Salesforce"), "{outcome}");
         }
         assert!(
             held(&bench, &purged).is_none(),
-            "{policy}: Salesforce lists it as deleted, and `on_delete` says archive: {own}"
+            "{policy}: Salesforce lists it as deleted, and `on_delete` says archive: {outcome}"
         );
-        assert_eq!(own["archived"], if stays { 1 } else { 2 }, "{own}");
+        assert_eq!(outcome["archived"], if stays { 1 } else { 2 }, "{outcome}");
         // Shown again, it is one record as before.
         bench.salesforce("show_rows", json!({"object": OBJECT, "ids": [hidden]}));
         reconcile(&bench);
@@ -199,8 +199,8 @@ fn a_property_that_is_only_filled_never_writes_over_people() {
     assert_eq!(report(&planned, "subs")["updated"], report(&done, "subs")["updated"]);
     assert_eq!((code(&filled), code(&empty)), (json!("mine"), json!("from Salesforce")));
     assert_eq!(held(&bench, &filled).unwrap()["properties"]["subscription_name"], "changed");
-    let own = reconcile(&bench);
-    assert_eq!((own["updated"].as_u64(), own["drifted"].as_u64()), (Some(0), Some(0)), "{own}");
+    let outcome = reconcile(&bench);
+    assert_eq!((outcome["updated"].as_u64(), outcome["drifted"].as_u64()), (Some(0), Some(0)), "{outcome}");
     // A blank in Salesforce takes nothing away.
     bench.salesforce("update", json!({"object": OBJECT, "id": empty, "values": {"External_Code__c": null}}));
     bench.sync();
@@ -264,13 +264,13 @@ fn a_comparison_with_a_time_limit_does_its_part() {
     let (mut read, mut parts) = (0, 0);
     loop {
         let ran = bench.run(&["reconcile", "--time-limit", "0s", "--format", "json"]).code(0).json();
-        let own = report(&ran, "subs").clone();
-        read += own["read"].as_u64().unwrap();
+        let outcome = report(&ran, "subs").clone();
+        read += outcome["read"].as_u64().unwrap();
         parts += 1;
-        if !own["notes"].to_string().contains("its time was over") {
+        if !outcome["notes"].to_string().contains("its time was over") {
             break;
         }
-        assert!(parts < 20, "{own}");
+        assert!(parts < 20, "{outcome}");
     }
     assert!(parts > 2 && read < all + 200 * parts, "{parts} parts, {read} of {all}");
     assert_eq!(by_hand(&bench), 0);
@@ -282,9 +282,9 @@ fn a_comparison_that_was_judged_by_another_mapping_begins_anew() {
     bench.run(&["reconcile", "--time-limit", "0s"]).code(0);
     bench.edit("pipelines/subscriptions.yaml", "from: Notes__c", "from: Name");
     let ran = bench.run(&["reconcile", "--format", "json"]).code(0).json();
-    let own = report(&ran, "subs");
-    assert!(!own["notes"].to_string().contains("went on"), "{own}");
-    assert_eq!(own["updated"].as_u64(), Some(bench.rows(OBJECT).len() as u64), "{own}");
+    let outcome = report(&ran, "subs");
+    assert!(!outcome["notes"].to_string().contains("went on"), "{outcome}");
+    assert_eq!(outcome["updated"].as_u64(), Some(bench.rows(OBJECT).len() as u64), "{outcome}");
 }
 
 #[test]
@@ -308,17 +308,17 @@ fn a_salesforce_id_that_syncline_never_wrote_is_told_and_left() {
         planned.contains("2 records in HubSpot carry a value in `salesforce_id` that Syncline never wrote"),
         "{planned}"
     );
-    let own = reconcile(&bench);
-    assert_eq!(own["drifted"], 2, "{own}");
-    assert!(own["notes"].to_string().contains("left as found"), "{own}");
+    let outcome = reconcile(&bench);
+    assert_eq!(outcome["drifted"], 2, "{outcome}");
+    assert!(outcome["notes"].to_string().contains("left as found"), "{outcome}");
     assert_eq!(bench.records("subscriptions"), before);
     assert!(held(&bench, &kept).is_some());
     // The id of a record that is there: the comparison takes that one over, and tells of it no more.
     let late = create(&bench, json!({"Name": "late"}));
     let properties = json!({"salesforce_id": late, "subscription_name": "typed"});
     bench.hubspot("create", json!({"object": "subscriptions", "properties": properties}));
-    let own = reconcile(&bench);
-    assert_eq!((own["drifted"].as_u64(), own["updated"].as_u64()), (Some(2), Some(1)), "{own}");
+    let outcome = reconcile(&bench);
+    assert_eq!((outcome["drifted"].as_u64(), outcome["updated"].as_u64()), (Some(2), Some(1)), "{outcome}");
     assert_eq!(held(&bench, &late).unwrap()["properties"]["subscription_name"], "late");
 }
 

@@ -58,10 +58,10 @@ fn the_report_is_safe_and_complete_in_a_browser() {
         ["plan", "--base", "HEAD", "--sample", "200", "--report", "plan.html", "--report", "plan.json", "--refresh"];
     bench.run(&arguments).code(0);
     let page = bench.path("plan.html");
-    let told = look(&page, &bench.path("pictures"));
-    assert_eq!(told["requests"], json!([]), "the page asks nothing of the network");
-    assert_eq!((&told["scriptsRan"], &told["console"]), (&json!(false), &json!([])));
-    let views = told["views"].as_array().unwrap();
+    let seen = look(&page, &bench.path("pictures"));
+    assert_eq!(seen["requests"], json!([]), "the page asks nothing of the network");
+    assert_eq!((&seen["scriptsRan"], &seen["console"]), (&json!(false), &json!([])));
+    let views = seen["views"].as_array().unwrap();
     assert_eq!(views.len(), 3);
     for view in views {
         let at = format!("{} at {}", view["scheme"], view["width"]);
@@ -84,8 +84,8 @@ fn the_report_is_safe_and_complete_in_a_browser() {
     // What a reviewer needs stands there as text, hostile values as they are.
     let seen = light["text"].as_str().unwrap();
     let plan: Value = serde_json::from_str(&fs::read_to_string(bench.path("plan.json")).unwrap()).unwrap();
-    let own = report(&plan, "subscriptions");
-    let archived = own["actions"]["archive"].as_u64().unwrap();
+    let forecast = report(&plan, "subscriptions");
+    let archived = forecast["actions"]["archive"].as_u64().unwrap();
     assert!(archived > 2);
     for piece in [
         format!("{archived} records would be archived in HubSpot"),

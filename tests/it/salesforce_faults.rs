@@ -56,8 +56,8 @@ fn the_days_calls_may_be_used_up_at_any_call() {
             let rule = json!([{"service": "salesforce", "from": call, "fault": "daily_limit"}]);
             let ran = story.faults("daily limit", rule);
             assert_eq!(ran.code, Some(1), "call {call}: {ran:?}");
-            let told = ran.stderr.contains("TotalRequests") || ran.stderr.contains("are used up");
-            assert!(ran.stderr.contains("SL4104") && told, "call {call}: {}", ran.stderr);
+            let is_named = ran.stderr.contains("TotalRequests") || ran.stderr.contains("are used up");
+            assert!(ran.stderr.contains("SL4104") && is_named, "call {call}: {}", ran.stderr);
             // Whether a run had begun or not, the report says why there is nothing more.
             assert_eq!(ran.json()["status"], "paused", "call {call}: {}", ran.stdout);
         }

@@ -56,8 +56,8 @@ impl Portal {
 
     /// Demands a status, and members of the body by pointer.
     #[track_caller]
-    fn demand(answer: &Answer, status: u16, members: &[(&str, Value)], said: &str) {
-        assert_eq!(answer.status, status, "{said}: {}", answer.body);
+    fn demand(answer: &Answer, status: u16, members: &[(&str, Value)], case: &str) {
+        assert_eq!(answer.status, status, "{case}: {}", answer.body);
         for (pointer, expected) in members {
             let found = answer.body.pointer(pointer).cloned().unwrap_or(Value::Null);
             let fits = match (&found, expected) {
@@ -65,7 +65,7 @@ impl Portal {
                 (Value::String(found), Value::String(expected)) => found.contains(expected.as_str()),
                 (found, expected) => found == expected,
             };
-            assert!(fits, "{said}: {pointer} is {found}, not {expected}: {}", answer.body);
+            assert!(fits, "{case}: {pointer} is {found}, not {expected}: {}", answer.body);
         }
     }
 }
@@ -220,11 +220,11 @@ async fn rules_of_admins_are_listed_and_kept_by_every_write() {
     set("MAX_LENGTH", &["5"]).unwrap();
     set("REGEX", &["^[A-Z]+$", "Must be upper case"]).unwrap();
     assert!(set("SHORTNESS", &["5"]).is_err());
-    let told = json!([{"propertyName": "notes", "propertyValidationRules": [
+    let rules = json!([{"propertyName": "notes", "propertyValidationRules": [
         {"ruleType": "MAX_LENGTH", "ruleArguments": ["5"], "shouldApplyNormalization": false},
         {"ruleType": "REGEX", "ruleArguments": ["^[A-Z]+$", "Must be upper case"], "shouldApplyNormalization": false},
     ]}]);
-    Portal::demand(&portal.get(list).await, 200, &[("/results", told)], "two");
+    Portal::demand(&portal.get(list).await, 200, &[("/results", rules)], "two");
     control("token", json!({"token": "reader", "scopes": ["crm.objects.companies.read"]})).unwrap();
     let refused = portal.ask("GET", list, "reader", None).await;
     Portal::demand(&refused, 403, &[("/category", json!("MISSING_SCOPES"))], "a scope is missing");
@@ -339,23 +339,23 @@ async fn limits_are_told_and_kept() {
 async fn links_are_read_page_by_page_and_have_both_directions() {
     let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
     let pair = "/crm/associations/2026-09/{type}/0-2";
-    let own = portal.post("/crm/objects/2026-09/{type}", &json!({"properties": {"subscription_name": "x"}})).await.body
-        ["id"]
-        .clone();
+    let made =
+        portal.post("/crm/objects/2026-09/{type}", &json!({"properties": {"subscription_name": "x"}})).await.body["id"]
+            .clone();
     let company = portal.get("/crm/objects/2026-09/companies?limit=1").await.body["results"][0]["id"].clone();
-    let none = portal.post(&format!("{pair}/batch/read"), &json!({"inputs": [{"id": own}]})).await;
+    let none = portal.post(&format!("{pair}/batch/read"), &json!({"inputs": [{"id": made}]})).await;
     Portal::demand(
         &none,
         207,
         &[("/errors/0/category", json!("OBJECT_NOT_FOUND")), ("/errors/0/subCategory", json!("NO_ASSOCIATIONS_FOUND"))],
         "none",
     );
-    let body = json!({"inputs": [{"from": {"id": own}, "to": {"id": company}}]});
+    let body = json!({"inputs": [{"from": {"id": made}, "to": {"id": company}}]});
     let made = portal.post(&format!("{pair}/batch/associate/default"), &body).await;
     Portal::demand(
         &made,
         200,
-        &[("/results/0/from/id", own.clone()), ("/results/1/to/id", own.clone())],
+        &[("/results/0/from/id", made.clone()), ("/results/1/to/id", made.clone())],
         "two directions",
     );
     let labels = portal.get(&format!("{pair}/labels")).await;
@@ -365,10 +365,10 @@ async fn links_are_read_page_by_page_and_have_both_directions() {
         &[("/results/0/label", Value::Null), ("/results/0/category", json!("USER_DEFINED"))],
         "labels",
     );
-    let wrong = json!({"inputs": [{"from": {"id": own}, "to": {"id": company}, "types": [{"associationCategory": "USER_DEFINED", "associationTypeId": 3}]}]});
+    let wrong = json!({"inputs": [{"from": {"id": made}, "to": {"id": company}, "types": [{"associationCategory": "USER_DEFINED", "associationTypeId": 3}]}]});
     let wrong = portal.post(&format!("{pair}/batch/create"), &wrong).await;
     Portal::demand(&wrong, 400, &[("/context/INVALID_ASSOCIATION_TYPE_ID/0", json!("USER_DEFINED=3"))], "wrong type");
-    let read = portal.post(&format!("{pair}/batch/read"), &json!({"inputs": [{"id": own}]})).await;
+    let read = portal.post(&format!("{pair}/batch/read"), &json!({"inputs": [{"id": made}]})).await;
     Portal::demand(&read, 200, &[("/results/0/to/0/associationTypes/0/label", Value::Null)], "read");
     let many = json!({"inputs": (0..1001).map(|number| json!({"id": number.to_string()})).collect::<Vec<_>>()});
     assert_eq!(portal.post(&format!("{pair}/batch/read"), &many).await.status, 400);
@@ -583,7 +583,10 @@ async fn answers_carry_what_the_description_of_the_api_requires() {
     let all = companies["results"].as_array().unwrap();
     let count = |what: &dyn Fn(&&Value) -> bool| all.iter().filter(what).count();
     assert!(all.len() > 130, "{}", all.len());
-    assert!(count(&|own| own["type"] == "enumeration") > 15 && count(&|own| own["calculated"] == true) > 30);
+    assert!(
+        count(&|property| property["type"] == "enumeration") > 15
+            && count(&|property| property["calculated"] == true) > 30
+    );
     for name in ["num_associated_contacts", "createdate"] {
         let answer =
             portal.post("/crm/objects/2026-09/companies", &json!({"properties": {"name": "x", name: "1"}})).await;
@@ -594,7 +597,7 @@ async fn answers_carry_what_the_description_of_the_api_requires() {
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_rules_labels_limits_and_schemas_are_asked_for_one_by_one() {
     let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
-    let own = |path: &str| path.replace("{type}", &portal.kind);
+    let path_of = |path: &str| path.replace("{type}", &portal.kind);
     let asked = async |method: &str, path: &str, body: Value, status: u16| {
         let body = (!body.is_null()).then(|| body.to_string());
         let answer = portal.ask(method, path, HUBSPOT_TOKEN, body.as_deref()).await;
@@ -641,15 +644,15 @@ async fn groups_rules_labels_limits_and_schemas_are_asked_for_one_by_one() {
         204,
     )
     .await;
-    let back = asked("GET", &own("/crm/associations/2026-09/0-2/{type}/labels"), Value::Null, 200).await;
-    assert!(back["results"].as_array().unwrap().iter().any(|own| own["label"] == "Pays"), "{back}");
+    let back = asked("GET", &path_of("/crm/associations/2026-09/0-2/{type}/labels"), Value::Null, 200).await;
+    assert!(back["results"].as_array().unwrap().iter().any(|label| label["label"] == "Pays"), "{back}");
     asked("PUT", &format!("{pair}/labels"), json!({"associationTypeId": 999_999, "label": "x"}), 400).await;
     // Limits that an admin sets.
     let limits = "/crm/associations/2026-09/definitions/configurations/{type}/0-2";
     let limit = json!({"inputs": [{"category": "USER_DEFINED", "typeId": number, "maxToObjectIds": 1}]});
     asked("POST", &format!("{limits}/batch/create"), limit.clone(), 200).await;
-    let told = asked("GET", limits, Value::Null, 200).await;
-    assert_eq!(told["results"][0]["userEnforcedMaxToObjectIds"], 1, "{told}");
+    let answer = asked("GET", limits, Value::Null, 200).await;
+    assert_eq!(answer["results"][0]["userEnforcedMaxToObjectIds"], 1, "{answer}");
     let all = asked("GET", "/crm/associations/2026-09/definitions/configurations/all", Value::Null, 200).await;
     assert_eq!(all["results"].as_array().unwrap().len(), 1, "{all}");
     asked(
@@ -674,8 +677,8 @@ async fn groups_rules_labels_limits_and_schemas_are_asked_for_one_by_one() {
         ("associations/records/0-1/to", "/results", json!([])),
         ("associations/records/0-1/0-2", "/limit", json!(50_000)),
     ] {
-        let told = asked("GET", &format!("/crm/limits/2026-09/{path}"), Value::Null, 200).await;
-        assert_eq!(told.pointer(pointer), Some(&expected), "{path}: {told}");
+        let answer = asked("GET", &format!("/crm/limits/2026-09/{path}"), Value::Null, 200).await;
+        assert_eq!(answer.pointer(pointer), Some(&expected), "{path}: {answer}");
     }
     // Schemas by id.
     let schemas = asked(
@@ -806,8 +809,8 @@ async fn a_refresh_token_gives_access_tokens_that_end() {
         403,
         "its scopes are those of the app"
     );
-    let told = ask("/oauth/2026-09/token/introspect", &[("access_token", token)]).await.1;
-    assert_eq!((&told["active"], &told["hub_id"]), (&json!(true), &json!(51_234_567)));
+    let answer = ask("/oauth/2026-09/token/introspect", &[("access_token", token)]).await.1;
+    assert_eq!((&answer["active"], &answer["hub_id"]), (&json!(true), &json!(51_234_567)));
     portal.sandbox.advance(std::time::Duration::from_secs(1_801));
     Portal::demand(
         &portal.ask("GET", "/crm/v3/objects/companies", token, None).await,

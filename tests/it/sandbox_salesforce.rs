@@ -387,8 +387,9 @@ async fn a_describe_has_the_flags_and_numbers_of_a_recorded_one() {
     add(json!({"name": "Many__c", "type": "multipicklist", "label": "Many", "picklistValues": [{"value": "a"}]}));
     add(json!({"name": "Either__c", "type": "reference", "label": "Either", "referenceTo": ["Account", "Contact"]}));
     let described = org.get("/services/data/v67.0/sobjects/Account/describe").await.json();
-    let field =
-        |name: &str| described["fields"].as_array().unwrap().iter().find(|own| own["name"] == name).unwrap().clone();
+    let field = |name: &str| {
+        described["fields"].as_array().unwrap().iter().find(|field| field["name"] == name).unwrap().clone()
+    };
     for (name, members) in [
         (
             "Id",
@@ -429,7 +430,7 @@ async fn a_describe_has_the_flags_and_numbers_of_a_recorded_one() {
     }
     let children = described["childRelationships"].as_array().unwrap();
     assert!(
-        children.iter().any(|own| own["childSObject"] == "Subscription__c" && own["field"] == "Account__c"),
+        children.iter().any(|child| child["childSObject"] == "Subscription__c" && child["field"] == "Account__c"),
         "{children:?}"
     );
     assert_eq!(described["recordTypeInfos"][0]["recordTypeId"], "012000000000000AAA");
@@ -442,7 +443,7 @@ async fn a_describe_has_the_flags_and_numbers_of_a_recorded_one() {
     assert!(row["Number__c"].as_str().is_some_and(|text| text.starts_with("A-0")), "{row}");
     let versions = org.get("/services/data").await.json();
     let label = |version: &str| {
-        versions.as_array().unwrap().iter().find(|own| own["version"] == version).unwrap()["label"].clone()
+        versions.as_array().unwrap().iter().find(|entry| entry["version"] == version).unwrap()["label"].clone()
     };
     assert_eq!(
         (label("66.0"), label("67.0"), label("68.0")),

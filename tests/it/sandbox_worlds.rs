@@ -27,9 +27,9 @@ fn bench(portal: bool) -> Bench {
 #[test]
 fn a_project_is_served_with_its_fields_and_records() {
     let bench = bench(false);
-    let told = bench.run(&["discover", "--format", "json"]).code(0).json().to_string();
+    let output = bench.run(&["discover", "--format", "json"]).code(0).json().to_string();
     for object in ["Lease__c", "Unit__c", "Account", "User"] {
-        assert!(told.contains(object), "{object}: {told}");
+        assert!(output.contains(object), "{object}: {output}");
     }
     let shown = bench.run(&["discover", "Lease__c"]).code(0).stdout;
     let lines: Vec<String> = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
@@ -38,7 +38,7 @@ fn a_project_is_served_with_its_fields_and_records() {
         "Status__c picklist Status Draft | Signed",
         "Yearly_Rent__c currency Yearly rent calculated",
     ] {
-        assert!(lines.iter().any(|own| own.starts_with(line)), "`{line}` is not in\n{shown}");
+        assert!(lines.iter().any(|printed| printed.starts_with(line)), "`{line}` is not in\n{shown}");
     }
     let records = |object: &str| {
         bench.sandbox.control("salesforce", "records", &json!({"object": object})).unwrap()["records"].clone()
@@ -70,8 +70,8 @@ fn a_project_is_synced_like_any_other_org() {
 #[test]
 fn a_portal_is_served_from_what_hubspot_answers() {
     let bench = bench(true);
-    let told = bench.run(&["discover", "leases"]).code(0).stdout;
-    assert!(told.contains("sf_id") && told.contains("unique"), "{told}");
+    let printed = bench.run(&["discover", "leases"]).code(0).stdout;
+    assert!(printed.contains("sf_id") && printed.contains("unique"), "{printed}");
     bench.run(&["new", "leases", "--source", "Lease__c", "--target", "leases", "--match", "sf_id"]).code(0);
     bench.run(&["validate", "--online"]).code(0);
     bench.import();
@@ -122,36 +122,36 @@ fn a_project_with_a_mistake_is_refused_with_its_file_and_line() {
         )
     };
     let records = |record: &str| format!("{{\n  \"records\": [\n    {record}\n  ]\n}}\n");
-    let own = format!("{objects}/Lease__c/fields/X__c.field-meta.xml");
+    let file = format!("{objects}/Lease__c/fields/X__c.field-meta.xml");
     let data = "data/more.json".to_owned();
     let lookup = "<type>Lookup</type>\n    <referenceTo>Nothing__c</referenceTo>";
     for (file, text, line, message) in [
         (
-            &own,
+            &file,
             "<CustomField>\n<fullName>X__c</fullName>\n<label>X</lable>\n</CustomField>".to_owned(),
             Some(3),
             "the XML is not valid",
         ),
-        (&own, "<CustomObject/>".to_owned(), None, "must hold a <CustomField>"),
-        (&own, "<CustomField><label>X</label></CustomField>".to_owned(), Some(1), "<fullName> is missing"),
-        (&own, field("X__c", "<label>X</label>"), Some(2), "has no <type>"),
-        (&own, field("X__c", "<type>Colour</type>"), Some(4), "unknown type `Colour`; known are AutoNumber"),
+        (&file, "<CustomObject/>".to_owned(), None, "must hold a <CustomField>"),
+        (&file, "<CustomField><label>X</label></CustomField>".to_owned(), Some(1), "<fullName> is missing"),
+        (&file, field("X__c", "<label>X</label>"), Some(2), "has no <type>"),
+        (&file, field("X__c", "<type>Colour</type>"), Some(4), "unknown type `Colour`; known are AutoNumber"),
         (
-            &own,
+            &file,
             field("X__c", "<type>Text</type><length>many</length>"),
             Some(4),
             "<length> must be a number, not `many`",
         ),
-        (&own, field("X__c", &values(5_000)), Some(6), "5000 active values, and Salesforce takes at most 1000"),
-        (&own, field("X__c", "<type>Picklist</type>"), Some(2), "has no <valueSet>"),
+        (&file, field("X__c", &values(5_000)), Some(6), "5000 active values, and Salesforce takes at most 1000"),
+        (&file, field("X__c", "<type>Picklist</type>"), Some(2), "has no <valueSet>"),
         (
-            &own,
+            &file,
             field("X__c", "<type>Picklist</type><valueSet><valueSetName>Moods</valueSetName></valueSet>"),
             Some(4),
             "no such globalValueSet",
         ),
-        (&own, field("X__c", lookup), None, "leads to `Nothing__c`"),
-        (&own, field("Rent__c", "<type>Date</type>"), None, "is described in"),
+        (&file, field("X__c", lookup), None, "leads to `Nothing__c`"),
+        (&file, field("Rent__c", "<type>Date</type>"), None, "is described in"),
         (
             &format!("{objects}/Lease__c/Lease__c.object-meta.xml"),
             "<CustomObject>\n<nameField><type>Date</type></nameField></CustomObject>".to_owned(),

@@ -42,8 +42,8 @@ fn refused(bench: &Bench, code: &str, pieces: &[&str]) {
     let ran = apply(bench).code(1);
     assert_eq!(writes(bench), before, "{ran:?}");
     assert_eq!(bench.run(&["runs", "--format", "json"]).stdout, runs, "a refused plan is no run");
-    let said = ran.json();
-    assert_eq!((&said["status"], &said["error"]["code"]), (&json!("failed"), &json!(code)));
+    let output = ran.json();
+    assert_eq!((&output["status"], &output["error"]["code"]), (&json!("failed"), &json!(code)));
     for piece in pieces.iter().chain(&[code, "nothing was done"]) {
         assert!(ran.stderr.contains(piece), "`{piece}` is not in:\n{}", ran.stderr);
     }
@@ -53,8 +53,8 @@ fn refused(bench: &Bench, code: &str, pieces: &[&str]) {
 fn what_was_saved_is_done_once() {
     let (bench, ids) = planned();
     let ran = apply(&bench).code(0);
-    let own = report(&ran.json(), "subscriptions").clone();
-    assert_eq!((&own["updated"], &own["created"]), (&json!(3), &json!(0)), "{own}");
+    let outcome = report(&ran.json(), "subscriptions").clone();
+    assert_eq!((&outcome["updated"], &outcome["created"]), (&json!(3), &json!(0)), "{outcome}");
     let amounts: Vec<Value> = bench
         .records("subscriptions")
         .into_values()
@@ -96,12 +96,12 @@ fn a_source_that_moved_is_named() {
 fn a_target_that_moved_is_named() {
     let (bench, ids) = planned();
     let records = bench.records("subscriptions");
-    let (id, _) = records.iter().find(|(_, own)| own["properties"]["salesforce_id"] == ids[0].as_str()).unwrap();
+    let (id, _) = records.iter().find(|(_, record)| record["properties"]["salesforce_id"] == ids[0].as_str()).unwrap();
     bench.hubspot("set", json!({"object": "subscriptions", "id": id, "properties": {"amount": "5"}}));
     refused(&bench, "SL6014", &[&format!("HubSpot: the record of {} changed since", ids[0])]);
     let (bench, ids) = planned();
     let records = bench.records("subscriptions");
-    let (id, _) = records.iter().find(|(_, own)| own["properties"]["salesforce_id"] == ids[0].as_str()).unwrap();
+    let (id, _) = records.iter().find(|(_, record)| record["properties"]["salesforce_id"] == ids[0].as_str()).unwrap();
     bench.hubspot("archive", json!({"object": "subscriptions", "id": id}));
     refused(&bench, "SL6014", &[&format!("HubSpot: the record of {} changed since", ids[0])]);
     let (bench, _) = planned();
@@ -242,13 +242,13 @@ fn what_changes_while_a_plan_is_applied_is_left_for_the_next_sync() {
     }
     update(&bench, &ids[0], json!({"Amount__c": 1}));
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     let amount = |bench: &Bench, id: &str| {
         let records = bench.records("subscriptions");
-        let own = records.values().find(|own| own["properties"]["salesforce_id"] == id).unwrap();
-        own["properties"]["amount"].clone()
+        let record = records.values().find(|record| record["properties"]["salesforce_id"] == id).unwrap();
+        record["properties"]["amount"].clone()
     };
-    assert!(said.contains("left for the next sync"), "{said}");
+    assert!(printed.contains("left for the next sync"), "{printed}");
     assert_eq!(
         (amount(&bench, &ids[1]), amount(&bench, &ids[2])),
         (json!("4321"), json!("4321")),
@@ -256,5 +256,5 @@ fn what_changes_while_a_plan_is_applied_is_left_for_the_next_sync() {
     );
     assert_ne!(amount(&bench, &ids[0]), "1");
     bench.sync();
-    assert_eq!(amount(&bench, &ids[0]), "1", "{said}");
+    assert_eq!(amount(&bench, &ids[0]), "1", "{printed}");
 }

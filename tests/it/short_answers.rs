@@ -109,8 +109,8 @@ fn a_delete_is_not_lost_to_a_read_that_passes_over_the_record() {
     let ran = bench.run(&["sync", "--once", "--format", "json"]).code(3);
     assert_eq!(report(&ran.json(), "subscriptions")["archived"], 0, "{}", ran.stdout);
     let failures = bench.failures();
-    let own = failures.iter().find(|failure| failure["salesforce_id"] == row.as_str());
-    assert_eq!(own.unwrap()["code"], "SL5121", "{failures:?}");
+    let failure = failures.iter().find(|failure| failure["salesforce_id"] == row.as_str());
+    assert_eq!(failure.unwrap()["code"], "SL5121", "{failures:?}");
     bench.sandbox.clear_faults();
     bench.run(&["failures", "retry"]).code(0);
     let reports = bench.sync();

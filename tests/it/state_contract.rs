@@ -248,8 +248,11 @@ async fn what_asks_for_two_records_is_known_from_all_pipelines_and_what_is_ours_
         }
         let requests = async || {
             let mut found = other.pair_requests(&[pair, elsewhere]).await.unwrap();
-            found.sort_by_key(|own| own.salesforce_id);
-            found.into_iter().map(|own| (own.pipeline.to_string(), own.from.to_string(), own.label)).collect::<Vec<_>>()
+            found.sort_by_key(|association| association.salesforce_id);
+            found
+                .into_iter()
+                .map(|association| (association.pipeline.to_string(), association.from.to_string(), association.label))
+                .collect::<Vec<_>>()
         };
         let both =
             [("one".to_owned(), "91".to_owned(), None), ("two".to_owned(), "92".to_owned(), Some(label.clone()))];
@@ -682,12 +685,12 @@ async fn a_state_of_the_first_version_is_brought_up_to_date() {
     let known = state.associations(&one, &[id(1)]).await.unwrap();
     assert_eq!(known.len(), 2, "what the definition has dropped is forgotten");
     let from = HubspotId::new("91");
-    for (own, to) in kept.iter().zip(["500", "501"]) {
-        let found = known.iter().find(|found| found.key == own.key).unwrap();
-        let asked = Asked { target: id(50), label: own.label.clone() };
+    for (association, to) in kept.iter().zip(["500", "501"]) {
+        let found = known.iter().find(|found| found.key == association.key).unwrap();
+        let asked = Asked { target: id(50), label: association.label.clone() };
         assert_eq!((found.wanted.as_ref(), found.recheck), (Some(&asked), true), "HubSpot is asked");
         assert_eq!(found.settled.as_ref().unwrap().asked, asked);
-        let pair = own.pair(&from, &HubspotId::new(to));
+        let pair = association.pair(&from, &HubspotId::new(to));
         let owned = state.owned_types(&[pair]).await.unwrap();
         let ours = [OwnedType { pair, label: None }, OwnedType { pair, label: Some((from.clone(), label.clone())) }];
         assert_eq!(owned, ours[..if to == "500" { 2 } else { 0 }]);

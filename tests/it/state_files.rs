@@ -187,8 +187,8 @@ fn a_state_of_another_org_is_refused() {
     bench.sandbox.forget_requests();
     for command in [&SYNC[..], &IMPORT] {
         let ran = bench.run(command).code(1);
-        let told = ["SL6003", "org 00D5g000004XYZk", "org 00D5g00000COPYx"];
-        assert!(told.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
+        let parts = ["SL6003", "org 00D5g000004XYZk", "org 00D5g00000COPYx"];
+        assert!(parts.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
     }
     assert_eq!(writes(&bench), 0);
     bench.sandbox.clear_faults();
@@ -279,8 +279,8 @@ fn a_computer_that_slept_for_days_goes_on() {
         bench.sandbox.advance(day * days);
         let values = json!({"Name": format!("Made meanwhile {index}"), "Status__c": "Active"});
         bench.salesforce("create", json!({"object": "Subscription__c", "values": values}));
-        let own = report(&bench.sync(), "subscriptions").clone();
-        assert_eq!(own["created"], 1, "{own}");
+        let outcome = report(&bench.sync(), "subscriptions").clone();
+        assert_eq!(outcome["created"], 1, "{outcome}");
         agree(&bench);
     }
 }
@@ -314,10 +314,10 @@ fn a_state_that_may_only_be_read_can_be_looked_at() {
     let bench = Bench::new(5);
     bench.import();
     let as_other = |command: &[&str]| {
-        let mut own = Command::new("setpriv");
-        own.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_syncline")]);
-        own.args(command).current_dir(bench.path(".")).env("NO_COLOR", "1").stdin(Stdio::null());
-        own.output().map(ended)
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_syncline")]);
+        command.args(command).current_dir(bench.path(".")).env("NO_COLOR", "1").stdin(Stdio::null());
+        command.output().map(ended)
     };
     let chmod = |mode: &str, path: &str| {
         assert!(Command::new("chmod").args([mode, bench.path(path).to_str().unwrap()]).status().unwrap().success());
@@ -381,9 +381,13 @@ fn failures_that_an_earlier_version_kept_are_told_apart_by_kind() {
     // Any command that writes brings the file to today's version.
     bench.run(&["failures", "dismiss", "--code", "SL5999"]).code(0);
     let kept = bench.failures();
-    let told: Vec<_> = kept.iter().map(|own| (own["code"].as_str().unwrap(), own["kind"].as_str().unwrap())).collect();
-    assert_eq!(told, [("SL5006", "record"), ("SL5111", "associations")]);
-    assert!(kept.iter().all(|own| own["attempts"] == 4 && own["first_seen"] == "1970-01-01T00:00:01Z"), "{kept:?}");
+    let codes: Vec<_> =
+        kept.iter().map(|failure| (failure["code"].as_str().unwrap(), failure["kind"].as_str().unwrap())).collect();
+    assert_eq!(codes, [("SL5006", "record"), ("SL5111", "associations")]);
+    assert!(
+        kept.iter().all(|failure| failure["attempts"] == 4 && failure["first_seen"] == "1970-01-01T00:00:01Z"),
+        "{kept:?}"
+    );
 }
 
 #[test]
@@ -393,7 +397,7 @@ fn records_of_an_earlier_version_are_counted_as_they_stand() {
     let records = || {
         let status = bench.run(&["status", "--format", "json"]).json();
         let all = status["pipelines"].as_array().unwrap().iter();
-        all.map(|own| own["records"].as_u64().unwrap()).collect::<Vec<_>>()
+        all.map(|pipeline| pipeline["records"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     let before = records();
     assert!(before.iter().sum::<u64>() > 0);

@@ -17,10 +17,10 @@ const SYNC: [&str; 4] = ["sync", "--once", "--format", "json"];
 #[track_caller]
 fn record(bench: &Bench, id: &str) -> Option<Value> {
     let records = bench.records("subscriptions");
-    let mut own =
+    let mut records =
         records.values().filter(|record| record["archived"] == false && record["properties"]["salesforce_id"] == id);
-    let found = own.next().cloned();
-    assert!(own.next().is_none(), "{id} is doubled");
+    let found = records.next().cloned();
+    assert!(records.next().is_none(), "{id} is doubled");
     found
 }
 
@@ -63,8 +63,8 @@ fn rows_that_become_visible_late_are_carried_over_by_the_next_cycle() {
     stamp(&bench, "a015g00000LATE1AA0", -33, json!({"Name": "three seconds late", "Status__c": "Active"}));
     stamp(&bench, "a015g00000LATE2AA0", -270, json!({"Name": "four minutes late", "Status__c": "Active"}));
     stamp(&bench, &ids[1], -240, json!({"Notes__c": "late as well"}));
-    let own = report(&bench.sync(), "subscriptions").clone();
-    assert_eq!((&own["created"], &own["updated"]), (&json!(2), &json!(1)), "{own}");
+    let outcome = report(&bench.sync(), "subscriptions").clone();
+    assert_eq!((&outcome["created"], &outcome["updated"]), (&json!(2), &json!(1)), "{outcome}");
     agree(&bench);
     bench.sandbox.forget_requests();
     bench.sync();
@@ -118,8 +118,8 @@ fn thousands_of_rows_with_one_stamp_all_arrive_once() {
     agree(&bench);
     assert!(bench.records("subscriptions").len() >= 5_000);
     let again = bench.sync();
-    let own = report(&again, "subscriptions");
-    assert_eq!((&own["created"], &own["updated"]), (&json!(0), &json!(0)), "{own}");
+    let outcome = report(&again, "subscriptions");
+    assert_eq!((&outcome["created"], &outcome["updated"]), (&json!(0), &json!(0)), "{outcome}");
 }
 
 #[test]
@@ -156,14 +156,14 @@ fn deleted_merged_and_undeleted_rows_end_as_one_record_each() {
     );
     bench.salesforce("undelete", json!({"object": OBJECT, "id": ids[0]}));
     bench.salesforce("undelete", json!({"object": OBJECT, "id": ids[2]}));
-    let own = report(&bench.sync(), "subscriptions").clone();
-    assert_eq!(own["restored"], 2, "{own}");
+    let outcome = report(&bench.sync(), "subscriptions").clone();
+    assert_eq!(outcome["restored"], 2, "{outcome}");
     agree(&bench);
     // Deleted and back between two cycles: as if nothing had been.
     bench.salesforce("delete", json!({"object": OBJECT, "id": ids[3]}));
     bench.salesforce("undelete", json!({"object": OBJECT, "id": ids[3]}));
-    let own = report(&bench.sync(), "subscriptions").clone();
-    assert_eq!((&own["archived"], &own["restored"]), (&json!(0), &json!(0)), "{own}");
+    let outcome = report(&bench.sync(), "subscriptions").clone();
+    assert_eq!((&outcome["archived"], &outcome["restored"]), (&json!(0), &json!(0)), "{outcome}");
     agree(&bench);
 }
 
@@ -271,8 +271,8 @@ fn rows_that_are_hidden_are_neither_archived_nor_made_again() {
     bench.salesforce("show_rows", json!({"object": OBJECT, "ids": ids}));
     for command in [&SYNC[..], &["import", "--yes", "--format", "json"]] {
         let ran = bench.run(command);
-        let own = report(&ran.json(), "subscriptions").clone();
-        assert_eq!((&own["created"], &own["restored"]), (&json!(0), &json!(0)), "{own}");
+        let outcome = report(&ran.json(), "subscriptions").clone();
+        assert_eq!((&outcome["created"], &outcome["restored"]), (&json!(0), &json!(0)), "{outcome}");
     }
     assert!(picture(&bench) == before);
     agree(&bench);
@@ -303,8 +303,8 @@ fn an_import_that_gets_a_part_of_what_was_counted_says_so_and_begins_anew() {
         let rows = "ORDER%20BY%20Id";
         bench.faults(json!([{"path": "/services/data/*/query", "contains": rows, "status": 200, "body": body}]));
         let ran = bench.run(&["import", "--yes", "--format", "json", "subscriptions"]).code(1);
-        let own = report(&ran.json(), "subscriptions").clone();
-        assert_eq!((&own["status"], &own["read"]), (&json!("failed"), &json!(0)), "{attempt}: {own}");
+        let outcome = report(&ran.json(), "subscriptions").clone();
+        assert_eq!((&outcome["status"], &outcome["read"]), (&json!("failed"), &json!(0)), "{attempt}: {outcome}");
         assert!(ran.stderr.contains("SL6009") && ran.stderr.contains("returned 0 of the"), "{}", ran.stderr);
         bench.sandbox.clear_faults();
     }

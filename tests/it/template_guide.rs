@@ -17,12 +17,12 @@ fn each_case_of_the_guide_gives_what_it_says() {
         cases += 1;
         let expression = expression.trim_matches('`');
         let outcome = outcome(expression, &record);
-        let said = match &*gives {
+        let line = match &*gives {
             "a blank" => Some(String::new()),
             "an error" => None,
             text => Some(text.trim_matches('`').trim().to_owned()),
         };
-        if outcome.as_ref().ok() != said.as_ref() {
+        if outcome.as_ref().ok() != line.as_ref() {
             wrong.push(format!("{expression}: {outcome:?}, the guide says {gives}"));
         }
     }

@@ -55,18 +55,18 @@ fn modules_use_only_what_the_table_allows() {
     let mut breaches = Vec::new();
     for (path, text) in sources("src") {
         let relative = path.strip_prefix(root().join("src")).unwrap();
-        let own = relative.iter().next().unwrap().to_string_lossy().trim_end_matches(".rs").to_owned();
-        let Some(allowed) = law.get(&own) else { continue };
+        let module = relative.iter().next().unwrap().to_string_lossy().trim_end_matches(".rs").to_owned();
+        let Some(allowed) = law.get(&module) else { continue };
         // A file's own tests may use more, a seeded chance for example.
         let product = text.split("#[cfg(test)]\nmod tests").next().unwrap();
         for used in crate_paths(product) {
-            if used != own && !allowed.contains(&used) {
+            if used != module && !allowed.contains(&used) {
                 breaches.push(format!("{} uses crate::{used}", relative.display()));
             }
         }
         let other = match relative.iter().nth(1).and_then(|name| name.to_str()) {
-            Some("salesforce") if own == "connect" => "connect::hubspot",
-            Some("hubspot") if own == "connect" => "connect::salesforce",
+            Some("salesforce") if module == "connect" => "connect::hubspot",
+            Some("hubspot") if module == "connect" => "connect::salesforce",
             _ => continue,
         };
         if text.contains(other) {
@@ -155,8 +155,8 @@ fn codes_in(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_code_has_a_page_and_every_page_its_code() {
-    let own = sources("src").into_iter().filter(|(path, _)| !path.ends_with("diagnostic/codes.rs"));
-    let used: BTreeSet<String> = own.flat_map(|(_, text)| codes_in(&text)).collect();
+    let files = sources("src").into_iter().filter(|(path, _)| !path.ends_with("diagnostic/codes.rs"));
+    let used: BTreeSet<String> = files.flat_map(|(_, text)| codes_in(&text)).collect();
     let pages: BTreeSet<String> = generated::pages().into_iter().collect();
     let without: Vec<_> = used.difference(&pages).collect();
     assert!(without.is_empty(), "codes without a page in docs/errors: {without:?}");

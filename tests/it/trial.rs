@@ -9,18 +9,18 @@ fn a_trial_copies_a_few_records_and_the_import_recognises_them() {
     let bench = Bench::new(60);
     let ran = bench.run(&["import", "subscriptions", "--limit", "7", "--yes", "--format", "json"]);
     let trial = ran.json();
-    let own = report(&trial, "subscriptions");
-    assert_eq!(own["read"], 7, "{trial}");
+    let outcome = report(&trial, "subscriptions");
+    assert_eq!(outcome["read"], 7, "{trial}");
     let copied = bench.records("subscriptions").len();
     assert!(copied > 0 && copied <= 7, "{copied}");
     assert!(bench.run(&["status"]).stdout.contains("import"), "the records that exist are still to come");
     let whole = bench.import();
-    let own = report(&whole, "subscriptions");
-    assert_eq!(own["unchanged"].as_u64(), Some(copied as u64), "{whole}");
+    let forecast = report(&whole, "subscriptions");
+    assert_eq!(forecast["unchanged"].as_u64(), Some(copied as u64), "{whole}");
     let ids: Vec<String> = bench
         .records("subscriptions")
         .into_values()
-        .map(|own| own["properties"]["salesforce_id"].to_string())
+        .map(|record| record["properties"]["salesforce_id"].to_string())
         .collect();
     assert_eq!(ids.len(), ids.iter().collect::<std::collections::BTreeSet<_>>().len(), "none is there twice");
 }
@@ -70,9 +70,9 @@ fn create(bench: &Bench, name: &str, notes: &str) -> String {
 
 /// Names of the records that HubSpot holds.
 fn names(bench: &Bench) -> Vec<String> {
-    let held = bench.records("subscriptions").into_values().filter(|own| own["archived"] == false);
+    let held = bench.records("subscriptions").into_values().filter(|record| record["archived"] == false);
     let mut names: Vec<String> =
-        held.map(|own| own["properties"]["subscription_name"].as_str().unwrap().to_owned()).collect();
+        held.map(|record| record["properties"]["subscription_name"].as_str().unwrap().to_owned()).collect();
     names.sort();
     names
 }
@@ -81,11 +81,11 @@ fn names(bench: &Bench) -> Vec<String> {
 fn part(bench: &Bench, options: &[&str]) -> Value {
     let planned = bench.run(&[&["plan", "subs", "--format", "json"], options].concat()).code(0).json();
     let done = bench.run(&[&["import", "subs", "--yes", "--format", "json"], options].concat()).code(0).json();
-    let own = report(&done, "subs").clone();
+    let outcome = report(&done, "subs").clone();
     for count in ["read", "created", "updated", "unchanged", "archived", "filtered", "failed"] {
-        assert_eq!(report(&planned, "subs")[count], own[count], "{count}\n{planned}\n{done}");
+        assert_eq!(report(&planned, "subs")[count], outcome[count], "{count}\n{planned}\n{done}");
     }
-    own
+    outcome
 }
 
 #[test]
@@ -95,10 +95,14 @@ fn a_part_is_chosen_by_a_condition_beside_the_filter() {
         create(&bench, name, notes);
     }
     // Without parentheses the OR of either condition would let in what the other refuses.
-    let own = part(&bench, &["--where", "Name = 'no' OR Name = 'a'"]);
-    assert_eq!((own["read"].as_u64(), names(&bench)), (Some(2), vec!["a".to_owned(), "no".to_owned()]), "{own}");
-    let own = part(&bench, &["--where", "Name IN ('a', 'b', 'c')", "--limit", "2"]);
-    assert_eq!(own["read"], 2, "{own}");
+    let outcome = part(&bench, &["--where", "Name = 'no' OR Name = 'a'"]);
+    assert_eq!(
+        (outcome["read"].as_u64(), names(&bench)),
+        (Some(2), vec!["a".to_owned(), "no".to_owned()]),
+        "{outcome}"
+    );
+    let outcome = part(&bench, &["--where", "Name IN ('a', 'b', 'c')", "--limit", "2"]);
+    assert_eq!(outcome["read"], 2, "{outcome}");
     let asked = bench.run(&["import", "subs", "--where", "Name = 'b'"]).code(1).stderr;
     assert!(asked.contains("1 record of Subscription__c that match `Name = 'b'`"), "{asked}");
 }
@@ -116,12 +120,12 @@ fn a_part_moves_no_watermark_and_archives_nothing() {
     for (id, name) in [(&left, "no"), (&stays, "d")] {
         bench.salesforce("update", json!({"object": "Subscription__c", "id": id, "values": {"Name": name}}));
     }
-    let own = part(&bench, &["--since", "1h"]);
-    assert_eq!((own["updated"].as_u64(), own["archived"].as_u64()), (Some(1), Some(0)), "{own}");
+    let outcome = part(&bench, &["--since", "1h"]);
+    assert_eq!((outcome["updated"].as_u64(), outcome["archived"].as_u64()), (Some(1), Some(0)), "{outcome}");
     assert_eq!((names(&bench), watermark()), (vec!["a".to_owned(), "b".to_owned(), "d".to_owned()], before));
     // The sync that follows sees all of it.
-    let own = bench.sync();
-    assert_eq!(report(&own, "subs")["archived"], 2, "{own}");
+    let outcome = bench.sync();
+    assert_eq!(report(&outcome, "subs")["archived"], 2, "{outcome}");
     assert_eq!(names(&bench), ["d"]);
 }
 
@@ -147,7 +151,7 @@ fn a_part_is_chosen_by_when_salesforce_touched_it() {
 fn a_condition_that_does_not_fit_sends_nothing() {
     let bench = filtered();
     create(&bench, "a", "");
-    for (condition, said) in [
+    for (condition, message) in [
         ("Naem = 'a'", "did you mean `Name`"),
         ("Name = 'a') OR (Name != ''", "SL2041"),
         ("Name = 'a' LIMIT 1", "SL2041"),
@@ -158,11 +162,14 @@ fn a_condition_that_does_not_fit_sends_nothing() {
     ] {
         bench.sandbox.forget_requests();
         let ran = bench.run(&["import", "subs", "--yes", "--where", condition]);
-        assert_eq!((ran.code, ran.stderr.contains(said)), (Some(1), true), "{condition}: {ran:?}");
+        assert_eq!((ran.code, ran.stderr.contains(message)), (Some(1), true), "{condition}: {ran:?}");
         assert!(ran.stderr.contains("nothing was read or sent"), "{ran:?}");
         bench.run(&["plan", "subs", "--where", condition]).code(1);
         let sent = bench.sandbox.requests();
-        assert!(!sent.iter().any(|own| own.target.contains("/batch/") || own.target.contains("query")), "{sent:#?}");
+        assert!(
+            !sent.iter().any(|request| request.target.contains("/batch/") || request.target.contains("query")),
+            "{sent:#?}"
+        );
     }
     bench.run(&["import", "subs", "--yes", "--where", "Account__r.Name = 'nobody'"]).code(0);
     // A condition for two pipelines must fit both.

@@ -164,8 +164,8 @@ fn harmless(what: &str, text: &str) {
     };
     assert!(!text.chars().any(bad), "{what}: {text:?}");
     for line in text.lines().map(str::trim_start) {
-        let own = line.starts_with("::error file=") || line.starts_with("::warning file=");
-        let forged = line.starts_with("::") && !own || line.starts_with("error::") || line.starts_with("##[");
+        let is_command = line.starts_with("::error file=") || line.starts_with("::warning file=");
+        let forged = line.starts_with("::") && !is_command || line.starts_with("error::") || line.starts_with("##[");
         assert!(!forged && !line.starts_with("on_delete: archive"), "{what}: {line:?}");
     }
 }
@@ -205,7 +205,10 @@ fn a_record_cannot_turn_the_terminal_or_forge_a_line() {
     }
     // In JSON, the value is whole.
     let listed = bench.failures();
-    assert!(listed.iter().any(|own| own["title"] == EVIL || own.to_string().contains("\\u001b[31m")), "{listed:?}");
+    assert!(
+        listed.iter().any(|failure| failure["title"] == EVIL || failure.to_string().contains("\\u001b[31m")),
+        "{listed:?}"
+    );
 }
 
 #[test]
@@ -339,11 +342,11 @@ fn a_service_that_echoes_a_secret_has_it_masked_and_not_stored() {
     let text = fs::read_to_string(bench.path("syncline.yaml")).unwrap();
     let start = text.find("login_url:").unwrap();
     let end = start + text[start..].find("hubspot:").unwrap();
-    let own = format!(
+    let script = format!(
         "login_url: {}\n    auth:\n      client_credentials: {{ client_id: my-client-id, client_secret: \"hush/0123456789abcdef\" }}\n  ",
         org.url
     );
-    bench.write("syncline.yaml", &format!("{}{own}{}", &text[..start], &text[end..]));
+    bench.write("syncline.yaml", &format!("{}{script}{}", &text[..start], &text[end..]));
     for arguments in [vec!["sync", "--once", "-vv"], vec!["plan", "--format", "json"], vec!["runs"], vec!["status"]] {
         let ran = bench.run(&arguments);
         quotes_nothing(&ran);
@@ -485,7 +488,7 @@ fn the_page_about_security_names_tests_that_exist() {
     let mut sources = String::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            match entry.extension().and_then(|own| own.to_str()) {
+            match entry.extension().and_then(|extension| extension.to_str()) {
                 _ if entry.is_dir() => folders.push(entry),
                 Some("rs") => sources.push_str(&fs::read_to_string(&entry).unwrap()),
                 _ => {}

@@ -36,16 +36,16 @@ fn refreshed(bench: &Bench, id: &str) -> Value {
 }
 
 /// `property: should / holds / standing`, property by property.
-fn told(refreshed: &Value) -> Vec<String> {
+fn properties_of(refreshed: &Value) -> Vec<String> {
     let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let fields = refreshed["fields"].as_array().unwrap().iter();
-    let one = |own: &Value| {
+    let one = |field: &Value| {
         format!(
             "{}: {} / {} / {}",
-            word(&own["property"]),
-            word(&own["should"]),
-            word(&own["holds"]),
-            word(&own["standing"])
+            word(&field["property"]),
+            word(&field["should"]),
+            word(&field["holds"]),
+            word(&field["standing"])
         )
     };
     fields.map(one).collect()
@@ -61,31 +61,31 @@ fn each_property_is_compared_with_what_hubspot_holds_now() {
     let id = create(&bench, OBJECT, values);
     bench.import();
     assert!(bench.run(&["why", &id, "--format", "json"]).code(0).json()["pipelines"][0]["refreshed"].is_null());
-    let own = refreshed(&bench, &id);
+    let answer = refreshed(&bench, &id);
     assert_eq!(
-        told(&own),
+        properties_of(&answer),
         ["subscription_name: S / S / same", "headline: n / n / left", "external_code: *** / *** / same"],
-        "{own}"
+        "{answer}"
     );
-    assert_eq!((&own["hubspot"], &own["associations"][0]["holds"]), (&json!("found"), &json!(true)), "{own}");
-    assert_eq!(own["associations"][0]["hubspot_id"], company);
+    assert_eq!((&answer["hubspot"], &answer["associations"][0]["holds"]), (&json!("found"), &json!(true)), "{answer}");
+    assert_eq!(answer["associations"][0]["hubspot_id"], company);
     // Edited by hand, and a change that no sync has carried over yet.
-    let record = own["hubspot_id"].clone();
+    let record = answer["hubspot_id"].clone();
     let edit = json!({"subscription_name": "by hand", "headline": "mine", "external_code": "other"});
     bench.hubspot("set", json!({"object": "subscriptions", "id": record, "properties": edit}));
-    let own = refreshed(&bench, &id);
+    let answer = refreshed(&bench, &id);
     assert_eq!(
-        told(&own),
+        properties_of(&answer),
         ["subscription_name: S / by hand / differs", "headline: n / mine / left", "external_code: *** / *** / differs"],
-        "{own}"
+        "{answer}"
     );
     let text = bench.run(&["why", &id, "--refresh"]).code(0).stdout;
     assert!(text.contains("subscription_name: should hold `S` (Name is `S`), and holds `by hand`"), "{text}");
     assert!(text.contains("differs in 2 properties") && !text.contains("secret") && !text.contains("other"), "{text}");
     // The other record goes, and the association with it.
     bench.hubspot("archive", json!({"object": "companies", "id": company}));
-    let own = refreshed(&bench, &id);
-    assert_eq!(own["associations"][0]["holds"], false, "{own}");
+    let answer = refreshed(&bench, &id);
+    assert_eq!(answer["associations"][0]["holds"], false, "{answer}");
 }
 
 #[test]
@@ -95,15 +95,15 @@ fn what_is_not_known_is_not_said() {
     bench.import();
     // It stopped matching: what HubSpot should hold of it is nobody's to say.
     bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": {"Name": "no"}}));
-    let own = refreshed(&bench, &id);
-    assert_eq!((&own["hubspot"], told(&own).len()), (&json!("found"), 0), "{own}");
+    let answer = refreshed(&bench, &id);
+    assert_eq!((&answer["hubspot"], properties_of(&answer).len()), (&json!("found"), 0), "{answer}");
     // Archived by somebody.
-    bench.hubspot("archive", json!({"object": "subscriptions", "id": own["hubspot_id"]}));
-    let own = refreshed(&bench, &id);
-    assert_eq!((&own["hubspot"], told(&own).len()), (&json!("absent"), 0), "{own}");
+    bench.hubspot("archive", json!({"object": "subscriptions", "id": answer["hubspot_id"]}));
+    let answer = refreshed(&bench, &id);
+    assert_eq!((&answer["hubspot"], properties_of(&answer).len()), (&json!("absent"), 0), "{answer}");
     // HubSpot is away.
     bench.faults(json!([{"path": "/crm/objects/**/batch/read", "status": 403, "body": {"message": "no"}}]));
-    let own = refreshed(&bench, &id);
-    assert_eq!((&own["hubspot"], told(&own).len()), (&json!("unreachable"), 0), "{own}");
-    assert!(own["message"].as_str().unwrap().contains("could not be asked"), "{own}");
+    let answer = refreshed(&bench, &id);
+    assert_eq!((&answer["hubspot"], properties_of(&answer).len()), (&json!("unreachable"), 0), "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("could not be asked"), "{answer}");
 }

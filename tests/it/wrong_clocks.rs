@@ -40,8 +40,8 @@ fn a_change_after_the_clock_was_put_right_is_carried_over() {
     shift(&bench, 0);
     change(&bench, &id, "after the clock was put right");
     let reports = bench.sync();
-    let own = report(&reports, "subscriptions");
-    assert!(own["notes"].to_string().contains("was ahead of Salesforce's clock"), "{own}");
+    let outcome = report(&reports, "subscriptions");
+    assert!(outcome["notes"].to_string().contains("was ahead of Salesforce's clock"), "{outcome}");
     agree(&bench);
     let again = bench.sync();
     assert!(report(&again, "subscriptions")["notes"].is_null(), "said once: {again}");

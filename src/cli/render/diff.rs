@@ -62,14 +62,14 @@ pub fn totals(diff: &DefinitionDiff) -> String {
 }
 
 fn pipeline_text(pipeline: &PipelineDiff, paint: Paint) -> String {
-    let said = match pipeline.standing {
+    let text = match pipeline.standing {
         DefinitionStanding::Added => " (new)".to_owned(),
         DefinitionStanding::Removed => " (gone)".to_owned(),
         DefinitionStanding::Renamed | DefinitionStanding::Changed => String::new(),
         DefinitionStanding::Moved => ", the same in another file".to_owned(),
     };
     let from = pipeline.file_before.as_ref().map(|file| format!(" (it was in {})", safe(file))).unwrap_or_default();
-    let mut text = format!("\n{}{said}  {}{from}\n", paint.strong(&safe(&pipeline.name)), safe(&pipeline.file));
+    let mut text = format!("\n{}{text}  {}{from}\n", paint.strong(&safe(&pipeline.name)), safe(&pipeline.file));
     text.extend(pipeline.changes.iter().map(|change| self::change(change, &pipeline.file, paint)));
     text
 }

@@ -371,7 +371,7 @@ fn refreshed_text(refreshed: &Refreshed) -> String {
     };
     for field in refreshed.fields.iter().filter(|field| field.standing == Comparison::Differs) {
         let from: Vec<String> =
-            field.salesforce.iter().map(|own| format!("{} is {}", safe(&own.field), word(&own.value))).collect();
+            field.salesforce.iter().map(|field| format!("{} is {}", safe(&field.field), word(&field.value))).collect();
         let from = if from.is_empty() { String::new() } else { format!(" ({})", from.join(", ")) };
         text.push_str(&format!(
             "      {}: should hold {}{from}, and holds {}\n",

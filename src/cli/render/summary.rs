@@ -207,8 +207,8 @@ fn rejected_anew(forecast: &PipelineForecast) -> Option<u64> {
 /// What a plan cannot tell, each once.
 pub fn unknown(report: &PlanReport) -> Vec<String> {
     let answers = report.pipelines.iter().flat_map(|pipeline| &pipeline.answers);
-    let told = |answer: &Answer| format!("{}: {}", subject_of(answer.question), answer.why);
-    let mut open: Vec<String> = answers.filter(|answer| answer.answer == Verdict::Unknown).map(told).collect();
+    let answered = |answer: &Answer| format!("{}: {}", subject_of(answer.question), answer.why);
+    let mut open: Vec<String> = answers.filter(|answer| answer.answer == Verdict::Unknown).map(answered).collect();
     open.sort_unstable();
     open.dedup();
     open

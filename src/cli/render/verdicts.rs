@@ -86,11 +86,11 @@ fn case(test: &TestResult) -> String {
         return format!("{head}/>\n");
     }
     let parts: Vec<&str> = test.differences.iter().map(|difference| difference.part.as_str()).collect();
-    let told: String = test.differences.iter().map(|difference| differing(difference, "")).collect();
+    let differences: String = test.differences.iter().map(|difference| differing(difference, "")).collect();
     format!(
         "{head}>\n      <failure type=\"difference\" message=\"{} not as expected\">{}</failure>\n    </testcase>\n",
         xml(&parts.join(", ")),
-        xml(&told)
+        xml(&differences)
     )
 }
 
@@ -116,13 +116,13 @@ fn xml(text: &str) -> String {
 pub fn github(report: &TestReport, prefix: &str) -> Vec<String> {
     let failed = report.tests.iter().filter(|test| !test.differences.is_empty());
     let command = |test: &TestResult| {
-        let told: String = test.differences.iter().map(|difference| differing(difference, "")).collect();
+        let differences: String = test.differences.iter().map(|difference| differing(difference, "")).collect();
         let place = [
             ("file", format!("{prefix}{}", test.file)),
             ("line", test.line.to_string()),
             ("title", format!("{}: {}", test.pipeline, test.name)),
         ];
-        workflow_command("error", &place, told.trim_end())
+        workflow_command("error", &place, differences.trim_end())
     };
     failed.map(command).collect()
 }

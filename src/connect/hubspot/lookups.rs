@@ -197,12 +197,12 @@ impl<'a> LinksOf<'a> {
 
     /// What is known in the end.
     pub(super) fn finish(self) -> Vec<Lookup<Vec<PairTypes>>> {
-        let said = |known: Known| match known {
+        let report = |known: Known| match known {
             Known { whole: false, .. } => Lookup::Unknown,
             Known { named: true, links, .. } => Lookup::Found(links),
             Known { named: false, .. } => Lookup::Absent,
         };
-        self.known.into_iter().map(said).collect()
+        self.known.into_iter().map(report).collect()
     }
 }
 

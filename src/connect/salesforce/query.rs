@@ -47,14 +47,14 @@ impl RestRead {
     pub(super) async fn next_chunk(&mut self, cx: &Reading<'_>) -> Result<Option<Chunk>, Trouble> {
         while self.pending.len() == 0 {
             if self.begun && self.next.is_none() {
-                let (said, came) = self.rows;
-                if came >= said {
+                let (announced, came) = self.rows;
+                if came >= announced {
                     return Ok(None);
                 }
                 // Rows that were deleted between two pages are missing rightly, a result that broke off is not: what a
                 // new query after the last row still finds tells the two apart.
                 if self.restarts >= RESTARTS_MAX {
-                    let text = format!("the result holds {came} rows instead of {said}");
+                    let text = format!("the result holds {came} rows instead of {announced}");
                     return Err(unusable(&cx.operation, text, self.restarts));
                 }
                 self.restart();

@@ -176,8 +176,8 @@ mod tests {
     fn an_email_in_an_owner_property_is_an_error_that_says_what_to_write() {
         let field = json!({"from": "Owner.Email", "to": "owner"});
         let (_, findings) = fixture(field).compile();
-        let told = findings.iter().find(|finding| finding.code == "SL2071").unwrap();
-        assert!(told.help.as_ref().unwrap().contains("{ from: Owner.Email, to: owner, as: owner }"), "{told:?}");
+        let finding = findings.iter().find(|finding| finding.code == "SL2071").unwrap();
+        assert!(finding.help.as_ref().unwrap().contains("{ from: Owner.Email, to: owner, as: owner }"), "{finding:?}");
         check(
             json!({"template": "{{ Owner.Email | lower }}", "to": "owner"}),
             &["SL2050? /fields/0/template@3..14", "SL2071 /fields/0/template"],

@@ -97,7 +97,7 @@ impl People {
     pub(super) fn new(sandbox: Arc<Sandbox>, seed: u64) -> Self {
         let dump = sandbox.dump();
         let types = dump["hubspot"]["types"].as_object().unwrap();
-        let named = |name: &str| types.iter().find(|(_, own)| own["name"] == name).unwrap().0.clone();
+        let named = |name: &str| types.iter().find(|(_, object)| object["name"] == name).unwrap().0.clone();
         let kinds = ["leases", "units"].map(|name| (name.to_owned(), named(name)));
         let mut people = Self {
             sandbox,
@@ -111,8 +111,8 @@ impl People {
         let itself = json!({"fromObjectTypeId": leases, "toObjectTypeId": leases, "name": "parent"});
         people.ask("POST", &format!("/crm/v3/schemas/{leases}/associations"), &itself);
         let labels = people.ask("GET", &format!("/crm/v4/associations/{leases}/0-2/labels"), &Value::Null);
-        let own = labels["results"].as_array().unwrap().iter().find(|own| own["label"] == "own").unwrap();
-        people.own_label = own["typeId"].as_u64().unwrap();
+        let label = labels["results"].as_array().unwrap().iter().find(|label| label["label"] == "own").unwrap();
+        people.own_label = label["typeId"].as_u64().unwrap();
         people
     }
 
@@ -143,7 +143,7 @@ impl People {
     pub(super) fn rows(&self, object: &str) -> BTreeMap<String, Row> {
         let listed = self.salesforce("records", json!({"object": object})).unwrap();
         let rows = listed["records"].as_array().unwrap().iter();
-        rows.map(|own| (own["id"].as_str().unwrap().to_owned(), Row::read(own))).collect()
+        rows.map(|row| (row["id"].as_str().unwrap().to_owned(), Row::read(row))).collect()
     }
 
     /// All that HubSpot holds.
@@ -151,9 +151,9 @@ impl People {
         let mut records = BTreeMap::new();
         for (kind, object) in [("leases", "leases"), ("units", "units"), ("companies", "0-2")] {
             let listed = self.hubspot("records", json!({"object": object})).unwrap();
-            for own in listed["records"].as_array().unwrap() {
-                let id = own["id"].as_str().unwrap().to_owned();
-                records.insert((kind.to_owned(), id), Held::read(own, &self.kinds));
+            for record in listed["records"].as_array().unwrap() {
+                let id = record["id"].as_str().unwrap().to_owned();
+                records.insert((kind.to_owned(), id), Held::read(record, &self.kinds));
             }
         }
         Snapshot { records }
@@ -185,8 +185,8 @@ impl People {
                     here
                 })
                 .unwrap();
-            if let Some(said) = act(self) {
-                self.book.story.push(said);
+            if let Some(step) = act(self) {
+                self.book.story.push(step);
                 return;
             }
         }
@@ -212,9 +212,9 @@ impl People {
         if values["Status__c"] == "Draft" {
             self.book.draft_once.insert(id.to_owned());
         }
-        let said = format!("Salesforce: {object} {id} becomes {values}");
+        let step = format!("Salesforce: {object} {id} becomes {values}");
         self.salesforce("update", json!({"object": object, "id": id, "values": values}))?;
-        Some(said)
+        Some(step)
     }
 
     pub(super) fn create_lease(&mut self) -> Option<String> {
@@ -359,23 +359,24 @@ impl People {
 
     /// A lease in HubSpot that has a Salesforce id.
     fn held(&self) -> Option<(String, Held)> {
-        let held = |(end, own): (End, Held)| {
-            (end.0 == "leases" && !own.archived && !own.property("salesforce_id").is_empty()).then_some((end.1, own))
+        let held = |(end, record): (End, Held)| {
+            (end.0 == "leases" && !record.archived && !record.property("salesforce_id").is_empty())
+                .then_some((end.1, record))
         };
         let all: Vec<(String, Held)> = self.snapshot().records.into_iter().filter_map(held).collect();
         self.pick(&all)
     }
 
-    fn set(&mut self, id: &str, own: &Held, property: &str, value: &str) -> Option<String> {
+    fn set(&mut self, id: &str, record: &Held, property: &str, value: &str) -> Option<String> {
         let properties = json!({property: value});
         self.hubspot("set", json!({"object": "leases", "id": id, "properties": properties}))?;
-        let key = (own.property("salesforce_id").to_owned(), property.to_owned());
+        let key = (record.property("salesforce_id").to_owned(), property.to_owned());
         self.book.edits.entry(key).or_default().insert(value.to_owned());
         Some(format!("HubSpot: lease {id} becomes {properties}"))
     }
 
     fn edit_in_hubspot(&mut self) -> Option<String> {
-        let (id, own) = self.held()?;
+        let (id, record) = self.held()?;
         let number = self.number();
         let property = ["lease_name", "code", "code", "amount", "headline", "status"][self.below(6)];
         let value = match property {
@@ -384,13 +385,13 @@ impl People {
             _ if self.below(4) == 0 => String::new(),
             _ => format!("by hand {number}"),
         };
-        self.set(&id, &own, property, &value)
+        self.set(&id, &record, property, &value)
     }
 
     fn remark(&mut self) -> Option<String> {
-        let (id, own) = self.held()?;
+        let (id, record) = self.held()?;
         let value = format!("remark {}", self.number());
-        self.set(&id, &own, "remark", &value)
+        self.set(&id, &record, "remark", &value)
     }
 
     fn archive_in_hubspot(&mut self) -> Option<String> {
@@ -444,17 +445,17 @@ impl People {
     }
 
     fn take_association_away(&mut self) -> Option<String> {
-        let (id, own) = self.held()?;
-        let others: Vec<End> = own.ties.keys().cloned().collect();
+        let (id, record) = self.held()?;
+        let others: Vec<End> = record.ties.keys().cloned().collect();
         let (one, other) = (("leases".to_owned(), id), self.pick(&others)?);
         self.hubspot("disassociate", self.pair(&one, &other))?;
         let gone = tie(&one, &other, "");
-        self.book.theirs.retain(|own| (&own.0, &own.1) != (&gone.0, &gone.1));
+        self.book.theirs.retain(|pair| (&pair.0, &pair.1) != (&gone.0, &gone.1));
         Some(format!("HubSpot: {one:?} and {other:?} are no longer associated"))
     }
 
     fn associate(&mut self) -> Option<String> {
-        let (id, own) = self.held()?;
+        let (id, record) = self.held()?;
         let (one, other) = (("leases".to_owned(), id), ("companies".to_owned(), self.company()?));
         let labelled = self.below(2) == 0;
         let mut arguments = self.pair(&one, &other);
@@ -462,7 +463,7 @@ impl People {
             arguments["type_id"] = json!(self.own_label);
         }
         self.hubspot("associate", arguments)?;
-        let labels = own.ties.get(&other);
+        let labels = record.ties.get(&other);
         if labels.is_none() {
             self.book.theirs.insert(tie(&one, &other, ""));
         }
@@ -476,7 +477,7 @@ impl People {
         let mut properties = json!({"lease_name": format!("Made in HubSpot {}", self.number())});
         // Now and then it is the record of a row that HubSpot does not hold yet.
         let held = self.snapshot();
-        let held: BTreeSet<&str> = held.live("leases").map(|(_, own)| own.property("salesforce_id")).collect();
+        let held: BTreeSet<&str> = held.live("leases").map(|(_, record)| record.property("salesforce_id")).collect();
         let row = self.lease(|id, row| !row.deleted && !held.contains(id) && !row.value("Code__c").is_empty());
         if let (Some(id), true, false) = (row, self.below(2) == 0, self.book.code_gone) {
             properties["code"] = json!(self.rows("Lease__c")[&id].value("Code__c"));

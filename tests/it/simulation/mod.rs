@@ -80,8 +80,8 @@ impl History {
         self.rng.below(end)
     }
 
-    fn say(&self, said: String) {
-        self.world.people.lock().unwrap().book.story.push(said);
+    fn say(&self, step: String) {
+        self.world.people.lock().unwrap().book.story.push(step);
     }
 
     fn scene(&self) -> Scene {
@@ -94,12 +94,12 @@ impl History {
         {
             let mut people = self.world.people.lock().unwrap();
             for _ in 0..2 {
-                let said = people.make_company();
-                people.book.story.extend(said);
+                let step = people.make_company();
+                people.book.story.extend(step);
             }
             for _ in 0..4 {
-                let said = people.create_lease();
-                people.book.story.extend(said);
+                let step = people.create_lease();
+                people.book.story.extend(step);
             }
         }
         self.world.wait(Duration::from_secs(60));
@@ -211,10 +211,13 @@ impl History {
                 }
             }
         }
-        let partial = |own: &RunReport| own.status == RunStatus::Partial;
+        let partial = |report: &RunReport| report.status == RunStatus::Partial;
         if matches!(ran, Some(Ok(reports)) if reports.iter().any(partial)) {
-            for own in failures(&mut self.world) {
-                self.say(format!("  {} {} {}: {}", own.pipeline, own.salesforce_id, own.kind, own.message));
+            for failure in failures(&mut self.world) {
+                self.say(format!(
+                    "  {} {} {}: {}",
+                    failure.pipeline, failure.salesforce_id, failure.kind, failure.message
+                ));
             }
         }
         let after = self.scene();
@@ -226,7 +229,7 @@ impl History {
         self.wrong.extend(wrong);
         forget_ties(&mut people.book, &after.held);
         let compared = |reports: &Vec<RunReport>| {
-            let whole = |own: &RunReport| own.kind == RunKind::Reconcile && own.error.is_none();
+            let whole = |report: &RunReport| report.kind == RunKind::Reconcile && report.error.is_none();
             reports.len() == 2 && reports.iter().all(whole)
         };
         people.book.taken &= !(alone && matches!(ran, Some(Ok(reports)) if compared(reports)));
@@ -276,10 +279,10 @@ impl History {
                 }
             }
             if plan != ran {
-                let told = (plan, ran);
+                let both = (plan, ran);
                 self.wrong.push(format!(
                     "{command:?} of {}: the plan told {:?}, the run did {:?}",
-                    report.name, told.0, told.1
+                    report.name, both.0, both.1
                 ));
             }
         }
@@ -317,14 +320,14 @@ impl History {
     }
 
     fn check(&mut self) {
-        let own = failures(&mut self.world);
-        let own = own.into_iter().filter(|own| own.pipeline == "leases" && own.kind == "record");
-        let failed: BTreeSet<String> = own.map(|own| own.salesforce_id).collect();
+        let open = failures(&mut self.world);
+        let open = open.into_iter().filter(|failure| failure.pipeline == "leases" && failure.kind == "record");
+        let failed: BTreeSet<String> = open.map(|failure| failure.salesforce_id).collect();
         let scene = self.scene();
         let people = self.world.people.lock().unwrap();
         let wrong = check_end(&self.world.definition, &people.book, &scene, &failed);
-        self.numbers.lost += wrong.iter().filter(|own| own.ends_with("is lost")).count() as u64;
-        self.numbers.doubled += wrong.iter().filter(|own| own.contains("is doubled")).count() as u64;
+        self.numbers.lost += wrong.iter().filter(|text| text.ends_with("is lost")).count() as u64;
+        self.numbers.doubled += wrong.iter().filter(|text| text.contains("is doubled")).count() as u64;
         self.wrong.extend(wrong);
     }
 
@@ -353,10 +356,10 @@ fn history(seed: u64) -> (Numbers, Option<String>) {
 
 /// What became of a history that is told in some way.
 fn outcome(seed: u64, name: &str, tell: impl FnOnce(&mut History)) -> (Numbers, Option<String>) {
-    let told = std::panic::catch_unwind(AssertUnwindSafe(|| {
+    let played = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let mut history = History::new(seed);
-        let told = std::panic::catch_unwind(AssertUnwindSafe(|| tell(&mut history)));
-        if told.is_err() {
+        let played = std::panic::catch_unwind(AssertUnwindSafe(|| tell(&mut history)));
+        if played.is_err() {
             history.wrong.push("the test itself panicked".to_owned());
         }
         let wrong = (!history.wrong.is_empty()).then(|| {
@@ -368,7 +371,7 @@ fn outcome(seed: u64, name: &str, tell: impl FnOnce(&mut History)) -> (Numbers, 
         });
         (history.numbers, wrong)
     }));
-    told.unwrap_or_else(|_| (Numbers::default(), Some(format!("{name}, seed {seed} panicked"))))
+    played.unwrap_or_else(|_| (Numbers::default(), Some(format!("{name}, seed {seed} panicked"))))
 }
 
 /// Does each piece of work on both cores; gives what happened, and what went wrong.

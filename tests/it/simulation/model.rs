@@ -19,15 +19,15 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn read(own: &Value) -> Self {
+    pub(super) fn read(row: &Value) -> Self {
         let text = |value: &Value| match value {
             Value::Null => String::new(),
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        let values = own["values"].as_object().unwrap().iter();
+        let values = row["values"].as_object().unwrap().iter();
         Self {
-            deleted: own["deleted"] == true,
+            deleted: row["deleted"] == true,
             values: values.map(|(name, value)| (name.clone(), text(value))).collect(),
         }
     }
@@ -47,11 +47,11 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn read(own: &Value, kinds: &BTreeMap<String, String>) -> Self {
+    pub(super) fn read(record: &Value, kinds: &BTreeMap<String, String>) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let properties = own["properties"].as_object().unwrap().iter();
+        let properties = record["properties"].as_object().unwrap().iter();
         let mut ties = BTreeMap::new();
-        for (kind, ends) in own["associations"].as_object().into_iter().flatten() {
+        for (kind, ends) in record["associations"].as_object().into_iter().flatten() {
             let kind = kinds.iter().find(|(_, id)| *id == kind).map_or("companies", |(name, _)| name);
             for end in ends.as_array().unwrap() {
                 let labels = end["labels"].as_array().unwrap().iter().map(text).collect();
@@ -59,7 +59,7 @@ impl Held {
             }
         }
         Self {
-            archived: own["archived"] == true,
+            archived: record["archived"] == true,
             properties: properties.map(|(name, value)| (name.clone(), text(value))).collect(),
             ties,
         }
@@ -79,27 +79,27 @@ pub(super) struct Snapshot {
 impl Snapshot {
     /// The records of a kind that are not archived.
     pub(super) fn live<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Held)> {
-        let live = self.records.iter().filter(move |(end, own)| end.0 == kind && !own.archived);
-        live.map(|(end, own)| (end.1.as_str(), own))
+        let live = self.records.iter().filter(move |(end, record)| end.0 == kind && !record.archived);
+        live.map(|(end, record)| (end.1.as_str(), record))
     }
 
     /// The live companies of an account.
     pub(super) fn companies(&self, account: &str) -> Vec<String> {
-        let own = self.live("companies").filter(|(_, own)| own.property("salesforceaccountid") == account);
-        own.map(|(id, _)| id.to_owned()).collect()
+        let companies = self.live("companies").filter(|(_, record)| record.property("salesforceaccountid") == account);
+        companies.map(|(id, _)| id.to_owned()).collect()
     }
 
     /// The live records of a kind by Salesforce id.
     fn by_salesforce_id<'a>(&'a self, kind: &'a str) -> BTreeMap<&'a str, Vec<(&'a str, &'a Held)>> {
         let mut found: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-        for (id, own) in self.live(kind).filter(|(_, own)| !own.property("salesforce_id").is_empty()) {
-            found.entry(own.property("salesforce_id")).or_default().push((id, own));
+        for (id, record) in self.live(kind).filter(|(_, record)| !record.property("salesforce_id").is_empty()) {
+            found.entry(record.property("salesforce_id")).or_default().push((id, record));
         }
         found
     }
 
     fn is_live(&self, end: &End) -> bool {
-        self.records.get(end).is_some_and(|own| !own.archived)
+        self.records.get(end).is_some_and(|record| !record.archived)
     }
 }
 
@@ -257,15 +257,15 @@ impl Model<'_> {
     fn asked(&self, sure: bool, asks: impl Fn(&str) -> bool) -> BTreeMap<(End, End), BTreeSet<String>> {
         let (leases, units) = (self.scene.held.by_salesforce_id("leases"), self.scene.held.by_salesforce_id("units"));
         let one = |found: &BTreeMap<&str, Vec<(&str, &Held)>>, id: &str| {
-            found.get(id).filter(|own| own.len() == 1).map(|own| own[0].0.to_owned())
+            found.get(id).filter(|records| records.len() == 1).map(|records| records[0].0.to_owned())
         };
-        let lease = |id: &str| one(&leases, id).map(|own| ("leases".to_owned(), own));
-        let unit = |id: &str| one(&units, id).map(|own| ("units".to_owned(), own));
+        let lease = |id: &str| one(&leases, id).map(|record| ("leases".to_owned(), record));
+        let unit = |id: &str| one(&units, id).map(|record| ("units".to_owned(), record));
         // Two companies of one account are a failure; what stands then is left as it is.
         let companies = |id: &str| -> Vec<Option<End>> {
             let found = if id.is_empty() { Vec::new() } else { self.scene.held.companies(id) };
             let many = found.len() > 1 && sure;
-            found.into_iter().filter(|_| !many).map(|own| Some(("companies".to_owned(), own))).collect()
+            found.into_iter().filter(|_| !many).map(|company| Some(("companies".to_owned(), company))).collect()
         };
         let mut asked: BTreeMap<(End, End), BTreeSet<String>> = BTreeMap::new();
         let mut ask = |from: Option<End>, to: Option<End>, label: Option<&str>| {
@@ -276,7 +276,7 @@ impl Model<'_> {
         let definition = self.definition;
         for (id, row) in self.scene.leases.iter().filter(|(id, _)| asks(id)) {
             let billing = definition.company_label.then_some("billing");
-            companies(row.value("Account__c")).into_iter().for_each(|own| ask(lease(id), own, billing));
+            companies(row.value("Account__c")).into_iter().for_each(|company| ask(lease(id), company, billing));
             ask(lease(id), unit(row.value("Unit__c")), definition.unit_label.then_some("main"));
             if definition.second {
                 ask(lease(id), unit(row.value("Second__c")), Some("spare"));
@@ -286,7 +286,7 @@ impl Model<'_> {
             }
         }
         for (id, row) in self.scene.units.iter().filter(|(_, row)| !row.deleted) {
-            companies(row.value("Account__c")).into_iter().for_each(|own| ask(unit(id), own, None));
+            companies(row.value("Account__c")).into_iter().for_each(|company| ask(unit(id), company, None));
             if definition.both_sides {
                 ask(unit(id), lease(row.value("Lease__c")), None);
             }
@@ -340,9 +340,9 @@ pub(super) fn check_run(definition: &Definition, book: &Book, before: &Scene, af
             wrong.push(format!("{end:?}: `code` was cleared, and a blank is to keep it"));
         }
     }
-    for own in before.held.live("companies").map(|(id, _)| ("companies".to_owned(), id.to_owned())) {
-        if !after.held.is_live(&own) {
-            wrong.push(format!("{own:?} is no longer there"));
+    for company in before.held.live("companies").map(|(id, _)| ("companies".to_owned(), id.to_owned())) {
+        if !after.held.is_live(&company) {
+            wrong.push(format!("{company:?} is no longer there"));
         }
     }
     wrong.extend(lost_ties(book, &after.held));
@@ -353,25 +353,25 @@ pub(super) fn check_run(definition: &Definition, book: &Book, before: &Scene, af
 pub(super) fn doubled(held: &Snapshot) -> Vec<String> {
     let mut wrong = Vec::new();
     for kind in ["leases", "units"] {
-        let twice = held.by_salesforce_id(kind).into_iter().filter(|(_, own)| own.len() > 1);
-        wrong.extend(twice.map(|(id, own)| format!("{kind}: {id} is doubled: {:?}", own[0])));
+        let twice = held.by_salesforce_id(kind).into_iter().filter(|(_, records)| records.len() > 1);
+        wrong.extend(twice.map(|(id, records)| format!("{kind}: {id} is doubled: {:?}", records[0])));
     }
     wrong
 }
 
 /// Associations that people made, and that are gone although both records are there.
 fn lost_ties(book: &Book, held: &Snapshot) -> Vec<String> {
-    let there = |own: &&(End, End, String)| held.is_live(&own.0) && held.is_live(&own.1);
+    let there = |pair: &&(End, End, String)| held.is_live(&pair.0) && held.is_live(&pair.1);
     let lost = book.theirs.iter().filter(there).filter(|(one, other, label)| {
         let labels = held.records[one].ties.get(other);
         labels.is_none_or(|labels| !label.is_empty() && !labels.contains(label))
     });
-    lost.map(|own| format!("somebody else's association is gone: {own:?}")).collect()
+    lost.map(|pair| format!("somebody else's association is gone: {pair:?}")).collect()
 }
 
 /// Associations of records that are archived go with them.
 pub(super) fn forget_ties(book: &mut Book, held: &Snapshot) {
-    book.theirs.retain(|own| held.is_live(&own.0) && held.is_live(&own.1));
+    book.theirs.retain(|pair| held.is_live(&pair.0) && held.is_live(&pair.1));
 }
 
 /// What must hold in the end. `failed` are the leases that stand under failures themselves.
@@ -383,22 +383,22 @@ pub(super) fn check_end(definition: &Definition, book: &Book, scene: &Scene, fai
     // Two records that people made for one row are a failure that names both.
     let several = |id: &str| {
         let code = scene.leases.get(id).map_or("", |row| row.value("Code__c"));
-        let same = |own: &Held| own.property("salesforce_id").is_empty() && own.property("code") == code;
-        definition.adopt && !code.is_empty() && scene.held.live("leases").filter(|(_, own)| same(own)).count() > 1
+        let same = |record: &Held| record.property("salesforce_id").is_empty() && record.property("code") == code;
+        definition.adopt && !code.is_empty() && scene.held.live("leases").filter(|(_, record)| same(record)).count() > 1
     };
     let ids: BTreeSet<&str> = scene.leases.keys().chain(&book.purged).map(String::as_str).collect();
     for id in ids {
-        let record = leases.get(id).map(|own| own[0]);
+        let record = leases.get(id).map(|records| records[0]);
         let promise = model.promise(id);
         match (promise, record) {
-            (Promise::Gone, Some((own, _))) => wrong.push(format!("{id} is gone, and lease {own} stands")),
+            (Promise::Gone, Some((record, _))) => wrong.push(format!("{id} is gone, and lease {record} stands")),
             (Promise::Stands, None) if several(id) => {}
             (Promise::Stands, None) => wrong.push(format!("{id} is lost")),
-            (Promise::Stands, Some((own, held))) => {
+            (Promise::Stands, Some((record, held))) => {
                 for (property, right) in model.properties(id, &scene.leases[id]) {
                     let found = held.property(property);
                     if !right.contains(found) {
-                        wrong.push(format!("{id} (lease {own}): `{property}` is {found:?}, and may be {right:?}"));
+                        wrong.push(format!("{id} (lease {record}): `{property}` is {found:?}, and may be {right:?}"));
                     }
                 }
             }
@@ -416,7 +416,7 @@ pub(super) fn check_end(definition: &Definition, book: &Book, scene: &Scene, fai
     }
     let units = scene.held.by_salesforce_id("units");
     for (id, row) in &scene.units {
-        match units.get(id.as_str()).map(|own| own[0].1) {
+        match units.get(id.as_str()).map(|records| records[0].1) {
             Some(_) if row.deleted => wrong.push(format!("unit {id} is deleted, and its record stands")),
             None if !row.deleted => wrong.push(format!("unit {id} is lost")),
             Some(held) if held.property("unit_name") != row.value("Name") => {
@@ -441,8 +441,8 @@ fn check_ties(model: &Model<'_>) -> Vec<String> {
         }
     };
     let mut there: BTreeMap<(End, End), BTreeSet<String>> = BTreeMap::new();
-    for (end, own) in held.records.iter().filter(|(_, own)| !own.archived) {
-        for (other, labels) in &own.ties {
+    for (end, record) in held.records.iter().filter(|(_, record)| !record.archived) {
+        for (other, labels) in &record.ties {
             let (first, second, _) = tie(end, other, "");
             there.entry((first, second)).or_default().extend(labels.iter().cloned());
         }
@@ -463,8 +463,8 @@ fn check_ties(model: &Model<'_>) -> Vec<String> {
             .book
             .theirs
             .iter()
-            .filter(|own| (&own.0, &own.1) == (&pair.0, &pair.1))
-            .map(|own| own.2.as_str())
+            .filter(|association| (&association.0, &association.1) == (&pair.0, &pair.1))
+            .map(|association| association.2.as_str())
             .collect();
         let asked = may.get(&pair);
         if !settled(&pair.0) || !settled(&pair.1) {

@@ -63,8 +63,8 @@ fn a_sync_that_runs_for_days_stays_as_small_as_it_was() {
         let again = || Err(OpsError::refused("SL9002", "nobody asks for it", ""));
         let reloading = Reloading { open: &again, asked, watch: false };
         if part == 0 {
-            let said = history.world.run(super::world::Command::Import, Trouble::default());
-            assert!(said.is_some_and(|ran| ran.is_ok()));
+            let finished = history.world.run(super::world::Command::Import, Trouble::default());
+            assert!(finished.is_some_and(|ran| ran.is_ok()));
             history.world.line.begin(
                 Trouble { until: Some(until), change_every: Some(40), ..Trouble::default() },
                 project.outside.cancel.clone(),

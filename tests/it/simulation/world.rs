@@ -376,8 +376,8 @@ impl World {
             plan(&project, &preparation, &options, &|_| None).await
         });
         let planned = planned.unwrap().map_err(|error: OpsError| error.to_string())?;
-        let entry = |own: syncline::model::forecast::PipelineForecast| {
-            (own.report.name.to_string(), (own.report, format!("{:?}", own.forecast_of)))
+        let entry = |forecast: syncline::model::forecast::PipelineForecast| {
+            (forecast.report.name.to_string(), (forecast.report, format!("{:?}", forecast.forecast_of)))
         };
         Ok(planned.into_iter().map(entry).collect())
     }
@@ -409,8 +409,8 @@ async fn carry_out(project: &Project, command: Command) -> Result<Vec<RunReport>
         Command::Import => {
             let mut preparation = prepare(project, &[], PortalSource::LiveAndSaved(&state)).await?;
             let found = count(project, &state, &mut preparation, &Which::All).await?;
-            let names = preparation.pipelines.iter().map(|own| own.pipeline.name.clone());
-            counted.extend(names.zip(found.iter().map(|own| own.records)));
+            let names = preparation.pipelines.iter().map(|prepared| prepared.pipeline.name.clone());
+            counted.extend(names.zip(found.iter().map(|counted| counted.records)));
             preparation
         }
         Command::Sync | Command::Reconcile => {
@@ -432,7 +432,7 @@ async fn carry_out(project: &Project, command: Command) -> Result<Vec<RunReport>
         on_progress: Arc::new(|_, _| {}),
     };
     let finished = run_all(project, &state, preparation, &options, &counted).await;
-    Ok(finished.into_iter().map(|own| own.report).collect())
+    Ok(finished.into_iter().map(|finished| finished.report).collect())
 }
 
 /// A failure that stands.
@@ -449,9 +449,9 @@ pub(super) fn failures(world: &mut World) -> Vec<Stands> {
     world.line.begin(Trouble::default(), Cancel::new());
     let found = drive(&world.line, syncline::ops::history::failures(&project, &FailureFilter::default()));
     let found = found.unwrap().unwrap_or_else(|error| panic!("{error}"));
-    let entry = |own: FailureView| {
-        let own = serde_json::to_value(&own).unwrap();
-        let text = |name: &str| own[name].as_str().unwrap_or_default().to_owned();
+    let entry = |failure: FailureView| {
+        let value = serde_json::to_value(&failure).unwrap();
+        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
         Stands {
             pipeline: text("pipeline"),
             salesforce_id: text("salesforce_id"),

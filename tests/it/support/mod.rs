@@ -179,8 +179,8 @@ impl Bench {
     pub(crate) fn kind(&self, object: &str) -> String {
         let dump = self.sandbox.dump();
         let types = dump["hubspot"]["types"].as_object().unwrap();
-        let own = types.iter().find(|(_, kind)| kind["name"] == object);
-        own.map(|(id, _)| id.clone()).unwrap()
+        let found = types.iter().find(|(_, kind)| kind["name"] == object);
+        found.map(|(id, _)| id.clone()).unwrap()
     }
 
     /// How many requests went to a service.
@@ -217,8 +217,8 @@ fn done(ran: Ran) -> Value {
 /// The report of one pipeline.
 #[track_caller]
 pub(crate) fn report<'a>(reports: &'a Value, name: &str) -> &'a Value {
-    let own = reports["pipelines"].as_array().into_iter().flatten().find(|report| report["name"] == name);
-    own.unwrap_or_else(|| panic!("no report of `{name}` in {reports}"))
+    let found = reports["pipelines"].as_array().into_iter().flatten().find(|report| report["name"] == name);
+    found.unwrap_or_else(|| panic!("no report of `{name}` in {reports}"))
 }
 
 fn by(listed: Value, key: &str) -> BTreeMap<String, Value> {

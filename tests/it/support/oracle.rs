@@ -16,8 +16,8 @@ pub(crate) fn disagreements(bench: &Bench) -> Vec<String> {
     let mut wrong = Vec::new();
     let failures = bench.failures();
     let failed = |pipeline: &str| -> BTreeSet<String> {
-        let own = failures.iter().filter(|failure| failure["pipeline"] == pipeline);
-        own.filter_map(|failure| failure["salesforce_id"].as_str().map(str::to_owned)).collect()
+        let of_pipeline = failures.iter().filter(|failure| failure["pipeline"] == pipeline);
+        of_pipeline.filter_map(|failure| failure["salesforce_id"].as_str().map(str::to_owned)).collect()
     };
     let subscriptions = Side::read(bench, "Subscription__c", "subscriptions", &mut wrong);
     let work_orders = Side::read(bench, "WorkOrder", "work_orders", &mut wrong);

@@ -23,12 +23,12 @@ pub(crate) fn of_files(root: &Path, sources: &[(PathBuf, String)]) -> BTreeMap<S
         texts.push((module, bare(text)));
     }
     let tests: BTreeSet<Module> = texts.iter().flat_map(|(module, text)| test_modules(module, text)).collect();
-    let own = |(module, text): &(Module, String)| {
+    let modules = |(module, text): &(Module, String)| {
         let used = paths(module, text).into_iter().filter_map(|path| holder(&files, &path));
         let used = used.filter(|used| *used != files[module]).collect();
         (files[module].clone(), used)
     };
-    texts.iter().filter(|(module, _)| !tests.contains(module)).map(own).collect()
+    texts.iter().filter(|(module, _)| !tests.contains(module)).map(modules).collect()
 }
 
 /// The file that holds what a path names: that of the longest module in it.
@@ -102,13 +102,13 @@ fn string_length(text: &str) -> usize {
 }
 
 /// Modules that are declared for tests only.
-fn test_modules(own: &Module, text: &str) -> Vec<Module> {
+fn test_modules(module: &Module, text: &str) -> Vec<Module> {
     let declared = text.split("#[cfg(test)]\nmod ").skip(1).filter_map(|rest| rest.split_once(';'));
-    declared.map(|(name, _)| own.iter().cloned().chain([name.to_owned()]).collect()).collect()
+    declared.map(|(name, _)| module.iter().cloned().chain([name.to_owned()]).collect()).collect()
 }
 
 /// All paths that a module names by `crate::`, `super::` or `self::`, or by a module that it declares.
-fn paths(own: &Module, text: &str) -> Vec<Module> {
+fn paths(module: &Module, text: &str) -> Vec<Module> {
     let children: BTreeSet<&str> = text
         .lines()
         .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'))
@@ -126,9 +126,9 @@ fn paths(own: &Module, text: &str) -> Vec<Module> {
         }
         let base = match &text[word_start..start] {
             "crate" => Vec::new(),
-            "self" => own.clone(),
-            "super" => own[..own.len().saturating_sub(1)].to_vec(),
-            child if children.contains(child) => own.iter().cloned().chain([child.to_owned()]).collect(),
+            "self" => module.clone(),
+            "super" => module[..module.len().saturating_sub(1)].to_vec(),
+            child if children.contains(child) => module.iter().cloned().chain([child.to_owned()]).collect(),
             _ => continue,
         };
         tree(&base, &text[end..], &mut found);
