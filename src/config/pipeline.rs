@@ -413,7 +413,7 @@ pub enum Changes {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ParentChanges {
-    /// Ask for the records of the parents that changed, where Salesforce can be asked: one more query a cycle.
+    /// Ask for the records of the parents that changed, where Salesforce can be asked, in the query for changed records.
     #[default]
     Follow,
     /// Leave them to the next comparison.

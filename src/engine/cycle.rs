@@ -9,7 +9,8 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::by_id::{self, Rows};
 use super::catch_up::{self, Backlog};
-use super::queries::{parents_query, window_query};
+use super::parents::{ParentReads, Way};
+use super::queries::{joint_query, parents_query, window_query};
 use super::read_ahead::{self, ReadAhead};
 use super::{reject_guard, unconfirmed};
 use crate::model::failure::FailureKind;
@@ -25,17 +26,35 @@ use crate::stages::{StageContext, StageError, StageName};
 const RETRIES_MAX: usize = 2_000;
 
 /// The rows of a cycle, the first of them read, with what the cycle is about to archive, and what it rejects of that beginning.
-pub async fn look_ahead(
-    cx: &StageContext,
+pub async fn look_ahead<'a>(
+    cx: &'a StageContext,
     watermark: Watermark,
     backlog: Option<Backlog>,
-) -> Result<(ReadAhead<'_>, Impact, Rejects), StageError> {
-    let mut rows = rows(cx, watermark).await?;
+    parents: &'a ParentReads,
+) -> Result<(ReadAhead<'a>, Impact, Rejects), StageError> {
+    loop {
+        match look(cx, watermark, backlog, parents).await {
+            Err(_) if parents.steps_back() => {}
+            looked => {
+                parents.looked_ahead();
+                return looked;
+            }
+        }
+    }
+}
+
+async fn look<'a>(
+    cx: &'a StageContext,
+    watermark: Watermark,
+    backlog: Option<Backlog>,
+    parents: &'a ParentReads,
+) -> Result<(ReadAhead<'a>, Impact, Rejects), StageError> {
+    let mut rows = rows(cx, watermark, parents).await?;
     if backlog.is_some() {
         rows = catch_up::track(cx, rows);
     }
     let mut ahead = read_ahead::read_ahead(unconfirmed::track(cx, rows)).await?;
-    let (mut archive, standing) = impact(cx, watermark, &ahead).await?;
+    let (mut archive, standing) = impact(cx, watermark, parents, &ahead).await?;
     if let Some(backlog) = backlog {
         archive += stale_archives(cx).await?;
         let all = ahead.all_rows().chain(catch_up::rows(cx, backlog)).boxed();
@@ -55,7 +74,11 @@ pub async fn stale_archives(cx: &StageContext) -> Result<u64, StageError> {
 }
 
 /// Failures that are due again, then everything touched since the watermark.
-async fn rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'_>, StageError> {
+async fn rows<'a>(
+    cx: &'a StageContext,
+    watermark: Watermark,
+    parents: &'a ParentReads,
+) -> Result<Rows<'a>, StageError> {
     let mut due = Vec::new();
     if cx.failures_open {
         let filter = FailureFilter {
@@ -69,7 +92,7 @@ async fn rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'_>, Stage
         let rows = cx.state.failures(&filter, RETRIES_MAX).await.map_err(StageError::at(StageName::Match))?;
         due.extend(rows.into_iter().map(|row| row.failure.salesforce_id));
     }
-    let changed = touched(cx, watermark, false).chain(with_touched_parent(cx, watermark, false));
+    let changed = touched(cx, watermark, parents, false);
     if due.is_empty() {
         return Ok(changed.boxed());
     }
@@ -90,43 +113,43 @@ async fn rows(cx: &StageContext, watermark: Watermark) -> Result<Rows<'_>, Stage
     Ok(retries.chain(changed).boxed())
 }
 
-/// Everything that Salesforce touched since the watermark.
-fn touched(cx: &StageContext, watermark: Watermark, ids_only: bool) -> Rows<'_> {
-    let mut query = window_query(cx, watermark);
-    if ids_only {
-        query = Extract { columns: Arc::from([]), ..query };
+/// Everything that Salesforce touched since the watermark, and the records of the parents that it touched.
+fn touched<'a>(cx: &'a StageContext, watermark: Watermark, parents: &'a ParentReads, ids_only: bool) -> Rows<'a> {
+    let read = |query: Extract, membership| {
+        let query = if ids_only { Extract { columns: Arc::from([]), ..query } } else { query };
+        candidates(cx, query, membership, None)
+    };
+    let window = || read(window_query(cx, watermark), Membership::Asked);
+    match parents.way() {
+        Way::Never | Way::Later => window(),
+        Way::Joint => {
+            let joint = read(joint_query(cx, watermark, parents.from(cx)), Membership::Asked);
+            parents.guarded(catch_up::released(cx, joint), window())
+        }
+        Way::Apart => {
+            let query = parents_query(cx, watermark, parents.from(cx));
+            // A condition that asks for parents may be left by what happened to one.
+            let membership = if cx.pipeline.parents.decide { Membership::Asked } else { Membership::ByQuery };
+            let of_parents = catch_up::released(cx, read(query, membership));
+            window().chain(parents.guarded(of_parents, stream::empty().boxed())).boxed()
+        }
     }
-    candidates(cx, query, Membership::Asked, None)
-}
-
-/// Records that were not touched since the watermark, and of which a parent was whose fields are read.
-fn with_touched_parent(cx: &StageContext, watermark: Watermark, ids_only: bool) -> Rows<'_> {
-    if cx.pipeline.parents.stamps.is_empty() {
-        return stream::empty().boxed();
-    }
-    let mut query = parents_query(cx, watermark);
-    if ids_only {
-        query = Extract { columns: Arc::from([]), ..query };
-    }
-    // A condition that asks for parents may be left by what happened to one.
-    let membership = if query.condition.is_some() { Membership::ByQuery } else { Membership::Asked };
-    let rows = catch_up::released(cx, candidates(cx, query, membership, None));
-    rows.map_ok(|rows| crate::stages::read::extract::Candidates { cursor: None, ..rows }).boxed()
 }
 
 /// How many records a cycle would archive, of how many that stand.
-async fn impact(cx: &StageContext, watermark: Watermark, ahead: &ReadAhead<'_>) -> Result<(u64, u64), StageError> {
+async fn impact(
+    cx: &StageContext,
+    watermark: Watermark,
+    parents: &ParentReads,
+    ahead: &ReadAhead<'_>,
+) -> Result<(u64, u64), StageError> {
     if !read_ahead::may_archive(cx) {
         return Ok((0, 0));
     }
     let archive = if ahead.complete {
         read_ahead::archive_count(cx, &ahead.rows).await?
     } else {
-        let mut all = touched(cx, watermark, true);
-        if cx.pipeline.parents.decide {
-            all = all.chain(with_touched_parent(cx, watermark, true)).boxed();
-        }
-        read_ahead::archive_count_of(cx, all).await?
+        read_ahead::archive_count_of(cx, touched(cx, watermark, parents, true)).await?
     };
     let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await;
     let counts = counts.map_err(StageError::at(StageName::Match))?;

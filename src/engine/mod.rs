@@ -9,6 +9,7 @@ pub mod definition;
 pub mod deliver;
 pub mod forecast;
 pub mod objects;
+pub mod parents;
 pub mod plan_entries;
 pub mod positions;
 pub mod queries;

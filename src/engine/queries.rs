@@ -1,8 +1,10 @@
 //! What a run asks Salesforce for.
 
+use jiff::Timestamp;
+
 use crate::model::ids::SalesforceId;
 use crate::model::watermark::Watermark;
-use crate::ports::source::{DeletedRows, Extract, Window};
+use crate::ports::source::{DeletedRows, Extract, TouchedParents, Window};
 use crate::stages::StageContext;
 
 /// Every record that matches, as it is now.
@@ -23,18 +25,22 @@ pub fn window_query(cx: &StageContext, watermark: Watermark) -> Extract {
     }
 }
 
-/// Every record that matches, was not touched since the watermark, and of which a parent was. A condition that names parents is left
-/// out, so that records are seen which stopped matching with their parent.
-pub fn parents_query(cx: &StageContext, watermark: Watermark) -> Extract {
-    let from = watermark.0 - cx.pipeline.overlap;
+/// Every record that matches, was not touched since the watermark, and of which a parent was touched since a moment. A condition that
+/// names parents is left out, so that records are seen which stopped matching with their parent.
+pub fn parents_query(cx: &StageContext, watermark: Watermark, since: Timestamp) -> Extract {
     let all = import_query(cx, 0);
-    Extract {
-        condition: all.condition.filter(|_| !cx.pipeline.parents.decide),
-        window: Some(Window { from, until: None }),
-        parents: cx.pipeline.parents.stamps.clone(),
-        expected: None,
-        ..import_query(cx, 0)
-    }
+    let parents = TouchedParents {
+        stamps: cx.pipeline.parents.stamps.clone(),
+        since,
+        untouched_since: watermark.0 - cx.pipeline.overlap,
+        condition: all.condition.clone().filter(|_| !cx.pipeline.parents.decide),
+    };
+    Extract { condition: None, parents: Some(parents), expected: None, ..all }
+}
+
+/// Both in one.
+pub fn joint_query(cx: &StageContext, watermark: Watermark, since: Timestamp) -> Extract {
+    Extract { parents: parents_query(cx, watermark, since).parents, ..window_query(cx, watermark) }
 }
 
 /// Certain records, whether they match or not.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::catch_up;
 use super::deliver::{Deliver, LongRead};
 use super::objects;
+use super::parents::{self, ParentReads};
 use super::plan_entries::{PlanEntries, PlannedOnly};
 use super::queries::import_query;
 use super::runner::{self, DecisionSink};
@@ -325,15 +326,19 @@ async fn sync(
         }
         _ => catch_up::due(&*cx.state, &cx.pipeline).await?,
     };
-    let (ahead, impact, rejects) = cycle::look_ahead(cx, watermark, backlog).await?;
+    let parents = ParentReads::begin(cx, watermark).await?;
+    let (ahead, impact, rejects) = cycle::look_ahead(cx, watermark, backlog, &parents).await?;
     guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
     guard::check_rejects(&rejects, &cx.pipeline.guard, request.allowance, false)?;
     let sink = sink(cx, writers, checkpoint, LongRead::None, request);
     runner::run(cx, &*sink, ahead.all_rows()).await?;
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
+    notes.extend(parents.note(cx));
     // What changed after the plan was left out, and the next sync must see it.
     if left_out(request, notes) == 0 {
+        parents.note_missed(cx, writers).await?;
         checkpoint.advance(cx, until(corrects)).await?;
+        parents.note_read(cx, writers).await?;
         if let Some(backlog) = backlog {
             definition::caught_up(cx, writers).await?;
             notes.extend(Some(backlog.carried_over()).filter(|_| request.planned.is_none()));
@@ -419,6 +424,7 @@ async fn compare(
     checkpoint.save_comparison(cx, None).await?;
     if left_out(request, notes) == 0 {
         definition::note(cx, writers).await?;
+        parents::compared(cx, writers, began_at, watermark::read_clocks(cx).await?).await?;
         writers.state.set_note(&reconciled_key(name), &began_at.to_string()).await?;
     }
     // In `create_only`, what exists is left alone.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::config::alerts::AlertConfig;
 use crate::config::load::LoadedPipeline;
+use crate::engine::parents;
 use crate::engine::run::seconds;
 use crate::model::alert::{self, Alert, AlertEvent, AlertTerms};
 use crate::model::ids::PipelineName;
@@ -201,10 +202,12 @@ async fn notice_old_data(project: &Project, state: &SqliteState, words: Words) -
     Ok(())
 }
 
-/// Age of a pipeline's data, in seconds; none before its first run.
+/// Age of a pipeline's data, that of parents included, in seconds; none before its first run.
 pub async fn lag(state: &SqliteState, name: &PipelineName, now: Timestamp) -> Result<Option<f64>, StateError> {
     let mark = state.stored_watermark(name).await?;
     // A watermark that lies ahead of the clock is no proof that HubSpot is in step.
     let reached = mark.map(|mark| mark.set_at.map_or(mark.watermark.0, |at| mark.watermark.0.min(at)));
+    let missed = parents::missed(state, name).await?;
+    let reached = reached.map(|reached| missed.map_or(reached, |missed| reached.min(missed.since)));
     Ok(reached.map(|reached| seconds(reached, now).max(0.0)))
 }

@@ -11,6 +11,7 @@ use crate::config::pipeline::{Mode, OnMappingChange};
 use crate::engine::catch_up::{self, Backlog};
 use crate::engine::forecast::options::{ForecastOptions, Recorder};
 use crate::engine::forecast::{Forecast, Found};
+use crate::engine::parents::ParentReads;
 use crate::engine::plan_entries::PlanObserver;
 use crate::engine::run::{self as engine_run, StopReason};
 use crate::engine::{
@@ -101,6 +102,7 @@ pub async fn plan(
         notes.extend(same_titles);
         notes.extend(reconcile::vanished_note(&cx, found.vanished));
         notes.extend(found.strangers.note(&cx));
+        notes.extend(found.parents.clone());
         if found.waiting > 0 {
             notes.push(format!("{} failed earlier and wait for their next try", found.waiting));
         }
@@ -343,9 +345,11 @@ async fn sync(
     allowance: Allowance,
 ) -> Result<Option<String>, StopReason> {
     let Some(trusted) = watermark::trusted(cx, watermark::read_clocks(cx).await?).await? else { return Ok(None) };
-    let (ahead, impact, rejects) = cycle::look_ahead(cx, trusted.watermark, backlog).await?;
+    let parents = ParentReads::begin(cx, trusted.watermark).await?;
+    let (ahead, impact, rejects) = cycle::look_ahead(cx, trusted.watermark, backlog, &parents).await?;
     let refusal = refusal(cx, impact, &rejects, allowance);
     runner::run(cx, sink, ahead.all_rows()).await?;
+    sink.note_parents(parents.note(cx));
     runner::run(cx, sink, unconfirmed::rows(cx)).await?;
     Ok(refusal)
 }

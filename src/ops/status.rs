@@ -12,7 +12,7 @@ use crate::config::alerts::AlertConfig;
 use crate::config::load::LoadedPipeline;
 use crate::config::pipeline::OnMappingChange;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::engine::catch_up;
+use crate::engine::{catch_up, parents};
 use crate::model::identity::MappingVersion;
 use crate::model::ids::PipelineName;
 use crate::model::report::RunStatus;
@@ -74,8 +74,11 @@ pub struct PipelineStatus {
     pub imported: bool,
     /// How far it was read (UTC).
     pub watermark: Option<String>,
-    /// Age of the watermark, in seconds: how far HubSpot may lie behind.
+    /// How far HubSpot may lie behind, in seconds: age of the watermark, or of the oldest change of a parent that was not read.
     pub lag_seconds: Option<f64>,
+    /// Since when changes of parents were not read, and why; none where they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parents_missed: Option<ParentsMissed>,
     /// How far an unfinished import came; none where there is none.
     pub unfinished_import: Option<ImportProgress>,
     /// Associations that wait for their other record.
@@ -88,6 +91,15 @@ pub struct PipelineStatus {
     pub last_good_run: Option<RunView>,
     /// What needs a person.
     pub attention: Vec<Attention>,
+}
+
+/// Changes of parents that no cycle has read, as Salesforce refused the query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ParentsMissed {
+    /// Those since this moment (UTC).
+    pub since: String,
+    /// What Salesforce answered.
+    pub why: String,
 }
 
 /// How far an import came.
@@ -188,6 +200,9 @@ async fn one(
         imported: state.note(&catch_up::mapping_key(&name)).await?.is_some(),
         watermark: watermark.map(|watermark| watermark.0.to_string()),
         lag_seconds: lag,
+        parents_missed: parents::missed(state, &name)
+            .await?
+            .map(|missed| ParentsMissed { since: missed.since.to_string(), why: missed.why }),
         unfinished_import: import.map(|import| ImportProgress { read: import.read, total: import.total }),
         pending_associations: state.due_count(&name).await?,
         open_failures: state.open_failures(&name).await?,
@@ -262,7 +277,13 @@ fn attention(
             Some(_) => format!("`alert.lag` allows {}", duration(allowed.as_secs_f64())),
             None => format!("`every` is {}", duration(every.as_secs_f64())),
         };
-        let text = format!("the data is {} old, and {why}", duration(lag));
+        let whose = match &status.parents_missed {
+            Some(missed) => {
+                format!("the data of parent records, which Salesforce was asked for in vain ({}),", missed.why)
+            }
+            None => "the data".to_owned(),
+        };
+        let text = format!("{whose} is {} old, and {why}", duration(lag));
         (due && lag > allowed.as_secs_f64()).then_some((Reason::OldData, text))
     });
     let idle = every.filter(|_| due && status.imported).and_then(|every| not_running(status, every, now));
@@ -331,6 +352,7 @@ mod tests {
             imported: true,
             watermark: None,
             lag_seconds: Some(60.0),
+            parents_missed: None,
             unfinished_import: None,
             pending_associations: 3,
             open_failures: 0,

@@ -281,7 +281,7 @@ impl Pipeline {
             columns: Arc::clone(&self.columns),
             condition: self.condition_text(),
             window: None,
-            parents: Vec::new(),
+            parents: None,
             cursor_field: self.cursor_field.as_deref().map(str::to_owned),
             deleted: if self.has_is_deleted { DeletedRows::LeaveOut } else { DeletedRows::Exclude },
             ids: None,

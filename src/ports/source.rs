@@ -66,9 +66,8 @@ pub struct Extract {
     pub condition: Option<String>,
     /// Only rows whose cursor field lies in this window.
     pub window: Option<Window>,
-    /// With these, paths to the stamps of parents, the window is theirs: only rows of which a parent was touched in it, and which were
-    /// not touched themselves since it began.
-    pub parents: Vec<String>,
+    /// Rows of which a parent was touched: besides those of the window, or only these where there is no window.
+    pub parents: Option<TouchedParents>,
     /// The field that tells when a row was last touched (`SystemModstamp`); read into `Record::modified`.
     pub cursor_field: Option<String>,
     /// Which rows of the recycle bin to read.
@@ -86,6 +85,26 @@ pub struct Window {
     pub from: Timestamp,
     /// First moment after it; none for "no end".
     pub until: Option<Timestamp>,
+}
+
+impl Extract {
+    /// Whether one query asks for two kinds of rows, which could be asked for apart.
+    pub fn is_joint(&self) -> bool {
+        self.window.is_some() && self.parents.is_some()
+    }
+}
+
+/// Live rows of which a parent was touched, and that were not touched themselves for so long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchedParents {
+    /// Paths to the stamps of the parents, at least one.
+    pub stamps: Vec<String>,
+    /// First moment at which a parent was touched.
+    pub since: Timestamp,
+    /// Rows that were touched at this moment or later are left out: a window brings them.
+    pub untouched_since: Timestamp,
+    /// A checked SOQL condition for these rows alone.
+    pub condition: Option<String>,
 }
 
 /// Which rows of the recycle bin a read returns.

@@ -368,9 +368,9 @@ fn a_failure_of_associations_has_its_record_s_name() {
     }
     let id = create(&bench, json!({"Name": "Lift 7", "Status__c": "Active", "Notes__c": "5", "Account__c": account}));
     bench.import();
-    let failure = failure(&bench, &id).unwrap();
+    let failed = failure(&bench, &id).unwrap();
     assert_eq!(
-        (&failure["code"], &failure["title"], &failure["kind"]),
+        (&failed["code"], &failed["title"], &failed["kind"]),
         (&json!("SL5112"), &json!("Lift 7"), &json!("associations"))
     );
     // Tried again, it keeps the name, and Salesforce is not asked for it once more.

@@ -131,12 +131,11 @@ fn links_of_other_people_stay_when_a_lookup_moves_or_goes() {
     let companies: Vec<String> = bench.records("0-2").into_keys().collect();
     let mut foreign = Vec::new();
     let plain =
-        types(&bench, &kind, "0-2").iter().find(|kind_of_association| kind_of_association["label"].is_null()).unwrap()
-            ["type_id"]
+        types(&bench, &kind, "0-2").iter().find(|association| association["label"].is_null()).unwrap()["type_id"]
             .clone();
     for (id, record) in &linked {
         let company = record["associations"]["0-2"][0]["id"].as_str().unwrap();
-        let other = companies.iter().find(|company| *company != company).unwrap();
+        let other = companies.iter().find(|other| *other != company).unwrap();
         bench.hubspot("associate", json!({"from": kind, "from_id": id, "to": "0-2", "to_id": other, "type_id": plain}));
         foreign.push((id.to_string(), other.clone()));
     }

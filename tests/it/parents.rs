@@ -177,3 +177,115 @@ fn a_record_that_failed_is_not_tried_twice() {
         "{outcome}"
     );
 }
+
+/// Salesforce takes too long for queries that name a parent's stamp: for so many of them, or for all.
+fn slow(bench: &Bench, to: Option<u64>) {
+    let body = json!([{"errorCode": "QUERY_TIMEOUT", "message": "Your query request was running for too long."}]);
+    bench.faults(json!([
+        {"service": "salesforce", "path": "/services/data/*/query*", "contains": ANY_PARENT, "to": to, "status": 400, "body": body},
+        {"service": "salesforce", "path": "/services/data/*/jobs/query", "contains": ANY_PARENT, "to": to, "status": 400, "body": body},
+    ]));
+}
+
+/// In a target, as it is sent.
+const ANY_PARENT: &str = "Account__r.SystemModstamp";
+
+/// Queries that name a parent's stamp, since requests were forgotten; and all queries.
+fn queries(bench: &Bench) -> (usize, usize) {
+    let sent = bench.sandbox.requests();
+    let queries: Vec<_> = sent.iter().filter(|entry| entry.target.contains("/query")).collect();
+    (queries.iter().filter(|entry| entry.target.contains(ANY_PARENT)).count(), queries.len())
+}
+
+#[test]
+fn a_cycle_carries_its_own_changes_over_while_salesforce_refuses_to_look_for_parents() {
+    for filter in ["", ", where: \"Account__r.Name != 'closed'\""] {
+        let bench = bench(filter, "sync: { every: 5m, overlap: 10m }\n");
+        let (account, child) = pair(&bench, "A");
+        let (_, touched) = pair(&bench, "B");
+        bench.import();
+        bench.sync();
+        slow(&bench, None);
+        rename(&bench, &account, "Renamed");
+        bench.salesforce("update", json!({"object": OBJECT, "id": touched, "values": {"Name": "touched"}}));
+        let planned = bench.run(&["plan", "--format", "json"]).code(0).json();
+        let outcome = bench.sync();
+        for told in [&planned, &outcome] {
+            let told = report(told, "subs");
+            assert_eq!((told["read"].as_u64(), told["updated"].as_u64()), (Some(1), Some(1)), "{told}");
+            let notes = told["notes"].to_string();
+            for part in ["QUERY_TIMEOUT", "`sync.parents: off`", "`syncline reconcile subs`", "were not read"] {
+                assert!(notes.contains(part), "{part}: {notes}");
+            }
+        }
+        assert_eq!(held(&bench, &touched).unwrap()["subscription_name"], "touched");
+        assert_eq!(held(&bench, &child).unwrap()["account_name"], "A");
+        // It is not asked for again at once, and goes on being said.
+        bench.sandbox.forget_requests();
+        let outcome = bench.sync();
+        assert!(report(&outcome, "subs")["notes"].to_string().contains("were not read"), "{outcome}");
+        assert_eq!(queries(&bench).0, 0);
+        let status = bench.run(&["status", "--format", "json"]).code(0).json();
+        assert!(report(&status, "subs")["parents_missed"]["why"].to_string().contains("QUERY_TIMEOUT"), "{status}");
+        // The window that was missed is read once Salesforce answers, however long ago it was.
+        bench.sandbox.clear_faults();
+        wait_is_over(&bench);
+        old(&bench, OBJECT, &touched);
+        let outcome = sync(&bench);
+        assert_eq!((outcome["updated"].as_u64(), outcome["notes"].is_null()), (Some(1), true), "{outcome}");
+        assert_eq!(held(&bench, &child).unwrap()["account_name"], "Renamed");
+        let status = bench.run(&["status", "--format", "json"]).code(0).json();
+        assert!(report(&status, "subs")["parents_missed"].is_null(), "{status}");
+    }
+}
+
+/// The pause before the parents are asked for again is over, and the watermark has moved past the overlap.
+fn wait_is_over(bench: &Bench) {
+    let state = rusqlite::Connection::open(bench.path(".syncline/state.db")).unwrap();
+    let text: String =
+        state.query_row("SELECT text FROM notes WHERE key = 'parents:subs'", [], |row| row.get(0)).unwrap();
+    let mut note: Value = serde_json::from_str(&text).unwrap();
+    note["missed"]["next_try"] = json!("2020-01-01T00:00:00Z");
+    state.execute("UPDATE notes SET text = ?1 WHERE key = 'parents:subs'", [note.to_string()]).unwrap();
+}
+
+#[test]
+fn parents_are_asked_for_apart_where_one_query_for_all_takes_too_long() {
+    let bench = bench("", "");
+    let (account, child) = pair(&bench, "A");
+    bench.import();
+    bench.sync();
+    bench.sandbox.forget_requests();
+    slow(&bench, Some(1));
+    rename(&bench, &account, "Renamed");
+    let outcome = bench.sync();
+    let outcome = report(&outcome, "subs");
+    assert_eq!((outcome["updated"].as_u64(), outcome["notes"].is_null()), (Some(1), true), "{outcome}");
+    assert_eq!((held(&bench, &child).unwrap()["account_name"].clone(), queries(&bench)), (json!("Renamed"), (2, 3)));
+    // For a day, the query that took too long is not tried again.
+    old(&bench, "Account", &account);
+    bench.sandbox.forget_requests();
+    bench.sync();
+    assert_eq!(queries(&bench), (1, 2));
+}
+
+#[test]
+fn a_comparison_carries_over_what_no_cycle_has_read_of_parents() {
+    let bench = bench("", "");
+    let (account, child) = pair(&bench, "A");
+    bench.import();
+    bench.sync();
+    slow(&bench, None);
+    rename(&bench, &account, "Renamed");
+    bench.sync();
+    let missed = || {
+        let status = bench.run(&["status", "--format", "json"]).code(0).json();
+        report(&status, "subs")["parents_missed"]["since"].as_str().unwrap().to_owned()
+    };
+    let before = missed();
+    // Salesforce tells its time to the second.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    bench.run(&["reconcile"]).code(0);
+    assert_eq!(held(&bench, &child).unwrap()["account_name"], "Renamed");
+    assert!(before < missed(), "{before}");
+}

@@ -339,23 +339,23 @@ async fn limits_are_told_and_kept() {
 async fn links_are_read_page_by_page_and_have_both_directions() {
     let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
     let pair = "/crm/associations/2026-09/{type}/0-2";
-    let made =
+    let record =
         portal.post("/crm/objects/2026-09/{type}", &json!({"properties": {"subscription_name": "x"}})).await.body["id"]
             .clone();
     let company = portal.get("/crm/objects/2026-09/companies?limit=1").await.body["results"][0]["id"].clone();
-    let none = portal.post(&format!("{pair}/batch/read"), &json!({"inputs": [{"id": made}]})).await;
+    let none = portal.post(&format!("{pair}/batch/read"), &json!({"inputs": [{"id": record}]})).await;
     Portal::demand(
         &none,
         207,
         &[("/errors/0/category", json!("OBJECT_NOT_FOUND")), ("/errors/0/subCategory", json!("NO_ASSOCIATIONS_FOUND"))],
         "none",
     );
-    let body = json!({"inputs": [{"from": {"id": made}, "to": {"id": company}}]});
+    let body = json!({"inputs": [{"from": {"id": record}, "to": {"id": company}}]});
     let made = portal.post(&format!("{pair}/batch/associate/default"), &body).await;
     Portal::demand(
         &made,
         200,
-        &[("/results/0/from/id", made.clone()), ("/results/1/to/id", made.clone())],
+        &[("/results/0/from/id", record.clone()), ("/results/1/to/id", record.clone())],
         "two directions",
     );
     let labels = portal.get(&format!("{pair}/labels")).await;
@@ -365,10 +365,10 @@ async fn links_are_read_page_by_page_and_have_both_directions() {
         &[("/results/0/label", Value::Null), ("/results/0/category", json!("USER_DEFINED"))],
         "labels",
     );
-    let wrong = json!({"inputs": [{"from": {"id": made}, "to": {"id": company}, "types": [{"associationCategory": "USER_DEFINED", "associationTypeId": 3}]}]});
+    let wrong = json!({"inputs": [{"from": {"id": record}, "to": {"id": company}, "types": [{"associationCategory": "USER_DEFINED", "associationTypeId": 3}]}]});
     let wrong = portal.post(&format!("{pair}/batch/create"), &wrong).await;
     Portal::demand(&wrong, 400, &[("/context/INVALID_ASSOCIATION_TYPE_ID/0", json!("USER_DEFINED=3"))], "wrong type");
-    let read = portal.post(&format!("{pair}/batch/read"), &json!({"inputs": [{"id": made}]})).await;
+    let read = portal.post(&format!("{pair}/batch/read"), &json!({"inputs": [{"id": record}]})).await;
     Portal::demand(&read, 200, &[("/results/0/to/0/associationTypes/0/label", Value::Null)], "read");
     let many = json!({"inputs": (0..1001).map(|number| json!({"id": number.to_string()})).collect::<Vec<_>>()});
     assert_eq!(portal.post(&format!("{pair}/batch/read"), &many).await.status, 400);

@@ -314,10 +314,10 @@ fn a_state_that_may_only_be_read_can_be_looked_at() {
     let bench = Bench::new(5);
     bench.import();
     let as_other = |command: &[&str]| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_syncline")]);
-        command.args(command).current_dir(bench.path(".")).env("NO_COLOR", "1").stdin(Stdio::null());
-        command.output().map(ended)
+        let mut process = Command::new("setpriv");
+        process.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_syncline")]);
+        process.args(command).current_dir(bench.path(".")).env("NO_COLOR", "1").stdin(Stdio::null());
+        process.output().map(ended)
     };
     let chmod = |mode: &str, path: &str| {
         assert!(Command::new("chmod").args([mode, bench.path(path).to_str().unwrap()]).status().unwrap().success());

@@ -30,7 +30,7 @@ pub(super) struct RestRead {
 impl RestRead {
     /// A read from the start, or after a row.
     pub(super) fn new(query: &Extract, after: Option<After>) -> Self {
-        let alone = !job::allowed(query);
+        let alone = !job::allowed(query) && !query.is_joint();
         let pending = Vec::new().into_iter();
         Self { order: Order::of(query), after, next: None, begun: false, restarts: 0, alone, rows: (0, 0), pending }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::model::ids::SalesforceId;
-use crate::ports::source::{DeletedRows, Extract};
+use crate::ports::source::{DeletedRows, Extract, TouchedParents};
 
 /// The stamp that nearly every object has; used where a read names a window and no cursor field.
 const STAMP: &str = "SystemModstamp";
@@ -24,7 +24,7 @@ pub(super) enum Order {
 impl Order {
     /// The order in which REST reads a query: windows by time, so that a broken read resumes inside the window.
     pub(super) fn of(query: &Extract) -> Self {
-        let by_time = query.window.is_some() && query.cursor_field.is_some() && query.parents.is_empty();
+        let by_time = query.window.is_some() && query.cursor_field.is_some();
         if by_time { Self::Modified } else { Self::Id }
     }
 }
@@ -104,6 +104,20 @@ fn cursor_field(query: &Extract) -> &str {
     query.cursor_field.as_deref().unwrap_or(STAMP)
 }
 
+/// A parent was touched, and the row was not. Rows in the recycle bin follow no parent, so they are left out where they are read.
+fn touched_parents(query: &Extract, parents: &TouchedParents) -> String {
+    let live = query.deleted.reads_bin().then(|| "IsDeleted = FALSE".to_owned());
+    let touched: Vec<String> =
+        parents.stamps.iter().map(|stamp| format!("({stamp} >= {})", moment(parents.since))).collect();
+    let terms = [
+        Some(format!("{} < {}", cursor_field(query), moment(parents.untouched_since))),
+        live,
+        parents.condition.as_ref().map(|condition| format!("({condition})")),
+        Some(format!("({})", touched.join(" OR "))),
+    ];
+    terms.into_iter().flatten().collect::<Vec<_>>().join(" AND ")
+}
+
 /// Rows of one time are told apart by id: pages are cut between rows, and a time alone would skip or repeat some of them.
 fn push_where(text: &mut String, query: &Extract, after: Option<&After>) {
     let stamp = cursor_field(query);
@@ -114,18 +128,14 @@ fn push_where(text: &mut String, query: &Extract, after: Option<&After>) {
     if query.deleted == DeletedRows::Only {
         terms.push("IsDeleted = TRUE".to_owned());
     }
-    if let Some(window) = &query.window {
-        let inside = |stamp: &str| {
-            let until = window.until.map(|until| format!(" AND {stamp} < {}", moment(until))).unwrap_or_default();
-            format!("{stamp} >= {}{until}", moment(window.from))
-        };
-        if query.parents.is_empty() {
-            terms.push(inside(stamp));
-        } else {
-            let touched: Vec<String> = query.parents.iter().map(|parent| format!("({})", inside(parent))).collect();
-            terms.push(format!("{stamp} < {}", moment(window.from)));
-            terms.push(format!("({})", touched.join(" OR ")));
-        }
+    let window = query.window.map(|window| {
+        let until = window.until.map(|until| format!(" AND {stamp} < {}", moment(until))).unwrap_or_default();
+        format!("{stamp} >= {}{until}", moment(window.from))
+    });
+    let parents = query.parents.as_ref().map(|parents| touched_parents(query, parents));
+    match (window, parents) {
+        (Some(window), Some(parents)) => terms.push(format!("(({window}) OR ({parents}))")),
+        (window, parents) => terms.extend(window.or(parents)),
     }
     if let Some(ids) = &query.ids {
         let ids: Vec<_> = ids.iter().map(|id| quote(id.as_str())).collect();
@@ -160,7 +170,7 @@ pub(super) mod tests {
             columns: columns.iter().map(|path| Column { path: Arc::from(*path), kind: FieldKind::String }).collect(),
             condition: None,
             window: None,
-            parents: Vec::new(),
+            parents: None,
             cursor_field: Some("SystemModstamp".into()),
             deleted: DeletedRows::Exclude,
             ids: None,
@@ -198,6 +208,35 @@ pub(super) mod tests {
                       AND SystemModstamp < 2026-10-01T09:30:00.250Z";
         let select = "SELECT Id, Name, Account__r.Name, SystemModstamp, IsDeleted FROM Subscription__c";
         check(&windowed, Order::Modified, None, &format!("{select} {within} ORDER BY SystemModstamp ASC, Id ASC"));
+    }
+
+    #[test]
+    fn touched_parents_are_asked_for_alone_or_with_the_window() {
+        let parents = TouchedParents {
+            stamps: vec!["Account__r.SystemModstamp".into(), "Owner__r.LastModifiedDate".into()],
+            since: "2026-10-01T08:00:00Z".parse().unwrap(),
+            untouched_since: "2026-10-01T09:00:00Z".parse().unwrap(),
+            condition: Some("A__c = 1 OR B__c = 2".into()),
+        };
+        let touched = "((Account__r.SystemModstamp >= 2026-10-01T08:00:00.000Z) \
+                       OR (Owner__r.LastModifiedDate >= 2026-10-01T08:00:00.000Z))";
+        let alone = Extract { parents: Some(parents), ..extract(&["Name"]) };
+        assert_eq!((Order::of(&alone), alone.is_joint()), (Order::Id, false));
+        let select = "SELECT Id, Name, SystemModstamp";
+        let old = "SystemModstamp < 2026-10-01T09:00:00.000Z";
+        let expected = format!(
+            "{select} FROM Subscription__c WHERE {old} AND (A__c = 1 OR B__c = 2) AND {touched} ORDER BY Id ASC"
+        );
+        check(&alone, Order::Id, None, &expected);
+
+        let window = Some(Window { until: None, ..window().unwrap() });
+        let joint = Extract { window, deleted: DeletedRows::Include, ..alone };
+        assert_eq!((Order::of(&joint), joint.is_joint()), (Order::Modified, true));
+        let expected = format!(
+            "{select}, IsDeleted FROM Subscription__c WHERE ((SystemModstamp >= 2026-10-01T09:00:00.000Z) OR ({old} \
+             AND IsDeleted = FALSE AND (A__c = 1 OR B__c = 2) AND {touched})) ORDER BY SystemModstamp ASC, Id ASC"
+        );
+        check(&joint, Order::Modified, None, &expected);
     }
 
     #[test]

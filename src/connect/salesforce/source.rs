@@ -307,9 +307,10 @@ impl Read<'_> {
         }
     }
 
-    /// Whether a REST read that failed is worth a job.
+    /// Whether a REST read that failed is worth a job. The parts of a joint query are asked for apart instead, as one of them is
+    /// quick.
     fn may_turn_to_bulk(&self, trouble: &Trouble) -> bool {
-        job::allowed(&self.cx.query) && self.jobs < JOBS_MAX && too_much(trouble)
+        job::allowed(&self.cx.query) && self.jobs < JOBS_MAX && too_much(trouble) && !self.cx.query.is_joint()
     }
 
     fn fault(&self, trouble: Trouble) -> Fault {
@@ -324,8 +325,8 @@ impl Read<'_> {
         }
         let known = match query.expected {
             Some(expected) => Some(expected),
-            // A window is small as a rule: its first page tells the number without a call of its own.
-            None if query.window.is_some() => return self.begin_rest().await,
+            // A cycle brings few rows as a rule: the first page tells the number without a call of its own.
+            None if query.window.is_some() || query.parents.is_some() => return self.begin_rest().await,
             None => match self.cx.count().await {
                 Ok(count) => Some(count),
                 Err(trouble) if trouble.action() == Some(Action::TooSlow) => None,
@@ -344,7 +345,7 @@ impl Read<'_> {
         match read.begin(&self.cx).await {
             Ok(total) if total > REST_RECORDS_MAX => self.start_job(Some(total)).await,
             Ok(_) => Ok(Step::Rest(Box::new(read))),
-            Err(trouble) if too_much(&trouble) => self.start_job(None).await,
+            Err(trouble) if self.may_turn_to_bulk(&trouble) => self.start_job(None).await,
             Err(trouble) => Err(self.fault(trouble)),
         }
     }

@@ -69,6 +69,8 @@ pub struct Found {
     pub vanished: u64,
     /// Records in HubSpot with a Salesforce id that Syncline never wrote there.
     pub strangers: Strangers,
+    /// What a person should know of parents that were not read.
+    pub parents: Option<String>,
     /// The sample, dangerous changes first.
     pub changes: Vec<PlannedChange>,
     /// Changes outside the sample.
@@ -89,6 +91,11 @@ impl Forecast {
     /// Notes how many known records Salesforce no longer shows.
     pub fn note_vanished(&self, records: u64) {
         self.totals().vanished += records;
+    }
+
+    /// Notes that changes of parents were not read.
+    pub fn note_parents(&self, note: Option<String>) {
+        self.totals().parents = note;
     }
 
     /// Notes records in HubSpot with a Salesforce id that Syncline never wrote there.
@@ -134,6 +141,7 @@ impl Forecast {
             waiting,
             vanished: totals.vanished,
             strangers: totals.strangers,
+            parents: totals.parents,
             changes,
             omitted,
             refusal,

@@ -41,6 +41,7 @@ pub(super) struct Totals {
     /// Known records that Salesforce no longer shows.
     pub(super) vanished: u64,
     pub(super) strangers: Strangers,
+    pub(super) parents: Option<String>,
     pub(super) changes: Vec<PlannedChange>,
     /// How many of each kind are in the sample.
     shown: BTreeMap<PlannedAction, usize>,

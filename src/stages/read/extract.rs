@@ -79,7 +79,7 @@ async fn members(
             columns: Arc::from([]),
             condition: Some(condition.clone()),
             window: None,
-            parents: Vec::new(),
+            parents: None,
             cursor_field: None,
             deleted: DeletedRows::Exclude,
             ids: Some(ids.to_vec()),

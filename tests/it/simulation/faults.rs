@@ -82,7 +82,7 @@ fn all() -> Vec<(String, Value)> {
 }
 
 /// One history under one fault.
-fn outcome(fault: &(String, Value), seed: u64) -> (Numbers, Option<String>) {
+fn played(fault: &(String, Value), seed: u64) -> (Numbers, Option<String>) {
     outcome(seed, &fault.0, |history: &mut History| {
         let mut rule = fault.1.clone();
         rule["probability"] = json!(0.05);
@@ -105,7 +105,7 @@ fn every_fault_passes_without_a_trace() {
     let faults = all();
     let work: Vec<(usize, u64)> =
         (0..seeds).flat_map(|seed| (0..faults.len()).map(move |fault| (fault, seed))).collect();
-    let (numbers, wrong) = every(&work, |(fault, seed)| outcome(&faults[*fault], seed * 1_000 + *fault as u64));
+    let (numbers, wrong) = every(&work, |(fault, seed)| played(&faults[*fault], seed * 1_000 + *fault as u64));
     let Numbers { faults: struck, runs, lost, doubled, .. } = numbers;
     tell(&format!(
         "faults: {} kinds × {seeds} seeds at 5 %: {struck} injected in {runs} runs, {lost} lost, {doubled} doubled",

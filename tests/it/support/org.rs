@@ -174,7 +174,7 @@ pub(crate) fn query() -> Extract {
         columns: [Column { path: "Name".into(), kind: FieldKind::String }].into(),
         condition: None,
         window: None,
-        parents: Vec::new(),
+        parents: None,
         cursor_field: Some("SystemModstamp".into()),
         deleted: DeletedRows::Exclude,
         ids: None,
