@@ -50,24 +50,22 @@ pub fn conditions(connection: &Connection, pipeline: &PipelineName) -> rusqlite:
     statement.query_map([pipeline.as_str()], condition)?.collect()
 }
 
+/// Whether any alert is due. Almost always there is none, and then nothing is written.
+pub fn any_due(connection: &Connection, at: Timestamp) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM alert_outbox WHERE next_try <= ?1 LIMIT 1")?.exists([rows::millis(at)])
+}
+
 /// Takes alerts that are due, the oldest first, and keeps others from taking them for a while.
 pub fn take(
-    connection: &mut Connection,
+    connection: &Connection,
     at: Timestamp,
     until: Timestamp,
     limit: usize,
 ) -> rusqlite::Result<Vec<QueuedAlert>> {
-    // Almost always there is none, and then nothing is written.
-    let due = "SELECT number FROM alert_outbox WHERE next_try <= ?1 ORDER BY number LIMIT ?2";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let asked = params![rows::millis(at), limit];
-    if connection.query_row(due, asked, |row| row.get::<_, i64>(0)).optional()?.is_none() {
-        return Ok(Vec::new());
-    }
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let sql = format!(
-        "UPDATE alert_outbox SET next_try = ?3 WHERE number IN ({due}) RETURNING number, receiver, alert, attempts"
-    );
+    let sql = "UPDATE alert_outbox SET next_try = ?3
+        WHERE number IN (SELECT number FROM alert_outbox WHERE next_try <= ?1 ORDER BY number LIMIT ?2)
+        RETURNING number, receiver, alert, attempts";
     let queued = |row: &Row<'_>| {
         Ok(QueuedAlert {
             number: row.get(0)?,
@@ -76,12 +74,9 @@ pub fn take(
             attempts: row.get(3)?,
         })
     };
-    let mut taken: Vec<QueuedAlert> = {
-        let mut statement = transaction.prepare_cached(&sql)?;
-        let rows = statement.query_map(params![rows::millis(at), limit, rows::millis(until)], queued)?;
-        rows.collect::<rusqlite::Result<_>>()?
-    };
-    transaction.commit()?;
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![rows::millis(at), limit, rows::millis(until)], queued)?;
+    let mut taken: Vec<QueuedAlert> = rows.collect::<rusqlite::Result<_>>()?;
     taken.sort_by_key(|queued| queued.number);
     Ok(taken)
 }

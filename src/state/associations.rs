@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, Statement, params};
 
-use super::pipelines::pipeline_id;
+use super::pipelines::{ensure_pipeline, pipeline_id};
 use super::{directory, rows};
 use crate::model::association::{
     Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairRequest, SettledPair,
@@ -267,25 +267,31 @@ pub fn appeared(
     Ok(())
 }
 
-/// Keeps these associations of the pipeline and forgets what lookups asked for under other keys; what was made of it stays in
-/// HubSpot, and is known as ours. Does nothing where the definition has the same ones as before.
-pub fn keep(
-    connection: &Connection,
-    pipeline: i64,
-    name: &PipelineName,
-    kept: &[KeptAssociation],
-) -> rusqlite::Result<()> {
-    let note = format!("associations: {name}");
+/// Whether the definition has the same associations as before.
+pub fn are_kept(connection: &Connection, pipeline: &PipelineName, kept: &[KeptAssociation]) -> rusqlite::Result<bool> {
+    Ok(directory::note(connection, &kept_note(pipeline))? == Some(keys_of(kept)))
+}
+
+fn kept_note(pipeline: &PipelineName) -> String {
+    format!("associations: {pipeline}")
+}
+
+/// The keys of associations, in one text.
+fn keys_of(kept: &[KeptAssociation]) -> String {
     let mut keys: Vec<&str> = kept.iter().map(|kept| &*kept.key.0).collect();
     keys.sort_unstable();
-    let keys = serde_json::to_string(&keys).unwrap_or_default();
-    if directory::note(connection, &note)?.as_ref() == Some(&keys) {
-        return Ok(());
-    }
+    serde_json::to_string(&keys).unwrap_or_default()
+}
+
+/// Keeps these associations of the pipeline and forgets what lookups asked for under other keys; what was made of it stays in
+/// HubSpot, and is known as ours.
+pub fn keep(connection: &Connection, name: &PipelineName, kept: &[KeptAssociation]) -> rusqlite::Result<()> {
+    let pipeline = ensure_pipeline(connection, name)?;
+    let keys = keys_of(kept);
     bring_forward(connection, pipeline, kept)?;
     const DROP: &str = "DELETE FROM associations WHERE pipeline = ?1 AND key NOT IN (SELECT value FROM json_each(?2))";
     connection.prepare_cached(DROP)?.execute(params![pipeline, keys])?;
-    directory::set_note(connection, &note, &keys)
+    directory::set_note(connection, &kept_note(name), &keys)
 }
 
 /// Notes pair and ownership of what an earlier version made.

@@ -37,18 +37,15 @@ pub fn filled(connection: &Connection, name: &str) -> rusqlite::Result<Option<Li
     listing.map(|listing| rows::json(0, &listing)).transpose()
 }
 
-/// Adds entries; in one transaction.
-pub fn add(connection: &mut Connection, name: &str, entries: &[(SalesforceId, HubspotId)]) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    {
-        let mut statement = transaction.prepare_cached(
-            "INSERT INTO directories (name, salesforce_id, hubspot_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        )?;
-        for (id, record) in entries {
-            statement.execute(params![name, id.as_str(), record.as_str()])?;
-        }
+/// Adds entries.
+pub fn add(connection: &Connection, name: &str, entries: &[(SalesforceId, HubspotId)]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO directories (name, salesforce_id, hubspot_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    )?;
+    for (id, record) in entries {
+        statement.execute(params![name, id.as_str(), record.as_str()])?;
     }
-    transaction.commit()
+    Ok(())
 }
 
 /// Takes entries out.
@@ -64,18 +61,16 @@ pub fn forget(connection: &Connection, name: &str, entries: &[(SalesforceId, Hub
 /// How long a listing may take, in milliseconds: a day.
 const DRAFT_LIFE_MS: i64 = 24 * 3_600_000;
 
-/// Puts a draft in the place of a directory; in one transaction.
-pub fn publish(connection: &mut Connection, draft: &str, name: &str, listing: Listing) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    transaction.execute("DELETE FROM directories WHERE name = ?1", [name])?;
-    transaction.execute("UPDATE directories SET name = ?2 WHERE name = ?1", [draft, name])?;
+/// Puts a draft in the place of a directory.
+pub fn publish(connection: &Connection, draft: &str, name: &str, listing: Listing) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM directories WHERE name = ?1", [name])?;
+    connection.execute("UPDATE directories SET name = ?2 WHERE name = ?1", [draft, name])?;
     // Drafts are named after runs, whose names begin with their time: old ones are those of runs that died.
     let day_ago = listing.at.as_millisecond().saturating_sub(DRAFT_LIFE_MS).max(0).unsigned_abs();
     let oldest = format!("{name}#{}", ulid::Ulid::from_parts(day_ago, 0));
     let dead = "DELETE FROM directories WHERE name > ?1 || '#' AND name < ?2";
-    transaction.execute(dead, [name, &oldest])?;
-    set_note(&transaction, &filled_key(name), &rows::to_json(&listing)?)?;
-    transaction.commit()
+    connection.execute(dead, [name, &oldest])?;
+    set_note(connection, &filled_key(name), &rows::to_json(&listing)?)
 }
 
 /// Forgets a draft that nobody finished.

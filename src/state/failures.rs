@@ -202,7 +202,7 @@ pub fn any(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result
 }
 
 /// Marks failures; returns how many.
-pub fn mark(connection: &mut Connection, filter: &FailureFilter, mark: FailureMark) -> rusqlite::Result<u64> {
+pub fn mark(connection: &Connection, filter: &FailureFilter, mark: FailureMark) -> rusqlite::Result<u64> {
     let set = match mark {
         FailureMark::Dismiss => "status = 'dismissed', retry_at = NULL",
         FailureMark::Retry => "status = 'open', retry_at = 0",
@@ -221,14 +221,12 @@ pub fn mark(connection: &mut Connection, filter: &FailureFilter, mark: FailureMa
         "UPDATE failures SET {set} WHERE (pipeline, salesforce_id, kind) IN
              (SELECT f.pipeline, f.salesforce_id, f.kind {matching} {WHERE})"
     );
-    let transaction = connection.transaction()?;
     let mut changed = 0;
     for sql in [&links, &sql] {
-        let mut statement = transaction.prepare_cached(sql)?;
+        let mut statement = connection.prepare_cached(sql)?;
         bind(&mut statement, filter)?;
         changed = statement.raw_execute()?;
     }
-    transaction.commit()?;
     Ok(changed as u64)
 }
 

@@ -14,3 +14,4 @@ pub mod rows;
 pub mod runs;
 pub mod sqlite;
 pub mod unconfirmed;
+pub mod writer;

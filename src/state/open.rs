@@ -152,6 +152,14 @@ pub fn readable(path: &Path) -> Result<Connection, StateError> {
     Ok(connection)
 }
 
+/// Opens one more connection to a state that is open for writing; it only reads.
+pub fn beside(path: &Path) -> Result<Connection, StateError> {
+    let shown = path.display().to_string();
+    let connection = Connection::open_with_flags(path, WRITING).map_err(|error| sorted(&shown, error))?;
+    configure(&connection, "PRAGMA query_only = 1;").map_err(|error| sorted(&shown, error))?;
+    Ok(connection)
+}
+
 /// Opens by the first way that lets something be read: as usual, since the log needs its index beside the database; where
 /// nothing may be written there, with the index that is there; and where there is no log, as a file that nobody changes.
 fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {

@@ -15,33 +15,29 @@ pub const RUNS_WITH_FAILURES_MAX: u32 = 50;
 const COLUMNS: &str = "r.id, p.name, r.kind, r.status, r.started, r.ended, r.tally, r.error";
 
 /// Writes the row of a run; earlier ones that never ended are interrupted ones.
-pub fn begin(connection: &mut Connection, run: &RunRow) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    let pipeline = ensure_pipeline(&transaction, &run.pipeline)?;
+pub fn begin(connection: &Connection, run: &RunRow) -> rusqlite::Result<()> {
+    let pipeline = ensure_pipeline(connection, &run.pipeline)?;
     let died = "UPDATE runs SET status = 'interrupted', ended = started, error = 'its process ended without a word'
                 WHERE pipeline = ?1 AND status = 'running'";
-    transaction.execute(died, [pipeline])?;
-    transaction.execute(
+    connection.execute(died, [pipeline])?;
+    connection.execute(
         "DELETE FROM run_failures WHERE run IN
              (SELECT id FROM runs WHERE pipeline = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?2)",
         params![pipeline, RUNS_WITH_FAILURES_MAX],
     )?;
     // What a run noted for itself and could not forget.
-    transaction.execute(
+    connection.execute(
         "DELETE FROM directories WHERE name GLOB 'seen:*'
              AND substr(name, 6) IN (SELECT id FROM runs WHERE pipeline = ?1 AND status <> 'running')",
         [pipeline],
     )?;
-    write(&transaction, pipeline, run)?;
-    transaction.commit()
+    write(connection, pipeline, run)
 }
 
-/// Replaces the row of a run, and enters what people are told of it, all or nothing.
-pub fn end_telling(connection: &mut Connection, run: &RunRow, alerts: &AlertCommit) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    end(&transaction, run)?;
-    super::alerts::write(&transaction, alerts)?;
-    transaction.commit()
+/// Replaces the row of a run, and enters what people are told of it.
+pub fn end_telling(connection: &Connection, run: &RunRow, alerts: &AlertCommit) -> rusqlite::Result<()> {
+    end(connection, run)?;
+    super::alerts::write(connection, alerts)
 }
 
 /// Replaces the row of a run.

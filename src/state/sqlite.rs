@@ -1,4 +1,4 @@
-//! The state in SQLite: one connection behind a lock, used on threads that may block.
+//! The state in SQLite: one connection writes, another one reads, on threads that may block.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -8,9 +8,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use rusqlite::Connection;
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::oneshot;
 
 use super::lease::{self, LocalLeases};
+use super::writer::{Pending, Writer, run_blocking};
 use super::{
     alerts, associations, commit, comparisons, directory, failures, identities, open, pipelines, rows, runs,
     unconfirmed,
@@ -29,16 +30,25 @@ use crate::ports::state::{
 use crate::sys::clock::Clock;
 use crate::sys::crash_point::crash_point;
 
-/// A state. Clones share one connection.
+/// A state. Clones share its connections.
 #[derive(Clone)]
 pub struct SqliteState {
-    connection: Arc<Mutex<Connection>>,
+    writer: Arc<Writer>,
+    /// The connection that reads; none where the one that writes does that too.
+    reader: Option<Arc<Reader>>,
     /// The file; none for a private database.
     path: Option<PathBuf>,
     leases: LocalLeases,
     /// Who lists for which directory.
     turns: Turns,
     clock: Clock,
+}
+
+/// A second connection, which sees all that was committed before a read begins, and waits for no transaction. It is opened when it is
+/// first used.
+struct Reader {
+    path: PathBuf,
+    connection: Mutex<Option<Connection>>,
 }
 
 type Turns = Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>;
@@ -48,16 +58,14 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, StateError>>;
 impl SqliteState {
     /// Opens a file for writing; creates or migrates it.
     pub fn open(path: &Path, clock: &Clock) -> Result<Self, StateError> {
-        Ok(Self::new(open::writable(path)?, Some(path.to_owned()), clock))
+        let reader = Reader { path: path.to_owned(), connection: Mutex::default() };
+        let state = Self::new(open::writable(path)?, Some(path), clock);
+        Ok(Self { reader: Some(Arc::new(reader)), ..state })
     }
 
     /// Opens a file for reading; a missing one is an empty state.
     pub fn open_for_reading(path: &Path, clock: &Clock) -> Result<Self, StateError> {
-        if path.exists() {
-            Ok(Self::new(open::readable(path)?, Some(path.to_owned()), clock))
-        } else {
-            Self::in_memory(clock)
-        }
+        if path.exists() { Ok(Self::new(open::readable(path)?, Some(path), clock)) } else { Self::in_memory(clock) }
     }
 
     /// A state that lives in memory.
@@ -70,41 +78,74 @@ impl SqliteState {
         Ok(Self::new(open::private(false)?, None, clock))
     }
 
-    fn new(connection: Connection, path: Option<PathBuf>, clock: &Clock) -> Self {
+    fn new(connection: Connection, path: Option<&Path>, clock: &Clock) -> Self {
+        let shown = path.map_or_else(|| "(private)".to_owned(), |path| path.display().to_string());
         Self {
-            connection: Arc::new(Mutex::new(connection)),
-            path,
+            writer: Writer::new(connection, shown),
+            reader: None,
+            path: path.map(Path::to_owned),
             leases: LocalLeases::default(),
             turns: Arc::default(),
             clock: clock.clone(),
         }
     }
 
-    /// Does some work on the connection, on a thread that may block.
-    fn work<'a, T, F>(&self, work: F) -> Answer<'a, T>
+    /// Reads something, on a thread that may block.
+    fn read<'a, T, F>(&self, work: F) -> Answer<'a, T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let connection = Arc::clone(&self.connection);
-        let path = self.path.as_ref().map_or_else(|| "(private)".to_owned(), |path| path.display().to_string());
+        let (writer, reader) = (Arc::clone(&self.writer), self.reader.clone());
+        self.answered(move || {
+            let (sender, receiver) = oneshot::channel();
+            let work = move || {
+                let answer = match &reader {
+                    Some(reader) => reader.read(work),
+                    None => writer.read(work),
+                };
+                // Nobody may be waiting any more.
+                let _ = sender.send(answer);
+            };
+            run_blocking(work);
+            receiver
+        })
+    }
+
+    /// Writes something; it stands when this returns.
+    fn write<'a, T, F>(&self, work: F) -> Answer<'a, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let writer = Arc::clone(&self.writer);
+        self.answered(move || writer.submit(false, work))
+    }
+
+    /// The answer to something that is asked for when somebody waits for it.
+    fn answered<'a, T: Send + 'static>(&self, ask: impl FnOnce() -> Pending<T> + Send + 'a) -> Answer<'a, T> {
+        let path = self.path.clone();
         async move {
             crash_point!("state.asked");
-            let shown = path.clone();
-            let work = move || {
-                // A panic in an earlier piece of work cannot leave a transaction open: it rolls back when dropped.
-                let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-                work(&mut connection).map_err(|error| open::sorted(&path, error))
-            };
-            // A runtime of one thread has no other work to keep going, and so things happen in the order in which they are asked for.
-            let done = match Handle::current().runtime_flavor() {
-                RuntimeFlavor::CurrentThread => Ok(work()),
-                _ => tokio::task::spawn_blocking(work).await,
-            };
+            let answer = ask().await;
             crash_point!("state.answered");
-            done.unwrap_or_else(|error| Err(StateError::Io { path: shown, detail: error.to_string() }))
+            answer.unwrap_or_else(|_| {
+                let path = path.map_or_else(|| "(private)".to_owned(), |path| path.display().to_string());
+                Err(StateError::Io { path, detail: "what was to be done with it broke off".to_owned() })
+            })
         }
         .boxed()
+    }
+}
+
+impl Reader {
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StateError> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match &mut *connection {
+            Some(connection) => connection,
+            none => none.insert(open::beside(&self.path)?),
+        };
+        work(connection).map_err(|error| open::sorted(&self.path.display().to_string(), error))
     }
 }
 
@@ -115,7 +156,7 @@ impl StateReader for SqliteState {
         ids: &'a [SalesforceId],
     ) -> Answer<'a, HashMap<SalesforceId, Identity>> {
         let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
-        self.work(move |connection| identities::read(connection, &pipeline, &ids))
+        self.read(move |connection| identities::read(connection, &pipeline, &ids))
     }
 
     fn identities_of_records<'a>(
@@ -124,7 +165,7 @@ impl StateReader for SqliteState {
         records: &'a [HubspotId],
     ) -> Answer<'a, Vec<(HubspotId, SalesforceId)>> {
         let (pipeline, records) = (pipeline.clone(), records.to_vec());
-        self.work(move |connection| identities::of_records(connection, &pipeline, &records))
+        self.read(move |connection| identities::of_records(connection, &pipeline, &records))
     }
 
     fn identity_counts<'a>(
@@ -133,7 +174,7 @@ impl StateReader for SqliteState {
         mapping: MappingVersion,
     ) -> Answer<'a, IdentityCounts> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| identities::counts(connection, &pipeline, mapping))
+        self.read(move |connection| identities::counts(connection, &pipeline, mapping))
     }
 
     fn stale<'a>(
@@ -144,7 +185,7 @@ impl StateReader for SqliteState {
         limit: usize,
     ) -> Answer<'a, Vec<SalesforceId>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| identities::stale(connection, &pipeline, mapping, after, limit))
+        self.read(move |connection| identities::stale(connection, &pipeline, mapping, after, limit))
     }
 
     fn live<'a>(
@@ -154,7 +195,7 @@ impl StateReader for SqliteState {
         limit: usize,
     ) -> Answer<'a, Vec<SalesforceId>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| identities::live(connection, &pipeline, after, limit))
+        self.read(move |connection| identities::live(connection, &pipeline, after, limit))
     }
 
     fn associations<'a>(
@@ -163,7 +204,7 @@ impl StateReader for SqliteState {
         ids: &'a [SalesforceId],
     ) -> Answer<'a, Vec<AssociationState>> {
         let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
-        self.work(move |connection| associations::read(connection, &pipeline, &ids))
+        self.read(move |connection| associations::read(connection, &pipeline, &ids))
     }
 
     fn due_associations<'a>(
@@ -175,7 +216,7 @@ impl StateReader for SqliteState {
     ) -> Answer<'a, Vec<(AssociationState, HubspotId)>> {
         let pipeline = pipeline.clone();
         let at = at.map(rows::millis);
-        self.work(move |connection| associations::due(connection, &pipeline, at, after.as_ref(), limit))
+        self.read(move |connection| associations::due(connection, &pipeline, at, after.as_ref(), limit))
     }
 
     fn settled_associations<'a>(
@@ -185,72 +226,72 @@ impl StateReader for SqliteState {
         limit: usize,
     ) -> Answer<'a, Vec<(AssociationState, HubspotId)>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| associations::settled(connection, &pipeline, after.as_ref(), limit))
+        self.read(move |connection| associations::settled(connection, &pipeline, after.as_ref(), limit))
     }
 
     fn pair_requests<'a>(&'a self, pairs: &'a [PairKey]) -> Answer<'a, Vec<PairRequest>> {
         let pairs = pairs.to_vec();
-        self.work(move |connection| associations::requests(connection, &pairs))
+        self.read(move |connection| associations::requests(connection, &pairs))
     }
 
     fn owned_types<'a>(&'a self, pairs: &'a [PairKey]) -> Answer<'a, Vec<OwnedType>> {
         let pairs = pairs.to_vec();
-        self.work(move |connection| associations::owned(connection, &pairs))
+        self.read(move |connection| associations::owned(connection, &pairs))
     }
 
     fn due_count<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| associations::due_count(connection, &pipeline))
+        self.read(move |connection| associations::due_count(connection, &pipeline))
     }
 
     fn watermark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<Watermark>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| runs::watermark(connection, &pipeline))
+        self.read(move |connection| runs::watermark(connection, &pipeline))
     }
 
     fn stored_watermark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<StoredWatermark>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| runs::mark(connection, &pipeline))
+        self.read(move |connection| runs::mark(connection, &pipeline))
     }
 
     fn cursor<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<ImportProgress>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| runs::progress(connection, &pipeline))
+        self.read(move |connection| runs::progress(connection, &pipeline))
     }
 
     fn comparison<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<ComparisonProgress>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| comparisons::read(connection, &pipeline))
+        self.read(move |connection| comparisons::read(connection, &pipeline))
     }
 
     fn known_records<'a>(&'a self, ids: &'a [SalesforceId]) -> Answer<'a, HashSet<(SalesforceId, HubspotId)>> {
         let ids = ids.to_vec();
-        self.work(move |connection| identities::known(connection, &ids))
+        self.read(move |connection| identities::known(connection, &ids))
     }
 
     fn note<'a>(&'a self, key: &'a str) -> Answer<'a, Option<String>> {
         let key = key.to_owned();
-        self.work(move |connection| directory::note(connection, &key))
+        self.read(move |connection| directory::note(connection, &key))
     }
 
     fn runs<'a>(&'a self, pipeline: Option<&'a PipelineName>, limit: usize) -> Answer<'a, Vec<RunRow>> {
         let pipeline = pipeline.cloned();
-        self.work(move |connection| runs::list(connection, pipeline.as_ref(), limit))
+        self.read(move |connection| runs::list(connection, pipeline.as_ref(), limit))
     }
 
     fn last_good_run<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<RunRow>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| runs::last_good(connection, &pipeline))
+        self.read(move |connection| runs::last_good(connection, &pipeline))
     }
 
     fn has_unconfirmed<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| unconfirmed::any(connection, &pipeline))
+        self.read(move |connection| unconfirmed::any(connection, &pipeline))
     }
 
     fn unconfirmed<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<Unconfirmed>> {
         let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
-        self.work(move |connection| unconfirmed::of_records(connection, &pipeline, &ids))
+        self.read(move |connection| unconfirmed::of_records(connection, &pipeline, &ids))
     }
 
     fn in_doubt<'a>(
@@ -261,46 +302,46 @@ impl StateReader for SqliteState {
         limit: usize,
     ) -> Answer<'a, Vec<SalesforceId>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| unconfirmed::list(connection, &pipeline, due_at, after, limit))
+        self.read(move |connection| unconfirmed::list(connection, &pipeline, due_at, after, limit))
     }
 
     fn run<'a>(&'a self, id: &'a str) -> Answer<'a, Option<RunRow>> {
         let id = id.to_owned();
-        self.work(move |connection| runs::find(connection, &id))
+        self.read(move |connection| runs::find(connection, &id))
     }
 
     fn failures<'a>(&'a self, filter: &'a FailureFilter, limit: usize) -> Answer<'a, Vec<FailureRow>> {
         let filter = filter.clone();
-        self.work(move |connection| failures::list(connection, &filter, limit))
+        self.read(move |connection| failures::list(connection, &filter, limit))
     }
 
     fn failures_of<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<FailureRow>> {
         let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
-        self.work(move |connection| failures::of_records(connection, &pipeline, &ids))
+        self.read(move |connection| failures::of_records(connection, &pipeline, &ids))
     }
 
     fn alert_conditions<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Vec<Condition>> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| alerts::conditions(connection, &pipeline))
+        self.read(move |connection| alerts::conditions(connection, &pipeline))
     }
 
     fn undelivered<'a>(&'a self) -> Answer<'a, Undelivered> {
-        self.work(|connection| alerts::undelivered(connection))
+        self.read(|connection| alerts::undelivered(connection))
     }
 
     fn open_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| failures::open_count(connection, &pipeline))
+        self.read(move |connection| failures::open_count(connection, &pipeline))
     }
 
     fn open_record_failures<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| failures::open_record_count(connection, &pipeline))
+        self.read(move |connection| failures::open_record_count(connection, &pipeline))
     }
 
     fn failing<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| failures::any(connection, &pipeline))
+        self.read(move |connection| failures::any(connection, &pipeline))
     }
 }
 
@@ -317,12 +358,12 @@ impl StateWriter for SqliteState {
 
     fn begin_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()> {
         let run = run.clone();
-        self.work(move |connection| runs::begin(connection, &run))
+        self.write(move |connection| runs::begin(connection, &run))
     }
 
     fn remember_match<'a>(&'a self, pipeline: &'a PipelineName, property: &'a str) -> Answer<'a, ()> {
         let (pipeline, property) = (pipeline.clone(), property.to_owned());
-        self.work(move |connection| {
+        self.write(move |connection| {
             let pipeline = pipelines::ensure_pipeline(connection, &pipeline)?;
             identities::remember_match(connection, pipeline, &property)
         })
@@ -336,69 +377,77 @@ impl StateWriter for SqliteState {
         calls: &'a [Unconfirmed],
     ) -> Answer<'a, ()> {
         let (pipeline, run, calls) = (pipeline.clone(), run.clone(), calls.to_vec());
-        self.work(move |connection| unconfirmed::note(connection, &pipeline, &run, at, &calls))
+        let writer = Arc::clone(&self.writer);
+        // It is on the disk when it returns, whatever happens to the computer: a doubt that is lost with the power is no doubt any more,
+        // and what it was about would never be looked up.
+        let note = move |connection: &Connection| unconfirmed::note(connection, &pipeline, &run, at, &calls);
+        self.answered(move || writer.submit(true, note))
     }
 
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()> {
         let commit = commit.clone();
-        self.work(move |connection| commit::write(connection, &commit))
+        self.write(move |connection| commit::write(connection, &commit))
     }
 
     fn end_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()> {
         let run = run.clone();
-        self.work(move |connection| runs::end(connection, &run))
+        self.write(move |connection| runs::end(connection, &run))
     }
 
     fn end_run_telling<'a>(&'a self, run: &'a RunRow, alerts: &'a AlertCommit) -> Answer<'a, ()> {
         let (run, alerts) = (run.clone(), alerts.clone());
-        self.work(move |connection| runs::end_telling(connection, &run, &alerts))
+        self.write(move |connection| runs::end_telling(connection, &run, &alerts))
     }
 
     fn note_alerts<'a>(&'a self, alerts: &'a AlertCommit) -> Answer<'a, ()> {
         let commit = alerts.clone();
-        self.work(move |connection| {
-            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            alerts::write(&transaction, &commit)?;
-            transaction.commit()
-        })
+        self.write(move |connection| alerts::write(connection, &commit))
     }
 
     fn take_alerts<'a>(&'a self, at: Timestamp, until: Timestamp, limit: usize) -> Answer<'a, Vec<QueuedAlert>> {
-        self.work(move |connection| alerts::take(connection, at, until, limit))
+        async move {
+            match self.read(move |connection| alerts::any_due(connection, at)).await? {
+                true => self.write(move |connection| alerts::take(connection, at, until, limit)).await,
+                false => Ok(Vec::new()),
+            }
+        }
+        .boxed()
     }
 
     fn settle_alert<'a>(&'a self, number: i64, outcome: &'a Delivery) -> Answer<'a, ()> {
         let outcome = outcome.clone();
-        self.work(move |connection| alerts::settle(connection, number, &outcome))
+        self.write(move |connection| alerts::settle(connection, number, &outcome))
     }
 
     fn index_records(&self) -> Answer<'_, ()> {
-        self.work(|connection| identities::index_records(connection))
+        self.write(|connection| identities::index_records(connection))
     }
 
     fn keep_associations<'a>(&'a self, pipeline: &'a PipelineName, kept: &'a [KeptAssociation]) -> Answer<'a, ()> {
+        let (name, as_before) = (pipeline.clone(), kept.to_vec());
         let (pipeline, kept) = (pipeline.clone(), kept.to_vec());
-        self.work(move |connection| {
-            let id = pipelines::ensure_pipeline(connection, &pipeline)?;
-            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            associations::keep(&transaction, id, &pipeline, &kept)?;
-            transaction.commit()
-        })
+        async move {
+            if self.read(move |connection| associations::are_kept(connection, &name, &as_before)).await? {
+                return Ok(());
+            }
+            self.write(move |connection| associations::keep(connection, &pipeline, &kept)).await
+        }
+        .boxed()
     }
 
     fn recheck_associations<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, ()> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| associations::recheck_all(connection, &pipeline))
+        self.write(move |connection| associations::recheck_all(connection, &pipeline))
     }
 
     fn set_note<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()> {
         let (key, text) = (key.to_owned(), text.to_owned());
-        self.work(move |connection| directory::set_note(connection, &key, &text))
+        self.write(move |connection| directory::set_note(connection, &key, &text))
     }
 
     fn save_comparison<'a>(&'a self, pipeline: &'a PipelineName, to: Option<ComparisonProgress>) -> Answer<'a, ()> {
         let pipeline = pipeline.clone();
-        self.work(move |connection| comparisons::write(connection, &pipeline, to.as_ref()))
+        self.write(move |connection| comparisons::write(connection, &pipeline, to.as_ref()))
     }
 
     fn bind<'a>(&'a self, connection: &'a str, identity: &'a str) -> Answer<'a, ()> {
@@ -417,39 +466,39 @@ impl StateWriter for SqliteState {
 
     fn mark_failures<'a>(&'a self, filter: &'a FailureFilter, mark: FailureMark) -> Answer<'a, u64> {
         let filter = filter.clone();
-        self.work(move |connection| failures::mark(connection, &filter, mark))
+        self.write(move |connection| failures::mark(connection, &filter, mark))
     }
 }
 
 impl Directory for SqliteState {
     fn find<'a>(&'a self, name: &'a str, ids: &'a [SalesforceId]) -> Answer<'a, HashMap<SalesforceId, Vec<HubspotId>>> {
         let (name, ids) = (name.to_owned(), ids.to_vec());
-        self.work(move |connection| directory::find(connection, &name, &ids))
+        self.read(move |connection| directory::find(connection, &name, &ids))
     }
 
     fn filled<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Listing>> {
         let name = name.to_owned();
-        self.work(move |connection| directory::filled(connection, &name))
+        self.read(move |connection| directory::filled(connection, &name))
     }
 
     fn add<'a>(&'a self, name: &'a str, entries: &'a [(SalesforceId, HubspotId)]) -> Answer<'a, ()> {
         let (name, entries) = (name.to_owned(), entries.to_vec());
-        self.work(move |connection| directory::add(connection, &name, &entries))
+        self.write(move |connection| directory::add(connection, &name, &entries))
     }
 
     fn forget<'a>(&'a self, name: &'a str, entries: &'a [(SalesforceId, HubspotId)]) -> Answer<'a, ()> {
         let (name, entries) = (name.to_owned(), entries.to_vec());
-        self.work(move |connection| directory::forget(connection, &name, &entries))
+        self.write(move |connection| directory::forget(connection, &name, &entries))
     }
 
     fn publish<'a>(&'a self, draft: &'a str, name: &'a str, listing: Listing) -> Answer<'a, ()> {
         let (draft, name) = (draft.to_owned(), name.to_owned());
-        self.work(move |connection| directory::publish(connection, &draft, &name, listing))
+        self.write(move |connection| directory::publish(connection, &draft, &name, listing))
     }
 
     fn discard<'a>(&'a self, draft: &'a str) -> Answer<'a, ()> {
         let draft = draft.to_owned();
-        self.work(move |connection| directory::discard(connection, &draft))
+        self.write(move |connection| directory::discard(connection, &draft))
     }
 
     fn turn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Box<dyn Turn>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, TransactionBehavior, params};
+use rusqlite::{Connection, Row, params};
 
 use super::pipelines::{ensure_pipeline, pipeline_id};
 use super::rows;
@@ -11,43 +11,24 @@ use crate::model::ids::{PipelineName, RunId, SalesforceId};
 use crate::model::unconfirmed::Unconfirmed;
 
 /// Notes calls that are about to be sent. An earlier doubt about a record stays: it is the one to be accounted for.
-///
-/// This one commit is on the disk when it returns, whatever happens to the computer: a doubt that is lost with the power is
-/// no doubt any more, and what it was about would never be looked up.
 pub fn note(
-    connection: &mut Connection,
+    connection: &Connection,
     pipeline: &PipelineName,
     run: &RunId,
     at: Timestamp,
     calls: &[Unconfirmed],
 ) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    let noted = insert(connection, pipeline, run, at, calls);
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    noted
-}
-
-fn insert(
-    connection: &mut Connection,
-    pipeline: &PipelineName,
-    run: &RunId,
-    at: Timestamp,
-    calls: &[Unconfirmed],
-) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let pipeline = ensure_pipeline(&transaction, pipeline)?;
-    {
-        let mut statement = transaction.prepare_cached(
-            "INSERT INTO unconfirmed (pipeline, salesforce_id, match_property, intent, run, sent_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-        )?;
-        for call in calls {
-            let intent = rows::name_of(&call.intent);
-            let id = call.salesforce_id.as_str();
-            statement.execute(params![pipeline, id, &*call.match_property, intent, run.as_str(), rows::millis(at)])?;
-        }
+    let pipeline = ensure_pipeline(connection, pipeline)?;
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO unconfirmed (pipeline, salesforce_id, match_property, intent, run, sent_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+    )?;
+    for call in calls {
+        let intent = rows::name_of(&call.intent);
+        let id = call.salesforce_id.as_str();
+        statement.execute(params![pipeline, id, &*call.match_property, intent, run.as_str(), rows::millis(at)])?;
     }
-    transaction.commit()
+    Ok(())
 }
 
 /// Forgets the doubts about records that are accounted for.

@@ -1,0 +1,292 @@
+//! Writes: all that waits while one transaction is under way goes into the next, and each caller is answered when it has been committed.
+
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::oneshot;
+
+use super::open;
+use crate::ports::state::StateError;
+use crate::sys::crash_point::crash_point_within;
+
+/// Commands that share one transaction at most.
+const GROUP_MAX: usize = 64;
+
+/// The connection that writes, and what waits for it.
+pub struct Writer {
+    /// Held while a transaction is under way. Reads of a private database, which has no second connection, take their turn here.
+    connection: Mutex<Connection>,
+    queue: Mutex<Queue>,
+    /// How error messages name the database.
+    shown: String,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Box<dyn Command>>,
+    /// One of them must be on the disk when it is answered.
+    outlives_power: bool,
+    /// Somebody is at work on it, and looks again before ending.
+    is_served: bool,
+}
+
+/// One piece of writing, and whoever waits for it.
+trait Command: Send {
+    /// Does the work, in a transaction that is not committed yet.
+    fn work(&mut self, connection: &Connection) -> Result<(), StateError>;
+
+    /// Tells the caller: of its own error, of one by which the transaction came to nothing, or that it has been committed.
+    fn answer(self: Box<Self>, lost: Option<StateError>);
+}
+
+/// A command that has some answer.
+struct Task<T, F> {
+    work: Option<F>,
+    done: Option<Result<T, StateError>>,
+    sender: oneshot::Sender<Result<T, StateError>>,
+    /// How error messages name the database.
+    shown: String,
+}
+
+impl<T, F> Command for Task<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+{
+    fn work(&mut self, connection: &Connection) -> Result<(), StateError> {
+        let Some(work) = self.work.take() else { return Ok(()) };
+        let done = work(connection).map_err(|error| open::sorted(&self.shown, error));
+        let outcome = done.as_ref().map(|_| ()).map_err(StateError::clone);
+        self.done = Some(done);
+        outcome
+    }
+
+    fn answer(self: Box<Self>, lost: Option<StateError>) {
+        let answer = match (self.done, lost) {
+            (Some(Err(own)), _) => Err(own),
+            (_, Some(lost)) => Err(lost),
+            (Some(done), None) => done,
+            (None, None) => Err(StateError::Io { path: self.shown, detail: "it was not written".to_owned() }),
+        };
+        // Nobody may be waiting any more.
+        let _ = self.sender.send(answer);
+    }
+}
+
+/// What a caller waits for.
+pub type Pending<T> = oneshot::Receiver<Result<T, StateError>>;
+
+impl Writer {
+    /// A writer on a connection.
+    pub fn new(connection: Connection, shown: String) -> Arc<Self> {
+        Arc::new(Self { connection: Mutex::new(connection), queue: Mutex::default(), shown })
+    }
+
+    /// Puts some work in the queue. It is done in a transaction that it must neither begin nor end, and that it may share with others:
+    /// where it fails, only what it has written itself is undone. With `outlives_power`, the commit is forced to the disk.
+    ///
+    /// A caller that stops waiting does not stop the work.
+    pub fn submit<T, F>(self: &Arc<Self>, outlives_power: bool, work: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let task = Task { work: Some(work), done: None, sender, shown: self.shown.clone() };
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.outlives_power |= outlives_power;
+        queue.waiting.push(Box::new(task));
+        let is_served = mem::replace(&mut queue.is_served, true);
+        drop(queue);
+        if !is_served {
+            let serving = Serving(Arc::clone(self));
+            run_blocking(move || serving.all());
+        }
+        receiver
+    }
+
+    /// Reads on the same connection, between two transactions.
+    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StateError> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&connection).map_err(|error| open::sorted(&self.shown, error))
+    }
+
+    /// Does some commands in one transaction, and tells whoever waits for them.
+    fn write(&self, mut commands: Vec<Box<dyn Command>>, outlives_power: bool) {
+        // A panic in an earlier piece of work cannot leave a transaction open: it rolls back when dropped.
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.in_transaction(&connection, &mut commands, outlives_power);
+        drop(connection);
+        let lost = written.err();
+        for command in commands {
+            command.answer(lost.clone());
+        }
+    }
+
+    /// Does commands in one transaction and commits it. An error means that nothing of it stands.
+    fn in_transaction(
+        &self,
+        connection: &Connection,
+        commands: &mut [Box<dyn Command>],
+        outlives_power: bool,
+    ) -> Result<(), StateError> {
+        let sorted = |error| open::sorted(&self.shown, error);
+        set_synchronous(connection, outlives_power).map_err(sorted)?;
+        // IMMEDIATE takes the write lock at once, so that two processes wait for each other instead of failing half-way.
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(sorted)?;
+        if let [command] = commands {
+            command.work(connection)?;
+        } else {
+            for command in commands {
+                work_apart(connection, command.as_mut(), sorted)?;
+            }
+        }
+        transaction.commit().map_err(sorted)?;
+        crash_point_within!("commit.committed");
+        Ok(())
+    }
+}
+
+/// Forces commits to the disk, or leaves that to the next checkpoint. A setting that stands costs nothing.
+fn set_synchronous(connection: &Connection, full: bool) -> rusqlite::Result<()> {
+    let now: i64 = connection.prepare_cached("PRAGMA synchronous")?.query_row([], |row| row.get(0))?;
+    let full = if full { FULL } else { NORMAL };
+    if now == full { Ok(()) } else { connection.pragma_update(None, "synchronous", full) }
+}
+
+/// The numbers that the database has for these settings.
+const NORMAL: i64 = 1;
+
+/// See [`NORMAL`].
+const FULL: i64 = 2;
+
+/// Does a command so that only its own writing is undone where it fails. An error means that the whole transaction is gone, as it is when
+/// the disk is full.
+fn work_apart(
+    connection: &Connection,
+    command: &mut dyn Command,
+    sorted: impl Fn(rusqlite::Error) -> StateError + Copy,
+) -> Result<(), StateError> {
+    let mark = |sql| connection.prepare_cached(sql).and_then(|mut sql| sql.execute([])).map_err(sorted);
+    mark("SAVEPOINT command")?;
+    let done = command.work(connection);
+    match done {
+        Err(lost) if connection.is_autocommit() => return Err(lost),
+        Err(_) => mark("ROLLBACK TO command")?,
+        Ok(()) => 0,
+    };
+    mark("RELEASE command").map(drop)
+}
+
+/// Does some work on a thread that may block. A runtime of one thread has no other work to keep going, and so things happen in the order in
+/// which they are asked for.
+pub fn run_blocking(work: impl FnOnce() + Send + 'static) {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => work(),
+        _ => drop(tokio::task::spawn_blocking(work)),
+    }
+}
+
+/// Serves the queue until it is empty.
+struct Serving(Arc<Writer>);
+
+impl Serving {
+    fn all(self) {
+        loop {
+            let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            if queue.waiting.is_empty() {
+                queue.is_served = false;
+                drop(queue);
+                // Nothing is left to be taken back.
+                mem::forget(self);
+                return;
+            }
+            let most = queue.waiting.len().min(GROUP_MAX);
+            let commands = queue.waiting.drain(..most).collect();
+            // Whoever must be on the disk may be among those that are left.
+            let outlives_power = queue.outlives_power;
+            queue.outlives_power &= !queue.waiting.is_empty();
+            drop(queue);
+            self.0.write(commands, outlives_power);
+        }
+    }
+}
+
+impl Drop for Serving {
+    /// A panic, or a runtime that ends before the work began: whoever waits is told so, and the next command is served again.
+    fn drop(&mut self) {
+        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.is_served = false;
+        queue.waiting.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    fn writer() -> Arc<Writer> {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT").unwrap();
+        Writer::new(connection, "(private)".to_owned())
+    }
+
+    fn insert(number: i64) -> impl FnOnce(&Connection) -> rusqlite::Result<()> {
+        move |connection| connection.execute("INSERT INTO numbers VALUES (?1)", [number]).map(drop)
+    }
+
+    fn numbers(writer: &Writer) -> Vec<i64> {
+        writer.read(numbers_of).unwrap()
+    }
+
+    fn numbers_of(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+        connection.prepare("SELECT number FROM numbers")?.query_map([], |row| row.get(0))?.collect()
+    }
+
+    /// Puts commands in the queue while a first one is at work, so that they share a transaction.
+    async fn together(writer: &Arc<Writer>, commands: &[i64]) -> Vec<bool> {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let first = writer.submit(false, move |_| wait.recv().map_err(|_| rusqlite::Error::QueryReturnedNoRows));
+        let pending: Vec<_> = commands.iter().map(|number| writer.submit(false, insert(*number))).collect();
+        go.send(()).unwrap();
+        first.await.unwrap().unwrap();
+        join_all(pending).await.into_iter().map(|answer| answer.unwrap().is_ok()).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_waits_meanwhile_shares_one_transaction_and_fails_alone() {
+        let writer = writer();
+        assert_eq!(together(&writer, &[1, 2, 1, 3]).await, [true, true, false, true]);
+        assert_eq!(numbers(&writer), [1, 2, 3]);
+        // More than share one transaction.
+        let many: Vec<i64> = (10..10 + 3 * GROUP_MAX as i64).collect();
+        assert!(together(&writer, &many).await.into_iter().all(|done| done));
+        assert_eq!(numbers(&writer).len(), 3 + many.len());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_panic_is_told_to_whoever_waits_and_undoes_its_transaction() {
+        let writer = writer();
+        let broken = writer.submit(false, |connection| {
+            insert(1)(connection)?;
+            assert!(numbers_of(connection)?.is_empty(), "it is there");
+            Ok(())
+        });
+        assert!(broken.await.is_err());
+        writer.submit(false, insert(2)).await.unwrap().unwrap();
+        assert_eq!(numbers(&writer), [2]);
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_forced_to_the_disk_where_that_is_asked_for() {
+        let writer = writer();
+        let level =
+            |connection: &Connection| connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0));
+        assert_eq!(writer.submit(true, level).await.unwrap().unwrap(), FULL);
+        assert_eq!(writer.submit(false, level).await.unwrap().unwrap(), NORMAL);
+    }
+}
