@@ -137,9 +137,6 @@ async fn carry_out(
     objects::record(cx, writers).await?;
     definition::begin(cx, writers).await?;
     writers.state.remember_match(&cx.pipeline.name, &cx.pipeline.target.match_property).await?;
-    if cx.pipeline.adoption.is_some() {
-        writers.state.index_records().await?;
-    }
     let before = match request.scope {
         RunScope::All => first_import::look(cx).await?,
         RunScope::Stale | RunScope::Changed | RunScope::ChangedAndStale | RunScope::Compared => BeforeImport::default(),

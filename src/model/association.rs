@@ -108,21 +108,41 @@ pub struct SettledPair {
     pub to: HubspotId,
 }
 
-/// Two records of a portal, whichever of them is named first: a hash of both.
+/// Two records of a portal, whichever of them is named first: by the numbers of their ids, and a hash of what they are records of. The
+/// larger number comes first, as that is mostly the record that was made last: so what is remembered of pairs is in the order in which
+/// they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PairKey(pub i64);
+pub struct PairKey {
+    /// The id with the larger number.
+    pub newer: i64,
+    /// The other one.
+    pub older: i64,
+    /// A hash of the connection and of both objects, in the same order.
+    pub objects: i64,
+}
 
 impl PairKey {
     /// The pair of two records, each named by its object and its id, in the portal behind a connection.
     pub fn new(connection: &str, one: (&str, &HubspotId), other: (&str, &HubspotId)) -> Self {
-        let (first, second) =
-            if (one.0, one.1.as_str()) <= (other.0, other.1.as_str()) { (one, other) } else { (other, one) };
+        let [one, other] = [one, other].map(|(object, id)| (id.number(), object));
+        let (newer, older) = if one >= other { (one, other) } else { (other, one) };
         let mut hasher = Hasher::default();
-        for text in [connection, first.0, first.1.as_str(), second.0, second.1.as_str()] {
+        for text in [connection, newer.1, older.1] {
             hasher.text(text);
         }
-        Self(i64::from_be_bytes(hasher.finish()))
+        Self { newer: newer.0, older: older.0, objects: i64::from_be_bytes(hasher.finish()) }
     }
+}
+
+/// How a state of an earlier version names a pair: by one hash of all.
+pub fn hash_of_pair(connection: &str, one: (&str, &HubspotId), other: (&str, &HubspotId)) -> i64 {
+    let (first, second) =
+        if (one.0, one.1.as_str()) <= (other.0, other.1.as_str()) { (one, other) } else { (other, one) };
+    let mut hasher = Hasher::default();
+    for text in [connection, first.0, first.1.as_str(), second.0, second.1.as_str()] {
+        hasher.text(text);
+    }
+    i64::from_be_bytes(hasher.finish())
 }
 
 /// A type of association between two records that Syncline made, and may therefore remove.
@@ -166,6 +186,10 @@ mod tests {
         assert_ne!(pair, PairKey::new("other", ("0-1", &contact), ("0-2", &company)));
         let itself = |one: &HubspotId, other| PairKey::new("hubspot", ("2-1", one), ("2-1", other));
         assert_eq!(itself(&contact, &company), itself(&company, &contact));
+        let twins = |one, other| PairKey::new("hubspot", (one, &contact), (other, &contact));
+        assert_eq!(twins("0-1", "0-2"), twins("0-2", "0-1"));
+        assert_ne!(twins("0-1", "0-2"), twins("0-1", "0-3"));
+        assert_eq!((pair.newer, pair.older), (6, 5));
     }
 
     #[test]

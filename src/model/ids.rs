@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::hash::Hasher;
+
 /// A Salesforce record id in its 18-character form, compared exactly.
 ///
 /// Made from 15 or 18 characters; the three check letters of the longer form are verified, so an id whose letter case
@@ -31,6 +33,26 @@ impl SalesforceId {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// Its first ten characters, and the number that the next five are to the base of 62. Parts sort as their ids do.
+    pub fn parts(&self) -> ([u8; 10], u32) {
+        let mut prefix = [0; 10];
+        prefix.copy_from_slice(&self.0[..10]);
+        (prefix, self.0[10..15].iter().fold(0, |number, letter| number * 62 + digit(*letter)))
+    }
+
+    /// The id of such parts; none where they are not those of an id.
+    pub fn from_parts(prefix: [u8; 10], mut number: u32) -> Option<Self> {
+        let mut id = [0; 18];
+        id[..10].copy_from_slice(&prefix);
+        for place in id[10..15].iter_mut().rev() {
+            *place = DIGITS[number as usize % 62];
+            number /= 62;
+        }
+        let letters = Self::checksum(&id[..15]);
+        id[15..].copy_from_slice(&letters);
+        (number == 0 && prefix.iter().all(u8::is_ascii_alphanumeric)).then_some(Self(id))
+    }
+
     /// The three characters that name the object.
     pub fn key_prefix(&self) -> &str {
         &self.as_str()[..3]
@@ -45,6 +67,18 @@ impl SalesforceId {
         }
         letters
     }
+}
+
+/// The digits of ids in the order of their characters.
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// What a letter or digit of an id counts.
+fn digit(letter: u8) -> u32 {
+    u32::from(match letter {
+        b'0'..=b'9' => letter - b'0',
+        b'A'..=b'Z' => letter - b'A' + 10,
+        _ => letter.saturating_sub(b'a').min(25) + 36,
+    })
 }
 
 impl FromStr for SalesforceId {
@@ -117,6 +151,19 @@ impl HubspotId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The number that the id is; a text that is no number as HubSpot writes them has a negative one, by its hash.
+    pub fn number(&self) -> i64 {
+        let text = &*self.0;
+        let plain = matches!(text.len(), 1..=18) && text.bytes().all(|byte| byte.is_ascii_digit());
+        if plain && (text == "0" || !text.starts_with('0')) {
+            // Eighteen digits always fit.
+            return text.parse().unwrap_or_default();
+        }
+        let mut hasher = Hasher::default();
+        hasher.text(text);
+        i64::from_be_bytes(hasher.finish()) | i64::MIN
     }
 }
 
@@ -208,5 +255,48 @@ mod tests {
         check("", Err("15 or 18"));
         check("a015g00000AbCdEA", Err("15 or 18"));
         check("a015g00000AbC'E", Err("15 or 18"));
+    }
+
+    #[test]
+    fn ids_come_apart_and_together_in_their_order() {
+        let mut ids: Vec<SalesforceId> = [
+            "a015g00000AbCdE",
+            "a015g00000aBcDe",
+            "0WO5g0000008AbC",
+            "00D5g000004XYZk",
+            "a01000000000000",
+            "a01zzzzzzzzzzzz",
+            "a015g00000AbCd9",
+            "a015g00000AbCdZ",
+            "a015g00000AbCda",
+            "a015g00001AAAAA",
+            "A015g00000AbCdE",
+        ]
+        .iter()
+        .map(|id| id.parse().unwrap())
+        .collect();
+        for id in &ids {
+            let (prefix, number) = id.parts();
+            assert!(number < 1 << 30);
+            assert_eq!(SalesforceId::from_parts(prefix, number), Some(*id));
+        }
+        let mut by_parts = ids.clone();
+        ids.sort();
+        by_parts.sort_by_key(SalesforceId::parts);
+        assert_eq!(by_parts, ids);
+        assert_eq!(SalesforceId::from_parts(*b"a015g00000", u32::MAX), None);
+        assert_eq!(SalesforceId::from_parts(*b"a015g'0000", 1), None);
+    }
+
+    #[test]
+    fn hubspot_ids_are_numbers_where_they_are_written_as_such() {
+        for (text, number) in
+            [("0", 0), ("51", 51), ("31234567890", 31_234_567_890), ("999999999999999999", 999_999_999_999_999_999)]
+        {
+            assert_eq!(HubspotId::new(text).number(), number);
+        }
+        let odd = ["", "007", "00", "-5", "+5", " 5", "5.0", "1000000000000000000", "row", "planned:a01", "\u{661}"];
+        let numbers: std::collections::HashSet<i64> = odd.iter().map(|text| HubspotId::new(*text).number()).collect();
+        assert!(numbers.len() == odd.len() && numbers.iter().all(|number| *number < 0));
     }
 }

@@ -234,13 +234,7 @@ pub trait StateWriter: StateReader {
 
     /// Notes calls that are about to be sent, so that a doubt is left should the process die before their outcome is noted.
     /// It outlives a loss of power, too. A commit forgets them again.
-    fn note_calls<'a>(
-        &'a self,
-        pipeline: &'a PipelineName,
-        run: &'a RunId,
-        at: Timestamp,
-        calls: &'a [Unconfirmed],
-    ) -> Answer<'a, ()>;
+    fn note_calls<'a>(&'a self, pipeline: &'a PipelineName, calls: &'a [Unconfirmed]) -> Answer<'a, ()>;
 
     /// Saves the results of some work, all or nothing. A watermark never goes back, unless the commit corrects it.
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()>;
@@ -259,9 +253,6 @@ pub trait StateWriter: StateReader {
 
     /// Notes what became of an alert that was taken.
     fn settle_alert<'a>(&'a self, number: i64, outcome: &'a Delivery) -> Answer<'a, ()>;
-
-    /// Makes it cheap to ask for the Salesforce records of HubSpot records; safe to repeat.
-    fn index_records(&self) -> Answer<'_, ()>;
 
     /// Keeps these associations of the pipeline, and forgets what lookups asked for under other keys: the definition has dropped
     /// them. What was made of it stays in HubSpot and known as ours.

@@ -1,377 +1,177 @@
-//! Associations: what lookups ask for, what was carried out of it, and what of it is ours.
+//! Associations: what lookups ask for, and what was carried out of it.
 
-use rusqlite::{Connection, Row, Statement, params};
+use rusqlite::{Row, params};
 
-use super::pipelines::{ensure_pipeline, pipeline_id};
-use super::{directory, rows};
-use crate::model::association::{
-    Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairRequest, SettledPair,
-};
+use super::database::{Database, PLACE_BITS, each_of, lookup_of, record_of};
+use super::identities::stands;
+use super::lookups::is_first_end;
+use super::pipelines::pipeline_id;
+use crate::model::association::{Asked, AssociationState, SettledPair};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
-use crate::ports::state::{Asking, KeptAssociation, LookupRef, SettledLookup};
-
-const COLUMNS: &str =
-    "a.salesforce_id, a.key, a.wanted, a.wanted_label, a.target, a.label, a.from_id, a.to_object, a.to_id, a.recheck";
+use crate::ports::state::LookupRef;
 
 /// The associations of these records.
 pub fn read(
-    connection: &Connection,
+    database: &Database,
     pipeline: &PipelineName,
     ids: &[SalesforceId],
 ) -> rusqlite::Result<Vec<AssociationState>> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM json_each(?2) AS asked
-         CROSS JOIN associations a ON a.pipeline = ?1 AND a.salesforce_id = asked.value"
-    ))?;
-    statement.query_map(params![pipeline, rows::id_array(ids)], state)?.collect()
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(Vec::new()) };
+    let records = database.numbered(pipeline, ids)?;
+    let mut found = Vec::new();
+    each_of(database, &both(CARRIED_OUT), PLACE_BITS, &records, |id, row| {
+        found.push(state(database, pipeline, *id, row)?);
+        Ok(())
+    })?;
+    each_of(database, &both(ONLY_DUE), PLACE_BITS, &records, |id, row| {
+        found.push(state(database, pipeline, *id, row)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// What [`state`] reads.
+const COLUMNS: &str = "d.lookup IS NOT NULL, d.wanted, d.wanted_label, d.recheck, a.target, a.label, a.relation,
+    coalesce(a.from_id, i.hubspot_id), a.to_id";
+
+/// Lookups of which something was carried out, from `?1` to `?2`.
+const CARRIED_OUT: &str = "FROM associations a LEFT JOIN due_associations d ON d.lookup = a.lookup
+    LEFT JOIN identities i ON i.record = a.lookup >> 10
+    WHERE a.lookup >= ?1 AND a.lookup <= ?2 ORDER BY a.lookup";
+
+/// Lookups with work left of which nothing was carried out, from `?1` to `?2`.
+const ONLY_DUE: &str = "FROM due_associations d LEFT JOIN associations a ON a.lookup = d.lookup
+    LEFT JOIN identities i ON i.record = d.lookup >> 10
+    WHERE d.lookup >= ?1 AND d.lookup <= ?2 AND a.lookup IS NULL ORDER BY d.lookup";
+
+/// Lookups with work left, from `?1` to `?2`, whose next try has come by `?3`; of records that are known.
+const DUE: &str = "FROM due_associations d CROSS JOIN identities i ON i.record = d.lookup >> 10
+    LEFT JOIN associations a ON a.lookup = d.lookup
+    WHERE d.lookup >= ?1 AND d.lookup <= ?2 AND (?3 IS NULL OR coalesce(d.retry_at, 0) <= ?3) ORDER BY d.lookup";
+
+/// Lookups of which something was carried out, from `?1` to `?2`; of records that are known. The third parameter is not heeded.
+const SETTLED: &str = "FROM associations a CROSS JOIN identities i ON i.record = a.lookup >> 10
+    LEFT JOIN due_associations d ON d.lookup = a.lookup
+    WHERE a.lookup >= ?1 AND a.lookup <= ?2 AND ?3 IS ?3 ORDER BY a.lookup";
+
+fn both(from: &str) -> String {
+    format!("SELECT coalesce(a.lookup, d.lookup), {COLUMNS}, i.hubspot_id, i.standing {from}")
 }
 
 /// Associations with work left, in order, after the given one; of records that stand in HubSpot. With `at`, only those
 /// whose next try has come by then.
 pub fn due(
-    connection: &Connection,
+    database: &Database,
     pipeline: &PipelineName,
     at: Option<i64>,
     after: Option<&LookupRef>,
     limit: usize,
 ) -> rusqlite::Result<Vec<(AssociationState, HubspotId)>> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS}, i.hubspot_id FROM associations a INDEXED BY associations_due
-         JOIN identities i ON i.pipeline = a.pipeline AND i.salesforce_id = a.salesforce_id
-         WHERE a.pipeline = ?1 AND a.due = 1 AND i.membership <> 'archived' AND (a.salesforce_id, a.key) > (?2, ?3)
-             AND (?5 IS NULL OR coalesce(a.retry_at, 0) <= ?5)
-         ORDER BY a.salesforce_id, a.key LIMIT ?4"
-    ))?;
-    let (id, key) = after.map_or(("", ""), |(id, key)| (id.as_str(), &*key.0));
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    statement.query_map(params![pipeline, id, key, limit, at], with_record)?.collect()
+    list(database, pipeline, DUE, at, after, limit)
 }
 
 /// Associations that were ever carried out, in order, after the given one; of records that stand in HubSpot.
 pub fn settled(
-    connection: &Connection,
+    database: &Database,
     pipeline: &PipelineName,
     after: Option<&LookupRef>,
     limit: usize,
 ) -> rusqlite::Result<Vec<(AssociationState, HubspotId)>> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS}, i.hubspot_id FROM associations a
-         JOIN identities i ON i.pipeline = a.pipeline AND i.salesforce_id = a.salesforce_id
-         WHERE a.pipeline = ?1 AND a.target IS NOT NULL AND i.membership <> 'archived'
-             AND (a.salesforce_id, a.key) > (?2, ?3)
-         ORDER BY a.salesforce_id, a.key LIMIT ?4"
-    ))?;
-    let (id, key) = after.map_or(("", ""), |(id, key)| (id.as_str(), &*key.0));
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    statement.query_map(params![pipeline, id, key, limit], with_record)?.collect()
+    list(database, pipeline, SETTLED, None, after, limit)
 }
 
-fn with_record(row: &Row<'_>) -> rusqlite::Result<(AssociationState, HubspotId)> {
-    Ok((state(row)?, HubspotId::new(row.get::<_, String>(10)?)))
+fn list(
+    database: &Database,
+    pipeline: &PipelineName,
+    from: &str,
+    at: Option<i64>,
+    after: Option<&LookupRef>,
+    limit: usize,
+) -> rusqlite::Result<Vec<(AssociationState, HubspotId)>> {
+    let mut listed = Vec::new();
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(listed) };
+    let last = match after {
+        None => None,
+        Some((id, key)) => {
+            let (record, place) = (database.record(pipeline, id)?, database.place(pipeline, key)?);
+            record.zip(place).map(|(record, place)| lookup_of(record, place))
+        }
+    };
+    let mut statement = database.prepare_cached(&both(from))?;
+    database.stretches(pipeline, after.map(|(id, _)| id), |stretch| {
+        let lookups = stretch.lookups(last);
+        let mut found = statement.query(params![lookups.start, lookups.end - 1, at])?;
+        while listed.len() < limit
+            && let Some(row) = found.next()?
+        {
+            if stands(database, row.get(11)?)? {
+                let (_, id) = database.id_of(record_of(row.get(0)?))?;
+                listed.push((state(database, pipeline, id, row)?, database.hubspot_id(row.get(10)?)?));
+            }
+        }
+        Ok(listed.len() < limit)
+    })?;
+    Ok(listed)
 }
 
 /// How many associations have work left. The two ends of a row of a junction object, whose first one is called `from …`, are one.
-pub fn due_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<u64> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(0) };
-    let mut statement = connection.prepare_cached(
-        "SELECT count(*) FROM associations a INDEXED BY associations_due
-         JOIN identities i ON i.pipeline = a.pipeline AND i.salesforce_id = a.salesforce_id
-         WHERE a.pipeline = ?1 AND a.due = 1 AND i.membership <> 'archived'
-             AND NOT (a.key LIKE 'from %' AND EXISTS (SELECT 1 FROM associations other WHERE other.pipeline = a.pipeline
-                 AND other.salesforce_id = a.salesforce_id AND other.key <> a.key AND other.due = 1))",
+pub fn due_count(database: &Database, pipeline: &PipelineName) -> rusqlite::Result<u64> {
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(0) };
+    let mut statement = database.prepare_cached(
+        "SELECT d.lookup, i.standing FROM due_associations d CROSS JOIN identities i ON i.record = d.lookup >> 10
+         WHERE d.lookup >= ?1 AND d.lookup < ?2 ORDER BY d.lookup",
     )?;
-    statement.query_row([pipeline], |row| rows::count(row, 0))
-}
-
-/// The lookups of all pipelines that ask for associations between these pairs of records now: what was carried out of them is
-/// still what they ask for, and their records stand.
-pub fn requests(connection: &Connection, pairs: &[PairKey]) -> rusqlite::Result<Vec<PairRequest>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT a.pair, p.name, a.salesforce_id, a.key, a.from_id, a.to_object, a.wanted_label
-         FROM json_each(?1) AS asked
-         CROSS JOIN associations a ON a.pair = asked.value
-         JOIN identities i ON i.pipeline = a.pipeline AND i.salesforce_id = a.salesforce_id
-         JOIN pipelines p ON p.id = a.pipeline
-         WHERE a.wanted IS a.target AND i.membership <> 'archived'",
-    )?;
-    let found = statement.query_map([pair_array(pairs)], |row| {
-        Ok(PairRequest {
-            pair: PairKey(row.get(0)?),
-            pipeline: PipelineName::new(row.get::<_, String>(1)?),
-            salesforce_id: rows::salesforce_id(2, row.get_ref(2)?.as_str()?)?,
-            key: AssociationKey(row.get::<_, String>(3)?.into()),
-            from: HubspotId::new(row.get::<_, String>(4)?),
-            to_object: row.get::<_, String>(5)?.into(),
-            label: label(row, 6)?,
-        })
-    })?;
-    found.collect()
-}
-
-/// What of the associations between these pairs of records is ours.
-pub fn owned(connection: &Connection, pairs: &[PairKey]) -> rusqlite::Result<Vec<OwnedType>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT o.pair, o.label, o.from_id FROM json_each(?1) AS asked CROSS JOIN owned_types o ON o.pair = asked.value",
-    )?;
-    let found = statement.query_map([pair_array(pairs)], |row| {
-        let label = match row.get_ref(1)?.as_str()? {
-            "" => None,
-            text => Some((HubspotId::new(row.get::<_, String>(2)?), rows::parsed(1, text)?)),
-        };
-        Ok(OwnedType { pair: PairKey(row.get(0)?), label })
-    })?;
-    found.collect()
-}
-
-/// Sets what lookups ask for; what was carried out stays. A lookup that asks for something else is due at once.
-pub fn write_wanted(connection: &Connection, pipeline: i64, wanted: &[Asking]) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO associations (pipeline, salesforce_id, key, wanted, wanted_label) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (pipeline, salesforce_id, key) DO UPDATE SET wanted = excluded.wanted, wanted_label = excluded.wanted_label,
-             waiting_since = iif(wanted IS excluded.wanted, waiting_since, NULL),
-             retry_at = iif(wanted IS excluded.wanted, retry_at, NULL)",
-    )?;
-    for (id, key, asked) in wanted {
-        let target = asked.as_ref().map(|asked| asked.target.as_str());
-        let label = asked.as_ref().and_then(|asked| asked.label.as_ref()).map(ToString::to_string);
-        statement.execute(params![pipeline, id.as_str(), &*key.0, target, label])?;
-    }
-    Ok(())
-}
-
-/// Sets what was carried out; what lookups ask for stays.
-pub fn write_settled(connection: &Connection, pipeline: i64, settled: &[SettledLookup]) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(SETTLE)?;
-    for (id, key, settled) in settled {
-        let settled = settled.as_ref();
-        let pair = settled.map(|(_, pair)| pair);
-        statement.execute(params![
-            pipeline,
-            id.as_str(),
-            &*key.0,
-            pair.map(|pair| pair.asked.target.as_str()),
-            pair.and_then(|pair| pair.asked.label.as_ref()).map(ToString::to_string),
-            settled.map(|(key, _)| key.0),
-            pair.map(|pair| pair.from.as_str()),
-            pair.map(|pair| &*pair.to_object),
-            pair.map(|pair| pair.to.as_str()),
-        ])?;
-    }
-    Ok(())
-}
-
-const SETTLE: &str = "INSERT INTO associations (pipeline, salesforce_id, key, target, label, pair, from_id, to_object, to_id)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-    ON CONFLICT (pipeline, salesforce_id, key) DO UPDATE SET target = excluded.target, label = excluded.label,
-        pair = excluded.pair, from_id = excluded.from_id, to_object = excluded.to_object, to_id = excluded.to_id, recheck = 0,
-        made_before = NULL";
-
-/// Notes what is ours, and what is no longer.
-pub fn write_owned(connection: &Connection, owned: &[OwnedType], disowned: &[OwnedType]) -> rusqlite::Result<()> {
-    let mut add =
-        connection.prepare_cached("INSERT OR IGNORE INTO owned_types (pair, label, from_id) VALUES (?1, ?2, ?3)")?;
-    let mut remove =
-        connection.prepare_cached("DELETE FROM owned_types WHERE pair = ?1 AND label = ?2 AND from_id = ?3")?;
-    let each = |statement: &mut Statement<'_>, owned: &OwnedType| {
-        let label = owned.label.as_ref();
-        statement.execute(params![
-            owned.pair.0,
-            label.map(|(_, label)| label.to_string()).unwrap_or_default(),
-            label.map(|(from, _)| from.as_str()).unwrap_or_default(),
-        ])
-    };
-    for owned in disowned {
-        each(&mut remove, owned)?;
-    }
-    for owned in owned {
-        each(&mut add, owned)?;
-    }
-    Ok(())
-}
-
-/// HubSpot is to be asked how these lookups stand.
-pub fn write_rechecks(connection: &Connection, pipeline: i64, lookups: &[LookupRef]) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "UPDATE associations SET recheck = 1 WHERE pipeline = ?1 AND salesforce_id = ?2 AND key = ?3",
-    )?;
-    for (id, key) in lookups {
-        statement.execute(params![pipeline, id.as_str(), &*key.0])?;
-    }
-    Ok(())
-}
-
-/// Something was removed from these pairs of records: lookups that ask for associations between them from the other side, or in
-/// other pipelines, are looked at again, also those that began to ask meanwhile.
-pub fn recheck_pairs(connection: &Connection, pipeline: i64, pairs: &[(PairKey, HubspotId)]) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "UPDATE associations SET recheck = 1, retry_at = NULL
-         WHERE pair = ?1 AND (pipeline <> ?2 OR from_id <> ?3) AND wanted IS target AND wanted IS NOT NULL",
-    )?;
-    for (pair, from) in pairs {
-        statement.execute(params![pair.0, pipeline, from.as_str()])?;
-    }
-    Ok(())
-}
-
-/// HubSpot is to be asked how all lookups of a pipeline stand that were ever carried out.
-pub fn recheck_all(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<()> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(()) };
-    let mut statement = connection.prepare_cached(
-        "UPDATE associations SET recheck = 1 WHERE pipeline = ?1 AND target IS NOT NULL AND recheck = 0",
-    )?;
-    statement.execute([pipeline]).map(drop)
-}
-
-/// Puts associations off that cannot be made yet. The pause is three times as long as they have waited, so that a new one
-/// is tried by the next run and an old one rarely, and at most [`WAIT_MAX_MS`].
-pub fn write_waiting(connection: &Connection, pipeline: i64, waiting: &[LookupRef], at: i64) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "UPDATE associations SET waiting_since = coalesce(waiting_since, ?4),
-             retry_at = ?4 + min(max(3 * (?4 - coalesce(waiting_since, ?4)), 0), ?5)
-         WHERE pipeline = ?1 AND salesforce_id = ?2 AND key = ?3",
-    )?;
-    for (id, key) in waiting {
-        statement.execute(params![pipeline, id.as_str(), &*key.0, at, WAIT_MAX_MS])?;
-    }
-    Ok(())
-}
-
-/// Longest pause between two tries, in milliseconds: an hour.
-const WAIT_MAX_MS: i64 = 3_600_000;
-
-/// A record has appeared in HubSpot, or came back as another one: the lookups that wait for it are due at once, and those that
-/// led from or to the record that it replaces are carried out again.
-pub fn appeared(
-    connection: &Connection,
-    pipeline: i64,
-    salesforce_id: &SalesforceId,
-    before: Option<&str>,
-    now: &str,
-) -> rusqlite::Result<()> {
-    const WAKE: &str = "UPDATE associations SET waiting_since = NULL, retry_at = NULL WHERE wanted = ?1 AND due = 1";
-    const AGAIN: &str = "UPDATE associations SET waiting_since = NULL, retry_at = NULL, recheck = 1";
-    // Where the first end of a row of a junction object has come, the other end waited with it.
-    const WAKE_ROWS: &str = "UPDATE associations SET waiting_since = NULL, retry_at = NULL
-        WHERE due = 1 AND (pipeline, salesforce_id) IN
-            (SELECT pipeline, salesforce_id FROM associations WHERE wanted = ?1 AND due = 1 AND key LIKE 'from %')";
-    connection.prepare_cached(WAKE_ROWS)?.execute([salesforce_id.as_str()])?;
-    connection.prepare_cached(WAKE)?.execute([salesforce_id.as_str()])?;
-    let Some(before) = before.filter(|before| *before != now) else { return Ok(()) };
-    let sql = format!("{AGAIN} WHERE pipeline = ?1 AND salesforce_id = ?2 AND from_id <> ?3");
-    connection.prepare_cached(&sql)?.execute(params![pipeline, salesforce_id.as_str(), now])?;
-    let incoming = format!("{AGAIN} WHERE wanted = ?1 AND to_id = ?2");
-    connection.prepare_cached(&incoming)?.execute(params![salesforce_id.as_str(), before])?;
-    Ok(())
-}
-
-/// Whether the definition has the same associations as before.
-pub fn are_kept(connection: &Connection, pipeline: &PipelineName, kept: &[KeptAssociation]) -> rusqlite::Result<bool> {
-    Ok(directory::note(connection, &kept_note(pipeline))? == Some(keys_of(kept)))
-}
-
-fn kept_note(pipeline: &PipelineName) -> String {
-    format!("associations: {pipeline}")
-}
-
-/// The keys of associations, in one text.
-fn keys_of(kept: &[KeptAssociation]) -> String {
-    let mut keys: Vec<&str> = kept.iter().map(|kept| &*kept.key.0).collect();
-    keys.sort_unstable();
-    serde_json::to_string(&keys).unwrap_or_default()
-}
-
-/// Keeps these associations of the pipeline and forgets what lookups asked for under other keys; what was made of it stays in
-/// HubSpot, and is known as ours.
-pub fn keep(connection: &Connection, name: &PipelineName, kept: &[KeptAssociation]) -> rusqlite::Result<()> {
-    let pipeline = ensure_pipeline(connection, name)?;
-    let keys = keys_of(kept);
-    bring_forward(connection, pipeline, kept)?;
-    const DROP: &str = "DELETE FROM associations WHERE pipeline = ?1 AND key NOT IN (SELECT value FROM json_each(?2))";
-    connection.prepare_cached(DROP)?.execute(params![pipeline, keys])?;
-    directory::set_note(connection, &kept_note(name), &keys)
-}
-
-/// Notes pair and ownership of what an earlier version made.
-fn bring_forward(connection: &Connection, pipeline: i64, kept: &[KeptAssociation]) -> rusqlite::Result<()> {
-    const BEFORE: &str = "SELECT salesforce_id, target, from_id, to_id, made_before FROM associations
-        INDEXED BY associations_made_before WHERE pipeline = ?1 AND made_before IS NOT NULL AND key = ?2 LIMIT 1000";
-    const LABEL: &str =
-        "UPDATE associations SET wanted_label = iif(wanted IS NULL, NULL, ?3), recheck = 1, waiting_since = NULL
-        WHERE pipeline = ?1 AND key = ?2 AND salesforce_id = ?4";
-    let mut before = connection.prepare_cached(BEFORE)?;
-    for association in kept {
-        loop {
-            let found = before.query_map(params![pipeline, &*association.key.0], |row| {
-                let id = rows::salesforce_id(0, row.get_ref(0)?.as_str()?)?;
-                let asked = Asked {
-                    target: rows::salesforce_id(1, row.get_ref(1)?.as_str()?)?,
-                    label: association.label.clone(),
-                };
-                let (from, to) = (HubspotId::new(row.get::<_, String>(2)?), HubspotId::new(row.get::<_, String>(3)?));
-                let pair = SettledPair { asked, from, to_object: association.to_object.clone(), to };
-                Ok((id, pair, row.get::<_, bool>(4)?))
-            })?;
-            let found: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
-            if found.is_empty() {
-                break;
+    let mut count = 0;
+    database.stretches(pipeline, None, |stretch| {
+        let range = stretch.lookups(None);
+        let mut found = statement.query([range.start, range.end])?;
+        // Of the record that was reached: its number, lookups, and those that are the first end of a row.
+        let (mut record, mut lookups, mut first_ends) = (0, 0, 0);
+        let counted = |lookups: u64, first_ends: u64| lookups - if lookups > first_ends { first_ends } else { 0 };
+        while let Some(row) = found.next()? {
+            let lookup = row.get(0)?;
+            if !stands(database, row.get(1)?)? {
+                continue;
             }
-            for (id, settled, ours) in found {
-                let pair = association.pair(&settled.from, &settled.to);
-                if ours {
-                    let label = association.label.clone().map(|label| (settled.from.clone(), label));
-                    let labelled = label.map(|label| OwnedType { pair, label: Some(label) });
-                    let all: Vec<OwnedType> = labelled.into_iter().chain([OwnedType { pair, label: None }]).collect();
-                    write_owned(connection, &all, &[])?;
-                }
-                write_settled(connection, pipeline, &[(id, association.key.clone(), Some((pair, settled)))])?;
-                let label = association.label.as_ref().map(ToString::to_string);
-                connection.prepare_cached(LABEL)?.execute(params![
-                    pipeline,
-                    &*association.key.0,
-                    label,
-                    id.as_str()
-                ])?;
+            if record != record_of(lookup) {
+                count += counted(lookups, first_ends);
+                (record, lookups, first_ends) = (record_of(lookup), 0, 0);
             }
+            lookups += 1;
+            first_ends += u64::from(is_first_end(&database.key(pipeline, lookup)?));
         }
-    }
-    Ok(())
+        count += counted(lookups, first_ends);
+        Ok(true)
+    })?;
+    Ok(count)
 }
 
-fn state(row: &Row<'_>) -> rusqlite::Result<AssociationState> {
-    let id = |column: usize| -> rusqlite::Result<Option<SalesforceId>> {
-        row.get_ref(column)?.as_str_or_null()?.map(|text| rows::salesforce_id(column, text)).transpose()
+/// What a row of [`both`] says of a lookup.
+fn state(database: &Database, pipeline: i64, id: SalesforceId, row: &Row<'_>) -> rusqlite::Result<AssociationState> {
+    let asked = |target: usize, label: usize| -> rusqlite::Result<Option<Asked>> {
+        let Some(target) = row.get(target)? else { return Ok(None) };
+        let label: Option<i64> = row.get(label)?;
+        let label = label.map(|label| database.label(label)).transpose()?;
+        Ok(Some(Asked { target: database.id_of(target)?.1, label }))
     };
-    let asked = |target: usize, label_column: usize| -> rusqlite::Result<Option<Asked>> {
-        let label = label(row, label_column)?;
-        Ok(id(target)?.map(|target| Asked { target, label }))
-    };
-    let to_object = row.get::<_, Option<String>>(7)?;
-    let settled = match (asked(4, 5)?, to_object) {
-        (Some(asked), Some(to_object)) => Some(SettledPair {
-            asked,
-            from: HubspotId::new(row.get::<_, String>(6)?),
-            to_object: to_object.into(),
-            to: HubspotId::new(row.get::<_, String>(8)?),
-        }),
-        _ => None,
+    let carried_out = asked(5, 6)?;
+    let wanted = if row.get(1)? { asked(2, 3)? } else { carried_out.clone() };
+    let settled = match carried_out {
+        None => None,
+        Some(asked) => {
+            let (to_object, from) = (database.relation(row.get(7)?)?.to_object, row.get::<_, Option<i64>>(8)?);
+            // An earlier version did not note the object; the pipeline's next run tells it.
+            let known = from.filter(|_| !to_object.is_empty());
+            let to = database.hubspot_id(row.get(9)?)?;
+            let from = known.map(|from| database.hubspot_id(from)).transpose()?;
+            from.map(|from| SettledPair { asked, from, to_object, to })
+        }
     };
     Ok(AssociationState {
-        salesforce_id: rows::salesforce_id(0, row.get_ref(0)?.as_str()?)?,
-        key: AssociationKey(row.get::<_, String>(1)?.into()),
-        wanted: asked(2, 3)?,
+        salesforce_id: id,
+        key: database.key(pipeline, row.get(0)?)?,
+        wanted,
         settled,
-        recheck: row.get(9)?,
+        recheck: row.get::<_, Option<bool>>(4)?.unwrap_or_default(),
     })
-}
-
-fn label(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<LabelId>> {
-    row.get_ref(column)?.as_str_or_null()?.map(|text| rows::parsed(column, text)).transpose()
-}
-
-fn pair_array(pairs: &[PairKey]) -> String {
-    let pairs: Vec<i64> = pairs.iter().map(|pair| pair.0).collect();
-    serde_json::to_string(&pairs).unwrap_or_default()
 }

@@ -1,37 +1,38 @@
 //! One commit: all of it or nothing.
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
+use super::database::Database;
 use super::pipelines::ensure_pipeline;
-use super::{associations, failures, identities, rows, runs, unconfirmed};
+use super::{failures, identities, lookups, pairs, rows, runs, unconfirmed};
 use crate::model::failure::FailureKind;
 use crate::ports::state::Commit;
 use crate::sys::crash_point::crash_point_within;
 
 /// Enters a commit; the caller's transaction makes it one.
-pub fn write(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
-    let pipeline = ensure_pipeline(connection, &commit.pipeline)?;
+pub fn write(database: &Database, commit: &Commit) -> rusqlite::Result<()> {
+    let pipeline = ensure_pipeline(database, &commit.pipeline)?;
     let (run, at) = (commit.run.as_str(), rows::millis(commit.at));
-    identities::write(connection, pipeline, &commit.identities, run, at)?;
+    identities::write(database, pipeline, &commit.identities)?;
     crash_point_within!("commit.identities_written");
-    associations::write_wanted(connection, pipeline, &commit.wanted)?;
-    associations::write_owned(connection, &commit.owned, &commit.disowned)?;
+    lookups::write_wanted(database, pipeline, &commit.wanted)?;
+    pairs::write_owned(database, &commit.owned, &commit.disowned)?;
     // What this commit settles was planned with what it removes.
-    associations::recheck_pairs(connection, pipeline, &commit.removed_from)?;
-    associations::write_settled(connection, pipeline, &commit.settled)?;
-    associations::write_rechecks(connection, pipeline, &commit.rechecks)?;
+    pairs::recheck_pairs(database, pipeline, &commit.removed_from)?;
+    lookups::write_settled(database, pipeline, &commit.settled)?;
+    lookups::write_rechecks(database, pipeline, &commit.rechecks)?;
     crash_point_within!("commit.associations_written");
-    associations::write_waiting(connection, pipeline, &commit.waiting, at)?;
-    failures::resolve(connection, pipeline, &commit.resolved, FailureKind::Record)?;
-    failures::resolve(connection, pipeline, &commit.resolved_links, FailureKind::Associations)?;
-    failures::postpone(connection, pipeline, &commit.postponed, at)?;
-    failures::write(connection, pipeline, commit, at)?;
-    unconfirmed::account(connection, pipeline, &commit.accounted)?;
-    connection
+    lookups::write_waiting(database, pipeline, &commit.waiting, at)?;
+    failures::resolve(database, pipeline, &commit.resolved, FailureKind::Record)?;
+    failures::resolve(database, pipeline, &commit.resolved_links, FailureKind::Associations)?;
+    failures::postpone(database, pipeline, &commit.postponed, at)?;
+    failures::write(database, pipeline, commit, at)?;
+    unconfirmed::account(database, pipeline, &commit.accounted)?;
+    database
         .prepare_cached("UPDATE runs SET tally = ?2 WHERE id = ?1")?
         .execute(params![run, rows::to_json(&commit.tally)?])?;
     if let Some(progress) = &commit.cursor {
-        runs::write_progress(connection, pipeline, progress.as_ref())?;
+        runs::write_progress(database, pipeline, progress.as_ref())?;
     }
     if let Some(watermark) = commit.watermark {
         let sql = "UPDATE pipelines SET
@@ -40,7 +41,7 @@ pub fn write(connection: &Connection, commit: &Commit) -> rusqlite::Result<()> {
                    WHERE id = ?1";
         let set_at = commit.watermark_set.map(rows::millis);
         let new = params![pipeline, rows::millis(watermark.0), set_at, commit.watermark_corrected];
-        connection.prepare_cached(sql)?.execute(new)?;
+        database.prepare_cached(sql)?.execute(new)?;
     }
     crash_point_within!("commit.all_written");
     Ok(())

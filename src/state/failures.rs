@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
+use super::database::{Database, lookups_of};
 use super::pipelines::pipeline_id;
-use super::rows;
+use super::{lookups, rows};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::ids::{PipelineName, RunId, SalesforceId};
 use crate::ports::state::{Commit, FailureFilter, FailureMark, FailureRow, FailureStatus};
@@ -202,32 +203,34 @@ pub fn any(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result
 }
 
 /// Marks failures; returns how many.
-pub fn mark(connection: &Connection, filter: &FailureFilter, mark: FailureMark) -> rusqlite::Result<u64> {
+pub fn mark(database: &Database, filter: &FailureFilter, mark: FailureMark) -> rusqlite::Result<u64> {
     let set = match mark {
         FailureMark::Dismiss => "status = 'dismissed', retry_at = NULL",
         FailureMark::Retry => "status = 'open', retry_at = 0",
     };
     // Links that failed follow their record's failure; a dismissed one waits until its lookup changes.
     let next = match mark {
-        FailureMark::Dismiss => i64::MAX,
-        FailureMark::Retry => 0,
+        FailureMark::Dismiss => Some(i64::MAX),
+        FailureMark::Retry => Some(0),
     };
     let matching = "FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE";
-    let links = format!(
-        "UPDATE associations SET waiting_since = NULL, retry_at = {next} WHERE due = 1 AND (pipeline, salesforce_id) IN
-             (SELECT f.pipeline, f.salesforce_id {matching} f.kind = 'associations' AND {WHERE})"
-    );
+    let links = format!("SELECT f.pipeline, f.salesforce_id {matching} f.kind = 'associations' AND {WHERE}");
     let sql = format!(
         "UPDATE failures SET {set} WHERE (pipeline, salesforce_id, kind) IN
              (SELECT f.pipeline, f.salesforce_id, f.kind {matching} {WHERE})"
     );
-    let mut changed = 0;
-    for sql in [&links, &sql] {
-        let mut statement = connection.prepare_cached(sql)?;
-        bind(&mut statement, filter)?;
-        changed = statement.raw_execute()?;
+    let mut failing = database.prepare_cached(&links)?;
+    bind(&mut failing, filter)?;
+    let mut found = failing.raw_query();
+    while let Some(row) = found.next()? {
+        let id = rows::salesforce_id(1, row.get_ref(1)?.as_str()?)?;
+        if let Some(record) = database.record(row.get(0)?, &id)? {
+            lookups::wait_until(database, lookups_of(record), next)?;
+        }
     }
-    Ok(changed as u64)
+    let mut statement = database.prepare_cached(&sql)?;
+    bind(&mut statement, filter)?;
+    Ok(statement.raw_execute()? as u64)
 }
 
 fn after(filter: &FailureFilter) -> (&str, &str, &str) {

@@ -1,95 +1,98 @@
-//! Links: what is known of each Salesforce record in HubSpot.
+//! Identities: what is known of each Salesforce record in HubSpot.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
+use super::database::{Database, Standing, each_of};
 use super::pipelines::pipeline_id;
-use super::{associations, rows};
+use super::{lookups, rows, unconfirmed};
 use crate::model::identity::{ContentHash, Identity, MappingVersion, Membership};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::ports::state::IdentityCounts;
 
+const READ: &str =
+    "SELECT record, hubspot_id, hash, standing FROM identities WHERE record >= ?1 AND record <= ?2 ORDER BY record";
+
 /// The identities of these records.
 pub fn read(
-    connection: &Connection,
+    database: &Database,
     pipeline: &PipelineName,
     ids: &[SalesforceId],
 ) -> rusqlite::Result<HashMap<SalesforceId, Identity>> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(HashMap::new()) };
-    let mut statement = connection.prepare_cached(
-        "SELECT l.salesforce_id, l.hubspot_id, l.hash, l.mapping, l.membership,
-                coalesce(l.match_property, p.match_property, '')
-         FROM json_each(?2) AS asked
-         CROSS JOIN identities l ON l.pipeline = ?1 AND l.salesforce_id = asked.value
-         JOIN pipelines p ON p.id = ?1",
-    )?;
-    let identities = statement.query_map(params![pipeline, rows::id_array(ids)], |row| {
-        let salesforce_id = rows::salesforce_id(0, row.get_ref(0)?.as_str()?)?;
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(HashMap::new()) };
+    let usual: Arc<str> = noted_match(database, pipeline)?.unwrap_or_default().into();
+    let mut found = HashMap::with_capacity(ids.len());
+    each_of(database, READ, 0, &database.numbered(pipeline, ids)?, |id, row| {
+        let standing = database.standing(row.get(3)?)?;
+        let blank = standing.match_property.is_empty();
         let identity = Identity {
-            salesforce_id,
-            hubspot_id: HubspotId::new(row.get::<_, String>(1)?),
+            salesforce_id: *id,
+            hubspot_id: database.hubspot_id(row.get(1)?)?,
             hash: ContentHash(rows::bytes(2, row.get_ref(2)?.as_blob()?)?),
-            mapping: MappingVersion(rows::bytes(3, row.get_ref(3)?.as_blob()?)?),
-            membership: rows::named(4, row.get_ref(4)?.as_str()?)?,
-            match_property: Arc::from(row.get_ref(5)?.as_str()?),
+            mapping: MappingVersion(standing.mapping),
+            membership: standing.membership,
+            match_property: if blank { Arc::clone(&usual) } else { standing.match_property },
         };
-        Ok((salesforce_id, identity))
+        found.insert(*id, identity);
+        Ok(())
     })?;
-    identities.collect()
+    Ok(found)
 }
 
 /// The HubSpot records that these are, or were, in any pipeline.
-pub fn known(connection: &Connection, ids: &[SalesforceId]) -> rusqlite::Result<HashSet<(SalesforceId, HubspotId)>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT l.salesforce_id, l.hubspot_id
-         FROM pipelines p
-         CROSS JOIN json_each(?1) AS asked
-         CROSS JOIN identities l ON l.pipeline = p.id AND l.salesforce_id = asked.value",
-    )?;
-    let known = statement.query_map([rows::id_array(ids)], |row| {
-        Ok((rows::salesforce_id(0, row.get_ref(0)?.as_str()?)?, HubspotId::new(row.get::<_, String>(1)?)))
-    })?;
-    known.collect()
+pub fn known(database: &Database, ids: &[SalesforceId]) -> rusqlite::Result<HashSet<(SalesforceId, HubspotId)>> {
+    let mut statement = database.prepare_cached("SELECT id FROM pipelines")?;
+    let pipelines: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let mut known = HashSet::new();
+    for pipeline in pipelines {
+        each_of(database, READ, 0, &database.numbered(pipeline, ids)?, |id, row| {
+            known.insert((*id, database.hubspot_id(row.get(1)?)?));
+            Ok(())
+        })?;
+    }
+    Ok(known)
 }
 
 /// The Salesforce records of these HubSpot records, where they stand.
 pub fn of_records(
-    connection: &Connection,
+    database: &Database,
     pipeline: &PipelineName,
     records: &[HubspotId],
 ) -> rusqlite::Result<Vec<(HubspotId, SalesforceId)>> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(
-        "SELECT hubspot_id, salesforce_id FROM identities
-         WHERE pipeline = ?1 AND membership <> 'archived' AND hubspot_id IN (SELECT value FROM json_each(?2))",
-    )?;
-    let records: Vec<&str> = records.iter().map(HubspotId::as_str).collect();
-    let records = rows::to_json(&records)?;
-    let found = statement.query_map(params![pipeline, records], |row| {
-        Ok((HubspotId::new(row.get::<_, String>(0)?), rows::salesforce_id(1, row.get_ref(1)?.as_str()?)?))
-    })?;
-    found.collect()
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(Vec::new()) };
+    let mut statement = database.prepare_cached("SELECT record, standing FROM identities WHERE hubspot_id = ?1")?;
+    let mut found = Vec::new();
+    for record in records {
+        let mut identities = statement.query([record.number()])?;
+        while let Some(row) = identities.next()? {
+            let (of, id) = database.id_of(row.get(0)?)?;
+            if of == pipeline && stands(database, row.get(1)?)? {
+                found.push((record.clone(), id));
+            }
+        }
+    }
+    Ok(found)
 }
 
-/// Only pipelines that take records over ask for identities by HubSpot's ids, so the others do not pay for the index.
-pub fn index_records(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("CREATE INDEX IF NOT EXISTS identities_by_record ON identities (pipeline, hubspot_id)")
+/// Whether a record that stands so is in HubSpot.
+pub fn stands(database: &Database, standing: i64) -> rusqlite::Result<bool> {
+    Ok(database.standing(standing)?.membership != Membership::Archived)
 }
 
 /// Counts the identities of a pipeline.
 pub fn counts(
-    connection: &Connection,
+    database: &Database,
     pipeline: &PipelineName,
     mapping: MappingVersion,
 ) -> rusqlite::Result<IdentityCounts> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(IdentityCounts::default()) };
-    let mut statement = connection.prepare_cached(
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(IdentityCounts::default()) };
+    let mut statement = database.prepare_cached(
         "SELECT coalesce(sum(records) FILTER (WHERE membership <> 'archived'), 0),
                 coalesce(sum(records) FILTER (WHERE membership = 'live'), 0),
                 coalesce(sum(records) FILTER (WHERE membership = 'live' AND mapping <> ?2), 0)
-         FROM identity_counts WHERE pipeline = ?1",
+         FROM standings WHERE pipeline = ?1",
     )?;
     let counts = statement.query_row(params![pipeline, mapping.0], |row| {
         Ok(IdentityCounts {
@@ -99,141 +102,199 @@ pub fn counts(
             in_doubt: 0,
         })
     })?;
-    let mut statement = connection.prepare_cached(
-        "SELECT count(*) FROM unconfirmed u WHERE u.pipeline = ?1 AND NOT EXISTS
-             (SELECT 1 FROM identities l WHERE l.pipeline = u.pipeline AND l.salesforce_id = u.salesforce_id
-                  AND l.membership <> 'archived')",
-    )?;
-    Ok(IdentityCounts { in_doubt: statement.query_row([pipeline], |row| rows::count(row, 0))?, ..counts })
+    let mut standing_of = database.prepare_cached("SELECT standing FROM identities WHERE record = ?1")?;
+    let mut in_doubt = 0;
+    unconfirmed::each(database, pipeline, None, |record| {
+        let standing: Option<i64> = standing_of.query_row([record], |row| row.get(0)).optional()?;
+        in_doubt += u64::from(!standing.map(|standing| stands(database, standing)).transpose()?.unwrap_or(false));
+        Ok(true)
+    })?;
+    Ok(IdentityCounts { in_doubt, ..counts })
 }
 
 /// Live identities that were written under another mapping.
 pub fn stale(
-    connection: &Connection,
+    database: &Database,
     pipeline: &PipelineName,
     mapping: MappingVersion,
     after: Option<SalesforceId>,
     limit: usize,
 ) -> rusqlite::Result<Vec<SalesforceId>> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(
-        "SELECT salesforce_id FROM identities
-         WHERE pipeline = ?1 AND salesforce_id > ?2 AND membership = 'live' AND mapping <> ?3
-         ORDER BY salesforce_id LIMIT ?4",
-    )?;
-    let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let ids = statement.query_map(params![pipeline, after, mapping.0, limit], |row| {
-        rows::salesforce_id(0, row.get_ref(0)?.as_str()?)
-    })?;
-    ids.collect()
+    list(database, pipeline, after, limit, |standing| {
+        standing.membership == Membership::Live && standing.mapping != mapping.0
+    })
 }
 
 /// Live records, by id, after the one given.
 pub fn live(
-    connection: &Connection,
+    database: &Database,
     pipeline: &PipelineName,
     after: Option<SalesforceId>,
     limit: usize,
 ) -> rusqlite::Result<Vec<SalesforceId>> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(
-        "SELECT salesforce_id FROM identities WHERE pipeline = ?1 AND salesforce_id > ?2 AND membership = 'live'
-         ORDER BY salesforce_id LIMIT ?3",
-    )?;
-    let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let ids = statement
-        .query_map(params![pipeline, after, limit], |row| rows::salesforce_id(0, row.get_ref(0)?.as_str()?))?;
-    ids.collect()
+    list(database, pipeline, after, limit, |standing| standing.membership == Membership::Live)
+}
+
+/// Records that stand in some way, by id, after the one given.
+fn list(
+    database: &Database,
+    pipeline: &PipelineName,
+    after: Option<SalesforceId>,
+    limit: usize,
+    fits: impl Fn(&Standing) -> bool,
+) -> rusqlite::Result<Vec<SalesforceId>> {
+    let mut ids = Vec::new();
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(ids) };
+    let mut statement = database
+        .prepare_cached("SELECT record, standing FROM identities WHERE record >= ?1 AND record < ?2 ORDER BY record")?;
+    let last = after.map(|after| database.record(pipeline, &after)).transpose()?.flatten();
+    database.stretches(pipeline, after.as_ref(), |stretch| {
+        let records = stretch.after(last);
+        let mut found = statement.query([records.start, records.end])?;
+        while ids.len() < limit
+            && let Some(row) = found.next()?
+        {
+            if fits(&database.standing(row.get(1)?)?) {
+                ids.push(database.id_of(row.get(0)?)?.1);
+            }
+        }
+        Ok(ids.len() < limit)
+    })?;
+    Ok(ids)
+}
+
+/// What was known of a record before it is written.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    hubspot_id: i64,
+    standing: i64,
 }
 
 /// Writes identities (insert or replace).
-pub fn write(
-    connection: &Connection,
-    pipeline: i64,
-    identities: &[Identity],
-    run: &str,
-    at: i64,
-) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO identities (pipeline, salesforce_id, hubspot_id, hash, mapping, membership, written_at, run, match_property)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         ON CONFLICT (pipeline, salesforce_id) DO UPDATE SET hubspot_id = excluded.hubspot_id, hash = excluded.hash,
-             mapping = excluded.mapping, membership = excluded.membership, written_at = excluded.written_at, run = excluded.run,
-             match_property = excluded.match_property",
-    )?;
-    let usual = usual_match(connection, pipeline, identities)?;
-    let mut known = connection.prepare_cached(
-        "SELECT hubspot_id, membership, mapping FROM identities WHERE pipeline = ?1 AND salesforce_id = ?2",
-    )?;
-    let mut changes = CountChanges::new();
+pub fn write(database: &Database, pipeline: i64, identities: &[Identity]) -> rusqlite::Result<()> {
+    if identities.is_empty() {
+        return Ok(());
+    }
+    let usual = usual_match(database, pipeline, &identities[0].match_property)?;
+    let mut new = Vec::with_capacity(identities.len());
     for identity in identities {
-        let before: Option<(String, Membership)> = known
-            .query_row(params![pipeline, identity.salesforce_id.as_str()], |row| {
-                let membership: Membership = rows::named(1, row.get_ref(1)?.as_str()?)?;
-                let mapping = rows::bytes(2, row.get_ref(2)?.as_blob()?)?;
-                *changes.entry((membership, mapping)).or_default() -= 1;
-                Ok((row.get(0)?, membership))
-            })
-            .optional()?;
-        *changes.entry((identity.membership, identity.mapping.0)).or_default() += 1;
-        statement.execute(params![
-            pipeline,
-            identity.salesforce_id.as_str(),
-            identity.hubspot_id.as_str(),
-            identity.hash.0,
-            identity.mapping.0,
-            rows::name_of(&identity.membership),
-            at,
-            run,
-            Some(&*identity.match_property).filter(|property| **property != *usual && !property.is_empty())
-        ])?;
-        let stood = before
-            .as_ref()
-            .is_some_and(|(id, membership)| *id == identity.hubspot_id.as_str() && *membership != Membership::Archived);
-        if !stood && identity.membership != Membership::Archived {
-            let before = before.as_ref().map(|(id, _)| id.as_str());
-            associations::appeared(
-                connection,
-                pipeline,
-                &identity.salesforce_id,
-                before,
-                identity.hubspot_id.as_str(),
-            )?;
+        new.push((database.ensure_record(pipeline, &identity.salesforce_id)?, identity));
+    }
+    // Of several of one record the last one counts.
+    new.sort_by_key(|(record, _)| *record);
+    let mut records: Vec<(i64, i64)> = new.iter().map(|(record, _)| (*record, *record)).collect();
+    records.dedup();
+    let mut known: HashMap<i64, Before> = HashMap::new();
+    each_of(database, READ, 0, &records, |record, row| {
+        known.insert(*record, Before { hubspot_id: row.get(1)?, standing: row.get(3)? });
+        Ok(())
+    })?;
+    let mut entry = Entry { database, pipeline, usual, changes: HashMap::new(), waiting: None };
+    for (record, identity) in new {
+        let now = entry.write(record, identity, known.get(&record).copied())?;
+        if records.len() < identities.len() {
+            known.insert(record, now);
         }
     }
-    write_counts(connection, pipeline, &changes)
-}
-
-/// By how much the number of records changes that stand in one way under one mapping.
-type CountChanges = HashMap<(Membership, [u8; 8]), i64>;
-
-fn write_counts(connection: &Connection, pipeline: i64, changes: &CountChanges) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO identity_counts (pipeline, membership, mapping, records) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (pipeline, membership, mapping) DO UPDATE SET records = records + excluded.records",
-    )?;
-    for ((membership, mapping), change) in changes.iter().filter(|(_, change)| **change != 0) {
-        statement.execute(params![pipeline, rows::name_of(membership), mapping, change])?;
+    let mut count = database.prepare_cached("UPDATE standings SET records = records + ?2 WHERE number = ?1")?;
+    for (standing, change) in entry.changes.into_iter().filter(|(_, change)| *change != 0) {
+        count.execute([standing, change])?;
     }
     Ok(())
 }
 
+/// Identities on their way into the state.
+struct Entry<'a> {
+    database: &'a Database,
+    pipeline: i64,
+    usual: String,
+    /// By how much the number of records changes that stand in one way.
+    changes: HashMap<i64, i64>,
+    /// Whether any lookup waits for its record, once that was asked.
+    waiting: Option<bool>,
+}
+
+impl Entry<'_> {
+    fn write(&mut self, record: i64, identity: &Identity, before: Option<Before>) -> rusqlite::Result<Before> {
+        let is_usual = *identity.match_property == *self.usual;
+        let standing = Standing {
+            pipeline: self.pipeline,
+            membership: identity.membership,
+            mapping: identity.mapping.0,
+            match_property: if is_usual { Arc::default() } else { Arc::clone(&identity.match_property) },
+        };
+        let now = Before {
+            hubspot_id: self.database.ensure_hubspot_id(&identity.hubspot_id)?,
+            standing: self.database.ensure_standing(&standing)?,
+        };
+        let sql = match before {
+            None => "INSERT INTO identities (record, hubspot_id, hash, standing) VALUES (?1, ?2, ?3, ?4)",
+            // An index whose column is not named is left alone.
+            Some(before) if before.hubspot_id == now.hubspot_id => {
+                "UPDATE identities SET hash = ?3, standing = ?4 WHERE record = ?1 AND hubspot_id = ?2"
+            }
+            Some(before) => {
+                lookups::keep_near_end(self.database, record, before.hubspot_id)?;
+                "UPDATE identities SET hubspot_id = ?2, hash = ?3, standing = ?4 WHERE record = ?1"
+            }
+        };
+        let row = params![record, now.hubspot_id, identity.hash.0, now.standing];
+        self.database.prepare_cached(sql)?.execute(row)?;
+        if let Some(before) = before {
+            *self.changes.entry(before.standing).or_default() -= 1;
+        }
+        *self.changes.entry(now.standing).or_default() += 1;
+        self.appeared(record, identity, before, now)?;
+        Ok(now)
+    }
+
+    /// Tells the lookups that wait for a record that it has appeared, or came back as another one.
+    fn appeared(
+        &mut self,
+        record: i64,
+        identity: &Identity,
+        before: Option<Before>,
+        now: Before,
+    ) -> rusqlite::Result<()> {
+        let stood = match before {
+            Some(before) => before.hubspot_id == now.hubspot_id && stands(self.database, before.standing)?,
+            None => false,
+        };
+        if stood || identity.membership == Membership::Archived {
+            return Ok(());
+        }
+        let waiting = match self.waiting {
+            Some(waiting) => waiting,
+            None => *self.waiting.insert(lookups::any_waits(self.database)?),
+        };
+        if waiting {
+            lookups::wake(self.database, &identity.salesforce_id)?;
+        }
+        match before.filter(|before| before.hubspot_id != now.hubspot_id) {
+            Some(before) => {
+                lookups::replaced(self.database, (record, &identity.salesforce_id), before.hubspot_id, now.hubspot_id)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// The match property that the pipeline had first; where none is noted yet, that of the first identity.
-fn usual_match(connection: &Connection, pipeline: i64, identities: &[Identity]) -> rusqlite::Result<String> {
-    let Some(first) = identities.first() else { return Ok(String::new()) };
-    let sql = "SELECT match_property FROM pipelines WHERE id = ?1";
-    let noted: Option<String> = connection.prepare_cached(sql)?.query_row([pipeline], |row| row.get(0))?;
-    if let Some(noted) = noted {
+fn usual_match(database: &Database, pipeline: i64, first: &str) -> rusqlite::Result<String> {
+    if let Some(noted) = noted_match(database, pipeline)? {
         return Ok(noted);
     }
-    remember_match(connection, pipeline, &first.match_property)?;
-    Ok(first.match_property.to_string())
+    remember_match(database, pipeline, first)?;
+    Ok(first.to_owned())
+}
+
+fn noted_match(database: &Database, pipeline: i64) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT match_property FROM pipelines WHERE id = ?1";
+    database.prepare_cached(sql)?.query_row([pipeline], |row| row.get(0))
 }
 
 /// Notes the match property that identities without one have: the first one that is told.
-pub fn remember_match(connection: &Connection, pipeline: i64, property: &str) -> rusqlite::Result<()> {
+pub fn remember_match(database: &Database, pipeline: i64, property: &str) -> rusqlite::Result<()> {
     let sql = "UPDATE pipelines SET match_property = ?2 WHERE id = ?1 AND match_property IS NULL";
-    connection.prepare_cached(sql)?.execute(params![pipeline, property]).map(drop)
+    database.prepare_cached(sql)?.execute(params![pipeline, property]).map(drop)
 }

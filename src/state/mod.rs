@@ -2,13 +2,18 @@
 
 pub mod alerts;
 pub mod associations;
+pub mod before;
 pub mod commit;
 mod comparisons;
+pub mod database;
 pub mod directory;
 pub mod failures;
 pub mod identities;
+pub mod kept;
 pub mod lease;
+pub mod lookups;
 pub mod open;
+pub mod pairs;
 pub mod pipelines;
 pub mod rows;
 pub mod runs;

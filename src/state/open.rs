@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::before;
+use super::database::Database;
 use crate::ports::state::StateError;
+use crate::sys::crash_point::crash_point_within;
 use crate::sys::files;
 
 /// Marks a file as ours ("SYNL").
 const APPLICATION_ID: i32 = 0x5359_4e4c;
 
-/// Each step brings a file from the version of its place to the next.
-const MIGRATIONS: [&str; 7] = [
+/// Each step brings a file from the version of its place to the next. Of the last one, [`before::carry_over`] does the rest.
+const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_unconfirmed.sql"),
     include_str!("migrations/0003_marks_and_keys.sql"),
@@ -22,6 +25,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0005_associations.sql"),
     include_str!("migrations/0006_comparisons.sql"),
     include_str!("migrations/0007_identity_counts.sql"),
+    include_str!("migrations/0008_numbers.sql"),
 ];
 
 /// One connection serves one thread at a time, behind a lock of our own.
@@ -31,7 +35,7 @@ const WRITING: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQ
 const BUSY_WAIT: Duration = Duration::from_secs(30);
 
 /// Opens for writing; creates the file and its folder when they are missing.
-pub fn writable(path: &Path) -> Result<Connection, StateError> {
+pub fn writable(path: &Path) -> Result<Database, StateError> {
     let shown = path.display().to_string();
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         files::private_folder(folder)
@@ -43,9 +47,8 @@ pub fn writable(path: &Path) -> Result<Connection, StateError> {
     }
     refuse_empty(path, &shown)?;
     clean_drafts(path);
-    let mut connection = Connection::open_with_flags(path, WRITING).map_err(|error| sorted(&shown, error))?;
-    prepare(&mut connection, &shown)?;
-    Ok(connection)
+    let connection = Connection::open_with_flags(path, WRITING).map_err(|error| sorted(&shown, error))?;
+    prepare(connection, &shown)
 }
 
 /// Makes a whole state beside its place and puts it there at once: a process that dies meanwhile leaves none, so that an
@@ -66,13 +69,14 @@ fn create(path: &Path, shown: &str) -> Result<(), StateError> {
         // ids and rejected values.
         let held = files::open_lock(&draft).map_err(io)?;
         held.lock().map_err(io)?;
-        let mut connection = Connection::open_with_flags(&draft, WRITING).map_err(|error| sorted(shown, error))?;
+        let connection = Connection::open_with_flags(&draft, WRITING).map_err(|error| sorted(shown, error))?;
+        let database = Database::new(connection);
         // Not with a log of its own: what a log holds is moved into the file when it is closed, and where the disk has no
         // room for that, nobody says so. This way each commit is in the one file, or fails.
-        configure(&connection, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;")
+        configure(&database, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;")
             .map_err(|error| sorted(shown, error))?;
-        migrate(&mut connection, shown)?;
-        connection.close().map_err(|(_, error)| sorted(shown, error))?;
+        migrate(&database, shown)?;
+        database.close().map_err(|error| sorted(shown, error))?;
         files::open_lock(&draft).and_then(|file| file.sync_all()).map_err(io)?;
         match fs::hard_link(&draft, path) {
             // Another process was quicker: its file is as good.
@@ -138,7 +142,7 @@ fn refuse_empty(path: &Path, shown: &str) -> Result<(), StateError> {
 }
 
 /// Opens an existing file for reading only.
-pub fn readable(path: &Path) -> Result<Connection, StateError> {
+pub fn readable(path: &Path) -> Result<Database, StateError> {
     let shown = path.display().to_string();
     refuse_link(path, &shown)?;
     refuse_empty(path, &shown)?;
@@ -149,15 +153,15 @@ pub fn readable(path: &Path) -> Result<Connection, StateError> {
         return Err(StateError::Io { path: shown, detail });
     }
     configure(&connection, "PRAGMA query_only = 1;").map_err(|error| sorted(&shown, error))?;
-    Ok(connection)
+    Ok(Database::new(connection))
 }
 
 /// Opens one more connection to a state that is open for writing; it only reads.
-pub fn beside(path: &Path) -> Result<Connection, StateError> {
+pub fn beside(path: &Path) -> Result<Database, StateError> {
     let shown = path.display().to_string();
     let connection = Connection::open_with_flags(path, WRITING).map_err(|error| sorted(&shown, error))?;
     configure(&connection, "PRAGMA query_only = 1;").map_err(|error| sorted(&shown, error))?;
-    Ok(connection)
+    Ok(Database::new(connection))
 }
 
 /// Opens by the first way that lets something be read: as usual, since the log needs its index beside the database; where
@@ -194,12 +198,10 @@ fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// A database that nobody else sees: in memory, or spilling to a private file that vanishes with it.
-pub fn private(in_memory: bool) -> Result<Connection, StateError> {
+pub fn private(in_memory: bool) -> Result<Database, StateError> {
     let shown = "(private)".to_owned();
     let opened = if in_memory { Connection::open_in_memory() } else { Connection::open("") };
-    let mut connection = opened.map_err(|error| sorted(&shown, error))?;
-    prepare(&mut connection, &shown)?;
-    Ok(connection)
+    prepare(opened.map_err(|error| sorted(&shown, error))?, &shown)
 }
 
 /// Sorts a database error: damage is told apart from trouble with the disk.
@@ -213,23 +215,36 @@ pub fn sorted(path: &str, error: rusqlite::Error) -> StateError {
     }
 }
 
-fn prepare(connection: &mut Connection, shown: &str) -> Result<(), StateError> {
-    version(connection, shown)?;
+fn prepare(connection: Connection, shown: &str) -> Result<Database, StateError> {
+    let database = Database::new(connection);
+    let found = version(&database, shown)?;
     // Losing the last commits to a power cut only repeats work that is safe to repeat, so NORMAL is enough.
-    configure(connection, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+    configure(&database, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
         .map_err(|error| sorted(shown, error))?;
-    migrate(connection, shown)
+    migrate(&database, shown)?;
+    if (1..BY_NUMBERS).contains(&found) {
+        // The rows of before have left two thirds of the file empty. Without the room to write it anew it stays as it is.
+        let _ = database.execute_batch("VACUUM");
+    }
+    Ok(database)
 }
 
+/// The version from which on rows go by numbers.
+const BY_NUMBERS: u32 = 8;
+
 /// Brings a state to the present version; each step is one transaction.
-fn migrate(connection: &mut Connection, shown: &str) -> Result<(), StateError> {
-    let found = version(connection, shown)?;
-    for (index, step) in MIGRATIONS.iter().enumerate().skip(found as usize) {
-        let mut migrate = || {
-            let transaction = connection.transaction()?;
+fn migrate(database: &Database, shown: &str) -> Result<(), StateError> {
+    let found = version(database, shown)?;
+    for (step, version) in MIGRATIONS.iter().zip(1..).skip(found as usize) {
+        let migrate = || {
+            let transaction = database.unchecked_transaction()?;
             transaction.execute_batch(step)?;
+            if version == BY_NUMBERS {
+                before::carry_over(database)?;
+            }
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            transaction.pragma_update(None, "user_version", index as u32 + 1)?;
+            transaction.pragma_update(None, "user_version", version)?;
+            crash_point_within!("state.migrated");
             transaction.commit()
         };
         migrate().map_err(|error| sorted(shown, error))?;

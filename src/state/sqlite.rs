@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::database::Database;
 use super::lease::{self, LocalLeases};
 use super::writer::{Pending, Writer, run_blocking};
 use super::{
-    alerts, associations, commit, comparisons, directory, failures, identities, open, pipelines, rows, runs,
-    unconfirmed,
+    alerts, associations, commit, comparisons, directory, failures, identities, kept, lookups, open, pairs, pipelines,
+    rows, runs, unconfirmed,
 };
 use crate::model::alert::Condition;
 use crate::model::association::{AssociationState, OwnedType, PairKey, PairRequest};
 use crate::model::identity::{Identity, MappingVersion};
-use crate::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
+use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::{ComparisonProgress, Watermark};
 use crate::ports::state::{
@@ -48,7 +48,7 @@ pub struct SqliteState {
 /// first used.
 struct Reader {
     path: PathBuf,
-    connection: Mutex<Option<Connection>>,
+    connection: Mutex<Option<Database>>,
 }
 
 type Turns = Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>;
@@ -78,10 +78,10 @@ impl SqliteState {
         Ok(Self::new(open::private(false)?, None, clock))
     }
 
-    fn new(connection: Connection, path: Option<&Path>, clock: &Clock) -> Self {
+    fn new(database: Database, path: Option<&Path>, clock: &Clock) -> Self {
         let shown = path.map_or_else(|| "(private)".to_owned(), |path| path.display().to_string());
         Self {
-            writer: Writer::new(connection, shown),
+            writer: Writer::new(database, shown),
             reader: None,
             path: path.map(Path::to_owned),
             leases: LocalLeases::default(),
@@ -94,7 +94,7 @@ impl SqliteState {
     fn read<'a, T, F>(&self, work: F) -> Answer<'a, T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&Database) -> rusqlite::Result<T> + Send + 'static,
     {
         let (writer, reader) = (Arc::clone(&self.writer), self.reader.clone());
         self.answered(move || {
@@ -112,11 +112,36 @@ impl SqliteState {
         })
     }
 
+    /// The same, of lookups with work left: those that led to records which came back as others are among them.
+    fn read_followed<'a, T, F>(&self, work: F) -> Answer<'a, T>
+    where
+        T: Send + 'static,
+        F: Fn(&Database) -> rusqlite::Result<T> + Send + Sync + 'static,
+    {
+        let (state, work) = (self.clone(), Arc::new(work));
+        // What was opened for reading only is shown as it is.
+        let may_write = self.reader.is_some() || self.path.is_none();
+        async move {
+            loop {
+                let work = Arc::clone(&work);
+                let found = state.read(move |database| {
+                    let is_followed = !may_write || !lookups::any_replaced(database)?;
+                    is_followed.then(|| work(database)).transpose()
+                });
+                match found.await? {
+                    Some(found) => return Ok(found),
+                    None => state.write(lookups::follow_replaced).await?,
+                }
+            }
+        }
+        .boxed()
+    }
+
     /// Writes something; it stands when this returns.
     fn write<'a, T, F>(&self, work: F) -> Answer<'a, T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&Database) -> rusqlite::Result<T> + Send + 'static,
     {
         let writer = Arc::clone(&self.writer);
         self.answered(move || writer.submit(false, work))
@@ -139,7 +164,7 @@ impl SqliteState {
 }
 
 impl Reader {
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StateError> {
+    fn read<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T, StateError> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = match &mut *connection {
             Some(connection) => connection,
@@ -216,7 +241,7 @@ impl StateReader for SqliteState {
     ) -> Answer<'a, Vec<(AssociationState, HubspotId)>> {
         let pipeline = pipeline.clone();
         let at = at.map(rows::millis);
-        self.read(move |connection| associations::due(connection, &pipeline, at, after.as_ref(), limit))
+        self.read_followed(move |connection| associations::due(connection, &pipeline, at, after.as_ref(), limit))
     }
 
     fn settled_associations<'a>(
@@ -231,17 +256,17 @@ impl StateReader for SqliteState {
 
     fn pair_requests<'a>(&'a self, pairs: &'a [PairKey]) -> Answer<'a, Vec<PairRequest>> {
         let pairs = pairs.to_vec();
-        self.read(move |connection| associations::requests(connection, &pairs))
+        self.read(move |connection| pairs::requests(connection, &pairs))
     }
 
     fn owned_types<'a>(&'a self, pairs: &'a [PairKey]) -> Answer<'a, Vec<OwnedType>> {
         let pairs = pairs.to_vec();
-        self.read(move |connection| associations::owned(connection, &pairs))
+        self.read(move |connection| pairs::owned(connection, &pairs))
     }
 
     fn due_count<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
         let pipeline = pipeline.clone();
-        self.read(move |connection| associations::due_count(connection, &pipeline))
+        self.read_followed(move |connection| associations::due_count(connection, &pipeline))
     }
 
     fn watermark<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, Option<Watermark>> {
@@ -369,18 +394,12 @@ impl StateWriter for SqliteState {
         })
     }
 
-    fn note_calls<'a>(
-        &'a self,
-        pipeline: &'a PipelineName,
-        run: &'a RunId,
-        at: Timestamp,
-        calls: &'a [Unconfirmed],
-    ) -> Answer<'a, ()> {
-        let (pipeline, run, calls) = (pipeline.clone(), run.clone(), calls.to_vec());
+    fn note_calls<'a>(&'a self, pipeline: &'a PipelineName, calls: &'a [Unconfirmed]) -> Answer<'a, ()> {
+        let (pipeline, calls) = (pipeline.clone(), calls.to_vec());
         let writer = Arc::clone(&self.writer);
         // It is on the disk when it returns, whatever happens to the computer: a doubt that is lost with the power is no doubt any more,
         // and what it was about would never be looked up.
-        let note = move |connection: &Connection| unconfirmed::note(connection, &pipeline, &run, at, &calls);
+        let note = move |connection: &Database| unconfirmed::note(connection, &pipeline, &calls);
         self.answered(move || writer.submit(true, note))
     }
 
@@ -419,25 +438,21 @@ impl StateWriter for SqliteState {
         self.write(move |connection| alerts::settle(connection, number, &outcome))
     }
 
-    fn index_records(&self) -> Answer<'_, ()> {
-        self.write(|connection| identities::index_records(connection))
-    }
-
     fn keep_associations<'a>(&'a self, pipeline: &'a PipelineName, kept: &'a [KeptAssociation]) -> Answer<'a, ()> {
         let (name, as_before) = (pipeline.clone(), kept.to_vec());
         let (pipeline, kept) = (pipeline.clone(), kept.to_vec());
         async move {
-            if self.read(move |connection| associations::are_kept(connection, &name, &as_before)).await? {
+            if self.read(move |connection| kept::is_known(connection, &name, &as_before)).await? {
                 return Ok(());
             }
-            self.write(move |connection| associations::keep(connection, &pipeline, &kept)).await
+            self.write(move |connection| kept::keep(connection, &pipeline, &kept)).await
         }
         .boxed()
     }
 
     fn recheck_associations<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, ()> {
         let pipeline = pipeline.clone();
-        self.write(move |connection| associations::recheck_all(connection, &pipeline))
+        self.write(move |connection| lookups::recheck_all(connection, &pipeline))
     }
 
     fn set_note<'a>(&'a self, key: &'a str, text: &'a str) -> Answer<'a, ()> {
@@ -514,3 +529,64 @@ struct ListingTurn {
 }
 
 impl Turn for ListingTurn {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::association::{Asked, AssociationKey};
+    use crate::model::identity::{ContentHash, Membership};
+    use crate::model::ids::RunId;
+    use crate::model::report::Tally;
+
+    /// How each statement goes through the tables that grow with the records, but for one row at a time.
+    fn plans(database: &Database) -> rusqlite::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for sql in database.prepared.borrow().iter() {
+            let mut statement = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let mut steps = statement.raw_query();
+            while let Some(step) = steps.next()? {
+                let step: String = step.get("detail")?;
+                let table = step.split(' ').nth(1).unwrap_or_default();
+                if ["identities", "i", "associations", "a"].contains(&table) && !step.contains("(rowid=?)") {
+                    found.push(format!("{step}: {sql}"));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    #[tokio::test]
+    async fn a_cycle_without_a_change_goes_through_no_table_of_records() {
+        let state = SqliteState::in_memory(&Clock::system()).unwrap();
+        let (name, at) = (PipelineName::new("one"), Timestamp::UNIX_EPOCH);
+        let id: SalesforceId = "a01000000000001".parse().unwrap();
+        let identity = Identity {
+            salesforce_id: id,
+            hubspot_id: HubspotId::new("5"),
+            hash: ContentHash([1; 16]),
+            mapping: MappingVersion([1; 8]),
+            match_property: "salesforce_id".into(),
+            membership: Membership::Live,
+        };
+        let asked = Some(Asked { target: id, label: None });
+        let commit = Commit {
+            identities: vec![identity],
+            wanted: vec![(id, AssociationKey("Account__c".into()), asked)],
+            ..Commit::new(&name, &RunId::new("01RUN"), at, Tally::default())
+        };
+        state.commit(&commit).await.unwrap();
+        state.writer.read(|database| Ok(database.prepared.borrow_mut().clear())).unwrap();
+        let mapping = MappingVersion([1; 8]);
+        assert_eq!(state.identity_counts(&name, mapping).await.unwrap().standing, 1);
+        assert!(!state.has_unconfirmed(&name).await.unwrap() && !state.failing(&name).await.unwrap());
+        assert_eq!(state.due_count(&name).await.unwrap(), 1);
+        assert_eq!(state.due_associations(&name, Some(at), None, 10).await.unwrap().len(), 1);
+        state.in_doubt(&name, None, None, 10).await.unwrap();
+        state.stored_watermark(&name).await.unwrap();
+        state.commit(&Commit { identities: Vec::new(), wanted: Vec::new(), ..commit }).await.unwrap();
+        assert_eq!(state.writer.read(plans).unwrap(), [""; 0]);
+        // What lists records is told apart.
+        state.live(&name, None, 10).await.unwrap();
+        assert_eq!(state.writer.read(plans).unwrap().len(), 1);
+    }
+}

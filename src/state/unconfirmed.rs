@@ -1,95 +1,239 @@
 //! Calls whose outcome is not noted: written down before they are sent.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
+use super::database::{Database, each_of};
 use super::pipelines::{ensure_pipeline, pipeline_id};
 use super::rows;
-use crate::model::ids::{PipelineName, RunId, SalesforceId};
-use crate::model::unconfirmed::Unconfirmed;
+use crate::model::ids::{PipelineName, SalesforceId};
+use crate::model::unconfirmed::{Intent, Unconfirmed};
+
+/// Calls of a pipeline that are kept whole at most: more than are ever under way at once. Records of older ones get rows of their own.
+const CALLS_MAX: i64 = 64;
 
 /// Notes calls that are about to be sent. An earlier doubt about a record stays: it is the one to be accounted for.
-pub fn note(
-    connection: &Connection,
-    pipeline: &PipelineName,
-    run: &RunId,
-    at: Timestamp,
-    calls: &[Unconfirmed],
-) -> rusqlite::Result<()> {
-    let pipeline = ensure_pipeline(connection, pipeline)?;
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO unconfirmed (pipeline, salesforce_id, match_property, intent, run, sent_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-    )?;
+pub fn note(database: &Database, pipeline: &PipelineName, calls: &[Unconfirmed]) -> rusqlite::Result<()> {
+    let pipeline = ensure_pipeline(database, pipeline)?;
+    let mut kinds: Vec<(&str, Intent, Vec<i64>)> = Vec::new();
     for call in calls {
-        let intent = rows::name_of(&call.intent);
-        let id = call.salesforce_id.as_str();
-        statement.execute(params![pipeline, id, &*call.match_property, intent, run.as_str(), rows::millis(at)])?;
+        let record = database.ensure_record(pipeline, &call.salesforce_id)?;
+        let is_alike = |(property, intent, _): &&mut (&str, Intent, Vec<i64>)| {
+            *property == &*call.match_property && *intent == call.intent
+        };
+        match kinds.iter_mut().find(is_alike) {
+            Some((_, _, records)) => records.push(record),
+            None => kinds.push((&call.match_property, call.intent, vec![record])),
+        }
+    }
+    for (property, intent, mut records) in kinds {
+        records.sort_unstable();
+        let kind = ensure_kind(database, property, intent)?;
+        let sql = "INSERT INTO calls (pipeline, number, kind, records)
+            SELECT ?1, 1 + coalesce(max(number), 0), ?2, ?3 FROM calls WHERE pipeline = ?1";
+        database.prepare_cached(sql)?.execute(params![pipeline, kind, packed(&records)])?;
+    }
+    let sql = "SELECT count(*) FROM calls WHERE pipeline = ?1";
+    let mut count: i64 = database.prepare_cached(sql)?.query_row([pipeline], |row| row.get(0))?;
+    while count > CALLS_MAX {
+        spread_oldest(database, pipeline)?;
+        count -= 1;
     }
     Ok(())
+}
+
+fn ensure_kind(database: &Database, match_property: &str, intent: Intent) -> rusqlite::Result<i64> {
+    let kind = params![match_property, rows::name_of(&intent)];
+    let sql = "SELECT number FROM call_kinds WHERE match_property = ?1 AND intent = ?2";
+    if let Some(number) = database.prepare_cached(sql)?.query_row(kind, |row| row.get(0)).optional()? {
+        return Ok(number);
+    }
+    database.execute("INSERT INTO call_kinds (match_property, intent) VALUES (?1, ?2)", kind)?;
+    Ok(database.last_insert_rowid())
+}
+
+/// Notes that a call of an earlier version has left a record in doubt.
+pub fn note_one(database: &Database, record: i64, match_property: &str, intent: Intent) -> rusqlite::Result<()> {
+    let kind = ensure_kind(database, match_property, intent)?;
+    let sql = "INSERT OR IGNORE INTO unconfirmed (record, kind) VALUES (?1, ?2)";
+    database.prepare_cached(sql)?.execute([record, kind]).map(drop)
+}
+
+/// Gives the records of the oldest call rows of their own.
+fn spread_oldest(database: &Database, pipeline: i64) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM calls WHERE pipeline = ?1
+        AND number = (SELECT min(number) FROM calls WHERE pipeline = ?1) RETURNING number, kind, records";
+    let Some(call) = database.prepare_cached(sql)?.query_row([pipeline], Call::read).optional()? else { return Ok(()) };
+    let mut statement = database.prepare_cached("INSERT OR IGNORE INTO unconfirmed (record, kind) VALUES (?1, ?2)")?;
+    for record in call.records {
+        statement.execute([record, call.kind])?;
+    }
+    Ok(())
+}
+
+/// Some calls that were noted together.
+struct Call {
+    number: i64,
+    kind: i64,
+    /// In order.
+    records: Vec<i64>,
+}
+
+impl Call {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let records =
+            row.get_ref(2)?.as_blob()?.chunks(8).map(|record| Ok(i64::from_be_bytes(rows::bytes(2, record)?)));
+        let records = records.collect::<rusqlite::Result<_>>()?;
+        Ok(Self { number: row.get(0)?, kind: row.get(1)?, records })
+    }
+}
+
+fn packed(records: &[i64]) -> Vec<u8> {
+    records.iter().flat_map(|record| record.to_be_bytes()).collect()
+}
+
+/// Calls of a pipeline, the oldest first.
+fn calls(database: &Database, pipeline: i64) -> rusqlite::Result<Vec<Call>> {
+    let sql = "SELECT number, kind, records FROM calls WHERE pipeline = ?1 ORDER BY number";
+    database.prepare_cached(sql)?.query_map([pipeline], Call::read)?.collect()
 }
 
 /// Forgets the doubts about records that are accounted for.
-pub fn account(connection: &Connection, pipeline: i64, ids: &[SalesforceId]) -> rusqlite::Result<()> {
-    let mut statement =
-        connection.prepare_cached("DELETE FROM unconfirmed WHERE pipeline = ?1 AND salesforce_id = ?2")?;
-    for id in ids {
-        statement.execute(params![pipeline, id.as_str()])?;
+pub fn account(database: &Database, pipeline: i64, ids: &[SalesforceId]) -> rusqlite::Result<()> {
+    let records = database.numbered(pipeline, ids)?;
+    if records.is_empty() {
+        return Ok(());
+    }
+    if any_spread(database)? {
+        let mut statement = database.prepare_cached("DELETE FROM unconfirmed WHERE record = ?1")?;
+        for (record, _) in &records {
+            statement.execute([record])?;
+        }
+    }
+    let is_open = |record: &i64| records.binary_search_by_key(record, |(record, _)| *record).is_err();
+    for call in calls(database, pipeline)? {
+        let open: Vec<i64> = call.records.iter().copied().filter(is_open).collect();
+        if open.is_empty() {
+            let sql = "DELETE FROM calls WHERE pipeline = ?1 AND number = ?2";
+            database.prepare_cached(sql)?.execute([pipeline, call.number])?;
+        } else if open.len() < call.records.len() {
+            let sql = "UPDATE calls SET records = ?3 WHERE pipeline = ?1 AND number = ?2";
+            database.prepare_cached(sql)?.execute(params![pipeline, call.number, packed(&open)])?;
+        }
     }
     Ok(())
 }
 
+/// Whether any record of any pipeline has a row of its own.
+fn any_spread(database: &Database) -> rusqlite::Result<bool> {
+    database.prepare_cached("SELECT 1 FROM unconfirmed LIMIT 1")?.exists([])
+}
+
 /// Whether there is any doubt about a record of the pipeline.
-pub fn any(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<bool> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(false) };
-    connection.prepare_cached("SELECT 1 FROM unconfirmed WHERE pipeline = ?1 LIMIT 1")?.exists([pipeline])
+pub fn any(database: &Database, pipeline: &PipelineName) -> rusqlite::Result<bool> {
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(false) };
+    let mut found = false;
+    each(database, pipeline, None, |_| {
+        found = true;
+        Ok(false)
+    })?;
+    Ok(found)
+}
+
+/// Goes through the records of a pipeline that are in doubt, in the order of their ids, after the one given, until `found` has enough.
+pub fn each(
+    database: &Database,
+    pipeline: i64,
+    after: Option<&SalesforceId>,
+    mut found: impl FnMut(i64) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
+    let in_calls: BTreeSet<i64> = calls(database, pipeline)?.into_iter().flat_map(|call| call.records).collect();
+    if in_calls.is_empty() && !any_spread(database)? {
+        return Ok(());
+    }
+    let last = after.map(|after| database.record(pipeline, after)).transpose()?.flatten();
+    let sql = "SELECT record FROM unconfirmed WHERE record >= ?1 AND record < ?2 ORDER BY record";
+    let mut statement = database.prepare_cached(sql)?;
+    database.stretches(pipeline, after, |stretch| {
+        let records = stretch.after(last);
+        let mut in_calls = in_calls.range(records.clone()).copied().peekable();
+        let mut spread = statement.query([records.start, records.end])?;
+        let mut spread_record: Option<i64> = spread.next()?.map(|row| row.get(0)).transpose()?;
+        while let Some(record) = in_calls.peek().copied().into_iter().chain(spread_record).min() {
+            if !found(record)? {
+                return Ok(false);
+            }
+            in_calls.next_if_eq(&record);
+            if spread_record == Some(record) {
+                spread_record = spread.next()?.map(|row| row.get(0)).transpose()?;
+            }
+        }
+        Ok(true)
+    })
 }
 
 /// Doubts about these records.
 pub fn of_records(
-    connection: &Connection,
+    database: &Database,
     pipeline: &PipelineName,
     ids: &[SalesforceId],
 ) -> rusqlite::Result<Vec<Unconfirmed>> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(
-        "SELECT u.salesforce_id, u.match_property, u.intent FROM json_each(?2) AS asked
-         CROSS JOIN unconfirmed u ON u.pipeline = ?1 AND u.salesforce_id = asked.value",
-    )?;
-    statement.query_map(params![pipeline, rows::id_array(ids)], row)?.collect()
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(Vec::new()) };
+    let records = database.numbered(pipeline, ids)?;
+    let mut kinds: HashMap<i64, i64> = HashMap::new();
+    let sql = "SELECT record, kind FROM unconfirmed WHERE record >= ?1 AND record <= ?2 ORDER BY record";
+    each_of(database, sql, 0, &records, |_, row| {
+        kinds.insert(row.get(0)?, row.get(1)?);
+        Ok(())
+    })?;
+    for call in calls(database, pipeline)? {
+        for record in call.records {
+            kinds.entry(record).or_insert(call.kind);
+        }
+    }
+    let mut statement = database.prepare_cached("SELECT match_property, intent FROM call_kinds WHERE number = ?1")?;
+    let mut doubts = Vec::new();
+    for (record, id) in records {
+        let Some(kind) = kinds.get(&record) else { continue };
+        doubts.push(statement.query_row([kind], |row| {
+            Ok(Unconfirmed {
+                salesforce_id: id,
+                match_property: Arc::from(row.get_ref(0)?.as_str()?),
+                intent: rows::named(1, row.get_ref(1)?.as_str()?)?,
+            })
+        })?);
+    }
+    Ok(doubts)
 }
 
 /// Records in doubt, by id, after the one given. With `due_at`, without those whose failure waits for a later try: they are
 /// looked up with it.
 pub fn list(
-    connection: &Connection,
+    database: &Database,
     pipeline: &PipelineName,
     due_at: Option<Timestamp>,
     after: Option<SalesforceId>,
     limit: usize,
 ) -> rusqlite::Result<Vec<SalesforceId>> {
-    let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(
-        "SELECT u.salesforce_id FROM unconfirmed u WHERE u.pipeline = ?1 AND u.salesforce_id > ?2
-             AND (?3 IS NULL OR NOT EXISTS
-                 (SELECT 1 FROM failures f WHERE f.pipeline = u.pipeline AND f.salesforce_id = u.salesforce_id
-                      AND f.kind = 'record' AND f.status = 'open' AND f.retry_at > ?3))
-         ORDER BY u.salesforce_id LIMIT ?4",
+    let mut ids = Vec::new();
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(ids) };
+    let mut waits = database.prepare_cached(
+        "SELECT 1 FROM failures WHERE pipeline = ?1 AND salesforce_id = ?2 AND kind = 'record' AND status = 'open' AND retry_at > ?3",
     )?;
-    let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let ids = statement.query_map(params![pipeline, after, due_at.map(rows::millis), limit], |row| {
-        rows::salesforce_id(0, row.get_ref(0)?.as_str()?)
+    let due_at = due_at.map(rows::millis);
+    each(database, pipeline, after.as_ref(), |record| {
+        let (_, id) = database.id_of(record)?;
+        let waits = match due_at {
+            Some(due_at) => waits.exists(params![pipeline, id.as_str(), due_at])?,
+            None => false,
+        };
+        if !waits && ids.len() < limit {
+            ids.push(id);
+        }
+        Ok(ids.len() < limit)
     })?;
-    ids.collect()
-}
-
-fn row(row: &Row<'_>) -> rusqlite::Result<Unconfirmed> {
-    Ok(Unconfirmed {
-        salesforce_id: rows::salesforce_id(0, row.get_ref(0)?.as_str()?)?,
-        match_property: Arc::from(row.get_ref(1)?.as_str()?),
-        intent: rows::named(2, row.get_ref(2)?.as_str()?)?,
-    })
+    Ok(ids)
 }

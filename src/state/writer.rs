@@ -1,12 +1,14 @@
 //! Writes: all that waits while one transaction is under way goes into the next, and each caller is answered when it has been committed.
 
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
+use super::database::Database;
 use super::open;
 use crate::ports::state::StateError;
 use crate::sys::crash_point::crash_point_within;
@@ -17,7 +19,7 @@ const GROUP_MAX: usize = 64;
 /// The connection that writes, and what waits for it.
 pub struct Writer {
     /// Held while a transaction is under way. Reads of a private database, which has no second connection, take their turn here.
-    connection: Mutex<Connection>,
+    database: Mutex<Database>,
     queue: Mutex<Queue>,
     /// How error messages name the database.
     shown: String,
@@ -35,7 +37,7 @@ struct Queue {
 /// One piece of writing, and whoever waits for it.
 trait Command: Send {
     /// Does the work, in a transaction that is not committed yet.
-    fn work(&mut self, connection: &Connection) -> Result<(), StateError>;
+    fn work(&mut self, database: &Database) -> Result<(), StateError>;
 
     /// Tells the caller: of its own error, of one by which the transaction came to nothing, or that it has been committed.
     fn answer(self: Box<Self>, lost: Option<StateError>);
@@ -53,11 +55,11 @@ struct Task<T, F> {
 impl<T, F> Command for Task<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    F: FnOnce(&Database) -> rusqlite::Result<T> + Send,
 {
-    fn work(&mut self, connection: &Connection) -> Result<(), StateError> {
+    fn work(&mut self, database: &Database) -> Result<(), StateError> {
         let Some(work) = self.work.take() else { return Ok(()) };
-        let done = work(connection).map_err(|error| open::sorted(&self.shown, error));
+        let done = work(database).map_err(|error| open::sorted(&self.shown, error));
         let outcome = done.as_ref().map(|_| ()).map_err(StateError::clone);
         self.done = Some(done);
         outcome
@@ -65,7 +67,7 @@ where
 
     fn answer(self: Box<Self>, lost: Option<StateError>) {
         let answer = match (self.done, lost) {
-            (Some(Err(own)), _) => Err(own),
+            (Some(Err(error)), _) => Err(error),
             (_, Some(lost)) => Err(lost),
             (Some(done), None) => done,
             (None, None) => Err(StateError::Io { path: self.shown, detail: "it was not written".to_owned() }),
@@ -80,8 +82,8 @@ pub type Pending<T> = oneshot::Receiver<Result<T, StateError>>;
 
 impl Writer {
     /// A writer on a connection.
-    pub fn new(connection: Connection, shown: String) -> Arc<Self> {
-        Arc::new(Self { connection: Mutex::new(connection), queue: Mutex::default(), shown })
+    pub fn new(database: Database, shown: String) -> Arc<Self> {
+        Arc::new(Self { database: Mutex::new(database), queue: Mutex::default(), shown })
     }
 
     /// Puts some work in the queue. It is done in a transaction that it must neither begin nor end, and that it may share with others:
@@ -91,7 +93,7 @@ impl Writer {
     pub fn submit<T, F>(self: &Arc<Self>, outlives_power: bool, work: F) -> Pending<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&Database) -> rusqlite::Result<T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
         let task = Task { work: Some(work), done: None, sender, shown: self.shown.clone() };
@@ -101,24 +103,32 @@ impl Writer {
         let is_served = mem::replace(&mut queue.is_served, true);
         drop(queue);
         if !is_served {
-            let serving = Serving(Arc::clone(self));
+            let serving = Serving { writer: Arc::clone(self), is_over: false };
             run_blocking(move || serving.all());
         }
         receiver
     }
 
     /// Reads on the same connection, between two transactions.
-    pub fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StateError> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&connection).map_err(|error| open::sorted(&self.shown, error))
+    pub fn read<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T, StateError> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&database).map_err(|error| open::sorted(&self.shown, error))
     }
 
     /// Does some commands in one transaction, and tells whoever waits for them.
     fn write(&self, mut commands: Vec<Box<dyn Command>>, outlives_power: bool) {
         // A panic in an earlier piece of work cannot leave a transaction open: it rolls back when dropped.
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = self.in_transaction(&connection, &mut commands, outlives_power);
-        drop(connection);
+        let database = self.database.lock().unwrap_or_else(|poisoned| {
+            let database = poisoned.into_inner();
+            database.forget();
+            self.database.clear_poison();
+            database
+        });
+        let written = self.in_transaction(&database, &mut commands, outlives_power);
+        if written.is_err() {
+            database.forget();
+        }
+        drop(database);
         let lost = written.err();
         for command in commands {
             command.answer(lost.clone());
@@ -128,19 +138,19 @@ impl Writer {
     /// Does commands in one transaction and commits it. An error means that nothing of it stands.
     fn in_transaction(
         &self,
-        connection: &Connection,
+        database: &Database,
         commands: &mut [Box<dyn Command>],
         outlives_power: bool,
     ) -> Result<(), StateError> {
         let sorted = |error| open::sorted(&self.shown, error);
-        set_synchronous(connection, outlives_power).map_err(sorted)?;
+        set_synchronous(database, outlives_power).map_err(sorted)?;
         // IMMEDIATE takes the write lock at once, so that two processes wait for each other instead of failing half-way.
-        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(sorted)?;
+        let transaction = Transaction::new_unchecked(database, TransactionBehavior::Immediate).map_err(sorted)?;
         if let [command] = commands {
-            command.work(connection)?;
+            command.work(database)?;
         } else {
             for command in commands {
-                work_apart(connection, command.as_mut(), sorted)?;
+                work_apart(database, command.as_mut(), sorted)?;
             }
         }
         transaction.commit().map_err(sorted)?;
@@ -150,10 +160,10 @@ impl Writer {
 }
 
 /// Forces commits to the disk, or leaves that to the next checkpoint. A setting that stands costs nothing.
-fn set_synchronous(connection: &Connection, full: bool) -> rusqlite::Result<()> {
-    let now: i64 = connection.prepare_cached("PRAGMA synchronous")?.query_row([], |row| row.get(0))?;
+fn set_synchronous(database: &Connection, full: bool) -> rusqlite::Result<()> {
+    let now: i64 = database.prepare_cached("PRAGMA synchronous")?.query_row([], |row| row.get(0))?;
     let full = if full { FULL } else { NORMAL };
-    if now == full { Ok(()) } else { connection.pragma_update(None, "synchronous", full) }
+    if now == full { Ok(()) } else { database.pragma_update(None, "synchronous", full) }
 }
 
 /// The numbers that the database has for these settings.
@@ -165,18 +175,21 @@ const FULL: i64 = 2;
 /// Does a command so that only its own writing is undone where it fails. An error means that the whole transaction is gone, as it is when
 /// the disk is full.
 fn work_apart(
-    connection: &Connection,
+    database: &Database,
     command: &mut dyn Command,
     sorted: impl Fn(rusqlite::Error) -> StateError + Copy,
 ) -> Result<(), StateError> {
-    let mark = |sql| connection.prepare_cached(sql).and_then(|mut sql| sql.execute([])).map_err(sorted);
+    let mark = |sql| database.prepare_cached(sql).and_then(|mut sql| sql.execute([])).map_err(sorted);
     mark("SAVEPOINT command")?;
-    let done = command.work(connection);
+    let done = command.work(database);
     match done {
-        Err(lost) if connection.is_autocommit() => return Err(lost),
-        Err(_) => mark("ROLLBACK TO command")?,
-        Ok(()) => 0,
-    };
+        Err(lost) if database.is_autocommit() => return Err(lost),
+        Err(_) => {
+            mark("ROLLBACK TO command")?;
+            database.forget();
+        }
+        Ok(()) => {}
+    }
     mark("RELEASE command").map(drop)
 }
 
@@ -190,17 +203,19 @@ pub fn run_blocking(work: impl FnOnce() + Send + 'static) {
 }
 
 /// Serves the queue until it is empty.
-struct Serving(Arc<Writer>);
+struct Serving {
+    writer: Arc<Writer>,
+    /// The queue was empty.
+    is_over: bool,
+}
 
 impl Serving {
-    fn all(self) {
+    fn all(mut self) {
         loop {
-            let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self.writer.queue.lock().unwrap_or_else(PoisonError::into_inner);
             if queue.waiting.is_empty() {
                 queue.is_served = false;
-                drop(queue);
-                // Nothing is left to be taken back.
-                mem::forget(self);
+                self.is_over = true;
                 return;
             }
             let most = queue.waiting.len().min(GROUP_MAX);
@@ -209,17 +224,21 @@ impl Serving {
             let outlives_power = queue.outlives_power;
             queue.outlives_power &= !queue.waiting.is_empty();
             drop(queue);
-            self.0.write(commands, outlives_power);
+            // A panic is told to those whose commands it took along; the others are served.
+            let write = AssertUnwindSafe(|| self.writer.write(commands, outlives_power));
+            let _ = catch_unwind(write);
         }
     }
 }
 
 impl Drop for Serving {
-    /// A panic, or a runtime that ends before the work began: whoever waits is told so, and the next command is served again.
+    /// A runtime that ends before the work began: whoever waits is told so, and the next command is served again.
     fn drop(&mut self) {
-        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.is_served = false;
-        queue.waiting.clear();
+        if !self.is_over {
+            let mut queue = self.writer.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.is_served = false;
+            queue.waiting.clear();
+        }
     }
 }
 
@@ -232,10 +251,10 @@ mod tests {
     fn writer() -> Arc<Writer> {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT").unwrap();
-        Writer::new(connection, "(private)".to_owned())
+        Writer::new(Database::new(connection), "(private)".to_owned())
     }
 
-    fn insert(number: i64) -> impl FnOnce(&Connection) -> rusqlite::Result<()> {
+    fn insert(number: i64) -> impl FnOnce(&Database) -> rusqlite::Result<()> {
         move |connection| connection.execute("INSERT INTO numbers VALUES (?1)", [number]).map(drop)
     }
 
@@ -243,7 +262,7 @@ mod tests {
         writer.read(numbers_of).unwrap()
     }
 
-    fn numbers_of(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    fn numbers_of(connection: &Database) -> rusqlite::Result<Vec<i64>> {
         connection.prepare("SELECT number FROM numbers")?.query_map([], |row| row.get(0))?.collect()
     }
 
@@ -284,8 +303,7 @@ mod tests {
     #[tokio::test]
     async fn a_commit_is_forced_to_the_disk_where_that_is_asked_for() {
         let writer = writer();
-        let level =
-            |connection: &Connection| connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0));
+        let level = |connection: &Database| connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0));
         assert_eq!(writer.submit(true, level).await.unwrap().unwrap(), FULL);
         assert_eq!(writer.submit(false, level).await.unwrap().unwrap(), NORMAL);
     }

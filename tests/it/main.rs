@@ -60,6 +60,7 @@ mod short_answers;
 mod simulation;
 mod state_contract;
 mod state_files;
+mod state_upgrade;
 mod support;
 mod sync_cases;
 mod template_guide;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use syncline::model::association::{Asked, AssociationKey, LabelId, OwnedType, PairKey, SettledPair};
+use syncline::model::association::{Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, SettledPair};
 use syncline::model::failure::{Failure, FailureKind, Reason};
 use syncline::model::identity::{ContentHash, Identity, MappingVersion, Membership};
 use syncline::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
@@ -68,6 +68,11 @@ fn name(text: &str) -> PipelineName {
 
 fn asked(target: u32) -> Asked {
     Asked { target: id(target), label: None }
+}
+
+/// Two records of a custom object and of companies.
+fn pair_of(from: &str, to: &str) -> PairKey {
+    PairKey::new("hubspot", ("2-1", &HubspotId::new(from)), ("0-2", &HubspotId::new(to)))
 }
 
 fn key(text: &str) -> AssociationKey {
@@ -203,7 +208,7 @@ async fn associations_keep_what_is_wanted_apart_from_what_was_made() {
             to: HubspotId::new("500"),
         };
         let settled = |settled: Option<&SettledPair>| {
-            vec![(id(1), account.clone(), settled.map(|settled| (PairKey(7), settled.clone())))]
+            vec![(id(1), account.clone(), settled.map(|settled| (pair_of("91", "500"), settled.clone())))]
         };
         state.commit(&Commit { settled: settled(Some(&pair)), ..commit(2) }).await.unwrap();
         assert_eq!(other.due_count(&one).await.unwrap(), 1);
@@ -226,20 +231,27 @@ async fn what_asks_for_two_records_is_known_from_all_pipelines_and_what_is_ours_
     on_every_store(|state, other| async move {
         let account = key("Account__c");
         let label = LabelId { category: "USER_DEFINED".into(), type_id: 91 };
-        let (pair, elsewhere) = (PairKey(-7), PairKey(8));
-        for (pipeline, number, membership) in
-            [("one", 1, Membership::Live), ("two", 2, Membership::Left), ("two", 3, Membership::Archived)]
-        {
+        let (pair, elsewhere) = (pair_of("91", "500"), pair_of("91", "501"));
+        // The second pipeline asks from the other side, and for rows that lead from another record than their own.
+        for (pipeline, number, membership, record, from, to) in [
+            ("one", 1, Membership::Live, "91", "91", "500"),
+            ("two", 2, Membership::Left, "500", "500", "91"),
+            ("two", 3, Membership::Archived, "500", "500", "91"),
+            ("two", 4, Membership::Live, "row", "91", "500"),
+            ("two", 5, Membership::Live, "91", "91", "501"),
+        ] {
             let asked = Asked { target: id(50), label: Some(label.clone()).filter(|_| number == 2) };
             let settled = SettledPair {
                 asked: asked.clone(),
-                from: HubspotId::new(format!("9{number}")),
-                to_object: "0-2".into(),
-                to: HubspotId::new("500"),
+                from: HubspotId::new(from),
+                to_object: if to == "91" { "2-1".into() } else { "0-2".into() },
+                to: HubspotId::new(to),
             };
+            let pair = if to == "501" { elsewhere } else { pair };
+            let identity = Identity { hubspot_id: HubspotId::new(record), ..link(number, membership, 1) };
             let new = Commit {
                 pipeline: name(pipeline),
-                identities: vec![link(number, membership, 1)],
+                identities: vec![identity],
                 wanted: vec![(id(number), account.clone(), Some(asked))],
                 settled: vec![(id(number), account.clone(), Some((pair, settled)))],
                 ..commit(1)
@@ -247,22 +259,24 @@ async fn what_asks_for_two_records_is_known_from_all_pipelines_and_what_is_ours_
             state.commit(&new).await.unwrap();
         }
         let requests = async || {
-            let mut found = other.pair_requests(&[pair, elsewhere]).await.unwrap();
+            let mut found = other.pair_requests(&[pair]).await.unwrap();
             found.sort_by_key(|association| association.salesforce_id);
             found
                 .into_iter()
                 .map(|association| (association.pipeline.to_string(), association.from.to_string(), association.label))
                 .collect::<Vec<_>>()
         };
-        let both =
-            [("one".to_owned(), "91".to_owned(), None), ("two".to_owned(), "92".to_owned(), Some(label.clone()))];
-        assert_eq!(requests().await, both, "a record that is archived asks for nothing");
+        let all = [("one", "91", None), ("two", "500", Some(label.clone())), ("two", "91", None)]
+            .map(|(pipeline, from, label)| (pipeline.to_owned(), from.to_owned(), label));
+        assert_eq!(requests().await, all, "a record that is archived asks for nothing");
+        let there = other.pair_requests(&[elsewhere, pair_of("92", "500")]).await.unwrap();
+        assert_eq!(there.iter().map(|request| request.salesforce_id).collect::<Vec<_>>(), [id(5)]);
         let blank = Commit { wanted: vec![(id(1), account.clone(), None)], ..commit(2) };
         state.commit(&blank).await.unwrap();
-        assert_eq!(requests().await, both[1..], "who moved on asks no more");
+        assert_eq!(requests().await, all[1..], "who moved on asks no more");
 
         let plain = OwnedType { pair, label: None };
-        let labelled = OwnedType { pair, label: Some((HubspotId::new("92"), label)) };
+        let labelled = OwnedType { pair, label: Some((HubspotId::new("500"), label)) };
         let new = Commit { owned: vec![plain.clone(), labelled.clone(), plain.clone()], ..commit(3) };
         state.commit(&new).await.unwrap();
         assert_eq!(other.owned_types(&[elsewhere]).await.unwrap(), []);
@@ -272,11 +286,14 @@ async fn what_asks_for_two_records_is_known_from_all_pipelines_and_what_is_ours_
         assert_eq!(other.owned_types(&[pair]).await.unwrap(), [labelled]);
         assert_eq!(
             state.due_count(&name("two")).await.unwrap(),
-            1,
-            "the other pipeline looks at its association again"
+            2,
+            "the other pipeline looks at its associations again"
         );
         let settled = state.settled_associations(&name("two"), None, 10).await.unwrap();
-        assert_eq!(settled.len(), 1);
+        assert_eq!(
+            settled.iter().map(|(association, _)| association.salesforce_id).collect::<Vec<_>>(),
+            [id(2), id(4), id(5)]
+        );
         state.recheck_associations(&name("one")).await.unwrap();
         assert!(state.associations(&name("one"), &[id(1)]).await.unwrap()[0].recheck);
     })
@@ -512,7 +529,7 @@ async fn runs_are_kept_newest_first_and_the_dead_are_told() {
 #[tokio::test]
 async fn what_was_sent_is_in_doubt_until_its_record_is_accounted_for() {
     on_every_store(|store, other| async move {
-        let (one, run) = (name("one"), RunId::new(RUN));
+        let one = name("one");
         let call = |number: u32, intent: Intent| Unconfirmed {
             salesforce_id: id(number),
             match_property: "salesforce_id".into(),
@@ -520,10 +537,10 @@ async fn what_was_sent_is_in_doubt_until_its_record_is_accounted_for() {
         };
         assert!(!store.has_unconfirmed(&one).await.unwrap(), "nothing was sent yet");
         let calls = [call(1, Intent::Write), call(2, Intent::ArchiveDeleted), call(3, Intent::Write)];
-        store.note_calls(&one, &run, at(5), &calls).await.unwrap();
+        store.note_calls(&one, &calls).await.unwrap();
         assert!(other.has_unconfirmed(&one).await.unwrap() && !other.has_unconfirmed(&name("other")).await.unwrap());
         // The earlier call is the one to be accounted for.
-        store.note_calls(&one, &run, at(6), &[call(2, Intent::Write)]).await.unwrap();
+        store.note_calls(&one, &[call(2, Intent::Write)]).await.unwrap();
         assert_eq!(other.unconfirmed(&one, &[id(2), id(9)]).await.unwrap(), [calls[1].clone()]);
         let in_doubt = |due: Option<Timestamp>, after: Option<SalesforceId>| {
             let (other, one) = (Arc::clone(&other), one.clone());
@@ -725,4 +742,179 @@ async fn a_watermark_goes_back_only_where_it_is_corrected() {
         }
     })
     .await;
+}
+
+/// Ids that begin in several ways, in no order.
+fn scattered() -> Vec<SalesforceId> {
+    let begins = ["a015g00001", "0015g00000", "a015g00000", "A015g00000", "a0A5g00000"];
+    let ends = ["00002", "zzzzz", "0000a", "00000", "0000Z"];
+    let ids = ends.iter().flat_map(|end| begins.iter().map(move |begin| format!("{begin}{end}")));
+    ids.map(|id| id.parse().unwrap()).collect()
+}
+
+/// All that pages of a few give, one after the other.
+async fn paged<T: Clone>(page: impl AsyncFn(Option<T>) -> Vec<T>) -> Vec<T> {
+    let mut all: Vec<T> = Vec::new();
+    loop {
+        let more = page(all.last().cloned()).await;
+        if more.is_empty() {
+            return all;
+        }
+        all.extend(more);
+    }
+}
+
+#[tokio::test]
+async fn records_and_lookups_are_listed_in_the_order_of_their_ids() {
+    on_every_store(|state, other| async move {
+        let one = name("one");
+        let ids = scattered();
+        for (number, id) in (1..).zip(&ids) {
+            let identity = Identity { salesforce_id: *id, ..link(number, Membership::Live, 1) };
+            let wanted = [key("Account__c"), key("Bill__c")].map(|key| (*id, key, Some(asked(50)))).to_vec();
+            state.commit(&Commit { identities: vec![identity], wanted, ..commit(1) }).await.unwrap();
+        }
+        let mut sorted = ids.clone();
+        sorted.sort();
+        let live = paged(async |after| other.live(&one, after, 3).await.unwrap()).await;
+        assert_eq!(live, sorted);
+        let stale = paged(async |after| other.stale(&one, MappingVersion([2; 8]), after, 1).await.unwrap()).await;
+        assert_eq!(stale, sorted);
+        // After one that is not there, of a beginning that is not there.
+        let after: SalesforceId = "a015g00000zzzzy".parse().unwrap();
+        let rest: Vec<SalesforceId> = sorted.iter().copied().filter(|id| *id > after).collect();
+        assert_eq!(other.live(&one, Some(after), 99).await.unwrap(), rest);
+        let after: SalesforceId = "a015g00000zzzzy".replace("a015g00000", "a010000000").parse().unwrap();
+        let rest: Vec<SalesforceId> = sorted.iter().copied().filter(|id| *id > after).collect();
+        assert_eq!(other.live(&one, Some(after), 99).await.unwrap(), rest);
+        let place = |(association, _): (AssociationState, HubspotId)| (association.salesforce_id, association.key);
+        let due = paged(async |after| {
+            let found = other.due_associations(&one, None, after, 3).await.unwrap();
+            found.into_iter().map(place).collect::<Vec<_>>()
+        })
+        .await;
+        let expected: Vec<_> = sorted.iter().flat_map(|id| [(*id, key("Account__c")), (*id, key("Bill__c"))]).collect();
+        assert_eq!(due, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn doubts_of_more_calls_than_are_ever_under_way_stay_one_by_one() {
+    on_every_store(|store, other| async move {
+        let one = name("one");
+        let ids: Vec<SalesforceId> = scattered().into_iter().chain((0..300).map(id)).collect();
+        let call = |id: &SalesforceId, intent: Intent| Unconfirmed {
+            salesforce_id: *id,
+            match_property: "salesforce_id".into(),
+            intent,
+        };
+        for (number, part) in ids.chunks(4).enumerate() {
+            let intents = [Intent::Write, Intent::ArchiveDeleted];
+            let calls: Vec<Unconfirmed> =
+                part.iter().enumerate().map(|(index, id)| call(id, intents[(number + index) % 2])).collect();
+            store.note_calls(&one, &calls).await.unwrap();
+        }
+        // What was noted first counts.
+        let again: Vec<Unconfirmed> = ids.iter().map(|id| call(id, Intent::ArchiveLeft)).collect();
+        store.note_calls(&one, &again).await.unwrap();
+        let mut sorted = ids.clone();
+        sorted.sort();
+        let listed = paged(async |after| other.in_doubt(&one, None, after, 7).await.unwrap()).await;
+        assert_eq!(listed, sorted);
+        assert_eq!(other.identity_counts(&one, MappingVersion([1; 8])).await.unwrap().in_doubt, ids.len() as u64);
+        let found = other.unconfirmed(&one, &ids).await.unwrap();
+        assert_eq!(found.len(), ids.len());
+        assert!(found.iter().all(|call| call.intent != Intent::ArchiveLeft), "{found:?}");
+        // Each is accounted for by itself, wherever it stands.
+        let (done, open): (Vec<_>, Vec<_>) = ids.iter().copied().enumerate().partition(|(index, _)| index % 3 > 0);
+        let accounted = done.into_iter().map(|(_, id)| id).collect();
+        store.commit(&Commit { accounted, ..commit(1) }).await.unwrap();
+        let mut open: Vec<SalesforceId> = open.into_iter().map(|(_, id)| id).collect();
+        open.sort();
+        assert_eq!(other.in_doubt(&one, None, None, 999).await.unwrap(), open);
+        store.commit(&Commit { accounted: open, ..commit(2) }).await.unwrap();
+        assert!(!other.has_unconfirmed(&one).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_led_to_and_from_a_record_that_came_back_as_another_is_looked_at() {
+    on_every_store(|state, other| async move {
+        let (one, two, account) = (name("one"), name("two"), key("Account__c"));
+        // The first and the second point at the third, which points at the fourth.
+        let settled = |number: u32, from: &str, target: u32, to: &str| {
+            let settled = SettledPair {
+                asked: asked(target),
+                from: HubspotId::new(from),
+                to_object: "2-1".into(),
+                to: HubspotId::new(to),
+            };
+            (id(number), account.clone(), Some((pair_of(from, to), settled)))
+        };
+        let new = Commit {
+            identities: (1..=4).map(|number| link(number, Membership::Live, 1)).collect(),
+            wanted: [(1, 3), (2, 3), (3, 4)].map(|(from, to)| (id(from), account.clone(), Some(asked(to)))).to_vec(),
+            settled: vec![settled(1, "91", 3, "93"), settled(2, "92", 3, "93"), settled(3, "93", 4, "94")],
+            ..commit(1)
+        };
+        state.commit(&new).await.unwrap();
+        let due = async || {
+            let found = other.due_associations(&one, None, None, 10).await.unwrap();
+            found.into_iter().map(|(association, _)| association.salesforce_id).collect::<Vec<_>>()
+        };
+        assert_eq!(due().await, []);
+        // One of them points elsewhere by now.
+        let away = Commit { wanted: vec![(id(2), account.clone(), Some(asked(50)))], ..commit(2) };
+        state.commit(&away).await.unwrap();
+        state.commit(&Commit { waiting: vec![(id(2), account.clone())], ..commit(2) }).await.unwrap();
+        let again = Identity { hubspot_id: HubspotId::new("97"), ..link(3, Membership::Live, 1) };
+        let elsewhere = Commit { pipeline: two.clone(), identities: vec![again.clone()], ..commit(3) };
+        state.commit(&elsewhere).await.unwrap();
+        assert_eq!(due().await, [id(2)], "it is no record of that pipeline");
+        state.commit(&Commit { identities: vec![again], ..commit(3) }).await.unwrap();
+        assert_eq!((due().await, other.due_count(&one).await.unwrap()), (vec![id(1), id(2), id(3)], 3));
+        let known = other.associations(&one, &[id(1), id(2), id(3)]).await.unwrap();
+        let recheck =
+            |number: u32| known.iter().find(|association| association.salesforce_id == id(number)).unwrap().recheck;
+        assert_eq!((recheck(1), recheck(2), recheck(3)), (true, false, true));
+        let association = known.iter().find(|association| association.salesforce_id == id(3)).unwrap();
+        assert_eq!(association.settled.as_ref().unwrap().from.as_str(), "93", "it led from the record before");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_was_answered_finds_what_was_written_whatever_else_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = file(folder.path());
+    let state = open();
+    let write = |number: u32| {
+        let state = Arc::clone(&state);
+        async move {
+            let one = name("one");
+            for round in 0..20 {
+                let number = number * 100 + round;
+                let call = Unconfirmed {
+                    salesforce_id: id(number),
+                    match_property: "salesforce_id".into(),
+                    intent: Intent::Write,
+                };
+                state.note_calls(&one, &[call]).await.unwrap();
+                assert_eq!(state.unconfirmed(&one, &[id(number)]).await.unwrap().len(), 1);
+                let identities = vec![link(number, Membership::Live, 1)];
+                let accounted = vec![id(number)];
+                state.commit(&Commit { identities, accounted, ..commit(1) }).await.unwrap();
+                assert_eq!(state.identities(&one, &[id(number)]).await.unwrap().len(), 1);
+                assert!(state.unconfirmed(&one, &[id(number)]).await.unwrap().is_empty());
+            }
+        }
+    };
+    let writers: Vec<_> = (0..8).map(|number| tokio::spawn(write(number))).collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let counts = open().identity_counts(&name("one"), MappingVersion([1; 8])).await.unwrap();
+    assert_eq!((counts.live, counts.in_doubt), (160, 0));
 }

@@ -389,24 +389,3 @@ fn failures_that_an_earlier_version_kept_are_told_apart_by_kind() {
         "{kept:?}"
     );
 }
-
-#[test]
-fn records_of_an_earlier_version_are_counted_as_they_stand() {
-    let bench = Bench::new(3);
-    bench.import();
-    let records = || {
-        let status = bench.run(&["status", "--format", "json"]).json();
-        let all = status["pipelines"].as_array().unwrap().iter();
-        all.map(|pipeline| pipeline["records"].as_u64().unwrap()).collect::<Vec<_>>()
-    };
-    let before = records();
-    assert!(before.iter().sum::<u64>() > 0);
-    let earlier = Connection::open(bench.path(STATE)).unwrap();
-    let back = "DROP TABLE identity_counts;
-        CREATE INDEX identities_by_membership ON identities (pipeline, membership, mapping);
-        PRAGMA user_version = 6;";
-    earlier.execute_batch(back).unwrap();
-    drop(earlier);
-    bench.run(&["failures", "dismiss", "--code", "SL5999"]).code(0);
-    assert_eq!(records(), before);
-}

@@ -1,0 +1,53 @@
+//! Associations that a definition has, and what becomes of those that it has dropped.
+
+use super::database::Database;
+use super::pipelines::ensure_pipeline;
+use super::{before, directory};
+use crate::model::ids::PipelineName;
+use crate::ports::state::KeptAssociation;
+
+/// Whether the definition has the same associations as before.
+pub fn is_known(database: &Database, pipeline: &PipelineName, kept: &[KeptAssociation]) -> rusqlite::Result<bool> {
+    Ok(directory::note(database, &note(pipeline))? == Some(keys_of(kept)))
+}
+
+/// The key of the note that holds the keys of a pipeline's associations.
+fn note(pipeline: &PipelineName) -> String {
+    format!("associations: {pipeline}")
+}
+
+fn keys_of(kept: &[KeptAssociation]) -> String {
+    let mut keys: Vec<&str> = kept.iter().map(|kept| &*kept.key.0).collect();
+    keys.sort_unstable();
+    serde_json::to_string(&keys).unwrap_or_default()
+}
+
+/// Keeps these associations of the pipeline and forgets what lookups asked for under other keys; what was made of it stays in
+/// HubSpot, and is known as ours.
+pub fn keep(database: &Database, name: &PipelineName, kept: &[KeptAssociation]) -> rusqlite::Result<()> {
+    let pipeline = ensure_pipeline(database, name)?;
+    before::bring_forward(database, pipeline, kept)?;
+    let keys = keys_of(kept);
+    let sql = "SELECT place FROM association_keys WHERE pipeline = ?1 AND key NOT IN (SELECT value FROM json_each(?2))";
+    let mut statement = database.prepare(sql)?;
+    let dropped = statement.query_map(rusqlite::params![pipeline, keys], |row| row.get(0))?;
+    let dropped: Vec<i64> = dropped.collect::<rusqlite::Result<_>>()?;
+    if !dropped.is_empty() {
+        forget(database, pipeline, &serde_json::to_string(&dropped).unwrap_or_default())?;
+    }
+    directory::set_note(database, &note(name), &keys)
+}
+
+/// Forgets the lookups whose keys stand at these places.
+fn forget(database: &Database, pipeline: i64, places: &str) -> rusqlite::Result<()> {
+    for table in ["associations", "due_associations"] {
+        let mut statement = database.prepare(&format!(
+            "DELETE FROM {table} WHERE lookup >= ?1 AND lookup < ?2 AND lookup & 1023 IN (SELECT value FROM json_each(?3))"
+        ))?;
+        database.stretches(pipeline, None, |stretch| {
+            let lookups = stretch.lookups(None);
+            statement.execute(rusqlite::params![lookups.start, lookups.end, places]).map(|_| true)
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! Pairs of HubSpot records: which lookups ask for associations between them, and what of those is ours.
+
+use std::collections::HashMap;
+
+use super::database::{Database, PLACE_BITS, Relation, STEPS_MAX, UNKNOWN_OBJECTS, each_of, record_of};
+use super::identities::stands;
+use super::lookups::{Pause, recheck};
+use crate::model::association::{OwnedType, PairKey, PairRequest};
+use crate::model::ids::{HubspotId, PipelineName};
+
+/// A lookup that was carried out, and what that led to.
+struct Leading {
+    /// The place of the pair among those that were asked about.
+    pair: usize,
+    lookup: i64,
+    relation: i64,
+    from: i64,
+}
+
+/// The lookups of all pipelines that ask for associations between these pairs of records now: what was carried out of them is
+/// still what they ask for, and their records stand.
+pub fn requests(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<PairRequest>> {
+    let mut found = Vec::new();
+    for Leading { pair, lookup, relation, from } in leading(database, pairs)? {
+        let (pipeline, salesforce_id) = database.id_of(record_of(lookup))?;
+        let sql =
+            "SELECT a.target, a.label, d.lookup IS NOT NULL, d.wanted, d.wanted_label, i.standing FROM associations a
+            CROSS JOIN identities i ON i.record = a.lookup >> 10
+            LEFT JOIN due_associations d ON d.lookup = a.lookup WHERE a.lookup = ?1";
+        let mut statement = database.prepare_cached(sql)?;
+        let mut rows = statement.query([lookup])?;
+        let Some(row) = rows.next()? else { continue };
+        let asked: (Option<i64>, Option<i64>) =
+            if row.get(2)? { (row.get(3)?, row.get(4)?) } else { (row.get(0)?, row.get(1)?) };
+        if asked.0 != row.get(0)? || !stands(database, row.get(5)?)? {
+            continue;
+        }
+        let name = "SELECT name FROM pipelines WHERE id = ?1";
+        let name: String = database.prepare_cached(name)?.query_row([pipeline], |row| row.get(0))?;
+        found.push(PairRequest {
+            pair: pairs[pair],
+            pipeline: PipelineName::new(name),
+            salesforce_id,
+            key: database.key(pipeline, lookup)?,
+            from: database.hubspot_id(from)?,
+            to_object: database.relation(relation)?.to_object,
+            label: asked.1.map(|label| database.label(label)).transpose()?,
+        });
+    }
+    Ok(found)
+}
+
+/// The lookups that led to these pairs of records: those of the records that either end is, and those that led from an end although
+/// their own record is another.
+fn leading(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<Leading>> {
+    if pairs.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Each pair from both sides. Records of different objects may have the same ids.
+    let mut by_ends: HashMap<(i64, i64), Vec<usize>> = HashMap::with_capacity(2 * pairs.len());
+    for (place, pair) in pairs.iter().enumerate() {
+        by_ends.entry((pair.newer, pair.older)).or_default().push(place);
+        if pair.newer != pair.older {
+            by_ends.entry((pair.older, pair.newer)).or_default().push(place);
+        }
+    }
+    let mut ends: Vec<(i64, i64)> = by_ends.keys().map(|(near, _)| (*near, *near)).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let mut records: Vec<(i64, i64)> = Vec::new();
+    each_of(database, RECORDS, 0, &ends, |near, row| {
+        records.push((row.get(1)?, *near));
+        Ok(())
+    })?;
+    records.sort_unstable();
+    let mut found: Vec<Leading> = Vec::new();
+    let mut enter = |near: i64, far: i64, lookup: i64, relation: i64| -> rusqlite::Result<()> {
+        for pair in by_ends.get(&(near, far)).into_iter().flatten() {
+            let objects = database.relation(relation)?.objects;
+            // What is not known is taken for the same pair, until the pipeline's next run tells: nothing is removed that it may ask for.
+            if objects == pairs[*pair].objects || objects == UNKNOWN_OBJECTS {
+                found.push(Leading { pair: *pair, lookup, relation, from: near });
+            }
+        }
+        Ok(())
+    };
+    each_of(database, LOOKUPS, PLACE_BITS, &records, |near, row| {
+        if row.get::<_, Option<i64>>(3)?.is_none() {
+            enter(*near, row.get(2)?, row.get(0)?, row.get(1)?)
+        } else {
+            Ok(())
+        }
+    })?;
+    let elsewhere = "SELECT 1 FROM associations WHERE from_id IS NOT NULL LIMIT 1";
+    if database.prepare_cached(elsewhere)?.exists([])? {
+        let sql = "SELECT lookup, relation FROM associations WHERE from_id = ?1 AND to_id = ?2";
+        let mut statement = database.prepare_cached(sql)?;
+        for (near, far) in by_ends.keys() {
+            let mut rows = statement.query([near, far])?;
+            while let Some(row) = rows.next()? {
+                enter(*near, *far, row.get(0)?, row.get(1)?)?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The records that are HubSpot records from `?1` to `?2`.
+const RECORDS: &str =
+    "SELECT hubspot_id, record FROM identities WHERE hubspot_id >= ?1 AND hubspot_id <= ?2 ORDER BY hubspot_id";
+
+const LOOKUPS: &str =
+    "SELECT lookup, relation, to_id, from_id FROM associations WHERE lookup >= ?1 AND lookup <= ?2 ORDER BY lookup";
+
+/// What of the associations between these pairs of records is ours.
+pub fn owned(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<OwnedType>> {
+    let mut wanted: Vec<(i64, i64, i64, PairKey)> = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        let relation = database.relation_number(&alone(pair))?;
+        wanted.extend(relation.map(|relation| (pair.newer, pair.older, relation, *pair)));
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut found = Vec::new();
+    let mut statement = database.prepare_cached(
+        "SELECT newer, older, relation, label, from_id FROM owned_types
+         WHERE (newer, older, relation) >= (?1, ?2, ?3) AND newer <= ?4 ORDER BY newer, older, relation, label, from_id",
+    )?;
+    let last = wanted.last().map_or(0, |(newer, ..)| *newer);
+    let mut next = 0;
+    // Along the table where pairs lie close together, and with a leap where they do not, as `each_of` does.
+    'leaps: while let Some((newer, older, relation, _)) = wanted.get(next) {
+        let mut rows = statement.query([*newer, *older, *relation, last])?;
+        let mut in_vain = 0;
+        while let Some(row) = rows.next()? {
+            let here: (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            while wanted.get(next).is_some_and(|(newer, older, relation, _)| (*newer, *older, *relation) < here) {
+                next += 1;
+            }
+            match wanted.get(next) {
+                None => break 'leaps,
+                Some((newer, older, relation, pair)) if (*newer, *older, *relation) == here => {
+                    let label = match row.get(3)? {
+                        NO_LABEL => None,
+                        label => Some((database.hubspot_id(row.get(4)?)?, database.label(label)?)),
+                    };
+                    in_vain = 0;
+                    found.push(OwnedType { pair: *pair, label });
+                }
+                Some(_) if in_vain == STEPS_MAX => continue 'leaps,
+                Some(_) => in_vain += 1,
+            }
+        }
+        break;
+    }
+    Ok(found)
+}
+
+/// In the place of a label's number: the plain association.
+const NO_LABEL: i64 = 0;
+
+/// What two records are, whichever of them is looked at.
+fn alone(pair: &PairKey) -> Relation {
+    Relation { objects: pair.objects, to_object: Default::default() }
+}
+
+/// Notes what is ours, and what is no longer.
+pub fn write_owned(database: &Database, owned: &[OwnedType], disowned: &[OwnedType]) -> rusqlite::Result<()> {
+    let each = |sql: &str, owned: &OwnedType| -> rusqlite::Result<()> {
+        let relation = database.ensure_relation(&alone(&owned.pair))?;
+        let (label, from) = match &owned.label {
+            None => (NO_LABEL, 0),
+            Some((from, label)) => (database.ensure_label(label)?, database.ensure_hubspot_id(from)?),
+        };
+        database.prepare_cached(sql)?.execute([owned.pair.newer, owned.pair.older, relation, label, from]).map(drop)
+    };
+    for owned in disowned {
+        let sql = "DELETE FROM owned_types
+            WHERE newer = ?1 AND older = ?2 AND relation = ?3 AND label = ?4 AND from_id = ?5";
+        each(sql, owned)?;
+    }
+    for owned in owned {
+        let sql =
+            "INSERT OR IGNORE INTO owned_types (newer, older, relation, label, from_id) VALUES (?1, ?2, ?3, ?4, ?5)";
+        each(sql, owned)?;
+    }
+    Ok(())
+}
+
+/// Something was removed from these pairs of records: lookups that ask for associations between them from the other side, or in
+/// other pipelines, are looked at again, also those that began to ask meanwhile.
+pub fn recheck_pairs(database: &Database, pipeline: i64, pairs: &[(PairKey, HubspotId)]) -> rusqlite::Result<()> {
+    let keys: Vec<PairKey> = pairs.iter().map(|(pair, _)| *pair).collect();
+    for Leading { pair, lookup, from, .. } in leading(database, &keys)? {
+        let (of, _) = database.id_of(record_of(lookup))?;
+        if of == pipeline && from == pairs[pair].1.number() {
+            continue;
+        }
+        // A lookup that asks for another record by now is due by itself.
+        let sql = "SELECT 1 FROM associations a LEFT JOIN due_associations d ON d.lookup = a.lookup
+            WHERE a.lookup = ?1 AND (d.lookup IS NULL OR d.wanted = a.target)";
+        if database.prepare_cached(sql)?.exists([lookup])? {
+            recheck(database, lookup, Pause::Over)?;
+        }
+    }
+    Ok(())
+}
