@@ -2,6 +2,7 @@
 //!
 //! - `cargo bench --profile dist --bench figures -- sandbox [RECORDS]`: what the sandbox takes.
 //! - `cargo bench --profile dist --bench figures -- import [RECORDS]`: an import beside the floor.
+//! - `cargo bench --profile dist --bench figures -- state [RECORDS]`: the state alone.
 //!
 //! Linux only, as what a process used is read from `/proc`.
 
@@ -14,6 +15,7 @@ mod http;
 mod import;
 mod sandbox;
 mod serve;
+mod state;
 mod usage;
 
 /// The argument by which the program runs itself as the floor; two addresses follow.
@@ -28,6 +30,8 @@ fn main() -> Result<()> {
         [FLOOR, salesforce, hubspot] => floor::copy(salesforce, hubspot),
         ["sandbox", records] => sandbox::measure(number(records)?),
         ["import", records] => import::measure(number(records)?),
+        ["state", records] => state::measure(number(records)?),
+        ["state"] => state::measure(100_000),
         ["sandbox"] => sandbox::measure(100_000),
         ["import"] => import::measure(20_000),
         _ => {
