@@ -1,6 +1,7 @@
-//! The floor: a program that reads a bulk result as it streams, maps, and posts batches over kept connections, and does nothing
-//! else. It keeps no state, checks nothing, retries nothing.
+//! The floor: a program that reads a bulk result as it streams, maps, posts batches over kept connections and associates each record
+//! with a company, and does nothing else. It keeps no state, checks nothing, retries nothing.
 
+use std::collections::HashMap;
 use std::io::BufRead;
 use std::time::Duration;
 
@@ -10,29 +11,16 @@ use serde_json::{Value, json};
 use syncline::sandbox::options::{CLIENT_ID, CLIENT_SECRET, HUBSPOT_TOKEN};
 
 use crate::http::Connection;
+use crate::world::{self, COLUMNS, COMPANY_KEY};
 
 /// Records of a batch: the most that HubSpot takes.
 const BATCH: usize = 100;
 
+/// Pairs of one association call.
+const PAIRS: usize = 1_000;
+
 /// Where the jobs of queries are.
 const JOBS: &str = "/services/data/v67.0/jobs/query";
-
-/// What is read, in this order, and the property that each column fills.
-const COLUMNS: [(&str, Option<&str>); 13] = [
-    ("Id", Some("salesforce_id")),
-    ("Name", Some("subscription_name")),
-    ("Status__c", Some("status")),
-    ("Amount__c", Some("amount")),
-    ("Start__c", Some("start_date")),
-    ("Renews_At__c", Some("renews_at")),
-    ("Seats__c", Some("seats")),
-    ("Auto_Renew__c", Some("auto_renew")),
-    ("Channels__c", Some("channels")),
-    ("Notes__c", Some("notes")),
-    ("External_Code__c", Some("external_code")),
-    ("Billing_Email__c", Some("billing_email")),
-    ("Account__r.Name", Some("account_name")),
-];
 
 /// What an answer says.
 #[derive(Deserialize)]
@@ -46,10 +34,26 @@ struct Written<'a> {
     id: &'a str,
 }
 
-/// Copies all subscriptions that are no drafts. Prints how many HubSpot took.
-pub(crate) fn copy(salesforce: &str, hubspot: &str) -> Result<()> {
+/// What an answer about companies says.
+#[derive(Deserialize)]
+struct Companies<'a> {
+    #[serde(borrow)]
+    results: Vec<Company<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Company<'a> {
+    id: &'a str,
+    #[serde(borrow)]
+    properties: HashMap<&'a str, &'a str>,
+}
+
+/// Copies all records of the first object. Prints how many HubSpot took.
+///
+/// - `posts`: whether anything is sent; else the rows are read and mapped only.
+pub(crate) fn copy(salesforce: &str, hubspot: &str, posts: bool) -> Result<()> {
     let mut salesforce = Connection::open(salesforce, Some(&token(salesforce)?))?;
-    let mut portal = Portal::open(hubspot)?;
+    let mut portal = Portal { posts, ..Portal::open(hubspot)? };
     let job = job(&mut salesforce)?;
     let mut locator: Option<String> = None;
     loop {
@@ -70,6 +74,7 @@ pub(crate) fn copy(salesforce: &str, hubspot: &str) -> Result<()> {
         }
     }
     portal.post()?;
+    portal.associate()?;
     println!("{}", portal.written);
     Ok(())
 }
@@ -87,7 +92,7 @@ fn token(salesforce: &str) -> Result<String> {
 /// Starts the job of a query and waits for its end.
 fn job(salesforce: &mut Connection) -> Result<String> {
     let fields: Vec<&str> = COLUMNS.iter().map(|(field, _)| *field).collect();
-    let query = format!("SELECT {} FROM Subscription__c WHERE Status__c != 'Draft'", fields.join(","));
+    let query = format!("SELECT {} FROM {}", fields.join(","), world::source(1));
     let body = json!({"operation": "query", "query": query}).to_string();
     let mut answer = Vec::new();
     salesforce.send(("POST", JOBS, "application/json"), body.as_bytes(), &mut answer)?;
@@ -139,61 +144,131 @@ fn values(row: &str) -> impl Iterator<Item = String> {
 /// HubSpot, and the batch that is being filled.
 struct Portal {
     connection: Connection,
+    posts: bool,
     body: String,
     answer: Vec<u8>,
-    records: usize,
+    /// Accounts of the records of the batch.
+    accounts: Vec<String>,
+    /// Companies that are known, by account.
+    companies: HashMap<String, String>,
+    /// The body of the next association call, and its pairs.
+    pairs: (String, usize),
     written: usize,
 }
 
 impl Portal {
     fn open(hubspot: &str) -> Result<Self> {
         let connection = Connection::open(hubspot, Some(HUBSPOT_TOKEN))?;
-        Ok(Self { connection, body: String::new(), answer: Vec::new(), records: 0, written: 0 })
+        Ok(Self {
+            connection,
+            posts: true,
+            body: String::new(),
+            answer: Vec::new(),
+            accounts: Vec::new(),
+            companies: HashMap::new(),
+            pairs: (String::new(), 0),
+            written: 0,
+        })
     }
 
     fn add(&mut self, row: &[u8]) -> Result<()> {
         let row = std::str::from_utf8(row)?;
-        self.body.push_str(if self.records == 0 { r#"{"inputs":["# } else { "," });
-        let values: Vec<String> = values(row).collect();
-        let [id, name, _, amount, ..] = values.as_slice() else { anyhow::bail!("a row without columns: {row}") };
-        self.body.push_str(r#"{"idProperty":"salesforce_id","id":"#);
-        text(&mut self.body, id);
-        self.body.push_str(r#","objectWriteTraceId":"#);
-        text(&mut self.body, id);
-        self.body.push_str(r#","properties":{"source_system":"salesforce","headline":"#);
-        text(&mut self.body, &format!("{name} · {amount}"));
-        for (value, (_, property)) in values.iter().zip(COLUMNS) {
-            let (Some(property), false) = (property, value.is_empty()) else { continue };
-            let value = match value.as_str() {
-                "Active" => "active",
-                "On Hold" => "on_hold",
-                "Cancelled" => "cancelled",
-                other => other,
-            };
-            self.body.push_str(",\"");
-            self.body.push_str(property);
-            self.body.push_str("\":");
-            text(&mut self.body, value);
+        self.body.push_str(if self.accounts.is_empty() { r#"{"inputs":["# } else { "," });
+        let mut account = String::new();
+        for (value, (column, property)) in values(row).zip(COLUMNS) {
+            match (column, property) {
+                ("Id", _) => {
+                    self.body.push_str(r#"{"idProperty":"salesforce_id","id":"#);
+                    text(&mut self.body, &value);
+                    self.body.push_str(r#","objectWriteTraceId":"#);
+                    text(&mut self.body, &value);
+                    self.body.push_str(r#","properties":{"salesforce_id":"#);
+                    text(&mut self.body, &value);
+                }
+                ("Account__c", _) => account = value,
+                (_, Some(property)) if !value.is_empty() => {
+                    let value = match value.as_str() {
+                        "Active" => "active",
+                        "On Hold" => "on_hold",
+                        "Cancelled" => "cancelled",
+                        other => other,
+                    };
+                    self.body.push_str(",\"");
+                    self.body.push_str(property);
+                    self.body.push_str("\":");
+                    text(&mut self.body, value);
+                }
+                _ => {}
+            }
         }
         self.body.push_str("}}");
-        self.records += 1;
-        if self.records == BATCH { self.post() } else { Ok(()) }
+        self.accounts.push(account);
+        if self.accounts.len() == BATCH { self.post() } else { Ok(()) }
+    }
+
+    fn ask(&mut self, target: &str, body: &str) -> Result<()> {
+        let head = self.connection.send(("POST", target, "application/json"), body.as_bytes(), &mut self.answer)?;
+        ensure!(head.status == 200, "{} {}", head.status, String::from_utf8_lossy(&self.answer));
+        Ok(())
     }
 
     fn post(&mut self) -> Result<()> {
-        if self.records == 0 {
+        if self.accounts.is_empty() {
             return Ok(());
         }
-        self.body.push_str("]}");
-        let request = ("POST", "/crm/objects/2026-09/p51234567_subscriptions/batch/upsert", "application/json");
-        let head = self.connection.send(request, self.body.as_bytes(), &mut self.answer)?;
-        // The sample has records that HubSpot refuses, one by one.
-        let taken = matches!(head.status, 200 | 207);
-        ensure!(taken, "{} {}", head.status, String::from_utf8_lossy(&self.answer));
+        if !self.posts {
+            self.written += self.accounts.len();
+            self.body.clear();
+            self.accounts.clear();
+            return Ok(());
+        }
+        self.find_companies()?;
+        let mut body = std::mem::take(&mut self.body);
+        body.push_str("]}");
+        self.ask("/crm/objects/2026-09/p51234567_bench1/batch/upsert", &body)?;
+        body.clear();
+        self.body = body;
         let answer: Answer<'_> = serde_json::from_slice(&self.answer)?;
-        self.written += answer.results.iter().filter(|written| !written.id.is_empty()).count();
-        self.body.clear();
-        self.records = 0;
+        self.written += answer.results.len();
+        for (written, account) in answer.results.iter().zip(&self.accounts) {
+            let company = self.companies.get(account).context("no company")?;
+            let (body, pairs) = &mut self.pairs;
+            body.push_str(if *pairs == 0 { r#"{"inputs":["# } else { "," });
+            for part in [r#"{"from":{"id":""#, written.id, r#""},"to":{"id":""#, company, r#""}}"#] {
+                body.push_str(part);
+            }
+            *pairs += 1;
+        }
+        self.accounts.clear();
+        if self.pairs.1 == PAIRS { self.associate() } else { Ok(()) }
+    }
+
+    fn associate(&mut self) -> Result<()> {
+        let (mut body, pairs) = std::mem::take(&mut self.pairs);
+        if pairs == 0 {
+            return Ok(());
+        }
+        body.push_str("]}");
+        self.ask("/crm/associations/2026-09/p51234567_bench1/0-2/batch/associate/default", &body)
+    }
+
+    /// Asks for the companies of the batch that are not known.
+    fn find_companies(&mut self) -> Result<()> {
+        let mut unknown: Vec<&String> =
+            self.accounts.iter().filter(|account| !self.companies.contains_key(*account)).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let inputs: Vec<Value> = unknown.iter().map(|id| json!({ "id": id })).collect();
+        let body = json!({"idProperty": COMPANY_KEY, "properties": [COMPANY_KEY], "inputs": inputs}).to_string();
+        self.ask("/crm/objects/2026-09/0-2/batch/read", &body)?;
+        let answer: Companies<'_> = serde_json::from_slice(&self.answer)?;
+        for company in answer.results {
+            let account = company.properties.get(COMPANY_KEY).context("a company without its key")?;
+            self.companies.insert((*account).to_owned(), company.id.to_owned());
+        }
         Ok(())
     }
 }

@@ -1,93 +1,247 @@
-//! The floor and Syncline in turn, doing one job: copy all subscriptions of the sample org, 13 columns into 15 properties.
-//!
-//! Both have a sandbox in a process of its own; CPU, memory and calls are those of the program alone. Associations are left out of
-//! both, as the floor makes none.
+//! The floor and Syncline in turn, doing one job against the stub; and what Syncline makes of a rate limit, of latency, of long
+//! texts, of bad values, of several pipelines and processes.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result};
-use serde_json::Value;
+use anyhow::{Result, ensure};
 
-use crate::http::Connection;
-use crate::serve::Served;
+use crate::stub::{Counts, Settings, Stubbed};
 use crate::usage::{Usage, run};
+use crate::world;
 
-/// Done, or done but for some records: the sample has some that the mapping rejects.
+/// Done, or done but for some records.
 const ENDS: [i32; 2] = [0, 3];
 
-/// Runs both and prints a table.
-pub(crate) fn measure(records: usize) -> Result<()> {
-    let floor = {
-        let sandbox = Served::start(records)?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args([crate::FLOOR, sandbox.get("salesforce"), sandbox.get("hubspot")]).stdout(Stdio::null());
-        (run(&mut command, &[0])?, Calls::of(&sandbox)?)
-    };
-    let sandbox = Served::start(records)?;
-    let folder = tempfile::tempdir()?;
-    project(folder.path(), &sandbox)?;
-    let syncline = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
-        command.args(arguments).arg("--quiet").current_dir(folder.path()).stdout(Stdio::null());
-        command
-    };
-    let import = run(&mut syncline(&["import", "subscriptions", "--yes"]), &ENDS)?;
-    let calls = Calls::of(&sandbox)?;
-    let state = std::fs::metadata(folder.path().join(".syncline/state.db"))?.len();
-    let before = Calls::of(&sandbox)?;
-    let first = run(&mut syncline(&["sync", "--once"]), &ENDS)?;
-    let quiet = run(&mut syncline(&["sync", "--once"]), &ENDS)?;
-    let after = Calls::of(&sandbox)?;
-    let row = |name: &str, floor: f64, ours: f64, digits: usize| {
-        let ratio = if floor > 0.0 { format!("{:.1} ×", ours / floor) } else { String::new() };
-        println!("{name:<34} {floor:>12.digits$} {ours:>12.digits$} {ratio:>10}");
-    };
-    println!("{records} records; sandbox of its own process, no rate limit");
-    println!("{:<34} {:>12} {:>12} {:>10}", "", "floor", "syncline", "ratio");
-    let each = |usage: &Usage| usage.cpu * 1e6 / records as f64;
-    row("CPU µs a record", each(&floor.0), each(&import), 1);
-    row("seconds", floor.0.wall, import.wall, 1);
-    row("peak MiB", floor.0.memory / 1048576.0, import.memory / 1048576.0, 0);
-    row("HubSpot calls", floor.1.hubspot, calls.hubspot, 0);
-    row("answers 429", floor.1.refused, calls.refused, 0);
-    row("state, bytes a record", 0.0, state as f64 / records as f64, 0);
-    row("first cycle, CPU s", 0.0, first.cpu, 2);
-    row("cycle without a change, CPU s", 0.0, quiet.cpu, 2);
-    row("HubSpot calls of both cycles", 0.0, after.hubspot - before.hubspot, 0);
-    Ok(())
+/// HubSpot's rolling limit where one is set, in calls of ten seconds.
+const LIMIT: u32 = 190;
+
+/// A project of Syncline, and the stub that it talks to.
+struct Project {
+    folder: tempfile::TempDir,
+    stub: Stubbed,
 }
 
-/// The sample's project, without associations.
-fn project(folder: &std::path::Path, sandbox: &Served) -> Result<()> {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/subscriptions.yaml"))?;
-    let (before, rest) = text.split_once("associations:\n").context("no associations")?;
-    let (_, after) = rest.split_once("on_delete:").context("no on_delete")?;
+impl Project {
+    fn new(settings: &Settings, pipelines: usize) -> Result<Self> {
+        let (folder, stub) = (tempfile::tempdir()?, Stubbed::start(settings)?);
+        write_project(folder.path(), &stub, settings, 1..=pipelines)?;
+        Ok(Self { folder, stub })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        command(self.folder.path(), arguments)
+    }
+
+    fn import(&self) -> Result<Usage> {
+        run(&mut self.command(&["import", "--all", "--yes"]), &ENDS)
+    }
+
+    fn state_bytes(&self) -> Result<f64> {
+        let mut bytes = 0;
+        for entry in std::fs::read_dir(self.folder.path().join(".syncline"))? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with("state.db") {
+                bytes += entry.metadata()?.len();
+            }
+        }
+        Ok(bytes as f64)
+    }
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
+    command.args(arguments).arg("--quiet").current_dir(folder).stdout(Stdio::null());
+    command
+}
+
+fn write_project(
+    folder: &Path,
+    stub: &Stubbed,
+    settings: &Settings,
+    pipelines: std::ops::RangeInclusive<usize>,
+) -> Result<()> {
     std::fs::create_dir(folder.join("pipelines"))?;
-    std::fs::write(folder.join("pipelines/subscriptions.yaml"), format!("{before}on_delete:{after}"))?;
-    let hubspot = "type: hubspot\n";
-    let project = sandbox.get("project").replace(hubspot, &format!("{hubspot}    rate_limit: 99999/1s\n"));
+    for number in pipelines {
+        std::fs::write(folder.join(format!("pipelines/{}.yaml", world::target(number))), world::pipeline(number))?;
+    }
+    let mut project = stub.get("project").to_owned();
+    if settings.limit.is_none() {
+        let hubspot = "type: hubspot\n";
+        ensure!(project.contains(hubspot), "no connection to HubSpot in {project}");
+        project = project.replace(hubspot, &format!("{hubspot}    rate_limit: 99999/1s\n"));
+    }
     std::fs::write(folder.join("syncline.yaml"), project)?;
     Ok(())
 }
 
-/// Calls that a sandbox has counted.
-struct Calls {
-    hubspot: f64,
-    refused: f64,
+fn floor(stub: &Stubbed, what: &str) -> Result<Usage> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([what, stub.get("salesforce"), stub.get("hubspot")]).stdout(Stdio::null());
+    run(&mut command, &[0])
 }
 
-impl Calls {
-    fn of(sandbox: &Served) -> Result<Self> {
-        let mut answer = Vec::new();
-        let mut control = Connection::open(sandbox.get("control"), None)?;
-        control.send(("GET", "/requests/counts", "application/json"), b"", &mut answer)?;
-        let answer: Value = serde_json::from_slice(&answer)?;
-        let counts = answer["requests"].as_array().context("no counts")?;
-        let number = |value: &Value| value.as_f64().unwrap_or_default();
-        let hubspot: Vec<&Value> = counts.iter().filter(|count| count["service"] == "hubspot").collect();
-        Ok(Self {
-            hubspot: hubspot.iter().map(|count| number(&count["count"])).sum(),
-            refused: hubspot.iter().map(|count| number(&count["statuses"]["429"])).sum(),
-        })
+/// What an import costs beside the floor, then the same import once more, and cycles without a change.
+pub(crate) fn cost(records: usize) -> Result<Figures> {
+    let settings = Settings { records, ..Settings::default() };
+    let (floor_usage, floor_counts) = {
+        let stub = Stubbed::start(&settings)?;
+        (floor(&stub, crate::FLOOR)?, stub.counts()?)
+    };
+    let mapped = floor(&Stubbed::start(&settings)?, crate::FLOOR_MAPS)?;
+    let project = Project::new(&settings, 1)?;
+    let import = project.import()?;
+    let counts = project.stub.counts()?;
+    let state = project.state_bytes()?;
+    ensure!(counts.written == records as u64, "{} records were written: {counts:?}", counts.written);
+    ensure!(counts.associated == records as u64, "{} pairs were associated: {counts:?}", counts.associated);
+    let again = project.import()?;
+    let before = project.stub.counts()?;
+    let first = run(&mut project.command(&["sync", "--once"]), &ENDS)?;
+    let quiet = run(&mut project.command(&["sync", "--once"]), &ENDS)?;
+    let after = project.stub.counts()?;
+    let each = |usage: Usage| usage.cpu * 1e6 / records as f64;
+    println!("{records} records of 20 columns, 15 fields, one association; no latency, no rate limit");
+    println!("{:<40} {:>10} {:>10} {:>9}", "", "floor", "syncline", "ratio");
+    row("CPU µs a record", each(floor_usage), each(import), 1);
+    row("seconds", floor_usage.wall, import.wall, 1);
+    row("peak MiB", floor_usage.memory / MIB, import.memory / MIB, 0);
+    row("HubSpot calls", floor_counts.calls() as f64, counts.calls() as f64, 0);
+    row("read again, no change: CPU µs a record", each(mapped), each(again), 1);
+    row("state, bytes a record", 0.0, state / records as f64, 0);
+    row("first cycle, CPU s", 0.0, first.cpu, 2);
+    row("cycle without a change, CPU s", 0.0, quiet.cpu, 2);
+    row("HubSpot calls of both cycles", 0.0, (after.calls() - before.calls()) as f64, 0);
+    println!("calls: {:?}; Salesforce: {}\n", counts.hubspot, counts.salesforce);
+    Ok(Figures { records, calls: counts.calls(), refused: counts.refused, memory: import.memory, state })
+}
+
+/// What does not depend on the machine.
+pub(crate) struct Figures {
+    pub(crate) records: usize,
+    pub(crate) calls: u64,
+    pub(crate) refused: u64,
+    pub(crate) memory: f64,
+    pub(crate) state: f64,
+}
+
+pub(crate) const MIB: f64 = 1_048_576.0;
+
+fn row(name: &str, floor: f64, ours: f64, digits: usize) {
+    let ratio = if floor > 0.0 { format!("{:.1} ×", ours / floor) } else { String::new() };
+    println!("{name:<40} {floor:>10.digits$} {ours:>10.digits$} {ratio:>9}");
+}
+
+/// How much of the call budget a whole import uses at a latency, with so many pipelines in one process or in as many.
+pub(crate) fn rate(records: usize, latency_ms: u64, pipelines: usize, processes: bool) -> Result<(f64, Counts)> {
+    let settings = Settings { records, latency_ms, limit: Some(LIMIT), ..Settings::default() };
+    let apart = processes && pipelines > 1;
+    let project = Project::new(&settings, if apart { 0 } else { pipelines })?;
+    if apart {
+        let folders: Vec<_> = (1..=pipelines).map(|_| tempfile::tempdir()).collect::<std::io::Result<_>>()?;
+        let mut children = Vec::new();
+        for (number, folder) in (1..).zip(&folders) {
+            write_project(folder.path(), &project.stub, &settings, number..=number)?;
+            children.push(command(folder.path(), &["import", "--all", "--yes"]).spawn()?);
+        }
+        for mut child in children {
+            let status = child.wait()?;
+            ensure!(status.code().is_some_and(|code| ENDS.contains(&code)), "an import ended with {status}");
+        }
+    } else {
+        project.import()?;
     }
+    let counts = project.stub.counts()?;
+    ensure!(counts.written == (records * pipelines) as u64, "{} records were written", counts.written);
+    let share = share(&counts);
+    let who = if apart { "processes" } else { "pipelines" };
+    println!(
+        "{pipelines} {who} of {records} records, {latency_ms} ms: {:.2} of the budget, {} calls in {} s, {} × 429",
+        share,
+        counts.calls(),
+        counts.seconds.len(),
+        counts.refused
+    );
+    println!("  calls of each second: {:?}", counts.seconds);
+    Ok((share, counts))
+}
+
+/// Calls that were made, to those that the limit permits from the first one to the last.
+fn share(counts: &Counts) -> f64 {
+    let seconds = counts.seconds.len().max(1) as f64;
+    (counts.calls() - counts.refused) as f64 / (f64::from(LIMIT) * (seconds / 10.0).max(1.0))
+}
+
+/// Long texts at 300 ms: the most memory that an import takes.
+pub(crate) fn long_texts(records: usize, text_bytes: usize) -> Result<f64> {
+    let settings = Settings { records, text_bytes, latency_ms: 300, limit: Some(LIMIT), ..Settings::default() };
+    let project = Project::new(&settings, 1)?;
+    let usage = project.import()?;
+    println!(
+        "{records} records with texts of {text_bytes} bytes, 300 ms: {:.0} MiB, {:.1} s",
+        usage.memory / MIB,
+        usage.wall
+    );
+    Ok(usage.memory)
+}
+
+/// What values cost that HubSpot refuses.
+pub(crate) fn bad_values(records: usize, every: usize) -> Result<u64> {
+    let settings = Settings { records, bad_every: Some(every), ..Settings::default() };
+    let project = Project::new(&settings, 1)?;
+    let usage = project.import()?;
+    let counts = project.stub.counts()?;
+    ensure!(counts.written == (records - records / every) as u64, "{} records were written", counts.written);
+    println!(
+        "{} of {records} records are refused: {} calls, {:.1} µs of CPU a record, {:.0} MiB",
+        records / every,
+        counts.calls(),
+        usage.cpu * 1e6 / records as f64,
+        usage.memory / MIB
+    );
+    Ok(counts.calls())
+}
+
+/// An import that is killed in the middle, and the one that goes on.
+pub(crate) fn killed(records: usize) -> Result<u64> {
+    let settings = Settings { records, latency_ms: 20, ..Settings::default() };
+    let project = Project::new(&settings, 1)?;
+    let mut child = project.command(&["import", "--all", "--yes"]).spawn()?;
+    while project.stub.counts()?.written < records as u64 / 2 {
+        ensure!(child.try_wait()?.is_none(), "the import ended before it could be killed");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill()?;
+    child.wait()?;
+    let before = project.stub.counts()?;
+    let usage = project.import()?;
+    let counts = project.stub.counts()?;
+    ensure!(counts.written == records as u64, "{} records were written", counts.written);
+    println!(
+        "killed after {} of {records} records: {} written again, {} Salesforce calls and {:.1} s to the end",
+        before.written,
+        counts.again - before.again,
+        counts.salesforce - before.salesforce,
+        usage.wall
+    );
+    Ok(counts.again)
+}
+
+/// At a small size, what must hold whatever the machine: calls, refusals, memory, state.
+pub(crate) fn check() -> Result<()> {
+    let figures = cost(3_000)?;
+    let per_100k = figures.calls as f64 * 100_000.0 / figures.records as f64;
+    ensure!(figures.refused == 0, "{} answers were 429", figures.refused);
+    ensure!(figures.memory < 64.0 * MIB, "{:.0} MiB", figures.memory / MIB);
+    println!(
+        "HubSpot calls for 100,000 records, at this rate: {per_100k:.0}; state: {:.0} bytes a record",
+        figures.state / figures.records as f64
+    );
+    let memory = long_texts(2_000, 30_000)?;
+    ensure!(memory < 64.0 * MIB, "{:.0} MiB with long texts", memory / MIB);
+    let bad = bad_values(2_000, 1_000)?;
+    let (share, counts) = rate(6_000, 50, 1, false)?;
+    ensure!(counts.refused == 0, "{} answers were 429 at 50 ms", counts.refused);
+    println!("share {share:.2}; {bad} calls with bad values");
+    killed(4_000).map(drop)
 }

@@ -1,8 +1,12 @@
 //! Figures, and no test that could fail for being slow: times belong to a machine.
 //!
 //! - `cargo bench --profile dist --bench figures -- sandbox [RECORDS]`: what the sandbox takes.
-//! - `cargo bench --profile dist --bench figures -- import [RECORDS]`: an import beside the floor.
-//! - `cargo bench --profile dist --bench figures -- state [RECORDS]`: the state alone.
+//! - `… -- import [RECORDS]`: an import beside the floor, the same once more, cycles without a change.
+//! - `… -- rate RECORDS MILLISECONDS [PIPELINES [processes]]`: the share of the call budget that an import uses.
+//! - `… -- long RECORDS BYTES`, `… -- bad RECORDS EVERY`, `… -- killed RECORDS`: long texts, refused values, a kill.
+//! - `… -- state [RECORDS]`: the state alone.
+//! - `… -- check`: the same at a small size; fails on calls, refusals, memory and state, and never on time.
+//! - `… -- table`: what docs/performance.md shows. An hour.
 //!
 //! Linux only, as what a process used is read from `/proc`.
 
@@ -16,27 +20,53 @@ mod import;
 mod sandbox;
 mod serve;
 mod state;
+mod stub;
 mod usage;
+mod world;
 
 /// The argument by which the program runs itself as the floor; two addresses follow.
 const FLOOR: &str = "be-the-floor";
 
+/// The same, which reads and maps but sends nothing.
+const FLOOR_MAPS: &str = "be-the-floor-that-maps";
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let number = |text: &str| text.parse().context("RECORDS must be a number");
+    let number = |text: &str| text.parse().context("a number is expected");
     match arguments.as_slice() {
         [serve::SERVE, records] => serve::serve(records.parse()?),
-        [FLOOR, salesforce, hubspot] => floor::copy(salesforce, hubspot),
+        [stub::STUB, settings] => stub::serve(settings),
+        [FLOOR, salesforce, hubspot] => floor::copy(salesforce, hubspot, true),
+        [FLOOR_MAPS, salesforce, hubspot] => floor::copy(salesforce, hubspot, false),
         ["sandbox", records] => sandbox::measure(number(records)?),
-        ["import", records] => import::measure(number(records)?),
+        ["import", records] => import::cost(number(records)?).map(drop),
+        ["rate", records, latency, rest @ ..] => {
+            let pipelines = rest.first().map_or(Ok(1), |text| number(text))?;
+            import::rate(number(records)?, latency.parse()?, pipelines, rest.get(1).is_some()).map(drop)
+        }
+        ["long", records, bytes] => import::long_texts(number(records)?, number(bytes)?).map(drop),
+        ["bad", records, every] => import::bad_values(number(records)?, number(every)?).map(drop),
+        ["killed", records] => import::killed(number(records)?).map(drop),
         ["state", records] => state::measure(number(records)?),
         ["state"] => state::measure(100_000),
-        ["sandbox"] => sandbox::measure(100_000),
-        ["import"] => import::measure(20_000),
+        ["check"] => import::check(),
+        ["table"] => {
+            for records in [10_000, 100_000, 1_000_000] {
+                import::cost(records)?;
+            }
+            for latency in [50, 500, 1_000] {
+                import::rate(100_000, latency, 1, false)?;
+            }
+            import::rate(50_000, 50, world::OBJECTS, false)?;
+            import::rate(50_000, 50, world::OBJECTS, true)?;
+            import::long_texts(20_000, 30_000)?;
+            import::bad_values(100_000, 10_000)?;
+            import::killed(100_000).map(drop)
+        }
         _ => {
             sandbox::measure(100_000)?;
-            import::measure(20_000)
+            import::cost(20_000).map(drop)
         }
     }
 }
