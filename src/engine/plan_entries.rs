@@ -78,9 +78,9 @@ fn fingerprint(decision: &Decision) -> (&'static str, String) {
         Action::StillFailing => "wait",
     };
     if let Some(desired) = &decision.desired {
-        for set in desired.properties.iter().chain(&desired.create_only) {
-            hasher.text(&set.property);
-            hasher.text(&set.value);
+        for (name, value) in desired.on_create() {
+            hasher.text(name);
+            hasher.text(value);
         }
     }
     for (key, wanted) in &decision.wanted {

@@ -6,18 +6,41 @@ use ring::digest::{Context, SHA256};
 
 /// A hash under way.
 #[derive(Clone)]
-pub struct Hasher(Context);
+pub struct Hasher {
+    context: Context,
+    /// Bytes that are still to be added: a record is many short texts, and each addition has its cost.
+    pending: Pending,
+}
+
+/// A few blocks of the hash, and how much of them is filled.
+type Pending = ([u8; PENDING_BYTES], usize);
+
+const PENDING_BYTES: usize = 512;
 
 impl Default for Hasher {
     fn default() -> Self {
-        Self(Context::new(&SHA256))
+        Self { context: Context::new(&SHA256), pending: ([0; PENDING_BYTES], 0) }
     }
 }
 
 impl Hasher {
     /// Adds bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        let (pending, filled) = &mut self.pending;
+        if let Some(room) = pending.get_mut(*filled..*filled + bytes.len()) {
+            room.copy_from_slice(bytes);
+            *filled += bytes.len();
+            return;
+        }
+        self.context.update(&pending[..*filled]);
+        *filled = 0;
+        match pending.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                *filled = bytes.len();
+            }
+            None => self.context.update(bytes),
+        }
     }
 
     /// Adds a text after its length, so that no two lists of texts look alike.
@@ -27,8 +50,10 @@ impl Hasher {
     }
 
     /// The first `N` bytes of the hash, at most 32. Half of them are more than enough to tell two states of one record apart.
-    pub fn finish<const N: usize>(self) -> [u8; N] {
-        let digest = self.0.finish();
+    pub fn finish<const N: usize>(mut self) -> [u8; N] {
+        let (pending, filled) = &self.pending;
+        self.context.update(&pending[..*filled]);
+        let digest = self.context.finish();
         let mut first = [0; N];
         first.copy_from_slice(&digest.as_ref()[..N]);
         first
@@ -56,6 +81,21 @@ mod tests {
         hasher.bytes(b"abc");
         assert_eq!(hasher.clone().hex::<32>(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(hasher.hex::<4>(), "ba7816bf");
+    }
+
+    #[test]
+    fn a_hash_does_not_depend_on_the_pieces_in_which_bytes_come() {
+        let bytes: Vec<u8> = (0..5_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+        let whole = {
+            let mut hasher = Hasher::default();
+            hasher.bytes(&bytes);
+            hasher.hex::<32>()
+        };
+        for piece in [1, 7, 511, 512, 513, 1_024, 4_999] {
+            let mut hasher = Hasher::default();
+            bytes.chunks(piece).for_each(|piece| hasher.bytes(piece));
+            assert_eq!(hasher.hex::<32>(), whole, "{piece}");
+        }
     }
 
     #[test]

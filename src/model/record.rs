@@ -1,5 +1,6 @@
 //! One source row on its way, and what it should look like in the target.
 
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -28,16 +29,147 @@ pub struct Record {
     /// It lies in the recycle bin.
     pub deleted: bool,
     /// One value for each column of the query, in that order.
-    pub values: Box<[Option<Box<str>>]>,
+    pub values: Cells,
 }
 
-/// One property as it should be. An empty value clears the property.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PropertyValue {
-    /// Internal name of the property.
-    pub property: Arc<str>,
-    /// HubSpot's canonical text for the value; empty clears.
-    pub value: Box<str>,
+/// The cells of a row: texts, and blanks among them. They lie one after another in memory, as rows come by the million.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Cells {
+    text: Box<str>,
+    /// Where each cell ends in the text; marked where it is a blank.
+    ends: Box<[u32]>,
+}
+
+/// Marks a blank in [`Cells::ends`]. No row is half as long.
+const BLANK: u32 = 1 << 31;
+
+impl Cells {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes of all texts together.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// One of them; none for a blank, and beyond the last.
+    pub fn get(&self, index: usize) -> Option<&str> {
+        let end = self.ends.get(index)?;
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] & !BLANK);
+        if end & BLANK == 0 { self.text.get(start as usize..*end as usize) } else { None }
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Option<&str>> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+}
+
+impl<T: AsRef<str>> FromIterator<Option<T>> for Cells {
+    fn from_iter<I: IntoIterator<Item = Option<T>>>(cells: I) -> Self {
+        let mut text = String::new();
+        let ends = cells.into_iter().map(|cell| {
+            text.push_str(cell.as_ref().map(T::as_ref).unwrap_or_default());
+            // Rows are refused long before they reach 2 GiB.
+            let end = u32::try_from(text.len()).unwrap_or(BLANK - 1);
+            if cell.is_some() { end } else { end | BLANK }
+        });
+        let ends = ends.collect();
+        Self { text: text.into(), ends }
+    }
+}
+
+impl fmt::Debug for Cells {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// Properties as they should be, each with its value. An empty value clears the property. Values lie one after another in memory.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Properties {
+    /// The pipeline's properties.
+    names: Arc<[Arc<str>]>,
+    text: String,
+    /// The place of each one's name, and where its value ends in the text.
+    entries: Vec<(u32, u32)>,
+}
+
+impl Properties {
+    /// None yet, of those with these names.
+    pub fn new(names: &Arc<[Arc<str>]>) -> Self {
+        Self { names: Arc::clone(names), text: String::new(), entries: Vec::new() }
+    }
+
+    /// Sets aside memory for so many values of so many bytes.
+    #[must_use]
+    pub fn with_capacity(mut self, values: usize, bytes: usize) -> Self {
+        self.entries.reserve_exact(values);
+        self.text.reserve_exact(bytes);
+        self
+    }
+
+    /// Adds the property whose name has this place.
+    pub fn push(&mut self, name: usize, value: &str) {
+        self.text.push_str(value);
+        let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        self.entries.push((place(name), place(self.text.len())));
+    }
+
+    /// How many are set.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is set.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Those that are set, in the order in which they were added: name, and HubSpot's canonical text for the value; empty clears.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &str)> {
+        self.placed().map(|(name, value)| (&self.names[name], value))
+    }
+
+    /// The same, with the place of each name instead of the name.
+    pub fn placed(&self) -> impl ExactSizeIterator<Item = (usize, &str)> {
+        let mut start = 0;
+        self.entries.iter().map(move |(name, end)| {
+            let value = self.text.get(start..*end as usize).unwrap_or_default();
+            start = *end as usize;
+            (*name as usize, value)
+        })
+    }
+
+    /// The value of a property; none where it is not set.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(set, _)| ***set == *name).map(|(_, value)| value)
+    }
+
+    /// Keeps those of which this is true.
+    pub fn retain(&mut self, keeps: impl Fn(&str, &str) -> bool) {
+        if self.iter().all(|(name, value)| keeps(name, value)) {
+            return;
+        }
+        let mut kept = Self::new(&self.names);
+        for (name, value) in self.placed().filter(|(name, value)| keeps(&self.names[*name], value)) {
+            kept.push(name, value);
+        }
+        *self = kept;
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
 }
 
 /// What a source row should look like in the target: the result of the transform stage.
@@ -49,12 +181,49 @@ pub struct Desired {
     pub title: Box<str>,
     /// Properties to set whether the record exists or not, the match property first. A property that keeps what it has
     /// (`when_blank: keep`) is absent.
-    pub properties: Vec<PropertyValue>,
+    pub properties: Properties,
     /// Properties to set only when the record is created.
-    pub create_only: Vec<PropertyValue>,
+    pub create_only: Properties,
     /// For each association of the pipeline, in its order: what the lookup asks for.
     pub lookups: Vec<Option<Asked>>,
     /// The value by which a record is recognised that stands in HubSpot without a Salesforce id; none where the definition adopts
     /// none, or the value is blank.
     pub adopt_by: Option<Box<str>>,
+}
+
+impl Desired {
+    /// All that is set when the record is made.
+    pub fn on_create(&self) -> impl Iterator<Item = (&Arc<str>, &str)> {
+        self.properties.iter().chain(self.create_only.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_tell_blanks_from_empty_texts() {
+        let cells: Cells = [Some("a"), None, Some(""), Some("Łódź"), None].into_iter().collect();
+        assert_eq!(cells.iter().collect::<Vec<_>>(), [Some("a"), None, Some(""), Some("Łódź"), None]);
+        assert_eq!((cells.len(), cells.get(3), cells.get(5)), (5, Some("Łódź"), None));
+        let other: Cells = [Some("a"), Some(""), Some(""), Some("Łódź"), None].into_iter().collect();
+        assert_ne!(cells, other);
+    }
+
+    #[test]
+    fn properties_keep_their_order_and_their_values() {
+        let names: Arc<[Arc<str>]> = ["id", "name", "city"].map(Arc::from).into();
+        let mut set = Properties::new(&names);
+        for (name, value) in [(0, "7"), (2, "Łódź"), (1, "")] {
+            set.push(name, value);
+        }
+        let shown = |set: &Properties| format!("{set:?}");
+        assert_eq!(shown(&set), r#"{"id": "7", "city": "Łódź", "name": ""}"#);
+        assert_eq!((set.get("name"), set.get("city"), set.get("else")), (Some(""), Some("Łódź"), None));
+        set.retain(|name, _| name != "city");
+        assert_eq!(shown(&set), r#"{"id": "7", "name": ""}"#);
+        set.retain(|_, value| !value.is_empty());
+        assert_eq!(shown(&set), r#"{"id": "7"}"#);
+    }
 }

@@ -18,6 +18,7 @@ use crate::config::yaml::escape;
 use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::failure::Reason;
+use crate::model::ids::{SalesforceId, SalesforceIdError};
 use crate::model::object::{FieldKind, SourceObject, TargetObject};
 use crate::model::owners::Owners;
 use crate::model::record::{Desired, Record};
@@ -326,27 +327,20 @@ impl Suite {
             value.and_then(|(_, value)| value.as_ref()).map(|value| value.0.as_str()).filter(|value| !value.is_empty())
         };
         let id = given("Id").unwrap_or("a00000000000001");
-        let id = id.parse().map_err(|error: crate::model::ids::SalesforceIdError| error.to_string())?;
-        let value = |column: &crate::model::record::Column| -> Option<Box<str>> {
+        let id: SalesforceId = id.parse().map_err(|error: SalesforceIdError| error.to_string())?;
+        let value = |column: &crate::model::record::Column| {
             let missing = (column.kind == FieldKind::Boolean).then_some("false");
-            let value = if column.path.eq_ignore_ascii_case("Id") { Some("") } else { given(&column.path).or(missing) };
-            value.map(Into::into)
+            if column.path.eq_ignore_ascii_case("Id") { Some(id.as_str()) } else { given(&column.path).or(missing) }
         };
-        let mut record =
-            Record { id, modified: None, deleted: false, values: self.pipeline.columns.iter().map(value).collect() };
-        for (column, value) in self.pipeline.columns.iter().zip(&mut record.values) {
-            if column.path.eq_ignore_ascii_case("Id") {
-                *value = Some(record.id.as_str().into());
-            }
-        }
-        Ok(record)
+        let values = self.pipeline.columns.iter().map(value).collect();
+        Ok(Record { id, modified: None, deleted: false, values })
     }
 
     fn compare(&self, desired: &Desired, expect: &ExpectConfig, exists: bool) -> Vec<Difference> {
         let match_property = &self.pipeline.target.match_property;
         let created = desired.create_only.iter().filter(|_| !exists);
         let sent: BTreeMap<&str, &str> =
-            desired.properties.iter().chain(created).map(|set| (&*set.property, &*set.value)).collect();
+            desired.properties.iter().chain(created).map(|(name, value)| (&**name, value)).collect();
         let mut found = Vec::new();
         for (name, expected) in &expect.properties {
             let expected = expected.as_ref().map_or("", |value| &value.0);

@@ -162,18 +162,16 @@ fn fields(pipeline: &Pipeline, row: &Transformed, desired: &Desired, record: &Ta
     pipeline.leave_filled(&mut wanted, &record.properties);
     let differing: Vec<Arc<str>> =
         pipeline.diff(&wanted, &record.properties).into_iter().map(|change| change.property).collect();
-    let value_of = |name: &str| {
-        let mut all = desired.properties.iter().chain(&desired.create_only);
-        all.find(|set| *set.property == *name).map(|set| set.value.to_string())
-    };
+    let value_of =
+        |name: &str| desired.properties.get(name).or_else(|| desired.create_only.get(name)).map(str::to_owned);
     let one = |field: &Field| {
         let name = &*field.property;
         let shown = |value: Option<String>| {
             value.filter(|value| !value.is_empty()).map(|value| pipeline.mask_property(name, &value).into_owned())
         };
-        let written = wanted.properties.iter().any(|set| *set.property == *name);
+        let written = wanted.properties.get(name).is_some();
         let columns = field.places().into_iter().filter_map(|place| {
-            let value = row.candidate.record.values.get(place)?.as_deref();
+            let value = row.candidate.record.values.get(place);
             let value = value.map(|value| pipeline.mask_column(place, value).into_owned());
             Some(SourceValue { field: pipeline.columns.get(place)?.path.to_string(), value })
         });

@@ -33,7 +33,7 @@ pub struct Adoption {
 impl Adoption {
     /// The value that a row has in common with the record that it takes over. A blank, and what does not convert, lead to none.
     pub fn value(&self, record: &Record) -> Option<Box<str>> {
-        let text = record.values.get(self.column)?.as_deref().map(trim).filter(|text| !text.is_empty())?;
+        let text = record.values.get(self.column).map(trim).filter(|text| !text.is_empty())?;
         let converted = convert::convert(text, self.conversion, &TimeZone::UTC).ok()?;
         Some(self.comparable(&converted).into())
     }

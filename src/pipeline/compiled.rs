@@ -21,7 +21,7 @@ use crate::model::hash::Hasher;
 use crate::model::identity::{ContentHash, MappingVersion};
 use crate::model::ids::{PipelineName, SalesforceId, SalesforceIdError};
 use crate::model::object::{FieldKind, PropertyKind, TargetProperty};
-use crate::model::record::{Column, Desired, Record};
+use crate::model::record::{Cells, Column, Desired, Record};
 
 /// A pipeline that can run.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub struct Pipeline {
     /// How properties are filled.
     pub fields: Vec<Field>,
     /// The properties that may be set, the match property first.
-    pub properties: Vec<Arc<str>>,
+    pub properties: Arc<[Arc<str>]>,
     /// Which lookups become associations; of a junction pipeline, its two ends.
     pub associations: Vec<Association>,
     /// Rows become associations between two records of others.
@@ -135,9 +135,8 @@ impl Association {
     /// What the lookup of a row asks for; an id that is meant for another entry asks for nothing here.
     ///
     /// Errors: the lookup holds something that is no Salesforce id.
-    pub fn asked(&self, values: &[Option<Box<str>>]) -> Result<Option<Asked>, SalesforceIdError> {
-        let text =
-            |column: usize| values.get(column).and_then(Option::as_deref).map(trim).filter(|text| !text.is_empty());
+    pub fn asked(&self, values: &Cells) -> Result<Option<Asked>, SalesforceIdError> {
+        let text = |column: usize| values.get(column).map(trim).filter(|text| !text.is_empty());
         let Some(target) = text(self.column).map(str::parse::<SalesforceId>).transpose()? else { return Ok(None) };
         if self.prefix.as_ref().is_some_and(|prefix| target.key_prefix() != &**prefix) {
             return Ok(None);
@@ -307,15 +306,14 @@ impl Pipeline {
             return ContentHash(hasher.finish());
         }
         let mut sorted: Vec<_> = desired.properties.iter().collect();
-        sorted.sort_unstable_by(|one, other| one.property.cmp(&other.property));
+        sorted.sort_unstable();
         let mut hasher = Hasher::default();
         for text in [&*self.target.connection, &*self.target.object_type_id] {
             hasher.text(text);
         }
-        for set in sorted {
-            for text in [&*set.property, &*set.value] {
-                hasher.text(text);
-            }
+        for (name, value) in sorted {
+            hasher.text(name);
+            hasher.text(value);
         }
         ContentHash(hasher.finish())
     }
@@ -324,10 +322,10 @@ impl Pipeline {
     pub fn row_hash(&self, record: &Record) -> ContentHash {
         let mut hasher = Hasher::default();
         hasher.bytes(&self.mapping_version.0);
-        for value in &record.values {
+        for value in record.values.iter() {
             // A blank differs from an empty text by its length.
-            hasher.bytes(&value.as_ref().map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
-            hasher.bytes(value.as_deref().unwrap_or_default().as_bytes());
+            hasher.bytes(&value.map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
+            hasher.bytes(value.unwrap_or_default().as_bytes());
         }
         ContentHash(hasher.finish())
     }
@@ -335,7 +333,7 @@ impl Pipeline {
     /// A record's name for people: its name field, else its id.
     pub fn title(&self, record: &Record) -> String {
         let named = self.title_column.filter(|column| !self.sensitive_columns.contains(column));
-        let title = named.and_then(|column| record.values.get(column)?.as_deref());
+        let title = named.and_then(|column| record.values.get(column));
         let title = title.filter(|title| !title.trim().is_empty());
         title.map_or_else(|| record.id.to_string(), str::to_owned)
     }

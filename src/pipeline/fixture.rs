@@ -122,7 +122,7 @@ pub(crate) fn record(pipeline: &Pipeline, cells: &[(&str, &str)]) -> Record {
     for (path, _) in cells {
         assert!(pipeline.columns.iter().any(|column| *column.path == **path), "{path} is not read");
     }
-    let cell = |path: &str| cells.iter().find(|(name, _)| *name == path).map(|(_, value)| Box::from(*value));
+    let cell = |path: &str| cells.iter().find(|(name, _)| *name == path).map(|(_, value)| *value);
     Record {
         id: "a015g00000AbCdE".parse().unwrap(),
         modified: None,
@@ -133,8 +133,7 @@ pub(crate) fn record(pipeline: &Pipeline, cells: &[(&str, &str)]) -> Record {
 
 /// The value that a transformed row sets, whether on create only or always.
 pub(crate) fn value<'a>(desired: &'a Desired, property: &str) -> Option<&'a str> {
-    let mut set = desired.properties.iter().chain(&desired.create_only);
-    set.find(|set| &*set.property == property).map(|set| &*set.value)
+    desired.properties.get(property).or_else(|| desired.create_only.get(property))
 }
 
 fn subscription() -> SourceObject {

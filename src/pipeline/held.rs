@@ -6,19 +6,19 @@ use std::sync::Arc;
 use super::compiled::Pipeline;
 use super::transform::PropertyChange;
 use super::values::compare;
-use crate::model::record::{Desired, PropertyValue};
+use crate::model::record::Desired;
 
 impl Pipeline {
     /// Properties that HubSpot holds differently from what is wanted on an update.
     pub fn diff(&self, desired: &Desired, existing: &BTreeMap<String, Option<String>>) -> Vec<PropertyChange> {
-        let differs = |wanted: &&PropertyValue| {
-            let held = existing.get(&*wanted.property).and_then(Option::as_deref);
-            !compare::same(self.kind_of(&wanted.property), &wanted.value, held)
+        let differs = |(name, value): &(&Arc<str>, &str)| {
+            let held = existing.get(&***name).and_then(Option::as_deref);
+            !compare::same(self.kind_of(name), value, held)
         };
-        let change = |wanted: &PropertyValue| PropertyChange {
-            property: Arc::clone(&wanted.property),
-            before: existing.get(&*wanted.property).cloned().flatten(),
-            after: Some(wanted.value.to_string()).filter(|value| !value.is_empty()),
+        let change = |(name, value): (&Arc<str>, &str)| PropertyChange {
+            property: Arc::clone(name),
+            before: existing.get(&**name).cloned().flatten(),
+            after: Some(value.to_owned()).filter(|value| !value.is_empty()),
         };
         desired.properties.iter().filter(differs).map(change).collect()
     }
@@ -28,9 +28,7 @@ impl Pipeline {
         let is_filled =
             |name: &str| existing.get(name).and_then(Option::as_deref).is_some_and(|held| !held.trim().is_empty());
         let only_fills = |name: &str| self.fields.iter().any(|field| field.if_empty && *field.property == *name);
-        desired
-            .properties
-            .retain(|set| !only_fills(&set.property) || (!is_filled(&set.property) && !set.value.is_empty()));
+        desired.properties.retain(|name, value| !only_fills(name) || (!is_filled(name) && !value.is_empty()));
     }
 
     /// Takes out what somebody changed in HubSpot and the definition keeps; whether there was any.
@@ -38,7 +36,7 @@ impl Pipeline {
         let keeps = |name: &str| self.fields.iter().any(|field| field.keeps_drift && *field.property == *name);
         let kept: Vec<Arc<str>> =
             changes.iter().map(|change| &change.property).filter(|name| keeps(name)).cloned().collect();
-        desired.properties.retain(|set| !kept.contains(&set.property));
+        desired.properties.retain(|name, _| !kept.iter().any(|kept| **kept == *name));
         changes.retain(|change| !kept.contains(&change.property));
         !kept.is_empty()
     }

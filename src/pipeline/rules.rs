@@ -234,7 +234,7 @@ mod tests {
         fixture.field("Status__c").picklist[0].value = "Active\u{a0}".to_owned();
         check(&fixture, &[]);
         let desired = fixture.transform(&[("Status__c", "Active ")]).unwrap();
-        assert!(desired.properties.iter().any(|set| &*set.property == "status" && &*set.value == "active"));
+        assert_eq!(desired.properties.get("status"), Some("active"));
         let twice = |from: &str, values: Value| {
             Fixture::new(json!([{"from": from, "to": "text", "values": values, "otherwise": "pass"}])).findings()
         };
@@ -294,7 +294,7 @@ mod tests {
         let value = fixture.field("Status__c").picklist[0].value.clone();
         let text = |cells: &[(&str, &str)]| {
             let desired = fixture.transform(cells).unwrap();
-            desired.properties.iter().find(|set| &*set.property == "text").unwrap().value.to_string()
+            desired.properties.get("text").unwrap().to_owned()
         };
         assert_eq!(text(&[("Status__c", &value)]), "Aktiv");
         assert_eq!(text(&[("Status__c", "Gone from the list")]), "Gone from the list");

@@ -14,7 +14,7 @@ use crate::config::pipeline::WhenBlank;
 use crate::model::failure::Reason;
 use crate::model::object::{FieldKind, PropertyKind};
 use crate::model::owners::Owners;
-use crate::model::record::{Desired, PropertyValue, Record};
+use crate::model::record::{Desired, Properties, Record};
 
 /// A property that HubSpot holds differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,22 +33,24 @@ impl Pipeline {
     ///
     /// Errors: the reason why this record cannot be synced; the rest of its batch goes on.
     pub fn transform(&self, record: &Record, now: Timestamp, owners: &Owners) -> Result<Desired, Reason> {
-        let mut properties = Vec::with_capacity(self.fields.len() + 1);
-        let mut create_only = Vec::new();
+        let bytes = record.values.bytes() + record.id.as_str().len();
+        let mut properties = Properties::new(&self.properties).with_capacity(self.fields.len() + 1, bytes);
+        let mut create_only = Properties::new(&self.properties);
         let id = record.id.as_str();
         let match_property = &self.target.match_property;
         if let Some(rule) = self.target.match_rules.iter().find(|rule| rule.refuses(id)) {
             return Err(reason("SL5012", match_property, format!("`{match_property}` {}", rule.complaint(""))));
         }
-        properties.push(PropertyValue { property: Arc::clone(match_property), value: id.into() });
-        for field in &self.fields {
+        // The match property is the first of the pipeline's properties, and the fields' follow in their order.
+        properties.push(0, id);
+        for (place, field) in (1..).zip(&self.fields) {
             let Some(value) = self.field_value(field, record, now, owners)? else { continue };
             // What is set on creation only is judged when it is known that the record will be made.
             if !field.on_create_only {
                 field.keep_rules(&value)?;
             }
             let list = if field.on_create_only { &mut create_only } else { &mut properties };
-            list.push(PropertyValue { property: Arc::clone(&field.property), value: value.into() });
+            list.push(place, &value);
         }
         let mut lookups = Vec::with_capacity(self.associations.len());
         for association in &self.associations {
@@ -64,10 +66,7 @@ impl Pipeline {
     /// Whether HubSpot would create the record: every property that it requires has a value, and what is set on creation
     /// only keeps the portal's rules. Updates need no such check.
     pub fn check_create(&self, desired: &Desired) -> Result<(), Reason> {
-        let filled = |name: &Arc<str>| {
-            let mut set = desired.properties.iter().chain(&desired.create_only);
-            set.any(|set| set.property == *name && !set.value.is_empty())
-        };
+        let filled = |name: &Arc<str>| desired.on_create().any(|(set, value)| set == name && !value.is_empty());
         if let Some(name) = self.target.required.iter().find(|name| !filled(name)) {
             let mapped = self.fields.iter().any(|field| field.property == *name);
             let message = match mapped {
@@ -82,11 +81,9 @@ impl Pipeline {
             };
             return Err(reason("SL5011", name, message));
         }
-        let field_of = |set: &PropertyValue| self.fields.iter().find(|field| field.property == set.property);
-        desired
-            .create_only
-            .iter()
-            .try_for_each(|set| field_of(set).map_or(Ok(()), |field| field.keep_rules(&set.value)))
+        let field_of = |name: &Arc<str>| self.fields.iter().find(|field| field.property == *name);
+        let mut set = desired.create_only.iter();
+        set.try_for_each(|(name, value)| field_of(name).map_or(Ok(()), |field| field.keep_rules(value)))
     }
 
     /// The text for one property; none leaves it alone.
@@ -145,7 +142,7 @@ impl Field {
 
     /// The text that the field begins with; none for a blank. A template's error shows values, so a sensitive field leaves it out.
     fn text<'a>(&'a self, record: &'a Record, now: Timestamp) -> Result<Option<Cow<'a, str>>, Reason> {
-        let column = |index: usize| record.values.get(index).and_then(Option::as_deref);
+        let column = |index: usize| record.values.get(index);
         Ok(match &self.source {
             FieldSource::Column(index) => column(*index).map(Cow::Borrowed),
             FieldSource::Constant(text) => Some(Cow::Borrowed(text)),
@@ -486,10 +483,10 @@ mod tests {
         let fixture = Fixture::new(fields).linked(json!({"field": "Project__c", "pipeline": "projects"}));
         let row = [("Name", "One"), ("Amount__c", "5"), ("Project__c", "a015g00000aBcDe")];
         let desired = fixture.transform(&row).unwrap();
-        let names: Vec<&str> = desired.properties.iter().map(|set| &*set.property).collect();
+        let names: Vec<&str> = desired.properties.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["salesforce_id", "text"]);
-        assert_eq!(&*desired.properties[0].value, "a015g00000AbCdEAAV");
-        assert_eq!((&*desired.title, &*desired.create_only[0].value), ("One", "5"));
+        assert_eq!(desired.properties.get("salesforce_id"), Some("a015g00000AbCdEAAV"));
+        assert_eq!((&*desired.title, desired.create_only.get("number")), ("One", Some("5")));
         assert_eq!(
             desired.lookups[0].as_ref().map(|asked| asked.target.to_string()).as_deref(),
             Some("a015g00000aBcDeAAK")

@@ -32,7 +32,8 @@ pub struct Candidate {
 impl Candidate {
     /// A record that Salesforce does not show any more.
     pub fn vanished(id: SalesforceId, columns: usize) -> Self {
-        let record = Record { id, modified: None, deleted: false, values: vec![None; columns].into() };
+        let record =
+            Record { id, modified: None, deleted: false, values: std::iter::repeat_n(None::<&str>, columns).collect() };
         Self { row: 0, record, member: false, vanished: true }
     }
 }

@@ -12,7 +12,7 @@ use crate::model::failure::Reason;
 use crate::model::ids::HubspotId;
 use crate::model::object::TargetObject;
 use crate::model::owners::Owners;
-use crate::model::record::PropertyValue;
+use crate::model::record::Properties;
 
 /// Most records of one batch call.
 pub const BATCH_RECORDS_MAX: usize = 100;
@@ -84,7 +84,7 @@ pub trait TargetWriter: Send + Sync {
     ///
     /// Errors: `Reject` when the call was refused as a whole (no record was written); `Unknown` when it may have taken
     /// effect and retrying did not settle it.
-    fn write<'a>(&'a self, batch: &'a WriteBatch) -> BoxFuture<'a, Result<Vec<WriteOutcome>, Fault>>;
+    fn write<'a>(&'a self, batch: &'a WriteBatch<'a>) -> BoxFuture<'a, Result<Vec<WriteOutcome>, Fault>>;
 
     /// Archives at most [`BATCH_RECORDS_MAX`] records by HubSpot id. Safe to repeat; unknown ids are no error.
     ///
@@ -208,25 +208,38 @@ pub enum WriteMode {
 }
 
 /// Records for one call. Keys are distinct.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WriteBatch {
+#[derive(Debug, Clone)]
+pub struct WriteBatch<'a> {
     /// Object type id.
-    pub object: String,
+    pub object: &'a str,
     /// The unique property that recognises a record.
-    pub key_property: Arc<str>,
+    pub key_property: &'a str,
     /// What to do with records that exist or do not.
     pub mode: WriteMode,
     /// At most [`BATCH_RECORDS_MAX`] inputs.
-    pub inputs: Vec<WriteInput>,
+    pub inputs: Vec<WriteInput<'a>>,
 }
 
 /// One record of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WriteInput {
+#[derive(Debug, Clone, Copy)]
+pub struct WriteInput<'a> {
     /// Value of the key property.
-    pub key: String,
-    /// Properties to set, the key property among them; an empty value clears.
-    pub properties: Vec<PropertyValue>,
+    pub key: &'a str,
+    /// Properties to set, the key property among them.
+    pub properties: Option<&'a Properties>,
+    /// Further ones.
+    pub create_only: Option<&'a Properties>,
+    /// Leaves out what would be cleared.
+    pub skips_blanks: bool,
+}
+
+impl<'a> WriteInput<'a> {
+    /// What is sent: properties and their values; an empty value clears.
+    pub fn sent(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let skips_blanks = self.skips_blanks;
+        let all = self.properties.into_iter().chain(self.create_only).flat_map(Properties::iter);
+        all.filter(move |(_, value)| !skips_blanks || !value.is_empty()).map(|(name, value)| (&**name, value))
+    }
 }
 
 /// What became of one input.

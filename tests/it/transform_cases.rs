@@ -79,7 +79,7 @@ fn check(file: &File, case: &Case) -> Vec<String> {
 }
 
 fn outcome(pipeline: &Pipeline, case: &Case, row: &BTreeMap<String, String>) -> Option<String> {
-    let cell = |path: &str| row.get(path).map(|text| text.as_str().into());
+    let cell = |path: &str| row.get(path);
     let record = Record {
         id: "a015g00000AbCdE".parse().unwrap(),
         modified: None,
@@ -88,9 +88,8 @@ fn outcome(pipeline: &Pipeline, case: &Case, row: &BTreeMap<String, String>) -> 
     };
     let got = pipeline.transform(&record, now(), &Owners::default());
     let set = got.as_ref().map(|desired| {
-        let set = desired.properties.iter().chain(&desired.create_only);
-        let set = set.filter(|set| &*set.property != "salesforce_id");
-        set.map(|set| (set.property.to_string(), set.value.to_string())).collect::<BTreeMap<_, _>>()
+        let set = desired.on_create().filter(|(name, _)| &***name != "salesforce_id");
+        set.map(|(name, value)| (name.to_string(), value.to_owned())).collect::<BTreeMap<_, _>>()
     });
     match (set, &case.sets, &case.rejects) {
         (Ok(set), Some(expected), None) if set == *expected => None,

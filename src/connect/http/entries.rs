@@ -50,7 +50,7 @@ pub fn list<'de, D: Deserializer<'de>, T: DeserializeOwned>(source: D) -> Result
 
 /// The same, where a missing list differs from an empty one.
 pub fn some_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(source: D) -> Result<Option<Vec<T>>, D::Error> {
-    let entries = Option::<Vec<Box<RawValue>>>::deserialize(source)?;
+    let entries = Option::<Vec<&RawValue>>::deserialize(source)?;
     Ok(entries.map(|entries| entries.iter().filter_map(|entry| whole(entry.get())).collect()))
 }
 
@@ -63,7 +63,7 @@ pub fn parts<'de, D: Deserializer<'de>, T: DeserializeOwned>(source: D) -> Resul
     Ok(raw(source)?.iter().filter_map(|entry| part(entry.get())).collect())
 }
 
-fn raw<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Box<RawValue>>, D::Error> {
+fn raw<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<&'de RawValue>, D::Error> {
     Option::deserialize(source).map(Option::unwrap_or_default)
 }
 

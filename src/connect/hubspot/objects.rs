@@ -1,28 +1,26 @@
 //! Records: batch write, batch read, listing, archiving.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::api::{Api, Call};
 use super::errors::local;
 use super::lookups::{LOOKS_MAX, Records, record};
-use super::outcomes::outcomes;
+use super::outcomes::{Trace, Traces, outcomes};
 use super::settings::API_VERSION;
-use super::wire::{Batch, Object, Page, ReadBatch};
+use super::wire::{Batch, Object, Page, ReadBatch, Written};
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
-use crate::ports::target::{Lookup, RECORD_ID, TargetPage, TargetRecord, WriteBatch, WriteMode, WriteOutcome};
+use crate::ports::target::{
+    Lookup, RECORD_ID, TargetPage, TargetRecord, WriteBatch, WriteInput, WriteMode, WriteOutcome,
+};
 
 /// What is encoded in a path segment or query value.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-
-/// Numbers the trace ids of this process.
-static TRACE: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,8 +29,14 @@ struct Input<'a> {
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id_property: Option<&'a str>,
-    properties: BTreeMap<&'a str, &'a str>,
-    object_write_trace_id: &'a str,
+    #[serde(serialize_with = "sent")]
+    properties: WriteInput<'a>,
+    object_write_trace_id: Trace,
+}
+
+/// Properties as members of an object.
+fn sent<S: Serializer>(input: &WriteInput<'_>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(input.sent())
 }
 
 #[derive(Serialize)]
@@ -51,15 +55,13 @@ pub(super) fn encode(text: &str) -> String {
 }
 
 /// Writes a batch; every input has a trace id of its own, so that a bad one does not spoil the rest.
-pub(super) async fn write(api: &Api, calls: &AtomicU64, batch: &WriteBatch) -> Result<Vec<WriteOutcome>, Fault> {
-    let first = TRACE.fetch_add(batch.inputs.len() as u64, Ordering::Relaxed);
-    let traces: Vec<String> =
-        (first..).take(batch.inputs.len()).map(|number| format!("syncline-{}-{number}", std::process::id())).collect();
+pub(super) async fn write(api: &Api, calls: &AtomicU64, batch: &WriteBatch<'_>) -> Result<Vec<WriteOutcome>, Fault> {
+    let traces = Traces::next(batch.inputs.len());
     let by_key = batch.mode != WriteMode::Create;
-    let inputs = batch.inputs.iter().zip(&traces).map(|(input, trace)| Input {
-        id: by_key.then_some(input.key.as_str()),
-        id_property: Some(&*batch.key_property).filter(|property| by_key && *property != RECORD_ID),
-        properties: input.properties.iter().map(|set| (&*set.property, &*set.value)).collect(),
+    let inputs = batch.inputs.iter().zip(traces.all()).map(|(input, trace)| Input {
+        id: by_key.then_some(input.key),
+        id_property: Some(batch.key_property).filter(|property| by_key && *property != RECORD_ID),
+        properties: *input,
         object_write_trace_id: trace,
     });
     let (operation, rest) = match batch.mode {
@@ -67,10 +69,10 @@ pub(super) async fn write(api: &Api, calls: &AtomicU64, batch: &WriteBatch) -> R
         WriteMode::Create => ("create records", "/batch/create"),
         WriteMode::Update => ("update records", "/batch/update"),
     };
-    let call = Call::post(operation, path(&batch.object, rest), &Inputs { inputs: inputs.collect() });
+    let call = Call::post(operation, path(batch.object, rest), &Inputs { inputs: inputs.collect() });
     let call = if batch.mode == WriteMode::Create { call.once() } else { call };
-    let answer: Batch<Object> = api.fetch(calls, &call).await?;
-    Ok(outcomes(batch, &traces, answer))
+    let answer: Batch<Written> = api.fetch(calls, &call).await?;
+    Ok(outcomes(batch, traces, answer))
 }
 
 /// Reads records by a unique property; the keys that an answer passes over are asked for again.

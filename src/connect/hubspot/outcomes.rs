@@ -1,30 +1,84 @@
 //! What became of each input of a batch write: confirmed, rejected, or unknown. Pure. The status of the answer says
 //! nothing; only what is named in its body counts.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Serialize, Serializer};
 
 use super::errors::{context_texts, is_not_found, reason};
-use super::wire::{Batch, ErrorBody, Object, text};
+use super::wire::{Batch, ErrorBody, Written};
 use crate::model::ids::HubspotId;
 use crate::ports::target::{RECORD_ID, WriteBatch, WriteMode, WriteOutcome};
 
+/// Numbers the trace ids of this process.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// The trace ids of a batch's inputs: one after another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Traces {
+    first: u64,
+    count: usize,
+}
+
+/// The trace id of an input.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trace(u64);
+
+impl Traces {
+    /// Those of the next batch.
+    pub(super) fn next(count: usize) -> Self {
+        Self { first: NEXT.fetch_add(count as u64, Ordering::Relaxed), count }
+    }
+
+    /// One for each input.
+    pub(super) fn all(self) -> impl Iterator<Item = Trace> {
+        (self.first..).take(self.count).map(Trace)
+    }
+
+    /// The input that a text names.
+    fn input(self, text: &str) -> Option<usize> {
+        let (process, number) = text.strip_prefix("syncline-")?.split_once('-')?;
+        if process.parse() != Ok(std::process::id()) {
+            return None;
+        }
+        let index = number.parse::<u64>().ok()?.checked_sub(self.first)?;
+        usize::try_from(index).ok().filter(|index| *index < self.count)
+    }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "syncline-{}-{}", std::process::id(), self.0)
+    }
+}
+
+impl Serialize for Trace {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// The input with a key.
+type ByKey<'a> = HashMap<&'a str, usize>;
+
 /// Accounts for every input.
 ///
-/// - `traces`: the trace id that was sent with each input.
+/// - `traces`: the trace ids that were sent with the inputs.
 /// - A result belongs to the input whose trace id it echoes, else to the one whose key it holds. Results may come in
 ///   any order, twice, or not at all; an error entry may name several inputs.
-pub(super) fn outcomes(batch: &WriteBatch, traces: &[String], answer: Batch<Object>) -> Vec<WriteOutcome> {
-    let by_trace: HashMap<&str, usize> =
-        traces.iter().enumerate().map(|(index, trace)| (trace.as_str(), index)).collect();
-    let by_key: HashMap<&str, usize> =
-        batch.inputs.iter().enumerate().map(|(index, input)| (input.key.as_str(), index)).collect();
+pub(super) fn outcomes(batch: &WriteBatch<'_>, traces: Traces, answer: Batch<Written>) -> Vec<WriteOutcome> {
+    let by_key = LazyCell::new(|| batch.inputs.iter().enumerate().map(|(index, input)| (input.key, index)).collect());
+    let by_key: &LazyCell<ByKey<'_>, _> = &by_key;
     let mut outcomes = vec![WriteOutcome::Unknown; batch.inputs.len()];
     if answer.status.as_deref().is_some_and(|status| status != "COMPLETE") {
         tracing::warn!(status = answer.status, "batch answered with another status than COMPLETE");
     }
     let mut unattributed: Vec<&ErrorBody> = Vec::new();
     for error in &answer.errors {
-        let named = named(error, &batch.key_property, &by_trace, &by_key);
+        let named = named(error, batch.key_property, traces, by_key);
         if named.is_empty() && !is_not_found(error) {
             unattributed.push(error);
         }
@@ -33,21 +87,19 @@ pub(super) fn outcomes(batch: &WriteBatch, traces: &[String], answer: Batch<Obje
         }
     }
     for object in answer.results {
-        let record = object.id.as_ref().and_then(text);
-        let key = match &*batch.key_property {
-            RECORD_ID => record.as_deref(),
-            property => object.properties.get(property).and_then(Option::as_deref),
+        let traced = object.object_write_trace_id.as_deref().and_then(|trace| traces.input(trace));
+        let keyed = || match batch.key_property {
+            RECORD_ID => by_key.get(object.id.as_deref()?).copied(),
+            property => by_key.get(&*object.value(property)?).copied(),
         };
-        let traced = object.object_write_trace_id.as_deref().and_then(|trace| by_trace.get(trace));
-        let index = traced.or_else(|| by_key.get(key?));
-        if let (Some(index), Some(id)) = (index, record) {
+        if let (Some(index), Some(id)) = (traced.or_else(keyed), object.id.clone()) {
             let created = match batch.mode {
                 WriteMode::Upsert => object.new,
                 WriteMode::Create => Some(true),
                 WriteMode::Update => Some(false),
             };
             let id = HubspotId::new(id);
-            outcomes[*index] = match &outcomes[*index] {
+            outcomes[index] = match &outcomes[index] {
                 // Two records for one input: which is ours must be looked up.
                 WriteOutcome::Confirmed { id: other, .. } if *other != id => WriteOutcome::Unknown,
                 _ => WriteOutcome::Confirmed { id, created },
@@ -63,16 +115,9 @@ pub(super) fn outcomes(batch: &WriteBatch, traces: &[String], answer: Batch<Obje
 }
 
 /// The inputs that an error entry names: by trace id, by id, or by the key property.
-fn named(
-    error: &ErrorBody,
-    key_property: &str,
-    by_trace: &HashMap<&str, usize>,
-    by_key: &HashMap<&str, usize>,
-) -> Vec<usize> {
-    let traced: Vec<usize> = context_texts(error, "objectWriteTraceId")
-        .iter()
-        .filter_map(|trace| by_trace.get(trace.as_str()).copied())
-        .collect();
+fn named(error: &ErrorBody, key_property: &str, traces: Traces, by_key: &ByKey<'_>) -> Vec<usize> {
+    let traced: Vec<usize> =
+        context_texts(error, "objectWriteTraceId").iter().filter_map(|trace| traces.input(trace)).collect();
     if !traced.is_empty() {
         return traced;
     }
@@ -85,17 +130,21 @@ mod tests {
     use super::*;
     use crate::ports::target::WriteInput;
 
-    fn batch(keys: &[&str]) -> WriteBatch {
-        let inputs = keys.iter().map(|key| WriteInput { key: (*key).to_owned(), properties: Vec::new() }).collect();
-        WriteBatch { object: "2-1".to_owned(), key_property: "sf".into(), mode: WriteMode::Upsert, inputs }
+    fn batch<'a>(keys: &[&'a str]) -> WriteBatch<'a> {
+        let input = |key: &&'a str| WriteInput { key, properties: None, create_only: None, skips_blanks: false };
+        let inputs = keys.iter().map(input).collect();
+        WriteBatch { object: "2-1", key_property: "sf", mode: WriteMode::Upsert, inputs }
     }
 
     /// One letter an input: c confirmed, n confirmed as new, r rejected, u unknown.
     #[track_caller]
     fn check(body: &str, expected: &str) {
         let batch = batch(&["A", "B", "C"]);
-        let traces: Vec<String> = ["t0", "t1", "t2"].map(str::to_owned).to_vec();
-        let got = outcomes(&batch, &traces, serde_json::from_str(body).unwrap());
+        let traces = Traces::next(3);
+        let with_traces = traces.all().enumerate().fold(body.to_owned(), |body, (index, trace)| {
+            body.replace(&format!("\"t{index}\""), &format!("\"{trace}\""))
+        });
+        let got = outcomes(&batch, traces, serde_json::from_str(&with_traces).unwrap());
         let letters: String = got
             .iter()
             .map(|outcome| match outcome {

@@ -154,7 +154,7 @@ impl TargetReader for HubspotTarget {
 }
 
 impl TargetWriter for HubspotTarget {
-    fn write<'a>(&'a self, batch: &'a WriteBatch) -> BoxFuture<'a, Result<Vec<WriteOutcome>, Fault>> {
+    fn write<'a>(&'a self, batch: &'a WriteBatch<'a>) -> BoxFuture<'a, Result<Vec<WriteOutcome>, Fault>> {
         objects::write(&self.api, &self.calls, batch).boxed()
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::connect::http::entries::{list, parts, some_list};
 
@@ -134,9 +135,51 @@ pub(super) struct Object {
     pub(super) id: Option<Value>,
     #[serde(deserialize_with = "properties")]
     pub(super) properties: BTreeMap<String, Option<String>>,
+    pub(super) archived: Option<bool>,
+}
+
+/// A record that was written: what tells which input it answers. What it holds is looked at only where no trace id tells.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Written {
+    #[serde(deserialize_with = "id")]
+    pub(super) id: Option<String>,
+    properties: Option<Box<RawValue>>,
     pub(super) new: Option<bool>,
     pub(super) object_write_trace_id: Option<String>,
-    pub(super) archived: Option<bool>,
+}
+
+impl Written {
+    /// The value of a property.
+    pub(super) fn value(&self, property: &str) -> Option<String> {
+        let all: BTreeMap<String, Value> = serde_json::from_str(self.properties.as_ref()?.get()).ok()?;
+        text(all.get(property)?)
+    }
+}
+
+/// An id that may come as a number or as text.
+fn id<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
+    struct Id;
+    impl serde::de::Visitor<'_> for Id {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an id")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+            Ok(Some(number.to_string()))
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+    source.deserialize_any(Id)
 }
 
 /// A schema of a custom object.

@@ -17,8 +17,8 @@ pub(super) struct Layout {
     /// What is selected, in lower case; a cell's slot is its place here.
     names: Vec<String>,
     root: Node,
-    /// The slot of each column of the query, and whether a later column shares it.
-    columns: Vec<(usize, bool)>,
+    /// The slot of each column of the query.
+    columns: Vec<usize>,
     modified: Option<usize>,
     deleted: Option<usize>,
 }
@@ -65,7 +65,7 @@ pub(super) enum RowError {
 }
 
 /// Cells of one row: nothing where none came, `Some(None)` for a blank.
-type Cells = Vec<Option<Option<Box<str>>>>;
+type Slots = Vec<Option<Option<Box<str>>>>;
 
 impl Layout {
     /// The layout of a query's rows.
@@ -73,9 +73,7 @@ impl Layout {
         let names: Vec<String> = soql::fields(query).iter().map(|name| name.to_ascii_lowercase()).collect();
         let slots: HashMap<&str, usize> = names.iter().enumerate().map(|(slot, name)| (&**name, slot)).collect();
         let slot = |name: &str| slots.get(name.to_ascii_lowercase().as_str()).copied();
-        let places: Vec<usize> = query.columns.iter().filter_map(|column| slot(&column.path)).collect();
-        let columns =
-            places.iter().enumerate().map(|(index, slot)| (*slot, places[index + 1..].contains(slot))).collect();
+        let columns = query.columns.iter().filter_map(|column| slot(&column.path)).collect();
         let modified = query.cursor_field.as_deref().and_then(slot);
         let deleted = slot("IsDeleted");
         let mut root = Node::default();
@@ -83,30 +81,22 @@ impl Layout {
         Self { names, root, columns, modified, deleted }
     }
 
-    fn record(&self, mut cells: Cells) -> Result<Record, RowError> {
-        if let Some(slot) = cells.iter().position(Option::is_none) {
-            return Err(RowError::Missing(self.names[slot].clone()));
-        }
-        let text = |slot: usize| cells.get(slot).and_then(|cell| cell.as_ref()?.as_deref());
+    /// The record whose cells are these, one for each slot.
+    fn record<'a>(&self, text: impl Fn(usize) -> Option<&'a str>) -> Result<Record, RowError> {
         let id = text(0).and_then(|id| id.parse().ok()).ok_or(RowError::Id)?;
-        let modified = match self.modified.and_then(text) {
+        let modified = match self.modified.and_then(&text) {
             None => None,
             Some(stamp) => Some(wire::moment(stamp).ok_or_else(|| {
                 RowError::Stamp(self.modified.map(|slot| self.names[slot].clone()).unwrap_or_default())
             })?),
         };
-        let deleted = match self.deleted.and_then(text) {
+        let deleted = match self.deleted.and_then(&text) {
             Some(mark) if mark.eq_ignore_ascii_case("true") => true,
             Some(mark) if mark.eq_ignore_ascii_case("false") => false,
             None if self.deleted.is_none() => false,
             _ => return Err(RowError::Deleted),
         };
-        // The last column that uses a cell takes it; an earlier one copies it.
-        let mut take = |(slot, shared): &(usize, bool)| {
-            let cell = cells.get_mut(*slot)?.as_mut()?;
-            if *shared { cell.clone() } else { cell.take() }
-        };
-        let values = self.columns.iter().map(&mut take).collect();
+        let values = self.columns.iter().map(|slot| text(*slot)).collect();
         Ok(Record { id, modified, deleted, values })
     }
 
@@ -119,8 +109,7 @@ impl Layout {
 
     /// A CSV row as a record; `header` comes from [`Layout::header`] of the same page. An empty cell is a blank.
     pub(super) fn csv(&self, header: &[usize], row: &Row<'_>) -> Result<Record, RowError> {
-        let cell = |index: &usize| Some(Some(row.get(*index)).filter(|text| !text.is_empty()).map(Box::from));
-        self.record(header.iter().map(cell).collect())
+        self.record(|slot| header.get(slot).map(|index| row.get(*index)).filter(|text| !text.is_empty()))
     }
 }
 
@@ -213,10 +202,14 @@ impl<'de> Visitor<'de> for RowsSeed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Self::Value, A::Error> {
         let mut records = Vec::new();
-        let mut cells: Cells = vec![None; self.0.names.len()];
-        while rows.next_element_seed(LevelSeed { node: &self.0.root, cells: &mut cells })?.is_some() {
-            let row = std::mem::replace(&mut cells, vec![None; self.0.names.len()]);
-            records.push(self.0.record(row).map_err(de::Error::custom)?);
+        let mut slots: Slots = vec![None; self.0.names.len()];
+        while rows.next_element_seed(LevelSeed { node: &self.0.root, slots: &mut slots })?.is_some() {
+            if let Some(slot) = slots.iter().position(Option::is_none) {
+                return Err(de::Error::custom(RowError::Missing(self.0.names[slot].clone())));
+            }
+            let text = |slot: usize| slots.get(slot).and_then(|cell| cell.as_ref()?.as_deref());
+            records.push(self.0.record(text).map_err(de::Error::custom)?);
+            slots.fill(None);
         }
         Ok(records)
     }
@@ -225,7 +218,7 @@ impl<'de> Visitor<'de> for RowsSeed<'_> {
 /// Reads a row, or a parent record inside it, into the cells. A null parent makes all its cells blank.
 struct LevelSeed<'a> {
     node: &'a Node,
-    cells: &'a mut Cells,
+    slots: &'a mut Slots,
 }
 
 impl<'de> DeserializeSeed<'de> for LevelSeed<'_> {
@@ -244,8 +237,8 @@ impl<'de> Visitor<'de> for LevelSeed<'_> {
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        let cells = self.cells;
-        self.node.slots(&mut |slot| cells[slot] = Some(None));
+        let slots = self.slots;
+        self.node.slots(&mut |slot| slots[slot] = Some(None));
         Ok(())
     }
 
@@ -253,9 +246,9 @@ impl<'de> Visitor<'de> for LevelSeed<'_> {
         while let Some(mut name) = map.next_key::<String>()? {
             name.make_ascii_lowercase();
             if let Some(slot) = self.node.leaves.get(&name) {
-                self.cells[*slot] = Some(text(map.next_value::<&RawValue>()?).map_err(de::Error::custom)?);
+                self.slots[*slot] = Some(text(map.next_value::<&RawValue>()?).map_err(de::Error::custom)?);
             } else if let Some(parent) = self.node.parents.get(&name) {
-                map.next_value_seed(LevelSeed { node: parent, cells: self.cells })?;
+                map.next_value_seed(LevelSeed { node: parent, slots: self.slots })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -327,7 +320,7 @@ mod tests {
                 let record = &page.records[0];
                 assert_eq!(record.id.as_str(), ID);
                 assert_eq!(record.modified.unwrap().to_string(), "2026-10-01T09:00:00Z");
-                assert_eq!(record.values.iter().map(Option::as_deref).collect::<Vec<_>>(), values);
+                assert_eq!(record.values.iter().collect::<Vec<_>>(), values);
             }
             (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),
             (got, expected) => panic!("{got:?} instead of {expected:?}"),
@@ -424,7 +417,7 @@ mod tests {
             Ok::<_, CsvError>(())
         });
         assert_eq!(read, Ok(()));
-        let values: Vec<_> = records[0].values.iter().map(Option::as_deref).collect();
+        let values: Vec<_> = records[0].values.iter().collect();
         assert_eq!(values, [Some("a, b"), Some("9.12260031E8"), Some("false"), None, Some("Ann"), Some("a, b")]);
         assert!(records[0].deleted);
     }

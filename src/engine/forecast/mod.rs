@@ -367,15 +367,10 @@ impl Forecast {
         let changes = decision.changes.iter().map(|change| self.before_after(change));
         let properties = match (&decision.desired, action) {
             (Some(desired), PlannedAction::Create | PlannedAction::Restore) => {
-                let all = desired.properties.iter().chain(&desired.create_only).filter(|value| !value.value.is_empty());
+                let all = desired.on_create().filter(|(_, value)| !value.is_empty());
                 let value = |text: &str, property: &str| pipeline.mask_property(property, text).into_owned();
-                all.map(|set| {
-                    (
-                        set.property.to_string(),
-                        BeforeAfter { before: None, after: Some(value(&set.value, &set.property)) },
-                    )
-                })
-                .collect()
+                all.map(|(name, text)| (name.to_string(), BeforeAfter { before: None, after: Some(value(text, name)) }))
+                    .collect()
             }
             _ => changes.collect(),
         };

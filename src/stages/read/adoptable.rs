@@ -146,7 +146,7 @@ async fn read(
     key_property: &str,
     keys: &[String],
 ) -> Result<Vec<Lookup<TargetRecord>>, StageError> {
-    let mut properties = cx.pipeline.properties.clone();
+    let mut properties = cx.pipeline.properties.to_vec();
     if !properties.contains(&adoption.property) {
         properties.push(Arc::clone(&adoption.property));
     }

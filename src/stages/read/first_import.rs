@@ -48,8 +48,8 @@ pub async fn compare(cx: &StageContext, decisions: &[Decision]) -> Result<(), St
     let (Some(same), Some(property)) = (&cx.same_titles, &cx.pipeline.target.title_property) else { return Ok(()) };
     let titles = decisions.iter().filter(|decision| decision.action == Action::Create).filter_map(|decision| {
         let desired = decision.desired.as_ref()?;
-        let mut set = desired.properties.iter().chain(&desired.create_only);
-        Some(&*set.find(|set| set.property == *property)?.value).filter(|title| !title.trim().is_empty())
+        let title = desired.properties.get(property).or_else(|| desired.create_only.get(property));
+        title.filter(|title| !title.trim().is_empty())
     });
     let titles: Vec<&str> = titles.collect();
     if titles.is_empty() {

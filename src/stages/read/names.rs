@@ -24,7 +24,7 @@ pub async fn of(cx: &StageContext, ids: &[SalesforceId]) -> HashMap<SalesforceId
                 }
             };
             names.extend(chunk.records.into_iter().filter_map(|record| {
-                let name = record.values.into_iter().next().flatten()?;
+                let name = record.values.get(0)?;
                 Some((record.id, name.to_string())).filter(|(_, name)| !name.trim().is_empty())
             }));
         }

@@ -267,9 +267,9 @@ pub fn failure(cx: &StageContext, decision: &Decision, reason: Reason) -> Failur
         cx.owners.refuse();
     }
     let record = &decision.candidate.record;
-    let columns = pipeline.columns.iter().zip(&record.values).enumerate();
+    let columns = pipeline.columns.iter().zip(record.values.iter()).enumerate();
     let columns = columns.map(|(index, (column, value))| {
-        let value = value.as_deref().map(|value| pipeline.mask_column(index, value).into_owned());
+        let value = value.map(|value| pipeline.mask_column(index, value).into_owned());
         (column.path.to_string(), value)
     });
     Failure {
@@ -284,10 +284,10 @@ pub fn failure(cx: &StageContext, decision: &Decision, reason: Reason) -> Failur
 /// HubSpot repeats values in its messages: sensitive ones are masked there as well.
 fn mask_values(cx: &StageContext, decision: &Decision, message: String) -> String {
     let pipeline = &cx.pipeline;
-    let desired = decision.desired.iter().flat_map(|desired| desired.properties.iter().chain(&desired.create_only));
-    let properties = desired.map(|set| (&*set.value, pipeline.mask_property(&set.property, &set.value)));
+    let desired = decision.desired.iter().flat_map(|desired| desired.on_create());
+    let properties = desired.map(|(name, value)| (value, pipeline.mask_property(name, value)));
     let cells = decision.candidate.record.values.iter().enumerate();
-    let cells = cells.filter_map(|(index, cell)| cell.as_deref().map(|cell| (cell, pipeline.mask_column(index, cell))));
+    let cells = cells.filter_map(|(index, cell)| cell.map(|cell| (cell, pipeline.mask_column(index, cell))));
     let mut masked = message;
     for (value, shown) in properties.chain(cells) {
         if value != &*shown && masked.contains(value) {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::config::pipeline::Mode;
 use crate::model::failure::Reason;
 use crate::model::ids::SalesforceId;
-use crate::model::record::PropertyValue;
 use crate::plan::decide::{Action, Decision};
 use crate::ports::fault::Fault;
 use crate::ports::target::{Lookup, RECORD_ID, TargetWriter, WriteBatch, WriteInput, WriteMode, WriteOutcome};
@@ -159,11 +158,11 @@ impl LoadBatch<'_> {
         Ok(still)
     }
 
-    fn request(&self, batch: &[Decision], part: &[usize], mode: WriteMode) -> WriteBatch {
+    fn request<'b>(&'b self, batch: &'b [Decision], part: &[usize], mode: WriteMode) -> WriteBatch<'b> {
         let target = &self.cx.pipeline.target;
         WriteBatch {
-            object: target.object_type_id.to_string(),
-            key_property: named_by(&batch[part[0]]).map_or_else(|| Arc::clone(&target.match_property), Arc::from),
+            object: &target.object_type_id,
+            key_property: named_by(&batch[part[0]]).unwrap_or(&target.match_property),
             mode,
             inputs: part.iter().map(|index| input(&batch[*index])).collect(),
         }
@@ -175,23 +174,19 @@ fn named_by(decision: &Decision) -> Option<&str> {
     if decision.action == Action::Adopt { Some(RECORD_ID) } else { decision.key.as_deref() }
 }
 
-/// The properties of one record: the create-only ones only when the record is new.
-fn input(decision: &Decision) -> WriteInput {
+/// What is sent of one record: the create-only properties only when the record is new.
+fn input(decision: &Decision) -> WriteInput<'_> {
     let desired = decision.desired.as_ref();
-    let always = desired.map(|desired| desired.properties.as_slice()).unwrap_or_default();
-    let once = match decision.action {
-        Action::Create | Action::Restore => desired.map(|desired| desired.create_only.as_slice()).unwrap_or_default(),
-        _ => &[],
-    };
     let creating = matches!(decision.action, Action::Create | Action::Restore);
-    // A new record has nothing to clear, and a blank that is sent on create can trip a portal's rules.
-    let needed = |value: &&PropertyValue| !creating || !value.value.is_empty();
     WriteInput {
         key: match (&decision.action, &decision.hubspot_id) {
-            (Action::Adopt, Some(record)) => record.to_string(),
-            _ => decision.id().to_string(),
+            (Action::Adopt, Some(record)) => record.as_str(),
+            _ => decision.candidate.record.id.as_str(),
         },
-        properties: always.iter().chain(once).filter(needed).cloned().collect(),
+        properties: desired.map(|desired| &desired.properties),
+        create_only: desired.filter(|_| creating).map(|desired| &desired.create_only),
+        // A new record has nothing to clear, and a blank that is sent on create can trip a portal's rules.
+        skips_blanks: creating,
     }
 }
 
