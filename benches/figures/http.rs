@@ -11,7 +11,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// A kept connection.
 pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
-    authorization: String,
+    /// `host: …`, and `authorization: …` where there is a token.
+    headers: String,
 }
 
 /// The head of an answer.
@@ -26,17 +27,19 @@ pub(crate) struct Head {
 impl Connection {
     /// Connects to `http://HOST:PORT`.
     pub(crate) fn open(address: &str, token: Option<&str>) -> Result<Self> {
-        let stream = TcpStream::connect(address.trim_start_matches("http://"))?;
+        let host = address.trim_start_matches("http://");
+        let stream = TcpStream::connect(host)?;
         stream.set_nodelay(true)?;
         let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-        Ok(Self { stream: BufReader::with_capacity(BUFFER_BYTES, stream), authorization })
+        let headers = format!("host: {host}\r\n{authorization}");
+        Ok(Self { stream: BufReader::with_capacity(BUFFER_BYTES, stream), headers })
     }
 
     /// Asks, and reads the head of the answer.
     pub(crate) fn ask(&mut self, method: &str, target: &str, kind: &str, body: &[u8]) -> Result<Head> {
         let head = format!(
-            "{method} {target} HTTP/1.1\r\nhost: 127.0.0.1\r\n{}content-type: {kind}\r\ncontent-length: {}\r\n\r\n",
-            self.authorization,
+            "{method} {target} HTTP/1.1\r\n{}content-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+            self.headers,
             body.len()
         );
         let stream = self.stream.get_mut();

@@ -34,7 +34,7 @@ impl Project {
     }
 
     fn import(&self) -> Result<Usage> {
-        run(&mut self.command(&["import", "--all", "--yes"]), &ENDS)
+        run(&mut self.command(&["import", "--yes"]), &ENDS)
     }
 
     fn state_bytes(&self) -> Result<f64> {
@@ -142,7 +142,7 @@ pub(crate) fn rate(records: usize, latency_ms: u64, pipelines: usize, processes:
         let mut children = Vec::new();
         for (number, folder) in (1..).zip(&folders) {
             write_project(folder.path(), &project.stub, &settings, number..=number)?;
-            children.push(command(folder.path(), &["import", "--all", "--yes"]).spawn()?);
+            children.push(command(folder.path(), &["import", "--yes"]).spawn()?);
         }
         for mut child in children {
             let status = child.wait()?;
@@ -206,7 +206,7 @@ pub(crate) fn bad_values(records: usize, every: usize) -> Result<u64> {
 pub(crate) fn killed(records: usize) -> Result<u64> {
     let settings = Settings { records, latency_ms: 20, ..Settings::default() };
     let project = Project::new(&settings, 1)?;
-    let mut child = project.command(&["import", "--all", "--yes"]).spawn()?;
+    let mut child = project.command(&["import", "--yes"]).spawn()?;
     while project.stub.counts()?.written < records as u64 / 2 {
         ensure!(child.try_wait()?.is_none(), "the import ended before it could be killed");
         std::thread::sleep(std::time::Duration::from_millis(5));

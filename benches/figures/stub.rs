@@ -158,7 +158,9 @@ impl Stub {
             let kind = header("content-type").map_or("application/json", |pair| pair.1.trim());
             let request = Request { method, target, token, kind, body: &body };
             let reply = if side == 0 { self.salesforce(&request)? } else { self.hubspot(&request)? };
-            let mut answer = format!("HTTP/1.1 {} OK\r\ncontent-length: {}\r\n", reply.status, reply.body.len());
+            let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT");
+            let length = reply.body.len();
+            let mut answer = format!("HTTP/1.1 {} OK\r\ndate: {date}\r\ncontent-length: {length}\r\n", reply.status);
             answer.push_str(&reply.headers);
             answer.push_str("\r\n");
             stream.get_mut().write_all(answer.as_bytes())?;
@@ -190,7 +192,7 @@ impl Stub {
         self.state(|state| state.counts.salesforce += 1);
         let path = request.target.split('?').next().unwrap_or_default();
         let Some((_, job)) = path.split_once("/jobs/query") else {
-            if path.ends_with("/query") && request.target.contains("COUNT()") {
+            if path.ends_with("/query") && request.target.contains("COUNT") {
                 let body = json!({"totalSize": self.settings.records, "done": true, "records": []});
                 return Ok(Reply::json(200, body.to_string().into_bytes()));
             }
