@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::association::Asked;
+use super::identity::ContentHash;
 use super::ids::SalesforceId;
 use super::object::FieldKind;
 
@@ -184,6 +185,9 @@ pub struct Desired {
     pub properties: Properties,
     /// Properties to set only when the record is created.
     pub create_only: Properties,
+    /// Hash of what an update sends, and where to: properties and values, whatever their order. Create-only properties and lookups
+    /// are not part of it. Of a row of a junction object: hash of what its lookups ask for.
+    pub content: ContentHash,
     /// For each association of the pipeline, in its order: what the lookup asks for.
     pub lookups: Vec<Option<Asked>>,
     /// The value by which a record is recognised that stands in HubSpot without a Salesforce id; none where the definition adopts

@@ -319,7 +319,7 @@ fn compared(now: &Now, pipeline: &Pipeline, desired: &Desired, identity: Option<
             explained(Reason::NotImported, message)
         }
         None => explained(Reason::NeverRan, "the pipeline never ran: `syncline import` copies existing records"),
-        Some(identity) if identity.hash != pipeline.content_hash(desired) => {
+        Some(identity) if identity.hash != desired.content => {
             explained(Reason::Changed, "has changed since it was written; the next sync or import carries it over")
         }
         Some(identity) if identity.mapping != pipeline.mapping_version => {

@@ -136,7 +136,7 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
     };
     let match_property: Arc<str> = config.target.match_property.as_str().into();
     let set = fields.iter().map(|field| Arc::clone(&field.property));
-    let properties = std::iter::once(Arc::clone(&match_property)).chain(set).collect();
+    let properties: Arc<[Arc<str>]> = std::iter::once(Arc::clone(&match_property)).chain(set).collect();
     let required: Vec<_> =
         schemas.target.required_properties.iter().filter(|name| ***name != *match_property).collect();
     let overlap = SignedDuration::try_from(config.sync.overlap.0).unwrap_or(SignedDuration::from_mins(10));
@@ -159,6 +159,7 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         mode: config.target.mode,
         adoption: parts.adoption,
         fields,
+        ranks: ranks(&properties),
         properties,
         associations: parts.associations,
         is_junction: config.associate.is_some(),
@@ -174,6 +175,15 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         title_column: parts.title_column,
         sensitive_columns: sensitive,
     }
+}
+
+/// The place of each name among all in order.
+fn ranks(names: &[Arc<str>]) -> Box<[usize]> {
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by_key(|place| &names[*place]);
+    let mut ranks = vec![0; names.len()];
+    order.into_iter().enumerate().for_each(|(rank, place)| ranks[place] = rank);
+    ranks.into()
 }
 
 /// Hash over the parts of a definition that shape records or say which belong, as JSON with sorted keys: layout, comments,

@@ -21,7 +21,7 @@ use crate::model::hash::Hasher;
 use crate::model::identity::{ContentHash, MappingVersion};
 use crate::model::ids::{PipelineName, SalesforceId, SalesforceIdError};
 use crate::model::object::{FieldKind, PropertyKind, TargetProperty};
-use crate::model::record::{Cells, Column, Desired, Record};
+use crate::model::record::{Cells, Column, Properties, Record};
 
 /// A pipeline that can run.
 #[derive(Debug, Clone)]
@@ -71,6 +71,8 @@ pub struct Pipeline {
     /// Hash over all that a record is judged by: the mapping, and what the two systems say of the fields and properties in use.
     /// A record that failed under another one may go through now.
     pub basis: String,
+    /// Place of each property among all by name, by which hashes go.
+    pub(super) ranks: Box<[usize]>,
     /// Column of the record's name for people.
     pub(super) title_column: Option<usize>,
     /// Columns whose values are masked.
@@ -293,26 +295,25 @@ impl Pipeline {
         self.condition.as_ref().map(ToString::to_string)
     }
 
-    /// Hash of what an update sends, and where to: properties and values, whatever their order. Create-only properties and
-    /// lookups are not part of it. Of a row of a junction object: hash of what its lookups ask for.
-    pub fn content_hash(&self, desired: &Desired) -> ContentHash {
+    /// See [`crate::model::record::Desired::content`].
+    pub(super) fn content_hash(&self, properties: &Properties, lookups: &[Option<Asked>]) -> ContentHash {
         if self.is_junction {
             let mut hasher = Hasher::default();
-            for asked in &desired.lookups {
+            for asked in lookups {
                 hasher.text(asked.as_ref().map_or("", |asked| asked.target.as_str()));
                 let label = asked.as_ref().and_then(|asked| asked.label.as_ref());
                 hasher.text(&label.map(ToString::to_string).unwrap_or_default());
             }
             return ContentHash(hasher.finish());
         }
-        let mut sorted: Vec<_> = desired.properties.iter().collect();
-        sorted.sort_unstable();
+        let mut sorted: Vec<(usize, &str)> = properties.placed().collect();
+        sorted.sort_unstable_by_key(|(place, _)| self.ranks.get(*place));
         let mut hasher = Hasher::default();
         for text in [&*self.target.connection, &*self.target.object_type_id] {
             hasher.text(text);
         }
-        for (name, value) in sorted {
-            hasher.text(name);
+        for (place, value) in sorted {
+            hasher.text(&self.properties[place]);
             hasher.text(value);
         }
         ContentHash(hasher.finish())

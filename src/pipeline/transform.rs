@@ -60,7 +60,9 @@ impl Pipeline {
             })?);
         }
         let adopt_by = self.adoption.as_ref().and_then(|adoption| adoption.value(record));
-        Ok(Desired { id: record.id, title: self.title(record).into(), properties, create_only, lookups, adopt_by })
+        let title = self.title(record).into();
+        let content = self.content_hash(&properties, &lookups);
+        Ok(Desired { id: record.id, title, properties, create_only, content, lookups, adopt_by })
     }
 
     /// Whether HubSpot would create the record: every property that it requires has a value, and what is set on creation
@@ -526,9 +528,7 @@ mod tests {
             {"template": "{{ Seats__c }} {{ Renews__c }}", "to": "text"},
         ]);
         let fixture = Fixture::new(fields.clone());
-        let hash = |fixture: &Fixture, cells: &[(&str, &str)]| {
-            fixture.pipeline().content_hash(&fixture.transform(cells).unwrap())
-        };
+        let hash = |fixture: &Fixture, cells: &[(&str, &str)]| fixture.transform(cells).unwrap().content;
         let rest =
             [("Amount__c", "1.6147805824397E13"), ("Seats__c", "12"), ("Renews__c", "2026-10-01T09:00:00.000+0000")];
         let bulk = [("Amount__c", "16147805824397.0"), ("Seats__c", "12.0"), ("Renews__c", "2026-10-01T09:00:00.000Z")];

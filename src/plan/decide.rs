@@ -199,7 +199,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
         Some(Err(reason)) => return set_aside(candidate, Action::Reject(reason), known, compare),
         Some(Ok(desired)) => desired,
     };
-    let hash = pipeline.content_hash(&desired);
+    let hash = desired.content;
     let mut wanted = new_wanted(pipeline, &desired, &known.associations);
     let standing = known.identity.as_ref().filter(|identity| identity.membership != Membership::Archived);
     // What exists is left alone, its associations too.
@@ -299,7 +299,7 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
             return Decision { hubspot_id, lost, ..Decision::new(candidate, action) };
         }
     };
-    let change = IdentityChange { hash: pipeline.content_hash(&desired), membership: Membership::Live };
+    let change = IdentityChange { hash: desired.content, membership: Membership::Live };
     let mut changes = Vec::new();
     if let Some(record) = found {
         pipeline.leave_filled(&mut desired, &record.properties);

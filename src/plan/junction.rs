@@ -22,7 +22,7 @@ pub fn decide(pipeline: &Pipeline, transformed: Transformed, known: KnownState) 
         Some(Err(reason)) => return Matched::Decided(Decision::new(candidate, Action::Reject(reason))),
         Some(Ok(desired)) => desired,
     };
-    let hash = pipeline.content_hash(&desired);
+    let hash = desired.content;
     // With one end blank there is nothing to associate.
     if desired.lookups.iter().any(Option::is_none) {
         desired.lookups.iter_mut().for_each(|asked| *asked = None);

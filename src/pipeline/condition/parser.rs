@@ -288,7 +288,7 @@ fn number_or_date(text: String, span: Range<usize>) -> Result<LiteralValue, Synt
     }
     // Shorter forms are no SOQL, and an offset would have to be encoded on its way.
     if let Some(moment) = time::canonical_moment(&text).filter(|_| text.len() >= "2026-10-01T09:00:00Z".len()) {
-        return Ok(LiteralValue::DateTime(moment));
+        return Ok(LiteralValue::DateTime(moment.into_owned()));
     }
     let help = Some("dates are `2026-10-01`, moments `2026-10-01T09:00:00Z`, both without quotes".to_owned());
     Err(error("this is neither a number nor a date", "cannot read this", span, help))

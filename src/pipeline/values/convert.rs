@@ -132,19 +132,19 @@ pub fn convert<'a>(text: &'a str, conversion: Conversion, zone: &TimeZone) -> Re
     Ok(match conversion {
         Conversion::Text => Cow::Borrowed(text),
         Conversion::Option | Conversion::Options | Conversion::Owner => Cow::Borrowed(trimmed),
-        Conversion::Number => Cow::Owned(decimal::canonical(trimmed).ok_or(Unfit::Number)?),
+        Conversion::Number => decimal::canonical(trimmed).ok_or(Unfit::Number)?,
         Conversion::Bool | Conversion::ParseBool => Cow::Borrowed(boolean(trimmed)?),
         Conversion::BoolAsNumber => Cow::Borrowed(if boolean(trimmed)? == "true" { "1" } else { "0" }),
-        Conversion::Date => Cow::Owned(time::write_date(time::date(trimmed).ok_or(Unfit::Date)?)),
+        Conversion::Date => time::canonical_date(trimmed).ok_or(Unfit::Date)?,
         Conversion::ParseDate => {
             let day = time::date(trimmed).or_else(|| time::moment(trimmed).map(|moment| time::day_in(moment, zone)));
             Cow::Owned(time::write_date(day.ok_or(Unfit::Date)?))
         }
         Conversion::DateAsMoment => Cow::Owned(time::write_midnight(time::date(trimmed).ok_or(Unfit::Date)?)),
-        Conversion::Moment => Cow::Owned(time::canonical_moment(trimmed).ok_or(Unfit::Moment)?),
+        Conversion::Moment => time::canonical_moment(trimmed).ok_or(Unfit::Moment)?,
         Conversion::ParseMoment => {
-            let moment = time::canonical_moment(trimmed).or_else(|| time::date(trimmed).map(time::write_midnight));
-            Cow::Owned(moment.ok_or(Unfit::Moment)?)
+            let midnight = || time::date(trimmed).map(|day| Cow::Owned(time::write_midnight(day)));
+            time::canonical_moment(trimmed).or_else(midnight).ok_or(Unfit::Moment)?
         }
         Conversion::MomentAsDate => {
             Cow::Owned(time::write_date(time::day_in(time::moment(trimmed).ok_or(Unfit::Moment)?, zone)))
@@ -185,9 +185,10 @@ pub fn list<'a>(options: impl Iterator<Item = &'a str>) -> String {
 
 /// Booleans as people and systems write them.
 fn boolean(text: &str) -> Result<&'static str, Unfit> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "1" => Ok("true"),
-        "false" | "no" | "0" => Ok("false"),
+    let is_one_of = |names: [&str; 3]| names.iter().any(|name| text.eq_ignore_ascii_case(name));
+    match text {
+        _ if is_one_of(["true", "yes", "1"]) => Ok("true"),
+        _ if is_one_of(["false", "no", "0"]) => Ok("false"),
         _ => Err(Unfit::Bool),
     }
 }

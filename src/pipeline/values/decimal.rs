@@ -1,5 +1,6 @@
 //! Decimal numbers: every digit kept, exponents written out, compared by value; exact arithmetic within a bound.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -15,8 +16,30 @@ pub const QUOTIENT_PLACES: usize = 30;
 /// The canonical text of a decimal number: no exponent, no plus, no needless zeros, `0` for every zero.
 ///
 /// None when the text is not a number, or would need more than [`DIGITS_MAX`] digits.
-pub fn canonical(text: &str) -> Option<String> {
-    Decimal::parse(text.trim()).map(|number| number.to_string())
+pub fn canonical(text: &str) -> Option<Cow<'_, str>> {
+    let text = text.trim();
+    match plain(text) {
+        Some(canonical) => Some(Cow::Borrowed(canonical)),
+        None => Decimal::parse(text).map(|number| Cow::Owned(number.to_string())),
+    }
+}
+
+/// Longest number that [`plain`] looks at, in bytes; far below [`DIGITS_MAX`].
+const PLAIN_BYTES_MAX: usize = 40;
+
+/// The canonical text of a number that is written as most are: it is part of the text, so nothing is calculated or copied. None for
+/// all others.
+fn plain(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let leads = whole.len() == 1 || !whole.starts_with('0');
+    if text.len() > PLAIN_BYTES_MAX || !leads || !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let kept = if digits.len() > whole.len() { text.trim_end_matches('0') } else { text };
+    let kept = kept.strip_suffix('.').unwrap_or(kept);
+    (kept != "-0").then_some(kept)
 }
 
 /// Whether two texts are the same number; false when one is none.
@@ -315,6 +338,27 @@ mod tests {
     #[track_caller]
     fn check(input: &str, expected: Option<&str>) {
         assert_eq!(canonical(input).as_deref(), expected, "{input}");
+    }
+
+    #[test]
+    fn a_plain_number_needs_no_calculation() {
+        let rng = fastrand::Rng::with_seed(1);
+        let mut rng = rng;
+        let mut plain_ones = 0;
+        for _ in 0..50_000 {
+            let text: String =
+                (0..rng.usize(1..8)).map(|_| *rng.choice(b"-0012.9e+ ").unwrap_or(&b'0') as char).collect();
+            let exact = Decimal::parse(text.trim()).map(|number| number.to_string());
+            assert_eq!(canonical(&text).as_deref(), exact.as_deref(), "{text:?}");
+            plain_ones += usize::from(plain(&text).is_some());
+        }
+        assert!(plain_ones > 1_000, "{plain_ones}");
+        for (text, canonical) in [("100.50", "100.5"), ("7.0", "7"), ("-3", "-3"), ("1200", "1200"), ("0.0", "0")] {
+            assert_eq!(plain(text), Some(canonical), "{text}");
+        }
+        for text in ["-0.0", "1e3", "+1", "007", ".5", "5.", "", "-", "1.2.3"] {
+            assert_eq!(plain(text), None, "{text}");
+        }
     }
 
     #[test]

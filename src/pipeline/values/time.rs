@@ -1,5 +1,7 @@
 //! Dates and moments: Salesforce's forms in, HubSpot's canonical forms out, with a stated time zone where days are made.
 
+use std::borrow::Cow;
+
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
@@ -47,12 +49,29 @@ pub fn written_zone(text: &str) -> TimeZone {
 
 /// A moment in HubSpot's form, from any form of either system. The last hours of the year 9999, which are no
 /// `Timestamp` (it leaves room for every offset), are read where they are in UTC already.
-pub fn canonical_moment(text: &str) -> Option<String> {
+pub fn canonical_moment(text: &str) -> Option<Cow<'_, str>> {
     let text = text.trim();
     match moment(text) {
-        Some(moment) => Some(write_moment(moment)),
-        None => utc(text).map(|moment| moment.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()),
+        // Bulk results write it so.
+        Some(_) if is_shaped(text, "0000-00-00T00:00:00.000Z") && !text.ends_with(":60.000Z") => {
+            Some(Cow::Borrowed(text))
+        }
+        Some(moment) => Some(Cow::Owned(write_moment(moment))),
+        None => utc(text).map(|moment| Cow::Owned(moment.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())),
     }
+}
+
+/// A day in HubSpot's form, from any form of either system.
+pub fn canonical_date(text: &str) -> Option<Cow<'_, str>> {
+    let text = text.trim();
+    let day = date(text)?;
+    Some(if is_shaped(text, "0000-00-00") { Cow::Borrowed(text) } else { Cow::Owned(write_date(day)) })
+}
+
+/// Whether a text is like the form, with a digit for each `0`.
+fn is_shaped(text: &str, form: &str) -> bool {
+    let fits = |(letter, form): (u8, u8)| if form == b'0' { letter.is_ascii_digit() } else { letter == form };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)
 }
 
 /// A moment that is written in UTC, whatever its year.
@@ -103,6 +122,22 @@ mod tests {
     #[track_caller]
     fn check_moment(input: &str, expected: Option<&str>) {
         assert_eq!(canonical_moment(input).as_deref(), expected, "{input}");
+    }
+
+    #[test]
+    fn a_canonical_text_stays_as_it_is() {
+        for (text, stays) in [
+            ("2026-10-01T09:00:00.000Z", true),
+            ("2026-10-01T23:59:60.000Z", false),
+            ("2026-10-01T09:00:00Z", false),
+            ("2026-10-01T09:00:00.000+0000", false),
+        ] {
+            let canonical = canonical_moment(text).unwrap();
+            assert_eq!(matches!(canonical, Cow::Borrowed(_)), stays, "{text}");
+            assert_eq!(*canonical, write_moment(moment(text).unwrap()), "{text}");
+        }
+        assert_eq!(canonical_date("2026-02-29"), None);
+        assert!(matches!(canonical_date(" 2028-02-29 "), Some(Cow::Borrowed("2028-02-29"))));
     }
 
     #[test]
