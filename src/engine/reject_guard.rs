@@ -71,7 +71,7 @@ async fn not_creatable(
     let mut refused = Vec::new();
     while !asked.is_empty() {
         let batch = asked.drain(..asked.len().min(BATCH_RECORDS_MAX)).collect();
-        let decisions = Resolve.run(cx, batch).await?;
+        let decisions = Resolve { turn: cx.adopters.turn() }.run(cx, batch).await?;
         refused.extend(decisions.iter().filter_map(rejected).map(|(id, reason)| (id, reason.clone())));
     }
     Ok(refused)

@@ -214,9 +214,9 @@ impl<'a> RunLoop<'a> {
         while self.unresolved.len() >= BATCH_RECORDS_MAX || (flush && !self.unresolved.is_empty()) {
             let batch: Vec<Unresolved> =
                 self.unresolved.drain(..self.unresolved.len().min(BATCH_RECORDS_MAX)).collect();
-            let cx = self.cx;
+            let (cx, resolve) = (self.cx, Resolve { turn: self.cx.adopters.turn() });
             self.resolving += 1;
-            self.in_flight.push(async move { Answered::Resolved(Resolve.run(cx, batch).await) }.boxed());
+            self.in_flight.push(async move { Answered::Resolved(resolve.run(cx, batch).await) }.boxed());
         }
         let flush = flush && self.resolving == 0;
         for (ready, kind) in self.ready.iter_mut().zip(BATCH_KINDS) {

@@ -1,44 +1,65 @@
-//! What a run knows of records that stand in HubSpot without a Salesforce id: those that it may take over, and the names of those that
-//! a first import might make twice.
+//! What a run knows of records that stand in HubSpot without a Salesforce id: in which order it takes them over, and the names of those
+//! that a first import might make twice.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 use crate::model::hash::Hasher;
-use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::ids::HubspotId;
 
-/// Records that can be taken over.
+/// Who of a run may take records over: batches are asked about several at a time, and take in the order in which they were read, so that
+/// of two Salesforce records with one value it is always the same one that takes.
 #[derive(Debug, Default)]
-pub struct AdoptableRecords {
-    /// Records without a Salesforce id, by a hash of the value, in order; read at the first need.
-    pub listed: OnceCell<Vec<(u64, HubspotId)>>,
-    /// Who takes over which: the first who asks, as two Salesforce records may have one value.
-    taken: Mutex<HashMap<HubspotId, SalesforceId>>,
+pub struct Adopters {
+    /// What earlier runs have left in the directory is gone; the object was listed, where it needs to be.
+    pub prepared: OnceCell<()>,
+    open: Mutex<BTreeSet<u64>>,
+    next: AtomicU64,
+    moved: Notify,
 }
 
-impl AdoptableRecords {
-    /// The listed records with a value.
-    pub fn of_value<'a>(listed: &'a [(u64, HubspotId)], value: &str) -> impl Iterator<Item = &'a HubspotId> {
-        let hash = hash(value);
-        let from = listed.partition_point(|(known, _)| *known < hash);
-        let same = listed.get(from..).into_iter().flatten().take_while(move |(known, _)| *known == hash);
-        same.map(|(_, record)| record)
+impl Adopters {
+    /// The next place in the order; it is given up when dropped.
+    pub fn turn(self: &Arc<Self>) -> Turn {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open().insert(number);
+        Turn { adopters: Arc::clone(self), number }
     }
 
-    /// Whether the record is for this Salesforce record, or for nobody yet.
-    pub fn is_free(&self, record: &HubspotId, id: SalesforceId) -> bool {
-        self.taken().get(record).is_none_or(|taker| *taker == id)
+    fn open(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Takes it for this Salesforce record; false where another one was faster.
-    pub fn take(&self, record: &HubspotId, id: SalesforceId) -> bool {
-        *self.taken().entry(record.clone()).or_insert(id) == id
+/// A place in the order.
+#[derive(Debug)]
+pub struct Turn {
+    adopters: Arc<Adopters>,
+    number: u64,
+}
+
+impl Turn {
+    /// Waits until all before have given up their place.
+    pub async fn comes(&self) {
+        loop {
+            let mut moved = std::pin::pin!(self.adopters.moved.notified());
+            // From here on no move is missed.
+            moved.as_mut().enable();
+            if self.adopters.open().first() == Some(&self.number) {
+                return;
+            }
+            moved.await;
+        }
     }
+}
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<HubspotId, SalesforceId>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.adopters.open().remove(&self.number);
+        self.adopters.moved.notify_waiters();
     }
 }
 
@@ -96,4 +117,27 @@ pub fn hash(value: &str) -> u64 {
     let mut hasher = Hasher::default();
     hasher.text(value);
     u64::from_be_bytes(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn turns_come_in_their_order_whoever_waits_first() {
+        let adopters: Arc<Adopters> = Arc::default();
+        let turns: Vec<Turn> = (0..3).map(|_| adopters.turn()).collect();
+        let [first, second, third] = <[Turn; 3]>::try_from(turns).unwrap_or_else(|_| panic!("three"));
+        let has_come = |turn: &Turn| turn.comes().now_or_never().is_some();
+        assert_eq!([&third, &second, &first].map(has_come), [false, false, true]);
+        // One that gives up holds nobody back.
+        drop(second);
+        assert!(!has_come(&third));
+        let mut waiting = Box::pin(third.comes());
+        assert!((&mut waiting).now_or_never().is_none());
+        drop(first);
+        assert!(waiting.now_or_never().is_some());
+    }
 }

@@ -11,7 +11,7 @@ use self::owners::{OwnerList, OwnerSources, OwnersError};
 use crate::model::ids::RunId;
 use crate::model::owners::Owners;
 use crate::pipeline::compiled::Pipeline;
-use crate::plan::adoption::{AdoptableRecords, SameTitles};
+use crate::plan::adoption::{Adopters, SameTitles};
 use crate::plan::guard::Refusal;
 use crate::plan::targets::FoundTargets;
 use crate::ports::fault::Fault;
@@ -70,8 +70,8 @@ pub struct StageContext {
     pub has_unconfirmed: bool,
     /// The owners of the portal.
     pub owners: Arc<OwnerList>,
-    /// What is known of records that can be adopted, for the length of a run.
-    pub adoptable: Arc<AdoptableRecords>,
+    /// In which order batches take records over, for the length of a run.
+    pub adopters: Arc<Adopters>,
     /// HubSpot held no record of the object when this import began, so none is asked for.
     pub vacant: bool,
     /// Targets of lookups that were found in this run.

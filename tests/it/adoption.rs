@@ -243,3 +243,59 @@ fn names_are_compared_after_a_trial_as_well() {
     let done = bench.import();
     assert!(report(&done, "subs")["notes"].to_string().contains("target.adopt"), "{done}");
 }
+
+#[test]
+fn of_records_with_one_value_the_first_one_that_is_read_takes_over_whatever_is_answered_first() {
+    let bench = bench("{ by: external_code, from: External_Code__c }");
+    let free = by_hand(&bench, json!({"subscription_name": "free", "external_code": "C-1"}));
+    let mut ids: Vec<String> = (0..400)
+        .map(|number| {
+            let code = if matches!(number, 50 | 350) { "C-1".to_owned() } else { format!("X-{number}") };
+            create(&bench, json!({"Name": format!("{number}"), "External_Code__c": code}))
+        })
+        .collect();
+    let (first, second) = (ids[50].clone(), ids[350].clone());
+    ids.sort();
+    assert!(first < second, "ids grow");
+    // The first batch is answered last, and asked about once more before it takes what is free.
+    bench.faults(json!([
+        {"service": "hubspot", "path": "/crm/objects/**/batch/read", "contains": first, "delay": "1s"},
+        {"service": "hubspot", "path": "/crm/objects/**/batch/read", "contains": free, "times": 1, "delay": "1s"},
+    ]));
+    let outcome = import(&bench);
+    assert_eq!((outcome["adopted"].as_u64(), outcome["created"].as_u64()), (Some(1), Some(399)), "{outcome}");
+    assert_eq!(held(&bench)[&free][1], first);
+}
+
+#[test]
+fn a_free_record_behind_many_that_are_not_is_found() {
+    let bench = bench("{ by: external_code, from: External_Code__c }");
+    // Short ids of others: listed, and found to be theirs when they are read.
+    for number in 0..9 {
+        let owner = format!("a0000000000000{number}");
+        by_hand(&bench, json!({"subscription_name": "theirs", "external_code": "C-1", "salesforce_id": owner}));
+    }
+    let free = by_hand(&bench, json!({"subscription_name": "free", "external_code": "C-1"}));
+    let id = create(&bench, json!({"Name": "new", "External_Code__c": "C-1"}));
+    let outcome = import(&bench);
+    assert_eq!((outcome["adopted"].as_u64(), outcome["failed"].as_u64()), (Some(1), Some(0)), "{outcome}");
+    assert_eq!(held(&bench)[&free][1], id);
+}
+
+#[test]
+fn a_value_that_very_many_share_is_a_failure_that_names_a_few() {
+    let bench = bench("{ by: external_code, from: External_Code__c }");
+    let made: Vec<String> = (0..250)
+        .map(|number| by_hand(&bench, json!({"subscription_name": format!("{number}"), "external_code": "n/a"})))
+        .collect();
+    create(&bench, json!({"Name": "new", "External_Code__c": "n/a"}));
+    let outcome = import(&bench);
+    assert_eq!((outcome["failed"].as_u64(), outcome["created"].as_u64()), (Some(1), Some(0)), "{outcome}");
+    let message = bench.failures()[0]["message"].as_str().unwrap().to_owned();
+    let named: Vec<&String> = made.iter().filter(|id| message.contains(id.as_str())).collect();
+    assert_eq!(named, made.iter().take(6).collect::<Vec<_>>(), "{message}");
+    // Nothing of the listing is left behind.
+    let state = rusqlite::Connection::open(bench.path(".syncline/state.db")).unwrap();
+    let left: i64 = state.query_row("SELECT count(*) FROM directories", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
+}

@@ -1,13 +1,14 @@
 //! Finds records that stand in HubSpot without a Salesforce id, by a value that they have in common with Salesforce's. By a batch
-//! read where the property is unique, else in one listing of the object a run. Effect: none. HubSpot's search is never asked: its
-//! index lags behind.
+//! read where the property is unique, else in one listing of the object a run. Effect: fills directories of the run; safe to repeat.
+//! HubSpot's search is never asked: its index lags behind.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::pipeline::adoption::Adoption;
-use crate::plan::adoption::{AdoptableRecords, hash};
+use crate::plan::adoption::{Turn, hash};
+use crate::ports::state::StateError;
 use crate::ports::target::{BATCH_RECORDS_MAX, Lookup, RECORD_ID, TargetRecord};
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -22,55 +23,67 @@ pub enum Adoptable {
     NoAnswer,
 }
 
-/// Finds what can be taken over for these records, each with its value.
+/// Finds what can be taken over for these records, each with its value, in the order of their rows.
 pub async fn find(
     cx: &StageContext,
     adoption: &Adoption,
     asked: &[(SalesforceId, &str)],
+    turn: &Turn,
 ) -> Result<HashMap<SalesforceId, Adoptable>, StageError> {
     if asked.is_empty() {
         return Ok(HashMap::new());
     }
+    cx.adopters.prepared.get_or_try_init(|| prepare(cx, adoption)).await?;
     let candidates = match adoption.unique {
         true => by_unique_property(cx, adoption, asked).await?,
         false => by_listing(cx, adoption, asked).await?,
     };
+    if candidates.is_empty() {
+        return Ok(HashMap::new());
+    }
     let owners = owners(cx, &candidates).await?;
-    let is_anothers =
-        |record: &TargetRecord, id: SalesforceId| owners.get(&record.id).is_some_and(|owner| *owner != id);
-    let mut found = HashMap::new();
+    turn.comes().await;
+    let mut taken = taken(cx, &candidates).await?;
+    let (mut found, mut more) = (HashMap::new(), Vec::new());
     for (id, value) in asked {
         let Some(candidates) = candidates.get(*value) else { continue };
-        let Some(candidates) = candidates else {
-            found.insert(*id, Adoptable::NoAnswer);
-            continue;
-        };
-        let match_property = &cx.pipeline.target.match_property;
-        let fitting = candidates.iter().filter(|record| {
-            adoption.fits(&record.properties, value, match_property, *id)
-                && !is_anothers(record, *id)
-                && cx.adoptable.is_free(&record.id, *id)
+        let is_anothers =
+            |by: &HashMap<HubspotId, SalesforceId>, record: &HubspotId| by.get(record).is_some_and(|owner| owner != id);
+        let fitting = candidates.records.iter().filter(|record| {
+            adoption.fits(&record.properties, value, &cx.pipeline.target.match_property, *id)
+                && !is_anothers(&owners, &record.id)
+                && !is_anothers(&taken, &record.id)
         });
         let fitting: Vec<&TargetRecord> = fitting.collect();
-        match fitting.as_slice() {
-            [] => {}
-            [record] if cx.adoptable.take(&record.id, *id) => {
-                found.insert(*id, Adoptable::One((*record).clone()));
+        let adoptable = match fitting.as_slice() {
+            _ if candidates.unanswered => Adoptable::NoAnswer,
+            // Those that are not looked at may fit as well.
+            _ if candidates.beyond => Adoptable::Several(named(&candidates.records.iter().collect::<Vec<_>>())),
+            [] => continue,
+            [record] => {
+                taken.insert(record.id.clone(), *id);
+                more.push((taker_key(&record.id), HubspotId::new(id.as_str())));
+                Adoptable::One((*record).clone())
             }
-            [_] => {}
-            several => {
-                let records = several.iter().map(|record| record.id.clone()).collect();
-                found.insert(*id, Adoptable::Several(records));
-            }
-        }
+            several => Adoptable::Several(named(several)),
+        };
+        found.insert(*id, adoptable);
     }
+    cx.directory.add(&takers_name(cx), &more).await.map_err(StageError::at(StageName::Match))?;
     Ok(found)
+}
+
+/// Most records that are named of those that share a value.
+const NAMED_MAX: usize = 6;
+
+fn named(records: &[&TargetRecord]) -> Vec<HubspotId> {
+    records.iter().take(NAMED_MAX).map(|record| record.id.clone()).collect()
 }
 
 /// The Salesforce records that are known to be kept in step with these, whatever their match property holds now: it may have been
 /// cleared, or another one than they were written under.
 async fn owners(cx: &StageContext, candidates: &ByValue) -> Result<HashMap<HubspotId, SalesforceId>, StageError> {
-    let records: Vec<HubspotId> = candidates.values().flatten().flatten().map(|record| record.id.clone()).collect();
+    let records: Vec<HubspotId> = all(candidates).map(|record| record.id.clone()).collect();
     if records.is_empty() {
         return Ok(HashMap::new());
     }
@@ -78,8 +91,44 @@ async fn owners(cx: &StageContext, candidates: &ByValue) -> Result<HashMap<Hubsp
     Ok(owners.map_err(StageError::at(StageName::Match))?.into_iter().collect())
 }
 
-/// Records by value; none where no answer tells.
-type ByValue = HashMap<String, Option<Vec<TargetRecord>>>;
+/// Which of these the run has taken over already, and for whom.
+async fn taken(cx: &StageContext, candidates: &ByValue) -> Result<HashMap<HubspotId, SalesforceId>, StageError> {
+    let keys: HashMap<SalesforceId, &HubspotId> =
+        all(candidates).map(|record| (taker_key(&record.id), &record.id)).collect();
+    let asked: Vec<SalesforceId> = keys.keys().copied().collect();
+    let takers = cx.directory.find(&takers_name(cx), &asked).await.map_err(StageError::at(StageName::Match))?;
+    let taken = takers
+        .into_iter()
+        .filter_map(|(key, takers)| Some(((*keys.get(&key)?).clone(), takers.first()?.as_str().parse().ok()?)));
+    Ok(taken.collect())
+}
+
+fn all(candidates: &ByValue) -> impl Iterator<Item = &TargetRecord> {
+    candidates.values().flat_map(|candidates| &candidates.records)
+}
+
+/// The directory of the records that a run has taken over, each with the Salesforce record that took it.
+fn takers_name(cx: &StageContext) -> String {
+    format!("takers:{}", cx.pipeline.name)
+}
+
+fn taker_key(record: &HubspotId) -> SalesforceId {
+    SalesforceId::of_number(hash(record.as_str()))
+}
+
+/// What HubSpot holds under a value.
+#[derive(Debug, Default)]
+struct Candidates {
+    /// In the order of their ids.
+    records: Vec<TargetRecord>,
+    /// HubSpot does not say what it holds of one of them.
+    unanswered: bool,
+    /// More have the value than are looked at.
+    beyond: bool,
+}
+
+/// Records by value.
+type ByValue = HashMap<String, Candidates>;
 
 /// An answer that says nothing about a value is kept as unknown: taken for “none”, it would create the record a second time.
 async fn by_unique_property(
@@ -95,49 +144,54 @@ async fn by_unique_property(
         let read = read(cx, adoption, &adoption.property, part).await?;
         for (key, lookup) in part.iter().zip(read) {
             let Some(value) = values.get(key.as_str()) else { continue };
-            match lookup {
-                Lookup::Found(record) => {
-                    let known = found.entry((*value).to_owned()).or_insert_with(|| Some(Vec::new()));
-                    known.iter_mut().for_each(|records| records.push(record.clone()));
-                }
-                Lookup::Unknown => drop(found.insert((*value).to_owned(), None)),
-                Lookup::Absent => {}
-            }
+            enter(&mut found, value, lookup);
         }
     }
     Ok(found)
 }
 
+fn enter(found: &mut ByValue, value: &str, lookup: Lookup<TargetRecord>) {
+    match lookup {
+        Lookup::Found(record) => found.entry(value.to_owned()).or_default().records.push(record),
+        Lookup::Unknown => found.entry(value.to_owned()).or_default().unanswered = true,
+        Lookup::Absent => {}
+    }
+}
+
+/// What the listing names is read again before it is taken over.
 async fn by_listing(
     cx: &StageContext,
     adoption: &Adoption,
     asked: &[(SalesforceId, &str)],
 ) -> Result<ByValue, StageError> {
-    let listed = cx.adoptable.listed.get_or_try_init(|| list(cx, adoption)).await?;
-    let mut by_value: HashMap<&str, Vec<String>> = HashMap::new();
-    for (_, value) in asked {
-        let same = AdoptableRecords::of_value(listed, value);
-        // Two are as many as ten thousand: too many to choose from.
-        by_value.entry(value).or_insert_with(|| same.take(NAMED_MAX).map(HubspotId::to_string).collect());
-    }
-    let ids: BTreeSet<&String> = by_value.values().flatten().collect();
-    let ids: Vec<String> = ids.into_iter().cloned().collect();
-    let mut records: HashMap<&String, Lookup<TargetRecord>> = HashMap::new();
+    let keys: BTreeMap<&str, SalesforceId> = asked.iter().map(|(_, value)| (*value, value_key(value))).collect();
+    let asked: Vec<SalesforceId> = keys.values().copied().collect();
+    let listed = cx.directory.find(&listed_name(cx), &asked).await.map_err(StageError::at(StageName::Match))?;
+    let ids: BTreeSet<&HubspotId> = listed.values().flatten().collect();
+    let ids: Vec<String> = ids.into_iter().map(HubspotId::to_string).collect();
+    let mut records: HashMap<&str, Lookup<TargetRecord>> = HashMap::new();
     for part in ids.chunks(BATCH_RECORDS_MAX) {
-        records.extend(part.iter().zip(read(cx, adoption, RECORD_ID, part).await?));
+        records.extend(part.iter().map(String::as_str).zip(read(cx, adoption, RECORD_ID, part).await?));
     }
     let mut found = ByValue::new();
-    for (value, ids) in by_value.into_iter().filter(|(_, ids)| !ids.is_empty()) {
-        let lookups = || ids.iter().filter_map(|id| records.get(id));
-        let unanswered = lookups().any(Lookup::is_unknown);
-        let standing = lookups().filter_map(Lookup::found).cloned().collect();
-        found.insert(value.to_owned(), Some(standing).filter(|_| !unanswered));
+    for (value, key) in keys {
+        let Some(listed) = listed.get(&key) else { continue };
+        for id in listed {
+            enter(&mut found, value, records.get(id.as_str()).cloned().unwrap_or(Lookup::Unknown));
+        }
+        if let Some(candidates) = found.get_mut(value) {
+            candidates.records.sort_by(|one, other| by_number(&one.id, &other.id));
+            candidates.records.dedup_by(|one, other| one.id == other.id);
+            candidates.beyond = listed.len() >= LISTED_MAX;
+        }
     }
     Ok(found)
 }
 
-/// Most records that are named of those that share a value.
-const NAMED_MAX: usize = 6;
+/// HubSpot's ids are numbers, so a longer one is a later one.
+fn by_number(one: &HubspotId, other: &HubspotId) -> std::cmp::Ordering {
+    (one.as_str().len(), one.as_str()).cmp(&(other.as_str().len(), other.as_str()))
+}
 
 /// Reads what HubSpot holds now of records that could be taken over.
 async fn read(
@@ -154,28 +208,70 @@ async fn read(
     read.map_err(StageError::at(StageName::Match))
 }
 
+/// Most records that are listed of those that share a value: so many are too many to choose from, as are ten thousand.
+const LISTED_MAX: usize = 20;
+
+/// The directory of records without a Salesforce id, by their value.
+fn listed_name(cx: &StageContext) -> String {
+    format!("adoptable:{}", cx.pipeline.name)
+}
+
+fn value_key(value: &str) -> SalesforceId {
+    SalesforceId::of_number(hash(value))
+}
+
+/// Forgets what an earlier run has kept; lists the object where no batch read finds the records.
+async fn prepare(cx: &StageContext, adoption: &Adoption) -> Result<(), StageError> {
+    for name in [takers_name(cx), listed_name(cx)] {
+        cx.directory.discard(&name).await.map_err(StageError::at(StageName::Match))?;
+    }
+    if adoption.unique { Ok(()) } else { list(cx, adoption).await }
+}
+
+/// Forgets what the run has kept.
+pub async fn clear(cx: &StageContext) -> Result<(), StateError> {
+    if cx.adopters.prepared.initialized() {
+        for name in [takers_name(cx), listed_name(cx)] {
+            cx.directory.discard(&name).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Lists all records of the object, and keeps those without a Salesforce id that have a value.
-async fn list(cx: &StageContext, adoption: &Adoption) -> Result<Vec<(u64, HubspotId)>, StageError> {
+async fn list(cx: &StageContext, adoption: &Adoption) -> Result<(), StageError> {
     let target = &cx.pipeline.target;
     let properties = [Arc::clone(&adoption.property), Arc::clone(&target.match_property)];
-    let (mut listed, mut after) = (Vec::new(), None);
+    let mut after = None;
     loop {
         if cx.cancel.is_cancelled() {
             return Err(StageError::at(StageName::Match)(crate::ports::fault::Fault::Cancelled));
         }
         let page = cx.target.list(&target.object_type_id, &properties, after.as_deref()).await;
         let page = page.map_err(StageError::at(StageName::Match))?;
+        let mut by_key: BTreeMap<SalesforceId, Vec<HubspotId>> = BTreeMap::new();
         for record in page.records {
             let text = |name: &str| record.properties.get(name).and_then(Option::as_deref).map(str::trim);
             let is_whole = text(&target.match_property).is_some_and(|owner| owner.len() == 18);
             if let Some(value) = text(&adoption.property).filter(|value| !value.is_empty() && !is_whole) {
-                listed.push((hash(&adoption.comparable(value)), record.id));
+                by_key.entry(value_key(&adoption.comparable(value))).or_default().push(record.id);
             }
         }
+        keep(cx, by_key).await.map_err(StageError::at(StageName::Match))?;
         after = page.next;
         if after.is_none() {
-            listed.sort_unstable();
-            return Ok(listed);
+            return Ok(());
         }
     }
+}
+
+/// Keeps so many of each value as are looked at.
+async fn keep(cx: &StageContext, by_key: BTreeMap<SalesforceId, Vec<HubspotId>>) -> Result<(), StateError> {
+    let keys: Vec<SalesforceId> = by_key.keys().copied().collect();
+    let known = cx.directory.find(&listed_name(cx), &keys).await?;
+    let entries = by_key.into_iter().flat_map(|(key, records)| {
+        let room = LISTED_MAX.saturating_sub(known.get(&key).map_or(0, Vec::len));
+        records.into_iter().take(room).map(move |record| (key, record))
+    });
+    cx.directory.add(&listed_name(cx), &entries.collect::<Vec<_>>()).await
 }

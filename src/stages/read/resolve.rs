@@ -9,6 +9,7 @@ use super::first_import;
 use super::lookup::{by_match, by_property, match_property_gone, no_answer};
 use crate::model::failure::Reason;
 use crate::model::ids::{HubspotId, SalesforceId};
+use crate::plan::adoption::Turn;
 use crate::plan::decide::{Action, Decision, Unresolved, adopt, from_target};
 use crate::ports::fault::Fault;
 use crate::ports::target::{Lookup, TargetRecord};
@@ -16,7 +17,10 @@ use crate::stages::{Stage, StageCause, StageContext, StageError, StageName};
 use crate::sys::crash_point::crash_point;
 
 /// The stage; a batch has at most [`crate::ports::target::BATCH_RECORDS_MAX`] records.
-pub struct Resolve;
+pub struct Resolve {
+    /// The batch's place among those that take records over.
+    pub turn: Turn,
+}
 
 impl Stage for Resolve {
     type In = Vec<Unresolved>;
@@ -28,7 +32,7 @@ impl Stage for Resolve {
         crash_point!("resolve.begun");
         let mut found = look_up(cx, &batch).await?;
         crash_point!("resolve.answered");
-        let mut adoptable = look_for_adoptable(cx, &batch, &found).await?;
+        let mut adoptable = self.look_for_adoptable(cx, &batch, &found).await?;
         let decide = |unresolved: Unresolved| match found.remove(&unresolved.candidate.record.id) {
             Some((Lookup::Found(record), key)) => from_target(&cx.pipeline, unresolved, Some(&record), key),
             Some((Lookup::Absent, _)) => match adoptable.remove(&unresolved.candidate.record.id) {
@@ -49,17 +53,20 @@ impl Stage for Resolve {
     }
 }
 
-/// Looks for records without a Salesforce id that the absent ones of a batch are to take over.
-async fn look_for_adoptable(
-    cx: &StageContext,
-    batch: &[Unresolved],
-    found: &HashMap<SalesforceId, LookupBy>,
-) -> Result<HashMap<SalesforceId, Adoptable>, StageError> {
-    let Some(adoption) = cx.pipeline.adoption.as_ref().filter(|_| !cx.vacant) else { return Ok(HashMap::new()) };
-    let is_absent = |id: &SalesforceId| matches!(found.get(id), Some((Lookup::Absent, _)));
-    let absent = batch.iter().filter(|unresolved| is_absent(&unresolved.candidate.record.id));
-    let asked = absent.filter_map(|unresolved| Some((unresolved.candidate.record.id, unresolved.adopt_by()?)));
-    adoptable::find(cx, adoption, &asked.collect::<Vec<_>>()).await
+impl Resolve {
+    /// Looks for records without a Salesforce id that the absent ones of a batch are to take over.
+    async fn look_for_adoptable(
+        &self,
+        cx: &StageContext,
+        batch: &[Unresolved],
+        found: &HashMap<SalesforceId, LookupBy>,
+    ) -> Result<HashMap<SalesforceId, Adoptable>, StageError> {
+        let Some(adoption) = cx.pipeline.adoption.as_ref().filter(|_| !cx.vacant) else { return Ok(HashMap::new()) };
+        let is_absent = |id: &SalesforceId| matches!(found.get(id), Some((Lookup::Absent, _)));
+        let absent = batch.iter().filter(|unresolved| is_absent(&unresolved.candidate.record.id));
+        let asked = absent.filter_map(|unresolved| Some((unresolved.candidate.record.id, unresolved.adopt_by()?)));
+        adoptable::find(cx, adoption, &asked.collect::<Vec<_>>(), &self.turn).await
+    }
 }
 
 /// A record that may neither be made nor take over another. HubSpot holds none under its match value: that much is known.
