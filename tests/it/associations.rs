@@ -441,3 +441,37 @@ fn a_doubled_target_is_taken_once_somebody_has_seen_to_it() {
         assert!(failures.iter().all(|failure| failure["salesforce_id"] != id.as_str()), "{by}: {failures:?}");
     }
 }
+
+#[test]
+fn a_record_that_was_merged_or_archived_in_hubspot_is_made_again_once_its_associations_are_refused() {
+    for by in ["merge", "archive"] {
+        let pairs = Pairs::new(&["field: Account__c, to: companies, match: salesforceaccountid"]);
+        let id = pairs.create("Subscription__c", json!({"Name": "S"}));
+        let survivor = pairs.create("Subscription__c", json!({"Name": "T"}));
+        pairs.bench.import();
+        let record = |id: &str| pairs.record("subscriptions", "salesforce_id", id)["id"].clone();
+        let (old, other) = (record(&id), record(&survivor));
+        match by {
+            "merge" => {
+                drop(pairs.bench.hubspot("merge", json!({"object": "subscriptions", "id": other, "merged": old})))
+            }
+            _ => drop(pairs.bench.hubspot("archive", json!({"object": "subscriptions", "id": old}))),
+        }
+        // The row asks for an association, and nothing of it is to be written.
+        let account = pairs.account(0);
+        pairs.update("Subscription__c", &id, json!({"Account__c": account}));
+        pairs.bench.sync();
+        assert!(
+            pairs.bench.failures().iter().any(|failure| failure["kind"] == "associations"),
+            "{by}: HubSpot refuses it"
+        );
+        let outcome = pairs.bench.sync();
+        assert_ne!(record(&id), old, "{by}: {outcome}");
+        assert_eq!(record(&survivor), other, "{by}: the survivor stays the other row's");
+        pairs.bench.run(&["failures", "retry"]).code(0);
+        pairs.bench.sync();
+        let company = pairs.record("0-2", "salesforceaccountid", &account)["id"].as_str().unwrap().to_owned();
+        assert_eq!(pairs.of(&id, "0-2"), [(company, Vec::new())], "{by}");
+        assert_eq!(pairs.bench.failures(), Vec::<Value>::new(), "{by}");
+    }
+}

@@ -19,6 +19,7 @@ use crate::stages::read::associations::{Readings, Resolved, Waiting, first_end, 
 use crate::stages::read::due::resolve;
 use crate::stages::read::names;
 use crate::stages::write::checkpoint::Checkpoint;
+use crate::stages::write::own_ends;
 use crate::stages::{StageContext, StageError, StageName, Writers};
 use crate::sys::crash_point::crash_point;
 
@@ -73,6 +74,7 @@ async fn pass(
             readings: Readings::default(),
             first_ends: HashMap::new(),
             removed: false,
+            refused: Vec::new(),
         };
         due_batch.batch(due, refreshed).await?;
         let source_type = &*cx.pipeline.target.object_type_id;
@@ -96,6 +98,8 @@ struct DueBatch<'a> {
     first_ends: HashMap<SalesforceId, Option<(Asked, HubspotId)>>,
     /// Something was removed.
     removed: bool,
+    /// Records of this pipeline whose associations were refused, or of which no answer says how they are associated.
+    refused: Vec<(SalesforceId, HubspotId)>,
 }
 
 impl DueBatch<'_> {
@@ -377,6 +381,7 @@ impl DueBatch<'_> {
     /// Sets a lookup aside: it is tried again later.
     fn set_aside(&mut self, lookup: &DueLookup, reason: Reason) {
         self.commit.waiting.push((lookup.salesforce_id, lookup.key.clone()));
+        self.refused.push((lookup.salesforce_id, lookup.from.clone()));
         self.fail(lookup.salesforce_id, reason);
     }
 
@@ -409,6 +414,7 @@ impl DueBatch<'_> {
 
     /// Saves what is done so far.
     async fn save(&mut self) -> Result<(), StageError> {
+        own_ends::doubt_moved(self.cx, self.writers, std::mem::take(&mut self.refused)).await?;
         self.name_failures().await?;
         self.commit.tally = self.checkpoint.add(std::mem::take(&mut self.delta));
         crash_point!("associate.saving");

@@ -5,6 +5,7 @@ pub mod associate;
 pub mod checkpoint;
 pub mod delete;
 pub mod load;
+pub mod own_ends;
 
 use crate::model::failure::Reason;
 use crate::model::ids::HubspotId;
