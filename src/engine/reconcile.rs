@@ -169,6 +169,15 @@ pub fn goes_on(progress: &ComparisonProgress) -> String {
     format!("went on with the comparison that began at {began_at}, after {read} of {total} records")
 }
 
+/// That a comparison gives way to one that follows a plan, in words.
+pub fn superseded(progress: &ComparisonProgress) -> String {
+    let ComparisonProgress { began_at, read, total, .. } = progress;
+    format!(
+        "began anew: a plan is about all records, so the comparison that began at {began_at} and paused after {read} of {total} \
+         records is over with this one"
+    )
+}
+
 /// That a comparison pauses, in words.
 pub fn paused(progress: &ComparisonProgress) -> String {
     let ComparisonProgress { read, total, .. } = progress;

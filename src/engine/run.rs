@@ -24,6 +24,7 @@ use crate::model::watermark::{ComparisonProgress, Watermark};
 use crate::plan::guard::{self, Allowance, Impact};
 use crate::ports::fault::Fault;
 use crate::ports::state::{ImportProgress, RunRow, StateError};
+use crate::stages::read::adoptable;
 use crate::stages::read::associations::kept;
 use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::read::first_import::{self, BeforeImport};
@@ -151,7 +152,9 @@ async fn carry_out(
         (None, RunScope::Compared) => compare(cx, writers, checkpoint, request, notes).await,
     };
     notes.extend(same_titles.and_then(|titles| titles.note()));
-    done
+    let cleared = adoptable::clear(cx).await;
+    done?;
+    Ok(cleared?)
 }
 
 /// Copies a few records, and remembers neither a place nor a watermark: the whole import is still to come.
@@ -388,8 +391,11 @@ async fn compare(
         return Ok(());
     }
     // A plan is about the whole, so what follows one begins anew.
-    let unfinished = if request.planned.is_none() { reconcile::unfinished(cx).await? } else { None };
-    let mut progress = match unfinished {
+    let unfinished = reconcile::unfinished(cx).await?;
+    if let Some(paused) = unfinished.as_ref().filter(|_| request.planned.is_some()) {
+        notes.push(reconcile::superseded(paused));
+    }
+    let mut progress = match unfinished.filter(|_| request.planned.is_none()) {
         Some(progress) => {
             notes.push(reconcile::goes_on(&progress));
             progress

@@ -328,6 +328,10 @@ fn a_saved_plan_is_followed_from_the_start() {
     bench.run(&["reconcile", "--time-limit", "0s"]).code(0);
     set(&bench, &ids[0], json!({"headline": "by hand"}));
     bench.run(&["plan", "--reconcile", "--out", "change.plan"]).code(0);
-    bench.run(&["apply", "change.plan", "--yes"]).code(0);
+    let ran = bench.run(&["apply", "change.plan", "--yes", "--format", "json"]).code(0);
     assert_eq!(by_hand(&bench), 0);
+    // What had paused is over with it, and that is said.
+    assert!(ran.stdout.contains("began anew: a plan is about all records"), "{}", ran.stdout);
+    let outcome = reconcile(&bench);
+    assert!(!outcome["notes"].to_string().contains("went on"), "{outcome}");
 }
