@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod alerts;
 pub mod apply;
+pub mod awaited;
 pub mod catalog;
 pub mod changes;
 pub mod diff;

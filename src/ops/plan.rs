@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::addresses;
 use super::changes::ChangesFile;
+use super::{addresses, awaited};
 use crate::config::pipeline::{Mode, OnMappingChange};
 use crate::engine::catch_up::{self, Backlog};
 use crate::engine::forecast::options::{ForecastOptions, Recorder};
@@ -80,13 +80,14 @@ pub async fn plan(
         None => (project.state_for_reading()?, Vec::new()),
         Some(without) => stateless::infer_state(project, preparation, &scratch, without).await?,
     };
-    let mut forecasts = Vec::new();
+    let (mut forecasts, mut settled) = (Vec::new(), Vec::new());
     for prepared in &preparation.pipelines {
         let mut cx = context(project, &state, &scratch, prepared).await?;
         cx.due_at = options.at.unwrap_or(cx.due_at);
         let started = cx.clock.now();
         let Forecasted { scope, backlog, refusal, found, stop, same_titles } =
-            forecast(&cx, options, observers(&cx.pipeline.name)).await?;
+            forecast(&cx, options, observers(&cx.pipeline.name), &preparation.pipelines).await?;
+        settled.extend(found.settled.iter().map(|(name, settled)| (name.clone(), *settled)));
         let mut notes = Vec::new();
         let backfills =
             scope == RunScope::ChangedAndStale && cx.pipeline.sync.on_mapping_change == OnMappingChange::Backfill;
@@ -155,6 +156,7 @@ pub async fn plan(
             refusal,
         });
     }
+    awaited::settle(&scratch, &preparation.pipelines, &mut forecasts, &settled).await?;
     forecasts.extend(preparation.refused.iter().map(|one| refused(project, one)));
     Ok(forecasts)
 }
@@ -224,6 +226,7 @@ async fn forecast(
     cx: &StageContext,
     options: &PlanOptions,
     observer: Option<Arc<dyn PlanObserver>>,
+    pipelines: &[Prepared],
 ) -> Result<Forecasted, OpsError> {
     let watermark = cx.state.watermark(&cx.pipeline.name).await?;
     let unfinished = cx.state.cursor(&cx.pipeline.name).await?.is_some();
@@ -269,6 +272,7 @@ async fn forecast(
             associations_at: Some(cx.due_at).filter(|_| !scope.is_whole() || options.trial.is_some()),
             without_waiting: !options.records.is_empty(),
             associations_elsewhere: scope == RunScope::Stale,
+            awaited_by: awaited::waiting_for(pipelines, &cx.pipeline.name),
             allowance: options.allowance,
             recheck: scope.is_whole() && options.trial.is_none() && cx.pipeline.mode != Mode::CreateOnly,
             before: options

@@ -63,3 +63,40 @@ fn a_failure_whose_record_is_no_longer_shown_is_looked_at() {
         );
     }
 }
+
+#[test]
+fn lookups_that_wait_for_a_pipeline_which_runs_later_are_foretold_as_made() {
+    let bench = Bench::new(60);
+    let plan = ["plan", "--full", "--sample", "100", "--format", "json"];
+    let planned = bench.run(&plan).code(0).json();
+    let subscriptions = report(&planned, "subscriptions");
+    let said: Vec<&serde_json::Value> = subscriptions["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|change| change["associations"].as_array().unwrap())
+        .filter(|association| association["association"].as_str().unwrap().starts_with("Work_Order__c"))
+        .map(|association| &association["action"])
+        .collect();
+    assert!(said.len() > 5 && said.iter().all(|action| **action == "associate"), "{said:?}");
+    as_foretold(&bench, &plan, &["import", "--yes", "--format", "json"]);
+}
+
+#[test]
+fn lookups_to_later_records_of_the_same_pipeline_are_foretold_as_made() {
+    let pairs = crate::associations::Pairs::new(&["field: Parent__c, pipeline: subs"]);
+    pairs.with_itself();
+    let ids: Vec<String> =
+        (0..250).map(|number| pairs.create("Subscription__c", json!({"Name": format!("S {number}")}))).collect();
+    // The first records of a read lead to the last ones.
+    for place in 0..20 {
+        pairs.update("Subscription__c", &ids[place], json!({"Parent__c": ids[249 - place]}));
+    }
+    let planned = pairs.bench.run(&["plan", "--full", "--format", "json"]).code(0).json();
+    let done = pairs.bench.import();
+    let (planned, done) = (report(&planned, "subs"), report(&done, "subs"));
+    assert_eq!(done["associated"], 20, "{done}");
+    for number in ["created", "associated", "pending_associations"] {
+        assert_eq!(planned[number], done[number], "{number}\n{planned}\n{done}");
+    }
+}

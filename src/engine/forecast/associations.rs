@@ -80,6 +80,10 @@ impl Forecast {
         while let Some((last, due)) = self.due_page(None, after).await? {
             after = Some(last);
             all += due.len() as u64;
+            // A record that comes wakes those whose next try is later.
+            let asked =
+                due.into_iter().filter_map(|(state, _)| Some(((state.salesforce_id, state.key), state.wanted?.target)));
+            self.await_targets(asked.collect()).await?;
         }
         self.totals().tally.pending_associations += all.saturating_sub(tried);
         if self.options.recheck { self.settled_associations().await } else { Ok(()) }
@@ -155,6 +159,8 @@ impl Forecast {
             self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
         }
         let Resolved { by_object, remnants, waiting, .. } = resolved;
+        let absent = waiting.iter().filter(|(.., why)| *why == Waiting::NotThere);
+        self.await_targets(absent.map(|(lookup, target, _)| (lookup.clone(), *target)).collect()).await?;
         for ((id, key), target, why) in waiting {
             // What HubSpot does not say is neither there nor not there: nothing of it changes.
             self.totals().tally.failed_associations += u64::from(why != Waiting::NotThere);

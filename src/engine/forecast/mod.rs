@@ -1,6 +1,7 @@
 //! The dry half of a run: takes the same decisions and only counts and samples them. It holds no writer.
 
 mod associations;
+pub mod awaited;
 mod drift;
 pub mod options;
 mod properties;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
+use self::awaited::Settled;
 use self::options::ForecastOptions;
 use self::sample::{Planned, Totals};
 use super::plan_entries;
@@ -23,7 +25,7 @@ use crate::model::forecast::{
     AssociationAction, BeforeAfter, Estimate, PlannedAction, PlannedAssociation, PlannedChange, PropertyCount,
     RejectGroup,
 };
-use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
 use crate::pipeline::compiled::Pipeline;
@@ -71,6 +73,8 @@ pub struct Found {
     pub strangers: Strangers,
     /// What a person should know of parents that were not read.
     pub parents: Option<String>,
+    /// What of lookups that wait does not wait any longer once these records are made, by the pipeline of the lookups.
+    pub settled: HashMap<PipelineName, Settled>,
     /// The sample, dangerous changes first.
     pub changes: Vec<PlannedChange>,
     /// Changes outside the sample.
@@ -142,6 +146,7 @@ impl Forecast {
             vanished: totals.vanished,
             strangers: totals.strangers,
             parents: totals.parents,
+            settled: totals.settled,
             changes,
             omitted,
             refusal,
@@ -345,7 +350,9 @@ impl Forecast {
             return Ok(());
         }
         let name = planned_directory(&self.cx.pipeline.name);
-        self.cx.directory.add(&name, &entries).await.map_err(StageError::at(StageName::Associate))
+        self.cx.directory.add(&name, &entries).await.map_err(StageError::at(StageName::Associate))?;
+        let is_new = |decision: &&Decision| matches!(decision.action, Action::Create | Action::Restore | Action::Adopt);
+        self.settle_awaited(&batch.iter().filter(is_new).map(Decision::id).collect::<Vec<_>>()).await
     }
 
     /// The change as it is shown.

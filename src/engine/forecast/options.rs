@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::awaited::AwaitedBy;
 use crate::engine::plan_entries::PlanObserver;
 use crate::model::forecast::{PlannedAction, PlannedChange};
 use crate::model::ids::PipelineName;
@@ -23,6 +24,8 @@ pub struct ForecastOptions {
     pub without_waiting: bool,
     /// The state is elsewhere, and the associations that it knows were dealt with there: those that only wait are no change.
     pub associations_elsewhere: bool,
+    /// Pipelines of the same plan whose lookups may wait for these records.
+    pub awaited_by: Vec<AwaitedBy>,
     /// What a person would allow the run.
     pub allowance: Allowance,
     /// The run looks at every association that was ever carried out, and so does the plan.

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::awaited::Settled;
 use super::options::ForecastOptions;
 use super::properties::Properties;
 use crate::engine::reconcile::Strangers;
 use crate::model::failure::Reason;
 use crate::model::forecast::{PlannedAction, PlannedAssociation, PlannedChange, RejectGroup};
-use crate::model::ids::SalesforceId;
+use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
 use crate::plan::guard::{Refusal, Rejects};
@@ -42,6 +43,7 @@ pub(super) struct Totals {
     pub(super) vanished: u64,
     pub(super) strangers: Strangers,
     pub(super) parents: Option<String>,
+    pub(super) settled: HashMap<PipelineName, Settled>,
     pub(super) changes: Vec<PlannedChange>,
     /// How many of each kind are in the sample.
     shown: BTreeMap<PlannedAction, usize>,
