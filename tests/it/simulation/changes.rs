@@ -51,6 +51,12 @@ pub(super) struct Book {
     pub(super) code_gone: bool,
     /// The field `Note__c` is hidden at present.
     pub(super) note_hidden: bool,
+    /// Ids of the owners whose users are active in HubSpot, by e-mail.
+    pub(super) owners: BTreeMap<String, String>,
+    /// The owners are others than a comparison has seen.
+    pub(super) owners_moved: bool,
+    /// The mapping is another than an import or a comparison has carried over.
+    pub(super) mapping_moved: bool,
     /// Records that people took away in HubSpot since the last comparison: only a comparison finds that.
     pub(super) taken: bool,
     /// The portal's definitions are others than a run has seen.
@@ -63,7 +69,7 @@ pub(super) struct Book {
 type Change = fn(&mut People) -> Option<String>;
 
 /// The kinds of changes, each with its weight.
-const CHANGES: [(u64, Change); 27] = [
+const CHANGES: [(u64, Change); 28] = [
     (8, People::create_lease),
     (10, People::edit_lease),
     (6, People::repoint),
@@ -91,6 +97,7 @@ const CHANGES: [(u64, Change); 27] = [
     (2, People::option),
     (1, People::property),
     (1, People::note_field),
+    (2, People::owner),
 ];
 
 impl People {
@@ -253,9 +260,13 @@ impl People {
 
     fn repoint(&mut self) -> Option<String> {
         let id = self.lease(|_, row| !row.deleted)?;
-        let (field, object) =
-            [("Account__c", "Account"), ("Unit__c", "Unit__c"), ("Second__c", "Unit__c"), ("Parent__c", "Lease__c")]
-                [self.below(4)];
+        let (field, object) = [
+            ("Account__c", "Account"),
+            ("Unit__c", "Unit__c"),
+            ("Second__c", "Unit__c"),
+            ("Parent__c", "Lease__c"),
+            ("Manager__c", "User"),
+        ][self.below(5)];
         let to = if self.below(4) == 0 { None } else { self.live(object) };
         if to.as_ref() == Some(&id) {
             return None;
@@ -484,6 +495,41 @@ impl People {
         }
         let made = self.hubspot("create", json!({"object": "leases", "properties": properties}))?;
         Some(format!("HubSpot: lease {} is created by hand: {properties}", made["id"]))
+    }
+
+    /// Users of Salesforce, the first of whom are owners in HubSpot.
+    pub(super) fn employ(&mut self) {
+        for number in 0..4 {
+            let email = format!("u{number}@acme.example");
+            let values = json!({"Name": format!("User {number}"), "Email": email});
+            self.salesforce("create", json!({"object": "User", "values": values})).unwrap();
+            if number < 2 {
+                self.add_owner(&email);
+            }
+        }
+    }
+
+    fn add_owner(&mut self, email: &str) {
+        let owner = json!({"email": email, "firstName": "F", "lastName": "L"});
+        let made = self.hubspot("add_owner", json!({"owner": owner})).unwrap();
+        let id = made["id"].as_str().map_or_else(|| made["id"].to_string(), str::to_owned);
+        self.book.owners.insert(email.to_owned(), id);
+    }
+
+    /// A user joins HubSpot, or leaves it.
+    fn owner(&mut self) -> Option<String> {
+        let email = format!("u{}@acme.example", self.below(4));
+        self.book.owners_moved = true;
+        match self.book.owners.remove(&email) {
+            Some(id) => {
+                self.hubspot("archive_owner", json!({"id": id}))?;
+                Some(format!("HubSpot: the owner {email} ({id}) is deactivated"))
+            }
+            None => {
+                self.add_owner(&email);
+                Some(format!("HubSpot: {email} becomes an owner"))
+            }
+        }
     }
 
     fn option(&mut self) -> Option<String> {

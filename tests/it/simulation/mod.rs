@@ -21,6 +21,7 @@ use self::play::{Death, Trouble};
 use self::world::{Command, Definition, Ran, World, failures};
 
 mod changes;
+mod daemon;
 mod faults;
 mod model;
 mod play;
@@ -93,6 +94,7 @@ impl History {
         self.say(format!("{:?}", self.world.definition));
         {
             let mut people = self.world.people.lock().unwrap();
+            people.employ();
             for _ in 0..2 {
                 let step = people.make_company();
                 people.book.story.extend(step);
@@ -114,6 +116,14 @@ impl History {
         };
         self.numbers.changes += changes;
         self.world.wait(a_while);
+    }
+
+    /// Somebody changes the mapping.
+    fn edit_mapping(&mut self) {
+        let part = self.world.definition.edit(&self.rng);
+        self.world.define();
+        self.world.people.lock().unwrap().book.mapping_moved = true;
+        self.say(format!("the mapping changes ({part}): {:?}", self.world.definition));
     }
 
     /// The whole history.
@@ -138,6 +148,9 @@ impl History {
             }
             let changes = self.below(6);
             self.change_some(changes);
+            if self.below(4) == 0 {
+                self.edit_mapping();
+            }
         }
         self.clear_up();
     }
@@ -228,11 +241,16 @@ impl History {
         };
         self.wrong.extend(wrong);
         forget_ties(&mut people.book, &after.held);
-        let compared = |reports: &Vec<RunReport>| {
-            let whole = |report: &RunReport| report.kind == RunKind::Reconcile && report.error.is_none();
-            reports.len() == 2 && reports.iter().all(whole)
+        let whole = |kind: RunKind| {
+            let all = |reports: &Vec<RunReport>| {
+                reports.len() == 2 && reports.iter().all(|report| report.kind == kind && report.error.is_none())
+            };
+            matches!(ran, Some(Ok(reports)) if all(reports))
         };
-        people.book.taken &= !(alone && matches!(ran, Some(Ok(reports)) if compared(reports)));
+        let compared = alone && whole(RunKind::Reconcile);
+        people.book.taken &= !compared;
+        people.book.owners_moved &= !compared;
+        people.book.mapping_moved &= !(compared || alone && whole(RunKind::Import));
     }
 
     /// A plan, and then the run, which must do what was foretold.
@@ -243,10 +261,18 @@ impl History {
             self.wrong.push("a plan wrote".to_owned());
         }
         self.say(format!("{command:?} as planned"));
-        let taken = self.world.people.lock().unwrap().book.taken;
+        let (taken, owners_moved, mapping_moved) = {
+            let book = &self.world.people.lock().unwrap().book;
+            (book.taken, book.owners_moved, book.mapping_moved)
+        };
         let ran = self.world.run(command, Trouble { quick: true, ..Trouble::default() });
         self.ended(&ran, &before, true);
         let (Ok(planned), Some(Ok(reports))) = (planned, ran) else { return };
+        // A sync leaves to others what a changed mapping touches, and its plan tells of that; owners that an earlier run has read are
+        // believed until HubSpot refuses one.
+        if command == Command::Sync && mapping_moved || command != Command::Reconcile && owners_moved {
+            return;
+        }
         // A run that finds another portal than it remembers begins anew, and reports its second beginning.
         if std::mem::take(&mut self.world.people.lock().unwrap().book.portal_moved) && command == Command::Sync {
             return;

@@ -114,6 +114,7 @@ pub(super) struct Scene {
     pub(super) leases: BTreeMap<String, Row>,
     pub(super) units: BTreeMap<String, Row>,
     pub(super) accounts: BTreeMap<String, Row>,
+    pub(super) users: BTreeMap<String, Row>,
     pub(super) held: Snapshot,
 }
 
@@ -123,6 +124,7 @@ impl Scene {
             leases: people.rows("Lease__c"),
             units: people.rows("Unit__c"),
             accounts: people.rows("Account"),
+            users: people.rows("User"),
             held: people.snapshot(),
         }
     }
@@ -163,6 +165,16 @@ impl Model<'_> {
         (known && !self.book.options_gone.contains(&option)).then_some(option)
     }
 
+    /// The owner that a manager becomes; none where the record must fail.
+    fn manager(&self, row: &Row) -> Option<String> {
+        let email = self.scene.users.get(row.value("Manager__c")).map_or("", |user| user.value("Email"));
+        match self.book.owners.get(email) {
+            Some(owner) => Some(owner.clone()),
+            None if email.is_empty() || self.definition.strangers == "clear" => Some(String::new()),
+            None => None,
+        }
+    }
+
     fn matches(&self, row: &Row) -> bool {
         !self.definition.drafts_stay || row.value("Status__c") != "Draft"
     }
@@ -184,7 +196,7 @@ impl Model<'_> {
             (true, _) | (_, true) => Promise::Open,
             _ if !self.matches(row) && archive_left && !self.book.away.contains(id) => Promise::Gone,
             _ if !self.matches(row) => Promise::Open,
-            _ if self.status(row).is_none() => Promise::Fails,
+            _ if self.status(row).is_none() || self.manager(row).is_none() => Promise::Fails,
             _ => Promise::Stands,
         }
     }
@@ -210,7 +222,7 @@ impl Model<'_> {
         let account = self.scene.accounts.get(row.value("Account__c")).filter(|account| !account.deleted);
         let account = account.map_or("", |account| account.value("Name"));
         let (name, note) = (row.value("Name"), row.value("Note__c"));
-        let headline = format!("{name} / {note}");
+        let headline = if self.definition.long_headline { format!("{name} / {note}") } else { name.to_owned() };
         let says = [
             ("lease_name", name.to_owned()),
             ("status", self.status(row).unwrap_or_default()),
@@ -218,6 +230,7 @@ impl Model<'_> {
             ("account_name", account.to_owned()),
             ("headline", headline.trim().to_owned()),
             ("code", row.value("Code__c").to_owned()),
+            ("manager", self.manager(row).unwrap_or_default()),
         ];
         let all = says.into_iter().map(|(property, says)| {
             let key = (id.to_owned(), property.to_owned());

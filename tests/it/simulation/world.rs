@@ -65,6 +65,12 @@ pub(super) struct Definition {
     pub(super) both_sides: bool,
     /// Records that people made in HubSpot are taken over by their code.
     pub(super) adopt: bool,
+    /// What becomes of a manager whom HubSpot does not know as an owner.
+    pub(super) strangers: &'static str,
+    /// The headline tells the note as well.
+    pub(super) long_headline: bool,
+    /// A sync carries a changed mapping over by itself.
+    pub(super) backfill: bool,
 }
 
 fn word(archive: bool) -> &'static str {
@@ -89,6 +95,43 @@ impl Definition {
             parent: coin(),
             both_sides: coin(),
             adopt: rng.below(3) == 0,
+            strangers: ["reject", "clear"][rng.below(2) as usize],
+            long_headline: coin(),
+            backfill: coin(),
+        }
+    }
+
+    /// Somebody changes the mapping; what was changed, in words. What becomes of records that leave stays as it is: what was kept under
+    /// one policy and would be archived under another is promised nothing.
+    pub(super) fn edit(&mut self, rng: &Rng) -> &'static str {
+        match rng.below(8) {
+            0 => {
+                self.otherwise = ["reject", "clear", "pass"][rng.below(3) as usize];
+                "otherwise"
+            }
+            1 => {
+                self.strangers = if self.strangers == "reject" { "clear" } else { "reject" };
+                "strangers"
+            }
+            // What an entry has made stays when the entry goes, so entries only come.
+            2 => {
+                self.second = true;
+                "second"
+            }
+            3 => {
+                self.parent = true;
+                "parent"
+            }
+            which => {
+                let (part, name) = match which {
+                    4 => (&mut self.company_label, "company_label"),
+                    5 => (&mut self.unit_label, "unit_label"),
+                    6 => (&mut self.backfill, "backfill"),
+                    _ => (&mut self.long_headline, "long_headline"),
+                };
+                *part = !*part;
+                name
+            }
         }
     }
 
@@ -116,7 +159,10 @@ impl Definition {
         };
         let _ = writeln!(text, "  - {{ from: Code__c, to: code{code} }}");
         text.push_str("  - { from: Account__r.Name, to: account_name, allow: [SL2050] }\n");
-        text.push_str("  - { to: headline, template: \"{{ Name }} / {{ Note__c }}\" }\nassociations:\n");
+        let headline = if self.long_headline { "{{ Name }} / {{ Note__c }}" } else { "{{ Name }}" };
+        let _ = writeln!(text, "  - {{ to: headline, template: \"{headline}\" }}");
+        let _ = writeln!(text, "  - {{ from: Manager__c, to: manager, as: owner, otherwise: {} }}", self.strangers);
+        text.push_str("associations:\n");
         let label = |there: bool, label: &str| if there { format!(", label: {label}") } else { String::new() };
         let _ = writeln!(
             text,
@@ -132,11 +178,12 @@ impl Definition {
         }
         let _ = writeln!(
             text,
-            "on_delete: {}\non_filter_exit: {}\non_vanish: {}\non_drift: {}\nguard: {{ archive: 100%, reject: 100% }}",
+            "on_delete: {}\non_filter_exit: {}\non_vanish: {}\non_drift: {}\nguard: {{ archive: 100%, reject: 100% }}\nsync: {{ on_mapping_change: {} }}",
             word(self.archive_deleted),
             word(self.archive_left),
             word(self.archive_vanished),
-            if self.keep_drift { "keep" } else { "overwrite" }
+            if self.keep_drift { "keep" } else { "overwrite" },
+            if self.backfill { "backfill" } else { "mark" }
         );
         text
     }
@@ -220,10 +267,12 @@ fn org() -> Value {
         lookup("Unit__c", "Unit__c"),
         lookup("Second__c", "Unit__c"),
         lookup("Parent__c", "Lease__c"),
+        lookup("Manager__c", "User"),
     ];
     json!({
         "objects": [
             object("Account", "001", vec![name_field()]),
+            object("User", "005", vec![name_field(), field("Email", "email")]),
             object("Unit__c", "a01", vec![name_field(), lookup("Account__c", "Account"), lookup("Lease__c", "Lease__c")]),
             object("Lease__c", "a02", lease)],
         "records": {"Account": records("Account", 3), "Unit__c": records("Unit", 3)}
@@ -259,7 +308,9 @@ fn portal() -> Value {
         text("code"),
         text("account_name"),
         text("headline"),
-        text("remark")
+        text("remark"),
+        json!({"name": "manager", "label": "manager", "type": "enumeration", "fieldType": "select", "externalOptions": true,
+            "referencedObjectType": "OWNER", "options": []})
     ]);
     let label = |to: &str, name: &str| json!({"from": "leases", "to": to, "name": name, "label": name});
     json!({
@@ -293,7 +344,7 @@ pub(super) struct World {
     pub(super) sandbox: Arc<Sandbox>,
     pub(super) definition: Definition,
     pub(super) clock: Clock,
-    folder: TempDir,
+    pub(super) folder: TempDir,
     seed: u64,
     runs: u64,
 }
@@ -334,7 +385,7 @@ impl World {
         self.write("pipelines/units.yaml", &self.definition.units());
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         let path = self.folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
