@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::engine::forecast::awaited::{AwaitedBy, Settled};
+use crate::engine::forecast::waits::{AwaitedBy, Settled};
 use crate::model::forecast::{AssociationAction, PipelineForecast};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::pipeline::compiled::{AssociationTarget, Pipeline};

@@ -1,11 +1,12 @@
 //! The dry half of a run: takes the same decisions and only counts and samples them. It holds no writer.
 
 mod associations;
-pub mod awaited;
+mod awaited;
 mod drift;
 pub mod options;
 mod properties;
 mod sample;
+pub mod waits;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
-use self::awaited::Settled;
 use self::options::ForecastOptions;
 use self::sample::{Planned, Totals};
+use self::waits::Settled;
 use super::plan_entries;
 use super::queries::ids_query;
 use super::reconcile::Strangers;

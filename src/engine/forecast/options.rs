@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::awaited::AwaitedBy;
+use super::waits::AwaitedBy;
 use crate::engine::plan_entries::PlanObserver;
 use crate::model::forecast::{PlannedAction, PlannedChange};
 use crate::model::ids::PipelineName;

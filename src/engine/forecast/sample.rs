@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::awaited::Settled;
 use super::options::ForecastOptions;
 use super::properties::Properties;
+use super::waits::Settled;
 use crate::engine::reconcile::Strangers;
 use crate::model::failure::Reason;
 use crate::model::forecast::{PlannedAction, PlannedAssociation, PlannedChange, RejectGroup};
