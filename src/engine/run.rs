@@ -182,7 +182,10 @@ pub async fn settle_associations(
 ) -> Result<Option<StopReason>, StateError> {
     let checkpoint = Checkpoint::new(&writers.state);
     checkpoint.add(report.tally);
-    let drained = associate::drain(cx, writers, &checkpoint, Some(cx.due_at)).await;
+    // What the run itself has tried in vain waits for a later one, and is not counted twice.
+    let before = cx.state.run(cx.run.as_str()).await?.map_or(cx.due_at, |row| row.started);
+    let before = before.saturating_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(before);
+    let drained = associate::drain(cx, writers, &checkpoint, Some(before)).await;
     let mut tally = checkpoint.add(Tally::default());
     tally.pending_associations = cx.state.due_count(&cx.pipeline.name).await?;
     tally.hubspot_calls += cx.target.calls();

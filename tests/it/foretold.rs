@@ -100,3 +100,22 @@ fn lookups_to_later_records_of_the_same_pipeline_are_foretold_as_made() {
         assert_eq!(planned[number], done[number], "{number}\n{planned}\n{done}");
     }
 }
+
+#[test]
+fn associations_that_fail_are_counted_once_although_a_later_pipeline_makes_what_others_wait_for() {
+    let bench = Bench::new(60);
+    // Each company has a twin, so that no association leads to one of them.
+    let companies = bench.records("0-2").into_values();
+    let accounts = companies.map(|company| company["properties"]["salesforceaccountid"].clone());
+    for account in accounts.filter(serde_json::Value::is_string).collect::<Vec<_>>() {
+        let properties = json!({"name": "twin", "salesforceaccountid": account});
+        bench.hubspot("create", json!({"object": "0-2", "properties": properties}));
+    }
+    let planned = bench.run(&["plan", "--full", "--format", "json"]).code(0).json();
+    let done = bench.import();
+    let (planned, done) = (report(&planned, "subscriptions"), report(&done, "subscriptions"));
+    assert!(done["failed_associations"].as_u64() > Some(0) && done["associated"].as_u64() > Some(0), "{done}");
+    for number in ["associated", "failed_associations", "pending_associations"] {
+        assert_eq!(planned[number], done[number], "{number}\n{planned}\n{done}");
+    }
+}

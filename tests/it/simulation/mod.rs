@@ -33,7 +33,11 @@ const HISTORIES: u64 = 200;
 
 /// Seeds that failed once under the changes as they are today, and what they found. What earlier generators found has cases by name in
 /// `foretold`, `associations` and `many_failures`.
-const KEPT: [(u64, &str); 0] = [];
+const KEPT: [(u64, &str); 3] = [
+    (1_111, "failures of associations were counted again when a later pipeline made what others waited for"),
+    (1_197, "an entry whose label goes is another entry, and what it had made with a former target stays"),
+    (1_320, "a comparison that goes on reads the rest, and its plan reads from the start"),
+];
 
 /// What happened in histories, in numbers.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -285,6 +289,10 @@ impl History {
             if *of != kind || plan.code.is_some() || report.code.is_some() {
                 continue;
             }
+            // What goes on where it was broken off does less than its plan, which reads from the start.
+            if report.notes.iter().any(|note| note.starts_with("went on with the comparison")) {
+                continue;
+            }
             self.numbers.plans += 1;
             let (mut plan, mut ran) = (numbers(&plan.tally), numbers(&report.tally));
             if self.world.definition.both_sides || restored {
@@ -471,7 +479,8 @@ fn a_seed_replays_call_by_call() {
         let (first, second) = (ledger(seed), ledger(seed));
         assert!(first.0.len() > 50, "seed {seed}: only {} calls", first.0.len());
         let differs = first.0.iter().zip(&second.0).find(|(one, other)| one != other);
-        assert!(differs.is_none(), "seed {seed}: {differs:#?}");
+        let steps = first.1.lines().zip(second.1.lines()).find(|(one, other)| one != other);
+        assert!(differs.is_none(), "seed {seed}: {differs:#?}, {steps:#?}");
         assert_eq!((first.0.len(), first.1), (second.0.len(), second.1), "seed {seed}");
     }
 }

@@ -113,7 +113,8 @@ impl Definition {
                 self.strangers = if self.strangers == "reject" { "clear" } else { "reject" };
                 "strangers"
             }
-            // What an entry has made stays when the entry goes, so entries only come.
+            // What an entry has made stays when the entry goes, so entries only come. An entry with another label is another entry, so
+            // that labels stay as they are.
             2 => {
                 self.second = true;
                 "second"
@@ -124,9 +125,7 @@ impl Definition {
             }
             which => {
                 let (part, name) = match which {
-                    4 => (&mut self.company_label, "company_label"),
-                    5 => (&mut self.unit_label, "unit_label"),
-                    6 => (&mut self.backfill, "backfill"),
+                    4..=6 => (&mut self.backfill, "backfill"),
                     _ => (&mut self.long_headline, "long_headline"),
                 };
                 *part = !*part;
