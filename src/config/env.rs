@@ -121,6 +121,19 @@ pub fn process_variables(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// The folder of the user for what Syncline can do without; none where the environment names no such place.
+pub fn cache_folder(variables: Variables<'_>) -> Option<PathBuf> {
+    let folder = |name: &str| variables(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let own = if cfg!(windows) {
+        folder("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        folder("HOME").map(|home| home.join("Library/Caches"))
+    } else {
+        folder("HOME").map(|home| home.join(".cache"))
+    };
+    Some(folder("XDG_CACHE_HOME").or(own)?.join("syncline"))
+}
+
 /// A failed expansion, with the JSON pointer of its scalar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpansionError {

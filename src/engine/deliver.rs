@@ -13,6 +13,7 @@ use crate::model::watermark::{ComparisonProgress, Cursor};
 use crate::plan::decide::{Action, Decision, ExitReason};
 use crate::plan::guard::{self, Allowance};
 use crate::ports::state::ImportProgress;
+use crate::stages::write::associate_made::{Made, MadeAssociations};
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::write::delete::Delete;
 use crate::stages::write::load::Load;
@@ -26,6 +27,7 @@ pub struct Deliver {
     load: Load,
     delete: Delete,
     checkpoint: Checkpoint,
+    associations: MadeAssociations,
     /// The long read that the rows belong to, so that its place can be saved.
     read: LongRead,
     allowance: Allowance,
@@ -59,6 +61,7 @@ impl Deliver {
             load: Load { target: Arc::clone(&writers.target) },
             delete: Delete { target: Arc::clone(&writers.target) },
             checkpoint: checkpoint.clone(),
+            associations: MadeAssociations::new(cx, writers, checkpoint),
             read,
             allowance,
             on_progress,
@@ -98,9 +101,11 @@ impl Deliver {
             BatchKind::StateOnly => Written { settled: batch.into_iter().map(noted).collect(), stopped: None },
         };
         crash_point!("deliver.carried_out");
+        let made = Made::of(&written.settled);
         // What HubSpot acknowledged is saved first, whatever else went wrong.
         self.checkpoint.run(&self.cx, written.settled).await?;
         crash_point!("deliver.saved");
+        self.associations.add(made);
         (self.on_progress)(self.checkpoint.add(Tally::default()));
         written.stopped.map_or(Ok(()), Err)?;
         if rejects.rejected == 0 {
@@ -129,6 +134,18 @@ impl DecisionSink for Deliver {
         if counts.read > 0 {
             (self.on_progress)(tally);
         }
+    }
+
+    fn follow_up(&self, flush: bool) -> Option<BoxFuture<'_, Result<(), StageError>>> {
+        let work = self.associations.next(flush)?;
+        Some(
+            async move {
+                let done = work.await;
+                (self.on_progress)(self.checkpoint.add(Tally::default()));
+                done
+            }
+            .boxed(),
+        )
     }
 
     fn save_position(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {

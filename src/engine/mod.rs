@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod assume;
+pub mod batch;
 pub mod by_id;
 pub mod catch_up;
 pub mod cycle;

@@ -197,6 +197,10 @@ impl<T: DecisionSink> DecisionSink for PlannedOnly<T> {
         self.sink.count_read(counts);
     }
 
+    fn follow_up(&self, flush: bool) -> Option<BoxFuture<'_, Result<(), StageError>>> {
+        self.sink.follow_up(flush)
+    }
+
     fn save_position(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
         self.sink.save_position(rows, cursor)
     }

@@ -31,6 +31,7 @@ use crate::stages::read::first_import::{self, BeforeImport};
 use crate::stages::write::associate;
 use crate::stages::write::checkpoint::{Checkpoint, NewWatermark};
 use crate::stages::{StageCause, StageContext, StageError, StageName, Writers};
+use crate::sys::crash_point::crash_point;
 
 /// What a run needs besides its context.
 #[derive(Clone)]
@@ -225,7 +226,10 @@ async fn import(
             notes.push(format!("continued the import that began at {}", progress.began.0));
             progress
         }
-        None => begin(cx, request).await?,
+        None => {
+            note_vacant(cx, writers, cx.vacant).await?;
+            begin(cx, request).await?
+        }
     };
     let counts = cx.state.identity_counts(name, cx.pipeline.mapping_version).await?;
     let (archive, standing) = (unconfirmed::archive_count(cx).await?, counts.standing + counts.in_doubt);
@@ -262,14 +266,10 @@ async fn import(
     let new_watermark = Some(new_watermark).filter(|_| first);
     let read = cx.state.cursor(name).await?.and_then(|progress| progress.cursor);
     checkpoint.finish(cx, new_watermark).await?;
+    note_vacant(cx, writers, false).await?;
     definition::note(cx, writers).await?;
     if let Some(read) = read {
         cx.source.release(&read).await;
-    }
-    // A person who imports wants HubSpot to be right: what was carried out before is looked at, too.
-    // In `create_only`, what exists is left alone.
-    if cx.pipeline.mode != Mode::CreateOnly {
-        writers.state.recheck_associations(name).await?;
     }
     Ok(associate::drain(cx, writers, checkpoint, None).await?)
 }
@@ -284,10 +284,27 @@ async fn read_all(
 ) -> Result<(), StageError> {
     let rows = candidates(cx, import_query(cx, progress.total), Membership::ByQuery, progress.cursor.clone());
     let rows = reject_guard::guarded(cx, unconfirmed::track(cx, rows), request.allowance).await?;
-    // An import that the guard refuses has not begun.
+    // An import that the guard refuses has not begun. A person who imports wants HubSpot to be right: what was carried out before
+    // it began is looked at, too. In `create_only`, what exists is left alone.
+    if cx.state.cursor(&cx.pipeline.name).await.map_err(StageError::at(StageName::Extract))?.is_none()
+        && cx.pipeline.mode != Mode::CreateOnly
+    {
+        let marked = writers.state.recheck_associations(&cx.pipeline.name).await;
+        marked.map_err(StageError::at(StageName::Associate))?;
+        crash_point!("run.associations_marked");
+    }
     checkpoint.save_import_progress(cx, Some(progress.clone())).await?;
     let sink = sink(cx, writers, checkpoint, LongRead::Import(progress.clone()), request);
     runner::run(cx, &*sink, rows).await
+}
+
+/// Notes whether HubSpot held no record when the import began, for the run that goes on with it.
+async fn note_vacant(cx: &StageContext, writers: &Writers, vacant: bool) -> Result<(), StateError> {
+    let key = first_import::vacant_key(&cx.pipeline.name);
+    if cx.state.note(&key).await?.is_some() != vacant {
+        writers.state.set_note(&key, if vacant { "yes" } else { "" }).await?;
+    }
+    Ok(())
 }
 
 /// The progress of an import that begins now. The clocks are read before the rows are counted: what changes from then on is for

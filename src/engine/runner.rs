@@ -1,18 +1,20 @@
 //! The generic stage runner: rows flow from extract through transform and match into whatever takes the decisions (the
-//! write half, or the forecast of a dry run). Bounded: at most [`CALLS_IN_FLIGHT_MAX`] calls and a few pages are held.
+//! write half, or the forecast of a dry run). Bounded: as many calls as the rate limit needs are under way, and no more than
+//! [`HELD_BYTES_MAX`] of text and a chunk of the source are held, however long the texts are.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
 
+use super::batch::Collected;
 use super::positions::ReadPositions;
 use crate::model::ids::SalesforceId;
 use crate::model::watermark::Cursor;
 use crate::plan::decide::{Action, Candidate, Decision, Matched, Unresolved};
 use crate::ports::fault::Fault;
-use crate::ports::target::BATCH_RECORDS_MAX;
 use crate::stages::read::extract::Candidates;
 use crate::stages::read::matching::Match;
 use crate::stages::read::resolve::Resolve;
@@ -20,16 +22,23 @@ use crate::stages::read::transform::Transform;
 use crate::stages::{Stage, StageContext, StageError, StageName};
 use crate::sys::crash_point::crash_point;
 
-/// Most calls under way or waiting for the rate limit. At 19 calls a second it covers answers that take 1.6 s.
-pub const CALLS_IN_FLIGHT_MAX: usize = 32;
+/// Most text of records between the source and their acknowledgement, in bytes. Each is held several times: as read, as it is to be,
+/// in the body of the call, and in its answer.
+pub const HELD_BYTES_MAX: usize = 4 << 20;
 
-/// What is done with decisions. Each batch has at most [`BATCH_RECORDS_MAX`] records and is durable when the future ends.
+/// What is done with decisions. Each batch has at most [`BATCH_RECORDS_MAX`](crate::ports::target::BATCH_RECORDS_MAX) records and is durable when the future ends.
 pub trait DecisionSink: Send + Sync {
     /// Takes a batch of one kind.
     fn deliver(&self, kind: BatchKind, batch: Vec<Decision>) -> BoxFuture<'_, Result<(), StageError>>;
 
     /// So many rows more were read; `unchanged`, `filtered` and `waiting` of them needed nothing.
     fn count_read(&self, counts: ReadCounts);
+
+    /// The next call's work that what was delivered has led to: a full call, or with `flush`, once nothing more will be
+    /// delivered, what is left.
+    fn follow_up(&self, _flush: bool) -> Option<BoxFuture<'_, Result<(), StageError>>> {
+        None
+    }
 
     /// A broken read may go on from here; all before it is settled. `rows` counts from the start of this read.
     fn save_position(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>>;
@@ -69,17 +78,21 @@ pub async fn run(
         cx,
         sink,
         positions: ReadPositions::default(),
-        in_progress: HashSet::new(),
+        in_progress: HashMap::new(),
+        held_bytes: 0,
         deferred: Vec::new(),
-        unresolved: Vec::new(),
-        ready: [Vec::new(), Vec::new(), Vec::new()],
+        unresolved: Collected::default(),
+        ready: Default::default(),
         in_flight: FuturesUnordered::new(),
         resolving: 0,
+        delivering: 0,
     };
     let result = run_loop.drive(candidates).await;
     if result.is_err() {
         while let Some(answered) = run_loop.in_flight.next().await {
-            if let Answered::Delivered(Err(error)) | Answered::Resolved(Err(error)) = answered {
+            if let Answered::Delivered(Err(error)) | Answered::Resolved(Err(error)) | Answered::FollowedUp(Err(error)) =
+                answered
+            {
                 tracing::debug!(%error, "another call failed as well");
             }
         }
@@ -93,6 +106,8 @@ enum Answered {
     Resolved(Result<Vec<Decision>, StageError>),
     /// The sink took a batch: its records, each with the number of its row.
     Delivered(Result<Vec<(SalesforceId, u64)>, StageError>),
+    /// What was delivered has led to this.
+    FollowedUp(Result<(), StageError>),
 }
 
 /// The rows of one read between the source and the sink.
@@ -100,15 +115,18 @@ struct RunLoop<'a> {
     cx: &'a StageContext,
     sink: &'a dyn DecisionSink,
     positions: ReadPositions,
-    /// Records that are between decision and acknowledgement.
-    in_progress: HashSet<SalesforceId>,
+    /// Records that are between decision and acknowledgement, each with the bytes that it holds.
+    in_progress: HashMap<SalesforceId, usize>,
+    /// The sum of those.
+    held_bytes: usize,
     /// Rows of records in progress: decided anew once the first one is settled.
     deferred: Vec<Candidate>,
-    unresolved: Vec<Unresolved>,
+    unresolved: Collected<Unresolved>,
     /// Decisions that wait for a full batch, by kind.
-    ready: [Vec<Decision>; 3],
+    ready: [Collected<Decision>; 3],
     in_flight: FuturesUnordered<BoxFuture<'a, Answered>>,
     resolving: usize,
+    delivering: usize,
 }
 
 const BATCH_KINDS: [BatchKind; 3] = [BatchKind::Write, BatchKind::Archive, BatchKind::StateOnly];
@@ -136,7 +154,7 @@ impl<'a> RunLoop<'a> {
                 self.decide(deferred).await?;
                 continue;
             }
-            let room = self.in_flight.len() < CALLS_IN_FLIGHT_MAX;
+            let room = self.in_flight.is_empty() || (self.has_room() && self.held_bytes < HELD_BYTES_MAX);
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => {}
@@ -148,6 +166,11 @@ impl<'a> RunLoop<'a> {
                 },
             }
         }
+    }
+
+    /// Whether more calls are needed for the rate limit to be used in full.
+    fn has_room(&self) -> bool {
+        self.in_flight.len() < self.cx.target.calls_under_way()
     }
 
     /// Takes some rows in.
@@ -170,7 +193,10 @@ impl<'a> RunLoop<'a> {
     async fn decide(&mut self, batch: Vec<Candidate>) -> Result<(), StageError> {
         let mut fresh = Vec::with_capacity(batch.len());
         for candidate in batch {
-            if self.in_progress.insert(candidate.record.id) {
+            let bytes = candidate.record.bytes();
+            if let Entry::Vacant(place) = self.in_progress.entry(candidate.record.id) {
+                place.insert(bytes);
+                self.held_bytes += bytes;
                 fresh.push(candidate);
             } else {
                 self.deferred.push(candidate);
@@ -180,7 +206,10 @@ impl<'a> RunLoop<'a> {
         for matched in Match.run(self.cx, transformed).await? {
             match matched {
                 Matched::Decided(decision) => self.route(decision),
-                Matched::Unresolved(unresolved) => self.unresolved.push(unresolved),
+                Matched::Unresolved(unresolved) => {
+                    let bytes = self.bytes_of(unresolved.candidate.record.id);
+                    self.unresolved.push(unresolved, bytes);
+                }
             }
         }
         Ok(())
@@ -201,31 +230,46 @@ impl<'a> RunLoop<'a> {
                     _ => counts.unchanged = 1,
                 }
                 self.sink.count_read(counts);
-                self.in_progress.remove(&decision.id());
-                self.positions.settle(decision.candidate.row);
+                self.settle(decision.id(), decision.candidate.row);
                 return;
             }
         };
-        self.ready[kind].push(decision);
+        let bytes = self.bytes_of(decision.id());
+        self.ready[kind].push(decision, bytes);
+    }
+
+    fn bytes_of(&self, id: SalesforceId) -> usize {
+        self.in_progress.get(&id).copied().unwrap_or_default()
+    }
+
+    /// A row is done with.
+    fn settle(&mut self, id: SalesforceId, row: u64) {
+        self.held_bytes -= self.in_progress.remove(&id).unwrap_or_default();
+        self.positions.settle(row);
     }
 
     /// Sends off full batches; at the end of the read, what is left as well.
     fn dispatch(&mut self, flush: bool) {
-        while self.unresolved.len() >= BATCH_RECORDS_MAX || (flush && !self.unresolved.is_empty()) {
-            let batch: Vec<Unresolved> =
-                self.unresolved.drain(..self.unresolved.len().min(BATCH_RECORDS_MAX)).collect();
+        while let Some(batch) = self.unresolved.take(flush) {
             let (cx, resolve) = (self.cx, Resolve { turn: self.cx.adopters.turn() });
             self.resolving += 1;
             self.in_flight.push(async move { Answered::Resolved(resolve.run(cx, batch).await) }.boxed());
         }
         let flush = flush && self.resolving == 0;
         for (ready, kind) in self.ready.iter_mut().zip(BATCH_KINDS) {
-            while ready.len() >= BATCH_RECORDS_MAX || (flush && !ready.is_empty()) {
-                let batch: Vec<Decision> = ready.drain(..ready.len().min(BATCH_RECORDS_MAX)).collect();
+            while let Some(batch) = ready.take(flush) {
                 let settled = batch.iter().map(|decision| (decision.id(), decision.candidate.row)).collect();
                 let delivered = self.sink.deliver(kind, batch);
+                self.delivering += 1;
                 self.in_flight.push(async move { Answered::Delivered(delivered.await.map(|()| settled)) }.boxed());
             }
+        }
+        // More may come of what is under way, so that calls get fuller.
+        let flush = flush && self.delivering == 0 && self.deferred.is_empty();
+        while self.has_room()
+            && let Some(work) = self.sink.follow_up(flush)
+        {
+            self.in_flight.push(work.map(Answered::FollowedUp).boxed());
         }
     }
 
@@ -238,10 +282,11 @@ impl<'a> RunLoop<'a> {
                     self.route(decision);
                 }
             }
+            Answered::FollowedUp(done) => done?,
             Answered::Delivered(settled) => {
+                self.delivering -= 1;
                 for (id, row) in settled? {
-                    self.in_progress.remove(&id);
-                    self.positions.settle(row);
+                    self.settle(id, row);
                 }
             }
         }

@@ -33,6 +33,13 @@ pub struct Record {
     pub values: Cells,
 }
 
+impl Record {
+    /// The bytes of its values.
+    pub fn bytes(&self) -> usize {
+        self.values.bytes()
+    }
+}
+
 /// The cells of a row: texts, and blanks among them. They lie one after another in memory, as rows come by the million.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Cells {

@@ -1,7 +1,9 @@
 //! The records that lookups were found to lead to, for the length of a run: many records lead to one account.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
 
 use crate::model::hash::Hasher;
 use crate::model::ids::{HubspotId, SalesforceId};
@@ -12,22 +14,129 @@ const TARGETS_MAX: usize = 100_000;
 /// Targets that were found.
 #[derive(Debug, Default)]
 pub struct FoundTargets {
-    known: Mutex<HashMap<u64, HubspotId>>,
+    known: Mutex<Known>,
+    answered: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    found: HashMap<u64, HubspotId>,
+    /// Those that somebody asks HubSpot for at this moment.
+    asked: HashSet<u64>,
+    /// Directories that were listed.
+    listed: HashSet<String>,
+    /// Those that several records carry, which HubSpot has confirmed.
+    several: HashSet<u64>,
+}
+
+/// The right to ask for some targets; others who need them wait until it is over.
+#[derive(Debug)]
+pub struct AskingTurn<'a> {
+    targets: &'a FoundTargets,
+    known: Vec<(SalesforceId, HubspotId)>,
+    asked: Vec<SalesforceId>,
+    keys: Vec<u64>,
+    elsewhere: Vec<SalesforceId>,
 }
 
 impl FoundTargets {
     /// The record of an object that holds an id in a property, if it was found before.
     pub fn get(&self, object: &str, property: &str, id: SalesforceId) -> Option<HubspotId> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key(object, property, id)).cloned()
+        self.known().found.get(&key(object, property, id)).cloned()
     }
 
     /// Remembers it.
     pub fn put(&self, object: &str, property: &str, id: SalesforceId, record: &HubspotId) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= TARGETS_MAX {
-            known.clear();
+        let mut known = self.known();
+        if known.found.len() >= TARGETS_MAX {
+            known.found.clear();
         }
-        known.insert(key(object, property, id), record.clone());
+        known.found.insert(key(object, property, id), record.clone());
+    }
+
+    /// Whether a directory was listed in this run.
+    pub fn is_listed(&self, directory: &str) -> bool {
+        self.known().listed.contains(directory)
+    }
+
+    /// Remembers that a directory was listed.
+    pub fn put_listed(&self, directory: &str) {
+        self.known().listed.insert(directory.to_owned());
+    }
+
+    /// Whether HubSpot has confirmed in this run that several records carry the id.
+    pub fn are_several(&self, object: &str, property: &str, id: SalesforceId) -> bool {
+        self.known().several.contains(&key(object, property, id))
+    }
+
+    /// Remembers that several records carry the id.
+    pub fn put_several(&self, object: &str, property: &str, id: SalesforceId) {
+        let mut known = self.known();
+        if known.several.len() >= TARGETS_MAX {
+            known.several.clear();
+        }
+        known.several.insert(key(object, property, id));
+    }
+
+    /// Sorts ids by whether they are known, are asked for elsewhere, or are for the caller to ask for. In doubt, all of them are.
+    pub fn begin(&self, object: &str, property: &str, ids: &[SalesforceId], doubted: bool) -> AskingTurn<'_> {
+        let (mut found, mut asked, mut keys, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut known = self.known();
+        for id in ids {
+            let key = key(object, property, *id);
+            if doubted {
+                asked.push(*id);
+            } else if let Some(record) = known.found.get(&key) {
+                found.push((*id, record.clone()));
+            } else if known.asked.insert(key) {
+                keys.push(key);
+                asked.push(*id);
+            } else {
+                elsewhere.push(*id);
+            }
+        }
+        AskingTurn { targets: self, known: found, asked, keys, elsewhere }
+    }
+
+    /// Waits until nobody asks for these any more; gives them back.
+    pub async fn answered(&self, object: &str, property: &str, ids: Vec<SalesforceId>) -> Vec<SalesforceId> {
+        let keys: Vec<u64> = ids.iter().map(|id| key(object, property, *id)).collect();
+        loop {
+            let answered = self.answered.notified();
+            if !keys.iter().any(|key| self.known().asked.contains(key)) {
+                return ids;
+            }
+            answered.await;
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AskingTurn<'_> {
+    /// What the caller is to ask for.
+    pub fn asked(&self) -> &[SalesforceId] {
+        &self.asked
+    }
+
+    /// Ends the turn: what was known before it, and what somebody else asks for.
+    pub fn end(mut self) -> (Vec<(SalesforceId, HubspotId)>, Vec<SalesforceId>) {
+        (std::mem::take(&mut self.known), std::mem::take(&mut self.elsewhere))
+    }
+}
+
+impl Drop for AskingTurn<'_> {
+    fn drop(&mut self) {
+        if !self.keys.is_empty() {
+            let mut known = self.targets.known();
+            for key in &self.keys {
+                known.asked.remove(key);
+            }
+            drop(known);
+            self.targets.answered.notify_waiters();
+        }
     }
 }
 
@@ -35,4 +144,33 @@ fn key(object: &str, property: &str, id: SalesforceId) -> u64 {
     let mut hasher = Hasher::default();
     [object, property, id.as_str()].iter().for_each(|text| hasher.text(text));
     u64::from_be_bytes(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn what_one_batch_asks_for_no_other_asks_for() {
+        let id = |text: &str| text.parse::<SalesforceId>().unwrap();
+        let (a, b, c) = (id("0015g00000XyZaBAAV"), id("0015g00000XyZaCAAV"), id("0015g00000XyZaDAAV"));
+        let targets = FoundTargets::default();
+        targets.put("0-2", "sf_id", c, &HubspotId::new("3"));
+        let first = targets.begin("0-2", "sf_id", &[a, c], false);
+        assert_eq!(first.asked(), [a]);
+        let second = targets.begin("0-2", "sf_id", &[a, b], false);
+        assert_eq!(second.asked(), [b]);
+        assert_eq!(targets.begin("0-3", "sf_id", &[a], false).asked(), [a], "another object");
+        let (known, elsewhere) = second.end();
+        assert!(known.is_empty());
+        let mut waiting = Box::pin(targets.answered("0-2", "sf_id", elsewhere));
+        assert!((&mut waiting).now_or_never().is_none());
+        targets.put("0-2", "sf_id", a, &HubspotId::new("1"));
+        assert_eq!(first.end().0, [(c, HubspotId::new("3"))]);
+        assert_eq!((&mut waiting).now_or_never(), Some(vec![a]));
+        assert_eq!(targets.begin("0-2", "sf_id", &[a], false).asked(), []);
+        assert_eq!(targets.begin("0-2", "sf_id", &[a], true).asked(), [a], "in doubt it is asked for again");
+    }
 }

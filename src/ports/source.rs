@@ -52,6 +52,9 @@ pub trait Source: Send + Sync {
 /// Most records of one chunk.
 pub const CHUNK_RECORDS_MAX: usize = 500;
 
+/// A chunk ends when its records hold so much text, in bytes.
+pub const CHUNK_BYTES_MAX: usize = 1 << 20;
+
 /// Most ids of one `ids` query; a longer list would not fit the request line.
 pub const QUERY_IDS_MAX: usize = 500;
 

@@ -20,8 +20,14 @@ pub const BATCH_RECORDS_MAX: usize = 100;
 /// The property that holds a record's own id: it may be the key of a batch read.
 pub const RECORD_ID: &str = "hs_object_id";
 
-/// Most pairs of one association call (a read accepts 1,000, so that is the unit for all of them).
-pub const BATCH_PAIRS_MAX: usize = 1000;
+/// Most associations that are made by one call.
+pub const BATCH_PAIRS_MAX: usize = 2000;
+
+/// Most records whose associations are read by one call.
+pub const PAIRS_READ_MAX: usize = 1000;
+
+/// Most associations that are removed by one call; how many HubSpot takes is documented nowhere.
+pub const PAIRS_REMOVED_MAX: usize = 1000;
 
 /// Reads one HubSpot portal. A handle counts its own calls; handles of one connection share token, limiter and pool.
 pub trait TargetReader: Send + Sync {
@@ -62,7 +68,7 @@ pub trait TargetReader: Send + Sync {
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<TargetPage, Fault>>;
 
-    /// All links of at most [`BATCH_PAIRS_MAX`] records to records of another object, paged to the end: what the answers
+    /// All links of at most [`PAIRS_READ_MAX`] records to records of another object, paged to the end: what the answers
     /// say of each record, in the order of the records, which are distinct. Absent means that it has none.
     fn associations<'a>(
         &'a self,
@@ -76,6 +82,9 @@ pub trait TargetReader: Send + Sync {
 
     /// Calls per second that the limiter allows at present.
     fn calls_per_second(&self) -> f64;
+
+    /// How many calls must be under way at once for the limit to be used in full, as far as answers have shown.
+    fn calls_under_way(&self) -> usize;
 }
 
 /// Writes to one HubSpot portal. Each method is one call (with its retries where repeating is safe).
@@ -102,7 +111,7 @@ pub trait TargetWriter: Send + Sync {
         links: &'a [PairTypes],
     ) -> BoxFuture<'a, Result<Vec<PairOutcome>, Fault>>;
 
-    /// Removes types from at most [`BATCH_PAIRS_MAX`] links; an empty list of types removes the whole link.
+    /// Removes types from at most [`PAIRS_REMOVED_MAX`] links; an empty list of types removes the whole link.
     fn disassociate<'a>(
         &'a self,
         from_object: &'a str,

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::error::OpsError;
 use super::portal::Portal;
 use super::wiring::Project;
@@ -25,6 +27,8 @@ pub struct Describer<'a> {
     /// By connection, then by object in lower case.
     sources: HashMap<String, HashMap<String, SourceObject>>,
     targets: HashMap<(String, String), TargetObject>,
+    /// Association types by connection and the type ids of both objects.
+    types: HashMap<(String, String, String), Vec<AssociationType>>,
     /// One handle a connection, which reads the list of a portal's objects once.
     handles: HashMap<String, HubspotTarget>,
     /// Portal ids by connection.
@@ -43,6 +47,9 @@ pub struct Handles(pub BTreeMap<String, Arc<dyn TargetReader>>);
 
 /// Calls that it takes to read the list of a portal's objects.
 const LIST_CALLS: u64 = 1;
+
+/// Calls that it takes to describe an object whose type id is known.
+const DESCRIBE_CALLS: u64 = 2;
 
 /// Calls that are made before a run begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -112,6 +119,7 @@ impl<'a> Describer<'a> {
             project,
             sources: HashMap::new(),
             targets: HashMap::new(),
+            types: HashMap::new(),
             handles: HashMap::new(),
             portals: HashMap::new(),
             broken: HashMap::new(),
@@ -178,12 +186,16 @@ impl<'a> Describer<'a> {
         let source = self.project.source(connection)?;
         for _ in 0..=PARENTS_MAX {
             let missing = parents(&loaded.config, self.sources.entry(connection.clone()).or_default());
-            for object in &missing {
-                let described = match self.must_work(connection) {
-                    Ok(()) => self.remember_broken(connection, source.describe(object).await),
+            // Parents are asked for at once, as the source object has shown that Salesforce answers.
+            let works = self.must_work(connection);
+            let described = missing.iter().map(|object| async {
+                match works.clone() {
+                    Ok(()) => source.describe(object).await,
                     Err(fault) => Err(fault),
-                };
-                match described {
+                }
+            });
+            for (object, described) in missing.iter().zip(join_all(described).await) {
+                match self.remember_broken(connection, described) {
                     Ok(described) => {
                         let known = self.sources.entry(connection.clone()).or_default();
                         known.insert(object.to_ascii_lowercase(), described);
@@ -206,6 +218,66 @@ impl<'a> Describer<'a> {
         match self.remember_broken(connection, org).map_err(remote)? {
             Some(org) => Ok(state.bind(&format!("salesforce:{connection}"), &format!("org {org}")).await?),
             None => Ok(()),
+        }
+    }
+
+    /// Asks at once for what a pipeline needs to know of a portal: the account, and its objects, of which the first is its own; then
+    /// the types of associations from that one. What does not come is asked for again by whoever needs it, who says why.
+    pub async fn read_ahead(&mut self, connection: &str, objects: &[String], to: &[String]) -> Result<(), OpsError> {
+        if self.must_work(connection).is_err() {
+            return Ok(());
+        }
+        let target = self.handle(connection)?;
+        let before = target.calls();
+        let key = |object: &str| (connection.to_owned(), object.to_ascii_lowercase());
+        let mut missing: Vec<&String> =
+            objects.iter().filter(|object| !self.targets.contains_key(&key(object))).collect();
+        missing.sort_by_key(|object| object.to_ascii_lowercase());
+        missing.dedup_by_key(|object| object.to_ascii_lowercase());
+        let known = self.portals.contains_key(connection);
+        let account = async { if known { None } else { target.account().await.ok() } };
+        let described = join_all(missing.iter().map(|object| target.describe(object)));
+        let (account, described) = tokio::join!(account, described);
+        if let Some(account) = account {
+            self.portals.insert(connection.to_owned(), account.portal_id);
+            self.costs.insert(connection.to_owned(), 1);
+        }
+        for (object, described) in missing.into_iter().zip(described) {
+            if let Ok(described) = described {
+                let (_, lower) = key(object);
+                self.costs.insert(format!("{connection}/{lower}"), DESCRIBE_CALLS);
+                self.targets.insert((connection.to_owned(), lower), described);
+            }
+        }
+        if let Some(from) = objects.first() {
+            self.read_types_ahead(connection, (from, to), &target).await;
+        }
+        self.calls.hubspot_calls += target.calls() - before;
+        Ok(())
+    }
+
+    /// The same for the types of associations of one object with others.
+    async fn read_types_ahead(
+        &mut self,
+        connection: &str,
+        (from, others): (&String, &[String]),
+        target: &HubspotTarget,
+    ) {
+        let id = |object: &String| {
+            let described = self.targets.get(&(connection.to_owned(), object.to_ascii_lowercase()));
+            described.map(|described| described.object_type_id.clone())
+        };
+        let Some(from) = id(from) else { return };
+        let mut others: Vec<String> = others.iter().filter_map(id).collect();
+        others.sort();
+        others.dedup();
+        let key = |other: &str| (connection.to_owned(), from.clone(), other.to_owned());
+        others.retain(|other| !self.types.contains_key(&key(other)));
+        let types = join_all(others.iter().map(|other| target.association_types(&from, other))).await;
+        for (other, types) in others.iter().zip(types) {
+            if let Ok(types) = types {
+                self.types.insert(key(other), types);
+            }
         }
     }
 
@@ -293,7 +365,12 @@ impl<'a> Describer<'a> {
             return Ok(Ok(known.clone()));
         }
         view.must_be_live()?;
+        let key = (connection.to_owned(), from_object.to_owned(), other.to_owned());
         let types = match self.must_work(connection) {
+            _ if self.types.contains_key(&key) => {
+                view.hubspot_calls += 1;
+                Ok(self.types.get(&key).cloned().unwrap_or_default())
+            }
             Ok(()) => {
                 let target = self.handle(connection)?;
                 let before = target.calls();
@@ -305,6 +382,7 @@ impl<'a> Describer<'a> {
             Err(fault) => Err(fault),
         };
         if let Ok(types) = &types {
+            self.types.insert(key, types.clone());
             view.portal.types.insert(other.to_owned(), types.clone());
         }
         Ok(types)

@@ -9,6 +9,7 @@ use super::error::OpsError;
 use super::portal::Portal;
 use super::selection::{Selection, choose};
 use super::wiring::Project;
+use crate::config::association::AssociationConfig;
 use crate::config::load::{Loaded, LoadedPipeline};
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::model::ids::PipelineName;
@@ -233,6 +234,12 @@ impl Compiler<'_> {
                 return Ok((prepared(pipeline, index, view, self.describer.calls().since(before)), findings));
             }
         }
+        let config = &loaded.config;
+        let others: Vec<String> = config.associations.iter().map(|association| self.object_of(association)).collect();
+        let objects: Vec<String> = std::iter::once(&config.target.object).chain(&others).cloned().collect();
+        let to = others.into_iter().enumerate().filter(|(index, _)| !config.is_from_end(*index));
+        let to: Vec<String> = to.map(|(_, object)| object).collect();
+        self.describer.read_ahead(connection, &objects, &to).await?;
         let portal_id = self.describer.portal_id(connection, self.portals.state()).await.map_err(named)?;
         let mut view = PortalView::live(portal_id, self.describer.cost_of_portal(connection));
         let (pipeline, findings) = self.compile(loaded, &mut view).await?;
@@ -243,6 +250,17 @@ impl Compiler<'_> {
             view.portal.save(state, &name, connection).await?;
         }
         Ok((prepared(pipeline, index, view, self.describer.calls().since(before)), findings))
+    }
+
+    /// The HubSpot object that an association leads to; blank where the definition does not say.
+    fn object_of(&self, association: &AssociationConfig) -> String {
+        let named = association.pipeline.as_ref();
+        let other = named.and_then(|name| self.loaded.pipelines.iter().find(|from| from.config.name == *name));
+        match (other, &association.to) {
+            (Some(other), _) => other.config.target.object.clone(),
+            (None, Some(to)) => to.clone(),
+            (None, None) => String::new(),
+        }
     }
 
     async fn compile(&mut self, loaded: &LoadedPipeline, view: &mut PortalView) -> Result<Compiled, OpsError> {
@@ -311,11 +329,7 @@ impl Compiler<'_> {
         let connection = &loaded.config.target.connection;
         let named = config.pipeline.as_ref();
         let other = named.and_then(|name| self.loaded.pipelines.iter().find(|from| from.config.name == *name));
-        let object = match (other, &config.to) {
-            (Some(other), _) => other.config.target.object.clone(),
-            (None, Some(to)) => to.clone(),
-            (None, None) => String::new(),
-        };
+        let object = self.object_of(config);
         let target = match self.describer.target(connection, &object, view).await? {
             Ok(target) => target,
             Err(fault) => return Ok(Err(fault)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::error::OpsError;
-use crate::config::env::{Environment, Variables};
+use crate::config::env::{Environment, Variables, cache_folder};
 use crate::config::files::Files;
 use crate::config::load::{Loaded, find_project, load};
 use crate::config::project::{
@@ -57,6 +57,8 @@ pub struct Project {
     pub config: ProjectConfig,
     /// Time, chance, cancellation.
     pub outside: Outside,
+    /// Where the processes of this computer share what they know of rate limits.
+    shared_folder: Option<PathBuf>,
     salesforce: Mutex<HashMap<String, SalesforceConnection>>,
     hubspot: Mutex<HashMap<String, HubspotConnection>>,
 }
@@ -85,10 +87,12 @@ pub fn project_folder(given: Option<&Path>, here: &Path) -> Result<PathBuf, OpsE
 /// Errors: syncline.yaml itself is no good.
 pub fn open(root: &Path, variables: Variables<'_>, outside: Outside) -> Result<Project, OpsError> {
     let loaded = load(&Files::Folder(root.to_owned()), Environment::Needed(variables));
+    let shared_folder = cache_folder(variables).map(|folder| folder.join("rate-limits"));
     match &loaded.project {
         Some(config) if !loaded.unusable() => {
             let config = config.clone();
-            Ok(Project { loaded, config, outside, salesforce: Mutex::default(), hubspot: Mutex::default() })
+            let (salesforce, hubspot) = (Mutex::default(), Mutex::default());
+            Ok(Project { loaded, config, outside, shared_folder, salesforce, hubspot })
         }
         _ => Err(OpsError::Findings(Box::new(loaded))),
     }
@@ -161,7 +165,8 @@ impl Project {
         };
         self.must_be_set(name)?;
         let Outside { clock, rng, network, cancel } = self.outside.clone();
-        let connection = HubspotConnection::new(hubspot_settings(name, config)?, &network, clock, rng, cancel);
+        let settings = HubspotSettings { shared_folder: self.shared_folder.clone(), ..hubspot_settings(name, config)? };
+        let connection = HubspotConnection::new(settings, &network, clock, rng, cancel);
         let connection = connection.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
         let handle = handle(&connection);
         known.insert(name.to_owned(), connection);
@@ -286,5 +291,6 @@ fn hubspot_settings(name: &str, config: &HubspotConfig) -> Result<HubspotSetting
     let base_url = Url::parse(&config.base_url)
         .map_err(|error| OpsError::refused("SL2009", format!("connection `{name}`: {error}"), "correct `base_url`"))?;
     let rate_limit = config.fixed_rate().map(|(calls, seconds)| (calls, Duration::from_secs(seconds)));
-    Ok(HubspotSettings { base_url, access_token: config.access_token.expose().to_owned(), rate_limit })
+    let access_token = config.access_token.expose().to_owned();
+    Ok(HubspotSettings { base_url, access_token, rate_limit, shared_folder: None })
 }

@@ -20,10 +20,10 @@ fn used(bench: &Bench, calls_max: usize, interval: f64) -> (usize, usize, f64) {
 
 #[test]
 fn the_limit_is_learned_used_and_kept() {
-    let rate_limit = (40, Duration::from_secs(2));
-    let bench = Bench::with(SandboxOptions { records: 4_500, rate_limit, ..SandboxOptions::default() });
+    let rate_limit = (20, Duration::from_secs(2));
+    let bench = Bench::with(SandboxOptions { records: 5_400, rate_limit, ..SandboxOptions::default() });
     bench.import();
-    let (calls, refused, share) = used(&bench, 40, 2.0);
+    let (calls, refused, share) = used(&bench, 20, 2.0);
     assert!(calls > 100, "only {calls} calls: the limit was hardly met");
     assert_eq!(refused, 0, "of {calls} calls");
     assert!(share > 0.5, "{share:.2} of the limit was used by {calls} calls");
@@ -32,11 +32,11 @@ fn the_limit_is_learned_used_and_kept() {
 
 #[test]
 fn a_limit_that_is_given_is_never_exceeded() {
-    let rate_limit = (40, Duration::from_secs(2));
-    let bench = Bench::with(SandboxOptions { records: 4_500, rate_limit, ..SandboxOptions::default() });
-    bench.edit("syncline.yaml", "    type: hubspot\n", "    type: hubspot\n    rate_limit: 40/2s\n");
+    let rate_limit = (20, Duration::from_secs(2));
+    let bench = Bench::with(SandboxOptions { records: 5_400, rate_limit, ..SandboxOptions::default() });
+    bench.edit("syncline.yaml", "    type: hubspot\n", "    type: hubspot\n    rate_limit: 20/2s\n");
     bench.import();
-    let (calls, refused, share) = used(&bench, 40, 2.0);
+    let (calls, refused, share) = used(&bench, 20, 2.0);
     assert!(calls > 100, "only {calls} calls: the limit was hardly met");
     assert_eq!(refused, 0, "of {calls} calls");
     assert!(share > 0.5, "{share:.2} of the limit was used by {calls} calls");

@@ -21,6 +21,7 @@ mod doubts;
 mod drafts;
 mod estimates;
 mod failures;
+mod flow;
 mod foretold;
 mod forge;
 mod generated;

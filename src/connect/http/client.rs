@@ -10,6 +10,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, redirect};
 use url::Url;
 
+use super::written::{OnWritten, WrittenBody};
 use crate::config::address::{LOCALHOST, is_trustworthy};
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
@@ -59,6 +60,8 @@ pub(in crate::connect) struct Outgoing<'a> {
     pub(in crate::connect) token: &'a str,
     pub(in crate::connect) headers: Vec<(&'static str, &'static str)>,
     pub(in crate::connect) body: Option<Bytes>,
+    /// Called when the body is written to the connection.
+    pub(in crate::connect) on_written: Option<OnWritten>,
     /// Longest time for the whole exchange; none where answers are streams of any length.
     pub(in crate::connect) time_max: Option<Duration>,
 }
@@ -129,7 +132,11 @@ impl Transport {
             request = request.timeout(time_max);
         }
         if let Some(body) = outgoing.body {
-            request = request.header("content-type", "application/json; charset=UTF-8").body(body);
+            request = request.header("content-type", "application/json; charset=UTF-8");
+            request = match outgoing.on_written.filter(|_| self.played.is_none()) {
+                Some(on_written) => request.body(reqwest::Body::wrap(WrittenBody::new(body, on_written))),
+                None => request.body(body),
+            };
         }
         self.head(request, cancel).await
     }

@@ -1,15 +1,27 @@
-//! The rate limit of one account, shared by all who call it: first come, first served, learned from answers.
+//! The rate limit of one account, shared by all who call it: each pipeline in its turn, learned from answers, and known to the
+//! other processes on this computer where there is a place for it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::window::{RollingWindow, Share};
+use super::ring::Ring;
+use super::window::{RollingWindow, Sent, Share};
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
+
+/// How long a process waits for others to let go of what they share, before it goes on by what it knows itself.
+const RING_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// How long it waits before it tries again.
+const RING_WAIT: Duration = Duration::from_millis(2);
+
+/// Longest sleep before the window is looked at again: another process may have made room, or a clock may have been set.
+const SLEEP_MAX: Duration = Duration::from_secs(2);
 
 /// Lets calls through at the rate that the account allows.
 pub(in crate::connect) struct Limiter {
     window: Mutex<RollingWindow>,
+    ring: Option<Ring>,
     /// Held while waiting, so that waiters pass in the order they came; comparisons have an order of their own.
     turns: [tokio::sync::Mutex<()>; 2],
     clock: Clock,
@@ -18,34 +30,59 @@ pub(in crate::connect) struct Limiter {
     fixed: bool,
 }
 
+/// One that calls: a run, or whoever else has a handle on the connection. Of each, one call at most waits in the line, so that many
+/// calls of one keep no other waiting.
+#[derive(Debug, Clone)]
+pub(in crate::connect) struct Caller {
+    /// Tells it from the others that share the limit.
+    user: u32,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Caller {
+    /// A new one; `user` is drawn at random, or [`NOBODY`](super::window::NOBODY) for calls that belong to no run.
+    pub(in crate::connect) fn new(user: u32) -> Self {
+        Self { user, turn: Arc::default() }
+    }
+
+    /// The same one with another turn, so that what it asks for does not stand behind all that it has to write.
+    pub(in crate::connect) fn another_turn(&self) -> Self {
+        Self { user: self.user, turn: Arc::default() }
+    }
+}
+
 /// Somebody asked to stop while a call waited for its turn.
 pub(in crate::connect) struct Stopped;
 
 impl Limiter {
-    /// At most `calls_max` in any `interval`; `fixed` ignores what answers say of the limit.
+    /// At most `calls_max` calls in any `interval`; `fixed` ignores what answers say of the limit.
     pub(in crate::connect) fn new(
         calls_max: u32,
         interval: Duration,
         fixed: bool,
+        ring: Option<Ring>,
         clock: Clock,
         cancel: Cancel,
     ) -> Self {
         let window = Mutex::new(RollingWindow::new(calls_max, interval));
-        Self { window, turns: Default::default(), clock, cancel, fixed }
+        Self { window, ring, turns: Default::default(), clock, cancel, fixed }
     }
 
     /// Waits for a place in the window.
-    pub(in crate::connect) async fn acquire(&self, share: Share) -> Result<(), Stopped> {
+    pub(in crate::connect) async fn acquire(&self, share: Share, caller: &Caller) -> Result<Sent, Stopped> {
         let turn = match share {
             Share::Changes => &self.turns[0],
             Share::Comparison => &self.turns[1],
         };
-        let _turn = tokio::select! {
-            turn = turn.lock() => turn,
+        let _turns = tokio::select! {
+            turns = async { (caller.turn.lock().await, turn.lock().await) } => turns,
             () = self.cancel.cancelled() => return Err(Stopped),
         };
         loop {
-            let Some(wait) = self.window().reserve(self.clock.now(), share) else { return Ok(()) };
+            let wait = match self.reserve(share, caller.user).await {
+                Ok(place) => return Ok(place),
+                Err(wait) => wait.min(SLEEP_MAX),
+            };
             tokio::select! {
                 () = self.clock.sleep(wait) => {}
                 () = self.cancel.cancelled() => return Err(Stopped),
@@ -53,24 +90,69 @@ impl Limiter {
         }
     }
 
-    /// Learns from the headers of an answer.
-    pub(in crate::connect) fn learn(&self, calls_max: Option<u32>, interval: Option<Duration>, remaining: Option<u32>) {
-        let now = self.clock.now();
-        if self.fixed {
-            return;
+    /// Takes a place now, or says how long to wait.
+    async fn reserve(&self, share: Share, user: u32) -> Result<Sent, Duration> {
+        let began = self.clock.mark();
+        while let Some(ring) = &self.ring {
+            let place = self.in_ring(ring, |window, clock| window.reserve(clock.now(), share, user));
+            if let Some(place) = place {
+                return place;
+            }
+            if self.clock.since(began) >= RING_WAIT_MAX {
+                tracing::debug!("another process holds the shared rate limit for too long");
+                break;
+            }
+            self.clock.sleep(RING_WAIT).await;
         }
-        self.window().learn(calls_max, interval, remaining, now);
+        self.window().reserve(self.clock.now(), share, user)
+    }
+
+    /// A call that has its place is written to the connection now.
+    pub(in crate::connect) fn written(&self, place: Sent) {
+        self.change(|window, clock| window.written(place, clock.now()));
+    }
+
+    /// Learns from the headers of the answer to a call.
+    pub(in crate::connect) fn learn(
+        &self,
+        calls_max: Option<u32>,
+        interval: Option<Duration>,
+        remaining: Option<u32>,
+        call: Sent,
+    ) {
+        if !self.fixed && (calls_max.is_some() || interval.is_some() || remaining.is_some()) {
+            self.change(|window, clock| window.learn(calls_max, interval, remaining, call.at, clock.now()));
+        }
     }
 
     /// Stops all calls for a while.
     pub(in crate::connect) fn block(&self, duration: Duration) {
-        let now = self.clock.now();
-        self.window().block(now, duration);
+        self.change(|window, clock| window.block(clock.now(), duration));
     }
 
     /// Calls per second at present.
     pub(in crate::connect) fn calls_per_second(&self) -> f64 {
         self.window().calls_per_second()
+    }
+
+    /// Changes the window, and what others know of it where they let go of it at this moment.
+    fn change(&self, change: impl Fn(&mut RollingWindow, &Clock)) {
+        let shared = self.ring.as_ref().and_then(|ring| self.in_ring(ring, &change));
+        if shared.is_none() {
+            change(&mut self.window(), &self.clock);
+        }
+    }
+
+    /// Works on the window with what is shared; none where another process has it at this moment.
+    fn in_ring<T>(&self, ring: &Ring, work: impl FnOnce(&mut RollingWindow, &Clock) -> T) -> Option<T> {
+        let mut window = self.window();
+        let mut held = ring.hold()?;
+        if let Some(shared) = held.read() {
+            window.shared = shared;
+        }
+        let done = work(&mut window, &self.clock);
+        held.write(&window.shared);
+        Some(done)
     }
 
     fn window(&self) -> std::sync::MutexGuard<'_, RollingWindow> {

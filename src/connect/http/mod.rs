@@ -4,4 +4,6 @@ pub mod calls;
 pub mod client;
 pub mod entries;
 pub mod limiter;
+pub mod ring;
 pub mod window;
+mod written;

@@ -10,6 +10,23 @@ use jiff::{SignedDuration, Timestamp};
 /// closer together than that. 150 ms of 10 s leaves 98.5 % of the limit in use.
 pub const JITTER_MARGIN: Duration = Duration::from_millis(150);
 
+/// The widest margin: after each call that the server refused the margin doubles.
+const MARGIN_MAX: Duration = Duration::from_millis(1200);
+
+/// After so long without a refusal a widened margin is halved.
+const MARGIN_SHRINKS_AFTER: Duration = Duration::from_secs(60);
+
+/// One that has the limit for itself may take most of it at once. This part of it, one in so many, is spread over the window, so that
+/// whoever comes next does not wait for long.
+const SPREAD_ALONE: usize = 16;
+
+/// Several that share the limit take half of it at once at most, and the rest a tenth faster than it comes free, so that calls
+/// come evenly for all of them.
+const SPREAD_SHARED: usize = 2;
+
+/// The user of calls that belong to no run: they are few, so nobody makes room for them.
+pub const NOBODY: u32 = 0;
+
 /// Who a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
@@ -19,82 +36,151 @@ pub enum Share {
     Comparison,
 }
 
+/// A call that has its place in the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// When it was sent.
+    pub at: Timestamp,
+    /// Who it is for.
+    pub share: Share,
+    /// The one of those who share the limit that sent it.
+    pub user: u32,
+}
+
+/// What those who share a limit know of it together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// Calls in the window, oldest first, and those that have left it for a while: the server may have counted them still when it
+    /// gave the answer that arrives now.
+    pub sent: VecDeque<Sent>,
+    /// Changes had to wait for their turn lately: until when that counts.
+    pub contended_until: Timestamp,
+    /// Nobody calls before this.
+    pub blocked_until: Timestamp,
+    /// How long the last block was meant to last.
+    pub blocked_for: Duration,
+    /// What is added to the window.
+    pub margin: Duration,
+    /// When the margin was changed last.
+    pub margin_set: Timestamp,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let past = Timestamp::UNIX_EPOCH;
+        Self {
+            sent: VecDeque::new(),
+            contended_until: past,
+            blocked_until: past,
+            blocked_for: Duration::ZERO,
+            margin: JITTER_MARGIN,
+            margin_set: past,
+        }
+    }
+}
+
 /// A rolling window of calls.
 #[derive(Debug, Clone)]
 pub struct RollingWindow {
     calls_max: u32,
     interval: Duration,
-    sent: VecDeque<(Timestamp, Share)>,
-    /// Changes had to wait for their turn lately: until when that counts.
-    contended_until: Timestamp,
-    /// Calls of others that share the limit, and until when they count.
+    /// What others know as well.
+    pub shared: Shared,
+    /// Calls of those that share the limit and nothing else, and until when they count.
     foreign: (u32, Timestamp),
-    blocked_until: Timestamp,
-    /// How long the last block was meant to last.
-    blocked_for: Duration,
 }
 
 impl RollingWindow {
     /// At most `calls_max` calls in any `interval`.
     pub fn new(calls_max: u32, interval: Duration) -> Self {
-        let past = Timestamp::MIN;
-        Self {
-            calls_max: calls_max.max(1),
-            interval,
-            sent: VecDeque::new(),
-            contended_until: past,
-            foreign: (0, past),
-            blocked_until: past,
-            blocked_for: Duration::ZERO,
-        }
+        let foreign = (0, Timestamp::UNIX_EPOCH);
+        Self { calls_max: calls_max.max(1), interval, shared: Shared::default(), foreign }
     }
 
     /// Takes a place for a call now, or says how long to wait before asking again.
-    pub fn reserve(&mut self, now: Timestamp, share: Share) -> Option<Duration> {
+    pub fn reserve(&mut self, now: Timestamp, share: Share, user: u32) -> Result<Sent, Duration> {
         self.forget(now);
         // A clock that jumped back makes no block longer than it was meant to be.
-        let longest = now + SignedDuration::try_from(self.blocked_for).unwrap_or(SignedDuration::MAX);
-        self.blocked_until = self.blocked_until.min(longest);
-        if now < self.blocked_until {
-            return Some(self.blocked_until.duration_since(now).unsigned_abs());
+        let longest = now + SignedDuration::try_from(self.shared.blocked_for).unwrap_or(SignedDuration::MAX);
+        self.shared.blocked_until = self.shared.blocked_until.min(longest);
+        if now < self.shared.blocked_until {
+            return Err(self.shared.blocked_until.duration_since(now).unsigned_abs());
         }
         let counts = now < self.foreign.1 && self.foreign.1 <= now + self.interval;
         let foreign = if counts { self.foreign.0 } else { 0 };
         let room = self.calls_max.saturating_sub(foreign).max(1) as usize;
         if let Some(free) = self.half_is_taken(now, share, room) {
-            return Some(pause(now, free));
+            return Err(pause(now, free));
         }
-        if self.sent.len() < room {
-            self.sent.push_back((now, share));
+        let sent = &self.shared.sent;
+        if self.in_window(now).count() >= room {
+            let free = sent[sent.len() - room].at + self.span();
+            if share == Share::Changes {
+                // Until it has had its turn, and the one after it.
+                self.shared.contended_until = self.shared.contended_until.max(free + self.interval);
+            }
+            return Err(pause(now, free));
+        }
+        if let Some(next) = self.spread(now, user, room).filter(|next| now < *next && *next <= now + self.span()) {
+            return Err(pause(now, next));
+        }
+        // As exact as others can read it.
+        let at = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
+        let place = Sent { at, share, user };
+        self.shared.sent.push_back(place);
+        Ok(place)
+    }
+
+    /// When the next call may be sent, where so many were that the rest of the window is spread.
+    fn spread(&self, now: Timestamp, user: u32, room: usize) -> Option<Timestamp> {
+        let is_shared = user != NOBODY && self.in_window(now).any(|sent| sent.user != user && sent.user != NOBODY);
+        let rest = if is_shared { room / SPREAD_SHARED } else { room / SPREAD_ALONE };
+        if rest == 0 || self.in_window(now).count() < room - rest {
             return None;
         }
-        let (oldest, _) = self.sent[self.sent.len() - room];
-        let free = oldest + self.span();
-        if share == Share::Changes {
-            // Until it has had its turn, and the one after it.
-            self.contended_until = self.contended_until.max(free + self.interval);
-        }
-        Some(pause(now, free))
+        // What is shared comes free evenly after one window; then all of it does.
+        let steps = if is_shared { room + room / 10 } else { rest };
+        let step = self.span() / i32::try_from(steps).unwrap_or(i32::MAX);
+        self.shared.sent.back().map(|last| last.at + step)
+    }
+
+    /// The calls that are in the window.
+    fn in_window(&self, now: Timestamp) -> impl Iterator<Item = &Sent> {
+        let span = self.span();
+        self.shared.sent.iter().filter(move |sent| sent.at + span > now)
     }
 
     /// When a comparison may go on that has taken its half while changes wait; none where it may go on now.
     fn half_is_taken(&self, now: Timestamp, share: Share, room: usize) -> Option<Timestamp> {
         // A clock that jumped back leaves the moment in the future: it counts for two windows at most.
-        let contended = now < self.contended_until && self.contended_until <= now + self.span() + self.span();
+        let until = self.shared.contended_until;
+        let contended = now < until && until <= now + self.span() + self.span();
         if share != Share::Comparison || !contended {
             return None;
         }
         let half = (room / 2).max(1);
-        let mut taken = self.sent.iter().rev().filter(|(_, share)| *share == Share::Comparison);
-        taken.nth(half - 1).map(|(oldest, _)| *oldest + self.span())
+        let taken: Vec<&Sent> = self.in_window(now).filter(|sent| sent.share == Share::Comparison).collect();
+        let place = taken.len().checked_sub(half)?;
+        taken.get(place).map(|oldest| oldest.at + self.span())
     }
 
-    /// Learns from an answer: the limit itself, and what is left of it.
+    /// A call that has its place is written to the connection only now: from now on it counts.
+    pub fn written(&mut self, place: Sent, now: Timestamp) {
+        if let Some(index) = self.shared.sent.iter().rposition(|sent| *sent == place) {
+            self.shared.sent.remove(index);
+            let at = now.max(place.at);
+            let after = self.shared.sent.partition_point(|sent| sent.at <= at);
+            self.shared.sent.insert(after, Sent { at, ..place });
+        }
+    }
+
+    /// Learns from the answer to a call that was made at `asked`: the limit itself, and what is left of it.
     pub fn learn(
         &mut self,
         calls_max: Option<u32>,
         interval: Option<Duration>,
         remaining: Option<u32>,
+        asked: Timestamp,
         now: Timestamp,
     ) {
         if let Some(calls_max) = calls_max.filter(|calls| *calls > 0) {
@@ -105,35 +191,49 @@ impl RollingWindow {
         }
         if let Some(remaining) = remaining {
             self.forget(now);
-            let our_calls = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
-            // Calls on their way are ours but not yet counted there, so this never takes ours for foreign ones.
+            // Calls on their way are ours but not yet counted there, and those that left the window since the call was made were
+            // counted there, so this never takes ours for foreign ones.
+            let our_calls = self.in_window(asked.min(now)).count();
+            let our_calls = u32::try_from(our_calls).unwrap_or(u32::MAX);
             let foreign = self.calls_max.saturating_sub(remaining).saturating_sub(our_calls);
             self.foreign = (foreign, now + self.interval);
         }
     }
 
-    /// Stops all calls for a while, after the server refused one.
+    /// Stops all calls for a while, after the server refused one; calls keep a wider distance from then on.
     pub fn block(&mut self, now: Timestamp, duration: Duration) {
-        self.blocked_until = self.blocked_until.max(now + duration);
-        self.blocked_for = self.blocked_for.max(duration);
+        let shared = &mut self.shared;
+        shared.blocked_until = shared.blocked_until.max(now + duration);
+        shared.blocked_for = shared.blocked_for.max(duration);
+        // Calls that were on their way together are refused together: that is one reason to keep more distance.
+        if now < shared.margin_set || now.duration_since(shared.margin_set).unsigned_abs() >= self.interval {
+            shared.margin = (shared.margin * 2).min(MARGIN_MAX);
+            shared.margin_set = now;
+        }
     }
 
     /// Calls per second that the window allows.
     pub fn calls_per_second(&self) -> f64 {
-        f64::from(self.calls_max) / (self.interval + JITTER_MARGIN).as_secs_f64()
+        f64::from(self.calls_max) / (self.interval + self.shared.margin).as_secs_f64()
     }
 
     fn span(&self) -> SignedDuration {
-        SignedDuration::try_from(self.interval + JITTER_MARGIN).unwrap_or(SignedDuration::from_secs(10))
+        SignedDuration::try_from(self.interval + self.shared.margin).unwrap_or(SignedDuration::from_secs(10))
     }
 
     fn forget(&mut self, now: Timestamp) {
+        let shared = &mut self.shared;
+        shared.margin = shared.margin.clamp(JITTER_MARGIN, MARGIN_MAX);
+        // A clock that jumped back starts the time anew.
+        shared.margin_set = shared.margin_set.min(now);
+        if shared.margin > JITTER_MARGIN && now.duration_since(shared.margin_set).unsigned_abs() >= MARGIN_SHRINKS_AFTER
+        {
+            shared.margin = (shared.margin / 2).max(JITTER_MARGIN);
+            shared.margin_set = now;
+        }
         let span = self.span();
         // A clock that jumped back leaves stamps in the future: they count until it has caught up, a window at most.
-        let counts = |(sent, _): &(Timestamp, Share)| *sent + span > now && *sent <= now + span;
-        while self.sent.front().is_some_and(|sent| !counts(sent)) {
-            self.sent.pop_front();
-        }
+        self.shared.sent.retain(|sent| sent.at + span + span > now && sent.at <= now + span);
     }
 }
 
@@ -158,12 +258,12 @@ mod tests {
         for millisecond in 0..120_000 {
             let now = start + SignedDuration::from_millis(millisecond);
             // Comparisons ask first: nothing but the rule keeps them from taking all.
-            for (place, share) in [(0, Comparison), (1, Changes)] {
+            for (place, share) in [(0_usize, Comparison), (1, Changes)] {
                 let waits = share == Comparison || busy.contains(&millisecond);
                 while waits && tried[place] <= millisecond {
-                    match window.reserve(now, share) {
-                        None => sent[place].push(millisecond),
-                        Some(wait) => tried[place] = millisecond + i64::try_from(wait.as_millis()).unwrap(),
+                    match window.reserve(now, share, place as u32 + 1) {
+                        Ok(_) => sent[place].push(millisecond),
+                        Err(wait) => tried[place] = millisecond + i64::try_from(wait.as_millis()).unwrap(),
                     }
                 }
             }
@@ -199,11 +299,11 @@ mod tests {
         let start: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
         let mut window = RollingWindow::new(10, Duration::from_secs(10));
         window.block(start, Duration::from_secs(5));
-        window.learn(None, None, Some(0), start);
+        window.learn(None, None, Some(0), start, start);
         let earlier = start - SignedDuration::from_hours(30);
-        let wait = window.reserve(earlier, Changes).unwrap();
+        let wait = window.reserve(earlier, Changes, 1).unwrap_err();
         assert!(wait <= Duration::from_secs(5), "{wait:?}");
-        assert_eq!(window.reserve(earlier + wait, Changes), None);
+        assert!(window.reserve(earlier + wait, Changes, 1).is_ok());
     }
 
     /// A server that counts arrivals in a rolling window without any mercy.
@@ -236,15 +336,15 @@ mod tests {
         let mut arrivals: Vec<i64> = Vec::new();
         let end = start + Duration::from_secs(120);
         while now < end {
-            match window.reserve(now, Changes) {
-                None => {
+            match window.reserve(now, Changes, 1) {
+                Ok(_) => {
                     let delay = 20 + rng.below(jitter_ms + 1);
                     arrivals.push(now.as_millisecond() + delay.cast_signed());
                     if rng.share() > busy_share {
                         now += Duration::from_millis(rng.below(400));
                     }
                 }
-                Some(wait) => now += wait,
+                Err(wait) => now += wait,
             }
         }
         arrivals.sort_unstable();
@@ -271,15 +371,28 @@ mod tests {
     fn answers_teach_the_limit_and_the_calls_of_others() {
         let now = Timestamp::UNIX_EPOCH;
         let mut window = RollingWindow::new(100, Duration::from_secs(10));
-        window.learn(Some(10), Some(Duration::from_secs(10)), Some(4), now);
-        let taken = (0..20).take_while(|_| window.reserve(now, Changes).is_none()).count();
+        window.learn(Some(10), Some(Duration::from_secs(10)), Some(4), now, now);
+        let taken = (0..20).take_while(|_| window.reserve(now, Changes, 1).is_ok()).count();
         assert_eq!(taken, 4, "six calls are somebody else's");
         let later = now + Duration::from_millis(10_151);
         assert!(
-            (0..10).all(|_| window.reserve(later, Changes).is_none()),
+            (0..10).all(|_| window.reserve(later, Changes, 1).is_ok()),
             "their calls are forgotten after the interval"
         );
-        assert!(window.reserve(later, Changes).is_some());
+        assert!(window.reserve(later, Changes, 1).is_err());
+    }
+
+    #[test]
+    fn calls_that_leave_the_window_while_an_answer_is_on_its_way_are_not_those_of_others() {
+        let start = Timestamp::UNIX_EPOCH + Duration::from_secs(1_000);
+        let at = |milliseconds: u64| start + Duration::from_millis(milliseconds);
+        let mut window = RollingWindow::new(20, Duration::from_secs(10));
+        (0..10).for_each(|_| drop(window.reserve(start, Changes, 1)));
+        // The server counts the eleventh while the ten stand in its window, and its answer comes when they have left ours.
+        window.reserve(at(9_900), Changes, 1).unwrap();
+        window.learn(None, None, Some(9), at(9_900), at(11_000));
+        let taken = (0..30).take_while(|_| window.reserve(at(11_000), Changes, 1).is_ok()).count();
+        assert!(taken >= 18, "{taken}");
     }
 
     #[test]
@@ -287,7 +400,85 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let mut window = RollingWindow::new(10, Duration::from_secs(10));
         window.block(now, Duration::from_secs(3));
-        assert_eq!(window.reserve(now, Changes), Some(Duration::from_secs(3)));
-        assert_eq!(window.reserve(now + Duration::from_secs(3), Changes), None);
+        assert_eq!(window.reserve(now, Changes, 1), Err(Duration::from_secs(3)));
+        assert!(window.reserve(now + Duration::from_secs(3), Changes, 1).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_widens_the_margin_for_a_while() {
+        let start = Timestamp::UNIX_EPOCH + Duration::from_secs(1_000);
+        let mut window = RollingWindow::new(10, Duration::from_secs(10));
+        let margin_at = |window: &mut RollingWindow, seconds: u64| {
+            let _ = window.reserve(start + Duration::from_secs(seconds), Changes, 1);
+            window.shared.margin.as_millis()
+        };
+        assert_eq!(margin_at(&mut window, 0), 150);
+        for _ in 0..5 {
+            window.block(start, Duration::from_secs(2));
+        }
+        assert_eq!(margin_at(&mut window, 3), 300, "calls that were refused together count once");
+        for refusal in 1..9 {
+            window.block(start + Duration::from_secs(10 * refusal), Duration::from_secs(2));
+        }
+        assert_eq!(margin_at(&mut window, 100), 1200);
+        assert_eq!(margin_at(&mut window, 141), 600);
+        assert_eq!(margin_at(&mut window, 500), 300);
+        assert_eq!(margin_at(&mut window, 1_000), 150);
+        assert_eq!(margin_at(&mut window, 2_000), 150);
+    }
+
+    #[test]
+    fn a_call_counts_from_the_moment_it_is_written() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut window = RollingWindow::new(1, Duration::from_secs(10));
+        let place = window.reserve(start, Changes, 1).unwrap();
+        window.written(place, start + Duration::from_millis(700));
+        let wait = window.reserve(start + Duration::from_secs(10), Changes, 1).unwrap_err();
+        assert_eq!(wait, Duration::from_millis(850));
+    }
+
+    /// Several that always have calls to make, from the times at which they begin: the longest time that each waits between two
+    /// calls after the first windows, and what each got.
+    fn waits(max: u32, begin: &[i64]) -> Vec<(i64, usize)> {
+        let mut window = RollingWindow::new(max, Duration::from_secs(10));
+        let mut sent: Vec<Vec<i64>> = vec![Vec::new(); begin.len()];
+        for millisecond in (0..80_000_i64).step_by(10) {
+            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_millis(millisecond);
+            // Whoever has waited longest is asked first.
+            let mut order: Vec<usize> = (0..begin.len()).filter(|user| begin[*user] <= millisecond).collect();
+            order.sort_by_key(|user| sent[*user].last().copied().unwrap_or(i64::MIN));
+            for user in order {
+                if window.reserve(now, Changes, user as u32 + 1).is_ok() {
+                    sent[user].push(millisecond);
+                }
+            }
+        }
+        let longest = |sent: &Vec<i64>| sent.windows(2).map(|two| two[1] - two[0]).max().unwrap_or(i64::MAX);
+        let settled = |sent: Vec<i64>| sent.into_iter().filter(|at| *at > 40_000).collect::<Vec<i64>>();
+        sent.into_iter().map(settled).map(|sent| (longest(&sent), sent.len())).collect()
+    }
+
+    #[test]
+    fn those_who_share_a_limit_are_served_evenly() {
+        let got = waits(190, &[0, 0, 13_000, 26_500]);
+        for (longest, calls) in &got {
+            assert!(*longest <= 1_500, "{got:?}");
+            assert!((165..=215).contains(calls), "{got:?}");
+        }
+        assert!(got.iter().map(|(_, calls)| calls).sum::<usize>() >= 190 * 40 / 10 * 95 / 100, "{got:?}");
+    }
+
+    #[test]
+    fn whoever_comes_second_waits_for_a_second_at_most() {
+        let mut window = RollingWindow::new(190, Duration::from_secs(10));
+        let start = Timestamp::UNIX_EPOCH;
+        let mut taken = 0;
+        while window.reserve(start, Changes, 1).is_ok() {
+            taken += 1;
+        }
+        assert!(taken >= 170, "{taken}");
+        let wait = window.reserve(start, Changes, 2).unwrap_err();
+        assert!(wait <= Duration::from_millis(1_000), "{wait:?}");
+        assert!(window.reserve(start + wait, Changes, 2).is_ok());
     }
 }

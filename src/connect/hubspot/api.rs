@@ -9,13 +9,16 @@ use reqwest::Method;
 use serde::Serialize;
 
 use super::errors::{self, Action, ApiError};
+use super::plain_types::PlainTypes;
 use super::settings::HubspotSettings;
 use super::wire::Answer;
 use crate::connect::http::calls::Unclaimed;
 use crate::connect::http::client::{Outgoing, Transport, TransportError};
 use crate::connect::http::entries;
-use crate::connect::http::limiter::{Limiter, Stopped};
-use crate::connect::http::window::Share;
+use crate::connect::http::limiter::{Caller, Limiter, Stopped};
+use crate::connect::http::ring::Ring;
+use crate::connect::http::window::{NOBODY, Sent, Share};
+use crate::model::hash::Hasher;
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
@@ -44,8 +47,21 @@ const LIMITED_MAX: u32 = 30;
 /// Assumed until an answer tells the limit.
 const RATE_LIMIT: (u32, Duration) = (100, Duration::from_secs(10));
 
-/// Association calls have a limit of their own beside the ordinary one.
-const ASSOCIATION_LIMIT: (u32, Duration) = (150, Duration::from_secs(10));
+/// Association calls have a limit of their own beside the ordinary one. No answer names it; HubSpot documents one for each
+/// of the ordinary limits.
+fn association_limit(calls_max: u32) -> u32 {
+    match calls_max {
+        0..=110 => calls_max.min(100),
+        111..=190 => 150,
+        _ => 200,
+    }
+}
+
+/// Calls under way beyond those that the rate limit and the time of an answer ask for, so that a few late ones leave no gap.
+const SPARE_CALLS: usize = 16;
+
+/// Most calls under way, however slow answers are.
+const CALLS_UNDER_WAY_MAX: usize = 96;
 
 /// A connection's calls, shared by all its handles.
 #[derive(Clone)]
@@ -54,8 +70,14 @@ pub(super) struct Api {
     transport: Transport,
     limiter: Arc<Limiter>,
     association_limiter: Arc<Limiter>,
+    /// The plain association types that are known.
+    pub(super) plain_types: Arc<PlainTypes>,
     /// Who its calls are for.
     share: Share,
+    /// Who makes them.
+    caller: Caller,
+    /// How long answers take, in microseconds: the latest count most.
+    latency: Arc<AtomicU64>,
     clock: Clock,
     rng: Rng,
     cancel: Cancel,
@@ -84,6 +106,21 @@ const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// A good answer's status and body, or a refusal with how long to wait.
 type Exchange = Result<(u16, Bytes), (ApiError, Option<Duration>)>;
+
+/// The places of a call in the windows that it counts in.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    ordinary: Sent,
+    association: Option<Sent>,
+}
+
+/// Names the account of a token without telling anything of it: each app of a portal has a limit of its own.
+fn account(settings: &HubspotSettings) -> String {
+    let mut hasher = Hasher::default();
+    hasher.text(settings.base_url.as_str());
+    hasher.text(&settings.access_token);
+    hasher.hex::<12>()
+}
 
 impl<'a> Call<'a> {
     /// A GET.
@@ -134,17 +171,62 @@ impl Api {
             .map_err(|text| Fault::Halt(errors::local("set-up", text, 1)))?;
         let fixed = settings.rate_limit.is_some();
         let (calls, interval) = settings.rate_limit.unwrap_or(RATE_LIMIT);
-        let limiter = Arc::new(Limiter::new(calls, interval, fixed, clock.clone(), cancel.clone()));
-        let (calls, interval) = ASSOCIATION_LIMIT;
-        let association_limiter = Arc::new(Limiter::new(calls, interval, true, clock.clone(), cancel.clone()));
-        let (share, settings) = (Share::Changes, Arc::new(settings));
+        let limiter = |calls_max: u32, suffix: &str| {
+            let folder = settings.shared_folder.as_deref().filter(|_| matches!(network, Network::Real));
+            let ring =
+                folder.and_then(|folder| Ring::open(folder, &format!("{}{suffix}", account(&settings)), clock.now()));
+            Arc::new(Limiter::new(calls_max, interval, fixed, ring, clock.clone(), cancel.clone()))
+        };
+        let ordinary = limiter(calls, "");
+        let associations = limiter(if fixed { calls } else { association_limit(calls) }, "-associations");
+        let caller = Caller::new(NOBODY);
+        let (share, settings, latency) = (Share::Changes, Arc::new(settings), Arc::default());
         let unclaimed = Unclaimed::default();
-        Ok(Self { settings, transport, limiter, association_limiter, share, clock, rng, cancel, unclaimed })
+        let plain_types = Arc::default();
+        Ok(Self {
+            settings,
+            transport,
+            limiter: ordinary,
+            association_limiter: associations,
+            plain_types,
+            share,
+            caller,
+            latency,
+            clock,
+            rng,
+            cancel,
+            unclaimed,
+        })
     }
 
     /// The same connection for a comparison, whose calls leave room to changes that wait.
     pub(super) fn of_comparison(&self) -> Self {
-        Self { share: Share::Comparison, ..self.clone() }
+        Self { share: Share::Comparison, ..self.of_run() }
+    }
+
+    /// The same connection for a run, whose calls have a turn of their own.
+    pub(super) fn of_run(&self) -> Self {
+        let user = u32::try_from(self.rng.below(u32::MAX.into())).unwrap_or_default().saturating_add(1);
+        Self { caller: Caller::new(user), ..self.clone() }
+    }
+
+    /// The same for its other calls, which do not wait for those of this one.
+    pub(super) fn another_turn(&self) -> Self {
+        Self { caller: self.caller.another_turn(), ..self.clone() }
+    }
+
+    /// How many calls must be under way for the rate limit to be used in full: as many as come in the time of an answer, and
+    /// some to spare.
+    pub(super) fn calls_under_way(&self) -> usize {
+        let latency = Duration::from_micros(self.latency.load(Ordering::Relaxed));
+        let needed = 1.5 * self.calls_per_second() * latency.as_secs_f64();
+        (needed as usize).saturating_add(SPARE_CALLS).min(CALLS_UNDER_WAY_MAX)
+    }
+
+    fn note_latency(&self, waited: Duration) {
+        let waited = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        let before = self.latency.load(Ordering::Relaxed);
+        self.latency.store(if before == 0 { waited } else { before - before / 8 + waited / 8 }, Ordering::Relaxed);
     }
 
     /// Calls per second at present.
@@ -177,9 +259,9 @@ impl Api {
     async fn send(&self, calls: &AtomicU64, call: &Call<'_>, tries: &mut u32) -> Result<(u16, Bytes), Fault> {
         let mut limited = 0;
         loop {
-            self.wait_turn(call).await?;
+            let places = self.wait_turn(call).await?;
             calls.fetch_add(1, Ordering::Relaxed);
-            let answer = match self.exchange(call).await {
+            let answer = match self.exchange(call, places).await {
                 Ok(answer) => answer,
                 Err(TransportError::Cancelled) if call.repeatable => return Err(Fault::Cancelled),
                 Err(TransportError::Cancelled) => {
@@ -199,15 +281,30 @@ impl Api {
         }
     }
 
-    async fn wait_turn(&self, call: &Call<'_>) -> Result<(), Fault> {
-        if call.association {
-            self.association_limiter.acquire(self.share).await.map_err(|Stopped| Fault::Cancelled)?;
+    /// Waits for a place in each window that the call counts in.
+    async fn wait_turn(&self, call: &Call<'_>) -> Result<Places, Fault> {
+        let stopped = |Stopped| Fault::Cancelled;
+        let association = match call.association {
+            true => Some(self.association_limiter.acquire(self.share, &self.caller).await.map_err(stopped)?),
+            false => None,
+        };
+        let ordinary = self.limiter.acquire(self.share, &self.caller).await.map_err(stopped)?;
+        Ok(Places { ordinary, association })
+    }
+
+    /// What is called when the call is written to the connection.
+    fn on_written(&self, places: Places) -> impl FnOnce() + Send + Sync + 'static {
+        let (limiter, association_limiter) = (Arc::clone(&self.limiter), Arc::clone(&self.association_limiter));
+        move || {
+            limiter.written(places.ordinary);
+            if let Some(place) = places.association {
+                association_limiter.written(place);
+            }
         }
-        self.limiter.acquire(self.share).await.map_err(|Stopped| Fault::Cancelled)
     }
 
     /// One exchange: the body of a good answer, or the refusal with how long to wait.
-    async fn exchange(&self, call: &Call<'_>) -> Result<Exchange, TransportError> {
+    async fn exchange(&self, call: &Call<'_>, places: Places) -> Result<Exchange, TransportError> {
         let failed = |error: url::ParseError| TransportError::Failed(error.to_string());
         let url = self.settings.base_url.join(&call.target).map_err(failed)?;
         let outgoing = Outgoing {
@@ -216,9 +313,10 @@ impl Api {
             token: &self.settings.access_token,
             headers: vec![("accept", "application/json")],
             body: call.body.clone(),
+            on_written: Some(Box::new(self.on_written(places))),
             time_max: Some(EXCHANGE_TIME_MAX),
         };
-        let started = self.clock.now();
+        let started = self.clock.mark();
         crash_point!("hubspot.asking");
         let mut reply = self.transport.send(outgoing, &self.cancel.of_call()).await?;
         crash_point!("hubspot.answered");
@@ -229,10 +327,13 @@ impl Api {
         let request_id = reply.header("x-hubspot-correlation-id").map(str::to_owned);
         let retry_after =
             reply.header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        self.limiter.learn(limits.0, limits.1, limits.2);
+        self.limiter.learn(limits.0, limits.1, limits.2, places.ordinary);
+        self.association_limiter.learn(limits.0.map(association_limit), limits.1, None, places.ordinary);
         let status = reply.status;
-        let waited = self.clock.now().duration_since(started).as_millis();
-        tracing::debug!(operation = call.operation, status, waited_ms = waited as u64, request_id, "hubspot answered");
+        let waited = self.clock.since(started);
+        self.note_latency(waited);
+        let waited_ms = waited.as_millis() as u64;
+        tracing::debug!(operation = call.operation, status, waited_ms, request_id, "hubspot answered");
         let body = reply.bytes(&self.cancel.of_call()).await;
         crash_point!("hubspot.read");
         if (200..300).contains(&status) {

@@ -14,7 +14,10 @@ use super::wire::{Answer, Batch, ErrorBody, LinkType, Links, MadeLink, Page, Rea
 use crate::model::association::AssociationType;
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
-use crate::ports::target::{Lookup, PairOutcome, PairTypes};
+use crate::ports::target::{BATCH_PAIRS_MAX, Lookup, PairOutcome, PairTypes};
+
+/// Most links of one call that leaves the type to HubSpot; a larger number is documented nowhere.
+const DEFAULTS_MAX: usize = 1_000;
 
 /// `/crm/associations/2026-09/2-1/0-2/batch/read`
 fn path(from: &str, to: &str, rest: &str) -> String {
@@ -25,7 +28,9 @@ fn path(from: &str, to: &str, rest: &str) -> String {
 pub(super) async fn types(api: &Api, calls: &AtomicU64, from: &str, to: &str) -> Result<Vec<AssociationType>, Fault> {
     let page: Page<LinkType> =
         api.fetch(calls, &Call::get("read association labels", path(from, to, "/labels"))).await?;
-    Ok(page.entries().into_iter().filter_map(link_type).collect())
+    let types: Vec<AssociationType> = page.entries().into_iter().filter_map(link_type).collect();
+    api.plain_types.note(from, to, &types);
+    Ok(types)
 }
 
 /// All links of these records, paged to the end; the records that an answer passes over are asked for again.
@@ -69,7 +74,8 @@ pub(super) async fn read(
     }
 }
 
-/// Makes links; each counts as made when the answer names it. Plain ones by the default type, labelled ones with all labels that should stand.
+/// Makes links; each counts as made when the answer names it. Labelled ones with all labels that should stand, plain ones by
+/// their type where it is known, as more of them fit into a call than by the default type.
 pub(super) async fn make(
     api: &Api,
     calls: &AtomicU64,
@@ -78,25 +84,30 @@ pub(super) async fn make(
     links: &[PairTypes],
 ) -> Result<Vec<PairOutcome>, Fault> {
     let mut outcomes = vec![PairOutcome::Unknown; links.len()];
-    for labelled in [false, true] {
-        let chosen: Vec<usize> = (0..links.len()).filter(|index| links[*index].types.is_empty() != labelled).collect();
-        if chosen.is_empty() {
-            continue;
-        }
-        let rest = if labelled { "/batch/create" } else { "/batch/associate/default" };
-        let inputs: Vec<Value> = chosen.iter().map(|index| input(&links[*index], labelled)).collect();
-        let body = json!({ "inputs": inputs });
+    let plain: Vec<AssociationType> = api.plain_types.get(from_object, to_object).into_iter().collect();
+    let (typed, untyped): (Vec<usize>, Vec<usize>) =
+        (0..links.len()).partition(|index| !plain.is_empty() || !links[*index].types.is_empty());
+    let typed = typed.chunks(BATCH_PAIRS_MAX).map(|chosen| (chosen, true));
+    let untyped = untyped.chunks(DEFAULTS_MAX).map(|chosen| (chosen, false));
+    for (chosen, with_types) in typed.chain(untyped) {
+        let rest = if with_types { "/batch/create" } else { "/batch/associate/default" };
+        let inputs = chosen.iter().map(|index| {
+            let link = &links[*index];
+            let types = if link.types.is_empty() { &plain } else { &link.types };
+            input(link, types)
+        });
+        let body = json!({ "inputs": inputs.collect::<Vec<Value>>() });
         let call = Call::post("make associations", path(from_object, to_object, rest), &body).association();
         let answer: Batch<MadeLink> = api.fetch(calls, &call).await?;
         let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeLink::ends).collect();
-        for index in &chosen {
+        for index in chosen {
             let (from, to) = (links[*index].from.to_string(), links[*index].to.to_string());
             // The default type is confirmed in both directions, a label in one.
             if named.contains(&(from.clone(), to.clone())) || named.contains(&(to, from)) {
                 outcomes[*index] = PairOutcome::Done;
             }
         }
-        refused(&answer, links, &chosen, &mut outcomes);
+        refused(&answer, links, chosen, &mut outcomes);
     }
     Ok(outcomes)
 }
@@ -121,7 +132,7 @@ pub(super) async fn remove(
             .map(|index| {
                 let link = &links[*index];
                 if labelled {
-                    input(link, true)
+                    input(link, &link.types)
                 } else {
                     json!({ "from": { "id": link.from.as_str() }, "to": [{ "id": link.to.as_str() }] })
                 }
@@ -151,13 +162,11 @@ pub(super) async fn remove(
     Ok(outcomes)
 }
 
-fn input(link: &PairTypes, with_types: bool) -> Value {
+fn input(link: &PairTypes, types: &[AssociationType]) -> Value {
     let mut input = json!({ "from": { "id": link.from.as_str() }, "to": { "id": link.to.as_str() } });
-    if with_types {
-        let types = link
-            .types
-            .iter()
-            .map(|kind| json!({ "associationCategory": kind.category, "associationTypeId": kind.type_id }));
+    if !types.is_empty() {
+        let types =
+            types.iter().map(|kind| json!({ "associationCategory": kind.category, "associationTypeId": kind.type_id }));
         input["types"] = types.collect();
     }
     input

@@ -8,6 +8,7 @@ mod lookups;
 mod objects;
 mod outcomes;
 mod owners;
+mod plain_types;
 mod schemas;
 pub mod settings;
 pub mod target;

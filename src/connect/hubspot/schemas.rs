@@ -173,12 +173,13 @@ pub(super) async fn limit(api: &Api, calls: &AtomicU64) -> Option<(u64, u64)> {
 
 async fn properties(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeMap<String, TargetProperty>, Fault> {
     let target = format!("/crm/properties/{API_VERSION}/{}", encode(object));
-    let page: Page<Property> = api.fetch(calls, &Call::get("read properties", target)).await?;
+    let call = Call::get("read properties", target);
+    let (page, rules) = tokio::try_join!(api.fetch::<Page<Property>>(calls, &call), rules(api, calls, object))?;
     let named = page.entries().into_iter().filter(|property| !property.name.is_empty());
     let active = named.filter(|property| property.archived != Some(true));
     let mut properties: BTreeMap<_, _> =
         active.map(|property| (property.name.clone(), property_of(property))).collect();
-    for (name, rules) in rules(api, calls, object).await? {
+    for (name, rules) in rules {
         if let Some(property) = properties.get_mut(&name) {
             property.rules = rules;
         }

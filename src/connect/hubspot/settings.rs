@@ -1,6 +1,7 @@
 //! What a HubSpot connection needs to know. Holds a secret: nothing here can be printed.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
@@ -16,6 +17,8 @@ pub struct HubspotSettings {
     pub access_token: String,
     /// Calls in an interval; none learns it from answers.
     pub rate_limit: Option<(u32, Duration)>,
+    /// Folder in which the processes of this computer share what they know of the limit; none shares nothing.
+    pub shared_folder: Option<PathBuf>,
 }
 
 impl fmt::Debug for HubspotSettings {

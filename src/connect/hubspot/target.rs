@@ -47,26 +47,30 @@ impl HubspotConnection {
 
     /// The handle of a run, which also counts what nobody has counted.
     pub fn handle_of_run(&self) -> HubspotTarget {
-        HubspotTarget::new(&self.0, Calls::of_run(&self.0.unclaimed))
+        HubspotTarget::new(&self.0.of_run(), Calls::of_run(&self.0.unclaimed))
     }
 
     /// The same for a comparison of both systems, which takes no more than half of the rate limit while other runs wait for their turn.
     pub fn handle_of_comparison(&self) -> HubspotTarget {
-        HubspotTarget::new(&Arc::new(self.0.of_comparison()), Calls::of_run(&self.0.unclaimed))
+        HubspotTarget::new(&self.0.of_comparison(), Calls::of_run(&self.0.unclaimed))
     }
 }
 
 /// A handle on a connection. Clones count together, and what one has read of the portal's objects, all know.
 #[derive(Clone)]
 pub struct HubspotTarget {
+    /// For what is read.
     api: Arc<Api>,
+    /// For what is written.
+    writes: Arc<Api>,
     calls: Arc<Calls>,
     schemas: Arc<Schemas>,
 }
 
 impl HubspotTarget {
-    fn new(api: &Arc<Api>, calls: Calls) -> Self {
-        Self { api: Arc::clone(api), calls: Arc::new(calls), schemas: Arc::default() }
+    fn new(api: &Api, calls: Calls) -> Self {
+        let (api, writes) = (Arc::new(api.clone()), Arc::new(api.another_turn()));
+        Self { api, writes, calls: Arc::new(calls), schemas: Arc::default() }
     }
 
     /// All custom objects of the portal, and the standard ones that Syncline knows.
@@ -151,15 +155,19 @@ impl TargetReader for HubspotTarget {
     fn calls_per_second(&self) -> f64 {
         self.api.calls_per_second()
     }
+
+    fn calls_under_way(&self) -> usize {
+        self.api.calls_under_way()
+    }
 }
 
 impl TargetWriter for HubspotTarget {
     fn write<'a>(&'a self, batch: &'a WriteBatch<'a>) -> BoxFuture<'a, Result<Vec<WriteOutcome>, Fault>> {
-        objects::write(&self.api, &self.calls, batch).boxed()
+        objects::write(&self.writes, &self.calls, batch).boxed()
     }
 
     fn archive<'a>(&'a self, object: &'a str, ids: &'a [HubspotId]) -> BoxFuture<'a, Result<(), Fault>> {
-        objects::archive(&self.api, &self.calls, object, ids).boxed()
+        objects::archive(&self.writes, &self.calls, object, ids).boxed()
     }
 
     fn associate<'a>(
@@ -168,7 +176,7 @@ impl TargetWriter for HubspotTarget {
         to_object: &'a str,
         links: &'a [PairTypes],
     ) -> BoxFuture<'a, Result<Vec<PairOutcome>, Fault>> {
-        associations::make(&self.api, &self.calls, from_object, to_object, links).boxed()
+        associations::make(&self.writes, &self.calls, from_object, to_object, links).boxed()
     }
 
     fn disassociate<'a>(
@@ -177,6 +185,6 @@ impl TargetWriter for HubspotTarget {
         to_object: &'a str,
         links: &'a [PairTypes],
     ) -> BoxFuture<'a, Result<Vec<PairOutcome>, Fault>> {
-        associations::remove(&self.api, &self.calls, from_object, to_object, links).boxed()
+        associations::remove(&self.writes, &self.calls, from_object, to_object, links).boxed()
     }
 }

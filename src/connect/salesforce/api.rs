@@ -259,7 +259,8 @@ impl Api {
             headers.push(("sforce-query-options", "batchSize=2000"));
         }
         let (method, body) = (call.method.clone(), call.body.clone());
-        let outgoing = Outgoing { method, url: &url, token: &session.token, headers, body, time_max: None };
+        let outgoing =
+            Outgoing { method, url: &url, token: &session.token, headers, body, on_written: None, time_max: None };
         let permit = self.gate.acquire().await;
         self.limits.spend(call.operation, self.time(), self.server_time().is_some())?;
         calls.fetch_add(1, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use super::rows::{Layout, RowError};
 use crate::connect::http::client::{Reply, TransportError};
 use crate::model::record::Record;
 use crate::ports::fault::Fault;
-use crate::ports::source::{CHUNK_RECORDS_MAX, Chunk};
+use crate::ports::source::{CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX, Chunk};
 
 /// Rows of one page of a result. Small enough that a cut page costs little, large enough that calls stay few.
 const PAGE_RECORDS: u32 = 10_000;
@@ -42,6 +42,8 @@ struct OpenPage {
     /// Rows that were given out before the page was cut.
     skip: u64,
     ready: VecDeque<Record>,
+    /// The bytes of their values.
+    ready_bytes: usize,
     /// The body has been read to its end.
     ended: bool,
 }
@@ -87,7 +89,7 @@ impl BulkRead {
                 None => self.open(cx).await?,
             };
             match page.fill(&cx.layout, cx.api).await {
-                Ok(()) if page.ready.len() >= CHUNK_RECORDS_MAX || (page.ended && !page.ready.is_empty()) => {
+                Ok(()) if page.is_full() || (page.ended && !page.ready.is_empty()) => {
                     return self.give(cx, page).map(Some);
                 }
                 // Nothing is left of the page, and it came without a row that was not given out before.
@@ -101,7 +103,7 @@ impl BulkRead {
                     if page.ready.is_empty() {
                         self.again(cx, text).await?;
                     } else {
-                        let records: Vec<Record> = page.ready.drain(..).take(CHUNK_RECORDS_MAX).collect();
+                        let records = page.chunk();
                         self.given += records.len() as u64;
                         return Ok(Some(Chunk { records, cursor: None }));
                     }
@@ -112,8 +114,7 @@ impl BulkRead {
 
     /// Gives out what is ready. The last rows of a page come with the place of the next one.
     fn give(&mut self, cx: &Reading<'_>, mut page: OpenPage) -> Result<Chunk, Trouble> {
-        let most = page.ready.len().min(CHUNK_RECORDS_MAX);
-        let records: Vec<Record> = page.ready.drain(..most).collect();
+        let records = page.chunk();
         self.given += records.len() as u64;
         let mut cursor = None;
         if page.ended && page.ready.is_empty() {
@@ -184,6 +185,7 @@ impl BulkRead {
             rows: 0,
             skip: self.given,
             ready: VecDeque::new(),
+            ready_bytes: 0,
             ended: false,
         })
     }
@@ -200,9 +202,28 @@ impl BulkRead {
 }
 
 impl OpenPage {
+    /// Whether a chunk is ready.
+    fn is_full(&self) -> bool {
+        self.ready.len() >= CHUNK_RECORDS_MAX || self.ready_bytes >= CHUNK_BYTES_MAX
+    }
+
+    /// Takes a chunk of what is ready.
+    fn chunk(&mut self) -> Vec<Record> {
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while records.len() < CHUNK_RECORDS_MAX
+            && bytes < CHUNK_BYTES_MAX
+            && let Some(record) = self.ready.pop_front()
+        {
+            bytes += record.bytes();
+            records.push(record);
+        }
+        self.ready_bytes = self.ready_bytes.saturating_sub(bytes);
+        records
+    }
+
     /// Reads on until a chunk is ready or the page ends.
     async fn fill(&mut self, layout: &Layout, api: &Api) -> Result<(), PageError> {
-        while !self.ended && self.ready.len() < CHUNK_RECORDS_MAX {
+        while !self.ended && !self.is_full() {
             match self.reply.chunk(&api.tokens.cancel).await {
                 Ok(Some(bytes)) => self.parse(layout, &bytes)?,
                 Ok(None) => {
@@ -217,7 +238,7 @@ impl OpenPage {
     }
 
     fn parse(&mut self, layout: &Layout, bytes: &[u8]) -> Result<(), PageError> {
-        let Self { csv, header, rows, skip, ready, .. } = self;
+        let Self { csv, header, rows, skip, ready, ready_bytes, .. } = self;
         csv.push(bytes, |row| {
             let Some(header) = header else {
                 *header = Some(layout.header(&row)?);
@@ -225,7 +246,9 @@ impl OpenPage {
             };
             *rows += 1;
             if *rows > *skip {
-                ready.push_back(layout.csv(header, &row)?);
+                let record = layout.csv(header, &row)?;
+                *ready_bytes += record.bytes();
+                ready.push_back(record);
             }
             Ok(())
         })

@@ -16,4 +16,5 @@ mod rows;
 pub mod settings;
 mod soql;
 pub mod source;
+mod split;
 mod wire;

@@ -1,13 +1,18 @@
-//! Reads rows by REST queries, page by page.
+//! Reads rows by REST queries, page by page. A page is taken apart while it comes, so that no more than a chunk of it is held.
 
-use super::api::{Bad, Call, Trouble, unusable};
+use std::collections::VecDeque;
+
+use super::api::{Call, Tries, Trouble, unusable};
 use super::errors::Action;
 use super::job;
-use super::reading::{Place, Reading};
-use super::rows::{self, Page};
+use super::reading::{Opened, Place, Reading};
+use super::rows;
 use super::soql::{self, After, Order};
+use super::split::Splitter;
+use crate::connect::http::client::{Reply, TransportError};
 use crate::model::record::Record;
-use crate::ports::source::{CHUNK_RECORDS_MAX, Chunk, Extract};
+use crate::ports::fault::Fault;
+use crate::ports::source::{CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX, Chunk, Extract};
 
 /// Lost locators that are made good without a new row in between.
 const RESTARTS_MAX: u32 = 3;
@@ -20,65 +25,156 @@ pub(super) struct RestRead {
     next: Option<String>,
     begun: bool,
     restarts: u32,
+    tries: Tries,
     /// Nothing else can read this: a query that took too long is made again.
     alone: bool,
     /// Rows of the present query, as its answers say, and as they came.
     rows: (u64, u64),
-    pending: std::vec::IntoIter<Record>,
+    page: Option<OpenPage>,
+}
+
+/// A page on its way.
+struct OpenPage {
+    /// The rest of the answer; none where it came whole.
+    reply: Option<Reply>,
+    splitter: Splitter,
+    ready: VecDeque<Record>,
+    /// The bytes of their values.
+    ready_bytes: usize,
+    /// Rows that have come.
+    came: u64,
+    /// Rows that were given out.
+    given: u64,
+    /// What stands around the rows, once all have come.
+    end: Option<rows::Page>,
+}
+
+/// What ended a page early.
+enum PageError {
+    /// Cut, damaged or not what was asked for.
+    Broken(String),
+    Cancelled,
 }
 
 impl RestRead {
     /// A read from the start, or after a row.
     pub(super) fn new(query: &Extract, after: Option<After>) -> Self {
-        let alone = !job::allowed(query) && !query.is_joint();
-        let pending = Vec::new().into_iter();
-        Self { order: Order::of(query), after, next: None, begun: false, restarts: 0, alone, rows: (0, 0), pending }
+        Self {
+            order: Order::of(query),
+            after,
+            next: None,
+            begun: false,
+            restarts: 0,
+            tries: Tries::default(),
+            alone: !job::allowed(query) && !query.is_joint(),
+            rows: (0, 0),
+            page: None,
+        }
     }
 
-    /// Fetches the first page if that has not been done; gives the number of rows of the whole result.
+    /// Asks for the first page; gives the number of rows of the whole result.
     pub(super) async fn begin(&mut self, cx: &Reading<'_>) -> Result<u64, Trouble> {
-        let page = self.fetch(cx).await?;
-        let total = page.total;
-        self.take(page);
-        Ok(total)
+        loop {
+            let mut page = self.open(cx).await?;
+            match page.total(cx).await {
+                Ok(total) => {
+                    self.page = Some(page);
+                    return Ok(total);
+                }
+                Err(PageError::Cancelled) => return Err(Fault::Cancelled.into()),
+                Err(PageError::Broken(text)) => self.again(cx, text).await?,
+            }
+        }
     }
 
     /// The next chunk; none at the end.
     pub(super) async fn next_chunk(&mut self, cx: &Reading<'_>) -> Result<Option<Chunk>, Trouble> {
-        while self.pending.len() == 0 {
-            if self.begun && self.next.is_none() {
-                let (announced, came) = self.rows;
-                if came >= announced {
+        loop {
+            let Some(mut page) = self.page.take() else {
+                if self.begun && self.next.is_none() && self.ends(cx)? {
                     return Ok(None);
                 }
-                // Rows that were deleted between two pages are missing rightly, a result that broke off is not: what a
-                // new query after the last row still finds tells the two apart.
-                if self.restarts >= RESTARTS_MAX {
-                    let text = format!("the result holds {came} rows instead of {announced}");
-                    return Err(unusable(&cx.operation, text, self.restarts));
+                match self.open(cx).await {
+                    Ok(page) => self.page = Some(page),
+                    // The cursor on the server is gone, or too slow: a new query goes on after the last row.
+                    Err(trouble) if self.lost(&trouble) && self.restarts < RESTARTS_MAX => {
+                        tracing::debug!(
+                            restarts = self.restarts,
+                            "query locator is gone; reading goes on by a new query"
+                        );
+                        self.restart();
+                    }
+                    Err(trouble) => return Err(trouble),
                 }
-                self.restart();
-            }
-            match self.fetch(cx).await {
-                Ok(page) => self.take(page),
-                // The cursor on the server is gone, or too slow: a new query goes on after the last row.
-                Err(trouble) if self.lost(&trouble) && self.restarts < RESTARTS_MAX => {
-                    tracing::debug!(restarts = self.restarts, "query locator is gone; reading goes on by a new query");
+                continue;
+            };
+            match page.fill(cx).await {
+                Ok(()) if page.ready.is_empty() => self.finish(page),
+                Ok(()) => return self.give(cx, page).map(Some),
+                Err(PageError::Cancelled) => return Err(Fault::Cancelled.into()),
+                // Rows that came whole are true, and need not come twice.
+                Err(PageError::Broken(text)) if page.ready.is_empty() => {
+                    self.again(cx, text).await?;
+                    if page.given > 0 {
+                        self.restart();
+                    }
+                }
+                Err(PageError::Broken(_)) => {
+                    let records: Vec<Record> = page.ready.drain(..).collect();
+                    self.passed(&records);
                     self.restart();
+                    return Ok(Some(Chunk { records, cursor: None }));
                 }
-                Err(trouble) => return Err(trouble),
             }
         }
-        let records: Vec<Record> = self.pending.by_ref().take(CHUNK_RECORDS_MAX).collect();
+    }
+
+    /// Whether the read ends where no page follows. Rows that were deleted between two pages are missing rightly, a result that broke off
+    /// is not: what a new query after the last row still finds tells the two apart.
+    fn ends(&mut self, cx: &Reading<'_>) -> Result<bool, Trouble> {
+        let (announced, came) = self.rows;
+        if came >= announced {
+            return Ok(true);
+        }
+        if self.restarts >= RESTARTS_MAX {
+            let text = format!("the result holds {came} rows instead of {announced}");
+            return Err(unusable(&cx.operation, text, self.restarts));
+        }
+        self.restart();
+        Ok(false)
+    }
+
+    /// Gives out a chunk of a page. The last one comes with the place of what follows.
+    fn give(&mut self, cx: &Reading<'_>, mut page: OpenPage) -> Result<Chunk, Trouble> {
+        let records = page.chunk();
+        self.passed(&records);
+        let mut cursor = None;
+        if page.end.is_some() && page.ready.is_empty() {
+            self.finish(page);
+            if let Some(after) = &self.after {
+                cursor = Some(cx.cursor(&Place::Rest { after: after.clone() })?);
+            }
+        } else {
+            self.page = Some(page);
+        }
+        Ok(Chunk { records, cursor })
+    }
+
+    /// Notes rows that are given out.
+    fn passed(&mut self, records: &[Record]) {
         if let Some(after) = records.last().and_then(|record| self.position(record)) {
             self.after = Some(after);
             self.restarts = 0;
+            self.tries = Tries::default();
         }
-        let cursor = match (&self.after, self.pending.len()) {
-            (Some(after), 0) => Some(cx.cursor(&Place::Rest { after: after.clone() })?),
-            _ => None,
-        };
-        Ok(Some(Chunk { records, cursor }))
+    }
+
+    /// Turns to the next page.
+    fn finish(&mut self, page: OpenPage) {
+        let Some(end) = page.end else { return };
+        self.rows = if self.begun { (self.rows.0, self.rows.1 + page.came) } else { (end.total, page.came) };
+        self.begun = true;
+        self.next = end.next;
     }
 
     /// Whether a new query from here may do: the server no longer knows the next page, in either of the two ways to say
@@ -98,12 +194,10 @@ impl RestRead {
         self.begun = false;
     }
 
-    fn take(&mut self, page: Page) {
-        let came = page.records.len() as u64;
-        self.rows = if self.begun { (self.rows.0, self.rows.1 + came) } else { (page.total, came) };
-        self.begun = true;
-        self.next = page.next;
-        self.pending = page.records.into_iter();
+    /// Waits before a page is asked for again.
+    async fn again(&mut self, cx: &Reading<'_>, text: String) -> Result<(), Trouble> {
+        tracing::debug!(reason = %text, "a page of a query is read again");
+        self.tries.wait(cx.api, None, |count| unusable(&cx.operation, text, count)).await
     }
 
     /// Where the next page begins if this one's cursor is lost: only what the rows are sorted by says that.
@@ -114,14 +208,111 @@ impl RestRead {
         }
     }
 
-    async fn fetch(&self, cx: &Reading<'_>) -> Result<Page, Trouble> {
-        let decode = |body: &[u8]| -> Result<Page, Bad> {
-            let text = std::str::from_utf8(body).map_err(|_| "the answer is not UTF-8".to_owned())?;
-            Ok(rows::page(&cx.layout, text)?)
+    async fn open(&mut self, cx: &Reading<'_>) -> Result<OpenPage, Trouble> {
+        let opened = match &self.next {
+            Some(next) => {
+                let call = Call::get(&cx.operation, next).paged();
+                Opened::Streamed(cx.api.open(cx.calls, &call, &mut self.tries).await?)
+            }
+            None => {
+                let text = soql::select(&cx.query, self.order, self.after.as_ref());
+                cx.open(&text, &mut self.tries).await?
+            }
         };
-        match &self.next {
-            Some(next) => cx.api.fetch(cx.calls, &Call::get(&cx.operation, next).paged(), decode).await,
-            None => cx.query(&soql::select(&cx.query, self.order, self.after.as_ref()), decode).await,
+        Ok(match opened {
+            Opened::Streamed(reply) => OpenPage { reply: Some(reply), ..OpenPage::default() },
+            Opened::Whole(mut page) => {
+                let ready: VecDeque<Record> = std::mem::take(&mut page.records).into();
+                let ready_bytes = ready.iter().map(Record::bytes).sum();
+                OpenPage { came: ready.len() as u64, ready, ready_bytes, end: Some(page), ..OpenPage::default() }
+            }
+        })
+    }
+}
+
+impl Default for OpenPage {
+    fn default() -> Self {
+        Self {
+            reply: None,
+            splitter: Splitter::default(),
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            came: 0,
+            given: 0,
+            end: None,
         }
+    }
+}
+
+impl OpenPage {
+    /// Whether a chunk is ready.
+    fn is_full(&self) -> bool {
+        self.ready.len() >= CHUNK_RECORDS_MAX || self.ready_bytes >= CHUNK_BYTES_MAX
+    }
+
+    /// Takes a chunk of what is ready.
+    fn chunk(&mut self) -> Vec<Record> {
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while records.len() < CHUNK_RECORDS_MAX
+            && bytes < CHUNK_BYTES_MAX
+            && let Some(record) = self.ready.pop_front()
+        {
+            bytes += record.bytes();
+            records.push(record);
+        }
+        self.ready_bytes = self.ready_bytes.saturating_sub(bytes);
+        self.given += records.len() as u64;
+        records
+    }
+
+    /// Reads on until a chunk is ready or the page ends.
+    async fn fill(&mut self, cx: &Reading<'_>) -> Result<(), PageError> {
+        while self.end.is_none() && !self.is_full() {
+            self.read_on(cx).await?;
+        }
+        Ok(())
+    }
+
+    /// The number of rows of the whole result. As a rule it stands before the rows.
+    async fn total(&mut self, cx: &Reading<'_>) -> Result<u64, PageError> {
+        loop {
+            if let Some(end) = &self.end {
+                return Ok(end.total);
+            }
+            if let Some(total) = self.splitter.before_rows().and_then(|answer| rows::total(&answer)) {
+                return Ok(total);
+            }
+            self.read_on(cx).await?;
+        }
+    }
+
+    async fn read_on(&mut self, cx: &Reading<'_>) -> Result<(), PageError> {
+        let piece = match &mut self.reply {
+            Some(reply) => reply.chunk(&cx.api.tokens.cancel).await,
+            None => Ok(None),
+        };
+        match piece {
+            Ok(Some(bytes)) => self.take(cx, &bytes).map_err(PageError::Broken),
+            Ok(None) => {
+                let around = std::mem::take(&mut self.splitter).around().map_err(PageError::Broken)?;
+                let mut end = rows::page_of_bytes(&cx.layout, &around).map_err(PageError::Broken)?;
+                end.total = end.total.max(if rows::total(&around).is_some() { 0 } else { self.came });
+                self.end = Some(end);
+                Ok(())
+            }
+            Err(TransportError::Cancelled) => Err(PageError::Cancelled),
+            Err(TransportError::Failed(text)) => Err(PageError::Broken(text)),
+        }
+    }
+
+    fn take(&mut self, cx: &Reading<'_>, bytes: &[u8]) -> Result<(), String> {
+        let Self { splitter, ready, ready_bytes, came, .. } = self;
+        splitter.push(bytes, |row| {
+            let record = rows::row(&cx.layout, row)?;
+            *ready_bytes += record.bytes();
+            *came += 1;
+            ready.push_back(record);
+            Ok(())
+        })
     }
 }

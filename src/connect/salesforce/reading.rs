@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::api::{Api, Bad, Call, Trouble};
+use super::api::{Api, Bad, Call, Tries, Trouble};
 use super::errors::{self, Action, ApiError};
-use super::rows::Layout;
+use super::rows::{self, Layout};
 use super::soql::{self, After, Order};
 use super::wire::{CompositeAnswer, CountAnswer};
+use crate::connect::http::client::Reply;
 use crate::model::watermark::Cursor;
 use crate::ports::fault::Fault;
 use crate::ports::source::Extract;
@@ -64,6 +65,14 @@ impl Place {
     }
 }
 
+/// A page that was asked for.
+pub(super) enum Opened {
+    /// Its rows are still to come.
+    Streamed(Reply),
+    /// It came whole.
+    Whole(rows::Page),
+}
+
 impl<'a> Reading<'a> {
     pub(super) fn new(api: &'a Api, calls: &'a AtomicU64, query: Extract) -> Self {
         let operation = format!("query {}", query.object);
@@ -106,14 +115,39 @@ impl<'a> Reading<'a> {
 
     /// Runs a query by GET, or inside a composite call when it is too long for a request line.
     pub(super) async fn query<T>(&self, text: &str, decode: impl Fn(&[u8]) -> Result<T, Bad>) -> Result<T, Trouble> {
-        let resource = if self.query.deleted.reads_bin() { "queryAll" } else { "query" };
-        let base = self.api.base();
-        let target = format!("{base}/{resource}?q={}", encode(text));
-        let session = self.api.tokens.session().await?;
-        let host = session.instance.as_str().len();
-        if target.len() + session.token.len() + host + HEADERS_BYTES <= REQUEST_BYTES_MAX {
+        let target = self.target(text);
+        if self.fits(&target).await? {
             return self.api.fetch(self.calls, &Call::get(&self.operation, &target).paged(), decode).await;
         }
+        self.composite(&target, decode).await
+    }
+
+    /// Opens the first page of a query in the same way. A page inside a composite answer comes whole.
+    pub(super) async fn open(&self, text: &str, tries: &mut Tries) -> Result<Opened, Trouble> {
+        let target = self.target(text);
+        if self.fits(&target).await? {
+            let call = Call::get(&self.operation, &target).paged();
+            return Ok(Opened::Streamed(self.api.open(self.calls, &call, tries).await?));
+        }
+        let page = self.composite(&target, |body| Ok(rows::page_of_bytes(&self.layout, body)?)).await?;
+        Ok(Opened::Whole(page))
+    }
+
+    /// The place of a query's answer.
+    fn target(&self, text: &str) -> String {
+        let resource = if self.query.deleted.reads_bin() { "queryAll" } else { "query" };
+        format!("{}/{resource}?q={}", self.api.base(), encode(text))
+    }
+
+    /// Whether a request line may be so long.
+    async fn fits(&self, target: &str) -> Result<bool, Trouble> {
+        let session = self.api.tokens.session().await?;
+        let host = session.instance.as_str().len();
+        Ok(target.len() + session.token.len() + host + HEADERS_BYTES <= REQUEST_BYTES_MAX)
+    }
+
+    async fn composite<T>(&self, target: &str, decode: impl Fn(&[u8]) -> Result<T, Bad>) -> Result<T, Trouble> {
+        let base = self.api.base();
         let body = serde_json::json!({
             "allOrNone": false,
             "compositeRequest": [{"method": "GET", "url": target, "referenceId": "query"}],

@@ -81,6 +81,14 @@ impl Layout {
         Self { names, root, columns, modified, deleted }
     }
 
+    /// The record of a JSON row.
+    fn of_slots(&self, slots: &Slots) -> Result<Record, RowError> {
+        if let Some(slot) = slots.iter().position(Option::is_none) {
+            return Err(RowError::Missing(self.names[slot].clone()));
+        }
+        self.record(|slot| slots.get(slot).and_then(|cell| cell.as_ref()?.as_deref()))
+    }
+
     /// The record whose cells are these, one for each slot.
     fn record<'a>(&self, text: impl Fn(usize) -> Option<&'a str>) -> Result<Record, RowError> {
         let id = text(0).and_then(|id| id.parse().ok()).ok_or(RowError::Id)?;
@@ -131,15 +139,42 @@ const OWN: &str = "the answer";
 pub(super) fn page(layout: &Layout, body: &str) -> Result<Page, String> {
     let mut decoder = serde_json::Deserializer::from_str(body);
     let page = PageSeed(layout).deserialize(&mut decoder).and_then(|page| decoder.end().map(|()| page));
-    page.map_err(|error| {
-        let text = error.to_string();
-        match error.classify() {
-            // Only our own texts are safe to show: the decoder's quote what they met.
-            serde_json::error::Category::Data if text.starts_with(OWN) => text,
-            serde_json::error::Category::Data => format!("{OWN} does not have the shape of a query's answer"),
-            _ => format!("{OWN} is not whole JSON (byte {})", error.column()),
-        }
-    })
+    page.map_err(words)
+}
+
+/// The same of bytes.
+pub(super) fn page_of_bytes(layout: &Layout, body: &[u8]) -> Result<Page, String> {
+    page(layout, utf8(body)?)
+}
+
+/// Reads a row of a REST query. Errors: a text without values of records.
+pub(super) fn row(layout: &Layout, body: &[u8]) -> Result<Record, String> {
+    let mut decoder = serde_json::Deserializer::from_str(utf8(body)?);
+    let mut slots: Slots = vec![None; layout.names.len()];
+    let read = LevelSeed { node: &layout.root, slots: &mut slots }.deserialize(&mut decoder);
+    read.and_then(|()| decoder.end()).map_err(words)?;
+    layout.of_slots(&slots).map_err(|error| error.to_string())
+}
+
+/// The number of rows of the whole result that an answer tells; none where it tells none.
+pub(super) fn total(answer: &[u8]) -> Option<u64> {
+    let members: HashMap<String, &RawValue> = serde_json::from_slice(answer).ok()?;
+    let total = members.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("totalSize"))?;
+    wire::whole(total.1).ok()?
+}
+
+fn utf8(body: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(body).map_err(|_| format!("{OWN} is not UTF-8"))
+}
+
+fn words(error: serde_json::Error) -> String {
+    let text = error.to_string();
+    match error.classify() {
+        // Only our own texts are safe to show: the decoder's quote what they met.
+        serde_json::error::Category::Data if text.starts_with(OWN) => text,
+        serde_json::error::Category::Data => format!("{OWN} does not have the shape of a query's answer"),
+        _ => format!("{OWN} is not whole JSON (byte {})", error.column()),
+    }
 }
 
 struct PageSeed<'a>(&'a Layout);
@@ -204,11 +239,7 @@ impl<'de> Visitor<'de> for RowsSeed<'_> {
         let mut records = Vec::new();
         let mut slots: Slots = vec![None; self.0.names.len()];
         while rows.next_element_seed(LevelSeed { node: &self.0.root, slots: &mut slots })?.is_some() {
-            if let Some(slot) = slots.iter().position(Option::is_none) {
-                return Err(de::Error::custom(RowError::Missing(self.0.names[slot].clone())));
-            }
-            let text = |slot: usize| slots.get(slot).and_then(|cell| cell.as_ref()?.as_deref());
-            records.push(self.0.record(text).map_err(de::Error::custom)?);
+            records.push(self.0.of_slots(&slots).map_err(de::Error::custom)?);
             slots.fill(None);
         }
         Ok(records)

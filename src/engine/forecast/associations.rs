@@ -15,7 +15,7 @@ use crate::plan::associations::{DueLookup, plan};
 use crate::plan::decide::{Action, Decision};
 use crate::ports::state::LookupRef;
 use crate::ports::target::BATCH_PAIRS_MAX;
-use crate::stages::read::associations::{Readings, Resolved, Waiting, forget_leaving, views};
+use crate::stages::read::associations::{Listed, Readings, Resolved, Waiting, forget_leaving, views};
 use crate::stages::read::due::resolve;
 use crate::stages::read::targets::{is_planned, planned_id};
 use crate::stages::{StageError, StageName};
@@ -154,7 +154,7 @@ impl Forecast {
             made.for_each(|(_, from)| readings.assume_none(association.target.object_type_id(), from));
         }
         let calls = self.cx.target.calls();
-        let resolved = resolve(&self.cx, rows, &mut readings, &mut self.listed()).await?;
+        let resolved = resolve(&self.cx, rows, &mut readings, &self.listed()).await?;
         if self.options.associations_elsewhere {
             self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
         }
@@ -175,8 +175,8 @@ impl Forecast {
     }
 
     /// Associations for which a dry run lists no object anew: all of them.
-    fn listed(&self) -> HashSet<AssociationKey> {
-        self.cx.pipeline.associations.iter().map(|association| association.key.clone()).collect()
+    fn listed(&self) -> Listed {
+        Listed::all(self.cx.pipeline.associations.iter().map(|association| &association.key))
     }
 
     async fn object(
@@ -203,11 +203,14 @@ impl Forecast {
         let mut totals = self.totals();
         totals.tally.associated += work.make.len() as u64;
         totals.tally.disassociated += work.remove.len() as u64;
-        *totals.batches.associations.entry(object.to_string()).or_default() +=
-            match self.options.associations_elsewhere || rechecked {
-                true => (work.make.len() + work.remove.len()) as u64,
-                false => lookups.len() as u64,
-            };
+        let pairs = totals.batches.associations.entry(object.to_string()).or_default();
+        if self.options.associations_elsewhere || rechecked {
+            pairs.of_others += (work.make.len() + work.remove.len()) as u64;
+        } else {
+            let made = lookups.iter().filter(|lookup| is_planned(&lookup.from)).count();
+            pairs.of_made += made as u64;
+            pairs.of_others += (lookups.len() - made) as u64;
+        }
         for (lookup, result) in lookups.iter().zip(&work.results) {
             let mut entries = Vec::new();
             if result.removes.is_some() {

@@ -34,7 +34,7 @@ use crate::pipeline::transform::PropertyChange;
 use crate::plan::decide::{Action, Decision, ExitReason};
 use crate::plan::guard::{self, Refusal, Rejects};
 use crate::ports::source::QUERY_IDS_MAX;
-use crate::ports::target::{BATCH_PAIRS_MAX, BATCH_RECORDS_MAX, Lookup};
+use crate::ports::target::{BATCH_PAIRS_MAX, BATCH_RECORDS_MAX, Lookup, PAIRS_READ_MAX};
 use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::read::lookup::by_match;
 use crate::stages::read::targets::{leaving_directory, planned_directory, planned_id};
@@ -129,8 +129,11 @@ impl Forecast {
         let writes = calls(batches.writes, BATCH_RECORDS_MAX) + 2 * calls(batches.archives, BATCH_RECORDS_MAX);
         // What was asked for the plan's own sake is no part of the run.
         let reads = tally.hubspot_calls.saturating_sub(extra_calls + self.before.hubspot);
-        let pairs = batches.associations.values();
-        let associations: u64 = pairs.map(|pairs| 2 * calls(*pairs, BATCH_PAIRS_MAX)).sum();
+        // Of records that the run makes, nothing is read.
+        let pairs = batches.associations.values().map(|pairs| {
+            calls(pairs.of_made + pairs.of_others, BATCH_PAIRS_MAX) + calls(pairs.of_others, PAIRS_READ_MAX)
+        });
+        let associations: u64 = pairs.sum();
         let hubspot_calls = reads + writes + associations;
         let seconds_at_rate_limit = hubspot_calls as f64 / self.cx.target.calls_per_second().max(0.1);
         let salesforce_calls =

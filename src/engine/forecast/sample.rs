@@ -65,7 +65,16 @@ pub(super) struct Batches {
     pub(super) writes: u64,
     pub(super) archives: u64,
     /// By the object at the other end: each has calls of its own.
-    pub(super) associations: BTreeMap<String, u64>,
+    pub(super) associations: BTreeMap<String, Pairs>,
+}
+
+/// Pairs of records with one object at the other end.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Pairs {
+    /// Of records that the run makes.
+    pub(super) of_made: u64,
+    /// Of records that stand.
+    pub(super) of_others: u64,
 }
 
 impl Totals {

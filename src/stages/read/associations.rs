@@ -2,16 +2,19 @@
 //! it, and what of it is ours. Effect: as [`targets`] says.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{StreamExt, stream};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::model::association::{
     Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairRequest, SettledPair,
 };
 use crate::model::ids::{HubspotId, SalesforceId};
-use crate::pipeline::compiled::Association;
+use crate::pipeline::compiled::{Association, AssociationTarget};
 use crate::plan::associations::{DueLookup, Pair, PairView};
 use crate::ports::state::{KeptAssociation, LookupRef, StateError};
-use crate::ports::target::{Lookup, PairTypes};
+use crate::ports::target::{Lookup, PAIRS_READ_MAX, PairTypes};
 use crate::stages::read::targets::{self, Hunt, TargetMatch, leaving_directory};
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -43,6 +46,41 @@ pub enum Waiting {
     NoAnswer,
 }
 
+/// Most reads of one batch under way.
+const READS_IN_FLIGHT_MAX: usize = 4;
+
+/// The associations for which a new listing was allowed already: one is allowed for each.
+#[derive(Debug, Default)]
+pub struct Listed(Mutex<HashMap<AssociationKey, Arc<tokio::sync::Mutex<bool>>>>);
+
+/// Whether a search may list. While one does, those that may not wait for what it finds.
+pub struct ListingTurn {
+    /// It may.
+    pub may_list: bool,
+    _others_wait: Option<OwnedMutexGuard<bool>>,
+}
+
+impl Listed {
+    /// No listing is allowed for these.
+    pub fn all<'a>(keys: impl Iterator<Item = &'a AssociationKey>) -> Self {
+        Self(Mutex::new(keys.map(|key| (key.clone(), Arc::new(tokio::sync::Mutex::new(true)))).collect()))
+    }
+
+    /// The turn of a search for an association.
+    pub async fn turn(&self, association: &Association) -> ListingTurn {
+        let listed = {
+            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(association.key.clone()).or_default())
+        };
+        if !matches!(association.target, AssociationTarget::Property { unique: false, .. }) {
+            return ListingTurn { may_list: false, _others_wait: None };
+        }
+        let mut listed = listed.lock_owned().await;
+        let may_list = !std::mem::replace(&mut *listed, true);
+        ListingTurn { may_list, _others_wait: Some(listed).filter(|_| may_list) }
+    }
+}
+
 /// What stands between records, as far as it was read.
 #[derive(Debug, Default)]
 pub struct Readings {
@@ -63,9 +101,12 @@ impl Readings {
             return Ok(());
         }
         cx.confirm().await.map_err(at)?;
-        for part in missing.chunks(crate::ports::target::BATCH_PAIRS_MAX) {
-            let read = cx.target.associations(&cx.pipeline.target.object_type_id, object, part).await.map_err(at)?;
-            for (id, lookup) in part.iter().zip(read) {
+        let own = &cx.pipeline.target.object_type_id;
+        let parts = missing.chunks(PAIRS_READ_MAX);
+        let reads = parts.map(|part| async move { (part, cx.target.associations(own, object, part).await) });
+        let mut reads = stream::iter(reads.collect::<Vec<_>>()).buffer_unordered(READS_IN_FLIGHT_MAX);
+        while let Some((part, read)) = reads.next().await {
+            for (id, lookup) in part.iter().zip(read.map_err(at)?) {
                 let pairs = match lookup {
                     Lookup::Found(pairs) => Some(pairs),
                     Lookup::Absent => Some(Vec::new()),
@@ -109,13 +150,11 @@ impl Readings {
 
 /// Finds the records that lookups lead to. A lookup that was carried out and is only to be looked at again leads where it led,
 /// as long as the association stands; else its record is searched anew, without trust in what is remembered.
-///
-/// `refreshed` are the associations for which a listing was allowed already.
 pub async fn resolve(
     cx: &StageContext,
     rows: Vec<(AssociationState, HubspotId)>,
     readings: &mut Readings,
-    refreshed: &mut HashSet<AssociationKey>,
+    listed: &Listed,
 ) -> Result<Resolved, StageError> {
     let mut resolved = Resolved::default();
     let mut by_key: HashMap<AssociationKey, Vec<(AssociationState, HubspotId)>> = HashMap::new();
@@ -133,7 +172,8 @@ pub async fn resolve(
         let (doubted, trusted): (Vec<_>, Vec<_>) = open.into_iter().partition(|(state, _)| state.recheck);
         for (rows, doubted) in [(trusted, false), (doubted, true)] {
             if !rows.is_empty() {
-                let hunt = Hunt { may_list: refreshed.insert(association.key.clone()), doubted };
+                let turn = listed.turn(association).await;
+                let hunt = Hunt { may_list: turn.may_list, doubted };
                 search(cx, association, rows, hunt, &mut resolved).await?;
             }
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::config::pipeline::Mode;
+use crate::model::ids::PipelineName;
 use crate::plan::adoption::{SameTitles, StandingTitles, title_hash};
 use crate::plan::decide::{Action, Decision};
 use crate::ports::state::StateError;
@@ -21,6 +22,11 @@ pub struct BeforeImport {
     pub same_titles: Option<Arc<SameTitles>>,
 }
 
+/// Key of the note that says that HubSpot held no record when the import began that is not over.
+pub fn vacant_key(pipeline: &PipelineName) -> String {
+    format!("vacant:{pipeline}")
+}
+
 /// Looks at the object before the first whole import, and before a trial: one call.
 pub async fn look(cx: &StageContext) -> Result<BeforeImport, StageError> {
     let pipeline = &cx.pipeline;
@@ -31,7 +37,13 @@ pub async fn look(cx: &StageContext) -> Result<BeforeImport, StageError> {
     let first = cx.state.watermark(&pipeline.name).await.map_err(at(StageName::Match))?.is_none() && !begun;
     let unknown = counts.standing + counts.in_doubt == 0 && !begun;
     // Others may make records meanwhile that are to be updated or taken over.
-    let may_skip = unknown && pipeline.adoption.is_none() && pipeline.mode != Mode::UpdateOnly;
+    let asks_none = pipeline.adoption.is_none() && pipeline.mode != Mode::UpdateOnly;
+    // An import that is gone on with knows what it found when it began: of what it sent since, the state knows.
+    if begun && asks_none && !pipeline.is_junction {
+        let vacant = cx.state.note(&vacant_key(&pipeline.name)).await.map_err(at(StageName::Match))?.is_some();
+        return Ok(BeforeImport { vacant, same_titles: None });
+    }
+    let may_skip = unknown && asks_none;
     let compares = first && pipeline.adoption.is_none() && pipeline.target.title_property.is_some();
     if pipeline.is_junction || !(may_skip || compares) {
         return Ok(BeforeImport::default());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::associations::{Readings, Resolved, Waiting};
+use super::associations::{Listed, Readings, Resolved, Waiting};
 use super::targets::{self, Hunt, TargetMatch, is_planned, leaving_directory};
 use crate::model::association::{Asked, AssociationKey, AssociationState, SettledPair};
 use crate::model::ids::{HubspotId, SalesforceId};
@@ -23,7 +23,7 @@ pub async fn resolve(
     ends: (&Association, &Association),
     given: Vec<(AssociationState, HubspotId)>,
     readings: &mut Readings,
-    refreshed: &mut HashSet<AssociationKey>,
+    listed: &Listed,
 ) -> Result<Resolved, StageError> {
     let mut resolved = Resolved::default();
     let mut open: [Vec<(JunctionRow, Asked, Asked)>; 2] = [Vec::new(), Vec::new()];
@@ -55,7 +55,7 @@ pub async fn resolve(
         }
     }
     for (rows, doubted) in open.into_iter().zip([false, true]) {
-        search(cx, ends, rows, doubted, readings, refreshed, &mut resolved).await?;
+        search(cx, ends, rows, doubted, readings, listed, &mut resolved).await?;
     }
     Ok(resolved)
 }
@@ -138,7 +138,7 @@ async fn search(
     rows: Vec<(JunctionRow, Asked, Asked)>,
     doubted: bool,
     readings: &mut Readings,
-    refreshed: &mut HashSet<AssociationKey>,
+    listed: &Listed,
     resolved: &mut Resolved,
 ) -> Result<(), StageError> {
     if rows.is_empty() {
@@ -148,7 +148,8 @@ async fn search(
     for (end, association) in [ends.0, ends.1].into_iter().enumerate() {
         let asked = rows.iter().map(|(_, from, to)| if end == 0 { from.target } else { to.target });
         let ids: HashSet<SalesforceId> = asked.collect();
-        let hunt = Hunt { may_list: refreshed.insert(association.key.clone()), doubted };
+        let turn = listed.turn(association).await;
+        let hunt = Hunt { may_list: turn.may_list, doubted };
         found.push(targets::find(cx, association, &ids.into_iter().collect::<Vec<_>>(), hunt).await?);
     }
     for (row, from, to) in rows {

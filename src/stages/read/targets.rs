@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::model::identity::Membership;
@@ -25,6 +26,9 @@ pub enum TargetMatch {
     /// HubSpot does not say whether one carries it.
     NoAnswer,
 }
+
+/// Most reads of one search under way.
+const READS_IN_FLIGHT_MAX: usize = 8;
 
 /// How records are searched.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +58,16 @@ pub async fn find(
         AssociationTarget::Property { object_type_id, property, unique: false } => {
             by_directory(cx, object_type_id, property, ids, hunt).await
         }
+    }
+}
+
+/// The record of a Salesforce id, where this run has found it before.
+pub fn known(cx: &StageContext, association: &Association, id: SalesforceId) -> Option<HubspotId> {
+    match &association.target {
+        AssociationTarget::Property { object_type_id, property, unique: true } => {
+            cx.found_targets.get(object_type_id, property, id)
+        }
+        AssociationTarget::Property { .. } | AssociationTarget::Pipeline { .. } => None,
     }
 }
 
@@ -126,28 +140,48 @@ async fn by_unique_property(
     ids: &[SalesforceId],
     doubted: bool,
 ) -> Result<HashMap<SalesforceId, TargetMatch>, StageError> {
-    let (mut found, mut open) = (HashMap::new(), Vec::new());
-    for id in ids {
-        match cx.found_targets.get(object, property, *id).filter(|_| !doubted) {
-            Some(record) => drop(found.insert(*id, TargetMatch::One(record))),
-            None => open.push(*id),
-        }
+    let mut found = HashMap::new();
+    let mut open: Vec<SalesforceId> = ids.to_vec();
+    while !open.is_empty() {
+        let turn = cx.found_targets.begin(object, property, &open, doubted);
+        let asked: Vec<SalesforceId> = turn.asked().to_vec();
+        ask(cx, object, property, &asked, &mut found).await?;
+        let (known, elsewhere) = turn.end();
+        found.extend(known.into_iter().map(|(id, record)| (id, TargetMatch::One(record))));
+        // What another batch asks for at this moment comes with its answer.
+        open = cx.found_targets.answered(object, property, elsewhere).await;
     }
-    for part in open.chunks(BATCH_RECORDS_MAX) {
+    Ok(found)
+}
+
+/// Asks HubSpot which records hold these ids, and remembers them.
+async fn ask(
+    cx: &StageContext,
+    object: &str,
+    property: &Arc<str>,
+    ids: &[SalesforceId],
+    found: &mut HashMap<SalesforceId, TargetMatch>,
+) -> Result<(), StageError> {
+    let read = |part: Vec<SalesforceId>| async move {
         let keys: Vec<String> = part.iter().map(ToString::to_string).collect();
         let read = cx.target.read_by_key(object, property, &keys, std::slice::from_ref(property)).await;
-        for (id, lookup) in part.iter().zip(read.map_err(StageError::at(StageName::Associate))?) {
+        (part, read)
+    };
+    let reads: Vec<_> = ids.chunks(BATCH_RECORDS_MAX).map(|part| read(part.to_vec())).collect();
+    let mut reads = stream::iter(reads).buffer_unordered(READS_IN_FLIGHT_MAX);
+    while let Some((part, read)) = reads.next().await {
+        for (id, lookup) in part.into_iter().zip(read.map_err(StageError::at(StageName::Associate))?) {
             match lookup {
                 Lookup::Found(record) => {
-                    cx.found_targets.put(object, property, *id, &record.id);
-                    found.insert(*id, TargetMatch::One(record.id));
+                    cx.found_targets.put(object, property, id, &record.id);
+                    found.insert(id, TargetMatch::One(record.id));
                 }
-                Lookup::Unknown => drop(found.insert(*id, TargetMatch::NoAnswer)),
+                Lookup::Unknown => drop(found.insert(id, TargetMatch::NoAnswer)),
                 Lookup::Absent => {}
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// By a directory of all records of the object, as no batch read finds them by a property that is not unique.
@@ -164,8 +198,12 @@ async fn by_directory(
         list(cx, &name, object, property, |_| false).await?;
     }
     let mut found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
-    // Of several records that carry one id, some may be gone or merged by now: somebody was asked to see to that.
-    let doubted = found.iter().filter(|(_, records)| hunt.doubted || records.len() > 1);
+    // Of several records that carry one id, some may be gone or merged by now: somebody was asked to see to that. Once in a run
+    // HubSpot says so.
+    let several = |id: SalesforceId, records: &[HubspotId]| {
+        records.len() > 1 && !cx.found_targets.are_several(object, property, id)
+    };
+    let doubted = found.iter().filter(|(id, records)| hunt.doubted || several(**id, records));
     let doubted: Vec<(SalesforceId, HubspotId)> =
         doubted.flat_map(|(id, records)| records.iter().map(|record| (*id, record.clone()))).collect();
     let moved = forget_moved(cx, &name, object, property, &doubted).await?;
@@ -173,8 +211,12 @@ async fn by_directory(
         found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
     }
     if (hunt.may_list || moved) && ids.iter().any(|id| !found.contains_key(id)) {
-        list(cx, &name, object, property, |listing| !may_repeat(listing, cx.clock.now())).await?;
+        let listed = cx.found_targets.is_listed(&name) && !moved;
+        list(cx, &name, object, property, |listing| listed || !may_repeat(listing, cx.clock.now())).await?;
         found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
+    }
+    for (id, _) in found.iter().filter(|(_, records)| records.len() > 1) {
+        cx.found_targets.put_several(object, property, *id);
     }
     let matched = found.into_iter().filter_map(|(id, mut records)| match records.len() {
         0 => None,
@@ -267,6 +309,7 @@ async fn list(
         crash_point!("targets.page_listed");
         if after.is_none() {
             let listing = Listing { at: cx.clock.now(), pages };
+            cx.found_targets.put_listed(name);
             return cx.directory.publish(&draft, name, listing).await.map_err(at(StageName::Associate));
         }
     }

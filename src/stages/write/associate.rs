@@ -2,26 +2,33 @@
 //! ask for, and removes what Syncline made and nobody asks for any more. Its own durable step, after the records exist. Repeating
 //! it is safe: what stands is looked up first, and what is about to be made is noted as ours before the call.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 
-use crate::model::association::{Asked, AssociationKey, AssociationState, PairKey, SettledPair};
-use crate::model::failure::{Failure, Reason};
+use crate::model::association::AssociationState;
 use crate::model::ids::{HubspotId, SalesforceId};
-use crate::model::report::Tally;
-use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairChange, PairView, plan};
 use crate::ports::fault::Fault;
-use crate::ports::state::Commit;
-use crate::ports::target::{BATCH_PAIRS_MAX, PairOutcome, PairTypes};
-use crate::stages::read::associations::{Readings, Resolved, Waiting, first_end, pair_key, take_out, views};
-use crate::stages::read::due::resolve;
-use crate::stages::read::names;
+use crate::ports::state::LookupRef;
+use crate::ports::target::BATCH_PAIRS_MAX;
+use crate::stages::read::associations::Listed;
+use crate::stages::write::association_batch::{AssociationBatch, at};
 use crate::stages::write::checkpoint::Checkpoint;
-use crate::stages::write::own_ends;
-use crate::stages::{StageContext, StageError, StageName, Writers};
+use crate::stages::write::turns::{PairTurns, SourcePair};
+use crate::stages::{StageContext, StageError, Writers};
 use crate::sys::crash_point::crash_point;
+
+/// How often all that is due is gone through.
+const PASSES_MAX: usize = 2;
+
+/// Most batches under way. Each has several calls on their way while it looks for records and for what stands, and one while it
+/// makes associations: at 19 calls a second, answers may take half a second and the limit is still used in full.
+const BATCHES_IN_FLIGHT_MAX: usize = 10;
+
+/// Associations with work left, each with the HubSpot id of its record.
+type Due = Vec<(AssociationState, HubspotId)>;
 
 /// Carries out the due associations of the pipeline, [`BATCH_PAIRS_MAX`] at a time: all of them, or those whose next try
 /// has come at a time. What a removal has put in doubt is looked at in a second pass.
@@ -32,465 +39,121 @@ pub async fn drain(
     at_time: Option<Timestamp>,
 ) -> Result<(), StageError> {
     crash_point!("associate.begun");
-    let mut refreshed = HashSet::new();
+    let drain = Drain { cx, writers, checkpoint, at_time, listed: Listed::default(), turns: PairTurns::default() };
     for _ in 0..PASSES_MAX {
-        if !pass(cx, writers, checkpoint, at_time, &mut refreshed).await? {
+        if !drain.pass().await? {
             break;
         }
     }
     Ok(())
 }
 
-/// How often all that is due is gone through.
-const PASSES_MAX: usize = 2;
-
-/// How often calls whose outcome is open are looked up and done again.
-const ROUNDS_MAX: usize = 3;
-
-/// One pass through all that is due; whether it has put other lookups of the pipeline in doubt.
-async fn pass(
-    cx: &StageContext,
-    writers: &Writers,
-    checkpoint: &Checkpoint,
-    at_time: Option<Timestamp>,
-    refreshed: &mut HashSet<AssociationKey>,
-) -> Result<bool, StageError> {
-    let mut after = None;
-    let mut doubted = false;
-    loop {
-        if cx.cancel.is_cancelled() {
-            return Err(at(Fault::Cancelled));
-        }
-        let due = cx.state.due_associations(&cx.pipeline.name, at_time, after, BATCH_PAIRS_MAX).await.map_err(at)?;
-        let Some((last, _)) = due.last() else { return Ok(doubted) };
-        after = Some((last.salesforce_id, last.key.clone()));
-        crash_point!("associate.due_read");
-        let mut due_batch = DueBatch {
-            cx,
-            writers,
-            checkpoint,
-            commit: checkpoint.commit(cx),
-            delta: Tally::default(),
-            readings: Readings::default(),
-            first_ends: HashMap::new(),
-            removed: false,
-            refused: Vec::new(),
-        };
-        due_batch.batch(due, refreshed).await?;
-        let source_type = &*cx.pipeline.target.object_type_id;
-        let first_end = cx.pipeline.junction().map(|(from, _)| &from.key);
-        let mut made = cx.pipeline.associations.iter().filter(|association| Some(&association.key) != first_end);
-        let with_itself = made.any(|association| **association.target.object_type_id() == *source_type);
-        due_batch.save().await?;
-        crash_point!("associate.saved");
-        doubted |= with_itself && due_batch.removed;
-    }
-}
-
-struct DueBatch<'a> {
+struct Drain<'a> {
     cx: &'a StageContext,
     writers: &'a Writers,
     checkpoint: &'a Checkpoint,
-    commit: Commit,
-    delta: Tally,
-    readings: Readings,
-    /// Of rows of a junction object: what their first ends ask for, and where that leads.
-    first_ends: HashMap<SalesforceId, Option<(Asked, HubspotId)>>,
-    /// Something was removed.
-    removed: bool,
-    /// Records of this pipeline whose associations were refused, or of which no answer says how they are associated.
-    refused: Vec<(SalesforceId, HubspotId)>,
+    at_time: Option<Timestamp>,
+    listed: Listed,
+    turns: PairTurns,
 }
 
-impl DueBatch<'_> {
-    async fn batch(
-        &mut self,
-        due: Vec<(AssociationState, HubspotId)>,
-        refreshed: &mut HashSet<AssociationKey>,
-    ) -> Result<(), StageError> {
-        self.cx.confirm().await.map_err(at)?;
-        let resolved = resolve(self.cx, due, &mut self.readings, refreshed).await?;
-        crash_point!("associate.resolved");
-        let Resolved { by_object, remnants, waiting, waiting_with, first_ends, idle } = resolved;
-        self.commit.waiting.extend(waiting_with);
-        self.first_ends = first_ends;
-        let ends = self.cx.pipeline.junction();
-        for (row, end) in idle.iter().flat_map(|row| ends.iter().flat_map(move |(from, to)| [(row, *from), (row, *to)]))
-        {
-            self.commit.settled.push((*row, end.key.clone(), None));
-        }
-        for ((salesforce_id, key), target, why) in waiting {
-            match why {
-                Waiting::NotThere => {}
-                Waiting::Several(records) => self.fail(salesforce_id, ambiguous(&key, target, &records)),
-                Waiting::NoAnswer => self.fail(salesforce_id, no_answer()),
+impl Drain<'_> {
+    /// One pass through all that is due; whether it has put other lookups of the pipeline in doubt. On an error, batches under
+    /// way are awaited, so that what they achieved is saved.
+    async fn pass(&self) -> Result<bool, StageError> {
+        let mut in_flight = FuturesUnordered::new();
+        let (mut after, mut reading, mut doubted) = (None, true, false);
+        let error = loop {
+            if self.cx.cancel.is_cancelled() {
+                break at(Fault::Cancelled);
             }
-            self.commit.waiting.push((salesforce_id, key));
-        }
-        // First what is to go, so that a lookup that now leads to another object holds one association only.
-        for (object, lookups) in remnants.into_iter().chain(by_object) {
-            self.object(&object, lookups).await?;
-        }
-        Ok(())
-    }
-
-    /// Carries out lookups to one object. What HubSpot's answers leave open is looked up and done again.
-    async fn object(&mut self, object: &Arc<str>, lookups: Vec<DueLookup>) -> Result<(), StageError> {
-        let mut open = lookups;
-        let mut sent = OpenCalls::default();
-        for _ in 0..ROUNDS_MAX {
-            if open.is_empty() {
-                return Ok(());
-            }
-            open = self.attempt(object, open, &mut sent).await?;
-            if !open.is_empty() {
-                // What is settled counts as asked for in the next round.
-                self.save().await?;
-                self.readings.forget(object, open.iter().flat_map(ends_here));
-            }
-        }
-        for lookup in open {
-            self.set_aside(&lookup, unconfirmed());
-        }
-        Ok(())
-    }
-
-    /// One try for these lookups; returns those whose outcome is open.
-    async fn attempt(
-        &mut self,
-        object: &Arc<str>,
-        lookups: Vec<DueLookup>,
-        sent: &mut OpenCalls,
-    ) -> Result<Vec<DueLookup>, StageError> {
-        self.readings.read(self.cx, object, lookups.iter().flat_map(ends_here).cloned().collect()).await?;
-        // What stands between records that no answer names is not known, so nothing of it is done.
-        let (lookups, mut open): (Vec<DueLookup>, Vec<DueLookup>) = lookups
-            .into_iter()
-            .partition(|lookup| ends_here(lookup).all(|from| self.readings.is_answered(object, from)));
-        let mut views = views(self.cx, object, &lookups, &self.readings).await?;
-        let mut planned = plan(&lookups, &views, object);
-        crash_point!("associate.planned");
-        let unanswered = open.iter().flat_map(ends_here).collect();
-        sent.settle(&planned, &unanswered, &mut self.delta);
-        self.commit.disowned.append(&mut planned.disowned);
-        let (lookups, still) = self.remove(object, lookups, &planned, &mut views, sent).await?;
-        open.extend(still);
-        if !planned.remove.is_empty() && !lookups.is_empty() {
-            self.look_again(object, &lookups, &planned, &mut views).await?;
-        }
-        // What still stands of before keeps its lookup from being carried out.
-        let planned = plan(&lookups, &views, object);
-        let outcomes = self.make(object, &planned, sent).await?;
-        open.extend(self.enter(object, lookups, planned, &outcomes));
-        Ok(open)
-    }
-
-    /// Takes back what nobody asks for: lookups that are free to go on, and those whose removal is open. A removal that HubSpot
-    /// refuses is a failure, and what stands stays ours.
-    async fn remove(
-        &mut self,
-        object: &Arc<str>,
-        lookups: Vec<DueLookup>,
-        planned: &AssociationPlan,
-        views: &mut BTreeMap<Pair, PairView>,
-        sent: &mut OpenCalls,
-    ) -> Result<(Vec<DueLookup>, Vec<DueLookup>), StageError> {
-        if planned.remove.is_empty() {
-            return Ok((lookups, Vec::new()));
-        }
-        // What is on its way to be removed may be gone: should its lookup come back to it before the answer is noted, it is
-        // looked up.
-        let results = || lookups.iter().zip(&planned.results);
-        let leaving = results().filter(|(_, result)| result.removes.is_some());
-        let mut commit = self.checkpoint.commit(self.cx);
-        commit.rechecks = leaving.map(|(lookup, _)| (lookup.salesforce_id, lookup.key.clone())).collect();
-        self.writers.state.commit(&commit).await.map_err(at)?;
-        crash_point!("associate.removal_noted");
-        let outcomes = self.send_splitting(object, &planned.remove, false).await?;
-        crash_point!("associate.removed");
-        sent.note(&planned.remove, &outcomes, false);
-        self.delta.disassociated += count_done(&outcomes);
-        for (change, outcome) in planned.remove.iter().zip(&outcomes) {
-            if let PairOutcome::Refused(_) = outcome {
+            if reading && in_flight.len() < BATCHES_IN_FLIGHT_MAX {
+                match self.page(&mut after).await {
+                    Ok(due) if due.is_empty() => reading = false,
+                    Ok(due) => in_flight.push(self.carry_out(self.untried(due))),
+                    Err(error) => break error,
+                }
                 continue;
             }
-            self.removed = true;
-            self.commit.removed_from.push((change.key, change.pair.from.clone()));
-            if *outcome == PairOutcome::Done {
-                self.commit.disowned.extend(change.ownership.iter().cloned());
-                let pair = (change.pair.from.clone(), change.pair.to.clone());
-                views.get_mut(&pair).into_iter().for_each(|view| take_out(view, &change.pair));
+            match in_flight.next().await {
+                None => return Ok(doubted),
+                Some(Ok(more)) => doubted |= more,
+                Some(Err(error)) => break error,
             }
-        }
-        let (mut free, mut open) = (Vec::new(), Vec::new());
-        for (lookup, result) in lookups.into_iter().zip(&planned.results) {
-            match result.removes.and_then(|place| outcomes.get(place)) {
-                None | Some(PairOutcome::Done) => free.push(lookup),
-                Some(PairOutcome::Unknown) => open.push(lookup),
-                Some(PairOutcome::Refused(reason)) => self.set_aside(&lookup, reason.clone()),
-            }
-        }
-        Ok((free, open))
-    }
-
-    /// Reads again what stands between records from which something was removed and that are to be associated in another way: a
-    /// removal may have taken more than was known from this side.
-    async fn look_again(
-        &mut self,
-        object: &Arc<str>,
-        lookups: &[DueLookup],
-        removed: &AssociationPlan,
-        known: &mut BTreeMap<Pair, PairView>,
-    ) -> Result<(), StageError> {
-        let removed: HashSet<_> = removed.remove.iter().map(|change| change.key).collect();
-        let pairs = lookups.iter().filter_map(DueLookup::pair);
-        let from: BTreeSet<HubspotId> =
-            pairs.filter(|pair| removed.contains(&pair_key(self.cx, object, pair))).map(|pair| pair.0).collect();
-        if from.is_empty() {
-            return Ok(());
-        }
-        crash_point!("associate.looking_again");
-        self.readings.forget(object, from.iter());
-        self.readings.read(self.cx, object, from.clone()).await?;
-        let mut fresh = views(self.cx, object, lookups, &self.readings).await?;
-        for (pair, view) in known.iter_mut().filter(|(pair, _)| from.contains(&pair.0)) {
-            // What was removed is noted with this batch only, so ownership is taken from what is known already.
-            if let Some(fresh) = fresh.remove(pair) {
-                view.types = fresh.types;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes what is asked for and missing. It is noted as ours before the call, so that what is made in the moment of a crash is
-    /// still known as ours.
-    async fn make(
-        &mut self,
-        object: &Arc<str>,
-        planned: &AssociationPlan,
-        sent: &mut OpenCalls,
-    ) -> Result<Vec<PairOutcome>, StageError> {
-        self.commit.owned.extend(planned.owned.iter().cloned());
-        if planned.make.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut commit = self.checkpoint.commit(self.cx);
-        // What is ours no longer must not take away what is about to become ours.
-        commit.disowned = std::mem::take(&mut self.commit.disowned);
-        commit.owned = planned.make.iter().flat_map(|change| change.ownership.iter().cloned()).collect();
-        self.writers.state.commit(&commit).await.map_err(at)?;
-        crash_point!("associate.making_noted");
-        let outcomes = self.send_splitting(object, &planned.make, true).await?;
-        crash_point!("associate.made");
-        sent.note(&planned.make, &outcomes, true);
-        self.delta.associated += count_done(&outcomes);
-        for (change, outcome) in planned.make.iter().zip(&outcomes) {
-            if let PairOutcome::Refused(_) = outcome {
-                self.commit.disowned.extend(change.ownership.iter().cloned());
-            }
-        }
-        Ok(outcomes)
-    }
-
-    /// Makes or removes associations; a call that is refused as a whole is split until the culprits stand alone.
-    async fn send_splitting(
-        &self,
-        object: &str,
-        changes: &[PairChange],
-        make: bool,
-    ) -> Result<Vec<PairOutcome>, StageError> {
-        let target = &self.writers.target;
-        let from_object = &*self.cx.pipeline.target.object_type_id;
-        let all: Vec<PairTypes> = changes.iter().map(|change| change.pair.clone()).collect();
-        let mut outcomes = vec![PairOutcome::Unknown; all.len()];
-        let mut parts: Vec<(usize, usize)> = (0..all.len())
-            .step_by(BATCH_PAIRS_MAX)
-            .map(|start| (start, all.len().min(start + BATCH_PAIRS_MAX)))
-            .collect();
-        parts.reverse();
-        while let Some((start, end)) = parts.pop() {
-            let part = &all[start..end];
-            let call = if make {
-                target.associate(from_object, object, part)
-            } else {
-                target.disassociate(from_object, object, part)
-            };
-            match call.await {
-                Ok(answers) => {
-                    for (index, answer) in (start..end).zip(answers) {
-                        outcomes[index] = answer;
-                    }
-                }
-                Err(Fault::Reject(reason)) if end - start == 1 => outcomes[start] = PairOutcome::Refused(reason),
-                Err(Fault::Reject(_)) => {
-                    let middle = start + (end - start) / 2;
-                    parts.push((middle, end));
-                    parts.push((start, middle));
-                }
-                Err(fault) => return Err(at(fault)),
-            }
-        }
-        Ok(outcomes)
-    }
-
-    /// Enters what is settled; returns the lookups whose outcome is open.
-    fn enter(
-        &mut self,
-        object: &Arc<str>,
-        lookups: Vec<DueLookup>,
-        planned: AssociationPlan,
-        outcomes: &[PairOutcome],
-    ) -> Vec<DueLookup> {
-        let mut open = Vec::new();
-        for (lookup, result) in lookups.into_iter().zip(planned.results) {
-            let outcome = result.waits_for.and_then(|place| outcomes.get(place));
-            if outcome != Some(&PairOutcome::Unknown) {
-                self.settle_first_end(lookup.salesforce_id);
-            }
-            match outcome {
-                None | Some(PairOutcome::Done) => {
-                    let settled = result.settled.map(|settled| self.with_key(object, settled));
-                    if self.cx.failures_open && lookup.wanted.is_some() {
-                        self.commit.resolved_links.push(lookup.salesforce_id);
-                    }
-                    self.commit.settled.push((lookup.salesforce_id, lookup.key, settled));
-                }
-                Some(PairOutcome::Refused(reason)) => {
-                    self.commit.settled.push((lookup.salesforce_id, lookup.key.clone(), None));
-                    // The record at the other end may be gone: the next try does not trust what is remembered.
-                    self.commit.rechecks.push((lookup.salesforce_id, lookup.key.clone()));
-                    self.set_aside(&lookup, reason.clone());
-                }
-                Some(PairOutcome::Unknown) => open.push(lookup),
-            }
-        }
-        open
-    }
-
-    /// Settles the first end of a row of a junction object, whose association is settled with it.
-    fn settle_first_end(&mut self, row: SalesforceId) {
-        let (Some((from, _)), Some(end)) = (self.cx.pipeline.junction(), self.first_ends.remove(&row)) else { return };
-        let settled = end.map(|(asked, record)| first_end(self.cx, asked, record));
-        self.commit.settled.push((row, from.key.clone(), settled));
-    }
-
-    fn with_key(&self, object: &Arc<str>, settled: SettledPair) -> (PairKey, SettledPair) {
-        (pair_key(self.cx, object, &(settled.from.clone(), settled.to.clone())), settled)
-    }
-
-    /// Sets a lookup aside: it is tried again later.
-    fn set_aside(&mut self, lookup: &DueLookup, reason: Reason) {
-        self.commit.waiting.push((lookup.salesforce_id, lookup.key.clone()));
-        self.refused.push((lookup.salesforce_id, lookup.from.clone()));
-        self.fail(lookup.salesforce_id, reason);
-    }
-
-    fn fail(&mut self, salesforce_id: SalesforceId, reason: Reason) {
-        self.delta.failed_associations += 1;
-        let title = salesforce_id.to_string();
-        self.commit.failures.push(Failure { salesforce_id, title, reason, content: None, columns: Vec::new() });
-    }
-
-    /// Gives failures the names of their records: those that stand already have them, of the others Salesforce is asked.
-    async fn name_failures(&mut self) -> Result<(), StageError> {
-        if self.commit.failures.is_empty() {
-            return Ok(());
-        }
-        let mut ids: Vec<SalesforceId> = self.commit.failures.iter().map(|failure| failure.salesforce_id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let known = self.cx.state.failures_of(&self.cx.pipeline.name, &ids).await.map_err(at)?.into_iter();
-        let known = known.map(|row| (row.failure.salesforce_id, row.failure.title));
-        let mut names: HashMap<SalesforceId, String> = known.filter(|(id, title)| title != id.as_str()).collect();
-        ids.retain(|id| !names.contains_key(id));
-        names.extend(names::of(self.cx, &ids).await);
-        for failure in &mut self.commit.failures {
-            if let Some(name) = names.get(&failure.salesforce_id) {
-                failure.title.clone_from(name);
-            }
-        }
-        Ok(())
-    }
-
-    /// Saves what is done so far.
-    async fn save(&mut self) -> Result<(), StageError> {
-        own_ends::doubt_moved(self.cx, self.writers, std::mem::take(&mut self.refused)).await?;
-        self.name_failures().await?;
-        self.commit.tally = self.checkpoint.add(std::mem::take(&mut self.delta));
-        crash_point!("associate.saving");
-        self.writers.state.commit(&self.commit).await.map_err(at)?;
-        self.commit = self.checkpoint.commit(self.cx);
-        Ok(())
-    }
-}
-
-/// The records at this end of what a lookup leads to and led to.
-fn ends_here(lookup: &DueLookup) -> impl Iterator<Item = &HubspotId> {
-    std::iter::once(&lookup.from).chain(lookup.settled.as_ref().map(|settled| &settled.from))
-}
-
-/// Calls of which the answer said nothing: the next look tells what became of them.
-#[derive(Default)]
-struct OpenCalls {
-    made: HashSet<Pair>,
-    removed: HashSet<Pair>,
-}
-
-impl OpenCalls {
-    fn note(&mut self, changes: &[PairChange], outcomes: &[PairOutcome], make: bool) {
-        let open = changes.iter().zip(outcomes).filter(|(_, outcome)| **outcome == PairOutcome::Unknown);
-        let pairs = open.map(|(change, _)| (change.pair.from.clone(), change.pair.to.clone()));
-        if make { self.made.extend(pairs) } else { self.removed.extend(pairs) }
-    }
-
-    /// Counts what a look has shown to be done.
-    fn settle(&mut self, planned: &AssociationPlan, unanswered: &HashSet<&HubspotId>, delta: &mut Tally) {
-        let is_done = |changes: &[PairChange], (from, to): &Pair| {
-            !unanswered.contains(from)
-                && !changes.iter().any(|change| change.pair.from == *from && change.pair.to == *to)
         };
-        delta.associated += self.made.extract_if(|pair| is_done(&planned.make, pair)).count() as u64;
-        delta.disassociated += self.removed.extract_if(|pair| is_done(&planned.remove, pair)).count() as u64;
+        while let Some(ended) = in_flight.next().await {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "another batch of associations failed as well");
+            }
+        }
+        Err(error)
     }
-}
 
-fn count_done(outcomes: &[PairOutcome]) -> u64 {
-    outcomes.iter().filter(|outcome| **outcome == PairOutcome::Done).count() as u64
-}
-
-fn unconfirmed() -> Reason {
-    Reason {
-        code: "SL5113".to_owned(),
-        remote_code: None,
-        property: None,
-        message: "HubSpot's answer did not mention this association, and it was not as requested when it was read back"
-            .to_owned(),
-        request_id: None,
+    /// The next page of what is due. A record's lookups stay together: two of them may lead to one record, whose labels are
+    /// written by one call.
+    async fn page(&self, after: &mut Option<LookupRef>) -> Result<Due, StageError> {
+        let name = &self.cx.pipeline.name;
+        let due = self.cx.state.due_associations(name, self.at_time, after.take(), BATCH_PAIRS_MAX).await;
+        let mut due = due.map_err(at)?;
+        if due.len() >= BATCH_PAIRS_MAX {
+            let last = due.last().map(|(state, _)| state.salesforce_id);
+            let whole = due.iter().take_while(|(state, _)| Some(state.salesforce_id) != last).count();
+            due.truncate(if whole > 0 { whole } else { due.len() });
+        }
+        *after = due.last().map(|(state, _)| (state.salesforce_id, state.key.clone()));
+        crash_point!("associate.due_read");
+        Ok(due)
     }
-}
 
-fn no_answer() -> Reason {
-    Reason {
-        code: "SL5114".to_owned(),
-        remote_code: None,
-        property: None,
-        message: "HubSpot was asked several times for the record at the other end, and did not say whether it has it"
-            .to_owned(),
-        request_id: None,
+    /// Leaves out what the run has tried already.
+    fn untried(&self, mut due: Due) -> Due {
+        due.retain(|(state, _)| !self.checkpoint.has_tried(&(state.salesforce_id, state.key.clone())));
+        due
     }
-}
 
-fn ambiguous(key: &AssociationKey, target: SalesforceId, records: &[HubspotId]) -> Reason {
-    let names: Vec<&str> = records.iter().take(5).map(HubspotId::as_str).collect();
-    Reason {
-        code: "SL5112".to_owned(),
-        remote_code: None,
-        property: key.0.split(['#', '@']).next().map(str::to_owned),
-        message: format!("{} HubSpot records carry the Salesforce id {target}: {}", records.len(), names.join(", ")),
-        request_id: None,
+    /// Carries out a page; whether it has put other lookups of the pipeline in doubt.
+    async fn carry_out(&self, due: Due) -> Result<bool, StageError> {
+        let pairs = self.pairs(&due).await?;
+        let _turn = self.turns.take(pairs).await;
+        let mut batch = AssociationBatch::new(self.cx, self.writers, self.checkpoint);
+        batch.due(due, &self.listed).await?;
+        batch.save().await?;
+        crash_point!("associate.saved");
+        Ok(self.is_with_itself() && batch.has_removed())
     }
-}
 
-fn at<C: Into<crate::stages::StageCause>>(cause: C) -> StageError {
-    StageError::at(StageName::Associate)(cause)
+    /// Whether the pipeline associates its own object with itself.
+    fn is_with_itself(&self) -> bool {
+        let pipeline = &self.cx.pipeline;
+        let first_end = pipeline.junction().map(|(from, _)| &from.key);
+        let mut made = pipeline.associations.iter().filter(|association| Some(&association.key) != first_end);
+        made.any(|association| **association.target.object_type_id() == *pipeline.target.object_type_id)
+    }
+
+    /// The pairs of records that lookups of another page may ask for as well: the two of one object, which are seen from both
+    /// sides, and those that rows of a junction object lead to.
+    async fn pairs(&self, due: &Due) -> Result<HashSet<SourcePair>, StageError> {
+        let pipeline = &self.cx.pipeline;
+        let targets = |state: &AssociationState| {
+            let settled = state.settled.as_ref().map(|settled| settled.asked.target);
+            state.wanted.as_ref().map(|asked| asked.target).into_iter().chain(settled)
+        };
+        let Some((from, to)) = pipeline.junction() else {
+            let own = due.iter().filter(|_| self.is_with_itself());
+            let pairs = own.flat_map(|(state, _)| targets(state).map(|to| SourcePair::new(state.salesforce_id, to)));
+            return Ok(pairs.collect());
+        };
+        let mut rows: Vec<SalesforceId> = due.iter().map(|(state, _)| state.salesforce_id).collect();
+        rows.dedup();
+        let mut ends = self.cx.state.associations(&pipeline.name, &rows).await.map_err(at)?;
+        ends.sort_by_key(|state| state.salesforce_id);
+        let mut pairs = HashSet::new();
+        for row in ends.chunk_by(|one, other| one.salesforce_id == other.salesforce_id) {
+            let of = |key| row.iter().filter(move |state| state.key == key).flat_map(targets);
+            for first in of(from.key.clone()) {
+                pairs.extend(of(to.key.clone()).map(|other| SourcePair::new(first, other)));
+            }
+        }
+        Ok(pairs)
+    }
 }

@@ -1,6 +1,7 @@
 //! Checkpoint. In: settled records. Out: nothing. Effect: remembers what was acknowledged, and how far the read came,
 //! in one transaction. Repeating it is safe: it replaces what it wrote.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use crate::model::report::Tally;
 use crate::model::watermark::{ComparisonProgress, Watermark};
 use crate::plan::decide::{Action, Decision, IdentityChange, NOTHING_WRITTEN};
 use crate::plan::guard::Rejects;
-use crate::ports::state::{Commit, ImportProgress, StateError, StateWriter};
+use crate::ports::state::{Commit, ImportProgress, LookupRef, StateError, StateWriter};
 use crate::stages::read::lookup::{MATCH_PROPERTY_GONE, NO_ANSWER};
 use crate::stages::write::{Outcome, Settled, UNCONFIRMED};
 use crate::stages::{Stage, StageContext, StageError, StageName};
@@ -28,7 +29,14 @@ pub struct Checkpoint {
     pub tally: Arc<Mutex<Tally>>,
     /// What the run has rejected for the first time.
     pub rejects: Arc<Mutex<Rejects>>,
+    /// Lookups that the run has tried and set aside: they are not tried again at its end.
+    tried: Arc<Mutex<HashSet<LookupRef>>>,
+    /// What HubSpot takes no more of in this run, and in which words it said so.
+    full: Arc<Mutex<HashMap<String, Reason>>>,
 }
+
+/// Most of that which is remembered.
+const FULL_MAX: usize = 10_000;
 
 impl Stage for Checkpoint {
     type In = Vec<Settled>;
@@ -50,7 +58,13 @@ impl Stage for Checkpoint {
 impl Checkpoint {
     /// The stage at the beginning of a run.
     pub fn new(state: &Arc<dyn StateWriter>) -> Self {
-        Self { state: Arc::clone(state), tally: Arc::default(), rejects: Arc::default() }
+        Self {
+            state: Arc::clone(state),
+            tally: Arc::default(),
+            rejects: Arc::default(),
+            tried: Arc::default(),
+            full: Arc::default(),
+        }
     }
 
     /// Adds to the run's numbers and returns them.
@@ -67,6 +81,36 @@ impl Checkpoint {
         rejects.absorb(more);
         rejects.looked = tally.read.saturating_sub(tally.waiting);
         rejects.clone()
+    }
+
+    /// Notes lookups that the run has tried and set aside; how many there are now.
+    pub fn add_tried(&self, lookups: Vec<LookupRef>) -> usize {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        tried.extend(lookups);
+        tried.len()
+    }
+
+    /// Whether the run has tried a lookup and set it aside.
+    pub fn has_tried(&self, lookup: &LookupRef) -> bool {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).contains(lookup)
+    }
+
+    /// Notes that HubSpot takes no more of something: associations of one kind with one record.
+    pub fn add_full(&self, what: String, reason: &Reason) {
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        if full.len() < FULL_MAX {
+            full.insert(what, reason.clone());
+        }
+    }
+
+    /// Whether HubSpot takes no more of anything.
+    pub fn has_full(&self) -> bool {
+        !self.full.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Why HubSpot takes no more of something, where this run has met that.
+    pub fn full(&self, what: &str) -> Option<Reason> {
+        self.full.lock().unwrap_or_else(PoisonError::into_inner).get(what).cloned()
     }
 
     /// An empty commit of this run.

@@ -2,10 +2,13 @@
 //! looked up first, archiving twice is archiving once.
 
 pub mod associate;
+pub mod associate_made;
+mod association_batch;
 pub mod checkpoint;
 pub mod delete;
 pub mod load;
 pub mod own_ends;
+mod turns;
 
 use crate::model::failure::Reason;
 use crate::model::ids::HubspotId;

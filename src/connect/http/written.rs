@@ -1,0 +1,44 @@
+//! A body that tells when it is written to the connection: the moment at which the server is about to count the call.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+/// What is called when a request is written.
+pub(in crate::connect) type OnWritten = Box<dyn FnOnce() + Send + Sync>;
+
+/// The body of a request. A connection asks for it once it is open and takes the request.
+pub(super) struct WrittenBody {
+    bytes: Option<Bytes>,
+    on_written: Option<OnWritten>,
+}
+
+impl WrittenBody {
+    /// A body, and what is called when it is written.
+    pub(super) fn new(bytes: Bytes, on_written: OnWritten) -> Self {
+        Self { bytes: Some(bytes), on_written: Some(on_written) }
+    }
+}
+
+impl Body for WrittenBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(on_written) = self.on_written.take() {
+            on_written();
+        }
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}

@@ -1,0 +1,250 @@
+//! Associates records that the run has just made, while it goes on. In: what settled records ask for. Out: calls, each as full as it
+//! may be. Effect: as [`super::associate`] says. What is left out here (as its record is not found, or HubSpot does not answer)
+//! stays due in the state, from where the end of the run carries it out; so repeating this is safe, and so is dying in it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::model::association::{Asked, AssociationKey};
+use crate::model::ids::{HubspotId, SalesforceId};
+use crate::pipeline::compiled::Association;
+use crate::plan::associations::DueLookup;
+use crate::plan::decide::Action;
+use crate::ports::fault::Fault;
+use crate::ports::target::{BATCH_PAIRS_MAX, BATCH_RECORDS_MAX};
+use crate::stages::read::targets::{self, Hunt, TargetMatch};
+use crate::stages::write::association_batch::AssociationBatch;
+use crate::stages::write::checkpoint::Checkpoint;
+use crate::stages::write::{Outcome, Settled};
+use crate::stages::{StageCause, StageContext, StageError, Writers};
+use crate::sys::crash_point::crash_point;
+
+/// Most pairs that wait for their call; more are left to the end of the run.
+const PAIRS_HELD_MAX: usize = 20_000;
+
+/// Most lookups that are remembered as tried and set aside; the end of the run deals with all that come after.
+const TRIED_MAX: usize = 100_000;
+
+/// Associations of records that the run has made.
+pub struct MadeAssociations {
+    cx: StageContext,
+    writers: Writers,
+    checkpoint: Checkpoint,
+    queue: Mutex<Queue>,
+}
+
+/// A record that the run has made, and what its lookups ask for.
+pub struct Made {
+    record: SalesforceId,
+    id: HubspotId,
+    asked: Vec<(AssociationKey, Asked)>,
+}
+
+/// Lookups of one record that lead to one other.
+struct MadePair {
+    record: SalesforceId,
+    from: HubspotId,
+    asked: Vec<(AssociationKey, Asked)>,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// HubSpot refused something that concerns more than a few pairs: the end of the run deals with it.
+    closed: bool,
+    /// Pairs that are held, calls under way included.
+    held: usize,
+    /// Records to look for, by the place of the first association that leads to such.
+    unsought: BTreeMap<usize, Vec<SalesforceId>>,
+    /// Pairs that wait for what is looked for.
+    waiting: HashMap<(usize, SalesforceId), Vec<MadePair>>,
+    /// Searches under way.
+    searches: usize,
+    /// Pairs to make, by the object at the other end.
+    ready: BTreeMap<Arc<str>, Vec<DueLookup>>,
+    /// How many pairs those are.
+    ready_pairs: BTreeMap<Arc<str>, usize>,
+}
+
+impl Made {
+    /// The records of a settled batch that HubSpot's answer says were made, and that were never in HubSpot before.
+    pub fn of(settled: &[Settled]) -> Vec<Self> {
+        settled.iter().filter_map(Self::of_one).collect()
+    }
+
+    fn of_one(settled: &Settled) -> Option<Self> {
+        let Settled { decision, outcome: Outcome::Done { id: Some(id), created: Some(true) } } = settled else {
+            return None;
+        };
+        if decision.action != Action::Create || decision.hubspot_id.is_some() || decision.lost.is_some() {
+            return None;
+        }
+        let asked = decision.wanted.iter().filter_map(|(key, asked)| Some((key.clone(), asked.clone()?)));
+        let asked: Vec<(AssociationKey, Asked)> = asked.collect();
+        (!asked.is_empty()).then(|| Self { record: decision.id(), id: id.clone(), asked })
+    }
+}
+
+impl MadeAssociations {
+    /// Of one run, or a part of it.
+    pub fn new(cx: &StageContext, writers: &Writers, checkpoint: &Checkpoint) -> Self {
+        let queue = Queue { closed: cx.pipeline.is_junction, ..Queue::default() };
+        Self { cx: cx.clone(), writers: writers.clone(), checkpoint: checkpoint.clone(), queue: Mutex::new(queue) }
+    }
+
+    /// Takes records in whose settlement is saved.
+    pub fn add(&self, made: Vec<Made>) {
+        let mut queue = self.queue();
+        for Made { record, id, asked } in made {
+            let mut by_target: BTreeMap<(usize, SalesforceId), Vec<(AssociationKey, Asked)>> = BTreeMap::new();
+            for (key, asked) in asked {
+                // What stands between two records of one object may have been made from the other side.
+                let Some(place) = self.place(&key) else { continue };
+                by_target.entry((place, asked.target)).or_default().push((key, asked));
+            }
+            for ((place, target), asked) in by_target {
+                if queue.closed || queue.held >= PAIRS_HELD_MAX {
+                    return;
+                }
+                queue.held += 1;
+                let pair = MadePair { record, from: id.clone(), asked };
+                let association = &self.cx.pipeline.associations[place];
+                match targets::known(&self.cx, association, target) {
+                    Some(to) => queue.ready(association, pair, &to),
+                    None => queue.wait(place, target, pair),
+                }
+            }
+        }
+    }
+
+    /// The place of the first association that leads to the same records as this one; none where it leads to records of the
+    /// pipeline's own object.
+    fn place(&self, key: &AssociationKey) -> Option<usize> {
+        let pipeline = &self.cx.pipeline;
+        let association = pipeline.associations.iter().find(|association| association.key == *key)?;
+        if *association.target.object_type_id() == pipeline.target.object_type_id {
+            return None;
+        }
+        pipeline.associations.iter().position(|other| other.target == association.target)
+    }
+
+    /// The next call's work: a full one, or with `flush` what is left.
+    pub fn next(&self, flush: bool) -> Option<BoxFuture<'_, Result<(), StageError>>> {
+        let mut queue = self.queue();
+        if let Some((object, lookups, pairs)) = queue.next_call(flush) {
+            return Some(self.associate(object, lookups, pairs).boxed());
+        }
+        let (place, ids) = queue.next_search(flush)?;
+        Some(self.search(place, ids).boxed())
+    }
+
+    async fn search(&self, place: usize, ids: Vec<SalesforceId>) -> Result<(), StageError> {
+        let association = &self.cx.pipeline.associations[place];
+        let found = targets::find(&self.cx, association, &ids, Hunt { may_list: false, doubted: false }).await;
+        crash_point!("associate.made_sought");
+        let found = self.unless_refused(found)?.unwrap_or_default();
+        let mut queue = self.queue();
+        queue.searches -= 1;
+        for id in ids {
+            let pairs = queue.waiting.remove(&(place, id)).unwrap_or_default();
+            for pair in pairs {
+                match found.get(&id) {
+                    Some(TargetMatch::One(to)) => queue.ready(association, pair, to),
+                    Some(TargetMatch::Many(_) | TargetMatch::NoAnswer) | None => queue.held -= 1,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn associate(&self, object: Arc<str>, lookups: Vec<DueLookup>, pairs: usize) -> Result<(), StageError> {
+        let mut batch = AssociationBatch::new(&self.cx, &self.writers, &self.checkpoint);
+        let done = batch.of_made(&object, lookups).await;
+        let refused = batch.set_aside_so_far();
+        if self.unless_refused(done)?.is_some() {
+            crash_point!("associate.made_unsaved");
+            batch.save().await?;
+            if self.checkpoint.add_tried(refused) >= TRIED_MAX {
+                self.queue().closed = true;
+            }
+        }
+        self.queue().held -= pairs;
+        Ok(())
+    }
+
+    /// What was done; none where HubSpot does not let it be done, which ends the work here: the end of the run says why.
+    fn unless_refused<T>(&self, done: Result<T, StageError>) -> Result<Option<T>, StageError> {
+        match done {
+            Ok(done) => Ok(Some(done)),
+            Err(StageError { cause: StageCause::Remote(fault), .. }) if !matches!(fault, Fault::Cancelled) => {
+                tracing::debug!(%fault, "associations wait for the end of the run");
+                let mut queue = self.queue();
+                let searches = queue.searches;
+                *queue = Queue { closed: true, searches, held: PAIRS_HELD_MAX, ..Queue::default() };
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn wait(&mut self, place: usize, target: SalesforceId, pair: MadePair) {
+        let waiting = self.waiting.entry((place, target)).or_default();
+        if waiting.is_empty() {
+            self.unsought.entry(place).or_default().push(target);
+        }
+        waiting.push(pair);
+    }
+
+    fn ready(&mut self, association: &Association, pair: MadePair, to: &HubspotId) {
+        let MadePair { record, from, asked } = pair;
+        let object = association.target.object_type_id();
+        *self.ready_pairs.entry(Arc::clone(object)).or_default() += 1;
+        let lookups = asked.into_iter().map(|(key, asked)| DueLookup {
+            salesforce_id: record,
+            key,
+            from: from.clone(),
+            wanted: Some((asked, to.clone())),
+            settled: None,
+        });
+        self.ready.entry(Arc::clone(object)).or_default().extend(lookups);
+    }
+
+    /// Pairs for a call: a full one, or what is left once nothing is looked for any more.
+    fn next_call(&mut self, flush: bool) -> Option<(Arc<str>, Vec<DueLookup>, usize)> {
+        let flush = flush && self.searches == 0 && self.unsought.values().all(Vec::is_empty);
+        let full = |pairs: &usize| *pairs >= BATCH_PAIRS_MAX || (flush && *pairs > 0);
+        let object = self.ready_pairs.iter().find(|(_, pairs)| full(pairs)).map(|(object, _)| Arc::clone(object))?;
+        let ready = self.ready.get_mut(&object)?;
+        let mut pairs = 0;
+        // The lookups of one pair stand side by side.
+        let mut before: Option<(SalesforceId, HubspotId)> = None;
+        let end = ready.iter().position(|lookup| {
+            let pair = lookup.wanted.as_ref().map(|(_, to)| (lookup.salesforce_id, to.clone()));
+            pairs += usize::from(pair != before);
+            before = pair;
+            pairs > BATCH_PAIRS_MAX
+        });
+        let rest = ready.split_off(end.unwrap_or(ready.len()));
+        let lookups = std::mem::replace(ready, rest);
+        let pairs = pairs.min(BATCH_PAIRS_MAX);
+        let left = self.ready_pairs.entry(Arc::clone(&object)).or_default();
+        *left = if self.ready.get(&object).is_none_or(Vec::is_empty) { 0 } else { left.saturating_sub(pairs) };
+        Some((object, lookups, pairs))
+    }
+
+    /// Records to look for: as many as a call takes, or what is left.
+    fn next_search(&mut self, flush: bool) -> Option<(usize, Vec<SalesforceId>)> {
+        let full = |ids: &Vec<SalesforceId>| ids.len() >= BATCH_RECORDS_MAX || (flush && !ids.is_empty());
+        let (place, ids) = self.unsought.iter_mut().find(|(_, ids)| full(ids))?;
+        self.searches += 1;
+        Some((*place, ids.drain(..ids.len().min(BATCH_RECORDS_MAX)).collect()))
+    }
+}
