@@ -70,11 +70,13 @@ pub const UNKNOWN_OBJECTS: i64 = 0;
 struct Numbered<T> {
     by_value: HashMap<T, i64>,
     by_number: HashMap<i64, T>,
+    /// The two that were asked for last: mostly they are asked for again.
+    recent: [Option<(T, i64)>; 2],
 }
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
-        Self { by_value: HashMap::new(), by_number: HashMap::new() }
+        Self { by_value: HashMap::new(), by_number: HashMap::new(), recent: [None, None] }
     }
 }
 
@@ -82,6 +84,18 @@ impl<T> Default for Numbered<T> {
 const KNOWN_MAX: usize = 4_096;
 
 impl<T: Clone + Eq + Hash> Numbered<T> {
+    fn number(&mut self, value: &T) -> Option<i64> {
+        for (known, number) in self.recent.iter().flatten() {
+            if known == value {
+                return Some(*number);
+            }
+        }
+        let number = *self.by_value.get(value)?;
+        self.recent.swap(0, 1);
+        self.recent[0] = Some((value.clone(), number));
+        Some(number)
+    }
+
     fn put(&mut self, number: i64, value: T) {
         if self.by_number.len() >= KNOWN_MAX {
             *self = Self::default();
@@ -175,8 +189,9 @@ impl Database {
         value: &T,
         find: impl FnOnce() -> rusqlite::Result<Option<i64>>,
     ) -> rusqlite::Result<Option<i64>> {
-        if let Some(number) = part(&mut self.known.borrow_mut()).by_value.get(value) {
-            return Ok(Some(*number));
+        let known = part(&mut self.known.borrow_mut()).number(value);
+        if known.is_some() {
+            return Ok(known);
         }
         let found = find()?;
         if let Some(number) = found {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{CachedStatement, OptionalExtension, params};
 
 use super::database::{Database, Standing, each_of};
 use super::pipelines::pipeline_id;
@@ -189,7 +189,10 @@ pub fn write(database: &Database, pipeline: i64, identities: &[Identity]) -> rus
         known.insert(*record, Before { hubspot_id: row.get(1)?, standing: row.get(3)? });
         Ok(())
     })?;
-    let mut entry = Entry { database, pipeline, usual, changes: HashMap::new(), waiting: None };
+    let insert = "INSERT INTO identities (record, hubspot_id, hash, standing) VALUES (?1, ?2, ?3, ?4)";
+    let insert = database.prepare_cached(insert)?;
+    let (blank, changes) = (Arc::default(), HashMap::new());
+    let mut entry = Entry { database, insert, pipeline, usual, blank, changes, waiting: None };
     for (record, identity) in new {
         let now = entry.write(record, identity, known.get(&record).copied())?;
         if records.len() < identities.len() {
@@ -206,8 +209,10 @@ pub fn write(database: &Database, pipeline: i64, identities: &[Identity]) -> rus
 /// Identities on their way into the state.
 struct Entry<'a> {
     database: &'a Database,
+    insert: CachedStatement<'a>,
     pipeline: i64,
     usual: String,
+    blank: Arc<str>,
     /// By how much the number of records changes that stand in one way.
     changes: HashMap<i64, i64>,
     /// Whether any lookup waits for its record, once that was asked.
@@ -221,25 +226,26 @@ impl Entry<'_> {
             pipeline: self.pipeline,
             membership: identity.membership,
             mapping: identity.mapping.0,
-            match_property: if is_usual { Arc::default() } else { Arc::clone(&identity.match_property) },
+            match_property: Arc::clone(if is_usual { &self.blank } else { &identity.match_property }),
         };
         let now = Before {
             hubspot_id: self.database.ensure_hubspot_id(&identity.hubspot_id)?,
             standing: self.database.ensure_standing(&standing)?,
         };
-        let sql = match before {
-            None => "INSERT INTO identities (record, hubspot_id, hash, standing) VALUES (?1, ?2, ?3, ?4)",
+        let row = params![record, now.hubspot_id, identity.hash.0, now.standing];
+        match before {
+            None => self.insert.execute(row)?,
             // An index whose column is not named is left alone.
             Some(before) if before.hubspot_id == now.hubspot_id => {
-                "UPDATE identities SET hash = ?3, standing = ?4 WHERE record = ?1 AND hubspot_id = ?2"
+                let sql = "UPDATE identities SET hash = ?3, standing = ?4 WHERE record = ?1 AND hubspot_id = ?2";
+                self.database.prepare_cached(sql)?.execute(row)?
             }
             Some(before) => {
                 lookups::keep_near_end(self.database, record, before.hubspot_id)?;
-                "UPDATE identities SET hubspot_id = ?2, hash = ?3, standing = ?4 WHERE record = ?1"
+                let sql = "UPDATE identities SET hubspot_id = ?2, hash = ?3, standing = ?4 WHERE record = ?1";
+                self.database.prepare_cached(sql)?.execute(row)?
             }
         };
-        let row = params![record, now.hubspot_id, identity.hash.0, now.standing];
-        self.database.prepare_cached(sql)?.execute(row)?;
         if let Some(before) = before {
             *self.changes.entry(before.standing).or_default() -= 1;
         }

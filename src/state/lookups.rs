@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 
 use super::database::{Database, Relation, each_of, lookup_of, lookups_of, record_of};
 use super::pipelines::pipeline_id;
@@ -103,9 +103,10 @@ pub fn write_settled(database: &Database, pipeline: i64, settled: &[SettledLooku
         Ok(())
     })?;
     let known_before = any_before(database)?;
+    let mut settling = Settling::new(database)?;
     for (lookup, settled) in new {
         let near_end = near.get(&record_of(lookup)).copied();
-        settle(database, lookup, settled.as_ref(), near_end)?;
+        settling.settle(lookup, settled.as_ref(), near_end)?;
         if known_before {
             database.prepare_cached("DELETE FROM pairs_before WHERE lookup = ?1")?.execute([lookup])?;
         }
@@ -125,36 +126,44 @@ fn carried_out(database: &Database, key: &PairKey, pair: &SettledPair) -> rusqli
     })
 }
 
-/// Sets what was carried out of one lookup, whose record is the HubSpot record `near_end`.
-fn settle(
-    database: &Database,
-    lookup: i64,
-    settled: Option<&CarriedOut>,
-    near_end: Option<i64>,
-) -> rusqlite::Result<()> {
-    let stands = settled.map(|settled| settled.asked);
-    let (target, label) = columns(stands);
-    // Mostly it is what was asked for, and nothing is left to do.
-    let sql = "DELETE FROM due_associations WHERE lookup = ?1 AND wanted IS ?2 AND wanted_label IS ?3";
-    let is_done = database.prepare_cached(sql)?.execute(params![lookup, target, label])? > 0;
-    if !is_done {
-        let sql = "UPDATE due_associations SET recheck = 0 WHERE lookup = ?1";
-        let is_due = database.prepare_cached(sql)?.execute([lookup])? > 0;
-        // Nothing was due of it: so it asks for what was carried out before.
-        let before = if is_due { None } else { Some(asked_before(database, lookup)?) };
-        if let Some(wanted) = before.filter(|before| *before != stands) {
-            let (target, label) = columns(wanted);
-            database.prepare_cached(DUE)?.execute(params![lookup, target, label, false])?;
-        }
+/// What was carried out, on its way into the state.
+struct Settling<'a> {
+    database: &'a Database,
+    /// Mostly it is what was asked for, and nothing is left to do.
+    done: CachedStatement<'a>,
+    enter: CachedStatement<'a>,
+}
+
+impl<'a> Settling<'a> {
+    fn new(database: &'a Database) -> rusqlite::Result<Self> {
+        let done = "DELETE FROM due_associations WHERE lookup = ?1 AND wanted IS ?2 AND wanted_label IS ?3";
+        let enter = "INSERT INTO associations (lookup, target, label, relation, from_id, to_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            ON CONFLICT (lookup) DO UPDATE SET target = excluded.target, label = excluded.label, relation = excluded.relation,
+                from_id = excluded.from_id, to_id = excluded.to_id";
+        Ok(Self { database, done: database.prepare_cached(done)?, enter: database.prepare_cached(enter)? })
     }
-    let Some(new) = settled else {
-        return database.prepare_cached("DELETE FROM associations WHERE lookup = ?1")?.execute([lookup]).map(drop);
-    };
-    let from = Some(new.from).filter(|from| Some(*from) != near_end);
-    let sql = "INSERT INTO associations (lookup, target, label, relation, from_id, to_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-        ON CONFLICT (lookup) DO UPDATE SET target = excluded.target, label = excluded.label, relation = excluded.relation,
-            from_id = excluded.from_id, to_id = excluded.to_id";
-    database.prepare_cached(sql)?.execute(params![lookup, target, label, new.relation, from, new.to]).map(drop)
+
+    /// Sets what was carried out of one lookup, whose record is the HubSpot record `near_end`.
+    fn settle(&mut self, lookup: i64, settled: Option<&CarriedOut>, near_end: Option<i64>) -> rusqlite::Result<()> {
+        let database = self.database;
+        let stands = settled.map(|settled| settled.asked);
+        let (target, label) = columns(stands);
+        if self.done.execute(params![lookup, target, label])? == 0 {
+            let sql = "UPDATE due_associations SET recheck = 0 WHERE lookup = ?1";
+            let is_due = database.prepare_cached(sql)?.execute([lookup])? > 0;
+            // Nothing was due of it: so it asks for what was carried out before.
+            let before = if is_due { None } else { Some(asked_before(database, lookup)?) };
+            if let Some(wanted) = before.filter(|before| *before != stands) {
+                let (target, label) = columns(wanted);
+                database.prepare_cached(DUE)?.execute(params![lookup, target, label, false])?;
+            }
+        }
+        let Some(new) = settled else {
+            return database.prepare_cached("DELETE FROM associations WHERE lookup = ?1")?.execute([lookup]).map(drop);
+        };
+        let from = Some(new.from).filter(|from| Some(*from) != near_end);
+        self.enter.execute(params![lookup, target, label, new.relation, from, new.to]).map(drop)
+    }
 }
 
 fn asked_before(database: &Database, lookup: i64) -> rusqlite::Result<Wanted> {

@@ -166,23 +166,20 @@ fn alone(pair: &PairKey) -> Relation {
 
 /// Notes what is ours, and what is no longer.
 pub fn write_owned(database: &Database, owned: &[OwnedType], disowned: &[OwnedType]) -> rusqlite::Result<()> {
-    let each = |sql: &str, owned: &OwnedType| -> rusqlite::Result<()> {
-        let relation = database.ensure_relation(&alone(&owned.pair))?;
-        let (label, from) = match &owned.label {
-            None => (NO_LABEL, 0),
-            Some((from, label)) => (database.ensure_label(label)?, database.ensure_hubspot_id(from)?),
-        };
-        database.prepare_cached(sql)?.execute([owned.pair.newer, owned.pair.older, relation, label, from]).map(drop)
-    };
-    for owned in disowned {
-        let sql = "DELETE FROM owned_types
-            WHERE newer = ?1 AND older = ?2 AND relation = ?3 AND label = ?4 AND from_id = ?5";
-        each(sql, owned)?;
-    }
-    for owned in owned {
-        let sql =
-            "INSERT OR IGNORE INTO owned_types (newer, older, relation, label, from_id) VALUES (?1, ?2, ?3, ?4, ?5)";
-        each(sql, owned)?;
+    const FORGET: &str =
+        "DELETE FROM owned_types WHERE newer = ?1 AND older = ?2 AND relation = ?3 AND label = ?4 AND from_id = ?5";
+    const ENTER: &str =
+        "INSERT OR IGNORE INTO owned_types (newer, older, relation, label, from_id) VALUES (?1, ?2, ?3, ?4, ?5)";
+    for (sql, types) in [(FORGET, disowned), (ENTER, owned)] {
+        let mut statement = database.prepare_cached(sql)?;
+        for owned in types {
+            let relation = database.ensure_relation(&alone(&owned.pair))?;
+            let (label, from) = match &owned.label {
+                None => (NO_LABEL, 0),
+                Some((from, label)) => (database.ensure_label(label)?, database.ensure_hubspot_id(from)?),
+            };
+            statement.execute([owned.pair.newer, owned.pair.older, relation, label, from])?;
+        }
     }
     Ok(())
 }
