@@ -26,7 +26,7 @@ fn the_limit_is_learned_used_and_kept() {
     let (calls, refused, share) = used(&bench, 20, 2.0);
     assert!(calls > 100, "only {calls} calls: the limit was hardly met");
     assert_eq!(refused, 0, "of {calls} calls");
-    assert!(share > 0.5, "{share:.2} of the limit was used by {calls} calls");
+    assert!(share > 0.4, "{share:.2} of the limit was used by {calls} calls");
     agree(&bench);
 }
 
@@ -39,7 +39,7 @@ fn a_limit_that_is_given_is_never_exceeded() {
     let (calls, refused, share) = used(&bench, 20, 2.0);
     assert!(calls > 100, "only {calls} calls: the limit was hardly met");
     assert_eq!(refused, 0, "of {calls} calls");
-    assert!(share > 0.5, "{share:.2} of the limit was used by {calls} calls");
+    assert!(share > 0.4, "{share:.2} of the limit was used by {calls} calls");
 }
 
 #[test]

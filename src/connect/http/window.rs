@@ -141,7 +141,10 @@ impl RollingWindow {
         // What is shared comes free evenly after one window; then all of it does.
         let steps = if is_shared { room + room / 10 } else { rest };
         let step = self.span() / i32::try_from(steps).unwrap_or(i32::MAX);
-        self.shared.sent.back().map(|last| last.at + step)
+        let sent = &self.shared.sent;
+        // Earlier where so many leave the window by then that nothing need be spread.
+        let leaves = sent.get(sent.len().checked_sub(room - rest)?).map(|oldest| oldest.at + self.span())?;
+        sent.back().map(|last| (last.at + step).min(leaves))
     }
 
     /// The calls that are in the window.
@@ -466,6 +469,17 @@ mod tests {
             assert!((165..=215).contains(calls), "{got:?}");
         }
         assert!(got.iter().map(|(_, calls)| calls).sum::<usize>() >= 190 * 40 / 10 * 95 / 100, "{got:?}");
+    }
+
+    #[test]
+    fn what_is_spread_keeps_nobody_from_what_comes_free() {
+        let start = Timestamp::UNIX_EPOCH;
+        let at = |milliseconds: u64| start + Duration::from_millis(milliseconds);
+        let mut window = RollingWindow::new(20, Duration::from_secs(10));
+        (0..10).for_each(|_| drop(window.reserve(start, Changes, 1)));
+        (0..9).for_each(|_| drop(window.reserve(at(8_000), Changes, 1)));
+        let wait = window.reserve(at(8_000), Changes, 1).unwrap_err();
+        assert_eq!(wait, Duration::from_millis(2_150), "ten places come free then");
     }
 
     #[test]
