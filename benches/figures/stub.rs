@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use syncline::sys::clock::Clock;
 
 use crate::http::Connection;
 use crate::world;
@@ -158,7 +159,7 @@ impl Stub {
             let kind = header("content-type").map_or("application/json", |pair| pair.1.trim());
             let request = Request { method, target, token, kind, body: &body };
             let reply = if side == 0 { self.salesforce(&request)? } else { self.hubspot(&request)? };
-            let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT");
+            let date = Clock::system().now().strftime("%a, %d %b %Y %H:%M:%S GMT");
             let length = reply.body.len();
             let mut answer = format!("HTTP/1.1 {} OK\r\ndate: {date}\r\ncontent-length: {length}\r\n", reply.status);
             answer.push_str(&reply.headers);

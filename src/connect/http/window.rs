@@ -390,7 +390,7 @@ mod tests {
         let start = Timestamp::UNIX_EPOCH + Duration::from_secs(1_000);
         let at = |milliseconds: u64| start + Duration::from_millis(milliseconds);
         let mut window = RollingWindow::new(20, Duration::from_secs(10));
-        (0..10).for_each(|_| drop(window.reserve(start, Changes, 1)));
+        (0..10).for_each(|_| assert!(window.reserve(start, Changes, 1).is_ok()));
         // The server counts the eleventh while the ten stand in its window, and its answer comes when they have left ours.
         window.reserve(at(9_900), Changes, 1).unwrap();
         window.learn(None, None, Some(9), at(9_900), at(11_000));
@@ -476,8 +476,8 @@ mod tests {
         let start = Timestamp::UNIX_EPOCH;
         let at = |milliseconds: u64| start + Duration::from_millis(milliseconds);
         let mut window = RollingWindow::new(20, Duration::from_secs(10));
-        (0..10).for_each(|_| drop(window.reserve(start, Changes, 1)));
-        (0..9).for_each(|_| drop(window.reserve(at(8_000), Changes, 1)));
+        (0..10).for_each(|_| assert!(window.reserve(start, Changes, 1).is_ok()));
+        (0..9).for_each(|_| assert!(window.reserve(at(8_000), Changes, 1).is_ok()));
         let wait = window.reserve(at(8_000), Changes, 1).unwrap_err();
         assert_eq!(wait, Duration::from_millis(2_150), "ten places come free then");
     }

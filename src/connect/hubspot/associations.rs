@@ -1,8 +1,9 @@
 //! Links: types and labels, reading to the end, making, removing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::api::{Api, Call};
@@ -96,14 +97,15 @@ pub(super) async fn make(
             let types = if link.types.is_empty() { &plain } else { &link.types };
             input(link, types)
         });
-        let body = json!({ "inputs": inputs.collect::<Vec<Value>>() });
+        let body = HashMap::from([("inputs", inputs.collect::<Vec<Input<'_>>>())]);
         let call = Call::post("make associations", path(from_object, to_object, rest), &body).association();
         let answer: Batch<MadeLink> = api.fetch(calls, &call).await?;
-        let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeLink::ends).collect();
+        let ends: Vec<(String, String)> = answer.results.iter().filter_map(MadeLink::ends).collect();
+        let named: HashSet<(&str, &str)> = ends.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
         for index in chosen {
-            let (from, to) = (links[*index].from.to_string(), links[*index].to.to_string());
+            let (from, to) = (links[*index].from.as_str(), links[*index].to.as_str());
             // The default type is confirmed in both directions, a label in one.
-            if named.contains(&(from.clone(), to.clone())) || named.contains(&(to, from)) {
+            if named.contains(&(from, to)) || named.contains(&(to, from)) {
                 outcomes[*index] = PairOutcome::Done;
             }
         }
@@ -132,7 +134,7 @@ pub(super) async fn remove(
             .map(|index| {
                 let link = &links[*index];
                 if labelled {
-                    input(link, &link.types)
+                    json!(input(link, &link.types))
                 } else {
                     json!({ "from": { "id": link.from.as_str() }, "to": [{ "id": link.to.as_str() }] })
                 }
@@ -162,14 +164,37 @@ pub(super) async fn remove(
     Ok(outcomes)
 }
 
-fn input(link: &PairTypes, types: &[AssociationType]) -> Value {
-    let mut input = json!({ "from": { "id": link.from.as_str() }, "to": { "id": link.to.as_str() } });
-    if !types.is_empty() {
-        let types =
-            types.iter().map(|kind| json!({ "associationCategory": kind.category, "associationTypeId": kind.type_id }));
-        input["types"] = types.collect();
+/// A pair of records, as calls take it.
+#[derive(Serialize)]
+struct Input<'a> {
+    from: Id<'a>,
+    to: Id<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    types: Vec<InputType<'a>>,
+}
+
+#[derive(Serialize)]
+struct Id<'a> {
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InputType<'a> {
+    association_category: &'a str,
+    association_type_id: u64,
+}
+
+fn input<'a>(link: &'a PairTypes, types: &'a [AssociationType]) -> Input<'a> {
+    let kind = |kind: &'a AssociationType| InputType {
+        association_category: &kind.category,
+        association_type_id: kind.type_id,
+    };
+    Input {
+        from: Id { id: link.from.as_str() },
+        to: Id { id: link.to.as_str() },
+        types: types.iter().map(kind).collect(),
     }
-    input
 }
 
 /// Enters the refusals of an answer. There are no trace ids here: an error is tied to its links by the ids in its

@@ -34,6 +34,7 @@ pub(super) struct RestRead {
 }
 
 /// A page on its way.
+#[derive(Default)]
 struct OpenPage {
     /// The rest of the answer; none where it came whole.
     reply: Option<Reply>,
@@ -227,20 +228,6 @@ impl RestRead {
                 OpenPage { came: ready.len() as u64, ready, ready_bytes, end: Some(page), ..OpenPage::default() }
             }
         })
-    }
-}
-
-impl Default for OpenPage {
-    fn default() -> Self {
-        Self {
-            reply: None,
-            splitter: Splitter::default(),
-            ready: VecDeque::new(),
-            ready_bytes: 0,
-            came: 0,
-            given: 0,
-            end: None,
-        }
     }
 }
 
