@@ -8,7 +8,6 @@ use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::unconfirmed::{Intent, Unconfirmed};
 use crate::ports::target::{BATCH_RECORDS_MAX, Lookup, RECORD_ID};
 use crate::stages::{StageContext, StageError, StageName, Writers};
-use crate::sys::crash_point::crash_point;
 
 /// Asks for these records by their ids, and notes those that are not there, or that another id answers for.
 pub async fn doubt_moved(
@@ -46,7 +45,6 @@ pub async fn doubt_moved(
         intent: Intent::Write,
     };
     let calls: Vec<Unconfirmed> = moved.into_iter().map(call).collect();
-    crash_point!("associate.own_end_moved");
     let noted = writers.state.note_calls(&cx.pipeline.name, &calls).await;
     noted.map_err(StageError::at(StageName::Associate))
 }
