@@ -227,6 +227,9 @@ pub(crate) fn killed(records: usize) -> Result<u64> {
     Ok(counts.again)
 }
 
+/// Most memory of an import. A program with debug assertions is several times as large itself.
+const MEMORY_MAX: f64 = if cfg!(debug_assertions) { 112.0 * MIB } else { 64.0 * MIB };
+
 /// Records of the small form: a few more than are read without a Bulk job, as the stub answers no others.
 const CHECKED: usize = 10_500;
 
@@ -235,13 +238,13 @@ pub(crate) fn check() -> Result<()> {
     let figures = cost(12_000)?;
     let per_100k = figures.calls as f64 * 100_000.0 / figures.records as f64;
     ensure!(figures.refused == 0, "{} answers were 429", figures.refused);
-    ensure!(figures.memory < 64.0 * MIB, "{:.0} MiB", figures.memory / MIB);
+    ensure!(figures.memory < MEMORY_MAX, "{:.0} MiB", figures.memory / MIB);
     println!(
         "HubSpot calls for 100,000 records, at this rate: {per_100k:.0}; state: {:.0} bytes a record",
         figures.state / figures.records as f64
     );
     let memory = long_texts(CHECKED, 10_000)?;
-    ensure!(memory < 64.0 * MIB, "{:.0} MiB with long texts", memory / MIB);
+    ensure!(memory < MEMORY_MAX, "{:.0} MiB with long texts", memory / MIB);
     let bad = bad_values(CHECKED, 1_000)?;
     let (share, counts) = rate(CHECKED, 50, 1, false)?;
     ensure!(counts.refused == 0, "{} answers were 429 at 50 ms", counts.refused);
