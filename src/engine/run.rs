@@ -1,5 +1,5 @@
 //! One run of one pipeline: the reads of an import and of a sync cycle, the guard before the first write, the associations
-//! after the last one, and the watermark at the end.
+//! that are left after the last one, and the watermark at the end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
