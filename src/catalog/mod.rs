@@ -27,7 +27,7 @@ pub struct TargetEntry {
     pub portal_id: u64,
     /// The object.
     pub object: TargetObject,
-    /// Types of the links from it, by the other object's short name.
+    /// Types of the associations from it, by the other object's short name.
     pub associations: BTreeMap<String, Vec<AssociationType>>,
 }
 

@@ -84,7 +84,7 @@ pub fn talk_as_events(on: bool) {
 }
 
 /// Says something as an event, where the log is in JSON; blank lines are for people only.
-fn said_as_event(text: &str) -> bool {
+fn is_an_event(text: &str) -> bool {
     let on = AS_EVENTS.load(Ordering::Relaxed);
     if on && !text.trim().is_empty() {
         let plain = anstream::adapter::strip_str(text).to_string();
@@ -95,7 +95,7 @@ fn said_as_event(text: &str) -> bool {
 
 /// Says something beside the result.
 pub fn talk(text: &str) {
-    if said_as_event(text) {
+    if is_an_event(text) {
         return;
     }
     let _ = writeln!(io::stderr(), "{}", text::screen(&masked(text)));
@@ -103,7 +103,7 @@ pub fn talk(text: &str) {
 
 /// The same with colours of our own: each text of others in it was cleaned when it was put in.
 pub fn talk_styled(text: &str) {
-    if said_as_event(text) {
+    if is_an_event(text) {
         return;
     }
     let text = masked(text);

@@ -143,8 +143,8 @@ impl Category {
         }
     }
 
-    /// In words.
-    pub fn words(self) -> &'static str {
+    /// As people read it: "value does not fit".
+    pub fn label(self) -> &'static str {
         match self {
             Self::ValueDoesNotFit => "value does not fit",
             Self::OptionMissing => "option missing",

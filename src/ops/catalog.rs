@@ -231,9 +231,11 @@ impl Observer<'_> {
         self.target(connection, &config.target.object, Missing::Refused).await?;
         for (index, association) in config.associations.iter().enumerate() {
             let pipelines = &self.project.loaded.pipelines;
-            let linked = association.pipeline.as_ref();
-            let linked = linked.and_then(|name| pipelines.iter().find(|other| other.config.name == *name));
-            let object = linked.map(|other| other.config.target.object.clone()).or_else(|| association.to.clone());
+            let target_pipeline = association.pipeline.as_ref();
+            let target_pipeline =
+                target_pipeline.and_then(|name| pipelines.iter().find(|other| other.config.name == *name));
+            let object =
+                target_pipeline.map(|other| other.config.target.object.clone()).or_else(|| association.to.clone());
             let object = object.unwrap_or_default();
             self.target(connection, &object, Missing::Refused).await?;
             if !config.is_from_end(index) {
@@ -392,11 +394,12 @@ impl Uses {
                     && change.item.as_ref().is_none_or(|item| item.eq_ignore_ascii_case(field))
             }),
             System::Hubspot => self.properties.iter().any(|(connection, property, names)| {
-                let link = change.item.as_ref().and_then(|item| item.split_once(": "));
+                let association = change.item.as_ref().and_then(|item| item.split_once(": "));
                 *connection == change.connection
                     && *property == object
                     && change.item.as_ref().is_none_or(|item| {
-                        names.contains(item) || link.is_some_and(|(other, _)| names.contains(&format!("→{other}")))
+                        names.contains(item)
+                            || association.is_some_and(|(other, _)| names.contains(&format!("→{other}")))
                     })
             }),
         }
@@ -427,9 +430,9 @@ fn uses(all: &[LoadedPipeline], loaded: &LoadedPipeline, catalogs: &[&Catalog]) 
         // A property that becomes required concerns everybody who makes records.
         properties.extend(target.required_properties.iter().cloned());
         for association in &config.associations {
-            let linked = association.pipeline.as_ref();
-            let linked = linked.and_then(|name| all.iter().find(|other| other.config.name == *name));
-            let other = linked.map(|other| other.config.target.object.as_str()).or(association.to.as_deref());
+            let target_pipeline = association.pipeline.as_ref();
+            let target_pipeline = target_pipeline.and_then(|name| all.iter().find(|other| other.config.name == *name));
+            let other = target_pipeline.map(|other| other.config.target.object.as_str()).or(association.to.as_deref());
             let Some(other) = other.and_then(name) else { continue };
             properties.insert(format!("→{}", other.name));
             let end = association.match_property.iter().cloned().collect();

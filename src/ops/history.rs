@@ -194,7 +194,7 @@ impl ErrorsCsv {
             let fixed = [
                 failure.salesforce_id.as_str(),
                 &failure.title,
-                failure.category.words(),
+                failure.category.label(),
                 &failure.code,
                 failure.remote_code.as_deref().unwrap_or_default(),
                 failure.property.as_deref().unwrap_or_default(),

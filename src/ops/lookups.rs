@@ -100,7 +100,7 @@ impl<'a> Finder<'a> {
         Some(End { entry, to, property: Some(property), source: None })
     }
 
-    /// The other end as HubSpot describes it, or why a link to it cannot stand.
+    /// The other end as HubSpot describes it, or why an association with it cannot stand.
     async fn world(&self, end: &End<'_>) -> Result<AssociationSchema, String> {
         // What is yet to be made is made with its associations.
         let planned = || vec![AssociationType { category: "USER_DEFINED".to_owned(), type_id: 0, label: None }];

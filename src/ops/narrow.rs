@@ -135,7 +135,7 @@ fn unknown_parents(object: &SourceObject, all: &[&SourceObject]) -> String {
     if paths.is_empty() { "^$".to_owned() } else { format!("^({})\\.", paths.join("|")) }
 }
 
-/// What follows from the target object: properties with their options, the match property, labels of links.
+/// What follows from the target object: properties with their options, the match property, labels of associations.
 fn target_rule(entry: &TargetEntry, all: &[&TargetEntry]) -> Value {
     let writable = entry.object.properties.values().filter(|property| !property.read_only && writable(&property.kind));
     let writable: Vec<&TargetProperty> = writable.collect();

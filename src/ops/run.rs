@@ -118,7 +118,7 @@ pub async fn run_all(
         let counted = counted.get(&pipeline.pipeline.name).copied();
         finished.push(run_one(project, state, pipeline, options, counted).await);
     }
-    if let Err(error) = later_links(project, state, options, &mut finished).await {
+    if let Err(error) = later_associations(project, state, options, &mut finished).await {
         tracing::warn!(%error, "associations to records that were made later wait for the next run");
     }
     crash_point!("command.telling");
@@ -337,8 +337,8 @@ async fn note_calls(project: &Project, state: &Arc<SqliteState>, prepared: &Prep
     Ok(())
 }
 
-/// Links of pipelines whose other side was made by a pipeline that ran after them.
-async fn later_links(
+/// Associations of pipelines whose other side was made by a pipeline that ran after them.
+async fn later_associations(
     project: &Project,
     state: &Arc<SqliteState>,
     options: &RunOptions,
@@ -351,10 +351,10 @@ async fn later_links(
         let pipeline = &prepared.pipeline;
         let made_later = finished[place..].iter().any(|later| {
             let made = later.report.tally.created + later.report.tally.restored + later.report.tally.adopted > 0;
-            let linked = pipeline.associations.iter().any(|association| {
+            let associated = pipeline.associations.iter().any(|association| {
                 matches!(&association.target, AssociationTarget::Pipeline { name, .. } if *name == later.report.name)
             });
-            made && linked
+            made && associated
         });
         let ended_well = matches!(finished[place].report.status, RunStatus::Succeeded | RunStatus::Partial);
         if !made_later || !ended_well || finished[place].report.tally.pending_associations == 0 {

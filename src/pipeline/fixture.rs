@@ -45,7 +45,7 @@ impl Fixture {
     }
 
     /// Adds an association to companies.
-    pub(crate) fn linked(mut self, association: Value) -> Self {
+    pub(crate) fn associated(mut self, association: Value) -> Self {
         let types = [("", 1), ("Billing account", 2)].map(|(label, type_id)| AssociationType {
             category: "USER_DEFINED".to_owned(),
             type_id,

@@ -121,7 +121,7 @@ impl Form {
     }
 
     /// `type` and `fieldType`, in HubSpot's words.
-    fn words(self) -> (&'static str, &'static str) {
+    fn type_and_field_type(self) -> (&'static str, &'static str) {
         match self {
             Self::Text | Self::Email => ("string", "text"),
             Self::Phone => ("string", "phonenumber"),
@@ -252,7 +252,7 @@ impl<'a> PlannedObject<'a> {
 
 impl Row<'_> {
     fn body(&self) -> Value {
-        let (kind, form) = self.form.words();
+        let (kind, form) = self.form.type_and_field_type();
         let mut body = json!({ "name": self.name, "label": self.label, "type": kind, "fieldType": form });
         let option = |(order, choice): (usize, &Choice)| json!({ "label": choice.label, "value": choice.value, "displayOrder": order, "hidden": choice.hidden });
         if !self.options.is_empty() {

@@ -433,9 +433,10 @@ mod tests {
             association
         };
         // OwnerId leads to groups and users: which is meant cannot be told from the HubSpot object.
-        check(&named().linked(company(json!({}))), &["SL2075 /associations/0/field"]);
-        check(&named().linked(company(json!({"object": "Account"}))), &["SL2046 /associations/0/object"]);
-        let mut both = named().linked(company(json!({"object": "User"}))).linked(company(json!({"object": "group"})));
+        check(&named().associated(company(json!({}))), &["SL2075 /associations/0/field"]);
+        check(&named().associated(company(json!({"object": "Account"}))), &["SL2046 /associations/0/object"]);
+        let mut both =
+            named().associated(company(json!({"object": "User"}))).associated(company(json!({"object": "group"})));
         for name in ["User", "Group"] {
             let object = crate::model::object::SourceObject { name: name.to_owned(), ..both.source().clone() };
             both.sources.insert(name.to_ascii_lowercase(), object);
@@ -448,7 +449,7 @@ mod tests {
         assert_eq!(desired.lookups.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
         let desired = both.transform(&[("OwnerId", "00Q5g00000XyZaB")]).unwrap();
         assert_eq!(desired.lookups, [None, None], "what no entry means is left out");
-        check(&both.linked(company(json!({"object": "User"}))), &["SL2054 /associations/2/field"]);
+        check(&both.associated(company(json!({"object": "User"}))), &["SL2054 /associations/2/field"]);
     }
 
     #[test]
@@ -456,7 +457,7 @@ mod tests {
         let labelled = |label: Value| {
             let association =
                 json!({"field": "Account__c", "to": "companies", "match": "salesforceaccountid", "label": label});
-            Fixture::new(json!([{"from": "Name", "to": "text"}])).linked(association)
+            Fixture::new(json!([{"from": "Name", "to": "text"}])).associated(association)
         };
         let by = |values: Value| labelled(json!({"from": "Status__c", "values": values}));
         let all = by(json!({"Active": "billing_account", "On Hold": "billing_account"}));
@@ -502,26 +503,30 @@ mod tests {
 
     #[test]
     fn associations() {
-        let link = |association: Value| Fixture::new(json!([{"from": "Name", "to": "text"}])).linked(association);
+        let associated =
+            |association: Value| Fixture::new(json!([{"from": "Name", "to": "text"}])).associated(association);
         let billing = json!({"field": "account__c", "to": "companies", "match": "salesforceaccountid", "label": "billing_account"});
-        let pipeline = link(billing.clone()).pipeline();
+        let pipeline = associated(billing.clone()).pipeline();
         assert_eq!(&*pipeline.associations[0].key.0, "Account__c#billing_account");
         assert_eq!(pipeline.associations[0].fixed_label().map(|label| label.type_id), Some(2));
-        check(&link(json!({"field": "Project__c", "pipeline": "projects"})), &[]);
-        check(&link(json!({"field": "Acount__c", "pipeline": "projects"})), &["SL3001 /associations/0/field"]);
-        check(&link(json!({"field": "Name", "pipeline": "projects"})), &["SL2043 /associations/0/field"]);
-        check(&link(json!({"field": "Account__c", "pipeline": "projects"})), &["SL2046 /associations/0/pipeline"]);
+        check(&associated(json!({"field": "Project__c", "pipeline": "projects"})), &[]);
+        check(&associated(json!({"field": "Acount__c", "pipeline": "projects"})), &["SL3001 /associations/0/field"]);
+        check(&associated(json!({"field": "Name", "pipeline": "projects"})), &["SL2043 /associations/0/field"]);
+        check(
+            &associated(json!({"field": "Account__c", "pipeline": "projects"})),
+            &["SL2046 /associations/0/pipeline"],
+        );
         let wrong = json!({"field": "Account__c", "to": "companies", "match": "x", "label": "biling_account"});
-        check(&link(wrong), &["SL2045 /associations/0/label"]);
-        let mut missing = link(json!({"field": "Account__c", "to": "companies", "match": "x"}));
+        check(&associated(wrong), &["SL2045 /associations/0/label"]);
+        let mut missing = associated(json!({"field": "Account__c", "to": "companies", "match": "x"}));
         missing.ends[0].property = None;
         check(&missing, &["SL2044 /associations/0/match"]);
         missing.ends[0].property = Some(property("x", crate::model::object::PropertyKind::Number, &[]));
         check(&missing, &["SL2044 /associations/0/match"]);
-        check(&link(billing.clone()).linked(billing), &["SL2054 /associations/1/field"]);
+        check(&associated(billing.clone()).associated(billing), &["SL2054 /associations/1/field"]);
         let to = |field: &str| json!({"field": field, "to": "contacts", "match": "salesforcecontactid"});
-        check(&link(to("Contact__c")).linked(to("Lead__c")), &["SL2053 /associations/1/field"]);
-        check(&link(to("Lead__c")), &[]);
+        check(&associated(to("Contact__c")).associated(to("Lead__c")), &["SL2053 /associations/1/field"]);
+        check(&associated(to("Lead__c")), &[]);
     }
 
     #[test]

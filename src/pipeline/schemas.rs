@@ -25,6 +25,6 @@ pub struct AssociationSchema {
     pub source_object: Option<String>,
     /// The property named by `match`, where it exists.
     pub property: Option<TargetProperty>,
-    /// The types of links from our object to that one.
+    /// The types of associations from our object to that one.
     pub types: Vec<AssociationType>,
 }

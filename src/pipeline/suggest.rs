@@ -181,7 +181,7 @@ pub fn fillable(property: &TargetProperty, match_property: &str) -> bool {
         && !property.name.starts_with("hs_")
 }
 
-/// Fields that carry a person's data: neither links nor the system's own, and no parts of a whole.
+/// Fields that carry a person's data: neither lookups nor the system's own, and no parts of a whole.
 pub fn mappable(field: &SourceField) -> bool {
     let by_system = matches!(
         field.name.as_str(),

@@ -479,10 +479,10 @@ mod tests {
     }
 
     #[test]
-    fn records_keep_their_order_and_their_links() {
+    fn records_keep_their_order_and_their_associations() {
         let fields =
             json!([{"from": "Name", "to": "text"}, {"from": "Amount__c", "to": "number", "on_create_only": true}]);
-        let fixture = Fixture::new(fields).linked(json!({"field": "Project__c", "pipeline": "projects"}));
+        let fixture = Fixture::new(fields).associated(json!({"field": "Project__c", "pipeline": "projects"}));
         let row = [("Name", "One"), ("Amount__c", "5"), ("Project__c", "a015g00000aBcDe")];
         let desired = fixture.transform(&row).unwrap();
         let names: Vec<&str> = desired.properties.iter().map(|(name, _)| &**name).collect();

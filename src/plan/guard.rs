@@ -65,7 +65,7 @@ impl Rejects {
         let more = reasons.len().saturating_sub(REASONS_MAX);
         let shown = reasons.iter().take(REASONS_MAX).map(|((code, property), count)| {
             let at = property.as_deref().map(|property| format!(" at `{property}`")).unwrap_or_default();
-            format!("{count} {}{at} ({code})", Category::of(code, None).words())
+            format!("{count} {}{at} ({code})", Category::of(code, None).label())
         });
         let mut words = shown.collect::<Vec<_>>().join(", ");
         if more > 0 {

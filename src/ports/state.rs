@@ -323,12 +323,12 @@ pub struct IdentityCounts {
     pub live: u64,
     /// Live ones that were written under another mapping.
     pub behind: u64,
-    /// Records without a link of which one may stand all the same: what was sent for them is not confirmed.
+    /// Records without an identity of which one may stand all the same: what was sent for them is not confirmed.
     pub in_doubt: u64,
 }
 
 /// How the codes of failures begin that are about a record's associations, not about the record itself.
-pub const LINK_FAILURES: &str = crate::model::failure::ASSOCIATION_CODES;
+pub const ASSOCIATION_FAILURES: &str = crate::model::failure::ASSOCIATION_CODES;
 
 /// One lookup of one record.
 pub type LookupRef = (SalesforceId, AssociationKey);
@@ -389,10 +389,10 @@ pub struct Commit {
     pub waiting: Vec<LookupRef>,
     /// Records to set aside (opens or refreshes the record's failure; attempts go up by one).
     pub failures: Vec<Failure>,
-    /// Records whose own failures are over (all codes but those of links).
+    /// Records whose own failures are over (all codes but those of associations).
     pub resolved: Vec<SalesforceId>,
     /// Records whose failures of associations are over.
-    pub resolved_links: Vec<SalesforceId>,
+    pub resolved_associations: Vec<SalesforceId>,
     /// Records whose own failure was looked at again and stands as it did: they were not tried, and the next look comes
     /// after a longer pause.
     pub postponed: Vec<SalesforceId>,
@@ -429,7 +429,7 @@ impl Commit {
             waiting: Vec::new(),
             failures: Vec::new(),
             resolved: Vec::new(),
-            resolved_links: Vec::new(),
+            resolved_associations: Vec::new(),
             postponed: Vec::new(),
             basis: String::new(),
             accounted: Vec::new(),

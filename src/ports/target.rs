@@ -68,7 +68,7 @@ pub trait TargetReader: Send + Sync {
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<TargetPage, Fault>>;
 
-    /// All links of at most [`PAIRS_READ_MAX`] records to records of another object, paged to the end: what the answers
+    /// All associations of at most [`PAIRS_READ_MAX`] records to records of another object, paged to the end: what the answers
     /// say of each record, in the order of the records, which are distinct. Absent means that it has none.
     fn associations<'a>(
         &'a self,
@@ -100,23 +100,23 @@ pub trait TargetWriter: Send + Sync {
     /// Errors: `Unknown` when the answer does not prove that it was done.
     fn archive<'a>(&'a self, object: &'a str, ids: &'a [HubspotId]) -> BoxFuture<'a, Result<(), Fault>>;
 
-    /// Makes at most [`BATCH_PAIRS_MAX`] links; safe to repeat. `types` of a link replace the pair's labels, so they name
-    /// all that should stand; an empty list makes the plain link. One outcome for each link, in order.
+    /// Makes at most [`BATCH_PAIRS_MAX`] associations; safe to repeat. `types` of an association replace the pair's labels, so they name
+    /// all that should stand; an empty list makes the plain association. One outcome for each association, in order.
     ///
     /// Errors: `Reject` when the call was refused as a whole.
     fn associate<'a>(
         &'a self,
         from_object: &'a str,
         to_object: &'a str,
-        links: &'a [PairTypes],
+        pairs: &'a [PairTypes],
     ) -> BoxFuture<'a, Result<Vec<PairOutcome>, Fault>>;
 
-    /// Removes types from at most [`PAIRS_REMOVED_MAX`] links; an empty list of types removes the whole link.
+    /// Removes types from at most [`PAIRS_REMOVED_MAX`] associations; an empty list of types removes the whole association.
     fn disassociate<'a>(
         &'a self,
         from_object: &'a str,
         to_object: &'a str,
-        links: &'a [PairTypes],
+        pairs: &'a [PairTypes],
     ) -> BoxFuture<'a, Result<Vec<PairOutcome>, Fault>>;
 }
 

@@ -70,7 +70,7 @@ impl<'a> PortalSource<'a> {
 /// The pipelines that a command is about.
 #[derive(Debug, Default)]
 pub struct Preparation {
-    /// Those that are ready; the ones that others are linked to first.
+    /// Those that are ready; the ones that others are associated with first.
     pub pipelines: Vec<Prepared>,
     /// Those that cannot run.
     pub refused: Vec<Refused>,
@@ -379,7 +379,7 @@ fn refusal(
     }
 }
 
-/// The chosen pipelines, those that others are linked to first; otherwise in file order. Cycles keep their file order.
+/// The chosen pipelines, those that others are associated with first; otherwise in file order. Cycles keep their file order.
 fn in_order(pipelines: &[LoadedPipeline], chosen: &[usize]) -> Vec<usize> {
     let mut order = Vec::new();
     let mut seen = HashSet::new();
@@ -389,8 +389,8 @@ fn in_order(pipelines: &[LoadedPipeline], chosen: &[usize]) -> Vec<usize> {
     order
 }
 
-/// Puts a pipeline behind those that it links to, depth first. One that links back to itself, directly or round a circle, keeps
-/// its place: its links are made when both sides exist.
+/// Puts a pipeline behind those that it is associated with, depth first. One that leads back to itself, directly or round a circle, keeps
+/// its place: its associations are made when both sides exist.
 fn visit(
     pipelines: &[LoadedPipeline],
     chosen: &[usize],

@@ -32,13 +32,13 @@ pub struct InferredState {
     pub unaffected: Vec<PipelineName>,
     /// Pipelines of which nothing is remembered anywhere, as they are new or have a new name: an import makes them.
     pub fresh: Vec<PipelineName>,
-    /// Pipelines that are no part of the plan, and to whose records it makes links.
+    /// Pipelines that are no part of the plan, and to whose records it makes associations.
     pub neighbours: Vec<Prepared>,
 }
 
 /// What stands in for the state of these pipelines; `definitions` tells how their filters were.
 ///
-/// Errors: as [`prepare_selected`]. A pipeline to whose records they make links and that is refused itself stands for none.
+/// Errors: as [`prepare_selected`]. A pipeline to whose records they make associations and that is refused itself stands for none.
 pub async fn infer(
     project: &Project,
     preparation: &Preparation,
@@ -46,16 +46,16 @@ pub async fn infer(
     before: &[(PipelineName, Arc<Pipeline>)],
 ) -> Result<InferredState, OpsError> {
     let planned: Vec<&PipelineName> = preparation.pipelines.iter().map(|prepared| &prepared.pipeline.name).collect();
-    let linked = preparation.pipelines.iter().flat_map(|prepared| &prepared.pipeline.associations);
-    let linked: BTreeSet<&PipelineName> = linked
+    let wanted = preparation.pipelines.iter().flat_map(|prepared| &prepared.pipeline.associations);
+    let wanted: BTreeSet<&PipelineName> = wanted
         .filter_map(|association| match &association.target {
             AssociationTarget::Pipeline { name, .. } if !planned.contains(&name) => Some(name),
             _ => None,
         })
         .collect();
-    let is_linked = |pipeline: &LoadedPipeline| linked.iter().any(|name| name.as_str() == pipeline.config.name);
+    let is_wanted = |pipeline: &LoadedPipeline| wanted.iter().any(|name| name.as_str() == pipeline.config.name);
     let all = project.loaded.pipelines.iter().enumerate();
-    let places = all.filter(|(_, pipeline)| is_linked(pipeline)).map(|(place, _)| place).collect();
+    let places = all.filter(|(_, pipeline)| is_wanted(pipeline)).map(|(place, _)| place).collect();
     let chosen = Selection { pipelines: places, broken: Vec::new() };
     let neighbours = prepare_selected(project, &project.loaded, &chosen, PortalSource::Live).await?.pipelines;
     let same = |prepared: &&Prepared| {

@@ -1,9 +1,9 @@
 //! What a change of the definitions means: two versions of them in, changes in terms of mapping out. Pure; asks nothing.
 
+mod associations;
 mod change;
 mod condition;
 mod fields;
-mod links;
 mod pipeline;
 mod project;
 

@@ -2,7 +2,7 @@
 
 use super::change::Change;
 use super::condition::{ConditionChange, compare_conditions};
-use super::{fields, links};
+use super::{associations, fields};
 use crate::config::pipeline::{
     AdoptConfig, DeleteAction, Mode, OnDrift, OnMappingChange, ParentChanges, PipelineConfig,
 };
@@ -31,7 +31,7 @@ pub(super) fn compare(
     for change in fields::compare(&was.fields, &is.fields) {
         put(Some(change));
     }
-    for change in links::compare(&was.associations, &is.associations) {
+    for change in associations::compare(&was.associations, &is.associations) {
         put(Some(change));
     }
     policies(was, is, &mut put);

@@ -52,11 +52,11 @@ pub struct StageContext {
     pub state: Arc<dyn StateReader>,
     /// Which HubSpot records carry which Salesforce id, where that property is not unique; private to a dry run.
     pub directory: Arc<dyn Directory>,
-    /// Nothing will be written: records that would be made count as made for the links to them.
+    /// Nothing will be written: records that would be made count as made for the associations with them.
     pub dry: bool,
     /// Time.
     pub clock: Clock,
-    /// Failures and links are tried whose time has come by then: the beginning of the run, or of the plan that it follows.
+    /// Failures and associations are tried whose time has come by then: the beginning of the run, or of the plan that it follows.
     pub due_at: Timestamp,
     /// Failures that wait for a later try are tried as well: a person asked for everything.
     pub try_all: bool,
@@ -132,7 +132,7 @@ pub enum StageName {
     Match,
     /// Writes records.
     Load,
-    /// Makes and removes links.
+    /// Makes and removes associations.
     Associate,
     /// Archives records.
     Delete,

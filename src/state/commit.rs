@@ -24,7 +24,7 @@ pub fn write(database: &Database, commit: &Commit) -> rusqlite::Result<()> {
     crash_point_within!("commit.associations_written");
     lookups::write_waiting(database, pipeline, &commit.waiting, at)?;
     failures::resolve(database, pipeline, &commit.resolved, FailureKind::Record)?;
-    failures::resolve(database, pipeline, &commit.resolved_links, FailureKind::Associations)?;
+    failures::resolve(database, pipeline, &commit.resolved_associations, FailureKind::Associations)?;
     failures::postpone(database, pipeline, &commit.postponed, at)?;
     failures::write(database, pipeline, commit, at)?;
     unconfirmed::account(database, pipeline, &commit.accounted)?;

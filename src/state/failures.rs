@@ -208,18 +208,18 @@ pub fn mark(database: &Database, filter: &FailureFilter, mark: FailureMark) -> r
         FailureMark::Dismiss => "status = 'dismissed', retry_at = NULL",
         FailureMark::Retry => "status = 'open', retry_at = 0",
     };
-    // Links that failed follow their record's failure; a dismissed one waits until its lookup changes.
+    // Associations that failed follow their record's failure; a dismissed one waits until its lookup changes.
     let next = match mark {
         FailureMark::Dismiss => Some(i64::MAX),
         FailureMark::Retry => Some(0),
     };
     let matching = "FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE";
-    let links = format!("SELECT f.pipeline, f.salesforce_id {matching} f.kind = 'associations' AND {WHERE}");
+    let associations = format!("SELECT f.pipeline, f.salesforce_id {matching} f.kind = 'associations' AND {WHERE}");
     let sql = format!(
         "UPDATE failures SET {set} WHERE (pipeline, salesforce_id, kind) IN
              (SELECT f.pipeline, f.salesforce_id, f.kind {matching} {WHERE})"
     );
-    let mut failing = database.prepare_cached(&links)?;
+    let mut failing = database.prepare_cached(&associations)?;
     bind(&mut failing, filter)?;
     let mut found = failing.raw_query();
     while let Some(row) = found.next()? {

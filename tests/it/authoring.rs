@@ -319,7 +319,7 @@ fn a_draft_finds_the_schema_from_any_folder() {
 }
 
 #[test]
-fn links_that_would_be_refused_are_comments() {
+fn associations_that_would_be_refused_are_comments() {
     let bench = empty();
     bench.salesforce("seed", json!({"objects": [{"name": "Lead", "label": "Lead", "keyPrefix": "00Q", "fields": []}]}));
     for (name, to) in [("Buyer__c", "Contact"), ("Prospect__c", "Lead")] {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Bench, Ran, report};
 
-/// One pipeline of few fields and no links, so that many records cost little.
+/// One pipeline of few fields and no associations, so that many records cost little.
 const LEAN: &str = "version: 1
 name: subscriptions
 source: { object: Subscription__c }

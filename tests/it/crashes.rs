@@ -360,7 +360,7 @@ fn a_second_stop_ends_what_the_first_one_must_wait_for() {
     assert!(asked.elapsed() < Duration::from_secs(2));
 }
 
-/// One pipeline of few fields and no links, so that many records cost little.
+/// One pipeline of few fields and no associations, so that many records cost little.
 const LEAN: &str = "version: 1
 name: subscriptions
 source: { object: Subscription__c }

@@ -173,8 +173,8 @@ fn a_link_that_a_killed_sync_took_away_is_made_again_when_its_lookup_comes_back(
         let bench = bench(30);
         bench.import();
         let records = bench.records("subscriptions");
-        let linked = records.values().find(|record| record["associations"]["0-2"].is_array()).unwrap();
-        let id = linked["properties"]["salesforce_id"].as_str().unwrap();
+        let associated = records.values().find(|record| record["associations"]["0-2"].is_array()).unwrap();
+        let id = associated["properties"]["salesforce_id"].as_str().unwrap();
         let account = bench.rows(OBJECT)[id]["values"]["Account__c"].clone();
         update(&bench, id, json!({"Account__c": null}));
         assert!(killed(&bench, &SYNC, hangs("/crm/associations/**/batch/archive", 1, when)));

@@ -286,7 +286,7 @@ fn a_record_that_hubspot_could_not_create_counts_as_rejected() {
 fn neither_a_records_own_failure_nor_that_of_its_associations_hides_the_other() {
     let bench = Bench::new(60);
     let (from, to) = ("0-2", bench.kind("subscriptions"));
-    let all = bench.sandbox.dump()["hubspot"]["links"]["definitions"].clone();
+    let all = bench.sandbox.dump()["hubspot"]["associations"]["definitions"].clone();
     let pair = all.as_array().unwrap().iter().find(|pair| pair[0] == from && pair[1] == to.as_str()).unwrap().clone();
     for value in pair[2].as_array().unwrap() {
         bench.hubspot("limit_associations", json!({"from": from, "to": to, "type_id": value["type_id"], "max": 1}));

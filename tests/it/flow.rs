@@ -67,7 +67,7 @@ fn what_hubspot_refuses_of_new_records_is_tried_once_and_counted_once() {
 fn a_record_that_takes_no_more_associations_costs_few_calls() {
     let bench = Bench::new(400);
     let (from, to) = ("0-2", bench.kind("subscriptions"));
-    let definitions = bench.sandbox.dump()["hubspot"]["links"]["definitions"].clone();
+    let definitions = bench.sandbox.dump()["hubspot"]["associations"]["definitions"].clone();
     let pair = definitions.as_array().unwrap().iter().find(|pair| pair[0] == from && pair[1] == to).unwrap();
     for kind in pair[2].as_array().unwrap() {
         bench.hubspot("limit_associations", json!({"from": from, "to": to, "type_id": kind["type_id"], "max": 20}));

@@ -1,4 +1,4 @@
-//! Records that HubSpot refuses, and what people do to records and links in the portal: the good ones go through, each bad
+//! Records that HubSpot refuses, and what people do to records and associations in the portal: the good ones go through, each bad
 //! one stands in `failures` once, and what belongs to others stays.
 
 use std::collections::BTreeSet;
@@ -118,14 +118,16 @@ fn a_record_that_lacks_a_required_property_is_foretold_and_set_aside() {
 }
 
 #[test]
-fn links_of_other_people_stay_when_a_lookup_moves_or_goes() {
+fn associations_of_other_people_stay_when_a_lookup_moves_or_goes() {
     let bench = Bench::new(60);
     bench.import();
     let records = bench.records("subscriptions");
     let kind = bench.kind("subscriptions");
-    let linked: Vec<(&String, &Value)> = records
+    let associated: Vec<(&String, &Value)> = records
         .iter()
-        .filter(|(_, record)| record["associations"]["0-2"].as_array().is_some_and(|links| links.len() == 1))
+        .filter(|(_, record)| {
+            record["associations"]["0-2"].as_array().is_some_and(|associations| associations.len() == 1)
+        })
         .take(2)
         .collect();
     let companies: Vec<String> = bench.records("0-2").into_keys().collect();
@@ -133,7 +135,7 @@ fn links_of_other_people_stay_when_a_lookup_moves_or_goes() {
     let plain =
         types(&bench, &kind, "0-2").iter().find(|association| association["label"].is_null()).unwrap()["type_id"]
             .clone();
-    for (id, record) in &linked {
+    for (id, record) in &associated {
         let company = record["associations"]["0-2"][0]["id"].as_str().unwrap();
         let other = companies.iter().find(|other| *other != company).unwrap();
         bench.hubspot("associate", json!({"from": kind, "from_id": id, "to": "0-2", "to_id": other, "type_id": plain}));
@@ -143,26 +145,32 @@ fn links_of_other_people_stay_when_a_lookup_moves_or_goes() {
     let account = bench.rows("Account").into_keys().next_back().unwrap();
     bench.salesforce(
         "update",
-        json!({"object": OBJECT, "id": salesforce_id(linked[0].1), "values": {"Account__c": null}}),
+        json!({"object": OBJECT, "id": salesforce_id(associated[0].1), "values": {"Account__c": null}}),
     );
     bench.salesforce(
         "update",
-        json!({"object": OBJECT, "id": salesforce_id(linked[1].1), "values": {"Account__c": account}}),
+        json!({"object": OBJECT, "id": salesforce_id(associated[1].1), "values": {"Account__c": account}}),
     );
     bench.sync();
     let after = bench.records("subscriptions");
     for (id, company) in foreign {
-        let links = after[&id]["associations"]["0-2"].as_array().cloned().unwrap_or_default();
-        assert!(links.iter().any(|link| link["id"] == company), "the link of others at {id} is gone: {links:?}");
+        let associations = after[&id]["associations"]["0-2"].as_array().cloned().unwrap_or_default();
+        assert!(
+            associations.iter().any(|association| association["id"] == company),
+            "the association of others at {id} is gone: {associations:?}"
+        );
     }
-    let company = linked[0].1["associations"]["0-2"][0]["id"].as_str().unwrap();
-    let links = after[linked[0].0]["associations"]["0-2"].as_array().cloned().unwrap_or_default();
-    assert!(links.iter().all(|link| link["id"] != company), "our own link still stands: {links:?}");
+    let company = associated[0].1["associations"]["0-2"][0]["id"].as_str().unwrap();
+    let associations = after[associated[0].0]["associations"]["0-2"].as_array().cloned().unwrap_or_default();
+    assert!(
+        associations.iter().all(|association| association["id"] != company),
+        "our own association still stands: {associations:?}"
+    );
 }
 
-/// The types of links from one object to another.
+/// The types of associations from one object to another.
 fn types(bench: &Bench, from: &str, to: &str) -> Vec<Value> {
-    let all = bench.sandbox.dump()["hubspot"]["links"]["definitions"].clone();
+    let all = bench.sandbox.dump()["hubspot"]["associations"]["definitions"].clone();
     let pair = all.as_array().unwrap().iter().find(|pair| pair[0] == from && pair[1] == to).unwrap();
     pair[2].as_array().unwrap().clone()
 }

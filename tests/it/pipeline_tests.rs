@@ -93,7 +93,7 @@ fn tests_that_hold_say_so_in_every_form() {
 fn a_test_that_does_not_hold_is_told_as_a_difference() {
     let folder = project();
     edit(&folder, SAMPLE, "amount: 4800.5", "amount: 4800.6");
-    edit(&folder, SAMPLE, "Work_Order__c: # no link", "Work_Order__c: 0WO5g0000000001AAA");
+    edit(&folder, SAMPLE, "Work_Order__c: # no work order", "Work_Order__c: 0WO5g0000000001AAA");
     edit(&folder, SAMPLE, "keeps: [amount]", "keeps: [amount, seats]");
     edit(&folder, SAMPLE, "code: SL5005", "code: SL5010");
     edit(&folder, SAMPLE, "an active subscription", "an <active> & \\\"new\\\" subscription");

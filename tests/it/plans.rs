@@ -90,20 +90,30 @@ fn every_action_is_foretold_with_before_and_after_and_then_done() {
         cleared_now.as_object().unwrap().values().any(|sides| sides["before"].is_string() && sides["after"].is_null()),
         "{cleared_now}"
     );
-    let links = |id: &str| -> Vec<String> {
-        let links = change(forecast, id)["associations"].as_array().unwrap().iter();
-        links
-            .map(|link| format!("{} {}", link["action"].as_str().unwrap(), link["association"].as_str().unwrap()))
+    let associations = |id: &str| -> Vec<String> {
+        let associations = change(forecast, id)["associations"].as_array().unwrap().iter();
+        associations
+            .map(|association| {
+                format!("{} {}", association["action"].as_str().unwrap(), association["association"].as_str().unwrap())
+            })
             .collect()
     };
     assert!(
-        links(&moved).contains(&"associate Account__c#billing_account".to_owned())
-            || links(&moved).iter().any(|link| link.starts_with("associate Account__c")),
+        associations(&moved).contains(&"associate Account__c#billing_account".to_owned())
+            || associations(&moved).iter().any(|association| association.starts_with("associate Account__c")),
         "{:?}",
-        links(&moved)
+        associations(&moved)
     );
-    assert!(links(&unlinked).iter().any(|link| link.starts_with("disassociate Account__c")), "{:?}", links(&unlinked));
-    assert!(links(&waiting).iter().any(|link| link.starts_with("pending Work_Order__c")), "{:?}", links(&waiting));
+    assert!(
+        associations(&unlinked).iter().any(|association| association.starts_with("disassociate Account__c")),
+        "{:?}",
+        associations(&unlinked)
+    );
+    assert!(
+        associations(&waiting).iter().any(|association| association.starts_with("pending Work_Order__c")),
+        "{:?}",
+        associations(&waiting)
+    );
     assert_eq!(change(forecast, &left)["action"], "leave");
     assert_eq!(change(forecast, &deleted)["action"], "archive");
     assert_eq!(change(forecast, &bad)["action"], "reject");
@@ -645,13 +655,14 @@ fn a_mask_goes_with_the_field_and_not_with_the_property() {
 }
 
 #[test]
-fn links_that_vanish_with_an_archived_record_are_not_planned_as_removed() {
+fn associations_that_vanish_with_an_archived_record_are_not_planned_as_removed() {
     let bench = Bench::new(40);
     bench.edit("pipelines/work_orders.yaml", "on_delete: keep", "on_delete: archive\nguard: { archive: 100% }");
     bench.import();
     let kind = bench.kind("work_orders");
-    let linked = bench.records("subscriptions").into_values().find(|record| record["associations"][&kind].is_array());
-    let id = linked.unwrap()["properties"]["salesforce_id"].as_str().unwrap().to_owned();
+    let associated =
+        bench.records("subscriptions").into_values().find(|record| record["associations"][&kind].is_array());
+    let id = associated.unwrap()["properties"]["salesforce_id"].as_str().unwrap().to_owned();
     let order = bench.rows("Subscription__c")[&id]["values"]["Work_Order__c"].as_str().unwrap().to_owned();
     bench.salesforce("delete", json!({"object": "WorkOrder", "id": order}));
     for (id, row) in bench.rows("Subscription__c") {

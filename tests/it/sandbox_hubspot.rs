@@ -336,7 +336,7 @@ async fn limits_are_told_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_are_read_page_by_page_and_have_both_directions() {
+async fn associations_are_read_page_by_page_and_have_both_directions() {
     let portal = Portal::new(SandboxOptions { records: 2, ..SandboxOptions::default() }).await;
     let pair = "/crm/associations/2026-09/{type}/0-2";
     let record =

@@ -25,7 +25,7 @@ fn update(bench: &Bench, id: &str, values: Value) {
     bench.salesforce("update", json!({"object": OBJECT, "id": id, "values": values}));
 }
 
-/// Requests to HubSpot that write records or links.
+/// Requests to HubSpot that write records or associations.
 fn writes(bench: &Bench) -> usize {
     let sent = bench.sandbox.requests().into_iter().filter(|entry| entry.service == "hubspot" && entry.method != "GET");
     sent.filter(|entry| !entry.target.contains("/batch/read") && !entry.target.contains("/search")).count()

@@ -1,5 +1,5 @@
 //! HubSpot's batch answers may leave inputs out, name them twice, or name what nobody asked for. Only what an answer names
-//! is known: a delete, a link or a record that it passes over is asked for again, then stands under `failures`.
+//! is known: a delete, an association or a record that it passes over is asked for again, then stands under `failures`.
 
 use serde_json::{Value, json};
 
@@ -122,7 +122,7 @@ fn a_delete_is_not_lost_to_a_read_that_passes_over_the_record() {
 
 #[test]
 fn a_lookup_that_goes_takes_its_link_along_whatever_the_answers_leave_out() {
-    // The read that finds the link, then the call that removes it, once with and once without its effect.
+    // The read that finds the association, then the call that removes it, once with and once without its effect.
     let kinds = [
         (BATCHES[3], json!({"fault": "no_results"})),
         (BATCHES[6], json!({"status": 200, "body": {"status": "COMPLETE", "results": []}, "when": "before"})),
@@ -137,8 +137,8 @@ fn a_lookup_that_goes_takes_its_link_along_whatever_the_answers_leave_out() {
         bench.faults(json!([rule(path, &answer, Some(1))]));
         let reports = bench.sync();
         assert_eq!(report(&reports, "subscriptions")["disassociated"], 1, "{answer} at {path}: {reports}");
-        let links = &bench.records("subscriptions")[&record]["associations"]["0-2"];
-        assert!(links.is_null(), "{answer} at {path}: {links}");
+        let associations = &bench.records("subscriptions")[&record]["associations"]["0-2"];
+        assert!(associations.is_null(), "{answer} at {path}: {associations}");
         agree(&bench);
     }
 }

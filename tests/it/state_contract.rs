@@ -12,8 +12,8 @@ use syncline::model::report::{RunKind, RunStatus, Tally};
 use syncline::model::unconfirmed::{Intent, Unconfirmed};
 use syncline::model::watermark::{ComparisonProgress, Cursor, Watermark};
 use syncline::ports::state::{
-    Commit, Directory, FailureFilter, FailureMark, FailureStatus, IdentityCounts, ImportProgress, KeptAssociation,
-    LINK_FAILURES, Listing, RunRow, StateError, StateReader, StateWriter,
+    ASSOCIATION_FAILURES, Commit, Directory, FailureFilter, FailureMark, FailureStatus, IdentityCounts, ImportProgress,
+    KeptAssociation, Listing, RunRow, StateError, StateReader, StateWriter,
 };
 use syncline::state::sqlite::SqliteState;
 use syncline::sys::clock::Clock;
@@ -79,7 +79,7 @@ fn key(text: &str) -> AssociationKey {
     AssociationKey(Arc::from(text))
 }
 
-fn link(number: u32, membership: Membership, mapping: u8) -> Identity {
+fn identity(number: u32, membership: Membership, mapping: u8) -> Identity {
     Identity {
         salesforce_id: id(number),
         hubspot_id: HubspotId::new(format!("9{number}")),
@@ -142,24 +142,24 @@ async fn an_empty_store_knows_nothing() {
 }
 
 #[tokio::test]
-async fn links_are_replaced_and_counted_by_what_became_of_them() {
+async fn identities_are_replaced_and_counted_by_what_became_of_them() {
     on_every_store(|state, other| async move {
         let identities = vec![
-            link(1, Membership::Live, 1),
-            link(2, Membership::Live, 2),
-            link(3, Membership::Left, 1),
-            link(4, Membership::Gone, 1),
-            link(5, Membership::Archived, 1),
+            identity(1, Membership::Live, 1),
+            identity(2, Membership::Live, 2),
+            identity(3, Membership::Left, 1),
+            identity(4, Membership::Gone, 1),
+            identity(5, Membership::Archived, 1),
         ];
         state.commit(&Commit { identities: identities.clone(), ..commit(1) }).await.unwrap();
         let all: Vec<SalesforceId> = (0..9).map(id).collect();
         let found = other.identities(&name("one"), &all).await.unwrap();
         assert_eq!(found.len(), 5);
-        identities.iter().for_each(|link| assert_eq!(found.get(&link.salesforce_id), Some(link)));
+        identities.iter().for_each(|identity| assert_eq!(found.get(&identity.salesforce_id), Some(identity)));
         assert!(other.identities(&name("two"), &all).await.unwrap().is_empty(), "pipelines are apart");
         let counts = other.identity_counts(&name("one"), MappingVersion([1; 8])).await.unwrap();
         assert_eq!(counts, IdentityCounts { standing: 4, live: 2, behind: 1, in_doubt: 0 });
-        let moved = Identity { hubspot_id: HubspotId::new("77"), ..link(1, Membership::Archived, 2) };
+        let moved = Identity { hubspot_id: HubspotId::new("77"), ..identity(1, Membership::Archived, 2) };
         state.commit(&Commit { identities: vec![moved.clone()], ..commit(2) }).await.unwrap();
         assert_eq!(state.identities(&name("one"), &[id(1)]).await.unwrap().get(&id(1)), Some(&moved));
     })
@@ -174,7 +174,7 @@ async fn ids_that_differ_in_letter_case_are_apart() {
         let identities = twins
             .iter()
             .zip(1..)
-            .map(|(id, number)| Identity { salesforce_id: *id, ..link(number, Membership::Live, 1) });
+            .map(|(id, number)| Identity { salesforce_id: *id, ..identity(number, Membership::Live, 1) });
         state.commit(&Commit { identities: identities.collect(), ..commit(1) }).await.unwrap();
         let found = state.identities(&name("one"), &twins).await.unwrap();
         assert_eq!(
@@ -189,8 +189,11 @@ async fn ids_that_differ_in_letter_case_are_apart() {
 async fn associations_keep_what_is_wanted_apart_from_what_was_made() {
     on_every_store(|state, other| async move {
         let (one, account) = (name("one"), key("Account__c"));
-        let identities =
-            vec![link(1, Membership::Live, 1), link(2, Membership::Live, 1), link(3, Membership::Archived, 1)];
+        let identities = vec![
+            identity(1, Membership::Live, 1),
+            identity(2, Membership::Live, 1),
+            identity(3, Membership::Archived, 1),
+        ];
         let wanted = (1..=4).map(|number| (id(number), account.clone(), Some(asked(50)))).collect();
         state.commit(&Commit { identities, wanted, ..commit(1) }).await.unwrap();
         let due = other.due_associations(&one, None, None, 10).await.unwrap();
@@ -248,7 +251,7 @@ async fn what_asks_for_two_records_is_known_from_all_pipelines_and_what_is_ours_
                 to: HubspotId::new(to),
             };
             let pair = if to == "501" { elsewhere } else { pair };
-            let identity = Identity { hubspot_id: HubspotId::new(record), ..link(number, membership, 1) };
+            let identity = Identity { hubspot_id: HubspotId::new(record), ..identity(number, membership, 1) };
             let new = Commit {
                 pipeline: name(pipeline),
                 identities: vec![identity],
@@ -305,7 +308,7 @@ async fn associations_that_wait_back_off_and_are_due_at_once_when_they_change() 
     on_every_store(|state, _| async move {
         let (one, account) = (name("one"), key("Account__c"));
         let wanted = |target: u32| vec![(id(1), account.clone(), Some(asked(target)))];
-        let identities = vec![link(1, Membership::Live, 1)];
+        let identities = vec![identity(1, Membership::Live, 1)];
         state.commit(&Commit { identities, wanted: wanted(50), ..commit(0) }).await.unwrap();
         let due = async |seconds: i64| state.due_associations(&one, Some(at(seconds)), None, 10).await.unwrap().len();
         for seconds in [10, 100] {
@@ -389,7 +392,7 @@ async fn failures_open_count_and_end() {
         state.commit(&Commit { resolved: vec![id(1), id(2)], ..commit(70) }).await.unwrap();
         let open: Vec<_> = other.failures(&filter, 10).await.unwrap();
         assert_eq!((open.len(), open[0].failure.salesforce_id), (1, id(2)));
-        state.commit(&Commit { resolved_links: vec![id(1), id(2)], ..commit(80) }).await.unwrap();
+        state.commit(&Commit { resolved_associations: vec![id(1), id(2)], ..commit(80) }).await.unwrap();
         assert!(!other.failing(&one).await.unwrap());
         let all = FailureFilter { closed_too: true, ..filter.clone() };
         assert!(other.failures(&all, 10).await.unwrap().iter().all(|row| row.status == FailureStatus::Resolved));
@@ -428,7 +431,7 @@ async fn a_record_and_its_associations_fail_apart() {
         let records = FailureFilter { kind: Some(FailureKind::Record), ..filter.clone() };
         assert_eq!(codes(&records).await, ["SL5101"]);
         // Each ends by itself.
-        state.commit(&Commit { resolved_links: vec![id(1)], ..commit(10) }).await.unwrap();
+        state.commit(&Commit { resolved_associations: vec![id(1)], ..commit(10) }).await.unwrap();
         assert_eq!(codes(&filter).await, ["SL5101", "SL5111"]);
         state.commit(&Commit { resolved: vec![id(1)], ..commit(20) }).await.unwrap();
         assert_eq!(codes(&filter).await, ["SL5111"]);
@@ -487,7 +490,7 @@ async fn a_person_decides_about_failures() {
         let status = async |number| state.failures_of(&one, &[id(number)]).await.unwrap()[0].status;
         assert_eq!((status(1).await, status(2).await), (FailureStatus::Dismissed, FailureStatus::Open));
         assert!(state.failing(&one).await.unwrap() && state.open_failures(&one).await.unwrap() == 1);
-        let identities = vec![failure(3, &format!("{LINK_FAILURES}0"))];
+        let identities = vec![failure(3, &format!("{ASSOCIATION_FAILURES}0"))];
         state.commit(&Commit { failures: identities, ..commit(15) }).await.unwrap();
         let open = (state.open_failures(&one).await.unwrap(), state.open_record_failures(&one).await.unwrap());
         assert_eq!(open, (2, 1));
@@ -548,8 +551,8 @@ async fn what_was_sent_is_in_doubt_until_its_record_is_accounted_for() {
         };
         assert_eq!(in_doubt(None, None).await, [id(1), id(2)]);
         assert_eq!(in_doubt(None, Some(id(2))).await, [id(3)]);
-        let linked = Commit { identities: vec![link(1, Membership::Live, 1)], ..commit(7) };
-        store.commit(&linked).await.unwrap();
+        let identified = Commit { identities: vec![identity(1, Membership::Live, 1)], ..commit(7) };
+        store.commit(&identified).await.unwrap();
         assert_eq!(other.identity_counts(&one, MappingVersion([1; 8])).await.unwrap().in_doubt, 2);
         let failed = Commit { failures: vec![failure(3, "SL5120")], ..commit(8) };
         store.commit(&failed).await.unwrap();
@@ -642,8 +645,8 @@ async fn one_lists_for_a_directory_while_the_others_wait() {
 #[tokio::test]
 async fn many_records_at_once() {
     on_every_store(|state, other| async move {
-        let identities: Vec<Identity> = (0..3_000).map(|number| link(number, Membership::Live, 1)).collect();
-        let ids: Vec<SalesforceId> = identities.iter().map(|link| link.salesforce_id).collect();
+        let identities: Vec<Identity> = (0..3_000).map(|number| identity(number, Membership::Live, 1)).collect();
+        let ids: Vec<SalesforceId> = identities.iter().map(|identity| identity.salesforce_id).collect();
         state.commit(&Commit { identities, ..commit(1) }).await.unwrap();
         assert_eq!(other.identities(&name("one"), &ids).await.unwrap().len(), 3_000);
     })
@@ -679,7 +682,7 @@ async fn a_state_of_the_first_version_is_brought_up_to_date() {
     let state = SqliteState::open(&path, &clock()).unwrap();
     let one = name("one");
     let before = state.identities(&one, &[id(1)]).await.unwrap();
-    assert_eq!(before[&id(1)], Identity { match_property: "".into(), ..link(1, Membership::Live, 1) });
+    assert_eq!(before[&id(1)], Identity { match_property: "".into(), ..identity(1, Membership::Live, 1) });
     // The first run of the new version tells what the identities of the old one were named by, once.
     state.remember_match(&one, "salesforce_id").await.unwrap();
     state.remember_match(&one, "another").await.unwrap();
@@ -713,8 +716,8 @@ async fn a_state_of_the_first_version_is_brought_up_to_date() {
         assert_eq!(owned, ours[..if to == "500" { 2 } else { 0 }]);
         assert_eq!(state.pair_requests(&[pair]).await.unwrap().len(), 1);
     }
-    // A link keeps the property that it was written under, whatever the pipeline's is.
-    let moved = Identity { match_property: "another".into(), ..link(2, Membership::Live, 1) };
+    // An identity keeps the property that it was written under, whatever the pipeline's is.
+    let moved = Identity { match_property: "another".into(), ..identity(2, Membership::Live, 1) };
     state.commit(&Commit { identities: vec![moved.clone()], ..commit(9) }).await.unwrap();
     let both = state.identities(&one, &[id(1), id(2)]).await.unwrap();
     assert_eq!((&*both[&id(1)].match_property, &both[&id(2)]), ("salesforce_id", &moved));
@@ -770,7 +773,7 @@ async fn records_and_lookups_are_listed_in_the_order_of_their_ids() {
         let one = name("one");
         let ids = scattered();
         for (number, id) in (1..).zip(&ids) {
-            let identity = Identity { salesforce_id: *id, ..link(number, Membership::Live, 1) };
+            let identity = Identity { salesforce_id: *id, ..identity(number, Membership::Live, 1) };
             let wanted = [key("Account__c"), key("Bill__c")].map(|key| (*id, key, Some(asked(50)))).to_vec();
             state.commit(&Commit { identities: vec![identity], wanted, ..commit(1) }).await.unwrap();
         }
@@ -854,7 +857,7 @@ async fn what_led_to_and_from_a_record_that_came_back_as_another_is_looked_at() 
             (id(number), account.clone(), Some((pair_of(from, to), settled)))
         };
         let new = Commit {
-            identities: (1..=4).map(|number| link(number, Membership::Live, 1)).collect(),
+            identities: (1..=4).map(|number| identity(number, Membership::Live, 1)).collect(),
             wanted: [(1, 3), (2, 3), (3, 4)].map(|(from, to)| (id(from), account.clone(), Some(asked(to)))).to_vec(),
             settled: vec![settled(1, "91", 3, "93"), settled(2, "92", 3, "93"), settled(3, "93", 4, "94")],
             ..commit(1)
@@ -869,7 +872,7 @@ async fn what_led_to_and_from_a_record_that_came_back_as_another_is_looked_at() 
         let away = Commit { wanted: vec![(id(2), account.clone(), Some(asked(50)))], ..commit(2) };
         state.commit(&away).await.unwrap();
         state.commit(&Commit { waiting: vec![(id(2), account.clone())], ..commit(2) }).await.unwrap();
-        let again = Identity { hubspot_id: HubspotId::new("97"), ..link(3, Membership::Live, 1) };
+        let again = Identity { hubspot_id: HubspotId::new("97"), ..identity(3, Membership::Live, 1) };
         let elsewhere = Commit { pipeline: two.clone(), identities: vec![again.clone()], ..commit(3) };
         state.commit(&elsewhere).await.unwrap();
         assert_eq!(due().await, [id(2)], "it is no record of that pipeline");
@@ -903,7 +906,7 @@ async fn whoever_was_answered_finds_what_was_written_whatever_else_is_written() 
                 };
                 state.note_calls(&one, &[call]).await.unwrap();
                 assert_eq!(state.unconfirmed(&one, &[id(number)]).await.unwrap().len(), 1);
-                let identities = vec![link(number, Membership::Live, 1)];
+                let identities = vec![identity(number, Membership::Live, 1)];
                 let accounted = vec![id(number)];
                 state.commit(&Commit { identities, accounted, ..commit(1) }).await.unwrap();
                 assert_eq!(state.identities(&one, &[id(number)]).await.unwrap().len(), 1);

@@ -168,18 +168,18 @@ fn deleted_merged_and_undeleted_rows_end_as_one_record_each() {
 }
 
 #[test]
-fn rows_whose_links_lead_to_a_merged_account_follow_the_survivor() {
+fn rows_whose_associations_lead_to_a_merged_account_follow_the_survivor() {
     let bench = Bench::new(40);
     bench.import();
     let rows = bench.rows(OBJECT);
     let account = |id: &String| rows[id]["values"]["Account__c"].as_str().map(str::to_owned);
     let ids = healthy(&bench);
-    let linked: Vec<(&String, String)> = ids.iter().filter_map(|id| Some((id, account(id)?))).collect();
-    let (moved, loser) = linked[0].clone();
-    let survivor = linked.iter().map(|(_, account)| account).find(|account| **account != loser).unwrap();
+    let associated: Vec<(&String, String)> = ids.iter().filter_map(|id| Some((id, account(id)?))).collect();
+    let (moved, loser) = associated[0].clone();
+    let survivor = associated.iter().map(|(_, account)| account).find(|account| **account != loser).unwrap();
     bench.salesforce("merge", json!({"object": "Account", "id": survivor, "losers": [loser]}));
     // Salesforce hands the loser's children over to the survivor.
-    for (id, _) in linked.iter().filter(|(_, account)| *account == loser) {
+    for (id, _) in associated.iter().filter(|(_, account)| *account == loser) {
         update(&bench, id, json!({"Account__c": survivor}));
     }
     for (id, _) in bench.rows("WorkOrder").iter().filter(|(_, row)| row["values"]["AccountId"] == loser.as_str()) {

@@ -236,7 +236,7 @@ pub fn failure_groups(groups: &[FailureGroup], now: Timestamp, paint: Paint) -> 
 
 fn failure_group(group: &FailureGroup, now: Timestamp, paint: Paint) -> String {
     let head = format!("{}  {}", safe(&group.pipeline), count(group.records, "record", "records"));
-    let what = format!("{} ({})", group.category.words(), safe(&group.code));
+    let what = format!("{} ({})", group.category.label(), safe(&group.code));
     let what = paint.text(Tone::Bad, &what);
     let mut text = format!("{}  {what}\n  {}\n", paint.strong(&head), safe(&line(&group.message)));
     let next = match (&group.retry_at, group.retry) {
@@ -287,7 +287,7 @@ fn failure(failure: &FailureView, paint: Paint) -> String {
     let (id, title, pipeline) = (safe(&failure.salesforce_id), safe(&failure.title), safe(&failure.pipeline));
     let mut text = format!("{} “{title}” of {pipeline}\n", paint.strong(&id));
     let code = paint.text(Tone::Bad, &safe(&failure.code));
-    let (status, what) = (failure.status, failure.category.words());
+    let (status, what) = (failure.status, failure.category.label());
     text.push_str(&format!("  {status}, {what} {code}: {}\n", safe(&failure.message)));
     text.push_str(&format!("  rule: {}\n", safe(&failure.rule)));
     if let Some(value) = &failure.value {

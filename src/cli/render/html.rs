@@ -33,7 +33,7 @@ fn page(report: &PlanReport, made: &str) -> Result<String, Error> {
     let summary = Summary::of(report);
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_filter("said", |text: &str| Value::from_safe_string(said(text)));
+    environment.add_filter("prose", |text: &str| Value::from_safe_string(prose(text)));
     environment.add_template("page", PAGE)?;
     environment.add_template("bars", BARS)?;
     let drawn = |chart: &Chart| environment.get_template("bars")?.render(Value::from(Serde(chart)));
@@ -78,7 +78,7 @@ struct View<'a> {
 }
 
 /// A sentence with its literals, which stand in backticks, as code; all of it escaped.
-fn said(sentence: &str) -> String {
+fn prose(sentence: &str) -> String {
     let sentence = one_line(sentence, VALUE_LENGTH_MAX);
     let pieces: Vec<&str> = sentence.split('`').collect();
     if pieces.len().is_multiple_of(2) {

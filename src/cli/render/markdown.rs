@@ -150,27 +150,36 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
         head.join(" | "),
         "--:|".repeat(shown.len() + 3)
     );
-    let mut row =
-        |name: String, actions: &std::collections::BTreeMap<PlannedAction, u64>, links: u64, calls: u64, time: f64| {
-            let cells: Vec<String> = shown
-                .iter()
-                .map(|action| match (records(actions, *action), *action) {
-                    (0, _) => "·".to_owned(),
-                    (some, PlannedAction::Archive | PlannedAction::Reject) => format!("**{}**", number(some)),
-                    (some, _) => number(some),
-                })
-                .collect();
-            text.push_str(&format!(
-                "| {name} | {} | {} | {} | {} |\n",
-                cells.join(" | "),
-                number(links),
-                number(calls),
-                about(time)
-            ));
-        };
-    let links = |tally: &crate::model::report::Tally| tally.associated + tally.disassociated;
+    let mut row = |name: String,
+                   actions: &std::collections::BTreeMap<PlannedAction, u64>,
+                   associations: u64,
+                   calls: u64,
+                   time: f64| {
+        let cells: Vec<String> = shown
+            .iter()
+            .map(|action| match (records(actions, *action), *action) {
+                (0, _) => "·".to_owned(),
+                (some, PlannedAction::Archive | PlannedAction::Reject) => format!("**{}**", number(some)),
+                (some, _) => number(some),
+            })
+            .collect();
+        text.push_str(&format!(
+            "| {name} | {} | {} | {} | {} |\n",
+            cells.join(" | "),
+            number(associations),
+            number(calls),
+            about(time)
+        ));
+    };
+    let associations = |tally: &crate::model::report::Tally| tally.associated + tally.disassociated;
     if report.pipelines.len() != 1 {
-        row("**all**".to_owned(), &summary.actions, links(&summary.tally), summary.hubspot_calls, summary.seconds);
+        row(
+            "**all**".to_owned(),
+            &summary.actions,
+            associations(&summary.tally),
+            summary.hubspot_calls,
+            summary.seconds,
+        );
     }
     let mut pipelines: Vec<&PipelineForecast> = report.pipelines.iter().collect();
     let weight = |forecast: &&PipelineForecast| std::cmp::Reverse(summary::dangerous(forecast));
@@ -180,7 +189,7 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
         row(
             cell(&code(pipeline.report.name.as_str())),
             &pipeline.actions,
-            links(&pipeline.report.tally),
+            associations(&pipeline.report.tally),
             estimate.hubspot_calls,
             estimate.seconds_at_rate_limit,
         );

@@ -18,7 +18,7 @@ pub(super) async fn send(config: &EmailConfig, alert: &Alert, cancel: &Cancel) -
     let message = message(config, alert)?;
     let mailer = mailer(config)?;
     // Each step of the conversation ends in time, so the thread does as well.
-    let sent = tokio::task::spawn_blocking(move || mailer.send(&message).map(drop).map_err(words));
+    let sent = tokio::task::spawn_blocking(move || mailer.send(&message).map(drop).map_err(smtp_message));
     tokio::select! {
         sent = sent => sent.unwrap_or_else(|error| Err(error.to_string())),
         () = cancel.cancelled() => Err("interrupted".to_owned()),
@@ -52,9 +52,9 @@ fn mailer(config: &EmailConfig) -> Result<SmtpTransport, String> {
     // Brackets are how an address of version 6 is written in a URL, not a part of it.
     let host = host.trim_matches(['[', ']']);
     let mut builder = match url.scheme() {
-        "smtps" => SmtpTransport::relay(host).map_err(words)?,
+        "smtps" => SmtpTransport::relay(host).map_err(smtp_message)?,
         "smtp" if is_loopback(&as_http(&url)) => SmtpTransport::builder_dangerous(host),
-        "smtp" => SmtpTransport::starttls_relay(host).map_err(words)?,
+        "smtp" => SmtpTransport::starttls_relay(host).map_err(smtp_message)?,
         other => return Err(format!("`server` must begin with `smtps://` or `smtp://`, not with `{other}://`")),
     };
     if let Some(port) = url.port() {
@@ -73,7 +73,7 @@ fn as_http(url: &Url) -> Url {
 }
 
 /// An error and its causes, without secrets.
-fn words(error: lettre::transport::smtp::Error) -> String {
+fn smtp_message(error: lettre::transport::smtp::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {

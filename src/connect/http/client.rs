@@ -99,7 +99,7 @@ impl Transport {
             Network::Real => None,
             Network::Played(network) => Some(Played { network: Arc::clone(network), clock: clock.clone() }),
         };
-        builder.build().map(|client| Self { client, played }).map_err(words)
+        builder.build().map(|client| Self { client, played }).map_err(transport_message)
     }
 
     /// Sends a form and reads the whole answer.
@@ -161,7 +161,7 @@ impl Transport {
     }
 
     async fn head(&self, request: reqwest::RequestBuilder, cancel: &Cancel) -> Result<Reply, TransportError> {
-        let failed = |error| TransportError::Failed(words(error));
+        let failed = |error| TransportError::Failed(transport_message(error));
         tokio::select! {
             biased;
             () = cancel.cancelled() => Err(TransportError::Cancelled),
@@ -220,7 +220,7 @@ impl Reply {
             },
         };
         tokio::select! {
-            chunk = response.chunk() => chunk.map_err(|error| TransportError::Failed(words(error))),
+            chunk = response.chunk() => chunk.map_err(|error| TransportError::Failed(transport_message(error))),
             () = cancel.cancelled() => Err(TransportError::Cancelled),
         }
     }
@@ -248,7 +248,7 @@ pub(in crate::connect) fn without_secrets(body: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// An error and its causes as text. The address is left out: its query may hold values.
-fn words(error: reqwest::Error) -> String {
+fn transport_message(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);

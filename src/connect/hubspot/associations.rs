@@ -1,4 +1,4 @@
-//! Links: types and labels, reading to the end, making, removing.
+//! Associations: types and labels, reading to the end, making, removing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use super::api::{Api, Call};
 use super::errors::{context_texts, is_not_found, reason};
-use super::lookups::{LOOKS_MAX, LinksOf, link_type};
+use super::lookups::{AssociationsOf, LOOKS_MAX, association_type};
 use super::objects::encode;
 use super::settings::API_VERSION;
-use super::wire::{Answer, Batch, ErrorBody, LinkType, Links, MadeLink, Page, ReadBatch};
+use super::wire::{Answer, Associations, Batch, ErrorBody, MadeAssociation, Page, ReadBatch, WireType};
 use crate::model::association::AssociationType;
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
 use crate::ports::target::{BATCH_PAIRS_MAX, Lookup, PairOutcome, PairTypes};
 
-/// Most links of one call that leaves the type to HubSpot; a larger number is documented nowhere.
+/// Most associations of one call that leaves the type to HubSpot; a larger number is documented nowhere.
 const DEFAULTS_MAX: usize = 1_000;
 
 /// `/crm/associations/2026-09/2-1/0-2/batch/read`
@@ -25,16 +25,16 @@ fn path(from: &str, to: &str, rest: &str) -> String {
     format!("/crm/associations/{API_VERSION}/{}/{}{rest}", encode(from), encode(to))
 }
 
-/// The types of links between two objects.
+/// The types of associations between two objects.
 pub(super) async fn types(api: &Api, calls: &AtomicU64, from: &str, to: &str) -> Result<Vec<AssociationType>, Fault> {
-    let page: Page<LinkType> =
+    let page: Page<WireType> =
         api.fetch(calls, &Call::get("read association labels", path(from, to, "/labels"))).await?;
-    let types: Vec<AssociationType> = page.entries().into_iter().filter_map(link_type).collect();
+    let types: Vec<AssociationType> = page.entries().into_iter().filter_map(association_type).collect();
     api.plain_types.note(from, to, &types);
     Ok(types)
 }
 
-/// All links of these records, paged to the end; the records that an answer passes over are asked for again.
+/// All associations of these records, paged to the end; the records that an answer passes over are asked for again.
 pub(super) async fn read(
     api: &Api,
     calls: &AtomicU64,
@@ -42,12 +42,12 @@ pub(super) async fn read(
     to_object: &str,
     from: &[HubspotId],
 ) -> Result<Vec<Lookup<Vec<PairTypes>>>, Fault> {
-    let mut links = LinksOf::new(from);
+    let mut pairs = AssociationsOf::new(from);
     let mut in_vain = 0;
     loop {
-        let open = links.open();
+        let open = pairs.open();
         if open.is_empty() || in_vain == LOOKS_MAX {
-            return Ok(links.finish());
+            return Ok(pairs.finish());
         }
         if in_vain > 0 {
             tracing::debug!(records = open.len(), "an association read says nothing of some records");
@@ -60,9 +60,9 @@ pub(super) async fn read(
         };
         let body = json!({ "inputs": open.iter().map(input).collect::<Vec<Value>>() });
         let call = Call::post("read associations", path(from_object, to_object, "/batch/read"), &body).association();
-        let answer = match api.fetch::<ReadBatch<Links>>(calls, &call).await {
+        let answer = match api.fetch::<ReadBatch<Associations>>(calls, &call).await {
             Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => {
-                links.enter_refusal();
+                pairs.enter_refusal();
                 in_vain += 1;
                 continue;
             }
@@ -71,60 +71,60 @@ pub(super) async fn read(
         if let Some(error) = answer.errors.iter().find(|error| !is_not_found(error)) {
             return Err(Fault::Reject(reason(error, None)));
         }
-        in_vain = if links.enter(answer) { 0 } else { in_vain + 1 };
+        in_vain = if pairs.enter(answer) { 0 } else { in_vain + 1 };
     }
 }
 
-/// Makes links; each counts as made when the answer names it. Labelled ones with all labels that should stand, plain ones by
+/// Makes associations; each counts as made when the answer names it. Labelled ones with all labels that should stand, plain ones by
 /// their type where it is known, as more of them fit into a call than by the default type.
 pub(super) async fn make(
     api: &Api,
     calls: &AtomicU64,
     from_object: &str,
     to_object: &str,
-    links: &[PairTypes],
+    pairs: &[PairTypes],
 ) -> Result<Vec<PairOutcome>, Fault> {
-    let mut outcomes = vec![PairOutcome::Unknown; links.len()];
+    let mut outcomes = vec![PairOutcome::Unknown; pairs.len()];
     let plain: Vec<AssociationType> = api.plain_types.get(from_object, to_object).into_iter().collect();
     let (typed, untyped): (Vec<usize>, Vec<usize>) =
-        (0..links.len()).partition(|index| !plain.is_empty() || !links[*index].types.is_empty());
+        (0..pairs.len()).partition(|index| !plain.is_empty() || !pairs[*index].types.is_empty());
     let typed = typed.chunks(BATCH_PAIRS_MAX).map(|chosen| (chosen, true));
     let untyped = untyped.chunks(DEFAULTS_MAX).map(|chosen| (chosen, false));
     for (chosen, with_types) in typed.chain(untyped) {
         let rest = if with_types { "/batch/create" } else { "/batch/associate/default" };
         let inputs = chosen.iter().map(|index| {
-            let link = &links[*index];
-            let types = if link.types.is_empty() { &plain } else { &link.types };
-            input(link, types)
+            let pair = &pairs[*index];
+            let types = if pair.types.is_empty() { &plain } else { &pair.types };
+            input(pair, types)
         });
         let body = HashMap::from([("inputs", inputs.collect::<Vec<Input<'_>>>())]);
         let call = Call::post("make associations", path(from_object, to_object, rest), &body).association();
-        let answer: Batch<MadeLink> = api.fetch(calls, &call).await?;
-        let ends: Vec<(String, String)> = answer.results.iter().filter_map(MadeLink::ends).collect();
+        let answer: Batch<MadeAssociation> = api.fetch(calls, &call).await?;
+        let ends: Vec<(String, String)> = answer.results.iter().filter_map(MadeAssociation::ends).collect();
         let named: HashSet<(&str, &str)> = ends.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
         for index in chosen {
-            let (from, to) = (links[*index].from.as_str(), links[*index].to.as_str());
+            let (from, to) = (pairs[*index].from.as_str(), pairs[*index].to.as_str());
             // The default type is confirmed in both directions, a label in one.
             if named.contains(&(from, to)) || named.contains(&(to, from)) {
                 outcomes[*index] = PairOutcome::Done;
             }
         }
-        refused(&answer, links, chosen, &mut outcomes);
+        refused(&answer, pairs, chosen, &mut outcomes);
     }
     Ok(outcomes)
 }
 
-/// Removes links, or single types of them.
+/// Removes associations, or single types of them.
 pub(super) async fn remove(
     api: &Api,
     calls: &AtomicU64,
     from_object: &str,
     to_object: &str,
-    links: &[PairTypes],
+    pairs: &[PairTypes],
 ) -> Result<Vec<PairOutcome>, Fault> {
-    let mut outcomes = vec![PairOutcome::Unknown; links.len()];
+    let mut outcomes = vec![PairOutcome::Unknown; pairs.len()];
     for labelled in [false, true] {
-        let chosen: Vec<usize> = (0..links.len()).filter(|index| links[*index].types.is_empty() != labelled).collect();
+        let chosen: Vec<usize> = (0..pairs.len()).filter(|index| pairs[*index].types.is_empty() != labelled).collect();
         if chosen.is_empty() {
             continue;
         }
@@ -132,11 +132,11 @@ pub(super) async fn remove(
         let inputs: Vec<Value> = chosen
             .iter()
             .map(|index| {
-                let link = &links[*index];
+                let pair = &pairs[*index];
                 if labelled {
-                    json!(input(link, &link.types))
+                    json!(input(pair, &pair.types))
                 } else {
-                    json!({ "from": { "id": link.from.as_str() }, "to": [{ "id": link.to.as_str() }] })
+                    json!({ "from": { "id": pair.from.as_str() }, "to": [{ "id": pair.to.as_str() }] })
                 }
             })
             .collect();
@@ -144,27 +144,27 @@ pub(super) async fn remove(
         let (status, body) = api.done(calls, &call.association()).await?;
         // One version answers with status 204 and no body. Another answers with status 200, and what that proves is only
         // what it names: the rest is looked up.
-        let answer: Option<ReadBatch<MadeLink>> = serde_json::from_slice(&body).ok();
+        let answer: Option<ReadBatch<MadeAssociation>> = serde_json::from_slice(&body).ok();
         let answer = answer.filter(Answer::is_one).map(|ReadBatch(answer)| answer);
         if status == 204 && body.is_empty() {
             chosen.iter().for_each(|index| outcomes[*index] = PairOutcome::Done);
         }
         if let Some(mut answer) = answer {
-            let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeLink::ends).collect();
-            let is_named = |link: &PairTypes| named.contains(&(link.from.to_string(), link.to.to_string()));
+            let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeAssociation::ends).collect();
+            let is_named = |pair: &PairTypes| named.contains(&(pair.from.to_string(), pair.to.to_string()));
             chosen
                 .iter()
-                .filter(|index| is_named(&links[**index]))
+                .filter(|index| is_named(&pairs[**index]))
                 .for_each(|index| outcomes[*index] = PairOutcome::Done);
             // What is not there cannot refuse to go: it is looked up.
             answer.errors.retain(|error| !is_not_found(error));
-            refused(&answer, links, &chosen, &mut outcomes);
+            refused(&answer, pairs, &chosen, &mut outcomes);
         }
     }
     Ok(outcomes)
 }
 
-/// A pair of records, as calls take it.
+/// An association of records, as calls take it.
 #[derive(Serialize)]
 struct Input<'a> {
     from: Id<'a>,
@@ -185,23 +185,23 @@ struct InputType<'a> {
     association_type_id: u64,
 }
 
-fn input<'a>(link: &'a PairTypes, types: &'a [AssociationType]) -> Input<'a> {
+fn input<'a>(pair: &'a PairTypes, types: &'a [AssociationType]) -> Input<'a> {
     let kind = |kind: &'a AssociationType| InputType {
         association_category: &kind.category,
         association_type_id: kind.type_id,
     };
     Input {
-        from: Id { id: link.from.as_str() },
-        to: Id { id: link.to.as_str() },
+        from: Id { id: pair.from.as_str() },
+        to: Id { id: pair.to.as_str() },
         types: types.iter().map(kind).collect(),
     }
 }
 
-/// Enters the refusals of an answer. There are no trace ids here: an error is tied to its links by the ids in its
-/// context. What an answer confirms is done, whatever an error beside it may seem to say. An error that names no link is
+/// Enters the refusals of an answer. There are no trace ids here: an error is tied to its associations by the ids in its
+/// context. What an answer confirms is done, whatever an error beside it may seem to say. An error that names no association is
 /// about those that are left: about all of them where nothing was confirmed or there is an error for each, else about one
 /// that the answer does not tell, so that they are asked for again.
-fn refused<T>(answer: &Batch<T>, links: &[PairTypes], chosen: &[usize], outcomes: &mut [PairOutcome]) {
+fn refused<T>(answer: &Batch<T>, pairs: &[PairTypes], chosen: &[usize], outcomes: &mut [PairOutcome]) {
     let left: Vec<usize> = chosen.iter().copied().filter(|index| outcomes[*index] == PairOutcome::Unknown).collect();
     let mut nameless: Vec<&ErrorBody> = Vec::new();
     for error in answer.errors.iter().filter(|error| !is_not_found(error) || answer.results.is_empty()) {
@@ -209,9 +209,9 @@ fn refused<T>(answer: &Batch<T>, links: &[PairTypes], chosen: &[usize], outcomes
         let names = |id: &HubspotId| ids.iter().any(|text| mentions(text, id.as_str()));
         let from_named = !context_texts(error, "fromObjectId").is_empty();
         let about =
-            |link: &PairTypes| if from_named { names(&link.from) } else { names(&link.from) || names(&link.to) };
-        if chosen.iter().any(|index| about(&links[*index])) {
-            left.iter().filter(|index| about(&links[**index])).for_each(|index| refuse(&mut outcomes[*index], error));
+            |pair: &PairTypes| if from_named { names(&pair.from) } else { names(&pair.from) || names(&pair.to) };
+        if chosen.iter().any(|index| about(&pairs[*index])) {
+            left.iter().filter(|index| about(&pairs[**index])).for_each(|index| refuse(&mut outcomes[*index], error));
         } else {
             nameless.push(error);
         }
@@ -224,7 +224,7 @@ fn refused<T>(answer: &Batch<T>, links: &[PairTypes], chosen: &[usize], outcomes
 
 fn refuse(outcome: &mut PairOutcome, error: &ErrorBody) {
     let mut reason = reason(error, None);
-    if !reason.code.starts_with(crate::ports::state::LINK_FAILURES) {
+    if !reason.code.starts_with(crate::ports::state::ASSOCIATION_FAILURES) {
         reason.code = "SL5110".to_owned();
     }
     *outcome = PairOutcome::Refused(reason);
@@ -239,25 +239,25 @@ fn mentions(text: &str, id: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// One letter a link of record 1 to records 11, 12, …: d done, r refused, u unknown.
+    /// One letter an association of record 1 to records 11, 12, …: d done, r refused, u unknown.
     #[track_caller]
     fn check(count: usize, body: &str, expected: &str) {
-        let link = |to: usize| PairTypes {
+        let pair = |to: usize| PairTypes {
             from: HubspotId::new("1"),
             to: HubspotId::new((to + 11).to_string()),
             types: Vec::new(),
         };
-        let links: Vec<PairTypes> = (0..count).map(link).collect();
+        let pairs: Vec<PairTypes> = (0..count).map(pair).collect();
         let chosen: Vec<usize> = (0..count).collect();
-        let answer: Batch<MadeLink> = serde_json::from_str(body).unwrap();
+        let answer: Batch<MadeAssociation> = serde_json::from_str(body).unwrap();
         let mut outcomes = vec![PairOutcome::Unknown; count];
-        let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeLink::ends).collect();
-        for (outcome, link) in outcomes.iter_mut().zip(&links) {
-            if named.contains(&(link.from.to_string(), link.to.to_string())) {
+        let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeAssociation::ends).collect();
+        for (outcome, pair) in outcomes.iter_mut().zip(&pairs) {
+            if named.contains(&(pair.from.to_string(), pair.to.to_string())) {
                 *outcome = PairOutcome::Done;
             }
         }
-        refused(&answer, &links, &chosen, &mut outcomes);
+        refused(&answer, &pairs, &chosen, &mut outcomes);
         let letter = |outcome: &PairOutcome| match outcome {
             PairOutcome::Done => 'd',
             PairOutcome::Refused(_) => 'r',

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::errors::{context_texts, is_not_found};
-use super::wire::{Batch, ErrorBody, LinkType, Links, Object, text};
+use super::wire::{Associations, Batch, ErrorBody, Object, WireType, text};
 use crate::model::association::AssociationType;
 use crate::model::ids::HubspotId;
 use crate::ports::target::{Lookup, PairTypes, TargetRecord};
@@ -116,16 +116,16 @@ pub(super) fn record(object: Object) -> Option<TargetRecord> {
     Some(TargetRecord { id: HubspotId::new(text(object.id.as_ref()?)?), properties: object.properties })
 }
 
-/// Links by record, as far as the answers tell.
-pub(super) struct LinksOf<'a> {
+/// Associations by record, as far as the answers tell.
+pub(super) struct AssociationsOf<'a> {
     from: &'a [HubspotId],
     known: Vec<Known>,
 }
 
-/// What is known of the links of one record.
+/// What is known of the associations of one record.
 #[derive(Default)]
 struct Known {
-    links: Vec<PairTypes>,
+    associations: Vec<PairTypes>,
     /// Where the next page starts.
     after: Option<String>,
     /// An answer named the record.
@@ -134,7 +134,7 @@ struct Known {
     whole: bool,
 }
 
-impl<'a> LinksOf<'a> {
+impl<'a> AssociationsOf<'a> {
     /// Nothing is known yet.
     pub(super) fn new(from: &'a [HubspotId]) -> Self {
         Self { from, known: from.iter().map(|_| Known::default()).collect() }
@@ -147,14 +147,14 @@ impl<'a> LinksOf<'a> {
     }
 
     /// Takes in an answer; whether it brought anything.
-    pub(super) fn enter(&mut self, answer: Batch<Links>) -> bool {
+    pub(super) fn enter(&mut self, answer: Batch<Associations>) -> bool {
         if !is_complete(answer.status.as_deref()) {
             return false;
         }
         let places: HashMap<&str, usize> = self.from.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
         let mut news = false;
         // Each page counts once, however often it is named.
-        let mut pages: BTreeMap<usize, Links> = BTreeMap::new();
+        let mut pages: BTreeMap<usize, Associations> = BTreeMap::new();
         for result in answer.results {
             let place = result.from.id.as_ref().and_then(text).and_then(|id| places.get(id.as_str()).copied());
             if let Some(place) = place.filter(|place| !self.known[*place].whole) {
@@ -168,10 +168,10 @@ impl<'a> LinksOf<'a> {
             if after.is_some() && after == known.after {
                 continue;
             }
-            for link in page.to {
-                let Some(to) = link.to_object_id.as_ref().and_then(text) else { continue };
-                let types = link.association_types.into_iter().filter_map(link_type).collect();
-                known.links.push(PairTypes { from: self.from[place].clone(), to: HubspotId::new(to), types });
+            for association in page.to {
+                let Some(to) = association.to_object_id.as_ref().and_then(text) else { continue };
+                let types = association.association_types.into_iter().filter_map(association_type).collect();
+                known.associations.push(PairTypes { from: self.from[place].clone(), to: HubspotId::new(to), types });
             }
             known.named = true;
             known.whole = after.is_none();
@@ -188,7 +188,7 @@ impl<'a> LinksOf<'a> {
         news
     }
 
-    /// The only record has no links.
+    /// The only record has no associations.
     pub(super) fn enter_refusal(&mut self) {
         if let [only] = self.known.as_mut_slice() {
             only.whole = true;
@@ -199,15 +199,15 @@ impl<'a> LinksOf<'a> {
     pub(super) fn finish(self) -> Vec<Lookup<Vec<PairTypes>>> {
         let report = |known: Known| match known {
             Known { whole: false, .. } => Lookup::Unknown,
-            Known { named: true, links, .. } => Lookup::Found(links),
+            Known { named: true, associations, .. } => Lookup::Found(associations),
             Known { named: false, .. } => Lookup::Absent,
         };
         self.known.into_iter().map(report).collect()
     }
 }
 
-/// A type of a link, where it is told.
-pub(super) fn link_type(kind: LinkType) -> Option<AssociationType> {
+/// A type of an association, where it is told.
+pub(super) fn association_type(kind: WireType) -> Option<AssociationType> {
     Some(AssociationType {
         category: kind.category?,
         type_id: kind.type_id?,
@@ -263,36 +263,36 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_links(bodies: &[&str], expected: &str, count: usize) {
+    fn check_associations(bodies: &[&str], expected: &str, count: usize) {
         let from: Vec<HubspotId> = ["1", "2"].map(HubspotId::new).to_vec();
-        let mut links = LinksOf::new(&from);
+        let mut associations = AssociationsOf::new(&from);
         for body in bodies {
-            links.enter(serde_json::from_str(body).unwrap());
+            associations.enter(serde_json::from_str(body).unwrap());
         }
-        let lookups = links.finish();
+        let lookups = associations.finish();
         assert_eq!(letters(&lookups), expected, "{bodies:?}");
         assert_eq!(lookups.iter().filter_map(Lookup::found).flatten().count(), count, "{bodies:?}");
     }
 
     #[test]
-    fn a_record_without_links_is_named_by_an_error() {
+    fn a_record_without_associations_is_named_by_an_error() {
         let one = r#"{"results":[{"from":{"id":1},"to":[{"toObjectId":9}]}]}"#;
-        check_links(&[r#"{"status":"COMPLETE","results":[]}"#], "uu", 0);
-        check_links(&[one], "fu", 1);
-        check_links(&[one, one], "fu", 1);
+        check_associations(&[r#"{"status":"COMPLETE","results":[]}"#], "uu", 0);
+        check_associations(&[one], "fu", 1);
+        check_associations(&[one, one], "fu", 1);
         let none = r#"{"results":[],"errors":[{"category":"OBJECT_NOT_FOUND",
             "subCategory":"crm.associations.NO_ASSOCIATIONS_FOUND","context":{"fromObjectId":["2"]}}]}"#;
-        check_links(&[one, none], "fa", 1);
-        check_links(&[r#"{"results":[{"from":{"id":"2"},"to":[]}]}"#], "uf", 0);
-        check_links(&[r#"{"results":[{"from":{"id":"7"},"to":[{"toObjectId":9}]}]}"#], "uu", 0);
+        check_associations(&[one, none], "fa", 1);
+        check_associations(&[r#"{"results":[{"from":{"id":"2"},"to":[]}]}"#], "uf", 0);
+        check_associations(&[r#"{"results":[{"from":{"id":"7"},"to":[{"toObjectId":9}]}]}"#], "uu", 0);
     }
 
     #[test]
-    fn links_are_paged_to_their_end() {
+    fn associations_are_paged_to_their_end() {
         let first = r#"{"results":[{"from":{"id":"1"},"to":[{"toObjectId":8}],"paging":{"next":{"after":"x"}}}]}"#;
         let last = r#"{"results":[{"from":{"id":"1"},"to":[{"toObjectId":9}]}]}"#;
-        check_links(&[first], "uu", 0);
-        check_links(&[first, first], "uu", 0);
-        check_links(&[first, last], "fu", 2);
+        check_associations(&[first], "uu", 0);
+        check_associations(&[first, first], "uu", 0);
+        check_associations(&[first, last], "fu", 2);
     }
 }

@@ -174,17 +174,17 @@ impl TargetWriter for HubspotTarget {
         &'a self,
         from_object: &'a str,
         to_object: &'a str,
-        links: &'a [PairTypes],
+        pairs: &'a [PairTypes],
     ) -> BoxFuture<'a, Result<Vec<PairOutcome>, Fault>> {
-        associations::make(&self.writes, &self.calls, from_object, to_object, links).boxed()
+        associations::make(&self.writes, &self.calls, from_object, to_object, pairs).boxed()
     }
 
     fn disassociate<'a>(
         &'a self,
         from_object: &'a str,
         to_object: &'a str,
-        links: &'a [PairTypes],
+        pairs: &'a [PairTypes],
     ) -> BoxFuture<'a, Result<Vec<PairOutcome>, Fault>> {
-        associations::remove(&self.writes, &self.calls, from_object, to_object, links).boxed()
+        associations::remove(&self.writes, &self.calls, from_object, to_object, pairs).boxed()
     }
 }

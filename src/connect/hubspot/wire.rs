@@ -310,39 +310,39 @@ impl Answer for Limit {
     }
 }
 
-/// A type of links, in a list of labels or on a link.
+/// A type of associations, in a list of labels or on an association.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct LinkType {
+pub(super) struct WireType {
     pub(super) category: Option<String>,
     pub(super) type_id: Option<u64>,
     pub(super) label: Option<String>,
 }
 
-/// The links of one record.
+/// The associations of one record.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Links {
+pub(super) struct Associations {
     #[serde(deserialize_with = "nullable")]
     pub(super) from: Reference,
     #[serde(deserialize_with = "list")]
-    pub(super) to: Vec<LinkTo>,
+    pub(super) to: Vec<AssociatedTo>,
     pub(super) paging: Option<Paging>,
 }
 
-/// One link.
+/// One association.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct LinkTo {
+pub(super) struct AssociatedTo {
     pub(super) to_object_id: Option<Value>,
     #[serde(deserialize_with = "list")]
-    pub(super) association_types: Vec<LinkType>,
+    pub(super) association_types: Vec<WireType>,
 }
 
-/// A link that was made, in one of two shapes: ends by id, or ends as records.
+/// An association that was made, in one of two shapes: ends by id, or ends as records.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct MadeLink {
+pub(super) struct MadeAssociation {
     from_object_id: Option<Value>,
     to_object_id: Option<Value>,
     #[serde(deserialize_with = "nullable")]
@@ -351,7 +351,7 @@ pub(super) struct MadeLink {
     to: Reference,
 }
 
-impl MadeLink {
+impl MadeAssociation {
     /// Its two ends.
     pub(super) fn ends(&self) -> Option<(String, String)> {
         let from = self.from_object_id.as_ref().or(self.from.id.as_ref())?;

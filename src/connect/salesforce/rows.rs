@@ -139,7 +139,7 @@ const OWN: &str = "the answer";
 pub(super) fn page(layout: &Layout, body: &str) -> Result<Page, String> {
     let mut decoder = serde_json::Deserializer::from_str(body);
     let page = PageSeed(layout).deserialize(&mut decoder).and_then(|page| decoder.end().map(|()| page));
-    page.map_err(words)
+    page.map_err(json_message)
 }
 
 /// The same of bytes.
@@ -152,7 +152,7 @@ pub(super) fn row(layout: &Layout, body: &[u8]) -> Result<Record, String> {
     let mut decoder = serde_json::Deserializer::from_str(utf8(body)?);
     let mut slots: Slots = vec![None; layout.names.len()];
     let read = LevelSeed { node: &layout.root, slots: &mut slots }.deserialize(&mut decoder);
-    read.and_then(|()| decoder.end()).map_err(words)?;
+    read.and_then(|()| decoder.end()).map_err(json_message)?;
     layout.of_slots(&slots).map_err(|error| error.to_string())
 }
 
@@ -167,7 +167,7 @@ fn utf8(body: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(body).map_err(|_| format!("{OWN} is not UTF-8"))
 }
 
-fn words(error: serde_json::Error) -> String {
+fn json_message(error: serde_json::Error) -> String {
     let text = error.to_string();
     match error.classify() {
         // Only our own texts are safe to show: the decoder's quote what they met.

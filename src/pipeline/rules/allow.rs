@@ -42,14 +42,14 @@ struct Accepted<'a> {
 
 fn accepted(config: &PipelineConfig) -> Vec<Accepted<'_>> {
     let fields = config.fields.iter().enumerate().map(|(at, field)| (format!("/fields/{at}"), &field.allow));
-    let links = config
+    let associations = config
         .associations
         .iter()
         .enumerate()
         .map(|(at, association)| (format!("/associations/{at}"), &association.allow));
     let whole = std::iter::once((String::new(), &config.allow));
     let adopt = config.target.adopt.iter().map(|adopt| ("/target/adopt".to_owned(), &adopt.allow));
-    let listed = whole.chain(adopt).chain(fields).chain(links).filter(|(_, codes)| !codes.is_empty());
+    let listed = whole.chain(adopt).chain(fields).chain(associations).filter(|(_, codes)| !codes.is_empty());
     listed
         .flat_map(|(entry, codes)| {
             codes.iter().enumerate().map(move |(index, code)| Accepted { code, entry: entry.clone(), index })

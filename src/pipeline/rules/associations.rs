@@ -57,7 +57,7 @@ fn told_apart(found: &mut [(usize, Association)]) {
     }
 }
 
-/// Contacts and leads are one object in HubSpot: links to both would meet there.
+/// Contacts and leads are one object in HubSpot: associations with both would meet there.
 fn contacts_or_leads(cx: &RuleContext<'_>, found: &[(usize, Association)], findings: &mut Vec<Diagnostic>) {
     let refers = |association: &Association, object: &str| {
         let Lookup::Found(field) = cx.objects.find(&association.field) else { return false };

@@ -11,25 +11,25 @@ use super::portal::Portal;
 use super::schemas::find_type;
 use super::{associations, oauth, objects, properties, rest, schemas, tokens, validations};
 
-/// What an action is given.
-struct Words<'a> {
+/// The arguments of an action, and when it is asked for.
+struct Given<'a> {
     arguments: &'a Value,
     now: i64,
 }
 
 /// What an action does.
-type Action = fn(&mut Portal, &Words<'_>) -> Result<Value, String>;
+type Action = fn(&mut Portal, &Given<'_>) -> Result<Value, String>;
 
 /// All actions by name.
 const ACTIONS: [(&str, Action); 23] = [
-    ("seed", |portal, words| seed(portal, words.arguments, words.now)),
+    ("seed", |portal, given| seed(portal, given.arguments, given.now)),
     ("switches", switches),
-    ("token", |portal, words| tokens::grant(portal, words.arguments, words.now)),
-    ("app", |portal, words| oauth::install(portal, words.arguments)),
+    ("token", |portal, given| tokens::grant(portal, given.arguments, given.now)),
+    ("app", |portal, given| oauth::install(portal, given.arguments)),
     ("limits", limits),
     ("add_owner", add_owner),
     ("archive_owner", archive_owner),
-    ("records", |portal, words| records(portal, &words.object(portal)?)),
+    ("records", |portal, given| records(portal, &given.object(portal)?)),
     ("create", create),
     ("set", set),
     ("archive", archive),
@@ -40,18 +40,18 @@ const ACTIONS: [(&str, Action); 23] = [
     ("add_property", add_property),
     ("archive_property", archive_property),
     ("change_property", change_property),
-    ("require", |portal, words| require(portal, words, true)),
-    ("unrequire", |portal, words| require(portal, words, false)),
+    ("require", |portal, given| require(portal, given, true)),
+    ("unrequire", |portal, given| require(portal, given, false)),
     ("rule", rule),
-    ("add_option", |portal, words| option(portal, words, true)),
-    ("remove_option", |portal, words| option(portal, words, false)),
+    ("add_option", |portal, given| option(portal, given, true)),
+    ("remove_option", |portal, given| option(portal, given, false)),
 ];
 
 /// Carries out an action.
 pub fn carry_out(portal: &mut Portal, action: &str, arguments: &Value, now: Timestamp) -> Result<Value, String> {
-    let words = Words { arguments, now: now.as_millisecond() };
+    let given = Given { arguments, now: now.as_millisecond() };
     match ACTIONS.iter().find(|(name, _)| *name == action) {
-        Some((_, act)) => act(portal, &words),
+        Some((_, act)) => act(portal, &given),
         None => {
             let known: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
             Err(format!("there is no action `{action}`; known are {}", known.join(", ")))
@@ -59,7 +59,7 @@ pub fn carry_out(portal: &mut Portal, action: &str, arguments: &Value, now: Time
     }
 }
 
-impl Words<'_> {
+impl Given<'_> {
     fn text(&self, name: &str) -> Result<String, String> {
         self.arguments[name].as_str().map(str::to_owned).ok_or_else(|| format!("`{name}` is missing"))
     }
@@ -74,7 +74,7 @@ impl Words<'_> {
     }
 
     fn end(&self, portal: &Portal, name: &str) -> Result<String, String> {
-        find_type(portal, &self.text(name)?).map_err(words)
+        find_type(portal, &self.text(name)?).map_err(message)
     }
 
     fn properties(&self) -> Result<BTreeMap<String, String>, String> {
@@ -82,7 +82,7 @@ impl Words<'_> {
     }
 }
 
-fn switches(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn switches(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let all = merged(&portal.switches, given.arguments);
     let rules = portal.switches.key_rules();
     portal.switches = serde_json::from_value(all).map_err(|error| error.to_string())?;
@@ -93,48 +93,48 @@ fn switches(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     serde_json::to_value(&portal.switches).map_err(|error| error.to_string())
 }
 
-fn limits(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn limits(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let max = given.arguments["max"].as_u64().and_then(|max| u32::try_from(max).ok());
     portal.limits.set(max, given.arguments["daily"].as_u64());
     Ok(json!({}))
 }
 
-fn add_owner(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn add_owner(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let id = portal.owners.add(&given.arguments["owner"], given.now)?;
     Ok(json!({"id": id.to_string()}))
 }
 
-fn archive_owner(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn archive_owner(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     Ok(json!({"archived": portal.owners.archive(given.number("id")?, given.now)}))
 }
 
-fn create(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn create(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let (texts, kind) = (given.properties()?, given.object(portal)?);
-    let (columns, mut texts) = objects::texts_of(portal.object_mut(&kind).map_err(words)?, &texts);
-    let made = objects::create(portal, &kind, (&columns, &mut texts), &mut Undo::new(), given.now).map_err(words)?;
+    let (columns, mut texts) = objects::texts_of(portal.object_mut(&kind).map_err(message)?, &texts);
+    let made = objects::create(portal, &kind, (&columns, &mut texts), &mut Undo::new(), given.now).map_err(message)?;
     Ok(json!({"id": made.to_string()}))
 }
 
-fn set(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn set(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let (texts, kind) = (given.properties()?, given.object(portal)?);
     let id = given.number("id")?;
-    let (columns, mut texts) = objects::texts_of(portal.object_mut(&kind).map_err(words)?, &texts);
-    objects::update(portal, &kind, id, (&columns, &mut texts), &mut Undo::new(), given.now).map_err(words)?;
+    let (columns, mut texts) = objects::texts_of(portal.object_mut(&kind).map_err(message)?, &texts);
+    objects::update(portal, &kind, id, (&columns, &mut texts), &mut Undo::new(), given.now).map_err(message)?;
     Ok(json!({}))
 }
 
-fn archive(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn archive(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let (kind, id) = (given.object(portal)?, given.number("id")?);
-    Ok(json!({"archived": portal.object_mut(&kind).map_err(words)?.store.archive(id, given.now)}))
+    Ok(json!({"archived": portal.object_mut(&kind).map_err(message)?.store.archive(id, given.now)}))
 }
 
-fn merge(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn merge(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let (kind, id, other) = (given.object(portal)?, given.number("id")?, given.number("merged")?);
-    rest::merge_records(portal, &kind, id, other, given.now).map_err(words)?;
+    rest::merge_records(portal, &kind, id, other, given.now).map_err(message)?;
     Ok(json!({}))
 }
 
-fn associate(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn associate(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let one = (given.end(portal, "from")?, given.number("from_id")?);
     let other = (given.end(portal, "to")?, given.number("to_id")?);
     let mut types = portal.pairs.pair(&one, &other).to_vec();
@@ -143,37 +143,37 @@ fn associate(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
     Ok(json!({}))
 }
 
-fn disassociate(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn disassociate(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let one = (given.end(portal, "from")?, given.number("from_id")?);
     let other = (given.end(portal, "to")?, given.number("to_id")?);
     portal.pairs.remove(&one, &other);
     Ok(json!({}))
 }
 
-fn limit_associations(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn limit_associations(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let (from, to) = (given.end(portal, "from")?, given.end(portal, "to")?);
     let number = given.arguments["type_id"].as_u64().unwrap_or_default();
     portal.pairs.limit(&from, &to, number, given.arguments["max"].as_u64());
     Ok(json!({}))
 }
 
-fn add_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn add_property(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let kind = given.object(portal)?;
     let rules = portal.switches.key_rules();
-    let object = portal.object_mut(&kind).map_err(words)?;
-    properties::load(object, &given.arguments["property"], rules, given.now).map_err(words)
+    let object = portal.object_mut(&kind).map_err(message)?;
+    properties::load(object, &given.arguments["property"], rules, given.now).map_err(message)
 }
 
-fn archive_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn archive_property(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let (kind, name) = (given.object(portal)?, given.text("property")?);
     let rules = portal.switches.key_rules();
-    Ok(json!({"archived": properties::archive(portal.object_mut(&kind).map_err(words)?, &name, rules, given.now)}))
+    Ok(json!({"archived": properties::archive(portal.object_mut(&kind).map_err(message)?, &name, rules, given.now)}))
 }
 
-fn change_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn change_property(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let (kind, name) = (given.object(portal)?, given.text("property")?);
     let rules = portal.switches.key_rules();
-    let object = portal.object_mut(&kind).map_err(words)?;
+    let object = portal.object_mut(&kind).map_err(message)?;
     let property = object.properties.change().get_mut(&name);
     let property = property.ok_or_else(|| format!("there is no property `{name}`"))?;
     *property = merged(property, &given.arguments["set"]);
@@ -181,22 +181,22 @@ fn change_property(portal: &mut Portal, given: &Words<'_>) -> Result<Value, Stri
     Ok(json!({}))
 }
 
-fn require(portal: &mut Portal, given: &Words<'_>, required: bool) -> Result<Value, String> {
+fn require(portal: &mut Portal, given: &Given<'_>, required: bool) -> Result<Value, String> {
     let (kind, name) = (given.object(portal)?, given.text("property")?);
-    let all = &mut portal.object_mut(&kind).map_err(words)?.required;
+    let all = &mut portal.object_mut(&kind).map_err(message)?.required;
     all.retain(|property| *property != name);
     all.extend(required.then_some(name));
     Ok(json!({}))
 }
 
-fn rule(portal: &mut Portal, given: &Words<'_>) -> Result<Value, String> {
+fn rule(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let kind = given.object(portal)?;
-    validations::set(portal.object_mut(&kind).map_err(words)?, given.arguments)
+    validations::set(portal.object_mut(&kind).map_err(message)?, given.arguments)
 }
 
-fn option(portal: &mut Portal, given: &Words<'_>, there: bool) -> Result<Value, String> {
+fn option(portal: &mut Portal, given: &Given<'_>, there: bool) -> Result<Value, String> {
     let (kind, name, value) = (given.object(portal)?, given.text("property")?, given.text("value")?);
-    let object = portal.object_mut(&kind).map_err(words)?;
+    let object = portal.object_mut(&kind).map_err(message)?;
     let options = object.properties.change().get_mut(&name).and_then(|property| property["options"].as_array_mut());
     let options = options.ok_or_else(|| format!("there is no property `{name}` with options"))?;
     options.retain(|option| option["value"] != value.as_str());
@@ -206,7 +206,7 @@ fn option(portal: &mut Portal, given: &Words<'_>, there: bool) -> Result<Value, 
     Ok(json!({}))
 }
 
-fn words(refusal: Refusal) -> String {
+fn message(refusal: Refusal) -> String {
     refusal.message
 }
 
@@ -220,7 +220,7 @@ fn merged<T: serde::Serialize>(switches: &T, changes: &Value) -> Value {
 
 /// All records of an object with their associations, for assertions.
 fn records(portal: &Portal, kind: &str) -> Result<Value, String> {
-    let object = portal.object(kind).map_err(words)?;
+    let object = portal.object(kind).map_err(message)?;
     let label = |to: &str, number: &u64| portal.pairs.find(kind, to, *number)?.label.clone();
     let show = |(id, record)| {
         let end = (kind.to_owned(), id);
@@ -258,28 +258,28 @@ fn seed(portal: &mut Portal, arguments: &Value, now: i64) -> Result<Value, Strin
     for owner in arguments["owners"].as_array().into_iter().flatten() {
         portal.owners.add(owner, now)?;
     }
-    schemas::load(portal, arguments["loaded_schemas"].as_array().map_or(&[], Vec::as_slice), now).map_err(words)?;
+    schemas::load(portal, arguments["loaded_schemas"].as_array().map_or(&[], Vec::as_slice), now).map_err(message)?;
     for (kind, list) in arguments["properties"].as_object().into_iter().flatten() {
-        let id = find_type(portal, kind).map_err(words)?;
+        let id = find_type(portal, kind).map_err(message)?;
         for property in list.as_array().into_iter().flatten() {
             let rules = portal.switches.key_rules();
-            let object = portal.object_mut(&id).map_err(words)?;
+            let object = portal.object_mut(&id).map_err(message)?;
             if let Some(name) = property["name"].as_str() {
                 object.properties.change().remove(name);
             }
-            properties::load(object, property, rules, now).map_err(words)?;
+            properties::load(object, property, rules, now).map_err(message)?;
         }
     }
     for schema in arguments["schemas"].as_array().into_iter().flatten() {
-        schemas::create(portal, schema, now).map_err(words)?;
+        schemas::create(portal, schema, now).map_err(message)?;
     }
     for label in arguments["labels"].as_array().into_iter().flatten() {
-        let end = |name: &str| find_type(portal, label[name].as_str().unwrap_or_default()).map_err(words);
+        let end = |name: &str| find_type(portal, label[name].as_str().unwrap_or_default()).map_err(message);
         let (from, to) = (end("from")?, end("to")?);
-        associations::add_label(portal, &from, &to, label.to_string().as_bytes()).map_err(words)?;
+        associations::add_label(portal, &from, &to, label.to_string().as_bytes()).map_err(message)?;
     }
     for (kind, list) in arguments["records"].as_object().into_iter().flatten() {
-        let id = find_type(portal, kind).map_err(words)?;
+        let id = find_type(portal, kind).map_err(message)?;
         for record in list.as_array().into_iter().flatten() {
             place(portal, &id, record, now)?;
         }
@@ -300,6 +300,6 @@ fn place(portal: &mut Portal, kind: &str, record: &Value, now: i64) -> Result<()
     let properties: BTreeMap<String, String> =
         properties.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), text(value))).collect();
     let values = properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    portal.object_mut(kind).map_err(words)?.store.place(id, values, created);
+    portal.object_mut(kind).map_err(message)?.store.place(id, values, created);
     Ok(())
 }

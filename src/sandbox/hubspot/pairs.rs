@@ -291,7 +291,7 @@ impl Pairs {
             })
             .collect();
         let definitions: Vec<Value> = self.defined().map(|(from, to, types)| json!([from, to, types])).collect();
-        json!({"links": pairs, "definitions": definitions, "next_type": self.next_type})
+        json!({"pairs": pairs, "definitions": definitions, "next_type": self.next_type})
     }
 
     /// Takes back what `dump` gave.
@@ -299,7 +299,7 @@ impl Pairs {
         let wrong = |error: serde_json::Error| format!("the saved associations cannot be read: {error}");
         let part = |name: &str| dump.get(name).cloned().unwrap_or(Value::Null);
         let pairs: Vec<(String, u64, String, u64, BTreeSet<u64>)> =
-            serde_json::from_value(part("links")).map_err(wrong)?;
+            serde_json::from_value(part("pairs")).map_err(wrong)?;
         let definitions: Vec<(String, String, Vec<AssociationType>)> =
             serde_json::from_value(part("definitions")).map_err(wrong)?;
         *self = Self { next_type: serde_json::from_value(part("next_type")).map_err(wrong)?, ..Self::default() };

@@ -191,7 +191,7 @@ impl Portal {
             "types": self.types,
             "records": records,
             // The name that data files have had from the start.
-            "links": self.pairs.dump(),
+            "associations": self.pairs.dump(),
             "owners": self.owners,
             "switches": self.switches,
             "grants": self.grants,
@@ -208,7 +208,7 @@ impl Portal {
         let mut types: BTreeMap<String, ObjectType> = serde_json::from_value(part("types")).map_err(wrong)?;
         let mut records: BTreeMap<String, BTreeMap<u64, Kept>> =
             serde_json::from_value(part("records")).map_err(wrong)?;
-        self.pairs.restore(&part("links"))?;
+        self.pairs.restore(&part("associations"))?;
         self.switches = serde_json::from_value(part("switches")).map_err(wrong)?;
         for (id, object) in &mut types {
             object.store = Store::restored(records.remove(id).unwrap_or_default());

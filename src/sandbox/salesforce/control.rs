@@ -10,17 +10,17 @@ use super::records::{self, Values, blank};
 use super::rows::Rows;
 
 /// What an action is given.
-struct Words<'a> {
+struct Given<'a> {
     arguments: &'a Value,
     now: i64,
 }
 
 /// What an action does.
-type Action = fn(&mut Org, &Words<'_>) -> Result<Value, String>;
+type Action = fn(&mut Org, &Given<'_>) -> Result<Value, String>;
 
 /// All actions by name.
 const ACTIONS: [(&str, Action); 25] = [
-    ("seed", |org, words| seed(org, words.arguments, words.now)),
+    ("seed", |org, given| seed(org, given.arguments, given.now)),
     ("switches", switches),
     ("options", options),
     ("expire_sessions", |org, _| {
@@ -30,24 +30,24 @@ const ACTIONS: [(&str, Action); 25] = [
     ("create", create),
     ("update", update),
     ("delete", delete),
-    ("undelete", |org, words| row_action(org, "undelete", words)),
-    ("purge", |org, words| row_action(org, "purge", words)),
-    ("merge", |org, words| row_action(org, "merge", words)),
-    ("stamp", |org, words| row_action(org, "stamp", words)),
-    ("hide", |org, words| hide_field(org, words, true)),
-    ("show", |org, words| hide_field(org, words, false)),
-    ("hide_rows", |org, words| hide_rows(org, words, true)),
-    ("show_rows", |org, words| hide_rows(org, words, false)),
-    ("add_field", |org, words| field_action(org, "add_field", words.arguments)),
-    ("rename_field", |org, words| field_action(org, "rename_field", words.arguments)),
-    ("retype_field", |org, words| field_action(org, "retype_field", words.arguments)),
-    ("remove_field", |org, words| field_action(org, "remove_field", words.arguments)),
-    ("change_field", |org, words| field_action(org, "change_field", words.arguments)),
-    ("add_picklist_value", |org, words| field_action(org, "add_picklist_value", words.arguments)),
+    ("undelete", |org, given| row_action(org, "undelete", given)),
+    ("purge", |org, given| row_action(org, "purge", given)),
+    ("merge", |org, given| row_action(org, "merge", given)),
+    ("stamp", |org, given| row_action(org, "stamp", given)),
+    ("hide", |org, given| hide_field(org, given, true)),
+    ("show", |org, given| hide_field(org, given, false)),
+    ("hide_rows", |org, given| hide_rows(org, given, true)),
+    ("show_rows", |org, given| hide_rows(org, given, false)),
+    ("add_field", |org, given| field_action(org, "add_field", given.arguments)),
+    ("rename_field", |org, given| field_action(org, "rename_field", given.arguments)),
+    ("retype_field", |org, given| field_action(org, "retype_field", given.arguments)),
+    ("remove_field", |org, given| field_action(org, "remove_field", given.arguments)),
+    ("change_field", |org, given| field_action(org, "change_field", given.arguments)),
+    ("add_picklist_value", |org, given| field_action(org, "add_picklist_value", given.arguments)),
     ("records", rows_of),
     ("fail_job", fail_job),
-    ("drop_job", |org, words| {
-        org.jobs.remove(&words.text("id")?).ok_or("there is no such job")?;
+    ("drop_job", |org, given| {
+        org.jobs.remove(&given.text("id")?).ok_or("there is no such job")?;
         Ok(json!({}))
     }),
     ("drop_cursors", |org, _| {
@@ -59,7 +59,7 @@ const ACTIONS: [(&str, Action); 25] = [
 /// Carries out an action.
 pub fn carry_out(org: &mut Org, action: &str, arguments: &Value, now: i64) -> Result<Value, String> {
     match ACTIONS.iter().find(|(name, _)| *name == action) {
-        Some((_, act)) => act(org, &Words { arguments, now }),
+        Some((_, act)) => act(org, &Given { arguments, now }),
         None => {
             let known: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
             Err(format!("there is no action `{action}`; known are {}", known.join(", ")))
@@ -67,13 +67,13 @@ pub fn carry_out(org: &mut Org, action: &str, arguments: &Value, now: i64) -> Re
     }
 }
 
-impl Words<'_> {
+impl Given<'_> {
     fn text(&self, name: &str) -> Result<String, String> {
         self.arguments[name].as_str().map(str::to_owned).ok_or_else(|| format!("`{name}` is missing"))
     }
 }
 
-fn switches(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+fn switches(org: &mut Org, given: &Given<'_>) -> Result<Value, String> {
     let mut all = serde_json::to_value(&org.switches).unwrap_or_default();
     for (key, value) in given.arguments.as_object().into_iter().flatten() {
         all[key.as_str()] = value.clone();
@@ -82,7 +82,7 @@ fn switches(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
     serde_json::to_value(&org.switches).map_err(|error| error.to_string())
 }
 
-fn options(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+fn options(org: &mut Org, given: &Given<'_>) -> Result<Value, String> {
     let duration = |name: &str| given.arguments[name].as_u64().map(std::time::Duration::from_millis);
     if let Some(limit) = given.arguments["daily_limit"].as_u64() {
         org.options.daily_limit = limit;
@@ -102,23 +102,23 @@ fn options(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
     Ok(json!({}))
 }
 
-fn create(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+fn create(org: &mut Org, given: &Given<'_>) -> Result<Value, String> {
     let id = records::create(org, &given.text("object")?, &values(&given.arguments["values"])?, given.now);
-    Ok(json!({"id": id.map_err(words)?}))
+    Ok(json!({"id": id.map_err(message)?}))
 }
 
-fn update(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+fn update(org: &mut Org, given: &Given<'_>) -> Result<Value, String> {
     let values = values(&given.arguments["values"])?;
-    records::update(org, &given.text("object")?, &given.text("id")?, &values, given.now).map_err(words)?;
+    records::update(org, &given.text("object")?, &given.text("id")?, &values, given.now).map_err(message)?;
     Ok(json!({}))
 }
 
-fn delete(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
-    records::delete(org, &given.text("object")?, &given.text("id")?, given.now).map_err(words)?;
+fn delete(org: &mut Org, given: &Given<'_>) -> Result<Value, String> {
+    records::delete(org, &given.text("object")?, &given.text("id")?, given.now).map_err(message)?;
     Ok(json!({}))
 }
 
-fn hide_field(org: &mut Org, given: &Words<'_>, hidden: bool) -> Result<Value, String> {
+fn hide_field(org: &mut Org, given: &Given<'_>, hidden: bool) -> Result<Value, String> {
     let field = given.text("field")?;
     let object = object_mut(org, &given.text("object")?)?;
     if hidden {
@@ -129,7 +129,7 @@ fn hide_field(org: &mut Org, given: &Words<'_>, hidden: bool) -> Result<Value, S
     Ok(json!({}))
 }
 
-fn hide_rows(org: &mut Org, given: &Words<'_>, hidden: bool) -> Result<Value, String> {
+fn hide_rows(org: &mut Org, given: &Given<'_>, hidden: bool) -> Result<Value, String> {
     let ids: Vec<String> = serde_json::from_value(given.arguments["ids"].clone()).map_err(|error| error.to_string())?;
     let object = object_mut(org, &given.text("object")?)?;
     for id in ids {
@@ -142,7 +142,7 @@ fn hide_rows(org: &mut Org, given: &Words<'_>, hidden: bool) -> Result<Value, St
     Ok(json!({}))
 }
 
-fn rows_of(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+fn rows_of(org: &mut Org, given: &Given<'_>) -> Result<Value, String> {
     let object = org.object(&given.text("object")?).ok_or("there is no such object")?;
     let shown = object.rows.all().iter().map(|(id, row)| {
         let named = object.fields.iter().zip(row.values.iter());
@@ -153,13 +153,13 @@ fn rows_of(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
     Ok(json!({"records": shown.collect::<Vec<_>>()}))
 }
 
-fn fail_job(org: &mut Org, given: &Words<'_>) -> Result<Value, String> {
+fn fail_job(org: &mut Org, given: &Given<'_>) -> Result<Value, String> {
     let job = org.jobs.get_mut(&given.text("id")?).ok_or("there is no such job")?;
     job.fail(given.arguments["error"].as_str().unwrap_or("InternalServerError : Retried more than fifteen times"));
     Ok(json!({}))
 }
 
-fn words(refusal: Refusal) -> String {
+fn message(refusal: Refusal) -> String {
     format!("{}: {}", refusal.code, refusal.message)
 }
 
@@ -168,11 +168,11 @@ fn object_mut<'a>(org: &'a mut Org, name: &str) -> Result<&'a mut Object, String
 }
 
 fn values(given: &Value) -> Result<Values, String> {
-    records::decode(given.to_string().as_bytes()).map_err(words)
+    records::decode(given.to_string().as_bytes()).map_err(message)
 }
 
-fn row_action(org: &mut Org, action: &str, given: &Words<'_>) -> Result<Value, String> {
-    let Words { arguments, now } = *given;
+fn row_action(org: &mut Org, action: &str, given: &Given<'_>) -> Result<Value, String> {
+    let Given { arguments, now } = *given;
     let name = arguments["object"].as_str().unwrap_or_default().to_owned();
     let id =
         arguments["id"].as_str().or_else(|| arguments["master"].as_str()).and_then(widen).ok_or("`id` is missing")?;

@@ -86,7 +86,7 @@ pub fn planned_directory(pipeline: &PipelineName) -> String {
     format!("planned:{pipeline}")
 }
 
-/// The directory in which a dry run notes the records of an object that would be archived, by then with all their links.
+/// The directory in which a dry run notes the records of an object that would be archived, by then with all their associations.
 pub fn leaving_directory(object_type_id: &str) -> String {
     format!("leaving:{object_type_id}")
 }
@@ -262,7 +262,7 @@ async fn forget_moved(
 }
 
 /// Whether a directory may be listed once more: a short one always, a long one when many times its own duration has
-/// passed, so that waiting links never use up the portal's calls.
+/// passed, so that waiting associations never use up the portal's calls.
 fn may_repeat(listing: Listing, now: Timestamp) -> bool {
     let pause = Duration::from_secs(PAUSE_SECONDS_PER_PAGE.saturating_mul(listing.pages));
     listing.pages <= PAGES_SHORT || listing.at.saturating_add(pause).is_ok_and(|next| next <= now)

@@ -400,7 +400,7 @@ impl<'a> AssociationBatch<'a> {
                 None | Some(PairOutcome::Done) => {
                     let settled = result.settled.map(|settled| self.with_key(object, settled));
                     if self.cx.failures_open && lookup.wanted.is_some() {
-                        self.commit.resolved_links.push(lookup.salesforce_id);
+                        self.commit.resolved_associations.push(lookup.salesforce_id);
                     }
                     self.commit.settled.push((lookup.salesforce_id, lookup.key, settled));
                 }

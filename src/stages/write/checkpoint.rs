@@ -209,7 +209,7 @@ fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: 
                 let standing = decision.identity.filter(|_| matches!(decision.action, Action::Reject(_)));
                 decision.identity =
                     standing.or(Some(IdentityChange { hash: NOTHING_WRITTEN, membership: Membership::Live }));
-                enter_link(cx, &decision, decision.hubspot_id.clone(), commit);
+                enter_identity(cx, &decision, decision.hubspot_id.clone(), commit);
             }
             // The associations of a record that stands do not wait for its properties.
             if decision.hubspot_id.is_some() {
@@ -220,7 +220,7 @@ fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: 
         Ok((id, created, sent)) => {
             count(&decision, created, sent, delta);
             let id_known = id.or_else(|| decision.hubspot_id.clone());
-            let entered = enter_link(cx, &decision, id_known, commit);
+            let entered = enter_identity(cx, &decision, id_known, commit);
             if entered == Some(Membership::Live) && cx.failures_open && decision.action != Action::StillFailing {
                 commit.resolved.push(decision.id());
             }
@@ -229,7 +229,7 @@ fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: 
             }
             if decision.resolves_failure {
                 commit.resolved.push(decision.id());
-                commit.resolved_links.push(decision.id());
+                commit.resolved_associations.push(decision.id());
             }
             let salesforce_id = decision.id();
             commit.wanted.extend(decision.wanted.drain(..).map(|(key, value)| (salesforce_id, key, value)));
@@ -260,7 +260,7 @@ fn clears_unconfirmed(decision: &Decision, outcome: &Outcome) -> bool {
 }
 
 /// Enters what is to be remembered of a record, where its HubSpot record is known.
-fn enter_link(
+fn enter_identity(
     cx: &StageContext,
     decision: &Decision,
     hubspot_id: Option<HubspotId>,

@@ -1,4 +1,4 @@
-//! The write half: holds the writers. Every stage is safe to repeat: records are written by a unique property, links are
+//! The write half: holds the writers. Every stage is safe to repeat: records are written by a unique property, associations are
 //! looked up first, archiving twice is archiving once.
 
 pub mod associate;

@@ -139,7 +139,7 @@ impl Bench {
         done(self.run(&["sync", "--once", "--format", "json"]))
     }
 
-    /// The cycle that tries waiting links once more. They have waited for a second then, so that they wait for three more,
+    /// The cycle that tries waiting associations once more. They have waited for a second then, so that they wait for three more,
     /// however busy the computer is.
     #[track_caller]
     pub(crate) fn settle(&self) {

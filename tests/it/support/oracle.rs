@@ -11,7 +11,7 @@ use super::Bench;
 /// - each live row that the pipeline wants is exactly one live record, or stands in `failures`;
 /// - no two live records carry one Salesforce id;
 /// - a deleted subscription has no live record (`on_delete: archive`);
-/// - a record's link to its company and to its work order is the lookup's, where the other side exists.
+/// - a record's association to its company and to its work order is the lookup's, where the other side exists.
 pub(crate) fn disagreements(bench: &Bench) -> Vec<String> {
     let mut wrong = Vec::new();
     let failures = bench.failures();
@@ -56,9 +56,9 @@ pub(crate) fn disagreements(bench: &Bench) -> Vec<String> {
                 wrong.push(format!("{id}: `{name}` is {:?}, not {expected:?}", property(name)));
             }
         }
-        check_link(id, record, "0-2", companies.get(text("Account__c")), &mut wrong);
+        check_association(id, record, "0-2", companies.get(text("Account__c")), &mut wrong);
         let order = work_orders.live(text("Work_Order__c"));
-        check_link(id, record, &work_orders.kind, order.as_ref(), &mut wrong);
+        check_association(id, record, &work_orders.kind, order.as_ref(), &mut wrong);
     }
     let bad = failed("work_orders");
     for (id, row) in work_orders.rows.iter().filter(|(id, row)| row["deleted"] == false && !bad.contains(*id)) {
@@ -70,7 +70,7 @@ pub(crate) fn disagreements(bench: &Bench) -> Vec<String> {
         if record["properties"]["subject"].as_str().unwrap_or_default() != text("Subject") {
             wrong.push(format!("{id}: another subject"));
         }
-        check_link(id, record, "0-2", companies.get(text("AccountId")), &mut wrong);
+        check_association(id, record, "0-2", companies.get(text("AccountId")), &mut wrong);
     }
     wrong
 }
@@ -83,7 +83,7 @@ pub(crate) fn agree(bench: &Bench) {
 }
 
 /// What HubSpot holds, in a form that two runs can be compared by: live records by Salesforce id with their properties,
-/// and their links by what is at the other end. HubSpot's own ids differ from run to run and are left out.
+/// and their associations by what is at the other end. HubSpot's own ids differ from run to run and are left out.
 pub(crate) fn picture(bench: &Bench) -> Value {
     let mut keys: BTreeMap<String, String> = BTreeMap::new();
     let objects = ["subscriptions", "work_orders"];
@@ -102,14 +102,14 @@ pub(crate) fn picture(bench: &Bench) -> Value {
 }
 
 fn shown(record: &Value, keys: &BTreeMap<String, String>) -> Value {
-    let mut links: BTreeSet<String> = BTreeSet::new();
+    let mut associations: BTreeSet<String> = BTreeSet::new();
     for (kind, ends) in record["associations"].as_object().into_iter().flatten() {
         for end in ends.as_array().into_iter().flatten() {
             let id = end["id"].as_str().unwrap_or_default();
-            links.insert(format!("{kind} {} {}", keys.get(id).map_or(id, String::as_str), end["labels"]));
+            associations.insert(format!("{kind} {} {}", keys.get(id).map_or(id, String::as_str), end["labels"]));
         }
     }
-    serde_json::json!({"properties": record["properties"], "links": links})
+    serde_json::json!({"properties": record["properties"], "associations": associations})
 }
 
 /// One pipeline's rows, and its records by Salesforce id.
@@ -142,7 +142,7 @@ impl Side {
     }
 }
 
-/// Companies by the 18-character Salesforce id; those that two companies carry are left out, as no link can be right.
+/// Companies by the 18-character Salesforce id; those that two companies carry are left out, as no association can be right.
 fn companies(bench: &Bench) -> BTreeMap<String, String> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let rows = bench.rows("Account");
@@ -159,11 +159,11 @@ fn companies(bench: &Bench) -> BTreeMap<String, String> {
     found.into_iter().filter_map(|(account, ids)| (ids.len() == 1).then(|| (account, ids[0].clone()))).collect()
 }
 
-fn check_link(id: &str, record: &Value, kind: &str, expected: Option<&String>, wrong: &mut Vec<String>) {
-    let linked = record["associations"][kind].as_array().cloned().unwrap_or_default();
-    let linked: Vec<&str> = linked.iter().filter_map(|link| link["id"].as_str()).collect();
+fn check_association(id: &str, record: &Value, kind: &str, expected: Option<&String>, wrong: &mut Vec<String>) {
+    let associated = record["associations"][kind].as_array().cloned().unwrap_or_default();
+    let associated: Vec<&str> = associated.iter().filter_map(|association| association["id"].as_str()).collect();
     let expected: Vec<&str> = expected.into_iter().map(String::as_str).collect();
-    if linked != expected {
-        wrong.push(format!("{id}: linked to {linked:?} of {kind}, not to {expected:?}"));
+    if associated != expected {
+        wrong.push(format!("{id}: associated to {associated:?} of {kind}, not to {expected:?}"));
     }
 }

@@ -105,7 +105,7 @@ fn label(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Chan
     }
 }
 
-/// A lookup that leads elsewhere. It can remove data: a link that Syncline made to the old record is taken back.
+/// A lookup that leads elsewhere. It can remove data: an association that Syncline made to the old record is taken back.
 fn retargeted(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Option<Change> {
     let ends = |association: &AssociationConfig| {
         (association.pipeline.clone(), association.to.clone(), association.match_property.clone())
