@@ -26,24 +26,29 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Most files.
 const FILES_MAX: usize = 4_000;
 
-/// Reads the folder; a missing one is empty. Files that are no good are left out and found fault with; their texts come
+/// The folder of a target's catalog; that of a project without targets is [`FOLDER`] itself.
+pub fn of_target(target: Option<&str>) -> String {
+    target.map_or_else(|| FOLDER.to_owned(), |target| format!("{FOLDER}/{target}"))
+}
+
+/// Reads a folder; a missing one is empty. Files that are no good are left out and found fault with; their texts come
 /// back, so that the findings can be shown in them.
-pub fn read(files: &Files) -> (Catalog, Vec<Diagnostic>, Vec<Shown>) {
+pub fn read(files: &Files, folder: &str) -> (Catalog, Vec<Diagnostic>, Vec<Shown>) {
     let mut catalog = Catalog::default();
     let (mut findings, mut shown) = (Vec::new(), Vec::new());
     let mut portals: BTreeMap<String, (u64, String)> = BTreeMap::new();
-    let names = match files.list(FOLDER, FILES_MAX) {
+    let names = match files.list(folder, FILES_MAX) {
         Ok(names) => names,
         Err(ReadError::Outside) => {
-            let message = format!("{FOLDER}/ is a link to a place outside the project: nothing in it was read");
-            let finding = Diagnostic::error("SL1030", &FOLDER.into(), Place::File, message);
+            let message = format!("{folder}/ is a link to a place outside the project: nothing in it was read");
+            let finding = Diagnostic::error("SL1030", &folder.into(), Place::File, message);
             findings.push(finding.with_help("put the folder itself inside the project"));
             Vec::new()
         }
         Err(_) => Vec::new(),
     };
     for name in names.into_iter().filter(|name| name.ends_with(".json")) {
-        let path = format!("{FOLDER}/{name}");
+        let path = format!("{folder}/{name}");
         let file: Arc<str> = path.as_str().into();
         let read = one(files, &path);
         let (text, parsed) = match read {
@@ -113,14 +118,13 @@ fn decode<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 }
 
 /// The files that the catalog is kept in: path relative to the project, and text.
-pub fn texts(catalog: &Catalog) -> BTreeMap<String, String> {
+pub fn texts(catalog: &Catalog, folder: &str) -> BTreeMap<String, String> {
     let sources = catalog.sources.iter().map(|((connection, _), source)| {
-        (path(connection, &source.name), rendered(&form::of_source(connection, source)))
+        (path(folder, connection, &source.name), rendered(&form::of_source(connection, source)))
     });
-    let targets = catalog
-        .targets
-        .iter()
-        .map(|((connection, name), target)| (path(connection, name), rendered(&form::of_target(connection, target))));
+    let targets = catalog.targets.iter().map(|((connection, name), target)| {
+        (path(folder, connection, name), rendered(&form::of_target(connection, target)))
+    });
     sources.chain(targets).collect()
 }
 
@@ -137,16 +141,17 @@ pub struct Written {
 
 /// Writes the files that differ and removes those of objects that are no longer in the catalog; names what it did. Files of
 /// another form stay, whatever they are called, and no link is followed.
-pub fn write(root: &Path, catalog: &Catalog) -> io::Result<Written> {
-    let folder = root.join(FOLDER);
-    if fs::symlink_metadata(&folder).is_ok_and(|found| !found.is_dir()) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is a link or a file, and no folder of the project",
-        ));
+pub fn write(root: &Path, catalog: &Catalog, folder: &str) -> io::Result<Written> {
+    for part in [FOLDER, folder] {
+        if fs::symlink_metadata(root.join(part)).is_ok_and(|found| !found.is_dir()) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is a link or a file, and no folder of the project",
+            ));
+        }
     }
-    fs::create_dir_all(&folder)?;
-    let texts = texts(catalog);
+    fs::create_dir_all(root.join(folder))?;
+    let texts = texts(catalog, folder);
     let mut done = Written::default();
     for (path, text) in &texts {
         if read_below(root, path, FILE_BYTES_MAX).is_ok_and(|before| before == text.as_bytes()) {
@@ -156,8 +161,8 @@ pub fn write(root: &Path, catalog: &Catalog) -> io::Result<Written> {
         files::replace(&root.join(path), text.as_bytes(), Readers::Usual)?;
         done.written.push(path.clone());
     }
-    for name in list_below(root, FOLDER, usize::MAX).unwrap_or_default().into_iter().map(|(name, _)| name) {
-        let path = format!("{FOLDER}/{name}");
+    for name in list_below(root, folder, usize::MAX).unwrap_or_default().into_iter().map(|(name, _)| name) {
+        let path = format!("{folder}/{name}");
         if !name.ends_with(".json") || texts.contains_key(&path) {
             continue;
         }
@@ -175,11 +180,12 @@ pub fn write(root: &Path, catalog: &Catalog) -> io::Result<Written> {
 pub fn is_own(root: &Path, path: &str) -> bool {
     let regular = fs::symlink_metadata(root.join(path)).is_ok_and(|found| found.is_file());
     let text = || String::from_utf8(read_below(root, path, FILE_BYTES_MAX).ok()?).ok();
+    let folder = path.rsplit_once('/').map_or(FOLDER, |(folder, _)| folder);
     let names = |text: String| match parse(&text).ok()? {
-        File::Source(source) => Some(vec![self::path(&source.connection.clone(), &source.object().name)]),
+        File::Source(source) => Some(vec![self::path(folder, &source.connection.clone(), &source.object().name)]),
         File::Target(target) => {
             let (connection, object) = (target.connection.clone(), target.entry().object);
-            Some([object.name, object.object_type_id].map(|name| self::path(&connection, &name)).to_vec())
+            Some([object.name, object.object_type_id].map(|name| self::path(folder, &connection, &name)).to_vec())
         }
     };
     regular && text().and_then(names).is_some_and(|names| names.iter().any(|name| name.eq_ignore_ascii_case(path)))
@@ -191,18 +197,18 @@ fn rendered<T: Serialize>(file: &T) -> String {
 
 /// The connection and the object that a file is named by, as far as its name tells.
 pub fn named(path: &str) -> Option<(String, String)> {
-    let name = path.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".json")?;
+    let name = path.strip_prefix(FOLDER)?.rsplit_once('/')?.1.strip_suffix(".json")?;
     let (connection, object) = name.split_once('.')?;
     Some((connection.to_owned(), object.to_owned()))
 }
 
 /// A file's path; letters that mean something in a path are replaced.
-fn path(connection: &str, object: &str) -> String {
+fn path(folder: &str, connection: &str, object: &str) -> String {
     let clean = |text: &str| -> String {
         let keep = |letter: char| letter.is_alphanumeric() || "_-".contains(letter);
         text.chars().map(|letter| if keep(letter) { letter } else { '_' }).collect()
     };
-    format!("{FOLDER}/{}.{}.json", clean(connection), clean(object))
+    format!("{folder}/{}.{}.json", clean(connection), clean(object))
 }
 
 #[cfg(test)]
@@ -232,13 +238,13 @@ mod tests {
     fn what_is_written_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let catalog = catalog();
-        let written = write(folder.path(), &catalog).unwrap().written;
+        let written = write(folder.path(), &catalog, FOLDER).unwrap().written;
         assert!(written.contains(&"catalog/salesforce.Subscription__c.json".to_owned()), "{written:?}");
         let files = Files::Folder(folder.path().to_owned());
-        let (again, findings, _) = read(&files);
+        let (again, findings, _) = read(&files, FOLDER);
         assert_eq!(findings, []);
-        assert_eq!(texts(&again), texts(&catalog));
-        assert_eq!(write(folder.path(), &again).unwrap(), Written::default());
+        assert_eq!(texts(&again, FOLDER), texts(&catalog, FOLDER));
+        assert_eq!(write(folder.path(), &again, FOLDER).unwrap(), Written::default());
         let target =
             |catalog: &Catalog| catalog.target("hubspot", "subscriptions").unwrap().object.properties["text"].clone();
         assert_eq!(target(&again).rules, target(&catalog).rules);
@@ -254,7 +260,7 @@ mod tests {
     fn only_files_of_a_pull_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        write(root, &catalog()).unwrap();
+        write(root, &catalog(), FOLDER).unwrap();
         let sample = fs::read_to_string(root.join("catalog/hubspot.subscriptions.json")).unwrap();
         let other = sample.replace("\"object\": \"subscriptions\"", "\"object\": \"gone\"");
         let (gone, elsewhere) = ("catalog/hubspot.gone.json", folder.path().join("elsewhere.json"));
@@ -266,7 +272,7 @@ mod tests {
         fs::write(&elsewhere, &other).unwrap();
         std::os::unix::fs::symlink(&elsewhere, root.join("catalog/hubspot.gone2.json")).unwrap();
         fs::create_dir(root.join("catalog/folder.json")).unwrap();
-        let mut done = write(root, &catalog()).unwrap();
+        let mut done = write(root, &catalog(), FOLDER).unwrap();
         assert_eq!((done.written, done.removed), (vec![], vec![gone.to_owned()]));
         let mut kept: Vec<String> = stay.iter().map(|name| format!("catalog/{name}")).collect();
         kept.extend(["catalog/hubspot.gone2.json".to_owned(), "catalog/folder.json".to_owned()]);
@@ -281,21 +287,21 @@ mod tests {
         fs::write(&victim, "precious").unwrap();
         fs::remove_file(root.join("catalog/hubspot.subscriptions.json")).unwrap();
         std::os::unix::fs::symlink(&victim, root.join("catalog/hubspot.subscriptions.json")).unwrap();
-        assert!(write(root, &catalog()).is_err());
+        assert!(write(root, &catalog(), FOLDER).is_err());
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
         let second = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(root.join("catalog"), second.path().join("catalog")).unwrap();
-        assert!(write(second.path(), &Catalog::default()).is_err());
-        let (_, findings, _) = read(&Files::Folder(second.path().to_owned()));
+        assert!(write(second.path(), &Catalog::default(), FOLDER).is_err());
+        let (_, findings, _) = read(&Files::Folder(second.path().to_owned()), FOLDER);
         assert_eq!(findings[0].code, "SL1030");
     }
 
     #[track_caller]
     fn check(name: &str, text: &str, code: &str, part: &str) {
         let mut files: BTreeMap<String, Vec<u8>> =
-            texts(&catalog()).into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
+            texts(&catalog(), FOLDER).into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
         files.insert(format!("catalog/{name}"), text.as_bytes().to_vec());
-        let (_, findings, shown) = read(&Files::Snapshot(files));
+        let (_, findings, shown) = read(&Files::Snapshot(files), FOLDER);
         assert!(findings.len() == 1 && findings[0].code == code && findings[0].message.contains(part), "{findings:?}");
         assert_eq!(shown.len(), 1);
     }
@@ -307,7 +313,7 @@ mod tests {
         check("a.json", "[]", "SL3008", "no `version`");
         check("a.json", r#"{"version": 9}"#, "SL3008", "version 9");
         check("a.json", r#"{"version": 1, "fields": {}}"#, "SL3008", "missing field");
-        let other = texts(&catalog())
+        let other = texts(&catalog(), FOLDER)
             .into_iter()
             .find_map(|(path, text)| path.contains("hubspot.").then_some(text))
             .unwrap()

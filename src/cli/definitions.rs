@@ -16,8 +16,8 @@ use super::render::{
 };
 use super::shared::{failed, json, project};
 use super::signals;
-use crate::config::env::process_variables;
 use crate::config::files::Files;
+use crate::config::targets::with_target;
 use crate::diagnostic::Severity;
 use crate::diagnostic::codes;
 use crate::diagnostic::render::{Located, github};
@@ -56,9 +56,9 @@ pub(super) async fn validate_project(common: &Common, arguments: &Validate) -> R
     let mut loaded = if arguments.online {
         let outside = Outside::real();
         signals::watch(&outside.cancel);
-        validate::online(&root, &process_variables, outside, &arguments.names).await?
+        validate::online(&root, &with_target(common.target.clone()), outside, &arguments.names).await?
     } else {
-        validate::offline(&root, &process_variables, &arguments.names)?
+        validate::offline(&root, &with_target(common.target.clone()), &arguments.names)?
     };
     if arguments.deny.is_some() {
         loaded.findings.iter_mut().for_each(|finding| finding.severity = Severity::Error);
@@ -144,7 +144,12 @@ pub(super) async fn catalog(common: &Common, arguments: &Catalog) -> Result<Exit
 pub(super) fn test(common: &Common, arguments: &Test) -> Result<Exit, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    let report = test::test(&Files::Folder(root.clone()), &process_variables, &arguments.names, &Clock::system());
+    let report = test::test(
+        &Files::Folder(root.clone()),
+        &with_target(common.target.clone()),
+        &arguments.names,
+        &Clock::system(),
+    );
     if let (Err(OpsError::Findings(loaded)), TestFormat::Github) = (&report, arguments.format) {
         // Warnings are `validate`'s to annotate, once.
         let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error);
@@ -269,7 +274,7 @@ pub(super) fn schema(common: &Common, arguments: &Schema) -> Result<Exit, OpsErr
     let text = match project {
         Some(given) if name == "pipeline" => {
             let here = std::env::current_dir().unwrap_or_default();
-            narrow::schema(&Files::Folder(project_folder(Some(&given), &here)?), &process_variables)?
+            narrow::schema(&Files::Folder(project_folder(Some(&given), &here)?), &with_target(common.target.clone()))?
         }
         _ => schemas::text(&name).unwrap_or_default(),
     };

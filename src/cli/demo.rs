@@ -15,7 +15,7 @@ use super::render::paint::Paint;
 use super::render::{diff as show_diff, history as show_history, plan as show_plan, report as show_report};
 use super::shared::warn;
 use super::signals;
-use crate::config::env::process_variables;
+use crate::config::targets::without_target;
 use crate::model::forecast::PlanReport;
 use crate::model::report::{RunReport, RunScope, RunStatus};
 use crate::ops::plan::{PlanOptions, plan};
@@ -65,7 +65,7 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
         ),
     );
     folder.write(sandbox)?;
-    let project = open(&folder.path, &process_variables, outside)?;
+    let project = open(&folder.path, &without_target, outside)?;
     let state = project.state()?;
     let preparation = prepare(&project, &[], PortalSource::LiveAndSaved(&state)).await?;
     let warnings = preparation.warnings.len();
@@ -128,7 +128,7 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
 /// Changes a mapping, tells what that means and what it does to records, and carries it over.
 async fn review(folder: &Folder, before: Project) -> Result<Project, OpsError> {
     folder.edit("subscriptions.yaml", MAPPING)?;
-    let project = open(&folder.path, &process_variables, before.outside.clone())?;
+    let project = open(&folder.path, &without_target, before.outside.clone())?;
     let definitions = diff::between(&before.loaded, &project.loaded, "main");
     say(
         "8  A branch changes the value map: `syncline diff --base main`",

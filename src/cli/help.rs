@@ -102,11 +102,15 @@ const EXIT_CODES: [(&str, &str); 6] = [
 ];
 
 /// Variables of the environment that are heeded.
-const VARIABLES: [(&str, &str); 4] = [
+const VARIABLES: [(&str, &str); 8] = [
     ("NO_COLOR", "no colours, whatever the terminal"),
     ("CLICOLOR_FORCE", "colours even in files and pipes"),
     ("HTTPS_PROXY, NO_PROXY", "the proxy for outgoing connections"),
-    ("${NAME} in syncline.yaml", "any variable that the file refers to"),
+    ("SYNCLINE_TARGET", "the target, unless `--target` names one"),
+    ("SYNCLINE_SECRET_COMMAND", "the command that gives the secrets of `${secret:NAME}`"),
+    ("SYNCLINE_ALLOW_SECRET_COMMAND", "the `secret_command` of the project that may be run"),
+    ("SYNCLINE_SECRETS_DIR", "a folder with a file for each secret"),
+    ("${NAME} in syncline.yaml", "any variable that the file refers to, or that `.env` beside it sets"),
 ];
 
 /// The whole command line.

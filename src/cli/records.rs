@@ -13,7 +13,7 @@ use super::render::paint::Paint;
 use super::render::{report as show_report, table};
 use super::shared::{failed, options, project, report, selected_none, trouble, warn, warn_of};
 use super::signals::{self, Asked};
-use crate::config::env::process_variables;
+use crate::config::targets::with_target;
 use crate::model::ids::{PipelineName, SalesforceIdError};
 use crate::model::report::{RunScope, Trial};
 use crate::ops::import::{Counted, Which, count};
@@ -166,7 +166,7 @@ async fn sync_on(
     let (root, outside) = (project.loaded.root.clone(), project.outside.clone());
     let clock = outside.clock.clone();
     let on_event = |event: Event<'_>| report_event(common, arguments.format, &clock, event);
-    let again = || open(&root, &process_variables, outside.clone());
+    let again = || open(&root, &with_target(common.target.clone()), outside.clone());
     let reloading = Reloading { open: &again, asked: signals::hang_ups(), watch: arguments.watch };
     let saved = sync::forever(Arc::new(project), &arguments.names, &state, &options, reloading, &on_event).await?;
     Ok(match (saved, asked.to_interrupt()) {

@@ -14,7 +14,7 @@ use super::render::paint::Paint;
 use super::render::{diff as show_diff, html, markdown, plan as show_plan, summary::Summary};
 use super::shared::{allowance, json, project, refused, report as report_runs, warn, write_file};
 use super::signals;
-use crate::config::env::process_variables;
+use crate::config::targets::with_target;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::forecast::{PipelineForecast, PlanReport};
 use crate::model::ids::{PipelineName, SalesforceId};
@@ -35,7 +35,7 @@ const REPORT_SAMPLE: usize = 200;
 pub(super) async fn diff_definitions(common: &Common, arguments: &Diff) -> Result<Exit, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    let mut found = diff::diff(&root, &process_variables, &arguments.base, &arguments.names)?;
+    let mut found = diff::diff(&root, &with_target(common.target.clone()), &arguments.base, &arguments.names)?;
     let exit = if arguments.exit_code && !found.is_empty() { Exit::Changes } else { Exit::Done };
     if !arguments.records {
         match arguments.format {

@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::render::diagnostic::{shown, summary};
 use super::render::paint::Paint;
 use super::render::{report as show_report, table};
-use crate::config::env::process_variables;
+use crate::config::targets::with_target;
 use crate::diagnostic::Diagnostic;
 use crate::model::ids::PipelineName;
 use crate::model::report::{RunReport, RunScope, RunStatus, RunsReport};
@@ -30,7 +30,7 @@ use crate::sys::secrets::masked;
 pub fn project(common: &Common, outside: Outside) -> Result<Project, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    open(&root, &process_variables, outside)
+    open(&root, &with_target(common.target.clone()), outside)
 }
 
 /// Says what went wrong.

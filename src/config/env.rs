@@ -1,5 +1,5 @@
-//! `${NAME}`, `${NAME:-default}` and `${file:PATH}` in syncline.yaml, and the secrets that come of it. The only place that
-//! reads the environment.
+//! `${NAME}`, `${NAME:-default}`, `${file:PATH}` and `${secret:NAME}` in syncline.yaml, and the secrets that come of it. The only
+//! place that reads the environment.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -96,7 +96,7 @@ impl JsonSchema for Secret {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A secret: take it from the environment (`${NAME}`) or from a file (`${file:PATH}`).",
+            "description": "A secret: take it from the environment (`${NAME}`), from a file (`${file:PATH}`) or from where secrets are kept (`${secret:NAME}`).",
             "type": ["string", "number"],
             "minLength": 1,
         })
@@ -156,6 +156,17 @@ pub struct Expanded {
     pub origins: BTreeMap<String, PathBuf>,
     /// Scalars as they are written, and as they are now.
     pub written: BTreeMap<String, (String, String)>,
+    /// Scalars that hold a secret by its name, which stay as they are written until they are used.
+    pub later: BTreeMap<String, Vec<Part>>,
+}
+
+/// A part of a scalar whose secrets are still to be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// What stands there.
+    Text(String),
+    /// The secret of this name.
+    Secret(String),
 }
 
 /// Expands all scalars of a document in place; one that fails stays as it is written. Without a `folder` there are no files.
@@ -165,6 +176,12 @@ pub fn expand(value: &mut serde_yaml::Value, folder: Option<&Path>, variables: V
     let mut work = Expansion { folder, variables, done: Expanded::default() };
     work.walk(value, String::new());
     work.done
+}
+
+/// Whether a variable of this name holds a secret.
+pub fn is_secret_name(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    SECRET_NAMES.iter().any(|word| upper.contains(word))
 }
 
 /// Words in the names of variables that hold secrets.
@@ -197,9 +214,12 @@ impl Expansion<'_> {
     fn walk(&mut self, value: &mut serde_yaml::Value, pointer: String) {
         match value {
             serde_yaml::Value::String(text) if text.contains("${") => match self.text(text, &pointer) {
-                Ok(expanded) => {
-                    self.done.written.insert(pointer, (std::mem::replace(text, expanded.clone()), expanded));
-                }
+                Ok(parts) => match whole(&parts) {
+                    Some(expanded) => {
+                        self.done.written.insert(pointer, (std::mem::replace(text, expanded.clone()), expanded));
+                    }
+                    None => drop(self.done.later.insert(pointer, parts)),
+                },
                 Err(Failed { message, help, absent }) => {
                     self.done.errors.push(ExpansionError { pointer, message, help, absent });
                 }
@@ -219,7 +239,8 @@ impl Expansion<'_> {
         }
     }
 
-    fn text(&mut self, text: &str, pointer: &str) -> Result<String, Failed> {
+    fn text(&mut self, text: &str, pointer: &str) -> Result<Vec<Part>, Failed> {
+        let mut parts = Vec::new();
         let mut expanded = String::new();
         let mut rest = text;
         while let Some(start) = rest.find("${") {
@@ -235,12 +256,17 @@ impl Expansion<'_> {
                 return Err(Failed::form("`${` is not closed".to_owned(), help));
             };
             let name = &rest[start + 2..start + end];
-            let whole = start == 0 && rest.len() == end + 1 && expanded.is_empty();
-            expanded.push_str(&self.one(name, whole.then_some(pointer))?);
+            if let Some(secret) = name.strip_prefix("secret:") {
+                parts.extend([Part::Text(std::mem::take(&mut expanded)), Part::Secret(secret_name(secret)?)]);
+            } else {
+                let whole = start == 0 && rest.len() == end + 1 && expanded.is_empty() && parts.is_empty();
+                expanded.push_str(&self.one(name, whole.then_some(pointer))?);
+            }
             rest = &rest[start + end + 1..];
         }
         expanded.push_str(rest);
-        Ok(expanded)
+        parts.push(Part::Text(expanded));
+        Ok(parts)
     }
 
     fn one(&mut self, name: &str, whole: Option<&str>) -> Result<String, Failed> {
@@ -268,8 +294,7 @@ impl Expansion<'_> {
             return Err(Failed::form(message, "write one form, or set the variable"));
         }
         let value = (self.variables)(name).map(|value| trimmed(&value).to_owned()).filter(|value| !value.is_empty());
-        let upper = name.to_ascii_uppercase();
-        if let Some(value) = value.as_ref().filter(|_| SECRET_NAMES.iter().any(|word| upper.contains(word))) {
+        if let Some(value) = value.as_ref().filter(|_| is_secret_name(name)) {
             secrets::remember(value);
         }
         value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
@@ -279,8 +304,27 @@ impl Expansion<'_> {
     }
 }
 
+/// The text, where no secret is left to be asked for.
+fn whole(parts: &[Part]) -> Option<String> {
+    parts.iter().map(|part| if let Part::Text(text) = part { Some(text.as_str()) } else { None }).collect()
+}
+
+/// Longest name of a secret, in bytes: managers use paths and addresses.
+const SECRET_NAME_BYTES_MAX: usize = 512;
+
+/// The name of a secret, which is given to a program and may name a file.
+fn secret_name(name: &str) -> Result<String, Failed> {
+    let help = "write `${secret:NAME}` with the name by which the secret is kept; it does not begin with `-`";
+    let named = !name.trim().is_empty() && name.len() <= SECRET_NAME_BYTES_MAX && !name.starts_with('-');
+    if !named || name.contains("${") || name.chars().any(char::is_control) {
+        let shown: String = name.chars().take(60).collect();
+        return Err(Failed::form(format!("`${{secret:{shown}}}` does not name a secret"), help));
+    }
+    Ok(name.to_owned())
+}
+
 /// A small text file, wherever it is, without the white space around it.
-fn read_file(path: &Path) -> Result<String, String> {
+pub fn read_file(path: &Path) -> Result<String, String> {
     if path.is_dir() {
         return Err("it is a directory".to_owned());
     }
@@ -335,6 +379,21 @@ mod tests {
         check("${file:.}", Err("directory"));
         check("${A", Err("not closed"));
         check("${A B}", Err("is not the name of an environment variable"));
+        for name in ["", " ", "-x", "a\nb", "${A"] {
+            check(&format!("${{secret:{name}}}"), Err("does not name a secret"));
+        }
+    }
+
+    #[test]
+    fn secrets_by_name_wait_until_they_are_used() {
+        let variables = |_: &str| Some("one".to_owned());
+        let mut value: serde_yaml::Value =
+            serde_yaml::from_str("a: x${secret:k/y}${A}$${secret:z}\nb: $${secret:z}").unwrap();
+        let done = expand(&mut value, None, &variables);
+        let text = |text: &str| Part::Text(text.to_owned());
+        let parts = [text("x"), Part::Secret("k/y".to_owned()), text("one${secret:z}")];
+        assert_eq!(done.later.get("/a").map(Vec::as_slice), Some(&parts[..]));
+        assert_eq!((done.later.len(), value["b"].as_str()), (1, Some("${secret:z}")));
     }
 
     #[test]

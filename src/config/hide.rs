@@ -14,7 +14,7 @@ pub const SECRET_KEYS: [&str; 7] =
 
 /// Keys of syncline.yaml whose values may be shown. In that file every other value is covered: a misspelled key of a secret
 /// is no secret's key any more, but its value still is one.
-const SHOWN_KEYS: [&str; 24] = [
+const SHOWN_KEYS: [&str; 30] = [
     "version",
     "type",
     "login_url",
@@ -39,6 +39,12 @@ const SHOWN_KEYS: [&str; 24] = [
     "server",
     "from",
     "to",
+    "targets",
+    "default_target",
+    "guard",
+    "archive",
+    "reject",
+    "secret_command",
 ];
 
 /// The text with what is secret covered by `*`, byte for byte; none where nothing is. `strict` is for syncline.yaml.
@@ -186,6 +192,7 @@ fn names_kept(text: &str, range: Range<usize>, ranges: &mut Vec<Range<usize>>) {
         let name = &text[start + 2..end];
         let (name, default) = name.split_once(":-").map_or((name, false), |(name, _)| (name, true));
         let plain = name.starts_with("file:")
+            || name.starts_with("secret:")
             || (!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)));
         if !plain || text[..start].ends_with('$') {
             // Written out, or no form at all.

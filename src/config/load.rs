@@ -1,21 +1,21 @@
 //! A whole project: read, expand, check, decode. Gathers all findings of a phase; a phase that failed stops the next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::address::is_loopback;
-use super::alerts::ReceiverConfig;
-use super::env::{Environment, Expanded, ExpansionError, Secret, expand};
+use super::connections::{addresses, is_local_connection, literal_secrets, receivers, tokens};
+use super::env::{Environment, Expanded, ExpansionError, Part, Variables, expand};
 use super::files::Files;
-use super::hide::{self, SECRET_KEYS};
+use super::hide;
 use super::pipeline::{PipelineConfig, TargetConfig};
-use super::project::{ConnectionConfig, PROJECT_FILE, ProjectConfig};
+use super::project::{ConnectionConfig, GuardOverrideConfig, PROJECT_FILE, ProjectConfig};
 use super::read::{self, SourceFile};
 use super::rules::Definition;
-use super::{explain, rules, schema, yaml};
+use super::secrets::Secrets;
+use super::{dotenv, explain, rules, schema, targets, yaml};
 use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place, Severity, cap};
 use crate::sys::secrets;
@@ -42,6 +42,14 @@ pub struct Loaded {
     pub findings: Vec<Diagnostic>,
     /// All files that were read, for showing findings.
     pub files: Vec<SourceFile>,
+    /// The target that is meant; none where it is what stands outside of `targets`.
+    pub target: Option<String>,
+    /// syncline.yaml as expanded; what is in `later` is still as it is written.
+    pub document: serde_yaml::Value,
+    /// Scalars of syncline.yaml that hold secrets by their names, by pointer: they are asked for when they are used.
+    pub later: BTreeMap<String, Vec<Part>>,
+    /// Where those secrets are kept; none where none may be asked for.
+    pub secrets: Option<Secrets>,
 }
 
 /// A pipeline file.
@@ -114,6 +122,8 @@ pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
     let mut loaded = Loaded { root: files.root().to_owned(), ..Loaded::default() };
     let project = project(files, environment, &mut loaded);
     let folder = project.as_ref().map_or("pipelines", |project| project.pipelines.as_str()).to_owned();
+    let guard = loaded.target.as_ref().zip(project.as_ref());
+    let guard = guard.and_then(|(target, project)| project.targets.get(target)?.guard.clone());
     let inside = Path::new(&folder).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if inside {
         pipelines(files, &folder, &mut loaded);
@@ -121,6 +131,9 @@ pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
         let place = Place::Value("/pipelines".to_owned());
         let finding = Diagnostic::error("SL2010", &PROJECT_FILE.into(), place, "the folder lies outside the project");
         loaded.findings.push(finding.with_help("name a folder inside it, without `..`"));
+    }
+    if let Some(guard) = guard {
+        loaded.pipelines.iter_mut().for_each(|pipeline| put_over(&mut pipeline.config, &guard));
     }
     loaded.project = project;
     if !loaded.unusable() {
@@ -135,63 +148,111 @@ pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
     loaded
 }
 
+/// Puts a target's limits in the place of a pipeline's own.
+fn put_over(config: &mut PipelineConfig, guard: &GuardOverrideConfig) {
+    config.guard.archive = guard.archive.unwrap_or(config.guard.archive);
+    config.guard.reject = guard.reject.unwrap_or(config.guard.reject);
+}
+
 fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> Option<ProjectConfig> {
     let name: Arc<str> = PROJECT_FILE.into();
-    let (file, value) = read::read(files, PROJECT_FILE, &name, "project");
-    loaded.files.push(file.clone());
-    let mut value = match value {
-        Ok(value) => value,
+    let (mut file, value) = read::read(files, PROJECT_FILE, &name, "project");
+    let (given, optional) = match environment {
+        Environment::Needed(variables) => (variables, false),
+        Environment::Optional(variables) => (variables, true),
+    };
+    let dotenv = dotenv::read(files);
+    loaded.findings.extend(dotenv.findings);
+    loaded.files.extend(dotenv.file);
+    let is_set = |value: &String| !value.trim().is_empty();
+    let variables = |name: &str| given(name).filter(is_set).or_else(|| dotenv.variables.get(name).cloned());
+    let chosen = value.and_then(|mut value| {
+        let target = targets::chosen(&file, &value, &variables);
+        // A revision may be older than the target: what was outside of `targets` is compared with then.
+        let target =
+            if let Files::Snapshot(_) = files { target.unwrap_or_default() } else { target.map_err(|error| *error)? };
+        let literal = literal_secrets(&value);
+        let names = targets::check_names(&file, &value);
+        hide::remember(&value);
+        if let Some(target) = &target {
+            targets::apply(&mut value, target);
+            file.over = targets::pointer(target);
+        }
+        Ok((value, target, literal, names))
+    });
+    loaded.files.insert(0, file.clone());
+    let (value, target, literal, names) = match chosen {
+        Ok(chosen) => chosen,
         Err(finding) => {
             loaded.findings.push(finding);
             return None;
         }
     };
-    let literal = literal_secrets(&value);
+    loaded.target = target;
+    loaded.findings.extend(names);
+    let config = expanded(files, &file, value, (given, &variables, optional), loaded)?;
+    let written = |pointer: &String| match file.spans.value(pointer) {
+        Some(range) if file.is_overridden(pointer) => Place::Bytes(range),
+        _ => Place::Value(pointer.clone()),
+    };
+    // What opens only something on this computer, such as a sandbox, is no secret.
+    for pointer in literal.iter().filter(|pointer| !is_local_connection(&config, loaded.target.as_deref(), pointer)) {
+        let finding = Diagnostic::warning("SL2011", &name, written(pointer), "a secret stands in the file");
+        let help = "take it from the environment with `${NAME}`, or from a file with `${file:PATH}`";
+        loaded.findings.push(finding.with_why("whoever can read the repository can read it").with_help(help));
+    }
+    Some(config)
+}
+
+/// The document with its variables and files, checked and decoded; `variables` are those of the user, those with what a file of the project
+/// adds, and whether they may be missing.
+fn expanded(
+    files: &Files,
+    file: &SourceFile,
+    mut value: serde_yaml::Value,
+    (given, variables, optional): (Variables<'_>, Variables<'_>, bool),
+    loaded: &mut Loaded,
+) -> Option<ProjectConfig> {
+    let name = &file.name;
     let root = match files {
         Files::Folder(root) => Some(root.as_path()),
         Files::Snapshot(_) => None,
     };
-    let (variables, optional) = match environment {
-        Environment::Needed(variables) => (variables, false),
-        Environment::Optional(variables) => (variables, true),
-    };
+    // Targets that are not meant need nothing.
+    let targets = value.as_mapping_mut().and_then(|entries| entries.remove("targets"));
+    let Expanded { errors, origins, written, later } = expand(&mut value, root, variables);
     hide::remember(&value);
-    let Expanded { errors, origins, written } = expand(&mut value, root, variables);
-    hide::remember(&value);
+    let document = value.clone();
+    if let (Some(targets), Some(entries)) = (targets, value.as_mapping_mut()) {
+        entries.insert("targets".into(), targets);
+    }
     // What a connection lacks is said when it is used: another one may be all that a command needs.
     let (open, errors): (Vec<_>, Vec<_>) =
         errors.into_iter().partition(|error| error.absent && (optional || is_used_later(&error.pointer)));
     let finding = |error: &ExpansionError| {
-        Diagnostic::error("SL1010", &name, Place::Value(error.pointer.clone()), error.message.clone())
+        Diagnostic::error("SL1010", name, Place::Value(error.pointer.clone()), error.message.clone())
             .with_help(error.help.clone())
     };
     loaded.findings.extend(errors.iter().map(finding));
+    loaded.findings.extend(later.keys().filter(|at| !is_used_later(at)).map(|at| secret_elsewhere(name, at)));
     loaded.unset.extend(open.iter().filter(|_| !optional).map(finding));
     if loaded.failed() {
         return None;
     }
     // What is not there cannot be judged.
-    let open = |place: &Place| matches!(place, Place::Value(at) if open.iter().any(|error| error.pointer == *at));
+    let open = |place: &Place| match place {
+        Place::Value(at) if at.starts_with("/targets/") => file.scalars.get(at).is_some_and(|text| text.contains("${")),
+        Place::Value(at) => later.contains_key(at) || open.iter().any(|error| error.pointer == *at),
+        _ => false,
+    };
     let first = loaded.findings.len();
-    let config = decode_but(&file, "project", value, open, &mut loaded.findings);
+    let config = decode_but(file, "project", value, open, &mut loaded.findings);
     as_written(&mut loaded.findings[first..], &written);
     let mut config: ProjectConfig = config?;
-    // What opens only something on this computer, such as a sandbox, is no secret.
-    let local = |pointer: &String| {
-        config.connections.iter().any(|(name, connection)| {
-            let prefix = format!("/connections/{}/", yaml::escape(name));
-            pointer.starts_with(&prefix) && addresses_of(connection).iter().all(|(_, address)| is_local(address))
-        })
-    };
-    for pointer in literal.into_iter().filter(|pointer| !local(pointer)) {
-        let finding = Diagnostic::warning("SL2011", &name, Place::Value(pointer), "a secret stands in the file");
-        let help = "take it from the environment with `${NAME}`, or from a file with `${file:PATH}`";
-        loaded.findings.push(finding.with_why("whoever can read the repository can read it").with_help(help));
-    }
     for (connection, connection_config) in &mut config.connections {
         let pointer = format!("/connections/{}", yaml::escape(connection));
-        addresses(&name, &pointer, connection_config, &mut loaded.findings);
-        tokens(&name, &pointer, connection_config, &mut loaded.findings);
+        addresses(name, &pointer, connection_config, &mut loaded.findings);
+        tokens(name, &pointer, connection_config, &mut loaded.findings);
         if let ConnectionConfig::Salesforce(salesforce) = connection_config {
             let token = salesforce.auth.refresh_token.as_mut().map(|auth| &mut auth.token);
             let origin = origins.get(&format!("{pointer}/auth/refresh_token/token"));
@@ -200,8 +261,29 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
             }
         }
     }
-    receivers(&name, &config, &mut loaded.findings);
+    receivers(name, &config, &mut loaded.findings);
+    if let Some(target) =
+        loaded.target.as_ref().filter(|target| config.targets.get(*target).is_some_and(|over| over.state.is_none()))
+    {
+        config.state = targets::state_of(&config.state, target);
+    }
+    if let Some(root) = root.filter(|_| !optional && !later.is_empty()) {
+        let names = later
+            .values()
+            .flatten()
+            .filter_map(|part| if let Part::Secret(name) = part { Some(name.clone()) } else { None });
+        let names: Vec<String> = names.collect();
+        loaded.secrets = Some(Secrets::new(&names, config.secret_command.as_deref(), root, given, variables));
+    }
+    (loaded.document, loaded.later) = (document, later);
     Some(config)
+}
+
+/// A secret by its name where no secret is used.
+fn secret_elsewhere(name: &Arc<str>, pointer: &str) -> Diagnostic {
+    let place = Place::Value(pointer.to_owned());
+    Diagnostic::error("SL1010", name, place, "`${secret:…}` can stand below `connections` and `alerts` only")
+        .with_help("write the value itself, or take it from the environment with `${NAME}`")
 }
 
 /// Whether what stands there is needed by those alone who use it: a connection, or a receiver of alerts.
@@ -235,153 +317,6 @@ fn as_written(findings: &mut [Diagnostic], written: &BTreeMap<String, (String, S
             }
         }
     }
-}
-
-/// Tokens are sent in headers and forms: each is one word.
-fn tokens(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, findings: &mut Vec<Diagnostic>) {
-    let all: Vec<(&str, &Secret)> = match connection {
-        ConnectionConfig::Hubspot(hubspot) => vec![("access_token", &hubspot.access_token)],
-        ConnectionConfig::Salesforce(salesforce) => {
-            let auth = &salesforce.auth;
-            let jwt = auth.jwt.iter().map(|login| ("auth/jwt/client_id", &login.client_id));
-            let app = auth.client_credentials.iter().flat_map(|login| {
-                [
-                    ("auth/client_credentials/client_id", &login.client_id),
-                    ("auth/client_credentials/client_secret", &login.client_secret),
-                ]
-            });
-            let refresh = auth.refresh_token.iter().flat_map(|login| {
-                let secret = login.client_secret.iter().map(|secret| ("auth/refresh_token/client_secret", secret));
-                secret.chain([
-                    ("auth/refresh_token/client_id", &login.client_id),
-                    ("auth/refresh_token/token", &login.token),
-                ])
-            });
-            let access = auth.access_token.iter().map(|login| ("auth/access_token/token", &login.token));
-            jwt.chain(app).chain(refresh).chain(access).collect()
-        }
-    };
-    for (key, secret) in all {
-        let Some(what) = secret.is_no_token() else { continue };
-        let last = key.rsplit('/').next().unwrap_or_default();
-        let place = Place::Value(format!("{pointer}/{key}"));
-        let finding = Diagnostic::error("SL1031", name, place, format!("`{last}` contains {what}"));
-        let help = "check the variable or file that it comes from, and copy the value again; only white space around it is ignored";
-        findings.push(finding.with_why("a token is one word without spaces or line breaks").with_help(help));
-    }
-}
-
-/// Credentials travel by https only, or stay on this computer.
-fn addresses(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, findings: &mut Vec<Diagnostic>) {
-    for (key, address) in addresses_of(connection) {
-        findings.extend(wrong_address(name, Place::Value(format!("{pointer}/{key}")), address));
-    }
-}
-
-fn wrong_address(name: &Arc<str>, place: Place, address: &str) -> Option<Diagnostic> {
-    match url::Url::parse(address) {
-        _ if address.contains("${") => None,
-        Err(error) => Some(Diagnostic::error("SL2009", name, place, format!("this is not an address: {error}"))),
-        Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
-            let finding =
-                Diagnostic::error("SL2009", name, place, "plain http is accepted only for addresses on this computer");
-            Some(finding.with_why("credentials would be sent unencrypted").with_help("use https"))
-        }
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            Some(Diagnostic::error("SL2009", name, place, "an address must not contain credentials"))
-        }
-        Ok(_) => None,
-    }
-}
-
-/// Receivers of alerts have names of their own and addresses that something can be sent to.
-fn receivers(name: &Arc<str>, config: &ProjectConfig, findings: &mut Vec<Diagnostic>) {
-    let all = &config.alerts;
-    for (index, receiver) in all.iter().enumerate() {
-        let place = |key: &str| Place::Value(format!("/alerts/{index}/{key}"));
-        if all[..index].iter().any(|other| other.name() == receiver.name()) {
-            let message = format!("another receiver has the name `{}`", receiver.name());
-            let finding = Diagnostic::error("SL2013", name, Place::Value(format!("/alerts/{index}")), message);
-            let why = "what is on its way to a receiver is remembered under its name";
-            findings.push(finding.with_why(why).with_help("give one of them a `name` of its own"));
-        }
-        for (key, address) in receiver.addresses() {
-            findings.extend(wrong_address(name, place(&key), address));
-        }
-        let is_mailbox = |text: &str| {
-            let address = text.rsplit_once('<').map_or(text, |(_, rest)| rest.strip_suffix('>').unwrap_or_default());
-            let parts = address.split_once('@');
-            parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
-                && !address.contains(char::is_whitespace)
-        };
-        for (key, text) in receiver.mailboxes() {
-            if !text.contains("${") && !is_mailbox(text) {
-                let finding =
-                    Diagnostic::error("SL2013", name, place(&key), format!("`{text}` is not an e-mail address"));
-                findings.push(finding.with_help("write `name@host`, or `Name <name@host>`"));
-            }
-        }
-        if let ReceiverConfig::Email(email) = receiver
-            && email.username.is_some() != email.password.is_some()
-        {
-            let key = if email.username.is_some() { "username" } else { "password" };
-            let finding = Diagnostic::error("SL2013", name, place(key), "a user name and a password go together");
-            findings.push(finding.with_help("write both, or neither where the server asks for none"));
-        }
-    }
-}
-
-/// The addresses of a connection, by their keys.
-fn addresses_of(connection: &ConnectionConfig) -> Vec<(&'static str, &str)> {
-    match connection {
-        ConnectionConfig::Hubspot(connection) => vec![("base_url", connection.base_url.as_str())],
-        ConnectionConfig::Salesforce(connection) => {
-            let instance = connection.auth.access_token.as_ref();
-            let instance = instance.map(|token| ("auth/access_token/instance_url", token.instance_url.as_str()));
-            [Some(("login_url", connection.login_url.as_str())), instance].into_iter().flatten().collect()
-        }
-    }
-}
-
-fn is_local(address: &str) -> bool {
-    url::Url::parse(address).is_ok_and(|url| is_loopback(&url))
-}
-
-/// Secrets that stand in the file itself.
-fn literal_secrets(value: &serde_yaml::Value) -> Vec<String> {
-    let json = yaml::to_json(value);
-    let mut found = Vec::new();
-    collect_literals(&json, String::new(), &mut found);
-    found
-}
-
-fn collect_literals(value: &serde_json::Value, pointer: String, found: &mut Vec<String>) {
-    if let Some(items) = value.as_array() {
-        let items = items.iter().enumerate();
-        items.for_each(|(index, item)| collect_literals(item, format!("{pointer}/{index}"), found));
-    }
-    let Some(entries) = value.as_object() else { return };
-    // Whoever knows the address of a channel can write to it.
-    let channel = value["type"] == "slack";
-    for (key, value) in entries {
-        let pointer = format!("{pointer}/{}", yaml::escape(key));
-        // A client's id is known to all who log in.
-        let secret = SECRET_KEYS.contains(&key.as_str()) && key != "client_id" || channel && key == "url";
-        if secret && value.as_str().is_some_and(stands_there) {
-            found.push(pointer);
-        } else {
-            collect_literals(value, pointer, found);
-        }
-    }
-}
-
-/// Whether a text is a secret itself, or the default of a form is.
-fn stands_there(text: &str) -> bool {
-    let default = |form: &str| {
-        let (_, default) = form.split('}').next()?.split_once(":-")?;
-        Some(!default.trim().is_empty())
-    };
-    !text.contains("${") || text.split("${").skip(1).any(|form| default(form).unwrap_or_default())
 }
 
 fn pipelines(files: &Files, folder: &str, loaded: &mut Loaded) {
@@ -539,7 +474,11 @@ fn decode_but<T: DeserializeOwned>(
 ) -> Option<T> {
     let definition = schema::definition(schema_name)?;
     let mut violations = explain::check(file, definition, &yaml::to_json(&value));
-    violations.retain(|finding| !open(&finding.place));
+    // What a target overrides stands in the document twice, and in the file once.
+    let mut told = HashSet::new();
+    violations.retain(|finding| {
+        !open(&finding.place) && told.insert((finding.code, file.locate(&finding.place), finding.message.clone()))
+    });
     if !violations.is_empty() {
         findings.extend(violations);
         return None;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alerts::{AlertConfig, ReceiverConfig};
 use super::env::Secret;
-use super::scalar::Scalar;
+use super::scalar::{GuardLimit, Scalar};
 
 /// Name of the file.
 pub const PROJECT_FILE: &str = "syncline.yaml";
@@ -23,7 +23,7 @@ pub struct ProjectConfig {
     /// Salesforce orgs and HubSpot portals, under any names. Pipelines use those called `salesforce` and `hubspot` unless
     /// they name others.
     pub connections: BTreeMap<String, ConnectionConfig>,
-    /// Where Syncline keeps its state: `sqlite:PATH`, the path relative to this file.
+    /// Where Syncline keeps its state: `sqlite:PATH`, the path relative to this file. A target has its own.
     #[serde(default = "default_state")]
     #[schemars(regex(pattern = "^sqlite:.+$"), example = &"sqlite:.syncline/state.db")]
     pub state: String,
@@ -37,6 +37,88 @@ pub struct ProjectConfig {
     /// Who is told when something is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<ReceiverConfig>,
+    /// Environments such as `dev` and `prod`, each with what is different there; `--target` or `SYNCLINE_TARGET` chooses one. A
+    /// target has a catalog of its own (`catalog/NAME`), and a state of its own unless it names one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, OverrideConfig>,
+    /// The target that is meant where none is chosen; without it, what stands outside of `targets`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"dev")]
+    pub default_target: Option<String>,
+    /// The program that gives the secrets of `${secret:NAME}`, with its arguments; `{name}` stands for the secret's name, which is the
+    /// last argument otherwise. It is run only where the user's own environment allows this very command; see
+    /// docs/guide/environments.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = ["op", "read", "op://syncline/{name}"], length(min = 1, max = 50))]
+    pub secret_command: Option<Vec<String>>,
+}
+
+/// What is different in one target.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OverrideConfig {
+    /// Connections: the keys that stand here replace those of the connection of the same name, `auth` as a whole. A name that is not
+    /// there yet is a further connection.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub connections: BTreeMap<String, ConnectionOverrideConfig>,
+    /// The target's state. Unless set, a folder of the target's name beside the project's state: `sqlite:.syncline/dev/state.db`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^sqlite:.+$"), example = &"sqlite:.syncline/dev.db")]
+    pub state: Option<String>,
+    /// Limits of all pipelines, in place of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardOverrideConfig>,
+    /// Who is told when something is wrong, in place of the project's receivers: `[]` is nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Vec<ReceiverConfig>>,
+}
+
+/// What is different about a connection in one target; each key as in `connections`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConnectionOverrideConfig {
+    /// `salesforce` or `hubspot`. Another one than before replaces the connection whole.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["salesforce", "hubspot"]))]
+    pub kind: Option<String>,
+    /// The org's own login address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login_url: Option<String>,
+    /// How Syncline logs in to Salesforce.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AuthConfig>,
+    /// How many of the org's daily API calls Syncline may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BudgetSchema>")]
+    pub api_budget: Option<Scalar>,
+    /// Version of Salesforce's API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Token of a HubSpot app, or a service key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<Secret>,
+    /// HubSpot's rate limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<String>,
+    /// Number of the portal: Syncline refuses to write to any other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<PortalSchema>")]
+    pub portal_id: Option<Scalar>,
+    /// Address of HubSpot's API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+}
+
+/// Limits of all pipelines in one target.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardOverrideConfig {
+    /// Most records that one run may archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<GuardLimit>,
+    /// Most records that one run may reject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reject: Option<GuardLimit>,
 }
 
 /// One system.

@@ -28,6 +28,8 @@ pub struct SourceFile {
     pub spans: Spans,
     /// Decoded scalars that findings point into, by pointer.
     pub scalars: BTreeMap<String, String>,
+    /// The pointer of what is put over the rest: a place that stands below it is found there. Empty where nothing is.
+    pub over: String,
 }
 
 impl SourceFile {
@@ -36,11 +38,20 @@ impl SourceFile {
         if self.covered.is_empty() { &self.text } else { &self.covered }
     }
 
+    /// Whether a place is one that is put over by another.
+    pub fn is_overridden(&self, pointer: &str) -> bool {
+        !self.over.is_empty() && self.spans.value(&format!("{}{pointer}", self.over)).is_some()
+    }
+
     /// The place in bytes; the whole file is the first line that says something.
     pub fn locate(&self, place: &Place) -> std::ops::Range<usize> {
         let moved = match place {
             Place::Key(pointer) | Place::Value(pointer) if self.spans.value("/associate").is_some() => {
                 place_in_file(pointer).map(Place::Value)
+            }
+            Place::Key(pointer) if self.is_overridden(pointer) => Some(Place::Key(format!("{}{pointer}", self.over))),
+            Place::Value(pointer) if self.is_overridden(pointer) => {
+                Some(Place::Value(format!("{}{pointer}", self.over)))
             }
             Place::Key(_) | Place::Value(_) | Place::File | Place::Within(..) | Place::Bytes(_) => None,
         };

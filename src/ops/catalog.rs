@@ -56,22 +56,22 @@ pub struct Absent {
 ///
 /// Errors: the wrong portal; an object that is not there; what the connections say.
 pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pull, OpsError> {
-    let files = Files::Folder(project.loaded.root.clone());
-    let (before, findings, _) = folder::read(&files);
+    let (files, folder) = (Files::Folder(project.loaded.root.clone()), project.catalog_folder());
+    let (before, findings, _) = folder::read(&files, &folder);
     let damaged: Vec<(String, String)> = findings.iter().filter_map(|finding| folder::named(&finding.file)).collect();
     let (after, absent) = observe(project, &before, &damaged, extra).await?;
-    let texts = folder::texts(&after);
+    let texts = folder::texts(&after, &folder);
     let (files, removed, foreign) = if write {
-        let done = folder::write(&project.loaded.root, &after).map_err(|error| {
+        let done = folder::write(&project.loaded.root, &after, &folder).map_err(|error| {
             OpsError::refused(
                 "SL6008",
-                format!("catalog/ cannot be written: {error}"),
+                format!("{folder}/ cannot be written: {error}"),
                 "put an ordinary folder with ordinary files there, and check their permissions",
             )
         })?;
         ([done.written, done.removed.clone()].concat(), done.removed, done.kept)
     } else {
-        let old = folder::texts(&before);
+        let old = folder::texts(&before, &folder);
         let differs = |path: &&String| old.get(*path) != texts.get(*path);
         let all = old.keys().chain(texts.keys()).filter(differs).cloned().collect::<BTreeSet<_>>();
         let gone = old.keys().filter(|path| !texts.contains_key(*path)).cloned().collect();

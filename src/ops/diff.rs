@@ -54,9 +54,12 @@ pub fn diff(
 
 /// Compares a project as it was with a loaded one.
 pub fn compare(base: &Base, after: &Loaded, reference: &str) -> DefinitionDiff {
-    let before = earlier(base);
+    let before = earlier(base, after.target.as_deref());
     let today = Files::Folder(after.root.clone());
-    let ((old, _, _), (new, _, _)) = (folder::read(&base.files), folder::read(&today));
+    let ((old, _, _), (new, _, _)) = (
+        folder::read(&base.files, &folder::of_target(before.target.as_deref())),
+        folder::read(&today, &folder::of_target(after.target.as_deref())),
+    );
     let text = |loaded: &Loaded| loaded.files.iter().find(|file| &*file.name == PROJECT_FILE).cloned();
     let project = match (text(&before), text(after)) {
         (Some(was), Some(is)) if !was.text.is_empty() => review::project_changes(&was.text, &is),

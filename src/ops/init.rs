@@ -13,7 +13,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 const PROJECT: &str = include_str!("init/syncline.yaml");
 const PIPELINE: &str = include_str!("init/pipelines/README.md");
-const IGNORE: &str = ".syncline/\n";
+const IGNORE: &str = ".syncline/\n.env\n";
 const SETTINGS: &str = include_str!("init/settings.json");
 const WORKFLOW: &str = include_str!("init/workflow.yml");
 
@@ -59,7 +59,9 @@ pub fn init(folder: &Path) -> Result<Made, OpsError> {
         let read = || String::from_utf8(files::read_below(folder, &name, FILE_BYTES_MAX).ok()?).ok();
         let before = read();
         let whole = match before {
-            Some(before) if text == IGNORE && !ignores_state(&before) => format!("{}\n{text}", before.trim_end()),
+            Some(before) if text == IGNORE && !missing(&before).is_empty() => {
+                format!("{}\n{}", before.trim_end(), missing(&before)).trim_start().to_owned()
+            }
             _ if path.symlink_metadata().is_ok() => {
                 made.kept.push(name);
                 continue;
@@ -130,7 +132,8 @@ fn pattern(path: &str) -> String {
     pattern
 }
 
-/// Whether a .gitignore keeps the state out already.
-fn ignores_state(text: &str) -> bool {
-    text.lines().any(|line| line.trim().trim_matches('/') == ".syncline")
+/// The lines that a .gitignore still needs: the state and the variables of the computer stay out of git.
+fn missing(text: &str) -> String {
+    let has = |name: &str| text.lines().any(|line| line.trim().trim_matches('/') == name.trim_matches('/'));
+    IGNORE.lines().filter(|line| !has(line)).map(|line| format!("{line}\n")).collect()
 }

@@ -10,7 +10,7 @@ use crate::project::wiring::Project;
 /// Masks every entry that reads a field which is masked at the base, or fills a property that is, and tells of those that
 /// would show it.
 pub fn keep(project: &mut Project, base: &Base, definitions: &mut DefinitionDiff) {
-    let before = earlier(base);
+    let before = earlier(base, project.loaded.target.as_deref());
     // A pipeline may have another name now.
     let masked: BTreeSet<String> = before.pipelines.iter().flat_map(|pipeline| paths(&pipeline.config)).collect();
     let properties: BTreeSet<(&str, &str)> = before

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::reconcile::Comparison;
 use super::run::{Finished, RunOptions, Trouble, refuse, run_one};
 use super::{alerts, status};
+use crate::config::dotenv;
 use crate::config::files::Files;
 use crate::config::pipeline::PipelineConfig;
 use crate::config::project::PROJECT_FILE;
@@ -291,7 +292,7 @@ async fn stamp(project: &Project) -> String {
         let mut hasher = Hasher::default();
         let mut paths = files.tree(&folder, FILES_MAX).unwrap_or_default();
         paths.retain(|path| path.ends_with(".yaml") || path.ends_with(".yml"));
-        for path in std::iter::once(PROJECT_FILE.to_owned()).chain(paths) {
+        for path in [PROJECT_FILE.to_owned(), dotenv::FILE.to_owned()].into_iter().chain(paths) {
             hasher.text(&path);
             hasher.bytes(&files.read(&path, FILE_BYTES_MAX).unwrap_or_default());
         }

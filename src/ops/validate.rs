@@ -130,7 +130,8 @@ fn unreached(project: &Project, name: &PipelineName, reason: &OpsError) -> Diagn
 
 /// An object that a system does not know is most often misspelt: the catalog knows the right names.
 fn suggest_objects(loaded: &mut Loaded) {
-    let (catalog, _, _) = folder::read(&Files::Folder(loaded.root.clone()));
+    let (catalog, _, _) =
+        folder::read(&Files::Folder(loaded.root.clone()), &folder::of_target(loaded.target.as_deref()));
     for finding in &mut loaded.findings {
         let pipeline = loaded.pipelines.iter().find(|pipeline| pipeline.file.name == finding.file);
         let (Some(pipeline), Place::Value(pointer), None) = (pipeline, &finding.place, &finding.label) else {
@@ -157,7 +158,8 @@ async fn behind(
     handles: Handles,
     used: &[usize],
 ) -> Result<(Vec<Diagnostic>, Vec<SourceFile>), OpsError> {
-    let (catalog, mut findings, shown) = folder::read(&Files::Folder(project.loaded.root.clone()));
+    let (catalog, mut findings, shown) =
+        folder::read(&Files::Folder(project.loaded.root.clone()), &project.catalog_folder());
     if catalog.is_empty() || !findings.is_empty() {
         return Ok((findings, shown));
     }

@@ -19,7 +19,7 @@ pub async fn pipelines(
     base: &Base,
     definitions: &DefinitionDiff,
 ) -> Result<Vec<(PipelineName, Arc<Pipeline>)>, OpsError> {
-    let before = earlier(base);
+    let before = earlier(base, project.loaded.target.as_deref());
     let mut chosen = Selection::default();
     for diff in definitions.pipelines.iter().filter(|diff| diff.standing == DefinitionStanding::Changed) {
         let elsewhere = ["source.connection", "source.object", "target.connection"];

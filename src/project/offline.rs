@@ -30,7 +30,7 @@ pub struct Offline {
 /// Loads a project and applies every rule that its files allow. Variables that are not set say nothing.
 pub fn open(files: &Files, variables: Variables<'_>) -> Offline {
     let mut loaded = load(files, Environment::Optional(variables));
-    let (catalog, findings, shown) = folder::read(files);
+    let (catalog, findings, shown) = folder::read(files, &folder::of_target(loaded.target.as_deref()));
     loaded.findings.extend(findings);
     loaded.files.extend(shown);
     let mut pipelines = vec![None; loaded.pipelines.len()];

@@ -9,7 +9,7 @@ use crate::config::files::Files;
 use crate::config::load::{Loaded, load};
 use crate::config::project::PROJECT_FILE;
 use crate::config::read::FILE_BYTES_MAX;
-use crate::config::{typed, yaml};
+use crate::config::{targets, typed, yaml};
 use crate::model::change::{DefinitionStanding, PipelineDiff};
 use crate::review;
 use crate::sys::git::{Commit, GitError, Repository};
@@ -36,9 +36,10 @@ pub fn base(root: &Path, reference: &str) -> Result<Base, OpsError> {
     Ok(Base { commit, files: Files::Snapshot(files) })
 }
 
-/// The definitions as they were.
-pub fn earlier(base: &Base) -> Loaded {
-    load(&base.files, Environment::Optional(&|_| None))
+/// The definitions as they were, of the same target where there was one of its name.
+pub fn earlier(base: &Base, target: Option<&str>) -> Loaded {
+    let variables = |name: &str| target.filter(|_| name == targets::VARIABLE).map(str::to_owned);
+    load(&base.files, Environment::Optional(&variables))
 }
 
 /// The pipelines that are not what they were. An object may go by another of its names, which the catalogs know.
@@ -59,9 +60,11 @@ pub fn changed_pipelines(before: &Loaded, after: &Loaded, catalogs: [&Catalog; 2
 /// Pipelines whose definition is not what it was at a revision, new ones among them.
 pub fn modified(after: &Loaded, reference: &str) -> Result<Vec<String>, OpsError> {
     let base = base(&after.root, reference)?;
-    let (old, _, _) = folder::read(&base.files);
-    let (new, _, _) = folder::read(&Files::Folder(after.root.clone()));
-    let changed = changed_pipelines(&earlier(&base), after, [&old, &new]).into_iter();
+    let before = earlier(&base, after.target.as_deref());
+    let (old, _, _) = folder::read(&base.files, &folder::of_target(before.target.as_deref()));
+    let today = Files::Folder(after.root.clone());
+    let (new, _, _) = folder::read(&today, &folder::of_target(after.target.as_deref()));
+    let changed = changed_pipelines(&before, after, [&old, &new]).into_iter();
     let there =
         changed.filter(|diff| !matches!(diff.standing, DefinitionStanding::Removed | DefinitionStanding::Moved));
     // Of a file that cannot be decoded, only its text can be compared.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::error::OpsError;
+use crate::catalog::folder;
 use crate::config::env::{Environment, Variables, cache_folder};
 use crate::config::files::Files;
 use crate::config::load::{Loaded, find_project, load};
@@ -15,7 +16,7 @@ use crate::config::project::{
     AuthConfig, ConnectionConfig, HubspotConfig, PROJECT_FILE, ProjectConfig, SalesforceConfig,
 };
 use crate::config::scalar::percent;
-use crate::config::yaml;
+use crate::config::{resolve, yaml};
 use crate::connect::hubspot::settings::HubspotSettings;
 use crate::connect::hubspot::target::{HubspotConnection, HubspotTarget};
 use crate::connect::salesforce::limits::ApiBudget;
@@ -122,10 +123,14 @@ impl Project {
         if let Some(connection) = known.get(name) {
             return Ok(Arc::new(handle(connection)));
         }
-        let Some(ConnectionConfig::Salesforce(config)) = self.config.connections.get(name) else {
+        let Some(config @ ConnectionConfig::Salesforce(_)) = self.config.connections.get(name) else {
             return Err(no_connection(name));
         };
         self.must_be_set(name)?;
+        let with_secrets = resolve::connection(&self.loaded, name).map_err(|findings| self.found(findings))?;
+        let ConnectionConfig::Salesforce(config) = with_secrets.as_ref().unwrap_or(config) else {
+            return Err(no_connection(name));
+        };
         let Outside { clock, rng, network, cancel } = self.outside.clone();
         let connection = SalesforceConnection::new(salesforce_settings(name, config)?, &network, clock, rng, cancel);
         let connection = connection.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
@@ -160,10 +165,14 @@ impl Project {
         if let Some(connection) = known.get(name) {
             return Ok(handle(connection));
         }
-        let Some(ConnectionConfig::Hubspot(config)) = self.config.connections.get(name) else {
+        let Some(config @ ConnectionConfig::Hubspot(_)) = self.config.connections.get(name) else {
             return Err(no_connection(name));
         };
         self.must_be_set(name)?;
+        let with_secrets = resolve::connection(&self.loaded, name).map_err(|findings| self.found(findings))?;
+        let ConnectionConfig::Hubspot(config) = with_secrets.as_ref().unwrap_or(config) else {
+            return Err(no_connection(name));
+        };
         let Outside { clock, rng, network, cancel } = self.outside.clone();
         let settings = HubspotSettings { shared_folder: self.shared_folder.clone(), ..hubspot_settings(name, config)? };
         let connection = HubspotConnection::new(settings, &network, clock, rng, cancel);
@@ -176,7 +185,11 @@ impl Project {
     /// Goes on with the connections of the project as it was, where they are written as they were: their tokens, limits and counts
     /// stay what they are.
     pub fn take_over(&self, earlier: &Self) {
-        let same = |name: &String| self.config.connections.get(name) == earlier.config.connections.get(name);
+        // A secret that is asked for may be another one now.
+        let same = |name: &String| {
+            self.config.connections.get(name) == earlier.config.connections.get(name)
+                && !resolve::has_secrets(&self.loaded, name)
+        };
         let of = |name: &String| same(name).then(|| name.clone());
         let (mut present, known) = (lock(&self.salesforce), lock(&earlier.salesforce));
         present.extend(known.iter().filter_map(|(name, connection)| Some((of(name)?, connection.clone()))));
@@ -190,12 +203,14 @@ impl Project {
         let concerns_connection =
             |finding: &&Diagnostic| matches!(&finding.place, Place::Value(at) if at.starts_with(&prefix));
         let findings: Vec<Diagnostic> = self.loaded.unset.iter().filter(concerns_connection).cloned().collect();
-        if findings.is_empty() {
-            return Ok(());
-        }
+        if findings.is_empty() { Ok(()) } else { Err(self.found(findings)) }
+    }
+
+    /// Findings in syncline.yaml as an error.
+    fn found(&self, findings: Vec<Diagnostic>) -> OpsError {
         let files = self.loaded.files.iter().filter(|file| &*file.name == PROJECT_FILE).cloned().collect();
         let root = self.loaded.root.clone();
-        Err(OpsError::Findings(Box::new(Loaded { root, findings, files, ..Loaded::default() })))
+        OpsError::Findings(Box::new(Loaded { root, findings, files, ..Loaded::default() }))
     }
 
     /// Adds a Salesforce connection's calls since the last time to what is noted of them; gives the new note.
@@ -210,6 +225,11 @@ impl Project {
             Some(ConnectionConfig::Hubspot(config)) => config.portal_id.as_ref()?.0.parse().ok(),
             _ => None,
         }
+    }
+
+    /// The folder of the catalog, relative to the project: a target has its own.
+    pub fn catalog_folder(&self) -> String {
+        folder::of_target(self.loaded.target.as_deref())
     }
 
     /// The state's file.

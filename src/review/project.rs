@@ -13,6 +13,8 @@ use crate::model::change::DefinitionChange;
 
 /// The changes, the dangerous ones first. A file that is no YAML has none: that is found fault with elsewhere.
 pub fn compare(before: &str, after: &SourceFile) -> Vec<DefinitionChange> {
+    // Places are those of the file, whatever target is meant.
+    let after = &SourceFile { over: String::new(), ..after.clone() };
     let (Ok(was), Ok(is)) = (typed::parse(before), typed::parse(&after.text)) else { return Vec::new() };
     let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
     collect(&yaml::to_json(&was), String::new(), &mut old);
@@ -55,6 +57,13 @@ fn effect(pointer: &str) -> (crate::model::change::ChangeClass, &'static str) {
             (CanRemoveData, "with another state, nothing is known of the records until an import recognises them")
         }
         "pipelines" => (CanRemoveData, "definitions are read from another folder"),
+        "default_target" => (CanRemoveData, "commands without `--target` work on other connections and another state"),
+        "archive" | "reject" if pointer.contains("/guard/") => {
+            (CanRemoveData, "more or fewer records may be archived or rejected before a run of this target stops")
+        }
+        _ if pointer.starts_with("/secret_command/") => {
+            (NoRecordEffect, "another program is proposed for secrets: it is run where somebody allows it")
+        }
         "api_budget" | "rate_limit" => (NoRecordEffect, "runs may be faster or slower; none on records"),
         _ => (NoRecordEffect, "none on records, as long as it leads to the same org and portal"),
     }

@@ -3,8 +3,12 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Variables that a program may see: where its own settings are, and what the system needs. Everything else stays here,
 /// our secrets above all.
@@ -26,6 +30,76 @@ pub fn command(program: &str, folder: &Path) -> Option<Command> {
         }
     }
     Some(command)
+}
+
+/// A program that the user chose, with the user's whole environment: managers of secrets need it. It runs outside of the project, by
+/// its absolute path, and never from the checkout around `folder`. None where there is no such program.
+pub fn of_user(program: &str, folder: &Path) -> Option<Command> {
+    let checkout = checkout(folder);
+    let searched = searched(&env::var_os("PATH").unwrap_or_default(), &checkout);
+    let found = if Path::new(program).is_absolute() {
+        let real = Path::new(program).canonicalize().ok().filter(|real| !real.starts_with(&checkout));
+        executable(&real?)?
+    } else if program.contains(std::path::is_separator) {
+        return None;
+    } else {
+        searched.iter().find_map(|place| executable(&place.join(program)))?
+    };
+    let home = env::var_os("HOME").or_else(|| env::var_os("USERPROFILE")).map(PathBuf::from);
+    let home = home.filter(|home| home.is_dir() && !home.canonicalize().is_ok_and(|home| home.starts_with(&checkout)));
+    let mut command = Command::new(found);
+    command.env("PATH", env::join_paths(&searched).unwrap_or_default());
+    command.current_dir(home.unwrap_or_else(|| PathBuf::from(std::path::MAIN_SEPARATOR_STR)));
+    Some(command)
+}
+
+/// Why a program gave no output.
+#[derive(Debug)]
+pub enum OutputError {
+    /// It could not be started.
+    Start(io::Error),
+    /// It ended with this code, which is not 0; none where a signal ended it.
+    Failed(Option<i32>),
+    /// It did not end in time, and was ended.
+    TooSlow,
+    /// It wrote more than was asked for.
+    TooLong,
+}
+
+/// What a program writes to its standard output. It can read nothing, and what it says beside is shown to nobody.
+pub fn output(mut command: Command, within: Duration, bytes_max: u64) -> Result<Vec<u8>, OutputError> {
+    const LOOK_EVERY: Duration = Duration::from_millis(5);
+    let until = Instant::now() + within;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(OutputError::Start)?;
+    let (sender, receiver) = mpsc::channel();
+    if let Some(pipe) = child.stdout.take() {
+        // A program that this one started may hold the pipe open for ever: then nobody waits for the thread.
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let read = pipe.take(bytes_max + 1).read_to_end(&mut bytes);
+            let _ = sender.send(read.map(|_| bytes));
+        });
+    }
+    let read = receiver.recv_timeout(within).ok().and_then(Result::ok);
+    let too_long = read.as_ref().is_some_and(|bytes| bytes.len() as u64 > bytes_max);
+    let ended = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break Some(status),
+            Ok(None) if read.is_some() && !too_long && Instant::now() < until => thread::sleep(LOOK_EVERY),
+            _ => break None,
+        }
+    };
+    if ended.is_none() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    match (read, ended) {
+        (Some(_), _) if too_long => Err(OutputError::TooLong),
+        (Some(bytes), Some(status)) if status.success() => Ok(bytes),
+        (Some(_), Some(status)) => Err(OutputError::Failed(status.code())),
+        _ => Err(OutputError::TooSlow),
+    }
 }
 
 /// The folder of the nearest `.git` upwards, which is all that a checkout brings; the folder itself where there is none.
@@ -78,6 +152,34 @@ mod tests {
             root.join("elsewhere"),
         ]);
         assert_eq!(searched(&path.unwrap(), &checkout), [root.join("elsewhere")]);
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_ended() {
+        let begin = Instant::now();
+        for script in ["sleep 60", "sleep 60 & echo x", "exec >&-; sleep 60", "echo x; exec >&-; sleep 60"] {
+            let mut command = of_user("sh", Path::new("/nowhere")).unwrap();
+            command.args(["-c", script]);
+            let ended = output(command, Duration::from_millis(300), 10);
+            assert!(matches!(ended, Err(OutputError::TooSlow)), "{script}: {ended:?}");
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_program_of_the_user_is_none_of_the_checkout() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join(".git")).unwrap();
+        let script = folder.path().join("get");
+        std::fs::write(&script, "#!/bin/sh\necho x\n").unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for program in [script.to_str().unwrap(), "./get", "get", "../get", "bin/get"] {
+            assert!(of_user(program, folder.path()).is_none(), "{program}");
+        }
+        assert!(of_user(script.to_str().unwrap(), Path::new("/nowhere")).is_some());
+        let at_home = of_user("pwd", folder.path()).unwrap().get_current_dir().map(Path::to_owned).unwrap();
+        assert!(!at_home.starts_with(folder.path()));
     }
 
     #[test]

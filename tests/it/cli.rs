@@ -157,13 +157,13 @@ fn init_keeps_what_is_there_and_the_state_out_of_git() {
     fs::write(folder.path().join(".gitignore"), "node_modules\n").unwrap();
     fs::write(folder.path().join(".vscode/settings.json"), "{}").unwrap();
     let ran = run(folder.path(), &["init"]).code(0);
-    assert_eq!(fs::read_to_string(folder.path().join(".gitignore")).unwrap(), "node_modules\n.syncline/\n");
+    assert_eq!(fs::read_to_string(folder.path().join(".gitignore")).unwrap(), "node_modules\n.syncline/\n.env\n");
     assert_eq!(fs::read_to_string(folder.path().join(".vscode/settings.json")).unwrap(), "{}");
     assert!(ran.stdout.contains(".vscode/settings.json already exists"), "{}", ran.stdout);
     let other = TempDir::new().unwrap();
-    fs::write(other.path().join(".gitignore"), "/.syncline\n").unwrap();
+    fs::write(other.path().join(".gitignore"), "/.syncline\n/.env\n").unwrap();
     run(other.path(), &["init"]).code(0);
-    assert_eq!(fs::read_to_string(other.path().join(".gitignore")).unwrap(), "/.syncline\n");
+    assert_eq!(fs::read_to_string(other.path().join(".gitignore")).unwrap(), "/.syncline\n/.env\n");
 }
 
 #[test]

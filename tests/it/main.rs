@@ -64,6 +64,7 @@ mod state_files;
 mod state_upgrade;
 mod support;
 mod sync_cases;
+mod targets;
 mod template_guide;
 mod tidy;
 mod transform_cases;

@@ -171,7 +171,7 @@ fn every_code_has_a_page_and_every_page_its_code() {
 }
 
 /// Codes of definitions that have no case folder, and where they are tested instead.
-const ELSEWHERE: [(&str, &str); 15] = [
+const ELSEWHERE: [(&str, &str); 17] = [
     ("SL1000", "a command's own words, not a finding in a file"),
     ("SL1012", "there is no file to point at: it/cli.rs"),
     ("SL1013", "there is no file to point at: it/cli.rs"),
@@ -179,6 +179,8 @@ const ELSEWHERE: [(&str, &str); 15] = [
     ("SL1015", "about git: it/reviews.rs"),
     ("SL1016", "about git: it/reviews.rs"),
     ("SL1017", "about the command line: it/authoring.rs"),
+    ("SL1019", "about another file than a definition: it/targets.rs"),
+    ("SL1032", "about what is asked for when it is used: it/targets.rs"),
     ("SL1030", "about links, which a case folder cannot hold: it/trust.rs"),
     ("SL2012", "about the command line: it/cli.rs"),
     ("SL2048", "needs an object without any stamp: pipeline/rules.rs"),

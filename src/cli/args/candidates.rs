@@ -5,26 +5,33 @@ use std::path::{Path, PathBuf};
 
 use clap_complete::engine::CompletionCandidate;
 
-use crate::catalog::folder;
-use crate::config::env::{Environment, process_variables};
+use crate::catalog::{Catalog, folder};
+use crate::config::env::Environment;
 use crate::config::files::Files;
 use crate::config::load::{Broken, Loaded, load};
 use crate::config::project::ConnectionConfig;
+use crate::config::targets::with_target;
 use crate::diagnostic::codes;
 use crate::model::text;
 use crate::project::wiring::project_folder;
 
 /// The project that the command line names, or the one around the working directory.
 fn project() -> Option<PathBuf> {
-    let words: Vec<OsString> = std::env::args_os().collect();
-    let named = words.windows(2).find(|pair| pair[0] == OsStr::new("--project")).map(|pair| PathBuf::from(&pair[1]));
+    let named = named_after("--project").map(PathBuf::from);
     project_folder(named.as_deref().filter(|folder: &&Path| folder.is_dir()), &std::env::current_dir().ok()?).ok()
+}
+
+/// What the command line says behind a flag.
+fn named_after(flag: &str) -> Option<OsString> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    words.windows(2).find(|pair| pair[0] == OsStr::new(flag)).map(|pair| pair[1].clone())
 }
 
 /// The definitions as far as they can be read: one that is being written must not hide the others.
 fn loaded() -> Loaded {
     let files = project().map(Files::Folder);
-    files.map(|files| load(&files, Environment::Optional(&process_variables))).unwrap_or_default()
+    let variables = with_target(named_after("--target").and_then(|name| name.into_string().ok()));
+    files.map(|files| load(&files, Environment::Optional(&variables))).unwrap_or_default()
 }
 
 /// Names with what they are. A shell gets no name that holds a blank or a sign that acts on a terminal: it would take such a
@@ -67,17 +74,27 @@ fn connections(wanted: fn(&ConnectionConfig) -> bool) -> Vec<CompletionCandidate
     candidates(all.filter(|(_, connection)| wanted(connection)).map(|(name, _)| (name, String::new())))
 }
 
+/// The project's targets.
+pub fn targets() -> Vec<CompletionCandidate> {
+    let project = loaded().project;
+    candidates(project.iter().flat_map(|project| project.targets.keys()).map(|name| (name, String::new())))
+}
+
+/// The catalog, as far as it can be read.
+fn catalog() -> Catalog {
+    let Some(root) = project() else { return Catalog::default() };
+    folder::read(&Files::Folder(root), &folder::of_target(loaded().target.as_deref())).0
+}
+
 /// The Salesforce objects of the catalog.
 pub fn salesforce_objects() -> Vec<CompletionCandidate> {
-    let Some(root) = project() else { return Vec::new() };
-    let (catalog, ..) = folder::read(&Files::Folder(root));
+    let catalog = catalog();
     candidates(catalog.sources.values().map(|object| (&object.name, object.label.clone())))
 }
 
 /// The HubSpot objects of the catalog.
 pub fn hubspot_objects() -> Vec<CompletionCandidate> {
-    let Some(root) = project() else { return Vec::new() };
-    let (catalog, ..) = folder::read(&Files::Folder(root));
+    let catalog = catalog();
     candidates(catalog.targets.values().map(|entry| (&entry.object.name, entry.object.label.clone())))
 }
 

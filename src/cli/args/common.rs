@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::candidates;
 use crate::cli::colour::Colour;
 use crate::cli::units::{self, Since};
 
@@ -18,6 +20,9 @@ pub struct Common {
     /// Folder of the project (default: the nearest one upwards with a syncline.yaml)
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", num_args = 0..=1, default_missing_value = "", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub project: Option<PathBuf>,
+    /// Which of the project's targets is meant, such as `dev` or `prod`; SYNCLINE_TARGET says the same
+    #[arg(long = "target", id = "environment", global = true, help_heading = EVERYWHERE, value_name = "NAME", add = ArgValueCandidates::new(candidates::targets))]
+    pub target: Option<String>,
     /// Print results only
     #[arg(long, short, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,

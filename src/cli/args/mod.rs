@@ -178,6 +178,10 @@ pub struct New {
     /// HubSpot connection
     #[arg(long, value_name = "NAME", default_value = "hubspot", add = ArgValueCandidates::new(candidates::hubspot_connections))]
     pub hubspot: String,
+    // The same value as `--target` of other commands, which is the HubSpot object here.
+    /// Which of the project's targets is meant, such as `dev`; other commands call it `--target`
+    #[arg(long, id = "environment", value_name = "NAME", add = ArgValueCandidates::new(candidates::targets))]
+    pub environment: Option<String>,
     /// Print the custom object that fits the source, as HubSpot takes it
     #[arg(long)]
     pub create_target: bool,
