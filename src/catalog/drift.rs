@@ -97,6 +97,8 @@ fn source(was: &SourceObject, is: &SourceObject, note: &Note<'_>, found: &mut Ve
         let message = if is.queryable { "can be queried again" } else { "can no longer be queried" };
         note.object(Kind::Writability, set("queryable", was.queryable, is.queryable), message, found);
     }
+    // Each decides how deletes and records by id can be read, which a definition may depend on without naming a
+    // field.
     for (what, attribute, before, after) in [
         ("tells of deletes", "replicateable", was.replicateable, is.replicateable),
         ("has a recycle bin", "undeletable", was.undeletable, is.undeletable),
@@ -113,12 +115,16 @@ fn source(was: &SourceObject, is: &SourceObject, note: &Note<'_>, found: &mut Ve
     }
     let gone: Vec<&SourceField> = was.fields.iter().filter(|field| is.field(&field.name).is_none()).collect();
     let mut new: Vec<&SourceField> = is.fields.iter().filter(|field| was.field(&field.name).is_none()).collect();
+    // The API knows a renamed field only as one that is gone and one that is new. Reported as two findings, the fix
+    // (one
+    // name in the definition) would have to be guessed.
     for field in gone {
         let alike = |other: &&SourceField| {
             other.kind == field.kind
                 && other.reference_to == field.reference_to
                 && same_thing((&field.name, &field.label), (&other.name, &other.label))
         };
+        // Taken out of the new ones, so that no field serves as the new name of two.
         match new.iter().position(alike).map(|place| new.remove(place)) {
             Some(other) => {
                 let message = format!("is gone, and `{}` is new with the same type: it looks renamed", other.name);
@@ -126,6 +132,8 @@ fn source(was: &SourceObject, is: &SourceObject, note: &Note<'_>, found: &mut Ve
                 note.item(&field.name, Kind::Renamed, part, message, found);
             }
             None => {
+                // A describe leaves out what the user may not see, so a delete and a withdrawn permission look the
+                // same.
                 let message = "is no longer visible: it was deleted, or field-level security hides it from the \
                                integration user";
                 note.item(&field.name, Kind::Removed, set("type", kind(&field.kind), Value::Null), message, found);
@@ -153,6 +161,7 @@ fn source_field(was: &SourceField, is: &SourceField, note: &Note<'_>, found: &mu
         ("digits", "precision", was.precision, is.precision),
         ("decimal places", "scale", was.scale, is.scale),
     ] {
+        // Another type brings its own length and digits; the change of the type has said so.
         if before != after && was.kind == is.kind {
             let message = format!("changed its {what} from {before} to {after}");
             note.item(name, Kind::Length, set(attribute, before, after), message, found);
@@ -166,11 +175,14 @@ fn source_field(was: &SourceField, is: &SourceField, note: &Note<'_>, found: &mu
         let message = if is.nillable { "may be blank now" } else { "is required now" };
         note.item(name, Kind::Requiredness, set("required", !was.nillable, !is.nillable), message, found);
     }
+    // A describe promises no order of the objects that a lookup leads to.
     if sorted(&was.reference_to) != sorted(&is.reference_to) {
         let message = format!("leads to {} now, it led to {}", list(&is.reference_to), list(&was.reference_to));
         let part = set("reference_to", was.reference_to.clone(), is.reference_to.clone());
         note.item(name, Kind::Reference, part, message, found);
     }
+    // An inactive value stays in old records and can no longer be chosen, so its coming and going is that of an
+    // option.
     let active = |field: &SourceField| -> Vec<(String, String)> {
         let active = field.picklist.iter().filter(|value| value.active);
         active.map(|value| (value.value.clone(), value.label.clone())).collect()
@@ -188,6 +200,7 @@ fn source_field(was: &SourceField, is: &SourceField, note: &Note<'_>, found: &mu
             note.item(name, Kind::Other, set(attribute, before, after), message, found);
         }
     }
+    // Paths in `from` and `where` are written with this name, and break without the field's own name having changed.
     if was.relationship_name != is.relationship_name {
         let followed = |name: &Option<String>| name.clone().map_or("nothing".to_owned(), |name| format!("`{name}`"));
         let (before, after) = (followed(&was.relationship_name), followed(&is.relationship_name));
@@ -199,6 +212,8 @@ fn source_field(was: &SourceField, is: &SourceField, note: &Note<'_>, found: &mu
 
 fn target(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<CatalogChange>) {
     let (old, new) = (&was.object, &is.object);
+    // Another id under the old name is another object: the first one was purged and made again, and its records are
+    // gone.
     if old.object_type_id != new.object_type_id {
         let message = format!("has the object type id {} now, it had {}", new.object_type_id, old.object_type_id);
         let part = set("object_type_id", old.object_type_id.as_str(), new.object_type_id.as_str());
@@ -214,6 +229,7 @@ fn target(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mut Vec<
         let part = set("primary_display", old.primary_display_property.clone(), new.primary_display_property.clone());
         note.object(Kind::Other, part, &format!("is shown by {after} now, it was {before}"), found);
     }
+    // HubSpot cannot rename a property, so people make a new one and archive the old one.
     let gone: Vec<&TargetProperty> =
         old.properties.values().filter(|property| !new.properties.contains_key(&property.name)).collect();
     let mut fresh: Vec<&TargetProperty> =
@@ -296,6 +312,7 @@ fn rules(was: &TargetProperty, is: &TargetProperty, note: &Note<'_>, found: &mut
             Some(now) if now != limit => format!("has the rule {} now, it was ({limit})", shown(word, now)),
             Some(_) => continue,
         };
+        // By the rule's type, as a property may have several rules and only one of each type.
         let part = set("rules", limit.as_str(), after.get(word).map(String::as_str));
         note.item(&is.name, Kind::Rule, part.of(word), message, found);
     }
@@ -309,6 +326,7 @@ fn associations(was: &TargetEntry, is: &TargetEntry, note: &Note<'_>, found: &mu
     // A pair that only one of them knows was not asked for in the other, which says nothing.
     for (other, before) in &was.associations {
         let Some(after) = is.associations.get(other) else { continue };
+        // By category and number: a label can be renamed, and two types may have no label at all.
         let has = |types: &[AssociationType], wanted: &AssociationType| {
             types.iter().any(|kind| kind.category == wanted.category && kind.type_id == wanted.type_id)
         };
@@ -339,6 +357,7 @@ fn values(
     note: &Note<'_>,
     found: &mut Vec<CatalogChange>,
 ) {
+    // The value identifies an option in both systems; its label is only shown.
     let has = |list: &[Choice], value: &str| list.iter().any(|(known, _)| known == value);
     for (value, _) in was.iter().filter(|(value, _)| !has(is, value)) {
         let part = set(attribute, value.as_str(), Value::Null).of(value);
@@ -355,6 +374,7 @@ fn values(
             note.item(name, Kind::Label, set("label", before.as_str(), label.as_str()).of(value), message, found);
         }
     }
+    // Only what both sides have is compared: an added value moves the others without changing their order.
     let order = |list: &[Choice], other: &[Choice]| -> Vec<String> {
         list.iter().filter(|(value, _)| has(other, value)).map(|(value, _)| value.clone()).collect()
     };
@@ -372,10 +392,12 @@ fn label(name: &str, was: &str, is: &str, note: &Note<'_>, found: &mut Vec<Catal
 }
 
 /// Least likeness of two names that may be one thing.
+// High enough that `status` and `stage` stay apart, low enough that a plural or a mended typo is the same thing.
 const LIKENESS_MIN: f64 = 0.75;
 
 /// Whether two things (name, label) of one type may be the same one under another name.
 fn same_thing(one: (&str, &str), other: (&str, &str)) -> bool {
+    // A label survives most renames, since people change the API name to match it; else the names must be close.
     let likeness = strsim::normalized_damerau_levenshtein(&one.0.to_lowercase(), &other.0.to_lowercase());
     one.1.eq_ignore_ascii_case(other.1) || likeness >= LIKENESS_MIN
 }

@@ -21,9 +21,11 @@ use crate::sys::files::{self, ReadError, Readers, list_below, read_below};
 pub const FOLDER: &str = "catalog";
 
 /// Largest file, in bytes: objects have at most a thousand or so fields.
+// Far more than an object needs, and it keeps a stray file of gigabytes from being read into memory.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Most files.
+// Keeps a folder that is no catalog from being read file by file.
 const FILES_MAX: usize = 4_000;
 
 /// The folder of a target's catalog; that of a project without targets is [`FOLDER`] itself.
@@ -36,6 +38,7 @@ pub fn of_target(target: Option<&str>) -> String {
 pub fn read(files: &Files, folder: &str) -> (Catalog, Vec<Diagnostic>, Vec<Shown>) {
     let mut catalog = Catalog::default();
     let (mut findings, mut shown) = (Vec::new(), Vec::new());
+    // By connection: its portal, and the file that said so first, which the finding names.
     let mut portals: BTreeMap<String, (u64, String)> = BTreeMap::new();
     let names = match files.list(folder, FILES_MAX) {
         Ok(names) => names,
@@ -45,8 +48,10 @@ pub fn read(files: &Files, folder: &str) -> (Catalog, Vec<Diagnostic>, Vec<Shown
             findings.push(finding.with_help("put the folder itself inside the project"));
             Vec::new()
         }
+        // A project without a catalog is usual: nothing was pulled yet.
         Err(_) => Vec::new(),
     };
+    // A README beside the files is welcome.
     for name in names.into_iter().filter(|name| name.ends_with(".json")) {
         let path = format!("{folder}/{name}");
         let file: Arc<str> = path.as_str().into();
@@ -61,6 +66,8 @@ pub fn read(files: &Files, folder: &str) -> (Catalog, Vec<Diagnostic>, Vec<Shown
                 let connection = target.connection.clone();
                 let entry = target.entry();
                 let first = portals.entry(connection.clone()).or_insert((entry.portal_id, path.clone()));
+                // A folder that mixes two portals comes from a merge or a copy; type ids of one would be used for the
+                // other.
                 if first.0 != entry.portal_id {
                     let message =
                         format!("it is of portal {}, and {} is of portal {}", entry.portal_id, first.1, first.0);
@@ -76,6 +83,8 @@ pub fn read(files: &Files, folder: &str) -> (Catalog, Vec<Diagnostic>, Vec<Shown
                 }
                 catalog.put_target(&connection, entry);
             }
+            // One bad file does not hide the others: each object stands alone, and what it lacks is asked of the
+            // system.
             Err(message) => {
                 let finding = Diagnostic::error("SL3008", &file, Place::File, message);
                 findings.push(finding.with_help("take the file away; `syncline catalog pull` writes what is missing"));
@@ -102,14 +111,17 @@ fn one(files: &Files, path: &str) -> Result<(String, Parsed), String> {
 
 fn parse(text: &str) -> Parsed {
     let value: Value = serde_json::from_str(text).map_err(|error| {
+        // The usual cause of broken files that are in git, and a JSON parser's message would not lead to it.
         let conflict = text.lines().any(|line| line.starts_with("<<<<<<< "));
         if conflict { "it contains merge conflict markers".to_owned() } else { format!("it is not JSON: {error}") }
     })?;
+    // The version is read first, so that a newer form is called newer and not malformed.
     match value["version"].as_u64() {
         Some(version) if version == u64::from(VERSION) => {}
         Some(version) => return Err(format!("its form has version {version}, this Syncline knows {VERSION}")),
         None => return Err("it is no file of the catalog: it has no `version`".to_owned()),
     }
+    // The two forms are told apart by what only one of them can have, as Salesforce has fields.
     if value.get("properties").is_some() { decode(value).map(File::Target) } else { decode(value).map(File::Source) }
 }
 
@@ -143,6 +155,7 @@ pub struct Written {
 /// another form stay, whatever they are called, and no link is followed.
 pub fn write(root: &Path, catalog: &Catalog, folder: &str) -> io::Result<Written> {
     for part in [FOLDER, folder] {
+        // Following a link would write into, and remove from, a folder outside the project.
         if fs::symlink_metadata(root.join(part)).is_ok_and(|found| !found.is_dir()) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -154,6 +167,7 @@ pub fn write(root: &Path, catalog: &Catalog, folder: &str) -> io::Result<Written
     let texts = texts(catalog, folder);
     let mut done = Written::default();
     for (path, text) in &texts {
+        // An untouched file keeps its time stamp, and git sees nothing to compare.
         if read_below(root, path, FILE_BYTES_MAX).is_ok_and(|before| before == text.as_bytes()) {
             continue;
         }
@@ -166,6 +180,7 @@ pub fn write(root: &Path, catalog: &Catalog, folder: &str) -> io::Result<Written
         if !name.ends_with(".json") || texts.contains_key(&path) {
             continue;
         }
+        // A person's own JSON in this folder is not ours to remove.
         if is_own(root, &path) {
             fs::remove_file(root.join(&path))?;
             done.removed.push(path);
@@ -179,15 +194,18 @@ pub fn write(root: &Path, catalog: &Catalog, folder: &str) -> io::Result<Written
 /// Whether a file was written by a pull: a regular one, whose content is of the catalog's form and belongs to its name.
 pub fn is_own(root: &Path, path: &str) -> bool {
     let regular = fs::symlink_metadata(root.join(path)).is_ok_and(|found| found.is_file());
+    // A file that is too large or no text was not written by a pull.
     let text = || String::from_utf8(read_below(root, path, FILE_BYTES_MAX).ok()?).ok();
     let folder = path.rsplit_once('/').map_or(FOLDER, |(folder, _)| folder);
     let names = |text: String| match parse(&text).ok()? {
         File::Source(source) => Some(vec![self::path(folder, &source.connection.clone(), &source.object().name)]),
         File::Target(target) => {
             let (connection, object) = (target.connection.clone(), target.entry().object);
+            // A standard object that shares its name with a custom one is kept under its type id.
             Some([object.name, object.object_type_id].map(|name| self::path(folder, &connection, &name)).to_vec())
         }
     };
+    // Letter case is ignored: on some file systems a pull keeps the spelling that the file had before.
     regular && text().and_then(names).is_some_and(|names| names.iter().any(|name| name.eq_ignore_ascii_case(path)))
 }
 
@@ -198,6 +216,7 @@ fn rendered<T: Serialize>(file: &T) -> String {
 /// The connection and the object that a file is named by, as far as its name tells.
 pub fn named(path: &str) -> Option<(String, String)> {
     let name = path.strip_prefix(FOLDER)?.rsplit_once('/')?.1.strip_suffix(".json")?;
+    // The names of connections hold no dot, so the first one ends the connection's.
     let (connection, object) = name.split_once('.')?;
     Some((connection.to_owned(), object.to_owned()))
 }
@@ -205,6 +224,8 @@ pub fn named(path: &str) -> Option<(String, String)> {
 /// A file's path; letters that mean something in a path are replaced.
 fn path(folder: &str, connection: &str, object: &str) -> String {
     let clean = |text: &str| -> String {
+        // A name from a file or an API must not lead out of the folder, and some systems refuse a colon or a star in
+        // names.
         let keep = |letter: char| letter.is_alphanumeric() || "_-".contains(letter);
         text.chars().map(|letter| if keep(letter) { letter } else { '_' }).collect()
     };

@@ -150,6 +150,7 @@ pub fn of_source(connection: &str, object: &SourceObject) -> SourceFile {
             length: field.length,
             precision: field.precision,
             scale: field.scale,
+            // Salesforce calls every checkbox not nillable, as it is never null; that makes nobody fill it in.
             required: !field.nillable && field.kind != FieldKind::Boolean,
             calculated: field.calculated,
             filterable: field.filterable,
@@ -157,6 +158,7 @@ pub fn of_source(connection: &str, object: &SourceObject) -> SourceFile {
             name_field: field.name_field,
             restricted: field.restricted_picklist,
             values: field.picklist.iter().map(|value| value_form(&value.value, &value.label, !value.active)).collect(),
+            // Sorted, since a describe promises no order and a pull must not differ from the last one by it.
             reference_to: sorted(&field.reference_to),
             relationship: field.relationship_name.clone(),
             part_of: field.compound_field_name.clone(),
@@ -206,6 +208,7 @@ pub fn of_target(connection: &str, entry: &TargetEntry) -> TargetFile {
         label: kind.label.clone(),
     };
     let associations_of = |(other, types): (&String, &Vec<AssociationType>)| {
+        // HubSpot lists them in no fixed order.
         let mut types: Vec<&AssociationType> = types.iter().collect();
         types.sort_by_key(|kind| (&kind.category, kind.type_id));
         (other.clone(), types.into_iter().map(form).collect())
@@ -234,6 +237,7 @@ impl SourceFile {
             length: form.length,
             precision: form.precision,
             scale: form.scale,
+            // The reverse of what is left out in writing: a checkbox is never null, whether it says so or not.
             nillable: !form.required && form.kind != FieldKind::Boolean,
             calculated: form.calculated,
             filterable: form.filterable,
@@ -253,6 +257,8 @@ impl SourceFile {
             // Every custom thing has two underscores before its ending: `__c`, `__mdt`, `__x`.
             custom: self.object.contains("__"),
             label: self.label,
+            // Left out of the file, as only a draft of a new HubSpot object uses it; one made from the catalog forms
+            // its own.
             label_plural: None,
             queryable: self.queryable,
             replicateable: self.replicateable,
@@ -299,6 +305,7 @@ impl TargetFile {
         TargetEntry {
             portal_id: self.portal_id,
             object: TargetObject {
+                // HubSpot numbers its own objects 0-…, an account's own ones 2-….
                 custom: !self.object_type_id.starts_with("0-"),
                 object_type_id: self.object_type_id,
                 name: self.object,
@@ -319,6 +326,7 @@ impl TargetFile {
 }
 
 fn value_form(value: &str, label: &str, inactive: bool) -> ValueForm {
+    // Most values are their own label; repeating it would double the length of a picklist in the file.
     let label = (label != value).then(|| label.to_owned());
     ValueForm { value: value.to_owned(), label, inactive }
 }

@@ -47,6 +47,8 @@ impl Catalog {
     pub fn target(&self, connection: &str, object: &str) -> Option<&TargetEntry> {
         let target = || self.targets.iter().filter(|((target, _), _)| target == connection).map(|(_, entry)| entry);
         let named = |entry: &&TargetEntry| is_called(&entry.object, object);
+        // A definition that says `orders` means the object that somebody made, even after HubSpot introduced one of
+        // that name.
         target().filter(|entry| entry.object.custom).find(named).or_else(|| target().find(named))
     }
 
@@ -59,6 +61,7 @@ impl Catalog {
     /// standard one is kept by its type id, whichever comes first.
     pub fn put_target(&mut self, connection: &str, entry: TargetEntry) {
         let id = |entry: &TargetEntry| (connection.to_owned(), entry.object.object_type_id.to_ascii_lowercase());
+        // Names are found without regard to letter case, as both systems do.
         let key = (connection.to_owned(), entry.object.name.to_ascii_lowercase());
         let other = self.targets.get(&key).filter(|target| target.object.object_type_id != entry.object.object_type_id);
         let Some(other) = other.cloned() else {
@@ -79,11 +82,14 @@ pub fn is_called(object: &TargetObject, name: &str) -> bool {
     [&object.name, &object.fully_qualified_name, &object.object_type_id]
         .into_iter()
         .any(|known| known.eq_ignore_ascii_case(name))
+        // Only for standard objects: HubSpot accepts `contact` for `contacts`, and no bare or bent name of a custom
+        // one.
         || (!object.custom && singular(&object.name).eq_ignore_ascii_case(name))
 }
 
 /// The singular of a standard object's name, which HubSpot accepts as well.
 fn singular(name: &str) -> String {
+    // HubSpot's own objects are a short list, so two endings do; a wrong singular matches nothing and does no harm.
     match name.strip_suffix("ies") {
         Some(stem) => format!("{stem}y"),
         None => name.strip_suffix('s').unwrap_or(name).to_owned(),

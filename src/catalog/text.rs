@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 /// Longest value on one line, in characters.
+// Fits beside another version in most review tools.
 const LINE_LENGTH_MAX: usize = 110;
 
 /// A value as the text of a file.
@@ -14,6 +15,7 @@ pub fn pretty(value: &Value) -> String {
     text
 }
 
+/// `top` forces one member a line, however short the value is.
 fn write(value: &Value, depth: usize, top: bool, text: &mut String) {
     let flat = flat(value);
     let indent = "  ".repeat(depth + 1);
@@ -41,6 +43,7 @@ fn write(value: &Value, depth: usize, top: bool, text: &mut String) {
 }
 
 /// Members that are always one entry a line, however few they are.
+// So that one added field is one added line in a review.
 fn is_list(key: &str) -> bool {
     matches!(key, "fields" | "properties")
 }

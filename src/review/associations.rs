@@ -9,10 +9,13 @@ use crate::model::change::ChangeClass::{CanRemoveData, NeedsBackfill, NewRecords
 /// All changes, in today's order; what is gone comes last.
 pub(super) fn compare(was: &[AssociationConfig], is: &[AssociationConfig]) -> Vec<Change> {
     let mut found = Vec::new();
+    // One lookup may have several labels and lead to several objects, so the field alone does not tell two entries
+    // apart.
     let key = |association: &AssociationConfig| {
         let object = association.object.as_ref().map(|object| object.to_ascii_lowercase());
         (association.field.to_ascii_lowercase(), association.label.clone(), object)
     };
+    // Reversed, so that the first of two equal entries counts, as a finding would point at it.
     let before: HashMap<_, &AssociationConfig> =
         was.iter().rev().map(|association| (key(association), association)).collect();
     let after: HashSet<_> = is.iter().map(key).collect();
@@ -26,6 +29,8 @@ pub(super) fn compare(was: &[AssociationConfig], is: &[AssociationConfig]) -> Ve
                 found.extend(accepted(before, association, &pointer));
             }
             None => {
+                // The same lookup gone under one label and new under another was relabelled: told as one change, with
+                // both labels.
                 let field = |other: &&AssociationConfig| other.field.eq_ignore_ascii_case(&association.field);
                 let relabelled = gone.iter().position(field).map(|at| gone.remove(at));
                 found.push(match relabelled {
@@ -41,6 +46,7 @@ pub(super) fn compare(was: &[AssociationConfig], is: &[AssociationConfig]) -> Ve
 
 fn accepted(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Option<Change> {
     let text = |association: &AssociationConfig| Some(association.allow.join(", ")).filter(|text| !text.is_empty());
+    // What is accepted is judged in `validate` only; no record is read or written differently.
     (was.allow != is.allow).then(|| Change {
         class: NoRecordEffect,
         part: part(is),
@@ -54,6 +60,7 @@ fn accepted(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> O
 
 fn part(association: &AssociationConfig) -> String {
     match &association.label {
+        // The label makes the part unique where one lookup has several.
         Some(label) => format!("associations.{}#{label}", association.field),
         None => format!("associations.{}", association.field),
     }
@@ -83,6 +90,8 @@ fn added(association: &AssociationConfig, pointer: &str) -> Change {
 
 fn dropped(association: &AssociationConfig) -> Change {
     Change {
+        // Dropping an entry takes nothing back: a sync acts on the lookups that it reads, and this one is read no
+        // longer.
         class: NewRecordsOnly,
         part: part(association),
         what: format!("the lookup `{}` is no longer associated with {}", association.field, end(association)),
@@ -95,6 +104,7 @@ fn dropped(association: &AssociationConfig) -> Change {
 
 fn label(was: &AssociationConfig, is: &AssociationConfig, pointer: &str) -> Change {
     Change {
+        // A label belongs to each association in HubSpot, so every one is written again.
         class: NeedsBackfill,
         part: part(is),
         what: format!("associations of the lookup `{}` have another label", is.field),

@@ -35,6 +35,7 @@ pub(super) fn with_lines(changes: Vec<Change>, definition: &LoadedPipeline) -> V
             change.on_line(line)
         })
         .collect();
+    // A stable sort over the classes, which are declared from the most dangerous to the harmless.
     changes.sort_by_key(|change| change.class);
     changes
 }

@@ -24,6 +24,7 @@ pub(super) fn compare_conditions(before: Option<&str>, after: Option<&str>) -> C
         (Some(_), None) => return ConditionChange::Widened,
         (Some(before), Some(after)) => (parse(before), parse(after)),
     };
+    // What cannot be parsed is taken for the most dangerous change, since records may leave.
     let (Ok(before), Ok(after)) = (before, after) else { return ConditionChange::Moved };
     match (implies(&after, &before), implies(&before, &after)) {
         (true, true) => ConditionChange::Same,
@@ -35,15 +36,18 @@ pub(super) fn compare_conditions(before: Option<&str>, after: Option<&str>) -> C
 
 /// Whether every record that fits `one` surely fits `other`. A no may be wrong, a yes never is.
 fn implies(one: &Condition, other: &Condition) -> bool {
+    // By the canonical text, in which spaces and brackets of the file no longer differ.
     if one.to_string().eq_ignore_ascii_case(&other.to_string()) && one.to_string() == other.to_string() {
         return true;
     }
+    // `other` is split before `one`: all its parts must follow, whereas of an AND in `one` a single part is enough.
     if let Condition::And(parts) = other {
         return parts.iter().all(|part| implies(one, part));
     }
     if let Condition::Or(parts) = one {
         return parts.iter().all(|part| implies(part, other));
     }
+    // Sound but not complete: two parts that only together imply `other` are not found, and count as a move.
     if let Condition::And(parts) = one
         && parts.iter().any(|part| implies(part, other))
     {
@@ -64,10 +68,13 @@ fn comparison_implies(one: &Condition, other: &Condition) -> bool {
         return false;
     }
     match (&one.kind, &other.kind) {
+        // The texts are compared exactly. Salesforce ignores letter case here, so a spelling counts as a change: the
+        // safe side.
         (Kind::Among(few), Kind::Among(many)) => few.iter().all(|value| many.contains(value)),
         (Kind::NotAmong(many), Kind::NotAmong(few)) => few.iter().all(|value| many.contains(value)),
         (Kind::Among(few), Kind::NotAmong(others)) => few.iter().all(|value| !others.contains(value)),
         (Kind::Bound(operator, value), Kind::Bound(wider, limit)) => {
+            // Exact decimals: as floats, two limits that differ in the last of 18 digits would be the same.
             let (Ok(value), Ok(limit)) =
                 (value.parse::<bigdecimal::BigDecimal>(), limit.parse::<bigdecimal::BigDecimal>())
             else {
@@ -80,6 +87,7 @@ fn comparison_implies(one: &Condition, other: &Condition) -> bool {
                 (Operator::Less, Operator::Less | Operator::LessOrEqual)
                 | (Operator::LessOrEqual, Operator::LessOrEqual) => value <= limit,
                 (Operator::LessOrEqual, Operator::Less) => value < limit,
+                // Bounds that point in opposite directions overlap or exclude each other; neither contains the other.
                 _ => false,
             }
         }
@@ -110,6 +118,7 @@ impl<'a> Range<'a> {
                     }
                     (Operator::Equal, _) => Kind::Among(vec![value]),
                     (Operator::NotEqual, _) => Kind::NotAmong(vec![value]),
+                    // Whether one pattern contains another is not decided by comparing texts.
                     (Operator::Like, _) => return None,
                     (operator, LiteralValue::Number(number)) => Kind::Bound(*operator, number.clone()),
                     _ => return None,
@@ -121,6 +130,8 @@ impl<'a> Range<'a> {
                 let kind = match operator {
                     ListOperator::In => Kind::Among(values),
                     ListOperator::NotIn => Kind::NotAmong(values),
+                    // A multi-select holds several values at once, so the lists of two conditions do not compare like
+                    // sets of records.
                     ListOperator::Includes | ListOperator::Excludes => return None,
                 };
                 Some(Self { path: &path.text, kind })

@@ -11,6 +11,8 @@ use crate::model::change::ChangeClass::{self, CanRemoveData, NeedsBackfill, NewR
 pub(super) fn compare(was: &[FieldConfig], is: &[FieldConfig]) -> Vec<Change> {
     let mut found = Vec::new();
     let places = |all: &[FieldConfig]| -> HashMap<String, usize> {
+        // Reversed, so that the first of two entries for one property counts; the second is found fault with
+        // elsewhere.
         all.iter().enumerate().rev().map(|(at, field)| (field.to.clone(), at)).collect()
     };
     let (before, after) = (places(was), places(is));
@@ -20,6 +22,8 @@ pub(super) fn compare(was: &[FieldConfig], is: &[FieldConfig]) -> Vec<Change> {
         match before.get(&field.to) {
             Some(at) => compare_entry(&was[*at], field, &pointer, &mut found),
             None => {
+                // The same entry under another property is one move, not a loss and an addition that a reader would
+                // have to pair.
                 let same = |other: &&FieldConfig| FieldConfig { to: field.to.clone(), ..(*other).clone() } == *field;
                 let moved = gone.iter().position(same).map(|at| gone.remove(at));
                 found.push(match moved {
@@ -47,6 +51,7 @@ pub(super) fn compare(was: &[FieldConfig], is: &[FieldConfig]) -> Vec<Change> {
 fn added(field: &FieldConfig, pointer: &str) -> Change {
     let (class, effect) = match field.on_create_only {
         true => (NewRecordsOnly, format!("`{}` is set when a record is made", field.to)),
+        // A property that exists may hold what people entered there: said, as the backfill writes over it.
         false => (NeedsBackfill, format!("`{}` is filled for all records; what it holds now is overwritten", field.to)),
     };
     Change {
@@ -62,6 +67,7 @@ fn added(field: &FieldConfig, pointer: &str) -> Change {
 
 fn removed(field: &FieldConfig) -> Change {
     Change {
+        // Nothing clears the property: records keep what they were given, and only new ones come without it.
         class: NewRecordsOnly,
         part: format!("fields.{}", field.to),
         what: format!("the property `{}` is no longer mapped", field.to),
@@ -95,6 +101,7 @@ struct KeyChange {
 }
 
 /// The keys of an entry in their order: each says what follows where the two versions differ.
+// A list of functions and not one of `if`s, so that a key that is added to an entry is one line here.
 const KEYS: [fn(&Pair<'_>) -> Option<KeyChange>; 9] =
     [origin, values, otherwise, default, when_blank, write, on_drift, scale, reading];
 
@@ -184,7 +191,9 @@ const SWITCHES: [Switch; 5] = [
 
 fn compare_entry(was: &FieldConfig, is: &FieldConfig, pointer: &str, found: &mut Vec<Change>) {
     let hidden = was.sensitive || is.sensitive;
+    // Such an entry is not written to records that exist, so a new value of it reaches new records only.
     let backfill = if is.on_create_only { NewRecordsOnly } else { NeedsBackfill };
+    // A value that one version calls sensitive was sensitive in the other, too.
     let pair = Pair { was, is, was_shown: shown(was, hidden), is_shown: shown(is, hidden), hidden, backfill };
     let changes = KEYS.iter().filter_map(|key| key(&pair));
     let changes = changes.chain(SWITCHES.iter().filter_map(|switch| switch.change(&pair))).chain(accepted(&pair));
@@ -224,6 +233,7 @@ fn worked_out_anew(to: &str) -> String {
 fn origin(pair: &Pair<'_>) -> Option<KeyChange> {
     let Pair { was, is, was_shown, is_shown, backfill, .. } = pair;
     let to = &is.to;
+    // The three are one choice, so exchanging a field for a template is one change.
     ((&was.from, &was.template, &was.value) != (&is.from, &is.template, &is.value)).then(|| KeyChange {
         key: match (&is.from, &is.template) {
             (Some(_), _) => "from",
@@ -232,6 +242,7 @@ fn origin(pair: &Pair<'_>) -> Option<KeyChange> {
         },
         class: *backfill,
         what: match (&was.template, &is.template) {
+            // Two templates side by side in a sentence are unreadable; `before` and `after` show them.
             (Some(_), Some(_)) => format!("the template of `{to}` changed"),
             _ => format!("`{to}` is filled from {} instead of {}", source(is_shown), source(was_shown)),
         },
@@ -262,6 +273,7 @@ fn otherwise(pair: &Pair<'_>) -> Option<KeyChange> {
         return None;
     }
     let (class, effect) = match &is_shown.otherwise {
+        // Clearing removes what HubSpot holds today, even where an earlier value was mapped by a person.
         Some(Otherwise::Clear) => (CanRemoveData, format!("`{to}` is cleared where the value map lacks a value")),
         None | Some(Otherwise::Reject) => (*backfill, "records whose value is not in the map are rejected".to_owned()),
         Some(Otherwise::Pass) => (*backfill, "values that the map lacks are used as they are".to_owned()),
@@ -279,6 +291,7 @@ fn default(pair: &Pair<'_>) -> Option<KeyChange> {
         return None;
     }
     let (class, effect) = match (&is_shown.default, is.when_blank) {
+        // A default replaces `when_blank`, so a value is written where the property was cleared or kept before.
         (Some(value), _) => (*backfill, format!("a blank in Salesforce becomes `{}`", value.0)),
         (None, WhenBlank::Clear) => (CanRemoveData, format!("a blank in Salesforce clears `{to}`")),
         (None, WhenBlank::Keep) => (NewRecordsOnly, format!("a blank in Salesforce leaves `{to}` as it is")),
@@ -317,6 +330,7 @@ fn write(pair: &Pair<'_>) -> Option<KeyChange> {
         return None;
     }
     let (class, effect) = match is {
+        // Until now a filled property was left alone, so what is there may be a person's.
         Write::Always => (CanRemoveData, format!("what people entered in `{to}` is written over")),
         Write::IfEmpty => {
             (NewRecordsOnly, format!("`{to}` is filled where it is empty, and left alone where it is not"))
@@ -339,6 +353,7 @@ fn on_drift(pair: &Pair<'_>) -> Option<KeyChange> {
     let (class, effect) = match is {
         Some(OnDrift::Keep) => (NewRecordsOnly, format!("`reconcile` leaves what people changed in `{to}`")),
         Some(OnDrift::Overwrite) => (CanRemoveData, format!("`reconcile` writes over what people changed in `{to}`")),
+        // What the pipeline says is judged elsewhere; without it, overwriting is the default.
         None => (CanRemoveData, format!("`reconcile` does with `{to}` what `on_drift` of the pipeline says")),
     };
     let text = |on_drift: Option<OnDrift>| {
@@ -394,6 +409,7 @@ fn accepted(pair: &Pair<'_>) -> Option<KeyChange> {
 /// An entry as it may be shown: with `hidden`, its constants are masked.
 fn shown(field: &FieldConfig, hidden: bool) -> FieldConfig {
     let mut shown = field.clone();
+    // Constants of the definition only: what records hold never comes into a comparison of definitions.
     if hidden {
         let mask = |value: &mut Option<Scalar>| *value = value.take().map(|_| Scalar("***".to_owned()));
         mask(&mut shown.value);
@@ -438,11 +454,13 @@ fn value_map(was: &FieldConfig, is: &FieldConfig, backfill: ChangeClass) -> (Cha
     let empty = Map::new();
     let (before, after) = (was.values.as_ref().unwrap_or(&empty), is.values.as_ref().unwrap_or(&empty));
     let lost = before.keys().any(|key| !after.contains_key(key));
+    // An empty text in the map clears the property as `otherwise: clear` does.
     let clears = is.otherwise == Some(Otherwise::Clear) || after.values().any(|value| value.0.is_empty());
     match (is.values.is_some(), lost) {
         (true, true) if clears => {
             (CanRemoveData, format!("records with a value that the map lost have `{to}` cleared"))
         }
+        // Without `otherwise`, a value that the map lacks rejects the record.
         (true, true) if matches!(is.otherwise, None | Some(Otherwise::Reject)) => {
             (backfill, format!("records with a value that the map lost are rejected; others have `{to}` recomputed"))
         }
@@ -451,6 +469,7 @@ fn value_map(was: &FieldConfig, is: &FieldConfig, backfill: ChangeClass) -> (Cha
 }
 
 /// Most entries of a value map that a sentence names.
+// A map of countries has 250 entries, and a sentence is read by a person.
 const ENTRIES_NAMED_MAX: usize = 6;
 
 fn map_change(was: &FieldConfig, is: &FieldConfig) -> String {

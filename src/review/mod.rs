@@ -19,12 +19,14 @@ pub use project::compare as project_changes;
 /// Compares the pipelines of two versions of a project; those without a change are left out. `same_object` tells whether
 /// two names (with their connection) mean one HubSpot object.
 pub fn compare(before: &Loaded, after: &Loaded, same_object: &dyn Fn(&str, &str, &str) -> bool) -> Vec<PipelineDiff> {
+    // By name: a pipeline that moved to another file is still the same one.
     let named = |all: &'_ Loaded, name: &str| all.pipelines.iter().position(|pipeline| pipeline.config.name == name);
     let mut gone: BTreeSet<usize> =
         (0..before.pipelines.len()).filter(|at| named(after, &before.pipelines[*at].config.name).is_none()).collect();
     let mut found = Vec::new();
     for pipeline in &after.pipelines {
         let was = named(before, &pipeline.config.name).map(|at| &before.pipelines[at]);
+        // Only what is gone can have been renamed, and each is used for one new name only.
         let renamed = || {
             let at = gone.iter().copied().find(|at| is_renamed(&before.pipelines[*at], pipeline))?;
             Some((at, &before.pipelines[at]))
@@ -44,6 +46,7 @@ pub fn compare(before: &Loaded, after: &Loaded, same_object: &dyn Fn(&str, &str,
 
 /// What differs between two versions of one pipeline, in sentences.
 pub fn changed_parts(was: &PipelineConfig, is: &PipelineConfig) -> Vec<String> {
+    // Without the catalog, two names of one HubSpot object cannot be recognised; a change too many is the safe side.
     let same_object = |_: &str, one: &str, other: &str| one.eq_ignore_ascii_case(other);
     // A plan of a review masks more than the definition does.
     let masks = |change: &Change| change.pointer.as_deref().is_some_and(|pointer| pointer.ends_with("/sensitive"));
@@ -56,6 +59,7 @@ fn is_renamed(was: &LoadedPipeline, is: &LoadedPipeline) -> bool {
     let ends = |pipeline: &LoadedPipeline| {
         (pipeline.config.source.object.to_ascii_lowercase(), pipeline.config.target.object.to_ascii_lowercase())
     };
+    // A rename rarely touches both the file and the objects; a new pipeline shares neither.
     was.file.name == is.file.name || ends(was) == ends(is)
 }
 
@@ -68,6 +72,7 @@ fn changed(
     let moved = was.file.name != is.file.name;
     (moved || !changes.is_empty()).then(|| PipelineDiff {
         name: is.config.name.clone(),
+        // A file's place means nothing for records, but a reader of the diff sees it move.
         standing: if changes.is_empty() { DefinitionStanding::Moved } else { DefinitionStanding::Changed },
         file: is.file.name.to_string(),
         file_before: moved.then(|| was.file.name.to_string()),
@@ -129,6 +134,7 @@ fn added(definition: &LoadedPipeline) -> PipelineDiff {
 
 fn removed(definition: &LoadedPipeline) -> PipelineDiff {
     let change = Change {
+        // Nothing is removed, yet deletes in Salesforce no longer reach HubSpot: the reviewer must agree to that.
         class: ChangeClass::CanRemoveData,
         part: "pipeline".to_owned(),
         what: format!(
@@ -148,6 +154,7 @@ fn removed(definition: &LoadedPipeline) -> PipelineDiff {
         standing: DefinitionStanding::Removed,
         file: definition.file.name.to_string(),
         file_before: None,
+        // There is no line left to point at.
         changes: vec![change.on_line(None)],
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn compare(
         after: accepted(is),
         pointer: at(!is.allow.is_empty(), "/allow"),
     }));
+    // As it will be: the next sync acts on the new definition.
     if is.sync.on_mapping_change == OnMappingChange::Backfill {
         found.iter_mut().for_each(say_backfill);
     }
@@ -54,6 +55,8 @@ pub(super) fn compare(
 
 /// Says of a change of the mapping that the next sync carries it over to the records that are there.
 fn say_backfill(change: &mut Change) {
+    // A backfill brings records to what these say; another org, object or portal starts anew, and a policy acts on
+    // events.
     let part = change.part.as_str();
     let shapes = part.starts_with("fields.")
         || part.starts_with("associations.")
@@ -86,6 +89,7 @@ fn source(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option
         after: Some(is.source.connection.clone()),
         pointer: Some("/source".to_owned()),
     }));
+    // Salesforce ignores letter case in names.
     put(change_if(!was.source.object.eq_ignore_ascii_case(&is.source.object), || Change {
         class: CanRemoveData,
         part: "source.object".to_owned(),
@@ -99,7 +103,10 @@ fn source(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option
     }));
     let (before, after) = (was.source.condition.as_deref(), is.source.condition.as_deref());
     let (class, what, effect) = match compare_conditions(before, after) {
+        // Other spaces or brackets, the same records.
         ConditionChange::Same => return,
+        // A sync asks for what changed since its watermark; records that only come into view by the filter did not
+        // change.
         ConditionChange::Widened => (
             NeedsBackfill,
             "more records belong: the filter is wider",
@@ -149,6 +156,7 @@ fn target(
         after: Some(new.connection.clone()),
         pointer: Some("/target".to_owned()),
     }));
+    // HubSpot knows one object by a short name, a full name and an id: writing another of them changes nothing.
     if old.object != new.object {
         let same = old.connection == new.connection && same_object(&new.connection, &old.object, &new.object);
         let (class, what, effect) = match same {
@@ -169,6 +177,7 @@ fn target(
             pointer: Some("/target/object".to_owned()),
         }));
     }
+    // Identities survive in the state; what HubSpot holds without one is recognised by the match property alone.
     put(change_if(old.match_property != new.match_property, || Change {
         class: CanRemoveData,
         part: "target.match".to_owned(),
@@ -196,6 +205,7 @@ fn target(
             _ => ("records to take over are recognised by another value", "new records are compared by it"),
         };
         Change {
+            // Adoption happens when a record is created; what was synced before has its identity already.
             class: NewRecordsOnly,
             part: "target.adopt".to_owned(),
             what: what.to_owned(),
@@ -207,6 +217,8 @@ fn target(
     }));
     if old.mode != new.mode {
         let (class, effect) = match (old.mode, new.mode) {
+            // The order of the arms matters: what is left over at the end has `update_only` before and `upsert`
+            // after.
             (_, Mode::CreateOnly) => (NewRecordsOnly, "records that are in HubSpot are left as they are from now on"),
             (Mode::Upsert, Mode::UpdateOnly) => (NewRecordsOnly, "records that are not in HubSpot are no longer made"),
             (Mode::CreateOnly, _) => (NeedsBackfill, "records that are in HubSpot follow Salesforce again"),
@@ -230,6 +242,7 @@ fn policies(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Opti
         ("on_filter_exit", was.on_filter_exit, is.on_filter_exit, "stops matching `where`"),
         ("on_vanish", was.on_vanish, is.on_vanish, "is no longer visible in Salesforce"),
     ];
+    // The three events differ in their cause and not in their effect, so they are judged alike.
     for (part, before, after, when) in all {
         put(change_if(before != after, || {
             let (class, effect) = match after {
@@ -295,6 +308,7 @@ fn sync(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<C
             false => "`syncline sync` leaves it out: changes and deletes in Salesforce no longer reach HubSpot",
         };
         Change {
+            // Switching on catches up from the stored watermark; nothing is removed and nothing needs an import.
             class: NewRecordsOnly,
             part: "sync.enabled".to_owned(),
             what: if is.sync.enabled { "the sync is switched on" } else { "the sync is switched off" }.to_owned(),
@@ -343,6 +357,7 @@ fn sync(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<C
             pointer: Some("/sync/parents".to_owned()),
         }
     }));
+    // How often and by which way changes are noticed decides when a record arrives and not what it holds.
     let all = [
         ("sync.every", word(&was.sync.every), word(&is.sync.every), "cycles come in another rhythm"),
         ("sync.changes", word(&was.sync.changes), word(&is.sync.changes), "changes are noticed in another way"),
@@ -374,6 +389,7 @@ fn sync(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<C
 }
 
 /// A word of the file as it is written there.
+// By serde and not by hand, so that a review shows the word that the file must contain.
 fn word<T: serde::Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(text)) => text,

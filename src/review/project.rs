@@ -15,6 +15,8 @@ use crate::model::change::DefinitionChange;
 pub fn compare(before: &str, after: &SourceFile) -> Vec<DefinitionChange> {
     // Places are those of the file, whatever target is meant.
     let after = &SourceFile { over: String::new(), ..after.clone() };
+    // By its pointers and not by the config's type, which would need all variables that only the machine of the sync
+    // has.
     let (Ok(was), Ok(is)) = (typed::parse(before), typed::parse(&after.text)) else { return Vec::new() };
     let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
     collect(&yaml::to_json(&was), String::new(), &mut old);
@@ -50,6 +52,7 @@ pub fn compare(before: &str, after: &SourceFile) -> Vec<DefinitionChange> {
 fn effect(pointer: &str) -> (crate::model::change::ChangeClass, &'static str) {
     let key = pointer.rsplit('/').next().unwrap_or_default();
     match key {
+        // Each of these alone can lead to another account, whose records have other ids.
         "login_url" | "instance_url" | "base_url" | "portal_id" => {
             (CanRemoveData, "another org or portal has other records: what is remembered belongs to the old one")
         }
@@ -59,12 +62,14 @@ fn effect(pointer: &str) -> (crate::model::change::ChangeClass, &'static str) {
         "pipelines" => (CanRemoveData, "definitions are read from another folder"),
         "default_target" => (CanRemoveData, "commands without `--target` work on other connections and another state"),
         "archive" | "reject" if pointer.contains("/guard/") => {
+            // A guard may be raised here for one target, past what the pipeline's own definition says.
             (CanRemoveData, "more or fewer records may be archived or rejected before a run of this target stops")
         }
         _ if pointer.starts_with("/secret_command/") => {
             (NoRecordEffect, "another program is proposed for secrets: it is run where somebody allows it")
         }
         "api_budget" | "rate_limit" => (NoRecordEffect, "runs may be faster or slower; none on records"),
+        // Credentials change when they are rotated, which is routine; they are checked against the account in a run.
         _ => (NoRecordEffect, "none on records, as long as it leads to the same org and portal"),
     }
 }
@@ -96,6 +101,7 @@ fn names(value: &str) -> String {
 /// An address without a user's name and password.
 fn without_user(value: &str) -> String {
     match (value.find("://"), value.find('@')) {
+        // An `@` after a slash belongs to the path; only one before it ends a user's name and password.
         (Some(start), Some(end)) if start + 3 <= end && !value[start + 3..end].contains('/') => {
             format!("{}***{}", &value[..start + 3], &value[end..])
         }
@@ -115,6 +121,7 @@ fn collect(value: &Value, pointer: String, all: &mut BTreeMap<String, String>) {
                 collect(value, format!("{pointer}/{index}"), all);
             }
         }
+        // A text without the quotes of JSON, as it stands in the file.
         Value::String(text) => drop(all.insert(pointer, text.clone())),
         other => drop(all.insert(pointer, other.to_string())),
     }
