@@ -17,6 +17,8 @@ enum Part {
 }
 
 /// How the names of properties end that hold a part, the longest ending first.
+// Order matters: `streetaddress` must be found before `address`, which would leave `street` as the name of the
+// address.
 const PROPERTIES: [(&str, Part); 17] = [
     ("countryregion", Part::Country),
     ("streetaddress", Part::Street),
@@ -49,6 +51,8 @@ const FIELDS: [(&str, Part); 7] = [
 ];
 
 /// Which address an object is known by, where a property does not say which one it means.
+// A company is known by where it is billed, a contact by where its post goes; the empty name is an object's only
+// address.
 const USUAL: [&str; 6] = ["", "billing", "mailing", "personmailing", "shipping", "other"];
 
 /// The properties that hold parts of an address, each with the part that fills it. A property counts where at least one more
@@ -61,6 +65,7 @@ pub fn pairs<'a, 'b>(
     let mut groups: BTreeMap<String, Vec<(Part, &TargetProperty)>> = BTreeMap::new();
     for property in properties {
         let name = plain(&property.name);
+        // By the ending, since what stands before it names the address: `billing_city`, `city`.
         let part = PROPERTIES.iter().find_map(|(ending, part)| Some((name.strip_suffix(ending)?, *part)));
         if let Some((prefix, part)) = part {
             groups.entry(prefix.to_owned()).or_default().push((part, *property));
@@ -68,6 +73,7 @@ pub fn pairs<'a, 'b>(
     }
     let mut found = Vec::new();
     for (prefix, group) in groups {
+        // `state` or `zip` alone may mean something else, such as the state of an order.
         if group.iter().map(|(part, _)| *part).collect::<BTreeSet<_>>().len() < 2 {
             continue;
         }
@@ -78,6 +84,7 @@ pub fn pairs<'a, 'b>(
             addresses
                 .keys()
                 .find(|known| **known == prefix)
+                // A property `mailing_city` of a person account means `PersonMailingCity`.
                 .or_else(|| addresses.keys().find(|known| known.ends_with(&prefix)))
                 .cloned()
         };
@@ -85,6 +92,7 @@ pub fn pairs<'a, 'b>(
         let mut filled: BTreeSet<&str> = BTreeSet::new();
         for (part, property) in group {
             let fits = |field: &&&SourceField| {
+                // Two properties for one part, such as a state and its code, take different fields.
                 !filled.contains(&*field.name) && conversion(&field.kind, &property.kind).is_some()
             };
             if let Some(field) = parts.get(&part).and_then(|fields| fields.iter().find(fits)) {
@@ -108,10 +116,12 @@ fn addresses(source: &SourceObject) -> BTreeMap<String, BTreeMap<Part, Vec<&Sour
     for compound in source.fields.iter().filter(|field| field.kind == FieldKind::Address) {
         let name = plain(&compound.name);
         let parts = found.entry(name.strip_suffix("address").unwrap_or(&name).to_owned()).or_default();
+        // Only the parts of a compound: `Status_City__c` is nobody's address.
         for field in source.fields.iter().filter(|part| part.compound_field_name.as_deref() == Some(&*compound.name)) {
             let stem = field.name.strip_suffix("__s").unwrap_or(&field.name);
             if let Some((_, part)) = FIELDS.iter().find(|(ending, _)| stem.ends_with(ending)) {
                 let fields = parts.entry(*part).or_default();
+                // People expect `Bavaria`, not `BY`; the code is the choice for a second property.
                 if stem.ends_with("Code") && *part != Part::PostalCode {
                     fields.push(field)
                 } else {
@@ -120,6 +130,7 @@ fn addresses(source: &SourceObject) -> BTreeMap<String, BTreeMap<Part, Vec<&Sour
             }
         }
     }
+    // Field-level security may hide every part while the compound itself is described.
     found.retain(|_, parts| !parts.is_empty());
     found
 }

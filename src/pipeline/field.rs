@@ -37,6 +37,7 @@ pub const PARENTS_MAX: usize = 5;
 impl<'a> Objects<'a> {
     /// Follows a path to its field.
     pub fn find(&self, path: &str) -> Lookup<'a> {
+        // Before any object is described for it: each step would cost a call.
         if path.matches('.').count() > PARENTS_MAX {
             let message = format!("`{path}` follows more than {PARENTS_MAX} lookups");
             return Lookup::Missing { message, help: Some("Salesforce follows five lookups at most".to_owned()) };
@@ -87,6 +88,7 @@ impl<'a> Objects<'a> {
                 false => missing_relationship(object, part),
             })?;
             followed = if followed.is_empty() { part.to_owned() } else { format!("{followed}.{part}") };
+            // One step at a time: only the described parent tells which object the next step leads to.
             object = self.parent(lookup).ok_or_else(|| Lookup::NotDescribed(lookup.reference_to.concat()))?;
         }
         Ok(object)
@@ -96,6 +98,7 @@ impl<'a> Objects<'a> {
     /// fields that all of them have in common.
     fn parent(&self, lookup: &SourceField) -> Option<&'a SourceObject> {
         match &*lookup.reference_to {
+            // A lookup to one object leads to that object's own fields, custom ones too.
             [only] => self.all.get(&only.to_ascii_lowercase()),
             _ => Some(&COMMON),
         }
@@ -107,6 +110,7 @@ impl<'a> Objects<'a> {
         let count = path.split('.').count();
         let spell = |(index, part): (usize, &str)| {
             let current = object?;
+            // The last part is a field, all before it are names of relationships, which are spelled apart from it.
             if index + 1 == count {
                 return current.field(part).map(|field| field.name.clone());
             }
@@ -115,6 +119,7 @@ impl<'a> Objects<'a> {
             lookup.relationship_name.clone()
         };
         let parts: Option<Vec<String>> = path.split('.').enumerate().map(spell).collect();
+        // What is not described keeps its spelling, and the missing field is found fault with elsewhere.
         parts.map_or_else(|| path.to_owned(), |parts| parts.join("."))
     }
 }
@@ -142,11 +147,13 @@ static COMMON: LazyLock<SourceObject> = LazyLock::new(|| {
 
 /// Whether an object stands for all those that a lookup leads to.
 fn is_common(object: &SourceObject) -> bool {
+    // By identity: an org may have an object called `Name` that is another.
     std::ptr::eq(object, &*COMMON)
 }
 
 /// Names of objects; of many, the first ones.
 fn several(names: &[String]) -> String {
+    // `WhatId` of a task leads to dozens of objects.
     const NAMED_MAX: usize = 6;
     let shown = names.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED_MAX) {

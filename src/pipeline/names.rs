@@ -7,6 +7,7 @@ pub fn plain(name: &str) -> String {
 }
 
 fn stem(name: &str) -> &str {
+    // Custom fields, custom fields of a person account's contact, parts of custom compounds.
     ["__c", "__pc", "__s"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
 }
 
@@ -26,6 +27,7 @@ pub fn property_name(field: &str) -> String {
             name.push('_');
         }
     }
+    // HubSpot demands a letter at the beginning, and an underscore at either end helps nobody.
     let name = name.trim_matches('_').to_owned();
     // HubSpot keeps names that begin with `hs_` and `hubspot_` to itself.
     let allowed = name.starts_with(|letter: char| letter.is_ascii_lowercase())
@@ -40,6 +42,7 @@ fn begins_word(letters: &[char], place: usize) -> bool {
         return false;
     }
     let after = letters.get(place + 1);
+    // Otherwise `URLs` would become `ur_ls`.
     let plural = after == Some(&'s') && letters.get(place + 2).is_none_or(|letter| !letter.is_ascii_lowercase());
     let ends_acronym = before.is_ascii_uppercase() && after.is_some_and(char::is_ascii_lowercase) && !plural;
     before.is_ascii_lowercase() || before.is_ascii_digit() || ends_acronym

@@ -11,6 +11,7 @@ use crate::model::record::Record;
 impl Pipeline {
     /// Whether a record wants an owner that is not among these.
     pub fn lacks_owner(&self, record: &Record, now: Timestamp, owners: &Owners) -> bool {
+        // Archived owners count as lacking: the user may have been put back since the list was read.
         let lacks = |email: &str| !matches!(owners.find(email), Found::Active(_));
         let fields = self.fields.iter().filter(|field| field.conversion == Conversion::Owner);
         fields.into_iter().any(|field| match (field.raw(record, now), &field.default) {
@@ -27,8 +28,10 @@ impl Field {
     pub(super) fn owner(&self, email: &str, owners: &Owners) -> Result<String, Reason> {
         match (owners.find(email), &self.otherwise) {
             (Found::Active(id), _) => Ok(id.to_owned()),
+            // An empty text takes the owner away, which shows people that the record has none.
             (_, Fallback::Clear) => Ok(String::new()),
             (_, Fallback::Value(other)) => self.written_owner(other, owners),
+            // Passing the e-mail on is no choice: HubSpot refuses it, and the record with it.
             (found, Fallback::Reject | Fallback::Pass) => Err(self.no_owner(email, found)),
         }
     }
@@ -38,6 +41,7 @@ impl Field {
         match owners.find(text) {
             Found::Active(id) => Ok(id.to_owned()),
             found if text.contains('@') => Err(self.no_owner(text, found)),
+            // Ids are not looked up: who writes one has taken it from HubSpot, and HubSpot judges it.
             _ => Ok(text.to_owned()),
         }
     }

@@ -19,8 +19,11 @@ impl Parents {
         let filtered = condition.map(Condition::paths).unwrap_or_default();
         let filtered: Vec<&str> = filtered.into_iter().map(|path| path.text.as_str()).collect();
         let mut stamps: Vec<String> = Vec::new();
+        // Columns as well as the condition: a parent's change moves values of one kind and membership of the other.
         for path in columns.iter().map(|column| &*column.path).chain(filtered.iter().copied()) {
             for stamp in stamps_of(objects, path).unwrap_or_default() {
+                // A list and no set: a path has five parents at most, and the order in the query must not change
+                // between runs.
                 if !stamps.contains(&stamp) {
                     stamps.push(stamp);
                 }
@@ -39,6 +42,7 @@ pub fn stamps_of(objects: &Objects<'_>, path: &str) -> Option<Vec<String>> {
     let mut stamps = Vec::new();
     for name in lookups.split('.') {
         let lookup = holder.relationship(name).filter(|lookup| lookup.filterable)?;
+        // Over a lookup to several objects, SOQL reaches a few common fields, and no stamp is among them.
         let [object] = lookup.reference_to.as_slice() else { return None };
         holder = objects.all.get(&object.to_ascii_lowercase())?;
         way = format!("{way}{}.", lookup.relationship_name.as_deref()?);

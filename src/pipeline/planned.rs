@@ -101,8 +101,10 @@ pub enum Form {
 
 impl Form {
     fn of(field: &SourceField) -> Self {
+        // A lookup gets here only where it leads to users, see `has_a_place`.
         match field.kind {
             FieldKind::Reference => Self::Owner,
+            // Before the types: rich text and formulas with links have several of them.
             _ if field.html => Self::Rich,
             FieldKind::Email => Self::Email,
             FieldKind::Phone => Self::Phone,
@@ -131,6 +133,7 @@ impl Form {
             Self::Checkbox => ("bool", "booleancheckbox"),
             Self::Day => ("date", "date"),
             Self::Moment => ("datetime", "date"),
+            // HubSpot has no type of its own for owners: an enumeration whose options come from its users.
             Self::Select | Self::Owner => ("enumeration", "select"),
             Self::Checkboxes => ("enumeration", "checkbox"),
         }
@@ -152,11 +155,13 @@ impl Form {
 impl<'a> PlannedObject<'a> {
     /// Plans the object; `owners` says whether HubSpot's owners can be read, so that lookups to users become owners.
     pub fn of(source: &'a SourceObject, name: &str, match_property: &str, owners: bool) -> Self {
+        // A field called like the match property would otherwise be made twice, and the whole creation refused.
         let mut taken = HashSet::from([match_property.to_owned()]);
         let mut remarks = Vec::new();
         let mut rows = Vec::new();
         let fields = source.fields.iter().filter(|field| has_a_place(field, source, owners));
         for field in fields {
+            // One less for the match property, which is no field's.
             if rows.len() + 1 == PROPERTIES_MAX {
                 remarks.push(format!(
                     "HubSpot holds {PROPERTIES_MAX} properties of an object: fields from `{}` on are left out",
@@ -166,6 +171,7 @@ impl<'a> PlannedObject<'a> {
             }
             rows.push(row(field, &mut taken, &mut remarks));
         }
+        // Records are shown by their name as in Salesforce; by the id only where the object has no name field.
         let named = rows.iter().find(|row: &&Row<'_>| row.field.name_field);
         let title = named.map_or_else(|| match_property.to_owned(), |row| row.name.clone());
         // What may be blank in Salesforce cannot be demanded of a record in HubSpot.
@@ -183,6 +189,7 @@ impl<'a> PlannedObject<'a> {
             "hasUniqueValue": true,
         });
         let properties: Vec<Value> = std::iter::once(match_property).chain(self.rows.iter().map(Row::body)).collect();
+        // What people search for; each searchable property counts against HubSpot's limit of 20.
         let mut searchable = vec![&self.title];
         searchable.extend(Some(&self.match_property).filter(|name| **name != self.title));
         json!({
@@ -206,6 +213,7 @@ impl<'a> PlannedObject<'a> {
         };
         let rows = self.rows.iter().map(|row| property(&row.name, &row.label, row.form, options(row)));
         TargetObject {
+            // No object has this number, so that nothing can be sent to it by mistake.
             object_type_id: "2-0".to_owned(),
             name: self.name.clone(),
             fully_qualified_name: self.name.clone(),
@@ -220,6 +228,7 @@ impl<'a> PlannedObject<'a> {
     /// The mapping that fills it.
     pub fn mapping(&self) -> Vec<Suggestion<'a>> {
         let entry = |row: &Row<'a>| Suggestion {
+            // Salesforce holds 50 for 50 %, HubSpot 0.5.
             scaled: row.form == Form::Percent,
             owner: row.form == Form::Owner,
             ..Suggestion::plain(row.field, &row.name)
@@ -239,6 +248,7 @@ impl<'a> PlannedObject<'a> {
                 self.name
             ));
         }
+        // Objects may have upper-case letters in their names, properties may not.
         let lower = self.match_property.bytes().all(|byte| !byte.is_ascii_uppercase());
         if !plain(&self.match_property) || !lower || self.match_property.starts_with("hs_") {
             return Some(format!(
@@ -259,8 +269,11 @@ impl Row<'_> {
             body["options"] = self.options.iter().enumerate().map(option).collect();
         }
         match self.form {
+            // Text with a hint and no type of its own, so that HubSpot does not refuse an address that Salesforce
+            // accepted.
             Form::Email => body["textDisplayHint"] = "email".into(),
             Form::Percent => body["numberDisplayHint"] = "percentage".into(),
+            // Without `showCurrencySymbol`: the amount is in the record's own currency, which HubSpot does not know.
             Form::Money => body["numberDisplayHint"] = "currency".into(),
             Form::Owner => {
                 body["externalOptions"] = true.into();
@@ -291,6 +304,7 @@ fn property(name: &str, label: &str, form: Form, options: Vec<PropertyOption>) -
 /// Whether a field gets a property of its own: compounds get those of their parts, and lookups become associations or owners.
 fn has_a_place(field: &SourceField, source: &SourceObject, owners: bool) -> bool {
     match field.kind {
+        // Without the owners, an id of a Salesforce user would be all that could be written.
         FieldKind::Reference => owners && is_user_lookup(field),
         FieldKind::Address | FieldKind::Location => false,
         // How exactly an address was found on the map.
@@ -320,6 +334,7 @@ fn row<'a>(field: &'a SourceField, taken: &mut HashSet<String>, remarks: &mut Ve
     let mut form = Form::of(field);
     let mut options = match form {
         Form::Select | Form::Checkboxes => choices(field),
+        // HubSpot refuses a bool without exactly the options true and false.
         Form::Checkbox => [("true", "Yes"), ("false", "No")]
             .map(|(value, label)| Choice { value: value.to_owned(), label: label.to_owned(), hidden: false })
             .into(),
@@ -344,9 +359,11 @@ fn choices(field: &SourceField) -> Vec<Choice> {
     for value_entry in &field.picklist {
         let value = trim(&value_entry.value);
         match places.get(value) {
+            // Two values that differ in spaces are one option; it can be chosen where either of them can.
             Some(place) => options[*place].hidden &= !value_entry.active,
             None if value.is_empty() => {}
             None => {
+                // HubSpot refuses an option without a label.
                 let label = Some(trim(&value_entry.label)).filter(|label| !label.is_empty()).unwrap_or(value);
                 places.insert(value, options.len());
                 options.push(Choice { value: value.to_owned(), label: label.to_owned(), hidden: !value_entry.active });
@@ -355,6 +372,7 @@ fn choices(field: &SourceField) -> Vec<Choice> {
     }
     let mut labels: HashSet<String> = HashSet::new();
     for choice in &mut options {
+        // HubSpot refuses two options of one label, which Salesforce allows.
         if !labels.insert(choice.label.to_lowercase()) {
             choice.label = format!("{} ({})", choice.label, choice.value);
             labels.insert(choice.label.to_lowercase());
@@ -367,6 +385,7 @@ fn choices(field: &SourceField) -> Vec<Choice> {
 fn free_name(name: &str, taken: &HashSet<String>) -> String {
     let numbered = (2..).map(|number| format!("{name}_{number}"));
     let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
+    // The candidates never end, so one is always found.
     candidates.find(|candidate| !taken.contains(candidate)).unwrap_or_default()
 }
 
@@ -376,6 +395,7 @@ fn labels(source: &SourceObject) -> (String, String) {
     let one = Some(short(&source.label)).filter(|label| !label.is_empty()).unwrap_or_else(|| short(&source.name));
     let many = source.label_plural.as_deref().map(short).filter(|label| !label.is_empty());
     let many = many.unwrap_or_else(|| {
+        // Good enough for a label that can be changed in HubSpot at any time.
         if one.ends_with('s') {
             one.clone()
         } else {

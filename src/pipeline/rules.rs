@@ -51,6 +51,7 @@ pub fn apply<'a>(
     schemas: &Schemas<'a>,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Parts<'a>> {
+    // Every further rule would find fault with the same missing object.
     let Some(source) = schemas.sources.get(&config.source.object.to_ascii_lowercase()) else {
         let place = Place::Value("/source/object".to_owned());
         let message = format!("`{}` was not described", config.source.object);
@@ -62,6 +63,7 @@ pub fn apply<'a>(
     source::object(&cx, findings);
     let cursor_field = source::cursor_field(&cx, findings);
     let condition = source::condition(&cx, findings);
+    // Rows that become associations are no records in HubSpot: nothing recognises or requires them.
     if config.associate.is_none() {
         target::match_property(&cx, findings);
     }
@@ -72,6 +74,7 @@ pub fn apply<'a>(
     let adoption = adopt::compile(&cx, &mut columns, findings);
     let associations = associations::compile(&cx, &mut columns, findings);
     let title = source.fields.iter().find(|field| field.name_field);
+    // Read even where no property shows it: failures and plans name records by it.
     let title_column =
         title.map(|field| columns.place(Column { path: field.name.as_str().into(), kind: field.kind.clone() }));
     Some(Parts { source, columns, condition, cursor_field, fields, adoption, associations, title_column })
@@ -79,10 +82,13 @@ pub fn apply<'a>(
 
 /// The rules that need no described object.
 pub fn offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
+    // What needs no catalog is said without one, so that an editor finds it while typing.
     let mut findings: Vec<Diagnostic> = source::condition_syntax(file, config).into_iter().collect();
     fields::twice(file, config, &mut findings);
     for (index, field) in config.fields.iter().enumerate() {
         if let Some(values) = &field.values {
+            // The field's type is unknown here; as text, keys differ by letter case, so nothing is called a duplicate
+            // that is none.
             options::same_keys(file, &format!("/fields/{index}/values"), values, &FieldKind::String, &mut findings);
         }
         if let Some(text) = &field.template {

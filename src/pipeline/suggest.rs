@@ -50,6 +50,8 @@ impl<'a> Suggestion<'a> {
 }
 
 /// Least likeness of a pair that is suggested.
+// Below it, short names such as `type` and `tier` are taken for one; a pair that is lacking is added sooner than one
+// is noticed.
 const LIKENESS_MIN: f64 = 0.72;
 
 /// Likeness of two names, of two labels and of a name and a label that are the same. A name goes before a label, so that two
@@ -67,10 +69,12 @@ pub fn suggest<'a>(
     let properties: Vec<&TargetProperty> =
         target.properties.values().filter(|property| fillable(property, match_property)).collect();
     let mut taken = Vec::new();
+    // Addresses first: by likeness alone, `BillingCity` and `ShippingCity` both fit `city`.
     for (field, property) in addresses::pairs(source, &properties) {
         taken.push(Suggestion::of(field, property));
     }
     if owners {
+        // Owners before the rest, since a lookup converts to no other type.
         taken.extend(owned(source, target));
     }
     let mut fields_taken: HashSet<&str> = taken.iter().map(|suggestion| suggestion.field.name.as_str()).collect();
@@ -105,12 +109,15 @@ pub fn suggest<'a>(
             if conversion(&field.kind, &property.kind).is_none() {
                 continue;
             }
+            // A type that has to be converted loses against an equally named field that needs no conversion.
             let likeness = likeness(field_shape, &shape) * if is_exact(field, property) { 1.0 } else { 0.95 };
             if likeness >= LIKENESS_MIN {
                 pairs.push((likeness, *field, property));
             }
         }
     }
+    // The best pair of all chooses first; taken property by property, an early one would get what fits a later one
+    // better.
     pairs.sort_by(|(one, ..), (other, ..)| other.total_cmp(one));
     for (_, field, property) in pairs {
         if !fields_taken.contains(field.name.as_str()) && !properties_taken.contains(property.name.as_str()) {
@@ -149,6 +156,7 @@ fn owned<'a>(source: &'a SourceObject, target: &TargetObject) -> Vec<Suggestion<
     let mut found: Vec<Suggestion<'a>> = Vec::new();
     for property in target.properties.values().filter(|property| property.owner && !property.read_only) {
         let shape = Shape::of(&property.name, &property.label);
+        // Their names and labels have little in common, and they mean the same.
         let likeness = |field: &SourceField| match (field.name.as_str(), property.name.as_str()) {
             ("OwnerId", "hubspot_owner_id") => 1.0,
             (name, _) => likeness(&Shape::of(name.trim_end_matches("Id"), &field.label), &shape),
@@ -178,6 +186,7 @@ pub fn fillable(property: &TargetProperty, match_property: &str) -> bool {
     property.name != match_property
         && !property.read_only
         && writable(&property.kind)
+        // HubSpot's own properties may be writable, and what they do is HubSpot's: a draft leaves them to the author.
         && !property.name.starts_with("hs_")
 }
 
@@ -208,6 +217,7 @@ struct Shape {
 }
 
 /// Places of a count of letters: a to z, the digits, and one for all others.
+// Names are mostly plain letters and digits; that all others share a place only makes the bound looser.
 const LETTERS: usize = 37;
 
 impl Shape {
@@ -217,6 +227,7 @@ impl Shape {
             let mut count = [0_u8; LETTERS];
             for letter in texts[place].chars() {
                 let at = letter.to_digit(36).map_or(LETTERS - 1, |digit| digit as usize);
+                // A label may be longer than 255 of one letter, and an exact count is not needed.
                 count[at] = count[at].saturating_add(1);
             }
             count
@@ -231,11 +242,13 @@ fn likeness(field: &Shape, property: &Shape) -> f64 {
     for (ours, one) in field.texts.iter().enumerate() {
         for (their, other) in property.texts.iter().enumerate() {
             if one == other && !one.is_empty() {
+                // Both names, both labels, or one of each.
                 best = best.max(SAME[if ours == their { ours } else { 2 }]);
                 continue;
             }
             // `Name` and `subscription_name`: one is the end of the other.
             let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+            // Short endings such as `id` or `to` say nothing.
             if short.len() >= 4 && long.ends_with(short.as_str()) {
                 best = best.max(0.8);
             }
@@ -254,6 +267,7 @@ fn most_alike(one: &[u8; LETTERS], other: &[u8; LETTERS], first: &str, second: &
     let surplus = |one: &[u8; LETTERS], other: &[u8; LETTERS]| {
         one.iter().zip(other).map(|(one, other)| u32::from(one.saturating_sub(*other))).sum::<u32>()
     };
+    // Each edit mends one surplus letter on either side at most, so the distance is no smaller than this.
     let apart = surplus(one, other).max(surplus(other, one));
     if longest == 0 { 0.0 } else { 1.0 - f64::from(apart) / longest as f64 }
 }
@@ -285,16 +299,19 @@ fn options_for<'a>(values: &[&PicklistValue], options: &'a [PropertyOption]) -> 
         let words = text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
         words.map(str::to_lowercase).collect::<Vec<_>>().join("_")
     };
+    // Without what stands between them, `1.0` would be `10`.
     let letters = |text: &str| if text.contains(char::is_numeric) { String::new() } else { plain(text) };
     let exact = |text: &str| trim(text).to_owned();
     let shapes: [&dyn Fn(&str) -> String; 4] = [&exact, &|text| trim(text).to_lowercase(), &words, &letters];
     let mut chosen: Vec<Option<&PropertyOption>> = vec![None; values.len()];
     // Values with values, labels with labels, and each with the other.
     let sides: [[(bool, bool); 2]; 3] = [[(true, true); 2], [(false, false); 2], [(true, false), (false, true)]];
+    // From strict to loose, so that a loose likeness never takes an option away from an exact one.
     for shape in shapes {
         for side in sides {
             let taken: HashSet<&str> = chosen.iter().flatten().map(|option| option.value.as_str()).collect();
             let mut known: BTreeMap<(bool, String), &PropertyOption> = BTreeMap::new();
+            // Reversed, so that the first of two options with one text is kept.
             for option in options.iter().rev().filter(|option| !taken.contains(&*option.value)) {
                 for (by_value, text) in [(true, &option.value), (false, &option.label)] {
                     known.insert((by_value, shape(text)), option);
@@ -335,8 +352,10 @@ fn value_map(field: &SourceField, property: &TargetProperty) -> (BTreeMap<String
         (FieldKind::Boolean, PropertyKind::Enumeration) => &two,
         _ => &[],
     };
+    // Only a property that accepts listed values needs a map; text takes any value as it is.
     let chosen = matches!(property.kind, PropertyKind::Enumeration | PropertyKind::MultiCheckbox | PropertyKind::Bool);
     let (mut map, mut unmatched) = (BTreeMap::new(), Vec::new());
+    // Options from elsewhere may not be in the description, so nothing can be said to be missing.
     if !chosen || property.owner || property.external_options && property.options.is_empty() {
         return (map, unmatched);
     }

@@ -30,6 +30,7 @@ pub struct Refusal {
 
 /// As far as an object's name tells, and whether it can be queried: what a list of objects holds.
 pub fn by_name(name: &str, queryable: bool) -> Verdict {
+    // Before `queryable`: the better reason, where both apply.
     if let Some(what) = never_syncs(name) {
         return Verdict::No(Refusal {
             code: "SL2070",
@@ -53,6 +54,7 @@ pub fn by_name(name: &str, queryable: bool) -> Verdict {
 /// By everything that an object's describe tells.
 pub fn of(object: &SourceObject) -> Verdict {
     match by_name(&object.name, object.queryable) {
+        // Without a stamp a sync could only read everything, every time.
         Verdict::Yes | Verdict::Unlisted if choose(object) == CursorField::None => Verdict::No(Refusal {
             code: "SL2048",
             message: format!("no field tells when a record of `{}` last changed", object.name),
@@ -68,8 +70,10 @@ pub fn of(object: &SourceObject) -> Verdict {
 /// The object that an object of Salesforce's own only accompanies, by name: `AccountFeed` and `AccountHistory` the account,
 /// `Thing__Share` the `Thing__c`.
 pub fn accompanies(name: &str) -> Option<[String; 2]> {
+    // The longer ending first, of those that end alike.
     let endings = ["FieldHistory", "History", "Feed", "Share", "ChangeEvent", "OwnerSharingRule", "Tag"];
     let stem = endings.iter().find_map(|ending| name.strip_suffix(ending)).filter(|stem| !stem.is_empty())?;
+    // A custom object leaves its `__c` off, so `Thing__Share` has the stem `Thing__`.
     Some([stem.to_owned(), format!("{stem}c")])
 }
 

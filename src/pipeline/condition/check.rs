@@ -25,6 +25,7 @@ fn walk(condition: &Condition, objects: &Objects<'_>, findings: &mut Vec<SyntaxE
             if let Some(field) = field(path, objects, findings) {
                 findings.extend(fits(field, literal));
                 let equality = matches!(operator, Operator::Equal | Operator::NotEqual);
+                // Salesforce refuses the whole query for one such comparison, so it is found before a run.
                 if !equality && matches!(field.kind, FieldKind::Boolean) {
                     findings.push(finding(path, "a checkbox has no order", "checkbox", Some("use = or !=".to_owned())));
                 }
@@ -46,6 +47,7 @@ fn walk(condition: &Condition, objects: &Objects<'_>, findings: &mut Vec<SyntaxE
             if let Some(field) = field(path, objects, findings) {
                 findings.extend(literals.iter().filter_map(|literal| fits(field, literal)));
                 let multiple = field.kind == FieldKind::MultiPicklist;
+                // Each kind of list works on its own kind of field only (SOQL reference, comparison operators).
                 let asks_multiple = matches!(operator, ListOperator::Includes | ListOperator::Excludes);
                 if multiple != asks_multiple {
                     let (message, help) = if asks_multiple {
@@ -81,7 +83,9 @@ fn unknown(path: &Path, literals: &[Literal], objects: &Objects<'_>) -> Vec<Synt
     if !matches!(field.kind, FieldKind::Picklist | FieldKind::MultiPicklist) || field.picklist.is_empty() {
         return Vec::new();
     }
+    // `INCLUDES ('A;B')` asks for records that hold both values, so each of them is looked up.
     let multiple = field.kind == FieldKind::MultiPicklist;
+    // Inactive values count as known: records from before still hold them.
     let known: HashSet<String> = field.picklist.iter().map(|value| value.value.to_lowercase()).collect();
     let lacks = |text: &&str| !text.is_empty() && !known.contains(&text.to_lowercase());
     let missing = |literal: &Literal| {
@@ -94,6 +98,7 @@ fn unknown(path: &Path, literals: &[Literal], objects: &Objects<'_>) -> Vec<Synt
         let help = match nearest(text, active.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => {
+                // A picklist of countries would fill the screen.
                 let names: Vec<String> = active.clone().take(12).map(|value| format!("`{value}`")).collect();
                 let more = active.count().saturating_sub(names.len());
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -135,6 +140,7 @@ fn field<'a>(path: &Path, objects: &Objects<'a>, findings: &mut Vec<SyntaxError>
 
 fn is_text(kind: &FieldKind) -> bool {
     use FieldKind as F;
+    // Long text areas are texts as well, and are not filterable, which is found before.
     matches!(kind, F::String | F::TextArea | F::Picklist | F::Combobox | F::Email | F::Phone | F::Url)
 }
 
@@ -145,7 +151,9 @@ fn fits(field: &SourceField, literal: &Literal) -> Option<SyntaxError> {
     let fits = match (&field.kind, &literal.value) {
         (_, L::Null) => true,
         (F::Boolean, value) => matches!(value, L::Bool(_)),
+        // A number in quotes is refused by Salesforce, which does not convert literals.
         (F::Int | F::Long | F::Double | F::Currency | F::Percent, value) => matches!(value, L::Number(_)),
+        // Days and moments are not exchangeable in SOQL: a date field refuses a moment, and the other way round.
         (F::Date, value) => matches!(value, L::Date(_) | L::DateWord(_)),
         (F::DateTime, value) => matches!(value, L::DateTime(_) | L::DateWord(_)),
         (F::Id | F::Reference, L::Text(text)) => text.parse::<SalesforceId>().is_ok(),

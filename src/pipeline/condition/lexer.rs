@@ -53,7 +53,9 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
                 while rest.next_if(|(index, _)| *index < end).is_some() {}
                 (TokenKind::Text(value), start..end)
             }
+            // The longest operator first: `<=` is not `<` and then `=`.
             '=' | '<' | '>' | '!' => {
+                // `get`, since the next character may be longer than a byte.
                 let two = text.get(start..start + 2).unwrap_or_default();
                 let operator = ["!=", "<>", "<=", ">="].into_iter().find(|operator| *operator == two);
                 let one = ["=", "<", ">"].into_iter().find(|operator| text[start..].starts_with(operator));
@@ -68,12 +70,15 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
                 }
             }
             letter if letter.is_ascii_alphabetic() || letter == '_' => {
+                // Dots and colons belong to a word: paths and counted date words have no space in them.
                 let end =
                     end_of(text, start, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':'));
                 while rest.next_if(|(index, _)| *index < end).is_some() {}
                 (TokenKind::Word(text[start..end].to_owned()), start..end)
             }
             digit if starts_number(text, start, digit) => {
+                // Read generously, up to anything that can belong to a moment: the parser says what a wrong one
+                // should be.
                 let end = end_of(text, start + 1, |byte| {
                     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'+')
                 });
@@ -89,6 +94,7 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, SyntaxError> {
 
 fn starts_number(text: &str, start: usize, character: char) -> bool {
     let next = text.as_bytes().get(start + 1);
+    // A sign counts only before a digit, so that a stray one is pointed at by itself.
     character.is_ascii_digit() || (matches!(character, '-' | '+' | '.') && next.is_some_and(u8::is_ascii_digit))
 }
 
@@ -103,6 +109,7 @@ fn quoted(text: &str, start: usize) -> Result<(String, usize), SyntaxError> {
     while let Some((index, character)) = characters.next() {
         match character {
             '\'' => {
+                // In UTF-16 units, as Salesforce counts: an emoji is two.
                 return if value.encode_utf16().count() > TEXT_LENGTH_MAX {
                     Err(too_long(start..index + 1))
                 } else {
@@ -112,23 +119,27 @@ fn quoted(text: &str, start: usize) -> Result<(String, usize), SyntaxError> {
             '\\' => {
                 let Some((_, escaped)) = characters.next() else { break };
                 let decoded = match escaped {
+                    // SOQL takes its escapes in either letter case.
                     'n' | 'N' => '\n',
                     'r' | 'R' => '\r',
                     't' | 'T' => '\t',
                     'b' | 'B' => '\u{8}',
                     'f' | 'F' => '\u{c}',
                     '"' | '\'' => escaped,
+                    // The backslash stays: to LIKE, `\%` is a percent sign and `%` is any text.
                     '_' | '%' | '\\' => {
                         value.push('\\');
                         escaped
                     }
                     'u' => {
                         let decoded = unicode(&mut characters, index)?;
+                        // A backslash that is written by its number is a backslash, and no start of an escape.
                         if decoded == '\\' {
                             value.push(decoded);
                         }
                         decoded
                     }
+                    // Salesforce refuses unknown escapes too, without a place.
                     _ => return Err(bad_escape(index..index + 1 + escaped.len_utf8())),
                 };
                 value.push(decoded);

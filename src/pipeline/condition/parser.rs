@@ -8,9 +8,12 @@ use super::tree::{Condition, ListOperator, Literal, LiteralValue, Operator, Path
 use crate::pipeline::values::time;
 
 /// Deepest nesting of parentheses.
+// Far more than people write; the parser and all that walks the tree recurse, and a deeper one could overflow the
+// stack.
 pub const DEPTH_MAX: usize = 50;
 
 /// Words for spans of days, without a number.
+// From the SOQL reference, date literals. Those with a number are put together from `UNITS`.
 const DATE_WORDS: [&str; 24] = [
     "YESTERDAY",
     "TODAY",
@@ -50,6 +53,7 @@ pub fn parse(text: &str) -> Result<Condition, SyntaxError> {
     }
     let mut parser = Parser { tokens, next: 0, end: text.len(), depth: 0 };
     let condition = parser.expression()?;
+    // What is left over is refused: a `)` too many would otherwise end the condition within the query that is sent.
     match parser.peek() {
         None => Ok(condition),
         Some(token) => Err(parser.unexpected(token)),
@@ -134,6 +138,7 @@ impl Parser {
 
     fn comparison(&mut self, path: Path) -> Result<Condition, SyntaxError> {
         let expected = "expected `=`, `!=`, `<`, `<=`, `>`, `>=`, LIKE, IN, NOT IN, INCLUDES or EXCLUDES";
+        // Made before the token is taken, so that the caret stands where the operator belongs.
         let operator_missing = error("an operator is missing after the field", expected, self.here(), None);
         let Some(token) = self.peek() else { return Err(operator_missing) };
         self.next += 1;
@@ -149,6 +154,7 @@ impl Parser {
                 "IN" => return self.list(path, ListOperator::In),
                 "INCLUDES" => return self.list(path, ListOperator::Includes),
                 "EXCLUDES" => return self.list(path, ListOperator::Excludes),
+                // `field NOT LIKE` does not exist in SOQL; the NOT goes before the field there.
                 "NOT" if self.at_word("IN") => {
                     self.next += 1;
                     return self.list(path, ListOperator::NotIn);
@@ -167,11 +173,13 @@ impl Parser {
             Some(Token { kind: TokenKind::Open, .. }) => self.next += 1,
             _ => return Err(error("a list is missing", "expected `(`", self.here(), None)),
         }
+        // A subquery reads another object, which would need to be described and watched for changes of its own.
         if self.at_word("SELECT") {
             let help = Some("list the values, or use a field of the parent record".to_owned());
             return Err(error("subqueries are not supported here", "subquery", self.here(), help));
         }
         let first = self.literal()?;
+        // An empty list is refused by Salesforce, so a first value is demanded before the loop.
         comparable(Operator::Equal, &first)?;
         let mut literals = vec![first];
         loop {
@@ -223,6 +231,7 @@ impl Parser {
     }
 
     fn unexpected(&self, token: Token) -> SyntaxError {
+        // Pasted from a whole query, most often.
         let clauses = ["LIMIT", "ORDER", "GROUP", "HAVING", "OFFSET", "WITH", "FOR", "ALL", "SELECT", "FROM", "WHERE"];
         let help = match &token.kind {
             TokenKind::Word(word) if clauses.contains(&word.to_ascii_uppercase().as_str()) => {
@@ -255,6 +264,7 @@ fn comparable(operator: Operator, literal: &Literal) -> Result<(), SyntaxError> 
 /// Whether a text, with its backslashes, holds `\_` or `\%`.
 fn has_wildcard_escape(text: &str) -> bool {
     let mut characters = text.chars();
+    // In pairs: in `\\%` the first backslash escapes the second, and the percent sign stands alone.
     while let Some(character) = characters.next() {
         if character == '\\' && matches!(characters.next(), Some('_' | '%')) {
             return true;
@@ -268,6 +278,7 @@ fn path(word: String, span: Range<usize>) -> Result<Path, SyntaxError> {
     if word.contains(':') || parts.iter().any(|part| part.is_empty()) {
         return Err(error("this is not a field name", "expected a field", span, None));
     }
+    // Five parents and the field itself (SOQL reference, relationship query limitations).
     if parts.len() > 6 {
         return Err(error("a path goes up five parents at most", "too many levels", span, None));
     }
@@ -275,6 +286,7 @@ fn path(word: String, span: Range<usize>) -> Result<Path, SyntaxError> {
 }
 
 fn number_or_date(text: String, span: Range<usize>) -> Result<LiteralValue, SyntaxError> {
+    // A sign is allowed, an exponent is not: SOQL has none in literals.
     let number = text.strip_prefix(['-', '+']).unwrap_or(&text);
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if number
@@ -310,15 +322,18 @@ fn word_value(word: &str, span: Range<usize>) -> Result<LiteralValue, SyntaxErro
         counted.or_else(|| name.strip_prefix("N_")?.strip_suffix("_AGO")).is_some_and(|unit| UNITS.contains(&unit))
     };
     match number {
+        // The number is not checked for size: Salesforce knows its limit, and it differs by unit.
         Some(number) if unit(name) && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
             Ok(LiteralValue::DateWord(upper.clone()))
         }
+        // `LAST_N_DAYS` alone looks complete, so it gets its own advice.
         None if unit(name) => {
             let help = Some(format!("write `{name}:30`"));
             Err(error("this word needs a number", "without a number", span, help))
         }
         None if DATE_WORDS.contains(&name) => Ok(LiteralValue::DateWord(upper.clone())),
         _ => {
+            // At a distance of two, so that `TODY` is understood and an ordinary text is not.
             let near = DATE_WORDS.iter().find(|known| strsim::levenshtein(known, name) <= 2);
             let help = match near {
                 Some(near) => format!("did you mean the date word `{near}`? A text is written `'{word}'`"),

@@ -130,6 +130,7 @@ impl fmt::Display for Condition {
         match self {
             Self::And(parts) => join(f, parts, " AND "),
             Self::Or(parts) => join(f, parts, " OR "),
+            // Always in parentheses: SOQL's NOT binds to what follows it in ways that are easily misread.
             Self::Not(inner) => write!(f, "NOT ({inner})"),
             Self::Compare { path, operator, literal } => write!(f, "{} {operator} {}", path.text, literal.value),
             Self::In { path, operator, literals } => {
@@ -201,6 +202,8 @@ fn quote(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     while let Some(character) = characters.next() {
         match character {
             '\'' => f.write_str("\\'")?,
+            // A lone backslash cannot come from the parser; it is doubled all the same, as it would swallow the
+            // closing quote.
             '\\' => match characters.next_if(|next| matches!(next, '_' | '%' | '\\')) {
                 Some(escaped) => write!(f, "\\{escaped}")?,
                 None => f.write_str("\\\\")?,
@@ -210,6 +213,7 @@ fn quote(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
             '\t' => f.write_str("\\t")?,
             '\u{8}' => f.write_str("\\b")?,
             '\u{c}' => f.write_str("\\f")?,
+            // Control characters by number: some are cut out of addresses on the way, which would change the text.
             other if other.is_control() => write!(f, "\\u{:04x}", u32::from(other))?,
             other => write!(f, "{other}")?,
         }

@@ -35,6 +35,7 @@ pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<D
         findings.push(refuse("/by", message).with_help(help));
         return None;
     }
+    // A date or a choice is shared by many records, and the wrong one would be taken over.
     if !matches!(property.kind, PropertyKind::String | PropertyKind::Number) {
         let message = format!("`{by}` is neither text nor a number, so its values do not tell records apart");
         findings.push(refuse("/by", message).with_help("name a text or a number, such as an order number"));
@@ -52,6 +53,7 @@ pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<D
             return None;
         }
     };
+    // Types with few values or with parts, which convert to text and identify nothing.
     let unsuited =
         matches!(field.kind, FieldKind::Boolean | FieldKind::MultiPicklist | FieldKind::Address | FieldKind::Location);
     let Some(conversion) = convert::conversion(&field.kind, &property.kind).filter(|_| !unsuited) else {
@@ -59,6 +61,7 @@ pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<D
         findings.push(refuse("/from", message));
         return None;
     };
+    // A warning only: adoption is done once, and slow is better than not at all.
     if !property.unique {
         let message = format!(
             "`{by}` is not unique in HubSpot, so each run that would create records reads all of {} first",

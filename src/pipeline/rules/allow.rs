@@ -15,7 +15,10 @@ pub fn settle(file: &Arc<str>, config: &PipelineConfig, findings: &mut Vec<Diagn
         return;
     }
     let mut used = vec![false; accepted.len()];
+    // Every entry that covers a finding counts as used: `allow` beside a field and for the file may both be meant.
     findings.retain(|finding| {
+        // Also for errors: a code that is a warning here may be an error there, and its `allow` is not useless for
+        // that.
         let mut accepted = accepted.iter().zip(&mut used).filter(|(entry, _)| entry.covers(finding)).peekable();
         let any = accepted.peek().is_some();
         accepted.for_each(|(_, used)| *used = true);
@@ -64,7 +67,9 @@ impl Accepted<'_> {
             Place::Key(pointer) | Place::Value(pointer) | Place::Within(pointer, _) => pointer.as_str(),
             Place::File | Place::Bytes(_) => "",
         };
+        // With the slash: `/fields/1` must not cover `/fields/12`.
         let inside = pointer.strip_prefix(&*self.entry).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        // An empty pointer is that of the whole file, and covers findings that have no place in it.
         finding.code == self.code && (self.entry.is_empty() || inside)
     }
 
@@ -72,6 +77,7 @@ impl Accepted<'_> {
     fn complaint(&self, file: &Arc<str>, used: bool, complete: bool) -> Option<Diagnostic> {
         let place = Place::Value(format!("{}/allow/{}", self.entry, self.index));
         let code = self.code;
+        // A code that does not exist accepts nothing and looks as if it did, so it is an error.
         if !codes::PAGES.iter().any(|(known, _)| *known == code) {
             let finding = Diagnostic::error("SL2065", file, place, format!("there is no code `{code}`"));
             return Some(match nearest(code, ACCEPTABLE.iter().copied()) {

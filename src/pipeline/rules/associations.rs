@@ -19,12 +19,14 @@ use crate::pipeline::values::matching;
 
 /// Compiles all associations.
 pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Vec<Association> {
+    // The schemas are asked in the order of the entries, and belong to them by their place.
     let configs = cx.config.associations.iter().zip(cx.schemas.associations).enumerate();
     let found = configs.filter_map(|(index, (config, schema))| {
         let association = one(cx, index, config, schema, columns, findings)?;
         Some((index, association))
     });
     let mut found: Vec<(usize, Association)> = found.collect();
+    // Before `told_apart`, which would give two equal entries keys of their own.
     distinct(cx, &found, findings);
     told_apart(&mut found);
     contacts_or_leads(cx, &found, findings);
@@ -51,6 +53,7 @@ fn told_apart(found: &mut [(usize, Association)]) {
     let mut count: HashMap<AssociationKey, usize> = HashMap::new();
     found.iter().for_each(|(_, association)| *count.entry(association.key.clone()).or_default() += 1);
     for (_, association) in found {
+        // Only where it is needed: a key that changes makes the state forget which associations it made.
         if let (Some(2..), Some(prefix)) = (count.get(&association.key), &association.prefix) {
             association.key = AssociationKey(format!("{}@{prefix}", association.key.0).as_str().into());
         }
@@ -61,6 +64,7 @@ fn told_apart(found: &mut [(usize, Association)]) {
 fn contacts_or_leads(cx: &RuleContext<'_>, found: &[(usize, Association)], findings: &mut Vec<Diagnostic>) {
     let refers = |association: &Association, object: &str| {
         let Lookup::Found(field) = cx.objects.find(&association.field) else { return false };
+        // An entry that is about one object of a lookup to several cannot meet the other's records.
         let about = association.prefix.as_deref().is_none_or(|prefix| standard_prefix(object) == Some(prefix));
         about && field.reference_to.iter().any(|referred| referred.eq_ignore_ascii_case(object))
     };
@@ -88,6 +92,8 @@ fn one(
     let pointer = |key: &str| format!("/associations/{index}/{key}");
     let target = match (&config.pipeline, &config.match_property) {
         (Some(pipeline), _) => {
+            // The finding alone refuses the pipeline; the association is made all the same, so that later rules see
+            // it.
             refers_to(cx, index, field, schema, findings);
             let name = PipelineName::new(pipeline.as_str());
             AssociationTarget::Pipeline { name, object_type_id: schema.object_type_id.as_str().into() }
@@ -115,6 +121,7 @@ fn one(
         },
         (None, None) => return None,
     };
+    // The start of a junction's associations has no types of its own: those belong to its end.
     if schema.types.is_empty() && !cx.config.is_from_end(index) {
         let message = "HubSpot defines no association between these objects".to_owned();
         let why = "without one, every association would be refused";
@@ -128,9 +135,11 @@ fn one(
     let path = cx.objects.true_spelling(&config.field);
     let key = match &config.label {
         Some(LabelConfig::Name(label)) => format!("{path}#{label}"),
+        // Braces, so that a label can never be taken for the name of a field.
         Some(LabelConfig::ByField(label)) => format!("{path}#{{{}}}", cx.objects.true_spelling(&label.from)),
         None => path.clone(),
     };
+    // Both ends of a junction may be read from one lookup.
     let key = if cx.config.is_from_end(index) { format!("from {key}") } else { key };
     let prefix = prefix(cx, index, config, field, schema, findings)?;
     let column = columns.place(Column { path: path.as_str().into(), kind: field.kind.clone() });
@@ -166,6 +175,7 @@ fn label(
     };
     options::same_keys(cx.file, &pointer("/values"), &by_field.values, &field.kind, findings);
     let known = &field.picklist;
+    // Inactive values are left out: old records may hold them, and nobody can choose them any more.
     for value in known.iter().filter(|value| value.active) {
         let key = matching::key(&value.value, &field.kind);
         if !by_field.values.keys().any(|value| matching::key(value, &field.kind) == key) {
@@ -176,6 +186,7 @@ fn label(
     }
     let mut values = BTreeMap::new();
     for (value, label) in &by_field.values {
+        // A value may hold a slash, which would be another step of the pointer.
         let place = pointer(&format!("/values/{}", crate::config::yaml::escape(value)));
         let found = find_label(cx, place, label, schema, findings)?;
         values.insert(matching::key(value, &field.kind).into_owned(), found.id());
@@ -207,13 +218,16 @@ fn prefix(
         findings.push(cx.error("SL2046", pointer, message).with_help(help));
         return None;
     }
+    // All ids of such a lookup are of one object, so there is nothing to tell apart.
     if field.reference_to.len() < 2 {
         return Some(None);
     }
     let named = config.object.as_deref().or(schema.source_object.as_deref());
+    // A pipeline or a standard object says as well which of the objects is meant.
     let meant = named.or_else(|| standard_object(&schema.object_type_id)).and_then(leads_to);
     let prefix = meant.and_then(|object| {
         let described = cx.objects.all.get(&object.to_ascii_lowercase());
+        // What the org says goes first; custom objects have no prefix that is the same in every org.
         described.and_then(|object| object.key_prefix.as_deref()).or_else(|| standard_prefix(object))
     });
     if prefix.is_none() {
@@ -292,6 +306,7 @@ fn lookup<'a>(
         findings.push(cx.error("SL2043", pointer, message).with_help(help));
         return None;
     }
+    // A lookup of the record itself moves the record's stamp when it changes; one behind a parent does not.
     findings.extend(cx.unnoticed(&config.field, field, Place::Value(pointer)).filter(|_| config.field.contains('.')));
     Some(field)
 }
@@ -300,6 +315,7 @@ fn lookup<'a>(
 fn some_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
+    // An object may have a hundred lookups, and `nearest` has named the likely one.
     names.truncate(8);
     names.join(", ")
 }
@@ -333,6 +349,7 @@ fn find_label(
     let fits = |kind: &&AssociationType| {
         kind.label.as_deref().is_some_and(|known| known == label || slug(known) == slug(label))
     };
+    // The first one: HubSpot lists the types from the object that the association starts at.
     if let Some(found) = schema.types.iter().find(fits) {
         return Some(found.clone());
     }

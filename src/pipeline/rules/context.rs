@@ -36,6 +36,7 @@ impl RuleContext<'_> {
         let parent = path.contains('.');
         let followed = parents::stamps_of(&self.objects, path).is_some();
         let what = match self.config.sync.parents {
+            // Even a parent that is followed does not help: a formula there changes without the parent's own stamp.
             _ if parent && field.calculated => "is calculated, on a parent record",
             ParentChanges::Off if parent => "belongs to a parent record, and `sync.parents` is `off`",
             ParentChanges::Follow if parent && followed => return None,
@@ -133,5 +134,6 @@ pub fn name(kind: &FieldKind) -> String {
 
 /// Statuses that follow dates although describe calls them ordinary fields.
 fn status_like_a_formula(object: &SourceObject, field: &str) -> bool {
+    // Salesforce switches them when a contract's dates pass, without touching the row.
     field == "Status" && matches!(object.name.as_str(), "Contract" | "ContractLineItem" | "ServiceContract")
 }

@@ -23,10 +23,12 @@ pub fn compile(cx: &RuleContext<'_>, columns: &mut Columns, findings: &mut Vec<D
     twice(cx.file, cx.config, findings);
     let mut fields = Vec::new();
     for (index, config) in cx.config.fields.iter().enumerate() {
+        // `twice` has said so; compiling the second one as well would set the property to whichever comes last.
         if !seen.insert(&config.to) {
             continue;
         }
         if config.to == cx.config.target.match_property {
+            // An entry from `Id` says what Syncline does anyway, and is left out without a word.
             if config.from.as_deref().is_none_or(|from| !from.eq_ignore_ascii_case("Id")) {
                 let message =
                     format!("`{}` is the match property, which Syncline fills with the Salesforce id", config.to);
@@ -63,11 +65,14 @@ pub(super) fn twice(file: &Arc<str>, config: &PipelineConfig, findings: &mut Vec
 
 impl Entry<'_> {
     fn compile(&self, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Option<Field> {
+        // Both sides are judged before either is demanded, so that one run of `validate` shows what is wrong with
+        // both.
         let property = self.property(findings);
         let source = self.source(columns, findings);
         let zone = self.zone(findings)?;
         let property = property?;
         let (source, kind, described) = source?;
+        // Before the conversion, which would accept the text that HubSpot refuses.
         if owners::emails(self, property, &source, &kind, findings) {
             return None;
         }
@@ -103,6 +108,8 @@ impl Entry<'_> {
         if let Some(labels) = labels {
             field.values = Some(labels);
             // A value that is no longer listed has no label.
+            // With `label`, a value without one passes as it is: rejecting the record would cost more than an API
+            // name.
             field.otherwise = self.config.otherwise.as_ref().map_or(Fallback::Pass, |config| fallback(Some(config)));
         }
         options::literals(self, &mut field, findings);
@@ -127,6 +134,7 @@ impl Entry<'_> {
             findings.push(self.cx.error("SL2030", self.pointer("to"), message).with_help(help));
             return None;
         };
+        // HubSpot refuses the whole batch entry for one such property.
         if property.read_only {
             let message = format!("the property `{name}` is read-only or calculated");
             findings.push(self.cx.error("SL2031", self.pointer("to"), message).with_help("remove this entry"));
@@ -143,6 +151,7 @@ impl Entry<'_> {
     ) -> Option<(FieldSource, FieldKind, Option<&SourceField>)> {
         if let Some(from) = &self.config.from {
             if self.config.cast == Some(Cast::Owner) {
+                // The type is that of the e-mail, whatever lookup leads to it; there is no picklist to compare.
                 return owners::source(self, from, columns, findings).map(|source| (source, FieldKind::Email, None));
             }
             let field = self.field(from, "from", findings)?;
@@ -245,6 +254,7 @@ impl Entry<'_> {
             }
             Some(field) => {
                 let label = |entry: &PicklistValue| {
+                    // The value is the next best thing to show where a describe has no label.
                     Some(convert::trim(&entry.label)).filter(|label| !label.is_empty()).map(str::to_owned)
                 };
                 let pair = |entry: &PicklistValue| {
@@ -253,6 +263,7 @@ impl Entry<'_> {
                         label(entry).unwrap_or_else(|| entry.value.clone()),
                     )
                 };
+                // Reversed, so that the first of two values that compare as equal wins, as in Salesforce's own list.
                 return Some(Some(field.picklist.iter().rev().map(pair).collect()));
             }
         };
@@ -299,6 +310,7 @@ impl Entry<'_> {
             ])
         };
         let readable = match &source {
+            // Half a position is none, whereas an address without its street is still an address.
             FieldSource::Location(parts) => parts.iter().all(Option::is_some),
             FieldSource::Address(parts) => parts.iter().any(Option::is_some),
             _ => true,
@@ -321,6 +333,7 @@ impl Entry<'_> {
         if self.config.cast == Some(Cast::Owner) {
             return owners::property(self, property, findings).then_some(Conversion::Owner);
         }
+        // Also into a text property, where the conversion would work: it must be meant.
         if *kind == FieldKind::Reference && self.config.cast != Some(Cast::Id) {
             let message = format!("`{from}` is a lookup");
             let finding = self.cx.error("SL2035", self.pointer("from"), message);
@@ -355,6 +368,7 @@ impl Entry<'_> {
 
     /// Options that do nothing with these types: probably meant otherwise.
     fn without_effect(&self, field: &Field, findings: &mut Vec<Diagnostic>) {
+        // A moment becomes another day in another zone; nothing else depends on one.
         let to_day = matches!(field.conversion, Conversion::MomentAsDate | Conversion::ParseDate);
         let texts = field.kind == PropertyKind::String && field.values.is_none();
         let lookup = matches!(field.source_kind, FieldKind::Reference | FieldKind::Id);
@@ -378,6 +392,7 @@ impl Entry<'_> {
         use FieldKind as F;
         let scale = scale(self.cx.file, self.index, self.config, findings)?;
         let number = matches!(kind, F::Int | F::Long | F::Double | F::Percent | F::Currency);
+        // Not for a number that becomes text or an option, where a scaled value would match nothing.
         if number && conversion == Conversion::Number {
             return Some(scale);
         }
@@ -390,6 +405,7 @@ impl Entry<'_> {
 
     /// A warning where 50 % would be shown as 5000 %.
     fn percent(&self, kind: &FieldKind, property: &TargetProperty, findings: &mut Vec<Diagnostic>) {
+        // A scale of any kind shows that somebody has thought about it.
         if *kind != FieldKind::Percent || !property.percentage || self.config.scale.is_some() {
             return;
         }
@@ -468,6 +484,7 @@ pub(super) fn time_zone(
 /// Types of one plain value, which a value map can name.
 fn is_plain(kind: &FieldKind) -> bool {
     use FieldKind as F;
+    // Not a multi-select or a compound, whose text has parts that a map would have to name in every combination.
     matches!(kind, F::Picklist | F::Boolean | F::Int | F::Long | F::Double | F::Percent | F::Currency | F::Date)
 }
 

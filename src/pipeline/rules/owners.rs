@@ -16,6 +16,7 @@ pub fn email_path(objects: &Objects<'_>, from: &str) -> Option<String> {
     let Lookup::Found(field) = objects.find(from) else { return None };
     match field.kind {
         FieldKind::Email => Some(from.to_owned()),
+        // `Email` is among the fields that a lookup to users and groups has in common, so `OwnerId` works as well.
         FieldKind::Reference if leads_to_users(field) => {
             let parents = from.rsplit_once('.').map(|(parents, _)| format!("{parents}.")).unwrap_or_default();
             Some(format!("{parents}{}.Email", field.relationship_name.as_deref()?))
@@ -25,6 +26,7 @@ pub fn email_path(objects: &Objects<'_>, from: &str) -> Option<String> {
 }
 
 fn leads_to_users(field: &SourceField) -> bool {
+    // Any and not all: records may be owned by a queue, which has no e-mail and counts as a blank.
     field.reference_to.iter().any(|object| object.eq_ignore_ascii_case("User"))
 }
 
@@ -67,6 +69,7 @@ pub(super) fn source(
 pub(super) fn property(entry: &Entry<'_>, property: &TargetProperty, findings: &mut Vec<Diagnostic>) -> bool {
     let config = entry.config;
     let (key, message, help) = if !property.owner {
+        // Catalogs from before this was recorded say only that the options come from elsewhere.
         let help = match property.external_options {
             true => {
                 "run `syncline catalog pull` where the catalog is older than this rule, or choose an owner property"
@@ -103,6 +106,7 @@ pub(super) fn emails(
             "from",
             format!("write `as: owner`: {{ from: {}, to: {}, as: owner }}", from.unwrap_or_default(), property.name),
         ),
+        // A user name has the form of an e-mail and often is none that works.
         FieldSource::Column(_) if from.is_some_and(|from| from.ends_with("Username")) => {
             let user = from.and_then(|from| from.strip_suffix("Username")).unwrap_or_default();
             (
@@ -113,6 +117,7 @@ pub(super) fn emails(
                 ),
             )
         }
+        // A template may make an id out of other fields, so only one that reads an e-mail is refused.
         FieldSource::Template(_, places) if places.iter().any(|(_, kind)| *kind == FieldKind::Email) => (
             "template",
             format!(

@@ -19,6 +19,8 @@ pub fn object(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
     if let Verdict::No(refusal) = verdict::of(object) {
         findings.push(cx.error(refusal.code, pointer, refusal.message).with_why(refusal.why).with_help(refusal.help));
     }
+    // A cycle reads deleted rows out of the recycle bin; without them, only a comparison of all records finds a
+    // delete.
     if object.field("IsDeleted").is_none() || !object.undeletable {
         let finding = cx.warning(
             "SL2051",
@@ -38,6 +40,7 @@ pub fn cursor_field(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Opt
             let message = format!("`{object}` has no usable SystemModstamp; changes are detected by `{field}`");
             let finding = cx.warning("SL2049", "/source/object", message);
             let why = match field.as_str() {
+                // It never moves again, so an edit is invisible to a sync.
                 "CreatedDate" => "`CreatedDate` tells new records only: edits show in the next import".to_owned(),
                 _ => format!("changes that Salesforce makes by itself do not move `{field}`"),
             };
@@ -61,6 +64,7 @@ pub fn condition(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) -> Option
             findings.extend(
                 check::check(&condition, &cx.objects).into_iter().map(|error| finding(cx.file, "SL2042", error)),
             );
+            // A warning: an administrator may add the value tomorrow, and the filter is right from then on.
             findings.extend(check::unknown_values(&condition, &cx.objects).into_iter().map(|error| {
                 let why = "no record can hold it today, so the comparison never tells one record from another";
                 finding(cx.file, "SL2064", error).as_warning().with_why(why)

@@ -32,6 +32,7 @@ pub fn match_property(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
         let help = "uniqueness can only be set when a property is created: create another one, and name it here";
         findings.push(cx.error("SL2034", pointer, message).with_why(why).with_help(help));
     }
+    // A number drops leading zeros and letters, an enumeration accepts listed values only.
     if property.kind != PropertyKind::String {
         let message = format!("the property `{name}` is not text, so it cannot hold a Salesforce id");
         findings.push(cx.error("SL2034", pointer, message));
@@ -43,6 +44,7 @@ pub fn match_property(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
 
 /// Every property that a create must set is mapped.
 pub fn required(cx: &RuleContext<'_>, findings: &mut Vec<Diagnostic>) {
+    // HubSpot demands these of a new record and not of an update.
     if cx.config.target.mode == Mode::UpdateOnly {
         return;
     }

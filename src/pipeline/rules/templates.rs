@@ -20,6 +20,7 @@ pub(super) fn compile(
     let pointer = entry.pointer("template");
     let template = read(entry.cx.file, &pointer, source, findings)?;
     let mut places = Vec::new();
+    // All paths are looked up before any stops the entry, so that each misspelt one is pointed at.
     for (path, span) in template.paths().zip(template.places()) {
         places.push(field(entry, path, Place::Within(pointer.clone(), span), columns, findings));
     }

@@ -108,6 +108,7 @@ pub(super) fn bound(callee: Named<'_>, parameters: &'static [Parameter], given: 
     let signature = functions::signature(callee.what, callee.name, parameters);
     for (index, (name, value)) in given.into_iter().enumerate() {
         let place = match &name {
+            // An argument without a name is its parameter by place; names may follow it, as in Python.
             None if index < parameters.len() => index,
             None => {
                 let most = match parameters.len() {

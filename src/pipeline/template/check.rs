@@ -16,6 +16,7 @@ use crate::pipeline::values::decimal::Decimal;
 
 /// Everything in a template that fails for every record. `fields` has the kinds of the template's fields, in their order.
 pub(super) fn check(parsed: &Parsed, fields: &[Kinds]) -> Vec<TemplateError> {
+    // A variable that is set nowhere is a blank, as it will be when the template runs.
     let mut checker = Checker { parsed, fields, slots: vec![Kinds::BLANK; parsed.slots], found: Vec::new() };
     checker.nodes(&parsed.nodes);
     checker.found
@@ -53,6 +54,7 @@ impl<'a> Checker<'a> {
                 }
                 Node::If { branches, otherwise } => {
                     for (condition, body) in branches {
+                        // Any value can be a condition, so nothing is asked of its kind.
                         self.expr(condition);
                         self.nodes(body);
                     }
@@ -60,10 +62,12 @@ impl<'a> Checker<'a> {
                 }
                 Node::For(node) => {
                     let items = self.expr(&node.items).kinds;
+                    // Only where it can be nothing but a single value; what may be a list is left to the run.
                     if items.filled().is_only(Kinds::TEXT | Kinds::NUMBER | Kinds::BOOL | Kinds::DATE | Kinds::MOMENT) {
                         let message = format!("a loop goes over a list, this is {}", items.filled().described());
                         self.find(&node.items.span, message, Some("split a text into a list: `| split(';')`"));
                     }
+                    // A loop over a map goes over its keys, whose kinds are not followed.
                     let keys = if items.has(Kinds::MAP) { Kinds::ANY } else { items.item() };
                     self.slots[node.slot] = keys;
                     if let Some(condition) = &node.condition {
@@ -83,6 +87,7 @@ impl<'a> Checker<'a> {
                 }
                 Node::Filtered { slot, body, value } => {
                     self.nodes(body);
+                    // Replaced and not added to: the slot is this statement's own.
                     self.slots[*slot] = Kinds::TEXT | Kinds::BLANK;
                     let known = self.expr(value);
                     self.printable(known.kinds, &value.span);
@@ -115,6 +120,7 @@ impl<'a> Checker<'a> {
             // What is wrong with a part is said once.
             return Known::of(Kinds::ANY);
         }
+        // A literal cannot fail, and evaluating each one would double the time of the check.
         let leaf = expr.depth <= 1
             && matches!(expr.kind, ExprKind::Number(_) | ExprKind::Text(_) | ExprKind::Bool(_) | ExprKind::Blank);
         if !known.constant || leaf {
@@ -131,6 +137,7 @@ impl<'a> Checker<'a> {
 
     /// The value of an expression that asks for no record.
     fn constant(&self, expr: &'a Expr) -> Result<Value<'a>, evaluate::Failure> {
+        // With a budget of its own: what one constant costs says nothing about the next.
         Evaluation::new(Vec::new(), Timestamp::UNIX_EPOCH, self.parsed.slots, self.parsed.counters).value(expr)
     }
 
@@ -142,9 +149,11 @@ impl<'a> Checker<'a> {
             ExprKind::Number(_) => constant(Kinds::NUMBER),
             ExprKind::Text(text) if text.is_empty() => constant(Kinds::BLANK),
             ExprKind::Text(_) => constant(Kinds::TEXT),
+            // A field whose object is not described yet may hold anything.
             ExprKind::Field(place) => Known::of(self.fields.get(*place).copied().unwrap_or(Kinds::ANY)),
             ExprKind::Local(slot) => Known::of(self.slots[*slot]),
             ExprKind::Now => Known::of(Kinds::MOMENT),
+            // Never a blank: the counters exist wherever `loop` may stand.
             ExprKind::Loop(..) => Known::of(Kinds::NUMBER | Kinds::BOOL),
             ExprKind::List(items) => {
                 let items = self.all(items);
@@ -181,10 +190,12 @@ impl<'a> Checker<'a> {
             }
             ExprKind::And(left, right) | ExprKind::Or(left, right) => {
                 let (left, right) = (self.expr(left), self.expr(right));
+                // As in Python, the result is one of the operands and no boolean.
                 Known { kinds: left.kinds | right.kinds, constant: left.constant && right.constant }
             }
             ExprKind::If(condition, value, other) => {
                 let (condition, value) = (self.expr(condition), self.expr(value));
+                // Without `else`, the value is a blank.
                 let other = other.as_ref().map_or(constant(Kinds::BLANK), |other| self.expr(other));
                 let constant = condition.constant && value.constant && other.constant;
                 Known { kinds: value.kinds | other.kinds, constant }
@@ -226,6 +237,7 @@ impl<'a> Checker<'a> {
             self.find(&expr.span, message, advice(operator, one, two));
             return Known::of(Kinds::ANY);
         }
+        // Only in a template without findings so far, as a failed part may be what makes it constant.
         if two.constant && self.found.is_empty() {
             self.constant_operand(expr, operator, one.kinds, right);
         }
@@ -238,6 +250,7 @@ impl<'a> Checker<'a> {
             return;
         }
         let Ok(value) = self.constant(right) else { return };
+        // Any number serves that is neither 0 nor 1, with which some failing operations succeed.
         let number = Value::number(Decimal::from(7));
         let result = super::operators::arithmetic(&mut Budget::new(), operator, number, value);
         if let Err(refusal) = result.map(|_| ()) {
@@ -269,6 +282,7 @@ impl<'a> Checker<'a> {
                         two.described()
                     ),
                 };
+                // A text beside a number is the frequent case, and the remedy is known.
                 let texts = one.has(Kinds::TEXT) != two.has(Kinds::TEXT) && (one | two).has(Kinds::NUMBER);
                 self.find(&expr.span, message, texts.then_some("make a number of the text: `| float`"));
             }
@@ -285,6 +299,7 @@ impl<'a> Checker<'a> {
         let equality = matches!(comparison, Comparison::Equal | Comparison::Unequal);
         let (one, two) = (left.kinds.filled(), right.kinds.filled());
         let texts = Kinds::TEXT | Kinds::DATE | Kinds::MOMENT;
+        // A text may be written as a date is, so the three kinds of texts can be equal.
         let common = one.has(two) || (one.has(texts) && two.has(texts));
         if !equality || (left.constant && right.constant) || one.is_nothing() || two.is_nothing() || common {
             return;
@@ -306,6 +321,7 @@ impl<'a> Checker<'a> {
     /// A date is compared with a text that is written like one.
     fn dated(&mut self, comparison: Comparison, kinds: Kinds, other: &'a Expr) {
         let ExprKind::Text(text) = &other.kind else { return };
+        // The beginning is enough: `2026-10` is a sensible bound for dates, which compare letter by letter.
         let year = text.len() >= 4
             && text.bytes().take(4).all(|byte| byte.is_ascii_digit())
             && text.bytes().nth(4).is_none_or(|byte| byte == b'-');
@@ -328,6 +344,7 @@ impl<'a> Checker<'a> {
             let message = format!("{} has no item of that name", filled.described());
             self.find(&index.span, message, Some("a place is a number: `[0]` is the first"));
         }
+        // One character of a date is no date.
         let characters =
             if filled.has(Kinds::TEXT | Kinds::DATE | Kinds::MOMENT) { Kinds::TEXT } else { Kinds::NOTHING };
         Known { kinds: of.kinds.item() | characters | Kinds::BLANK, constant }
@@ -370,6 +387,7 @@ impl<'a> Checker<'a> {
         );
         let first = arguments.0.first().copied().flatten().unwrap_or(Kinds::BLANK);
         let constant = input.constant && arguments.1;
+        // A constant call is evaluated as a whole; this is for a constant argument beside a field.
         if arguments.1 && !constant && self.found.len() == before {
             let tried = candidates(input.kinds.and(kinds::fitting(filter.takes)));
             let run = |checker: &Self, value| {
@@ -380,6 +398,7 @@ impl<'a> Checker<'a> {
         }
         let blank = if filter.keeps_blanks { input.kinds.and(Kinds::BLANK) } else { Kinds::NOTHING };
         let mut kinds = kinds::given(filter.gives, input.kinds, first) | blank;
+        // A filter may leave nothing of a text.
         if filter.gives == Gives::Text {
             kinds = kinds | Kinds::BLANK;
         }
@@ -416,6 +435,7 @@ impl<'a> Checker<'a> {
         let mut first = None;
         for value in values {
             match run(self, value) {
+                // One value that works is enough: the template is right for some record.
                 Ok(()) => return,
                 Err(refusal) => first = first.or(Some(refusal)),
             }
@@ -479,6 +499,7 @@ impl<'a> Checker<'a> {
         self.fits(each.kind.name(), Takes::List, items.kinds, &each.items.span);
         self.slots[each.slot] = if items.kinds.has(Kinds::LIST) { items.kinds.item() } else { Kinds::ANY };
         let body = self.expr(&each.body);
+        // `select` and `reject` keep items as they are.
         let of = if each.kind == EachKind::Map { body.kinds } else { items.kinds.item() };
         Known::of(Kinds::LIST.holding(of) | items.kinds.and(Kinds::BLANK))
     }
@@ -512,6 +533,7 @@ pub(super) fn candidates<'a>(kinds: Kinds) -> Vec<Value<'a>> {
         values.extend([number("12"), number("12.5")]);
     }
     if kinds.has(Kinds::TEXT) {
+        // Texts of the forms that filters ask for: words, a number, a date, a moment.
         values.extend(["Abc 12", "12", "2026-10-01", moment].map(Value::borrowed));
     }
     if kinds.has(Kinds::DATE) {

@@ -9,9 +9,11 @@ use crate::pipeline::values::decimal::Decimal;
 use crate::pipeline::values::time;
 
 /// A moment with the offset of its zone.
+// With the offset, so that a local time still names one instant and compares as such.
 const LOCAL: &str = "%Y-%m-%dT%H:%M:%S%:z";
 
 /// Longest form that a date is written in, in bytes.
+// Far more than a date needs, and it bounds what is written before the budget sees it.
 const FORMAT_BYTES_MAX: usize = 1_000;
 
 /// `Start__c | date("%d.%m.%Y")`: a date or moment in another form; after `in_zone`, as it is there.
@@ -26,6 +28,7 @@ pub(super) fn date<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Argume
     }
     let refused =
         |_| Refusal::new(format!("`date` cannot write {} in the form `{format}`", Value::made(&text).described()));
+    // A day has no time of day, so a directive for hours is refused and not answered with midnight.
     let written = match time::date(&text) {
         Some(day) => jiff::fmt::strtime::format(format, day).map_err(refused)?,
         None => {
@@ -40,6 +43,7 @@ pub(super) fn date<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Argume
 /// Whether a directive asks for hundreds of characters, as `%999d` would.
 fn is_wide(format: &str) -> bool {
     format.split('%').skip(1).any(|directive| {
+        // Flags of strftime stand before the width.
         let width = directive.trim_start_matches(['-', '_', '0', '^', '#']);
         width.bytes().take_while(u8::is_ascii_digit).count() > 2
     })
@@ -75,7 +79,9 @@ pub(super) fn add_days<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Ar
     }
     let moment = time::moment(&text).ok_or_else(|| unfit("add_days", "a date or a moment", &text))?;
     let zone = time::written_zone(&text);
+    // By the calendar of the written zone: across a change of the clocks, the time of day stays and the hours do not.
     let later = moment.to_zoned_datetime(zone.clone()).checked_add(span).map_err(too_far)?;
+    // The usual form for a moment in UTC, which HubSpot takes.
     let utc = zone == TimeZone::UTC;
     budget.text(&if utc { time::write_moment(later.timestamp()) } else { later.strftime(LOCAL).to_string() })
 }
@@ -85,6 +91,7 @@ pub(super) fn days_until<'a>(_: &mut Budget, value: Value<'a>, arguments: &Argum
     let Value::Text(text) = value else { return Ok(value) };
     let day = |text: &str| {
         let day = time::date(text)
+            // The day that people there see on the calendar.
             .or_else(|| time::moment(text).map(|moment| time::day_in(moment, &time::written_zone(text))));
         day.ok_or_else(|| unfit("days_until", "a date or a moment", text))
     };

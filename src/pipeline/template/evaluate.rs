@@ -77,6 +77,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn print(&mut self, text: &str, span: Range<usize>, output: &mut Output) -> Result<(), Failure> {
+        // Before it is appended: the output itself is bounded as every text is.
         let paid = self.budget.fits(output.len() + text.len()).and_then(|()| self.budget.spend_text(text.len()));
         paid.map_err(|refusal| at(&span, refusal))?;
         output.push_str(text);
@@ -94,6 +95,7 @@ impl<'a> Evaluation<'a> {
     fn repeat(&mut self, node: &'a For, output: &mut Output) -> Result<(), Failure> {
         let items = self.value(&node.items)?;
         let items: Vec<Value<'a>> = match &items {
+            // A blank field split or not, there is nothing to go over.
             Value::Blank => Vec::new(),
             Value::List(list) => list.items.clone(),
             Value::Map(map) => map.entries.iter().map(|(key, _)| key.clone()).collect(),
@@ -102,6 +104,7 @@ impl<'a> Evaluation<'a> {
                 return Err(at(&node.items.span, Refusal::new(message)));
             }
         };
+        // The condition alone may be evaluated for every item of a long list.
         self.spend(items.len(), &node.items.span)?;
         let mut kept = Vec::with_capacity(items.len());
         for item in items {
@@ -131,6 +134,7 @@ impl<'a> Evaluation<'a> {
 
     /// The value of an expression.
     pub(super) fn value(&mut self, expr: &'a Expr) -> Result<Value<'a>, Failure> {
+        // Every node costs a step, so that nothing can be repeated without being paid for.
         self.spend(1, &expr.span)?;
         let refused = |refusal| at(&expr.span, refusal);
         Ok(match &expr.kind {
@@ -160,6 +164,7 @@ impl<'a> Evaluation<'a> {
             }
             ExprKind::And(left, right) => {
                 let left = self.value(left)?;
+                // The right side is not evaluated where the left one decides: `x and 1 / x` is safe.
                 if left.is_true() { self.value(right)? } else { left }
             }
             ExprKind::Or(left, right) => {
@@ -224,6 +229,7 @@ impl<'a> Evaluation<'a> {
         rest: &'a [(super::syntax::Comparison, Expr)],
     ) -> Result<Value<'a>, Failure> {
         let mut left = self.value(first)?;
+        // Each operand once, and no further than the first comparison that fails, as in Python.
         for (comparison, right) in rest {
             let right = self.value(right)?;
             let holds = operators::compare(&mut self.budget, *comparison, &left, &right);
@@ -240,6 +246,7 @@ impl<'a> Evaluation<'a> {
         use super::syntax::EachKind;
         let refused = |refusal| at(&expr.span, refusal);
         let list = coerced(each.kind.name(), Takes::List, self.value(&each.items)?).map_err(refused)?;
+        // A blank stays a blank.
         let Value::List(list) = list else { return Ok(list) };
         let mut kept = Vec::new();
         for item in &list.items {
@@ -280,6 +287,7 @@ pub(super) fn filtered<'a>(
     arguments: Vec<Option<Value<'a>>>,
 ) -> Outcome<'a> {
     let filter = call.filter;
+    // Here and not in each filter, so that a blank is one thing for all of them.
     if filter.keeps_blanks && input.is_blank() {
         return Ok(Value::Blank);
     }
@@ -346,8 +354,10 @@ fn accepted<'a>(takes: Takes, value: Value<'a>) -> Result<Value<'a>, Value<'a>> 
         }
         (Takes::Text, Value::Text(_)) | (Takes::Number, Value::Number(_)) => Ok(value),
         (Takes::Text, Value::Number(number)) => Ok(Value::made(&number.text())),
+        // As HubSpot writes a checkbox.
         (Takes::Text, Value::Bool(answer)) => Ok(Value::borrowed(if *answer { "true" } else { "false" })),
         (Takes::Whole, Value::Number(number)) if number.value.is_whole() => Ok(value),
+        // Salesforce has numbers in text fields, and formulas that return text.
         (Takes::Number, Value::Text(text)) => Number::parse(trim(text)).map(Value::Number).ok_or(value),
         (Takes::Whole, Value::Text(text)) => {
             Decimal::parse(trim(text)).filter(Decimal::is_whole).map(Value::number).ok_or(value)

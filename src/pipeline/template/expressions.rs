@@ -19,12 +19,14 @@ use crate::diagnostic::nearest::nearest;
 type Parsed<T> = Result<T, TemplateError>;
 
 /// How deep the operators of one expression may be nested, such as by a long sum.
+// Evaluation recurses once a level; more would need more stack than a worker thread has in a build for tests.
 const OPERATORS_MAX: usize = 64;
 
 /// Any expression.
 pub(super) fn expression(parser: &mut Parser<'_>) -> Parsed<Expr> {
     parser.deeper()?;
     let mut value = or(parser)?;
+    // A loop and no `if`: `a if b else c if d` is one expression with Jinja.
     while parser.skip_word("if") {
         let condition = or(parser)?;
         let other = if parser.skip_word("else") { Some(Box::new(expression(parser)?)) } else { None };
@@ -47,6 +49,7 @@ fn node(parser: &Parser<'_>, start: usize, make: impl FnOnce(Box<Expr>) -> ExprK
 
 /// An expression from `start` to where the parser stands, around others of that depth.
 fn whole(parser: &Parser<'_>, start: usize, kind: ExprKind, depth: usize) -> Parsed<Expr> {
+    // The depth is that of evaluation: the left side of a long sum is nested as deep as the sum is long.
     let depth = depth.max(children(&kind)) + 1;
     let span = start..parser.end();
     if depth > OPERATORS_MAX {
@@ -123,6 +126,7 @@ fn comparison(parser: &mut Parser<'_>) -> Option<Comparison> {
             return Some(comparison);
         }
     }
+    // Two words make this operator, and a `not` alone begins another expression.
     let negated = parser.is_word("not") && matches!(parser.peek_next(), TokenKind::Name(word) if word == "in");
     if negated {
         parser.next();
@@ -144,6 +148,7 @@ fn concat(parser: &mut Parser<'_>) -> Parsed<Expr> {
     while parser.skip("~") {
         parts.push(product(parser)?);
     }
+    // One node for the whole row: evaluated pairwise, a long row would copy its beginning again and again.
     whole(parser, start, ExprKind::Concat(parts), 0)
 }
 
@@ -172,6 +177,7 @@ fn unary(parser: &mut Parser<'_>, with_filters: bool) -> Parsed<Expr> {
     let value = if negative || parser.is("+") {
         parser.next();
         parser.deeper()?;
+        // Without filters: `-x | abs` is the absolute value of `-x`, as in Jinja.
         let inner = unary(parser, false)?;
         parser.depth -= 1;
         if negative { node(parser, start, ExprKind::Negate, inner)? } else { inner }
@@ -189,6 +195,7 @@ fn power(parser: &mut Parser<'_>) -> Parsed<Expr> {
         return Ok(base);
     }
     parser.deeper()?;
+    // To the right: `2 ** 3 ** 2` is `2 ** 9`, and an exponent may have a sign.
     let exponent = Box::new(unary(parser, false)?);
     parser.depth -= 1;
     node(parser, base.span.start, |base| ExprKind::Arithmetic(Arithmetic::Power, base, exponent), base)
@@ -206,10 +213,12 @@ fn primary(parser: &mut Parser<'_>) -> Parsed<Expr> {
         TokenKind::Symbol("(") => {
             parser.next();
             let inner = expression(parser)?;
+            // Jinja makes a tuple of it, which would be a second kind of list.
             if parser.is(",") {
                 return Err(parser.unexpected("`)`").with_help("a list stands in brackets: `[a, b]`"));
             }
             parser.expect(")", "at the end of the group")?;
+            // The parentheses belong to the span, so that a message quotes what can be evaluated alone.
             return Ok(Expr { span: start..parser.end(), ..inner });
         }
         TokenKind::Symbol("[") => ExprKind::List(list(parser)?),
@@ -261,12 +270,15 @@ fn map(parser: &mut Parser<'_>) -> Parsed<Vec<(Expr, Expr)>> {
 fn named(parser: &mut Parser<'_>, name: String) -> Parsed<Expr> {
     let span = parser.next().span;
     let kind = match name.as_str() {
+        // Jinja takes both spellings.
         "true" | "True" => ExprKind::Bool(true),
         "false" | "False" => ExprKind::Bool(false),
         "none" | "None" | "null" => ExprKind::Blank,
+        // Before `loop` and `now`, which a variable may hide; a field of the same name is hidden, too.
         _ if parser.variable(&name).is_some() => ExprKind::Local(parser.variable(&name).unwrap_or_default()),
         "loop" => return loop_part(parser, span),
         "now" => {
+            // The first place, for the warning that such a value changes from run to run.
             parser.parsed.now.get_or_insert(span.clone());
             if parser.skip("(") {
                 parser.expect(")", "behind `now(`: it takes no arguments")?;
@@ -343,6 +355,7 @@ fn field(parser: &mut Parser<'_>, mut path: String, span: Range<usize>) -> Parse
         end = parser.end();
     }
     let fields = &mut parser.parsed.fields;
+    // Each path once, however often it is named: a path is a column of the query.
     let place = fields.iter().position(|(known, _)| *known == path).unwrap_or_else(|| {
         fields.push((path, start..end));
         fields.len() - 1
@@ -353,6 +366,7 @@ fn field(parser: &mut Parser<'_>, mut path: String, span: Range<usize>) -> Parse
 /// Whether a subscript holds the name of a field and nothing else.
 fn is_key(parser: &Parser<'_>) -> bool {
     let TokenKind::Quoted(name) = parser.peek_next() else { return false };
+    // Any other text in brackets is the key of a map or a mistake, and no path.
     !name.is_empty() && name.chars().all(is_name) && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
@@ -414,6 +428,7 @@ pub(super) fn filters(parser: &mut Parser<'_>, mut value: Expr) -> Parsed<Expr> 
             value = filter(parser, value)?;
         } else if parser.skip_word("is") {
             value = test(parser, value)?;
+        // `x | split(';')[0]` takes an item of what the filter gave.
         } else if parser.is("[") || parser.is(".") {
             value = subscripts(parser, value)?;
         } else {
@@ -440,6 +455,7 @@ pub(super) fn filter(parser: &mut Parser<'_>, input: Expr) -> Parsed<Expr> {
 
 /// Patterns and time zones that stand in the template are made once.
 fn prepared(filter: &Filter, arguments: &[Option<Expr>]) -> Parsed<Prepared> {
+    // A pattern is compiled once for all records; a zone from a field has to be looked up for each.
     let pattern = filter.name.starts_with("regex_");
     let Some(Some(first)) = arguments.first().filter(|_| pattern || filter.name == "in_zone") else {
         return Ok(Prepared::Nothing);
@@ -463,6 +479,7 @@ fn each_kind(name: &str) -> Option<EachKind> {
 /// `… | map('trim')`, `… | select('startingwith', 'A')`: the filter or test that is named, for each item.
 fn each(parser: &mut Parser<'_>, kind: EachKind, items: Expr, span: &Range<usize>, mut given: Given) -> Parsed<Expr> {
     let start = items.span.start;
+    // A variable without a name, so that the filter can be checked and run as one that is written out.
     let slot = parser.slot();
     let item = Expr { kind: ExprKind::Local(slot), span: span.clone(), depth: 0 };
     let what = if kind == EachKind::Map { "filter" } else { "test" };
@@ -482,6 +499,7 @@ fn each(parser: &mut Parser<'_>, kind: EachKind, items: Expr, span: &Range<usize
         let ExprKind::Text(name) = &first.kind else { return Err(lacks(first.span)) };
         let owner = |name| Named { what, name, span: &first.span };
         let kind = if kind == EachKind::Map {
+            // `map('map', …)` has no meaning that anybody could read.
             let filter = functions::find_filter(name).filter(|filter| each_kind(filter.name).is_none());
             let filter = filter.ok_or_else(|| no_filter(name, &first.span))?;
             let arguments = bound(owner(filter.name), filter.parameters, given)?;
@@ -506,6 +524,7 @@ fn test(parser: &mut Parser<'_>, input: Expr) -> Parsed<Expr> {
     let test = functions::find_test(&name).ok_or_else(|| no_test(&name, &span))?;
     let given = if parser.is("(") {
         arguments(parser)?
+    // Only a test that takes an argument looks for one: `x is even (…)` is a mistake.
     } else if !test.parameters.is_empty() && begins_value(parser) {
         // `is divisibleby 3`
         let value = primary(parser)?;
@@ -521,6 +540,7 @@ fn test(parser: &mut Parser<'_>, input: Expr) -> Parsed<Expr> {
 
 fn begins_value(parser: &Parser<'_>) -> bool {
     match parser.peek() {
+        // Words that continue the expression around the test.
         TokenKind::Name(word) => !["else", "or", "and", "is", "if", "in", "not"].contains(&word.as_str()),
         TokenKind::Quoted(_) | TokenKind::Number(_) | TokenKind::Symbol("[") => true,
         _ => false,
@@ -543,6 +563,7 @@ fn arguments(parser: &mut Parser<'_>) -> Parsed<Given> {
             None
         };
         given.push((name, expression(parser)?));
+        // No function takes nearly as many; it ends a list of thousands early.
         if given.len() > DEPTH_MAX {
             return Err(parser.unexpected("`)`"));
         }

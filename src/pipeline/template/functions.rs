@@ -106,6 +106,7 @@ pub(super) static FILTERS: [Filter; 40] = [
 /// The filter of that name.
 pub(super) fn find_filter(name: &str) -> Option<&'static Filter> {
     let name = match name {
+        // Jinja's own short names.
         "d" => "default",
         "count" => "length",
         name => name,
@@ -165,6 +166,7 @@ pub(super) static TESTS: [Test; 29] = [
 /// The test of that name.
 pub(super) fn find_test(name: &str) -> Option<&'static Test> {
     let name = match name {
+        // Other names under which Jinja knows these tests.
         "equalto" => "eq",
         "greaterthan" => "gt",
         "lessthan" => "lt",

@@ -35,11 +35,13 @@ pub(super) fn without_tags(html: &str) -> String {
         match tags.end(open) {
             Some(end) => {
                 let name = name(&html[open..end]);
+                // A space and no line break: white space is drawn together below, as browsers do.
                 if BREAKS.contains(&name.as_str()) {
                     text.push(' ');
                 }
                 at = if HIDDEN.contains(&name.as_str()) { behind_hidden(html, end, &name) } else { end };
             }
+            // `a < b` is text, and so is what comes behind it.
             None => {
                 text.push('<');
                 at = open + 1;
@@ -64,12 +66,15 @@ impl Tags<'_> {
     fn end(&mut self, open: usize) -> Option<usize> {
         let rest = &self.html[open..];
         let first = rest[1..].chars().next()?;
+        // What HTML begins a tag or a comment with; `<3` is none.
         if !first.is_ascii_alphabetic() && !matches!(first, '/' | '!' | '?') {
             return None;
         }
         if rest.starts_with("<!--") {
+            // An open comment hides the rest, as browsers have it.
             return rest.find("-->").map(|at| open + at + 3).or(Some(self.html.len()));
         }
+        // A `>` within quotes belongs to an attribute: `<a title="a > b">`.
         if self.quotes {
             let mut quote = None;
             for (at, byte) in rest.bytes().enumerate() {
@@ -80,8 +85,11 @@ impl Tags<'_> {
                     _ => {}
                 }
             }
+            // Each further tag would look for the missing quote up to the end of the text, which takes quadratic
+            // time.
             self.quotes = false;
         }
+        // The same for a missing `>`.
         let end = self.closes.then(|| rest.find('>')).flatten().map(|at| open + at + 1);
         self.closes = end.is_some();
         end
@@ -91,6 +99,7 @@ impl Tags<'_> {
 /// The small name of a tag, opening or closing.
 fn name(tag: &str) -> String {
     let letters = tag.trim_start_matches(['<', '/']);
+    // Twelve letters are more than any tag that is asked for.
     letters.chars().take_while(char::is_ascii_alphanumeric).take(12).collect::<String>().to_ascii_lowercase()
 }
 
@@ -100,6 +109,7 @@ fn behind_hidden(html: &str, start: usize, name: &str) -> usize {
     let is_close =
         |at: &usize| html.get(at + 2..at + 2 + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name));
     let close = closes.into_iter().find(is_close);
+    // A script that is never closed hides the rest: its code is no text for people.
     close.and_then(|at| html[at..].find('>').map(|end| at + end + 1)).unwrap_or(html.len())
 }
 
@@ -146,6 +156,7 @@ fn character(name: &str) -> Option<char> {
 const WINDOWS: &str = "€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ";
 
 fn named(name: &str) -> Option<u32> {
+    // A list in the order of the code points needs no number beside each name.
     let latin = LATIN.split(' ').position(|entity| entity == name).and_then(|place| u32::try_from(place).ok());
     latin.map(|place| place + 160).or_else(|| OTHERS.iter().find(|(entity, _)| *entity == name).map(|(_, code)| *code))
 }

@@ -40,8 +40,10 @@ impl Kinds {
             F::Int | F::Long | F::Double | F::Currency | F::Percent => Self::NUMBER,
             F::Date => Self::DATE,
             F::DateTime => Self::MOMENT,
+            // Picklists, ids and references, too: what a template sees of them is their text.
             _ => Self::TEXT,
         };
+        // Any field may be blank, also one that is required: records from before the rule exist.
         kinds | Self::BLANK
     }
 
@@ -107,6 +109,7 @@ impl BitOr for Kinds {
 pub(super) fn fitting(takes: Takes) -> Kinds {
     match takes {
         Takes::Anything => Kinds::ANY,
+        // Lists and maps are left out, as their text would be a programmer's.
         Takes::Text => Kinds::TEXTS | Kinds::NUMBER | Kinds::BOOL,
         Takes::Number | Takes::Whole => Kinds::NUMBER | Kinds::TEXT,
         Takes::Day => Kinds::TEXTS,
@@ -151,6 +154,7 @@ pub(super) fn arithmetic(operator: Arithmetic, left: Kinds, right: Kinds) -> Kin
     if left.has(Kinds::BLANK) || right.has(Kinds::BLANK) {
         // A blank beside a text adds nothing to it.
         let kept = if operator == A::Add { (left | right).and(Kinds::TEXT) } else { Kinds::NOTHING };
+        // Without blanks it always fails; that a blank record would pass does not make the operator right.
         return if result.is_nothing() && !left.filled().is_nothing() && !right.filled().is_nothing() {
             Kinds::NOTHING
         } else {
@@ -167,6 +171,7 @@ pub(super) fn comparable(comparison: Comparison, left: Kinds, right: Kinds) -> b
         return true;
     }
     match comparison {
+        // Values of two kinds are unequal, which is an answer; `check` warns where nobody can mean it.
         Comparison::Equal | Comparison::Unequal => true,
         Comparison::In | Comparison::NotIn => right.has(Kinds::LIST | Kinds::MAP) || both(Kinds::TEXTS),
         _ => both(Kinds::TEXTS) || both(Kinds::NUMBER) || both(Kinds::BOOL),

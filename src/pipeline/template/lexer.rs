@@ -82,6 +82,7 @@ impl Lexer<'_> {
     fn text(&mut self) -> Result<(), TemplateError> {
         let start = self.at;
         let rest = &self.source[start..];
+        // A single brace is text, as in JSON or CSS.
         let tag = rest.match_indices('{').map(|(at, _)| at).find(|at| rest[at + 1..].starts_with(['{', '%', '#']));
         let Some(open) = tag.map(|at| start + at) else {
             self.add_text(start, self.source.len(), Tag::None);
@@ -92,7 +93,10 @@ impl Lexer<'_> {
         let block = self.source.as_bytes()[open + 1] != b'{';
         let tag = match mark {
             Some('-') => Tag::StripsAll,
+            // As in Jinja, a plus keeps the white space that would be taken as layout.
             Some('+') => Tag::None,
+            // A block on a line of its own leaves nothing behind, which people expect of a value (Jinja's
+            // `lstrip_blocks`).
             _ if block => Tag::StripsIndent,
             _ => Tag::None,
         };
@@ -123,6 +127,7 @@ impl Lexer<'_> {
             Tag::StripsAll => text = text.trim_end(),
             Tag::StripsIndent => {
                 let kept = text.trim_end_matches([' ', '\t']);
+                // Only an indent: blanks between a word and a tag belong to the value.
                 if kept.ends_with('\n') || (kept.is_empty() && at_line_start) {
                     text = kept;
                 }
@@ -148,6 +153,7 @@ impl Lexer<'_> {
         self.strip = match before {
             Some('-') => Strip::All,
             Some('+') => Strip::Nothing,
+            // A printed value is part of its line, so the line break behind it stays.
             _ if end == "}}" => Strip::Nothing,
             _ => Strip::LineBreak,
         };
@@ -185,6 +191,7 @@ impl Lexer<'_> {
             }
             match character {
                 '{' | '}' => {
+                    // Not below zero: a stray brace is for the parser to point at.
                     braces = if character == '{' { braces + 1 } else { usize::saturating_sub(braces, 1) };
                     let symbol = if character == '{' { "{" } else { "}" };
                     self.push(TokenKind::Symbol(symbol), self.at..self.at + 1);
@@ -204,6 +211,7 @@ impl Lexer<'_> {
 
     fn symbol(&mut self) -> Result<(), TemplateError> {
         let rest = &self.source[self.at..];
+        // Before the symbols, since `!` alone is none and would be an unknown character.
         let foreign = FOREIGN.iter().find(|(foreign, _)| rest.starts_with(foreign) && !rest.starts_with("!="));
         if let Some((foreign, help)) = foreign {
             let span = self.at..self.at + foreign.len();
@@ -226,6 +234,7 @@ impl Lexer<'_> {
             |from: usize| rest[from..].bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'_').count();
         let starts_digit = |at: usize| rest.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
         let mut length = digits(0);
+        // `1.` followed by a name is a number and a subscript.
         if rest[length..].starts_with('.') && starts_digit(length + 1) {
             length += 1 + digits(length + 1);
         }
@@ -236,6 +245,7 @@ impl Lexer<'_> {
             }
         }
         let span = self.at..self.at + length;
+        // `12abc` would otherwise be read as two values with an operator missing.
         if rest[length..].starts_with(is_name) {
             let help = "a name begins with a letter; a text stands in quotes";
             return Err(TemplateError::new(span, "a number is followed by a letter").with_help(help));
@@ -287,6 +297,8 @@ impl Lexer<'_> {
         let ends = self.source[start..].match_indices("{%").map(|(at, _)| start + at);
         for end in ends {
             let inner = &self.source[end + 2..];
+            // Without an end of any tag there is no `endraw` either; looking on from each `{%` would take quadratic
+            // time.
             let Some(close) = inner.find("%}") else { break };
             let word = inner[..close].trim_start_matches(['-', '+']).trim_end_matches(['-', '+']);
             if word.trim() != "endraw" {
@@ -315,6 +327,7 @@ fn escape(rest: &str) -> (String, usize) {
     let coded = |digits: usize| {
         let code = rest.get(1..=digits).and_then(|code| u32::from_str_radix(code, 16).ok());
         code.and_then(char::from_u32)
+            // HubSpot does not store NUL.
             .filter(|character| *character != '\0')
             .map(|character| (character.into(), digits + 1))
     };

@@ -8,6 +8,8 @@ use super::value::{Budget, Builder, Outcome, Refusal, Value};
 use crate::pipeline::values::decimal::Decimal;
 
 /// Most items that `range` makes.
+// A value for a property is made of the parts of a field, which are few; a longer loop would end with the budget
+// anyhow.
 const RANGE_MAX: i128 = 1_000;
 
 /// `Channels__c | split(";")`: the parts of a text; by white space without a separator. A blank has no parts.
@@ -112,6 +114,7 @@ pub(super) fn sum<'a>(budget: &mut Budget, value: Value<'a>, _: &Arguments<'a>) 
         let number = match item {
             Value::Blank => continue,
             Value::Number(number) => Some(number.value.clone()),
+            // Parts of a split text are texts, and a sum over them is what `split` is mostly followed by.
             Value::Text(text) => Decimal::parse(text.trim()),
             _ => None,
         };
@@ -161,9 +164,11 @@ fn mixed(name: &str, one: &Value<'_>, other: &Value<'_>) -> Refusal {
 pub(super) fn sort<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Arguments<'a>) -> Outcome<'a> {
     let Value::List(list) = value else { return Ok(value) };
     let count = list.items.len();
+    // Before sorting: the comparisons themselves are not counted one by one.
     budget.spend(count * (count.max(2).ilog2() as usize))?;
     let (mut items, blanks): (Vec<_>, Vec<_>) = list.items.iter().cloned().partition(|item| !item.is_blank());
     let first = items.first().cloned();
+    // All against the first one: likeness of kinds is transitive, so a mixed list is found in one pass.
     let unlike = first.and_then(|first| {
         items.iter().find(|item| order(&first, item).is_none()).map(|item| mixed("sort", &first, item))
     });
@@ -181,6 +186,7 @@ pub(super) fn sort<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Argume
 pub(super) fn unique<'a>(budget: &mut Budget, value: Value<'a>, _: &Arguments<'a>) -> Outcome<'a> {
     let Value::List(list) = value else { return Ok(value) };
     let mut kept: Vec<Value<'a>> = Vec::new();
+    // Quadratic, and paid for by `equal`: items can be lists, which have no order and no hash.
     'items: for item in &list.items {
         for earlier in &kept {
             if equal(budget, earlier, item)? {
@@ -213,6 +219,7 @@ pub(super) fn range<'a>(budget: &mut Budget, arguments: &[Value<'a>]) -> Outcome
     if step == 0 {
         return Err(Refusal::new("the step of `range` is not zero"));
     }
+    // In 128 bits, where the extremes of 64 cannot overflow.
     let count = ((end - start) * step.signum() + step.abs() - 1).max(0) / step.abs();
     if count > RANGE_MAX {
         return Err(Refusal::new("`range` makes at most 1,000 items"));

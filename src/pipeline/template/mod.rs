@@ -75,6 +75,7 @@ impl Template {
         let count = self.parsed.fields.len();
         let sets: Vec<Kinds> = (0..count).map(|place| known(place).map_or(Kinds::ANY, Kinds::of_field)).collect();
         let mut found = check::check(&self.parsed, &sets);
+        // A template with findings may fail here for the same reason once more.
         if found.is_empty() {
             found.extend(self.endless(&sets));
         }
@@ -83,6 +84,8 @@ impl Template {
 
     /// A template that takes too long whatever the record holds, or fails without asking for one.
     fn endless(&self, sets: &[Kinds]) -> Option<TemplateError> {
+        // Both a record of blanks and a usual one must end it, since a loop over a field may only be long for one of
+        // them.
         let blank = self.evaluate(vec![Value::Blank; sets.len()], Timestamp::UNIX_EPOCH).err()?;
         let typical = sets.iter().map(|kinds| check::candidates(*kinds).into_iter().next().unwrap_or(Value::Blank));
         let failure = self.evaluate(typical.collect(), Timestamp::UNIX_EPOCH).err()?;
@@ -128,6 +131,7 @@ pub fn test_names() -> impl Iterator<Item = &'static str> {
 /// A part of a template in one line.
 fn shortened(part: &str) -> String {
     let line = part.split_whitespace().collect::<Vec<_>>().join(" ");
+    // A message stands on one line of a terminal, with the reason behind it.
     match line.char_indices().nth(80) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,

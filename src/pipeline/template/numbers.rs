@@ -9,6 +9,7 @@ use crate::pipeline::values::decimal::{DIGITS_MAX, Decimal, Rounding};
 pub(super) fn round<'a>(_: &mut Budget, value: Value<'a>, arguments: &Arguments<'a>) -> Outcome<'a> {
     let Value::Number(number) = value else { return Ok(value) };
     let rounding = match arguments.text(1) {
+        // Jinja's names for the methods.
         "" | "common" => Rounding::HalfUp,
         "ceil" => Rounding::Ceiling,
         "floor" => Rounding::Floor,
@@ -26,6 +27,7 @@ pub(super) fn round<'a>(_: &mut Budget, value: Value<'a>, arguments: &Arguments<
         let rounded = number.value.round_whole(size, rounding);
         return rounded.map(Value::number).map_err(|_| Refusal::new("`round` gives a number that is too large"));
     }
+    // The places are kept beside the value, so that `1.50` still calculates as 1.5.
     Ok(Value::Number(Number { value: number.value.round(size, rounding), places: Some(size) }))
 }
 
@@ -62,6 +64,7 @@ pub(super) fn abs<'a>(_: &mut Budget, value: Value<'a>, _: &Arguments<'a>) -> Ou
 
 /// `'12.7' | int` -> `12`; a blank is 0. What is no number is the default, where one is given.
 pub(super) fn int<'a>(_: &mut Budget, value: Value<'a>, arguments: &Arguments<'a>) -> Outcome<'a> {
+    // Towards zero, as Python's `int`.
     let whole = |number: Decimal| Value::number(number.round(0, Rounding::Down));
     number_of("int", value, arguments, whole)
 }

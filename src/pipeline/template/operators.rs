@@ -18,12 +18,14 @@ pub(super) fn arithmetic<'a>(
     budget.spend(1)?;
     match (operator, &left, &right) {
         (_, Value::Number(one), Value::Number(two)) => calculate(budget, operator, one, two),
+        // Also with one blank: a missing middle name must not make the whole name blank.
         (A::Add, Value::Text(_), Value::Text(_) | Value::Blank) | (A::Add, Value::Blank, Value::Text(_)) => {
             concat(budget, &[left, right])
         }
         (A::Add, Value::List(one), Value::List(two)) => budget.list(one.items.iter().chain(&two.items).cloned()),
         (A::Multiply, Value::Text(text), Value::Number(times))
         | (A::Multiply, Value::Number(times), Value::Text(text)) => repeat(budget, text, times),
+        // Unknown in, unknown out: a blank price times a quantity is not 0.
         (_, Value::Blank, Value::Number(_) | Value::Blank) | (_, Value::Number(_), Value::Blank) => Ok(Value::Blank),
         (A::Multiply, Value::Blank, Value::Text(_)) | (A::Multiply, Value::Text(_), Value::Blank) => Ok(Value::Blank),
         _ => Err(unfit(operator, &left, &right)),
@@ -41,6 +43,7 @@ fn calculate<'a>(budget: &mut Budget, operator: Arithmetic, one: &Number, two: &
         A::DivideWhole => one.divide_whole(two),
         A::Remainder => one.remainder(two),
         A::Power => {
+            // One squaring for each bit of the exponent.
             budget.spend(64)?;
             let refusal =
                 || Refusal::new(format!("`**` takes a whole exponent, got {two}: fractions of powers are not exact"));
@@ -132,7 +135,9 @@ pub(super) fn equal(budget: &mut Budget, left: &Value<'_>, right: &Value<'_>) ->
         (Value::Bool(one), Value::Bool(two)) => one == two,
         (Value::Number(one), Value::Number(two)) => one.value == two.value,
         (Value::Text(one), Value::Text(two)) => {
+            // No more than the shorter one is compared.
             budget.spend_text(one.len().min(two.len()))?;
+            // One moment can be written with several offsets.
             **one == **two || instants(one, two) == Some(Ordering::Equal)
         }
         (Value::List(one), Value::List(two)) => {
@@ -189,6 +194,7 @@ pub(super) fn order(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
 
 /// The order of two moments, whatever offset they are written with; none for other texts.
 fn instants(one: &str, two: &str) -> Option<Ordering> {
+    // A look at the form before parsing, as most texts that are compared are no moments.
     let shaped = |text: &str| text.len() >= 17 && text.as_bytes()[10] == b'T' && text.as_bytes()[4] == b'-';
     if !shaped(one) || !shaped(two) {
         return None;
@@ -216,6 +222,7 @@ fn contains(budget: &mut Budget, container: &Value<'_>, item: &Value<'_>) -> Res
             }
             Ok(false)
         }
+        // Jinja finds the empty text in every text; a blank here is no text.
         (Value::Blank, _) | (Value::Text(_), Value::Blank) => Ok(false),
         (Value::Text(text), Value::Text(part)) => {
             budget.spend_text(text.len())?;
@@ -234,6 +241,7 @@ pub(super) fn item<'a>(budget: &mut Budget, value: &Value<'a>, index: &Value<'a>
     budget.spend(1)?;
     match (value, index) {
         (Value::Blank, _) | (Value::List(_) | Value::Text(_), Value::Blank) => Ok(Value::Blank),
+        // A search through all entries: maps are written out in a template and have a dozen of them.
         (Value::Map(map), key) => {
             for (entry, value) in &map.entries {
                 if equal(budget, entry, key)? {
@@ -264,6 +272,7 @@ fn place(index: &Number, length: usize) -> Result<Option<usize>, Refusal> {
     if !index.value.is_whole() {
         return Err(whole());
     }
+    // A place beyond the machine's numbers is beyond any list.
     let Some(index) = index.value.to_i64() else { return Ok(None) };
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     Ok(usize::try_from(if index < 0 { index + length } else { index }).ok())
@@ -276,6 +285,7 @@ pub(super) fn slice<'a>(budget: &mut Budget, value: &Value<'a>, parts: [Option<V
         *bound = match part {
             None | Some(Value::Blank) => None,
             Some(Value::Number(number)) if number.value.is_whole() => {
+                // Half of the range, so that adding a length to a bound cannot overflow.
                 let far = if number.value < Decimal::default() { i64::MIN / 2 } else { i64::MAX / 2 };
                 Some(number.value.to_i64().unwrap_or(far).clamp(i64::MIN / 2, i64::MAX / 2))
             }
@@ -308,6 +318,7 @@ pub(super) fn slice<'a>(budget: &mut Budget, value: &Value<'a>, parts: [Option<V
 fn places([start, end, step]: [Option<i64>; 3], length: usize) -> impl Iterator<Item = usize> {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let step = step.unwrap_or(1);
+    // Backwards, the end is one before the first place, which -1 stands for.
     let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
     let settle = |bound: i64| (if bound < 0 { bound + length } else { bound }).clamp(low, high);
     let (start, end) = match step > 0 {

@@ -11,9 +11,11 @@ use regex_automata::util::syntax;
 use super::value::{Budget, Refusal};
 
 /// Largest program that a pattern may become, in bytes.
+// Patterns that people write take some kilobytes.
 const PROGRAM_BYTES_MAX: usize = 1 << 20;
 
 /// How deep groups of a pattern may stand in each other.
+// The crate compiles by recursion.
 const NESTING_MAX: u32 = 50;
 
 /// What a pass of a pattern over a text costs, compared with copying it.
@@ -38,6 +40,7 @@ impl Pattern {
         let regex = built.map_err(|error| {
             let why = match error {
                 regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
+                // The crate draws the pattern with a caret over several lines; the last one has the reason.
                 other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
             };
             Refusal::new(format!("the pattern cannot be used: {why}"))
@@ -50,6 +53,7 @@ impl Pattern {
     }
 
     fn automaton(&self) -> Option<&DFA> {
+        // Only for the few patterns that need watching.
         self.automaton.get_or_init(|| automaton(self.regex.as_str())).as_deref()
     }
 }
@@ -58,6 +62,8 @@ fn automaton(text: &str) -> Option<Box<DFA>> {
     // Such an automaton knows no Unicode word boundaries; where a word ends hardly changes how far a search reads.
     let text = ascii_boundaries(text);
     let config = DFA::config().unicode_word_boundary(true).skip_cache_capacity_check(true);
+    // Two levels more, for the groups that are put around word boundaries; bytes, as it steps through the text by
+    // bytes.
     let syntax = syntax::Config::new().nest_limit(NESTING_MAX + 2).utf8(false);
     DFA::builder().configure(config).syntax(syntax).build(&text).ok().map(Box::new)
 }
@@ -99,6 +105,7 @@ impl<'p> Meter<'p> {
         if self.uncounted <= UNCOUNTED_BYTES_MAX {
             return Ok(());
         }
+        // Where it cannot be told, the most is charged: too dear a pattern is refused, a slow one must not pass.
         let beyond = self.read_from(text, start).map_or(most, |read| (start + read).saturating_sub(end));
         budget.spend(beyond * PASS_COST / 64).map_err(|refusal| {
             let why = "the pattern reads on far beyond each place that matches";

@@ -42,6 +42,7 @@ pub(super) fn whole<'a>(_: &mut Budget, value: &Value<'a>, _: &Arguments<'a>) ->
 }
 
 pub(super) fn fraction<'a>(_: &mut Budget, value: &Value<'a>, _: &Arguments<'a>) -> Answer {
+    // Numbers are decimals here, so a float is one that has a fraction.
     Ok(matches!(value, Value::Number(number) if !number.value.is_whole()))
 }
 

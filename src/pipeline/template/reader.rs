@@ -50,6 +50,7 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn peek(&self) -> &TokenKind {
+        // The last token is the end, which can be looked at again and again.
         &self.tokens[self.at.min(self.tokens.len() - 1)].kind
     }
 

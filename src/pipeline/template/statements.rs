@@ -91,6 +91,7 @@ impl Parser<'_> {
             "set" => self.assignment()?,
             "with" => self.with()?,
             "filter" => vec![self.filtered()?],
+            // Taken and without effect: a property holds text, and escaping is for pages.
             "autoescape" => {
                 self.expression()?;
                 self.block_end()?;
@@ -139,6 +140,7 @@ impl Parser<'_> {
                 otherwise = self.body(&["endif"])?;
                 self.next();
             }
+            // `body` ended at this word or the branches before have taken it, so it is there.
             self.skip_word("endif");
             self.block_end()?;
             return Ok(Node::If { branches, otherwise });
@@ -148,12 +150,14 @@ impl Parser<'_> {
     /// Variables that are set inside a loop get slots of their own, which each pass clears: none is left over from the pass before.
     fn repeated(&mut self) -> Result<Node, TemplateError> {
         let (name, _) = self.name("the name of the loop's variable")?;
+        // Two variables would need items that are pairs, which nothing here makes.
         if self.is(",") {
             return Err(self.unexpected("`in`").with_help("a loop has one variable"));
         }
         if !self.skip_word("in") {
             return Err(self.unexpected("`in`"));
         }
+        // The loop's own `if` is a filter over its items.
         let items = expressions::without_condition(self)?;
         let first = self.parsed.slots;
         self.scopes.push(HashMap::new());
@@ -170,6 +174,7 @@ impl Parser<'_> {
         let body = self.body(&["else", "endfor"])?;
         self.loops.pop();
         self.scopes.pop();
+        // Slots are numbered as they appear, so those of the body are one range.
         let fresh = first..self.parsed.slots;
         self.next();
         let mut otherwise = Vec::new();
@@ -192,6 +197,7 @@ impl Parser<'_> {
         if self.skip("=") {
             let value = self.expression()?;
             self.block_end()?;
+            // After the value was read: `{% set a = a ~ 'x' %}` reads the variable from outside.
             let slot = self.assigned(&name);
             return Ok(vec![Node::Set { slot, value }]);
         }

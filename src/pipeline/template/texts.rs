@@ -69,6 +69,7 @@ pub(super) fn trim<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Argume
 /// `Name | replace("a", "b")`, the first so many or all.
 pub(super) fn replace<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Arguments<'a>) -> Outcome<'a> {
     let (text, old, new) = (text_of(&value), arguments.text(0), arguments.text(1));
+    // Python puts the new text between all letters, which nobody wants in a property.
     if old.is_empty() {
         return Err(Refusal::new("`replace` needs a text to replace"));
     }
@@ -98,6 +99,7 @@ pub(super) fn truncate<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Ar
     if text.chars().count() <= length {
         return budget.text(text);
     }
+    // The sign of the cut counts, so that the result fits the property's limit.
     let kept: String = text.chars().take(length - 1).collect();
     budget.text(&format!("{}…", kept.trim_end()))
 }
@@ -121,6 +123,7 @@ pub(super) fn urlencode<'a>(budget: &mut Budget, value: Value<'a>, _: &Arguments
     let mut encoded = Builder::default();
     for byte in text_of(&value).bytes() {
         match byte {
+            // The slash stays, as with Jinja, whose users put paths together with it.
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
                 encoded.push(budget, char::from(byte).encode_utf8(&mut [0; 4]))?;
             }
@@ -205,6 +208,7 @@ fn replacement<'t>(text: &'t str, pattern: &regex::Regex) -> Result<Vec<Piece<'t
         let (name, length) = match behind.strip_prefix("g<").and_then(|name| name.split_once('>')) {
             Some((name, _)) => (name, name.len() + 3),
             None => {
+                // Two digits, as in Python: `\10` is the tenth group.
                 let digits = behind.bytes().take(2).take_while(u8::is_ascii_digit).count();
                 (&behind[..digits], digits)
             }

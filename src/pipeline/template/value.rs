@@ -16,6 +16,7 @@ pub const FUEL_MAX: u64 = 100_000;
 pub const TEXT_BYTES_MAX: usize = 4 * 65_536 + 4;
 
 /// How deep lists and maps may hold each other.
+// Comparing and dropping lists recurses.
 const NESTED_MAX: usize = 16;
 
 /// One value. An empty text, `none` and a blank field are the same: a blank.
@@ -116,6 +117,7 @@ impl<'a> Value<'a> {
         match kind {
             FieldKind::Boolean => Self::Bool(text.eq_ignore_ascii_case("true")),
             FieldKind::Int | FieldKind::Long | FieldKind::Double | FieldKind::Currency | FieldKind::Percent => {
+                // A number that cannot be read stays text, so that the record's own error names it.
                 Decimal::parse(text.trim()).map_or_else(|| Self::borrowed(text), Self::number)
             }
             kind => match convert::canonical(text, kind) {
@@ -160,6 +162,7 @@ impl<'a> Value<'a> {
             Self::Bool(answer) => format!("`{answer}`"),
             Self::Number(number) => format!("the number {}", number.text()),
             Self::Text(text) => {
+                // Enough to recognise the value; a description of 30 KB would fill the list of failures.
                 let short: String = text.chars().take(40).collect();
                 let more = if short.len() < text.len() { "…" } else { "" };
                 format!("the text `{short}{more}`")
@@ -214,6 +217,7 @@ impl Budget {
                 Ok(())
             }
             None => {
+                // What has failed once must not go on with a cheaper step.
                 self.fuel = 0;
                 Err(Refusal::exhausted(format!("the template takes more than {FUEL_MAX} steps")))
             }

@@ -11,6 +11,7 @@ pub fn same(kind: &PropertyKind, wanted: &str, held: Option<&str>) -> bool {
     if wanted == held {
         return true;
     }
+    // A blank equals a blank only: 0 is a value, and clearing it is a change.
     if wanted.is_empty() || held.is_empty() {
         return false;
     }
@@ -18,9 +19,12 @@ pub fn same(kind: &PropertyKind, wanted: &str, held: Option<&str>) -> bool {
         PropertyKind::Number => decimal::same(wanted, held),
         PropertyKind::Bool => wanted.eq_ignore_ascii_case(held),
         PropertyKind::Date | PropertyKind::DateTime => {
+            // HubSpot answers with a date, a moment or milliseconds, depending on the property and the endpoint.
             time::held_milliseconds(wanted).is_some_and(|wanted| time::held_milliseconds(held) == Some(wanted))
         }
+        // The order of chosen options means nothing, and neither system promises to keep it.
         PropertyKind::MultiCheckbox => options(wanted) == options(held),
+        // Letter case and inner spaces are part of a text.
         PropertyKind::String | PropertyKind::Enumeration | PropertyKind::Other(_) => false,
     }
 }

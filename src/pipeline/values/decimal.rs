@@ -33,6 +33,7 @@ fn plain(text: &str) -> Option<&str> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    // `007` has another canonical form and takes the long way.
     let leads = whole.len() == 1 || !whole.starts_with('0');
     if text.len() > PLAIN_BYTES_MAX || !leads || !all_digits(whole) || !all_digits(fraction) {
         return None;
@@ -99,6 +100,7 @@ impl Decimal {
         if (whole.is_empty() && fraction.is_empty()) || !all_digits(whole) || !all_digits(fraction) {
             return None;
         }
+        // Zeros at the front are no digits of the number and must not count against the bound.
         let leading = whole.bytes().chain(fraction.bytes()).take_while(|digit| *digit == b'0').count();
         let count = whole.len() + fraction.len() - leading;
         if count == 0 {
@@ -106,6 +108,8 @@ impl Decimal {
         }
         let scale = i64::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
         let limit = DIGITS_MAX as i64;
+        // Refused before any digit is stored: `1E999999999` would otherwise be written out. Trailing zeros may still
+        // fall away.
         if scale.abs() > limit || count > 4 * DIGITS_MAX {
             return None;
         }
@@ -194,11 +198,13 @@ impl Decimal {
         let mut result = one.clone();
         let mut rest = exponent.unsigned_abs();
         let mut square = self.clone();
+        // By squaring, so that an exponent of a million takes twenty steps.
         while rest > 0 {
             if rest % 2 == 1 {
                 result = result.multiply(&square)?;
             }
             rest /= 2;
+            // The last square would not be used, and might be too large.
             if rest > 0 {
                 square = square.multiply(&square)?;
             }
@@ -213,6 +219,7 @@ impl Decimal {
             return self.clone();
         }
         let (digits, rest) = self.digits.divided(&Digits::power_of_ten(self.scale - places));
+        // Twice the rest against the whole, which needs no fraction.
         let half = || rest.plus(&rest).cmp(&Digits::power_of_ten(self.scale - places)) != Ordering::Less;
         let digits = if self.goes_up(rounding, &rest, half) { digits.plus(&Digits::from(1)) } else { digits };
         Self { negative: self.negative, digits, scale: places }.lowest()
@@ -277,6 +284,7 @@ impl Decimal {
     /// Without needless zeros.
     fn lowest(mut self) -> Self {
         self.scale -= self.digits.strip_zeros(self.scale);
+        // There is one zero, so that `-0` and `0` are equal values.
         self.negative &= !self.digits.is_zero();
         self
     }
@@ -311,6 +319,7 @@ impl PartialOrd for Decimal {
 
 impl Ord for Decimal {
     fn cmp(&self, other: &Self) -> Ordering {
+        // Compared the other way round: negative is true, and the smaller one.
         let sign = other.negative.cmp(&self.negative);
         sign.then_with(|| {
             let (one, two, _) = self.aligned(other);
@@ -322,6 +331,7 @@ impl Ord for Decimal {
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = self.digits.write();
+        // A number below one has fewer digits than places: zeros are put before them, and one before the point.
         let missing = (self.scale + 1).saturating_sub(digits.len());
         let padded: String = std::iter::repeat_n('0', missing).chain(digits.chars()).collect();
         let (whole, fraction) = padded.split_at(padded.len() - self.scale);

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Digits(Vec<u32>);
 
+// Nine digits fit 32 bits, and the product of two such limbs with a carry fits 64.
 const LIMB: u64 = 1_000_000_000;
 const LIMB_DIGITS: usize = 9;
 
@@ -14,6 +15,7 @@ impl Digits {
     pub(super) fn read(digits: impl Iterator<Item = u8>, count: usize) -> Self {
         let mut limbs = vec![0; count.div_ceil(LIMB_DIGITS)];
         for (index, digit) in digits.enumerate() {
+            // Counted from the lowest digit, so that a power of ten is a shift by whole limbs and a rest.
             let limb = &mut limbs[(count - 1 - index) / LIMB_DIGITS];
             *limb = *limb * 10 + u32::from(digit - b'0');
         }
@@ -52,12 +54,14 @@ impl Digits {
     }
 
     pub(super) fn to_u128(&self) -> Option<u128> {
+        // Four limbs are 36 digits, which 128 bits hold.
         (self.0.len() <= 4)
             .then(|| self.0.iter().rev().fold(0, |number, limb| number * u128::from(LIMB) + u128::from(*limb)))
     }
 
     /// Multiplies by a power of ten.
     pub(super) fn shift(&mut self, exponent: usize) {
+        // Zero has no limbs, and must not get any.
         if self.is_zero() || exponent == 0 {
             return;
         }
@@ -119,6 +123,7 @@ impl Digits {
         let mut difference = Vec::with_capacity(self.0.len());
         let mut borrowed = 0;
         for index in 0..self.0.len() {
+            // With a limb added beforehand, so that no step goes below zero.
             let limb = self.limb(index) + LIMB - other.limb(index) - borrowed;
             difference.push((limb % LIMB) as u32);
             borrowed = 1 - limb / LIMB;
@@ -144,6 +149,7 @@ impl Digits {
 
     /// Quotient and rest; `divisor` must not be zero.
     pub(super) fn divided(&self, divisor: &Self) -> (Self, Self) {
+        // Most divisors are short: one pass over the limbs.
         if let Some(short) = divisor.to_u128().and_then(|divisor| u64::try_from(divisor).ok()) {
             let (quotient, rest) = self.divided_short(short);
             return (quotient, Self::from(rest));
@@ -198,6 +204,7 @@ impl PartialOrd for Digits {
 
 impl Ord for Digits {
     fn cmp(&self, other: &Self) -> Ordering {
+        // Neither has zeros at its top, so more limbs are a larger number.
         self.0.len().cmp(&other.0.len()).then_with(|| self.0.iter().rev().cmp(other.0.iter().rev()))
     }
 }

@@ -33,6 +33,7 @@ pub enum Rule {
 impl Rule {
     /// The rule that HubSpot tells of for a property of this type; none where its meaning is not certain.
     pub fn of(rule: &PropertyRule, kind: &PropertyKind) -> Option<Self> {
+        // All rules that are known here have one argument; with another count, it is another rule than it seems.
         let [argument] = &*rule.arguments else { return None };
         let argument = argument.trim();
         let number = || decimal::canonical(argument)?.parse().ok();
@@ -63,11 +64,13 @@ impl Rule {
             // A text has as many UTF-16 units as scalar values, or more, and as many with its white space as without.
             Self::LengthMin(min) => value.encode_utf16().count() < *min,
             Self::LengthMax(max) => trimmed.chars().count() > *max,
+            // What is no number is refused by its type, with a better reason.
             Self::NumberMin(min) => parsed().is_some_and(|number| number < *min),
             Self::NumberMax(max) => parsed().is_some_and(|number| number > *max),
             Self::DecimalsMax(max) => {
                 number().is_some_and(|text| text.split_once('.').is_some_and(|(_, places)| places.len() > *max))
             }
+            // Spaces and signs pass, as HubSpot's text can be read either way.
             Self::Numeric => value.chars().any(char::is_alphabetic),
             Self::Alphabetic => value.bytes().any(|byte| byte.is_ascii_digit()),
         }

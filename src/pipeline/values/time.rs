@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 pub fn date(text: &str) -> Option<Date> {
     let text = text.trim();
     let bytes = text.as_bytes();
+    // The parser also takes basic forms such as `20261001`, which may be a number that somebody means as one.
     let shaped = bytes.len() == 10 && bytes[4] == b'-' && bytes[7] == b'-';
     if !shaped {
         return None;
@@ -53,6 +54,7 @@ pub fn canonical_moment(text: &str) -> Option<Cow<'_, str>> {
     let text = text.trim();
     match moment(text) {
         // Bulk results write it so.
+        // A leap second passes the parser and is no moment that HubSpot takes, so it is written anew.
         Some(_) if is_shaped(text, "0000-00-00T00:00:00.000Z") && !text.ends_with(":60.000Z") => {
             Some(Cow::Borrowed(text))
         }
@@ -103,11 +105,13 @@ pub fn day_in(moment: Timestamp, zone: &TimeZone) -> Date {
 /// A value that HubSpot holds for a day or a moment, as milliseconds since 1970: it comes as such a number or as text.
 pub fn held_milliseconds(text: &str) -> Option<i64> {
     let text = text.trim();
+    // Before the dates: no date is digits alone.
     if let Ok(milliseconds) = text.parse::<i64>() {
         return Some(milliseconds);
     }
     let local = match (moment(text), date(text)) {
         (Some(moment), _) => return Some(moment.as_millisecond()),
+        // HubSpot keeps a day as midnight in UTC, whatever the portal's zone.
         (None, Some(day)) => day.to_datetime(jiff::civil::Time::midnight()),
         (None, None) => utc(text)?,
     };
