@@ -29,6 +29,7 @@ pub fn known(project: &Project, config: &PipelineConfig, target: Option<(u64, &s
         _ => None,
     };
     let hubspot = match connection(config.target.connection.as_str()) {
+        // Behind any other address is a sandbox or a proxy, whose records HubSpot's site does not show.
         Some(ConnectionConfig::Hubspot(connection)) if connection.base_url.trim_end_matches('/') == HUBSPOT_API => {
             target.map(|(portal, kind)| format!("{HUBSPOT}/contacts/{portal}/record/{kind}/{{id}}"))
         }
@@ -40,6 +41,7 @@ pub fn known(project: &Project, config: &PipelineConfig, target: Option<(u64, &s
 /// An org's own login address opens its records as well.
 fn salesforce(login_url: &str) -> Option<String> {
     let origin = login_url.trim_end_matches('/');
+    // A plain address is a sandbox's: it has no pages for people.
     let org = origin.starts_with("https://") && !SHARED_LOGINS.contains(&origin);
     org.then(|| format!("{origin}/{{id}}"))
 }

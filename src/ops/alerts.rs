@@ -30,9 +30,11 @@ const RETRY_AFTER: [Duration; 5] = [
 ];
 
 /// While an alert is being sent, no other process takes it.
+// Longer than a receiver's timeout, and short enough that a process which died delays its alerts by a minute only.
 const TAKEN_FOR: Duration = Duration::from_secs(60);
 
 /// Alerts that are taken at once.
+// Few, as they are sent one after the other within the time for which they are taken.
 const BATCH: usize = 20;
 
 /// How long a command that ends waits for its alerts; what is left is sent by the next one.
@@ -77,6 +79,7 @@ pub fn terms(project: &Project, pipeline: &PipelineName) -> Option<AlertTerms> {
 /// From when on something is wrong with a pipeline.
 pub fn thresholds(project: &Project, pipeline: Option<&LoadedPipeline>) -> AlertConfig {
     let common = &project.config.alert;
+    // What a pipeline says replaces the project's figures one by one.
     pipeline.map_or_else(|| common.clone(), |pipeline| pipeline.config.alert.or(common))
 }
 
@@ -107,6 +110,7 @@ pub async fn test(project: &Project, names: &[String]) -> Result<AlertTest, OpsE
     };
     let mut tried = Vec::new();
     for receiver in all.iter().filter(|known| names.is_empty() || names.iter().any(|name| name == known.name())) {
+        // One after the other, each with its outcome: a test is to show which receiver does not work.
         let problem = send(project, receiver, &alert, &project.outside.cancel).await.err();
         tried.push(Tried { name: receiver.name().to_owned(), delivered: problem.is_none(), problem });
     }
@@ -136,6 +140,7 @@ pub async fn tell_at_last(project: &Project, state: &SqliteState, words: Words) 
 /// Tells as long as it is polled.
 pub async fn keep_telling(current: &tokio::sync::watch::Receiver<Arc<Project>>, state: &SqliteState, words: Words) {
     loop {
+        // Asked anew in each turn, as a changed project file takes effect without a restart.
         let project = Arc::clone(&current.borrow());
         let sent = async {
             if project.config.alerts.is_empty() {
@@ -144,6 +149,7 @@ pub async fn keep_telling(current: &tokio::sync::watch::Receiver<Arc<Project>>, 
             notice_old_data(&project, state, words).await?;
             send_due(&project, state, &project.outside.cancel).await
         };
+        // An outbox that cannot be read must not end the sync, whose data is not affected.
         if let Err(error) = sent.await {
             tracing::warn!(%error, "alerts wait");
         }
@@ -153,6 +159,7 @@ pub async fn keep_telling(current: &tokio::sync::watch::Receiver<Arc<Project>>, 
 
 /// Sends what is due.
 async fn send_due(project: &Project, state: &SqliteState, cancel: &Cancel) -> Result<(), StateError> {
+    // Until nothing is due: an incident may have left more than one batch.
     loop {
         let now = project.outside.clock.now();
         let taken = state.take_alerts(now, now + TAKEN_FOR, BATCH).await?;
@@ -163,6 +170,7 @@ async fn send_due(project: &Project, state: &SqliteState, cancel: &Cancel) -> Re
             let receiver = project.config.alerts.iter().find(|receiver| receiver.name() == queued.receiver);
             let sent = match receiver {
                 Some(receiver) => send(project, receiver, &queued.alert, cancel).await,
+                // Counted as delivered, since nobody is left who would ever take it.
                 None => {
                     tracing::warn!(receiver = %queued.receiver, alert = %queued.alert.id, "no receiver has this name any more");
                     Ok(())
@@ -183,6 +191,7 @@ async fn send_due(project: &Project, state: &SqliteState, cancel: &Cancel) -> Re
 
 /// Compares the age of each pipeline's data with what is allowed.
 async fn notice_old_data(project: &Project, state: &SqliteState, words: Words) -> Result<(), StateError> {
+    // A pipeline that no sync is to run may be as old as it likes.
     for pipeline in project.loaded.pipelines.iter().filter(|pipeline| pipeline.config.sync.enabled) {
         let name = PipelineName::new(pipeline.config.name.as_str());
         let at = project.outside.clock.now();
@@ -208,6 +217,7 @@ pub async fn lag(state: &SqliteState, name: &PipelineName, now: Timestamp) -> Re
     // A watermark that lies ahead of the clock is no proof that HubSpot is in step.
     let reached = mark.map(|mark| mark.set_at.map_or(mark.watermark.0, |at| mark.watermark.0.min(at)));
     let missed = parents::missed(state, name).await?;
+    // Data is as old as its oldest part: a parent's missed change counts like a record's own.
     let reached = reached.map(|reached| missed.map_or(reached, |missed| reached.min(missed.since)));
     Ok(reached.map(|reached| seconds(reached, now).max(0.0)))
 }

@@ -31,6 +31,7 @@ use crate::state::sqlite::SqliteState;
 const NAMED_MAX: usize = 10;
 
 /// Latest runs among which the last one that was not refused is looked for.
+// A day of quiet cycles every minute is 1,440 runs, so a usual gap between review and merge is covered.
 const RUNS_LOOKED_AT: usize = 2_000;
 
 /// Entries that are handed on at once.
@@ -63,6 +64,7 @@ pub fn names(project: &Project, path: &Path, plan: &SavedPlan) -> Result<Vec<Str
     let there = |name: &str| project.loaded.pipelines.iter().any(|pipeline| pipeline.config.name == name);
     let gone = plan.pipelines.iter().filter(|pipeline| !there(pipeline.name.as_str()));
     let gone = gone.map(|pipeline| format!("mapping: the pipeline `{}` no longer exists", pipeline.name)).collect();
+    // Before anything is asked of the two systems: a plan without its pipeline cannot be compared.
     refuse(path, gone)?;
     // A name is no glob here.
     Ok(plan.pipelines.iter().map(|pipeline| pipeline.name.to_string()).collect())
@@ -70,6 +72,7 @@ pub fn names(project: &Project, path: &Path, plan: &SavedPlan) -> Result<Vec<Str
 
 /// The prepared pipelines in the order of the plan.
 pub fn in_order(mut preparation: Preparation, plan: &SavedPlan) -> Preparation {
+    // The order in which records are made decides which associations wait.
     let place = |known: &Prepared| plan.pipelines.iter().position(|saved| saved.name == known.pipeline.name);
     preparation.pipelines.sort_by_key(place);
     preparation
@@ -118,7 +121,10 @@ pub async fn verify(
         let now = state_summary(&state, &saved.name, prepared).await?;
         moved.extend(state_moved(saved, &now));
     }
+    // What is cheap to compare comes first; the records are only read where definitions, portal and state still
+    // agree.
     refuse(path, moved)?;
+    // On disk and not in memory, since a plan may list a million records.
     let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
     let all = load(path, plan, &scratch).await?;
     let (moved, refused) = compare(project, preparation, path, plan, &all, allowance).await?;
@@ -152,9 +158,11 @@ fn portal_moved(saved: &SavedPipeline, prepared: &Prepared) -> Vec<String> {
     if was == is {
         return Vec::new();
     }
+    // In another portal everything differs, and this one sentence says why.
     if was.portal_id != is.portal_id {
         return vec![format!("HubSpot: this is portal {}, not {}", is.portal_id, was.portal_id)];
     }
+    // As catalogs, so that a moved schema is described in the words that `catalog pull` uses.
     let catalog = |portal: &crate::project::portal::Portal| {
         let mut catalog = Catalog::default();
         for object in portal.objects.values() {
@@ -168,6 +176,7 @@ fn portal_moved(saved: &SavedPipeline, prepared: &Prepared) -> Vec<String> {
         .into_iter()
         .map(|change| format!("HubSpot: {} {}", change.place(), change.message));
     let found: Vec<String> = found.take(NAMED_MAX).collect();
+    // The portals differ in something that no catalog of objects holds.
     if found.is_empty() { vec![format!("HubSpot: the kinds of associations of {} changed", saved.name)] } else { found }
 }
 
@@ -183,6 +192,7 @@ fn state_moved(saved: &SavedPipeline, now: &StateSummary) -> Vec<String> {
     }
     let what = match (&saved.state.last_run, &now.last_run) {
         (was, Some(is)) if was.as_ref() != Some(is) => format!("the run {is} came in between"),
+        // The likely causes are another file or database in `state`.
         (Some(was), None) => format!("this is another state: it does not know the run {was}"),
         _ => "failures were marked, or records were noted".to_owned(),
     };
@@ -197,6 +207,7 @@ async fn load(
 ) -> Result<HashMap<PipelineName, u64>, OpsError> {
     let mut counts: HashMap<PipelineName, u64> =
         plan.pipelines.iter().map(|pipeline| (pipeline.name.clone(), 0)).collect();
+    // Reading a file blocks, so it has a thread of its own; a few batches ahead keep both sides busy.
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<(PipelineName, Vec<PlanEntry>)>(4);
     let own_path = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
@@ -261,8 +272,10 @@ async fn compare(
         })
         .collect();
     let options = PlanOptions {
+        // What waited for its next try then still does: time alone must not make the plans differ.
         at: Some(saved.created),
         scopes: saved.pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.scope)).collect(),
+        // Only the observer's entries matter; no changes are collected to be shown.
         only: vec![PlannedAction::Unchanged],
         allowance,
         ..PlanOptions::default()
@@ -292,6 +305,7 @@ async fn compare(
             moved.push(format!("{name}: and {more} more records"));
         }
         let expected = counts.get(name).copied().unwrap_or_default();
+        // Entries that did not come again; where others moved, those are the better explanation.
         if result.moved.is_empty() && result.same != expected {
             let less = expected.saturating_sub(result.same);
             moved.push(format!(
@@ -323,6 +337,7 @@ impl PlanObserver for Comparison {
             let planned = self.entries.of(&ids).await?;
             let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
             for entry in entries {
+                // The whole entry with its hashes: the same action with other values is another change.
                 if planned.contains(&entry) {
                     inner.same += 1;
                     continue;
@@ -331,6 +346,7 @@ impl PlanObserver for Comparison {
                     .iter()
                     .find(|listed| listed.id == entry.id && (listed.action == "link") == (entry.action == "link"));
                 inner.moved_count += 1;
+                // Counted to the end, and named only as far as a person reads.
                 if inner.moved.len() < NAMED_MAX {
                     inner.moved.push(difference(before, &entry));
                 }

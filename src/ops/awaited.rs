@@ -16,6 +16,7 @@ use crate::state::sqlite::SqliteState;
 /// The pipelines that wait for records of one of them when its turn comes: those before it, and itself.
 pub fn waiting_for(pipelines: &[Prepared], target: &PipelineName) -> Vec<AwaitedBy> {
     let until = pipelines.iter().position(|prepared| prepared.pipeline.name == *target);
+    // Pipelines run in this order; one that comes later finds the records there and waits for nothing.
     let before = pipelines.iter().take(until.map_or(0, |place| place + 1));
     before.filter_map(|prepared| AwaitedBy::of(&prepared.pipeline, target)).collect()
 }
@@ -56,6 +57,7 @@ async fn tell(
             .collect();
         let targets: HashSet<SalesforceId> = waiting.iter().filter_map(|planned| planned.salesforce_id).collect();
         let targets: Vec<SalesforceId> = targets.into_iter().collect();
+        // All lookups of one association in one query, however long the sample is.
         let made = scratch.find(&planned_directory(name), &targets).await?;
         for planned in
             waiting.iter_mut().filter(|planned| planned.salesforce_id.is_some_and(|id| made.contains_key(&id)))

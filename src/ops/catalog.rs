@@ -58,6 +58,7 @@ pub struct Absent {
 pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pull, OpsError> {
     let (files, folder) = (Files::Folder(project.loaded.root.clone()), project.catalog_folder());
     let (before, findings, _) = folder::read(&files, &folder);
+    // A file that cannot be read still says by its name which object to ask for.
     let damaged: Vec<(String, String)> = findings.iter().filter_map(|finding| folder::named(&finding.file)).collect();
     let (after, absent) = observe(project, &before, &damaged, extra).await?;
     let texts = folder::texts(&after, &folder);
@@ -71,6 +72,7 @@ pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pu
         })?;
         ([done.written, done.removed.clone()].concat(), done.removed, done.kept)
     } else {
+        // Compared as texts, which is what a pull would write.
         let old = folder::texts(&before, &folder);
         let differs = |path: &&String| old.get(*path) != texts.get(*path);
         let all = old.keys().chain(texts.keys()).filter(differs).cloned().collect::<BTreeSet<_>>();
@@ -122,6 +124,7 @@ async fn observe_pipelines(
     for ((connection, _), entry) in targets() {
         observer.target(connection, &entry.object.object_type_id, observer.fate(&absent)).await?;
     }
+    // After all objects were read, as a pair is looked up by both of its ends.
     for ((connection, _), entry) in targets() {
         for other in entry.associations.keys() {
             observer.pair(connection, &entry.object.object_type_id, other).await?;
@@ -157,6 +160,7 @@ pub async fn observe_used(
     part.sources.retain(|(connection, _), _| used(connection));
     part.targets.retain(|(connection, _), _| used(connection));
     let (live, absent) = observe_pipelines(project, handles, pipelines, &part, &[], &[]).await?;
+    // For a comparison with the live systems, an object that is gone is the answer.
     if let Some(Absent { message, help, .. }) = absent.into_iter().next() {
         return Err(OpsError::refused("SL3004", message, help.unwrap_or_default()));
     }
@@ -203,6 +207,7 @@ impl Observer<'_> {
         let name = PipelineName::new(loaded.config.name.as_str());
         match self.named_by(loaded).await {
             Ok(()) => Ok(None),
+            // Only what is about the object alone: a refused token would fail for every other pipeline as well.
             Err(OpsError::Remote { fault: Fault::Halt(error), .. }) if is_about_object(&error) => Ok(Some(error)),
             Err(OpsError::Remote { fault, .. }) => Err(OpsError::remote(&name)(fault)),
             Err(other) => Err(other),
@@ -212,6 +217,7 @@ impl Observer<'_> {
     async fn named_by(&mut self, loaded: &LoadedPipeline) -> Result<(), OpsError> {
         let config = &loaded.config;
         let mut sources: HashMap<String, SourceObject> = HashMap::new();
+        // Each turn describes the parents that the last one made known, up to five lookups away.
         loop {
             let needed: Vec<String> = parents(config, &sources)
                 .into_iter()
@@ -238,6 +244,7 @@ impl Observer<'_> {
                 target_pipeline.map(|other| other.config.target.object.clone()).or_else(|| association.to.clone());
             let object = object.unwrap_or_default();
             self.target(connection, &object, Missing::Refused).await?;
+            // The beginning of a junction's associations has no pair of its own.
             if !config.is_from_end(index) {
                 self.pair(connection, &config.target.object, &object).await?;
             }
@@ -246,11 +253,13 @@ impl Observer<'_> {
     }
 
     async fn source(&mut self, connection: &str, object: &str, missing: Missing) -> Result<(), OpsError> {
+        // Pipelines share objects, and a describe is a call of the org's daily allowance.
         if self.seen.source(connection, object).is_some() {
             return Ok(());
         }
         match self.project.source(connection)?.describe(object).await {
             Ok(described) => self.seen.put_source(connection, described),
+            // Only a 404 says that it is gone; any other refusal must not empty the catalog.
             Err(Fault::Halt(error)) if missing != Missing::Refused && error.status == Some(404) => {
                 if let Some(known) = self.known.source(connection, object).filter(|_| missing == Missing::Kept) {
                     self.seen.put_source(connection, known.clone());
@@ -271,6 +280,7 @@ impl Observer<'_> {
                 let associations = BTreeMap::new();
                 self.seen.put_target(connection, TargetEntry { portal_id, object, associations });
             }
+            // Without a status, our own list of the portal's objects lacks the name.
             Err(Fault::Halt(error)) if missing != Missing::Refused && matches!(error.status, None | Some(404)) => {
                 if let Some(known) = self.known.target(connection, object).filter(|_| missing == Missing::Kept) {
                     self.seen.put_target(connection, known.clone());
@@ -317,6 +327,7 @@ impl Observer<'_> {
                 "nothing was written; use the token of the right portal, or correct `portal_id`",
             ));
         }
+        // Mixing two portals in one folder would give the type ids of one to pipelines of the other.
         let before =
             self.known.targets.iter().find(|((target, _), _)| target == connection).map(|(_, entry)| entry.portal_id);
         if let Some(before) = before.filter(|before| *before != found) {
@@ -334,6 +345,7 @@ impl Observer<'_> {
     /// HubSpot knows its standard objects by several names, so that `Contact` would be its `contacts`.
     async fn named(&mut self, word: &str) -> Result<(), OpsError> {
         let connections = &self.project.config.connections;
+        // Only before a known connection: no object's name has a dot, and a file name might.
         let split = word.split_once('.').filter(|(connection, _)| connections.contains_key(*connection));
         let (candidates, object): (Vec<&String>, &str) = match split {
             Some((connection, object)) => (connections.keys().filter(|key| *key == connection).collect(), object),
@@ -349,6 +361,7 @@ impl Observer<'_> {
             };
             match tried {
                 Ok(()) => return Ok(()),
+                // The next connection may have it.
                 Err(OpsError::Remote { fault: Fault::Halt(error), .. }) if matches!(error.status, None | Some(404)) => {
                     refusal = Some(error);
                 }
@@ -391,6 +404,7 @@ impl Uses {
             System::Salesforce => self.fields.iter().any(|(connection, source_field, field)| {
                 *connection == change.connection
                     && *source_field == object
+                    // A change of the object itself concerns everybody who reads it.
                     && change.item.as_ref().is_none_or(|item| item.eq_ignore_ascii_case(field))
             }),
             System::Hubspot => self.properties.iter().any(|(connection, property, names)| {
@@ -434,6 +448,7 @@ fn uses(all: &[LoadedPipeline], loaded: &LoadedPipeline, catalogs: &[&Catalog]) 
             let target_pipeline = target_pipeline.and_then(|name| all.iter().find(|other| other.config.name == *name));
             let other = target_pipeline.map(|other| other.config.target.object.as_str()).or(association.to.as_deref());
             let Some(other) = other.and_then(name) else { continue };
+            // Marked with an arrow, which no property's name can have.
             properties.insert(format!("→{}", other.name));
             let end = association.match_property.iter().cloned().collect();
             uses.properties.push((connection.clone(), other.name.to_ascii_lowercase(), end));

@@ -39,6 +39,7 @@ struct Line<'a> {
 impl ChangesFile {
     /// Begins a file; without `values` it names records and properties only.
     pub fn new(path: &Path, values: bool) -> Result<Self, OpsError> {
+        // It holds values of records, so only its owner may read it; it takes its name when it is complete.
         let file = Draft::new(path, Readers::Owner).map_err(|error| unwritable(path, &error))?;
         let inner = Mutex::new(Inner { file: Some(BufWriter::new(file)), error: None });
         Ok(Self { path: path.to_owned(), values, inner })
@@ -57,6 +58,7 @@ impl ChangesFile {
 impl Recorder for ChangesFile {
     fn record(&self, pipeline: &PipelineName, change: &PlannedChange) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        // After the first failure nothing is written: a file with a gap would look complete.
         if inner.error.is_some() {
             return;
         }
@@ -68,6 +70,7 @@ impl Recorder for ChangesFile {
         let change = bare.as_ref().unwrap_or(change);
         let line = serde_json::to_string(&Line { pipeline, change }).map_err(io::Error::from);
         let Some(file) = &mut inner.file else { return };
+        // Masked once more as text: a secret may have come into a value by a template.
         inner.error = line.and_then(|line| writeln!(file, "{}", text::json(&masked(&line)))).err();
     }
 }

@@ -26,6 +26,7 @@ pub fn diff(
     names: &[String],
 ) -> Result<DefinitionDiff, OpsError> {
     let base = base(root, reference)?;
+    // A computer that reviews has no secrets, and a comparison of definitions needs none.
     let after = load(&Files::Folder(root.to_owned()), Environment::Optional(variables));
     if after.findings.iter().any(unreadable) {
         return Err(OpsError::Findings(Box::new(after)));
@@ -33,6 +34,7 @@ pub fn diff(
     let mut diff = compare(&base, &after, reference);
     if !names.is_empty() {
         let mut known: Vec<&str> = after.pipelines.iter().map(|pipeline| pipeline.config.name.as_str()).collect();
+        // A pipeline that is gone can be asked for as well.
         known.extend(diff.pipelines.iter().map(|pipeline| pipeline.name.as_str()));
         known.sort_unstable();
         known.dedup();
@@ -62,11 +64,14 @@ pub fn compare(base: &Base, after: &Loaded, reference: &str) -> DefinitionDiff {
     );
     let text = |loaded: &Loaded| loaded.files.iter().find(|file| &*file.name == PROJECT_FILE).cloned();
     let project = match (text(&before), text(after)) {
+        // A new project file is no change of an old one.
         (Some(was), Some(is)) if !was.text.is_empty() => review::project_changes(&was.text, &is),
         _ => Vec::new(),
     };
+    // The first catalog in a repository is no drift.
     let mut catalog = if old.is_empty() { Vec::new() } else { changes(&old, &new) };
     catalog = with_users(&after.pipelines, catalog, &[&old, &new]);
+    // A reviewer is asked about these pipelines, and not about an org of a thousand fields.
     catalog.retain(|change| !change.pipelines.is_empty());
     let unread = before.findings.iter().filter(|finding| unreadable(finding) && &*finding.file != PROJECT_FILE);
     let note = |finding: &Diagnostic| {

@@ -84,6 +84,7 @@ pub async fn objects(project: &Project) -> Result<Objects, OpsError> {
     let mut all = Objects { salesforce: BTreeMap::new(), hubspot: BTreeMap::new(), refused: Vec::new() };
     let mut last = None;
     for (name, connection) in &project.config.connections {
+        // Each connection on its own, so that what one of them tells is shown although another refuses.
         let listed = match connection {
             ConnectionConfig::Salesforce(_) => {
                 sources(project, name).await.map(|found| all.salesforce.insert(name.clone(), found))
@@ -98,6 +99,7 @@ pub async fn objects(project: &Project) -> Result<Objects, OpsError> {
         }
     }
     match last {
+        // Nothing could be asked: the last error stands for the command.
         Some(error) if all.salesforce.is_empty() && all.hubspot.is_empty() => Err(error),
         _ => Ok(all),
     }
@@ -138,6 +140,7 @@ fn source(project: &Project, connection: &str, object: ObjectSummary, names: &Ha
     });
     let pipelines: Vec<String> = pipelines.map(|config| config.name.clone()).collect();
     let (can_sync, why, code) = parts(verdict::by_name(&object.name, object.queryable));
+    // An object that somebody syncs is shown like any other, whatever its name looks like.
     let companion = pipelines.is_empty()
         && verdict::accompanies(&object.name).is_some_and(|pipeline| pipeline.iter().any(|name| names.contains(name)));
     Found { object, can_sync, why, code, pipelines, companion }
@@ -164,6 +167,7 @@ fn target(project: &Project, connection: &str, object: ObjectSummary, custom: &[
         config.target.connection == connection && (id || meant && named.eq_ignore_ascii_case(&object.name))
     });
     let pipelines = pipelines.map(|config| config.name.clone()).collect();
+    // A custom object can be made with such a property; a standard one must be given one.
     let why = (!object.custom).then(|| "with a unique property for the Salesforce id".to_owned());
     Found { object, can_sync: true, why, code: None, pipelines, companion: false }
 }
@@ -177,6 +181,7 @@ pub async fn object(project: &Project, name: &str) -> Result<Described, OpsError
     for (connection, config) in &project.config.connections {
         let found = match config {
             ConnectionConfig::Salesforce(_) => look(project, connection, name).await.map(|found| {
+                // Of several orgs, the last one that has it, and never one that lacks it.
                 described.salesforce = found.or(described.salesforce.take());
             }),
             ConnectionConfig::Hubspot(_) => describe(project, connection, name).await.map(|found| {
@@ -190,6 +195,7 @@ pub async fn object(project: &Project, name: &str) -> Result<Described, OpsError
     }
     if described.salesforce.is_none() && described.hubspot.is_none() {
         return Err(match (verdict::by_name(name, true), last) {
+            // The name alone rules it out, which is a better answer than that it was not found.
             (Verdict::No(refusal), _) => OpsError::refused(refusal.code, refusal.message, refusal.help),
             (_, Some(error)) => error,
             (_, None) => OpsError::refused(

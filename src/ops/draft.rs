@@ -102,6 +102,7 @@ fn head(wanted: &NewPipeline, source: &SourceObject, target: &TargetObject, matc
     let mut text = format!("name: {}\n", wanted.name);
     let _ = writeln!(text, "description: {}", quoted(&format!("{} to {}", source.label, target.label)));
     let _ = writeln!(text, "\nsource:");
+    // The default name is left out, as a person would.
     if wanted.connections.0 != CONNECTIONS.0 {
         let _ = writeln!(text, "  connection: {}", quoted(&wanted.connections.0));
     }
@@ -133,12 +134,14 @@ pub fn match_property(target: &TargetObject) -> Option<String> {
         .filter(|value| value.unique && !value.read_only && value.kind == PropertyKind::String);
     let likely = |property: &&TargetProperty| {
         let name = property.name.to_ascii_lowercase();
+        // Negated, since false sorts before true: the likeliest name first, then the shortest.
         (!(name.contains("salesforce") || name.contains("sf")), !name.contains("id"), name.len())
     };
     unique.min_by_key(likely).map(|property| property.name.clone())
 }
 
 /// Most values without an option that are listed one by one.
+// A list of all countries as comments would bury the rest of the file.
 const UNMATCHED_SHOWN_MAX: usize = 20;
 
 fn entry(suggestion: &Suggestion<'_>, text: &mut String) {
@@ -192,6 +195,7 @@ fn rest(
     match_property: &str,
     text: &mut String,
 ) {
+    // Names only: whoever looks for one more finds it here without a second command.
     let fields = source.fields.iter().filter(|field| mappable(field));
     let fields = fields.filter(|field| !found.iter().any(|found| found.field.name == field.name));
     let fields: Vec<&str> = fields.map(|field| field.name.as_str()).collect();
@@ -226,6 +230,7 @@ fn associations(lookups: &[Lookup]) -> String {
 /// A name as it stands in YAML: those of fields, properties and objects need no quotes, and any other text gets them.
 pub fn word(name: &str) -> String {
     let plain = !name.is_empty()
+        // A dash at the beginning would be an entry of a list.
         && !name.starts_with('-')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
     if plain { name.to_owned() } else { quoted(name) }
@@ -235,8 +240,10 @@ pub fn word(name: &str) -> String {
 pub fn quoted(text: &str) -> String {
     let plain = !text.is_empty()
         && text.starts_with(|letter: char| letter.is_alphabetic())
+        // Anything that YAML might read as more than a text is quoted; a colon or a `#` needs it.
         && text.chars().all(|letter| letter.is_alphanumeric() || "_ -".contains(letter))
         && !text.ends_with(' ')
+        // YAML 1.1 reads these as booleans, and older tools of the user's may.
         && !["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
     if plain { text.to_owned() } else { text::json(&Value::from(text).to_string()).into_owned() }
 }

@@ -15,6 +15,7 @@ use crate::project::wiring::Project;
 use crate::state::sqlite::SqliteState;
 
 /// Options and rules that are named.
+// As many as a person compares at a glance.
 const NAMED_MAX: usize = 10;
 
 /// What is known of each pipeline that a page of failures is about.
@@ -45,6 +46,7 @@ impl FailureContext {
         }
         let mut targets: HashMap<(String, String), HubspotId> = HashMap::new();
         for (name, ids) in records {
+            // Kept from page to page: a pipeline's portal is read from the state once.
             if !self.pipelines.contains_key(name.as_str()) {
                 self.pipelines.insert(name.to_string(), known(project, state, &name).await?);
             }
@@ -67,6 +69,7 @@ async fn known(project: &Project, state: &SqliteState, name: &PipelineName) -> R
         return Ok(Known { fields: HashMap::new(), addresses: None, target: None });
     };
     let fields = config.fields.iter().filter_map(|field| Some((field.to.clone(), field.from.clone()?))).collect();
+    // The remembered portal and no call: a list of failures is read offline.
     let portal = Portal::load(state, name, &config.target.connection).await?;
     let target = portal.as_ref().and_then(|portal| portal.objects.get(&config.target.object.to_ascii_lowercase()));
     let place = portal.as_ref().zip(target);
@@ -86,11 +89,13 @@ impl Known {
             view.hubspot_url = hubspot;
         }
         view.hubspot_id = hubspot_id.map(|id| id.to_string());
+        // No property is at fault where an association failed.
         if view.kind == FailureKind::Associations {
             return;
         }
         let Some(property) = view.property.clone() else { return };
         let field = self.fields.get(&property);
+        // A stored failure names columns as it read them then; the property's own name stands for a template.
         let column = view.columns.iter().find(|(path, _)| field == Some(path) || *path == property);
         view.value = column.and_then(|(_, value)| value.clone());
         let described = self.target.as_ref().and_then(|target| target.properties.get(&property));

@@ -98,6 +98,7 @@ pub async fn groups(project: &Project, mut pages: Pages<'_>) -> Result<Vec<Failu
         }
     }
     let mut groups: Vec<FailureGroup> = all.into_values().filter_map(|group| group.finish(project)).collect();
+    // By name where they are equally frequent, so that the list does not jump between two looks.
     groups.sort_by(|one, other| other.records.cmp(&one.records).then_with(|| one.pipeline.cmp(&other.pipeline)));
     Ok(groups)
 }
@@ -149,11 +150,13 @@ impl Collected {
 
     /// Keeps the value that has no place in the map.
     fn misfit(&mut self, failure: &FailureView, field: Option<&FieldConfig>) {
+        // A masked value must not come back through a line to paste; a template has no value map.
         if field.is_none_or(|field| field.sensitive || field.from.is_none()) {
             return;
         }
         // Of several values in one field, the message names the one that does not fit.
         let quoted = failure.message.split_once("(`").and_then(|(_, rest)| rest.split_once("`)"));
+        // A shortened value would be a key that matches nothing.
         let Some((value, _)) = quoted.filter(|(value, _)| !value.contains('…')) else { return };
         if self.misfits.len() >= VALUES_MAX && !self.misfits.contains(value) {
             self.too_many = true;
@@ -164,6 +167,7 @@ impl Collected {
 
     fn finish(self, project: &Project) -> Option<FailureGroup> {
         let mut group = self.group?;
+        // A line with a part of the values would look like all of them.
         if !self.too_many && !self.misfits.is_empty() {
             let field = group.sample.first().and_then(|failure| field_of(project, failure));
             group.values = field.map(|field| values_line(field, &self.misfits));

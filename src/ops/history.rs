@@ -69,6 +69,7 @@ pub struct RunView {
 fn code_of(reason: &str) -> Option<&str> {
     let code = reason.strip_suffix(')')?.rsplit_once(" (")?.1;
     let digits = code.strip_prefix("SL")?;
+    // A reason may end in other brackets.
     (digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(code)
 }
 
@@ -113,6 +114,7 @@ impl<'a> Pages<'a> {
             match rows.last() {
                 None => drop(self.filters.pop_front()),
                 Some(last) => {
+                    // By the last row's place and no offset: rows that are marked meanwhile would shift the pages.
                     filter.after = Some(last.place());
                     let mut page: Vec<FailureView> = rows.into_iter().map(Into::into).collect();
                     self.context.complete(self.project, &self.state, &mut page).await?;
@@ -175,6 +177,7 @@ impl ErrorsCsv {
     /// Learns which columns the records of a page have: all pages must have passed before the first line is written.
     pub fn learn(&mut self, page: &[FailureView]) {
         for (name, _) in page.iter().flat_map(|failure| &failure.columns) {
+            // In the order in which they turn up; a pipeline has some dozens of them.
             if !self.columns.contains(name) {
                 self.columns.push(name.clone());
             }
@@ -213,10 +216,13 @@ impl ErrorsCsv {
 /// One line of CSV. A value that a spreadsheet might take for a formula gets a leading quote.
 fn csv_line<'a>(values: impl Iterator<Item = &'a str>) -> String {
     let cell = |value: &str| {
+        // A value that begins with `=` is run by spreadsheets when the file is opened, and it may come from a web
+        // form.
         let guard = if may_be_formula(value) { "'" } else { "" };
         format!("\"{guard}{}\"", value.replace('"', "\"\""))
     };
     let cells: Vec<String> = values.map(cell).collect();
+    // The line ends that RFC 4180 names.
     format!("{}\r\n", cells.join(","))
 }
 

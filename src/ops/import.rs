@@ -55,7 +55,9 @@ pub async fn count(
                 counted.push(count);
                 ready.push(prepared);
             }
+            // Without a state no pipeline can be imported.
             Err(error @ OpsError::State(_)) => return Err(error),
+            // One pipeline's org may be down while the others are ready.
             Err(reason) => preparation.refused.push(Refused { name: prepared.pipeline.name.clone(), reason }),
         }
     }
@@ -73,12 +75,14 @@ async fn count_one(
     let pipeline = &prepared.pipeline;
     let (query, most) = match which {
         Which::Stale => {
+            // The state knows these; Salesforce is not asked for a number.
             let backlog = catch_up::backlog(state, pipeline).await?;
             return Ok(Counted { records: backlog.behind + backlog.failed, read: None });
         }
         Which::Part(Trial::Records(ids)) => return Ok(Counted { records: ids.len() as u64, read: None }),
         Which::Part(Trial::Matching(chosen)) => (trial::query(pipeline, chosen), chosen.most),
         Which::All => match state.cursor(name).await? {
+            // The total that the first start counted, so that the share which is done keeps its meaning.
             Some(progress) => return Ok(Counted { records: progress.total, read: Some(progress.read) }),
             None => (pipeline.all_records(), None),
         },
@@ -86,5 +90,6 @@ async fn count_one(
     let connection = &project.loaded.pipelines[prepared.index].config.source.connection;
     let source = project.source(connection)?;
     let records = source.count(&query).await.map_err(OpsError::remote(name))?;
+    // A part of a query is no more than what was asked for.
     Ok(Counted { records: records.min(most.unwrap_or(u64::MAX)), read: None })
 }

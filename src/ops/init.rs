@@ -9,6 +9,7 @@ use crate::sys::files::{self, Readers};
 use crate::sys::git::Repository;
 
 /// Largest file that is added to, in bytes.
+// A .gitignore of more than a megabyte is something else.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 const PROJECT: &str = include_str!("init/syncline.yaml");
@@ -35,6 +36,7 @@ pub struct Made {
 /// kept out of git.
 pub fn init(folder: &Path) -> Result<Made, OpsError> {
     let file = folder.join("syncline.yaml");
+    // Also a link that leads nowhere: it would be written through.
     if file.symlink_metadata().is_ok() {
         let message = format!("`{}` already exists", file.display());
         return Err(OpsError::refused("SL1013", message, "name another folder, or see `syncline status` for this one"));
@@ -59,9 +61,11 @@ pub fn init(folder: &Path) -> Result<Made, OpsError> {
         let read = || String::from_utf8(files::read_below(folder, &name, FILE_BYTES_MAX).ok()?).ok();
         let before = read();
         let whole = match before {
+            // The only file that is added to: without these lines, the state and the secrets could be committed.
             Some(before) if text == IGNORE && !missing(&before).is_empty() => {
                 format!("{}\n{}", before.trim_end(), missing(&before)).trim_start().to_owned()
             }
+            // What a person has made is never replaced.
             _ if path.symlink_metadata().is_ok() => {
                 made.kept.push(name);
                 continue;
@@ -93,9 +97,11 @@ fn below(folder: &Path) -> String {
 /// The workflow of a project in this folder of its repository: the file's name relative to the project, and its text. None
 /// where the folder's name would mean something else in a workflow.
 fn workflow(below: &str) -> Option<(String, String)> {
+    // It would be an expression of the workflow, run with its rights.
     if below.contains("${{") || below.chars().any(char::is_control) {
         return None;
     }
+    // Workflows count at the root of a repository only, so a project further down gets a file of its own there.
     let (file, up) = match below {
         "" => ("syncline.yml".to_owned(), String::new()),
         _ => (format!("syncline-{}.yml", below.replace('/', "-")), "../".repeat(below.split('/').count())),
@@ -115,6 +121,7 @@ fn workflow(below: &str) -> Option<(String, String)> {
         ("@mark@", &*mark),
     ] {
         // All of them stand in single quotes.
+        // YAML's way to write a quote within single quotes.
         text = text.replace(place, &value.replace('\'', "''"));
     }
     Some((format!("{up}{WORKFLOWS}/{file}"), text))
@@ -134,6 +141,7 @@ fn pattern(path: &str) -> String {
 
 /// The lines that a .gitignore still needs: the state and the variables of the computer stay out of git.
 fn missing(text: &str) -> String {
+    // `/.syncline` and `.syncline/` ignore the same folder.
     let has = |name: &str| text.lines().any(|line| line.trim().trim_matches('/') == name.trim_matches('/'));
     IGNORE.lines().filter(|line| !has(line)).map(|line| format!("{line}\n")).collect()
 }

@@ -9,6 +9,7 @@ use crate::ports::target::TargetReader;
 use crate::project::wiring::Project;
 
 /// What HubSpot's own integration keeps Salesforce ids in, by the Salesforce object.
+// So associations work beside HubSpot's integration, without a pipeline for the other end.
 const INTEGRATED: [(&str, &str, &str); 4] = [
     ("Account", "companies", "salesforceaccountid"),
     ("Contact", "contacts", "salesforcecontactid"),
@@ -43,6 +44,7 @@ impl<'a> Finder<'a> {
     /// The lookups of an object, and which of them can become associations.
     pub async fn find(&self, source: &'a SourceObject) -> Vec<Lookup> {
         let mut found: Vec<Lookup> = Vec::new();
+        // Whether contacts or leads came first: that one stands.
         let mut persons: Option<&str> = None;
         for field in source.fields.iter().filter(|field| is_of_the_business(field)) {
             let refers = |name: &str| field.reference_to.iter().any(|object| object.eq_ignore_ascii_case(name));
@@ -75,12 +77,14 @@ impl<'a> Finder<'a> {
     fn end(&self, source: &'a SourceObject, field: &SourceField) -> Option<End<'a>> {
         let refers = |name: &str| field.reference_to.iter().any(|object| object.eq_ignore_ascii_case(name));
         let leads_to = |loaded: &&LoadedPipeline| {
+            // A pipeline of a junction makes no records that a lookup could lead to.
             let same = loaded.config.associate.is_none()
                 && loaded.config.source.connection == self.wanted.connections.0
                 && loaded.config.target.connection == self.wanted.connections.1;
             same && refers(&loaded.config.source.object)
         };
         let name = word(&field.name);
+        // Before HubSpot's integration: what a pipeline syncs is known by the state, without a search.
         if let Some(pipeline) = self.project.loaded.pipelines.iter().find(leads_to) {
             let entry = format!("field: {name}, pipeline: {}", pipeline.config.name);
             return Some(End {
@@ -109,6 +113,7 @@ impl<'a> Finder<'a> {
             let object_type_id = "2-0".to_owned();
             return Ok(AssociationSchema { object_type_id, source_object, property: None, types: planned() });
         }
+        // The object that is filled was described already.
         let other = match self.target.filter(|target| target.name == end.to) {
             Some(target) => target.clone(),
             None => match self.hubspot.describe(end.to).await {
@@ -126,6 +131,7 @@ impl<'a> Finder<'a> {
                 .hubspot
                 .association_types(&target.object_type_id, &other.object_type_id)
                 .await
+                // A key that may not read associations still gets its draft; `validate` judges it later.
                 .unwrap_or_else(|_| planned()),
         };
         if types.is_empty() {

@@ -16,6 +16,7 @@ pub fn keep(project: &mut Project, base: &Base, definitions: &mut DefinitionDiff
     let properties: BTreeSet<(&str, &str)> = before
         .pipelines
         .iter()
+        // With the pipeline's name: a property of another object may have the same name and no secret.
         .flat_map(|pipeline| pipeline.config.fields.iter().map(move |field| (pipeline.config.name.as_str(), field)))
         .filter(|(_, field)| field.sensitive)
         .map(|(name, field)| (name, field.to.as_str()))
@@ -25,6 +26,7 @@ pub fn keep(project: &mut Project, base: &Base, definitions: &mut DefinitionDiff
         let pipeline_fields = paths(&loaded.config);
         for (index, field) in loaded.config.fields.iter_mut().enumerate() {
             let path = masked.iter().find(|path| reads(field, path));
+            // Masked now as well, so there is nothing to keep.
             if field.sensitive || (path.is_none() && !properties.contains(&(name.as_str(), field.to.as_str()))) {
                 continue;
             }
@@ -47,11 +49,13 @@ fn paths(config: &PipelineConfig) -> BTreeSet<String> {
 /// Whether an entry reads a field; of a template, whether it may.
 fn reads(field: &FieldConfig, path: &str) -> bool {
     let from = field.from.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(path));
+    // By the text alone, which may hit too much: a mask too many is the safe side.
     from || field.template.as_ref().is_some_and(|template| template.to_ascii_lowercase().contains(path))
 }
 
 fn tell(diff: &mut PipelineDiff, index: usize, field: &FieldConfig) {
     let pointer = format!("/fields/{index}/sensitive");
+    // The comparison of the definitions has said it already.
     if diff.changes.iter().any(|change| change.pointer.as_deref() == Some(&pointer)) {
         return;
     }

@@ -17,6 +17,7 @@ use crate::project::offline::{self, Offline};
 /// Errors: no catalog; one that is damaged or of another portal. Definitions may be wrong: an editor helps to correct them.
 pub fn schema(files: &Files, variables: Variables<'_>) -> Result<String, OpsError> {
     let Offline { mut loaded, catalog, .. } = offline::open(files, variables);
+    // Only what makes the catalog unfit; all else is what the editor is to help with.
     loaded.findings.retain(|finding| ["SL3008", "SL3009"].contains(&finding.code));
     if !loaded.findings.is_empty() {
         return Err(OpsError::Findings(Box::new(loaded)));
@@ -58,6 +59,7 @@ const TARGET_CONNECTION: &str = "hubspot";
 
 /// Holds where the file names one of these objects of a connection.
 fn chosen(end: &str, names: &[&str], connection: &str, usual: &str) -> Value {
+    // A file may leave out the usual connection, so its absence has to count as that name.
     let required = if connection == usual { json!(["object"]) } else { json!(["object", "connection"]) };
     let properties = json!({ "object": { "enum": names }, "connection": { "const": connection } });
     json!({ "required": [end], "properties": { end: { "required": required, "properties": properties } } })
@@ -71,6 +73,7 @@ fn names_of<'a>(entry: &'a TargetEntry, all: &[&TargetEntry]) -> Vec<&'a str> {
     if hidden {
         names.retain(|name| *name != object.name);
     }
+    // A standard object's name and full name are the same, and an enum must not list one twice.
     names.sort_unstable();
     names.dedup();
     names
@@ -79,6 +82,7 @@ fn names_of<'a>(entry: &'a TargetEntry, all: &[&TargetEntry]) -> Vec<&'a str> {
 /// Names that are offered while others stay allowed: an object may not be in the catalog yet.
 fn hinted<'a>(names: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
     let (names, labels): (Vec<&str>, Vec<&str>) = names.unzip();
+    // The open second branch keeps an editor from underlining what is only not pulled yet.
     json!({ "anyOf": [{ "enum": names, "markdownEnumDescriptions": labels }, { "type": "string" }] })
 }
 
@@ -92,6 +96,7 @@ fn source_rule(object: &SourceObject, all: &[&SourceObject]) -> Value {
             continue;
         }
         lookups.push((&field.name, &field.label));
+        // The first described one; paths over several objects reach few fields, and `validate` knows which.
         let parent = field.reference_to.iter().find_map(|name| all.iter().find(|object| object.name == *name));
         if let (Some(path), Some(parent)) = (&field.relationship_name, parent) {
             let source_field = parent.fields.iter();
@@ -142,6 +147,7 @@ fn target_rule(entry: &TargetEntry, all: &[&TargetEntry]) -> Value {
     let names: Vec<&str> = writable.iter().map(|property| property.name.as_str()).collect();
     let labels: Vec<String> = writable.iter().map(|property| describe(property, entry)).collect();
     let mut items = vec![json!({ "properties": { "to": { "enum": names, "markdownEnumDescriptions": labels } } })];
+    // Options from elsewhere, such as owners, are not all in the description.
     for property in writable.iter().filter(|property| !property.options.is_empty() && !property.external_options) {
         let options: Vec<&str> = property.options.iter().map(|option| option.value.as_str()).collect();
         let one = json!({ "enum": options });

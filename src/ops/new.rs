@@ -75,9 +75,11 @@ pub async fn draft(project: &Project, wanted: &NewPipeline) -> Result<Draft, Ops
         fault => OpsError::Remote { pipeline: None, fault },
     })?;
     let lookups = Finder { project, hubspot: &hubspot, wanted, target: Some(&target) }.find(&source).await;
+    // Asked for only where a property could hold one.
     let owners =
         target.properties.values().any(|value| value.owner) && knows_owners(project, wanted, &source, &hubspot).await;
     let chosen = wanted.match_property.clone().or_else(|| draft::match_property(&target));
+    // A name that does not exist yet: the draft says that it has to be made.
     let match_property = chosen.unwrap_or_else(|| MATCH.to_owned());
     let mapping = suggest(&source, &target, &match_property, owners);
     let filled = |name: &String| *name == match_property || mapping.iter().any(|suggestion| suggestion.to == *name);
@@ -103,6 +105,7 @@ pub async fn draft(project: &Project, wanted: &NewPipeline) -> Result<Draft, Ops
 async fn source(project: &Project, wanted: &NewPipeline) -> Result<SourceObject, OpsError> {
     let described = project.source(&wanted.connections.0)?.look_at(&wanted.source).await;
     let by_name = verdict::by_name(&wanted.source, true);
+    // Some of these objects cannot be described at all, so the name is judged as well.
     let source = match (described, by_name) {
         (Ok(source), _) => source,
         (Err(_), Verdict::No(refusal)) => return Err(OpsError::refused(refusal.code, refusal.message, refusal.help)),
@@ -138,6 +141,7 @@ pub fn free_path(project: &Project, name: &str) -> Result<PathBuf, OpsError> {
         let message = format!("there is already a pipeline `{name}` in {}", pipeline.file.name);
         return Err(OpsError::refused("SL1017", message, "choose another name"));
     }
+    // A file in the folder may be no pipeline that loads, and is still somebody's work.
     if path.symlink_metadata().is_ok() {
         let message = format!("`{}` already exists", path.display());
         return Err(OpsError::refused("SL1017", message, "choose another name; nothing is ever overwritten"));
@@ -168,6 +172,7 @@ pub async fn plan(project: &Project, wanted: &NewPipeline) -> Result<Plan, OpsEr
     let owners = knows_owners(project, wanted, &source, &hubspot).await;
     let match_property = wanted.match_property.as_deref().unwrap_or(MATCH);
     let planned = PlannedObject::of(&source, &wanted.target, match_property, owners);
+    // From what costs nothing to what costs calls; nothing is made before all of it holds.
     if let Some(trouble) = planned.trouble() {
         return Err(OpsError::refused("SL3013", trouble, "nothing was created; choose another name"));
     }
@@ -221,6 +226,7 @@ async fn knows_owners(
     hubspot: &impl TargetReader,
 ) -> bool {
     let mut lookups = source.fields.iter().filter(|field| is_user_lookup(field)).peekable();
+    // A key without the scope for owners is usual; then lookups stay ids.
     if lookups.peek().is_none() || hubspot.owners().await.is_err() {
         return false;
     }
@@ -250,6 +256,7 @@ async fn must_be_free(project: &Project, wanted: &NewPipeline) -> Result<(), Ops
         let help = "nothing was created; choose another name, or restore the archived one in HubSpot";
         return Err(OpsError::refused("SL3012", message, help));
     }
+    // An unknown limit is no reason to refuse: HubSpot will say so itself.
     if let Some((limit, usage)) = hubspot.custom_object_limit().await.filter(|(limit, usage)| usage >= limit) {
         let message = format!("the account has {usage} of {limit} custom objects, so HubSpot accepts no more");
         let help = "nothing was created; remove one that is not used, or ask HubSpot for a higher limit";
@@ -285,6 +292,8 @@ async fn must_hold(
             .iter()
             .map(|pipeline| Definition { file: &pipeline.file.name, config: &pipeline.config });
         let all: Vec<Definition<'_>> = others.chain([Definition { file: &name, config }]).collect();
+        // With the other pipelines, as a name or an object may collide with theirs; only what is about the draft
+        // counts.
         findings.extend(rules::check(Some(&project.config), &all, &[]).into_iter().filter(|rule| rule.file == name));
         let associations: Vec<AssociationSchema> = lookups.iter().filter_map(|lookup| lookup.world.clone()).collect();
         let mut sources: HashMap<String, SourceObject> = [(source.name.to_ascii_lowercase(), source.clone())].into();
@@ -312,11 +321,13 @@ pub async fn create(project: &Project, wanted: &NewPipeline, plan: &Plan) -> Res
     let target = project.target(connection)?;
     let failed = |fault| OpsError::Remote { pipeline: None, fault };
     let account = target.account().await.map_err(failed)?;
+    // Once more right before the write, which cannot be taken back by this command.
     if let Some(expected) = project.portal_id(connection).filter(|expected| *expected != account.portal_id) {
         let message = format!("the connection `{connection}` leads to portal {}, not to {expected}", account.portal_id);
         return Err(OpsError::refused("SL3005", message, "nothing was written; use the token of the right portal"));
     }
     let id = target.create_object(&plan.body).await.map_err(failed)?;
+    // Only a schema that exists can be named as the other end.
     if plan.with_itself {
         target.associate_with_itself(&id, &wanted.target).await.map_err(failed)?;
     }

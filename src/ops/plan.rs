@@ -75,6 +75,7 @@ pub async fn plan(
     options: &PlanOptions,
     observers: PlanObservers<'_>,
 ) -> Result<Vec<PipelineForecast>, OpsError> {
+    // What the plan works out must leave the real state untouched, also when it is killed.
     let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
     let (state, unasked) = match &options.without_state {
         None => (project.state_for_reading()?, Vec::new()),
@@ -118,6 +119,8 @@ pub async fn plan(
                     .to_owned(),
             );
         }
+        // Of records that HubSpot holds under the match property a first import makes none anew, which people want to
+        // be sure of.
         if options.without_state.is_none()
             && scope == RunScope::All
             && !cx.pipeline.is_junction
@@ -175,6 +178,7 @@ fn refused(project: &Project, refused: &Refused) -> PipelineForecast {
         error: Some(reason.clone()),
         code: Some(code.to_owned()),
     };
+    // Nothing was looked at, and an unanswered question must not pass for a no.
     let unknown = |question| Answer { question, answer: Verdict::Unknown, why: "the pipeline cannot run".to_owned() };
     let questions = [Question::Changes, Question::Archives, Question::Drift, Question::Vanished];
     PipelineForecast {
@@ -201,6 +205,7 @@ fn refused(project: &Project, refused: &Refused) -> PipelineForecast {
 fn with_set_up(run: Estimate, prepared: &Prepared, scope: RunScope, calls_per_second: f64) -> Estimate {
     let portal = match scope {
         RunScope::All | RunScope::Stale | RunScope::Compared => prepared.set_up.hubspot_calls,
+        // A quiet cycle does not ask HubSpot anything.
         RunScope::Changed | RunScope::ChangedAndStale if run.hubspot_calls == 0 => 0,
         RunScope::Changed | RunScope::ChangedAndStale => prepared.portal_calls,
     };
@@ -230,11 +235,13 @@ async fn forecast(
 ) -> Result<Forecasted, OpsError> {
     let watermark = cx.state.watermark(&cx.pipeline.name).await?;
     let unfinished = cx.state.cursor(&cx.pipeline.name).await?.is_some();
+    // The watermark of an unfinished import is from before it, and a sync would be refused.
     let watermark = watermark.filter(|_| !unfinished);
     let backlog = catch_up::backlog(&*cx.state, &cx.pipeline).await?;
     let by_itself = cx.pipeline.sync.on_mapping_change == OnMappingChange::Backfill;
     let due = catch_up::due(&*cx.state, &cx.pipeline).await?;
     let fixed = options.scopes.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, scope)| *scope);
+    // The order is that of `run`: a plan must choose what the run would.
     let scope = fixed.unwrap_or(match watermark {
         _ if options.without_state.as_ref().is_some_and(|option| !option.fresh.contains(&cx.pipeline.name)) => {
             RunScope::Stale
@@ -307,9 +314,11 @@ async fn forecast(
     };
     let (refusal, mut stop) = match ran {
         Ok(refusal) => (refusal, None),
+        // What was found until then is shown all the same: the sink keeps it.
         Err(stop) => (None, Some(stop)),
     };
     if options.refresh && stop.is_none() {
+        // Drift is looked for among the same records that the plan is about.
         let rows = match options.records.as_slice() {
             [] if let Some(chosen) = &options.trial => trial::rows(cx, chosen, None),
             [] => candidates(cx, queries::import_query(cx, 0), Membership::ByQuery, None),
@@ -327,10 +336,14 @@ async fn forecast(
 }
 
 async fn import(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Result<Option<String>, StopReason> {
+    // Counted first, so that an answer which ends early is told from a small object.
     let total = cx.source.count(&queries::import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
     let archive = unconfirmed::archive_count(cx).await?;
     let rows = candidates(cx, queries::import_query(cx, total), Membership::ByQuery, None);
+    // Failures are tracked only where there are any: it costs a look-up for each batch.
     let rows = if cx.failures_open { catch_up::track(cx, rows) } else { unconfirmed::track(cx, rows) };
+    // The first records are transformed before anything counts, so that a mapping which rejects most of them is
+    // refused early.
     let ahead = read_ahead::read_ahead(rows).await?;
     let rejects = reject_guard::judge(cx, &ahead.rows).await?;
     runner::run(cx, sink, ahead.all_rows()).await?;
@@ -338,6 +351,7 @@ async fn import(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Res
     // A failure whose record the whole read does not meet is about a record that left, or is no more.
     runner::run(cx, sink, catch_up::failed(cx, None)).await?;
     let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
+    // A share of records is taken of all that may be in HubSpot, confirmed or not.
     let standing = counts.standing + counts.in_doubt;
     Ok(refusal(cx, Impact { archive, standing, source_empty: total == 0 }, &rejects, allowance))
 }
@@ -348,6 +362,7 @@ async fn sync(
     backlog: Option<Backlog>,
     allowance: Allowance,
 ) -> Result<Option<String>, StopReason> {
+    // Without a watermark that can be believed there is nothing to read since.
     let Some(trusted) = watermark::trusted(cx, watermark::read_clocks(cx).await?).await? else { return Ok(None) };
     let parents = ParentReads::begin(cx, trusted.watermark).await?;
     let (ahead, impact, rejects) = cycle::look_ahead(cx, trusted.watermark, backlog, &parents).await?;
@@ -367,8 +382,10 @@ async fn stale(
 ) -> Result<Option<String>, StopReason> {
     let standing = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing;
     let archive = cycle::stale_archives(cx).await?;
+    // Records first that are read anew; what a broken run left unconfirmed may be among them.
     runner::run(cx, sink, catch_up::rows(cx, backlog)).await?;
     runner::run(cx, sink, unconfirmed::rows(cx)).await?;
+    // A catch-up is not stopped for rejects: nothing of it is new to HubSpot.
     Ok(refusal(cx, Impact { archive, standing, source_empty: false }, &Rejects::default(), allowance))
 }
 
@@ -390,7 +407,9 @@ async fn part(
 async fn compare(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Result<Option<String>, StopReason> {
     let survey = reconcile::survey(cx).await?;
     sink.note_vanished(survey.vanished);
+    // A read that brought less than was counted would make records look as if they were gone.
     let short = guard::check_whole(survey.shown, survey.counted, allowance).err().map(|short| short.to_string());
+    // The order is that of a real comparison: what left before what stands.
     runner::run(cx, sink, catch_up::track(cx, reconcile::departed(cx, false))).await?;
     runner::run(cx, sink, unconfirmed::track(cx, reconcile::all(cx, survey.counted, None))).await?;
     runner::run(cx, sink, catch_up::track(cx, unconfirmed::rows(cx))).await?;
@@ -402,6 +421,7 @@ async fn compare(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Re
 
 /// What would be done with certain records, whatever else has changed.
 async fn by_id(cx: &StageContext, sink: &Forecast, ids: &[SalesforceId]) -> Result<(), StopReason> {
+    // An address has 16,384 bytes at most, which bounds the ids in one query.
     for ids in ids.chunks(crate::ports::source::QUERY_IDS_MAX) {
         let rows = candidates(cx, queries::ids_query(cx, ids), Membership::Asked, None);
         runner::run(cx, sink, rows).await?;
@@ -423,6 +443,7 @@ fn records(count: u64) -> String {
 
 /// Nothing is remembered, and yet HubSpot holds some of the records.
 fn recognised(found: &Found, match_property: &str) -> Option<String> {
+    // Each of these needs a record that HubSpot holds already.
     let held = [PlannedAction::Update, PlannedAction::Associate, PlannedAction::Pending, PlannedAction::Unchanged];
     let held: u64 = held.iter().filter_map(|action| found.actions.get(action)).sum();
     (held > 0).then(|| {
@@ -457,9 +478,11 @@ fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec
     let count = |action: PlannedAction| found.actions.get(&action).copied().unwrap_or_default();
     let answer = |question, answer, why: &str| Answer { question, answer, why: why.to_owned() };
     let quiet = [PlannedAction::Unchanged, PlannedAction::Pending, PlannedAction::Drift, PlannedAction::Reject];
+    // A rejection that stands today already is no change; one that cannot be told counts as known.
     let anew: u64 = found.rejects.iter().map(|group| group.records - group.known.unwrap_or(group.records)).sum();
     let changed: u64 = found.actions.iter().filter(|(action, _)| !quiet.contains(action)).map(|(_, count)| count).sum();
     let associations = found.tally.associated + found.tally.disassociated;
+    // After an early end, a no would be a guess.
     let changes = match changed + associations + anew {
         _ if broken => answer(Question::Changes, Verdict::Unknown, "the forecast ended early"),
         0 => answer(Question::Changes, Verdict::No, "everything that was read is up to date"),

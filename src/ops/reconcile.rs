@@ -18,11 +18,13 @@ pub struct Comparison {
 }
 
 /// How long a comparison that did not come to its end is left alone.
+// A comparison reads everything; trying it in each cycle would use up a day's allowance of calls.
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
 impl Comparison {
     /// Whether the comparison that ended is to go on after the next cycle.
     pub async fn pauses(&mut self, state: &Arc<SqliteState>, name: &PipelineName) -> bool {
+        // A position in the state is what a pause leaves behind.
         let pauses = matches!(state.comparison(name).await, Ok(Some(_)));
         if pauses {
             self.tried = None;
@@ -42,6 +44,7 @@ impl Comparison {
         let noted = state.note(&reconciled_key(&name)).await.ok().flatten().and_then(|noted| noted.parse().ok());
         let began: Option<Timestamp> = match noted {
             Some(noted) => Some(noted),
+            // An import is as good as a comparison, so the first one is due an interval later.
             None => state.stored_watermark(&name).await.ok().flatten().and_then(|mark| mark.first_run),
         };
         let due = began.is_some_and(|began| began.saturating_add(every.0).is_ok_and(|due| due <= now));

@@ -108,6 +108,7 @@ pub async fn run_all(
     counted: &HashMap<PipelineName, u64>,
 ) -> Vec<Finished> {
     let mut finished = Vec::new();
+    // First, so that the rows of the history stand in the order in which things were known.
     for refused in preparation.refused {
         finished.push(refuse(project, state, refused, options).await);
     }
@@ -118,6 +119,7 @@ pub async fn run_all(
         let counted = counted.get(&pipeline.pipeline.name).copied();
         finished.push(run_one(project, state, pipeline, options, counted).await);
     }
+    // Not worth an error: they wait in the state, and each later run tries them.
     if let Err(error) = later_associations(project, state, options, &mut finished).await {
         tracing::warn!(%error, "associations to records that were made later wait for the next run");
     }
@@ -155,6 +157,7 @@ pub async fn run_one(
 
 /// Turns a panic into an error, so that the other pipelines go on.
 async fn isolated<T>(work: impl Future<Output = Result<T, OpsError>>) -> Result<T, OpsError> {
+    // What the work shared is the state, whose transactions end with the panic.
     let ended = AssertUnwindSafe(work).catch_unwind().await;
     ended.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -204,6 +207,7 @@ async fn attempt(
     };
     cx.try_all = order.scope.is_whole();
     cx.compare = order.scope == RunScope::Compared;
+    // Before the run, so that its budget counts what other processes used.
     note_calls(project, state, prepared).await?;
     tracing::info!(pipeline = %name, run = %cx.run, scope = ?order.scope, "the run begins");
     let (report, stop) = engine_run::run(&cx, &writers, &order).await?;
@@ -218,6 +222,7 @@ async fn attempt(
     );
     crash_point!("command.run_ended");
     note_calls(project, state, prepared).await?;
+    // A remembered portal saves the calls of a quiet cycle; where it was found changed, nothing was written by it.
     if saved_portal.is_none_or(|saved_portal| !saved_portal.has_changed()) {
         return Ok(finished(report, stop, prepared.clone()));
     }
@@ -264,6 +269,7 @@ async fn not_begun(
     options: &RunOptions,
 ) -> Finished {
     let (code, message) = reason.reason();
+    // A pipeline that another process runs is no failure, nor is a stop that a person asked for.
     let status = match &reason {
         OpsError::State(StateError::Held { .. }) => RunStatus::Refused,
         OpsError::Remote { fault: Fault::Cancelled, .. } => RunStatus::Interrupted,
@@ -310,6 +316,7 @@ async fn record(
     terms: Option<&AlertTerms>,
     cause: (Option<&str>, Option<&str>),
 ) -> Result<(), StateError> {
+    // The row may have begun before a panic, with what was counted until then.
     if let Some(begun) = state.run(row.id.as_str()).await? {
         row.tally = begun.tally;
     } else if let Ok(_lease) = state.lease(&row.pipeline, &options.command).await {
@@ -344,11 +351,13 @@ async fn later_associations(
     options: &RunOptions,
     finished: &mut [Finished],
 ) -> Result<(), OpsError> {
+    // A second pass and not an order: pipelines may refer to each other in a circle.
     for place in 0..finished.len() {
         let Some(prepared) = finished[place].prepared.clone() else { continue };
         // What was confirmed or read anew by the run holds for its associations as well.
         let prepared = Prepared { from_saved_portal: false, ..prepared };
         let pipeline = &prepared.pipeline;
+        // From its own place on, as a lookup may lead to its own object.
         let made_later = finished[place..].iter().any(|later| {
             let made = later.report.tally.created + later.report.tally.restored + later.report.tally.adopted > 0;
             let associated = pipeline.associations.iter().any(|association| {
@@ -356,10 +365,12 @@ async fn later_associations(
             });
             made && associated
         });
+        // A run that ended early has reasons that would stop this as well.
         let ended_well = matches!(finished[place].report.status, RunStatus::Succeeded | RunStatus::Partial);
         if !made_later || !ended_well || finished[place].report.tally.pending_associations == 0 {
             continue;
         }
+        // The lease was given back after the run, and another process may have taken it.
         let _lease = state.lease(&pipeline.name, &options.command).await?;
         let run = finished[place].report.run.clone();
         let Handles { cx, writers, .. } =

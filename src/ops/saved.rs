@@ -30,6 +30,7 @@ use crate::sys::secrets::masked;
 pub const VERSION: u32 = 1;
 
 /// Longest line, in bytes: the one with the sample.
+// It bounds what a damaged or foreign file can make us read into memory.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
 /// What a plan was made from.
@@ -102,6 +103,7 @@ struct Inner {
 
 impl Inner {
     fn line<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
+        // Masked before it is hashed, so that the digest is of what stands in the file.
         let mut text = masked(&serde_json::to_string(value)?).into_owned();
         text.push('\n');
         self.hasher.bytes(text.as_bytes());
@@ -114,6 +116,7 @@ impl Writer {
     /// Begins a file.
     pub fn new(path: &Path) -> Result<Self, OpsError> {
         let begin = || -> io::Result<Inner> {
+            // Plans hold values of records.
             let file = Some(BufWriter::new(Draft::new(path, Readers::Owner)?));
             let mut inner = Inner { file, hasher: Hasher::default(), pipeline: None };
             inner.line(&Head { syncline_plan: VERSION, syncline: env!("CARGO_PKG_VERSION").to_owned() })?;
@@ -133,6 +136,7 @@ impl Writer {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let end = || -> io::Result<()> {
             inner.line(&Line::Plan(Box::new(plan)))?;
+            // Against damage and half copies; whoever may edit the file may write a digest as well.
             let digest = std::mem::take(&mut inner.hasher).hex::<32>();
             inner.line(&Line::Digest(digest))?;
             let file = inner.file.take().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -151,6 +155,7 @@ impl PlanObserver for EntryWriter {
     fn observe(&self, entries: Vec<PlanEntry>) -> BoxFuture<'_, Result<(), StageError>> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let mut write = || -> io::Result<()> {
+            // The name stands once before its entries, of which there may be a million.
             if inner.pipeline.as_ref() != Some(&self.pipeline) {
                 inner.line(&Line::Pipeline(self.pipeline.clone()))?;
                 inner.pipeline = Some(self.pipeline.clone());
@@ -194,6 +199,7 @@ pub fn entries(
 ) -> Result<(), OpsError> {
     let mut pipeline = None;
     each_line(path, |line| {
+        // Entries are by far the most lines, so they are tried first.
         if let Ok(entry) = serde_json::from_str::<PlanEntry>(line) {
             let name = pipeline.as_ref().ok_or_else(|| damaged(path, "a record belongs to no pipeline"))?;
             return take(name, entry);
@@ -227,6 +233,7 @@ fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) ->
             version(path, text)?;
         } else if let Ok(Line::Digest(digest)) = serde_json::from_str(text) {
             let expected = hasher.hex::<32>();
+            // What follows the digest is covered by nothing.
             let rest = file.fill_buf().is_ok_and(<[u8]>::is_empty);
             return if digest == expected && rest { Ok(()) } else { Err(damaged(path, "its digest does not match")) };
         } else if !text.starts_with('{') {
@@ -240,6 +247,7 @@ fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) ->
 
 fn version(path: &Path, text: &str) -> Result<(), OpsError> {
     let head: Head = serde_json::from_str(text).map_err(|_| damaged(path, "it does not start like a plan"))?;
+    // The same version of Syncline, too: another one may decide differently about the same records.
     if head.syncline_plan == VERSION && head.syncline == env!("CARGO_PKG_VERSION") {
         return Ok(());
     }

@@ -129,6 +129,7 @@ pub fn text(name: &str) -> Option<String> {
 
 /// The schema of a result: the result itself, or what is printed in its place where the command failed.
 fn result<T: JsonSchema>(name: &str) -> Value {
+    // For what is printed, where a member with a default is always there.
     let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let done = generator.subschema_for::<T>();
     let failed = generator.subschema_for::<Failed>();
@@ -137,6 +138,7 @@ fn result<T: JsonSchema>(name: &str) -> Value {
         parts["Failed"]["properties"][list] = json!({ "type": "array", "maxItems": 0 });
     }
     let schema = &mut parts[T::schema_name().as_ref()];
+    // The title belongs to the whole, which is either of the two.
     let (title, description) = (schema["title"].take(), schema["description"].clone());
     if let Some(schema) = schema.as_object_mut() {
         schema.remove("title");

@@ -141,6 +141,7 @@ pub enum Reason {
 }
 
 /// A pipeline does not run when so many cycles should have begun since the last one.
+// One may be skipped by a long import, and a second by a restart.
 const CYCLES_MISSED: u32 = 3;
 
 /// Latest attempts among which one is looked for that found the pipeline free.
@@ -155,6 +156,7 @@ pub async fn status(project: &Project) -> Result<StatusReport, OpsError> {
         let errors = errors(&loaded.findings, &pipeline.file.name);
         pipelines.push(one(project, &state, &pipeline.config.name, Some(pipeline), errors).await?);
     }
+    // A file that cannot be read still has a name, and records in HubSpot that depend on it.
     for broken in &loaded.broken {
         pipelines.push(one(project, &state, broken.name(), None, errors(&loaded.findings, &broken.file)).await?);
     }
@@ -184,6 +186,7 @@ async fn one(
     let watermark = state.watermark(&name).await?;
     let import = state.cursor(&name).await?;
     let mapping = mapping_of(state, &name, loaded).await?;
+    // Without a known mapping the count by mapping is not shown, so any version serves.
     let counts = state.identity_counts(&name, mapping.unwrap_or(MappingVersion([0; 8]))).await?;
     let noted = state.note(&catch_up::condition_key(&name)).await?;
     let condition = loaded.map(|loaded_pipeline| {
@@ -192,6 +195,7 @@ async fn one(
     let lag = alerts::lag(state, &name, now).await?;
     let mut status = PipelineStatus {
         name: name.to_string(),
+        // A definition that cannot be read does not say that its sync is off.
         enabled: loaded.is_none_or(|loaded_pipeline| loaded_pipeline.config.sync.enabled),
         records: counts.standing,
         stale: mapping.map(|_| counts.behind),
@@ -212,6 +216,7 @@ async fn one(
     };
     let backfills = loaded.is_some_and(|loaded| loaded.config.sync.on_mapping_change == OnMappingChange::Backfill);
     let done = state.note(&catch_up::backfilled_key(&name)).await?;
+    // A backfill that ran under this mapping is not repeated for what it could not carry over.
     let done = done.is_some_and(|done| mapping.is_some_and(|mapping| catch_up::mapping(mapping) == done));
     status.backfill_due = backfills && !done && (status.filter_changed || status.stale.is_some_and(|stale| stale > 0));
     let every = loaded.map(|loaded_pipeline| loaded_pipeline.config.sync.every.0);
@@ -234,6 +239,7 @@ async fn mapping_of(
 /// The latest attempt. One that found another process at the same pipeline says nothing of how it stands.
 async fn last_run(state: &SqliteState, name: &PipelineName) -> Result<Option<RunView>, OpsError> {
     let runs: Vec<RunView> = state.runs(Some(name), RUNS_LOOKED_AT).await?.into_iter().map(Into::into).collect();
+    // A held pipeline has the code of the lease; its row says that somebody else was at work.
     let free = runs.iter().position(|run| run.code.as_deref() != Some("SL6004"));
     Ok(runs.into_iter().nth(free.unwrap_or(0)))
 }
@@ -260,11 +266,13 @@ fn attention(
         let text = format!("an import is unfinished ({read} of {total} read); `syncline import {name}` resumes it");
         (Reason::UnfinishedImport, text)
     });
+    // An unfinished import explains all that would be said of age and cycles.
     let due = status.enabled && status.unfinished_import.is_none();
     let never = (due && !status.imported).then(|| {
         let text = format!("the records that existed before were never imported; `syncline import {name}` copies them");
         (Reason::NeverImported, text)
     });
+    // Where nothing is allowed, a single record needs a person.
     let bound = thresholds.failures.unwrap_or_default();
     let failures = (status.open_failures > bound).then(|| {
         let records = if status.open_failures == 1 { "record is kept" } else { "records are kept" };
@@ -286,6 +294,7 @@ fn attention(
         let text = format!("{whose} is {} old, and {why}", duration(lag));
         (due && lag > allowed.as_secs_f64()).then_some((Reason::OldData, text))
     });
+    // A pipeline that was never imported has its own line, and no cycles that could be missed.
     let idle = every.filter(|_| due && status.imported).and_then(|every| not_running(status, every, now));
     let all = [definition, last_run, idle, unfinished, never, failures, old];
     all.into_iter().flatten().map(|(reason, message)| Attention { reason, message }).collect()
@@ -315,6 +324,7 @@ fn ago(run: &RunView, now: Timestamp) -> String {
 /// A duration in its largest unit.
 pub fn duration(seconds: f64) -> String {
     match seconds {
+        // Up to one and a half of the next unit, which would be too coarse before.
         seconds if seconds < 90.0 => format!("{seconds:.0}s"),
         seconds if seconds < 90.0 * 60.0 => format!("{:.0}m", seconds / 60.0),
         seconds if seconds < 48.0 * 3600.0 => format!("{:.0}h", seconds / 3600.0),

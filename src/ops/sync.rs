@@ -94,6 +94,7 @@ pub async fn forever(
 ) -> Result<bool, OpsError> {
     let chosen = selected(&project, names)?;
     let reporter = Reporter { on_event, watched: reloading.watch, memory: Mutex::default() };
+    // Files that cannot be read are reported once at the start; they have no cycles in which they could be.
     let broken = Selection { pipelines: Vec::new(), broken: chosen.broken.clone() };
     if let Ok(preparation) = prepare_selected(&project, &project.loaded, &broken, PortalSource::Live).await {
         for refused in preparation.refused {
@@ -115,6 +116,7 @@ pub async fn forever(
         let reload = tokio::select! {
             Some((name, saved)) = running.next() => {
                 active.remove(&name);
+                // One pipeline that could not save is enough for the exit code to say so.
                 all_saved &= saved;
                 false
             }
@@ -129,11 +131,13 @@ pub async fn forever(
                 }
                 settled
             }
+            // It never ends by itself, and is only polled here beside the cycles.
             () = &mut telling => false,
         };
         if reload && !cancel.is_cancelled() {
             match daemon.reload(reloading.open, &publish) {
                 Ok(()) => daemon.start(&mut active, &mut running)?,
+                // A half-written file must not stop a sync that works.
                 Err(error) => on_event(Event::NotReloaded(&error)),
             }
         }
@@ -164,6 +168,7 @@ impl Daemon<'_> {
         let project = Arc::clone(&self.current.borrow());
         for index in selected(&project, self.names)?.pipelines {
             let name = project.loaded.pipelines[index].config.name.clone();
+            // A pipeline that runs already takes the new definition in its next cycle.
             if active.insert(name.clone()) {
                 running.push(async move { (name.clone(), self.cycles(name).await) }.boxed_local());
             }
@@ -184,6 +189,7 @@ impl Daemon<'_> {
             return Err(OpsError::Findings(Box::new(now.loaded)));
         }
         let chosen = selected(&now, self.names)?;
+        // Tokens, limiters and counts of calls live on: a reload must not double the rate at which HubSpot is asked.
         now.take_over(&before);
         let names: Vec<&str> =
             chosen.pipelines.iter().map(|index| now.loaded.pipelines[*index].config.name.as_str()).collect();
@@ -201,6 +207,7 @@ impl Daemon<'_> {
             let project = Arc::clone(&self.current.borrow());
             let chosen = selected(&project, self.names).unwrap_or_default();
             let has_name = |index: &usize| project.loaded.pipelines[*index].config.name == name;
+            // By name and not by place: a reload may have moved it or taken it out.
             let Some(index) = chosen.pipelines.into_iter().find(has_name) else { return saved };
             if project.outside.cancel.is_cancelled() {
                 return saved;
@@ -213,7 +220,9 @@ impl Daemon<'_> {
                 return saved;
             }
             away = if connection { away + 1 } else { 0 };
+            // Not while a service is away, which would fail it after many calls.
             if away == 0 && comparison.is_due(&project, self.state, index).await {
+                // A comparison of a million records takes hours; it pauses so that changes keep being carried over.
                 let pause_after = Some(project.loaded.pipelines[index].config.sync.every.0.max(COMPARISON_PART));
                 let compare = RunOptions { scope: RunScope::Compared, pause_after, ..self.options.clone() };
                 let finished = cycle(&project, self.state, index, &compare, self.reporter).await;
@@ -222,6 +231,7 @@ impl Daemon<'_> {
                     return saved;
                 }
                 // Changes that came meanwhile do not wait for the whole comparison.
+                // Only one that came further goes on at once; else the usual pause comes first.
                 let some = finished.trouble.is_none() && finished.report.tally.read > 0;
                 if some && comparison.pauses(self.state, &finished.report.name).await {
                     continue;
@@ -240,9 +250,11 @@ impl Daemon<'_> {
         let changed = async {
             loop {
                 if current.changed().await.is_err() {
+                    // No more reloads can come; the other branches end the wait.
                     return std::future::pending().await;
                 }
                 let now = Arc::clone(&current.borrow_and_update());
+                // A reload of other pipelines must not shorten this one's pause, or each save would start a cycle.
                 let same = now.loaded.pipelines.iter().any(|pipeline| pipeline.config == *config)
                     && now.config == project.config;
                 if !same {
@@ -267,7 +279,9 @@ const AWAY_MAX: Duration = Duration::from_secs(5 * 60);
 /// The pause before the next cycle. It grows while a service is away, and is never quite the same, so that pipelines and
 /// processes that began together do not ask together for ever.
 fn pause(every: Duration, away: u32, rng: &Rng) -> Duration {
+    // Doubled for each cycle that found the service away, up to a bound, so that it is found back within minutes.
     let grown = every.saturating_mul(1 << away.saturating_sub(1).min(16)).min(every.max(AWAY_MAX));
+    // Up to a tenth more.
     let most = u64::try_from(grown.as_millis() / 10).unwrap_or(u64::MAX);
     grown + Duration::from_millis(rng.below(most.max(1)))
 }
@@ -275,6 +289,7 @@ fn pause(every: Duration, away: u32, rng: &Rng) -> Duration {
 /// Waits for a time by whichever clock comes first: that of a computer which slept stood still for whoever counts the time
 /// that passes, and one that was set back says nothing of it.
 async fn wait(clock: &Clock, time: Duration) {
+    // In steps, since a computer that slept must notice by the wall clock soon after it woke.
     const STEP: Duration = Duration::from_secs(30);
     let until = clock.now() + time;
     let mut left = time;
@@ -294,6 +309,7 @@ async fn stamp(project: &Project) -> String {
         paths.retain(|path| path.ends_with(".yaml") || path.ends_with(".yml"));
         for path in [PROJECT_FILE.to_owned(), dotenv::FILE.to_owned()].into_iter().chain(paths) {
             hasher.text(&path);
+            // By content and not by time: a checkout of git changes every file's time.
             hasher.bytes(&files.read(&path, FILE_BYTES_MAX).unwrap_or_default());
         }
         hasher.hex::<16>()
@@ -361,6 +377,7 @@ impl Reporter<'_> {
     fn ended(&self, project: &Project, finished: &Finished) -> bool {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let name = &finished.report.name;
+        // What a person stopped is no trouble to tell of.
         let trouble = finished.trouble.as_ref().filter(|_| finished.report.status != RunStatus::Interrupted);
         let Some(trouble) = trouble else {
             let over = memory.troubles.remove(name).filter(|_| finished.trouble.is_none());
@@ -378,6 +395,7 @@ impl Reporter<'_> {
         };
         let kind = kind(project, name, trouble);
         let connection = matches!(kind, Kind::Connection(..));
+        // One connection serves many pipelines, and its outage is one piece of news.
         let repeated = memory.troubles.values().any(|value| *value == kind);
         memory.troubles.insert(name.clone(), kind);
         (self.on_event)(Event::Cycle { finished, repeated });
@@ -387,6 +405,7 @@ impl Reporter<'_> {
     fn warnings(&self, project: &Project, name: &PipelineName, warnings: Vec<Diagnostic>) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let known = memory.warnings.entry(name.clone()).or_default();
+        // Cycles repeat the same warnings every minute.
         if *known != warnings {
             if !warnings.is_empty() {
                 (self.on_event)(Event::Warnings(project, name, &warnings));
@@ -406,6 +425,7 @@ impl Reporter<'_> {
         for name in names {
             let Some(read) = loaded.files.iter().find(|file| &*file.name == name) else { continue };
             let now = Files::Folder(loaded.root.clone()).read(name, FILE_BYTES_MAX).unwrap_or_default();
+            // Reading dropped the byte order mark, so it must not count as a change.
             let text = now.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&now);
             if text == read.text.as_bytes() {
                 memory.changed.remove(name);

@@ -30,6 +30,7 @@ use crate::project::selection::{MODIFIED, choose};
 use crate::sys::clock::Clock;
 
 /// What `now` is where a test file says nothing: 2000-01-01T00:00:00Z.
+// Fixed, so that a test of `now` gives the same today and next year.
 const NOW: Timestamp = Timestamp::constant(946_684_800, 0);
 
 /// What the tests said.
@@ -107,6 +108,7 @@ pub fn test(files: &Files, variables: Variables<'_>, names: &[String], clock: &C
             suites.push(suite);
         }
     }
+    // A misspelt field would make a test fail for a reason that is not the mapping's.
     if !findings.is_empty() {
         loaded.findings = findings;
         return Err(OpsError::Findings(Box::new(loaded)));
@@ -173,6 +175,7 @@ fn pipeline_of(
     loaded: &Loaded,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<usize> {
+    // A test lies beside its pipeline under the same name, unless it names another one.
     let stem = file.name.trim_end_matches(".test.yaml").trim_end_matches(".test.yml");
     let found = match &config.pipeline {
         Some(name) => loaded.pipelines.iter().position(|pipeline| pipeline.config.name == *name),
@@ -213,6 +216,7 @@ impl Suite {
         let target = catalog.target(&config.target.connection, &config.target.object).map(|entry| &entry.object);
         for (number, test) in self.config.tests.iter().enumerate() {
             for path in test.source.keys() {
+                // Without the object in the catalog nothing can be called unknown.
                 let known = source.is_none_or(|source| self.knows(source, path));
                 if !known {
                     let fields = source.iter().flat_map(|source| source.fields.iter().map(|field| field.name.as_str()));
@@ -304,6 +308,7 @@ impl Suite {
             "SL5014" => Reason { message: format!("{}; `owners` of the test file lacks it", reason.message), ..reason },
             _ => reason,
         });
+        // A record that exists need not have what HubSpot demands of a new one.
         let desired = desired.and_then(|desired| match test.exists {
             true => Ok(desired),
             false => self.pipeline.check_create(&desired).map(|()| desired),
@@ -326,9 +331,11 @@ impl Suite {
             let value = test.source.iter().find(|(name, _)| name.eq_ignore_ascii_case(path));
             value.and_then(|(_, value)| value.as_ref()).map(|value| value.0.as_str()).filter(|value| !value.is_empty())
         };
+        // Any id serves: most tests are not about it.
         let id = given("Id").unwrap_or("a00000000000001");
         let id: SalesforceId = id.parse().map_err(|error: SalesforceIdError| error.to_string())?;
         let value = |column: &crate::model::record::Column| {
+            // A checkbox of Salesforce is never null.
             let missing = (column.kind == FieldKind::Boolean).then_some("false");
             if column.path.eq_ignore_ascii_case("Id") { Some(id.as_str()) } else { given(&column.path).or(missing) }
         };
@@ -345,6 +352,7 @@ impl Suite {
         for (name, expected) in &expect.properties {
             let expected = expected.as_ref().map_or("", |value| &value.0);
             match sent.get(name.as_str()) {
+                // As texts first: most expectations are written as the value is sent.
                 Some(value) if *value == expected || self.same(name, value, expected) => {}
                 got => found.push(difference(
                     name,
@@ -360,6 +368,7 @@ impl Suite {
         }
         if expect.exact {
             let other =
+                // The match property is set by Syncline itself, and no test has to repeat it.
                 sent.iter().filter(|(name, _)| **name != &**match_property && !expect.properties.contains_key(**name));
             found.extend(other.map(|(name, value)| difference(name, None, Some(shown(value)))));
         }

@@ -45,6 +45,7 @@ pub struct ValidationReport {
 pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Result<Loaded, OpsError> {
     let Offline { mut loaded, catalog, .. } = offline::open(&Files::Folder(root.to_owned()), variables);
     narrow(&mut loaded, names)?;
+    // Beside errors, the hint would be one more line that is not the cause.
     if catalog.is_empty() && !loaded.failed() && !loaded.pipelines.is_empty() {
         let message = "there is no catalog: fields and properties were not checked";
         let help = "`syncline catalog pull` creates it; `--online` checks against the live systems";
@@ -57,6 +58,7 @@ pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Resul
 fn narrow(loaded: &mut Loaded, names: &[String]) -> Result<(), OpsError> {
     loaded.findings.extend(loaded.nothing.take());
     loaded.sort();
+    // With no pipelines at all, no name can be wrong.
     if names.is_empty() || (loaded.pipelines.is_empty() && loaded.broken.is_empty()) {
         return Ok(());
     }
@@ -65,6 +67,7 @@ fn narrow(loaded: &mut Loaded, names: &[String]) -> Result<(), OpsError> {
     let broken = loaded.broken.iter().enumerate().filter(|(index, _)| !chosen.broken.contains(index));
     let others = others.map(|(_, other)| other.file.name.clone()).chain(broken.map(|(_, broken)| broken.file.clone()));
     let others: Vec<_> = others.collect();
+    // Findings of syncline.yaml stay: they concern every pipeline.
     loaded.findings.retain(|finding| !others.contains(&finding.file));
     loaded.files.retain(|file| !others.contains(&file.name));
     Ok(())
@@ -85,6 +88,7 @@ pub async fn online(
         }
         Err(error) => return Err(error),
     };
+    // Without pipelines there is nothing that the systems could be asked.
     if project.loaded.nothing.is_some() {
         let mut loaded = project.loaded.clone();
         loaded.findings.append(&mut loaded.unset);
@@ -134,6 +138,7 @@ fn suggest_objects(loaded: &mut Loaded) {
         folder::read(&Files::Folder(loaded.root.clone()), &folder::of_target(loaded.target.as_deref()));
     for finding in &mut loaded.findings {
         let pipeline = loaded.pipelines.iter().find(|pipeline| pipeline.file.name == finding.file);
+        // A finding that has a label already knows better.
         let (Some(pipeline), Place::Value(pointer), None) = (pipeline, &finding.place, &finding.label) else {
             continue;
         };
@@ -160,6 +165,7 @@ async fn behind(
 ) -> Result<(Vec<Diagnostic>, Vec<SourceFile>), OpsError> {
     let (catalog, mut findings, shown) =
         folder::read(&Files::Folder(project.loaded.root.clone()), &project.catalog_folder());
+    // A damaged catalog differs in everything.
     if catalog.is_empty() || !findings.is_empty() {
         return Ok((findings, shown));
     }
@@ -168,6 +174,7 @@ async fn behind(
     for change in with_users(&pipelines, changes(&catalog, &live), &[&catalog, &live]) {
         let Some(first) = change.pipelines.first() else { continue };
         let file = project.loaded.pipelines.iter().find(|loaded| loaded.config.name == *first);
+        // Who accepts that the catalog lags behind has said so in the file of the first pipeline that uses the part.
         let Some(file) = file.filter(|change| !accepts(&change.config, "SL3011")).map(|change| &change.file.name)
         else {
             continue;

@@ -166,6 +166,7 @@ pub async fn why(project: &Project, asked: &str, refresh: bool) -> Result<WhyRep
     for loaded in &project.loaded.pipelines {
         pipelines.push(account(project, &state, loaded, id, refresh).await?);
     }
+    // An id belongs to one object; that other pipelines do not know it is no answer to the question.
     if pipelines.iter().any(|account| account.concerned) {
         pipelines.retain(|account| account.concerned);
     }
@@ -201,6 +202,7 @@ async fn account(
     }
     let live = match now(project, state, &name, id, refresh.then_some(&*states)).await {
         Ok(now) => now,
+        // What the state knows is an answer already, also on a computer without a network.
         Err(error) => {
             let message = format!("Salesforce could not be asked how it is now: {}", error.reason().1);
             reasons.push(explained(Reason::SourceUnreachable, message));
@@ -253,6 +255,7 @@ async fn now(
 ) -> Result<Now, OpsError> {
     let index = project.loaded.pipelines.iter().position(|pipeline| pipeline.config.name == name.as_str());
     let chosen = Selection { pipelines: index.into_iter().collect(), broken: Vec::new() };
+    // Live, since it is about how things are now, whatever was remembered.
     let mut preparation = prepare_selected(project, &project.loaded, &chosen, PortalSource::Live).await?;
     let Some(prepared) = preparation.pipelines.pop() else {
         return preparation.refused.pop().map_or(Ok(Now::default()), |refused| Err(refused.reason));
@@ -263,6 +266,7 @@ async fn now(
     let batch = found.map(|found| found.batch).unwrap_or_default();
     let row = Transform.run(&cx, batch).await.map_err(|error| failed(&cx, error))?.pop();
     drop(rows);
+    // Only here does it decide: the other modes make what is lacking.
     let held = match prepared.pipeline.mode {
         Mode::UpdateOnly => {
             let found = by_match(&cx, &[id], &[], StageName::Match).await.map_err(|error| failed(&cx, error))?;
@@ -293,12 +297,14 @@ fn judge(
         let cause = "purged from the recycle bin, hidden from Syncline's user, or no record of this object";
         return Some(explained(Reason::NotInSource, format!("Salesforce shows no such {object} now: {cause}")));
     };
+    // Deleted first: the row of a deleted record is still judged by the mapping, which says nothing.
     match (&row.desired, row.candidate.record.deleted) {
         (_, true) => Some(explained(Reason::Deleted, "is in Salesforce's recycle bin")),
         (None, false) => {
             let condition = pipeline.condition_text().unwrap_or_default();
             Some(explained(Reason::Filtered, format!("does not match `where` now ({condition})")))
         }
+        // The stored failure has said the same.
         (Some(Err(reason)), false) if known_failure == Some(&reason.message) => None,
         (Some(Err(reason)), false) => {
             let message = format!("would be rejected as it is now: {} ({})", reason.message, reason.code);
@@ -310,6 +316,7 @@ fn judge(
 
 /// How a record that the mapping takes compares with what HubSpot was given last.
 fn compared(now: &Now, pipeline: &Pipeline, desired: &Desired, identity: Option<&Identity>, ran: bool) -> Explanation {
+    // A record that left or was archived is judged like one that was never there.
     match identity.filter(|identity| identity.membership == IdentityMembership::Live) {
         None if pipeline.mode == Mode::UpdateOnly => {
             without_identity(now.held.as_ref(), &pipeline.target.match_property)
@@ -319,6 +326,7 @@ fn compared(now: &Now, pipeline: &Pipeline, desired: &Desired, identity: Option<
             explained(Reason::NotImported, message)
         }
         None => explained(Reason::NeverRan, "the pipeline never ran: `syncline import` copies existing records"),
+        // By the content's hash, as a run decides; HubSpot itself is asked with `--refresh` only.
         Some(identity) if identity.hash != desired.content => {
             explained(Reason::Changed, "has changed since it was written; the next sync or import carries it over")
         }

@@ -111,6 +111,7 @@ pub async fn refresh(
         fields: Vec::new(),
         associations: Vec::new(),
     };
+    // By the match property and not by the remembered id, so that a record made by hand or a lost one shows.
     let found = by_match(cx, &[id], &pipeline.properties, StageName::Match).await;
     let lookup = match found {
         Ok(found) => found.into_values().next().unwrap_or(Lookup::Unknown),
@@ -134,6 +135,7 @@ pub async fn refresh(
         Lookup::Found(record) => {
             refreshed.hubspot = HubspotStanding::Found;
             refreshed.hubspot_id = Some(record.id.to_string());
+            // The properties are worth showing without them, where a scope is missing.
             refreshed.associations = associations(cx, &record.id, states).await.unwrap_or_default();
             if let (Some(row), Some(desired)) = (row, desired) {
                 refreshed.fields = fields(pipeline, row, desired, &record);
@@ -158,6 +160,7 @@ fn summary(record: &HubspotId, judged: bool, fields: &[FieldStanding]) -> String
 }
 
 fn fields(pipeline: &Pipeline, row: &Transformed, desired: &Desired, record: &TargetRecord) -> Vec<FieldStanding> {
+    // What would be written, not only what is wanted: `if_empty` leaves what HubSpot holds.
     let mut wanted = desired.clone();
     pipeline.leave_filled(&mut wanted, &record.properties);
     let differing: Vec<Arc<str>> =
@@ -200,8 +203,10 @@ async fn associations(
     let mut read: HashMap<Arc<str>, Lookup<Vec<PairTypes>>> = HashMap::new();
     let mut held = Vec::new();
     for state in states {
+        // What still waits was never written, so HubSpot cannot hold it.
         let (Some(asked), Some(settled)) = (&state.wanted, &state.settled) else { continue };
         let object = &settled.to_object;
+        // One call for all lookups to the same object.
         if !read.contains_key(object) {
             let ids = [record.clone()];
             let answer = cx.target.associations(&cx.pipeline.target.object_type_id, object, &ids).await;
@@ -210,11 +215,13 @@ async fn associations(
         }
         let stands = |pairs: &Vec<PairTypes>| {
             let typed = |pair: &PairTypes| {
+                // Without a wanted label, any association between the two will do.
                 asked.label.as_ref().is_none_or(|label| pair.types.iter().any(|kind| kind.id() == *label))
             };
             pairs.iter().any(|pair| pair.to == settled.to && typed(pair))
         };
         held.push(HeldAssociation {
+            // A key is the field, with the label behind `#` and the prefix of ids behind `@`.
             field: state.key.0.split(['#', '@']).next().unwrap_or_default().to_owned(),
             salesforce_id: asked.target.to_string(),
             hubspot_id: settled.to.to_string(),
