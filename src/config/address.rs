@@ -7,6 +7,7 @@ use url::{Host, Url};
 /// Whether credentials may be sent there: https, or plain http on this computer.
 pub fn is_trustworthy(url: &Url) -> bool {
     match url.scheme() {
+        // An address without a host would be sent to whatever the client makes of the rest.
         "https" => url.host().is_some(),
         "http" => is_loopback(url),
         _ => false,
@@ -35,12 +36,15 @@ pub fn without_user(text: &str) -> Cow<'_, str> {
     let mut done = 0;
     for (start, _) in text.match_indices("://") {
         let start = start + 3;
+        // A second `://` within the user part belongs to what was covered already.
         if start < done {
             continue;
         }
         let rest = &text[start..];
+        // Up to where the authority of an address ends, or the text around it goes on.
         let end = rest.find(['/', '?', '#', '\\', '"', '\'', '`', '<', '>']).unwrap_or(rest.len());
         let end = rest[..end].find(char::is_whitespace).unwrap_or(end);
+        // The last one: a password may hold an `@` that nobody encoded.
         if let Some(at) = rest[..end].rfind('@').filter(|at| *at > 0) {
             shown.push_str(&text[done..start]);
             shown.push_str("***");

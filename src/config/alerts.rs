@@ -26,6 +26,7 @@ pub struct AlertConfig {
 }
 
 /// Share of failed records beyond which a run is told of, in percent.
+// Single records fail every day; a tenth of a run has one common cause.
 const ERROR_SHARE: f64 = 10.0;
 
 /// Data is old when so many cycles should have begun since it was read.
@@ -39,6 +40,7 @@ impl AlertConfig {
 
     /// Greatest age of the data, for a pipeline that runs `every` so often.
     pub fn lag_max(&self, every: Duration) -> Duration {
+        // In cycles, so that a pipeline that runs daily is not old after an hour.
         self.lag.map_or(every.saturating_mul(CYCLES_MISSED), |lag| lag.0)
     }
 
@@ -50,6 +52,7 @@ impl AlertConfig {
     /// The same, with the project's word where this one says nothing.
     pub fn or(&self, project: &Self) -> Self {
         Self {
+            // Key by key: a pipeline that sets one keeps the project's others.
             lag: self.lag.or(project.lag),
             error_share: self.error_share.or(project.error_share),
             failures: self.failures.or(project.failures),

@@ -12,6 +12,7 @@ use crate::diagnostic::{Diagnostic, Place};
 pub const FROM_END: usize = 0;
 
 /// Where each part stands inside, and where in the file.
+// The longer path first, as `/associations/1` is a part of it.
 const PLACES: [(&str, &str); 5] = [
     ("/associations/1/label", "/associate/label"),
     ("/associations/0", "/associate/from"),
@@ -64,7 +65,9 @@ impl PipelineConfig {
             object: associate.from.to.clone().unwrap_or_default(),
             ..TargetConfig::default()
         };
+        // The label is seen from the first end, and belongs to the association that leads to the second.
         self.associations = vec![end(&associate.from, &None), end(&associate.to, &associate.label)];
+        // What stood there was found fault with above, and must not be judged by other rules as well.
         self.fields = Vec::new();
         findings
     }

@@ -81,6 +81,7 @@ impl<'de> Deserialize<'de> for LabelConfig {
         match Text::deserialize(deserializer) {
             Ok(Text::Name(name)) => Ok(Self::Name(name)),
             Ok(Text::ByField(by_field)) => Ok(Self::ByField(by_field)),
+            // An untagged enum's own message names no key and no type.
             Err(_) => Err(serde::de::Error::custom("expected a label, or `{from: FIELD, values: {VALUE: LABEL}}`")),
         }
     }

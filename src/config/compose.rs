@@ -12,12 +12,14 @@ use super::yaml::escape;
 use super::yaml_errors::{self, Refused, Stopped};
 
 /// Deepest nesting of a definition.
+// A definition needs six levels; the tree is walked by recursion.
 pub const DEPTH_MAX: usize = 64;
 
 /// Most aliases of a definition: a few are handy, thousands are a bomb.
 pub const ALIASES_MAX: usize = 100;
 
 /// Most values that aliases may repeat in all.
+// An alias of aliases multiplies: a file of a kilobyte could stand for gigabytes.
 pub const REPEATED_MAX: usize = 100_000;
 
 /// A part of a document. What a scalar means (a number, a text) is for the schema to say.
@@ -47,6 +49,7 @@ pub struct Document {
 
 /// Reads a text. Errors: what is wrong with it, at its place.
 pub fn compose(text: &str) -> Result<Document, Refused> {
+    // The parser passes some of them on, and they could hide text in a terminal.
     if let Some(refused) = yaml_errors::control_character(text) {
         return Err(refused);
     }
@@ -62,6 +65,7 @@ pub fn compose(text: &str) -> Result<Document, Refused> {
         documents: 0,
         end: 0,
     };
+    // Events and no tree of the parser's own: only they have the places that findings point at.
     for event in Parser::new_from_str(text) {
         match event {
             Ok((event, span)) => builder.event(&event, span)?,
@@ -79,6 +83,7 @@ struct Offsets(Option<Vec<usize>>);
 
 impl Offsets {
     fn new(text: &str) -> Self {
+        // Nearly all files are ASCII, where both offsets are the same and no table is needed.
         Self((!text.is_ascii()).then(|| text.char_indices().map(|(index, _)| index).chain([text.len()]).collect()))
     }
 
@@ -196,10 +201,12 @@ impl Builder<'_> {
     fn key(&mut self, text: &str, range: Range<usize>) -> Result<(), Refused> {
         let Some(Frame { pointer, content: Content::Map(_, next), .. }) = self.stack.last_mut() else { return Ok(()) };
         let entry = format!("{pointer}/{}", escape(text));
+        // Their order of precedence surprises, and a reviewer could not see what a key holds.
         if text == "<<" {
             let refused = Refused::new("SL1011", range, "merge keys are not supported");
             return Err(refused.with_help("write the keys out"));
         }
+        // Most readers keep the last one silently, so one of the two lines would have no effect.
         if let Some(first) = self.spans.add_key(&entry, range.clone()) {
             let mut refused = Refused::new("SL1007", range, format!("the key `{text}` appears twice"));
             refused.other = Some((first, "it appears here first"));
@@ -218,6 +225,7 @@ impl Builder<'_> {
             let refused = Refused::new("SL1011", range, format!("the file has more than {ALIASES_MAX} aliases"));
             return Err(refused.with_help("write the values out"));
         }
+        // An anchor counts once its value is whole; inside, it would contain itself.
         let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
             let refused = Refused::new("SL1011", range, "the alias is inside the value that it names");
             return Err(refused.with_help("write the values out"));
@@ -229,6 +237,7 @@ impl Builder<'_> {
         }
         let pointer = self.next_pointer();
         self.spans.add_value(pointer, range);
+        // Shared and not copied; the size is counted as if it were.
         self.put(node, 0, size);
         Ok(())
     }
@@ -273,6 +282,7 @@ impl Builder<'_> {
 
     /// A plain scalar's span may include the blanks behind it.
     fn trimmed(&self, range: Range<usize>, style: ScalarStyle) -> Range<usize> {
+        // Their line breaks belong to the value.
         if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
             return range;
         }
@@ -282,6 +292,7 @@ impl Builder<'_> {
 
     /// What the parser stopped at, in words.
     fn stopped(&self, info: &str, at: usize) -> Refused {
+        // The parser has a limit of its own, which may come first.
         if info.contains("recursion limit") {
             return too_deep(at..at);
         }

@@ -53,6 +53,7 @@ pub fn addresses(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, 
 
 fn wrong_address(name: &Arc<str>, place: Place, address: &str) -> Option<Diagnostic> {
     match url::Url::parse(address) {
+        // What is still to be put in cannot be judged.
         _ if address.contains("${") => None,
         Err(error) => Some(Diagnostic::error("SL2009", name, place, format!("this is not an address: {error}"))),
         Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
@@ -60,6 +61,7 @@ fn wrong_address(name: &Arc<str>, place: Place, address: &str) -> Option<Diagnos
                 Diagnostic::error("SL2009", name, place, "plain http is accepted only for addresses on this computer");
             Some(finding.with_why("credentials would be sent unencrypted").with_help("use https"))
         }
+        // They would appear in every message and log that names the address.
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             Some(Diagnostic::error("SL2009", name, place, "an address must not contain credentials"))
         }
@@ -82,6 +84,7 @@ pub fn receivers(name: &Arc<str>, config: &ProjectConfig, findings: &mut Vec<Dia
             findings.extend(wrong_address(name, place(&key), address));
         }
         let is_mailbox = |text: &str| {
+            // Only what a mail server needs is checked; whether the mailbox exists, it says itself.
             let address = text.rsplit_once('<').map_or(text, |(_, rest)| rest.strip_suffix('>').unwrap_or_default());
             let parts = address.split_once('@');
             parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
@@ -135,6 +138,7 @@ pub fn is_local_connection(config: &ProjectConfig, target: Option<&str>, pointer
                     over.auth.as_ref().and_then(|auth| Some(auth.access_token.as_ref()?.instance_url.as_str()));
                 let own: Vec<&str> =
                     [over.login_url.as_deref(), over.base_url.as_deref(), instance].into_iter().flatten().collect();
+                // An override that sets no address leads where the connection itself does.
                 let of_base = || own.is_empty() && base.is_some_and(all_local);
                 within(format!("/targets/{}/connections/{}/", yaml::escape(target), yaml::escape(name)))
                     && (of_base() || !own.is_empty() && own.iter().all(|address| local(address)))

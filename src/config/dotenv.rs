@@ -28,6 +28,7 @@ pub struct DotEnv {
 
 /// Reads the file, where there is one. A revision has none.
 pub fn read(files: &Files) -> DotEnv {
+    // The file is never committed, so a revision cannot have one.
     let Files::Folder(_) = files else { return DotEnv::default() };
     let name: Arc<str> = FILE.into();
     let refused = |message: String| {
@@ -45,6 +46,7 @@ pub fn read(files: &Files) -> DotEnv {
         Err(error) => return refused(format!("`{FILE}`: {error}")),
     };
     match String::from_utf8(bytes) {
+        // Some editors of Windows write a byte order mark, which would be part of the first name.
         Ok(text) => parse(&name, text.trim_start_matches('\u{feff}')),
         Err(_) => refused(format!("`{FILE}` is not UTF-8 text")),
     }
@@ -79,6 +81,7 @@ fn parse(name: &Arc<str>, text: &str) -> DotEnv {
                 let finding = Diagnostic::error("SL1019", name, place, problem);
                 let help = "write `NAME=value`, or `NAME=\"…\"` for a value with spaces, `#` or several lines";
                 done.findings.push(finding.with_help(help));
+                // One bad line hides no other: the next one is read as an entry again.
                 at = line + 1;
             }
         }
@@ -98,6 +101,7 @@ fn covered(text: &str, shown: &[Range<usize>]) -> String {
         }
         let keep = names.peek().is_some_and(|name| name.contains(&at)) || byte.is_ascii_whitespace() || *byte == b'=';
         if !keep {
+            // Byte by byte, so that places in the text stay what they are.
             *byte = b'*';
         }
     }
@@ -119,6 +123,7 @@ fn entry(text: &str, line: Range<usize>) -> Result<Option<Entry>, &'static str> 
     if rest.trim_end_matches(blank).is_empty() || rest.starts_with('#') {
         return Ok(None);
     }
+    // Such files are often read by a shell as well.
     let after_export = rest.strip_prefix("export ").map(|rest| rest.trim_start_matches(blank));
     let start = after_export.map_or(start, |after| line.end - after.len());
     let equals = text[start..line.end].find('=').ok_or("the line is not `NAME=value`")?;
@@ -141,6 +146,7 @@ fn entry(text: &str, line: Range<usize>) -> Result<Option<Entry>, &'static str> 
         return Ok(Some(Entry { name, value: content, end: last }));
     }
     let plain = &text[value..line.end];
+    // Only behind a blank: a token may hold a `#`.
     let comment = plain.match_indices('#').find(|(at, _)| *at == 0 || plain[..*at].ends_with(blank)).map(|(at, _)| at);
     let plain = plain[..comment.unwrap_or(plain.len())].trim_matches(blank);
     Ok(Some(Entry { name, value: plain.to_owned(), end: line.end }))
@@ -157,6 +163,8 @@ fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
                 'n' => value.push('\n'),
                 'r' => value.push('\r'),
                 't' => value.push('\t'),
+                // What a shell escapes between double quotes; nothing is expanded here, so `\$` is a plain dollar
+                // sign.
                 same @ ('"' | '\\' | '$' | '\'') => value.push(same),
                 other => value.extend(['\\', other]),
             },

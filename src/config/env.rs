@@ -25,6 +25,7 @@ impl Secret {
     /// mark around it are how it was stored, not a part of it.
     pub fn new(value: impl Into<String>) -> Self {
         let value = trimmed(&value.into()).to_owned();
+        // A form is no secret yet, and covering its text would make messages unreadable.
         if !value.contains("${") {
             secrets::remember(&value);
         }
@@ -62,6 +63,7 @@ impl Secret {
 
 /// A text without the white space and the byte order marks around it.
 fn trimmed(text: &str) -> &str {
+    // Files end in a line break, and secrets that were saved by Windows tools have a mark or a NUL.
     text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}' || letter == '\0')
 }
 
@@ -85,6 +87,7 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A token of digits alone is a number in YAML.
         super::scalar::Scalar::deserialize(deserializer).map(|scalar| Self::new(scalar.0))
     }
 }
@@ -123,6 +126,7 @@ pub fn process_variables(name: &str) -> Option<String> {
 
 /// The folder of the user for what Syncline can do without; none where the environment names no such place.
 pub fn cache_folder(variables: Variables<'_>) -> Option<PathBuf> {
+    // A relative folder would depend on where the command is run.
     let folder = |name: &str| variables(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let own = if cfg!(windows) {
         folder("LOCALAPPDATA")
@@ -131,6 +135,7 @@ pub fn cache_folder(variables: Variables<'_>) -> Option<PathBuf> {
     } else {
         folder("HOME").map(|home| home.join(".cache"))
     };
+    // Who sets it means it, on any system.
     Some(folder("XDG_CACHE_HOME").or(own)?.join("syncline"))
 }
 
@@ -185,6 +190,7 @@ pub fn is_secret_name(name: &str) -> bool {
 }
 
 /// Words in the names of variables that hold secrets.
+// As people and hosting services name them; a value too many that is covered does no harm.
 const SECRET_NAMES: [&str; 7] = ["TOKEN", "SECRET", "KEY", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL"];
 
 /// Why one scalar could not be expanded.
@@ -218,6 +224,8 @@ impl Expansion<'_> {
                     Some(expanded) => {
                         self.done.written.insert(pointer, (std::mem::replace(text, expanded.clone()), expanded));
                     }
+                    // A manager of secrets may ask a person for a password, which only happens where the value is
+                    // used.
                     None => drop(self.done.later.insert(pointer, parts)),
                 },
                 Err(Failed { message, help, absent }) => {
@@ -259,6 +267,8 @@ impl Expansion<'_> {
             if let Some(secret) = name.strip_prefix("secret:") {
                 parts.extend([Part::Text(std::mem::take(&mut expanded)), Part::Secret(secret_name(secret)?)]);
             } else {
+                // Only a value that is all of a file can be written back there, as a refresh token is when it
+                // changes.
                 let whole = start == 0 && rest.len() == end + 1 && expanded.is_empty() && parts.is_empty();
                 expanded.push_str(&self.one(name, whole.then_some(pointer))?);
             }
@@ -293,6 +303,7 @@ impl Expansion<'_> {
             let message = format!("the default of `${{{name}:-…}}` contains another `${{`: these forms do not nest");
             return Err(Failed::form(message, "write one form, or set the variable"));
         }
+        // An empty variable counts as not set: a CI system sets the secrets that a fork may not see to nothing.
         let value = (self.variables)(name).map(|value| trimmed(&value).to_owned()).filter(|value| !value.is_empty());
         if let Some(value) = value.as_ref().filter(|_| is_secret_name(name)) {
             secrets::remember(value);
@@ -315,6 +326,7 @@ const SECRET_NAME_BYTES_MAX: usize = 512;
 /// The name of a secret, which is given to a program and may name a file.
 fn secret_name(name: &str) -> Result<String, Failed> {
     let help = "write `${secret:NAME}` with the name by which the secret is kept; it does not begin with `-`";
+    // A dash at the beginning would be an option of the program that is asked.
     let named = !name.trim().is_empty() && name.len() <= SECRET_NAME_BYTES_MAX && !name.starts_with('-');
     if !named || name.contains("${") || name.chars().any(char::is_control) {
         let shown: String = name.chars().take(60).collect();
@@ -325,6 +337,7 @@ fn secret_name(name: &str) -> Result<String, Failed> {
 
 /// A small text file, wherever it is, without the white space around it.
 pub fn read_file(path: &Path) -> Result<String, String> {
+    // Said here, since systems disagree on what reading a folder fails with.
     if path.is_dir() {
         return Err("it is a directory".to_owned());
     }

@@ -22,6 +22,7 @@ pub fn check(file: &SourceFile, definition: &Definition, document: &Value) -> Ve
         Some(validator) => cx.check(validator, &definition.schema, document, "", &mut findings),
         None => findings.push(Diagnostic::error("SL9001", &file.name, Place::File, "the built-in schema is broken")),
     }
+    // Counts of further findings come last, since they have a place only for one of them.
     findings.sort_by_cached_key(|finding| (finding.stands_for > 1, file.locate(&finding.place).start));
     cap(findings)
 }
@@ -53,6 +54,7 @@ impl Explain<'_> {
         let mut reported: HashMap<String, (usize, Option<Diagnostic>)> = HashMap::new();
         let mut explained = Vec::new();
         for error in &violations {
+            // By the rule and not by the place: a thousand fields with the same mistake are one thing to say.
             let rule = error.schema_path().as_str().to_owned();
             let (count, like) = reported.entry(rule).or_default();
             *count += 1;
@@ -71,6 +73,7 @@ impl Explain<'_> {
 
     /// Checks against one branch of a choice.
     fn branch(&self, branch: &Value, part: &Value, prefix: &str, findings: &mut Vec<Diagnostic>) {
+        // A branch refers to definitions that stand at the root.
         let schema = self.with_definitions(branch);
         if let Ok(validator) = jsonschema::validator_for(&schema) {
             self.check(&validator, &schema, part, prefix, findings);
@@ -97,6 +100,7 @@ impl Explain<'_> {
                 let property = property.as_str().unwrap_or_default();
                 let place = if at.is_empty() { Place::File } else { Place::Key(at.clone()) };
                 let finding = Diagnostic::error("SL1006", self.name, place, format!("the key `{property}` is missing"));
+                // The schema's own words say what the missing key is for.
                 let describe = self.description(schema, error, property);
                 findings.push(match describe {
                     Some(text) => finding.with_why(text).with_help(format!("add `{property}:`")),
@@ -121,6 +125,7 @@ impl Explain<'_> {
             | ValidationErrorKind::AnyOf { .. } => {
                 self.choice(schema, part, error, &at, prefix, findings);
             }
+            // A later version is no mistake of the file, but of the program that reads it.
             ValidationErrorKind::Minimum { .. } | ValidationErrorKind::Maximum { .. } if at == "/version" => {
                 let label = "this program reads `version: 1`";
                 let finding =
@@ -158,6 +163,7 @@ impl Explain<'_> {
                     Err(_) => format!("`{name}`"),
                 };
                 let mut finding = value("SL1008", format!("{subject} does not have the expected form"));
+                // An example says more than the regular expression.
                 finding.label = rule.as_ref().and_then(examples).map(|all| format!("expected a value such as {all}"));
                 let described = rule.as_ref().and_then(|rule| rule.get("description")?.as_str());
                 finding.why = described.and_then(|text| lowered(text.trim_end_matches('.')));
@@ -191,6 +197,8 @@ impl Explain<'_> {
         if tags.len() == branches.len() {
             let chosen = instance.get("type").and_then(Value::as_str);
             match (chosen, branches.iter().find(|branch| tag(branch).as_deref() == chosen)) {
+                // Checked anew against the chosen shape alone: against all of them, the schema checker only says that
+                // none fits.
                 (Some(_), Some(branch)) => {
                     let relative = at.strip_prefix(prefix).unwrap_or(at);
                     let inner = part.pointer(relative).unwrap_or(instance);
@@ -260,6 +268,7 @@ impl Explain<'_> {
             Ok(number) => format!("entry {} of the list", number + 1),
             Err(_) => format!("`{name}`"),
         };
+        // Where nothing is written, there is no value to point at.
         let place = if instance.is_null() { Place::Key(at.to_owned()) } else { Place::Value(at.to_owned()) };
         let expected = types(kind);
         let finding = Diagnostic::error("SL1005", self.name, place, format!("{subject} is {}", type_of(instance)));
@@ -310,6 +319,7 @@ impl Explain<'_> {
     fn description(&self, schema: &Value, error: &ValidationError<'_>, property: &str) -> Option<String> {
         let object = self.resolve(schema, error.schema_path().as_str(), 1)?;
         let text = self.follow(object.get("properties")?.get(property)?).get("description")?.as_str()?.to_owned();
+        // The words beside a reference are about this use of the shape, and go before those of the shape.
         let text = object
             .get("properties")?
             .get(property)?
@@ -372,6 +382,7 @@ fn merge(into: &mut Value, value: &Value) {
                 merge(into.entry(key.clone()).or_insert(Value::Null), value);
             }
         }
+        // Lists in a schema, such as `required`, add to each other.
         (Value::Array(into), Value::Array(value)) => into.extend(value.iter().cloned()),
         (into, value) => *into = value.clone(),
     }
@@ -416,6 +427,7 @@ fn types(kind: &TypeKind) -> String {
     match kind {
         TypeKind::Single(kind) => name(&kind.to_string()),
         TypeKind::Multiple(kinds) => {
+            // The checker keeps the types as a set, whose order would change the message from build to build.
             const ORDER: [&str; 6] = ["string", "number", "integer", "boolean", "array", "object"];
             let kinds: Vec<String> = kinds.iter().map(|kind| kind.to_string()).collect();
             let named = ORDER.iter().filter(|kind| kinds.iter().any(|known| known == *kind)).map(|kind| name(kind));
@@ -440,6 +452,7 @@ fn one_per_cause(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let misspelt: HashSet<(String, String)> = findings
         .iter()
         .filter_map(|finding| match (&finding.place, &finding.label) {
+            // The label names the key that was probably meant.
             (Place::Key(pointer), Some(label)) if finding.code == "SL1003" => {
                 let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
                 Some((parent.to_owned(), label.split('`').nth(1)?.to_owned()))

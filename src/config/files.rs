@@ -57,6 +57,7 @@ impl Files {
         let mut paths = match self {
             Self::Folder(root) => {
                 let mut paths = Vec::new();
+                // Asked once for itself, as a folder that is there and empty differs from none.
                 files::list_below(root, &folder, 1).ok()?;
                 walk(root, &folder, 0, limit, &mut paths);
                 paths
@@ -67,6 +68,7 @@ impl Files {
                     path.strip_prefix(&prefix).is_some_and(|rest| !rest.split('/').any(|part| part.starts_with('.')))
                 };
                 let paths: Vec<String> = files.keys().filter(visible).take(limit).cloned().collect();
+                // Git keeps no empty folders, so a folder without files is none.
                 if paths.is_empty() {
                     return None;
                 }
@@ -110,6 +112,7 @@ impl Files {
 const FOLDERS_MAX: usize = 1_000;
 
 /// Deepest folder below that of the pipelines.
+// It also ends a walk in which a file system leads back into itself.
 const DEPTH_MAX: usize = 16;
 
 /// Adds the files of a folder and of its subfolders. Links are listed as files, and reading decides about them.

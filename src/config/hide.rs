@@ -9,6 +9,7 @@ use super::yaml;
 use crate::sys::secrets;
 
 /// Keys whose values are secrets.
+// A client's id is no secret by itself; beside the others it is half of a login.
 pub const SECRET_KEYS: [&str; 7] =
     ["access_token", "token", "client_secret", "private_key", "client_id", "secret", "password"];
 
@@ -69,17 +70,20 @@ pub fn remember(value: &serde_yaml::Value) {
 }
 
 /// Shortest value of an unknown key that is taken for a token, in bytes.
+// Shorter words with a digit are names and versions, which would then be covered in every message.
 const TOKEN_LENGTH_MIN: usize = 16;
 
 fn collect(value: &Value, key: &str, secret: bool) {
     match value {
         Value::Object(members) => {
+            // Once below a secret key, everything is: a misplaced mapping must not show its parts.
             members.iter().for_each(|(key, value)| collect(value, key, secret || SECRET_KEYS.contains(&key.as_str())));
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, key, secret)),
         Value::String(text) if secret => literals(text).for_each(secrets::remember),
         Value::String(text) if SHOWN_KEYS.contains(&key) => password(text),
         Value::String(text) => {
+            // Tokens of both systems hold digits; long words of prose do not.
             let token = |part: &&str| part.len() >= TOKEN_LENGTH_MIN && part.bytes().any(|byte| byte.is_ascii_digit());
             literals(text).filter(token).for_each(secrets::remember);
         }
@@ -102,6 +106,7 @@ fn password(address: &str) {
     let Ok(url) = url::Url::parse(address) else { return };
     if let Some(password) = url.password() {
         secrets::remember(password);
+        // It may turn up in either form, as it is written or as it is sent.
         secrets::remember(&percent_encoding::percent_decode_str(password).decode_utf8_lossy());
     }
 }
@@ -128,6 +133,7 @@ fn hidden(text: &str, strict: bool) -> Vec<Range<usize>> {
     };
     let mut stack: Vec<Frame> = Vec::new();
     let (mut ranges, mut done) = (Vec::new(), 0);
+    // Event by event, so that a file which breaks off is covered by its structure up to there.
     let mut parser = Parser::new_from_str(text);
     let broken = loop {
         let (event, span) = match parser.next() {
@@ -156,6 +162,7 @@ fn hidden(text: &str, strict: bool) -> Vec<Range<usize>> {
                     }
                 }
             }
+            // It takes the place of a value, and what it repeats was covered where it stands.
             Event::Alias(_) => drop(value_is_secret(&mut stack, strict)),
             Event::SequenceStart(..) | Event::MappingStart(..) => {
                 let secret = value_is_secret(&mut stack, strict);
@@ -227,6 +234,7 @@ fn comments(text: &str, range: Range<usize>, strict: bool, ranges: &mut Vec<Rang
     for line in text[range].split_inclusive('\n') {
         let comment = line.match_indices('#').find(|(at, _)| line[..*at].ends_with([' ', '\t']) || *at == 0);
         if let Some((at, _)) = comment {
+            // In a pipeline, comments are prose and worth showing, unless they name a secret's key.
             let named = strict || SECRET_KEYS.iter().any(|key| line[at..].contains(key));
             if named {
                 ranges.push(start + at + 1..start + line.trim_end().len().max(at + 1));

@@ -21,6 +21,7 @@ use crate::diagnostic::{Diagnostic, Place, Severity, cap};
 use crate::sys::secrets;
 
 /// Most pipeline files of a project.
+// Each is described and compiled for a command that names none.
 pub const PIPELINES_MAX: usize = 1_000;
 
 /// A project as loaded.
@@ -98,6 +99,7 @@ impl Loaded {
         for finding in &mut self.findings {
             let file = files.iter().find(|file| file.name == finding.file);
             if let ([(other, _)], Some(file)) = (&mut finding.others[..], file)
+                // The first of two places stands in the heading, whichever rule found them.
                 && file.locate(other).start > file.locate(&finding.place).start
             {
                 std::mem::swap(other, &mut finding.place);
@@ -108,12 +110,14 @@ impl Loaded {
             number.map(|number| (number, files[number].locate(&finding.place).start))
         };
         self.findings.sort_by_cached_key(|finding| (place(finding), finding.stands_for > 1));
+        // After sorting, so that the first ones are those that are told.
         self.findings = cap(std::mem::take(&mut self.findings));
     }
 }
 
 /// The nearest folder upwards with a syncline.yaml.
 pub fn find_project(start: &Path) -> Option<PathBuf> {
+    // As git does: commands work in any folder of a project.
     start.ancestors().find(|folder| folder.join(PROJECT_FILE).is_file()).map(Path::to_owned)
 }
 
@@ -124,6 +128,7 @@ pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
     let folder = project.as_ref().map_or("pipelines", |project| project.pipelines.as_str()).to_owned();
     let guard = loaded.target.as_ref().zip(project.as_ref());
     let guard = guard.and_then(|(target, project)| project.targets.get(target)?.guard.clone());
+    // Checked on the path itself, before anything outside is looked at.
     let inside = Path::new(&folder).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if inside {
         pipelines(files, &folder, &mut loaded);
@@ -132,10 +137,12 @@ pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
         let finding = Diagnostic::error("SL2010", &PROJECT_FILE.into(), place, "the folder lies outside the project");
         loaded.findings.push(finding.with_help("name a folder inside it, without `..`"));
     }
+    // After the files are decoded, and before any rule looks at them.
     if let Some(guard) = guard {
         loaded.pipelines.iter_mut().for_each(|pipeline| put_over(&mut pipeline.config, &guard));
     }
     loaded.project = project;
+    // Without connections, every pipeline would be found fault with for the same reason.
     if !loaded.unusable() {
         let definitions =
             loaded.pipelines.iter().map(|pipeline| Definition { file: &pipeline.file.name, config: &pipeline.config });
@@ -164,6 +171,7 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
     let dotenv = dotenv::read(files);
     loaded.findings.extend(dotenv.findings);
     loaded.files.extend(dotenv.file);
+    // An empty variable of the environment does not hide the one in the file.
     let is_set = |value: &String| !value.trim().is_empty();
     let variables = |name: &str| given(name).filter(is_set).or_else(|| dotenv.variables.get(name).cloned());
     let chosen = value.and_then(|mut value| {
@@ -171,8 +179,10 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
         // A revision may be older than the target: what was outside of `targets` is compared with then.
         let target =
             if let Files::Snapshot(_) = files { target.unwrap_or_default() } else { target.map_err(|error| *error)? };
+        // Before anything is expanded: afterwards, every secret would look as if it stood in the file.
         let literal = literal_secrets(&value);
         let names = targets::check_names(&file, &value);
+        // Before the first finding that could quote one.
         hide::remember(&value);
         if let Some(target) = &target {
             targets::apply(&mut value, target);
@@ -221,6 +231,7 @@ fn expanded(
     // Targets that are not meant need nothing.
     let targets = value.as_mapping_mut().and_then(|entries| entries.remove("targets"));
     let Expanded { errors, origins, written, later } = expand(&mut value, root, variables);
+    // Once more, as variables and files have brought further secrets.
     hide::remember(&value);
     let document = value.clone();
     if let (Some(targets), Some(entries)) = (targets, value.as_mapping_mut()) {
@@ -267,6 +278,7 @@ fn expanded(
     {
         config.state = targets::state_of(&config.state, target);
     }
+    // A command that needs no secret must not make a manager ask for a password.
     if let Some(root) = root.filter(|_| !optional && !later.is_empty()) {
         let names = later
             .values()
@@ -297,6 +309,7 @@ fn as_written(findings: &mut [Diagnostic], written: &BTreeMap<String, (String, S
         let (Place::Value(at) | Place::Key(at)) = &finding.place else { continue };
         let at = at.clone();
         for (pointer, (form, value)) in written.iter().filter(|(_, (_, value))| !value.is_empty()) {
+            // A value elsewhere in the file may be equal by chance.
             if !pointer.starts_with(&at) && !at.starts_with(pointer.as_str()) {
                 continue;
             }
@@ -326,6 +339,7 @@ fn pipelines(files: &Files, folder: &str, loaded: &mut Loaded) {
         loaded.findings.push(finding.with_help("put the folder itself inside the project"));
         return;
     }
+    // Tests and notes stand beside pipelines, so the folder may hold more files than pipelines.
     let Some(mut entries) = files.tree(folder, PIPELINES_MAX * 4) else {
         loaded.nothing = Some(no_folder(files, folder));
         return;
@@ -352,6 +366,7 @@ fn pipelines(files: &Files, folder: &str, loaded: &mut Loaded) {
         loaded.nothing = Some(finding.with_help(help));
     }
     for path in entries.into_iter().take(PIPELINES_MAX) {
+        // A line break in a file's name would break the message that names it.
         let (file, value) = read::read(files, &path, &path.replace(['\n', '\r'], "?").into(), "pipeline");
         loaded.files.push(file.clone());
         let config = match value {
@@ -367,9 +382,11 @@ fn pipelines(files: &Files, folder: &str, loaded: &mut Loaded) {
         });
         match config {
             Some(config) => loaded.pipelines.push(LoadedPipeline { file, config }),
+            // Kept by name: the pipeline has records in HubSpot, whatever its file looks like.
             None => loaded.broken.push(Broken { name: called(&file), file: Arc::clone(&file.name) }),
         }
     }
+    // Once all are there, since the other pipeline may come later in the folder.
     join_ends(&mut loaded.pipelines);
 }
 
@@ -446,6 +463,7 @@ fn unread(folder: &str, others: &[String]) -> Option<Diagnostic> {
 
 /// The name that a broken file gives its pipeline, as far as it can be read.
 fn called(file: &SourceFile) -> Option<String> {
+    // Texts are known even where the schema refused the file; the line is for a file that is no YAML.
     let decoded = file.scalars.get("/name").cloned();
     decoded.or_else(|| {
         let line = file.text.lines().find_map(|line| line.strip_prefix("name:"))?;

@@ -13,6 +13,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::sys::files::ReadError;
 
 /// Largest definition file, in bytes.
+// A pipeline of 650 fields with all its value maps takes a tenth of that.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A file's text with the places of everything in it.
@@ -65,6 +66,7 @@ impl SourceFile {
             }),
             Place::Bytes(bytes) => Some(bytes.clone()),
         };
+        // A finding always has a place: a message without one could not be shown in an editor.
         found.unwrap_or_else(|| self.first_line())
     }
 
@@ -90,6 +92,7 @@ impl SourceFile {
     fn value(&self, pointer: &str) -> Option<std::ops::Range<usize>> {
         let span = self.spans.value(pointer);
         match span {
+            // A caret under thirty lines marks nothing.
             Some(span) if !self.text.get(span.clone()).is_some_and(|text| text.contains('\n')) => Some(span),
             Some(span) => self.spans.key(pointer).or_else(|| {
                 let line = self.text.get(span.clone()).and_then(|text| text.lines().next()).map_or(0, str::len);
@@ -120,6 +123,7 @@ pub fn read(
 /// The same for a text that is there already.
 pub fn parse(file: &mut SourceFile, schema_name: &str) -> Result<serde_yaml::Value, Diagnostic> {
     let name = Arc::clone(&file.name);
+    // Before anything is judged, as any finding may quote the text.
     file.covered = hide::covered(&file.text, &*name == PROJECT_FILE).unwrap_or_default();
     if file.text.trim().is_empty() {
         let finding = Diagnostic::error("SL1001", &name, Place::File, "the file is empty");
@@ -136,6 +140,7 @@ pub fn parse(file: &mut SourceFile, schema_name: &str) -> Result<serde_yaml::Val
         }
     };
     file.spans = document.spans;
+    // A file of comments alone; the schema says what is missing.
     let Some(root) = document.root else { return Ok(serde_yaml::Value::Null) };
     let value = typed::value(
         &root,
@@ -187,6 +192,7 @@ fn text(files: &Files, path: &str, into: &mut String) -> Result<(), NoText> {
     })?;
     match String::from_utf8(bytes) {
         Ok(text) => {
+            // Places are counted without it, as editors count columns.
             *into = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
             Ok(())
         }

@@ -25,6 +25,7 @@ pub fn connection(loaded: &Loaded, name: &str) -> Result<Option<ConnectionConfig
     let pointer = pointer(name);
     let Some(mut config) = filled::<ConnectionConfig>(loaded, &pointer)? else { return Ok(None) };
     let before = loaded.project.as_ref().and_then(|project| project.connections.get(name));
+    // The file of a refresh token is no part of the document, and the rotated token must be written back there.
     if let (ConnectionConfig::Salesforce(config), Some(ConnectionConfig::Salesforce(before))) = (&mut config, before) {
         let origin = before.auth.refresh_token.as_ref().and_then(|auth| auth.token.origin());
         if let (Some(token), Some(origin)) = (config.auth.refresh_token.as_mut(), origin) {
@@ -33,6 +34,7 @@ pub fn connection(loaded: &Loaded, name: &str) -> Result<Option<ConnectionConfig
     }
     let mut findings = Vec::new();
     let file: Arc<str> = PROJECT_FILE.into();
+    // Judged once more, now that the values are known.
     addresses(&file, &pointer, &config, &mut findings);
     tokens(&file, &pointer, &config, &mut findings);
     if findings.is_empty() { Ok(Some(config)) } else { Err(findings) }
@@ -50,6 +52,7 @@ fn pointer(connection: &str) -> String {
 }
 
 fn waits(loaded: &Loaded, prefix: &str) -> bool {
+    // With the slash: `/alerts/1` must not take what belongs to `/alerts/12`.
     let below = format!("{prefix}/");
     loaded.later.keys().any(|pointer| pointer.starts_with(&below))
 }
@@ -81,6 +84,7 @@ fn filled<T: DeserializeOwned>(loaded: &Loaded, prefix: &str) -> Result<Option<T
         return Err(findings);
     }
     let value = at(&mut document, prefix).cloned().unwrap_or_default();
+    // The decoder's own words may quote the secret.
     yaml::decode(value).map(Some).map_err(|_| {
         let place = Place::Value(prefix.to_owned());
         let message = "with its secrets in place, this cannot be read";

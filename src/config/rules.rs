@@ -13,6 +13,7 @@ use crate::diagnostic::{Diagnostic, Place};
 const STANDARD_OBJECTS: &str = include_str!("supported-standard-objects.txt");
 
 /// Endings of custom things that Salesforce lets be queried.
+// Custom objects, custom metadata types, knowledge articles.
 const CUSTOM_SUFFIXES: [&str; 3] = ["__c", "__mdt", "__kav"];
 
 /// Endings of things that can never be synced, and why: what they are, and what they lack.
@@ -49,6 +50,7 @@ pub fn check(project: Option<&ProjectConfig>, pipelines: &[Definition<'_>], brok
     let mut findings = Vec::new();
     for (index, pipeline) in pipelines.iter().enumerate() {
         let rules = Rules { file: pipeline.file, config: pipeline.config };
+        // Against those before it only, so that a duplicate is reported once, at the later file.
         rules.unique_name(&pipelines[..index], &mut findings);
         if let Some(project) = project {
             rules.connections(project, &mut findings);
@@ -72,6 +74,7 @@ pub fn is_listed(object: &str) -> bool {
 /// Why the records of an object can never be synced, as far as its name tells: what it is, and what it lacks.
 pub fn never_syncs(object: &str) -> Option<&'static str> {
     let lower = object.to_ascii_lowercase();
+    // Change events of standard objects have no underscores: `AccountChangeEvent`.
     let event = (lower.len() > "changeevent".len() && lower.ends_with("changeevent")).then_some("__changeevent");
     let suffix =
         event.or_else(|| NEVER_SUFFIXES.iter().map(|(suffix, _)| *suffix).find(|known| lower.ends_with(known)))?;
@@ -152,6 +155,7 @@ impl Rules<'_> {
             findings.push(
                 finding.with_why(format!("it is {what}")).with_help("choose an object that keeps records of its own"),
             );
+            // What can never sync is listed nowhere either, and one reason is enough.
             return;
         }
         if self.config.source.allow_unlisted || is_listed(object) {
@@ -171,12 +175,15 @@ impl Rules<'_> {
     fn target(&self, before: &[Definition<'_>], findings: &mut Vec<Diagnostic>) {
         let target = &self.config.target;
         let same = |other: &&Definition<'_>| {
+            // A junction writes no records, so any number of them may share an object.
             if self.config.associate.is_some() || other.config.associate.is_some() {
                 return false;
             }
             let other = &other.config.target;
             other.connection == target.connection
                 && other.object.eq_ignore_ascii_case(&target.object)
+                // By another property, two pipelines fill different records of one object: accounts and leads as
+                // companies, say.
                 && other.match_property == target.match_property
         };
         if let Some(other) = before.iter().find(same) {
@@ -219,6 +226,7 @@ impl Rules<'_> {
         let mut people: BTreeMap<&str, usize> = BTreeMap::new();
         let mut seen: HashMap<(String, Option<&LabelConfig>, Option<String>), usize> = HashMap::new();
         let by_name: HashMap<&str, &Definition<'_>> =
+            // Reversed, so that the first of two equal names counts; the second has its own finding.
             pipelines.iter().rev().map(|pipeline| (pipeline.config.name.as_str(), pipeline)).collect();
         for (index, association) in self.config.associations.iter().enumerate() {
             let object = association.object.as_ref().map(|object| object.to_ascii_lowercase());
@@ -233,6 +241,7 @@ impl Rules<'_> {
             }
             if let Some(name) = &association.pipeline {
                 match by_name.get(name.as_str()) {
+                    // It exists, so that calling it unknown would send the reader to the wrong place.
                     None if broken.contains(&name.as_str()) => {
                         let message = format!("the pipeline `{name}` has errors of its own");
                         findings.push(self.error("SL2003", format!("/associations/{index}/pipeline"), message));
@@ -279,6 +288,7 @@ const NAMES_MAX: usize = 12;
 
 /// An option without effect, and why.
 fn senseless(field: &FieldConfig) -> Option<(&'static str, &'static str)> {
+    // With `from` alone it may concern the options of an enumeration, which only the catalog knows.
     if field.otherwise.is_some() && field.values.is_none() && field.from.is_none() {
         return Some(("otherwise", "it says what happens to values that a value map or an enumeration lacks"));
     }
@@ -313,6 +323,7 @@ fn custom_objects(pipelines: &[Definition<'_>], findings: &mut Vec<Diagnostic>) 
         let target = &pipeline.config.target;
         let object = target.object.to_ascii_lowercase();
         let seen = objects.entry(&target.connection).or_default();
+        // A standard object by its id; by its name it counts, as without the catalog it may be a custom one.
         if object.starts_with("0-") || seen.contains(&object) {
             continue;
         }

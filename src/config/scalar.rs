@@ -50,6 +50,7 @@ impl DurationText {
     }
 
     fn parse(text: &str) -> Option<Self> {
+        // The schema's pattern has been checked, so the last byte is one of four letters.
         let (number, unit) = text.split_at(text.len().checked_sub(1)?);
         let factor = match unit {
             "s" => 1,
@@ -68,6 +69,7 @@ impl fmt::Display for DurationText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
+        // In the largest unit that divides it, as a person would have written it.
         match units.into_iter().find(|(factor, _)| seconds > 0 && seconds.is_multiple_of(*factor)) {
             Some((factor, unit)) => write!(f, "{}{unit}", seconds / factor),
             None => write!(f, "{seconds}s"),
@@ -127,6 +129,7 @@ impl Visitor<'_> for Text {
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Whatever type the reader gave it: a scalar is kept as it stands, and the schema says where one may.
         deserializer.deserialize_any(Text("a text, a number or a boolean")).map(Self)
     }
 }

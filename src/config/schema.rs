@@ -22,6 +22,7 @@ pub struct Definition {
 
 /// The schema of a kind of definition, made once.
 pub fn definition(name: &str) -> Option<&'static Definition> {
+    // Compiling a schema takes longer than checking a file.
     static ALL: LazyLock<HashMap<&'static str, Definition>> = LazyLock::new(|| {
         let prepared = |name: &'static str| {
             let schema = value(name)?;
@@ -117,6 +118,7 @@ fn not_null(shape: &mut serde_json::Value) {
             shape.insert("type".to_owned(), only);
         }
     }
+    // An optional struct is written as a choice between its shape and null.
     if let Some(serde_json::Value::Array(branches)) = shape.get_mut("anyOf") {
         branches.retain(|branch| branch["type"] != "null");
         if let [only] = &branches[..] {

@@ -22,9 +22,11 @@ pub const FOLDER: &str = "SYNCLINE_SECRETS_DIR";
 
 /// Folders of secrets that systemd and container platforms give a program.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+// Where Docker and Kubernetes put them by convention.
 const MOUNTED: &str = "/run/secrets";
 
 /// How long a command may take for one secret.
+// Time for a person to confirm on a device; a program that hangs must not hang a sync.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Largest secret, in bytes.
@@ -70,11 +72,13 @@ impl Secrets {
         variables: Variables<'_>,
         of_project: Variables<'_>,
     ) -> Self {
+        // What the user's environment names goes before what a repository proposes.
         let own = variables(COMMAND).filter(|line| !line.trim().is_empty());
         let command: Option<Box<dyn SecretProvider>> = match (own, proposed) {
             (Some(line), _) => Some(Box::new(Command { words: words(&line), folder: root.to_owned() })),
             (None, Some(proposed)) => {
                 let line = shown(proposed);
+                // Word by word the same, so that a changed command has to be allowed again.
                 let allowed = variables(ALLOWED).is_some_and(|allowed| allowed.trim() == line);
                 match allowed {
                     true => Some(Box::new(Command { words: Some(proposed.to_vec()), folder: root.to_owned() })),
@@ -84,6 +88,7 @@ impl Secrets {
             (None, None) => None,
         };
         let providers = match command {
+            // It alone: a name that it does not know must not be looked for in places that others can write to.
             Some(command) => vec![command],
             None => {
                 let folders =
@@ -100,12 +105,14 @@ impl Secrets {
     ///
     /// Errors: a place cannot be asked; none keeps it.
     pub fn secret(&self, name: &str) -> Result<String, NoSecret> {
+        // Held while a place is asked, so that two pipelines do not ask a person twice.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(secret) = known.get(name) {
             return Ok(secret.clone());
         }
         for provider in self.providers.iter() {
             let found = provider.secret(name)?.map(|secret| secret.trim().to_owned());
+            // An empty file is a secret that is yet to be put there.
             if let Some(secret) = found.filter(|secret| !secret.is_empty()) {
                 remember(&secret);
                 known.insert(name.to_owned(), secret.clone());
@@ -188,9 +195,12 @@ impl SecretProvider for Command {
                 help: "write it as one would type it, such as `pass show syncline/{name}`".to_owned(),
             });
         };
+        // A program of that name in the project would be chosen by whoever may commit there.
         let mut command = process::of_user(program, &self.folder)
             .ok_or_else(|| self.failed("is not found on the PATH outside of the project"))?;
+        // As arguments and through no shell, so that a name cannot be read as a command.
         command.args(arguments.iter().map(|argument| argument.replace(NAME, name)));
+        // Without a place for it, the name comes last, as most managers take it.
         if !arguments.iter().any(|argument| argument.contains(NAME)) {
             command.arg(name);
         }
@@ -247,6 +257,7 @@ struct Folder {
 
 impl SecretProvider for Folder {
     fn secret(&self, name: &str) -> Result<Option<String>, NoSecret> {
+        // A name must not lead out of the folder.
         let one_file = !name.contains(['/', '\\']) && !name.starts_with('.');
         let path = self.folder.join(name);
         if !one_file || !path.exists() {
@@ -277,10 +288,12 @@ impl Variable {
                 .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' })
                 .collect()
         };
+        // The environment cannot hold such a name, and asking for one panics on some systems.
         let usable = |name: &str| !name.contains(['=', '\0']);
         let found = |name: &String| {
             let value =
                 [name.clone(), capitals(name)].iter().filter(|name| usable(name)).find_map(|name| variables(name));
+            // Kept as secrets at once, so that no message can quote one before it is used.
             Some((name.clone(), super::env::Secret::new(value.filter(|value| !value.trim().is_empty())?)))
         };
         Self { values: names.iter().filter_map(found).collect() }

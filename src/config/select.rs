@@ -25,6 +25,7 @@ pub fn select(candidates: &[Candidate<'_>], asked: &[String]) -> Result<Vec<usiz
     }
     let mut chosen = vec![false; candidates.len()];
     for word in asked {
+        // A plain name is a glob that matches itself.
         let glob = GlobBuilder::new(word)
             .build()
             .map_err(|error| format!("`{word}` is neither a name nor a glob: {error}"))?;
@@ -38,6 +39,8 @@ pub fn select(candidates: &[Candidate<'_>], asked: &[String]) -> Result<Vec<usiz
                 tracing::trace!(name = candidate.name, word, "selected");
             }
         }
+        // A word that matches nothing is most often misspelt; to run the others without it would do half of what was
+        // asked.
         if !any {
             return Err(format!("no pipeline is called `{word}`: {}", advice(candidates, word)));
         }
@@ -47,6 +50,7 @@ pub fn select(candidates: &[Candidate<'_>], asked: &[String]) -> Result<Vec<usiz
 
 /// A path as files are named; the file of tests stands for the pipeline beside it.
 fn file_of(word: &str) -> String {
+    // As shells complete paths, on any system.
     let path = word.trim_start_matches("./").replace('\\', "/");
     match path.strip_suffix(".test.yaml") {
         Some(stem) => format!("{stem}.yaml"),

@@ -47,12 +47,14 @@ impl Spans {
 /// indentation.
 pub fn within(text: &str, scalar: Range<usize>, decoded: &str, part: Range<usize>) -> Range<usize> {
     let source = text.get(scalar.clone()).unwrap_or_default();
+    // The signs that begin a quoted text or a block; a plain text may begin with two of them itself.
     let skip = source.len() - source.trim_start_matches(['"', '\'', '|', '>', '-', '+']).len();
     let skip =
         if decoded.starts_with(['"', '\'', '-', '+']) && !source.starts_with(['"', '\'', '|', '>']) { 0 } else { skip };
     let mut places = Vec::with_capacity(decoded.len() + 1);
     let mut rest = source[skip..].char_indices().map(|(index, character)| (index + skip, character)).peekable();
     for character in decoded.chars() {
+        // Passes over what the text has more than the value: escapes, line ends, indentation.
         while rest.peek().is_some_and(|(_, known)| *known != character && !(*known == '\\' && character.is_control())) {
             rest.next();
         }

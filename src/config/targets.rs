@@ -32,6 +32,7 @@ pub fn without_target(name: &str) -> Option<String> {
 /// Errors: there is no such target; its name cannot name a folder.
 pub fn chosen(file: &SourceFile, value: &Value, variables: Variables<'_>) -> Result<Option<String>, Box<Diagnostic>> {
     let document = yaml::to_json(value);
+    // An empty variable counts as not set, as everywhere.
     let asked = variables(VARIABLE).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let default = document["default_target"].as_str().map(str::to_owned);
     let by_default = asked.is_none();
@@ -41,6 +42,7 @@ pub fn chosen(file: &SourceFile, value: &Value, variables: Variables<'_>) -> Res
     if known.contains(&name.as_str()) {
         return if is_name(&name) { Ok(Some(name)) } else { Err(Box::new(no_name(file, &name))) };
     }
+    // The caret stands where the wrong name does, or where a right one would.
     let place = match by_default {
         true => Place::Value("/default_target".to_owned()),
         false => Place::Key("/targets".to_owned()),
@@ -90,6 +92,7 @@ pub fn pointer(target: &str) -> String {
 /// another `type` takes the place of the one before.
 pub fn apply(document: &mut Value, target: &str) {
     let Some(over) = document.get("targets").and_then(|targets| targets.get(target)).cloned() else { return };
+    // What else a target says (its guard) is no part of the rest of the file.
     for key in ["connections", "state", "alerts"] {
         let (Some(over), Some(entries)) = (over.get(key), document.as_mapping_mut()) else { continue };
         match entries.get_mut(key) {
@@ -100,8 +103,10 @@ pub fn apply(document: &mut Value, target: &str) {
 }
 
 fn put_over(base: &mut Value, over: &Value, key: &str) {
+    // Keys of one kind of connection mean nothing in another.
     let other_type = over.get("type").is_some_and(|kind| base.get("type").is_some_and(|before| before != kind));
     match (base, over) {
+        // A login by another way must not keep half of the first one's keys.
         (Value::Mapping(base), Value::Mapping(over)) if key != "auth" && !other_type => {
             for (key, value) in over {
                 match base.get_mut(key) {

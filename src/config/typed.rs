@@ -34,6 +34,7 @@ impl<'a> Expected<'a> {
 
     /// Adds a shape with everything that it refers to or chooses from.
     fn add(&mut self, shape: &'a serde_json::Value, depth: usize) {
+        // A schema may refer to itself.
         const REFERENCES_MAX: usize = 16;
         if depth > REFERENCES_MAX {
             return;
@@ -68,6 +69,8 @@ impl<'a> Expected<'a> {
     }
 
     fn takes_text(&self) -> bool {
+        // Where a text is one of several choices, the text is kept: a number can be made of it later, and no digit is
+        // lost.
         self.shapes.iter().any(|shape| match shape.get("type") {
             Some(serde_json::Value::String(kind)) => kind == "string",
             Some(serde_json::Value::Array(kinds)) => kinds.iter().any(|kind| kind == "string"),
@@ -100,6 +103,7 @@ fn typed(node: &Node, expected: &Expected<'_>) -> Value {
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        // Not `yes` and `no`, which older readers take for booleans and which are country codes and answers.
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
         text => number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number),

@@ -127,6 +127,7 @@ const KNOWN: [(&str, &str, &str); 21] = [
 /// What is wrong, with the place where it began.
 pub(super) fn explain(stopped: &Stopped<'_>) -> Refused {
     let Stopped { text, info, at, .. } = *stopped;
+    // From what can be told for certain to what is likely; a tab explains most of the others.
     let special = tab(text, at)
         .or_else(|| variable(stopped))
         .or_else(|| quote(stopped))
@@ -178,6 +179,7 @@ pub(super) fn tab_at(at: usize) -> Refused {
 
 /// A character that no text file holds.
 pub(super) fn control_character(text: &str) -> Option<Refused> {
+    // Tabs and line ends are text; U+0085 is a line end of YAML.
     let control = |letter: char| letter.is_control() && !matches!(letter, '\t' | '\n' | '\r' | '\u{85}');
     let (at, letter) = text.char_indices().find(|(_, letter)| control(*letter))?;
     let message = format!("the character U+{:04X} is not allowed in a file", u32::from(letter));
@@ -192,6 +194,7 @@ fn variable(stopped: &Stopped<'_>) -> Option<Refused> {
     let (start, _) = text.match_indices("${").find(|(start, _)| {
         let before = &text[..*start];
         let inside = stopped.open.is_some() || before.contains(['{', '[']);
+        // An even number of quotes before it: it stands outside of them.
         inside && before.matches('"').count().is_multiple_of(2) && before.matches('\'').count().is_multiple_of(2)
     })?;
     let end = text[start..].find('}').map_or(text.len(), |end| start + end + 1);
@@ -254,6 +257,7 @@ fn open_quote(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = from;
     while at < bytes.len() {
+        // A quote within a word is a plain character: `it's`.
         let begins = at == 0 || matches!(bytes[at - 1], b' ' | b'\n' | b'\t' | b'[' | b'{' | b',' | b':');
         match bytes[at] {
             b'#' if begins => at = line_of(text, at).end,
@@ -273,6 +277,7 @@ fn closing(bytes: &[u8], start: usize, sign: u8) -> Option<usize> {
     let mut at = start + 1;
     while at < bytes.len() {
         match bytes[at] {
+            // Only double quotes know escapes; single ones are doubled instead.
             b'\\' if sign == b'"' => at += 1,
             byte if byte == sign && sign == b'\'' && bytes.get(at + 1) == Some(&b'\'') => at += 1,
             byte if byte == sign => return Some(at),
@@ -345,6 +350,7 @@ fn character(text: &str, info: &str, at: usize) -> Option<Refused> {
 /// A bracket that is not closed, or a comma that is missing between two entries.
 fn bracket(stopped: &Stopped<'_>) -> Option<Refused> {
     let Stopped { text, info, at, open, .. } = *stopped;
+    // At the end of the text, what is open is what is missing.
     let flow = info.contains("flow") || info.contains("',' or") || at >= text.trim_end().len();
     let start = open.filter(|_| flow)?;
     let sign = &text[start..=start];
