@@ -19,6 +19,7 @@ pub enum Colour {
 }
 
 /// What the command line says: a [`Colour`] by its number.
+// Global, as errors are printed in places that no argument reaches.
 static WISH: AtomicU8 = AtomicU8::new(Colour::Auto as u8);
 
 /// Keeps what the command line says about colours.
@@ -38,6 +39,7 @@ pub fn of_talk() -> bool {
 
 /// The command line goes first, then `NO_COLOR`, then `CLICOLOR_FORCE`, then what the stream is.
 fn wanted(wish: u8, variables: &dyn Fn(&str) -> Option<String>, terminal: bool) -> bool {
+    // As no-color.org has it: an empty variable says nothing.
     let set = |name: &str| variables(name).filter(|value| !value.is_empty());
     match wish {
         always if always == Colour::Always as u8 => true,

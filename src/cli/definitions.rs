@@ -60,6 +60,7 @@ pub(super) async fn validate_project(common: &Common, arguments: &Validate) -> R
     } else {
         validate::offline(&root, &with_target(common.target.clone()), &arguments.names)?
     };
+    // Before anything is printed, so that what is called an error also fails the command.
     if arguments.deny.is_some() {
         loaded.findings.iter_mut().for_each(|finding| finding.severity = Severity::Error);
     }
@@ -98,6 +99,7 @@ pub(super) async fn validate_project(common: &Common, arguments: &Validate) -> R
 
 /// The project's folder below the root of its repository, as forges name files; empty where it is the root, or in none.
 fn prefix(root: &Path) -> String {
+    // A forge names files from the root of the repository, whereas the project may be a folder of it.
     Repository::find(root).map(|repository| repository.prefix().to_owned()).unwrap_or_default()
 }
 
@@ -131,9 +133,11 @@ pub(super) async fn catalog(common: &Common, arguments: &Catalog) -> Result<Exit
         Format::Text => output::result(&show_catalog::pull(&pull, *check)),
         Format::Json => json(&pull),
     }
+    // Beside the result and not in its place: what could be read was written.
     for absent in &pull.absent {
         output::error(&absent.message, Some("SL3004"), absent.help.as_deref());
     }
+    // An object that is gone goes before changes: the catalog is not complete.
     Ok(match (pull.absent.is_empty(), *check && !pull.files.is_empty()) {
         (false, _) => Exit::Failed,
         (true, true) => Exit::Changes,
@@ -222,6 +226,7 @@ pub(super) async fn new_pipeline(common: &Common, arguments: &New) -> Result<Exi
                 return Ok(exit);
             }
         };
+        // The exact body, so that an administrator may send it by other means.
         output::json(&plan.body);
         if !arguments.apply {
             plan.draft.remarks.iter().for_each(|remark| output::talk(remark));
@@ -272,6 +277,7 @@ pub(super) fn schema(common: &Common, arguments: &Schema) -> Result<Exit, OpsErr
         return Ok(Exit::Usage);
     };
     let text = match project {
+        // The other schemas hold no names of a project.
         Some(given) if name == "pipeline" => {
             let here = std::env::current_dir().unwrap_or_default();
             narrow::schema(&Files::Folder(project_folder(Some(&given), &here)?), &with_target(common.target.clone()))?

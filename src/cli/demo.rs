@@ -51,7 +51,9 @@ pub async fn run(common: &Common, arguments: &Demo) -> Result<Exit, OpsError> {
     let folder = Folder::make(arguments.keep.as_deref())?;
     let options = SandboxOptions { seed: arguments.seed, records: arguments.records, ..SandboxOptions::default() };
     let sandbox = start(options).await.map_err(broken)?;
+    // Boxed, since the whole story in one future would be too large for the stack.
     let outcome = Box::pin(tell(common, &folder, &sandbox, outside)).await;
+    // Also after a failure, so that its ports are free again.
     sandbox.stop().await.map_err(broken)?;
     outcome
 }
@@ -159,6 +161,7 @@ async fn change(project: &Project, sandbox: &Sandbox) -> Result<String, OpsError
     let all = sandbox.control("salesforce", "records", &json!({"object": "Subscription__c"})).map_err(broken)?;
     let all = all["records"].as_array().cloned().unwrap_or_default();
     let failed = history::failures(project, &FailureFilter::default()).await?;
+    // Changes of records that failed would not be seen in HubSpot, and the story is about those that are.
     let healthy = |row: &&Value| {
         let id = row["id"].as_str().unwrap_or_default();
         row["values"]["Status__c"] == "Active"
@@ -236,6 +239,7 @@ struct Folder {
 impl Folder {
     fn make(keep: Option<&Path>) -> Result<Self, OpsError> {
         let path = keep.map_or_else(
+            // By chance, so that two demos on one computer do not meet.
             || std::env::temp_dir().join(format!("syncline-demo-{:016x}", Rng::from_entropy().below(u64::MAX))),
             Path::to_owned,
         );
@@ -251,6 +255,7 @@ impl Folder {
 
     fn write(&self, sandbox: &Sandbox) -> Result<(), OpsError> {
         let write = || -> std::io::Result<()> {
+            // Its state holds records, if only invented ones.
             files::private_folder(&self.path)?;
             fs::create_dir_all(self.path.join("pipelines"))?;
             files::create(&self.path.join("syncline.yaml"), sandbox.project_yaml().as_bytes(), Readers::Usual)?;

@@ -28,6 +28,7 @@ pub(super) async fn tell_status(common: &Common, arguments: &Status) -> Result<E
         Format::Text => output::styled(&show::statuses(&status, Paint::of_results())),
         Format::Json => json(&status),
     }
+    // Only `--check` fails: looking at a status is no check.
     Ok(if arguments.check && status.needs_a_person() { Exit::Failed } else { Exit::Done })
 }
 
@@ -65,6 +66,7 @@ pub(super) async fn runs(common: &Common, arguments: &Runs) -> Result<Exit, OpsE
 async fn write_errors(project: &Project, filter: Vec<FailureFilter>, file: &Path) -> Result<(), OpsError> {
     let mut csv = ErrorsCsv::default();
     let mut pages = Pages::new(project, filter.clone())?;
+    // Twice over the pages, as the columns of all records make the first line and memory holds one page.
     while let Some(page) = pages.next().await? {
         csv.learn(&page);
     }
@@ -112,6 +114,7 @@ async fn print_failures_json(mut pages: Pages<'_>, more: Option<(&str, &Value)>)
         let text = serde_json::to_string_pretty(value).unwrap_or_default();
         text.replace('\n', &format!("\n{blanks}"))
     };
+    // One entry is held back, so that it is known whether a comma follows.
     let mut last: Option<String> = None;
     while let Some(page) = pages.next().await? {
         let mut text = if last.is_none() { "{\n  \"failures\": [\n".to_owned() } else { String::new() };
@@ -151,6 +154,7 @@ pub(super) async fn failures(common: &Common, arguments: &Failures) -> Result<Ex
                     output::styled(&show::failure_groups(&groups, project.outside.clock.now(), Paint::of_results()));
                 }
                 Format::Json => {
+                    // A second pass for the groups: memory holds one page of failures, however many there are.
                     let again = Pages::new(&project, filters(&list.filter)?)?;
                     let groups = failure_groups::groups(&project, again).await?;
                     let groups = serde_json::to_value(groups).unwrap_or_default();
@@ -159,6 +163,7 @@ pub(super) async fn failures(common: &Common, arguments: &Failures) -> Result<Ex
             }
         }
         FailureAction::Show { id } => {
+            // Also those that are dismissed or over, since the id was named.
             let filter = FailureWords { ids: vec![id.clone()], all: true, ..FailureWords::default() };
             let mut all = Vec::new();
             for filter in filters(&filter)? {
@@ -201,6 +206,7 @@ async fn mark(project: &Project, arguments: &FailureWords, mark: FailureMark, fo
 fn filters(arguments: &FailureWords) -> Result<Vec<FailureFilter>, OpsError> {
     let base = FailureFilter {
         pipeline: arguments.pipeline.as_deref().map(PipelineName::new),
+        // Codes are written in capitals, and typed in either.
         code: arguments.code.as_ref().map(|code| code.to_ascii_uppercase()),
         closed_too: arguments.all,
         ..FailureFilter::default()

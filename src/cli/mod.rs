@@ -32,6 +32,7 @@ use exit::Exit;
 
 /// Runs one command.
 pub fn run(arguments: ArgsOs) -> Exit {
+    // First of all, so that no panic prints by itself what may hold a secret.
     output::tell_panics();
     let arguments: Vec<OsString> = arguments.collect();
     if complete::answered(&arguments) {
@@ -47,6 +48,7 @@ pub fn run(arguments: ArgsOs) -> Exit {
             return if wrong { Exit::Usage } else { Exit::Done };
         }
     };
+    // Two workers: one waits for the network, and the transform of a batch must not hold it up.
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build() {
         Ok(runtime) => runtime,
         Err(error) => {

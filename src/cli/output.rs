@@ -15,6 +15,7 @@ use crate::sys::secrets::masked;
 
 /// Whether a person sits at the terminal and can be asked.
 pub fn interactive() -> bool {
+    // A question goes to stderr, so that stdout may be redirected.
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
@@ -36,6 +37,7 @@ pub fn styled(text: &str) {
 
 /// Prints Markdown of ours, in which marks without a width keep texts of others from being links and mentions.
 pub fn markdown(page: &str) {
+    // The mark itself would be replaced as unsafe, so it is taken out and put back.
     let parts: Vec<String> = masked(page).split(markdown::APART).map(|part| text::screen(part).into_owned()).collect();
     out(&parts.join(&markdown::APART.to_string()));
 }
@@ -133,6 +135,7 @@ fn screen_in_colour(text: &str) -> String {
     while let Some(at) = rest.find("\u{1b}[") {
         shown.push_str(&text::screen(&rest[..at]));
         let code = &rest[at + 2..];
+        // Colour codes are digits and semicolons up to an `m`; anything else moves the cursor or sets the title.
         let end = code.find(|letter: char| !letter.is_ascii_digit() && letter != ';');
         match end.filter(|end| code[*end..].starts_with('m')) {
             Some(end) => {
@@ -152,6 +155,7 @@ fn screen_in_colour(text: &str) -> String {
 /// Prints what the argument parser has to say.
 pub fn clap(error: &clap::Error) {
     let plain = error.render().to_string();
+    // Its own printing has colours; what would have to be changed is printed plainly.
     let clean = matches!(text::screen(&plain), Cow::Borrowed(_)) && matches!(masked(&plain), Cow::Borrowed(_));
     if clean {
         let _ = error.print();
@@ -168,6 +172,7 @@ pub fn ask(question: &str) -> bool {
     let _ = write!(stderr, "{} [y/N] ", text::line(&masked(question)));
     let _ = stderr.flush();
     let mut answer = String::new();
+    // Anything but yes is no: an empty line must not start a copy.
     io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
@@ -175,6 +180,7 @@ pub fn ask(question: &str) -> bool {
 pub fn log(bytes: &[u8], in_json: bool, in_colour: bool) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text = masked(text.strip_suffix('\n').unwrap_or(&text)).into_owned();
+    // A value with a line break must not forge a second event.
     let line = |text: &str| text.replace('\n', "↵");
     match (in_json, in_colour) {
         (true, _) => text::json(&line(&text)).into_owned() + "\n",

@@ -37,6 +37,7 @@ pub(super) async fn part(
 
 fn moment(since: Since, now: Timestamp) -> Result<Timestamp, OpsError> {
     match since {
+        // No record is older than 1970, and an age beyond that means all.
         Since::Ago(time) => Ok(now.saturating_sub(time).unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH)),
         Since::At(at) if at <= now => Ok(at),
         Since::At(at) => {

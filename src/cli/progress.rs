@@ -21,6 +21,7 @@ pub struct Progress {
 impl Progress {
     /// Shows on a terminal only, and not when quiet.
     pub fn new(total: Option<u64>, quiet: bool) -> Self {
+        // In a log of a build, a line that redraws itself would be thousands.
         let shown = !quiet && std::io::stderr().is_terminal();
         let bar =
             if shown { total.map_or_else(ProgressBar::new_spinner, ProgressBar::new) } else { ProgressBar::hidden() };
@@ -35,6 +36,7 @@ impl Progress {
             };
             bar.set_style(style.with_key("rate", rate).progress_chars("━╸─"));
         }
+        // It moves also while a slow call is waited for, so that it does not look as if it hung.
         bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar, settled: Mutex::default() }
     }
@@ -54,6 +56,7 @@ impl Progress {
         all.insert(pipeline.to_owned(), settled);
         let failed = if tally.failed > 0 { format!(", {} failed", tally.failed) } else { String::new() };
         self.bar.set_message(format!("{}{failed}", safe(pipeline)));
+        // The sum over pipelines, as they run one after the other towards one total.
         self.bar.set_position(all.values().sum());
     }
 

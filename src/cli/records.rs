@@ -39,6 +39,7 @@ pub(super) async fn import_records(common: &Common, arguments: &Import) -> Resul
             output::talk(&intent(&project, prepared, counted, &which));
         }
     }
+    // A copy may make a million records, so it asks; a sync carries over only what changed.
     if !arguments.yes && !preparation.pipelines.is_empty() {
         if !output::interactive() {
             let help = "`--yes` copies without asking; `syncline plan` shows what would be done";
@@ -46,6 +47,7 @@ pub(super) async fn import_records(common: &Common, arguments: &Import) -> Resul
         }
         if !output::ask("Copy them now?") {
             output::talk("nothing was done");
+            // Declined is not failed.
             return Ok(Exit::Done);
         }
     }
@@ -115,6 +117,7 @@ pub(super) async fn sync_records(common: &Common, arguments: &Sync) -> Result<Ex
         return sync_on(common, arguments, project, &chosen, &asked).await;
     }
     let state = project.state()?;
+    // A cycle every minute must not ask for all schemas each time.
     let knowledge = PortalSource::SavedFirst(&state);
     let preparation = prepare_selected(&project, &project.loaded, &chosen, knowledge).await?;
     warn(common, &project, &preparation);
@@ -156,6 +159,7 @@ async fn sync_on(
         return Ok(Exit::Done);
     }
     let state = project.state()?;
+    // No bar: cycles of several pipelines run side by side.
     let (options, _) = options(RunScope::Changed, "sync", arguments.allow, Progress::new(None, true));
     if !common.quiet {
         let names = chosen.pipelines.iter().map(|index| project.loaded.pipelines[*index].config.name.as_str());
@@ -170,6 +174,7 @@ async fn sync_on(
     let reloading = Reloading { open: &again, asked: signals::hang_ups(), watch: arguments.watch };
     let saved = sync::forever(Arc::new(project), &arguments.names, &state, &options, reloading, &on_event).await?;
     Ok(match (saved, asked.to_interrupt()) {
+        // What could not be saved goes before the wish to stop.
         (false, _) => Exit::Failed,
         (true, false) => Exit::Done,
         (true, true) => Exit::Interrupted,
@@ -180,8 +185,10 @@ async fn sync_on(
 fn report_event(common: &Common, format: Format, clock: &Clock, event: Event<'_>) {
     match event {
         Event::Cycle { finished, repeated } => {
+            // A quiet cycle a minute would bury the ones that changed something.
             let shown = common.verbose > 0 || !(repeated || show_report::is_quiet(&finished.report));
             match format {
+                // Programs get every cycle, one line each.
                 Format::Json => output::json_text(&serde_json::to_string(&finished.report).unwrap_or_default()),
                 Format::Text if shown => {
                     let time = clock.now().strftime("%Y-%m-%d %H:%M:%SZ");

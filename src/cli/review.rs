@@ -36,6 +36,7 @@ pub(super) async fn diff_definitions(common: &Common, arguments: &Diff) -> Resul
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
     let mut found = diff::diff(&root, &with_target(common.target.clone()), &arguments.base, &arguments.names)?;
+    // Taken before the definitions move into the report.
     let exit = if arguments.exit_code && !found.is_empty() { Exit::Changes } else { Exit::Done };
     if !arguments.records {
         match arguments.format {
@@ -45,6 +46,7 @@ pub(super) async fn diff_definitions(common: &Common, arguments: &Diff) -> Resul
         }
         return Ok(exit);
     }
+    // A pipeline that is gone has no definition that could be planned.
     let there = found.pipelines.iter().filter(|pipeline| pipeline.standing != DefinitionStanding::Removed);
     let names: Vec<String> = there.map(|pipeline| pipeline.name.clone()).collect();
     let outside = Outside::real();
@@ -75,6 +77,7 @@ pub(super) async fn diff_definitions(common: &Common, arguments: &Diff) -> Resul
 pub(super) async fn plan_project(common: &Common, arguments: &Plan) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
+    // Before the plan is made, which may take minutes: a wrong ending is known now.
     let kinds: Vec<PlanFormat> = arguments.report.iter().map(|path| kind_of(path)).collect::<Result<_, _>>()?;
     let mut project = project(common, outside)?;
     let review = match &arguments.base {
@@ -133,6 +136,7 @@ pub(super) async fn plan_project(common: &Common, arguments: &Plan) -> Result<Ex
         file.finish()?;
     }
     let mut report = assembled(forecasts, definitions);
+    // Before any form is written: every one of them is made from this report.
     if arguments.values == Values::None {
         report.drop_values();
     }
@@ -148,6 +152,7 @@ pub(super) async fn plan_project(common: &Common, arguments: &Plan) -> Result<Ex
     for (path, kind) in arguments.report.iter().zip(kinds) {
         write_file(path, &rendered(&report, kind, &project, Paint::NONE))?;
     }
+    // After the reports are written, which show more than a terminal.
     for forecast in &mut report.pipelines {
         forecast.shorten(arguments.sample);
     }
@@ -159,6 +164,7 @@ pub(super) async fn plan_project(common: &Common, arguments: &Plan) -> Result<Ex
         PlanFormat::Html => output::result(&text),
     }
     let changes = Summary::of(&report).has_changes(&report);
+    // A plan that is not complete must not pass for one without changes.
     Ok(match (report.status == RunStatus::Failed, changes && arguments.detailed_exitcode) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Changes,
@@ -255,6 +261,7 @@ pub(super) async fn apply_plan(common: &Common, arguments: &Apply) -> Result<Exi
         let made = plan.created.strftime("%Y-%m-%d %H:%M UTC");
         output::talk(&format!("plan of {made}: {}; nothing has changed since", summary.headline()));
     }
+    // Asked after the comparison, so that the answer is about what would be done now.
     if !arguments.yes {
         if !output::interactive() {
             let help = "`--yes` applies without asking";

@@ -40,6 +40,7 @@ pub async fn run(arguments: &Words) -> Result<Exit, OpsError> {
         ..SandboxOptions::default()
     };
     let sandbox = start(options).await.map_err(|error| refused(error.to_string()))?;
+    // After the start: the addresses are known only when the ports are.
     if let Some(path) = &arguments.write {
         write_new(path, &sandbox.project_yaml())?;
     }

@@ -76,6 +76,7 @@ pub fn warn_of(common: &Common, project: &Project, name: Option<&PipelineName>, 
     if common.quiet || warnings.is_empty() {
         return;
     }
+    // A run would repeat the same warnings each time; `validate` is the command that is about them.
     if common.verbose == 0 {
         let about = name.map_or_else(|| "the definitions".to_owned(), |name| format!("the definition of `{name}`"));
         let warnings = table::count(warnings.len() as u64, "warning", "warnings");
@@ -111,6 +112,7 @@ pub fn refused(name: &PipelineName, error: &OpsError) {
         OpsError::Remote { pipeline: None, .. } | OpsError::Refused { .. } => {
             output::error(&format!("pipeline `{name}`: {error}"), Some(error.code()), error.help().as_deref());
         }
+        // Their sentences name the pipeline already.
         OpsError::Remote { .. } | OpsError::State(_) => {
             output::error(&error.to_string(), Some(error.code()), error.help().as_deref());
         }
@@ -145,6 +147,7 @@ pub fn allowance(allow: Allow) -> Allowance {
 /// Prints reports and works the exit code out.
 pub fn report(common: &Common, format: Format, finished: &[Finished]) -> Exit {
     let reports: Vec<&RunReport> = finished.iter().map(|finished| &finished.report).collect();
+    // The worst of them: the order of the codes is that of `Exit`.
     let exit = reports.iter().map(|report| exit_of(report.status)).max().unwrap_or(Exit::Done);
     match format {
         Format::Json => {

@@ -41,6 +41,7 @@ pub fn watch(cancel: &Cancel) -> Asked {
             () = tokio::time::sleep(GRACE) => cancel.abort(),
         }
         stop_asked().await;
+        // By convention 128 and the number of SIGINT.
         std::process::exit(130);
     });
     asked

@@ -28,6 +28,7 @@ pub async fn assume_synced(
     mapping: MappingVersion,
     key: &Arc<str>,
 ) -> Result<u64, StageError> {
+    // Only the ids are needed, and a row without columns costs Salesforce and memory the least.
     let query = Extract { condition, columns: Arc::from([]), ..cx.pipeline.all_records() };
     let mut rows = cx.source.extract(query, None);
     let (mut assumed, mut place) = (0, None);
@@ -66,6 +67,7 @@ async fn existing(
         Some(Identity {
             salesforce_id: *id,
             hubspot_id: record.id.clone(),
+            // No content has this hash, so each record is compared with HubSpot and none passes for unchanged.
             hash: ContentHash([0; 16]),
             mapping,
             match_property: Arc::clone(key),

@@ -33,6 +33,7 @@ pub fn rows(cx: &StageContext, ids: Vec<SalesforceId>, ids_only: bool) -> Rows<'
         noted.extend(rows.batch.iter().map(|row| row.record.id));
     });
     let columns = if ids_only { 0 } else { cx.pipeline.columns.len() };
+    // Made after the read has ended, when it is known which of the ids it did not bring.
     let gone = stream::once(async move {
         let shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = ids.into_iter().filter(|id| !shown.contains(id));

@@ -24,6 +24,7 @@ use crate::stages::{StageContext, StageError, StageName};
 use crate::sys::crash_point::crash_point;
 
 /// Most records that are read by their ids; more are read together with all that match, in one pass.
+// Ten queries of 500 ids; from there on a single pass in pages of 2,000 rows is cheaper.
 pub const BY_ID_MAX: u64 = 5_000;
 
 type Rows<'a> = BoxStream<'a, Result<Candidates, StageError>>;
@@ -67,8 +68,10 @@ pub async fn backlog(state: &dyn StateReader, pipeline: &Pipeline) -> Result<Bac
     let counts = state.identity_counts(&pipeline.name, pipeline.mapping_version).await?;
     let noted = state.note(&condition_key(&pipeline.name)).await?;
     let filter_changed =
+        // Without a note nothing was imported yet, so there is nothing to catch up with.
         noted.is_some_and(|noted| noted != condition(pipeline.condition_text().as_deref(), pipeline.mode));
     let noted = state.note(&mapping_key(&pipeline.name)).await?;
+    // A failure waits for its record to change; a changed mapping is the other thing that can mend it.
     let failed = match noted.is_some_and(|noted| noted != mapping(pipeline.mapping_version)) {
         true => state.open_record_failures(&pipeline.name).await?,
         false => 0,
@@ -112,6 +115,7 @@ pub fn condition_key(pipeline: &PipelineName) -> String {
 pub fn condition(text: Option<&str>, mode: Mode) -> String {
     let text = match text {
         None => "all".to_owned(),
+        // Spaces and brackets of the file must not count as another filter.
         Some(text) => condition::parser::parse(text).map_or(text.to_owned(), |parsed| parsed.to_string()),
     };
     if mode == Mode::UpdateOnly { format!("{text}, in HubSpot already") } else { text }
@@ -119,6 +123,7 @@ pub fn condition(text: Option<&str>, mode: Mode) -> String {
 
 /// The rows to catch up with. Rows that [`track`] has noted for the same run are left out.
 pub fn rows(cx: &StageContext, backlog: Backlog) -> Rows<'_> {
+    // Records that belong only now are known by no id.
     let whole = backlog.filter_changed || backlog.behind > BY_ID_MAX;
     let matching: Rows<'_> = match whole {
         true => released(cx, candidates(cx, import_query(cx, 0), extract::Membership::ByQuery, None))
@@ -126,6 +131,7 @@ pub fn rows(cx: &StageContext, backlog: Backlog) -> Rows<'_> {
             .boxed(),
         false => stream::empty().boxed(),
     };
+    // After the pass over all that match, for records that no longer do.
     let stale = stream::try_unfold(None, move |after| stale_page(cx, after)).try_flatten().boxed();
     let failed: Rows<'_> = if backlog.failed > 0 { failed(cx, None) } else { stream::empty().boxed() };
     matching.chain(track(cx, stale)).chain(failed).boxed()
@@ -181,6 +187,7 @@ async fn touched(cx: &StageContext, mut rows: Candidates, filter_changed: bool) 
     rows.batch.retain(|row| match identities.get(&row.record.id).filter(live) {
         _ if known.contains(&row.record.id) => false,
         Some(identity) => identity.mapping != cx.pipeline.mapping_version,
+        // Unknown records that match were left out by the old filter, or failed; failures come on their own.
         None => filter_changed,
     });
     // The place in this read is of no use: it is never resumed.
@@ -203,6 +210,7 @@ async fn stale_ids(cx: &StageContext, after: Option<SalesforceId>, ids_only: boo
     let known = visited::among(cx, &ids).await?;
     ids.retain(|id| !known.contains(id));
     if ids.is_empty() {
+        // An empty page is not the end: further ones may hold records that were not read.
         return Ok(Some((stream::empty().boxed(), Some(last))));
     }
     let mut query = ids_query(cx, &ids);

@@ -23,6 +23,7 @@ use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::{StageContext, StageError, StageName};
 
 /// Most failures that one cycle tries again.
+// What is left waits for the next cycle, so that an outage does not make one cycle read everything again.
 const RETRIES_MAX: usize = 2_000;
 
 /// The rows of a cycle, the first of them read, with what the cycle is about to archive, and what it rejects of that beginning.
@@ -34,6 +35,7 @@ pub async fn look_ahead<'a>(
 ) -> Result<(ReadAhead<'a>, Impact, Rejects), StageError> {
     loop {
         match look(cx, watermark, backlog, parents).await {
+            // Salesforce may refuse a query over parents that it accepts in two parts, or without them.
             Err(_) if parents.steps_back() => {}
             looked => {
                 parents.looked_ahead();
@@ -50,6 +52,7 @@ async fn look<'a>(
     parents: &'a ParentReads,
 ) -> Result<(ReadAhead<'a>, Impact, Rejects), StageError> {
     let mut rows = rows(cx, watermark, parents).await?;
+    // What the window brings must not come a second time with the backlog.
     if backlog.is_some() {
         rows = catch_up::track(cx, rows);
     }
@@ -86,6 +89,7 @@ async fn rows<'a>(
             // Associations are tried again by themselves, without their record.
             kind: Some(FailureKind::Record),
             due_at: Some(cx.due_at),
+            // A failure under another basis is due at once: mapping or schema have changed since.
             basis: Some(cx.pipeline.basis.clone()),
             ..FailureFilter::default()
         };
@@ -123,6 +127,7 @@ fn touched<'a>(cx: &'a StageContext, watermark: Watermark, parents: &'a ParentRe
     match parents.way() {
         Way::Never | Way::Later => window(),
         Way::Joint => {
+            // One query for both: a record that changed with its parent comes once.
             let joint = read(joint_query(cx, watermark, parents.from(cx)), Membership::Asked);
             parents.guarded(catch_up::released(cx, joint), window())
         }
@@ -146,6 +151,7 @@ async fn impact(
     if !read_ahead::may_archive(cx) {
         return Ok((0, 0));
     }
+    // With a cycle that is longer than what was read ahead, only ids are read to count it.
     let archive = if ahead.complete {
         read_ahead::archive_count(cx, &ahead.rows).await?
     } else {

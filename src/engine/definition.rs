@@ -31,6 +31,7 @@ pub async fn begin(cx: &StageContext, writers: &Writers) -> Result<(), StateErro
     let key = catch_up::backfilled_key(&cx.pipeline.name);
     let noted = cx.state.note(&key).await?.filter(|noted| !noted.is_empty());
     match noted.is_some_and(|noted| noted != catch_up::mapping(cx.pipeline.mapping_version)) {
+        // Blank and not removed: a note cannot be taken away, and no mapping is blank.
         true => writers.state.set_note(&key, "").await,
         false => Ok(()),
     }

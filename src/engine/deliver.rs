@@ -70,12 +70,15 @@ impl Deliver {
 
     /// Notes what is about to be sent, so that the next run after one that dies asks HubSpot about each of these records.
     async fn note_calls(&self, kind: BatchKind, batch: &[Decision]) -> Result<(), StageError> {
+        // Nothing is sent that could arrive without being acknowledged.
         if kind == BatchKind::StateOnly {
             return Ok(());
         }
         let call = |decision: &Decision| Unconfirmed {
             salesforce_id: decision.id(),
             match_property: Arc::clone(decision.key.as_ref().unwrap_or(&self.cx.pipeline.target.match_property)),
+            // What was meant decides how an unconfirmed call is judged: a lost archive is repeated, a lost write
+            // compared.
             intent: match decision.action {
                 Action::Archive(ExitReason::FilterExit) => Intent::ArchiveLeft,
                 Action::Archive(_) => Intent::ArchiveDeleted,
@@ -113,6 +116,7 @@ impl Deliver {
             return Ok(());
         }
         let rejects = self.checkpoint.add_rejects(rejects);
+        // Counted as the run goes on: the beginning that was judged ahead may not have shown what comes later.
         guard::check_rejects(&rejects, &self.cx.pipeline.guard, self.allowance, true)
             .map_err(|refusal| StageError::at(StageName::Transform)(Box::new(refusal)))
     }

@@ -36,11 +36,13 @@ impl ObjectsChanged {
 pub async fn objects_changed(cx: &StageContext) -> Result<Option<ObjectsChanged>, StateError> {
     let Some(before) = cx.state.note(&key(cx)).await? else { return Ok(None) };
     let now = identity(cx).await?;
+    // Salesforce's names have no letter case, and the file may spell them anew.
     if before.eq_ignore_ascii_case(&now) {
         return Ok(None);
     }
     let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
     let standing = counts.standing + counts.in_doubt;
+    // A state without records has nothing that could be taken for another object's.
     Ok((standing > 0).then(|| ObjectsChanged { pipeline: cx.pipeline.name.to_string(), before, now, standing }))
 }
 
@@ -61,6 +63,7 @@ fn key(cx: &StageContext) -> String {
 async fn identity(cx: &StageContext) -> Result<String, StateError> {
     let target = &cx.pipeline.target;
     let portal = cx.state.note(&format!("bound:hubspot:{}", target.connection)).await?;
+    // Before the first run, no portal is bound to the connection yet.
     let portal = portal.unwrap_or_else(|| format!("connection {}", target.connection));
     Ok(format!("{} → {} of {portal}", cx.pipeline.source_object, target.object_type_id))
 }

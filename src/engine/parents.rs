@@ -18,6 +18,7 @@ use crate::ports::state::{StateError, StateReader};
 use crate::stages::{StageCause, StageContext, StageError, Writers};
 
 /// Time after which one query is tried again for both, where Salesforce refused that.
+// A day, after which the query may have become cheaper; two queries a cycle cost one call more.
 const APART_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Pause before the parents are asked for again; it doubles with each refusal.
@@ -92,6 +93,7 @@ pub fn key(pipeline: &PipelineName) -> String {
 
 async fn memory(state: &dyn StateReader, pipeline: &PipelineName) -> Result<Memory, StateError> {
     let noted = state.note(&key(pipeline)).await?;
+    // A note that another version wrote is forgotten: at worst a query is refused once more.
     Ok(noted.and_then(|noted| serde_json::from_str(&noted).ok()).unwrap_or_default())
 }
 
@@ -184,6 +186,7 @@ impl ParentReads {
         let apart_until = if progress.parted { Some(now + APART_FOR) } else { before.apart_until };
         let missed = match (progress.way, &progress.why) {
             (Way::Never, _) => return Memory::default(),
+            // It went through, so nothing of what was remembered holds any longer.
             (Way::Joint, _) => return Memory::default(),
             (Way::Later, Some(why)) => {
                 let attempts = before.missed.as_ref().map_or(0, |missed| missed.attempts) + 1;
@@ -222,6 +225,7 @@ pub async fn compared(
 ) -> Result<(), StateError> {
     let before = memory(&*cx.state, &cx.pipeline.name).await?;
     let Some(missed) = &before.missed else { return Ok(()) };
+    // The beginning was noted by this computer's clock; what is missed is counted by Salesforce's.
     let began = began_at.saturating_add(now.server.duration_since(now.local)).unwrap_or(began_at);
     let since = missed.since.max(began);
     save(cx, writers, &Memory { missed: Some(Missed { since, ..missed.clone() }), ..before.clone() }).await
@@ -232,6 +236,7 @@ fn way(memory: &Memory, now: Timestamp) -> Way {
     let lies_ahead = |moment: Timestamp, most: SignedDuration| moment > now && moment.duration_since(now) <= most;
     match memory {
         Memory { missed: Some(missed), .. } if lies_ahead(missed.next_try, PAUSE_MAX) => Way::Later,
+        // What was refused is tried alone first, so that another refusal cannot hold up the records' own changes.
         Memory { missed: Some(_), .. } => Way::Apart,
         Memory { apart_until: Some(until), .. } if lies_ahead(*until, APART_FOR) => Way::Apart,
         Memory { .. } => Way::Joint,
@@ -249,6 +254,8 @@ fn is_refusal(error: &StageError) -> bool {
     let StageCause::Remote(fault) = &error.cause else { return false };
     match fault {
         Fault::Retry(error) | Fault::Halt(error) => {
+            // Salesforce answers a query that takes too long or selects too much with a 400; a 401 is about the
+            // session.
             error.status.is_some_and(|status| (400..500).contains(&status) && status != 401)
         }
         Fault::PlaceLost(_) => true,

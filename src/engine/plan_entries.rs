@@ -17,6 +17,7 @@ use crate::ports::state::Directory;
 use crate::stages::{StageError, StageName};
 
 /// Bytes of a hash that are kept.
+// Enough that two different records never share it by chance; a plan may hold a million of them.
 const HASH_BYTES: usize = 16;
 
 /// Is shown every change that a forecast finds.
@@ -30,6 +31,7 @@ pub fn of_decision(decision: &Decision, planned: &[PlannedAssociation]) -> PlanE
     let (action, source) = fingerprint(decision);
     let mut target = Hasher::default();
     target.text(decision.hubspot_id.as_ref().map_or("", HubspotId::as_str));
+    // What HubSpot held when the plan was made: another value there is a change that nobody has reviewed.
     for change in &decision.changes {
         target.text(&change.property);
         target.text(change.before.as_deref().unwrap_or_default());
@@ -140,6 +142,7 @@ impl PlanEntries {
     /// Adds some.
     pub async fn add(&self, entries: &[PlanEntry]) -> Result<(), StageError> {
         let entry = |entry: &PlanEntry| {
+            // As text in the place of an id: the directory keeps pairs of two texts.
             let text = serde_json::to_string(entry).unwrap_or_default();
             (entry.id, HubspotId::new(text))
         };
@@ -176,6 +179,8 @@ impl<T: DecisionSink> PlannedOnly<T> {
             waits
                 || planned
                     .iter()
+                    // What HubSpot holds is compared before the run, so here the action and Salesforce's side must be
+                    // the same.
                     .any(|entry| entry.id == decision.id() && entry.action == action && entry.source == source)
         };
         let batch: Vec<Decision> = batch.into_iter().filter(is_planned).collect();

@@ -29,6 +29,7 @@ impl ReadPositions {
 
     /// A row is settled.
     pub fn settle(&mut self, row: u64) {
+        // Rows that are settled already are no longer in the queue.
         if let Some(settled) = row.checked_sub(self.first_open).and_then(|index| self.settled.get_mut(index as usize)) {
             *settled = true;
         }

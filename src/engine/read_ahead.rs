@@ -10,6 +10,7 @@ use crate::stages::read::matching::Match;
 use crate::stages::{Stage, StageContext, StageError};
 
 /// Most rows that are held to look ahead; for a longer read, a pass of its own over the ids counts.
+// A page of Salesforce's query, so that a usual cycle is looked at whole without another call.
 pub const READ_AHEAD_RECORDS_MAX: usize = 2_000;
 
 /// Most text that is held to look ahead, in bytes.
@@ -83,6 +84,7 @@ pub fn may_archive(cx: &StageContext) -> bool {
 pub async fn archive_count(cx: &StageContext, rows: &[Candidates]) -> Result<u64, StageError> {
     let mut count = 0;
     for chunk in rows {
+        // Only what leaves can be archived; members need no transform for that.
         let leaving = chunk.batch.iter().filter(|candidate| !candidate.member);
         let leaving = leaving.map(|candidate| Transformed { candidate: candidate.clone(), desired: None }).collect();
         let decided = Match.run(cx, leaving).await?;

@@ -40,6 +40,7 @@ pub struct Survey {
 /// Reads the ids of all records that match, and counts what would be archived of those that are known and not among them.
 pub async fn survey(cx: &StageContext) -> Result<Survey, StageError> {
     let counted = cx.source.count(&import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
+    // Ids alone: a pass over a million records without their values is a tenth of the bytes.
     let query = Extract { columns: Arc::from([]), ..import_query(cx, counted) };
     let mut rows = candidates(cx, query, Membership::ByQuery, None);
     let (mut shown, mut place): (u64, Option<Cursor>) = (0, None);
@@ -51,10 +52,12 @@ pub async fn survey(cx: &StageContext) -> Result<Survey, StageError> {
         visited::add(cx, &ids).await?;
     }
     crash_point!("compare.ids_read");
+    // The stream holds the place that is released next.
     drop(rows);
     if let Some(place) = place {
         cx.source.release(&place).await;
     }
+    // Salesforce's list of deletes is only asked where something is missing, which is rare.
     if count_vanished(cx).await?.0 > 0 {
         note_deleted(cx).await?;
     }
@@ -150,6 +153,7 @@ async fn page(cx: &StageContext, after: Option<SalesforceId>, ids_only: bool) ->
     let shown = visited::among(cx, &ids).await?;
     crash_point!("compare.departed_page");
     ids.retain(|id| !shown.contains(id));
+    // Asked for by their ids: a record that no longer matches is still there, and only the rest vanished.
     Ok(Some((by_id::rows(cx, ids, ids_only), Some(last))))
 }
 
@@ -254,6 +258,7 @@ pub async fn strangers(cx: &StageContext) -> Result<Strangers, StageError> {
         });
         let carried: Vec<(Option<SalesforceId>, HubspotId)> = carried.collect();
         let ids: Vec<SalesforceId> = carried.iter().filter_map(|(id, _)| *id).collect();
+        // Of any pipeline: several may fill one object.
         let known = cx.state.known_records(&ids).await.map_err(at)?;
         // What a run would find and note, a dry run has found.
         let planned = match cx.dry {
@@ -261,6 +266,8 @@ pub async fn strangers(cx: &StageContext) -> Result<Strangers, StageError> {
             false => HashMap::new(),
         };
         for (id, record) in carried {
+            // By both ids: a copy of one of our records carries its Salesforce id and is not the one that was
+            // written.
             let is_ours = id.is_some_and(|id| known.contains(&(id, record.clone())) || planned.contains_key(&id));
             if !is_ours {
                 strangers.records += 1;

@@ -40,6 +40,7 @@ pub async fn judge(cx: &StageContext, rows: &[Candidates]) -> Result<Rejects, St
         for transformed in Transform.run(cx, chunk.batch.clone()).await? {
             match &transformed.desired {
                 Some(Err(reason)) => refused.push((transformed.candidate.record.id, reason.clone())),
+                // What HubSpot demands of a new record alone: whether it would be new is asked below, for these few.
                 Some(Ok(desired)) if cx.pipeline.check_create(desired).is_err() => incomplete.push(transformed),
                 Some(Ok(_)) | None => {}
             }
@@ -102,6 +103,7 @@ async fn count<'a>(
     if cx.failures_open && !refused.is_empty() {
         let ids: Vec<SalesforceId> = refused.iter().map(|(id, _)| *id).collect();
         let rows = cx.state.failures_of(&cx.pipeline.name, &ids).await.map_err(StageError::at(StageName::Match))?;
+        // A failure of its associations says nothing of the record itself.
         let rejected = rows.iter().filter(|row| row.failure.reason.kind() == FailureKind::Record);
         known.extend(rejected.map(|row| row.failure.salesforce_id));
     }

@@ -71,7 +71,9 @@ pub async fn run(
         tally: Tally::default(),
         error: None,
     };
+    // Before anything else, so that a run which dies has a row that shows it.
     writers.state.begin_run(&row).await?;
+    // Associations that the definition no longer has must not wait for ever.
     writers.state.keep_associations(&cx.pipeline.name, &kept(cx)).await?;
     let checkpoint = Checkpoint::new(&writers.state);
     let mut notes = Vec::new();
@@ -138,7 +140,9 @@ async fn carry_out(
     }
     objects::record(cx, writers).await?;
     definition::begin(cx, writers).await?;
+    // Records keep the property by which they were written, also after the definition names another.
     writers.state.remember_match(&cx.pipeline.name, &cx.pipeline.target.match_property).await?;
+    // Only an import may be the first, and only then is HubSpot looked at for records without an id.
     let before = match request.scope {
         RunScope::All => first_import::look(cx).await?,
         RunScope::Stale | RunScope::Changed | RunScope::ChangedAndStale | RunScope::Compared => BeforeImport::default(),
@@ -153,6 +157,7 @@ async fn carry_out(
         (None, RunScope::Compared) => compare(cx, writers, checkpoint, request, notes).await,
     };
     notes.extend(same_titles.and_then(|titles| titles.note()));
+    // Also after a failure: the list of what can be taken over is old by the next run.
     let cleared = adoptable::clear(cx).await;
     done?;
     Ok(cleared?)
@@ -185,6 +190,7 @@ pub async fn settle_associations(
     checkpoint.add(report.tally);
     // What the run itself has tried in vain waits for a later one, and is not counted twice.
     let before = cx.state.run(cx.run.as_str()).await?.map_or(cx.due_at, |row| row.started);
+    // A moment earlier than the run, as what it tried in vain is stamped with its start at the earliest.
     let before = before.saturating_sub(jiff::SignedDuration::from_millis(1)).unwrap_or(before);
     let drained = associate::drain(cx, writers, &checkpoint, Some(before)).await;
     let mut tally = checkpoint.add(Tally::default());
@@ -248,6 +254,7 @@ async fn import(
         }
     }
     let read = progress.read + checkpoint.add(Tally::default()).read;
+    // An answer may end early without an error, and the missing records would never be read again.
     if let Err(short) = guard::check_whole(read, progress.total, request.allowance) {
         // A read that came short must begin anew: where it ended is no place to go on from.
         checkpoint.save_import_progress(cx, None).await?;
@@ -271,6 +278,7 @@ async fn import(
     if let Some(read) = read {
         cx.source.release(&read).await;
     }
+    // All that wait, whenever their next try is: their other records may have come with this import.
     Ok(associate::drain(cx, writers, checkpoint, None).await?)
 }
 
@@ -356,6 +364,7 @@ async fn sync(
     notes.extend(parents.note(cx));
     // What changed after the plan was left out, and the next sync must see it.
     if left_out(request, notes) == 0 {
+        // Before the watermark moves: a run that dies in between asks for these parents once more, and none is lost.
         parents.note_missed(cx, writers).await?;
         checkpoint.advance(cx, until(corrects)).await?;
         parents.note_read(cx, writers).await?;
@@ -365,6 +374,7 @@ async fn sync(
         }
         definition::backfilled(cx, writers).await?;
     }
+    // A quiet cycle saves the calls.
     if cx.state.due_count(name).await? > 0 {
         associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?;
     }
@@ -406,6 +416,7 @@ async fn compare(
     notes: &mut Vec<String>,
 ) -> Result<(), StopReason> {
     let name = &cx.pipeline.name;
+    // Without an import, every record of Salesforce would count as one that HubSpot lacks.
     if cx.state.watermark(name).await?.is_none() {
         notes.push(format!("nothing was imported yet: `syncline import {name}` copies the records that exist"));
         return Ok(());

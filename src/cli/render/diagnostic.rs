@@ -11,6 +11,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 pub fn shown(loaded: &Loaded, finding: &Diagnostic, colour: bool) -> String {
     let (_, places) = places(loaded, finding);
     let file = loaded.files.iter().find(|file| file.name == finding.file);
+    // The covered text: a finding in syncline.yaml must not quote a secret.
     finding_text(finding, file.map_or("", SourceFile::quotable), &places, colour)
 }
 
@@ -32,6 +33,7 @@ fn places<'a>(loaded: &'a Loaded, finding: &Diagnostic) -> (&'a str, Places) {
 pub fn counts(loaded: &Loaded) -> (usize, usize) {
     let counted = |severity| {
         let found_finding = loaded.findings.iter().filter(|finding| finding.severity == severity);
+        // A finding may stand for a hundred that are not told one by one.
         found_finding.map(|finding| finding.stands_for).sum()
     };
     (counted(Severity::Error), counted(Severity::Warning))

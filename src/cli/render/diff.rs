@@ -96,6 +96,7 @@ fn sides(change: &DefinitionChange) -> Option<String> {
     let short = |text: &Option<String>| text.as_ref().map(|text| one_line(text, 200));
     match (short(&change.before), short(&change.after)) {
         (Some(before), Some(after)) => Some(format!("{before} → {after}")),
+        // Without a condition all records belong, which is a side of its own.
         (None, Some(after)) if change.part.starts_with("source.where") => Some(format!("(all) → {after}")),
         (Some(before), None) if change.part.starts_with("source.where") => Some(format!("{before} → (all)")),
         _ => None,

@@ -20,6 +20,7 @@ pub fn objects(all: &Objects, companions: bool) -> String {
                 (true, Some(_)) => 2,
                 (false, _) => 3,
             };
+            // What syncs already comes first, then custom objects, which are what people come for.
             rows.sort_by_key(|row| (row.pipelines.is_empty(), use_of(row), row.object.name.clone()));
             let rows: Vec<Vec<String>> = rows.into_iter().map(row).collect();
             text.push_str(&table(&["object", "label", "kind", "can sync", "pipelines"], &rows));
@@ -59,6 +60,7 @@ pub fn object(found: &Described) -> String {
         let (name, label) = (safe(&object.name), safe(&object.label));
         text.push_str(&format!("{name} “{label}” in Salesforce; can sync: {}\n", safe(&can)));
         let mut fields: Vec<&SourceField> = object.fields.iter().collect();
+        // A describe has them in the order of their making.
         fields.sort_by_key(|field| field.name.to_ascii_lowercase());
         let rows: Vec<Vec<String>> = fields
             .into_iter()

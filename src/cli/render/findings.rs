@@ -27,6 +27,7 @@ pub fn comment(findings: &[Located]) -> String {
     }
     page.must("| | where | what | what to do |\n|---|---|---|---|\n");
     let mut ordered: Vec<&Located> = findings.iter().collect();
+    // A stable sort: within errors and warnings, the order of the files stays.
     ordered.sort_by_key(|finding| !is_error(finding));
     let mut shown = 0;
     for finding in ordered.iter().take(ROWS_MAX) {

@@ -109,6 +109,7 @@ fn status_tone(_: usize, cell: &str) -> Tone {
         RunStatus::Refused,
     ];
     let last = cell.rsplit(' ').next().unwrap_or_default();
+    // Found by its word, since the cell is text by the time that it gets its colour.
     ALL.into_iter().find(|status| word(*status) == last).map_or(Tone::Plain, of_status)
 }
 
@@ -176,6 +177,7 @@ pub struct FailureTable {
 impl FailureTable {
     /// A table whose first column has room for these names. With `cut`, a reason ends where a screen would.
     pub fn new<'a>(names: impl Iterator<Item = &'a str>, cut: bool) -> Self {
+        // Known before the first page, as lines that are printed cannot be made wider.
         let width = names.map(|name| name.chars().count()).chain(["pipeline".len()]).max().unwrap_or_default();
         Self { width, count: 0, cut }
     }
@@ -192,6 +194,7 @@ impl FailureTable {
         let head = ["pipeline", "record", "name", "code", "status", "failed last", "reason"];
         let mut text = if self.count == 0 { line(head) } else { String::new() };
         for failure in page {
+            // A file or another program gets the whole reason.
             let reason = if self.cut { shorten(&failure.message) } else { safe(&failure.message) };
             let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
             text.push_str(&line([
@@ -272,6 +275,7 @@ fn from_now(time: &str, now: Timestamp) -> String {
     let apart = time.duration_since(now).as_secs_f64();
     let words = match apart.abs() {
         under if under < 1.0 => return "just now".to_owned(),
+        // From two days on; before, hours say more.
         days if days >= 172_800.0 => format!("{} days", (days / 86_400.0).round()),
         other => seconds(other),
     };

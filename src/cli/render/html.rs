@@ -21,6 +21,7 @@ const BARS: &str = include_str!("bars.html");
 const VALUE_LENGTH_MAX: usize = 1_000;
 
 /// Most bars of a chart; the rest stands in the tables.
+// More bars than a screen is high compare nothing.
 const BARS_MAX: usize = 40;
 
 /// A plan; `made` is when.
@@ -32,7 +33,9 @@ pub fn plan(report: &PlanReport, made: &str) -> String {
 fn page(report: &PlanReport, made: &str) -> Result<String, Error> {
     let summary = Summary::of(report);
     let mut environment = Environment::new();
+    // Whatever the template's name: values of records must never be markup.
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    // The one filter whose output is markup; it escapes all that it is given.
     environment.add_filter("prose", |text: &str| Value::from_safe_string(prose(text)));
     environment.add_template("page", PAGE)?;
     environment.add_template("bars", BARS)?;
@@ -81,6 +84,7 @@ struct View<'a> {
 fn prose(sentence: &str) -> String {
     let sentence = one_line(sentence, VALUE_LENGTH_MAX);
     let pieces: Vec<&str> = sentence.split('`').collect();
+    // A backtick that is not closed: the sentence stands as it is.
     if pieces.len().is_multiple_of(2) {
         return HtmlEscape(&sentence).to_string();
     }
@@ -125,6 +129,7 @@ fn totals(summary: &Summary) -> Vec<Total> {
 
 fn legend(summary: &Summary) -> Vec<Total> {
     let mut all = totals(summary);
+    // Unchanged records have no bar, and would make all the others too short to see.
     all.retain(|total| total.action != PlannedAction::Unchanged.word());
     all
 }
@@ -224,6 +229,7 @@ fn reject_rows(report: &PlanReport) -> Vec<RejectRow> {
         code: group.code.clone(),
         property: group.property.clone().unwrap_or_default(),
         records: number(group.records),
+        // Without a base nobody knows which of them are new.
         anew: group.known.map_or_else(|| "?".to_owned(), |known| number(group.records - known)),
         example: group.example.clone(),
     };
@@ -395,6 +401,7 @@ fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Change
     let row = |(property, sides): (&String, &BeforeAfter)| {
         let (before, after) = match (&sides.before, &sides.after) {
             (Some(before), Some(after)) => {
+                // Shortened around what differs, which may stand at the end of a long text.
                 let (before, after) = contrast(before, after, VALUE_LENGTH_MAX);
                 (Some(before), Some(after))
             }

@@ -85,6 +85,7 @@ impl Page {
 
     /// How many characters there is room for.
     fn room(&self) -> usize {
+        // Counted in characters, as GitHub counts; a forge refuses a longer comment as a whole.
         COMMENT_LENGTH_MAX.saturating_sub(self.text.chars().count() + RESERVE)
     }
 
@@ -142,6 +143,7 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
         PlannedAction::Associate,
         PlannedAction::Unchanged,
     ];
+    // A column of dots for every action would be wider than a comment.
     let shown: Vec<PlannedAction> =
         order.into_iter().filter(|action| ALWAYS.contains(action) || records(&summary.actions, *action) > 0).collect();
     let head: Vec<&str> = shown.iter().map(|action| action.word()).collect();
@@ -172,6 +174,7 @@ fn totals_table(report: &PlanReport, summary: &Summary) -> String {
         ));
     };
     let associations = |tally: &crate::model::report::Tally| tally.associated + tally.disassociated;
+    // With one pipeline, both rows would be the same.
     if report.pipelines.len() != 1 {
         row(
             "**all**".to_owned(),
@@ -249,6 +252,7 @@ fn definitions(diff: &DefinitionDiff, report: Option<&PlanReport>, page: &mut Pa
         let touched = touched.map(|records| format!("<br>**{}**", count(records, "record", "records")));
         let row = format!(
             "| {} {} | {} | {}{} | {}{} |\n",
+            // Harmless for records and dangerous for what the comment itself shows.
             if summary::unmasks(change) { "🔴" } else { sign(change.class) },
             summary::class(change.class),
             cell(&code(name)),
@@ -382,6 +386,7 @@ fn examples(report: &PlanReport, page: &mut Page) {
         pipelines.iter().map(|pipeline| pipeline.changes.len() as u64 + pipeline.changes_omitted).sum();
     let mut open = pipelines.iter().filter(|pipeline| !pipeline.changes.is_empty()).count();
     for pipeline in pipelines.into_iter().filter(|pipeline| !pipeline.changes.is_empty()) {
+        // So that a pipeline with a thousand changes leaves room for one with two.
         let share = page.room() / open.max(1);
         open -= 1;
         let (mut body, mut length, mut shown) = (String::new(), 0, 0_u64);
@@ -432,6 +437,7 @@ fn example(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Strin
     for (property, sides) in change.properties.iter().take(PROPERTIES_MAX) {
         let shown = |value: &str| code(&one_line(value, VALUE_LENGTH_MAX));
         let line = match (sides.before.as_deref(), sides.after.as_deref()) {
+            // A new record had nothing before, and saying so for each property tells nothing.
             (None, Some(after)) if matches!(change.action, PlannedAction::Create | PlannedAction::Restore) => {
                 shown(after)
             }
@@ -476,6 +482,7 @@ pub(super) fn code(text: &str) -> String {
     if text.trim().is_empty() {
         return "_blank_".to_owned();
     }
+    // A code span ends at as many backticks as it began with, so the fence is one longer than any within.
     let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest + 1);
     // A backtick at an end would join the fence.

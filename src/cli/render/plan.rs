@@ -34,6 +34,7 @@ pub fn plan(report: &PlanReport, paint: Paint) -> String {
         text.push('\n');
     }
     let summary = Summary::of(report);
+    // Of one pipeline without a danger, its own lines have said all.
     if summary.dangers.len() + report.pipelines.len() > 1 {
         text.push_str(&format!("{} {}\n", paint.strong("In all:"), summary.headline()));
         text.extend(
@@ -51,6 +52,7 @@ pub fn plan(report: &PlanReport, paint: Paint) -> String {
 fn pipeline(forecast: &PipelineForecast, paint: Paint) -> String {
     let report = &forecast.report;
     let name = paint.strong(&safe(report.name.as_str()));
+    // A pipeline that cannot run has no numbers that could be shown.
     if let (Some(reason), Some(_)) = (&forecast.refusal, &report.error) {
         return format!("{name}\n{}\n", paint.danger(&format!("  ! it cannot run: {}", one_line(reason, 300))));
     }
@@ -99,6 +101,7 @@ fn drift(forecast: &PipelineForecast) -> String {
 }
 
 fn rejects(forecast: &PipelineForecast) -> String {
+    // A single reason stands with the records of the sample.
     if forecast.rejects.len() < 2 {
         return String::new();
     }
@@ -166,6 +169,7 @@ fn of_property(property: &str, count: &PropertyCount) -> Vec<Group> {
         records: count.records,
         clears: count.after.is_none(),
     };
+    // With few different values each pair is counted; with many, only how often the property is cleared matters.
     if !count.values.is_empty() {
         return count.values.iter().map(pair).collect();
     }

@@ -23,6 +23,7 @@ pub fn is_quiet(report: &RunReport) -> bool {
         hubspot_calls: report.tally.hubspot_calls,
         ..Tally::default()
     };
+    // A note is news, even where nothing was done.
     report.status == RunStatus::Succeeded && report.tally == idle && report.notes.is_empty()
 }
 
@@ -133,6 +134,7 @@ pub fn associations(tally: &Tally, [made, removed]: [&str; 2]) -> String {
     let counts = [
         (tally.associated, made),
         (tally.disassociated, removed),
+        // Failed ones wait as well, and are named on their own.
         (tally.pending_associations.saturating_sub(tally.failed_associations), "waiting for the other record"),
         (tally.failed_associations, "failed"),
     ];
@@ -141,6 +143,7 @@ pub fn associations(tally: &Tally, [made, removed]: [&str; 2]) -> String {
 
 /// The end of a run's id, which is enough to name it.
 pub fn short(run: &str) -> &str {
+    // The end of an id is its random part; the beginning is the time, which runs of one day share.
     &run[run.len().saturating_sub(8)..]
 }
 

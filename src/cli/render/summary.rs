@@ -157,6 +157,7 @@ fn record_dangers(forecast: &PipelineForecast) -> Vec<(Danger, String)> {
     if let Some(refusal) = &forecast.refusal {
         put(Danger::Refused, format!("the run would be refused before its first write: {refusal}"));
     }
+    // By property, since clearing one of them may be meant and another not.
     let cleared = forecast.properties.iter().filter(|(_, touched)| touched.cleared > 0);
     let cleared: Vec<String> = cleared
         .map(|(property, touched)| format!("`{property}` in {}", count(touched.cleared, "record", "records")))
@@ -209,6 +210,7 @@ pub fn unknown(report: &PlanReport) -> Vec<String> {
     let answers = report.pipelines.iter().flat_map(|pipeline| &pipeline.answers);
     let answered = |answer: &Answer| format!("{}: {}", subject_of(answer.question), answer.why);
     let mut open: Vec<String> = answers.filter(|answer| answer.answer == Verdict::Unknown).map(answered).collect();
+    // Ten pipelines mostly leave the same question open for the same reason.
     open.sort_unstable();
     open.dedup();
     open
@@ -265,6 +267,7 @@ pub fn touched(report: &PlanReport, pipeline: &str, change: &DefinitionChange) -
     let rejects = change.pointer.as_deref().is_some_and(|pointer| pointer.ends_with("/required"));
     let property = change.part.strip_prefix("fields.").filter(|_| backfill && !rejects)?;
     let forecast = report.pipelines.iter().find(|forecast| forecast.report.name.as_str() == pipeline)?;
+    // Other forecasts read only what changed in Salesforce, which says nothing of all records.
     let compared =
         matches!(forecast.scope, RunScope::Stale | RunScope::ChangedAndStale) && forecast.report.error.is_none();
     compared.then(|| forecast.properties.get(property).map_or(0, |count| count.records))
@@ -306,6 +309,7 @@ pub const VALUE_LENGTH_MAX: usize = 120;
 /// One line, shortened to so many characters, without control characters and marks that turn the direction of writing. Line
 /// breaks and what has no width are shown.
 pub fn one_line(value: &str, length_max: usize) -> String {
+    // One more than fits, to know whether anything is left out, without walking a text of 100 KB.
     let line: String = masked(value).chars().take(length_max + 1).map(visible).collect();
     if line.chars().count() <= length_max {
         return line;
@@ -320,6 +324,7 @@ const CONTEXT: usize = 12;
 /// Two values of one property, shortened so that their difference is seen.
 pub fn contrast(before: &str, after: &str, length_max: usize) -> (String, String) {
     let same = before.chars().zip(after.chars()).take_while(|(one, other)| one == other).count();
+    // The difference is in what is shown anyhow.
     if same + CONTEXT < length_max {
         return (one_line(before, length_max), one_line(after, length_max));
     }

@@ -26,9 +26,11 @@ pub fn painted(head: &[&str], rows: &[Vec<String>], paint: Paint, tone: &dyn Fn(
         })
         .collect();
     let line = |cells: Vec<&str>, tone: &dyn Fn(usize, &str) -> Tone| {
+        // Blanks behind the last cell would break lines that are as wide as the screen.
         let last = cells.iter().rposition(|cell| !cell.is_empty()).unwrap_or_default();
         let padded = cells.iter().enumerate().take(last + 1).map(|(column, cell)| {
             let gap = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
+            // The gap is measured before the colour, whose codes have no width.
             let shown = paint.text(tone(column, cell), cell);
             match (numeric[column], column == last) {
                 (true, _) => format!("{gap}{shown}"),

@@ -51,6 +51,7 @@ fn differing(difference: &Difference, indent: &str) -> String {
 /// As JUnit XML: a suite for each pipeline.
 pub fn junit(report: &TestReport) -> String {
     let mut pipelines: Vec<&str> = report.tests.iter().map(|test| test.pipeline.as_str()).collect();
+    // Tests stand in the order of their files, so those of one pipeline follow each other.
     pipelines.dedup();
     let mut text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"syncline\" tests=\"{}\" failures=\"{}\">\n",

@@ -44,12 +44,14 @@ impl Forecast {
             let from = decision.hubspot_id.clone().filter(|_| !anew).unwrap_or_else(|| planned_id(id));
             for (key, wanted) in &decision.wanted {
                 let before = known.remove(&(id, key.clone()));
+                // Noted, as it would otherwise be counted once more with those that wait.
                 if self.options.recheck || before.as_ref().is_some_and(AssociationState::is_due) {
                     self.totals().replanned.insert((id, key.clone()));
                 }
                 states.push((again(id, key, wanted.clone(), before, anew), from.clone()));
             }
             if anew {
+                // A restored record has lost the associations whose lookups did not change, too.
                 let unchanged = known.values().filter(|state| state.salesforce_id == id && state.wanted.is_some());
                 let unchanged = unchanged.map(|state| again(id, &state.key, state.wanted.clone(), None, true));
                 states.extend(unchanged.map(|state| (state, from.clone())));
@@ -77,6 +79,7 @@ impl Forecast {
             self.plan_page(due, false).await?;
         }
         let (mut after, mut all) = (None, 0);
+        // All that wait, whenever their next try is.
         while let Some((last, due)) = self.due_page(None, after).await? {
             after = Some(last);
             all += due.len() as u64;
@@ -98,6 +101,7 @@ impl Forecast {
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some((last.salesforce_id, last.key.clone()));
             let first_end = self.cx.pipeline.junction().map(|(from, _)| &from.key);
+            // The first end of a row is planned with its second one.
             let rows = page.into_iter().filter(|(state, _)| !state.is_due() && Some(&state.key) != first_end);
             let rows = rows.map(|(state, from)| (AssociationState { recheck: true, ..state }, from)).collect();
             self.plan_page(self.without_replanned(rows), true).await?;
@@ -135,6 +139,7 @@ impl Forecast {
             rows.retain(|(state, _)| state.key == to.key || !whole.contains(&state.salesforce_id));
         }
         let totals = self.totals();
+        // An association that the definition no longer has is left as it is.
         let kept =
             |key: &AssociationKey| self.cx.pipeline.associations.iter().any(|association| association.key == *key);
         rows.retain(|(state, _)| {
@@ -191,6 +196,7 @@ impl Forecast {
         let ends = lookups.iter().flat_map(|lookup| {
             std::iter::once(&lookup.from).chain(lookup.settled.as_ref().map(|settled| &settled.from))
         });
+        // What stands between two records is read before it is planned, as the run does.
         readings.read(&self.cx, object, ends.cloned().collect()).await?;
         if self.options.associations_elsewhere {
             self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
@@ -206,6 +212,7 @@ impl Forecast {
         let pairs = totals.batches.associations.entry(object.to_string()).or_default();
         if self.options.associations_elsewhere || rechecked {
             pairs.of_others += (work.make.len() + work.remove.len()) as u64;
+        // Of records that are made here nothing is read, so they cost fewer calls.
         } else {
             let made = lookups.iter().filter(|lookup| is_planned(&lookup.from)).count();
             pairs.of_made += made as u64;

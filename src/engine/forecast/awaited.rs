@@ -24,6 +24,8 @@ impl Forecast {
             let Some(AssociationTarget::Pipeline { name, .. }) = association.map(|found| &found.target) else {
                 continue;
             };
+            // Two counts: associations that become possible, and lookups that no longer wait, which may be several
+            // for one pair.
             for directory in [pairs_name(name, &pipeline.name), lookups_name(name, &pipeline.name, &key)] {
                 by_directory.entry(directory).or_default().push((target, HubspotId::new(row.as_str())));
             }

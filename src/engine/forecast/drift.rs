@@ -43,6 +43,7 @@ impl Forecast {
                     Matched::Decided(_) | Matched::Unresolved(_) => {}
                 }
             }
+            // Full batches, as each is one call whatever it holds.
             while unchanged.len() >= BATCH_RECORDS_MAX {
                 let batch = unchanged.drain(..BATCH_RECORDS_MAX).collect();
                 self.compare(batch).await?;
@@ -61,6 +62,7 @@ impl Forecast {
         let ids: Vec<SalesforceId> = batch.iter().map(Decision::id).collect();
         let found = by_match(&self.cx, &ids, &pipeline.properties, StageName::Match).await?;
         let mut totals = self.totals();
+        // Asked for the plan's own sake: the run would not read these.
         totals.extra_calls += 1;
         for mut decision in batch {
             let Some(desired) = &decision.desired else { continue };

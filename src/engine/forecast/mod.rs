@@ -126,6 +126,7 @@ impl Forecast {
         tally.hubspot_calls = self.cx.target.calls();
         changes.sort_by_key(|change| change.action);
         let calls = |records: u64, unit: usize| records.div_ceil(unit as u64);
+        // An archive takes two calls: HubSpot answers it without a body, so the records are read afterwards.
         let writes = calls(batches.writes, BATCH_RECORDS_MAX) + 2 * calls(batches.archives, BATCH_RECORDS_MAX);
         // What was asked for the plan's own sake is no part of the run.
         let reads = tally.hubspot_calls.saturating_sub(extra_calls + self.before.hubspot);
@@ -172,6 +173,7 @@ impl Forecast {
         if sampled && kind == BatchKind::Write {
             self.read_before(&mut batch[..]).await?;
         }
+        // Before their associations are planned, as records of one batch may refer to each other.
         self.register_planned(&batch).await?;
         let associations = self.associations(&batch).await?;
         if let Some(observer) = &self.options.observer {
@@ -179,6 +181,7 @@ impl Forecast {
             let entry = |decision: &Decision| {
                 plan_entries::of_decision(decision, associations.get(&decision.id()).unwrap_or(&none))
             };
+            // What still fails for the same reason is no change of the plan.
             let shown = batch.iter().filter(|decision| decision.action != Action::StillFailing);
             observer.observe(shown.map(entry).collect()).await?;
         }
@@ -237,6 +240,7 @@ impl Forecast {
                     continue;
                 }
                 match &self.options.recorder {
+                    // Described only where it is kept: a million changes would be formatted for a sample of ten.
                     None => totals.offer(action, &self.options, || self.describe(action, &decision, associations)),
                     Some(recorder) => {
                         let change = self.describe(action, &decision, associations);
@@ -285,6 +289,7 @@ impl Forecast {
                     let refused = match &transformed.desired {
                         None => false,
                         Some(Err(_)) => true,
+                        // What only a new record must have is asked for where it would be made.
                         Some(Ok(desired)) => made.get(&id) == Some(&true) && before.check_create(desired).is_err(),
                     };
                     if refused {
@@ -340,6 +345,7 @@ impl Forecast {
         let leaving: Vec<(SalesforceId, HubspotId)> =
             leaving.filter_map(|decision| Some((decision.id(), decision.hubspot_id.clone()?))).collect();
         if !leaving.is_empty() {
+            // By object and not by pipeline: associations of any pipeline may lead to the record.
             let name = leaving_directory(&self.cx.pipeline.target.object_type_id);
             self.cx.directory.add(&name, &leaving).await.map_err(StageError::at(StageName::Associate))?;
         }
@@ -347,6 +353,8 @@ impl Forecast {
         let standing = batch
             .iter()
             .filter(|decision| matches!(decision.action, Action::Unchanged | Action::Update | Action::Adopt));
+        // A record that is yet to be made has an invented id, by which later pipelines can plan an association with
+        // it.
         let planned = made.map(|decision| (decision.id(), planned_id(decision.id())));
         let known = standing.filter_map(|decision| Some((decision.id(), decision.hubspot_id.clone()?)));
         let entries: Vec<(SalesforceId, HubspotId)> = planned.chain(known).collect();
@@ -378,6 +386,7 @@ impl Forecast {
         let changes = decision.changes.iter().map(|change| self.before_after(change));
         let properties = match (&decision.desired, action) {
             (Some(desired), PlannedAction::Create | PlannedAction::Restore) => {
+                // A blank of a new record is nothing that would be written.
                 let all = desired.on_create().filter(|(_, value)| !value.is_empty());
                 let value = |text: &str, property: &str| pipeline.mask_property(property, text).into_owned();
                 all.map(|(name, text)| (name.to_string(), BeforeAfter { before: None, after: Some(value(text, name)) }))
@@ -422,6 +431,7 @@ impl DecisionSink for Forecast {
     }
 
     fn save_position(&self, _rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
+        // Nothing is saved by a dry run; the place is kept to be released at the end.
         self.totals().place = Some(cursor);
         std::future::ready(Ok(())).boxed()
     }

@@ -8,6 +8,7 @@ use crate::model::forecast::{BeforeAfter, PropertyCount, ValueChange};
 const DISTINCT_MAX: usize = 50;
 
 /// Longest value that is told apart, in bytes.
+// Longer ones are prose, of which no two records hold the same.
 const VALUE_LENGTH_MAX: usize = 200;
 
 /// Counts by property.
@@ -54,6 +55,7 @@ impl Properties {
             let Values::Few(values) = values else { return Vec::new() };
             let change = |(BeforeAfter { before, after }, records)| ValueChange { before, after, records };
             let mut values: Vec<ValueChange> = values.into_iter().map(change).collect();
+            // By the values where they are equally frequent, so that two plans of the same changes read the same.
             values.sort_by(|one, other| {
                 other
                     .records
