@@ -35,6 +35,7 @@ pub struct Diagnostic {
 }
 
 /// Most findings of one code that are told of one file; what is more is counted.
+// Beyond that, one cause is repeated, and the list would scroll the others away.
 pub const TOLD_MAX: usize = 20;
 
 /// Whether a finding stops the run.
@@ -161,6 +162,7 @@ pub fn cap(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
     for finding in findings {
         let key = (Arc::clone(&finding.file), finding.code, finding.severity);
         let count = counts.entry(key.clone()).or_default();
+        // What counts others is merged with what is counted here.
         if finding.stands_for == 1 && *count < TOLD_MAX {
             *count += 1;
             kept.push(finding);
@@ -170,6 +172,7 @@ pub fn cap(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
     }
     // Each count follows the last finding of its file.
     let mut left: Vec<(usize, Diagnostic)> = left.into_values().collect();
+    // The map has no order, and the same file must give the same output each time.
     left.sort_by_key(|(_, like)| like.code);
     for (count, like) in left {
         let behind = kept.iter().rposition(|finding| finding.file == like.file).map_or(kept.len(), |last| last + 1);

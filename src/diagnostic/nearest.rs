@@ -2,6 +2,7 @@
 //! that a file full of wrong names costs little more than one with few.
 
 /// Longest name that is compared, in bytes.
+// Names of both systems have some 40 letters; comparing takes the product of both lengths.
 const NAME_BYTES_MAX: usize = 80;
 
 /// The nearest known name, where one is near; letter case does not count.
@@ -10,6 +11,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         return None;
     }
     let lower = name.to_ascii_lowercase();
+    // A third of the letters: two typing errors in `status__c`, one in a short word.
     let allowed = (name.len() / 3).max(1);
     let letters = letters(&lower);
     let mut best: Option<(usize, f64, &str)> = None;
@@ -40,6 +42,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 /// The letters of a name, a bit each.
 fn letters(name: &str) -> u64 {
+    // Bits may stand for two letters: the bound gets looser and never wrong.
     name.bytes().fold(0, |all, byte| all | 1 << (byte & 63))
 }
 

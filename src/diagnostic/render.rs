@@ -107,6 +107,7 @@ pub fn text(finding: &Diagnostic, source: &str, places: &Places, colour: bool) -
     let shown = visible(source, &places.range);
     let others: Vec<Visible> = places.others.iter().map(|range| visible(source, range)).collect();
     let labels: Vec<std::borrow::Cow<'_, str>> = finding.others.iter().map(|(_, label)| line(label)).collect();
+    // A file that could not be read has no line to show.
     if source.is_empty() {
         group = group.element(annotate_snippets::Origin::path(&*file));
     } else {
@@ -173,6 +174,7 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
 
 fn floor(text: &str, offset: usize) -> usize {
     let mut offset = offset.min(text.len());
+    // A place may come from a parser that counts otherwise, and must not split a character.
     while !text.is_char_boundary(offset) {
         offset -= 1;
     }
@@ -194,6 +196,7 @@ fn visible(source: &str, range: &Range<usize>) -> Visible {
     let end = floor(source, range.end).max(start);
     let line_start = source[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_end = source[start..].find('\n').map_or(source.len(), |at| start + at);
+    // Only the first line of a place is marked; more lines would push the message off the screen.
     let end = end.min(line_end);
     let line = source[..line_start].matches('\n').count() + 1;
     let text = source[line_start..line_end].trim_end_matches('\r');

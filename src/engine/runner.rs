@@ -139,6 +139,7 @@ impl<'a> RunLoop<'a> {
         let mut read_error = None;
         let cancel = self.cx.cancel.clone();
         loop {
+            // Looked at before new calls are begun, so that a stop is not followed by another batch.
             if cancel.is_cancelled() {
                 return Err(StageError::at(StageName::Extract)(Fault::Cancelled));
             }
@@ -154,8 +155,11 @@ impl<'a> RunLoop<'a> {
                 self.decide(deferred).await?;
                 continue;
             }
+            // With nothing under way a page is always read, however large its texts: else the loop would wait for
+            // nothing.
             let room = self.in_flight.is_empty() || (self.has_room() && self.held_bytes < HELD_BYTES_MAX);
             tokio::select! {
+                // In this order: answers free what is held, and a read only adds to it.
                 biased;
                 () = cancel.cancelled() => {}
                 Some(answered) = self.in_flight.next(), if !self.in_flight.is_empty() => self.handle(answered).await?,
@@ -194,6 +198,7 @@ impl<'a> RunLoop<'a> {
         let mut fresh = Vec::with_capacity(batch.len());
         for candidate in batch {
             let bytes = candidate.record.bytes();
+            // Two rows of one record at once could overtake each other, and the older one would win.
             if let Entry::Vacant(place) = self.in_progress.entry(candidate.record.id) {
                 place.insert(bytes);
                 self.held_bytes += bytes;
@@ -255,6 +260,7 @@ impl<'a> RunLoop<'a> {
             self.resolving += 1;
             self.in_flight.push(async move { Answered::Resolved(resolve.run(cx, batch).await) }.boxed());
         }
+        // What HubSpot still has to answer may fill the last batch.
         let flush = flush && self.resolving == 0;
         for (ready, kind) in self.ready.iter_mut().zip(BATCH_KINDS) {
             while let Some(batch) = ready.take(flush) {

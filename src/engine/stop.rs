@@ -24,6 +24,7 @@ pub enum StopReason {
 impl From<StageError> for StopReason {
     fn from(error: StageError) -> Self {
         match error.cause {
+            // A guard that refuses within a stage is no failure of the stage.
             StageCause::Refused(refusal) => Self::Refused(*refusal),
             cause => Self::Stage(StageError { cause, ..error }),
         }
@@ -45,6 +46,7 @@ impl StopReason {
             Self::Stage(StageError { cause: StageCause::State(error), .. }) => return error.code(),
             Self::Stage(StageError { cause: StageCause::Remote(fault), .. }) => fault.error(),
         };
+        // A stop that no system's answer caused: somebody asked for it.
         error.map_or("SL6010", |error| error.code)
     }
 

@@ -53,6 +53,7 @@ fn named<'a>(cx: &'a StageContext, ids: &[SalesforceId], ids_only: bool) -> Rows
 
 /// The chosen rows; where a limit is set, the rest is not read.
 fn matching<'a>(cx: &'a StageContext, chosen: &Chosen, counted: Option<u64>) -> Rows<'a> {
+    // The expected number decides between a query and a Bulk job; of the first hundred records no job is made.
     let query = Extract { expected: counted.or(chosen.most), ..query(&cx.pipeline, chosen) };
     let rows = candidates(cx, query, Membership::ByQuery, None);
     let most = chosen.most.unwrap_or(u64::MAX);

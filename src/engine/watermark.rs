@@ -20,6 +20,7 @@ pub struct ClockReadings {
 
 /// What both clocks show now.
 pub async fn read_clocks(cx: &StageContext) -> Result<ClockReadings, StageError> {
+    // Salesforce's first, so that no change falls between the two readings.
     let server = cx.source.now().await.map_err(StageError::at(StageName::Extract))?;
     crash_point!("clocks.read");
     Ok(ClockReadings { server, local: cx.clock.now() })
@@ -54,12 +55,14 @@ fn trust(stored: &StoredWatermark, now: ClockReadings) -> TrustedWatermark {
     let at = stored.watermark.0;
     // A state of an earlier version does not tell when: then the first run is the only moment that is sure.
     let set_at = stored.set_at.or_else(|| stored.first_run.filter(|_| at > now.server));
+    // A moment of this computer's clock, moved by the difference that both have now.
     let by_salesforce = |local: Timestamp| local.saturating_add(now.server.duration_since(now.local)).unwrap_or(local);
     let sane = match set_at {
         Some(set_at) if at.duration_since(by_salesforce(set_at)) <= MARGIN => at,
         Some(set_at) => by_salesforce(set_at).saturating_sub(MARGIN).unwrap_or(at),
         None => at.min(now.server),
     };
+    // The earlier moment is taken in any case; a person need not hear of seconds.
     if at.duration_since(sane) <= DIFFERENCE_MAX {
         return TrustedWatermark { watermark: Watermark(sane), note: None };
     }

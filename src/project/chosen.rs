@@ -42,6 +42,7 @@ pub async fn check(project: &Project, pipelines: &[Prepared], text: &str) -> Res
             sources.and_then(|known| Some((known.get(&loaded.config.source.object.to_ascii_lowercase())?, known)));
         let Some((source, all)) = described else { continue };
         let objects = Objects { source, all };
+        // One finding is enough: the condition is a line on the command line, not a file.
         if let Some(error) = check::check(&parsed, &objects).into_iter().next() {
             return Err(refused("SL2042", Some(name.as_str()), text, error));
         }
@@ -51,6 +52,7 @@ pub async fn check(project: &Project, pipelines: &[Prepared], text: &str) -> Res
             format!("`--where`, `{name}`: {}{help}", error.message)
         }));
     }
+    // Printed from the tree and never as typed, so that nothing can leave its parentheses.
     Ok(CheckedCondition { text: parsed.to_string(), warnings })
 }
 

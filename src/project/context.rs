@@ -40,6 +40,7 @@ pub async fn handles(
         }
     });
     let object_type_id = prepared.pipeline.target.object_type_id.to_string();
+    // A portal that was asked for just now need not be confirmed.
     let saved_portal = prepared
         .from_saved_portal
         .then(|| Arc::new(SavedPortal::new(Arc::clone(&target), Arc::clone(&prepared.portal), object_type_id)));
@@ -88,6 +89,7 @@ pub async fn context(
         failures_open: state.failing(&prepared.pipeline.name).await?,
         has_unconfirmed: state.has_unconfirmed(&prepared.pipeline.name).await?,
         state: Arc::clone(state) as Arc<dyn StateReader>,
+        // What a dry run notes on its way must not stand in the real state.
         directory: Arc::clone(scratch) as Arc<dyn Directory>,
         dry: true,
         clock: project.outside.clock.clone(),
@@ -100,6 +102,7 @@ pub async fn context(
         same_titles: None,
         vacant: false,
         found_targets: Arc::default(),
+        // A dry run is prepared from the live portal.
         portal: None,
     })
 }

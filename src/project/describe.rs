@@ -49,6 +49,7 @@ pub struct Handles(pub BTreeMap<String, Arc<dyn TargetReader>>);
 const LIST_CALLS: u64 = 1;
 
 /// Calls that it takes to describe an object whose type id is known.
+// The schema, and the rules for its properties, which HubSpot keeps apart.
 const DESCRIBE_CALLS: u64 = 2;
 
 /// Calls that are made before a run begins.
@@ -107,6 +108,7 @@ pub fn is_about_object(error: &RemoteError) -> bool {
 pub fn is_about_connection(fault: &Fault) -> bool {
     match fault {
         Fault::Halt(error) => !is_about_object(error),
+        // Retries are over by now: a service that is away is away for all pipelines of the command.
         Fault::Retry(_) | Fault::Unknown(_) | Fault::Budget { .. } => true,
         Fault::Cancelled | Fault::Reject(_) | Fault::PlaceLost(_) => false,
     }
@@ -184,6 +186,7 @@ impl<'a> Describer<'a> {
     pub async fn describe_sources(&mut self, loaded: &LoadedPipeline) -> Result<Result<(), (String, Fault)>, OpsError> {
         let connection = &loaded.config.source.connection;
         let source = self.project.source(connection)?;
+        // Each round describes the objects of one more step; a path has no more of them.
         for _ in 0..=PARENTS_MAX {
             let missing = parents(&loaded.config, self.sources.entry(connection.clone()).or_default());
             // Parents are asked for at once, as the source object has shown that Salesforce answers.
@@ -217,6 +220,7 @@ impl<'a> Describer<'a> {
         let org = self.project.source(connection)?.org().await;
         match self.remember_broken(connection, org).map_err(remote)? {
             Some(org) => Ok(state.bind(&format!("salesforce:{connection}"), &format!("org {org}")).await?),
+            // A login by a given token does not tell its org.
             None => Ok(()),
         }
     }
@@ -236,6 +240,7 @@ impl<'a> Describer<'a> {
         missing.dedup_by_key(|object| object.to_ascii_lowercase());
         let known = self.portals.contains_key(connection);
         let account = async { if known { None } else { target.account().await.ok() } };
+        // At once: each is a call of some hundred milliseconds, and a pipeline needs several.
         let described = join_all(missing.iter().map(|object| target.describe(object)));
         let (account, described) = tokio::join!(account, described);
         if let Some(account) = account {
@@ -345,6 +350,7 @@ impl<'a> Describer<'a> {
             (None, Err(fault)) => Err(fault),
         };
         if let Ok(described) = &described {
+            // The list of objects is counted with the first one of each pipeline, as if it ran alone.
             view.hubspot_calls += if view.portal.objects.is_empty() { LIST_CALLS } else { 0 };
             view.hubspot_calls += self.costs.get(&format!("{connection}/{lower}")).copied().unwrap_or_default();
             self.targets.insert(key, described.clone());

@@ -21,8 +21,10 @@ pub async fn pipelines(
 ) -> Result<Vec<(PipelineName, Arc<Pipeline>)>, OpsError> {
     let before = earlier(base, project.loaded.target.as_deref());
     let mut chosen = Selection::default();
+    // A renamed pipeline is new to the state, and one in another file is the same.
     for diff in definitions.pipelines.iter().filter(|diff| diff.standing == DefinitionStanding::Changed) {
         let elsewhere = ["source.connection", "source.object", "target.connection"];
+        // Its rejections were about other records, so none of today's can be called old.
         if diff.changes.iter().any(|change| elsewhere.contains(&change.part.as_str())) {
             continue;
         }

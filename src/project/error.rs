@@ -84,6 +84,7 @@ impl OpsError {
     /// What a person should do.
     pub fn help(&self) -> Option<String> {
         match self {
+            // Each finding has its own help.
             Self::Findings(_) => None,
             Self::Remote { fault, .. } => fault.error()?.help.clone(),
             Self::State(error) => Some(state_help(error).to_owned()),

@@ -41,10 +41,12 @@ pub fn open(files: &Files, variables: Variables<'_>) -> Offline {
         let good = loaded.pipelines.iter().map(|pipeline| &pipeline.file.name);
         good.chain(loaded.broken.iter().map(|pipeline| &pipeline.file)).any(|file| file == name)
     };
+    // An error in syncline.yaml or the catalog would be repeated by every pipeline.
     if wrong.iter().all(is_pipeline) {
         let portals = loaded.project.as_ref().map(|project| check_portals(project, &catalog)).unwrap_or_default();
         loaded.findings.extend(portals);
         let mut findings = Vec::new();
+        // A pipeline with errors of its own is not compiled: most further findings would follow from the first ones.
         for (index, definition) in
             loaded.pipelines.iter().enumerate().filter(|(_, definition)| !wrong.contains(&definition.file.name))
         {
@@ -67,6 +69,7 @@ fn compile_one(
     let known = |name: &String| all.iter().any(|pipeline| pipeline.config.name == *name);
     let whole =
         definition.config.associations.iter().filter_map(|association| association.pipeline.as_ref()).all(known);
+    // An association with a pipeline that could not be read cannot be judged, and is no error of this one.
     if catalog.is_empty() || !whole {
         return (None, check_offline(&definition.file.name, &definition.config));
     }
@@ -183,6 +186,7 @@ fn check_portals(project: &ProjectConfig, catalog: &Catalog) -> Vec<Diagnostic> 
         let expected: Option<u64> = config.portal_id.as_ref().and_then(|id| id.0.parse().ok());
         let found =
             catalog.targets.iter().find(|((connection, _), _)| connection == name).map(|(_, entry)| entry.portal_id);
+        // Without a configured portal, or without files of one, there is nothing to contradict.
         let (Some(expected), Some(found)) = (expected, found) else { continue };
         if expected != found {
             let place = Place::Value(format!("/connections/{}/portal_id", crate::config::yaml::escape(name)));

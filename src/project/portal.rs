@@ -66,6 +66,7 @@ impl Portal {
 }
 
 fn key(pipeline: &PipelineName, connection: &str) -> String {
+    // By connection as well: under another one the pipeline may lead to another portal.
     format!("portal:{connection}:{pipeline}")
 }
 
@@ -115,6 +116,7 @@ impl SavedPortal {
 
 impl Confirm for SavedPortal {
     fn confirm(&self) -> BoxFuture<'_, Result<(), Fault>> {
+        // Once a run; a failed attempt is not kept, so the next write asks again.
         self.answer.get_or_try_init(|| self.ask()).map(|answer| answer.map(|_| ())).boxed()
     }
 }

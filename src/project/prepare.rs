@@ -102,6 +102,7 @@ pub async fn prepare_with_handles(
 ) -> Result<(Preparation, Handles), OpsError> {
     let chosen = choose(&project.loaded, asked)?;
     if let Some(nothing) = &project.loaded.nothing {
+        // For a check it is a warning that there is no pipeline; here there is nothing to do.
         let finding = Diagnostic { severity: Severity::Error, ..nothing.clone() };
         return Err(OpsError::Findings(Box::new(Loaded { findings: vec![finding], ..project.loaded.clone() })));
     }
@@ -282,6 +283,7 @@ impl Compiler<'_> {
                 }
             }
         }
+        // All missing ends at once; the rules need each of them described.
         if !findings.is_empty() {
             return Ok((None, findings));
         }

@@ -30,6 +30,7 @@ pub fn base(root: &Path, reference: &str) -> Result<Base, OpsError> {
     let commit = repository.base(reference).map_err(refused)?;
     let project = repository.files(&commit, &[PROJECT_FILE]).map_err(refused)?;
     let mut folders = vec![PROJECT_FILE.to_owned(), folder::FOLDER.to_owned(), "pipelines".to_owned()];
+    // The folder as it was called then, which may not be its name today.
     folders.extend(project.get(PROJECT_FILE).and_then(|text| pipelines_folder(text)));
     let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
     let files = repository.files(&commit, &folders).map_err(refused)?;
@@ -38,6 +39,7 @@ pub fn base(root: &Path, reference: &str) -> Result<Base, OpsError> {
 
 /// The definitions as they were, of the same target where there was one of its name.
 pub fn earlier(base: &Base, target: Option<&str>) -> Loaded {
+    // Only the target is known of the environment then: secrets of today say nothing of a revision.
     let variables = |name: &str| target.filter(|_| name == targets::VARIABLE).map(str::to_owned);
     load(&base.files, Environment::Optional(&variables))
 }
@@ -66,6 +68,7 @@ pub fn modified(after: &Loaded, reference: &str) -> Result<Vec<String>, OpsError
     let (new, _, _) = folder::read(&today, &folder::of_target(after.target.as_deref()));
     let changed = changed_pipelines(&before, after, [&old, &new]).into_iter();
     let there =
+        // A moved file changes nothing that a command could act on.
         changed.filter(|diff| !matches!(diff.standing, DefinitionStanding::Removed | DefinitionStanding::Moved));
     // Of a file that cannot be decoded, only its text can be compared.
     let text = |file: &str| {

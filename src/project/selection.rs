@@ -43,6 +43,7 @@ pub fn choose(loaded: &Loaded, asked: &[String]) -> Result<Selection, OpsError> 
     let refused = |message| OpsError::Refused { code: "SL2012", message, help: None };
     let (selectors, words): (Vec<&String>, Vec<&String>) = asked.iter().partition(|word| word.starts_with(MODIFIED));
     let words: Vec<String> = words.into_iter().map(|word| relative_to_project(&loaded.root, word)).collect();
+    // `modified:` alone selects what was modified; no words at all would select everything.
     let mut chosen = match words.is_empty() && !selectors.is_empty() {
         true => Vec::new(),
         false => select(&candidates, &words).map_err(refused)?,

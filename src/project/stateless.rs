@@ -102,6 +102,7 @@ pub async fn infer_state(
             without.conditions.iter().find(|(pipeline, _)| pipeline == name).map(|(_, condition)| condition.clone());
         let mapping = match without.unaffected.contains(name) {
             true => cx.pipeline.mapping_version,
+            // No mapping has this version, so every record counts as written under another one.
             false => MappingVersion([0; 8]),
         };
         // What HubSpot holds carries the id under the match property of the base, if that has changed since.

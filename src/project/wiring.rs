@@ -88,6 +88,7 @@ pub fn project_folder(given: Option<&Path>, here: &Path) -> Result<PathBuf, OpsE
 /// Errors: syncline.yaml itself is no good.
 pub fn open(root: &Path, variables: Variables<'_>, outside: Outside) -> Result<Project, OpsError> {
     let loaded = load(&Files::Folder(root.to_owned()), Environment::Needed(variables));
+    // Beside the user's caches and not in the project: two projects may use one portal.
     let shared_folder = cache_folder(variables).map(|folder| folder.join("rate-limits"));
     match &loaded.project {
         Some(config) if !loaded.unusable() => {
@@ -119,6 +120,7 @@ impl Project {
         name: &str,
         handle: fn(&SalesforceConnection) -> SalesforceSource,
     ) -> Result<Arc<SalesforceSource>, OpsError> {
+        // Held while it is set up, so that two pipelines do not make two limiters for one account.
         let mut known = self.salesforce.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = known.get(name) {
             return Ok(Arc::new(handle(connection)));

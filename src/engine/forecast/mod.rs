@@ -126,7 +126,7 @@ impl Forecast {
         tally.hubspot_calls = self.cx.target.calls();
         changes.sort_by_key(|change| change.action);
         let calls = |records: u64, unit: usize| records.div_ceil(unit as u64);
-        // An archive takes two calls: HubSpot answers it without a body, so the records are read afterwards.
+        // An archive takes two calls: the records are looked up first, as only what still stands may be archived.
         let writes = calls(batches.writes, BATCH_RECORDS_MAX) + 2 * calls(batches.archives, BATCH_RECORDS_MAX);
         // What was asked for the plan's own sake is no part of the run.
         let reads = tally.hubspot_calls.saturating_sub(extra_calls + self.before.hubspot);
