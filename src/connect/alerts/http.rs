@@ -23,6 +23,7 @@ pub(super) async fn webhook(
     cancel: &Cancel,
 ) -> Result<(), String> {
     let body = serde_json::to_string(alert).map_err(|error| error.to_string())?;
+    // Before it is signed: the receiver checks what it was sent.
     let body = masked(&body).into_owned();
     let timestamp = clock.now().as_second().to_string();
     let signature = hmac::sha256_hex(config.secret.expose().as_bytes(), &[timestamp.as_bytes(), b".", body.as_bytes()]);
@@ -30,6 +31,7 @@ pub(super) async fn webhook(
         ("syncline-event", alert.event.name().to_owned()),
         ("syncline-delivery", alert.id.clone()),
         ("syncline-timestamp", timestamp),
+        // With a version, so that another way to sign can come beside this one.
         ("syncline-signature", format!("v1={signature}")),
     ];
     post(&config.url, &headers, body, cancel).await
@@ -51,6 +53,7 @@ async fn post(url: &Secret, headers: &[(&'static str, String)], body: String, ca
     // People are told over the real network, whatever the runs go over.
     let transport = Transport::new(&url, &Network::Real, &Clock::system())?;
     match transport.post_json(&url, headers, Bytes::from(body), TIME_MAX, cancel).await {
+        // The body is not read: a receiver answers in its own words, and only the status is common to all.
         Ok(200..=299) => Ok(()),
         Ok(status) => Err(format!("it answered with HTTP {status}")),
         Err(TransportError::Cancelled) => Err("interrupted".to_owned()),

@@ -30,6 +30,7 @@ impl Calls {
 
     /// How many there were.
     pub fn total(&self) -> u64 {
+        // Swapped and not read, so that of two runs at one time only one counts a request.
         if self.claims {
             self.counted.fetch_add(self.unclaimed.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         }
@@ -47,6 +48,7 @@ impl Deref for Calls {
 
 impl Drop for Calls {
     fn drop(&mut self) {
+        // A run's total has been reported by then: given back, its requests would be counted twice.
         if !self.claims {
             self.unclaimed.fetch_add(self.counted.load(Ordering::Relaxed), Ordering::Relaxed);
         }

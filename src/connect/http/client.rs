@@ -18,6 +18,7 @@ use crate::sys::network::{Network, Play, PlayedReply, PlayedRequest};
 use crate::sys::secrets::masked;
 
 /// Longest wait for a connection.
+// Far more than a handshake takes, yet short beside the silence that an answer may keep.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Longest silence. A query may run for two minutes before its first byte.
@@ -85,13 +86,16 @@ impl Transport {
         // One cryptography for the whole program; a second call, which changes nothing, is no trouble.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder()
+            // An administrator who looks through a proxy's log can tell our requests from others.
             .user_agent(concat!("Syncline/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(SILENCE_TIMEOUT)
             .redirect(redirect::Policy::none())
+            // An address may hold an id or a query, which is no other host's business.
             .referer(false)
             // Not even a resolver of this computer is asked where this computer is.
             .resolve_to_addrs(LOCALHOST, &LOOPBACK)
+            // Rows are repetitive text, which shrinks to a fraction when it is packed.
             .gzip(true);
         // Plain http is for this computer only, and a proxy has no business there.
         let builder = if login.scheme() == "http" { builder.no_proxy() } else { builder };
@@ -103,6 +107,7 @@ impl Transport {
     }
 
     /// Sends a form and reads the whole answer.
+    // Logins only: the address was checked by the caller, and no token stands in a header.
     pub(in crate::connect) async fn post_form(
         &self,
         url: &Url,
@@ -120,6 +125,7 @@ impl Transport {
         outgoing: Outgoing<'_>,
         cancel: &Cancel,
     ) -> Result<Reply, TransportError> {
+        // Checked for every request, as some addresses come from answers.
         if !is_trustworthy(outgoing.url) {
             return Err(TransportError::Failed("the address is not one that credentials may be sent to".to_owned()));
         }
@@ -133,6 +139,7 @@ impl Transport {
         }
         if let Some(body) = outgoing.body {
             request = request.header("content-type", "application/json; charset=UTF-8");
+            // A network that is played has no connection; its calls count from when they get their place.
             request = match outgoing.on_written.filter(|_| self.played.is_none()) {
                 Some(on_written) => request.body(reqwest::Body::wrap(WrittenBody::new(body, on_written))),
                 None => request.body(body),
@@ -163,6 +170,7 @@ impl Transport {
     async fn head(&self, request: reqwest::RequestBuilder, cancel: &Cancel) -> Result<Reply, TransportError> {
         let failed = |error| TransportError::Failed(transport_message(error));
         tokio::select! {
+            // A stop that was asked for goes before an answer that comes at the same time.
             biased;
             () = cancel.cancelled() => Err(TransportError::Cancelled),
             reply = async {
@@ -180,6 +188,7 @@ impl Played {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let body = request.body().and_then(reqwest::Body::as_bytes).map(Bytes::copy_from_slice).unwrap_or_default();
+        // The real client counts silence; here the answer comes as a whole, so its head is all there is to wait for.
         let time_max = request.timeout().copied().unwrap_or(SILENCE_TIMEOUT);
         let (method, url) = (request.method().to_string(), request.url().to_string());
         let request = PlayedRequest { method, url, headers, body };
@@ -198,6 +207,7 @@ impl Reply {
     }
 
     fn played(reply: PlayedReply) -> Self {
+        // What could not stand in a real answer does not stand in a played one.
         let header = |(name, value): (String, String)| {
             Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
         };
@@ -229,6 +239,7 @@ impl Reply {
     pub(in crate::connect) async fn bytes(&mut self, cancel: &Cancel) -> Result<Bytes, TransportError> {
         let mut body = BytesMut::new();
         while let Some(chunk) = self.chunk(cancel).await? {
+            // Measured unpacked: a small answer can unpack to anything.
             if body.len() + chunk.len() > BODY_BYTES_MAX {
                 return Err(TransportError::Failed(format!("the answer is longer than {} MiB", BODY_BYTES_MAX >> 20)));
             }
@@ -243,6 +254,7 @@ pub(in crate::connect) fn without_secrets(body: &[u8]) -> Cow<'_, [u8]> {
     match std::str::from_utf8(body).map(masked) {
         Ok(Cow::Owned(text)) => Cow::Owned(text.into_bytes()),
         Ok(Cow::Borrowed(_)) => Cow::Borrowed(body),
+        // A secret is text, and hides between bytes that are none as well as in text.
         Err(_) => Cow::Owned(masked(&String::from_utf8_lossy(body)).into_owned().into_bytes()),
     }
 }

@@ -8,9 +8,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// Longest name of an entry that is told, in characters.
+// A name may be any text that an administrator typed.
 const NAME_LENGTH_MAX: usize = 80;
 
 /// Members by which an entry is known to people, the best first.
+// An error then says which property or type was odd, although its answer could not be read.
 const NAMES: [&str; 6] = ["name", "propertyName", "id", "value", "label", "typeId"];
 
 /// Decodes an answer. A member of another JSON type than documented counts as absent, where all members may be.
@@ -18,6 +20,7 @@ const NAMES: [&str; 6] = ["name", "propertyName", "id", "value", "label", "typeI
 /// Errors: no JSON, or nothing that can be read without members that must be there.
 pub fn answer<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(body)
+        // Only members of a wrong type are worth a second look: what is no JSON was cut or damaged on its way.
         .or_else(|error| if error.is_data() { without_odd(body).ok_or(error) } else { Err(error) })
 }
 
@@ -34,6 +37,7 @@ fn without_odd<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
 
 /// The members that cannot be read even alone; none where the type cannot do without some members.
 fn odd_members<T: DeserializeOwned>(members: &BTreeMap<String, Box<RawValue>>) -> Option<Vec<String>> {
+    // A type with required members has to fail: half an answer must not pass for a whole one.
     serde_json::from_str::<T>("{}").ok()?;
     let alone = |name: &String, value: &RawValue| {
         let only = BTreeMap::from([(name, value)]);
@@ -56,6 +60,7 @@ pub fn some_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(source: D) -> R
 
 /// A list whose entries are worth reading in part: a member of another type than documented counts as absent.
 pub fn parts<'de, D: Deserializer<'de>, T: DeserializeOwned>(source: D) -> Result<Vec<T>, D::Error> {
+    // A list is left to the other way, which names it: the decoder would take it for the members in their order.
     let part = |text: &str| match text.starts_with('{') {
         true => answer(text.as_bytes()).ok().or_else(|| whole(text)),
         false => whole(text),

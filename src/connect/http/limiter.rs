@@ -10,6 +10,7 @@ use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 
 /// How long a process waits for others to let go of what they share, before it goes on by what it knows itself.
+// The file is held for less than a millisecond; a second means that its holder was stopped or hangs.
 const RING_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How long it waits before it tries again.
@@ -74,6 +75,7 @@ impl Limiter {
             Share::Changes => &self.turns[0],
             Share::Comparison => &self.turns[1],
         };
+        // The caller's own turn first: else all its calls would stand in the common line, and others behind them.
         let _turns = tokio::select! {
             turns = async { (caller.turn.lock().await, turn.lock().await) } => turns,
             () = self.cancel.cancelled() => return Err(Stopped),
@@ -94,6 +96,7 @@ impl Limiter {
     async fn reserve(&self, share: Share, user: u32) -> Result<Sent, Duration> {
         let began = self.clock.mark();
         while let Some(ring) = &self.ring {
+            // The clock is read within the lock: the moments in the file then stand in the order of the calls.
             let place = self.in_ring(ring, |window, clock| window.reserve(clock.now(), share, user));
             if let Some(place) = place {
                 return place;
@@ -104,6 +107,7 @@ impl Limiter {
             }
             self.clock.sleep(RING_WAIT).await;
         }
+        // Better a limit that is kept by each process alone than a run that stands still.
         self.window().reserve(self.clock.now(), share, user)
     }
 
@@ -120,6 +124,8 @@ impl Limiter {
         remaining: Option<u32>,
         call: Sent,
     ) {
+        // A fixed limit is a share that an administrator set aside; what the account allows as a whole is beside the
+        // point.
         if !self.fixed && (calls_max.is_some() || interval.is_some() || remaining.is_some()) {
             self.change(|window, clock| window.learn(calls_max, interval, remaining, call.at, clock.now()));
         }
@@ -136,6 +142,8 @@ impl Limiter {
     }
 
     /// Changes the window, and what others know of it where they let go of it at this moment.
+    // A change that finds the file taken is not waited for: it comes from a callback, and the file is read again
+    // soon.
     fn change(&self, change: impl Fn(&mut RollingWindow, &Clock)) {
         let shared = self.ring.as_ref().and_then(|ring| self.in_ring(ring, &change));
         if shared.is_none() {
@@ -147,6 +155,7 @@ impl Limiter {
     fn in_ring<T>(&self, ring: &Ring, work: impl FnOnce(&mut RollingWindow, &Clock) -> T) -> Option<T> {
         let mut window = self.window();
         let mut held = ring.hold()?;
+        // A new or damaged file is filled from what this process knows.
         if let Some(shared) = held.read() {
             window.shared = shared;
         }
@@ -156,6 +165,7 @@ impl Limiter {
     }
 
     fn window(&self) -> std::sync::MutexGuard<'_, RollingWindow> {
+        // A thread that panicked has left numbers that are still whole; at worst one call is missing from them.
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,15 +17,19 @@ use crate::sys::files;
 const MAGIC: &[u8; 8] = b"SLRATE01";
 
 /// Most calls that the file holds: more than any limit of an interval.
+// A file that a broken program let grow cannot make every call slow.
 const SENT_MAX: usize = 4_000;
 
 /// Longest file that is read, in bytes.
+// More than the calls of a full file take: 4,000 of 13 bytes each.
 const BYTES_MAX: u64 = 256 * 1024;
 
 /// How long the file of an account stays that nobody calls.
+// A limit forgets within seconds; a week only spares daily jobs from making the file anew.
 const UNUSED_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Most files that are looked at for that.
+// The folder of a user with very many projects must not delay a start.
 const SWEPT_MAX: usize = 1_000;
 
 /// The file of one account.
@@ -38,6 +42,7 @@ pub(in crate::connect) struct Held<'a>(&'a File);
 impl Ring {
     /// Opens the file of an account in a folder, which is made. None where that is not possible.
     pub(in crate::connect) fn open(folder: &Path, account: &str, now: Timestamp) -> Option<Self> {
+        // Private: another user of the computer must not be able to hold our calls up.
         let opened = files::private_folder(folder).and_then(|()| files::open_lock(&folder.join(account)));
         match opened {
             Ok(file) => {
@@ -53,6 +58,7 @@ impl Ring {
 
     /// Takes the file for oneself; none where another process has it at this moment.
     pub(in crate::connect) fn hold(&self) -> Option<Held<'_>> {
+        // Without waiting: the operating system's wait cannot be ended by a stop.
         match self.0.try_lock() {
             Ok(()) => Some(Held(&self.0)),
             Err(TryLockError::WouldBlock) => None,
@@ -69,6 +75,7 @@ impl Held<'_> {
     pub(in crate::connect) fn read(&mut self) -> Option<Shared> {
         let mut bytes = Vec::new();
         self.0.seek(SeekFrom::Start(0)).ok()?;
+        // What is longer fails the checksum below, and counts as damaged.
         self.0.take(BYTES_MAX).read_to_end(&mut bytes).ok()?;
         decode(&bytes)
     }
@@ -80,6 +87,7 @@ impl Held<'_> {
             .0
             .seek(SeekFrom::Start(0))
             .and_then(|_| self.0.write_all(&bytes))
+            // A file that was longer before keeps no old end, which would spoil the checksum.
             .and_then(|()| self.0.set_len(bytes.len() as u64));
         if let Err(error) = written {
             tracing::debug!(%error, "the shared rate limit cannot be written");
@@ -98,9 +106,12 @@ impl Drop for Held<'_> {
 fn sweep(folder: &Path, now: Timestamp) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten().take(SWEPT_MAX) {
+        // Folders are not touched: nothing of ours is one.
         let used = entry.metadata().ok().filter(fs::Metadata::is_file).and_then(|metadata| metadata.modified().ok());
         let used = used.and_then(|used| Timestamp::try_from(used).ok());
         if used.is_some_and(|used| used.saturating_add(UNUSED_MAX).is_ok_and(|until| until < now)) {
+            // A process that has it open goes on with its own; from then on the two do not share, for one window at
+            // most.
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -110,12 +121,14 @@ fn encode(shared: &Shared) -> Vec<u8> {
     let kept = shared.sent.len().min(SENT_MAX);
     let mut bytes = Vec::with_capacity(64 + kept * 13);
     bytes.extend_from_slice(MAGIC);
+    // Whole microseconds in a fixed order: processes of one version read each other without a decoder.
     for time in [shared.contended_until, shared.blocked_until, shared.margin_set] {
         bytes.extend_from_slice(&time.as_microsecond().to_le_bytes());
     }
     for duration in [shared.blocked_for, shared.margin] {
         bytes.extend_from_slice(&u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).to_le_bytes());
     }
+    // The latest ones: what is old leaves the window next anyway.
     for sent in shared.sent.iter().skip(shared.sent.len() - kept) {
         bytes.extend_from_slice(&sent.at.as_microsecond().to_le_bytes());
         bytes.extend_from_slice(&sent.user.to_le_bytes());
@@ -128,6 +141,7 @@ fn encode(shared: &Shared) -> Vec<u8> {
 
 fn decode(bytes: &[u8]) -> Option<Shared> {
     let (content, sum) = bytes.split_last_chunk::<8>()?;
+    // A process that died between two writes leaves a beginning of the new and an end of the old content.
     if checksum(content) != *sum {
         return None;
     }
@@ -146,6 +160,7 @@ fn decode(bytes: &[u8]) -> Option<Shared> {
         Some(Sent { at, share, user })
     });
     Some(Shared {
+        // One moment that is none spoils all: a list with holes would let too many calls through.
         sent: sent.collect::<Option<VecDeque<Sent>>>()?,
         contended_until: time(0)?,
         blocked_until: time(1)?,

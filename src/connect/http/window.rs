@@ -11,9 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 pub const JITTER_MARGIN: Duration = Duration::from_millis(150);
 
 /// The widest margin: after each call that the server refused the margin doubles.
+// Where that is not enough, others use the limit as well, against whom distance does not help.
 const MARGIN_MAX: Duration = Duration::from_millis(1200);
 
 /// After so long without a refusal a widened margin is halved.
+// Long enough to see several windows pass well; short enough not to lose a tenth of the rate for an hour.
 const MARGIN_SHRINKS_AFTER: Duration = Duration::from_secs(60);
 
 /// One that has the limit for itself may take nearly all of it at once. This part of it, one in so many, is spread, so that whoever comes
@@ -97,6 +99,7 @@ impl RollingWindow {
     /// At most `calls_max` calls in any `interval`.
     pub fn new(calls_max: u32, interval: Duration) -> Self {
         let foreign = (0, Timestamp::UNIX_EPOCH);
+        // Never nothing: a limit of zero would stop all calls for good, with no answer to correct it.
         Self { calls_max: calls_max.max(1), interval, shared: Shared::default(), foreign }
     }
 
@@ -109,14 +112,17 @@ impl RollingWindow {
         if now < self.shared.blocked_until {
             return Err(self.shared.blocked_until.duration_since(now).unsigned_abs());
         }
+        // What an answer said of others holds for one window: after that their calls have left it.
         let counts = now < self.foreign.1 && self.foreign.1 <= now + self.interval;
         let foreign = if counts { self.foreign.0 } else { 0 };
+        // At least one call, as only its answer can tell that there is room again.
         let room = self.calls_max.saturating_sub(foreign).max(1) as usize;
         if let Some(free) = self.half_is_taken(now, share, room) {
             return Err(pause(now, free));
         }
         let sent = &self.shared.sent;
         if self.in_window(now).count() >= room {
+            // When the oldest of the last `room` calls leaves, one place is free; older ones leave before that.
             let free = sent[sent.len() - room].at + self.span();
             if share == Share::Changes {
                 // Until it has had its turn, and the one after it.
@@ -136,8 +142,10 @@ impl RollingWindow {
 
     /// When the next call may be sent, where so many were that the rest of the window is spread.
     fn spread(&self, now: Timestamp, user: u32, room: usize) -> Option<Timestamp> {
+        // Somebody is there for others as long as a call of theirs stands in the window.
         let is_shared = user != NOBODY && self.in_window(now).any(|sent| sent.user != user && sent.user != NOBODY);
         let rest = if is_shared { room / SPREAD_SHARED } else { room / SPREAD_ALONE };
+        // So much of the limit may be taken at once; a short run is over before it ends.
         if rest == 0 || self.in_window(now).count() < room - rest {
             return None;
         }
@@ -164,6 +172,7 @@ impl RollingWindow {
         if share != Share::Comparison || !contended {
             return None;
         }
+        // At least one, else a comparison beside busy changes would never end.
         let half = (room / 2).max(1);
         let taken: Vec<&Sent> = self.in_window(now).filter(|sent| sent.share == Share::Comparison).collect();
         let place = taken.len().checked_sub(half)?;
@@ -172,9 +181,12 @@ impl RollingWindow {
 
     /// A call that has its place is written to the connection only now: from now on it counts.
     pub fn written(&mut self, place: Sent, now: Timestamp) {
+        // From the back, where it is as a rule; one that has left the window meanwhile is not brought back.
         if let Some(index) = self.shared.sent.iter().rposition(|sent| *sent == place) {
             self.shared.sent.remove(index);
+            // A clock that jumped back must not move a call to before its place.
             let at = now.max(place.at);
+            // Kept in order of time, which all the sums above rely on.
             let after = self.shared.sent.partition_point(|sent| sent.at <= at);
             self.shared.sent.insert(after, Sent { at, ..place });
         }
@@ -201,6 +213,7 @@ impl RollingWindow {
             // counted there, so this never takes ours for foreign ones.
             let our_calls = self.in_window(asked.min(now)).count();
             let our_calls = u32::try_from(our_calls).unwrap_or(u32::MAX);
+            // What is missing beyond ours was used by other programs with the same token.
             let foreign = self.calls_max.saturating_sub(remaining).saturating_sub(our_calls);
             self.foreign = (foreign, now + self.interval);
         }

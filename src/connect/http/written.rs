@@ -28,17 +28,20 @@ impl Body for WrittenBody {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        // Once only: a connection may ask again for the rest of a body.
         if let Some(on_written) = self.on_written.take() {
             on_written();
         }
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }
 
+    // A client may skip the last question to a body that says it is at its end.
     fn is_end_stream(&self) -> bool {
         self.bytes.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
+        // With an exact length the request has a Content-Length; without it, it would go in chunks.
         SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 }

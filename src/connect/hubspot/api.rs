@@ -27,21 +27,26 @@ use crate::sys::network::Network;
 use crate::sys::rng::Rng;
 
 /// Tries of one call while the trouble is passing.
+// With the waits below about half a minute, as long as a short disturbance takes; after that the run's own retries go
+// on.
 const ATTEMPTS_MAX: u32 = 6;
 
 /// First wait between two tries; it doubles up to [`WAIT_MAX`], each less up to a half.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 
 /// Longest wait between two tries, and longest `Retry-After` that is followed.
+// A longer one is better waited for by the scheduler, which frees the process meanwhile.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Wait after a write lock, at least.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
 /// Pause of everybody after the rolling limit refused a call.
+// A part of the ten seconds is enough: calls leave the window all along, and the window waits for the rest.
 const LIMIT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Tries after refusals of the rate limit. Such a call had no effect, so there is no harm in many.
+// With a pause each about a minute of refusals: then the limit is used up by somebody else for good.
 const LIMITED_MAX: u32 = 30;
 
 /// Assumed until an answer tells the limit.
@@ -51,8 +56,11 @@ const RATE_LIMIT: (u32, Duration) = (100, Duration::from_secs(10));
 /// of the ordinary limits.
 fn association_limit(calls_max: u32) -> u32 {
     match calls_max {
+        // Free and Starter portals have 100 ordinary calls in ten seconds, a public app 110.
         0..=110 => calls_max.min(100),
+        // Professional and Enterprise portals have 190.
         111..=190 => 150,
+        // The add-on that raises the limits makes it 250.
         _ => 200,
     }
 }
@@ -119,6 +127,7 @@ fn account(settings: &HubspotSettings) -> String {
     let mut hasher = Hasher::default();
     hasher.text(settings.base_url.as_str());
     hasher.text(&settings.access_token);
+    // A part of a hash: enough to tell accounts apart, and nothing that leads back to a token.
     hasher.hex::<12>()
 }
 
@@ -172,13 +181,16 @@ impl Api {
         let fixed = settings.rate_limit.is_some();
         let (calls, interval) = settings.rate_limit.unwrap_or(RATE_LIMIT);
         let limiter = |calls_max: u32, suffix: &str| {
+            // Played networks have clocks of their own, whose moments mean nothing to other processes.
             let folder = settings.shared_folder.as_deref().filter(|_| matches!(network, Network::Real));
             let ring =
                 folder.and_then(|folder| Ring::open(folder, &format!("{}{suffix}", account(&settings)), clock.now()));
             Arc::new(Limiter::new(calls_max, interval, fixed, ring, clock.clone(), cancel.clone()))
         };
         let ordinary = limiter(calls, "");
+        // A fixed limit is meant for all calls; association calls are taken for a part of them.
         let associations = limiter(if fixed { calls } else { association_limit(calls) }, "-associations");
+        // Until a run takes it over: commands that look something up need no share of their own.
         let caller = Caller::new(NOBODY);
         let (share, settings, latency) = (Share::Changes, Arc::new(settings), Arc::default());
         let unclaimed = Unclaimed::default();
@@ -206,6 +218,7 @@ impl Api {
 
     /// The same connection for a run, whose calls have a turn of their own.
     pub(super) fn of_run(&self) -> Self {
+        // Drawn and not counted: several processes share the limit. Never zero, which is nobody.
         let user = u32::try_from(self.rng.below(u32::MAX.into())).unwrap_or_default().saturating_add(1);
         Self { caller: Caller::new(user), ..self.clone() }
     }
@@ -219,6 +232,7 @@ impl Api {
     /// some to spare.
     pub(super) fn calls_under_way(&self) -> usize {
         let latency = Duration::from_micros(self.latency.load(Ordering::Relaxed));
+        // Half as many again, as answers do not take equally long.
         let needed = 1.5 * self.calls_per_second() * latency.as_secs_f64();
         (needed as usize).saturating_add(SPARE_CALLS).min(CALLS_UNDER_WAY_MAX)
     }
@@ -226,6 +240,7 @@ impl Api {
     fn note_latency(&self, waited: Duration) {
         let waited = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
         let before = self.latency.load(Ordering::Relaxed);
+        // A mean that forgets by an eighth: one slow answer does not double the calls under way.
         self.latency.store(if before == 0 { waited } else { before - before / 8 + waited / 8 }, Ordering::Relaxed);
     }
 
@@ -241,6 +256,7 @@ impl Api {
         let mut tries = 0;
         loop {
             let (_, body) = self.send(calls, call, &mut tries).await?;
+            // Another answer is asked for: proxies and moving data centres cut answers or give pages in their place.
             let text = match entries::answer::<T>(&body) {
                 Ok(value) if value.is_one() => return Ok(value),
                 Ok(_) => "the answer does not contain what was asked for".to_owned(),
@@ -257,12 +273,14 @@ impl Api {
 
     /// Makes a call until a good answer has come: its status, and its whole body.
     async fn send(&self, calls: &AtomicU64, call: &Call<'_>, tries: &mut u32) -> Result<(u16, Bytes), Fault> {
+        // Counted apart: refusals of the limit say nothing of whether the call itself can succeed.
         let mut limited = 0;
         loop {
             let places = self.wait_turn(call).await?;
             calls.fetch_add(1, Ordering::Relaxed);
             let answer = match self.exchange(call, places).await {
                 Ok(answer) => answer,
+                // A read, or a write that may be sent again: nothing about it has to be found out later.
                 Err(TransportError::Cancelled) if call.repeatable => return Err(Fault::Cancelled),
                 Err(TransportError::Cancelled) => {
                     let text = "stopped while waiting for the answer".to_owned();
@@ -284,6 +302,7 @@ impl Api {
     /// Waits for a place in each window that the call counts in.
     async fn wait_turn(&self, call: &Call<'_>) -> Result<Places, Fault> {
         let stopped = |Stopped| Fault::Cancelled;
+        // The scarcer one first: a place in the ordinary window is not held while waiting for it.
         let association = match call.association {
             true => Some(self.association_limiter.acquire(self.share, &self.caller).await.map_err(stopped)?),
             false => None,
@@ -318,6 +337,7 @@ impl Api {
         };
         let started = self.clock.mark();
         crash_point!("hubspot.asking");
+        // A stop lets a call end first: cut off, a write would leave records in doubt.
         let mut reply = self.transport.send(outgoing, &self.cancel.of_call()).await?;
         crash_point!("hubspot.answered");
         let number = |name: &str| reply.header(name).and_then(|text| text.trim().parse::<u32>().ok());
@@ -328,9 +348,11 @@ impl Api {
         let retry_after =
             reply.header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         self.limiter.learn(limits.0, limits.1, limits.2, places.ordinary);
+        // What is left is the ordinary limit's number, so it is not told to this one.
         self.association_limiter.learn(limits.0.map(association_limit), limits.1, None, places.ordinary);
         let status = reply.status;
         let waited = self.clock.since(started);
+        // Refusals count as well: they are as far away as good answers.
         self.note_latency(waited);
         let waited_ms = waited.as_millis() as u64;
         tracing::debug!(operation = call.operation, status, waited_ms, request_id, "hubspot answered");
@@ -339,6 +361,7 @@ impl Api {
         if (200..300).contains(&status) {
             return Ok(Ok((status, body?)));
         }
+        // The status of a refusal is enough to act on, where its body does not come.
         let body = body.unwrap_or_default();
         Ok(Err((errors::classify(status, &body, request_id.as_deref()), retry_after)))
     }
@@ -354,11 +377,16 @@ impl Api {
             Action::Limited | Action::LimitedShortly if *limited < LIMITED_MAX => {
                 *limited += 1;
                 let pause = if error.action == Action::Limited { LIMIT_PAUSE } else { Duration::from_secs(1) };
+                // HubSpot documents the header for 477 alone; where it comes with another status it is followed
+                // within reason.
                 let pause = retry_after.map_or(pause, |asked| asked.clamp(Duration::from_millis(100), WAIT_MAX));
                 tracing::debug!(operation = call.operation, pause_ms = pause.as_millis() as u64, "rate limit reached");
+                // Everybody waits, not only this call: the next one would be refused too, and refusals count against
+                // an app.
                 self.limiter.block(pause);
                 Ok(())
             }
+            // A move takes up to a day. The run ends, and a later one begins where it stopped.
             Action::Moving if retry_after.is_some_and(|wait| wait > WAIT_MAX) => {
                 Err(error.fault(call.operation, *tries + 1))
             }
@@ -368,8 +396,10 @@ impl Api {
                 if *tries >= ATTEMPTS_MAX {
                     return Err(error.fault(call.operation, *tries));
                 }
+                // Spread, as all calls that met the lock would else come back at one moment and meet it again.
                 self.sleep(wait + self.rng.jitter(LOCK_WAIT)).await
             }
+            // It may have taken effect before the error: the caller looks the records up instead.
             Action::Repeat if !call.repeatable => Err(Fault::Unknown(error.remote(call.operation, *tries + 1))),
             // The edge's own page about a place that does not exist, or is not for us.
             Action::Repeat if call.optional && *tries > 0 && matches!(error.status, 403 | 404) => {
@@ -408,7 +438,9 @@ impl Api {
 
     /// Waits before the next try: half a second or so at first, then ever longer, or as long as was asked.
     pub(super) async fn backoff(&self, tries: u32, after: Option<Duration>) -> Result<(), Fault> {
+        // The power is bounded before it overflows; the longest wait cuts it much earlier.
         let backoff = self.rng.jitter((WAIT_FIRST * 2_u32.pow(tries.saturating_sub(1).min(10))).min(WAIT_MAX));
+        // What was asked lengthens the wait and never shortens it: a server in trouble tends to ask for too little.
         self.sleep(after.map_or(backoff, |asked| asked.clamp(backoff, WAIT_MAX))).await
     }
 

@@ -46,11 +46,13 @@ pub(super) struct ApiError {
 
 /// Reads a refusal.
 pub(super) fn classify(status: u16, body: &[u8], request_id: Option<&str>) -> ApiError {
+    // Before anything else: HubSpot's messages quote what was sent.
     let body = &*without_secrets(body);
     let parsed: Option<ErrorBody> = entries::answer(body).ok();
     let is_page = body.trim_ascii_start().starts_with(b"<");
     let text = if parsed.is_some() { String::new() } else { plain(body) };
     let body = parsed.unwrap_or_default();
+    // The header comes even with a page of the edge, the member only with an answer of HubSpot itself.
     let request_id = request_id.map(str::to_owned).or_else(|| body.correlation_id.clone());
     let action = match action(status, &body) {
         // The edge network answers for HubSpot with a page of its own, whatever the token may do.
@@ -64,18 +66,23 @@ fn action(status: u16, body: &ErrorBody) -> Action {
     let message = body.message.as_deref().unwrap_or_default();
     match status {
         423 => Action::Locked,
+        // The policy is the better sign; texts have changed before, so they count only where it is missing.
         429 => match body.policy_name.as_deref().unwrap_or_default() {
             "DAILY" => Action::DayUsedUp,
             "SECONDLY" => Action::LimitedShortly,
             _ if message.contains("daily limit") => Action::DayUsedUp,
             _ if message.contains("your secondly limit") => Action::LimitedShortly,
+            // Ten seconds is the limit that nearly all calls meet.
             _ => Action::Limited,
         },
         477 => Action::Moving,
         408 | 500 | 502..=504 | 520..=526 => Action::Repeat,
         // Passing pages of the edge come as HTML with statuses of their own.
+        // The object in the path is unknown: no smaller batch of it can succeed.
         400 if message.contains("Unable to infer object type") => Action::Final,
+        // Something in the content: a batch of one tells which record it is.
         400 | 409 | 413 | 414 | 422 => Action::Refused,
+        // A record that is gone, in an object that exists. Without the category, the place itself does not exist.
         404 if body.category.as_deref() == Some("OBJECT_NOT_FOUND") => Action::Refused,
         _ => Action::Final,
     }
@@ -84,6 +91,7 @@ fn action(status: u16, body: &ErrorBody) -> Action {
 impl ApiError {
     /// What HubSpot said, shortened.
     pub(super) fn message(&self) -> String {
+        // The general message often says no more than that something was invalid.
         let detail = self.body.errors.iter().find_map(|detail| detail.message.as_deref());
         let text = detail.or(self.body.message.as_deref()).unwrap_or(&self.text);
         if text.is_empty() { format!("answered with status {}", self.status) } else { shorten(text) }
@@ -106,6 +114,7 @@ impl ApiError {
             (401, _) => {
                 ("SL4002", "check `access_token` of the hubspot connection: HubSpot does not know it".to_owned())
             }
+            // Before 403: a page of the edge has this status whatever the token may do.
             (_, Action::Repeat) => ("SL4001", "run again later: what was acknowledged is saved".to_owned()),
             (403, _) if scopes().is_empty() => ("SL4003", "the token does not allow this: check its scopes".to_owned()),
             (403, _) => ("SL4003", format!("give the token one of these scopes: {}", scopes())),
@@ -143,6 +152,7 @@ impl ApiError {
     pub(super) fn fault(&self, operation: &str, attempts: u32) -> Fault {
         match self.action {
             Action::Refused => Fault::Reject(reason(&self.body, self.request_id.as_deref())),
+            // When the day ends depends on the account's time zone, which the answer does not tell.
             Action::DayUsedUp => Fault::Budget { error: self.remote(operation, attempts), resets_at: None },
             Action::Repeat | Action::Locked | Action::Limited | Action::LimitedShortly | Action::Moving => {
                 Fault::Retry(self.remote(operation, attempts))
@@ -177,6 +187,7 @@ pub(super) fn reason(body: &ErrorBody, request_id: Option<&str>) -> Reason {
         message,
         request_id: request_id.clone(),
     };
+    // First, as this refusal comes with the same category as many others, and only its text tells it.
     if let Some(clash) = unique_clash(message) {
         let text = format!(
             "another record ({}) already has this value of the unique property `{}`",
@@ -188,6 +199,7 @@ pub(super) fn reason(body: &ErrorBody, request_id: Option<&str>) -> Reason {
         let text = texts(body.context.get("ASSOCIATION_LIMIT_EXCEEDED")).join("; ");
         return reason("SL5111", Some("ASSOCIATION_LIMIT_EXCEEDED"), None, shorten(&text));
     }
+    // The context names the records that do not exist; the message alone does not.
     if message.starts_with("One or more associations are invalid") || body.context.contains_key("INVALID_OBJECT_IDS") {
         let detail: Vec<String> = body.context.values().flat_map(|value| texts(Some(value))).collect();
         return reason("SL5110", None, None, shorten(&format!("{message}: {}", detail.join("; "))));
@@ -195,6 +207,7 @@ pub(super) fn reason(body: &ErrorBody, request_id: Option<&str>) -> Reason {
     if let Some((code, property, text)) = detail(body, message) {
         return reason(code_of(&code), Some(&code), property, shorten(&text));
     }
+    // A creation names all missing properties at once, in the context and without a code.
     if message.contains("required properties were not set") {
         let properties = texts(body.context.get("properties"));
         let text = format!("required properties were not set: {}", properties.join(", "));
@@ -212,8 +225,10 @@ fn detail(body: &ErrorBody, message: &str) -> Option<(String, Option<String>, St
         let text = detail.message.clone().unwrap_or_default();
         return Some((detail.code.clone()?, property, text));
     }
+    // Validation errors of a batch come as a JSON list at the end of the message, `errors` being empty.
     let (_, embedded) = message.split_once(": ")?;
     let entries: Vec<EmbeddedError> = serde_json::from_str(embedded).ok()?;
+    // One reason is enough for a record; with several properties wrong, the next run tells the next.
     let entry = entries.into_iter().find(|entry| entry.error.is_some())?;
     Some((entry.error?, entry.name, entry.message.unwrap_or_default()))
 }
@@ -244,12 +259,15 @@ fn unique_clash(message: &str) -> Option<Clash<'_>> {
     let (_, holder) = head.rsplit_once(". ")?;
     let (_, rest) = head.split_once("propertyName=")?;
     let (property, _) = rest.split_once(", value=")?;
+    // Anything else is another wording, where the number would be a guess.
     holder.bytes().all(|byte| byte.is_ascii_digit()).then_some(Clash { property, holder })
 }
 
 /// One line, shortened. Listings of options are cut where they begin.
 pub(super) fn shorten(text: &str) -> String {
+    // A property may have thousands of options, all of which the message would list.
     let text = text.split(": [label:").next().unwrap_or(text);
+    // Masked before it is cut: half a secret would no longer be known as one.
     let line: String = masked(text).split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= MESSAGE_LENGTH_MAX {
         return line;
@@ -260,6 +278,7 @@ pub(super) fn shorten(text: &str) -> String {
 
 /// The words of a body that is no JSON: pages of the edge are HTML.
 fn plain(body: &[u8]) -> String {
+    // The title of a page stands near its beginning.
     let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
     if !text.trim_start().starts_with('<') {
         return text.into_owned();

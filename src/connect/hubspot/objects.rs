@@ -57,9 +57,11 @@ pub(super) fn encode(text: &str) -> String {
 /// Writes a batch; every input has a trace id of its own, so that a bad one does not spoil the rest.
 pub(super) async fn write(api: &Api, calls: &AtomicU64, batch: &WriteBatch<'_>) -> Result<Vec<WriteOutcome>, Fault> {
     let traces = Traces::next(batch.inputs.len());
+    // A record that is created has no id yet, and its key stands among its properties.
     let by_key = batch.mode != WriteMode::Create;
     let inputs = batch.inputs.iter().zip(traces.all()).map(|(input, trace)| Input {
         id: by_key.then_some(input.key),
+        // Without a name, HubSpot takes the id for the record's own.
         id_property: Some(batch.key_property).filter(|property| by_key && *property != RECORD_ID),
         properties: *input,
         object_write_trace_id: trace,
@@ -70,6 +72,7 @@ pub(super) async fn write(api: &Api, calls: &AtomicU64, batch: &WriteBatch<'_>) 
         WriteMode::Update => ("update records", "/batch/update"),
     };
     let call = Call::post(operation, path(batch.object, rest), &Inputs { inputs: inputs.collect() });
+    // An upsert or update sent twice leaves the same values; a creation sent twice leaves two records.
     let call = if batch.mode == WriteMode::Create { call.once() } else { call };
     let answer: Batch<Written> = api.fetch(calls, &call).await?;
     Ok(outcomes(batch, traces, answer))
@@ -85,6 +88,7 @@ pub(super) async fn read_by_key(
     properties: &[Arc<str>],
 ) -> Result<Vec<Lookup<TargetRecord>>, Fault> {
     let mut wanted: Vec<&str> = properties.iter().map(|property| &**property).collect();
+    // The answer has no other sign of which key a record was asked for by.
     if !wanted.contains(&key_property) {
         wanted.push(key_property);
     }
@@ -96,6 +100,7 @@ pub(super) async fn read_by_key(
         }
         if look > 0 {
             tracing::debug!(keys = open.len(), "a batch read says nothing of some keys: they are asked for again");
+            // A record that was written a moment ago may be unknown to a part of HubSpot still.
             api.backoff(look, None).await?;
         }
         let inputs: Vec<_> = open.iter().map(|key| json!({ "id": key })).collect();
@@ -126,6 +131,7 @@ pub(super) async fn list(
 ) -> Result<TargetPage, Fault> {
     let names: Vec<String> = properties.iter().map(|property| encode(property)).collect();
     let after = after.map(|after| format!("&after={}", encode(after))).unwrap_or_default();
+    // A hundred is the most that HubSpot gives at once.
     let target = path(object, &format!("?limit=100&properties={}{after}", names.join(",")));
     let page: Page<Object> = api.fetch(calls, &Call::get("list records", target)).await?;
     let next = page.paging.as_ref().and_then(super::wire::Paging::after);
@@ -135,6 +141,7 @@ pub(super) async fn list(
 /// Archives records.
 pub(super) async fn archive(api: &Api, calls: &AtomicU64, object: &str, ids: &[HubspotId]) -> Result<(), Fault> {
     let inputs: Vec<_> = ids.iter().map(|id| json!({ "id": id.as_str() })).collect();
+    // May be sent twice: archiving what is archived changes nothing.
     let call = Call::post("archive records", path(object, "/batch/archive"), &json!({ "inputs": inputs }));
     match api.done(calls, &call).await? {
         (204, _) => Ok(()),

@@ -28,13 +28,16 @@ pub(super) async fn all(api: &Api, calls: &AtomicU64) -> Result<Owners, Fault> {
             let answer: Page<Owner> = api.fetch(calls, &Call::get("read owners", target)).await?;
             let next = answer.paging.as_ref().and_then(Paging::after);
             for owner in answer.entries() {
+                // An owner without an e-mail cannot be found by one, which is all that owners are read for.
                 if let (Some(email), Some(id)) = (&owner.email, owner.id.as_ref().and_then(text)) {
+                    // The entry itself knows better than the question whether it is archived.
                     owners.add(email, &id, owner.archived.unwrap_or(archived));
                 }
             }
             if next.is_none() {
                 break;
             }
+            // A place that leads to itself would be read for ever.
             if next == after || page >= PAGES_MAX {
                 let message = "the answer's pages never end".to_owned();
                 return Err(Fault::Retry(local("read owners", message, 1)));

@@ -17,6 +17,7 @@ impl PlainTypes {
         let objects = (from.to_owned(), to.to_owned());
         match (unlabelled.next(), unlabelled.next()) {
             (Some(plain), None) => drop(known.insert(objects, plain.clone())),
+            // An earlier answer may have had one; a wrong type would make associations that nobody asked for.
             _ => drop(known.remove(&objects)),
         }
     }

@@ -16,6 +16,7 @@ use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::target::Account;
 
 /// Standard objects: singular, plural, object type id.
+// The ids are the same in every portal; HubSpot's list of schemas holds custom objects only.
 const STANDARD: [(&str, &str, &str); 24] = [
     ("contact", "contacts", "0-1"),
     ("company", "companies", "0-2"),
@@ -54,6 +55,7 @@ impl Schemas {
             let parts = "includePropertyDefinitions=false&includeAssociationDefinitions=false";
             let target = format!("/crm-object-schemas/{API_VERSION}/schemas?{parts}");
             let page: Page<Schema> = api.fetch(calls, &Call::get("read object schemas", target)).await?;
+            // An entry without a name cannot be asked for by anybody.
             let named = page.entries().into_iter().filter(|schema| !schema.name.is_empty());
             Ok(named.filter(|schema| schema.archived != Some(true)).collect())
         });
@@ -66,6 +68,7 @@ pub(super) async fn account(api: &Api, calls: &AtomicU64) -> Result<Account, Fau
     let operation = "read account details";
     let target = format!("/account-info/{API_VERSION}/details");
     let details: AccountDetails = api.fetch(calls, &Call::get(operation, target)).await?;
+    // Everything that is kept is kept for a portal: without its number a wrong token would not be noticed.
     let Some(portal_id) = details.portal() else {
         let text = "the answer does not name a portal".to_owned();
         return Err(Fault::Halt(local(operation, text, 1)));
@@ -95,6 +98,7 @@ pub(super) async fn describe(
             name: schema.name.clone(),
             fully_qualified_name: schema.fully_qualified_name.clone().unwrap_or_default(),
             label: schema.labels.plural.clone().unwrap_or_else(|| schema.name.clone()),
+            // The part before the dash is the kind: 0 for HubSpot's own, 2 for the portal's.
             custom: !object_type_id.starts_with("0-"),
             required_properties: schema.required_properties.clone(),
             primary_display_property: schema.primary_display_property.clone(),
@@ -111,6 +115,7 @@ pub(super) async fn describe(
         fully_qualified_name: (*many).to_owned(),
         label: (*many).to_owned(),
         custom: false,
+        // Standard objects have no schema to read; what they require, HubSpot says when a record is refused.
         required_properties: Vec::new(),
         primary_display_property: None,
         properties: properties(api, calls, id).await?,
@@ -142,6 +147,7 @@ pub(super) async fn objects(api: &Api, calls: &AtomicU64, known: &Schemas) -> Re
 /// Errors: `Unknown` where it may have been made all the same.
 pub(super) async fn create(api: &Api, calls: &AtomicU64, body: &serde_json::Value) -> Result<String, Fault> {
     let target = format!("/crm-object-schemas/{API_VERSION}/schemas");
+    // An account may have some ten custom objects: a second try must not use up another.
     let call = Call::post("create a custom object", target, body).once();
     let made: Schema = api.fetch(calls, &call).await?;
     Ok(made.object_type_id.unwrap_or_default())
@@ -167,6 +173,7 @@ pub(super) async fn is_archived(api: &Api, calls: &AtomicU64, name: &str) -> Res
 pub(super) async fn limit(api: &Api, calls: &AtomicU64) -> Option<(u64, u64)> {
     let target = format!("/crm/limits/{API_VERSION}/custom-object-types");
     let call = Call::get("read the limit of custom objects", target).optional();
+    // It only lets a command warn beforehand: HubSpot refuses one object too many anyway.
     let answer: Limit = api.fetch(calls, &call).await.ok()?;
     answer.limit.zip(answer.usage)
 }
@@ -174,11 +181,13 @@ pub(super) async fn limit(api: &Api, calls: &AtomicU64) -> Option<(u64, u64)> {
 async fn properties(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeMap<String, TargetProperty>, Fault> {
     let target = format!("/crm/properties/{API_VERSION}/{}", encode(object));
     let call = Call::get("read properties", target);
+    // At once: a command waits for both, and neither needs the other.
     let (page, rules) = tokio::try_join!(api.fetch::<Page<Property>>(calls, &call), rules(api, calls, object))?;
     let named = page.entries().into_iter().filter(|property| !property.name.is_empty());
     let active = named.filter(|property| property.archived != Some(true));
     let mut properties: BTreeMap<_, _> =
         active.map(|property| (property.name.clone(), property_of(property))).collect();
+    // A rule may name a property that is archived, to which nothing is sent.
     for (name, rules) in rules {
         if let Some(property) = properties.get_mut(&name) {
             property.rules = rules;
@@ -207,6 +216,7 @@ async fn rules(api: &Api, calls: &AtomicU64, object: &str) -> Result<BTreeMap<St
 fn rules_of(rules: Vec<ValidationRule>) -> Vec<PropertyRule> {
     let kept = rules.into_iter().filter(|rule| rule.should_apply_normalization != Some(true));
     let mut kept: Vec<PropertyRule> = kept
+        // A rule without a kind forbids nothing that could be checked.
         .filter_map(|rule| Some(PropertyRule { kind: rule.rule_type?, arguments: texts(rule.rule_arguments.as_ref()) }))
         .collect();
     kept.sort();
@@ -221,8 +231,10 @@ fn property_of(property: Property) -> TargetProperty {
         ("bool", _) => PropertyKind::Bool,
         ("date", _) => PropertyKind::Date,
         ("datetime", _) => PropertyKind::DateTime,
+        // Several values at once, with semicolons between them; the type alone does not tell.
         ("enumeration", Some("checkbox")) => PropertyKind::MultiCheckbox,
         ("enumeration", _) => PropertyKind::Enumeration,
+        // A type of tomorrow stops only the pipelines that write such a property.
         (other, _) => PropertyKind::Other(other.to_owned()),
     };
     let calculated =
@@ -240,6 +252,7 @@ fn property_of(property: Property) -> TargetProperty {
         owner: property.referenced_object_type.as_deref() == Some("OWNER"),
         unique: property.has_unique_value == Some(true),
         read_only: calculated || property.modification_metadata.read_only_value == Some(true),
+        // HubSpot shows 0.25 as 25 % there, where Salesforce stores 25.
         percentage: matches!(property.number_display_hint.as_deref(), Some("percentage" | "probability")),
         rules: Vec::new(),
         name: property.name,

@@ -19,6 +19,7 @@ use crate::sys::clock::Mark;
 use crate::sys::crash_point::crash_point;
 
 /// Tries of one call while the trouble is passing.
+// Half a minute of waits in all: as long as a disturbance or the restart of a server takes.
 const ATTEMPTS_MAX: u32 = 6;
 
 /// First wait between two tries; it doubles: 1, 2, 4, 8, 16 s, each less up to a half.
@@ -31,6 +32,7 @@ const WAIT_MAX: Duration = Duration::from_secs(120);
 const CONCURRENCY_MAX: usize = 6;
 
 /// How long the server's time from a `Date` header is carried on before it is asked for again.
+// The header has whole seconds; a window that begins two seconds early costs nothing, as windows overlap.
 const DATE_FRESH: Duration = Duration::from_secs(2);
 
 /// A connection's calls, shared by all its handles.
@@ -150,6 +152,7 @@ impl Tries {
             return Err(give_up(self.count));
         }
         let token = api.tokens.rng.jitter(WAIT_FIRST * 2_u32.pow(self.count - 1));
+        // What the server asks for lengthens our own wait, and never shortens it.
         let wait = retry_after.map_or(token, |asked| asked.clamp(token, WAIT_MAX));
         tracing::debug!(attempt = self.count, wait_ms = wait.as_millis() as u64, "salesforce call is tried again");
         api.sleep(wait).await.map_err(Trouble::Fault)
@@ -189,6 +192,8 @@ impl Api {
                 Ok(body) => match decode(&body) {
                     Ok(value) => return Ok(value),
                     Err(Bad::Unusable(text)) => text,
+                    // A composite call succeeds as a whole while the one query in it fails: that query is tried
+                    // again.
                     Err(Bad::Refused(error)) if error.action == Action::Repeat => {
                         tries.wait(self, None, |count| Trouble::Api(error, count)).await?;
                         continue;
@@ -205,6 +210,7 @@ impl Api {
     /// Makes a call until the head of a good answer has come; the body is still to be read.
     pub(super) async fn open(&self, calls: &AtomicU64, call: &Call<'_>, tries: &mut Tries) -> Result<Reply, Trouble> {
         loop {
+            // Within the loop: another call may have renewed it meanwhile.
             let session = self.tokens.session().await?;
             let mut reply = match self.once(calls, call, &session).await? {
                 Ok(reply) if (200..300).contains(&reply.status) => return Ok(reply),
@@ -223,6 +229,7 @@ impl Api {
                     tries.wait(self, None, |count| cut(call.operation, reply.status, count)).await?;
                     continue;
                 }
+                // A 401 means a session that is over nearly always, and a new token is the cheaper try.
                 Err(TransportError::Failed(_)) => errors::classify(reply.status, b""),
             };
             match error.action {
@@ -236,6 +243,7 @@ impl Api {
                 }
                 action => {
                     if action == Action::Budget {
+                        // All calls of this connection pause: each of them would be refused as well.
                         self.limits.refuse(self.time());
                     }
                     return Err(Trouble::Api(error, tries.count + 1));
@@ -253,15 +261,19 @@ impl Api {
         let url = target(&session.instance, call)?;
         let mut headers = vec![
             ("accept", call.accept),
+            // Names the client in the org's event log files, beside its calls.
             ("sforce-call-options", concat!("client=Syncline/", env!("CARGO_PKG_VERSION"))),
         ];
         if call.paged {
+            // The most there is. It is a wish: wide rows come in smaller pages.
             headers.push(("sforce-query-options", "batchSize=2000"));
         }
         let (method, body) = (call.method.clone(), call.body.clone());
         let outgoing =
             Outgoing { method, url: &url, token: &session.token, headers, body, on_written: None, time_max: None };
+        // Only until the head of the answer: a body is read at the reader's pace, and holds no request of the org.
         let permit = self.gate.acquire().await;
+        // After the gate, so that a call is counted when it is made and not when it is wanted.
         self.limits.spend(call.operation, self.time(), self.server_time().is_some())?;
         calls.fetch_add(1, Ordering::Relaxed);
         let started = self.tokens.clock.now();
@@ -284,6 +296,7 @@ impl Api {
     /// Takes usage and time from an answer.
     fn observe(&self, reply: &Reply) {
         let clock = self.tokens.clock.now();
+        // From every answer, refusals too: the org's other programs use the same day.
         self.limits.observe(reply.header("sforce-limit-info"));
         let date =
             reply.header("date").and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
@@ -314,6 +327,7 @@ impl Api {
     pub(super) fn time_is_fresh(&self) -> bool {
         let known = *self.date.lock().unwrap_or_else(PoisonError::into_inner);
         known.is_some_and(|known| {
+            // The clock that counts can stand still while the computer sleeps; the one that tells the time does not.
             let moved = self.tokens.clock.now().duration_since(known.clock).unsigned_abs();
             self.tokens.clock.since(known.at) < DATE_FRESH && moved < DATE_FRESH
         })
@@ -322,6 +336,7 @@ impl Api {
 
 /// The address of a call. Errors: `Halt` when a link in an answer leads to another host.
 fn target(instance: &Url, call: &Call<'_>) -> Result<Url, Trouble> {
+    // The next page is a path of the answer's own: an absolute one could lead the token elsewhere.
     let url = instance.join(call.target).ok().filter(|url| url.origin() == instance.origin());
     url.ok_or_else(|| {
         let text = "a link in an answer leads to another host";

@@ -34,6 +34,7 @@ pub(super) struct Session {
 }
 
 /// Tries of one login while the trouble is passing.
+// About eight seconds: all other calls wait behind a login.
 const ATTEMPTS_MAX: u32 = 5;
 
 /// First wait between two tries; it doubles.
@@ -95,6 +96,7 @@ impl Tokens {
         let failed = failed.map(|session| session.token.clone());
         let auth = Arc::clone(self);
         let task = tokio::spawn(async move { auth.renew_alone(failed.as_deref()).await });
+        // A task ends without a result only when the process is ending.
         match task.await {
             Ok(result) => result,
             Err(_) => Err(Fault::Cancelled),
@@ -102,7 +104,9 @@ impl Tokens {
     }
 
     async fn renew_alone(&self, failed: Option<&str>) -> Result<Arc<Session>, Fault> {
+        // Held during the login: all who find the session over wait for the one that asks.
         let mut state = self.state.lock().await;
+        // Told apart by token: what failed may have been replaced while this call waited for the lock.
         if let Some(session) = state.session.as_ref().filter(|session| failed != Some(&session.token)) {
             return Ok(Arc::clone(session));
         }
@@ -123,6 +127,7 @@ impl Tokens {
             }
             Err(fault) => {
                 let pause = match fault {
+                    // Salesforce locks a user after some wrong logins, and the next call would try at once.
                     Fault::Halt(_) => REFUSED_FOR,
                     Fault::Cancelled => Duration::ZERO,
                     _ => FAILED_FOR,
@@ -154,6 +159,7 @@ impl Tokens {
         };
         let org = answer.org();
         let instance = match answer.instance_url {
+            // The token is good for the org's own host, not for the shared one that gave it.
             Some(url) => url.parse().map_err(|_| bad_url("instance_url"))?,
             None => self.settings.login_url.clone(),
         };
@@ -162,10 +168,12 @@ impl Tokens {
 
     /// Refreshes by the present token; where that one is over, by the one that another process may have stored since.
     async fn refresh(&self, state: &mut State, configured: &str, file: Option<&Path>) -> Result<TokenAnswer, Fault> {
+        // With rotation each token works once: the configured one is over after the first refresh.
         let mut token = state.rotated.clone().unwrap_or_else(|| configured.to_owned());
         let answer = match self.ask(&token).await? {
             Ok(answer) => answer,
             Err(refusal) => {
+                // Two processes with one token: the other has refreshed first, and ours ended by that.
                 let stored = file.and_then(|path| String::from_utf8(files::read(path, FILE_BYTES_MAX).ok()?).ok());
                 let stored =
                     stored.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty() && *text != token);
@@ -182,6 +190,7 @@ impl Tokens {
         let AuthSettings::Jwt { client_id, username, private_key, audience } = &self.settings.auth else {
             return Err(refused(Refusal::Passing("no assertion is configured".to_owned())));
         };
+        // An audience that was accepted once is the org's: a renewal makes one call and not three.
         let audiences = match &state.audience {
             Some(audience) => vec![audience.clone()],
             None => oauth::audiences(&self.settings.login_url, audience.as_deref()),
@@ -189,6 +198,7 @@ impl Tokens {
         let mut last: Option<Refusal> = None;
         for audience in audiences {
             let now = self.clock.now().as_second();
+            // A new one for each try, as the audience is a part of what is signed.
             let assertion = oauth::assertion(client_id, username, private_key, &audience, now)?;
             match self.ask(&assertion).await? {
                 Ok(answer) => {
@@ -222,6 +232,7 @@ impl Tokens {
             let passing = match self.post(&url, &form, &cancel).await {
                 Ok((200..300, body)) => match serde_json::from_slice::<TokenAnswer>(&body) {
                     Ok(answer) => {
+                        // Before anything can print it: from here on no log or message shows the token.
                         secrets::remember_session(&answer.access_token);
                         answer.refresh_token.as_deref().map(secrets::remember_session);
                         return Ok(Ok(answer));
@@ -291,6 +302,7 @@ impl Tokens {
 fn store(path: &Path, token: &str) -> std::io::Result<()> {
     // A link stays a link; its target is replaced.
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // At once: a half-written file would hold no token that works, and the old one is over.
     files::replace(&path, token.as_bytes(), Readers::Owner)
 }
 

@@ -105,6 +105,8 @@ impl BulkRead {
                     } else {
                         let records = page.chunk();
                         self.given += records.len() as u64;
+                        // Without a cursor: a resume within a page is not possible, as pages have names and rows have
+                        // none.
                         return Ok(Some(Chunk { records, cursor: None }));
                     }
                 }
@@ -132,6 +134,7 @@ impl BulkRead {
     /// Checks a page that was read to its end, and turns to the next. Errors: why it cannot have been whole.
     fn turn(&mut self, cx: &Reading<'_>, page: &OpenPage) -> Result<Option<crate::model::watermark::Cursor>, String> {
         let expected = page.reply.header("sforce-numberofrecords").and_then(|text| text.trim().parse::<u64>().ok());
+        // A page that was cut between two rows looks whole otherwise.
         if let Some(expected) = expected.filter(|expected| *expected != page.rows) {
             return Err(format!("the page holds {} rows instead of {expected}", page.rows));
         }
@@ -139,9 +142,11 @@ impl BulkRead {
         let whole = self.total.is_none_or(|total| total == rows);
         let next = page.reply.header("sforce-locator").map(str::trim).filter(|text| !text.is_empty());
         let next = match next {
+            // The end of a result is the word `null` in the header, not a missing header.
             Some("null") if whole => None,
             // Some proxies drop the header: without it, only the job's count proves the end.
             None if whole && self.total.is_some() => None,
+            // Both headers are missing, which no Salesforce answer does; a page without rows may come without them.
             None if expected.is_none() && page.rows > 0 => {
                 self.blind = true;
                 return Err("the answer lacks the headers that tell where the result goes on".to_owned());
@@ -150,6 +155,7 @@ impl BulkRead {
             Some("null") | None => {
                 return Err(format!("the result holds {rows} rows instead of {}", self.total.unwrap_or_default()));
             }
+            // Followed, it would be read for ever.
             Some(next) if self.locator.as_deref() == Some(next) => {
                 return Err("a page names itself as the next one".to_owned());
             }
@@ -159,6 +165,7 @@ impl BulkRead {
         self.locator = next;
         self.rows = rows;
         self.given = 0;
+        // Tries are counted for a page: a result of a thousand pages may meet many short disturbances.
         self.tries = Tries::default();
         let place = Place::Bulk {
             job: self.job.clone(),
@@ -174,6 +181,7 @@ impl BulkRead {
         let mut target = format!("{}/results?maxRecords={PAGE_RECORDS}", job::target(cx.api, &self.job));
         if let Some(locator) = &self.locator {
             target.push_str("&locator=");
+            // A locator is opaque: today it has letters and digits only, and that is nowhere promised.
             target.extend(url::form_urlencoded::byte_serialize(locator.as_bytes()));
         }
         let call = Call { accept: "text/csv", ..Call::get(&cx.operation, &target) };
@@ -183,6 +191,7 @@ impl BulkRead {
             csv: CsvReader::new(),
             header: None,
             rows: 0,
+            // A page is read again from its start; its rows come in the same order, as the result is stored.
             skip: self.given,
             ready: VecDeque::new(),
             ready_bytes: 0,
@@ -193,6 +202,7 @@ impl BulkRead {
     /// Waits before the page is read again.
     async fn again(&mut self, cx: &Reading<'_>, text: String) -> Result<(), Trouble> {
         self.page = None;
+        // What drops headers does so for the next answer too: waiting would gain nothing.
         if self.blind {
             return Err(unusable(&cx.operation, text, 1));
         }
@@ -204,6 +214,7 @@ impl BulkRead {
 impl OpenPage {
     /// Whether a chunk is ready.
     fn is_full(&self) -> bool {
+        // By bytes as well: rows with long texts would else fill the memory long before their number.
         self.ready.len() >= CHUNK_RECORDS_MAX || self.ready_bytes >= CHUNK_BYTES_MAX
     }
 
@@ -241,6 +252,7 @@ impl OpenPage {
         let Self { csv, header, rows, skip, ready, ready_bytes, .. } = self;
         csv.push(bytes, |row| {
             let Some(header) = header else {
+                // Every page has a header of its own.
                 *header = Some(layout.header(&row)?);
                 return Ok(());
             };

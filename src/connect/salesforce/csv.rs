@@ -128,6 +128,7 @@ impl CsvReader {
             }
             // Runs of ordinary bytes are copied at once.
             let run = match self.state {
+                // Nearly all bytes are such: looking at each by itself would take most of the time of a read.
                 State::Quoted => rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len()),
                 State::Plain => rest.iter().position(|byte| matches!(byte, b'"' | b',' | b'\n')).unwrap_or(rest.len()),
                 _ => 0,
@@ -135,6 +136,7 @@ impl CsvReader {
             if run > 0 {
                 self.text.extend_from_slice(&rest[..run]);
                 rest = &rest[run..];
+                // A lost quote would else gather the rest of the page into one cell.
                 if self.text.len() > LINE_BYTES_MAX {
                     return Err(CsvError::Long { line: self.line }.into());
                 }
@@ -151,6 +153,7 @@ impl CsvReader {
 
     /// Ends the page. Errors: [`CsvError::Cut`] when a row is not complete.
     pub(super) fn finish(&self) -> Result<(), CsvError> {
+        // An empty page is whole; a part of a byte order mark is a cut one.
         let whole = !self.begun && matches!(self.mark, None | Some(0));
         if whole { Ok(()) } else { Err(CsvError::Cut { line: self.line }) }
     }
@@ -163,6 +166,7 @@ impl CsvReader {
             return true;
         }
         self.mark = None;
+        // It began like a mark and was none, so its bytes belong to the first cell.
         if met > 0 {
             self.begun = true;
             self.text.extend_from_slice(&MARK[..met]);
@@ -180,6 +184,7 @@ impl CsvReader {
                 self.begun = true;
                 self.state = State::Quoted;
             }
+            // Only a quote comes here, as all else within quotes was copied above.
             (State::Quoted, _) => self.state = State::Closed,
             (State::Closed, b'"') => {
                 self.text.push(b'"');
@@ -207,6 +212,7 @@ impl CsvReader {
                 self.begun = true;
                 self.state = State::Plain;
             }
+            // Salesforce doubles quotes and puts such cells in quotes, so anything else shows damage.
             (State::Plain | State::Closed | State::Return, _) => return Err(wrong),
         }
         Ok(false)
@@ -221,11 +227,13 @@ impl CsvReader {
 
     fn complete(&mut self) -> Result<Row<'_>, CsvError> {
         let line = self.line;
+        // The first row is the header, and all others have as many cells.
         let (found, expected) = (self.ends.len(), *self.cells.get_or_insert(self.ends.len()));
         if found != expected {
             return Err(CsvError::Cells { line, found, expected });
         }
         let text = std::str::from_utf8(&self.text).map_err(|_| CsvError::Encoding { line })?;
+        // Two halves of a character in neighbouring cells are valid together and not apart.
         if !self.ends.iter().all(|end| text.is_char_boundary(*end)) {
             return Err(CsvError::Encoding { line });
         }

@@ -69,10 +69,12 @@ pub(super) fn object(asked: &str, body: &[u8]) -> Result<SourceObject, serde_jso
     let name = object.name.unwrap_or_else(|| asked.to_owned());
     Ok(SourceObject {
         label: object.label.unwrap_or_else(|| name.clone()),
+        // Platform events and metadata types end otherwise; records of neither are synchronised.
         custom: object.custom.unwrap_or_else(|| name.ends_with("__c")),
         label_plural: object.label_plural.filter(|label| !label.trim().is_empty()),
         // A flag that did not come forbids nothing; the query itself will tell.
         queryable: object.queryable.unwrap_or(true),
+        // These promise something: taken as absent, deletes are proved in a way that always works.
         replicateable: object.replicateable.unwrap_or(false),
         undeletable: object.undeletable.unwrap_or(false),
         retrieveable: object.retrieveable.unwrap_or(false),
@@ -104,9 +106,11 @@ pub(super) fn objects(body: &[u8]) -> Result<Vec<ObjectSummary>, serde_json::Err
 }
 
 fn field(field: FieldDescribe) -> Option<SourceField> {
+    // A field that the API version hides can be described and not queried.
     let name = field.name.filter(|_| field.deprecated_and_hidden != Some(true))?;
     let kind = kind(field.kind.unwrap_or_default());
     let precision = match kind {
+        // Whole numbers have their length in `digits`, and a precision of 0.
         FieldKind::Int | FieldKind::Long => field.digits.or(field.precision),
         _ => field.precision,
     };
@@ -116,6 +120,7 @@ fn field(field: FieldDescribe) -> Option<SourceField> {
         length: field.length.unwrap_or(0),
         precision: precision.unwrap_or(0),
         scale: field.scale.unwrap_or(0),
+        // The careful reading: a field of which nothing is known may be blank.
         nillable: field.nillable.unwrap_or(true),
         calculated: field.calculated.unwrap_or(false),
         filterable: field.filterable.unwrap_or(true),
@@ -124,7 +129,9 @@ fn field(field: FieldDescribe) -> Option<SourceField> {
         restricted_picklist: field.restricted_picklist.unwrap_or(false),
         picklist: field.picklist_values.into_iter().filter_map(picklist_value).collect(),
         reference_to: field.reference_to,
+        // Such a field gives asterisks in place of its value to most users.
         masked: field.mask.is_some_and(|mask| !mask.trim().is_empty()),
+        // A formula that makes a hyperlink or an image gives HTML without being a rich text area.
         html: field.html_formatted == Some(true) || field.extra_type_info.as_deref() == Some("richtextarea"),
         relationship_name: field.relationship_name,
         // A name that is its own compound (`Name` of a contact) is not a part of anything.

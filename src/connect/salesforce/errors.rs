@@ -64,11 +64,13 @@ const MESSAGE_CHARACTERS_MAX: usize = 300;
 
 /// Sorts an answer whose status is not a success. The body may be an array, an object, XML, HTML or nothing.
 pub(super) fn classify(status: u16, body: &[u8]) -> ApiError {
+    // First of all: Salesforce quotes pieces of the query, whose filter may hold anything.
     let body = &*without_secrets(body);
     let readable = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
     let item = item(body).unwrap_or_default();
     let error_code = item.error_code.filter(|code| !code.is_empty());
     let message = last_line(&item.message.unwrap_or_default());
+    // The APIs write the same code in different letter case, Bulk in one word.
     let code = error_code.as_deref().unwrap_or_default().to_ascii_uppercase();
     let action = action(status, &code, &message, readable);
     let message = if message.is_empty() { format!("HTTP status {status} without a readable reason") } else { message };
@@ -77,14 +79,17 @@ pub(super) fn classify(status: u16, body: &[u8]) -> ApiError {
 
 /// The error in a body: of a list, the first one that holds a code.
 fn item(body: &[u8]) -> Option<Item> {
+    // REST answers with a list even for a single error.
     if let Ok(mut items) = serde_json::from_slice::<Vec<Item>>(body) {
         let first = items.iter().position(|item| item.error_code.is_some()).unwrap_or_default();
         return (first < items.len()).then(|| items.swap_remove(first));
     }
     // The decoder would take a list for the members in their order.
     if body.trim_ascii_start().first() == Some(&b'{') {
+        // The Bulk API and the composite one answer with an object.
         return serde_json::from_slice::<Item>(body).ok().filter(|item| item.error_code.is_some());
     }
+    // A proxy or an old endpoint answers in XML whatever was accepted.
     let text = std::str::from_utf8(body).ok()?;
     let part = |name: &str| {
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
@@ -101,9 +106,11 @@ fn action(status: u16, code: &str, message: &str, readable: bool) -> Action {
         (_, "REQUEST_LIMIT_EXCEEDED") if message.to_ascii_lowercase().contains("concurrent") => Action::Repeat,
         (_, "REQUEST_LIMIT_EXCEEDED") => Action::Budget,
         (_, "INVALID_QUERY_LOCATOR" | "INVALIDQUERYLOCATOR" | "INVALIDLOCATOR") => Action::PlaceLost,
+        // Salesforce ends a query after two minutes; the same one takes as long the next time.
         (_, "QUERY_TIMEOUT") => Action::TooSlow,
         (_, "SERVER_UNAVAILABLE" | "UNABLE_TO_LOCK_ROW" | "UNKNOWN_EXCEPTION") | (500..=599, _) => Action::Repeat,
         (_, "LIMIT_EXCEEDED" | "EXCEEDEDQUOTA") => Action::BulkBudget,
+        // Base64 fields, compound fields and some objects: a plain query reads them.
         (_, "INVALIDENTITY" | "FUNCTIONALITY_NOT_ENABLED" | "FEATURENOTENABLED" | "API_ERROR") => Action::NotForBulk,
         (404, "NOT_FOUND" | "ENTITY_IS_DELETED") => Action::Missing,
         // The edge network answers with a page of its own while an org is in maintenance or moves.
@@ -112,6 +119,7 @@ fn action(status: u16, code: &str, message: &str, readable: bool) -> Action {
         (414 | 431, _) => Action::TooLong,
         // Salesforce gives its reasons in JSON: what holds none was cut, or made by something in between.
         (400 | 403, "") if !readable => Action::Repeat,
+        // What is not known is shown to a person: repeating it could only use up calls.
         _ => Action::Halt,
     }
 }
@@ -146,6 +154,7 @@ impl ApiError {
         };
         match self.action {
             Action::Repeat | Action::TooSlow => Fault::Retry(error),
+            // A rolling day has no end that could be told.
             Action::Budget | Action::BulkBudget => Fault::Budget { error, resets_at: None },
             Action::PlaceLost => Fault::PlaceLost(error),
             Action::Session | Action::NotForBulk | Action::Missing | Action::TooLong | Action::Halt => {

@@ -14,6 +14,7 @@ use crate::ports::fault::Fault;
 use crate::ports::source::Extract;
 
 /// First wait between two looks at a job, and the longest.
+// Small jobs end within seconds; a long one costs 120 calls an hour at most.
 const POLL_FIRST: Duration = Duration::from_secs(1);
 const POLL_LONGEST: Duration = Duration::from_secs(30);
 
@@ -35,6 +36,7 @@ const NOT_FOR_BULK: [&str; 12] = [
 
 /// Whether the Bulk API may be tried for a read.
 pub(super) fn allowed(query: &Extract) -> bool {
+    // A list of ids is short and of one batch: a job would take longer than the query.
     query.ids.is_none() && !NOT_FOR_BULK.iter().any(|name| name.eq_ignore_ascii_case(&query.object))
 }
 
@@ -48,6 +50,7 @@ pub(super) enum Outcome {
 
 /// Starts a job; gives its id.
 pub(super) async fn create(cx: &Reading<'_>) -> Result<String, Trouble> {
+    // Without an order: Salesforce then splits the job by ranges of ids and reads them side by side.
     let query = soql::select(&cx.query, Order::Unordered, None);
     let operation = if cx.query.deleted.reads_bin() { "queryAll" } else { "query" };
     let new = NewJob { operation, query: &query, content_type: "CSV", column_delimiter: "COMMA", line_ending: "LF" };
@@ -65,6 +68,7 @@ pub(super) async fn wait(cx: &Reading<'_>, id: &str, patience: Duration) -> Resu
     loop {
         let job = match cx.api.fetch(cx.calls, &Call::get(&cx.operation, &target), decode).await {
             Ok(job) => job,
+            // Jobs are deleted after seven days, or by an administrator.
             Err(trouble) if trouble.action() == Some(Action::Missing) => {
                 return Ok(Outcome::Lost("the job was deleted".to_owned()));
             }
@@ -73,6 +77,7 @@ pub(super) async fn wait(cx: &Reading<'_>, id: &str, patience: Duration) -> Resu
             }
             Err(trouble) => return Err(trouble),
         };
+        // A saved id may be another read's by a damaged state; its rows would pass for ours.
         let other = job.object.as_deref().is_some_and(|object| !object.eq_ignore_ascii_case(&cx.query.object));
         match job.state {
             _ if other => return Ok(Outcome::Lost("the job reads another object".to_owned())),
@@ -101,6 +106,7 @@ pub(super) fn spoiled(trouble: &Trouble) -> bool {
             matches!(error.action, Action::Missing | Action::PlaceLost | Action::NotForBulk | Action::Halt)
                 && error.status != 401
         }
+        // After all repetitions: the answers themselves are wrong, not the way to them.
         Trouble::Fault(Fault::Retry(error)) => error.code == errors::UNUSABLE,
         Trouble::Fault(_) => false,
     }

@@ -74,6 +74,8 @@ struct State {
 impl State {
     /// Hours with calls that count at this time. An hour in the future is one by another clock.
     fn counting(&self, now: Timestamp) -> impl Iterator<Item = (i64, u64)> {
+        // A whole hour counts as long as any of it lies in the day: the count errs to the safe side. An hour ahead
+        // allows for clocks that differ.
         let (oldest, newest) = (hour(now - DAY), hour(now) + 1);
         let all = self.noted.iter().chain(&self.fresh).map(|(hour, calls)| (*hour, *calls));
         all.filter(move |(hour, _)| (oldest..=newest).contains(hour))
@@ -96,9 +98,11 @@ impl Limits {
         let allowed = state.usage.map(|usage| usage.allowed);
         let most = match self.budget {
             ApiBudget::All => None,
+            // Until the first answer tells what is allowed, there is nothing to take a share of.
             ApiBudget::Percent(percent) => allowed.map(|allowed| allowed.saturating_mul(percent.into()) / 100),
             ApiBudget::Calls(calls) => Some(calls),
         };
+        // Else a wrong clock of this computer could hold back the very call that would correct it.
         let asks_the_time = !sure && !std::mem::replace(&mut state.asked, true);
         if let Some(most) = most.filter(|most| calls >= *most && !asks_the_time) {
             let oldest = state.counting(now).map(|(hour, _)| hour).min();
@@ -130,6 +134,7 @@ impl Limits {
             *hours.entry(hour).or_default() += calls;
         }
         hours.retain(|call, _| *call >= hour(now - DAY));
+        // What other processes have noted counts from here on too: they spend the same budget.
         state.noted = hours;
         serde_json::to_string(&state.noted).unwrap_or_default()
     }

@@ -81,10 +81,12 @@ pub(super) fn audiences(login: &Url, configured: Option<&str>) -> Vec<String> {
         return vec![audience.to_owned()];
     }
     let host = login.host_str().unwrap_or_default();
+    // Sandboxes of today have a label of their own in the host; older ones, the sandbox's name after two dashes.
     let sandbox = host == "test.salesforce.com" || host.contains(".sandbox.") || host.contains("--");
     let (first, second) = ("https://login.salesforce.com", "https://test.salesforce.com");
     let shared = if sandbox { [second, first] } else { [first, second] };
     let login_origin = login.origin().ascii_serialization();
+    // The shared host that fits, then the org's own; the other shared one helps where the name misled.
     let mut all = vec![shared[0].to_owned(), login_origin, shared[1].to_owned()];
     all.dedup();
     all
@@ -123,6 +125,7 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Refusal {
     };
     let description: String = error_description.unwrap_or_default().chars().take(200).collect();
     let message = if description.is_empty() { error.clone() } else { format!("{error}: {description}") };
+    // Two processes refresh one token at one time: the other's answer comes first.
     if description.contains("already being processed") || error == "rate_limit_exceeded" || status >= 500 {
         return Refusal::Passing(message);
     }
@@ -130,6 +133,7 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Refusal {
         return Refusal::Audience(message);
     }
     let help = help(&error, &description);
+    // These speak of the user or the grant, which another audience cannot cure.
     let known = ["hasn't approved", "expired access/refresh", "authentication failure", "inactive"];
     if error == "invalid_grant" && !known.iter().any(|text| description.contains(text)) {
         return Refusal::Unclear { message, help };

@@ -67,6 +67,7 @@ impl RestRead {
             begun: false,
             restarts: 0,
             tries: Tries::default(),
+            // A joint query is asked for in parts by the caller instead.
             alone: !job::allowed(query) && !query.is_joint(),
             rows: (0, 0),
             page: None,
@@ -116,6 +117,8 @@ impl RestRead {
                 // Rows that came whole are true, and need not come twice.
                 Err(PageError::Broken(text)) if page.ready.is_empty() => {
                     self.again(cx, text).await?;
+                    // Rows of this page are with the caller: the same page would bring them twice, so a query goes on
+                    // after them.
                     if page.given > 0 {
                         self.restart();
                     }
@@ -165,6 +168,7 @@ impl RestRead {
     fn passed(&mut self, records: &[Record]) {
         if let Some(after) = records.last().and_then(|record| self.position(record)) {
             self.after = Some(after);
+            // A row was gained, so this is no circle.
             self.restarts = 0;
             self.tries = Tries::default();
         }
@@ -173,6 +177,7 @@ impl RestRead {
     /// Turns to the next page.
     fn finish(&mut self, page: OpenPage) {
         let Some(end) = page.end else { return };
+        // A later page repeats the total of the first one, or tells none.
         self.rows = if self.begun { (self.rows.0, self.rows.1 + page.came) } else { (end.total, page.came) };
         self.begun = true;
         self.next = end.next;
@@ -184,6 +189,7 @@ impl RestRead {
         match trouble.action() {
             Some(Action::PlaceLost) => true,
             Some(Action::TooSlow) => self.alone,
+            // A page that is not found is a cursor that is gone. For the first page it is the object.
             Some(Action::Missing) => self.next.is_some(),
             _ => false,
         }
@@ -283,6 +289,7 @@ impl OpenPage {
             Ok(None) => {
                 let around = std::mem::take(&mut self.splitter).around().map_err(PageError::Broken)?;
                 let mut end = rows::page_of_bytes(&cx.layout, &around).map_err(PageError::Broken)?;
+                // An answer without a total announces what came: nothing is then found missing.
                 end.total = end.total.max(if rows::total(&around).is_some() { 0 } else { self.came });
                 self.end = Some(end);
                 Ok(())

@@ -18,9 +18,11 @@ use crate::ports::source::Extract;
 const REQUEST_BYTES_MAX: usize = 16_384;
 
 /// Room for the method and all headers but the token, in bytes.
+// What our own headers take, and some to spare.
 const HEADERS_BYTES: usize = 1_400;
 
 /// Times that a count which took too long is asked for again.
+// Each takes two minutes, so more would delay a start for long.
 const COUNTS_AGAIN_MAX: u32 = 2;
 
 /// What a read of either kind needs at every step.
@@ -88,6 +90,7 @@ impl<'a> Reading<'a> {
 
     /// The place that a cursor names. Errors: `PlaceLost` when it belongs to another query.
     pub(super) fn place(&self, cursor: &Cursor) -> Result<Place, Fault> {
+        // Another filter or field list: rows before the place would be missing from the new read.
         if cursor.query != identity(&self.query) {
             return Err(errors::place_lost(&self.operation, "the saved cursor belongs to another query"));
         }
@@ -116,6 +119,7 @@ impl<'a> Reading<'a> {
     /// Runs a query by GET, or inside a composite call when it is too long for a request line.
     pub(super) async fn query<T>(&self, text: &str, decode: impl Fn(&[u8]) -> Result<T, Bad>) -> Result<T, Trouble> {
         let target = self.target(text);
+        // By GET as a rule: a composite answer comes as a whole and cannot be read row by row.
         if self.fits(&target).await? {
             return self.api.fetch(self.calls, &Call::get(&self.operation, &target).paged(), decode).await;
         }
@@ -143,6 +147,7 @@ impl<'a> Reading<'a> {
     async fn fits(&self, target: &str) -> Result<bool, Trouble> {
         let session = self.api.tokens.session().await?;
         let host = session.instance.as_str().len();
+        // Salesforce counts the line and the headers together, and the token is the longest header by far.
         Ok(target.len() + session.token.len() + host + HEADERS_BYTES <= REQUEST_BYTES_MAX)
     }
 
@@ -179,6 +184,7 @@ fn inner(body: &[u8]) -> Result<&str, Bad> {
 /// What makes two reads the same, so that a place in one is a place in the other.
 fn identity(query: &Extract) -> String {
     let resource = if query.deleted.reads_bin() { "queryAll" } else { "query" };
+    // Without an order, which is a matter of the way a read takes and not of its rows.
     format!("{resource}: {}", soql::select(query, Order::Unordered, None))
 }
 

@@ -83,6 +83,7 @@ impl Layout {
 
     /// The record of a JSON row.
     fn of_slots(&self, slots: &Slots) -> Result<Record, RowError> {
+        // A member that is missing is not a blank: taken for one, it would clear a value in HubSpot.
         if let Some(slot) = slots.iter().position(Option::is_none) {
             return Err(RowError::Missing(self.names[slot].clone()));
         }
@@ -91,6 +92,7 @@ impl Layout {
 
     /// The record whose cells are these, one for each slot.
     fn record<'a>(&self, text: impl Fn(usize) -> Option<&'a str>) -> Result<Record, RowError> {
+        // The id is selected first, always.
         let id = text(0).and_then(|id| id.parse().ok()).ok_or(RowError::Id)?;
         let modified = match self.modified.and_then(&text) {
             None => None,
@@ -102,6 +104,7 @@ impl Layout {
             Some(mark) if mark.eq_ignore_ascii_case("true") => true,
             Some(mark) if mark.eq_ignore_ascii_case("false") => false,
             None if self.deleted.is_none() => false,
+            // A guess either way would archive a living record, or keep a deleted one.
             _ => return Err(RowError::Deleted),
         };
         let values = self.columns.iter().map(|slot| text(*slot)).collect();
@@ -110,6 +113,7 @@ impl Layout {
 
     /// For each selected field, the place of its cell in a CSV row with this header.
     pub(super) fn header(&self, row: &Row<'_>) -> Result<Vec<usize>, RowError> {
+        // By name: the Bulk API promises no order of its columns.
         let cells: HashMap<String, usize> =
             (0..row.len()).map(|index| (row.get(index).trim().to_ascii_lowercase(), index)).collect();
         self.names.iter().map(|name| cells.get(name).copied().ok_or_else(|| RowError::Missing(name.clone()))).collect()
@@ -209,8 +213,10 @@ impl<'de> Visitor<'de> for PageSeed<'_> {
         }
         let records = records.ok_or_else(|| de::Error::custom("the answer lacks `records`"))?;
         match (done, &next) {
+            // Taken for the end, all further rows would be missing without a word.
             (Some(false), None) => return Err(de::Error::custom("the answer is not done and names no next page")),
             (None, _) => return Err(de::Error::custom("the answer lacks `done`")),
+            // What says it is done is done, whatever address it names.
             (Some(true), _) => next = None,
             (Some(false), Some(_)) => {}
         }
@@ -281,6 +287,7 @@ impl<'de> Visitor<'de> for LevelSeed<'_> {
             } else if let Some(parent) = self.node.parents.get(&name) {
                 map.next_value_seed(LevelSeed { node: parent, slots: self.slots })?;
             } else {
+                // `attributes`, and whatever a later API version adds.
                 map.next_value::<IgnoredAny>()?;
             }
         }
@@ -291,6 +298,7 @@ impl<'de> Visitor<'de> for LevelSeed<'_> {
 /// A JSON value as text: numbers with all digits as written, booleans as words, blank for null and the empty text.
 fn text(value: &RawValue) -> Result<Option<Box<str>>, &'static str> {
     match value.get() {
+        // Salesforce stores no empty text, so one in an answer can only mean a blank.
         "null" | "\"\"" => Ok(None),
         raw if raw.starts_with('"') => match serde_json::from_str::<Box<str>>(raw) {
             Ok(text) => Ok(Some(text)),

@@ -123,6 +123,7 @@ fn push_where(text: &mut String, query: &Extract, after: Option<&After>) {
     let stamp = cursor_field(query);
     let mut terms = Vec::new();
     if let Some(condition) = &query.condition {
+        // In brackets: an OR inside it must not reach over the terms that follow.
         terms.push(format!("({condition})"));
     }
     if query.deleted == DeletedRows::Only {
@@ -130,6 +131,7 @@ fn push_where(text: &mut String, query: &Extract, after: Option<&After>) {
     }
     let window = query.window.map(|window| {
         let until = window.until.map(|until| format!(" AND {stamp} < {}", moment(until))).unwrap_or_default();
+        // The start counts and the end does not: neighbouring windows leave no gap and share no row.
         format!("{stamp} >= {}{until}", moment(window.from))
     });
     let parents = query.parents.as_ref().map(|parents| touched_parents(query, parents));

@@ -38,6 +38,7 @@ const REST_RECORDS_MAX: u64 = 10_000;
 const REST_INSTEAD_RECORDS_MAX: u64 = 100_000;
 
 /// Jobs that are tried before REST takes over.
+// One that is lost by chance is made up for by the second; two speak against Bulk for this read.
 const JOBS_MAX: u32 = 2;
 
 /// A job that has not ended by then never will.
@@ -214,6 +215,7 @@ impl SalesforceSource {
             return Ok(now);
         }
         let operation = "ask the time";
+        // The cheapest place: it answers with a short list, whatever the user may see.
         let target = format!("{}/", self.api.base());
         let call = Call::get(operation, &target);
         let asked = self.api.fetch(&self.calls, &call, |_| Ok(())).await;
@@ -296,6 +298,7 @@ impl Read<'_> {
                     // Somebody deleted the job, or its result cannot be had whole: rows come again from a new one.
                     Err(trouble) if job::spoiled(&trouble) => {
                         tracing::warn!(object = %self.cx.query.object, "the result of a bulk query job is lost");
+                        // A second job would lack the same headers: REST names its next page in the body.
                         if read.blind {
                             self.jobs = JOBS_MAX;
                         }
@@ -329,6 +332,7 @@ impl Read<'_> {
             None if query.window.is_some() || query.parents.is_some() => return self.begin_rest().await,
             None => match self.cx.count().await {
                 Ok(count) => Some(count),
+                // So many rows that even counting takes too long: a job is the way to read them.
                 Err(trouble) if trouble.action() == Some(Action::TooSlow) => None,
                 Err(trouble) => return Err(self.fault(trouble)),
             },
@@ -343,6 +347,8 @@ impl Read<'_> {
     async fn begin_rest(&mut self) -> Result<Step, Fault> {
         let mut read = RestRead::new(&self.cx.query, None);
         match read.begin(&self.cx).await {
+            // The page that was read is given up: its rows come again from the job, which is cheaper than thousands
+            // of pages.
             Ok(total) if total > REST_RECORDS_MAX => self.start_job(Some(total)).await,
             Ok(_) => Ok(Step::Rest(Box::new(read))),
             Err(trouble) if self.may_turn_to_bulk(&trouble) => self.start_job(None).await,
@@ -402,6 +408,7 @@ impl Read<'_> {
             Place::Bulk { job, locator, rows, .. } => (job, locator, rows),
         };
         let expected = self.cx.query.expected;
+        // Looked at before its results are asked for: the run may have died while the job was running.
         Ok(Step::Job(Job { id, locator, rows, expected, resumed: true, announced: true }))
     }
 }

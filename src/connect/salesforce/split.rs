@@ -30,6 +30,7 @@ impl Splitter {
         mut row: impl FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<(), String> {
         while let Some(byte) = bytes.first().copied() {
+            // Texts are most of an answer, so they are taken in whole pieces.
             let taken = if self.in_text { self.text(bytes) } else { 1 };
             let (part, rest) = bytes.split_at(taken);
             bytes = rest;
@@ -53,6 +54,7 @@ impl Splitter {
 
     /// What stood before the rows, as an answer of its own; none before they begin.
     pub(super) fn before_rows(&self) -> Option<Vec<u8>> {
+        // Closed by hand, so that the ordinary decoder reads it.
         self.in_rows.then(|| [&*self.around, b"]}"].concat())
     }
 
@@ -79,6 +81,7 @@ impl Splitter {
     }
 
     fn outside(&mut self, byte: u8, row: &mut impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), String> {
+        // Between two rows nothing may stand but a comma and blanks.
         if self.in_rows && self.depth == 2 {
             match byte {
                 b'{' => {}
@@ -96,6 +99,7 @@ impl Splitter {
                 }
             }
             b'{' | b'[' => {
+                // Only as a member of the outermost object: a child query has `records` of its own.
                 self.in_rows |= byte == b'[' && self.depth == 1 && self.after_colon && self.names_rows();
                 self.depth += 1;
             }

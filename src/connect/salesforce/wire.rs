@@ -19,6 +19,7 @@ impl TokenAnswer {
     pub(super) fn org(&self) -> Option<String> {
         let mut parts = self.id.as_deref()?.rsplit('/');
         let (_user, org) = (parts.next()?, parts.next()?);
+        // Ids of orgs begin with 00D; another form of address must not pass for another org.
         org.get(..15).filter(|org| org.starts_with("00D")).map(str::to_owned)
     }
 }
