@@ -27,6 +27,7 @@ impl VirtualClock {
     pub fn now(&self) -> Timestamp {
         let offset = SignedDuration::from_millis(self.offset_ms());
         let now = self.base.now();
+        // At the ends of what a timestamp holds the real time is the better answer than none.
         now.checked_add(offset).unwrap_or(now)
     }
 
@@ -57,6 +58,7 @@ impl VirtualClock {
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration; write for example `250ms`, `90s`, `5m`, `24h`, `15d`");
     let text = text.trim();
+    // Without a unit the text is refused: a bare number could mean seconds or milliseconds.
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(wrong)?;
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
     let factor_ms = match &text[digits..] {

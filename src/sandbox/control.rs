@@ -52,6 +52,7 @@ impl ControlAnswer {
     }
 
     fn act(&self, request: &Request) -> Result<Value, Refusal> {
+        // First of all: a page that somebody looks at must not clear a sandbox on its own.
         if let Some(reason) = origin::foreign_page(request) {
             return Err(Refusal::Foreign(reason));
         }
@@ -78,6 +79,7 @@ impl ControlAnswer {
                 world.ledger.clear();
                 Ok(done())
             }
+            // Every other action changes something or may, so reading ones are POST as well.
             ("POST", [service @ ("salesforce" | "hubspot"), action]) => {
                 Ok(world.control(service, action, &json_body(request)?)?)
             }
@@ -90,6 +92,7 @@ impl ControlAnswer {
     }
 
     fn move_clock(&self, body: &Value) -> Result<Value, Refusal> {
+        // Exactly one: with both, the order of the two would decide the result.
         let members = body.as_object().filter(|members| members.len() == 1);
         let member = members.and_then(|members| members.iter().next());
         match member.map(|(name, value)| (name.as_str(), value.as_str())) {
@@ -100,11 +103,13 @@ impl ControlAnswer {
             }
             _ => return Err("give either `advance`, a duration such as `15d`, or `set`, a time".to_owned().into()),
         }
+        // The time is a part of what the data file keeps.
         self.world.note_change();
         Ok(self.time())
     }
 
     fn requests(&self, request: &Request) -> Result<Value, Refusal> {
+        // A misspelt filter would show all requests, and a test would pass or fail for the wrong reason.
         let unknown = request.query.iter().find(|(name, _)| !["service", "path", "limit"].contains(&name.as_str()));
         if let Some((name, _)) = unknown {
             return Err(format!("unknown parameter `{name}`; expected `service`, `path` or `limit`").into());
@@ -113,6 +118,7 @@ impl ControlAnswer {
         let mut entries = self.world.ledger.find(given("service"), given("path"))?;
         if let Some(limit) = given("limit") {
             let limit: usize = limit.parse().map_err(|_| format!("`limit` must be a number, not `{limit}`"))?;
+            // The last ones: the question is nearly always what just happened.
             entries.drain(..entries.len().saturating_sub(limit));
         }
         Ok(json!({"requests": entries}))
@@ -127,6 +133,7 @@ impl Answer for ControlAnswer {
             Err(Refusal::Foreign(error)) => (403, json!({"error": error})),
             Err(Refusal::Unknown) => {
                 let error = format!("there is no `{} /{}`", request.method, request.path.join("/"));
+                // The help comes along, so that a person with `curl` need not look for it.
                 (404, json!({"error": error, "actions": help()["actions"]}))
             }
         };
@@ -154,6 +161,7 @@ impl From<String> for Refusal {
 
 /// The body as JSON; an absent one is an empty object.
 fn json_body(request: &Request) -> Result<Value, Refusal> {
+    // Most actions take no argument, and `curl -X POST` sends no body.
     if request.body.is_empty() {
         return Ok(json!({}));
     }

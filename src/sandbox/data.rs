@@ -14,9 +14,11 @@ use crate::sys::cancel::Cancel;
 use crate::sys::files::{self, Readers};
 
 /// How often a changed state is saved.
+// A crash loses so much at most; saving at every change would write the whole state for each request.
 const SAVE_EVERY: Duration = Duration::from_secs(3);
 
 /// Largest data file that is read, in bytes.
+// A world of a million records, which is what load tests use, takes about one.
 const DATA_BYTES_MAX: u64 = 4 << 30;
 
 /// The data file of a running sandbox.
@@ -28,6 +30,7 @@ pub struct DataFile {
 impl DataFile {
     /// A file that is not read yet.
     pub fn new(path: PathBuf) -> Self {
+        // No count of changes: the first save always writes.
         Self { path, saved: AtomicU64::new(u64::MAX) }
     }
 
@@ -54,6 +57,7 @@ impl DataFile {
         let dump: Value =
             serde_json::from_slice(&text).map_err(|error| unusable(format!("it is not JSON: {error}")))?;
         world.restore(&dump).map_err(unusable)?;
+        // What was just read need not be written again.
         self.saved.store(world.changes(), Ordering::Relaxed);
         Ok(true)
     }
@@ -67,6 +71,7 @@ impl DataFile {
         }
         let text = world.dump().to_string();
         let failed = |source| SandboxError::Data { action: "write", path: self.path.clone(), source };
+        // For its owner alone: the state holds tokens, and perhaps records of a real org.
         files::replace(&self.path, text.as_bytes(), Readers::Owner).map_err(failed)?;
         self.saved.store(changes, Ordering::Relaxed);
         Ok(())
@@ -81,6 +86,7 @@ pub async fn keep_saved(file: Arc<DataFile>, world: Arc<World>, cancel: Cancel) 
             () = tokio::time::sleep(SAVE_EVERY) => {}
         }
         let (own_file, own_world) = (file.clone(), world.clone());
+        // Writing a large state takes seconds, during which answers must go on.
         let saved = tokio::task::spawn_blocking(move || own_file.save(&own_world)).await;
         if let Ok(Err(error)) = saved {
             // The next round tries again, and the stop reports what is left of the trouble.

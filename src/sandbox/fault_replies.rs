@@ -149,6 +149,7 @@ impl FaultKind {
     }
 
     /// Whether it works on the service's own answer.
+    // `reset_after` is among them, as what it breaks off is an answer to work that was done.
     pub fn needs_the_real_answer(self) -> bool {
         matches!(
             self,
@@ -190,6 +191,7 @@ impl FaultKind {
             Self::RateLimit => usual(service, 429),
             Self::RateLimitSecondly => limited("SECONDLY", "secondly"),
             Self::RateLimitBare => Reply::empty(429),
+            // Really up to a day; two seconds let a test see that the wait is followed.
             Self::Moving => usual(service, 477).with("retry-after", "2"),
             Self::InternalError => usual(service, 500),
             Self::BadGateway => usual(service, 502),
@@ -204,6 +206,7 @@ impl FaultKind {
                 results.truncate(results.len() / 2);
             }),
             Self::NoResults => batch(real, Vec::clear),
+            // Errors stay: a record that failed is no result that could come twice.
             Self::DoubledResults => altered(real, false, |results| {
                 *results = results.iter().flat_map(|result| [result.clone(), result.clone()]).collect();
             }),
@@ -241,6 +244,7 @@ fn altered(real: Reply, whole: bool, change: impl FnOnce(&mut Vec<Value>)) -> Re
 /// Makes a result one of a record that nobody asked for.
 fn make_foreign(result: &mut Value) {
     let Some(members) = result.as_object_mut() else { return };
+    // Without its names for the input, a client has only the ids and values to tell whose result it is.
     for member in ["objectWriteTraceId", "fromObjectId", "toObjectId"] {
         members.remove(member);
     }
@@ -260,6 +264,7 @@ fn make_foreign(result: &mut Value) {
 /// The body that a service usually gives with a status.
 pub fn usual(service: &str, status: u16) -> Reply {
     match status {
+        // The edge network answers these, which knows neither service's form.
         502 | 504 | 520..=526 => html(status, "The server is temporarily unable to service your request"),
         _ if service == "hubspot" => usual_hubspot(status),
         _ => usual_salesforce(status),
@@ -295,6 +300,7 @@ fn usual_salesforce(status: u16) -> Reply {
         401 => salesforce(status, "INVALID_SESSION_ID", "Session expired or invalid"),
         403 => salesforce(status, "API_DISABLED_FOR_ORG", "The REST API is not enabled for this Organization."),
         404 => salesforce(status, "NOT_FOUND", "The requested resource does not exist"),
+        // Salesforce documents neither; both were seen without a body.
         406 | 429 => Reply::empty(status),
         414 => salesforce(status, "URI_TOO_LONG", "The URI is too long."),
         500 => {

@@ -98,6 +98,7 @@ impl Strike {
             Act::Fixed { status, body, headers } => {
                 let reply = match body {
                     None => crate::sandbox::fault_replies::usual(service, *status),
+                    // A page, as proxies and the edge network send.
                     Some(Value::String(text)) if text.starts_with('<') => {
                         Reply::new(*status, "text/html", text.clone())
                     }
@@ -108,6 +109,7 @@ impl Strike {
             }
             Act::Wait => real.unwrap_or_else(|| Reply::empty(500)),
         };
+        // A fault that breaks the answer has its own pace, which the delay gave already.
         if let (Some(delay), Delivery::Whole) = (self.delay, &reply.delivery) {
             reply.delivery = Delivery::Late(delay);
         }
@@ -142,9 +144,11 @@ impl Faults {
 
     /// Adds the rules of a plan behind those in force; all of them or, on an error, none.
     pub fn add(&self, plan: &FaultPlan) -> Result<(), String> {
+        // All rules are checked before the first one counts.
         let armed: Result<Vec<_>, _> = plan.rules.iter().enumerate().map(|(at, rule)| arm(at, rule)).collect();
         let mut state = self.lock();
         state.armed.extend(armed?);
+        // From here on chance is the plan's: a run that failed can be played again.
         if let Some(seed) = plan.seed {
             state.rng = Rng::seeded(seed);
         }
@@ -173,6 +177,7 @@ impl Faults {
         let mut picked = None;
         for armed in armed.iter_mut().filter(|armed| armed.matches(service, request)) {
             armed.seen += 1;
+            // The dice of later rules are not thrown then: one more rule at the end changes no earlier strike.
             if picked.is_none() && armed.has_its_turn(rng) {
                 armed.struck += 1;
                 picked = Some(armed.strike.clone());
@@ -216,6 +221,7 @@ impl Armed {
 
 fn holds(request: &Request, text: &str) -> bool {
     let needle = text.as_bytes();
+    // Bytes and not text: a body need not be UTF-8.
     request.target.contains(text) || request.body.windows(needle.len().max(1)).any(|window| window == needle)
 }
 
@@ -234,6 +240,7 @@ fn arm(at: usize, rule: &FaultRule) -> Result<Armed, String> {
 }
 
 fn glob(pattern: &str) -> Result<GlobMatcher, String> {
+    // So that one star stays within a segment, as in the file patterns that people know.
     let glob = GlobBuilder::new(pattern).literal_separator(true).build();
     glob.map(|glob| glob.compile_matcher()).map_err(|error| format!("`path` is not a glob: {error}"))
 }
@@ -242,6 +249,7 @@ fn check_numbers(rule: &FaultRule) -> Result<(), String> {
     if rule.probability.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
         return Err("`probability` must be between 0 and 1".to_owned());
     }
+    // Else people who count from 0 would be off by one, without a word.
     if rule.from == Some(0) {
         return Err("`from` counts from 1".to_owned());
     }
@@ -268,6 +276,7 @@ fn strike(rule: &FaultRule) -> Result<Strike, String> {
             let headers = rule.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
             (status.to_string(), Act::Fixed { status, body: rule.body.clone(), headers }, When::Before)
         }
+        // After the work: a slow answer of a service that did it is the common case.
         (None, None) if delay.is_some() => ("delay".to_owned(), Act::Wait, When::After),
         (None, None) => return Err(nothing_to_do()),
     };
@@ -280,6 +289,7 @@ fn strike(rule: &FaultRule) -> Result<Strike, String> {
     if needs_real && when == When::Before {
         return Err(format!("`{name}` spoils the real answer, so it cannot strike `before` the effect"));
     }
+    // Allowed, the plan would say one thing and do the other.
     if act == Act::Named(FaultKind::ResetBefore) && when == When::After {
         return Err("`reset_before` cannot strike `after` the effect; use `reset_after`".to_owned());
     }

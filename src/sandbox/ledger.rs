@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use crate::sandbox::http::{Delivery, Reply, Request};
 
 /// Requests kept in full, the oldest go first.
+// A long load test must not fill the memory with what nobody will ask for.
 const ENTRIES_MAX: usize = 20_000;
 
 /// Bytes of a request body that are kept.
+// The largest bodies are batches of 100 records, of which the first ones show what is wrong.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of all kept bodies together; older bodies are forgotten, their entries stay.
@@ -213,6 +215,7 @@ fn path_of(target: &str) -> &str {
 /// A path with its ids replaced, so that totals stay few: numbers, and words of 15 letters or more with a digit among them.
 fn pattern(path: &str) -> String {
     let segments = path.split('/').map(|segment| {
+        // Short numbers are versions and type ids rather than records.
         let number = segment.len() > 2 && segment.bytes().all(|byte| byte.is_ascii_digit());
         let word = segment.len() >= 15
             && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')

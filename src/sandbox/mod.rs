@@ -75,6 +75,7 @@ fn services(options: &SandboxOptions) -> (salesforce::SalesforceService, hubspot
         rate_limit: options.rate_limit,
         daily_limit: options.hubspot_daily_limit,
         seed: options.seed,
+        // HubSpot speaks of a few moments; two seconds are enough for a client that relies on search to fail.
         search_lag: Duration::from_secs(2),
     });
     (salesforce, hubspot)
@@ -107,6 +108,7 @@ pub async fn start_with(
     hubspot: Arc<dyn Service>,
 ) -> Result<Sandbox, SandboxError> {
     let addresses = [("salesforce", options.salesforce), ("hubspot", options.hubspot), ("control", options.control)];
+    // Before anything listens.
     if let Some((service, address)) = addresses.into_iter().find(|(_, address)| !address.ip().is_loopback()) {
         return Err(SandboxError::NotLoopback { service, address });
     }
@@ -174,6 +176,7 @@ impl Sandbox {
     ) -> Result<String, SandboxError> {
         let failed = |source| SandboxError::Listen { service, address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
+        // With port 0 only the listener knows which port it got.
         let address = listener.local_addr().map_err(failed)?;
         self.tasks.spawn(server::serve(listener, answer, self.cancel.clone()));
         Ok(format!("http://{address}"))
@@ -275,6 +278,7 @@ pipelines: pipelines
     /// Ends all listeners and connections, then writes the data file. The state is lost where this fails and no file was kept.
     pub async fn stop(mut self) -> Result<(), SandboxError> {
         self.cancel.cancel();
+        // Answers on their way end first, so that what they changed is saved.
         while self.tasks.join_next().await.is_some() {}
         let Some(file) = self.data.take() else { return Ok(()) };
         let (path, world) = (file.path().to_owned(), self.world.clone());

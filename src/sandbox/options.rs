@@ -64,10 +64,12 @@ impl Default for SandboxOptions {
     fn default() -> Self {
         let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
+            // Free ports, so that tests run side by side.
             salesforce: free_port,
             hubspot: free_port,
             control: free_port,
             seed: 1,
+            // Enough for batches and pages to be more than one, and started in an instant.
             records: 200,
             // HubSpot's limit for private apps of Professional and Enterprise accounts.
             rate_limit: (190, Duration::from_secs(10)),
@@ -78,6 +80,7 @@ impl Default for SandboxOptions {
             // Salesforce's default session time.
             token_lifetime: Duration::from_secs(2 * 3600),
             salesforce_daily_limit: 100_000,
+            // A Professional account's.
             hubspot_daily_limit: 625_000,
             jwt_public_key: None,
             worlds: Worlds::default(),

@@ -19,10 +19,12 @@ pub fn foreign_host(request: &Request) -> Option<String> {
 /// Why a request was made by a page of another site; none where it was not.
 pub fn foreign_page(request: &Request) -> Option<String> {
     let host = request.header("host").unwrap_or_default();
+    // Over plain HTTP only, as the sandbox has no other.
     let is_ours = |origin: &str| origin.strip_prefix("http://").is_some_and(|origin| origin.eq_ignore_ascii_case(host));
     if let Some(origin) = all(request, "origin").find(|origin| !is_ours(origin)) {
         return Some(format!("a page of `{origin}` may not control the sandbox"));
     }
+    // `none` is an address that a person typed.
     let foreign = all(request, "sec-fetch-site").find(|site| !["same-origin", "none"].contains(site));
     foreign.map(|site| format!("a page of another origin (`sec-fetch-site: {site}`) may not control the sandbox"))
 }
@@ -38,6 +40,7 @@ fn is_loopback(host: &str) -> bool {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (host, None),
     };
+    // Rust's parser takes a plus sign, which no port has.
     if port.is_some_and(|port| port.parse::<u16>().is_err() || port.starts_with('+')) {
         return false;
     }

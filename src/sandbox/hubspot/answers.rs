@@ -89,6 +89,7 @@ impl Refusal {
     /// how those look there that it does not hold.
     pub fn entry(&self, trace: Option<&str>) -> Value {
         let mut context = self.context.clone();
+        // The trace id is the only sign of which input an entry is about.
         if let Some(trace) = trace {
             context.insert("objectWriteTraceId".to_owned(), json!([trace]));
         }

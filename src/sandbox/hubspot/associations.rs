@@ -10,12 +10,15 @@ use super::portal::Portal;
 use crate::sandbox::http::{Reply, Request};
 
 /// Most inputs of a batch that makes or removes associations.
+// Documented for `create`; no answer tells the limit of the others, for which the same is taken.
 const INPUTS_MAX: usize = 2_000;
 
 /// Most inputs of a batch read.
+// Enforced by HubSpot since February 2025.
 const READ_INPUTS_MAX: usize = 1_000;
 
 /// Labels that a pair of objects may have.
+// The documentation says 10; a live portal stopped at 50.
 const LABELS_MAX: usize = 50;
 
 /// Most associations that an admin's own limit may allow.
@@ -58,6 +61,7 @@ struct TypeRef {
 }
 
 impl Id {
+    // HubSpot's examples have numbers where its description has texts: both are taken.
     fn number(&self) -> Option<u64> {
         match &self.id {
             Value::String(text) => text.parse().ok(),
@@ -116,6 +120,7 @@ pub fn single(portal: &mut Portal, request: &Request, type_id: &str, id: &str, r
         }
         ("DELETE", [to, to_id]) => {
             let to: End = (portal.type_id(to)?, to_id.parse().map_err(|_| Refusal::not_found())?);
+            // Associations that are not there are removed without an error.
             portal.pairs.remove(&from, &to);
             Ok(Reply::empty(204))
         }
@@ -131,6 +136,7 @@ pub fn on_create(portal: &mut Portal, type_id: &str, id: u64, associations: &Val
         let to_id: Option<u64> = to.as_str().and_then(|id| id.parse().ok()).or_else(|| to.as_u64());
         let types: Vec<TypeRef> = serde_json::from_value(wanted["types"].clone()).unwrap_or_default();
         let number = types.first().map_or(0, |kind| kind.association_type_id);
+        // A creation names no object on the other side: only the number of the type tells it.
         let object = portal.types.keys().find(|to| portal.pairs.find(type_id, to, number).is_some()).cloned();
         let (Some(object), Some(to_id)) = (object, to_id) else {
             return Err(Refusal::validation("One or more associations are invalid")
@@ -145,6 +151,7 @@ pub fn on_create(portal: &mut Portal, type_id: &str, id: u64, associations: &Val
 pub fn forget(portal: &mut Portal, type_id: &str, id: u64) {
     let from = (type_id.to_owned(), id);
     for to in portal.types.keys() {
+        // Collected first, as removing changes what is gone through.
         let others: Vec<u64> = portal.pairs.of(&from, to, 0).map(|(other, _)| other).collect();
         for other in others {
             portal.pairs.remove(&from, &(to.clone(), other));
@@ -160,6 +167,7 @@ fn invalid(object: &str, id: u64) -> Refusal {
 fn exist(portal: &Portal, from: &End, to: &End) -> Result<(), Refusal> {
     for end in [from, to] {
         let object = portal.object(&end.0)?;
+        // An archived record counts as one that is not there.
         if object.active(end.1).is_none() {
             return Err(invalid(&object.name, end.1));
         }
@@ -191,6 +199,7 @@ impl Undo {
     }
 
     fn take_back(self, portal: &mut Portal) {
+        // Backwards: a pair may stand in a batch twice.
         for (from, to, before) in self.0.into_iter().rev() {
             if before.is_empty() {
                 portal.pairs.remove(&from, &to);
@@ -236,6 +245,7 @@ fn one_side(portal: &Portal, from: &End, to: &End, kind: &AssociationType) -> Re
         .max
         .map_or(portal.switches.association_limit as u64, |max| max.min(portal.switches.association_limit as u64));
     let standing = u64::from(portal.pairs.count(from, &to.0, kind.type_id));
+    // Associations are idempotent: one that stands is made again without counting twice.
     if portal.pairs.pair(from, to).contains(&kind.type_id) || standing < max {
         return Ok(());
     }
@@ -272,6 +282,7 @@ fn make(portal: &mut Portal, from: &str, to: &str, body: &[u8], now: i64) -> Ans
         undo.note(portal, &from, &to);
         match one(portal, &from, &to, &types) {
             Ok(()) => results.push(made(portal, &from, &to)),
+            // Nobody has seen which of the two real portals do, so that tests pass with either.
             Err(refusal) if portal.switches.association_batch_whole => {
                 undo.take_back(portal);
                 return Err(refusal);
@@ -342,6 +353,7 @@ fn page(portal: &Portal, from: &End, to: &str, after: u64, limit: usize) -> (Vec
         json!({"toObjectId": id, "associationTypes": types})
     });
     let shown = shown.collect();
+    // A page that is full by chance names no next one.
     let more = all.next().is_some();
     (shown, last.filter(|_| more))
 }
@@ -359,6 +371,7 @@ fn read(portal: &Portal, from: &str, to: &str, body: &[u8], now: i64) -> Answer 
         let after = input.after.as_ref().and_then(|after| after.as_str()?.parse().ok()).unwrap_or(0);
         let standing = portal.object(from)?.active(end.1).is_some();
         let (found, next) = if standing { page(portal, &end, to, after, PAGE) } else { (Vec::new(), None) };
+        // A record without associations is an error entry of its own, though it means no more than nothing.
         if found.is_empty() {
             let id = end.1.to_string();
             errors.push(json!({"status": "error", "category": "OBJECT_NOT_FOUND",
@@ -434,9 +447,11 @@ pub fn add_label(portal: &mut Portal, from: &str, to: &str, body: &[u8]) -> Answ
         let message = "Invalid input JSON on line 1, column 2. Some required fields were not set: [name]";
         return Err(Refusal::plain(400, message));
     };
+    // Documented: no hyphen, and no digit at the start.
     if name.is_empty() || name.starts_with(|letter: char| letter.is_ascii_digit()) || name.contains('-') {
         return Err(Refusal::validation(format!("Invalid association name: {name}")));
     }
+    // A label presupposes that the two objects can be associated at all.
     portal.pairs.define_plain(from, to, None);
     let standing = portal.pairs.types(from, to);
     if standing.iter().any(|kind| {

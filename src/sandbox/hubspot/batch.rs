@@ -61,6 +61,7 @@ fn too_many(max: usize) -> Refusal {
 /// The same id twice refuses the whole batch, trace ids or not.
 fn distinct(ids: &[Cow<'_, str>]) -> Result<(), Refusal> {
     let mut seen = Set::with_capacity_and_hasher(ids.len(), Default::default());
+    // As they were sent: whether HubSpot compares without letter case, nobody has seen.
     match ids.iter().find(|id| !seen.insert(&***id)) {
         Some(id) => Err(Refusal::validation(format!("Duplicate IDs found in batch input: [{id}]. IDs must be unique"))
             .with("ids", &[id])),
@@ -74,6 +75,7 @@ pub fn write(portal: &mut Portal, verb: Verb, type_id: &str, body: &[u8], now: i
     if inputs.len() > INPUTS_MAX {
         return Err(too_many(INPUTS_MAX));
     }
+    // Seen with payloads that were malformed: a client has to notice by itself that records are missing.
     if portal.switches.silent_nothing {
         return Ok(finished(portal, 200, &mut [(); 0], 0, &[], now, |_, ()| {}));
     }
@@ -81,6 +83,7 @@ pub fn write(portal: &mut Portal, verb: Verb, type_id: &str, body: &[u8], now: i
     let traces: Set<&str> = inputs.iter().filter_map(Input::trace).collect();
     let honoured =
         portal.switches.honour_trace_ids && (verb != Verb::Update || portal.switches.update_honours_trace_ids);
+    // Every input must have one and no two the same: else HubSpot treats the batch as if there were none.
     let traced = honoured && !inputs.is_empty() && traces.len() == inputs.len();
     let columns = Columns::of(portal.object_mut(type_id)?, inputs.iter().map(Input::names));
     let mut results = Vec::with_capacity(inputs.len());
@@ -90,6 +93,7 @@ pub fn write(portal: &mut Portal, verb: Verb, type_id: &str, body: &[u8], now: i
         let done_before = undo.len();
         match one(portal, verb, type_id, (&columns, input), &mut undo, now) {
             Ok(written) => results.push(written),
+            // These never refuse a batch, and come as one entry for all of them.
             Err(refusal) if refusal.category == Some("OBJECT_NOT_FOUND") => missing.extend(input.id()),
             // One bad input fails by itself; what it did before it failed goes.
             Err(refusal) if traced => {
@@ -99,6 +103,7 @@ pub fn write(portal: &mut Portal, verb: Verb, type_id: &str, body: &[u8], now: i
             // Without trace ids it refuses the batch, and nothing is written.
             Err(refusal) => {
                 take_back(portal, type_id, undo)?;
+                // Ids are given again, so that a dump after the refusal is the one before it.
                 portal.next_id = next_id;
                 return Err(refusal);
             }
@@ -133,9 +138,11 @@ fn precheck(portal: &Portal, verb: Verb, type_id: &str, inputs: &[Input<'_>]) ->
     }
     for input in inputs {
         match input.key() {
+            // `idProperty` stands in each input; a batch without it is not known as a place.
             None if verb == Verb::Upsert => return Err(Refusal::not_found()),
             // The e-mail of contacts finds them for an upsert, but not for an update.
             Some(property) if verb == Verb::Upsert && object.is_email(property) => {}
+            // `hs_object_id` is refused here too: without `idProperty` the id is the record's own.
             Some(property) if !object.is_unique(property) => {
                 let word = if verb == Verb::Upsert { "upsert" } else { "update" };
                 let portal_id = portal.options.portal_id;
@@ -175,6 +182,7 @@ fn one<'a>(
         Verb::Create => None,
         Verb::Update | Verb::Upsert => objects::find_by(portal.object(type_id)?, &id, key.map(|key| columns.at(key))),
     };
+    // The key becomes a value of the record, whether or not it stands among the properties.
     if let (Verb::Upsert, Some(key)) = (verb, key)
         && let Err(at) = texts.binary_search_by_key(&key, |(place, _)| *place)
     {
@@ -189,6 +197,7 @@ fn one<'a>(
         (_, None) => {
             let id = objects::create(portal, type_id, (columns, &mut texts), undo, now)?;
             if let Some(associations) = &input.associations {
+                // Only on a creation: an upsert that finds its record passes them over.
                 super::associations::on_create(portal, type_id, id, associations)?;
             }
             (id, true)
@@ -214,6 +223,7 @@ fn result(
     if verb == Verb::Upsert {
         out.push_str(if written.new { r#","new":true"# } else { r#","new":false"# });
     }
+    // Live in 2026-09, and missing from documented examples.
     if let Some(trace) = written.trace.filter(|_| portal.switches.echo_trace_ids) {
         out.push_str(r#","objectWriteTraceId":"#);
         push_text(out, trace);
@@ -246,6 +256,7 @@ fn finished<R>(
     now: i64,
     write: impl Fn(&mut String, &R),
 ) -> Reply {
+    // So that a client which goes by the order is found out.
     portal.rng.shuffle(results);
     let mut body = String::with_capacity(bytes + 160);
     body.push_str(r#"{"status":"COMPLETE","results":["#);
@@ -261,6 +272,7 @@ fn finished<R>(
     push_time(&mut body, now + 10);
     let mut status = good;
     if !errors.is_empty() {
+        // 207 in older versions; for 2026-09 the description has 200 as well.
         status = portal.switches.partial_status;
         body.push_str(&format!(r#","numErrors":{},"errors":{}"#, errors.len(), Value::from(errors)));
     }
@@ -318,6 +330,7 @@ pub fn archive(portal: &mut Portal, type_id: &str, body: &[u8], now: i64) -> Ans
     }
     let object = portal.object_mut(type_id)?;
     for id in inputs.iter().filter_map(Input::id) {
+        // A text that is no id belongs to no record, which is no error here either.
         if let Ok(id) = id.parse() {
             object.store.archive(id, now);
         }

@@ -86,6 +86,7 @@ fn switches(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let all = merged(&portal.switches, given.arguments);
     let rules = portal.switches.key_rules();
     portal.switches = serde_json::from_value(all).map_err(|error| error.to_string())?;
+    // Only then: indexing the unique values of a million records takes seconds.
     if portal.switches.key_rules() != rules {
         let rules = portal.switches.key_rules();
         portal.types.values_mut().for_each(|object| object.set_keys(rules));
@@ -110,6 +111,7 @@ fn archive_owner(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String
 
 fn create(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let (texts, kind) = (given.properties()?, given.object(portal)?);
+    // By the same way as a request, so that people meet the rules that clients do.
     let (columns, mut texts) = objects::texts_of(portal.object_mut(&kind).map_err(message)?, &texts);
     let made = objects::create(portal, &kind, (&columns, &mut texts), &mut Undo::new(), given.now).map_err(message)?;
     Ok(json!({"id": made.to_string()}))
@@ -137,6 +139,7 @@ fn merge(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
 fn associate(portal: &mut Portal, given: &Given<'_>) -> Result<Value, String> {
     let one = (given.end(portal, "from")?, given.number("from_id")?);
     let other = (given.end(portal, "to")?, given.number("to_id")?);
+    // In the portal's pages a label is added to those that stand; through the API a list replaces them.
     let mut types = portal.pairs.pair(&one, &other).to_vec();
     types.extend(given.arguments["type_id"].as_u64());
     portal.pairs.set(&one, &other, &types);
@@ -199,6 +202,7 @@ fn option(portal: &mut Portal, given: &Given<'_>, there: bool) -> Result<Value, 
     let object = portal.object_mut(&kind).map_err(message)?;
     let options = object.properties.change().get_mut(&name).and_then(|property| property["options"].as_array_mut());
     let options = options.ok_or_else(|| format!("there is no property `{name}` with options"))?;
+    // Taken out in either case, so that adding one twice leaves it once.
     options.retain(|option| option["value"] != value.as_str());
     if there {
         options.push(json!({"label": value, "value": value, "displayOrder": options.len(), "hidden": false}));
@@ -258,12 +262,14 @@ fn seed(portal: &mut Portal, arguments: &Value, now: i64) -> Result<Value, Strin
     for owner in arguments["owners"].as_array().into_iter().flatten() {
         portal.owners.add(owner, now)?;
     }
+    // Objects before properties, and both before records: each is looked up by those that follow.
     schemas::load(portal, arguments["loaded_schemas"].as_array().map_or(&[], Vec::as_slice), now).map_err(message)?;
     for (kind, list) in arguments["properties"].as_object().into_iter().flatten() {
         let id = find_type(portal, kind).map_err(message)?;
         for property in list.as_array().into_iter().flatten() {
             let rules = portal.switches.key_rules();
             let object = portal.object_mut(&id).map_err(message)?;
+            // A file may describe a standard property in its own way.
             if let Some(name) = property["name"].as_str() {
                 object.properties.change().remove(name);
             }
@@ -290,6 +296,7 @@ fn seed(portal: &mut Portal, arguments: &Value, now: i64) -> Result<Value, Strin
 /// Puts a record in as it is; old records may break today's rules.
 fn place(portal: &mut Portal, kind: &str, record: &Value, now: i64) -> Result<(), String> {
     let id = record["id"].as_str().and_then(|id| id.parse().ok()).unwrap_or(portal.next_id);
+    // Ids with gaps, as real ones have: a client that counts on is found out.
     portal.next_id = portal.next_id.max(id) + 1 + portal.rng.below(3);
     let created = record["createdAt"]
         .as_str()

@@ -130,12 +130,14 @@ impl Field {
 impl Kind {
     fn of(property: &Value) -> Self {
         match property["type"].as_str().unwrap_or_default() {
+            // First: owner properties are of the type `enumeration`, without options of their own.
             _ if property["referencedObjectType"] == "OWNER" => Self::Owner,
             "string" => Self::Text,
             "number" => Self::Number,
             "date" => Self::Date,
             "datetime" => Self::Moment,
             "bool" => Self::Bool,
+            // Its options stand elsewhere, where the sandbox has nothing.
             "enumeration" if property["externalOptions"] == true => Self::Free,
             "enumeration" if property["fieldType"] == "checkbox" => Self::Choices,
             "enumeration" => Self::Choice,

@@ -18,6 +18,7 @@ const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Quick {
     fn add(&mut self, word: u64) {
+        // The turn makes the order of the words count.
         self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(FACTOR);
     }
 }

@@ -45,6 +45,7 @@ impl Limits {
 
     /// Counts a call, or refuses it with the answer to send.
     pub fn count(&mut self, kind: Kind, now: i64, correlation: &str) -> Option<Reply> {
+        // By UTC. Really the day ends at midnight of the account's time zone, which no test depends on.
         let day = now.div_euclid(86_400_000);
         if self.day.0 != day {
             self.day = (day, 0);
@@ -66,6 +67,7 @@ impl Limits {
         while calls.front().is_some_and(|at| now - at >= window) {
             calls.pop_front();
         }
+        // A refused call does not count: a client that only waits gets through.
         if calls.len() >= max {
             return Some(match kind {
                 Kind::Ordinary => refused(
@@ -93,6 +95,7 @@ impl Limits {
             .with("x-hubspot-ratelimit-remaining", self.max.saturating_sub(used).to_string())
             .with("x-hubspot-ratelimit-daily", self.daily_max.to_string())
             .with("x-hubspot-ratelimit-daily-remaining", self.daily_max.saturating_sub(self.day.1).to_string())
+            // No longer documented, and sent all the same: a client must not take it for the limit.
             .with("x-hubspot-ratelimit-secondly", (self.max / 10).to_string())
             .with("x-hubspot-ratelimit-secondly-remaining", (self.max / 10).to_string())
     }

@@ -60,6 +60,7 @@ fn app<'p>(portal: &'p Portal, form: &Form) -> Result<&'p App, Reply> {
     }
     let bad = || refused("BAD_REFRESH_TOKEN", "invalid_grant", "refresh token is invalid, expired or revoked");
     let app = portal.apps.get(get(form, "refresh_token")).ok_or_else(bad)?;
+    // A refresh token is good for its own app only, and does not betray that it exists.
     if app.client_id != get(form, "client_id") {
         return Err(bad());
     }
@@ -83,6 +84,7 @@ fn token(portal: &mut Portal, form: &Form, now: i64) -> Reply {
     portal.grants.insert(token.clone(), Grant { scopes: scopes.clone(), expires: Some(now + 1_000 * LIVES_SECONDS) });
     answers::json(
         200,
+        // The refresh token stays the same, which is how HubSpot does it.
         &json!({"token_type": "bearer", "access_token": token, "refresh_token": get(form, "refresh_token"),
             "expires_in": LIVES_SECONDS, "hub_id": portal.options.portal_id, "scopes": scopes.unwrap_or_default(),
             "token_use": "access_token"}),

@@ -45,6 +45,7 @@ pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// Properties that a record usually has at most.
+// Room that is asked for once, instead of being doubled while a record is read.
 const MEMBERS_USUAL: usize = 16;
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -111,6 +112,7 @@ impl<'a> Input<'a> {
             }
         }
         texts.sort_by_key(|(place, _)| *place);
+        // The sort is stable, so that of equal places the later one of the request is the latter here.
         texts.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
             if same {
@@ -126,6 +128,7 @@ impl<'a> Input<'a> {
 fn scalar(value: &RawValue) -> Result<Option<Cow<'_, str>>, Refusal> {
     let text = value.get().trim();
     match text.as_bytes().first() {
+        // Nearly all texts are such, and need no copy.
         Some(b'"') if !text.contains('\\') => Ok(Some(text[1..text.len() - 1].into())),
         Some(b'"') => serde_json::from_str(text)
             .map(|text: String| Some(text.into()))
@@ -219,6 +222,7 @@ pub fn create(
     let id = portal.next_id;
     check(portal, type_id, id, (columns, &mut *texts), None)?;
     let object = portal.object(type_id)?;
+    // An empty text clears, so that a required property with one counts as missing.
     let set = |name: &str| texts.iter().any(|(place, value)| !value.is_empty() && columns.at(*place).name == name);
     let missing: Vec<&str> = object.required.iter().map(String::as_str).filter(|name| !set(name)).collect();
     if !missing.is_empty() {
@@ -284,10 +288,12 @@ fn check(
         }
     }
     if !bad.is_empty() {
+        // Values before uniqueness: what is no value cannot clash.
         return Err(refusal(&bad, portal.options.portal_id));
     }
     for (place, value) in texts.iter().filter(|(_, value)| !value.is_empty()) {
         let Column { name, number, email, unique: true, .. } = columns.at(*place) else { continue };
+        // The record's own claim is no clash: writing its value again is what upserts do.
         match object.store.claimed_number(*number, value).filter(|holder| Some(*holder) != existing) {
             Some(holder) if *email => return Err(contact_exists(holder)),
             Some(holder) => return Err(clash(portal.options.portal_id, name, value, id, holder)),
@@ -351,6 +357,7 @@ fn conditional(
 /// The active record that a path or input names, by id or by a unique property. Old ids of merged records still work.
 pub fn find(object: &ObjectType, id: &str, id_property: Option<&str>) -> Option<u64> {
     match id_property {
+        // E-mails of contacts are stored in lower case.
         Some(property) if object.is_email(property) => object.store.holder(property, &id.to_lowercase()),
         Some(property) => object.store.holder(property, id),
         None => object.store.find(id.parse().ok()?),

@@ -64,6 +64,7 @@ const DEFINED: [(&str, &str, u64, u64); 9] = [
 impl Pairs {
     /// The definitions of standard pairs.
     pub fn standard() -> Self {
+        // Below 100, where HubSpot's own numbers are too: types of custom objects may share a number with them.
         let mut pairs = Self { next_type: 79, ..Self::default() };
         for (from, to, there, back) in DEFINED {
             pairs.define(from, to, "HUBSPOT_DEFINED", (None, None), None, (there, back));
@@ -88,6 +89,7 @@ impl Pairs {
     }
 
     fn number(&mut self) -> u64 {
+        // With gaps, as the two directions of a type need not have neighbouring numbers.
         self.next_type += 1 + self.next_type % 3;
         self.next_type
     }
@@ -114,6 +116,7 @@ impl Pairs {
             targets.entry(to.to_owned()).or_default().push(made);
         };
         add(from, to, there, back, label);
+        // A type of an object with itself may be its own inverse, and is listed once.
         if (from, there) != (to, back) {
             add(to, from, back, there, inverse_label);
         }
@@ -232,6 +235,7 @@ impl Pairs {
     /// Puts a set of types in the place of what a pair had, in one direction.
     fn put(&mut self, from: &End, to: &End, types: Option<Box<[u64]>>) {
         let number = types.map(|types| self.set_number(types));
+        // Looked for first, so that the names are copied only once for two objects.
         if !self.directions.get(&from.0).is_some_and(|targets| targets.contains_key(&to.0)) {
             self.directions.entry(from.0.clone()).or_default().insert(to.0.clone(), Direction::default());
         }
@@ -242,6 +246,7 @@ impl Pairs {
             Some(number) => direction.pairs.insert(pair, number),
             None => direction.pairs.remove(&pair),
         };
+        // Associations that are made again change no count.
         if before == number {
             return;
         }
@@ -304,6 +309,7 @@ impl Pairs {
             serde_json::from_value(part("definitions")).map_err(wrong)?;
         *self = Self { next_type: serde_json::from_value(part("next_type")).map_err(wrong)?, ..Self::default() };
         for (from, from_id, to, to_id, types) in pairs {
+            // Through the same way as a change, so that the counts are made anew and need not be kept.
             self.put(&(from, from_id), &(to, to_id), Some(types.into_iter().collect()));
         }
         for (from, to, types) in definitions {

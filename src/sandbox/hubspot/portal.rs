@@ -139,6 +139,7 @@ impl Portal {
             limits,
             switches: Switches::default(),
             rng,
+            // Beyond 32 bits, as real ids are: a client that keeps them in a smaller number is found out.
             next_id: 30_000_000_001,
             next_type: 41_234_567,
             grants: Grants::new(),
@@ -214,6 +215,7 @@ impl Portal {
             object.store = Store::restored(records.remove(id).unwrap_or_default());
             object.set_keys(self.switches.key_rules());
         }
+        // Data files of earlier versions do not have these three.
         self.grants = serde_json::from_value(part("grants")).unwrap_or_default();
         self.apps = serde_json::from_value(part("apps")).unwrap_or_default();
         self.owners = serde_json::from_value(part("owners")).unwrap_or_default();

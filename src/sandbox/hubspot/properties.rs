@@ -104,6 +104,7 @@ pub fn post(object: &mut ObjectType, body: &Value, rules: KeyRules, now: i64) ->
     }
     let name = body["name"].as_str().unwrap_or_default();
     check_name(name)?;
+    // Active ones only: a name that was archived is free, and posting it brings the property back.
     if object.properties.get(name).is_some() {
         return Err(taken(name));
     }
@@ -132,6 +133,7 @@ pub fn load(object: &mut ObjectType, given: &Value, rules: KeyRules, now: i64) -
         given["groupName"] = object.default_group().into();
     }
     groups::ensure(object, given["groupName"].as_str().unwrap_or_default());
+    // An answer of HubSpot lists the two options; files that people write often leave them out.
     if given["type"] == "bool" && given["options"].as_array().is_none_or(Vec::is_empty) {
         given["options"] = json!([{"label": "Yes", "value": "true"}, {"label": "No", "value": "false"}]);
     }
@@ -266,6 +268,7 @@ pub fn route(portal: &mut Portal, request: &Request, type_name: &str, rest: &[&s
         ("POST", ["batch", "archive"]) => {
             let body: Value = decode(&request.body)?;
             let object = portal.object_mut(&id)?;
+            // A property that is not there is no error of a batch.
             for name in body["inputs"].as_array().into_iter().flatten().filter_map(|input| input["name"].as_str()) {
                 archive(object, name, rules, now);
             }
@@ -293,6 +296,7 @@ pub fn route(portal: &mut Portal, request: &Request, type_name: &str, rest: &[&s
 
 /// Changes a property: members that are sent take the place of what stands, the list of options as a whole.
 fn change(object: &mut ObjectType, name: &str, changes: &Value, now: i64) -> Answer {
+    // Changed as a copy: a change that is refused leaves nothing behind.
     let mut property = object.properties.get(name).cloned().ok_or_else(|| missing(name))?;
     if let Some(group) = changes.get("groupName") {
         groups::demand(object, group.as_str().unwrap_or_default())?;
@@ -358,6 +362,7 @@ pub fn archive(object: &mut ObjectType, name: &str, rules: KeyRules, now: i64) -
     let Some(property) = object.properties.get_mut(name) else { return false };
     property["archived"] = true.into();
     property["archivedAt"] = time(now).into();
+    // An archived property claims no values any more.
     object.set_keys(rules);
     true
 }

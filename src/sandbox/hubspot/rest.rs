@@ -21,6 +21,7 @@ pub fn answer(portal: &mut Portal, request: &Request, now: Timestamp) -> Reply {
     let now = now.as_millisecond();
     let correlation = portal.correlation();
     let searches = request.path.last().is_some_and(|last| last == "search");
+    // Before the token is looked at: this is where tokens come from.
     if let Some(answer) = oauth::route(portal, request, &bare(request), now) {
         let reply = answer.unwrap_or_else(|refusal| answers::json(refusal.status, &refusal.body(&correlation)));
         return reply.with("x-hubspot-correlation-id", correlation);
@@ -29,6 +30,7 @@ pub fn answer(portal: &mut Portal, request: &Request, now: Timestamp) -> Reply {
         Err(refusal) => answers::json(refusal.status, &refusal.body(&correlation)),
         Ok(()) => {
             let kind = if searches { Kind::Search } else { Kind::Ordinary };
+            // Only calls with a good token count; limits are those of an app.
             let refused = portal.limits.count(kind, now, &correlation);
             refused.unwrap_or_else(|| match route(portal, request, now) {
                 Ok(reply) => reply,
@@ -37,6 +39,7 @@ pub fn answer(portal: &mut Portal, request: &Request, now: Timestamp) -> Reply {
         }
     };
     let reply = reply.with("x-hubspot-correlation-id", correlation);
+    // Search answers carry no headers about limits.
     if searches { reply } else { portal.limits.headers(reply) }
 }
 
@@ -47,6 +50,7 @@ fn bare(request: &Request) -> Vec<&str> {
 
 fn route(portal: &mut Portal, request: &Request, now: i64) -> Answer {
     let path = bare(request);
+    // A path without a version leads nowhere.
     if path.len() == request.path.len() {
         return Err(Refusal::not_found());
     }
@@ -119,6 +123,7 @@ fn object(portal: &mut Portal, request: &Request, kind: &str, rest: &[&str], now
             Ok(answers::written(200, shown(portal, &id, found, &written(&columns, &texts))?))
         }
         ("DELETE", [record]) => {
+            // Archiving what is not there gives 204 as well.
             if let Ok(record) = record.parse() {
                 portal.object_mut(&id)?.store.archive(record, now);
             }

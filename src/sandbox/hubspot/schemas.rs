@@ -67,6 +67,7 @@ impl Default for Parts {
 
 impl Parts {
     fn of(request: &Request) -> Self {
+        // Everything is shown unless the caller says `false`.
         let part = |name: &str| request.parameter(name).is_none_or(|value| !value.eq_ignore_ascii_case("false"));
         Self {
             include_property_definitions: part("includePropertyDefinitions"),
@@ -104,6 +105,7 @@ pub fn route(portal: &mut Portal, request: &Request, rest: &[&str], now: i64) ->
         }
         ("DELETE", [name]) => {
             let purge = request.flag("archived");
+            // An archived object has no name any more that would lead to it.
             let id = if purge { (*name).to_owned() } else { portal.type_id(name)? };
             let object = custom(portal, &id)?;
             if object.store.active_count() > 0 {
@@ -243,6 +245,7 @@ pub fn create(portal: &mut Portal, body: &Value, now: i64) -> Result<String, Ref
             "labels must have a singular and a plural of at most {LABEL_MAX} characters"
         )));
     }
+    // An archived object does not hold its name.
     if portal
         .types
         .values()
@@ -273,7 +276,9 @@ pub fn create(portal: &mut Portal, body: &Value, now: i64) -> Result<String, Ref
         properties::post(&mut object, &property, portal.switches.key_rules(), now)?;
     }
     check_names(&object, &object.schema, &object.required)?;
+    // Numbers with gaps: type ids are told apart by reading them and never by counting.
     portal.next_type += 7;
+    // Only now: what was refused above leaves no object behind.
     portal.types.insert(id.clone(), object);
     for other in body["associatedObjects"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let other = find_type(portal, other)?;
@@ -312,6 +317,7 @@ pub fn load(portal: &mut Portal, schemas: &[Value], now: i64) -> Result<(), Refu
         groups::add(&mut object, &format!("{name}_information"), &format!("{name} Information"));
         properties::system(&mut object);
         for property in body["properties"].as_array().into_iter().flatten() {
+            // The file's definition goes before the one that every object gets.
             object.properties.change().remove(property["name"].as_str().unwrap_or_default());
             properties::load(&mut object, property, rules, now)?;
         }
@@ -321,6 +327,7 @@ pub fn load(portal: &mut Portal, schemas: &[Value], now: i64) -> Result<(), Refu
             Some((association["fromObjectTypeId"].as_str()?, association["toObjectTypeId"].as_str()?))
         });
         pairs.extend(ends.map(|(from, to)| (from.to_owned(), to.to_owned())));
+        // Both are kept elsewhere, where changes reach them.
         if let Some(schema) = object.schema.as_object_mut() {
             schema.remove("properties");
             schema.remove("associations");

@@ -9,6 +9,7 @@ use super::objects::{distinct_names, show};
 use super::portal::{ObjectType, Portal};
 use super::store::{Record, Store};
 
+// HubSpot's own limits, the length of the body in characters.
 const PAGE_MAX: usize = 200;
 const RESULTS_MAX: usize = 10_000;
 const BODY_MAX: usize = 3_000;
@@ -56,6 +57,7 @@ pub fn search(portal: &mut Portal, type_id: &str, body: &[u8], now: i64) -> Answ
     if limit > PAGE_MAX || after + limit > RESULTS_MAX {
         return Err(Refusal::validation("paging is limited to 200 a page and 10000 in total"));
     }
+    // Filters without a group count as one, as in HubSpot's examples.
     let groups = if query.filters.is_empty() { query.filter_groups } else { vec![Group { filters: query.filters }] };
     if groups.len() > GROUPS_MAX || groups.iter().any(|group| group.filters.len() > FILTERS_MAX) {
         return Err(Refusal::validation("too many filterGroups or filters"));
@@ -64,6 +66,7 @@ pub fn search(portal: &mut Portal, type_id: &str, body: &[u8], now: i64) -> Answ
     let object = portal.object_mut(type_id)?;
     let candidates = candidates(object, &groups);
     let object = &*object;
+    // The real index needs a few moments: search right after a write finds the old state or nothing.
     let seen = |record: &Record| record.archived.is_none() && now - record.updated >= lag;
     let matches = |id: u64, record: &Record| {
         groups.is_empty()
@@ -74,6 +77,7 @@ pub fn search(portal: &mut Portal, type_id: &str, body: &[u8], now: i64) -> Answ
         None => object.store.from(0).filter(fits).collect(),
         Some(ids) => ids.into_iter().filter_map(|id| Some((id, object.store.get(id)?))).filter(fits).collect(),
     };
+    // One rule only counts.
     if let Some(sort) = query.sorts.first() {
         let property = sort.as_str().or_else(|| sort["propertyName"].as_str()).unwrap_or("hs_object_id").to_owned();
         found.sort_by_cached_key(|(id, record)| key(object, *id, record, &property));
@@ -162,6 +166,7 @@ impl Filter {
         let order = compare(&wanted);
         match self.operator.as_str() {
             "EQ" => lower.as_deref() == Some(&wanted),
+            // Records without a value are not found by an exclusion.
             "NEQ" => lower.is_some_and(|lower| lower != wanted),
             "LT" => order.is_some_and(std::cmp::Ordering::is_lt),
             "LTE" => order.is_some_and(std::cmp::Ordering::is_le),

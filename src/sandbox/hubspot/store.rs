@@ -208,6 +208,7 @@ impl Store {
         let new = match self.records.get(&id) {
             Some(before) => {
                 let same = changes.iter().all(|(name, value)| before.values.get(*name).unwrap_or_default() == *value);
+                // The time moves even where no value does: HubSpot counts such a write as a change.
                 let values = if same { before.values.clone() } else { before.values.with(changes) };
                 Record { values, updated: now, ..*before }
             }
@@ -297,6 +298,7 @@ impl Store {
     /// As [`Store::holder`], by the number of the property.
     pub fn holder_number(&self, number: u32, value: &str) -> Option<u64> {
         let id = self.claimed_number(number, value)?;
+        // Claims may be kept without letter case, while an id in a request must be exact.
         self.active(id).filter(|record| record.values.get(number) == Some(value)).map(|_| id)
     }
 
@@ -305,6 +307,7 @@ impl Store {
         let names: Vec<u32> = names.map(|name| self.names.number(name)).collect();
         let stand = self.rules == rules;
         self.rules = rules;
+        // With other rules every index is made anew; with the same ones those that stand are right.
         self.keys.retain(|key| stand && names.contains(&key.name));
         for name in names {
             if self.keys.iter().any(|key| key.name == name) {
@@ -337,6 +340,7 @@ impl Store {
 
     /// Records whose last change lies in a span, by ascending time.
     pub fn changed(&mut self, from: i64, until: i64) -> Vec<u64> {
+        // A range that ends before it begins would be a panic.
         if from > until {
             return Vec::new();
         }
@@ -349,6 +353,7 @@ impl Store {
     /// Puts a record in with its times, whatever it holds.
     pub fn place<'a>(&mut self, id: u64, values: impl Iterator<Item = (&'a str, &'a str)>, created: i64) {
         let values: Vec<(&str, &str)> = values.filter(|(_, value)| !value.is_empty()).collect();
+        // What the id held before goes, so that no value of it stays.
         self.put(id, None);
         self.write(id, &values, created);
     }
@@ -392,6 +397,7 @@ impl Key {
         }
         if let Some(before) = before {
             let before = rules.text(before);
+            // Another record may have taken the value over since.
             if self.claims.get(&*before) == Some(&id) {
                 self.claims.remove(&*before);
             }

@@ -52,6 +52,7 @@ pub fn check(portal: &Portal, request: &Request, path: &[&str], now: i64) -> Res
 
 /// The scopes of which one is needed; none for what every token may read.
 fn needed(portal: &Portal, method: &str, path: &[&str]) -> Vec<String> {
+    // Two POSTs only read.
     let reads = method == "GET" || matches!(path.last(), Some(&"search")) || path.ends_with(&["batch", "read"]);
     let access = if reads { "read" } else { "write" };
     let kind = |name: &str| {

@@ -133,6 +133,7 @@ fn near(portal: &Portal, from: &str, to: &str) -> Value {
     let limit = plain.and_then(|association| association.max).map_or(standing, |max| max.min(standing));
     let threshold = (limit as f64 * NEAR).ceil() as u64;
     let full = plain
+        // At least one: with a limit of one every record without associations would count as near.
         .map(|association| portal.pairs.at_least(from, to, association.type_id, threshold.max(1)))
         .unwrap_or_default();
     let (at, close): (Vec<_>, Vec<_>) = full.into_iter().partition(|(_, count)| u64::from(*count) >= limit);

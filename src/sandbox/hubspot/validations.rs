@@ -42,6 +42,7 @@ const TYPES: [&str; 27] = [
 ];
 
 /// Most digits that a compared number may have before or after its point.
+// An exponent of a few digits would else become a number that fills the memory.
 const DIGITS_MAX: u64 = 1_000;
 
 /// `/crm/property-validations/VERSION/{type}…`: the properties that have rules, one property, one rule.
@@ -115,6 +116,7 @@ pub fn broken(object: &ObjectType, name: &str, text: &str) -> Option<Bad> {
 /// Code and text for a value that breaks a rule. Known from the real service are `MAX_LENGTH` and `INVALID_ALPHA`; the
 /// others are made like them.
 fn refusal(kind: &str, argument: &str, text: &str) -> Option<(&'static str, String)> {
+    // HubSpot runs on Java, whose lengths are in units of UTF-16.
     let length = text.encode_utf16().count();
     let limit = || argument.parse::<usize>().ok();
     let decimal = |text: &str| {
@@ -142,6 +144,7 @@ fn refusal(kind: &str, argument: &str, text: &str) -> Option<(&'static str, Stri
         ("ALPHANUMERIC", "ALPHANUMERIC") if !only(char::is_alphanumeric) => {
             ("INVALID_ALPHANUMERIC", "Enter only letters and numbers".to_owned())
         }
+        // Rules that the sandbox does not know let a value pass: a refusal without a cause would mislead.
         _ => return None,
     })
 }

@@ -40,6 +40,7 @@ pub fn accept<'t, 'b>(
     let Some(field) = column.field.and_then(|place| object.properties.at(place)) else {
         return Err(bad("PROPERTY_DOESNT_EXIST", format!("Property \"{name}\" does not exist")));
     };
+    // Before the value itself: not even an empty one may be written there.
     if field.read_only {
         return Err(bad("READ_ONLY_VALUE", format!("\"{name}\" is a read only property; its value cannot be set.")));
     }
@@ -49,6 +50,7 @@ pub fn accept<'t, 'b>(
     if text.is_empty() {
         return Ok(Cow::Borrowed(""));
     }
+    // HubSpot's rule since April 2025; texts keep their blanks.
     if field.kind != Kind::Text && text.trim() != text {
         return Err(bad("LEADING_TRAILING_WHITESPACE", format!("\"{text}\" includes leading or trailing whitespace.")));
     }
@@ -94,11 +96,13 @@ pub fn refusal(bad: &[Bad], portal_id: u64) -> Refusal {
     let errors = bad
         .iter()
         .map(|bad| json!({"message": bad.message, "code": bad.code, "context": {"propertyName": [bad.property]}}));
+    // The list stands in the message and in `errors`, as the real answers have it.
     let mut refusal = Refusal::validation(format!("Property values were not valid: {}", Value::Array(embedded)));
     refusal.errors = errors.collect();
     refusal
 }
 
+// Written out: Rust's parser takes `inf`, `nan` and a plus sign, which HubSpot does not.
 fn is_number(text: &str) -> bool {
     let text = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));

@@ -69,6 +69,7 @@ pub fn read(objects: &[Value], sources: &[Source]) -> Result<Value, LoadError> {
         records.entry(record.object.clone()).or_default().push(row);
     }
     let users = records.entry("User".to_owned()).or_default();
+    // Logins need their user: a project seldom exports the one that it is read with.
     if !users.iter().any(|user| user["Username"] == USERNAME) {
         users.push(json!({"Id": USER_ID, "Name": "Syncline Integration", "Username": USERNAME, "Email": USERNAME, "IsActive": true}));
     }
@@ -87,6 +88,7 @@ struct Reading<'s, 'o> {
 }
 
 /// Most parents around a record.
+// Exports of trees go no deeper, and reading stays within the stack.
 const LEVELS_MAX: usize = 5;
 
 impl Schema<'_> {
@@ -103,6 +105,7 @@ impl Schema<'_> {
         let leading: Vec<&Value> = fields.iter().filter(leads).collect();
         let stem = relationship.strip_suffix("__r").unwrap_or(relationship);
         let named = leading.iter().find(|field| field["childRelationshipName"] == stem);
+        // Standard relationships are not described in a project, but mostly there is one lookup only.
         let only = || leading.first().filter(|_| leading.len() == 1);
         named.or_else(only).and_then(|field| field["name"].as_str())
     }
@@ -134,6 +137,7 @@ impl<'s> Reading<'s, '_> {
         };
         let prefix = described["keyPrefix"].as_str().unwrap_or("000");
         let count = self.counts.entry(object.clone()).or_default();
+        // Exports hold no ids; counted, they are the same at every start.
         let id = ids::id(prefix, *count);
         *count += 1;
         if let Some(reference) = attributes.reference_id
@@ -151,6 +155,7 @@ impl<'s> Reading<'s, '_> {
             }
         };
         let children: Vec<String> =
+            // Values of fields are never objects in an export, so that an object holds children.
             members.iter().filter(|(_, value)| value.get().starts_with('{')).map(|(name, _)| name.clone()).collect();
         let children: Vec<(String, &RawValue)> =
             children.into_iter().filter_map(|name| members.remove(&name).map(|value| (name, value))).collect();
@@ -188,6 +193,7 @@ impl<'s> Reading<'s, '_> {
                 LoadError::at(&record.source.path, record.source.line_of_json(record.raw, name), message)
             };
             let (name, value) = match (name.as_str(), self.schema.field(&record.object, name)) {
+                // Not in any project's fields, yet tests of windows need rows with chosen times.
                 ("CreatedDate" | "SystemModstamp" | "LastModifiedDate", None) => (name.as_str(), scalar(value)),
                 (_, Some(field)) => {
                     let value = self
@@ -227,6 +233,7 @@ impl<'s> Reading<'s, '_> {
             "int" | "long" | "double" | "currency" | "percent" if text.parse::<f64>().is_err() => {
                 Err(format!("expected a number, not `{text}`"))
             }
+            // The parser takes shorter and longer forms as well, which Salesforce never writes.
             "date" if text.len() != 10 || text.parse::<jiff::civil::Date>().is_err() => {
                 Err(format!("expected a date such as 2026-10-01, not `{text}`"))
             }

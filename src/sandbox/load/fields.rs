@@ -65,6 +65,7 @@ pub fn read(root: Element<'_, '_>, sets: &ValueSets) -> Result<Vec<Value>, LoadE
     for (from, to) in [("unique", "unique"), ("externalId", "externalId"), ("caseSensitive", "caseSensitive")] {
         field[to] = root.flag(from).into();
     }
+    // An external id is one by which records can be looked up.
     field["idLookup"] = root.flag("externalId").into();
     for (from, to) in [("length", "length"), ("precision", "precision"), ("scale", "scale")] {
         if let Some(number) = root.number(from)? {
@@ -107,6 +108,7 @@ fn by_type(root: Element<'_, '_>, word: &str, field: &mut Value, sets: &ValueSet
 fn lookup(root: Element<'_, '_>, word: &str, field: &mut Value) {
     let name = field["name"].as_str().unwrap_or_default().to_owned();
     let mut targets: Vec<&str> = root.children("referenceTo").filter_map(Element::own_text).collect();
+    // A hierarchy exists on users only, and its file names no target.
     if targets.is_empty() && word == "Hierarchy" {
         targets.push("User");
     }
@@ -119,6 +121,7 @@ fn lookup(root: Element<'_, '_>, word: &str, field: &mut Value) {
     field["childRelationshipName"] = root.text("relationshipName").into();
     if word == "MasterDetail" {
         field["cascadeDelete"] = true.into();
+        // A detail cannot be without its master.
         field["nillable"] = false.into();
         field["relationshipOrder"] = root.text("relationshipOrder").and_then(|order| order.parse::<u64>().ok()).into();
         field["writeRequiresMasterRead"] = root.flag("writeRequiresMasterRead").into();
@@ -149,6 +152,7 @@ fn picklist(root: Element<'_, '_>, field: &mut Value, sets: &ValueSets) -> Resul
                     "`{name}` takes the values of `{global}`, and the project has no such globalValueSet"
                 ))
             })?;
+            // Global picklists are always restricted.
             field["restrictedPicklist"] = true.into();
             found.clone().into()
         }
@@ -164,6 +168,7 @@ pub fn values(definition: Element<'_, '_>) -> Result<Vec<Value>, LoadError> {
     let mut active = 0;
     for value in ["value", "customValue", "standardValue"].into_iter().flat_map(|name| definition.children(name)) {
         let name = value.text("fullName").ok_or_else(|| value.error("a value has no <fullName>"))?;
+        // Salesforce tells values of a picklist apart without letter case.
         if seen.insert(name.to_lowercase(), ()).is_some() {
             return Err(value.error(format!("the value `{name}` is listed twice")));
         }

@@ -31,5 +31,6 @@ pub fn key_prefix(name: &str, place: usize) -> String {
         _ => 'a',
     };
     let digit = |number: usize| char::from(DIGITS[number % 36]);
+    // Two digits of base 36: room for 1,296 objects, more than an org may have.
     format!("{start}{}{}", digit(place / 36), digit(place))
 }

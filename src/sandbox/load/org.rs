@@ -26,6 +26,7 @@ struct Described {
 pub fn read(root: &Path) -> Result<Value, LoadError> {
     let files = files_below(root, |path| parts(path).is_some() || is_value_set(path) || is_data(path))?;
     let mut sets = ValueSets::new();
+    // First, as fields of any object may take their values from them.
     for path in files.iter().filter(|path| is_value_set(path)) {
         let source = Source::below(root, path)?;
         let file = Metadata::parse(&source, "GlobalValueSet")?;
@@ -45,6 +46,7 @@ pub fn read(root: &Path) -> Result<Value, LoadError> {
                        `force-app/main/default/objects/Subscription__c/Subscription__c.object-meta.xml`";
         return Err(LoadError::new(root, message));
     }
+    // Every org has them, and owners lead to either.
     for name in ["User", "Group"] {
         entry(&mut objects, name);
     }
@@ -135,6 +137,7 @@ fn add_fields(described: &mut Described, object: &str, source: &Source, sets: &V
     let file = Metadata::parse(source, "CustomField")?;
     for field in fields::read(file.root(), sets)? {
         let name = field["name"].as_str().unwrap_or_default().to_owned();
+        // A project of several packages may hold an object in parts, but no field twice.
         if let Some(before) = described.files.insert(name.clone(), source.path.clone()) {
             let message = format!("`{object}.{name}` is described in `{}` as well", before.display());
             return Err(LoadError::new(&source.path, message));
@@ -150,6 +153,7 @@ fn add_fields(described: &mut Described, object: &str, source: &Source, sets: &V
 
 /// Standard objects that lookups lead to are there without a file; custom ones must have theirs. Owners come last.
 fn complete(objects: &mut Objects) -> Result<(), LoadError> {
+    // A standard object may bring lookups of its own, so this goes on until nothing is missing.
     loop {
         let mut wanted = Vec::new();
         for described in objects.values() {
@@ -174,6 +178,7 @@ fn complete(objects: &mut Objects) -> Result<(), LoadError> {
     }
     for (name, described) in objects {
         let fields = described.object["fields"].as_array().into_iter().flatten();
+        // A detail belongs to the owner of its master.
         let owned = fields.clone().any(|field| field["name"] == "OwnerId" || field["cascadeDelete"] == true);
         let settings = described.object["customSetting"] == true || described.object["controlledByParent"] == true;
         let owner = name.ends_with("__c") && !owned && !settings;

@@ -88,6 +88,7 @@ fn check_property(source: &Source, object: &str, property: &Value) -> Result<(),
         return Err(LoadError::at(&source.path, line, format!("a property of `{object}` has no `name`")));
     }
     let wrong = |message: String| LoadError::at(&source.path, source.line_of_json(&source.text, name), message);
+    // More than can be made: files come from real portals, whose own properties have more types.
     let kinds =
         ["string", "number", "bool", "enumeration", "date", "datetime", "phone_number", "object_coordinates", "json"];
     if !kinds.contains(&text("type")) {

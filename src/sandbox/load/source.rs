@@ -8,6 +8,7 @@ use crate::sys::files::{self, ReadError};
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Most entries of a folder, and most folders below each other.
+// A folder that was named by mistake, such as a home folder, ends in an error and not in minutes of reading.
 const ENTRIES_MAX: usize = 100_000;
 const LEVELS_MAX: usize = 32;
 
@@ -72,6 +73,7 @@ impl Source {
 
     /// The line in which a part of the text begins.
     pub fn line_of(&self, part: &str) -> usize {
+        // Parts are slices of the text, so that their address tells their place without a search.
         let start = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         self.line_at(start)
     }
@@ -111,6 +113,7 @@ pub fn files_below(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<Str
             }
         }
     }
+    // Folders list their entries in an order of their own; sorted, a world is the same everywhere.
     found.sort_unstable();
     Ok(found)
 }

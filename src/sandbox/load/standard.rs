@@ -70,6 +70,7 @@ const OBJECTS: [(&str, &str, &str, &str); 14] = [
 pub fn object(name: &str, place: usize) -> Value {
     let sample = crate::sandbox::seed::objects();
     let sample = sample.as_array().into_iter().flatten().find(|known| known["name"] == name && known["custom"] != true);
+    // The sample org's descriptions are the fuller ones.
     if let Some(known) = sample {
         return known.clone();
     }
@@ -78,6 +79,7 @@ pub fn object(name: &str, place: usize) -> Value {
     let prefix = super::names::key_prefix("", place).replacen('a', "z", 1);
     let (_, plural, prefix, fields) = listed.copied().unwrap_or((name, &plural, &prefix, "Name:string"));
     let mut fields: Vec<Value> = fields.split(' ').enumerate().map(|(place, spec)| field(spec, place == 0)).collect();
+    // These belong to nobody.
     if !["Group", "RecordType", "Pricebook2", "Product2", "OpportunityLineItem"].contains(&name) {
         fields.push(owner());
     }

@@ -24,6 +24,7 @@ impl<'s> Metadata<'s> {
             let line = usize::try_from(error.pos().row).unwrap_or(1);
             LoadError::at(&source.path, line, format!("the XML is not valid: {error}"))
         })?;
+        // A file under a wrong name would else be an object without anything in it.
         let found = document.root_element().tag_name().name().to_owned();
         if found != root {
             return Err(LoadError::new(&source.path, format!("the file must hold a <{root}>, not a <{found}>")));

@@ -65,6 +65,7 @@ pub fn text(status: u16, body: String) -> Reply {
 
 /// A time as the REST API writes it: whole seconds, an offset without a colon.
 pub fn rest_time(millis: i64) -> String {
+    // Salesforce stores whole seconds, and writes three zeros for the rest.
     written(millis, "%Y-%m-%dT%H:%M:%S.000+0000")
 }
 

@@ -28,6 +28,7 @@ const UNSUPPORTED: [&str; 12] = [
 ];
 
 /// How long a job runs.
+// Long enough for a client to see each state, short enough for tests.
 const RUN_MILLIS: i64 = 300;
 
 /// Jobs of a day.
@@ -54,6 +55,7 @@ impl Job {
         let mut body = json!({"id": id, "operation": self.operation, "object": self.object, "createdById": USER_ID,
             "createdDate": rest_time(self.made), "systemModstamp": rest_time(now), "state": state,
             "concurrencyMode": "Parallel", "contentType": "CSV", "apiVersion": version, "lineEnding": "LF", "columnDelimiter": "COMMA"});
+        // The answers to POST and PATCH lack them.
         if counters {
             body["jobType"] = "V2Query".into();
             body["retries"] = 0.into();
@@ -81,6 +83,7 @@ pub fn route(org: &mut Org, request: &Request, rest: &[&str], version: &str, now
         ("GET", [id]) => {
             let failing = org.switches.fail_jobs.clone();
             let job = org.jobs.get_mut(*id).ok_or_else(Refusal::not_found)?;
+            // A queued job has not failed yet.
             if let (Some(error), "InProgress" | "JobComplete") = (failing, job.state(now)) {
                 job.fail(&error);
             }
@@ -128,6 +131,7 @@ fn create(org: &mut Org, body: &[u8], version: &str, now: i64) -> Answer {
     if today >= JOBS_MAX {
         return Err(Refusal::new(400, "LIMIT_EXCEEDED", "Max bulk v2 query jobs (10000) per 24 hrs has been reached"));
     }
+    // The query is checked at once, so that a wrong one makes no job.
     let query = prepare(org, text)?;
     let object = org.object(&query.from).ok_or_else(Refusal::not_found)?;
     if UNSUPPORTED.contains(&object.name()) {
@@ -148,6 +152,7 @@ fn create(org: &mut Org, body: &[u8], version: &str, now: i64) -> Answer {
     if selected.iter().any(|column| compound(&column.found.field["type"])) {
         return Err(Refusal::new(400, "API_ERROR", "Selecting compound data not supported in Bulk Query"));
     }
+    // The rows that match are settled now; their values are read with the pages, as a real job gives either state.
     let ids = eval::run(org, object, &query, operation == "queryAll", now).map_err(|wrong| wrong.refusal(text))?;
     let (object, operation, version) = (object.name().to_owned(), operation.to_owned(), version.to_owned());
     let job = Job { operation, object, query, ids, made: now, version, ended: None, error: None };
@@ -159,6 +164,7 @@ fn create(org: &mut Org, body: &[u8], version: &str, now: i64) -> Answer {
 
 fn results(org: &Org, request: &Request, id: &str, version: &str, now: i64) -> Answer {
     let job = org.jobs.get(id).ok_or_else(Refusal::not_found)?;
+    // Results have the form of the version that made the job.
     if job.version != version {
         return Err(Refusal::new(409, "API_ERROR", format!("The job was made with API version {}", job.version)));
     }
@@ -175,6 +181,7 @@ fn results(org: &Org, request: &Request, id: &str, version: &str, now: i64) -> A
     let columns = columns(org, object, paths).map_err(|wrong| wrong.refusal(""))?;
     let end = (start + most.max(1)).min(job.ids.len());
     let mut body = String::new();
+    // Orgs differ in whether an empty result has a header row.
     if !(job.ids.is_empty() && org.switches.empty_without_header) {
         body.push_str(&csv::header(&columns));
         body.push('\n');
@@ -190,6 +197,7 @@ fn results(org: &Org, request: &Request, id: &str, version: &str, now: i64) -> A
     }
     let next = if end < job.ids.len() { locator(end) } else { "null".to_owned() };
     let reply = Reply::new(200, "text/csv; charset=UTF-8", body);
+    // As behind a proxy that drops headers it does not know.
     if org.switches.no_bulk_headers {
         return Ok(reply);
     }

@@ -39,6 +39,7 @@ impl Cells {
 
     /// Puts a value in the place of another; a place that is not there stays away.
     pub fn set(&mut self, place: usize, value: Option<&str>) {
+        // All values move, which is cheap beside what a vector for each row would take in memory.
         *self = self.iter().enumerate().map(|(at, before)| if at == place { value } else { before }).collect();
     }
 

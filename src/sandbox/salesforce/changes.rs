@@ -16,10 +16,12 @@ pub fn list(org: &Org, request: &Request, name: &str, deleted: bool, now: i64) -
     }
     let invalid = |message: &str| Refusal::new(400, "INVALID_REPLICATION_DATE", message);
     let time =
+        // Seconds are cut off, as the documentation says.
         |name: &str| request.parameter(name).and_then(parse_time).map(|millis| millis.div_euclid(MINUTE) * MINUTE);
     let (Some(start), Some(end)) = (time("start"), time("end")) else {
         return Err(invalid("start and end are required"));
     };
+    // Deletes reach back 15 days, updates 30.
     let back = if deleted { BIN_MILLIS } else { 2 * BIN_MILLIS };
     if start < now - back {
         return Err(invalid("startDate before org replication enabled date"));
@@ -34,6 +36,7 @@ pub fn list(org: &Org, request: &Request, name: &str, deleted: bool, now: i64) -
             .deletes
             .iter()
             .filter(|(id, at)| {
+                // A row that was restored is no longer listed.
                 (start..=end).contains(at) && object.rows.get(id).is_none_or(|row| row.deleted.is_some())
             })
             .map(|(id, at)| json!({"id": id, "deletedDate": rest_time(*at)}))

@@ -41,6 +41,7 @@ pub fn route(org: &mut Org, request: &Request, now: i64) -> Answer {
         let message = format!("record limit reached. cannot submit more than {RECORDS_MAX} records in this request");
         return Err(Refusal::new(400, "EXCEEDED_ID_LIMIT", message));
     }
+    // All are looked at before the first one is written.
     let failing = work.iter().filter(|work| work.as_ref().map_or(true, |work| check(org, work).is_err())).count();
     let rolled_back = all_or_none && failing > 0;
     let results = work.into_iter().map(|work| {

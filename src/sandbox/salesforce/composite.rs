@@ -43,6 +43,7 @@ pub fn collection(org: &Org, request: &Request, name: &str, version: &str, now: 
     let selected = Selected { columns, choices: Vec::new() };
     let one = |id: &String| {
         let id = widen(id)?;
+        // Rows in the recycle bin are missing here, without a word of why.
         let row = object.rows.get(&id).filter(|row| row.deleted.is_none() && object.sees(&id, row, now))?;
         Some(record(org, object, &selected, &id, row, version))
     };
@@ -68,6 +69,7 @@ pub fn composite(org: &mut Org, request: &Request, now: i64, resource: Inner) ->
         );
         let reply = resource(org, &inner, now).unwrap_or_else(|refusal| refusal.reply());
         let text = String::from_utf8_lossy(&reply.body).into_owned();
+        // A part without a body must leave the whole valid JSON.
         let text = if text.is_empty() { "null".to_owned() } else { text };
         answers_of.push(format!(
             r#"{{"body":{text},"httpHeaders":{{}},"httpStatusCode":{},"referenceId":{}}}"#,
@@ -99,6 +101,7 @@ fn inner(outer: &Request, method: &str, url: &str, body: &Value) -> Request {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let decode =
         |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    // In a path a plus sign is a plus sign; only in a query it is a blank.
     let plain = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     Request {
         method: method.to_owned(),
@@ -110,6 +113,7 @@ fn inner(outer: &Request, method: &str, url: &str, body: &Value) -> Request {
             .filter_map(|pair| pair.split_once('='))
             .map(|(name, value)| (decode(name), decode(value)))
             .collect(),
+        // The parts are made with the token of the whole.
         headers: outer.headers.clone(),
         body: if body.is_null() { bytes::Bytes::new() } else { body.to_string().into() },
     }

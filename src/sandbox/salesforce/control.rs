@@ -176,12 +176,14 @@ fn row_action(org: &mut Org, action: &str, given: &Given<'_>) -> Result<Value, S
     let name = arguments["object"].as_str().unwrap_or_default().to_owned();
     let id =
         arguments["id"].as_str().or_else(|| arguments["master"].as_str()).and_then(widen).ok_or("`id` is missing")?;
+    // Stamps have whole seconds.
     let stamp = now.div_euclid(1000) * 1000;
     let object = object_mut(org, &name)?;
     match action {
         "undelete" => {
             let mut row =
                 object.rows.get(&id).filter(|row| row.deleted.is_some()).ok_or("it is not in the recycle bin")?.clone();
+            // A restored row has a new stamp, so that a client which reads by stamp sees it again.
             (row.deleted, row.stamp, row.master) = (None, stamp, None);
             object.rows.put(id, row);
         }
@@ -204,6 +206,7 @@ fn row_action(org: &mut Org, action: &str, given: &Given<'_>) -> Result<Value, S
                 serde_json::from_value(arguments["losers"].clone()).map_err(|error| error.to_string())?;
             for loser in losers {
                 let mut row = object.rows.get(&loser).ok_or("there is no such record to merge")?.clone();
+                // A merge deletes the losers, and notes the winner in them.
                 (row.deleted, row.stamp, row.master) = (Some(now), stamp, Some(id.clone()));
                 object.rows.put(loser.clone(), row);
                 object.deletes.push((loser, now));
@@ -221,6 +224,7 @@ fn field_action(org: &mut Org, action: &str, arguments: &Value) -> Result<Value,
         let rows: Vec<_> = object.rows.all().iter().map(|(id, row)| (id.clone(), row.clone())).collect();
         object.numbered = 0;
         for (id, mut row) in rows {
+            // Checkboxes are never blank: rows that were there get `false`.
             row.values.push(blank);
             object.number(&mut row);
             object.rows.put(id, row);
@@ -240,6 +244,7 @@ fn field_action(org: &mut Org, action: &str, arguments: &Value) -> Result<Value,
             object.fields[place] =
                 complete(&json!({"name": name, "type": kind, "label": object.fields[place]["label"]}));
         }
+        // Hidden and not removed: to the integration user the two look the same.
         "remove_field" => drop(object.hidden_fields.insert(name.to_owned())),
         "change_field" => merge(&mut object.fields[place], &arguments["set"])?,
         _ => {

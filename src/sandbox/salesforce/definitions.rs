@@ -78,6 +78,7 @@ pub fn complete(given: &Value) -> Value {
     let length = given["length"].as_u64().unwrap_or(length);
     // Three bytes for a character, but for what holds plain letters only.
     let bytes = if matches!(kind, "id" | "reference" | "multipicklist") { length } else { length * 3 };
+    // Beyond 255 characters a text area can neither be filtered nor sorted by.
     let long_text = kind == "textarea" && length > 255;
     let unfit = long_text || matches!(kind, "encryptedstring" | "base64" | "address" | "location" | "anyType");
     let number = matches!(kind, "double" | "currency" | "percent");
@@ -126,6 +127,7 @@ pub fn complete(given: &Value) -> Value {
     for (key, value) in rest.as_object().into_iter().flatten() {
         field[key.as_str()] = value.clone();
     }
+    // Last: what a seed says goes before what is usual.
     for (key, value) in given.as_object().into_iter().flatten() {
         field[key.as_str()] = value.clone();
     }

@@ -31,6 +31,7 @@ pub fn describe(org: &Org, object: &Object, version: &str) -> Value {
     let source_field = object
         .fields
         .iter()
+        // A field that the user may not read is missing, without a hint.
         .filter(|field| field["name"].as_str().is_some_and(|name| !object.hidden_fields.contains(name)));
     let has_bin = object.definition["undeletable"] != false;
     let merges = object.definition["mergeable"] == true;

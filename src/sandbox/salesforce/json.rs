@@ -54,6 +54,7 @@ impl Node {
             for hop in &column.found.hops {
                 current =
                     current.and_then(|(_, row, _)| hop.follow(row)).map(|(id, row, object)| (id.as_str(), row, object));
+                // A lookup without a record makes the whole parent null, whatever was selected of it.
                 let Some((id, _, object)) = current else {
                     node.parents.entry(hop.name.clone()).or_insert(None);
                     break;
@@ -134,6 +135,7 @@ fn compound(field: &Value, row: &Row, owner: &Object) -> String {
 pub fn number(text: &str, kind: &str, org: &Org) -> String {
     let plain = if text.parse::<f64>().is_ok() { text } else { "0" };
     let digits = plain.trim_start_matches('-').split('.').next().map_or(0, str::len);
+    // Java writes large doubles this way, and some answers do.
     if org.switches.exponents && digits > 7 {
         let (sign, rest) = plain.strip_prefix('-').map_or(("", plain), |rest| ("-", rest));
         let (whole, fraction) = rest.split_once('.').unwrap_or((rest, ""));
