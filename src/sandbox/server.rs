@@ -31,6 +31,7 @@ const HEAD_BYTES_MAX: usize = 1024 * 1024;
 const GZIP_BYTES_MIN: usize = 1024;
 
 /// How long open requests may go on after a stop was asked for.
+// An answer of the services takes microseconds; what is still open waits for a fault such as `never`.
 const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// Answers requests of one listener.
@@ -70,6 +71,7 @@ pub async fn serve(listener: TcpListener, answer: Arc<dyn Answer>, cancel: Cance
             Some(_) = connections.join_next() => {}
         }
     }
+    // The port is free from here on, so that a sandbox can be started anew at once.
     drop(listener);
     let all_ended = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(STOP_GRACE, all_ended).await;
@@ -81,6 +83,7 @@ async fn connection(stream: TcpStream, answer: Arc<dyn Answer>, cancel: Cancel) 
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| exchange(request, answer.clone()));
     let mut server = hyper::server::conn::http1::Builder::new();
+    // The date is the sandbox's own, and large heads are for the services to refuse.
     server.auto_date_header(false).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX).max_headers(512);
     let serving = server.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
@@ -106,6 +109,7 @@ async fn exchange(request: hyper::Request<Incoming>, answer: Arc<dyn Answer>) ->
     let reply = answer.answer(&request);
     // The request may be large and the answer slow.
     drop(request);
+    // After the work: a slow line does not change when a service did it.
     let latency = answer.latency();
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
@@ -210,6 +214,7 @@ fn compress(body: &Bytes) -> Option<Bytes> {
 
 /// So many bytes of a body of which more was announced, then the end of the connection.
 fn cut(body: &Bytes, bytes: usize) -> Body {
+    // Never the whole body, or the client would notice nothing.
     let part = body.slice(..bytes.min(body.len().saturating_sub(1)));
     let stream = futures_util::stream::unfold(0_u8, move |step| {
         let part = part.clone();
@@ -234,6 +239,7 @@ fn drip(body: Bytes, pause: Duration) -> Body {
         if rest.is_empty() {
             return None;
         }
+        // The first byte comes at once: the pauses lie between them.
         if begun {
             tokio::time::sleep(pause).await;
         }

@@ -48,6 +48,7 @@ impl World {
     /// Carries out an action of a service's control API.
     pub fn control(&self, service: &str, action: &str, arguments: &Value) -> Result<Value, String> {
         let answer = self.service(service)?.control(action, arguments, self.clock.now());
+        // Even where it failed: some of it may have been carried out before.
         self.note_change();
         answer
     }
@@ -108,6 +109,7 @@ impl Answer for ServiceAnswer {
             Some(strike) if strike.when == When::Before => None,
             _ => Some(self.service.handle(request, now)),
         };
+        // Reads change nothing that is kept; sessions and limits are not.
         if real.is_some() && request.method != "GET" {
             self.world.note_change();
         }

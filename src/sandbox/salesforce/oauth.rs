@@ -22,6 +22,7 @@ pub fn token(org: &mut Org, request: &Request, now: i64) -> Reply {
         "client_credentials" => client(org, request, &form).map(|()| None),
         "refresh_token" => client(org, request, &form).and_then(|()| refresh(org, get("refresh_token"))),
         "urn:ietf:params:oauth:grant-type:jwt-bearer" => assertion(org, get("assertion"), now).map(|()| None),
+        // Blocked in newer orgs, with the same words as a wrong password.
         "password" => Err(("invalid_grant", "authentication failure")),
         _ => Err(("unsupported_grant_type", "grant type not supported")),
     };
@@ -32,6 +33,7 @@ pub fn token(org: &mut Org, request: &Request, now: i64) -> Reply {
             org.sessions.insert(token.clone(), Session { used: now });
             let host = request.header("host").unwrap_or("localhost");
             let mut body = json!({"access_token": token, "signature": "c2lnbmF0dXJl", "scope": "api refresh_token",
+                // The host that was asked: the sandbox does not know by which name it is reached.
                 "instance_url": format!("http://{host}"), "id": format!("http://{host}/id/{ORG_ID}/{USER_ID}"),
                 "token_type": "Bearer", "issued_at": now.to_string()});
             if let Some(renewed) = renewed {
@@ -71,6 +73,7 @@ fn refresh(org: &mut Org, token: &str) -> Result<Option<String>, Refused> {
     if !org.switches.rotate_refresh_tokens {
         return Ok(None);
     }
+    // As an org with rotation does: a client that does not store the new one is locked out.
     org.refresh_tokens.remove(token);
     let renewed = org.token();
     org.refresh_tokens.insert(renewed.clone());
@@ -79,6 +82,7 @@ fn refresh(org: &mut Org, token: &str) -> Result<Option<String>, Refused> {
 
 fn assertion(org: &Org, assertion: &str, now: i64) -> Result<(), Refused> {
     let Some(key) = &org.options.jwt_public_key else {
+        // Without a certificate, an org has no app that could be approved.
         return Err(("invalid_grant", "user hasn't approved this consumer"));
     };
     let claims = assertion::claims(assertion, key).ok_or(("invalid_grant", "invalid assertion"))?;
@@ -89,12 +93,14 @@ fn assertion(org: &Org, assertion: &str, now: i64) -> Result<(), Refused> {
         return Err(("invalid_grant", "user hasn't approved this consumer"));
     }
     let audience = claims["aud"].as_str().unwrap_or_default();
+    // Stands for the org's own login host, which real orgs accept as well.
     let local = audience.starts_with("http://127.0.0.1") || audience.starts_with("http://localhost");
     if !local && !["https://login.salesforce.com", "https://test.salesforce.com"].contains(&audience) {
         return Err(("invalid_grant", "Audience validation failed"));
     }
     // Seconds, milliseconds, and either as text are all accepted.
     let expires = claims["exp"].as_i64().or_else(|| claims["exp"].as_str()?.parse().ok()).unwrap_or_default();
+    // More than that many seconds would be in the year 5138.
     let expires = if expires > 100_000_000_000 { expires } else { expires * 1000 };
     if expires <= now { Err(("invalid_grant", "assertion expired")) } else { Ok(()) }
 }

@@ -111,6 +111,7 @@ impl Org {
     /// A new id of 18 characters.
     pub fn new_id(&mut self, prefix: &str) -> String {
         self.next += 1;
+        // Above zero, so that ids look like those of an org that has lived for a while.
         let mut number = self.next + 62_u64.pow(6);
         let mut digits = Vec::new();
         const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -127,6 +128,7 @@ impl Org {
         self.next += 1;
         let random: String =
             (0..40).map(|_| char::from(b'a' + u8::try_from(self.rng.below(26)).unwrap_or_default())).collect();
+        // Real session ids begin with the org's id and an exclamation mark too.
         format!("{}!{random}{}", &ORG_ID[..15], self.next)
     }
 
@@ -144,6 +146,7 @@ impl Org {
                 )
             })
             .collect();
+        // Cursors and jobs go as with a restart of the service: clients have to bear that.
         json!({"objects": objects, "refresh_tokens": self.refresh_tokens, "switches": self.switches, "next": self.next})
     }
 
@@ -200,6 +203,7 @@ impl Object {
                 (!hidden).then(|| (Some(place), &self.fields[place]))
             }
             None => {
+                // An object without a recycle bin has no `IsDeleted` either.
                 let has_bin = self.definition["undeletable"] != false;
                 let system = definitions::system_fields().iter().find(|field| {
                     field["name"].as_str().is_some_and(|source_field| source_field.eq_ignore_ascii_case(name))
@@ -236,6 +240,7 @@ fn auto_number(format: Option<&str>, number: u64) -> String {
     let format = format.unwrap_or("{00000000}");
     match format.split_once('{').and_then(|(start, rest)| Some((start, rest.split_once('}')?))) {
         Some((start, (zeros, end))) => {
+            // Salesforce's own longest auto-number.
             let width = zeros.len().min(30);
             format!("{start}{number:0width$}{end}")
         }

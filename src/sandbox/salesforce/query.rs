@@ -33,6 +33,7 @@ pub fn prepare(org: &Org, text: &str) -> Result<Query, Refusal> {
                 all.push(field);
                 continue;
             };
+            // The rule of the real service: only standard fields are free of a limit.
             if which != "STANDARD" && query.limit.is_none_or(|limit| limit > 200) {
                 let message = "The SOQL FIELDS function must have a LIMIT of at most 200";
                 return Err(Refusal::new(400, "MALFORMED_QUERY", message));
@@ -75,9 +76,11 @@ fn selected<'a>(org: &'a Org, object: &'a Object, query: &Query) -> Result<Selec
 pub fn run(org: &mut Org, request: &Request, text: &str, all: bool, version: &str, now: i64) -> Answer {
     let asked = request.header("sforce-query-options").and_then(|header| header.split("batchSize=").nth(1));
     let asked = asked.and_then(|size| size.split(',').next()?.trim().parse().ok()).unwrap_or(PAGE_MAX);
+    // The size is a hint: real pages may be smaller, down to less than the least that can be asked for.
     let size: usize = if org.switches.short_pages { 150 } else { asked.clamp(200, PAGE_MAX) };
     let query = prepare(org, text)?;
     let object = org.object(&query.from).ok_or_else(Refusal::not_found)?;
+    // Before any row is read, so that a wrong field is an error even where no row matches.
     selected(org, object, &query).map_err(|wrong| wrong.refusal(text))?;
     let ids = eval::run(org, object, &query, all, now).map_err(|wrong| wrong.refusal(text))?;
     if query.select == Select::Count {
@@ -110,6 +113,7 @@ fn page(org: &mut Org, cursor: Cursor, locator: &str, start: usize, version: &st
     let total = cursor.ids.len();
     let object = org.object(&cursor.query.from).ok_or_else(Refusal::not_found)?;
     let selected = selected(org, object, &cursor.query).map_err(|wrong| wrong.refusal(""))?;
+    // Rows that were purged since the first page are missing, while the total still counts them.
     let records = cursor.ids[start..end].iter().filter_map(|id| Some((id, object.rows.get(id)?)));
     let records: Vec<String> = records.map(|(id, row)| record(org, object, &selected, id, row, version)).collect();
     let done = end == total;

@@ -82,8 +82,10 @@ fn accept(object: &Object, values: &Values) -> Result<Accepted, Refusal> {
                 format!("Unable to create/update fields: {named}. Please check the security settings of this field.");
             return refuse("INVALID_FIELD_FOR_INSERT_UPDATE", message);
         };
+        // Salesforce trims texts at both ends, and stores an empty one as null.
         let value = value.as_deref().map(str::trim).filter(|value| !value.is_empty());
         let Some(text) = value else {
+            // A checkbox is never null.
             accepted.push((place, (field["type"] == "boolean").then(|| "false".into())));
             continue;
         };
@@ -102,6 +104,7 @@ fn accept(object: &Object, values: &Values) -> Result<Accepted, Refusal> {
                 .is_some_and(|all| all.iter().any(|entry| entry["value"] == value && entry["active"] == true))
         };
         let restricted = field["restrictedPicklist"] == true;
+        // A list that is not restricted takes any text through the API.
         if restricted && !text.split(';').all(listed) {
             let message = format!(
                 "{}: bad value for restricted picklist field: {text}",
@@ -186,6 +189,7 @@ pub fn create(org: &mut Org, name: &str, values: &Values, now: i64) -> Result<St
 /// A row without values.
 pub fn blank(object: &Object, now: i64) -> Row {
     let values = object.fields.iter().map(|field| (field["type"] == "boolean").then_some("false")).collect();
+    // Moments have whole seconds in Salesforce, so that many rows share a stamp.
     let stamp = now.div_euclid(1000) * 1000;
     Row { values, created: stamp, modified: stamp, stamp, deleted: None, visible: now, master: None }
 }
@@ -193,6 +197,7 @@ pub fn blank(object: &Object, now: i64) -> Row {
 /// Saves a row; readers see it after the delay.
 fn put(org: &mut Org, name: &str, id: String, mut row: Row, now: i64) {
     let delay = i64::try_from(org.options.visibility_delay.as_millis()).unwrap_or_default();
+    // As a long transaction: the stamp is of its start, and readers see the row at its end.
     row.visible = now + delay;
     if let Some(object) = org.objects.get_mut(&name.to_ascii_lowercase()) {
         object.rows.put(id, row);
@@ -202,6 +207,7 @@ fn put(org: &mut Org, name: &str, id: String, mut row: Row, now: i64) {
 /// A record that is there, under its 18-character id.
 pub fn live<'a>(org: &'a Org, name: &str, id: &str) -> Result<(String, &'a Row), Refusal> {
     let object = org.object(name).ok_or_else(Refusal::not_found)?;
+    // An id whose letter case does not fit its check letters is wrong.
     let wide = widen(id).filter(|wide| id.len() == 15 || wide == id);
     let wide = wide.ok_or_else(|| Refusal::new(400, "MALFORMED_ID", format!("bad id {id}")).with_fields(&["Id"]))?;
     match object.rows.get(&wide) {
@@ -228,6 +234,7 @@ pub fn update(org: &mut Org, name: &str, id: &str, values: &Values, now: i64) ->
     let (id, mut row) = check_update(org, name, id, values)?;
     let stamp = now.div_euclid(1000) * 1000;
     (row.modified, row.stamp) = (stamp, stamp);
+    // The stamp moves even where no value changes, as with any save.
     put(org, name, id, row, now);
     Ok(())
 }
@@ -306,6 +313,7 @@ fn upsert(org: &mut Org, name: &str, field: &str, value: &str, values: &Values, 
             update(org, name, id, values, now)?;
             Ok(answers::json(200, &json!({"id": id, "success": true, "errors": [], "created": false})))
         }
+        // The real service answers 300 with the places of all that match, and writes none.
         several => {
             let urls: Vec<Value> =
                 several.iter().map(|id| format!("/services/data/v67.0/sobjects/{name}/{id}").into()).collect();

@@ -15,9 +15,11 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 60..=68;
 
 /// Answers a request.
 pub fn answer(org: &mut Org, request: &Request, now: i64) -> Reply {
+    // Before every answer, as a test may have moved the clock by weeks.
     empty_bins(org, now);
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let reply = match path.as_slice() {
+        // Logins count against no limit, and their answers lack the header about it.
         ["services", "oauth2", "token"] => return oauth::token(org, request, now),
         ["services", "oauth2", "revoke"] => return Reply::empty(200),
         ["services", "data"] => {
@@ -57,11 +59,13 @@ fn counted(org: &mut Org, request: &Request, now: i64) -> Answer {
     if request.target.len() > URI_MAX {
         return Err(Refusal::new(414, "URI_TOO_LONG", "URI Too Long"));
     }
+    // Four for the colon, the blank and the line break of each.
     let headers: usize = request.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
     if request.target.len() + headers > URI_MAX {
         return Err(Refusal::new(431, "REQUEST_HEADER_FIELDS_TOO_LARGE", "Request Header Fields Too Large"));
     }
     session(org, request, now)?;
+    // Really a rolling day; the calendar's is enough to use a limit up.
     let day = now.div_euclid(86_400_000);
     if org.calls.0 != day {
         org.calls = (day, 0);
@@ -136,8 +140,10 @@ fn session(org: &mut Org, request: &Request, now: i64) -> Result<(), Refusal> {
 /// Rows leave the recycle bin after 15 days.
 fn empty_bins(org: &mut Org, now: i64) {
     for object in org.objects.values_mut() {
+        // Deletes are noted in their order, so that the old ones come first.
         let old = object.deletes.iter().take_while(|(_, at)| now - at > BIN_MILLIS).count();
         for (id, _) in object.deletes.drain(..old).collect::<Vec<_>>() {
+            // One that was restored meanwhile stays.
             if object.rows.get(&id).is_some_and(|row| row.deleted.is_some()) {
                 object.rows.purge(&id);
             }

@@ -83,6 +83,7 @@ impl Rows {
             self.by_id.iter().filter_map(|(id, row)| Some((key(row, place)?, id.clone()))).collect()
         });
         let value: Box<str> = value.to_lowercase().into();
+        // The tilde comes after every sign of an id.
         index.range((value.clone(), Id::new())..=(value, "~".to_owned())).map(|(_, id)| id.clone()).collect()
     }
 
@@ -105,6 +106,7 @@ impl Rows {
 
     /// Rows whose stamp lies in the span.
     pub fn stamped(&self, from: i64, until: i64) -> impl Iterator<Item = (&Id, &Row)> {
+        // A range that ends before it begins would be a panic.
         let span = self.by_stamp.range((from, String::new())..=(until.max(from), "~".to_owned()));
         span.filter_map(|(_, id)| self.by_id.get_key_value(id))
     }

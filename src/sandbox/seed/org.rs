@@ -69,6 +69,7 @@ fn user() -> Value {
             "Name",
             "string",
             "Full Name",
+            // Worked out from the first and the last name, so that nobody writes it.
             json!({"length": 121, "nameField": true, "nillable": false, "createable": false, "updateable": false}),
         ),
         field("Username", "string", "Username", json!({"length": 80, "nillable": false})),

@@ -7,9 +7,11 @@ use crate::sandbox::seed::rows::domain;
 use crate::sys::rng::Rng;
 
 /// Companies that no Salesforce account belongs to.
+// A pipeline that updates companies must leave them alone.
 const OWN_COMPANIES: usize = 5;
 
 /// One account in so many has no company.
+// Lookups of associations then find nothing, which a mapping has to bear.
 const MISSING_EVERY: usize = 20;
 
 /// The portal that fits these accounts.
@@ -133,6 +135,7 @@ fn companies(seed: u64, accounts: &[Value]) -> Value {
     companies.extend((0..OWN_COMPANIES).map(|number| {
         json!({"properties": {"name": format!("Prospect {}", number + 1), "domain": format!("prospect-{number}.example")}})
     }));
+    // So that nothing which goes by the order passes by chance.
     Rng::seeded(seed).shuffle(&mut companies);
     companies.into()
 }

@@ -89,6 +89,7 @@ impl Chance {
     /// When a row was made and last changed: in the past on every computer, and a third in one bulk load with one stamp.
     fn stamps(&self, row: &mut Value) {
         let created = moment("2024-01-08T07:00:00Z", self.below(300 * 86_400));
+        // One stamp for more rows than a page holds: reading on by stamp alone would stick there.
         let stamp = if self.one_in(3) {
             "2025-03-01T02:00:00Z".to_owned()
         } else {
@@ -109,6 +110,7 @@ impl Chance {
             "AnnualRevenue": self.below(900_000_000), "NumberOfEmployees": self.below(20_000),
             "BillingCity": city, "BillingCountry": country, "OwnerId": self.owner()
         });
+        // Parents among the earlier accounts only, so that there is no circle.
         if number > 0 && self.one_in(10) {
             row["ParentId"] = id("001", self.below(number)).into();
         }
@@ -173,6 +175,7 @@ impl Chance {
             0 => Value::Null,
             1 => "0.00".into(),
             2 => "-49.90".into(),
+            // As many digits as a currency holds, and more than a double does.
             3 => "9999999999999999.99".into(),
             _ => format!("{}.{:02}", self.below(250_000), self.below(100)).into(),
         }

@@ -36,12 +36,14 @@ pub enum Cell {
 /// A value by its type. System moments are milliseconds already.
 fn cell(found: &Found<'_>, text: Option<String>) -> Cell {
     let Some(text) = text else {
+        // A checkbox over a missing parent reads as false.
         return if found.field["type"] == "boolean" { Cell::Bool(false) } else { Cell::Null };
     };
     match found.field["type"].as_str().unwrap_or_default() {
         "id" | "reference" => Cell::Id(text),
         "boolean" => Cell::Bool(text == "true"),
         "int" | "long" | "double" | "currency" | "percent" => {
+            // Exactly: currencies have up to 18 digits, more than a double holds.
             BigDecimal::from_str(&text).map_or(Cell::Null, Cell::Number)
         }
         "date" => text.parse().map_or(Cell::Null, Cell::Date),
@@ -52,6 +54,7 @@ fn cell(found: &Found<'_>, text: Option<String>) -> Cell {
 
 /// Ids of the rows that a query returns, in its order.
 pub fn run(org: &Org, object: &Object, query: &Query, deleted_too: bool, now: i64) -> Result<Vec<String>, Wrong> {
+    // Checked as a whole first: a wrong field is an error even where no row is tested.
     if let Some(condition) = &query.condition {
         check(org, object, condition)?;
     }
@@ -85,6 +88,7 @@ pub fn run(org: &Org, object: &Object, query: &Query, deleted_too: bool, now: i6
         });
         return Ok(cut(sorted.into_iter().map(|(_, id)| id.clone()), query));
     }
+    // Without ORDER BY no order is promised; one by id keeps runs of the sandbox equal.
     rows.sort_by(|one, other| one.0.cmp(other.0));
     Ok(cut(rows.into_iter().map(|(id, _)| id.clone()), query))
 }
@@ -237,6 +241,7 @@ fn test(held: &Cell, operator: Operator, values: &[Literal], now: i64) -> bool {
     let first = values.first().unwrap_or(&Literal::Null);
     match operator {
         Operator::Eq => equal(held, first, now),
+        // Rows without a value are among them, as is common belief.
         Operator::Ne => !equal(held, first, now),
         Operator::In => values.iter().any(|value| equal(held, value, now)),
         Operator::NotIn => !values.iter().any(|value| equal(held, value, now)),
@@ -253,6 +258,7 @@ fn test(held: &Cell, operator: Operator, values: &[Literal], now: i64) -> bool {
 fn equal(held: &Cell, value: &Literal, now: i64) -> bool {
     match (held, value) {
         (Cell::Null, Literal::Null) => true,
+        // A test for null on a checkbox counts as one for false.
         (Cell::Bool(held), Literal::Null) => !held,
         (Cell::Null, Literal::Text(text)) => text.is_empty(),
         (Cell::Id(held), Literal::Text(text)) => widen(text).as_ref() == Some(held),

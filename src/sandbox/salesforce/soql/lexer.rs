@@ -43,11 +43,13 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, Wrong> {
             at = end;
             Kind::Text(value)
         } else if letter.is_ascii_alphabetic() || letter == '_' {
+            // Points belong to paths, a colon to words such as `LAST_N_DAYS:30`.
             at = run(&letters, at, |letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | ':'));
             Kind::Word(letters[start..at].iter().collect())
         } else if letter.is_ascii_digit()
             || (matches!(letter, '-' | '+') && letters.get(at + 1).is_some_and(char::is_ascii_digit))
         {
+            // Dates and moments begin like numbers; the parser tells them apart.
             at = run(&letters, at + 1, |letter| {
                 letter.is_ascii_alphanumeric() || matches!(letter, '.' | ':' | '-' | '+')
             });
@@ -84,6 +86,7 @@ fn quoted(letters: &[char], start: usize) -> Result<(String, usize), Wrong> {
                     'b' | 'B' => value.push('\u{8}'),
                     'f' | 'F' => value.push('\u{c}'),
                     escaped @ ('"' | '\'' | '\\') => value.push(*escaped),
+                    // Kept, as only LIKE knows what they mean.
                     escaped @ ('_' | '%') => value.extend(['\\', *escaped]),
                     'u' => {
                         let digits: String = letters.iter().skip(at + 1).take(4).collect();
@@ -91,6 +94,7 @@ fn quoted(letters: &[char], start: usize) -> Result<(String, usize), Wrong> {
                         value.push(code.ok_or_else(bad)?);
                         at += 4;
                     }
+                    // Any other backslash is an error in SOQL, and not a plain sign.
                     _ => return Err(bad()),
                 }
                 at += 1;

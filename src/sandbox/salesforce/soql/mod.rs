@@ -146,6 +146,7 @@ impl Wrong {
             None => self.message,
             Some(word) => {
                 let at = place(query, &word);
+                // On one line, as the caret counts its columns from the start.
                 let line: String = query.chars().map(|letter| if letter == '\n' { ' ' } else { letter }).collect();
                 let caret = " ".repeat(at);
                 format!("\n{line}\n{caret}^\nERROR at Row:1:Column:{}\n{}", at + 1, self.message)

@@ -33,6 +33,7 @@ impl Parser {
         let select = self.select(&mut choices)?;
         self.expect("FROM")?;
         let from = self.word()?;
+        // Scopes are read over: the integration user sees everything.
         if self.accept("USING") {
             self.expect("SCOPE")?;
             self.word()?;
@@ -53,6 +54,7 @@ impl Parser {
         }
         let limit = if self.accept("LIMIT") { Some(self.count()?) } else { None };
         let offset = if self.accept("OFFSET") { self.count()? } else { 0 };
+        // `FOR VIEW` notes that a person looked, which nobody asks for here.
         if self.accept("FOR") {
             self.word()?;
         }
@@ -131,6 +133,7 @@ impl Parser {
     /// Mixing AND with OR needs parentheses.
     fn condition(&mut self) -> Result<Condition, Wrong> {
         self.depth += 1;
+        // Each bracket takes a part of the stack.
         if self.depth > 200 {
             return Err(Wrong { code: "QUERY_TOO_COMPLICATED", ..Wrong::malformed("the query is too complicated") });
         }
@@ -302,6 +305,7 @@ fn number(text: &str) -> Option<Literal> {
     if digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && digits.matches('.').count() <= 1 {
         return Some(Literal::Number(text.to_owned()));
     }
+    // The parser of dates takes shorter forms as well, which SOQL does not.
     if text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok() {
         return Some(Literal::Date(text.to_owned()));
     }

@@ -63,6 +63,7 @@ impl<'a> Hop<'a> {
         };
         let target = match self.targets.as_slice() {
             [one] => one,
+            // Lookups to several objects are told apart by the first three characters of the id.
             several => several.iter().find(|object| id.starts_with(object.prefix()))?,
         };
         let (id, row) = target.rows.all().get_key_value(id)?;
@@ -78,6 +79,7 @@ impl Found<'_> {
             Place::Own(place) => row.values.get(place).map(str::to_owned),
             Place::System => system(name, id, row),
             Place::Common if name == "Type" => Some(object.name().to_owned()),
+            // `Name` stands for whatever field names a record of the object, such as a case's number.
             Place::Common => match object.field(name).or_else(|| object.title().filter(|_| name == "Name"))? {
                 (Some(place), _) => row.values.get(place).map(str::to_owned),
                 (None, _) => system(name, id, row),
@@ -94,6 +96,7 @@ fn system(name: &str, id: &str, row: &Row) -> Option<String> {
         "LastModifiedDate" => Some(row.modified.to_string()),
         "SystemModstamp" => Some(row.stamp.to_string()),
         "MasterRecordId" => row.master.clone(),
+        // Whoever made or changed a row is the integration user.
         _ => Some(USER_ID.to_owned()),
     }
 }
