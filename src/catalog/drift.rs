@@ -392,7 +392,7 @@ fn label(name: &str, was: &str, is: &str, note: &Note<'_>, found: &mut Vec<Catal
 }
 
 /// Least likeness of two names that may be one thing.
-// High enough that `status` and `stage` stay apart, low enough that a plural or a mended typo is the same thing.
+/// High enough that `status` and `stage` stay apart, low enough that a plural or a mended typo is the same thing.
 const LIKENESS_MIN: f64 = 0.75;
 
 /// Whether two things (name, label) of one type may be the same one under another name.

@@ -21,11 +21,11 @@ use crate::sys::files::{self, ReadError, Readers, list_below, read_below};
 pub const FOLDER: &str = "catalog";
 
 /// Largest file, in bytes: objects have at most a thousand or so fields.
-// Far more than an object needs, and it keeps a stray file of gigabytes from being read into memory.
+/// Far more than an object needs, and it keeps a stray file of gigabytes from being read into memory.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Most files.
-// Keeps a folder that is no catalog from being read file by file.
+/// Keeps a folder that is no catalog from being read file by file.
 const FILES_MAX: usize = 4_000;
 
 /// The folder of a target's catalog; that of a project without targets is [`FOLDER`] itself.

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// Longest value on one line, in characters.
-// Fits beside another version in most review tools.
+/// Fits beside another version in most review tools.
 const LINE_LENGTH_MAX: usize = 110;
 
 /// A value as the text of a file.
@@ -43,7 +43,7 @@ fn write(value: &Value, depth: usize, top: bool, text: &mut String) {
 }
 
 /// Members that are always one entry a line, however few they are.
-// So that one added field is one added line in a review.
+/// So that one added field is one added line in a review.
 fn is_list(key: &str) -> bool {
     matches!(key, "fields" | "properties")
 }

@@ -19,7 +19,7 @@ pub enum Colour {
 }
 
 /// What the command line says: a [`Colour`] by its number.
-// Global, as errors are printed in places that no argument reaches.
+/// Global, as errors are printed in places that no argument reaches.
 static WISH: AtomicU8 = AtomicU8::new(Colour::Auto as u8);
 
 /// Keeps what the command line says about colours.

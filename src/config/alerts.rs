@@ -26,7 +26,7 @@ pub struct AlertConfig {
 }
 
 /// Share of failed records beyond which a run is told of, in percent.
-// Single records fail every day; a tenth of a run has one common cause.
+/// Single records fail every day; a tenth of a run has one common cause.
 const ERROR_SHARE: f64 = 10.0;
 
 /// Data is old when so many cycles should have begun since it was read.

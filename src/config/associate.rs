@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Place};
 pub const FROM_END: usize = 0;
 
 /// Where each part stands inside, and where in the file.
-// The longer path first, as `/associations/1` is a part of it.
+/// The longer path first, as `/associations/1` is a part of it.
 const PLACES: [(&str, &str); 5] = [
     ("/associations/1/label", "/associate/label"),
     ("/associations/0", "/associate/from"),

@@ -12,14 +12,14 @@ use super::yaml::escape;
 use super::yaml_errors::{self, Refused, Stopped};
 
 /// Deepest nesting of a definition.
-// A definition needs six levels; the tree is walked by recursion.
+/// A definition needs six levels; the tree is walked by recursion.
 pub const DEPTH_MAX: usize = 64;
 
 /// Most aliases of a definition: a few are handy, thousands are a bomb.
 pub const ALIASES_MAX: usize = 100;
 
 /// Most values that aliases may repeat in all.
-// An alias of aliases multiplies: a file of a kilobyte could stand for gigabytes.
+/// An alias of aliases multiplies: a file of a kilobyte could stand for gigabytes.
 pub const REPEATED_MAX: usize = 100_000;
 
 /// A part of a document. What a scalar means (a number, a text) is for the schema to say.

@@ -190,7 +190,7 @@ pub fn is_secret_name(name: &str) -> bool {
 }
 
 /// Words in the names of variables that hold secrets.
-// As people and hosting services name them; a value too many that is covered does no harm.
+/// As people and hosting services name them; a value too many that is covered does no harm.
 const SECRET_NAMES: [&str; 7] = ["TOKEN", "SECRET", "KEY", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL"];
 
 /// Why one scalar could not be expanded.

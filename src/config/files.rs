@@ -112,7 +112,7 @@ impl Files {
 const FOLDERS_MAX: usize = 1_000;
 
 /// Deepest folder below that of the pipelines.
-// It also ends a walk in which a file system leads back into itself.
+/// It also ends a walk in which a file system leads back into itself.
 const DEPTH_MAX: usize = 16;
 
 /// Adds the files of a folder and of its subfolders. Links are listed as files, and reading decides about them.

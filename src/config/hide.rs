@@ -9,7 +9,7 @@ use super::yaml;
 use crate::sys::secrets;
 
 /// Keys whose values are secrets.
-// A client's id is no secret by itself; beside the others it is half of a login.
+/// A client's id is no secret by itself; beside the others it is half of a login.
 pub const SECRET_KEYS: [&str; 7] =
     ["access_token", "token", "client_secret", "private_key", "client_id", "secret", "password"];
 
@@ -70,7 +70,7 @@ pub fn remember(value: &serde_yaml::Value) {
 }
 
 /// Shortest value of an unknown key that is taken for a token, in bytes.
-// Shorter words with a digit are names and versions, which would then be covered in every message.
+/// Shorter words with a digit are names and versions, which would then be covered in every message.
 const TOKEN_LENGTH_MIN: usize = 16;
 
 fn collect(value: &Value, key: &str, secret: bool) {

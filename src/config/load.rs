@@ -21,7 +21,7 @@ use crate::diagnostic::{Diagnostic, Place, Severity, cap};
 use crate::sys::secrets;
 
 /// Most pipeline files of a project.
-// Each is described and compiled for a command that names none.
+/// Each is described and compiled for a command that names none.
 pub const PIPELINES_MAX: usize = 1_000;
 
 /// A project as loaded.

@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::sys::files::ReadError;
 
 /// Largest definition file, in bytes.
-// A pipeline of 650 fields with all its value maps takes a tenth of that.
+/// A pipeline of 650 fields with all its value maps takes a tenth of that.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A file's text with the places of everything in it.

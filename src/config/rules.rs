@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Place};
 const STANDARD_OBJECTS: &str = include_str!("supported-standard-objects.txt");
 
 /// Endings of custom things that Salesforce lets be queried.
-// Custom objects, custom metadata types, knowledge articles.
+/// Custom objects, custom metadata types, knowledge articles.
 const CUSTOM_SUFFIXES: [&str; 3] = ["__c", "__mdt", "__kav"];
 
 /// Endings of things that can never be synced, and why: what they are, and what they lack.

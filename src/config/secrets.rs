@@ -26,7 +26,7 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const MOUNTED: &str = "/run/secrets";
 
 /// How long a command may take for one secret.
-// Time for a person to confirm on a device; a program that hangs must not hang a sync.
+/// Time for a person to confirm on a device; a program that hangs must not hang a sync.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Largest secret, in bytes.

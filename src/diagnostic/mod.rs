@@ -35,7 +35,7 @@ pub struct Diagnostic {
 }
 
 /// Most findings of one code that are told of one file; what is more is counted.
-// Beyond that, one cause is repeated, and the list would scroll the others away.
+/// Beyond that, one cause is repeated, and the list would scroll the others away.
 pub const TOLD_MAX: usize = 20;
 
 /// Whether a finding stops the run.

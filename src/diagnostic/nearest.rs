@@ -2,7 +2,7 @@
 //! that a file full of wrong names costs little more than one with few.
 
 /// Longest name that is compared, in bytes.
-// Names of both systems have some 40 letters; comparing takes the product of both lengths.
+/// Names of both systems have some 40 letters; comparing takes the product of both lengths.
 const NAME_BYTES_MAX: usize = 80;
 
 /// The nearest known name, where one is near; letter case does not count.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::ports::target::BATCH_RECORDS_MAX;
 
 /// A batch ends when its records hold so much text, in bytes. One record may hold more.
-// Records may hold long texts: a hundred of 64 KB would be a body of 6 MB and more.
+/// Records may hold long texts: a hundred of 64 KB would be a body of 6 MB and more.
 pub const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// Items that wait for a full batch, each with the bytes that it holds.

@@ -24,7 +24,7 @@ use crate::stages::{StageContext, StageError, StageName};
 use crate::sys::crash_point::crash_point;
 
 /// Most records that are read by their ids; more are read together with all that match, in one pass.
-// Ten queries of 500 ids; from there on a single pass in pages of 2,000 rows is cheaper.
+/// Ten queries of 500 ids; from there on a single pass in pages of 2,000 rows is cheaper.
 pub const BY_ID_MAX: u64 = 5_000;
 
 type Rows<'a> = BoxStream<'a, Result<Candidates, StageError>>;

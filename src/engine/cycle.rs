@@ -23,7 +23,7 @@ use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::{StageContext, StageError, StageName};
 
 /// Most failures that one cycle tries again.
-// What is left waits for the next cycle, so that an outage does not make one cycle read everything again.
+/// What is left waits for the next cycle, so that an outage does not make one cycle read everything again.
 const RETRIES_MAX: usize = 2_000;
 
 /// The rows of a cycle, the first of them read, with what the cycle is about to archive, and what it rejects of that beginning.

@@ -18,7 +18,7 @@ use crate::ports::state::{StateError, StateReader};
 use crate::stages::{StageCause, StageContext, StageError, Writers};
 
 /// Time after which one query is tried again for both, where Salesforce refused that.
-// A day, after which the query may have become cheaper; two queries a cycle cost one call more.
+/// A day, after which the query may have become cheaper; two queries a cycle cost one call more.
 const APART_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Pause before the parents are asked for again; it doubles with each refusal.

@@ -17,7 +17,7 @@ use crate::ports::state::Directory;
 use crate::stages::{StageError, StageName};
 
 /// Bytes of a hash that are kept.
-// Enough that two different records never share it by chance; a plan may hold a million of them.
+/// Enough that two different records never share it by chance; a plan may hold a million of them.
 const HASH_BYTES: usize = 16;
 
 /// Is shown every change that a forecast finds.

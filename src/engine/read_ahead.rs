@@ -10,7 +10,7 @@ use crate::stages::read::matching::Match;
 use crate::stages::{Stage, StageContext, StageError};
 
 /// Most rows that are held to look ahead; for a longer read, a pass of its own over the ids counts.
-// A page of Salesforce's query, so that a usual cycle is looked at whole without another call.
+/// A page of Salesforce's query, so that a usual cycle is looked at whole without another call.
 pub const READ_AHEAD_RECORDS_MAX: usize = 2_000;
 
 /// Most text that is held to look ahead, in bytes.

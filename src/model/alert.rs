@@ -8,6 +8,7 @@ use super::ids::PipelineName;
 use super::report::{RunStatus, Tally};
 
 /// With fewer failed records than this, no share of them is too much.
+/// One failed record of three is no reason to wake anybody.
 const FAILED_MIN: u64 = 10;
 
 /// What an alert is about.
@@ -154,6 +155,7 @@ pub fn of_run(end: &RunEnd<'_>, known: &[Condition], error_share: f64) -> AlertC
     let mut change = AlertChange::default();
     let name = end.pipeline;
     match end.status {
+        // Somebody asked for it, or it goes on by itself.
         RunStatus::Running | RunStatus::Interrupted | RunStatus::Paused => return change,
         RunStatus::Failed | RunStatus::Refused if end.code == Some(HELD_CODE) => return change,
         RunStatus::Failed | RunStatus::Refused => {
@@ -174,6 +176,7 @@ pub fn of_run(end: &RunEnd<'_>, known: &[Condition], error_share: f64) -> AlertC
     change.settle(end, known, AlertEvent::Failure, format!("pipeline `{name}` runs again"));
     change.settle(end, known, AlertEvent::Guard, format!("pipeline `{name}` passes its guard again"));
     let Tally { read, waiting, failed, .. } = end.tally;
+    // Those that only wait were not tried, so they say nothing of this run.
     let looked = read.saturating_sub(waiting).max(failed);
     let too_many = failed >= FAILED_MIN && failed as f64 > looked as f64 * error_share / 100.0;
     if too_many {
@@ -205,6 +208,7 @@ pub fn of_lag(
     words: impl Fn(f64) -> String,
 ) -> AlertChange {
     let mut change = AlertChange::default();
+    // There is no run whose id an alert could have: a runner that stands still is the very trouble.
     let id = format!("lag-{pipeline}-{}", at.as_millisecond());
     let end = RunEnd {
         pipeline,
@@ -240,9 +244,11 @@ impl AlertChange {
         message: String,
     ) {
         let before = known.iter().find(|standing| standing.event == event);
+        // What stands unchanged was told already.
         if before.is_some_and(|standing| standing.fingerprint == fingerprint) {
             return;
         }
+        // It stands since the first time, whatever it has turned into.
         let since = before.map_or(end.at, |standing| standing.since);
         self.stands.push(Condition { event, fingerprint, since });
         self.alerts.push(Alert {
@@ -260,6 +266,7 @@ impl AlertChange {
     }
 
     fn settle(&mut self, end: &RunEnd<'_>, known: &[Condition], event: AlertEvent, title: String) {
+        // Nobody was told that it stood, so nobody is told that it is over.
         let Some(before) = known.iter().find(|standing| standing.event == event) else { return };
         self.over.push(event);
         self.alerts.push(Alert {

@@ -78,6 +78,7 @@ impl PipelineForecast {
         self.changes.iter_mut().for_each(PlannedChange::drop_values);
         for group in &mut self.rejects {
             let at = group.property.as_ref().map(|property| format!(" at `{property}`")).unwrap_or_default();
+            // The message quotes the value that was refused.
             group.example = format!("rejected with {}{at}", group.code);
         }
     }
@@ -91,6 +92,8 @@ impl PipelineForecast {
             ranked.push((*turn, place));
             *turn += 1;
         }
+        // By turns: the first of each action, then the second of each. So rare actions are seen beside thousands of
+        // updates.
         ranked.sort_unstable();
         ranked.truncate(max);
         let kept: std::collections::BTreeSet<usize> = ranked.into_iter().map(|(_, place)| place).collect();
@@ -228,6 +231,7 @@ pub struct PlannedChange {
 impl PlannedChange {
     /// Takes every value of the record out; the names of the properties that change stay as a reason.
     pub fn drop_values(&mut self) {
+        // A title is the value of a field.
         self.title = self.salesforce_id.to_string();
         // The reason of a rejection quotes the value that is refused.
         if self.action == PlannedAction::Reject {

@@ -15,6 +15,7 @@ pub struct Hasher {
 /// A few blocks of the hash, and how much of them is filled.
 type Pending = ([u8; PENDING_BYTES], usize);
 
+// A multiple of the 64 bytes that SHA-256 takes at once.
 const PENDING_BYTES: usize = 512;
 
 impl Default for Hasher {
@@ -39,6 +40,7 @@ impl Hasher {
                 room.copy_from_slice(bytes);
                 *filled = bytes.len();
             }
+            // Longer than the store: copying it first would gain nothing.
             None => self.context.update(bytes),
         }
     }

@@ -100,6 +100,7 @@ impl FromStr for SalesforceId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = text.as_bytes();
         if !matches!(bytes.len(), 15 | 18) || !bytes.iter().all(u8::is_ascii_alphanumeric) {
+            // What is no id may be anything, even a whole text field.
             return Err(SalesforceIdError::Form(text.chars().take(40).collect()));
         }
         let mut id = [0; 18];
@@ -170,12 +171,14 @@ impl HubspotId {
     pub fn number(&self) -> i64 {
         let text = &*self.0;
         let plain = matches!(text.len(), 1..=18) && text.bytes().all(|byte| byte.is_ascii_digit());
+        // A zero in front makes another text of the same number.
         if plain && (text == "0" || !text.starts_with('0')) {
             // Eighteen digits always fit.
             return text.parse().unwrap_or_default();
         }
         let mut hasher = Hasher::default();
         hasher.text(text);
+        // Negative, so that it meets no number of a real id.
         i64::from_be_bytes(hasher.finish()) | i64::MIN
     }
 }

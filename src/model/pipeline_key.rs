@@ -27,6 +27,7 @@ pub fn deserialize<'de, T: From<String>, D: Deserializer<'de>>(deserializer: D) 
         name: Option<String>,
     }
     let keys = Keys::deserialize(deserializer)?;
+    // Reports of 0.1.0 have the old key alone.
     let name = keys.pipeline.or(keys.name).ok_or_else(|| serde::de::Error::missing_field("pipeline"))?;
     Ok(T::from(name))
 }

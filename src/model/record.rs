@@ -158,11 +158,13 @@ impl Properties {
 
     /// The value of a property; none where it is not set.
     pub fn get(&self, name: &str) -> Option<&str> {
+        // From the front: a record has some dozens of properties, for which a table would cost more than it saves.
         self.iter().find(|(set, _)| ***set == *name).map(|(_, value)| value)
     }
 
     /// Keeps those of which this is true.
     pub fn retain(&mut self, keeps: impl Fn(&str, &str) -> bool) {
+        // Nearly always true, and then nothing is copied.
         if self.iter().all(|(name, value)| keeps(name, value)) {
             return;
         }

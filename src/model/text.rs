@@ -31,6 +31,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
 /// any more.
 pub fn screen(text: &str) -> Cow<'_, str> {
     let keep = |letter: char| matches!(letter, '\n' | '\t') || !is_unsafe(letter);
+    // A quick look, as nearly no text holds either.
     let commands = text.contains("::") || text.contains("##");
     if !commands && text.chars().all(keep) {
         return Cow::Borrowed(text);
@@ -70,6 +71,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
             shown.push(letter);
         } else {
             let mut units = [0; 2];
+            // JSON writes characters beyond the first plane as two halves.
             shown.extend(letter.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
         }
     }
@@ -79,6 +81,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
 /// A workflow command of GitHub: `::error file=…,title=…::message`. No part of it can end it or begin another.
 pub fn workflow_command(name: &str, properties: &[(&str, String)], message: &str) -> String {
     let safe = |letter: char| if letter == '\n' || !is_unsafe(letter) { letter } else { visible(letter) };
+    // The percent sign first, or the codes of the others would be encoded once more.
     let data = |text: &str| text.chars().map(safe).collect::<String>().replace('%', "%25").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
     let properties: Vec<String> =

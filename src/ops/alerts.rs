@@ -30,11 +30,11 @@ const RETRY_AFTER: [Duration; 5] = [
 ];
 
 /// While an alert is being sent, no other process takes it.
-// Longer than a receiver's timeout, and short enough that a process which died delays its alerts by a minute only.
+/// Longer than a receiver's timeout, and short enough that a process which died delays its alerts by a minute only.
 const TAKEN_FOR: Duration = Duration::from_secs(60);
 
 /// Alerts that are taken at once.
-// Few, as they are sent one after the other within the time for which they are taken.
+/// Few, as they are sent one after the other within the time for which they are taken.
 const BATCH: usize = 20;
 
 /// How long a command that ends waits for its alerts; what is left is sent by the next one.

@@ -31,7 +31,7 @@ use crate::state::sqlite::SqliteState;
 const NAMED_MAX: usize = 10;
 
 /// Latest runs among which the last one that was not refused is looked for.
-// A day of quiet cycles every minute is 1,440 runs, so a usual gap between review and merge is covered.
+/// A day of quiet cycles every minute is 1,440 runs, so a usual gap between review and merge is covered.
 const RUNS_LOOKED_AT: usize = 2_000;
 
 /// Entries that are handed on at once.

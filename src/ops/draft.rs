@@ -141,7 +141,7 @@ pub fn match_property(target: &TargetObject) -> Option<String> {
 }
 
 /// Most values without an option that are listed one by one.
-// A list of all countries as comments would bury the rest of the file.
+/// A list of all countries as comments would bury the rest of the file.
 const UNMATCHED_SHOWN_MAX: usize = 20;
 
 fn entry(suggestion: &Suggestion<'_>, text: &mut String) {

@@ -15,7 +15,7 @@ use crate::project::wiring::Project;
 use crate::state::sqlite::SqliteState;
 
 /// Options and rules that are named.
-// As many as a person compares at a glance.
+/// As many as a person compares at a glance.
 const NAMED_MAX: usize = 10;
 
 /// What is known of each pipeline that a page of failures is about.

@@ -9,7 +9,7 @@ use crate::sys::files::{self, Readers};
 use crate::sys::git::Repository;
 
 /// Largest file that is added to, in bytes.
-// A .gitignore of more than a megabyte is something else.
+/// A .gitignore of more than a megabyte is something else.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 const PROJECT: &str = include_str!("init/syncline.yaml");

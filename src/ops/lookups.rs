@@ -9,7 +9,7 @@ use crate::ports::target::TargetReader;
 use crate::project::wiring::Project;
 
 /// What HubSpot's own integration keeps Salesforce ids in, by the Salesforce object.
-// So associations work beside HubSpot's integration, without a pipeline for the other end.
+/// So associations work beside HubSpot's integration, without a pipeline for the other end.
 const INTEGRATED: [(&str, &str, &str); 4] = [
     ("Account", "companies", "salesforceaccountid"),
     ("Contact", "contacts", "salesforcecontactid"),

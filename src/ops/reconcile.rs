@@ -18,7 +18,7 @@ pub struct Comparison {
 }
 
 /// How long a comparison that did not come to its end is left alone.
-// A comparison reads everything; trying it in each cycle would use up a day's allowance of calls.
+/// A comparison reads everything; trying it in each cycle would use up a day's allowance of calls.
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
 impl Comparison {

@@ -30,7 +30,7 @@ use crate::sys::secrets::masked;
 pub const VERSION: u32 = 1;
 
 /// Longest line, in bytes: the one with the sample.
-// It bounds what a damaged or foreign file can make us read into memory.
+/// It bounds what a damaged or foreign file can make us read into memory.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
 /// What a plan was made from.

@@ -141,7 +141,7 @@ pub enum Reason {
 }
 
 /// A pipeline does not run when so many cycles should have begun since the last one.
-// One may be skipped by a long import, and a second by a restart.
+/// One may be skipped by a long import, and a second by a restart.
 const CYCLES_MISSED: u32 = 3;
 
 /// Latest attempts among which one is looked for that found the pipeline free.

@@ -30,7 +30,7 @@ use crate::project::selection::{MODIFIED, choose};
 use crate::sys::clock::Clock;
 
 /// What `now` is where a test file says nothing: 2000-01-01T00:00:00Z.
-// Fixed, so that a test of `now` gives the same today and next year.
+/// Fixed, so that a test of `now` gives the same today and next year.
 const NOW: Timestamp = Timestamp::constant(946_684_800, 0);
 
 /// What the tests said.

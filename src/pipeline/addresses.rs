@@ -17,8 +17,8 @@ enum Part {
 }
 
 /// How the names of properties end that hold a part, the longest ending first.
-// Order matters: `streetaddress` must be found before `address`, which would leave `street` as the name of the
-// address.
+/// Order matters: `streetaddress` must be found before `address`, which would leave `street` as the name of the
+/// address.
 const PROPERTIES: [(&str, Part); 17] = [
     ("countryregion", Part::Country),
     ("streetaddress", Part::Street),
@@ -51,8 +51,8 @@ const FIELDS: [(&str, Part); 7] = [
 ];
 
 /// Which address an object is known by, where a property does not say which one it means.
-// A company is known by where it is billed, a contact by where its post goes; the empty name is an object's only
-// address.
+/// A company is known by where it is billed, a contact by where its post goes; the empty name is an object's only
+/// address.
 const USUAL: [&str; 6] = ["", "billing", "mailing", "personmailing", "shipping", "other"];
 
 /// The properties that hold parts of an address, each with the part that fills it. A property counts where at least one more

@@ -15,8 +15,8 @@ pub enum CursorField {
 
 /// Fields that can serve, the best first. Objects without SystemModstamp are few (ClientBrowser, EntitySubscription,
 /// ListEmailShare).
-// SystemModstamp also moves when a trigger, a workflow or Salesforce itself changes a row, LastModifiedDate only by a
-// user.
+/// SystemModstamp also moves when a trigger, a workflow or Salesforce itself changes a row, LastModifiedDate only by a
+/// user.
 const CANDIDATES: [&str; 4] = ["SystemModstamp", "LastModifiedDate", "LastUpdate", "CreatedDate"];
 
 /// Chooses; a field that cannot be filtered or sorted does not serve.

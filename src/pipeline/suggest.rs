@@ -50,8 +50,8 @@ impl<'a> Suggestion<'a> {
 }
 
 /// Least likeness of a pair that is suggested.
-// Below it, short names such as `type` and `tier` are taken for one; a pair that is lacking is added sooner than one
-// is noticed.
+/// Below it, short names such as `type` and `tier` are taken for one; a pair that is lacking is added sooner than one
+/// is noticed.
 const LIKENESS_MIN: f64 = 0.72;
 
 /// Likeness of two names, of two labels and of a name and a label that are the same. A name goes before a label, so that two
@@ -217,7 +217,7 @@ struct Shape {
 }
 
 /// Places of a count of letters: a to z, the digits, and one for all others.
-// Names are mostly plain letters and digits; that all others share a place only makes the bound looser.
+/// Names are mostly plain letters and digits; that all others share a place only makes the bound looser.
 const LETTERS: usize = 37;
 
 impl Shape {

@@ -25,6 +25,7 @@ impl Adopters {
     /// The next place in the order; it is given up when dropped.
     pub fn turn(self: &Arc<Self>) -> Turn {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
+        // At once and not with the first wait: a later batch must see this place, however slow its holder is.
         self.open().insert(number);
         Turn { adopters: Arc::clone(self), number }
     }
@@ -58,6 +59,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        // On every way out, failures and stops too: a place that stays would hold up all after it.
         self.adopters.open().remove(&self.number);
         self.adopters.moved.notify_waiters();
     }
@@ -85,6 +87,7 @@ impl SameTitles {
     pub fn count(&self, standing: &StandingTitles, title: &str) {
         if let Some(record) = standing.titles.get(&title_hash(title)) {
             let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            // One example is enough for a person to see what it is about.
             found.get_or_insert_with(|| (0, record.clone())).0 += 1;
         }
     }

@@ -143,6 +143,7 @@ pub fn plan(due: &[DueLookup], views: &BTreeMap<Pair, PairView>, to_object: &str
 /// Whether two records are associated, under a label where one is asked for.
 pub fn stands(view: Option<&PairView>, label: Option<&LabelId>) -> bool {
     let types = view.and_then(|view| view.types.as_ref());
+    // Without a label any type will do: the plain one always stands beside the others.
     types.is_some_and(|types| label.is_none_or(|label| has(types, label)))
 }
 
@@ -167,6 +168,7 @@ impl<'a> Asking<'a> {
     fn labels(&self, pair: &Pair, view: &PairView) -> Vec<LabelId> {
         let requested = self.by_pair.get(pair).into_iter().flatten().map(|label| (*label).clone());
         let mut labels: Vec<LabelId> = requested.chain(view.requested_labels.iter().cloned()).collect();
+        // Several lookups may ask for one label, which is sent once.
         labels.sort();
         labels.dedup();
         labels
@@ -192,10 +194,12 @@ fn removal(pair: &Pair, view: &PairView, asked: &[LabelId], is_asked: bool) -> (
         pair: PairTypes { from: pair.0.clone(), to: pair.1.clone(), types },
         ownership,
     };
+    // The whole association and not its labels alone, or the plain type would be left behind.
     if !is_asked && view.owned && foreign == 0 {
         let ownership = unasked.into_iter().map(labelled).chain([plain]).collect();
         return (Some(change(Vec::new(), ownership)), disowned);
     }
+    // Removing the plain type takes all labels with it, those of others too: so it is left to them.
     if !is_asked && view.owned {
         disowned.push(plain);
     }
@@ -220,6 +224,7 @@ fn addition(pair: &Pair, view: &PairView, asked: &[&LabelId], all: &[LabelId]) -
         type_id: label.type_id,
         label: None,
     });
+    // Without types the plain association is made, whose number need not be known.
     let sent = if all.is_empty() { Vec::new() } else { stay.cloned().chain(new).collect() };
     let plain = Some(OwnedType { pair: view.key, label: None }).filter(|_| view.types.is_none());
     let pair = PairTypes { from: pair.0.clone(), to: pair.1.clone(), types: sent };

@@ -193,6 +193,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
     let Transformed { candidate, desired } = transformed;
     let desired = match desired {
         None => return exit_from_state(pipeline, candidate, known),
+        // The same row would fail the same way, and each try would cost a call.
         Some(_) if known.failing.is_some_and(|failing| failing == pipeline.row_hash(&candidate.record)) => {
             return set_aside(candidate, Action::StillFailing, known, false);
         }
@@ -323,10 +324,12 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
     let lost = standing.filter(|_| found.is_none()).map(|identity| identity.hubspot_id.clone());
     let made_before =
         identity.is_some_and(|identity| clears_unconfirmed || identity.membership == Membership::Archived);
+    // Checked here and not by the transform: only a creation needs the properties that the object requires.
     let refusal = if found.is_none() { pipeline.check_create(&desired).err() } else { None };
     let action = match (found, pipeline.mode) {
         (None, Mode::UpdateOnly) => Action::Filter(Exclusion::NotInTarget),
         (None, _) if let Some(reason) = refusal => Action::Reject(reason),
+        // HubSpot offers no way to bring an archived record back, so it is made anew under the same match value.
         (None, _) if made_before => Action::Restore,
         (None, _) => Action::Create,
         (Some(_), Mode::CreateOnly) => Action::Unchanged,
@@ -341,6 +344,7 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
         lost,
         hubspot_id: found.map(|record| record.id.clone()),
         changes,
+        // An unchanged record is noted once, when it is met under today's mapping.
         identity: Some(change).filter(|_| !remembered || action != Action::Unchanged),
         desired: Some(desired),
         wanted,
@@ -467,6 +471,7 @@ fn decide_exit(
     Decision {
         identity: hubspot_id.is_some().then_some(IdentityChange { hash: NOTHING_WRITTEN, membership }),
         hubspot_id,
+        // Whatever was wrong with it is of no interest any more.
         resolves_failure: true,
         ..Decision::new(candidate, action)
     }

@@ -120,12 +120,15 @@ pub enum Refusal {
 }
 
 /// Records that may always be missing from a whole read: deleted, or changed so that they no longer match, meanwhile.
+/// A tenth of a few records is less than one.
 const MISSING_MIN: u64 = 10;
 
 /// With fewer rejected records than this, no share stops a run.
+/// One bad record of three would be a third, which says nothing of the mapping.
 const REJECTS_MIN: u64 = 20;
 
 /// Reasons that a refusal names.
+/// A message is read in a line; `syncline failures` lists all.
 const REASONS_MAX: usize = 5;
 
 impl Refusal {
@@ -161,6 +164,8 @@ impl Refusal {
 /// Checks the impact of a run against the limit; no write may come before.
 pub fn check(impact: Impact, limit: GuardLimit, allowance: Allowance) -> Result<(), Refusal> {
     let Impact { archive, standing, source_empty } = impact;
+    // Nothing from a source that had records is a lost permission or a wrong filter far more often than a delete of
+    // all.
     if source_empty && standing > 0 && !allowance.empty_source {
         return Err(Refusal::EmptySource { standing });
     }

@@ -9,6 +9,7 @@ use crate::model::hash::Hasher;
 use crate::model::ids::{HubspotId, SalesforceId};
 
 /// Most targets that are remembered; then they are forgotten and asked for again.
+/// Some ten megabytes: the accounts of nearly every org, without growing with those that have millions.
 const TARGETS_MAX: usize = 100_000;
 
 /// Targets that were found.
@@ -48,6 +49,8 @@ impl FoundTargets {
     /// Remembers it.
     pub fn put(&self, object: &str, property: &str, id: SalesforceId, record: &HubspotId) {
         let mut known = self.known();
+        // All at once: it is asked for again at the cost of a call per hundred, and a list of the oldest would cost
+        // memory itself.
         if known.found.len() >= TARGETS_MAX {
             known.found.clear();
         }
@@ -84,6 +87,7 @@ impl FoundTargets {
         let mut known = self.known();
         for id in ids {
             let key = key(object, property, *id);
+            // What is remembered may be what the doubt is about.
             if doubted {
                 asked.push(*id);
             } else if let Some(record) = known.found.get(&key) {
@@ -129,6 +133,7 @@ impl AskingTurn<'_> {
 
 impl Drop for AskingTurn<'_> {
     fn drop(&mut self) {
+        // However the asking ended: those who wait look for themselves whether there is an answer, and ask if not.
         if !self.keys.is_empty() {
             let mut known = self.targets.known();
             for key in &self.keys {

@@ -49,7 +49,7 @@ pub struct Handles(pub BTreeMap<String, Arc<dyn TargetReader>>);
 const LIST_CALLS: u64 = 1;
 
 /// Calls that it takes to describe an object whose type id is known.
-// The schema, and the rules for its properties, which HubSpot keeps apart.
+/// The schema, and the rules for its properties, which HubSpot keeps apart.
 const DESCRIBE_CALLS: u64 = 2;
 
 /// Calls that are made before a run begins.

@@ -101,7 +101,7 @@ struct KeyChange {
 }
 
 /// The keys of an entry in their order: each says what follows where the two versions differ.
-// A list of functions and not one of `if`s, so that a key that is added to an entry is one line here.
+/// A list of functions and not one of `if`s, so that a key that is added to an entry is one line here.
 const KEYS: [fn(&Pair<'_>) -> Option<KeyChange>; 9] =
     [origin, values, otherwise, default, when_blank, write, on_drift, scale, reading];
 
@@ -469,7 +469,7 @@ fn value_map(was: &FieldConfig, is: &FieldConfig, backfill: ChangeClass) -> (Cha
 }
 
 /// Most entries of a value map that a sentence names.
-// A map of countries has 250 entries, and a sentence is read by a person.
+/// A map of countries has 250 entries, and a sentence is read by a person.
 const ENTRIES_NAMED_MAX: usize = 6;
 
 fn map_change(was: &FieldConfig, is: &FieldConfig) -> String {

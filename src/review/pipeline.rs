@@ -389,7 +389,7 @@ fn sync(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<C
 }
 
 /// A word of the file as it is written there.
-// By serde and not by hand, so that a review shows the word that the file must contain.
+/// By serde and not by hand, so that a review shows the word that the file must contain.
 fn word<T: serde::Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(text)) => text,

@@ -14,11 +14,11 @@ use crate::sys::cancel::Cancel;
 use crate::sys::files::{self, Readers};
 
 /// How often a changed state is saved.
-// A crash loses so much at most; saving at every change would write the whole state for each request.
+/// A crash loses so much at most; saving at every change would write the whole state for each request.
 const SAVE_EVERY: Duration = Duration::from_secs(3);
 
 /// Largest data file that is read, in bytes.
-// A world of a million records, which is what load tests use, takes about one.
+/// A world of a million records, which is what load tests use, takes about one.
 const DATA_BYTES_MAX: u64 = 4 << 30;
 
 /// The data file of a running sandbox.

@@ -149,7 +149,7 @@ impl FaultKind {
     }
 
     /// Whether it works on the service's own answer.
-    // `reset_after` is among them, as what it breaks off is an answer to work that was done.
+    /// `reset_after` is among them, as what it breaks off is an answer to work that was done.
     pub fn needs_the_real_answer(self) -> bool {
         matches!(
             self,

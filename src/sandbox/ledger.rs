@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use crate::sandbox::http::{Delivery, Reply, Request};
 
 /// Requests kept in full, the oldest go first.
-// A long load test must not fill the memory with what nobody will ask for.
+/// A long load test must not fill the memory with what nobody will ask for.
 const ENTRIES_MAX: usize = 20_000;
 
 /// Bytes of a request body that are kept.
-// The largest bodies are batches of 100 records, of which the first ones show what is wrong.
+/// The largest bodies are batches of 100 records, of which the first ones show what is wrong.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of all kept bodies together; older bodies are forgotten, their entries stay.

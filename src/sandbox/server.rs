@@ -31,7 +31,7 @@ const HEAD_BYTES_MAX: usize = 1024 * 1024;
 const GZIP_BYTES_MIN: usize = 1024;
 
 /// How long open requests may go on after a stop was asked for.
-// An answer of the services takes microseconds; what is still open waits for a fault such as `never`.
+/// An answer of the services takes microseconds; what is still open waits for a fault such as `never`.
 const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// Answers requests of one listener.

@@ -57,6 +57,7 @@ pub enum OwnersError {
 impl OwnerList {
     /// The owners, saved ones as long as they are believed.
     pub async fn get(&self, from: &OwnerSources<'_>) -> Result<&Owners, OwnersError> {
+        // What was read in this run is newer than anything that was saved.
         if self.read.get().is_none() {
             let saved = self.saved.get_or_try_init(|| recall(from)).await.map_err(OwnersError::State)?;
             if let Some(saved) = saved {
@@ -68,6 +69,7 @@ impl OwnerList {
 
     /// The owners as HubSpot says now.
     pub async fn read(&self, from: &OwnerSources<'_>) -> Result<&Owners, OwnersError> {
+        // The moment before the call: an owner who comes while it runs must not count as read.
         let read = || async { Ok((from.target.owners().await?, from.now)) };
         let read = self.read.get_or_try_init(read).await.map_err(OwnersError::Remote)?;
         Ok(&read.0)

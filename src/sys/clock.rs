@@ -33,6 +33,7 @@ struct Sleeper<'a> {
 
 impl<'a> Sleeper<'a> {
     fn new(hands: &'a Hands, until: Timestamp) -> Self {
+        // Counted, as several may sleep until one moment.
         *hands.sleepers().entry(until).or_default() += 1;
         Self { hands, until }
     }
@@ -128,6 +129,7 @@ impl Clock {
         let Kind::Manual(hands) = &self.0 else { return false };
         let next = hands.sleepers().keys().next().copied();
         let Some(next) = next else { return false };
+        // Never backwards: somebody may have begun to sleep for no time at all.
         hands.time.send_modify(|now| *now = next.max(*now));
         true
     }

@@ -56,6 +56,7 @@ pub fn watch(watcher: Option<Watcher>) {
 /// asked for it.
 pub async fn reached(name: &'static str) {
     if passed(name) {
+        // Whoever watches drops the run here, as a crash would end it.
         pending::<()>().await;
     }
 }
@@ -74,6 +75,7 @@ fn passed(name: &'static str) -> bool {
     if let Some(armed) = ARMED.get().filter(|armed| armed.name == name)
         && armed.seen.fetch_add(1, Ordering::SeqCst) + 1 == armed.time
     {
+        // Without unwinding: a power failure runs no destructor either.
         std::process::abort();
     }
     WATCHER.with_borrow_mut(|watcher| watcher.as_mut().is_some_and(|watcher| watcher(name)))

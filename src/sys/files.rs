@@ -54,11 +54,14 @@ pub fn read_below(root: &Path, relative: &str, bytes_max: u64) -> Result<Vec<u8>
 pub fn list_below(root: &Path, relative: &str, limit: usize) -> Result<Vec<(String, bool)>, ReadError> {
     let real = real_below(root, relative)?;
     let mut names = Vec::new();
+    // A folder that is too full ends in a part of it; the callers set limits that no project reaches.
     for entry in fs::read_dir(&real)?.flatten().take(limit) {
+        // No definition can name a file whose name is no text.
         if let Ok(name) = entry.file_name().into_string() {
             names.push((name, entry.file_type().is_ok_and(|kind| kind.is_dir())));
         }
     }
+    // File systems list in orders of their own, and messages must not differ by computer.
     names.sort();
     Ok(names)
 }
@@ -70,6 +73,7 @@ pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
 
 /// Opens a file that a person or a setting names; never a device or a pipe, which may never end.
 pub fn open(path: &Path) -> Result<File, ReadError> {
+    // Before it is opened: opening a pipe may wait for ever, and opening a device may do something.
     if !fs::metadata(path)?.is_file() {
         return Err(ReadError::NotAFile);
     }
@@ -78,12 +82,14 @@ pub fn open(path: &Path) -> Result<File, ReadError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
     let file = options.open(path)?;
+    // Once more, as another file may have taken its place meanwhile.
     if file.metadata()?.is_file() { Ok(file) } else { Err(ReadError::NotAFile) }
 }
 
 /// A file that may be locked, made where it is missing, for its owner only; never through a link.
 pub fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
+    // What it holds stays: another process may have it locked.
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     {
@@ -107,6 +113,7 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(path) {
+        // Another process was a little faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         made => made,
     }
@@ -116,12 +123,14 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 fn real_below(root: &Path, relative: &str) -> Result<PathBuf, ReadError> {
     let root = if root.as_os_str().is_empty() { Path::new(".") } else { root }.canonicalize()?;
     let parts = || Path::new(relative).components().filter(|part| !matches!(part, Component::CurDir));
+    // Neither a root nor two dots: both lead out of the folder by themselves.
     if parts().any(|part| !matches!(part, Component::Normal(_))) {
         return Err(ReadError::Outside);
     }
     let literal = parts().fold(root.clone(), |path, part| path.join(part));
     let real = literal.canonicalize()?;
     let inside = real.strip_prefix(&root).map_err(|_| ReadError::Outside)?;
+    // With the same ending, so that a link called `a.yaml` cannot bring in a file of secrets.
     let fits = real == literal || (is_open(inside) && real.extension() == literal.extension());
     if fits { Ok(real) } else { Err(ReadError::Outside) }
 }
@@ -152,11 +161,13 @@ fn is_same(file: &File, found: &fs::Metadata) -> io::Result<bool> {
 
 #[cfg(not(unix))]
 fn is_same(file: &File, found: &fs::Metadata) -> io::Result<bool> {
+    // Without numbers of files the length is the best sign that the standard library has.
     Ok(file.metadata()?.len() == found.len())
 }
 
 fn read_all(file: File, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
+    // One byte more tells that it is too long; the rest is not read.
     file.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max { Err(ReadError::TooLarge) } else { Ok(bytes) }
 }
@@ -199,6 +210,7 @@ impl Draft {
         }
         let mut tries = 0;
         loop {
+            // By chance, so that nobody can put a link in the draft's way beforehand.
             let chance = RandomState::new().hash_one(tries);
             let beside = target.with_file_name(format!(".{name}.{chance:016x}.part"));
             match options.open(&beside) {
@@ -217,6 +229,7 @@ impl Draft {
     pub fn keep(mut self) -> io::Result<()> {
         self.file.flush()?;
         let Some(beside) = self.beside.clone() else { return Ok(()) };
+        // Before the rename: after a power failure the name could else stand on an empty file.
         self.file.sync_all()?;
         refuse_link(&self.target)?;
         fs::rename(beside, &self.target)?;
@@ -228,6 +241,7 @@ impl Draft {
     pub fn keep_new(self) -> io::Result<()> {
         let Some(beside) = &self.beside else { return Ok(()) };
         self.file.sync_all()?;
+        // A hard link fails where something stands, in one step; a look and a rename would be two.
         match fs::hard_link(beside, &self.target) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !self.target.exists() => {
                 // Some file systems have no hard links.
@@ -284,6 +298,7 @@ pub fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// A device or a descriptor of the caller (`/dev/stdout`, `/dev/null`): nothing of it is ever replaced.
 fn is_device(path: &Path) -> bool {
+    // With two dots in it the path may lead to any other place.
     cfg!(unix) && path.starts_with("/dev") && !path.iter().any(|part| part == "..")
 }
 
@@ -318,6 +333,7 @@ fn clear_drafts(target: &Path, name: &str) {
         if !is_draft || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
             continue;
         }
+        // A lock goes with its process, so one that can be taken has no maker any more.
         if open_checked(&entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
             let _ = fs::remove_file(entry.path());
         }

@@ -102,6 +102,7 @@ impl Repository {
         let repository = Self { folder: folder.to_owned(), prefix: String::new() };
         match repository.git(&["rev-parse", "--show-prefix"]) {
             Ok(prefix) => Ok(Self { prefix: prefix.trim_end_matches('\n').to_owned(), ..repository }),
+            // In English, as the program is started with `LC_ALL=C`.
             Err(GitError::Failed(message)) if message.contains("not a git repository") => {
                 Err(GitError::NotARepository(folder.to_owned()))
             }
@@ -117,6 +118,7 @@ impl Repository {
     /// The commit from which the present one branched off `name`: what a pull request against it is compared with. The
     /// commit `name` itself, where they have no common past.
     pub fn base(&self, name: &str) -> Result<Commit, GitError> {
+        // It would be taken for an option.
         if name.starts_with('-') {
             return Err(GitError::UnknownRevision { name: name.to_owned(), shallow: false });
         }
@@ -134,6 +136,7 @@ impl Repository {
     /// All files below these paths of the folder, as they were; named relative to the folder.
     pub fn files(&self, commit: &Commit, paths: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, GitError> {
         let places: Vec<String> = paths.iter().map(|path| format!("{}{path}", self.prefix)).collect();
+        // With zero bytes between the entries: names may hold line breaks.
         let mut arguments = vec!["ls-tree", "-r", "-z", "--full-tree", &commit.id, "--"];
         arguments.extend(places.iter().map(String::as_str));
         let listed = self.git(&arguments)?;
@@ -152,6 +155,7 @@ impl Repository {
 
     /// Reads objects through one process.
     fn contents(&self, wanted: Vec<(String, String)>) -> Result<BTreeMap<String, Vec<u8>>, GitError> {
+        // One for all files: starting a process for each would take seconds.
         let mut child = self.command(&["cat-file", "--batch"])?.stdin(Stdio::piped()).spawn().map_err(started)?;
         let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(GitError::Failed("no pipe".to_owned()));
@@ -170,6 +174,7 @@ impl Repository {
                 let size: u64 = size.filter(|size| *size <= FILE_BYTES_MAX).ok_or(io::ErrorKind::InvalidData)?;
                 room = room.checked_sub(size).ok_or(io::ErrorKind::FileTooLarge)?;
                 let mut bytes = Vec::new();
+                // With the line break that follows each object.
                 (&mut stdout).take(size + 1).read_to_end(&mut bytes)?;
                 bytes.truncate(size as usize);
                 Ok(bytes)
@@ -196,6 +201,7 @@ impl Repository {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let message = String::from_utf8_lossy(&output.stderr);
+        // The first line is git's reason, the others are hints.
         let message = message.trim().lines().next().unwrap_or_default();
         Err(GitError::Failed(message.strip_prefix("fatal: ").unwrap_or(message).to_owned()))
     }

@@ -32,6 +32,7 @@ pub fn verify(token: &str, public_key: &str) -> Option<Value> {
     let (signed, signature) = token.rsplit_once('.')?;
     let (header, body) = signed.split_once('.')?;
     let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
+    // The token must not choose how it is verified: `none` would let anybody sign.
     if header["alg"] != "RS256" {
         return None;
     }
@@ -58,6 +59,7 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (short, rest) = rest.split_first()?;
     let (length, rest) = match *short {
         0..=0x7f => (usize::from(*short), rest),
+        // Four bytes of length are more than any key has.
         0x81..=0x84 => {
             let (long, rest) = rest.split_at_checked(usize::from(*short & 0x7f))?;
             (long.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)

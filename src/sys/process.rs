@@ -40,12 +40,14 @@ pub fn of_user(program: &str, folder: &Path) -> Option<Command> {
     let found = if Path::new(program).is_absolute() {
         let real = Path::new(program).canonicalize().ok().filter(|real| !real.starts_with(&checkout));
         executable(&real?)?
+    // A relative path would mean another program in another folder.
     } else if program.contains(std::path::is_separator) {
         return None;
     } else {
         searched.iter().find_map(|place| executable(&place.join(program)))?
     };
     let home = env::var_os("HOME").or_else(|| env::var_os("USERPROFILE")).map(PathBuf::from);
+    // A home within the checkout would bring its files along as the program's settings.
     let home = home.filter(|home| home.is_dir() && !home.canonicalize().is_ok_and(|home| home.starts_with(&checkout)));
     let mut command = Command::new(found);
     command.env("PATH", env::join_paths(&searched).unwrap_or_default());
@@ -68,8 +70,10 @@ pub enum OutputError {
 
 /// What a program writes to its standard output. It can read nothing, and what it says beside is shown to nobody.
 pub fn output(mut command: Command, within: Duration, bytes_max: u64) -> Result<Vec<u8>, OutputError> {
+    // Managers of secrets end within milliseconds once they have written.
     const LOOK_EVERY: Duration = Duration::from_millis(5);
     let until = Instant::now() + within;
+    // A program that asks a question gets none, instead of waiting for an answer that nobody can give.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(OutputError::Start)?;
     let (sender, receiver) = mpsc::channel();
@@ -90,6 +94,7 @@ pub fn output(mut command: Command, within: Duration, bytes_max: u64) -> Result<
             _ => break None,
         }
     };
+    // Waited for as well, or it would stay as a zombie for as long as this process lives.
     if ended.is_none() {
         let _ = child.kill();
         let _ = child.wait();
@@ -112,6 +117,7 @@ fn checkout(folder: &Path) -> PathBuf {
 /// The entries of a search path that a checkout cannot fill: absolute ones outside of it.
 fn searched(path: &OsString, checkout: &Path) -> Vec<PathBuf> {
     let real = |place: &PathBuf| place.canonicalize().unwrap_or_else(|_| place.clone());
+    // Relative entries mean the folder that a program is started in, which may be the checkout.
     env::split_paths(path).filter(|place| place.is_absolute() && !real(place).starts_with(checkout)).collect()
 }
 

@@ -30,6 +30,7 @@ impl Rng {
 
     /// A duration between half of `duration` and all of it.
     pub fn jitter(&self, duration: Duration) -> Duration {
+        // Never less than a half: calls that failed together come back apart, and none of them at once.
         duration.mul_f64(0.5 + self.share() / 2.0)
     }
 

@@ -18,12 +18,15 @@ pub const LENGTH_MIN: usize = 6;
 pub const WORD_LENGTH_MIN: usize = 11;
 
 /// Most tokens of sessions that are remembered; older ones are no longer valid.
+/// A session lives for hours; so many cover all connections of a day, and the search stays quick.
 const SESSIONS_MAX: usize = 64;
 
 /// Shortest part of a base64 text that is looked for, in letters.
+/// Nine bytes of a secret: shorter texts occur by chance in ids and hashes.
 const BASE64_MIN: usize = 12;
 
 /// Shortest line of a key that is looked for by itself, in bytes.
+/// A line of a key has 64 letters; shorter ones are its end.
 const LINE_MIN: usize = 16;
 
 static KNOWN: RwLock<Known> = RwLock::new(Known { lasting: BTreeSet::new(), sessions: VecDeque::new(), matcher: None });
@@ -39,6 +42,7 @@ impl Known {
         let all = self.lasting.iter().chain(&self.sessions);
         let forms: BTreeSet<String> = all.flat_map(|secret| forms(secret)).collect();
         // A set of texts so large that it cannot be built is none that definitions of their size can hold.
+        // The longest first, so that of a secret within another nothing is left over.
         self.matcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms).ok();
     }
 }
@@ -49,6 +53,7 @@ pub fn remember(secret: &str) {
         return;
     }
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    // The search is built anew only for one that is new, as every file of a project is read for secrets.
     if known.lasting.insert(secret.trim().to_owned()) {
         known.renew();
     }

@@ -21,7 +21,7 @@ const BARS: &str = include_str!("bars.html");
 const VALUE_LENGTH_MAX: usize = 1_000;
 
 /// Most bars of a chart; the rest stands in the tables.
-// More bars than a screen is high compare nothing.
+/// More bars than a screen is high compare nothing.
 const BARS_MAX: usize = 40;
 
 /// A plan; `made` is when.

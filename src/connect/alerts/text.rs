@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::alert::Alert;
 
 /// Longest time that a receiver has to take an alert.
-// Receivers are told one after another, so a dead one must not keep the others waiting for minutes.
+/// Receivers are told one after another, so a dead one must not keep the others waiting for minutes.
 pub(super) const TIME_MAX: Duration = Duration::from_secs(20);
 
 /// The alert in some lines of text.

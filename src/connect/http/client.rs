@@ -18,7 +18,7 @@ use crate::sys::network::{Network, Play, PlayedReply, PlayedRequest};
 use crate::sys::secrets::masked;
 
 /// Longest wait for a connection.
-// Far more than a handshake takes, yet short beside the silence that an answer may keep.
+/// Far more than a handshake takes, yet short beside the silence that an answer may keep.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Longest silence. A query may run for two minutes before its first byte.
@@ -107,7 +107,7 @@ impl Transport {
     }
 
     /// Sends a form and reads the whole answer.
-    // Logins only: the address was checked by the caller, and no token stands in a header.
+    /// Logins only: the address was checked by the caller, and no token stands in a header.
     pub(in crate::connect) async fn post_form(
         &self,
         url: &Url,

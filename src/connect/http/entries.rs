@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// Longest name of an entry that is told, in characters.
-// A name may be any text that an administrator typed.
+/// A name may be any text that an administrator typed.
 const NAME_LENGTH_MAX: usize = 80;
 
 /// Members by which an entry is known to people, the best first.
-// An error then says which property or type was odd, although its answer could not be read.
+/// An error then says which property or type was odd, although its answer could not be read.
 const NAMES: [&str; 6] = ["name", "propertyName", "id", "value", "label", "typeId"];
 
 /// Decodes an answer. A member of another JSON type than documented counts as absent, where all members may be.

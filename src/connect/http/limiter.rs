@@ -10,7 +10,7 @@ use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 
 /// How long a process waits for others to let go of what they share, before it goes on by what it knows itself.
-// The file is held for less than a millisecond; a second means that its holder was stopped or hangs.
+/// The file is held for less than a millisecond; a second means that its holder was stopped or hangs.
 const RING_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How long it waits before it tries again.
@@ -142,8 +142,8 @@ impl Limiter {
     }
 
     /// Changes the window, and what others know of it where they let go of it at this moment.
-    // A change that finds the file taken is not waited for: it comes from a callback, and the file is read again
-    // soon.
+    /// A change that finds the file taken is not waited for: it comes from a callback, and the file is read again
+    /// soon.
     fn change(&self, change: impl Fn(&mut RollingWindow, &Clock)) {
         let shared = self.ring.as_ref().and_then(|ring| self.in_ring(ring, &change));
         if shared.is_none() {

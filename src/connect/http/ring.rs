@@ -17,19 +17,19 @@ use crate::sys::files;
 const MAGIC: &[u8; 8] = b"SLRATE01";
 
 /// Most calls that the file holds: more than any limit of an interval.
-// A file that a broken program let grow cannot make every call slow.
+/// A file that a broken program let grow cannot make every call slow.
 const SENT_MAX: usize = 4_000;
 
 /// Longest file that is read, in bytes.
-// More than the calls of a full file take: 4,000 of 13 bytes each.
+/// More than the calls of a full file take: 4,000 of 13 bytes each.
 const BYTES_MAX: u64 = 256 * 1024;
 
 /// How long the file of an account stays that nobody calls.
-// A limit forgets within seconds; a week only spares daily jobs from making the file anew.
+/// A limit forgets within seconds; a week only spares daily jobs from making the file anew.
 const UNUSED_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Most files that are looked at for that.
-// The folder of a user with very many projects must not delay a start.
+/// The folder of a user with very many projects must not delay a start.
 const SWEPT_MAX: usize = 1_000;
 
 /// The file of one account.

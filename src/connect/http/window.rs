@@ -11,11 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 pub const JITTER_MARGIN: Duration = Duration::from_millis(150);
 
 /// The widest margin: after each call that the server refused the margin doubles.
-// Where that is not enough, others use the limit as well, against whom distance does not help.
+/// Where that is not enough, others use the limit as well, against whom distance does not help.
 const MARGIN_MAX: Duration = Duration::from_millis(1200);
 
 /// After so long without a refusal a widened margin is halved.
-// Long enough to see several windows pass well; short enough not to lose a tenth of the rate for an hour.
+/// Long enough to see several windows pass well; short enough not to lose a tenth of the rate for an hour.
 const MARGIN_SHRINKS_AFTER: Duration = Duration::from_secs(60);
 
 /// One that has the limit for itself may take nearly all of it at once. This part of it, one in so many, is spread, so that whoever comes

@@ -27,26 +27,26 @@ use crate::sys::network::Network;
 use crate::sys::rng::Rng;
 
 /// Tries of one call while the trouble is passing.
-// With the waits below about half a minute, as long as a short disturbance takes; after that the run's own retries go
-// on.
+/// With the waits below about half a minute, as long as a short disturbance takes; after that the run's own retries go
+/// on.
 const ATTEMPTS_MAX: u32 = 6;
 
 /// First wait between two tries; it doubles up to [`WAIT_MAX`], each less up to a half.
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 
 /// Longest wait between two tries, and longest `Retry-After` that is followed.
-// A longer one is better waited for by the scheduler, which frees the process meanwhile.
+/// A longer one is better waited for by the scheduler, which frees the process meanwhile.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Wait after a write lock, at least.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
 /// Pause of everybody after the rolling limit refused a call.
-// A part of the ten seconds is enough: calls leave the window all along, and the window waits for the rest.
+/// A part of the ten seconds is enough: calls leave the window all along, and the window waits for the rest.
 const LIMIT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Tries after refusals of the rate limit. Such a call had no effect, so there is no harm in many.
-// With a pause each about a minute of refusals: then the limit is used up by somebody else for good.
+/// With a pause each about a minute of refusals: then the limit is used up by somebody else for good.
 const LIMITED_MAX: u32 = 30;
 
 /// Assumed until an answer tells the limit.

@@ -16,7 +16,7 @@ use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::target::Account;
 
 /// Standard objects: singular, plural, object type id.
-// The ids are the same in every portal; HubSpot's list of schemas holds custom objects only.
+/// The ids are the same in every portal; HubSpot's list of schemas holds custom objects only.
 const STANDARD: [(&str, &str, &str); 24] = [
     ("contact", "contacts", "0-1"),
     ("company", "companies", "0-2"),

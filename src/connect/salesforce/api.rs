@@ -19,7 +19,7 @@ use crate::sys::clock::Mark;
 use crate::sys::crash_point::crash_point;
 
 /// Tries of one call while the trouble is passing.
-// Half a minute of waits in all: as long as a disturbance or the restart of a server takes.
+/// Half a minute of waits in all: as long as a disturbance or the restart of a server takes.
 const ATTEMPTS_MAX: u32 = 6;
 
 /// First wait between two tries; it doubles: 1, 2, 4, 8, 16 s, each less up to a half.
@@ -32,7 +32,7 @@ const WAIT_MAX: Duration = Duration::from_secs(120);
 const CONCURRENCY_MAX: usize = 6;
 
 /// How long the server's time from a `Date` header is carried on before it is asked for again.
-// The header has whole seconds; a window that begins two seconds early costs nothing, as windows overlap.
+/// The header has whole seconds; a window that begins two seconds early costs nothing, as windows overlap.
 const DATE_FRESH: Duration = Duration::from_secs(2);
 
 /// A connection's calls, shared by all its handles.

@@ -34,7 +34,7 @@ pub(super) struct Session {
 }
 
 /// Tries of one login while the trouble is passing.
-// About eight seconds: all other calls wait behind a login.
+/// About eight seconds: all other calls wait behind a login.
 const ATTEMPTS_MAX: u32 = 5;
 
 /// First wait between two tries; it doubles.

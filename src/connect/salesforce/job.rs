@@ -14,7 +14,7 @@ use crate::ports::fault::Fault;
 use crate::ports::source::Extract;
 
 /// First wait between two looks at a job, and the longest.
-// Small jobs end within seconds; a long one costs 120 calls an hour at most.
+/// Small jobs end within seconds; a long one costs 120 calls an hour at most.
 const POLL_FIRST: Duration = Duration::from_secs(1);
 const POLL_LONGEST: Duration = Duration::from_secs(30);
 

@@ -18,11 +18,11 @@ use crate::ports::source::Extract;
 const REQUEST_BYTES_MAX: usize = 16_384;
 
 /// Room for the method and all headers but the token, in bytes.
-// What our own headers take, and some to spare.
+/// What our own headers take, and some to spare.
 const HEADERS_BYTES: usize = 1_400;
 
 /// Times that a count which took too long is asked for again.
-// Each takes two minutes, so more would delay a start for long.
+/// Each takes two minutes, so more would delay a start for long.
 const COUNTS_AGAIN_MAX: u32 = 2;
 
 /// What a read of either kind needs at every step.

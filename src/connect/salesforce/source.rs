@@ -38,7 +38,7 @@ const REST_RECORDS_MAX: u64 = 10_000;
 const REST_INSTEAD_RECORDS_MAX: u64 = 100_000;
 
 /// Jobs that are tried before REST takes over.
-// One that is lost by chance is made up for by the second; two speak against Bulk for this read.
+/// One that is lost by chance is made up for by the second; two speak against Bulk for this read.
 const JOBS_MAX: u32 = 2;
 
 /// A job that has not ended by then never will.

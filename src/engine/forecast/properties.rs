@@ -8,7 +8,7 @@ use crate::model::forecast::{BeforeAfter, PropertyCount, ValueChange};
 const DISTINCT_MAX: usize = 50;
 
 /// Longest value that is told apart, in bytes.
-// Longer ones are prose, of which no two records hold the same.
+/// Longer ones are prose, of which no two records hold the same.
 const VALUE_LENGTH_MAX: usize = 200;
 
 /// Counts by property.

@@ -8,12 +8,12 @@ use super::tree::{Condition, ListOperator, Literal, LiteralValue, Operator, Path
 use crate::pipeline::values::time;
 
 /// Deepest nesting of parentheses.
-// Far more than people write; the parser and all that walks the tree recurse, and a deeper one could overflow the
-// stack.
+/// Far more than people write; the parser and all that walks the tree recurse, and a deeper one could overflow the
+/// stack.
 pub const DEPTH_MAX: usize = 50;
 
 /// Words for spans of days, without a number.
-// From the SOQL reference, date literals. Those with a number are put together from `UNITS`.
+/// From the SOQL reference, date literals. Those with a number are put together from `UNITS`.
 const DATE_WORDS: [&str; 24] = [
     "YESTERDAY",
     "TODAY",

@@ -9,11 +9,11 @@ use crate::pipeline::values::decimal::Decimal;
 use crate::pipeline::values::time;
 
 /// A moment with the offset of its zone.
-// With the offset, so that a local time still names one instant and compares as such.
+/// With the offset, so that a local time still names one instant and compares as such.
 const LOCAL: &str = "%Y-%m-%dT%H:%M:%S%:z";
 
 /// Longest form that a date is written in, in bytes.
-// Far more than a date needs, and it bounds what is written before the budget sees it.
+/// Far more than a date needs, and it bounds what is written before the budget sees it.
 const FORMAT_BYTES_MAX: usize = 1_000;
 
 /// `Start__c | date("%d.%m.%Y")`: a date or moment in another form; after `in_zone`, as it is there.

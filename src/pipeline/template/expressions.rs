@@ -19,7 +19,7 @@ use crate::diagnostic::nearest::nearest;
 type Parsed<T> = Result<T, TemplateError>;
 
 /// How deep the operators of one expression may be nested, such as by a long sum.
-// Evaluation recurses once a level; more would need more stack than a worker thread has in a build for tests.
+/// Evaluation recurses once a level; more would need more stack than a worker thread has in a build for tests.
 const OPERATORS_MAX: usize = 64;
 
 /// Any expression.

@@ -8,8 +8,8 @@ use super::value::{Budget, Builder, Outcome, Refusal, Value};
 use crate::pipeline::values::decimal::Decimal;
 
 /// Most items that `range` makes.
-// A value for a property is made of the parts of a field, which are few; a longer loop would end with the budget
-// anyhow.
+/// A value for a property is made of the parts of a field, which are few; a longer loop would end with the budget
+/// anyhow.
 const RANGE_MAX: i128 = 1_000;
 
 /// `Channels__c | split(";")`: the parts of a text; by white space without a separator. A blank has no parts.

@@ -11,11 +11,11 @@ use regex_automata::util::syntax;
 use super::value::{Budget, Refusal};
 
 /// Largest program that a pattern may become, in bytes.
-// Patterns that people write take some kilobytes.
+/// Patterns that people write take some kilobytes.
 const PROGRAM_BYTES_MAX: usize = 1 << 20;
 
 /// How deep groups of a pattern may stand in each other.
-// The crate compiles by recursion.
+/// The crate compiles by recursion.
 const NESTING_MAX: u32 = 50;
 
 /// What a pass of a pattern over a text costs, compared with copying it.

@@ -16,7 +16,7 @@ pub const FUEL_MAX: u64 = 100_000;
 pub const TEXT_BYTES_MAX: usize = 4 * 65_536 + 4;
 
 /// How deep lists and maps may hold each other.
-// Comparing and dropping lists recurses.
+/// Comparing and dropping lists recurses.
 const NESTED_MAX: usize = 16;
 
 /// One value. An empty text, `none` and a blank field are the same: a blank.

@@ -10,15 +10,15 @@ use super::portal::Portal;
 use crate::sandbox::http::{Reply, Request};
 
 /// Most inputs of a batch that makes or removes associations.
-// Documented for `create`; no answer tells the limit of the others, for which the same is taken.
+/// Documented for `create`; no answer tells the limit of the others, for which the same is taken.
 const INPUTS_MAX: usize = 2_000;
 
 /// Most inputs of a batch read.
-// Enforced by HubSpot since February 2025.
+/// Enforced by HubSpot since February 2025.
 const READ_INPUTS_MAX: usize = 1_000;
 
 /// Labels that a pair of objects may have.
-// The documentation says 10; a live portal stopped at 50.
+/// The documentation says 10; a live portal stopped at 50.
 const LABELS_MAX: usize = 50;
 
 /// Most associations that an admin's own limit may allow.

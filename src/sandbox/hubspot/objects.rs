@@ -45,7 +45,7 @@ pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// Properties that a record usually has at most.
-// Room that is asked for once, instead of being doubled while a record is read.
+/// Room that is asked for once, instead of being doubled while a record is read.
 const MEMBERS_USUAL: usize = 16;
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {

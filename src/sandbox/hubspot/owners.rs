@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The first owner's id that the portal gives.
-// Far from the ids of users, so that a client which takes one for the other is found out.
+/// Far from the ids of users, so that a client which takes one for the other is found out.
 const FIRST_ID: u64 = 71_830_001;
 
 /// An owner.

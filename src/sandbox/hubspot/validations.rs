@@ -42,7 +42,7 @@ const TYPES: [&str; 27] = [
 ];
 
 /// Most digits that a compared number may have before or after its point.
-// An exponent of a few digits would else become a number that fills the memory.
+/// An exponent of a few digits would else become a number that fills the memory.
 const DIGITS_MAX: u64 = 1_000;
 
 /// `/crm/property-validations/VERSION/{type}…`: the properties that have rules, one property, one rule.

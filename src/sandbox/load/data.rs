@@ -88,7 +88,7 @@ struct Reading<'s, 'o> {
 }
 
 /// Most parents around a record.
-// Exports of trees go no deeper, and reading stays within the stack.
+/// Exports of trees go no deeper, and reading stays within the stack.
 const LEVELS_MAX: usize = 5;
 
 impl Schema<'_> {

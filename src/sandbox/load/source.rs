@@ -8,7 +8,7 @@ use crate::sys::files::{self, ReadError};
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Most entries of a folder, and most folders below each other.
-// A folder that was named by mistake, such as a home folder, ends in an error and not in minutes of reading.
+/// A folder that was named by mistake, such as a home folder, ends in an error and not in minutes of reading.
 const ENTRIES_MAX: usize = 100_000;
 const LEVELS_MAX: usize = 32;
 

@@ -28,7 +28,7 @@ const UNSUPPORTED: [&str; 12] = [
 ];
 
 /// How long a job runs.
-// Long enough for a client to see each state, short enough for tests.
+/// Long enough for a client to see each state, short enough for tests.
 const RUN_MILLIS: i64 = 300;
 
 /// Jobs of a day.

@@ -7,11 +7,11 @@ use crate::sandbox::seed::rows::domain;
 use crate::sys::rng::Rng;
 
 /// Companies that no Salesforce account belongs to.
-// A pipeline that updates companies must leave them alone.
+/// A pipeline that updates companies must leave them alone.
 const OWN_COMPANIES: usize = 5;
 
 /// One account in so many has no company.
-// Lookups of associations then find nothing, which a mapping has to bear.
+/// Lookups of associations then find nothing, which a mapping has to bear.
 const MISSING_EVERY: usize = 20;
 
 /// The portal that fits these accounts.
