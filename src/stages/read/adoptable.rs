@@ -42,6 +42,7 @@ pub async fn find(
         return Ok(HashMap::new());
     }
     let owners = owners(cx, &candidates).await?;
+    // Only now: what can be read is read before, so that the order costs as little waiting as possible.
     turn.comes().await;
     let mut taken = taken(cx, &candidates).await?;
     let (mut found, mut more) = (HashMap::new(), Vec::new());
@@ -56,6 +57,7 @@ pub async fn find(
         });
         let fitting: Vec<&TargetRecord> = fitting.collect();
         let adoptable = match fitting.as_slice() {
+            // The one that is not answered for may fit as well.
             _ if candidates.unanswered => Adoptable::NoAnswer,
             // Those that are not looked at may fit as well.
             _ if candidates.beyond => Adoptable::Several(named(&candidates.records.iter().collect::<Vec<_>>())),
@@ -74,6 +76,7 @@ pub async fn find(
 }
 
 /// Most records that are named of those that share a value.
+/// Enough for a person to find what they have in common.
 const NAMED_MAX: usize = 6;
 
 fn named(records: &[&TargetRecord]) -> Vec<HubspotId> {
@@ -230,6 +233,7 @@ async fn prepare(cx: &StageContext, adoption: &Adoption) -> Result<(), StageErro
 
 /// Forgets what the run has kept.
 pub async fn clear(cx: &StageContext) -> Result<(), StateError> {
+    // What was never filled need not be emptied.
     if cx.adopters.prepared.initialized() {
         for name in [takers_name(cx), listed_name(cx)] {
             cx.directory.discard(&name).await?;
@@ -244,6 +248,7 @@ async fn list(cx: &StageContext, adoption: &Adoption) -> Result<(), StageError> 
     let properties = [Arc::clone(&adoption.property), Arc::clone(&target.match_property)];
     let mut after = None;
     loop {
+        // A listing of a large object takes minutes, in which a stop must be noticed.
         if cx.cancel.is_cancelled() {
             return Err(StageError::at(StageName::Match)(crate::ports::fault::Fault::Cancelled));
         }
@@ -252,6 +257,8 @@ async fn list(cx: &StageContext, adoption: &Adoption) -> Result<(), StageError> 
         let mut by_key: BTreeMap<SalesforceId, Vec<HubspotId>> = BTreeMap::new();
         for record in page.records {
             let text = |name: &str| record.properties.get(name).and_then(Option::as_deref).map(str::trim);
+            // A record with a whole Salesforce id is somebody's already; one of 15 characters may be a person's own
+            // note.
             let is_whole = text(&target.match_property).is_some_and(|owner| owner.len() == 18);
             if let Some(value) = text(&adoption.property).filter(|value| !value.is_empty() && !is_whole) {
                 by_key.entry(value_key(&adoption.comparable(value))).or_default().push(record.id);

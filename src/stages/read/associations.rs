@@ -47,6 +47,7 @@ pub enum Waiting {
 }
 
 /// Most reads of one batch under way.
+/// Several batches are under way beside it, each with reads of its own.
 const READS_IN_FLIGHT_MAX: usize = 4;
 
 /// The associations for which a new listing was allowed already: one is allowed for each.
@@ -72,6 +73,7 @@ impl Listed {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(known.entry(association.key.clone()).or_default())
         };
+        // A unique property is asked directly, so that there is nothing to list.
         if !matches!(association.target, AssociationTarget::Property { unique: false, .. }) {
             return ListingTurn { may_list: false, _others_wait: None };
         }
@@ -110,6 +112,8 @@ impl Readings {
                 let pairs = match lookup {
                     Lookup::Found(pairs) => Some(pairs),
                     Lookup::Absent => Some(Vec::new()),
+                    // Nothing known is not the same as nothing there: taken for it, labels would be replaced that
+                    // nobody has seen.
                     Lookup::Unknown => None,
                 };
                 known.insert(id.clone(), pairs);
@@ -232,6 +236,7 @@ async fn search(
     let object = association.target.object_type_id();
     let ids: BTreeSet<SalesforceId> =
         rows.iter().filter_map(|(state, _)| Some(state.wanted.as_ref()?.target)).collect();
+    // Each once: many records lead to one account.
     let ids: Vec<SalesforceId> = ids.into_iter().collect();
     let found = targets::find(cx, association, &ids, hunt).await?;
     for (state, from) in rows {
@@ -340,6 +345,7 @@ pub async fn views(
     let requests = cx.state.pair_requests(&keys).await.map_err(at::<StateError>)?;
     let at_hand: HashSet<(SalesforceId, &AssociationKey)> =
         due.iter().map(|lookup| (lookup.salesforce_id, &lookup.key)).collect();
+    // What is at hand asks by what it wants now; the state has what it wanted before.
     let foreign = |request: &&PairRequest| {
         request.pipeline != cx.pipeline.name || !at_hand.contains(&(request.salesforce_id, &request.key))
     };
@@ -357,6 +363,7 @@ pub async fn views(
         }
         for request in requests_by_pair.get(&view.key).into_iter().flatten() {
             view.requested = true;
+            // Labels have a direction: one that is asked for from the other side is another type here.
             let same_side = request.from == pair.0 && request.to_object == *object;
             view.requested_labels.extend(request.label.clone().filter(|_| same_side));
         }

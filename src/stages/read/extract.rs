@@ -83,6 +83,7 @@ async fn members(
             cursor_field: None,
             deleted: DeletedRows::Exclude,
             ids: Some(ids.to_vec()),
+            // So few are read by a query, never by a job.
             expected: Some(ids.len() as u64),
             object: object.to_owned(),
         };

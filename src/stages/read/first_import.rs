@@ -84,6 +84,7 @@ async fn list(cx: &StageContext, property: &Arc<str>) -> Result<StandingTitles, 
         for record in page.records {
             let text = |name: &str| record.properties.get(name).and_then(Option::as_deref);
             let filled = |name: &str| text(name).filter(|text| !text.trim().is_empty());
+            // A record with a Salesforce id is met by that; only the others could be made twice.
             if let (Some(title), None) = (filled(property), filled(&target.match_property)) {
                 standing.titles.insert(title_hash(title), record.id);
             }

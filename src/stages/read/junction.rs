@@ -40,6 +40,7 @@ pub async fn resolve(
         if let Some(end) =
             [&row.from, &row.to].into_iter().find(|end| leaving.contains(&(end.salesforce_id, end.key.clone())))
         {
+            // The association goes with the record at its other end, so that none is left to remove.
             if let Some(settled) = &row.to.settled {
                 readings.assume_none(&settled.to_object, &settled.from);
             }
@@ -87,6 +88,7 @@ async fn rows(
             }
         };
         let ((from, _), (to, with_other)) = (end(ends.0), end(ends.1));
+        // The association is made from the second end, with which the row comes in another page.
         if with_other || !to.is_due() {
             rows.push(JunctionRow { from, to });
         }
@@ -101,6 +103,7 @@ async fn leaving(
     rows: &[JunctionRow],
 ) -> Result<HashSet<(SalesforceId, AssociationKey)>, StageError> {
     let mut leaving = HashSet::new();
+    // A run archives first and sees it; a dry run has to imagine it.
     if !cx.dry {
         return Ok(leaving);
     }
@@ -160,6 +163,7 @@ async fn search(
                 }
                 resolved.carry_out(ends.1, &row, (from, first.clone()), (to, other.clone()));
             }
+            // One failure for a row, at the end that is missing; where both are, at the first.
             (Some(TargetMatch::One(_)), other) => resolved.wait(&row, &row.to, to.target, why(other)),
             (first, _) => resolved.wait(&row, &row.from, from.target, why(first)),
         }

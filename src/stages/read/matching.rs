@@ -45,6 +45,7 @@ async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<Salesf
     for (id, identity) in identities {
         known.entry(id).or_default().identity = Some(identity);
     }
+    // What a pipeline cannot have is not asked for: each question costs a part of every batch.
     if !cx.pipeline.associations.is_empty() {
         for state in cx.state.associations(name, ids).await.map_err(StageError::at(Match::NAME))? {
             known.entry(state.salesforce_id).or_default().associations.push(state);

@@ -41,6 +41,7 @@ impl Stage for Resolve {
                 Some(Adoptable::NoAnswer) => not_adopted(unresolved, no_answer()),
                 None => from_target(&cx.pipeline, unresolved, None, None),
             },
+            // The key is kept for those alone whose property HubSpot refused to search by.
             Some((Lookup::Unknown, Some(key))) => {
                 Decision::new(unresolved.candidate, Action::Reject(match_property_gone(&key)))
             }
@@ -62,6 +63,7 @@ impl Resolve {
         found: &HashMap<SalesforceId, LookupBy>,
     ) -> Result<HashMap<SalesforceId, Adoptable>, StageError> {
         let Some(adoption) = cx.pipeline.adoption.as_ref().filter(|_| !cx.vacant) else { return Ok(HashMap::new()) };
+        // Only a record that is proved to be absent may take another over: else it could have two.
         let is_absent = |id: &SalesforceId| matches!(found.get(id), Some((Lookup::Absent, _)));
         let absent = batch.iter().filter(|unresolved| is_absent(&unresolved.candidate.record.id));
         let asked = absent.filter_map(|unresolved| Some((unresolved.candidate.record.id, unresolved.adopt_by()?)));

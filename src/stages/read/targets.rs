@@ -67,6 +67,7 @@ pub fn known(cx: &StageContext, association: &Association, id: SalesforceId) -> 
         AssociationTarget::Property { object_type_id, property, unique: true } => {
             cx.found_targets.get(object_type_id, property, id)
         }
+        // The other ways read the state, which is quick and always up to date.
         AssociationTarget::Property { .. } | AssociationTarget::Pipeline { .. } => None,
     }
 }
@@ -105,6 +106,7 @@ async fn by_pipeline(
     let mut found = HashMap::new();
     let mut doubted: HashMap<Arc<str>, Vec<SalesforceId>> = HashMap::new();
     for (id, identity) in standing {
+        // Without a noted property there is nothing that HubSpot could be asked by.
         match hunt.doubted && !identity.match_property.is_empty() {
             true => doubted.entry(identity.match_property).or_default().push(id),
             false => drop(found.insert(id, TargetMatch::One(identity.hubspot_id))),
@@ -286,11 +288,13 @@ async fn list(
     let at = StageError::at::<crate::ports::state::StateError>;
     let before = cx.directory.filled(name).await.map_err(at(StageName::Associate))?;
     let _turn = cx.directory.turn(name).await;
+    // Looked at once more, as the listing that was waited for may be the one that is needed.
     let filled = cx.directory.filled(name).await.map_err(at(StageName::Associate))?;
     if filled.is_some_and(|listing| will_do(listing) || filled != before) {
         return Ok(());
     }
     cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
+    // Beside the directory: a listing that breaks off must not leave a part that looks whole.
     let draft = format!("{name}#{}", cx.run);
     cx.directory.discard(&draft).await.map_err(at(StageName::Associate))?;
     crash_point!("targets.listing");

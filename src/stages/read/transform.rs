@@ -15,6 +15,7 @@ impl Stage for Transform {
     const NAME: StageName = StageName::Transform;
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
+        // Owners are two calls at least, and most pipelines map none.
         let needed = cx.pipeline.needs_owners() && batch.iter().any(|candidate| candidate.member);
         let none = Owners::default();
         let mut owners = if needed { cx.owners().await.map_err(StageError::at(Self::NAME))? } else { &none };

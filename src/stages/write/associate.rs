@@ -21,6 +21,7 @@ use crate::stages::{StageContext, StageError, Writers};
 use crate::sys::crash_point::crash_point;
 
 /// How often all that is due is gone through.
+/// The second settles what the first has put in doubt; what is left then comes with the next run.
 const PASSES_MAX: usize = 2;
 
 /// Most batches under way. Each has several calls on their way while it looks for records and for what stands, and one while it
@@ -95,9 +96,11 @@ impl Drain<'_> {
         let name = &self.cx.pipeline.name;
         let due = self.cx.state.due_associations(name, self.at_time, after.take(), BATCH_PAIRS_MAX).await;
         let mut due = due.map_err(at)?;
+        // A full page may end within a record.
         if due.len() >= BATCH_PAIRS_MAX {
             let last = due.last().map(|(state, _)| state.salesforce_id);
             let whole = due.iter().take_while(|(state, _)| Some(state.salesforce_id) != last).count();
+            // One record with more lookups than a page is carried out in parts, or it would never be.
             due.truncate(if whole > 0 { whole } else { due.len() });
         }
         *after = due.last().map(|(state, _)| (state.salesforce_id, state.key.clone()));
@@ -119,6 +122,7 @@ impl Drain<'_> {
         batch.due(due, &self.listed).await?;
         batch.save().await?;
         crash_point!("associate.saved");
+        // Only there another lookup of the pipeline may ask for what was removed: the one from the other side.
         Ok(self.is_with_itself() && batch.has_removed())
     }
 

@@ -23,6 +23,7 @@ use crate::stages::{StageCause, StageContext, StageError, Writers};
 use crate::sys::crash_point::crash_point;
 
 /// Most pairs that wait for their call; more are left to the end of the run.
+/// Some megabytes; the state holds them anyway, so that nothing is lost by leaving the rest there.
 const PAIRS_HELD_MAX: usize = 20_000;
 
 /// Most lookups that are remembered as tried and set aside; the end of the run deals with all that come after.
@@ -90,6 +91,7 @@ impl Made {
 impl MadeAssociations {
     /// Of one run, or a part of it.
     pub fn new(cx: &StageContext, writers: &Writers, checkpoint: &Checkpoint) -> Self {
+        // A row makes no record, and its association needs both ends.
         let queue = Queue { closed: cx.pipeline.is_junction, ..Queue::default() };
         Self { cx: cx.clone(), writers: writers.clone(), checkpoint: checkpoint.clone(), queue: Mutex::new(queue) }
     }
@@ -136,12 +138,14 @@ impl MadeAssociations {
         if let Some((object, lookups, pairs)) = queue.next_call(flush) {
             return Some(self.associate(object, lookups, pairs).boxed());
         }
+        // After the calls that are ready: those make room in the queue.
         let (place, ids) = queue.next_search(flush)?;
         Some(self.search(place, ids).boxed())
     }
 
     async fn search(&self, place: usize, ids: Vec<SalesforceId>) -> Result<(), StageError> {
         let association = &self.cx.pipeline.associations[place];
+        // Without a listing: it could take minutes, while the run has records to write.
         let found = targets::find(&self.cx, association, &ids, Hunt { may_list: false, doubted: false }).await;
         crash_point!("associate.made_sought");
         let found = self.unless_refused(found)?.unwrap_or_default();
@@ -197,6 +201,7 @@ impl MadeAssociations {
 impl Queue {
     fn wait(&mut self, place: usize, target: SalesforceId, pair: MadePair) {
         let waiting = self.waiting.entry((place, target)).or_default();
+        // One search for all who wait for the same record.
         if waiting.is_empty() {
             self.unsought.entry(place).or_default().push(target);
         }

@@ -24,6 +24,7 @@ use crate::sys::crash_point::crash_point;
 const LIMIT_REACHED: &str = "SL5111";
 
 /// How often calls whose outcome is open are looked up and done again.
+/// An answer that passes over a pair is rare, and twice for the same pair a sign of something lasting.
 const ROUNDS_MAX: usize = 3;
 
 /// Associations on their way.
@@ -102,6 +103,7 @@ impl<'a> AssociationBatch<'a> {
         }
         for ((salesforce_id, key), target, why) in waiting {
             match why {
+                // Its record may come with the next run of another pipeline: no failure that a person could mend.
                 Waiting::NotThere => {}
                 Waiting::Several(records) => self.fail(salesforce_id, ambiguous(&key, target, &records)),
                 Waiting::NoAnswer => self.fail(salesforce_id, no_answer()),
@@ -218,6 +220,7 @@ impl<'a> AssociationBatch<'a> {
             if let PairOutcome::Refused(_) = outcome {
                 continue;
             }
+            // An open outcome counts as well: what may be gone is to be looked at.
             self.removed = true;
             self.commit.removed_from.push((change.key, change.pair.from.clone()));
             if *outcome == PairOutcome::Done {
@@ -289,6 +292,7 @@ impl<'a> AssociationBatch<'a> {
         sent.note(&planned.make, &outcomes, true);
         self.delta.associated += count_done(&outcomes);
         for (change, outcome) in planned.make.iter().zip(&outcomes) {
+            // It was noted as ours before the call, and does not stand.
             if let PairOutcome::Refused(_) = outcome {
                 self.commit.disowned.extend(change.ownership.iter().cloned());
             }
@@ -306,6 +310,7 @@ impl<'a> AssociationBatch<'a> {
         let target = &self.writers.target;
         let from_object = &*self.cx.pipeline.target.object_type_id;
         let mut outcomes = vec![PairOutcome::Unknown; changes.len()];
+        // No document tells how many removals a call takes, so it gets fewer than one that makes.
         let most = if make { BATCH_PAIRS_MAX } else { PAIRS_REMOVED_MAX };
         let all: Vec<usize> = (0..changes.len()).collect();
         let mut parts: Vec<Vec<usize>> = all.chunks(most).rev().map(<[usize]>::to_vec).collect();
@@ -399,6 +404,7 @@ impl<'a> AssociationBatch<'a> {
             match outcome {
                 None | Some(PairOutcome::Done) => {
                     let settled = result.settled.map(|settled| self.with_key(object, settled));
+                    // Without failures there is none to resolve, which saves a write for every lookup.
                     if self.cx.failures_open && lookup.wanted.is_some() {
                         self.commit.resolved_associations.push(lookup.salesforce_id);
                     }
@@ -440,6 +446,7 @@ impl<'a> AssociationBatch<'a> {
 
     fn fail(&mut self, salesforce_id: SalesforceId, reason: Reason) {
         self.delta.failed_associations += 1;
+        // Until its name is known, which is asked for once for the whole batch.
         let title = salesforce_id.to_string();
         self.commit.failures.push(Failure { salesforce_id, title, reason, content: None, columns: Vec::new() });
     }
@@ -454,6 +461,7 @@ impl<'a> AssociationBatch<'a> {
         ids.dedup();
         let known = self.cx.state.failures_of(&self.cx.pipeline.name, &ids).await.map_err(at)?.into_iter();
         let known = known.map(|row| (row.failure.salesforce_id, row.failure.title));
+        // A title that is the id was noted when no name could be read.
         let mut names: HashMap<SalesforceId, String> = known.filter(|(id, title)| title != id.as_str()).collect();
         ids.retain(|id| !names.contains_key(id));
         names.extend(names::of(self.cx, &ids).await);

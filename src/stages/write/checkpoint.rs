@@ -36,6 +36,7 @@ pub struct Checkpoint {
 }
 
 /// Most of that which is remembered.
+/// Beyond it a call is spent on each more, as without this memory.
 const FULL_MAX: usize = 10_000;
 
 impl Stage for Checkpoint {
@@ -79,6 +80,7 @@ impl Checkpoint {
         let tally = self.add(Tally::default());
         let mut rejects = self.rejects.lock().unwrap_or_else(PoisonError::into_inner);
         rejects.absorb(more);
+        // Records that wait for a later try were not judged.
         rejects.looked = tally.read.saturating_sub(tally.waiting);
         rejects.clone()
     }
@@ -290,11 +292,13 @@ fn match_property_of(cx: &StageContext, decision: &Decision) -> Arc<str> {
 pub fn count(decision: &Decision, created: Option<bool>, sent: bool, tally: &mut Tally) {
     tally.drifted += u64::from(decision.drifted);
     match decision.action {
+        // HubSpot's word goes before the plan's: somebody may have made the record since.
         Action::Restore if created != Some(false) => tally.restored += 1,
         Action::Create if created != Some(false) => tally.created += 1,
         Action::Adopt => tally.adopted += 1,
         Action::Update if created == Some(true) => tally.created += 1,
         Action::Create | Action::Restore | Action::Update => tally.updated += 1,
+        // A record that was gone already was archived by somebody else.
         Action::Archive(_) if sent => tally.archived += 1,
         Action::Unchanged | Action::Archive(_) => tally.unchanged += 1,
         Action::Keep(_) | Action::Filter(_) => tally.filtered += 1,

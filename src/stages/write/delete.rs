@@ -94,6 +94,7 @@ async fn existing_records(
 ) -> Result<Vec<(SalesforceId, HubspotId)>, StageError> {
     let mut standing = Vec::new();
     let mut read = match by_property(cx, key, ids, &[Arc::clone(key)], Delete::NAME).await {
+        // An earlier match property that was removed: the record can no longer be told by it.
         Err(StageError { cause: StageCause::Remote(Fault::Reject(_)), .. })
             if *key != cx.pipeline.target.match_property =>
         {

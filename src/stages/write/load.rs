@@ -23,6 +23,7 @@ pub struct Load {
 }
 
 /// How often an input of which HubSpot said nothing is sent again, after looking.
+/// Sent once more and passed over again, it is for a person to look at.
 const UNKNOWN_RETRIES_MAX: u32 = 1;
 
 impl Stage for Load {
@@ -41,6 +42,7 @@ impl Stage for Load {
         let mut stopped = None;
         for all in by_key.into_values() {
             stopped = load_batch.deliver(&batch, all).await.err();
+            // What was acknowledged before is settled all the same.
             if stopped.is_some() {
                 break;
             }
@@ -119,6 +121,7 @@ impl LoadBatch<'_> {
                     parts.push(second.to_vec());
                     parts.push(first.to_vec());
                 }
+                // A plain create is never sent again blindly: it could make a second record.
                 Err(Fault::Unknown(error)) if mode == WriteMode::Create => {
                     tracing::warn!(%error, records = part.len(), "outcome unknown, looking");
                     unknown.extend(part);
@@ -148,6 +151,7 @@ impl LoadBatch<'_> {
             let decision = &batch[index];
             let record = found.get(&decision.id()).and_then(Lookup::found);
             match (record, decision.desired.as_ref()) {
+                // Whoever wrote them: the values that were to be sent stand there.
                 (Some(record), Some(desired)) if pipeline.diff(desired, &record.properties).is_empty() => {
                     let created = matches!(decision.action, Action::Create | Action::Restore).then_some(true);
                     self.outcomes[index] = Some(Outcome::Done { id: Some(record.id.clone()), created });

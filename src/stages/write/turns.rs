@@ -37,6 +37,7 @@ impl PairTurns {
     /// cannot be.
     pub(super) async fn take(&self, pairs: HashSet<SourcePair>) -> Turn<'_> {
         loop {
+            // Asked for before the look, so that no end of a turn is missed in between.
             let freed = self.freed.notified();
             if self.is_free(&pairs) {
                 return Turn { turns: self, pairs };
