@@ -51,6 +51,7 @@ pub(super) fn init_project(arguments: &Init) -> Result<Exit, OpsError> {
 }
 
 pub(super) async fn validate_project(common: &Common, arguments: &Validate) -> Result<Exit, OpsError> {
+    // A folder that was removed under the shell has no name: the search then finds no project, and says so.
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
     let mut loaded = if arguments.online {
@@ -81,6 +82,7 @@ pub(super) async fn validate_project(common: &Common, arguments: &Validate) -> R
             let prefix = prefix(&root);
             let line = |finding| github(&in_repository(located(&loaded, finding), &prefix));
             let lines: Vec<String> = loaded.findings.iter().map(line).collect();
+            // Apart from results, which lose whatever a build server could take for a command.
             output::commands(&lines);
             output::result(&summary(&loaded));
         }
@@ -109,6 +111,7 @@ fn in_repository(located: Located, prefix: &str) -> Located {
 
 pub(super) fn explain(arguments: &Explain) -> Result<Exit, OpsError> {
     let Some(code) = &arguments.code else {
+        // By code, as several names of one page would else be listed twice.
         let titles: BTreeMap<&str, &str> =
             codes::PAGES.iter().map(|(code, page)| (*code, codes::title(page))).collect();
         let lines: Vec<String> = titles.iter().map(|(code, title)| format!("{code}  {title}")).collect();
@@ -154,6 +157,8 @@ pub(super) fn test(common: &Common, arguments: &Test) -> Result<Exit, OpsError> 
         &arguments.names,
         &Clock::system(),
     );
+    // Definitions that cannot be read have no test results, and their errors belong to the same lines of the pull
+    // request.
     if let (Err(OpsError::Findings(loaded)), TestFormat::Github) = (&report, arguments.format) {
         // Warnings are `validate`'s to annotate, once.
         let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error);
@@ -197,6 +202,7 @@ pub(super) async fn discover(common: &Common, arguments: &Discover) -> Result<Ex
             found.refused
         }
     };
+    // After the other half: one system that cannot be read is no reason to keep back the other.
     for half in &refused {
         let message = format!("the connection `{}` could not be read: {}", half.connection, half.message);
         output::error(&message, Some(half.code), half.help.as_deref());
@@ -245,6 +251,7 @@ pub(super) async fn new_pipeline(common: &Common, arguments: &New) -> Result<Exi
             OpsError::refused("SL6008", message, "check the folder's permissions")
         })?;
     }
+    // Never in the place of a file: a pipeline that somebody has worked on must not be lost by a name typed twice.
     files::create(&draft.path, draft.text.as_bytes(), Readers::Usual).map_err(|error| {
         let message = format!("`{}` cannot be written: {error}", draft.path.display());
         OpsError::refused("SL6008", message, "choose another name, or put an ordinary file there")

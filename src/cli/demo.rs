@@ -42,6 +42,7 @@ const MAPPING: (&str, &str) =
     ("On Hold: on_hold, Cancelled: cancelled", "On Hold: cancelled, Legacy: cancelled, Cancelled: cancelled");
 
 /// Changes of each plan that are shown.
+/// The story is read on one screen.
 const SAMPLE: usize = 3;
 
 /// Tells the story.
@@ -243,6 +244,7 @@ impl Folder {
             || std::env::temp_dir().join(format!("syncline-demo-{:016x}", Rng::from_entropy().below(u64::MAX))),
             Path::to_owned,
         );
+        // The demo writes its own definitions and state there.
         if path.join("syncline.yaml").exists() {
             return Err(OpsError::refused(
                 "SL1013",

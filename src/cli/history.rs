@@ -44,6 +44,7 @@ pub(super) async fn runs(common: &Common, arguments: &Runs) -> Result<Exit, OpsE
     };
     let run = history::run(&project, id).await?;
     let filter = vec![history::of_run(&run)];
+    // The file is the result: what a screen would show stands in it.
     if let Some(file) = &arguments.errors {
         write_errors(&project, filter, file).await?;
         return Ok(Exit::Done);
@@ -70,6 +71,7 @@ async fn write_errors(project: &Project, filter: Vec<FailureFilter>, file: &Path
     while let Some(page) = pages.next().await? {
         csv.learn(&page);
     }
+    // A dash is the usual name for the standard output.
     let to_file = file.as_os_str() != "-";
     if to_file {
         write_file(file, &csv.head())?;
@@ -231,6 +233,7 @@ pub(super) async fn alerts(common: &Common, arguments: &Alerts) -> Result<Exit, 
         Format::Text => output::styled(&show::alert_test(&tried, Paint::of_results())),
         Format::Json => json(&tried),
     }
+    // One receiver that did not get it is the one that would stay silent when it matters.
     Ok(if tried.receivers.iter().all(|receiver| receiver.delivered) { Exit::Done } else { Exit::Failed })
 }
 

@@ -78,6 +78,7 @@ async fn which(
     if arguments.record.is_empty() {
         return Ok(Which::All);
     }
+    // Several pipelines may read one object, and a trial of one record is to be about one of them.
     if pipelines.len() > 1 {
         let message = format!("`--record` is about one pipeline, and {} are selected", pipelines.len());
         return Err(OpsError::refused("SL6006", message, "name one: `syncline import NAME --record ID`"));
@@ -132,6 +133,7 @@ pub(super) async fn reconcile(common: &Common, words: &Reconcile) -> Result<Exit
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
     let chosen = sync::selected(&project, &words.names)?;
+    // Nothing selected is no failure: environments may switch all pipelines off.
     if chosen.is_empty() {
         selected_none(common);
         return Ok(Exit::Done);
@@ -196,6 +198,7 @@ fn report_event(common: &Common, format: Format, clock: &Clock, event: Event<'_>
                 }
                 Format::Text => {}
             }
+            // Told once while it lasts; `status` says that it does.
             if let Some(why) = finished.trouble.as_ref().filter(|_| !repeated) {
                 trouble(&finished.report.name, why);
             }

@@ -55,6 +55,8 @@ pub(super) async fn diff_definitions(common: &Common, arguments: &Diff) -> Resul
         PlanReport { pipelines: Vec::new(), status: RunStatus::Succeeded, definitions: Some(found) }
     } else {
         let mut project = project(common, outside)?;
+        // Before anything is read: what the base calls sensitive stays masked, or a change could unmask its own
+        // review.
         masks::keep(&mut project, &revision::base(&root, &arguments.base)?, &mut found);
         let preparation = prepare(&project, &names, PortalSource::Live).await?;
         warn(common, &project, &preparation);
@@ -231,6 +233,7 @@ async fn save(
     writer: saved::Writer,
 ) -> Result<(), OpsError> {
     let ready = report.pipelines.iter().take(preparation.pipelines.len());
+    // A plan that lacks records would be applied as if they needed nothing.
     if let Some(error) = ready.clone().find_map(|pipeline| pipeline.report.error.as_ref()) {
         let message = format!("the plan is not complete and was not saved: {error}");
         return Err(OpsError::refused("SL6012", message, "try again when both systems respond"));
@@ -252,6 +255,7 @@ pub(super) async fn apply_plan(common: &Common, arguments: &Apply) -> Result<Exi
     let state = project.state()?;
     let names = apply::names(&project, &arguments.file, &plan)?;
     let preparation = prepare(&project, &names, PortalSource::LiveAndSaved(&state)).await?;
+    // In the plan's order, in which it was reckoned: a pipeline may associate with what an earlier one makes.
     let preparation = apply::in_order(preparation, &plan);
     warn(common, &project, &preparation);
     let held = apply::verify(&project, &preparation, &arguments.file, &plan, allowance(arguments.allow)).await?;

@@ -169,6 +169,7 @@ impl Explain<'_> {
                 finding.why = described.and_then(|text| lowered(text.trim_end_matches('.')));
                 findings.push(finding);
             }
+            // A rule that a later schema brings is told as well, if only in general words.
             _ => findings.push(value("SL1008", format!("`{name}` is not valid here"))),
         }
     }
@@ -247,6 +248,7 @@ impl Explain<'_> {
         let names: Vec<&str> = known.iter().map(String::as_str).collect();
         let mut last = None;
         for key in keys.iter().take(TOLD_MAX) {
+            // A key may be a whole text whose quotes are missing.
             let shown: String = key.chars().take(60).collect();
             let finding = Diagnostic::error("SL1003", self.name, place(key), format!("unknown key `{shown}`"));
             let finding = match nearest(key, names.iter().copied()) {
@@ -281,6 +283,7 @@ impl Explain<'_> {
                 "give it a value, or remove the key; an empty text is written `''`, and the word null `'null'`",
             ),
             Value::Null => finding.with_help("give it a value, or remove the key"),
+            // YAML reads a quoted number as a text, which is the usual reason.
             Value::String(text) if expected.contains("number") && text.len() <= 60 && text.parse::<i64>().is_ok() => {
                 finding.with_help(format!("remove the quotes: `{text}`"))
             }

@@ -86,6 +86,7 @@ impl Interval {
 
 impl Default for GuardLimit {
     fn default() -> Self {
+        // More than a usual day brings, and far less than a wrong filter takes.
         Self::Percent(10.0)
     }
 }

@@ -259,6 +259,7 @@ fn values(pair: &Pair<'_>) -> Option<KeyChange> {
     }
     let (class, effect) = value_map(was, is, *backfill);
     let text = |field: &FieldConfig| field.values.as_ref().filter(|_| !hidden).map(map_text);
+    // The entries of a map are values of records, and as sensitive as those.
     let what = match hidden {
         true => format!("the value map of `{}` changed", is.to),
         false => map_change(was, is),

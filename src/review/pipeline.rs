@@ -189,6 +189,7 @@ fn target(
         after: Some(new.match_property.clone()),
         pointer: Some("/target/match".to_owned()),
     }));
+    // Records are recognised by these two keys; the rest of the section does not change which are taken.
     let key = |adopt: &Option<AdoptConfig>| adopt.as_ref().map(|adopt| (adopt.by.clone(), adopt.from.clone()));
     put(change_if(key(&old.adopt) != key(&new.adopt), || {
         let shown =
@@ -290,6 +291,7 @@ fn policies(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Opti
             false => "one run stops at fewer archived records",
         };
         Change {
+            // The limit archives nothing by itself, and it is all that stands between a wrong filter and the records.
             class: if wider { CanRemoveData } else { NoRecordEffect },
             part: "guard.archive".to_owned(),
             what: "the limit of archived records changed".to_owned(),
@@ -348,6 +350,7 @@ fn sync(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<C
             ParentChanges::Off => "what changes on parent records waits for the next comparison",
         };
         Change {
+            // It changes when a record gets its values, for records that change from now on.
             class: NewRecordsOnly,
             part: "sync.parents".to_owned(),
             what: "what a sync does about a changed parent record is another".to_owned(),

@@ -41,6 +41,7 @@ pub fn in_words(change: &CatalogChange) -> String {
 
 /// How many changes there are of each class.
 pub fn totals(diff: &DefinitionDiff) -> String {
+    // The dangerous first, as they decide whether a reader goes on.
     let classes = [
         ChangeClass::CanRemoveData,
         ChangeClass::NeedsBackfill,

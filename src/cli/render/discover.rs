@@ -91,6 +91,7 @@ pub fn object(found: &Described) -> String {
 }
 
 /// Most values of a list that are shown.
+/// Enough to see what kind of list it is; the catalog has them all.
 const VALUES_MAX: usize = 8;
 
 fn notes(remark: Option<String>, values: &[&str]) -> String {
@@ -103,5 +104,6 @@ fn notes(remark: Option<String>, values: &[&str]) -> String {
 }
 
 fn word<T: serde::Serialize>(kind: &T) -> String {
+    // The word of the catalog's files, by which people will meet the type again.
     serde_json::to_value(kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default()
 }

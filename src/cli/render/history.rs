@@ -68,6 +68,7 @@ pub fn statuses(status: &StatusReport, paint: Paint) -> String {
         let line = |message: &str| format!("  ! {}: {}", safe(&pipeline.name), safe(&line(message)));
         text.extend(pipeline.attention.iter().map(|what| format!("\n{}\n", paint.danger(&line(&what.message)))));
         let stale = pipeline.stale.filter(|stale| *stale > 0);
+        // Told apart from stale records, which wait for a person: these are on their way by themselves.
         if pipeline.backfill_due {
             let records = stale.map(|stale| count(stale, "record is stale", "records are stale"));
             let what = records.unwrap_or_else(|| "`where` changed since the last import".to_owned());
@@ -373,6 +374,7 @@ fn refreshed_text(refreshed: &Refreshed) -> String {
     let word = |value: &Option<String>| {
         value.as_ref().map_or_else(|| "nothing".to_owned(), |value| format!("`{}`", shorten(value)))
     };
+    // Of fields that are as they should be there is nothing to say.
     for field in refreshed.fields.iter().filter(|field| field.standing == Comparison::Differs) {
         let from: Vec<String> =
             field.salesforce.iter().map(|field| format!("{} is {}", safe(&field.field), word(&field.value))).collect();
@@ -420,6 +422,7 @@ fn association_text(association: &AssociationStanding) -> String {
 const REASON_LENGTH_MAX: usize = 100;
 
 fn shorten(text: &str) -> String {
+    // Before it is cut, as what is made visible may be longer than it was.
     let text = safe(text);
     if text.chars().count() <= REASON_LENGTH_MAX {
         return text;

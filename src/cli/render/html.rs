@@ -18,6 +18,7 @@ const PAGE: &str = include_str!("plan.html");
 const BARS: &str = include_str!("bars.html");
 
 /// Longest value of a record, in characters.
+/// A page has room for more than a comment, and none for whole texts of 65,536 characters.
 const VALUE_LENGTH_MAX: usize = 1_000;
 
 /// Most bars of a chart; the rest stands in the tables.
@@ -41,6 +42,7 @@ fn page(report: &PlanReport, made: &str) -> Result<String, Error> {
     environment.add_template("bars", BARS)?;
     let drawn = |chart: &Chart| environment.get_template("bars")?.render(Value::from(Serde(chart)));
     let mut pipelines: Vec<&PipelineForecast> = report.pipelines.iter().collect();
+    // The one that can do most harm is read first.
     pipelines.sort_by_key(|pipeline| std::cmp::Reverse(summary::dangerous(pipeline)));
     let view = View {
         headline: summary.headline(),
@@ -203,6 +205,7 @@ fn reject_groups(report: &PlanReport) -> Vec<(&str, &RejectGroup)> {
         groups.extend(forecast.rejects.iter().map(|group| (forecast.report.name.as_str(), group)));
     }
     groups
+        // By what the change brings: rejections that were there before are not this review's.
         .sort_by_key(|(_, group)| std::cmp::Reverse((group.records - group.known.unwrap_or_default(), group.records)));
     groups
 }

@@ -14,9 +14,11 @@ use crate::model::forecast::{
 pub const COMMENT_LENGTH_MAX: usize = 65_536;
 
 /// Left free for what a workflow adds.
+/// Such as a heading, or the address of the build.
 const RESERVE: usize = 2_000;
 
 /// Most rows of a table; the whole is in the other forms.
+/// A reviewer scrolls past a longer table.
 pub(super) const ROWS_MAX: usize = 60;
 
 /// Most dangers that are listed.
@@ -51,6 +53,7 @@ pub fn plan(report: &PlanReport) -> String {
     for line in summary::next_commands(report) {
         page.must(&format!("{}\n\n", sentence(&line)));
     }
+    // Last, with the room that is left: totals and dangers must never be pushed out by examples.
     examples(report, &mut page);
     page.end()
 }
@@ -113,6 +116,7 @@ fn dangers(summary: &Summary, page: &mut Page) {
     if summary.dangers.is_empty() {
         return;
     }
+    // The forge's own mark for a warning, which stands out from the tables.
     page.must("> [!CAUTION]\n");
     for danger in summary.dangers.iter().take(DANGERS_MAX) {
         page.must(&format!("> - {}\n", sentence(danger)));
@@ -400,6 +404,7 @@ fn examples(report: &PlanReport, page: &mut Page) {
             body.push_str(&entry);
             shown += 1;
         }
+        // A heading without an example would say nothing.
         if shown == 0 {
             continue;
         }
@@ -473,6 +478,7 @@ fn example(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Strin
 
 /// Markup as the cell of a table.
 pub(super) fn cell(markup: &str) -> String {
+    // A bar ends the cell even within a code span.
     markup.replace('|', "\\|")
 }
 
@@ -532,6 +538,7 @@ fn plain(text: &str) -> String {
             other => safe.push(other),
         }
     }
+    // Addresses without a scheme become links by these letters.
     let bare = safe.to_ascii_lowercase();
     if bare.contains("www.") { safe.replace('.', "\u{200b}.") } else { safe }
 }

@@ -108,6 +108,7 @@ impl<'a> Evaluation<'a> {
         self.spend(items.len(), &node.items.span)?;
         let mut kept = Vec::with_capacity(items.len());
         for item in items {
+            // The condition speaks of the item by the name of the loop's variable.
             self.slots[node.slot] = item.clone();
             if node
                 .condition
@@ -120,6 +121,7 @@ impl<'a> Evaluation<'a> {
         let count = kept.len();
         for (index, item) in kept.into_iter().enumerate() {
             self.spend(1, &node.items.span)?;
+            // What one turn has set must not be seen by the next, as in Jinja.
             self.slots[node.fresh.clone()].fill(Value::Blank);
             self.slots[node.slot] = item;
             self.counters[node.counter] = (index, count);

@@ -29,6 +29,7 @@ pub(super) enum TokenKind {
 }
 
 /// The longer ones first.
+/// Else `**` would be read as two signs.
 const SYMBOLS: [&str; 23] = [
     "**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", "|", ".", ",", ":", "(", ")", "[",
     "]",

@@ -67,6 +67,7 @@ pub(super) fn even<'a>(_: &mut Budget, value: &Value<'a>, _: &Arguments<'a>) -> 
 }
 
 pub(super) fn odd<'a>(_: &mut Budget, value: &Value<'a>, _: &Arguments<'a>) -> Answer {
+    // The remainder has the sign of the divisor, so that it is 1 for negative odd numbers too.
     Ok(rest(value, &Decimal::from(2))?.is_some_and(|rest| rest == Decimal::from(1)))
 }
 

@@ -222,6 +222,7 @@ impl Parser<'_> {
             let (name, _) = self.name("the name of a variable")?;
             self.expect("=", "behind the variable")?;
             let value = self.expression()?;
+            // A slot of its own even where the name is known: the variable outside keeps its value.
             let slot = self.slot();
             nodes.push(Node::Set { slot, value });
             named.push((name, slot));

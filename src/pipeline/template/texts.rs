@@ -101,6 +101,7 @@ pub(super) fn truncate<'a>(budget: &mut Budget, value: Value<'a>, arguments: &Ar
     }
     // The sign of the cut counts, so that the result fits the property's limit.
     let kept: String = text.chars().take(length - 1).collect();
+    // A blank before the sign would look like a word that is missing.
     budget.text(&format!("{}…", kept.trim_end()))
 }
 
