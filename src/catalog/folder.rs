@@ -102,6 +102,7 @@ enum File {
 
 type Parsed = Result<File, String>;
 
+/// A file's text beside what it says, as a finding shows the text even where it is no catalog.
 fn one(files: &Files, path: &str) -> Result<(String, Parsed), String> {
     let bytes = files.read(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
     let text = String::from_utf8(bytes).map_err(|_| "the file is not UTF-8".to_owned())?;

@@ -87,6 +87,7 @@ impl Offsets {
         Self((!text.is_ascii()).then(|| text.char_indices().map(|(index, _)| index).chain([text.len()]).collect()))
     }
 
+    /// The reader counts characters, places are bytes; a text of ASCII letters alone needs no table.
     fn byte(&self, character: usize) -> usize {
         match &self.0 {
             None => character,
@@ -198,6 +199,7 @@ impl Builder<'_> {
         matches!(self.stack.last(), Some(Frame { content: Content::Map(_, None), .. }))
     }
 
+    /// Takes a key of the map that is open; its value comes with the next event.
     fn key(&mut self, text: &str, range: Range<usize>) -> Result<(), Refused> {
         let Some(Frame { pointer, content: Content::Map(_, next), .. }) = self.stack.last_mut() else { return Ok(()) };
         let entry = format!("{pointer}/{}", escape(text));
@@ -216,6 +218,8 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// Takes an alias as the value that it names. Bounded, since aliases of aliases grow without limit in a small
+    /// file.
     fn alias(&mut self, anchor: usize, range: Range<usize>) -> Result<(), Refused> {
         if self.expects_key() {
             return Err(Refused::new("SL1002", range, "an alias cannot be a key").with_help("write the key out"));

@@ -51,6 +51,7 @@ pub fn addresses(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, 
     }
 }
 
+/// What is wrong with an address that credentials will be sent to; none where nothing is.
 fn wrong_address(name: &Arc<str>, place: Place, address: &str) -> Option<Diagnostic> {
     match url::Url::parse(address) {
         // What is still to be put in cannot be judged.

@@ -124,6 +124,7 @@ struct Frame {
     value: Option<bool>,
 }
 
+/// The places of secrets in a text of YAML, in bytes; with `strict`, of all values whose key is not known to be harmless.
 fn hidden(text: &str, strict: bool) -> Vec<Range<usize>> {
     let offsets: Option<Vec<usize>> =
         (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).chain([text.len()]).collect());

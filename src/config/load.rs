@@ -161,6 +161,7 @@ fn put_over(config: &mut PipelineConfig, guard: &GuardOverrideConfig) {
     config.guard.reject = guard.reject.unwrap_or(config.guard.reject);
 }
 
+/// None where syncline.yaml cannot be used; `loaded` then has findings that say why.
 fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> Option<ProjectConfig> {
     let name: Arc<str> = PROJECT_FILE.into();
     let (mut file, value) = read::read(files, PROJECT_FILE, &name, "project");
@@ -214,8 +215,8 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
     Some(config)
 }
 
-/// The document with its variables and files, checked and decoded; `variables` are those of the user, those with what a file of the project
-/// adds, and whether they may be missing.
+/// The document with its variables and files, checked and decoded; `variables` are those of the user, those with what
+/// a file of the project adds, and whether they may be missing.
 fn expanded(
     files: &Files,
     file: &SourceFile,

@@ -51,6 +51,7 @@ fn pointer(connection: &str) -> String {
     format!("/connections/{}", yaml::escape(connection))
 }
 
+/// Whether a part of the file has a secret that is not put in yet.
 fn waits(loaded: &Loaded, prefix: &str) -> bool {
     // With the slash: `/alerts/1` must not take what belongs to `/alerts/12`.
     let below = format!("{prefix}/");

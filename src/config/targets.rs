@@ -68,6 +68,7 @@ pub fn check_names(file: &SourceFile, value: &Value) -> Vec<Diagnostic> {
     names.filter(|name| !is_name(name)).map(|name| no_name(file, name)).collect()
 }
 
+/// Names stand in commands, in variables and in names of files, so that only safe signs are taken.
 fn is_name(name: &str) -> bool {
     let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     name.len() <= NAME_BYTES_MAX

@@ -50,6 +50,7 @@ impl<'a> Expected<'a> {
         }
     }
 
+    /// What all possible shapes have in common at a place further in.
     fn inner(&self, inner: impl Fn(&'a serde_json::Value) -> Option<&'a serde_json::Value>) -> Self {
         match self.root {
             Some(root) => Self::new(root, self.shapes.iter().filter_map(|shape| inner(shape))),
@@ -110,6 +111,7 @@ fn plain(text: &str) -> Value {
     }
 }
 
+/// A number as YAML 1.2 writes it; none for everything that a person may mean as text.
 fn number(text: &str) -> Option<Number> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let negative = text.starts_with('-');

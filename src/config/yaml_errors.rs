@@ -273,6 +273,7 @@ fn open_quote(text: &str, from: usize) -> Option<usize> {
     text[from..].find(['"', '\'']).map(|found| from + found)
 }
 
+/// The place of the quote that closes the one at `start`; none where the text ends before.
 fn closing(bytes: &[u8], start: usize, sign: u8) -> Option<usize> {
     let mut at = start + 1;
     while at < bytes.len() {
@@ -310,6 +311,7 @@ fn anchor(text: &str, info: &str, at: usize) -> Option<Refused> {
     Some(refused.with_help(format!("put it in quotes if it is a text{alias}")))
 }
 
+/// An escape that YAML does not know, most often a path of Windows or a pattern; none for another error.
 fn escape(text: &str, info: &str, at: usize) -> Option<Refused> {
     if !info.contains("unknown escape character") {
         return None;
@@ -336,6 +338,7 @@ fn escape(text: &str, info: &str, at: usize) -> Option<Refused> {
     Some(refused.with_help("use single quotes, where a `\\` is an ordinary character, or write `\\\\`"))
 }
 
+/// A value that begins with a sign that YAML has reserved; none for another error.
 fn character(text: &str, info: &str, at: usize) -> Option<Refused> {
     if !info.contains("unexpected character") && !info.contains("unprintable") && !info.contains("directive") {
         return None;

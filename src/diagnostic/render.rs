@@ -172,6 +172,7 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
 }
 
+/// The place itself, or the beginning of the character that it lies in.
 fn floor(text: &str, offset: usize) -> usize {
     let mut offset = offset.min(text.len());
     // A place may come from a parser that counts otherwise, and must not split a character.

@@ -45,6 +45,7 @@ pub async fn look_ahead<'a>(
     }
 }
 
+/// Reads the beginning of a cycle, and judges it, before anything is written.
 async fn look<'a>(
     cx: &'a StageContext,
     watermark: Watermark,

@@ -91,6 +91,8 @@ impl Deliver {
         noted.map_err(StageError::at(StageName::Checkpoint))
     }
 
+    /// Sends a batch and saves what became of it: calls are noted first, so that a crash in between leaves no doubt
+    /// unnoticed.
     async fn carry_out(&self, kind: BatchKind, batch: Vec<Decision>) -> Result<(), StageError> {
         self.cx.confirm().await.map_err(StageError::at(StageName::Load))?;
         crash_point!("deliver.confirmed");
@@ -140,6 +142,8 @@ impl DecisionSink for Deliver {
         }
     }
 
+    /// The next call for associations of records that were made; none while there is no full one, unless `flush` asks
+    /// for the rest.
     fn follow_up(&self, flush: bool) -> Option<BoxFuture<'_, Result<(), StageError>>> {
         let work = self.associations.next(flush)?;
         Some(

@@ -279,6 +279,7 @@ impl<'a> RunLoop<'a> {
         }
     }
 
+    /// Takes in what a call has brought. A place is saved only where all rows before it are settled.
     async fn handle(&mut self, answered: Answered) -> Result<(), StageError> {
         crash_point!("runner.call_answered");
         match answered {

@@ -50,6 +50,7 @@ impl Owners {
 /// Bytes of the hash: with a million owners, two of them share one by a chance of one in ten to the power of 26.
 const KEY_BYTES: usize = 16;
 
+/// None for a blank, which is nobody's e-mail: else all owners without one would be the same.
 fn key(email: &str) -> Option<String> {
     let email = email.trim().to_lowercase();
     let mut hasher = Hasher::default();

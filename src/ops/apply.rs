@@ -140,6 +140,7 @@ pub async fn verify(
     Ok(FollowedPlan { at: plan.created, pipelines: pipelines.collect() })
 }
 
+/// Refuses the plan where anything has moved. All of it is named, as the plan has to be made anew in any case.
 fn refuse(path: &Path, moved: Vec<String>) -> Result<(), OpsError> {
     if moved.is_empty() {
         return Ok(());

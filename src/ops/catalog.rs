@@ -214,6 +214,7 @@ impl Observer<'_> {
         }
     }
 
+    /// Looks at all objects that a pipeline names, those of its parent paths too.
     async fn named_by(&mut self, loaded: &LoadedPipeline) -> Result<(), OpsError> {
         let config = &loaded.config;
         let mut sources: HashMap<String, SourceObject> = HashMap::new();
@@ -252,6 +253,7 @@ impl Observer<'_> {
         Ok(())
     }
 
+    /// Looks at a Salesforce object once; `missing` says what becomes of one that is gone.
     async fn source(&mut self, connection: &str, object: &str, missing: Missing) -> Result<(), OpsError> {
         // Pipelines share objects, and a describe is a call of the org's daily allowance.
         if self.seen.source(connection, object).is_some() {
@@ -270,6 +272,7 @@ impl Observer<'_> {
         Ok(())
     }
 
+    /// The same for a HubSpot object, whose associations are looked at later, when both ends are known.
     async fn target(&mut self, connection: &str, object: &str, missing: Missing) -> Result<(), OpsError> {
         if self.seen.target(connection, object).is_some() {
             return Ok(());
@@ -398,6 +401,7 @@ struct Uses {
 }
 
 impl Uses {
+    /// Whether a pipeline uses what has changed.
     fn touch(&self, change: &CatalogChange) -> bool {
         let object = change.object.to_ascii_lowercase();
         match change.system {

@@ -218,6 +218,7 @@ fn is_absent(fault: &Fault) -> bool {
     matches!(fault, Fault::Halt(error) if matches!(error.status, None | Some(404)) && is_about_object(error))
 }
 
+/// None where Salesforce has no such object: the other system may have it.
 async fn look(project: &Project, connection: &str, name: &str) -> Result<Option<SourceObject>, OpsError> {
     match project.source(connection)?.look_at(name).await {
         Ok(object) => Ok(Some(object)),
@@ -226,6 +227,7 @@ async fn look(project: &Project, connection: &str, name: &str) -> Result<Option<
     }
 }
 
+/// None where the portal has no such object.
 async fn describe(project: &Project, connection: &str, name: &str) -> Result<Option<TargetObject>, OpsError> {
     match project.target(connection)?.describe(name).await {
         Ok(object) => Ok(Some(object)),

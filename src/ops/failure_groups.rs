@@ -165,6 +165,7 @@ impl Collected {
         }
     }
 
+    /// None where no failure fell into the group.
     fn finish(self, project: &Project) -> Option<FailureGroup> {
         let mut group = self.group?;
         // A line with a part of the values would look like all of them.

@@ -74,6 +74,7 @@ impl<'a> Finder<'a> {
         found
     }
 
+    /// Where a lookup would lead to; none where nothing in HubSpot is known to hold its records.
     fn end(&self, source: &'a SourceObject, field: &SourceField) -> Option<End<'a>> {
         let refers = |name: &str| field.reference_to.iter().any(|object| object.eq_ignore_ascii_case(name));
         let leads_to = |loaded: &&LoadedPipeline| {

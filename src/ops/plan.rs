@@ -335,6 +335,7 @@ async fn forecast(
     Ok(Forecasted { scope, backlog, refusal, found, stop, same_titles })
 }
 
+/// Goes through the same reads as an import; gives the refusal that a run would meet, if it would meet one.
 async fn import(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Result<Option<String>, StopReason> {
     // Counted first, so that an answer which ends early is told from a small object.
     let total = cx.source.count(&queries::import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
@@ -356,6 +357,7 @@ async fn import(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Res
     Ok(refusal(cx, Impact { archive, standing, source_empty: total == 0 }, &rejects, allowance))
 }
 
+/// The same for a cycle; nothing is refused where there is no watermark to read from.
 async fn sync(
     cx: &StageContext,
     sink: &Forecast,
@@ -429,6 +431,7 @@ async fn by_id(cx: &StageContext, sink: &Forecast, ids: &[SalesforceId]) -> Resu
     Ok(())
 }
 
+/// What the guard would say, in words: a plan shows it and goes on.
 fn refusal(cx: &StageContext, impact: Impact, rejects: &Rejects, allowance: Allowance) -> Option<String> {
     let guard = &cx.pipeline.guard;
     let checked = guard::check(impact, guard.archive, allowance);

@@ -102,6 +102,7 @@ struct Inner {
 }
 
 impl Inner {
+    /// Adds a line to the file and to its digest.
     fn line<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
         // Masked before it is hashed, so that the digest is of what stands in the file.
         let mut text = masked(&serde_json::to_string(value)?).into_owned();
@@ -211,6 +212,7 @@ pub fn entries(
     })
 }
 
+/// Hands out the lines of a plan; a file whose digest does not fit its lines is refused, though only at its end.
 fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) -> Result<(), OpsError> {
     let file = files::open(path).map_err(|error| {
         let message = format!("`{}` cannot be read: {error}", path.display());
@@ -245,6 +247,7 @@ fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) ->
     }
 }
 
+/// A plan of another version is not carried out: what it holds in hashes is made by that version's rules.
 fn version(path: &Path, text: &str) -> Result<(), OpsError> {
     let head: Head = serde_json::from_str(text).map_err(|_| damaged(path, "it does not start like a plan"))?;
     // The same version of Syncline, too: another one may decide differently about the same records.

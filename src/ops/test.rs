@@ -147,6 +147,7 @@ fn earlier(loaded: &Loaded, names: &[String]) -> Result<Vec<Files>, OpsError> {
     references.map(|reference| Ok(base(&loaded.root, reference)?.files)).collect()
 }
 
+/// The test files of a project. One that cannot be read is a finding, and the others are run all the same.
 fn suites_of(
     files: &Files,
     loaded: &mut Loaded,

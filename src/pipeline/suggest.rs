@@ -272,6 +272,7 @@ fn most_alike(one: &[u8; LETTERS], other: &[u8; LETTERS], first: &str, second: &
     if longest == 0 { 0.0 } else { 1.0 - f64::from(apart) / longest as f64 }
 }
 
+/// Whether all values fit by their kind: of two properties with a fitting name, the exact one is proposed.
 fn is_exact(field: &SourceField, property: &TargetProperty) -> bool {
     matches!(
         (&field.kind, &property.kind),

@@ -145,6 +145,7 @@ impl Drop for AskingTurn<'_> {
     }
 }
 
+/// By hash, as a run may hold a hundred thousand of them.
 fn key(object: &str, property: &str, id: SalesforceId) -> u64 {
     let mut hasher = Hasher::default();
     [object, property, id.as_str()].iter().for_each(|text| hasher.text(text));

@@ -90,6 +90,8 @@ impl SavedPortal {
         self.changed.load(Ordering::Relaxed)
     }
 
+    /// One describe of each object that was remembered. A change ends the run before it writes anything by the old
+    /// definitions.
     async fn ask(&self) -> Result<(), Fault> {
         let now = match self.portal.again(&self.target, &self.from_object).await {
             Ok(now) => Some(now),

@@ -121,6 +121,7 @@ pub async fn prepare_selected(
     Ok(compile_selected(project, loaded, chosen, portals).await?.0)
 }
 
+/// Compiles pipelines one after the other, so that objects which they share are described once.
 async fn compile_selected(
     project: &Project,
     loaded: &Loaded,

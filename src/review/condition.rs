@@ -107,6 +107,7 @@ enum Kind {
 }
 
 impl<'a> Range<'a> {
+    /// None where the values that a condition lets through cannot be told from its text.
     fn of(condition: &'a Condition) -> Option<Self> {
         match condition {
             Condition::Compare { path, operator, literal } => {

@@ -63,6 +63,7 @@ fn is_renamed(was: &LoadedPipeline, is: &LoadedPipeline) -> bool {
     was.file.name == is.file.name || ends(was) == ends(is)
 }
 
+/// None where the definition and its place are what they were.
 fn changed(
     was: &LoadedPipeline,
     is: &LoadedPipeline,
@@ -80,6 +81,7 @@ fn changed(
     })
 }
 
+/// A rename comes first among the changes, as it decides what becomes of all that is remembered.
 fn renamed_pipeline(
     was: &LoadedPipeline,
     is: &LoadedPipeline,

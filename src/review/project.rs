@@ -49,6 +49,8 @@ pub fn compare(before: &str, after: &SourceFile) -> Vec<DefinitionChange> {
     found
 }
 
+/// What a change at a place of syncline.yaml does. A key that is not listed is a setting of a connection, or of
+/// alerts.
 fn effect(pointer: &str) -> (crate::model::change::ChangeClass, &'static str) {
     let key = pointer.rsplit('/').next().unwrap_or_default();
     match key {

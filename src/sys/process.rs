@@ -121,6 +121,7 @@ fn searched(path: &OsString, checkout: &Path) -> Vec<PathBuf> {
     env::split_paths(path).filter(|place| place.is_absolute() && !real(place).starts_with(checkout)).collect()
 }
 
+/// None for what may not be run: the search then goes on with the next folder, as a shell's does.
 #[cfg(unix)]
 fn executable(path: &Path) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt as _;

@@ -138,6 +138,7 @@ enum Danger {
     Drift,
 }
 
+/// What a reader must see before the numbers; of a pipeline that cannot run, only that.
 fn record_dangers(forecast: &PipelineForecast) -> Vec<(Danger, String)> {
     let name = &forecast.report.name;
     let records = |action: PlannedAction| forecast.actions.get(&action).copied().unwrap_or_default();

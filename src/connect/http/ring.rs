@@ -139,6 +139,7 @@ fn encode(shared: &Shared) -> Vec<u8> {
     bytes
 }
 
+/// None for every file that is not whole, and of exactly this form.
 fn decode(bytes: &[u8]) -> Option<Shared> {
     let (content, sum) = bytes.split_last_chunk::<8>()?;
     // A process that died between two writes leaves a beginning of the new and an end of the old content.

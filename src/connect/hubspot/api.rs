@@ -366,6 +366,8 @@ impl Api {
         Ok(Err((errors::classify(status, &body, request_id.as_deref()), retry_after)))
     }
 
+    /// Waits where the call may be made again; an error ends it. Refusals of the limit are counted apart, as they had
+    /// no effect.
     async fn answer_refusal(
         &self,
         call: &Call<'_>,

@@ -248,6 +248,7 @@ impl OpenPage {
         Ok(())
     }
 
+    /// Takes a piece of the page in; rows that were given out before the page was read again are left out.
     fn parse(&mut self, layout: &Layout, bytes: &[u8]) -> Result<(), PageError> {
         let Self { csv, header, rows, skip, ready, ready_bytes, .. } = self;
         csv.push(bytes, |row| {

@@ -105,6 +105,7 @@ pub(super) fn objects(body: &[u8]) -> Result<Vec<ObjectSummary>, serde_json::Err
     Ok(list.sobjects.into_iter().filter_map(summary).collect())
 }
 
+/// None for a field without a name, or one that queries of this API version cannot read.
 fn field(field: FieldDescribe) -> Option<SourceField> {
     // A field that the API version hides can be described and not queried.
     let name = field.name.filter(|_| field.deprecated_and_hidden != Some(true))?;

@@ -279,6 +279,7 @@ impl OpenPage {
         }
     }
 
+    /// Reads the next piece of the answer. At its end, what stands around the rows must be a whole answer by itself.
     async fn read_on(&mut self, cx: &Reading<'_>) -> Result<(), PageError> {
         let piece = match &mut self.reply {
             Some(reply) => reply.chunk(&cx.api.tokens.cancel).await,

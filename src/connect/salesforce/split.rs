@@ -80,6 +80,7 @@ impl Splitter {
         }
     }
 
+    /// Takes a byte that stands in no text: only there do brackets and commas mean anything.
     fn outside(&mut self, byte: u8, row: &mut impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), String> {
         // Between two rows nothing may stand but a comma and blanks.
         if self.in_rows && self.depth == 2 {
@@ -124,6 +125,7 @@ impl Splitter {
         self.name.eq_ignore_ascii_case(b"records\"")
     }
 
+    /// Of the rows only one is held at a time; what stands around them is short.
     fn keep(&mut self, part: &[u8]) -> Result<(), String> {
         let kept = if self.in_rows { &mut self.row } else { &mut self.around };
         if kept.len() + part.len() > PART_BYTES_MAX {

@@ -108,6 +108,7 @@ impl Forecast {
         }
     }
 
+    /// What only waits is no part of a saved plan: whether it still waits depends on other pipelines.
     async fn plan_page(&self, rows: Rows, rechecked: bool) -> Result<(), StageError> {
         let planned = self.plan_associations(rows, rechecked).await?;
         let Some(observer) = &self.options.observer else { return Ok(()) };

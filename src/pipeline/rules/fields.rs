@@ -64,6 +64,7 @@ pub(super) fn twice(file: &Arc<str>, config: &PipelineConfig, findings: &mut Vec
 }
 
 impl Entry<'_> {
+    /// None where the entry cannot be used; at least one finding says why.
     fn compile(&self, columns: &mut Columns, findings: &mut Vec<Diagnostic>) -> Option<Field> {
         // Both sides are judged before either is demanded, so that one run of `validate` shows what is wrong with
         // both.
@@ -166,6 +167,7 @@ impl Entry<'_> {
         Some((FieldSource::Constant(value.0.as_str().into()), FieldKind::String, None))
     }
 
+    /// The field of a path, with what is to be said of it; none where there is no such field, which is a finding.
     fn field(&self, path: &str, key: &str, findings: &mut Vec<Diagnostic>) -> Option<&SourceField> {
         match self.cx.objects.find(path) {
             Lookup::Found(field) => {
@@ -323,6 +325,7 @@ impl Entry<'_> {
         readable.then_some(source)
     }
 
+    /// How values get from the field into the property; none where they cannot, which is a finding.
     fn conversion(
         &self,
         kind: &FieldKind,

@@ -41,6 +41,7 @@ pub(super) fn offline(file: &Arc<str>, pointer: &str, source: &str, findings: &m
     }
 }
 
+/// None where the text is no template, which is a finding.
 fn read(file: &Arc<str>, pointer: &str, source: &str, findings: &mut Vec<Diagnostic>) -> Option<Template> {
     match Template::read(source) {
         Ok(template) => Some(template),

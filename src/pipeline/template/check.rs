@@ -466,6 +466,7 @@ impl<'a> Checker<'a> {
         self.find(span, message, help);
     }
 
+    /// The kinds of the arguments, and whether all of them are known without a record.
     fn arguments(
         &mut self,
         function: &str,
@@ -505,6 +506,7 @@ impl<'a> Checker<'a> {
     }
 }
 
+/// What people mostly mean who write this operator between such values.
 fn advice(operator: Arithmetic, one: Kinds, two: Kinds) -> Option<&'static str> {
     let both = one | two;
     let dates = Kinds::DATE | Kinds::MOMENT;

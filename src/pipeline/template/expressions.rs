@@ -538,6 +538,7 @@ fn test(parser: &mut Parser<'_>, input: Expr) -> Parsed<Expr> {
     whole(parser, start, ExprKind::Test(Box::new(call)), depth)
 }
 
+/// Whether an argument without brackets follows a test.
 fn begins_value(parser: &Parser<'_>) -> bool {
     match parser.peek() {
         // Words that continue the expression around the test.

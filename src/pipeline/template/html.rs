@@ -137,6 +137,7 @@ pub(super) fn unescaped(text: &str) -> String {
     plain
 }
 
+/// None for a name or number that stands for no character: the entity is then left as it is.
 fn character(name: &str) -> Option<char> {
     let Some(number) = name.strip_prefix('#') else {
         return named(name).and_then(char::from_u32);

@@ -267,6 +267,7 @@ pub(super) fn item<'a>(budget: &mut Budget, value: &Value<'a>, index: &Value<'a>
     }
 }
 
+/// Counted from the end where it is negative; none beyond either end.
 fn place(index: &Number, length: usize) -> Result<Option<usize>, Refusal> {
     let whole = || Refusal::new(format!("a place is a whole number, not {}", index.text()));
     if !index.value.is_whole() {

@@ -58,6 +58,7 @@ impl Pattern {
     }
 }
 
+/// None where the pattern would grow too large as such; what it reads is then charged at its most.
 fn automaton(text: &str) -> Option<Box<DFA>> {
     // Such an automaton knows no Unicode word boundaries; where a word ends hardly changes how far a search reads.
     let text = ascii_boundaries(text);

@@ -172,6 +172,7 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// How many lists and maps hold each other; a plain value is none.
     fn nested(&self) -> usize {
         match self {
             Self::List(list) => list.nested,
@@ -264,6 +265,7 @@ impl Budget {
     }
 }
 
+/// Bounded, as values are compared and printed by recursion.
 fn deeper(nested: usize) -> Result<usize, Refusal> {
     match nested < NESTED_MAX {
         true => Ok(nested + 1),

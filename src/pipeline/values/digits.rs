@@ -171,6 +171,7 @@ impl Digits {
         (Self::read(quotient.into_iter(), count), rest)
     }
 
+    /// Quotient and rest. Digit by digit, as most divisors are small and need no long division.
     fn divided_short(&self, divisor: u64) -> (Self, u64) {
         let divisor = u128::from(divisor);
         let mut quotient = vec![0; self.0.len()];

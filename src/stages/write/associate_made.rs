@@ -75,6 +75,8 @@ impl Made {
         settled.iter().filter_map(Self::of_one).collect()
     }
 
+    /// None where HubSpot did not say that it made the record: of one that stood there, associations have to be read
+    /// first.
     fn of_one(settled: &Settled) -> Option<Self> {
         let Settled { decision, outcome: Outcome::Done { id: Some(id), created: Some(true) } } = settled else {
             return None;
