@@ -59,6 +59,7 @@ pub async fn run(arguments: &Words) -> Result<Exit, OpsError> {
     }
     cancel.cancelled().await;
     sandbox.stop().await.map_err(|error| refused(error.to_string()))?;
+    // It ends only where somebody ends it.
     Ok(Exit::Interrupted)
 }
 

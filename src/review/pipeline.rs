@@ -77,6 +77,7 @@ fn at(is_there: bool, pointer: &str) -> Option<String> {
 }
 
 fn source(was: &PipelineConfig, is: &PipelineConfig, put: &mut impl FnMut(Option<Change>)) {
+    // The place is the section: `connection` has a default, and its key may be missing.
     put(change_if(was.source.connection != is.source.connection, || Change {
         class: CanRemoveData,
         part: "source.connection".to_owned(),

@@ -6,6 +6,7 @@ use crate::model::catalog_change::{CatalogChange, CatalogChangeKind, System};
 use crate::ops::catalog::Pull;
 
 /// Changes of parts that no pipeline uses and that are shown one by one.
+/// Each release of Salesforce brings fields that no pipeline uses.
 const UNUSED_SHOWN_MAX: usize = 20;
 
 /// A pull.

@@ -31,6 +31,7 @@ pub fn problems(status: &StatusReport, paint: Paint) -> String {
         text.push('\n');
     }
     if text.is_empty() {
+        // An empty output could as well come from a command that did not run.
         text = format!("ok: {}\n", count(status.pipelines.len() as u64, "pipeline", "pipelines"));
     }
     text
@@ -161,6 +162,7 @@ pub fn run(run: &RunView, paint: Paint) -> String {
     text.push_str(&format!("  {how}, started {}\n", moment(&run.started)));
     text.push_str(&format!("  read {}: {}\n", number(run.tally.read), effects_of(run.status, &run.tally)));
     if let Some(error) = &run.error {
+        // Only a refusal before the first read is kept with its code.
         let how = if run.code.is_some() { "did not begin" } else { "ended early" };
         text.push_str(&format!("{}\n", paint.danger(&format!("  {how}: {}", safe(error)))));
     }
@@ -319,6 +321,7 @@ fn failure(failure: &FailureView, paint: Paint) -> String {
         text.push_str(&format!("  {when} {}; at once with `syncline failures retry {id}`\n", moment(at)));
     }
     for (name, value) in &failure.columns {
+        // A long text area of Salesforce holds up to 131,072 characters.
         let value: String = safe(value.as_deref().unwrap_or_default()).chars().take(100).collect();
         text.push_str(&format!("    {}: {value}\n", safe(name)));
     }

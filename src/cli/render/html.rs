@@ -61,6 +61,7 @@ fn page(report: &PlanReport, made: &str) -> Result<String, Error> {
     let rejects = rejects(report).as_ref().map(drawn).transpose()?;
     let charts = [("actions", actions), ("rejects", rejects)];
     let charts: std::collections::BTreeMap<&str, Value> =
+        // They were rendered by the same engine, so their values are escaped already.
         charts.into_iter().filter_map(|(name, drawn)| Some((name, Value::from_safe_string(drawn?)))).collect();
     let view = minijinja::context! { charts, ..Value::from(Serde(&view)) };
     environment.get_template("page")?.render(view)
@@ -168,6 +169,7 @@ fn actions(report: &PlanReport) -> Option<Chart> {
     };
     let mut pipelines: Vec<&PipelineForecast> =
         report.pipelines.iter().filter(|pipeline| changing(pipeline) > 0).collect();
+    // The longest bar is the measure of all others, so it stands first.
     pipelines.sort_by_key(|pipeline| std::cmp::Reverse(changing(pipeline)));
     let most = pipelines.first().map(|pipeline| changing(pipeline))?;
     let more = pipelines.len().saturating_sub(BARS_MAX);
@@ -262,6 +264,7 @@ struct DefinitionRow {
 
 fn definitions(diff: &DefinitionDiff, report: &PlanReport) -> Definitions {
     let mut rows: Vec<_> = diff.changes().collect();
+    // The classes are declared by what they may cost, the worst first.
     rows.sort_by_key(|(_, change)| change.class);
     let row = |(pipeline, change): (Option<&PipelineDiff>, &DefinitionChange)| {
         let file = pipeline.map_or("syncline.yaml", |pipeline| pipeline.file.as_str());

@@ -26,6 +26,7 @@ fn without_targets(line: &str) -> String {
     let mut rest = line;
     while let Some((before, after)) = rest.split_once('[') {
         let link = after.split_once("](").and_then(|(name, tail)| Some((name, tail.split_once(')')?)));
+        // A bracket before a link stands for itself, and the link begins at the next one.
         let Some((name, (target, tail))) = link.filter(|(name, _)| !name.contains('[')) else {
             text.push_str(before);
             text.push('[');

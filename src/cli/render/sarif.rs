@@ -20,11 +20,13 @@ pub fn log(findings: &[Located]) -> Value {
             "id": code,
             "shortDescription": { "text": title },
             "fullDescription": { "text": title },
+            // A viewer shows the Markdown where it can; the format demands the plain text beside it.
             "help": { "text": page, "markdown": page },
         })
     };
     let rules: Vec<Value> = used.iter().map(rule).collect();
     let result = |finding: &Located| {
+        // A result of SARIF has one message, so the reason and the advice follow in it.
         let mut message = finding.message.clone();
         for (name, more) in [("", &finding.label), ("why: ", &finding.why), ("help: ", &finding.help)] {
             if let Some(more) = more {
@@ -33,6 +35,7 @@ pub fn log(findings: &[Located]) -> Value {
         }
         let place = |region: Value| {
             json!({
+                // GitHub takes this base for the root of the repository.
                 "artifactLocation": { "uri": uri(&finding.file), "uriBaseId": "%SRCROOT%" },
                 "region": region,
             })
@@ -66,6 +69,7 @@ pub fn log(findings: &[Located]) -> Value {
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
                 "rules": rules,
             }},
+            // Columns of findings count characters, and not units of UTF-16.
             "columnKind": "unicodeCodePoints",
             "results": findings.iter().map(result).collect::<Vec<_>>(),
         }],
@@ -74,6 +78,7 @@ pub fn log(findings: &[Located]) -> Value {
 
 /// A path as a relative address.
 fn uri(path: &str) -> String {
+    // A blank or a sign like `#` in a file's name would end the address or change its meaning.
     const KEPT: &percent_encoding::AsciiSet =
         &percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     percent_encoding::utf8_percent_encode(path, KEPT).to_string()

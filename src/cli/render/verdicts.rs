@@ -31,6 +31,7 @@ pub fn text(report: &TestReport, all: bool) -> String {
         0 => format!("{tests} passed\n"),
         failed => format!("{tests}: {failed} failed, {} passed\n", report.tests.len() - failed),
     });
+    // Told and not failed: a project may begin with tests of one pipeline.
     if !report.untested.is_empty() {
         text.push_str(&format!("without tests: {}\n", listed(&report.untested)));
     }
@@ -104,6 +105,7 @@ fn xml(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
+            // A reader of XML takes a plain line break in an attribute for a blank.
             '\n' => safe.push_str("&#10;"),
             '\u{fffe}' | '\u{ffff}' => safe.push('\u{fffd}'),
             letter if is_unsafe(letter) => safe.push('\u{fffd}'),

@@ -148,6 +148,7 @@ impl Parser {
             TokenKind::Compare("<") => Operator::Less,
             TokenKind::Compare("<=") => Operator::LessOrEqual,
             TokenKind::Compare(">") => Operator::Greater,
+            // The lexer makes no other sign than `>=` of what is left.
             TokenKind::Compare(_) => Operator::GreaterOrEqual,
             TokenKind::Word(word) => match word.to_ascii_uppercase().as_str() {
                 "LIKE" => Operator::Like,
@@ -275,6 +276,7 @@ fn has_wildcard_escape(text: &str) -> bool {
 
 fn path(word: String, span: Range<usize>) -> Result<Path, SyntaxError> {
     let parts: Vec<&str> = word.split('.').collect();
+    // The lexer takes a colon into a word for the sake of `LAST_N_DAYS:30`.
     if word.contains(':') || parts.iter().any(|part| part.is_empty()) {
         return Err(error("this is not a field name", "expected a field", span, None));
     }

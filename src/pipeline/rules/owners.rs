@@ -125,9 +125,11 @@ pub(super) fn emails(
                 property.name
             ),
         ),
+        // An id of HubSpot consists of digits.
         FieldSource::Constant(text) if text.contains('@') => {
             ("value", "write the owner's id, which HubSpot shows in its settings for users".to_owned())
         }
+        // Any other text may be the id of an owner.
         _ => return false,
     };
     let message = format!("`{}` takes the id of an owner, and this is an e-mail", property.name);

@@ -37,6 +37,7 @@ pub(super) fn compile(
 /// The rules that need no described object.
 pub(super) fn offline(file: &Arc<str>, pointer: &str, source: &str, findings: &mut Vec<Diagnostic>) {
     if let Some(template) = read(file, pointer, source, findings) {
+        // Without the types of fields, only what fails whatever they are is found.
         check(file, pointer, &template, &[], findings);
     }
 }
@@ -107,6 +108,7 @@ fn field(
             return None;
         }
     };
+    // Salesforce gives these as objects, as a file's bytes, or in a form that is not known.
     if matches!(field.kind, F::Address | F::Location | F::Base64 | F::AnyType | F::Other(_)) {
         let message = format!("a template cannot read `{path}`, which is of type {}", name(&field.kind));
         findings.push(error(message).with_help("name the parts of an address or a location one by one"));

@@ -81,6 +81,7 @@ pub(super) fn no_test(name: &str, span: &Range<usize>) -> TemplateError {
     let error = TemplateError::new(span.clone(), format!("there is no test `{name}`"));
     let known = TESTS.iter().map(|test: &Test| test.name);
     match (name, nearest(name, known)) {
+        // Before the nearest name, which is near in spelling only.
         ("empty", _) => error.with_help("write `is blank`"),
         ("null", _) => error.with_help("write `is none`"),
         (_, Some(near)) => error.with_help(format!("did you mean `{near}`?")),

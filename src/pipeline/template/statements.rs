@@ -18,9 +18,11 @@ pub(super) fn parse(source: &str) -> Result<Parsed, TemplateError> {
 }
 
 /// Words that begin a statement.
+/// The lexer reads `raw` itself; it is among them to be proposed for a misspelt word.
 const STATEMENTS: [&str; 7] = ["if", "for", "set", "with", "filter", "raw", "autoescape"];
 
 /// Words that stand inside of a statement or end one.
+/// Whoever misplaces one is told so, and not that there is no such word.
 const PARTS: [&str; 8] = ["elif", "else", "endif", "endfor", "endset", "endwith", "endfilter", "endautoescape"];
 
 impl Parser<'_> {
