@@ -80,6 +80,7 @@ fn compile_one(
         }
         Err(missing) => {
             let findings =
+                // What needs no catalog is told all the same.
                 check_offline(&definition.file.name, &definition.config).into_iter().chain([*missing]).collect();
             (None, findings)
         }
@@ -113,6 +114,7 @@ fn described(
         })
     };
     let mut sources = HashMap::new();
+    // Each round finds the parents that the round before has named.
     for _ in 0..=PARENTS_MAX {
         let needed = parents(config, &sources);
         for object in &needed {
@@ -163,6 +165,7 @@ fn described(
 
 /// The object of the catalog whose name is nearest to a mistyped one.
 pub fn similar(catalog: &Catalog, config: &PipelineConfig, name: &str, system: &str) -> Option<String> {
+    // Of the same connection only: another org or portal may have other objects.
     let known: Vec<String> = match system {
         "Salesforce" => {
             let of_connection =

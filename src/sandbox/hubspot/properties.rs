@@ -12,6 +12,7 @@ use super::store::KeyRules;
 use crate::sandbox::http::{Reply, Request};
 
 /// Most unique properties of an object.
+/// HubSpot's own limit.
 const UNIQUE_MAX: usize = 10;
 
 /// Types that can be made, with the field types that each allows.
@@ -212,6 +213,7 @@ fn check(property: &mut Value) -> Result<(), Refusal> {
             "{field} is not a valid field type for type {kind}. Valid field types are: [{allowed}]"
         )));
     }
+    // Owners and references bring their options with them.
     let elsewhere = property["externalOptions"] == true || property["referencedObjectType"].is_string();
     let (equation, boolean, listed) = (field == "calculation_equation", kind == "bool", kind == "enumeration");
     let mut seen = HashSet::new();

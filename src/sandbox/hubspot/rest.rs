@@ -160,6 +160,7 @@ fn find(portal: &Portal, request: &Request, type_id: &str, record: &str) -> Resu
 
 /// Records by ascending id; `after` is the last id of the page before.
 fn list(portal: &Portal, request: &Request, type_id: &str) -> Answer {
+    // HubSpot's own default; a page holds at most 100 records.
     let limit: usize = request.parameter("limit").and_then(|text| text.parse().ok()).unwrap_or(10);
     if limit > 100 {
         return Err(Refusal::validation("limit may not be greater than 100"));

@@ -186,6 +186,7 @@ fn read_batch(portal: &Portal, body: &[u8], now: i64) -> Answer {
     if missing.is_empty() {
         return Ok(answers::json(200, &answer));
     }
+    // One error names all that are missing, as in a read of records.
     answer["numErrors"] = 1.into();
     answer["errors"] = json!([{"status": "error", "category": "OBJECT_NOT_FOUND",
         "message": "Could not find some object types", "context": {"ids": missing}}]);
@@ -334,6 +335,7 @@ pub fn load(portal: &mut Portal, schemas: &[Value], now: i64) -> Result<(), Refu
         }
         portal.types.insert(id, object);
     }
+    // After all objects, as an end may be described further down in the file.
     for (from, to) in pairs {
         // Associations with objects that the sandbox has not, such as calls, are left out.
         if portal.types.contains_key(&from) && portal.types.contains_key(&to) {

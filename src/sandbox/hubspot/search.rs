@@ -52,6 +52,7 @@ pub fn search(portal: &mut Portal, type_id: &str, body: &[u8], now: i64) -> Answ
         return Err(Refusal::validation("The request body is too long"));
     }
     let query: Query = decode(body)?;
+    // HubSpot's own default.
     let limit = query.limit.unwrap_or(10);
     let after: usize = query.after.as_ref().and_then(|after| text(after).parse().ok()).unwrap_or(0);
     if limit > PAGE_MAX || after + limit > RESULTS_MAX {
@@ -116,6 +117,7 @@ fn text(value: &Value) -> String {
 /// A value to sort and compare by: numbers before texts.
 fn key(object: &ObjectType, id: u64, record: &Record, property: &str) -> (Option<i64>, String) {
     let text = held(object, id, record, property).unwrap_or_default();
+    // In thousandths, as floats have no total order, which a sort needs.
     let number = text.parse::<f64>().ok().map(|number| (number * 1000.0) as i64);
     (number, text.to_lowercase())
 }
@@ -147,6 +149,7 @@ impl Filter {
                     _ => None,
                 }
             }
+            // These are no values of the store, and have no index.
             ("hs_object_id" | "hs_createdate" | "createdate", _) => None,
             (_, "EQ") => Some(store.with_value(name, &given?)),
             (_, "IN") => Some(self.values.iter().flat_map(|value| store.with_value(name, &text(value))).collect()),
@@ -158,6 +161,7 @@ impl Filter {
         let held = held(object, id, record, &self.property_name);
         let wanted = self.value.as_ref().map(text).unwrap_or_default().to_lowercase();
         let lower = held.as_ref().map(|text| text.to_lowercase());
+        // Of texts, HubSpot wants the values of a list in lower case; another spelling finds nothing.
         let listed = || self.values.iter().any(|value| lower.as_deref() == Some(&text(value)));
         let compare = |other: &str| match (lower.as_deref()?.parse::<f64>(), other.parse::<f64>()) {
             (Ok(one), Ok(other)) => one.partial_cmp(&other),

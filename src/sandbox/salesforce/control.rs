@@ -74,6 +74,7 @@ impl Given<'_> {
 }
 
 fn switches(org: &mut Org, given: &Given<'_>) -> Result<Value, String> {
+    // By way of JSON, so that a request names only the switches that it turns.
     let mut all = serde_json::to_value(&org.switches).unwrap_or_default();
     for (key, value) in given.arguments.as_object().into_iter().flatten() {
         all[key.as_str()] = value.clone();
@@ -103,6 +104,7 @@ fn options(org: &mut Org, given: &Given<'_>) -> Result<Value, String> {
 }
 
 fn create(org: &mut Org, given: &Given<'_>) -> Result<Value, String> {
+    // By the same way as a request, so that people meet the rules that clients do.
     let id = records::create(org, &given.text("object")?, &values(&given.arguments["values"])?, given.now);
     Ok(json!({"id": id.map_err(message)?}))
 }
@@ -238,6 +240,7 @@ fn field_action(org: &mut Org, action: &str, arguments: &Value) -> Result<Value,
         .position(|field| field["name"] == name)
         .ok_or_else(|| format!("there is no field `{name}`"))?;
     match action {
+        // The values stay with the field, as rows hold them by its place.
         "rename_field" => object.fields[place]["name"] = arguments["to"].clone(),
         "retype_field" => {
             let kind = &arguments["type"];

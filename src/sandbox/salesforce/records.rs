@@ -52,6 +52,7 @@ pub fn decode(body: &[u8]) -> Result<Values, Refusal> {
     let wrong = |error: serde_json::Error| Refusal::new(400, "JSON_PARSER_ERROR", error.to_string());
     let raw: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).map_err(wrong)?;
     let mut values = Values::new();
+    // A record as a query answers it carries `attributes`, and may be sent back with them.
     for (name, value) in raw.into_iter().filter(|(name, _)| name != "attributes") {
         let text = value.get().trim();
         let value = match text.as_bytes().first() {
@@ -155,6 +156,7 @@ pub fn check_create(org: &Org, name: &str, values: &Values) -> Result<Accepted, 
         .iter()
         .enumerate()
         .filter(|(place, field)| {
+            // A checkbox is not nillable either, and gets `false` by itself.
             let asked = field["nillable"] == false
                 && field["createable"] != false
                 && field["defaultedOnCreate"] != true

@@ -72,6 +72,7 @@ async fn rows(
         by_row.entry(state.salesforce_id).or_default().insert(state.key.clone(), state);
     }
     let ids: Vec<SalesforceId> = by_row.keys().copied().collect();
+    // Only the lookups with work left were given; the other one of a row is read from the state.
     let known = cx.state.associations(&cx.pipeline.name, &ids).await.map_err(StageError::at(StageName::Associate))?;
     let mut known: HashMap<(SalesforceId, AssociationKey), AssociationState> =
         known.into_iter().map(|state| ((state.salesforce_id, state.key.clone()), state)).collect();
@@ -122,6 +123,7 @@ async fn leaving(
 /// The pair of a row that was carried out and is only to be looked at again.
 fn pair_to_look_at<'a>(to: &Association, row: &'a JunctionRow) -> Option<&'a SettledPair> {
     let same = |state: &AssociationState| state.wanted.as_ref() == state.settled.as_ref().map(|settled| &settled.asked);
+    // A record of an object that the association led to before tells nothing of this one.
     let settled = row.to.settled.as_ref().filter(|settled| settled.to_object == *to.target.object_type_id())?;
     let asks = row.from.wanted.is_some() && row.to.wanted.is_some();
     (asks && (row.from.recheck || row.to.recheck) && same(&row.from) && same(&row.to)).then_some(settled)
@@ -131,6 +133,7 @@ fn pair_to_look_at<'a>(to: &Association, row: &'a JunctionRow) -> Option<&'a Set
 fn stands(object: &Arc<str>, settled: &SettledPair, readings: &Readings) -> bool {
     let types = readings.types(object, &(settled.from.clone(), settled.to.clone()));
     let label = settled.asked.label.as_ref();
+    // Where no label is asked for, any association of the two will do.
     types.is_some_and(|types| label.is_none_or(|label| types.types.iter().any(|kind| kind.id() == *label)))
 }
 
@@ -158,6 +161,7 @@ async fn search(
     for (row, from, to) in rows {
         match (found[0].get(&from.target), found[1].get(&to.target)) {
             (Some(TargetMatch::One(first)), Some(TargetMatch::One(other))) => {
+                // A record that is not there yet has no associations that could be read.
                 if is_planned(first) {
                     readings.assume_none(ends.1.target.object_type_id(), first);
                 }

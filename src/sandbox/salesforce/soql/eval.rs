@@ -120,6 +120,7 @@ fn candidates<'a>(
                         .collect();
                     let rows = &object.rows;
                     let found = ids.into_iter().filter_map(move |id| rows.all().get_key_value(&id));
+                    // An id that is listed twice finds its row once.
                     let unique: std::collections::BTreeMap<&String, &Row> = found.collect();
                     return Box::new(unique.into_iter());
                 }
@@ -155,6 +156,7 @@ fn by_value(object: &Object, path: &str, values: &[Literal]) -> Option<std::coll
         field["type"] == "reference" || ["externalId", "unique", "idLookup"].iter().any(|flag| field[flag] == true);
     let mut found = std::collections::BTreeSet::new();
     for value in values {
+        // The index holds values only, and cannot answer a test for null.
         let Literal::Text(text) = value else { return None };
         let text = if field["type"] == "reference" { widen(text)? } else { text.clone() };
         // A blank text means no value.
@@ -165,6 +167,7 @@ fn by_value(object: &Object, path: &str, values: &[Literal]) -> Option<std::coll
 
 fn flatten<'a>(condition: Option<&'a Condition>, tests: &mut Vec<&'a Condition>) {
     match condition {
+        // Only what stands under AND narrows the search: below OR and NOT, other rows match as well.
         Some(Condition::And(parts)) => parts.iter().for_each(|part| flatten(Some(part), tests)),
         Some(test @ Condition::Test { .. }) => tests.push(test),
         _ => {}
@@ -187,6 +190,7 @@ fn check(org: &Org, object: &Object, condition: &Condition) -> Result<(), Wrong>
             let asks_multiple = matches!(operator, Operator::Includes | Operator::Excludes);
             let wrong =
                 |message: String| Err(Wrong { code: "INVALID_QUERY_FILTER_OPERATOR", message, at: Some(path.clone()) });
+            // A multipicklist takes `=` and `!=` beside INCLUDES and EXCLUDES, which no other type takes.
             if asks_multiple != multiple && (asks_multiple || !matches!(operator, Operator::Eq | Operator::Ne)) {
                 return wrong("invalid operator on multipicklist field".to_owned());
             }
@@ -260,6 +264,7 @@ fn equal(held: &Cell, value: &Literal, now: i64) -> bool {
         (Cell::Null, Literal::Null) => true,
         // A test for null on a checkbox counts as one for false.
         (Cell::Bool(held), Literal::Null) => !held,
+        // Salesforce stores no empty text, so that `''` asks for a blank.
         (Cell::Null, Literal::Text(text)) => text.is_empty(),
         (Cell::Id(held), Literal::Text(text)) => widen(text).as_ref() == Some(held),
         _ => compare(held, value, now).is_some_and(|(low, high)| low.is_ge() && high.is_le()),

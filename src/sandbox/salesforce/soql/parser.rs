@@ -5,6 +5,7 @@ use super::{Condition, Literal, Operator, Order, Query, Select, TypeOf, Wrong};
 use crate::sandbox::salesforce::answers::parse_time;
 
 /// Longest query.
+/// In characters; Salesforce's own limit.
 const LENGTH_MAX: usize = 100_000;
 
 /// Parses a whole query.
@@ -68,15 +69,18 @@ impl Parser {
                 return Err(Wrong::malformed("child subqueries are not supported by this sandbox"));
             }
             let word = self.word()?;
+            // A field may have this name, too.
             if word.eq_ignore_ascii_case("TYPEOF") && !self.is_sign(",") && !self.is("FROM") {
                 choices.push(self.type_of()?);
             } else if self.accept_sign("(") {
+                // `COUNT()` stands alone; beside fields it would need GROUP BY.
                 if word.eq_ignore_ascii_case("COUNT") && self.accept_sign(")") && fields.is_empty() {
                     return Ok(Select::Count);
                 }
                 if word.eq_ignore_ascii_case("FIELDS") {
                     let which = self.word()?;
                     self.sign(")")?;
+                    // Kept under this name, as the object tells later which fields that are.
                     fields.push(format!("FIELDS({})", which.to_ascii_uppercase()));
                 } else {
                     return Err(Wrong::malformed(format!("the function {word} is not supported by this sandbox")));
@@ -120,6 +124,7 @@ impl Parser {
         if !descending {
             self.accept("ASC");
         }
+        // Blanks come first unless the query says otherwise, whatever the direction.
         let mut nulls_last = false;
         if self.accept("NULLS") {
             nulls_last = self.accept("LAST");
@@ -291,6 +296,7 @@ impl Parser {
     }
 }
 
+/// Words that are no names, so that a name that is missing is noticed where it is missing.
 fn reserved(word: &str) -> bool {
     [
         "SELECT", "FROM", "WHERE", "AND", "OR", "NOT", "LIKE", "IN", "ORDER", "LIMIT", "OFFSET", "GROUP", "HAVING",
