@@ -5,7 +5,7 @@ use super::args::review::{DiffFormat, PlanFormat};
 use super::args::{AlertsAction, Arguments, CatalogAction, Command, FailureAction, Man, TestFormat};
 use super::exit::Exit;
 use super::shared::{failed, json, write_public};
-use super::{complete, definitions, demo, help, history, output, records, review, sandbox};
+use super::{care, complete, definitions, demo, help, history, output, records, review, sandbox};
 use crate::ops::schemas;
 use crate::project::error::OpsError;
 
@@ -17,6 +17,8 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Demo(arguments) => Box::pin(demo::run(&common, &arguments)).await,
         Command::Sandbox(arguments) => sandbox::run(&arguments).await,
         Command::Init(arguments) => definitions::init_project(&arguments),
+        Command::Doctor(arguments) => care::look(&common, &arguments).await,
+        Command::State(arguments) => care::state(&common, &arguments),
         Command::Validate(arguments) => definitions::validate_project(&common, &arguments).await,
         Command::Discover(arguments) => definitions::discover(&common, &arguments).await,
         Command::New(arguments) => definitions::new_pipeline(&common, &arguments).await,
@@ -107,6 +109,8 @@ fn json_schema(command: &Command) -> Option<&'static str> {
             (test.format == Format::Json, "alerts-test")
         }
         Command::Why(arguments) => (arguments.format == Format::Json, "why"),
+        Command::Doctor(arguments) => (arguments.format == Format::Json, "doctor"),
+        Command::State(arguments) => (arguments.format == Format::Json, "state"),
         Command::Validate(arguments) => (arguments.format == FindingFormat::Json, "validate"),
         Command::Test(arguments) => (arguments.format == TestFormat::Json, "test"),
         Command::Discover(arguments) => {

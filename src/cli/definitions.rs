@@ -44,7 +44,7 @@ pub(super) fn init_project(arguments: &Init) -> Result<Exit, OpsError> {
         text.push_str(&format!("  not {reason}\n"));
     }
     output::result(&format!(
-        "created a project in {}:\n{text}\nnext: set the SALESFORCE_… and HUBSPOT_… variables that syncline.yaml names; `syncline discover` lists what can sync, `syncline new` writes a pipeline,\n`syncline catalog pull` saves both systems' definitions beside it, and `syncline validate` then checks it without credentials\n",
+        "created a project in {}:\n{text}\nnext: set the SALESFORCE_… and HUBSPOT_… variables that syncline.yaml names, here or in a file `.env`; `syncline doctor` says what works and what is missing, `syncline discover` lists what can sync, `syncline new` writes a pipeline,\n`syncline catalog pull` saves both systems' definitions beside it, and `syncline validate` then checks it without credentials\n",
         arguments.folder.display()
     ));
     Ok(Exit::Done)

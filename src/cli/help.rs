@@ -8,16 +8,16 @@ use super::args::Arguments;
 
 /// Commands by what people are about, in the order in which they meet them.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Get started", &["demo", "init", "sandbox"]),
+    ("Get started", &["demo", "init", "doctor", "sandbox"]),
     ("Define", &["discover", "new", "catalog", "validate", "test"]),
     ("Review", &["diff", "plan", "apply"]),
     ("Run", &["import", "sync", "reconcile"]),
-    ("Monitor", &["status", "runs", "failures", "alerts", "why"]),
+    ("Monitor", &["status", "runs", "failures", "alerts", "state", "why"]),
     ("Learn", &["explain", "schema", "completions", "man", "help"]),
 ];
 
 /// Examples of commands, each with what it does.
-const EXAMPLES: [(&str, &[(&str, &str)]); 15] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 17] = [
     ("demo", &[("syncline demo --keep demo", "keep the demo's project, to look at it afterwards")]),
     (
         "new",
@@ -79,6 +79,15 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 15] = [
             ("syncline failures", "what failed, by reason"),
             ("syncline failures list --each --code SL5005", "every record of one reason"),
             ("syncline failures retry --code SL5005", "try them again with the next sync"),
+        ],
+    ),
+    ("doctor", &[("syncline doctor --target prod --quiet", "only what needs somebody, of one target")]),
+    (
+        "state",
+        &[
+            ("syncline state backup state-copy.db", "a copy, also while a sync runs"),
+            ("syncline state check", "go through the whole file"),
+            ("syncline state forget invoices", "forget a pipeline, to import it anew"),
         ],
     ),
     ("explain", &[("syncline explain SL5005", "what a code means and what to do")]),

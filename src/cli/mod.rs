@@ -1,6 +1,7 @@
 //! The command line: arguments in, text out. The only place that prints.
 
 pub mod args;
+pub mod care;
 pub mod colour;
 pub mod commands;
 pub mod complete;
@@ -16,6 +17,7 @@ pub mod records;
 pub mod render;
 pub mod review;
 pub mod sandbox;
+mod service;
 pub mod shared;
 pub mod signals;
 pub mod trace;

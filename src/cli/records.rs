@@ -11,6 +11,7 @@ use super::part::{described, part};
 use super::progress::Progress;
 use super::render::paint::Paint;
 use super::render::{report as show_report, table};
+use super::service::Service;
 use super::shared::{failed, options, project, report, selected_none, trouble, warn, warn_of};
 use super::signals::{self, Asked};
 use crate::config::targets::with_target;
@@ -172,6 +173,7 @@ async fn sync_on(
     let (root, outside) = (project.loaded.root.clone(), project.outside.clone());
     let clock = outside.clock.clone();
     let on_event = |event: Event<'_>| report_event(common, arguments.format, &clock, event);
+    let _service = Service::ready(&clock, &format!("syncing {}", chosen.pipelines.len()));
     let again = || open(&root, &with_target(common.target.clone()), outside.clone());
     let reloading = Reloading { open: &again, asked: signals::hang_ups(), watch: arguments.watch };
     let saved = sync::forever(Arc::new(project), &arguments.names, &state, &options, reloading, &on_event).await?;

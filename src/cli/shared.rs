@@ -30,7 +30,12 @@ use crate::sys::secrets::masked;
 pub fn project(common: &Common, outside: Outside) -> Result<Project, OpsError> {
     let here = std::env::current_dir().unwrap_or_default();
     let root = project_folder(common.project.as_deref(), &here)?;
-    open(&root, &with_target(common.target.clone()), outside)
+    let project = open(&root, &with_target(common.target.clone()), outside)?;
+    // Which accounts are meant is no detail.
+    if let Some(target) = project.loaded.target.as_ref().filter(|_| !common.quiet) {
+        output::talk(&format!("target `{target}`"));
+    }
+    Ok(project)
 }
 
 /// Says what went wrong.

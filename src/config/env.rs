@@ -328,6 +328,11 @@ fn secret_name(name: &str) -> Result<String, Failed> {
     let help = "write `${secret:NAME}` with the name by which the secret is kept; it does not begin with `-`";
     // A dash at the beginning would be an option of the program that is asked.
     let named = !name.trim().is_empty() && name.len() <= SECRET_NAME_BYTES_MAX && !name.starts_with('-');
+    if name.contains(":-") {
+        let message =
+            format!("`${{secret:{}}}` has a default, and a secret has none", name.chars().take(60).collect::<String>());
+        return Err(Failed::form(message, "write `${secret:NAME}` alone, or take the value from a variable"));
+    }
     if !named || name.contains("${") || name.chars().any(char::is_control) {
         let shown: String = name.chars().take(60).collect();
         return Err(Failed::form(format!("`${{secret:{shown}}}` does not name a secret"), help));
@@ -395,6 +400,11 @@ mod tests {
         for name in ["", " ", "-x", "a\nb", "${A"] {
             check(&format!("${{secret:{name}}}"), Err("does not name a secret"));
         }
+    }
+
+    #[test]
+    fn a_secret_has_no_default() {
+        check("${secret:token:-abc}", Err("has a default, and a secret has none"));
     }
 
     #[test]

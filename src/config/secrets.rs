@@ -79,7 +79,8 @@ impl Secrets {
             (None, Some(proposed)) => {
                 let line = shown(proposed);
                 // Word by word the same, so that a changed command has to be allowed again.
-                let allowed = variables(ALLOWED).is_some_and(|allowed| allowed.trim() == line);
+                let allowed =
+                    variables(ALLOWED).and_then(|allowed| words(&allowed)).is_some_and(|words| words == proposed);
                 match allowed {
                     true => Some(Box::new(Command { words: Some(proposed.to_vec()), folder: root.to_owned() })),
                     false => Some(Box::new(NotAllowed { line })),
@@ -389,6 +390,7 @@ mod tests {
         for (allowed, runs) in [
             (None, false),
             (Some("printf 'secret of {name}'"), true),
+            (Some(" 'printf' \"secret of {name}\" "), true),
             (Some("printf secret of {name}"), false),
             (Some("printf"), false),
             (Some("1"), false),

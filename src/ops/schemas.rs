@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use super::alerts::AlertTest;
 use super::catalog::Pull;
 use super::discover::{Described, Objects};
+use super::doctor::report::DoctorReport;
 use super::failure_groups::FailureList;
 use super::history::{FailuresMarked, RunDetail, RunHistory};
+use super::state::StateReport;
 use super::status::StatusReport;
 use super::test::TestReport;
 use super::validate::ValidationReport;
@@ -23,7 +25,7 @@ use crate::ports::fault::Fault;
 use crate::project::error::OpsError;
 
 /// Names of all schemas: those of definitions, then those of results.
-pub const NAMES: [&str; 19] = [
+pub const NAMES: [&str; 21] = [
     "pipeline",
     "pipeline-test",
     "project",
@@ -43,6 +45,8 @@ pub const NAMES: [&str; 19] = [
     "catalog-pull",
     "alert",
     "alerts-test",
+    "doctor",
+    "state",
 ];
 
 /// What a command prints that failed before it had a result; beside this, the list that its result would hold, empty.
@@ -92,6 +96,8 @@ fn list_of(schema: &str) -> Option<&'static str> {
         "discover" | "discover-object" => Some("refused"),
         "catalog-pull" => Some("files"),
         "alerts-test" => Some("receivers"),
+        "doctor" => Some("checks"),
+        "state" => Some("problems"),
         _ => None,
     }
 }
@@ -115,6 +121,8 @@ pub fn value(name: &str) -> Option<Value> {
         "catalog-pull" => Some(result::<Pull>(name)),
         "alert" => Some(result::<Alert>(name)),
         "alerts-test" => Some(result::<AlertTest>(name)),
+        "doctor" => Some(result::<DoctorReport>(name)),
+        "state" => Some(result::<StateReport>(name)),
         name => definitions::value(name),
     }
 }

@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod associations;
 pub mod before;
+pub mod care;
 pub mod commit;
 mod comparisons;
 pub mod database;

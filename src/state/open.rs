@@ -156,6 +156,35 @@ pub fn readable(path: &Path) -> Result<Database, StateError> {
     Ok(Database::new(connection))
 }
 
+/// What a file says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Its version.
+    pub version: u32,
+    /// The version that this program writes.
+    pub known: u32,
+    /// Its size, with its log.
+    pub bytes: u64,
+}
+
+/// The size of a file with its log.
+pub fn bytes(path: &Path) -> u64 {
+    let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
+    [path, &log].iter().filter_map(|file| fs::metadata(file).ok()).map(|found| found.len()).sum()
+}
+
+/// Opens an existing file of any version that is ours, for reading only, with what it says of itself.
+pub fn looked_at(path: &Path) -> Result<(Database, Seen), StateError> {
+    let shown = path.display().to_string();
+    refuse_link(path, &shown)?;
+    refuse_empty(path, &shown)?;
+    let connection = open_to_read(path).map_err(|error| sorted(&shown, error))?;
+    let version = version(&connection, &shown)?;
+    let seen = Seen { version, known: MIGRATIONS.len() as u32, bytes: bytes(path) };
+    connection.busy_timeout(BUSY_WAIT).map_err(|error| sorted(&shown, error))?;
+    Ok((Database::new(connection), seen))
+}
+
 /// Opens one more connection to a state that is open for writing; it only reads.
 pub fn beside(path: &Path) -> Result<Database, StateError> {
     let shown = path.display().to_string();

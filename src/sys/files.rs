@@ -225,6 +225,11 @@ impl Draft {
         }
     }
 
+    /// Where it is written; none for a device.
+    pub fn place(&self) -> Option<&Path> {
+        self.beside.as_deref()
+    }
+
     /// Puts the file in its place; what stood there is replaced at once.
     pub fn keep(mut self) -> io::Result<()> {
         self.file.flush()?;

@@ -6,11 +6,13 @@ pub mod clock;
 pub mod crash_point;
 #[cfg(debug_assertions)]
 pub mod crash_watch;
+pub mod disk;
 pub mod files;
 pub mod git;
 pub mod hmac;
 pub mod jwt;
 pub mod network;
+pub mod notify;
 pub mod process;
 pub mod rng;
 pub mod secrets;

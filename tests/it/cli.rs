@@ -21,7 +21,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Ran {
     ended(command.output().unwrap())
 }
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 25] = [
     "demo",
     "init",
     "validate",
@@ -45,6 +45,8 @@ const COMMANDS: [&str; 23] = [
     "sandbox",
     "completions",
     "man",
+    "doctor",
+    "state",
 ];
 
 #[test]

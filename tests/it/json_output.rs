@@ -7,7 +7,7 @@ use crate::support::Bench;
 use crate::support::output::schema_of;
 
 /// Commands of a project in use, each with the member that must hold something.
-const COMMANDS: [(&[&str], &str); 17] = [
+const COMMANDS: [(&[&str], &str); 19] = [
     (&["plan", "--base", "HEAD"], "/pipelines/0"),
     (&["plan", "--refresh"], "/pipelines/0"),
     (&["diff"], "/pipelines/0"),
@@ -25,6 +25,8 @@ const COMMANDS: [(&[&str], &str); 17] = [
     (&["catalog", "pull"], "/files/0"),
     (&["validate", "--online"], "/findings"),
     (&["test"], "/tests/0"),
+    (&["doctor"], "/checks/0"),
+    (&["state", "check"], "/bytes"),
 ];
 
 fn in_json<'a>(command: &[&'a str]) -> Vec<&'a str> {

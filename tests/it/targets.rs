@@ -153,6 +153,25 @@ fn a_target_sets_limits_for_all_pipelines() {
 }
 
 #[test]
+fn a_plan_of_one_target_is_not_carried_out_in_another() {
+    let (bench, other) = (Bench::new(6), Bench::new(3));
+    let over = format!("targets:\n  other:\n    connections:\n      hubspot:\n        base_url: {}\n", address(&other));
+    let text = fs::read_to_string(bench.path("syncline.yaml")).unwrap();
+    bench.write("syncline.yaml", &format!("{text}{over}"));
+    bench.run(&["import", "--yes"]);
+    let id = bench.rows("Subscription__c").keys().next().unwrap().clone();
+    bench.salesforce(
+        "update",
+        serde_json::json!({"object": "Subscription__c", "id": id, "values": {"Notes__c": "new"}}),
+    );
+    bench.run(&["plan", "subscriptions", "--out", "a.plan"]).code(0);
+    let ran = bench.run(&["apply", "a.plan", "--yes", "--target", "other"]).code(1);
+    assert!(ran.stderr.contains("target `other`") && ran.stderr.contains("error["), "{ran:?}");
+    assert!(other.records("subscriptions").is_empty(), "{ran:?}");
+    bench.run(&["apply", "a.plan", "--yes"]).code(0);
+}
+
+#[test]
 fn new_takes_its_target_by_another_flag() {
     let (bench, _other) = two_portals();
     bench

@@ -1,6 +1,7 @@
 //! The command line's shape.
 
 pub mod candidates;
+pub mod care;
 pub mod common;
 pub mod review;
 
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 
+use self::care::{Doctor, State};
 use self::common::{Allow, Common, FindingFormat, Format, Part};
 use self::review::{Apply, Diff, Plan};
 use super::units;
@@ -34,6 +36,8 @@ pub enum Command {
     Demo(Demo),
     /// Create a new project
     Init(Init),
+    /// Say what works and what is missing, connection by connection
+    Doctor(Doctor),
     /// Check the definitions
     Validate(Validate),
     /// Run the tests beside the pipelines, offline
@@ -64,6 +68,8 @@ pub enum Command {
     Failures(Failures),
     /// Tell people when something is wrong: try whether they hear of it
     Alerts(Alerts),
+    /// Check the state, copy it, or forget a pipeline
+    State(State),
     /// Explain why a Salesforce record is, or is not, in HubSpot
     Why(Why),
     /// Print a JSON Schema; `schema pipeline --project` knows the real names of the catalog

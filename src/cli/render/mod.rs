@@ -1,5 +1,6 @@
 //! Data -> text for people. Pure: each returns what is to be printed.
 
+pub mod care;
 pub mod catalog;
 pub mod diagnostic;
 pub mod diff;

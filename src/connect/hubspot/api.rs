@@ -13,7 +13,7 @@ use super::plain_types::PlainTypes;
 use super::settings::HubspotSettings;
 use super::wire::Answer;
 use crate::connect::http::calls::Unclaimed;
-use crate::connect::http::client::{Outgoing, Transport, TransportError};
+use crate::connect::http::client::{Outgoing, Reply, Transport, TransportError};
 use crate::connect::http::entries;
 use crate::connect::http::limiter::{Caller, Limiter, Stopped};
 use crate::connect::http::ring::Ring;
@@ -86,6 +86,8 @@ pub(super) struct Api {
     caller: Caller,
     /// How long answers take, in microseconds: the latest count most.
     latency: Arc<AtomicU64>,
+    /// Calls that are allowed in a day and left of it, as the latest answer told them; no calls at all where none did.
+    day: Arc<(AtomicU64, AtomicU64)>,
     clock: Clock,
     rng: Rng,
     cancel: Cancel,
@@ -204,6 +206,7 @@ impl Api {
             share,
             caller,
             latency,
+            day: Arc::default(),
             clock,
             rng,
             cancel,
@@ -242,6 +245,21 @@ impl Api {
         let before = self.latency.load(Ordering::Relaxed);
         // A mean that forgets by an eighth: one slow answer does not double the calls under way.
         self.latency.store(if before == 0 { waited } else { before - before / 8 + waited / 8 }, Ordering::Relaxed);
+    }
+
+    /// Calls of the day: used by everybody, and allowed; none where no answer told them.
+    pub(super) fn daily_calls(&self) -> Option<(u64, u64)> {
+        let allowed = self.day.0.load(Ordering::Relaxed);
+        (allowed > 0).then(|| (allowed.saturating_sub(self.day.1.load(Ordering::Relaxed)), allowed))
+    }
+
+    fn note_day(&self, reply: &Reply) {
+        let number = |name: &str| reply.header(name).and_then(|text| text.trim().parse::<u64>().ok());
+        let found = (number("x-hubspot-ratelimit-daily"), number("x-hubspot-ratelimit-daily-remaining"));
+        if let (Some(allowed), Some(left)) = found {
+            self.day.0.store(allowed, Ordering::Relaxed);
+            self.day.1.store(left, Ordering::Relaxed);
+        }
     }
 
     /// Calls per second at present.
@@ -344,6 +362,7 @@ impl Api {
         let interval = number("x-hubspot-ratelimit-interval-milliseconds");
         let interval = interval.map(|milliseconds| Duration::from_millis(milliseconds.into()));
         let limits = (number("x-hubspot-ratelimit-max"), interval, number("x-hubspot-ratelimit-remaining"));
+        self.note_day(&reply);
         let request_id = reply.header("x-hubspot-correlation-id").map(str::to_owned);
         let retry_after =
             reply.header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);

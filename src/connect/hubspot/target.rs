@@ -93,6 +93,11 @@ impl HubspotTarget {
         schemas::is_archived(&self.api, &self.calls, name).await
     }
 
+    /// Calls of the day, as the latest answer told them: used by all apps, and allowed.
+    pub fn daily_calls(&self) -> Option<(u64, u64)> {
+        self.api.daily_calls()
+    }
+
     /// How many custom objects the account may have, and has; none where the portal does not tell.
     pub async fn custom_object_limit(&self) -> Option<(u64, u64)> {
         schemas::limit(&self.api, &self.calls).await

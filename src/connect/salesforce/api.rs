@@ -316,6 +316,11 @@ impl Api {
         self.limits.note(noted, self.time())
     }
 
+    /// The org's calls of the last 24 hours: used, and allowed.
+    pub(super) fn daily_calls(&self) -> Option<(u64, u64)> {
+        self.limits.of_day()
+    }
+
     /// The server's time, carried on from the latest answer; none where no answer told it.
     pub(super) fn server_time(&self) -> Option<Timestamp> {
         let known = (*self.date.lock().unwrap_or_else(PoisonError::into_inner))?;

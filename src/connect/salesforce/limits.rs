@@ -120,6 +120,11 @@ impl Limits {
         }
     }
 
+    /// The org's calls of the last 24 hours, as the latest answer told them: used, and allowed.
+    pub(super) fn of_day(&self) -> Option<(u64, u64)> {
+        self.state().usage.map(|usage| (usage.used, usage.allowed))
+    }
+
     /// The org refused a call because its day is used up.
     pub(super) fn refuse(&self, now: Timestamp) {
         self.state().refused = Some(now);

@@ -176,6 +176,11 @@ impl SalesforceSource {
         Ok(self.api.tokens.session().await?.org.clone())
     }
 
+    /// The org's API calls of the last 24 hours, as the latest answer told them: used by everybody, and allowed.
+    pub fn daily_calls(&self) -> Option<(u64, u64)> {
+        self.api.daily_calls()
+    }
+
     /// All objects that the integration user can see.
     pub async fn objects(&self) -> Result<Vec<ObjectSummary>, Fault> {
         let operation = "list objects";

@@ -30,6 +30,8 @@ pub(crate) fn schema_of(arguments: &[&str]) -> Option<&'static str> {
         "discover" if words.len() > 1 => "discover-object",
         "discover" => "discover",
         "catalog" => "catalog-pull",
+        "doctor" => "doctor",
+        "state" => "state",
         _ => return None,
     };
     in_json.then_some(schema)
