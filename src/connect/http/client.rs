@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -34,7 +34,10 @@ const BODY_BYTES_MAX: usize = 256 << 20;
 /// Makes HTTP exchanges. Clones share one pool of connections.
 #[derive(Clone)]
 pub(in crate::connect) struct Transport {
-    client: reqwest::Client,
+    /// For what is on this computer: it knows no certificate, and reads none.
+    plain: reqwest::Client,
+    /// For everything else, with the certificates that this computer trusts: some hundred files, which are read when they are needed.
+    secure: Arc<OnceLock<Result<reqwest::Client, String>>>,
     played: Option<Played>,
 }
 
@@ -80,30 +83,45 @@ enum Body {
     Played { rest: Option<Bytes>, broken: bool },
 }
 
+/// What all clients have in common: they follow no redirect, so that a token never travels on.
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        // An administrator who looks through a proxy's log can tell our requests from others.
+        .user_agent(concat!("Syncline/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(SILENCE_TIMEOUT)
+        .redirect(redirect::Policy::none())
+        // An address may hold an id or a query, which is no other host's business.
+        .referer(false)
+        // Not even a resolver of this computer is asked where this computer is.
+        .resolve_to_addrs(LOCALHOST, &LOOPBACK)
+        // Rows are repetitive text, which shrinks to a fraction when it is packed.
+        .gzip(true)
+}
+
 impl Transport {
-    /// A client that follows no redirect, so that a token never travels on.
+    /// A transport to wherever one logs in.
     pub(in crate::connect) fn new(login: &Url, network: &Network, clock: &Clock) -> Result<Self, String> {
         // One cryptography for the whole program; a second call, which changes nothing, is no trouble.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = reqwest::Client::builder()
-            // An administrator who looks through a proxy's log can tell our requests from others.
-            .user_agent(concat!("Syncline/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            // An address may hold an id or a query, which is no other host's business.
-            .referer(false)
-            // Not even a resolver of this computer is asked where this computer is.
-            .resolve_to_addrs(LOCALHOST, &LOOPBACK)
-            // Rows are repetitive text, which shrinks to a fraction when it is packed.
-            .gzip(true);
-        // Plain http is for this computer only, and a proxy has no business there.
-        let builder = if login.scheme() == "http" { builder.no_proxy() } else { builder };
         let played = match network {
             Network::Real => None,
             Network::Played(network) => Some(Played { network: Arc::clone(network), clock: clock.clone() }),
         };
-        builder.build().map(|client| Self { client, played }).map_err(transport_message)
+        // Plain http is for this computer only, and a proxy has no business there.
+        let plain = builder().no_proxy().tls_certs_only([]).build().map_err(transport_message)?;
+        let transport = Self { plain, secure: Arc::default(), played };
+        transport.client(login)?;
+        Ok(transport)
+    }
+
+    /// The client for an address.
+    fn client(&self, url: &Url) -> Result<&reqwest::Client, String> {
+        if self.played.is_some() || url.scheme() == "http" {
+            return Ok(&self.plain);
+        }
+        let secure = self.secure.get_or_init(|| builder().build().map_err(transport_message));
+        secure.as_ref().map_err(Clone::clone)
     }
 
     /// Sends a form and reads the whole answer.
@@ -114,7 +132,8 @@ impl Transport {
         form: &[(&'static str, &str)],
         cancel: &Cancel,
     ) -> Result<(u16, Bytes), TransportError> {
-        let request = self.client.post(url.clone()).header("accept", "application/json").form(form);
+        let client = self.client(url).map_err(TransportError::Failed)?;
+        let request = client.post(url.clone()).header("accept", "application/json").form(form);
         let mut reply = self.head(request, cancel).await?;
         Ok((reply.status, reply.bytes(cancel).await?))
     }
@@ -130,7 +149,8 @@ impl Transport {
             return Err(TransportError::Failed("the address is not one that credentials may be sent to".to_owned()));
         }
         // Marks the header as one that no log may show.
-        let mut request = self.client.request(outgoing.method, outgoing.url.clone()).bearer_auth(outgoing.token);
+        let client = self.client(outgoing.url).map_err(TransportError::Failed)?;
+        let mut request = client.request(outgoing.method, outgoing.url.clone()).bearer_auth(outgoing.token);
         for (name, value) in outgoing.headers {
             request = request.header(name, value);
         }
@@ -160,7 +180,8 @@ impl Transport {
         if !is_trustworthy(url) {
             return Err(TransportError::Failed("the address is neither https nor one of this computer".to_owned()));
         }
-        let mut request = self.client.post(url.clone()).timeout(time_max).header("content-type", "application/json");
+        let client = self.client(url).map_err(TransportError::Failed)?;
+        let mut request = client.post(url.clone()).timeout(time_max).header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, value);
         }
