@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -267,7 +266,7 @@ impl Tokens {
         form: &[(&'static str, &str)],
         cancel: &Cancel,
     ) -> Result<(u16, bytes::Bytes), TransportError> {
-        self.unclaimed.fetch_add(1, Ordering::Relaxed);
+        self.unclaimed.add();
         let answer = self.transport.post_form(url, form, cancel);
         tokio::select! {
             biased;
