@@ -207,7 +207,10 @@ async fn stale_ids(cx: &StageContext, after: Option<SalesforceId>, ids_only: boo
     let ids = cx.state.stale(&cx.pipeline.name, cx.pipeline.mapping_version, after, QUERY_IDS_MAX).await;
     let mut ids = ids.map_err(StageError::at(StageName::Match))?;
     let Some(last) = ids.last().copied() else { return Ok(None) };
-    let known = visited::among(cx, &ids).await?;
+    let mut known = visited::among(cx, &ids).await?;
+    if ids_only {
+        known.extend(visited::counted(cx, &ids).await?);
+    }
     ids.retain(|id| !known.contains(id));
     if ids.is_empty() {
         // An empty page is not the end: further ones may hold records that were not read.

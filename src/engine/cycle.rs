@@ -12,7 +12,7 @@ use super::catch_up::{self, Backlog};
 use super::parents::{ParentReads, Way};
 use super::queries::{joint_query, parents_query, window_query};
 use super::read_ahead::{self, ReadAhead};
-use super::{reject_guard, unconfirmed};
+use super::{reject_guard, unconfirmed, visited};
 use crate::model::failure::FailureKind;
 use crate::model::ids::SalesforceId;
 use crate::model::watermark::Watermark;
@@ -58,9 +58,10 @@ async fn look<'a>(
         rows = catch_up::track(cx, rows);
     }
     let mut ahead = read_ahead::read_ahead(unconfirmed::track(cx, rows)).await?;
-    let (mut archive, standing) = impact(cx, watermark, parents, &ahead).await?;
+    let (mut archive, standing) = impact(cx, watermark, parents, &ahead, backlog.is_some()).await?;
     if let Some(backlog) = backlog {
         archive += stale_archives(cx).await?;
+        visited::clear_counted(cx).await?;
         let all = ahead.all_rows().chain(catch_up::rows(cx, backlog)).boxed();
         ahead = read_ahead::read_ahead(all).await?;
     }
@@ -142,12 +143,14 @@ fn touched<'a>(cx: &'a StageContext, watermark: Watermark, parents: &'a ParentRe
     }
 }
 
-/// How many records a cycle would archive, of how many that stand.
+/// How many records a cycle would archive, of how many that stand. With `noted`, a longer read notes what it counts, so that nothing else
+/// counts it again.
 async fn impact(
     cx: &StageContext,
     watermark: Watermark,
     parents: &ParentReads,
     ahead: &ReadAhead<'_>,
+    noted: bool,
 ) -> Result<(u64, u64), StageError> {
     if !read_ahead::may_archive(cx) {
         return Ok((0, 0));
@@ -156,7 +159,15 @@ async fn impact(
     let archive = if ahead.complete {
         read_ahead::archive_count(cx, &ahead.rows).await?
     } else {
-        read_ahead::archive_count_of(cx, touched(cx, watermark, parents, true)).await?
+        let rows = touched(cx, watermark, parents, true);
+        let rows = rows.and_then(move |rows| async move {
+            if noted {
+                let ids: Vec<SalesforceId> = rows.batch.iter().map(|row| row.record.id).collect();
+                visited::add_counted(cx, &ids).await?;
+            }
+            Ok(rows)
+        });
+        read_ahead::archive_count_of(cx, rows.boxed()).await?
     };
     let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await;
     let counts = counts.map_err(StageError::at(StageName::Match))?;
