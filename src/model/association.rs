@@ -64,6 +64,34 @@ impl FromStr for LabelId {
 #[serde(transparent)]
 pub struct AssociationKey(pub Arc<str>);
 
+impl AssociationKey {
+    /// The key without its label.
+    fn unlabelled(&self) -> String {
+        let (lookup, rest) = self.0.split_once('#').unwrap_or((&self.0, ""));
+        // Behind the label stands which of the objects that the lookup leads to is meant.
+        let object = rest.rfind('@').map_or("", |place| &rest[place..]);
+        format!("{lookup}{object}")
+    }
+}
+
+/// Of the associations that a definition had and has, those that are one with another label: which one took the place of which. Where several
+/// came or went of one lookup, nothing tells which is which.
+pub fn relabelled(before: &[AssociationKey], now: &[AssociationKey]) -> Vec<(AssociationKey, AssociationKey)> {
+    let (gone, new): (Vec<_>, Vec<_>) = (
+        before.iter().filter(|key| !now.contains(key)).collect(),
+        now.iter().filter(|key| !before.contains(key)).collect(),
+    );
+    let only = |keys: &[&AssociationKey], lookup: &str| {
+        let mut same = keys.iter().filter(|key| key.unlabelled() == lookup);
+        same.next().map(|key| (*key).clone()).filter(|_| same.next().is_none())
+    };
+    let pair = |old: &&AssociationKey| {
+        let lookup = old.unlabelled();
+        Some((only(&gone, &lookup)?, only(&new, &lookup)?))
+    };
+    gone.iter().filter_map(pair).collect()
+}
+
 /// What a lookup asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Asked {
@@ -190,6 +218,24 @@ mod tests {
         assert_eq!(twins("0-1", "0-2"), twins("0-2", "0-1"));
         assert_ne!(twins("0-1", "0-2"), twins("0-1", "0-3"));
         assert_eq!((pair.newer, pair.older), (6, 5));
+    }
+
+    #[test]
+    fn an_association_with_another_label_takes_the_place_of_the_one_before() {
+        let check = |before: &[&str], now: &[&str], expected: &[(&str, &str)]| {
+            let keys = |keys: &[&str]| keys.iter().map(|key| AssociationKey((*key).into())).collect::<Vec<_>>();
+            let found = relabelled(&keys(before), &keys(now));
+            let found: Vec<(&str, &str)> = found.iter().map(|(old, new)| (&*old.0, &*new.0)).collect();
+            assert_eq!(found, expected, "{before:?} {now:?}");
+        };
+        check(&["A__c#billing"], &["A__c"], &[("A__c#billing", "A__c")]);
+        check(&["A__c", "B__c"], &["A__c#{Role__c}", "B__c"], &[("A__c", "A__c#{Role__c}")]);
+        check(&["A__c#x@001", "A__c#x@003"], &["A__c#y@001", "A__c#x@003"], &[("A__c#x@001", "A__c#y@001")]);
+        check(&["A__c"], &["B__c"], &[]);
+        check(&["A__c#x", "A__c#y"], &["A__c#z"], &[]);
+        check(&["A__c#x"], &["A__c#y", "A__c#z"], &[]);
+        check(&["from A__c", "B__c#x"], &["from A__c", "B__c"], &[("B__c#x", "B__c")]);
+        check(&["A__c#x"], &["A__c#x", "A__c#y"], &[]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::database::Database;
 use super::pipelines::ensure_pipeline;
 use super::{before, directory};
+use crate::model::association::{self, AssociationKey};
 use crate::model::ids::PipelineName;
 use crate::ports::state::KeptAssociation;
 
@@ -22,11 +23,45 @@ fn keys_of(kept: &[KeptAssociation]) -> String {
     serde_json::to_string(&keys).unwrap_or_default()
 }
 
+/// The keys that the pipeline's associations had when it ran last.
+fn keys_before(database: &Database, pipeline: &PipelineName) -> rusqlite::Result<Vec<AssociationKey>> {
+    let noted = directory::note(database, &note(pipeline))?.unwrap_or_default();
+    Ok(serde_json::from_str(&noted).unwrap_or_default())
+}
+
+/// Which associations of a pipeline get another label: what the keys were, and what they are.
+pub fn relabelled(
+    database: &Database,
+    pipeline: &PipelineName,
+    kept: &[KeptAssociation],
+) -> rusqlite::Result<Vec<(AssociationKey, AssociationKey)>> {
+    let now: Vec<AssociationKey> = kept.iter().map(|kept| kept.key.clone()).collect();
+    Ok(association::relabelled(&keys_before(database, pipeline)?, &now))
+}
+
+/// What was carried out under one key has been carried out for another from now on.
+fn take_over(database: &Database, pipeline: i64, old: &AssociationKey, new: &AssociationKey) -> rusqlite::Result<()> {
+    let Some(old) = database.place(pipeline, old)? else { return Ok(()) };
+    let new = database.ensure_place(pipeline, new)?;
+    let mut statement = database.prepare(
+        "UPDATE OR REPLACE associations SET lookup = (lookup & ~1023) | ?4
+         WHERE lookup >= ?1 AND lookup < ?2 AND lookup & 1023 = ?3",
+    )?;
+    database.stretches(pipeline, None, |stretch| {
+        let lookups = stretch.lookups(None);
+        statement.execute(rusqlite::params![lookups.start, lookups.end, old, new]).map(|_| true)
+    })
+}
+
 /// Keeps these associations of the pipeline and forgets what lookups asked for under other keys; what was made of it stays in
-/// HubSpot, and is known as ours.
+/// HubSpot, and is known as ours. An association that gets another label goes on with what was carried out of it, so that it is taken back
+/// where the lookup leads elsewhere by then.
 pub fn keep(database: &Database, name: &PipelineName, kept: &[KeptAssociation]) -> rusqlite::Result<()> {
     let pipeline = ensure_pipeline(database, name)?;
     before::bring_forward(database, pipeline, kept)?;
+    for (old, new) in relabelled(database, name, kept)? {
+        take_over(database, pipeline, &old, &new)?;
+    }
     let keys = keys_of(kept);
     let sql = "SELECT place FROM association_keys WHERE pipeline = ?1 AND key NOT IN (SELECT value FROM json_each(?2))";
     let mut statement = database.prepare(sql)?;

@@ -16,6 +16,7 @@ pub mod lookups;
 pub mod open;
 pub mod pairs;
 pub mod pipelines;
+mod relabelled;
 pub mod rows;
 pub mod runs;
 pub mod sqlite;

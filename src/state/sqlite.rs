@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::database::Database;
 use super::lease::{self, LocalLeases};
+use super::relabelled::Relabelled;
 use super::writer::{Pending, Writer, run_blocking};
 use super::{
     alerts, associations, commit, comparisons, directory, failures, identities, kept, lookups, open, pairs, pipelines,
@@ -41,6 +42,8 @@ pub struct SqliteState {
     leases: LocalLeases,
     /// Who lists for which directory.
     turns: Turns,
+    /// Keys that a dry run takes for others.
+    relabelled: Relabelled,
     clock: Clock,
 }
 
@@ -78,6 +81,14 @@ impl SqliteState {
         Ok(Self::new(open::private(false)?, None, clock))
     }
 
+    /// For a dry run, which changes nothing here: takes the associations of a pipeline for these, as the run will keep them.
+    pub async fn assume_kept(&self, pipeline: &PipelineName, kept: &[KeptAssociation]) -> Result<(), StateError> {
+        let (name, kept) = (pipeline.clone(), kept.to_vec());
+        let found = self.read(move |database| kept::relabelled(database, &name, &kept)).await?;
+        self.relabelled.assume(pipeline, found);
+        Ok(())
+    }
+
     fn new(database: Database, path: Option<&Path>, clock: &Clock) -> Self {
         let shown = path.map_or_else(|| "(private)".to_owned(), |path| path.display().to_string());
         Self {
@@ -86,6 +97,7 @@ impl SqliteState {
             path: path.map(Path::to_owned),
             leases: LocalLeases::default(),
             turns: Arc::default(),
+            relabelled: Relabelled::default(),
             clock: clock.clone(),
         }
     }
@@ -228,8 +240,14 @@ impl StateReader for SqliteState {
         pipeline: &'a PipelineName,
         ids: &'a [SalesforceId],
     ) -> Answer<'a, Vec<AssociationState>> {
-        let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
-        self.read(move |connection| associations::read(connection, &pipeline, &ids))
+        let (name, ids) = (pipeline.clone(), ids.to_vec());
+        let read = self.read(move |connection| associations::read(connection, &name, &ids));
+        async move {
+            let mut found = read.await?;
+            self.relabelled.carry_over(pipeline, &mut found);
+            Ok(found)
+        }
+        .boxed()
     }
 
     fn due_associations<'a>(
@@ -256,7 +274,13 @@ impl StateReader for SqliteState {
 
     fn pair_requests<'a>(&'a self, pairs: &'a [PairKey]) -> Answer<'a, Vec<PairRequest>> {
         let pairs = pairs.to_vec();
-        self.read(move |connection| pairs::requests(connection, &pairs))
+        let read = self.read(move |connection| pairs::requests(connection, &pairs));
+        async move {
+            let mut found = read.await?;
+            found.iter_mut().for_each(|request| self.relabelled.rename(&request.pipeline, &mut request.key));
+            Ok(found)
+        }
+        .boxed()
     }
 
     fn owned_types<'a>(&'a self, pairs: &'a [PairKey]) -> Answer<'a, Vec<OwnedType>> {
