@@ -1,4 +1,6 @@
-//! The process dies or is stopped at every point of an import and of a sync; the next run goes on, nothing is lost or doubled.
+//! The process dies or is stopped at the requests of an import and of a sync; the next run goes on, nothing is lost or doubled.
+//!
+//! The ordinary test run kills at every third request; `tests/proof/kills` at each.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 use syncline::sandbox::options::SandboxOptions;
 use syncline::sys::rng::Rng;
 
+use crate::support::long::variable;
 use crate::support::moment::Moment;
 use crate::support::oracle::{agree, picture};
 use crate::support::{Bench, FAST, Ran, ended, report};
@@ -48,7 +51,10 @@ fn die_at(bench: &Bench, arguments: &[&str], number: u64, when: &str) -> bool {
     !ended
 }
 
-/// Kills a run at each of its requests, before and after the effect, and demands that the run after it ends where the
+/// Of so many requests, kills come at one; odd, so that they come before and after the effect in turn.
+const EVERY: u64 = 3;
+
+/// Kills a run at its requests, before and after the effect, and demands that the run after it ends where the
 /// run that never died ended, and that `holds` is true of both systems.
 fn die_everywhere(bench: &Bench, arguments: &[&str], holds: &dyn Fn(&Bench)) {
     let repeat = |at: &str| {
@@ -68,7 +74,7 @@ fn die_at_each(bench: &Bench, arguments: &[&str], repeat: &dyn Fn(&str), holds: 
     holds(bench);
     let expected = picture(bench);
     assert!(requests > 15, "only {requests} requests");
-    for number in 1..=requests {
+    for number in (1..=requests).step_by(variable("KILLS_EVERY").unwrap_or(EVERY) as usize) {
         let when = if number % 2 == 0 { "before" } else { "after" };
         let at = format!("died {when} request {number}");
         start.again(bench);
@@ -260,7 +266,7 @@ fn a_plan_that_is_killed_leaves_the_file_that_was_there() {
     bench.run(&PLAN).code(0);
     fs::write(bench.path("saved.plan"), &before).unwrap();
     let requests = bench.sandbox.requests().len() as u64;
-    for number in 1..=requests.saturating_sub(4) {
+    for number in (1..=requests.saturating_sub(4)).step_by(variable("KILLS_EVERY").unwrap_or(EVERY) as usize) {
         assert!(die_at(&bench, &PLAN, number, "after"), "request {number} of {requests} never came");
         assert!(fs::read(bench.path("saved.plan")).unwrap() == before, "request {number}");
     }
