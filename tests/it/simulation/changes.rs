@@ -13,7 +13,7 @@ use syncline::sandbox::server::split_target;
 use syncline::sys::rng::Rng;
 
 use super::model::{End, Held, Row, Snapshot, tie};
-use super::world::STATUSES;
+use super::world::{KINDS, STATUSES};
 
 /// People on both sides, and what must be remembered of what they did.
 pub(super) struct People {
@@ -49,6 +49,11 @@ pub(super) struct Book {
     pub(super) options_gone: BTreeSet<String>,
     /// The property `code` is archived at present.
     pub(super) code_gone: bool,
+    /// No record can be made without a code at present.
+    pub(super) code_required: bool,
+    /// Longest name of a lease, and largest amount, that HubSpot takes at present.
+    pub(super) name_max: Option<u64>,
+    pub(super) amount_max: Option<u64>,
     /// The field `Note__c` is hidden at present.
     pub(super) note_hidden: bool,
     /// Ids of the owners whose users are active in HubSpot, by e-mail.
@@ -69,7 +74,7 @@ pub(super) struct Book {
 type Change = fn(&mut People) -> Option<String>;
 
 /// The kinds of changes, each with its weight.
-const CHANGES: [(u64, Change); 28] = [
+const CHANGES: [(u64, Change); 33] = [
     (8, People::create_lease),
     (10, People::edit_lease),
     (6, People::repoint),
@@ -98,6 +103,11 @@ const CHANGES: [(u64, Change); 28] = [
     (1, People::property),
     (1, People::note_field),
     (2, People::owner),
+    (4, People::create_role),
+    (5, People::edit_role),
+    (3, People::delete_role),
+    (2, People::rule),
+    (1, People::require),
 ];
 
 impl People {
@@ -348,7 +358,7 @@ impl People {
         if winner == loser || self.rows("Account").values().filter(|row| !row.deleted).count() < 3 {
             return None;
         }
-        for object in ["Lease__c", "Unit__c"] {
+        for object in ["Lease__c", "Unit__c", "Role__c"] {
             for (id, _) in self.rows(object).into_iter().filter(|(_, row)| row.value("Account__c") == loser) {
                 self.salesforce("update", json!({"object": object, "id": id, "values": {"Account__c": winner}}));
             }
@@ -544,7 +554,62 @@ impl People {
         Some(format!("HubSpot: {action} {value}"))
     }
 
+    pub(super) fn create_role(&mut self) -> Option<String> {
+        let values = json!({"Name": format!("Role {}", self.number()), "Kind__c": KINDS[self.below(4)],
+            "Lease__c": self.live("Lease__c"), "Unit__c": self.live("Unit__c"), "Account__c": self.live("Account")});
+        let made = self.salesforce("create", json!({"object": "Role__c", "values": values}))?;
+        Some(format!("Salesforce: Role__c {} is created with {values}", made["id"]))
+    }
+
+    fn edit_role(&mut self) -> Option<String> {
+        let id = self.live("Role__c")?;
+        let (field, object) =
+            [("Kind__c", ""), ("Lease__c", "Lease__c"), ("Unit__c", "Unit__c"), ("Account__c", "Account")]
+                [self.below(4)];
+        let to = match object {
+            "" => Some(KINDS[self.below(4)].to_owned()),
+            _ if self.below(5) == 0 => None,
+            _ => self.live(object),
+        };
+        self.update("Role__c", &id, json!({field: to}))
+    }
+
+    fn delete_role(&mut self) -> Option<String> {
+        let rows: Vec<(String, Row)> = self.rows("Role__c").into_iter().collect();
+        let (id, row) = self.pick(&rows)?;
+        let action = if row.deleted { "undelete" } else { "delete" };
+        self.salesforce(action, json!({"object": "Role__c", "id": id}))?;
+        Some(format!("Salesforce: Role__c {id}: {action}"))
+    }
+
+    /// An administrator makes a rule for values, or takes it back.
+    fn rule(&mut self) -> Option<String> {
+        let (property, kind, limit) = [("lease_name", "MAX_LENGTH", 8), ("amount", "MAX_NUMBER", 800)][self.below(2)];
+        let max = if property == "amount" { &mut self.book.amount_max } else { &mut self.book.name_max };
+        *max = if max.is_some() { None } else { Some(limit) };
+        let arguments: Vec<String> = max.iter().map(u64::to_string).collect();
+        self.book.portal_moved = true;
+        let rule = json!({"object": "leases", "property": property, "rule_type": kind, "arguments": arguments});
+        self.hubspot("rule", rule.clone()).unwrap();
+        Some(format!("HubSpot: the rule {rule}"))
+    }
+
+    /// An administrator makes `code` a property that is required, or takes that back.
+    fn require(&mut self) -> Option<String> {
+        if self.book.code_gone {
+            return None;
+        }
+        self.book.code_required = !self.book.code_required;
+        self.book.portal_moved = true;
+        let action = if self.book.code_required { "require" } else { "unrequire" };
+        self.hubspot(action, json!({"object": "leases", "property": "code"})).unwrap();
+        Some(format!("HubSpot: {action} code"))
+    }
+
     fn property(&mut self) -> Option<String> {
+        if self.book.code_required {
+            return None;
+        }
         if self.book.code_gone {
             self.put_property_back();
             return Some("HubSpot: the property `code` is made again".to_owned());

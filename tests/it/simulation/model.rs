@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::changes::{Book, People};
-use super::world::{Definition, Rule};
+use super::world::{Definition, RoleLabel, Rule};
 
 /// A record of HubSpot: its kind and its id.
 pub(super) type End = (String, String);
@@ -115,6 +115,7 @@ pub(super) struct Scene {
     pub(super) units: BTreeMap<String, Row>,
     pub(super) accounts: BTreeMap<String, Row>,
     pub(super) users: BTreeMap<String, Row>,
+    pub(super) roles: BTreeMap<String, Row>,
     pub(super) held: Snapshot,
 }
 
@@ -125,6 +126,7 @@ impl Scene {
             units: people.rows("Unit__c"),
             accounts: people.rows("Account"),
             users: people.rows("User"),
+            roles: people.rows("Role__c"),
             held: people.snapshot(),
         }
     }
@@ -175,6 +177,18 @@ impl Model<'_> {
         }
     }
 
+    /// Whether a rule of the portal refuses a value of the row.
+    fn breaks_a_rule(&self, row: &Row) -> bool {
+        let amount = row.value("Amount__c").parse::<f64>().unwrap_or_default();
+        let names = self.book.name_max.is_some_and(|max| row.value("Name").chars().count() as u64 > max);
+        names || self.book.amount_max.is_some_and(|max| amount > max as f64)
+    }
+
+    /// Whether the row lacks what a record cannot be made without.
+    fn lacks_code(&self, row: &Row) -> bool {
+        self.book.code_required && row.value("Code__c").is_empty()
+    }
+
     fn matches(&self, row: &Row) -> bool {
         !self.definition.drafts_stay || row.value("Status__c") != "Draft"
     }
@@ -197,6 +211,8 @@ impl Model<'_> {
             _ if !self.matches(row) && archive_left && !self.book.away.contains(id) => Promise::Gone,
             _ if !self.matches(row) => Promise::Open,
             _ if self.status(row).is_none() || self.manager(row).is_none() => Promise::Fails,
+            _ if self.breaks_a_rule(row) => Promise::Fails,
+            _ if self.lacks_code(row) && !self.scene.held.by_salesforce_id("leases").contains_key(id) => Promise::Fails,
             _ => Promise::Stands,
         }
     }
@@ -296,6 +312,25 @@ impl Model<'_> {
             }
             if definition.parent {
                 ask(lease(id), lease(row.value("Parent__c")), None);
+            }
+            let unit = self.scene.units.get(row.value("Unit__c")).filter(|unit| !unit.deleted && definition.site);
+            let site = unit.map_or("", |unit| unit.value("Account__c"));
+            companies(site).into_iter().for_each(|company| ask(lease(id), company, Some("site")));
+        }
+        let roles = definition.roles.iter().flat_map(|roles| self.scene.roles.values().map(move |row| (roles, row)));
+        for (roles, row) in roles.filter(|(_, row)| row.value("Kind__c") != "Draft") {
+            if row.deleted && (sure || !roles.keep) {
+                continue;
+            }
+            let label = match (roles.label, row.value("Kind__c")) {
+                (RoleLabel::Fixed, _) | (RoleLabel::ByKind, "Guest") => Some("guest"),
+                (RoleLabel::ByKind, "Payer") => Some("payer"),
+                (RoleLabel::Plain | RoleLabel::ByKind, _) => None,
+            };
+            let from = || lease(row.value("Lease__c"));
+            match roles.to_units {
+                true => ask(from(), unit(row.value("Unit__c")), label),
+                false => companies(row.value("Account__c")).into_iter().for_each(|company| ask(from(), company, label)),
             }
         }
         for (id, row) in self.scene.units.iter().filter(|(_, row)| !row.deleted) {

@@ -43,6 +43,35 @@ pub(super) enum Rule {
     KeepBlank,
 }
 
+/// Which label the associations of rows get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RoleLabel {
+    Plain,
+    Fixed,
+    ByKind,
+}
+
+/// Rows of a junction object, and what they associate leases with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Roles {
+    /// With units, else with companies.
+    pub(super) to_units: bool,
+    /// Leases are the second end.
+    pub(super) turned: bool,
+    pub(super) label: RoleLabel,
+    /// What was made of a row stays when the row is deleted.
+    pub(super) keep: bool,
+}
+
+impl Roles {
+    fn seeded(rng: &Rng) -> Self {
+        let coin = || rng.below(2) == 0;
+        let label = [RoleLabel::Plain, RoleLabel::Fixed, RoleLabel::ByKind][rng.below(3) as usize];
+        let to_units = coin();
+        Self { to_units, turned: to_units && coin(), label, keep: rng.below(4) == 0 }
+    }
+}
+
 /// What a definition says; all of it follows from the seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Definition {
@@ -71,6 +100,9 @@ pub(super) struct Definition {
     pub(super) long_headline: bool,
     /// A sync carries a changed mapping over by itself.
     pub(super) backfill: bool,
+    /// Leases are associated with the companies of their units' accounts.
+    pub(super) site: bool,
+    pub(super) roles: Option<Roles>,
 }
 
 fn word(archive: bool) -> &'static str {
@@ -98,13 +130,20 @@ impl Definition {
             strangers: ["reject", "clear"][rng.below(2) as usize],
             long_headline: coin(),
             backfill: coin(),
+            site: coin(),
+            roles: coin().then(|| Roles::seeded(rng)),
         }
+    }
+
+    /// How many pipelines there are.
+    pub(super) fn pipelines(&self) -> usize {
+        2 + usize::from(self.roles.is_some())
     }
 
     /// Somebody changes the mapping; what was changed, in words. What becomes of records that leave stays as it is: what was kept under
     /// one policy and would be archived under another is promised nothing.
     pub(super) fn edit(&mut self, rng: &Rng) -> &'static str {
-        match rng.below(8) {
+        match rng.below(12) {
             0 => {
                 self.otherwise = ["reject", "clear", "pass"][rng.below(3) as usize];
                 "otherwise"
@@ -113,8 +152,7 @@ impl Definition {
                 self.strangers = if self.strangers == "reject" { "clear" } else { "reject" };
                 "strangers"
             }
-            // What an entry has made stays when the entry goes, so entries only come. An entry with another label is another entry, so
-            // that labels stay as they are.
+            // What an entry has made stays when the entry goes, so entries only come.
             2 => {
                 self.second = true;
                 "second"
@@ -123,9 +161,19 @@ impl Definition {
                 self.parent = true;
                 "parent"
             }
+            4 => {
+                self.site = true;
+                "site"
+            }
+            5 => {
+                self.roles = self.roles.or_else(|| Some(Roles::seeded(rng)));
+                "roles"
+            }
             which => {
                 let (part, name) = match which {
-                    4..=6 => (&mut self.backfill, "backfill"),
+                    6..=8 => (&mut self.backfill, "backfill"),
+                    9 => (&mut self.company_label, "company_label"),
+                    10 => (&mut self.unit_label, "unit_label"),
                     _ => (&mut self.long_headline, "long_headline"),
                 };
                 *part = !*part;
@@ -175,6 +223,11 @@ impl Definition {
         if self.parent {
             text.push_str("  - { field: Parent__c, pipeline: leases }\n");
         }
+        if self.site {
+            text.push_str(
+                "  - { field: Unit__r.Account__c, to: companies, match: salesforceaccountid, label: site, allow: [SL2050] }\n",
+            );
+        }
         let _ = writeln!(
             text,
             "on_delete: {}\non_filter_exit: {}\non_vanish: {}\non_drift: {}\nguard: {{ archive: 100%, reject: 100% }}\nsync: {{ on_mapping_change: {} }}",
@@ -203,6 +256,34 @@ guard: {{ archive: 100%, reject: 100% }}
 "
         )
     }
+}
+
+/// Rows as associations.
+fn roles_yaml(roles: Roles) -> String {
+    let lease = "{ field: Lease__c, pipeline: leases }";
+    let other = match roles.to_units {
+        true => "{ field: Unit__c, pipeline: units }",
+        false => "{ field: Account__c, to: companies, match: salesforceaccountid }",
+    };
+    let (from, to) = if roles.turned { (other, lease) } else { (lease, other) };
+    let label = match roles.label {
+        RoleLabel::Plain => "",
+        RoleLabel::Fixed => "  label: guest\n",
+        RoleLabel::ByKind => "  label: { from: Kind__c, values: { Guest: guest, Payer: payer } }\n",
+    };
+    format!(
+        "version: 1
+name: roles
+source: {{ object: Role__c, where: \"Kind__c != 'Draft'\" }}
+associate:
+  from: {from}
+  to: {to}
+{label}on_delete: {}
+on_filter_exit: archive
+guard: {{ archive: 100% }}
+",
+        word(!roles.keep)
+    )
 }
 
 fn project_yaml() -> String {
@@ -240,6 +321,9 @@ fn name_field() -> Value {
     json!({"name": "Name", "type": "string", "label": "Name", "length": 80, "nameField": true, "nillable": false})
 }
 
+/// The values of `Kind__c`; rows that are drafts stay in Salesforce.
+pub(super) const KINDS: [&str; 4] = ["Guest", "Payer", "Other", "Draft"];
+
 /// The values of `Status__c`; HubSpot knows no `Lost`.
 pub(super) const STATUSES: [&str; 4] = ["Draft", "Active", "Ended", "Lost"];
 
@@ -268,12 +352,20 @@ fn org() -> Value {
         lookup("Parent__c", "Lease__c"),
         lookup("Manager__c", "User"),
     ];
+    let role = vec![
+        name_field(),
+        field("Kind__c", "string"),
+        lookup("Lease__c", "Lease__c"),
+        lookup("Unit__c", "Unit__c"),
+        lookup("Account__c", "Account"),
+    ];
     json!({
         "objects": [
             object("Account", "001", vec![name_field()]),
             object("User", "005", vec![name_field(), field("Email", "email")]),
             object("Unit__c", "a01", vec![name_field(), lookup("Account__c", "Account"), lookup("Lease__c", "Lease__c")]),
-            object("Lease__c", "a02", lease)],
+            object("Lease__c", "a02", lease),
+            object("Role__c", "a03", role)],
         "records": {"Account": records("Account", 3), "Unit__c": records("Unit", 3)}
     })
 }
@@ -320,7 +412,9 @@ fn portal() -> Value {
         "schemas": [
             schema("units", json!([text("unit_name"), unique("salesforce_id")]), &["0-2"]),
             schema("leases", lease, &["0-2", "units"])],
-        "labels": [label("0-2", "billing"), label("0-2", "own"), label("units", "main"), label("units", "spare")],
+        "labels": [
+            label("0-2", "billing"), label("0-2", "own"), label("0-2", "site"), label("0-2", "guest"), label("0-2", "payer"),
+            label("units", "main"), label("units", "spare"), label("units", "guest"), label("units", "payer")],
         "records": {}
     })
 }
@@ -382,6 +476,9 @@ impl World {
     pub(super) fn define(&self) {
         self.write("pipelines/leases.yaml", &self.definition.leases());
         self.write("pipelines/units.yaml", &self.definition.units());
+        if let Some(roles) = self.definition.roles {
+            self.write("pipelines/roles.yaml", &roles_yaml(roles));
+        }
     }
 
     pub(super) fn write(&self, name: &str, text: &str) {
