@@ -3,7 +3,6 @@
 pub mod addresses;
 pub mod alerts;
 pub mod apply;
-pub mod awaited;
 pub mod catalog;
 pub mod changes;
 pub mod diff;
@@ -21,6 +20,7 @@ pub mod masks;
 pub mod narrow;
 pub mod new;
 pub mod plan;
+pub mod plan_reads;
 pub mod reconcile;
 pub mod run;
 pub mod saved;

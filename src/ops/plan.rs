@@ -5,31 +5,32 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::addresses;
 use super::changes::ChangesFile;
-use super::{addresses, awaited};
+use super::plan_reads::{self, GoesOn};
 use crate::config::pipeline::{Mode, OnMappingChange};
 use crate::engine::catch_up::{self, Backlog};
+use crate::engine::forecast::makers::Maker;
 use crate::engine::forecast::options::{ForecastOptions, Recorder};
 use crate::engine::forecast::{Forecast, Found};
-use crate::engine::parents::ParentReads;
 use crate::engine::plan_entries::PlanObserver;
 use crate::engine::run::{self as engine_run, StopReason};
-use crate::engine::{
-    cycle, objects, queries, read_ahead, reconcile, reject_guard, runner, trial, unconfirmed, watermark,
-};
+use crate::engine::{objects, queries, reconcile, trial};
 use crate::model::forecast::{Answer, Estimate, PipelineForecast, PlannedAction, Question, Verdict};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally, Trial};
-use crate::pipeline::compiled::Pipeline;
-use crate::plan::guard::{self, Allowance, Impact, Rejects};
+use crate::pipeline::compiled::{AssociationTarget, Pipeline};
+use crate::plan::guard::Allowance;
+use crate::ports::state::StateWriter;
 use crate::project::context::{context, failed, new_run};
 use crate::project::error::OpsError;
 use crate::project::prepare::{Preparation, Prepared, Refused};
 use crate::project::stateless::{self, InferredState};
 use crate::project::wiring::Project;
+use crate::stages::StageContext;
+use crate::stages::read::associations::kept;
 use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::read::first_import::{self, BeforeImport};
-use crate::stages::{StageContext, StageError, StageName};
 use crate::state::sqlite::SqliteState;
 
 /// What is to be found out.
@@ -81,87 +82,114 @@ pub async fn plan(
         None => (project.state_for_reading()?, Vec::new()),
         Some(without) => stateless::infer_state(project, preparation, &scratch, without).await?,
     };
-    let (mut forecasts, mut settled) = (Vec::new(), Vec::new());
-    for prepared in &preparation.pipelines {
+    let mut begun: Vec<Forecasted> = Vec::new();
+    let mut makers: Vec<(usize, Maker)> = Vec::new();
+    for (place, prepared) in preparation.pipelines.iter().enumerate() {
         let mut cx = context(project, &state, &scratch, prepared).await?;
+        state.assume_kept(&prepared.pipeline.name, &kept(&cx)).await?;
         cx.due_at = options.at.unwrap_or(cx.due_at);
-        let started = cx.clock.now();
-        let Forecasted { scope, backlog, refusal, found, stop, same_titles } =
-            forecast(&cx, options, observers(&cx.pipeline.name), &preparation.pipelines).await?;
-        settled.extend(found.settled.iter().map(|(name, settled)| (name.clone(), *settled)));
-        let mut notes = Vec::new();
-        let backfills =
-            scope == RunScope::ChangedAndStale && cx.pipeline.sync.on_mapping_change == OnMappingChange::Backfill;
-        if let Some(stop) = &stop {
-            notes.push(format!("the forecast ended early: {stop}"));
-        }
-        if !options.records.is_empty() && found.tally.read == 0 {
-            notes.push(format!("{} shows no such record", cx.pipeline.source_object));
-        }
-        if options.trial.is_some() {
-            notes.push("about an import of the chosen records only".to_owned());
-        }
-        notes.extend(same_titles);
-        notes.extend(reconcile::vanished_note(&cx, found.vanished));
-        notes.extend(found.strangers.note(&cx));
-        notes.extend(found.parents.clone());
-        if found.waiting > 0 {
-            notes.push(format!("{} failed earlier and wait for their next try", found.waiting));
-        }
-        match scope {
-            RunScope::Stale => notes.push(state_left_aside(backlog, &cx.pipeline.name)),
-            RunScope::ChangedAndStale => notes.push(caught_up(backlog, &cx.pipeline.name, backfills)),
-            RunScope::All | RunScope::Changed | RunScope::Compared => {}
-        }
-        if unasked.contains(&cx.pipeline.name) {
-            notes.push(
-                "Salesforce no longer accepts the old `where`: records that stopped matching it are not seen"
-                    .to_owned(),
-            );
-        }
-        // Of records that HubSpot holds under the match property a first import makes none anew, which people want to
-        // be sure of.
-        if options.without_state.is_none()
-            && scope == RunScope::All
-            && !cx.pipeline.is_junction
-            && cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing == 0
-        {
-            notes.extend(recognised(&found, &cx.pipeline.target.match_property));
-        }
-        let ended = cx.clock.now();
-        let answers = answers(&found, stop.is_some(), scope, options.refresh);
-        let report = RunReport {
-            name: prepared.pipeline.name.clone(),
-            run: cx.run.clone(),
-            kind: RunKind::Plan,
-            status: stop.as_ref().map_or(RunStatus::Succeeded, StopReason::status),
-            tally: found.tally,
-            seconds: engine_run::seconds(started, ended),
-            notes,
-            error: stop.as_ref().map(ToString::to_string),
-            code: stop.as_ref().map(|stop| stop.code().to_owned()),
-        };
-        forecasts.push(PipelineForecast {
-            report,
-            forecast_of: scope.kind(),
-            scope,
-            backfills,
-            actions: found.actions,
-            rejects: found.rejects,
-            properties: found.properties,
-            definition_changes: Vec::new(),
-            stale: backlog.behind,
-            answers,
-            changes: found.changes,
-            changes_omitted: found.omitted,
-            addresses: addresses::of(project, prepared),
-            estimate: with_set_up(found.estimate, prepared, scope, cx.target.calls_per_second()),
-            refusal,
-        });
+        let waits = Waits { scratch: &scratch, pipelines: &preparation.pipelines, makers: &makers };
+        let forecasted = forecast(cx, options, observers(&prepared.pipeline.name), waits).await?;
+        makers.extend(forecasted.sink.maker().map(|maker| (place, maker)));
+        begun.push(forecasted);
     }
-    awaited::settle(&scratch, &preparation.pipelines, &mut forecasts, &settled).await?;
+    let mut forecasts = Vec::new();
+    for ((place, prepared), forecasted) in preparation.pipelines.iter().enumerate().zip(begun) {
+        // As the command does when all of its pipelines have run.
+        let later: Vec<Maker> =
+            makers.iter().filter(|(maker, _)| *maker > place).map(|(_, maker)| maker.clone()).collect();
+        if forecasted.stop.is_none() {
+            let looked = forecasted.sink.look_again(&later).await;
+            looked.map_err(|error| failed(&forecasted.cx, error))?;
+        }
+        let is_unasked = unasked.contains(&prepared.pipeline.name);
+        forecasts.push(summed_up(project, prepared, options, forecasted, is_unasked).await?);
+    }
     forecasts.extend(preparation.refused.iter().map(|one| refused(project, one)));
     Ok(forecasts)
+}
+
+/// What is said of a pipeline in the end. With `is_unasked`, Salesforce was not asked for the records that left the old `where`.
+async fn summed_up(
+    project: &Project,
+    prepared: &Prepared,
+    options: &PlanOptions,
+    forecasted: Forecasted,
+    is_unasked: bool,
+) -> Result<PipelineForecast, OpsError> {
+    let Forecasted { cx, sink, scope, backlog, refusal, stop, notes: begun, seconds } = forecasted;
+    let found = sink.finish();
+    // What certain records, or a review without state, would reject says nothing of a run.
+    let whole = options.records.is_empty() && options.without_state.is_none();
+    let rejects = found.refusal.as_ref().filter(|_| whole).map(ToString::to_string);
+    let refusal = refusal.or(rejects);
+    let mut notes = Vec::new();
+    let backfills =
+        scope == RunScope::ChangedAndStale && cx.pipeline.sync.on_mapping_change == OnMappingChange::Backfill;
+    if let Some(stop) = &stop {
+        notes.push(format!("the forecast ended early: {stop}"));
+    }
+    if !options.records.is_empty() && found.tally.read == 0 {
+        notes.push(format!("{} shows no such record", cx.pipeline.source_object));
+    }
+    if options.trial.is_some() {
+        notes.push("about an import of the chosen records only".to_owned());
+    }
+    notes.extend(begun);
+    notes.extend(reconcile::vanished_note(&cx, found.vanished));
+    notes.extend(found.strangers.note(&cx));
+    notes.extend(found.parents.clone());
+    if found.waiting > 0 {
+        notes.push(format!("{} failed earlier and wait for their next try", found.waiting));
+    }
+    match scope {
+        RunScope::Stale => notes.push(state_left_aside(backlog, &cx.pipeline.name)),
+        RunScope::ChangedAndStale => notes.push(caught_up(backlog, &cx.pipeline.name, backfills)),
+        RunScope::All | RunScope::Changed | RunScope::Compared => {}
+    }
+    if is_unasked {
+        notes.push(
+            "Salesforce no longer accepts the old `where`: records that stopped matching it are not seen".to_owned(),
+        );
+    }
+    // Of records that HubSpot holds under the match property a first import makes none anew, which people want to
+    // be sure of.
+    if options.without_state.is_none()
+        && scope == RunScope::All
+        && !cx.pipeline.is_junction
+        && cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing == 0
+    {
+        notes.extend(recognised(&found, &cx.pipeline.target.match_property));
+    }
+    let answers = answers(&found, stop.is_some(), scope, options.refresh);
+    let report = RunReport {
+        name: prepared.pipeline.name.clone(),
+        run: cx.run.clone(),
+        kind: RunKind::Plan,
+        status: stop.as_ref().map_or(RunStatus::Succeeded, StopReason::status),
+        tally: found.tally,
+        seconds,
+        notes,
+        error: stop.as_ref().map(ToString::to_string),
+        code: stop.as_ref().map(|stop| stop.code().to_owned()),
+    };
+    Ok(PipelineForecast {
+        report,
+        forecast_of: scope.kind(),
+        scope,
+        backfills,
+        actions: found.actions,
+        rejects: found.rejects,
+        properties: found.properties,
+        definition_changes: Vec::new(),
+        stale: backlog.behind,
+        answers,
+        changes: found.changes,
+        changes_omitted: found.omitted,
+        addresses: addresses::of(project, prepared),
+        estimate: with_set_up(found.estimate, prepared, scope, cx.target.calls_per_second()),
+        refusal,
+    })
 }
 
 /// What can be said of a pipeline that cannot run: why.
@@ -217,22 +245,64 @@ fn with_set_up(run: Estimate, prepared: &Prepared, scope: RunScope, calls_per_se
     }
 }
 
+/// A pipeline whose records were looked at.
 struct Forecasted {
+    cx: StageContext,
+    sink: Forecast,
     scope: RunScope,
     backlog: Backlog,
     refusal: Option<String>,
-    found: Found,
     stop: Option<StopReason>,
-    /// That records would be created whose names stand in HubSpot.
-    same_titles: Option<String>,
+    /// What was begun earlier and goes on, and whether records would be created whose names stand in HubSpot.
+    notes: Vec<String>,
+    seconds: f64,
+}
+
+/// What tells of lookups that wait for other pipelines of the command.
+struct Waits<'a> {
+    scratch: &'a Arc<SqliteState>,
+    pipelines: &'a [Prepared],
+    /// The pipelines so far that make records.
+    makers: &'a [(usize, Maker)],
+}
+
+impl Waits<'_> {
+    /// Whether lookups of the command may lead to records of a pipeline.
+    fn is_led_to(&self, pipeline: &Pipeline) -> bool {
+        let leads = |target: &AssociationTarget| matches!(target, AssociationTarget::Pipeline { name, .. } if *name == pipeline.name);
+        let mut all = self.pipelines.iter().flat_map(|prepared| &prepared.pipeline.associations);
+        all.any(|association| leads(&association.target))
+    }
+
+    /// Whether a pipeline may ask for associations between the same records as another one of the command, or as itself from the other side.
+    fn meets(&self, pipeline: &Pipeline) -> bool {
+        let pairs = |pipeline: &Pipeline| -> Vec<[Arc<str>; 2]> {
+            let first_end = pipeline.junction().map(|(from, _)| from.key.clone());
+            let made = pipeline.associations.iter().filter(|association| Some(&association.key) != first_end.as_ref());
+            let ends = made.map(|association| {
+                let mut ends =
+                    [Arc::clone(&pipeline.target.object_type_id), Arc::clone(association.target.object_type_id())];
+                ends.sort();
+                ends
+            });
+            ends.collect()
+        };
+        let own = pairs(pipeline);
+        let with_itself = own.iter().any(|[one, other]| one == other);
+        let others = self.pipelines.iter().filter(|prepared| prepared.pipeline.name != pipeline.name);
+        with_itself
+            || pipeline.is_junction
+            || others.flat_map(|prepared| pairs(&prepared.pipeline)).any(|ends| own.contains(&ends))
+    }
 }
 
 async fn forecast(
-    cx: &StageContext,
+    cx: StageContext,
     options: &PlanOptions,
     observer: Option<Arc<dyn PlanObserver>>,
-    pipelines: &[Prepared],
+    waits: Waits<'_>,
 ) -> Result<Forecasted, OpsError> {
+    let started = cx.clock.now();
     let watermark = cx.state.watermark(&cx.pipeline.name).await?;
     let unfinished = cx.state.cursor(&cx.pipeline.name).await?.is_some();
     // The watermark of an unfinished import is from before it, and a sync would be refused.
@@ -257,21 +327,28 @@ async fn forecast(
         Some(_) => RunScope::ChangedAndStale,
     });
     let before = match (scope, &options.without_state) {
-        (RunScope::All, None) => first_import::look(cx).await.map_err(|error| failed(cx, error))?,
+        (RunScope::All, None) => first_import::look(&cx).await.map_err(|error| failed(&cx, error))?,
         _ => BeforeImport::default(),
     };
     let same_titles = before.same_titles;
-    let cx = &StageContext {
+    let cx = StageContext {
         try_all: scope.is_whole(),
         compare: scope == RunScope::Compared,
         vacant: before.vacant,
         same_titles: same_titles.clone(),
-        ..cx.clone()
+        ..cx
     };
+    let is_led_to = waits.is_led_to(&cx.pipeline);
+    let meets = waits.meets(&cx.pipeline);
+    let goes_on = match options.trial.is_some() || !options.records.is_empty() || options.without_state.is_some() {
+        true => GoesOn::default(),
+        false => GoesOn::find(&cx, scope, observer.is_some()).await?,
+    };
+    let goes_on_note = goes_on.note();
     let widened = options.without_state.as_ref().and_then(|option| option.widened.as_ref());
     let widened = widened.is_none_or(|names| names.contains(&cx.pipeline.name));
     let sink = Forecast::new(
-        cx,
+        &cx,
         ForecastOptions {
             sample_max: options.sample,
             only: options.only.clone(),
@@ -279,9 +356,16 @@ async fn forecast(
             associations_at: Some(cx.due_at).filter(|_| !scope.is_whole() || options.trial.is_some()),
             without_waiting: !options.records.is_empty(),
             associations_elsewhere: scope == RunScope::Stale,
-            awaited_by: awaited::waiting_for(pipelines, &cx.pipeline.name),
+            is_led_to,
+            meets,
+            keeps_place: goes_on.import.is_some() || goes_on.comparison.is_some(),
+            waiting: Some(Arc::clone(waits.scratch) as Arc<dyn StateWriter>).filter(|_| scope != RunScope::Stale),
             allowance: options.allowance,
-            recheck: scope.is_whole() && options.trial.is_none() && cx.pipeline.mode != Mode::CreateOnly,
+            // What was carried out before the import began was marked when it did.
+            recheck: scope.is_whole()
+                && options.trial.is_none()
+                && goes_on.import.is_none()
+                && cx.pipeline.mode != Mode::CreateOnly,
             before: options
                 .before
                 .iter()
@@ -292,25 +376,62 @@ async fn forecast(
             observer,
         },
     );
+    let known = Known { scope, began: watermark.is_some(), backlog, widened, goes_on };
+    let (refusal, stop) = look(&cx, &sink, options, known).await?;
+    let makers: Vec<Maker> = waits.makers.iter().map(|(_, maker)| maker.clone()).collect();
+    sink.end(&makers).await.map_err(|error| failed(&cx, error))?;
+    let seconds = engine_run::seconds(started, cx.clock.now());
+    let same_titles = same_titles.and_then(|titles| titles.note());
+    Ok(Forecasted {
+        scope,
+        backlog,
+        refusal,
+        stop,
+        notes: goes_on_note.into_iter().chain(same_titles).collect(),
+        seconds,
+        sink,
+        cx,
+    })
+}
+
+/// What of a pipeline decides which records are looked at.
+struct Known {
+    scope: RunScope,
+    /// It was imported, or began to sync.
+    began: bool,
+    backlog: Backlog,
+    /// Without the state: records that the change brings are looked at as well.
+    widened: bool,
+    goes_on: GoesOn,
+}
+
+/// Takes the records of a run into its forecast: why the run would be refused, and why the forecast ended early.
+async fn look(
+    cx: &StageContext,
+    sink: &Forecast,
+    options: &PlanOptions,
+    known: Known,
+) -> Result<(Option<String>, Option<StopReason>), OpsError> {
+    let Known { scope, began, backlog, widened, goes_on } = known;
     let changed = objects::objects_changed(cx).await?;
-    let ran = match (scope, watermark) {
+    let ran = match (scope, began) {
         // The run would be refused before it reads a row.
         _ if changed.is_some() => Ok(changed.as_ref().map(ToString::to_string)),
-        _ if let Some(trial) = &options.trial => part(cx, &sink, trial, options.allowance).await,
+        _ if let Some(trial) = &options.trial => plan_reads::part(cx, sink, trial, options.allowance).await,
         (RunScope::Changed | RunScope::ChangedAndStale, _) if !options.records.is_empty() => {
-            by_id(cx, &sink, &options.records).await.map(|()| None)
+            plan_reads::by_id(cx, sink, &options.records).await.map(|()| None)
         }
         // Nothing is known of the records that HubSpot lacks, so they are read as well.
         (RunScope::Stale, _) if backlog.behind > 0 || widened => {
-            stale(cx, &sink, Backlog { filter_changed: true, ..backlog }, options.allowance).await
+            plan_reads::stale(cx, sink, Backlog { filter_changed: true, ..backlog }, options.allowance).await
         }
         (RunScope::Stale, _) => Ok(None),
-        (RunScope::Compared, _) => compare(cx, &sink, options.allowance).await,
-        (RunScope::Changed | RunScope::ChangedAndStale, Some(_)) => {
+        (RunScope::Compared, _) => plan_reads::compare(cx, sink, goes_on.comparison, options.allowance).await,
+        (RunScope::Changed | RunScope::ChangedAndStale, true) => {
             let backlog = Some(backlog).filter(|_| scope == RunScope::ChangedAndStale);
-            sync(cx, &sink, backlog, options.allowance).await
+            plan_reads::sync(cx, sink, backlog, options.allowance).await
         }
-        _ => import(cx, &sink, options.allowance).await,
+        _ => plan_reads::import(cx, sink, goes_on.import, options.allowance).await,
     };
     let (refusal, mut stop) = match ran {
         Ok(refusal) => (refusal, None),
@@ -326,117 +447,7 @@ async fn forecast(
         };
         stop = sink.drift(rows).await.err().map(StopReason::Stage);
     }
-    let found = sink.finish().await.map_err(|error| failed(cx, error))?;
-    // What certain records, or a review without state, would reject says nothing of a run.
-    let whole = options.records.is_empty() && options.without_state.is_none();
-    let rejects = found.refusal.as_ref().filter(|_| whole).map(ToString::to_string);
-    let refusal = refusal.or(rejects);
-    let same_titles = same_titles.and_then(|titles| titles.note());
-    Ok(Forecasted { scope, backlog, refusal, found, stop, same_titles })
-}
-
-/// Goes through the same reads as an import; gives the refusal that a run would meet, if it would meet one.
-async fn import(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Result<Option<String>, StopReason> {
-    // Counted first, so that an answer which ends early is told from a small object.
-    let total = cx.source.count(&queries::import_query(cx, 0)).await.map_err(StageError::at(StageName::Extract))?;
-    let archive = unconfirmed::archive_count(cx).await?;
-    let rows = candidates(cx, queries::import_query(cx, total), Membership::ByQuery, None);
-    // Failures are tracked only where there are any: it costs a look-up for each batch.
-    let rows = if cx.failures_open { catch_up::track(cx, rows) } else { unconfirmed::track(cx, rows) };
-    // The first records are transformed before anything counts, so that a mapping which rejects most of them is
-    // refused early.
-    let ahead = read_ahead::read_ahead(rows).await?;
-    let rejects = reject_guard::judge(cx, &ahead.rows).await?;
-    runner::run(cx, sink, ahead.all_rows()).await?;
-    runner::run(cx, sink, catch_up::track(cx, unconfirmed::rows(cx))).await?;
-    // A failure whose record the whole read does not meet is about a record that left, or is no more.
-    runner::run(cx, sink, catch_up::failed(cx, None)).await?;
-    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
-    // A share of records is taken of all that may be in HubSpot, confirmed or not.
-    let standing = counts.standing + counts.in_doubt;
-    Ok(refusal(cx, Impact { archive, standing, source_empty: total == 0 }, &rejects, allowance))
-}
-
-/// The same for a cycle; nothing is refused where there is no watermark to read from.
-async fn sync(
-    cx: &StageContext,
-    sink: &Forecast,
-    backlog: Option<Backlog>,
-    allowance: Allowance,
-) -> Result<Option<String>, StopReason> {
-    // Without a watermark that can be believed there is nothing to read since.
-    let Some(trusted) = watermark::trusted(cx, watermark::read_clocks(cx).await?).await? else { return Ok(None) };
-    let parents = ParentReads::begin(cx, trusted.watermark).await?;
-    let (ahead, impact, rejects) = cycle::look_ahead(cx, trusted.watermark, backlog, &parents).await?;
-    let refusal = refusal(cx, impact, &rejects, allowance);
-    runner::run(cx, sink, ahead.all_rows()).await?;
-    sink.note_parents(parents.note(cx));
-    runner::run(cx, sink, unconfirmed::rows(cx)).await?;
-    Ok(refusal)
-}
-
-/// What a changed mapping does to the records that HubSpot holds.
-async fn stale(
-    cx: &StageContext,
-    sink: &Forecast,
-    backlog: Backlog,
-    allowance: Allowance,
-) -> Result<Option<String>, StopReason> {
-    let standing = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?.standing;
-    let archive = cycle::stale_archives(cx).await?;
-    // Records first that are read anew; what a broken run left unconfirmed may be among them.
-    runner::run(cx, sink, catch_up::rows(cx, backlog)).await?;
-    runner::run(cx, sink, unconfirmed::rows(cx)).await?;
-    // A catch-up is not stopped for rejects: nothing of it is new to HubSpot.
-    Ok(refusal(cx, Impact { archive, standing, source_empty: false }, &Rejects::default(), allowance))
-}
-
-/// What an import of a part of the records would do.
-async fn part(
-    cx: &StageContext,
-    sink: &Forecast,
-    chosen: &Trial,
-    allowance: Allowance,
-) -> Result<Option<String>, StopReason> {
-    let impact = trial::impact(cx, chosen).await?.unwrap_or_default();
-    let ahead = read_ahead::read_ahead(trial::rows(cx, chosen, None)).await?;
-    let rejects = reject_guard::judge(cx, &ahead.rows).await?;
-    runner::run(cx, sink, ahead.all_rows()).await?;
-    Ok(refusal(cx, impact, &rejects, allowance))
-}
-
-/// What a comparison of both systems would repair.
-async fn compare(cx: &StageContext, sink: &Forecast, allowance: Allowance) -> Result<Option<String>, StopReason> {
-    let survey = reconcile::survey(cx).await?;
-    sink.note_vanished(survey.vanished);
-    // A read that brought less than was counted would make records look as if they were gone.
-    let short = guard::check_whole(survey.shown, survey.counted, allowance).err().map(|short| short.to_string());
-    // The order is that of a real comparison: what left before what stands.
-    runner::run(cx, sink, catch_up::track(cx, reconcile::departed(cx, false))).await?;
-    runner::run(cx, sink, unconfirmed::track(cx, reconcile::all(cx, survey.counted, None))).await?;
-    runner::run(cx, sink, catch_up::track(cx, unconfirmed::rows(cx))).await?;
-    // What is done with records that failed and are not among those that were read.
-    runner::run(cx, sink, catch_up::failed(cx, None)).await?;
-    sink.note_strangers(reconcile::strangers(cx).await?);
-    Ok(short.or_else(|| refusal(cx, survey.impact, &Rejects::default(), allowance)))
-}
-
-/// What would be done with certain records, whatever else has changed.
-async fn by_id(cx: &StageContext, sink: &Forecast, ids: &[SalesforceId]) -> Result<(), StopReason> {
-    // An address has 16,384 bytes at most, which bounds the ids in one query.
-    for ids in ids.chunks(crate::ports::source::QUERY_IDS_MAX) {
-        let rows = candidates(cx, queries::ids_query(cx, ids), Membership::Asked, None);
-        runner::run(cx, sink, rows).await?;
-    }
-    Ok(())
-}
-
-/// What the guard would say, in words: a plan shows it and goes on.
-fn refusal(cx: &StageContext, impact: Impact, rejects: &Rejects, allowance: Allowance) -> Option<String> {
-    let guard = &cx.pipeline.guard;
-    let checked = guard::check(impact, guard.archive, allowance);
-    let checked = checked.and_then(|()| guard::check_rejects(rejects, guard, allowance, false));
-    checked.err().map(|refusal| refusal.to_string())
+    Ok((refusal, stop))
 }
 
 /// So many records, in words.

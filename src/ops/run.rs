@@ -367,7 +367,11 @@ async fn later_associations(
         });
         // A run that ended early has reasons that would stop this as well.
         let ended_well = matches!(finished[place].report.status, RunStatus::Succeeded | RunStatus::Partial);
-        if !made_later || !ended_well || finished[place].report.tally.pending_associations == 0 {
+        if !made_later || !ended_well {
+            continue;
+        }
+        // What waits, and what led to a record that was made again.
+        if state.due_associations(&pipeline.name, None, None, 1).await?.is_empty() {
             continue;
         }
         // The lease was given back after the run, and another process may have taken it.

@@ -1,39 +1,91 @@
 //! What a plan must foresee because of what else the same command does, or because of what became of earlier failures.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use crate::support::{Bench, report};
 
 /// Plans, runs, and demands that both have the same numbers.
 #[track_caller]
-fn as_foretold(bench: &Bench, plan: &[&str], run: &[&str]) {
+fn as_foretold(bench: &Bench, plan: &[&str], run: &[&str]) -> Value {
     let planned = bench.run(plan).code(0).json();
     let ran = bench.run(run);
     assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
     let done = ran.json();
     for name in ["work_orders", "subscriptions"] {
         let (plan, run) = (report(&planned, name), report(&done, name));
-        for number in
-            ["read", "created", "updated", "archived", "filtered", "failed", "associated", "pending_associations"]
-        {
+        for number in [
+            "read",
+            "created",
+            "updated",
+            "archived",
+            "restored",
+            "filtered",
+            "failed",
+            "associated",
+            "disassociated",
+            "pending_associations",
+        ] {
             assert_eq!(plan[number], run[number], "{name}, {number}\nplan {plan}\nrun {run}");
         }
     }
+    done
 }
 
 const PLAN_RECONCILE: [&str; 4] = ["plan", "--reconcile", "--format", "json"];
 const RECONCILE: [&str; 3] = ["reconcile", "--format", "json"];
+const PLAN_IMPORT: [&str; 4] = ["plan", "--full", "--format", "json"];
+const IMPORT: [&str; 4] = ["import", "--yes", "--format", "json"];
+const PLAN_SYNC: [&str; 3] = ["plan", "--format", "json"];
+const SYNC: [&str; 4] = ["sync", "--once", "--format", "json"];
 
 /// The sample world, imported.
 fn imported() -> Bench {
-    let bench = Bench::new(30);
+    let bench = unguarded(Bench::new(30));
+    bench.import();
+    bench
+}
+
+/// The same, where work orders name a subscription as well: the one that names them.
+fn imported_both_ways() -> Bench {
+    let bench = both_ways();
+    bench.import();
+    bench
+}
+
+fn both_ways() -> Bench {
+    let bench = unguarded(Bench::new(30));
+    let field = json!({"name": "Current__c", "type": "reference", "label": "Current", "custom": true,
+        "referenceTo": ["Subscription__c"], "relationshipName": "Current__r"});
+    bench.salesforce("add_field", json!({"object": "WorkOrder", "field": field}));
+    let entry = "associations:\n  - field: Current__c\n    pipeline: subscriptions\n";
+    bench.edit("pipelines/work_orders.yaml", "associations:\n", entry);
+    for (id, row) in pairs(&bench) {
+        bench.salesforce("update", json!({"object": "WorkOrder", "id": row, "values": {"Current__c": id}}));
+    }
+    bench
+}
+
+/// Subscriptions that stand in HubSpot, or would, each with its work order.
+fn pairs(bench: &Bench) -> Vec<(String, String)> {
+    let rows = bench.rows("Subscription__c").into_iter();
+    let standing = rows.filter(|(_, row)| row["values"]["Status__c"] == "Active" && row["deleted"] == false);
+    standing.filter_map(|(id, row)| Some((id, row["values"]["Work_Order__c"].as_str()?.to_owned()))).collect()
+}
+
+fn unguarded(bench: Bench) -> Bench {
     for name in ["subscriptions", "work_orders"] {
         let file = format!("pipelines/{name}.yaml");
         let text = std::fs::read_to_string(bench.path(&file)).unwrap();
         bench.write(&file, &format!("{text}\nguard: {{ archive: 100%, reject: 100% }}\n"));
     }
-    bench.import();
     bench
+}
+
+/// A number of a pipeline's report.
+fn number(done: &Value, name: &str, number: &str) -> u64 {
+    report(done, name)[number].as_u64().unwrap()
 }
 
 #[test]
@@ -118,4 +170,139 @@ fn associations_that_fail_are_counted_once_although_a_later_pipeline_makes_what_
     for number in ["associated", "failed_associations", "pending_associations"] {
         assert_eq!(planned[number], done[number], "{number}\n{planned}\n{done}");
     }
+}
+
+#[test]
+fn associations_with_records_that_are_made_again_are_foretold_in_whatever_order_pipelines_run() {
+    // What is made again is, in turn, at the end of the pipeline that runs first, and of the one that runs later.
+    for object in ["WorkOrder", "Subscription__c"] {
+        for (plan, run) in
+            [(&PLAN_SYNC[..], &SYNC[..]), (&PLAN_RECONCILE[..], &RECONCILE[..]), (&PLAN_IMPORT[..], &IMPORT[..])]
+        {
+            let bench = both_ways();
+            bench.edit("pipelines/work_orders.yaml", "on_delete: keep", "on_delete: archive");
+            bench.import();
+            let held = |object: &str, id: &str| {
+                bench.records(object).values().any(|record| record["properties"]["salesforce_id"] == id)
+            };
+            let both = |(one, other): &(String, String)| held("subscriptions", one) && held("work_orders", other);
+            let (subscription, order) = pairs(&bench).into_iter().find(both).unwrap();
+            let row = if object == "WorkOrder" { &order } else { &subscription };
+            bench.salesforce("delete", json!({"object": object, "id": row}));
+            bench.sync();
+            bench.salesforce("undelete", json!({"object": object, "id": row}));
+            let done = as_foretold(&bench, plan, run);
+            let sum = |name| number(&done, "subscriptions", name) + number(&done, "work_orders", name);
+            assert_eq!(sum("restored"), 1, "{object} {run:?} {done}");
+            assert!(sum("associated") > 0, "{object} {run:?} {done}");
+            let again = bench.sync();
+            assert_eq!(number(&again, "subscriptions", "associated"), 0, "nothing is left: {again}");
+        }
+    }
+}
+
+#[test]
+fn an_association_that_both_sides_ask_for_is_foretold_once() {
+    let bench = both_ways();
+    let done = as_foretold(&bench, &PLAN_IMPORT, &IMPORT);
+    assert!(number(&done, "work_orders", "associated") > 0, "{done}");
+    // One side lets go while the other still asks, and then the other one.
+    let (subscription, order) = pairs(&bench).pop().unwrap();
+    let clear = |object: &str, id: &str, field: &str| {
+        bench.salesforce("update", json!({"object": object, "id": id, "values": {field: null}}));
+    };
+    clear("Subscription__c", &subscription, "Work_Order__c");
+    let done = as_foretold(&bench, &PLAN_SYNC, &SYNC);
+    assert_eq!(number(&done, "subscriptions", "disassociated"), 0, "{done}");
+    clear("WorkOrder", &order, "Current__c");
+    let done = as_foretold(&bench, &PLAN_SYNC, &SYNC);
+    assert_eq!(number(&done, "work_orders", "disassociated"), 1, "{done}");
+    // Both ask anew, and both let go, in one command.
+    let ask = |object: &str, id: &str, field: &str, to: &str| {
+        bench.salesforce("update", json!({"object": object, "id": id, "values": {field: to}}));
+    };
+    ask("Subscription__c", &subscription, "Work_Order__c", &order);
+    ask("WorkOrder", &order, "Current__c", &subscription);
+    let done = as_foretold(&bench, &PLAN_SYNC, &SYNC);
+    assert_eq!(number(&done, "subscriptions", "associated") + number(&done, "work_orders", "associated"), 1, "{done}");
+    clear("Subscription__c", &subscription, "Work_Order__c");
+    clear("WorkOrder", &order, "Current__c");
+    let done = as_foretold(&bench, &PLAN_SYNC, &SYNC);
+    let gone = number(&done, "subscriptions", "disassociated") + number(&done, "work_orders", "disassociated");
+    assert_eq!(gone, 1, "{done}");
+}
+
+#[test]
+fn a_lookup_that_has_waited_long_is_foretold_when_its_record_comes() {
+    let bench = imported_both_ways();
+    let order = bench.rows("WorkOrder").into_keys().next().unwrap();
+    let values = json!({"Name": "Late", "Status__c": "Draft"});
+    let made = bench.salesforce("create", json!({"object": "Subscription__c", "values": values}));
+    bench.salesforce("update", json!({"object": "WorkOrder", "id": order, "values": {"Current__c": made["id"]}}));
+    // It is tried in vain, with growing pauses.
+    for _ in 0..3 {
+        bench.sandbox.advance(Duration::from_secs(600));
+        bench.settle();
+    }
+    bench.salesforce(
+        "update",
+        json!({"object": "Subscription__c", "id": made["id"], "values": {"Status__c": "Active"}}),
+    );
+    let done = as_foretold(&bench, &PLAN_SYNC, &SYNC);
+    assert_eq!(number(&done, "work_orders", "associated"), 1, "{done}");
+}
+
+#[test]
+fn what_was_begun_earlier_is_foretold_from_where_it_stands() {
+    let bench = unguarded(Bench::new(300));
+    let broken_off = |run: &[&str]| {
+        bench.faults(json!([{"path": "/crm/objects/**/batch/*", "from": 3, "fault": "forbidden"}]));
+        let ran = bench.run(run);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        bench.sandbox.clear_faults();
+    };
+    broken_off(&IMPORT);
+    let said = bench.run(&["plan", "--full"]).code(0).stdout;
+    assert!(said.contains("the rest of the import"), "{said}");
+    let done = as_foretold(&bench, &PLAN_IMPORT, &IMPORT);
+    assert!((1..300).contains(&number(&done, "subscriptions", "created")), "{done}");
+    broken_off(&RECONCILE);
+    as_foretold(&bench, &PLAN_RECONCILE, &RECONCILE);
+    as_foretold(&bench, &PLAN_RECONCILE, &RECONCILE);
+}
+
+#[test]
+fn the_guard_counts_a_record_once_that_has_changed_under_a_changed_mapping() {
+    let bench = Bench::new(2_200);
+    std::fs::remove_file(bench.path("pipelines/work_orders.yaml")).unwrap();
+    let mapping = |more: &str| {
+        let text = format!(
+            "version: 1
+name: subscriptions
+source: {{ object: Subscription__c }}
+target: {{ object: subscriptions, match: salesforce_id }}
+fields:
+  - {{ from: Name, to: subscription_name }}
+{more}on_delete: archive
+guard: {{ archive: 30, reject: 100% }}
+sync: {{ on_mapping_change: backfill }}
+"
+        );
+        bench.write("pipelines/subscriptions.yaml", &text);
+    };
+    mapping("");
+    bench.import();
+    let ids: Vec<String> = bench.rows("Subscription__c").into_keys().collect();
+    for (place, id) in ids.iter().enumerate() {
+        let values = json!({"Name": format!("Renamed {place}")});
+        bench.salesforce("update", json!({"object": "Subscription__c", "id": id, "values": values}));
+    }
+    for id in &ids[..20] {
+        bench.salesforce("delete", json!({"object": "Subscription__c", "id": id}));
+    }
+    mapping("  - { from: Amount__c, to: amount }\n");
+    let planned = bench.run(&PLAN_SYNC).code(0).json();
+    assert_eq!(number(&planned, "subscriptions", "archived"), 20, "{planned}");
+    let done = bench.sync();
+    assert_eq!(number(&done, "subscriptions", "archived"), 20, "{done}");
 }

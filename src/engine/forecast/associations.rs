@@ -3,29 +3,27 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::Forecast;
-use super::sample::Planned;
+use super::sample::{Planned, Rows};
 use crate::engine::plan_entries;
 use crate::model::association::{Asked, AssociationKey, AssociationState};
 use crate::model::forecast::{AssociationAction, PlannedAssociation};
-use crate::model::ids::{HubspotId, SalesforceId};
-use crate::plan::associations::{DueLookup, plan};
+use crate::model::ids::SalesforceId;
+use crate::pipeline::compiled::{Association, AssociationTarget};
+use crate::plan::associations::{AssociationPlan, DueLookup, plan};
 use crate::plan::decide::{Action, Decision};
-use crate::ports::state::LookupRef;
+use crate::ports::state::{LookupRef, StateError};
 use crate::ports::target::BATCH_PAIRS_MAX;
 use crate::stages::read::associations::{Listed, Readings, Resolved, Waiting, forget_leaving, views};
 use crate::stages::read::due::resolve;
+use crate::stages::read::planned_pairs;
 use crate::stages::read::targets::{is_planned, planned_id};
 use crate::stages::{StageError, StageName};
-
-type Rows = Vec<(AssociationState, HubspotId)>;
 
 impl Forecast {
     /// What would happen to the associations of these records.
     pub(super) async fn associations(&self, batch: &[Decision]) -> Result<Planned, StageError> {
-        let changing = |decision: &&Decision| !decision.wanted.is_empty() || decision.action == Action::Restore;
+        let changing = |decision: &&Decision| !decision.wanted.is_empty() || is_made_again(decision);
         let changing: Vec<&Decision> = batch.iter().filter(changing).collect();
         let ids: Vec<SalesforceId> = changing.iter().map(|decision| decision.id()).collect();
         if ids.is_empty() {
@@ -40,7 +38,7 @@ impl Forecast {
         let mut states = Vec::new();
         for decision in changing {
             let id = decision.id();
-            let anew = decision.action == Action::Restore;
+            let anew = is_made_again(decision);
             let from = decision.hubspot_id.clone().filter(|_| !anew).unwrap_or_else(|| planned_id(id));
             for (key, wanted) in &decision.wanted {
                 let before = known.remove(&(id, key.clone()));
@@ -53,8 +51,10 @@ impl Forecast {
             if anew {
                 // A restored record has lost the associations whose lookups did not change, too.
                 let unchanged = known.values().filter(|state| state.salesforce_id == id && state.wanted.is_some());
-                let unchanged = unchanged.map(|state| again(id, &state.key, state.wanted.clone(), None, true));
-                states.extend(unchanged.map(|state| (state, from.clone())));
+                let unchanged: Vec<AssociationState> =
+                    unchanged.map(|state| again(id, &state.key, state.wanted.clone(), None, true)).collect();
+                self.totals().replanned.extend(unchanged.iter().map(|state| (id, state.key.clone())));
+                states.extend(unchanged.into_iter().map(|state| (state, from.clone())));
             }
             // Both ends of a row are planned together.
             if self.cx.pipeline.is_junction {
@@ -72,23 +72,31 @@ impl Forecast {
     /// Associations that wait since earlier runs and could be made now; those whose next try is later just wait. Where the run
     /// looks at all that was ever carried out, so does its plan.
     pub(super) async fn waiting_associations(&self) -> Result<(), StageError> {
-        let (mut after, mut tried) = (None, 0);
-        while let Some((last, due)) = self.due_page(self.options.associations_at, after).await? {
+        let name = &self.cx.pipeline.name;
+        let mut after: Option<LookupRef> = None;
+        loop {
+            let page = self.cx.state.due_associations(name, None, after.clone(), BATCH_PAIRS_MAX).await.map_err(at)?;
+            let Some((last, _)) = page.last() else { break };
+            let last = (last.salesforce_id, last.key.clone());
+            let tried = match self.options.associations_at {
+                None => None,
+                Some(time) => {
+                    let due =
+                        self.cx.state.due_associations(name, Some(time), after, BATCH_PAIRS_MAX).await.map_err(at)?;
+                    Some(due.into_iter().map(|(state, _)| (state.salesforce_id, state.key)).collect::<HashSet<_>>())
+                }
+            };
             after = Some(last);
-            tried += due.len() as u64;
-            self.plan_page(due, false).await?;
-        }
-        let (mut after, mut all) = (None, 0);
-        // All that wait, whenever their next try is.
-        while let Some((last, due)) = self.due_page(None, after).await? {
-            after = Some(last);
-            all += due.len() as u64;
+            let (tried, later): (Rows, Rows) =
+                self.without_replanned(page).into_iter().partition(|(state, _)| match &tried {
+                    None => true,
+                    Some(tried) => tried.contains(&(state.salesforce_id, state.key.clone())),
+                });
+            self.totals().tally.pending_associations += later.len() as u64;
             // A record that comes wakes those whose next try is later.
-            let asked =
-                due.into_iter().filter_map(|(state, _)| Some(((state.salesforce_id, state.key), state.wanted?.target)));
-            self.await_targets(asked.collect()).await?;
+            self.keep_waiting(later).await?;
+            self.plan_page(tried, false).await?;
         }
-        self.totals().tally.pending_associations += all.saturating_sub(tried);
         if self.options.recheck { self.settled_associations().await } else { Ok(()) }
     }
 
@@ -120,19 +128,8 @@ impl Forecast {
             .await
     }
 
-    /// A page of waiting associations and its last place; without those that are counted with their record, or go with it.
-    async fn due_page(
-        &self,
-        at: Option<Timestamp>,
-        after: Option<LookupRef>,
-    ) -> Result<Option<(LookupRef, Rows)>, StageError> {
-        let due = self.cx.state.due_associations(&self.cx.pipeline.name, at, after, BATCH_PAIRS_MAX).await;
-        let due = due.map_err(StageError::at(StageName::Associate))?;
-        let Some(last) = due.last().map(|(state, _)| (state.salesforce_id, state.key.clone())) else { return Ok(None) };
-        Ok(Some((last, self.without_replanned(due))))
-    }
-
-    fn without_replanned(&self, mut rows: Rows) -> Rows {
+    /// A page of lookups without those that are counted with their record, or go with it.
+    pub(super) fn without_replanned(&self, mut rows: Rows) -> Rows {
         // A row counts once, whichever of its ends waits.
         if let Some((_, to)) = self.cx.pipeline.junction() {
             let whole: HashSet<SalesforceId> =
@@ -151,8 +148,13 @@ impl Forecast {
         rows
     }
 
-    async fn plan_associations(&self, rows: Rows, rechecked: bool) -> Result<Planned, StageError> {
+    /// What would become of these lookups. With `rechecked`, they were carried out before.
+    pub(super) async fn plan_associations(&self, rows: Rows, rechecked: bool) -> Result<Planned, StageError> {
         let mut planned = Planned::new();
+        if rows.is_empty() {
+            return Ok(planned);
+        }
+        let mut may_wait = self.may_wait(&rows);
         let mut readings = Readings::default();
         // A record that is yet to be made has no associations.
         for association in &self.cx.pipeline.associations {
@@ -164,9 +166,15 @@ impl Forecast {
         if self.options.associations_elsewhere {
             self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
         }
-        let Resolved { by_object, remnants, waiting, .. } = resolved;
+        let Resolved { by_object, remnants, waiting, first_ends, .. } = resolved;
         let absent = waiting.iter().filter(|(.., why)| *why == Waiting::NotThere);
-        self.await_targets(absent.map(|(lookup, target, _)| (lookup.clone(), *target)).collect()).await?;
+        let absent: HashSet<&LookupRef> = absent.map(|(lookup, ..)| lookup).collect();
+        let rows: HashSet<SalesforceId> = absent.iter().map(|(id, _)| *id).collect();
+        may_wait.retain(|(state, _)| match self.cx.pipeline.is_junction {
+            true => rows.contains(&state.salesforce_id),
+            false => absent.contains(&(state.salesforce_id, state.key.clone())),
+        });
+        self.keep_waiting(may_wait).await?;
         for ((id, key), target, why) in waiting {
             // What HubSpot does not say is neither there nor not there: nothing of it changes.
             self.totals().tally.failed_associations += u64::from(why != Waiting::NotThere);
@@ -175,9 +183,30 @@ impl Forecast {
             planned.entry(id).or_default().push(association);
         }
         for (object, lookups) in remnants.into_iter().chain(by_object) {
-            self.object(&object, lookups, &mut readings, rechecked, &mut planned).await?;
+            let work = self.object(&object, &lookups, &mut readings, rechecked, &mut planned).await?;
+            if self.options.meets {
+                let near = |lookup: &DueLookup| match self.cx.pipeline.is_junction {
+                    true => first_ends.get(&lookup.salesforce_id)?.as_ref().map(|(asked, _)| asked.target),
+                    false => Some(lookup.salesforce_id),
+                };
+                planned_pairs::note(&self.cx, &object, &lookups, &work, near).await?;
+            }
         }
         Ok(planned)
+    }
+
+    /// Those of these lookups that may have to wait for a pipeline of the same command.
+    fn may_wait(&self, rows: &Rows) -> Rows {
+        if self.options.waiting.is_none() {
+            return Vec::new();
+        }
+        let associations = &self.cx.pipeline.associations;
+        let awaits = |association: &&Association| matches!(association.target, AssociationTarget::Pipeline { .. });
+        let keys: HashSet<&AssociationKey> =
+            associations.iter().filter(awaits).map(|association| &association.key).collect();
+        // Both ends of a row of a junction object wait together.
+        let whole = self.cx.pipeline.is_junction && !keys.is_empty();
+        rows.iter().filter(|(state, _)| whole || keys.contains(&state.key)).cloned().collect()
     }
 
     /// Associations for which a dry run lists no object anew: all of them.
@@ -188,11 +217,11 @@ impl Forecast {
     async fn object(
         &self,
         object: &Arc<str>,
-        lookups: Vec<DueLookup>,
+        lookups: &[DueLookup],
         readings: &mut Readings,
         rechecked: bool,
         planned: &mut Planned,
-    ) -> Result<(), StageError> {
+    ) -> Result<AssociationPlan, StageError> {
         let calls = self.cx.target.calls();
         let ends = lookups.iter().flat_map(|lookup| {
             std::iter::once(&lookup.from).chain(lookup.settled.as_ref().map(|settled| &settled.from))
@@ -205,8 +234,8 @@ impl Forecast {
         // An association goes with the record at its other end, which a pipeline that runs before this one archives.
         let settled = lookups.iter().filter_map(|lookup| Some(lookup.settled.as_ref()?.asked.target)).collect();
         forget_leaving(&self.cx, object, settled, readings).await?;
-        let views = views(&self.cx, object, &lookups, readings).await?;
-        let work = plan(&lookups, &views, object);
+        let views = views(&self.cx, object, lookups, readings).await?;
+        let work = plan(lookups, &views, object);
         let mut totals = self.totals();
         totals.tally.associated += work.make.len() as u64;
         totals.tally.disassociated += work.remove.len() as u64;
@@ -233,8 +262,14 @@ impl Forecast {
                 planned.entry(lookup.salesforce_id).or_default().extend(entries);
             }
         }
-        Ok(())
+        drop(totals);
+        Ok(work)
     }
+}
+
+/// Whether a record takes the place of one that was there before: what led to and from that one is made anew.
+fn is_made_again(decision: &Decision) -> bool {
+    decision.action == Action::Restore || (decision.lost.is_some() && decision.writes())
 }
 
 /// A lookup as the run would find it. A record that is made again has no associations yet.
@@ -256,4 +291,8 @@ fn planned_association(
     salesforce_id: Option<SalesforceId>,
 ) -> PlannedAssociation {
     PlannedAssociation { association: key.0.to_string(), action, salesforce_id }
+}
+
+fn at(error: StateError) -> StageError {
+    StageError::at(StageName::Associate)(error)
 }

@@ -1,12 +1,12 @@
 //! The dry half of a run: takes the same decisions and only counts and samples them. It holds no writer.
 
 mod associations;
-mod awaited;
 mod drift;
+mod later;
+pub mod makers;
 pub mod options;
 mod properties;
 mod sample;
-pub mod waits;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
+use self::makers::Maker;
 use self::options::ForecastOptions;
 use self::sample::{Planned, Totals};
-use self::waits::Settled;
 use super::plan_entries;
 use super::queries::ids_query;
 use super::reconcile::Strangers;
@@ -26,7 +26,7 @@ use crate::model::forecast::{
     AssociationAction, BeforeAfter, Estimate, PlannedAction, PlannedAssociation, PlannedChange, PropertyCount,
     RejectGroup,
 };
-use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
 use crate::pipeline::compiled::Pipeline;
@@ -74,8 +74,6 @@ pub struct Found {
     pub strangers: Strangers,
     /// What a person should know of parents that were not read.
     pub parents: Option<String>,
-    /// What of lookups that wait does not wait any longer once these records are made, by the pipeline of the lookups.
-    pub settled: HashMap<PipelineName, Settled>,
     /// The sample, dangerous changes first.
     pub changes: Vec<PlannedChange>,
     /// Changes outside the sample.
@@ -110,18 +108,25 @@ impl Forecast {
         totals.strangers = strangers;
     }
 
-    /// Adds the associations that wait since earlier runs, and sums up.
-    pub async fn finish(self) -> Result<Found, StageError> {
+    /// Adds the associations that wait since earlier runs, and those that `makers` make possible: pipelines that have run by then.
+    pub async fn end(&self, makers: &[Maker]) -> Result<(), StageError> {
         if !self.options.without_waiting {
             self.waiting_associations().await?;
         }
+        let own = self.maker();
+        self.look_again(&makers.iter().cloned().chain(own).collect::<Vec<_>>()).await?;
         self.compare_rejects(true).await?;
-        let totals = self.totals.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let Totals { mut tally, mut changes, omitted, batches, place, actions, extra_calls, waiting, refusal, .. } =
-            totals;
-        if let Some(place) = place {
+        let place = self.totals().place.take();
+        if let Some(place) = place.filter(|_| !self.options.keeps_place) {
             self.cx.source.release(&place).await;
         }
+        Ok(())
+    }
+
+    /// Sums up.
+    pub fn finish(self) -> Found {
+        let totals = self.totals.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Totals { mut tally, mut changes, omitted, batches, actions, extra_calls, waiting, refusal, .. } = totals;
         tally.salesforce_calls = self.cx.source.calls();
         tally.hubspot_calls = self.cx.target.calls();
         changes.sort_by_key(|change| change.action);
@@ -135,14 +140,14 @@ impl Forecast {
             calls(pairs.of_made + pairs.of_others, BATCH_PAIRS_MAX) + calls(pairs.of_others, PAIRS_READ_MAX)
         });
         let associations: u64 = pairs.sum();
-        let hubspot_calls = reads + writes + associations;
+        let hubspot_calls = reads + writes + associations + totals.later_calls;
         let seconds_at_rate_limit = hubspot_calls as f64 / self.cx.target.calls_per_second().max(0.1);
         let salesforce_calls =
             tally.salesforce_calls.saturating_sub(totals.extra_source_calls + self.before.salesforce);
         let estimate = Estimate { hubspot_calls, salesforce_calls, seconds_at_rate_limit };
         let rejects = sample::reject_groups(totals.rejects, self.options.before.is_some());
         let properties = totals.properties.finish();
-        Ok(Found {
+        Found {
             tally,
             actions,
             rejects,
@@ -151,12 +156,11 @@ impl Forecast {
             vanished: totals.vanished,
             strangers: totals.strangers,
             parents: totals.parents,
-            settled: totals.settled,
             changes,
             omitted,
             refusal,
             estimate,
-        })
+        }
     }
 
     fn totals(&self) -> std::sync::MutexGuard<'_, Totals> {
@@ -175,6 +179,7 @@ impl Forecast {
         }
         // Before their associations are planned, as records of one batch may refer to each other.
         self.register_planned(&batch).await?;
+        self.note_made(&batch).await?;
         let associations = self.associations(&batch).await?;
         if let Some(observer) = &self.options.observer {
             let none = Vec::new();
@@ -363,8 +368,7 @@ impl Forecast {
         }
         let name = planned_directory(&self.cx.pipeline.name);
         self.cx.directory.add(&name, &entries).await.map_err(StageError::at(StageName::Associate))?;
-        let is_new = |decision: &&Decision| matches!(decision.action, Action::Create | Action::Restore | Action::Adopt);
-        self.settle_awaited(&batch.iter().filter(is_new).map(Decision::id).collect::<Vec<_>>()).await
+        Ok(())
     }
 
     /// The change as it is shown.

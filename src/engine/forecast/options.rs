@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::waits::AwaitedBy;
 use crate::engine::plan_entries::PlanObserver;
 use crate::model::forecast::{PlannedAction, PlannedChange};
 use crate::model::ids::PipelineName;
 use crate::pipeline::compiled::Pipeline;
 use crate::plan::guard::Allowance;
+use crate::ports::state::StateWriter;
 
 /// What a forecast is to find out.
 #[derive(Clone, Default)]
@@ -24,12 +24,18 @@ pub struct ForecastOptions {
     pub without_waiting: bool,
     /// The state is elsewhere, and the associations that it knows were dealt with there: those that only wait are no change.
     pub associations_elsewhere: bool,
-    /// Pipelines of the same plan whose lookups may wait for these records.
-    pub awaited_by: Vec<AwaitedBy>,
+    /// Lookups of the same plan may lead to these records.
+    pub is_led_to: bool,
+    /// Other lookups of the same plan may ask for associations between the same records.
+    pub meets: bool,
+    /// Where lookups are kept that wait for records which the same command may make; none where none may wait.
+    pub waiting: Option<Arc<dyn StateWriter>>,
     /// What a person would allow the run.
     pub allowance: Allowance,
     /// The run looks at every association that was ever carried out, and so does the plan.
     pub recheck: bool,
+    /// The read begins where an earlier run left it, and what the server keeps of it is for the next run.
+    pub keeps_place: bool,
     /// The pipeline as it was, to tell which rejections are new.
     pub before: Option<Arc<Pipeline>>,
     /// Of the records that HubSpot lacks, only those count that `before` rejects: the others were never imported.

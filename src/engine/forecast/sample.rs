@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::options::ForecastOptions;
 use super::properties::Properties;
-use super::waits::Settled;
 use crate::engine::reconcile::Strangers;
+use crate::model::association::AssociationState;
 use crate::model::failure::Reason;
 use crate::model::forecast::{PlannedAction, PlannedAssociation, PlannedChange, RejectGroup};
-use crate::model::ids::{PipelineName, SalesforceId};
+use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
 use crate::model::watermark::Cursor;
 use crate::plan::guard::{Refusal, Rejects};
@@ -16,6 +16,9 @@ use crate::ports::state::LookupRef;
 
 /// Most reasons that are counted apart; those that come later share one group.
 const REJECT_GROUPS_MAX: usize = 100;
+
+/// Lookups, each with the HubSpot record of its record.
+pub(super) type Rows = Vec<(AssociationState, HubspotId)>;
 
 /// What a plan says of the associations of some records.
 pub(super) type Planned = HashMap<SalesforceId, Vec<PlannedAssociation>>;
@@ -43,7 +46,11 @@ pub(super) struct Totals {
     pub(super) vanished: u64,
     pub(super) strangers: Strangers,
     pub(super) parents: Option<String>,
-    pub(super) settled: HashMap<PipelineName, Settled>,
+    /// Records are made that lookups may lead to; some of them again, as others.
+    pub(super) makes: bool,
+    pub(super) remakes: bool,
+    /// Calls to HubSpot that the run makes for associations once it has made its records.
+    pub(super) later_calls: u64,
     pub(super) changes: Vec<PlannedChange>,
     /// How many of each kind are in the sample.
     shown: BTreeMap<PlannedAction, usize>,

@@ -15,6 +15,7 @@ use crate::pipeline::compiled::{Association, AssociationTarget};
 use crate::plan::associations::{DueLookup, Pair, PairView};
 use crate::ports::state::{KeptAssociation, LookupRef, StateError};
 use crate::ports::target::{Lookup, PAIRS_READ_MAX, PairTypes};
+use crate::stages::read::planned_pairs;
 use crate::stages::read::targets::{self, Hunt, TargetMatch, leaving_directory};
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -342,7 +343,10 @@ pub async fn views(
     let keys: BTreeSet<PairKey> = views.values().map(|view| view.key).collect();
     let keys: Vec<PairKey> = keys.into_iter().collect();
     let owned = cx.state.owned_types(&keys).await.map_err(at::<StateError>)?;
-    let requests = cx.state.pair_requests(&keys).await.map_err(at::<StateError>)?;
+    let mut requests = cx.state.pair_requests(&keys).await.map_err(at::<StateError>)?;
+    if cx.dry {
+        requests = planned_pairs::still_asked(cx, requests).await?;
+    }
     let at_hand: HashSet<(SalesforceId, &AssociationKey)> =
         due.iter().map(|lookup| (lookup.salesforce_id, &lookup.key)).collect();
     // What is at hand asks by what it wants now; the state has what it wanted before.
@@ -367,6 +371,9 @@ pub async fn views(
             let same_side = request.from == pair.0 && request.to_object == *object;
             view.requested_labels.extend(request.label.clone().filter(|_| same_side));
         }
+    }
+    if cx.dry {
+        planned_pairs::show(cx, object, due, &mut views).await?;
     }
     Ok(views)
 }

@@ -9,6 +9,7 @@ pub mod junction;
 pub mod lookup;
 pub mod matching;
 pub mod names;
+pub mod planned_pairs;
 pub mod resolve;
 pub mod targets;
 pub mod transform;

@@ -119,7 +119,10 @@ async fn by_pipeline(
     if cx.dry {
         let planned = cx.directory.find(&planned_directory(pipeline), ids).await;
         for (id, records) in planned.map_err(StageError::at(StageName::Associate))? {
-            if let Some(record) = records.into_iter().next() {
+            // A record that would be made takes the place of the one that the state remembers.
+            if let Some(made) = records.iter().find(|record| is_planned(record)) {
+                found.insert(id, TargetMatch::One(made.clone()));
+            } else if let Some(record) = records.into_iter().next() {
                 found.entry(id).or_insert(TargetMatch::One(record));
             }
         }

@@ -1,0 +1,146 @@
+//! For a dry run: what it has planned so far between two records, as those see it that it plans later. A run finds in HubSpot and in the
+//! state what it did before; its plan finds it here. Effect: fills the private directory of the dry run; safe to repeat.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::model::association::{AssociationType, LabelId, PairRequest};
+use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairView};
+use crate::ports::state::StateError;
+use crate::stages::{StageContext, StageError, StageName};
+
+/// What stands in the place of a label for the plain association.
+const PLAIN: &str = "-";
+
+/// What stands in the place of a label where the association would be removed.
+const GONE: &str = "gone";
+
+/// What is noted for a directory, by its name.
+type Notes = HashMap<String, Vec<(SalesforceId, HubspotId)>>;
+
+/// Notes what is planned of these lookups. `near` gives the Salesforce record at the near end of one, where it is known.
+pub async fn note(
+    cx: &StageContext,
+    object: &Arc<str>,
+    due: &[DueLookup],
+    work: &AssociationPlan,
+    near: impl Fn(&DueLookup) -> Option<SalesforceId>,
+) -> Result<(), StageError> {
+    let own = &cx.pipeline.target.object_type_id;
+    let mut notes = Notes::new();
+    let mut add = |name: String, id: SalesforceId, text: String| {
+        notes.entry(name).or_default().push((id, HubspotId::new(text)));
+    };
+    let gone: HashSet<(&HubspotId, &HubspotId)> = work
+        .remove
+        .iter()
+        .filter(|change| change.pair.types.is_empty())
+        .map(|change| (&change.pair.from, &change.pair.to))
+        .collect();
+    for lookup in due {
+        add(moved_name(&cx.pipeline.name), lookup.salesforce_id, lookup.key.0.to_string());
+        let before = lookup.settled.as_ref().filter(|settled| gone.contains(&(&settled.from, &settled.to)));
+        if let Some(settled) = before {
+            add(pairs_name(own, object), settled.asked.target, text(&settled.from, &settled.to, GONE));
+            if let Some(near) = near(lookup) {
+                add(pairs_name(object, own), near, text(&settled.to, &settled.from, GONE));
+            }
+        }
+        if let Some((asked, to)) = &lookup.wanted {
+            let label = asked.label.as_ref().map_or(PLAIN.to_owned(), LabelId::to_string);
+            add(pairs_name(own, object), asked.target, text(&lookup.from, to, &label));
+            // The label of the other direction may have another number: from there, only the association counts.
+            if let Some(near) = near(lookup) {
+                add(pairs_name(object, own), near, text(to, &lookup.from, PLAIN));
+            }
+        }
+    }
+    for (name, entries) in notes {
+        cx.directory.add(&name, &entries).await.map_err(at)?;
+    }
+    Ok(())
+}
+
+/// Of these requests, those of lookups that the dry run has not planned anew.
+pub async fn still_asked(cx: &StageContext, requests: Vec<PairRequest>) -> Result<Vec<PairRequest>, StageError> {
+    let mut by_pipeline: HashMap<&PipelineName, Vec<SalesforceId>> = HashMap::new();
+    for request in &requests {
+        by_pipeline.entry(&request.pipeline).or_default().push(request.salesforce_id);
+    }
+    let mut moved: HashSet<(PipelineName, SalesforceId, HubspotId)> = HashSet::new();
+    for (pipeline, ids) in by_pipeline {
+        let found = cx.directory.find(&moved_name(pipeline), &ids).await.map_err(at)?;
+        let keys = found.into_iter().flat_map(|(id, keys)| keys.into_iter().map(move |key| (id, key)));
+        moved.extend(keys.map(|(id, key)| (pipeline.clone(), id, key)));
+    }
+    let is_moved = |request: &PairRequest| {
+        let key = HubspotId::new(request.key.0.to_string());
+        moved.contains(&(request.pipeline.clone(), request.salesforce_id, key))
+    };
+    Ok(requests.into_iter().filter(|request| !is_moved(request)).collect())
+}
+
+/// Shows pairs of records as they will be by then.
+pub async fn show(
+    cx: &StageContext,
+    object: &Arc<str>,
+    due: &[DueLookup],
+    views: &mut BTreeMap<Pair, PairView>,
+) -> Result<(), StageError> {
+    let asked = due.iter().filter_map(|lookup| Some(lookup.wanted.as_ref()?.0.target));
+    let settled = due.iter().filter_map(|lookup| Some(lookup.settled.as_ref()?.asked.target));
+    let targets: HashSet<SalesforceId> = asked.chain(settled).collect();
+    let targets: Vec<SalesforceId> = targets.into_iter().collect();
+    let name = pairs_name(&cx.pipeline.target.object_type_id, object);
+    let found = cx.directory.find(&name, &targets).await.map_err(at)?;
+    // What is removed is removed before anything is made.
+    let (gone, made): (Vec<_>, Vec<_>) =
+        found.values().flatten().filter_map(parts).partition(|(_, label)| *label == GONE);
+    for (pair, _) in gone {
+        if let Some(view) = views.get_mut(&pair) {
+            view.types = None;
+            (view.owned, view.owned_labels) = (false, Vec::new());
+        }
+    }
+    for (pair, label) in made {
+        let Some(view) = views.get_mut(&pair) else { continue };
+        view.owned |= view.types.is_none();
+        view.requested = true;
+        let types = view.types.get_or_insert_default();
+        let Ok(label) = label.parse::<LabelId>() else { continue };
+        view.requested_labels.push(label.clone());
+        if !types.iter().any(|kind| kind.id() == label) {
+            types.push(AssociationType {
+                category: label.category.to_string(),
+                type_id: label.type_id,
+                label: Some(String::new()),
+            });
+            view.owned_labels.push(label);
+        }
+    }
+    Ok(())
+}
+
+fn text(from: &HubspotId, to: &HubspotId, label: &str) -> String {
+    format!("{from} {to} {label}")
+}
+
+/// The pair of a note, and its label.
+fn parts(note: &HubspotId) -> Option<(Pair, &str)> {
+    let mut parts = note.as_str().splitn(3, ' ');
+    let pair = (HubspotId::new(parts.next()?), HubspotId::new(parts.next()?));
+    Some((pair, parts.next()?))
+}
+
+fn pairs_name(from: &str, to: &str) -> String {
+    format!("pairs:{from}:{to}")
+}
+
+fn moved_name(pipeline: &PipelineName) -> String {
+    format!("moved:{pipeline}")
+}
+
+fn at(error: StateError) -> StageError {
+    StageError::at(StageName::Associate)(error)
+}
