@@ -35,4 +35,6 @@ pub mod project;
 
 pub mod ops;
 
+pub mod serve;
+
 pub mod cli;

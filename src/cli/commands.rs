@@ -5,7 +5,7 @@ use super::args::review::{DiffFormat, PlanFormat};
 use super::args::{AlertsAction, Arguments, CatalogAction, Command, FailureAction, Man, TestFormat};
 use super::exit::Exit;
 use super::shared::{failed, json, write_public};
-use super::{care, complete, definitions, demo, help, history, output, records, review, sandbox};
+use super::{care, complete, definitions, demo, help, history, output, records, review, sandbox, serve};
 use crate::ops::schemas;
 use crate::project::error::OpsError;
 
@@ -35,6 +35,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Failures(arguments) => history::failures(&common, &arguments).await,
         Command::Alerts(arguments) => history::alerts(&common, &arguments).await,
         Command::Why(arguments) => history::tell_why(&common, &arguments).await,
+        Command::Serve(arguments) => serve::run(&common, &arguments).await,
         Command::Schema(arguments) => definitions::schema(&common, &arguments),
         Command::Explain(arguments) => definitions::explain(&arguments),
         Command::Completions(arguments) => {

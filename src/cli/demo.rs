@@ -99,8 +99,7 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     let reports: Vec<RunReport> = finished.into_iter().map(|finished| finished.report).collect();
     say("4  `syncline import`: the existing records", &show_report::reports(&reports, Paint::of_results()));
 
-    let pages = history::Pages::new(&project, vec![FailureFilter::default()])?;
-    let groups = failure_groups::groups(&project, pages).await?;
+    let groups = failure_groups::groups(&project, &[FailureFilter::default()]).await?;
     let shown = show_history::failure_groups(&groups, project.outside.clock.now(), Paint::of_results());
     say("5  `syncline failures`: what was rejected, and why", &shown);
 

@@ -12,12 +12,12 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Define", &["discover", "new", "catalog", "validate", "test"]),
     ("Review", &["diff", "plan", "apply"]),
     ("Run", &["import", "sync", "reconcile"]),
-    ("Monitor", &["status", "runs", "failures", "alerts", "state", "why"]),
+    ("Monitor", &["status", "runs", "failures", "alerts", "state", "why", "serve"]),
     ("Learn", &["explain", "schema", "completions", "man", "help"]),
 ];
 
 /// Examples of commands, each with what it does.
-const EXAMPLES: [(&str, &[(&str, &str)]); 17] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 18] = [
     ("demo", &[("syncline demo --keep demo", "keep the demo's project, to look at it afterwards")]),
     (
         "new",
@@ -63,6 +63,7 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 17] = [
         &[
             ("syncline sync", "run on, each pipeline at its own pace"),
             ("syncline sync --once --format json", "one cycle, from cron"),
+            ("syncline sync --listen 127.0.0.1:8321", "with a page to look at"),
         ],
     ),
     ("reconcile", &[("syncline reconcile invoices", "repair what differs; `syncline plan --reconcile` foretells it")]),
@@ -88,6 +89,13 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 17] = [
             ("syncline state backup state-copy.db", "a copy, also while a sync runs"),
             ("syncline state check", "go through the whole file"),
             ("syncline state forget invoices", "forget a pipeline, to import it anew"),
+        ],
+    ),
+    (
+        "serve",
+        &[
+            ("syncline serve", "a page on this computer: http://127.0.0.1:8321/"),
+            ("syncline serve --token-file page.token", "where failures can be retried and dismissed, too"),
         ],
     ),
     ("explain", &[("syncline explain SL5005", "what a code means and what to do")]),

@@ -148,17 +148,16 @@ pub(super) async fn failures(common: &Common, arguments: &Failures) -> Result<Ex
     let none = FailureAction::List(FailureList::default());
     match arguments.action.as_ref().unwrap_or(&none) {
         FailureAction::List(list) => {
-            let pages = Pages::new(&project, filters(&list.filter)?)?;
+            let filters = filters(&list.filter)?;
+            let pages = Pages::new(&project, filters.clone())?;
             match arguments.format {
                 Format::Text if list.each => print_failures(pages, &project, "no failures\n").await?,
                 Format::Text => {
-                    let groups = failure_groups::groups(&project, pages).await?;
+                    let groups = failure_groups::groups(&project, &filters).await?;
                     output::styled(&show::failure_groups(&groups, project.outside.clock.now(), Paint::of_results()));
                 }
                 Format::Json => {
-                    // A second pass for the groups: memory holds one page of failures, however many there are.
-                    let again = Pages::new(&project, filters(&list.filter)?)?;
-                    let groups = failure_groups::groups(&project, again).await?;
+                    let groups = failure_groups::groups(&project, &filters).await?;
                     let groups = serde_json::to_value(groups).unwrap_or_default();
                     print_failures_json(pages, Some(("groups", &groups))).await?;
                 }

@@ -17,6 +17,7 @@ pub mod records;
 pub mod render;
 pub mod review;
 pub mod sandbox;
+pub mod serve;
 mod service;
 pub mod shared;
 pub mod signals;

@@ -11,6 +11,7 @@ use super::part::{described, part};
 use super::progress::Progress;
 use super::render::paint::Paint;
 use super::render::{report as show_report, table};
+use super::serve;
 use super::service::Service;
 use super::shared::{failed, options, project, report, selected_none, trouble, warn, warn_of};
 use super::signals::{self, Asked};
@@ -171,6 +172,7 @@ async fn sync_on(
         output::talk(&talk.replace("{}", &names.join(", ")));
     }
     let (root, outside) = (project.loaded.root.clone(), project.outside.clone());
+    serve::beside(common, arguments.beside.options(), &root, &outside).await?;
     let clock = outside.clock.clone();
     let on_event = |event: Event<'_>| report_event(common, arguments.format, &clock, event);
     let _service = Service::ready(&clock, &format!("syncing {}", chosen.pipelines.len()));

@@ -1,5 +1,7 @@
 //! Times and rates as the command line takes them.
 
+use std::net::SocketAddr;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -43,6 +45,14 @@ pub fn since(text: &str) -> Result<Since, String> {
     SignedDuration::try_from(ago).map(Since::Ago).map_err(|_| expected().to_owned())
 }
 
+/// Where to listen: an address with a port, or `localhost` with one.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let expected =
+        || "expected an address with a port, such as `127.0.0.1:8321`, `[::1]:8321` or `0.0.0.0:8321`".to_owned();
+    numeric.as_deref().unwrap_or(text).parse().map_err(|_| expected())
+}
+
 /// Calls in a time: `190/10s`.
 pub(super) fn rate(text: &str) -> Result<(u32, std::time::Duration), String> {
     let (calls, time) = text.split_once('/').ok_or("expected calls in a time, such as `190/10s`")?;
@@ -65,6 +75,11 @@ mod tests {
         for text in ["2026-11-25T08:00:00", "2026-13-01", "yesterday", "", "2", "-2h", "25.11.2026"] {
             assert!(since(text).is_err(), "{text}");
         }
+        assert_eq!(address("localhost:80"), address("127.0.0.1:80"));
+        assert!(
+            address("[::1]:0").is_ok()
+                && ["8321", ":8321", "127.0.0.1", "example.com:80", ""].iter().all(|text| address(text).is_err())
+        );
         assert!(rate("190/10s") == Ok((190, seconds(10))) && rate("190").is_err());
     }
 }

@@ -124,6 +124,12 @@ pub fn process_variables(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// Who uses the computer; where a build server says for whom it works, that.
+pub fn user_name(variables: Variables<'_>) -> Option<String> {
+    let names = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME", "USERNAME"];
+    names.into_iter().filter_map(variables).map(|name| name.trim().to_owned()).find(|name| !name.is_empty())
+}
+
 /// The folder of the user for what Syncline can do without; none where the environment names no such place.
 pub fn cache_folder(variables: Variables<'_>) -> Option<PathBuf> {
     // A relative folder would depend on where the command is run.

@@ -10,6 +10,7 @@ pub mod hash;
 pub mod identity;
 pub mod ids;
 pub mod object;
+pub mod origin;
 pub mod owners;
 pub mod pipeline_key;
 pub mod plan_entry;

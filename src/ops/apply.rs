@@ -137,7 +137,8 @@ pub async fn verify(
         let entries = PlanEntries::new(Arc::clone(&scratch) as Arc<dyn Directory>, &pipeline.name);
         (pipeline.name.clone(), (pipeline.scope, entries))
     });
-    Ok(FollowedPlan { at: plan.created, pipelines: pipelines.collect() })
+    let planned = plan.pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.forecast.report.tally));
+    Ok(FollowedPlan { at: plan.created, pipelines: pipelines.collect(), planned: planned.collect() })
 }
 
 /// Refuses the plan where anything has moved. All of it is named, as the plan has to be made anew in any case.

@@ -1,22 +1,28 @@
-//! Open failures by reason: what a person reads first. One pass over all of them; memory holds a few of each reason.
+//! Open failures by reason: what a person reads first. The state counts them; memory holds a few of each reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use super::failure_context::FailureContext;
 use super::failure_view::FailureView;
-use super::history::Pages;
 use crate::config::pipeline::FieldConfig;
 use crate::model::failure::{Category, RetryRule};
+use crate::ports::overview::{FailureReason, StateOverview};
+use crate::ports::state::FailureFilter;
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
+use crate::state::sqlite::SqliteState;
 
 /// Records of a reason that are named.
 const SAMPLE_RECORDS_MAX: usize = 5;
 
 /// Most values that a line to paste holds; a list that is longer is no map that a person wants to write.
 const VALUES_MAX: usize = 40;
+
+/// Most messages in which such values are looked for.
+const MESSAGES_MAX: usize = 100;
 
 /// Codes of values that a value map or a property's options lack.
 const MISFITS: [&str; 2] = ["SL5005", "SL5006"];
@@ -73,108 +79,120 @@ fn ids<S: Serializer>(sample: &[FailureView], serializer: S) -> Result<S::Ok, S:
     serializer.collect_seq(sample.iter().map(|failure| &failure.salesforce_id))
 }
 
-#[derive(Default)]
-struct Collected {
-    group: Option<FailureGroup>,
-    misfits: BTreeSet<String>,
-    /// There are more misfits than a line may hold.
-    too_many: bool,
-}
-
-/// Failures by pipeline and reason, the most frequent first.
-pub async fn groups(project: &Project, mut pages: Pages<'_>) -> Result<Vec<FailureGroup>, OpsError> {
-    let mut all: BTreeMap<(String, String, Option<String>, Option<String>), Collected> = BTreeMap::new();
-    while let Some(page) = pages.next().await? {
-        for failure in page {
-            let key = (
-                failure.pipeline.clone(),
-                failure.code.clone(),
-                failure.property.clone(),
-                // HubSpot's refusals share few codes of ours; what it calls them tells them apart.
-                failure.remote_code.clone(),
-            );
-            let field = field_of(project, &failure);
-            all.entry(key).or_default().take(failure, field);
+/// Failures by pipeline and reason, the most frequent first: those that match one of the filters.
+pub async fn groups(project: &Project, filters: &[FailureFilter]) -> Result<Vec<FailureGroup>, OpsError> {
+    let (state, mut context) = (project.state_for_reading()?, FailureContext::default());
+    let mut all: BTreeMap<Key, FailureGroup> = BTreeMap::new();
+    for filter in filters {
+        for reason in state.failure_reasons(filter).await? {
+            let key = Key {
+                pipeline: reason.pipeline.to_string(),
+                code: reason.code.clone(),
+                property: reason.property.clone(),
+                remote_code: reason.remote_code.clone(),
+            };
+            if let Some(group) = all.get_mut(&key) {
+                let room = SAMPLE_RECORDS_MAX - group.sample.len();
+                let more = sample(project, &state, &mut context, filter, &reason, room).await?;
+                merge(group, &reason, more);
+            } else {
+                let sample = sample(project, &state, &mut context, filter, &reason, SAMPLE_RECORDS_MAX).await?;
+                let values = missing_values(project, &state, filter, &reason, sample.first()).await?;
+                all.extend(group(&reason, values, sample).map(|group| (key, group)));
+            }
         }
     }
-    let mut groups: Vec<FailureGroup> = all.into_values().filter_map(|group| group.finish(project)).collect();
+    let mut groups: Vec<FailureGroup> = all.into_values().collect();
     // By name where they are equally frequent, so that the list does not jump between two looks.
     groups.sort_by(|one, other| other.records.cmp(&one.records).then_with(|| one.pipeline.cmp(&other.pipeline)));
     Ok(groups)
 }
 
-impl Collected {
-    fn take(&mut self, failure: FailureView, field: Option<&FieldConfig>) {
-        if MISFITS.contains(&failure.code.as_str()) {
-            self.misfit(&failure, field);
-        }
-        let Some(group) = &mut self.group else {
-            self.group = Some(FailureGroup {
-                pipeline: failure.pipeline.clone(),
-                category: failure.category,
-                what_to_do: failure.what_to_do,
-                retry: failure.retry,
-                rule: failure.rule.clone(),
-                code: failure.code.clone(),
-                remote_code: failure.remote_code.clone(),
-                property: failure.property.clone(),
-                records: 1,
-                message: failure.message.clone(),
-                first_seen: failure.first_seen.clone(),
-                last_seen: failure.last_seen.clone(),
-                retry_at: failure.retry_at.clone(),
-                values: None,
-                sample: vec![failure],
-            });
-            return;
-        };
-        group.records += 1;
-        // All times are in one form, so that their texts sort as they do.
-        if failure.first_seen < group.first_seen {
-            group.first_seen.clone_from(&failure.first_seen);
-        }
-        if failure.last_seen > group.last_seen {
-            group.last_seen.clone_from(&failure.last_seen);
-        }
-        let sooner = match (&failure.retry_at, &group.retry_at) {
-            (Some(next), Some(first)) => next < first,
-            (next, first) => next.is_some() && first.is_none(),
-        };
-        if sooner {
-            group.retry_at.clone_from(&failure.retry_at);
-        }
-        if group.sample.len() < SAMPLE_RECORDS_MAX {
-            group.sample.push(failure);
-        }
-    }
+/// What failures of one group share. HubSpot's refusals share few codes of ours; what it calls them tells them apart.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    pipeline: String,
+    code: String,
+    property: Option<String>,
+    remote_code: Option<String>,
+}
 
-    /// Keeps the value that has no place in the map.
-    fn misfit(&mut self, failure: &FailureView, field: Option<&FieldConfig>) {
-        // A masked value must not come back through a line to paste; a template has no value map.
-        if field.is_none_or(|field| field.sensitive || field.from.is_none()) {
-            return;
-        }
-        // Of several values in one field, the message names the one that does not fit.
-        let quoted = failure.message.split_once("(`").and_then(|(_, rest)| rest.split_once("`)"));
-        // A shortened value would be a key that matches nothing.
-        let Some((value, _)) = quoted.filter(|(value, _)| !value.contains('…')) else { return };
-        if self.misfits.len() >= VALUES_MAX && !self.misfits.contains(value) {
-            self.too_many = true;
-        } else {
-            self.misfits.insert(value.to_owned());
-        }
-    }
+/// A few of the records with a reason.
+async fn sample(
+    project: &Project,
+    state: &SqliteState,
+    context: &mut FailureContext,
+    filter: &FailureFilter,
+    reason: &FailureReason,
+    most: usize,
+) -> Result<Vec<FailureView>, OpsError> {
+    let rows = state.failures_with_reason(filter, reason, most).await?;
+    let mut page: Vec<FailureView> = rows.into_iter().map(Into::into).collect();
+    context.complete(project, state, &mut page).await?;
+    Ok(page)
+}
 
-    /// None where no failure fell into the group.
-    fn finish(self, project: &Project) -> Option<FailureGroup> {
-        let mut group = self.group?;
-        // A line with a part of the values would look like all of them.
-        if !self.too_many && !self.misfits.is_empty() {
-            let field = group.sample.first().and_then(|failure| field_of(project, failure));
-            group.values = field.map(|field| values_line(field, &self.misfits));
-        }
-        Some(group)
+/// A group; none where its records are gone already.
+fn group(reason: &FailureReason, values: Option<String>, sample: Vec<FailureView>) -> Option<FailureGroup> {
+    let first = sample.first()?;
+    Some(FailureGroup {
+        pipeline: first.pipeline.clone(),
+        category: first.category,
+        what_to_do: first.what_to_do,
+        code: first.code.clone(),
+        remote_code: first.remote_code.clone(),
+        property: first.property.clone(),
+        records: reason.records,
+        message: first.message.clone(),
+        first_seen: reason.first_seen.to_string(),
+        last_seen: reason.last_seen.to_string(),
+        retry_at: reason.retry_at.map(|at| at.to_string()),
+        retry: first.retry,
+        rule: first.rule.clone(),
+        values,
+        sample,
+    })
+}
+
+/// Adds what another filter found for the same reason.
+fn merge(group: &mut FailureGroup, reason: &FailureReason, more: Vec<FailureView>) {
+    group.records += reason.records;
+    // All times are in one form, so that their texts sort as they do.
+    let (first, last) = (reason.first_seen.to_string(), reason.last_seen.to_string());
+    group.first_seen = std::mem::take(&mut group.first_seen).min(first);
+    group.last_seen = std::mem::take(&mut group.last_seen).max(last);
+    let next = reason.retry_at.map(|at| at.to_string());
+    group.retry_at = group.retry_at.take().into_iter().chain(next).min();
+    group.sample.extend(more);
+}
+
+/// A line to paste with the values that have no place in the map; none where that is not the trouble, or where they are too many.
+async fn missing_values(
+    project: &Project,
+    state: &SqliteState,
+    filter: &FailureFilter,
+    reason: &FailureReason,
+    first: Option<&FailureView>,
+) -> Result<Option<String>, OpsError> {
+    let field = first.and_then(|failure| field_of(project, failure));
+    // A masked value must not come back through a line to paste; a template has no value map.
+    let Some(field) = field.filter(|field| !field.sensitive && field.from.is_some()) else { return Ok(None) };
+    if !MISFITS.contains(&reason.code.as_str()) {
+        return Ok(None);
     }
+    // Values are read from messages, and there may be as many messages without one.
+    let messages = state.messages_with_reason(filter, reason, MESSAGES_MAX).await?;
+    let misfits: BTreeSet<String> = messages.iter().filter_map(|message| misfit(message)).collect();
+    // A line with a part of the values would look like all of them.
+    let few = messages.len() < MESSAGES_MAX && misfits.len() <= VALUES_MAX && !misfits.is_empty();
+    Ok(few.then(|| values_line(field, &misfits)))
+}
+
+/// The value that does not fit: of several values in one field, the message names it.
+fn misfit(message: &str) -> Option<String> {
+    let (value, _) = message.split_once("(`")?.1.split_once("`)")?;
+    // A shortened value would be a key that matches nothing.
+    (!value.contains('…')).then(|| value.to_owned())
 }
 
 /// The entry that fills the property at fault.

@@ -9,7 +9,9 @@ use serde::Serialize;
 use super::failure_context::FailureContext;
 use super::failure_view::FailureView;
 use crate::model::ids::{PipelineName, RunId};
+use crate::model::origin::RunOrigin;
 use crate::model::report::{RunKind, RunStatus, Tally};
+use crate::ports::overview::StateOverview;
 use crate::ports::state::{FailureFilter, FailureMark, RunRow, StateReader, StateWriter};
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
@@ -63,6 +65,9 @@ pub struct RunView {
     pub error: Option<String>,
     /// The stable code of that, where it did not begin.
     pub code: Option<String>,
+    /// Where it comes from: `runs` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<RunOrigin>,
 }
 
 /// The code in brackets at the end of a reason, which has it where the run did not begin.
@@ -85,6 +90,7 @@ impl From<RunRow> for RunView {
             tally: row.tally,
             code: row.error.as_deref().and_then(code_of).map(str::to_owned),
             error: row.error,
+            origin: None,
         }
     }
 }
@@ -98,19 +104,26 @@ pub struct Pages<'a> {
     state: Arc<SqliteState>,
     filters: VecDeque<FailureFilter>,
     context: FailureContext,
+    size: usize,
 }
 
 impl<'a> Pages<'a> {
     /// Those of a project that match one of the filters.
     pub fn new(project: &'a Project, filters: Vec<FailureFilter>) -> Result<Self, OpsError> {
         let (state, context) = (project.state_for_reading()?, FailureContext::default());
-        Ok(Self { project, state, filters: filters.into(), context })
+        Ok(Self { project, state, filters: filters.into(), context, size: PAGE })
+    }
+
+    /// The same with pages of another size.
+    #[must_use]
+    pub fn of(self, size: usize) -> Self {
+        Self { size, ..self }
     }
 
     /// The next page; none after the last.
     pub async fn next(&mut self) -> Result<Option<Vec<FailureView>>, OpsError> {
         while let Some(filter) = self.filters.front_mut() {
-            let rows = self.state.failures(filter, PAGE).await?;
+            let rows = self.state.failures(filter, self.size).await?;
             match rows.last() {
                 None => drop(self.filters.pop_front()),
                 Some(last) => {
@@ -130,7 +143,19 @@ impl<'a> Pages<'a> {
 pub async fn runs(project: &Project, pipeline: Option<&str>, limit: usize) -> Result<Vec<RunView>, OpsError> {
     let state = project.state_for_reading()?;
     let pipeline = pipeline.map(PipelineName::new);
-    Ok(state.runs(pipeline.as_ref(), limit).await?.into_iter().map(Into::into).collect())
+    let mut runs: Vec<RunView> = state.runs(pipeline.as_ref(), limit).await?.into_iter().map(Into::into).collect();
+    enter_origins(&state, &mut runs).await?;
+    Ok(runs)
+}
+
+/// Enters where runs come from.
+async fn enter_origins(state: &SqliteState, runs: &mut [RunView]) -> Result<(), OpsError> {
+    let ids: Vec<RunId> = runs.iter().map(|run| RunId::new(run.run.as_str())).collect();
+    let mut origins = state.origins(&ids).await?;
+    for (run, id) in runs.iter_mut().zip(&ids) {
+        run.origin = origins.remove(id);
+    }
+    Ok(())
 }
 
 /// One run.
@@ -144,7 +169,10 @@ pub async fn run(project: &Project, id: &str) -> Result<RunView, OpsError> {
             "`syncline runs` lists them; a unique start or end of the id is enough",
         ));
     };
-    Ok(row.into())
+    let mut run = [row.into()];
+    enter_origins(&state, &mut run).await?;
+    let [run] = run;
+    Ok(run)
 }
 
 /// What a run set aside.

@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod alerts;
 pub mod apply;
+pub mod calls;
 pub mod catalog;
 pub mod changes;
 pub mod diff;
@@ -12,6 +13,7 @@ pub mod draft;
 pub mod failure_context;
 pub mod failure_groups;
 pub mod failure_view;
+pub mod hide;
 pub mod history;
 pub mod import;
 pub mod init;

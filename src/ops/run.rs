@@ -14,14 +14,18 @@ use crate::engine::plan_entries::PlanEntries;
 use crate::engine::run::{self as engine_run, RunRequest, StopReason};
 use crate::model::alert::AlertTerms;
 use crate::model::ids::{PipelineName, RunId};
+use crate::model::origin::RunOrigin;
 use crate::model::report::{RunReport, RunScope, RunStatus, Tally, Trial};
 use crate::pipeline::compiled::AssociationTarget;
 use crate::plan::guard::Allowance;
 use crate::ports::fault::Fault;
+use crate::ports::overview::StateOverview;
 use crate::ports::state::{RunRow, StateError, StateReader, StateWriter};
 use crate::project::context::{Handles, handles, new_run};
 use crate::project::error::OpsError;
-use crate::project::prepare::{PortalSource, Preparation, Prepared, Refused, calls_key, prepare_selected};
+use crate::project::prepare::{
+    PortalSource, Preparation, Prepared, Refused, allowed_key, calls_key, prepare_selected, rate_key,
+};
 use crate::project::selection::Selection;
 use crate::project::wiring::Project;
 use crate::stages::StageContext;
@@ -64,6 +68,8 @@ pub struct FollowedPlan {
     pub at: Timestamp,
     /// Scope and plan entries of each pipeline.
     pub pipelines: HashMap<PipelineName, (RunScope, PlanEntries)>,
+    /// What it foretold of each.
+    pub planned: HashMap<PipelineName, Tally>,
 }
 
 /// One finished run, and why it ended early where it did.
@@ -209,6 +215,7 @@ async fn attempt(
     cx.compare = order.scope == RunScope::Compared;
     // Before the run, so that its budget counts what other processes used.
     note_calls(project, state, prepared).await?;
+    note_origin(project, state, name, &cx.run, options).await?;
     tracing::info!(pipeline = %name, run = %cx.run, scope = ?order.scope, "the run begins");
     let (report, stop) = engine_run::run(&cx, &writers, &order).await?;
     tracing::info!(
@@ -287,6 +294,9 @@ async fn not_begun(
         tally: Tally::default(),
         error: Some(format!("{message} ({code})")),
     };
+    if let Err(error) = note_origin(project, state, &row.pipeline, &row.id, options).await {
+        tracing::warn!(%error, pipeline = %row.pipeline, "where the run comes from could not be kept");
+    }
     let terms = alerts::terms(project, &row.pipeline);
     let help = reason.help();
     let cause = (Some(code), help.as_deref());
@@ -332,14 +342,36 @@ async fn record(
     }
 }
 
-/// Keeps the count of Salesforce calls over processes, as `api_budget` is meant for the day and not for one run.
+/// Keeps where a run comes from.
+async fn note_origin(
+    project: &Project,
+    state: &Arc<SqliteState>,
+    name: &PipelineName,
+    run: &RunId,
+    options: &RunOptions,
+) -> Result<(), StateError> {
+    let planned = options.followed.as_ref().and_then(|followed| followed.planned.get(name)).copied();
+    state.note_origin(run, &RunOrigin { planned, ..project.origin(&options.command) }).await
+}
+
+/// Keeps the count of Salesforce calls over processes, as `api_budget` is meant for the day and not for one run; and what both
+/// services allow.
 async fn note_calls(project: &Project, state: &Arc<SqliteState>, prepared: &Prepared) -> Result<(), OpsError> {
-    let connection = &project.loaded.pipelines[prepared.index].config.source.connection;
+    let config = &project.loaded.pipelines[prepared.index].config;
+    let connection = &config.source.connection;
     let key = calls_key(connection);
     let noted = state.note(&key).await?;
     let note = project.note_calls(connection, noted.as_deref());
     if noted.as_deref() != Some(&note) {
         state.set_note(&key, &note).await?;
+    }
+    let allowed = project.calls_allowed(connection).map(|calls| calls.to_string());
+    let rate = project.calls_per_second(&config.target.connection).map(|rate| rate.to_string());
+    for (key, limit) in [(allowed_key(connection), allowed), (rate_key(&config.target.connection), rate)] {
+        let Some(limit) = limit else { continue };
+        if state.note(&key).await?.as_ref() != Some(&limit) {
+            state.set_note(&key, &limit).await?;
+        }
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::alerts;
+use super::calls::{Calls, ConnectionCalls};
 use super::history::RunView;
 use crate::config::alerts::AlertConfig;
 use crate::config::load::LoadedPipeline;
@@ -29,6 +30,8 @@ use crate::state::sqlite::SqliteState;
 pub struct StatusReport {
     /// One entry a pipeline.
     pub pipelines: Vec<PipelineStatus>,
+    /// One entry a connection: its calls, and what is allowed.
+    pub connections: Vec<ConnectionCalls>,
     /// Alerts that could not be delivered so far, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undelivered_alerts: Option<UndeliveredAlerts>,
@@ -59,6 +62,8 @@ pub struct PipelineStatus {
     #[serde(flatten, serialize_with = "crate::model::pipeline_key::serialize")]
     #[schemars(with = "crate::model::pipeline_key::PipelineKeys")]
     pub name: String,
+    /// How it stands, in a word.
+    pub standing: Standing,
     /// `syncline sync` runs it.
     pub enabled: bool,
     /// Records that stand in HubSpot.
@@ -76,6 +81,13 @@ pub struct PipelineStatus {
     pub watermark: Option<String>,
     /// How far HubSpot may lie behind, in seconds: age of the watermark, or of the oldest change of a parent that was not read.
     pub lag_seconds: Option<f64>,
+    /// From which age on the data is too old, in seconds; none where no sync is meant to run.
+    pub lag_allowed_seconds: Option<f64>,
+    /// When the next cycle is due (UTC); none where no sync is meant to run, or none has run yet.
+    pub next_run: Option<String>,
+    /// The share of the daily budget of its Salesforce connection that its calls took in the last 24 hours; 1 is all of it. None where
+    /// the budget is not known yet.
+    pub budget_share: Option<f64>,
     /// Since when changes of parents were not read, and why; none where they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parents_missed: Option<ParentsMissed>,
@@ -91,6 +103,51 @@ pub struct PipelineStatus {
     pub last_good_run: Option<RunView>,
     /// What needs a person.
     pub attention: Vec<Attention>,
+}
+
+/// How a pipeline stands, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Something needs a person: `attention` says what.
+    Attention,
+    /// A run is under way.
+    Running,
+    /// A daily budget is used up; it goes on by itself.
+    Paused,
+    /// Records were written under an earlier mapping or filter.
+    Stale,
+    /// `sync.enabled` is false.
+    Off,
+    /// All is well.
+    Ok,
+}
+
+impl Standing {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Attention => "attention",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stale => "stale",
+            Self::Off => "off",
+            Self::Ok => "ok",
+        }
+    }
+
+    fn of(status: &PipelineStatus) -> Self {
+        let last = status.last_run.as_ref().map(|run| run.status);
+        let stale = status.filter_changed || status.stale.is_some_and(|stale| stale > 0);
+        match last {
+            _ if !status.attention.is_empty() => Self::Attention,
+            Some(RunStatus::Running) => Self::Running,
+            _ if !status.enabled => Self::Off,
+            Some(RunStatus::Paused) => Self::Paused,
+            _ if stale => Self::Stale,
+            _ => Self::Ok,
+        }
+    }
 }
 
 /// Changes of parents that no cycle has read, as Salesforce refused the query.
@@ -151,14 +208,16 @@ const RUNS_LOOKED_AT: usize = 20;
 pub async fn status(project: &Project) -> Result<StatusReport, OpsError> {
     let state = project.state_for_reading()?;
     let loaded = &project.loaded;
+    let calls = Calls::read(project, &state, project.outside.clock.now()).await?;
     let mut pipelines = Vec::new();
     for pipeline in &loaded.pipelines {
         let errors = errors(&loaded.findings, &pipeline.file.name);
-        pipelines.push(one(project, &state, &pipeline.config.name, Some(pipeline), errors).await?);
+        pipelines.push(one(project, &state, &pipeline.config.name, Some(pipeline), errors, &calls).await?);
     }
     // A file that cannot be read still has a name, and records in HubSpot that depend on it.
     for broken in &loaded.broken {
-        pipelines.push(one(project, &state, broken.name(), None, errors(&loaded.findings, &broken.file)).await?);
+        let errors = errors(&loaded.findings, &broken.file);
+        pipelines.push(one(project, &state, broken.name(), None, errors, &calls).await?);
     }
     let undelivered = state.undelivered().await?;
     let undelivered_alerts = undelivered.problem.map(|(receiver, problem)| UndeliveredAlerts {
@@ -166,7 +225,7 @@ pub async fn status(project: &Project) -> Result<StatusReport, OpsError> {
         receiver,
         problem,
     });
-    Ok(StatusReport { pipelines, undelivered_alerts })
+    Ok(StatusReport { pipelines, connections: calls.connections, undelivered_alerts })
 }
 
 /// The first error in a file.
@@ -180,6 +239,7 @@ async fn one(
     name: &str,
     loaded: Option<&LoadedPipeline>,
     error: Option<&Diagnostic>,
+    calls: &Calls,
 ) -> Result<PipelineStatus, OpsError> {
     let name = PipelineName::new(name);
     let now = project.outside.clock.now();
@@ -195,6 +255,7 @@ async fn one(
     let lag = alerts::lag(state, &name, now).await?;
     let mut status = PipelineStatus {
         name: name.to_string(),
+        standing: Standing::Ok,
         // A definition that cannot be read does not say that its sync is off.
         enabled: loaded.is_none_or(|loaded_pipeline| loaded_pipeline.config.sync.enabled),
         records: counts.standing,
@@ -204,6 +265,9 @@ async fn one(
         imported: state.note(&catch_up::mapping_key(&name)).await?.is_some(),
         watermark: watermark.map(|watermark| watermark.0.to_string()),
         lag_seconds: lag,
+        lag_allowed_seconds: None,
+        next_run: None,
+        budget_share: loaded.and_then(|loaded| calls.budget_share(&name, &loaded.config.source.connection)),
         parents_missed: parents::missed(state, &name)
             .await?
             .map(|missed| ParentsMissed { since: missed.since.to_string(), why: missed.why }),
@@ -220,7 +284,13 @@ async fn one(
     let done = done.is_some_and(|done| mapping.is_some_and(|mapping| catch_up::mapping(mapping) == done));
     status.backfill_due = backfills && !done && (status.filter_changed || status.stale.is_some_and(|stale| stale > 0));
     let every = loaded.map(|loaded_pipeline| loaded_pipeline.config.sync.every.0);
-    status.attention = attention(&status, error, every, &alerts::thresholds(project, loaded), now);
+    let thresholds = alerts::thresholds(project, loaded);
+    if let Some(every) = every.filter(|_| status.enabled) {
+        status.lag_allowed_seconds = Some(thresholds.lag_max(every).as_secs_f64());
+        status.next_run = status.last_run.as_ref().and_then(|run| next_run(run, every)).map(|at| at.to_string());
+    }
+    status.attention = attention(&status, error, every, &thresholds, now);
+    status.standing = Standing::of(&status);
     Ok(status)
 }
 
@@ -242,6 +312,13 @@ async fn last_run(state: &SqliteState, name: &PipelineName) -> Result<Option<Run
     // A held pipeline has the code of the lease; its row says that somebody else was at work.
     let free = runs.iter().position(|run| run.code.as_deref() != Some("SL6004"));
     Ok(runs.into_iter().nth(free.unwrap_or(0)))
+}
+
+/// When the cycle after a run is due: `every` after its end, or at once where it goes on.
+fn next_run(run: &RunView, every: Duration) -> Option<Timestamp> {
+    let started: Timestamp = run.started.parse().ok()?;
+    let took = Duration::try_from_secs_f64(run.seconds?.max(0.0)).ok()?;
+    started.checked_add(took).ok()?.checked_add(every).ok()
 }
 
 /// What needs a person, the most urgent first.
@@ -348,12 +425,14 @@ mod tests {
             tally: Tally::default(),
             error: None,
             code: None,
+            origin: None,
         }
     }
 
     fn well() -> PipelineStatus {
         PipelineStatus {
             name: "a".to_owned(),
+            standing: Standing::Ok,
             enabled: true,
             records: 10,
             stale: Some(0),
@@ -362,6 +441,9 @@ mod tests {
             imported: true,
             watermark: None,
             lag_seconds: Some(60.0),
+            lag_allowed_seconds: Some(180.0),
+            next_run: None,
+            budget_share: None,
             parents_missed: None,
             unfinished_import: None,
             pending_associations: 3,
@@ -409,6 +491,34 @@ mod tests {
                 .collect();
             assert_eq!(found, expected, "{status:?}");
         }
+    }
+
+    #[test]
+    fn one_word_says_how_a_pipeline_stands() {
+        let person = vec![Attention { reason: Reason::Failures, message: String::new() }];
+        let last = |status| PipelineStatus { last_run: Some(run(status)), ..well() };
+        let cases = [
+            (well(), Standing::Ok),
+            (PipelineStatus { attention: person.clone(), enabled: false, ..well() }, Standing::Attention),
+            (PipelineStatus { attention: person, ..last(RunStatus::Running) }, Standing::Attention),
+            (PipelineStatus { enabled: false, ..last(RunStatus::Running) }, Standing::Running),
+            (PipelineStatus { enabled: false, stale: Some(1), ..well() }, Standing::Off),
+            (PipelineStatus { stale: Some(1), ..last(RunStatus::Paused) }, Standing::Paused),
+            (PipelineStatus { stale: Some(1), ..well() }, Standing::Stale),
+            (PipelineStatus { filter_changed: true, stale: None, ..well() }, Standing::Stale),
+            (PipelineStatus { last_run: None, ..well() }, Standing::Ok),
+        ];
+        for (status, expected) in cases {
+            assert_eq!(Standing::of(&status), expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn the_next_cycle_is_due_a_pause_after_the_end_of_the_last() {
+        let every = Duration::from_secs(60);
+        let due = |seconds| next_run(&RunView { seconds, ..run(RunStatus::Succeeded) }, every).map(|at| at.to_string());
+        assert_eq!(due(Some(2.0)).as_deref(), Some("2026-01-01T01:00:02Z"));
+        assert_eq!(due(None), None, "one that goes on");
     }
 
     #[test]

@@ -301,7 +301,7 @@ async fn wait(clock: &Clock, time: Duration) {
 }
 
 /// A hash over the definitions' files as they are now.
-async fn stamp(project: &Project) -> String {
+pub async fn stamp(project: &Project) -> String {
     let (files, folder) = (Files::Folder(project.loaded.root.clone()), project.config.pipelines.clone());
     let stamp = tokio::task::spawn_blocking(move || {
         let mut hasher = Hasher::default();

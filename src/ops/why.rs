@@ -1,6 +1,7 @@
 //! `why`: why a Salesforce record is, or is not, in HubSpot as it is. Reads the state, then asks Salesforce for the record
 //! as it is now and judges it as a run would.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -17,7 +18,7 @@ use crate::engine::queries::ids_query;
 use crate::model::association::AssociationState;
 use crate::model::failure::FailureKind;
 use crate::model::identity::{Identity, Membership as IdentityMembership};
-use crate::model::ids::{PipelineName, SalesforceId};
+use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::record::Desired;
 use crate::pipeline::compiled::Pipeline;
 use crate::plan::decide::Transformed;
@@ -38,7 +39,7 @@ use crate::state::sqlite::SqliteState;
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[schemars(title = "Syncline why")]
 pub struct WhyReport {
-    /// The record, as it was asked for.
+    /// The record: as it was asked for, or the one of the HubSpot record that was asked for.
     pub salesforce_id: String,
     /// One entry a pipeline that knows something of it; all pipelines where none does.
     pub pipelines: Vec<Account>,
@@ -155,13 +156,18 @@ fn explained(reason: Reason, message: impl Into<String>) -> Explanation {
     Explanation { reason, message: message.into() }
 }
 
-/// What the pipelines know of a record: those that know something of it, or whose source object holds it; all of them when
-/// there is none.
+/// What the pipelines know of a record, by its Salesforce id or that of its HubSpot record: those that know something of it, or whose
+/// source object holds it; all of them when there is none.
 pub async fn why(project: &Project, asked: &str, refresh: bool) -> Result<WhyReport, OpsError> {
-    let id: SalesforceId = asked.trim().parse().map_err(|error: crate::model::ids::SalesforceIdError| {
-        OpsError::refused("SL5004", error.to_string(), "copy the id from the record's address in Salesforce")
-    })?;
     let state = project.state_for_reading()?;
+    let asked = asked.trim();
+    let of_hubspot = of_hubspot(project, &state, asked).await?;
+    let id = match of_hubspot {
+        Some(id) => id,
+        None => asked.parse().map_err(|error: crate::model::ids::SalesforceIdError| {
+            OpsError::refused("SL5004", error.to_string(), "copy the id from the record's address in Salesforce")
+        })?,
+    };
     let mut pipelines = Vec::new();
     for loaded in &project.loaded.pipelines {
         pipelines.push(account(project, &state, loaded, id, refresh).await?);
@@ -170,7 +176,40 @@ pub async fn why(project: &Project, asked: &str, refresh: bool) -> Result<WhyRep
     if pipelines.iter().any(|account| account.concerned) {
         pipelines.retain(|account| account.concerned);
     }
-    Ok(WhyReport { salesforce_id: asked.to_owned(), pipelines })
+    let salesforce_id = if of_hubspot.is_some() { id.to_string() } else { asked.to_owned() };
+    Ok(WhyReport { salesforce_id, pipelines })
+}
+
+/// Longest id of a HubSpot record, in digits.
+const HUBSPOT_ID_DIGITS_MAX: usize = 18;
+
+/// The Salesforce record of a HubSpot record; none where that is no id of HubSpot's, or may be one of Salesforce's.
+async fn of_hubspot(project: &Project, state: &SqliteState, asked: &str) -> Result<Option<SalesforceId>, OpsError> {
+    let digits = !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || asked.len() > HUBSPOT_ID_DIGITS_MAX {
+        return Ok(None);
+    }
+    let record = [HubspotId::new(asked)];
+    let mut found = BTreeSet::new();
+    for loaded in &project.loaded.pipelines {
+        let name = PipelineName::new(loaded.config.name.as_str());
+        found.extend(state.identities_of_records(&name, &record).await?.into_iter().map(|(_, id)| id.to_string()));
+    }
+    if found.len() > 1 {
+        let ids = found.into_iter().collect::<Vec<_>>().join("`, `");
+        let message = format!("HubSpot id `{asked}` is that of several records, of different objects");
+        return Err(OpsError::refused("SL6006", message, format!("ask by a Salesforce id: `{ids}`")));
+    }
+    let id = found.first().and_then(|id| id.parse().ok());
+    if id.is_none() && asked.parse::<SalesforceId>().is_err() {
+        let message = format!("no pipeline of this project has written a HubSpot record with the id `{asked}`");
+        return Err(OpsError::refused(
+            "SL6006",
+            message,
+            "copy the id from the record's page in HubSpot or in Salesforce",
+        ));
+    }
+    Ok(id)
 }
 
 async fn account(

@@ -3,6 +3,7 @@
 
 pub mod alerts;
 pub mod fault;
+pub mod overview;
 pub mod source;
 pub mod state;
 pub mod target;

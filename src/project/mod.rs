@@ -8,6 +8,7 @@ pub mod describe;
 pub mod earlier;
 pub mod error;
 pub mod offline;
+pub mod origin;
 pub mod portal;
 pub mod prepare;
 pub mod revision;

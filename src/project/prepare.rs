@@ -181,6 +181,16 @@ pub fn calls_key(connection: &str) -> String {
     format!("salesforce calls: {connection}")
 }
 
+/// Key of the note that keeps how many calls a day the org of a connection allows.
+pub fn allowed_key(connection: &str) -> String {
+    format!("salesforce calls allowed: {connection}")
+}
+
+/// Key of the note that keeps how many calls a second the portal of a connection allows.
+pub fn rate_key(connection: &str) -> String {
+    format!("hubspot calls a second: {connection}")
+}
+
 /// Whether an error is about more than the pipelines that use a connection.
 fn concerns_all(error: &OpsError) -> bool {
     match error {

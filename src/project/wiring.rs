@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use url::Url;
 
 use super::error::OpsError;
+use super::origin;
 use crate::catalog::folder;
-use crate::config::env::{Environment, Variables, cache_folder};
+use crate::config::env::{Environment, Variables, cache_folder, user_name};
 use crate::config::files::Files;
 use crate::config::load::{Loaded, find_project, load};
 use crate::config::project::{
@@ -23,6 +24,7 @@ use crate::connect::salesforce::limits::ApiBudget;
 use crate::connect::salesforce::settings::{AuthSettings, SalesforceSettings};
 use crate::connect::salesforce::source::{SalesforceConnection, SalesforceSource};
 use crate::diagnostic::{Diagnostic, Place};
+use crate::model::origin::RunOrigin;
 use crate::state::sqlite::SqliteState;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
@@ -60,6 +62,10 @@ pub struct Project {
     pub outside: Outside,
     /// Where the processes of this computer share what they know of rate limits.
     shared_folder: Option<PathBuf>,
+    /// Who uses the computer.
+    user: Option<String>,
+    /// The commit of the definitions; asked for when a run needs it.
+    commit: OnceLock<Option<(String, bool)>>,
     salesforce: Mutex<HashMap<String, SalesforceConnection>>,
     hubspot: Mutex<HashMap<String, HubspotConnection>>,
 }
@@ -93,8 +99,9 @@ pub fn open(root: &Path, variables: Variables<'_>, outside: Outside) -> Result<P
     match &loaded.project {
         Some(config) if !loaded.unusable() => {
             let config = config.clone();
+            let (user, commit) = (user_name(variables), OnceLock::new());
             let (salesforce, hubspot) = (Mutex::default(), Mutex::default());
-            Ok(Project { loaded, config, outside, shared_folder, salesforce, hubspot })
+            Ok(Project { loaded, config, outside, shared_folder, user, commit, salesforce, hubspot })
         }
         _ => Err(OpsError::Findings(Box::new(loaded))),
     }
@@ -221,6 +228,16 @@ impl Project {
         known.get(name).map(|connection| connection.note_calls(noted)).unwrap_or_default()
     }
 
+    /// Calls that the org of a Salesforce connection allows in a day, as far as an answer has told.
+    pub fn calls_allowed(&self, name: &str) -> Option<u64> {
+        lock(&self.salesforce).get(name)?.calls_allowed()
+    }
+
+    /// Calls a second that a HubSpot connection may make, where it is in use.
+    pub fn calls_per_second(&self, name: &str) -> Option<f64> {
+        Some(lock(&self.hubspot).get(name)?.calls_per_second())
+    }
+
     /// The portal that a HubSpot connection must lead to, where one is named.
     pub fn portal_id(&self, name: &str) -> Option<u64> {
         match self.config.connections.get(name) {
@@ -232,6 +249,14 @@ impl Project {
     /// The folder of the catalog, relative to the project: a target has its own.
     pub fn catalog_folder(&self) -> String {
         folder::of_target(self.loaded.target.as_deref())
+    }
+
+    /// Where a run of this project comes from that a command begins.
+    pub fn origin(&self, command: &str) -> RunOrigin {
+        let commit = self.commit.get_or_init(|| origin::commit(&self.loaded, &self.config.pipelines)).clone();
+        let uncommitted = commit.as_ref().is_some_and(|(_, changed)| *changed);
+        let (command, user) = (command.to_owned(), self.user.clone());
+        RunOrigin { command, user, commit: commit.map(|(commit, _)| commit), uncommitted, planned: None }
     }
 
     /// The state's file.

@@ -1,9 +1,8 @@
 //! Who may ask a sandbox: programs of this computer, and no page of another site. A browser lets any page send requests to
 //! loopback, and a name of the page's own may lead there as well (DNS rebinding); both show in headers that pages cannot set.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use crate::sandbox::http::Request;
+use crate::sys::origin::is_loopback;
 
 /// Why a request does not come from this computer by a name of this computer; none where it does.
 pub fn foreign_host(request: &Request) -> Option<String> {
@@ -31,23 +30,6 @@ pub fn foreign_page(request: &Request) -> Option<String> {
 
 fn all<'a>(request: &'a Request, wanted: &'a str) -> impl Iterator<Item = &'a str> {
     request.headers.iter().filter(move |(name, _)| name == wanted).map(|(_, value)| value.trim())
-}
-
-/// Whether a `host` header names this computer: `localhost`, 127.0.0.0/8 or `[::1]`, with or without a port.
-fn is_loopback(host: &str) -> bool {
-    let (name, port) = match host.rsplit_once(':') {
-        // The last colon of an address in brackets belongs to it.
-        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
-        _ => (host, None),
-    };
-    // Rust's parser takes a plus sign, which no port has.
-    if port.is_some_and(|port| port.parse::<u16>().is_err() || port.starts_with('+')) {
-        return false;
-    }
-    if let Some(address) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
-        return address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback());
-    }
-    name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -139,6 +139,7 @@ fn taken_out(database: &Database, pipeline: &PipelineName) -> rusqlite::Result<O
     })?;
     gone.failures = rows("DELETE FROM failures WHERE pipeline = ?1")?;
     rows("DELETE FROM run_failures WHERE run IN (SELECT id FROM runs WHERE pipeline = ?1)")?;
+    rows("DELETE FROM run_origins WHERE run IN (SELECT id FROM runs WHERE pipeline = ?1)")?;
     gone.runs = rows("DELETE FROM runs WHERE pipeline = ?1")?;
     rows("DELETE FROM calls WHERE pipeline = ?1")?;
     rows("DELETE FROM imports WHERE pipeline = ?1")?;

@@ -10,6 +10,7 @@ use super::{lookups, rows};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::ids::{PipelineName, RunId, SalesforceId};
 use crate::ports::state::{Commit, FailureFilter, FailureMark, FailureRow, FailureStatus};
+use crate::sys::secrets::masked;
 
 /// How long after its n-th failure a record is tried again; the last one repeats.
 const RETRY_AFTER: [Duration; 5] = [
@@ -20,7 +21,12 @@ const RETRY_AFTER: [Duration; 5] = [
     Duration::from_secs(24 * 3_600),
 ];
 
-const COLUMNS: &str = "p.name, f.run, f.failure, f.first_seen, f.last_seen, f.attempts, f.status, f.retry_at, f.basis";
+/// The columns that [`row`] reads.
+pub const COLUMNS: &str =
+    "p.name, f.run, f.failure, f.first_seen, f.last_seen, f.attempts, f.status, f.retry_at, f.basis";
+
+/// The index that has all of open failures that is counted.
+pub const BY_REASON: &str = "INDEXED BY failures_by_reason";
 
 const WHERE: &str = "(?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR f.salesforce_id = ?2) AND (?3 OR f.status = 'open')
     AND (?4 IS NULL OR (f.status = 'open' AND (f.retry_at <= ?4 OR f.basis <> ?5)))
@@ -34,11 +40,12 @@ pub fn write(connection: &Connection, pipeline: i64, commit: &Commit, at: i64) -
     )?;
     let mut upsert = connection.prepare_cached(
         "INSERT INTO failures (pipeline, salesforce_id, kind, run, failure, code, basis, first_seen, last_seen, attempts,
-                               status, retry_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11)
+                               status, retry_at, property, remote_code)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, ?12, ?13)
          ON CONFLICT (pipeline, salesforce_id, kind) DO UPDATE SET run = excluded.run, failure = excluded.failure,
              code = excluded.code, basis = excluded.basis, last_seen = excluded.last_seen, attempts = excluded.attempts,
-             status = excluded.status, retry_at = excluded.retry_at,
+             status = excluded.status, retry_at = excluded.retry_at, property = excluded.property,
+             remote_code = excluded.remote_code,
              first_seen = CASE WHEN failures.status = 'resolved' THEN excluded.first_seen ELSE failures.first_seen END",
     )?;
     let mut of_run = connection.prepare_cached(
@@ -63,8 +70,24 @@ pub fn write(connection: &Connection, pipeline: i64, commit: &Commit, at: i64) -
         };
         let retry_at = at + millis(RETRY_AFTER[(attempts as usize - 1).min(RETRY_AFTER.len() - 1)]);
         let (json, code) = (rows::to_json(failure)?, &failure.reason.code);
-        let row = params![pipeline, id, kind, run, json, code, commit.basis, at, attempts, status, retry_at];
-        upsert.execute(row)?;
+        let (property, remote_code) = (failure.reason.property.as_deref(), failure.reason.remote_code.as_deref());
+        // What is stored of a reason is what was masked with it.
+        let (property, remote_code) = (property.map(masked), remote_code.map(masked));
+        upsert.execute(params![
+            pipeline,
+            id,
+            kind,
+            run,
+            json,
+            code,
+            commit.basis,
+            at,
+            attempts,
+            status,
+            retry_at,
+            property,
+            remote_code
+        ])?;
         of_run.execute(params![run, id, kind, json])?;
     }
     Ok(())
@@ -181,16 +204,18 @@ fn of_run(
 /// How many failures of a pipeline are open.
 pub fn open_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<u64> {
     let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(0) };
-    let mut statement =
-        connection.prepare_cached("SELECT count(*) FROM failures WHERE pipeline = ?1 AND status = 'open'")?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT count(*) FROM failures {BY_REASON} WHERE pipeline = ?1 AND status = 'open'"
+    ))?;
     statement.query_row([pipeline], |row| rows::count(row, 0))
 }
 
 /// Open failures of records themselves, not of their associations.
 pub fn open_record_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<u64> {
     let Some(pipeline) = pipeline_id(connection, pipeline)? else { return Ok(0) };
-    let mut statement = connection
-        .prepare_cached("SELECT count(*) FROM failures WHERE pipeline = ?1 AND status = 'open' AND kind = ?2")?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT count(*) FROM failures {BY_REASON} WHERE pipeline = ?1 AND status = 'open' AND kind = ?2"
+    ))?;
     statement.query_row(params![pipeline, FailureKind::Record.name()], |row| rows::count(row, 0))
 }
 
@@ -237,7 +262,8 @@ fn after(filter: &FailureFilter) -> (&str, &str, &str) {
     filter.after.as_ref().map_or(("", "", ""), |(name, id, kind)| (name.as_str(), id.as_str(), kind.name()))
 }
 
-fn row(row: &Row<'_>) -> rusqlite::Result<FailureRow> {
+/// A failure from a row of [`COLUMNS`].
+pub fn row(row: &Row<'_>) -> rusqlite::Result<FailureRow> {
     let status = match row.get_ref(6)?.as_str()? {
         "open" => FailureStatus::Open,
         "dismissed" => FailureStatus::Dismissed,

@@ -14,6 +14,7 @@ pub mod kept;
 pub mod lease;
 pub mod lookups;
 pub mod open;
+pub mod overview;
 pub mod pairs;
 pub mod pipelines;
 mod relabelled;

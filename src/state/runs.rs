@@ -66,13 +66,15 @@ fn write(connection: &Connection, pipeline: i64, run: &RunRow) -> rusqlite::Resu
 
 /// The latest runs, newest first.
 pub fn list(connection: &Connection, pipeline: Option<&PipelineName>, limit: usize) -> rusqlite::Result<Vec<RunRow>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM runs r JOIN pipelines p ON p.id = r.pipeline
-         WHERE ?1 IS NULL OR p.name = ?1 ORDER BY r.id DESC LIMIT ?2"
-    );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_map(params![pipeline.map(PipelineName::as_str), limit], row)?.collect()
+    let from = format!("SELECT {COLUMNS} FROM runs r JOIN pipelines p ON p.id = r.pipeline");
+    let Some(name) = pipeline else {
+        let mut statement = connection.prepare_cached(&format!("{from} ORDER BY r.id DESC LIMIT ?1"))?;
+        return statement.query_map([limit], row)?.collect();
+    };
+    let Some(pipeline) = pipeline_id(connection, name)? else { return Ok(Vec::new()) };
+    let sql = format!("{from} WHERE r.pipeline = ?1 ORDER BY r.id DESC LIMIT ?2");
+    connection.prepare_cached(&sql)?.query_map([pipeline, limit], row)?.collect()
 }
 
 /// The latest run of a pipeline that went through.

@@ -103,7 +103,7 @@ impl SqliteState {
     }
 
     /// Reads something, on a thread that may block.
-    fn read<'a, T, F>(&self, work: F) -> Answer<'a, T>
+    pub(super) fn read<'a, T, F>(&self, work: F) -> Answer<'a, T>
     where
         T: Send + 'static,
         F: FnOnce(&Database) -> rusqlite::Result<T> + Send + 'static,
@@ -150,7 +150,7 @@ impl SqliteState {
     }
 
     /// Writes something; it stands when this returns.
-    fn write<'a, T, F>(&self, work: F) -> Answer<'a, T>
+    pub(super) fn write<'a, T, F>(&self, work: F) -> Answer<'a, T>
     where
         T: Send + 'static,
         F: FnOnce(&Database) -> rusqlite::Result<T> + Send + 'static,

@@ -71,6 +71,16 @@ pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
     read_all(open(path)?, bytes_max)
 }
 
+/// The same of a file with a secret; also gives whether its owner alone may read it. Where the system has no such rights, that is so.
+pub fn read_private(path: &Path, bytes_max: u64) -> Result<(Vec<u8>, bool), ReadError> {
+    let file = open(path)?;
+    #[cfg(unix)]
+    let private = std::os::unix::fs::PermissionsExt::mode(&file.metadata()?.permissions()) & 0o077 == 0;
+    #[cfg(not(unix))]
+    let private = true;
+    Ok((read_all(file, bytes_max)?, private))
+}
+
 /// Opens a file that a person or a setting names; never a device or a pipe, which may never end.
 pub fn open(path: &Path) -> Result<File, ReadError> {
     // Before it is opened: opening a pipe may wait for ever, and opening a device may do something.

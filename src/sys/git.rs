@@ -133,6 +133,12 @@ impl Repository {
         Ok(Commit { id: common.ok().filter(|id| !id.is_empty()).unwrap_or(tip) })
     }
 
+    /// The commit that is checked out.
+    pub fn head(&self) -> Result<Commit, GitError> {
+        let id = self.git(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])?;
+        Ok(Commit { id: id.trim().to_owned() })
+    }
+
     /// All files below these paths of the folder, as they were; named relative to the folder.
     pub fn files(&self, commit: &Commit, paths: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, GitError> {
         let places: Vec<String> = paths.iter().map(|path| format!("{}{path}", self.prefix)).collect();

@@ -13,6 +13,7 @@ pub mod hmac;
 pub mod jwt;
 pub mod network;
 pub mod notify;
+pub mod origin;
 pub mod process;
 pub mod rng;
 pub mod secrets;

@@ -57,6 +57,8 @@ mod sandbox_salesforce;
 mod sandbox_scale;
 mod sandbox_worlds;
 mod saved_plans;
+mod serve;
+mod served_page;
 mod service;
 mod short_answers;
 #[cfg(debug_assertions)]

@@ -4,6 +4,7 @@ pub mod candidates;
 pub mod care;
 pub mod common;
 pub mod review;
+pub mod serve;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use clap_complete::engine::ArgValueCandidates;
 use self::care::{Doctor, State};
 use self::common::{Allow, Common, FindingFormat, Format, Part};
 use self::review::{Apply, Diff, Plan};
+use self::serve::{Beside, Serve};
 use super::units;
 use crate::ops::schemas;
 
@@ -72,6 +74,8 @@ pub enum Command {
     State(State),
     /// Explain why a Salesforce record is, or is not, in HubSpot
     Why(Why),
+    /// Serve a page with pipelines, failures and runs, and metrics, over HTTP
+    Serve(Serve),
     /// Print a JSON Schema; `schema pipeline --project` knows the real names of the catalog
     Schema(Schema),
     /// Explain an error code, and what to do about it
@@ -263,6 +267,9 @@ pub struct Sync {
     /// Read the definitions again when their files change and they are valid; SIGHUP asks for it at once
     #[arg(long, conflicts_with = "once")]
     pub watch: bool,
+    /// A page beside the sync.
+    #[command(flatten)]
+    pub beside: Beside,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -378,7 +385,7 @@ pub struct FailureFilter {
 /// Arguments of `why`.
 #[derive(Debug, Args)]
 pub struct Why {
-    /// Salesforce id, 15 or 18 characters
+    /// Salesforce id, 15 or 18 characters, or the id of a HubSpot record
     #[arg(value_name = "ID")]
     pub id: String,
     /// Also read what HubSpot holds now, and compare it with what it should hold, property by property

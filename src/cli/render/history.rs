@@ -161,6 +161,12 @@ pub fn run(run: &RunView, paint: Paint) -> String {
     let how = paint.text(of_status(run.status), status(run.status));
     text.push_str(&format!("  {how}, started {}\n", moment(&run.started)));
     text.push_str(&format!("  read {}: {}\n", number(run.tally.read), effects_of(run.status, &run.tally)));
+    if let Some(origin) = &run.origin {
+        text.push_str(&format!("  {}\n", safe(&origin.words())));
+        if let Some(planned) = &origin.planned {
+            text.push_str(&format!("  its plan foretold: {}\n", effects_of(RunStatus::Succeeded, planned)));
+        }
+    }
     if let Some(error) = &run.error {
         // Only a refusal before the first read is kept with its code.
         let how = if run.code.is_some() { "did not begin" } else { "ended early" };

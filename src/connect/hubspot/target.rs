@@ -40,6 +40,11 @@ impl HubspotConnection {
         Api::new(settings, network, clock, rng, cancel).map(|api| Self(Arc::new(api)))
     }
 
+    /// Calls a second at present.
+    pub fn calls_per_second(&self) -> f64 {
+        self.0.calls_per_second()
+    }
+
     /// A handle that counts its own calls, for use in passing.
     pub fn handle(&self) -> HubspotTarget {
         HubspotTarget::new(&self.0, Calls::passing(&self.0.unclaimed))

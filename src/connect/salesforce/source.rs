@@ -74,6 +74,11 @@ impl SalesforceConnection {
         self.0.note_calls(noted)
     }
 
+    /// Calls that the org allows in a day, as far as an answer has told.
+    pub fn calls_allowed(&self) -> Option<u64> {
+        self.0.daily_calls().map(|(_, allowed)| allowed)
+    }
+
     /// A handle with a call counter of its own, for use in passing.
     pub fn handle(&self) -> SalesforceSource {
         SalesforceSource { api: Arc::clone(&self.0), calls: Calls::passing(&self.0.tokens.unclaimed) }

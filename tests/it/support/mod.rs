@@ -18,6 +18,7 @@ pub(crate) mod org;
 pub(crate) mod output;
 pub(crate) mod page;
 pub(crate) mod receivers;
+pub(crate) mod served;
 pub(crate) mod story;
 pub(crate) mod uses;
 

@@ -1,0 +1,64 @@
+//! The definitions as they are now: read again when their files have changed. What is no good leaves the earlier ones in place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use crate::ops::sync::stamp;
+use crate::project::error::OpsError;
+use crate::project::wiring::Project;
+use crate::sys::clock::Mark;
+
+/// Files are looked at no more often than that.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// Opens the project.
+pub type Open = Arc<dyn Fn() -> Result<Project, OpsError> + Send + Sync>;
+
+/// The definitions.
+pub struct Current {
+    open: Open,
+    held: Mutex<Held>,
+}
+
+struct Held {
+    project: Arc<Project>,
+    stamp: String,
+    looked: Mark,
+    problem: Option<String>,
+}
+
+impl Current {
+    /// Those of a project that was opened.
+    pub async fn new(project: Project, open: Open) -> Self {
+        let looked = project.outside.clock.mark();
+        let stamp = stamp(&project).await;
+        Self { open, held: Mutex::new(Held { project: Arc::new(project), stamp, looked, problem: None }) }
+    }
+
+    /// The project, and why what its files hold now cannot be used, where that is so.
+    pub async fn get(&self) -> (Arc<Project>, Option<String>) {
+        let mut held = self.held.lock().await;
+        let clock = held.project.outside.clock.clone();
+        if clock.since(held.looked) >= LOOK_EVERY {
+            held.looked = clock.mark();
+            let now = stamp(&held.project).await;
+            if now != held.stamp {
+                held.stamp = now;
+                self.renew(&mut held);
+            }
+        }
+        (Arc::clone(&held.project), held.problem.clone())
+    }
+
+    fn renew(&self, held: &mut Held) {
+        match (self.open)() {
+            Ok(project) => {
+                project.take_over(&held.project);
+                (held.project, held.problem) = (Arc::new(project), None);
+            }
+            Err(error) => held.problem = Some(error.reason().1),
+        }
+    }
+}
