@@ -45,6 +45,6 @@ mod tests {
         ] {
             assert_eq!(available(&format!("{head}{line}")), expected, "{line}");
         }
-        assert!(free_bytes(Path::new("/")).is_some_and(|free| free > 0));
+        assert!(free_bytes(&std::env::temp_dir()).is_some_and(|free| free > 0));
     }
 }
