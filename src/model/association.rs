@@ -152,13 +152,41 @@ pub struct PairKey {
 impl PairKey {
     /// The pair of two records, each named by its object and its id, in the portal behind a connection.
     pub fn new(connection: &str, one: (&str, &HubspotId), other: (&str, &HubspotId)) -> Self {
-        let [one, other] = [one, other].map(|(object, id)| (id.number(), object));
-        let (newer, older) = if one >= other { (one, other) } else { (other, one) };
-        let mut hasher = Hasher::default();
-        for text in [connection, newer.1, older.1] {
-            hasher.text(text);
+        PairObjects::new(connection, one.0, other.0).key(one.1, other.1)
+    }
+}
+
+/// Two objects in the portal behind a connection: names pairs of their records.
+#[derive(Debug, Clone, Copy)]
+pub struct PairObjects {
+    /// The hash of both, the first one first.
+    hash: i64,
+    /// The hash of both, the other one first.
+    hash_turned: i64,
+    /// Of two records whose ids are the same number, the one of the first object comes first.
+    is_in_order: bool,
+}
+
+impl PairObjects {
+    /// Two objects, by their type ids.
+    pub fn new(connection: &str, one: &str, other: &str) -> Self {
+        let hash = |texts: [&str; 3]| {
+            let mut hasher = Hasher::default();
+            texts.into_iter().for_each(|text| hasher.text(text));
+            i64::from_be_bytes(hasher.finish())
+        };
+        let (hash, hash_turned) = (hash([connection, one, other]), hash([connection, other, one]));
+        Self { hash, hash_turned, is_in_order: one >= other }
+    }
+
+    /// The pair of a record of the first object and one of the other.
+    pub fn key(&self, one: &HubspotId, other: &HubspotId) -> PairKey {
+        let (one, other) = (one.number(), other.number());
+        if one > other || (one == other && self.is_in_order) {
+            PairKey { newer: one, older: other, objects: self.hash }
+        } else {
+            PairKey { newer: other, older: one, objects: self.hash_turned }
         }
-        Self { newer: newer.0, older: older.0, objects: i64::from_be_bytes(hasher.finish()) }
     }
 }
 

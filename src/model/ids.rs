@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::hash::Hasher;
 
@@ -151,14 +152,14 @@ impl schemars::JsonSchema for SalesforceId {
     }
 }
 
-/// A HubSpot record id: digits, longer than 32 bit, kept as text.
+/// A HubSpot record id: digits, longer than 32 bit, kept as text. As short as HubSpot writes them, none has memory of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
-pub struct HubspotId(Box<str>);
+pub struct HubspotId(#[schemars(with = "String")] SmolStr);
 
 impl HubspotId {
     /// Takes the id as HubSpot wrote it.
-    pub fn new(id: impl Into<Box<str>>) -> Self {
+    pub fn new(id: impl Into<SmolStr>) -> Self {
         Self(id.into())
     }
 
@@ -169,7 +170,7 @@ impl HubspotId {
 
     /// The number that the id is; a text that is no number as HubSpot writes them has a negative one, by its hash.
     pub fn number(&self) -> i64 {
-        let text = &*self.0;
+        let text = self.as_str();
         let plain = matches!(text.len(), 1..=18) && text.bytes().all(|byte| byte.is_ascii_digit());
         // A zero in front makes another text of the same number.
         if plain && (text == "0" || !text.starts_with('0')) {

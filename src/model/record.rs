@@ -156,6 +156,16 @@ impl Properties {
         })
     }
 
+    /// The value of the property whose name has this place; none where it is not set.
+    pub fn at(&self, name: usize) -> Option<&str> {
+        // Mostly all are set, in the order of their places.
+        let is_it = |(place, _): &(u32, u32)| *place as usize == name;
+        let entry = Some(name).filter(|entry| self.entries.get(*entry).is_some_and(is_it));
+        let entry = entry.or_else(|| self.entries.iter().position(is_it))?;
+        let start = entry.checked_sub(1).map_or(0, |before| self.entries[before].1);
+        self.text.get(start as usize..self.entries[entry].1 as usize)
+    }
+
     /// The value of a property; none where it is not set.
     pub fn get(&self, name: &str) -> Option<&str> {
         // From the front: a record has some dozens of properties, for which a table would cost more than it saves.
@@ -234,6 +244,7 @@ mod tests {
         let shown = |set: &Properties| format!("{set:?}");
         assert_eq!(shown(&set), r#"{"id": "7", "city": "Łódź", "name": ""}"#);
         assert_eq!((set.get("name"), set.get("city"), set.get("else")), (Some(""), Some("Łódź"), None));
+        assert_eq!([0, 1, 2, 3].map(|place| set.at(place)), [Some("7"), Some(""), Some("Łódź"), None]);
         set.retain(|name, _| name != "city");
         assert_eq!(shown(&set), r#"{"id": "7", "name": ""}"#);
         set.retain(|_, value| !value.is_empty());

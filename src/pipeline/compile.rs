@@ -159,7 +159,7 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         mode: config.target.mode,
         adoption: parts.adoption,
         fields,
-        ranks: ranks(&properties),
+        by_name: by_name(&properties),
         properties,
         associations: parts.associations,
         is_junction: config.associate.is_some(),
@@ -177,13 +177,11 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
     }
 }
 
-/// The place of each name among all in order.
-fn ranks(names: &[Arc<str>]) -> Box<[usize]> {
+/// The places of names in their order.
+fn by_name(names: &[Arc<str>]) -> Box<[usize]> {
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by_key(|place| &names[*place]);
-    let mut ranks = vec![0; names.len()];
-    order.into_iter().enumerate().for_each(|(rank, place)| ranks[place] = rank);
-    ranks.into()
+    order.into()
 }
 
 /// Hash over the parts of a definition that shape records or say which belong, as JSON with sorted keys: layout, comments,

@@ -13,7 +13,7 @@ use super::parents::Parents;
 use super::template::Template;
 use super::values::convert::{Conversion, trim};
 use super::values::decimal::Decimal;
-use super::values::matching;
+use super::values::matching::{self, Options};
 use super::values::rules::Rule;
 use crate::config::pipeline::{DeleteAction, GuardConfig, Mode, SyncConfig, WhenBlank};
 use crate::model::association::{Asked, AssociationKey, LabelId};
@@ -71,8 +71,8 @@ pub struct Pipeline {
     /// Hash over all that a record is judged by: the mapping, and what the two systems say of the fields and properties in use.
     /// A record that failed under another one may go through now.
     pub basis: String,
-    /// Place of each property among all by name, by which hashes go.
-    pub(super) ranks: Box<[usize]>,
+    /// The places of the properties in the order of their names, by which hashes go.
+    pub(super) by_name: Box<[usize]>,
     /// Column of the record's name for people.
     pub(super) title_column: Option<usize>,
     /// Columns whose values are masked.
@@ -212,7 +212,7 @@ pub struct Field {
     /// What happens to a value that the map lacks, or that is no option.
     pub otherwise: Fallback,
     /// Options of the property; none when they are not checked.
-    pub options: Option<Arc<[Box<str>]>>,
+    pub options: Option<Arc<Options>>,
     /// Rules of the portal that its values must keep.
     pub rules: Vec<Rule>,
     /// Canonical text of the property for a blank.
@@ -306,15 +306,15 @@ impl Pipeline {
             }
             return ContentHash(hasher.finish());
         }
-        let mut sorted: Vec<(usize, &str)> = properties.placed().collect();
-        sorted.sort_unstable_by_key(|(place, _)| self.ranks.get(*place));
         let mut hasher = Hasher::default();
         for text in [&*self.target.connection, &*self.target.object_type_id] {
             hasher.text(text);
         }
-        for (place, value) in sorted {
-            hasher.text(&self.properties[place]);
-            hasher.text(value);
+        for place in &self.by_name {
+            if let Some(value) = properties.at(*place) {
+                hasher.text(&self.properties[*place]);
+                hasher.text(value);
+            }
         }
         ContentHash(hasher.finish())
     }

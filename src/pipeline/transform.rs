@@ -105,7 +105,7 @@ impl Pipeline {
                 (Cow::Owned(field.written_owner(default, owners)?), false)
             }
             (Some(text), _) => (field.mapped(text)?, false),
-            (None, Some(default)) => (Cow::Owned(field.settled(default.clone())?), false),
+            (None, Some(default)) => (field.settled(default)?, false),
             (None, None) => (Cow::Borrowed(""), field.when_blank == WhenBlank::Keep),
         };
         if mapped.is_empty() {
@@ -165,17 +165,24 @@ impl Field {
     }
 
     /// Value map, conversion and options.
-    fn mapped<'a>(&self, text: Cow<'a, str>) -> Result<Cow<'a, str>, Reason> {
+    fn mapped<'a>(&'a self, text: Cow<'a, str>) -> Result<Cow<'a, str>, Reason> {
         if matches!(self.source, FieldSource::Constant(_)) {
             return Ok(text);
         }
         if self.conversion == Conversion::Options {
             let options = text.split(';').map(convert::trim).filter(|option| !option.is_empty());
-            let options: Vec<String> = options.map(|option| self.option(option)).collect::<Result<_, _>>()?;
-            return Ok(Cow::Owned(convert::list(options.iter().map(String::as_str))));
+            let options: Vec<Cow<'_, str>> = options.map(|option| self.option(option)).collect::<Result<_, _>>()?;
+            return Ok(Cow::Owned(convert::list(options.iter().map(|option| &**option))));
         }
         if self.values.is_some() || self.conversion == Conversion::Option {
-            return self.option(&matching::key(&text, &self.source_kind)).map(Cow::Owned);
+            let owned = |key: &str| self.option(key).map(|option| Cow::Owned(option.into_owned()));
+            return match text {
+                Cow::Borrowed(text) => match matching::key(text, &self.source_kind) {
+                    Cow::Borrowed(key) => self.option(key),
+                    Cow::Owned(key) => owned(&key),
+                },
+                Cow::Owned(text) => owned(&matching::key(&text, &self.source_kind)),
+            };
         }
         if let Some(scale) = &self.scale {
             let number = Decimal::parse(convert::trim(&text)).and_then(|number| number.multiply(scale).ok());
@@ -197,17 +204,21 @@ impl Field {
     }
 
     /// One value through the value map and against the options.
-    fn option(&self, value: &str) -> Result<String, Reason> {
+    fn option<'a>(&'a self, value: &'a str) -> Result<Cow<'a, str>, Reason> {
         let mapped = match &self.values {
-            Some(values) => values.get(value).cloned(),
-            None => self.offered(value),
+            Some(values) => values.get(value).map(String::as_str),
+            // What is found among the options is one of them.
+            None => match self.offered(value) {
+                Some(option) => return Ok(Cow::Borrowed(option)),
+                None => None,
+            },
         };
         if let Some(mapped) = mapped {
             return self.settled(mapped);
         }
         match &self.otherwise {
-            Fallback::Value(other) => self.settled(other.clone()),
-            Fallback::Clear => Ok(String::new()),
+            Fallback::Value(other) => self.settled(other),
+            Fallback::Clear => Ok(Cow::Borrowed("")),
             Fallback::Pass if self.offered(value).is_some() => self.passed(value),
             Fallback::Reject if self.values.is_some() => {
                 let advice = "add it to `values`, or say what happens with `otherwise`";
@@ -219,14 +230,14 @@ impl Field {
     }
 
     /// A text of the definition, where the property still has it among its options.
-    fn settled(&self, text: String) -> Result<String, Reason> {
+    fn settled<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, Reason> {
         let lacks = |option: &&str| !option.is_empty() && self.offered(option).is_none();
         let lacking = match self.kind {
             PropertyKind::MultiCheckbox => text.split(';').find(lacks),
-            _ => Some(&*text).filter(lacks),
+            _ => Some(text).filter(lacks),
         };
         match lacking {
-            None => Ok(text),
+            None => Ok(Cow::Borrowed(text)),
             Some(option) => Err(self.no_option(option)),
         }
     }
@@ -238,13 +249,12 @@ impl Field {
     }
 
     /// A value that the map lacks, as the property's text.
-    fn passed(&self, value: &str) -> Result<String, Reason> {
+    fn passed<'a>(&'a self, value: &'a str) -> Result<Cow<'a, str>, Reason> {
         if matches!(self.kind, PropertyKind::Enumeration | PropertyKind::MultiCheckbox) {
-            return Ok(self.offered(value).unwrap_or_else(|| value.to_owned()));
+            return Ok(Cow::Borrowed(self.offered(value).unwrap_or(value)));
         }
         let conversion = convert::conversion(&FieldKind::String, &self.kind).unwrap_or(Conversion::Text);
-        let converted = convert::convert(value, conversion, &self.zone).map(Cow::into_owned);
-        converted.map_err(|unfit| self.unfit(unfit, value))
+        convert::convert(value, conversion, &self.zone).map_err(|unfit| self.unfit(unfit, value))
     }
 
     /// Refuses a value that the portal's rules refuse.
@@ -256,10 +266,10 @@ impl Field {
     }
 
     /// The value as the property's option; as it is where its options cannot be checked.
-    fn offered(&self, value: &str) -> Option<String> {
+    fn offered<'a>(&'a self, value: &'a str) -> Option<&'a str> {
         match &self.options {
-            Some(options) => matching::option(options, value).map(str::to_owned),
-            None => Some(value.to_owned()),
+            Some(options) => options.find(value),
+            None => Some(value),
         }
     }
 

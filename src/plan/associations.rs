@@ -1,7 +1,8 @@
 //! What becomes of the associations between two HubSpot records: a function of what lookups ask for now, of what stands, and of
 //! what of it is ours.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::model::association::{Asked, AssociationKey, AssociationType, LabelId, OwnedType, PairKey, SettledPair};
 use crate::model::ids::{HubspotId, SalesforceId};
@@ -54,6 +55,41 @@ pub struct PairView {
     pub requested_labels: Vec<LabelId>,
 }
 
+/// What is known of pairs of records, in the order of their ids: a place for each.
+#[derive(Debug, Default)]
+pub struct PairViews(Vec<(Pair, PairView)>);
+
+impl FromIterator<(Pair, PairView)> for PairViews {
+    fn from_iter<I: IntoIterator<Item = (Pair, PairView)>>(views: I) -> Self {
+        let mut views: Vec<(Pair, PairView)> = views.into_iter().collect();
+        views.sort_by(|(one, _), (other, _)| one.cmp(other));
+        views.dedup_by(|(one, _), (other, _)| one == other);
+        Self(views)
+    }
+}
+
+impl PairViews {
+    /// What is known of a pair.
+    pub fn get_mut(&mut self, from: &HubspotId, to: &HubspotId) -> Option<&mut PairView> {
+        let place = self.place(from, to)?;
+        Some(&mut self.0[place].1)
+    }
+
+    /// All pairs.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &(Pair, PairView)> {
+        self.0.iter()
+    }
+
+    /// All pairs, to change what is known of them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Pair, &mut PairView)> {
+        self.0.iter_mut().map(|(pair, view)| (&*pair, view))
+    }
+
+    fn place(&self, from: &HubspotId, to: &HubspotId) -> Option<usize> {
+        self.0.binary_search_by(|(pair, _)| (&pair.0, &pair.1).cmp(&(from, to))).ok()
+    }
+}
+
 /// What to do for a set of lookups to one object.
 #[derive(Debug, Default, PartialEq)]
 pub struct AssociationPlan {
@@ -92,51 +128,51 @@ pub struct LookupResult {
 }
 
 /// Plans what to remove and to make between the records of `due`; `views` tells of every pair of theirs, before and after.
-pub fn plan(due: &[DueLookup], views: &BTreeMap<Pair, PairView>, to_object: &str) -> AssociationPlan {
+pub fn plan(due: &[DueLookup], views: &PairViews, to_object: &Arc<str>) -> AssociationPlan {
     let asking = Asking::of(due, views);
     let mut plan = AssociationPlan::default();
-    let (mut removing, mut making) = (HashMap::new(), HashMap::new());
+    let none = vec![None; views.0.len()];
+    let (mut removing, mut making) = (none.clone(), none);
     let mut gone: HashSet<PairKey> = HashSet::new();
-    for (pair, view) in views {
-        let labels = asking.labels(pair, view);
-        let is_asked = asking.pairs.contains(&view.key) || view.requested;
+    for (place, (pair, view)) in views.iter().enumerate() {
+        let labels = asking.labels(place, view);
+        let is_asked = asking.by_place[place].is_some() || view.requested || asking.turned.contains(&view.key);
         let (change, disowned) = removal(pair, view, &labels, is_asked);
         plan.disowned.extend(disowned);
         let whole = change.as_ref().is_some_and(|change| change.pair.types.is_empty());
         // The two records of one object are seen from both sides.
         if let Some(change) = change.filter(|_| !whole || gone.insert(view.key)) {
-            removing.insert(pair.clone(), plan.remove.len());
+            removing[place] = Some(plan.remove.len());
             plan.remove.push(change);
         }
-        if let Some(asked) = asking.by_pair.get(pair)
+        if let Some(asked) = &asking.by_place[place]
             && let Some(change) = addition(pair, view, asked, &labels)
         {
-            making.insert(pair.clone(), plan.make.len());
+            making[place] = Some(plan.make.len());
             plan.make.push(change);
         }
     }
-    plan.owned = due.iter().flat_map(|lookup| came_along(lookup, views)).collect();
-    plan.results = due
-        .iter()
-        .map(|lookup| {
-            let pair = lookup.pair();
-            let settled = lookup.wanted.clone().map(|(asked, to)| SettledPair {
-                asked,
-                from: lookup.from.clone(),
-                to_object: to_object.into(),
-                to,
-            });
-            let stands = pair.as_ref().is_some_and(|pair| {
-                let label = settled.as_ref().and_then(|settled| settled.asked.label.as_ref());
-                stands(views.get(pair), label)
-            });
-            let waits_for = pair.filter(|_| !stands).and_then(|pair| making.get(&pair).copied());
-            let moved = settled.as_ref().map(|settled| (&settled.from, &settled.to, &settled.asked.label))
-                != lookup.settled.as_ref().map(|settled| (&settled.from, &settled.to, &settled.asked.label));
-            let removes = lookup.pair_before().filter(|_| moved).and_then(|pair| removing.get(&pair).copied());
-            LookupResult { settled, waits_for, removes }
-        })
-        .collect();
+    plan.results.reserve_exact(due.len());
+    for (lookup, now) in due.iter().zip(&asking.places) {
+        let before = lookup.settled.as_ref().and_then(|settled| views.place(&settled.from, &settled.to));
+        let view = now.map(|place| &views.0[place]);
+        if let (Some((pair, now)), Some(before)) = (view, before) {
+            plan.owned.extend(came_along(lookup, (pair, now), &views.0[before]));
+        }
+        let settled = lookup.wanted.clone().map(|(asked, to)| SettledPair {
+            asked,
+            from: lookup.from.clone(),
+            to_object: Arc::clone(to_object),
+            to,
+        });
+        let label = settled.as_ref().and_then(|settled| settled.asked.label.as_ref());
+        let stands = stands(view.map(|(_, view)| view), label);
+        let waits_for = now.filter(|_| !stands).and_then(|place| making[place]);
+        let moved = settled.as_ref().map(|settled| (&settled.from, &settled.to, &settled.asked.label))
+            != lookup.settled.as_ref().map(|settled| (&settled.from, &settled.to, &settled.asked.label));
+        let removes = before.filter(|_| moved).and_then(|place| removing[place]);
+        plan.results.push(LookupResult { settled, waits_for, removes });
+    }
     plan
 }
 
@@ -149,24 +185,36 @@ pub fn stands(view: Option<&PairView>, label: Option<&LabelId>) -> bool {
 
 /// What the lookups at hand ask for.
 struct Asking<'a> {
-    by_pair: BTreeMap<Pair, Vec<&'a LabelId>>,
-    pairs: HashSet<PairKey>,
+    /// For each lookup, the place of the pair that it asks for.
+    places: Vec<Option<usize>>,
+    /// For each pair that is asked for, the labels.
+    by_place: Vec<Option<Vec<&'a LabelId>>>,
+    /// The pairs that are asked for, whichever of the two is named first; empty where each is asked for as it is seen.
+    turned: HashSet<PairKey>,
 }
 
 impl<'a> Asking<'a> {
-    fn of(due: &'a [DueLookup], views: &BTreeMap<Pair, PairView>) -> Self {
-        let mut asking = Self { by_pair: BTreeMap::new(), pairs: HashSet::new() };
-        for lookup in due {
-            let (Some(pair), Some((asked, _))) = (lookup.pair(), &lookup.wanted) else { continue };
-            asking.pairs.extend(views.get(&pair).map(|view| view.key));
-            asking.by_pair.entry(pair).or_default().extend(&asked.label);
+    fn of(due: &'a [DueLookup], views: &PairViews) -> Self {
+        let mut by_place: Vec<Option<Vec<&LabelId>>> = vec![None; views.0.len()];
+        let place = |lookup: &DueLookup| lookup.wanted.as_ref().and_then(|(_, to)| views.place(&lookup.from, to));
+        let places: Vec<Option<usize>> = due.iter().map(place).collect();
+        for (lookup, place) in due.iter().zip(&places) {
+            if let (Some(place), Some((asked, _))) = (*place, &lookup.wanted) {
+                by_place[place].get_or_insert_default().extend(&asked.label);
+            }
         }
-        asking
+        let turned = if by_place.iter().all(Option::is_some) {
+            HashSet::new()
+        } else {
+            let asked = views.iter().zip(&by_place).filter(|(_, labels)| labels.is_some());
+            asked.map(|((_, view), _)| view.key).collect()
+        };
+        Self { places, by_place, turned }
     }
 
     /// All labels that lookups ask for between two records, from this side.
-    fn labels(&self, pair: &Pair, view: &PairView) -> Vec<LabelId> {
-        let requested = self.by_pair.get(pair).into_iter().flatten().map(|label| (*label).clone());
+    fn labels(&self, place: usize, view: &PairView) -> Vec<LabelId> {
+        let requested = self.by_place[place].iter().flatten().map(|label| (*label).clone());
         let mut labels: Vec<LabelId> = requested.chain(view.requested_labels.iter().cloned()).collect();
         // Several lookups may ask for one label, which is sent once.
         labels.sort();
@@ -232,9 +280,7 @@ fn addition(pair: &Pair, view: &PairView, asked: &[&LabelId], all: &[LabelId]) -
 }
 
 /// What was ours between records that HubSpot has merged since, and stands between those that are left.
-fn came_along(lookup: &DueLookup, views: &BTreeMap<Pair, PairView>) -> Vec<OwnedType> {
-    let (Some(pair), Some(before)) = (lookup.pair(), lookup.pair_before()) else { return Vec::new() };
-    let (Some(now), Some(old)) = (views.get(&pair), views.get(&before)) else { return Vec::new() };
+fn came_along(lookup: &DueLookup, (pair, now): (&Pair, &PairView), (before, old): &(Pair, PairView)) -> Vec<OwnedType> {
     let Some(types) = now.types.as_ref().filter(|_| pair != before && old.types.is_none()) else { return Vec::new() };
     let asked = lookup.wanted.as_ref().map(|(asked, _)| asked.target)
         == lookup.settled.as_ref().map(|settled| settled.asked.target);
@@ -252,6 +298,8 @@ fn has(types: &[AssociationType], label: &LabelId) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const A: &str = "0015g00000XyZaBAAV";
@@ -328,7 +376,8 @@ mod tests {
         /// What is removed and made: record, record, types.
         #[track_caller]
         fn check(&self, remove: &[(&str, &str, &[u64])], make: &[(&str, &str, &[u64])]) -> AssociationPlan {
-            let plan = plan(&self.due, &self.views, "2-1");
+            let views = self.views.clone().into_iter().collect();
+            let plan = plan(&self.due, &views, &"2-1".into());
             let shape = |changes: &[PairChange]| -> Vec<(String, String, Vec<u64>)> {
                 let types = |types: &PairTypes| types.types.iter().map(|kind| kind.type_id).collect();
                 changes

@@ -100,10 +100,10 @@ pub(super) async fn make(
         let body = HashMap::from([("inputs", inputs.collect::<Vec<Input<'_>>>())]);
         let call = Call::post("make associations", path(from_object, to_object, rest), &body).association();
         let answer: Batch<MadeAssociation> = api.fetch(calls, &call).await?;
-        let ends: Vec<(String, String)> = answer.results.iter().filter_map(MadeAssociation::ends).collect();
-        let named: HashSet<(&str, &str)> = ends.iter().map(|(from, to)| (from.as_str(), to.as_str())).collect();
+        let named: HashSet<(&HubspotId, &HubspotId)> =
+            answer.results.iter().filter_map(MadeAssociation::ends).collect();
         for index in chosen {
-            let (from, to) = (pairs[*index].from.as_str(), pairs[*index].to.as_str());
+            let (from, to) = (&pairs[*index].from, &pairs[*index].to);
             // The default type is confirmed in both directions, a label in one.
             if named.contains(&(from, to)) || named.contains(&(to, from)) {
                 outcomes[*index] = PairOutcome::Done;
@@ -150,8 +150,9 @@ pub(super) async fn remove(
             chosen.iter().for_each(|index| outcomes[*index] = PairOutcome::Done);
         }
         if let Some(mut answer) = answer {
-            let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeAssociation::ends).collect();
-            let is_named = |pair: &PairTypes| named.contains(&(pair.from.to_string(), pair.to.to_string()));
+            let named: HashSet<(&HubspotId, &HubspotId)> =
+                answer.results.iter().filter_map(MadeAssociation::ends).collect();
+            let is_named = |pair: &PairTypes| named.contains(&(&pair.from, &pair.to));
             chosen
                 .iter()
                 .filter(|index| is_named(&pairs[**index]))
@@ -202,21 +203,28 @@ fn input<'a>(pair: &'a PairTypes, types: &'a [AssociationType]) -> Input<'a> {
 /// about those that are left: about all of them where nothing was confirmed or there is an error for each, else about one
 /// that the answer does not tell, so that they are asked for again.
 fn refused<T>(answer: &Batch<T>, pairs: &[PairTypes], chosen: &[usize], outcomes: &mut [PairOutcome]) {
-    let left: Vec<usize> = chosen.iter().copied().filter(|index| outcomes[*index] == PairOutcome::Unknown).collect();
+    let errors = || answer.errors.iter().filter(|error| !is_not_found(error) || answer.results.is_empty());
+    let mut named = Named::default();
+    if errors().next().is_some() {
+        chosen.iter().for_each(|index| named.enter(*index, &pairs[*index]));
+    }
     let mut nameless: Vec<&ErrorBody> = Vec::new();
-    for error in answer.errors.iter().filter(|error| !is_not_found(error) || answer.results.is_empty()) {
-        let ids: Vec<String> = error.context.values().flat_map(|value| super::wire::texts(Some(value))).collect();
-        let names = |id: &HubspotId| ids.iter().any(|text| mentions(text, id.as_str()));
-        let from_named = !context_texts(error, "fromObjectId").is_empty();
-        let about =
-            |pair: &PairTypes| if from_named { names(&pair.from) } else { names(&pair.from) || names(&pair.to) };
-        if chosen.iter().any(|index| about(&pairs[*index])) {
-            left.iter().filter(|index| about(&pairs[**index])).for_each(|index| refuse(&mut outcomes[*index], error));
-        } else {
+    for error in errors() {
+        let texts: Vec<String> = error.context.values().flat_map(|value| super::wire::texts(Some(value))).collect();
+        let only_from = !context_texts(error, "fromObjectId").is_empty();
+        let about: Vec<usize> =
+            texts.iter().flat_map(|text| numbers(text)).flat_map(|id| named.take(id, only_from)).flatten().collect();
+        let is_about_any = texts.iter().flat_map(|text| numbers(text)).any(|id| named.knows(id, only_from));
+        for index in about {
+            if outcomes[index] == PairOutcome::Unknown {
+                refuse(&mut outcomes[index], error);
+            }
+        }
+        if !is_about_any {
             nameless.push(error);
         }
     }
-    let open: Vec<usize> = left.into_iter().filter(|index| outcomes[*index] == PairOutcome::Unknown).collect();
+    let open: Vec<usize> = chosen.iter().copied().filter(|index| outcomes[*index] == PairOutcome::Unknown).collect();
     if answer.results.is_empty() || nameless.len() >= open.len() {
         open.iter().zip(nameless.iter().cycle()).for_each(|(index, error)| refuse(&mut outcomes[*index], error));
     }
@@ -230,9 +238,33 @@ fn refuse(outcome: &mut PairOutcome, error: &ErrorBody) {
     *outcome = PairOutcome::Refused(reason);
 }
 
-/// Whether a text names an id as a number of its own (`COMPANY=42 is not valid`).
-fn mentions(text: &str, id: &str) -> bool {
-    text.split(|character: char| !character.is_ascii_digit()).any(|part| part == id)
+/// The numbers that a text names (`COMPANY=42 is not valid`).
+fn numbers(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|character: char| !character.is_ascii_digit()).filter(|part| !part.is_empty())
+}
+
+/// The associations of a call by the records at their ends. Those of a record are given out once: what comes after them
+/// says nothing new, and a call may have as many errors as associations.
+#[derive(Default)]
+struct Named<'a> {
+    from: HashMap<&'a str, Vec<usize>>,
+    to: HashMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Named<'a> {
+    fn enter(&mut self, index: usize, pair: &'a PairTypes) {
+        self.from.entry(pair.from.as_str()).or_default().push(index);
+        self.to.entry(pair.to.as_str()).or_default().push(index);
+    }
+
+    fn take(&mut self, id: &str, only_from: bool) -> [Vec<usize>; 2] {
+        let take = |all: &mut HashMap<&str, Vec<usize>>| all.get_mut(id).map(std::mem::take).unwrap_or_default();
+        [take(&mut self.from), if only_from { Vec::new() } else { take(&mut self.to) }]
+    }
+
+    fn knows(&self, id: &str, only_from: bool) -> bool {
+        self.from.contains_key(id) || (!only_from && self.to.contains_key(id))
+    }
 }
 
 #[cfg(test)]
@@ -251,9 +283,10 @@ mod tests {
         let chosen: Vec<usize> = (0..count).collect();
         let answer: Batch<MadeAssociation> = serde_json::from_str(body).unwrap();
         let mut outcomes = vec![PairOutcome::Unknown; count];
-        let named: HashSet<(String, String)> = answer.results.iter().filter_map(MadeAssociation::ends).collect();
+        let named: HashSet<(&HubspotId, &HubspotId)> =
+            answer.results.iter().filter_map(MadeAssociation::ends).collect();
         for (outcome, pair) in outcomes.iter_mut().zip(&pairs) {
-            if named.contains(&(pair.from.to_string(), pair.to.to_string())) {
+            if named.contains(&(&pair.from, &pair.to)) {
                 *outcome = PairOutcome::Done;
             }
         }

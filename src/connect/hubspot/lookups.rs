@@ -156,7 +156,7 @@ impl<'a> AssociationsOf<'a> {
         // Each page counts once, however often it is named.
         let mut pages: BTreeMap<usize, Associations> = BTreeMap::new();
         for result in answer.results {
-            let place = result.from.id.as_ref().and_then(text).and_then(|id| places.get(id.as_str()).copied());
+            let place = result.from.id.as_ref().and_then(|id| places.get(id.as_str()).copied());
             if let Some(place) = place.filter(|place| !self.known[*place].whole) {
                 pages.insert(place, result);
             }
@@ -169,9 +169,9 @@ impl<'a> AssociationsOf<'a> {
                 continue;
             }
             for association in page.to {
-                let Some(to) = association.to_object_id.as_ref().and_then(text) else { continue };
+                let Some(to) = association.to_object_id else { continue };
                 let types = association.association_types.into_iter().filter_map(association_type).collect();
-                known.associations.push(PairTypes { from: self.from[place].clone(), to: HubspotId::new(to), types });
+                known.associations.push(PairTypes { from: self.from[place].clone(), to, types });
             }
             known.named = true;
             known.whole = after.is_none();

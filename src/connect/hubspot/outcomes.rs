@@ -10,7 +10,6 @@ use serde::{Serialize, Serializer};
 
 use super::errors::{context_texts, is_not_found, reason};
 use super::wire::{Batch, ErrorBody, Written};
-use crate::model::ids::HubspotId;
 use crate::ports::target::{RECORD_ID, WriteBatch, WriteMode, WriteOutcome};
 
 /// Numbers the trace ids of this process.
@@ -89,7 +88,7 @@ pub(super) fn outcomes(batch: &WriteBatch<'_>, traces: Traces, answer: Batch<Wri
     for object in answer.results {
         let traced = object.object_write_trace_id.as_deref().and_then(|trace| traces.input(trace));
         let keyed = || match batch.key_property {
-            RECORD_ID => by_key.get(object.id.as_deref()?).copied(),
+            RECORD_ID => by_key.get(object.id.as_ref()?.as_str()).copied(),
             property => by_key.get(&*object.value(property)?).copied(),
         };
         if let (Some(index), Some(id)) = (traced.or_else(keyed), object.id.clone()) {
@@ -98,7 +97,6 @@ pub(super) fn outcomes(batch: &WriteBatch<'_>, traces: Traces, answer: Batch<Wri
                 WriteMode::Create => Some(true),
                 WriteMode::Update => Some(false),
             };
-            let id = HubspotId::new(id);
             outcomes[index] = match &outcomes[index] {
                 // Two records for one input: which is ours must be looked up.
                 WriteOutcome::Confirmed { id: other, .. } if *other != id => WriteOutcome::Unknown,

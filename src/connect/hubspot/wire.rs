@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::connect::http::entries::{list, parts, some_list};
+use crate::model::ids::HubspotId;
 
 /// An error answer, or one entry of a batch's `errors`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -143,7 +144,7 @@ pub(super) struct Object {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Written {
     #[serde(deserialize_with = "id")]
-    pub(super) id: Option<String>,
+    pub(super) id: Option<HubspotId>,
     properties: Option<Box<RawValue>>,
     pub(super) new: Option<bool>,
     pub(super) object_write_trace_id: Option<String>,
@@ -158,21 +159,21 @@ impl Written {
 }
 
 /// An id that may come as a number or as text.
-fn id<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
+fn id<'de, D: Deserializer<'de>>(source: D) -> Result<Option<HubspotId>, D::Error> {
     struct Id;
     impl serde::de::Visitor<'_> for Id {
-        type Value = Option<String>;
+        type Value = Option<HubspotId>;
 
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("an id")
         }
 
         fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
+            Ok((!text.is_empty()).then(|| HubspotId::new(text)))
         }
 
         fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-            Ok(Some(number.to_string()))
+            Ok(Some(HubspotId::new(number.to_string())))
         }
 
         fn visit_unit<E>(self) -> Result<Self::Value, E> {
@@ -334,7 +335,8 @@ pub(super) struct Associations {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct AssociatedTo {
-    pub(super) to_object_id: Option<Value>,
+    #[serde(deserialize_with = "id")]
+    pub(super) to_object_id: Option<HubspotId>,
     #[serde(deserialize_with = "list")]
     pub(super) association_types: Vec<WireType>,
 }
@@ -343,8 +345,10 @@ pub(super) struct AssociatedTo {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct MadeAssociation {
-    from_object_id: Option<Value>,
-    to_object_id: Option<Value>,
+    #[serde(deserialize_with = "id")]
+    from_object_id: Option<HubspotId>,
+    #[serde(deserialize_with = "id")]
+    to_object_id: Option<HubspotId>,
     #[serde(deserialize_with = "nullable")]
     from: Reference,
     #[serde(deserialize_with = "nullable")]
@@ -353,18 +357,18 @@ pub(super) struct MadeAssociation {
 
 impl MadeAssociation {
     /// Its two ends.
-    pub(super) fn ends(&self) -> Option<(String, String)> {
+    pub(super) fn ends(&self) -> Option<(&HubspotId, &HubspotId)> {
         let from = self.from_object_id.as_ref().or(self.from.id.as_ref())?;
-        let to = self.to_object_id.as_ref().or(self.to.id.as_ref())?;
-        Some((text(from)?, text(to)?))
+        Some((from, self.to_object_id.as_ref().or(self.to.id.as_ref())?))
     }
 }
 
 /// A record, by id.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Reference {
-    pub(super) id: Option<Value>,
+    #[serde(deserialize_with = "id")]
+    pub(super) id: Option<HubspotId>,
 }
 
 /// Values of properties: text, as a rule; numbers and booleans are taken as they are written.

@@ -227,7 +227,8 @@ impl Forecast {
             std::iter::once(&lookup.from).chain(lookup.settled.as_ref().map(|settled| &settled.from))
         });
         // What stands between two records is read before it is planned, as the run does.
-        readings.read(&self.cx, object, ends.cloned().collect()).await?;
+        let unread = readings.unread(object, ends);
+        readings.read(&self.cx, object, unread).await?;
         if self.options.associations_elsewhere {
             self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
         }

@@ -11,16 +11,17 @@ use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::object::{FieldKind, PropertyKind, SourceField, TargetProperty};
 use crate::pipeline::compiled::{Fallback, Field, FieldSource};
+use crate::pipeline::values::matching::Options;
 use crate::pipeline::values::{convert, matching};
 
 /// The values that a property takes; none when they are free or kept elsewhere.
-pub(super) fn offered(property: &TargetProperty) -> Option<Arc<[Box<str>]>> {
+pub(super) fn offered(property: &TargetProperty) -> Option<Arc<Options>> {
     match property.kind {
-        PropertyKind::Bool => Some(Arc::new(["true".into(), "false".into()])),
+        PropertyKind::Bool => Some(Arc::new(["true", "false"].into_iter().collect())),
         PropertyKind::Enumeration | PropertyKind::MultiCheckbox
             if !property.owner && (!property.external_options || !property.options.is_empty()) =>
         {
-            Some(property.options.iter().map(|option| option.value.as_str().into()).collect())
+            Some(Arc::new(property.options.iter().map(|option| option.value.as_str()).collect()))
         }
         _ => None,
     }
@@ -100,17 +101,17 @@ fn has_options(kind: &PropertyKind) -> bool {
 }
 
 /// A literal in the property's canonical form; else what was expected.
-fn literal(text: &str, kind: &PropertyKind, options: Option<&Arc<[Box<str>]>>) -> Result<String, String> {
+fn literal(text: &str, kind: &PropertyKind, options: Option<&Arc<Options>>) -> Result<String, String> {
     if convert::trim(text).is_empty() {
         return Ok(String::new());
     }
     let offered = |option: &str| match options {
-        Some(options) => matching::option(options, option).map(str::to_owned),
+        Some(options) => options.find(option).map(str::to_owned),
         None => Some(option.to_owned()),
     };
     let known = || {
         let names = options.iter().flat_map(|options| options.iter());
-        let near = nearest(text, names.clone().map(|option| &**option));
+        let near = nearest(text, names.clone());
         match (near, names.count()) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, 0) => "the property has no options".to_owned(),
@@ -147,7 +148,7 @@ pub(super) fn picklist(entry: &Entry<'_>, field: &Field, described: &SourceField
     }
     let option = |value: &str| {
         let options = field.options.as_ref();
-        options.is_some_and(|options| matching::option(options, convert::trim(value)).is_some())
+        options.is_some_and(|options| options.find(value).is_some())
     };
     let placed = |value: &str| match &field.values {
         Some(values) if values.contains_key(&*matching::key(value, &described.kind)) => true,

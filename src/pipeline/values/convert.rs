@@ -157,6 +157,11 @@ pub fn convert<'a>(text: &'a str, conversion: Conversion, zone: &TimeZone) -> Re
 
 /// A text without white space and invisible characters at its ends, which HubSpot refuses around everything but text.
 pub fn trim(text: &str) -> &str {
+    // Most texts begin and end with letters and digits.
+    let is_visible = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    if is_visible(text.as_bytes().first()) && is_visible(text.as_bytes().last()) {
+        return text;
+    }
     text.trim_matches(|character: char| {
         character.is_whitespace()
             || character.is_control()

@@ -2,6 +2,7 @@
 //! runs share. Blanks and invisible characters at the ends mean nothing; letter case and the form of accents count.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::convert::{canonical, trim};
 use crate::model::object::FieldKind;
@@ -14,11 +15,39 @@ pub fn key<'a>(text: &'a str, kind: &FieldKind) -> Cow<'a, str> {
     }
 }
 
-/// The option that a value names, as HubSpot writes it.
-pub fn option<'a>(options: &'a [Box<str>], value: &str) -> Option<&'a str> {
-    let exact = options.iter().find(|option| ***option == *value);
-    let found = exact.or_else(|| options.iter().find(|option| trim(option) == trim(value)));
-    found.map(|option| &**option)
+/// The options of a property: a picklist may have thousands, and each record asks for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    all: Box<[Box<str>]>,
+    /// The place of each by what it is found by: its text, and its text without blanks at its ends where no other is written so.
+    places: HashMap<Box<str>, usize>,
+}
+
+impl<T: Into<Box<str>>> FromIterator<T> for Options {
+    fn from_iter<I: IntoIterator<Item = T>>(options: I) -> Self {
+        let all: Box<[Box<str>]> = options.into_iter().map(Into::into).collect();
+        let mut places = HashMap::with_capacity(all.len());
+        for (place, option) in all.iter().enumerate() {
+            places.entry(option.clone()).or_insert(place);
+        }
+        for (place, option) in all.iter().enumerate() {
+            places.entry(trim(option).into()).or_insert(place);
+        }
+        Self { all, places }
+    }
+}
+
+impl Options {
+    /// The option that a value names, as HubSpot writes it.
+    pub fn find(&self, value: &str) -> Option<&str> {
+        let place = self.places.get(value).or_else(|| self.places.get(trim(value)))?;
+        Some(&self.all[*place])
+    }
+
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.all.iter().map(|option| &**option)
+    }
 }
 
 #[cfg(test)]
@@ -42,10 +71,10 @@ mod tests {
         ] {
             assert_eq!(key(one, &kind) == key(other, &kind), same, "{one:?} {other:?} {kind:?}");
         }
-        let options: [Box<str>; 3] = ["Active".into(), " Old".into(), "Old ".into()];
-        assert_eq!(option(&options, "Active "), Some("Active"));
-        assert_eq!(option(&options, "Old"), Some(" Old"));
-        assert_eq!(option(&options, "Old "), Some("Old "));
-        assert_eq!(option(&options, "old"), None);
+        let options: Options = ["Active", " Old", "Old "].into_iter().collect();
+        assert_eq!(options.find("Active "), Some("Active"));
+        assert_eq!(options.find("Old"), Some(" Old"));
+        assert_eq!(options.find("Old "), Some("Old "));
+        assert_eq!(options.find("old"), None);
     }
 }

@@ -8,11 +8,11 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::model::association::{
-    Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairRequest, SettledPair,
+    Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairObjects, PairRequest, SettledPair,
 };
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::pipeline::compiled::{Association, AssociationTarget};
-use crate::plan::associations::{DueLookup, Pair, PairView};
+use crate::plan::associations::{DueLookup, Pair, PairView, PairViews};
 use crate::ports::state::{KeptAssociation, LookupRef, StateError};
 use crate::ports::target::{Lookup, PAIRS_READ_MAX, PairTypes};
 use crate::stages::read::planned_pairs;
@@ -91,18 +91,24 @@ pub struct Readings {
 }
 
 impl Readings {
-    /// Reads what stands between these records and an object, where that is not known yet.
+    /// Those of these records of which it is not known what stands between them and an object.
+    pub fn unread<'a>(&self, object: &Arc<str>, from: impl Iterator<Item = &'a HubspotId>) -> BTreeSet<HubspotId> {
+        let known = self.by_object.get(object);
+        from.filter(|id| known.is_none_or(|known| !known.contains_key(*id))).cloned().collect()
+    }
+
+    /// Reads what stands between records and an object.
     pub async fn read(
         &mut self,
         cx: &StageContext,
         object: &Arc<str>,
-        from: BTreeSet<HubspotId>,
+        unread: BTreeSet<HubspotId>,
     ) -> Result<(), StageError> {
-        let known = self.by_object.entry(Arc::clone(object)).or_default();
-        let missing: Vec<HubspotId> = from.into_iter().filter(|id| !known.contains_key(id)).collect();
-        if missing.is_empty() {
+        if unread.is_empty() {
             return Ok(());
         }
+        let known = self.by_object.entry(Arc::clone(object)).or_default();
+        let missing: Vec<HubspotId> = unread.into_iter().collect();
         cx.confirm().await.map_err(at)?;
         let own = &cx.pipeline.target.object_type_id;
         let parts = missing.chunks(PAIRS_READ_MAX);
@@ -201,7 +207,8 @@ async fn still_standing(
         same.then(|| (settled.from.clone(), settled.to.clone()))
     };
     let doubted = rows.iter().filter(|(state, from)| settled(state, from).is_some());
-    readings.read(cx, object, doubted.map(|(_, from)| from.clone()).collect()).await?;
+    let unread = readings.unread(object, doubted.map(|(_, from)| from));
+    readings.read(cx, object, unread).await?;
     if cx.dry {
         let targets = rows.iter().filter_map(|(state, _)| Some(state.settled.as_ref()?.asked.target)).collect();
         forget_leaving(cx, object, targets, readings).await?;
@@ -293,16 +300,16 @@ impl Resolved {
     }
 }
 
-/// The pair of two records of the pipeline's object and another one.
-pub fn pair_key(cx: &StageContext, object: &str, pair: &Pair) -> PairKey {
+/// The pipeline's object and another one, whose records make pairs.
+pub fn pair_objects(cx: &StageContext, object: &str) -> PairObjects {
     let target = &cx.pipeline.target;
-    PairKey::new(&target.connection, (&target.object_type_id, &pair.0), (object, &pair.1))
+    PairObjects::new(&target.connection, &target.object_type_id, object)
 }
 
 /// What is carried out of the first end of a row. It is no association by itself: the pair is that of the record with itself.
 pub fn first_end(cx: &StageContext, asked: Asked, record: HubspotId) -> (PairKey, SettledPair) {
     let object = Arc::clone(&cx.pipeline.target.object_type_id);
-    let key = pair_key(cx, &object, &(record.clone(), record.clone()));
+    let key = pair_objects(cx, &object).key(&record, &record);
     (key, SettledPair { asked, from: record.clone(), to_object: object, to: record })
 }
 
@@ -325,27 +332,26 @@ pub async fn views(
     object: &Arc<str>,
     due: &[DueLookup],
     readings: &Readings,
-) -> Result<BTreeMap<Pair, PairView>, StageError> {
+) -> Result<PairViews, StageError> {
+    let objects = pair_objects(cx, object);
     let pairs = due.iter().flat_map(|lookup| lookup.pair().into_iter().chain(lookup.pair_before()));
-    let mut views: BTreeMap<Pair, PairView> = BTreeMap::new();
-    for pair in pairs {
-        let key = pair_key(cx, object, &pair);
+    let view = |pair: Pair| {
+        let key = objects.key(&pair.0, &pair.1);
         let types = readings.types(object, &pair).map(|reading| reading.types.clone());
-        views.entry(pair).or_insert(PairView {
-            key,
-            types,
-            owned: false,
-            owned_labels: Vec::new(),
-            requested: false,
-            requested_labels: Vec::new(),
-        });
-    }
-    let keys: BTreeSet<PairKey> = views.values().map(|view| view.key).collect();
-    let keys: Vec<PairKey> = keys.into_iter().collect();
+        let (owned_labels, requested_labels) = (Vec::new(), Vec::new());
+        (pair, PairView { key, types, owned: false, owned_labels, requested: false, requested_labels })
+    };
+    let mut views: PairViews = pairs.map(view).collect();
+    let mut keys: Vec<PairKey> = views.iter().map(|(_, view)| view.key).collect();
+    keys.sort_unstable();
+    keys.dedup();
     let owned = cx.state.owned_types(&keys).await.map_err(at::<StateError>)?;
     let mut requests = cx.state.pair_requests(&keys).await.map_err(at::<StateError>)?;
     if cx.dry {
         requests = planned_pairs::still_asked(cx, requests).await?;
+    } else if owned.is_empty() && requests.is_empty() {
+        // Mostly so: the records have just been made.
+        return Ok(views);
     }
     let at_hand: HashSet<(SalesforceId, &AssociationKey)> =
         due.iter().map(|lookup| (lookup.salesforce_id, &lookup.key)).collect();
@@ -357,7 +363,7 @@ pub async fn views(
     owned.iter().for_each(|owned_type| owned_by_pair.entry(owned_type.pair).or_default().push(owned_type));
     let mut requests_by_pair: HashMap<PairKey, Vec<&PairRequest>> = HashMap::new();
     requests.iter().filter(foreign).for_each(|request| requests_by_pair.entry(request.pair).or_default().push(request));
-    for (pair, view) in &mut views {
+    for (pair, view) in views.iter_mut() {
         for owned_type in owned_by_pair.get(&view.key).into_iter().flatten() {
             match &owned_type.label {
                 None => view.owned = true,

@@ -30,8 +30,9 @@ pub async fn resolve(
     let rows = rows(cx, ends, given).await?;
     let leaving = leaving(cx, ends, &rows).await?;
     let object = ends.1.target.object_type_id();
-    let looked_at = rows.iter().filter_map(|row| pair_to_look_at(ends.1, row)).map(|settled| settled.from.clone());
-    readings.read(cx, object, looked_at.collect()).await?;
+    let looked_at = rows.iter().filter_map(|row| pair_to_look_at(ends.1, row)).map(|settled| &settled.from);
+    let unread = readings.unread(object, looked_at);
+    readings.read(cx, object, unread).await?;
     for row in rows {
         let (Some(from), Some(to)) = (row.from.wanted.clone(), row.to.wanted.clone()) else {
             resolved.ask_nothing(&row);

@@ -1,18 +1,20 @@
 //! A batch of associations: what is to be removed and made between two objects, carried out and saved. What is about to be made is
 //! noted as ours before the call, so that repeating a batch that broke off is safe.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::association::{Asked, AssociationKey, AssociationState, PairKey, SettledPair};
+use crate::model::association::{Asked, AssociationKey, AssociationState};
 use crate::model::failure::{Failure, Reason};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
-use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairChange, PairView, plan};
+use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairChange, PairViews, plan};
 use crate::ports::fault::Fault;
 use crate::ports::state::{Commit, LookupRef};
 use crate::ports::target::{BATCH_PAIRS_MAX, PAIRS_REMOVED_MAX, PairOutcome, PairTypes};
-use crate::stages::read::associations::{Listed, Readings, Resolved, Waiting, first_end, pair_key, take_out, views};
+use crate::stages::read::associations::{
+    Listed, Readings, Resolved, Waiting, first_end, pair_objects, take_out, views,
+};
 use crate::stages::read::due::resolve;
 use crate::stages::read::names;
 use crate::stages::write::checkpoint::Checkpoint;
@@ -146,7 +148,8 @@ impl<'a> AssociationBatch<'a> {
         lookups: Vec<DueLookup>,
         sent: &mut OpenCalls,
     ) -> Result<Vec<DueLookup>, StageError> {
-        self.readings.read(self.cx, object, lookups.iter().flat_map(ends_here).cloned().collect()).await?;
+        let unread = self.readings.unread(object, lookups.iter().flat_map(ends_here));
+        self.readings.read(self.cx, object, unread).await?;
         // What stands between records that no answer names is not known, so nothing of it is done.
         let (lookups, mut open): (Vec<DueLookup>, Vec<DueLookup>) = lookups
             .into_iter()
@@ -162,11 +165,13 @@ impl<'a> AssociationBatch<'a> {
         self.commit.disowned.append(&mut planned.disowned);
         let (lookups, still) = self.remove(object, lookups, &planned, &mut views, sent).await?;
         open.extend(still);
-        if !planned.remove.is_empty() && !lookups.is_empty() {
-            self.look_again(object, &lookups, &planned, &mut views).await?;
+        if !planned.remove.is_empty() {
+            if !lookups.is_empty() {
+                self.look_again(object, &lookups, &planned, &mut views).await?;
+            }
+            // What still stands of before keeps its lookup from being carried out.
+            planned = plan(&lookups, &views, object);
         }
-        // What still stands of before keeps its lookup from being carried out.
-        let planned = plan(&lookups, &views, object);
         let outcomes = self.make(object, &planned, sent).await?;
         open.extend(self.enter(object, lookups, planned, &outcomes));
         Ok(open)
@@ -174,11 +179,7 @@ impl<'a> AssociationBatch<'a> {
 
     /// Reads what stands of records that this run has made where somebody else asks for an association of theirs or has made
     /// one: then there may be labels to keep. Whether there were any.
-    async fn read_known_to_others(
-        &mut self,
-        object: &Arc<str>,
-        views: &BTreeMap<Pair, PairView>,
-    ) -> Result<bool, StageError> {
+    async fn read_known_to_others(&mut self, object: &Arc<str>, views: &PairViews) -> Result<bool, StageError> {
         let known = views.iter().filter(|(_, view)| view.owned || view.requested || !view.owned_labels.is_empty());
         let known: BTreeSet<HubspotId> =
             known.map(|((from, _), _)| from).filter(|from| self.made.contains(*from)).cloned().collect();
@@ -198,7 +199,7 @@ impl<'a> AssociationBatch<'a> {
         object: &Arc<str>,
         lookups: Vec<DueLookup>,
         planned: &AssociationPlan,
-        views: &mut BTreeMap<Pair, PairView>,
+        views: &mut PairViews,
         sent: &mut OpenCalls,
     ) -> Result<(Vec<DueLookup>, Vec<DueLookup>), StageError> {
         if planned.remove.is_empty() {
@@ -225,8 +226,8 @@ impl<'a> AssociationBatch<'a> {
             self.commit.removed_from.push((change.key, change.pair.from.clone()));
             if *outcome == PairOutcome::Done {
                 self.commit.disowned.extend(change.ownership.iter().cloned());
-                let pair = (change.pair.from.clone(), change.pair.to.clone());
-                views.get_mut(&pair).into_iter().for_each(|view| take_out(view, &change.pair));
+                let view = views.get_mut(&change.pair.from, &change.pair.to);
+                view.into_iter().for_each(|view| take_out(view, &change.pair));
             }
         }
         let (mut free, mut open) = (Vec::new(), Vec::new());
@@ -247,12 +248,13 @@ impl<'a> AssociationBatch<'a> {
         object: &Arc<str>,
         lookups: &[DueLookup],
         removed: &AssociationPlan,
-        known: &mut BTreeMap<Pair, PairView>,
+        known: &mut PairViews,
     ) -> Result<(), StageError> {
         let removed: HashSet<_> = removed.remove.iter().map(|change| change.key).collect();
         let pairs = lookups.iter().filter_map(DueLookup::pair);
+        let objects = pair_objects(self.cx, object);
         let from: BTreeSet<HubspotId> =
-            pairs.filter(|pair| removed.contains(&pair_key(self.cx, object, pair))).map(|pair| pair.0).collect();
+            pairs.filter(|pair| removed.contains(&objects.key(&pair.0, &pair.1))).map(|pair| pair.0).collect();
         if from.is_empty() {
             return Ok(());
         }
@@ -262,8 +264,8 @@ impl<'a> AssociationBatch<'a> {
         let mut fresh = views(self.cx, object, lookups, &self.readings).await?;
         for (pair, view) in known.iter_mut().filter(|(pair, _)| from.contains(&pair.0)) {
             // What was removed is noted with this batch only, so ownership is taken from what is known already.
-            if let Some(fresh) = fresh.remove(pair) {
-                view.types = fresh.types;
+            if let Some(fresh) = fresh.get_mut(&pair.0, &pair.1) {
+                view.types = fresh.types.take();
             }
         }
         Ok(())
@@ -396,6 +398,7 @@ impl<'a> AssociationBatch<'a> {
         outcomes: &[PairOutcome],
     ) -> Vec<DueLookup> {
         let mut open = Vec::new();
+        let objects = pair_objects(self.cx, object);
         for (lookup, result) in lookups.into_iter().zip(planned.results) {
             let outcome = result.waits_for.and_then(|place| outcomes.get(place));
             if outcome != Some(&PairOutcome::Unknown) {
@@ -403,7 +406,7 @@ impl<'a> AssociationBatch<'a> {
             }
             match outcome {
                 None | Some(PairOutcome::Done) => {
-                    let settled = result.settled.map(|settled| self.with_key(object, settled));
+                    let settled = result.settled.map(|settled| (objects.key(&settled.from, &settled.to), settled));
                     // Without failures there is none to resolve, which saves a write for every lookup.
                     if self.cx.failures_open && lookup.wanted.is_some() {
                         self.commit.resolved_associations.push(lookup.salesforce_id);
@@ -427,10 +430,6 @@ impl<'a> AssociationBatch<'a> {
         let (Some((from, _)), Some(end)) = (self.cx.pipeline.junction(), self.first_ends.remove(&row)) else { return };
         let settled = end.map(|(asked, record)| first_end(self.cx, asked, record));
         self.commit.settled.push((row, from.key.clone(), settled));
-    }
-
-    fn with_key(&self, object: &Arc<str>, settled: SettledPair) -> (PairKey, SettledPair) {
-        (pair_key(self.cx, object, &(settled.from.clone(), settled.to.clone())), settled)
     }
 
     /// Sets a lookup aside: it is tried again later.
