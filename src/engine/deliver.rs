@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::reject_guard;
 use super::runner::{BatchKind, DecisionSink, ReadCounts};
-use crate::model::report::Tally;
+use crate::model::report::{RunProgress, Tally};
 use crate::model::unconfirmed::{Intent, Unconfirmed};
 use crate::model::watermark::{ComparisonProgress, Cursor};
 use crate::plan::decide::{Action, Decision, ExitReason};
@@ -31,7 +31,7 @@ pub struct Deliver {
     /// The long read that the rows belong to, so that its place can be saved.
     read: LongRead,
     allowance: Allowance,
-    on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
+    on_progress: Arc<dyn Fn(RunProgress) + Send + Sync>,
 }
 
 /// A read whose place is saved as it goes on.
@@ -54,7 +54,7 @@ impl Deliver {
         checkpoint: &Checkpoint,
         read: LongRead,
         allowance: Allowance,
-        on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
+        on_progress: Arc<dyn Fn(RunProgress) + Send + Sync>,
     ) -> Self {
         Self {
             cx: cx.clone(),
@@ -66,6 +66,12 @@ impl Deliver {
             allowance,
             on_progress,
         }
+    }
+
+    /// Tells how far the run is.
+    fn show(&self, tally: Tally) {
+        let (calls, calls_per_second) = (self.cx.target.calls(), self.cx.target.calls_per_second());
+        (self.on_progress)(RunProgress { tally, calls, calls_per_second });
     }
 
     /// Notes what is about to be sent, so that the next run after one that dies asks HubSpot about each of these records.
@@ -111,7 +117,7 @@ impl Deliver {
         self.checkpoint.run(&self.cx, written.settled).await?;
         crash_point!("deliver.saved");
         self.associations.add(made);
-        (self.on_progress)(self.checkpoint.add(Tally::default()));
+        self.show(self.checkpoint.add(Tally::default()));
         written.stopped.map_or(Ok(()), Err)?;
         if rejects.rejected == 0 {
             self.checkpoint.add_rejects(rejects);
@@ -138,7 +144,7 @@ impl DecisionSink for Deliver {
             ..Tally::default()
         });
         if counts.read > 0 {
-            (self.on_progress)(tally);
+            self.show(tally);
         }
     }
 
@@ -149,7 +155,7 @@ impl DecisionSink for Deliver {
         Some(
             async move {
                 let done = work.await;
-                (self.on_progress)(self.checkpoint.add(Tally::default()));
+                self.show(self.checkpoint.add(Tally::default()));
                 done
             }
             .boxed(),

@@ -19,7 +19,7 @@ use super::{alerts, cycle, definition, reconcile, reject_guard, trial, unconfirm
 use crate::config::pipeline::Mode;
 use crate::model::alert::AlertTerms;
 use crate::model::ids::PipelineName;
-use crate::model::report::{RunReport, RunScope, RunStatus, Tally, Trial};
+use crate::model::report::{RunProgress, RunReport, RunScope, RunStatus, Tally, Trial};
 use crate::model::watermark::{ComparisonProgress, Watermark};
 use crate::plan::guard::{self, Allowance, Impact};
 use crate::ports::fault::Fault;
@@ -51,7 +51,7 @@ pub struct RunRequest {
     /// Who is told how it ended, and from when on; none where nobody is.
     pub alerts: Option<AlertTerms>,
     /// Called with the numbers while the run goes on.
-    pub on_progress: Arc<dyn Fn(Tally) + Send + Sync>,
+    pub on_progress: Arc<dyn Fn(RunProgress) + Send + Sync>,
 }
 
 /// Runs a pipeline once: begins its row, does the work, ends its row. The caller holds the lease.

@@ -152,7 +152,8 @@ impl schemars::JsonSchema for SalesforceId {
     }
 }
 
-/// A HubSpot record id: digits, longer than 32 bit, kept as text. As short as HubSpot writes them, none has memory of its own.
+/// A HubSpot record id: digits, longer than 32 bit, kept as text.
+// As short as HubSpot writes them, none has memory of its own: they are copied at every step.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct HubspotId(#[schemars(with = "String")] SmolStr);

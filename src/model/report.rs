@@ -92,6 +92,17 @@ pub enum RunStatus {
     Refused,
 }
 
+/// How far a run is, while it goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct RunProgress {
+    /// Its numbers so far.
+    pub tally: Tally,
+    /// Its calls to HubSpot so far.
+    pub calls: u64,
+    /// The calls a second that HubSpot allows at present.
+    pub calls_per_second: f64,
+}
+
 /// Counts of a run, in records unless said otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {

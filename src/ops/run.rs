@@ -15,7 +15,7 @@ use crate::engine::run::{self as engine_run, RunRequest, StopReason};
 use crate::model::alert::AlertTerms;
 use crate::model::ids::{PipelineName, RunId};
 use crate::model::origin::RunOrigin;
-use crate::model::report::{RunReport, RunScope, RunStatus, Tally, Trial};
+use crate::model::report::{RunProgress, RunReport, RunScope, RunStatus, Tally, Trial};
 use crate::pipeline::compiled::AssociationTarget;
 use crate::plan::guard::Allowance;
 use crate::ports::fault::Fault;
@@ -33,7 +33,7 @@ use crate::state::sqlite::SqliteState;
 use crate::sys::crash_point::crash_point;
 
 /// Called as a run goes on, with the pipeline's name and its numbers.
-pub type OnProgress = Arc<dyn Fn(&str, Tally) + Send + Sync>;
+pub type OnProgress = Arc<dyn Fn(&str, RunProgress) + Send + Sync>;
 
 /// How the runs are to be done.
 #[derive(Clone)]
@@ -209,7 +209,7 @@ async fn attempt(
         allowance: options.allowance,
         counted,
         alerts: alerts::terms(project, name),
-        on_progress: Arc::new(move |tally| progress(&shown, tally)),
+        on_progress: Arc::new(move |now| progress(&shown, now)),
     };
     cx.try_all = order.scope.is_whole();
     cx.compare = order.scope == RunScope::Compared;

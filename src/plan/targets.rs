@@ -1,11 +1,11 @@
 //! The records that lookups were found to lead to, for the length of a run: many records lead to one account.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::model::hash::Hasher;
 use crate::model::ids::{HubspotId, SalesforceId};
 
 /// Most targets that are remembered; then they are forgotten and asked for again.
@@ -17,6 +17,7 @@ const TARGETS_MAX: usize = 100_000;
 pub struct FoundTargets {
     known: Mutex<Known>,
     answered: Notify,
+    hasher: RandomState,
 }
 
 #[derive(Debug, Default)]
@@ -41,9 +42,14 @@ pub struct AskingTurn<'a> {
 }
 
 impl FoundTargets {
+    /// What a record is remembered by: its hash takes an eighth of its text. It is of this process only, so nobody can aim at a clash.
+    fn key(&self, object: &str, property: &str, id: SalesforceId) -> u64 {
+        self.hasher.hash_one((object, property, id))
+    }
+
     /// The record of an object that holds an id in a property, if it was found before.
     pub fn get(&self, object: &str, property: &str, id: SalesforceId) -> Option<HubspotId> {
-        self.known().found.get(&key(object, property, id)).cloned()
+        self.known().found.get(&self.key(object, property, id)).cloned()
     }
 
     /// Remembers it.
@@ -54,7 +60,7 @@ impl FoundTargets {
         if known.found.len() >= TARGETS_MAX {
             known.found.clear();
         }
-        known.found.insert(key(object, property, id), record.clone());
+        known.found.insert(self.key(object, property, id), record.clone());
     }
 
     /// Whether a directory was listed in this run.
@@ -69,7 +75,7 @@ impl FoundTargets {
 
     /// Whether HubSpot has confirmed in this run that several records carry the id.
     pub fn are_several(&self, object: &str, property: &str, id: SalesforceId) -> bool {
-        self.known().several.contains(&key(object, property, id))
+        self.known().several.contains(&self.key(object, property, id))
     }
 
     /// Remembers that several records carry the id.
@@ -78,7 +84,7 @@ impl FoundTargets {
         if known.several.len() >= TARGETS_MAX {
             known.several.clear();
         }
-        known.several.insert(key(object, property, id));
+        known.several.insert(self.key(object, property, id));
     }
 
     /// Sorts ids by whether they are known, are asked for elsewhere, or are for the caller to ask for. In doubt, all of them are.
@@ -86,8 +92,8 @@ impl FoundTargets {
         let (mut found, mut asked, mut keys, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut known = self.known();
         for id in ids {
-            let key = key(object, property, *id);
             // What is remembered may be what the doubt is about.
+            let key = self.key(object, property, *id);
             if doubted {
                 asked.push(*id);
             } else if let Some(record) = known.found.get(&key) {
@@ -104,7 +110,7 @@ impl FoundTargets {
 
     /// Waits until nobody asks for these any more; gives them back.
     pub async fn answered(&self, object: &str, property: &str, ids: Vec<SalesforceId>) -> Vec<SalesforceId> {
-        let keys: Vec<u64> = ids.iter().map(|id| key(object, property, *id)).collect();
+        let keys: Vec<u64> = ids.iter().map(|id| self.key(object, property, *id)).collect();
         loop {
             let answered = self.answered.notified();
             if !keys.iter().any(|key| self.known().asked.contains(key)) {
@@ -146,12 +152,6 @@ impl Drop for AskingTurn<'_> {
 }
 
 /// By hash, as a run may hold a hundred thousand of them.
-fn key(object: &str, property: &str, id: SalesforceId) -> u64 {
-    let mut hasher = Hasher::default();
-    [object, property, id.as_str()].iter().for_each(|text| hasher.text(text));
-    u64::from_be_bytes(hasher.finish())
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;

@@ -1,8 +1,11 @@
 //! Reads an answer entry by entry: an entry that cannot be read is left out and named, and all others count.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -45,6 +48,29 @@ fn odd_members<T: DeserializeOwned>(members: &BTreeMap<String, Box<RawValue>>) -
     };
     let odd = members.iter().filter(|(name, value)| alone(name, value).is_none());
     Some(odd.map(|(name, _)| name.clone()).collect())
+}
+
+/// An entry that is an object: the decoder alone would take a list for the members in their order.
+pub struct Entry<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entry<T> {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        source.deserialize_map(Members(PhantomData))
+    }
+}
+
+struct Members<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+    type Value = Entry<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Entry)
+    }
 }
 
 /// A list, which may be missing or null. An entry with a member of another type than documented is left out.

@@ -13,8 +13,7 @@ use super::plain_types::PlainTypes;
 use super::settings::HubspotSettings;
 use super::wire::Answer;
 use crate::connect::http::calls::Unclaimed;
-use crate::connect::http::client::{Outgoing, Reply, Transport, TransportError};
-use crate::connect::http::entries;
+use crate::connect::http::client::{Outgoing, Transport, TransportError};
 use crate::connect::http::limiter::{Caller, Limiter, Stopped};
 use crate::connect::http::ring::Ring;
 use crate::connect::http::window::{NOBODY, Sent, Share};
@@ -275,7 +274,7 @@ impl Api {
         loop {
             let (_, body) = self.send(calls, call, &mut tries).await?;
             // Another answer is asked for: proxies and moving data centres cut answers or give pages in their place.
-            let text = match entries::answer::<T>(&body) {
+            let text = match T::read(&body) {
                 Ok(value) if value.is_one() => return Ok(value),
                 Ok(_) => "the answer does not contain what was asked for".to_owned(),
                 Err(error) => format!("the answer cannot be read: {error}"),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::connect::http::entries::{list, parts, some_list};
+use crate::connect::http::entries::{self, Entry, list, parts, some_list};
 use crate::model::ids::HubspotId;
 
 /// An error answer, or one entry of a batch's `errors`.
@@ -47,6 +47,11 @@ pub(super) struct EmbeddedError {
 
 /// An answer as a whole: any JSON decodes into types whose members may all be missing, so this tells whether it is one.
 pub(super) trait Answer: DeserializeOwned {
+    /// Reads it, entry by entry where one of them is odd.
+    fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
+        entries::answer(body)
+    }
+
     /// Whether it says what was asked for.
     fn is_one(&self) -> bool {
         true
@@ -66,7 +71,29 @@ pub(super) struct Batch<T> {
     pub(super) errors: Vec<ErrorBody>,
 }
 
-impl<T: DeserializeOwned> Answer for Batch<T> {}
+impl<T: DeserializeOwned> Answer for Batch<T> {
+    fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
+        // Nearly all answers are of this form, and are read in one pass.
+        match serde_json::from_slice::<Entry<Whole<T>>>(body) {
+            Ok(Entry(Whole { status, results, errors })) if errors.is_empty() => {
+                let results = results.into_iter().map(|Entry(result)| result).collect();
+                Ok(Self { status, results, errors: Vec::new() })
+            }
+            _ => entries::answer(body),
+        }
+    }
+}
+
+/// An answer of a batch without errors and without an odd entry.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "T: DeserializeOwned"))]
+struct Whole<T> {
+    #[serde(default)]
+    status: Option<String>,
+    results: Vec<Entry<T>>,
+    #[serde(default)]
+    errors: Vec<IgnoredAny>,
+}
 
 /// The answer of a batch that reads: one without results and errors must say that it is complete.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,6 +101,10 @@ impl<T: DeserializeOwned> Answer for Batch<T> {}
 pub(super) struct ReadBatch<T>(pub(super) Batch<T>);
 
 impl<T: DeserializeOwned> Answer for ReadBatch<T> {
+    fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
+        Batch::read(body).map(Self)
+    }
+
     fn is_one(&self) -> bool {
         let Batch { status, results, errors } = &self.0;
         status.is_some() || !results.is_empty() || !errors.is_empty()
