@@ -9,7 +9,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::render::safe::safe;
-use crate::model::report::{RunProgress, Tally};
+use crate::model::report::RunProgress;
 
 /// A line that shows how far a run is.
 pub struct Progress {
