@@ -151,7 +151,6 @@ impl Drop for AskingTurn<'_> {
     }
 }
 
-/// By hash, as a run may hold a hundred thousand of them.
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;

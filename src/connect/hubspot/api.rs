@@ -13,7 +13,7 @@ use super::plain_types::PlainTypes;
 use super::settings::HubspotSettings;
 use super::wire::Answer;
 use crate::connect::http::calls::Unclaimed;
-use crate::connect::http::client::{Outgoing, Transport, TransportError};
+use crate::connect::http::client::{Outgoing, Reply, Transport, TransportError};
 use crate::connect::http::limiter::{Caller, Limiter, Stopped};
 use crate::connect::http::ring::Ring;
 use crate::connect::http::window::{NOBODY, Sent, Share};

@@ -1,12 +1,12 @@
 //! For a dry run: what it has planned so far between two records, as those see it that it plans later. A run finds in HubSpot and in the
 //! state what it did before; its plan finds it here. Effect: fills the private directory of the dry run; safe to repeat.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::association::{AssociationType, LabelId, PairRequest};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
-use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairView};
+use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairViews};
 use crate::ports::state::StateError;
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -86,7 +86,7 @@ pub async fn show(
     cx: &StageContext,
     object: &Arc<str>,
     due: &[DueLookup],
-    views: &mut BTreeMap<Pair, PairView>,
+    views: &mut PairViews,
 ) -> Result<(), StageError> {
     let asked = due.iter().filter_map(|lookup| Some(lookup.wanted.as_ref()?.0.target));
     let settled = due.iter().filter_map(|lookup| Some(lookup.settled.as_ref()?.asked.target));
@@ -98,13 +98,13 @@ pub async fn show(
     let (gone, made): (Vec<_>, Vec<_>) =
         found.values().flatten().filter_map(parts).partition(|(_, label)| *label == GONE);
     for (pair, _) in gone {
-        if let Some(view) = views.get_mut(&pair) {
+        if let Some(view) = views.get_mut(&pair.0, &pair.1) {
             view.types = None;
             (view.owned, view.owned_labels) = (false, Vec::new());
         }
     }
     for (pair, label) in made {
-        let Some(view) = views.get_mut(&pair) else { continue };
+        let Some(view) = views.get_mut(&pair.0, &pair.1) else { continue };
         view.owned |= view.types.is_none();
         view.requested = true;
         let types = view.types.get_or_insert_default();
