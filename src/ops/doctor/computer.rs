@@ -57,7 +57,7 @@ fn space(checks: &mut Checks, free: u64, folder: &Path) {
         "make room: a run that cannot save its state stops, and what HubSpot acknowledged is looked up by the next";
     match free {
         ..DISK_FAILED_BYTES => checks.fail(CheckName::Disk, Some("SL6005"), message, Some(help.to_owned())),
-        ..DISK_FEW_BYTES => checks.warn(CheckName::Disk, message, help),
+        DISK_FAILED_BYTES..DISK_FEW_BYTES => checks.warn(CheckName::Disk, message, help),
         _ => checks.ok(CheckName::Disk, message),
     }
 }
