@@ -287,6 +287,9 @@ fn a_page_of_another_site_is_told_nothing() {
     assert!(!page.body.contains("<style") && !page.body.contains("style=\"") && !page.body.contains("<script>"));
 }
 
+/// Headers of a request, and what answers it: status and text.
+type Refused<'a> = (&'a [(&'a str, &'a str)], u16, &'a str);
+
 #[test]
 fn failures_are_retried_and_dismissed_with_the_token() {
     let bench = used();
@@ -300,7 +303,7 @@ fn failures_are_retried_and_dismissed_with_the_token() {
     let right = ("authorization", right.as_str());
     let open = || bench.failures().iter().filter(|failure| failure["code"] == "SL5005").count() as u64;
     let sent = |path: &str, headers: &[(&str, &str)], body: &str| served.ask("POST", path, headers, body);
-    let refused: [(&[(&str, &str)], u16, &str); 6] = [
+    let refused: [Refused<'_>; 6] = [
         (&[], 401, "SL6034"),
         (&[("authorization", "Bearer wrong")], 401, "SL6034"),
         (&[right, ("origin", "https://evil.example")], 403, "SL6035"),
