@@ -21,7 +21,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Ran {
     ended(command.output().unwrap())
 }
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "demo",
     "init",
     "validate",
@@ -47,6 +47,7 @@ const COMMANDS: [&str; 25] = [
     "man",
     "doctor",
     "state",
+    "serve",
 ];
 
 #[test]
