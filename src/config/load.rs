@@ -496,7 +496,8 @@ fn decode_but<T: DeserializeOwned>(
     // What a target overrides stands in the document twice, and in the file once.
     let mut told = HashSet::new();
     violations.retain(|finding| {
-        !open(&finding.place) && told.insert((finding.code, file.locate(&finding.place), finding.message.clone()))
+        let mut is_new = || told.insert((finding.code, file.locate(&finding.place), finding.message.clone()));
+        !open(&finding.place) && (file.over.is_empty() || is_new())
     });
     if !violations.is_empty() {
         findings.extend(violations);
