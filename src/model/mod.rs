@@ -14,6 +14,7 @@ pub mod origin;
 pub mod owners;
 pub mod pipeline_key;
 pub mod plan_entry;
+pub mod program;
 pub mod record;
 pub mod report;
 pub mod text;

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::model::program;
 use crate::model::report::RunStatus;
 use crate::ops::failure_groups::FailureGroup;
 use crate::ops::history::RunView;
@@ -70,7 +71,8 @@ fn seconds(moment: &str) -> Option<f64> {
 /// All of them as text, in the format of OpenMetrics.
 pub fn text(status: &StatusReport, groups: &[FailureGroup], [answered, refused]: [u64; 2]) -> String {
     let mut registry = Registry::with_prefix("syncline");
-    registry.register("build", "The program", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+    let build = vec![("version", program::VERSION), ("commit", program::BUILT_FROM.unwrap_or_default())];
+    registry.register("build", "The program", Info::new(build));
     for (name, help, value) in OF_PIPELINES {
         let sample = |it: &PipelineStatus| Some((vec![("pipeline", it.name.clone())], value(it)?));
         add(&mut registry, name, help, status.pipelines.iter().filter_map(sample));

@@ -17,11 +17,12 @@ use self::common::{Allow, Common, FindingFormat, Format, Part};
 use self::review::{Apply, Diff, Plan};
 use self::serve::{Beside, Serve};
 use super::units;
+use crate::model::program;
 use crate::ops::schemas;
 
 /// Keeps HubSpot custom objects in step with Salesforce objects, from YAML files in git.
 #[derive(Debug, Parser)]
-#[command(name = "syncline", version, max_term_width = 100)]
+#[command(name = "syncline", version, long_version = program::version(), max_term_width = 100)]
 pub struct Arguments {
     /// Flags of every command.
     #[command(flatten)]
