@@ -39,6 +39,7 @@ mod mapping_changes;
 mod match_changes;
 mod modes_and_failures;
 mod official_clients;
+mod packages;
 mod parents;
 mod pipeline_tests;
 mod plans;
