@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use syncline::model::program;
 use tempfile::TempDir;
 
-use crate::support::{Ran, ended};
+use crate::support::{Bench, Ran, ended};
 
 /// Longest time in which a program must have ended, in seconds.
 const END_SECONDS_MAX: u64 = 20;
@@ -84,6 +84,31 @@ fn demo(program: &Path, path: &str) {
     assert!(ran.stdout.contains("Next: `syncline init` makes a project of your own"), "{}", ran.stdout);
 }
 
+/// From nothing to a sync with its page, with the installed program alone: what docs/start says, in short.
+#[track_caller]
+fn walk(path: &str) {
+    let bench = Bench::new(20);
+    fs::rename(bench.path("syncline.yaml"), bench.path("sandbox.yaml")).unwrap();
+    let script = "set -euo pipefail\n\
+        syncline init crm && cd crm && cp ../sandbox.yaml syncline.yaml\n\
+        syncline doctor\n\
+        syncline new subscriptions --source Subscription__c --target subscriptions\n\
+        syncline catalog pull && syncline validate\n\
+        syncline import subscriptions --limit 10 --yes\n\
+        syncline import subscriptions --yes || test $? -eq 3\n\
+        syncline sync --listen 127.0.0.1:0 > log 2>&1 &\n\
+        trap 'kill %1' EXIT\n\
+        for try in $(seq 100); do address=$(grep -o 'http://[0-9.:]*' log || true); test -z \"$address\" || break; sleep 0.2; done\n\
+        curl --fail --silent --show-error --noproxy '*' \"$address/\"\n";
+    let mut command = Command::new("bash");
+    command.args(["-c", script]).env_clear().env("PATH", format!("{path}:/usr/bin:/bin")).env("HOME", bench.path(""));
+    let ran = ended(command.current_dir(bench.path("")).output().unwrap());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for part in ["everything works", "import subscriptions: succeeded", "import subscriptions: partial", "<title>"] {
+        assert!(ran.stdout.contains(part), "`{part}` is not in {ran:?}");
+    }
+}
+
 fn text(command: &mut Command) -> String {
     let ran = ended(command.output().unwrap());
     assert_eq!(ran.code, Some(0), "{command:?}: {ran:?}");
@@ -110,6 +135,7 @@ fn a_wheel_is_installed_and_runs() {
     let pip = |arguments: &[&str]| text(tool("pip").arg("--python").arg(venv.join("bin/python")).args(arguments));
     pip(&["install", "--quiet", "--no-index", "--no-cache-dir", &wheel.to_string_lossy()]);
     demo(&venv.join("bin/syncline"), &venv.join("bin").to_string_lossy());
+    walk(&venv.join("bin").to_string_lossy());
     let shown = pip(&["show", "--verbose", "syncline"]);
     for line in ["Version: 0.1.0", "Keeps HubSpot custom objects in step", program::REPOSITORY] {
         assert!(shown.contains(line), "{line}: {shown}");
@@ -304,7 +330,7 @@ fn an_image_runs_the_program_as_a_user_without_rights() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     // The health check, on a project that is well and on one whose sync has never run.
     assert_eq!(check[1..], [json!("/usr/bin/syncline"), json!("status"), json!("--check")]);
-    let bench = crate::support::Bench::new(5);
+    let bench = Bench::new(5);
     for name in ["syncline.yaml", "pipelines/subscriptions.yaml", "pipelines/work_orders.yaml"] {
         let place = tree.join("project").join(name);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
