@@ -29,6 +29,7 @@ pub async fn run(arguments: &Words) -> Result<Exit, OpsError> {
         control: arguments.control,
         seed: arguments.seed,
         records: arguments.records,
+        samples: arguments.samples,
         rate_limit: arguments.rate_limit,
         latency: arguments.latency,
         faults,

@@ -145,6 +145,10 @@ fn fill(world: &World, options: &SandboxOptions) -> Result<(), SandboxError> {
             None => SandboxError::Seed { service, reason },
         })?;
     }
+    let samples = options.samples.then(|| seed::samples(options.seed, options.records));
+    for (service, more) in samples.iter().flat_map(|seed| [("salesforce", &seed.salesforce), ("hubspot", &seed.hubspot)]) {
+        world.control(service, "seed", more).map_err(|reason| SandboxError::Seed { service, reason })?;
+    }
     Ok(())
 }
 

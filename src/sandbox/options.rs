@@ -36,6 +36,8 @@ pub struct SandboxOptions {
     pub seed: u64,
     /// Salesforce subscriptions in the sample world; the other objects follow from it.
     pub records: usize,
+    /// Whether both sides also have the objects of all sample pipelines.
+    pub samples: bool,
     /// HubSpot's limit: so many calls in so long a window.
     pub rate_limit: (u32, Duration),
     /// Pause before every answer of a service.
@@ -71,6 +73,7 @@ impl Default for SandboxOptions {
             seed: 1,
             // Enough for batches and pages to be more than one, and started in an instant.
             records: 200,
+            samples: false,
             // HubSpot's limit for private apps of Professional and Enterprise accounts.
             rate_limit: (190, Duration::from_secs(10)),
             latency: Duration::ZERO,

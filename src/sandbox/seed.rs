@@ -67,6 +67,7 @@ pub mod ids;
 mod org;
 mod portal;
 mod rows;
+mod samples;
 mod words;
 
 /// Both halves of a sample world.
@@ -95,6 +96,12 @@ pub fn world(seed: u64, records: usize) -> Seed {
             "WorkOrder": rows.work_orders, "Subscription__c": rows.subscriptions}
     });
     Seed { salesforce: org, hubspot: portal }
+}
+
+/// What all sample pipelines need beside [`world`], in the form of a second seed for each service.
+pub fn samples(seed: u64, records: usize) -> Seed {
+    let (salesforce, hubspot) = samples::world(seed, records, &rows::Rows::make(seed, records));
+    Seed { salesforce, hubspot }
 }
 
 #[cfg(test)]

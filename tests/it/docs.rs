@@ -52,7 +52,7 @@ fn the_tour_of_the_readme_runs() {
     let tour = readme.split("## A five-minute tour").nth(1).unwrap().split("\n## ").next().unwrap();
     let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("pipelines")).unwrap();
-    for name in ["subscriptions.yaml", "work_orders.yaml"] {
+    for name in ["subscriptions.yaml", "subscriptions.test.yaml", "work_orders.yaml", "work_orders.test.yaml"] {
         fs::copy(root().join("pipelines").join(name), folder.path().join("pipelines").join(name)).unwrap();
     }
     // Outside the range from which others are given free ports.

@@ -44,7 +44,11 @@ fn the_list_of_standard_objects_is_current() {
                     `allow_unlisted: true` beside `object`.\n\n"
         .to_owned();
     let names = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/supported-standard-objects.txt");
-    page.extend(fs::read_to_string(names).unwrap().lines().map(|name| format!("- `{name}`\n")));
+    let samples = crate::samples::objects();
+    page.extend(fs::read_to_string(names).unwrap().lines().map(|name| match samples.get(name) {
+        Some(sample) => format!("- `{name}`: [a sample](../../pipelines/{sample}.yaml)\n"),
+        None => format!("- `{name}`\n"),
+    }));
     check("docs/reference/standard-objects.md", &page);
 }
 

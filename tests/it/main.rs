@@ -53,6 +53,7 @@ mod report_page;
 mod salesforce_connector;
 mod salesforce_faults;
 mod salesforce_shapes;
+mod samples;
 mod sandbox_hubspot;
 mod sandbox_salesforce;
 mod sandbox_scale;

@@ -479,6 +479,9 @@ pub struct Sandbox {
     /// Subscriptions in the sample org
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub records: usize,
+    /// Also give both sides the objects that all pipelines of the folder pipelines/ need
+    #[arg(long, conflicts_with_all = ["org", "portal"])]
+    pub samples: bool,
     /// HubSpot's limit: calls in a time
     #[arg(long, default_value = "190/10s", value_name = "N/TIME", value_parser = units::rate)]
     pub rate_limit: (u32, std::time::Duration),

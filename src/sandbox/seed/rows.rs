@@ -34,7 +34,7 @@ pub(super) struct Rows {
 impl Rows {
     /// The rows for so many subscriptions.
     pub(super) fn make(seed: u64, subscriptions: usize) -> Self {
-        let chance = Chance(Rng::seeded(seed));
+        let chance = Chance::new(seed);
         let accounts = subscriptions.div_ceil(SUBSCRIPTIONS_PER_ACCOUNT).max(3);
         let work_orders = subscriptions / 2;
         Self {
@@ -61,18 +61,23 @@ fn users() -> Vec<Value> {
     ]
 }
 
-struct Chance(Rng);
+pub(super) struct Chance(Rng);
 
 impl Chance {
-    fn below(&self, bound: usize) -> usize {
+    /// A stream that belongs to a seed.
+    pub(super) fn new(seed: u64) -> Self {
+        Self(Rng::seeded(seed))
+    }
+
+    pub(super) fn below(&self, bound: usize) -> usize {
         usize::try_from(self.0.below(bound as u64)).unwrap_or(0)
     }
 
-    fn one_in(&self, count: usize) -> bool {
+    pub(super) fn one_in(&self, count: usize) -> bool {
         self.below(count) == 0
     }
 
-    fn pick<T: Copy>(&self, list: &[T]) -> T {
+    pub(super) fn pick<T: Copy>(&self, list: &[T]) -> T {
         list[self.below(list.len())]
     }
 
@@ -87,7 +92,7 @@ impl Chance {
     }
 
     /// When a row was made and last changed: in the past on every computer, and a third in one bulk load with one stamp.
-    fn stamps(&self, row: &mut Value) {
+    pub(super) fn stamps(&self, row: &mut Value) {
         let created = moment("2024-01-08T07:00:00Z", self.below(300 * 86_400));
         // One stamp for more rows than a page holds: reading on by stamp alone would stick there.
         let stamp = if self.one_in(3) {
@@ -187,7 +192,7 @@ impl Chance {
         if chosen.is_empty() { Value::Null } else { chosen.into() }
     }
 
-    fn notes(&self) -> Value {
+    pub(super) fn notes(&self) -> Value {
         if self.one_in(3) { Value::Null } else { self.pick(&words::NOTES).trim().into() }
     }
 }
@@ -211,7 +216,7 @@ pub(super) fn domain(number: usize) -> String {
 }
 
 /// So many seconds after a start, in Salesforce's precision.
-fn moment(start: &str, seconds: usize) -> String {
+pub(super) fn moment(start: &str, seconds: usize) -> String {
     let start: Timestamp = start.parse().unwrap_or(Timestamp::UNIX_EPOCH);
     let seconds = i64::try_from(seconds).unwrap_or(0);
     start.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(start).to_string()
