@@ -5,7 +5,7 @@ use super::args::review::{DiffFormat, PlanFormat};
 use super::args::{AlertsAction, Arguments, CatalogAction, Command, FailureAction, Man, TestFormat};
 use super::exit::Exit;
 use super::shared::{failed, json, write_public};
-use super::{care, complete, definitions, demo, help, history, output, records, review, sandbox, serve};
+use super::{care, complete, definitions, demo, help, history, login, output, records, review, sandbox, serve};
 use crate::ops::schemas;
 use crate::project::error::OpsError;
 
@@ -18,6 +18,8 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Sandbox(arguments) => sandbox::run(&arguments).await,
         Command::Init(arguments) => definitions::init_project(&arguments),
         Command::Doctor(arguments) => care::look(&common, &arguments).await,
+        Command::Login(arguments) => login::log_in(&common, &arguments).await,
+        Command::Logout(arguments) => login::log_out(&common, &arguments).await,
         Command::State(arguments) => care::state(&common, &arguments),
         Command::Validate(arguments) => definitions::validate_project(&common, &arguments).await,
         Command::Discover(arguments) => definitions::discover(&common, &arguments).await,

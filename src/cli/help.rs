@@ -8,7 +8,7 @@ use super::args::Arguments;
 
 /// Commands by what people are about, in the order in which they meet them.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Get started", &["demo", "init", "doctor", "sandbox"]),
+    ("Get started", &["demo", "init", "login", "logout", "doctor", "sandbox"]),
     ("Define", &["discover", "new", "catalog", "validate", "test"]),
     ("Review", &["diff", "plan", "apply"]),
     ("Run", &["import", "sync", "reconcile"]),
@@ -17,7 +17,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 ];
 
 /// Examples of commands, each with what it does.
-const EXAMPLES: [(&str, &[(&str, &str)]); 18] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 19] = [
     ("demo", &[("syncline demo --keep demo", "keep the demo's project, to look at it afterwards")]),
     (
         "new",
@@ -82,6 +82,13 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 18] = [
             ("syncline failures retry --code SL5005", "try them again with the next sync"),
         ],
     ),
+    (
+        "login",
+        &[
+            ("syncline login", "every connection that logs in by a browser"),
+            ("syncline login hubspot --no-browser", "print the address, to open it yourself"),
+        ],
+    ),
     ("doctor", &[("syncline doctor --target prod --quiet", "only what needs somebody, of one target")]),
     (
         "state",
@@ -103,6 +110,7 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 18] = [
         "sandbox",
         &[
             ("syncline sandbox --write syncline.yaml", "with a project file that points to it"),
+            ("syncline sandbox --samples --write syncline.yaml", "with what all sample pipelines need"),
             ("syncline sandbox --records 10000 --latency 50ms", "more records, and a slow network"),
         ],
     ),

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod exit;
 pub mod help;
 pub mod history;
+mod login;
 pub mod output;
 mod part;
 pub mod progress;

@@ -103,6 +103,16 @@ pub fn talk(text: &str) {
     let _ = writeln!(io::stderr(), "{}", text::screen(&masked(text)));
 }
 
+/// Says an address that a person is to open. It is not masked, since it holds the id of an app, which is no secret beside it; an address has
+/// no letter that a terminal would take for an order.
+pub fn address(address: &str) {
+    if AS_EVENTS.load(Ordering::Relaxed) {
+        tracing::info!(target: TALK, "{}", text::line(address));
+        return;
+    }
+    let _ = writeln!(io::stderr(), "\n  {}\n", text::line(address));
+}
+
 /// The same with colours of our own: each text of others in it was cleaned when it was put in.
 pub fn talk_styled(text: &str) {
     if is_an_event(text) {

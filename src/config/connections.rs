@@ -13,7 +13,9 @@ use crate::diagnostic::{Diagnostic, Place};
 /// Tokens are sent in headers and forms: each is one word.
 pub fn tokens(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, findings: &mut Vec<Diagnostic>) {
     let all: Vec<(&str, &Secret)> = match connection {
-        ConnectionConfig::Hubspot(hubspot) => vec![("access_token", &hubspot.access_token)],
+        ConnectionConfig::Hubspot(hubspot) => {
+            hubspot.access_token.iter().map(|token| ("access_token", token)).collect()
+        }
         ConnectionConfig::Salesforce(salesforce) => {
             let auth = &salesforce.auth;
             let jwt = auth.jwt.iter().map(|login| ("auth/jwt/client_id", &login.client_id));
@@ -34,7 +36,11 @@ pub fn tokens(name: &Arc<str>, pointer: &str, connection: &ConnectionConfig, fin
             jwt.chain(app).chain(refresh).chain(access).collect()
         }
     };
-    for (key, secret) in all {
+    let login = connection.login().into_iter().flat_map(|login| {
+        let secret = login.client_secret.iter().map(|secret| ("auth/login/client_secret", secret));
+        secret.chain([("auth/login/client_id", &login.client_id)])
+    });
+    for (key, secret) in all.into_iter().chain(login) {
         let Some(what) = secret.is_no_token() else { continue };
         let last = key.rsplit('/').next().unwrap_or_default();
         let place = Place::Value(format!("{pointer}/{key}"));

@@ -15,7 +15,9 @@ pub const SECRET_KEYS: [&str; 7] =
 
 /// Keys of syncline.yaml whose values may be shown. In that file every other value is covered: a misspelled key of a secret
 /// is no secret's key any more, but its value still is one.
-const SHOWN_KEYS: [&str; 30] = [
+const SHOWN_KEYS: [&str; 32] = [
+    "port",
+    "scopes",
     "version",
     "type",
     "login_url",

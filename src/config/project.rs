@@ -84,7 +84,7 @@ pub struct ConnectionOverrideConfig {
     /// The org's own login address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login_url: Option<String>,
-    /// How Syncline logs in to Salesforce.
+    /// How Syncline logs in; to HubSpot by `login` only, in the place of `access_token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<AuthConfig>,
     /// How many of the org's daily API calls Syncline may use.
@@ -153,7 +153,7 @@ pub struct SalesforceConfig {
 /// How Syncline logs in to Salesforce. Exactly one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["jwt"] }, { "required": ["client_credentials"] }, { "required": ["refresh_token"] }, { "required": ["access_token"] }]))]
+#[schemars(extend("oneOf" = [{ "required": ["jwt"] }, { "required": ["client_credentials"] }, { "required": ["refresh_token"] }, { "required": ["access_token"] }, { "required": ["login"] }]))]
 pub struct AuthConfig {
     /// A signed assertion for one user; needs no stored token. The best choice for a server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,6 +167,37 @@ pub struct AuthConfig {
     /// A token obtained elsewhere; it cannot be renewed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<AccessTokenConfig>,
+    /// A person's login in a browser: `syncline login`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<LoginConfig>,
+}
+
+/// A person's login in a browser, by `syncline login`. Its tokens are kept beside the state, for their owner only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginConfig {
+    /// The app's id: consumer key in Salesforce, client id in HubSpot.
+    pub client_id: Secret,
+    /// The app's secret. HubSpot asks for it always, Salesforce where the app requires it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<Secret>,
+    /// Port of this computer that the browser is sent back to. The app must list the address `http://localhost:PORT/callback`.
+    #[serde(default = "default_login_port")]
+    #[schemars(range(min = 1024, max = 65535))]
+    pub port: u16,
+    /// What is asked for: exactly the scopes that the app lists. Unless set, `api refresh_token` of Salesforce, and of HubSpot what custom
+    /// objects, companies and owners need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = ["oauth", "crm.objects.custom.read"], length(min = 1, max = 100))]
+    pub scopes: Option<Vec<String>>,
+}
+
+/// How Syncline logs in to HubSpot, in the place of `access_token`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HubspotAuthConfig {
+    /// A person's login in a browser: `syncline login`.
+    pub login: LoginConfig,
 }
 
 /// A signed assertion for one user.
@@ -222,9 +253,14 @@ pub struct AccessTokenConfig {
 /// A HubSpot portal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["access_token"] }, { "required": ["auth"] }]))]
 pub struct HubspotConfig {
     /// Token of a private app, or a service key.
-    pub access_token: Secret,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<Secret>,
+    /// A login in the place of a token. Exactly one of the two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<HubspotAuthConfig>,
     /// `auto` reads the limit from HubSpot's answers; or a number of calls in a time, such as `190/10s`: at least one call, in
     /// at least a second.
     #[serde(default = "default_rate_limit")]
@@ -276,6 +312,20 @@ fn default_api_version() -> String {
 
 fn default_rate_limit() -> String {
     "auto".to_owned()
+}
+
+impl ConnectionConfig {
+    /// A person's login in a browser, where that is how this connection logs in.
+    pub fn login(&self) -> Option<&LoginConfig> {
+        match self {
+            Self::Salesforce(config) => config.auth.login.as_ref(),
+            Self::Hubspot(config) => config.auth.as_ref().map(|auth| &auth.login),
+        }
+    }
+}
+
+fn default_login_port() -> u16 {
+    8910
 }
 
 fn default_base_url() -> String {

@@ -109,6 +109,12 @@ fn put_over(base: &mut Value, over: &Value, key: &str) {
     match (base, over) {
         // A login by another way must not keep half of the first one's keys.
         (Value::Mapping(base), Value::Mapping(over)) if key != "auth" && !other_type => {
+            // A token and a login are two ways: the one that is named here replaces the other.
+            for (one, other) in [("access_token", "auth"), ("auth", "access_token")] {
+                if over.contains_key(one) && !over.contains_key(other) {
+                    base.remove(other);
+                }
+            }
             for (key, value) in over {
                 match base.get_mut(key) {
                     Some(before) => put_over(before, value, &yaml::key_text(key)),
@@ -157,9 +163,18 @@ mod tests {
 
     #[test]
     fn a_way_to_log_in_and_a_connection_of_another_type_are_replaced_whole() {
+        let base = "connections: {h: {type: hubspot, access_token: a, base_url: u}}";
         check(
             "connections: {s: {auth: {jwt: {client_id: a, username: b}}}}\ntargets: {prod: {connections: {s: {auth: {jwt: {client_id: c}}}}}}",
             "connections: {s: {auth: {jwt: {client_id: c}}}}",
+        );
+        check(
+            &format!("{base}\ntargets: {{prod: {{connections: {{h: {{auth: {{login: {{client_id: i}}}}}}}}}}}}"),
+            "connections: {h: {type: hubspot, base_url: u, auth: {login: {client_id: i}}}}",
+        );
+        check(
+            "connections: {h: {type: hubspot, auth: {login: {client_id: i}}}}\ntargets: {prod: {connections: {h: {access_token: b}}}}",
+            "connections: {h: {type: hubspot, access_token: b}}",
         );
         check(
             "connections: {s: {type: salesforce, login_url: u}}\ntargets: {prod: {connections: {s: {type: hubspot, access_token: t}}}}",

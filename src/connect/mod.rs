@@ -3,4 +3,5 @@
 pub mod alerts;
 pub mod http;
 pub mod hubspot;
+pub mod login;
 pub mod salesforce;

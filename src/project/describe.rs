@@ -101,7 +101,8 @@ impl PortalView {
 /// Whether a final refusal is about the object that was asked for. Refused logins, ended sessions and unusable settings
 /// concern the connection, whatever object was asked for.
 pub fn is_about_object(error: &RemoteError) -> bool {
-    !matches!(error.status, Some(401 | 403 | 429)) && !["SL4101", "SL4102", "SL4115"].contains(&error.code)
+    let of_login = ["SL4101", "SL4102", "SL4115"].contains(&error.code) || error.code.starts_with("SL42");
+    !matches!(error.status, Some(401 | 403 | 429)) && !of_login
 }
 
 /// Whether a fault keeps everybody from using the connection.

@@ -7,6 +7,7 @@ pub mod context;
 pub mod describe;
 pub mod earlier;
 pub mod error;
+pub mod login;
 pub mod offline;
 pub mod origin;
 pub mod portal;

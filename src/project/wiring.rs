@@ -14,12 +14,14 @@ use crate::config::env::{Environment, Variables, cache_folder, user_name};
 use crate::config::files::Files;
 use crate::config::load::{Loaded, find_project, load};
 use crate::config::project::{
-    AuthConfig, ConnectionConfig, HubspotConfig, PROJECT_FILE, ProjectConfig, SalesforceConfig,
+    AuthConfig, ConnectionConfig, HubspotAuthConfig, HubspotConfig, PROJECT_FILE, ProjectConfig, SalesforceConfig,
 };
 use crate::config::scalar::percent;
 use crate::config::{resolve, yaml};
-use crate::connect::hubspot::settings::HubspotSettings;
+use crate::connect::http::login_file::LoginFile;
+use crate::connect::hubspot::settings::{Credentials, HubspotSettings};
 use crate::connect::hubspot::target::{HubspotConnection, HubspotTarget};
+use crate::connect::login::{Login, Service};
 use crate::connect::salesforce::limits::ApiBudget;
 use crate::connect::salesforce::settings::{AuthSettings, SalesforceSettings};
 use crate::connect::salesforce::source::{SalesforceConnection, SalesforceSource};
@@ -141,7 +143,8 @@ impl Project {
             return Err(no_connection(name));
         };
         let Outside { clock, rng, network, cancel } = self.outside.clone();
-        let connection = SalesforceConnection::new(salesforce_settings(name, config)?, &network, clock, rng, cancel);
+        let settings = salesforce_settings(name, config, self.login_file(name, "Salesforce"))?;
+        let connection = SalesforceConnection::new(settings, &network, clock, rng, cancel);
         let connection = connection.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
         let handle = handle(&connection);
         known.insert(name.to_owned(), connection);
@@ -183,12 +186,64 @@ impl Project {
             return Err(no_connection(name));
         };
         let Outside { clock, rng, network, cancel } = self.outside.clone();
-        let settings = HubspotSettings { shared_folder: self.shared_folder.clone(), ..hubspot_settings(name, config)? };
+        let settings = HubspotSettings {
+            shared_folder: self.shared_folder.clone(),
+            ..hubspot_settings(name, config, self.login_file(name, "HubSpot"))?
+        };
         let connection = HubspotConnection::new(settings, &network, clock, rng, cancel);
         let connection = connection.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
         let handle = handle(&connection);
         known.insert(name.to_owned(), connection);
         Ok(handle)
+    }
+
+    /// Where a connection keeps what a person's login left: beside the state, so that each target has its own.
+    fn login_file(&self, name: &str, service: &'static str) -> LoginFile {
+        // Names of connections are texts of any kind, and that of a file is not.
+        let safe: String = name
+            .bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
+                // Letter case is told apart everywhere, also where file names do not.
+                byte => format!("%{byte:02x}"),
+            })
+            .collect();
+        let folder = self.state_path().parent().map(Path::to_owned).unwrap_or_default().join("logins");
+        LoginFile { path: folder.join(format!("{safe}.json")), connection: name.to_owned(), service }
+    }
+
+    /// What a login in a browser needs to know; none where the connection does not log in that way.
+    ///
+    /// Errors: as [`Project::source`].
+    pub fn login(&self, name: &str) -> Result<Option<Login>, OpsError> {
+        let Some(config) = self.config.connections.get(name) else { return Err(no_connection(name)) };
+        if config.login().is_none() {
+            return Ok(None);
+        }
+        self.must_be_set(name)?;
+        let with_secrets = resolve::connection(&self.loaded, name).map_err(|findings| self.found(findings))?;
+        let config = with_secrets.as_ref().unwrap_or(config);
+        let Some(login) = config.login() else { return Ok(None) };
+        let (service, address, file) = match config {
+            ConnectionConfig::Salesforce(config) => {
+                (Service::Salesforce, &config.login_url, self.login_file(name, "Salesforce"))
+            }
+            ConnectionConfig::Hubspot(config) => (Service::Hubspot, &config.base_url, self.login_file(name, "HubSpot")),
+        };
+        let url = Url::parse(address).map_err(|error| {
+            OpsError::refused("SL2009", format!("connection `{name}`: {error}"), "correct the address")
+        })?;
+        let portal_id = self.portal_id(name).filter(|_| service == Service::Hubspot);
+        Ok(Some(Login {
+            service,
+            url,
+            client_id: login.client_id.expose().to_owned(),
+            client_secret: login.client_secret.as_ref().map(|secret| secret.expose().to_owned()),
+            scopes: login.scopes.clone(),
+            port: login.port,
+            portal_id,
+            file,
+        }))
     }
 
     /// Goes on with the connections of the project as it was, where they are written as they were: their tokens, limits and counts
@@ -284,7 +339,7 @@ fn no_connection(name: &str) -> OpsError {
     OpsError::refused("SL2002", format!("there is no connection `{name}`"), "add it to syncline.yaml")
 }
 
-fn salesforce_settings(name: &str, config: &SalesforceConfig) -> Result<SalesforceSettings, OpsError> {
+fn salesforce_settings(name: &str, config: &SalesforceConfig, file: LoginFile) -> Result<SalesforceSettings, OpsError> {
     let address = |text: &str| {
         Url::parse(text).map_err(|error| {
             OpsError::refused("SL2009", format!("connection `{name}`: {error}"), "correct the address")
@@ -311,6 +366,11 @@ fn salesforce_settings(name: &str, config: &SalesforceConfig) -> Result<Salesfor
         AuthConfig { access_token: Some(access), .. } => {
             AuthSettings::AccessToken { token: secret(&access.token), instance_url: address(&access.instance_url)? }
         }
+        AuthConfig { login: Some(login), .. } => AuthSettings::Login {
+            client_id: secret(&login.client_id),
+            client_secret: login.client_secret.as_ref().map(secret),
+            file,
+        },
         AuthConfig { .. } => {
             return Err(OpsError::refused(
                 "SL1009",
@@ -334,10 +394,26 @@ fn salesforce_settings(name: &str, config: &SalesforceConfig) -> Result<Salesfor
     })
 }
 
-fn hubspot_settings(name: &str, config: &HubspotConfig) -> Result<HubspotSettings, OpsError> {
+fn hubspot_settings(name: &str, config: &HubspotConfig, file: LoginFile) -> Result<HubspotSettings, OpsError> {
     let base_url = Url::parse(&config.base_url)
         .map_err(|error| OpsError::refused("SL2009", format!("connection `{name}`: {error}"), "correct `base_url`"))?;
     let rate_limit = config.fixed_rate().map(|(calls, seconds)| (calls, Duration::from_secs(seconds)));
-    let access_token = config.access_token.expose().to_owned();
-    Ok(HubspotSettings { base_url, access_token, rate_limit, shared_folder: None })
+    let secret = |secret: &crate::config::env::Secret| secret.expose().to_owned();
+    let credentials = match (&config.access_token, &config.auth) {
+        (Some(token), None) => Credentials::Token(secret(token)),
+        (None, Some(HubspotAuthConfig { login })) => Credentials::Login {
+            client_id: secret(&login.client_id),
+            // HubSpot refuses an app without one, and says so.
+            client_secret: login.client_secret.as_ref().map(secret).unwrap_or_default(),
+            file,
+        },
+        _ => {
+            return Err(OpsError::refused(
+                "SL1009",
+                format!("connection `{name}` needs exactly one way to log in"),
+                "write `access_token`, or `auth` with `login`",
+            ));
+        }
+    };
+    Ok(HubspotSettings { base_url, credentials, rate_limit, shared_folder: None })
 }

@@ -22,6 +22,7 @@ use crate::sandbox::server::Answer;
 use crate::sandbox::world::{ServiceAnswer, World};
 use crate::sys::cancel::Cancel;
 
+pub mod authorize;
 pub mod clock;
 pub mod control;
 pub mod data;
@@ -146,7 +147,9 @@ fn fill(world: &World, options: &SandboxOptions) -> Result<(), SandboxError> {
         })?;
     }
     let samples = options.samples.then(|| seed::samples(options.seed, options.records));
-    for (service, more) in samples.iter().flat_map(|seed| [("salesforce", &seed.salesforce), ("hubspot", &seed.hubspot)]) {
+    for (service, more) in
+        samples.iter().flat_map(|seed| [("salesforce", &seed.salesforce), ("hubspot", &seed.hubspot)])
+    {
         world.control(service, "seed", more).map_err(|reason| SandboxError::Seed { service, reason })?;
     }
     Ok(())

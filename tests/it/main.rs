@@ -34,6 +34,7 @@ mod json_output;
 mod junctions;
 mod lifecycle;
 mod limits;
+mod login;
 mod many_failures;
 mod mapping_changes;
 mod match_changes;

@@ -52,8 +52,7 @@ pub(crate) fn objects() -> BTreeMap<String, String> {
 
 /// A sandbox with all that the samples need, and a project with all of them.
 fn project(records: usize) -> Bench {
-    let bench =
-        Bench::with(SandboxOptions { records, samples: true, rate_limit: FAST, ..SandboxOptions::default() });
+    let bench = Bench::with(SandboxOptions { records, samples: true, rate_limit: FAST, ..SandboxOptions::default() });
     for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

@@ -58,6 +58,11 @@ pub fn pipelines() -> Vec<CompletionCandidate> {
     candidates(good.chain(broken))
 }
 
+/// All connections of the project.
+pub fn all_connections() -> Vec<CompletionCandidate> {
+    connections(|_| true)
+}
+
 /// The project's connections to Salesforce.
 pub fn salesforce_connections() -> Vec<CompletionCandidate> {
     connections(|connection| matches!(connection, ConnectionConfig::Salesforce(_)))

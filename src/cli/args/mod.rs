@@ -3,6 +3,7 @@
 pub mod candidates;
 pub mod care;
 pub mod common;
+pub mod login;
 pub mod review;
 pub mod serve;
 
@@ -14,6 +15,7 @@ use clap_complete::engine::ArgValueCandidates;
 
 use self::care::{Doctor, State};
 use self::common::{Allow, Common, FindingFormat, Format, Part};
+use self::login::{Login, Logout};
 use self::review::{Apply, Diff, Plan};
 use self::serve::{Beside, Serve};
 use super::units;
@@ -41,6 +43,10 @@ pub enum Command {
     Init(Init),
     /// Say what works and what is missing, connection by connection
     Doctor(Doctor),
+    /// Log connections in by a browser
+    Login(Login),
+    /// End such logins
+    Logout(Logout),
     /// Check the definitions
     Validate(Validate),
     /// Run the tests beside the pipelines, offline

@@ -4,6 +4,8 @@ pub mod calls;
 pub mod client;
 pub mod entries;
 pub mod limiter;
+pub mod login_file;
+pub mod redirect;
 pub mod ring;
 pub mod window;
 mod written;

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::errors::{self, Action, ApiError};
 use super::plain_types::PlainTypes;
-use super::settings::HubspotSettings;
+use super::settings::{Credentials, HubspotSettings};
+use super::tokens::Tokens;
 use super::wire::Answer;
 use crate::connect::http::calls::Unclaimed;
 use crate::connect::http::client::{Outgoing, Reply, Transport, TransportError};
@@ -75,6 +76,7 @@ const CALLS_UNDER_WAY_MAX: usize = 96;
 pub(super) struct Api {
     settings: Arc<HubspotSettings>,
     transport: Transport,
+    tokens: Arc<Tokens>,
     limiter: Arc<Limiter>,
     association_limiter: Arc<Limiter>,
     /// The plain association types that are known.
@@ -127,7 +129,10 @@ struct Places {
 fn account(settings: &HubspotSettings) -> String {
     let mut hasher = Hasher::default();
     hasher.text(settings.base_url.as_str());
-    hasher.text(&settings.access_token);
+    hasher.text(match &settings.credentials {
+        Credentials::Token(token) => token,
+        Credentials::Login { client_id, .. } => client_id,
+    });
     // A part of a hash: enough to tell accounts apart, and nothing that leads back to a token.
     hasher.hex::<12>()
 }
@@ -196,9 +201,12 @@ impl Api {
         let (share, settings, latency) = (Share::Changes, Arc::new(settings), Arc::default());
         let unclaimed = Unclaimed::default();
         let plain_types = Arc::default();
+        let others = (clock.clone(), rng.clone(), cancel.clone(), unclaimed.clone());
+        let tokens = Tokens::new(Arc::clone(&settings), transport.clone(), others.0, others.1, others.2, others.3);
         Ok(Self {
             settings,
             transport,
+            tokens,
             limiter: ordinary,
             association_limiter: associations,
             plain_types,
@@ -291,11 +299,13 @@ impl Api {
     /// Makes a call until a good answer has come: its status, and its whole body.
     async fn send(&self, calls: &AtomicU64, call: &Call<'_>, tries: &mut u32) -> Result<(u16, Bytes), Fault> {
         // Counted apart: refusals of the limit say nothing of whether the call itself can succeed.
-        let mut limited = 0;
+        let (mut limited, mut renewed) = (0, false);
         loop {
+            // Before a place is taken, which would be wasted while a token is asked for.
+            let token = self.tokens.current().await?;
             let places = self.wait_turn(call).await?;
             calls.fetch_add(1, Ordering::Relaxed);
-            let answer = match self.exchange(call, places).await {
+            let answer = match self.exchange(call, places, &token).await {
                 Ok(answer) => answer,
                 // A read, or a write that may be sent again: nothing about it has to be found out later.
                 Err(TransportError::Cancelled) if call.repeatable => return Err(Fault::Cancelled),
@@ -312,6 +322,11 @@ impl Api {
                 Ok(body) => return Ok(body),
                 Err((error, retry_after)) => (error, retry_after),
             };
+            // Once: a new token that is refused as well is refused for another reason than its age.
+            if error.0.status == 401 && !renewed && self.tokens.after(&token).await? {
+                renewed = true;
+                continue;
+            }
             self.answer_refusal(call, error, tries, &mut limited).await?;
         }
     }
@@ -340,13 +355,13 @@ impl Api {
     }
 
     /// One exchange: the body of a good answer, or the refusal with how long to wait.
-    async fn exchange(&self, call: &Call<'_>, places: Places) -> Result<Exchange, TransportError> {
+    async fn exchange(&self, call: &Call<'_>, places: Places, token: &str) -> Result<Exchange, TransportError> {
         let failed = |error: url::ParseError| TransportError::Failed(error.to_string());
         let url = self.settings.base_url.join(&call.target).map_err(failed)?;
         let outgoing = Outgoing {
             method: call.method.clone(),
             url: &url,
-            token: &self.settings.access_token,
+            token,
             headers: vec![("accept", "application/json")],
             body: call.body.clone(),
             on_written: Some(Box::new(self.on_written(places))),

@@ -12,4 +12,5 @@ mod plain_types;
 mod schemas;
 pub mod settings;
 pub mod target;
+pub(in crate::connect) mod tokens;
 mod wire;

@@ -16,6 +16,7 @@ use crate::config::address::is_trustworthy;
 use crate::config::env::FILE_BYTES_MAX;
 use crate::connect::http::calls::Unclaimed;
 use crate::connect::http::client::{Transport, TransportError};
+use crate::connect::http::login_file::LoginFile;
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
@@ -116,7 +117,7 @@ impl Tokens {
             return Err(fault.clone());
         }
         let renewal = failed.is_some();
-        let session = self.log_in(&mut state, renewal).await;
+        let session = self.log_in(&mut state, failed).await;
         crash_point!("salesforce.logged_in");
         match session {
             Ok(session) => {
@@ -137,9 +138,13 @@ impl Tokens {
         }
     }
 
-    async fn log_in(&self, state: &mut State, renewal: bool) -> Result<Session, Fault> {
+    async fn log_in(&self, state: &mut State, failed: Option<&str>) -> Result<Session, Fault> {
+        if let AuthSettings::Login { client_id, file, .. } = &self.settings.auth {
+            checked(self.settings.login_url.clone(), "login_url")?;
+            return self.by_login(client_id, file, failed).await;
+        }
         if let AuthSettings::AccessToken { token, instance_url } = &self.settings.auth {
-            if renewal {
+            if failed.is_some() {
                 let help = "get a new access token, or use a way to log in that can renew it (`jwt`)";
                 let advice = Advice { code: "SL4102", help };
                 return Err(Fault::Halt(errors::local(advice, OPERATION, "the access token is no longer valid")));
@@ -157,12 +162,42 @@ impl Tokens {
             _ => self.ask("").await?.map_err(refused)?,
         };
         let org = answer.org();
-        let instance = match answer.instance_url {
+        self.session_of(answer.access_token, answer.instance_url.as_deref(), org)
+    }
+
+    fn session_of(&self, token: String, instance: Option<&str>, org: Option<String>) -> Result<Session, Fault> {
+        let instance = match instance {
             // The token is good for the org's own host, not for the shared one that gave it.
             Some(url) => url.parse().map_err(|_| bad_url("instance_url"))?,
             None => self.settings.login_url.clone(),
         };
-        Ok(Session { token: answer.access_token, instance: checked(instance, "instance_url")?, org })
+        Ok(Session { token, instance: checked(instance, "instance_url")?, org })
+    }
+
+    /// A session by the login that a person left: the stored one, or a new one where that one failed. Held by one process at a time,
+    /// since a refresh token may be good for one use only.
+    async fn by_login(&self, client_id: &str, file: &LoginFile, failed: Option<&str>) -> Result<Session, Fault> {
+        let _held = file.locked(&self.clock, &self.cancel).await?;
+        let mut stored = file.read(self.settings.login_url.as_str(), client_id)?;
+        // Another process has renewed it meanwhile, or nobody has found it over yet.
+        if failed == Some(stored.access_token.as_str()) {
+            let answer = match self.ask(&stored.refresh_token).await? {
+                Ok(answer) => answer,
+                Err(Refusal::Final { message, .. } | Refusal::Unclear { message, .. })
+                    if message.starts_with("invalid_grant") =>
+                {
+                    return Err(file.over(&message));
+                }
+                Err(refusal) => return Err(refused(refusal)),
+            };
+            stored.account = answer.org().or(stored.account);
+            stored.instance_url = answer.instance_url.or(stored.instance_url);
+            stored.refresh_token = answer.refresh_token.unwrap_or(stored.refresh_token);
+            stored.access_token = answer.access_token;
+            // Before anything else is done with it: the token before may be over by now.
+            file.write(&stored)?;
+        }
+        self.session_of(stored.access_token, stored.instance_url.as_deref(), stored.account)
     }
 
     /// Refreshes by the present token; where that one is over, by the one that another process may have stored since.
@@ -223,7 +258,7 @@ impl Tokens {
         let form = oauth::form(&self.settings.auth, proof);
         // An answer to a refresh may hold the only token that still works: it is waited for even when somebody asked
         // to stop.
-        let rotates = matches!(self.settings.auth, AuthSettings::RefreshToken { .. });
+        let rotates = matches!(self.settings.auth, AuthSettings::RefreshToken { .. } | AuthSettings::Login { .. });
         let cancel = if rotates { Cancel::new() } else { self.cancel.clone() };
         let mut attempts = 0;
         loop {

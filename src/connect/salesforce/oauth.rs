@@ -17,7 +17,7 @@ const ASSERTION_SECONDS: i64 = 180;
 
 /// A refusal of the token endpoint, sorted.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(in crate::connect) enum Refusal {
     /// Passing: ask again after a moment.
     Passing(String),
     /// The assertion's audience does not fit the org; another one may.
@@ -101,7 +101,8 @@ pub(super) fn form<'a>(auth: &'a AuthSettings, proof: &'a str) -> Vec<(&'static 
         AuthSettings::ClientCredentials { client_id, client_secret } => {
             vec![("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", client_secret)]
         }
-        AuthSettings::RefreshToken { client_id, client_secret, .. } => {
+        AuthSettings::RefreshToken { client_id, client_secret, .. }
+        | AuthSettings::Login { client_id, client_secret, .. } => {
             let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", proof), ("client_id", &**client_id)];
             form.extend(client_secret.as_deref().map(|secret| ("client_secret", secret)));
             form
@@ -111,7 +112,7 @@ pub(super) fn form<'a>(auth: &'a AuthSettings, proof: &'a str) -> Vec<(&'static 
 }
 
 /// Sorts an answer of the token endpoint that is no success.
-pub(super) fn refusal(status: u16, body: &[u8]) -> Refusal {
+pub(in crate::connect) fn refusal(status: u16, body: &[u8]) -> Refusal {
     let body = &*without_secrets(body);
     let Ok(ErrorAnswer { error, error_description }) = serde_json::from_slice(body) else {
         let message = format!("HTTP status {status} without a readable reason");

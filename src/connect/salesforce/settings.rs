@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::limits::ApiBudget;
+use crate::connect::http::login_file::LoginFile;
 
 /// The API version that Syncline speaks unless told otherwise.
 pub const API_VERSION: &str = "67.0";
@@ -53,6 +54,15 @@ pub enum AuthSettings {
         /// The file that it came from: a token that replaces it is written there.
         file: Option<PathBuf>,
     },
+    /// A person's login in a browser, whose tokens are stored beside the state.
+    Login {
+        /// Consumer key of the app.
+        client_id: String,
+        /// Consumer secret, where the app asks for it.
+        client_secret: Option<String>,
+        /// Where its tokens are.
+        file: LoginFile,
+    },
     /// A token obtained elsewhere; it cannot be renewed.
     AccessToken {
         /// The token.
@@ -79,6 +89,7 @@ impl fmt::Debug for AuthSettings {
             Self::Jwt { .. } => "Jwt(***)",
             Self::ClientCredentials { .. } => "ClientCredentials(***)",
             Self::RefreshToken { .. } => "RefreshToken(***)",
+            Self::Login { .. } => "Login(***)",
             Self::AccessToken { .. } => "AccessToken(***)",
         })
     }

@@ -6,17 +6,17 @@ use serde_json::value::RawValue;
 
 /// Answer of the token endpoint. `issued_at` and others are left out; there is no lifetime in it.
 #[derive(Deserialize)]
-pub(super) struct TokenAnswer {
-    pub(super) access_token: String,
-    pub(super) instance_url: Option<String>,
+pub(in crate::connect) struct TokenAnswer {
+    pub(in crate::connect) access_token: String,
+    pub(in crate::connect) instance_url: Option<String>,
     /// Address of the user, which ends in the org's id and the user's.
-    pub(super) id: Option<String>,
-    pub(super) refresh_token: Option<String>,
+    pub(in crate::connect) id: Option<String>,
+    pub(in crate::connect) refresh_token: Option<String>,
 }
 
 impl TokenAnswer {
     /// The org that answered, by the 15 characters that both forms of its id share.
-    pub(super) fn org(&self) -> Option<String> {
+    pub(in crate::connect) fn org(&self) -> Option<String> {
         let mut parts = self.id.as_deref()?.rsplit('/');
         let (_user, org) = (parts.next()?, parts.next()?);
         // Ids of orgs begin with 00D; another form of address must not pass for another org.

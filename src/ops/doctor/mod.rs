@@ -18,6 +18,7 @@ use crate::config::project::ConnectionConfig;
 use crate::config::resolve;
 use crate::diagnostic::{Place, Severity};
 use crate::project::error::OpsError;
+use crate::project::login;
 use crate::project::prepare::{PortalSource, prepare_selected};
 use crate::project::selection::Selection;
 use crate::project::wiring::Project;
@@ -41,6 +42,7 @@ pub async fn doctor(project: &Project) -> Result<DoctorReport, OpsError> {
         let mut checks = Checks::new(area, Some(name));
         let ended = {
             let look = async {
+                login(project, name, &mut checks);
                 match config {
                     ConnectionConfig::Salesforce(config) => {
                         salesforce::look(project, name, config, &used, &mut checks).await
@@ -67,6 +69,14 @@ pub async fn doctor(project: &Project) -> Result<DoctorReport, OpsError> {
     all.extend(receivers(project));
     all.append(&mut computer::look(project).made);
     Ok(DoctorReport::new(project.loaded.target.clone(), all))
+}
+
+/// Whether a person is logged in, where the connection logs in by a browser. What is missing is told once, by what needs the token.
+fn login(project: &Project, name: &str, checks: &mut Checks) {
+    if let Ok(Some((since, file))) = login::since(project, name) {
+        let day = since.strftime("%Y-%m-%d");
+        checks.ok(CheckName::Login, format!("a person logged in on {day}; `{file}` is for its owner only"));
+    }
 }
 
 fn uses(pipeline: &LoadedPipeline, connection: &str) -> bool {

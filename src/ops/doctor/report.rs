@@ -74,6 +74,8 @@ pub enum CheckName {
     Definitions,
     /// Variables, files and secrets that a connection or a receiver names.
     Settings,
+    /// Whether a person is logged in, where that is how a connection logs in.
+    Login,
     /// Whether the service answers.
     Reachable,
     /// Whether it knows the credentials.

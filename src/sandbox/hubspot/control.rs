@@ -21,11 +21,12 @@ struct Given<'a> {
 type Action = fn(&mut Portal, &Given<'_>) -> Result<Value, String>;
 
 /// All actions by name.
-const ACTIONS: [(&str, Action); 23] = [
+const ACTIONS: [(&str, Action); 24] = [
     ("seed", |portal, given| seed(portal, given.arguments, given.now)),
     ("switches", switches),
     ("token", |portal, given| tokens::grant(portal, given.arguments, given.now)),
     ("app", |portal, given| oauth::install(portal, given.arguments)),
+    ("register", |portal, given| oauth::register(portal, given.arguments)),
     ("limits", limits),
     ("add_owner", add_owner),
     ("archive_owner", archive_owner),

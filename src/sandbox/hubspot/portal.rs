@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::answers::Refusal;
 use super::fields::Properties;
-use super::grants::{Apps, Grants};
+use super::grants::{self, Apps, Grants, Registry};
 use super::limits::Limits;
 use super::options::Options;
 use super::owners::Owners;
@@ -15,6 +15,7 @@ use super::pairs::Pairs;
 use super::rules::Rules;
 use super::standard;
 use super::store::{Kept, KeyRules, Record, Store};
+use crate::sandbox::authorize::Authorizations;
 use crate::sys::rng::Rng;
 
 /// The portal.
@@ -37,6 +38,10 @@ pub struct Portal {
     pub grants: Grants,
     /// Apps that may have tokens.
     pub apps: Apps,
+    /// Apps that people can install.
+    pub registry: Registry,
+    /// Pages that ask a person, and the codes that came of them.
+    pub authorizations: Authorizations,
     /// Chance.
     pub rng: Rng,
     /// The next record id.
@@ -144,6 +149,8 @@ impl Portal {
             next_type: 41_234_567,
             grants: Grants::new(),
             apps: Apps::new(),
+            registry: grants::registry(),
+            authorizations: Authorizations::default(),
             requests: 0,
         }
     }
@@ -197,6 +204,7 @@ impl Portal {
             "switches": self.switches,
             "grants": self.grants,
             "apps": self.apps,
+            "registry": self.registry,
             "next_id": self.next_id,
             "next_type": self.next_type,
         })
@@ -215,7 +223,8 @@ impl Portal {
             object.store = Store::restored(records.remove(id).unwrap_or_default());
             object.set_keys(self.switches.key_rules());
         }
-        // Data files of earlier versions do not have these three.
+        // Data files of earlier versions do not have these.
+        self.registry = serde_json::from_value(part("registry")).unwrap_or_else(|_| grants::registry());
         self.grants = serde_json::from_value(part("grants")).unwrap_or_default();
         self.apps = serde_json::from_value(part("apps")).unwrap_or_default();
         self.owners = serde_json::from_value(part("owners")).unwrap_or_default();

@@ -97,6 +97,9 @@ fn options(org: &mut Org, given: &Given<'_>) -> Result<Value, String> {
     if let Some(token) = given.arguments["refresh_token"].as_str() {
         org.refresh_tokens.insert(token.to_owned());
     }
+    if let Some(uri) = given.arguments["redirect_uri"].as_str() {
+        org.redirect_uris.insert(uri.to_owned());
+    }
     if let Some(key) = given.arguments["jwt_public_key"].as_str() {
         org.options.jwt_public_key = Some(key.to_owned());
     }

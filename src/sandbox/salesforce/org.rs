@@ -9,6 +9,7 @@ use super::definitions;
 use super::open::{Cursor, Job, Session};
 use super::options::Options;
 use super::rows::{Row, Rows};
+use crate::sandbox::authorize::{Authorizations, REDIRECT_URI};
 use crate::sys::rng::Rng;
 
 /// Its id.
@@ -30,6 +31,10 @@ pub struct Org {
     pub sessions: HashMap<String, Session>,
     /// Refresh tokens that are good.
     pub refresh_tokens: BTreeSet<String>,
+    /// Addresses that the app may have browsers sent back to.
+    pub redirect_uris: BTreeSet<String>,
+    /// Pages that ask a person, and the codes that came of them.
+    pub authorizations: Authorizations,
     /// Open cursors by locator.
     pub cursors: HashMap<String, Cursor>,
     /// Bulk jobs by id.
@@ -94,6 +99,8 @@ impl Org {
             objects: BTreeMap::new(),
             sessions: HashMap::new(),
             refresh_tokens: BTreeSet::new(),
+            redirect_uris: [REDIRECT_URI.to_owned()].into(),
+            authorizations: Authorizations::default(),
             cursors: HashMap::new(),
             jobs: BTreeMap::new(),
             calls: (0, 0),

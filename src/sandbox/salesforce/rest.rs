@@ -21,7 +21,8 @@ pub fn answer(org: &mut Org, request: &Request, now: i64) -> Reply {
     let reply = match path.as_slice() {
         // Logins count against no limit, and their answers lack the header about it.
         ["services", "oauth2", "token"] => return oauth::token(org, request, now),
-        ["services", "oauth2", "revoke"] => return Reply::empty(200),
+        ["services", "oauth2", "revoke"] => return oauth::revoke(org, request),
+        ["services", "oauth2", "authorize"] => return oauth::authorize(org, request, now),
         ["services", "data"] => {
             let list: Vec<_> = VERSIONS
                 .map(|number| json!({"label": release(number), "url": format!("/services/data/v{number}.0"), "version": format!("{number}.0")}))

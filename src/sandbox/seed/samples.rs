@@ -42,10 +42,9 @@ fn parts(text: &'static str) -> Vec<Part> {
 /// What is added to Salesforce and to HubSpot in the sample world that belongs to this seed and to so many subscriptions.
 pub(super) fn world(seed: u64, records: usize, base: &Rows) -> (Value, Value) {
     let objects: Vec<Value> = parts(ORG).iter().map(object).collect();
-    let rows = rows::make(seed, records, base, &parts(ORG).iter().map(|part| count(part)).collect::<Vec<_>>(), &objects);
-    let text = |name: &str, label: &str, group: &str| {
-        json!({"name": name, "label": label, "type": "string", "fieldType": "text", "groupName": group})
-    };
+    let rows =
+        rows::make(seed, records, base, &parts(ORG).iter().map(|part| count(part)).collect::<Vec<_>>(), &objects);
+    let text = |name: &str, label: &str, group: &str| json!({"name": name, "label": label, "type": "string", "fieldType": "text", "groupName": group});
     let labels = LABELS.map(|(from, to, name)| json!({"from": from, "to": to, "name": name, "label": name}));
     let hubspot = json!({
         // Where HubSpot's own integration keeps the ids.
@@ -108,7 +107,8 @@ fn field(line: &[&str]) -> Value {
 fn schema(part: &Part) -> Value {
     let head = |place: usize| part.head.get(place).copied().unwrap_or_default();
     let flagged = |flag: &str| -> Vec<&str> {
-        let lines = part.lines.iter().filter(|line| line.get(3).is_some_and(|flags| flags.split(' ').any(|f| f == flag)));
+        let lines =
+            part.lines.iter().filter(|line| line.get(3).is_some_and(|flags| flags.split(' ').any(|f| f == flag)));
         lines.map(|line| line[0]).collect()
     };
     let properties: Vec<Value> = part.lines.iter().map(|line| property(line)).collect();

@@ -114,9 +114,7 @@ pub(super) fn contacts(rows: &[Value]) -> Value {
 
 /// A deal for most opportunities.
 pub(super) fn deals(rows: &Value) -> Value {
-    let deal = |row: &Value| {
-        json!({"properties": {"dealname": row["Name"], "amount": row["Amount"], "hs_salesforceopportunityid": row["Id"]}})
-    };
+    let deal = |row: &Value| json!({"properties": {"dealname": row["Name"], "amount": row["Amount"], "hs_salesforceopportunityid": row["Id"]}});
     known(rows["Opportunity"].as_array().map_or(&[], Vec::as_slice), deal)
 }
 
