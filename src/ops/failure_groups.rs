@@ -84,7 +84,14 @@ pub async fn groups(project: &Project, filters: &[FailureFilter]) -> Result<Vec<
     let (state, mut context) = (project.state_for_reading()?, FailureContext::default());
     let mut all: BTreeMap<Key, FailureGroup> = BTreeMap::new();
     for filter in filters {
-        for reason in state.failure_reasons(filter).await? {
+        let reasons = state.failure_reasons(filter).await?;
+        let meant = |reason: &FailureReason| {
+            filter
+                .cause
+                .as_ref()
+                .is_none_or(|cause| (&cause.property, &cause.remote_code) == (&reason.property, &reason.remote_code))
+        };
+        for reason in reasons.into_iter().filter(meant) {
             let key = Key {
                 pipeline: reason.pipeline.to_string(),
                 code: reason.code.clone(),

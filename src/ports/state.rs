@@ -500,6 +500,8 @@ pub struct FailureFilter {
     pub salesforce_id: Option<SalesforceId>,
     /// With this code; heeded unless those of a run are asked for.
     pub code: Option<String>,
+    /// Of this cause; heeded as the code is.
+    pub cause: Option<FailureCause>,
     /// Also those that were dismissed or resolved.
     pub closed_too: bool,
     /// Only those of this kind.
@@ -512,6 +514,15 @@ pub struct FailureFilter {
     pub seen_before: Option<Timestamp>,
     /// Only those after this one, in the order of the answer.
     pub after: Option<(PipelineName, SalesforceId, FailureKind)>,
+}
+
+/// What failures that people see as one have in common besides pipeline and code.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailureCause {
+    /// The property at fault.
+    pub property: Option<String>,
+    /// What the remote system calls it.
+    pub remote_code: Option<String>,
 }
 
 /// What a person decided about failures.

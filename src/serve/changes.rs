@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use crate::model::ids::{PipelineName, SalesforceId, SalesforceIdError};
 use crate::ops::history::{self, FailuresMarked};
-use crate::ports::state::{FailureFilter, FailureMark};
+use crate::ports::state::{FailureCause, FailureFilter, FailureMark};
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
 
@@ -17,7 +17,8 @@ pub async fn mark(project: &Project, asked: &Asked, mark: FailureMark) -> Result
     Ok(FailuresMarked { marked: history::mark(project, &filter, mark).await? })
 }
 
-/// The failures that words name: `pipeline`, `code`, `id`, and `all` for closed ones too.
+/// The failures that words name: `pipeline`, `code`, `id`, and `all` for closed ones too; with `cause` those of one group, which
+/// `property` and `remote_code` tell from others of its code.
 pub fn filter(asked: &Asked) -> Result<FailureFilter, OpsError> {
     let id = asked.word("id").map(str::parse::<SalesforceId>).transpose().map_err(|error: SalesforceIdError| {
         OpsError::refused("SL5004", error.to_string(), "copy the id from the list of failures")
@@ -26,6 +27,10 @@ pub fn filter(asked: &Asked) -> Result<FailureFilter, OpsError> {
         pipeline: asked.word("pipeline").map(PipelineName::new),
         code: asked.word("code").map(str::to_ascii_uppercase),
         salesforce_id: id,
+        cause: asked.word("cause").map(|_| FailureCause {
+            property: asked.word("property").map(str::to_owned),
+            remote_code: asked.word("remote_code").map(str::to_owned),
+        }),
         closed_too: matches!(asked.word("all"), Some("1" | "true")),
         ..FailureFilter::default()
     })

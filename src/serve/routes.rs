@@ -114,7 +114,12 @@ fn checked(site: &Site, request: &Request, asked: &Asked) -> Result<(), OpsError
 
 async fn overview(State(site): Shared, asked: Asked) -> Answered {
     let project = site.project().await;
-    let told = status::status(&project).await;
+    let told = status::status(&project).await.map(|mut status| {
+        if !site.show_values {
+            hide::statuses(&mut status.pipelines);
+        }
+        status
+    });
     let frame = site.frame(asked.signed_in).await;
     match told {
         Err(error) => answer::refused(&asked, &frame, "status", &error),
@@ -131,7 +136,10 @@ async fn first_page(site: &Site, project: &Project, status: &StatusReport) -> Re
     if !site.show_values {
         hide::groups(&mut groups);
     }
-    let runs = history::runs(project, None, RUNS_FIRST).await?;
+    let mut runs = history::runs(project, None, RUNS_FIRST).await?;
+    if !site.show_values {
+        hide::runs(&mut runs);
+    }
     Ok(page::overview(status, &groups, &runs))
 }
 
@@ -193,7 +201,11 @@ async fn runs(State(site): Shared, asked: Asked) -> Answered {
     let frame = site.frame(asked.signed_in).await;
     let found = async {
         let limit = asked.number("limit", RUNS_USUAL, RUNS_MAX)?;
-        history::runs(&project, asked.word("pipeline"), limit).await
+        let mut runs = history::runs(&project, asked.word("pipeline"), limit).await?;
+        if !site.show_values {
+            hide::runs(&mut runs);
+        }
+        Ok::<_, OpsError>(runs)
     };
     match found.await {
         Err(error) => answer::refused(&asked, &frame, "runs", &error),
@@ -206,10 +218,11 @@ async fn run(State(site): Shared, Path(id): Path<String>, asked: Asked) -> Answe
     let project = site.project().await;
     let frame = site.frame(asked.signed_in).await;
     let found = async {
-        let run = history::run(&project, &id).await?;
+        let mut run = history::run(&project, &id).await?;
         let (mut failures, next) = page_of(&project, history::of_run(&run), &asked).await?;
         if !site.show_values {
             hide::failures(&mut failures);
+            hide::runs(std::slice::from_mut(&mut run));
         }
         Ok::<_, OpsError>((RunDetail { run, failures }, next))
     };

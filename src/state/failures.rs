@@ -31,7 +31,8 @@ pub const BY_REASON: &str = "INDEXED BY failures_by_reason";
 const WHERE: &str = "(?1 IS NULL OR p.name = ?1) AND (?2 IS NULL OR f.salesforce_id = ?2) AND (?3 OR f.status = 'open')
     AND (?4 IS NULL OR (f.status = 'open' AND (f.retry_at <= ?4 OR f.basis <> ?5)))
     AND (p.name, f.salesforce_id, f.kind) > (?6, ?7, ?8)
-    AND (?9 IS NULL OR f.last_seen < ?9) AND (?10 IS NULL OR f.code = ?10) AND (?11 IS NULL OR f.kind = ?11)";
+    AND (?9 IS NULL OR f.last_seen < ?9) AND (?10 IS NULL OR f.code = ?10) AND (?11 IS NULL OR f.kind = ?11)
+    AND (NOT ?12 OR (f.property IS ?13 AND f.remote_code IS ?14))";
 
 /// Opens or refreshes failures.
 pub fn write(connection: &Connection, pipeline: i64, commit: &Commit, at: i64) -> rusqlite::Result<()> {
@@ -140,11 +141,11 @@ pub fn list(connection: &Connection, filter: &FailureFilter, limit: usize) -> ru
     }
     let sql = format!(
         "SELECT {COLUMNS} FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE {WHERE}
-         ORDER BY p.name, f.salesforce_id, f.kind LIMIT ?12"
+         ORDER BY p.name, f.salesforce_id, f.kind LIMIT ?15"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     bind(&mut statement, filter)?;
-    statement.raw_bind_parameter(12, i64::try_from(limit).unwrap_or(i64::MAX))?;
+    statement.raw_bind_parameter(15, i64::try_from(limit).unwrap_or(i64::MAX))?;
     statement.raw_query().mapped(row).collect()
 }
 
@@ -161,7 +162,11 @@ fn bind(statement: &mut Statement<'_>, filter: &FailureFilter) -> rusqlite::Resu
     statement.raw_bind_parameter(8, kind)?;
     statement.raw_bind_parameter(9, filter.seen_before.map(rows::millis))?;
     statement.raw_bind_parameter(10, filter.code.as_deref())?;
-    statement.raw_bind_parameter(11, filter.kind.map(FailureKind::name))
+    statement.raw_bind_parameter(11, filter.kind.map(FailureKind::name))?;
+    let cause = filter.cause.as_ref();
+    statement.raw_bind_parameter(12, cause.is_some())?;
+    statement.raw_bind_parameter(13, cause.and_then(|cause| cause.property.as_deref()))?;
+    statement.raw_bind_parameter(14, cause.and_then(|cause| cause.remote_code.as_deref()))
 }
 
 /// The failures of these records that are not over.

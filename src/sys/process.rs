@@ -18,9 +18,16 @@ const HANDED_ON: [&str; 9] =
 /// A program of the system, by its absolute path, with an environment of its own. `folder` is what it is to look at:
 /// neither that folder nor the repository around it is searched for the program. None where there is no such program.
 pub fn command(program: &str, folder: &Path) -> Option<Command> {
-    let searched = searched(&env::var_os("PATH")?, &checkout(folder));
-    let found = searched.iter().find_map(|place| executable(&place.join(program)))?;
-    let mut command = Command::new(found);
+    let (path, checkout) = (env::var_os("PATH")?, checkout(folder));
+    let mut searched = searched(&path, &checkout);
+    let find = |searched: &[PathBuf]| searched.iter().find_map(|place| executable(&place.join(program)));
+    let mut found = find(&searched);
+    // A folder that the system's own programs are in (`/`, `/usr`) is no checkout, though a state may be there.
+    if found.is_none() && (checkout.parent().is_none() || !checkout.join(".git").exists()) {
+        searched = env::split_paths(&path).filter(|place| place.is_absolute()).collect();
+        found = find(&searched);
+    }
+    let mut command = Command::new(found?);
     command.env_clear();
     // Messages are compared by their words.
     command.env("LC_ALL", "C").env("PATH", env::join_paths(&searched).unwrap_or_default());
@@ -159,6 +166,17 @@ mod tests {
             root.join("elsewhere"),
         ]);
         assert_eq!(searched(&path.unwrap(), &checkout), [root.join("elsewhere")]);
+    }
+
+    #[test]
+    fn a_folder_that_the_system_is_in_is_no_checkout() {
+        for folder in ["/", "/usr", "/usr/bin", "/nowhere"] {
+            assert!(command("df", Path::new(folder)).is_some(), "{folder}");
+        }
+        // One that is a checkout stays one: its programs are never run.
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join(".git")).unwrap();
+        assert!(searched(&folder.path().join("bin").into(), &checkout(folder.path())).is_empty());
     }
 
     #[test]

@@ -351,6 +351,68 @@ fn failures_are_retried_and_dismissed_with_the_token() {
 }
 
 #[test]
+fn the_buttons_of_a_group_mark_that_group_only() {
+    let bench = Bench::new(40);
+    // Two reasons of one code: each of its own property.
+    bench.edit("pipelines/subscriptions.yaml", "to: notes }", "to: notes, required: true }");
+    bench.edit("pipelines/subscriptions.yaml", "to: external_code }", "to: external_code, required: true }");
+    bench.edit("pipelines/subscriptions.yaml", "on_filter_exit: keep", "on_filter_exit: keep\nguard: { reject: 100% }");
+    for id in bench.rows("Subscription__c").into_keys().take(8) {
+        let values = json!({"External_Code__c": null, "Notes__c": "there", "Status__c": "Active"});
+        bench.salesforce("update", json!({"object": "Subscription__c", "id": id, "values": values}));
+    }
+    bench.import();
+    token_file(&bench, "token", TOKEN, 0o600);
+    let served = bench.serve(&["--token-file", "token"]);
+    let open = |property: &str| {
+        let failures = bench.failures();
+        failures.iter().filter(|failure| failure["code"] == "SL5010" && failure["property"] == property).count() as u64
+    };
+    let (notes, codes) = (open("notes"), open("external_code"));
+    assert!(notes > 2 && codes == 8, "{notes} and {codes}");
+    let right = bearer();
+    let right = [("authorization", right.as_str())];
+    let page = served.ask("GET", "/failures", &[right[0], ("accept", "text/html")], "").status(200).body;
+    assert!(page.contains("Retry all 8 of SL5010 in external_code"), "{page}");
+    let link = "/failures?pipeline=subscriptions&amp;code=SL5010&amp;cause=1&amp;property=external_code";
+    assert!(page.contains(link), "{page}");
+    let each =
+        served.get(&link.replace("&amp;", "&").replace("/failures?", "/failures.json?")).status(200).fits("failures");
+    assert_eq!((each["failures"].as_array().unwrap().len(), each["groups"].as_array().unwrap().len()), (8, 1));
+    // A cause without a property is another one than both.
+    for (body, marked) in [
+        ("pipeline=subscriptions&code=SL5010&cause=1", 0),
+        ("pipeline=subscriptions&code=SL5010&cause=1&property=external_code&remote_code=X", 0),
+        ("pipeline=subscriptions&code=SL5010&cause=1&property=external_code", 8),
+        ("pipeline=subscriptions&code=SL5010", notes),
+    ] {
+        let told = served.ask("POST", "/failures/dismiss.json", &right, body).status(200).fits("failures-marked");
+        assert_eq!(told["marked"], marked, "{body}");
+    }
+    assert_eq!(open("notes") + open("external_code"), 0);
+}
+
+#[test]
+fn what_a_service_said_of_a_run_is_hidden_with_the_values() {
+    let bench = Bench::new(5);
+    bench.faults(json!([{"service": "hubspot", "path": "/crm/objects/**/batch/**", "fault": "forbidden"}]));
+    bench.run(&["import", "--yes"]).code(1);
+    let told = bench.run(&["runs", "--format", "json"]).code(0).json();
+    let error = told["runs"][0]["error"].as_str().unwrap().to_owned();
+    let words = error.split_once(": ").unwrap().1;
+    let run = told["runs"][0]["run"].as_str().unwrap();
+    let (hidden, open) = (bench.serve(&[]), bench.serve(&["--show-values"]));
+    for path in ["/runs.json", "/status.json", &format!("/runs/{run}.json")] {
+        assert!(open.get(path).status(200).body.contains(&words[..20]), "{path}");
+        assert!(!hidden.get(path).status(200).body.contains(&words[..20]), "{path}");
+        assert!(hidden.get(path).body.contains("`syncline runs` says why"), "{path}");
+    }
+    for path in ["/", "/runs", &format!("/runs/{run}")] {
+        assert!(!hidden.get(path).status(200).body.contains(&words[..20]), "{path}");
+    }
+}
+
+#[test]
 fn nonsense_gets_an_answer_and_harms_nobody() {
     let bench = Bench::new(1);
     token_file(&bench, "token", TOKEN, 0o600);

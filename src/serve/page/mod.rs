@@ -1,6 +1,6 @@
 //! What is told as a page: each view is a template of its own, inside the same frame. Every value is escaped by the template engine.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
@@ -177,15 +177,10 @@ fn connection(calls: &ConnectionCalls) -> Value {
     context! { calls => Value::from(Serde(calls)), name => calls.service.name(), bars => bars, counts => counts.join(", ") }
 }
 
-/// Groups of failures with their examples, and how many there are of each code: what a button marks.
+/// Groups of failures with their examples.
 fn shown_groups(groups: &[FailureGroup]) -> Vec<Value> {
-    let mut of_code: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for group in groups {
-        *of_code.entry((&group.pipeline, &group.code)).or_default() += group.records;
-    }
     let shown = |group: &FailureGroup| {
         let value = group.sample.iter().find_map(|failure| failure.value.as_deref());
-        let marked = of_code.get(&(group.pipeline.as_str(), group.code.as_str())).copied().unwrap_or_default();
         context! {
             group => Value::from(Serde(group)),
             category => group.category.label(),
@@ -193,7 +188,6 @@ fn shown_groups(groups: &[FailureGroup]) -> Vec<Value> {
             value => value,
             // What the message quotes need not be said twice.
             quoted => value.is_some_and(|value| group.message.contains(value)),
-            marked => marked,
         }
     };
     groups.iter().map(shown).collect()
