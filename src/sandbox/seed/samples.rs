@@ -13,11 +13,12 @@ const ORG: &str = include_str!("samples/org.txt");
 const PORTAL: &str = include_str!("samples/portal.txt");
 
 /// Labels of associations: from, to, name.
-const LABELS: [(&str, &str, &str); 4] = [
+const LABELS: [(&str, &str, &str); 5] = [
     ("customer_projects", "0-2", "customer"),
     ("customer_projects", "0-2", "implementation_partner"),
     ("customer_projects", "0-1", "sponsor"),
     ("customer_projects", "0-1", "decision_maker"),
+    ("customer_projects", "0-1", "team_member"),
 ];
 
 /// One part of a table: the words of its first line, and those of the lines below.
@@ -127,6 +128,10 @@ fn property(line: &[&str]) -> Value {
     }
     if word(3).contains("unique") {
         property.insert("hasUniqueValue".to_owned(), true.into());
+    }
+    if word(3).contains("owner") {
+        property.insert("externalOptions".to_owned(), true.into());
+        property.insert("referencedObjectType".to_owned(), "OWNER".into());
     }
     let options = if kind == "bool" { "true=Yes;false=No" } else { word(4) };
     let options = options.split(';').filter(|option| !option.is_empty()).enumerate().map(|(order, option)| {

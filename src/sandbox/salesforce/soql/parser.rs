@@ -33,7 +33,9 @@ impl Parser {
         let mut choices = Vec::new();
         let select = self.select(&mut choices)?;
         self.expect("FROM")?;
-        let from = self.word()?;
+        // These objects have the names of words that are otherwise the language's own.
+        let named = ["Order", "Group"].into_iter().find(|name| self.accept(name));
+        let from = named.map_or_else(|| self.word(), |name| Ok(name.to_owned()))?;
         // Scopes are read over: the integration user sees everything.
         if self.accept("USING") {
             self.expect("SCOPE")?;
