@@ -174,7 +174,10 @@ impl LoginFile {
     }
 
     fn make_folder(&self) -> io::Result<()> {
-        self.path.parent().filter(|folder| *folder != Path::new("")).map_or(Ok(()), files::private_folder)
+        let Some(folder) = self.path.parent().filter(|folder| *folder != Path::new("")) else { return Ok(()) };
+        // That of the state, which is for its owner as well, may not be there yet.
+        folder.parent().filter(|state| *state != Path::new("")).map_or(Ok(()), files::private_folder)?;
+        files::private_folder(folder)
     }
 
     /// Nobody is logged in.
