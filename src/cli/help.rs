@@ -10,9 +10,9 @@ use super::args::Arguments;
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Get started", &["demo", "init", "login", "logout", "doctor", "sandbox"]),
     ("Define", &["discover", "new", "catalog", "validate", "test"]),
-    ("Review", &["diff", "plan", "apply"]),
+    ("Review", &["diff", "plan", "approve", "apply"]),
     ("Run", &["import", "sync", "reconcile"]),
-    ("Monitor", &["status", "runs", "failures", "alerts", "state", "why", "serve"]),
+    ("Monitor", &["status", "runs", "failures", "alerts", "state", "why", "serve", "mcp"]),
     ("Learn", &["explain", "schema", "completions", "man", "help"]),
 ];
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::common::Common;
-use super::args::review::{Apply, Diff, DiffFormat, Plan, PlanFormat, Values};
+use super::args::review::{Apply, Approve, Diff, DiffFormat, Plan, PlanFormat, Values};
 use super::exit::Exit;
 use super::output;
 use super::part::part;
@@ -22,7 +22,8 @@ use crate::model::report::{RunScope, RunStatus, Trial};
 use crate::ops::changes::ChangesFile;
 use crate::ops::plan::PlanOptions;
 use crate::ops::run::{RunOptions, run_all};
-use crate::ops::{apply, diff, masks, plan, saved};
+use crate::ops::saved::SavedPlan;
+use crate::ops::{apply, approvals, diff, masks, plan, saved};
 use crate::plan::guard::Allowance;
 use crate::project::error::OpsError;
 use crate::project::prepare::{PortalSource, Preparation, prepare};
@@ -241,11 +242,54 @@ async fn save(
     writer.finish(apply::describe(project, preparation, &report.pipelines, created).await?)
 }
 
+/// Shows a saved plan to a person, and notes that they approved it. There is no way around the question: what may be answered by a program is
+/// no approval of a person's.
+pub(super) fn approve_plan(common: &Common, arguments: &Approve) -> Result<Exit, OpsError> {
+    let project = project(common, Outside::real())?;
+    let plan = saved::read(&arguments.file)?;
+    let report = assembled(plan.pipelines.iter().map(|pipeline| pipeline.forecast.clone()).collect(), None);
+    output::styled(&show_plan::plan(&report, Paint::of_results()));
+    output::talk(&format!("plan of {}", plan.created.strftime("%Y-%m-%d %H:%M UTC")));
+    if !output::interactive() {
+        let help = "run `syncline approve` yourself, at a terminal; `syncline apply FILE` needs no approval";
+        return Err(OpsError::refused("SL6007", "there is no terminal to ask for approval", help));
+    }
+    if !output::ask("Approve exactly this plan, for one try within a day?") {
+        output::talk("nothing was approved");
+        return Ok(Exit::Done);
+    }
+    let approval = approvals::approve(&project, &arguments.file)?;
+    output::result(&format!("approved until {}: {}", approval.until.strftime("%Y-%m-%d %H:%M UTC"), approval.digest));
+    Ok(Exit::Done)
+}
+
 pub(super) async fn apply_plan(common: &Common, arguments: &Apply) -> Result<Exit, OpsError> {
     let outside = Outside::real();
     signals::watch(&outside.cancel);
-    let plan = saved::read(&arguments.file)?;
+    let Some(digest) = &arguments.approved else {
+        let file = arguments.file.clone().unwrap_or_default();
+        let plan = saved::read(&file)?;
+        let project = project(common, outside)?;
+        return Box::pin(apply_saved(common, arguments, project, &file, plan)).await;
+    };
     let project = project(common, outside)?;
+    let file = approvals::take(&project, digest)?;
+    let done = match saved::read(&file) {
+        Ok(plan) => Box::pin(apply_saved(common, arguments, project, &file, plan)).await,
+        Err(error) => Err(error),
+    };
+    // The approval was for one try, and holds values of records.
+    let _ = std::fs::remove_file(&file);
+    done
+}
+
+async fn apply_saved(
+    common: &Common,
+    arguments: &Apply,
+    project: Project,
+    file: &Path,
+    plan: SavedPlan,
+) -> Result<Exit, OpsError> {
     if plan.pipelines.is_empty() {
         if !common.quiet {
             output::talk("the plan contains no pipeline: there is nothing to do");
@@ -253,12 +297,12 @@ pub(super) async fn apply_plan(common: &Common, arguments: &Apply) -> Result<Exi
         return Ok(report_runs(common, arguments.format, &[]));
     }
     let state = project.state()?;
-    let names = apply::names(&project, &arguments.file, &plan)?;
+    let names = apply::names(&project, file, &plan)?;
     let preparation = prepare(&project, &names, PortalSource::LiveAndSaved(&state)).await?;
     // In the plan's order, in which it was reckoned: a pipeline may associate with what an earlier one makes.
     let preparation = apply::in_order(preparation, &plan);
     warn(common, &project, &preparation);
-    let held = apply::verify(&project, &preparation, &arguments.file, &plan, allowance(arguments.allow)).await?;
+    let held = apply::verify(&project, &preparation, file, &plan, allowance(arguments.allow)).await?;
     let forecasts = plan.pipelines.iter().map(|pipeline| pipeline.forecast.clone()).collect();
     let summary = Summary::of(&assembled(forecasts, None));
     if !common.quiet {
@@ -266,7 +310,7 @@ pub(super) async fn apply_plan(common: &Common, arguments: &Apply) -> Result<Exi
         output::talk(&format!("plan of {made}: {}; nothing has changed since", summary.headline()));
     }
     // Asked after the comparison, so that the answer is about what would be done now.
-    if !arguments.yes {
+    if !arguments.yes && arguments.approved.is_none() {
         if !output::interactive() {
             let help = "`--yes` applies without asking";
             return Err(OpsError::refused("SL6007", "there is no terminal to ask for confirmation", help));

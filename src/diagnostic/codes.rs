@@ -185,6 +185,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL6035", include_str!("../../docs/errors/SL6035.md")),
     ("SL6036", include_str!("../../docs/errors/SL6036.md")),
     ("SL6037", include_str!("../../docs/errors/SL6037.md")),
+    ("SL6040", include_str!("../../docs/errors/SL6040.md")),
     ("SL9001", include_str!("../../docs/errors/SL9001.md")),
     ("SL9002", include_str!("../../docs/errors/SL9002.md")),
 ];

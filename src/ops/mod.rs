@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod alerts;
 pub mod apply;
+pub mod approvals;
 pub mod calls;
 pub mod catalog;
 pub mod changes;

@@ -62,6 +62,11 @@ pub fn of_user(program: &str, folder: &Path) -> Option<Command> {
     Some(command)
 }
 
+/// Runs this very program with other arguments to its end. It can read nothing, and has the environment of this process.
+pub fn own(arguments: &[String]) -> io::Result<std::process::Output> {
+    Command::new(env::current_exe()?).args(arguments).stdin(Stdio::null()).output()
+}
+
 /// Why a program gave no output.
 #[derive(Debug)]
 pub enum OutputError {

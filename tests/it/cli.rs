@@ -21,7 +21,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Ran {
     ended(command.output().unwrap())
 }
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 30] = [
     "demo",
     "init",
     "validate",
@@ -48,6 +48,10 @@ const COMMANDS: [&str; 26] = [
     "doctor",
     "state",
     "serve",
+    "login",
+    "logout",
+    "approve",
+    "mcp",
 ];
 
 #[test]

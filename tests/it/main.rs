@@ -38,6 +38,7 @@ mod login;
 mod many_failures;
 mod mapping_changes;
 mod match_changes;
+mod mcp;
 mod modes_and_failures;
 mod official_clients;
 mod packages;

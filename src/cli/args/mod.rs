@@ -16,7 +16,7 @@ use clap_complete::engine::ArgValueCandidates;
 use self::care::{Doctor, State};
 use self::common::{Allow, Common, FindingFormat, Format, Part};
 use self::login::{Login, Logout};
-use self::review::{Apply, Diff, Plan};
+use self::review::{Apply, Approve, Diff, Plan};
 use self::serve::{Beside, Serve};
 use super::units;
 use crate::model::program;
@@ -63,6 +63,8 @@ pub enum Command {
     Plan(Plan),
     /// Carry out a saved plan exactly
     Apply(Apply),
+    /// Approve a saved plan at a terminal, so that an agent may apply it
+    Approve(Approve),
     /// Copy the existing records that match
     Import(Import),
     /// Sync what has changed since
@@ -83,6 +85,8 @@ pub enum Command {
     Why(Why),
     /// Serve a page with pipelines, failures and runs, and metrics, over HTTP
     Serve(Serve),
+    /// Serve what can be read to agents, over standard input and output (Model Context Protocol)
+    Mcp,
     /// Print a JSON Schema; `schema pipeline --project` knows the real names of the catalog
     Schema(Schema),
     /// Explain an error code, and what to do about it

@@ -88,8 +88,11 @@ pub enum PlanFormat {
 #[derive(Debug, Args)]
 pub struct Apply {
     /// A plan saved with `plan --out`
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "approved")]
+    pub file: Option<PathBuf>,
+    /// The plan with this digest, which a person has approved with `syncline approve`; asks nothing
+    #[arg(long, value_name = "DIGEST", conflicts_with_all = ["file", "yes"])]
+    pub approved: Option<String>,
     /// Do not ask for confirmation
     #[arg(long, short)]
     pub yes: bool,
@@ -142,4 +145,12 @@ fn action(text: &str) -> Result<PlannedAction, String> {
         let words: Vec<&str> = known.map(PlannedAction::word).collect();
         format!("expected {}", words.join(", "))
     })
+}
+
+/// Arguments of `approve`.
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// A plan saved with `plan --out`
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
