@@ -191,8 +191,8 @@ impl Transport {
     async fn head(&self, request: reqwest::RequestBuilder, cancel: &Cancel) -> Result<Reply, TransportError> {
         let failed = |error| TransportError::Failed(transport_message(error));
         tokio::select! {
-            // A stop that was asked for goes before an answer that comes at the same time.
             biased;
+            // A stop that was asked for goes before an answer that comes at the same time.
             () = cancel.cancelled() => Err(TransportError::Cancelled),
             reply = async {
                 match &self.played {
@@ -251,8 +251,9 @@ impl Reply {
             },
         };
         tokio::select! {
-            chunk = response.chunk() => chunk.map_err(|error| TransportError::Failed(transport_message(error))),
+            biased;
             () = cancel.cancelled() => Err(TransportError::Cancelled),
+            chunk = response.chunk() => chunk.map_err(|error| TransportError::Failed(transport_message(error))),
         }
     }
 

@@ -77,8 +77,9 @@ impl Limiter {
         };
         // The caller's own turn first: else all its calls would stand in the common line, and others behind them.
         let _turns = tokio::select! {
-            turns = async { (caller.turn.lock().await, turn.lock().await) } => turns,
+            biased;
             () = self.cancel.cancelled() => return Err(Stopped),
+            turns = async { (caller.turn.lock().await, turn.lock().await) } => turns,
         };
         loop {
             let wait = match self.reserve(share, caller.user).await {
@@ -86,8 +87,9 @@ impl Limiter {
                 Err(wait) => wait.min(SLEEP_MAX),
             };
             tokio::select! {
-                () = self.clock.sleep(wait) => {}
+                biased;
                 () = self.cancel.cancelled() => return Err(Stopped),
+                () = self.clock.sleep(wait) => {}
             }
         }
     }

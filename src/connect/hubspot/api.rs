@@ -481,8 +481,9 @@ impl Api {
 
     async fn sleep(&self, wait: Duration) -> Result<(), Fault> {
         tokio::select! {
-            () = self.clock.sleep(wait) => Ok(()),
+            biased;
             () = self.cancel.cancelled() => Err(Fault::Cancelled),
+            () = self.clock.sleep(wait) => Ok(()),
         }
     }
 }

@@ -173,8 +173,9 @@ impl Api {
     /// Waits. Errors: `Cancelled`.
     pub(super) async fn sleep(&self, wait: Duration) -> Result<(), Fault> {
         tokio::select! {
-            () = self.tokens.clock.sleep(wait) => Ok(()),
+            biased;
             () = self.tokens.cancel.cancelled() => Err(Fault::Cancelled),
+            () = self.tokens.clock.sleep(wait) => Ok(()),
         }
     }
 

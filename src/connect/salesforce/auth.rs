@@ -289,8 +289,9 @@ impl Tokens {
             }
             let wait = self.rng.jitter(WAIT_FIRST * 2_u32.pow(attempts - 1));
             tokio::select! {
-                () = self.clock.sleep(wait) => {}
+                biased;
                 () = self.cancel.cancelled() => return Err(Fault::Cancelled),
+                () = self.clock.sleep(wait) => {}
             }
         }
     }

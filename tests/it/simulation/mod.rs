@@ -471,8 +471,7 @@ fn a_seed_replays_call_by_call() {
         });
         (calls.collect::<Vec<_>>(), history.story())
     };
-    // Not 2: where an import notices that it is interrupted is not the same each time in that history.
-    for seed in [3, 5, 7] {
+    for seed in [2, 3, 5, 7] {
         let (first, second) = (ledger(seed), ledger(seed));
         assert!(first.0.len() > 50, "seed {seed}: only {} calls", first.0.len());
         let differs = first.0.iter().zip(&second.0).find(|(one, other)| one != other);
