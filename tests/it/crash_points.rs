@@ -82,6 +82,26 @@ fn bench() -> Bench {
     bench
 }
 
+/// Subscriptions lead to a second account, by an association without a label.
+fn ask_for_two_accounts(bench: &Bench) {
+    let field = json!({"name": "Ship_To__c", "type": "reference", "label": "Ship to", "custom": true,
+        "referenceTo": ["Account"], "relationshipName": "Ship_To__r"});
+    bench.salesforce("add_field", json!({"object": "Subscription__c", "field": field}));
+    let entry = "associations:\n  - { field: Ship_To__c, to: companies, match: salesforceaccountid }\n";
+    bench.edit("pipelines/subscriptions.yaml", "associations:\n", entry);
+}
+
+/// What one lookup asked for, with a label, another asks for now, without: the label goes, and what stands after that is read.
+fn trade_accounts(bench: &Bench) {
+    let rows = bench.rows("Subscription__c");
+    let active = rows.iter().filter(|(_, row)| row["deleted"] == false && row["values"]["Status__c"] == "Active");
+    let leading = active.filter(|(_, row)| row["values"]["Account__c"].is_string());
+    for (id, row) in leading.skip(5).take(4) {
+        let values = json!({"Account__c": null, "Ship_To__c": row["values"]["Account__c"]});
+        bench.salesforce("update", json!({"object": "Subscription__c", "id": id, "values": values}));
+    }
+}
+
 fn run_with(bench: &Bench, arguments: &[&str], variable: (&str, &str)) -> Ran {
     ended(bench.command(arguments).env(variable.0, variable.1).output().unwrap())
 }
@@ -142,8 +162,10 @@ fn scenarios() -> Vec<Scenario> {
     let first = Scenario::new("first import", bench(), json!([]), &IMPORT);
     let sync = {
         let bench = bench();
+        ask_for_two_accounts(&bench);
         bench.import();
         change_everything(&bench);
+        trade_accounts(&bench);
         Scenario::new("sync", bench, json!([]), &SYNC)
     };
     let reconcile = {

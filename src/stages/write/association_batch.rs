@@ -258,6 +258,7 @@ impl<'a> AssociationBatch<'a> {
         if from.is_empty() {
             return Ok(());
         }
+        crash_point!("associate.looking_again");
         self.readings.forget(object, from.iter());
         self.readings.read(self.cx, object, from.clone()).await?;
         let mut fresh = views(self.cx, object, lookups, &self.readings).await?;
