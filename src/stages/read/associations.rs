@@ -87,6 +87,7 @@ impl Listed {
 /// What stands between records, as far as it was read.
 #[derive(Debug, Default)]
 pub struct Readings {
+    /// The pairs of a record by ascending id of the other one: there may be a hundred thousand of them.
     by_object: HashMap<Arc<str>, HashMap<HubspotId, Option<Vec<PairTypes>>>>,
 }
 
@@ -117,7 +118,10 @@ impl Readings {
         while let Some((part, read)) = reads.next().await {
             for (id, lookup) in part.iter().zip(read.map_err(at)?) {
                 let pairs = match lookup {
-                    Lookup::Found(pairs) => Some(pairs),
+                    Lookup::Found(mut pairs) => {
+                        pairs.sort_unstable_by(|one, other| one.to.cmp(&other.to));
+                        Some(pairs)
+                    }
                     Lookup::Absent => Some(Vec::new()),
                     // Nothing known is not the same as nothing there: taken for it, labels would be replaced that
                     // nobody has seen.
@@ -155,7 +159,7 @@ impl Readings {
     /// The types between two records, where they are associated.
     pub(super) fn types(&self, object: &Arc<str>, pair: &Pair) -> Option<&PairTypes> {
         let pairs = self.by_object.get(object)?.get(&pair.0)?.as_ref()?;
-        pairs.iter().find(|settled| settled.to == pair.1)
+        pairs.binary_search_by(|known| known.to.cmp(&pair.1)).ok().map(|place| &pairs[place])
     }
 }
 
