@@ -21,7 +21,8 @@ fn calls(bench: &Bench) -> Vec<String> {
 
 #[test]
 fn new_records_are_associated_while_others_are_made_and_nothing_of_them_is_read() {
-    let bench = Bench::new(5_000);
+    // A full call of associations has 2,000 of them, so there must be many more records than are on their way at once.
+    let bench = Bench::new(10_000);
     let ran = bench.import();
     let calls = calls(&bench);
     let of = |end: &str| -> Vec<usize> {
@@ -91,7 +92,7 @@ fn a_record_that_takes_no_more_associations_costs_few_calls() {
 }
 
 /// The most memory that a process has had, in MiB, as the system counts it.
-fn peak(mut child: Child) -> Option<u64> {
+pub(crate) fn peak(mut child: Child) -> Option<u64> {
     let path = format!("/proc/{}/status", child.id());
     let mut peak = None;
     while child.try_wait().unwrap().is_none() {
