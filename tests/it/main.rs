@@ -32,6 +32,7 @@ mod hubspot_records;
 mod islands;
 mod json_output;
 mod junctions;
+mod large_inputs;
 mod lifecycle;
 mod limits;
 mod login;

@@ -1,5 +1,6 @@
 //! Turns rows of both APIs (JSON members, CSV cells) into records, by the columns that were asked for.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -65,7 +66,7 @@ pub(super) enum RowError {
 }
 
 /// Cells of one row: nothing where none came, `Some(None)` for a blank.
-type Slots = Vec<Option<Option<Box<str>>>>;
+type Slots<'a> = Vec<Option<Option<Cow<'a, str>>>>;
 
 impl Layout {
     /// The layout of a query's rows.
@@ -82,7 +83,7 @@ impl Layout {
     }
 
     /// The record of a JSON row.
-    fn of_slots(&self, slots: &Slots) -> Result<Record, RowError> {
+    fn of_slots(&self, slots: &Slots<'_>) -> Result<Record, RowError> {
         // A member that is missing is not a blank: taken for one, it would clear a value in HubSpot.
         if let Some(slot) = slots.iter().position(Option::is_none) {
             return Err(RowError::Missing(self.names[slot].clone()));
@@ -154,7 +155,7 @@ pub(super) fn page_of_bytes(layout: &Layout, body: &[u8]) -> Result<Page, String
 /// Reads a row of a REST query. Errors: a text without values of records.
 pub(super) fn row(layout: &Layout, body: &[u8]) -> Result<Record, String> {
     let mut decoder = serde_json::Deserializer::from_str(utf8(body)?);
-    let mut slots: Slots = vec![None; layout.names.len()];
+    let mut slots: Slots<'_> = vec![None; layout.names.len()];
     let read = LevelSeed { node: &layout.root, slots: &mut slots }.deserialize(&mut decoder);
     read.and_then(|()| decoder.end()).map_err(json_message)?;
     layout.of_slots(&slots).map_err(|error| error.to_string())
@@ -243,7 +244,7 @@ impl<'de> Visitor<'de> for RowsSeed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Self::Value, A::Error> {
         let mut records = Vec::new();
-        let mut slots: Slots = vec![None; self.0.names.len()];
+        let mut slots: Slots<'_> = vec![None; self.0.names.len()];
         while rows.next_element_seed(LevelSeed { node: &self.0.root, slots: &mut slots })?.is_some() {
             records.push(self.0.of_slots(&slots).map_err(de::Error::custom)?);
             slots.fill(None);
@@ -253,12 +254,12 @@ impl<'de> Visitor<'de> for RowsSeed<'_> {
 }
 
 /// Reads a row, or a parent record inside it, into the cells. A null parent makes all its cells blank.
-struct LevelSeed<'a> {
-    node: &'a Node,
-    slots: &'a mut Slots,
+struct LevelSeed<'s, 'a> {
+    node: &'s Node,
+    slots: &'s mut Slots<'a>,
 }
 
-impl<'de> DeserializeSeed<'de> for LevelSeed<'_> {
+impl<'de: 'a, 'a> DeserializeSeed<'de> for LevelSeed<'_, 'a> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, decoder: D) -> Result<(), D::Error> {
@@ -266,7 +267,7 @@ impl<'de> DeserializeSeed<'de> for LevelSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for LevelSeed<'_> {
+impl<'de: 'a, 'a> Visitor<'de> for LevelSeed<'_, 'a> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -296,13 +297,17 @@ impl<'de> Visitor<'de> for LevelSeed<'_> {
 }
 
 /// A JSON value as text: numbers with all digits as written, booleans as words, blank for null and the empty text.
-fn text(value: &RawValue) -> Result<Option<Box<str>>, &'static str> {
+fn text(value: &RawValue) -> Result<Option<Cow<'_, str>>, &'static str> {
     match value.get() {
         // Salesforce stores no empty text, so one in an answer can only mean a blank.
         "null" | "\"\"" => Ok(None),
-        raw if raw.starts_with('"') => match serde_json::from_str::<Box<str>>(raw) {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => lossy(raw).map(Some),
+        raw if raw.starts_with('"') => match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            // Nearly all texts are such, and need no copy.
+            Some(text) if !text.contains('\\') => Ok(Some(text.into())),
+            _ => match serde_json::from_str::<String>(raw) {
+                Ok(text) => Ok(Some(text.into())),
+                Err(_) => lossy(raw).map(|text| Some(text.into())),
+            },
         },
         raw => Ok(Some(raw.into())),
     }
@@ -310,7 +315,7 @@ fn text(value: &RawValue) -> Result<Option<Box<str>>, &'static str> {
 
 /// A JSON text with halves of surrogate pairs in its escapes: each becomes NUL, which no text holds either, so that one odd
 /// value does not hold up a whole page, and the transform sets its record aside (SL5013).
-fn lossy(raw: &str) -> Result<Box<str>, &'static str> {
+fn lossy(raw: &str) -> Result<String, &'static str> {
     struct Bytes;
     impl Visitor<'_> for Bytes {
         type Value = Vec<u8>;
@@ -333,7 +338,7 @@ fn lossy(raw: &str) -> Result<Box<str>, &'static str> {
             text.push('\0');
         }
     }
-    Ok(text.into())
+    Ok(text)
 }
 
 #[cfg(test)]

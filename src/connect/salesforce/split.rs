@@ -4,6 +4,9 @@
 /// Longest row, and longest text around the rows, in bytes. Salesforce sends rows of some megabytes at most.
 const PART_BYTES_MAX: usize = 64 << 20;
 
+/// Room for a row that is kept from one to the next.
+const ROW_BYTES_USUAL: usize = 256 << 10;
+
 /// What is not whole JSON, or no answer to a query. The texts hold no value of a record.
 const SHAPE: &str = "the answer does not have the shape of a query's answer";
 
@@ -109,6 +112,8 @@ impl Splitter {
                 if self.in_rows && self.depth == 2 {
                     let done = row(&self.row);
                     self.row.clear();
+                    // What one long row has taken is not held while the others come.
+                    self.row.shrink_to(ROW_BYTES_USUAL);
                     done?;
                 }
             }

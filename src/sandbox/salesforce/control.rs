@@ -224,13 +224,14 @@ fn row_action(org: &mut Org, action: &str, given: &Given<'_>) -> Result<Value, S
 fn field_action(org: &mut Org, action: &str, arguments: &Value) -> Result<Value, String> {
     let object = object_mut(org, arguments["object"].as_str().unwrap_or_default())?;
     if action == "add_field" {
-        object.fields.push(complete(&arguments["field"]));
-        let blank = (arguments["field"]["type"] == "boolean").then_some("false");
+        // One, or a list: each time all rows are written anew.
+        let fields = arguments["fields"].as_array().map_or(std::slice::from_ref(&arguments["field"]), Vec::as_slice);
+        object.fields.extend(fields.iter().map(complete));
         let rows: Vec<_> = object.rows.all().iter().map(|(id, row)| (id.clone(), row.clone())).collect();
         object.numbered = 0;
         for (id, mut row) in rows {
             // Checkboxes are never blank: rows that were there get `false`.
-            row.values.push(blank);
+            fields.iter().for_each(|field| row.values.push((field["type"] == "boolean").then_some("false")));
             object.number(&mut row);
             object.rows.put(id, row);
         }

@@ -19,6 +19,7 @@ use crate::stages::read::lookup::{MATCH_PROPERTY_GONE, NO_ANSWER};
 use crate::stages::write::{Outcome, Settled, UNCONFIRMED};
 use crate::stages::{Stage, StageContext, StageError, StageName};
 use crate::sys::crash_point::crash_point;
+use crate::sys::secrets::masked;
 
 /// The stage. Clones share the run's numbers.
 #[derive(Clone)]
@@ -38,6 +39,10 @@ pub struct Checkpoint {
 /// Most of that which is remembered.
 /// Beyond it a call is spent on each more, as without this memory.
 const FULL_MAX: usize = 10_000;
+
+/// Most bytes of a value that are kept with a failure.
+/// A page of text; fifty thousand failures with long notes would else fill the disk.
+const KEPT_VALUE_BYTES_MAX: usize = 2_000;
 
 impl Stage for Checkpoint {
     type In = Vec<Settled>;
@@ -317,7 +322,7 @@ pub fn failure(cx: &StageContext, decision: &Decision, reason: Reason) -> Failur
     let record = &decision.candidate.record;
     let columns = pipeline.columns.iter().zip(record.values.iter()).enumerate();
     let columns = columns.map(|(index, (column, value))| {
-        let value = value.map(|value| pipeline.mask_column(index, value).into_owned());
+        let value = value.map(|value| beginning(&pipeline.mask_column(index, value)));
         (column.path.to_string(), value)
     });
     Failure {
@@ -327,6 +332,17 @@ pub fn failure(cx: &StageContext, decision: &Decision, reason: Reason) -> Failur
         content: Some(pipeline.row_hash(record)),
         columns: columns.collect(),
     }
+}
+
+/// A value as it is kept with a failure. It is kept to be looked at, for as long as the failure stands: of a long one the beginning.
+fn beginning(value: &str) -> String {
+    if value.len() <= KEPT_VALUE_BYTES_MAX {
+        return value.to_owned();
+    }
+    // Masked before it is cut: half a secret would no longer be known as one.
+    let value = masked(value);
+    let end = (0..=KEPT_VALUE_BYTES_MAX).rev().find(|end| value.is_char_boundary(*end)).unwrap_or_default();
+    if end == value.len() { value.into_owned() } else { format!("{}… ({} bytes)", &value[..end], value.len()) }
 }
 
 /// HubSpot repeats values in its messages: sensitive ones are masked there as well.
