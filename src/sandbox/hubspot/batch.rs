@@ -215,10 +215,11 @@ fn result(
     written: &Written<'_>,
 ) {
     let Some(record) = object.store.get(written.id) else { return };
-    let values = written.texts.iter().map(|(place, _)| {
-        let column = columns.at(*place);
-        (column.name, object.store.numbered(record, column.number))
-    });
+    // What was accepted is what the record holds; an empty text has cleared.
+    let values = written
+        .texts
+        .iter()
+        .map(|(place, text)| (columns.at(*place).name, Some(&**text).filter(|text| !text.is_empty())));
     show_open(out, written.id, record, values);
     if verb == Verb::Upsert {
         out.push_str(if written.new { r#","new":true"# } else { r#","new":false"# });
