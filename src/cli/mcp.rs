@@ -191,7 +191,7 @@ pub(super) fn run(common: &Common) -> Result<Exit, OpsError> {
     let mut calls = Vec::new();
     loop {
         let mut line = Vec::new();
-        match (&mut input).take_line(&mut line) {
+        match input.take_line(&mut line) {
             Ok(0) | Err(_) => break,
             Ok(_) => {}
         }

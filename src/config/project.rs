@@ -128,7 +128,7 @@ pub enum ConnectionConfig {
     /// A Salesforce org.
     Salesforce(Box<SalesforceConfig>),
     /// A HubSpot portal.
-    Hubspot(HubspotConfig),
+    Hubspot(Box<HubspotConfig>),
 }
 
 /// A Salesforce org.
