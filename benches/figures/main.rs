@@ -4,7 +4,7 @@
 //! - `… -- import [RECORDS]`: an import beside the floor, the same once more, cycles without a change.
 //! - `… -- rate RECORDS MILLISECONDS [PIPELINES [processes]]`: the share of the call budget that an import uses.
 //! - `… -- long RECORDS BYTES`, `… -- bad RECORDS EVERY`, `… -- killed RECORDS`: long texts, refused values, a kill.
-//! - `… -- state [RECORDS]`: the state alone.
+//! - `… -- state [RECORDS]`, `… -- upgrade [RECORDS]`: the state alone; the upgrade of one of version 7.
 //! - `… -- check`: the same at a small size; fails on calls, refusals, memory and state, and never on time.
 //! - `… -- table`: what docs/performance.md shows. An hour.
 //!
@@ -21,6 +21,7 @@ mod sandbox;
 mod serve;
 mod state;
 mod stub;
+mod upgrade;
 mod usage;
 mod world;
 
@@ -50,6 +51,9 @@ fn main() -> Result<()> {
         ["killed", records] => import::killed(number(records)?).map(drop),
         ["state", records] => state::measure(number(records)?),
         ["state"] => state::measure(100_000),
+        ["upgrade", records] => upgrade::measure(number(records)?),
+        ["upgrade"] => upgrade::measure(1_000_000),
+        [upgrade::UPGRADE, path] => upgrade::upgrade(path.as_ref()),
         ["check"] => import::check(),
         ["table"] => {
             for records in [10_000, 100_000, 1_000_000] {

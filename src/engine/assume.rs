@@ -41,7 +41,7 @@ pub async fn assume_synced(
         let identities = identities.concat();
         assumed += identities.len() as u64;
         let commit = Commit::new(&cx.pipeline.name, &cx.run, cx.clock.now(), Tally::default());
-        state.commit(&Commit { identities, ..commit }).await.map_err(StageError::at(StageName::Match))?;
+        state.commit(Commit { identities, ..commit }).await.map_err(StageError::at(StageName::Match))?;
     }
     if let Some(place) = place {
         cx.source.release(&place).await;

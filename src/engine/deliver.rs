@@ -93,7 +93,7 @@ impl Deliver {
         };
         let calls: Vec<Unconfirmed> = batch.iter().map(call).collect();
         let (cx, state) = (&self.cx, &self.checkpoint.state);
-        let noted = state.note_calls(&cx.pipeline.name, &calls).await;
+        let noted = state.note_calls(&cx.pipeline.name, calls).await;
         noted.map_err(StageError::at(StageName::Checkpoint))
     }
 

@@ -234,10 +234,10 @@ pub trait StateWriter: StateReader {
 
     /// Notes calls that are about to be sent, so that a doubt is left should the process die before their outcome is noted.
     /// It outlives a loss of power, too. A commit forgets them again.
-    fn note_calls<'a>(&'a self, pipeline: &'a PipelineName, calls: &'a [Unconfirmed]) -> Answer<'a, ()>;
+    fn note_calls<'a>(&'a self, pipeline: &'a PipelineName, calls: Vec<Unconfirmed>) -> Answer<'a, ()>;
 
     /// Saves the results of some work, all or nothing. A watermark never goes back, unless the commit corrects it.
-    fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()>;
+    fn commit(&self, commit: Commit) -> Answer<'_, ()>;
 
     /// Ends a run with its final numbers.
     fn end_run<'a>(&'a self, run: &'a RunRow) -> Answer<'a, ()>;

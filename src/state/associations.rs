@@ -1,11 +1,14 @@
 //! Associations: what lookups ask for, and what was carried out of it.
 
-use rusqlite::{Row, params};
+use std::collections::BTreeMap;
 
-use super::database::{Database, PLACE_BITS, each_of, lookup_of, record_of};
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::database::{Database, PLACE_BITS, each_of, lookup_of, lookups_of, record_of};
 use super::identities::stands;
 use super::lookups::is_first_end;
 use super::pipelines::pipeline_id;
+use super::together;
 use crate::model::association::{Asked, AssociationState, SettledPair};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::ports::state::LookupRef;
@@ -23,11 +26,30 @@ pub fn read(
         found.push(state(database, pipeline, *id, row)?);
         Ok(())
     })?;
+    let together = if records.is_empty() { BTreeMap::new() } else { together::all(database, pipeline)? };
     each_of(database, &both(ONLY_DUE), PLACE_BITS, &records, |id, row| {
         found.push(state(database, pipeline, *id, row)?);
         Ok(())
     })?;
+    for (record, id) in records.iter().filter(|_| !together.is_empty()) {
+        for (lookup, wanted) in together.range(lookups_of(*record)) {
+            found.push(only_asked(database, pipeline, *id, *lookup, *wanted)?);
+        }
+    }
     Ok(found)
+}
+
+/// A lookup of which nothing is known but what it asks for.
+fn only_asked(
+    database: &Database,
+    pipeline: i64,
+    salesforce_id: SalesforceId,
+    lookup: i64,
+    (target, label): (i64, Option<i64>),
+) -> rusqlite::Result<AssociationState> {
+    let label = label.map(|label| database.label(label)).transpose()?;
+    let wanted = Some(Asked { target: database.id_of(target)?.1, label });
+    Ok(AssociationState { salesforce_id, key: database.key(pipeline, lookup)?, wanted, settled: None, recheck: false })
 }
 
 /// What [`state`] reads.
@@ -97,21 +119,43 @@ fn list(
             record.zip(place).map(|(record, place)| lookup_of(record, place))
         }
     };
+    let together = if from == DUE { together::all(database, pipeline)? } else { BTreeMap::new() };
     let mut statement = database.prepare_cached(&both(from))?;
     database.stretches(pipeline, after.map(|(id, _)| id), |stretch| {
         let lookups = stretch.lookups(last);
+        let mut together = together.range(lookups.clone()).peekable();
         let mut found = statement.query(params![lookups.start, lookups.end - 1, at])?;
-        while listed.len() < limit
-            && let Some(row) = found.next()?
-        {
-            if stands(database, row.get(11)?)? {
-                let (_, id) = database.id_of(record_of(row.get(0)?))?;
-                listed.push((state(database, pipeline, id, row)?, database.hubspot_id(row.get(10)?)?));
+        let mut row = found.next()?;
+        while listed.len() < limit {
+            let next: Option<i64> = row.map(|row| row.get(0)).transpose()?;
+            if let Some((lookup, wanted)) = together.next_if(|(lookup, _)| next.is_none_or(|next| **lookup < next)) {
+                if let Some(from) = standing_record(database, record_of(*lookup))? {
+                    let (_, id) = database.id_of(record_of(*lookup))?;
+                    listed.push((only_asked(database, pipeline, id, *lookup, *wanted)?, database.hubspot_id(from)?));
+                }
+                continue;
             }
+            let Some(here) = row else { break };
+            if stands(database, here.get(11)?)? {
+                let (_, id) = database.id_of(record_of(here.get(0)?))?;
+                listed.push((state(database, pipeline, id, here)?, database.hubspot_id(here.get(10)?)?));
+            }
+            row = found.next()?;
         }
         Ok(listed.len() < limit)
     })?;
     Ok(listed)
+}
+
+/// The HubSpot record of a record, where it stands.
+fn standing_record(database: &Database, record: i64) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT hubspot_id, standing FROM identities WHERE record = ?1";
+    let known: Option<(i64, i64)> =
+        database.prepare_cached(sql)?.query_row([record], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    match known {
+        Some((hubspot_id, standing)) if stands(database, standing)? => Ok(Some(hubspot_id)),
+        _ => Ok(None),
+    }
 }
 
 /// How many associations have work left. The two ends of a row of a junction object, whose first one is called `from …`, are one.
@@ -122,6 +166,9 @@ pub fn due_count(database: &Database, pipeline: &PipelineName) -> rusqlite::Resu
          WHERE d.lookup >= ?1 AND d.lookup < ?2 ORDER BY d.lookup",
     )?;
     let mut count = 0;
+    for lookup in together::all(database, pipeline)?.into_keys() {
+        count += u64::from(standing_record(database, record_of(lookup))?.is_some());
+    }
     database.stretches(pipeline, None, |stretch| {
         let range = stretch.lookups(None);
         let mut found = statement.query([range.start, range.end])?;

@@ -1,6 +1,6 @@
 //! A connection, and the small numbers by which rows name what would repeat in each of them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::{Deref, Range};
@@ -18,6 +18,8 @@ use crate::model::ids::{HubspotId, SalesforceId};
 pub struct Database {
     connection: Connection,
     known: RefCell<Numbers>,
+    /// Whether commits are forced to the disk; none where that is not known.
+    forces: Cell<Option<bool>>,
     /// All statements that were prepared, for tests of what they go through.
     #[cfg(test)]
     pub prepared: RefCell<std::collections::BTreeSet<String>>,
@@ -161,6 +163,7 @@ impl Database {
         Self {
             connection,
             known: RefCell::default(),
+            forces: Cell::default(),
             #[cfg(test)]
             prepared: RefCell::default(),
         }
@@ -176,6 +179,16 @@ impl Database {
     /// Closes the connection.
     pub fn close(self) -> rusqlite::Result<()> {
         self.connection.close().map_err(|(_, error)| error)
+    }
+
+    /// Forces commits to the disk from now on, or leaves that to the next checkpoint.
+    pub fn force_commits(&self, force: bool) -> rusqlite::Result<()> {
+        if self.forces.get() != Some(force) {
+            // Not asked of a prepared statement: that tells the setting of the time when it was prepared.
+            self.connection.pragma_update(None, "synchronous", if force { FULL } else { NORMAL })?;
+            self.forces.set(Some(force));
+        }
+        Ok(())
     }
 
     /// Forgets what was learnt: some of it may have been undone.
@@ -271,7 +284,9 @@ impl Database {
         from: Option<&SalesforceId>,
         mut each: impl FnMut(Stretch) -> rusqlite::Result<bool>,
     ) -> rusqlite::Result<()> {
-        let sql = "SELECT number, prefix FROM id_prefixes WHERE pipeline = ?1 AND prefix >= ?2 ORDER BY prefix";
+        // Where the order is that of what follows a column that equals a value, the statement is prepared anew for each value.
+        let sql = "SELECT number, prefix FROM id_prefixes WHERE (pipeline, prefix) >= (?1, ?2) AND pipeline <= ?1
+            ORDER BY pipeline, prefix";
         let begin = from.map_or("", |id| &id.as_str()[..10]);
         let mut statement = self.prepare_cached(sql)?;
         let mut found = statement.query(params![pipeline, begin])?;
@@ -464,12 +479,19 @@ impl Database {
     }
 }
 
+/// The number that the database has for commits that are forced to the disk.
+pub const FULL: i64 = 2;
+
+/// The same for commits that reach the disk with the next checkpoint.
+pub const NORMAL: i64 = 1;
+
 /// There is no room for one more of something.
 fn too_many(what: String) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(what.into())
 }
 
-fn damaged(what: String) -> rusqlite::Error {
+/// What stands in the database cannot be.
+pub fn damaged(what: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, what.into())
 }
 
@@ -484,6 +506,18 @@ pub fn each_of<T>(
     wanted: &[(i64, T)],
     mut found: impl FnMut(&T, &Row<'_>) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
+    walk(database, sql, bits, wanted, |wanted, row| wanted.map_or(Ok(()), |wanted| found(wanted, row)))
+}
+
+/// The same; rows that nobody asked for are told as well, where they are met. Between two rows that are told one after the other there is
+/// none, unless the first of them is one that nobody asked for.
+pub fn walk<T>(
+    database: &Database,
+    sql: &str,
+    bits: u32,
+    wanted: &[(i64, T)],
+    mut met: impl FnMut(Option<&T>, &Row<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
     let Some((last, _)) = wanted.last() else { return Ok(()) };
     let mut statement = database.prepare_cached(sql)?;
     let mut next = 0;
@@ -497,9 +531,10 @@ pub fn each_of<T>(
             }
             if wanted[next].0 == number {
                 in_vain = 0;
-                found(&wanted[next].1, row)?;
+                met(Some(&wanted[next].1), row)?;
             } else {
                 in_vain += 1;
+                met(None, row)?;
                 if in_vain > STEPS_MAX {
                     continue 'leaps;
                 }

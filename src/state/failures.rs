@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use super::database::{Database, lookups_of};
 use super::pipelines::pipeline_id;
-use super::{lookups, rows};
+use super::{lookups, rows, together};
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::ids::{PipelineName, RunId, SalesforceId};
 use crate::ports::state::{Commit, FailureFilter, FailureMark, FailureRow, FailureStatus};
@@ -139,14 +139,19 @@ pub fn list(connection: &Connection, filter: &FailureFilter, limit: usize) -> ru
     if let Some(run) = &filter.run {
         return of_run(connection, run, filter, limit);
     }
-    let sql = format!(
-        "SELECT {COLUMNS} FROM failures f JOIN pipelines p ON p.id = f.pipeline WHERE {WHERE}
-         ORDER BY p.name, f.salesforce_id, f.kind LIMIT ?15"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&list_sql())?;
     bind(&mut statement, filter)?;
     statement.raw_bind_parameter(15, i64::try_from(limit).unwrap_or(i64::MAX))?;
     statement.raw_query().mapped(row).collect()
+}
+
+/// A page begins where the one before has ended: in the table, and not by passing over all that comes before.
+fn list_sql() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM failures f JOIN pipelines p ON p.id = f.pipeline
+         WHERE {WHERE} AND f.salesforce_id >= iif(p.name = ?6, ?7, '')
+         ORDER BY p.name, f.salesforce_id, f.kind LIMIT ?15"
+    )
 }
 
 /// Binds what [`WHERE`] asks for.
@@ -192,19 +197,19 @@ fn of_run(
     filter: &FailureFilter,
     limit: usize,
 ) -> rusqlite::Result<Vec<FailureRow>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT p.name, rf.run, rf.failure, coalesce(f.first_seen, r.started), coalesce(f.last_seen, r.started),
-                coalesce(f.attempts, 1), coalesce(f.status, 'resolved'), f.retry_at, f.basis
-         FROM run_failures rf JOIN runs r ON r.id = rf.run JOIN pipelines p ON p.id = r.pipeline
-         LEFT JOIN failures f
-             ON f.pipeline = r.pipeline AND f.salesforce_id = rf.salesforce_id AND f.kind = rf.kind
-         WHERE rf.run = ?1 AND (p.name, rf.salesforce_id, rf.kind) > (?2, ?3, ?4)
-         ORDER BY rf.salesforce_id, rf.kind LIMIT ?5",
-    )?;
+    let mut statement = connection.prepare_cached(OF_RUN)?;
     let (name, id, kind) = after(filter);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     statement.query_map(params![run.as_str(), name, id, kind, limit], row)?.collect()
 }
+
+/// As [`list_sql`] has it.
+const OF_RUN: &str = "SELECT p.name, rf.run, rf.failure, coalesce(f.first_seen, r.started), coalesce(f.last_seen, r.started),
+        coalesce(f.attempts, 1), coalesce(f.status, 'resolved'), f.retry_at, f.basis
+    FROM run_failures rf JOIN runs r ON r.id = rf.run JOIN pipelines p ON p.id = r.pipeline
+    LEFT JOIN failures f ON f.pipeline = r.pipeline AND f.salesforce_id = rf.salesforce_id AND f.kind = rf.kind
+    WHERE rf.run = ?1 AND rf.salesforce_id >= iif(p.name = ?2, ?3, '') AND (p.name, rf.salesforce_id, rf.kind) > (?2, ?3, ?4)
+    ORDER BY rf.salesforce_id, rf.kind LIMIT ?5";
 
 /// How many failures of a pipeline are open.
 pub fn open_count(connection: &Connection, pipeline: &PipelineName) -> rusqlite::Result<u64> {
@@ -254,7 +259,9 @@ pub fn mark(database: &Database, filter: &FailureFilter, mark: FailureMark) -> r
     let mut found = failing.raw_query();
     while let Some(row) = found.next()? {
         let id = rows::salesforce_id(1, row.get_ref(1)?.as_str()?)?;
-        if let Some(record) = database.record(row.get(0)?, &id)? {
+        let pipeline = row.get(0)?;
+        if let Some(record) = database.record(pipeline, &id)? {
+            together::spread_range(database, pipeline, lookups_of(record).start, lookups_of(record).end - 1)?;
             lookups::wait_until(database, lookups_of(record), next)?;
         }
     }
@@ -285,4 +292,28 @@ pub fn row(row: &Row<'_>) -> rusqlite::Result<FailureRow> {
         retry_at: row.get::<_, Option<i64>>(7)?.map(|at| rows::time(7, at)).transpose()?,
         basis: row.get(8)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::open;
+
+    #[test]
+    fn a_page_of_failures_begins_in_the_table_where_the_one_before_has_ended() {
+        let database = open::private(true).unwrap();
+        for sql in [list_sql(), OF_RUN.to_owned()] {
+            let mut statement = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let mut steps = Vec::new();
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next().unwrap() {
+                steps.push(row.get::<_, String>("detail").unwrap());
+            }
+            assert!(steps.iter().any(|step| step.contains("AND salesforce_id>?)")), "{steps:?}");
+            assert!(
+                !steps.iter().any(|step| step.contains("TEMP B-TREE")),
+                "all would be read for each page: {steps:?}"
+            );
+        }
+    }
 }

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use rusqlite::{CachedStatement, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use super::database::{Database, Standing, each_of};
+use super::inserts::{Insert, each_once};
 use super::pipelines::pipeline_id;
 use super::{lookups, rows, unconfirmed};
 use crate::model::identity::{ContentHash, Identity, MappingVersion, Membership};
@@ -163,12 +164,18 @@ fn list(
     Ok(ids)
 }
 
-/// What was known of a record before it is written.
+/// What is known of a record.
 #[derive(Debug, Clone, Copy)]
-struct Before {
+struct Known {
     hubspot_id: i64,
     standing: i64,
 }
+
+const ENTER: Insert = Insert {
+    into: "INSERT OR FAIL INTO identities (record, hubspot_id, hash, standing) VALUES",
+    row: "(?,?,?,?)",
+    conflict: "",
+};
 
 /// Writes identities (insert or replace).
 pub fn write(database: &Database, pipeline: i64, identities: &[Identity]) -> rusqlite::Result<()> {
@@ -176,28 +183,18 @@ pub fn write(database: &Database, pipeline: i64, identities: &[Identity]) -> rus
         return Ok(());
     }
     let usual = usual_match(database, pipeline, &identities[0].match_property)?;
-    let mut new = Vec::with_capacity(identities.len());
+    let mut entry = Entry { database, pipeline, usual, standing: None, changes: Vec::new(), waiting: None };
+    let mut rows = Vec::with_capacity(identities.len());
     for identity in identities {
-        new.push((database.ensure_record(pipeline, &identity.salesforce_id)?, identity));
+        let now = entry.known(identity)?;
+        rows.push((database.ensure_record(pipeline, &identity.salesforce_id)?, (identity, now)));
     }
+    rows.sort_by_key(|(record, _)| *record);
+    let (first, again) = each_once(rows);
+    entry.write(&first)?;
     // Of several of one record the last one counts.
-    new.sort_by_key(|(record, _)| *record);
-    let mut records: Vec<(i64, i64)> = new.iter().map(|(record, _)| (*record, *record)).collect();
-    records.dedup();
-    let mut known: HashMap<i64, Before> = HashMap::new();
-    each_of(database, READ, 0, &records, |record, row| {
-        known.insert(*record, Before { hubspot_id: row.get(1)?, standing: row.get(3)? });
-        Ok(())
-    })?;
-    let insert = "INSERT INTO identities (record, hubspot_id, hash, standing) VALUES (?1, ?2, ?3, ?4)";
-    let insert = database.prepare_cached(insert)?;
-    let (blank, changes) = (Arc::default(), HashMap::new());
-    let mut entry = Entry { database, insert, pipeline, usual, blank, changes, waiting: None };
-    for (record, identity) in new {
-        let now = entry.write(record, identity, known.get(&record).copied())?;
-        if records.len() < identities.len() {
-            known.insert(record, now);
-        }
+    for row in again {
+        entry.write(&[row])?;
     }
     let mut count = database.prepare_cached("UPDATE standings SET records = records + ?2 WHERE number = ?1")?;
     for (standing, change) in entry.changes.into_iter().filter(|(_, change)| *change != 0) {
@@ -206,52 +203,96 @@ pub fn write(database: &Database, pipeline: i64, identities: &[Identity]) -> rus
     Ok(())
 }
 
+/// A record's number, what is to be known of it, and that by numbers.
+type Row<'a> = (i64, (&'a Identity, Known));
+
 /// Identities on their way into the state.
 struct Entry<'a> {
     database: &'a Database,
-    insert: CachedStatement<'a>,
     pipeline: i64,
     usual: String,
-    blank: Arc<str>,
+    /// The standing that was met last, and its number.
+    standing: Option<(Standing, i64)>,
     /// By how much the number of records changes that stand in one way.
-    changes: HashMap<i64, i64>,
+    changes: Vec<(i64, i64)>,
     /// Whether any lookup waits for its record, once that was asked.
     waiting: Option<bool>,
 }
 
-impl Entry<'_> {
-    fn write(&mut self, record: i64, identity: &Identity, before: Option<Before>) -> rusqlite::Result<Before> {
+impl<'a> Entry<'a> {
+    /// What is to be known of a record, by numbers.
+    fn known(&mut self, identity: &Identity) -> rusqlite::Result<Known> {
         let is_usual = *identity.match_property == *self.usual;
+        let property = if is_usual { "" } else { &*identity.match_property };
+        let hubspot_id = self.database.ensure_hubspot_id(&identity.hubspot_id)?;
+        if let Some((met, standing)) = &self.standing
+            && met.membership == identity.membership
+            && met.mapping == identity.mapping.0
+            && *met.match_property == *property
+        {
+            return Ok(Known { hubspot_id, standing: *standing });
+        }
         let standing = Standing {
             pipeline: self.pipeline,
             membership: identity.membership,
             mapping: identity.mapping.0,
-            match_property: Arc::clone(if is_usual { &self.blank } else { &identity.match_property }),
+            match_property: property.into(),
         };
-        let now = Before {
-            hubspot_id: self.database.ensure_hubspot_id(&identity.hubspot_id)?,
-            standing: self.database.ensure_standing(&standing)?,
-        };
-        let row = params![record, now.hubspot_id, identity.hash.0, now.standing];
-        match before {
-            None => self.insert.execute(row)?,
-            // An index whose column is not named is left alone.
-            Some(before) if before.hubspot_id == now.hubspot_id => {
-                let sql = "UPDATE identities SET hash = ?3, standing = ?4 WHERE record = ?1 AND hubspot_id = ?2";
-                self.database.prepare_cached(sql)?.execute(row)?
+        let number = self.database.ensure_standing(&standing)?;
+        self.standing = Some((standing, number));
+        Ok(Known { hubspot_id, standing: number })
+    }
+
+    /// Writes rows of different records, which are in order.
+    fn write(&mut self, rows: &[Row<'a>]) -> rusqlite::Result<()> {
+        let records: Vec<(i64, i64)> = rows.iter().map(|(record, _)| (*record, *record)).collect();
+        let mut known: HashMap<i64, Known> = HashMap::new();
+        each_of(self.database, READ, 0, &records, |record, row| {
+            known.insert(*record, Known { hubspot_id: row.get(1)?, standing: row.get(3)? });
+            Ok(())
+        })?;
+        let mut new: Vec<Row<'_>> = Vec::with_capacity(rows.len());
+        for row in rows {
+            match known.get(&row.0) {
+                Some(before) => self.replace(*row, *before)?,
+                None => new.push(*row),
             }
-            Some(before) => {
-                lookups::keep_near_end(self.database, record, before.hubspot_id)?;
-                let sql = "UPDATE identities SET hubspot_id = ?2, hash = ?3, standing = ?4 WHERE record = ?1";
-                self.database.prepare_cached(sql)?.execute(row)?
-            }
-        };
-        if let Some(before) = before {
-            *self.changes.entry(before.standing).or_default() -= 1;
         }
-        *self.changes.entry(now.standing).or_default() += 1;
-        self.appeared(record, identity, before, now)?;
-        Ok(now)
+        ENTER.rows(self.database, &new, |values, (record, (identity, now))| {
+            values.put(record)?;
+            values.put(now.hubspot_id)?;
+            values.put(identity.hash.0)?;
+            values.put(now.standing)
+        })?;
+        for (record, (identity, now)) in rows {
+            let before = known.get(record).copied();
+            if let Some(before) = before {
+                self.count(before.standing, -1);
+            }
+            self.count(now.standing, 1);
+            self.appeared(*record, identity, before, *now)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, standing: i64, change: i64) {
+        match self.changes.iter_mut().find(|(number, _)| *number == standing) {
+            Some((_, sum)) => *sum += change,
+            None => self.changes.push((standing, change)),
+        }
+    }
+
+    /// Writes the row of a record that has one.
+    fn replace(&self, (record, (identity, now)): Row<'_>, before: Known) -> rusqlite::Result<()> {
+        let row = params![record, now.hubspot_id, identity.hash.0, now.standing];
+        if before.hubspot_id == now.hubspot_id {
+            // An index whose column is not named is left alone.
+            let sql = "UPDATE identities SET hash = ?3, standing = ?4 WHERE record = ?1 AND hubspot_id = ?2";
+            return self.database.prepare_cached(sql)?.execute(row).map(drop);
+        }
+        lookups::keep_near_end(self.database, record, before.hubspot_id)?;
+        let sql = "UPDATE identities SET hubspot_id = ?2, hash = ?3, standing = ?4 WHERE record = ?1";
+        self.database.prepare_cached(sql)?.execute(row).map(drop)
     }
 
     /// Tells the lookups that wait for a record that it has appeared, or came back as another one.
@@ -259,8 +300,8 @@ impl Entry<'_> {
         &mut self,
         record: i64,
         identity: &Identity,
-        before: Option<Before>,
-        now: Before,
+        before: Option<Known>,
+        now: Known,
     ) -> rusqlite::Result<()> {
         let stood = match before {
             Some(before) => before.hubspot_id == now.hubspot_id && stands(self.database, before.standing)?,

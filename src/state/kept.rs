@@ -2,7 +2,7 @@
 
 use super::database::Database;
 use super::pipelines::ensure_pipeline;
-use super::{before, directory};
+use super::{before, directory, together};
 use crate::model::association::{self, AssociationKey};
 use crate::model::ids::PipelineName;
 use crate::ports::state::KeptAssociation;
@@ -59,6 +59,7 @@ fn take_over(database: &Database, pipeline: i64, old: &AssociationKey, new: &Ass
 pub fn keep(database: &Database, name: &PipelineName, kept: &[KeptAssociation]) -> rusqlite::Result<()> {
     let pipeline = ensure_pipeline(database, name)?;
     before::bring_forward(database, pipeline, kept)?;
+    together::spread_range(database, pipeline, i64::MIN, i64::MAX)?;
     for (old, new) in relabelled(database, name, kept)? {
         take_over(database, pipeline, &old, &new)?;
     }

@@ -3,21 +3,16 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rusqlite::{CachedStatement, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
-use super::database::{Database, Relation, each_of, lookup_of, lookups_of, record_of};
+use super::database::{Database, Relation, each_of, lookup_of, lookups_of, record_of, walk};
+use super::due::{Due, Wanted, enter_due};
+use super::inserts::{Insert, each_once};
 use super::pipelines::pipeline_id;
+use super::together;
 use crate::model::association::{Asked, AssociationKey, PairKey, SettledPair};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::ports::state::{Asking, LookupRef, SettledLookup};
-
-/// What a lookup asks for, by numbers: the record and the label; none when it is blank.
-type Wanted = Option<(i64, Option<i64>)>;
-
-/// Puts a lookup among those with work left; what it knows of waiting stays where it asks for the same record.
-const DUE: &str = "INSERT INTO due_associations (lookup, wanted, wanted_label, recheck) VALUES (?1, ?2, ?3, ?4)
-    ON CONFLICT (lookup) DO UPDATE SET wanted = excluded.wanted, wanted_label = excluded.wanted_label, recheck = excluded.recheck,
-        waiting_since = iif(wanted IS excluded.wanted, waiting_since, NULL), retry_at = iif(wanted IS excluded.wanted, retry_at, NULL)";
 
 /// Sets what lookups ask for; what was carried out stays. A lookup that asks for something else is due at once.
 pub fn write_wanted(database: &Database, pipeline: i64, wanted: &[Asking]) -> rusqlite::Result<()> {
@@ -31,37 +26,42 @@ pub fn write_wanted(database: &Database, pipeline: i64, wanted: &[Asking]) -> ru
     new.reverse();
     new.dedup_by_key(|(lookup, _)| *lookup);
     new.reverse();
+    let lookups: Vec<i64> = new.iter().map(|(lookup, _)| *lookup).collect();
+    together::spread(database, pipeline, &lookups)?;
     let mut carried_out: HashMap<i64, Wanted> = HashMap::new();
-    let lookups: Vec<(i64, i64)> = new.iter().map(|(lookup, _)| (*lookup, *lookup)).collect();
+    let lookups: Vec<(i64, i64)> = lookups.into_iter().map(|lookup| (lookup, lookup)).collect();
     each_of(database, CARRIED_OUT, 0, &lookups, |lookup, row| {
         carried_out.insert(*lookup, asked(row)?);
         Ok(())
     })?;
     let mut in_doubt: HashMap<i64, bool> = HashMap::new();
-    each_of(database, RECHECKS, 0, &lookups, |lookup, row| {
-        in_doubt.insert(*lookup, row.get(1)?);
+    each_of(database, DUE_OF, 0, &lookups, |lookup, row| {
+        in_doubt.insert(*lookup, row.get(3)?);
         Ok(())
     })?;
-    let mut due = database.prepare_cached(DUE)?;
+    let mut due: Vec<Due> = Vec::with_capacity(new.len());
     let mut done = database.prepare_cached("DELETE FROM due_associations WHERE lookup = ?1")?;
     for (lookup, wanted) in new {
         let recheck = in_doubt.get(&lookup).copied();
         let is_carried_out = carried_out.get(&lookup).copied().flatten() == wanted;
         if !is_carried_out || recheck == Some(true) {
-            let (target, label) = columns(wanted);
-            due.execute(params![lookup, target, label, recheck.unwrap_or_default()])?;
+            due.push((lookup, wanted, recheck.unwrap_or_default()));
         } else if recheck.is_some() {
             done.execute([lookup])?;
         }
     }
-    Ok(())
+    let is_fresh = carried_out.is_empty() && in_doubt.is_empty() && due.len() >= together::FRESH_MIN;
+    match together::fitting(&due).filter(|_| is_fresh) {
+        // The two ends of a row of a junction object wait for each other, so each has a row.
+        Some(fresh) if !has_first_ends(database, pipeline)? => together::enter(database, pipeline, &fresh),
+        _ => enter_due(database, &due),
+    }
 }
 
 const CARRIED_OUT: &str =
     "SELECT lookup, target, label FROM associations WHERE lookup >= ?1 AND lookup <= ?2 ORDER BY lookup";
 
-const RECHECKS: &str =
-    "SELECT lookup, recheck FROM due_associations WHERE lookup >= ?1 AND lookup <= ?2 ORDER BY lookup";
+const DUE_OF: &str = "SELECT lookup, wanted, wanted_label, recheck FROM due_associations WHERE lookup >= ?1 AND lookup <= ?2 ORDER BY lookup";
 
 /// What a row asks for whose second and third columns say so.
 fn asked(row: &Row<'_>) -> rusqlite::Result<Wanted> {
@@ -74,11 +74,8 @@ fn by_numbers(database: &Database, asked: &Asked) -> rusqlite::Result<(i64, Opti
     Ok((database.ensure_target(&asked.target)?, label))
 }
 
-fn columns(wanted: Wanted) -> (Option<i64>, Option<i64>) {
-    (wanted.map(|(target, _)| target), wanted.and_then(|(_, label)| label))
-}
-
 /// What was carried out of a lookup, by numbers.
+#[derive(Debug, Clone, Copy)]
 struct CarriedOut {
     asked: (i64, Option<i64>),
     relation: i64,
@@ -86,32 +83,32 @@ struct CarriedOut {
     to: i64,
 }
 
+/// A lookup, and what was carried out of it.
+type Settled = (i64, Option<CarriedOut>);
+
+const ENTER: Insert = Insert {
+    into: "INSERT OR FAIL INTO associations (lookup, target, label, relation, from_id, to_id) VALUES",
+    row: "(?,?,?,?,?,?)",
+    conflict: "ON CONFLICT (lookup) DO UPDATE SET target = excluded.target, label = excluded.label, relation = excluded.relation,
+        from_id = excluded.from_id, to_id = excluded.to_id",
+};
+
 /// Sets what was carried out; what lookups ask for stays.
 pub fn write_settled(database: &Database, pipeline: i64, settled: &[SettledLookup]) -> rusqlite::Result<()> {
-    let mut new: Vec<(i64, Option<CarriedOut>)> = Vec::with_capacity(settled.len());
+    if settled.is_empty() {
+        return Ok(());
+    }
+    let mut new: Vec<Settled> = Vec::with_capacity(settled.len());
     for (id, key, settled) in settled {
         let lookup = lookup_of(database.ensure_record(pipeline, id)?, database.ensure_place(pipeline, key)?);
         let carried_out = |(key, pair): &(_, _)| carried_out(database, key, pair);
         new.push((lookup, settled.as_ref().map(carried_out).transpose()?));
     }
     new.sort_by_key(|(lookup, _)| *lookup);
-    let mut records: Vec<(i64, i64)> = new.iter().map(|(lookup, _)| (record_of(*lookup), record_of(*lookup))).collect();
-    records.dedup();
-    let mut near: HashMap<i64, i64> = HashMap::with_capacity(records.len());
-    each_of(database, NEAR_ENDS, 0, &records, |record, row| {
-        near.insert(*record, row.get(1)?);
-        Ok(())
-    })?;
-    let known_before = any_before(database)?;
-    let mut settling = Settling::new(database)?;
-    for (lookup, settled) in new {
-        let near_end = near.get(&record_of(lookup)).copied();
-        settling.settle(lookup, settled.as_ref(), near_end)?;
-        if known_before {
-            database.prepare_cached("DELETE FROM pairs_before WHERE lookup = ?1")?.execute([lookup])?;
-        }
-    }
-    Ok(())
+    let (first, again) = each_once(new);
+    settle(database, pipeline, &first)?;
+    // Of several for one lookup the last one counts.
+    again.into_iter().try_for_each(|settled| settle(database, pipeline, &[settled]))
 }
 
 const NEAR_ENDS: &str = "SELECT record, hubspot_id FROM identities WHERE record >= ?1 AND record <= ?2 ORDER BY record";
@@ -126,44 +123,101 @@ fn carried_out(database: &Database, key: &PairKey, pair: &SettledPair) -> rusqli
     })
 }
 
-/// What was carried out, on its way into the state.
-struct Settling<'a> {
-    database: &'a Database,
-    /// Mostly it is what was asked for, and nothing is left to do.
-    done: CachedStatement<'a>,
-    enter: CachedStatement<'a>,
+/// Sets what was carried out of different lookups, which are in order.
+fn settle(database: &Database, pipeline: i64, settled: &[Settled]) -> rusqlite::Result<()> {
+    not_due_any_more(database, pipeline, settled)?;
+    let mut records: Vec<(i64, i64)> =
+        settled.iter().map(|(lookup, _)| (record_of(*lookup), record_of(*lookup))).collect();
+    records.dedup();
+    let mut near: Vec<(i64, i64)> = Vec::with_capacity(records.len());
+    each_of(database, NEAR_ENDS, 0, &records, |record, row| {
+        near.push((*record, row.get(1)?));
+        Ok(())
+    })?;
+    // Both are in the order of the records.
+    let mut near = near.into_iter().peekable();
+    let (mut stands, mut gone) = (Vec::with_capacity(settled.len()), Vec::new());
+    for (lookup, settled) in settled {
+        while near.next_if(|(record, _)| *record < record_of(*lookup)).is_some() {}
+        let near_end = near.peek().filter(|(record, _)| *record == record_of(*lookup)).map(|(_, near_end)| *near_end);
+        match settled {
+            Some(new) => stands.push((*lookup, *new, near_end)),
+            None => gone.push(*lookup),
+        }
+    }
+    ENTER.rows(database, &stands, |values, (lookup, new, near_end)| {
+        values.put(lookup)?;
+        values.put(new.asked.0)?;
+        values.put(new.asked.1)?;
+        values.put(new.relation)?;
+        values.put(Some(new.from).filter(|from| Some(*from) != *near_end))?;
+        values.put(new.to)
+    })?;
+    run_each(database, "DELETE FROM associations WHERE lookup = ?1", &gone)?;
+    if any_before(database)? {
+        let lookups: Vec<i64> = settled.iter().map(|(lookup, _)| *lookup).collect();
+        run_each(database, "DELETE FROM pairs_before WHERE lookup = ?1", &lookups)?;
+    }
+    Ok(())
 }
 
-impl<'a> Settling<'a> {
-    fn new(database: &'a Database) -> rusqlite::Result<Self> {
-        let done = "DELETE FROM due_associations WHERE lookup = ?1 AND wanted IS ?2 AND wanted_label IS ?3";
-        let enter = "INSERT INTO associations (lookup, target, label, relation, from_id, to_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-            ON CONFLICT (lookup) DO UPDATE SET target = excluded.target, label = excluded.label, relation = excluded.relation,
-                from_id = excluded.from_id, to_id = excluded.to_id";
-        Ok(Self { database, done: database.prepare_cached(done)?, enter: database.prepare_cached(enter)? })
-    }
+fn run_each(database: &Database, sql: &str, lookups: &[i64]) -> rusqlite::Result<()> {
+    let mut statement = database.prepare_cached(sql)?;
+    lookups.iter().try_for_each(|lookup| statement.execute([lookup]).map(drop))
+}
 
-    /// Sets what was carried out of one lookup, whose record is the HubSpot record `near_end`.
-    fn settle(&mut self, lookup: i64, settled: Option<&CarriedOut>, near_end: Option<i64>) -> rusqlite::Result<()> {
-        let database = self.database;
-        let stands = settled.map(|settled| settled.asked);
-        let (target, label) = columns(stands);
-        if self.done.execute(params![lookup, target, label])? == 0 {
-            let sql = "UPDATE due_associations SET recheck = 0 WHERE lookup = ?1";
-            let is_due = database.prepare_cached(sql)?.execute([lookup])? > 0;
-            // Nothing was due of it: so it asks for what was carried out before.
-            let before = if is_due { None } else { Some(asked_before(database, lookup)?) };
-            if let Some(wanted) = before.filter(|before| *before != stands) {
-                let (target, label) = columns(wanted);
-                database.prepare_cached(DUE)?.execute(params![lookup, target, label, false])?;
+/// Takes lookups from those with work left of which was carried out what they ask for: mostly all of them are.
+fn not_due_any_more(database: &Database, pipeline: i64, settled: &[Settled]) -> rusqlite::Result<()> {
+    let stands = |place: usize| settled[place].1.map(|settled| settled.asked);
+    let mut is_due = vec![false; settled.len()];
+    let range = (settled[0].0, settled[settled.len() - 1].0);
+    let carried_out = |(lookup, asked)| {
+        let place = settled.binary_search_by_key(&lookup, |(lookup, _)| *lookup).ok()?;
+        Some((place, stands(place) == Some(asked)))
+    };
+    for place in together::settle(database, pipeline, range, carried_out)? {
+        is_due[place] = true;
+    }
+    let others = settled.iter().enumerate().filter(|(place, _)| !is_due[*place]);
+    let lookups: Vec<(i64, usize)> = others.map(|(place, (lookup, _))| (*lookup, place)).collect();
+    // Rows to take away that lie side by side, from the first to the last lookup.
+    let mut done: Vec<(i64, i64)> = Vec::new();
+    let mut open = None;
+    let mut still: Vec<i64> = Vec::new();
+    walk(database, DUE_OF, 0, &lookups, |place, row| {
+        let lookup: i64 = row.get(0)?;
+        let is_done = match place {
+            Some(place) => {
+                is_due[*place] = true;
+                asked(row)? == stands(*place)
+            }
+            None => false,
+        };
+        match (is_done, open) {
+            (true, None) => open = Some((lookup, lookup)),
+            (true, Some((first, _))) => open = Some((first, lookup)),
+            (false, _) => {
+                done.extend(open.take());
+                still.extend(place.map(|_| lookup));
             }
         }
-        let Some(new) = settled else {
-            return database.prepare_cached("DELETE FROM associations WHERE lookup = ?1")?.execute([lookup]).map(drop);
-        };
-        let from = Some(new.from).filter(|from| Some(*from) != near_end);
-        self.enter.execute(params![lookup, target, label, new.relation, from, new.to]).map(drop)
+        Ok(())
+    })?;
+    done.extend(open);
+    let mut delete = database.prepare_cached("DELETE FROM due_associations WHERE lookup >= ?1 AND lookup <= ?2")?;
+    for (first, last) in done {
+        delete.execute([first, last])?;
     }
+    run_each(database, "UPDATE due_associations SET recheck = 0 WHERE lookup = ?1", &still)?;
+    // Nothing was due of the others: so they ask for what was carried out before.
+    let mut due: Vec<Due> = Vec::new();
+    for (place, (lookup, _)) in settled.iter().enumerate().filter(|(place, _)| !is_due[*place]) {
+        let before = asked_before(database, *lookup)?;
+        if before != stands(place) {
+            due.push((*lookup, before, false));
+        }
+    }
+    enter_due(database, &due)
 }
 
 fn asked_before(database: &Database, lookup: i64) -> rusqlite::Result<Wanted> {
@@ -184,12 +238,21 @@ fn number(database: &Database, pipeline: i64, (id, key): &LookupRef) -> rusqlite
 
 /// HubSpot is to be asked how these lookups stand.
 pub fn write_rechecks(database: &Database, pipeline: i64, lookups: &[LookupRef]) -> rusqlite::Result<()> {
-    for lookup in lookups {
-        if let Some(lookup) = number(database, pipeline, lookup)? {
-            recheck(database, lookup, Pause::Stays)?;
-        }
+    for lookup in rows_of_their_own(database, pipeline, lookups)? {
+        recheck(database, lookup, Pause::Stays)?;
     }
     Ok(())
+}
+
+/// The numbers of lookups, in order, which have rows of their own if any.
+fn rows_of_their_own(database: &Database, pipeline: i64, lookups: &[LookupRef]) -> rusqlite::Result<Vec<i64>> {
+    let mut numbers = Vec::with_capacity(lookups.len());
+    for lookup in lookups {
+        numbers.extend(number(database, pipeline, lookup)?);
+    }
+    numbers.sort_unstable();
+    together::spread(database, pipeline, &numbers)?;
+    Ok(numbers)
 }
 
 /// What becomes of the time until which a lookup waits.
@@ -239,10 +302,8 @@ pub fn write_waiting(database: &Database, pipeline: i64, waiting: &[LookupRef], 
              retry_at = ?2 + min(max(3 * (?2 - coalesce(waiting_since, ?2)), 0), ?3)
          WHERE lookup = ?1",
     )?;
-    for lookup in waiting {
-        if let Some(lookup) = number(database, pipeline, lookup)? {
-            statement.execute(params![lookup, at, WAIT_MAX_MS])?;
-        }
+    for lookup in rows_of_their_own(database, pipeline, waiting)? {
+        statement.execute(params![lookup, at, WAIT_MAX_MS])?;
     }
     Ok(())
 }
@@ -282,6 +343,12 @@ pub fn wait_until(database: &Database, lookups: Range<i64>, until: Option<i64>) 
 /// Whether a key is that of the first end of a row of a junction object.
 pub fn is_first_end(key: &AssociationKey) -> bool {
     key.0.starts_with("from ")
+}
+
+/// Whether a pipeline has such lookups: it copies a junction object.
+fn has_first_ends(database: &Database, pipeline: i64) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM association_keys WHERE pipeline = ?1 AND key GLOB 'from *'";
+    database.prepare_cached(sql)?.exists([pipeline])
 }
 
 /// The HubSpot record of a record is about to become another one: the lookups that led from it have done so all the same.

@@ -1,9 +1,8 @@
 //! Pairs of HubSpot records: which lookups ask for associations between them, and what of those is ours.
 
-use std::collections::HashMap;
-
 use super::database::{Database, PLACE_BITS, Relation, STEPS_MAX, UNKNOWN_OBJECTS, each_of, record_of};
 use super::identities::stands;
+use super::inserts::Insert;
 use super::lookups::{Pause, recheck};
 use crate::model::association::{OwnedType, PairKey, PairRequest};
 use crate::model::ids::{HubspotId, PipelineName};
@@ -56,37 +55,37 @@ fn leading(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<Leadi
     if pairs.is_empty() {
         return Ok(Vec::new());
     }
-    // Each pair from both sides. Records of different objects may have the same ids.
-    let mut by_ends: HashMap<(i64, i64), Vec<usize>> = HashMap::with_capacity(2 * pairs.len());
+    // Each pair from both sides, in the order of the near end. Records of different objects may have the same ids.
+    let mut ends: Vec<End> = Vec::with_capacity(2 * pairs.len());
     for (place, pair) in pairs.iter().enumerate() {
-        by_ends.entry((pair.newer, pair.older)).or_default().push(place);
+        ends.push(End { near: pair.newer, far: pair.older, pair: place });
         if pair.newer != pair.older {
-            by_ends.entry((pair.older, pair.newer)).or_default().push(place);
+            ends.push(End { near: pair.older, far: pair.newer, pair: place });
         }
     }
-    let mut ends: Vec<(i64, i64)> = by_ends.keys().map(|(near, _)| (*near, *near)).collect();
     ends.sort_unstable();
-    ends.dedup();
-    let mut records: Vec<(i64, i64)> = Vec::new();
-    each_of(database, RECORDS, 0, &ends, |near, row| {
-        records.push((row.get(1)?, *near));
+    let nears: Vec<(i64, &[End])> = ends.chunk_by(|one, other| one.near == other.near).map(near).collect();
+    let mut records: Vec<(i64, &[End])> = Vec::new();
+    each_of(database, RECORDS, 0, &nears, |ends, row| {
+        records.push((row.get(1)?, *ends));
         Ok(())
     })?;
-    records.sort_unstable();
+    records.sort_unstable_by_key(|(record, _)| *record);
     let mut found: Vec<Leading> = Vec::new();
-    let mut enter = |near: i64, far: i64, lookup: i64, relation: i64| -> rusqlite::Result<()> {
-        for pair in by_ends.get(&(near, far)).into_iter().flatten() {
+    let mut enter = |ends: &[End], far: i64, lookup: i64, relation: i64| -> rusqlite::Result<()> {
+        let first = ends.partition_point(|end| end.far < far);
+        for end in ends[first..].iter().take_while(|end| end.far == far) {
             let objects = database.relation(relation)?.objects;
             // What is not known is taken for the same pair, until the pipeline's next run tells: nothing is removed that it may ask for.
-            if objects == pairs[*pair].objects || objects == UNKNOWN_OBJECTS {
-                found.push(Leading { pair: *pair, lookup, relation, from: near });
+            if objects == pairs[end.pair].objects || objects == UNKNOWN_OBJECTS {
+                found.push(Leading { pair: end.pair, lookup, relation, from: end.near });
             }
         }
         Ok(())
     };
-    each_of(database, LOOKUPS, PLACE_BITS, &records, |near, row| {
+    each_of(database, LOOKUPS, PLACE_BITS, &records, |ends, row| {
         if row.get::<_, Option<i64>>(3)?.is_none() {
-            enter(*near, row.get(2)?, row.get(0)?, row.get(1)?)
+            enter(ends, row.get(2)?, row.get(0)?, row.get(1)?)
         } else {
             Ok(())
         }
@@ -95,14 +94,28 @@ fn leading(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<Leadi
     if database.prepare_cached(elsewhere)?.exists([])? {
         let sql = "SELECT lookup, relation FROM associations WHERE from_id = ?1 AND to_id = ?2";
         let mut statement = database.prepare_cached(sql)?;
-        for (near, far) in by_ends.keys() {
+        for alike in ends.chunk_by(|one, other| (one.near, one.far) == (other.near, other.far)) {
+            let End { near, far, .. } = alike[0];
             let mut rows = statement.query([near, far])?;
             while let Some(row) = rows.next()? {
-                enter(*near, *far, row.get(0)?, row.get(1)?)?;
+                enter(alike, far, row.get(0)?, row.get(1)?)?;
             }
         }
     }
     Ok(found)
+}
+
+/// A pair of records, seen from one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct End {
+    near: i64,
+    far: i64,
+    /// The place of the pair among those that were asked about.
+    pair: usize,
+}
+
+fn near(ends: &[End]) -> (i64, &[End]) {
+    (ends[0].near, ends)
 }
 
 /// The records that are HubSpot records from `?1` to `?2`.
@@ -164,24 +177,37 @@ fn alone(pair: &PairKey) -> Relation {
     Relation { objects: pair.objects, to_object: Default::default() }
 }
 
+const OWN: Insert = Insert {
+    into: "INSERT OR FAIL INTO owned_types (newer, older, relation, label, from_id) VALUES",
+    row: "(?,?,?,?,?)",
+    conflict: "ON CONFLICT DO NOTHING",
+};
+
 /// Notes what is ours, and what is no longer.
 pub fn write_owned(database: &Database, owned: &[OwnedType], disowned: &[OwnedType]) -> rusqlite::Result<()> {
     const FORGET: &str =
         "DELETE FROM owned_types WHERE newer = ?1 AND older = ?2 AND relation = ?3 AND label = ?4 AND from_id = ?5";
-    const ENTER: &str =
-        "INSERT OR IGNORE INTO owned_types (newer, older, relation, label, from_id) VALUES (?1, ?2, ?3, ?4, ?5)";
-    for (sql, types) in [(FORGET, disowned), (ENTER, owned)] {
-        let mut statement = database.prepare_cached(sql)?;
-        for owned in types {
-            let relation = database.ensure_relation(&alone(&owned.pair))?;
-            let (label, from) = match &owned.label {
-                None => (NO_LABEL, 0),
-                Some((from, label)) => (database.ensure_label(label)?, database.ensure_hubspot_id(from)?),
-            };
-            statement.execute([owned.pair.newer, owned.pair.older, relation, label, from])?;
-        }
+    let mut forget = database.prepare_cached(FORGET)?;
+    for row in by_numbers(database, disowned)? {
+        forget.execute(row)?;
     }
-    Ok(())
+    OWN.rows(database, &by_numbers(database, owned)?, |values, row| row.iter().try_for_each(|value| values.put(value)))
+}
+
+/// The rows of what is ours, in their order.
+fn by_numbers(database: &Database, types: &[OwnedType]) -> rusqlite::Result<Vec<[i64; 5]>> {
+    let mut rows = Vec::with_capacity(types.len());
+    for owned in types {
+        let relation = database.ensure_relation(&alone(&owned.pair))?;
+        let (label, from) = match &owned.label {
+            None => (NO_LABEL, 0),
+            Some((from, label)) => (database.ensure_label(label)?, database.ensure_hubspot_id(from)?),
+        };
+        rows.push([owned.pair.newer, owned.pair.older, relation, label, from]);
+    }
+    rows.sort_unstable();
+    rows.dedup();
+    Ok(rows)
 }
 
 /// Something was removed from these pairs of records: lookups that ask for associations between them from the other side, or in

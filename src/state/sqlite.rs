@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::database::Database;
 use super::lease::{self, LocalLeases};
 use super::relabelled::Relabelled;
-use super::writer::{Pending, Writer, run_blocking};
+use super::writer::{Pending, Writer, at_one_moment, run_blocking};
 use super::{
     alerts, associations, commit, comparisons, directory, failures, identities, kept, lookups, open, pairs, pipelines,
     rows, runs, unconfirmed,
@@ -153,7 +153,7 @@ impl SqliteState {
     pub(super) fn write<'a, T, F>(&self, work: F) -> Answer<'a, T>
     where
         T: Send + 'static,
-        F: FnOnce(&Database) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Database) -> rusqlite::Result<T> + Send + 'static,
     {
         let writer = Arc::clone(&self.writer);
         self.answered(move || writer.submit(false, work))
@@ -182,7 +182,7 @@ impl Reader {
             Some(connection) => connection,
             none => none.insert(open::beside(&self.path)?),
         };
-        work(connection).map_err(|error| open::sorted(&self.path.display().to_string(), error))
+        at_one_moment(connection, work).map_err(|error| open::sorted(&self.path.display().to_string(), error))
     }
 }
 
@@ -418,8 +418,8 @@ impl StateWriter for SqliteState {
         })
     }
 
-    fn note_calls<'a>(&'a self, pipeline: &'a PipelineName, calls: &'a [Unconfirmed]) -> Answer<'a, ()> {
-        let (pipeline, calls) = (pipeline.clone(), calls.to_vec());
+    fn note_calls<'a>(&'a self, pipeline: &'a PipelineName, calls: Vec<Unconfirmed>) -> Answer<'a, ()> {
+        let pipeline = pipeline.clone();
         let writer = Arc::clone(&self.writer);
         // It is on the disk when it returns, whatever happens to the computer: a doubt that is lost with the power is no doubt any more,
         // and what it was about would never be looked up.
@@ -427,8 +427,7 @@ impl StateWriter for SqliteState {
         self.answered(move || writer.submit(true, note))
     }
 
-    fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()> {
-        let commit = commit.clone();
+    fn commit(&self, commit: Commit) -> Answer<'_, ()> {
         self.write(move |connection| commit::write(connection, &commit))
     }
 
@@ -598,7 +597,7 @@ mod tests {
             wanted: vec![(id, AssociationKey("Account__c".into()), asked)],
             ..Commit::new(&name, &RunId::new("01RUN"), at, Tally::default())
         };
-        state.commit(&commit).await.unwrap();
+        state.commit(commit.clone()).await.unwrap();
         let forget = |database: &Database| {
             database.prepared.borrow_mut().clear();
             Ok(())
@@ -611,7 +610,7 @@ mod tests {
         assert_eq!(state.due_associations(&name, Some(at), None, 10).await.unwrap().len(), 1);
         state.in_doubt(&name, None, None, 10).await.unwrap();
         state.stored_watermark(&name).await.unwrap();
-        state.commit(&Commit { identities: Vec::new(), wanted: Vec::new(), ..commit }).await.unwrap();
+        state.commit(Commit { identities: Vec::new(), wanted: Vec::new(), ..commit }).await.unwrap();
         assert_eq!(state.writer.read(plans).unwrap(), [""; 0]);
         // What lists records is told apart.
         state.live(&name, None, 10).await.unwrap();

@@ -29,20 +29,26 @@ pub fn note(database: &Database, pipeline: &PipelineName, calls: &[Unconfirmed])
             None => kinds.push((&call.match_property, call.intent, vec![record])),
         }
     }
+    let (mut count, mut last) = in_calls(database, pipeline)?;
     for (property, intent, mut records) in kinds {
         records.sort_unstable();
         let kind = ensure_kind(database, property, intent)?;
-        let sql = "INSERT INTO calls (pipeline, number, kind, records)
-            SELECT ?1, 1 + coalesce(max(number), 0), ?2, ?3 FROM calls WHERE pipeline = ?1";
-        database.prepare_cached(sql)?.execute(params![pipeline, kind, packed(&records)])?;
+        (count, last) = (count + 1, last + 1);
+        let sql = "INSERT INTO calls (pipeline, number, kind, records) VALUES (?1, ?2, ?3, ?4)";
+        database.prepare_cached(sql)?.execute(params![pipeline, last, kind, packed(&records)])?;
     }
-    let sql = "SELECT count(*) FROM calls WHERE pipeline = ?1";
-    let mut count: i64 = database.prepare_cached(sql)?.query_row([pipeline], |row| row.get(0))?;
     while count > CALLS_MAX {
         spread_oldest(database, pipeline)?;
         count -= 1;
     }
     Ok(())
+}
+
+/// How many calls of a pipeline are kept, and the number of the last one. Neither this nor [`calls`] asks for an order by what follows the
+/// pipeline: a statement that does is prepared anew for each pipeline that it is asked about.
+fn in_calls(database: &Database, pipeline: i64) -> rusqlite::Result<(i64, i64)> {
+    let sql = "SELECT count(*), coalesce(max(number), 0) FROM calls WHERE pipeline = ?1";
+    database.prepare_cached(sql)?.query_row([pipeline], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 fn ensure_kind(database: &Database, match_property: &str, intent: Intent) -> rusqlite::Result<i64> {
@@ -95,10 +101,22 @@ fn packed(records: &[i64]) -> Vec<u8> {
     records.iter().flat_map(|record| record.to_be_bytes()).collect()
 }
 
-/// Calls of a pipeline, the oldest first.
-fn calls(database: &Database, pipeline: i64) -> rusqlite::Result<Vec<Call>> {
-    let sql = "SELECT number, kind, records FROM calls WHERE pipeline = ?1 ORDER BY number";
-    database.prepare_cached(sql)?.query_map([pipeline], Call::read)?.collect()
+/// Calls of a pipeline that may have some of these records, the oldest first.
+fn calls(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlite::Result<Vec<Call>> {
+    let sql = "SELECT number, kind, records FROM calls WHERE pipeline = ?1";
+    let mut statement = database.prepare_cached(sql)?;
+    let mut rows = statement.query([pipeline])?;
+    let mut calls = Vec::new();
+    while let Some(row) = rows.next()? {
+        let records = row.get_ref(2)?.as_blob()?;
+        let begins_after = records.first_chunk().is_none_or(|first| i64::from_be_bytes(*first) > last);
+        let ends_before = records.last_chunk().is_none_or(|last| i64::from_be_bytes(*last) < first);
+        if !begins_after && !ends_before {
+            calls.push(Call::read(row)?);
+        }
+    }
+    calls.sort_by_key(|call| call.number);
+    Ok(calls)
 }
 
 /// Forgets the doubts about records that are accounted for.
@@ -114,7 +132,8 @@ pub fn account(database: &Database, pipeline: i64, ids: &[SalesforceId]) -> rusq
         }
     }
     let is_open = |record: &i64| records.binary_search_by_key(record, |(record, _)| *record).is_err();
-    for call in calls(database, pipeline)? {
+    let (first, last) = (records[0].0, records[records.len() - 1].0);
+    for call in calls(database, pipeline, first, last)? {
         let open: Vec<i64> = call.records.iter().copied().filter(is_open).collect();
         if open.is_empty() {
             let sql = "DELETE FROM calls WHERE pipeline = ?1 AND number = ?2";
@@ -150,7 +169,8 @@ pub fn each(
     after: Option<&SalesforceId>,
     mut found: impl FnMut(i64) -> rusqlite::Result<bool>,
 ) -> rusqlite::Result<()> {
-    let in_calls: BTreeSet<i64> = calls(database, pipeline)?.into_iter().flat_map(|call| call.records).collect();
+    let in_calls: BTreeSet<i64> =
+        calls(database, pipeline, i64::MIN, i64::MAX)?.into_iter().flat_map(|call| call.records).collect();
     if in_calls.is_empty() && !any_spread(database)? {
         return Ok(());
     }
@@ -189,7 +209,8 @@ pub fn of_records(
         kinds.insert(row.get(0)?, row.get(1)?);
         Ok(())
     })?;
-    for call in calls(database, pipeline)? {
+    let (Some((first, _)), Some((last, _))) = (records.first(), records.last()) else { return Ok(Vec::new()) };
+    for call in calls(database, pipeline, *first, *last)? {
         for record in call.records {
             kinds.entry(record).or_insert(call.kind);
         }
@@ -236,4 +257,44 @@ pub fn list(
         Ok(ids.len() < limit)
     })?;
     Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::state::open;
+
+    /// The statements that are prepared again for each value that is bound to them.
+    fn prepared_anew(database: &Database) -> rusqlite::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for sql in database.prepared.borrow().iter().filter(|sql| sql.starts_with("SELECT")) {
+            let mut statement = database.prepare(sql)?;
+            for value in 1..4 {
+                for parameter in 1..=statement.parameter_count() {
+                    statement.raw_bind_parameter(parameter, value)?;
+                }
+                let mut rows = statement.raw_query();
+                while rows.next()?.is_some() {}
+            }
+            if statement.get_status(StatementStatus::RePrepare) > 0 {
+                found.push(sql.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn no_statement_about_calls_is_prepared_anew_for_each_value() {
+        let database = open::private(true).unwrap();
+        let (name, id) = (PipelineName::new("one"), "a01000000000001".parse().unwrap());
+        let call = Unconfirmed { salesforce_id: id, match_property: "id".into(), intent: Intent::Write };
+        note(&database, &name, &[call]).unwrap();
+        assert_eq!(list(&database, &name, None, None, 10).unwrap(), [id]);
+        assert_eq!(of_records(&database, &name, &[id]).unwrap().len(), 1);
+        account(&database, 1, &[id]).unwrap();
+        assert!(!any(&database, &name).unwrap());
+        assert_eq!(prepared_anew(&database).unwrap(), [""; 0]);
+    }
 }

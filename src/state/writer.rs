@@ -4,7 +4,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Transaction, TransactionBehavior};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
@@ -36,7 +36,7 @@ struct Queue {
 
 /// One piece of writing, and whoever waits for it.
 trait Command: Send {
-    /// Does the work, in a transaction that is not committed yet.
+    /// Does the work, in a transaction that is not committed yet. It is done anew where that comes to nothing.
     fn work(&mut self, database: &Database) -> Result<(), StateError>;
 
     /// Tells the caller: of its own error, of one by which the transaction came to nothing, or that it has been committed.
@@ -45,7 +45,7 @@ trait Command: Send {
 
 /// A command that has some answer.
 struct Task<T, F> {
-    work: Option<F>,
+    work: F,
     done: Option<Result<T, StateError>>,
     sender: oneshot::Sender<Result<T, StateError>>,
     /// How error messages name the database.
@@ -55,11 +55,10 @@ struct Task<T, F> {
 impl<T, F> Command for Task<T, F>
 where
     T: Send,
-    F: FnOnce(&Database) -> rusqlite::Result<T> + Send,
+    F: FnMut(&Database) -> rusqlite::Result<T> + Send,
 {
     fn work(&mut self, database: &Database) -> Result<(), StateError> {
-        let Some(work) = self.work.take() else { return Ok(()) };
-        let done = work(database).map_err(|error| open::sorted(&self.shown, error));
+        let done = (self.work)(database).map_err(|error| open::sorted(&self.shown, error));
         let outcome = done.as_ref().map(|_| ()).map_err(StateError::clone);
         self.done = Some(done);
         outcome
@@ -87,16 +86,17 @@ impl Writer {
     }
 
     /// Puts some work in the queue. It is done in a transaction that it must neither begin nor end, and that it may share with others:
-    /// where it fails, only what it has written itself is undone. With `outlives_power`, the commit is forced to the disk.
+    /// where one of them fails, all is undone and each is done in a transaction of its own, so that only that one comes to nothing.
+    /// With `outlives_power`, the commit is forced to the disk.
     ///
     /// A caller that stops waiting does not stop the work.
     pub fn submit<T, F>(self: &Arc<Self>, outlives_power: bool, work: F) -> Pending<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Database) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Database) -> rusqlite::Result<T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let task = Task { work: Some(work), done: None, sender, shown: self.shown.clone() };
+        let task = Task { work, done: None, sender, shown: self.shown.clone() };
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.outlives_power |= outlives_power;
         queue.waiting.push(Box::new(task));
@@ -112,7 +112,7 @@ impl Writer {
     /// Reads on the same connection, between two transactions.
     pub fn read<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T, StateError> {
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&database).map_err(|error| open::sorted(&self.shown, error))
+        at_one_moment(&database, work).map_err(|error| open::sorted(&self.shown, error))
     }
 
     /// Does some commands in one transaction, and tells whoever waits for them.
@@ -124,14 +124,16 @@ impl Writer {
             self.database.clear_poison();
             database
         });
-        let written = self.in_transaction(&database, &mut commands, outlives_power);
-        if written.is_err() {
-            database.forget();
+        let together = self.in_transaction(&database, &mut commands, outlives_power);
+        if together.is_ok() || commands.len() == 1 {
+            drop(database);
+            let lost = together.err();
+            return commands.into_iter().for_each(|command| command.answer(lost.clone()));
         }
-        drop(database);
-        let lost = written.err();
-        for command in commands {
-            command.answer(lost.clone());
+        // A savepoint for each would undo only the one that fails, and would copy each page that any of them changes.
+        for mut command in commands {
+            let alone = self.in_transaction(&database, std::slice::from_mut(&mut command), outlives_power);
+            command.answer(alone.err());
         }
     }
 
@@ -143,54 +145,29 @@ impl Writer {
         outlives_power: bool,
     ) -> Result<(), StateError> {
         let sorted = |error| open::sorted(&self.shown, error);
-        set_synchronous(database, outlives_power).map_err(sorted)?;
+        database.force_commits(outlives_power).map_err(sorted)?;
         // IMMEDIATE takes the write lock at once, so that two processes wait for each other instead of failing half-way.
         let transaction = Transaction::new_unchecked(database, TransactionBehavior::Immediate).map_err(sorted)?;
-        if let [command] = commands {
-            command.work(database)?;
-        } else {
-            for command in commands {
-                work_apart(database, command.as_mut(), sorted)?;
-            }
+        let done = commands.iter_mut().try_for_each(|command| command.work(database));
+        let done = done.and_then(|()| transaction.commit().map_err(sorted));
+        if done.is_err() {
+            database.forget();
+            return done;
         }
-        transaction.commit().map_err(sorted)?;
         crash_point_within!("commit.committed");
         Ok(())
     }
 }
 
-/// Forces commits to the disk, or leaves that to the next checkpoint. A setting that stands costs nothing.
-fn set_synchronous(database: &Connection, full: bool) -> rusqlite::Result<()> {
-    let now: i64 = database.prepare_cached("PRAGMA synchronous")?.query_row([], |row| row.get(0))?;
-    let full = if full { FULL } else { NORMAL };
-    if now == full { Ok(()) } else { database.pragma_update(None, "synchronous", full) }
-}
-
-/// The numbers that the database has for these settings.
-const NORMAL: i64 = 1;
-
-/// See [`NORMAL`].
-const FULL: i64 = 2;
-
-/// Does a command so that only its own writing is undone where it fails. An error means that the whole transaction is gone, as it is when
-/// the disk is full.
-fn work_apart(
+/// Reads several things as they are at one moment, whatever is written meanwhile.
+pub fn at_one_moment<T>(
     database: &Database,
-    command: &mut dyn Command,
-    sorted: impl Fn(rusqlite::Error) -> StateError + Copy,
-) -> Result<(), StateError> {
-    let mark = |sql| database.prepare_cached(sql).and_then(|mut sql| sql.execute([])).map_err(sorted);
-    mark("SAVEPOINT command")?;
-    let done = command.work(database);
-    match done {
-        Err(lost) if database.is_autocommit() => return Err(lost),
-        Err(_) => {
-            mark("ROLLBACK TO command")?;
-            database.forget();
-        }
-        Ok(()) => {}
-    }
-    mark("RELEASE command").map(drop)
+    work: impl FnOnce(&Database) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let transaction = Transaction::new_unchecked(database, TransactionBehavior::Deferred)?;
+    let read = work(database)?;
+    transaction.commit()?;
+    Ok(read)
 }
 
 /// Does some work on a thread that may block. A runtime of one thread has no other work to keep going, and so things happen in the order in
@@ -245,8 +222,10 @@ impl Drop for Serving {
 #[cfg(test)]
 mod tests {
     use futures_util::future::join_all;
+    use rusqlite::Connection;
 
     use super::*;
+    use crate::state::database::{FULL, NORMAL};
 
     fn writer() -> Arc<Writer> {
         let connection = Connection::open_in_memory().unwrap();
@@ -254,7 +233,7 @@ mod tests {
         Writer::new(Database::new(connection), "(private)".to_owned())
     }
 
-    fn insert(number: i64) -> impl FnOnce(&Database) -> rusqlite::Result<()> {
+    fn insert(number: i64) -> impl FnMut(&Database) -> rusqlite::Result<()> {
         move |connection| connection.execute("INSERT INTO numbers VALUES (?1)", [number]).map(drop)
     }
 
@@ -269,7 +248,11 @@ mod tests {
     /// Puts commands in the queue while a first one is at work, so that they share a transaction.
     async fn together(writer: &Arc<Writer>, commands: &[i64]) -> Vec<bool> {
         let (go, wait) = std::sync::mpsc::channel::<()>();
-        let first = writer.submit(false, move |_| wait.recv().map_err(|_| rusqlite::Error::QueryReturnedNoRows));
+        // Where it has begun late, it shares a transaction with the others, and is done again with them.
+        let mut wait = Some(wait);
+        let first = writer.submit(false, move |_| {
+            wait.take().map_or(Ok(()), |wait| wait.recv().map_err(|_| rusqlite::Error::QueryReturnedNoRows))
+        });
         let pending: Vec<_> = commands.iter().map(|number| writer.submit(false, insert(*number))).collect();
         go.send(()).unwrap();
         first.await.unwrap().unwrap();
@@ -304,7 +287,9 @@ mod tests {
     async fn a_commit_is_forced_to_the_disk_where_that_is_asked_for() {
         let writer = writer();
         let level = |connection: &Database| connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0));
-        assert_eq!(writer.submit(true, level).await.unwrap().unwrap(), FULL);
-        assert_eq!(writer.submit(false, level).await.unwrap().unwrap(), NORMAL);
+        for outlives_power in [false, true, true, false, false, true, false] {
+            let expected = if outlives_power { FULL } else { NORMAL };
+            assert_eq!(writer.submit(outlives_power, level).await.unwrap().unwrap(), expected);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What every store of the state must do, whatever it is built on. A new store is one more line in [`STORES`].
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -151,7 +152,7 @@ async fn identities_are_replaced_and_counted_by_what_became_of_them() {
             identity(4, Membership::Gone, 1),
             identity(5, Membership::Archived, 1),
         ];
-        state.commit(&Commit { identities: identities.clone(), ..commit(1) }).await.unwrap();
+        state.commit(Commit { identities: identities.clone(), ..commit(1) }).await.unwrap();
         let all: Vec<SalesforceId> = (0..9).map(id).collect();
         let found = other.identities(&name("one"), &all).await.unwrap();
         assert_eq!(found.len(), 5);
@@ -160,7 +161,7 @@ async fn identities_are_replaced_and_counted_by_what_became_of_them() {
         let counts = other.identity_counts(&name("one"), MappingVersion([1; 8])).await.unwrap();
         assert_eq!(counts, IdentityCounts { standing: 4, live: 2, behind: 1, in_doubt: 0 });
         let moved = Identity { hubspot_id: HubspotId::new("77"), ..identity(1, Membership::Archived, 2) };
-        state.commit(&Commit { identities: vec![moved.clone()], ..commit(2) }).await.unwrap();
+        state.commit(Commit { identities: vec![moved.clone()], ..commit(2) }).await.unwrap();
         assert_eq!(state.identities(&name("one"), &[id(1)]).await.unwrap().get(&id(1)), Some(&moved));
     })
     .await;
@@ -175,7 +176,7 @@ async fn ids_that_differ_in_letter_case_are_apart() {
             .iter()
             .zip(1..)
             .map(|(id, number)| Identity { salesforce_id: *id, ..identity(number, Membership::Live, 1) });
-        state.commit(&Commit { identities: identities.collect(), ..commit(1) }).await.unwrap();
+        state.commit(Commit { identities: identities.collect(), ..commit(1) }).await.unwrap();
         let found = state.identities(&name("one"), &twins).await.unwrap();
         assert_eq!(
             (&*found[&twins[0]].hubspot_id.to_string(), &*found[&twins[1]].hubspot_id.to_string()),
@@ -195,7 +196,7 @@ async fn associations_keep_what_is_wanted_apart_from_what_was_made() {
             identity(3, Membership::Archived, 1),
         ];
         let wanted = (1..=4).map(|number| (id(number), account.clone(), Some(asked(50)))).collect();
-        state.commit(&Commit { identities, wanted, ..commit(1) }).await.unwrap();
+        state.commit(Commit { identities, wanted, ..commit(1) }).await.unwrap();
         let due = other.due_associations(&one, None, None, 10).await.unwrap();
         let ids: Vec<SalesforceId> = due.iter().map(|(state, _)| state.salesforce_id).collect();
         assert_eq!(ids, [id(1), id(2)], "archived and unknown records wait");
@@ -213,17 +214,17 @@ async fn associations_keep_what_is_wanted_apart_from_what_was_made() {
         let settled = |settled: Option<&SettledPair>| {
             vec![(id(1), account.clone(), settled.map(|settled| (pair_of("91", "500"), settled.clone())))]
         };
-        state.commit(&Commit { settled: settled(Some(&pair)), ..commit(2) }).await.unwrap();
+        state.commit(Commit { settled: settled(Some(&pair)), ..commit(2) }).await.unwrap();
         assert_eq!(other.due_count(&one).await.unwrap(), 1);
-        state.commit(&Commit { rechecks: vec![(id(1), account.clone())], ..commit(2) }).await.unwrap();
+        state.commit(Commit { rechecks: vec![(id(1), account.clone())], ..commit(2) }).await.unwrap();
         assert_eq!(state.due_count(&one).await.unwrap(), 2, "what is in doubt is looked at");
-        state.commit(&Commit { settled: settled(Some(&pair)), ..commit(3) }).await.unwrap();
+        state.commit(Commit { settled: settled(Some(&pair)), ..commit(3) }).await.unwrap();
         assert_eq!(other.due_count(&one).await.unwrap(), 1);
-        state.commit(&Commit { wanted: vec![(id(1), account.clone(), None)], ..commit(4) }).await.unwrap();
+        state.commit(Commit { wanted: vec![(id(1), account.clone(), None)], ..commit(4) }).await.unwrap();
         let known = other.associations(&one, &[id(1)]).await.unwrap();
         assert_eq!((known.len(), &known[0].wanted, &known[0].settled), (1, &None, &Some(pair)));
         assert!(known[0].is_due());
-        state.commit(&Commit { settled: settled(None), ..commit(5) }).await.unwrap();
+        state.commit(Commit { settled: settled(None), ..commit(5) }).await.unwrap();
         assert_eq!(state.due_count(&one).await.unwrap(), 1);
     })
     .await;
@@ -259,7 +260,7 @@ async fn what_asks_for_two_records_is_known_from_all_pipelines_and_what_is_ours_
                 settled: vec![(id(number), account.clone(), Some((pair, settled)))],
                 ..commit(1)
             };
-            state.commit(&new).await.unwrap();
+            state.commit(new.clone()).await.unwrap();
         }
         let requests = async || {
             let mut found = other.pair_requests(&[pair]).await.unwrap();
@@ -275,17 +276,17 @@ async fn what_asks_for_two_records_is_known_from_all_pipelines_and_what_is_ours_
         let there = other.pair_requests(&[elsewhere, pair_of("92", "500")]).await.unwrap();
         assert_eq!(there.iter().map(|request| request.salesforce_id).collect::<Vec<_>>(), [id(5)]);
         let blank = Commit { wanted: vec![(id(1), account.clone(), None)], ..commit(2) };
-        state.commit(&blank).await.unwrap();
+        state.commit(blank.clone()).await.unwrap();
         assert_eq!(requests().await, all[1..], "who moved on asks no more");
 
         let plain = OwnedType { pair, label: None };
         let labelled = OwnedType { pair, label: Some((HubspotId::new("500"), label)) };
         let new = Commit { owned: vec![plain.clone(), labelled.clone(), plain.clone()], ..commit(3) };
-        state.commit(&new).await.unwrap();
+        state.commit(new.clone()).await.unwrap();
         assert_eq!(other.owned_types(&[elsewhere]).await.unwrap(), []);
         assert_eq!(other.owned_types(&[pair]).await.unwrap(), [plain.clone(), labelled.clone()]);
         let new = Commit { disowned: vec![plain], removed_from: vec![(pair, HubspotId::new("91"))], ..commit(4) };
-        state.commit(&new).await.unwrap();
+        state.commit(new.clone()).await.unwrap();
         assert_eq!(other.owned_types(&[pair]).await.unwrap(), [labelled]);
         assert_eq!(
             state.due_count(&name("two")).await.unwrap(),
@@ -309,14 +310,14 @@ async fn associations_that_wait_back_off_and_are_due_at_once_when_they_change() 
         let (one, account) = (name("one"), key("Account__c"));
         let wanted = |target: u32| vec![(id(1), account.clone(), Some(asked(target)))];
         let identities = vec![identity(1, Membership::Live, 1)];
-        state.commit(&Commit { identities, wanted: wanted(50), ..commit(0) }).await.unwrap();
+        state.commit(Commit { identities, wanted: wanted(50), ..commit(0) }).await.unwrap();
         let due = async |seconds: i64| state.due_associations(&one, Some(at(seconds)), None, 10).await.unwrap().len();
         for seconds in [10, 100] {
-            state.commit(&Commit { waiting: vec![(id(1), account.clone())], ..commit(seconds) }).await.unwrap();
+            state.commit(Commit { waiting: vec![(id(1), account.clone())], ..commit(seconds) }).await.unwrap();
         }
         assert_eq!((due(101).await, due(100 + 3_600).await), (0, 1), "later, within the hour");
         assert_eq!(state.due_associations(&one, None, None, 10).await.unwrap().len(), 1, "all without a time");
-        state.commit(&Commit { wanted: wanted(51), ..commit(102) }).await.unwrap();
+        state.commit(Commit { wanted: wanted(51), ..commit(102) }).await.unwrap();
         assert_eq!(due(102).await, 1);
     })
     .await;
@@ -327,7 +328,7 @@ async fn a_watermark_never_goes_back_and_an_import_keeps_its_place() {
     on_every_store(|state, other| async move {
         let one = name("one");
         for (seconds, expected) in [(100, 100), (50, 100), (200, 200)] {
-            state.commit(&Commit { watermark: Some(Watermark(at(seconds))), ..commit(1) }).await.unwrap();
+            state.commit(Commit { watermark: Some(Watermark(at(seconds))), ..commit(1) }).await.unwrap();
             assert_eq!(other.watermark(&one).await.unwrap(), Some(Watermark(at(expected))));
         }
         assert_eq!(other.watermark(&name("two")).await.unwrap(), None);
@@ -339,10 +340,10 @@ async fn a_watermark_never_goes_back_and_an_import_keeps_its_place() {
             read: 10,
             total: 20,
         };
-        state.commit(&Commit { cursor: Some(Some(progress.clone())), ..commit(2) }).await.unwrap();
-        state.commit(&commit(3)).await.unwrap();
+        state.commit(Commit { cursor: Some(Some(progress.clone())), ..commit(2) }).await.unwrap();
+        state.commit(commit(3)).await.unwrap();
         assert_eq!(other.cursor(&one).await.unwrap(), Some(progress));
-        state.commit(&Commit { cursor: Some(None), ..commit(4) }).await.unwrap();
+        state.commit(Commit { cursor: Some(None), ..commit(4) }).await.unwrap();
         assert_eq!(other.cursor(&one).await.unwrap(), None);
     })
     .await;
@@ -372,8 +373,8 @@ async fn failures_open_count_and_end() {
         let one = name("one");
         state.begin_run(&run_row(RUN, "one", 0)).await.unwrap();
         let failed = |seconds: i64, failures: Vec<Failure>| Commit { failures, ..commit(seconds) };
-        state.commit(&failed(0, vec![failure(1, "SL5001"), failure(2, "SL5110")])).await.unwrap();
-        state.commit(&failed(60, vec![failure(1, "SL5001")])).await.unwrap();
+        state.commit(failed(0, vec![failure(1, "SL5001"), failure(2, "SL5110")])).await.unwrap();
+        state.commit(failed(60, vec![failure(1, "SL5001")])).await.unwrap();
         let filter = FailureFilter { pipeline: Some(one.clone()), ..FailureFilter::default() };
         let rows = other.failures(&filter, 10).await.unwrap();
         assert_eq!((rows.len(), other.open_failures(&one).await.unwrap()), (2, 2));
@@ -389,16 +390,16 @@ async fn failures_open_count_and_end() {
         assert_eq!(other.failures(&filter, 1).await.unwrap().len(), 1);
 
         // A record that went through ends its own failure, not that of its identities; and the other way round.
-        state.commit(&Commit { resolved: vec![id(1), id(2)], ..commit(70) }).await.unwrap();
+        state.commit(Commit { resolved: vec![id(1), id(2)], ..commit(70) }).await.unwrap();
         let open: Vec<_> = other.failures(&filter, 10).await.unwrap();
         assert_eq!((open.len(), open[0].failure.salesforce_id), (1, id(2)));
-        state.commit(&Commit { resolved_associations: vec![id(1), id(2)], ..commit(80) }).await.unwrap();
+        state.commit(Commit { resolved_associations: vec![id(1), id(2)], ..commit(80) }).await.unwrap();
         assert!(!other.failing(&one).await.unwrap());
         let all = FailureFilter { closed_too: true, ..filter.clone() };
         assert!(other.failures(&all, 10).await.unwrap().iter().all(|row| row.status == FailureStatus::Resolved));
 
         // Failing again is a new failure.
-        state.commit(&failed(90, vec![failure(1, "SL5001")])).await.unwrap();
+        state.commit(failed(90, vec![failure(1, "SL5001")])).await.unwrap();
         let row = &other.failures_of(&one, &[id(1), id(2)]).await.unwrap()[0];
         assert_eq!((row.attempts, row.first_seen, row.status), (1, at(90), FailureStatus::Open));
         let of_run = FailureFilter { run: Some(RunId::new(RUN)), ..FailureFilter::default() };
@@ -413,7 +414,7 @@ async fn a_record_and_its_associations_fail_apart() {
         let one = name("one");
         state.begin_run(&run_row(RUN, "one", 0)).await.unwrap();
         let failures = vec![failure(1, "SL5101"), failure(1, "SL5111"), failure(2, "SL5111")];
-        state.commit(&Commit { failures, basis: "b1".to_owned(), ..commit(0) }).await.unwrap();
+        state.commit(Commit { failures, basis: "b1".to_owned(), ..commit(0) }).await.unwrap();
         let filter = FailureFilter { pipeline: Some(one.clone()), ..FailureFilter::default() };
         let codes = async |filter: &FailureFilter| {
             let rows = other.failures(filter, 10).await.unwrap();
@@ -431,9 +432,9 @@ async fn a_record_and_its_associations_fail_apart() {
         let records = FailureFilter { kind: Some(FailureKind::Record), ..filter.clone() };
         assert_eq!(codes(&records).await, ["SL5101"]);
         // Each ends by itself.
-        state.commit(&Commit { resolved_associations: vec![id(1)], ..commit(10) }).await.unwrap();
+        state.commit(Commit { resolved_associations: vec![id(1)], ..commit(10) }).await.unwrap();
         assert_eq!(codes(&filter).await, ["SL5101", "SL5111"]);
-        state.commit(&Commit { resolved: vec![id(1)], ..commit(20) }).await.unwrap();
+        state.commit(Commit { resolved: vec![id(1)], ..commit(20) }).await.unwrap();
         assert_eq!(codes(&filter).await, ["SL5111"]);
     })
     .await;
@@ -444,7 +445,7 @@ async fn a_failure_is_due_when_its_time_has_come_or_its_basis_is_another() {
     on_every_store(|state, other| async move {
         let one = name("one");
         let failed = Commit { failures: vec![failure(1, "SL5006")], basis: "b1".to_owned(), ..commit(0) };
-        state.commit(&failed).await.unwrap();
+        state.commit(failed.clone()).await.unwrap();
         let due = async |seconds: i64, basis: &str| {
             let filter = FailureFilter {
                 pipeline: Some(one.clone()),
@@ -457,7 +458,7 @@ async fn a_failure_is_due_when_its_time_has_come_or_its_basis_is_another() {
         assert_eq!((due(1, "b1").await, due(1, "b2").await, due(300, "b1").await), (0, 1, 1));
         // Looked at in vain: the pauses grow, and it counts as no try.
         let pause = async |seconds: i64| {
-            state.commit(&Commit { postponed: vec![id(1), id(9)], ..commit(seconds) }).await.unwrap();
+            state.commit(Commit { postponed: vec![id(1), id(9)], ..commit(seconds) }).await.unwrap();
             let row = other.failures_of(&one, &[id(1)]).await.unwrap().remove(0);
             assert_eq!((row.attempts, row.last_seen, row.basis.as_deref()), (1, at(0), Some("b1")));
             row.retry_at.unwrap().duration_since(at(seconds)).as_secs()
@@ -473,7 +474,7 @@ async fn a_person_decides_about_failures() {
     on_every_store(|state, _| async move {
         let one = name("one");
         let failures = vec![failure(1, "SL5001"), failure(2, "SL5001")];
-        state.commit(&Commit { failures: failures.clone(), ..commit(0) }).await.unwrap();
+        state.commit(Commit { failures: failures.clone(), ..commit(0) }).await.unwrap();
         let only = |number| FailureFilter {
             pipeline: Some(one.clone()),
             salesforce_id: Some(id(number)),
@@ -486,15 +487,15 @@ async fn a_person_decides_about_failures() {
         let rows = state.failures(&due, 10).await.unwrap();
         assert_eq!((rows.len(), rows[0].failure.salesforce_id), (1, id(2)));
         // The same reason again does not wake a dismissed one; another one does.
-        state.commit(&Commit { failures, ..commit(10) }).await.unwrap();
+        state.commit(Commit { failures, ..commit(10) }).await.unwrap();
         let status = async |number| state.failures_of(&one, &[id(number)]).await.unwrap()[0].status;
         assert_eq!((status(1).await, status(2).await), (FailureStatus::Dismissed, FailureStatus::Open));
         assert!(state.failing(&one).await.unwrap() && state.open_failures(&one).await.unwrap() == 1);
         let identities = vec![failure(3, &format!("{ASSOCIATION_FAILURES}0"))];
-        state.commit(&Commit { failures: identities, ..commit(15) }).await.unwrap();
+        state.commit(Commit { failures: identities, ..commit(15) }).await.unwrap();
         let open = (state.open_failures(&one).await.unwrap(), state.open_record_failures(&one).await.unwrap());
         assert_eq!(open, (2, 1));
-        state.commit(&Commit { failures: vec![failure(1, "SL5002")], ..commit(20) }).await.unwrap();
+        state.commit(Commit { failures: vec![failure(1, "SL5002")], ..commit(20) }).await.unwrap();
         assert_eq!(status(1).await, FailureStatus::Open);
     })
     .await;
@@ -505,7 +506,7 @@ async fn runs_are_kept_newest_first_and_the_dead_are_told() {
     on_every_store(|state, other| async move {
         let runs = [RUN, "01J00000000000000000000002", "01J00000000000000000000003"];
         state.begin_run(&run_row(runs[0], "one", 0)).await.unwrap();
-        state.commit(&commit(1)).await.unwrap();
+        state.commit(commit(1)).await.unwrap();
         assert_eq!(other.run(runs[0]).await.unwrap().unwrap().tally.read, 5, "a run's numbers are saved as it goes");
         state.begin_run(&run_row(runs[1], "two", 1)).await.unwrap();
         state.begin_run(&run_row(runs[2], "one", 2)).await.unwrap();
@@ -540,10 +541,10 @@ async fn what_was_sent_is_in_doubt_until_its_record_is_accounted_for() {
         };
         assert!(!store.has_unconfirmed(&one).await.unwrap(), "nothing was sent yet");
         let calls = [call(1, Intent::Write), call(2, Intent::ArchiveDeleted), call(3, Intent::Write)];
-        store.note_calls(&one, &calls).await.unwrap();
+        store.note_calls(&one, calls.to_vec()).await.unwrap();
         assert!(other.has_unconfirmed(&one).await.unwrap() && !other.has_unconfirmed(&name("other")).await.unwrap());
         // The earlier call is the one to be accounted for.
-        store.note_calls(&one, &[call(2, Intent::Write)]).await.unwrap();
+        store.note_calls(&one, vec![call(2, Intent::Write)]).await.unwrap();
         assert_eq!(other.unconfirmed(&one, &[id(2), id(9)]).await.unwrap(), [calls[1].clone()]);
         let in_doubt = |due: Option<Timestamp>, after: Option<SalesforceId>| {
             let (other, one) = (Arc::clone(&other), one.clone());
@@ -552,14 +553,14 @@ async fn what_was_sent_is_in_doubt_until_its_record_is_accounted_for() {
         assert_eq!(in_doubt(None, None).await, [id(1), id(2)]);
         assert_eq!(in_doubt(None, Some(id(2))).await, [id(3)]);
         let identified = Commit { identities: vec![identity(1, Membership::Live, 1)], ..commit(7) };
-        store.commit(&identified).await.unwrap();
+        store.commit(identified.clone()).await.unwrap();
         assert_eq!(other.identity_counts(&one, MappingVersion([1; 8])).await.unwrap().in_doubt, 2);
         let failed = Commit { failures: vec![failure(3, "SL5120")], ..commit(8) };
-        store.commit(&failed).await.unwrap();
+        store.commit(failed.clone()).await.unwrap();
         assert_eq!(in_doubt(Some(at(9)), None).await, [id(1), id(2)], "what failed waits for its next try");
         assert_eq!(in_doubt(Some(at(10_000)), Some(id(2))).await, [id(3)]);
         let accounted = Commit { accounted: vec![id(1), id(2), id(3)], ..commit(9) };
-        store.commit(&accounted).await.unwrap();
+        store.commit(accounted.clone()).await.unwrap();
         assert!(!other.has_unconfirmed(&one).await.unwrap());
     })
     .await;
@@ -647,7 +648,7 @@ async fn many_records_at_once() {
     on_every_store(|state, other| async move {
         let identities: Vec<Identity> = (0..3_000).map(|number| identity(number, Membership::Live, 1)).collect();
         let ids: Vec<SalesforceId> = identities.iter().map(|identity| identity.salesforce_id).collect();
-        state.commit(&Commit { identities, ..commit(1) }).await.unwrap();
+        state.commit(Commit { identities, ..commit(1) }).await.unwrap();
         assert_eq!(other.identities(&name("one"), &ids).await.unwrap().len(), 3_000);
     })
     .await;
@@ -718,7 +719,7 @@ async fn a_state_of_the_first_version_is_brought_up_to_date() {
     }
     // An identity keeps the property that it was written under, whatever the pipeline's is.
     let moved = Identity { match_property: "another".into(), ..identity(2, Membership::Live, 1) };
-    state.commit(&Commit { identities: vec![moved.clone()], ..commit(9) }).await.unwrap();
+    state.commit(Commit { identities: vec![moved.clone()], ..commit(9) }).await.unwrap();
     let both = state.identities(&one, &[id(1), id(2)]).await.unwrap();
     assert_eq!((&*both[&id(1)].match_property, &both[&id(2)]), ("salesforce_id", &moved));
 }
@@ -739,7 +740,7 @@ async fn a_watermark_goes_back_only_where_it_is_corrected() {
             (set(20, 13, false), (20, 13)),
             (set(15, 16, true), (15, 16)),
         ] {
-            store.commit(&new).await.unwrap();
+            store.commit(new.clone()).await.unwrap();
             let mark = other.stored_watermark(&one).await.unwrap().unwrap();
             assert_eq!((mark.watermark, mark.set_at), (Watermark(at(expected.0)), Some(at(expected.1))));
         }
@@ -775,7 +776,7 @@ async fn records_and_lookups_are_listed_in_the_order_of_their_ids() {
         for (number, id) in (1..).zip(&ids) {
             let identity = Identity { salesforce_id: *id, ..identity(number, Membership::Live, 1) };
             let wanted = [key("Account__c"), key("Bill__c")].map(|key| (*id, key, Some(asked(50)))).to_vec();
-            state.commit(&Commit { identities: vec![identity], wanted, ..commit(1) }).await.unwrap();
+            state.commit(Commit { identities: vec![identity], wanted, ..commit(1) }).await.unwrap();
         }
         let mut sorted = ids.clone();
         sorted.sort();
@@ -816,11 +817,11 @@ async fn doubts_of_more_calls_than_are_ever_under_way_stay_one_by_one() {
             let intents = [Intent::Write, Intent::ArchiveDeleted];
             let calls: Vec<Unconfirmed> =
                 part.iter().enumerate().map(|(index, id)| call(id, intents[(number + index) % 2])).collect();
-            store.note_calls(&one, &calls).await.unwrap();
+            store.note_calls(&one, calls.clone()).await.unwrap();
         }
         // What was noted first counts.
         let again: Vec<Unconfirmed> = ids.iter().map(|id| call(id, Intent::ArchiveLeft)).collect();
-        store.note_calls(&one, &again).await.unwrap();
+        store.note_calls(&one, again.clone()).await.unwrap();
         let mut sorted = ids.clone();
         sorted.sort();
         let listed = paged(async |after| other.in_doubt(&one, None, after, 7).await.unwrap()).await;
@@ -832,11 +833,11 @@ async fn doubts_of_more_calls_than_are_ever_under_way_stay_one_by_one() {
         // Each is accounted for by itself, wherever it stands.
         let (done, open): (Vec<_>, Vec<_>) = ids.iter().copied().enumerate().partition(|(index, _)| index % 3 > 0);
         let accounted = done.into_iter().map(|(_, id)| id).collect();
-        store.commit(&Commit { accounted, ..commit(1) }).await.unwrap();
+        store.commit(Commit { accounted, ..commit(1) }).await.unwrap();
         let mut open: Vec<SalesforceId> = open.into_iter().map(|(_, id)| id).collect();
         open.sort();
         assert_eq!(other.in_doubt(&one, None, None, 999).await.unwrap(), open);
-        store.commit(&Commit { accounted: open, ..commit(2) }).await.unwrap();
+        store.commit(Commit { accounted: open, ..commit(2) }).await.unwrap();
         assert!(!other.has_unconfirmed(&one).await.unwrap());
     })
     .await;
@@ -862,7 +863,7 @@ async fn what_led_to_and_from_a_record_that_came_back_as_another_is_looked_at() 
             settled: vec![settled(1, "91", 3, "93"), settled(2, "92", 3, "93"), settled(3, "93", 4, "94")],
             ..commit(1)
         };
-        state.commit(&new).await.unwrap();
+        state.commit(new.clone()).await.unwrap();
         let due = async || {
             let found = other.due_associations(&one, None, None, 10).await.unwrap();
             found.into_iter().map(|(association, _)| association.salesforce_id).collect::<Vec<_>>()
@@ -870,13 +871,13 @@ async fn what_led_to_and_from_a_record_that_came_back_as_another_is_looked_at() 
         assert_eq!(due().await, []);
         // One of them points elsewhere by now.
         let away = Commit { wanted: vec![(id(2), account.clone(), Some(asked(50)))], ..commit(2) };
-        state.commit(&away).await.unwrap();
-        state.commit(&Commit { waiting: vec![(id(2), account.clone())], ..commit(2) }).await.unwrap();
+        state.commit(away.clone()).await.unwrap();
+        state.commit(Commit { waiting: vec![(id(2), account.clone())], ..commit(2) }).await.unwrap();
         let again = Identity { hubspot_id: HubspotId::new("97"), ..identity(3, Membership::Live, 1) };
         let elsewhere = Commit { pipeline: two.clone(), identities: vec![again.clone()], ..commit(3) };
-        state.commit(&elsewhere).await.unwrap();
+        state.commit(elsewhere.clone()).await.unwrap();
         assert_eq!(due().await, [id(2)], "it is no record of that pipeline");
-        state.commit(&Commit { identities: vec![again], ..commit(3) }).await.unwrap();
+        state.commit(Commit { identities: vec![again], ..commit(3) }).await.unwrap();
         assert_eq!((due().await, other.due_count(&one).await.unwrap()), (vec![id(1), id(2), id(3)], 3));
         let known = other.associations(&one, &[id(1), id(2), id(3)]).await.unwrap();
         let recheck =
@@ -904,11 +905,11 @@ async fn whoever_was_answered_finds_what_was_written_whatever_else_is_written() 
                     match_property: "salesforce_id".into(),
                     intent: Intent::Write,
                 };
-                state.note_calls(&one, &[call]).await.unwrap();
+                state.note_calls(&one, vec![call]).await.unwrap();
                 assert_eq!(state.unconfirmed(&one, &[id(number)]).await.unwrap().len(), 1);
                 let identities = vec![identity(number, Membership::Live, 1)];
                 let accounted = vec![id(number)];
-                state.commit(&Commit { identities, accounted, ..commit(1) }).await.unwrap();
+                state.commit(Commit { identities, accounted, ..commit(1) }).await.unwrap();
                 assert_eq!(state.identities(&one, &[id(number)]).await.unwrap().len(), 1);
                 assert!(state.unconfirmed(&one, &[id(number)]).await.unwrap().is_empty());
             }
@@ -920,4 +921,129 @@ async fn whoever_was_answered_finds_what_was_written_whatever_else_is_written() 
     }
     let counts = open().identity_counts(&name("one"), MappingVersion([1; 8])).await.unwrap();
     assert_eq!((counts.live, counts.in_doubt), (160, 0));
+}
+
+/// Commits at random, about few records, so that they meet what stands in all ways.
+fn random_commit(random: &mut fastrand::Rng, seconds: i64) -> Commit {
+    let keys = [key("Account__c"), key("Project__c#owner")];
+    let some = |random: &mut fastrand::Rng| {
+        let most = [1, 2, 12, 60][random.usize(0..4)];
+        random.usize(0..most)
+    };
+    let lookup = |random: &mut fastrand::Rng| (id(random.u32(0..24)), keys[random.usize(0..2)].clone());
+    let label = |random: &mut fastrand::Rng| {
+        random.bool().then(|| LabelId { category: "USER_DEFINED".into(), type_id: random.u64(91..93) })
+    };
+    let asked = |random: &mut fastrand::Rng| Asked { label: label(random), ..asked(50 + random.u32(0..3)) };
+    let record = |random: &mut fastrand::Rng| HubspotId::new((90 + random.u32(0..24)).to_string());
+    let pair = |random: &mut fastrand::Rng| {
+        let (from, to) = (record(random), record(random));
+        (PairKey::new("hubspot", ("2-1", &from), ("0-2", &to)), from, to)
+    };
+    let owned = |random: &mut fastrand::Rng| {
+        let (pair, from, _) = pair(random);
+        OwnedType { pair, label: label(random).map(|label| (from, label)) }
+    };
+    let settled = |random: &mut fastrand::Rng| {
+        let ((id, key), asked, (pair, from, to)) = (lookup(random), asked(random), pair(random));
+        let settled = SettledPair { asked, from, to_object: "0-2".into(), to };
+        (id, key, random.bool().then_some((pair, settled)))
+    };
+    let known = |random: &mut fastrand::Rng| {
+        let membership = [Membership::Live, Membership::Live, Membership::Left, Membership::Archived];
+        let number = random.u32(0..24);
+        let moved = if random.u8(0..8) == 0 { record(random) } else { HubspotId::new((90 + number).to_string()) };
+        let mapping = random.u8(1..3);
+        Identity { hubspot_id: moved, ..identity(number, membership[random.usize(0..4)], mapping) }
+    };
+    let wanted = |random: &mut fastrand::Rng| {
+        let (id, key) = lookup(random);
+        (id, key, (random.u8(0..4) > 0).then(|| asked(random)))
+    };
+    let mut new = commit(seconds);
+    new.identities = (0..some(random)).map(|_| known(random)).collect();
+    // Of several for one lookup the last one counts, as if the others had not been: so there is one.
+    let by_lookup = (0..some(random)).map(|_| wanted(random)).map(|one| ((one.0, one.1.clone()), one));
+    new.wanted = by_lookup.collect::<BTreeMap<_, _>>().into_values().collect();
+    new.disowned = (0..some(random)).map(|_| owned(random)).collect();
+    new.owned = (0..some(random)).map(|_| owned(random)).collect();
+    new.settled = (0..some(random)).map(|_| settled(random)).collect();
+    // What was carried out is mostly what was asked for.
+    for (id, key, asked) in &new.wanted {
+        if random.bool() {
+            continue;
+        }
+        let (pair, from, to) = pair(random);
+        let settled = asked.clone().map(|asked| (pair, SettledPair { asked, from, to_object: "0-2".into(), to }));
+        new.settled.push((*id, key.clone(), settled));
+    }
+    if random.u8(0..4) == 0 {
+        new.rechecks = (0..some(random)).map(|_| lookup(random)).collect();
+        new.waiting = (0..some(random)).map(|_| lookup(random)).collect();
+    }
+    new
+}
+
+/// The same commit in pieces of one thing each, in the order in which a commit is entered.
+fn in_pieces(whole: Commit) -> Vec<Commit> {
+    let Commit { identities, wanted, disowned, owned, settled, rechecks, waiting, at, .. } = whole.clone();
+    let blank = || Commit { at, ..commit(0) };
+    let mut pieces = Vec::new();
+    pieces.extend(identities.into_iter().map(|one| Commit { identities: vec![one], ..blank() }));
+    pieces.extend(wanted.into_iter().map(|one| Commit { wanted: vec![one], ..blank() }));
+    pieces.extend(disowned.into_iter().map(|one| Commit { disowned: vec![one], ..blank() }));
+    pieces.extend(owned.into_iter().map(|one| Commit { owned: vec![one], ..blank() }));
+    pieces.extend(settled.into_iter().map(|one| Commit { settled: vec![one], ..blank() }));
+    pieces.extend(rechecks.into_iter().map(|one| Commit { rechecks: vec![one], ..blank() }));
+    pieces.extend(waiting.into_iter().map(|one| Commit { waiting: vec![one], ..blank() }));
+    pieces
+}
+
+/// All that is known of the records of [`random_commit`].
+async fn all_known(state: &dyn Store) -> Vec<String> {
+    let one = name("one");
+    let ids: Vec<SalesforceId> = (0..24).map(id).collect();
+    let mut identities: Vec<Identity> = state.identities(&one, &ids).await.unwrap().into_values().collect();
+    identities.sort_by_key(|identity| identity.salesforce_id);
+    let mut associations = state.associations(&one, &ids).await.unwrap();
+    associations.sort_by_key(|association| (association.salesforce_id, association.key.clone()));
+    let ends = (90..114).map(|number| HubspotId::new(number.to_string()));
+    let pairs =
+        ends.clone().flat_map(|from| ends.clone().map(move |to| PairKey::new("hubspot", ("2-1", &from), ("0-2", &to))));
+    let pairs: Vec<PairKey> = pairs.collect();
+    let mut requests = state.pair_requests(&pairs).await.unwrap();
+    requests.sort_by_key(|request| (request.pair, request.salesforce_id, request.key.clone()));
+    requests.dedup();
+    let mut due = Vec::new();
+    for seconds in [None, Some(40), Some(400), Some(4_000)] {
+        due.push(state.due_associations(&one, seconds.map(at), None, 100).await.unwrap());
+        due.push(state.due_associations(&one, seconds.map(at), Some((id(9), key("Account__c"))), 9).await.unwrap());
+    }
+    vec![
+        format!("{identities:#?}"),
+        format!("{:?}", state.identity_counts(&one, MappingVersion([1; 8])).await.unwrap()),
+        format!("{associations:#?}"),
+        format!("{due:#?} {}", state.due_count(&one).await.unwrap()),
+        format!("{:#?}", state.settled_associations(&one, None, 100).await.unwrap()),
+        format!("{requests:#?}"),
+        format!("{:#?}", state.owned_types(&pairs).await.unwrap()),
+    ]
+}
+
+#[tokio::test]
+async fn a_commit_of_many_things_is_what_commits_of_one_thing_each_are() {
+    for seed in 0..10 {
+        let (whole, pieces) = (SqliteState::in_memory(&clock()).unwrap(), SqliteState::in_memory(&clock()).unwrap());
+        let mut random = fastrand::Rng::with_seed(seed);
+        for round in 0..8 {
+            let commit = random_commit(&mut random, 10 * round);
+            for piece in in_pieces(commit.clone()) {
+                pieces.commit(piece).await.unwrap();
+            }
+            whole.commit(commit).await.unwrap();
+            for (known, expected) in all_known(&whole).await.iter().zip(all_known(&pieces).await) {
+                assert_eq!(*known, expected, "seed {seed}, round {round}");
+            }
+        }
+    }
 }

@@ -63,7 +63,7 @@ impl Forecast {
             wanted: rows.into_iter().map(|(state, _)| (state.salesforce_id, state.key, state.wanted)).collect(),
             ..commit
         };
-        waiting.commit(&commit).await.map_err(at)
+        waiting.commit(commit).await.map_err(at)
     }
 
     /// Plans what waits for records that would be made.

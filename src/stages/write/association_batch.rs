@@ -211,7 +211,7 @@ impl<'a> AssociationBatch<'a> {
         let leaving = results().filter(|(_, result)| result.removes.is_some());
         let mut commit = self.checkpoint.commit(self.cx);
         commit.rechecks = leaving.map(|(lookup, _)| (lookup.salesforce_id, lookup.key.clone())).collect();
-        self.writers.state.commit(&commit).await.map_err(at)?;
+        self.writers.state.commit(commit).await.map_err(at)?;
         crash_point!("associate.removal_noted");
         let outcomes = self.send_splitting(object, &planned.remove, false).await?;
         crash_point!("associate.removed");
@@ -287,7 +287,7 @@ impl<'a> AssociationBatch<'a> {
         // What is ours no longer must not take away what is about to become ours.
         commit.disowned = std::mem::take(&mut self.commit.disowned);
         commit.owned = planned.make.iter().flat_map(|change| change.ownership.iter().cloned()).collect();
-        self.writers.state.commit(&commit).await.map_err(at)?;
+        self.writers.state.commit(commit).await.map_err(at)?;
         crash_point!("associate.making_noted");
         let outcomes = self.send_splitting(object, &planned.make, true).await?;
         crash_point!("associate.made");
@@ -478,9 +478,8 @@ impl<'a> AssociationBatch<'a> {
         self.name_failures().await?;
         self.commit.tally = self.checkpoint.add(std::mem::take(&mut self.delta));
         crash_point!("associate.saving");
-        self.writers.state.commit(&self.commit).await.map_err(at)?;
-        self.commit = self.checkpoint.commit(self.cx);
-        Ok(())
+        let commit = std::mem::replace(&mut self.commit, self.checkpoint.commit(self.cx));
+        self.writers.state.commit(commit).await.map_err(at)
     }
 }
 

@@ -57,7 +57,7 @@ impl Stage for Checkpoint {
         }
         commit.tally = self.add(delta);
         crash_point!("checkpoint.saving");
-        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))
+        self.state.commit(commit).await.map_err(StageError::at(Self::NAME))
     }
 }
 
@@ -134,7 +134,7 @@ impl Checkpoint {
     ) -> Result<(), StageError> {
         let commit = Commit { cursor: Some(progress), ..self.commit(cx) };
         crash_point!("checkpoint.place_reached");
-        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))?;
+        self.state.commit(commit).await.map_err(StageError::at(Self::NAME))?;
         crash_point!("checkpoint.place_saved");
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Checkpoint {
     pub async fn finish(&self, cx: &StageContext, watermark: Option<NewWatermark>) -> Result<(), StageError> {
         let commit = Commit { cursor: Some(None), ..self.watermark_commit(cx, watermark) };
         crash_point!("checkpoint.finishing");
-        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))?;
+        self.state.commit(commit).await.map_err(StageError::at(Self::NAME))?;
         crash_point!("checkpoint.finished");
         self.save_owners(cx).await.map_err(StageError::at(Self::NAME))
     }
@@ -159,7 +159,7 @@ impl Checkpoint {
     pub async fn advance(&self, cx: &StageContext, watermark: NewWatermark) -> Result<(), StageError> {
         let commit = self.watermark_commit(cx, Some(watermark));
         crash_point!("checkpoint.advancing");
-        self.state.commit(&commit).await.map_err(StageError::at(Self::NAME))?;
+        self.state.commit(commit).await.map_err(StageError::at(Self::NAME))?;
         crash_point!("checkpoint.advanced");
         self.save_owners(cx).await.map_err(StageError::at(Self::NAME))
     }

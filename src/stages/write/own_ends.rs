@@ -46,6 +46,6 @@ pub async fn doubt_moved(
         intent: Intent::Write,
     };
     let calls: Vec<Unconfirmed> = moved.into_iter().map(call).collect();
-    let noted = writers.state.note_calls(&cx.pipeline.name, &calls).await;
+    let noted = writers.state.note_calls(&cx.pipeline.name, calls).await;
     noted.map_err(StageError::at(StageName::Associate))
 }

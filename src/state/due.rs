@@ -1,0 +1,34 @@
+//! Rows of lookups with work left, each of its own.
+
+use super::database::Database;
+use super::inserts::Insert;
+
+/// What a lookup asks for, by numbers: the record and the label; none when it is blank.
+pub type Wanted = Option<(i64, Option<i64>)>;
+
+/// A lookup with work left, what it asks for, and whether HubSpot is to be asked how it stands.
+pub type Due = (i64, Wanted, bool);
+
+/// Puts lookups among those with work left; what one knows of waiting stays where it asks for the same record.
+const DUE: Insert = Insert {
+    into: "INSERT OR FAIL INTO due_associations (lookup, wanted, wanted_label, recheck) VALUES",
+    row: "(?,?,?,?)",
+    conflict: "ON CONFLICT (lookup) DO UPDATE SET wanted = excluded.wanted, wanted_label = excluded.wanted_label,
+        recheck = excluded.recheck, waiting_since = iif(wanted IS excluded.wanted, waiting_since, NULL),
+        retry_at = iif(wanted IS excluded.wanted, retry_at, NULL)",
+};
+
+/// Puts lookups, which are in order, among those with work left.
+pub fn enter_due(database: &Database, due: &[Due]) -> rusqlite::Result<()> {
+    DUE.rows(database, due, |values, (lookup, wanted, recheck)| {
+        let (target, label) = columns(*wanted);
+        values.put(lookup)?;
+        values.put(target)?;
+        values.put(label)?;
+        values.put(recheck)
+    })
+}
+
+fn columns(wanted: Wanted) -> (Option<i64>, Option<i64>) {
+    (wanted.map(|(target, _)| target), wanted.and_then(|(_, label)| label))
+}

@@ -1,0 +1,179 @@
+//! Lookups with work left that were committed together: those of records that were just made, of which nothing else is known. Mostly they
+//! are carried out together, too, and so one row holds them all. Whatever is to be noted of one of them gives each a row of its own first.
+
+use std::collections::BTreeMap;
+
+use rusqlite::params;
+
+use super::database::Database;
+use super::due::{Due, enter_due};
+
+/// A lookup, and what it asks for: the record and the label.
+pub type Fresh = (i64, (i64, Option<i64>));
+
+/// Bytes of a lookup: its number, that of the record, and that of the label, which is 0 where there is none.
+const BYTES: usize = 20;
+
+/// Rows of a pipeline at most. The lookups of more get rows of their own, so that few rows are looked through with each commit.
+const BATCHES_MAX: usize = 64;
+
+/// Lookups that are kept in one row at least.
+pub const FRESH_MIN: usize = 8;
+
+/// Lookups that were committed together, in order.
+struct Batch {
+    number: i64,
+    lookups: Vec<Fresh>,
+}
+
+/// Lookups as a row holds them; none where one of them does not fit: it asks for nothing, is in doubt, or its label has too large a number.
+pub fn fitting(due: &[Due]) -> Option<Vec<Fresh>> {
+    let fresh = |(lookup, wanted, recheck): &Due| {
+        let (target, label) = wanted.filter(|_| !recheck)?;
+        label
+            .is_none_or(|label| u32::try_from(label).is_ok_and(|label| label > 0))
+            .then_some((*lookup, (target, label)))
+    };
+    due.iter().map(fresh).collect()
+}
+
+/// Keeps lookups, which are in order, in one row. Of none of them anything is known.
+pub fn enter(database: &Database, pipeline: i64, lookups: &[Fresh]) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO due_together (pipeline, lookups) VALUES (?1, ?2)";
+    database.prepare_cached(sql)?.execute(params![pipeline, packed(lookups)])?;
+    let mut numbers = database.prepare_cached("SELECT number FROM due_together WHERE pipeline = ?1")?;
+    let mut numbers: Vec<i64> = numbers.query_map([pipeline], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    numbers.sort_unstable();
+    for number in numbers.iter().take(numbers.len().saturating_sub(BATCHES_MAX)) {
+        let sql = "SELECT lookups FROM due_together WHERE number = ?1";
+        let lookups = database.prepare_cached(sql)?.query_row([number], |row| unpacked(row.get_ref(0)?.as_blob()?))?;
+        spread_one(database, &Batch { number: *number, lookups })?;
+    }
+    Ok(())
+}
+
+fn packed(lookups: &[Fresh]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(lookups.len() * BYTES);
+    for (lookup, (target, label)) in lookups {
+        bytes.extend_from_slice(&lookup.to_be_bytes());
+        bytes.extend_from_slice(&target.to_be_bytes());
+        let label = label.and_then(|label| u32::try_from(label).ok()).unwrap_or_default();
+        bytes.extend_from_slice(&label.to_be_bytes());
+    }
+    bytes
+}
+
+fn unpacked(bytes: &[u8]) -> rusqlite::Result<Vec<Fresh>> {
+    bytes
+        .chunks(BYTES)
+        .map(|bytes| lookup_of(bytes).ok_or_else(|| super::database::damaged(DAMAGED.to_owned())))
+        .collect()
+}
+
+const DAMAGED: &str = "lookups that were committed together are cut short";
+
+fn lookup_of(bytes: &[u8]) -> Option<Fresh> {
+    let (lookup, rest) = bytes.split_first_chunk()?;
+    let (target, rest) = rest.split_first_chunk()?;
+    let label = i64::from(u32::from_be_bytes(*rest.first_chunk()?));
+    Some((i64::from_be_bytes(*lookup), (i64::from_be_bytes(*target), Some(label).filter(|label| *label != 0))))
+}
+
+/// The rows of a pipeline that may hold lookups from one to another, the oldest first.
+fn batches(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlite::Result<Vec<Batch>> {
+    let mut statement = database.prepare_cached("SELECT number, lookups FROM due_together WHERE pipeline = ?1")?;
+    let mut rows = statement.query([pipeline])?;
+    let mut batches = Vec::new();
+    while let Some(row) = rows.next()? {
+        let bytes = row.get_ref(1)?.as_blob()?;
+        let begins_after = lookup_of(bytes).is_none_or(|(lookup, _)| lookup > last);
+        let end = bytes.len().saturating_sub(BYTES);
+        let ends_before = lookup_of(&bytes[end..]).is_none_or(|(lookup, _)| lookup < first);
+        if !begins_after && !ends_before {
+            batches.push(Batch { number: row.get(0)?, lookups: unpacked(bytes)? });
+        }
+    }
+    batches.sort_by_key(|batch| batch.number);
+    Ok(batches)
+}
+
+/// All lookups of a pipeline that are kept so.
+pub fn all(database: &Database, pipeline: i64) -> rusqlite::Result<BTreeMap<i64, (i64, Option<i64>)>> {
+    Ok(batches(database, pipeline, i64::MIN, i64::MAX)?.into_iter().flat_map(|batch| batch.lookups).collect())
+}
+
+/// Gives each of these lookups a row of its own, with all that were committed together with it. They are in order.
+pub fn spread(database: &Database, pipeline: i64, lookups: &[i64]) -> rusqlite::Result<()> {
+    let (Some(first), Some(last)) = (lookups.first(), lookups.last()) else { return Ok(()) };
+    for batch in batches(database, pipeline, *first, *last)? {
+        if batch.lookups.iter().any(|(lookup, _)| lookups.binary_search(lookup).is_ok()) {
+            spread_one(database, &batch)?;
+        }
+    }
+    Ok(())
+}
+
+/// The same with all lookups of a pipeline from one to another.
+pub fn spread_range(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlite::Result<()> {
+    batches(database, pipeline, first, last)?.iter().try_for_each(|batch| spread_one(database, batch))
+}
+
+fn spread_one(database: &Database, batch: &Batch) -> rusqlite::Result<()> {
+    let due: Vec<Due> = batch.lookups.iter().map(|(lookup, wanted)| (*lookup, Some(*wanted), false)).collect();
+    enter_due(database, &due)?;
+    delete(database, batch)
+}
+
+fn delete(database: &Database, batch: &Batch) -> rusqlite::Result<()> {
+    database.prepare_cached("DELETE FROM due_together WHERE number = ?1")?.execute([batch.number]).map(drop)
+}
+
+/// Takes lookups away that are carried out: `carried_out` tells the place of a lookup among them, and whether that is what it asks for.
+/// Returns the places of those that are gone. Where one asks for something else, its batch is spread.
+pub fn settle(
+    database: &Database,
+    pipeline: i64,
+    (first, last): (i64, i64),
+    carried_out: impl Fn(Fresh) -> Option<(usize, bool)>,
+) -> rusqlite::Result<Vec<usize>> {
+    let mut gone = Vec::new();
+    for mut batch in batches(database, pipeline, first, last)? {
+        let places: Vec<Option<(usize, bool)>> = batch.lookups.iter().map(|lookup| carried_out(*lookup)).collect();
+        if places.iter().flatten().any(|(_, is_done)| !is_done) {
+            spread_one(database, &batch)?;
+            continue;
+        }
+        let mut still = places.iter().map(Option::is_none);
+        batch.lookups.retain(|_| still.next().unwrap_or(true));
+        gone.extend(places.iter().flatten().map(|(place, _)| *place));
+        if batch.lookups.is_empty() {
+            delete(database, &batch)?;
+        } else if batch.lookups.len() < places.len() {
+            let sql = "UPDATE due_together SET lookups = ?2 WHERE number = ?1";
+            database.prepare_cached(sql)?.execute(params![batch.number, packed(&batch.lookups)])?;
+        }
+    }
+    Ok(gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lookups_are_read_as_they_were_packed() {
+        let lookups = [(i64::MIN, (0, None)), (7, (i64::MAX, Some(1))), (i64::MAX, (-1, Some(i64::from(u32::MAX))))];
+        assert_eq!(unpacked(&packed(&lookups)).unwrap(), lookups);
+        assert!(unpacked(&packed(&lookups)[..59]).is_err());
+        assert_eq!(unpacked(&[]).unwrap(), []);
+    }
+
+    #[test]
+    fn only_what_asks_for_an_association_and_is_not_in_doubt_fits() {
+        let one = (1, Some((5, None)), false);
+        assert_eq!(fitting(&[one, (2, Some((5, Some(3))), false)]), Some(vec![(1, (5, None)), (2, (5, Some(3)))]));
+        for odd in [(2, None, false), (2, Some((5, None)), true), (2, Some((5, Some(1 << 40))), false)] {
+            assert_eq!(fitting(&[one, odd]), None);
+        }
+    }
+}
