@@ -43,8 +43,7 @@ fn parts(text: &'static str) -> Vec<Part> {
 /// What is added to Salesforce and to HubSpot in the sample world that belongs to this seed and to so many subscriptions.
 pub(super) fn world(seed: u64, records: usize, base: &Rows) -> (Value, Value) {
     let objects: Vec<Value> = parts(ORG).iter().map(object).collect();
-    let rows =
-        rows::make(seed, records, base, &parts(ORG).iter().map(count).collect::<Vec<_>>(), &objects);
+    let rows = rows::make(seed, records, base, &parts(ORG).iter().map(count).collect::<Vec<_>>(), &objects);
     let text = |name: &str, label: &str, group: &str| json!({"name": name, "label": label, "type": "string", "fieldType": "text", "groupName": group});
     let labels = LABELS.map(|(from, to, name)| json!({"from": from, "to": to, "name": name, "label": name}));
     let hubspot = json!({
