@@ -153,6 +153,20 @@ fn push_escaped(out: &mut String, text: &str) {
     out.push_str(&text[plain_from..]);
 }
 
+/// Properties that every answer shows, with values of its own.
+const DEFAULTS: [&str; 3] = ["hs_createdate", "hs_lastmodifieddate", "hs_object_id"];
+
+/// How an answer begins the value of a property, with its name as JSON: `"name":`. None for one that every answer shows anyhow.
+pub fn member(name: &str) -> Option<String> {
+    if DEFAULTS.contains(&name) {
+        return None;
+    }
+    let mut member = String::with_capacity(name.len() + 3);
+    push_text(&mut member, name);
+    member.push(':');
+    Some(member)
+}
+
 /// Writes a time as HubSpot does, between quotes.
 pub fn push_time(out: &mut String, millis: i64) {
     out.push('"');

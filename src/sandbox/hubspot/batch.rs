@@ -9,7 +9,7 @@ use super::answers::{self, Answer, Refusal, push_text, push_time};
 use super::body::decode;
 use super::columns::Columns;
 use super::hashing::Set;
-use super::objects::{self, Input, Texts, Undo, distinct_names, show, show_open};
+use super::objects::{self, Input, Texts, Times, Undo, distinct_names, show, show_open};
 use super::portal::{ObjectType, Portal};
 use crate::sandbox::http::Reply;
 
@@ -114,8 +114,9 @@ pub fn write(portal: &mut Portal, verb: Verb, type_id: &str, body: &[u8], now: i
     let object = portal.object(type_id)?;
     // The answer says as much as was sent, and the record's id and times.
     let bytes = body.len() + results.len() * RESULT_BYTES;
+    let mut times = Times::default();
     Ok(finished(portal, good, &mut results, bytes, &errors, now, |out, written| {
-        result(out, portal, object, verb, &columns, written);
+        result((out, &mut times), portal, object, verb, &columns, written);
     }))
 }
 
@@ -207,7 +208,7 @@ fn one<'a>(
 }
 
 fn result(
-    out: &mut String,
+    (out, times): (&mut String, &mut Times),
     portal: &Portal,
     object: &ObjectType,
     verb: Verb,
@@ -216,11 +217,10 @@ fn result(
 ) {
     let Some(record) = object.store.get(written.id) else { return };
     // What was accepted is what the record holds; an empty text has cleared.
-    let values = written
-        .texts
-        .iter()
-        .map(|(place, text)| (columns.at(*place).name, Some(&**text).filter(|text| !text.is_empty())));
-    show_open(out, written.id, record, values);
+    let values = written.texts.iter().filter_map(|(place, text)| {
+        Some((columns.at(*place).member.as_deref()?, Some(&**text).filter(|text| !text.is_empty())))
+    });
+    show_open(out, times, written.id, record, values);
     if verb == Verb::Upsert {
         out.push_str(if written.new { r#","new":true"# } else { r#","new":false"# });
     }
@@ -255,7 +255,7 @@ fn finished<R>(
     bytes: usize,
     errors: &[Value],
     now: i64,
-    write: impl Fn(&mut String, &R),
+    mut write: impl FnMut(&mut String, &R),
 ) -> Reply {
     // So that a client which goes by the order is found out.
     portal.rng.shuffle(results);

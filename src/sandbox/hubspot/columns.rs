@@ -1,5 +1,6 @@
 //! The properties that a request names, each looked up once, however many records the request is about.
 
+use super::answers::member;
 use super::hashing::Map;
 use super::portal::ObjectType;
 
@@ -8,6 +9,8 @@ use super::portal::ObjectType;
 pub struct Column<'a> {
     /// Name.
     pub name: &'a str,
+    /// How answers begin its value; none where they show it anyhow.
+    pub member: Option<String>,
     /// Number by which records hold its values.
     pub number: u32,
     /// Place among the fields of the object; none where there is no such active property.
@@ -36,7 +39,8 @@ impl<'a> Column<'a> {
         // A value of an unknown property is refused before anything is stored, so that it needs no number.
         let number = if field.is_some() { object.store.number(name) } else { u32::MAX };
         let unique = field.is_some_and(|place| object.properties.at(place).is_some_and(|field| field.unique));
-        Self { name, number, field, email, unique: unique || email, ruled: object.rules.contains_key(name) }
+        let ruled = object.rules.contains_key(name);
+        Self { name, member: member(name), number, field, email, unique: unique || email, ruled }
     }
 }
 

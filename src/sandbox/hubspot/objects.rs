@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::answers::{Refusal, push_text, push_time};
+use super::answers::{Refusal, member, push_text, push_time};
 use super::columns::{Column, Columns};
 use super::fields::Kind;
 use super::portal::{ObjectType, Portal};
@@ -126,7 +126,8 @@ impl<'a> Input<'a> {
 
 /// A JSON scalar as text; none for null.
 fn scalar(value: &RawValue) -> Result<Option<Cow<'_, str>>, Refusal> {
-    let text = value.get().trim();
+    // Without blanks around it, as the parser leaves them out.
+    let text = value.get();
     match text.as_bytes().first() {
         // Nearly all texts are such, and need no copy.
         Some(b'"') if !text.contains('\\') => Ok(Some(text[1..text.len() - 1].into())),
@@ -149,36 +150,56 @@ fn not_text(found: &str) -> Refusal {
     )
 }
 
-/// Properties that every answer shows.
-const DEFAULTS: [&str; 3] = ["hs_createdate", "hs_lastmodifieddate", "hs_object_id"];
+/// Times of the record before as answers write them: most records of an answer share theirs.
+#[derive(Debug, Default)]
+pub struct Times {
+    created: (i64, String),
+    updated: (i64, String),
+}
 
-/// Letters of a time between its quotes.
-const TIME_LENGTH: usize = 26;
+/// The text of a time, written anew only where it is another one.
+fn text_of((known, text): &mut (i64, String), time: i64) -> &str {
+    if *known != time || text.is_empty() {
+        text.clear();
+        push_time(text, time);
+        *known = time;
+    }
+    text
+}
 
-/// Writes a record as an answer shows it: the asked properties (null when blank) and the defaults. The object stays open, so
-/// that the caller may add members.
+/// Writes a record as an answer shows it: the asked properties (null when blank), each with its [`member`], and the defaults.
+/// The object stays open, so that the caller may add members.
 pub fn show_open<'a>(
     out: &mut String,
+    times: &mut Times,
     id: u64,
     record: &Record,
     values: impl Iterator<Item = (&'a str, Option<&'a str>)>,
 ) {
-    let _ = write!(out, r#"{{"id":"{id}","properties":{{"#);
-    for (name, value) in values.filter(|(name, _)| !DEFAULTS.contains(name)) {
-        push_text(out, name);
-        out.push(':');
+    out.push_str(r#"{"id":""#);
+    let digits = out.len();
+    let _ = write!(out, "{id}");
+    let digits = digits..out.len();
+    out.push_str(r#"","properties":{"#);
+    for (member, value) in values {
+        out.push_str(member);
         match value {
             Some(value) => push_text(out, value),
             None => out.push_str("null"),
         }
         out.push(',');
     }
-    // Each stands there twice.
-    let (mut created, mut updated) = (String::with_capacity(TIME_LENGTH), String::with_capacity(TIME_LENGTH));
-    push_time(&mut created, record.created);
-    push_time(&mut updated, record.updated);
-    let _ = write!(out, r#""hs_createdate":{created},"hs_lastmodifieddate":{updated},"hs_object_id":"{id}"}}"#);
-    let _ = write!(out, r#","createdAt":{created},"updatedAt":{updated}"#);
+    let (created, updated) = (text_of(&mut times.created, record.created), text_of(&mut times.updated, record.updated));
+    out.push_str(r#""hs_createdate":"#);
+    out.push_str(created);
+    out.push_str(r#","hs_lastmodifieddate":"#);
+    out.push_str(updated);
+    out.push_str(r#","hs_object_id":""#);
+    out.extend_from_within(digits);
+    out.push_str(r#""},"createdAt":"#);
+    out.push_str(created);
+    out.push_str(r#","updatedAt":"#);
+    out.push_str(updated);
     match record.archived {
         None => out.push_str(r#","archived":false"#),
         Some(at) => {
@@ -192,7 +213,9 @@ pub fn show_open<'a>(
 pub fn show<N: AsRef<str>>(object: &ObjectType, id: u64, record: &Record, asked: &[N]) -> String {
     let mut out = String::new();
     let asked = asked.iter().map(AsRef::as_ref);
-    show_open(&mut out, id, record, asked.map(|name| (name, object.store.value(record, name))));
+    let members: Vec<(String, &str)> = asked.filter_map(|name| Some((member(name)?, name))).collect();
+    let values = members.iter().map(|(member, name)| (member.as_str(), object.store.value(record, name)));
+    show_open(&mut out, &mut Times::default(), id, record, values);
     out.push('}');
     out
 }

@@ -51,7 +51,8 @@ pub fn accept<'t, 'b>(
         return Ok(Cow::Borrowed(""));
     }
     // HubSpot's rule since April 2025; texts keep their blanks.
-    if field.kind != Kind::Text && text.trim() != text {
+    let padded = || text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace);
+    if field.kind != Kind::Text && padded() {
         return Err(bad("LEADING_TRAILING_WHITESPACE", format!("\"{text}\" includes leading or trailing whitespace.")));
     }
     let no_option = || Err(option_error(object, name, text, &bad));
