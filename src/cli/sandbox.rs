@@ -1,5 +1,6 @@
 //! `sandbox`: both services until stopped.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::args::Sandbox as Words;
@@ -40,6 +41,10 @@ pub async fn run(arguments: &Words) -> Result<Exit, OpsError> {
         jwt_public_key: read(arguments.jwt_key.as_deref())?,
         ..SandboxOptions::default()
     };
+    // Before the start: whoever named a file that is there is told at once, and finds nothing served.
+    if let Some(path) = arguments.write.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
+        return Err(taken(path));
+    }
     let sandbox = start(options).await.map_err(|error| refused(error.to_string()))?;
     // After the start: the addresses are known only when the ports are.
     if let Some(path) = &arguments.write {
@@ -66,8 +71,17 @@ pub async fn run(arguments: &Words) -> Result<Exit, OpsError> {
 
 /// Writes a file that is not there yet: a project of somebody's is never replaced.
 fn write_new(path: &Path, text: &str) -> Result<(), OpsError> {
-    let failed = |error: std::io::Error| refused(format!("`{}` cannot be written: {error}", path.display()));
+    let failed = |error: std::io::Error| match error.kind() {
+        // Another process was faster.
+        ErrorKind::AlreadyExists => taken(path),
+        _ => refused(format!("`{}` cannot be written: {error}", path.display())),
+    };
     files::create(path, text.as_bytes(), Readers::Usual).map_err(failed)
+}
+
+fn taken(path: &Path) -> OpsError {
+    let help = "name another file for `--write`, or remove this one; a file that is there is never replaced";
+    OpsError::refused("SL6011", format!("`{}` already exists; nothing was served", path.display()), help)
 }
 
 /// The text of a file that a flag names.

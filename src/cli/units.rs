@@ -1,6 +1,7 @@
 //! Times and rates as the command line takes them.
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -53,6 +54,23 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     numeric.as_deref().unwrap_or(text).parse().map_err(|_| expected())
 }
 
+/// Where the sandbox listens: as [`address`], with an example that it takes.
+pub(super) fn local(text: &str) -> Result<SocketAddr, String> {
+    address(text)
+        .map_err(|_| "expected an address with a port, such as `127.0.0.1:8090`; port 0 takes a free one".to_owned())
+}
+
+/// A whole number.
+pub(super) fn whole<T: FromStr>(text: &str) -> Result<T, String> {
+    // What the standard library says of a wrong one speaks of digits and types.
+    text.parse().map_err(|_| "expected a whole number, such as `10`".to_owned())
+}
+
+/// A whole number of at least one.
+pub(super) fn at_least_one(text: &str) -> Result<u64, String> {
+    whole(text).ok().filter(|number| *number > 0).ok_or_else(|| "expected a whole number of at least 1".to_owned())
+}
+
 /// Calls in a time: `190/10s`.
 pub(super) fn rate(text: &str) -> Result<(u32, std::time::Duration), String> {
     let (calls, time) = text.split_once('/').ok_or("expected calls in a time, such as `190/10s`")?;
@@ -80,6 +98,9 @@ mod tests {
             address("[::1]:0").is_ok()
                 && ["8321", ":8321", "127.0.0.1", "example.com:80", ""].iter().all(|text| address(text).is_err())
         );
+        assert!(local("127.0.0.1:99999").is_err_and(|why| why.contains("8090")) && local("localhost:0").is_ok());
+        assert_eq!((whole("10"), at_least_one("1")), (Ok(10_usize), Ok(1)));
+        assert!(whole::<u64>("many").is_err() && whole::<u64>("-1").is_err() && at_least_one("0").is_err());
         assert!(rate("190/10s") == Ok((190, seconds(10))) && rate("190").is_err());
     }
 }

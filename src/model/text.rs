@@ -27,6 +27,21 @@ pub fn line(text: &str) -> Cow<'_, str> {
     if text.chars().any(is_unsafe) { Cow::Owned(text.chars().map(visible).collect()) } else { Cow::Borrowed(text) }
 }
 
+/// What the system said of an error, without the number that only programmers look up: `(os error 2)`.
+pub fn without_error_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|letter: char| letter.is_ascii_digit());
+        // A number and its bracket, or a text that only looks like it.
+        match rest.strip_prefix(')').filter(|_| rest.len() < part.len()) {
+            Some(rest) => whole.push_str(rest),
+            None => whole.extend([" (os error ", part]),
+        }
+    }
+    whole
+}
+
 /// A whole text for a screen: its lines and tabs stay, and a line that a build server would take for a command is none
 /// any more.
 pub fn screen(text: &str) -> Cow<'_, str> {
@@ -94,6 +109,15 @@ mod tests {
     use super::*;
 
     const EVIL: &str = "a\u{1b}[2J\u{1b}]0;t\u{7}\u{9b}31m\r\u{202e}b\u{2066}\u{200f}\u{61c}\u{feff}\u{e0041}\u{7f}c";
+
+    #[test]
+    fn errors_of_the_system_are_told_in_words() {
+        let told = "`a`: No such file or directory (os error 2): nothing was served";
+        assert_eq!(without_error_numbers(told), "`a`: No such file or directory: nothing was served");
+        for kept in ["", "a (os error )", "a (os error 2", "(os error 2)"] {
+            assert_eq!(without_error_numbers(kept), kept);
+        }
+    }
 
     #[test]
     fn a_line_stays_one_and_is_seen_as_it_is() {

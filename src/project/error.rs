@@ -4,6 +4,7 @@ use crate::config::load::Loaded;
 use crate::diagnostic::render::{Places, locate};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::ids::PipelineName;
+use crate::model::text;
 use crate::ports::fault::Fault;
 use crate::ports::state::StateError;
 
@@ -39,7 +40,7 @@ pub enum OpsError {
 impl OpsError {
     /// A refusal.
     pub fn refused(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::Refused { code, message: message.into(), help: Some(help.into()) }
+        Self::Refused { code, message: text::without_error_numbers(&message.into()), help: Some(help.into()) }
     }
 
     /// A remote failure for one pipeline.

@@ -107,7 +107,7 @@ pub enum SandboxError {
     },
     /// The address is taken or not allowed.
     #[error(
-        "cannot listen on `{address}` for `{service}`; stop what uses that port or choose another, or port 0 for a free one"
+        "cannot listen on `{address}` for `{service}`: {source}; stop what uses that port, or choose another (port 0 takes a free one)"
     )]
     Listen {
         /// Which of the three.

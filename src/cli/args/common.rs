@@ -83,7 +83,7 @@ pub struct Part {
     #[arg(long, value_name = "WHEN", value_parser = units::since)]
     pub since: Option<Since>,
     /// Only the first N of them: a trial
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = units::at_least_one)]
     pub limit: Option<u64>,
 }
 
@@ -91,10 +91,10 @@ pub struct Part {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Allow {
     /// Let this run archive up to N records, whatever `guard` says
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::whole::<u64>)]
     pub allow_archive: Option<u64>,
     /// Let this run reject up to N records, whatever `guard` says
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::whole::<u64>)]
     pub allow_reject: Option<u64>,
     /// Let this run go on although the source is empty
     #[arg(long)]

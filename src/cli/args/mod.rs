@@ -103,10 +103,10 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Demo {
     /// Subscriptions in the sample org
-    #[arg(long, default_value_t = 120, value_name = "N")]
+    #[arg(long, default_value_t = 120, value_name = "N", value_parser = units::whole::<usize>)]
     pub records: usize,
     /// Seed of the sample world
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = units::whole::<u64>)]
     pub seed: u64,
     /// Keep the demo's project in this folder
     #[arg(long, value_name = "DIR")]
@@ -330,7 +330,7 @@ pub struct Runs {
     #[arg(long, value_name = "NAME", conflicts_with = "id", add = ArgValueCandidates::new(candidates::pipelines))]
     pub pipeline: Option<String>,
     /// Most runs to show
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = units::whole::<usize>)]
     pub limit: usize,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -475,19 +475,19 @@ pub struct Explain {
 #[derive(Debug, Args)]
 pub struct Sandbox {
     /// Where Salesforce listens, on loopback; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = units::local)]
     pub salesforce: SocketAddr,
     /// Where HubSpot listens
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = units::local)]
     pub hubspot: SocketAddr,
     /// Where the control API listens
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = units::local)]
     pub control: SocketAddr,
     /// Seed of the sample world and of all chance
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = units::whole::<u64>)]
     pub seed: u64,
     /// Subscriptions in the sample org
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = units::whole::<usize>)]
     pub records: usize,
     /// Also give both sides the objects that all pipelines of the folder pipelines/ need
     #[arg(long, conflicts_with_all = ["org", "portal"])]

@@ -7,6 +7,7 @@ use clap_complete::engine::ArgValueCandidates;
 
 use super::candidates;
 use super::common::{Allow, Format, Part};
+use crate::cli::units;
 use crate::model::forecast::PlannedAction;
 
 /// Arguments of `plan`.
@@ -28,7 +29,7 @@ pub struct Plan {
     #[arg(long)]
     pub refresh: bool,
     /// Most changes to show for each pipeline; totals are always exact
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = units::whole::<usize>)]
     pub sample: usize,
     /// Show these actions only, such as `archive,reject`; totals are always exact
     #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = action)]
