@@ -44,7 +44,7 @@ pub(super) fn init_project(arguments: &Init) -> Result<Exit, OpsError> {
         text.push_str(&format!("  not {reason}\n"));
     }
     output::result(&format!(
-        "created a project in {}:\n{text}\nnext: set the SALESFORCE_… and HUBSPOT_… variables that syncline.yaml names, here or in a file `.env`; `syncline doctor` says what works and what is missing, `syncline discover` lists what can sync, `syncline new` writes a pipeline,\n`syncline catalog pull` saves both systems' definitions beside it, and `syncline validate` then checks it without credentials\n",
+        "created a project in {}:\n{text}\nnext: set the SALESFORCE_… and HUBSPOT_… variables that syncline.yaml names, in the environment or in a file `.env` here; then\n  syncline doctor        says what works and what is missing\n  syncline discover      lists what can sync\n  syncline new           writes a pipeline\n  syncline catalog pull  saves both systems' definitions beside it\n  syncline validate      then checks it without credentials\n",
         arguments.folder.display()
     ));
     Ok(Exit::Done)
@@ -118,7 +118,10 @@ pub(super) fn explain(arguments: &Explain) -> Result<Exit, OpsError> {
         output::result(&lines.join("\n"));
         return Ok(Exit::Done);
     };
-    let page = codes::PAGES.iter().find(|(known, _)| known.eq_ignore_ascii_case(code));
+    // The number alone is enough.
+    let is =
+        |known: &str| known.eq_ignore_ascii_case(code) || known.strip_prefix("SL").is_some_and(|number| number == code);
+    let page = codes::PAGES.iter().find(|(known, _)| is(known));
     let (_, page) = page.ok_or_else(|| {
         OpsError::refused("SL6006", format!("there is no code `{code}`"), "`syncline explain` lists all codes")
     })?;

@@ -13,6 +13,8 @@ use super::output;
 use super::render::paint::Paint;
 use super::render::{history as show, table};
 use super::shared::{append_file, json, project, write_file};
+use crate::config::load::Broken;
+use crate::diagnostic::nearest::nearest;
 use crate::model::ids::PipelineName;
 use crate::ops::failure_groups::FailureList as FailureReport;
 use crate::ops::history::{ErrorsCsv, FailuresMarked, Pages, RunHistory};
@@ -36,6 +38,9 @@ pub(super) async fn runs(common: &Common, arguments: &Runs) -> Result<Exit, OpsE
     let project = project(common, Outside::real())?;
     let Some(id) = &arguments.id else {
         let all = history::runs(&project, arguments.pipeline.as_deref(), arguments.limit).await?;
+        if all.is_empty() {
+            must_be_known(&project, arguments.pipeline.as_deref())?;
+        }
         match arguments.format {
             Format::Text => output::styled(&show::runs(&all, Paint::of_results())),
             Format::Json => json(&RunHistory { runs: all }),
@@ -149,6 +154,9 @@ pub(super) async fn failures(common: &Common, arguments: &Failures) -> Result<Ex
     match arguments.action.as_ref().unwrap_or(&none) {
         FailureAction::List(list) => {
             let filters = filters(&list.filter)?;
+            if Pages::new(&project, filters.clone())?.of(1).next().await?.is_none() {
+                must_be_known(&project, list.filter.pipeline.as_deref())?;
+            }
             let pages = Pages::new(&project, filters.clone())?;
             match arguments.format {
                 Format::Text if list.each => print_failures(pages, &project, "no failures\n").await?,
@@ -193,6 +201,9 @@ async fn mark(project: &Project, arguments: &FailureWords, mark: FailureMark, fo
     for filter in filters(arguments)? {
         marked += history::mark(project, &filter, mark).await?;
     }
+    if marked == 0 {
+        must_be_known(project, arguments.pipeline.as_deref())?;
+    }
     let effect = match mark {
         FailureMark::Retry => "will be tried again by the next sync",
         FailureMark::Dismiss => "will not be tried again until the record changes",
@@ -202,6 +213,19 @@ async fn mark(project: &Project, arguments: &FailureWords, mark: FailureMark, fo
         Format::Json => json(&FailuresMarked { marked }),
     }
     Ok(())
+}
+
+/// Of a pipeline that was removed, the state may still tell; where it tells nothing either, the name is misspelt.
+fn must_be_known(project: &Project, name: Option<&str>) -> Result<(), OpsError> {
+    let loaded = &project.loaded;
+    let known = loaded.pipelines.iter().map(|pipeline| pipeline.config.name.as_str());
+    let known: Vec<&str> = known.chain(loaded.broken.iter().map(Broken::name)).collect();
+    let Some(name) = name.filter(|name| !known.contains(name)) else { return Ok(()) };
+    let help = match nearest(name, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`syncline status` lists the pipelines".to_owned(),
+    };
+    Err(OpsError::refused("SL2012", format!("no pipeline is called `{name}`"), help))
 }
 
 fn filters(arguments: &FailureWords) -> Result<Vec<FailureFilter>, OpsError> {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::project::ConnectionConfig;
+use crate::diagnostic::nearest::nearest;
 use crate::model::object::{FieldKind, ObjectSummary, SourceField, SourceObject, TargetObject};
 use crate::pipeline::suggest::mappable;
 use crate::pipeline::values::convert::writable;
@@ -198,11 +199,19 @@ pub async fn object(project: &Project, name: &str) -> Result<Described, OpsError
             // The name alone rules it out, which is a better answer than that it was not found.
             (Verdict::No(refusal), _) => OpsError::refused(refusal.code, refusal.message, refusal.help),
             (_, Some(error)) => error,
-            (_, None) => OpsError::refused(
-                "SL3004",
-                format!("neither system has an object `{name}`"),
-                "`syncline discover` lists the objects that the connections can see",
-            ),
+            (_, None) => {
+                // Over all connections at once: the first one's nearest name may be far from what was meant.
+                let mut known = Vec::new();
+                for connection in project.config.connections.keys() {
+                    known.extend(names(project, connection).await);
+                }
+                let near = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+                OpsError::refused(
+                    "SL3004",
+                    format!("neither system has an object `{name}`"),
+                    did_you_mean(near, "`syncline discover` lists the objects that the connections can see"),
+                )
+            }
         });
     }
     if let Some(object) = &described.salesforce {
@@ -211,6 +220,32 @@ pub async fn object(project: &Project, name: &str) -> Result<Described, OpsError
         (described.why, described.code) = (why, code);
     }
     Ok(described)
+}
+
+/// The object of a connection whose name is nearest to a mistyped one.
+pub async fn nearest_object(project: &Project, connection: &str, name: &str) -> Option<String> {
+    nearest(name, names(project, connection).await.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// The objects of a connection by name; none where it does not list them, as this is only for advice.
+async fn names(project: &Project, connection: &str) -> Vec<String> {
+    let listed = match project.config.connections.get(connection) {
+        Some(ConnectionConfig::Salesforce(_)) => match project.source(connection) {
+            Ok(salesforce) => salesforce.objects().await,
+            Err(_) => return Vec::new(),
+        },
+        Some(ConnectionConfig::Hubspot(_)) => match project.target(connection) {
+            Ok(hubspot) => hubspot.objects().await,
+            Err(_) => return Vec::new(),
+        },
+        None => return Vec::new(),
+    };
+    listed.unwrap_or_default().into_iter().map(|object| object.name).collect()
+}
+
+/// Advice, with the likely name before it.
+pub fn did_you_mean(near: Option<String>, advice: &str) -> String {
+    near.map_or_else(|| advice.to_owned(), |near| format!("did you mean `{near}`? If not: {advice}"))
 }
 
 /// Whether a refusal is about the object alone.

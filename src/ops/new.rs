@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::discover::{did_you_mean, nearest_object};
 use super::draft::{self, Lookup, NewPipeline, Outline};
 use super::lookups::Finder;
 use crate::catalog::is_called;
@@ -65,15 +66,16 @@ pub async fn draft(project: &Project, wanted: &NewPipeline) -> Result<Draft, Ops
     let path = free_path(project, &wanted.name)?;
     let source = source(project, wanted).await?;
     let hubspot = project.target(&wanted.connections.1)?;
-    let target = hubspot.describe(&wanted.target).await;
-    let target = target.map_err(|fault| match fault {
-        Fault::Halt(error) if matches!(error.status, None | Some(404)) => OpsError::refused(
-            "SL3004",
-            error.message,
-            "repeat with `--create-target` to see the custom object that fits, and with `--apply` to create it",
-        ),
-        fault => OpsError::Remote { pipeline: None, fault },
-    })?;
+    let target = match hubspot.describe(&wanted.target).await {
+        Ok(target) => target,
+        Err(Fault::Halt(error)) if matches!(error.status, None | Some(404)) => {
+            let help =
+                "repeat with `--create-target` to see the custom object that fits, and with `--apply` to create it";
+            let near = nearest_object(project, &wanted.connections.1, &wanted.target).await;
+            return Err(OpsError::refused("SL3004", error.message, did_you_mean(near, help)));
+        }
+        Err(fault) => return Err(OpsError::Remote { pipeline: None, fault }),
+    };
     let lookups = Finder { project, hubspot: &hubspot, wanted, target: Some(&target) }.find(&source).await;
     // Asked for only where a property could hold one.
     let owners =
@@ -110,10 +112,11 @@ async fn source(project: &Project, wanted: &NewPipeline) -> Result<SourceObject,
         (Ok(source), _) => source,
         (Err(_), Verdict::No(refusal)) => return Err(OpsError::refused(refusal.code, refusal.message, refusal.help)),
         (Err(Fault::Halt(error)), _) if error.status == Some(404) => {
+            let near = nearest_object(project, &wanted.connections.0, &wanted.source).await;
             return Err(OpsError::refused(
                 "SL3002",
                 format!("Salesforce shows no object `{}`", wanted.source),
-                "`syncline discover` lists the objects that the integration user can see",
+                did_you_mean(near, "`syncline discover` lists the objects that the integration user can see"),
             ));
         }
         (Err(fault), _) => return Err(OpsError::Remote { pipeline: None, fault }),
@@ -174,7 +177,7 @@ pub async fn plan(project: &Project, wanted: &NewPipeline) -> Result<Plan, OpsEr
     let planned = PlannedObject::of(&source, &wanted.target, match_property, owners);
     // From what costs nothing to what costs calls; nothing is made before all of it holds.
     if let Some(trouble) = planned.trouble() {
-        return Err(OpsError::refused("SL3013", trouble, "nothing was created; choose another name"));
+        return Err(OpsError::refused("SL3013", trouble, "choose another name"));
     }
     must_be_free(project, wanted).await?;
     let lookups = Finder { project, hubspot: &hubspot, wanted, target: None }.find(&source).await;
@@ -244,7 +247,7 @@ async fn must_be_free(project: &Project, wanted: &NewPipeline) -> Result<(), Ops
         Ok(found) => {
             let what = if found.custom { "a custom object" } else { "a standard object" };
             let message = format!("the portal already has {what} `{name}`");
-            let help = "nothing was created; omit `--create-target` to use it, or choose another name";
+            let help = "omit `--create-target` to use it, or choose another name";
             return Err(OpsError::refused("SL3012", message, help));
         }
         Err(Fault::Halt(error)) if matches!(error.status, None | Some(404)) && is_about_object(&error) => {}
@@ -253,13 +256,13 @@ async fn must_be_free(project: &Project, wanted: &NewPipeline) -> Result<(), Ops
     if hubspot.is_archived(name).await.map_err(|fault| OpsError::Remote { pipeline: None, fault })? {
         let message =
             format!("the portal has an archived custom object `{name}`, which a new one of this name would destroy");
-        let help = "nothing was created; choose another name, or restore the archived one in HubSpot";
+        let help = "choose another name, or restore the archived one in HubSpot";
         return Err(OpsError::refused("SL3012", message, help));
     }
     // An unknown limit is no reason to refuse: HubSpot will say so itself.
     if let Some((limit, usage)) = hubspot.custom_object_limit().await.filter(|(limit, usage)| usage >= limit) {
         let message = format!("the account has {usage} of {limit} custom objects, so HubSpot accepts no more");
-        let help = "nothing was created; remove one that is not used, or ask HubSpot for a higher limit";
+        let help = "remove one that is not used, or ask HubSpot for a higher limit";
         return Err(OpsError::refused("SL3013", message, help));
     }
     Ok(())

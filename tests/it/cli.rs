@@ -185,6 +185,19 @@ fn unknown_names_are_said_with_what_is_known() {
         let ran = bench.run(command).code(1);
         assert!(ran.stderr.contains("SL6006"), "{command:?}: {}", ran.stderr);
     }
+    let near = [
+        (&["discover", "Subscripton__c"][..], "did you mean `Subscription__c`?"),
+        (&["new", "x", "--source", "Subscription_c", "--target", "subscriptions"], "did you mean `Subscription__c`?"),
+        (&["new", "x", "--source", "WorkOrder", "--target", "work_order"], "did you mean `work_orders`?"),
+        (&["failures", "list", "--pipeline", "subscription"], "did you mean `subscriptions`?"),
+        (&["failures", "retry", "--pipeline", "subscription"], "did you mean `subscriptions`?"),
+        (&["runs", "--pipeline", "subscription"], "did you mean `subscriptions`?"),
+    ];
+    for (command, part) in near {
+        let ran = bench.run(command).code(1);
+        assert!(ran.stderr.contains(part), "{command:?}: {}", ran.stderr);
+    }
+    assert!(bench.run(&["explain", "2037"]).code(0).stdout.contains("SL2037"), "the number is enough");
     let ran = bench.run(&["why", "nonsense"]).code(1);
     assert!(ran.stderr.contains("SL5004"), "{}", ran.stderr);
     let asked = bench.run(&["import"]).code(1);
@@ -320,7 +333,7 @@ fn a_sandbox_that_cannot_start_says_why() {
     fs::write(folder.path().join("faults.yaml"), "rules:\n  - { service: hubspot }\n").unwrap();
     let cases = [
         (&["--salesforce", "0.0.0.0:0"][..], "loopback"),
-        (&["--faults", "nowhere.yaml"], "nowhere.yaml"),
+        (&["--faults", "nowhere.yaml"], "No such file or directory\n"),
         (&["--faults", "faults.yaml"], "rule"),
         (&["--jwt-key", "nowhere.pem"], "nowhere.pem"),
         (&["--data", "nowhere/data.json"], "data"),
@@ -329,5 +342,18 @@ fn a_sandbox_that_cannot_start_says_why() {
         let ran = run(folder.path(), &[&["sandbox"], flags].concat()).code(1);
         assert!(ran.stderr.contains("SL6011") && ran.stderr.contains(part), "{flags:?}: {}", ran.stderr);
     }
-    run(folder.path(), &["sandbox", "--rate-limit", "fast"]).code(64);
+    let text = fs::read_to_string(folder.path().join("faults.yaml")).unwrap();
+    let ran = run(folder.path(), &["sandbox", "--write", "faults.yaml"]).code(1);
+    for part in ["`faults.yaml` already exists; nothing was served", "name another file for `--write`"] {
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
+    assert_eq!(fs::read_to_string(folder.path().join("faults.yaml")).unwrap(), text, "it is as it was");
+    for (flag, value, expected) in [
+        ("--rate-limit", "fast", "`190/10s`"),
+        ("--records", "many", "a whole number"),
+        ("--hubspot", "127.0.0.1:99999", "an address with a port"),
+    ] {
+        let ran = run(folder.path(), &["sandbox", flag, value]).code(64);
+        assert!(ran.stderr.contains(expected) && !ran.stderr.contains("digit"), "{flag}: {}", ran.stderr);
+    }
 }
