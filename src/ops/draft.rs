@@ -146,6 +146,17 @@ const UNMATCHED_SHOWN_MAX: usize = 20;
 
 fn entry(suggestion: &Suggestion<'_>, text: &mut String) {
     let (from, to) = (word(&suggestion.field.name), word(&suggestion.to));
+    // Above the entry: below it, they would seem to belong to its last key or to the next entry.
+    if suggestion.field.masked {
+        let _ = writeln!(
+            text,
+            "  # {from} is masked when read, unless the user may view encrypted data; in place of `from`, a template can remove the mask:"
+        );
+        let _ = writeln!(text, "  #   template: \"{{{{ {} | regex_replace('[*X]', '') }}}}\"", suggestion.field.name);
+    }
+    if suggestion.field.calculated {
+        let _ = writeln!(text, "  # {from} is calculated: a change to it alone is not noticed at once");
+    }
     if suggestion.values.is_empty() && suggestion.unmatched.is_empty() {
         let mut keys = String::new();
         for (there, key) in [
@@ -160,30 +171,21 @@ fn entry(suggestion: &Suggestion<'_>, text: &mut String) {
         let _ = writeln!(text, "  - {{ from: {from}, to: {to}{keys} }}");
     } else {
         let _ = writeln!(text, "  - from: {from}\n    to: {to}");
-        if !suggestion.values.is_empty() {
-            text.push_str("    values:\n");
-        }
+        // A map of comments alone would be an empty one, so its key is a comment, too.
+        let (map, aside) =
+            if suggestion.values.is_empty() { ("    # values:\n", "    #   ") } else { ("    values:\n", "      # ") };
+        text.push_str(map);
         for (value, option) in &suggestion.values {
             let _ = writeln!(text, "      {}: {}", quoted(value), quoted(option));
         }
         for value in suggestion.unmatched.iter().take(UNMATCHED_SHOWN_MAX) {
-            let _ = writeln!(text, "      # {}: …   no option of `{to}` fits", quoted(value));
+            let _ = writeln!(text, "{aside}{}: …   no option of `{to}` fits", quoted(value));
         }
         if let Some(more @ 1..) = suggestion.unmatched.len().checked_sub(UNMATCHED_SHOWN_MAX) {
-            let _ = writeln!(text, "      # … and {more} more values for which no option fits");
+            let _ = writeln!(text, "{aside}… and {more} more values for which no option fits");
         }
         // What the map leaves out is an option itself, or is set aside.
         text.push_str("    otherwise: pass\n");
-    }
-    if suggestion.field.masked {
-        let _ = writeln!(
-            text,
-            "    # {from} is masked when read, unless the user may view encrypted data; a template can remove the mask:"
-        );
-        let _ = writeln!(text, "    # template: \"{{{{ {} | regex_replace('[*X]', '') }}}}\"", suggestion.field.name);
-    }
-    if suggestion.field.calculated {
-        let _ = writeln!(text, "    # {from} is calculated: a change to it alone is not noticed at once");
     }
 }
 

@@ -136,7 +136,7 @@ fn a_new_pipeline_maps_what_fits_and_says_what_is_missing() {
         "  - { from: Start__c, to: start_date }\n",
         "  - { from: Name, to: subscription_name }\n",
         "  - from: Status__c\n    to: status\n    values:\n      Active: active\n      Cancelled: cancelled\n      Draft: draft\n      On Hold: on_hold\n    otherwise: pass\n",
-        "  - from: Channels__c\n    to: channels\n      # Fax: …   no option of `channels` fits\n    otherwise: pass\n",
+        "  - from: Channels__c\n    to: channels\n    # values:\n    #   Fax: …   no option of `channels` fits\n    otherwise: pass\n",
         "  - from: Is_Gift__c\n    to: is_gift\n    values:\n      \"false\": \"no\"\n      \"true\": \"yes\"\n",
         "  # sales_region is required: give it a field, a template or a value\n",
         "  # not mapped, HubSpot properties: account_name, headline, sales_region, source_system\n",

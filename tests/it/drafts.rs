@@ -97,6 +97,7 @@ fn fields_of_every_kind_arrive_untouched() {
             field("Share__c", "percent", &json!({"precision": 5, "scale": 2})),
             field("Price__c", "currency", &json!({"precision": 18, "scale": 2})),
             field("On__c", "boolean", &json!({})),
+            field("Sum__c", "currency", &json!({"precision": 18, "scale": 2, "calculated": true})),
             field(
                 "Kind__c",
                 "picklist",
@@ -169,6 +170,9 @@ fn fields_of_every_kind_arrive_untouched() {
     assert!(records.contains_key(&second), "a record without a name arrives as well");
     let text = fs::read_to_string(bench.path("pipelines/things.yaml")).unwrap();
     assert!(text.contains("\n  - { field: Parent__c, pipeline: things }\n"), "{text}");
+    let remark =
+        "\n  # Sum__c is calculated: a change to it alone is not noticed at once\n  - { from: Sum__c, to: sum }\n";
+    assert!(text.contains(remark), "above its entry: {text}");
     assert!(
         bench.records("things").values().any(|record| !record["associations"].as_array().is_none_or(Vec::is_empty)
             || record["associations"].as_object().is_some_and(|associations| !associations.is_empty())),
