@@ -35,7 +35,7 @@ pub struct Pull {
     /// Objects in the catalog now.
     pub objects: usize,
     /// What changed since the last pull.
-    pub moves: Vec<CatalogChange>,
+    pub changes: Vec<CatalogChange>,
     /// Objects that definitions name and the systems do not show; what the catalog has of them stays.
     pub absent: Vec<Absent>,
 }
@@ -80,9 +80,9 @@ pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pu
         (all.into_iter().collect(), gone, Vec::new())
     };
     // Of a first pull, everything is new, which says nothing.
-    let moves = if before.is_empty() { Vec::new() } else { changes(&before, &after) };
-    let moves = with_users(&project.loaded.pipelines, moves, &[&before, &after]);
-    Ok(Pull { files, removed, foreign, objects: texts.len(), moves, absent })
+    let changes = if before.is_empty() { Vec::new() } else { changes(&before, &after) };
+    let changes = with_users(&project.loaded.pipelines, changes, &[&before, &after]);
+    Ok(Pull { files, removed, foreign, objects: texts.len(), changes, absent })
 }
 
 /// What the systems say now of everything that the definitions and the catalog name; `damaged` are the connections and

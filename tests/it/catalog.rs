@@ -186,7 +186,7 @@ fn what_moved_is_told_with_the_pipelines_that_it_touches() {
         check["files"],
         json!(["catalog/hubspot.subscriptions.json", "catalog/salesforce.Subscription__c.json"])
     );
-    let changes = check["moves"].as_array().unwrap();
+    let changes = check["changes"].as_array().unwrap();
     for (item, kind, message, used) in &MOVES {
         let change = changes.iter().find(|change| change["item"] == *item && change["kind"] == *kind);
         let change = change.unwrap_or_else(|| panic!("{item} {kind} is not told: {changes:#?}"));
@@ -214,9 +214,9 @@ fn a_part_of_a_parent_touches_the_pipelines_that_go_through_it() {
     let bench = pulled();
     bench.salesforce("hide", json!({"object": "Account", "field": "Name"}));
     bench.hubspot("archive_property", json!({"object": "0-2", "property": "salesforceaccountid"}));
-    let moves = bench.run(&["catalog", "pull", "--check", "--format", "json"]).code(2).json()["moves"].clone();
+    let changes = bench.run(&["catalog", "pull", "--check", "--format", "json"]).code(2).json()["changes"].clone();
     for item in ["Name", "salesforceaccountid"] {
-        let change = moves.as_array().unwrap().iter().find(|change| change["item"] == item).unwrap();
+        let change = changes.as_array().unwrap().iter().find(|change| change["item"] == item).unwrap();
         assert_eq!(change["pipelines"], json!(["subscriptions", "work_orders"]), "{change}");
     }
 }

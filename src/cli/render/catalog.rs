@@ -13,7 +13,7 @@ const UNUSED_SHOWN_MAX: usize = 20;
 pub fn pull(pull: &Pull, check: bool) -> String {
     let mut text = String::new();
     let (used, unused): (Vec<&CatalogChange>, Vec<&CatalogChange>) =
-        pull.moves.iter().partition(|change| !change.pipelines.is_empty());
+        pull.changes.iter().partition(|change| !change.pipelines.is_empty());
     if !used.is_empty() {
         text.push_str("used by pipelines:\n");
         text.extend(used.iter().map(|change| line(change)));

@@ -115,6 +115,8 @@ fn field(field: FieldDescribe) -> Option<SourceField> {
         FieldKind::Int | FieldKind::Long => field.digits.or(field.precision),
         _ => field.precision,
     };
+    // A checkbox is `false` where nobody has set it, whatever a describe says; the catalog keeps it so, too.
+    let checkbox = kind == FieldKind::Boolean;
     Some(SourceField {
         label: field.label.unwrap_or_else(|| name.clone()),
         kind,
@@ -122,7 +124,7 @@ fn field(field: FieldDescribe) -> Option<SourceField> {
         precision: precision.unwrap_or(0),
         scale: field.scale.unwrap_or(0),
         // The careful reading: a field of which nothing is known may be blank.
-        nillable: field.nillable.unwrap_or(true),
+        nillable: field.nillable.unwrap_or(true) && !checkbox,
         calculated: field.calculated.unwrap_or(false),
         filterable: field.filterable.unwrap_or(true),
         sortable: field.sortable.unwrap_or(true),
@@ -204,7 +206,7 @@ mod tests {
             {"name":"Amount__c","type":"currency","precision":18,"scale":2,"calculated":true},
             {"name":"Account__c","type":"reference","referenceTo":["Account"],"relationshipName":"Account__r"},
             {"name":"Street__s","type":"textarea","compoundFieldName":"Address__c","filterable":false,"sortable":false},
-            {"name":"Any__c","type":"anyType"},{"name":"Odd__c","type":"complexValue"},
+            {"name":"On__c","type":"boolean","nillable":true},{"name":"Any__c","type":"anyType"},{"name":"Odd__c","type":"complexValue"},
             {"name":"Gone__c","type":"string","deprecatedAndHidden":true}]}"#;
         let object = object("subscription__c", body.as_bytes()).unwrap();
         assert_eq!((&*object.name, object.key_prefix.as_deref()), ("Subscription__c", Some("a01")));
@@ -217,6 +219,7 @@ mod tests {
         assert_eq!(object.relationship("account__r").unwrap().reference_to, ["Account"]);
         assert_eq!(field("Street__s").compound_field_name.as_deref(), Some("Address__c"));
         assert!(!field("Street__s").filterable && field("Amount__c").calculated);
+        assert!(!field("On__c").nillable && field("Seats__c").nillable);
         assert_eq!(field("Any__c").kind, FieldKind::AnyType);
         assert_eq!(field("Odd__c").kind, FieldKind::Other("complexValue".into()));
         assert!(object.field("Gone__c").is_none());
