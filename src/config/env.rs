@@ -316,7 +316,12 @@ impl Expansion<'_> {
         }
         value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
             let message = format!("the environment variable `{name}` is not set");
-            Failed::absent(message, format!("set it, or give a default: `${{{name}:-…}}`"))
+            // A default would be the secret itself, in a file that is in git.
+            let help = match is_secret_name(name) {
+                true => "set it in the environment, or in a file `.env` beside syncline.yaml".to_owned(),
+                false => format!("set it, or give a default: `${{{name}:-…}}`"),
+            };
+            Failed::absent(message, help)
         })
     }
 }

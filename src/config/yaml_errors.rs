@@ -162,8 +162,10 @@ pub(super) fn key_is_a_collection(text: &str, span: Range<usize>) -> Refused {
 fn tab(text: &str, at: usize) -> Option<Refused> {
     let at_line = line_of(text, at);
     let before = line_of(text, at_line.start.saturating_sub(1));
-    // The parser may stop at the end of the line before.
-    let next = line_of(text, (at_line.end + 1).min(text.len()));
+    // The parser may stop at the end of the line before, or of a text before blank lines.
+    let rest = &text[at_line.end..];
+    let blank = rest.len() - rest.trim_start_matches(['\n', '\r', ' ', '\t']).len();
+    let next = line_of(text, at_line.end + blank);
     [before, at_line, next].into_iter().find_map(|line| {
         let indentation = text[line.clone()].len() - text[line.clone()].trim_start_matches([' ', '\t']).len();
         let tab = text[line.start..line.start + indentation].find('\t')? + line.start;

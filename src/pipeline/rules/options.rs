@@ -163,18 +163,26 @@ pub(super) fn picklist(entry: &Entry<'_>, field: &Field, described: &SourceField
     };
     for (value, _) in lacking.iter().filter(|(_, active)| *active) {
         let message = format!("{what} `{value}`, a value of `{}`", described.name);
-        let help = format!("add `{value}` to `values`, or say what happens with `otherwise`");
+        let help = match field.otherwise {
+            // `otherwise` has been said, and what it lets through lacks the option.
+            Fallback::Pass => {
+                format!("add the option `{value}` to the property in HubSpot, or map the value under `values`")
+            }
+            _ => format!("add `{value}` to `values`, or say what happens with `otherwise`"),
+        };
         let why = "every record with this value is rejected";
         findings.push(entry.cx.warning("SL2037", pointer.clone(), message).with_why(why).with_help(help));
     }
     let retired: Vec<String> =
         lacking.iter().filter(|(_, active)| !active).map(|(value, _)| format!("`{value}`")).collect();
     if !retired.is_empty() {
-        let inactive = if retired.len() == 1 { "an inactive value" } else { "inactive values" };
+        let (inactive, them) =
+            if retired.len() == 1 { ("an inactive value", "it") } else { ("inactive values", "them") };
         let message = format!("{what} {}, {inactive} of `{}`", retired.join(", "), described.name);
         let finding = entry.cx.warning("SL2037", pointer, message);
-        let why = "older records may still hold them, and are rejected";
-        findings.push(finding.with_why(why).with_help("add them to `values`, or say what happens with `otherwise`"));
+        let why = format!("older records may still hold {them}, and are rejected");
+        let help = format!("add {them} to `values`, or say what happens with `otherwise`");
+        findings.push(finding.with_why(why).with_help(help));
     }
 }
 
