@@ -382,6 +382,9 @@ async fn a_describe_has_the_flags_and_numbers_of_a_recorded_one() {
     add(
         json!({"name": "Number__c", "type": "string", "label": "Number", "autoNumber": true, "displayFormat": "A-{000}"}),
     );
+    let twice = json!({"object": "Account", "field": {"name": "NUMBER__c", "type": "string", "label": "Number"}});
+    let refused = org.sandbox.control("salesforce", "add_field", &twice).unwrap_err().to_string();
+    assert!(refused.contains("already has a field"), "{refused}");
     add(json!({"name": "Rich__c", "type": "textarea", "label": "Rich", "length": 32_768, "htmlFormatted": true}));
     add(json!({"name": "Sum__c", "type": "currency", "label": "Sum", "calculated": true}));
     add(json!({"name": "Many__c", "type": "multipicklist", "label": "Many", "picklistValues": [{"value": "a"}]}));

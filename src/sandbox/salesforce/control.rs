@@ -221,11 +221,21 @@ fn row_action(org: &mut Org, action: &str, given: &Given<'_>) -> Result<Value, S
     Ok(json!({}))
 }
 
+/// Whether two names are one: letter case does not count.
+fn same(one: &Value, other: &Value) -> bool {
+    one.as_str().zip(other.as_str()).is_some_and(|(one, other)| one.eq_ignore_ascii_case(other))
+}
+
 fn field_action(org: &mut Org, action: &str, arguments: &Value) -> Result<Value, String> {
     let object = object_mut(org, arguments["object"].as_str().unwrap_or_default())?;
     if action == "add_field" {
         // One, or a list: each time all rows are written anew.
         let fields = arguments["fields"].as_array().map_or(std::slice::from_ref(&arguments["field"]), Vec::as_slice);
+        // As Salesforce does: two fields of one name could not be told apart.
+        let named = |name: &Value| object.fields.iter().any(|field| same(&field["name"], name));
+        if let Some(twice) = fields.iter().find(|field| named(&field["name"])) {
+            return Err(format!("{} already has a field {}", arguments["object"], twice["name"]));
+        }
         object.fields.extend(fields.iter().map(complete));
         let rows: Vec<_> = object.rows.all().iter().map(|(id, row)| (id.clone(), row.clone())).collect();
         object.numbered = 0;
