@@ -12,6 +12,7 @@ use super::args::common::Common;
 use super::exit::Exit;
 use super::output;
 use super::render::paint::Paint;
+use super::render::table::count;
 use super::render::{diff as show_diff, history as show_history, plan as show_plan, report as show_report};
 use super::shared::warn;
 use super::signals;
@@ -71,13 +72,16 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     let project = open(&folder.path, &without_target, outside)?;
     let state = project.state()?;
     let preparation = prepare(&project, &[], PortalSource::LiveAndSaved(&state)).await?;
-    let warnings = preparation.warnings.len();
+    let warnings = preparation.warnings.len() as u64;
     say(
         "2  `syncline validate --online`: the definitions against both systems",
         &format!(
-            "  {} pipelines are valid{}\n",
-            preparation.pipelines.len(),
-            if warnings > 0 { format!(", with {warnings} warnings (`--verbose` shows them)") } else { String::new() }
+            "  {} valid{}\n",
+            count(preparation.pipelines.len() as u64, "pipeline is", "pipelines are"),
+            match warnings {
+                0 => String::new(),
+                _ => format!(", with {} (`--verbose` shows them)", count(warnings, "warning", "warnings")),
+            }
         ),
     );
     if common.verbose > 0 {

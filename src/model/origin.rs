@@ -33,7 +33,8 @@ impl RunOrigin {
             format!("definitions of {commit}{changed}")
         });
         let command = format!("`{}`", self.command);
-        [user, Some(command), commit].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        let command = [Some(command), user].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        [Some(command), commit].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -47,6 +48,6 @@ mod tests {
         assert_eq!(bare.words(), "`syncline sync`");
         let whole =
             RunOrigin { user: Some("ana".to_owned()), commit: Some("1a2b3c4d5".to_owned()), uncommitted: true, ..bare };
-        assert_eq!(whole.words(), "by ana, `syncline sync`, definitions of 1a2b3c4d5 with changes");
+        assert_eq!(whole.words(), "`syncline sync` by ana, definitions of 1a2b3c4d5 with changes");
     }
 }

@@ -110,7 +110,7 @@ fn must_be_there(path: &Path) -> Result<(), OpsError> {
         false => Err(OpsError::refused(
             "SL6006",
             format!("there is no state yet: `{}`", path.display()),
-            "the first run makes it; `--target` chooses another target's",
+            "the first run creates it; `--target` chooses another target's",
         )),
     }
 }

@@ -46,7 +46,7 @@ fn undelivered(alerts: &UndeliveredAlerts) -> String {
 pub fn statuses(status: &StatusReport, paint: Paint) -> String {
     let all = &status.pipelines;
     if all.is_empty() {
-        return "the project has no pipelines yet\n".to_owned();
+        return "the project has no pipelines yet: `syncline new` writes one\n".to_owned();
     }
     let rows: Vec<Vec<String>> = all
         .iter()
@@ -65,28 +65,29 @@ pub fn statuses(status: &StatusReport, paint: Paint) -> String {
         .collect();
     let head = ["pipeline", "sync", "records", "data as of", "waiting", "failures", "last run", "last good run"];
     let mut text = painted(&head, &rows, paint, &status_tone);
+    let mut notes = String::new();
     for pipeline in all {
         let line = |message: &str| format!("  ! {}: {}", safe(&pipeline.name), safe(&line(message)));
-        text.extend(pipeline.attention.iter().map(|what| format!("\n{}\n", paint.danger(&line(&what.message)))));
+        notes.extend(pipeline.attention.iter().map(|what| format!("{}\n", paint.danger(&line(&what.message)))));
         let stale = pipeline.stale.filter(|stale| *stale > 0);
         // Told apart from stale records, which wait for a person: these are on their way by themselves.
         if pipeline.backfill_due {
             let records = stale.map(|stale| count(stale, "record is stale", "records are stale"));
             let what = records.unwrap_or_else(|| "`where` changed since the last import".to_owned());
             let name = safe(&pipeline.name);
-            text.push_str(&format!(
-                "\n  {name}: {what}; the next sync brings HubSpot up to the definition by itself; `syncline plan {name}` shows what that means\n"
+            notes.push_str(&format!(
+                "  {name}: {what}; the next sync brings HubSpot up to the definition by itself; `syncline plan {name}` shows what that means\n"
             ));
         } else if let Some(stale) = stale {
-            text.push_str(&format!(
-                "\n  {0}: {1} stale: written under an earlier mapping; `syncline plan {0}` shows what that means, `syncline import \
+            notes.push_str(&format!(
+                "  {0}: {1} stale: written under an earlier mapping; `syncline plan {0}` shows what that means, `syncline import \
                  --stale {0}` catches up\n",
                 safe(&pipeline.name),
                 count(stale, "record is", "records are")
             ));
         } else if pipeline.filter_changed {
-            text.push_str(&format!(
-                "\n  {0}: `where` changed since the last import; `syncline plan {0}` shows what that means, `syncline import \
+            notes.push_str(&format!(
+                "  {0}: `where` changed since the last import; `syncline plan {0}` shows what that means, `syncline import \
                  --stale {0}` catches up\n",
                 safe(&pipeline.name)
             ));
@@ -95,8 +96,11 @@ pub fn statuses(status: &StatusReport, paint: Paint) -> String {
     let alerts = status
         .undelivered_alerts
         .iter()
-        .map(|alert| format!("\n{}\n", paint.danger(&format!("  ! {}", undelivered(alert)))));
-    text.extend(alerts);
+        .map(|alert| format!("{}\n", paint.danger(&format!("  ! {}", undelivered(alert)))));
+    notes.extend(alerts);
+    if !notes.is_empty() {
+        text.push_str(&format!("\n{notes}"));
+    }
     text
 }
 
@@ -162,7 +166,7 @@ pub fn run(run: &RunView, paint: Paint) -> String {
     text.push_str(&format!("  {how}, started {}\n", moment(&run.started)));
     text.push_str(&format!("  read {}: {}\n", number(run.tally.read), effects_of(run.status, &run.tally)));
     if let Some(origin) = &run.origin {
-        text.push_str(&format!("  {}\n", safe(&origin.words())));
+        text.push_str(&format!("  started with {}\n", safe(&origin.words())));
         if let Some(planned) = &origin.planned {
             text.push_str(&format!("  its plan foretold: {}\n", effects_of(RunStatus::Succeeded, planned)));
         }

@@ -18,7 +18,9 @@ pub(super) fn look(project: &Project) -> Checks {
     let path = project.state_path();
     let mut checks = Checks::new(Area::State, None);
     match path.exists() {
-        false => checks.ok(CheckName::File, format!("there is no state yet: the first run makes `{}`", path.display())),
+        false => {
+            checks.ok(CheckName::File, format!("there is no state yet: the first run creates `{}`", path.display()))
+        }
         true => match care::look(&path) {
             Ok(seen) if seen.version == seen.known => {
                 checks.ok(CheckName::File, format!("`{}`, {} bytes", path.display(), seen.bytes));
@@ -52,7 +54,9 @@ pub(super) fn look(project: &Project) -> Checks {
 }
 
 fn space(checks: &mut Checks, free: u64, folder: &Path) {
-    let message = format!("{} MiB are free in `{}`", free >> 20, folder.display());
+    // In the largest unit that still says something: of a full disk, every MiB.
+    let room = if free >> 30 < 10 { format!("{} MiB", free >> 20) } else { format!("{} GiB", free >> 30) };
+    let message = format!("{room} are free in `{}`", folder.display());
     let help =
         "make room: a run that cannot save its state stops, and what HubSpot acknowledged is looked up by the next";
     match free {
