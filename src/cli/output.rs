@@ -125,6 +125,7 @@ pub fn talk_styled(text: &str) {
 
 /// Says what went wrong, with its code and what to do.
 pub fn error(message: &str, code: Option<&str>, help: Option<&str>) {
+    let message = &text::without_error_numbers(message);
     if AS_EVENTS.load(Ordering::Relaxed) {
         tracing::error!(target: TALK, code, help, "{}", text::line(&masked(message)));
         return;

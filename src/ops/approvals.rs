@@ -40,7 +40,7 @@ pub fn digest(path: &Path) -> Result<(String, Vec<u8>), OpsError> {
     // Whole and of a version that is known: what is approved can be applied.
     saved::read(path)?;
     let bytes = files::read(path, PLAN_BYTES_MAX).map_err(|error| {
-        OpsError::refused("SL6012", format!("`{}` cannot be read: {error}", path.display()), "save the plan again")
+        OpsError::refused("SL6012", format!("`{}`: {error}", path.display()), "save the plan again")
     })?;
     Ok((hash(&bytes), bytes))
 }

@@ -215,7 +215,7 @@ pub fn entries(
 /// Hands out the lines of a plan; a file whose digest does not fit its lines is refused, though only at its end.
 fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), OpsError>) -> Result<(), OpsError> {
     let file = files::open(path).map_err(|error| {
-        let message = format!("`{}` cannot be read: {error}", path.display());
+        let message = format!("`{}`: {error}", path.display());
         OpsError::refused("SL6012", message, "`syncline plan --out FILE` saves a plan")
     })?;
     let mut file = BufReader::new(file);

@@ -61,6 +61,11 @@ pub fn check(project: &Project) -> Result<StateReport, OpsError> {
 pub fn backup(project: &Project, to: &Path) -> Result<StateReport, OpsError> {
     let path = project.state_path();
     must_be_there(&path)?;
+    // Said here, where it is a name that the person chose, and not a trouble of the disk.
+    if to.symlink_metadata().is_ok() {
+        let message = format!("`{}` already exists, and a copy replaces nothing", to.display());
+        return Err(OpsError::refused("SL6005", message, "name another file"));
+    }
     let seen = care::backup(&path, to)?;
     Ok(report(to, seen, Vec::new()))
 }

@@ -35,7 +35,8 @@ pub fn plan(report: &PlanReport, paint: Paint) -> String {
     }
     let summary = Summary::of(report);
     // Of one pipeline without a danger, its own lines have said all.
-    if summary.dangers.len() + report.pipelines.len() > 1 {
+    let idle = !report.pipelines.is_empty() && report.pipelines.iter().all(summary::cannot_run);
+    if !idle && summary.dangers.len() + report.pipelines.len() > 1 {
         text.push_str(&format!("{} {}\n", paint.strong("In all:"), summary.headline()));
         text.extend(
             summary.dangers.iter().map(|danger| paint.danger(&format!("  ! {}", one_line(danger, 300))) + "\n"),
@@ -44,7 +45,11 @@ pub fn plan(report: &PlanReport, paint: Paint) -> String {
     for what in summary::unknown(report) {
         text.push_str(&format!("  ? unknown {}\n", safe(&what)));
     }
-    text.push_str(&format!("Nothing was written. Carrying this out takes about {}.\n", summary.cost()));
+    // What cannot run costs nothing, and a count of no calls would look like a promise.
+    text.push_str(&match idle {
+        true => "Nothing was written.\n".to_owned(),
+        false => format!("Nothing was written. Carrying this out takes about {}.\n", summary.cost()),
+    });
     text.extend(summary::next_commands(report).map(|line| format!("{line}\n")));
     text
 }

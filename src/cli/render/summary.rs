@@ -208,13 +208,20 @@ fn rejected_anew(forecast: &PipelineForecast) -> Option<u64> {
 
 /// What a plan cannot tell, each once.
 pub fn unknown(report: &PlanReport) -> Vec<String> {
-    let answers = report.pipelines.iter().flat_map(|pipeline| &pipeline.answers);
+    // Of a pipeline that cannot run, every question is open, and the first one has said so.
+    let told = |pipeline: &PipelineForecast| if cannot_run(pipeline) { 1 } else { usize::MAX };
+    let answers = report.pipelines.iter().flat_map(|pipeline| pipeline.answers.iter().take(told(pipeline)));
     let answered = |answer: &Answer| format!("{}: {}", subject_of(answer.question), answer.why);
     let mut open: Vec<String> = answers.filter(|answer| answer.answer == Verdict::Unknown).map(answered).collect();
     // Ten pipelines mostly leave the same question open for the same reason.
     open.sort_unstable();
     open.dedup();
     open
+}
+
+/// Whether a pipeline was refused before anything was read, so that it has no numbers that could be shown.
+pub fn cannot_run(pipeline: &PipelineForecast) -> bool {
+    pipeline.refusal.is_some() && pipeline.report.error.is_some()
 }
 
 /// What a question is about, after “unknown”.

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::written::{OnWritten, WrittenBody};
 use crate::config::address::{LOCALHOST, is_trustworthy};
+use crate::model::text;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 use crate::sys::network::{Network, Play, PlayedReply, PlayedRequest};
@@ -284,11 +285,42 @@ pub(in crate::connect) fn without_secrets(body: &[u8]) -> Cow<'_, [u8]> {
 /// An error and its causes as text. The address is left out: its query may hold values.
 fn transport_message(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+    let what = if error.is_builder() {
+        "no request could be made"
+    } else if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "cannot connect"
+    } else if error.is_body() || error.is_decode() {
+        "the answer broke off"
+    } else {
+        "the request broke off"
+    };
+    // Of the chain of causes the last one is the system's own; those above it name parts of the client.
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
     }
-    text
+    text::without_error_numbers(&format!("{what}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_service_that_is_not_there_is_told_without_the_words_of_a_library() {
+        // A port that was free a moment ago: nobody listens on it.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url: Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        drop(listener);
+        let transport = Transport::new(&url, &Network::Real, &Clock::system()).unwrap();
+        match transport.post_form(&url, &[], &Cancel::new()).await {
+            Err(TransportError::Failed(message)) => {
+                assert!(message.starts_with("cannot connect: ") && !message.contains("os error"), "{message}");
+                assert!(!message.contains("tcp"), "{message}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

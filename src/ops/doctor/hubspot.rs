@@ -44,6 +44,7 @@ pub(super) async fn look(project: &Project, name: &str, used: &[&LoadedPipeline]
         }
     }
     // Each object with the property that its records are recognised by; of one that is only associated with, none.
+    let mut owners = false;
     let mut objects: BTreeMap<&str, (Option<&str>, bool)> = BTreeMap::new();
     let writing = used.iter().map(|pipeline| &pipeline.config).filter(|config| config.target.connection == name);
     for config in writing {
@@ -57,11 +58,13 @@ pub(super) async fn look(project: &Project, name: &str, used: &[&LoadedPipeline]
                 known.0 = known.0.or(property);
             }
         }
-        if config.fields.iter().any(|field| field.cast == Some(Cast::Owner)) {
-            match target.owners().await {
-                Ok(_) => checks.ok(CheckName::Owners, "the owners can be read"),
-                Err(fault) => checks.fault(CheckName::Owners, &fault),
-            }
+        owners |= config.fields.iter().any(|field| field.cast == Some(Cast::Owner));
+    }
+    // Once, however many pipelines want them: they are those of the portal.
+    if owners {
+        match target.owners().await {
+            Ok(_) => checks.ok(CheckName::Owners, "the owners can be read"),
+            Err(fault) => checks.fault(CheckName::Owners, &fault),
         }
     }
     for (object, (property, synced)) in objects {
