@@ -3,6 +3,7 @@
 //! - `cargo bench --profile dist --bench figures -- sandbox [RECORDS]`: what the sandbox takes.
 //! - `… -- import [RECORDS]`: an import beside the floor, the same once more, cycles without a change.
 //! - `… -- rate RECORDS MILLISECONDS [PIPELINES [processes]]`: the share of the call budget that an import uses.
+//! - `… -- plots [RECORDS]`: calls and records over time at three latencies, as pictures in docs/pictures.
 //! - `… -- long RECORDS BYTES`, `… -- bad RECORDS EVERY`, `… -- killed RECORDS`: long texts, refused values, a kill.
 //! - `… -- state [RECORDS]`, `… -- upgrade [RECORDS]`: the state alone; the upgrade of one of version 7.
 //! - `… -- check`: the same at a small size; fails on calls, refusals, memory and state, and never on time.
@@ -17,6 +18,7 @@ use anyhow::{Context as _, Result};
 mod floor;
 mod http;
 mod import;
+mod plot;
 mod sandbox;
 mod serve;
 mod state;
@@ -46,6 +48,8 @@ fn main() -> Result<()> {
             let pipelines = rest.first().map_or(Ok(1), |text| number(text))?;
             import::rate(number(records)?, latency.parse()?, pipelines, rest.get(1).is_some()).map(drop)
         }
+        ["plots"] => import::plots(100_000),
+        ["plots", records] => import::plots(number(records)?),
         ["long", records, bytes] => import::long_texts(number(records)?, number(bytes)?).map(drop),
         ["bad", records, every] => import::bad_values(number(records)?, number(every)?).map(drop),
         ["killed", records] => import::killed(number(records)?).map(drop),
@@ -59,9 +63,7 @@ fn main() -> Result<()> {
             for records in [10_000, 100_000, 1_000_000] {
                 import::cost(records)?;
             }
-            for latency in [50, 500, 1_000] {
-                import::rate(100_000, latency, 1, false)?;
-            }
+            import::plots(100_000)?;
             import::rate(50_000, 50, world::OBJECTS, false)?;
             import::rate(50_000, 50, world::OBJECTS, true)?;
             import::long_texts(20_000, 30_000)?;

@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) limit: Option<u32>,
     /// Each so many-th record is refused by HubSpot.
     pub(crate) bad_every: Option<usize>,
+    /// What was written is kept, and told to whoever reads it.
+    pub(crate) keeps_values: bool,
 }
 
 /// What was asked, since the start.
@@ -58,6 +60,8 @@ pub(crate) struct Counts {
     pub(crate) associated: u64,
     /// HubSpot's calls of each second since the first.
     pub(crate) seconds: Vec<u64>,
+    /// Records that were written in each of those.
+    pub(crate) written_in: Vec<u64>,
 }
 
 impl Counts {
@@ -85,6 +89,10 @@ struct State {
     jobs: Vec<(String, Vec<String>)>,
     /// One bit a record, by object.
     seen: HashMap<String, Vec<u64>>,
+    /// Properties of records as they were sent, by object; empty unless they are kept.
+    values: HashMap<String, HashMap<usize, Box<str>>>,
+    /// Records at the other end of those of an object, by the path of the two objects and the record; each with its type.
+    associated: HashMap<String, HashMap<u64, Vec<(u64, AssociationType)>>>,
 }
 
 /// Serves until the input ends, and prints where it is.
@@ -285,8 +293,11 @@ impl Stub {
         let mut body = Vec::new();
         let status = match name.as_str() {
             "upsert" | "create" | "update" => self.write(path, request.body, &mut body)?,
-            "read" => found(request.body, &mut body)?,
-            "associations create" | "associations associate/default" => self.associate(request.body, &mut body)?,
+            "read" => self.found(path, request.body, &mut body)?,
+            "associations create" | "associations associate/default" => {
+                self.associate(path, request.body, &mut body)?
+            }
+            "associations read" => self.associated(path, request.body, &mut body)?,
             _ => {
                 let reply = self.ask_behind(1, request)?;
                 body = reply.body;
@@ -337,7 +348,7 @@ impl Stub {
                 body.push(b',');
             }
             results += 1;
-            numbers.push(number);
+            numbers.push((number, input.properties.get()));
             write!(
                 body,
                 r#"{{"id":"{}","properties":{},"createdAt":"2026-06-01T12:00:00.000Z","updatedAt":"2026-06-01T12:00:00.000Z","archived":false,"new":true,"objectWriteTraceId":"{}"}}"#,
@@ -353,8 +364,16 @@ impl Stub {
         body.push(b'}');
         let object = path.split('/').nth(4).unwrap_or_default();
         self.state(|state| {
+            if self.settings.keeps_values {
+                let values = state.values.entry(object.to_owned()).or_default();
+                values.extend(numbers.iter().map(|(number, properties)| (*number, Box::from(*properties))));
+            }
             let seen = state.seen.entry(object.to_owned()).or_default();
-            for number in numbers {
+            // The second of the last call that arrived.
+            let second = state.counts.seconds.len().saturating_sub(1);
+            state.counts.written_in.resize(second + 1, 0);
+            state.counts.written_in[second] += numbers.len() as u64;
+            for (number, _) in numbers {
                 seen.resize(seen.len().max(number / 64 + 1), 0);
                 let bit = 1 << (number % 64);
                 if seen[number / 64] & bit == 0 {
@@ -368,8 +387,9 @@ impl Stub {
         Ok(if errors.is_empty() { 200 } else { 207 })
     }
 
-    fn associate(&self, request: &[u8], body: &mut Vec<u8>) -> Result<u16> {
+    fn associate(&self, path: &str, request: &[u8], body: &mut Vec<u8>) -> Result<u16> {
         let batch: Batch<Pair<'_>> = serde_json::from_slice(request)?;
+        let mut pairs = Vec::with_capacity(batch.inputs.len());
         body.extend_from_slice(br#"{"status":"COMPLETE","results":["#);
         for (index, pair) in batch.inputs.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
@@ -378,36 +398,101 @@ impl Stub {
                 r#"{comma}{{"fromObjectTypeId":"2-1","fromObjectId":{},"toObjectTypeId":"0-2","toObjectId":{},"labels":[]}}"#,
                 pair.from.id, pair.to.id
             )?;
+            // Without a type it is the floor's, which never reads.
+            let kind = pair.types.first().cloned();
+            pairs.extend(kind.map(|kind| anyhow::Ok((pair.from.id.parse()?, pair.to.id.parse()?, kind))).transpose()?);
         }
         body.extend_from_slice(
             br#"],"startedAt":"2026-06-01T12:00:00.000Z","completedAt":"2026-06-01T12:00:00.000Z"}"#,
         );
-        self.state(|state| state.counts.associated += batch.inputs.len() as u64);
+        self.state(|state| {
+            state.counts.associated += batch.inputs.len() as u64;
+            let associated = state.associated.entry(objects(path).to_owned()).or_default();
+            for (from, to, kind) in pairs {
+                let ends = associated.entry(from).or_default();
+                if !ends.iter().any(|(end, _)| *end == to) {
+                    ends.push((to, kind));
+                }
+            }
+        });
+        Ok(200)
+    }
+
+    /// What was associated from this side; nobody asks from the other one.
+    fn associated(&self, path: &str, request: &[u8], body: &mut Vec<u8>) -> Result<u16> {
+        let batch: Batch<Reference<'_>> = serde_json::from_slice(request)?;
+        body.extend_from_slice(br#"{"status":"COMPLETE","results":["#);
+        self.state(|state| {
+            let associated = state.associated.get(objects(path));
+            let mut comma = "";
+            for Reference { id } in &batch.inputs {
+                let Some(ends) = associated.and_then(|associated| associated.get(&id.parse().ok()?)) else { continue };
+                let to = |(to, kind): &(u64, AssociationType)| {
+                    json!({"toObjectId": to, "associationTypes": [{"category": kind.category, "typeId": kind.id,
+                        "label": null}]})
+                };
+                let to: Vec<Value> = ends.iter().map(to).collect();
+                write!(body, r#"{comma}{{"from":{{"id":"{id}"}},"to":{}}}"#, Value::from(to))?;
+                comma = ",";
+            }
+            anyhow::Ok(())
+        })?;
+        body.extend_from_slice(
+            br#"],"startedAt":"2026-06-01T12:00:00.000Z","completedAt":"2026-06-01T12:00:00.000Z"}"#,
+        );
+        Ok(200)
+    }
+
+    /// Every company that is asked for is there; of other records those that were written.
+    fn found(&self, path: &str, request: &[u8], body: &mut Vec<u8>) -> Result<u16> {
+        let batch: Read<'_> = serde_json::from_slice(request)?;
+        let object = path.split('/').nth(4).unwrap_or_default();
+        body.extend_from_slice(br#"{"status":"COMPLETE","results":["#);
+        self.state(|state| {
+            let mut comma = "";
+            for Input { id, .. } in &batch.inputs {
+                let number = world::number(id);
+                let bits = state.seen.get(object).and_then(|seen| seen.get(number / 64)).copied().unwrap_or_default();
+                if batch.id_property != world::COMPANY_KEY && bits & (1 << (number % 64)) == 0 {
+                    continue;
+                }
+                let record = world::record(number);
+                let kept = state.values.get(object).and_then(|values| values.get(&number));
+                let properties = match kept {
+                    Some(properties) => format!(r#"{},"hs_object_id":"{record}"}}"#, properties.trim_end_matches('}')),
+                    None => format!(r#"{{"{}":"{id}","hs_object_id":"{record}"}}"#, batch.id_property),
+                };
+                write!(
+                    body,
+                    r#"{comma}{{"id":"{record}","properties":{properties},"createdAt":"2026-06-01T12:00:00.000Z","updatedAt":"2026-06-01T12:00:00.000Z","archived":false}}"#,
+                )?;
+                comma = ",";
+            }
+            anyhow::Ok(())
+        })?;
+        body.extend_from_slice(
+            br#"],"startedAt":"2026-06-01T12:00:00.000Z","completedAt":"2026-06-01T12:00:00.000Z"}"#,
+        );
         Ok(200)
     }
 }
 
-/// Every company that is asked for is there.
-fn found(request: &[u8], body: &mut Vec<u8>) -> Result<u16> {
-    let batch: Batch<Input<'_>> = serde_json::from_slice(request)?;
-    body.extend_from_slice(br#"{"status":"COMPLETE","results":["#);
-    for (index, input) in batch.inputs.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        let record = world::record(world::number(input.id));
-        write!(
-            body,
-            r#"{comma}{{"id":"{record}","properties":{{"{}":"{}","hs_object_id":"{record}"}},"createdAt":"2026-06-01T12:00:00.000Z","updatedAt":"2026-06-01T12:00:00.000Z","archived":false}}"#,
-            world::COMPANY_KEY,
-            input.id
-        )?;
-    }
-    body.extend_from_slice(br#"],"startedAt":"2026-06-01T12:00:00.000Z","completedAt":"2026-06-01T12:00:00.000Z"}"#);
-    Ok(200)
+/// The two objects of a path to associations.
+fn objects(path: &str) -> &str {
+    path.rsplit_once("/batch/").map_or(path, |(before, _)| before)
 }
 
 #[derive(Deserialize)]
 struct Batch<T> {
     inputs: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct Read<'a> {
+    #[serde(rename = "idProperty")]
+    id_property: &'a str,
+    #[serde(borrow)]
+    inputs: Vec<Input<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -429,6 +514,16 @@ struct Pair<'a> {
     from: Reference<'a>,
     #[serde(borrow)]
     to: Reference<'a>,
+    #[serde(default)]
+    types: Vec<AssociationType>,
+}
+
+#[derive(Clone, Deserialize)]
+struct AssociationType {
+    #[serde(rename = "associationCategory")]
+    category: String,
+    #[serde(rename = "associationTypeId")]
+    id: u64,
 }
 
 #[derive(Deserialize)]
