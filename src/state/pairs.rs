@@ -8,6 +8,7 @@ use crate::model::association::{OwnedType, PairKey, PairRequest};
 use crate::model::ids::{HubspotId, PipelineName};
 
 /// A lookup that was carried out, and what that led to.
+#[derive(Clone, Copy)]
 struct Leading {
     /// The place of the pair among those that were asked about.
     pair: usize,
@@ -19,34 +20,50 @@ struct Leading {
 /// The lookups of all pipelines that ask for associations between these pairs of records now: what was carried out of them is
 /// still what they ask for, and their records stand.
 pub fn requests(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<PairRequest>> {
-    let mut found = Vec::new();
-    for Leading { pair, lookup, relation, from } in leading(database, pairs)? {
-        let (pipeline, salesforce_id) = database.id_of(record_of(lookup))?;
-        let sql =
-            "SELECT a.target, a.label, d.lookup IS NOT NULL, d.wanted, d.wanted_label, i.standing FROM associations a
-            CROSS JOIN identities i ON i.record = a.lookup >> 10
-            LEFT JOIN due_associations d ON d.lookup = a.lookup WHERE a.lookup = ?1";
-        let mut statement = database.prepare_cached(sql)?;
-        let mut rows = statement.query([lookup])?;
-        let Some(row) = rows.next()? else { continue };
+    let mut leading = leading(database, pairs)?;
+    leading.sort_by_key(|leading| leading.lookup);
+    let of_lookup = |alike: &'_ [Leading]| (alike[0].lookup, alike.to_vec());
+    let lookups: Vec<(i64, Vec<Leading>)> =
+        leading.chunk_by(|one, other| one.lookup == other.lookup).map(of_lookup).collect();
+    let mut names: Vec<(i64, PipelineName)> = Vec::new();
+    let mut found = Vec::with_capacity(leading.len());
+    each_of(database, ASKED, 0, &lookups, |alike, row| {
         let asked: (Option<i64>, Option<i64>) =
-            if row.get(2)? { (row.get(3)?, row.get(4)?) } else { (row.get(0)?, row.get(1)?) };
-        if asked.0 != row.get(0)? || !stands(database, row.get(5)?)? {
-            continue;
+            if row.get(3)? { (row.get(4)?, row.get(5)?) } else { (row.get(1)?, row.get(2)?) };
+        if asked.0 != row.get(1)? || !stands(database, row.get(6)?)? {
+            return Ok(());
         }
-        let name = "SELECT name FROM pipelines WHERE id = ?1";
-        let name: String = database.prepare_cached(name)?.query_row([pipeline], |row| row.get(0))?;
-        found.push(PairRequest {
-            pair: pairs[pair],
-            pipeline: PipelineName::new(name),
-            salesforce_id,
-            key: database.key(pipeline, lookup)?,
-            from: database.hubspot_id(from)?,
-            to_object: database.relation(relation)?.to_object,
-            label: asked.1.map(|label| database.label(label)).transpose()?,
-        });
-    }
+        for Leading { pair, lookup, relation, from } in alike {
+            let (pipeline, salesforce_id) = database.id_of(record_of(*lookup))?;
+            found.push(PairRequest {
+                pair: pairs[*pair],
+                pipeline: name_of(database, &mut names, pipeline)?,
+                salesforce_id,
+                key: database.key(pipeline, *lookup)?,
+                from: database.hubspot_id(*from)?,
+                to_object: database.relation(*relation)?.to_object,
+                label: asked.1.map(|label| database.label(label)).transpose()?,
+            });
+        }
+        Ok(())
+    })?;
     Ok(found)
+}
+
+/// What lookups from `?1` to `?2` ask for, and how their records stand.
+const ASKED: &str = "SELECT a.lookup, a.target, a.label, d.lookup IS NOT NULL, d.wanted, d.wanted_label, i.standing
+    FROM associations a CROSS JOIN identities i ON i.record = a.lookup >> 10
+    LEFT JOIN due_associations d ON d.lookup = a.lookup WHERE a.lookup >= ?1 AND a.lookup <= ?2 ORDER BY a.lookup";
+
+/// The name of a pipeline; a batch meets few of them.
+fn name_of(database: &Database, names: &mut Vec<(i64, PipelineName)>, pipeline: i64) -> rusqlite::Result<PipelineName> {
+    if let Some((_, name)) = names.iter().find(|(known, _)| *known == pipeline) {
+        return Ok(name.clone());
+    }
+    let sql = "SELECT name FROM pipelines WHERE id = ?1";
+    let name = PipelineName::new(database.prepare_cached(sql)?.query_row([pipeline], |row| row.get::<_, String>(0))?);
+    names.push((pipeline, name.clone()));
+    Ok(name)
 }
 
 /// The lookups that led to these pairs of records: those of the records that either end is, and those that led from an end although
