@@ -80,9 +80,14 @@ impl Cells {
     }
 }
 
-impl<T: AsRef<str>> FromIterator<Option<T>> for Cells {
-    fn from_iter<I: IntoIterator<Item = Option<T>>>(cells: I) -> Self {
-        let mut text = String::new();
+impl Cells {
+    /// Those of a row, which is gone through twice: what is made for each of a million rows takes its memory once.
+    pub fn of<'a>(cells: impl ExactSizeIterator<Item = Option<&'a str>> + Clone) -> Self {
+        Self::collected(cells.clone().flatten().map(str::len).sum(), cells)
+    }
+
+    fn collected<T: AsRef<str>>(bytes: usize, cells: impl IntoIterator<Item = Option<T>>) -> Self {
+        let mut text = String::with_capacity(bytes);
         let ends = cells.into_iter().map(|cell| {
             text.push_str(cell.as_ref().map(T::as_ref).unwrap_or_default());
             // Rows are refused long before they reach 2 GiB.
@@ -91,6 +96,12 @@ impl<T: AsRef<str>> FromIterator<Option<T>> for Cells {
         });
         let ends = ends.collect();
         Self { text: text.into(), ends }
+    }
+}
+
+impl<T: AsRef<str>> FromIterator<Option<T>> for Cells {
+    fn from_iter<I: IntoIterator<Item = Option<T>>>(cells: I) -> Self {
+        Self::collected(0, cells)
     }
 }
 

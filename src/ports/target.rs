@@ -249,6 +249,12 @@ impl<'a> WriteInput<'a> {
         let all = self.properties.into_iter().chain(self.create_only).flat_map(Properties::iter);
         all.filter(move |(_, value)| !skips_blanks || !value.is_empty()).map(|(name, value)| (&**name, value))
     }
+
+    /// Bytes of that as JSON, about: nothing is escaped as a rule.
+    pub fn bytes(&self) -> usize {
+        // Quotes, a colon and a comma.
+        self.sent().map(|(name, value)| name.len() + value.len() + 6).sum()
+    }
 }
 
 /// What became of one input.

@@ -12,7 +12,7 @@ use super::errors::local;
 use super::lookups::{LOOKS_MAX, Records, record};
 use super::outcomes::{Trace, Traces, outcomes};
 use super::settings::API_VERSION;
-use super::wire::{Batch, Object, Page, ReadBatch, Written};
+use super::wire::{Object, Page, ReadBatch, WrittenBatch};
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
 use crate::ports::target::{
@@ -44,6 +44,9 @@ struct Inputs<'a> {
     inputs: Vec<Input<'a>>,
 }
 
+/// Bytes of an input beside its properties, about.
+const INPUT_BYTES: usize = 128;
+
 /// `/crm/objects/2026-09/2-1/batch/upsert`
 fn path(object: &str, rest: &str) -> String {
     format!("/crm/objects/{API_VERSION}/{}{rest}", encode(object))
@@ -71,10 +74,11 @@ pub(super) async fn write(api: &Api, calls: &AtomicU64, batch: &WriteBatch<'_>) 
         WriteMode::Create => ("create records", "/batch/create"),
         WriteMode::Update => ("update records", "/batch/update"),
     };
-    let call = Call::post(operation, path(batch.object, rest), &Inputs { inputs: inputs.collect() });
+    let bytes = batch.inputs.iter().map(|input| INPUT_BYTES + input.bytes()).sum();
+    let call = Call::post_of_about(bytes, operation, path(batch.object, rest), &Inputs { inputs: inputs.collect() });
     // An upsert or update sent twice leaves the same values; a creation sent twice leaves two records.
     let call = if batch.mode == WriteMode::Create { call.once() } else { call };
-    let answer: Batch<Written> = api.fetch(calls, &call).await?;
+    let WrittenBatch(answer) = api.fetch(calls, &call).await?;
     Ok(outcomes(batch, traces, answer))
 }
 

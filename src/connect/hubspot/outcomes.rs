@@ -4,16 +4,20 @@
 use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Serialize, Serializer};
 
 use super::errors::{context_texts, is_not_found, reason};
-use super::wire::{Batch, ErrorBody, Written};
+use super::wire::{Batch, ErrorBody, TRACE_PREFIX, Written};
 use crate::ports::target::{RECORD_ID, WriteBatch, WriteMode, WriteOutcome};
 
 /// Numbers the trace ids of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// The number of this process: asking for it is a call of the system, and each record's trace id names it.
+static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
 
 /// The trace ids of a batch's inputs: one after another.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +43,8 @@ impl Traces {
 
     /// The input that a text names.
     fn input(self, text: &str) -> Option<usize> {
-        let (process, number) = text.strip_prefix("syncline-")?.split_once('-')?;
-        if process.parse() != Ok(std::process::id()) {
+        let (process, number) = text.strip_prefix(TRACE_PREFIX)?.split_once('-')?;
+        if process.parse() != Ok(*PROCESS) {
             return None;
         }
         let index = number.parse::<u64>().ok()?.checked_sub(self.first)?;
@@ -50,7 +54,7 @@ impl Traces {
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "syncline-{}-{}", std::process::id(), self.0)
+        write!(f, "{TRACE_PREFIX}{}-{}", *PROCESS, self.0)
     }
 }
 

@@ -6,6 +6,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 
 use crate::connect::http::entries::{self, Entry, list, parts, some_list};
 use crate::model::ids::HubspotId;
@@ -80,6 +81,31 @@ impl<T: DeserializeOwned> Answer for Batch<T> {
                 Ok(Self { status, results, errors: Vec::new() })
             }
             _ => entries::answer(body),
+        }
+    }
+}
+
+/// How the trace ids begin that Syncline sends.
+pub(super) const TRACE_PREFIX: &str = "syncline-";
+
+/// The answer of a batch that writes records.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub(super) struct WrittenBatch(pub(super) Batch<Written>);
+
+impl Answer for WrittenBatch {
+    fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
+        // As text, so that it is not looked at once more for each of its members.
+        let traced = std::str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok());
+        match traced {
+            // Mostly so: trace ids tell which input each result answers, and what it holds needs no second look.
+            Some(Entry(Whole { status, results, errors }))
+                if errors.is_empty() && results.iter().all(|Entry(result): &Entry<Traced>| result.is_traced()) =>
+            {
+                let results = results.into_iter().map(|Entry(result)| result.into()).collect();
+                Ok(Self(Batch { status, results, errors: Vec::new() }))
+            }
+            _ => Batch::read(body).map(Self),
         }
     }
 }
@@ -178,7 +204,30 @@ pub(super) struct Written {
     pub(super) id: Option<HubspotId>,
     properties: Option<Box<RawValue>>,
     pub(super) new: Option<bool>,
-    pub(super) object_write_trace_id: Option<String>,
+    pub(super) object_write_trace_id: Option<SmolStr>,
+}
+
+/// The same without what it holds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Traced {
+    #[serde(deserialize_with = "id")]
+    id: Option<HubspotId>,
+    new: Option<bool>,
+    object_write_trace_id: Option<SmolStr>,
+}
+
+impl Traced {
+    /// Whether its trace id tells which input it answers.
+    fn is_traced(&self) -> bool {
+        self.object_write_trace_id.as_deref().is_some_and(|trace| trace.starts_with(TRACE_PREFIX))
+    }
+}
+
+impl From<Traced> for Written {
+    fn from(Traced { id, new, object_write_trace_id }: Traced) -> Self {
+        Self { id, properties: None, new, object_write_trace_id }
+    }
 }
 
 impl Written {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::csv::Row;
 use super::soql;
 use super::wire;
-use crate::model::record::Record;
+use crate::model::record::{Cells, Record};
 use crate::ports::source::Extract;
 
 /// Where each cell of a row goes. Names are met without regard to letter case.
@@ -108,7 +108,7 @@ impl Layout {
             // A guess either way would archive a living record, or keep a deleted one.
             _ => return Err(RowError::Deleted),
         };
-        let values = self.columns.iter().map(|slot| text(*slot)).collect();
+        let values = Cells::of(self.columns.iter().map(|slot| text(*slot)));
         Ok(Record { id, modified, deleted, values })
     }
 
