@@ -5,7 +5,7 @@ use super::args::review::{DiffFormat, PlanFormat};
 use super::args::{AlertsAction, Arguments, CatalogAction, Command, FailureAction, Man, TestFormat};
 use super::exit::Exit;
 use super::shared::{failed, json, write_public};
-use super::{care, complete, definitions, demo, help, history, login, mcp, output, records, review, sandbox, serve};
+use super::{care, complete, definitions, demo, help, history, login, output, records, review, sandbox, serve};
 use crate::ops::schemas;
 use crate::project::error::OpsError;
 
@@ -29,7 +29,13 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Diff(arguments) => review::diff_definitions(&common, &arguments).await,
         Command::Apply(arguments) => review::apply_plan(&common, &arguments).await,
         Command::Approve(arguments) => review::approve_plan(&common, &arguments),
-        Command::Mcp => mcp::run(&common),
+        #[cfg(feature = "mcp")]
+        Command::Mcp => Box::pin(super::mcp::run(&common)).await,
+        #[cfg(not(feature = "mcp"))]
+        Command::Mcp => {
+            output::error("this program was built without its feature `mcp`", None, None);
+            Ok(Exit::Failed)
+        }
         Command::Plan(arguments) => review::plan_project(&common, &arguments).await,
         Command::Import(arguments) => records::import_records(&common, &arguments).await,
         Command::Sync(arguments) => records::sync_records(&common, &arguments).await,

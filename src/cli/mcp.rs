@@ -1,23 +1,30 @@
-//! `mcp`: what can be read, for agents, over standard input and output (Model Context Protocol). Each tool runs the program's own
-//! command, so that it tells what the command line tells. The one tool that writes applies a plan that a person approved.
+//! `mcp`: what can be read, for agents, over standard input and output (Model Context Protocol, spoken by `rmcp`). Each tool runs the
+//! program's own command, so that it tells what the command line tells. The one tool that writes applies a plan that a person approved.
 
-use std::io::{BufRead as _, Write as _};
+use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation, JsonObject,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as Shown, ToolAnnotations,
+};
+use rmcp::service::{RequestContext, ServerInitializeError};
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::transport::stdio;
+use rmcp::{RoleServer, ServerHandler, ServiceExt as _};
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
 
 use super::args::common::Common;
 use super::exit::Exit;
+use super::output;
 use super::shared::project;
 use crate::ops::{approvals, schemas};
 use crate::project::error::OpsError;
 use crate::project::wiring::{Outside, Project};
 use crate::sys::process;
 use crate::sys::secrets::masked;
-
-/// Versions of the protocol that are spoken, the latest first. All of them are the same for tools over lines of text.
-const VERSIONS: [&str; 3] = ["2025-11-25", "2025-06-18", "2025-03-26"];
 
 /// Most bytes of one message; a request names a tool and a few words.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -179,129 +186,90 @@ fn with_names(given: &Map<String, Value>, mut command: Vec<String>, flags: &[(&s
     command
 }
 
-/// Why a request cannot be answered: a code of JSON-RPC, and words.
-type Refused = (i64, String);
-
 /// Serves one client until it closes the input.
-pub(super) fn run(common: &Common) -> Result<Exit, OpsError> {
+pub(super) async fn run(common: &Common) -> Result<Exit, OpsError> {
     // Before anything is served, so that a wrong folder is said where a person sees it.
     let project = Arc::new(project(common, Outside::real())?);
-    let server = Arc::new(Server { project, target: common.target.clone(), out: Mutex::new(std::io::stdout()) });
-    let mut input = std::io::stdin().lock();
-    let mut calls = Vec::new();
-    loop {
-        let mut line = Vec::new();
-        match input.take_line(&mut line) {
-            Ok(0) | Err(_) => break,
-            Ok(_) => {}
+    let (alive, mut calls) = mpsc::channel(1);
+    let server = Server { project, target: common.target.clone(), _alive: alive };
+    let (input, out) = stdio();
+    let transport = AsyncRwTransport::new_server(input, out).with_max_line_length(MESSAGE_BYTES_MAX);
+    match server.serve(transport).await {
+        Ok(served) => drop(served.waiting().await),
+        // A client that went away before it said anything.
+        Err(ServerInitializeError::ConnectionClosed(_)) => {}
+        Err(ServerInitializeError::ExpectedInitializeRequest(_)) => {
+            output::error(
+                "the client did not begin by the protocol: its first message must be `initialize`",
+                None,
+                None,
+            );
+            return Ok(Exit::Failed);
         }
-        if line.trim_ascii().is_empty() {
-            continue;
+        Err(error) => {
+            output::error(&masked(&format!("the client could not be served: {error}")), None, None);
+            return Ok(Exit::Failed);
         }
-        let Ok(message) = serde_json::from_slice::<Value>(&line) else {
-            server.refuse(&Value::Null, &(-32700, "a message is one line of JSON".to_owned()));
-            continue;
-        };
-        // Each by itself: a plan of many records must not hold up a question about one.
-        let server = Arc::clone(&server);
-        calls.push(std::thread::spawn(move || server.answer(&message)));
-        calls.retain(|call| !call.is_finished());
     }
-    for call in calls {
-        let _ = call.join();
-    }
+    // Calls hold the server. What reads was ended with the input; what writes ends in its own time.
+    while calls.recv().await.is_some() {}
     Ok(Exit::Done)
-}
-
-/// Reads lines up to a length.
-trait Lines {
-    fn take_line(&mut self, into: &mut Vec<u8>) -> std::io::Result<usize>;
-}
-
-impl<R: std::io::BufRead> Lines for R {
-    fn take_line(&mut self, into: &mut Vec<u8>) -> std::io::Result<usize> {
-        let read = std::io::Read::take(&mut *self, MESSAGE_BYTES_MAX as u64).read_until(b'\n', into)?;
-        if read == MESSAGE_BYTES_MAX && !into.ends_with(b"\n") {
-            // The rest of it is read and left: what follows is another message.
-            let mut rest = Vec::new();
-            while std::io::Read::take(&mut *self, MESSAGE_BYTES_MAX as u64).read_until(b'\n', &mut rest)? > 0 {
-                if rest.ends_with(b"\n") {
-                    break;
-                }
-                rest.clear();
-            }
-            into.clear();
-            into.extend_from_slice(b"too long\n");
-        }
-        Ok(read)
-    }
 }
 
 struct Server {
     project: Arc<Project>,
     target: Option<String>,
-    out: Mutex<std::io::Stdout>,
+    /// Dropped with the last call.
+    _alive: mpsc::Sender<Infallible>,
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new("syncline", env!("CARGO_PKG_VERSION")).with_title("Syncline"))
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _page: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(TOOLS.iter().map(shown).collect()))
+    }
+
+    async fn call_tool(
+        &self,
+        asked: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let tool = TOOLS.iter().find(|tool| tool.name == asked.name);
+        let tool = tool.ok_or_else(|| wrong(format!("there is no tool `{}`", asked.name)))?;
+        let given = asked.arguments.unwrap_or_default();
+        let broken =
+            |error: &dyn std::fmt::Display| ErrorData::internal_error(masked(&error.to_string()).into_owned(), None);
+        let schema = Value::Object(input(tool));
+        let error = jsonschema::validator_for(&schema).ok().and_then(|validator| {
+            validator.iter_errors(&Value::Object(given.clone())).next().map(|error| error.to_string())
+        });
+        if let Some(error) = error {
+            return Err(wrong(format!("`{}`: {error}", tool.name)));
+        }
+        let saved = match tool.name == "plan" && given.get("save") == Some(&Value::Bool(true)) {
+            true => Some(approvals::place_for_plan(&self.project).map_err(|error| broken(&error))?),
+            false => None,
+        };
+        let command = self.command(tool, &given, saved.as_ref());
+        let ran = tokio::select! {
+            ran = process::own(&command) => ran.map_err(|error| broken(&error))?,
+            // What was dropped is ended. A plan that a person approved is carried out once it was begun: half of it was never looked at.
+            () = context.ct.cancelled(), if !tool.writes => return Err(ErrorData::internal_error("the call was cancelled", None)),
+        };
+        Ok(result(tool, &ran, saved.as_ref()).into())
+    }
 }
 
 impl Server {
-    fn answer(&self, message: &Value) {
-        // What has no id asks for no answer.
-        let Some(id) = message.get("id").filter(|id| id.is_string() || id.is_number()) else { return };
-        let method = message["method"].as_str().unwrap_or_default();
-        let parameters = message["params"].as_object().cloned().unwrap_or_default();
-        let result = match method {
-            "initialize" => Ok(self.initialize(&parameters)),
-            "ping" => Ok(json!({})),
-            "tools/list" => Ok(json!({"tools": TOOLS.iter().map(shown).collect::<Vec<_>>()})),
-            "tools/call" => self.call(&parameters),
-            // An answer of the client to a question that nobody asked.
-            "" => return,
-            _ => Err((-32601, format!("there is no method `{method}`"))),
-        };
-        match result {
-            Ok(result) => self.send(&json!({"jsonrpc": "2.0", "id": id, "result": result})),
-            Err(refused) => self.refuse(id, &refused),
-        }
-    }
-
-    fn refuse(&self, id: &Value, (code, message): &Refused) {
-        self.send(&json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}}));
-    }
-
-    fn send(&self, message: &Value) {
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody reads any more when the pipe is closed; the input ends then, too.
-        let _ = writeln!(out, "{}", masked(&message.to_string())).and_then(|()| out.flush());
-    }
-
-    fn initialize(&self, parameters: &Map<String, Value>) -> Value {
-        let asked = parameters.get("protocolVersion").and_then(Value::as_str).unwrap_or_default();
-        let version = VERSIONS.iter().find(|known| **known == asked).unwrap_or(&VERSIONS[0]);
-        json!({"protocolVersion": version, "capabilities": {"tools": {}}, "instructions": INSTRUCTIONS,
-            "serverInfo": {"name": "syncline", "title": "Syncline", "version": env!("CARGO_PKG_VERSION")}})
-    }
-
-    fn call(&self, parameters: &Map<String, Value>) -> Result<Value, Refused> {
-        let name = parameters.get("name").and_then(Value::as_str).unwrap_or_default();
-        let tool = TOOLS.iter().find(|tool| tool.name == name);
-        let tool = tool.ok_or_else(|| (-32602, format!("there is no tool `{name}`")))?;
-        let given = parameters.get("arguments").and_then(Value::as_object).cloned().unwrap_or_default();
-        let schema = input(tool);
-        let wrong = jsonschema::validator_for(&schema).ok().and_then(|validator| {
-            validator.iter_errors(&Value::Object(given.clone())).next().map(|error| error.to_string())
-        });
-        if let Some(wrong) = wrong {
-            return Err((-32602, format!("`{name}`: {wrong}")));
-        }
-        let saved = match tool.name == "plan" && given.get("save") == Some(&Value::Bool(true)) {
-            true => Some(approvals::place_for_plan(&self.project).map_err(|error| (-32603, error.to_string()))?),
-            false => None,
-        };
-        let ran =
-            process::own(&self.command(tool, &given, saved.as_ref())).map_err(|error| (-32603, error.to_string()))?;
-        Ok(result(tool, &ran, saved.as_ref()))
-    }
-
     fn command(&self, tool: &Tool, given: &Map<String, Value>, saved: Option<&PathBuf>) -> Vec<String> {
         let mut before = vec![format!("--project={}", self.project.loaded.root.display()), "--quiet".to_owned()];
         before.extend(self.target.as_ref().map(|target| format!("--target={target}")));
@@ -316,50 +284,61 @@ impl Server {
     }
 }
 
-fn input(tool: &Tool) -> Value {
-    let properties = (tool.arguments)();
-    // Without these there is nothing to do.
-    let required: Vec<&str> = match tool.name {
-        "why" => vec!["id"],
-        "apply" => vec!["digest"],
-        _ => Vec::new(),
-    };
-    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+/// The client asked for what there is not.
+fn wrong(message: String) -> ErrorData {
+    ErrorData::invalid_params(masked(&message).into_owned(), None)
 }
 
-fn shown(tool: &Tool) -> Value {
-    let mut shown = json!({"name": tool.name, "description": tool.what, "inputSchema": input(tool),
-        "annotations": {"readOnlyHint": !tool.writes, "destructiveHint": tool.writes, "idempotentHint": !tool.writes}});
+fn input(tool: &Tool) -> JsonObject {
+    // Without these there is nothing to do.
+    let required: &[&str] = match tool.name {
+        "why" => &["id"],
+        "apply" => &["digest"],
+        _ => &[],
+    };
+    object(
+        json!({"type": "object", "properties": (tool.arguments)(), "required": required, "additionalProperties": false}),
+    )
+}
+
+fn shown(tool: &Tool) -> Shown {
+    let hints = ToolAnnotations::new().read_only(!tool.writes).destructive(tool.writes).idempotent(!tool.writes);
+    let shown = Shown::new(tool.name, tool.what, input(tool)).with_annotations(hints);
     // One run and the list of runs have a schema each; a tool has one.
-    if tool.name != "runs" {
-        let mut schema = schemas::value((tool.schema)(&Map::new())).unwrap_or_default();
-        // Ours say it within their choice of result and error; the protocol wants it said first.
-        schema["type"] = "object".into();
-        shown["outputSchema"] = schema;
+    if tool.name == "runs" {
+        return shown;
     }
-    shown
+    let mut schema = object(schemas::value((tool.schema)(&Map::new())).unwrap_or_default());
+    // Ours say it within their choice of result and error; the protocol wants it said first.
+    schema.insert("type".to_owned(), "object".into());
+    shown.with_raw_output_schema(schema.into())
+}
+
+fn object(value: Value) -> JsonObject {
+    match value {
+        Value::Object(members) => members,
+        _ => JsonObject::new(),
+    }
 }
 
 /// What a command printed, as the answer of its tool.
-fn result(tool: &Tool, ran: &std::process::Output, saved: Option<&PathBuf>) -> Value {
-    let printed = String::from_utf8_lossy(&ran.stdout).into_owned();
-    let said: String = String::from_utf8_lossy(&ran.stderr).chars().take(SAID_MAX).collect();
+fn result(tool: &Tool, ran: &std::process::Output, saved: Option<&PathBuf>) -> CallToolResult {
+    let printed = masked(&String::from_utf8_lossy(&ran.stdout)).into_owned();
+    let said: String = masked(&String::from_utf8_lossy(&ran.stderr)).chars().take(SAID_MAX).collect();
     let structured = serde_json::from_str::<Value>(&printed).ok().filter(Value::is_object);
-    let mut content = Vec::new();
+    let mut content = vec![ContentBlock::text(structured.as_ref().map_or(said, Value::to_string))];
     if let Some(path) = saved {
         // A plan that was refused has left no file.
         if let Ok((digest, _)) = approvals::digest(path) {
-            content.push(json!({"type": "text", "text": format!(
-                "The plan is saved in {0}; its digest is {digest}. A person approves it at a terminal: syncline approve {0}", path.display())}));
+            content.push(ContentBlock::text(format!(
+                "The plan is saved in {0}; its digest is {digest}. A person approves it at a terminal: syncline approve {0}",
+                path.display()
+            )));
         }
     }
-    let words = structured.as_ref().map_or_else(|| said.clone(), Value::to_string);
-    content.insert(0, json!({"type": "text", "text": words}));
     // 3 is done, with records that failed; a finding of `validate` is its result.
     let done = matches!(ran.status.code(), Some(0 | 2 | 3)) || tool.name == "validate" && structured.is_some();
-    let mut result = json!({"content": content, "isError": !done});
-    if let Some(structured) = structured {
-        result["structuredContent"] = structured;
-    }
+    let mut result = if done { CallToolResult::success(content) } else { CallToolResult::error(content) };
+    result.structured_content = structured;
     result
 }

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod help;
 pub mod history;
 mod login;
+#[cfg(feature = "mcp")]
 mod mcp;
 pub mod output;
 mod part;

@@ -62,9 +62,12 @@ pub fn of_user(program: &str, folder: &Path) -> Option<Command> {
     Some(command)
 }
 
-/// Runs this very program with other arguments to its end. It can read nothing, and has the environment of this process.
-pub fn own(arguments: &[String]) -> io::Result<std::process::Output> {
-    Command::new(env::current_exe()?).args(arguments).stdin(Stdio::null()).output()
+/// Runs this very program with other arguments to its end, or ends it where this is dropped before. It can read nothing, and has the
+/// environment of this process.
+#[cfg(feature = "mcp")]
+pub async fn own(arguments: &[String]) -> io::Result<std::process::Output> {
+    let mut command = tokio::process::Command::new(env::current_exe()?);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true).output().await
 }
 
 /// Why a program gave no output.

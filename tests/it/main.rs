@@ -39,6 +39,7 @@ mod login;
 mod many_failures;
 mod mapping_changes;
 mod match_changes;
+#[cfg(feature = "mcp")]
 mod mcp;
 mod modes_and_failures;
 mod official_clients;
