@@ -1,22 +1,28 @@
 //! A person's login in a browser, by authorization code with a proof key, and its end.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::Bytes;
+use oauth2::basic::BasicClient;
+use oauth2::{
+    AccessToken, AuthUrl, AuthorizationCode, ClientId, CsrfToken, ErrorResponse, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, RefreshToken, Scope,
+};
 use url::Url;
 
-use super::http::client::{Transport, TransportError, without_secrets};
+use super::http::client::Transport;
 use super::http::login_file::{LoginFile, StoredLogin};
+use super::http::oauth::{Answer, Endpoint, Members, NoToken, app};
 use super::http::redirect::{NoCode, Redirect};
-use super::hubspot::tokens::{self, Asked};
-use super::salesforce::oauth::{Refusal, refusal};
-use super::salesforce::wire;
+use super::hubspot::tokens;
+use super::salesforce::oauth::refusal;
+use super::salesforce::wire::TokenAnswer;
 use crate::config::address::{is_loopback, is_trustworthy};
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 use crate::sys::network::Network;
-use crate::sys::{pkce, secrets};
+use crate::sys::secrets;
 
 /// Where HubSpot's page is, whose API has another host.
 const HUBSPOT_PAGE: &str = "https://app.hubspot.com/oauth/authorize";
@@ -25,6 +31,9 @@ const HUBSPOT_PAGE: &str = "https://app.hubspot.com/oauth/authorize";
 const SALESFORCE_SCOPES: &str = "api refresh_token";
 const HUBSPOT_SCOPES: &str = "oauth crm.objects.custom.read crm.objects.custom.write crm.schemas.custom.read \
                               crm.objects.companies.read crm.objects.companies.write crm.objects.owners.read";
+
+/// Random bytes of a state: as many as of a verifier.
+const STATE_BYTES: u32 = 32;
 
 /// Longest wait for the answer of a token endpoint.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -79,6 +88,12 @@ pub struct Around<'a> {
     pub cancel: &'a Cancel,
 }
 
+impl<'a> Around<'a> {
+    fn endpoint(&self, transport: &'a Transport) -> Endpoint<'a> {
+        Endpoint::new(transport, self.clock, self.cancel, ANSWER_WITHIN)
+    }
+}
+
 impl Login {
     /// Logs in: hands the address of the page to `show`, waits for the browser, and stores what comes of it.
     ///
@@ -92,10 +107,14 @@ impl Login {
     ) -> Result<StoredLogin, Fault> {
         let transport = self.transport(around)?;
         let redirect = Redirect::listen(self.port).await.map_err(|why| self.no_code(&why))?;
-        show(&self.page(&redirect)?);
-        let (uri, verifier) = (redirect.uri.clone(), redirect.verifier.clone());
-        let code = redirect.code(within, around.clock, around.cancel).await.map_err(|why| self.no_code(&why))?;
-        let stored = self.redeem(&transport, around, &code, &uri, &verifier).await?;
+        let uri = RedirectUrl::new(redirect.uri.clone()).map_err(|error| self.refused(error.to_string()))?;
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        secrets::remember_session(verifier.secret());
+        let (page, state) = self.page(&uri, challenge)?;
+        show(&page);
+        let code = redirect.code(&state, within, around.clock, around.cancel).await;
+        let code = code.map_err(|why| self.no_code(&why))?;
+        let stored = self.redeem(&transport, around, (code, verifier), &uri).await?;
         // A process that renews the tokens of the login before must not put them over these.
         let _held = self.file.locked(around.clock, around.cancel).await?;
         self.file.write(&stored)?;
@@ -128,10 +147,11 @@ impl Login {
         let told = match address {
             // Tokens of another address are none of this one's business.
             _ if stored.address != self.url.as_str() => Err("it was a login at another address".to_owned()),
-            Ok(address) => match self.post(&transport, around, &address, &form).await {
+            // By hand: the crate revokes over https only, and a sandbox is a loopback address.
+            Ok(address) => match around.endpoint(&transport).post_form(&address, &form).await {
                 Ok((200..300, _)) => Ok(()),
                 Ok((status, _)) => Err(format!("HTTP status {status}")),
-                Err(message) => Err(message),
+                Err(error) => Err(error.to_string()),
             },
             Err(error) => Err(error.to_string()),
         };
@@ -148,40 +168,34 @@ impl Login {
             .map_err(|text| self.file.halt("SL4205", text, "check the certificates of this computer".to_owned()))
     }
 
-    /// The page on which the person decides.
-    fn page(&self, redirect: &Redirect) -> Result<Url, Fault> {
+    /// The page on which the person decides, and the state that comes back from it.
+    fn page(&self, uri: &RedirectUrl, challenge: PkceCodeChallenge) -> Result<(Url, CsrfToken), Fault> {
         let page = match self.service {
             Service::Salesforce => self.url.join("/services/oauth2/authorize"),
             // A sandbox has page and API at one address.
             Service::Hubspot if is_loopback(&self.url) => self.url.join("/oauth/authorize"),
             Service::Hubspot => Url::parse(HUBSPOT_PAGE),
         };
-        let mut page = page.map_err(|error| {
+        let page = page.map_err(|error| {
             self.file.halt("SL4205", error.to_string(), "correct the address of the connection".to_owned())
         })?;
         let usual = match self.service {
             Service::Salesforce => SALESFORCE_SCOPES,
             Service::Hubspot => HUBSPOT_SCOPES,
         };
-        let scopes = self.scopes.as_ref().map_or_else(|| usual.to_owned(), |scopes| scopes.join(" "));
-        let challenge = pkce::challenge(&redirect.verifier);
-        let mut pairs = vec![
-            ("client_id", self.client_id.as_str()),
-            ("redirect_uri", &redirect.uri),
-            ("scope", &scopes),
-            ("state", &redirect.state),
-            ("code_challenge", &challenge),
-            ("code_challenge_method", "S256"),
-        ];
-        if self.service == Service::Salesforce {
-            pairs.push(("response_type", "code"));
-        }
+        let usual = || usual.split(' ').map(str::to_owned).collect();
+        let scopes: Vec<String> = self.scopes.clone().unwrap_or_else(usual);
+        let app = BasicClient::new(ClientId::new(self.client_id.clone())).set_auth_uri(AuthUrl::from_url(page));
+        let (mut page, state) = app
+            .authorize_url(|| CsrfToken::new_random_len(STATE_BYTES))
+            .set_redirect_uri(Cow::Borrowed(uri))
+            .add_scopes(scopes.into_iter().map(Scope::new))
+            .set_pkce_challenge(challenge)
+            .url();
         // Blanks as `%20`: some readers of addresses take a plus for one.
-        let encoded =
-            |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
-        let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        page.set_query(Some(&query.join("&")));
-        Ok(page)
+        let query = page.query().map(|query| query.replace('+', "%20"));
+        page.set_query(query.as_deref());
+        Ok((page, state))
     }
 
     /// Changes the code for tokens.
@@ -189,93 +203,69 @@ impl Login {
         &self,
         transport: &Transport,
         around: &Around<'_>,
-        code: &str,
-        uri: &str,
-        verifier: &str,
+        code: (AuthorizationCode, PkceCodeVerifier),
+        uri: &RedirectUrl,
     ) -> Result<StoredLogin, Fault> {
         let address = match self.service {
             Service::Salesforce => self.url.join("/services/oauth2/token"),
             Service::Hubspot => tokens::token_url(&self.url),
         };
         let address = address.map_err(|error| self.refused(error.to_string()))?;
-        let mut form = vec![
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("client_id", &*self.client_id),
-            ("redirect_uri", uri),
-            ("code_verifier", verifier),
-        ];
-        form.extend(self.client_secret.as_deref().map(|secret| ("client_secret", secret)));
-        // Once: a code is good for one use, and a new one is had by beginning again.
-        let (status, body) =
-            self.post(transport, around, &address, &form).await.map_err(|message| self.refused(message))?;
+        let endpoint = around.endpoint(transport);
         match self.service {
-            Service::Salesforce => self.salesforce(status, &body, around),
-            Service::Hubspot => self.hubspot(status, &body, around),
+            Service::Salesforce => {
+                let came = self.exchange(&endpoint, address, code, uri).await;
+                self.salesforce(came.map_err(|no_token| self.refused(refusal(no_token).into_message()))?, around)
+            }
+            Service::Hubspot => {
+                let came = self.exchange(&endpoint, address, code, uri).await;
+                self.hubspot(came.map_err(|no_token| self.refused(tokens::asked(no_token).into_message()))?, around)
+            }
         }
     }
 
-    fn salesforce(&self, status: u16, body: &[u8], around: &Around<'_>) -> Result<StoredLogin, Fault> {
-        if !(200..300).contains(&status) {
-            return Err(match refusal(status, body) {
-                Refusal::Passing(message) | Refusal::Audience(message) => self.refused(message),
-                Refusal::Final { message, .. } | Refusal::Unclear { message, .. } => self.refused(message),
-            });
-        }
-        // The decoder's own words could quote a token.
-        let answer: wire::TokenAnswer =
-            serde_json::from_slice(body).map_err(|_| self.refused("the answer is not a token".to_owned()))?;
-        secrets::remember_session(&answer.access_token);
-        let account = answer.org();
+    /// Once: a code is good for one use, and a new one is had by beginning again.
+    async fn exchange<E: ErrorResponse + 'static, M: Members>(
+        &self,
+        endpoint: &Endpoint<'_>,
+        address: Url,
+        (code, verifier): (AuthorizationCode, PkceCodeVerifier),
+        uri: &RedirectUrl,
+    ) -> Result<Answer<M>, NoToken<E>> {
+        let app = app(&self.client_id, self.client_secret.as_deref(), address);
+        let request = app.exchange_code(code).set_pkce_verifier(verifier).set_redirect_uri(Cow::Borrowed(uri));
+        endpoint.told(request.request_async(endpoint).await)
+    }
+
+    fn salesforce(&self, answer: TokenAnswer, around: &Around<'_>) -> Result<StoredLogin, Fault> {
         let refresh_token = answer.refresh_token.ok_or_else(|| {
             self.refused("Salesforce gave no refresh token: the app lacks the scope `refresh_token`".to_owned())
         })?;
         let mut stored = self.stored(around, refresh_token, answer.access_token);
-        (stored.account, stored.instance_url) = (account, answer.instance_url);
+        (stored.account, stored.instance_url) = (answer.more.org(), answer.more.instance_url);
         Ok(stored)
     }
 
-    fn hubspot(&self, status: u16, body: &[u8], around: &Around<'_>) -> Result<StoredLogin, Fault> {
-        let answer = tokens::TokenAnswer::read(status, body).map_err(|asked| match asked {
-            Asked::Passing(message) | Asked::GrantOver(message) | Asked::Final(message) => self.refused(message),
-        })?;
-        if let (Some(expected), Some(portal)) = (self.portal_id, answer.hub_id)
+    fn hubspot(&self, answer: tokens::TokenAnswer, around: &Around<'_>) -> Result<StoredLogin, Fault> {
+        let portal = answer.more.hub_id;
+        if let (Some(expected), Some(portal)) = (self.portal_id, portal)
             && expected != portal
         {
             let message = format!("the login is one to portal {portal}, and `portal_id` says {expected}");
             let help = "nothing was stored; choose that portal on HubSpot's page, or correct `portal_id`";
             return Err(self.file.halt("SL3005", message, help.to_owned()));
         }
-        let until = answer.until(around.clock.now());
-        let account = answer.hub_id.map(|portal| portal.to_string());
+        let until = tokens::until(&answer, around.clock.now());
         let refresh_token =
             answer.refresh_token.ok_or_else(|| self.refused("HubSpot gave no refresh token".to_owned()))?;
         let mut stored = self.stored(around, refresh_token, answer.access_token);
-        (stored.account, stored.until) = (account, until);
+        (stored.account, stored.until) = (portal.map(|portal| portal.to_string()), until);
         Ok(stored)
     }
 
-    fn stored(&self, around: &Around<'_>, refresh_token: String, access_token: String) -> StoredLogin {
+    fn stored(&self, around: &Around<'_>, refresh_token: RefreshToken, access_token: AccessToken) -> StoredLogin {
+        let (refresh_token, access_token) = (refresh_token.into_secret(), access_token.into_secret());
         StoredLogin::new(self.url.as_str(), &self.client_id, around.clock.now(), refresh_token, access_token)
-    }
-
-    async fn post(
-        &self,
-        transport: &Transport,
-        around: &Around<'_>,
-        address: &Url,
-        form: &[(&'static str, &str)],
-    ) -> Result<(u16, Bytes), String> {
-        let answer = transport.post_form(address, form, around.cancel);
-        tokio::select! {
-            biased;
-            answer = answer => answer.map_err(|error| match error {
-                TransportError::Cancelled => "interrupted".to_owned(),
-                TransportError::Failed(message) => message,
-            }),
-            () = around.clock.sleep(ANSWER_WITHIN) => Err(format!("no answer within {} s", ANSWER_WITHIN.as_secs())),
-        }
-        .map(|(status, body)| (status, Bytes::from(without_secrets_of_refusal(status, body))))
     }
 
     /// Why the browser brought no code.
@@ -286,7 +276,6 @@ impl Login {
                 "SL6030",
                 "end the other program (another `syncline login`?), or write another `port` under `login` and list its address in the app",
             ),
-            NoCode::NoRandomness => ("SL9002", "look at the system's source of randomness"),
             NoCode::State => (
                 "SL4204",
                 "nothing was stored; begin again, and use the address that is printed then, in one window only",
@@ -310,9 +299,4 @@ impl Login {
         );
         self.file.halt("SL4205", message, help)
     }
-}
-
-/// A refusal may quote what was sent; a token's own answer is read as it is.
-fn without_secrets_of_refusal(status: u16, body: Bytes) -> Vec<u8> {
-    if (200..300).contains(&status) { body.into() } else { without_secrets(&body).into_owned() }
 }

@@ -14,7 +14,6 @@ pub mod jwt;
 pub mod network;
 pub mod notify;
 pub mod origin;
-pub mod pkce;
 pub mod process;
 pub mod rng;
 pub mod secrets;

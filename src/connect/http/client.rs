@@ -50,11 +50,13 @@ struct Played {
 }
 
 /// Why no answer came, or not all of it.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(in crate::connect) enum TransportError {
     /// Somebody asked to stop.
+    #[error("interrupted")]
     Cancelled,
     /// The network's trouble, in words without addresses' queries.
+    #[error("{0}")]
     Failed(String),
 }
 
@@ -130,11 +132,12 @@ impl Transport {
     pub(in crate::connect) async fn post_form(
         &self,
         url: &Url,
-        form: &[(&'static str, &str)],
+        form: Vec<u8>,
         cancel: &Cancel,
     ) -> Result<(u16, Bytes), TransportError> {
         let client = self.client(url).map_err(TransportError::Failed)?;
-        let request = client.post(url.clone()).header("accept", "application/json").form(form);
+        let request = client.post(url.clone()).header("accept", "application/json");
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
         let mut reply = self.head(request, cancel).await?;
         Ok((reply.status, reply.bytes(cancel).await?))
     }
@@ -315,7 +318,7 @@ mod tests {
         let url: Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         drop(listener);
         let transport = Transport::new(&url, &Network::Real, &Clock::system()).unwrap();
-        match transport.post_form(&url, &[], &Cancel::new()).await {
+        match transport.post_form(&url, Vec::new(), &Cancel::new()).await {
             Err(TransportError::Failed(message)) => {
                 assert!(message.starts_with("cannot connect: ") && !message.contains("os error"), "{message}");
                 assert!(!message.contains("tcp"), "{message}");

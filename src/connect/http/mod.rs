@@ -5,6 +5,7 @@ pub mod client;
 pub mod entries;
 pub mod limiter;
 pub mod login_file;
+pub mod oauth;
 pub mod redirect;
 pub mod ring;
 pub mod window;

@@ -13,13 +13,13 @@ use hyper::header::HeaderValue;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use oauth2::{AuthorizationCode, CsrfToken};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
-use crate::sys::pkce;
 use crate::sys::secrets;
 
 /// The path that a browser is sent back to.
@@ -51,9 +51,6 @@ pub enum NoCode {
         /// Why not.
         why: String,
     },
-    /// The system gives no randomness.
-    #[error("the system gives no random bytes")]
-    NoRandomness,
     /// The answer belongs to another login.
     #[error(
         "the browser brought an answer with another `state` than the one that was sent: it does not belong to this login"
@@ -78,10 +75,6 @@ pub struct Redirect {
     listeners: Vec<TcpListener>,
     /// The address, as the app must list it.
     pub uri: String,
-    /// Comes back with the answer that belongs to this login.
-    pub state: String,
-    /// Proves to the service that who takes the code is who asked for it.
-    pub verifier: String,
 }
 
 /// What a connection found out, once the browser has its page.
@@ -108,19 +101,21 @@ impl Redirect {
             Err(error) if error.kind() == ErrorKind::AddrInUse => return Err(taken(error)),
             Err(_) => {}
         }
-        let (Some(state), Some(verifier)) = (pkce::unguessable(), pkce::unguessable()) else {
-            return Err(NoCode::NoRandomness);
-        };
-        secrets::remember_session(&verifier);
-        Ok(Self { listeners, uri: format!("http://localhost:{port}{PATH}"), state, verifier })
+        Ok(Self { listeners, uri: format!("http://localhost:{port}{PATH}") })
     }
 
-    /// Waits for the code.
-    pub async fn code(self, within: Duration, clock: &Clock, cancel: &Cancel) -> Result<String, NoCode> {
+    /// Waits for the code that comes with the login's own state.
+    pub async fn code(
+        self,
+        state: &CsrfToken,
+        within: Duration,
+        clock: &Clock,
+        cancel: &Cancel,
+    ) -> Result<AuthorizationCode, NoCode> {
         let (sender, mut receiver) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
         for listener in self.listeners {
-            let (state, sender) = (Arc::<str>::from(self.state.as_str()), sender.clone());
+            let (state, sender) = (state.clone(), sender.clone());
             tasks.spawn(async move {
                 let mut connections = JoinSet::new();
                 loop {
@@ -135,7 +130,7 @@ impl Redirect {
             });
         }
         tokio::select! {
-            found = receiver.recv() => found.unwrap_or(Err(NoCode::Cancelled)),
+            found = receiver.recv() => found.unwrap_or(Err(NoCode::Cancelled)).map(AuthorizationCode::new),
             () = clock.sleep(within) => Err(NoCode::Late(within)),
             () = cancel.cancelled() => Err(NoCode::Cancelled),
         }
@@ -143,7 +138,7 @@ impl Redirect {
 }
 
 /// Answers one connection, and tells what it brought when the browser has its page.
-async fn answer(stream: TcpStream, state: Arc<str>, sender: mpsc::Sender<Result<String, NoCode>>) {
+async fn answer(stream: TcpStream, state: CsrfToken, sender: mpsc::Sender<Result<String, NoCode>>) {
     let found = Found::default();
     let noted = Arc::clone(&found);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -169,7 +164,7 @@ fn respond(
     method: &Method,
     path: &str,
     query: Option<&str>,
-    state: &str,
+    state: &CsrfToken,
 ) -> (Response<Full<Bytes>>, Option<Result<String, NoCode>>) {
     if path != PATH {
         return (page(StatusCode::NOT_FOUND, "There is nothing here."), None);
@@ -180,7 +175,8 @@ fn respond(
     let pairs: Vec<(String, String)> =
         url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
     let get = |name: &str| pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    if !get("state").is_some_and(|given| same(given, state)) {
+    // The crate compares them in a time that tells nothing of where they differ.
+    if get("state").map(|given| CsrfToken::new(given.to_owned())).as_ref() != Some(state) {
         let words =
             "This answer does not belong to the login that was begun, and was not used. Begin again in the terminal.";
         return (page(StatusCode::BAD_REQUEST, words), Some(Err(NoCode::State)));
@@ -204,11 +200,6 @@ fn respond(
     }
 }
 
-/// Whether two texts are the same, in a time that tells nothing of where they differ.
-fn same(one: &str, other: &str) -> bool {
-    one.len() == other.len() && one.bytes().zip(other.bytes()).fold(0, |all, (one, other)| all | (one ^ other)) == 0
-}
-
 fn page(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
     let text = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Syncline</title><p>{words}</p></html>"
@@ -227,7 +218,7 @@ mod tests {
 
     #[track_caller]
     fn check(query: &str, status: u16, expected: Option<Result<&str, NoCode>>) {
-        let (response, found) = respond(&Method::GET, PATH, Some(query), "state-1");
+        let (response, found) = respond(&Method::GET, PATH, Some(query), &CsrfToken::new("state-1".to_owned()));
         assert_eq!(response.status().as_u16(), status, "{query}");
         assert_eq!(found, expected.map(|found| found.map(str::to_owned)), "{query}");
     }
@@ -256,7 +247,8 @@ mod tests {
             (Method::GET, "/", 404),
             (Method::GET, "/callback/", 404),
         ] {
-            let (response, found) = respond(&method, path, Some("code=x&state=state-1"), "state-1");
+            let state = CsrfToken::new("state-1".to_owned());
+            let (response, found) = respond(&method, path, Some("code=x&state=state-1"), &state);
             assert!(response.status().as_u16() == status && found.is_none(), "{method} {path}");
         }
     }

@@ -4,20 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use oauth2::basic::BasicErrorResponseType;
+use oauth2::{ErrorResponse, ExtraTokenFields, RefreshToken, TokenResponse as _};
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
 
 use super::errors;
 use super::settings::{API_VERSION, Credentials, HubspotSettings};
 use crate::connect::http::calls::Unclaimed;
-use crate::connect::http::client::{Transport, TransportError, without_secrets};
+use crate::connect::http::client::Transport;
 use crate::connect::http::login_file::{LoginFile, StoredLogin};
+use crate::connect::http::oauth::{Answer, Endpoint, Members, NOT_ONE, NoToken, app};
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 use crate::sys::rng::Rng;
-use crate::sys::secrets;
 
 /// Tries of one renewal while the trouble is passing: about eight seconds, since all calls wait behind it.
 const ATTEMPTS_MAX: u32 = 5;
@@ -51,24 +53,41 @@ struct Present {
 }
 
 /// Answer of the token endpoint.
-#[derive(Deserialize)]
-pub(in crate::connect) struct TokenAnswer {
-    pub(in crate::connect) access_token: String,
-    pub(in crate::connect) refresh_token: Option<String>,
+pub(in crate::connect) type TokenAnswer = Answer<Own>;
+
+/// What is HubSpot's own in it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::connect) struct Own {
     /// Seconds.
-    pub(in crate::connect) expires_in: Option<i64>,
+    expires_in: Option<u64>,
     pub(in crate::connect) hub_id: Option<u64>,
 }
 
-/// A refusal of the token endpoint.
-#[derive(Deserialize, Default)]
+impl ExtraTokenFields for Own {}
+
+impl Members for Own {
+    fn seconds(&self) -> Option<u64> {
+        self.expires_in
+    }
+}
+
+/// A refusal of the token endpoint: that of the standard, and members of HubSpot's own, any of which may be missing.
+#[derive(Debug, Serialize, Deserialize, Default)]
 #[serde(default)]
-struct ErrorAnswer {
+pub(in crate::connect) struct ErrorAnswer {
     status: String,
     message: String,
-    error: String,
+    error: Option<BasicErrorResponseType>,
     error_description: String,
 }
+
+impl std::fmt::Display for ErrorAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl ErrorResponse for ErrorAnswer {}
 
 /// What an answer of the token endpoint means.
 #[derive(Debug)]
@@ -81,45 +100,46 @@ pub(in crate::connect) enum Asked {
     Final(String),
 }
 
+impl Asked {
+    /// What was said.
+    pub(in crate::connect) fn into_message(self) -> String {
+        let (Self::Passing(message) | Self::GrantOver(message) | Self::Final(message)) = self;
+        message
+    }
+}
+
 /// Where tokens are asked for.
 pub(in crate::connect) fn token_url(base: &Url) -> Result<Url, url::ParseError> {
     base.join(&format!("/oauth/{API_VERSION}/token"))
 }
 
-impl TokenAnswer {
-    /// Until when the access token is good.
-    pub(in crate::connect) fn until(&self, now: Timestamp) -> Option<Timestamp> {
-        now.checked_add(jiff::SignedDuration::from_secs(self.expires_in?)).ok()
-    }
+/// Until when the access token of an answer is good.
+pub(in crate::connect) fn until(answer: &TokenAnswer, now: Timestamp) -> Option<Timestamp> {
+    now.checked_add(answer.expires_in()?).ok()
+}
 
-    /// Reads an answer; nothing shows its tokens from here on.
-    pub(in crate::connect) fn read(status: u16, body: &[u8]) -> Result<Self, Asked> {
-        if (200..300).contains(&status) {
-            // The decoder's own text could quote the token.
-            let answer: Self =
-                serde_json::from_slice(body).map_err(|_| Asked::Passing("the answer is not a token".to_owned()))?;
-            secrets::remember_session(&answer.access_token);
-            answer.refresh_token.as_deref().map(secrets::remember_session);
-            return Ok(answer);
-        }
-        let body = without_secrets(body);
-        let known: ErrorAnswer = serde_json::from_slice(&body).unwrap_or_default();
-        let said = if known.message.is_empty() { &known.error_description } else { &known.message };
-        let said: String = said.chars().take(200).collect();
-        let message = match (known.status.as_str(), said.is_empty()) {
-            ("", true) => format!("HTTP status {status} without a readable reason"),
-            (_, true) => known.status.clone(),
-            _ => said,
-        };
-        Err(match (status, known.error.as_str(), known.status.as_str()) {
-            (429 | 408 | 500..=599, ..) => Asked::Passing(message),
-            // A page of the edge network, which answers for HubSpot now and then.
-            (_, "", "") => Asked::Passing(message),
-            (_, "invalid_grant", _) | (_, _, "BAD_REFRESH_TOKEN" | "BAD_AUTH_CODE" | "BAD_HUB") => {
-                Asked::GrantOver(message)
-            }
-            _ => Asked::Final(message),
-        })
+/// What it means that no token came.
+pub(in crate::connect) fn asked(no_token: NoToken<ErrorAnswer>) -> Asked {
+    let (status, known) = match no_token {
+        NoToken::Refused(status, known) => (status, known),
+        NoToken::Unreadable(status, _) => (status, ErrorAnswer::default()),
+        NoToken::NotOne => return Asked::Passing(NOT_ONE.to_owned()),
+        NoToken::Silent(error) => return Asked::Passing(error.to_string()),
+    };
+    let said = if known.message.is_empty() { &known.error_description } else { &known.message };
+    let said: String = said.chars().take(200).collect();
+    let message = match (known.status.as_str(), said.is_empty()) {
+        ("", true) => format!("HTTP status {status} without a readable reason"),
+        (_, true) => known.status.clone(),
+        _ => said,
+    };
+    match (status, &known.error, known.status.as_str()) {
+        (429 | 408 | 500..=599, ..) => Asked::Passing(message),
+        // A page of the edge network, which answers for HubSpot now and then.
+        (_, None, "") => Asked::Passing(message),
+        (_, Some(BasicErrorResponseType::InvalidGrant), _)
+        | (_, _, "BAD_REFRESH_TOKEN" | "BAD_AUTH_CODE" | "BAD_HUB") => Asked::GrantOver(message),
+        _ => Asked::Final(message),
     }
 }
 
@@ -198,44 +218,30 @@ impl Tokens {
     ) -> Result<(), Fault> {
         let failed = |error: url::ParseError| Fault::Halt(errors::local("log in", error.to_string(), 1));
         let url = token_url(&self.settings.base_url).map_err(failed)?;
-        let refresh_token = stored.refresh_token.clone();
-        let form = [
-            ("grant_type", "refresh_token"),
-            ("client_id", client_id),
-            ("client_secret", client_secret),
-            ("refresh_token", &*refresh_token),
-        ];
+        let app = app(client_id, Some(client_secret), url);
+        let refresh_token = RefreshToken::new(stored.refresh_token.clone());
         let mut attempts = 0;
         loop {
             attempts += 1;
             self.unclaimed.add();
             // It is waited for even when somebody asked to stop: the answer may hold the only token that still works.
             let cancel = Cancel::new();
-            let answer = tokio::select! {
-                biased;
-                answer = self.transport.post_form(&url, &form, &cancel) => answer,
-                () = self.clock.sleep(ANSWER_WITHIN) => {
-                    Err(TransportError::Failed(format!("no answer within {} s", ANSWER_WITHIN.as_secs())))
+            let endpoint = Endpoint::new(&self.transport, &self.clock, &cancel, ANSWER_WITHIN);
+            let came = app.exchange_refresh_token(&refresh_token).request_async(&endpoint).await;
+            let passing = match endpoint.told(came).map_err(asked) {
+                Ok(answer) => {
+                    stored.until = until(&answer, self.clock.now());
+                    stored.refresh_token = answer.refresh_token.unwrap_or(refresh_token).into_secret();
+                    stored.access_token = answer.access_token.into_secret();
+                    return Ok(());
                 }
-            };
-            let passing = match answer {
-                Ok((status, body)) => match TokenAnswer::read(status, &body) {
-                    Ok(answer) => {
-                        stored.until = answer.until(self.clock.now());
-                        stored.refresh_token = answer.refresh_token.unwrap_or(refresh_token);
-                        stored.access_token = answer.access_token;
-                        return Ok(());
-                    }
-                    Err(Asked::Passing(message)) => message,
-                    Err(Asked::GrantOver(message)) => return Err(file.over(&message)),
-                    Err(Asked::Final(message)) => {
-                        let help =
-                            "check `client_id` and `client_secret` of the login: they are on the app's page in HubSpot";
-                        return Err(file.halt("SL4205", message, help.to_owned()));
-                    }
-                },
-                Err(TransportError::Cancelled) => return Err(Fault::Cancelled),
-                Err(TransportError::Failed(message)) => message,
+                Err(Asked::Passing(message)) => message,
+                Err(Asked::GrantOver(message)) => return Err(file.over(&message)),
+                Err(Asked::Final(message)) => {
+                    let help =
+                        "check `client_id` and `client_secret` of the login: they are on the app's page in HubSpot";
+                    return Err(file.halt("SL4205", message, help.to_owned()));
+                }
             };
             if attempts == ATTEMPTS_MAX {
                 return Err(Fault::Retry(errors::local("log in", passing, attempts)));
@@ -255,10 +261,11 @@ fn margin() -> jiff::SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect::http::oauth::read;
 
     #[track_caller]
     fn check(status: u16, body: &str, expected: &str) {
-        let found = match TokenAnswer::read(status, body.as_bytes()) {
+        let found = match read::<_, Own>(status, body.into()).map_err(asked) {
             Ok(_) => "a token".to_owned(),
             Err(asked) => format!("{asked:?}"),
         };

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use oauth2::RefreshToken;
+use oauth2::basic::BasicErrorResponse;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -17,6 +19,7 @@ use crate::config::env::FILE_BYTES_MAX;
 use crate::connect::http::calls::Unclaimed;
 use crate::connect::http::client::{Transport, TransportError};
 use crate::connect::http::login_file::LoginFile;
+use crate::connect::http::oauth::{Endpoint, NoToken, app};
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
@@ -161,8 +164,8 @@ impl Tokens {
             }
             _ => self.ask("").await?.map_err(refused)?,
         };
-        let org = answer.org();
-        self.session_of(answer.access_token, answer.instance_url.as_deref(), org)
+        let org = answer.more.org();
+        self.session_of(answer.access_token.into_secret(), answer.more.instance_url.as_deref(), org)
     }
 
     fn session_of(&self, token: String, instance: Option<&str>, org: Option<String>) -> Result<Session, Fault> {
@@ -190,10 +193,10 @@ impl Tokens {
                 }
                 Err(refusal) => return Err(refused(refusal)),
             };
-            stored.account = answer.org().or(stored.account);
-            stored.instance_url = answer.instance_url.or(stored.instance_url);
-            stored.refresh_token = answer.refresh_token.unwrap_or(stored.refresh_token);
-            stored.access_token = answer.access_token;
+            stored.account = answer.more.org().or(stored.account);
+            stored.instance_url = answer.more.instance_url.or(stored.instance_url);
+            stored.refresh_token = answer.refresh_token.map_or(stored.refresh_token, RefreshToken::into_secret);
+            stored.access_token = answer.access_token.into_secret();
             // Before anything else is done with it: the token before may be over by now.
             file.write(&stored)?;
         }
@@ -255,7 +258,6 @@ impl Tokens {
     async fn ask(&self, proof: &str) -> Result<Result<TokenAnswer, Refusal>, Fault> {
         let url = self.settings.login_url.join("/services/oauth2/token").map_err(|_| bad_url("login_url"))?;
         secrets::remember_session(proof);
-        let form = oauth::form(&self.settings.auth, proof);
         // An answer to a refresh may hold the only token that still works: it is waited for even when somebody asked
         // to stop.
         let rotates = matches!(self.settings.auth, AuthSettings::RefreshToken { .. } | AuthSettings::Login { .. });
@@ -263,23 +265,13 @@ impl Tokens {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let passing = match self.post(&url, &form, &cancel).await {
-                Ok((200..300, body)) => match serde_json::from_slice::<TokenAnswer>(&body) {
-                    Ok(answer) => {
-                        // Before anything can print it: from here on no log or message shows the token.
-                        secrets::remember_session(&answer.access_token);
-                        answer.refresh_token.as_deref().map(secrets::remember_session);
-                        return Ok(Ok(answer));
-                    }
-                    // The decoder's own text could quote the token.
-                    Err(_) => "the answer is not a token".to_owned(),
-                },
-                Ok((status, body)) => match oauth::refusal(status, &body) {
+            let passing = match self.ask_once(&url, proof, &cancel).await {
+                Ok(answer) => return Ok(Ok(answer)),
+                Err(NoToken::Silent(TransportError::Cancelled)) => return Err(Fault::Cancelled),
+                Err(no_token) => match oauth::refusal(no_token) {
                     Refusal::Passing(message) => message,
                     other => return Ok(Err(other)),
                 },
-                Err(TransportError::Cancelled) => return Err(Fault::Cancelled),
-                Err(TransportError::Failed(message)) => message,
             };
             if attempts == ATTEMPTS_MAX {
                 let advice = Advice { code: "SL4103", help: "run again later; check `login_url` and the network" };
@@ -296,26 +288,38 @@ impl Tokens {
         }
     }
 
-    async fn post(
+    /// For the JWT flow, `proof` is the assertion; for a refresh, the present refresh token.
+    async fn ask_once(
         &self,
         url: &Url,
-        form: &[(&'static str, &str)],
+        proof: &str,
         cancel: &Cancel,
-    ) -> Result<(u16, bytes::Bytes), TransportError> {
+    ) -> Result<TokenAnswer, NoToken<BasicErrorResponse>> {
         self.unclaimed.add();
-        let answer = self.transport.post_form(url, form, cancel);
-        tokio::select! {
-            biased;
-            answer = answer => answer,
-            () = self.clock.sleep(LOGIN_TIMEOUT) => {
-                Err(TransportError::Failed(format!("no answer within {} s", LOGIN_TIMEOUT.as_secs())))
+        let endpoint = Endpoint::new(&self.transport, &self.clock, cancel, LOGIN_TIMEOUT);
+        match &self.settings.auth {
+            AuthSettings::ClientCredentials { client_id, client_secret } => {
+                let app = app(client_id, Some(client_secret), url.clone());
+                endpoint.told(app.exchange_client_credentials().request_async(&endpoint).await)
+            }
+            AuthSettings::RefreshToken { client_id, client_secret, .. }
+            | AuthSettings::Login { client_id, client_secret, .. } => {
+                let (app, token) =
+                    (app(client_id, client_secret.as_deref(), url.clone()), RefreshToken::new(proof.into()));
+                endpoint.told(app.exchange_refresh_token(&token).request_async(&endpoint).await)
+            }
+            // RFC 7523, which the crate does not speak. Nothing asks for a token where one is configured.
+            AuthSettings::Jwt { .. } | AuthSettings::AccessToken { .. } => {
+                let grant = ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+                endpoint.by_form(url, &[grant, ("assertion", proof)]).await
             }
         }
     }
 
     /// Keeps a refresh token that replaces the present one, before anything else is done with the session.
     fn keep(&self, state: &mut State, present: &str, answer: &TokenAnswer) {
-        let Some(new) = answer.refresh_token.as_deref().filter(|new| *new != present) else { return };
+        let new = answer.refresh_token.as_ref().map(RefreshToken::secret);
+        let Some(new) = new.filter(|new| *new != present) else { return };
         state.rotated = Some(new.to_owned());
         let AuthSettings::RefreshToken { file, .. } = &self.settings.auth else { return };
         match file {

@@ -1,11 +1,11 @@
 //! The words of the token endpoint: what to send for each way of logging in, and what its refusals mean. Pure.
 
-use serde::{Deserialize, Serialize};
+use oauth2::basic::BasicErrorResponse;
+use serde::Serialize;
 use url::Url;
 
 use super::errors::{self, Advice};
-use super::settings::AuthSettings;
-use crate::connect::http::client::without_secrets;
+use crate::connect::http::oauth::{NOT_ONE, NoToken};
 use crate::ports::fault::Fault;
 use crate::sys::jwt;
 
@@ -38,11 +38,14 @@ pub(in crate::connect) enum Refusal {
     },
 }
 
-#[derive(Deserialize)]
-struct ErrorAnswer {
-    error: String,
-    #[serde(default)]
-    error_description: Option<String>,
+impl Refusal {
+    /// What the endpoint said.
+    pub(in crate::connect) fn into_message(self) -> String {
+        match self {
+            Self::Passing(message) | Self::Audience(message) => message,
+            Self::Unclear { message, .. } | Self::Final { message, .. } => message,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -92,40 +95,26 @@ pub(super) fn audiences(login: &Url, configured: Option<&str>) -> Vec<String> {
     all
 }
 
-/// Form fields of a login. For the JWT flow, `proof` is the assertion; for a refresh, the present refresh token.
-pub(super) fn form<'a>(auth: &'a AuthSettings, proof: &'a str) -> Vec<(&'static str, &'a str)> {
-    match auth {
-        AuthSettings::Jwt { .. } => {
-            vec![("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", proof)]
+/// Sorts what came instead of a token.
+pub(in crate::connect) fn refusal(no_token: NoToken<BasicErrorResponse>) -> Refusal {
+    let (status, refusal) = match no_token {
+        NoToken::Refused(status, refusal) => (status, refusal),
+        NoToken::Unreadable(status, body) => {
+            let message = format!("HTTP status {status} without a readable reason");
+            return match status {
+                // An org in maintenance or on its way elsewhere answers 404 with a page of the edge network.
+                404 | 406 | 408 | 420 | 429 | 500..=599 => Refusal::Passing(message),
+                // A page comes from another server; anything else that cannot be read was cut on its way.
+                _ if !body.trim_ascii_start().starts_with(b"<") => Refusal::Passing(message),
+                _ => Refusal::Final { message, help: "check `login_url`: it must be the org's login host" },
+            };
         }
-        AuthSettings::ClientCredentials { client_id, client_secret } => {
-            vec![("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", client_secret)]
-        }
-        AuthSettings::RefreshToken { client_id, client_secret, .. }
-        | AuthSettings::Login { client_id, client_secret, .. } => {
-            let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", proof), ("client_id", &**client_id)];
-            form.extend(client_secret.as_deref().map(|secret| ("client_secret", secret)));
-            form
-        }
-        AuthSettings::AccessToken { .. } => Vec::new(),
-    }
-}
-
-/// Sorts an answer of the token endpoint that is no success.
-pub(in crate::connect) fn refusal(status: u16, body: &[u8]) -> Refusal {
-    let body = &*without_secrets(body);
-    let Ok(ErrorAnswer { error, error_description }) = serde_json::from_slice(body) else {
-        let message = format!("HTTP status {status} without a readable reason");
-        return match status {
-            // An org in maintenance or on its way elsewhere answers 404 with a page of the edge network.
-            404 | 406 | 408 | 420 | 429 | 500..=599 => Refusal::Passing(message),
-            // A page comes from another server; anything else that cannot be read was cut on its way.
-            _ if !body.trim_ascii_start().starts_with(b"<") => Refusal::Passing(message),
-            _ => Refusal::Final { message, help: "check `login_url`: it must be the org's login host" },
-        };
+        NoToken::NotOne => return Refusal::Passing(NOT_ONE.to_owned()),
+        NoToken::Silent(error) => return Refusal::Passing(error.to_string()),
     };
-    let description: String = error_description.unwrap_or_default().chars().take(200).collect();
-    let message = if description.is_empty() { error.clone() } else { format!("{error}: {description}") };
+    let error = refusal.error().as_ref();
+    let description: String = refusal.error_description().into_iter().flat_map(|text| text.chars()).take(200).collect();
+    let message = if description.is_empty() { error.to_owned() } else { format!("{error}: {description}") };
     // Two processes refresh one token at one time: the other's answer comes first.
     if description.contains("already being processed") || error == "rate_limit_exceeded" || status >= 500 {
         return Refusal::Passing(message);
@@ -133,7 +122,7 @@ pub(in crate::connect) fn refusal(status: u16, body: &[u8]) -> Refusal {
     if description.to_ascii_lowercase().contains("audience") {
         return Refusal::Audience(message);
     }
-    let help = help(&error, &description);
+    let help = help(error, &description);
     // These speak of the user or the grant, which another audience cannot cure.
     let known = ["hasn't approved", "expired access/refresh", "authentication failure", "inactive"];
     if error == "invalid_grant" && !known.iter().any(|text| description.contains(text)) {
@@ -179,11 +168,14 @@ pub(super) fn refused(message: String, help: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wire::Own;
     use super::*;
+    use crate::connect::http::oauth::read;
 
     #[track_caller]
     fn check(status: u16, body: &str, expected: &str) {
-        let text = match refusal(status, body.as_bytes()) {
+        let Err(no_token) = read::<_, Own>(status, body.into()) else { panic!("{body}") };
+        let text = match refusal(no_token) {
             Refusal::Passing(_) => "passing".to_owned(),
             Refusal::Audience(_) => "audience".to_owned(),
             Refusal::Unclear { help, .. } => format!("unclear: {help}"),

@@ -1,20 +1,28 @@
 //! The API's own shapes that are no records: jobs, tokens, counts, composite answers. Unknown members are ignored.
 
 use jiff::Timestamp;
+use oauth2::ExtraTokenFields;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-/// Answer of the token endpoint. `issued_at` and others are left out; there is no lifetime in it.
-#[derive(Deserialize)]
-pub(in crate::connect) struct TokenAnswer {
-    pub(in crate::connect) access_token: String,
+use crate::connect::http::oauth::{Answer, Members};
+
+/// Answer of the token endpoint.
+pub(in crate::connect) type TokenAnswer = Answer<Own>;
+
+/// What is Salesforce's own in it. `issued_at` and others are left out; there is no lifetime in it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::connect) struct Own {
     pub(in crate::connect) instance_url: Option<String>,
     /// Address of the user, which ends in the org's id and the user's.
     pub(in crate::connect) id: Option<String>,
-    pub(in crate::connect) refresh_token: Option<String>,
 }
 
-impl TokenAnswer {
+impl ExtraTokenFields for Own {}
+
+impl Members for Own {}
+
+impl Own {
     /// The org that answered, by the 15 characters that both forms of its id share.
     pub(in crate::connect) fn org(&self) -> Option<String> {
         let mut parts = self.id.as_deref()?.rsplit('/');
@@ -142,7 +150,7 @@ mod tests {
     fn the_org_in_a_token_answer() {
         let org = |id: &str| {
             let answer = format!(r#"{{"access_token":"x","id":{id}}}"#);
-            serde_json::from_str::<TokenAnswer>(&answer).unwrap().org()
+            serde_json::from_str::<TokenAnswer>(&answer).unwrap().more.org()
         };
         let expected = Some("00D5g000004XYZk".to_owned());
         assert_eq!(org(r#""https://login.salesforce.com/id/00D5g000004XYZkEAO/0055g00000AbCdEAAV""#), expected);
