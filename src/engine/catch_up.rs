@@ -32,7 +32,7 @@ type Rows<'a> = BoxStream<'a, Result<Candidates, StageError>>;
 /// What there is to catch up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
-    /// Live records that were written under another mapping.
+    /// Live records that were written under another mapping and do not fail.
     pub behind: u64,
     /// `where` is not what it was at the last import, so records may belong that nothing is known of.
     pub filter_changed: bool,
@@ -65,7 +65,7 @@ impl Backlog {
 
 /// What a pipeline has to catch up with; reads state only.
 pub async fn backlog(state: &dyn StateReader, pipeline: &Pipeline) -> Result<Backlog, StateError> {
-    let counts = state.identity_counts(&pipeline.name, pipeline.mapping_version).await?;
+    let behind = behind(state, &pipeline.name, pipeline.mapping_version).await?;
     let noted = state.note(&condition_key(&pipeline.name)).await?;
     let filter_changed =
         // Without a note nothing was imported yet, so there is nothing to catch up with.
@@ -76,7 +76,37 @@ pub async fn backlog(state: &dyn StateReader, pipeline: &Pipeline) -> Result<Bac
         true => state.open_record_failures(&pipeline.name).await?,
         false => 0,
     };
-    Ok(Backlog { behind: counts.behind, filter_changed, failed })
+    Ok(Backlog { behind, filter_changed, failed })
+}
+
+/// Live records that were written under another mapping and do not fail: what fails is told as that, and is tried again by itself once
+/// anything can mend it.
+pub async fn behind(
+    state: &dyn StateReader,
+    pipeline: &PipelineName,
+    mapping: MappingVersion,
+) -> Result<u64, StateError> {
+    let mut behind = state.identity_counts(pipeline, mapping).await?.behind;
+    let mut after: Option<SalesforceId> = None;
+    while behind > 0 {
+        let filter = FailureFilter {
+            pipeline: Some(pipeline.clone()),
+            kind: Some(FailureKind::Record),
+            after: after.map(|id| (pipeline.clone(), id, FailureKind::Record)),
+            ..FailureFilter::default()
+        };
+        let rows = state.failures(&filter, QUERY_IDS_MAX).await?;
+        let ids: Vec<SalesforceId> = rows.iter().map(|row| row.failure.salesforce_id).collect();
+        let Some(last) = ids.last() else { break };
+        after = Some(*last);
+        let known = state.identities(pipeline, &ids).await?;
+        let failing = known
+            .values()
+            .filter(|identity| identity.membership == Membership::Live && identity.mapping != mapping)
+            .count();
+        behind = behind.saturating_sub(failing as u64);
+    }
+    Ok(behind)
 }
 
 /// What the next sync carries over by itself; none where that is left to `import --stale`, and where a sync has done it.

@@ -530,7 +530,8 @@ async fn stale(
         return Ok(());
     }
     if backlog.is_empty() {
-        notes.push("every record was written with the current mapping".to_owned());
+        let besides = if cx.failures_open { ", except those that fail" } else { "" };
+        notes.push(format!("every record was written with the current mapping{besides}"));
         return Ok(());
     }
     let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;

@@ -21,7 +21,7 @@ use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally, Trial};
 use crate::pipeline::compiled::{AssociationTarget, Pipeline};
 use crate::plan::guard::Allowance;
-use crate::ports::state::StateWriter;
+use crate::ports::state::{StateReader, StateWriter};
 use crate::project::context::{context, failed, new_run};
 use crate::project::error::OpsError;
 use crate::project::prepare::{Preparation, Prepared, Refused};
@@ -83,21 +83,41 @@ pub async fn plan(
         Some(without) => stateless::infer_state(project, preparation, &scratch, without).await?,
     };
     let mut begun: Vec<Forecasted> = Vec::new();
-    let mut makers: Vec<(usize, Maker)> = Vec::new();
+    let mut commands: Vec<Command> = Vec::new();
     for (place, prepared) in preparation.pipelines.iter().enumerate() {
-        let mut cx = context(project, &state, &scratch, prepared).await?;
+        let observer = observers(&prepared.pipeline.name);
+        let chosen = Chosen::of(&*state, &prepared.pipeline, options).await?;
+        // A run that follows a plan does all of it. Else what was never imported is for another command, which does nothing for this one.
+        let kind = match observer.is_some() || options.without_state.is_some() {
+            true => None,
+            false => Some(chosen.scope.kind()),
+        };
+        let command = match commands.iter().position(|command| command.kind == kind) {
+            Some(known) => known,
+            None => {
+                let scratch = match commands.is_empty() {
+                    true => Arc::clone(&scratch),
+                    false => Arc::new(SqliteState::scratch(&project.outside.clock)?),
+                };
+                commands.push(Command { kind, scratch, makers: Vec::new() });
+                commands.len() - 1
+            }
+        };
+        let command = &mut commands[command];
+        let mut cx = context(project, &state, &command.scratch, prepared).await?;
         state.assume_kept(&prepared.pipeline.name, &kept(&cx)).await?;
         cx.due_at = options.at.unwrap_or(cx.due_at);
-        let waits = Waits { scratch: &scratch, pipelines: &preparation.pipelines, makers: &makers };
-        let forecasted = forecast(cx, options, observers(&prepared.pipeline.name), waits).await?;
-        makers.extend(forecasted.sink.maker().map(|maker| (place, maker)));
+        let waits = Waits { command, pipelines: &preparation.pipelines };
+        let forecasted = forecast(cx, options, observer, waits, chosen).await?;
+        command.makers.extend(forecasted.sink.maker().map(|maker| (place, maker)));
         begun.push(forecasted);
     }
     let mut forecasts = Vec::new();
     for ((place, prepared), forecasted) in preparation.pipelines.iter().enumerate().zip(begun) {
         // As the command does when all of its pipelines have run.
-        let later: Vec<Maker> =
-            makers.iter().filter(|(maker, _)| *maker > place).map(|(_, maker)| maker.clone()).collect();
+        let command = commands.iter().filter(|command| command.kind == forecasted.kind);
+        let makers = command.flat_map(|command| &command.makers).filter(|(maker, _)| *maker > place);
+        let later: Vec<Maker> = makers.map(|(_, maker)| maker.clone()).collect();
         if forecasted.stop.is_none() {
             let looked = forecasted.sink.look_again(&later).await;
             looked.map_err(|error| failed(&forecasted.cx, error))?;
@@ -117,7 +137,7 @@ async fn summed_up(
     forecasted: Forecasted,
     is_unasked: bool,
 ) -> Result<PipelineForecast, OpsError> {
-    let Forecasted { cx, sink, scope, backlog, refusal, stop, notes: begun, seconds } = forecasted;
+    let Forecasted { cx, sink, scope, backlog, refusal, stop, notes: begun, seconds, .. } = forecasted;
     let found = sink.finish();
     // What certain records, or a review without state, would reject says nothing of a run.
     let whole = options.records.is_empty() && options.without_state.is_none();
@@ -247,6 +267,8 @@ fn with_set_up(run: Estimate, prepared: &Prepared, scope: RunScope, calls_per_se
 
 /// A pipeline whose records were looked at.
 struct Forecasted {
+    /// The kind of the command that runs it.
+    kind: Option<RunKind>,
     cx: StageContext,
     sink: Forecast,
     scope: RunScope,
@@ -258,12 +280,20 @@ struct Forecasted {
     seconds: f64,
 }
 
+/// What pipelines do that run in one command, as far as it was planned.
+struct Command {
+    /// Of which kind their runs are; none where they follow the plan, of whatever kinds they are.
+    kind: Option<RunKind>,
+    /// What was worked out for them.
+    scratch: Arc<SqliteState>,
+    /// Those that make records, by their places.
+    makers: Vec<(usize, Maker)>,
+}
+
 /// What tells of lookups that wait for other pipelines of the command.
 struct Waits<'a> {
-    scratch: &'a Arc<SqliteState>,
+    command: &'a Command,
     pipelines: &'a [Prepared],
-    /// The pipelines so far that make records.
-    makers: &'a [(usize, Maker)],
 }
 
 impl Waits<'_> {
@@ -296,36 +326,51 @@ impl Waits<'_> {
     }
 }
 
+/// Which run of a pipeline is foretold.
+struct Chosen {
+    scope: RunScope,
+    /// It was imported, or began to sync.
+    began: bool,
+    backlog: Backlog,
+}
+
+impl Chosen {
+    async fn of(state: &dyn StateReader, pipeline: &Pipeline, options: &PlanOptions) -> Result<Self, OpsError> {
+        let name = &pipeline.name;
+        let watermark = state.watermark(name).await?;
+        let unfinished = state.cursor(name).await?.is_some();
+        // The watermark of an unfinished import is from before it, and a sync would be refused.
+        let watermark = watermark.filter(|_| !unfinished);
+        let backlog = catch_up::backlog(state, pipeline).await?;
+        let by_itself = pipeline.sync.on_mapping_change == OnMappingChange::Backfill;
+        let due = catch_up::due(state, pipeline).await?;
+        let fixed = options.scopes.iter().find(|(fixed, _)| fixed == name).map(|(_, scope)| *scope);
+        // The order is that of `run`: a plan must choose what the run would.
+        let scope = fixed.unwrap_or(match watermark {
+            _ if options.without_state.as_ref().is_some_and(|option| !option.fresh.contains(name)) => RunScope::Stale,
+            _ if !options.records.is_empty() => RunScope::Changed,
+            _ if options.trial.is_some() => RunScope::All,
+            None => RunScope::All,
+            Some(_) if options.reconcile => RunScope::Compared,
+            Some(_) if options.full => RunScope::All,
+            Some(_) if backlog.is_empty() => RunScope::Changed,
+            // What a backfill could not carry over fails by itself, and is not tried again by the next.
+            Some(_) if by_itself && due.is_none() => RunScope::Changed,
+            Some(_) => RunScope::ChangedAndStale,
+        });
+        Ok(Self { scope, began: watermark.is_some(), backlog })
+    }
+}
+
 async fn forecast(
     cx: StageContext,
     options: &PlanOptions,
     observer: Option<Arc<dyn PlanObserver>>,
     waits: Waits<'_>,
+    chosen: Chosen,
 ) -> Result<Forecasted, OpsError> {
     let started = cx.clock.now();
-    let watermark = cx.state.watermark(&cx.pipeline.name).await?;
-    let unfinished = cx.state.cursor(&cx.pipeline.name).await?.is_some();
-    // The watermark of an unfinished import is from before it, and a sync would be refused.
-    let watermark = watermark.filter(|_| !unfinished);
-    let backlog = catch_up::backlog(&*cx.state, &cx.pipeline).await?;
-    let by_itself = cx.pipeline.sync.on_mapping_change == OnMappingChange::Backfill;
-    let due = catch_up::due(&*cx.state, &cx.pipeline).await?;
-    let fixed = options.scopes.iter().find(|(name, _)| *name == cx.pipeline.name).map(|(_, scope)| *scope);
-    // The order is that of `run`: a plan must choose what the run would.
-    let scope = fixed.unwrap_or(match watermark {
-        _ if options.without_state.as_ref().is_some_and(|option| !option.fresh.contains(&cx.pipeline.name)) => {
-            RunScope::Stale
-        }
-        _ if !options.records.is_empty() => RunScope::Changed,
-        _ if options.trial.is_some() => RunScope::All,
-        None => RunScope::All,
-        Some(_) if options.reconcile => RunScope::Compared,
-        Some(_) if options.full => RunScope::All,
-        Some(_) if backlog.is_empty() => RunScope::Changed,
-        // What a backfill could not carry over fails by itself, and is not tried again by the next.
-        Some(_) if by_itself && due.is_none() => RunScope::Changed,
-        Some(_) => RunScope::ChangedAndStale,
-    });
+    let Chosen { scope, began, backlog } = chosen;
     let before = match (scope, &options.without_state) {
         (RunScope::All, None) => first_import::look(&cx).await.map_err(|error| failed(&cx, error))?,
         _ => BeforeImport::default(),
@@ -359,7 +404,8 @@ async fn forecast(
             is_led_to,
             meets,
             keeps_place: goes_on.import.is_some() || goes_on.comparison.is_some(),
-            waiting: Some(Arc::clone(waits.scratch) as Arc<dyn StateWriter>).filter(|_| scope != RunScope::Stale),
+            waiting: Some(Arc::clone(&waits.command.scratch) as Arc<dyn StateWriter>)
+                .filter(|_| scope != RunScope::Stale),
             allowance: options.allowance,
             // What was carried out before the import began was marked when it did.
             recheck: scope.is_whole()
@@ -376,13 +422,14 @@ async fn forecast(
             observer,
         },
     );
-    let known = Known { scope, began: watermark.is_some(), backlog, widened, goes_on };
+    let known = Known { scope, began, backlog, widened, goes_on };
     let (refusal, stop) = look(&cx, &sink, options, known).await?;
-    let makers: Vec<Maker> = waits.makers.iter().map(|(_, maker)| maker.clone()).collect();
+    let makers: Vec<Maker> = waits.command.makers.iter().map(|(_, maker)| maker.clone()).collect();
     sink.end(&makers).await.map_err(|error| failed(&cx, error))?;
     let seconds = engine_run::seconds(started, cx.clock.now());
     let same_titles = same_titles.and_then(|titles| titles.note());
     Ok(Forecasted {
+        kind: waits.command.kind,
         scope,
         backlog,
         refusal,

@@ -259,7 +259,10 @@ async fn one(
         // A definition that cannot be read does not say that its sync is off.
         enabled: loaded.is_none_or(|loaded_pipeline| loaded_pipeline.config.sync.enabled),
         records: counts.standing,
-        stale: mapping.map(|_| counts.behind),
+        stale: match mapping {
+            Some(mapping) => Some(catch_up::behind(state, &name, mapping).await?),
+            None => None,
+        },
         filter_changed: noted.zip(condition).is_some_and(|(noted, condition)| noted != condition),
         backfill_due: false,
         imported: state.note(&catch_up::mapping_key(&name)).await?.is_some(),

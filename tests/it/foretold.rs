@@ -272,6 +272,38 @@ fn what_was_begun_earlier_is_foretold_from_where_it_stands() {
 }
 
 #[test]
+fn what_was_never_imported_is_for_another_command_unless_the_plan_is_followed() {
+    for imported in ["subscriptions", "work_orders"] {
+        let mut waiting = 0;
+        for (plan, run) in [(&PLAN_SYNC[..], &SYNC[..]), (&PLAN_RECONCILE, &RECONCILE)] {
+            let bench = both_ways();
+            bench.run(&["import", imported, "--yes"]);
+            let planned = bench.run(plan).code(0).json();
+            let done = bench.run(run).json();
+            for count in ["associated", "pending_associations"] {
+                assert_eq!(
+                    number(&planned, imported, count),
+                    number(&done, imported, count),
+                    "{count}, {planned}\n{done}"
+                );
+            }
+            waiting = number(&done, imported, "pending_associations");
+        }
+        let bench = both_ways();
+        bench.run(&["import", imported, "--yes"]);
+        let planned = bench.run(&["plan", "--out", "saved.plan", "--format", "json"]).code(0).json();
+        let done = bench.run(&["apply", "saved.plan", "--yes", "--format", "json"]).json();
+        let counts = |said: &Value| {
+            let pending = number(said, imported, "pending_associations");
+            let associated = ["subscriptions", "work_orders"].map(|name| number(said, name, "associated"));
+            (pending, associated)
+        };
+        assert_eq!(counts(&planned), counts(&done), "{planned}\n{done}");
+        assert!(counts(&done).0 < waiting, "what waited for the other pipeline is made: {done}");
+    }
+}
+
+#[test]
 fn the_guard_counts_a_record_once_that_has_changed_under_a_changed_mapping() {
     let bench = Bench::new(2_200);
     std::fs::remove_file(bench.path("pipelines/work_orders.yaml")).unwrap();

@@ -153,6 +153,25 @@ fn what_the_mapping_rejects_is_not_read_again_each_cycle() {
 }
 
 #[test]
+fn what_fails_under_the_mapping_is_told_as_failing_and_not_as_stale() {
+    let bench = imported(3, "on_mapping_change: mark");
+    bench.edit(FILE, "{ value: before, to: headline }", "{ from: Notes__c, to: headline, required: true }");
+    assert_eq!(report(&bench.run(&["reconcile", "--format", "json"]).code(3).json(), "subs")["failed"], 3);
+    let status = bench.run(&["status", "--format", "json"]).json();
+    assert_eq!((&status["pipelines"][0]["stale"], &status["pipelines"][0]["open_failures"]), (&json!(0), &json!(3)));
+    let outcome = sync(&bench);
+    assert_eq!((&outcome["read"], &outcome["waiting"]), (&json!(0), &json!(0)), "{outcome}");
+    let said = bench.run(&["import", "--stale", "--yes"]).code(0).stdout;
+    assert!(said.contains("except those that fail"), "{said}");
+    // Under another mapping they are looked at again, each once.
+    bench.edit(FILE, ", required: true", "");
+    let done = bench.run(&["import", "--stale", "--yes", "--format", "json"]).code(0).json();
+    let outcome = report(&done, "subs");
+    assert_eq!((&outcome["read"], &outcome["updated"]), (&json!(3), &json!(3)), "{outcome}");
+    assert!(bench.failures().is_empty());
+}
+
+#[test]
 fn a_changed_filter_is_carried_over_under_the_guard() {
     let bench = imported(10, "on_mapping_change: backfill");
     bench.edit(FILE, "object: Subscription__c }", "object: Subscription__c, where: \"Name IN ('S1', 'S2')\" }");

@@ -33,8 +33,17 @@ const HISTORIES: u64 = 200;
 
 /// Seeds that failed once under the changes as they are today, and what they found. What earlier generators found has cases by name in
 /// `foretold`, `associations` and `many_failures`.
-const KEPT: [(u64, &str); 1] =
-    [(16, "a plan counted an association twice that a row and a lookup of another pipeline ask for")];
+const KEPT: [(u64, &str); 3] = [
+    (16, "a plan counted an association twice that a row and a lookup of another pipeline ask for"),
+    (
+        1226,
+        "a plan of a comparison associated records of a pipeline that was never imported, which it leaves to an import",
+    ),
+    (
+        1264,
+        "a plan of a sync read a record that fails under the present mapping, as one that was written under an earlier one",
+    ),
+];
 
 /// What happened in histories, in numbers.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
