@@ -1,33 +1,52 @@
-//! For a dry run: associations whose label has changed since the pipeline ran last, under the keys that the run will give them.
+//! For a dry run: associations of which the definition has others than when the pipeline ran last. Those whose label has changed have the keys
+//! that the run will give them, and those that were dropped ask for nothing any more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::association::{AssociationKey, AssociationState};
+use crate::model::association::{AssociationKey, AssociationState, PairRequest};
 use crate::model::ids::PipelineName;
+use crate::ports::state::KeptAssociation;
 
-/// The keys that take the place of others, by pipeline.
+/// What the definitions of pipelines have now.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Relabelled(Arc<Mutex<Keys>>);
+pub(super) struct Relabelled(Arc<Mutex<HashMap<PipelineName, Keys>>>);
 
-/// By pipeline: which key takes the place of which.
-type Keys = HashMap<PipelineName, HashMap<AssociationKey, AssociationKey>>;
+/// The keys of a pipeline.
+#[derive(Debug)]
+struct Keys {
+    /// Which key takes the place of which.
+    new: HashMap<AssociationKey, AssociationKey>,
+    /// Those that the definition has.
+    kept: HashSet<AssociationKey>,
+}
 
 impl Relabelled {
-    /// Takes keys of a pipeline for others.
-    pub(super) fn assume(&self, pipeline: &PipelineName, keys: Vec<(AssociationKey, AssociationKey)>) {
-        if !keys.is_empty() {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            all.insert(pipeline.clone(), keys.into_iter().collect());
-        }
+    /// Takes the associations of a pipeline for these, of which some take the place of others.
+    pub(super) fn assume(
+        &self,
+        pipeline: &PipelineName,
+        kept: &[KeptAssociation],
+        new: Vec<(AssociationKey, AssociationKey)>,
+    ) {
+        let kept = kept.iter().map(|kept| kept.key.clone()).collect();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(pipeline.clone(), Keys { new: new.into_iter().collect(), kept });
     }
 
-    /// Gives a key the name that it will have.
-    pub(super) fn rename(&self, pipeline: &PipelineName, key: &mut AssociationKey) {
+    /// Gives requests the keys that they will have, and leaves out those that the definitions have no more.
+    pub(super) fn as_kept(&self, requests: &mut Vec<PairRequest>) {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(new) = all.get(pipeline).and_then(|keys| keys.get(key)) {
-            key.clone_from(new);
+        if all.is_empty() {
+            return;
         }
+        requests.retain_mut(|request| {
+            let Some(keys) = all.get(&request.pipeline) else { return true };
+            if let Some(new) = keys.new.get(&request.key) {
+                request.key.clone_from(new);
+            }
+            keys.kept.contains(&request.key)
+        });
     }
 
     /// Carries over what was carried out, as the run does when it begins; what was left to do goes with the key before.
@@ -35,7 +54,7 @@ impl Relabelled {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(keys) = all.get(pipeline) else { return };
         states.retain_mut(|state| {
-            let Some(new) = keys.get(&state.key) else { return true };
+            let Some(new) = keys.new.get(&state.key) else { return keys.kept.contains(&state.key) };
             state.key.clone_from(new);
             state.wanted = state.settled.as_ref().map(|settled| settled.asked.clone());
             state.recheck = false;

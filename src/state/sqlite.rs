@@ -83,9 +83,9 @@ impl SqliteState {
 
     /// For a dry run, which changes nothing here: takes the associations of a pipeline for these, as the run will keep them.
     pub async fn assume_kept(&self, pipeline: &PipelineName, kept: &[KeptAssociation]) -> Result<(), StateError> {
-        let (name, kept) = (pipeline.clone(), kept.to_vec());
-        let found = self.read(move |database| kept::relabelled(database, &name, &kept)).await?;
-        self.relabelled.assume(pipeline, found);
+        let (name, all) = (pipeline.clone(), kept.to_vec());
+        let found = self.read(move |database| kept::relabelled(database, &name, &all)).await?;
+        self.relabelled.assume(pipeline, kept, found);
         Ok(())
     }
 
@@ -277,7 +277,7 @@ impl StateReader for SqliteState {
         let read = self.read(move |connection| pairs::requests(connection, &pairs));
         async move {
             let mut found = read.await?;
-            found.iter_mut().for_each(|request| self.relabelled.rename(&request.pipeline, &mut request.key));
+            self.relabelled.as_kept(&mut found);
             Ok(found)
         }
         .boxed()

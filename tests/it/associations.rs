@@ -201,6 +201,46 @@ fn a_label_that_the_definition_changes_takes_the_place_of_the_old_one() {
 }
 
 #[test]
+fn an_entry_that_the_definition_drops_is_foretold_as_it_is_done() {
+    let both = [ACCOUNT.to_owned(), format!("{SHIP_TO}, label: Shipping")];
+    let entries: Vec<&str> = both.iter().map(String::as_str).collect();
+    for command in ["import", "sync", "import --stale", "reconcile"] {
+        for of_one_pair in [true, false] {
+            for dropped in [0, 1] {
+                let pairs = Pairs::new(&entries);
+                pairs.label("Shipping", None, "0-2");
+                let account = pairs.account(0);
+                let other = if of_one_pair { account.clone() } else { pairs.account(1) };
+                let id =
+                    pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account, "Ship_To__c": other}));
+                pairs.import();
+                pairs.define("subs", SUBSCRIPTIONS, &[entries[1 - dropped]]);
+                if command == "sync" {
+                    pairs.update("Subscription__c", &id, json!({"Name": "T"}));
+                }
+                let (plan, run): (&[&str], &[&str]) = match command {
+                    "import" => (&["plan", "--full", "--format", "json"], &["import", "--yes", "--format", "json"]),
+                    "sync" => (&["plan", "--format", "json"], &["sync", "--once", "--format", "json"]),
+                    "reconcile" => (&["plan", "--reconcile", "--format", "json"], &["reconcile", "--format", "json"]),
+                    _ => (&["plan", "--format", "json"], &["import", "--stale", "--yes", "--format", "json"]),
+                };
+                let planned = pairs.bench.run(plan).code(0).json();
+                let done = pairs.bench.run(run).code(0).json();
+                let case = format!("{command}, of one pair: {of_one_pair}, dropped: {}", both[dropped]);
+                let counts =
+                    |said: &Value| ["associated", "disassociated"].map(|count| report(said, "subs")[count].as_u64());
+                assert_eq!(counts(&planned), counts(&done), "{case}");
+                // The label of two records that another entry asks for goes as soon as they are looked at.
+                let looked_at = ["import", "reconcile"].contains(&command) && of_one_pair && dropped == 1;
+                assert_eq!(counts(&done), [Some(0), Some(u64::from(looked_at))], "{case}");
+                let labels: Vec<String> = pairs.of(&id, "0-2").into_iter().flat_map(|(_, labels)| labels).collect();
+                assert_eq!(labels.is_empty(), looked_at, "{case}: {labels:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_association_that_passes_from_lookup_to_lookup_is_removed_with_the_last() {
     let pairs = Pairs::new(&[ACCOUNT, SHIP_TO]);
     let account = pairs.account(0);

@@ -4,11 +4,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::association::{Asked, AssociationKey, AssociationState};
+use crate::model::association::{Asked, AssociationKey, AssociationState, PairKey};
 use crate::model::failure::{Failure, Reason};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::report::Tally;
-use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairChange, PairViews, plan};
+use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairChange, PairViews, plan, stands};
 use crate::ports::fault::Fault;
 use crate::ports::state::{Commit, LookupRef};
 use crate::ports::target::{BATCH_PAIRS_MAX, PAIRS_REMOVED_MAX, PairOutcome, PairTypes};
@@ -167,7 +167,7 @@ impl<'a> AssociationBatch<'a> {
         open.extend(still);
         if !planned.remove.is_empty() {
             if !lookups.is_empty() {
-                self.look_again(object, &lookups, &planned, &mut views).await?;
+                self.look_again(object, &lookups, &planned, &mut views, sent).await?;
             }
             // What still stands of before keeps its lookup from being carried out.
             planned = plan(&lookups, &views, object);
@@ -242,19 +242,20 @@ impl<'a> AssociationBatch<'a> {
     }
 
     /// Reads again what stands between records from which something was removed and that are to be associated in another way: a
-    /// removal may have taken more than was known from this side.
+    /// removal may have taken more than was known from this side. What no answer has said to be removed may be seen to be gone.
     async fn look_again(
         &mut self,
         object: &Arc<str>,
         lookups: &[DueLookup],
-        removed: &AssociationPlan,
+        planned: &AssociationPlan,
         known: &mut PairViews,
+        sent: &mut OpenCalls,
     ) -> Result<(), StageError> {
-        let removed: HashSet<_> = removed.remove.iter().map(|change| change.key).collect();
+        let removed: HashSet<_> = planned.remove.iter().map(|change| change.key).collect();
         let pairs = lookups.iter().filter_map(DueLookup::pair);
         let objects = pair_objects(self.cx, object);
-        let from: BTreeSet<HubspotId> =
-            pairs.filter(|pair| removed.contains(&objects.key(&pair.0, &pair.1))).map(|pair| pair.0).collect();
+        let keyed = pairs.map(|pair| (objects.key(&pair.0, &pair.1), pair.0)).filter(|(key, _)| removed.contains(key));
+        let (again, from): (HashSet<PairKey>, BTreeSet<HubspotId>) = keyed.unzip();
         if from.is_empty() {
             return Ok(());
         }
@@ -266,6 +267,23 @@ impl<'a> AssociationBatch<'a> {
             // What was removed is noted with this batch only, so ownership is taken from what is known already.
             if let Some(fresh) = fresh.get_mut(&pair.0, &pair.1) {
                 view.types = fresh.types.take();
+            }
+        }
+        for change in planned.remove.iter().filter(|change| again.contains(&change.key)) {
+            let pair = (change.pair.from.clone(), change.pair.to.clone());
+            let is_seen = from.contains(&pair.0) && self.readings.is_answered(object, &pair.0);
+            // Whatever is seen now, no later look tells more of it.
+            let Some(view) = known.get_mut(&pair.0, &pair.1).filter(|_| is_seen && sent.removed.remove(&pair)) else {
+                continue;
+            };
+            let still = match change.pair.types.as_slice() {
+                [] => stands(Some(&*view), None),
+                types => types.iter().any(|kind| stands(Some(&*view), Some(&kind.id()))),
+            };
+            if !still {
+                self.delta.disassociated += 1;
+                self.commit.disowned.extend(change.ownership.iter().cloned());
+                take_out(view, &change.pair);
             }
         }
         Ok(())
