@@ -75,6 +75,11 @@ impl PairViews {
         Some(&mut self.0[place].1)
     }
 
+    /// What is known of a pair, to look at.
+    pub fn get(&self, from: &HubspotId, to: &HubspotId) -> Option<&PairView> {
+        self.place(from, to).map(|place| &self.0[place].1)
+    }
+
     /// All pairs.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &(Pair, PairView)> {
         self.0.iter()

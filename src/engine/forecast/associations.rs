@@ -10,7 +10,7 @@ use crate::model::association::{Asked, AssociationKey, AssociationState};
 use crate::model::forecast::{AssociationAction, PlannedAssociation};
 use crate::model::ids::SalesforceId;
 use crate::pipeline::compiled::{Association, AssociationTarget};
-use crate::plan::associations::{AssociationPlan, DueLookup, plan};
+use crate::plan::associations::{AssociationPlan, DueLookup, PairViews, plan};
 use crate::plan::decide::{Action, Decision};
 use crate::ports::state::{LookupRef, StateError};
 use crate::ports::target::BATCH_PAIRS_MAX;
@@ -183,13 +183,13 @@ impl Forecast {
             planned.entry(id).or_default().push(association);
         }
         for (object, lookups) in remnants.into_iter().chain(by_object) {
-            let work = self.object(&object, &lookups, &mut readings, rechecked, &mut planned).await?;
+            let (work, views) = self.object(&object, &lookups, &mut readings, rechecked, &mut planned).await?;
             if self.options.meets {
                 let near = |lookup: &DueLookup| match self.cx.pipeline.is_junction {
                     true => first_ends.get(&lookup.salesforce_id)?.as_ref().map(|(asked, _)| asked.target),
                     false => Some(lookup.salesforce_id),
                 };
-                planned_pairs::note(&self.cx, &object, &lookups, &work, near).await?;
+                planned_pairs::note(&self.cx, &object, &lookups, (&work, &views), near).await?;
             }
         }
         Ok(planned)
@@ -221,7 +221,7 @@ impl Forecast {
         readings: &mut Readings,
         rechecked: bool,
         planned: &mut Planned,
-    ) -> Result<AssociationPlan, StageError> {
+    ) -> Result<(AssociationPlan, PairViews), StageError> {
         let calls = self.cx.target.calls();
         let ends = lookups.iter().flat_map(|lookup| {
             std::iter::once(&lookup.from).chain(lookup.settled.as_ref().map(|settled| &settled.from))
@@ -264,7 +264,7 @@ impl Forecast {
             }
         }
         drop(totals);
-        Ok(work)
+        Ok((work, views))
     }
 }
 

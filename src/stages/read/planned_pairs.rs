@@ -13,8 +13,11 @@ use crate::stages::{StageContext, StageError, StageName};
 /// What stands in the place of a label for the plain association.
 const PLAIN: &str = "-";
 
-/// What stands in the place of a label where the association would be removed.
+/// What stands in the place of a label where the association would be removed; with labels behind it, where those would be.
 const GONE: &str = "gone";
+
+/// What stands in the place of a label where the last label would be removed, as seen from the other side.
+const BARE: &str = "bare";
 
 /// What is noted for a directory, by its name.
 type Notes = HashMap<String, Vec<(SalesforceId, HubspotId)>>;
@@ -24,7 +27,7 @@ pub async fn note(
     cx: &StageContext,
     object: &Arc<str>,
     due: &[DueLookup],
-    work: &AssociationPlan,
+    (work, views): (&AssociationPlan, &PairViews),
     near: impl Fn(&DueLookup) -> Option<SalesforceId>,
 ) -> Result<(), StageError> {
     let own = &cx.pipeline.target.object_type_id;
@@ -38,7 +41,24 @@ pub async fn note(
         .filter(|change| change.pair.types.is_empty())
         .map(|change| (&change.pair.from, &change.pair.to))
         .collect();
+    let mut bared: HashMap<(&HubspotId, &HubspotId), (String, bool)> = HashMap::new();
+    for change in work.remove.iter().filter(|change| !change.pair.types.is_empty()) {
+        let (pair, removed) = (&change.pair, &change.pair.types);
+        let types = views.get(&pair.from, &pair.to).and_then(|view| view.types.as_ref());
+        let is_last = types.is_some_and(|types| types.iter().all(|kind| !kind.is_label() || removed.contains(kind)));
+        let labels: Vec<String> = removed.iter().map(|kind| kind.id().to_string()).collect();
+        bared.insert((&pair.from, &pair.to), (format!("{GONE} {}", labels.join(" ")), is_last));
+    }
     for lookup in due {
+        let now = lookup.wanted.as_ref().map(|(asked, to)| (asked.target, &lookup.from, to));
+        let before = lookup.settled.as_ref().map(|settled| (settled.asked.target, &settled.from, &settled.to));
+        for (target, from, to) in now.into_iter().chain(before) {
+            let Some((labels, is_last)) = bared.get(&(from, to)) else { continue };
+            add(pairs_name(own, object), target, text(from, to, labels));
+            if let Some(near) = near(lookup).filter(|_| *is_last) {
+                add(pairs_name(object, own), near, text(to, from, BARE));
+            }
+        }
         add(moved_name(&cx.pipeline.name), lookup.salesforce_id, lookup.key.0.to_string());
         let before = lookup.settled.as_ref().filter(|settled| gone.contains(&(&settled.from, &settled.to)));
         if let Some(settled) = before {
@@ -96,11 +116,20 @@ pub async fn show(
     let found = cx.directory.find(&name, &targets).await.map_err(at)?;
     // What is removed is removed before anything is made.
     let (gone, made): (Vec<_>, Vec<_>) =
-        found.values().flatten().filter_map(parts).partition(|(_, label)| *label == GONE);
-    for (pair, _) in gone {
-        if let Some(view) = views.get_mut(&pair.0, &pair.1) {
-            view.types = None;
-            (view.owned, view.owned_labels) = (false, Vec::new());
+        found.values().flatten().filter_map(parts).partition(|(_, label)| label.starts_with(GONE) || *label == BARE);
+    for (pair, what) in gone {
+        let Some(view) = views.get_mut(&pair.0, &pair.1) else { continue };
+        match what.strip_prefix(GONE) {
+            Some("") => {
+                view.types = None;
+                (view.owned, view.owned_labels) = (false, Vec::new());
+            }
+            Some(labels) => {
+                let labels: Vec<LabelId> = labels.split(' ').filter_map(|label| label.parse().ok()).collect();
+                view.owned_labels.retain(|label| !labels.contains(label));
+                view.types.iter_mut().for_each(|types| types.retain(|kind| !labels.contains(&kind.id())));
+            }
+            None => view.types.iter_mut().for_each(|types| types.retain(|kind| !kind.is_label())),
         }
     }
     for (pair, label) in made {
