@@ -332,15 +332,14 @@ struct Chosen {
     /// It was imported, or began to sync.
     began: bool,
     backlog: Backlog,
+    /// An import is unfinished, which it leaves as it is.
+    beside_import: bool,
 }
 
 impl Chosen {
     async fn of(state: &dyn StateReader, pipeline: &Pipeline, options: &PlanOptions) -> Result<Self, OpsError> {
         let name = &pipeline.name;
         let watermark = state.watermark(name).await?;
-        let unfinished = state.cursor(name).await?.is_some();
-        // The watermark of an unfinished import is from before it, and a sync would be refused.
-        let watermark = watermark.filter(|_| !unfinished);
         let backlog = catch_up::backlog(state, pipeline).await?;
         let by_itself = pipeline.sync.on_mapping_change == OnMappingChange::Backfill;
         let due = catch_up::due(state, pipeline).await?;
@@ -358,7 +357,9 @@ impl Chosen {
             Some(_) if by_itself && due.is_none() => RunScope::Changed,
             Some(_) => RunScope::ChangedAndStale,
         });
-        Ok(Self { scope, began: watermark.is_some(), backlog })
+        // Syncs and comparisons go on beside an import that was interrupted.
+        let beside_import = scope.kind() != RunKind::Import && state.cursor(name).await?.is_some();
+        Ok(Self { scope, began: watermark.is_some(), backlog, beside_import })
     }
 }
 
@@ -370,7 +371,7 @@ async fn forecast(
     chosen: Chosen,
 ) -> Result<Forecasted, OpsError> {
     let started = cx.clock.now();
-    let Chosen { scope, began, backlog } = chosen;
+    let Chosen { scope, began, backlog, beside_import } = chosen;
     let before = match (scope, &options.without_state) {
         (RunScope::All, None) => first_import::look(&cx).await.map_err(|error| failed(&cx, error))?,
         _ => BeforeImport::default(),
@@ -428,13 +429,19 @@ async fn forecast(
     sink.end(&makers).await.map_err(|error| failed(&cx, error))?;
     let seconds = engine_run::seconds(started, cx.clock.now());
     let same_titles = same_titles.and_then(|titles| titles.note());
+    let beside_import = beside_import.then(|| {
+        format!(
+            "an import is unfinished, which is no part of this plan: `syncline import {}` resumes it",
+            cx.pipeline.name
+        )
+    });
     Ok(Forecasted {
         kind: waits.command.kind,
         scope,
         backlog,
         refusal,
         stop,
-        notes: goes_on_note.into_iter().chain(same_titles).collect(),
+        notes: goes_on_note.into_iter().chain(same_titles).chain(beside_import).collect(),
         seconds,
         sink,
         cx,

@@ -269,6 +269,20 @@ fn what_was_begun_earlier_is_foretold_from_where_it_stands() {
     broken_off(&RECONCILE);
     as_foretold(&bench, &PLAN_RECONCILE, &RECONCILE);
     as_foretold(&bench, &PLAN_RECONCILE, &RECONCILE);
+    // Syncs and comparisons go on beside an import that was broken off.
+    for (plan, run) in [(&PLAN_SYNC[..], &SYNC[..]), (&PLAN_RECONCILE, &RECONCILE)] {
+        for (id, _) in pairs(&bench) {
+            let values = json!({"Name": format!("Renamed by {}", run[0])});
+            bench.salesforce("update", json!({"object": "Subscription__c", "id": id, "values": values}));
+        }
+        bench.faults(json!([{"path": "/crm/objects/**/batch/*", "fault": "forbidden"}]));
+        assert_eq!(bench.run(&IMPORT).code, Some(1));
+        bench.sandbox.clear_faults();
+        let said = bench.run(&plan[..plan.len() - 2]).code(0).stdout;
+        assert!(said.contains("an import is unfinished, which is no part of this plan"), "{said}");
+        let done = as_foretold(&bench, plan, run);
+        assert!(number(&done, "subscriptions", "updated") > 0, "{done}");
+    }
 }
 
 #[test]
