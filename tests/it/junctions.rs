@@ -245,6 +245,42 @@ fn looking_again_costs_one_call_for_a_thousand_rows() {
     assert_eq!(reads.count(), 1, "{asked:#?}");
 }
 
+/// How often associations are read for rows of one record, each with a subscription of its own: by the plan of an import, by the import,
+/// and by a comparison.
+fn reads_of_one_record(rows: usize) -> [usize; 3] {
+    let pairs = Pairs::new(&[]);
+    pairs.bench.edit("pipelines/subs.yaml", "associations:\n", "");
+    pairs.lookup(ROW, "Sub__c", &[SUBSCRIPTION]);
+    pairs.lookup(ROW, "Acct__c", &["Account"]);
+    define(&pairs, "", "archive");
+    let ends = "  from: { field: Sub__c, pipeline: subs }
+  to: { field: Acct__c, to: companies, match: salesforceaccountid }";
+    let turned = "  from: { field: Acct__c, to: companies, match: salesforceaccountid }
+  to: { field: Sub__c, pipeline: subs }";
+    pairs.bench.edit("pipelines/roles.yaml", ends, turned);
+    let account = pairs.account(0);
+    for place in 0..rows {
+        let id = subscription(&pairs, &format!("S{place}"));
+        row(&pairs, &id, &account);
+    }
+    pairs.bench.run(&["import", "subs", "--yes"]).code(0);
+    let reads = |run: &[&str]| {
+        pairs.bench.sandbox.forget_requests();
+        pairs.bench.run(run).code(0);
+        let asked = pairs.bench.sandbox.requests();
+        let reads = asked.iter().filter(|request| request.target.contains("/associations/"));
+        reads.filter(|request| request.target.contains("batch/read")).count()
+    };
+    [reads(&["plan", "roles", "--full"]), reads(&["import", "roles", "--yes"]), reads(&["reconcile", "roles"])]
+}
+
+#[test]
+fn a_record_from_which_rows_of_many_pages_lead_is_read_once() {
+    let (few, many) = (reads_of_one_record(1_200), reads_of_one_record(3_600));
+    // HubSpot tells of 500 associations in an answer.
+    assert_eq!((few, many), ([1, 1, 3], [1, 1, 8]));
+}
+
 #[test]
 fn a_row_whose_first_end_is_late_is_carried_out_as_soon_as_it_comes() {
     let pairs = pairs("");

@@ -14,9 +14,10 @@ use crate::plan::associations::{AssociationPlan, DueLookup, PairViews, plan};
 use crate::plan::decide::{Action, Decision};
 use crate::ports::state::{LookupRef, StateError};
 use crate::ports::target::BATCH_PAIRS_MAX;
-use crate::stages::read::associations::{Listed, Readings, Resolved, Waiting, forget_leaving, views};
+use crate::stages::read::associations::{Listed, Resolved, Waiting, forget_leaving, views};
 use crate::stages::read::due::resolve;
 use crate::stages::read::planned_pairs;
+use crate::stages::read::readings::Readings;
 use crate::stages::read::targets::{is_planned, planned_id};
 use crate::stages::{StageError, StageName};
 
@@ -155,7 +156,7 @@ impl Forecast {
             return Ok(planned);
         }
         let mut may_wait = self.may_wait(&rows);
-        let mut readings = Readings::default();
+        let mut readings = Readings::shared(self.readings.clone());
         // A record that is yet to be made has no associations.
         for association in &self.cx.pipeline.associations {
             let made = rows.iter().filter(|(_, from)| is_planned(from));

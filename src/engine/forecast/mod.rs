@@ -37,6 +37,7 @@ use crate::ports::source::QUERY_IDS_MAX;
 use crate::ports::target::{BATCH_PAIRS_MAX, BATCH_RECORDS_MAX, Lookup, PAIRS_READ_MAX};
 use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::read::lookup::by_match;
+use crate::stages::read::readings::SharedReadings;
 use crate::stages::read::targets::{leaving_directory, planned_directory, planned_id};
 use crate::stages::read::transform::Transform;
 use crate::stages::write::checkpoint::count;
@@ -48,6 +49,8 @@ pub struct Forecast {
     options: ForecastOptions,
     before: CallsBefore,
     totals: Mutex<Totals>,
+    /// What was read of records from which rows of many pages lead.
+    readings: Option<Arc<SharedReadings>>,
 }
 
 /// Calls that were made before the forecast began: what they cost the run is counted with what sets it up.
@@ -88,7 +91,7 @@ impl Forecast {
     /// A forecast.
     pub fn new(cx: &StageContext, options: ForecastOptions) -> Self {
         let before = CallsBefore { salesforce: cx.source.calls(), hubspot: cx.target.calls() };
-        Self { cx: cx.clone(), options, before, totals: Mutex::default() }
+        Self { cx: cx.clone(), options, before, totals: Mutex::default(), readings: SharedReadings::of(cx) }
     }
 
     /// Notes how many known records Salesforce no longer shows.

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::{StreamExt, stream};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::model::association::{
@@ -14,8 +13,9 @@ use crate::model::ids::{HubspotId, SalesforceId};
 use crate::pipeline::compiled::{Association, AssociationTarget};
 use crate::plan::associations::{DueLookup, Pair, PairView, PairViews};
 use crate::ports::state::{KeptAssociation, LookupRef, StateError};
-use crate::ports::target::{Lookup, PAIRS_READ_MAX, PairTypes};
+use crate::ports::target::PairTypes;
 use crate::stages::read::planned_pairs;
+use crate::stages::read::readings::Readings;
 use crate::stages::read::targets::{self, Hunt, TargetMatch, leaving_directory};
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -47,10 +47,6 @@ pub enum Waiting {
     NoAnswer,
 }
 
-/// Most reads of one batch under way.
-/// Several batches are under way beside it, each with reads of its own.
-const READS_IN_FLIGHT_MAX: usize = 4;
-
 /// The associations for which a new listing was allowed already: one is allowed for each.
 #[derive(Debug, Default)]
 pub struct Listed(Mutex<HashMap<AssociationKey, Arc<tokio::sync::Mutex<bool>>>>);
@@ -81,85 +77,6 @@ impl Listed {
         let mut listed = listed.lock_owned().await;
         let may_list = !std::mem::replace(&mut *listed, true);
         ListingTurn { may_list, _others_wait: Some(listed).filter(|_| may_list) }
-    }
-}
-
-/// What stands between records, as far as it was read.
-#[derive(Debug, Default)]
-pub struct Readings {
-    /// The pairs of a record by ascending id of the other one: there may be a hundred thousand of them.
-    by_object: HashMap<Arc<str>, HashMap<HubspotId, Option<Vec<PairTypes>>>>,
-}
-
-impl Readings {
-    /// Those of these records of which it is not known what stands between them and an object.
-    pub fn unread<'a>(&self, object: &Arc<str>, from: impl Iterator<Item = &'a HubspotId>) -> BTreeSet<HubspotId> {
-        let known = self.by_object.get(object);
-        from.filter(|id| known.is_none_or(|known| !known.contains_key(*id))).cloned().collect()
-    }
-
-    /// Reads what stands between records and an object.
-    pub async fn read(
-        &mut self,
-        cx: &StageContext,
-        object: &Arc<str>,
-        unread: BTreeSet<HubspotId>,
-    ) -> Result<(), StageError> {
-        if unread.is_empty() {
-            return Ok(());
-        }
-        let known = self.by_object.entry(Arc::clone(object)).or_default();
-        let missing: Vec<HubspotId> = unread.into_iter().collect();
-        cx.confirm().await.map_err(at)?;
-        let own = &cx.pipeline.target.object_type_id;
-        let parts = missing.chunks(PAIRS_READ_MAX);
-        let reads = parts.map(|part| async move { (part, cx.target.associations(own, object, part).await) });
-        let mut reads = stream::iter(reads.collect::<Vec<_>>()).buffer_unordered(READS_IN_FLIGHT_MAX);
-        while let Some((part, read)) = reads.next().await {
-            for (id, lookup) in part.iter().zip(read.map_err(at)?) {
-                let pairs = match lookup {
-                    Lookup::Found(mut pairs) => {
-                        pairs.sort_unstable_by(|one, other| one.to.cmp(&other.to));
-                        Some(pairs)
-                    }
-                    Lookup::Absent => Some(Vec::new()),
-                    // Nothing known is not the same as nothing there: taken for it, labels would be replaced that
-                    // nobody has seen.
-                    Lookup::Unknown => None,
-                };
-                known.insert(id.clone(), pairs);
-            }
-        }
-        Ok(())
-    }
-
-    /// Forgets what was read of these records.
-    pub fn forget<'a>(&mut self, object: &Arc<str>, from: impl Iterator<Item = &'a HubspotId>) {
-        if let Some(known) = self.by_object.get_mut(object) {
-            from.for_each(|id| drop(known.remove(id)));
-        }
-    }
-
-    /// Takes a record to have no associations: it is yet to be made.
-    pub fn assume_none(&mut self, object: &Arc<str>, from: &HubspotId) {
-        self.by_object.entry(Arc::clone(object)).or_default().insert(from.clone(), Some(Vec::new()));
-    }
-
-    /// Takes pairs of records with these to be gone.
-    fn drop_targets(&mut self, object: &Arc<str>, gone: &HashSet<HubspotId>) {
-        let known = self.by_object.get_mut(object).into_iter().flat_map(HashMap::values_mut);
-        known.flatten().for_each(|pairs| pairs.retain(|pair| !gone.contains(&pair.to)));
-    }
-
-    /// Whether an answer names the record.
-    pub fn is_answered(&self, object: &Arc<str>, from: &HubspotId) -> bool {
-        self.by_object.get(object).and_then(|known| known.get(from)).is_some_and(Option::is_some)
-    }
-
-    /// The types between two records, where they are associated.
-    pub(super) fn types(&self, object: &Arc<str>, pair: &Pair) -> Option<&PairTypes> {
-        let pairs = self.by_object.get(object)?.get(&pair.0)?.as_ref()?;
-        pairs.binary_search_by(|known| known.to.cmp(&pair.1)).ok().map(|place| &pairs[place])
     }
 }
 
@@ -220,7 +137,7 @@ async fn still_standing(
     Ok(rows.into_iter().partition(|(state, from)| {
         let types = settled(state, from).and_then(|pair| readings.types(object, &pair));
         let label = state.wanted.as_ref().and_then(|asked| asked.label.as_ref());
-        types.is_some_and(|types| label.is_none_or(|label| types.types.iter().any(|kind| kind.id() == *label)))
+        types.is_some_and(|types| label.is_none_or(|label| types.iter().any(|kind| kind.id() == *label)))
     }))
 }
 
@@ -341,7 +258,7 @@ pub async fn views(
     let pairs = due.iter().flat_map(|lookup| lookup.pair().into_iter().chain(lookup.pair_before()));
     let view = |pair: Pair| {
         let key = objects.key(&pair.0, &pair.1);
-        let types = readings.types(object, &pair).map(|reading| reading.types.clone());
+        let types = readings.types(object, &pair);
         let (owned_labels, requested_labels) = (Vec::new(), Vec::new());
         (pair, PairView { key, types, owned: false, owned_labels, requested: false, requested_labels })
     };

@@ -1,7 +1,8 @@
 //! Finds the records that due lookups lead to: of a record, or of a row of a junction object. Effect: as [`super::targets`] says.
 
-use super::associations::{self, Listed, Readings, Resolved};
+use super::associations::{self, Listed, Resolved};
 use super::junction;
+use super::readings::Readings;
 use crate::model::association::AssociationState;
 use crate::model::ids::HubspotId;
 use crate::stages::{StageContext, StageError};

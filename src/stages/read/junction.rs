@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::associations::{Listed, Readings, Resolved, Waiting};
+use super::associations::{Listed, Resolved, Waiting};
+use super::readings::Readings;
 use super::targets::{self, Hunt, TargetMatch, is_planned, leaving_directory};
 use crate::model::association::{Asked, AssociationKey, AssociationState, SettledPair};
 use crate::model::ids::{HubspotId, SalesforceId};
@@ -135,7 +136,7 @@ fn stands(object: &Arc<str>, settled: &SettledPair, readings: &Readings) -> bool
     let types = readings.types(object, &(settled.from.clone(), settled.to.clone()));
     let label = settled.asked.label.as_ref();
     // Where no label is asked for, any association of the two will do.
-    types.is_some_and(|types| label.is_none_or(|label| types.types.iter().any(|kind| kind.id() == *label)))
+    types.is_some_and(|types| label.is_none_or(|label| types.iter().any(|kind| kind.id() == *label)))
 }
 
 /// Searches the records of both ends.

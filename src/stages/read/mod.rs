@@ -10,6 +10,7 @@ pub mod lookup;
 pub mod matching;
 pub mod names;
 pub mod planned_pairs;
+pub mod readings;
 pub mod resolve;
 pub mod targets;
 pub mod transform;

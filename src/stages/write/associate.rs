@@ -3,6 +3,7 @@
 //! it is safe: what stands is looked up first, and what is about to be made is noted as ours before the call.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -14,6 +15,7 @@ use crate::ports::fault::Fault;
 use crate::ports::state::LookupRef;
 use crate::ports::target::BATCH_PAIRS_MAX;
 use crate::stages::read::associations::Listed;
+use crate::stages::read::readings::SharedReadings;
 use crate::stages::write::association_batch::{AssociationBatch, at};
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::write::turns::{PairTurns, SourcePair};
@@ -40,7 +42,8 @@ pub async fn drain(
     at_time: Option<Timestamp>,
 ) -> Result<(), StageError> {
     crash_point!("associate.begun");
-    let drain = Drain { cx, writers, checkpoint, at_time, listed: Listed::default(), turns: PairTurns::default() };
+    let (listed, turns, readings) = (Listed::default(), PairTurns::default(), SharedReadings::of(cx));
+    let drain = Drain { cx, writers, checkpoint, at_time, listed, turns, readings };
     for _ in 0..PASSES_MAX {
         if !drain.pass().await? {
             break;
@@ -56,6 +59,8 @@ struct Drain<'a> {
     at_time: Option<Timestamp>,
     listed: Listed,
     turns: PairTurns,
+    /// What was read of records from which rows of many pages lead.
+    readings: Option<Arc<SharedReadings>>,
 }
 
 impl Drain<'_> {
@@ -119,6 +124,7 @@ impl Drain<'_> {
         let pairs = self.pairs(&due).await?;
         let _turn = self.turns.take(pairs).await;
         let mut batch = AssociationBatch::new(self.cx, self.writers, self.checkpoint);
+        batch.share(self.readings.clone());
         batch.due(due, &self.listed).await?;
         batch.save().await?;
         crash_point!("associate.saved");

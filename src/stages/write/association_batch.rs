@@ -12,11 +12,10 @@ use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairChange, Pa
 use crate::ports::fault::Fault;
 use crate::ports::state::{Commit, LookupRef};
 use crate::ports::target::{BATCH_PAIRS_MAX, PAIRS_REMOVED_MAX, PairOutcome, PairTypes};
-use crate::stages::read::associations::{
-    Listed, Readings, Resolved, Waiting, first_end, pair_objects, take_out, views,
-};
+use crate::stages::read::associations::{Listed, Resolved, Waiting, first_end, pair_objects, take_out, views};
 use crate::stages::read::due::resolve;
 use crate::stages::read::names;
+use crate::stages::read::readings::{Readings, SharedReadings};
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::write::own_ends;
 use crate::stages::{StageContext, StageError, StageName, Writers};
@@ -65,6 +64,11 @@ impl<'a> AssociationBatch<'a> {
             tried: Vec::new(),
             refused: Vec::new(),
         }
+    }
+
+    /// Shares what is read, and what becomes of it, with other batches.
+    pub(super) fn share(&mut self, readings: Option<Arc<SharedReadings>>) {
+        self.readings = Readings::shared(readings);
     }
 
     /// The lookups that were set aside since this was asked last.
@@ -226,6 +230,7 @@ impl<'a> AssociationBatch<'a> {
             self.commit.removed_from.push((change.key, change.pair.from.clone()));
             if *outcome == PairOutcome::Done {
                 self.commit.disowned.extend(change.ownership.iter().cloned());
+                self.readings.note_removed(object, &change.pair);
                 let view = views.get_mut(&change.pair.from, &change.pair.to);
                 view.into_iter().for_each(|view| take_out(view, &change.pair));
             }
@@ -312,9 +317,11 @@ impl<'a> AssociationBatch<'a> {
         sent.note(&planned.make, &outcomes, true);
         self.delta.associated += count_done(&outcomes);
         for (change, outcome) in planned.make.iter().zip(&outcomes) {
-            // It was noted as ours before the call, and does not stand.
-            if let PairOutcome::Refused(_) = outcome {
-                self.commit.disowned.extend(change.ownership.iter().cloned());
+            match outcome {
+                // It was noted as ours before the call, and does not stand.
+                PairOutcome::Refused(_) => self.commit.disowned.extend(change.ownership.iter().cloned()),
+                PairOutcome::Done => self.readings.note_made(object, &change.pair),
+                PairOutcome::Unknown => {}
             }
         }
         Ok(outcomes)

@@ -1,0 +1,309 @@
+//! What stands between records and an object, as HubSpot said last. Rows of a junction object that lead from one record come in many
+//! pages, while HubSpot tells only of all associations of a record: so pages share what was read of it, and what they have changed since.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::{StreamExt, stream};
+
+use crate::model::association::AssociationType;
+use crate::model::ids::HubspotId;
+use crate::plan::associations::Pair;
+use crate::ports::target::{Lookup, PAIRS_READ_MAX, PairTypes};
+use crate::stages::{StageContext, StageError, StageName};
+
+/// Most reads of one batch under way.
+/// Several batches are under way beside it, each with reads of its own.
+const READS_IN_FLIGHT_MAX: usize = 4;
+
+/// Most records that are kept for pages to come.
+/// Some megabytes; beyond it those of [`FEW_PAIRS`] are let go, of which a thousand are read by one call.
+const RECORDS_KEPT_MAX: usize = 10_000;
+
+/// Most associations that are kept for pages to come, of all records together.
+/// Some thirty megabytes; beyond it, records are read again when another page needs them.
+const PAIRS_KEPT_MAX: usize = 200_000;
+
+/// Associations of a record that fit into one page of an answer.
+const FEW_PAIRS: usize = 100;
+
+/// What stands between one record and an object.
+#[derive(Debug, Default)]
+struct Standing {
+    /// As it was read, by ascending id of the other record: there may be a hundred thousand of them. None where no answer says.
+    read: Option<Vec<PairTypes>>,
+    is_read: bool,
+    /// What became of single pairs since it was read, each with the number of its change.
+    changed: BTreeMap<HubspotId, (u64, Option<Vec<AssociationType>>)>,
+    changes: u64,
+    /// How many pairs it was counted with.
+    counted: usize,
+}
+
+impl Standing {
+    fn types(&self, other: &HubspotId) -> Option<&[AssociationType]> {
+        if let Some((_, types)) = self.changed.get(other) {
+            return types.as_deref();
+        }
+        let pairs = self.read.as_ref()?;
+        pairs.binary_search_by(|known| known.to.cmp(other)).ok().map(|place| pairs[place].types.as_slice())
+    }
+
+    fn change(&mut self, other: &HubspotId, types: Option<Vec<AssociationType>>) {
+        self.changes += 1;
+        self.changed.insert(other.clone(), (self.changes, types));
+    }
+
+    /// Takes in what was read. Of changes, those up to the beginning of the read are in it.
+    fn enter(&mut self, read: Option<Vec<PairTypes>>, begun: u64) {
+        self.changed.retain(|_, (number, _)| *number > begun);
+        (self.read, self.is_read) = (read, true);
+    }
+
+    fn pairs(&self) -> usize {
+        self.read.as_ref().map_or(0, Vec::len) + self.changed.len()
+    }
+}
+
+/// A record of which it is read what stands, by whoever comes first.
+#[derive(Debug, Default)]
+struct Record {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    standing: Mutex<Standing>,
+}
+
+impl Record {
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A record, and the object at the other end.
+type RecordKey = (Arc<str>, HubspotId);
+
+/// What was read of records from which rows of many pages lead.
+#[derive(Debug, Default)]
+pub struct SharedReadings(Mutex<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    records: HashMap<RecordKey, Arc<Record>>,
+    /// How many associations those have, as they were counted last.
+    pairs: usize,
+}
+
+impl SharedReadings {
+    /// For a pipeline whose pages share readings: of rows of a junction object. Others have all lookups of a record in one page. Pairs of
+    /// records of one object are seen from both sides, and what is noted at one would be missing at the other.
+    pub fn of(cx: &StageContext) -> Option<Arc<Self>> {
+        let (_, to) = cx.pipeline.junction()?;
+        (**to.target.object_type_id() != *cx.pipeline.target.object_type_id).then(Arc::default)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, object: &Arc<str>, id: &HubspotId) -> Arc<Record> {
+        Arc::clone(self.lock().records.entry((Arc::clone(object), id.clone())).or_default())
+    }
+
+    /// A page is done with these; as many are kept as there is room for.
+    fn release(&self, done: HashMap<Arc<str>, HashMap<HubspotId, Arc<Record>>>) {
+        let mut shared = self.lock();
+        let mut own: HashSet<RecordKey> = HashSet::new();
+        for (object, records) in done {
+            for (id, record) in records {
+                let key = (Arc::clone(&object), id);
+                if shared.records.get(&key).is_some_and(|known| Arc::ptr_eq(known, &record)) {
+                    let mut standing = record.standing();
+                    let pairs = standing.pairs();
+                    shared.pairs = shared.pairs + pairs - std::mem::replace(&mut standing.counted, pairs);
+                }
+                own.insert(key);
+            }
+        }
+        if shared.records.len() > RECORDS_KEPT_MAX {
+            shared.let_go(&own, FEW_PAIRS);
+        }
+        if shared.pairs > PAIRS_KEPT_MAX {
+            shared.let_go(&own, usize::MAX);
+        }
+    }
+}
+
+impl Shared {
+    /// Lets records go that have no more associations than this. What was needed last stays, as it is the most likely to be needed next.
+    fn let_go(&mut self, last: &HashSet<RecordKey>, most: usize) {
+        let pairs = &mut self.pairs;
+        self.records.retain(|key, record| {
+            // Whoever is at work on a record holds it.
+            let is_busy = Arc::strong_count(record) > 1;
+            let counted = record.standing().counted;
+            let stays = is_busy || last.contains(key) || counted > most;
+            *pairs -= if stays { 0 } else { counted };
+            stays
+        });
+    }
+}
+
+/// What stands between records, as far as it was read.
+#[derive(Debug, Default)]
+pub struct Readings {
+    by_object: HashMap<Arc<str>, HashMap<HubspotId, Arc<Record>>>,
+    shared: Option<Arc<SharedReadings>>,
+    /// Records to be read again, whatever others have read.
+    again: HashSet<RecordKey>,
+}
+
+impl Readings {
+    /// Readings that are shared with others.
+    pub fn shared(shared: Option<Arc<SharedReadings>>) -> Self {
+        let mut readings = Self::default();
+        readings.shared = shared;
+        readings
+    }
+
+    /// Those of these records of which it is not known what stands between them and an object.
+    pub fn unread<'a>(&self, object: &Arc<str>, from: impl Iterator<Item = &'a HubspotId>) -> BTreeSet<HubspotId> {
+        let known = self.by_object.get(object);
+        from.filter(|id| known.is_none_or(|known| !known.contains_key(*id))).cloned().collect()
+    }
+
+    /// Reads what stands between records and an object.
+    pub async fn read(
+        &mut self,
+        cx: &StageContext,
+        object: &Arc<str>,
+        unread: BTreeSet<HubspotId>,
+    ) -> Result<(), StageError> {
+        if unread.is_empty() {
+            return Ok(());
+        }
+        let (mut turns, mut missing) = (Vec::new(), Vec::new());
+        // In the order of the ids, so that two who wait for each other cannot be.
+        for id in unread {
+            let Some(shared) = &self.shared else {
+                missing.push((id, Arc::default(), 0));
+                continue;
+            };
+            let record = shared.record(object, &id);
+            let turn = Arc::clone(&record.turn).lock_owned().await;
+            let again = self.again.remove(&(Arc::clone(object), id.clone()));
+            let (is_read, changes) = {
+                let standing = record.standing();
+                (standing.is_read, standing.changes)
+            };
+            if is_read && !again {
+                self.by_object.entry(Arc::clone(object)).or_default().insert(id, record);
+            } else {
+                turns.push(turn);
+                missing.push((id, record, changes));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let known = self.by_object.entry(Arc::clone(object)).or_default();
+        let ids: Vec<HubspotId> = missing.iter().map(|(id, ..)| id.clone()).collect();
+        cx.confirm().await.map_err(at)?;
+        let own = &cx.pipeline.target.object_type_id;
+        let parts = ids.chunks(PAIRS_READ_MAX).zip(missing.chunks(PAIRS_READ_MAX));
+        let reads = parts.map(|(ids, part)| async move { (part, cx.target.associations(own, object, ids).await) });
+        let mut reads = stream::iter(reads.collect::<Vec<_>>()).buffer_unordered(READS_IN_FLIGHT_MAX);
+        while let Some((part, read)) = reads.next().await {
+            for ((id, record, begun), lookup) in part.iter().zip(read.map_err(at)?) {
+                let pairs = match lookup {
+                    Lookup::Found(mut pairs) => {
+                        pairs.sort_unstable_by(|one, other| one.to.cmp(&other.to));
+                        Some(pairs)
+                    }
+                    Lookup::Absent => Some(Vec::new()),
+                    // Nothing known is not the same as nothing there: taken for it, labels would be replaced that
+                    // nobody has seen.
+                    Lookup::Unknown => None,
+                };
+                record.standing().enter(pairs, *begun);
+                known.insert(id.clone(), Arc::clone(record));
+            }
+        }
+        drop(turns);
+        Ok(())
+    }
+
+    /// Forgets what was read of these records.
+    pub fn forget<'a>(&mut self, object: &Arc<str>, from: impl Iterator<Item = &'a HubspotId>) {
+        let Some(known) = self.by_object.get_mut(object) else { return };
+        for id in from {
+            if known.remove(id).is_some() && self.shared.is_some() {
+                self.again.insert((Arc::clone(object), id.clone()));
+            }
+        }
+    }
+
+    /// Takes a record to have no associations: it is yet to be made.
+    pub fn assume_none(&mut self, object: &Arc<str>, from: &HubspotId) {
+        let record = Record::default();
+        record.standing().enter(Some(Vec::new()), 0);
+        self.by_object.entry(Arc::clone(object)).or_default().insert(from.clone(), Arc::new(record));
+    }
+
+    /// Takes pairs of records with these to be gone.
+    pub fn drop_targets(&mut self, object: &Arc<str>, gone: &HashSet<HubspotId>) {
+        for record in self.by_object.get(object).into_iter().flat_map(HashMap::values).filter(|_| !gone.is_empty()) {
+            let pairs = &mut record.standing().read;
+            pairs.iter_mut().for_each(|pairs| pairs.retain(|pair| !gone.contains(&pair.to)));
+        }
+    }
+
+    /// Whether an answer names the record.
+    pub fn is_answered(&self, object: &Arc<str>, from: &HubspotId) -> bool {
+        self.record(object, from).is_some_and(|record| record.standing().read.is_some())
+    }
+
+    /// The types between two records, where they are associated.
+    pub fn types(&self, object: &Arc<str>, pair: &Pair) -> Option<Vec<AssociationType>> {
+        self.record(object, &pair.0)?.standing().types(&pair.1).map(<[AssociationType]>::to_vec)
+    }
+
+    /// Two records were associated so; labels that are not among these are gone.
+    pub fn note_made(&self, object: &Arc<str>, made: &PairTypes) {
+        let Some(record) = self.record(object, &made.from).filter(|_| self.shared.is_some()) else { return };
+        let mut standing = record.standing();
+        let before = standing.types(&made.to).unwrap_or_default();
+        let mut types: Vec<AssociationType> = before.iter().filter(|kind| !kind.is_label()).cloned().collect();
+        for kind in &made.types {
+            if types.iter().all(|known| known.id() != kind.id()) {
+                // Of what was sent, the words of a label may not be known.
+                types.push(AssociationType { label: Some(kind.label.clone().unwrap_or_default()), ..kind.clone() });
+            }
+        }
+        standing.change(&made.to, Some(types));
+    }
+
+    /// These types between two records were removed; all of them where none is named.
+    pub fn note_removed(&self, object: &Arc<str>, removed: &PairTypes) {
+        let Some(record) = self.record(object, &removed.from).filter(|_| self.shared.is_some()) else { return };
+        let mut standing = record.standing();
+        let goes = |kind: &AssociationType| removed.types.iter().any(|gone| gone.id() == kind.id());
+        let left = standing.types(&removed.to).filter(|_| !removed.types.is_empty());
+        let left = left.map(|types| types.iter().filter(|kind| !goes(kind)).cloned().collect());
+        standing.change(&removed.to, left);
+    }
+
+    fn record(&self, object: &Arc<str>, from: &HubspotId) -> Option<&Record> {
+        self.by_object.get(object)?.get(from).map(|record| &**record)
+    }
+}
+
+impl Drop for Readings {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.release(std::mem::take(&mut self.by_object));
+        }
+    }
+}
+
+fn at<C: Into<crate::stages::StageCause>>(cause: C) -> StageError {
+    StageError::at(StageName::Associate)(cause)
+}
