@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
@@ -11,6 +12,7 @@ use crate::model::ids::HubspotId;
 use crate::plan::associations::Pair;
 use crate::ports::target::{Lookup, PAIRS_READ_MAX, PairTypes};
 use crate::stages::{StageContext, StageError, StageName};
+use crate::sys::clock::Mark;
 
 /// Most reads of one batch under way.
 /// Several batches are under way beside it, each with reads of its own.
@@ -24,6 +26,10 @@ const RECORDS_KEPT_MAX: usize = 10_000;
 /// Some thirty megabytes; beyond it, records are read again when another page needs them.
 const PAIRS_KEPT_MAX: usize = 200_000;
 
+/// How long what was read of a record is trusted by other pages.
+/// Labels that somebody else adds meanwhile would be replaced by a write that does not know them; to read the most that a record can have takes some seconds.
+const READING_AGE_MAX: Duration = Duration::from_secs(60);
+
 /// Associations of a record that fit into one page of an answer.
 const FEW_PAIRS: usize = 100;
 
@@ -32,7 +38,8 @@ const FEW_PAIRS: usize = 100;
 struct Standing {
     /// As it was read, by ascending id of the other record: there may be a hundred thousand of them. None where no answer says.
     read: Option<Vec<PairTypes>>,
-    is_read: bool,
+    /// When it was asked for; none where nothing was read yet.
+    read_at: Option<Mark>,
     /// What became of single pairs since it was read, each with the number of its change.
     changed: BTreeMap<HubspotId, (u64, Option<Vec<AssociationType>>)>,
     changes: u64,
@@ -55,9 +62,9 @@ impl Standing {
     }
 
     /// Takes in what was read. Of changes, those up to the beginning of the read are in it.
-    fn enter(&mut self, read: Option<Vec<PairTypes>>, begun: u64) {
+    fn enter(&mut self, read: Option<Vec<PairTypes>>, begun: u64, at: Option<Mark>) {
         self.changed.retain(|_, (number, _)| *number > begun);
-        (self.read, self.is_read) = (read, true);
+        (self.read, self.read_at) = (read, at);
     }
 
     fn pairs(&self) -> usize {
@@ -190,11 +197,12 @@ impl Readings {
             let record = shared.record(object, &id);
             let turn = Arc::clone(&record.turn).lock_owned().await;
             let again = self.again.remove(&(Arc::clone(object), id.clone()));
-            let (is_read, changes) = {
+            let (is_fresh, changes) = {
                 let standing = record.standing();
-                (standing.is_read, standing.changes)
+                let is_fresh = standing.read_at.is_some_and(|at| cx.clock.since(at) < READING_AGE_MAX);
+                (is_fresh, standing.changes)
             };
-            if is_read && !again {
+            if is_fresh && !again {
                 self.by_object.entry(Arc::clone(object)).or_default().insert(id, record);
             } else {
                 turns.push(turn);
@@ -208,6 +216,7 @@ impl Readings {
         let ids: Vec<HubspotId> = missing.iter().map(|(id, ..)| id.clone()).collect();
         cx.confirm().await.map_err(at)?;
         let own = &cx.pipeline.target.object_type_id;
+        let asked_at = cx.clock.mark();
         let parts = ids.chunks(PAIRS_READ_MAX).zip(missing.chunks(PAIRS_READ_MAX));
         let reads = parts.map(|(ids, part)| async move { (part, cx.target.associations(own, object, ids).await) });
         let mut reads = stream::iter(reads.collect::<Vec<_>>()).buffer_unordered(READS_IN_FLIGHT_MAX);
@@ -223,7 +232,7 @@ impl Readings {
                     // nobody has seen.
                     Lookup::Unknown => None,
                 };
-                record.standing().enter(pairs, *begun);
+                record.standing().enter(pairs, *begun, Some(asked_at));
                 known.insert(id.clone(), Arc::clone(record));
             }
         }
@@ -244,7 +253,7 @@ impl Readings {
     /// Takes a record to have no associations: it is yet to be made.
     pub fn assume_none(&mut self, object: &Arc<str>, from: &HubspotId) {
         let record = Record::default();
-        record.standing().enter(Some(Vec::new()), 0);
+        record.standing().enter(Some(Vec::new()), 0, None);
         self.by_object.entry(Arc::clone(object)).or_default().insert(from.clone(), Arc::new(record));
     }
 
