@@ -92,6 +92,21 @@ fn changes_that_stay_invisible_for_a_while_are_not_lost() {
 }
 
 #[test]
+fn a_change_on_its_way_shows_what_was_there_before_and_archives_nothing() {
+    let visibility_delay = Duration::from_secs(60);
+    let bench =
+        Bench::with(SandboxOptions { records: 30, visibility_delay, rate_limit: FAST, ..SandboxOptions::default() });
+    bench.edit("pipelines/subscriptions.yaml", "on_delete: archive", "on_delete: archive\non_vanish: archive");
+    bench.import();
+    update(&bench, &healthy(&bench)[0], json!({"Notes__c": "on its way"}));
+    let outcome = report(&bench.run(&["reconcile", "--format", "json"]), "subscriptions").clone();
+    assert_eq!((&outcome["read"], &outcome["archived"], &outcome["updated"]), (&json!(30), &json!(0), &json!(0)));
+    bench.sandbox.advance(visibility_delay);
+    bench.sync();
+    agree(&bench);
+}
+
+#[test]
 fn thousands_of_rows_with_one_stamp_all_arrive_once() {
     let bench = Bench::new(60);
     bench.import();

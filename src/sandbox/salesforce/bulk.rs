@@ -189,7 +189,7 @@ fn results(org: &Org, request: &Request, id: &str, version: &str, now: i64) -> A
     let mut count = 0;
     for id in &job.ids[start.min(end)..end] {
         // A row that was purged meanwhile is still in the result: the job has read it.
-        if let Some(row) = object.rows.get(id) {
+        if let Some(row) = object.rows.get(id).and_then(|row| row.seen(now)) {
             body.push_str(&csv::line(org, object, &columns, id, row));
             body.push('\n');
             count += 1;

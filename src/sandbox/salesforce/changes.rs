@@ -47,8 +47,9 @@ pub fn list(org: &Org, request: &Request, name: &str, deleted: bool, now: i64) -
             &json!({"deletedRecords": records, "earliestDateAvailable": earliest, "latestDateCovered": rest_time(covered)}),
         ));
     }
-    let changed =
-        object.rows.stamped(start, end).filter(|(id, row)| row.deleted.is_none() && object.sees(id, row, now));
+    let changed = object.rows.stamped(start, end).filter(|(id, row)| {
+        object.seen(id, row, now).is_some_and(|row| row.deleted.is_none() && (start..=end).contains(&row.stamp))
+    });
     let ids: Vec<&String> = changed.map(|(id, _)| id).collect();
     Ok(answers::json(200, &json!({"ids": ids, "latestDateCovered": rest_time(covered)})))
 }

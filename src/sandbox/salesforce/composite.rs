@@ -44,7 +44,8 @@ pub fn collection(org: &Org, request: &Request, name: &str, version: &str, now: 
     let one = |id: &String| {
         let id = widen(id)?;
         // Rows in the recycle bin are missing here, without a word of why.
-        let row = object.rows.get(&id).filter(|row| row.deleted.is_none() && object.sees(&id, row, now))?;
+        let row = object.rows.get(&id).and_then(|row| object.seen(&id, row, now))?;
+        let row = Some(row).filter(|row| row.deleted.is_none())?;
         Some(record(org, object, &selected, &id, row, version))
     };
     let shown: Vec<String> = ids.iter().map(|id| one(id).unwrap_or_else(|| "null".to_owned())).collect();

@@ -236,9 +236,9 @@ impl Object {
         }
     }
 
-    /// Whether readers see a row: not hidden by sharing, not still on its way.
-    pub fn sees(&self, id: &str, row: &Row, now: i64) -> bool {
-        row.visible <= now && !self.hidden_rows.contains(id)
+    /// A row as readers see it; none where sharing hides it, or where it is new and still on its way.
+    pub fn seen<'a>(&self, id: &str, row: &'a Row, now: i64) -> Option<&'a Row> {
+        row.seen(now).filter(|_| !self.hidden_rows.contains(id))
     }
 }
 

@@ -92,7 +92,7 @@ pub fn run(org: &mut Org, request: &Request, text: &str, all: bool, version: &st
     org.cursors.retain(|_, cursor| now - cursor.opened < CURSOR_MILLIS);
     let cursor = Cursor { query, ids, size, opened: now };
     let locator = org.new_id("01g");
-    page(org, cursor, &locator, 0, version)
+    page(org, cursor, &locator, 0, (version, now))
 }
 
 /// Answers a further page.
@@ -105,16 +105,16 @@ pub fn more(org: &mut Org, locator: &str, version: &str, now: i64) -> Answer {
         .remove(id)
         .filter(|cursor| now - cursor.opened < CURSOR_MILLIS && start <= cursor.ids.len())
         .ok_or_else(gone)?;
-    page(org, cursor, id, start, version)
+    page(org, cursor, id, start, (version, now))
 }
 
-fn page(org: &mut Org, cursor: Cursor, locator: &str, start: usize, version: &str) -> Answer {
+fn page(org: &mut Org, cursor: Cursor, locator: &str, start: usize, (version, now): (&str, i64)) -> Answer {
     let end = (start + cursor.size).min(cursor.ids.len());
     let total = cursor.ids.len();
     let object = org.object(&cursor.query.from).ok_or_else(Refusal::not_found)?;
     let selected = selected(org, object, &cursor.query).map_err(|wrong| wrong.refusal(""))?;
     // Rows that were purged since the first page are missing, while the total still counts them.
-    let records = cursor.ids[start..end].iter().filter_map(|id| Some((id, object.rows.get(id)?)));
+    let records = cursor.ids[start..end].iter().filter_map(|id| Some((id, object.rows.get(id)?.seen(now)?)));
     let records: Vec<String> = records.map(|(id, row)| record(org, object, &selected, id, row, version)).collect();
     let done = end == total;
     let next = if done {

@@ -193,7 +193,7 @@ pub fn blank(object: &Object, now: i64) -> Row {
     let values = object.fields.iter().map(|field| (field["type"] == "boolean").then_some("false")).collect();
     // Moments have whole seconds in Salesforce, so that many rows share a stamp.
     let stamp = now.div_euclid(1000) * 1000;
-    Row { values, created: stamp, modified: stamp, stamp, deleted: None, visible: now, master: None }
+    Row { values, created: stamp, modified: stamp, stamp, deleted: None, visible: now, master: None, before: None }
 }
 
 /// Saves a row; readers see it after the delay.
@@ -201,7 +201,12 @@ fn put(org: &mut Org, name: &str, id: String, mut row: Row, now: i64) {
     let delay = i64::try_from(org.options.visibility_delay.as_millis()).unwrap_or_default();
     // As a long transaction: the stamp is of its start, and readers see the row at its end.
     row.visible = now + delay;
+    row.before = None;
     if let Some(object) = org.objects.get_mut(&name.to_ascii_lowercase()) {
+        if delay > 0 {
+            let before = object.rows.get(&id).and_then(|known| known.seen(now)).cloned();
+            row.before = before.map(|before| Box::new(Row { before: None, ..before }));
+        }
         object.rows.put(id, row);
     }
 }

@@ -27,6 +27,16 @@ pub struct Row {
     pub visible: i64,
     /// The record that it was merged into.
     pub master: Option<Id>,
+    /// As readers saw it before the last save, until they see that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<Row>>,
+}
+
+impl Row {
+    /// The row as readers see it: a save that is still on its way shows what was there before, where anything was.
+    pub fn seen(&self, now: i64) -> Option<&Row> {
+        if self.visible <= now { Some(self) } else { self.before.as_deref() }
+    }
 }
 
 /// Ids by a field's value, in lower case.

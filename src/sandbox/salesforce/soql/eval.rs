@@ -71,7 +71,8 @@ pub fn run(org: &Org, object: &Object, query: &Query, deleted_too: bool, now: i6
         })
         .collect::<Result<_, _>>()?;
     let mut rows: Vec<(&String, &Row)> = candidates(object, query.condition.as_ref())
-        .filter(|(id, row)| object.sees(id, row, now) && (deleted_too || row.deleted.is_none()))
+        .filter_map(|(id, row)| Some((id, object.seen(id, row, now)?)))
+        .filter(|(_, row)| deleted_too || row.deleted.is_none())
         .filter(|(id, row)| {
             query.condition.as_ref().is_none_or(|condition| holds(org, object, condition, id, row, now))
         })
