@@ -203,6 +203,23 @@ pub(crate) fn long_texts(records: usize, text_bytes: usize) -> Result<f64> {
     Ok(usage.memory)
 }
 
+/// A plan of an import: everything is read, mapped and decided, and nothing written.
+pub(crate) fn planned(records: usize) -> Result<f64> {
+    let settings = Settings { records, ..Settings::default() };
+    let mapped = floor(&Stubbed::start(&settings)?, crate::FLOOR_MAPS)?;
+    let project = Project::new(&settings, 1)?;
+    let usage = run(&mut project.command(&["plan", "--full"]), &ENDS)?;
+    let each = |usage: &Usage| usage.cpu * 1e6 / records as f64;
+    println!(
+        "a plan of {records} records: {:.1} µs of CPU a record, {:.1} × reading and mapping alone; {:.0} MiB, {:.1} s",
+        each(&usage),
+        each(&usage) / each(&mapped),
+        usage.memory / MIB,
+        usage.wall
+    );
+    Ok(usage.memory)
+}
+
 /// What values cost that HubSpot refuses.
 pub(crate) fn bad_values(records: usize, every: usize) -> Result<u64> {
     let settings = Settings { records, bad_every: Some(every), ..Settings::default() };

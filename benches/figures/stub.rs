@@ -447,20 +447,30 @@ impl Stub {
     fn found(&self, path: &str, request: &[u8], body: &mut Vec<u8>) -> Result<u16> {
         let batch: Read<'_> = serde_json::from_slice(request)?;
         let object = path.split('/').nth(4).unwrap_or_default();
+        let mut missing = Vec::new();
         body.extend_from_slice(br#"{"status":"COMPLETE","results":["#);
         self.state(|state| {
             let mut comma = "";
             for Input { id, .. } in &batch.inputs {
-                let number = world::number(id);
+                // Without a property, records are asked for by their own ids.
+                let number = match batch.id_property {
+                    Some(_) => world::number(id),
+                    None => world::number_of_record(id),
+                };
                 let bits = state.seen.get(object).and_then(|seen| seen.get(number / 64)).copied().unwrap_or_default();
-                if batch.id_property != world::COMPANY_KEY && bits & (1 << (number % 64)) == 0 {
+                let is_company = batch.id_property == Some(world::COMPANY_KEY);
+                if !is_company && bits & (1 << (number % 64)) == 0 {
+                    missing.push(*id);
                     continue;
                 }
                 let record = world::record(number);
                 let kept = state.values.get(object).and_then(|values| values.get(&number));
-                let properties = match kept {
-                    Some(properties) => format!(r#"{},"hs_object_id":"{record}"}}"#, properties.trim_end_matches('}')),
-                    None => format!(r#"{{"{}":"{id}","hs_object_id":"{record}"}}"#, batch.id_property),
+                let properties = match (kept, batch.id_property) {
+                    (Some(properties), _) => {
+                        format!(r#"{},"hs_object_id":"{record}"}}"#, properties.trim_end_matches('}'))
+                    }
+                    (None, Some(property)) => format!(r#"{{"{property}":"{id}","hs_object_id":"{record}"}}"#),
+                    (None, None) => format!(r#"{{"hs_object_id":"{record}"}}"#),
                 };
                 write!(
                     body,
@@ -470,10 +480,14 @@ impl Stub {
             }
             anyhow::Ok(())
         })?;
-        body.extend_from_slice(
-            br#"],"startedAt":"2026-06-01T12:00:00.000Z","completedAt":"2026-06-01T12:00:00.000Z"}"#,
-        );
-        Ok(200)
+        write!(body, r#"],"startedAt":"2026-06-01T12:00:00.000Z","completedAt":"2026-06-01T12:00:00.000Z""#)?;
+        if !missing.is_empty() {
+            let error = json!({"status": "error", "category": "OBJECT_NOT_FOUND", "context": {"ids": missing},
+                "message": "Could not get some null objects, they may be deleted or not exist. Check that ids are valid."});
+            write!(body, r#","numErrors":1,"errors":[{error}]"#)?;
+        }
+        body.push(b'}');
+        Ok(if missing.is_empty() { 200 } else { 207 })
     }
 }
 
@@ -490,7 +504,7 @@ struct Batch<T> {
 #[derive(Deserialize)]
 struct Read<'a> {
     #[serde(rename = "idProperty")]
-    id_property: &'a str,
+    id_property: Option<&'a str>,
     #[serde(borrow)]
     inputs: Vec<Input<'a>>,
 }

@@ -215,7 +215,15 @@ pub(crate) fn number(id: &str) -> usize {
     id.get(5..15).and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
+/// The number of the record with this HubSpot id.
+pub(crate) fn number_of_record(id: &str) -> usize {
+    id.parse::<usize>().ok().and_then(|id| id.checked_sub(FIRST_RECORD)).unwrap_or_default()
+}
+
+/// The HubSpot id of the record with the number 0.
+const FIRST_RECORD: usize = 100_000_000;
+
 /// The HubSpot record of a number.
 pub(crate) fn record(number: usize) -> usize {
-    100_000_000 + number
+    FIRST_RECORD + number
 }

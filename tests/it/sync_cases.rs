@@ -99,8 +99,9 @@ fn a_change_on_its_way_shows_what_was_there_before_and_archives_nothing() {
     bench.edit("pipelines/subscriptions.yaml", "on_delete: archive", "on_delete: archive\non_vanish: archive");
     bench.import();
     update(&bench, &healthy(&bench)[0], json!({"Notes__c": "on its way"}));
-    let outcome = report(&bench.run(&["reconcile", "--format", "json"]), "subscriptions").clone();
-    assert_eq!((&outcome["read"], &outcome["archived"], &outcome["updated"]), (&json!(30), &json!(0), &json!(0)));
+    let compared = bench.run(&["reconcile", "--format", "json"]).json();
+    let outcome = report(&compared, "subscriptions");
+    assert_eq!((&outcome["archived"], &outcome["updated"]), (&json!(0), &json!(0)), "{outcome}");
     bench.sandbox.advance(visibility_delay);
     bench.sync();
     agree(&bench);
