@@ -1,7 +1,7 @@
 //! Histories made from seeds: both systems, their people, the network between and the process that dies, all in one process and on one
 //! clock. Whatever happens on the way, in the end HubSpot holds what a small model of it says. A seed replays exactly.
 //!
-//! One seed by hand: `SIMULATION_SEED=17 cargo test --test it simulation::a_seed_by_hand -- --nocapture`.
+//! One seed by hand: `SIMULATION_SEED=17 cargo test --test it simulation::a_seed_by_hand -- --nocapture`, with `SIMULATION_CALLS=1` also its calls.
 //! Many: `tests/proof/simulation 10000`.
 
 use crate::support::long::{tell, variable};
@@ -453,26 +453,31 @@ fn seeds_that_failed_once_end_as_the_model_says() {
 #[test]
 fn a_seed_by_hand() {
     let Some(seed) = variable("SIMULATION_SEED") else { return };
+    if variable("SIMULATION_CALLS") == Some(1) {
+        calls(seed).0.iter().for_each(|call| tell(call));
+    }
     let (numbers, wrong) = history(seed);
     tell(&format!("{numbers:?}"));
     assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
 }
 
+/// The calls of a history, and its story.
+fn calls(seed: u64) -> (Vec<String>, String) {
+    let mut history = History::new(seed);
+    history.tell();
+    let calls = history.world.sandbox.requests().into_iter().map(|entry| {
+        // The numbers by which answers are told apart go on within a process.
+        let body = entry.body.unwrap_or_default();
+        let body: Vec<&str> = body.split(',').filter(|member| !member.contains("objectWriteTraceId")).collect();
+        format!("{} {} {} {} {:?} {body:?}", entry.time, entry.method, entry.target, entry.status, entry.fault)
+    });
+    (calls.collect(), history.story())
+}
+
 #[test]
 fn a_seed_replays_call_by_call() {
-    let ledger = |seed| {
-        let mut history = History::new(seed);
-        history.tell();
-        let calls = history.world.sandbox.requests().into_iter().map(|entry| {
-            // The numbers by which answers are told apart go on within a process.
-            let body = entry.body.unwrap_or_default();
-            let body: Vec<&str> = body.split(',').filter(|member| !member.contains("objectWriteTraceId")).collect();
-            format!("{} {} {} {} {:?} {body:?}", entry.time, entry.method, entry.target, entry.status, entry.fault)
-        });
-        (calls.collect::<Vec<_>>(), history.story())
-    };
     for seed in [2, 3, 5, 7] {
-        let (first, second) = (ledger(seed), ledger(seed));
+        let (first, second) = (calls(seed), calls(seed));
         assert!(first.0.len() > 50, "seed {seed}: only {} calls", first.0.len());
         let differs = first.0.iter().zip(&second.0).find(|(one, other)| one != other);
         let steps = first.1.lines().zip(second.1.lines()).find(|(one, other)| one != other);
