@@ -13,6 +13,8 @@ pub mod history;
 mod login;
 #[cfg(feature = "mcp")]
 mod mcp;
+#[cfg(feature = "otel")]
+mod otel;
 pub mod output;
 mod part;
 pub mod progress;
@@ -64,13 +66,15 @@ pub fn run(arguments: ArgsOs) -> Exit {
     };
     let common = &arguments.common;
     colour::set(if common.no_color { Colour::Never } else { common.color });
-    trace::start(&arguments);
+    let traces = trace::start(&arguments, runtime.handle());
     #[cfg(debug_assertions)]
     if let Err(error) = watch_crash_points() {
         output::error(&error, None, None);
         return Exit::Usage;
     }
-    runtime.block_on(commands::run(arguments))
+    let exit = runtime.block_on(commands::run(arguments));
+    traces.end();
+    exit
 }
 
 /// Lets the process die where a test says, or tells the test what it reaches.

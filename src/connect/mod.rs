@@ -5,3 +5,5 @@ pub mod http;
 pub mod hubspot;
 pub mod login;
 pub mod salesforce;
+#[cfg(feature = "otel")]
+pub mod traces;

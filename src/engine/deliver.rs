@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tracing::Instrument;
 
 use super::reject_guard;
 use super::runner::{BatchKind, DecisionSink, ReadCounts};
@@ -107,14 +108,21 @@ impl Deliver {
         let rejects = reject_guard::of_batch(&self.cx, &batch).await?;
         let noted = |decision| Settled { decision, outcome: Outcome::NothingToSend };
         let written = match kind {
-            BatchKind::Write => self.load.run(&self.cx, batch).await?,
-            BatchKind::Archive => self.delete.run(&self.cx, batch).await?,
+            BatchKind::Write => {
+                let marked = Load::NAME.span(batch.len());
+                self.load.run(&self.cx, batch).instrument(marked).await?
+            }
+            BatchKind::Archive => {
+                let marked = Delete::NAME.span(batch.len());
+                self.delete.run(&self.cx, batch).instrument(marked).await?
+            }
             BatchKind::StateOnly => Written { settled: batch.into_iter().map(noted).collect(), stopped: None },
         };
         crash_point!("deliver.carried_out");
         let made = Made::of(&written.settled);
         // What HubSpot acknowledged is saved first, whatever else went wrong.
-        self.checkpoint.run(&self.cx, written.settled).await?;
+        let marked = Checkpoint::NAME.span(written.settled.len());
+        self.checkpoint.run(&self.cx, written.settled).instrument(marked).await?;
         crash_point!("deliver.saved");
         self.associations.add(made);
         self.show(self.checkpoint.add(Tally::default()));

@@ -8,6 +8,7 @@ use std::collections::hash_map::Entry;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt};
+use tracing::Instrument;
 
 use super::batch::Collected;
 use super::positions::ReadPositions;
@@ -207,8 +208,10 @@ impl<'a> RunLoop<'a> {
                 self.deferred.push(candidate);
             }
         }
-        let transformed = Transform.run(self.cx, fresh).await?;
-        for matched in Match.run(self.cx, transformed).await? {
+        let marked = Transform::NAME.span(fresh.len());
+        let transformed = Transform.run(self.cx, fresh).instrument(marked).await?;
+        let marked = Match::NAME.span(transformed.len());
+        for matched in Match.run(self.cx, transformed).instrument(marked).await? {
             match matched {
                 Matched::Decided(decision) => self.route(decision),
                 Matched::Unresolved(unresolved) => {
@@ -258,7 +261,9 @@ impl<'a> RunLoop<'a> {
         while let Some(batch) = self.unresolved.take(flush) {
             let (cx, resolve) = (self.cx, Resolve { turn: self.cx.adopters.turn() });
             self.resolving += 1;
-            self.in_flight.push(async move { Answered::Resolved(resolve.run(cx, batch).await) }.boxed());
+            let marked = Resolve::NAME.span(batch.len());
+            let resolved = async move { Answered::Resolved(resolve.run(cx, batch).await) };
+            self.in_flight.push(resolved.instrument(marked).boxed());
         }
         // What HubSpot still has to answer may fill the last batch.
         let flush = flush && self.resolving == 0;

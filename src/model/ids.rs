@@ -251,6 +251,12 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The id of the run's trace: the 128 bits of the ULID, so that each of the two leads to the other. Zero, which names no trace, where
+    /// it is none.
+    pub fn trace_id(&self) -> u128 {
+        ulid::Ulid::from_string(&self.0).map_or(0, |id| id.0)
+    }
 }
 
 impl fmt::Display for RunId {

@@ -48,6 +48,8 @@ pub struct FailuresMarked {
 pub struct RunView {
     /// Its id.
     pub run: String,
+    /// The id of its trace in OpenTelemetry, 32 hex digits; whether there is one depends on what is exported.
+    pub trace_id: String,
     /// Its pipeline.
     pub pipeline: String,
     /// What it was for.
@@ -82,6 +84,7 @@ impl From<RunRow> for RunView {
     fn from(row: RunRow) -> Self {
         Self {
             run: row.id.to_string(),
+            trace_id: format!("{:032x}", row.id.trace_id()),
             pipeline: row.pipeline.to_string(),
             kind: row.kind,
             status: row.status,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::{alerts, status};
 use crate::engine::alerts as engine_alerts;
@@ -31,6 +32,7 @@ use crate::project::wiring::Project;
 use crate::stages::StageContext;
 use crate::state::sqlite::SqliteState;
 use crate::sys::crash_point::crash_point;
+use crate::sys::spans;
 
 /// Called as a run goes on, with the pipeline's name and its numbers.
 pub type OnProgress = Arc<dyn Fn(&str, RunProgress) + Send + Sync>;
@@ -137,8 +139,19 @@ pub async fn run_all(
 /// The run of a pipeline that was refused: a row with the reason.
 pub async fn refuse(project: &Project, state: &Arc<SqliteState>, refused: Refused, options: &RunOptions) -> Finished {
     let Refused { name, reason } = refused;
-    let scope = options.scope_of(&name);
-    not_begun(project, state, name, scope, reason, (new_run(project), project.outside.clock.now()), options).await
+    let (scope, begun) = (options.scope_of(&name), (new_run(project), project.outside.clock.now()));
+    let run = begun.0.clone();
+    let written = not_begun(project, state, name.clone(), scope, reason, begun, options);
+    traced(&run, &name, scope, Box::pin(written)).await
+}
+
+/// A run as a trace.
+async fn traced(run: &RunId, name: &PipelineName, scope: RunScope, work: impl Future<Output = Finished>) -> Finished {
+    let span = spans::run(run.trace_id(), run, name, &scope.kind());
+    let finished = work.instrument(span.clone()).await;
+    let RunReport { status, tally, code, .. } = &finished.report;
+    spans::run_ended(&span, status, *status == RunStatus::Failed, tally.read, code.as_deref());
+    finished
 }
 
 /// Runs one pipeline under its lease. Whatever keeps it from its end, be it our own mistake, is the reason of a failed run.
@@ -150,15 +163,16 @@ pub async fn run_one(
     counted: Option<u64>,
 ) -> Finished {
     let begun = (new_run(project), project.outside.clock.now());
-    let attempt = attempt(project, state, prepared, options, counted, begun.0.clone());
-    match isolated(attempt).await {
-        Ok(finished) => finished,
-        Err(reason) => {
-            let name = prepared.pipeline.name.clone();
-            let scope = options.scope_of(&name);
-            not_begun(project, state, name, scope, reason, begun, options).await
+    let (run, name) = (begun.0.clone(), &prepared.pipeline.name);
+    let scope = options.scope_of(name);
+    let work = async {
+        match isolated(attempt(project, state, prepared, options, counted, run.clone())).await {
+            Ok(finished) => finished,
+            Err(reason) => not_begun(project, state, name.clone(), scope, reason, begun, options).await,
         }
-    }
+    };
+    // In a place of its own: a wrapped future would else be in each of those around it twice.
+    traced(&run, name, scope, Box::pin(work)).await
 }
 
 /// Turns a panic into an error, so that the other pipelines go on.
@@ -412,7 +426,9 @@ async fn later_associations(
         let Handles { cx, writers, .. } =
             handles(project, state, &prepared, run, options.scope_of(&pipeline.name)).await?;
         crash_point!("command.later_associations");
-        let stop = engine_run::settle_associations(&cx, &writers, &mut finished[place].report).await?;
+        let span = spans::after_run(cx.run.trace_id(), "later associations");
+        let settled = engine_run::settle_associations(&cx, &writers, &mut finished[place].report);
+        let stop = settled.instrument(span).await?;
         finished[place].trouble = finished[place].trouble.take().or(stop.map(Trouble::Stopped));
     }
     Ok(())

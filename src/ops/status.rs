@@ -420,6 +420,7 @@ mod tests {
     fn run(status: RunStatus) -> RunView {
         RunView {
             run: "01J".to_owned(),
+            trace_id: String::new(),
             pipeline: "a".to_owned(),
             kind: RunKind::Sync,
             status,

@@ -109,6 +109,18 @@ pub fn open(root: &Path, variables: Variables<'_>, outside: Outside) -> Result<P
     }
 }
 
+/// Sends a body with headers; gives status and body of the answer, or why there was none.
+#[cfg(feature = "otel")]
+pub type TraceSender = crate::connect::traces::Post;
+
+/// What sends traces to an address, each time for so long at most.
+///
+/// Errors: nothing can be sent there.
+#[cfg(feature = "otel")]
+pub fn trace_sender(url: Url, time_max: Duration) -> Result<TraceSender, String> {
+    crate::connect::traces::post_to(url, time_max)
+}
+
 impl Project {
     /// A new handle on a Salesforce connection.
     ///

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tracing::Span;
 
 use self::owners::{OwnerList, OwnerSources, OwnersError};
 use crate::model::ids::RunId;
@@ -20,6 +21,7 @@ use crate::ports::state::{Directory, StateError, StateReader, StateWriter};
 use crate::ports::target::{Confirm, TargetReader, TargetWriter};
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
+use crate::sys::spans;
 
 pub mod owners;
 pub mod read;
@@ -138,6 +140,13 @@ pub enum StageName {
     Delete,
     /// Saves what was acknowledged.
     Checkpoint,
+}
+
+impl StageName {
+    /// The step's work on so many records, in the trace of the run.
+    pub fn span(self, records: usize) -> Span {
+        spans::stage(&self, Some(records))
+    }
 }
 
 impl fmt::Display for StageName {

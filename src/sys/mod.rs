@@ -17,3 +17,4 @@ pub mod origin;
 pub mod process;
 pub mod rng;
 pub mod secrets;
+pub mod spans;

@@ -43,6 +43,8 @@ mod match_changes;
 mod mcp;
 mod modes_and_failures;
 mod official_clients;
+#[cfg(feature = "otel")]
+mod otel;
 mod packages;
 mod parents;
 mod pipeline_tests;

@@ -171,6 +171,7 @@ pub fn run(run: &RunView, paint: Paint) -> String {
             text.push_str(&format!("  its plan foretold: {}\n", effects_of(RunStatus::Succeeded, planned)));
         }
     }
+    text.push_str(&format!("  trace {}\n", safe(&run.trace_id)));
     if let Some(error) = &run.error {
         // Only a refusal before the first read is kept with its code.
         let how = if run.code.is_some() { "did not begin" } else { "ended early" };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, redirect};
+use tracing::{Instrument, Span};
 use url::Url;
 
 use super::written::{OnWritten, WrittenBody};
@@ -17,6 +18,7 @@ use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 use crate::sys::network::{Network, Play, PlayedReply, PlayedRequest};
 use crate::sys::secrets::masked;
+use crate::sys::spans;
 
 /// Longest wait for a connection.
 /// Far more than a handshake takes, yet short beside the silence that an answer may keep.
@@ -31,6 +33,12 @@ const LOOPBACK: [SocketAddr; 2] =
 
 /// Longest body that is read into memory, in bytes. A page of 2,000 wide rows stays far below.
 const BODY_BYTES_MAX: usize = 256 << 20;
+
+/// How the message of an exchange begins whose time was over.
+const NO_ANSWER: &str = "no answer in time";
+
+/// How the message of an exchange begins that found nobody.
+const CANNOT_CONNECT: &str = "cannot connect";
 
 /// Makes HTTP exchanges. Clones share one pool of connections.
 #[derive(Clone)]
@@ -71,6 +79,8 @@ pub(in crate::connect) struct Outgoing<'a> {
     pub(in crate::connect) on_written: Option<OnWritten>,
     /// Longest time for the whole exchange; none where answers are streams of any length.
     pub(in crate::connect) time_max: Option<Duration>,
+    /// How often the same call was sent before.
+    pub(in crate::connect) resends: u32,
 }
 
 /// An answer whose body is still to be read.
@@ -138,7 +148,7 @@ impl Transport {
         let client = self.client(url).map_err(TransportError::Failed)?;
         let request = client.post(url.clone()).header("accept", "application/json");
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
-        let mut reply = self.head(request, cancel).await?;
+        let mut reply = self.head(request, spans::request("POST", url, 0), cancel).await?;
         Ok((reply.status, reply.bytes(cancel).await?))
     }
 
@@ -154,6 +164,7 @@ impl Transport {
         }
         // Marks the header as one that no log may show.
         let client = self.client(outgoing.url).map_err(TransportError::Failed)?;
+        let span = spans::request(outgoing.method.as_str(), outgoing.url, outgoing.resends);
         let mut request = client.request(outgoing.method, outgoing.url.clone()).bearer_auth(outgoing.token);
         for (name, value) in outgoing.headers {
             request = request.header(name, value);
@@ -169,7 +180,7 @@ impl Transport {
                 None => request.body(body),
             };
         }
-        self.head(request, cancel).await
+        self.head(request, span, cancel).await
     }
 
     /// Sends JSON with headers of its own and without a token; gives the status of the answer.
@@ -189,10 +200,44 @@ impl Transport {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        Ok(self.head(request.body(body), cancel).await?.status)
+        Ok(self.head(request.body(body), spans::request("POST", url, 0), cancel).await?.status)
     }
 
-    async fn head(&self, request: reqwest::RequestBuilder, cancel: &Cancel) -> Result<Reply, TransportError> {
+    /// Sends what traces are written in, which is itself in none of them. Where to is a person's choice: it has no credentials of ours.
+    #[cfg(feature = "otel")]
+    pub(in crate::connect) async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        time_max: Duration,
+    ) -> Result<(u16, Bytes), TransportError> {
+        let client = self.client(url).map_err(TransportError::Failed)?;
+        let request = client.post(url.clone()).timeout(time_max).headers(headers).body(body);
+        let never = Cancel::new();
+        let mut reply = self.head(request, Span::none(), &never).await?;
+        Ok((reply.status, reply.bytes(&never).await?))
+    }
+
+    /// Waits for the head of an answer.
+    async fn head(
+        &self,
+        request: reqwest::RequestBuilder,
+        span: Span,
+        cancel: &Cancel,
+    ) -> Result<Reply, TransportError> {
+        let answer = self.exchange(request, cancel).instrument(span.clone()).await;
+        match &answer {
+            Ok(reply) => spans::answered(&span, reply.status),
+            Err(TransportError::Cancelled) => spans::unanswered(&span, "cancelled"),
+            Err(TransportError::Failed(why)) if why.starts_with(NO_ANSWER) => spans::unanswered(&span, "timeout"),
+            Err(TransportError::Failed(why)) if why.starts_with(CANNOT_CONNECT) => spans::unanswered(&span, "connect"),
+            Err(TransportError::Failed(_)) => spans::unanswered(&span, "_OTHER"),
+        }
+        answer
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder, cancel: &Cancel) -> Result<Reply, TransportError> {
         let failed = |error| TransportError::Failed(transport_message(error));
         tokio::select! {
             biased;
@@ -291,9 +336,9 @@ fn transport_message(error: reqwest::Error) -> String {
     let what = if error.is_builder() {
         "no request could be made"
     } else if error.is_timeout() {
-        "no answer in time"
+        NO_ANSWER
     } else if error.is_connect() {
-        "cannot connect"
+        CANNOT_CONNECT
     } else if error.is_body() || error.is_decode() {
         "the answer broke off"
     } else {

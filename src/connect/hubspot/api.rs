@@ -311,7 +311,8 @@ impl Api {
             let token = self.tokens.current().await?;
             let places = self.wait_turn(call).await?;
             calls.fetch_add(1, Ordering::Relaxed);
-            let answer = match self.exchange(call, places, &token).await {
+            let resends = *tries + limited + u32::from(renewed);
+            let answer = match self.exchange(call, places, &token, resends).await {
                 Ok(answer) => answer,
                 // A read, or a write that may be sent again: nothing about it has to be found out later.
                 Err(TransportError::Cancelled) if call.repeatable => return Err(Fault::Cancelled),
@@ -361,7 +362,13 @@ impl Api {
     }
 
     /// One exchange: the body of a good answer, or the refusal with how long to wait.
-    async fn exchange(&self, call: &Call<'_>, places: Places, token: &str) -> Result<Exchange, TransportError> {
+    async fn exchange(
+        &self,
+        call: &Call<'_>,
+        places: Places,
+        token: &str,
+        resends: u32,
+    ) -> Result<Exchange, TransportError> {
         let failed = |error: url::ParseError| TransportError::Failed(error.to_string());
         let url = self.settings.base_url.join(&call.target).map_err(failed)?;
         let outgoing = Outgoing {
@@ -372,6 +379,7 @@ impl Api {
             body: call.body.clone(),
             on_written: Some(Box::new(self.on_written(places))),
             time_max: Some(EXCHANGE_TIME_MAX),
+            resends,
         };
         let started = self.clock.mark();
         crash_point!("hubspot.asking");

@@ -8,6 +8,7 @@ use oauth2::basic::BasicErrorResponseType;
 use oauth2::{ErrorResponse, ExtraTokenFields, RefreshToken, TokenResponse as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use tracing::Instrument;
 use url::Url;
 
 use super::errors;
@@ -185,7 +186,7 @@ impl Tokens {
     /// By a task of its own: a caller that gives up half-way must not lose a token that has replaced the one before.
     async fn fresh(self: &Arc<Self>, failed: Option<Arc<str>>) -> Result<Present, Fault> {
         let tokens = Arc::clone(self);
-        match tokio::spawn(async move { tokens.asked(failed.as_deref()).await }).await {
+        match tokio::spawn(async move { tokens.asked(failed.as_deref()).await }.in_current_span()).await {
             Ok(result) => result,
             // A task ends without a result only when the process is ending.
             Err(_) => Err(Fault::Cancelled),

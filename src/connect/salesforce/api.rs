@@ -213,7 +213,7 @@ impl Api {
         loop {
             // Within the loop: another call may have renewed it meanwhile.
             let session = self.tokens.session().await?;
-            let mut reply = match self.once(calls, call, &session).await? {
+            let mut reply = match self.once(calls, call, &session, tries.count + tries.renewals).await? {
                 Ok(reply) if (200..300).contains(&reply.status) => return Ok(reply),
                 Ok(reply) => reply,
                 Err(text) => {
@@ -258,6 +258,7 @@ impl Api {
         calls: &AtomicU64,
         call: &Call<'_>,
         session: &Session,
+        resends: u32,
     ) -> Result<Result<Reply, String>, Trouble> {
         let url = target(&session.instance, call)?;
         let mut headers = vec![
@@ -270,8 +271,8 @@ impl Api {
             headers.push(("sforce-query-options", "batchSize=2000"));
         }
         let (method, body) = (call.method.clone(), call.body.clone());
-        let outgoing =
-            Outgoing { method, url: &url, token: &session.token, headers, body, on_written: None, time_max: None };
+        let (url, token) = (&url, &*session.token);
+        let outgoing = Outgoing { method, url, token, headers, body, on_written: None, time_max: None, resends };
         // Only until the head of the answer: a body is read at the reader's pace, and holds no request of the org.
         let permit = self.gate.acquire().await;
         // After the gate, so that a call is counted when it is made and not when it is wanted.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use oauth2::RefreshToken;
 use oauth2::basic::BasicErrorResponse;
 use tokio::sync::Mutex;
+use tracing::Instrument;
 use url::Url;
 
 use super::errors::{self, Advice};
@@ -98,7 +99,7 @@ impl Tokens {
     pub(super) async fn renew(self: &Arc<Self>, failed: Option<&Session>) -> Result<Arc<Session>, Fault> {
         let failed = failed.map(|session| session.token.clone());
         let auth = Arc::clone(self);
-        let task = tokio::spawn(async move { auth.renew_alone(failed.as_deref()).await });
+        let task = tokio::spawn(async move { auth.renew_alone(failed.as_deref()).await }.in_current_span());
         // A task ends without a result only when the process is ending.
         match task.await {
             Ok(result) => result,

@@ -14,6 +14,7 @@ use crate::plan::decide::Candidate;
 use crate::ports::source::{DeletedRows, Extract, QUERY_IDS_MAX};
 use crate::stages::{StageContext, StageError, StageName};
 use crate::sys::crash_point::crash_point;
+use crate::sys::spans;
 
 /// Some candidates, and the place from which a broken read may go on once all of them are settled.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +43,7 @@ pub fn candidates<'a>(
 ) -> BoxStream<'a, Result<Candidates, StageError>> {
     let object: Arc<str> = Arc::from(query.object.as_str());
     let rows = cx.source.extract(query, resume);
-    rows.then(move |chunk| {
+    let rows = rows.then(move |chunk| {
         let object = Arc::clone(&object);
         async move {
             let chunk = chunk.map_err(StageError::at(StageName::Extract))?;
@@ -58,8 +59,8 @@ pub fn candidates<'a>(
             });
             Ok(Candidates { batch: batch.collect(), cursor: chunk.cursor })
         }
-    })
-    .boxed()
+    });
+    spans::reading(rows.boxed(), StageName::Extract, |chunk| chunk.as_ref().ok().map(|chunk| chunk.batch.len()))
 }
 
 /// Asks which of the live rows match `where` now; none when the pipeline has no condition.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use crate::model::association::AssociationState;
 use crate::model::ids::{HubspotId, SalesforceId};
@@ -19,7 +20,7 @@ use crate::stages::read::readings::SharedReadings;
 use crate::stages::write::association_batch::{AssociationBatch, at};
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::write::turns::{PairTurns, SourcePair};
-use crate::stages::{StageContext, StageError, Writers};
+use crate::stages::{StageContext, StageError, StageName, Writers};
 use crate::sys::crash_point::crash_point;
 
 /// How often all that is due is gone through.
@@ -76,7 +77,11 @@ impl Drain<'_> {
             if reading && in_flight.len() < BATCHES_IN_FLIGHT_MAX {
                 match self.page(&mut after).await {
                     Ok(due) if due.is_empty() => reading = false,
-                    Ok(due) => in_flight.push(self.carry_out(self.untried(due))),
+                    Ok(due) => {
+                        let due = self.untried(due);
+                        let marked = StageName::Associate.span(due.len());
+                        in_flight.push(self.carry_out(due).instrument(marked));
+                    }
                     Err(error) => break error,
                 }
                 continue;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tracing::Instrument;
 
 use crate::model::association::{Asked, AssociationKey};
 use crate::model::ids::{HubspotId, SalesforceId};
@@ -19,7 +20,7 @@ use crate::stages::read::targets::{self, Hunt, TargetMatch};
 use crate::stages::write::association_batch::AssociationBatch;
 use crate::stages::write::checkpoint::Checkpoint;
 use crate::stages::write::{Outcome, Settled};
-use crate::stages::{StageCause, StageContext, StageError, Writers};
+use crate::stages::{StageCause, StageContext, StageError, StageName, Writers};
 use crate::sys::crash_point::crash_point;
 
 /// Most pairs that wait for their call; more are left to the end of the run.
@@ -138,11 +139,13 @@ impl MadeAssociations {
     pub fn next(&self, flush: bool) -> Option<BoxFuture<'_, Result<(), StageError>>> {
         let mut queue = self.queue();
         if let Some((object, lookups, pairs)) = queue.next_call(flush) {
-            return Some(self.associate(object, lookups, pairs).boxed());
+            let marked = StageName::Associate.span(pairs);
+            return Some(self.associate(object, lookups, pairs).instrument(marked).boxed());
         }
         // After the calls that are ready: those make room in the queue.
         let (place, ids) = queue.next_search(flush)?;
-        Some(self.search(place, ids).boxed())
+        let marked = StageName::Associate.span(ids.len());
+        Some(self.search(place, ids).instrument(marked).boxed())
     }
 
     async fn search(&self, place: usize, ids: Vec<SalesforceId>) -> Result<(), StageError> {
