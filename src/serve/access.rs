@@ -1,5 +1,6 @@
 //! Who may ask: this computer, or whoever has the token; by a name that is ours; and for changes, a page that is ours.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
@@ -227,13 +228,14 @@ fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'
 }
 
 impl Token {
-    /// The token in a file that nobody but its owner may read.
+    /// The token in a file that nobody else may read.
     fn read(path: &Path) -> Result<Self, OpsError> {
         let refused = |what: String, help: &str| {
             OpsError::refused("SL6032", format!("the token file `{}` {what}", path.display()), help)
         };
         let make = "make one: `(umask 077; head -c 32 /dev/urandom | base64 > FILE)`";
-        let (bytes, private) = files::read_private(path, TOKEN_BYTES_MAX)
+        let (bytes, private) = files::read_mounted(path, TOKEN_BYTES_MAX)
+            .map_err(io::Error::from)
             .map_err(|error| refused(format!("cannot be read: {error}"), make))?;
         if !private {
             return Err(refused("can be read by others".to_owned(), "take their rights away: `chmod 600 FILE`"));

@@ -6,6 +6,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
+use super::rights;
+
+/// Longest description of a process, in bytes: one may be in very many groups.
+const STATUS_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -74,10 +79,16 @@ pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
 /// The same of a file with a secret; also gives whether its owner alone may read it. Where the system has no such rights, that is so.
 pub fn read_private(path: &Path, bytes_max: u64) -> Result<(Vec<u8>, bool), ReadError> {
     let file = open(path)?;
-    #[cfg(unix)]
-    let private = std::os::unix::fs::PermissionsExt::mode(&file.metadata()?.permissions()) & 0o077 == 0;
-    #[cfg(not(unix))]
-    let private = true;
+    let private = rights::is_of_owner(&file.metadata()?);
+    Ok((read_all(file, bytes_max)?, private))
+}
+
+/// The same of a file that the system may have put there for a group of this process, as Kubernetes mounts secrets.
+pub fn read_mounted(path: &Path, bytes_max: u64) -> Result<(Vec<u8>, bool), ReadError> {
+    let file = open(path)?;
+    // Only Linux has it; elsewhere the rule is that of its owner.
+    let process = read(Path::new("/proc/self/status"), STATUS_BYTES_MAX).unwrap_or_default();
+    let private = rights::is_for(&file.metadata()?, &String::from_utf8_lossy(&process));
     Ok((read_all(file, bytes_max)?, private))
 }
 

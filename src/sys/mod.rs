@@ -15,6 +15,7 @@ pub mod network;
 pub mod notify;
 pub mod origin;
 pub mod process;
+mod rights;
 pub mod rng;
 pub mod secrets;
 pub mod spans;

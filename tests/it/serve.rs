@@ -185,7 +185,7 @@ fn a_server_that_others_reach_needs_a_token_of_their_own() {
     assert!(refused(&["--listen", "[::]:0"]).contains("SL6031"));
     for (name, text, mode, what) in [
         ("open", TOKEN, 0o644, "can be read by others"),
-        ("group", TOKEN, 0o640, "can be read by others"),
+        ("group", TOKEN, 0o660, "can be read by others"),
         ("short", "abc", 0o600, "fewer than 16"),
         ("empty", "\n", 0o600, "fewer than 16"),
         ("words", "a token of several words", 0o600, "more than one word"),
@@ -214,6 +214,45 @@ fn a_server_that_others_reach_needs_a_token_of_their_own() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_token_that_is_mounted_for_the_group_of_the_process_is_taken() {
+    const US: u32 = 65532;
+    let bench = Bench::new(1);
+    // Who takes the token finds the port taken next.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let flags = ["serve", "--listen", &address, "--token-file", "token"];
+    token_file(&bench, "token", TOKEN, 0o440);
+    assert!(bench.run(&flags).code(1).stderr.contains("SL6030"), "a group of our own");
+    let own = fs::metadata(bench.path("token")).unwrap();
+    if std::os::unix::fs::MetadataExt::uid(&own) != 0 {
+        // Nobody else can give files away; the rule itself has its table beside it.
+        return;
+    }
+    // As an image runs, with what Kubernetes mounts for it.
+    // The program may lie where only root can go.
+    let program = bench.path("syncline");
+    fs::copy(env!("CARGO_BIN_EXE_syncline"), &program).unwrap();
+    let given = std::process::Command::new("chown").args(["-R", "65532:65532"]).arg(bench.path("")).status();
+    assert!(given.unwrap().success());
+    for (owner, group, mode, code) in [
+        (0, US, 0o440, "SL6030"),
+        (US, US, 0o640, "SL6030"),
+        (0, US, 0o444, "SL6032"),
+        (US, 70, 0o640, "SL6032"),
+        (70, US, 0o440, "SL6032"),
+    ] {
+        token_file(&bench, "token", TOKEN, mode);
+        std::os::unix::fs::chown(bench.path("token"), Some(owner), Some(group)).unwrap();
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid=65532", "--regid=65532", "--clear-groups"]).arg(&program).args(flags);
+        command.current_dir(bench.path(""));
+        let ran = ended(command.output().unwrap()).code(1);
+        assert!(ran.stderr.contains(code), "{owner}:{group} {mode:o}: {ran:?}");
+    }
+}
+
+#[test]
 fn others_look_with_the_token_only() {
     let bench = used();
     token_file(&bench, "token", TOKEN, 0o600);
@@ -222,6 +261,8 @@ fn others_look_with_the_token_only() {
     served.address = served.address.replace("0.0.0.0", "127.0.0.1");
     for path in ["/healthz", "/readyz", "/page.css", "/page.js", "/icon.svg", "/sign-in"] {
         served.get(path).status(200);
+        // A probe asks by the address that the pod has.
+        served.ask("GET", path, &[("host", "10.1.2.3:8321")], "").status(200);
     }
     for path in ["/", "/status.json", "/failures", "/runs", "/why", "/metrics", "/events", "/nothing"] {
         let answer = served.get(path).status(401);
