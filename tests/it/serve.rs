@@ -434,6 +434,30 @@ fn the_buttons_of_a_group_mark_that_group_only() {
 }
 
 #[test]
+fn a_run_of_a_saved_plan_is_shown_beside_what_was_foretold_with_its_commit() {
+    let bench = Bench::new(20);
+    bench.repository();
+    let commit = bench.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    bench.run(&["plan", "subscriptions", "--out", "first.plan"]).code(0);
+    bench.run(&["apply", "first.plan", "--yes"]).code(3);
+    let run = bench.run(&["runs", "--format", "json"]).json()["runs"][0].clone();
+    let planned = &run["origin"]["planned"];
+    let served = bench.serve(&[]);
+    let page = served.get(&format!("/runs/{}", run["run"].as_str().unwrap())).status(200).body;
+    assert!(page.contains("What it did, and what its plan foretold"), "{page}");
+    // Calls differ: the plan reads more than is read to carry it out.
+    assert_ne!(run["hubspot_calls"], planned["hubspot_calls"]);
+    for (name, key) in [("created", "created"), ("failed", "failed"), ("calls to HubSpot", "hubspot_calls")] {
+        let (done, foretold) = (run[key].as_u64().unwrap(), planned[key].as_u64().unwrap());
+        let row = format!(
+            "<th scope=\"row\">{name}</th><td class=\"number\">{done}</td><td class=\"number\">{foretold}</td>"
+        );
+        assert!(done > 0 && page.contains(&row), "`{row}` is not in\n{page}");
+    }
+    assert!(page.contains(&format!("definitions of {}", &commit[..9])), "{page}");
+}
+
+#[test]
 fn what_a_service_said_of_a_run_is_hidden_with_the_values() {
     let bench = Bench::new(5);
     bench.faults(json!([{"service": "hubspot", "path": "/crm/objects/**/batch/**", "fault": "forbidden"}]));
