@@ -71,6 +71,14 @@ pub(super) fn at_least_one(text: &str) -> Result<u64, String> {
     whole(text).ok().filter(|number| *number > 0).ok_or_else(|| "expected a whole number of at least 1".to_owned())
 }
 
+/// The name of a target. A blank one comes from a variable of a script that is not set, and must not mean other accounts.
+pub(super) fn target(text: &str) -> Result<String, String> {
+    let named = Some(text).filter(|text| !text.trim().is_empty()).map(str::to_owned);
+    named.ok_or_else(|| {
+        "expected the name of a target; set the variable that gives it, or leave the flag out".to_owned()
+    })
+}
+
 /// Calls in a time: `190/10s`.
 pub(super) fn rate(text: &str) -> Result<(u32, std::time::Duration), String> {
     let (calls, time) = text.split_once('/').ok_or("expected calls in a time, such as `190/10s`")?;
@@ -101,6 +109,7 @@ mod tests {
         assert!(local("127.0.0.1:99999").is_err_and(|why| why.contains("8090")) && local("localhost:0").is_ok());
         assert_eq!((whole("10"), at_least_one("1")), (Ok(10_usize), Ok(1)));
         assert!(whole::<u64>("many").is_err() && whole::<u64>("-1").is_err() && at_least_one("0").is_err());
+        assert!(target("prod") == Ok("prod".to_owned()) && target("").is_err() && target(" \t").is_err());
         assert!(rate("190/10s") == Ok((190, seconds(10))) && rate("190").is_err());
     }
 }

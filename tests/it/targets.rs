@@ -94,6 +94,13 @@ fn a_target_that_does_not_exist_is_named_with_the_nearest_one() {
             assert!(said.contains("[SL1018]") && said.contains(help), "{command:?}: {said}");
         }
     }
+    // Of an unset variable of a script: the base accounts are not what was asked for.
+    for (command, flag) in [("status", "--target="), ("validate", "--target= "), ("plan", "--target=")] {
+        let ran = bench.run(&[command, flag]).code(64);
+        assert!(ran.stderr.contains("set the variable that gives it, or leave the flag out"), "{command}: {ran:?}");
+    }
+    let ran = bench.run(&["import", "--yes", "--target", ""]).code(64);
+    assert!(ran.stderr.contains("expected the name of a target"), "{ran:?}");
     let plain = Bench::new(1);
     let ran = plain.run(&["status", "--target", "prod"]).code(1);
     assert!(ran.stderr.contains("the project has no targets"), "{ran:?}");

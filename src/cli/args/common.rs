@@ -21,7 +21,7 @@ pub struct Common {
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", num_args = 0..=1, default_missing_value = "", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub project: Option<PathBuf>,
     /// Which of the project's targets is meant, such as `dev` or `prod`; SYNCLINE_TARGET says the same
-    #[arg(long = "target", id = "environment", global = true, help_heading = EVERYWHERE, value_name = "NAME", add = ArgValueCandidates::new(candidates::targets))]
+    #[arg(long = "target", id = "environment", global = true, help_heading = EVERYWHERE, value_name = "NAME", value_parser = units::target, add = ArgValueCandidates::new(candidates::targets))]
     pub target: Option<String>,
     /// Print results only
     #[arg(long, short, global = true, help_heading = EVERYWHERE)]
