@@ -163,6 +163,9 @@ async fn sync_on(
         return Ok(Exit::Done);
     }
     let state = project.state()?;
+    let (root, outside) = (project.loaded.root.clone(), project.outside.clone());
+    // Before anything is said to go on: the address may be taken.
+    serve::beside(common, arguments.beside.options(), &root, &outside).await?;
     // No bar: cycles of several pipelines run side by side.
     let (options, _) = options(RunScope::Changed, "sync", arguments.allow, Progress::new(None, true));
     if !common.quiet {
@@ -171,8 +174,6 @@ async fn sync_on(
         let talk = "syncing {} until stopped (Ctrl-C); cycles that change nothing are shown only with `-v`";
         output::talk(&talk.replace("{}", &names.join(", ")));
     }
-    let (root, outside) = (project.loaded.root.clone(), project.outside.clone());
-    serve::beside(common, arguments.beside.options(), &root, &outside).await?;
     let clock = outside.clock.clone();
     let on_event = |event: Event<'_>| report_event(common, arguments.format, &clock, event);
     let _service = Service::ready(&clock, &format!("syncing {}", chosen.pipelines.len()));

@@ -184,6 +184,22 @@ impl Command {
     }
 }
 
+impl Command {
+    /// There is nothing to run.
+    fn absent(&self, program: &str) -> NoSecret {
+        match process::not_executable(program, &self.folder) {
+            Some(file) => NoSecret {
+                help: format!("make it one: `chmod +x {}`; nothing was read or sent", shown(&[file.display().to_string()])),
+                ..self.failed("is a file that may not be run")
+            },
+            None => NoSecret {
+                help: "install it, or name it by its whole path; a program inside the project is never run; nothing was read or sent".to_owned(),
+                ..self.failed("is not found on the PATH outside of the project")
+            },
+        }
+    }
+}
+
 impl SecretProvider for Command {
     fn secret(&self, name: &str) -> Result<Option<String>, NoSecret> {
         const NAME: &str = "{name}";
@@ -197,8 +213,7 @@ impl SecretProvider for Command {
             });
         };
         // A program of that name in the project would be chosen by whoever may commit there.
-        let mut command = process::of_user(program, &self.folder)
-            .ok_or_else(|| self.failed("is not found on the PATH outside of the project"))?;
+        let mut command = process::of_user(program, &self.folder).ok_or_else(|| self.absent(program))?;
         // As arguments and through no shell, so that a name cannot be read as a command.
         command.args(arguments.iter().map(|argument| argument.replace(NAME, name)));
         // Without a place for it, the name comes last, as most managers take it.
@@ -371,6 +386,7 @@ mod tests {
             ("head -c 70000 /dev/zero {name}", Err("gave more than 64 KiB")),
             ("no-such-program-1", Err("is not found on the PATH")),
             ("./get", Err("is not found on the PATH")),
+            ("/etc/passwd", Err("is a file that may not be run")),
             ("get 'x", Err("not a command line")),
         ] {
             let variables = |name: &str| (name == COMMAND).then(|| line.to_owned());

@@ -44,15 +44,7 @@ pub fn command(program: &str, folder: &Path) -> Option<Command> {
 pub fn of_user(program: &str, folder: &Path) -> Option<Command> {
     let checkout = checkout(folder);
     let searched = searched(&env::var_os("PATH").unwrap_or_default(), &checkout);
-    let found = if Path::new(program).is_absolute() {
-        let real = Path::new(program).canonicalize().ok().filter(|real| !real.starts_with(&checkout));
-        executable(&real?)?
-    // A relative path would mean another program in another folder.
-    } else if program.contains(std::path::is_separator) {
-        return None;
-    } else {
-        searched.iter().find_map(|place| executable(&place.join(program)))?
-    };
+    let found = places(program, &checkout, &searched).iter().find_map(|place| executable(place))?;
     let home = env::var_os("HOME").or_else(|| env::var_os("USERPROFILE")).map(PathBuf::from);
     // A home within the checkout would bring its files along as the program's settings.
     let home = home.filter(|home| home.is_dir() && !home.canonicalize().is_ok_and(|home| home.starts_with(&checkout)));
@@ -60,6 +52,26 @@ pub fn of_user(program: &str, folder: &Path) -> Option<Command> {
     command.env("PATH", env::join_paths(&searched).unwrap_or_default());
     command.current_dir(home.unwrap_or_else(|| PathBuf::from(std::path::MAIN_SEPARATOR_STR)));
     Some(command)
+}
+
+/// A file that would be the program of [`of_user`] if it might be run.
+pub fn not_executable(program: &str, folder: &Path) -> Option<PathBuf> {
+    let checkout = checkout(folder);
+    let searched = searched(&env::var_os("PATH").unwrap_or_default(), &checkout);
+    places(program, &checkout, &searched).into_iter().find(|place| place.is_file() && executable(place).is_none())
+}
+
+/// Where a program that the user chose may lie.
+fn places(program: &str, checkout: &Path, searched: &[PathBuf]) -> Vec<PathBuf> {
+    if Path::new(program).is_absolute() {
+        let real = Path::new(program).canonicalize().ok().filter(|real| !real.starts_with(checkout));
+        real.into_iter().collect()
+    // A relative path would mean another program in another folder.
+    } else if program.contains(std::path::is_separator) {
+        Vec::new()
+    } else {
+        searched.iter().map(|place| place.join(program)).collect()
+    }
 }
 
 /// Runs this very program with other arguments to its end, or ends it where this is dropped before. It can read nothing, and has the

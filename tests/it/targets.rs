@@ -317,7 +317,13 @@ fn a_command_of_the_project_is_run_only_where_it_is_allowed_word_by_word() {
     for place in ["./get".to_owned(), "get".to_owned(), bench.path("get").display().to_string()] {
         let ran = run_with(&bench, &["plan"], &[("SYNCLINE_SECRET_COMMAND", &place)]).code(1);
         assert!(ran.stderr.contains("is not found on the PATH outside of the project"), "{place}: {ran:?}");
+        assert!(ran.stderr.contains("a program inside the project is never run"), "{place}: {ran:?}");
     }
+    // One that is there and may not be run is not missing.
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o600)).unwrap();
+    let ran = run_with(&bench, &["plan"], &[("SYNCLINE_SECRET_COMMAND", &program)]).code(1);
+    let advice = format!("`chmod +x {program}`");
+    assert!(ran.stderr.contains("is a file that may not be run") && ran.stderr.contains(&advice), "{ran:?}");
 }
 
 #[test]
