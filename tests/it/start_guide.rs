@@ -2,16 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use serde_json::json;
 use syncline::sandbox::options::SandboxOptions;
 use syncline::sandbox::start;
 use tempfile::TempDir;
 
-use crate::support::ended;
+use crate::support::{Bench, Ran, ended};
 
-/// The pages with commands, in the order in which they are read.
-const PAGES: [&str; 3] = ["first-pipeline.md", "going-live.md", "several-accounts.md"];
+/// The pages with commands, in the order in which they are carried out: that of HubSpot needs a project.
+const PAGES: [&str; 5] = ["salesforce.md", "first-pipeline.md", "hubspot.md", "going-live.md", "several-accounts.md"];
+
+/// Longest time until a sandbox has written its file, in seconds.
+const WRITTEN_SECONDS_MAX: u64 = 30;
 
 fn page(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/start").join(name)).unwrap()
@@ -27,6 +32,35 @@ fn blocks(text: &str) -> Vec<(String, String)> {
         found.push((language.to_owned(), body.join("\n") + "\n"));
     }
     found
+}
+
+/// A block of a page in a shell of its own, with nothing but a home.
+fn shell(script: &str, place: &Path, home: &Path) -> Command {
+    let binaries = Path::new(env!("CARGO_BIN_EXE_syncline")).parent().unwrap();
+    let mut command = Command::new("bash");
+    command.args(["-c", script]).current_dir(place).env_clear().env("NO_COLOR", "1").env("HOME", home);
+    command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", binaries.display()));
+    command
+}
+
+/// Runs the sandbox of a second terminal, and a project with what it writes in the place of `syncline.yaml`.
+fn beside_a_sandbox(body: &str, place: &Path, home: &Path) -> Ran {
+    let written = place.join("sandbox.yaml");
+    let mut sandbox = shell(&format!("exec {body}"), place, home);
+    let mut sandbox = sandbox.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let begin = Instant::now();
+    while !written.exists() && begin.elapsed() < Duration::from_secs(WRITTEN_SECONDS_MAX) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let script = format!(
+        "set -euo pipefail\nsyncline init trial\ncd trial\ncp '{}' syncline.yaml\nsyncline doctor\nsyncline discover\n",
+        written.display()
+    );
+    let ran = shell(&script, home, home).output();
+    let _ = sandbox.kill();
+    let _ = sandbox.wait();
+    fs::remove_file(written).unwrap();
+    ended(ran.unwrap())
 }
 
 #[test]
@@ -52,8 +86,6 @@ fn the_way_from_nothing_to_ones_own_accounts_can_be_walked() {
     ];
     let dotenv: String = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     let folder = TempDir::new().unwrap();
-    let binaries = Path::new(env!("CARGO_BIN_EXE_syncline")).parent().unwrap().to_owned();
-    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", binaries.display());
     let mut place: PathBuf = folder.path().to_owned();
     let mut commands = 0;
     for name in PAGES {
@@ -63,13 +95,15 @@ fn the_way_from_nothing_to_ones_own_accounts_can_be_walked() {
                     fs::write(place.join("syncline.yaml"), project(&body)).unwrap();
                     fs::write(place.join(".env"), &dotenv).unwrap();
                 }
+                "sh" if body.starts_with("syncline sandbox ") => {
+                    let ran = beside_a_sandbox(&body, &place, folder.path());
+                    assert_eq!(ran.code, Some(0), "{name}:\n{body}\n{ran:?}");
+                    commands += 1;
+                }
                 "sh" => {
                     let script =
                         format!("set -euo pipefail\n{body}pwd > '{}'\n", folder.path().join("place").display());
-                    let mut command = Command::new("bash");
-                    command.args(["-c", &script]).current_dir(&place).env_clear();
-                    command.env("PATH", &path).env("NO_COLOR", "1").env("HOME", folder.path());
-                    let ran = ended(command.output().unwrap());
+                    let ran = ended(shell(&script, &place, folder.path()).output().unwrap());
                     // Records that fail are a part of the sample world: 3 is done, too.
                     assert!(matches!(ran.code, Some(0 | 3)), "{name}:\n{body}\n{}\n{}", ran.stdout, ran.stderr);
                     if let Ok(now) = fs::read_to_string(folder.path().join("place")) {
@@ -82,8 +116,28 @@ fn the_way_from_nothing_to_ones_own_accounts_can_be_walked() {
         }
     }
     assert!(commands > 20, "only {commands} commands");
+    assert!(folder.path().join("salesforce.key").exists(), "the key of the page on Salesforce");
     assert!(place.join(".syncline/state.db").exists() && place.join(".syncline/prod/state.db").exists());
     drop(sandbox);
+}
+
+#[test]
+fn a_key_that_is_made_as_the_page_says_logs_in() {
+    let bench = Bench::new(2);
+    let (place, text) = (bench.path(""), page("salesforce.md"));
+    let (_, make) = blocks(&text).into_iter().find(|(_, body)| body.starts_with("openssl ")).unwrap();
+    let run = |script: &str| ended(shell(script, &place, &place).output().unwrap()).code(0).stdout;
+    run(&make);
+    // Salesforce is given the certificate.
+    let public = run("openssl x509 -pubkey -noout -in salesforce.crt");
+    bench.salesforce("options", json!({ "jwt_public_key": public }));
+    let login = "jwt: { client_id: syncline-sandbox, username: syncline@sandbox.example, private_key: \"${file:salesforce.key}\" }";
+    let project = fs::read_to_string(bench.path("syncline.yaml")).unwrap();
+    let (before, rest) = project.split_once("      client_credentials:").unwrap();
+    let (_, after) = rest.split_once("  hubspot:").unwrap();
+    bench.write("syncline.yaml", &format!("{before}      {login}\n  hubspot:{after}"));
+    let told = bench.run(&["doctor"]).code(0).stdout;
+    assert!(told.contains("everything works"), "{told}");
 }
 
 #[test]
