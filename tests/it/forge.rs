@@ -527,6 +527,8 @@ fn hooks_and_examples_name_commands_that_exist() {
     for hook in hooks.as_array().unwrap() {
         let words: Vec<&str> = hook["entry"].as_str().unwrap().split(' ').collect();
         assert_eq!((words[0], &hook["pass_filenames"]), ("syncline", &false.into()));
+        // pre-commit installs it by itself then: nobody needs the program beforehand.
+        assert_eq!(hook["language"], "python");
         bench.run(&words[1..]).code(0);
     }
     // Every command of the example for the other forge, with its flags, is understood.

@@ -136,6 +136,13 @@ fn a_wheel_is_installed_and_runs() {
     pip(&["install", "--quiet", "--no-index", "--no-cache-dir", &wheel.to_string_lossy()]);
     demo(&venv.join("bin/syncline"), &venv.join("bin").to_string_lossy());
     walk(&venv.join("bin").to_string_lossy());
+    // Without installing anything, as people try it.
+    let cache = folder.path().join("cache");
+    let mut uvx = tool("uvx");
+    uvx.arg("--from").arg(&wheel).args(["syncline", "demo"]).current_dir(folder.path()).env("UV_OFFLINE", "1");
+    uvx.env("UV_CACHE_DIR", &cache).env("UV_PYTHON_DOWNLOADS", "never").env("UV_NO_CONFIG", "1");
+    let shown = text(&mut uvx);
+    assert!(shown.contains("Next: `syncline init` makes a project of your own"), "{shown}");
     let shown = pip(&["show", "--verbose", "syncline"]);
     for line in ["Version: 0.1.0", "Keeps HubSpot custom objects in step", program::REPOSITORY] {
         assert!(shown.contains(line), "{line}: {shown}");
@@ -301,6 +308,9 @@ fn an_image_runs_the_program_as_a_user_without_rights() {
     assert_eq!(config["Cmd"], json!(["sync", "--log-format", "json"]));
     assert_eq!((&config["WorkingDir"], &config["Volumes"]), (&json!("/project"), &json!({"/project/.syncline": {}})));
     assert_eq!(config["Labels"]["org.opencontainers.image.source"], program::REPOSITORY);
+    let file = fs::read_to_string(root().join("packaging/Dockerfile")).unwrap();
+    let first = file.lines().find(|line| !line.starts_with('#')).unwrap();
+    assert!(first.starts_with("FROM docker.io/library/debian:") && first.ends_with("-slim"), "{first}");
     let check = config["Healthcheck"]["Test"].as_array().unwrap();
     assert_eq!(check[0], "CMD");
     // A copy of it is whole.
