@@ -81,6 +81,12 @@ pub struct Explanation {
     pub reason: Reason,
     /// The same in a sentence, without its subject.
     pub message: String,
+    /// The code of what went wrong (`SL4202`), where it is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub code: Option<&'static str>,
+    /// What a person should do about it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub help: Option<String>,
 }
 
 /// What kind of reason it is.
@@ -97,7 +103,7 @@ pub enum Reason {
     Archived,
     /// It was rejected, and stands under `failures`.
     Failed,
-    /// Salesforce could not be asked how the record is now.
+    /// Salesforce or HubSpot could not be asked how the record is now.
     SourceUnreachable,
     /// A run ended while the record was being written.
     Unconfirmed,
@@ -142,7 +148,7 @@ pub struct AssociationStanding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AssociationStatus {
-    /// The two HubSpot records are associated.
+    /// The two HubSpot records were associated when a run last saw to it; `--refresh` asks HubSpot.
     Associated,
     /// The other record is not in HubSpot yet.
     Pending,
@@ -153,7 +159,7 @@ pub enum AssociationStatus {
 }
 
 fn explained(reason: Reason, message: impl Into<String>) -> Explanation {
-    Explanation { reason, message: message.into() }
+    Explanation { reason, message: message.into(), code: None, help: None }
 }
 
 /// What the pipelines know of a record, by its Salesforce id or that of its HubSpot record: those that know something of it, or whose
@@ -243,8 +249,10 @@ async fn account(
         Ok(now) => now,
         // What the state knows is an answer already, also on a computer without a network.
         Err(error) => {
-            let message = format!("Salesforce could not be asked how it is now: {}", error.reason().1);
-            reasons.push(explained(Reason::SourceUnreachable, message));
+            let (code, reason) = error.reason();
+            let message = format!("how it is now could not be asked: {reason}");
+            let unreachable = explained(Reason::SourceUnreachable, message);
+            reasons.push(Explanation { code: Some(code), help: error.help(), ..unreachable });
             Now::default()
         }
     };

@@ -12,6 +12,7 @@ use crate::model::record::Desired;
 use crate::pipeline::compiled::{Field, Pipeline};
 use crate::plan::decide::Transformed;
 use crate::ports::target::{Lookup, PairTypes, TargetRecord};
+use crate::project::context::failed;
 use crate::stages::read::lookup::by_match;
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -116,7 +117,10 @@ pub async fn refresh(
     let lookup = match found {
         Ok(found) => found.into_values().next().unwrap_or(Lookup::Unknown),
         Err(error) => {
-            refreshed.message = format!("HubSpot could not be asked: {error}");
+            let error = failed(cx, error);
+            let (code, reason) = error.reason();
+            let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
+            refreshed.message = format!("HubSpot could not be asked: {reason} ({code}){help}");
             return refreshed;
         }
     };
@@ -136,27 +140,69 @@ pub async fn refresh(
             refreshed.hubspot = HubspotStanding::Found;
             refreshed.hubspot_id = Some(record.id.to_string());
             // The properties are worth showing without them, where a scope is missing.
-            refreshed.associations = associations(cx, &record.id, states).await.unwrap_or_default();
+            let held = associations(cx, &record.id, states).await;
             if let (Some(row), Some(desired)) = (row, desired) {
                 refreshed.fields = fields(pipeline, row, desired, &record);
             }
-            refreshed.message = summary(&record.id, desired.is_some(), &refreshed.fields);
+            refreshed.message =
+                summary(&record.id, desired.is_some(), &refreshed.fields, (held.as_deref().ok(), states));
+            refreshed.associations = held.unwrap_or_default();
         }
     }
     refreshed
 }
 
-fn summary(record: &HubspotId, judged: bool, fields: &[FieldStanding]) -> String {
-    if !judged {
-        return format!(
-            "HubSpot holds it as record {record}; what it should hold is not known, as Salesforce's side says above"
-        );
+/// What follows for the record. Without `associations`, HubSpot could not be asked for them; `states` are its lookups.
+fn summary(
+    record: &HubspotId,
+    judged: bool,
+    fields: &[FieldStanding],
+    (associations, states): (Option<&[HeldAssociation]>, &[AssociationState]),
+) -> String {
+    let standing = |holds: Option<bool>| {
+        associations.into_iter().flatten().filter(|association| association.holds == holds).count()
+    };
+    let named = |count: usize, one: &str, more: &str| match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {more}"),
+    };
+    let differing = fields.iter().filter(|field| field.standing == Comparison::Differs).count();
+    let differs = (differing > 0).then(|| format!("differs in {}", named(differing, "property", "properties")));
+    let lacks = (standing(Some(false)) > 0)
+        .then(|| format!("lacks {}", named(standing(Some(false)), "association", "associations")));
+    let is_open = |state: &&AssociationState| {
+        state.wanted.is_some() && state.wanted.as_ref() != state.settled.as_ref().map(|settled| &settled.asked)
+    };
+    let open = states.iter().filter(is_open).count();
+    let unsaid = standing(None);
+    let mut said = match (judged, differs, lacks) {
+        (false, _, lacks) => {
+            let lacks = lacks.map(|lacks| format!("; it {lacks}")).unwrap_or_default();
+            format!(
+                "HubSpot holds it as record {record}; what it should hold is not known, as Salesforce's side says above{lacks}"
+            )
+        }
+        (true, Some(differs), Some(lacks)) => format!("HubSpot record {record} {differs} and {lacks}"),
+        (true, Some(one), None) | (true, None, Some(one)) => format!("HubSpot record {record} {one}"),
+        // What is not known of its associations must not pass for right.
+        (true, None, None) if associations.is_none() || open + unsaid > 0 => {
+            format!("HubSpot record {record} holds what it should in its properties")
+        }
+        (true, None, None) => format!("HubSpot record {record} holds what it should"),
+    };
+    if open > 0 {
+        said.push_str(&format!(
+            "; {}",
+            named(open, "association is still to be made", "associations are still to be made")
+        ));
     }
-    match fields.iter().filter(|field| field.standing == Comparison::Differs).count() {
-        0 => format!("HubSpot record {record} holds what it should"),
-        1 => format!("HubSpot record {record} differs in 1 property"),
-        more => format!("HubSpot record {record} differs in {more} properties"),
+    if associations.is_none() {
+        said.push_str("; its associations could not be asked for");
     }
+    if unsaid > 0 {
+        said.push_str(&format!("; of {} HubSpot does not say", named(unsaid, "association", "associations")));
+    }
+    said
 }
 
 fn fields(pipeline: &Pipeline, row: &Transformed, desired: &Desired, record: &TargetRecord) -> Vec<FieldStanding> {
@@ -204,7 +250,9 @@ async fn associations(
     let mut held = Vec::new();
     for state in states {
         // What still waits was never written, so HubSpot cannot hold it.
-        let (Some(asked), Some(settled)) = (&state.wanted, &state.settled) else { continue };
+        let (Some(_), Some(settled)) = (&state.wanted, &state.settled) else { continue };
+        // Not what the lookup asks for by now, which may be another record.
+        let asked = &settled.asked;
         let object = &settled.to_object;
         // One call for all lookups to the same object.
         if !read.contains_key(object) {

@@ -338,11 +338,20 @@ fn a_login_that_is_over_or_that_others_may_read_is_said() {
     let looked = logins.bench.run(&["doctor"]).code(1);
     assert!(looked.stdout.contains("chmod 600"), "{}", looked.stdout);
     fs::set_permissions(logins.file("hubspot"), PermissionsExt::from_mode(0o600)).unwrap();
+    let made = json!({"object": "Subscription__c", "values": {"Name": "S"}});
+    let id = logins.bench.salesforce("create", made)["id"].as_str().unwrap().to_owned();
     // Revoked by an administrator.
     let token = logins.stored("salesforce")["refresh_token"].as_str().unwrap().to_owned();
     let revoke: Url = format!("{}/services/oauth2/revoke", logins.bench.sandbox.salesforce_url).parse().unwrap();
     wait(async { http().post(revoke).form(&[("token", token.as_str())]).send().await.unwrap() });
     logins.bench.salesforce("expire_sessions", json!({}));
+    // What the state knows is said all the same.
+    let why = logins.bench.run(&["why", &id]).code(0).stdout;
+    let page = logins.bench.serve(&[]).get(&format!("/why?id={id}")).status(200).body;
+    for said in [why, page.replace("<code>", "`").replace("</code>", "`")] {
+        assert!(said.contains("the login is over") && said.contains("SL4202"), "{said}");
+        assert!(said.contains("`syncline login salesforce`"), "{said}");
+    }
     let ran = logins.bench.run(&["import", "--yes"]).code(1);
     assert!(ran.stderr.contains("SL4202"), "{}", ran.stderr);
     assert!(ran.stderr.contains("`syncline login salesforce`"), "{}", ran.stderr);

@@ -69,6 +69,11 @@ fn each_property_is_compared_with_what_hubspot_holds_now() {
     );
     assert_eq!((&answer["hubspot"], &answer["associations"][0]["holds"]), (&json!("found"), &json!(true)), "{answer}");
     assert_eq!(answer["associations"][0]["hubspot_id"], company);
+    let record = answer["hubspot_id"].as_str().unwrap().to_owned();
+    assert_eq!(answer["message"], format!("HubSpot record {record} holds what it should"));
+    // Without the question, it is said from memory.
+    let text = bench.run(&["why", &id]).code(0).stdout;
+    assert!(text.contains(&format!("`Account__c` → {account} was associated when a run last saw to it")), "{text}");
     // Edited by hand, and a change that no sync has carried over yet.
     let record = answer["hubspot_id"].clone();
     let edit = json!({"subscription_name": "by hand", "headline": "mine", "external_code": "other"});
@@ -86,6 +91,14 @@ fn each_property_is_compared_with_what_hubspot_holds_now() {
     bench.hubspot("archive", json!({"object": "companies", "id": company}));
     let answer = refreshed(&bench, &id);
     assert_eq!(answer["associations"][0]["holds"], false, "{answer}");
+    let text = bench.run(&["why", &id, "--refresh"]).code(0).stdout;
+    assert!(text.contains("differs in 2 properties and lacks 1 association"), "{text}");
+    bench.run(&["reconcile"]).code(0);
+    let message = refreshed(&bench, &id)["message"].as_str().unwrap().to_owned();
+    assert!(
+        message.ends_with("holds what it should in its properties; 1 association is still to be made"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -362,7 +362,11 @@ pub fn why(report: &WhyReport, paint: Paint) -> String {
         let name = paint.strong(&safe(&account.pipeline));
         text.push_str(&format!("  {name} ({}):\n", safe(&account.source_object)));
         for reason in &account.reasons {
-            text.push_str(&format!("    {}\n", safe(&reason.message)));
+            let code = reason.code.map(|code| format!(" ({code})")).unwrap_or_default();
+            text.push_str(&format!("    {}{code}\n", safe(&reason.message)));
+            if let Some(help) = &reason.help {
+                text.push_str(&format!("      = help: {}\n", safe(help)));
+            }
         }
         for association in &account.associations {
             text.push_str(&format!("    {}\n", safe(&association_text(association))));
@@ -424,7 +428,7 @@ fn association_text(association: &AssociationStanding) -> String {
     let target = association.salesforce_id.as_ref().map(|id| format!(" → {id}")).unwrap_or_default();
     let label = association.label.as_ref().map(|label| format!(" (`{label}`)")).unwrap_or_default();
     let status = match association.status {
-        AssociationStatus::Associated => "is associated",
+        AssociationStatus::Associated => "was associated when a run last saw to it",
         AssociationStatus::Pending => "is waiting for the other record",
         AssociationStatus::ToRemove => "was cleared, and the association is to be removed",
         AssociationStatus::Blank => "is blank",
