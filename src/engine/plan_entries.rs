@@ -114,6 +114,8 @@ fn associations_hash(planned: &[PlannedAssociation]) -> String {
             AssociationAction::Associate => "make",
             AssociationAction::Disassociate => "remove",
             AssociationAction::Pending => "wait",
+            // Told beside what is done about it.
+            AssociationAction::Lost => "lost",
         });
         hasher.text(association.salesforce_id.as_ref().map_or("", SalesforceId::as_str));
     }

@@ -42,6 +42,9 @@ pub struct PipelineForecast {
     /// How many updates change each property, as far as HubSpot was asked about them.
     #[serde(default)]
     pub properties: BTreeMap<String, PropertyCount>,
+    /// Associations that were carried out and that HubSpot no longer holds, as far as they were looked at.
+    #[serde(default)]
+    pub lost_associations: u64,
     /// What changed in the definition since the revision that was asked for.
     pub definition_changes: Vec<DefinitionChange>,
     /// Records that were written under another mapping than today's.
@@ -191,7 +194,7 @@ pub enum Question {
     Changes,
     /// Would it archive records?
     Archives,
-    /// Did someone change in HubSpot what Syncline wrote?
+    /// Did someone change in HubSpot what Syncline wrote, or remove an association?
     Drift,
     /// Are there records whose source is gone without a trace?
     Vanished,
@@ -222,7 +225,7 @@ pub struct PlannedChange {
     pub title: String,
     /// Properties that would change.
     pub properties: BTreeMap<String, BeforeAfter>,
-    /// Associations that would be made, removed, or wait.
+    /// Associations that would be made, removed, or wait; of drift, those that HubSpot no longer holds.
     pub associations: Vec<PlannedAssociation>,
     /// Why: the reason of a rejection, the cause of an archiving.
     pub reasons: Vec<String>,
@@ -336,6 +339,8 @@ pub enum AssociationAction {
     Disassociate,
     /// Waits until its other record is there.
     Pending,
+    /// It was carried out, and HubSpot no longer holds it.
+    Lost,
 }
 
 /// What a run would cost.

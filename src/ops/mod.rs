@@ -23,6 +23,7 @@ pub mod masks;
 pub mod narrow;
 pub mod new;
 pub mod plan;
+pub mod plan_answers;
 pub mod plan_reads;
 pub mod reconcile;
 pub mod run;

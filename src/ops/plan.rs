@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::addresses;
 use super::changes::ChangesFile;
+use super::plan_answers::{Looked, answers};
 use super::plan_reads::{self, GoesOn};
 use crate::config::pipeline::{Mode, OnMappingChange};
 use crate::engine::catch_up::{self, Backlog};
@@ -181,7 +182,8 @@ async fn summed_up(
     {
         notes.extend(recognised(&found, &cx.pipeline.target.match_property));
     }
-    let answers = answers(&found, stop.is_some(), scope, options.refresh);
+    let asked = Looked { broken: stop.is_some(), scope, refreshed: options.refresh, mode: cx.pipeline.mode };
+    let answers = answers(&found, asked);
     let report = RunReport {
         name: prepared.pipeline.name.clone(),
         run: cx.run.clone(),
@@ -201,6 +203,7 @@ async fn summed_up(
         actions: found.actions,
         rejects: found.rejects,
         properties: found.properties,
+        lost_associations: found.lost_associations,
         definition_changes: Vec::new(),
         stale: backlog.behind,
         answers,
@@ -237,6 +240,7 @@ fn refused(project: &Project, refused: &Refused) -> PipelineForecast {
         actions: BTreeMap::new(),
         rejects: Vec::new(),
         properties: BTreeMap::new(),
+        lost_associations: 0,
         definition_changes: Vec::new(),
         stale: 0,
         answers: questions.map(unknown).to_vec(),
@@ -500,6 +504,11 @@ async fn look(
             ids => candidates(cx, queries::ids_query(cx, ids), Membership::Asked, None),
         };
         stop = sink.drift(rows).await.err().map(StopReason::Stage);
+        // In `create_only`, nothing is kept as it was written.
+        let all = options.records.is_empty() && options.trial.is_none() && scope != RunScope::Stale;
+        if stop.is_none() && all && cx.pipeline.mode != Mode::CreateOnly {
+            stop = sink.lost_associations().await.err().map(StopReason::Stage);
+        }
     }
     Ok((refusal, stop))
 }
@@ -539,66 +548,4 @@ fn caught_up(backlog: Backlog, name: &PipelineName, by_itself: bool) -> String {
         true => format!("{what}: the next sync brings all of them up to it (`sync.on_mapping_change: backfill`)"),
         false => format!("{what}: included in this plan; a sync alone leaves them to `syncline import --stale {name}`"),
     }
-}
-
-/// What the plan can tell, and what it cannot.
-fn answers(found: &Found, broken: bool, scope: RunScope, refreshed: bool) -> Vec<Answer> {
-    let count = |action: PlannedAction| found.actions.get(&action).copied().unwrap_or_default();
-    let answer = |question, answer, why: &str| Answer { question, answer, why: why.to_owned() };
-    let quiet = [PlannedAction::Unchanged, PlannedAction::Pending, PlannedAction::Drift, PlannedAction::Reject];
-    // A rejection that stands today already is no change; one that cannot be told counts as known.
-    let anew: u64 = found.rejects.iter().map(|group| group.records - group.known.unwrap_or(group.records)).sum();
-    let changed: u64 = found.actions.iter().filter(|(action, _)| !quiet.contains(action)).map(|(_, count)| count).sum();
-    let associations = found.tally.associated + found.tally.disassociated;
-    // After an early end, a no would be a guess.
-    let changes = match changed + associations + anew {
-        _ if broken => answer(Question::Changes, Verdict::Unknown, "the forecast ended early"),
-        0 => answer(Question::Changes, Verdict::No, "everything that was read is up to date"),
-        _ => answer(Question::Changes, Verdict::Yes, "records or associations would change"),
-    };
-    let archives = match count(PlannedAction::Archive) {
-        _ if broken => answer(Question::Archives, Verdict::Unknown, "the forecast ended early"),
-        0 if scope == RunScope::All => {
-            answer(Question::Archives, Verdict::No, "an import archives nothing; deletes are carried over by a sync")
-        }
-        0 => answer(Question::Archives, Verdict::No, "none of the records that were read would be archived"),
-        _ => answer(Question::Archives, Verdict::Yes, "records would be archived"),
-    };
-    let drift = match (refreshed, count(PlannedAction::Drift)) {
-        _ if scope == RunScope::Compared && !broken => match found.tally.drifted {
-            0 => answer(Question::Drift, Verdict::No, "HubSpot holds what Syncline wrote"),
-            _ => answer(
-                Question::Drift,
-                Verdict::Yes,
-                "`reconcile` writes over it, or keeps it where `on_drift` says so",
-            ),
-        },
-        (false, _) if scope == RunScope::Stale => {
-            let why = "without the state, what someone changed in HubSpot counts as an update";
-            answer(Question::Drift, Verdict::Unknown, why)
-        }
-        (false, _) => {
-            let why = "HubSpot was asked only about records that would change; `--refresh` asks about all";
-            answer(Question::Drift, Verdict::Unknown, why)
-        }
-        (true, _) if broken => answer(Question::Drift, Verdict::Unknown, "the comparison ended early"),
-        (true, 0) => answer(Question::Drift, Verdict::No, "HubSpot holds what Syncline wrote"),
-        (true, _) => {
-            let why = "a sync leaves it as it is until the record changes in Salesforce; `reconcile` writes over it, or keeps it \
-                       where `on_drift` says so: as a command, or every `sync.reconcile` in a sync that runs on";
-            answer(Question::Drift, Verdict::Yes, why)
-        }
-    };
-    let vanished = match scope {
-        RunScope::Compared if !broken => match found.vanished {
-            0 => answer(Question::Vanished, Verdict::No, "Salesforce shows every record that is kept in step"),
-            _ => answer(Question::Vanished, Verdict::Yes, "records were purged, or are hidden from Syncline's user"),
-        },
-        _ => {
-            let why =
-                "a record that was purged or hidden leaves no trace in what is read; `--reconcile` looks for them";
-            answer(Question::Vanished, Verdict::Unknown, why)
-        }
-    };
-    vec![changes, archives, drift, vanished]
 }

@@ -414,6 +414,93 @@ fn what_somebody_removed_by_hand_is_told_and_made_again() {
 }
 
 #[test]
+fn associations_that_somebody_removed_are_drift() {
+    let pairs = Pairs::new(&[&format!("{ACCOUNT}, label: billing_account"), SHIP_TO]);
+    let (account, other) = (pairs.account(0), pairs.account(1));
+    let id = pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account, "Ship_To__c": other}));
+    pairs.import();
+    let plan = |arguments: &[&str]| pairs.bench.run(&[&["plan"], arguments].concat()).code(0);
+    let drift = |planned: &Value| {
+        let answers = report(planned, "subs")["answers"].as_array().unwrap().clone();
+        answers.into_iter().find(|answer| answer["question"] == "drift").unwrap()
+    };
+    let all: [&[&str]; 3] = [&["--refresh"], &["--full", "--refresh"], &["--reconcile"]];
+    for arguments in all {
+        let planned = plan(&[arguments, &["--format", "json"]].concat()).json();
+        assert_eq!(drift(&planned)["answer"], "no", "{arguments:?}: {planned}");
+        let text = plan(arguments).stdout;
+        assert!(text.contains("drift: none, HubSpot holds what Syncline wrote"), "{arguments:?}: {text}");
+    }
+    // Of certain records only the properties are compared.
+    let text = plan(&["--refresh", "--record", &id]).stdout;
+    assert!(text.contains("drift: none, no property was changed there; associations were not looked at"), "{text}");
+    let record = pairs.record("subscriptions", "salesforce_id", &id)["id"].as_str().unwrap().to_owned();
+    let company = pairs.record("companies", "salesforceaccountid", &account)["id"].as_str().unwrap().to_owned();
+    let path = format!("/crm/v4/objects/2-41234567/{record}/associations/0-2/{company}");
+    pairs.hubspot("DELETE", &path, &json!({}));
+    let lost = json!([{"association": "Account__c#billing_account", "action": "lost", "salesforce_id": account}]);
+    for arguments in all {
+        let planned = plan(&[arguments, &["--format", "json"]].concat()).json();
+        let forecast = report(&planned, "subs");
+        assert_eq!(
+            (&drift(&planned)["answer"], &forecast["lost_associations"]),
+            (&json!("yes"), &json!(1)),
+            "{planned}"
+        );
+        let changes = forecast["changes"].as_array().unwrap();
+        let told: Vec<&Value> = changes.iter().filter(|change| change["action"] == "drift").collect();
+        assert_eq!((told.len(), &told[0]["associations"]), (1, &lost), "{planned}");
+        assert_eq!((&told[0]["salesforce_id"], &told[0]["hubspot_id"]), (&json!(id), &json!(record)));
+        let text = plan(arguments).stdout;
+        let then = if arguments == ["--refresh"] { "a sync leaves that as it is" } else { "the run makes it again" };
+        assert!(
+            text.contains(&format!("drift: 1 association was removed in HubSpot by someone else; {then}")),
+            "{text}"
+        );
+        for format in ["text", "markdown", "html"] {
+            let said = plan(&[arguments, &["--format", format]].concat()).stdout;
+            assert!(said.contains("1 association was removed in HubSpot by someone else"), "{format}: {said}");
+            assert!(said.contains("HubSpot no longer holds the association with"), "{format}: {said}");
+            assert!(
+                !said.contains("holds what Syncline wrote") && !said.contains("0 records were"),
+                "{format}: {said}"
+            );
+        }
+    }
+    // A sync leaves it, a comparison repairs it.
+    pairs.sync();
+    assert_eq!(report(&plan(&["--refresh", "--format", "json"]).json(), "subs")["lost_associations"], 1);
+    pairs.bench.run(&["reconcile"]).code(0);
+    assert_eq!(drift(&plan(&["--refresh", "--format", "json"]).json())["answer"], "no");
+    // The record at the other end is archived by hand, and its associations with it: another record leads there as well.
+    pairs.bench.hubspot("archive", json!({"object": "companies", "id": company}));
+    for arguments in all {
+        let planned = plan(&[arguments, &["--format", "json"]].concat()).json();
+        assert_eq!(report(&planned, "subs")["lost_associations"], 2, "{planned}");
+    }
+}
+
+#[test]
+fn what_syncline_itself_archived_is_no_drift() {
+    let pairs = Pairs::new(&[ACCOUNT]);
+    pairs.define("orders", ORDERS, &["field: Current__c, pipeline: subs"]);
+    pairs.bench.edit("pipelines/subs.yaml", "on_delete: keep", "on_delete: archive\nguard: { archive: 100% }");
+    let target = pairs.create("Subscription__c", json!({"Name": "S"}));
+    pairs.create("WorkOrder", json!({"Subject": "W", "Current__c": target}));
+    pairs.import();
+    pairs.bench.salesforce("delete", json!({"object": "Subscription__c", "id": target}));
+    for done in [false, true] {
+        if done {
+            pairs.bench.sync();
+        }
+        for arguments in [&["--refresh"][..], &["--full", "--refresh"]] {
+            let planned = pairs.bench.run(&[&["plan", "--format", "json"], arguments].concat()).code(0).json();
+            assert_eq!(report(&planned, "orders")["lost_associations"], 0, "{done} {arguments:?}: {planned}");
+        }
+    }
+}
+
+#[test]
 fn a_target_that_was_made_anew_or_merged_is_found_again() {
     for change in ["made anew", "merged", "moved to another"] {
         let pairs = Pairs::new(&[ACCOUNT]);

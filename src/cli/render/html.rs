@@ -420,6 +420,7 @@ fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Change
             AssociationAction::Associate => "to associate with",
             AssociationAction::Disassociate => "to disassociate from",
             AssociationAction::Pending => "waits for",
+            AssociationAction::Lost => "HubSpot no longer holds the association with",
         };
         format!(
             "{}: {what} {}",

@@ -469,6 +469,7 @@ fn example(change: &PlannedChange, addresses: Option<&RecordAddresses>) -> Strin
             AssociationAction::Associate => "to associate with",
             AssociationAction::Disassociate => "to disassociate from",
             AssociationAction::Pending => "waits for",
+            AssociationAction::Lost => "HubSpot no longer holds the association with",
         };
         let other = association.salesforce_id.map(|id| code(id.as_str())).unwrap_or_default();
         text.push_str(&format!("  - {}: {what} {other}\n", code(&association.association)));

@@ -94,14 +94,26 @@ fn pipeline(forecast: &PipelineForecast, paint: Paint) -> String {
 }
 
 fn drift(forecast: &PipelineForecast) -> String {
-    let answer = forecast.answers.iter().find(|answer| answer.question == Question::Drift).map(|answer| answer.answer);
-    match (answer, forecast.actions.get(&PlannedAction::Drift)) {
-        (Some(Verdict::Yes), Some(records)) => {
-            let records = count(*records, "record was", "records were");
-            format!("  drift: {records} changed in HubSpot by someone else; a run leaves that as it is\n")
+    let answer = forecast.answers.iter().find(|answer| answer.question == Question::Drift);
+    match answer.map(|answer| (answer.answer, &answer.why)) {
+        Some((Verdict::No, why)) => format!("  drift: none, {}\n", safe(why)),
+        Some((Verdict::Yes, _)) => {
+            let records = forecast.actions.get(&PlannedAction::Drift).map(|records| {
+                let records = count(*records, "record was", "records were");
+                format!("  drift: {records} changed in HubSpot by someone else; a run leaves that as it is\n")
+            });
+            let lost = (forecast.lost_associations > 0).then(|| {
+                let what = summary::lost_associations(forecast.lost_associations);
+                let then = match (forecast.scope.is_whole(), forecast.lost_associations) {
+                    (false, _) => "a sync leaves that as it is, `reconcile` repairs it",
+                    (true, 1) => "the run makes it again where its record is there",
+                    (true, _) => "the run makes them again where their records are there",
+                };
+                format!("  drift: {what}; {then}\n")
+            });
+            records.into_iter().chain(lost).collect()
         }
-        (Some(Verdict::No), _) => "  drift: none, HubSpot holds what Syncline wrote\n".to_owned(),
-        _ => String::new(),
+        Some((Verdict::Unknown, _)) | None => String::new(),
     }
 }
 
@@ -232,6 +244,7 @@ fn change(change: &PlannedChange, addresses: Option<&RecordAddresses>, paint: Pa
             AssociationAction::Associate => "to associate with",
             AssociationAction::Disassociate => "to disassociate from",
             AssociationAction::Pending => "waits for",
+            AssociationAction::Lost => "HubSpot no longer holds the association with",
         };
         text.push_str(&format!("      {}: {what} {target}\n", safe(&association.association)));
     }

@@ -189,10 +189,20 @@ fn record_dangers(forecast: &PipelineForecast) -> Vec<(Danger, String)> {
         }
     }
     if forecast.answers.iter().any(|answer| answer.question == Question::Drift && answer.answer == Verdict::Yes) {
-        let drifted = count(records(PlannedAction::Drift), "record was", "records were");
-        put(Danger::Drift, format!("{drifted} changed in HubSpot by someone else"));
+        // A comparison counts them beside what it does with them.
+        let records = records(PlannedAction::Drift).max(forecast.report.tally.drifted);
+        let records = (records > 0)
+            .then(|| format!("{} changed in HubSpot by someone else", count(records, "record was", "records were")));
+        let lost = (forecast.lost_associations > 0).then(|| lost_associations(forecast.lost_associations));
+        let said: Vec<String> = records.into_iter().chain(lost).collect();
+        put(Danger::Drift, said.join(", "));
     }
     found
+}
+
+/// Associations that are gone, in words.
+pub fn lost_associations(lost: u64) -> String {
+    format!("{} removed in HubSpot by someone else", count(lost, "association was", "associations were"))
 }
 
 /// Most cleared properties that are named.

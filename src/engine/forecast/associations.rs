@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Forecast;
+use super::lost::{self, Absent};
 use super::sample::{Planned, Rows};
 use crate::engine::plan_entries;
 use crate::model::association::{Asked, AssociationKey, AssociationState};
@@ -168,12 +169,11 @@ impl Forecast {
             self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
         }
         let Resolved { by_object, remnants, waiting, first_ends, .. } = resolved;
-        let absent = waiting.iter().filter(|(.., why)| *why == Waiting::NotThere);
-        let absent: HashSet<&LookupRef> = absent.map(|(lookup, ..)| lookup).collect();
-        let rows: HashSet<SalesforceId> = absent.iter().map(|(id, _)| *id).collect();
+        let absent = lost::absent(&waiting);
+        let rows: HashSet<SalesforceId> = absent.keys().map(|(id, _)| *id).collect();
         may_wait.retain(|(state, _)| match self.cx.pipeline.is_junction {
             true => rows.contains(&state.salesforce_id),
-            false => absent.contains(&(state.salesforce_id, state.key.clone())),
+            false => absent.contains_key(&(state.salesforce_id, state.key.clone())),
         });
         self.keep_waiting(may_wait).await?;
         for ((id, key), target, why) in waiting {
@@ -184,7 +184,8 @@ impl Forecast {
             planned.entry(id).or_default().push(association);
         }
         for (object, lookups) in remnants.into_iter().chain(by_object) {
-            let (work, views) = self.object(&object, &lookups, &mut readings, rechecked, &mut planned).await?;
+            let (work, views) =
+                self.object(&object, &lookups, &mut readings, (rechecked, &absent), &mut planned).await?;
             if self.options.meets {
                 let near = |lookup: &DueLookup| match self.cx.pipeline.is_junction {
                     true => first_ends.get(&lookup.salesforce_id)?.as_ref().map(|(asked, _)| asked.target),
@@ -211,7 +212,7 @@ impl Forecast {
     }
 
     /// Associations for which a dry run lists no object anew: all of them.
-    fn listed(&self) -> Listed {
+    pub(super) fn listed(&self) -> Listed {
         Listed::all(self.cx.pipeline.associations.iter().map(|association| &association.key))
     }
 
@@ -220,7 +221,7 @@ impl Forecast {
         object: &Arc<str>,
         lookups: &[DueLookup],
         readings: &mut Readings,
-        rechecked: bool,
+        (rechecked, absent): (bool, &Absent),
         planned: &mut Planned,
     ) -> Result<(AssociationPlan, PairViews), StageError> {
         let calls = self.cx.target.calls();
@@ -232,6 +233,9 @@ impl Forecast {
         readings.read(&self.cx, object, unread).await?;
         if self.options.associations_elsewhere {
             self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
+        }
+        if self.options.recheck {
+            self.note_lost(object, lookups, readings, absent).await?;
         }
         // An association goes with the record at its other end, which a pipeline that runs before this one archives.
         let settled = lookups.iter().filter_map(|lookup| Some(lookup.settled.as_ref()?.asked.target)).collect();

@@ -3,6 +3,7 @@
 mod associations;
 mod drift;
 mod later;
+mod lost;
 pub mod makers;
 pub mod options;
 mod properties;
@@ -77,6 +78,10 @@ pub struct Found {
     pub strangers: Strangers,
     /// What a person should know of parents that were not read.
     pub parents: Option<String>,
+    /// Associations that were carried out and that HubSpot no longer holds, as far as they were looked at.
+    pub lost_associations: u64,
+    /// All associations that were carried out were looked at.
+    pub looked_at_associations: bool,
     /// The sample, dangerous changes first.
     pub changes: Vec<PlannedChange>,
     /// Changes outside the sample.
@@ -159,6 +164,10 @@ impl Forecast {
             vanished: totals.vanished,
             strangers: totals.strangers,
             parents: totals.parents,
+            lost_associations: totals.lost_associations,
+            looked_at_associations: self.options.recheck
+                || totals.looked_at_associations
+                || self.cx.pipeline.associations.is_empty(),
             changes,
             omitted,
             refusal,

@@ -46,6 +46,9 @@ pub(super) struct Totals {
     pub(super) vanished: u64,
     pub(super) strangers: Strangers,
     pub(super) parents: Option<String>,
+    /// Associations that were carried out and that HubSpot no longer holds; all were looked at, where that is not the run's own work.
+    pub(super) lost_associations: u64,
+    pub(super) looked_at_associations: bool,
     /// Records are made that lookups may lead to; some of them again, as others.
     pub(super) makes: bool,
     pub(super) remakes: bool,
