@@ -30,6 +30,7 @@ pub async fn resolve(
     let mut open: [Vec<(JunctionRow, Asked, Asked)>; 2] = [Vec::new(), Vec::new()];
     let rows = rows(cx, ends, given).await?;
     let leaving = leaving(cx, ends, &rows).await?;
+    forget_first_ends(cx, &rows, readings).await?;
     let object = ends.1.target.object_type_id();
     let looked_at = rows.iter().filter_map(|row| pair_to_look_at(ends.1, row)).map(|settled| &settled.from);
     let unread = readings.unread(object, looked_at);
@@ -42,10 +43,6 @@ pub async fn resolve(
         if let Some(end) =
             [&row.from, &row.to].into_iter().find(|end| leaving.contains(&(end.salesforce_id, end.key.clone())))
         {
-            // The association goes with the record at its other end, so that none is left to remove.
-            if let Some(settled) = &row.to.settled {
-                readings.assume_none(&settled.to_object, &settled.from);
-            }
             let target = if end.key == row.from.key { from.target } else { to.target };
             resolved.wait(&row, end, target, Waiting::NotThere);
         } else if let Some(settled) = pair_to_look_at(ends.1, &row).filter(|settled| stands(object, settled, readings))
@@ -120,6 +117,23 @@ async fn leaving(
         leaving.extend(states().filter(goes).map(|state| (state.salesforce_id, state.key.clone())));
     }
     Ok(leaving)
+}
+
+/// For a dry run: takes what leads from records that would be archived by then to be gone, whatever their rows ask for now.
+async fn forget_first_ends(cx: &StageContext, rows: &[JunctionRow], readings: &mut Readings) -> Result<(), StageError> {
+    if !cx.dry {
+        return Ok(());
+    }
+    let settled: Vec<SalesforceId> =
+        rows.iter().filter_map(|row| Some(row.from.settled.as_ref()?.asked.target)).collect();
+    let name = leaving_directory(&cx.pipeline.target.object_type_id);
+    let gone = cx.directory.find(&name, &settled).await.map_err(StageError::at(StageName::Associate))?;
+    let gone: HashSet<HubspotId> = gone.into_values().flatten().collect();
+    for settled in rows.iter().filter_map(|row| row.to.settled.as_ref()).filter(|settled| gone.contains(&settled.from))
+    {
+        readings.assume_none(&settled.to_object, &settled.from);
+    }
+    Ok(())
 }
 
 /// The pair of a row that was carried out and is only to be looked at again.
