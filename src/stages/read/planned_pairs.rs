@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::association::{AssociationType, LabelId, PairRequest};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
-use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairViews};
+use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairView, PairViews};
 use crate::ports::state::StateError;
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -18,6 +18,9 @@ const GONE: &str = "gone";
 
 /// What stands in the place of a label where the last label would be removed, as seen from the other side.
 const BARE: &str = "bare";
+
+/// What stands in the place of a label where others ask for labels, which come behind it: a call that makes one writes those again.
+const BESIDE: &str = "beside";
 
 /// What is noted for a directory, by its name.
 type Notes = HashMap<String, Vec<(SalesforceId, HubspotId)>>;
@@ -49,6 +52,14 @@ pub async fn note(
         let labels: Vec<String> = removed.iter().map(|kind| kind.id().to_string()).collect();
         bared.insert((&pair.from, &pair.to), (format!("{GONE} {}", labels.join(" ")), is_last));
     }
+    let mut beside: HashMap<(&HubspotId, &HubspotId), String> = HashMap::new();
+    for change in &work.make {
+        let labels = change.ownership.iter().filter_map(|owned| Some(owned.label.as_ref()?.1.to_string()));
+        let labels: Vec<String> = labels.collect();
+        if !labels.is_empty() {
+            beside.insert((&change.pair.from, &change.pair.to), format!("{BESIDE} {}", labels.join(" ")));
+        }
+    }
     for lookup in due {
         let now = lookup.wanted.as_ref().map(|(asked, to)| (asked.target, &lookup.from, to));
         let before = lookup.settled.as_ref().map(|settled| (settled.asked.target, &settled.from, &settled.to));
@@ -70,6 +81,9 @@ pub async fn note(
         if let Some((asked, to)) = &lookup.wanted {
             let label = asked.label.as_ref().map_or(PLAIN.to_owned(), LabelId::to_string);
             add(pairs_name(own, object), asked.target, text(&lookup.from, to, &label));
+            if let Some(labels) = beside.get(&(&lookup.from, to)) {
+                add(pairs_name(own, object), asked.target, text(&lookup.from, to, labels));
+            }
             // The label of the other direction may have another number: from there, only the association counts.
             if let Some(near) = near(lookup) {
                 add(pairs_name(object, own), near, text(to, &lookup.from, PLAIN));
@@ -135,20 +149,28 @@ pub async fn show(
     for (pair, label) in made {
         let Some(view) = views.get_mut(&pair.0, &pair.1) else { continue };
         view.owned |= view.types.is_none();
+        if let Some(labels) = label.strip_prefix(BESIDE) {
+            // Who asks for them says so itself.
+            labels.split(' ').filter_map(|label| label.parse().ok()).for_each(|label| add_label(view, label));
+            continue;
+        }
         view.requested = true;
-        let types = view.types.get_or_insert_default();
+        view.types.get_or_insert_default();
         let Ok(label) = label.parse::<LabelId>() else { continue };
         view.requested_labels.push(label.clone());
-        if !types.iter().any(|kind| kind.id() == label) {
-            types.push(AssociationType {
-                category: label.category.to_string(),
-                type_id: label.type_id,
-                label: Some(String::new()),
-            });
-            view.owned_labels.push(label);
-        }
+        add_label(view, label);
     }
     Ok(())
+}
+
+/// Shows a label that Syncline would put there.
+fn add_label(view: &mut PairView, label: LabelId) {
+    let types = view.types.get_or_insert_default();
+    if !types.iter().any(|kind| kind.id() == label) {
+        let (category, type_id) = (label.category.to_string(), label.type_id);
+        types.push(AssociationType { category, type_id, label: Some(String::new()) });
+        view.owned_labels.push(label);
+    }
 }
 
 fn text(from: &HubspotId, to: &HubspotId, label: &str) -> String {

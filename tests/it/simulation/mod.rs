@@ -33,7 +33,7 @@ const HISTORIES: u64 = 200;
 
 /// Seeds that failed once under the changes as they are today, and what they found. What earlier generators found has cases by name in
 /// `foretold`, `associations` and `many_failures`.
-const KEPT: [(u64, &str); 8] = [
+const KEPT: [(u64, &str); 9] = [
     (16, "a plan counted an association twice that a row and a lookup of another pipeline ask for"),
     (171, "a plan took a label back once for each pipeline that asks for the two records"),
     (418, "a plan removed an association of a row that goes with the record from which the row leads"),
@@ -42,6 +42,7 @@ const KEPT: [(u64, &str); 8] = [
     (1264, "a plan of a sync read a record that fails as one that was written under an earlier mapping"),
     (1468, "a plan took a comparison beside an unfinished import for the rest of that import"),
     (1819, "a plan forgot associations of a record, as one of its rows leads to a record that would be archived"),
+    (2239, "a plan made a label of a row that another pipeline writes again with its own"),
 ];
 
 /// What happened in histories, in numbers.
