@@ -131,7 +131,9 @@ fn red_is_only_where_a_person_must_act() {
     assert!(well[0]["text"].as_str().unwrap().contains("All 2 pipelines are well"), "{}", well[0]["text"]);
     assert_eq!(red(&well), 0, "{well:?}");
     bench.edit("pipelines/subscriptions.yaml", "on_delete: archive", "on_delete: explode");
-    let broken = look();
-    assert!(broken[0]["text"].as_str().unwrap().contains("One thing needs a person"), "{}", broken[0]["text"]);
+    // The page tells what it was asked a moment ago; definitions are read again after that.
+    let tells = |views: &Vec<Value>| views[0]["text"].as_str().unwrap().contains("One thing needs a person");
+    let broken = (0..10).map(|_| look()).find(tells).unwrap_or_else(look);
+    assert!(tells(&broken), "{}", broken[0]["text"]);
     assert!(broken.iter().all(|view| !view["red"].as_array().unwrap().is_empty()), "{broken:?}");
 }
