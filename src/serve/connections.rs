@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::refusals::Worded;
 use crate::sys::cancel::Cancel;
 
 /// Most connections at once; more wait.
@@ -71,7 +72,8 @@ async fn connection(stream: TcpStream, router: Router, cancel: Cancel) {
     let mut server = Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT_MAX);
     server.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
-    let serving = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let serving =
+        server.serve_connection(TokioIo::new(Worded::new(stream, HEAD_BYTES_MAX)), TowerToHyperService::new(router));
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,

@@ -11,6 +11,7 @@ pub mod events;
 pub mod headers;
 pub mod metrics;
 pub mod page;
+pub mod refusals;
 pub mod routes;
 pub mod server;
 pub mod site;

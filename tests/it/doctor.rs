@@ -32,7 +32,7 @@ fn a_project_that_works_is_told_so_and_nothing_is_written() {
     for (area, checks) in [
         ("project", &["definitions"][..]),
         ("salesforce", &["settings", "reachable", "token", "account", "clock", "object", "read", "limits"]),
-        ("hubspot", &["settings", "reachable", "token", "account", "object", "read", "write", "limits"]),
+        ("hubspot", &["settings", "reachable", "token", "account", "clock", "object", "read", "write", "limits"]),
         ("state", &["file", "writable"]),
         ("computer", &["disk"]),
     ] {
@@ -65,7 +65,7 @@ fn a_project_that_works_is_told_so_and_nothing_is_written() {
 type Trouble =
     (&'static str, (&'static str, &'static str), &'static str, Option<&'static str>, &'static str, fn(&Bench));
 
-const TROUBLES: [Trouble; 22] = [
+const TROUBLES: [Trouble; 23] = [
     ("an error in a definition", ("project", "definitions"), "failed", Some("SL1000"), "syncline validate", |bench| {
         bench.edit("pipelines/subscriptions.yaml", "on_delete: archive", "on_delete: archive\non_dilete: keep");
     }),
@@ -174,6 +174,9 @@ const TROUBLES: [Trouble; 22] = [
     }),
     ("a clock that is wrong", ("salesforce", "clock"), "warning", None, "NTP", |bench| {
         bench.sandbox.set_time(Clock::system().now() + SignedDuration::from_hours(3));
+    }),
+    ("a clock that is far from HubSpot's", ("hubspot", "clock"), "warning", None, "NTP", |bench| {
+        bench.sandbox.set_time(Clock::system().now() - SignedDuration::from_mins(2));
     }),
     ("a state that others may read", ("state", "permissions"), "warning", None, "chmod 600", |bench| {
         bench.import();

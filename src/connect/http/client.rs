@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, redirect};
 use tracing::{Instrument, Span};
@@ -288,6 +289,11 @@ impl Reply {
     /// A header's text; none where it is missing or no text.
     pub(in crate::connect) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The server's time, to the second; none where the answer does not tell it.
+    pub(in crate::connect) fn date(&self) -> Option<Timestamp> {
+        jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(self.header("date")?).ok()
     }
 
     /// The next piece of the body, unpacked; none at its end.

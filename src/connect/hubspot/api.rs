@@ -1,10 +1,11 @@
 //! Calls to the portal: the rate limit, repetition and the day's budget are looked after here, once for all.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::SignedDuration;
 use reqwest::Method;
 use serde::Serialize;
 
@@ -89,6 +90,8 @@ pub(super) struct Api {
     latency: Arc<AtomicU64>,
     /// Calls that are allowed in a day and left of it, as the latest answer told them; no calls at all where none did.
     day: Arc<(AtomicU64, AtomicU64)>,
+    /// How far this computer's clock is ahead of HubSpot's, as the first answer that told its time had it.
+    ahead: Arc<OnceLock<SignedDuration>>,
     clock: Clock,
     rng: Rng,
     cancel: Cancel,
@@ -220,6 +223,7 @@ impl Api {
             caller,
             latency,
             day: Arc::default(),
+            ahead: Arc::default(),
             clock,
             rng,
             cancel,
@@ -264,6 +268,20 @@ impl Api {
     pub(super) fn daily_calls(&self) -> Option<(u64, u64)> {
         let allowed = self.day.0.load(Ordering::Relaxed);
         (allowed > 0).then(|| (allowed.saturating_sub(self.day.1.load(Ordering::Relaxed)), allowed))
+    }
+
+    /// How far this computer's clock is ahead of HubSpot's; none where no answer told its time.
+    pub(super) fn ahead(&self) -> Option<SignedDuration> {
+        self.ahead.get().copied()
+    }
+
+    fn note_time(&self, reply: &Reply) {
+        if self.ahead.get().is_none()
+            && let Some(time) = reply.date()
+        {
+            // Another answer may have been faster.
+            let _ = self.ahead.set(self.clock.now().duration_since(time));
+        }
     }
 
     fn note_day(&self, reply: &Reply) {
@@ -391,6 +409,7 @@ impl Api {
         let interval = interval.map(|milliseconds| Duration::from_millis(milliseconds.into()));
         let limits = (number("x-hubspot-ratelimit-max"), interval, number("x-hubspot-ratelimit-remaining"));
         self.note_day(&reply);
+        self.note_time(&reply);
         let request_id = reply.header("x-hubspot-correlation-id").map(str::to_owned);
         let retry_after =
             reply.header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);

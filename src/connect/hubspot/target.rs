@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use jiff::SignedDuration;
 
 use super::api::Api;
 use super::schemas::Schemas;
@@ -101,6 +102,11 @@ impl HubspotTarget {
     /// Calls of the day, as the latest answer told them: used by all apps, and allowed.
     pub fn daily_calls(&self) -> Option<(u64, u64)> {
         self.api.daily_calls()
+    }
+
+    /// How far this computer's clock is ahead of HubSpot's; none where no answer told its time.
+    pub fn clock_ahead(&self) -> Option<SignedDuration> {
+        self.api.ahead()
     }
 
     /// How many custom objects the account may have, and has; none where the portal does not tell.

@@ -300,9 +300,7 @@ impl Api {
         let clock = self.tokens.clock.now();
         // From every answer, refusals too: the org's other programs use the same day.
         self.limits.observe(reply.header("sforce-limit-info"));
-        let date =
-            reply.header("date").and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
-        if let Some(date) = date {
+        if let Some(date) = reply.date() {
             *self.date.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some(ServerTime { date, at: self.tokens.clock.mark(), clock });
         }

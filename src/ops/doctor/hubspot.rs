@@ -43,6 +43,10 @@ pub(super) async fn look(project: &Project, name: &str, used: &[&LoadedPipeline]
             checks.warn(CheckName::Account, portal, help);
         }
     }
+    match target.clock_ahead() {
+        Some(ahead) => checks.clock("HubSpot", ahead, None),
+        None => checks.skip(CheckName::Clock, "HubSpot's answers tell no time"),
+    }
     // Each object with the property that its records are recognised by; of one that is only associated with, none.
     let mut owners = false;
     let mut objects: BTreeMap<&str, (Option<&str>, bool)> = BTreeMap::new();

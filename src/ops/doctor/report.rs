@@ -1,11 +1,15 @@
 //! What was looked at, how it stands, and what to do about it.
 
+use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diagnostic::Severity;
 use crate::ports::fault::Fault;
 use crate::project::error::OpsError;
+
+/// Clocks that are further apart are told of, in seconds.
+const CLOCK_APART_SECONDS: i64 = 60;
 
 /// What `doctor` prints with `--format json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -166,6 +170,21 @@ impl Checks {
     /// It was not made.
     pub fn skip(&mut self, check: CheckName, why: impl Into<String>) {
         self.add(check, CheckStatus::Skipped, why.into());
+    }
+
+    /// How far this computer's clock is ahead of a service's; `refused` are the seconds from which that service refuses a login.
+    pub fn clock(&mut self, service: &str, ahead: SignedDuration, refused: Option<i64>) {
+        let seconds = ahead.as_secs();
+        let direction = if seconds > 0 { "ahead of" } else { "behind" };
+        let message = format!("this computer's clock is {} seconds {direction} {service}'s", seconds.abs());
+        let help = "let the system set its time (NTP)".to_owned();
+        match seconds.abs() {
+            apart if refused.is_some_and(|refused| apart >= refused) => {
+                self.fail(CheckName::Clock, None, message, Some(help));
+            }
+            CLOCK_APART_SECONDS.. => self.warn(CheckName::Clock, message, help),
+            _ => self.ok(CheckName::Clock, "the clocks agree"),
+        }
     }
 
     /// Whether all that was made works.

@@ -9,9 +9,6 @@ use crate::config::project::SalesforceConfig;
 use crate::ports::source::{DeletedRows, Extract, Source};
 use crate::project::wiring::Project;
 
-/// Clocks that are further apart are told of, in seconds.
-const CLOCK_APART_SECONDS: i64 = 60;
-
 /// A signed assertion is good for so long: a clock that is further off cannot log in by one.
 const ASSERTION_SECONDS: i64 = 180;
 
@@ -39,15 +36,8 @@ pub(super) async fn look(
     checks.ok(CheckName::Reachable, format!("`{}` answers", config.login_url));
     checks.ok(CheckName::Token, "the login is accepted");
     checks.ok(CheckName::Account, org.map_or_else(|| "the login tells no org".to_owned(), |org| format!("org {org}")));
-    let apart = project.outside.clock.now().as_second() - server.as_second();
-    let direction = if apart > 0 { "ahead of" } else { "behind" };
-    let message = format!("this computer's clock is {} seconds {direction} Salesforce's", apart.abs());
-    let help = "let the system set its time (NTP)".to_owned();
-    match apart.abs() {
-        ASSERTION_SECONDS.. if config.auth.jwt.is_some() => checks.fail(CheckName::Clock, None, message, Some(help)),
-        CLOCK_APART_SECONDS.. => checks.warn(CheckName::Clock, message, help),
-        _ => checks.ok(CheckName::Clock, "the clocks agree"),
-    }
+    let ahead = project.outside.clock.now().duration_since(server);
+    checks.clock("Salesforce", ahead, config.auth.jwt.as_ref().map(|_| ASSERTION_SECONDS));
     let objects: BTreeSet<&str> = used
         .iter()
         .filter(|pipeline| pipeline.config.source.connection == name)
