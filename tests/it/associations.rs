@@ -386,12 +386,18 @@ fn a_label_follows_a_field_of_the_row() {
     }
 }
 
-#[test]
-fn what_somebody_removed_by_hand_is_told_and_made_again() {
+/// A subscription that is imported with two associations to companies, one of them with a label.
+fn billed_and_shipped() -> (Pairs, String) {
     let pairs = Pairs::new(&[&format!("{ACCOUNT}, label: billing_account"), SHIP_TO]);
     let (account, other) = (pairs.account(0), pairs.account(1));
     let id = pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account, "Ship_To__c": other}));
     pairs.import();
+    (pairs, id)
+}
+
+#[test]
+fn what_somebody_removed_by_hand_is_told_and_made_again() {
+    let (pairs, id) = billed_and_shipped();
     let before = pairs.of(&id, "0-2");
     assert_eq!(before.len(), 2);
     let record = pairs.record("subscriptions", "salesforce_id", &id)["id"].as_str().unwrap().to_owned();
@@ -415,10 +421,8 @@ fn what_somebody_removed_by_hand_is_told_and_made_again() {
 
 #[test]
 fn associations_that_somebody_removed_are_drift() {
-    let pairs = Pairs::new(&[&format!("{ACCOUNT}, label: billing_account"), SHIP_TO]);
-    let (account, other) = (pairs.account(0), pairs.account(1));
-    let id = pairs.create("Subscription__c", json!({"Name": "S", "Account__c": account, "Ship_To__c": other}));
-    pairs.import();
+    let (pairs, id) = billed_and_shipped();
+    let account = pairs.account(0);
     let plan = |arguments: &[&str]| pairs.bench.run(&[&["plan"], arguments].concat()).code(0);
     let drift = |planned: &Value| {
         let answers = report(planned, "subs")["answers"].as_array().unwrap().clone();

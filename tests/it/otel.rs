@@ -1,13 +1,13 @@
 //! Traces: a run, its stages and its requests, as a collector is sent them; and that nobody waits for a collector.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::receivers::{Received, answered};
 use crate::support::{Bench, Ran, ended};
 
 const OBJECT: &str = "Subscription__c";
@@ -55,23 +55,11 @@ impl Collector {
     }
 }
 
-/// One request, answered.
+/// The spans of one request, which is answered.
 fn taken(stream: TcpStream) -> Option<Vec<Span>> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    assert_eq!(line.trim_end(), "POST /v1/traces HTTP/1.1");
-    let mut headers = BTreeMap::new();
-    loop {
-        line.clear();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
-        headers.insert(name.to_ascii_lowercase(), value.to_owned());
-    }
+    let Received { line, mut headers, body } = answered(stream, 200)?;
+    assert_eq!(line, "POST /v1/traces HTTP/1.1");
     assert_eq!(headers["content-type"], "application/x-protobuf");
-    let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
-    reader.read_exact(&mut body).ok()?;
-    reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").ok()?;
     let authorization = headers.remove("authorization");
     Some(spans(&body).into_iter().map(|span| Span { authorization: authorization.clone(), ..span }).collect())
 }

@@ -73,22 +73,34 @@ impl Webhook {
     }
 }
 
-fn serve(stream: TcpStream, status: u16) -> Option<Request> {
+/// An HTTP request as it came: its first line, its headers by names in small letters, and its body.
+pub(crate) struct Received {
+    pub(crate) line: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Reads one request and answers it with a status and nothing else.
+pub(crate) fn answered(stream: TcpStream, status: u16) -> Option<Received> {
     let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
+    let mut first = String::new();
+    reader.read_line(&mut first).ok()?;
     let mut headers = BTreeMap::new();
     loop {
-        line.clear();
+        let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         let Some((name, value)) = line.trim_end().split_once(": ") else { break };
         headers.insert(name.to_ascii_lowercase(), value.to_owned());
     }
-    let length: usize = headers.get("content-length")?.parse().ok()?;
-    let mut body = vec![0; length];
+    let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
     let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     reader.get_mut().write_all(answer.as_bytes()).ok()?;
+    Some(Received { line: first.trim_end().to_owned(), headers, body })
+}
+
+fn serve(stream: TcpStream, status: u16) -> Option<Request> {
+    let Received { headers, body, .. } = answered(stream, status)?;
     Some(Request { headers, body: String::from_utf8(body).ok()? })
 }
 
