@@ -1,36 +1,37 @@
 //! The floor and Syncline in turn, doing one job against the stub; and what Syncline makes of a rate limit, of latency, of long
 //! texts, of bad values, of several pipelines and processes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
+use crate::instructions::{self, Profile};
 use crate::plot::{self, Line};
 use crate::stub::{Counts, Settings, Stubbed};
 use crate::usage::{Usage, run};
 use crate::world;
 
 /// Done, or done but for some records.
-const ENDS: [i32; 2] = [0, 3];
+pub(crate) const ENDS: [i32; 2] = [0, 3];
 
 /// HubSpot's rolling limit where one is set, in calls of ten seconds.
 const LIMIT: u32 = 190;
 
 /// A project of Syncline, and the stub that it talks to.
-struct Project {
-    folder: tempfile::TempDir,
-    stub: Stubbed,
+pub(crate) struct Project {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) stub: Stubbed,
 }
 
 impl Project {
-    fn new(settings: &Settings, pipelines: usize) -> Result<Self> {
+    pub(crate) fn new(settings: &Settings, pipelines: usize) -> Result<Self> {
         let (folder, stub) = (tempfile::tempdir()?, Stubbed::start(settings)?);
         write_project(folder.path(), &stub, settings, 1..=pipelines)?;
         Ok(Self { folder, stub })
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         command(self.folder.path(), arguments)
     }
 
@@ -50,8 +51,13 @@ impl Project {
     }
 }
 
+/// The program that is measured: the one of this build, or the one that `FIGURES_PROGRAM` names, to be put beside it.
+fn program() -> PathBuf {
+    std::env::var_os("FIGURES_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_syncline").into(), PathBuf::from)
+}
+
 fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
+    let mut command = Command::new(program());
     command.args(arguments).arg("--quiet").current_dir(folder).stdout(Stdio::null());
     command
 }
@@ -131,6 +137,37 @@ pub(crate) const MIB: f64 = 1_048_576.0;
 fn row(name: &str, floor: f64, ours: f64, digits: usize) {
     let ratio = if floor > 0.0 { format!("{:.1} ×", ours / floor) } else { String::new() };
     println!("{name:<40} {floor:>10.digits$} {ours:>10.digits$} {ratio:>9}");
+}
+
+/// What a record costs in instructions, the floor's and Syncline's, from runs with so many and so many more.
+pub(crate) fn instructions(few: usize, many: usize) -> Result<()> {
+    let (mut floors, mut ours, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    for records in [few, many] {
+        let settings = Settings { records, ..Settings::default() };
+        let folder = tempfile::tempdir()?;
+        let counts = folder.path().join("counts");
+        let count = |program: &Path, arguments: &[&str], at: &Path, ends: &[i32]| {
+            let mut command = instructions::under(program, &counts).context("`valgrind` is not there")?;
+            command.args(arguments).current_dir(at).stdout(Stdio::null());
+            run(&mut command, ends)?;
+            Profile::read(&counts)
+        };
+        let stub = Stubbed::start(&settings)?;
+        let addresses = [crate::FLOOR, stub.get("salesforce"), stub.get("hubspot")];
+        floors.push((records, count(&std::env::current_exe()?, &addresses, folder.path(), &[0])?));
+        let project = Project::new(&settings, 1)?;
+        for profiles in [&mut ours, &mut again] {
+            let arguments = ["import", "--yes", "--quiet"];
+            profiles.push((records, count(&program(), &arguments, project.folder.path(), &ENDS)?));
+        }
+    }
+    for (name, profiles) in
+        [("the floor", floors), ("an import", ours), ("the same once more, without a change", again)]
+    {
+        let [(few, fewer), (many, more)] = &profiles[..] else { continue };
+        instructions::tell(name, (*few, fewer), (*many, more));
+    }
+    Ok(())
 }
 
 /// How much of the call budget a whole import uses at a latency, with so many pipelines in one process or in as many.

@@ -6,9 +6,13 @@
 //! - `… -- plots [RECORDS]`: calls and records over time at three latencies, as pictures in docs/pictures.
 //! - `… -- long RECORDS BYTES`, `… -- bad RECORDS EVERY`, `… -- killed RECORDS`, `… -- plan RECORDS`: long texts, refused values, a kill,
 //!   a plan.
+//! - `… -- instructions`: what parts of an import cost a record, in instructions; needs `valgrind`.
+//! - `… -- files [PIPELINES]`: `validate` of many pipelines with a catalog, and `--version`.
 //! - `… -- state [RECORDS]`, `… -- upgrade [RECORDS]`: the state alone; the upgrade of one of version 7.
 //! - `… -- check`: the same at a small size; fails on calls, refusals, memory and state, and never on time.
 //! - `… -- table`: what docs/performance.md shows. An hour.
+//!
+//! `FIGURES_PROGRAM` names a program to be measured in place of the one of this build.
 //!
 //! Linux only, as what a process used is read from `/proc`.
 
@@ -16,9 +20,11 @@
 
 use anyhow::{Context as _, Result};
 
+mod files;
 mod floor;
 mod http;
 mod import;
+mod instructions;
 mod plot;
 mod sandbox;
 mod serve;
@@ -55,6 +61,9 @@ fn main() -> Result<()> {
         ["plan", records] => import::planned(number(records)?).map(drop),
         ["bad", records, every] => import::bad_values(number(records)?, number(every)?).map(drop),
         ["killed", records] => import::killed(number(records)?).map(drop),
+        ["instructions"] => import::instructions(12_000, 32_000),
+        ["files"] => files::measure(100),
+        ["files", pipelines] => files::measure(number(pipelines)?),
         ["state", records] => state::measure(number(records)?),
         ["state"] => state::measure(100_000),
         ["upgrade", records] => upgrade::measure(number(records)?),
@@ -70,7 +79,8 @@ fn main() -> Result<()> {
             import::rate(50_000, 50, world::OBJECTS, true)?;
             import::long_texts(20_000, 30_000)?;
             import::bad_values(100_000, 10_000)?;
-            import::killed(100_000).map(drop)
+            import::killed(100_000)?;
+            files::measure(100)
         }
         _ => {
             sandbox::measure(100_000)?;
