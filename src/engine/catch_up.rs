@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::queries::{ids_query, import_query};
 use super::{by_id, visited};
-use crate::config::pipeline::{Mode, OnMappingChange};
+use crate::config::pipeline::{DeleteAction, Mode, OnMappingChange};
 use crate::model::failure::FailureKind;
 use crate::model::identity::{Identity, MappingVersion, Membership};
 use crate::model::ids::{PipelineName, SalesforceId};
@@ -245,6 +245,10 @@ async fn stale_ids(cx: &StageContext, after: Option<SalesforceId>, ids_only: boo
     if ids.is_empty() {
         // An empty page is not the end: further ones may hold records that were not read.
         return Ok(Some((stream::empty().boxed(), Some(last))));
+    }
+    // What vanished and is kept is noted under today's mapping; what is to be archived is left to a comparison, which looks for proof.
+    if !ids_only && cx.pipeline.on_vanish == DeleteAction::Keep {
+        return Ok(Some((by_id::rows(cx, ids, false), Some(last))));
     }
     let mut query = ids_query(cx, &ids);
     if ids_only {

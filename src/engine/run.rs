@@ -362,6 +362,10 @@ async fn sync(
     runner::run(cx, &*sink, ahead.all_rows()).await?;
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
     notes.extend(parents.note(cx));
+    // Where the portal is another than is remembered, the run begins anew, and must see the same window.
+    if !cx.state.due_associations(name, Some(cx.due_at), None, 1).await?.is_empty() {
+        cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
+    }
     // What changed after the plan was left out, and the next sync must see it.
     if left_out(request, notes) == 0 {
         // Before the watermark moves: a run that dies in between asks for these parents once more, and none is lost.

@@ -114,7 +114,8 @@ pub struct Tally {
     pub updated: u64,
     /// Found as they should be; nothing was sent.
     pub unchanged: u64,
-    /// Found changed in HubSpot by somebody else since Syncline wrote them, whatever was done about it. Only a comparison finds them.
+    /// Found changed in HubSpot by somebody else since Syncline wrote them, associations that were removed there included, whatever was done
+    /// about it. Only a comparison finds them.
     #[serde(default)]
     pub drifted: u64,
     /// Archived in HubSpot.

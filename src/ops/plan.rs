@@ -1,6 +1,6 @@
 //! `plan`: the dry run. The same stages and decisions as a run, without the writing half; the real state is only read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use crate::engine::forecast::{Forecast, Found};
 use crate::engine::plan_entries::PlanObserver;
 use crate::engine::run::{self as engine_run, StopReason};
 use crate::engine::{objects, queries, reconcile, trial};
+use crate::model::association::AssociationKey;
 use crate::model::forecast::{Answer, Estimate, PipelineForecast, PlannedAction, Question, Verdict};
 use crate::model::ids::{PipelineName, SalesforceId};
 use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally, Trial};
@@ -66,6 +67,18 @@ pub struct PlanOptions {
     pub without_state: Option<InferredState>,
 }
 
+impl PlanOptions {
+    /// Whether the plan is about what a sync would do, where pipelines sync already.
+    fn is_sync(&self) -> bool {
+        !self.full && !self.reconcile && self.records.is_empty() && self.trial.is_none() && self.scopes.is_empty()
+    }
+
+    /// For a look at a pipeline that only others need.
+    fn unshown(&self) -> Self {
+        Self { at: self.at, allowance: self.allowance, ..Self::default() }
+    }
+}
+
 /// Makes the observer of a pipeline's forecast.
 pub type PlanObservers<'a> = &'a (dyn Fn(&PipelineName) -> Option<Arc<dyn PlanObserver>> + Sync);
 
@@ -83,38 +96,51 @@ pub async fn plan(
         None => (project.state_for_reading()?, Vec::new()),
         Some(without) => stateless::infer_state(project, preparation, &scratch, without).await?,
     };
-    let mut begun: Vec<Forecasted> = Vec::new();
+    let mut begun: Vec<Begun> = Vec::new();
     let mut commands: Vec<Command> = Vec::new();
     for (place, prepared) in preparation.pipelines.iter().enumerate() {
         let observer = observers(&prepared.pipeline.name);
         let chosen = Chosen::of(&*state, &prepared.pipeline, options).await?;
-        // A run that follows a plan does all of it. Else what was never imported is for another command, which does nothing for this one.
+        // A run that follows a plan does all of it. Else what was never imported is for another command.
         let kind = match observer.is_some() || options.without_state.is_some() {
             true => None,
             false => Some(chosen.scope.kind()),
         };
-        let command = match commands.iter().position(|command| command.kind == kind) {
-            Some(known) => known,
-            None => {
-                let scratch = match commands.is_empty() {
-                    true => Arc::clone(&scratch),
-                    false => Arc::new(SqliteState::scratch(&project.outside.clock)?),
-                };
-                commands.push(Command { kind, scratch, makers: Vec::new() });
-                commands.len() - 1
-            }
+        let settles = match kind == Some(RunKind::Import) && !chosen.began && options.is_sync() {
+            true => state.has_unconfirmed(&prepared.pipeline.name).await?,
+            false => false,
         };
-        let command = &mut commands[command];
-        let mut cx = context(project, &state, &command.scratch, prepared).await?;
-        state.assume_kept(&prepared.pipeline.name, &kept(&cx)).await?;
-        cx.due_at = options.at.unwrap_or(cx.due_at);
-        let waits = Waits { command, pipelines: &preparation.pipelines };
-        let forecasted = forecast(cx, options, observer, waits, chosen).await?;
-        command.makers.extend(forecasted.sink.maker().map(|maker| (place, maker)));
-        begun.push(forecasted);
+        // What an import has left unconfirmed a sync settles; that is no part of what is shown, but others may wait for it.
+        let settling = settles.then(|| (Some(RunKind::Sync), Chosen::settling()));
+        let looks = settling.into_iter().map(|look| (look, false)).chain([((kind, chosen), true)]);
+        for ((kind, chosen), shown) in looks {
+            let known = commands.iter().position(|command| command.kind == kind);
+            let command = match known {
+                Some(known) => known,
+                None => {
+                    let scratch = match commands.is_empty() {
+                        true => Arc::clone(&scratch),
+                        false => Arc::new(SqliteState::scratch(&project.outside.clock)?),
+                    };
+                    commands.push(Command { kind, scratch, makers: Vec::new() });
+                    commands.len() - 1
+                }
+            };
+            let command = &mut commands[command];
+            let mut cx = context(project, &state, &command.scratch, prepared).await?;
+            let relabelled = state.assume_kept(&prepared.pipeline.name, &kept(&cx)).await?.into_iter().collect();
+            cx.due_at = options.at.unwrap_or(cx.due_at);
+            let waits = Waits { command, pipelines: &preparation.pipelines, relabelled };
+            let forecasted = match shown {
+                true => forecast(cx, options, observer.clone(), waits, chosen).await?,
+                false => forecast(cx, &options.unshown(), None, waits, chosen).await?,
+            };
+            command.makers.extend(forecasted.sink.maker().map(|maker| (place, maker)));
+            begun.push(Begun { place, shown, forecasted });
+        }
     }
     let mut forecasts = Vec::new();
-    for ((place, prepared), forecasted) in preparation.pipelines.iter().enumerate().zip(begun) {
+    for Begun { place, shown, forecasted } in begun {
         // As the command does when all of its pipelines have run.
         let command = commands.iter().filter(|command| command.kind == forecasted.kind);
         let makers = command.flat_map(|command| &command.makers).filter(|(maker, _)| *maker > place);
@@ -123,8 +149,11 @@ pub async fn plan(
             let looked = forecasted.sink.look_again(&later).await;
             looked.map_err(|error| failed(&forecasted.cx, error))?;
         }
+        let prepared = &preparation.pipelines[place];
         let is_unasked = unasked.contains(&prepared.pipeline.name);
-        forecasts.push(summed_up(project, prepared, options, forecasted, is_unasked).await?);
+        if shown {
+            forecasts.push(summed_up(project, prepared, options, forecasted, is_unasked).await?);
+        }
     }
     forecasts.extend(preparation.refused.iter().map(|one| refused(project, one)));
     Ok(forecasts)
@@ -269,6 +298,13 @@ fn with_set_up(run: Estimate, prepared: &Prepared, scope: RunScope, calls_per_se
     }
 }
 
+/// A look at a pipeline, by its place, and whether it is shown.
+struct Begun {
+    place: usize,
+    shown: bool,
+    forecasted: Forecasted,
+}
+
 /// A pipeline whose records were looked at.
 struct Forecasted {
     /// The kind of the command that runs it.
@@ -298,6 +334,8 @@ struct Command {
 struct Waits<'a> {
     command: &'a Command,
     pipelines: &'a [Prepared],
+    /// Which associations of the pipeline take the place of which.
+    relabelled: HashMap<AssociationKey, AssociationKey>,
 }
 
 impl Waits<'_> {
@@ -338,9 +376,17 @@ struct Chosen {
     backlog: Backlog,
     /// An import is unfinished, which it leaves as it is.
     beside_import: bool,
+    /// Nothing was imported to its end, and a sync does nothing but settle what an import has left.
+    settles: bool,
 }
 
 impl Chosen {
+    /// The sync of a pipeline whose import was broken off.
+    fn settling() -> Self {
+        let backlog = Backlog { behind: 0, filter_changed: false, failed: 0 };
+        Self { scope: RunScope::Changed, began: true, backlog, beside_import: false, settles: true }
+    }
+
     async fn of(state: &dyn StateReader, pipeline: &Pipeline, options: &PlanOptions) -> Result<Self, OpsError> {
         let name = &pipeline.name;
         let watermark = state.watermark(name).await?;
@@ -363,7 +409,7 @@ impl Chosen {
         });
         // Syncs and comparisons go on beside an import that was interrupted.
         let beside_import = scope.kind() != RunKind::Import && state.cursor(name).await?.is_some();
-        Ok(Self { scope, began: watermark.is_some(), backlog, beside_import })
+        Ok(Self { scope, began: watermark.is_some(), backlog, beside_import, settles: false })
     }
 }
 
@@ -375,7 +421,7 @@ async fn forecast(
     chosen: Chosen,
 ) -> Result<Forecasted, OpsError> {
     let started = cx.clock.now();
-    let Chosen { scope, began, backlog, beside_import } = chosen;
+    let Chosen { scope, began, backlog, beside_import, settles } = chosen;
     let before = match (scope, &options.without_state) {
         (RunScope::All, None) => first_import::look(&cx).await.map_err(|error| failed(&cx, error))?,
         _ => BeforeImport::default(),
@@ -404,7 +450,7 @@ async fn forecast(
             only: options.only.clone(),
             // An import tries all associations that wait, a sync those whose time has come.
             associations_at: Some(cx.due_at).filter(|_| !scope.is_whole() || options.trial.is_some()),
-            without_waiting: !options.records.is_empty(),
+            without_waiting: !options.records.is_empty() || settles,
             associations_elsewhere: scope == RunScope::Stale,
             is_led_to,
             meets,
@@ -412,6 +458,7 @@ async fn forecast(
             waiting: Some(Arc::clone(&waits.command.scratch) as Arc<dyn StateWriter>)
                 .filter(|_| scope != RunScope::Stale),
             allowance: options.allowance,
+            relabelled: waits.relabelled,
             // What was carried out before the import began was marked when it did.
             recheck: scope.is_whole()
                 && options.trial.is_none()

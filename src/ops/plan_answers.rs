@@ -61,7 +61,7 @@ pub fn answers(found: &Found, looked: Looked) -> Vec<Answer> {
 fn drift(found: &Found, looked: &Looked) -> (Verdict, String) {
     let compared = looked.scope == RunScope::Compared;
     let records = match compared {
-        true => found.tally.drifted,
+        true => found.tally.drifted.saturating_sub(found.lost_associations),
         false => found.actions.get(&PlannedAction::Drift).copied().unwrap_or_default(),
     };
     let mut found_so: Vec<&str> = Vec::new();

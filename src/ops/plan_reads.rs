@@ -86,15 +86,17 @@ pub async fn import(
     Ok(refusal(cx, Impact { archive, standing, source_empty: total == 0 }, &rejects, allowance))
 }
 
-/// The same for a cycle; nothing is refused where there is no watermark to read from.
+/// The same for a cycle; where there is no watermark to read from, it settles what an import has left unconfirmed, and nothing else.
 pub async fn sync(
     cx: &StageContext,
     sink: &Forecast,
     backlog: Option<Backlog>,
     allowance: Allowance,
 ) -> Result<Option<String>, StopReason> {
-    // Without a watermark that can be believed there is nothing to read since.
-    let Some(trusted) = watermark::trusted(cx, watermark::read_clocks(cx).await?).await? else { return Ok(None) };
+    let Some(trusted) = watermark::trusted(cx, watermark::read_clocks(cx).await?).await? else {
+        runner::run(cx, sink, unconfirmed::rows(cx)).await?;
+        return Ok(None);
+    };
     let parents = ParentReads::begin(cx, trusted.watermark).await?;
     let (ahead, impact, rejects) = cycle::look_ahead(cx, trusted.watermark, backlog, &parents).await?;
     let refusal = refusal(cx, impact, &rejects, allowance);

@@ -426,6 +426,15 @@ impl Decision {
         matches!(self.action, Action::Create | Action::Restore | Action::Adopt | Action::Update)
     }
 
+    /// The HubSpot record that is gone by then, whoever took it away: what leads to it waits, and its own associations went with it.
+    pub fn leaves(&self) -> Option<&HubspotId> {
+        let archived = self.identity.is_some_and(|identity| identity.membership == Membership::Archived);
+        match matches!(self.action, Action::Archive(_)) || archived {
+            true => self.hubspot_id.as_ref(),
+            false => self.lost.as_ref().filter(|_| !self.writes()),
+        }
+    }
+
     /// Whether state changes although nothing is sent.
     pub fn changes_state(&self) -> bool {
         self.clears_unconfirmed
@@ -526,7 +535,16 @@ fn exit_from_state(pipeline: &Pipeline, candidate: Candidate, known: KnownState)
     // Nothing is noted twice. What vanished without proof and is kept stays as it is.
     let stays = exit == ExitReason::Vanished || identity.membership == kept;
     if policy == DeleteAction::Keep && stays {
-        return filtered(candidate);
+        return match catches_up(pipeline, exit, identity) {
+            None => filtered(candidate),
+            change => Matched::Decided(Decision {
+                key: earlier_key(pipeline, identity),
+                hubspot_id: Some(identity.hubspot_id.clone()),
+                identity: change,
+                resolves_failure,
+                ..Decision::new(candidate, Action::Filter(Exclusion::NotMember))
+            }),
+        };
     }
     let (action, membership) = match policy {
         DeleteAction::Archive => (Action::Archive(exit), Membership::Archived),
@@ -539,6 +557,14 @@ fn exit_from_state(pipeline: &Pipeline, candidate: Candidate, known: KnownState)
         resolves_failure,
         ..Decision::new(candidate, action)
     })
+}
+
+/// A record that vanished and is kept has no values that a changed mapping could bring: under the one of today it stays what it is, and is not
+/// stale for ever.
+pub(super) fn catches_up(pipeline: &Pipeline, exit: ExitReason, identity: &Identity) -> Option<IdentityChange> {
+    let is_stale = identity.membership == Membership::Live && identity.mapping != pipeline.mapping_version;
+    let change = IdentityChange { hash: identity.hash, membership: identity.membership };
+    (exit == ExitReason::Vanished && is_stale).then_some(change)
 }
 
 /// The lookups whose value is not what state already wants.

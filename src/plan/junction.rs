@@ -3,7 +3,7 @@
 
 use super::decide::{
     Action, Candidate, Decision, ExitReason, IdentityChange, KnownState, Matched, NO_RECORD, NOTHING_WRITTEN,
-    Transformed, new_wanted, policy,
+    Transformed, catches_up, new_wanted, policy,
 };
 use crate::config::pipeline::DeleteAction;
 use crate::model::identity::Membership;
@@ -60,7 +60,9 @@ fn leave(pipeline: &Pipeline, candidate: Candidate, known: KnownState) -> Decisi
     let settled = known.identity.as_ref().is_none_or(|identity| identity.membership == membership) && wanted.is_empty();
     if settled {
         let action = Action::Filter(super::decide::Exclusion::NotMember);
-        return Decision { resolves_failure, ..Decision::new(candidate, action) };
+        let caught_up = known.identity.as_ref().and_then(|identity| catches_up(pipeline, exit, identity));
+        let hubspot_id = caught_up.map(|_| HubspotId::new(NO_RECORD));
+        return Decision { hubspot_id, identity: caught_up, resolves_failure, ..Decision::new(candidate, action) };
     }
     let action = match policy {
         DeleteAction::Archive if !wanted.is_empty() => Action::Archive(exit),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::dry_directory::DryDirectory;
 use super::error::OpsError;
 use super::portal::SavedPortal;
 use super::prepare::Prepared;
@@ -89,8 +90,7 @@ pub async fn context(
         failures_open: state.failing(&prepared.pipeline.name).await?,
         has_unconfirmed: state.has_unconfirmed(&prepared.pipeline.name).await?,
         state: Arc::clone(state) as Arc<dyn StateReader>,
-        // What a dry run notes on its way must not stand in the real state.
-        directory: Arc::clone(scratch) as Arc<dyn Directory>,
+        directory: dry_directory(state, scratch),
         dry: true,
         clock: project.outside.clock.clone(),
         due_at: project.outside.clock.now(),
@@ -105,6 +105,14 @@ pub async fn context(
         // A dry run is prepared from the live portal.
         portal: None,
     })
+}
+
+/// What a dry run notes on its way must not stand in the real state; where that is private itself, it may.
+fn dry_directory(state: &Arc<SqliteState>, scratch: &Arc<SqliteState>) -> Arc<dyn Directory> {
+    match Arc::ptr_eq(state, scratch) {
+        true => Arc::clone(state) as Arc<dyn Directory>,
+        false => Arc::new(DryDirectory::new(Arc::clone(state) as _, Arc::clone(scratch) as _)),
+    }
 }
 
 /// A stage's error as a command's.

@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod chosen;
 pub mod context;
 pub mod describe;
+pub mod dry_directory;
 pub mod earlier;
 pub mod error;
 pub mod login;

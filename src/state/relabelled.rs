@@ -8,6 +8,9 @@ use crate::model::association::{AssociationKey, AssociationState, PairRequest};
 use crate::model::ids::PipelineName;
 use crate::ports::state::KeptAssociation;
 
+/// Which key takes the place of which.
+pub(super) type NewKeys = Vec<(AssociationKey, AssociationKey)>;
+
 /// What the definitions of pipelines have now.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Relabelled(Arc<Mutex<HashMap<PipelineName, Keys>>>);
@@ -23,12 +26,7 @@ struct Keys {
 
 impl Relabelled {
     /// Takes the associations of a pipeline for these, of which some take the place of others.
-    pub(super) fn assume(
-        &self,
-        pipeline: &PipelineName,
-        kept: &[KeptAssociation],
-        new: Vec<(AssociationKey, AssociationKey)>,
-    ) {
+    pub(super) fn assume(&self, pipeline: &PipelineName, kept: &[KeptAssociation], new: NewKeys) {
         let kept = kept.iter().map(|kept| kept.key.clone()).collect();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(pipeline.clone(), Keys { new: new.into_iter().collect(), kept });

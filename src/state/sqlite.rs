@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::database::Database;
 use super::lease::{self, LocalLeases};
-use super::relabelled::Relabelled;
+use super::relabelled::{NewKeys, Relabelled};
 use super::writer::{Pending, Writer, at_one_moment, run_blocking};
 use super::{
     alerts, associations, commit, comparisons, directory, failures, identities, kept, lookups, open, pairs, pipelines,
@@ -81,12 +81,12 @@ impl SqliteState {
         Ok(Self::new(open::private(false)?, None, clock))
     }
 
-    /// For a dry run, which changes nothing here: takes the associations of a pipeline for these, as the run will keep them.
-    pub async fn assume_kept(&self, pipeline: &PipelineName, kept: &[KeptAssociation]) -> Result<(), StateError> {
+    /// For a dry run, which changes nothing here: takes the associations of a pipeline for these, as the run will keep them; which take the place of which.
+    pub async fn assume_kept(&self, pipeline: &PipelineName, kept: &[KeptAssociation]) -> Result<NewKeys, StateError> {
         let (name, all) = (pipeline.clone(), kept.to_vec());
         let found = self.read(move |database| kept::relabelled(database, &name, &all)).await?;
-        self.relabelled.assume(pipeline, kept, found);
-        Ok(())
+        self.relabelled.assume(pipeline, kept, found.clone());
+        Ok(found)
     }
 
     fn new(database: Database, path: Option<&Path>, clock: &Clock) -> Self {

@@ -474,7 +474,10 @@ fn associations_that_somebody_removed_are_drift() {
     // A sync leaves it, a comparison repairs it.
     pairs.sync();
     assert_eq!(report(&plan(&["--refresh", "--format", "json"]).json(), "subs")["lost_associations"], 1);
-    pairs.bench.run(&["reconcile"]).code(0);
+    let planned = plan(&["--reconcile", "--format", "json"]).json();
+    let done = pairs.bench.run(&["reconcile", "--format", "json"]).code(0).json();
+    let drifted = (&report(&planned, "subs")["drifted"], &report(&done, "subs")["drifted"]);
+    assert_eq!(drifted, (&json!(1), &json!(1)), "{done}");
     assert_eq!(drift(&plan(&["--refresh", "--format", "json"]).json())["answer"], "no");
     // The record at the other end is archived by hand, and its associations with it: another record leads there as well.
     pairs.bench.hubspot("archive", json!({"object": "companies", "id": company}));

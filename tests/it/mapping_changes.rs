@@ -213,3 +213,31 @@ fn a_review_says_that_the_next_sync_does_it() {
     let text = bench.run(&["diff"]).code(0).stdout;
     assert!(text.contains("what a sync does about a changed mapping is another") && !text.contains(message), "{text}");
 }
+
+#[test]
+fn a_record_that_vanished_and_is_kept_does_not_stay_stale() {
+    let commands: [(&str, &[&str]); 3] = [
+        ("on_mapping_change: backfill", &["sync", "--once"]),
+        ("on_mapping_change: mark", &["import", "--stale", "--yes"]),
+        ("on_mapping_change: mark", &["reconcile"]),
+    ];
+    for (policy, command) in commands {
+        let bench = imported(3, policy);
+        let hidden = bench.rows("Subscription__c").keys().next().unwrap().clone();
+        bench.salesforce("hide_rows", json!({"object": "Subscription__c", "ids": [hidden]}));
+        bench.edit(FILE, "value: before", "value: after");
+        let stale = || {
+            let planned = bench.run(&["plan", "--format", "json"]).code(0).json();
+            let status = bench.run(&["status", "--format", "json"]).json();
+            (report(&planned, "subs")["stale"].clone(), report(&status, "subs")["stale"].clone())
+        };
+        assert_eq!(stale(), (json!(3), json!(3)), "{command:?}");
+        bench.run(command).code(0);
+        assert_eq!(stale(), (json!(0), json!(0)), "{command:?}: it has no values that the mapping could bring");
+        assert_eq!((headlines(&bench, "before"), headlines(&bench, "after")), (1, 2), "{command:?}: it is kept");
+        // Shown again, it is one of them as before.
+        bench.salesforce("show_rows", json!({"object": "Subscription__c", "ids": [hidden]}));
+        bench.run(&["reconcile"]).code(0);
+        assert_eq!(headlines(&bench, "after"), 3, "{command:?}");
+    }
+}

@@ -189,8 +189,9 @@ fn record_dangers(forecast: &PipelineForecast) -> Vec<(Danger, String)> {
         }
     }
     if forecast.answers.iter().any(|answer| answer.question == Question::Drift && answer.answer == Verdict::Yes) {
-        // A comparison counts them beside what it does with them.
-        let records = records(PlannedAction::Drift).max(forecast.report.tally.drifted);
+        // A comparison counts them beside what it does with them, and associations with them.
+        let compared = forecast.report.tally.drifted.saturating_sub(forecast.lost_associations);
+        let records = records(PlannedAction::Drift).max(compared);
         let records = (records > 0)
             .then(|| format!("{} changed in HubSpot by someone else", count(records, "record was", "records were")));
         let lost = (forecast.lost_associations > 0).then(|| lost_associations(forecast.lost_associations));

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Forecast;
-use super::lost::{self, Absent};
 use super::sample::{Planned, Rows};
 use crate::engine::plan_entries;
 use crate::model::association::{Asked, AssociationKey, AssociationState};
@@ -15,8 +14,9 @@ use crate::plan::associations::{AssociationPlan, DueLookup, PairViews, plan};
 use crate::plan::decide::{Action, Decision};
 use crate::ports::state::{LookupRef, StateError};
 use crate::ports::target::BATCH_PAIRS_MAX;
-use crate::stages::read::associations::{Listed, Resolved, Waiting, forget_leaving, views};
+use crate::stages::read::associations::{Resolved, Waiting, forget_leaving, views};
 use crate::stages::read::due::resolve;
+use crate::stages::read::lost::{self, Absent};
 use crate::stages::read::planned_pairs;
 use crate::stages::read::readings::Readings;
 use crate::stages::read::targets::{is_planned, planned_id};
@@ -89,11 +89,11 @@ impl Forecast {
                 }
             };
             after = Some(last);
-            let (tried, later): (Rows, Rows) =
-                self.without_replanned(page).into_iter().partition(|(state, _)| match &tried {
-                    None => true,
-                    Some(tried) => tried.contains(&(state.salesforce_id, state.key.clone())),
-                });
+            let waiting = self.without_replanned(self.as_kept(page)).into_iter().filter(|(state, _)| state.is_due());
+            let (tried, later): (Rows, Rows) = waiting.partition(|(state, _)| match &tried {
+                None => true,
+                Some(tried) => tried.contains(&(state.salesforce_id, state.key.clone())),
+            });
             self.totals().tally.pending_associations += later.len() as u64;
             // A record that comes wakes those whose next try is later.
             self.keep_waiting(later).await?;
@@ -112,7 +112,8 @@ impl Forecast {
             after = Some((last.salesforce_id, last.key.clone()));
             let first_end = self.cx.pipeline.junction().map(|(from, _)| &from.key);
             // The first end of a row is planned with its second one.
-            let rows = page.into_iter().filter(|(state, _)| !state.is_due() && Some(&state.key) != first_end);
+            let rows = self.as_kept(page).into_iter();
+            let rows = rows.filter(|(state, _)| !state.is_due() && Some(&state.key) != first_end);
             let rows = rows.map(|(state, from)| (AssociationState { recheck: true, ..state }, from)).collect();
             self.plan_page(self.without_replanned(rows), true).await?;
         }
@@ -128,6 +129,19 @@ impl Forecast {
         observer
             .observe(done.map(|(id, associations)| plan_entries::of_associations(*id, associations)).collect())
             .await
+    }
+
+    /// A page of lookups as the run has them once it has begun: of an association whose label has changed, what was carried out is kept under the
+    /// new key, and what was left to do is not.
+    pub(super) fn as_kept(&self, mut rows: Rows) -> Rows {
+        rows.retain_mut(|(state, _)| {
+            let Some(new) = self.options.relabelled.get(&state.key) else { return true };
+            state.key.clone_from(new);
+            state.wanted = state.settled.as_ref().map(|settled| settled.asked.clone());
+            state.recheck = false;
+            state.settled.is_some()
+        });
+        rows
     }
 
     /// A page of lookups without those that are counted with their record, or go with it.
@@ -164,7 +178,7 @@ impl Forecast {
             made.for_each(|(_, from)| readings.assume_none(association.target.object_type_id(), from));
         }
         let calls = self.cx.target.calls();
-        let resolved = resolve(&self.cx, rows, &mut readings, &self.listed()).await?;
+        let resolved = resolve(&self.cx, rows, &mut readings).await?;
         if self.options.associations_elsewhere {
             self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
         }
@@ -209,11 +223,6 @@ impl Forecast {
         // Both ends of a row of a junction object wait together.
         let whole = self.cx.pipeline.is_junction && !keys.is_empty();
         rows.iter().filter(|(state, _)| whole || keys.contains(&state.key)).cloned().collect()
-    }
-
-    /// Associations for which a dry run lists no object anew: all of them.
-    pub(super) fn listed(&self) -> Listed {
-        Listed::all(self.cx.pipeline.associations.iter().map(|association| &association.key))
     }
 
     async fn object(

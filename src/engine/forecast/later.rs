@@ -33,6 +33,7 @@ impl Forecast {
         }
         let (calls, before) = (self.cx.target.calls(), self.totals().tally);
         let batches = self.totals().batches.clone();
+        self.totals().looks_again = true;
         self.waiting_no_more(makers).await?;
         self.led_to_remade(makers).await?;
         let mut totals = self.totals();
@@ -49,6 +50,7 @@ impl Forecast {
     pub(super) async fn keep_waiting(&self, rows: Vec<(AssociationState, HubspotId)>) -> Result<(), StageError> {
         let Some(waiting) = self.options.waiting.as_ref().filter(|_| !rows.is_empty()) else { return Ok(()) };
         let pipeline = &self.cx.pipeline;
+        let rows = if pipeline.is_junction { self.with_both_ends(rows).await? } else { rows };
         let identity = |(state, from): &(AssociationState, HubspotId)| Identity {
             salesforce_id: state.salesforce_id,
             hubspot_id: from.clone(),
@@ -64,6 +66,22 @@ impl Forecast {
             ..commit
         };
         waiting.commit(commit).await.map_err(at)
+    }
+
+    /// Rows of a junction object with the ends that are not at hand: the record that comes may be that of either.
+    async fn with_both_ends(&self, mut rows: Rows) -> Result<Rows, StageError> {
+        let at_hand: HashSet<LookupRef> =
+            rows.iter().map(|(state, _)| (state.salesforce_id, state.key.clone())).collect();
+        let records: HashMap<SalesforceId, HubspotId> =
+            rows.iter().map(|(state, from)| (state.salesforce_id, from.clone())).collect();
+        let ids: Vec<SalesforceId> = records.keys().copied().collect();
+        let known = self.cx.state.associations(&self.cx.pipeline.name, &ids).await.map_err(at)?;
+        let missing = known.into_iter().filter(|state| !at_hand.contains(&(state.salesforce_id, state.key.clone())));
+        rows.extend(missing.filter_map(|state| {
+            let from = records.get(&state.salesforce_id)?.clone();
+            Some((state, from))
+        }));
+        Ok(rows)
     }
 
     /// Plans what waits for records that would be made.
@@ -107,7 +125,7 @@ impl Forecast {
             let led = |state: &AssociationState, before: &[HubspotId]| {
                 state.settled.as_ref().is_some_and(|settled| before.contains(&settled.to))
             };
-            let rows = self.leading_to(&makers, page, remade_directory, led).await?;
+            let rows = self.leading_to(&makers, self.as_kept(page), remade_directory, led).await?;
             let rows =
                 rows.into_iter().map(|(state, from)| (AssociationState { recheck: true, ..state }, from)).collect();
             let planned = self.plan_associations(self.without_replanned(rows), true).await?;

@@ -227,15 +227,13 @@ impl Forecast {
             let sent = matches!(kind, BatchKind::Write | BatchKind::Archive);
             count(&decision, None, sent, &mut totals.tally);
             totals.waiting += u64::from(decision.action == Action::StillFailing);
-            if decision.lost.is_some() && !decision.writes() {
+            // Rows of a junction object that leave ask for nothing by then, which is told with them.
+            if decision.leaves().is_some() && !decision.is_row() {
                 totals.leaving.insert(decision.id());
             }
             match kind {
                 BatchKind::Write => totals.batches.writes += 1,
-                BatchKind::Archive => {
-                    totals.batches.archives += 1;
-                    totals.leaving.insert(decision.id());
-                }
+                BatchKind::Archive => totals.batches.archives += 1,
                 BatchKind::StateOnly => {}
             }
             if let Action::Reject(reason) = &decision.action {
@@ -357,10 +355,9 @@ impl Forecast {
 
     /// Notes the records that would exist or be gone, for the associations of pipelines that point at this one.
     async fn register_planned(&self, batch: &[Decision]) -> Result<(), StageError> {
-        let archived = |decision: &&Decision| matches!(decision.action, Action::Archive(_)) && !decision.is_row();
-        let leaving = batch.iter().filter(archived);
+        let leaving = batch.iter().filter(|decision| !decision.is_row());
         let leaving: Vec<(SalesforceId, HubspotId)> =
-            leaving.filter_map(|decision| Some((decision.id(), decision.hubspot_id.clone()?))).collect();
+            leaving.filter_map(|decision| Some((decision.id(), decision.leaves()?.clone()))).collect();
         if !leaving.is_empty() {
             // By object and not by pipeline: associations of any pipeline may lead to the record.
             let name = leaving_directory(&self.cx.pipeline.target.object_type_id);

@@ -1,10 +1,12 @@
 //! What a forecast is to find out, and who is told of each change.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::engine::plan_entries::PlanObserver;
+use crate::model::association::AssociationKey;
 use crate::model::forecast::{PlannedAction, PlannedChange};
 use crate::model::ids::PipelineName;
 use crate::pipeline::compiled::Pipeline;
@@ -32,6 +34,8 @@ pub struct ForecastOptions {
     pub waiting: Option<Arc<dyn StateWriter>>,
     /// What a person would allow the run.
     pub allowance: Allowance,
+    /// Which associations take the place of which, as their labels have changed.
+    pub relabelled: HashMap<AssociationKey, AssociationKey>,
     /// The run looks at every association that was ever carried out, and so does the plan.
     pub recheck: bool,
     /// The read begins where an earlier run left it, and what the server keeps of it is for the next run.

@@ -49,6 +49,8 @@ pub(super) struct Totals {
     /// Associations that were carried out and that HubSpot no longer holds; all were looked at, where that is not the run's own work.
     pub(super) lost_associations: u64,
     pub(super) looked_at_associations: bool,
+    /// Lookups are looked at again that records of the same command make possible.
+    pub(super) looks_again: bool,
     /// Records are made that lookups may lead to; some of them again, as others.
     pub(super) makes: bool,
     pub(super) remakes: bool,

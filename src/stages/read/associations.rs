@@ -2,15 +2,13 @@
 //! it, and what of it is ours. Effect: as [`targets`] says.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::sync::OwnedMutexGuard;
+use std::sync::Arc;
 
 use crate::model::association::{
     Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairObjects, PairRequest, SettledPair,
 };
 use crate::model::ids::{HubspotId, SalesforceId};
-use crate::pipeline::compiled::{Association, AssociationTarget};
+use crate::pipeline::compiled::Association;
 use crate::plan::associations::{DueLookup, Pair, PairView, PairViews};
 use crate::ports::state::{KeptAssociation, LookupRef, StateError};
 use crate::ports::target::PairTypes;
@@ -47,36 +45,15 @@ pub enum Waiting {
     NoAnswer,
 }
 
-/// The associations for which a new listing was allowed already: one is allowed for each.
-#[derive(Debug, Default)]
-pub struct Listed(Mutex<HashMap<AssociationKey, Arc<tokio::sync::Mutex<bool>>>>);
-
-/// Whether a search may list. While one does, those that may not wait for what it finds.
-pub struct ListingTurn {
-    /// It may.
-    pub may_list: bool,
-    _others_wait: Option<OwnedMutexGuard<bool>>,
-}
-
-impl Listed {
-    /// No listing is allowed for these.
-    pub fn all<'a>(keys: impl Iterator<Item = &'a AssociationKey>) -> Self {
-        Self(Mutex::new(keys.map(|key| (key.clone(), Arc::new(tokio::sync::Mutex::new(true)))).collect()))
-    }
-
-    /// The turn of a search for an association.
-    pub async fn turn(&self, association: &Association) -> ListingTurn {
-        let listed = {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(known.entry(association.key.clone()).or_default())
-        };
-        // A unique property is asked directly, so that there is nothing to list.
-        if !matches!(association.target, AssociationTarget::Property { unique: false, .. }) {
-            return ListingTurn { may_list: false, _others_wait: None };
+impl Waiting {
+    /// Whether what was made before is wrong even though the new one cannot be made yet. Where HubSpot does not say, it may be right.
+    pub(super) fn is_wrong(&self, target: SalesforceId, settled: &SettledPair) -> bool {
+        match self {
+            Self::NotThere => true,
+            // Whichever of them it is: a lookup that leads elsewhere by now leads to none but these.
+            Self::Several(records) => settled.asked.target != target && !records.contains(&settled.to),
+            Self::NoAnswer => false,
         }
-        let mut listed = listed.lock_owned().await;
-        let may_list = !std::mem::replace(&mut *listed, true);
-        ListingTurn { may_list, _others_wait: Some(listed).filter(|_| may_list) }
     }
 }
 
@@ -86,7 +63,6 @@ pub async fn resolve(
     cx: &StageContext,
     rows: Vec<(AssociationState, HubspotId)>,
     readings: &mut Readings,
-    listed: &Listed,
 ) -> Result<Resolved, StageError> {
     let mut resolved = Resolved::default();
     let mut by_key: HashMap<AssociationKey, Vec<(AssociationState, HubspotId)>> = HashMap::new();
@@ -104,8 +80,7 @@ pub async fn resolve(
         let (doubted, trusted): (Vec<_>, Vec<_>) = open.into_iter().partition(|(state, _)| state.recheck);
         for (rows, doubted) in [(trusted, false), (doubted, true)] {
             if !rows.is_empty() {
-                let turn = listed.turn(association).await;
-                let hunt = Hunt { may_list: turn.may_list, doubted };
+                let hunt = Hunt { may_list: true, doubted };
                 search(cx, association, rows, hunt, &mut resolved).await?;
             }
         }
@@ -184,8 +159,7 @@ async fn search(
             Some(TargetMatch::NoAnswer) => Waiting::NoAnswer,
             None => Waiting::NotThere,
         };
-        // What was made before is wrong even though the new one cannot be made yet; where HubSpot does not say, it may be right.
-        if waiting == Waiting::NotThere && state.settled.is_some() {
+        if state.settled.as_ref().is_some_and(|settled| waiting.is_wrong(target, settled)) {
             resolved.enter(object, &state, from, None);
         }
         resolved.waiting.push(((state.salesforce_id, state.key), target, waiting));

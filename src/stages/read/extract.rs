@@ -7,6 +7,8 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
+use crate::config::pipeline::DeleteAction;
+use crate::model::identity::Membership as Standing;
 use crate::model::ids::SalesforceId;
 use crate::model::record::Record;
 use crate::model::watermark::Cursor;
@@ -53,7 +55,11 @@ pub fn candidates<'a>(
                 Membership::Asked => members(cx, &object, &chunk.records).await?,
             };
             crash_point!("extract.members_asked");
-            let batch = chunk.records.into_iter().map(|record| {
+            let mut records = chunk.records;
+            if let Some(members) = &members {
+                records = without_hidden(cx, &object, records, members).await?;
+            }
+            let batch = records.into_iter().map(|record| {
                 let belongs = members.as_ref().is_none_or(|members| members.contains(&record.id));
                 Candidate { row: 0, member: belongs && !record.deleted, vanished: false, record }
             });
@@ -74,11 +80,48 @@ async fn members(
 ) -> Result<Option<HashSet<SalesforceId>>, StageError> {
     let Some(condition) = cx.pipeline.condition_text() else { return Ok(None) };
     let live: Vec<SalesforceId> = records.iter().filter(|record| !record.deleted).map(|record| record.id).collect();
-    let mut members = HashSet::with_capacity(live.len());
-    for ids in live.chunks(QUERY_IDS_MAX) {
+    Ok(Some(among(cx, object, Some(condition), &live).await?))
+}
+
+/// Leaves out rows that do not match and that Salesforce does not show any more: hidden or deleted between the two questions, they have not
+/// proved to have left. By their next change, or the next comparison, it is known what became of them.
+async fn without_hidden(
+    cx: &StageContext,
+    object: &str,
+    mut records: Vec<Record>,
+    members: &HashSet<SalesforceId>,
+) -> Result<Vec<Record>, StageError> {
+    let left = records.iter().filter(|record| !record.deleted && !members.contains(&record.id));
+    let left: Vec<SalesforceId> = left.map(|record| record.id).collect();
+    if left.is_empty() || cx.pipeline.on_filter_exit == DeleteAction::Keep {
+        return Ok(records);
+    }
+    // Of rows that were never synced nothing is archived, and the overlap brings them again and again.
+    let known = cx.state.identities(&cx.pipeline.name, &left).await.map_err(StageError::at(StageName::Extract))?;
+    let live = known.into_values().filter(|identity| identity.membership == Standing::Live);
+    let live: HashSet<SalesforceId> = live.map(|identity| identity.salesforce_id).collect();
+    if live.is_empty() {
+        return Ok(records);
+    }
+    let mut asked: Vec<SalesforceId> = live.iter().copied().collect();
+    asked.sort_unstable();
+    let shown = among(cx, object, None, &asked).await?;
+    records.retain(|record| record.deleted || !live.contains(&record.id) || shown.contains(&record.id));
+    Ok(records)
+}
+
+/// Those of these rows that Salesforce shows, under a condition where there is one.
+async fn among(
+    cx: &StageContext,
+    object: &str,
+    condition: Option<String>,
+    ids: &[SalesforceId],
+) -> Result<HashSet<SalesforceId>, StageError> {
+    let mut shown = HashSet::with_capacity(ids.len());
+    for ids in ids.chunks(QUERY_IDS_MAX) {
         let question = Extract {
             columns: Arc::from([]),
-            condition: Some(condition.clone()),
+            condition: condition.clone(),
             window: None,
             parents: None,
             cursor_field: None,
@@ -91,8 +134,8 @@ async fn members(
         let mut answers = cx.source.extract(question, None);
         while let Some(chunk) = answers.next().await {
             let chunk = chunk.map_err(StageError::at(StageName::Extract))?;
-            members.extend(chunk.records.iter().map(|record| record.id));
+            shown.extend(chunk.records.iter().map(|record| record.id));
         }
     }
-    Ok(Some(members))
+    Ok(shown)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::associations::{Listed, Resolved, Waiting};
+use super::associations::{Resolved, Waiting};
 use super::readings::Readings;
 use super::targets::{self, Hunt, TargetMatch, is_planned, leaving_directory};
 use crate::model::association::{Asked, AssociationKey, AssociationState, SettledPair};
@@ -24,7 +24,6 @@ pub async fn resolve(
     ends: (&Association, &Association),
     given: Vec<(AssociationState, HubspotId)>,
     readings: &mut Readings,
-    listed: &Listed,
 ) -> Result<Resolved, StageError> {
     let mut resolved = Resolved::default();
     let mut open: [Vec<(JunctionRow, Asked, Asked)>; 2] = [Vec::new(), Vec::new()];
@@ -55,7 +54,7 @@ pub async fn resolve(
         }
     }
     for (rows, doubted) in open.into_iter().zip([false, true]) {
-        search(cx, ends, rows, doubted, readings, listed, &mut resolved).await?;
+        search(cx, ends, rows, doubted, readings, &mut resolved).await?;
     }
     Ok(resolved)
 }
@@ -160,7 +159,6 @@ async fn search(
     rows: Vec<(JunctionRow, Asked, Asked)>,
     doubted: bool,
     readings: &mut Readings,
-    listed: &Listed,
     resolved: &mut Resolved,
 ) -> Result<(), StageError> {
     if rows.is_empty() {
@@ -170,8 +168,7 @@ async fn search(
     for (end, association) in [ends.0, ends.1].into_iter().enumerate() {
         let asked = rows.iter().map(|(_, from, to)| if end == 0 { from.target } else { to.target });
         let ids: HashSet<SalesforceId> = asked.collect();
-        let turn = listed.turn(association).await;
-        let hunt = Hunt { may_list: turn.may_list, doubted };
+        let hunt = Hunt { may_list: true, doubted };
         found.push(targets::find(cx, association, &ids.into_iter().collect::<Vec<_>>(), hunt).await?);
     }
     for (row, from, to) in rows {
@@ -220,12 +217,17 @@ impl Resolved {
         self.enter(&object, &row.to, from, None);
     }
 
-    /// What was made before is wrong even though the new one cannot be made yet; where HubSpot does not say, it may be right.
+    /// A row that waits for one of its ends.
     fn wait(&mut self, row: &JunctionRow, missing: &AssociationState, target: SalesforceId, why: Waiting) {
-        if let Some(settled) = row.to.settled.as_ref().filter(|_| why == Waiting::NotThere) {
+        let other = if missing.key == row.to.key { &row.from } else { &row.to };
+        let leads_elsewhere = |end: &AssociationState| {
+            let before = end.settled.as_ref().map(|settled| settled.asked.target);
+            before.is_some() && before != end.wanted.as_ref().map(|asked| asked.target)
+        };
+        let is_wrong = missing.settled.as_ref().is_none_or(|settled| why.is_wrong(target, settled));
+        if let Some(settled) = row.to.settled.as_ref().filter(|_| is_wrong || leads_elsewhere(other)) {
             self.take_back(row, Arc::clone(&settled.to_object), settled.from.clone());
         }
-        let other = if missing.key == row.to.key { &row.from } else { &row.to };
         self.waiting_with.push((other.salesforce_id, other.key.clone()));
         self.waiting.push(((missing.salesforce_id, missing.key.clone()), target, why));
     }

@@ -7,6 +7,7 @@ pub mod extract;
 pub mod first_import;
 pub mod junction;
 pub mod lookup;
+pub mod lost;
 pub mod matching;
 pub mod names;
 pub mod planned_pairs;

@@ -15,7 +15,6 @@ use crate::model::ids::{HubspotId, SalesforceId};
 use crate::ports::fault::Fault;
 use crate::ports::state::LookupRef;
 use crate::ports::target::BATCH_PAIRS_MAX;
-use crate::stages::read::associations::Listed;
 use crate::stages::read::readings::SharedReadings;
 use crate::stages::write::association_batch::{AssociationBatch, at};
 use crate::stages::write::checkpoint::Checkpoint;
@@ -43,10 +42,11 @@ pub async fn drain(
     at_time: Option<Timestamp>,
 ) -> Result<(), StageError> {
     crash_point!("associate.begun");
-    let (listed, turns, readings) = (Listed::default(), PairTurns::default(), SharedReadings::of(cx));
-    let drain = Drain { cx, writers, checkpoint, at_time, listed, turns, readings };
-    for _ in 0..PASSES_MAX {
-        if !drain.pass().await? {
+    let (turns, readings) = (PairTurns::default(), SharedReadings::of(cx));
+    let drain = Drain { cx, writers, checkpoint, at_time, turns, readings };
+    for pass in 0..PASSES_MAX {
+        // What the first pass has removed itself, the second finds gone.
+        if !drain.pass(cx.compare && pass == 0).await? {
             break;
         }
     }
@@ -58,7 +58,6 @@ struct Drain<'a> {
     writers: &'a Writers,
     checkpoint: &'a Checkpoint,
     at_time: Option<Timestamp>,
-    listed: Listed,
     turns: PairTurns,
     /// What was read of records from which rows of many pages lead.
     readings: Option<Arc<SharedReadings>>,
@@ -67,7 +66,7 @@ struct Drain<'a> {
 impl Drain<'_> {
     /// One pass through all that is due; whether it has put other lookups of the pipeline in doubt. On an error, batches under
     /// way are awaited, so that what they achieved is saved.
-    async fn pass(&self) -> Result<bool, StageError> {
+    async fn pass(&self, counts_lost: bool) -> Result<bool, StageError> {
         let mut in_flight = FuturesUnordered::new();
         let (mut after, mut reading, mut doubted) = (None, true, false);
         let error = loop {
@@ -80,7 +79,7 @@ impl Drain<'_> {
                     Ok(due) => {
                         let due = self.untried(due);
                         let marked = StageName::Associate.span(due.len());
-                        in_flight.push(self.carry_out(due).instrument(marked));
+                        in_flight.push(self.carry_out(due, counts_lost).instrument(marked));
                     }
                     Err(error) => break error,
                 }
@@ -125,12 +124,12 @@ impl Drain<'_> {
     }
 
     /// Carries out a page; whether it has put other lookups of the pipeline in doubt.
-    async fn carry_out(&self, due: Due) -> Result<bool, StageError> {
+    async fn carry_out(&self, due: Due, counts_lost: bool) -> Result<bool, StageError> {
         let pairs = self.pairs(&due).await?;
         let _turn = self.turns.take(pairs).await;
         let mut batch = AssociationBatch::new(self.cx, self.writers, self.checkpoint);
         batch.share(self.readings.clone());
-        batch.due(due, &self.listed).await?;
+        batch.due(due, counts_lost).await?;
         batch.save().await?;
         crash_point!("associate.saved");
         // Only there another lookup of the pipeline may ask for what was removed: the one from the other side.

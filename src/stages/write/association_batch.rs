@@ -12,8 +12,9 @@ use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairChange, Pa
 use crate::ports::fault::Fault;
 use crate::ports::state::{Commit, LookupRef};
 use crate::ports::target::{BATCH_PAIRS_MAX, PAIRS_REMOVED_MAX, PairOutcome, PairTypes};
-use crate::stages::read::associations::{Listed, Resolved, Waiting, first_end, pair_objects, take_out, views};
+use crate::stages::read::associations::{Resolved, Waiting, first_end, pair_objects, take_out, views};
 use crate::stages::read::due::resolve;
+use crate::stages::read::lost::{Absent, absent, lost};
 use crate::stages::read::names;
 use crate::stages::read::readings::{Readings, SharedReadings};
 use crate::stages::write::checkpoint::Checkpoint;
@@ -38,6 +39,8 @@ pub(super) struct AssociationBatch<'a> {
     readings: Readings,
     /// Of rows of a junction object: what their first ends ask for, and where that leads.
     first_ends: HashMap<SalesforceId, Option<(Asked, HubspotId)>>,
+    /// Lookups whose other record is not there, where it is counted what people have removed.
+    counts_lost: Option<Absent>,
     /// Something was removed.
     removed: bool,
     /// Records that this run has made: nothing of theirs was read, as nothing can stand yet unless somebody else knows them.
@@ -59,6 +62,7 @@ impl<'a> AssociationBatch<'a> {
             delta: Tally::default(),
             readings: Readings::default(),
             first_ends: HashMap::new(),
+            counts_lost: None,
             removed: false,
             made: HashSet::new(),
             tried: Vec::new(),
@@ -90,18 +94,19 @@ impl<'a> AssociationBatch<'a> {
         self.object(object, lookups).await
     }
 
-    /// Carries out what is due.
+    /// Carries out what is due. With `counts_lost`, what was carried out and is not there any more counts as drift.
     pub(super) async fn due(
         &mut self,
         due: Vec<(AssociationState, HubspotId)>,
-        listed: &Listed,
+        counts_lost: bool,
     ) -> Result<(), StageError> {
         self.cx.confirm().await.map_err(at)?;
-        let resolved = resolve(self.cx, due, &mut self.readings, listed).await?;
+        let resolved = resolve(self.cx, due, &mut self.readings).await?;
         crash_point!("associate.resolved");
         let Resolved { by_object, remnants, waiting, waiting_with, first_ends, idle } = resolved;
         self.commit.waiting.extend(waiting_with);
         self.first_ends = first_ends;
+        self.counts_lost = counts_lost.then(|| absent(&waiting));
         let ends = self.cx.pipeline.junction();
         for (row, end) in idle.iter().flat_map(|row| ends.iter().flat_map(move |(from, to)| [(row, *from), (row, *to)]))
         {
@@ -125,6 +130,7 @@ impl<'a> AssociationBatch<'a> {
 
     /// Carries out lookups to one object. What HubSpot's answers leave open is looked up and done again.
     async fn object(&mut self, object: &Arc<str>, lookups: Vec<DueLookup>) -> Result<(), StageError> {
+        self.count_lost(object, &lookups).await?;
         let mut open = lookups;
         let mut sent = OpenCalls::default();
         for _ in 0..ROUNDS_MAX {
@@ -142,6 +148,15 @@ impl<'a> AssociationBatch<'a> {
         for lookup in open {
             self.set_aside(&lookup, unconfirmed());
         }
+        Ok(())
+    }
+
+    /// Counts what people have removed.
+    async fn count_lost(&mut self, object: &Arc<str>, lookups: &[DueLookup]) -> Result<(), StageError> {
+        let Some(absent) = &self.counts_lost else { return Ok(()) };
+        let unread = self.readings.unread(object, lookups.iter().flat_map(ends_here));
+        self.readings.read(self.cx, object, unread).await?;
+        self.delta.drifted += lost(self.cx, object, lookups, &self.readings, absent).await?.len() as u64;
         Ok(())
     }
 

@@ -36,6 +36,12 @@ pub(super) struct Book {
     pub(super) codes: BTreeMap<String, BTreeSet<String>>,
     /// Associations that people made, and nobody else had made before.
     pub(super) theirs: BTreeSet<(End, End, String)>,
+    /// Associations of Syncline's that people removed since a comparison has looked, and those of them that people made again: whose they are
+    /// then, nothing tells.
+    pub(super) ours_removed: BTreeSet<(End, End)>,
+    pub(super) anybodys: BTreeSet<(End, End)>,
+    /// Everything that a row of the junction object ever said.
+    pub(super) roles: BTreeMap<String, Vec<Row>>,
     /// Rows that were deleted or hidden at some time.
     pub(super) away: BTreeSet<String>,
     /// Rows that were deleted at some time, and rows that were drafts.
@@ -64,8 +70,6 @@ pub(super) struct Book {
     pub(super) mapping_moved: bool,
     /// Records that people took away in HubSpot since the last comparison: only a comparison finds that.
     pub(super) taken: bool,
-    /// The portal's definitions are others than a run has seen.
-    pub(super) portal_moved: bool,
     /// What was done, in words.
     pub(super) story: Vec<String>,
 }
@@ -204,7 +208,18 @@ impl People {
                 .unwrap();
             if let Some(step) = act(self) {
                 self.book.story.push(step);
+                self.note_roles();
                 return;
+            }
+        }
+    }
+
+    /// Keeps what rows of the junction object say.
+    pub(super) fn note_roles(&mut self) {
+        for (id, row) in self.rows("Role__c") {
+            let versions = self.book.roles.entry(id).or_default();
+            if versions.last() != Some(&row) {
+                versions.push(row);
             }
         }
     }
@@ -470,8 +485,11 @@ impl People {
         let others: Vec<End> = record.ties.keys().cloned().collect();
         let (one, other) = (("leases".to_owned(), id), self.pick(&others)?);
         self.hubspot("disassociate", self.pair(&one, &other))?;
-        let gone = tie(&one, &other, "");
-        self.book.theirs.retain(|pair| (&pair.0, &pair.1) != (&gone.0, &gone.1));
+        let (first, second, _) = tie(&one, &other, "");
+        if !self.book.theirs.contains(&(first.clone(), second.clone(), String::new())) {
+            self.book.ours_removed.insert((first.clone(), second.clone()));
+        }
+        self.book.theirs.retain(|pair| (&pair.0, &pair.1) != (&first, &second));
         Some(format!("HubSpot: {one:?} and {other:?} are no longer associated"))
     }
 
@@ -486,7 +504,12 @@ impl People {
         self.hubspot("associate", arguments)?;
         let labels = record.ties.get(&other);
         if labels.is_none() {
-            self.book.theirs.insert(tie(&one, &other, ""));
+            let (first, second, plain) = tie(&one, &other, "");
+            if self.book.ours_removed.contains(&(first.clone(), second.clone())) {
+                self.book.anybodys.insert((first, second));
+            } else {
+                self.book.theirs.insert((first, second, plain));
+            }
         }
         if labelled && labels.is_none_or(|labels| !labels.contains("own")) {
             self.book.theirs.insert(tie(&one, &other, "own"));
@@ -548,7 +571,6 @@ impl People {
         if !back {
             self.book.options_gone.insert(value.clone());
         }
-        self.book.portal_moved = true;
         let action = if back { "add_option" } else { "remove_option" };
         self.hubspot(action, json!({"object": "leases", "property": "status", "value": value}))?;
         Some(format!("HubSpot: {action} {value}"))
@@ -588,7 +610,6 @@ impl People {
         let max = if property == "amount" { &mut self.book.amount_max } else { &mut self.book.name_max };
         *max = if max.is_some() { None } else { Some(limit) };
         let arguments: Vec<String> = max.iter().map(u64::to_string).collect();
-        self.book.portal_moved = true;
         let rule = json!({"object": "leases", "property": property, "rule_type": kind, "arguments": arguments});
         self.hubspot("rule", rule.clone()).unwrap();
         Some(format!("HubSpot: the rule {rule}"))
@@ -600,7 +621,6 @@ impl People {
             return None;
         }
         self.book.code_required = !self.book.code_required;
-        self.book.portal_moved = true;
         let action = if self.book.code_required { "require" } else { "unrequire" };
         self.hubspot(action, json!({"object": "leases", "property": "code"})).unwrap();
         Some(format!("HubSpot: {action} code"))
@@ -616,7 +636,6 @@ impl People {
         }
         self.hubspot("archive_property", json!({"object": "leases", "property": "code"}))?;
         self.book.code_gone = true;
-        self.book.portal_moved = true;
         Some("HubSpot: the property `code` is archived".to_owned())
     }
 
@@ -624,7 +643,6 @@ impl People {
         let property = json!({"name": "code", "label": "code", "type": "string", "fieldType": "text"});
         self.hubspot("add_property", json!({"object": "leases", "property": property})).unwrap();
         self.book.code_gone = false;
-        self.book.portal_moved = true;
     }
 
     fn note_field(&mut self) -> Option<String> {
