@@ -266,12 +266,12 @@ pub fn from_target(
     found: Option<&TargetRecord>,
     key: Option<Arc<str>>,
 ) -> Decision {
-    Decision { key, ..decide_resolved(pipeline, unresolved, found) }
+    Decision { key, ..decide_resolved(pipeline, unresolved, found, false) }
 }
 
 /// Decides on a record that HubSpot holds under no match value, but once by the value by which records are adopted: `found`.
 pub fn adopt(pipeline: &Pipeline, unresolved: Unresolved, found: &TargetRecord) -> Decision {
-    let decision = decide_resolved(pipeline, unresolved, Some(found));
+    let decision = decide_resolved(pipeline, unresolved, Some(found), true);
     match decision.action {
         // Its match property is blank yet, so there is always something to write.
         Action::Update => Decision { action: Action::Adopt, ..decision },
@@ -279,7 +279,12 @@ pub fn adopt(pipeline: &Pipeline, unresolved: Unresolved, found: &TargetRecord) 
     }
 }
 
-fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&TargetRecord>) -> Decision {
+fn decide_resolved(
+    pipeline: &Pipeline,
+    unresolved: Unresolved,
+    found: Option<&TargetRecord>,
+    adopts: bool,
+) -> Decision {
     let Unresolved { candidate, purpose, identity, unconfirmed, mut wanted, failed_before } = unresolved;
     let clears_unconfirmed = unconfirmed.is_some();
     // What others made is left alone, its associations too; what was sent for it before was our own making.
@@ -313,7 +318,8 @@ fn decide_resolved(pipeline: &Pipeline, unresolved: Unresolved, found: Option<&T
             && identity.hash == change.hash
     });
     let drifted = written.is_some() && !clears_unconfirmed && (found.is_none() || !changes.is_empty());
-    if drifted && found.is_some() {
+    // A record that is taken over in the place of a lost one was never written: what it holds is nobody's change of that.
+    if drifted && found.is_some() && !adopts {
         pipeline.keep_drift(&mut desired, &mut changes);
     }
     let remembered = written.is_some_and(|identity| {
