@@ -243,13 +243,14 @@ impl Forecast {
         if self.options.associations_elsewhere {
             self.totals().extra_calls += self.cx.target.calls().saturating_sub(calls);
         }
-        if self.options.recheck {
-            self.note_lost(object, lookups, readings, absent).await?;
-        }
         // An association goes with the record at its other end, which a pipeline that runs before this one archives.
         let settled = lookups.iter().filter_map(|lookup| Some(lookup.settled.as_ref()?.asked.target)).collect();
         forget_leaving(&self.cx, object, settled, readings).await?;
         let views = views(&self.cx, object, lookups, readings).await?;
+        if self.options.recheck {
+            let seen = lost::is_seen(&views);
+            self.note_lost(lost::lost(&self.cx, object, lookups, (readings, absent), seen).await?);
+        }
         let work = plan(lookups, &views, object);
         let mut totals = self.totals();
         totals.tally.associated += work.make.len() as u64;

@@ -1,7 +1,6 @@
 //! Drift of associations: those that were carried out and that HubSpot no longer holds.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::Forecast;
 use crate::model::association::AssociationState;
@@ -11,7 +10,7 @@ use crate::plan::associations::DueLookup;
 use crate::ports::state::StateError;
 use crate::ports::target::BATCH_PAIRS_MAX;
 use crate::stages::read::due::resolve;
-use crate::stages::read::lost::{Absent, absent, lost};
+use crate::stages::read::lost::{absent, lost, was_read};
 use crate::stages::read::readings::Readings;
 use crate::stages::{StageError, StageName};
 
@@ -37,7 +36,8 @@ impl Forecast {
             let resolved = resolve(&self.cx, rows, &mut readings).await?;
             let absent = absent(&resolved.waiting);
             for (object, lookups) in &resolved.by_object {
-                self.note_lost(object, lookups, &readings, &absent).await?;
+                let lost = lost(&self.cx, object, lookups, (&readings, &absent), was_read(&readings, object)).await?;
+                self.note_lost(lost);
             }
         }
         let mut totals = self.totals();
@@ -47,18 +47,8 @@ impl Forecast {
         Ok(())
     }
 
-    /// Notes what was carried out of these lookups, is still asked for, and stands no longer. What was read of their records says so.
-    pub(super) async fn note_lost(
-        &self,
-        object: &Arc<str>,
-        lookups: &[DueLookup],
-        readings: &Readings,
-        absent: &Absent,
-    ) -> Result<(), StageError> {
-        let lost = lost(&self.cx, object, lookups, readings, absent).await?;
-        if lost.is_empty() {
-            return Ok(());
-        }
+    /// Notes associations that were carried out, are still asked for, and stand no longer; each with the record that it led to.
+    pub(super) fn note_lost(&self, lost: Vec<(&DueLookup, SalesforceId)>) {
         let mut by_record: BTreeMap<SalesforceId, (HubspotId, Vec<PlannedAssociation>)> = BTreeMap::new();
         for (lookup, target) in lost {
             let association = PlannedAssociation {
@@ -73,7 +63,7 @@ impl Forecast {
         let mut totals = self.totals();
         // Looked at again once more records are known, they would count twice.
         if totals.looks_again {
-            return Ok(());
+            return;
         }
         let drifted: usize = by_record.values().map(|(_, associations)| associations.len()).sum();
         totals.tally.drifted += if self.cx.compare { drifted as u64 } else { 0 };
@@ -90,7 +80,6 @@ impl Forecast {
                 reasons: Vec::new(),
             });
         }
-        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::association::{Asked, LabelId};
 use crate::model::identity::Membership;
 use crate::model::ids::SalesforceId;
 use crate::pipeline::compiled::AssociationTarget;
-use crate::plan::associations::{DueLookup, Pair};
+use crate::plan::associations::{DueLookup, Pair, PairViews, stands};
 use crate::ports::state::{LookupRef, StateError};
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -23,19 +23,28 @@ pub fn absent(waiting: &[(LookupRef, SalesforceId, Waiting)]) -> Absent {
     absent.map(|(lookup, target, _)| (lookup.clone(), *target)).collect()
 }
 
-/// Of these lookups, those whose association is lost, each with the record that it led to. What was read of their records says so.
+/// Whether two records are associated as it is asked, as HubSpot said last.
+pub fn was_read<'a>(readings: &'a Readings, object: &'a Arc<str>) -> impl Fn(&Pair, &Asked) -> bool + 'a {
+    |pair, asked| {
+        let types = readings.types(object, pair);
+        let typed = |label: &LabelId| types.iter().flatten().any(|kind| kind.id() == *label);
+        types.is_some() && asked.label.as_ref().is_none_or(typed)
+    }
+}
+
+/// The same, as it will be by then: what the same command made before stands.
+pub fn is_seen(views: &PairViews) -> impl Fn(&Pair, &Asked) -> bool + '_ {
+    |pair, asked| stands(views.get(&pair.0, &pair.1), asked.label.as_ref())
+}
+
+/// Of these lookups, those whose association is lost, each with the record that it led to; `stands` tells of two records.
 pub async fn lost<'a>(
     cx: &StageContext,
     object: &Arc<str>,
     lookups: &'a [DueLookup],
-    readings: &Readings,
-    absent: &Absent,
+    (readings, absent): (&Readings, &Absent),
+    stands: impl Fn(&Pair, &Asked) -> bool,
 ) -> Result<Vec<(&'a DueLookup, SalesforceId)>, StageError> {
-    let stands = |pair: &Pair, asked: &Asked| {
-        let types = readings.types(object, pair);
-        let typed = |label: &LabelId| types.iter().flatten().any(|kind| kind.id() == *label);
-        types.is_some() && asked.label.as_ref().is_none_or(typed)
-    };
     let lost = |lookup: &DueLookup| {
         let settled = lookup.settled.as_ref()?;
         let is_asked = match &lookup.wanted {
@@ -45,11 +54,11 @@ pub async fn lost<'a>(
         // Of a record that was made again, the one before was lost, and not its associations.
         let same = settled.from == lookup.from && settled.to_object == *object;
         // HubSpot names the record that another one was merged into.
-        let stands = || {
+        let is_there = || {
             let mut pairs = lookup.pair().into_iter().chain(lookup.pair_before());
             pairs.any(|pair| stands(&pair, &settled.asked))
         };
-        let found = is_asked && same && readings.is_answered(object, &lookup.from) && !stands();
+        let found = is_asked && same && readings.is_answered(object, &lookup.from) && !is_there();
         found.then_some(settled.asked.target)
     };
     let mut lost: Vec<(&DueLookup, SalesforceId)> =

@@ -14,7 +14,7 @@ use crate::ports::state::{Commit, LookupRef};
 use crate::ports::target::{BATCH_PAIRS_MAX, PAIRS_REMOVED_MAX, PairOutcome, PairTypes};
 use crate::stages::read::associations::{Resolved, Waiting, first_end, pair_objects, take_out, views};
 use crate::stages::read::due::resolve;
-use crate::stages::read::lost::{Absent, absent, lost};
+use crate::stages::read::lost::{Absent, absent, is_seen, lost};
 use crate::stages::read::names;
 use crate::stages::read::readings::{Readings, SharedReadings};
 use crate::stages::write::checkpoint::Checkpoint;
@@ -130,14 +130,13 @@ impl<'a> AssociationBatch<'a> {
 
     /// Carries out lookups to one object. What HubSpot's answers leave open is looked up and done again.
     async fn object(&mut self, object: &Arc<str>, lookups: Vec<DueLookup>) -> Result<(), StageError> {
-        self.count_lost(object, &lookups).await?;
         let mut open = lookups;
         let mut sent = OpenCalls::default();
-        for _ in 0..ROUNDS_MAX {
+        for round in 0..ROUNDS_MAX {
             if open.is_empty() {
                 return Ok(());
             }
-            open = self.attempt(object, open, &mut sent).await?;
+            open = self.attempt(object, open, &mut sent, round == 0).await?;
             if !open.is_empty() {
                 // What is settled counts as asked for in the next round.
                 self.save().await?;
@@ -151,21 +150,13 @@ impl<'a> AssociationBatch<'a> {
         Ok(())
     }
 
-    /// Counts what people have removed.
-    async fn count_lost(&mut self, object: &Arc<str>, lookups: &[DueLookup]) -> Result<(), StageError> {
-        let Some(absent) = &self.counts_lost else { return Ok(()) };
-        let unread = self.readings.unread(object, lookups.iter().flat_map(ends_here));
-        self.readings.read(self.cx, object, unread).await?;
-        self.delta.drifted += lost(self.cx, object, lookups, &self.readings, absent).await?.len() as u64;
-        Ok(())
-    }
-
-    /// One try for these lookups; returns those whose outcome is open.
+    /// One try for these lookups, the first or a later one; returns those whose outcome is open.
     async fn attempt(
         &mut self,
         object: &Arc<str>,
         lookups: Vec<DueLookup>,
         sent: &mut OpenCalls,
+        is_first: bool,
     ) -> Result<Vec<DueLookup>, StageError> {
         let unread = self.readings.unread(object, lookups.iter().flat_map(ends_here));
         self.readings.read(self.cx, object, unread).await?;
@@ -176,6 +167,10 @@ impl<'a> AssociationBatch<'a> {
         let mut views = views(self.cx, object, &lookups, &self.readings).await?;
         if self.read_known_to_others(object, &views).await? {
             views = crate::stages::read::associations::views(self.cx, object, &lookups, &self.readings).await?;
+        }
+        if let Some(absent) = self.counts_lost.as_ref().filter(|_| is_first) {
+            let lost = lost(self.cx, object, &lookups, (&self.readings, absent), is_seen(&views)).await?;
+            self.delta.drifted += lost.len() as u64;
         }
         let mut planned = plan(&lookups, &views, object);
         crash_point!("associate.planned");

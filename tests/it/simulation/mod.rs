@@ -33,11 +33,15 @@ const HISTORIES: u64 = 200;
 
 /// Seeds that failed once under the changes as they are today, and what they found. What earlier generators found has cases by name in
 /// `foretold`, `associations` and `many_failures`.
-const KEPT: [(u64, &str); 24] = [
+const KEPT: [(u64, &str); 25] = [
     (16, "a plan counted an association twice that a row and a lookup of another pipeline ask for"),
     (171, "a plan took a label back once for each pipeline that asks for the two records"),
     (418, "a plan removed an association of a row that goes with the record from which the row leads"),
     (425, "the sandbox hid a row whose change was on its way, so that a comparison archived its record"),
+    (
+        474,
+        "a record that was taken over in the place of a lost one kept what people had put there, as if that were drift",
+    ),
     (1226, "a plan of a comparison counted what an import of another pipeline would make"),
     (1264, "a plan of a sync read a record that fails as one that was written under an earlier mapping"),
     (1468, "a plan took a comparison beside an unfinished import for the rest of that import"),
