@@ -70,6 +70,8 @@ pub(super) struct Book {
     pub(super) mapping_moved: bool,
     /// Records that people took away in HubSpot since the last comparison: only a comparison finds that.
     pub(super) taken: bool,
+    /// The portal's definitions are others than a run has seen.
+    pub(super) portal_moved: bool,
     /// What was done, in words.
     pub(super) story: Vec<String>,
 }
@@ -571,6 +573,7 @@ impl People {
         if !back {
             self.book.options_gone.insert(value.clone());
         }
+        self.book.portal_moved = true;
         let action = if back { "add_option" } else { "remove_option" };
         self.hubspot(action, json!({"object": "leases", "property": "status", "value": value}))?;
         Some(format!("HubSpot: {action} {value}"))
@@ -610,6 +613,7 @@ impl People {
         let max = if property == "amount" { &mut self.book.amount_max } else { &mut self.book.name_max };
         *max = if max.is_some() { None } else { Some(limit) };
         let arguments: Vec<String> = max.iter().map(u64::to_string).collect();
+        self.book.portal_moved = true;
         let rule = json!({"object": "leases", "property": property, "rule_type": kind, "arguments": arguments});
         self.hubspot("rule", rule.clone()).unwrap();
         Some(format!("HubSpot: the rule {rule}"))
@@ -621,6 +625,7 @@ impl People {
             return None;
         }
         self.book.code_required = !self.book.code_required;
+        self.book.portal_moved = true;
         let action = if self.book.code_required { "require" } else { "unrequire" };
         self.hubspot(action, json!({"object": "leases", "property": "code"})).unwrap();
         Some(format!("HubSpot: {action} code"))
@@ -636,6 +641,7 @@ impl People {
         }
         self.hubspot("archive_property", json!({"object": "leases", "property": "code"}))?;
         self.book.code_gone = true;
+        self.book.portal_moved = true;
         Some("HubSpot: the property `code` is archived".to_owned())
     }
 
@@ -643,6 +649,7 @@ impl People {
         let property = json!({"name": "code", "label": "code", "type": "string", "fieldType": "text"});
         self.hubspot("add_property", json!({"object": "leases", "property": property})).unwrap();
         self.book.code_gone = false;
+        self.book.portal_moved = true;
     }
 
     fn note_field(&mut self) -> Option<String> {
