@@ -26,7 +26,12 @@ pub fn read(
         found.push(state(database, pipeline, *id, row)?);
         Ok(())
     })?;
-    let together = if records.is_empty() { BTreeMap::new() } else { together::all(database, pipeline)? };
+    let together = match (records.first(), records.last()) {
+        (Some((first, _)), Some((last, _))) => {
+            together::near(database, pipeline, lookups_of(*first).start, lookups_of(*last).end - 1)?
+        }
+        _ => BTreeMap::new(),
+    };
     each_of(database, &both(ONLY_DUE), PLACE_BITS, &records, |id, row| {
         found.push(state(database, pipeline, *id, row)?);
         Ok(())

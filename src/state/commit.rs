@@ -30,7 +30,7 @@ pub fn write(database: &Database, commit: &Commit) -> rusqlite::Result<()> {
     unconfirmed::account(database, pipeline, &commit.accounted)?;
     database
         .prepare_cached("UPDATE runs SET tally = ?2 WHERE id = ?1")?
-        .execute(params![run, rows::to_json(&commit.tally)?])?;
+        .execute(params![run, rows::numbers_to_json(&commit.tally)?])?;
     if let Some(progress) = &commit.cursor {
         runs::write_progress(database, pipeline, progress.as_ref())?;
     }

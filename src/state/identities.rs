@@ -183,7 +183,7 @@ pub fn write(database: &Database, pipeline: i64, identities: &[Identity]) -> rus
         return Ok(());
     }
     let usual = usual_match(database, pipeline, &identities[0].match_property)?;
-    let mut entry = Entry { database, pipeline, usual, standing: None, changes: Vec::new(), waiting: None };
+    let mut entry = Entry { database, pipeline, usual, met: None, changes: Vec::new(), waiting: None };
     let mut rows = Vec::with_capacity(identities.len());
     for identity in identities {
         let now = entry.known(identity)?;
@@ -211,8 +211,8 @@ struct Entry<'a> {
     database: &'a Database,
     pipeline: i64,
     usual: String,
-    /// The standing that was met last, and its number.
-    standing: Option<(Standing, i64)>,
+    /// The property, membership and mapping that were met last, and the number of that standing.
+    met: Option<(Arc<str>, Membership, MappingVersion, i64)>,
     /// By how much the number of records changes that stand in one way.
     changes: Vec<(i64, i64)>,
     /// Whether any lookup waits for its record, once that was asked.
@@ -222,16 +222,16 @@ struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// What is to be known of a record, by numbers.
     fn known(&mut self, identity: &Identity) -> rusqlite::Result<Known> {
-        let is_usual = *identity.match_property == *self.usual;
-        let property = if is_usual { "" } else { &*identity.match_property };
         let hubspot_id = self.database.ensure_hubspot_id(&identity.hubspot_id)?;
-        if let Some((met, standing)) = &self.standing
-            && met.membership == identity.membership
-            && met.mapping == identity.mapping.0
-            && *met.match_property == *property
+        if let Some((property, membership, mapping, standing)) = &self.met
+            && Arc::ptr_eq(property, &identity.match_property)
+            && *membership == identity.membership
+            && *mapping == identity.mapping
         {
             return Ok(Known { hubspot_id, standing: *standing });
         }
+        let is_usual = *identity.match_property == *self.usual;
+        let property = if is_usual { "" } else { &*identity.match_property };
         let standing = Standing {
             pipeline: self.pipeline,
             membership: identity.membership,
@@ -239,7 +239,7 @@ impl<'a> Entry<'a> {
             match_property: property.into(),
         };
         let number = self.database.ensure_standing(&standing)?;
-        self.standing = Some((standing, number));
+        self.met = Some((Arc::clone(&identity.match_property), identity.membership, identity.mapping, number));
         Ok(Known { hubspot_id, standing: number })
     }
 

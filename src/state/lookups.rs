@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -16,9 +17,13 @@ use crate::ports::state::{Asking, LookupRef, SettledLookup};
 
 /// Sets what lookups ask for; what was carried out stays. A lookup that asks for something else is due at once.
 pub fn write_wanted(database: &Database, pipeline: i64, wanted: &[Asking]) -> rusqlite::Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
     let mut new: Vec<(i64, Wanted)> = Vec::with_capacity(wanted.len());
+    let mut places = Places { database, pipeline, last: None };
     for (id, key, asked) in wanted {
-        let lookup = lookup_of(database.ensure_record(pipeline, id)?, database.ensure_place(pipeline, key)?);
+        let lookup = lookup_of(database.ensure_record(pipeline, id)?, places.ensure(key)?);
         new.push((lookup, asked.as_ref().map(|asked| by_numbers(database, asked)).transpose()?));
     }
     // Of several for one lookup the last one counts.
@@ -55,6 +60,26 @@ pub fn write_wanted(database: &Database, pipeline: i64, wanted: &[Asking]) -> ru
         // The two ends of a row of a junction object wait for each other, so each has a row.
         Some(fresh) if !has_first_ends(database, pipeline)? => together::enter(database, pipeline, &fresh),
         _ => enter_due(database, &due),
+    }
+}
+
+/// Finds the places of keys: mostly the one that was met last.
+struct Places<'a> {
+    database: &'a Database,
+    pipeline: i64,
+    last: Option<(&'a AssociationKey, i64)>,
+}
+
+impl<'a> Places<'a> {
+    fn ensure(&mut self, key: &'a AssociationKey) -> rusqlite::Result<i64> {
+        match self.last {
+            Some((last, place)) if Arc::ptr_eq(&last.0, &key.0) => Ok(place),
+            _ => {
+                let place = self.database.ensure_place(self.pipeline, key)?;
+                self.last = Some((key, place));
+                Ok(place)
+            }
+        }
     }
 }
 
@@ -99,8 +124,9 @@ pub fn write_settled(database: &Database, pipeline: i64, settled: &[SettledLooku
         return Ok(());
     }
     let mut new: Vec<Settled> = Vec::with_capacity(settled.len());
+    let mut places = Places { database, pipeline, last: None };
     for (id, key, settled) in settled {
-        let lookup = lookup_of(database.ensure_record(pipeline, id)?, database.ensure_place(pipeline, key)?);
+        let lookup = lookup_of(database.ensure_record(pipeline, id)?, places.ensure(key)?);
         let carried_out = |(key, pair): &(_, _)| carried_out(database, key, pair);
         new.push((lookup, settled.as_ref().map(carried_out).transpose()?));
     }

@@ -46,9 +46,12 @@ pub fn json<T: DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<
 
 /// A value as JSON, to be stored; a secret that it quotes is not.
 pub fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
-    let text =
-        serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    Ok(masked(&text).into_owned())
+    Ok(masked(&numbers_to_json(value)?).into_owned())
+}
+
+/// The same with what holds numbers only, so that it quotes none.
+pub fn numbers_to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
 /// A hash of fixed length from its column.

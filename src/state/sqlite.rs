@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::database::Database;
 use super::lease::{self, LocalLeases};
 use super::relabelled::{NewKeys, Relabelled};
-use super::writer::{Pending, Writer, at_one_moment, run_blocking};
+use super::writer::{Done, Pending, Writer, at_one_moment, run_blocking};
 use super::{
     alerts, associations, commit, comparisons, directory, failures, identities, kept, lookups, open, pairs, pipelines,
     rows, runs, unconfirmed,
@@ -117,7 +117,7 @@ impl SqliteState {
                     None => writer.read(work),
                 };
                 // Nobody may be waiting any more.
-                let _ = sender.send(answer);
+                let _ = sender.send(Done::plain(answer));
             };
             run_blocking(work);
             receiver
@@ -166,7 +166,7 @@ impl SqliteState {
             crash_point!("state.asked");
             let answer = ask().await;
             crash_point!("state.answered");
-            answer.unwrap_or_else(|_| {
+            answer.map(|done| done.answer).unwrap_or_else(|_| {
                 let path = path.map_or_else(|| "(private)".to_owned(), |path| path.display().to_string());
                 Err(StateError::Io { path, detail: "what was to be done with it broke off".to_owned() })
             })

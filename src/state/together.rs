@@ -15,7 +15,7 @@ pub type Fresh = (i64, (i64, Option<i64>));
 const BYTES: usize = 20;
 
 /// Rows of a pipeline at most. The lookups of more get rows of their own, so that few rows are looked through with each commit.
-const BATCHES_MAX: usize = 64;
+const BATCHES_MAX: usize = 128;
 
 /// Lookups that are kept in one row at least.
 pub const FRESH_MIN: usize = 8;
@@ -28,13 +28,16 @@ struct Batch {
 
 /// Lookups as a row holds them; none where one of them does not fit: it asks for nothing, is in doubt, or its label has too large a number.
 pub fn fitting(due: &[Due]) -> Option<Vec<Fresh>> {
-    let fresh = |(lookup, wanted, recheck): &Due| {
+    // Not collected: that would let it grow step by step, as what may end early tells no size.
+    let mut fresh = Vec::with_capacity(due.len());
+    for (lookup, wanted, recheck) in due {
         let (target, label) = wanted.filter(|_| !recheck)?;
-        label
-            .is_none_or(|label| u32::try_from(label).is_ok_and(|label| label > 0))
-            .then_some((*lookup, (target, label)))
-    };
-    due.iter().map(fresh).collect()
+        if label.is_some_and(|label| !u32::try_from(label).is_ok_and(|label| label > 0)) {
+            return None;
+        }
+        fresh.push((*lookup, (target, label)));
+    }
+    Some(fresh)
 }
 
 /// Keeps lookups, which are in order, in one row. Of none of them anything is known.
@@ -64,10 +67,11 @@ fn packed(lookups: &[Fresh]) -> Vec<u8> {
 }
 
 fn unpacked(bytes: &[u8]) -> rusqlite::Result<Vec<Fresh>> {
-    bytes
-        .chunks(BYTES)
-        .map(|bytes| lookup_of(bytes).ok_or_else(|| super::database::damaged(DAMAGED.to_owned())))
-        .collect()
+    let mut lookups = Vec::with_capacity(bytes.len().div_ceil(BYTES));
+    for bytes in bytes.chunks(BYTES) {
+        lookups.push(lookup_of(bytes).ok_or_else(|| super::database::damaged(DAMAGED.to_owned()))?);
+    }
+    Ok(lookups)
 }
 
 const DAMAGED: &str = "lookups that were committed together are cut short";
@@ -99,7 +103,17 @@ fn batches(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlit
 
 /// All lookups of a pipeline that are kept so.
 pub fn all(database: &Database, pipeline: i64) -> rusqlite::Result<BTreeMap<i64, (i64, Option<i64>)>> {
-    Ok(batches(database, pipeline, i64::MIN, i64::MAX)?.into_iter().flat_map(|batch| batch.lookups).collect())
+    near(database, pipeline, i64::MIN, i64::MAX)
+}
+
+/// Those from one to another, and some more.
+pub fn near(
+    database: &Database,
+    pipeline: i64,
+    first: i64,
+    last: i64,
+) -> rusqlite::Result<BTreeMap<i64, (i64, Option<i64>)>> {
+    Ok(batches(database, pipeline, first, last)?.into_iter().flat_map(|batch| batch.lookups).collect())
 }
 
 /// Gives each of these lookups a row of its own, with all that were committed together with it. They are in order.

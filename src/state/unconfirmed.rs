@@ -26,7 +26,11 @@ pub fn note(database: &Database, pipeline: &PipelineName, calls: &[Unconfirmed])
         };
         match kinds.iter_mut().find(is_alike) {
             Some((_, _, records)) => records.push(record),
-            None => kinds.push((&call.match_property, call.intent, vec![record])),
+            None => {
+                let mut records = Vec::with_capacity(calls.len());
+                records.push(record);
+                kinds.push((&call.match_property, call.intent, records));
+            }
         }
     }
     let (mut count, mut last) = in_calls(database, pipeline)?;
@@ -90,33 +94,42 @@ struct Call {
 
 impl Call {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let records =
-            row.get_ref(2)?.as_blob()?.chunks(8).map(|record| Ok(i64::from_be_bytes(rows::bytes(2, record)?)));
-        let records = records.collect::<rusqlite::Result<_>>()?;
+        let bytes = row.get_ref(2)?.as_blob()?;
+        let mut records = Vec::with_capacity(bytes.len() / 8);
+        for record in bytes.chunks(8) {
+            records.push(i64::from_be_bytes(rows::bytes(2, record)?));
+        }
         Ok(Self { number: row.get(0)?, kind: row.get(1)?, records })
     }
 }
 
 fn packed(records: &[i64]) -> Vec<u8> {
-    records.iter().flat_map(|record| record.to_be_bytes()).collect()
+    let mut bytes = Vec::with_capacity(8 * records.len());
+    records.iter().for_each(|record| bytes.extend_from_slice(&record.to_be_bytes()));
+    bytes
 }
+
+const CALLS: &str = "SELECT number, kind, records FROM calls WHERE pipeline = ?1";
 
 /// Calls of a pipeline that may have some of these records, the oldest first.
 fn calls(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlite::Result<Vec<Call>> {
-    let sql = "SELECT number, kind, records FROM calls WHERE pipeline = ?1";
-    let mut statement = database.prepare_cached(sql)?;
+    let mut statement = database.prepare_cached(CALLS)?;
     let mut rows = statement.query([pipeline])?;
     let mut calls = Vec::new();
     while let Some(row) = rows.next()? {
-        let records = row.get_ref(2)?.as_blob()?;
-        let begins_after = records.first_chunk().is_none_or(|first| i64::from_be_bytes(*first) > last);
-        let ends_before = records.last_chunk().is_none_or(|last| i64::from_be_bytes(*last) < first);
-        if !begins_after && !ends_before {
+        if may_have(row.get_ref(2)?.as_blob()?, first, last) {
             calls.push(Call::read(row)?);
         }
     }
     calls.sort_by_key(|call| call.number);
     Ok(calls)
+}
+
+/// Whether a call may have some of the records from one to another.
+fn may_have(packed: &[u8], first: i64, last: i64) -> bool {
+    let begins_after = packed.first_chunk().is_none_or(|first| i64::from_be_bytes(*first) > last);
+    let ends_before = packed.last_chunk().is_none_or(|last| i64::from_be_bytes(*last) < first);
+    !begins_after && !ends_before
 }
 
 /// Forgets the doubts about records that are accounted for.
@@ -131,16 +144,34 @@ pub fn account(database: &Database, pipeline: i64, ids: &[SalesforceId]) -> rusq
             statement.execute([record])?;
         }
     }
-    let is_open = |record: &i64| records.binary_search_by_key(record, |(record, _)| *record).is_err();
-    let (first, last) = (records[0].0, records[records.len() - 1].0);
-    for call in calls(database, pipeline, first, last)? {
-        let open: Vec<i64> = call.records.iter().copied().filter(is_open).collect();
+    let records: Vec<i64> = records.into_iter().map(|(record, _)| record).collect();
+    let (first, last, whole) = (records[0], records[records.len() - 1], packed(&records));
+    // Calls that these records are taken from, and those that they leave.
+    let mut changed: Vec<(i64, Vec<i64>)> = Vec::new();
+    let mut statement = database.prepare_cached(CALLS)?;
+    let mut rows = statement.query([pipeline])?;
+    while let Some(row) = rows.next()? {
+        let bytes = row.get_ref(2)?.as_blob()?;
+        // Mostly a call is accounted for as a whole.
+        if bytes == whole {
+            changed.push((row.get(0)?, Vec::new()));
+        } else if may_have(bytes, first, last) {
+            let Call { number, records: mut open, .. } = Call::read(row)?;
+            let count = open.len();
+            open.retain(|record| records.binary_search(record).is_err());
+            if open.len() < count {
+                changed.push((number, open));
+            }
+        }
+    }
+    drop(rows);
+    for (number, open) in changed {
         if open.is_empty() {
             let sql = "DELETE FROM calls WHERE pipeline = ?1 AND number = ?2";
-            database.prepare_cached(sql)?.execute([pipeline, call.number])?;
-        } else if open.len() < call.records.len() {
+            database.prepare_cached(sql)?.execute([pipeline, number])?;
+        } else {
             let sql = "UPDATE calls SET records = ?3 WHERE pipeline = ?1 AND number = ?2";
-            database.prepare_cached(sql)?.execute(params![pipeline, call.number, packed(&open)])?;
+            database.prepare_cached(sql)?.execute(params![pipeline, number, packed(&open)])?;
         }
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! Writes: all that waits while one transaction is under way goes into the next, and each caller is answered when it has been committed.
 
+use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
-use rusqlite::{Transaction, TransactionBehavior};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
@@ -16,11 +17,22 @@ use crate::sys::crash_point::crash_point_within;
 /// Commands that share one transaction at most.
 const GROUP_MAX: usize = 64;
 
+/// How long a transaction waits for more to come after one that several callers shared: so long as they are that busy, each is answered a
+/// moment later, and a page that all of them change is written once.
+const GATHERING: Duration = Duration::from_millis(5);
+
+/// Commands for which it waits no longer.
+const GATHERED: usize = 16;
+
 /// The connection that writes, and what waits for it.
 pub struct Writer {
     /// Held while a transaction is under way. Reads of a private database, which has no second connection, take their turn here.
     database: Mutex<Database>,
     queue: Mutex<Queue>,
+    /// Told when [`GATHERED`] commands are waiting.
+    gathered: Condvar,
+    /// See [`GATHERING`].
+    gathering: Duration,
     /// How error messages name the database.
     shown: String,
 }
@@ -47,15 +59,15 @@ trait Command: Send {
 struct Task<T, F> {
     work: F,
     done: Option<Result<T, StateError>>,
-    sender: oneshot::Sender<Result<T, StateError>>,
+    sender: Option<oneshot::Sender<Done<T>>>,
     /// How error messages name the database.
     shown: String,
 }
 
 impl<T, F> Command for Task<T, F>
 where
-    T: Send,
-    F: FnMut(&Database) -> rusqlite::Result<T> + Send,
+    T: Send + 'static,
+    F: FnMut(&Database) -> rusqlite::Result<T> + Send + 'static,
 {
     fn work(&mut self, database: &Database) -> Result<(), StateError> {
         let done = (self.work)(database).map_err(|error| open::sorted(&self.shown, error));
@@ -64,25 +76,48 @@ where
         outcome
     }
 
-    fn answer(self: Box<Self>, lost: Option<StateError>) {
-        let answer = match (self.done, lost) {
+    fn answer(mut self: Box<Self>, lost: Option<StateError>) {
+        let answer = match (self.done.take(), lost) {
             (Some(Err(error)), _) => Err(error),
             (_, Some(lost)) => Err(lost),
             (Some(done), None) => done,
-            (None, None) => Err(StateError::Io { path: self.shown, detail: "it was not written".to_owned() }),
+            (None, None) => Err(StateError::Io { path: self.shown.clone(), detail: "it was not written".to_owned() }),
         };
-        // Nobody may be waiting any more.
-        let _ = self.sender.send(answer);
+        if let Some(sender) = self.sender.take() {
+            // Nobody may be waiting any more.
+            let _ = sender.send(Done { answer, _work: self });
+        }
     }
 }
 
+/// An answer, with the work that it is the answer to: what that holds is freed by the thread that made it, as freeing another one's memory
+/// stops that thread.
+pub struct Done<T> {
+    /// The answer.
+    pub answer: Result<T, StateError>,
+    _work: Box<dyn Any + Send>,
+}
+
 /// What a caller waits for.
-pub type Pending<T> = oneshot::Receiver<Result<T, StateError>>;
+pub type Pending<T> = oneshot::Receiver<Done<T>>;
+
+impl<T> Done<T> {
+    /// An answer to work that holds nothing.
+    pub fn plain(answer: Result<T, StateError>) -> Self {
+        // A box of nothing takes no memory.
+        Self { answer, _work: Box::new(()) }
+    }
+}
 
 impl Writer {
     /// A writer on a connection.
     pub fn new(database: Database, shown: String) -> Arc<Self> {
-        Arc::new(Self { database: Mutex::new(database), queue: Mutex::default(), shown })
+        Self::gathering_for(GATHERING, database, shown)
+    }
+
+    fn gathering_for(gathering: Duration, database: Database, shown: String) -> Arc<Self> {
+        let (database, queue, gathered) = (Mutex::new(database), Mutex::default(), Condvar::new());
+        Arc::new(Self { database, queue, gathered, gathering, shown })
     }
 
     /// Puts some work in the queue. It is done in a transaction that it must neither begin nor end, and that it may share with others:
@@ -96,11 +131,14 @@ impl Writer {
         F: FnMut(&Database) -> rusqlite::Result<T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let task = Task { work, done: None, sender, shown: self.shown.clone() };
+        let task = Task { work, done: None, sender: Some(sender), shown: self.shown.clone() };
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.outlives_power |= outlives_power;
         queue.waiting.push(Box::new(task));
         let is_served = mem::replace(&mut queue.is_served, true);
+        if queue.waiting.len() == GATHERED {
+            self.gathered.notify_one();
+        }
         drop(queue);
         if !is_served {
             let serving = Serving { writer: Arc::clone(self), is_over: false };
@@ -147,9 +185,9 @@ impl Writer {
         let sorted = |error| open::sorted(&self.shown, error);
         database.force_commits(outlives_power).map_err(sorted)?;
         // IMMEDIATE takes the write lock at once, so that two processes wait for each other instead of failing half-way.
-        let transaction = Transaction::new_unchecked(database, TransactionBehavior::Immediate).map_err(sorted)?;
+        let transaction = Moment::new(database, "BEGIN IMMEDIATE").map_err(sorted)?;
         let done = commands.iter_mut().try_for_each(|command| command.work(database));
-        let done = done.and_then(|()| transaction.commit().map_err(sorted));
+        let done = done.and_then(|()| transaction.end().map_err(sorted));
         if done.is_err() {
             database.forget();
             return done;
@@ -164,10 +202,37 @@ pub fn at_one_moment<T>(
     database: &Database,
     work: impl FnOnce(&Database) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
-    let transaction = Transaction::new_unchecked(database, TransactionBehavior::Deferred)?;
+    let moment = Moment::new(database, "BEGIN DEFERRED")?;
     let read = work(database)?;
-    transaction.commit()?;
+    moment.end()?;
     Ok(read)
+}
+
+/// A transaction that is rolled back unless it is ended. Its statements are prepared once; those of the crate's own transactions are each time.
+struct Moment<'a> {
+    database: &'a Database,
+}
+
+impl<'a> Moment<'a> {
+    fn new(database: &'a Database, begin: &str) -> rusqlite::Result<Self> {
+        database.prepare_cached(begin)?.execute([])?;
+        Ok(Self { database })
+    }
+
+    /// Commits it. Where that is an error, it is rolled back.
+    fn end(self) -> rusqlite::Result<()> {
+        self.database.prepare_cached("COMMIT")?.execute([]).map(drop)
+    }
+}
+
+impl Drop for Moment<'_> {
+    fn drop(&mut self) {
+        // Some errors have rolled it back already.
+        if !self.database.is_autocommit() {
+            // What cannot be rolled back is so when the connection is closed.
+            let _ = self.database.execute_batch("ROLLBACK");
+        }
+    }
 }
 
 /// Does some work on a thread that may block. A runtime of one thread has no other work to keep going, and so things happen in the order in
@@ -188,15 +253,22 @@ struct Serving {
 
 impl Serving {
     fn all(mut self) {
+        let mut is_busy = false;
         loop {
             let mut queue = self.writer.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_busy {
+                let few = |queue: &mut Queue| queue.waiting.len() < GATHERED;
+                let waited = self.writer.gathered.wait_timeout_while(queue, self.writer.gathering, few);
+                queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
             if queue.waiting.is_empty() {
                 queue.is_served = false;
                 self.is_over = true;
                 return;
             }
             let most = queue.waiting.len().min(GROUP_MAX);
-            let commands = queue.waiting.drain(..most).collect();
+            let commands: Vec<_> = queue.waiting.drain(..most).collect();
+            is_busy = commands.len() > 1;
             // Whoever must be on the disk may be among those that are left.
             let outlives_power = queue.outlives_power;
             queue.outlives_power &= !queue.waiting.is_empty();
@@ -221,6 +293,8 @@ impl Drop for Serving {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use futures_util::future::join_all;
     use rusqlite::Connection;
 
@@ -228,9 +302,13 @@ mod tests {
     use crate::state::database::{FULL, NORMAL};
 
     fn writer() -> Arc<Writer> {
+        writer_gathering_for(GATHERING)
+    }
+
+    fn writer_gathering_for(gathering: Duration) -> Arc<Writer> {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT").unwrap();
-        Writer::new(Database::new(connection), "(private)".to_owned())
+        Writer::gathering_for(gathering, Database::new(connection), "(private)".to_owned())
     }
 
     fn insert(number: i64) -> impl FnMut(&Database) -> rusqlite::Result<()> {
@@ -255,8 +333,8 @@ mod tests {
         });
         let pending: Vec<_> = commands.iter().map(|number| writer.submit(false, insert(*number))).collect();
         go.send(()).unwrap();
-        first.await.unwrap().unwrap();
-        join_all(pending).await.into_iter().map(|answer| answer.unwrap().is_ok()).collect()
+        first.await.unwrap().answer.unwrap();
+        join_all(pending).await.into_iter().map(|done| done.unwrap().answer.is_ok()).collect()
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -271,6 +349,21 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn after_several_at_once_the_next_one_waits_for_more() {
+        // Longer than a busy computer keeps this thread waiting.
+        let writer = writer_gathering_for(Duration::from_secs(1));
+        assert_eq!(together(&writer, &[1, 2]).await, [true, true]);
+        let others_asked = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&others_asked);
+        let next = writer.submit(false, move |_| Ok(seen.load(Ordering::SeqCst)));
+        let others: Vec<_> = (10..10 + GATHERED as i64).map(|number| writer.submit(false, insert(number))).collect();
+        others_asked.store(true, Ordering::SeqCst);
+        assert!(next.await.unwrap().answer.unwrap());
+        assert!(join_all(others).await.into_iter().all(|done| done.unwrap().answer.is_ok()));
+        assert_eq!(numbers(&writer).len(), 2 + GATHERED);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_panic_is_told_to_whoever_waits_and_undoes_its_transaction() {
         let writer = writer();
         let broken = writer.submit(false, |connection| {
@@ -279,7 +372,7 @@ mod tests {
             Ok(())
         });
         assert!(broken.await.is_err());
-        writer.submit(false, insert(2)).await.unwrap().unwrap();
+        writer.submit(false, insert(2)).await.unwrap().answer.unwrap();
         assert_eq!(numbers(&writer), [2]);
     }
 
@@ -289,7 +382,7 @@ mod tests {
         let level = |connection: &Database| connection.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0));
         for outlives_power in [false, true, true, false, false, true, false] {
             let expected = if outlives_power { FULL } else { NORMAL };
-            assert_eq!(writer.submit(outlives_power, level).await.unwrap().unwrap(), expected);
+            assert_eq!(writer.submit(outlives_power, level).await.unwrap().answer.unwrap(), expected);
         }
     }
 }
