@@ -12,13 +12,26 @@ use crate::sys::files;
 
 /// Holds the lock of a file.
 struct FileLease {
-    _file: File,
+    file: File,
 }
 
 impl Lease for FileLease {}
 
+impl Drop for FileLease {
+    fn drop(&mut self) {
+        // Given back in so many words: a program that this process starts at this moment (git, a command that gives a secret) holds the
+        // open file too until it is another program, and closing it here would leave the lock to it. One that cannot be given back goes
+        // with the file.
+        let _ = self.file.unlock();
+    }
+}
+
 /// Takes the lock of a pipeline beside the state file.
 pub fn take(state: &Path, pipeline: &PipelineName, holder: &str) -> Result<Box<dyn Lease>, StateError> {
+    Ok(Box::new(lock(state, pipeline, holder)?))
+}
+
+fn lock(state: &Path, pipeline: &PipelineName, holder: &str) -> Result<FileLease, StateError> {
     let folder = locks_folder(state);
     let path = folder.join(format!("{pipeline}.lock"));
     let io = |error: std::io::Error| StateError::Io { path: path.display().to_string(), detail: error.to_string() };
@@ -46,7 +59,7 @@ pub fn take(state: &Path, pipeline: &PipelineName, holder: &str) -> Result<Box<d
         file.write_all(holder.as_bytes())
     };
     rewrite(&mut file).map_err(io)?;
-    Ok(Box::new(FileLease { _file: file }))
+    Ok(FileLease { file })
 }
 
 fn locks_folder(state: &Path) -> PathBuf {
@@ -80,5 +93,25 @@ impl LocalLeases {
         } else {
             Err(StateError::Held { pipeline: pipeline.clone(), holder: "another run of this process".to_owned() })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_given_back_though_another_process_has_its_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, pipeline) = (folder.path().join("state.db"), PipelineName::new("one"));
+        let lease = lock(&state, &pipeline, "a holder").unwrap();
+        // As a process has it that was forked from this one.
+        let inherited = lease.file.try_clone().unwrap();
+        assert!(matches!(take(&state, &pipeline, "another"), Err(StateError::Held { .. })));
+        drop(lease);
+        let again = take(&state, &pipeline, "another");
+        assert!(again.is_ok());
+        drop(inherited);
+        assert!(matches!(take(&state, &pipeline, "a third"), Err(StateError::Held { .. })));
     }
 }
