@@ -434,7 +434,7 @@ mod tests {
         let rules = [("MAX_LENGTH", "50"), ("MIN_LENGTH", "3")].map(rule).into();
         let ruled = TargetProperty { rules, ..property("ruled", PropertyKind::String, &[]) };
         object.properties.insert(ruled.name.clone(), ruled);
-        let plain = AssociationType { category: "HUBSPOT_DEFINED".to_owned(), type_id: 1, label: None };
+        let plain = AssociationType { category: "HUBSPOT_DEFINED".into(), type_id: 1, label: None };
         let associations = [("companies".to_owned(), vec![plain])].into_iter().collect();
         catalog.put_target("hubspot", TargetEntry { portal_id: 7, object, associations });
         catalog

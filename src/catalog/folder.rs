@@ -247,7 +247,7 @@ mod tests {
         for object in fixture.sources.values() {
             catalog.put_source("salesforce", object.clone());
         }
-        let label = AssociationType { category: "USER_DEFINED".to_owned(), type_id: 5, label: Some("x".to_owned()) };
+        let label = AssociationType { category: "USER_DEFINED".into(), type_id: 5, label: Some("x".to_owned()) };
         let associations = [("companies".to_owned(), vec![label])].into_iter().collect();
         let mut object = fixture.target;
         let rule = PropertyRule { kind: "MAX_LENGTH".to_owned(), arguments: vec!["50".to_owned()] };

@@ -203,7 +203,7 @@ pub fn of_target(connection: &str, entry: &TargetEntry) -> TargetFile {
         (property.name.clone(), form)
     };
     let form = |kind: &AssociationType| AssociationForm {
-        category: kind.category.clone(),
+        category: kind.category.to_string(),
         type_id: kind.type_id,
         label: kind.label.clone(),
     };
@@ -296,7 +296,7 @@ impl TargetFile {
             (name, property)
         };
         let form = |form: AssociationForm| AssociationType {
-            category: form.category,
+            category: form.category.into(),
             type_id: form.type_id,
             label: form.label,
         };

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::hash::Hasher;
 use super::ids::{HubspotId, PipelineName, SalesforceId};
@@ -13,7 +14,7 @@ use super::ids::{HubspotId, PipelineName, SalesforceId};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AssociationType {
     /// `HUBSPOT_DEFINED`, `USER_DEFINED`, `INTEGRATOR_DEFINED` or `WORK`.
-    pub category: String,
+    pub category: SmolStr,
     /// Number of the type.
     pub type_id: u64,
     /// Label for people; none for the plain association.
@@ -23,7 +24,12 @@ pub struct AssociationType {
 impl AssociationType {
     /// What names it in calls.
     pub fn id(&self) -> LabelId {
-        LabelId { category: self.category.as_str().into(), type_id: self.type_id }
+        LabelId { category: self.category.clone(), type_id: self.type_id }
+    }
+
+    /// Whether that is what names it.
+    pub fn is(&self, label: &LabelId) -> bool {
+        self.type_id == label.type_id && self.category == label.category
     }
 
     /// Whether somebody put it on the two records beside the plain association. HubSpot's own types (*Primary*) come and go by
@@ -37,7 +43,7 @@ impl AssociationType {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LabelId {
     /// Category of the type.
-    pub category: Arc<str>,
+    pub category: SmolStr,
     /// Number of the type.
     pub type_id: u64,
 }

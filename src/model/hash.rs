@@ -1,6 +1,7 @@
-//! SHA-256 over texts: the one place that names who calculates it.
+//! SHA-256 over texts: the one place that names who calculates it. And the hash of tables whose keys are ids.
 
 use std::fmt::Write as _;
+use std::hash::{BuildHasherDefault, Hasher as StdHasher};
 
 use ring::digest::{Context, SHA256};
 
@@ -69,6 +70,47 @@ impl Hasher {
             let _ = write!(text, "{byte:02x}");
         }
         text
+    }
+}
+
+/// The bytes that [`Hasher::text`] adds.
+pub fn text_bytes(text: &str) -> Vec<u8> {
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+}
+
+/// Makes the hash of a table whose keys are ids of records: each is looked up several times on its way, and nobody but the two systems
+/// chooses them, so that it need not withstand keys that are chosen to meet.
+pub type IdState = BuildHasherDefault<IdHasher>;
+
+/// A hash of ids under way.
+#[derive(Debug, Default, Clone)]
+pub struct IdHasher(u64);
+
+/// Any odd number whose bits look random.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl StdHasher for IdHasher {
+    fn write_u64(&mut self, word: u64) {
+        // Both halves of the product, so that each bit of the word reaches all of the hash.
+        let product = u128::from(self.0 ^ word) * u128::from(FACTOR);
+        let [low, high] = [product as u64, (product >> 64) as u64];
+        self.0 = low ^ high.rotate_left(32);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(u64::from(byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

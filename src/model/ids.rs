@@ -1,5 +1,6 @@
 //! Names of things: Salesforce and HubSpot record ids, pipelines, runs.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::str::FromStr;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::hash::Hasher;
+use super::hash::{Hasher, IdState};
 
 /// A Salesforce record id in its 18-character form, compared exactly.
 ///
@@ -201,6 +202,9 @@ impl fmt::Display for HubspotId {
     }
 }
 
+/// A table by ids of records.
+pub type ById<K, V> = HashMap<K, V, IdState>;
+
 /// The name of a pipeline: unique in its project, the key of all its state.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
@@ -328,6 +332,26 @@ mod tests {
         assert_eq!(by_parts, ids);
         assert_eq!(SalesforceId::from_parts(*b"a015g00000", u32::MAX), None);
         assert_eq!(SalesforceId::from_parts(*b"a015g'0000", 1), None);
+    }
+
+    #[test]
+    fn ids_are_spread_over_their_tables() {
+        use std::hash::BuildHasher as _;
+        let of_salesforce = |number| SalesforceId::from_parts(*b"a015g00000", number).unwrap();
+        let hashes: Vec<[u64; 2]> = (0..4_096)
+            .map(|number| {
+                let record = HubspotId::new((31_234_567_890_u64 + u64::from(number)).to_string());
+                [IdState::default().hash_one(of_salesforce(number)), IdState::default().hash_one(record)]
+            })
+            .collect();
+        for kind in 0..2 {
+            // A table takes the place of an entry from the low bits, and tells entries of a place apart by the high ones.
+            for shift in [0, 57 - 12] {
+                let places: std::collections::HashSet<u64> =
+                    hashes.iter().map(|hashes| hashes[kind] >> shift & 4_095).collect();
+                assert!(places.len() > 2_300, "{} places for 4,096 ids", places.len());
+            }
+        }
     }
 
     #[test]

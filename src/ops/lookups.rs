@@ -108,7 +108,7 @@ impl<'a> Finder<'a> {
     /// The other end as HubSpot describes it, or why an association with it cannot stand.
     async fn world(&self, end: &End<'_>) -> Result<AssociationSchema, String> {
         // What is yet to be made is made with its associations.
-        let planned = || vec![AssociationType { category: "USER_DEFINED".to_owned(), type_id: 0, label: None }];
+        let planned = || vec![AssociationType { category: "USER_DEFINED".into(), type_id: 0, label: None }];
         let source_object = end.source.map(str::to_owned);
         if self.target.is_none() && end.to == self.wanted.target {
             let object_type_id = "2-0".to_owned();

@@ -264,7 +264,7 @@ async fn associations(
         let stands = |pairs: &Vec<PairTypes>| {
             let typed = |pair: &PairTypes| {
                 // Without a wanted label, any association between the two will do.
-                asked.label.as_ref().is_none_or(|label| pair.types.iter().any(|kind| kind.id() == *label))
+                asked.label.as_ref().is_none_or(|label| pair.types.iter().any(|kind| kind.is(label)))
             };
             pairs.iter().any(|pair| pair.to == settled.to && typed(pair))
         };

@@ -47,7 +47,7 @@ impl Fixture {
     /// Adds an association to companies.
     pub(crate) fn associated(mut self, association: Value) -> Self {
         let types = [("", 1), ("Billing account", 2)].map(|(label, type_id)| AssociationType {
-            category: "USER_DEFINED".to_owned(),
+            category: "USER_DEFINED".into(),
             type_id,
             label: (!label.is_empty()).then(|| label.to_owned()),
         });

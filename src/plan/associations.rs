@@ -93,6 +93,17 @@ impl PairViews {
     fn place(&self, from: &HubspotId, to: &HubspotId) -> Option<usize> {
         self.0.binary_search_by(|(pair, _)| (&pair.0, &pair.1).cmp(&(from, to))).ok()
     }
+
+    /// The same for one pair after another: mostly they are looked for in their order.
+    fn places(&self) -> impl FnMut(&HubspotId, &HubspotId) -> Option<usize> {
+        let mut next = 0;
+        move |from, to| {
+            let is_it = |place: &usize| self.0.get(*place).is_some_and(|(pair, _)| pair.0 == *from && pair.1 == *to);
+            let place = Some(next).filter(is_it).or_else(|| self.place(from, to))?;
+            next = place + 1;
+            Some(place)
+        }
+    }
 }
 
 /// What to do for a set of lookups to one object.
@@ -158,8 +169,9 @@ pub fn plan(due: &[DueLookup], views: &PairViews, to_object: &Arc<str>) -> Assoc
         }
     }
     plan.results.reserve_exact(due.len());
+    let mut place_before = views.places();
     for (lookup, now) in due.iter().zip(&asking.places) {
-        let before = lookup.settled.as_ref().and_then(|settled| views.place(&settled.from, &settled.to));
+        let before = lookup.settled.as_ref().and_then(|settled| place_before(&settled.from, &settled.to));
         let view = now.map(|place| &views.0[place]);
         if let (Some((pair, now)), Some(before)) = (view, before) {
             plan.owned.extend(came_along(lookup, (pair, now), &views.0[before]));
@@ -201,7 +213,8 @@ struct Asking<'a> {
 impl<'a> Asking<'a> {
     fn of(due: &'a [DueLookup], views: &PairViews) -> Self {
         let mut by_place: Vec<Option<Vec<&LabelId>>> = vec![None; views.0.len()];
-        let place = |lookup: &DueLookup| lookup.wanted.as_ref().and_then(|(_, to)| views.place(&lookup.from, to));
+        let mut places = views.places();
+        let place = |lookup: &DueLookup| lookup.wanted.as_ref().and_then(|(_, to)| places(&lookup.from, to));
         let places: Vec<Option<usize>> = due.iter().map(place).collect();
         for (lookup, place) in due.iter().zip(&places) {
             if let (Some(place), Some((asked, _))) = (*place, &lookup.wanted) {
@@ -273,7 +286,7 @@ fn addition(pair: &Pair, view: &PairView, asked: &[&LabelId], all: &[LabelId]) -
         .iter()
         .filter(|kind| all.contains(&kind.id()) || (kind.is_label() && !view.owned_labels.contains(&kind.id())));
     let new = missing().map(|label| AssociationType {
-        category: label.category.to_string(),
+        category: label.category.clone(),
         type_id: label.type_id,
         label: None,
     });
@@ -298,7 +311,7 @@ fn came_along(lookup: &DueLookup, (pair, now): (&Pair, &PairView), (before, old)
 }
 
 fn has(types: &[AssociationType], label: &LabelId) -> bool {
-    types.iter().any(|kind| kind.id() == *label)
+    types.iter().any(|kind| kind.is(label))
 }
 
 #[cfg(test)]
@@ -322,7 +335,7 @@ mod tests {
 
     fn kind(type_id: u64) -> AssociationType {
         let label = (type_id != 87).then(|| format!("Label {type_id}"));
-        AssociationType { category: "USER_DEFINED".to_owned(), type_id, label }
+        AssociationType { category: "USER_DEFINED".into(), type_id, label }
     }
 
     fn pair(from: &str, to: &str) -> Pair {

@@ -11,7 +11,7 @@ use super::errors::{context_texts, is_not_found, reason};
 use super::lookups::{AssociationsOf, LOOKS_MAX, association_type};
 use super::objects::encode;
 use super::settings::API_VERSION;
-use super::wire::{Answer, Associations, Batch, ErrorBody, MadeAssociation, Page, ReadBatch, WireType};
+use super::wire::{Answer, AssociationsBatch, Batch, ErrorBody, MadeAssociation, Page, ReadBatch, WireType};
 use crate::model::association::AssociationType;
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
@@ -54,19 +54,16 @@ pub(super) async fn read(
             api.backoff(in_vain, None).await?;
         }
         // Paging is per record: each is asked for from its own place.
-        let input = |(id, after): &(&HubspotId, Option<String>)| match after {
-            Some(after) => json!({ "id": id.as_str(), "after": after }),
-            None => json!({ "id": id.as_str() }),
-        };
-        let body = json!({ "inputs": open.iter().map(input).collect::<Vec<Value>>() });
+        let inputs = open.iter().map(|(id, after)| PageOf { id: id.as_str(), after: after.as_deref() });
+        let body = HashMap::from([("inputs", inputs.collect::<Vec<PageOf<'_>>>())]);
         let call = Call::post("read associations", path(from_object, to_object, "/batch/read"), &body).association();
-        let answer = match api.fetch::<ReadBatch<Associations>>(calls, &call).await {
+        let answer = match api.fetch::<AssociationsBatch>(calls, &call).await {
             Err(Fault::Reject(reason)) if reason.remote_code.as_deref() == Some("OBJECT_NOT_FOUND") => {
                 pairs.enter_refusal();
                 in_vain += 1;
                 continue;
             }
-            answer => answer?.0,
+            answer => answer?.0.0,
         };
         if let Some(error) = answer.errors.iter().find(|error| !is_not_found(error)) {
             return Err(Fault::Reject(reason(error, None)));
@@ -100,18 +97,33 @@ pub(super) async fn make(
         let body = HashMap::from([("inputs", inputs.collect::<Vec<Input<'_>>>())]);
         let call = Call::post("make associations", path(from_object, to_object, rest), &body).association();
         let answer: Batch<MadeAssociation> = api.fetch(calls, &call).await?;
-        let named: HashSet<(&HubspotId, &HubspotId)> =
-            answer.results.iter().filter_map(MadeAssociation::ends).collect();
-        for index in chosen {
-            let (from, to) = (&pairs[*index].from, &pairs[*index].to);
-            // The default type is confirmed in both directions, a label in one.
-            if named.contains(&(from, to)) || named.contains(&(to, from)) {
-                outcomes[*index] = PairOutcome::Done;
-            }
-        }
+        confirmed(&answer.results, pairs, chosen, &mut outcomes);
         refused(&answer, pairs, chosen, &mut outcomes);
     }
     Ok(outcomes)
+}
+
+/// Enters what an answer says to be made.
+fn confirmed(made: &[MadeAssociation], pairs: &[PairTypes], chosen: &[usize], outcomes: &mut [PairOutcome]) {
+    let mut out_of_order: HashSet<(&HubspotId, &HubspotId)> = HashSet::new();
+    let mut next = chosen.iter().copied().peekable();
+    for ends in made.iter().filter_map(MadeAssociation::ends) {
+        // Mostly they are named in the order in which they were asked for.
+        match next.next_if(|index| ends == (&pairs[*index].from, &pairs[*index].to)) {
+            Some(index) => outcomes[index] = PairOutcome::Done,
+            None => drop(out_of_order.insert(ends)),
+        }
+    }
+    if out_of_order.is_empty() {
+        return;
+    }
+    for index in chosen {
+        let (from, to) = (&pairs[*index].from, &pairs[*index].to);
+        // The default type is confirmed in both directions, a label in one.
+        if out_of_order.contains(&(from, to)) || out_of_order.contains(&(to, from)) {
+            outcomes[*index] = PairOutcome::Done;
+        }
+    }
 }
 
 /// Removes associations, or single types of them.
@@ -163,6 +175,14 @@ pub(super) async fn remove(
         }
     }
     Ok(outcomes)
+}
+
+/// A record whose associations are read from a page on.
+#[derive(Serialize)]
+struct PageOf<'a> {
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a str>,
 }
 
 /// An association of records, as calls take it.
@@ -283,13 +303,7 @@ mod tests {
         let chosen: Vec<usize> = (0..count).collect();
         let answer: Batch<MadeAssociation> = serde_json::from_str(body).unwrap();
         let mut outcomes = vec![PairOutcome::Unknown; count];
-        let named: HashSet<(&HubspotId, &HubspotId)> =
-            answer.results.iter().filter_map(MadeAssociation::ends).collect();
-        for (outcome, pair) in outcomes.iter_mut().zip(&pairs) {
-            if named.contains(&(&pair.from, &pair.to)) {
-                *outcome = PairOutcome::Done;
-            }
-        }
+        confirmed(&answer.results, &pairs, &chosen, &mut outcomes);
         refused(&answer, &pairs, &chosen, &mut outcomes);
         let letter = |outcome: &PairOutcome| match outcome {
             PairOutcome::Done => 'd',
@@ -320,5 +334,18 @@ mod tests {
         check(3, &body(&[], nameless), "rrr");
         check(3, &body(&[], ""), "uuu");
         check(2, &body(&[11], r#"{"message":"no","context":[]}"#), "dr");
+    }
+
+    #[test]
+    fn what_is_made_may_be_named_in_any_order_and_from_either_side() {
+        let made = |ends: &[(u32, u32)]| {
+            let one = |(from, to): &(u32, u32)| format!(r#"{{"fromObjectId":"{from}","toObjectId":{to}}}"#);
+            format!(r#"{{"results":[{}]}}"#, ends.iter().map(one).collect::<Vec<_>>().join(","))
+        };
+        check(3, &made(&[(1, 11), (1, 12), (1, 13)]), "ddd");
+        check(3, &made(&[(1, 13), (1, 11), (1, 12)]), "ddd");
+        check(3, &made(&[(1, 11), (11, 1), (12, 1), (1, 12)]), "ddu");
+        check(3, &made(&[(1, 13), (1, 13)]), "uud");
+        check(3, &made(&[(1, 11), (2, 12), (1, 13)]), "dud");
     }
 }

@@ -3,6 +3,7 @@
 //! HubSpot's answers may be short, name an input twice, or name what was not asked for. Only an input that an answer names
 //! is accounted for; the rest is asked for again.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap};
 
 use super::errors::{context_texts, is_not_found};
@@ -151,15 +152,24 @@ impl<'a> AssociationsOf<'a> {
         if !is_complete(answer.status.as_deref()) {
             return false;
         }
-        let places: HashMap<&str, usize> = self.from.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
+        let from = self.from;
+        let places = LazyCell::new(|| from.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect());
+        let places: &LazyCell<HashMap<&str, usize>, _> = &places;
         let mut news = false;
-        // Each page counts once, however often it is named.
-        let mut pages: BTreeMap<usize, Associations> = BTreeMap::new();
+        let mut pages: Vec<(usize, Associations)> = Vec::with_capacity(answer.results.len());
         for result in answer.results {
-            let place = result.from.id.as_ref().and_then(|id| places.get(id.as_str()).copied());
+            let Some(id) = &result.from.id else { continue };
+            // Mostly records are named in the order in which they were asked for.
+            let next = pages.last().map_or(0, |(place, _)| place + 1);
+            let place = Some(next).filter(|next| from.get(*next) == Some(id));
+            let place = place.or_else(|| places.get(id.as_str()).copied());
             if let Some(place) = place.filter(|place| !self.known[*place].whole) {
-                pages.insert(place, result);
+                pages.push((place, result));
             }
+        }
+        // Each page counts once, however often it is named.
+        if !pages.is_sorted_by(|(one, _), (other, _)| one < other) {
+            pages = pages.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect();
         }
         for (place, page) in pages {
             let after = page.paging.as_ref().and_then(super::wire::Paging::after);
@@ -168,6 +178,7 @@ impl<'a> AssociationsOf<'a> {
             if after.is_some() && after == known.after {
                 continue;
             }
+            known.associations.reserve_exact(page.to.len());
             for association in page.to {
                 let Some(to) = association.to_object_id else { continue };
                 let types = association.association_types.into_iter().filter_map(association_type).collect();
@@ -218,6 +229,7 @@ pub(super) fn association_type(kind: WireType) -> Option<AssociationType> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect::hubspot::wire::{Answer, AssociationsBatch, ReadBatch};
 
     fn letters<T>(lookups: &[Lookup<T>]) -> String {
         let letter = |lookup: &Lookup<T>| match lookup {
@@ -294,5 +306,33 @@ mod tests {
         check_associations(&[first], "uu", 0);
         check_associations(&[first, first], "uu", 0);
         check_associations(&[first, last], "fu", 2);
+    }
+
+    #[test]
+    fn associations_are_read_alike_in_one_pass_and_entry_by_entry() {
+        let check = |body: &str, results: usize, errors: usize| {
+            let AssociationsBatch(ReadBatch(read)) = <AssociationsBatch as Answer>::read(body.as_bytes()).unwrap();
+            let ReadBatch(slowly): ReadBatch<Associations> =
+                crate::connect::http::entries::answer(body.as_bytes()).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{slowly:?}"), "{body}");
+            assert_eq!((read.results.len(), read.errors.len()), (results, errors), "{body}");
+        };
+        let one = r#"{"from":{"id":"1"},"to":[{"toObjectId":9,"associationTypes":[{"category":"USER_DEFINED","typeId":5,"label":null},
+            {"category":"HUBSPOT_DEFINED","typeId":1,"label":"Primary"}]},{"toObjectId":"10"}],"paging":{"next":{"after":"x"}}}"#;
+        check(&format!(r#"{{"status":"COMPLETE","results":[{one},{{"from":{{"id":2}},"to":[]}}]}}"#), 2, 0);
+        check(
+            r#"{"results":[{"from":null,"to":null},{}],"errors":[{"message":"no","context":[]},{"category":7}]}"#,
+            2,
+            2,
+        );
+        check(
+            &format!(
+                r#"{{"results":[{one},{{"from":{{"id":3}},"to":[{{"toObjectId":8,"associationTypes":[["x"],{{"typeId":"x"}}]}},7]}}]}}"#
+            ),
+            2,
+            0,
+        );
+        check(&format!(r#"{{"results":[{one},["from"],{{"from":{{"id":true}}}}],"errors":null}}"#), 1, 0);
+        check(r#"{"status":"COMPLETE"}"#, 0, 0);
     }
 }

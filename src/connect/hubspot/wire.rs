@@ -74,9 +74,10 @@ pub(super) struct Batch<T> {
 
 impl<T: DeserializeOwned> Answer for Batch<T> {
     fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
-        // Nearly all answers are of this form, and are read in one pass.
-        match serde_json::from_slice::<Entry<Whole<T>>>(body) {
-            Ok(Entry(Whole { status, results, errors })) if errors.is_empty() => {
+        // Nearly all answers are of this form, and are read in one pass. As text, so that it is not looked at once more for each of its
+        // members.
+        match std::str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok()) {
+            Some(Entry(Whole::<T> { status, results, errors })) if errors.is_empty() => {
                 let results = results.into_iter().map(|Entry(result)| result).collect();
                 Ok(Self { status, results, errors: Vec::new() })
             }
@@ -107,6 +108,74 @@ impl Answer for WrittenBatch {
             }
             _ => Batch::read(body).map(Self),
         }
+    }
+}
+
+/// The answer of a batch that reads associations.
+#[derive(Debug, Clone)]
+pub(super) struct AssociationsBatch(pub(super) ReadBatch<Associations>);
+
+impl<'de> Deserialize<'de> for AssociationsBatch {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        ReadBatch::deserialize(source).map(Self)
+    }
+}
+
+impl Answer for AssociationsBatch {
+    fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
+        // In one pass, as there may be thousands; only an odd entry needs the other way, which leaves it out and names it.
+        let regular = std::str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok());
+        match regular {
+            Some(Entry(RegularAssociations { status, results, errors })) => {
+                let results = results.into_iter().map(|Entry(result)| result.into()).collect();
+                Ok(Self(ReadBatch(Batch { status, results, errors })))
+            }
+            None => ReadBatch::read(body).map(Self),
+        }
+    }
+
+    fn is_one(&self) -> bool {
+        self.0.is_one()
+    }
+}
+
+/// The same without an odd entry.
+#[derive(Deserialize)]
+struct RegularAssociations {
+    #[serde(default)]
+    status: Option<String>,
+    results: Vec<Entry<RegularFrom>>,
+    #[serde(default, deserialize_with = "parts")]
+    errors: Vec<ErrorBody>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RegularFrom {
+    from: Option<Entry<Reference>>,
+    to: Option<Vec<Entry<RegularTo>>>,
+    paging: Option<Paging>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct RegularTo {
+    #[serde(deserialize_with = "id")]
+    to_object_id: Option<HubspotId>,
+    association_types: Option<Vec<Entry<WireType>>>,
+}
+
+impl From<RegularFrom> for Associations {
+    fn from(RegularFrom { from, to, paging }: RegularFrom) -> Self {
+        let from = from.map(|Entry(from)| from).unwrap_or_default();
+        Self { from, to: to.into_iter().flatten().map(|Entry(to)| to.into()).collect(), paging }
+    }
+}
+
+impl From<RegularTo> for AssociatedTo {
+    fn from(RegularTo { to_object_id, association_types }: RegularTo) -> Self {
+        let types = association_types.into_iter().flatten().map(|Entry(kind)| kind);
+        Self { to_object_id, association_types: types.collect() }
     }
 }
 
@@ -253,7 +322,7 @@ fn id<'de, D: Deserializer<'de>>(source: D) -> Result<Option<HubspotId>, D::Erro
         }
 
         fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-            Ok(Some(HubspotId::new(number.to_string())))
+            Ok(Some(HubspotId::new(smol_str::format_smolstr!("{number}"))))
         }
 
         fn visit_unit<E>(self) -> Result<Self::Value, E> {
@@ -395,7 +464,7 @@ impl Answer for Limit {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct WireType {
-    pub(super) category: Option<String>,
+    pub(super) category: Option<SmolStr>,
     pub(super) type_id: Option<u64>,
     pub(super) label: Option<String>,
 }

@@ -97,12 +97,14 @@ async fn still_standing(
 ) -> Result<(Vec<(AssociationState, HubspotId)>, Vec<(AssociationState, HubspotId)>), StageError> {
     let object = association.target.object_type_id();
     let settled = |state: &AssociationState, from: &HubspotId| {
-        let settled = state.settled.as_ref().filter(|_| state.recheck)?;
-        let same =
-            state.wanted.as_ref() == Some(&settled.asked) && settled.from == *from && settled.to_object == *object;
-        same.then(|| (settled.from.clone(), settled.to.clone()))
+        state.settled.as_ref().is_some_and(|settled| {
+            state.recheck
+                && state.wanted.as_ref() == Some(&settled.asked)
+                && settled.from == *from
+                && settled.to_object == *object
+        })
     };
-    let doubted = rows.iter().filter(|(state, from)| settled(state, from).is_some());
+    let doubted = rows.iter().filter(|(state, from)| settled(state, from));
     let unread = readings.unread(object, doubted.map(|(_, from)| from));
     readings.read(cx, object, unread).await?;
     if cx.dry {
@@ -110,9 +112,9 @@ async fn still_standing(
         forget_leaving(cx, object, targets, readings).await?;
     }
     Ok(rows.into_iter().partition(|(state, from)| {
-        let types = settled(state, from).and_then(|pair| readings.types(object, &pair));
+        let pair = state.settled.as_ref().filter(|_| settled(state, from));
         let label = state.wanted.as_ref().and_then(|asked| asked.label.as_ref());
-        types.is_some_and(|types| label.is_none_or(|label| types.iter().any(|kind| kind.id() == *label)))
+        pair.is_some_and(|pair| readings.stands(object, (&pair.from, &pair.to), label))
     }))
 }
 

@@ -146,10 +146,8 @@ fn pair_to_look_at<'a>(to: &Association, row: &'a JunctionRow) -> Option<&'a Set
 
 /// Whether the association of a pair still stands.
 fn stands(object: &Arc<str>, settled: &SettledPair, readings: &Readings) -> bool {
-    let types = readings.types(object, &(settled.from.clone(), settled.to.clone()));
-    let label = settled.asked.label.as_ref();
     // Where no label is asked for, any association of the two will do.
-    types.is_some_and(|types| label.is_none_or(|label| types.iter().any(|kind| kind.id() == *label)))
+    readings.stands(object, (&settled.from, &settled.to), settled.asked.label.as_ref())
 }
 
 /// Searches the records of both ends.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::associations::Waiting;
 use super::readings::Readings;
 use super::targets::leaving_directory;
-use crate::model::association::{Asked, LabelId};
+use crate::model::association::Asked;
 use crate::model::identity::Membership;
 use crate::model::ids::SalesforceId;
 use crate::pipeline::compiled::AssociationTarget;
@@ -25,11 +25,7 @@ pub fn absent(waiting: &[(LookupRef, SalesforceId, Waiting)]) -> Absent {
 
 /// Whether two records are associated as it is asked, as HubSpot said last.
 pub fn was_read<'a>(readings: &'a Readings, object: &'a Arc<str>) -> impl Fn(&Pair, &Asked) -> bool + 'a {
-    |pair, asked| {
-        let types = readings.types(object, pair);
-        let typed = |label: &LabelId| types.iter().flatten().any(|kind| kind.id() == *label);
-        types.is_some() && asked.label.as_ref().is_none_or(typed)
-    }
+    |(from, to), asked| readings.stands(object, (from, to), asked.label.as_ref())
 }
 
 /// The same, as it will be by then: what the same command made before stands.

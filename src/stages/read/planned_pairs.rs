@@ -166,9 +166,9 @@ pub async fn show(
 /// Shows a label that Syncline would put there.
 fn add_label(view: &mut PairView, label: LabelId) {
     let types = view.types.get_or_insert_default();
-    if !types.iter().any(|kind| kind.id() == label) {
-        let (category, type_id) = (label.category.to_string(), label.type_id);
-        types.push(AssociationType { category, type_id, label: Some(String::new()) });
+    if !types.iter().any(|kind| kind.is(&label)) {
+        let LabelId { category, type_id } = &label;
+        types.push(AssociationType { category: category.clone(), type_id: *type_id, label: Some(String::new()) });
         view.owned_labels.push(label);
     }
 }

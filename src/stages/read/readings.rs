@@ -1,14 +1,14 @@
 //! What stands between records and an object, as HubSpot said last. Rows of a junction object that lead from one record come in many
 //! pages, while HubSpot tells only of all associations of a record: so pages share what was read of it, and what they have changed since.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
-use crate::model::association::AssociationType;
-use crate::model::ids::HubspotId;
+use crate::model::association::{AssociationType, LabelId};
+use crate::model::ids::{ById, HubspotId};
 use crate::plan::associations::Pair;
 use crate::ports::target::{Lookup, PAIRS_READ_MAX, PairTypes};
 use crate::stages::{StageContext, StageError, StageName};
@@ -52,8 +52,7 @@ impl Standing {
         if let Some((_, types)) = self.changed.get(other) {
             return types.as_deref();
         }
-        let pairs = self.read.as_ref()?;
-        pairs.binary_search_by(|known| known.to.cmp(other)).ok().map(|place| pairs[place].types.as_slice())
+        types_in(self.read.as_deref(), other)
     }
 
     fn change(&mut self, other: &HubspotId, types: Option<Vec<AssociationType>>) {
@@ -70,6 +69,38 @@ impl Standing {
     fn pairs(&self) -> usize {
         self.read.as_ref().map_or(0, Vec::len) + self.changed.len()
     }
+}
+
+/// What is known of one record.
+#[derive(Debug)]
+enum Reading {
+    /// What was read of it, by ascending id of the other record; none where no answer says.
+    Own(Option<Vec<PairTypes>>),
+    /// What is read of it is shared with others.
+    Shared(Arc<Record>),
+}
+
+impl Reading {
+    /// What `look` finds in the types between the record and another one.
+    fn types<T>(&self, other: &HubspotId, look: impl FnOnce(Option<&[AssociationType]>) -> T) -> T {
+        match self {
+            Self::Own(read) => look(types_in(read.as_deref(), other)),
+            Self::Shared(record) => look(record.standing().types(other)),
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        match self {
+            Self::Own(read) => read.is_some(),
+            Self::Shared(record) => record.standing().read.is_some(),
+        }
+    }
+}
+
+/// The types between a record, of which this was read, and another one.
+fn types_in<'a>(read: Option<&'a [PairTypes]>, other: &HubspotId) -> Option<&'a [AssociationType]> {
+    let pairs = read?;
+    pairs.binary_search_by(|known| known.to.cmp(other)).ok().map(|place| pairs[place].types.as_slice())
 }
 
 /// A record of which it is read what stands, by whoever comes first.
@@ -116,11 +147,12 @@ impl SharedReadings {
     }
 
     /// A page is done with these; as many are kept as there is room for.
-    fn release(&self, done: HashMap<Arc<str>, HashMap<HubspotId, Arc<Record>>>) {
+    fn release(&self, done: HashMap<Arc<str>, ById<HubspotId, Reading>>) {
         let mut shared = self.lock();
         let mut own: HashSet<RecordKey> = HashSet::new();
         for (object, records) in done {
-            for (id, record) in records {
+            for (id, reading) in records {
+                let Reading::Shared(record) = reading else { continue };
                 let key = (Arc::clone(&object), id);
                 if shared.records.get(&key).is_some_and(|known| Arc::ptr_eq(known, &record)) {
                     let mut standing = record.standing();
@@ -157,8 +189,10 @@ impl Shared {
 /// What stands between records, as far as it was read.
 #[derive(Debug, Default)]
 pub struct Readings {
-    by_object: HashMap<Arc<str>, HashMap<HubspotId, Arc<Record>>>,
+    by_object: HashMap<Arc<str>, ById<HubspotId, Reading>>,
     shared: Option<Arc<SharedReadings>>,
+    /// Where all records are new, of which nothing can stand yet: those that are to be read all the same.
+    new_but: Option<HashSet<HubspotId>>,
     /// Records to be read again, whatever others have read.
     again: HashSet<RecordKey>,
 }
@@ -171,57 +205,72 @@ impl Readings {
         readings
     }
 
-    /// Those of these records of which it is not known what stands between them and an object.
-    pub fn unread<'a>(&self, object: &Arc<str>, from: impl Iterator<Item = &'a HubspotId>) -> BTreeSet<HubspotId> {
-        let known = self.by_object.get(object);
-        from.filter(|id| known.is_none_or(|known| !known.contains_key(*id))).cloned().collect()
+    /// Readings of records that were made just now: of none of them anything is read.
+    pub fn of_new() -> Self {
+        let mut readings = Self::default();
+        readings.new_but = Some(HashSet::new());
+        readings
     }
 
-    /// Reads what stands between records and an object.
+    /// Whether a record was made just now, so that nothing of it was read.
+    pub fn is_new(&self, id: &HubspotId) -> bool {
+        self.new_but.as_ref().is_some_and(|but| !but.contains(id))
+    }
+
+    /// Those of these records of which it is not known what stands between them and an object, each once and in ascending order.
+    pub fn unread<'a>(&self, object: &Arc<str>, from: impl Iterator<Item = &'a HubspotId>) -> Vec<HubspotId> {
+        let known = self.by_object.get(object);
+        let is_known = |id: &HubspotId| self.is_new(id) || known.is_some_and(|known| known.contains_key(id));
+        let mut unread: Vec<HubspotId> = from.filter(|id| !is_known(id)).cloned().collect();
+        unread.sort_unstable();
+        unread.dedup();
+        unread
+    }
+
+    /// Reads what stands between an object and records, each once and in ascending order.
     pub async fn read(
         &mut self,
         cx: &StageContext,
         object: &Arc<str>,
-        unread: BTreeSet<HubspotId>,
+        mut unread: Vec<HubspotId>,
     ) -> Result<(), StageError> {
         if unread.is_empty() {
             return Ok(());
         }
-        let (mut turns, mut missing) = (Vec::new(), Vec::new());
-        // In the order of the ids, so that two who wait for each other cannot be.
-        for id in unread {
-            let Some(shared) = &self.shared else {
-                missing.push((id, Arc::default(), 0));
-                continue;
-            };
-            let record = shared.record(object, &id);
-            let turn = Arc::clone(&record.turn).lock_owned().await;
-            let again = self.again.remove(&(Arc::clone(object), id.clone()));
-            let (is_fresh, changes) = {
-                let standing = record.standing();
-                let is_fresh = standing.read_at.is_some_and(|at| cx.clock.since(at) < READING_AGE_MAX);
-                (is_fresh, standing.changes)
-            };
-            if is_fresh && !again {
-                self.by_object.entry(Arc::clone(object)).or_default().insert(id, record);
-            } else {
-                turns.push(turn);
-                missing.push((id, record, changes));
+        let known = self.by_object.entry(Arc::clone(object)).or_default();
+        let mut turns = Vec::new();
+        if let Some(shared) = &self.shared {
+            // In the order of the ids, so that two who wait for each other cannot be.
+            for id in std::mem::take(&mut unread) {
+                let record = shared.record(object, &id);
+                let turn = Arc::clone(&record.turn).lock_owned().await;
+                let again = self.again.remove(&(Arc::clone(object), id.clone()));
+                let (is_fresh, changes) = {
+                    let standing = record.standing();
+                    let is_fresh = standing.read_at.is_some_and(|at| cx.clock.since(at) < READING_AGE_MAX);
+                    (is_fresh, standing.changes)
+                };
+                if is_fresh && !again {
+                    known.insert(id, Reading::Shared(record));
+                } else {
+                    turns.push((record, changes, turn));
+                    unread.push(id);
+                }
             }
         }
-        if missing.is_empty() {
+        if unread.is_empty() {
             return Ok(());
         }
-        let known = self.by_object.entry(Arc::clone(object)).or_default();
-        let ids: Vec<HubspotId> = missing.iter().map(|(id, ..)| id.clone()).collect();
         cx.confirm().await.map_err(at)?;
         let own = &cx.pipeline.target.object_type_id;
         let asked_at = cx.clock.mark();
-        let parts = ids.chunks(PAIRS_READ_MAX).zip(missing.chunks(PAIRS_READ_MAX));
-        let reads = parts.map(|(ids, part)| async move { (part, cx.target.associations(own, object, ids).await) });
+        let parts = (0..).step_by(PAIRS_READ_MAX).zip(unread.chunks(PAIRS_READ_MAX));
+        let reads =
+            parts.map(|(first, ids)| async move { (first, ids, cx.target.associations(own, object, ids).await) });
         let mut reads = stream::iter(reads.collect::<Vec<_>>()).buffer_unordered(READS_IN_FLIGHT_MAX);
-        while let Some((part, read)) = reads.next().await {
-            for ((id, record, begun), lookup) in part.iter().zip(read.map_err(at)?) {
+        known.reserve(unread.len());
+        while let Some((first, ids, read)) = reads.next().await {
+            for (place, (id, lookup)) in (first..).zip(ids.iter().zip(read.map_err(at)?)) {
                 let pairs = match lookup {
                     Lookup::Found(mut pairs) => {
                         pairs.sort_unstable_by(|one, other| one.to.cmp(&other.to));
@@ -232,8 +281,14 @@ impl Readings {
                     // nobody has seen.
                     Lookup::Unknown => None,
                 };
-                record.standing().enter(pairs, *begun, Some(asked_at));
-                known.insert(id.clone(), Arc::clone(record));
+                let reading = match turns.get(place) {
+                    None => Reading::Own(pairs),
+                    Some((record, begun, _)) => {
+                        record.standing().enter(pairs, *begun, Some(asked_at));
+                        Reading::Shared(Arc::clone(record))
+                    }
+                };
+                known.insert(id.clone(), reading);
             }
         }
         drop(turns);
@@ -242,9 +297,12 @@ impl Readings {
 
     /// Forgets what was read of these records.
     pub fn forget<'a>(&mut self, object: &Arc<str>, from: impl Iterator<Item = &'a HubspotId>) {
-        let Some(known) = self.by_object.get_mut(object) else { return };
+        let mut known = self.by_object.get_mut(object);
         for id in from {
-            if known.remove(id).is_some() && self.shared.is_some() {
+            if let Some(but) = &mut self.new_but {
+                but.insert(id.clone());
+            }
+            if known.as_mut().is_some_and(|known| known.remove(id).is_some()) && self.shared.is_some() {
                 self.again.insert((Arc::clone(object), id.clone()));
             }
         }
@@ -252,33 +310,45 @@ impl Readings {
 
     /// Takes a record to have no associations: it is yet to be made.
     pub fn assume_none(&mut self, object: &Arc<str>, from: &HubspotId) {
-        let record = Record::default();
-        record.standing().enter(Some(Vec::new()), 0, None);
-        self.by_object.entry(Arc::clone(object)).or_default().insert(from.clone(), Arc::new(record));
+        self.by_object.entry(Arc::clone(object)).or_default().insert(from.clone(), Reading::Own(Some(Vec::new())));
     }
 
     /// Takes pairs of records with these to be gone.
     pub fn drop_targets(&mut self, object: &Arc<str>, gone: &HashSet<HubspotId>) {
-        for record in self.by_object.get(object).into_iter().flat_map(HashMap::values).filter(|_| !gone.is_empty()) {
-            let pairs = &mut record.standing().read;
-            pairs.iter_mut().for_each(|pairs| pairs.retain(|pair| !gone.contains(&pair.to)));
+        let drop_gone = |read: &mut Option<Vec<PairTypes>>| {
+            read.iter_mut().for_each(|pairs| pairs.retain(|pair| !gone.contains(&pair.to)));
+        };
+        for reading in
+            self.by_object.get_mut(object).into_iter().flat_map(ById::values_mut).filter(|_| !gone.is_empty())
+        {
+            match reading {
+                Reading::Own(read) => drop_gone(read),
+                Reading::Shared(record) => drop_gone(&mut record.standing().read),
+            }
         }
     }
 
     /// Whether an answer names the record.
     pub fn is_answered(&self, object: &Arc<str>, from: &HubspotId) -> bool {
-        self.record(object, from).is_some_and(|record| record.standing().read.is_some())
+        self.is_new(from) || self.reading(object, from).is_some_and(Reading::is_answered)
     }
 
     /// The types between two records, where they are associated.
     pub fn types(&self, object: &Arc<str>, pair: &Pair) -> Option<Vec<AssociationType>> {
-        self.record(object, &pair.0)?.standing().types(&pair.1).map(<[AssociationType]>::to_vec)
+        self.reading(object, &pair.0)?.types(&pair.1, |types| types.map(<[AssociationType]>::to_vec))
+    }
+
+    /// Whether two records are associated, under a label where one is asked for.
+    pub fn stands(&self, object: &Arc<str>, (from, to): (&HubspotId, &HubspotId), label: Option<&LabelId>) -> bool {
+        let is_it = |kind: &AssociationType| label.is_none_or(|label| kind.is(label));
+        let stands =
+            |types: Option<&[AssociationType]>| types.is_some_and(|types| label.is_none() || types.iter().any(is_it));
+        self.reading(object, from).is_some_and(|reading| reading.types(to, stands))
     }
 
     /// Two records were associated so; labels that are not among these are gone.
     pub fn note_made(&self, object: &Arc<str>, made: &PairTypes) {
-        let Some(record) = self.record(object, &made.from).filter(|_| self.shared.is_some()) else { return };
-        let mut standing = record.standing();
+        let Some(mut standing) = self.shared_standing(object, &made.from) else { return };
         let before = standing.types(&made.to).unwrap_or_default();
         let mut types: Vec<AssociationType> = before.iter().filter(|kind| !kind.is_label()).cloned().collect();
         for kind in &made.types {
@@ -292,16 +362,24 @@ impl Readings {
 
     /// These types between two records were removed; all of them where none is named.
     pub fn note_removed(&self, object: &Arc<str>, removed: &PairTypes) {
-        let Some(record) = self.record(object, &removed.from).filter(|_| self.shared.is_some()) else { return };
-        let mut standing = record.standing();
+        let Some(mut standing) = self.shared_standing(object, &removed.from) else { return };
         let goes = |kind: &AssociationType| removed.types.iter().any(|gone| gone.id() == kind.id());
         let left = standing.types(&removed.to).filter(|_| !removed.types.is_empty());
         let left = left.map(|types| types.iter().filter(|kind| !goes(kind)).cloned().collect());
         standing.change(&removed.to, left);
     }
 
-    fn record(&self, object: &Arc<str>, from: &HubspotId) -> Option<&Record> {
-        self.by_object.get(object)?.get(from).map(|record| &**record)
+    fn reading(&self, object: &Arc<str>, from: &HubspotId) -> Option<&Reading> {
+        self.by_object.get(object)?.get(from)
+    }
+
+    /// What stands of a record that others are to know of; none where nobody else reads it here.
+    fn shared_standing(&self, object: &Arc<str>, from: &HubspotId) -> Option<MutexGuard<'_, Standing>> {
+        self.shared.as_ref()?;
+        match self.reading(object, from)? {
+            Reading::Own(_) => None,
+            Reading::Shared(record) => Some(record.standing()),
+        }
     }
 }
 

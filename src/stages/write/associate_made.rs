@@ -38,18 +38,12 @@ pub struct MadeAssociations {
     queue: Mutex<Queue>,
 }
 
-/// A record that the run has made, and what its lookups ask for.
+/// A lookup of a record that the run has made.
 pub struct Made {
     record: SalesforceId,
-    id: HubspotId,
-    asked: Vec<(AssociationKey, Asked)>,
-}
-
-/// Lookups of one record that lead to one other.
-struct MadePair {
-    record: SalesforceId,
     from: HubspotId,
-    asked: Vec<(AssociationKey, Asked)>,
+    key: AssociationKey,
+    asked: Asked,
 }
 
 #[derive(Default)]
@@ -60,34 +54,52 @@ struct Queue {
     held: usize,
     /// Records to look for, by the place of the first association that leads to such.
     unsought: BTreeMap<usize, Vec<SalesforceId>>,
-    /// Pairs that wait for what is looked for.
-    waiting: HashMap<(usize, SalesforceId), Vec<MadePair>>,
+    /// Lookups that wait for what is looked for; those of one pair stand side by side.
+    waiting: HashMap<(usize, SalesforceId), Vec<Made>>,
     /// Searches under way.
     searches: usize,
     /// Pairs to make, by the object at the other end.
-    ready: BTreeMap<Arc<str>, Vec<DueLookup>>,
-    /// How many pairs those are.
-    ready_pairs: BTreeMap<Arc<str>, usize>,
+    ready: BTreeMap<Arc<str>, Ready>,
+}
+
+/// Pairs to make.
+#[derive(Default)]
+struct Ready {
+    /// Their lookups; those of one pair stand side by side.
+    lookups: Vec<DueLookup>,
+    pairs: usize,
 }
 
 impl Made {
-    /// The records of a settled batch that HubSpot's answer says were made, and that were never in HubSpot before.
+    /// The lookups of the records of a settled batch that HubSpot's answer says were made, and that were never in HubSpot before.
     pub fn of(settled: &[Settled]) -> Vec<Self> {
-        settled.iter().filter_map(Self::of_one).collect()
+        let mut made = Vec::with_capacity(settled.len());
+        for Settled { decision, outcome } in settled {
+            // Where HubSpot did not say that it made the record, it stood there, and its associations have to be read
+            // first.
+            let Outcome::Done { id: Some(id), created: Some(true) } = outcome else { continue };
+            if decision.action != Action::Create || decision.hubspot_id.is_some() || decision.lost.is_some() {
+                continue;
+            }
+            let lookups = decision.wanted.iter().filter_map(|(key, asked)| Some((key, asked.as_ref()?)));
+            made.extend(lookups.map(|(key, asked)| Self {
+                record: decision.id(),
+                from: id.clone(),
+                key: key.clone(),
+                asked: asked.clone(),
+            }));
+        }
+        made
     }
 
-    /// None where HubSpot did not say that it made the record: of one that stood there, associations have to be read
-    /// first.
-    fn of_one(settled: &Settled) -> Option<Self> {
-        let Settled { decision, outcome: Outcome::Done { id: Some(id), created: Some(true) } } = settled else {
-            return None;
-        };
-        if decision.action != Action::Create || decision.hubspot_id.is_some() || decision.lost.is_some() {
-            return None;
-        }
-        let asked = decision.wanted.iter().filter_map(|(key, asked)| Some((key.clone(), asked.clone()?)));
-        let asked: Vec<(AssociationKey, Asked)> = asked.collect();
-        (!asked.is_empty()).then(|| Self { record: decision.id(), id: id.clone(), asked })
+    /// Whether both lead from one record to one other.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.record == other.record && self.asked.target == other.asked.target
+    }
+
+    fn ready(self, to: &HubspotId) -> DueLookup {
+        let Self { record: salesforce_id, from, key, asked } = self;
+        DueLookup { salesforce_id, key, from, wanted: Some((asked, to.clone())), settled: None }
     }
 }
 
@@ -102,24 +114,31 @@ impl MadeAssociations {
     /// Takes records in whose settlement is saved.
     pub fn add(&self, made: Vec<Made>) {
         let mut queue = self.queue();
-        for Made { record, id, asked } in made {
-            let mut by_target: BTreeMap<(usize, SalesforceId), Vec<(AssociationKey, Asked)>> = BTreeMap::new();
-            for (key, asked) in asked {
-                // What stands between two records of one object may have been made from the other side.
-                let Some(place) = self.place(&key) else { continue };
-                by_target.entry((place, asked.target)).or_default().push((key, asked));
+        // What stands between two records of one object may have been made from the other side.
+        let placed = made.into_iter().filter_map(|made| Some((self.place(&made.key)?, made)));
+        let mut placed: Vec<(usize, Made)> = placed.collect();
+        for record in placed.chunk_by_mut(|(_, one), (_, other)| one.record == other.record) {
+            record.sort_by_key(|(place, made)| (*place, made.asked.target));
+        }
+        let mut placed = placed.into_iter().peekable();
+        while let Some((place, first)) = placed.next() {
+            if queue.closed || queue.held >= PAIRS_HELD_MAX {
+                return;
             }
-            for ((place, target), asked) in by_target {
-                if queue.closed || queue.held >= PAIRS_HELD_MAX {
-                    return;
+            queue.held += 1;
+            let association = &self.cx.pipeline.associations[place];
+            let target = first.asked.target;
+            let known = targets::known(&self.cx, association, target);
+            let mut pair = Some(first);
+            while let Some(made) = pair {
+                pair = placed.next_if(|(other, next)| *other == place && next.is_beside(&made)).map(|(_, next)| next);
+                match &known {
+                    Some(to) => queue.ready(association).lookups.push(made.ready(to)),
+                    None => queue.wait(place, target, made),
                 }
-                queue.held += 1;
-                let pair = MadePair { record, from: id.clone(), asked };
-                let association = &self.cx.pipeline.associations[place];
-                match targets::known(&self.cx, association, target) {
-                    Some(to) => queue.ready(association, pair, &to),
-                    None => queue.wait(place, target, pair),
-                }
+            }
+            if known.is_some() {
+                queue.ready(association).pairs += 1;
             }
         }
     }
@@ -157,12 +176,15 @@ impl MadeAssociations {
         let mut queue = self.queue();
         queue.searches -= 1;
         for id in ids {
-            let pairs = queue.waiting.remove(&(place, id)).unwrap_or_default();
-            for pair in pairs {
-                match found.get(&id) {
-                    Some(TargetMatch::One(to)) => queue.ready(association, pair, to),
-                    Some(TargetMatch::Many(_) | TargetMatch::NoAnswer) | None => queue.held -= 1,
+            let waiting = queue.waiting.remove(&(place, id)).unwrap_or_default();
+            let pairs = waiting.chunk_by(Made::is_beside).count();
+            match found.get(&id) {
+                Some(TargetMatch::One(to)) => {
+                    let ready = queue.ready(association);
+                    ready.pairs += pairs;
+                    ready.lookups.extend(waiting.into_iter().map(|made| made.ready(to)));
                 }
+                Some(TargetMatch::Many(_) | TargetMatch::NoAnswer) | None => queue.held -= pairs,
             }
         }
         Ok(())
@@ -204,50 +226,38 @@ impl MadeAssociations {
 }
 
 impl Queue {
-    fn wait(&mut self, place: usize, target: SalesforceId, pair: MadePair) {
+    fn wait(&mut self, place: usize, target: SalesforceId, made: Made) {
         let waiting = self.waiting.entry((place, target)).or_default();
         // One search for all who wait for the same record.
         if waiting.is_empty() {
             self.unsought.entry(place).or_default().push(target);
         }
-        waiting.push(pair);
+        waiting.push(made);
     }
 
-    fn ready(&mut self, association: &Association, pair: MadePair, to: &HubspotId) {
-        let MadePair { record, from, asked } = pair;
-        let object = association.target.object_type_id();
-        *self.ready_pairs.entry(Arc::clone(object)).or_default() += 1;
-        let lookups = asked.into_iter().map(|(key, asked)| DueLookup {
-            salesforce_id: record,
-            key,
-            from: from.clone(),
-            wanted: Some((asked, to.clone())),
-            settled: None,
-        });
-        self.ready.entry(Arc::clone(object)).or_default().extend(lookups);
+    /// The pairs to make with records of the object that an association leads to.
+    fn ready(&mut self, association: &Association) -> &mut Ready {
+        self.ready.entry(Arc::clone(association.target.object_type_id())).or_default()
     }
 
     /// Pairs for a call: a full one, or what is left once nothing is looked for any more.
     fn next_call(&mut self, flush: bool) -> Option<(Arc<str>, Vec<DueLookup>, usize)> {
         let flush = flush && self.searches == 0 && self.unsought.values().all(Vec::is_empty);
-        let full = |pairs: &usize| *pairs >= BATCH_PAIRS_MAX || (flush && *pairs > 0);
-        let object = self.ready_pairs.iter().find(|(_, pairs)| full(pairs)).map(|(object, _)| Arc::clone(object))?;
-        let ready = self.ready.get_mut(&object)?;
+        let full = |ready: &Ready| ready.pairs >= BATCH_PAIRS_MAX || (flush && ready.pairs > 0);
+        let (object, ready) = self.ready.iter_mut().find(|(_, ready)| full(ready))?;
         let mut pairs = 0;
-        // The lookups of one pair stand side by side.
-        let mut before: Option<(SalesforceId, HubspotId)> = None;
-        let end = ready.iter().position(|lookup| {
-            let pair = lookup.wanted.as_ref().map(|(_, to)| (lookup.salesforce_id, to.clone()));
+        let mut before: Option<(SalesforceId, &HubspotId)> = None;
+        let end = ready.lookups.iter().position(|lookup| {
+            let pair = lookup.wanted.as_ref().map(|(_, to)| (lookup.salesforce_id, to));
             pairs += usize::from(pair != before);
             before = pair;
             pairs > BATCH_PAIRS_MAX
         });
-        let rest = ready.split_off(end.unwrap_or(ready.len()));
-        let lookups = std::mem::replace(ready, rest);
+        let rest = ready.lookups.split_off(end.unwrap_or(ready.lookups.len()));
+        let lookups = std::mem::replace(&mut ready.lookups, rest);
         let pairs = pairs.min(BATCH_PAIRS_MAX);
-        let left = self.ready_pairs.entry(Arc::clone(&object)).or_default();
-        *left = if self.ready.get(&object).is_none_or(Vec::is_empty) { 0 } else { left.saturating_sub(pairs) };
-        Some((object, lookups, pairs))
+        ready.pairs = if ready.lookups.is_empty() { 0 } else { ready.pairs.saturating_sub(pairs) };
+        Some((Arc::clone(object), lookups, pairs))
     }
 
     /// Records to look for: as many as a call takes, or what is left.

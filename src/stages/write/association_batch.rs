@@ -43,8 +43,6 @@ pub(super) struct AssociationBatch<'a> {
     counts_lost: Option<Absent>,
     /// Something was removed.
     removed: bool,
-    /// Records that this run has made: nothing of theirs was read, as nothing can stand yet unless somebody else knows them.
-    made: HashSet<HubspotId>,
     /// Lookups that were set aside.
     tried: Vec<LookupRef>,
     /// Records of this pipeline whose associations were refused, or of which no answer says how they are associated.
@@ -64,7 +62,6 @@ impl<'a> AssociationBatch<'a> {
             first_ends: HashMap::new(),
             counts_lost: None,
             removed: false,
-            made: HashSet::new(),
             tried: Vec::new(),
             refused: Vec::new(),
         }
@@ -87,10 +84,8 @@ impl<'a> AssociationBatch<'a> {
 
     /// Carries out lookups of records that this run has made, to records of one object.
     pub(super) async fn of_made(&mut self, object: &Arc<str>, lookups: Vec<DueLookup>) -> Result<(), StageError> {
-        for lookup in &lookups {
-            self.readings.assume_none(object, &lookup.from);
-            self.made.insert(lookup.from.clone());
-        }
+        // Nothing of theirs is read, as nothing can stand yet unless somebody else knows them.
+        self.readings = Readings::of_new();
         self.object(object, lookups).await
     }
 
@@ -140,7 +135,6 @@ impl<'a> AssociationBatch<'a> {
             if !open.is_empty() {
                 // What is settled counts as asked for in the next round.
                 self.save().await?;
-                self.made.clear();
                 self.readings.forget(object, open.iter().flat_map(ends_here));
             }
         }
@@ -196,13 +190,12 @@ impl<'a> AssociationBatch<'a> {
     async fn read_known_to_others(&mut self, object: &Arc<str>, views: &PairViews) -> Result<bool, StageError> {
         let known = views.iter().filter(|(_, view)| view.owned || view.requested || !view.owned_labels.is_empty());
         let known: BTreeSet<HubspotId> =
-            known.map(|((from, _), _)| from).filter(|from| self.made.contains(*from)).cloned().collect();
+            known.map(|((from, _), _)| from).filter(|from| self.readings.is_new(from)).cloned().collect();
         if known.is_empty() {
             return Ok(false);
         }
-        self.made.retain(|record| !known.contains(record));
         self.readings.forget(object, known.iter());
-        self.readings.read(self.cx, object, known).await?;
+        self.readings.read(self.cx, object, known.into_iter().collect()).await?;
         Ok(true)
     }
 
@@ -276,7 +269,7 @@ impl<'a> AssociationBatch<'a> {
         }
         crash_point!("associate.looking_again");
         self.readings.forget(object, from.iter());
-        self.readings.read(self.cx, object, from.clone()).await?;
+        self.readings.read(self.cx, object, from.iter().cloned().collect()).await?;
         let mut fresh = views(self.cx, object, lookups, &self.readings).await?;
         for (pair, view) in known.iter_mut().filter(|(pair, _)| from.contains(&pair.0)) {
             // What was removed is noted with this batch only, so ownership is taken from what is known already.
