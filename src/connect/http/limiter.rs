@@ -158,7 +158,7 @@ impl Limiter {
         let mut window = self.window();
         let mut held = ring.hold()?;
         // A new or damaged file is filled from what this process knows.
-        if let Some(shared) = held.read() {
+        if let Some(shared) = held.news() {
             window.shared = shared;
         }
         let done = work(&mut window, &self.clock);

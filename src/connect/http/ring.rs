@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,10 +35,21 @@ const SWEPT_MAX: usize = 1_000;
 
 /// The file of one account.
 #[derive(Debug)]
-pub(in crate::connect) struct Ring(File);
+pub(in crate::connect) struct Ring {
+    file: File,
+    /// Its length and its end as this process has left it.
+    left: Mutex<Option<(u64, Checksum)>>,
+}
 
 /// The file, while nobody else changes it.
-pub(in crate::connect) struct Held<'a>(&'a File);
+pub(in crate::connect) struct Held<'a> {
+    ring: &'a Ring,
+    /// Its length, where that was looked at.
+    length: Option<u64>,
+}
+
+/// What a file ends with: a hash of all that stands before.
+type Checksum = [u8; 8];
 
 impl Ring {
     /// Opens the file of an account in a folder, which is made. None where that is not possible.
@@ -47,7 +59,7 @@ impl Ring {
         match opened {
             Ok(file) => {
                 sweep(folder, now);
-                Some(Self(file))
+                Some(Self { file, left: Mutex::default() })
             }
             Err(error) => {
                 tracing::debug!(%error, "the rate limit is not shared with other processes");
@@ -59,8 +71,8 @@ impl Ring {
     /// Takes the file for oneself; none where another process has it at this moment.
     pub(in crate::connect) fn hold(&self) -> Option<Held<'_>> {
         // Without waiting: the operating system's wait cannot be ended by a stop.
-        match self.0.try_lock() {
-            Ok(()) => Some(Held(&self.0)),
+        match self.file.try_lock() {
+            Ok(()) => Some(Held { ring: self, length: None }),
             Err(TryLockError::WouldBlock) => None,
             Err(TryLockError::Error(error)) => {
                 tracing::debug!(%error, "the shared rate limit cannot be locked");
@@ -71,34 +83,61 @@ impl Ring {
 }
 
 impl Held<'_> {
+    /// What others have left since this process left it; none where they have left nothing, or what [`Held::read`] cannot read.
+    pub(in crate::connect) fn news(&mut self) -> Option<Shared> {
+        // Its end tells: most calls follow one of the same process, and a file of many calls takes long to read.
+        let end = self.end();
+        let is_ours = end.is_some() && end == *self.left();
+        if is_ours { None } else { self.read() }
+    }
+
+    /// Its length and its last bytes.
+    fn end(&mut self) -> Option<(u64, Checksum)> {
+        let (mut file, mut end) = (&self.ring.file, Checksum::default());
+        let length = file.seek(SeekFrom::End(0)).ok()?;
+        self.length = Some(length);
+        file.seek(SeekFrom::Start(length.checked_sub(end.len() as u64)?)).ok()?;
+        file.read_exact(&mut end).ok()?;
+        Some((length, end))
+    }
+
+    fn left(&self) -> MutexGuard<'_, Option<(u64, Checksum)>> {
+        self.ring.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What others have left; none where the file is new, damaged, or cannot be read.
-    pub(in crate::connect) fn read(&mut self) -> Option<Shared> {
-        let mut bytes = Vec::new();
-        self.0.seek(SeekFrom::Start(0)).ok()?;
+    fn read(&mut self) -> Option<Shared> {
+        let (mut file, mut bytes) = (&self.ring.file, Vec::new());
+        file.seek(SeekFrom::Start(0)).ok()?;
         // What is longer fails the checksum below, and counts as damaged.
-        self.0.take(BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        file.take(BYTES_MAX).read_to_end(&mut bytes).ok()?;
         decode(&bytes)
     }
 
     /// Leaves it for others. What cannot be written is known to this process all the same.
     pub(in crate::connect) fn write(&mut self, shared: &Shared) {
         let bytes = encode(shared);
-        let written = self
-            .0
+        let (mut file, length) = (&self.ring.file, bytes.len() as u64);
+        let is_longer = self.length.is_none_or(|before| before > length);
+        let written = file
             .seek(SeekFrom::Start(0))
-            .and_then(|_| self.0.write_all(&bytes))
+            .and_then(|_| file.write_all(&bytes))
             // A file that was longer before keeps no old end, which would spoil the checksum.
-            .and_then(|()| self.0.set_len(bytes.len() as u64));
-        if let Err(error) = written {
-            tracing::debug!(%error, "the shared rate limit cannot be written");
-        }
+            .and_then(|()| if is_longer { file.set_len(length) } else { Ok(()) });
+        *self.left() = match written {
+            Ok(()) => bytes.last_chunk().map(|end| (length, *end)),
+            Err(error) => {
+                tracing::debug!(%error, "the shared rate limit cannot be written");
+                None
+            }
+        };
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         // A lock that cannot be given back ends with the process.
-        let _ = self.0.unlock();
+        let _ = self.ring.file.unlock();
     }
 }
 
@@ -171,7 +210,7 @@ fn decode(bytes: &[u8]) -> Option<Shared> {
     })
 }
 
-fn checksum(bytes: &[u8]) -> [u8; 8] {
+fn checksum(bytes: &[u8]) -> Checksum {
     let mut hasher = Hasher::default();
     hasher.bytes(bytes);
     hasher.finish()
@@ -220,6 +259,29 @@ mod tests {
         assert!(other.hold().is_none(), "one at a time");
         drop(held);
         assert!(other.hold().is_some());
+    }
+
+    #[test]
+    fn what_others_leave_is_news_and_ones_own_is_not() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let (one, other) = (open(folder.path(), "account").unwrap(), open(folder.path(), "account").unwrap());
+        assert_eq!(one.hold().unwrap().news(), None, "nobody has left anything yet");
+        let leave = |ring: &Ring, shared: &Shared| {
+            let mut held = ring.hold().unwrap();
+            let news = held.news();
+            held.write(shared);
+            news
+        };
+        assert_eq!(leave(&one, &sample()), None);
+        assert_eq!(one.hold().unwrap().news(), None, "it is one's own");
+        assert_eq!(leave(&other, &Shared::default()), Some(sample()));
+        assert_eq!(one.hold().unwrap().news(), Some(Shared::default()), "shorter than before");
+        let more = Shared { sent: sample().sent, ..Shared::default() };
+        assert_eq!(leave(&other, &more), None);
+        assert_eq!(leave(&one, &sample()), Some(more), "longer than before");
+        let moved = Shared { margin_set: Timestamp::UNIX_EPOCH, ..sample() };
+        assert_eq!(leave(&other, &moved), Some(sample()), "as long as before");
+        assert_eq!(one.hold().unwrap().news(), Some(moved));
     }
 
     #[test]
@@ -286,7 +348,7 @@ mod tests {
                     continue;
                 }
                 let mut held = rings[process].hold().unwrap();
-                if let Some(shared) = held.read() {
+                if let Some(shared) = held.news() {
                     windows[process].shared = shared;
                 }
                 match windows[process].reserve(now, Share::Changes, process as u32 + 1) {

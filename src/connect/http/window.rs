@@ -160,8 +160,8 @@ impl RollingWindow {
 
     /// The calls that are in the window.
     fn in_window(&self, now: Timestamp) -> impl Iterator<Item = &Sent> {
-        let span = self.span();
-        self.shared.sent.iter().filter(move |sent| sent.at + span > now)
+        let since = before(now, self.span());
+        self.shared.sent.iter().filter(move |sent| sent.at > since)
     }
 
     /// When a comparison may go on that has taken its half while changes wait; none where it may go on now.
@@ -252,8 +252,14 @@ impl RollingWindow {
         }
         let span = self.span();
         // A clock that jumped back leaves stamps in the future: they count until it has caught up, a window at most.
-        self.shared.sent.retain(|sent| sent.at + span + span > now && sent.at <= now + span);
+        let (since, until) = (before(now, span + span), now + span);
+        self.shared.sent.retain(|sent| sent.at > since && sent.at <= until);
     }
+}
+
+/// The moment so long before another one.
+fn before(now: Timestamp, span: SignedDuration) -> Timestamp {
+    now.saturating_sub(span).unwrap_or(Timestamp::MIN)
 }
 
 /// At least a millisecond, so that a waiter never spins.
