@@ -34,7 +34,7 @@ impl<T> Collected<T> {
         if self.items.is_empty() || !(full || flush) {
             return None;
         }
-        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let (mut batch, mut bytes) = (Vec::with_capacity(self.items.len().min(BATCH_RECORDS_MAX)), 0);
         while batch.len() < BATCH_RECORDS_MAX
             && let Some((item, more)) =
                 self.items.pop_front_if(|(_, more)| bytes == 0 || bytes + *more <= BATCH_BYTES_MAX)

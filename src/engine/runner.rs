@@ -2,7 +2,6 @@
 //! write half, or the forecast of a dry run). Bounded: as many calls as the rate limit needs are under way, and no more than
 //! [`HELD_BYTES_MAX`] of text and a chunk of the source are held, however long the texts are.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use futures_util::future::BoxFuture;
@@ -12,7 +11,7 @@ use tracing::Instrument;
 
 use super::batch::Collected;
 use super::positions::ReadPositions;
-use crate::model::ids::SalesforceId;
+use crate::model::ids::{ById, SalesforceId};
 use crate::model::watermark::Cursor;
 use crate::plan::decide::{Action, Candidate, Decision, Matched, Unresolved};
 use crate::ports::fault::Fault;
@@ -79,7 +78,7 @@ pub async fn run(
         cx,
         sink,
         positions: ReadPositions::default(),
-        in_progress: HashMap::new(),
+        in_progress: ById::default(),
         held_bytes: 0,
         deferred: Vec::new(),
         unresolved: Collected::default(),
@@ -117,7 +116,7 @@ struct RunLoop<'a> {
     sink: &'a dyn DecisionSink,
     positions: ReadPositions,
     /// Records that are between decision and acknowledgement, each with the bytes that it holds.
-    in_progress: HashMap<SalesforceId, usize>,
+    in_progress: ById<SalesforceId, usize>,
     /// The sum of those.
     held_bytes: usize,
     /// Rows of records in progress: decided anew once the first one is settled.

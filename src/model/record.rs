@@ -142,6 +142,16 @@ impl Properties {
         self.entries.push((place(name), place(self.text.len())));
     }
 
+    /// The pipeline's properties, of which these are set.
+    pub fn names(&self) -> &Arc<[Arc<str>]> {
+        &self.names
+    }
+
+    /// All values, one after another.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// How many are set.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -208,8 +218,6 @@ impl fmt::Debug for Properties {
 pub struct Desired {
     /// The Salesforce record, and so the value of the match property.
     pub id: SalesforceId,
-    /// Name for people.
-    pub title: Box<str>,
     /// Properties to set whether the record exists or not, the match property first. A property that keeps what it has
     /// (`when_blank: keep`) is absent.
     pub properties: Properties,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::compiled::{Field, Pipeline, Target, rules_of};
+use super::compiled::{ContentForm, Field, Pipeline, Target, rules_of};
 use super::condition::tree::Condition;
 use super::field::{Lookup, Objects};
 use super::parents::Parents;
@@ -140,6 +140,15 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
     let required: Vec<_> =
         schemas.target.required_properties.iter().filter(|name| ***name != *match_property).collect();
     let overlap = SignedDuration::try_from(config.sync.overlap.0).unwrap_or(SignedDuration::from_mins(10));
+    let target = Target {
+        connection: config.target.connection.as_str().into(),
+        object_type_id: schemas.target.object_type_id.as_str().into(),
+        label: schemas.target.label.as_str().into(),
+        match_rules: schemas.target.properties.get(&*match_property).map(rules_of).unwrap_or_default(),
+        title_property: schemas.target.primary_display_property.as_deref().map(Arc::from),
+        required: required.into_iter().map(|name| name.as_str().into()).collect(),
+        match_property,
+    };
     Pipeline {
         name: PipelineName::new(config.name.as_str()),
         source_object: source.name.as_str().into(),
@@ -147,20 +156,12 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         parents,
         cursor_field: parts.cursor_field.map(Into::into),
         has_is_deleted: source.field("IsDeleted").is_some(),
-        target: Target {
-            connection: config.target.connection.as_str().into(),
-            object_type_id: schemas.target.object_type_id.as_str().into(),
-            label: schemas.target.label.as_str().into(),
-            match_rules: schemas.target.properties.get(&*match_property).map(rules_of).unwrap_or_default(),
-            title_property: schemas.target.primary_display_property.as_deref().map(Arc::from),
-            required: required.into_iter().map(|name| name.as_str().into()).collect(),
-            match_property,
-        },
         mode: config.target.mode,
         adoption: parts.adoption,
         fields,
-        by_name: by_name(&properties),
+        content: ContentForm::new(&target, &properties),
         properties,
+        target,
         associations: parts.associations,
         is_junction: config.associate.is_some(),
         on_delete: config.on_delete,
@@ -175,13 +176,6 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         title_column: parts.title_column,
         sensitive_columns: sensitive,
     }
-}
-
-/// The places of names in their order.
-fn by_name(names: &[Arc<str>]) -> Box<[usize]> {
-    let mut order: Vec<usize> = (0..names.len()).collect();
-    order.sort_by_key(|place| &names[*place]);
-    order.into()
 }
 
 /// Hash over the parts of a definition that shape records or say which belong, as JSON with sorted keys: layout, comments,

@@ -17,7 +17,7 @@ use super::values::matching::{self, Options};
 use super::values::rules::Rule;
 use crate::config::pipeline::{DeleteAction, GuardConfig, Mode, SyncConfig, WhenBlank};
 use crate::model::association::{Asked, AssociationKey, LabelId};
-use crate::model::hash::Hasher;
+use crate::model::hash::{Hasher, text_bytes};
 use crate::model::identity::{ContentHash, MappingVersion};
 use crate::model::ids::{PipelineName, SalesforceId, SalesforceIdError};
 use crate::model::object::{FieldKind, PropertyKind, TargetProperty};
@@ -71,12 +71,31 @@ pub struct Pipeline {
     /// Hash over all that a record is judged by: the mapping, and what the two systems say of the fields and properties in use.
     /// A record that failed under another one may go through now.
     pub basis: String,
-    /// The places of the properties in the order of their names, by which hashes go.
-    pub(super) by_name: Box<[usize]>,
+    /// How what is written is hashed.
+    pub(super) content: ContentForm,
     /// Column of the record's name for people.
     pub(super) title_column: Option<usize>,
     /// Columns whose values are masked.
     pub(super) sensitive_columns: BTreeSet<usize>,
+}
+
+/// What of a hash is the same for all records.
+#[derive(Debug, Clone)]
+pub(super) struct ContentForm {
+    /// Its beginning: the object that records go to.
+    begin: Box<[u8]>,
+    /// The places of the properties in the order of their names, each with what its name adds.
+    by_name: Box<[(usize, Box<[u8]>)]>,
+}
+
+impl ContentForm {
+    pub(super) fn new(target: &Target, properties: &[Arc<str>]) -> Self {
+        let begin = [&*target.connection, &*target.object_type_id].map(text_bytes).concat();
+        let mut by_name: Vec<usize> = (0..properties.len()).collect();
+        by_name.sort_by_key(|place| &properties[*place]);
+        let by_name = by_name.into_iter().map(|place| (place, text_bytes(&properties[place]).into()));
+        Self { begin: begin.into(), by_name: by_name.collect() }
+    }
 }
 
 /// Where records go to.
@@ -307,12 +326,10 @@ impl Pipeline {
             return ContentHash(hasher.finish());
         }
         let mut hasher = Hasher::default();
-        for text in [&*self.target.connection, &*self.target.object_type_id] {
-            hasher.text(text);
-        }
-        for place in &self.by_name {
+        hasher.bytes(&self.content.begin);
+        for (place, name) in &self.content.by_name {
             if let Some(value) = properties.at(*place) {
-                hasher.text(&self.properties[*place]);
+                hasher.bytes(name);
                 hasher.text(value);
             }
         }
@@ -400,5 +417,25 @@ impl Field {
             FieldSource::Template(_, places) => places.iter().map(|(place, _)| *place).collect(),
             FieldSource::Constant(_) => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::pipeline::fixture::Fixture;
+
+    #[test]
+    fn a_hash_stays_what_states_remember() {
+        let fields = json!([{"from": "Name", "to": "text"}, {"from": "Amount__c", "to": "number"}]);
+        let desired = Fixture::new(fields).transform(&[("Name", "Łódź"), ("Amount__c", "5")]).unwrap();
+        let mut hasher = Hasher::default();
+        for text in ["hubspot", "2-77", "number", "5", "salesforce_id", "a015g00000AbCdEAAV", "text", "Łódź"] {
+            hasher.text(text);
+        }
+        assert_eq!(hasher.clone().hex::<16>(), "1f653082471be68a558d295a2666a7c3");
+        assert_eq!(desired.content, ContentHash(hasher.finish()));
     }
 }

@@ -44,7 +44,8 @@ pub struct Transformed {
     /// The row it came from.
     pub candidate: Candidate,
     /// What it should look like, or why it cannot be synced; none for a record that does not belong (any more).
-    pub desired: Option<Result<Desired, Reason>>,
+    // In memory of its own, as all the values below: they go from hand to hand, and are large.
+    pub desired: Option<Result<Box<Desired>, Reason>>,
 }
 
 /// A decided record.
@@ -55,7 +56,7 @@ pub struct Decision {
     /// What to do.
     pub action: Action,
     /// What it should look like; present for every action that writes properties.
-    pub desired: Option<Desired>,
+    pub desired: Option<Box<Desired>>,
     /// Its HubSpot record, where one is known.
     pub hubspot_id: Option<HubspotId>,
     /// Property changes, where HubSpot was asked.
@@ -107,7 +108,7 @@ pub enum Action {
     /// It does not belong and was never synced.
     Filter(Exclusion),
     /// Set it aside.
-    Reject(Reason),
+    Reject(Box<Reason>),
     /// It failed before and nothing about it changed; it waits for its next try.
     StillFailing,
 }
@@ -180,7 +181,7 @@ pub struct Unresolved {
 #[derive(Debug, Clone, PartialEq)]
 pub enum LookupPurpose {
     /// To make it look like this.
-    Write(Desired),
+    Write(Box<Desired>),
     /// To archive it or to leave it, where it stands.
     Exit(ExitReason),
     /// To know whether it stands: it cannot be written now, and this is why.
@@ -197,7 +198,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
         Some(_) if known.failing.is_some_and(|failing| failing == pipeline.row_hash(&candidate.record)) => {
             return set_aside(candidate, Action::StillFailing, known, false);
         }
-        Some(Err(reason)) => return set_aside(candidate, Action::Reject(reason), known, compare),
+        Some(Err(reason)) => return set_aside(candidate, Action::Reject(reason.into()), known, compare),
         Some(Ok(desired)) => desired,
     };
     let hash = desired.content;
@@ -334,7 +335,7 @@ fn decide_resolved(
     let refusal = if found.is_none() { pipeline.check_create(&desired).err() } else { None };
     let action = match (found, pipeline.mode) {
         (None, Mode::UpdateOnly) => Action::Filter(Exclusion::NotInTarget),
-        (None, _) if let Some(reason) = refusal => Action::Reject(reason),
+        (None, _) if let Some(reason) = refusal => Action::Reject(reason.into()),
         // HubSpot offers no way to bring an archived record back, so it is made anew under the same match value.
         (None, _) if made_before => Action::Restore,
         (None, _) => Action::Create,

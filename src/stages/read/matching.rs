@@ -1,12 +1,10 @@
 //! Match, first half. In: transformed records. Out: a decision for each that state can decide, the rest unknown.
 //! Effect: none; reads state only.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 
 use crate::model::failure::{FailureKind, RetryRule};
-use crate::model::ids::SalesforceId;
+use crate::model::ids::{ById, SalesforceId};
 use crate::plan::decide::{KnownState, Matched, Transformed, from_state};
 use crate::plan::junction;
 use crate::ports::state::{FailureRow, FailureStatus};
@@ -38,10 +36,12 @@ impl Stage for Match {
 }
 
 /// What state knows of these records.
-async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<HashMap<SalesforceId, KnownState>, StageError> {
+async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<ById<SalesforceId, KnownState>, StageError> {
     let name = &cx.pipeline.name;
     let identities = cx.state.identities(name, ids).await.map_err(StageError::at(Match::NAME))?;
-    let mut known: HashMap<SalesforceId, KnownState> = HashMap::with_capacity(ids.len());
+    // Most are new in an import, and known as a rule later.
+    let mut known: ById<SalesforceId, KnownState> = ById::default();
+    known.reserve(identities.len());
     for (id, identity) in identities {
         known.entry(id).or_default().identity = Some(identity);
     }

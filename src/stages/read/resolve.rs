@@ -8,7 +8,7 @@ use super::adoptable::{self, Adoptable};
 use super::first_import;
 use super::lookup::{by_match, by_property, match_property_gone, no_answer};
 use crate::model::failure::Reason;
-use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::ids::{ById, HubspotId, SalesforceId};
 use crate::plan::adoption::Turn;
 use crate::plan::decide::{Action, Decision, Unresolved, adopt, from_target};
 use crate::ports::fault::Fault;
@@ -43,10 +43,12 @@ impl Stage for Resolve {
             },
             // The key is kept for those alone whose property HubSpot refused to search by.
             Some((Lookup::Unknown, Some(key))) => {
-                Decision::new(unresolved.candidate, Action::Reject(match_property_gone(&key)))
+                Decision::new(unresolved.candidate, Action::Reject(match_property_gone(&key).into()))
             }
             // Writing or forgetting it now would rest on nothing.
-            Some((Lookup::Unknown, _)) | None => Decision::new(unresolved.candidate, Action::Reject(no_answer())),
+            Some((Lookup::Unknown, _)) | None => {
+                Decision::new(unresolved.candidate, Action::Reject(no_answer().into()))
+            }
         };
         let decisions: Vec<Decision> = batch.into_iter().map(decide).collect();
         first_import::compare(cx, &decisions).await?;
@@ -60,7 +62,7 @@ impl Resolve {
         &self,
         cx: &StageContext,
         batch: &[Unresolved],
-        found: &HashMap<SalesforceId, LookupBy>,
+        found: &ById<SalesforceId, LookupBy>,
     ) -> Result<HashMap<SalesforceId, Adoptable>, StageError> {
         let Some(adoption) = cx.pipeline.adoption.as_ref().filter(|_| !cx.vacant) else { return Ok(HashMap::new()) };
         // Only a record that is proved to be absent may take another over: else it could have two.
@@ -74,7 +76,7 @@ impl Resolve {
 /// A record that may neither be made nor take over another. HubSpot holds none under its match value: that much is known.
 fn not_adopted(unresolved: Unresolved, reason: Reason) -> Decision {
     let clears_unconfirmed = unresolved.unconfirmed.is_some();
-    Decision { clears_unconfirmed, ..Decision::new(unresolved.candidate, Action::Reject(reason)) }
+    Decision { clears_unconfirmed, ..Decision::new(unresolved.candidate, Action::Reject(reason.into())) }
 }
 
 /// Why a record is rejected that could take over several.
@@ -103,7 +105,7 @@ type LookupBy = (Lookup<TargetRecord>, Option<Arc<str>>);
 
 /// Looks each record up by the property that names it: by the one under which it was written last, and where nothing stands
 /// under that one, by the one of today.
-async fn look_up(cx: &StageContext, batch: &[Unresolved]) -> Result<HashMap<SalesforceId, LookupBy>, StageError> {
+async fn look_up(cx: &StageContext, batch: &[Unresolved]) -> Result<ById<SalesforceId, LookupBy>, StageError> {
     let properties = &cx.pipeline.properties;
     let mut by_earlier: HashMap<Arc<str>, Vec<SalesforceId>> = HashMap::new();
     for unresolved in batch {
@@ -111,7 +113,8 @@ async fn look_up(cx: &StageContext, batch: &[Unresolved]) -> Result<HashMap<Sale
             by_earlier.entry(key).or_default().push(unresolved.candidate.record.id);
         }
     }
-    let mut found: HashMap<SalesforceId, LookupBy> = HashMap::with_capacity(batch.len());
+    let mut found: ById<SalesforceId, LookupBy> = ById::default();
+    found.reserve(batch.len());
     for (key, ids) in by_earlier {
         match by_property(cx, &key, &ids, properties, Resolve::NAME).await {
             Ok(answers) => found.extend(answers.into_iter().map(|(id, lookup)| {

@@ -52,6 +52,9 @@ impl Stage for Checkpoint {
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<(), StageError> {
         let mut commit = self.commit(cx);
         let mut delta = Tally::default();
+        commit.identities.reserve(batch.len());
+        commit.accounted.reserve(batch.len());
+        commit.wanted.reserve(batch.iter().map(|settled| settled.decision.wanted.len()).sum());
         for settled in batch {
             add_settled(cx, settled, &mut commit, &mut delta);
         }
@@ -199,7 +202,7 @@ fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: 
     }
     let rejected = match (&mut decision.action, outcome) {
         (_, Outcome::Failed(reason)) => Err(reason),
-        (Action::Reject(reason), _) => Err(reason.clone()),
+        (Action::Reject(reason), _) => Err((**reason).clone()),
         (_, Outcome::Done { id, created }) => Ok((id, created, true)),
         (_, Outcome::NothingToSend) => Ok((None, None, false)),
     };

@@ -48,7 +48,8 @@ impl Stage for Load {
             }
         }
         let settle = |(decision, outcome): (Decision, Option<Outcome>)| Some(Settled { decision, outcome: outcome? });
-        let settled = batch.into_iter().zip(load_batch.outcomes).filter_map(settle).collect();
+        let mut settled = Vec::with_capacity(batch.len());
+        settled.extend(batch.into_iter().zip(load_batch.outcomes).filter_map(settle));
         Ok(Written { settled, stopped })
     }
 }
