@@ -156,14 +156,12 @@ impl<'a> Call<'a> {
 
     /// A POST of JSON that is safe to repeat.
     pub(super) fn post<T: Serialize>(operation: &'a str, target: String, body: &T) -> Self {
-        Self::post_of_about(0, operation, target, body)
+        // Our own request bodies are plain data; serialising them cannot fail.
+        Self::post_bytes(operation, target, serde_json::to_vec(body).map(Into::into).ok())
     }
 
-    /// The same with a body of about so many bytes: a large one that grows by and by is copied each time.
-    pub(super) fn post_of_about<T: Serialize>(bytes: usize, operation: &'a str, target: String, body: &T) -> Self {
-        let mut written = Vec::with_capacity(bytes);
-        // Our own request bodies are plain data; serialising them cannot fail.
-        let body = serde_json::to_writer(&mut written, body).map(|()| written.into()).ok();
+    /// The same of a body that is JSON already.
+    pub(super) fn post_bytes(operation: &'a str, target: String, body: Option<Bytes>) -> Self {
         Self { operation, method: Method::POST, target, body, repeatable: true, association: false, optional: false }
     }
 

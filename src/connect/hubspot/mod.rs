@@ -3,6 +3,7 @@
 
 mod api;
 mod associations;
+mod bodies;
 mod errors;
 mod lookups;
 mod objects;

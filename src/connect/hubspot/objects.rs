@@ -4,48 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::api::{Api, Call};
+use super::bodies;
 use super::errors::local;
 use super::lookups::{LOOKS_MAX, Records, record};
-use super::outcomes::{Trace, Traces, outcomes};
+use super::outcomes::{Traces, outcomes};
 use super::settings::API_VERSION;
 use super::wire::{Object, Page, ReadBatch, WrittenBatch};
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
-use crate::ports::target::{
-    Lookup, RECORD_ID, TargetPage, TargetRecord, WriteBatch, WriteInput, WriteMode, WriteOutcome,
-};
+use crate::ports::target::{Lookup, RECORD_ID, TargetPage, TargetRecord, WriteBatch, WriteMode, WriteOutcome};
 
 /// What is encoded in a path segment or query value.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Input<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id_property: Option<&'a str>,
-    #[serde(serialize_with = "sent")]
-    properties: WriteInput<'a>,
-    object_write_trace_id: Trace,
-}
-
-/// Properties as members of an object.
-fn sent<S: Serializer>(input: &WriteInput<'_>, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_map(input.sent())
-}
-
-#[derive(Serialize)]
-struct Inputs<'a> {
-    inputs: Vec<Input<'a>>,
-}
-
-/// Bytes of an input beside its properties, about.
-const INPUT_BYTES: usize = 128;
 
 /// `/crm/objects/2026-09/2-1/batch/upsert`
 fn path(object: &str, rest: &str) -> String {
@@ -60,22 +33,13 @@ pub(super) fn encode(text: &str) -> String {
 /// Writes a batch; every input has a trace id of its own, so that a bad one does not spoil the rest.
 pub(super) async fn write(api: &Api, calls: &AtomicU64, batch: &WriteBatch<'_>) -> Result<Vec<WriteOutcome>, Fault> {
     let traces = Traces::next(batch.inputs.len());
-    // A record that is created has no id yet, and its key stands among its properties.
-    let by_key = batch.mode != WriteMode::Create;
-    let inputs = batch.inputs.iter().zip(traces.all()).map(|(input, trace)| Input {
-        id: by_key.then_some(input.key),
-        // Without a name, HubSpot takes the id for the record's own.
-        id_property: Some(batch.key_property).filter(|property| by_key && *property != RECORD_ID),
-        properties: *input,
-        object_write_trace_id: trace,
-    });
     let (operation, rest) = match batch.mode {
         WriteMode::Upsert => ("upsert records", "/batch/upsert"),
         WriteMode::Create => ("create records", "/batch/create"),
         WriteMode::Update => ("update records", "/batch/update"),
     };
-    let bytes = batch.inputs.iter().map(|input| INPUT_BYTES + input.bytes()).sum();
-    let call = Call::post_of_about(bytes, operation, path(batch.object, rest), &Inputs { inputs: inputs.collect() });
+    let body = bodies::of_records(batch, traces.all());
+    let call = Call::post_bytes(operation, path(batch.object, rest), Some(body.into()));
     // An upsert or update sent twice leaves the same values; a creation sent twice leaves two records.
     let call = if batch.mode == WriteMode::Create { call.once() } else { call };
     let WrittenBatch(answer) = api.fetch(calls, &call).await?;

@@ -7,8 +7,6 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Serialize, Serializer};
-
 use super::errors::{context_texts, is_not_found, reason};
 use super::wire::{Batch, ErrorBody, TRACE_PREFIX, Written};
 use crate::ports::target::{RECORD_ID, WriteBatch, WriteMode, WriteOutcome};
@@ -55,12 +53,6 @@ impl Traces {
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{TRACE_PREFIX}{}-{}", *PROCESS, self.0)
-    }
-}
-
-impl Serialize for Trace {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
     }
 }
 
