@@ -1,16 +1,14 @@
 //! Reads the rows of a Bulk API 2.0 query job: streams its pages, and accounts for every row.
 
-use std::collections::VecDeque;
-
 use super::api::{Api, Call, Tries, Trouble, unusable};
-use super::csv::{CsvError, CsvReader};
+use super::csv::CsvReader;
 use super::job;
 use super::reading::{Place, Reading};
-use super::rows::{Layout, RowError};
-use crate::connect::http::client::{Reply, TransportError};
-use crate::model::record::Record;
+use super::ready::{PageError, Ready};
+use super::rows::Layout;
+use crate::connect::http::client::Reply;
 use crate::ports::fault::Fault;
-use crate::ports::source::{CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX, Chunk};
+use crate::ports::source::Chunk;
 
 /// Rows of one page of a result. Small enough that a cut page costs little, large enough that calls stay few.
 const PAGE_RECORDS: u32 = 10_000;
@@ -41,30 +39,9 @@ struct OpenPage {
     rows: u64,
     /// Rows that were given out before the page was cut.
     skip: u64,
-    ready: VecDeque<Record>,
-    /// The bytes of their values.
-    ready_bytes: usize,
+    ready: Ready,
     /// The body has been read to its end.
     ended: bool,
-}
-
-/// What ended a page early.
-enum PageError {
-    /// Cut, damaged or not what was asked for: read it again.
-    Broken(String),
-    Cancelled,
-}
-
-impl From<CsvError> for PageError {
-    fn from(error: CsvError) -> Self {
-        Self::Broken(error.to_string())
-    }
-}
-
-impl From<RowError> for PageError {
-    fn from(error: RowError) -> Self {
-        Self::Broken(error.to_string())
-    }
 }
 
 impl BulkRead {
@@ -89,7 +66,7 @@ impl BulkRead {
                 None => self.open(cx).await?,
             };
             match page.fill(&cx.layout, cx.api).await {
-                Ok(()) if page.is_full() || (page.ended && !page.ready.is_empty()) => {
+                Ok(()) if page.ready.is_full() || (page.ended && !page.ready.is_empty()) => {
                     return self.give(cx, page).map(Some);
                 }
                 // Nothing is left of the page, and it came without a row that was not given out before.
@@ -103,7 +80,7 @@ impl BulkRead {
                     if page.ready.is_empty() {
                         self.again(cx, text).await?;
                     } else {
-                        let records = page.chunk();
+                        let records = page.ready.chunk();
                         self.given += records.len() as u64;
                         // Without a cursor: a resume within a page is not possible, as pages have names and rows have
                         // none.
@@ -116,7 +93,7 @@ impl BulkRead {
 
     /// Gives out what is ready. The last rows of a page come with the place of the next one.
     fn give(&mut self, cx: &Reading<'_>, mut page: OpenPage) -> Result<Chunk, Trouble> {
-        let records = page.chunk();
+        let records = page.ready.chunk();
         self.given += records.len() as u64;
         let mut cursor = None;
         if page.ended && page.ready.is_empty() {
@@ -193,8 +170,7 @@ impl BulkRead {
             rows: 0,
             // A page is read again from its start; its rows come in the same order, as the result is stored.
             skip: self.given,
-            ready: VecDeque::new(),
-            ready_bytes: 0,
+            ready: Ready::default(),
             ended: false,
         })
     }
@@ -212,37 +188,15 @@ impl BulkRead {
 }
 
 impl OpenPage {
-    /// Whether a chunk is ready.
-    fn is_full(&self) -> bool {
-        // By bytes as well: rows with long texts would else fill the memory long before their number.
-        self.ready.len() >= CHUNK_RECORDS_MAX || self.ready_bytes >= CHUNK_BYTES_MAX
-    }
-
-    /// Takes a chunk of what is ready.
-    fn chunk(&mut self) -> Vec<Record> {
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        while records.len() < CHUNK_RECORDS_MAX
-            && bytes < CHUNK_BYTES_MAX
-            && let Some(record) = self.ready.pop_front()
-        {
-            bytes += record.bytes();
-            records.push(record);
-        }
-        self.ready_bytes = self.ready_bytes.saturating_sub(bytes);
-        records
-    }
-
     /// Reads on until a chunk is ready or the page ends.
     async fn fill(&mut self, layout: &Layout, api: &Api) -> Result<(), PageError> {
-        while !self.ended && !self.is_full() {
-            match self.reply.chunk(&api.tokens.cancel).await {
-                Ok(Some(bytes)) => self.parse(layout, &bytes)?,
-                Ok(None) => {
+        while !self.ended && !self.ready.is_full() {
+            match self.reply.chunk(&api.tokens.cancel).await? {
+                Some(bytes) => self.parse(layout, &bytes)?,
+                None => {
                     self.csv.finish()?;
                     self.ended = true;
                 }
-                Err(TransportError::Cancelled) => return Err(PageError::Cancelled),
-                Err(TransportError::Failed(text)) => return Err(PageError::Broken(text)),
             }
         }
         Ok(())
@@ -250,7 +204,7 @@ impl OpenPage {
 
     /// Takes a piece of the page in; rows that were given out before the page was read again are left out.
     fn parse(&mut self, layout: &Layout, bytes: &[u8]) -> Result<(), PageError> {
-        let Self { csv, header, rows, skip, ready, ready_bytes, .. } = self;
+        let Self { csv, header, rows, skip, ready, .. } = self;
         csv.push(bytes, |row| {
             let Some(header) = header else {
                 // Every page has a header of its own.
@@ -259,9 +213,7 @@ impl OpenPage {
             };
             *rows += 1;
             if *rows > *skip {
-                let record = layout.csv(header, &row)?;
-                *ready_bytes += record.bytes();
-                ready.push_back(record);
+                ready.push(layout.csv(header, &row)?);
             }
             Ok(())
         })

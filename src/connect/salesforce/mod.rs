@@ -12,6 +12,7 @@ pub mod limits;
 pub(in crate::connect) mod oauth;
 mod query;
 mod reading;
+mod ready;
 mod rows;
 pub mod settings;
 mod soql;

@@ -1,18 +1,17 @@
 //! Reads rows by REST queries, page by page. A page is taken apart while it comes, so that no more than a chunk of it is held.
 
-use std::collections::VecDeque;
-
 use super::api::{Call, Tries, Trouble, unusable};
 use super::errors::Action;
 use super::job;
 use super::reading::{Opened, Place, Reading};
+use super::ready::{PageError, Ready};
 use super::rows;
 use super::soql::{self, After, Order};
 use super::split::Splitter;
-use crate::connect::http::client::{Reply, TransportError};
+use crate::connect::http::client::Reply;
 use crate::model::record::Record;
 use crate::ports::fault::Fault;
-use crate::ports::source::{CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX, Chunk, Extract};
+use crate::ports::source::{Chunk, Extract};
 
 /// Lost locators that are made good without a new row in between.
 const RESTARTS_MAX: u32 = 3;
@@ -39,22 +38,13 @@ struct OpenPage {
     /// The rest of the answer; none where it came whole.
     reply: Option<Reply>,
     splitter: Splitter,
-    ready: VecDeque<Record>,
-    /// The bytes of their values.
-    ready_bytes: usize,
+    ready: Ready,
     /// Rows that have come.
     came: u64,
     /// Rows that were given out.
     given: u64,
     /// What stands around the rows, once all have come.
     end: Option<rows::Page>,
-}
-
-/// What ended a page early.
-enum PageError {
-    /// Cut, damaged or not what was asked for.
-    Broken(String),
-    Cancelled,
 }
 
 impl RestRead {
@@ -124,7 +114,7 @@ impl RestRead {
                     }
                 }
                 Err(PageError::Broken(_)) => {
-                    let records: Vec<Record> = page.ready.drain(..).collect();
+                    let records = page.ready.all();
                     self.passed(&records);
                     self.restart();
                     return Ok(Some(Chunk { records, cursor: None }));
@@ -229,38 +219,24 @@ impl RestRead {
         Ok(match opened {
             Opened::Streamed(reply) => OpenPage { reply: Some(reply), ..OpenPage::default() },
             Opened::Whole(mut page) => {
-                let ready: VecDeque<Record> = std::mem::take(&mut page.records).into();
-                let ready_bytes = ready.iter().map(Record::bytes).sum();
-                OpenPage { came: ready.len() as u64, ready, ready_bytes, end: Some(page), ..OpenPage::default() }
+                let ready = Ready::from(std::mem::take(&mut page.records));
+                OpenPage { came: ready.len() as u64, ready, end: Some(page), ..OpenPage::default() }
             }
         })
     }
 }
 
 impl OpenPage {
-    /// Whether a chunk is ready.
-    fn is_full(&self) -> bool {
-        self.ready.len() >= CHUNK_RECORDS_MAX || self.ready_bytes >= CHUNK_BYTES_MAX
-    }
-
     /// Takes a chunk of what is ready.
     fn chunk(&mut self) -> Vec<Record> {
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        while records.len() < CHUNK_RECORDS_MAX
-            && bytes < CHUNK_BYTES_MAX
-            && let Some(record) = self.ready.pop_front()
-        {
-            bytes += record.bytes();
-            records.push(record);
-        }
-        self.ready_bytes = self.ready_bytes.saturating_sub(bytes);
+        let records = self.ready.chunk();
         self.given += records.len() as u64;
         records
     }
 
     /// Reads on until a chunk is ready or the page ends.
     async fn fill(&mut self, cx: &Reading<'_>) -> Result<(), PageError> {
-        while self.end.is_none() && !self.is_full() {
+        while self.end.is_none() && !self.ready.is_full() {
             self.read_on(cx).await?;
         }
         Ok(())
@@ -282,12 +258,12 @@ impl OpenPage {
     /// Reads the next piece of the answer. At its end, what stands around the rows must be a whole answer by itself.
     async fn read_on(&mut self, cx: &Reading<'_>) -> Result<(), PageError> {
         let piece = match &mut self.reply {
-            Some(reply) => reply.chunk(&cx.api.tokens.cancel).await,
-            None => Ok(None),
+            Some(reply) => reply.chunk(&cx.api.tokens.cancel).await?,
+            None => None,
         };
         match piece {
-            Ok(Some(bytes)) => self.take(cx, &bytes).map_err(PageError::Broken),
-            Ok(None) => {
+            Some(bytes) => self.take(cx, &bytes).map_err(PageError::Broken),
+            None => {
                 let around = std::mem::take(&mut self.splitter).around().map_err(PageError::Broken)?;
                 let mut end = rows::page_of_bytes(&cx.layout, &around).map_err(PageError::Broken)?;
                 // An answer without a total announces what came: nothing is then found missing.
@@ -295,18 +271,14 @@ impl OpenPage {
                 self.end = Some(end);
                 Ok(())
             }
-            Err(TransportError::Cancelled) => Err(PageError::Cancelled),
-            Err(TransportError::Failed(text)) => Err(PageError::Broken(text)),
         }
     }
 
     fn take(&mut self, cx: &Reading<'_>, bytes: &[u8]) -> Result<(), String> {
-        let Self { splitter, ready, ready_bytes, came, .. } = self;
+        let Self { splitter, ready, came, .. } = self;
         splitter.push(bytes, |row| {
-            let record = rows::row(&cx.layout, row)?;
-            *ready_bytes += record.bytes();
+            ready.push(rows::row(&cx.layout, row)?);
             *came += 1;
-            ready.push_back(record);
             Ok(())
         })
     }
