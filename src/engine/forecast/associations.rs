@@ -44,8 +44,9 @@ impl Forecast {
             let from = decision.hubspot_id.clone().filter(|_| !anew).unwrap_or_else(|| planned_id(id));
             for (key, wanted) in &decision.wanted {
                 let before = known.remove(&(id, key.clone()));
-                // Noted, as it would otherwise be counted once more with those that wait.
-                if self.options.recheck || before.as_ref().is_some_and(AssociationState::is_due) {
+                // Noted, as it would otherwise be counted once more with those that wait. One that the state does not know is not among
+                // those, and there may be millions.
+                if before.as_ref().is_some_and(|state| self.options.recheck || state.is_due()) {
                     self.totals().replanned.insert((id, key.clone()));
                 }
                 states.push((again(id, key, wanted.clone(), before, anew), from.clone()));
