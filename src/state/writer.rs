@@ -356,8 +356,11 @@ mod tests {
         let others_asked = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&others_asked);
         let next = writer.submit(false, move |_| Ok(seen.load(Ordering::SeqCst)));
-        let others: Vec<_> = (10..10 + GATHERED as i64).map(|number| writer.submit(false, insert(number))).collect();
+        let other = |number: usize| writer.submit(false, insert(10 + number as i64));
+        // With the next one, one fewer than it waits for.
+        let mut others: Vec<_> = (2..GATHERED).map(other).collect();
         others_asked.store(true, Ordering::SeqCst);
+        others.extend((0..2).map(other));
         assert!(next.await.unwrap().answer.unwrap());
         assert!(join_all(others).await.into_iter().all(|done| done.unwrap().answer.is_ok()));
         assert_eq!(numbers(&writer).len(), 2 + GATHERED);
