@@ -25,20 +25,20 @@ pub(super) async fn look(common: &Common, arguments: &Doctor) -> Result<Exit, Op
     Ok(if report.status == CheckStatus::Failed { Exit::Failed } else { Exit::Done })
 }
 
-pub(super) fn state(common: &Common, arguments: &State) -> Result<Exit, OpsError> {
+pub(super) async fn state(common: &Common, arguments: &State) -> Result<Exit, OpsError> {
     let project = project(common, Outside::real())?;
     let (report, said) = match &arguments.action {
         StateAction::Check => {
-            let report = state::check(&project)?;
+            let report = state::check(&project).await?;
             let said = show::checked(&report, Paint::of_results());
             (report, said)
         }
         StateAction::Backup(backup) => {
-            let report = state::backup(&project, &backup.file)?;
+            let report = state::backup(&project, &backup.file).await?;
             let said = show::backed_up(&report);
             (report, said)
         }
-        StateAction::Forget(forget) => match forgotten(&project, forget)? {
+        StateAction::Forget(forget) => match forgotten(&project, forget).await? {
             Some(report) => {
                 let said = show::forgotten(&report);
                 (report, said)
@@ -54,9 +54,9 @@ pub(super) fn state(common: &Common, arguments: &State) -> Result<Exit, OpsError
 }
 
 /// Forgets a pipeline once a person has said so; none where they did not.
-fn forgotten(project: &Project, arguments: &StateForget) -> Result<Option<StateReport>, OpsError> {
+async fn forgotten(project: &Project, arguments: &StateForget) -> Result<Option<StateReport>, OpsError> {
     if !arguments.yes {
-        let known = state::known_of(project, &arguments.pipeline)?;
+        let known = state::known_of(project, &arguments.pipeline).await?;
         output::talk(&show::to_forget(&known));
         if !output::interactive() {
             let help = "`--yes` forgets without asking; `syncline state backup FILE` keeps a copy first";
@@ -67,5 +67,5 @@ fn forgotten(project: &Project, arguments: &StateForget) -> Result<Option<StateR
             return Ok(None);
         }
     }
-    state::forget(project, &arguments.pipeline).map(Some)
+    state::forget(project, &arguments.pipeline).await.map(Some)
 }

@@ -20,7 +20,7 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Doctor(arguments) => care::look(&common, &arguments).await,
         Command::Login(arguments) => login::log_in(&common, &arguments).await,
         Command::Logout(arguments) => login::log_out(&common, &arguments).await,
-        Command::State(arguments) => care::state(&common, &arguments),
+        Command::State(arguments) => care::state(&common, &arguments).await,
         Command::Validate(arguments) => definitions::validate_project(&common, &arguments).await,
         Command::Discover(arguments) => definitions::discover(&common, &arguments).await,
         Command::New(arguments) => definitions::new_pipeline(&common, &arguments).await,

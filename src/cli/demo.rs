@@ -71,7 +71,7 @@ async fn tell(common: &Common, folder: &Folder, sandbox: &Sandbox, outside: Outs
     folder.write(sandbox)?;
     let project = open(&folder.path, &without_target, outside)?;
     let state = project.state()?;
-    let preparation = prepare(&project, &[], PortalSource::LiveAndSaved(&state)).await?;
+    let preparation = prepare(&project, &[], PortalSource::LiveAndSaved(&*state)).await?;
     let warnings = preparation.warnings.len() as u64;
     say(
         "2  `syncline validate --online`: the definitions against both systems",
@@ -141,7 +141,7 @@ async fn review(folder: &Folder, before: Project) -> Result<Project, OpsError> {
         &show_diff::diff(&definitions, Paint::of_results()),
     );
     let state = project.state()?;
-    let preparation = prepare(&project, &["subscriptions".to_owned()], PortalSource::LiveAndSaved(&state)).await?;
+    let preparation = prepare(&project, &["subscriptions".to_owned()], PortalSource::LiveAndSaved(&*state)).await?;
     let sample = PlanOptions { sample: SAMPLE, ..PlanOptions::default() };
     let forecasts = plan(&project, &preparation, &sample, &|_| None).await?;
     say(

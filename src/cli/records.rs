@@ -32,10 +32,10 @@ pub(super) async fn import_records(common: &Common, arguments: &Import) -> Resul
     signals::watch(&outside.cancel);
     let project = project(common, outside)?;
     let state = project.state()?;
-    let mut preparation = prepare(&project, &arguments.names, PortalSource::LiveAndSaved(&state)).await?;
+    let mut preparation = prepare(&project, &arguments.names, PortalSource::LiveAndSaved(&*state)).await?;
     warn(common, &project, &preparation);
     let which = which(common, &project, &preparation.pipelines, arguments).await?;
-    let counted = count(&project, &state, &mut preparation, &which).await?;
+    let counted = count(&project, &*state, &mut preparation, &which).await?;
     if !common.quiet {
         for (prepared, counted) in preparation.pipelines.iter().zip(&counted) {
             output::talk(&intent(&project, prepared, counted, &which));
@@ -121,7 +121,7 @@ pub(super) async fn sync_records(common: &Common, arguments: &Sync) -> Result<Ex
     }
     let state = project.state()?;
     // A cycle every minute must not ask for all schemas each time.
-    let knowledge = PortalSource::SavedFirst(&state);
+    let knowledge = PortalSource::SavedFirst(&*state);
     let preparation = prepare_selected(&project, &project.loaded, &chosen, knowledge).await?;
     warn(common, &project, &preparation);
     let options = options(RunScope::Changed, "sync --once", arguments.allow, Progress::new(None, common.quiet));
@@ -141,7 +141,7 @@ pub(super) async fn reconcile(common: &Common, words: &Reconcile) -> Result<Exit
         return Ok(Exit::Done);
     }
     let state = project.state()?;
-    let preparation = prepare_selected(&project, &project.loaded, &chosen, PortalSource::LiveAndSaved(&state)).await?;
+    let preparation = prepare_selected(&project, &project.loaded, &chosen, PortalSource::LiveAndSaved(&*state)).await?;
     warn(common, &project, &preparation);
     let mut options = options(RunScope::Compared, "reconcile", words.allow, Progress::new(None, common.quiet));
     options.0.pause_after = words.time_limit;

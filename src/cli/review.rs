@@ -298,7 +298,7 @@ async fn apply_saved(
     }
     let state = project.state()?;
     let names = apply::names(&project, file, &plan)?;
-    let preparation = prepare(&project, &names, PortalSource::LiveAndSaved(&state)).await?;
+    let preparation = prepare(&project, &names, PortalSource::LiveAndSaved(&*state)).await?;
     // In the plan's order, in which it was reckoned: a pipeline may associate with what an earlier one makes.
     let preparation = apply::in_order(preparation, &plan);
     warn(common, &project, &preparation);

@@ -295,13 +295,18 @@ fn expanded(
 /// A secret by its name where no secret is used.
 fn secret_elsewhere(name: &Arc<str>, pointer: &str) -> Diagnostic {
     let place = Place::Value(pointer.to_owned());
-    Diagnostic::error("SL1010", name, place, "`${secret:…}` can stand below `connections` and `alerts` only")
-        .with_help("write the value itself, or take it from the environment with `${NAME}`")
+    Diagnostic::error(
+        "SL1010",
+        name,
+        place,
+        "`${secret:…}` can stand in `state`, and below `connections` and `alerts`, only",
+    )
+    .with_help("write the value itself, or take it from the environment with `${NAME}`")
 }
 
-/// Whether what stands there is needed by those alone who use it: a connection, or a receiver of alerts.
+/// Whether what stands there is needed by those alone who use it: a connection, a receiver of alerts, or the state.
 fn is_used_later(pointer: &str) -> bool {
-    pointer.starts_with("/connections/") || pointer.starts_with("/alerts/")
+    pointer.starts_with("/connections/") || pointer.starts_with("/alerts/") || pointer == "/state"
 }
 
 /// Puts what is written in the place of what came of it: a finding quotes `${NAME}`, never its value.

@@ -23,9 +23,10 @@ pub struct ProjectConfig {
     /// Salesforce orgs and HubSpot portals, under any names. Pipelines use those called `salesforce` and `hubspot` unless
     /// they name others.
     pub connections: BTreeMap<String, ConnectionConfig>,
-    /// Where Syncline keeps its state: `sqlite:PATH`, the path relative to this file. A target has its own.
+    /// Where Syncline keeps its state: `sqlite:PATH`, the path relative to this file, or `postgres://USER:PASSWORD@HOST/DATABASE?state=NAME`.
+    /// A target has its own.
     #[serde(default = "default_state")]
-    #[schemars(regex(pattern = "^sqlite:.+$"), example = &"sqlite:.syncline/state.db")]
+    #[schemars(regex(pattern = "^(sqlite:|postgres(ql)?://).+$"), example = &"sqlite:.syncline/state.db")]
     pub state: String,
     /// Folder of the pipeline files, inside the project.
     #[serde(default = "default_pipelines")]
@@ -61,9 +62,10 @@ pub struct OverrideConfig {
     /// there yet is a further connection.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub connections: BTreeMap<String, ConnectionOverrideConfig>,
-    /// The target's state. Unless set, a folder of the target's name beside the project's state: `sqlite:.syncline/dev/state.db`.
+    /// The target's state. Unless set, a folder of the target's name beside the project's state: `sqlite:.syncline/dev/state.db`; in
+    /// PostgreSQL, the state of the target's name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^sqlite:.+$"), example = &"sqlite:.syncline/dev.db")]
+    #[schemars(regex(pattern = "^(sqlite:|postgres(ql)?://).+$"), example = &"sqlite:.syncline/dev.db")]
     pub state: Option<String>,
     /// Limits of all pipelines, in place of their own.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! Connections and receivers with their secrets, which are asked for when they are used for the first time.
+//! Connections, receivers and the state with their secrets, which are asked for when they are used for the first time.
 
 use std::sync::Arc;
 
@@ -47,6 +47,20 @@ pub fn receiver(loaded: &Loaded, index: usize) -> Result<Option<ReceiverConfig>,
     filled(loaded, &format!("/alerts/{index}"))
 }
 
+/// Whether the place of the state has secrets that are asked for.
+pub fn is_secret_state(loaded: &Loaded) -> bool {
+    waits(loaded, STATE)
+}
+
+/// The place of the state with its secrets; none where it has none that are asked for.
+///
+/// Errors: as [`connection`].
+pub fn state(loaded: &Loaded) -> Result<Option<String>, Vec<Diagnostic>> {
+    filled(loaded, STATE)
+}
+
+const STATE: &str = "/state";
+
 fn pointer(connection: &str) -> String {
     format!("/connections/{}", yaml::escape(connection))
 }
@@ -55,7 +69,7 @@ fn pointer(connection: &str) -> String {
 fn waits(loaded: &Loaded, prefix: &str) -> bool {
     // With the slash: `/alerts/1` must not take what belongs to `/alerts/12`.
     let below = format!("{prefix}/");
-    loaded.later.keys().any(|pointer| pointer.starts_with(&below))
+    loaded.later.keys().any(|pointer| pointer == prefix || pointer.starts_with(&below))
 }
 
 /// What stands at a pointer, with its secrets in their places.
@@ -64,7 +78,8 @@ fn filled<T: DeserializeOwned>(loaded: &Loaded, prefix: &str) -> Result<Option<T
     let mut document = loaded.document.clone();
     let below = format!("{prefix}/");
     let mut findings = Vec::new();
-    for (pointer, parts) in loaded.later.iter().filter(|(pointer, _)| pointer.starts_with(&below)) {
+    for (pointer, parts) in loaded.later.iter().filter(|(pointer, _)| *pointer == prefix || pointer.starts_with(&below))
+    {
         let text: Result<String, _> = parts
             .iter()
             .map(|part| match part {

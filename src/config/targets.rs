@@ -128,6 +128,10 @@ fn put_over(base: &mut Value, over: &Value, key: &str) {
 
 /// The state of a target that names none: a folder of its name beside that of the project.
 pub fn state_of(state: &str, target: &str) -> String {
+    // In a database it is known by its name, and what is still to be put in cannot be parted.
+    if !state.starts_with("sqlite:") {
+        return state.to_owned();
+    }
     let (kind, path) = state.split_once(':').unwrap_or(("sqlite", state));
     match path.rsplit_once('/') {
         Some((folder, file)) => format!("{kind}:{folder}/{target}/{file}"),
@@ -189,6 +193,8 @@ mod tests {
             ("sqlite:.syncline/state.db", "sqlite:.syncline/prod/state.db"),
             ("sqlite:state.db", "sqlite:prod/state.db"),
             ("sqlite:/var/lib/syncline/state.db", "sqlite:/var/lib/syncline/prod/state.db"),
+            ("postgres://db/crm?state=eu", "postgres://db/crm?state=eu"),
+            ("${secret:STATE}", "${secret:STATE}"),
         ] {
             assert_eq!(state_of(state, "prod"), expected);
         }

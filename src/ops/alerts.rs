@@ -13,11 +13,11 @@ use crate::engine::parents;
 use crate::engine::run::seconds;
 use crate::model::alert::{self, Alert, AlertEvent, AlertTerms};
 use crate::model::ids::PipelineName;
-use crate::ports::state::{AlertCommit, Delivery, StateError, StateReader, StateWriter};
+use crate::ports::state::{AlertCommit, Delivery, StateError};
+use crate::ports::store::Store;
 use crate::project::alerts::send;
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
-use crate::state::sqlite::SqliteState;
 use crate::sys::cancel::Cancel;
 
 /// How long after its n-th try an alert is sent again; the last pause repeats. It is never given up.
@@ -118,7 +118,7 @@ pub async fn test(project: &Project, names: &[String]) -> Result<AlertTest, OpsE
 }
 
 /// Tells, before a command ends, what there is to tell; for a few seconds at most.
-pub async fn tell_at_last(project: &Project, state: &SqliteState, words: Words) {
+pub async fn tell_at_last(project: &Project, state: &dyn Store, words: Words) {
     if project.config.alerts.is_empty() {
         return;
     }
@@ -138,7 +138,7 @@ pub async fn tell_at_last(project: &Project, state: &SqliteState, words: Words) 
 }
 
 /// Tells as long as it is polled.
-pub async fn keep_telling(current: &tokio::sync::watch::Receiver<Arc<Project>>, state: &SqliteState, words: Words) {
+pub async fn keep_telling(current: &tokio::sync::watch::Receiver<Arc<Project>>, state: &dyn Store, words: Words) {
     loop {
         // Asked anew in each turn, as a changed project file takes effect without a restart.
         let project = Arc::clone(&current.borrow());
@@ -158,7 +158,7 @@ pub async fn keep_telling(current: &tokio::sync::watch::Receiver<Arc<Project>>, 
 }
 
 /// Sends what is due.
-async fn send_due(project: &Project, state: &SqliteState, cancel: &Cancel) -> Result<(), StateError> {
+async fn send_due(project: &Project, state: &dyn Store, cancel: &Cancel) -> Result<(), StateError> {
     // Until nothing is due: an incident may have left more than one batch.
     loop {
         let now = project.outside.clock.now();
@@ -190,7 +190,7 @@ async fn send_due(project: &Project, state: &SqliteState, cancel: &Cancel) -> Re
 }
 
 /// Compares the age of each pipeline's data with what is allowed.
-async fn notice_old_data(project: &Project, state: &SqliteState, words: Words) -> Result<(), StateError> {
+async fn notice_old_data(project: &Project, state: &dyn Store, words: Words) -> Result<(), StateError> {
     // A pipeline that no sync is to run may be as old as it likes.
     for pipeline in project.loaded.pipelines.iter().filter(|pipeline| pipeline.config.sync.enabled) {
         let name = PipelineName::new(pipeline.config.name.as_str());
@@ -212,7 +212,7 @@ async fn notice_old_data(project: &Project, state: &SqliteState, words: Words) -
 }
 
 /// Age of a pipeline's data, that of parents included, in seconds; none before its first run.
-pub async fn lag(state: &SqliteState, name: &PipelineName, now: Timestamp) -> Result<Option<f64>, StateError> {
+pub async fn lag(state: &dyn Store, name: &PipelineName, now: Timestamp) -> Result<Option<f64>, StateError> {
     let mark = state.stored_watermark(name).await?;
     // A watermark that lies ahead of the clock is no proof that HubSpot is in step.
     let reached = mark.map(|mark| mark.set_at.map_or(mark.watermark.0, |at| mark.watermark.0.min(at)));

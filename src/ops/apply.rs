@@ -19,13 +19,13 @@ use crate::model::plan_entry::PlanEntry;
 use crate::model::report::{RunStatus, Tally};
 use crate::plan::guard::Allowance;
 use crate::ports::fault::Fault;
-use crate::ports::state::{Directory, StateReader};
+use crate::ports::state::Directory;
+use crate::ports::store::Store;
 use crate::project::error::OpsError;
 use crate::project::prepare::{Preparation, Prepared};
 use crate::project::wiring::Project;
 use crate::review;
 use crate::stages::StageError;
-use crate::state::sqlite::SqliteState;
 
 /// Most moved records that are named.
 const NAMED_MAX: usize = 10;
@@ -39,7 +39,7 @@ const BATCH_MAX: usize = 500;
 
 /// What is remembered of a pipeline now.
 pub async fn state_summary(
-    state: &SqliteState,
+    state: &dyn Store,
     name: &PipelineName,
     prepared: &Prepared,
 ) -> Result<StateSummary, OpsError> {
@@ -93,7 +93,7 @@ pub async fn describe(
             scope: forecast.scope,
             definition: project.loaded.pipelines[prepared.index].config.clone(),
             portal: (*prepared.portal).clone(),
-            state: state_summary(&state, &name, prepared).await?,
+            state: state_summary(&*state, &name, prepared).await?,
             forecast: forecast.clone(),
             name,
         });
@@ -118,14 +118,14 @@ pub async fn verify(
         let today = &project.loaded.pipelines[prepared.index].config;
         moved.extend(definition_moved(saved, today));
         moved.extend(portal_moved(saved, prepared));
-        let now = state_summary(&state, &saved.name, prepared).await?;
+        let now = state_summary(&*state, &saved.name, prepared).await?;
         moved.extend(state_moved(saved, &now));
     }
     // What is cheap to compare comes first; the records are only read where definitions, portal and state still
     // agree.
     refuse(path, moved)?;
     // On disk and not in memory, since a plan may list a million records.
-    let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
+    let scratch = project.scratch()?;
     let all = load(path, plan, &scratch).await?;
     let (moved, refused) = compare(project, preparation, path, plan, &all, allowance).await?;
     refuse(path, moved)?;
@@ -202,11 +202,7 @@ fn state_moved(saved: &SavedPipeline, now: &StateSummary) -> Vec<String> {
 }
 
 /// Puts the file's entries where they can be looked up.
-async fn load(
-    path: &Path,
-    plan: &SavedPlan,
-    scratch: &Arc<SqliteState>,
-) -> Result<HashMap<PipelineName, u64>, OpsError> {
+async fn load(path: &Path, plan: &SavedPlan, scratch: &Arc<dyn Store>) -> Result<HashMap<PipelineName, u64>, OpsError> {
     let mut counts: HashMap<PipelineName, u64> =
         plan.pipelines.iter().map(|pipeline| (pipeline.name.clone(), 0)).collect();
     // Reading a file blocks, so it has a thread of its own; a few batches ahead keep both sides busy.
@@ -263,7 +259,7 @@ async fn compare(
     counts: &HashMap<PipelineName, u64>,
     allowance: Allowance,
 ) -> Result<(Vec<String>, Vec<String>), OpsError> {
-    let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
+    let scratch = project.scratch()?;
     load(path, saved, &scratch).await?;
     let comparisons: HashMap<PipelineName, Arc<Comparison>> = saved
         .pipelines

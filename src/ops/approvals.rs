@@ -105,13 +105,13 @@ pub fn take(project: &Project, digest: &str) -> Result<PathBuf, OpsError> {
 }
 
 fn places(project: &Project, digest: &str) -> (PathBuf, PathBuf) {
-    let folder = project.state_path().parent().map(Path::to_owned).unwrap_or_default().join("approved");
+    let folder = project.files_folder().join("approved");
     (folder.join(format!("{digest}.plan")), folder.join(format!("{digest}.json")))
 }
 
 /// Where a plan that is yet to be approved is saved.
 pub fn place_for_plan(project: &Project) -> Result<PathBuf, OpsError> {
-    let folder = project.state_path().parent().map(Path::to_owned).unwrap_or_default().join("plans");
+    let folder = project.files_folder().join("plans");
     files::private_folder(&folder).map_err(|error| {
         OpsError::refused("SL6008", format!("`{}`: {error}", folder.display()), "check the folder of the state")
     })?;

@@ -10,12 +10,11 @@ use serde::Serialize;
 use crate::config::project::{ConnectionConfig, SalesforceConfig};
 use crate::config::scalar::percent;
 use crate::model::ids::PipelineName;
-use crate::ports::overview::{CALL_SLOT_MS, CallsMade, StateOverview};
-use crate::ports::state::StateReader;
+use crate::ports::overview::{CALL_SLOT_MS, CallsMade};
+use crate::ports::store::Store;
 use crate::project::error::OpsError;
 use crate::project::prepare::{allowed_key, rate_key};
 use crate::project::wiring::Project;
-use crate::state::sqlite::SqliteState;
 
 const DAY: Duration = Duration::from_hours(24);
 const HOUR: Duration = Duration::from_hours(1);
@@ -74,7 +73,7 @@ pub struct Calls {
 
 impl Calls {
     /// Counts them.
-    pub async fn read(project: &Project, state: &SqliteState, now: Timestamp) -> Result<Self, OpsError> {
+    pub async fn read(project: &Project, state: &dyn Store, now: Timestamp) -> Result<Self, OpsError> {
         let made = state.calls_since(now - DAY, now).await?;
         let mut calls = Self { made, now, connections: Vec::new() };
         for (name, config) in &project.config.connections {
@@ -95,7 +94,7 @@ impl Calls {
     async fn connection(
         &self,
         project: &Project,
-        state: &SqliteState,
+        state: &dyn Store,
         name: &str,
         config: &ConnectionConfig,
     ) -> Result<ConnectionCalls, OpsError> {

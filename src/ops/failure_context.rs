@@ -9,10 +9,10 @@ use crate::model::failure::{Category, FailureKind};
 use crate::model::forecast::RecordAddresses;
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::object::{TargetObject, TargetProperty};
-use crate::ports::state::{StateError, StateReader};
+use crate::ports::state::StateError;
+use crate::ports::store::Store;
 use crate::project::portal::Portal;
 use crate::project::wiring::Project;
-use crate::state::sqlite::SqliteState;
 
 /// Options and rules that are named.
 /// As many as a person compares at a glance.
@@ -36,7 +36,7 @@ impl FailureContext {
     pub async fn complete(
         &mut self,
         project: &Project,
-        state: &SqliteState,
+        state: &dyn Store,
         page: &mut [FailureView],
     ) -> Result<(), StateError> {
         let mut records: HashMap<PipelineName, Vec<SalesforceId>> = HashMap::new();
@@ -62,7 +62,7 @@ impl FailureContext {
     }
 }
 
-async fn known(project: &Project, state: &SqliteState, name: &PipelineName) -> Result<Known, StateError> {
+async fn known(project: &Project, state: &dyn Store, name: &PipelineName) -> Result<Known, StateError> {
     let loaded: Option<&LoadedPipeline> =
         project.loaded.pipelines.iter().find(|pipeline| pipeline.config.name == name.as_str());
     let Some(LoadedPipeline { config, .. }) = loaded else {

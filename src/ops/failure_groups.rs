@@ -9,11 +9,11 @@ use super::failure_context::FailureContext;
 use super::failure_view::FailureView;
 use crate::config::pipeline::FieldConfig;
 use crate::model::failure::{Category, RetryRule};
-use crate::ports::overview::{FailureReason, StateOverview};
+use crate::ports::overview::FailureReason;
 use crate::ports::state::FailureFilter;
+use crate::ports::store::Store;
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
-use crate::state::sqlite::SqliteState;
 
 /// Records of a reason that are named.
 const SAMPLE_RECORDS_MAX: usize = 5;
@@ -100,11 +100,11 @@ pub async fn groups(project: &Project, filters: &[FailureFilter]) -> Result<Vec<
             };
             if let Some(group) = all.get_mut(&key) {
                 let room = SAMPLE_RECORDS_MAX - group.sample.len();
-                let more = sample(project, &state, &mut context, filter, &reason, room).await?;
+                let more = sample(project, &*state, &mut context, filter, &reason, room).await?;
                 merge(group, &reason, more);
             } else {
-                let sample = sample(project, &state, &mut context, filter, &reason, SAMPLE_RECORDS_MAX).await?;
-                let values = missing_values(project, &state, filter, &reason, sample.first()).await?;
+                let sample = sample(project, &*state, &mut context, filter, &reason, SAMPLE_RECORDS_MAX).await?;
+                let values = missing_values(project, &*state, filter, &reason, sample.first()).await?;
                 all.extend(group(&reason, values, sample).map(|group| (key, group)));
             }
         }
@@ -127,7 +127,7 @@ struct Key {
 /// A few of the records with a reason.
 async fn sample(
     project: &Project,
-    state: &SqliteState,
+    state: &dyn Store,
     context: &mut FailureContext,
     filter: &FailureFilter,
     reason: &FailureReason,
@@ -176,7 +176,7 @@ fn merge(group: &mut FailureGroup, reason: &FailureReason, more: Vec<FailureView
 /// A line to paste with the values that have no place in the map; none where that is not the trouble, or where they are too many.
 async fn missing_values(
     project: &Project,
-    state: &SqliteState,
+    state: &dyn Store,
     filter: &FailureFilter,
     reason: &FailureReason,
     first: Option<&FailureView>,

@@ -11,11 +11,10 @@ use super::failure_view::FailureView;
 use crate::model::ids::{PipelineName, RunId};
 use crate::model::origin::RunOrigin;
 use crate::model::report::{RunKind, RunStatus, Tally};
-use crate::ports::overview::StateOverview;
-use crate::ports::state::{FailureFilter, FailureMark, RunRow, StateReader, StateWriter};
+use crate::ports::state::{FailureFilter, FailureMark, RunRow};
+use crate::ports::store::Store;
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
-use crate::state::sqlite::SqliteState;
 
 /// What `runs --format json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -104,7 +103,7 @@ const PAGE: usize = 1_000;
 /// Failures that match, page by page: all of them, however many there are, while memory holds one page.
 pub struct Pages<'a> {
     project: &'a Project,
-    state: Arc<SqliteState>,
+    state: Arc<dyn Store>,
     filters: VecDeque<FailureFilter>,
     context: FailureContext,
     size: usize,
@@ -133,7 +132,7 @@ impl<'a> Pages<'a> {
                     // By the last row's place and no offset: rows that are marked meanwhile would shift the pages.
                     filter.after = Some(last.place());
                     let mut page: Vec<FailureView> = rows.into_iter().map(Into::into).collect();
-                    self.context.complete(self.project, &self.state, &mut page).await?;
+                    self.context.complete(self.project, &*self.state, &mut page).await?;
                     return Ok(Some(page));
                 }
             }
@@ -147,12 +146,12 @@ pub async fn runs(project: &Project, pipeline: Option<&str>, limit: usize) -> Re
     let state = project.state_for_reading()?;
     let pipeline = pipeline.map(PipelineName::new);
     let mut runs: Vec<RunView> = state.runs(pipeline.as_ref(), limit).await?.into_iter().map(Into::into).collect();
-    enter_origins(&state, &mut runs).await?;
+    enter_origins(&*state, &mut runs).await?;
     Ok(runs)
 }
 
 /// Enters where runs come from.
-async fn enter_origins(state: &SqliteState, runs: &mut [RunView]) -> Result<(), OpsError> {
+async fn enter_origins(state: &dyn Store, runs: &mut [RunView]) -> Result<(), OpsError> {
     let ids: Vec<RunId> = runs.iter().map(|run| RunId::new(run.run.as_str())).collect();
     let mut origins = state.origins(&ids).await?;
     for (run, id) in runs.iter_mut().zip(&ids) {
@@ -173,7 +172,7 @@ pub async fn run(project: &Project, id: &str) -> Result<RunView, OpsError> {
         ));
     };
     let mut run = [row.into()];
-    enter_origins(&state, &mut run).await?;
+    enter_origins(&*state, &mut run).await?;
     let [run] = run;
     Ok(run)
 }

@@ -3,11 +3,10 @@
 use crate::engine::{catch_up, trial};
 use crate::model::report::Trial;
 use crate::ports::source::Source;
-use crate::ports::state::StateReader;
+use crate::ports::store::Store;
 use crate::project::error::OpsError;
 use crate::project::prepare::{Preparation, Prepared, Refused};
 use crate::project::wiring::Project;
-use crate::state::sqlite::SqliteState;
 
 /// What a copy of one pipeline is about.
 pub struct Counted {
@@ -43,7 +42,7 @@ impl Which {
 /// Errors: what concerns all pipelines: the state cannot be used.
 pub async fn count(
     project: &Project,
-    state: &SqliteState,
+    state: &dyn Store,
     preparation: &mut Preparation,
     which: &Which,
 ) -> Result<Vec<Counted>, OpsError> {
@@ -67,7 +66,7 @@ pub async fn count(
 
 async fn count_one(
     project: &Project,
-    state: &SqliteState,
+    state: &dyn Store,
     prepared: &Prepared,
     which: &Which,
 ) -> Result<Counted, OpsError> {

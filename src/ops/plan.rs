@@ -24,6 +24,7 @@ use crate::model::report::{RunKind, RunReport, RunScope, RunStatus, Tally, Trial
 use crate::pipeline::compiled::{AssociationTarget, Pipeline};
 use crate::plan::guard::Allowance;
 use crate::ports::state::{StateReader, StateWriter};
+use crate::ports::store::Store;
 use crate::project::context::{context, failed, new_run};
 use crate::project::error::OpsError;
 use crate::project::prepare::{Preparation, Prepared, Refused};
@@ -33,7 +34,6 @@ use crate::stages::StageContext;
 use crate::stages::read::associations::kept;
 use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::read::first_import::{self, BeforeImport};
-use crate::state::sqlite::SqliteState;
 
 /// What is to be found out.
 #[derive(Clone, Default)]
@@ -91,7 +91,7 @@ pub async fn plan(
     observers: PlanObservers<'_>,
 ) -> Result<Vec<PipelineForecast>, OpsError> {
     // What the plan works out must leave the real state untouched, also when it is killed.
-    let scratch = Arc::new(SqliteState::scratch(&project.outside.clock)?);
+    let scratch = project.scratch()?;
     let (state, unasked) = match &options.without_state {
         None => (project.state_for_reading()?, Vec::new()),
         Some(without) => stateless::infer_state(project, preparation, &scratch, without).await?,
@@ -120,7 +120,7 @@ pub async fn plan(
                 None => {
                     let scratch = match commands.is_empty() {
                         true => Arc::clone(&scratch),
-                        false => Arc::new(SqliteState::scratch(&project.outside.clock)?),
+                        false => project.scratch()?,
                     };
                     commands.push(Command { kind, scratch, makers: Vec::new() });
                     commands.len() - 1
@@ -325,7 +325,7 @@ struct Command {
     /// Of which kind their runs are; none where they follow the plan, of whatever kinds they are.
     kind: Option<RunKind>,
     /// What was worked out for them.
-    scratch: Arc<SqliteState>,
+    scratch: Arc<dyn Store>,
     /// Those that make records, by their places.
     makers: Vec<(usize, Maker)>,
 }

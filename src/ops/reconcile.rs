@@ -7,9 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::config::scalar::Interval;
 use crate::engine::run::reconciled_key;
 use crate::model::ids::PipelineName;
-use crate::ports::state::StateReader;
+use crate::ports::store::Store;
 use crate::project::wiring::Project;
-use crate::state::sqlite::SqliteState;
 
 /// The comparisons of one pipeline, as far as this process has tried them.
 #[derive(Default)]
@@ -23,7 +22,7 @@ const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
 impl Comparison {
     /// Whether the comparison that ended is to go on after the next cycle.
-    pub async fn pauses(&mut self, state: &Arc<SqliteState>, name: &PipelineName) -> bool {
+    pub async fn pauses(&mut self, state: &Arc<dyn Store>, name: &PipelineName) -> bool {
         // A position in the state is what a pause leaves behind.
         let pauses = matches!(state.comparison(name).await, Ok(Some(_)));
         if pauses {
@@ -34,7 +33,7 @@ impl Comparison {
 
     /// Whether it is time: `sync.reconcile` has passed since the last comparison, or since the first run where there was none. The
     /// caller begins one then.
-    pub async fn is_due(&mut self, project: &Project, state: &Arc<SqliteState>, index: usize) -> bool {
+    pub async fn is_due(&mut self, project: &Project, state: &Arc<dyn Store>, index: usize) -> bool {
         let config = &project.loaded.pipelines[index].config;
         let Interval::Every(every) = config.sync.reconcile else { return false };
         let (now, name) = (project.outside.clock.now(), PipelineName::new(config.name.as_str()));

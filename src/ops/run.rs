@@ -20,8 +20,8 @@ use crate::model::report::{RunProgress, RunReport, RunScope, RunStatus, Tally, T
 use crate::pipeline::compiled::AssociationTarget;
 use crate::plan::guard::Allowance;
 use crate::ports::fault::Fault;
-use crate::ports::overview::StateOverview;
-use crate::ports::state::{RunRow, StateError, StateReader, StateWriter};
+use crate::ports::state::{RunRow, StateError};
+use crate::ports::store::Store;
 use crate::project::context::{Handles, handles, new_run};
 use crate::project::error::OpsError;
 use crate::project::prepare::{
@@ -30,7 +30,6 @@ use crate::project::prepare::{
 use crate::project::selection::Selection;
 use crate::project::wiring::Project;
 use crate::stages::StageContext;
-use crate::state::sqlite::SqliteState;
 use crate::sys::crash_point::crash_point;
 use crate::sys::spans;
 
@@ -110,7 +109,7 @@ impl Trouble {
 /// stop; each has its row in the history.
 pub async fn run_all(
     project: &Project,
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     preparation: Preparation,
     options: &RunOptions,
     counted: &HashMap<PipelineName, u64>,
@@ -132,12 +131,12 @@ pub async fn run_all(
         tracing::warn!(%error, "associations to records that were made later wait for the next run");
     }
     crash_point!("command.telling");
-    alerts::tell_at_last(project, state, status::duration).await;
+    alerts::tell_at_last(project, &**state, status::duration).await;
     finished
 }
 
 /// The run of a pipeline that was refused: a row with the reason.
-pub async fn refuse(project: &Project, state: &Arc<SqliteState>, refused: Refused, options: &RunOptions) -> Finished {
+pub async fn refuse(project: &Project, state: &Arc<dyn Store>, refused: Refused, options: &RunOptions) -> Finished {
     let Refused { name, reason } = refused;
     let (scope, begun) = (options.scope_of(&name), (new_run(project), project.outside.clock.now()));
     let run = begun.0.clone();
@@ -157,7 +156,7 @@ async fn traced(run: &RunId, name: &PipelineName, scope: RunScope, work: impl Fu
 /// Runs one pipeline under its lease. Whatever keeps it from its end, be it our own mistake, is the reason of a failed run.
 pub async fn run_one(
     project: &Project,
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     prepared: &Prepared,
     options: &RunOptions,
     counted: Option<u64>,
@@ -193,7 +192,7 @@ async fn isolated<T>(work: impl Future<Output = Result<T, OpsError>>) -> Result<
 
 async fn attempt(
     project: &Project,
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     prepared: &Prepared,
     options: &RunOptions,
     counted: Option<u64>,
@@ -250,7 +249,7 @@ async fn attempt(
     tracing::info!(pipeline = %name, "the portal has changed since the last run: starting over");
     let asked = report.tally;
     let chosen = Selection { pipelines: vec![prepared.index], broken: Vec::new() };
-    let mut fresh = prepare_selected(project, &project.loaded, &chosen, PortalSource::LiveAndSaved(state)).await?;
+    let mut fresh = prepare_selected(project, &project.loaded, &chosen, PortalSource::LiveAndSaved(&**state)).await?;
     if let Some(refused) = fresh.refused.pop() {
         return Err(refused.reason);
     }
@@ -264,7 +263,7 @@ async fn attempt(
 }
 
 /// What a first beginning asked went over the wire as well: the report and the row of the second one count it.
-async fn with_calls_of(state: &Arc<SqliteState>, mut report: RunReport, first: Tally) -> Result<RunReport, StateError> {
+async fn with_calls_of(state: &Arc<dyn Store>, mut report: RunReport, first: Tally) -> Result<RunReport, StateError> {
     report.tally.salesforce_calls += first.salesforce_calls;
     report.tally.hubspot_calls += first.hubspot_calls;
     if let Some(mut row) = state.run(report.run.as_str()).await? {
@@ -282,7 +281,7 @@ fn finished(report: RunReport, stop: Option<StopReason>, prepared: Prepared) -> 
 /// The run of a pipeline that did not begin, or broke off without a word: its row has the reason.
 async fn not_begun(
     project: &Project,
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     name: PipelineName,
     scope: RunScope,
     reason: OpsError,
@@ -334,7 +333,7 @@ async fn not_begun(
 /// Writes the row of a run that did not get to write it itself. Where no other process runs the pipeline, rows that a
 /// process left when it died are ended as well.
 async fn record(
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     row: &mut RunRow,
     options: &RunOptions,
     terms: Option<&AlertTerms>,
@@ -359,7 +358,7 @@ async fn record(
 /// Keeps where a run comes from.
 async fn note_origin(
     project: &Project,
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     name: &PipelineName,
     run: &RunId,
     options: &RunOptions,
@@ -370,7 +369,7 @@ async fn note_origin(
 
 /// Keeps the count of Salesforce calls over processes, as `api_budget` is meant for the day and not for one run; and what both
 /// services allow.
-async fn note_calls(project: &Project, state: &Arc<SqliteState>, prepared: &Prepared) -> Result<(), OpsError> {
+async fn note_calls(project: &Project, state: &Arc<dyn Store>, prepared: &Prepared) -> Result<(), OpsError> {
     let config = &project.loaded.pipelines[prepared.index].config;
     let connection = &config.source.connection;
     let key = calls_key(connection);
@@ -393,7 +392,7 @@ async fn note_calls(project: &Project, state: &Arc<SqliteState>, prepared: &Prep
 /// Associations of pipelines whose other side was made by a pipeline that ran after them.
 async fn later_associations(
     project: &Project,
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     options: &RunOptions,
     finished: &mut [Finished],
 ) -> Result<(), OpsError> {

@@ -8,21 +8,23 @@ use serde::Serialize;
 use crate::diagnostic::nearest::nearest;
 use crate::model::ids::PipelineName;
 use crate::project::error::OpsError;
+use crate::project::state::StatePlace;
 use crate::project::wiring::Project;
 use crate::state::care::{self, Forgotten};
+use crate::state::cared::{Cared, CaredFile};
 use crate::state::open::Seen;
 
 /// What `state` prints with `--format json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(title = "Syncline state")]
 pub struct StateReport {
-    /// The file that was looked at, or the copy that was made.
+    /// The file that was looked at, or the copy that was made; in PostgreSQL, the address.
     pub path: String,
     /// Its version.
     pub version: u32,
     /// The version that this program writes.
     pub version_known: u32,
-    /// Its size, with its log.
+    /// Its size, with its log; in PostgreSQL, that of all states of the database.
     pub bytes: u64,
     /// What is wrong with it: nothing where it is sound.
     pub problems: Vec<String>,
@@ -45,63 +47,62 @@ pub struct ForgottenView {
     pub runs: u64,
 }
 
-/// Goes through the state's file.
+/// Goes through the state.
 ///
 /// Errors: there is none; it is no state, or of a later version.
-pub fn check(project: &Project) -> Result<StateReport, OpsError> {
-    let path = project.state_path();
-    must_be_there(&path)?;
-    let (seen, problems) = care::check(&path)?;
-    Ok(report(&path, seen, problems))
+pub async fn check(project: &Project) -> Result<StateReport, OpsError> {
+    let state = project.state_to_care_for(false)?;
+    must_be_there(&*state).await?;
+    let (seen, problems) = state.check().await?;
+    Ok(report(state.shown(), seen, problems))
 }
 
 /// Copies the state into a new file, also while it is in use.
 ///
-/// Errors: as [`check`]; the place is taken or cannot be written.
-pub fn backup(project: &Project, to: &Path) -> Result<StateReport, OpsError> {
-    let path = project.state_path();
-    must_be_there(&path)?;
+/// Errors: as [`check`]; the place is taken or cannot be written; the state is in a database, which has its own ways.
+pub async fn backup(project: &Project, to: &Path) -> Result<StateReport, OpsError> {
+    let path = match project.state_place()? {
+        StatePlace::File(path) => path,
+        StatePlace::Server(address) => {
+            let message = format!("`{address}` is in PostgreSQL, which is backed up by its own tools");
+            let help = "`pg_dump --schema=syncline` writes all states of a database to a file, also while they are in use; see docs/deploy/postgres.md";
+            return Err(OpsError::refused("SL6005", message, help));
+        }
+    };
+    must_be_there(&CaredFile(path.clone())).await?;
     // Said here, where it is a name that the person chose, and not a trouble of the disk.
     if to.symlink_metadata().is_ok() {
         let message = format!("`{}` already exists, and a copy replaces nothing", to.display());
         return Err(OpsError::refused("SL6005", message, "name another file"));
     }
     let seen = care::backup(&path, to)?;
-    Ok(report(to, seen, Vec::new()))
+    Ok(report(to.display().to_string(), seen, Vec::new()))
 }
 
 /// What `forget` would take out.
 ///
 /// Errors: as [`check`]; nothing is known of such a pipeline.
-pub fn known_of(project: &Project, name: &str) -> Result<ForgottenView, OpsError> {
-    let path = project.state_path();
-    must_be_there(&path)?;
-    care::known_of(&path, &PipelineName::new(name))?
-        .map(|found| view(name, found))
-        .ok_or_else(|| unknown(project, name))
+pub async fn known_of(project: &Project, name: &str) -> Result<ForgottenView, OpsError> {
+    let state = project.state_to_care_for(false)?;
+    must_be_there(&*state).await?;
+    let found = state.known_of(&PipelineName::new(name)).await?;
+    found.map(|found| view(name, found)).ok_or_else(|| unknown(project, name))
 }
 
 /// Takes out everything that is remembered of a pipeline.
 ///
 /// Errors: as [`known_of`]; a run of it is under way.
-pub fn forget(project: &Project, name: &str) -> Result<StateReport, OpsError> {
-    let path = project.state_path();
-    must_be_there(&path)?;
+pub async fn forget(project: &Project, name: &str) -> Result<StateReport, OpsError> {
+    must_be_there(&*project.state_to_care_for(false)?).await?;
+    let state = project.state_to_care_for(true)?;
     let holder = format!("syncline state forget, process {}", std::process::id());
-    let found = care::forget(&path, &PipelineName::new(name), &holder)?.ok_or_else(|| unknown(project, name))?;
-    let seen = care::look(&path)?;
-    Ok(StateReport { forgotten: Some(view(name, found)), ..report(&path, seen, Vec::new()) })
+    let found = state.forget(&PipelineName::new(name), &holder).await?.ok_or_else(|| unknown(project, name))?;
+    let seen = must_be_there(&*state).await?;
+    Ok(StateReport { forgotten: Some(view(name, found)), ..report(state.shown(), seen, Vec::new()) })
 }
 
-fn report(path: &Path, seen: Seen, problems: Vec<String>) -> StateReport {
-    StateReport {
-        path: path.display().to_string(),
-        version: seen.version,
-        version_known: seen.known,
-        bytes: seen.bytes,
-        problems,
-        forgotten: None,
-    }
+fn report(path: String, seen: Seen, problems: Vec<String>) -> StateReport {
+    StateReport { path, version: seen.version, version_known: seen.known, bytes: seen.bytes, problems, forgotten: None }
 }
 
 fn view(name: &str, found: Forgotten) -> ForgottenView {
@@ -109,15 +110,14 @@ fn view(name: &str, found: Forgotten) -> ForgottenView {
     ForgottenView { pipeline: name.to_owned(), records, associations, failures, runs }
 }
 
-fn must_be_there(path: &Path) -> Result<(), OpsError> {
-    match path.exists() {
-        true => Ok(()),
-        false => Err(OpsError::refused(
+async fn must_be_there(state: &dyn Cared) -> Result<Seen, OpsError> {
+    state.look().await?.ok_or_else(|| {
+        OpsError::refused(
             "SL6006",
-            format!("there is no state yet: `{}`", path.display()),
+            format!("there is no state yet: `{}`", state.shown()),
             "the first run creates it; `--target` chooses another target's",
-        )),
-    }
+        )
+    })
 }
 
 fn unknown(project: &Project, name: &str) -> OpsError {

@@ -18,11 +18,10 @@ use crate::model::identity::MappingVersion;
 use crate::model::ids::PipelineName;
 use crate::model::report::RunStatus;
 use crate::pipeline::compile::mapping_version;
-use crate::ports::state::StateReader;
+use crate::ports::store::Store;
 use crate::project::error::OpsError;
 use crate::project::portal::Portal;
 use crate::project::wiring::Project;
-use crate::state::sqlite::SqliteState;
 
 /// What `status --format json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -208,16 +207,16 @@ const RUNS_LOOKED_AT: usize = 20;
 pub async fn status(project: &Project) -> Result<StatusReport, OpsError> {
     let state = project.state_for_reading()?;
     let loaded = &project.loaded;
-    let calls = Calls::read(project, &state, project.outside.clock.now()).await?;
+    let calls = Calls::read(project, &*state, project.outside.clock.now()).await?;
     let mut pipelines = Vec::new();
     for pipeline in &loaded.pipelines {
         let errors = errors(&loaded.findings, &pipeline.file.name);
-        pipelines.push(one(project, &state, &pipeline.config.name, Some(pipeline), errors, &calls).await?);
+        pipelines.push(one(project, &*state, &pipeline.config.name, Some(pipeline), errors, &calls).await?);
     }
     // A file that cannot be read still has a name, and records in HubSpot that depend on it.
     for broken in &loaded.broken {
         let errors = errors(&loaded.findings, &broken.file);
-        pipelines.push(one(project, &state, broken.name(), None, errors, &calls).await?);
+        pipelines.push(one(project, &*state, broken.name(), None, errors, &calls).await?);
     }
     let undelivered = state.undelivered().await?;
     let undelivered_alerts = undelivered.problem.map(|(receiver, problem)| UndeliveredAlerts {
@@ -235,7 +234,7 @@ fn errors<'a>(findings: &'a [Diagnostic], file: &str) -> Option<&'a Diagnostic> 
 
 async fn one(
     project: &Project,
-    state: &SqliteState,
+    state: &dyn Store,
     name: &str,
     loaded: Option<&LoadedPipeline>,
     error: Option<&Diagnostic>,
@@ -299,7 +298,7 @@ async fn one(
 
 /// The mapping of today, where the target object is known.
 async fn mapping_of(
-    state: &SqliteState,
+    state: &dyn Store,
     name: &PipelineName,
     loaded: Option<&LoadedPipeline>,
 ) -> Result<Option<MappingVersion>, OpsError> {
@@ -310,7 +309,7 @@ async fn mapping_of(
 }
 
 /// The latest attempt. One that found another process at the same pipeline says nothing of how it stands.
-async fn last_run(state: &SqliteState, name: &PipelineName) -> Result<Option<RunView>, OpsError> {
+async fn last_run(state: &dyn Store, name: &PipelineName) -> Result<Option<RunView>, OpsError> {
     let runs: Vec<RunView> = state.runs(Some(name), RUNS_LOOKED_AT).await?.into_iter().map(Into::into).collect();
     // A held pipeline has the code of the lease; its row says that somebody else was at work.
     let free = runs.iter().position(|run| run.code.as_deref() != Some("SL6004"));

@@ -24,13 +24,13 @@ use crate::model::hash::Hasher;
 use crate::model::ids::PipelineName;
 use crate::model::report::{RunScope, RunStatus};
 use crate::ports::fault::Fault;
+use crate::ports::store::Store;
 use crate::project::describe::is_about_connection;
 use crate::project::error::OpsError;
 use crate::project::prepare::{PortalSource, Preparation, Refused, prepare_selected};
 use crate::project::selection::{Selection, choose};
 use crate::project::wiring::Project;
 use crate::stages::{StageCause, StageError};
-use crate::state::sqlite::SqliteState;
 use crate::sys::clock::Clock;
 use crate::sys::rng::Rng;
 
@@ -87,7 +87,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub async fn forever(
     project: Arc<Project>,
     names: &[String],
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     options: &RunOptions,
     mut reloading: Reloading<'_>,
     on_event: OnEvent<'_>,
@@ -104,7 +104,7 @@ pub async fn forever(
     let cancel = project.outside.cancel.clone();
     let (publish, current) = watch::channel(project);
     let daemon = Daemon { names, state, options, reporter: &reporter, current: current.clone() };
-    let telling = alerts::keep_telling(&current, state, status::duration);
+    let telling = alerts::keep_telling(&current, &**state, status::duration);
     tokio::pin!(telling);
     let mut running = FuturesUnordered::new();
     let mut active: HashSet<String> = HashSet::new();
@@ -143,14 +143,14 @@ pub async fn forever(
         }
     }
     let project = Arc::clone(&current.borrow());
-    alerts::tell_at_last(&project, state, status::duration).await;
+    alerts::tell_at_last(&project, &**state, status::duration).await;
     Ok(all_saved)
 }
 
 /// What all cycles of a sync share.
 struct Daemon<'a> {
     names: &'a [String],
-    state: &'a Arc<SqliteState>,
+    state: &'a Arc<dyn Store>,
     options: &'a RunOptions,
     reporter: &'a Reporter<'a>,
     current: watch::Receiver<Arc<Project>>,
@@ -323,14 +323,14 @@ const FILES_MAX: usize = 10_000;
 /// One cycle. Salesforce is described anew each time, as its fields may have moved since.
 async fn cycle(
     project: &Project,
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     index: usize,
     options: &RunOptions,
     reporter: &Reporter<'_>,
 ) -> Finished {
     let name = PipelineName::new(project.loaded.pipelines[index].config.name.as_str());
     let chosen = Selection { pipelines: vec![index], broken: Vec::new() };
-    let prepared = prepare_selected(project, &project.loaded, &chosen, PortalSource::SavedFirst(state)).await;
+    let prepared = prepare_selected(project, &project.loaded, &chosen, PortalSource::SavedFirst(&**state)).await;
     let mut preparation = prepared.unwrap_or_else(|reason| Preparation {
         refused: vec![Refused { name: name.clone(), reason }],
         ..Preparation::default()

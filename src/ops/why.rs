@@ -22,7 +22,7 @@ use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::record::Desired;
 use crate::pipeline::compiled::Pipeline;
 use crate::plan::decide::Transformed;
-use crate::ports::state::StateReader;
+use crate::ports::store::Store;
 use crate::ports::target::{Lookup, TargetRecord};
 use crate::project::context::{context, failed};
 use crate::project::error::OpsError;
@@ -33,7 +33,6 @@ use crate::stages::read::extract::{Membership, candidates};
 use crate::stages::read::lookup::by_match;
 use crate::stages::read::transform::Transform;
 use crate::stages::{Stage, StageName};
-use crate::state::sqlite::SqliteState;
 
 /// What `why --format json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -167,7 +166,7 @@ fn explained(reason: Reason, message: impl Into<String>) -> Explanation {
 pub async fn why(project: &Project, asked: &str, refresh: bool) -> Result<WhyReport, OpsError> {
     let state = project.state_for_reading()?;
     let asked = asked.trim();
-    let of_hubspot = of_hubspot(project, &state, asked).await?;
+    let of_hubspot = of_hubspot(project, &*state, asked).await?;
     let id = match of_hubspot {
         Some(id) => id,
         None => asked.parse().map_err(|error: crate::model::ids::SalesforceIdError| {
@@ -190,7 +189,7 @@ pub async fn why(project: &Project, asked: &str, refresh: bool) -> Result<WhyRep
 const HUBSPOT_ID_DIGITS_MAX: usize = 18;
 
 /// The Salesforce record of a HubSpot record; none where that is no id of HubSpot's, or may be one of Salesforce's.
-async fn of_hubspot(project: &Project, state: &SqliteState, asked: &str) -> Result<Option<SalesforceId>, OpsError> {
+async fn of_hubspot(project: &Project, state: &dyn Store, asked: &str) -> Result<Option<SalesforceId>, OpsError> {
     let digits = !asked.is_empty() && asked.bytes().all(|byte| byte.is_ascii_digit());
     if !digits || asked.len() > HUBSPOT_ID_DIGITS_MAX {
         return Ok(None);
@@ -220,7 +219,7 @@ async fn of_hubspot(project: &Project, state: &SqliteState, asked: &str) -> Resu
 
 async fn account(
     project: &Project,
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     loaded: &LoadedPipeline,
     id: SalesforceId,
     refresh: bool,
@@ -231,7 +230,7 @@ async fn account(
     // Its own failure says more than that of its associations.
     failures.sort_by_key(|row| std::cmp::Reverse(row.failure.reason.kind()));
     let mut failures: Vec<FailureView> = failures.into_iter().map(Into::into).collect();
-    FailureContext::default().complete(project, state, &mut failures).await?;
+    FailureContext::default().complete(project, &**state, &mut failures).await?;
     let states = state.associations(&name, &[id]).await?;
     let last_run: Option<RunView> = state.runs(Some(&name), 1).await?.into_iter().next().map(Into::into);
 
@@ -295,7 +294,7 @@ struct Now {
 /// Asks Salesforce for the record, and transforms it.
 async fn now(
     project: &Project,
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     name: &PipelineName,
     id: SalesforceId,
     refresh: Option<&[AssociationState]>,

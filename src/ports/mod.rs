@@ -6,4 +6,5 @@ pub mod fault;
 pub mod overview;
 pub mod source;
 pub mod state;
+pub mod store;
 pub mod target;

@@ -11,9 +11,9 @@ use crate::model::ids::RunId;
 use crate::model::report::RunScope;
 use crate::ports::source::Source;
 use crate::ports::state::{Directory, StateReader, StateWriter};
+use crate::ports::store::Store;
 use crate::ports::target::{Confirm, TargetReader, TargetWriter};
 use crate::stages::{StageCause, StageContext, StageError, Writers};
-use crate::state::sqlite::SqliteState;
 
 /// What one run holds.
 pub struct Handles {
@@ -28,7 +28,7 @@ pub struct Handles {
 /// The handles of one run: fresh ones, so that calls are counted for it alone.
 pub async fn handles(
     project: &Project,
-    state: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
     prepared: &Prepared,
     run: RunId,
     scope: RunScope,
@@ -77,8 +77,8 @@ pub async fn handles(
 /// The context of a dry run.
 pub async fn context(
     project: &Project,
-    state: &Arc<SqliteState>,
-    scratch: &Arc<SqliteState>,
+    state: &Arc<dyn Store>,
+    scratch: &Arc<dyn Store>,
     prepared: &Prepared,
 ) -> Result<StageContext, OpsError> {
     let config = &project.loaded.pipelines[prepared.index].config;
@@ -108,7 +108,7 @@ pub async fn context(
 }
 
 /// What a dry run notes on its way must not stand in the real state; where that is private itself, it may.
-fn dry_directory(state: &Arc<SqliteState>, scratch: &Arc<SqliteState>) -> Arc<dyn Directory> {
+fn dry_directory(state: &Arc<dyn Store>, scratch: &Arc<dyn Store>) -> Arc<dyn Directory> {
     match Arc::ptr_eq(state, scratch) {
         true => Arc::clone(state) as Arc<dyn Directory>,
         false => Arc::new(DryDirectory::new(Arc::clone(state) as _, Arc::clone(scratch) as _)),

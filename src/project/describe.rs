@@ -17,9 +17,8 @@ use crate::pipeline::compile::parents;
 use crate::pipeline::field::PARENTS_MAX;
 use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::source::Source;
-use crate::ports::state::StateWriter;
+use crate::ports::store::Store;
 use crate::ports::target::TargetReader;
-use crate::state::sqlite::SqliteState;
 
 /// Objects that were described already, and connections that were found not to work.
 pub struct Describer<'a> {
@@ -216,7 +215,7 @@ impl<'a> Describer<'a> {
     }
 
     /// Refuses to go on when the state was made with another org: a copy of one has the same ids.
-    pub async fn bind_org(&mut self, connection: &str, state: &SqliteState) -> Result<(), OpsError> {
+    pub async fn bind_org(&mut self, connection: &str, state: &dyn Store) -> Result<(), OpsError> {
         let remote = |fault| OpsError::Remote { pipeline: None, fault };
         let org = self.project.source(connection)?.org().await;
         match self.remember_broken(connection, org).map_err(remote)? {
@@ -289,7 +288,7 @@ impl<'a> Describer<'a> {
 
     /// The portal behind a connection. Refuses to go on when it is another than configured, or than the state was made
     /// with.
-    pub async fn portal_id(&mut self, connection: &str, state: Option<&SqliteState>) -> Result<u64, OpsError> {
+    pub async fn portal_id(&mut self, connection: &str, state: Option<&dyn Store>) -> Result<u64, OpsError> {
         let found = match self.portals.get(connection) {
             Some(known) => *known,
             None => {

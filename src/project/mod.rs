@@ -15,5 +15,6 @@ pub mod portal;
 pub mod prepare;
 pub mod revision;
 pub mod selection;
+pub mod state;
 pub mod stateless;
 pub mod wiring;

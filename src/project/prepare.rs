@@ -18,8 +18,8 @@ use crate::pipeline::compile::{compile, refuses};
 use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::schemas::{AssociationSchema, Schemas};
 use crate::ports::fault::Fault;
-use crate::ports::state::{StateError, StateReader};
-use crate::state::sqlite::SqliteState;
+use crate::ports::state::StateError;
+use crate::ports::store::Store;
 
 /// A pipeline that is ready to run.
 #[derive(Clone)]
@@ -53,13 +53,13 @@ pub enum PortalSource<'a> {
     /// They are asked.
     Live,
     /// They are asked, and what they say is saved.
-    LiveAndSaved(&'a SqliteState),
+    LiveAndSaved(&'a dyn Store),
     /// What was saved is taken where it still makes a valid pipeline; else they are asked, as above.
-    SavedFirst(&'a SqliteState),
+    SavedFirst(&'a dyn Store),
 }
 
 impl<'a> PortalSource<'a> {
-    fn state(self) -> Option<&'a SqliteState> {
+    fn state(self) -> Option<&'a dyn Store> {
         match self {
             PortalSource::Live => None,
             PortalSource::LiveAndSaved(state) | PortalSource::SavedFirst(state) => Some(state),
@@ -167,7 +167,7 @@ async fn compile_selected(
 }
 
 /// Counts the calls of earlier processes against `api_budget` before the first call of this one.
-async fn load_call_counts(project: &Project, state: &SqliteState, connection: &str) -> Result<(), OpsError> {
+async fn load_call_counts(project: &Project, state: &dyn Store, connection: &str) -> Result<(), OpsError> {
     // A connection that cannot be set up refuses its pipelines by itself.
     if project.source(connection).is_ok() {
         let noted = state.note(&calls_key(connection)).await?;

@@ -16,8 +16,8 @@ use crate::model::identity::MappingVersion;
 use crate::model::ids::PipelineName;
 use crate::pipeline::compiled::{AssociationTarget, Pipeline};
 use crate::ports::fault::Fault;
+use crate::ports::store::Store;
 use crate::stages::{StageCause, StageError};
-use crate::state::sqlite::SqliteState;
 
 /// What stands in for a state.
 #[derive(Clone, Default)]
@@ -87,10 +87,10 @@ pub async fn infer(
 pub async fn infer_state(
     project: &Project,
     preparation: &Preparation,
-    scratch: &Arc<SqliteState>,
+    scratch: &Arc<dyn Store>,
     without: &InferredState,
-) -> Result<(Arc<SqliteState>, Vec<PipelineName>), OpsError> {
-    let state = Arc::new(SqliteState::scratch(&project.outside.clock)?);
+) -> Result<(Arc<dyn Store>, Vec<PipelineName>), OpsError> {
+    let state = project.scratch()?;
     let mut unasked = Vec::new();
     for prepared in preparation.pipelines.iter().chain(&without.neighbours) {
         let cx = context(project, &state, scratch, prepared).await?;

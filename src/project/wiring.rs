@@ -27,7 +27,6 @@ use crate::connect::salesforce::settings::{AuthSettings, SalesforceSettings};
 use crate::connect::salesforce::source::{SalesforceConnection, SalesforceSource};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::origin::RunOrigin;
-use crate::state::sqlite::SqliteState;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 use crate::sys::network::Network;
@@ -220,7 +219,7 @@ impl Project {
                 byte => format!("%{byte:02x}"),
             })
             .collect();
-        let folder = self.state_path().parent().map(Path::to_owned).unwrap_or_default().join("logins");
+        let folder = self.files_folder().join("logins");
         LoginFile { path: folder.join(format!("{safe}.json")), connection: name.to_owned(), service }
     }
 
@@ -275,15 +274,19 @@ impl Project {
 
     /// Refuses to use a connection that names variables or files which are not there.
     fn must_be_set(&self, name: &str) -> Result<(), OpsError> {
-        let prefix = format!("/connections/{}/", yaml::escape(name));
+        self.must_be_there(&format!("/connections/{}/", yaml::escape(name)))
+    }
+
+    /// The same for whatever stands at a pointer that begins so.
+    pub(super) fn must_be_there(&self, prefix: &str) -> Result<(), OpsError> {
         let concerns_connection =
-            |finding: &&Diagnostic| matches!(&finding.place, Place::Value(at) if at.starts_with(&prefix));
+            |finding: &&Diagnostic| matches!(&finding.place, Place::Value(at) if at.starts_with(prefix));
         let findings: Vec<Diagnostic> = self.loaded.unset.iter().filter(concerns_connection).cloned().collect();
         if findings.is_empty() { Ok(()) } else { Err(self.found(findings)) }
     }
 
     /// Findings in syncline.yaml as an error.
-    fn found(&self, findings: Vec<Diagnostic>) -> OpsError {
+    pub(super) fn found(&self, findings: Vec<Diagnostic>) -> OpsError {
         let files = self.loaded.files.iter().filter(|file| &*file.name == PROJECT_FILE).cloned().collect();
         let root = self.loaded.root.clone();
         OpsError::Findings(Box::new(Loaded { root, findings, files, ..Loaded::default() }))
@@ -324,22 +327,6 @@ impl Project {
         let uncommitted = commit.as_ref().is_some_and(|(_, changed)| *changed);
         let (command, user) = (command.to_owned(), self.user.clone());
         RunOrigin { command, user, commit: commit.map(|(commit, _)| commit), uncommitted, planned: None }
-    }
-
-    /// The state's file.
-    pub fn state_path(&self) -> PathBuf {
-        let path = self.config.state.strip_prefix("sqlite:").unwrap_or(&self.config.state);
-        self.loaded.root.join(path)
-    }
-
-    /// The state, for writing.
-    pub fn state(&self) -> Result<Arc<SqliteState>, OpsError> {
-        Ok(Arc::new(SqliteState::open(&self.state_path(), &self.outside.clock)?))
-    }
-
-    /// The state, for reading only; an empty one when there is none yet.
-    pub fn state_for_reading(&self) -> Result<Arc<SqliteState>, OpsError> {
-        Ok(Arc::new(SqliteState::open_for_reading(&self.state_path(), &self.outside.clock)?))
     }
 }
 

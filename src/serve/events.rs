@@ -14,6 +14,7 @@ use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::site::Site;
+use crate::ports::store::Store;
 
 /// How often the state's files are looked at for a page that listens.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -21,31 +22,55 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A page is told at least so often, so that what it says of ages is true.
 const TELL_EVERY: Duration = Duration::from_secs(30);
 
-/// Size and time of the state's file and of its log: another one after each commit of any process.
-type Stamp = [Option<(u64, SystemTime)>; 2];
+/// Another one after each commit of any process.
+#[derive(PartialEq, Eq)]
+enum Stamp {
+    /// Size and time of the state's file and of its log.
+    File([Option<(u64, SystemTime)>; 2]),
+    /// What a state in a database says.
+    Database(Option<i64>),
+}
 
-fn stamp(state: &Path) -> Stamp {
+fn stamp_of_file(state: &Path) -> [Option<(u64, SystemTime)>; 2] {
     let log = state.with_file_name(format!("{}-wal", state.file_name().unwrap_or_default().to_string_lossy()));
     [state, &log].map(|file| fs::metadata(file).ok().and_then(|file| Some((file.len(), file.modified().ok()?))))
 }
 
 struct Listener {
     site: Arc<Site>,
+    /// The state, where it is in a database.
+    state: Option<Arc<dyn Store>>,
     seen: Option<Stamp>,
     // The place of the listener among those that are allowed.
     _place: OwnedSemaphorePermit,
 }
 
+impl Listener {
+    async fn stamp(&mut self) -> Stamp {
+        let project = self.site.project().await;
+        if let Some(file) = project.state_file() {
+            return Stamp::File(stamp_of_file(&file));
+        }
+        if self.state.is_none() {
+            self.state = project.state_for_reading().ok();
+        }
+        // One that cannot be asked has not changed; the page itself says what is wrong.
+        let Some(state) = &self.state else { return Stamp::Database(None) };
+        Stamp::Database(state.changes().await.ok().flatten())
+    }
+}
+
 /// The events for one page, until it goes or the server stops.
 pub fn stream_of(site: Arc<Site>, place: OwnedSemaphorePermit) -> Response<Body> {
-    let listener = Listener { site, seen: None, _place: place };
+    let listener = Listener { site, state: None, seen: None, _place: place };
     let events = stream::unfold(listener, |mut listener| async move {
         let mut waited = Duration::ZERO;
         loop {
-            let state = listener.site.state_path().await;
-            let now = stamp(&state);
+            let now = listener.stamp().await;
             let first = listener.seen.is_none();
-            if listener.seen.replace(now) != Some(now) || waited >= TELL_EVERY {
+            let is_new = listener.seen.as_ref() != Some(&now);
+            listener.seen = Some(now);
+            if is_new || waited >= TELL_EVERY {
                 let event = Event::default().event(if first { "ready" } else { "changed" }).data("state");
                 return Some((Ok::<_, Infallible>(event), listener));
             }

@@ -1,6 +1,5 @@
 //! What all requests share: the project, who may ask, and what is shown.
 
-use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock};
 
@@ -41,11 +40,6 @@ impl Site {
     /// The project as it is now.
     pub async fn project(&self) -> Arc<Project> {
         self.current.get().await.0
-    }
-
-    /// The state's file.
-    pub async fn state_path(&self) -> PathBuf {
-        self.project().await.state_path()
     }
 
     /// What surrounds every page.

@@ -1,9 +1,11 @@
 //! The only database code: what is remembered between runs, behind the ports of `ports::state`.
 
+pub mod address;
 pub mod alerts;
 pub mod associations;
 pub mod before;
 pub mod care;
+pub mod cared;
 pub mod commit;
 mod comparisons;
 pub mod database;
@@ -19,10 +21,13 @@ pub mod open;
 pub mod overview;
 pub mod pairs;
 pub mod pipelines;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod relabelled;
 pub mod rows;
 pub mod runs;
 pub mod sqlite;
+pub mod store;
 pub mod together;
 pub mod unconfirmed;
 pub mod writer;

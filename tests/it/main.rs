@@ -50,6 +50,10 @@ mod parents;
 mod pipeline_tests;
 mod plans;
 mod portal_rules;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+mod postgres_store;
 mod properties;
 mod quiet;
 mod readable_output;

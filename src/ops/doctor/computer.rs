@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::report::{Area, CheckName, Checks};
 use crate::config::dotenv;
 use crate::project::wiring::Project;
-use crate::state::care;
+use crate::state::cared::Cared;
 use crate::sys::disk;
 use crate::sys::files::{Draft, Readers};
 
@@ -14,25 +14,19 @@ const DISK_FAILED_BYTES: u64 = 100 << 20;
 const DISK_FEW_BYTES: u64 = 1 << 30;
 
 /// Looks at the state and at the computer.
-pub(super) fn look(project: &Project) -> Checks {
-    let path = project.state_path();
+pub(super) async fn look(project: &Project) -> Checks {
     let mut checks = Checks::new(Area::State, None);
-    match path.exists() {
-        false => {
-            checks.ok(CheckName::File, format!("there is no state yet: the first run creates `{}`", path.display()))
-        }
-        true => match care::look(&path) {
-            Ok(seen) if seen.version == seen.known => {
-                checks.ok(CheckName::File, format!("`{}`, {} bytes", path.display(), seen.bytes));
-            }
-            Ok(seen) => {
-                let message = format!("`{}` has version {} of {}", path.display(), seen.version, seen.known);
-                let help = "the next command that writes brings it up; back it up before, as an older Syncline cannot read it then";
-                checks.warn(CheckName::File, message, help);
-            }
-            Err(error) => checks.error(CheckName::File, &error.into()),
-        },
+    match project.state_to_care_for(false) {
+        Ok(state) => seen(&mut checks, &*state).await,
+        Err(error) => checks.error(CheckName::File, &error),
     }
+    let Some(path) = project.state_file() else {
+        // What is to be kept is the server's; beside it there are logins and plans.
+        let mut computer = Checks::new(Area::Computer, None);
+        private(&mut computer, &project.loaded.root.join(dotenv::FILE), "it holds secrets");
+        checks.made.append(&mut computer.made);
+        return checks;
+    };
     let folder = existing(&path);
     match Draft::new(&folder.join("syncline-doctor"), Readers::Owner) {
         Ok(_) => checks.ok(CheckName::Writable, format!("`{}` can be written", folder.display())),
@@ -51,6 +45,23 @@ pub(super) fn look(project: &Project) -> Checks {
     }
     checks.made.append(&mut computer.made);
     checks
+}
+
+/// What the state says of itself.
+async fn seen(checks: &mut Checks, state: &dyn Cared) {
+    let shown = state.shown();
+    match state.look().await {
+        Ok(None) => checks.ok(CheckName::File, format!("there is no state yet: the first run creates `{shown}`")),
+        Ok(Some(seen)) if seen.version == seen.known => {
+            checks.ok(CheckName::File, format!("`{shown}`, {} bytes", seen.bytes));
+        }
+        Ok(Some(seen)) => {
+            let message = format!("`{shown}` has version {} of {}", seen.version, seen.known);
+            let help = "the next command that writes brings it up; back it up before, as an older Syncline cannot read it then";
+            checks.warn(CheckName::File, message, help);
+        }
+        Err(error) => checks.error(CheckName::File, &error.into()),
+    }
 }
 
 fn space(checks: &mut Checks, free: u64, folder: &Path) {

@@ -67,7 +67,7 @@ pub async fn doctor(project: &Project) -> Result<DoctorReport, OpsError> {
     }
     all.extend(mappings(project, &broken).await?);
     all.extend(receivers(project));
-    all.append(&mut computer::look(project).made);
+    all.append(&mut computer::look(project).await.made);
     Ok(DoctorReport::new(project.loaded.target.clone(), all))
 }
 

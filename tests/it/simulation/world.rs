@@ -554,8 +554,8 @@ async fn carry_out(project: &Project, command: Command) -> Result<Vec<RunReport>
     let mut counted = HashMap::new();
     let preparation = match command {
         Command::Import => {
-            let mut preparation = prepare(project, &[], PortalSource::LiveAndSaved(&state)).await?;
-            let found = count(project, &state, &mut preparation, &Which::All).await?;
+            let mut preparation = prepare(project, &[], PortalSource::LiveAndSaved(&*state)).await?;
+            let found = count(project, &*state, &mut preparation, &Which::All).await?;
             let names = preparation.pipelines.iter().map(|prepared| prepared.pipeline.name.clone());
             counted.extend(names.zip(found.iter().map(|counted| counted.records)));
             preparation
@@ -563,8 +563,8 @@ async fn carry_out(project: &Project, command: Command) -> Result<Vec<RunReport>
         Command::Sync | Command::Reconcile => {
             let chosen = syncline::ops::sync::selected(project, &[])?;
             let portal = match command {
-                Command::Sync => PortalSource::SavedFirst(&state),
-                _ => PortalSource::LiveAndSaved(&state),
+                Command::Sync => PortalSource::SavedFirst(&*state),
+                _ => PortalSource::LiveAndSaved(&*state),
             };
             prepare_selected(project, &project.loaded, &chosen, portal).await?
         }

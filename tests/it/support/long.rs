@@ -1,9 +1,14 @@
 //! What the long forms of tests share: how long they are, and the figures that scripts read.
 
 /// A number that the environment gives.
-#[expect(clippy::disallowed_methods, reason = "a switch of the tests")]
 pub(crate) fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
+    text(name)?.parse().ok()
+}
+
+/// A text that the environment gives.
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests")]
+pub(crate) fn text(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Prints figures.

@@ -17,6 +17,8 @@ pub(crate) mod oracle;
 pub(crate) mod org;
 pub(crate) mod output;
 pub(crate) mod page;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 pub(crate) mod receivers;
 pub(crate) mod served;
 pub(crate) mod story;
@@ -72,12 +74,27 @@ impl Bench {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let sandbox = runtime.block_on(start(options)).unwrap();
         let bench = Self { sandbox, folder: TempDir::new().unwrap(), _runtime: runtime };
-        bench.write("syncline.yaml", &bench.sandbox.project_yaml());
+        bench.write("syncline.yaml", &bench.project_yaml());
         for name in ["subscriptions.yaml", "work_orders.yaml"] {
             let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines").join(name);
             bench.write(&format!("pipelines/{name}"), &fs::read_to_string(sample).unwrap());
         }
         bench
+    }
+
+    /// The project file. `STATE_ON` puts its state on a server: `postgres` on that of the tests, an address on another one.
+    fn project_yaml(&self) -> String {
+        let yaml = self.sandbox.project_yaml();
+        #[cfg(feature = "postgres")]
+        if let Some(on) = long::text("STATE_ON") {
+            let state = self.folder.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let address = match on.as_str() {
+                "postgres" => postgres::shared().address("postgres", state),
+                address => format!("{address}?state={state}"),
+            };
+            return yaml.replace("sqlite:.syncline/state.db", &address);
+        }
+        yaml
     }
 
     /// A path in the project.

@@ -1,0 +1,131 @@
+//! The project's state: a file, or a part of a database.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::OpsError;
+use super::wiring::Project;
+use crate::config::resolve;
+use crate::ports::store::Store;
+use crate::state::address::{self, Address};
+use crate::state::cared::{Cared, CaredFile};
+use crate::state::sqlite::SqliteState;
+
+/// Where the state is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatePlace {
+    /// A file of SQLite.
+    File(PathBuf),
+    /// A state in PostgreSQL.
+    Server(Address),
+}
+
+impl Project {
+    /// Where the state is.
+    ///
+    /// Errors: a variable or secret that its address names is not there; the address cannot be read.
+    pub fn state_place(&self) -> Result<StatePlace, OpsError> {
+        if let Some(file) = self.state_file() {
+            return Ok(StatePlace::File(file));
+        }
+        self.must_be_there("/state")?;
+        let resolved = resolve::state(&self.loaded).map_err(|findings| self.found(findings))?;
+        let text = resolved.as_ref().unwrap_or(&self.config.state);
+        if !address::is_address(text) {
+            // All of it was a secret.
+            let path = text.strip_prefix("sqlite:").unwrap_or(text);
+            return Ok(StatePlace::File(self.loaded.root.join(path)));
+        }
+        let target = self.loaded.target.as_deref();
+        let shared = target.filter(|target| self.config.targets.get(*target).is_some_and(|over| over.state.is_none()));
+        let address = Address::parse(text, target, shared).map_err(|why| {
+            let message = format!("`state` of syncline.yaml: {why}");
+            OpsError::refused("SL6005", message, "write it as `postgres://USER:PASSWORD@HOST:5432/DATABASE?state=NAME`")
+        })?;
+        if let Some(password) = address.password() {
+            crate::sys::secrets::remember(&password);
+        }
+        Ok(StatePlace::Server(address))
+    }
+
+    /// The state's file, where it is in SQLite.
+    pub fn state_file(&self) -> Option<PathBuf> {
+        let state = &self.config.state;
+        if address::is_address(state) || (resolve::is_secret_state(&self.loaded)) {
+            return None;
+        }
+        Some(self.loaded.root.join(state.strip_prefix("sqlite:").unwrap_or(state)))
+    }
+
+    /// The folder for what belongs to the state and is for this computer only: logins, plans that wait for a person.
+    pub fn files_folder(&self) -> PathBuf {
+        match self.state_file() {
+            Some(file) => file.parent().map(Path::to_owned).unwrap_or_default(),
+            None => {
+                let folder = self.loaded.root.join(".syncline");
+                self.loaded.target.as_ref().map_or(folder.clone(), |target| folder.join(target))
+            }
+        }
+    }
+
+    /// The state, for writing.
+    pub fn state(&self) -> Result<Arc<dyn Store>, OpsError> {
+        match self.state_place()? {
+            StatePlace::File(path) => Ok(Arc::new(SqliteState::open(&path, &self.outside.clock)?)),
+            StatePlace::Server(address) => self.server(address, true),
+        }
+    }
+
+    /// The state, for reading only; an empty one when there is none yet.
+    pub fn state_for_reading(&self) -> Result<Arc<dyn Store>, OpsError> {
+        match self.state_place()? {
+            StatePlace::File(path) => Ok(Arc::new(SqliteState::open_for_reading(&path, &self.outside.clock)?)),
+            StatePlace::Server(address) => self.server(address, false),
+        }
+    }
+
+    /// A private state that vanishes with the command: for a dry run's notes.
+    pub fn scratch(&self) -> Result<Arc<dyn Store>, OpsError> {
+        Ok(Arc::new(SqliteState::scratch(&self.outside.clock)?))
+    }
+
+    /// The state as a thing to care for; `writes` where it may be changed.
+    pub fn state_to_care_for(&self, writes: bool) -> Result<Box<dyn Cared>, OpsError> {
+        match self.state_place()? {
+            StatePlace::File(path) => Ok(Box::new(CaredFile(path))),
+            #[cfg(feature = "postgres")]
+            StatePlace::Server(address) => Ok(Box::new(pg(self, address, writes))),
+            #[cfg(not(feature = "postgres"))]
+            StatePlace::Server(address) => Err(without_postgres(&address, writes)),
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn server(&self, address: Address, writes: bool) -> Result<Arc<dyn Store>, OpsError> {
+        Ok(Arc::new(pg(self, address, writes)))
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    #[expect(clippy::unused_self, reason = "as in a build that has it")]
+    fn server(&self, address: Address, writes: bool) -> Result<Arc<dyn Store>, OpsError> {
+        Err(without_postgres(&address, writes))
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn pg(project: &Project, address: Address, writes: bool) -> crate::state::postgres::store::PgState {
+    use crate::state::postgres::store::PgState;
+    let clock = &project.outside.clock;
+    if writes { PgState::new(address, clock) } else { PgState::for_reading(address, clock) }
+}
+
+/// What a build says that has no PostgreSQL.
+#[cfg(not(feature = "postgres"))]
+fn without_postgres(address: &Address, _: bool) -> OpsError {
+    let message = format!("the state is `{address}`, and this syncline was built without PostgreSQL");
+    OpsError::refused(
+        "SL6005",
+        message,
+        "install a package of a release, or build with `cargo build --features postgres`",
+    )
+}

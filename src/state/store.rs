@@ -1,0 +1,24 @@
+//! The state in SQLite as all that a state is to the program.
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+
+use super::sqlite::SqliteState;
+use crate::model::association::AssociationKey;
+use crate::model::ids::PipelineName;
+use crate::ports::state::{KeptAssociation, StateError};
+use crate::ports::store::Store;
+
+impl Store for SqliteState {
+    fn assume_kept<'a>(
+        &'a self,
+        pipeline: &'a PipelineName,
+        kept: &'a [KeptAssociation],
+    ) -> BoxFuture<'a, Result<Vec<(AssociationKey, AssociationKey)>, StateError>> {
+        SqliteState::assume_kept(self, pipeline, kept).boxed()
+    }
+
+    fn changes(&self) -> BoxFuture<'_, Result<Option<i64>, StateError>> {
+        ready(Ok(None)).boxed()
+    }
+}

@@ -1,0 +1,147 @@
+//! What only a state behind a network can meet: rights that are lost, and connections that break while something is committed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jiff::Timestamp;
+use syncline::model::failure::{Failure, Reason};
+use syncline::model::ids::{PipelineName, RunId, SalesforceId};
+use syncline::model::report::Tally;
+use syncline::ports::state::{Commit, StateError, StateReader, StateWriter};
+use syncline::state::address::Address;
+use syncline::state::postgres::store::PgState;
+use syncline::sys::clock::Clock;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::postgres::shared;
+
+fn state(address: &str) -> PgState {
+    PgState::new(Address::parse(address, None, None).unwrap(), &Clock::system())
+}
+
+fn name() -> PipelineName {
+    PipelineName::new("one")
+}
+
+/// A commit that shows how often it was done: each time, the record has failed once more.
+fn commit() -> Commit {
+    let id: SalesforceId = "a01000000000001".parse().unwrap();
+    let message = "no such option".to_owned();
+    let reason = Reason { code: "SL5001".into(), remote_code: None, property: None, message, request_id: None };
+    let failure = Failure { salesforce_id: id, title: "One".into(), reason, content: None, columns: Vec::new() };
+    let run = RunId::new("01J00000000000000000000001");
+    Commit { failures: vec![failure], ..Commit::new(&name(), &run, Timestamp::UNIX_EPOCH, Tally::default()) }
+}
+
+async fn attempts(state: &PgState) -> Vec<u32> {
+    let failures = state.failures(&Default::default(), 10).await.unwrap();
+    failures.iter().map(|failure| failure.attempts).collect()
+}
+
+#[tokio::test]
+async fn who_has_lost_the_right_to_a_pipeline_notes_nothing_more() {
+    let database = shared().database();
+    let (first, second) = (state(&shared().address(&database, "s")), state(&shared().address(&database, "s")));
+    let lease = first.lease(&name(), "syncline sync").await.unwrap();
+    first.commit(commit()).await.unwrap();
+    let held = second.lease(&name(), "syncline sync").await.err().unwrap();
+    assert!(matches!(held, StateError::Held { .. }), "{held}");
+    // As if it had slept for longer than its right lasts.
+    shared().sql(&database, "UPDATE syncline.leases SET until = now() - interval '1 second'");
+    let taken = second.lease(&name(), "syncline sync").await.unwrap();
+    for _ in 0..2 {
+        let lost = first.commit(commit()).await.unwrap_err();
+        assert!(matches!(&lost, StateError::Held { .. }) && lost.to_string().contains("noted nothing more"), "{lost}");
+    }
+    assert!(first.note_calls(&name(), Vec::new()).await.is_err());
+    assert_eq!(attempts(&second).await, [1]);
+    // What it gives back is not the other's.
+    drop(lease);
+    second.commit(commit()).await.unwrap();
+    assert!(first.lease(&name(), "syncline sync").await.is_err());
+    drop(taken);
+    drop(first.lease(&name(), "syncline sync").await.unwrap());
+    assert_eq!(attempts(&first).await, [2]);
+}
+
+#[tokio::test]
+async fn states_of_one_database_know_nothing_of_each_other() {
+    let database = shared().database();
+    let (one, other) = (state(&shared().address(&database, "one")), state(&shared().address(&database, "other")));
+    one.commit(commit()).await.unwrap();
+    one.set_note("key", "text").await.unwrap();
+    assert_eq!((attempts(&other).await, other.note("key").await.unwrap()), (vec![], None));
+    let lease = one.lease(&name(), "syncline sync").await.unwrap();
+    drop(other.lease(&name(), "syncline sync").await.unwrap());
+    drop(lease);
+}
+
+/// How a proxy breaks the connection over which something is committed.
+#[derive(Clone, Copy, PartialEq)]
+enum Breaks {
+    /// The server never hears of it.
+    Before,
+    /// The server has done it, and its answer is lost.
+    After,
+}
+
+/// A way to the server that breaks at the first so many commits that are armed.
+async fn proxy(port: u16, breaks: Breaks, left: Arc<AtomicUsize>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            tokio::spawn(forward(client, server, breaks, Arc::clone(&left)));
+        }
+    });
+    own
+}
+
+async fn forward(client: TcpStream, server: TcpStream, breaks: Breaks, left: Arc<AtomicUsize>) {
+    let ((mut from, mut back), (mut answers, mut to)) = (client.into_split(), server.into_split());
+    let answering = tokio::spawn(async move {
+        let _ = tokio::io::copy(&mut answers, &mut back).await;
+    });
+    let mut buffer = vec![0; 65_536];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let is_commit = buffer[..count].windows(7).any(|part| part == b"COMMIT\0");
+        let strikes =
+            is_commit && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if strikes && breaks == Breaks::Before {
+            break;
+        }
+        if strikes {
+            // No answer gets through from here on.
+            answering.abort();
+        }
+        to.write_all(&buffer[..count]).await.unwrap();
+        if strikes {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            break;
+        }
+    }
+    answering.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_is_lost_is_done_once() {
+    for breaks in [Breaks::Before, Breaks::After] {
+        let (database, left) = (shared().database(), Arc::new(AtomicUsize::new(0)));
+        let port = proxy(shared().port, breaks, Arc::clone(&left)).await;
+        let address = shared().address(&database, "s");
+        let through = state(&address.replace(&format!(":{}/", shared().port), &format!(":{port}/")));
+        let lease = through.lease(&name(), "syncline sync").await.unwrap();
+        for expected in 1..4 {
+            left.store(expected as usize % 3, Ordering::SeqCst);
+            through.commit(commit()).await.unwrap();
+            assert_eq!(attempts(&state(&address)).await, [expected]);
+        }
+        // A read that breaks is done again.
+        left.store(1, Ordering::SeqCst);
+        assert_eq!(attempts(&through).await, [3]);
+        drop(lease);
+    }
+}
