@@ -10,25 +10,19 @@ pub type Wanted = Option<(i64, Option<i64>)>;
 pub type Due = (i64, Wanted, bool);
 
 /// Puts lookups among those with work left; what one knows of waiting stays where it asks for the same record.
-const DUE: Insert = Insert {
-    into: "INSERT OR FAIL INTO due_associations (lookup, wanted, wanted_label, recheck) VALUES",
-    row: "(?,?,?,?)",
-    conflict: "ON CONFLICT (lookup) DO UPDATE SET wanted = excluded.wanted, wanted_label = excluded.wanted_label,
+static DUE: Insert = Insert::new(
+    "INSERT OR FAIL INTO due_associations (lookup, wanted, wanted_label, recheck) VALUES",
+    "oocc",
+    "ON CONFLICT (lookup) DO UPDATE SET wanted = excluded.wanted, wanted_label = excluded.wanted_label,
         recheck = excluded.recheck, waiting_since = iif(wanted IS excluded.wanted, waiting_since, NULL),
         retry_at = iif(wanted IS excluded.wanted, retry_at, NULL)",
-};
+);
 
 /// Puts lookups, which are in order, among those with work left.
 pub fn enter_due(database: &Database, due: &[Due]) -> rusqlite::Result<()> {
-    DUE.rows(database, due, |values, (lookup, wanted, recheck)| {
-        let (target, label) = columns(*wanted);
+    let common = |(_, wanted, recheck): &Due| [wanted.and_then(|(_, label)| label), Some(i64::from(*recheck))];
+    DUE.rows(database, due, common, |values, (lookup, wanted, _)| {
         values.put(lookup)?;
-        values.put(target)?;
-        values.put(label)?;
-        values.put(recheck)
+        values.put(wanted.map(|(target, _)| target))
     })
-}
-
-fn columns(wanted: Wanted) -> (Option<i64>, Option<i64>) {
-    (wanted.map(|(target, _)| target), wanted.and_then(|(_, label)| label))
 }

@@ -171,11 +171,8 @@ struct Known {
     standing: i64,
 }
 
-const ENTER: Insert = Insert {
-    into: "INSERT OR FAIL INTO identities (record, hubspot_id, hash, standing) VALUES",
-    row: "(?,?,?,?)",
-    conflict: "",
-};
+static ENTER: Insert =
+    Insert::new("INSERT OR FAIL INTO identities (record, hubspot_id, hash, standing) VALUES", "oooc", "");
 
 /// Writes identities (insert or replace).
 pub fn write(database: &Database, pipeline: i64, identities: &[Identity]) -> rusqlite::Result<()> {
@@ -258,11 +255,11 @@ impl<'a> Entry<'a> {
                 None => new.push(*row),
             }
         }
-        ENTER.rows(self.database, &new, |values, (record, (identity, now))| {
+        let common = |(_, (_, now)): &Row<'_>| [Some(now.standing)];
+        ENTER.rows(self.database, &new, common, |values, (record, (identity, now))| {
             values.put(record)?;
             values.put(now.hubspot_id)?;
-            values.put(identity.hash.0)?;
-            values.put(now.standing)
+            values.put(identity.hash.0)
         })?;
         for (record, (identity, now)) in rows {
             let before = known.get(record).copied();

@@ -111,12 +111,12 @@ struct CarriedOut {
 /// A lookup, and what was carried out of it.
 type Settled = (i64, Option<CarriedOut>);
 
-const ENTER: Insert = Insert {
-    into: "INSERT OR FAIL INTO associations (lookup, target, label, relation, from_id, to_id) VALUES",
-    row: "(?,?,?,?,?,?)",
-    conflict: "ON CONFLICT (lookup) DO UPDATE SET target = excluded.target, label = excluded.label, relation = excluded.relation,
+static ENTER: Insert = Insert::new(
+    "INSERT OR FAIL INTO associations (lookup, target, label, relation, from_id, to_id) VALUES",
+    "ooccco",
+    "ON CONFLICT (lookup) DO UPDATE SET target = excluded.target, label = excluded.label, relation = excluded.relation,
         from_id = excluded.from_id, to_id = excluded.to_id",
-};
+);
 
 /// Sets what was carried out; what lookups ask for stays.
 pub fn write_settled(database: &Database, pipeline: i64, settled: &[SettledLookup]) -> rusqlite::Result<()> {
@@ -167,16 +167,14 @@ fn settle(database: &Database, pipeline: i64, settled: &[Settled]) -> rusqlite::
         while near.next_if(|(record, _)| *record < record_of(*lookup)).is_some() {}
         let near_end = near.peek().filter(|(record, _)| *record == record_of(*lookup)).map(|(_, near_end)| *near_end);
         match settled {
-            Some(new) => stands.push((*lookup, *new, near_end)),
+            Some(new) => stands.push((*lookup, *new, Some(new.from).filter(|from| Some(*from) != near_end))),
             None => gone.push(*lookup),
         }
     }
-    ENTER.rows(database, &stands, |values, (lookup, new, near_end)| {
+    let common = |(_, new, from): &(i64, CarriedOut, Option<i64>)| [new.asked.1, Some(new.relation), *from];
+    ENTER.rows(database, &stands, common, |values, (lookup, new, _)| {
         values.put(lookup)?;
         values.put(new.asked.0)?;
-        values.put(new.asked.1)?;
-        values.put(new.relation)?;
-        values.put(Some(new.from).filter(|from| Some(*from) != *near_end))?;
         values.put(new.to)
     })?;
     run_each(database, "DELETE FROM associations WHERE lookup = ?1", &gone)?;

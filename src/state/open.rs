@@ -285,7 +285,7 @@ fn migrate(database: &Database, shown: &str) -> Result<(), StateError> {
 
 fn configure(connection: &Connection, more: &str) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_WAIT)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     // 4 MiB of pages: the memory of the whole program is bounded.
     connection.execute_batch(&format!(
         "PRAGMA cache_size = -4096; PRAGMA foreign_keys = ON; PRAGMA temp_store = FILE; {more}"

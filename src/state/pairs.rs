@@ -194,11 +194,11 @@ fn alone(pair: &PairKey) -> Relation {
     Relation { objects: pair.objects, to_object: Default::default() }
 }
 
-const OWN: Insert = Insert {
-    into: "INSERT OR FAIL INTO owned_types (newer, older, relation, label, from_id) VALUES",
-    row: "(?,?,?,?,?)",
-    conflict: "ON CONFLICT DO NOTHING",
-};
+static OWN: Insert = Insert::new(
+    "INSERT OR FAIL INTO owned_types (newer, older, relation, label, from_id) VALUES",
+    "ooccc",
+    "ON CONFLICT DO NOTHING",
+);
 
 /// Notes what is ours, and what is no longer.
 pub fn write_owned(database: &Database, owned: &[OwnedType], disowned: &[OwnedType]) -> rusqlite::Result<()> {
@@ -208,7 +208,11 @@ pub fn write_owned(database: &Database, owned: &[OwnedType], disowned: &[OwnedTy
     for row in by_numbers(database, disowned)? {
         forget.execute(row)?;
     }
-    OWN.rows(database, &by_numbers(database, owned)?, |values, row| row.iter().try_for_each(|value| values.put(value)))
+    let common = |[_, _, relation, label, from]: &[i64; 5]| [Some(*relation), Some(*label), Some(*from)];
+    OWN.rows(database, &by_numbers(database, owned)?, common, |values, [newer, older, ..]| {
+        values.put(newer)?;
+        values.put(older)
+    })
 }
 
 /// The rows of what is ours, in their order.

@@ -17,6 +17,9 @@ const BYTES: usize = 20;
 /// Rows of a pipeline at most. The lookups of more get rows of their own, so that few rows are looked through with each commit.
 const BATCHES_MAX: usize = 128;
 
+/// Rows that are written until they are counted again.
+const COUNTED_EVERY: i64 = 16;
+
 /// Lookups that are kept in one row at least.
 pub const FRESH_MIN: usize = 8;
 
@@ -44,10 +47,17 @@ pub fn fitting(due: &[Due]) -> Option<Vec<Fresh>> {
 pub fn enter(database: &Database, pipeline: i64, lookups: &[Fresh]) -> rusqlite::Result<()> {
     let sql = "INSERT INTO due_together (pipeline, lookups) VALUES (?1, ?2)";
     database.prepare_cached(sql)?.execute(params![pipeline, packed(lookups)])?;
-    let mut numbers = database.prepare_cached("SELECT number FROM due_together WHERE pipeline = ?1")?;
-    let mut numbers: Vec<i64> = numbers.query_map([pipeline], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    // Numbers go up: some rows more than there may be cost less than counting them with each commit. Those of all pipelines, as one may
+    // get none of the numbers at which that is done.
+    if database.last_insert_rowid() % COUNTED_EVERY != 0 {
+        return Ok(());
+    }
+    let mut numbers = database.prepare_cached("SELECT pipeline, number FROM due_together")?;
+    let numbers = numbers.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut numbers: Vec<(i64, i64)> = numbers.collect::<rusqlite::Result<_>>()?;
     numbers.sort_unstable();
-    for number in numbers.iter().take(numbers.len().saturating_sub(BATCHES_MAX)) {
+    let of_each = numbers.chunk_by(|one, other| one.0 == other.0);
+    for (_, number) in of_each.flat_map(|numbers| numbers.iter().take(numbers.len().saturating_sub(BATCHES_MAX))) {
         let sql = "SELECT lookups FROM due_together WHERE number = ?1";
         let lookups = database.prepare_cached(sql)?.query_row([number], |row| unpacked(row.get_ref(0)?.as_blob()?))?;
         spread_one(database, &Batch { number: *number, lookups })?;
