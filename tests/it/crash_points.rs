@@ -13,8 +13,12 @@ use serde_json::{Value, json};
 use syncline::sys::rng::Rng;
 
 use crate::crashes::{change_everything, first_difference};
+#[cfg(feature = "postgres")]
+use crate::postgres::on;
 use crate::support::moment::Moment;
 use crate::support::oracle::picture;
+#[cfg(feature = "postgres")]
+use crate::support::postgres::shared;
 use crate::support::{Bench, Ran, ended};
 
 const IMPORT: [&str; 4] = ["import", "--yes", "--format", "json"];
@@ -28,6 +32,9 @@ fn points() -> Vec<(String, String)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if !cfg!(feature = "postgres") && path.ends_with("state/postgres") {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
                 continue;
@@ -109,6 +116,16 @@ fn run_with(bench: &Bench, arguments: &[&str], variable: (&str, &str)) -> Ran {
 impl Scenario {
     fn new(name: &'static str, bench: Bench, faults: Value, arguments: &'static [&'static str]) -> Self {
         let start = Moment::now(&bench);
+        Self::from(start, name, bench, faults, arguments)
+    }
+
+    fn from(
+        start: Moment,
+        name: &'static str,
+        bench: Bench,
+        faults: Value,
+        arguments: &'static [&'static str],
+    ) -> Self {
         let trace = bench.path("trace.txt");
         fs::write(&trace, "").unwrap();
         bench.faults(faults.clone());
@@ -193,7 +210,21 @@ fn scenarios() -> Vec<Scenario> {
         let path = "/crm/objects/**/batch/upsert";
         Scenario::new("second import", bench, json!([{"path": path, "fault": "no_results", "times": 2}]), &IMPORT)
     };
-    vec![first, sync, reconcile, again]
+    let all = vec![first, sync, reconcile, again];
+    #[cfg(feature = "postgres")]
+    let all = all.into_iter().chain(on_a_server()).collect();
+    all
+}
+
+/// A sync whose state is in PostgreSQL.
+#[cfg(feature = "postgres")]
+fn on_a_server() -> [Scenario; 1] {
+    let (bench, database) = (bench(), shared().database());
+    on(&bench, shared(), &database, "of_test");
+    bench.import();
+    change_everything(&bench);
+    let start = Moment::with_database(&bench, &database);
+    [Scenario::from(start, "sync with a state in PostgreSQL", bench, json!([]), &SYNC)]
 }
 
 #[test]
