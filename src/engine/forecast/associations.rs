@@ -166,10 +166,14 @@ impl Forecast {
     }
 
     /// What would become of these lookups. With `rechecked`, they were carried out before.
-    pub(super) async fn plan_associations(&self, rows: Rows, rechecked: bool) -> Result<Planned, StageError> {
+    pub(super) async fn plan_associations(&self, mut rows: Rows, rechecked: bool) -> Result<Planned, StageError> {
         let mut planned = Planned::new();
         if rows.is_empty() {
             return Ok(planned);
+        }
+        // The run has marked all that was carried out, whatever else is to be done of it: it believes no remembered record there.
+        for (state, _) in &mut rows {
+            state.recheck |= self.options.recheck && state.settled.is_some();
         }
         let mut may_wait = self.may_wait(&rows);
         let mut readings = Readings::shared(self.readings.clone());
