@@ -19,7 +19,7 @@ use crate::stages::read::due::resolve;
 use crate::stages::read::lost::{self, Absent};
 use crate::stages::read::planned_pairs;
 use crate::stages::read::readings::Readings;
-use crate::stages::read::targets::{is_planned, planned_id};
+use crate::stages::read::targets::{is_planned, planned_directory, planned_id};
 use crate::stages::{StageError, StageName};
 
 impl Forecast {
@@ -90,7 +90,8 @@ impl Forecast {
                 }
             };
             after = Some(last);
-            let waiting = self.without_replanned(self.as_kept(page)).into_iter().filter(|(state, _)| state.is_due());
+            let waiting =
+                self.without_replanned(self.as_kept(page).await?).into_iter().filter(|(state, _)| state.is_due());
             let (tried, later): (Rows, Rows) = waiting.partition(|(state, _)| match &tried {
                 None => true,
                 Some(tried) => tried.contains(&(state.salesforce_id, state.key.clone())),
@@ -113,7 +114,7 @@ impl Forecast {
             after = Some((last.salesforce_id, last.key.clone()));
             let first_end = self.cx.pipeline.junction().map(|(from, _)| &from.key);
             // The first end of a row is planned with its second one.
-            let rows = self.as_kept(page).into_iter();
+            let rows = self.as_kept(page).await?.into_iter();
             let rows = rows.filter(|(state, _)| !state.is_due() && Some(&state.key) != first_end);
             let rows = rows.map(|(state, from)| (AssociationState { recheck: true, ..state }, from)).collect();
             self.plan_page(self.without_replanned(rows), true).await?;
@@ -133,8 +134,8 @@ impl Forecast {
     }
 
     /// A page of lookups as the run has them once it has begun: of an association whose label has changed, what was carried out is kept under the
-    /// new key, and what was left to do is not.
-    pub(super) fn as_kept(&self, mut rows: Rows) -> Rows {
+    /// new key, and what was left to do is not. A record that stands as another than the remembered one leads on from that one.
+    pub(super) async fn as_kept(&self, mut rows: Rows) -> Result<Rows, StageError> {
         rows.retain_mut(|(state, _)| {
             let Some(new) = self.options.relabelled.get(&state.key) else { return true };
             state.key.clone_from(new);
@@ -142,7 +143,15 @@ impl Forecast {
             state.recheck = false;
             state.settled.is_some()
         });
-        rows
+        let mut ids: Vec<SalesforceId> = rows.iter().map(|(state, _)| state.salesforce_id).collect();
+        ids.dedup();
+        let name = planned_directory(&self.cx.pipeline.name);
+        let standing = self.cx.directory.find(&name, &ids).await.map_err(at)?;
+        for (state, from) in &mut rows {
+            let now = standing.get(&state.salesforce_id).and_then(|records| records.iter().find(|id| !is_planned(id)));
+            now.into_iter().for_each(|now| from.clone_from(now));
+        }
+        Ok(rows)
     }
 
     /// A page of lookups without those that are counted with their record, or go with it.

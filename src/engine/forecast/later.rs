@@ -125,7 +125,7 @@ impl Forecast {
             let led = |state: &AssociationState, before: &[HubspotId]| {
                 state.settled.as_ref().is_some_and(|settled| before.contains(&settled.to))
             };
-            let rows = self.leading_to(&makers, self.as_kept(page), remade_directory, led).await?;
+            let rows = self.leading_to(&makers, self.as_kept(page).await?, remade_directory, led).await?;
             let rows =
                 rows.into_iter().map(|(state, from)| (AssociationState { recheck: true, ..state }, from)).collect();
             let planned = self.plan_associations(self.without_replanned(rows), true).await?;

@@ -28,8 +28,11 @@ impl Forecast {
             let Some((last, _)) = page.last() else { break };
             after = Some((last.salesforce_id, last.key.clone()));
             let first_end = self.cx.pipeline.junction().map(|(from, _)| &from.key);
-            let rows =
-                self.as_kept(page).into_iter().filter(|(state, _)| !state.is_due() && Some(&state.key) != first_end);
+            let rows = self
+                .as_kept(page)
+                .await?
+                .into_iter()
+                .filter(|(state, _)| !state.is_due() && Some(&state.key) != first_end);
             let rows = rows.map(|(state, from)| (AssociationState { recheck: true, ..state }, from)).collect();
             let mut readings = Readings::shared(self.readings.clone());
             let rows = self.without_replanned(rows);

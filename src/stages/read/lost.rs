@@ -44,15 +44,17 @@ pub async fn lost<'a>(
     let lost = |lookup: &DueLookup| {
         let settled = lookup.settled.as_ref()?;
         let is_asked = match &lookup.wanted {
-            Some((asked, _)) => *asked == settled.asked,
+            // Where the record at the other end was made again, or came back, that one was lost, and not its associations.
+            Some((asked, to)) => *asked == settled.asked && *to == settled.to,
             None => absent.get(&(lookup.salesforce_id, lookup.key.clone())) == Some(&settled.asked.target),
         };
         // Of a record that was made again, the one before was lost, and not its associations.
         let same = settled.from == lookup.from && settled.to_object == *object;
-        // HubSpot names the record that another one was merged into.
-        let is_there = || {
-            let mut pairs = lookup.pair().into_iter().chain(lookup.pair_before());
-            pairs.any(|pair| stands(&pair, &settled.asked))
+        let is_there = || match (&lookup.wanted, lookup.pair_before()) {
+            (Some(_), Some(pair)) => stands(&pair, &settled.asked),
+            // Nothing that the same command made leads to a record that is not there.
+            (None, Some(pair)) => was_read(readings, object)(&pair, &settled.asked),
+            (_, None) => false,
         };
         let found = is_asked && same && readings.is_answered(object, &lookup.from) && !is_there();
         found.then_some(settled.asked.target)

@@ -105,10 +105,14 @@ async fn by_pipeline(
     let standing = identities.into_iter().filter(|(_, identity)| identity.membership != Membership::Archived);
     let mut found = HashMap::new();
     let mut doubted: HashMap<Arc<str>, Vec<SalesforceId>> = HashMap::new();
+    let mut remembered = HashMap::new();
     for (id, identity) in standing {
         // Without a noted property there is nothing that HubSpot could be asked by.
         match hunt.doubted && !identity.match_property.is_empty() {
-            true => doubted.entry(identity.match_property).or_default().push(id),
+            true => {
+                doubted.entry(identity.match_property).or_default().push(id);
+                remembered.insert(id, identity.hubspot_id);
+            }
             false => drop(found.insert(id, TargetMatch::One(identity.hubspot_id))),
         }
     }
@@ -122,7 +126,8 @@ async fn by_pipeline(
             // A record that would be made takes the place of the one that the state remembers.
             if let Some(made) = records.iter().find(|record| is_planned(record)) {
                 found.insert(id, TargetMatch::One(made.clone()));
-            } else if let Some(record) = records.into_iter().next() {
+            // HubSpot has just been asked for the one that is remembered.
+            } else if let Some(record) = records.into_iter().find(|record| remembered.get(&id) != Some(record)) {
                 found.entry(id).or_insert(TargetMatch::One(record));
             }
         }

@@ -70,6 +70,8 @@ pub(super) struct Book {
     pub(super) mapping_moved: bool,
     /// Records that people took away in HubSpot since the last comparison: only a comparison finds that.
     pub(super) taken: bool,
+    /// Accounts whose companies people took away: what no row leads to is not looked at by a comparison either.
+    pub(super) companies_taken: BTreeSet<String>,
     /// The portal's definitions are others than a run has seen.
     pub(super) portal_moved: bool,
     /// What was done, in words.
@@ -444,10 +446,18 @@ impl People {
         self.pick(&live)
     }
 
+    fn account_of(&self, company: &str) -> String {
+        let known = self.snapshot();
+        let held = known.live("companies").find(|(id, _)| *id == company);
+        held.map(|(_, held)| held.property("salesforceaccountid").to_owned()).unwrap_or_default()
+    }
+
     fn archive_company(&mut self) -> Option<String> {
         let id = self.company()?;
+        let account = self.account_of(&id);
         self.hubspot("archive", json!({"object": "0-2", "id": id}))?;
         self.book.taken = true;
+        self.book.companies_taken.insert(account);
         Some(format!("HubSpot: company {id} is archived"))
     }
 
@@ -464,8 +474,10 @@ impl People {
 
     fn merge_companies(&mut self) -> Option<String> {
         let (id, other) = (self.company()?, self.company()?);
+        let account = self.account_of(&other);
         self.hubspot("merge", json!({"object": "0-2", "id": id, "merged": other}))?;
         self.book.taken = true;
+        self.book.companies_taken.insert(account);
         Some(format!("HubSpot: company {other} is merged into {id}"))
     }
 

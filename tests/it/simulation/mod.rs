@@ -33,7 +33,7 @@ const HISTORIES: u64 = 200;
 
 /// Seeds that failed once under the changes as they are today, and what they found. What earlier generators found has cases by name in
 /// `foretold`, `associations` and `many_failures`.
-const KEPT: [(u64, &str); 27] = [
+const KEPT: [(u64, &str); 31] = [
     (16, "a plan counted an association twice that a row and a lookup of another pipeline ask for"),
     (171, "a plan took a label back once for each pipeline that asks for the two records"),
     (418, "a plan removed an association of a row that goes with the record from which the row leads"),
@@ -42,6 +42,7 @@ const KEPT: [(u64, &str); 27] = [
         474,
         "a record that was taken over in the place of a lost one kept what people had put there, as if that were drift",
     ),
+    (1155, "a plan took what it would make for what stands, of a record that is not there any more"),
     (1226, "a plan of a comparison counted what an import of another pipeline would make"),
     (1264, "a plan of a sync read a record that fails as one that was written under an earlier mapping"),
     (1468, "a plan took a comparison beside an unfinished import for the rest of that import"),
@@ -57,10 +58,13 @@ const KEPT: [(u64, &str); 27] = [
     (5263, "the model did not know that an association of Syncline's which people make again counts as Syncline's"),
     (5297, "a plan of a comparison believed what is remembered of companies, after runs that had died"),
     (6317, "a plan listed companies anew where its run believes the last listing: in a sync"),
+    (4357, "a plan led associations on from the record that is remembered, where another one stands for it by now"),
+    (5095, "a run took associations with a record that had just come back for removed by somebody"),
     (
         6485,
         "a sync that found another portal than it remembers had moved its watermark, and did not read its window again",
     ),
+    (9060, "the model had a comparison look at companies to which no row leads"),
     (20489, "the model took what stays of a deleted row for what the row said last"),
     (20651, "the same, of a row that leads to another record by then"),
     (21111, "a plan of a sync did not see what a sync settles of an import, for rows of a junction object"),
@@ -297,6 +301,12 @@ impl History {
         people.book.taken &= !compared;
         if compared {
             people.book.ours_removed.clear();
+            let book = &mut people.book;
+            let (leases, units) = (after.leases.iter(), after.units.iter());
+            let rows = leases.chain(units).chain(&after.roles);
+            let seen = rows.filter(|(id, row)| !row.deleted && !book.hidden.contains(*id));
+            let asked: BTreeSet<&str> = seen.map(|(_, row)| row.value("Account__c")).collect();
+            book.companies_taken.retain(|account| !asked.contains(account.as_str()));
         }
         people.book.owners_moved &= !compared;
         people.book.mapping_moved &= !(compared || alone && whole(RunKind::Import));
@@ -315,7 +325,7 @@ impl History {
         }
         let (taken, owners_moved, mapping_moved) = {
             let book = &self.world.people.lock().unwrap().book;
-            (book.taken, book.owners_moved, book.mapping_moved)
+            (book.taken || !book.companies_taken.is_empty(), book.owners_moved, book.mapping_moved)
         };
         let ran = self.world.run(command, Trouble { quick: true, ..Trouble::default() });
         self.ended(&ran, &before, true);
