@@ -4,13 +4,14 @@ use super::args::care::{Doctor, State, StateAction, StateForget};
 use super::args::common::{Common, Format};
 use super::exit::Exit;
 use super::output;
+use super::progress::StatusLine;
 use super::render::care as show;
 use super::render::paint::Paint;
 use super::shared::{json, project};
 use super::signals;
 use crate::ops::doctor::report::CheckStatus;
 use crate::ops::state::StateReport;
-use crate::ops::{doctor, state};
+use crate::ops::{doctor, state, state_copy};
 use crate::project::error::OpsError;
 use crate::project::wiring::{Outside, Project};
 
@@ -36,6 +37,14 @@ pub(super) async fn state(common: &Common, arguments: &State) -> Result<Exit, Op
         StateAction::Backup(backup) => {
             let report = state::backup(&project, &backup.file).await?;
             let said = show::backed_up(&report);
+            (report, said)
+        }
+        StateAction::Copy(copy) => {
+            let line = StatusLine::new(common.quiet);
+            let say = |step, table: &'static str, rows| line.say(show::copying(step, table, rows));
+            let report = state_copy::copy(&project, &copy.from, &copy.to, &say).await?;
+            drop(line);
+            let said = show::copied(&report);
             (report, said)
         }
         StateAction::Forget(forget) => match forgotten(&project, forget).await? {

@@ -11,6 +11,29 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use super::render::safe::safe;
 use crate::model::report::RunProgress;
 
+/// A line of words on a terminal, which vanishes in the end.
+pub struct StatusLine(ProgressBar);
+
+impl StatusLine {
+    /// Shows on a terminal only, and not when quiet.
+    pub fn new(quiet: bool) -> Self {
+        let shown = !quiet && std::io::stderr().is_terminal();
+        Self(if shown { ProgressBar::new_spinner() } else { ProgressBar::hidden() })
+    }
+
+    /// Says what is being done now.
+    pub fn say(&self, words: String) {
+        self.0.set_message(words);
+        self.0.tick();
+    }
+}
+
+impl Drop for StatusLine {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// A line that shows how far a run is.
 pub struct Progress {
     bar: ProgressBar,

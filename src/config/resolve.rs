@@ -7,9 +7,10 @@ use serde_yaml::Value;
 
 use super::alerts::ReceiverConfig;
 use super::connections::{addresses, tokens};
-use super::env::Part;
+use super::env::{Part, expand, process_variables};
 use super::load::Loaded;
 use super::project::{ConnectionConfig, PROJECT_FILE};
+use super::secrets::NoSecret;
 use super::yaml;
 use crate::diagnostic::{Diagnostic, Place};
 
@@ -57,6 +58,30 @@ pub fn is_secret_state(loaded: &Loaded) -> bool {
 /// Errors: as [`connection`].
 pub fn state(loaded: &Loaded) -> Result<Option<String>, Vec<Diagnostic>> {
     filled(loaded, STATE)
+}
+
+/// A text that a person gave, with the variables and secrets that it names in their places.
+///
+/// Errors: one of them cannot be had.
+pub fn given(loaded: &Loaded, text: &str) -> Result<String, NoSecret> {
+    let mut value = Value::String(text.to_owned());
+    let expanded = expand(&mut value, None, &process_variables);
+    if let Some(failed) = expanded.errors.into_iter().next() {
+        return Err(NoSecret { code: "SL1010", message: failed.message, help: failed.help });
+    }
+    let Some(parts) = expanded.later.into_values().next() else {
+        return Ok(value.as_str().unwrap_or(text).to_owned());
+    };
+    let part = |part: Part| match (part, &loaded.secrets) {
+        (Part::Text(text), _) => Ok(text),
+        (Part::Secret(name), Some(secrets)) => secrets.secret(&name),
+        (Part::Secret(name), None) => Err(NoSecret {
+            code: "SL1010",
+            message: format!("`${{secret:{name}}}` stands there, and no place of secrets is known"),
+            help: "see `secrets:` of syncline.yaml".to_owned(),
+        }),
+    };
+    parts.into_iter().map(part).collect()
 }
 
 const STATE: &str = "/state";

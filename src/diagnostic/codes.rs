@@ -176,6 +176,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL6012", include_str!("../../docs/errors/SL6012.md")),
     ("SL6013", include_str!("../../docs/errors/SL6013.md")),
     ("SL6014", include_str!("../../docs/errors/SL6014.md")),
+    ("SL6015", include_str!("../../docs/errors/SL6015.md")),
     ("SL6020", include_str!("../../docs/errors/SL6020.md")),
     ("SL6030", include_str!("../../docs/errors/SL6030.md")),
     ("SL6031", include_str!("../../docs/errors/SL6031.md")),

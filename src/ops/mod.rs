@@ -30,6 +30,7 @@ pub mod run;
 pub mod saved;
 pub mod schemas;
 pub mod state;
+pub mod state_copy;
 pub mod status;
 pub mod sync;
 pub mod test;

@@ -30,6 +30,30 @@ pub struct StateReport {
     pub problems: Vec<String>,
     /// What `state forget` took out.
     pub forgotten: Option<ForgottenView>,
+    /// What `state copy` copied.
+    pub copied: Option<CopiedView>,
+}
+
+/// What was copied from one state to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CopiedView {
+    /// The state that was copied; it stays as it is.
+    pub from: String,
+    /// A copy that had been broken off was gone on with.
+    pub resumed: bool,
+    /// What both hold, table by table.
+    pub tables: Vec<CopiedTable>,
+}
+
+/// What both states hold of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CopiedTable {
+    /// Its name.
+    pub table: String,
+    /// Its rows.
+    pub rows: u64,
+    /// A hash over all of them, which is the same in both states.
+    pub hash: String,
 }
 
 /// What was taken out of a state.
@@ -101,8 +125,10 @@ pub async fn forget(project: &Project, name: &str) -> Result<StateReport, OpsErr
     Ok(StateReport { forgotten: Some(view(name, found)), ..report(state.shown(), seen, Vec::new()) })
 }
 
-fn report(path: String, seen: Seen, problems: Vec<String>) -> StateReport {
-    StateReport { path, version: seen.version, version_known: seen.known, bytes: seen.bytes, problems, forgotten: None }
+/// What was seen of a state.
+pub fn report(path: String, seen: Seen, problems: Vec<String>) -> StateReport {
+    let Seen { version, known, bytes } = seen;
+    StateReport { path, version, version_known: known, bytes, problems, forgotten: None, copied: None }
 }
 
 fn view(name: &str, found: Forgotten) -> ForgottenView {

@@ -9,6 +9,7 @@ use crate::config::resolve;
 use crate::ports::store::Store;
 use crate::state::address::{self, Address};
 use crate::state::cared::{Cared, CaredFile};
+use crate::state::copy::Copied;
 use crate::state::sqlite::SqliteState;
 
 /// Where the state is.
@@ -87,6 +88,37 @@ impl Project {
     /// A private state that vanishes with the command: for a dry run's notes.
     pub fn scratch(&self) -> Result<Arc<dyn Store>, OpsError> {
         Ok(Arc::new(SqliteState::scratch(&self.outside.clock)?))
+    }
+
+    /// A state at an address or in a file that a person gave, to be copied or to take a copy. A file that is to be copied must be there.
+    ///
+    /// Errors: a variable or secret that it names is not there; the address cannot be read; there is no such file.
+    pub fn state_to_copy(&self, given: &str, must_be_there: bool) -> Result<Arc<dyn Copied>, OpsError> {
+        let text = resolve::given(&self.loaded, given)
+            .map_err(|missing| OpsError::refused(missing.code, missing.message, missing.help))?;
+        if !address::is_address(&text) {
+            let path = PathBuf::from(text.strip_prefix("sqlite:").unwrap_or(&text));
+            if must_be_there && !path.exists() {
+                let message = format!("there is no state at `{}`", path.display());
+                return Err(OpsError::refused(
+                    "SL6006",
+                    message,
+                    "`syncline state check` tells where the project's own is",
+                ));
+            }
+            return Ok(Arc::new(SqliteState::open(&path, &self.outside.clock)?));
+        }
+        let address = Address::parse(&text, None, None).map_err(|why| {
+            let help = "write it as `postgres://USER:PASSWORD@HOST:5432/DATABASE?state=NAME`";
+            OpsError::refused("SL6005", format!("the address of a state: {why}"), help)
+        })?;
+        if let Some(password) = address.password() {
+            crate::sys::secrets::remember(&password);
+        }
+        #[cfg(feature = "postgres")]
+        return Ok(Arc::new(pg(self, address, true)));
+        #[cfg(not(feature = "postgres"))]
+        Err(without_postgres(&address, true))
     }
 
     /// The state as a thing to care for; `writes` where it may be changed.

@@ -159,7 +159,7 @@ pub fn readable(path: &Path) -> Result<Database, StateError> {
 }
 
 /// What a file says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Its version.
     pub version: u32,

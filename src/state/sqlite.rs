@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::bound;
 use super::database::Database;
 use super::lease::{self, LocalLeases};
 use super::relabelled::{NewKeys, Relabelled};
@@ -87,6 +88,11 @@ impl SqliteState {
         let found = self.read(move |database| kept::relabelled(database, &name, &all)).await?;
         self.relabelled.assume(pipeline, kept, found.clone());
         Ok(found)
+    }
+
+    /// The file; none where it is private.
+    pub fn place(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     fn new(database: Database, path: Option<&Path>, clock: &Clock) -> Self {
@@ -489,17 +495,8 @@ impl StateWriter for SqliteState {
     }
 
     fn bind<'a>(&'a self, connection: &'a str, identity: &'a str) -> Answer<'a, ()> {
-        let key = format!("bound:{connection}");
-        let identity = identity.to_owned();
-        let path = self.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
-        async move {
-            match self.note(&key).await? {
-                None => self.set_note(&key, &identity).await,
-                Some(found) if found == identity => Ok(()),
-                Some(found) => Err(StateError::Foreign { path, found, expected: identity }),
-            }
-        }
-        .boxed()
+        let path = self.place().map_or_else(String::new, |path| path.display().to_string());
+        async move { bound::bind(self, &path, connection, identity).await }.boxed()
     }
 
     fn mark_failures<'a>(&'a self, filter: &'a FailureFilter, mark: FailureMark) -> Answer<'a, u64> {

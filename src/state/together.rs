@@ -76,7 +76,8 @@ fn packed(lookups: &[Fresh]) -> Vec<u8> {
     bytes
 }
 
-fn unpacked(bytes: &[u8]) -> rusqlite::Result<Vec<Fresh>> {
+/// The lookups of a row.
+pub fn unpacked(bytes: &[u8]) -> rusqlite::Result<Vec<Fresh>> {
     let mut lookups = Vec::with_capacity(bytes.len().div_ceil(BYTES));
     for bytes in bytes.chunks(BYTES) {
         lookups.push(lookup_of(bytes).ok_or_else(|| super::database::damaged(DAMAGED.to_owned()))?);

@@ -78,6 +78,7 @@ mod simulation;
 mod start_guide;
 mod state_care;
 mod state_contract;
+mod state_copy;
 mod state_files;
 mod state_upgrade;
 mod support;

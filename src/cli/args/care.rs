@@ -34,6 +34,8 @@ pub enum StateAction {
     Check,
     /// Copy it into a new file, also while a sync runs
     Backup(StateBackup),
+    /// Copy a state into an empty one: from a file to a database, or back
+    Copy(StateCopy),
     /// Forget everything that is remembered of a pipeline; HubSpot stays as it is
     Forget(StateForget),
 }
@@ -44,6 +46,17 @@ pub struct StateBackup {
     /// The copy; nothing is replaced
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// Arguments of `state copy`.
+#[derive(Debug, Args)]
+pub struct StateCopy {
+    /// The state: a file, or an address as `state:` has it; `${secret:NAME}` may stand in it
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// Where the copy is to be: a file that is not there, or an address; a copy that was broken off is gone on with
+    #[arg(value_name = "TO")]
+    pub to: String,
 }
 
 /// Arguments of `state forget`.

@@ -5,6 +5,7 @@ use super::table::count;
 use crate::model::text::line;
 use crate::ops::doctor::report::{Area, Check, CheckStatus, DoctorReport};
 use crate::ops::state::{ForgottenView, StateReport};
+use crate::ops::state_copy::Step;
 
 /// Checks by what they belong to; with `quiet` only those that need somebody.
 pub fn doctor(report: &DoctorReport, quiet: bool, paint: Paint) -> String {
@@ -81,6 +82,29 @@ pub fn checked(report: &StateReport, paint: Paint) -> String {
 /// A copy that was made.
 pub fn backed_up(report: &StateReport) -> String {
     format!("copied and checked: {}, {} bytes\n", line(&report.path), report.bytes)
+}
+
+/// A copy that is being made.
+pub fn copying(step: Step, table: &str, rows: u64) -> String {
+    let word = if step == Step::Copying { "copying" } else { "comparing" };
+    format!("{word} {table}: {rows}")
+}
+
+/// A state that was copied.
+pub fn copied(report: &StateReport) -> String {
+    let Some(copied) = &report.copied else { return String::new() };
+    let rows = |name: &str| copied.tables.iter().find(|table| table.table == name).map_or(0, |table| table.rows);
+    let resumed = if copied.resumed { ", from where an earlier copy was broken off" } else { "" };
+    format!(
+        "copied and compared{resumed}: {}\n  {}: {}, {}, {} and {}\nnext: set `state:` in syncline.yaml to the copy, and run with that one only; {} stays as it is\n",
+        line(&report.path),
+        count(rows("pipelines"), "pipeline", "pipelines"),
+        count(rows("identities"), "record", "records"),
+        count(rows("lookups"), "association", "associations"),
+        count(rows("failures"), "failure", "failures"),
+        count(rows("runs"), "run", "runs"),
+        line(&copied.from),
+    )
 }
 
 /// What is about to be forgotten.

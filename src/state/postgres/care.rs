@@ -49,7 +49,7 @@ impl Cared for PgState {
 }
 
 /// The version, and how large all states of the database are together.
-async fn seen(tx: &mut Tx<'_>) -> Result<Seen, Fault> {
+pub(super) async fn seen(tx: &mut Tx<'_>) -> Result<Seen, Fault> {
     let size = sql("SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
          FROM pg_class c WHERE c.relnamespace = 'syncline'::regnamespace AND c.relkind = 'r'");
     let bytes = tx.row(size).await?.map_or(Ok(0), |row| rows::count(&row, 0))?;

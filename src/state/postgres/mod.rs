@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod associations;
 pub mod care;
 pub mod connections;
+pub mod copy;
 pub mod failures;
 pub mod fault;
 pub mod held;

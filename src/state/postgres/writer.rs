@@ -22,6 +22,7 @@ use crate::ports::state::{
     RunRow, StateError, StateReader, StateWriter, Turn,
 };
 use crate::ports::store::Store;
+use crate::state::copy::{COPYING, unfinished};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StateError>>;
 
@@ -198,6 +199,10 @@ impl StateWriter for PgState {
     fn bind<'a>(&'a self, connection: &'a str, identity: &'a str) -> Answer<'a, ()> {
         async move {
             let key = format!("bound:{connection}");
+            let copying = self.note(COPYING).await?;
+            if let Some(error) = unfinished(copying.as_deref(), &self.0.shown, identity) {
+                return Err(error);
+            }
             let found = match self.note(&key).await? {
                 Some(found) => found,
                 None => {

@@ -95,12 +95,22 @@ impl Server {
     /// What a statement answers, a row a line.
     #[track_caller]
     pub(crate) fn sql(&self, database: &str, text: &str) -> String {
-        let address = format!("postgres://postgres@127.0.0.1:{}/{database}", self.port);
-        let mut psql = Command::new(self.programs.join("psql"));
-        psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", text, &address]).env("PGPASSWORD", PASSWORD);
+        let mut psql = self.psql(database, text);
         let ran = psql.output().unwrap();
         assert!(ran.status.success(), "{text}: {}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    }
+
+    fn psql(&self, database: &str, text: &str) -> Command {
+        let address = format!("postgres://postgres@127.0.0.1:{}/{database}", self.port);
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", text, &address]).env("PGPASSWORD", PASSWORD);
+        psql
+    }
+
+    /// A session that does something for long. It ends with its connection.
+    pub(crate) fn session(&self, database: &str, text: &str) -> Child {
+        self.psql(database, text).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Stops the server as a crash does, or starts it again.

@@ -1,0 +1,521 @@
+//! A file of SQLite as a state to copy: its rows by their names, which it knows by numbers. Effect: as [`Copied`] says.
+
+use std::collections::HashMap;
+
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{OptionalExtension, Row as SqlRow, params, params_from_iter};
+
+use super::tables::{Cell, Column, IDENTITIES, Kind, LOOKUPS, OWNED, REPLACED, Row, Table, UNCONFIRMED};
+use super::{Answer, COPYING, Copied, PAGE_ROWS, Page, is_mark};
+use crate::model::association::{AssociationKey, LabelId};
+use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::state::database::{Database, Relation, Standing, damaged, lookup_of, record_of};
+use crate::state::open::Seen;
+use crate::state::sqlite::SqliteState;
+use crate::state::{directory, lookups, open, pipelines, rows, together, unconfirmed};
+
+impl Copied for SqliteState {
+    fn shown(&self) -> String {
+        self.place().map_or_else(|| "(private)".to_owned(), |path| path.display().to_string())
+    }
+
+    fn seen(&self) -> Answer<'_, Seen> {
+        let bytes = self.place().map_or(0, open::bytes);
+        self.read(move |database| {
+            let version = database.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            Ok(Seen { version, known: version, bytes })
+        })
+    }
+
+    fn page(&self, table: &'static Table, after: Option<String>) -> Answer<'_, Page> {
+        self.read(move |database| page(database, table, after.as_deref()))
+    }
+
+    fn put(&self, table: &'static Table, rows: Vec<Row>, note: String) -> Answer<'_, ()> {
+        self.write(move |database| {
+            put(database, table, &rows)?;
+            directory::set_note(database, COPYING, &note)
+        })
+    }
+
+    fn clear(&self, table: &'static Table, note: String) -> Answer<'_, ()> {
+        self.write(move |database| {
+            for name in stored_in(table) {
+                let sql = match name {
+                    // Their numbers are given, and other rows name them.
+                    "pipelines" => "UPDATE pipelines SET watermark = NULL, watermark_set = NULL, match_property = NULL",
+                    name => &format!("DELETE FROM {name}"),
+                };
+                database.execute(sql, [])?;
+            }
+            directory::set_note(database, COPYING, &note)
+        })
+    }
+
+    fn recount(&self) -> Answer<'_, ()> {
+        self.write(|database| {
+            // By one way through the records, not by one for each standing.
+            let counted: HashMap<i64, i64> = database
+                .prepare("SELECT standing, count(*) FROM identities GROUP BY standing")?
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            database.execute("UPDATE standings SET records = 0", [])?;
+            let mut set = database.prepare("UPDATE standings SET records = ?2 WHERE number = ?1")?;
+            counted.into_iter().try_for_each(|(standing, records)| set.execute([standing, records]).map(drop))
+        })
+    }
+}
+
+/// The tables of the file that hold the rows of one.
+fn stored_in(table: &Table) -> Vec<&'static str> {
+    match table.name {
+        "lookups" => vec!["associations", "due_associations", "due_together"],
+        "unconfirmed" => vec!["unconfirmed", "calls"],
+        name => vec![name],
+    }
+}
+
+/// [`PAGE_ROWS`] as the database counts.
+const LIMIT: i64 = PAGE_ROWS as i64;
+
+fn page(database: &Database, table: &'static Table, after: Option<&str>) -> rusqlite::Result<Page> {
+    let mut page = match table.name {
+        name if name == IDENTITIES.name => identities(database, number(after))?,
+        name if name == LOOKUPS.name => lookups_of(database, after.unwrap_or_default())?,
+        name if name == REPLACED.name => replaced(database)?,
+        name if name == OWNED.name => owned(database, after)?,
+        name if name == UNCONFIRMED.name => in_doubt(database, after)?,
+        _ => as_it_is(database, table, after)?,
+    };
+    page.rows.retain(|row| !is_mark(table, row));
+    Ok(page)
+}
+
+/// A place that is a number; that of the beginning where there is none.
+fn number(after: Option<&str>) -> i64 {
+    after.and_then(|after| after.parse().ok()).unwrap_or(i64::MIN)
+}
+
+fn text(text: impl Into<String>) -> Cell {
+    Cell::Text(text.into())
+}
+
+fn or_blank<T>(value: Option<T>, cell: impl FnOnce(T) -> Cell) -> Cell {
+    value.map_or(Cell::Blank, cell)
+}
+
+fn name_of(database: &Database, pipeline: i64) -> rusqlite::Result<Cell> {
+    let sql = "SELECT name FROM pipelines WHERE id = ?1";
+    database.prepare_cached(sql)?.query_row([pipeline], |row| row.get(0)).map(Cell::Text)
+}
+
+/// The pipeline and the id of a record.
+fn record(database: &Database, record: i64) -> rusqlite::Result<[Cell; 2]> {
+    let (pipeline, id) = database.id_of(record)?;
+    Ok([name_of(database, pipeline)?, text(id.as_str())])
+}
+
+/// The end of a page that has as many rows as fit.
+fn next_of(rows: usize, last: Option<i64>) -> Option<String> {
+    last.filter(|_| rows >= PAGE_ROWS).map(|last| last.to_string())
+}
+
+fn identities(database: &Database, after: i64) -> rusqlite::Result<Page> {
+    let sql = "SELECT record, hubspot_id, hash, standing FROM identities WHERE record > ?1 ORDER BY record LIMIT ?2";
+    let mut statement = database.prepare_cached(sql)?;
+    let mut found = statement.query(params![after, LIMIT])?;
+    let (mut rows, mut last) = (Vec::new(), None);
+    while let Some(row) = found.next()? {
+        let number: i64 = row.get(0)?;
+        let standing = database.standing(row.get(3)?)?;
+        let [pipeline, id] = record(database, number)?;
+        rows.push(vec![
+            pipeline,
+            id,
+            text(database.hubspot_id(row.get(1)?)?.as_str()),
+            Cell::Bytes(row.get(2)?),
+            Cell::Bytes(standing.mapping.to_vec()),
+            text(rows::name_of(&standing.membership)),
+            or_blank(Some(&standing.match_property).filter(|property| !property.is_empty()), |property| {
+                text(&**property)
+            }),
+        ]);
+        last = Some(number);
+    }
+    Ok(Page { next: next_of(rows.len(), last), rows })
+}
+
+/// What a lookup asks for, and what was carried out of it, by numbers.
+#[derive(Default)]
+struct Lookup {
+    wanted: Option<(i64, Option<i64>)>,
+    carried_out: Option<((i64, Option<i64>), CarriedOut)>,
+    recheck: bool,
+    waiting_since: Option<i64>,
+    retry_at: Option<i64>,
+}
+
+struct CarriedOut {
+    relation: i64,
+    from: i64,
+    to: i64,
+}
+
+/// Begins the places of lookups that share a row.
+const TOGETHER: &str = "together:";
+
+/// Rows with some hundred lookups each that make a page.
+const TOGETHER_ROWS: usize = 8;
+
+/// First the lookups with rows of their own, then those that share one.
+fn lookups_of(database: &Database, after: &str) -> rusqlite::Result<Page> {
+    if let Some(after) = after.strip_prefix(TOGETHER) {
+        return lookups_together(database, number(Some(after)));
+    }
+    if lookups::any_before(database)? {
+        let what = "an earlier version has left lookups whose pairs are not known: run each pipeline once, then copy";
+        return Err(damaged(what.to_owned()));
+    }
+    let sql = "SELECT x.lookup, d.lookup IS NOT NULL, d.wanted, d.wanted_label, d.recheck, d.waiting_since, d.retry_at,
+            a.target, a.label, a.relation, coalesce(a.from_id, i.hubspot_id), a.to_id
+        FROM (SELECT lookup FROM associations WHERE lookup > ?1 UNION SELECT lookup FROM due_associations WHERE lookup > ?1
+              ORDER BY lookup LIMIT ?2) x
+        LEFT JOIN due_associations d ON d.lookup = x.lookup LEFT JOIN associations a ON a.lookup = x.lookup
+        LEFT JOIN identities i ON i.record = x.lookup >> 10 ORDER BY x.lookup";
+    let mut statement = database.prepare_cached(sql)?;
+    let mut found = statement.query(params![number(Some(after)), LIMIT])?;
+    let (mut rows, mut last, mut read) = (Vec::new(), None, 0);
+    while let Some(row) = found.next()? {
+        let lookup: i64 = row.get(0)?;
+        rows.extend(lookup_row(database, lookup, &asked(row)?)?);
+        (last, read) = (Some(lookup), read + 1);
+    }
+    Ok(Page { next: Some(next_of(read, last).unwrap_or_else(|| TOGETHER.to_owned())), rows })
+}
+
+fn asked(row: &SqlRow<'_>) -> rusqlite::Result<Lookup> {
+    let pair = |first: usize| -> rusqlite::Result<_> {
+        let label = row.get::<_, Option<i64>>(first + 1)?;
+        Ok(row.get::<_, Option<i64>>(first)?.map(|target| (target, label)))
+    };
+    let before = pair(7)?;
+    let from: Option<i64> = row.get(10)?;
+    let carried_out = match (before, from) {
+        (Some(asked), Some(from)) => Some((asked, CarriedOut { relation: row.get(9)?, from, to: row.get(11)? })),
+        // Of a record that nothing is known of any more.
+        _ => None,
+    };
+    Ok(Lookup {
+        wanted: if row.get(1)? { pair(2)? } else { before },
+        carried_out,
+        recheck: row.get::<_, Option<bool>>(4)?.unwrap_or_default(),
+        waiting_since: row.get(5)?,
+        retry_at: row.get(6)?,
+    })
+}
+
+/// The row of a lookup; none where it asks for nothing and nothing stands.
+fn lookup_row(database: &Database, lookup: i64, found: &Lookup) -> rusqlite::Result<Option<Row>> {
+    if found.wanted.is_none() && found.carried_out.is_none() && !found.recheck {
+        return Ok(None);
+    }
+    let asked = |asked: Option<(i64, Option<i64>)>| -> rusqlite::Result<[Cell; 2]> {
+        let Some((target, label)) = asked else { return Ok([Cell::Blank, Cell::Blank]) };
+        let label = label.map(|label| database.label(label)).transpose()?;
+        Ok([text(database.id_of(target)?.1.as_str()), or_blank(label, |label| text(label.to_string()))])
+    };
+    let before = found.carried_out.as_ref().map(|(asked, _)| *asked);
+    let is_due = found.recheck || found.wanted != before;
+    let (pipeline, _) = database.id_of(record_of(lookup))?;
+    let mut row: Row = record(database, record_of(lookup))?.into();
+    row.push(text(&*database.key(pipeline, lookup)?.0));
+    row.extend(asked(found.wanted)?);
+    row.extend(asked(before)?);
+    match &found.carried_out {
+        None => row.extend([Cell::Blank, Cell::Blank, Cell::Blank, Cell::Blank]),
+        Some((_, carried_out)) => {
+            let relation = database.relation(carried_out.relation)?;
+            row.push(text(database.hubspot_id(carried_out.from)?.as_str()));
+            row.push(text(&*relation.to_object));
+            row.push(text(database.hubspot_id(carried_out.to)?.as_str()));
+            row.push(Cell::Number(relation.objects));
+        }
+    }
+    row.push(Cell::Flag(found.recheck));
+    row.push(or_blank(found.waiting_since.filter(|_| is_due), Cell::Number));
+    row.push(or_blank(found.retry_at.filter(|_| is_due), Cell::Number));
+    Ok(Some(row))
+}
+
+fn lookups_together(database: &Database, after: i64) -> rusqlite::Result<Page> {
+    let mut statement = database
+        .prepare_cached("SELECT number, lookups FROM due_together WHERE number > ?1 ORDER BY number LIMIT ?2")?;
+    let mut found = statement.query(params![after, TOGETHER_ROWS as i64])?;
+    let (mut rows, mut last, mut read) = (Vec::new(), None, 0);
+    while let Some(row) = found.next()? {
+        for (lookup, wanted) in together::unpacked(row.get_ref(1)?.as_blob()?)? {
+            rows.extend(lookup_row(database, lookup, &Lookup { wanted: Some(wanted), ..Lookup::default() })?);
+        }
+        (last, read) = (Some(row.get::<_, i64>(0)?), read + 1);
+    }
+    let next = last.filter(|_| read == TOGETHER_ROWS).map(|last| format!("{TOGETHER}{last}"));
+    Ok(Page { rows, next })
+}
+
+/// All at once: there are few, and only until the next run.
+fn replaced(database: &Database) -> rusqlite::Result<Page> {
+    let mut statement = database.prepare_cached("SELECT target, before FROM replaced_records")?;
+    let mut found = statement.query([])?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        let (_, target) = database.id_of(row.get(0)?)?;
+        rows.push(vec![text(target.as_str()), text(database.hubspot_id(row.get(1)?)?.as_str())]);
+    }
+    Ok(Page { rows, next: None })
+}
+
+fn owned(database: &Database, after: Option<&str>) -> rusqlite::Result<Page> {
+    let begin = || vec![i64::MIN; 5];
+    let after: Vec<i64> = after.map_or_else(begin, |after| serde_json::from_str(after).unwrap_or_else(|_| begin()));
+    let sql = "SELECT newer, older, relation, label, from_id FROM owned_types
+        WHERE (newer, older, relation, label, from_id) > (?1, ?2, ?3, ?4, ?5)
+        ORDER BY newer, older, relation, label, from_id LIMIT ?6";
+    let mut statement = database.prepare_cached(sql)?;
+    let mut found = statement.query(params_from_iter(after.into_iter().chain([LIMIT])))?;
+    let (mut rows, mut last) = (Vec::new(), None);
+    while let Some(row) = found.next()? {
+        let key: [i64; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+        let [newer, older, relation, label, from] = key;
+        let (label, from) = match label {
+            // The plain association, which looks alike from both sides.
+            0 => (String::new(), String::new()),
+            label => (database.label(label)?.to_string(), database.hubspot_id(from)?.as_str().to_owned()),
+        };
+        let objects = database.relation(relation)?.objects;
+        rows.push(vec![Cell::Number(newer), Cell::Number(older), Cell::Number(objects), text(label), text(from)]);
+        last = Some(key);
+    }
+    let next = last.filter(|_| rows.len() == PAGE_ROWS).and_then(|last| serde_json::to_string(&last).ok());
+    Ok(Page { rows, next })
+}
+
+/// One pipeline after the other; a place is a pipeline and a record.
+fn in_doubt(database: &Database, after: Option<&str>) -> rusqlite::Result<Page> {
+    let (pipeline, after) = after.and_then(|after| after.split_once(' ')).unwrap_or(("0", ""));
+    let sql = "SELECT id, name FROM pipelines WHERE id >= ?1 ORDER BY id LIMIT 1";
+    let begin: i64 = pipeline.parse().unwrap_or_default();
+    let found: Option<(i64, String)> =
+        database.prepare_cached(sql)?.query_row([begin], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((number, name)) = found else { return Ok(Page::default()) };
+    let name = PipelineName::new(name.as_str());
+    let after: Option<SalesforceId> = after.parse().ok().filter(|_| number == begin);
+    let ids = unconfirmed::list(database, &name, None, after, PAGE_ROWS)?;
+    let row = |doubt: crate::model::unconfirmed::Unconfirmed| {
+        let intent = rows::name_of(&doubt.intent);
+        vec![text(name.as_str()), text(doubt.salesforce_id.as_str()), text(&*doubt.match_property), text(intent)]
+    };
+    let rows: Vec<Row> = unconfirmed::of_records(database, &name, &ids)?.into_iter().map(row).collect();
+    let next = match ids.last().filter(|_| ids.len() == PAGE_ROWS) {
+        Some(last) => format!("{number} {last}"),
+        None => format!("{} ", number + 1),
+    };
+    Ok(Page { rows, next: Some(next) })
+}
+
+fn names(columns: &[Column]) -> Vec<&'static str> {
+    columns.iter().map(|column| column.in_sqlite).collect()
+}
+
+/// Rows of a table that is alike in both kinds of states, but for the numbers of pipelines.
+fn as_it_is(database: &Database, table: &Table, after: Option<&str>) -> rusqlite::Result<Page> {
+    let (columns, key) = (names(table.columns).join(", "), names(table.key).join(", "));
+    let after: Vec<serde_json::Value> = after.and_then(|after| serde_json::from_str(after).ok()).unwrap_or_default();
+    let places: Vec<String> = (1..=after.len()).map(|place| format!("?{place}")).collect();
+    let behind = if after.is_empty() { String::new() } else { format!("WHERE ({key}) > ({})", places.join(", ")) };
+    let sql = format!("SELECT {columns}, {key} FROM {} {behind} ORDER BY {key} LIMIT {PAGE_ROWS}", table.name);
+    let mut statement = database.prepare_cached(&sql)?;
+    let after = after.into_iter().map(|value| match value {
+        serde_json::Value::String(text) => Value::Text(text),
+        value => value.as_i64().map_or(Value::Null, Value::Integer),
+    });
+    let mut found = statement.query(params_from_iter(after))?;
+    let (mut rows, mut last) = (Vec::new(), None);
+    while let Some(row) = found.next()? {
+        let mut cells = Vec::with_capacity(table.columns.len());
+        for (place, column) in table.columns.iter().enumerate() {
+            cells.push(cell(database, column.kind, row.get_ref(place)?)?);
+        }
+        let place = |place| -> rusqlite::Result<serde_json::Value> {
+            Ok(match row.get_ref(table.columns.len() + place)? {
+                ValueRef::Integer(number) => number.into(),
+                other => other.as_str()?.into(),
+            })
+        };
+        last = Some((0..table.key.len()).map(place).collect::<rusqlite::Result<Vec<_>>>()?);
+        rows.push(cells);
+    }
+    let next = last.filter(|_| rows.len() == PAGE_ROWS).and_then(|last| serde_json::to_string(&last).ok());
+    Ok(Page { rows, next })
+}
+
+fn cell(database: &Database, kind: Kind, value: ValueRef<'_>) -> rusqlite::Result<Cell> {
+    Ok(match (kind, value) {
+        (_, ValueRef::Null) => Cell::Blank,
+        (Kind::Pipeline, value) => name_of(database, value.as_i64()?)?,
+        (Kind::Text, value) => text(value.as_str()?),
+        (Kind::Number, value) => Cell::Number(value.as_i64()?),
+        (Kind::Bytes, value) => Cell::Bytes(value.as_blob()?.to_vec()),
+        (Kind::Flag, value) => Cell::Flag(value.as_i64()? != 0),
+    })
+}
+
+/// The values of a row that comes from another state.
+struct Given<'a>(&'a [Cell]);
+
+impl<'a> Given<'a> {
+    fn text(&self, place: usize) -> rusqlite::Result<Option<&'a str>> {
+        match self.0.get(place) {
+            Some(Cell::Text(text)) => Ok(Some(text)),
+            Some(Cell::Blank) => Ok(None),
+            other => Err(damaged(format!("{other:?} is no text"))),
+        }
+    }
+
+    fn must(&self, place: usize) -> rusqlite::Result<&'a str> {
+        self.text(place)?.ok_or_else(|| damaged("a text is missing".to_owned()))
+    }
+
+    fn number(&self, place: usize) -> rusqlite::Result<Option<i64>> {
+        match self.0.get(place) {
+            Some(Cell::Number(number)) => Ok(Some(*number)),
+            Some(Cell::Blank) => Ok(None),
+            other => Err(damaged(format!("{other:?} is no number"))),
+        }
+    }
+
+    fn bytes(&self, place: usize) -> rusqlite::Result<&'a [u8]> {
+        match self.0.get(place) {
+            Some(Cell::Bytes(bytes)) => Ok(bytes),
+            other => Err(damaged(format!("{other:?} is no hash"))),
+        }
+    }
+
+    fn pipeline(&self, database: &Database) -> rusqlite::Result<i64> {
+        pipelines::ensure_pipeline(database, &PipelineName::new(self.must(0)?))
+    }
+
+    /// The number of the record that the first two name.
+    fn record(&self, database: &Database) -> rusqlite::Result<i64> {
+        database.ensure_record(self.pipeline(database)?, &rows::salesforce_id(1, self.must(1)?)?)
+    }
+
+    fn hubspot_id(&self, database: &Database, place: usize) -> rusqlite::Result<i64> {
+        database.ensure_hubspot_id(&HubspotId::new(self.must(place)?))
+    }
+
+    /// A record and a label, by numbers.
+    fn asked(&self, database: &Database, place: usize) -> rusqlite::Result<Option<(i64, Option<i64>)>> {
+        let Some(target) = self.text(place)? else { return Ok(None) };
+        let label: Option<LabelId> = self.text(place + 1)?.map(|label| rows::parsed(place + 1, label)).transpose()?;
+        let label = label.map(|label| database.ensure_label(&label)).transpose()?;
+        Ok(Some((database.ensure_target(&rows::salesforce_id(place, target)?)?, label)))
+    }
+}
+
+fn put(database: &Database, table: &Table, rows: &[Row]) -> rusqlite::Result<()> {
+    let put: fn(&Database, &Given<'_>) -> rusqlite::Result<()> = match table.name {
+        name if name == IDENTITIES.name => put_identity,
+        name if name == LOOKUPS.name => put_lookup,
+        name if name == REPLACED.name => put_replaced,
+        name if name == OWNED.name => put_owned,
+        name if name == UNCONFIRMED.name => put_in_doubt,
+        _ => return rows.iter().try_for_each(|row| put_as_it_is(database, table, row)),
+    };
+    rows.iter().try_for_each(|row| put(database, &Given(row)))
+}
+
+fn put_identity(database: &Database, row: &Given<'_>) -> rusqlite::Result<()> {
+    let standing = Standing {
+        pipeline: row.pipeline(database)?,
+        membership: rows::named(5, row.must(5)?)?,
+        mapping: rows::bytes(4, row.bytes(4)?)?,
+        match_property: row.text(6)?.unwrap_or_default().into(),
+    };
+    let standing = database.ensure_standing(&standing)?;
+    let hash: [u8; 16] = rows::bytes(3, row.bytes(3)?)?;
+    let sql = "INSERT INTO identities (record, hubspot_id, hash, standing) VALUES (?1, ?2, ?3, ?4)";
+    let values = params![row.record(database)?, row.hubspot_id(database, 2)?, hash, standing];
+    database.prepare_cached(sql)?.execute(values).map(drop)
+}
+
+fn put_lookup(database: &Database, row: &Given<'_>) -> rusqlite::Result<()> {
+    let record = row.record(database)?;
+    let place = database.ensure_place(row.pipeline(database)?, &AssociationKey(row.must(2)?.into()))?;
+    let lookup = lookup_of(record, place);
+    let (wanted, before) = (row.asked(database, 3)?, row.asked(database, 5)?);
+    if let Some((target, label)) = before {
+        let objects = row.number(10)?.ok_or_else(|| damaged("what two records are is missing".to_owned()))?;
+        let relation = database.ensure_relation(&Relation { objects, to_object: row.must(8)?.into() })?;
+        let (from, to) = (row.hubspot_id(database, 7)?, row.hubspot_id(database, 9)?);
+        let sql = "SELECT hubspot_id FROM identities WHERE record = ?1";
+        let near: Option<i64> = database.prepare_cached(sql)?.query_row([record], |row| row.get(0)).optional()?;
+        let from = Some(from).filter(|from| Some(*from) != near);
+        let sql = "INSERT INTO associations (lookup, target, label, relation, from_id, to_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        database.prepare_cached(sql)?.execute(params![lookup, target, label, relation, from, to])?;
+    }
+    let recheck = row.0.get(11) == Some(&Cell::Flag(true));
+    if recheck || wanted != before {
+        let sql = "INSERT INTO due_associations (lookup, wanted, wanted_label, recheck, waiting_since, retry_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let (target, label) = wanted.map_or((None, None), |(target, label)| (Some(target), label));
+        let values = params![lookup, target, label, recheck, row.number(12)?, row.number(13)?];
+        database.prepare_cached(sql)?.execute(values)?;
+    }
+    Ok(())
+}
+
+fn put_replaced(database: &Database, row: &Given<'_>) -> rusqlite::Result<()> {
+    let target = database.ensure_target(&rows::salesforce_id(0, row.must(0)?)?)?;
+    let sql = "INSERT INTO replaced_records (target, before) VALUES (?1, ?2)";
+    database.prepare_cached(sql)?.execute([target, row.hubspot_id(database, 1)?]).map(drop)
+}
+
+fn put_owned(database: &Database, row: &Given<'_>) -> rusqlite::Result<()> {
+    let relation = Relation { objects: row.number(2)?.unwrap_or_default(), to_object: Default::default() };
+    let (label, from) = match row.must(3)? {
+        "" => (0, 0),
+        label => (database.ensure_label(&rows::parsed(3, label)?)?, row.hubspot_id(database, 4)?),
+    };
+    let sql = "INSERT INTO owned_types (newer, older, relation, label, from_id) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let values = params![row.number(0)?, row.number(1)?, database.ensure_relation(&relation)?, label, from];
+    database.prepare_cached(sql)?.execute(values).map(drop)
+}
+
+fn put_in_doubt(database: &Database, row: &Given<'_>) -> rusqlite::Result<()> {
+    unconfirmed::note_one(database, row.record(database)?, row.must(2)?, rows::named(3, row.must(3)?)?)
+}
+
+/// A pipeline keeps its number where a table is copied again.
+const PIPELINE_AGAIN: &str = "ON CONFLICT (name) DO UPDATE SET watermark = excluded.watermark,
+    watermark_set = excluded.watermark_set, match_property = excluded.match_property";
+
+fn put_as_it_is(database: &Database, table: &Table, row: &Row) -> rusqlite::Result<()> {
+    let (columns, places): (Vec<&str>, Vec<String>) =
+        (names(table.columns), (1..=table.columns.len()).map(|place| format!("?{place}")).collect());
+    let upsert = if table.name == "pipelines" { PIPELINE_AGAIN } else { "" };
+    let sql = format!("INSERT INTO {} ({}) VALUES ({}) {upsert}", table.name, columns.join(", "), places.join(", "));
+    let mut values = Vec::with_capacity(row.len());
+    for (column, cell) in table.columns.iter().zip(row) {
+        values.push(match cell {
+            Cell::Blank => Value::Null,
+            Cell::Text(name) if column.kind == Kind::Pipeline => {
+                Value::Integer(pipelines::ensure_pipeline(database, &PipelineName::new(name.as_str()))?)
+            }
+            Cell::Text(text) => Value::Text(text.clone()),
+            Cell::Number(number) => Value::Integer(*number),
+            Cell::Bytes(bytes) => Value::Blob(bytes.clone()),
+            Cell::Flag(flag) => Value::Integer((*flag).into()),
+        });
+    }
+    database.prepare_cached(&sql)?.execute(params_from_iter(values)).map(drop)
+}
