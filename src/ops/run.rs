@@ -291,7 +291,7 @@ async fn not_begun(
     let (code, message) = reason.reason();
     // A pipeline that another process runs is no failure, nor is a stop that a person asked for.
     let status = match &reason {
-        OpsError::State(StateError::Held { .. }) => RunStatus::Refused,
+        OpsError::State(StateError::Held { .. } | StateError::Lost { .. }) => RunStatus::Refused,
         OpsError::Remote { fault: Fault::Cancelled, .. } => RunStatus::Interrupted,
         OpsError::Remote { fault: Fault::Budget { .. }, .. } => RunStatus::Paused,
         _ => RunStatus::Failed,

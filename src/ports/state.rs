@@ -58,6 +58,14 @@ pub enum StateError {
         /// Who holds it: process, host, command and since when.
         holder: String,
     },
+    /// The portal that a turn is about is another worker's.
+    #[error("portal `{portal}` is another worker's by now, or may be ({why}): nothing more was sent or noted")]
+    Lost {
+        /// Which.
+        portal: String,
+        /// How this process knows.
+        why: String,
+    },
     /// It could not be read or written (permissions, disk full, read-only, lock timeout).
     #[error("state `{path}` cannot be used: {detail}")]
     Io {
@@ -75,7 +83,7 @@ impl StateError {
             Self::Corrupt { .. } => "SL6001",
             Self::Newer { .. } => "SL6002",
             Self::Foreign { .. } => "SL6003",
-            Self::Held { .. } => "SL6004",
+            Self::Held { .. } | Self::Lost { .. } => "SL6004",
             Self::Io { .. } => "SL6005",
         }
     }

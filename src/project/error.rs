@@ -101,6 +101,7 @@ fn state_help(error: &StateError) -> &'static str {
         }
         StateError::Newer { .. } => "use the Syncline that wrote it, or a later one",
         StateError::Foreign { .. } => "use another `state:` for this portal or org, or correct the connection",
+        StateError::Lost { .. } => "nothing need be done: whoever has the portal goes on",
         StateError::Held { .. } => "wait until it has finished, or stop it",
         StateError::Io { .. } => "check the folder's permissions and the free space, then run again: nothing is lost",
     }

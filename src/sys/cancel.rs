@@ -2,18 +2,37 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::gate::Gate;
+
 /// Tells all who hold a clone to stop at the next safe point.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
     stop: CancellationToken,
     /// Ends even what is under way.
     abort: CancellationToken,
+    /// What each request has to pass; nothing where there is none.
+    gate: Option<Gate>,
 }
 
 impl Cancel {
     /// A token that nobody has cancelled yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, with a gate that each request of whoever holds a clone has to pass.
+    pub fn gated(gate: Gate) -> Self {
+        Self { gate: Some(gate), ..Self::default() }
+    }
+
+    /// Whether a request may be sent. Asked right before it is.
+    pub fn may_send(&self) -> bool {
+        self.gate.as_ref().is_none_or(Gate::is_open)
+    }
+
+    /// A token that nobody cancels, behind the same gate: for a request whose answer is waited for in any case.
+    pub fn of_last_call(&self) -> Self {
+        Self { gate: self.gate.clone(), ..Self::default() }
     }
 
     /// Asks everybody to stop at the next safe point; calls that are under way are awaited.
@@ -29,7 +48,7 @@ impl Cancel {
 
     /// The token of a call under way: it outlives [`Cancel::cancel`], and ends with [`Cancel::abort`].
     pub fn of_call(&self) -> Self {
-        Self { stop: self.abort.clone(), abort: self.abort.clone() }
+        Self { stop: self.abort.clone(), abort: self.abort.clone(), gate: self.gate.clone() }
     }
 
     /// Whether somebody asked to stop.

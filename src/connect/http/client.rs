@@ -240,6 +240,10 @@ impl Transport {
 
     async fn exchange(&self, request: reqwest::RequestBuilder, cancel: &Cancel) -> Result<Reply, TransportError> {
         let failed = |error| TransportError::Failed(transport_message(error));
+        // Whoever may have lost the portal to somebody else sends nothing more.
+        if !cancel.may_send() {
+            return Err(TransportError::Cancelled);
+        }
         tokio::select! {
             biased;
             // A stop that was asked for goes before an answer that comes at the same time.

@@ -138,6 +138,16 @@ impl Limiter {
         self.change(|window, clock| window.block(clock.now(), duration));
     }
 
+    /// Takes over from somebody who had the limit until so long ago: see [`RollingWindow::inherit`].
+    pub(in crate::connect) fn inherit(&self, calls: Option<u32>, ago: Duration) {
+        self.change(|window, clock| window.inherit(calls, clock.now().saturating_sub(ago).unwrap_or(clock.now())));
+    }
+
+    /// How many calls stand in the window.
+    pub(in crate::connect) fn calls(&self) -> u32 {
+        self.window().calls(self.clock.now())
+    }
+
     /// Calls per second at present.
     pub(in crate::connect) fn calls_per_second(&self) -> f64 {
         self.window().calls_per_second()

@@ -29,6 +29,9 @@ const STEPS_ALONE: usize = 11;
 /// come evenly for all of them.
 const SPREAD_SHARED: usize = 2;
 
+/// Most calls that are taken over from somebody else: more than any limit of an interval.
+const INHERITED_MAX: u32 = 4_000;
+
 /// The user of calls that belong to no run: they are few, so nobody makes room for them.
 pub const NOBODY: u32 = 0;
 
@@ -219,6 +222,29 @@ impl RollingWindow {
         }
     }
 
+    /// Takes over from somebody who had the limit before: so many calls of theirs at a moment, or all that it allows where nobody knows.
+    pub fn inherit(&mut self, calls: Option<u32>, at: Timestamp) {
+        let span = self.span();
+        match calls {
+            None => {
+                self.shared.blocked_until = self.shared.blocked_until.max(at + span);
+                self.shared.blocked_for = self.shared.blocked_for.max(span.unsigned_abs());
+            }
+            Some(calls) => {
+                let place = self.shared.sent.partition_point(|sent| sent.at <= at);
+                let theirs = Sent { at, share: Share::Changes, user: NOBODY };
+                for _ in 0..calls.min(INHERITED_MAX) {
+                    self.shared.sent.insert(place, theirs);
+                }
+            }
+        }
+    }
+
+    /// How many calls stand in the window.
+    pub fn calls(&self, now: Timestamp) -> u32 {
+        u32::try_from(self.in_window(now).count()).unwrap_or(u32::MAX)
+    }
+
     /// Stops all calls for a while, after the server refused one; calls keep a wider distance from then on.
     pub fn block(&mut self, now: Timestamp, duration: Duration) {
         let shared = &mut self.shared;
@@ -318,6 +344,24 @@ mod tests {
         for max in [190, 100, 10, 7] {
             check_shares(max, 20_000..80_000);
         }
+    }
+
+    #[test]
+    fn what_somebody_else_used_before_counts() {
+        let start: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
+        let at = |milliseconds: i64| start + SignedDuration::from_millis(milliseconds);
+        let mut window = RollingWindow::new(10, Duration::from_secs(10));
+        window.inherit(Some(8), at(0));
+        assert_eq!(window.calls(at(100)), 8);
+        let taken = (0..10).filter(|_| window.reserve(at(5_000), Changes, 1).is_ok()).count();
+        assert_eq!(taken, 2);
+        assert!(window.reserve(at(10_200), Changes, 1).is_ok(), "theirs have left the window");
+        let mut window = RollingWindow::new(10, Duration::from_secs(10));
+        window.inherit(None, at(0));
+        // An answer that tells a higher limit changes nothing about it.
+        window.learn(Some(190), None, None, at(0), at(0));
+        assert!(window.reserve(at(10_100), Changes, 1).is_err());
+        assert!(window.reserve(at(10_200), Changes, 1).is_ok());
     }
 
     #[test]

@@ -116,7 +116,7 @@ pub(super) struct Call<'a> {
 }
 
 /// Longest time for one exchange. HubSpot's own edge gives up after 100 seconds (status 524).
-const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(120);
+pub(super) const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// A good answer's status and body, or a refusal with how long to wait.
 type Exchange = Result<(u16, Bytes), (ApiError, Option<Duration>)>;
@@ -129,7 +129,7 @@ struct Places {
 }
 
 /// Names the account of a token without telling anything of it: each app of a portal has a limit of its own.
-fn account(settings: &HubspotSettings) -> String {
+pub(super) fn account(settings: &HubspotSettings) -> String {
     let mut hasher = Hasher::default();
     hasher.text(settings.base_url.as_str());
     hasher.text(match &settings.credentials {
@@ -294,6 +294,17 @@ impl Api {
     /// Calls per second at present.
     pub(super) fn calls_per_second(&self) -> f64 {
         self.limiter.calls_per_second()
+    }
+
+    /// Takes over from somebody who had the portal until so long ago, and had made so many calls; all that it allows where nobody knows.
+    pub(super) fn inherit(&self, calls: Option<u32>, ago: Duration) {
+        self.limiter.inherit(calls, ago);
+        self.association_limiter.inherit(calls, ago);
+    }
+
+    /// How many calls stand in the window of the rate limit.
+    pub(super) fn calls_lately(&self) -> u32 {
+        self.limiter.calls()
     }
 
     /// Makes a call and decodes its answer, whatever its good status is.

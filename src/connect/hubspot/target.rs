@@ -1,14 +1,15 @@
 //! A HubSpot connection, and the handles through which runs use it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::SignedDuration;
 
-use super::api::Api;
+use super::api::{self, Api};
 use super::schemas::Schemas;
-use super::settings::HubspotSettings;
+use super::settings::{Credentials, HubspotSettings};
 use super::{associations, objects, owners, schemas};
 use crate::connect::http::calls::Calls;
 use crate::model::association::AssociationType;
@@ -24,6 +25,16 @@ use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 use crate::sys::network::Network;
 use crate::sys::rng::Rng;
+
+/// Longest time that a call may be on its way.
+pub const CALL_LONGEST: Duration = api::EXCHANGE_TIME_MAX;
+
+/// Names what a rate limit is for: an app of a portal. A token belongs to one portal; an app is told apart by the portal's number.
+pub fn limited(settings: &HubspotSettings, portal: Option<u64>) -> String {
+    let portal = portal.filter(|_| matches!(settings.credentials, Credentials::Login { .. }));
+    let account = api::account(settings);
+    portal.map_or(account.clone(), |portal| format!("{account}-{portal}"))
+}
 
 /// A connection to one portal: one client, one rate limit.
 #[derive(Clone)]
@@ -44,6 +55,17 @@ impl HubspotConnection {
     /// Calls a second at present.
     pub fn calls_per_second(&self) -> f64 {
         self.0.calls_per_second()
+    }
+
+    /// Takes over from somebody who had the portal until so long ago, with so many calls in the window of its rate limit; all that it allows
+    /// where nobody knows.
+    pub fn inherit(&self, calls: Option<u32>, ago: Duration) {
+        self.0.inherit(calls, ago);
+    }
+
+    /// How many calls stand in the window of the rate limit.
+    pub fn calls_lately(&self) -> u32 {
+        self.0.calls_lately()
     }
 
     /// A handle that counts its own calls, for use in passing.

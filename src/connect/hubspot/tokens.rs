@@ -226,7 +226,7 @@ impl Tokens {
             attempts += 1;
             self.unclaimed.add();
             // It is waited for even when somebody asked to stop: the answer may hold the only token that still works.
-            let cancel = Cancel::new();
+            let cancel = self.cancel.of_last_call();
             let endpoint = Endpoint::new(&self.transport, &self.clock, &cancel, ANSWER_WITHIN);
             let came = app.exchange_refresh_token(&refresh_token).request_async(&endpoint).await;
             let passing = match endpoint.told(came).map_err(asked) {

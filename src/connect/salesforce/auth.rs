@@ -262,7 +262,7 @@ impl Tokens {
         // An answer to a refresh may hold the only token that still works: it is waited for even when somebody asked
         // to stop.
         let rotates = matches!(self.settings.auth, AuthSettings::RefreshToken { .. } | AuthSettings::Login { .. });
-        let cancel = if rotates { Cancel::new() } else { self.cancel.clone() };
+        let cancel = if rotates { self.cancel.of_last_call() } else { self.cancel.clone() };
         let mut attempts = 0;
         loop {
             attempts += 1;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::state::address::Address;
 
 /// Connections of one process to one state at most.
-const CONNECTIONS_MAX: usize = 5;
+pub const CONNECTIONS_MAX: usize = 5;
 
 /// How long one is waited for: for the way to the server and its consent, and for one of ours to become free.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
@@ -34,8 +34,8 @@ pub struct Taken<'a> {
 }
 
 impl Connections {
-    /// Connections to an address; none is opened yet.
-    pub fn new(address: &Address) -> Self {
+    /// So many connections to an address at most; none is opened yet.
+    pub fn new(address: &Address, most: usize) -> Self {
         let options = PgConnectOptions::from_str(address.url().as_str())
             .map(|options| {
                 let options = if options.get_application_name().is_none() {
@@ -47,7 +47,7 @@ impl Connections {
                 options.statement_cache_capacity(0).extra_float_digits(None)
             })
             .map_err(|error| error.to_string());
-        Self { options, idle: Mutex::default(), turns: Semaphore::new(CONNECTIONS_MAX) }
+        Self { options, idle: Mutex::default(), turns: Semaphore::new(most) }
     }
 
     /// A connection that is free, or a new one.

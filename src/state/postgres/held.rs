@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::ids::PipelineName;
 use crate::ports::state::StateError;
-use crate::sys::clock::{Clock, Mark};
+use crate::sys::clock::{Clock, LongMark};
 
 /// A right that was not renewed for so long is not relied upon any more: half of the time after which somebody else may take it.
 const RELIED_UPON: Duration = Duration::from_secs(15);
@@ -27,7 +27,7 @@ impl Default for Leases {
 
 struct Held {
     epoch: i64,
-    renewed: Mark,
+    renewed: LongMark,
     is_lost: bool,
 }
 
@@ -38,14 +38,14 @@ impl Leases {
 
     /// A right was taken.
     pub fn taken(&self, pipeline: &PipelineName, epoch: i64) {
-        let held = Held { epoch, renewed: self.clock.mark(), is_lost: false };
+        let held = Held { epoch, renewed: self.clock.long_mark(), is_lost: false };
         self.held().insert(pipeline.clone(), held);
     }
 
     /// A right was renewed.
     pub fn renewed(&self, pipeline: &PipelineName, epoch: i64) {
         if let Some(held) = self.held().get_mut(pipeline).filter(|held| held.epoch == epoch) {
-            held.renewed = self.clock.mark();
+            held.renewed = self.clock.long_mark();
         }
     }
 
@@ -58,7 +58,7 @@ impl Leases {
         if held.is_lost {
             return Err(gone(pipeline, "another process took it over"));
         }
-        if self.clock.since(held.renewed) > RELIED_UPON {
+        if self.clock.long_since(held.renewed) > RELIED_UPON {
             return Err(gone(pipeline, "it could not be renewed in time"));
         }
         Ok(Some(held.epoch))

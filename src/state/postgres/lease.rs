@@ -34,7 +34,8 @@ impl Lease for PgLease {}
 
 /// Takes the right to run a pipeline: where nobody has it, or whoever had it did not renew it, or is a process of this computer that has died.
 pub(super) async fn take(state: &PgState, pipeline: &PipelineName, holder: &str) -> Result<Box<dyn Lease>, StateError> {
-    let process = process::own();
+    // Whoever has the portal now is rid of those who had it before.
+    let process = state.portal().map_or_else(process::own, |right| format!("portal/{}", right.key()));
     let taken =
         state.write(None, (pipeline.clone(), holder.to_owned(), process.clone()), |tx, (pipeline, holder, process)| {
             take_row(tx, pipeline, holder, process).boxed()
@@ -51,7 +52,8 @@ async fn take_row(tx: &mut Tx<'_>, pipeline: &PipelineName, holder: &str, proces
     let had = sql("SELECT process, holder FROM syncline.leases WHERE state_id = $1 AND pipeline = $2");
     let had = tx.row(had.bind(state).bind(pipeline.as_str())).await?;
     let had: Option<(String, String)> = had.map(|row| Ok::<_, Fault>((get(&row, 0)?, get(&row, 1)?))).transpose()?;
-    let dead = had.as_ref().map(|(process, _)| process.as_str()).filter(|process| process::is_dead(process));
+    let free = |had: &&str| process::is_dead(had) || (process.starts_with("portal/") && process == *had);
+    let dead = had.as_ref().map(|(process, _)| process.as_str()).filter(free);
     let take = sql("INSERT INTO syncline.leases AS l (state_id, pipeline, epoch, holder, process, until)
          VALUES ($1, $2, 1, $3, $4, clock_timestamp() + interval '30 seconds')
          ON CONFLICT (state_id, pipeline) DO UPDATE SET epoch = l.epoch + 1, holder = excluded.holder,

@@ -14,6 +14,7 @@ pub mod lookups;
 pub mod notes;
 pub mod overview;
 pub mod pipelines;
+pub mod portals;
 pub mod process;
 pub mod reader;
 pub mod rows;

@@ -6,7 +6,8 @@ use super::fault::Fault;
 use crate::ports::state::StateError;
 
 /// Each step brings the tables from the version of its place to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_portals.sql")];
 
 /// The version that this program writes.
 pub const KNOWN: u32 = MIGRATIONS.len() as u32;

@@ -1,7 +1,7 @@
 //! The state in PostgreSQL: each thing that is asked for is one transaction.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -12,9 +12,10 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use ulid::Ulid;
 
-use super::connections::{Connections, Taken};
+use super::connections::{CONNECTIONS_MAX, Connections, Taken};
 use super::fault::{self, Fault, Next};
 use super::held::Leases;
+use super::portals::PortalRight;
 use super::schema::{self, LOCKS};
 use crate::model::ids::PipelineName;
 use crate::ports::state::StateError;
@@ -32,7 +33,7 @@ pub(super) struct Shared {
     pub(super) address: Address,
     /// How error messages name it: without the password.
     pub(super) shown: String,
-    pub(super) connections: Connections,
+    pub(super) connections: Arc<Connections>,
     /// Whether it may be created, brought up to date and written to.
     pub(super) writes: bool,
     /// The number of the state, once it is known.
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     writer: String,
     last: tokio::sync::Mutex<i64>,
     pub(super) leases: Leases,
+    /// The right to a portal in whose name all is noted; none outside of turns.
+    portal: Mutex<Option<PortalRight>>,
     /// Who lists for which directory.
     pub(super) turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Keys that a dry run takes for others.
@@ -137,18 +140,31 @@ enum Tried<T> {
 impl PgState {
     /// A state at an address, for writing. Nothing is asked of the server before the first use.
     pub fn new(address: Address, clock: &Clock) -> Self {
-        Self::with(address, clock, true)
+        let connections = Arc::new(Connections::new(&address, CONNECTIONS_MAX));
+        Self::with(address, clock, true, connections)
     }
 
     /// The same for reading only; where there is none yet, it is an empty one.
     pub fn for_reading(address: Address, clock: &Clock) -> Self {
-        Self::with(address, clock, false)
+        let connections = Arc::new(Connections::new(&address, CONNECTIONS_MAX));
+        Self::with(address, clock, false, connections)
     }
 
-    fn with(address: Address, clock: &Clock, writes: bool) -> Self {
+    /// A state for writing, with as many connections as so many turns need at a time.
+    pub fn for_turns(address: Address, clock: &Clock, turns: usize) -> Self {
+        let connections = Arc::new(Connections::new(&address, CONNECTIONS_MAX + turns));
+        Self::with(address, clock, true, connections)
+    }
+
+    /// Another state of the same database, for writing, on the same connections.
+    pub fn beside(&self, address: Address, clock: &Clock) -> Self {
+        Self::with(address, clock, true, Arc::clone(&self.0.connections))
+    }
+
+    fn with(address: Address, clock: &Clock, writes: bool, connections: Arc<Connections>) -> Self {
         Self(Arc::new(Shared {
             shown: address.to_string(),
-            connections: Connections::new(&address),
+            connections,
             address,
             writes,
             id: OnceCell::new(),
@@ -156,10 +172,25 @@ impl PgState {
                 .to_string(),
             last: tokio::sync::Mutex::default(),
             leases: Leases::default(),
+            portal: Mutex::default(),
             turns: Mutex::default(),
             relabelled: Relabelled::default(),
             clock: clock.clone(),
         }))
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.0.address
+    }
+
+    /// The right to a portal in whose name all is noted.
+    pub(super) fn portal(&self) -> Option<PortalRight> {
+        self.0.portal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_portal(&self, right: Option<PortalRight>) {
+        *self.0.portal.lock().unwrap_or_else(PoisonError::into_inner) = right;
     }
 
     pub(super) fn sorted(&self, fault: Fault) -> StateError {
@@ -344,10 +375,22 @@ impl PgState {
     where
         F: for<'t> Fn(&'t mut Tx<'_>, &'t A) -> BoxFuture<'t, Result<T, Fault>>,
     {
+        let portal = self.portal();
+        if let Some(lost) = portal.as_ref().and_then(|portal| portal.check().err()) {
+            return Tried::Failed(Fault::Refused(lost));
+        }
+        let portal = portal.map(|portal| (portal.mark(), portal));
         let mut tx = match self.begin(state, begin_to_write(state)).await {
             Ok(tx) => tx,
             Err(fault) => return Tried::Failed(fault),
         };
+        let held = match &portal {
+            Some((_, portal)) => portal.hold(&mut tx).await,
+            None => Ok(()),
+        };
+        if let Err(fault) = held {
+            return Tried::Failed(undone(tx, fault).await);
+        }
         let done = match self.note_transaction(&mut tx, right, number).await {
             Ok(()) => work(&mut tx, arguments).await,
             Err(fault) => Err(fault),
@@ -363,6 +406,9 @@ impl PgState {
                 tx.taken.give_back();
                 if let Some((pipeline, epoch)) = right {
                     self.0.leases.renewed(pipeline, epoch);
+                }
+                if let Some((asked, portal)) = &portal {
+                    portal.renewed(*asked);
                 }
                 Tried::Stands(done)
             }
