@@ -40,6 +40,13 @@ pub async fn run(arguments: Arguments) -> Exit {
         Command::Import(arguments) => records::import_records(&common, &arguments).await,
         Command::Sync(arguments) => records::sync_records(&common, &arguments).await,
         Command::Reconcile(arguments) => records::reconcile(&common, &arguments).await,
+        #[cfg(feature = "postgres")]
+        Command::Worker(arguments) => Box::pin(super::worker::run(&common, &arguments)).await,
+        #[cfg(not(feature = "postgres"))]
+        Command::Worker(_) => {
+            output::error("this program was built without its feature `postgres`", None, None);
+            Ok(Exit::Failed)
+        }
         Command::Status(arguments) => history::tell_status(&common, &arguments).await,
         Command::Runs(arguments) => history::runs(&common, &arguments).await,
         Command::Failures(arguments) => history::failures(&common, &arguments).await,

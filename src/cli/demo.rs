@@ -17,6 +17,7 @@ use super::render::{diff as show_diff, history as show_history, plan as show_pla
 use super::shared::warn;
 use super::signals;
 use crate::config::targets::without_target;
+use crate::model::budget::Budget;
 use crate::model::forecast::PlanReport;
 use crate::model::report::{RunReport, RunScope, RunStatus};
 use crate::ops::plan::{PlanOptions, plan};
@@ -217,7 +218,7 @@ async fn change(project: &Project, sandbox: &Sandbox) -> Result<String, OpsError
 fn options(scope: RunScope) -> RunOptions {
     RunOptions {
         trial: None,
-        pause_after: None,
+        budget: Budget::default(),
         scope,
         allowance: Allowance::default(),
         followed: None,

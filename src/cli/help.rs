@@ -11,13 +11,13 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Get started", &["demo", "init", "login", "logout", "doctor", "sandbox"]),
     ("Define", &["discover", "new", "catalog", "validate", "test"]),
     ("Review", &["diff", "plan", "approve", "apply"]),
-    ("Run", &["import", "sync", "reconcile"]),
+    ("Run", &["import", "sync", "reconcile", "worker"]),
     ("Monitor", &["status", "runs", "failures", "alerts", "state", "why", "serve", "mcp"]),
     ("Learn", &["explain", "schema", "completions", "man", "help"]),
 ];
 
 /// Examples of commands, each with what it does.
-const EXAMPLES: [(&str, &[(&str, &str)]); 19] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 20] = [
     ("demo", &[("syncline demo --keep demo", "keep the demo's project, to look at it afterwards")]),
     (
         "new",
@@ -67,6 +67,13 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 19] = [
         ],
     ),
     ("reconcile", &[("syncline reconcile invoices", "repair what differs; `syncline plan --reconcile` foretells it")]),
+    (
+        "worker",
+        &[
+            ("syncline worker", "all targets of the project whose state is in one database"),
+            ("syncline worker --target eu --import", "one of them, with its first import"),
+        ],
+    ),
     (
         "runs",
         &[

@@ -28,6 +28,8 @@ pub mod shared;
 pub mod signals;
 pub mod trace;
 pub mod units;
+#[cfg(feature = "postgres")]
+mod worker;
 
 use std::env::ArgsOs;
 use std::ffi::OsString;

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::args::common::{Common, Format};
 use super::args::{Import, Reconcile, Sync};
 use super::exit::Exit;
@@ -17,7 +19,7 @@ use super::shared::{failed, options, project, report, selected_none, trouble, wa
 use super::signals::{self, Asked};
 use crate::config::targets::with_target;
 use crate::model::ids::{PipelineName, SalesforceIdError};
-use crate::model::report::{RunScope, Trial};
+use crate::model::report::{RunReport, RunScope, Trial};
 use crate::ops::import::{Counted, Which, count};
 use crate::ops::run::run_all;
 use crate::ops::sync::{self, Event, Reloading};
@@ -144,7 +146,7 @@ pub(super) async fn reconcile(common: &Common, words: &Reconcile) -> Result<Exit
     let preparation = prepare_selected(&project, &project.loaded, &chosen, PortalSource::LiveAndSaved(&*state)).await?;
     warn(common, &project, &preparation);
     let mut options = options(RunScope::Compared, "reconcile", words.allow, Progress::new(None, common.quiet));
-    options.0.pause_after = words.time_limit;
+    options.0.budget.time = words.time_limit;
     let finished = run_all(&project, &state, preparation, &options.0, &HashMap::new()).await;
     options.1.finish();
     Ok(report(common, words.format, &finished))
@@ -175,7 +177,7 @@ async fn sync_on(
         output::talk(&talk.replace("{}", &names.join(", ")));
     }
     let clock = outside.clock.clone();
-    let on_event = |event: Event<'_>| report_event(common, arguments.format, &clock, event);
+    let on_event = |event: Event<'_>| report_event(common, arguments.format, &clock, None, event);
     let _service = Service::ready(&clock, &format!("syncing {}", chosen.pipelines.len()));
     let again = || open(&root, &with_target(common.target.clone()), outside.clone());
     let reloading = Reloading { open: &again, asked: signals::hang_ups(), watch: arguments.watch };
@@ -188,27 +190,37 @@ async fn sync_on(
     })
 }
 
-/// Shows what a sync that runs on has to say.
-fn report_event(common: &Common, format: Format, clock: &Clock, event: Event<'_>) {
+/// Shows what a sync that runs on has to say; of a worker, with the portal that it is about.
+pub(super) fn report_event(common: &Common, format: Format, clock: &Clock, portal: Option<&str>, event: Event<'_>) {
     match event {
         Event::Cycle { finished, repeated } => {
             // A quiet cycle a minute would bury the ones that changed something.
             let shown = common.verbose > 0 || !(repeated || show_report::is_quiet(&finished.report));
             match format {
                 // Programs get every cycle, one line each.
-                Format::Json => output::json_text(&serde_json::to_string(&finished.report).unwrap_or_default()),
+                Format::Json => {
+                    let line = serde_json::to_string(&OfPortal { portal, report: &finished.report });
+                    output::json_text(&line.unwrap_or_default());
+                }
                 Format::Text if shown => {
                     let time = clock.now().strftime("%Y-%m-%d %H:%M:%SZ");
-                    output::styled(&format!("{time}  {}", show_report::report(&finished.report, Paint::of_results())));
+                    let portal = portal.map(|portal| format!("{portal}: ")).unwrap_or_default();
+                    output::styled(&format!(
+                        "{time}  {portal}{}",
+                        show_report::report(&finished.report, Paint::of_results())
+                    ));
                 }
                 Format::Text => {}
             }
             // Told once while it lasts; `status` says that it does.
             if let Some(why) = finished.trouble.as_ref().filter(|_| !repeated) {
+                if let Some(portal) = portal {
+                    output::talk(&format!("in {portal}:"));
+                }
                 trouble(&finished.report.name, why);
             }
         }
-        Event::Over(what) => output::talk(what),
+        Event::Over(what) => output::talk(&portal.map_or(what.to_owned(), |portal| format!("{portal}: {what}"))),
         Event::Warnings(project, name, warnings) => warn_of(common, project, Some(name), warnings),
         Event::Changed(file) => output::talk(&format!(
             "{file} has changed on disk: this process goes on with what it read before; send it SIGHUP to use the files as they \
@@ -225,4 +237,13 @@ fn report_event(common: &Common, format: Format, clock: &Clock, event: Event<'_>
             );
         }
     }
+}
+
+/// A report, and the portal that it is about where there are many.
+#[derive(Serialize)]
+struct OfPortal<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    portal: Option<&'a str>,
+    #[serde(flatten)]
+    report: &'a RunReport,
 }

@@ -15,6 +15,7 @@ use super::render::{diff as show_diff, html, markdown, plan as show_plan, summar
 use super::shared::{allowance, json, project, refused, report as report_runs, warn, write_file};
 use super::signals;
 use crate::config::targets::with_target;
+use crate::model::budget::Budget;
 use crate::model::change::{DefinitionDiff, DefinitionStanding};
 use crate::model::forecast::{PipelineForecast, PlanReport};
 use crate::model::ids::{PipelineName, SalesforceId};
@@ -324,7 +325,7 @@ async fn apply_saved(
     let shown = Arc::clone(&progress);
     let options = RunOptions {
         trial: None,
-        pause_after: None,
+        budget: Budget::default(),
         scope: RunScope::Changed,
         allowance: allowance(arguments.allow),
         command: "syncline apply".to_owned(),

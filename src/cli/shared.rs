@@ -15,6 +15,7 @@ use super::render::paint::Paint;
 use super::render::{report as show_report, table};
 use crate::config::targets::with_target;
 use crate::diagnostic::Diagnostic;
+use crate::model::budget::Budget;
 use crate::model::ids::PipelineName;
 use crate::model::report::{RunReport, RunScope, RunStatus, RunsReport};
 use crate::ops::run::{Finished, RunOptions, Trouble};
@@ -134,7 +135,7 @@ pub fn options(scope: RunScope, command: &str, allow: Allow, progress: Progress)
         RunOptions {
             scope,
             trial: None,
-            pause_after: None,
+            budget: Budget::default(),
             allowance,
             command: format!("syncline {command}"),
             followed: None,

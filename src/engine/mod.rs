@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod assume;
 pub mod batch;
+pub mod budget;
 pub mod by_id;
 pub mod catch_up;
 pub mod cycle;

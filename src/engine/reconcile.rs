@@ -3,11 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::by_id::{self, Rows};
 use super::queries::import_query;
@@ -21,7 +20,6 @@ use crate::ports::state::StateError;
 use crate::stages::read::extract::{Candidates, Membership, candidates};
 use crate::stages::read::targets::planned_directory;
 use crate::stages::{StageContext, StageError, StageName};
-use crate::sys::clock::Clock;
 use crate::sys::crash_point::crash_point;
 
 /// What a look at both systems tells before the first write.
@@ -191,20 +189,6 @@ pub fn paused(progress: &ComparisonProgress) -> String {
 /// All records that match, whole, from a place on.
 pub fn all(cx: &StageContext, counted: u64, place: Option<Cursor>) -> Rows<'_> {
     catch_up::released(cx, candidates(cx, import_query(cx, counted), Membership::ByQuery, place))
-}
-
-/// The same rows until a moment; then `paused` is set, and the rest is not read. What begins is given time for one page at least.
-pub fn until<'a>(rows: Rows<'a>, end: Option<(Clock, Timestamp)>, paused: Arc<AtomicBool>) -> Rows<'a> {
-    let Some((clock, at)) = end else { return rows };
-    let some = Arc::new(AtomicBool::new(false));
-    let within = move |chunk: &Candidates| {
-        let over = some.load(Ordering::Relaxed) && clock.now() >= at;
-        // A page that was read to its end is a place to go on from.
-        some.fetch_or(chunk.cursor.is_some(), Ordering::Relaxed);
-        paused.fetch_or(over, Ordering::Relaxed);
-        std::future::ready(Ok(!over))
-    };
-    rows.try_take_while(within).boxed()
 }
 
 /// Records in HubSpot that carry a Salesforce id which Syncline never wrote there.

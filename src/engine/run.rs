@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 
+use super::budget::{self, Limits};
 use super::catch_up;
 use super::deliver::{Deliver, LongRead};
 use super::objects;
@@ -44,8 +45,8 @@ pub struct RunRequest {
     pub counted: Option<u64>,
     /// Only these records, where the run is a trial.
     pub trial: Option<Trial>,
-    /// When a comparison pauses, and leaves the rest to the next one; never where that is none.
-    pub pause_at: Option<Timestamp>,
+    /// When an import or a comparison pauses, and leaves the rest to the next run.
+    pub limits: Limits,
     /// What was planned; the run does nothing else. None where it follows no plan.
     pub planned: Option<PlanEntries>,
     /// Who is told how it ended, and from when on; none where nobody is.
@@ -241,7 +242,7 @@ async fn import(
     let (archive, standing) = (unconfirmed::archive_count(cx).await?, counts.standing + counts.in_doubt);
     let impact = Impact { archive, standing, source_empty: progress.total == 0 };
     guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
-    loop {
+    let whole = loop {
         match read_all(cx, writers, checkpoint, &progress, request).await {
             Err(StageError { cause: StageCause::Remote(Fault::PlaceLost(_)), .. }) if progress.cursor.is_some() => {
                 notes.push(
@@ -252,6 +253,14 @@ async fn import(
             }
             done => break done?,
         }
+    };
+    if !whole {
+        // What an earlier run left in doubt does not wait until a long import has ended.
+        settle_unconfirmed(cx, writers, checkpoint, request).await?;
+        notes.extend(cx.state.cursor(name).await?.map(|ImportProgress { read, total, .. }| {
+            format!("it paused after {read} of {total} records; the next run of this import goes on from there")
+        }));
+        return Ok(());
     }
     let read = progress.read + checkpoint.add(Tally::default()).read;
     // An answer may end early without an error, and the missing records would never be read again.
@@ -282,15 +291,17 @@ async fn import(
     Ok(associate::drain(cx, writers, checkpoint, None).await?)
 }
 
-/// Reads and writes what an import has still to read.
+/// Reads and writes what an import has still to read; false where it stopped because its budget was used up.
 async fn read_all(
     cx: &StageContext,
     writers: &Writers,
     checkpoint: &Checkpoint,
     progress: &ImportProgress,
     request: &RunRequest,
-) -> Result<(), StageError> {
+) -> Result<bool, StageError> {
     let rows = candidates(cx, import_query(cx, progress.total), Membership::ByQuery, progress.cursor.clone());
+    let paused = Arc::new(AtomicBool::new(false));
+    let rows = budget::within(cx, rows, request.limits, Arc::clone(&paused));
     let rows = reject_guard::guarded(cx, unconfirmed::track(cx, rows), request.allowance).await?;
     // An import that the guard refuses has not begun. A person who imports wants HubSpot to be right: what was carried out before
     // it began is looked at, too. In `create_only`, what exists is left alone.
@@ -303,7 +314,8 @@ async fn read_all(
     }
     checkpoint.save_import_progress(cx, Some(progress.clone())).await?;
     let sink = sink(cx, writers, checkpoint, LongRead::Import(progress.clone()), request);
-    runner::run(cx, &*sink, rows).await
+    runner::run(cx, &*sink, rows).await?;
+    Ok(!paused.load(Ordering::Relaxed))
 }
 
 /// Notes whether HubSpot held no record when the import began, for the run that goes on with it.
@@ -493,7 +505,7 @@ async fn begin_comparison(
     Ok(progress)
 }
 
-/// Compares the records that a comparison has still to look at; false where it stopped because its time was over.
+/// Compares the records that a comparison has still to look at; false where it stopped because its budget was used up.
 async fn compare_all(
     cx: &StageContext,
     writers: &Writers,
@@ -502,10 +514,9 @@ async fn compare_all(
     request: &RunRequest,
 ) -> Result<bool, StageError> {
     let sink = sink(cx, writers, checkpoint, LongRead::Comparison(progress.clone()), request);
-    let until = request.pause_at.map(|at| (cx.clock.clone(), at));
     let paused = Arc::new(AtomicBool::new(false));
     let rows = reconcile::all(cx, progress.total, progress.cursor.clone());
-    let rows = reconcile::until(rows, until, Arc::clone(&paused));
+    let rows = budget::within(cx, rows, request.limits, Arc::clone(&paused));
     runner::run(cx, &*sink, unconfirmed::track(cx, rows)).await?;
     Ok(!paused.load(Ordering::Relaxed))
 }

@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod association;
+pub mod budget;
 pub mod catalog_change;
 pub mod change;
 pub mod failure;

@@ -7,6 +7,7 @@ pub mod approvals;
 pub mod calls;
 pub mod catalog;
 pub mod changes;
+pub mod cycles;
 pub mod diff;
 pub mod discover;
 pub mod doctor;
@@ -34,6 +35,11 @@ pub mod state_copy;
 pub mod status;
 pub mod sync;
 pub mod test;
+#[cfg(feature = "postgres")]
+pub mod turn;
+pub mod turns;
 pub mod validate;
 pub mod why;
 pub mod why_refresh;
+#[cfg(feature = "postgres")]
+pub mod worker;

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -11,9 +10,11 @@ use tracing::Instrument;
 
 use super::{alerts, status};
 use crate::engine::alerts as engine_alerts;
+use crate::engine::budget::Limits;
 use crate::engine::plan_entries::PlanEntries;
 use crate::engine::run::{self as engine_run, RunRequest, StopReason};
 use crate::model::alert::AlertTerms;
+use crate::model::budget::Budget;
 use crate::model::ids::{PipelineName, RunId};
 use crate::model::origin::RunOrigin;
 use crate::model::report::{RunProgress, RunReport, RunScope, RunStatus, Tally, Trial};
@@ -47,8 +48,8 @@ pub struct RunOptions {
     pub command: String,
     /// Only these records, where the runs are a trial.
     pub trial: Option<Trial>,
-    /// After this time a comparison pauses, and leaves the rest to the next one.
-    pub pause_after: Option<Duration>,
+    /// After this an import or a comparison pauses, and leaves the rest to the next one.
+    pub budget: Budget,
     /// The plan that they follow, where they follow one.
     pub followed: Option<Arc<FollowedPlan>>,
     /// Called as a run goes on.
@@ -218,7 +219,7 @@ async fn attempt(
         scope: options.scope_of(name),
         planned: followed.map(|(_, (_, entries))| entries.clone()),
         trial: options.trial.clone(),
-        pause_at: options.pause_after.and_then(|time| project.outside.clock.now().checked_add(time).ok()),
+        limits: Limits::of(options.budget, &project.outside.clock),
         allowance: options.allowance,
         counted,
         alerts: alerts::terms(project, name),

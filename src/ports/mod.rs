@@ -8,3 +8,4 @@ pub mod source;
 pub mod state;
 pub mod store;
 pub mod target;
+pub mod turns;

@@ -145,6 +145,37 @@ impl Project {
 }
 
 #[cfg(feature = "postgres")]
+impl Project {
+    /// The state for turns of a worker, so many at a time; on the connections of another one where that is in the same database.
+    ///
+    /// Errors: as [`Project::state_place`]; it is a file, or in another database.
+    pub fn state_for_turns(
+        &self,
+        beside: Option<&crate::state::postgres::store::PgState>,
+        turns: usize,
+    ) -> Result<crate::state::postgres::store::PgState, OpsError> {
+        let refused = |message: String, help: &str| OpsError::refused("SL6005", message, help);
+        let address = match self.state_place()? {
+            StatePlace::Server(address) => address,
+            StatePlace::File(path) => {
+                let message = format!("the state is the file `{}`, which workers cannot share", path.display());
+                return Err(refused(message, "name a database: `state: postgres://…`; `syncline sync` runs on a file"));
+            }
+        };
+        let clock = &self.outside.clock;
+        match beside {
+            None => Ok(crate::state::postgres::store::PgState::for_turns(address, clock, turns)),
+            Some(first) if first.address().url() == address.url() => Ok(first.beside(address, clock)),
+            Some(first) => {
+                let message =
+                    format!("its state is `{address}`, and this worker serves the database of `{}`", first.address());
+                Err(refused(message, "start workers of its own for it, with `--target`"))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
 fn pg(project: &Project, address: Address, writes: bool) -> crate::state::postgres::store::PgState {
     use crate::state::postgres::store::PgState;
     let clock = &project.outside.clock;

@@ -20,6 +20,7 @@ use crate::config::scalar::percent;
 use crate::config::{resolve, yaml};
 use crate::connect::http::login_file::LoginFile;
 use crate::connect::hubspot::settings::{Credentials, HubspotSettings};
+pub use crate::connect::hubspot::target::CALL_LONGEST;
 use crate::connect::hubspot::target::{HubspotConnection, HubspotTarget};
 use crate::connect::login::{Login, Service};
 use crate::connect::salesforce::limits::ApiBudget;
@@ -183,7 +184,28 @@ impl Project {
         self.hubspot(name, HubspotConnection::handle_of_comparison)
     }
 
-    fn hubspot(&self, name: &str, handle: fn(&HubspotConnection) -> HubspotTarget) -> Result<HubspotTarget, OpsError> {
+    /// What the rate limit of a HubSpot connection is for, in letters that tell nothing of its token: an app of a portal.
+    ///
+    /// Errors: as [`Project::source`].
+    pub fn limited(&self, name: &str) -> Result<String, OpsError> {
+        let portal = self.portal_id(name);
+        self.hubspot(name, |connection| connection.limited(portal))
+    }
+
+    /// Takes over a portal from somebody who had it until so long ago, with so many calls in the window of its rate limit; all that it
+    /// allows where nobody knows.
+    ///
+    /// Errors: as [`Project::source`].
+    pub fn inherit(&self, name: &str, calls: Option<u32>, ago: Duration) -> Result<(), OpsError> {
+        self.hubspot(name, |connection| connection.inherit(calls, ago))
+    }
+
+    /// How many calls stand in the window of a HubSpot connection's rate limit, where it is in use.
+    pub fn calls_lately(&self, name: &str) -> u32 {
+        lock(&self.hubspot).get(name).map_or(0, HubspotConnection::calls_lately)
+    }
+
+    fn hubspot<T>(&self, name: &str, handle: impl FnOnce(&HubspotConnection) -> T) -> Result<T, OpsError> {
         let mut known = self.hubspot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connection) = known.get(name) {
             return Ok(handle(connection));

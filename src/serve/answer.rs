@@ -75,7 +75,9 @@ fn status_of(error: &OpsError) -> StatusCode {
         (_, "SL6037") => StatusCode::NOT_FOUND,
         (OpsError::Refused { .. }, "SL6006") => StatusCode::NOT_FOUND,
         (OpsError::Remote { .. }, _) => StatusCode::BAD_GATEWAY,
-        (OpsError::State(StateError::Io { .. } | StateError::Held { .. } | StateError::Lost { .. }), _) => StatusCode::SERVICE_UNAVAILABLE,
+        (OpsError::State(StateError::Io { .. } | StateError::Held { .. } | StateError::Lost { .. }), _) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

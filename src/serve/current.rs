@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use crate::ops::sync::stamp;
 use crate::project::error::OpsError;
+use crate::project::stamp::stamp;
 use crate::project::wiring::Project;
 use crate::sys::clock::Mark;
 

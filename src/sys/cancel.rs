@@ -20,9 +20,9 @@ impl Cancel {
         Self::default()
     }
 
-    /// The same, with a gate that each request of whoever holds a clone has to pass.
-    pub fn gated(gate: Gate) -> Self {
-        Self { gate: Some(gate), ..Self::default() }
+    /// One of its own that ends with this one, behind a gate.
+    pub fn of_part(&self, gate: Gate) -> Self {
+        Self { stop: self.stop.child_token(), abort: self.abort.child_token(), gate: Some(gate) }
     }
 
     /// Whether a request may be sent. Asked right before it is.

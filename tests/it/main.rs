@@ -91,4 +91,6 @@ mod trial;
 mod trust;
 mod weather;
 mod why_refresh;
+#[cfg(feature = "postgres")]
+mod workers;
 mod wrong_clocks;

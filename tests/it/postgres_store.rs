@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use syncline::model::failure::{Failure, Reason};
@@ -9,8 +10,10 @@ use syncline::model::ids::{PipelineName, RunId, SalesforceId};
 use syncline::model::report::Tally;
 use syncline::ports::state::{Commit, StateError, StateReader, StateWriter};
 use syncline::state::address::Address;
+use syncline::state::postgres::portals::{Before, Begun, Due, Next, Times, Turn, Wanted};
 use syncline::state::postgres::store::PgState;
 use syncline::sys::clock::Clock;
+use syncline::sys::gate::Gate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -63,6 +66,63 @@ async fn who_has_lost_the_right_to_a_pipeline_notes_nothing_more() {
     drop(taken);
     drop(first.lease(&name(), "syncline sync").await.unwrap());
     assert_eq!(attempts(&first).await, [2]);
+}
+
+fn wanted(owner: &str) -> Wanted {
+    let times = Times { lasts: Duration::from_secs(30), wire: Duration::from_secs(1) };
+    let pipelines = vec![(name(), Duration::from_secs(60))];
+    Wanted { key: "portal".to_owned(), owner: owner.to_owned(), times, pipelines }
+}
+
+async fn turn(state: &PgState, owner: &str, gate: &Gate) -> Turn {
+    match state.begin_turn(&wanted(owner), gate).await.unwrap() {
+        Begun::Turn(turn) => turn,
+        Begun::Held => panic!("another worker has it"),
+        Begun::NothingDue => panic!("nothing is due"),
+    }
+}
+
+#[tokio::test]
+async fn a_portal_is_one_worker_s_whichever_state_it_is_for() {
+    let database = shared().database();
+    let at = |name: &str| state(&shared().address(&database, name));
+    let (first, second) = (at("one"), at("other"));
+    let gates = [Gate::default(), Gate::default(), Gate::default()];
+    assert!(!gates[0].is_open());
+    let lost = turn(&first, "first", &gates[0]).await;
+    assert_eq!((lost.right.epoch(), &lost.before, gates[0].is_open()), (1, &Before::Nobody, true));
+    assert_eq!(lost.due, [Due { pipeline: name(), away: 0 }]);
+    assert!(matches!(second.begin_turn(&wanted("second"), &gates[1]).await.unwrap(), Begun::Held));
+    let lease = first.lease(&name(), "syncline worker").await.unwrap();
+    first.commit(commit()).await.unwrap();
+    // As if it had slept for longer than its right lasts.
+    shared().sql(&database, "UPDATE syncline.portals SET until = now() - interval '1 second'");
+    let taken = turn(&second, "second", &gates[1]).await;
+    assert_eq!((taken.right.epoch(), &taken.before), (2, &Before::TakenOver("first".to_owned())));
+    for _ in 0..2 {
+        let error = first.commit(commit()).await.unwrap_err();
+        assert!(matches!(error, StateError::Lost { .. }), "{error}");
+        assert!(!gates[0].is_open(), "it sends nothing more");
+    }
+    assert!(first.end_turn(lost, Vec::new(), 0).await.is_err());
+    assert_eq!(attempts(&at("one")).await, [1]);
+    // Given back, with what its limit has used, and due again after a while.
+    let next = vec![Next { pipeline: name(), after: Duration::from_secs(60), away: 2 }];
+    let due = second.end_turn(taken, next, 7).await.unwrap().unwrap();
+    assert!((Duration::from_secs(50)..=Duration::from_secs(60)).contains(&due.after), "{due:?}");
+    assert!(!gates[1].is_open());
+    assert!(matches!(second.begin_turn(&wanted("second"), &gates[1]).await.unwrap(), Begun::NothingDue));
+    assert_eq!(second.overdue(Duration::ZERO).await.unwrap().len(), 1, "that of the first state");
+    // Whoever has the portal is rid of those who had it before, their pipelines included.
+    let third = at("one");
+    let last = turn(&third, "third", &gates[2]).await;
+    assert!(matches!(last.before, Before::GaveBack(ago, 7) if ago < Duration::from_secs(30)), "{:?}", last.before);
+    let own = third.lease(&name(), "syncline worker").await.unwrap();
+    drop(lease);
+    third.commit(commit()).await.unwrap();
+    drop(own);
+    third.end_turn(last, Vec::new(), 0).await.unwrap();
+    assert_eq!(attempts(&third).await, [2]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ pub mod common;
 pub mod login;
 pub mod review;
 pub mod serve;
+pub mod worker;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use self::common::{Allow, Common, FindingFormat, Format, Part};
 use self::login::{Login, Logout};
 use self::review::{Apply, Approve, Diff, Plan};
 use self::serve::{Beside, Serve};
+use self::worker::Worker;
 use super::units;
 use crate::model::program;
 use crate::ops::schemas;
@@ -71,6 +73,8 @@ pub enum Command {
     Sync(Sync),
     /// Compare both systems whole, and repair what differs
     Reconcile(Reconcile),
+    /// Sync many portals together with other workers, on a state in PostgreSQL
+    Worker(Worker),
     /// Show pipelines, watermarks, lag and last runs
     Status(Status),
     /// Show the history of imports and syncs, or one run

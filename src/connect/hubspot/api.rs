@@ -129,7 +129,7 @@ struct Places {
 }
 
 /// Names the account of a token without telling anything of it: each app of a portal has a limit of its own.
-pub(super) fn account(settings: &HubspotSettings) -> String {
+fn account(settings: &HubspotSettings) -> String {
     let mut hasher = Hasher::default();
     hasher.text(settings.base_url.as_str());
     hasher.text(match &settings.credentials {
@@ -294,6 +294,15 @@ impl Api {
     /// Calls per second at present.
     pub(super) fn calls_per_second(&self) -> f64 {
         self.limiter.calls_per_second()
+    }
+
+    /// Names what the rate limit is for.
+    pub(super) fn limited(&self, portal: Option<u64>) -> String {
+        let account = account(&self.settings);
+        match (&self.settings.credentials, portal) {
+            (Credentials::Login { .. }, Some(portal)) => format!("{account}-{portal}"),
+            (Credentials::Login { .. } | Credentials::Token(_), _) => account,
+        }
     }
 
     /// Takes over from somebody who had the portal until so long ago, and had made so many calls; all that it allows where nobody knows.

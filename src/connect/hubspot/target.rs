@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 
 use super::api::{self, Api};
 use super::schemas::Schemas;
-use super::settings::{Credentials, HubspotSettings};
+use super::settings::HubspotSettings;
 use super::{associations, objects, owners, schemas};
 use crate::connect::http::calls::Calls;
 use crate::model::association::AssociationType;
@@ -28,13 +28,6 @@ use crate::sys::rng::Rng;
 
 /// Longest time that a call may be on its way.
 pub const CALL_LONGEST: Duration = api::EXCHANGE_TIME_MAX;
-
-/// Names what a rate limit is for: an app of a portal. A token belongs to one portal; an app is told apart by the portal's number.
-pub fn limited(settings: &HubspotSettings, portal: Option<u64>) -> String {
-    let portal = portal.filter(|_| matches!(settings.credentials, Credentials::Login { .. }));
-    let account = api::account(settings);
-    portal.map_or(account.clone(), |portal| format!("{account}-{portal}"))
-}
 
 /// A connection to one portal: one client, one rate limit.
 #[derive(Clone)]
@@ -55,6 +48,11 @@ impl HubspotConnection {
     /// Calls a second at present.
     pub fn calls_per_second(&self) -> f64 {
         self.0.calls_per_second()
+    }
+
+    /// What its rate limit is for: an app of a portal. A token belongs to one portal; an app has many.
+    pub fn limited(&self, portal: Option<u64>) -> String {
+        self.0.limited(portal)
     }
 
     /// Takes over from somebody who had the portal until so long ago, with so many calls in the window of its rate limit; all that it allows

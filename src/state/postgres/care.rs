@@ -130,7 +130,17 @@ async fn taken_out(tx: &mut Tx<'_>, pipeline: &PipelineName) -> Result<Option<Fo
         );
         tx.run(sql_of(forget).bind(tx.state).bind(id)).await?;
     }
-    for table in ["identities", "standings", "lookups", "unconfirmed", "second_looks", "imports", "comparisons", "failures", "runs"] {
+    for table in [
+        "identities",
+        "standings",
+        "lookups",
+        "unconfirmed",
+        "second_looks",
+        "imports",
+        "comparisons",
+        "failures",
+        "runs",
+    ] {
         let forget = sql_of(format!("DELETE FROM syncline.{table} WHERE state_id = $1 AND pipeline = $2"));
         tx.run(forget.bind(tx.state).bind(id)).await?;
     }

@@ -1,8 +1,6 @@
 //! The right of one worker to a portal: a row with a number, whichever state it is for. What is noted in a turn names the number, and what
 //! whoever had it before still wants to note comes to nothing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,11 +10,11 @@ use tokio::time::{sleep, timeout};
 
 use super::fault::Fault;
 use super::process;
+use super::right::PortalRight;
 use super::rows::{self, get};
 use super::store::{PgState, Tx, sql};
 use crate::model::ids::PipelineName;
 use crate::ports::state::StateError;
-use crate::sys::clock::LongMark;
 use crate::sys::gate::Gate;
 
 /// How long a right lasts by the server's clock, and how long what was on the wire may still arrive.
@@ -27,84 +25,6 @@ pub struct Times {
     pub lasts: Duration,
     /// So long after a takeover, what was on its way then has arrived or never will.
     pub wire: Duration,
-}
-
-/// The right to a portal. Clones are one right.
-#[derive(Clone)]
-pub struct PortalRight(Arc<Right>);
-
-struct Right {
-    key: String,
-    epoch: i64,
-    lasts: Duration,
-    gate: Gate,
-    /// Somebody else has it by now, or it was given back.
-    over: AtomicBool,
-}
-
-impl PortalRight {
-    /// Which portal.
-    pub fn key(&self) -> &str {
-        &self.0.key
-    }
-
-    /// Its number.
-    pub fn epoch(&self) -> i64 {
-        self.0.epoch
-    }
-
-    /// This moment, for [`PortalRight::renewed`].
-    pub(super) fn mark(&self) -> LongMark {
-        self.0.gate.mark()
-    }
-
-    /// It was renewed by what was asked for at a moment.
-    pub(super) fn renewed(&self, asked: LongMark) {
-        if !self.is_over() {
-            self.0.gate.open(asked, self.0.lasts / 2);
-        }
-    }
-
-    /// Somebody else has it.
-    pub(super) fn lost(&self) -> StateError {
-        self.end();
-        self.gone("another worker took it over")
-    }
-
-    fn end(&self) {
-        self.0.over.store(true, Ordering::Relaxed);
-        self.0.gate.close();
-    }
-
-    /// Whether somebody else has it by now, or it was given back.
-    pub fn is_over(&self) -> bool {
-        self.0.over.load(Ordering::Relaxed)
-    }
-
-    /// Errors: it was lost, or could not be renewed for too long.
-    pub(super) fn check(&self) -> Result<(), StateError> {
-        if self.is_over() {
-            return Err(self.gone("another worker took it over"));
-        }
-        if !self.0.gate.is_open() {
-            return Err(self.gone("it could not be renewed in time"));
-        }
-        Ok(())
-    }
-
-    fn gone(&self, why: &str) -> StateError {
-        StateError::Lost { portal: self.0.key.clone(), why: why.to_owned() }
-    }
-
-    /// Makes sure of the right within a transaction, and renews it.
-    pub(super) async fn hold(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
-        let hold = sql("UPDATE syncline.portals SET until = clock_timestamp() + $3 * interval '1 second'
-             WHERE key = $1 AND epoch = $2 AND ended IS NULL");
-        match tx.run(hold.bind(&self.0.key).bind(self.0.epoch).bind(self.0.lasts.as_secs_f64())).await? {
-            1 => Ok(()),
-            _ => Err(Fault::Refused(self.lost())),
-        }
-    }
 }
 
 /// A pipeline whose time has come, and how many cycles in a row found a service away.
@@ -146,6 +66,13 @@ pub struct Turn {
     /// Who had it before.
     pub before: Before,
     renewing: JoinHandle<()>,
+}
+
+impl Turn {
+    /// Waits until it is known that somebody else has the portal.
+    pub async fn lost(&mut self) {
+        let _ = (&mut self.renewing).await;
+    }
 }
 
 impl Drop for Turn {
@@ -220,7 +147,7 @@ impl PgState {
             Taken::NothingDue => return Ok(Begun::NothingDue),
         };
         let (key, lasts, gate) = (wanted.key.clone(), wanted.times.lasts, gate.clone());
-        let right = PortalRight(Arc::new(Right { key, epoch, lasts, gate, over: AtomicBool::new(false) }));
+        let right = PortalRight::new(key, epoch, lasts, gate);
         right.renewed(asked);
         self.set_portal(Some(right.clone()));
         let renewing = tokio::spawn(renew(self.clone(), right.clone()));
@@ -231,9 +158,8 @@ impl PgState {
     pub async fn end_turn(&self, turn: Turn, next: Vec<Next>, calls: u32) -> Result<Option<Moment>, StateError> {
         turn.renewing.abort();
         let right = turn.right.clone();
-        let ended = self.write(None, (right, next, calls), |tx, (right, next, calls)| {
-            give_back(tx, right, next, *calls).boxed()
-        });
+        let ended = self
+            .write(None, (right, next, calls), |tx, (right, next, calls)| give_back(tx, right, next, *calls).boxed());
         let ended = ended.await;
         self.leave_turn();
         ended
@@ -244,8 +170,8 @@ impl PgState {
         self.set_portal(None);
     }
 
-    /// Portals of any state of the database that nobody has, and whose time came so long ago.
-    pub async fn overdue(&self, since: Duration) -> Result<Vec<Overdue>, StateError> {
+    /// Portals of any state of the database that nobody has, and whose time came so long ago; each with what the server's clock says.
+    pub async fn overdue(&self, since: Duration) -> Result<Vec<(Overdue, Timestamp)>, StateError> {
         self.read(since, |tx, since| overdue(tx, *since).boxed()).await
     }
 }
@@ -347,12 +273,7 @@ async fn begin_second_looks(tx: &mut Tx<'_>) -> Result<(), Fault> {
     tx.run(begin.bind(tx.state)).await.map(drop)
 }
 
-async fn give_back(
-    tx: &mut Tx<'_>,
-    right: &PortalRight,
-    next: &[Next],
-    calls: u32,
-) -> Result<Option<Moment>, Fault> {
+async fn give_back(tx: &mut Tx<'_>, right: &PortalRight, next: &[Next], calls: u32) -> Result<Option<Moment>, Fault> {
     // Sooner where a record is to be looked at once more.
     let note = sql("UPDATE syncline.turns t SET away = n.away,
              due = least(clock_timestamp() + n.after * interval '1 second', (
@@ -385,19 +306,19 @@ async fn next_due(tx: &mut Tx<'_>, key: &str) -> Result<Option<Moment>, Fault> {
         .transpose()
 }
 
-async fn overdue(tx: &mut Tx<'_>, since: Duration) -> Result<Vec<Overdue>, Fault> {
-    let find = sql("SELECT DISTINCT s.name, t.portal FROM syncline.turns t
+async fn overdue(tx: &mut Tx<'_>, since: Duration) -> Result<Vec<(Overdue, Timestamp)>, Fault> {
+    let find = sql("SELECT DISTINCT s.name, t.portal, (extract(epoch FROM now()) * 1000)::bigint FROM syncline.turns t
          JOIN syncline.states s ON s.id = t.state_id
          LEFT JOIN syncline.portals p ON p.key = t.portal
          WHERE t.due < clock_timestamp() - $1 * interval '1 second'
              AND (p.key IS NULL OR p.until < clock_timestamp())");
     let found = tx.rows(find.bind(since.as_secs_f64())).await?;
-    found.iter().map(|row| Ok(Overdue { state: get(row, 0)?, key: get(row, 1)? })).collect()
+    found.iter().map(|row| Ok((Overdue { state: get(row, 0)?, key: get(row, 1)? }, rows::time(row, 2)?))).collect()
 }
 
 /// Renews a right until it is lost.
 async fn renew(state: PgState, right: PortalRight) {
-    let (each, again) = (right.0.lasts / 6, right.0.lasts / 30);
+    let (each, again) = (right.lasts() / 6, right.lasts() / 30);
     let mut pause = each;
     loop {
         sleep(pause).await;
@@ -421,7 +342,7 @@ async fn renew_once(state: &PgState, right: &PortalRight) -> Result<u64, sqlx::E
     sqlx::raw_sql("BEGIN; SET LOCAL lock_timeout = '4s'").execute(taken.get()).await?;
     let renew = sql("UPDATE syncline.portals SET until = clock_timestamp() + $3 * interval '1 second'
          WHERE key = $1 AND epoch = $2 AND ended IS NULL");
-    let renew = renew.bind(&right.0.key).bind(right.0.epoch).bind(right.0.lasts.as_secs_f64());
+    let renew = renew.bind(right.key()).bind(right.epoch()).bind(right.lasts().as_secs_f64());
     let rows = renew.execute(taken.get()).await?.rows_affected();
     sqlx::raw_sql("COMMIT").execute(taken.get()).await?;
     taken.give_back();

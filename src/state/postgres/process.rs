@@ -18,9 +18,15 @@ pub fn is_dead(name: &str) -> bool {
 }
 
 /// The computer's name, for people.
-pub fn host() -> Option<String> {
+fn host() -> Option<String> {
     let name = text("/proc/sys/kernel/hostname").or_else(|| text("/etc/hostname"));
     name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// This process, for people.
+pub fn for_people() -> String {
+    let host = host().map_or_else(String::new, |host| format!(" on {host}"));
+    format!("process {}{host}", std::process::id())
 }
 
 /// What a file of the system says.

@@ -15,7 +15,7 @@ use ulid::Ulid;
 use super::connections::{CONNECTIONS_MAX, Connections, Taken};
 use super::fault::{self, Fault, Next};
 use super::held::Leases;
-use super::portals::PortalRight;
+use super::right::PortalRight;
 use super::schema::{self, LOCKS};
 use crate::model::ids::PipelineName;
 use crate::ports::state::StateError;
@@ -385,7 +385,7 @@ impl PgState {
             Err(fault) => return Tried::Failed(fault),
         };
         let held = match &portal {
-            Some((_, portal)) => portal.hold(&mut tx).await,
+            Some((_, portal)) => hold(&mut tx, portal).await,
             None => Ok(()),
         };
         if let Err(fault) = held {
@@ -479,6 +479,16 @@ impl PgState {
                 }
             }
         }
+    }
+}
+
+/// Makes sure of the right to a portal within a transaction, and renews it.
+async fn hold(tx: &mut Tx<'_>, right: &PortalRight) -> Result<(), Fault> {
+    let hold = sql("UPDATE syncline.portals SET until = clock_timestamp() + $3 * interval '1 second'
+         WHERE key = $1 AND epoch = $2 AND ended IS NULL");
+    match tx.run(hold.bind(right.key()).bind(right.epoch()).bind(right.lasts().as_secs_f64())).await? {
+        1 => Ok(()),
+        _ => Err(Fault::Refused(right.lost())),
     }
 }
 

@@ -91,8 +91,7 @@ async fn changes(tx: &mut Tx<'_>) -> Result<Option<i64>, Fault> {
 impl StateWriter for PgState {
     fn lease<'a>(&'a self, pipeline: &'a PipelineName, command: &'a str) -> Answer<'a, Box<dyn Lease>> {
         let since = self.0.clock.now().strftime("%Y-%m-%d %H:%M:%SZ");
-        let host = process::host().map_or_else(String::new, |host| format!(" on {host}"));
-        let holder = format!("process {}{host} (`{command}`, since {since})", std::process::id());
+        let holder = format!("{} (`{command}`, since {since})", process::for_people());
         async move { lease::take(self, pipeline, &holder).await }.boxed()
     }
 

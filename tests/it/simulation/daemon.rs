@@ -62,7 +62,7 @@ fn a_comparison_that_takes_too_long_goes_on_after_the_next_cycle() {
     let options = RunOptions {
         scope: RunScope::Changed,
         trial: None,
-        pause_after: None,
+        budget: syncline::model::budget::Budget::default(),
         allowance: Allowance::default(),
         command: "syncline sync".to_owned(),
         followed: None,

@@ -48,7 +48,7 @@ fn a_sync_that_runs_for_days_stays_as_small_as_it_was() {
         let options = RunOptions {
             scope: RunScope::Changed,
             trial: None,
-            pause_after: None,
+            budget: syncline::model::budget::Budget::default(),
             allowance: Allowance { archive: Some(1_000), reject: Some(1_000), empty_source: true },
             command: "syncline sync".to_owned(),
             followed: None,

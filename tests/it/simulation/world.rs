@@ -572,7 +572,7 @@ async fn carry_out(project: &Project, command: Command) -> Result<Vec<RunReport>
     let options = RunOptions {
         scope,
         trial: None,
-        pause_after: None,
+        budget: syncline::model::budget::Budget::default(),
         allowance: Allowance { archive: Some(1_000), reject: Some(1_000), empty_source: true },
         command: format!("syncline {name}"),
         followed: None,

@@ -1,0 +1,448 @@
+//! `worker`: turns of portals, shared by any number of processes. A turn is one portal's: its pipelines whose time has come, oldest first,
+//! until none is left or the turn's budget is used up.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::cycles::{Event, Memory, Reporter};
+use super::sync::selected;
+pub use super::turn::Options;
+use super::turn::{Seat, Work};
+use super::turns::InProcess;
+use crate::model::ids::PipelineName;
+use crate::ports::turns::{Turns, TurnsError, Wake, Woken};
+use crate::project::error::OpsError;
+use crate::project::fleet::{Fleet, Member};
+use crate::project::prepare::{PortalSource, prepare_selected};
+use crate::project::selection::Selection;
+use crate::project::wiring::{CALL_LONGEST, Outside, Project};
+use crate::state::postgres::portals::{Before, Begun, Moment, Times, Wanted};
+use crate::state::postgres::process;
+use crate::state::postgres::store::PgState;
+use crate::state::postgres::turns::PgTurns;
+use crate::sys::gate::Gate;
+
+/// What a worker has to say.
+pub enum News<'a> {
+    /// So many portals are served from now on.
+    Serves(usize),
+    /// Of a portal.
+    Of(&'a str, Event<'a>),
+    /// A portal is not served by this worker: why.
+    Skipped(&'a str, &'a OpsError),
+    /// A portal was taken over from a worker that did not give it back.
+    TakenOver(&'a str, &'a str),
+    /// A turn did not come to its end: why.
+    Broken(&'a str, &'a OpsError),
+    /// Workers cannot tell each other of turns at present: why.
+    Deaf(&'a str),
+}
+
+/// Takes what a worker has to say.
+pub type OnNews<'a> = &'a (dyn Fn(News<'_>) + Send + Sync);
+
+/// Serves turns until somebody asks to stop.
+///
+/// Errors: at the start, no portal can be served: the reason of the first.
+pub async fn work(
+    fleet: &dyn Fleet,
+    outside: &Outside,
+    options: &Options,
+    on_news: OnNews<'_>,
+) -> Result<(), OpsError> {
+    let worker = Worker {
+        fleet,
+        queue: OnceCell::new(),
+        own: InProcess::new(&outside.clock),
+        outside,
+        options,
+        on_news,
+        seats: RefCell::default(),
+        versions: RefCell::default(),
+        first: RefCell::default(),
+        told: RefCell::default(),
+    };
+    if let Some(error) = worker.look().await?
+        && worker.seats.borrow().is_empty()
+    {
+        return Err(error);
+    }
+    if let Some(first) = worker.first.borrow().as_ref().filter(|_| options.queue) {
+        worker.queue.get_or_init(|| PgTurns::new(first.address(), options.at_once));
+    }
+    worker.sweep(Duration::ZERO).await;
+    worker.serve().await;
+    Ok(())
+}
+
+/// What this worker is called: its process and computer.
+pub fn own_name() -> String {
+    process::for_people()
+}
+
+/// How long rights last; what was on its way may arrive for as long as the longest call takes, where nothing else is said.
+pub fn times(lasts: Duration, wire: Option<Duration>) -> Times {
+    Times { lasts, wire: wire.unwrap_or(CALL_LONGEST + SPARE) }
+}
+
+/// How much longer than the longest call is waited for what was on its way.
+const SPARE: Duration = Duration::from_secs(5);
+
+/// Which turn: of a state, on a portal.
+type Place = (String, String);
+
+struct Worker<'a> {
+    fleet: &'a dyn Fleet,
+    /// Tells all workers, where there is one.
+    queue: OnceCell<PgTurns>,
+    /// Tells this one: without a queue, and while that cannot be used.
+    own: InProcess,
+    outside: &'a Outside,
+    options: &'a Options,
+    on_news: OnNews<'a>,
+    seats: RefCell<HashMap<Place, Rc<Seat>>>,
+    /// Members as they were opened last.
+    versions: RefCell<HashMap<String, String>>,
+    /// The first state, whose connections all others share.
+    first: RefCell<Option<PgState>>,
+    /// Trouble that was told of and goes on.
+    told: RefCell<HashSet<String>>,
+}
+
+/// Ends the key of a turn that a worker was told of which does not serve it.
+const AGAIN: &str = "#again";
+
+/// How soon a broken queue is tried again.
+const ENGINE_AGAIN: Duration = Duration::from_secs(5);
+
+impl Worker<'_> {
+    async fn serve(&self) {
+        let (sender, mut woken) = mpsc::channel(1);
+        // A way of its own: who waits there for the next turn holds its place.
+        let (own_sender, mut own_woken) = mpsc::channel(1);
+        let own = self.own.serve(own_sender);
+        tokio::pin!(own);
+        let mut serving = self.serve_queue(sender.clone(), Duration::ZERO);
+        let cancel = &self.outside.cancel;
+        let mut running: FuturesUnordered<LocalBoxFuture<'_, ()>> = FuturesUnordered::new();
+        let mut sweeping: LocalBoxFuture<'_, ()> = self.rest_and_sweep().boxed_local();
+        while !cancel.is_cancelled() || !running.is_empty() {
+            let takes = !cancel.is_cancelled() && running.len() < self.options.at_once;
+            tokio::select! {
+                () = cancel.cancelled(), if !cancel.is_cancelled() => {}
+                Some(()) = running.next() => {}
+                Some(turn) = woken.recv(), if takes => running.push(self.turn(turn).boxed_local()),
+                Some(turn) = own_woken.recv(), if takes => running.push(self.turn(turn).boxed_local()),
+                () = &mut sweeping, if !cancel.is_cancelled() => sweeping = self.rest_and_sweep().boxed_local(),
+                // It ends with its receiver.
+                _ = &mut own => {}
+                ended = &mut serving => {
+                    if let Err(error) = ended {
+                        self.tell_once("the queue", || (self.on_news)(News::Deaf(&error.0)));
+                    }
+                    serving = self.serve_queue(sender.clone(), ENGINE_AGAIN);
+                }
+            }
+        }
+    }
+
+    /// Is told of turns by the queue, after a pause.
+    fn serve_queue(&self, sender: mpsc::Sender<Woken>, after: Duration) -> LocalBoxFuture<'_, Result<(), TurnsError>> {
+        async move {
+            self.outside.clock.sleep(after).await;
+            match self.queue.get() {
+                Some(queue) => queue.serve(sender).await,
+                None => std::future::pending().await,
+            }
+        }
+        .boxed_local()
+    }
+
+    async fn rest_and_sweep(&self) {
+        self.outside.clock.sleep(self.options.sweep).await;
+        match self.look().await {
+            Ok(_) => self.over("definitions"),
+            Err(error) => self.tell_once("definitions", || (self.on_news)(News::Skipped("", &error))),
+        }
+        self.sweep(self.options.sweep).await;
+    }
+
+    /// Says something once, until it is over.
+    fn tell_once(&self, what: &str, tell: impl FnOnce()) {
+        if self.told.borrow_mut().insert(what.to_owned()) {
+            tell();
+        }
+    }
+
+    fn over(&self, what: &str) {
+        self.told.borrow_mut().remove(what);
+    }
+
+    /// Looks which portals there are to serve. Gives why the first of those that cannot be served is not.
+    ///
+    /// Errors: it cannot be said which there are.
+    async fn look(&self) -> Result<Option<OpsError>, OpsError> {
+        let members = self.fleet.members().await?;
+        let known: HashSet<&str> = members.iter().map(|member| &*member.name).collect();
+        self.seats.borrow_mut().retain(|_, seat| known.contains(&*seat.member));
+        let (mut first, before) = (None, self.seats.borrow().len());
+        let mut moved = false;
+        for member in &members {
+            if self.versions.borrow().get(&member.name) == Some(&member.version) {
+                continue;
+            }
+            moved = true;
+            match self.take_up(member).await {
+                Ok(()) => {
+                    self.over(&member.name);
+                    self.versions.borrow_mut().insert(member.name.clone(), member.version.clone());
+                }
+                Err(error) => {
+                    // Tried again at each look: a secret may come, and the database may come back.
+                    let shown = shown(&member.name);
+                    self.tell_once(&member.name, || (self.on_news)(News::Skipped(shown, &error)));
+                    first = first.or(Some(error));
+                }
+            }
+        }
+        let now = self.seats.borrow().len();
+        if moved && now != before {
+            (self.on_news)(News::Serves(now));
+        }
+        Ok(first)
+    }
+
+    /// Opens a member, and takes a seat at each of its portals.
+    async fn take_up(&self, member: &Member) -> Result<(), OpsError> {
+        let (project, gate) = self.open(&member.name).await?;
+        let chosen = selected(&project, &[])?;
+        let mut connections: Vec<String> = Vec::new();
+        for index in &chosen.pipelines {
+            let index = *index;
+            let connection = &project.loaded.pipelines[index].config.target.connection;
+            if !connections.contains(connection) {
+                connections.push(connection.clone());
+            }
+        }
+        self.tell_broken(&project, chosen.broken, shown(&member.name)).await;
+        let mut opened = Some((project, gate));
+        let several = connections.len() > 1;
+        let mut places = Vec::new();
+        for connection in connections {
+            // Each portal has a gate of its own, and so each has a project of its own.
+            let (project, gate) = match opened.take() {
+                Some(opened) => opened,
+                None => self.open(&member.name).await?,
+            };
+            let key = project.limited(&connection)?;
+            let state = project.state_for_turns(self.first.borrow().as_ref(), self.options.at_once)?;
+            let place = (state.address().name().to_owned(), key.clone());
+            let name = shown(&member.name);
+            let name = if several { format!("{name}/{connection}") } else { name.to_owned() };
+            places.push(place.clone());
+            let seat = self.seats.borrow().get(&place).cloned();
+            let seat = match seat {
+                Some(seat) => {
+                    let project = self.fleet.open(&member.name, seat.outside()).await?;
+                    *seat.renewed.borrow_mut() = Some(project);
+                    seat
+                }
+                None => Rc::new(Seat {
+                    name,
+                    member: member.name.clone(),
+                    connection,
+                    key,
+                    state: Arc::new(state),
+                    project: RefCell::new((Arc::new(project), gate)),
+                    renewed: RefCell::default(),
+                    busy: Cell::new(false),
+                    epoch: Cell::new(0),
+                    comparisons: RefCell::default(),
+                    memory: Arc::<Mutex<Memory>>::default(),
+                }),
+            };
+            self.first.borrow_mut().get_or_insert_with(|| (*seat.state).clone());
+            // What is enrolled is of the newest definitions; a turn under way goes on with its own.
+            if !seat.busy.get() {
+                seat.take_renewed();
+            }
+            let due = seat.state.enroll(&self.wanted(&seat)?).await?;
+            self.seats.borrow_mut().insert(place, Rc::clone(&seat));
+            if let Some(due) = due {
+                self.wake(&seat, due, &format!("due {}", due.at.as_millisecond())).await;
+            }
+        }
+        self.seats.borrow_mut().retain(|place, seat| *seat.member != member.name || places.contains(place));
+        Ok(())
+    }
+
+    /// Says which files cannot be read: they have no turns in which that could be said.
+    async fn tell_broken(&self, project: &Project, broken: Vec<usize>, name: &str) {
+        let broken = Selection { pipelines: Vec::new(), broken };
+        if let Ok(preparation) = prepare_selected(project, &project.loaded, &broken, PortalSource::Live).await {
+            for refused in preparation.refused {
+                (self.on_news)(News::Skipped(&format!("{name}: pipeline {}", refused.name), &refused.reason));
+            }
+        }
+    }
+
+    /// Opens a member's project, behind a gate that is closed.
+    async fn open(&self, member: &str) -> Result<(Project, Gate), OpsError> {
+        let gate = Gate::default();
+        let cancel = self.outside.cancel.of_part(gate.clone());
+        let project = self.fleet.open(member, Outside { cancel, ..self.outside.clone() }).await?;
+        Ok((project, gate))
+    }
+
+    fn wanted(&self, seat: &Seat) -> Result<Wanted, OpsError> {
+        let project = seat.current().0;
+        let mut pipelines = Vec::new();
+        for index in selected(&project, &[])?.pipelines {
+            let config = &project.loaded.pipelines[index].config;
+            if config.target.connection == seat.connection {
+                pipelines.push((PipelineName::new(config.name.as_str()), config.sync.every.0));
+            }
+        }
+        let Options { name, times, .. } = self.options;
+        Ok(Wanted { key: seat.key.clone(), owner: name.clone(), times: *times, pipelines })
+    }
+
+    async fn wake(&self, seat: &Seat, due: Moment, turn: &str) {
+        let wake = Wake {
+            state: seat.state.address().name().to_owned(),
+            portal: seat.key.clone(),
+            key: format!("{}#{turn}", seat.key),
+            at: due.at,
+            after: due.after,
+        };
+        self.ask(wake).await;
+    }
+
+    async fn ask(&self, wake: Wake) {
+        let told = match self.queue.get() {
+            Some(queue) => queue.wake(&wake).await,
+            None => return drop(self.own.wake(&wake).await),
+        };
+        match told {
+            Ok(()) => self.over("the queue"),
+            // Better told of by oneself than by nobody.
+            Err(error) => {
+                self.tell_once("the queue", || (self.on_news)(News::Deaf(&error.0)));
+                drop(self.own.wake(&wake).await);
+            }
+        }
+    }
+
+    /// Has portals told of whose time came so long ago, and that nobody has.
+    async fn sweep(&self, since: Duration) {
+        let Some(state) = self.first.borrow().clone() else { return };
+        let overdue = match state.overdue(since).await {
+            Ok(overdue) => overdue,
+            Err(error) => {
+                let error = OpsError::State(error);
+                self.tell_once("the database", || (self.on_news)(News::Broken("", &error)));
+                return;
+            }
+        };
+        self.over("the database");
+        for (portal, now) in overdue {
+            let seat = self.seats.borrow().get(&(portal.state, portal.key)).cloned();
+            let Some(seat) = seat.filter(|seat| !seat.busy.get()) else { continue };
+            // Of all workers that look at about the same time, one tells.
+            let look = now.as_millisecond().unsigned_abs() / self.options.sweep.as_millis().max(1) as u64;
+            let due = Moment { at: now, after: Duration::ZERO };
+            self.wake(&seat, due, &format!("look {look}")).await;
+        }
+    }
+
+    /// A turn that has come.
+    async fn turn(&self, woken: Woken) {
+        let place = (woken.state, woken.portal);
+        let seat = self.seats.borrow().get(&place).cloned();
+        // Another worker may serve it. Once: where nobody does, the looks of those who will are enough.
+        if seat.is_none() && self.queue.get().is_some() && !woken.key.ends_with(AGAIN) {
+            let key = format!("{}{AGAIN}", woken.key);
+            let (state, portal) = place.clone();
+            self.ask(Wake { state, portal, key, at: Timestamp::UNIX_EPOCH, after: Duration::ZERO }).await;
+        }
+        if let Some(seat) = seat.filter(|seat| !seat.busy.replace(true)) {
+            let done = self.turn_of(&seat).await;
+            seat.busy.set(false);
+            match done {
+                Ok(Some((due, epoch))) => {
+                    self.over(&seat.name);
+                    self.wake(&seat, due, &epoch.to_string()).await;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    seat.state.leave_turn();
+                    self.tell_once(&seat.name, || (self.on_news)(News::Broken(&seat.name, &error)));
+                    // Its stop is for good, and its calls may be anybody's by now.
+                    self.versions.borrow_mut().remove(&seat.member);
+                    if let Ok((project, gate)) = self.open(&seat.member).await {
+                        seat.replace(project, gate);
+                    }
+                }
+            }
+        }
+        // Nobody may be waiting for it.
+        let _ = woken.done.send(());
+    }
+
+    /// Takes the portal, does what is due, and gives it back. Gives when its next turn is, and under which number this one was.
+    async fn turn_of(&self, seat: &Rc<Seat>) -> Result<Option<(Moment, i64)>, OpsError> {
+        seat.take_renewed();
+        let wanted = self.wanted(seat)?;
+        let (project, gate) = seat.current();
+        let mut turn = match seat.state.begin_turn(&wanted, &gate).await? {
+            Begun::Turn(turn) => turn,
+            Begun::Held | Begun::NothingDue => return Ok(None),
+        };
+        let epoch = turn.right.epoch();
+        match &turn.before {
+            Before::TakenOver(from) => {
+                (self.on_news)(News::TakenOver(&seat.name, from));
+                project.inherit(&seat.connection, None, Duration::ZERO)?;
+            }
+            // What this process did in its last turn its own limit knows.
+            Before::GaveBack(ago, calls) if seat.epoch.get() + 1 != epoch => {
+                project.inherit(&seat.connection, Some(*calls), *ago)?;
+            }
+            Before::GaveBack(..) | Before::Nobody => {}
+        }
+        seat.epoch.set(epoch);
+        let (name, on_news) = (&*seat.name, self.on_news);
+        let on_event = |event: Event<'_>| on_news(News::Of(name, event));
+        let reporter = Reporter { on_event: &on_event, watched: true, memory: Arc::clone(&seat.memory) };
+        let part = Work { seat, project: &project, options: self.options, reporter: &reporter };
+        let due = std::mem::take(&mut turn.due);
+        let right = turn.right.clone();
+        let work = part.run(&due, &right);
+        tokio::pin!(work);
+        let next = tokio::select! {
+            biased;
+            next = &mut work => next,
+            // Another worker has it: what is under way ends, and nothing more begins.
+            () = turn.lost() => {
+                project.outside.cancel.abort();
+                work.await
+            }
+        };
+        right.check()?;
+        let calls = project.calls_lately(&seat.connection);
+        Ok(seat.state.end_turn(turn, next, calls).await?.map(|due| (due, epoch)))
+    }
+}
+
+fn shown(member: &str) -> &str {
+    if member.is_empty() { "the project" } else { member }
+}

@@ -1,0 +1,338 @@
+//! Workers that share portals: each portal is one worker's at a time, and what happens to a worker costs nothing.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use syncline::sandbox::options::SandboxOptions;
+
+use crate::support::oracle::{agree, disagreements};
+use crate::support::postgres::{Server, shared};
+use crate::support::{Bench, FAST};
+
+/// Several portals, and one project with a target for each: `p0`, `p1` …
+struct Fleet {
+    portals: Vec<Bench>,
+    database: String,
+}
+
+/// A worker, with all that it has said.
+struct Worker {
+    child: Child,
+    said: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Fleet {
+    /// So many records in each, and so much time between two cycles of a pipeline.
+    fn new(server: &Server, records: &[usize], every: &str) -> Self {
+        let latency = Duration::from_millis(20);
+        let options = |records| SandboxOptions { records, latency, rate_limit: FAST, ..SandboxOptions::default() };
+        Self::on(server, records.iter().map(|records| Bench::with(options(*records))).collect(), every)
+    }
+
+    fn on(server: &Server, portals: Vec<Bench>, every: &str) -> Self {
+        let database = server.database();
+        let fleet = Self { portals, database };
+        let of_all = |bench: &Bench, state: &str| {
+            let yaml = bench.sandbox.project_yaml();
+            yaml.replace("sqlite:.syncline/state.db", &server.address(&fleet.database, state))
+        };
+        let mut yaml = of_all(&fleet.portals[0], "fleet");
+        yaml.push_str("targets:\n");
+        for (place, bench) in fleet.portals.iter().enumerate() {
+            let own: serde_json::Value = bench.sandbox.addresses();
+            yaml.push_str(&format!(
+                "  p{place}:\n    connections:\n      salesforce: {{ login_url: {} }}\n      hubspot: {{ base_url: {} }}\n",
+                own["salesforce"], own["hubspot"]
+            ));
+            // The bench's own project looks at the same state.
+            bench.write("syncline.yaml", &of_all(bench, &format!("fleet/p{place}")));
+        }
+        fleet.portals[0].write("fleet/syncline.yaml", &yaml);
+        for name in ["subscriptions", "work_orders"] {
+            let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("pipelines/{name}.yaml"));
+            let text = fs::read_to_string(sample).unwrap();
+            let text = text.split("\nsync:\n").next().unwrap();
+            fleet.portals[0].write(
+                &format!("fleet/pipelines/{name}.yaml"),
+                &format!("{}\n\nsync:\n  every: {every}\n", text.trim_end()),
+            );
+        }
+        fleet
+    }
+
+    /// Starts a worker.
+    fn worker(&self, arguments: &[&str]) -> Worker {
+        let all = [&["worker", "--project", "fleet", "--format", "json", "--look", "500ms"], arguments].concat();
+        let mut child = self.portals[0].command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = Arc::<Mutex<String>>::default();
+        let pipes: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        let read = |mut pipe: Box<dyn Read + Send>| {
+            let said = Arc::clone(&said);
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = pipe.read(&mut bytes) {
+                    said.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
+                }
+            })
+        };
+        let readers = pipes.map(read).into_iter().collect();
+        Worker { child, said, readers }
+    }
+
+    fn sql(&self, text: &str) -> String {
+        shared().sql(&self.database, text)
+    }
+
+    /// Waits until all portals hold what they are to hold.
+    #[track_caller]
+    fn caught_up(&self, workers: &[&Worker]) {
+        for (place, bench) in self.portals.iter().enumerate() {
+            let end = Instant::now() + Duration::from_secs(60);
+            while !disagreements(bench).is_empty() {
+                let said: Vec<String> = workers.iter().map(|worker| worker.said()).collect();
+                assert!(Instant::now() < end, "p{place}: {:#?}\n{}", disagreements(bench), said.join("\n=====\n"));
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    #[track_caller]
+    fn says(&self, part: &str) {
+        wait_for(part, || self.said(), || self.said().contains(part));
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Ends it as a service manager does: all that it said.
+    #[track_caller]
+    fn end(mut self) -> String {
+        self.signal("-TERM");
+        let code = self.child.wait().unwrap().code();
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        assert_eq!(code, Some(0), "{}", self.said());
+        self.said()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[track_caller]
+fn wait_for(what: &str, tell: impl Fn() -> String, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < end, "waited in vain for {what}:\n{}", tell());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// One portal that allows 40 calls in two seconds.
+fn limited(records: usize, every: &str) -> Fleet {
+    let rate_limit = (40, Duration::from_secs(2));
+    let options =
+        SandboxOptions { records, rate_limit, latency: Duration::from_millis(20), ..SandboxOptions::default() };
+    Fleet::on(shared(), vec![Bench::with(options)], every)
+}
+
+/// A portal whose import takes a few seconds.
+fn slow() -> Fleet {
+    limited(2_000, "1h")
+}
+
+/// Changes a few rows of a portal's org.
+fn change(bench: &Bench, text: &str) {
+    let rows = bench.rows("Subscription__c");
+    let active = rows.iter().filter(|(_, row)| row["values"]["Status__c"] == "Active" && row["deleted"] == false);
+    for (id, _) in active.take(5) {
+        let change = json!({"object": "Subscription__c", "id": id, "values": {"Notes__c": text}});
+        bench.salesforce("update", change);
+    }
+}
+
+#[test]
+fn two_workers_share_portals_and_give_them_back() {
+    let fleet = Fleet::new(shared(), &[40, 40, 40], "1s");
+    let (one, other) = (fleet.worker(&["--import"]), fleet.worker(&["--import"]));
+    fleet.caught_up(&[&one, &other]);
+    for (place, bench) in fleet.portals.iter().enumerate() {
+        change(bench, &format!("changed in p{place}"));
+    }
+    fleet.caught_up(&[&one, &other]);
+    let said = one.end();
+    assert!(!said.contains("SL6004"), "{said}");
+    // The one that is left does all.
+    for bench in &fleet.portals {
+        change(bench, "changed again");
+    }
+    fleet.caught_up(&[&other]);
+    let said = other.end();
+    assert!(!said.contains("SL6004") && said.contains("serving 3 portals"), "{said}");
+    fleet.portals.iter().for_each(agree);
+    assert_eq!(fleet.sql("SELECT count(*) FROM syncline.portals"), "3");
+    assert_eq!(fleet.sql("SELECT count(*) FROM syncline.portals WHERE until > now() OR ended IS NULL"), "0");
+    assert_eq!(fleet.sql("SELECT count(*) FROM syncline.leases WHERE until > now()"), "0");
+}
+
+#[test]
+fn a_worker_that_is_killed_in_an_import_is_replaced_and_nothing_is_doubled() {
+    let fleet = slow();
+    let bench = &fleet.portals[0];
+    let mut one = fleet.worker(&["--import"]);
+    wait_for("some records", || one.said(), || bench.records("subscriptions").len() > 150);
+    one.child.kill().unwrap();
+    one.child.wait().unwrap();
+    let before = bench.records("subscriptions").len();
+    assert!(before < 1_400, "{before}: it was killed too late");
+    let other = fleet.worker(&["--import"]);
+    other.says("taken over from process");
+    fleet.caught_up(&[&other]);
+    other.end();
+    agree(bench);
+}
+
+#[test]
+fn a_worker_that_was_stopped_loses_its_portal_and_sends_nothing_more() {
+    let fleet = slow();
+    let bench = &fleet.portals[0];
+    let one = fleet.worker(&["--import", "--lease", "3s"]);
+    wait_for("some records", || one.said(), || bench.records("subscriptions").len() > 150);
+    one.signal("-STOP");
+    assert!(bench.records("subscriptions").len() < 1_400, "it was stopped too late");
+    let stopped = Instant::now();
+    let other = fleet.worker(&["--import", "--lease", "3s"]);
+    other.says("taken over from process");
+    let waited = stopped.elapsed();
+    assert!((Duration::from_secs(2)..Duration::from_secs(8)).contains(&waited), "{waited:?}");
+    fleet.caught_up(&[&other]);
+    // Nothing is due any more, so that what comes now comes from the one that was stopped.
+    other.end();
+    let calls = (bench.calls("hubspot"), bench.calls("salesforce"));
+    let looks = fleet.sql("SELECT count(*) FROM syncline.second_looks");
+    one.signal("-CONT");
+    one.says("SL6004");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!((bench.calls("hubspot"), bench.calls("salesforce")), calls, "{}", one.said());
+    let said = one.end();
+    assert!(said.contains("another worker's by now"), "{said}");
+    agree(bench);
+    assert_ne!(looks, "0", "what was on its way is looked at once more");
+}
+
+#[test]
+fn what_was_on_its_way_at_a_takeover_is_read_back_twice() {
+    let fleet = Fleet::new(shared(), &[300], "1h");
+    let bench = &fleet.portals[0];
+    bench.faults(json!([{"path": "/crm/objects/**/batch/upsert", "from": 2, "fault": "never", "when": "before"}]));
+    let mut one = fleet.worker(&["--import"]);
+    wait_for("a write", || one.said(), || bench.sandbox.faults()["rules"][0]["struck"].as_u64().unwrap() > 0);
+    one.child.kill().unwrap();
+    one.child.wait().unwrap();
+    bench.sandbox.clear_faults();
+    let in_doubt: u32 = fleet.sql("SELECT count(*) FROM syncline.unconfirmed").parse().unwrap();
+    assert!(in_doubt > 0);
+    let other = fleet.worker(&["--import", "--wire", "4s"]);
+    other.says("taken over from process");
+    assert_eq!(fleet.sql("SELECT count(*) FROM syncline.second_looks"), in_doubt.to_string());
+    fleet.caught_up(&[&other]);
+    // A write of the one that died, which arrives only now.
+    let id = fleet.sql("SELECT id FROM syncline.second_looks ORDER BY id LIMIT 1");
+    let records = bench.records("subscriptions");
+    let late = records.iter().find(|(_, record)| record["properties"]["salesforce_id"] == id.as_str());
+    if let Some((record, _)) = late {
+        let values = json!({"object": "subscriptions", "id": record, "properties": {"notes": "an old value"}});
+        bench.hubspot("set", values);
+        assert!(!disagreements(bench).is_empty());
+    }
+    wait_for("the second look", || other.said(), || fleet.sql("SELECT count(*) FROM syncline.second_looks") == "0");
+    fleet.caught_up(&[&other]);
+    other.end();
+    assert_eq!(fleet.sql("SELECT count(*) FROM syncline.unconfirmed"), "0");
+}
+
+#[test]
+fn a_first_import_never_starves_the_other_pipelines() {
+    let fleet = limited(9_000, "1s");
+    let bench = &fleet.portals[0];
+    let worker = fleet.worker(&["--import", "--turn-calls", "10"]);
+    fleet.caught_up(&[&worker]);
+    let said = worker.end();
+    assert!(said.contains("it paused after"), "{said}");
+    let runs = |pipeline: &str, kind: &str| {
+        let count = format!(
+            "SELECT count(*) FROM syncline.runs r JOIN syncline.pipelines p ON p.state_id = r.state_id AND p.id = r.pipeline
+             WHERE p.name = '{pipeline}' AND r.kind = '{kind}' AND r.started < (
+                 SELECT max(i.started) FROM syncline.runs i JOIN syncline.pipelines q ON q.state_id = i.state_id AND q.id = i.pipeline
+                 WHERE q.name = 'subscriptions' AND i.kind = 'import')"
+        );
+        fleet.sql(&count).parse::<u32>().unwrap()
+    };
+    assert!(runs("subscriptions", "import") >= 2, "{said}");
+    assert!(runs("work_orders", "sync") >= 1, "{said}");
+    agree(bench);
+}
+
+#[test]
+fn a_portal_that_a_worker_cannot_serve_keeps_no_other_waiting() {
+    let fleet = Fleet::new(shared(), &[10, 10], "1s");
+    let bench = &fleet.portals[0];
+    bench.edit(
+        "fleet/syncline.yaml",
+        &format!("hubspot: {{ base_url: {} }}", fleet.portals[1].sandbox.addresses()["hubspot"]),
+        &format!(
+            "hubspot: {{ base_url: {}, access_token: \"${{TOKEN_OF_P1}}\" }}",
+            fleet.portals[1].sandbox.addresses()["hubspot"]
+        ),
+    );
+    let worker = fleet.worker(&["--import"]);
+    worker.says("p1 cannot be served by this worker");
+    assert!(worker.said().contains("TOKEN_OF_P1"), "{}", worker.said());
+    wait_for("the other portal", || worker.said(), || disagreements(bench).is_empty());
+    assert_eq!(fleet.portals[1].records("subscriptions").len(), 0);
+    let said = worker.end();
+    assert_eq!(said.matches("p1 cannot be served").count(), 1, "{said}");
+}
+
+#[test]
+fn a_database_that_is_away_is_told_and_waited_for() {
+    let server = Server::start();
+    let fleet = Fleet::new(&server, &[20], "1s");
+    let bench = &fleet.portals[0];
+    let worker = fleet.worker(&["--import", "--lease", "3s"]);
+    fleet.caught_up(&[&worker]);
+    server.control(&["-m", "immediate", "stop"]);
+    worker.says("SL6005");
+    server.control(&["start"]);
+    change(bench, "after the crash");
+    fleet.caught_up(&[&worker]);
+    worker.end();
+    server.control(&["-m", "fast", "stop"]);
+    let ran = crate::support::ended(bench.command(&["worker", "--project", "fleet"]).output().unwrap());
+    assert!(ran.code == Some(1) && ran.stderr.contains("is the server up"), "{ran:?}");
+    // A file has one process.
+    bench.edit("fleet/syncline.yaml", &server.address(&fleet.database, "fleet"), "sqlite:state.db");
+    let ran = crate::support::ended(bench.command(&["worker", "--project", "fleet"]).output().unwrap());
+    assert!(ran.code == Some(1) && ran.stderr.contains("which workers cannot share"), "{ran:?}");
+}
