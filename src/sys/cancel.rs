@@ -14,6 +14,10 @@ pub struct Cancel {
     gate: Option<Gate>,
 }
 
+/// Nothing more may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TurnOver;
+
 impl Cancel {
     /// A token that nobody has cancelled yet.
     pub fn new() -> Self {
@@ -25,9 +29,11 @@ impl Cancel {
         Self { stop: self.stop.child_token(), abort: self.abort.child_token(), gate: Some(gate) }
     }
 
-    /// Whether a request may be sent. Asked right before it is.
-    pub fn may_send(&self) -> bool {
-        self.gate.as_ref().is_none_or(Gate::is_open)
+    /// The turn in which a request is sent, where there are turns. Asked right before it is sent.
+    ///
+    /// Errors: it may not be sent, as the turn is over or may be.
+    pub fn pass(&self) -> Result<Option<i64>, TurnOver> {
+        self.gate.as_ref().map(|gate| gate.turn().ok_or(TurnOver)).transpose()
     }
 
     /// A token that nobody cancels, behind the same gate: for a request whose answer is waited for in any case.

@@ -17,6 +17,7 @@ pub struct Gate {
 struct Open {
     since: LongMark,
     time: Duration,
+    turn: i64,
 }
 
 impl Default for Gate {
@@ -35,12 +36,12 @@ impl Gate {
         self.clock.long_mark()
     }
 
-    /// Opens the gate for a time from a moment on. An answer that came late does not shorten what a later one has given.
-    pub fn open(&self, since: LongMark, time: Duration) {
+    /// Opens the gate for a turn, for a time from a moment on. An answer that came late does not shorten what a later one has given.
+    pub fn open(&self, since: LongMark, time: Duration, turn: i64) {
         let mut state = self.state();
         let left = |open: Open| open.time.saturating_sub(self.clock.long_since(open.since));
-        let new = Open { since, time };
-        if state.is_none_or(|before| left(before) < left(new)) {
+        let new = Open { since, time, turn };
+        if state.is_none_or(|before| before.turn != turn || left(before) < left(new)) {
             *state = Some(new);
         }
     }
@@ -52,8 +53,13 @@ impl Gate {
 
     /// Whether anything may be sent at this moment.
     pub fn is_open(&self) -> bool {
+        self.turn().is_some()
+    }
+
+    /// The turn in which something may be sent at this moment; none where it may not.
+    pub fn turn(&self) -> Option<i64> {
         let state = *self.state();
-        state.is_some_and(|open| self.clock.long_since(open.since) < open.time)
+        state.filter(|open| self.clock.long_since(open.since) < open.time).map(|open| open.turn)
     }
 }
 
@@ -66,14 +72,14 @@ mod tests {
         let gate = Gate::default();
         assert!(!gate.is_open(), "nobody has opened it");
         let mark = gate.mark();
-        gate.open(mark, Duration::from_secs(60));
+        gate.open(mark, Duration::from_secs(60), 7);
         assert!(gate.is_open());
-        gate.open(mark, Duration::ZERO);
+        gate.open(mark, Duration::ZERO, 7);
         assert!(gate.is_open(), "what is shorter takes nothing away");
         gate.close();
         assert!(!gate.is_open());
-        gate.open(gate.mark(), Duration::from_millis(300));
-        assert!(gate.is_open());
+        gate.open(gate.mark(), Duration::from_millis(300), 8);
+        assert_eq!(gate.turn(), Some(8));
         std::thread::sleep(Duration::from_millis(400));
         assert!(!gate.is_open());
     }

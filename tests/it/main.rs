@@ -21,6 +21,8 @@ mod doctor;
 mod doubts;
 mod drafts;
 mod estimates;
+#[cfg(feature = "postgres")]
+mod failover;
 mod failures;
 mod flow;
 mod foretold;

@@ -236,3 +236,55 @@ fn a_state_is_cared_for_in_a_database_too() {
     let ran = bench.run(&["state", "check"]).code(1);
     assert!(ran.stdout.contains("another number of records"), "{ran:?}");
 }
+
+#[test]
+fn a_standby_is_looked_at_and_never_written_to() {
+    let primary = Server::start();
+    let bench = Bench::new(20);
+    on(&bench, &primary, "postgres", "of_test");
+    bench.import();
+    let standby = primary.standby();
+    bench.edit("syncline.yaml", &primary.address("postgres", "of_test"), &standby.address("postgres", "of_test"));
+    for command in [&["status"][..], &["runs"], &["failures"], &["plan"], &["state", "check"]] {
+        bench.run(command).code(0);
+    }
+    let held = picture(&bench);
+    for command in [&["sync", "--once"][..], &["import", "--yes"], &["state", "forget", "subscriptions", "--yes"]] {
+        let ran = bench.run(command).code(1);
+        assert!(ran.stderr.contains("SL6005") && ran.stderr.contains("name the primary"), "{command:?}: {ran:?}");
+        is_silent(&ran);
+    }
+    assert_eq!(picture(&bench), held);
+}
+
+#[test]
+fn a_server_whose_disk_is_full_costs_nothing() {
+    let Some(server) = Server::with_small_folder("24m") else {
+        eprintln!("skipped: this user may not mount a small file system");
+        return;
+    };
+    let bench = Bench::new(20);
+    server.sql("postgres", &format!("CREATE TABLESPACE small LOCATION '{}/small'", server.folder()));
+    server.sql("postgres", "CREATE DATABASE tight TABLESPACE small");
+    on(&bench, &server, "tight", "of_test");
+    bench.import();
+    // A part that is undone keeps its pages.
+    server.sql(
+        "tight",
+        "CREATE TABLE filler (text text); ALTER TABLE filler ALTER text SET STORAGE PLAIN;
+         DO $$ BEGIN LOOP INSERT INTO filler SELECT repeat('x', 3900) FROM generate_series(1, 20); END LOOP;
+         EXCEPTION WHEN disk_full THEN NULL; END $$",
+    );
+    for number in 0..400 {
+        let values = json!({"Name": format!("More {number}"), "Status__c": "Active"});
+        bench.salesforce("create", json!({"object": "Subscription__c", "values": values}));
+    }
+    let ran = bench.run(&["sync", "--once"]).code(1);
+    assert!(ran.stderr.contains("SL6005") && ran.stderr.contains("the server's disk is full"), "{ran:?}");
+    is_silent(&ran);
+    bench.run(&["status"]).code(0);
+    server.sql("tight", "DROP TABLE filler");
+    bench.settle();
+    agree(&bench);
+    bench.run(&["state", "check"]).code(0);
+}

@@ -15,7 +15,7 @@ use url::Url;
 use super::written::{OnWritten, WrittenBody};
 use crate::config::address::{LOCALHOST, is_trustworthy};
 use crate::model::text;
-use crate::sys::cancel::Cancel;
+use crate::sys::cancel::{Cancel, TurnOver};
 use crate::sys::clock::Clock;
 use crate::sys::network::{Network, Play, PlayedReply, PlayedRequest};
 use crate::sys::secrets::masked;
@@ -40,6 +40,9 @@ const NO_ANSWER: &str = "no answer in time";
 
 /// How the message of an exchange begins that found nobody.
 const CANNOT_CONNECT: &str = "cannot connect";
+
+/// The header that names the turn in which a worker makes a call.
+const TURN: HeaderName = HeaderName::from_static("syncline-turn");
 
 /// Makes HTTP exchanges. Clones share one pool of connections.
 #[derive(Clone)]
@@ -241,9 +244,12 @@ impl Transport {
     async fn exchange(&self, request: reqwest::RequestBuilder, cancel: &Cancel) -> Result<Reply, TransportError> {
         let failed = |error| TransportError::Failed(transport_message(error));
         // Whoever may have lost the portal to somebody else sends nothing more.
-        if !cancel.may_send() {
-            return Err(TransportError::Cancelled);
-        }
+        let request = match cancel.pass() {
+            Ok(None) => request,
+            // Which turn a call belongs to can be seen wherever calls are.
+            Ok(Some(turn)) => request.header(TURN, turn),
+            Err(TurnOver) => return Err(TransportError::Cancelled),
+        };
         tokio::select! {
             biased;
             // A stop that was asked for goes before an answer that comes at the same time.

@@ -75,7 +75,8 @@ pub fn sorted(shown: &str, fault: Fault) -> StateError {
         }
         Some("3D000") => with_help("create the database, or name another one in `state:`"),
         Some("42501") => with_help("the role needs the rights that docs/deploy/postgres.md lists"),
-        Some("25006") => with_help("this is a standby or a read-only session: name the primary in `state:`"),
+        // A standby refuses already the transaction that would write.
+        Some("25006" | "0A000") => with_help("this is a standby or a read-only session: name the primary in `state:`"),
         Some("53100") => with_help("the server's disk is full: make room there, then run again"),
         Some("53300") => with_help("raise the server's `max_connections`, or put PgBouncer in front of it"),
         Some("57014") => with_help("a statement took longer than it may: look at what the server is busy with"),

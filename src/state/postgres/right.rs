@@ -50,7 +50,7 @@ impl PortalRight {
     /// It was renewed by what was asked for at a moment.
     pub(super) fn renewed(&self, asked: LongMark) {
         if !self.is_over() {
-            self.0.gate.open(asked, self.0.lasts / 2);
+            self.0.gate.open(asked, self.0.lasts / 2, self.0.epoch);
         }
     }
 

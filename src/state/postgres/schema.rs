@@ -22,8 +22,9 @@ pub async fn version(connection: &mut PgConnection) -> Result<Option<u32>, sqlx:
         return Ok(None);
     }
     let version = sqlx::query("SELECT version FROM syncline.version").persistent(false);
-    let version: i32 = version.fetch_one(connection).await?.try_get(0)?;
-    Ok(Some(version.unsigned_abs()))
+    // The tables may have been made since this transaction began: then it sees them, and nothing in them.
+    let version = version.fetch_optional(connection).await?;
+    version.map(|row| row.try_get::<i32, _>(0).map(i32::unsigned_abs)).transpose()
 }
 
 /// Refuses tables that a newer program has made.

@@ -29,8 +29,16 @@ if [ -n "$as" ]; then chown postgres "$folder"; fi
 cd /
 echo "$PASSWORD" >"$folder/password"
 chmod 644 "$folder/password"
-$as "$PROGRAMS/initdb" -D "$folder/data" -U postgres --auth=scram-sha-256 --pwfile="$folder/password" --no-sync \
-    --locale=C.UTF-8 --encoding=UTF8 >"$folder/made" 2>&1 || { cat "$folder/made" >&2; exit 1; }
+if [ -n "$SMALL" ]; then
+    mkdir "$folder/small" && mount -t tmpfs -o "size=$SMALL" tmpfs "$folder/small" && chown postgres "$folder/small"
+fi
+if [ -n "$PRIMARY" ]; then
+    PGPASSWORD=$PASSWORD $as "$PROGRAMS/pg_basebackup" -h 127.0.0.1 -p "$PRIMARY" -U postgres -D "$folder/data" -R -c fast --no-sync \
+        >"$folder/made" 2>&1 || { cat "$folder/made" >&2; exit 1; }
+else
+    $as "$PROGRAMS/initdb" -D "$folder/data" -U postgres --auth=scram-sha-256 --pwfile="$folder/password" --no-sync \
+        --locale=C.UTF-8 --encoding=UTF8 >"$folder/made" 2>&1 || { cat "$folder/made" >&2; exit 1; }
+fi
 cat >>"$folder/data/postgresql.conf" <<END
 listen_addresses = '127.0.0.1'
 port = $PORT
@@ -44,6 +52,7 @@ $as "$PROGRAMS/pg_ctl" -D "$folder/data" -l "$folder/data/log" -w -t 60 start >"
 echo "$folder"
 read -r _
 $as "$PROGRAMS/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1
+if [ -n "$SMALL" ]; then umount "$folder/small"; fi
 rm -rf "$folder"
 "#;
 
@@ -68,10 +77,33 @@ fn programs() -> PathBuf {
 impl Server {
     /// Starts a server of one's own.
     pub(crate) fn start() -> Self {
+        Self::started(Command::new("sh"), "", "")
+    }
+
+    /// Starts one that follows this one, as a standby does.
+    pub(crate) fn standby(&self) -> Self {
+        Self::started(Command::new("sh"), &self.port.to_string(), "")
+    }
+
+    /// Starts one with a folder `small` of so many bytes; none where this user may not mount one.
+    pub(crate) fn with_small_folder(bytes: &str) -> Option<Self> {
+        let mut shell = Command::new("unshare");
+        shell.args(["-m", "sh"]);
+        let may_mount = "mount -t tmpfs -o size=1m tmpfs /mnt";
+        let tried = Command::new("unshare").args(["-m", "sh", "-c", may_mount]).stderr(Stdio::null()).status();
+        tried.is_ok_and(|tried| tried.success()).then(|| Self::started(shell, "", bytes))
+    }
+
+    /// The folder of its own.
+    pub(crate) fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    fn started(mut shell: Command, primary: &str, small: &str) -> Self {
         let programs = programs();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut shell = Command::new("sh");
-        shell.args(["-c", SCRIPT]).env("PASSWORD", PASSWORD).env("PORT", port.to_string()).env("PROGRAMS", &programs);
+        shell.args(["-c", SCRIPT]).env("PRIMARY", primary).env("SMALL", small);
+        shell.env("PASSWORD", PASSWORD).env("PORT", port.to_string()).env("PROGRAMS", &programs);
         let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut folder = String::new();
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut folder).unwrap();

@@ -1,0 +1,245 @@
+//! Many portals and some workers, while workers are killed and stopped, the database crashes, connections are cut, and both services falter: in
+//! the end each portal holds what it would hold otherwise.
+//!
+//! The ordinary test run does so for a minute; `tests/proof/failover 3600 200` for an hour and 200 portals.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use syncline::sandbox::options::SandboxOptions;
+use syncline::sys::rng::Rng;
+
+use crate::support::Bench;
+use crate::support::long::{tell, variable};
+use crate::support::oracle::{agree, disagreements};
+use crate::support::postgres::Server;
+use crate::workers::{Fleet, Worker, change};
+
+const WORKERS: usize = 3;
+
+/// How long a portal is a worker's without a renewal. As in earnest, but where the test is to be over in a minute.
+fn lease(seconds: u64) -> &'static str {
+    if seconds >= 600 { "30s" } else { "6s" }
+}
+
+/// Faults that pass, at one request of twenty.
+fn faults(seed: u64) -> Value {
+    let kinds = [
+        ("hubspot", "bad_gateway"),
+        ("hubspot", "reset_before"),
+        ("hubspot", "reset_after"),
+        ("hubspot", "gateway_timeout"),
+        ("hubspot", "locked"),
+        ("salesforce", "reset_before"),
+        ("salesforce", "unavailable"),
+        ("salesforce", "expired"),
+    ];
+    let share = |service: &str| kinds.iter().filter(|(known, _)| *known == service).count() as f64;
+    let rule = |(service, fault): &(&str, &str)| json!({"service": service, "fault": fault, "probability": 0.05 / share(service)});
+    json!({"seed": seed, "rules": kinds.iter().map(rule).collect::<Vec<_>>()})
+}
+
+/// What was done to the fleet, in numbers.
+#[derive(Debug, Default)]
+struct Numbers {
+    killed: u64,
+    stopped: u64,
+    crashes: u64,
+    cut: u64,
+    changes: u64,
+}
+
+/// Those who make trouble.
+struct Trouble<'a> {
+    fleet: &'a Fleet,
+    server: &'a Server,
+    rng: Rng,
+    lease: &'static str,
+    workers: Vec<Worker>,
+    stopped: Vec<(usize, Instant)>,
+    blows: u64,
+    numbers: Numbers,
+}
+
+impl Trouble<'_> {
+    fn worker(&self) -> Worker {
+        self.fleet.worker(&["--import", "--lease", self.lease, "--wire", "20s", "--concurrency", "8"])
+    }
+
+    fn pick(&self) -> usize {
+        self.rng.below(WORKERS as u64) as usize
+    }
+
+    /// One blow.
+    fn strike(&mut self, stop_for: Duration) {
+        let now = Instant::now();
+        let over: Vec<usize> =
+            self.stopped.iter().filter(|(_, until)| *until <= now).map(|(worker, _)| *worker).collect();
+        self.stopped.retain(|(_, until)| *until > now);
+        over.into_iter().for_each(|worker| self.workers[worker].signal("-CONT"));
+        let is_stopped = |worker| self.stopped.iter().any(|(stopped, _)| *stopped == worker);
+        // Each kind in turn, so that none is left out of a short run.
+        self.blows += 1;
+        match self.blows % 4 {
+            1 => {
+                let worker = self.pick();
+                if !is_stopped(worker) {
+                    self.workers[worker] = self.worker();
+                    self.numbers.killed += 1;
+                }
+            }
+            2 => {
+                let worker = self.pick();
+                // One works on.
+                if !is_stopped(worker) && self.stopped.len() + 1 < WORKERS {
+                    self.workers[worker].signal("-STOP");
+                    self.stopped.push((worker, now + stop_for));
+                    self.numbers.stopped += 1;
+                }
+            }
+            3 => {
+                let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()
+                    AND datname = current_database() AND random() < 0.3";
+                self.numbers.cut += self.server.sql(&self.fleet.database, cut).parse::<u64>().unwrap();
+            }
+            _ => {
+                self.server.control(&["-m", "immediate", "stop"]);
+                std::thread::sleep(Duration::from_millis(self.rng.below(1_000)));
+                self.server.control(&["start"]);
+                self.numbers.crashes += 1;
+            }
+        }
+    }
+}
+
+/// No turn makes a call once a later one has begun: with each portal, the numbers that calls name only go up.
+fn turns_of(bench: &Bench, service: &str) -> Vec<i64> {
+    let of_call = |headers: &[(String, String)]| {
+        let named = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("syncline-turn"));
+        named.map_or(0, |(_, turn)| turn.parse().unwrap())
+    };
+    let requests = bench.sandbox.requests();
+    requests.iter().filter(|entry| entry.service == service).map(|entry| of_call(&entry.headers)).collect()
+}
+
+#[test]
+fn portals_outlive_workers_databases_and_weather() {
+    let seconds = variable("FAILOVER_SECONDS").unwrap_or(45);
+    let portals = variable("FAILOVER_PORTALS").unwrap_or(8) as usize;
+    let seed = variable("FAILOVER_SEED").unwrap_or(1);
+    let server = Server::start();
+    let options = |place: usize| SandboxOptions {
+        records: 20 + place % 30,
+        latency: Duration::from_millis(5),
+        rate_limit: (100, Duration::from_secs(10)),
+        ..SandboxOptions::default()
+    };
+    let benches: Vec<Bench> = (0..portals).map(|place| Bench::with(options(place))).collect();
+    let every = if seconds >= 600 { "60s" } else { "5s" };
+    let fleet = Fleet::on(&server, benches, every);
+    for (bench, place) in fleet.portals.iter().zip(0..) {
+        bench.sandbox.add_faults(&serde_json::from_value(faults(seed + place)).unwrap()).unwrap();
+    }
+    let mut trouble = Trouble {
+        fleet: &fleet,
+        server: &server,
+        rng: Rng::seeded(seed),
+        lease: lease(seconds),
+        workers: Vec::new(),
+        stopped: Vec::new(),
+        blows: 0,
+        numbers: Numbers::default(),
+    };
+    trouble.workers = (0..WORKERS).map(|_| trouble.worker()).collect();
+    let (end, mut waits) = (Instant::now() + Duration::from_secs(seconds), Waits::default());
+    let stop_for = Duration::from_secs(if seconds >= 600 { 40 } else { 8 });
+    std::thread::sleep(Duration::from_secs(5));
+    while Instant::now() < end {
+        let pause = if seconds >= 600 { 4_000 } else { 1_500 };
+        let until = Instant::now() + Duration::from_millis(pause / 2 + trouble.rng.below(pause));
+        while Instant::now() < until {
+            let bench = &fleet.portals[trouble.rng.below(portals as u64) as usize];
+            change(bench, &format!("change {}", trouble.numbers.changes));
+            trouble.numbers.changes += 5;
+            waits.look(&fleet, &server);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        trouble.strike(stop_for);
+    }
+    trouble.stopped.drain(..).for_each(|(worker, _)| trouble.workers[worker].signal("-CONT"));
+    fleet.portals.iter().for_each(|bench| bench.sandbox.clear_faults());
+    // Of each portal, everything is settled in the end.
+    let end = Instant::now() + Duration::from_secs(120 + portals as u64);
+    for (place, bench) in fleet.portals.iter().enumerate() {
+        while !disagreements(bench).is_empty() {
+            let said: Vec<String> = trouble.workers.iter().map(Worker::said).collect();
+            let said: String = said.join("\n=====\n");
+            let last = &said[said.len().saturating_sub(8_000)..];
+            assert!(Instant::now() < end, "p{place}: {:#?}\n{last}", disagreements(bench));
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+    let numbers = std::mem::take(&mut trouble.numbers);
+    trouble.workers.drain(..).for_each(|worker| drop(worker.end()));
+    let (mut limited, mut requests, mut turns) = (0, 0, 0);
+    for (place, bench) in fleet.portals.iter().enumerate() {
+        agree(bench);
+        for service in ["hubspot", "salesforce"] {
+            let named = turns_of(bench, service);
+            assert!(named.iter().all(|turn| *turn > 0), "p{place}: a call without a turn");
+            assert!(named.is_sorted(), "p{place}: {service} was called in a turn that was over: {named:?}");
+            turns = turns.max(named.last().copied().unwrap_or_default());
+        }
+        let all = bench.sandbox.requests();
+        requests += all.len();
+        limited += all.iter().filter(|entry| entry.status == 429 && entry.fault.is_none()).count();
+        let problems = bench.run(&["state", "check", "--format", "json"]).code(0).json()["problems"].clone();
+        assert_eq!(problems, json!([]), "p{place}");
+    }
+    assert_eq!(limited, 0, "calls that HubSpot refused for their number");
+    let Numbers { killed, stopped, crashes, cut, changes } = numbers;
+    assert!([killed, stopped, crashes, cut].iter().all(|count| *count > 0), "{killed} {stopped} {crashes} {cut}");
+    let took_over = waits.longest_takeover(trouble.lease);
+    tell(&format!(
+        "failover: {seconds} s, {portals} portals, {WORKERS} workers: {killed} killed, {stopped} stopped, {crashes} crashes of the database, {cut} connections cut, \
+         5 % faults; {changes} changes, {requests} requests, up to {turns} turns a portal; 0 lost, 0 doubled, 0 × 429, no portal in two hands; {took_over}"
+    ));
+}
+
+/// How long portals wait after their time has come.
+#[derive(Default)]
+struct Waits {
+    longest: f64,
+    sum: f64,
+    looks: u64,
+    by_state: BTreeMap<String, f64>,
+}
+
+impl Waits {
+    fn look(&mut self, fleet: &Fleet, server: &Server) {
+        let late = "SELECT s.name || ' ' || max(greatest(extract(epoch FROM clock_timestamp() - t.due), 0))
+            FROM syncline.turns t JOIN syncline.states s ON s.id = t.state_id GROUP BY s.name";
+        let there = server.sql(&fleet.database, "SELECT to_regclass('syncline.turns') IS NOT NULL");
+        if there != "t" {
+            return;
+        }
+        for line in server.sql(&fleet.database, late).lines() {
+            let (name, seconds) = line.rsplit_once(' ').unwrap();
+            let seconds: f64 = seconds.parse().unwrap();
+            self.longest = self.longest.max(seconds);
+            self.sum += seconds;
+            self.looks += 1;
+            let most = self.by_state.entry(name.to_owned()).or_default();
+            *most = most.max(seconds);
+        }
+    }
+
+    fn longest_takeover(&self, lease: &str) -> String {
+        let mean = self.by_state.values().sum::<f64>() / self.by_state.len().max(1) as f64;
+        format!(
+            "the longest wait of a due portal {:.0} s, of all portals {mean:.0} s on average, with leases of {lease}",
+            self.longest
+        )
+    }
+}
