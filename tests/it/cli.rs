@@ -21,7 +21,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Ran {
     ended(command.output().unwrap())
 }
 
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "demo",
     "init",
     "validate",
@@ -35,6 +35,7 @@ const COMMANDS: [&str; 30] = [
     "import",
     "sync",
     "reconcile",
+    "worker",
     "status",
     "runs",
     "failures",

@@ -101,7 +101,15 @@ impl RestRead {
                 continue;
             };
             match page.fill(cx).await {
-                Ok(()) if page.ready.is_empty() => self.finish(page),
+                // The end of a page may come after its rows: they are all given out, and this is a place to go on from.
+                Ok(()) if page.ready.is_empty() => {
+                    let given = page.given > 0 && page.end.is_some();
+                    self.finish(page);
+                    if let Some(after) = self.after.as_ref().filter(|_| given) {
+                        let cursor = Some(cx.cursor(&Place::Rest { after: after.clone() })?);
+                        return Ok(Some(Chunk { records: Vec::new(), cursor }));
+                    }
+                }
                 Ok(()) => return self.give(cx, page).map(Some),
                 Err(PageError::Cancelled) => return Err(Fault::Cancelled.into()),
                 // Rows that came whole are true, and need not come twice.
