@@ -29,7 +29,8 @@ pub struct DotEnv {
 /// Reads the file, where there is one. A revision has none.
 pub fn read(files: &Files) -> DotEnv {
     // The file is never committed, so a revision cannot have one.
-    let Files::Folder(_) = files else { return DotEnv::default() };
+    let Some(folder) = files.folder() else { return DotEnv::default() };
+    let files = Files::Folder(folder.to_owned());
     let name: Arc<str> = FILE.into();
     let refused = |message: String| {
         let finding = Diagnostic::error("SL1019", &name, Place::File, message);

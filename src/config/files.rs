@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::sys::files::{self, ReadError};
 
@@ -13,14 +14,39 @@ pub enum Files {
     Folder(PathBuf),
     /// Those of a revision, already read. There is no environment and no secret beside them.
     Snapshot(BTreeMap<String, Vec<u8>>),
+    /// Those of a deployment, already read. Secrets and the state's files are in the folder of whoever runs it.
+    Deployed(PathBuf, Arc<BTreeMap<String, Vec<u8>>>),
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self::Snapshot(BTreeMap::new())
+    }
 }
 
 impl Files {
     /// The project's folder; a revision has none.
     pub fn root(&self) -> &Path {
         match self {
-            Self::Folder(root) => root,
+            Self::Folder(root) | Self::Deployed(root, _) => root,
             Self::Snapshot(_) => Path::new(""),
+        }
+    }
+
+    /// The folder of this computer that relative paths of secrets begin at; a revision has none.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(root) | Self::Deployed(root, _) => Some(root),
+            Self::Snapshot(_) => None,
+        }
+    }
+
+    /// What is in memory; or the folder that the files are in.
+    fn kept(&self) -> Result<&BTreeMap<String, Vec<u8>>, &Path> {
+        match self {
+            Self::Folder(root) => Err(root),
+            Self::Snapshot(files) => Ok(files),
+            Self::Deployed(_, files) => Ok(files),
         }
     }
 
@@ -28,12 +54,12 @@ impl Files {
     ///
     /// Errors: there is no such folder, or it leads out of the project.
     pub fn list(&self, folder: &str, limit: usize) -> Result<Vec<String>, ReadError> {
-        match self {
-            Self::Folder(root) => {
+        match self.kept() {
+            Err(root) => {
                 let entries = files::list_below(root, folder, limit)?;
                 Ok(entries.into_iter().map(|(name, _)| name).collect())
             }
-            Self::Snapshot(files) => {
+            Ok(files) => {
                 let folder = normal(folder);
                 let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
                 let inside = files.keys().filter_map(|path| path.strip_prefix(&prefix));
@@ -44,9 +70,9 @@ impl Files {
 
     /// Whether a folder is a link out of the project.
     pub fn leads_out(&self, folder: &str) -> bool {
-        match self {
-            Self::Folder(root) => matches!(files::list_below(root, folder, 1), Err(ReadError::Outside)),
-            Self::Snapshot(_) => false,
+        match self.kept() {
+            Err(root) => matches!(files::list_below(root, folder, 1), Err(ReadError::Outside)),
+            Ok(_) => false,
         }
     }
 
@@ -54,15 +80,15 @@ impl Files {
     /// there is no such folder. What begins with a dot is left out, and links are not followed into folders.
     pub fn tree(&self, folder: &str, limit: usize) -> Option<Vec<String>> {
         let folder = normal(folder);
-        let mut paths = match self {
-            Self::Folder(root) => {
+        let mut paths = match self.kept() {
+            Err(root) => {
                 let mut paths = Vec::new();
                 // Asked once for itself, as a folder that is there and empty differs from none.
                 files::list_below(root, &folder, 1).ok()?;
                 walk(root, &folder, 0, limit, &mut paths);
                 paths
             }
-            Self::Snapshot(files) => {
+            Ok(files) => {
                 let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
                 let visible = |path: &&String| {
                     path.strip_prefix(&prefix).is_some_and(|rest| !rest.split('/').any(|part| part.starts_with('.')))
@@ -81,12 +107,12 @@ impl Files {
 
     /// Names of the folders in the project's own folder, sorted; without those that begin with a dot.
     pub fn folders(&self) -> Vec<String> {
-        let mut names: Vec<String> = match self {
-            Self::Folder(root) => {
+        let mut names: Vec<String> = match self.kept() {
+            Err(root) => {
                 let entries = files::list_below(root, "", FOLDERS_MAX).unwrap_or_default();
                 entries.into_iter().filter(|(_, is_folder)| *is_folder).map(|(name, _)| name).collect()
             }
-            Self::Snapshot(files) => {
+            Ok(files) => {
                 files.keys().filter_map(|path| path.split_once('/')).map(|(folder, _)| folder.to_owned()).collect()
             }
         };
@@ -98,9 +124,9 @@ impl Files {
 
     /// A file's bytes, at most `bytes_max`.
     pub fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, ReadError> {
-        match self {
-            Self::Folder(root) => files::read_below(root, path, bytes_max),
-            Self::Snapshot(files) => {
+        match self.kept() {
+            Err(root) => files::read_below(root, path, bytes_max),
+            Ok(files) => {
                 let bytes = files.get(&normal(path)).ok_or(io::Error::from(io::ErrorKind::NotFound))?;
                 if bytes.len() as u64 > bytes_max { Err(ReadError::TooLarge) } else { Ok(bytes.clone()) }
             }

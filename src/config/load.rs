@@ -1,12 +1,11 @@
 //! A whole project: read, expand, check, decode. Gathers all findings of a phase; a phase that failed stops the next.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
-
 use super::connections::{addresses, is_local_connection, literal_secrets, receivers, tokens};
+use super::decode::{decode, decode_but};
 use super::env::{Environment, Expanded, ExpansionError, Part, Variables, expand};
 use super::files::Files;
 use super::hide;
@@ -15,7 +14,7 @@ use super::project::{ConnectionConfig, GuardOverrideConfig, PROJECT_FILE, Projec
 use super::read::{self, SourceFile};
 use super::rules::Definition;
 use super::secrets::Secrets;
-use super::{dotenv, explain, rules, schema, targets, yaml};
+use super::{dotenv, portals, rules, targets, yaml};
 use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place, Severity, cap};
 use crate::sys::secrets;
@@ -51,6 +50,12 @@ pub struct Loaded {
     pub later: BTreeMap<String, Vec<Part>>,
     /// Where those secrets are kept; none where none may be asked for.
     pub secrets: Option<Secrets>,
+    /// Where all of it was read from.
+    pub definitions: Files,
+    /// The portals that have a file, in order.
+    pub portals: Vec<String>,
+    /// The file of the portal that is meant, where one is.
+    pub portal: Option<SourceFile>,
 }
 
 /// A pipeline file.
@@ -84,7 +89,10 @@ impl Broken {
 impl Loaded {
     /// Whether syncline.yaml itself is no good, so that nothing can be done for any pipeline.
     pub fn unusable(&self) -> bool {
-        let about_all = |finding: &Diagnostic| finding.severity == Severity::Error && &*finding.file == PROJECT_FILE;
+        let about_all = |finding: &Diagnostic| {
+            let of_portal = self.portal.as_ref().is_some_and(|portal| portal.name == finding.file);
+            finding.severity == Severity::Error && (&*finding.file == PROJECT_FILE || of_portal)
+        };
         self.project.is_none() || self.findings.iter().any(about_all)
     }
 
@@ -93,8 +101,18 @@ impl Loaded {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 
+    /// A finding about syncline.yaml where it stands: what the portal's file says is found there, at the same pointer.
+    pub fn at_home(&self, finding: Diagnostic) -> Diagnostic {
+        match &self.portal {
+            Some(portal) => portals::at_home(finding, portal),
+            None => finding,
+        }
+    }
+
     /// Puts the findings in the order of the files and of the places in them, and counts those that are too many to tell.
     pub fn sort(&mut self) {
+        let findings = std::mem::take(&mut self.findings).into_iter();
+        self.findings = findings.map(|finding| self.at_home(finding)).collect();
         let files = &self.files;
         for finding in &mut self.findings {
             let file = files.iter().find(|file| file.name == finding.file);
@@ -123,7 +141,7 @@ pub fn find_project(start: &Path) -> Option<PathBuf> {
 
 /// Loads a project.
 pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
-    let mut loaded = Loaded { root: files.root().to_owned(), ..Loaded::default() };
+    let mut loaded = Loaded { root: files.root().to_owned(), definitions: files.clone(), ..Loaded::default() };
     let project = project(files, environment, &mut loaded);
     let folder = project.as_ref().map_or("pipelines", |project| project.pipelines.as_str()).to_owned();
     let guard = loaded.target.as_ref().zip(project.as_ref());
@@ -162,7 +180,7 @@ fn put_over(config: &mut PipelineConfig, guard: &GuardOverrideConfig) {
 }
 
 /// None where syncline.yaml cannot be used; `loaded` then has findings that say why.
-fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> Option<ProjectConfig> {
+pub(super) fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> Option<ProjectConfig> {
     let name: Arc<str> = PROJECT_FILE.into();
     let (mut file, value) = read::read(files, PROJECT_FILE, &name, "project");
     let (given, optional) = match environment {
@@ -175,14 +193,18 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
     // An empty variable of the environment does not hide the one in the file.
     let is_set = |value: &String| !value.trim().is_empty();
     let variables = |name: &str| given(name).filter(is_set).or_else(|| dotenv.variables.get(name).cloned());
+    let (known, unnamed) = portals::names(files);
+    loaded.findings.extend(unnamed);
+    loaded.portals = known.keys().cloned().collect();
     let chosen = value.and_then(|mut value| {
-        let target = targets::chosen(&file, &value, &variables);
+        let target = targets::chosen(&file, &value, &variables, &loaded.portals);
         // A revision may be older than the target: what was outside of `targets` is compared with then.
         let target =
             if let Files::Snapshot(_) = files { target.unwrap_or_default() } else { target.map_err(|error| *error)? };
         // Before anything is expanded: afterwards, every secret would look as if it stood in the file.
         let literal = literal_secrets(&value);
-        let names = targets::check_names(&file, &value);
+        let mut names = targets::check_names(&file, &value);
+        names.extend(portals::named_twice(&file, &value, &loaded.portals));
         // Before the first finding that could quote one.
         hide::remember(&value);
         if let Some(target) = &target {
@@ -192,7 +214,7 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
         Ok((value, target, literal, names))
     });
     loaded.files.insert(0, file.clone());
-    let (value, target, literal, names) = match chosen {
+    let (mut value, target, literal, names) = match chosen {
         Ok(chosen) => chosen,
         Err(finding) => {
             loaded.findings.push(finding);
@@ -201,18 +223,46 @@ fn project(files: &Files, environment: Environment<'_>, loaded: &mut Loaded) -> 
     };
     loaded.target = target;
     loaded.findings.extend(names);
-    let config = expanded(files, &file, value, (given, &variables, optional), loaded)?;
+    let path = loaded.target.as_ref().and_then(|target| known.get(target));
+    let portal = match path {
+        Some(path) => {
+            let (file, portal) = portals::read(files, path, &mut loaded.findings);
+            loaded.files.insert(1, file.clone());
+            loaded.portal = Some(file);
+            // Without its own part, the portal would be that of the project.
+            Some(portal?)
+        }
+        None => None,
+    };
+    let in_portal = portal.as_ref().map(|portal| portal.put_over(&mut value)).unwrap_or_default();
+    loaded.findings.extend(in_portal.findings);
+    hide::remember(&value);
+    let mut config = expanded(files, &file, value, (given, &variables, optional), loaded)?;
     let written = |pointer: &String| match file.spans.value(pointer) {
         Some(range) if file.is_overridden(pointer) => Place::Bytes(range),
         _ => Place::Value(pointer.clone()),
     };
     // What opens only something on this computer, such as a sandbox, is no secret.
     for pointer in literal.iter().filter(|pointer| !is_local_connection(&config, loaded.target.as_deref(), pointer)) {
-        let finding = Diagnostic::warning("SL2011", &name, written(pointer), "a secret stands in the file");
-        let help = "take it from the environment with `${NAME}`, or from a file with `${file:PATH}`";
-        loaded.findings.push(finding.with_why("whoever can read the repository can read it").with_help(help));
+        loaded.findings.push(stands_there(&name, written(pointer)));
+    }
+    if let (Some(portal), Some(name)) = (portal, loaded.target.clone()) {
+        let local = |at: &String| is_local_connection(&config, None, at);
+        let literal = in_portal.literal.iter().filter(|(at, _)| !local(at));
+        loaded.findings.extend(literal.map(|(_, place)| stands_there(&portal.file.name, place.clone())));
+        if portal.config.state.is_none() {
+            config.state = targets::state_of(&config.state, &name);
+        }
+        config.targets.insert(name, portal.config.over());
     }
     Some(config)
+}
+
+/// A secret that stands in a file.
+fn stands_there(name: &Arc<str>, place: Place) -> Diagnostic {
+    let help = "take it from the environment with `${NAME}`, or from a file with `${file:PATH}`";
+    let finding = Diagnostic::warning("SL2011", name, place, "a secret stands in the file");
+    finding.with_why("whoever can read the repository can read it").with_help(help)
 }
 
 /// The document with its variables and files, checked and decoded; `variables` are those of the user, those with what
@@ -225,10 +275,7 @@ fn expanded(
     loaded: &mut Loaded,
 ) -> Option<ProjectConfig> {
     let name = &file.name;
-    let root = match files {
-        Files::Folder(root) => Some(root.as_path()),
-        Files::Snapshot(_) => None,
-    };
+    let root = files.folder();
     // Targets that are not meant need nothing.
     let targets = value.as_mapping_mut().and_then(|entries| entries.remove("targets"));
     let Expanded { errors, origins, written, later } = expand(&mut value, root, variables);
@@ -476,43 +523,4 @@ fn called(file: &SourceFile) -> Option<String> {
         let name = line.split(" #").next().unwrap_or(line).trim().trim_matches(['"', '\'']);
         (!name.is_empty()).then(|| name.to_owned())
     })
-}
-
-/// Checks a value against its schema and decodes it.
-pub fn decode<T: DeserializeOwned>(
-    file: &SourceFile,
-    schema_name: &str,
-    value: serde_yaml::Value,
-    findings: &mut Vec<Diagnostic>,
-) -> Option<T> {
-    decode_but(file, schema_name, value, |_| false, findings)
-}
-
-/// The same, without the findings at places that cannot be judged.
-fn decode_but<T: DeserializeOwned>(
-    file: &SourceFile,
-    schema_name: &str,
-    value: serde_yaml::Value,
-    open: impl Fn(&Place) -> bool,
-    findings: &mut Vec<Diagnostic>,
-) -> Option<T> {
-    let definition = schema::definition(schema_name)?;
-    let mut violations = explain::check(file, definition, &yaml::to_json(&value));
-    // What a target overrides stands in the document twice, and in the file once.
-    let mut told = HashSet::new();
-    violations.retain(|finding| {
-        let mut is_new = || told.insert((finding.code, file.locate(&finding.place), finding.message.clone()));
-        !open(&finding.place) && (file.over.is_empty() || is_new())
-    });
-    if !violations.is_empty() {
-        findings.extend(violations);
-        return None;
-    }
-    match yaml::decode(value) {
-        Ok(config) => Some(config),
-        Err(error) => {
-            findings.push(Diagnostic::error("SL1005", &file.name, Place::File, error));
-            None
-        }
-    }
 }

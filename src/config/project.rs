@@ -12,6 +12,61 @@ use super::scalar::{GuardLimit, Scalar};
 /// Name of the file.
 pub const PROJECT_FILE: &str = "syncline.yaml";
 
+/// The folder of the portals' files, in the project's own.
+pub const PORTALS_FOLDER: &str = "portals";
+
+/// Whether a file is one in which every value is covered that is not known to be no secret.
+pub fn is_about_accounts(file: &str) -> bool {
+    file == PROJECT_FILE || file.strip_prefix(PORTALS_FOLDER).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// One portal, where one set of pipelines serves many: the file `portals/NAME.yaml`. `--target NAME` chooses it, and it has a catalog and
+/// a state of its own, as a target has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Syncline portal")]
+pub struct PortalConfig {
+    /// Version of the file format. Always 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// Number of the portal, as HubSpot shows it in the account's details: Syncline refuses to write to any other. It is that of all
+    /// HubSpot connections here.
+    #[schemars(with = "PortalSchema")]
+    pub portal_id: Scalar,
+    /// Values of this portal for `${NAME}` in `syncline.yaml` and below `connections`, `state` and `alerts` of this file; they come before
+    /// the environment. A value may hold `${secret:NAME}`, `${file:PATH}` or a variable of the environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(example = &serde_json::json!({"ORG": "acme"}))]
+    pub variables: BTreeMap<String, String>,
+    /// Connections: the keys that stand here replace those of the connection of the same name, `auth` as a whole. A name that is not
+    /// there yet is a further connection.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub connections: BTreeMap<String, ConnectionOverrideConfig>,
+    /// The portal's state. Unless set, a folder of the portal's name beside the project's state: `sqlite:.syncline/acme/state.db`; in
+    /// PostgreSQL, the state of the portal's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^(sqlite:|postgres(ql)?://).+$"), example = &"sqlite:.syncline/acme.db")]
+    pub state: Option<String>,
+    /// Limits of all pipelines, in place of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardOverrideConfig>,
+    /// Who is told when something is wrong, in place of the project's receivers: `[]` is nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Vec<ReceiverConfig>>,
+}
+
+impl PortalConfig {
+    /// What it says as a target does.
+    pub fn over(&self) -> OverrideConfig {
+        OverrideConfig {
+            connections: self.connections.clone(),
+            state: self.state.clone(),
+            guard: self.guard.clone(),
+            alerts: self.alerts.clone(),
+        }
+    }
+}
+
 /// Connections, state and the folder of the pipelines: the file `syncline.yaml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::associate::place_in_file;
 use super::compose::compose;
 use super::files::Files;
-use super::project::PROJECT_FILE;
+use super::project::is_about_accounts;
 use super::spans::{Spans, within};
 use super::{hide, schema, typed, yaml};
 use crate::diagnostic::{Diagnostic, Place};
@@ -113,7 +113,7 @@ pub fn read(
 ) -> (SourceFile, Result<serde_yaml::Value, Diagnostic>) {
     let mut file = SourceFile { name: Arc::clone(name), ..SourceFile::default() };
     if let Err(finding) = text(files, path, &mut file.text) {
-        file.covered = hide::covered(&file.text, **name == *PROJECT_FILE).unwrap_or_default();
+        file.covered = hide::covered(&file.text, is_about_accounts(name)).unwrap_or_default();
         return (file, Err(finding.in_file(name)));
     }
     let value = parse(&mut file, schema_name);
@@ -124,7 +124,7 @@ pub fn read(
 pub fn parse(file: &mut SourceFile, schema_name: &str) -> Result<serde_yaml::Value, Diagnostic> {
     let name = Arc::clone(&file.name);
     // Before anything is judged, as any finding may quote the text.
-    file.covered = hide::covered(&file.text, &*name == PROJECT_FILE).unwrap_or_default();
+    file.covered = hide::covered(&file.text, is_about_accounts(&name)).unwrap_or_default();
     if file.text.trim().is_empty() {
         let finding = Diagnostic::error("SL1001", &name, Place::File, "the file is empty");
         return Err(finding.with_help("start with `version: 1`"));

@@ -7,10 +7,10 @@ use schemars::generate::SchemaSettings;
 
 use super::pipeline::PipelineConfig;
 use super::pipeline_test::PipelineTestConfig;
-use super::project::ProjectConfig;
+use super::project::{PortalConfig, ProjectConfig};
 
 /// Names of the schemas that files are checked against.
-pub const NAMES: [&str; 3] = ["pipeline", "pipeline-test", "project"];
+pub const NAMES: [&str; 4] = ["pipeline", "pipeline-test", "portal", "project"];
 
 /// The schema of a kind of definition, ready to check with.
 pub struct Definition {
@@ -40,6 +40,7 @@ pub fn value(name: &str) -> Option<serde_json::Value> {
     let schema = match name {
         "pipeline" => generator.into_root_schema_for::<PipelineConfig>(),
         "pipeline-test" => generator.into_root_schema_for::<PipelineTestConfig>(),
+        "portal" => generator.into_root_schema_for::<PortalConfig>(),
         "project" => generator.into_root_schema_for::<ProjectConfig>(),
         _ => return None,
     };

@@ -11,6 +11,9 @@ use crate::diagnostic::{Diagnostic, Place};
 /// The variable that chooses a target; `--target` says the same and comes first.
 pub const VARIABLE: &str = "SYNCLINE_TARGET";
 
+/// Most targets that a message names.
+const NAMED_MAX: usize = 20;
+
 /// Longest name of a target, in bytes: it names folders.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -30,7 +33,12 @@ pub fn without_target(name: &str) -> Option<String> {
 /// The target that is meant: the one that is asked for, else the file's default, else none.
 ///
 /// Errors: there is no such target; its name cannot name a folder.
-pub fn chosen(file: &SourceFile, value: &Value, variables: Variables<'_>) -> Result<Option<String>, Box<Diagnostic>> {
+pub fn chosen(
+    file: &SourceFile,
+    value: &Value,
+    variables: Variables<'_>,
+    portals: &[String],
+) -> Result<Option<String>, Box<Diagnostic>> {
     let document = yaml::to_json(value);
     // An empty variable counts as not set, as everywhere.
     let asked = variables(VARIABLE).map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
@@ -38,7 +46,8 @@ pub fn chosen(file: &SourceFile, value: &Value, variables: Variables<'_>) -> Res
     let by_default = asked.is_none();
     let Some(name) = asked.or(default) else { return Ok(None) };
     let targets = document["targets"].as_object();
-    let known: Vec<&str> = targets.into_iter().flat_map(|targets| targets.keys().map(String::as_str)).collect();
+    let mut known: Vec<&str> = targets.into_iter().flat_map(|targets| targets.keys().map(String::as_str)).collect();
+    known.extend(portals.iter().map(String::as_str));
     if known.contains(&name.as_str()) {
         return if is_name(&name) { Ok(Some(name)) } else { Err(Box::new(no_name(file, &name))) };
     }
@@ -54,8 +63,10 @@ pub fn chosen(file: &SourceFile, value: &Value, variables: Variables<'_>) -> Res
         (Some(near), _) => near,
         (None, []) => "the project has no targets: add it under `targets`, or choose none".to_owned(),
         (None, known) => {
-            let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-            format!("targets are: {}; `--target` or `{VARIABLE}` names one", known.join(", "))
+            let named: Vec<String> = known.iter().take(NAMED_MAX).map(|name| format!("`{name}`")).collect();
+            let more = known.len().saturating_sub(NAMED_MAX);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("targets are: {}{more}; `--target` or `{VARIABLE}` names one", named.join(", "))
         }
     };
     Err(Box::new(finding.with_help(help)))
@@ -69,7 +80,7 @@ pub fn check_names(file: &SourceFile, value: &Value) -> Vec<Diagnostic> {
 }
 
 /// Names stand in commands, in variables and in names of files, so that only safe signs are taken.
-fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     name.len() <= NAME_BYTES_MAX
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
@@ -93,6 +104,11 @@ pub fn pointer(target: &str) -> String {
 /// another `type` takes the place of the one before.
 pub fn apply(document: &mut Value, target: &str) {
     let Some(over) = document.get("targets").and_then(|targets| targets.get(target)).cloned() else { return };
+    put(document, &over);
+}
+
+/// The same for what stands elsewhere.
+pub fn put(document: &mut Value, over: &Value) {
     // What else a target says (its guard) is no part of the rest of the file.
     for key in ["connections", "state", "alerts"] {
         let (Some(over), Some(entries)) = (over.get(key), document.as_mapping_mut()) else { continue };

@@ -25,6 +25,8 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL1020", include_str!("../../docs/errors/SL1020.md")),
     ("SL1021", include_str!("../../docs/errors/SL1021.md")),
     ("SL1022", include_str!("../../docs/errors/SL1022.md")),
+    ("SL1023", include_str!("../../docs/errors/SL1023.md")),
+    ("SL1024", include_str!("../../docs/errors/SL1024.md")),
     ("SL1030", include_str!("../../docs/errors/SL1030.md")),
     ("SL1031", include_str!("../../docs/errors/SL1031.md")),
     ("SL1032", include_str!("../../docs/errors/SL1032.md")),

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::catalog::drift::changes;
 use crate::catalog::{Catalog, TargetEntry, folder};
-use crate::config::files::Files;
 use crate::config::load::LoadedPipeline;
 use crate::config::project::ConnectionConfig;
 use crate::model::catalog_change::{CatalogChange, System};
@@ -56,7 +55,7 @@ pub struct Absent {
 ///
 /// Errors: the wrong portal; an object that is not there; what the connections say.
 pub async fn pull(project: &Project, extra: &[String], write: bool) -> Result<Pull, OpsError> {
-    let (files, folder) = (Files::Folder(project.loaded.root.clone()), project.catalog_folder());
+    let (files, folder) = (project.loaded.definitions.clone(), project.catalog_folder());
     let (before, findings, _) = folder::read(&files, &folder);
     // A file that cannot be read still says by its name which object to ask for.
     let damaged: Vec<(String, String)> = findings.iter().filter_map(|finding| folder::named(&finding.file)).collect();

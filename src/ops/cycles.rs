@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::run::{Finished, RunOptions, Trouble, refuse, run_one};
-use crate::config::files::Files;
 use crate::config::project::PROJECT_FILE;
 use crate::config::read::FILE_BYTES_MAX;
 use crate::diagnostic::Diagnostic;
@@ -162,11 +161,12 @@ impl Reporter<'_> {
             return;
         }
         let loaded = &project.loaded;
-        let names = [&*loaded.pipelines[index].file.name, PROJECT_FILE];
+        let portal = loaded.portal.as_ref().map(|file| &*file.name);
+        let names = [&*loaded.pipelines[index].file.name, PROJECT_FILE].into_iter().chain(portal);
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         for name in names {
             let Some(read) = loaded.files.iter().find(|file| &*file.name == name) else { continue };
-            let now = Files::Folder(loaded.root.clone()).read(name, FILE_BYTES_MAX).unwrap_or_default();
+            let now = loaded.definitions.read(name, FILE_BYTES_MAX).unwrap_or_default();
             // Reading dropped the byte order mark, so it must not count as a change.
             let text = now.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&now);
             if text == read.text.as_bytes() {

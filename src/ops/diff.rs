@@ -1,5 +1,6 @@
 //! `diff`: the definitions of today against those of a git revision, in terms of mapping.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::catalog::with_users;
@@ -8,10 +9,12 @@ use crate::catalog::folder;
 use crate::config::env::{Environment, Variables};
 use crate::config::files::Files;
 use crate::config::load::{Loaded, load};
+use crate::config::portals;
 use crate::config::project::PROJECT_FILE;
+use crate::config::read::{self, FILE_BYTES_MAX};
 use crate::config::select::{Candidate, select};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::model::change::DefinitionDiff;
+use crate::model::change::{ChangeClass, DefinitionChange, DefinitionDiff};
 use crate::project::error::OpsError;
 use crate::project::revision::{Base, base, changed_pipelines, earlier};
 use crate::review;
@@ -57,17 +60,18 @@ pub fn diff(
 /// Compares a project as it was with a loaded one.
 pub fn compare(base: &Base, after: &Loaded, reference: &str) -> DefinitionDiff {
     let before = earlier(base, after.target.as_deref());
-    let today = Files::Folder(after.root.clone());
     let ((old, _, _), (new, _, _)) = (
         folder::read(&base.files, &folder::of_target(before.target.as_deref())),
-        folder::read(&today, &folder::of_target(after.target.as_deref())),
+        folder::read(&after.definitions, &folder::of_target(after.target.as_deref())),
     );
     let text = |loaded: &Loaded| loaded.files.iter().find(|file| &*file.name == PROJECT_FILE).cloned();
-    let project = match (text(&before), text(after)) {
+    let mut project = match (text(&before), text(after)) {
         // A new project file is no change of an old one.
         (Some(was), Some(is)) if !was.text.is_empty() => review::project_changes(&was.text, &is),
         _ => Vec::new(),
     };
+    project.extend(portals(&base.files, &after.definitions));
+    project.sort_by_key(|change| change.class);
     // The first catalog in a repository is no drift.
     let mut catalog = if old.is_empty() { Vec::new() } else { changes(&old, &new) };
     catalog = with_users(&after.pipelines, catalog, &[&old, &new]);
@@ -84,6 +88,53 @@ pub fn compare(base: &Base, after: &Loaded, reference: &str) -> DefinitionDiff {
         project,
         catalog,
         notes: unread.map(note).collect(),
+    }
+}
+
+/// What changed in the files of portals.
+fn portals(before: &Files, after: &Files) -> Vec<DefinitionChange> {
+    let (was, is) = (portals::names(before).0, portals::names(after).0);
+    let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+    let mut found = Vec::new();
+    for name in names {
+        let file = is.get(name).map(|path| read::read(after, path, &path.as_str().into(), "portal").0);
+        let text = was.get(name).and_then(|path| before.read(path, FILE_BYTES_MAX).ok());
+        let path = is.get(name).or_else(|| was.get(name)).map(String::as_str).unwrap_or_default();
+        match (text, file) {
+            (Some(text), Some(file)) => {
+                let changes = review::project_changes(&String::from_utf8_lossy(&text), &file);
+                found.extend(changes.into_iter().map(|change| DefinitionChange {
+                    what: format!("{}: {}", file.name, change.what),
+                    part: format!("{}.{}", file.name, change.part),
+                    // Places are those of syncline.yaml.
+                    pointer: None,
+                    line: None,
+                    ..change
+                }));
+            }
+            (None, Some(_)) => found.push(portal(path, "is new", "nothing is carried over before its first import")),
+            (_, None) => {
+                found.push(portal(
+                    path,
+                    "is gone",
+                    "its records stay in HubSpot as they are, and are not synced any more",
+                ));
+            }
+        }
+    }
+    found
+}
+
+fn portal(path: &str, what: &str, effect: &str) -> DefinitionChange {
+    DefinitionChange {
+        class: ChangeClass::NoRecordEffect,
+        part: path.to_owned(),
+        what: format!("{path} {what}"),
+        effect: effect.to_owned(),
+        before: None,
+        after: None,
+        pointer: None,
+        line: None,
     }
 }
 

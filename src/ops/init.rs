@@ -54,7 +54,7 @@ pub fn init(folder: &Path) -> Result<Made, OpsError> {
         Some(file) => files.push(file),
         None => made.left_out.push(format!("{WORKFLOWS}/: the folder's name cannot stand in a workflow")),
     }
-    for name in ["pipeline", "pipeline-test", "project"] {
+    for name in schema::NAMES {
         files.push((format!("schemas/{name}.schema.json"), schema::text(name).unwrap_or_default()));
     }
     for (name, text) in files {

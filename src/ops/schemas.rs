@@ -25,9 +25,10 @@ use crate::ports::fault::Fault;
 use crate::project::error::OpsError;
 
 /// Names of all schemas: those of definitions, then those of results.
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 22] = [
     "pipeline",
     "pipeline-test",
+    "portal",
     "project",
     "plan",
     "diff",

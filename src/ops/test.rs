@@ -9,9 +9,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
+use crate::config::decode::decode;
 use crate::config::env::Variables;
 use crate::config::files::Files;
-use crate::config::load::{Loaded, decode, is_test};
+use crate::config::load::{Loaded, is_test};
 use crate::config::pipeline_test::{ExpectConfig, PipelineTestConfig, RejectedConfig, TestConfig};
 use crate::config::read::{self, SourceFile};
 use crate::config::yaml::escape;

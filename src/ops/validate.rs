@@ -11,6 +11,7 @@ use crate::catalog::drift::changes;
 use crate::catalog::folder;
 use crate::config::env::Variables;
 use crate::config::files::Files;
+use crate::config::fleet::{self, Checked};
 use crate::config::load::{Loaded, LoadedPipeline};
 use crate::config::project::PROJECT_FILE;
 use crate::config::read::SourceFile;
@@ -43,7 +44,9 @@ pub struct ValidationReport {
 ///
 /// Errors: a name that no pipeline has.
 pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Result<Loaded, OpsError> {
-    let Offline { mut loaded, catalog, .. } = offline::open(&Files::Folder(root.to_owned()), variables);
+    let files = Files::Folder(root.to_owned());
+    let Offline { mut loaded, catalog, .. } = offline::open(&files, variables);
+    add_portals(&files, variables, &mut loaded);
     narrow(&mut loaded, names)?;
     // Beside errors, the hint would be one more line that is not the cause.
     if catalog.is_empty() && !loaded.failed() && !loaded.pipelines.is_empty() {
@@ -52,6 +55,13 @@ pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Resul
         loaded.findings.push(Diagnostic::warning("SL3010", &PROJECT_FILE.into(), Place::File, message).with_help(help));
     }
     Ok(loaded)
+}
+
+/// Adds what is wrong with the portals that are not meant.
+fn add_portals(files: &Files, variables: Variables<'_>, loaded: &mut Loaded) {
+    let Checked { findings, files } = fleet::check(files, variables, loaded);
+    loaded.findings.extend(findings);
+    loaded.files.extend(files);
 }
 
 /// Leaves out the findings of pipelines that were not asked for. That there is none at all is a finding, too.
@@ -83,6 +93,7 @@ pub async fn online(
     let project = match open(root, variables, outside) {
         Ok(project) => project,
         Err(OpsError::Findings(mut loaded)) => {
+            add_portals(&Files::Folder(root.to_owned()), variables, &mut loaded);
             narrow(&mut loaded, names)?;
             return Ok(*loaded);
         }
@@ -112,6 +123,8 @@ pub async fn online(
         }
     }
     suggest_objects(&mut loaded);
+    let files = loaded.definitions.clone();
+    add_portals(&files, variables, &mut loaded);
     // The catalog is compared when there is nothing more urgent.
     if all_valid {
         let used = choose(&project.loaded, names)?.pipelines;
@@ -134,8 +147,7 @@ fn unreached(project: &Project, name: &PipelineName, reason: &OpsError) -> Diagn
 
 /// An object that a system does not know is most often misspelt: the catalog knows the right names.
 fn suggest_objects(loaded: &mut Loaded) {
-    let (catalog, _, _) =
-        folder::read(&Files::Folder(loaded.root.clone()), &folder::of_target(loaded.target.as_deref()));
+    let (catalog, _, _) = folder::read(&loaded.definitions, &folder::of_target(loaded.target.as_deref()));
     for finding in &mut loaded.findings {
         let pipeline = loaded.pipelines.iter().find(|pipeline| pipeline.file.name == finding.file);
         // A finding that has a label already knows better.
@@ -163,8 +175,7 @@ async fn behind(
     handles: Handles,
     used: &[usize],
 ) -> Result<(Vec<Diagnostic>, Vec<SourceFile>), OpsError> {
-    let (catalog, mut findings, shown) =
-        folder::read(&Files::Folder(project.loaded.root.clone()), &project.catalog_folder());
+    let (catalog, mut findings, shown) = folder::read(&project.loaded.definitions, &project.catalog_folder());
     // A damaged catalog differs in everything.
     if catalog.is_empty() || !findings.is_empty() {
         return Ok((findings, shown));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::config::load::Loaded;
-use crate::config::project::PROJECT_FILE;
+use crate::config::project::{PORTALS_FOLDER, PROJECT_FILE};
 use crate::sys::git::{GitError, Repository};
 
 /// The commit that is checked out, and whether the definitions that were read are others than its own; none where the project is in no
@@ -20,7 +20,7 @@ pub fn commit(loaded: &Loaded, pipelines: &str) -> Option<(String, bool)> {
 fn told(root: &Path, loaded: &Loaded, pipelines: &str) -> Result<(String, bool), GitError> {
     let repository = Repository::find(root)?;
     let head = repository.head()?;
-    let committed = repository.files(&head, &[PROJECT_FILE, pipelines])?;
+    let committed = repository.files(&head, &[PROJECT_FILE, pipelines, PORTALS_FOLDER])?;
     let same = |name: &str, text: &str| {
         // A checkout may have other ends of lines.
         let plain = |text: &str| text.trim_start_matches('\u{feff}').replace('\r', "");

@@ -7,7 +7,7 @@ use crate::catalog::{Catalog, folder, is_called};
 use crate::config::env::Environment;
 use crate::config::files::Files;
 use crate::config::load::{Loaded, load};
-use crate::config::project::PROJECT_FILE;
+use crate::config::project::{PORTALS_FOLDER, PROJECT_FILE};
 use crate::config::read::FILE_BYTES_MAX;
 use crate::config::{targets, typed, yaml};
 use crate::model::change::{DefinitionStanding, PipelineDiff};
@@ -29,7 +29,8 @@ pub fn base(root: &Path, reference: &str) -> Result<Base, OpsError> {
     let repository = Repository::find(root).map_err(refused)?;
     let commit = repository.base(reference).map_err(refused)?;
     let project = repository.files(&commit, &[PROJECT_FILE]).map_err(refused)?;
-    let mut folders = vec![PROJECT_FILE.to_owned(), folder::FOLDER.to_owned(), "pipelines".to_owned()];
+    let mut folders =
+        vec![PROJECT_FILE.to_owned(), folder::FOLDER.to_owned(), "pipelines".to_owned(), PORTALS_FOLDER.to_owned()];
     // The folder as it was called then, which may not be its name today.
     folders.extend(project.get(PROJECT_FILE).and_then(|text| pipelines_folder(text)));
     let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
@@ -64,8 +65,7 @@ pub fn modified(after: &Loaded, reference: &str) -> Result<Vec<String>, OpsError
     let base = base(&after.root, reference)?;
     let before = earlier(&base, after.target.as_deref());
     let (old, _, _) = folder::read(&base.files, &folder::of_target(before.target.as_deref()));
-    let today = Files::Folder(after.root.clone());
-    let (new, _, _) = folder::read(&today, &folder::of_target(after.target.as_deref()));
+    let (new, _, _) = folder::read(&after.definitions, &folder::of_target(after.target.as_deref()));
     let changed = changed_pipelines(&before, after, [&old, &new]).into_iter();
     let there =
         // A moved file changes nothing that a command could act on.

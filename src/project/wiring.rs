@@ -15,6 +15,7 @@ use crate::config::files::Files;
 use crate::config::load::{Loaded, find_project, load};
 use crate::config::project::{
     AuthConfig, ConnectionConfig, HubspotAuthConfig, HubspotConfig, PROJECT_FILE, ProjectConfig, SalesforceConfig,
+    is_about_accounts,
 };
 use crate::config::scalar::percent;
 use crate::config::{resolve, yaml};
@@ -309,8 +310,9 @@ impl Project {
 
     /// Findings in syncline.yaml as an error.
     pub(super) fn found(&self, findings: Vec<Diagnostic>) -> OpsError {
-        let files = self.loaded.files.iter().filter(|file| &*file.name == PROJECT_FILE).cloned().collect();
+        let files = self.loaded.files.iter().filter(|file| is_about_accounts(&file.name)).cloned().collect();
         let root = self.loaded.root.clone();
+        let findings = findings.into_iter().map(|finding| self.loaded.at_home(finding)).collect();
         OpsError::Findings(Box::new(Loaded { root, findings, files, ..Loaded::default() }))
     }
 

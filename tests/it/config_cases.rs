@@ -47,7 +47,8 @@ fn has_tests(case: &Path) -> bool {
     fs::read_dir(case).unwrap().any(|entry| entry.unwrap().path().to_string_lossy().ends_with(".test.yaml"))
 }
 
-/// The project of a case, with its files changed by `edit`. A case without a `syncline.yaml` has a good one; codes that need
+/// The project of a case, with its files changed by `edit`. A case without a `syncline.yaml` has a good one; `portal.NAME.yaml` is
+/// `portals/NAME.yaml`; codes that need
 /// the systems get the sandbox's.
 fn project(bench: &Bench, case: &Path, edit: &dyn Fn(&str, Vec<u8>) -> Vec<u8>) -> TempDir {
     let project = TempDir::new().unwrap();
@@ -60,8 +61,12 @@ fn project(bench: &Bench, case: &Path, edit: &dyn Fn(&str, Vec<u8>) -> Vec<u8>) 
         let to = match file {
             "output.txt" => continue,
             "syncline.yaml" => project.path().join(file),
-            _ => project.path().join("pipelines").join(file),
+            _ => match file.strip_prefix("portal.") {
+                Some(name) => project.path().join("portals").join(name),
+                None => project.path().join("pipelines").join(file),
+            },
         };
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::write(to, edit(file, fs::read(&path).unwrap())).unwrap();
     }
     project

@@ -100,6 +100,7 @@ fn violations(text: &str) -> Vec<String> {
         return Vec::new();
     }
     let name = match (value.get("connections").is_some(), value.get("tests").is_some()) {
+        _ if value.get("portal_id").is_some() => "portal",
         (true, _) => "project",
         (_, true) => "pipeline-test",
         _ => "pipeline",

@@ -32,7 +32,9 @@ fn generated_schemas_are_current() {
 
 #[test]
 fn generated_reference_is_current() {
-    for (name, title) in [("pipeline", "A pipeline file"), ("project", "syncline.yaml")] {
+    for (name, title) in
+        [("pipeline", "A pipeline file"), ("portal", "A portal: portals/NAME.yaml"), ("project", "syncline.yaml")]
+    {
         check(&format!("docs/reference/{name}.md"), &reference(title, &schemas::value(name).unwrap()));
     }
 }
@@ -54,7 +56,7 @@ fn the_list_of_standard_objects_is_current() {
 
 #[test]
 fn the_reference_tells_every_key_of_every_definition() {
-    for name in ["pipeline", "project"] {
+    for name in ["pipeline", "portal", "project"] {
         let mut keys = std::collections::BTreeSet::new();
         keys_of(&schemas::value(name).unwrap(), &mut keys);
         let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/reference/{name}.md")))

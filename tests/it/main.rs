@@ -52,6 +52,7 @@ mod parents;
 mod pipeline_tests;
 mod plans;
 mod portal_rules;
+mod portals;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]

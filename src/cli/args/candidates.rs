@@ -81,8 +81,10 @@ fn connections(wanted: fn(&ConnectionConfig) -> bool) -> Vec<CompletionCandidate
 
 /// The project's targets.
 pub fn targets() -> Vec<CompletionCandidate> {
-    let project = loaded().project;
-    candidates(project.iter().flat_map(|project| project.targets.keys()).map(|name| (name, String::new())))
+    let loaded = loaded();
+    let targets = loaded.project.iter().flat_map(|project| project.targets.keys()).chain(&loaded.portals);
+    let names: std::collections::BTreeSet<&String> = targets.collect();
+    candidates(names.into_iter().map(|name| (name, String::new())))
 }
 
 /// The catalog, as far as it can be read.

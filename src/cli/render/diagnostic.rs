@@ -2,7 +2,7 @@
 
 use super::table;
 use crate::config::load::Loaded;
-use crate::config::project::PROJECT_FILE;
+use crate::config::project::is_about_accounts;
 use crate::config::read::SourceFile;
 use crate::diagnostic::render::{Located, Places, locate, text as finding_text};
 use crate::diagnostic::{Diagnostic, Severity};
@@ -42,7 +42,8 @@ pub fn counts(loaded: &Loaded) -> (usize, usize) {
 /// How many findings there are.
 pub fn summary(loaded: &Loaded) -> String {
     let (errors, warnings) = counts(loaded);
-    let is_pipeline = |name: &str| name != PROJECT_FILE && !name.starts_with("catalog/") && !name.contains(".test.");
+    let is_pipeline =
+        |name: &str| !is_about_accounts(name) && !name.starts_with("catalog/") && !name.contains(".test.");
     let pipelines = loaded.files.iter().filter(|file| is_pipeline(&file.name)).count();
     let pipelines = table::count(pipelines as u64, "pipeline", "pipelines");
     let warned = if warnings > 0 {
