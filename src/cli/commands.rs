@@ -5,7 +5,7 @@ use super::args::review::{DiffFormat, PlanFormat};
 use super::args::{AlertsAction, Arguments, CatalogAction, Command, FailureAction, Man, TestFormat};
 use super::exit::Exit;
 use super::shared::{failed, json, write_public};
-use super::{care, complete, definitions, demo, help, history, login, output, records, review, sandbox, serve};
+use super::{care, complete, definitions, demo, deploy, help, history, login, output, records, review, sandbox, serve};
 use crate::ops::schemas;
 use crate::project::error::OpsError;
 
@@ -37,6 +37,7 @@ pub async fn run(arguments: Arguments) -> Exit {
             Ok(Exit::Failed)
         }
         Command::Plan(arguments) => review::plan_project(&common, &arguments).await,
+        Command::Deploy(arguments) => deploy::run(&common, &arguments).await,
         Command::Import(arguments) => records::import_records(&common, &arguments).await,
         Command::Sync(arguments) => records::sync_records(&common, &arguments).await,
         Command::Reconcile(arguments) => records::reconcile(&common, &arguments).await,
@@ -107,6 +108,10 @@ fn json_schema(command: &Command) -> Option<&'static str> {
             (arguments.format == DiffFormat::Json, schema)
         }
         Command::Apply(arguments) => (arguments.format == Format::Json, "report"),
+        Command::Deploy(arguments) => {
+            let schema = if arguments.list { "deployments" } else { "deploy" };
+            (arguments.format == Format::Json, schema)
+        }
         Command::Import(arguments) => (arguments.format == Format::Json, "report"),
         Command::Reconcile(arguments) => (arguments.format == Format::Json, "report"),
         Command::Sync(arguments) => (arguments.once && arguments.format == Format::Json, "report"),

@@ -11,7 +11,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Get started", &["demo", "init", "login", "logout", "doctor", "sandbox"]),
     ("Define", &["discover", "new", "catalog", "validate", "test"]),
     ("Review", &["diff", "plan", "approve", "apply"]),
-    ("Run", &["import", "sync", "reconcile", "worker"]),
+    ("Run", &["deploy", "import", "sync", "reconcile", "worker"]),
     ("Monitor", &["status", "runs", "failures", "alerts", "state", "why", "serve", "mcp"]),
     ("Learn", &["explain", "schema", "completions", "man", "help"]),
 ];
@@ -50,6 +50,14 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 20] = [
         ],
     ),
     ("apply", &[("syncline apply tonight.plan --yes", "do exactly what was planned")]),
+    (
+        "deploy",
+        &[
+            ("syncline deploy --dry-run", "what would change, pipeline by pipeline"),
+            ("syncline deploy --rollback", "back to the deployment before"),
+            ("syncline deploy --list", "what was deployed, when and by whom"),
+        ],
+    ),
     (
         "import",
         &[

@@ -11,21 +11,26 @@ use super::args::{
 use super::exit::Exit;
 use super::output;
 use super::render::paint::Paint;
-use super::render::{history as show, table};
+use super::render::{fleet as show_fleet, history as show, table};
 use super::shared::{append_file, json, project, write_file};
 use crate::config::load::Broken;
 use crate::diagnostic::nearest::nearest;
 use crate::model::ids::PipelineName;
 use crate::ops::failure_groups::FailureList as FailureReport;
 use crate::ops::history::{ErrorsCsv, FailuresMarked, Pages, RunHistory};
-use crate::ops::{alerts, failure_groups, history, status, why};
+use crate::ops::{alerts, failure_groups, fleet, history, why};
 use crate::ports::state::{FailureFilter, FailureMark};
 use crate::project::error::OpsError;
 use crate::project::wiring::{Outside, Project};
 
 pub(super) async fn tell_status(common: &Common, arguments: &Status) -> Result<Exit, OpsError> {
-    let status = status::status(&project(common, Outside::real())?).await?;
+    let status = fleet::status(&project(common, Outside::real())?, true).await?;
+    let in_fleet = status.fleet.as_ref();
     match arguments.format {
+        Format::Text if arguments.check && in_fleet.is_some() => {
+            output::styled(&in_fleet.map(|fleet| show_fleet::problems(fleet, Paint::of_results())).unwrap_or_default());
+        }
+        Format::Text if in_fleet.is_some() => output::styled(&show_fleet::fleet(&status, Paint::of_results())),
         Format::Text if arguments.check => output::styled(&show::problems(&status, Paint::of_results())),
         Format::Text => output::styled(&show::statuses(&status, Paint::of_results())),
         Format::Json => json(&status),

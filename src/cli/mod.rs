@@ -7,6 +7,7 @@ pub mod commands;
 pub mod complete;
 pub mod definitions;
 pub mod demo;
+pub mod deploy;
 pub mod exit;
 pub mod help;
 pub mod history;

@@ -4,10 +4,36 @@ use std::collections::BTreeMap;
 
 use super::env::{Environment, Variables};
 use super::files::Files;
-use super::load::{Loaded, project};
+use super::load::{Loaded, project, put_over};
 use super::read::SourceFile;
 use super::targets::VARIABLE;
 use crate::diagnostic::{Diagnostic, Place};
+
+/// One portal of a loaded project. Its pipelines are those of the project, which are not read again.
+pub fn one(base: &Loaded, environment: Environment<'_>, name: &str) -> Loaded {
+    let mut one = Loaded { root: base.root.clone(), definitions: base.definitions.clone(), ..Loaded::default() };
+    let (variables, optional) = match environment {
+        Environment::Needed(variables) => (variables, false),
+        Environment::Optional(variables) => (variables, true),
+    };
+    let with = |variable: &str| if variable == VARIABLE { Some(name.to_owned()) } else { variables(variable) };
+    let environment = if optional { Environment::Optional(&with) } else { Environment::Needed(&with) };
+    one.project = project(&base.definitions, environment, &mut one);
+    (one.pipelines, one.broken, one.nothing) = (base.pipelines.clone(), base.broken.clone(), base.nothing.clone());
+    let guard = one.project.as_ref().and_then(|project| project.targets.get(name)?.guard.clone());
+    if let Some(guard) = guard {
+        one.pipelines.iter_mut().for_each(|pipeline| put_over(&mut pipeline.config, &guard));
+    }
+    let of_pipeline = |name: &str| {
+        let good = base.pipelines.iter().map(|pipeline| &*pipeline.file.name);
+        good.chain(base.broken.iter().map(|broken| &*broken.file)).any(|file| file == name)
+    };
+    let findings = base.findings.iter().filter(|finding| of_pipeline(&finding.file));
+    one.findings.extend(findings.cloned());
+    one.files.extend(base.files.iter().filter(|file| of_pipeline(&file.name)).cloned());
+    one.sort();
+    one
+}
 
 /// What is wrong with portals, and the files in which it is shown.
 #[derive(Debug, Default)]

@@ -174,7 +174,7 @@ pub fn load(files: &Files, environment: Environment<'_>) -> Loaded {
 }
 
 /// Puts a target's limits in the place of a pipeline's own.
-fn put_over(config: &mut PipelineConfig, guard: &GuardOverrideConfig) {
+pub(super) fn put_over(config: &mut PipelineConfig, guard: &GuardOverrideConfig) {
     config.guard.archive = guard.archive.unwrap_or(config.guard.archive);
     config.guard.reject = guard.reject.unwrap_or(config.guard.reject);
 }

@@ -189,6 +189,11 @@ pub const PAGES: &[(&str, &str)] = &[
     ("SL6036", include_str!("../../docs/errors/SL6036.md")),
     ("SL6037", include_str!("../../docs/errors/SL6037.md")),
     ("SL6040", include_str!("../../docs/errors/SL6040.md")),
+    ("SL6050", include_str!("../../docs/errors/SL6050.md")),
+    ("SL6051", include_str!("../../docs/errors/SL6051.md")),
+    ("SL6052", include_str!("../../docs/errors/SL6052.md")),
+    ("SL6053", include_str!("../../docs/errors/SL6053.md")),
+    ("SL6054", include_str!("../../docs/errors/SL6054.md")),
     ("SL9001", include_str!("../../docs/errors/SL9001.md")),
     ("SL9002", include_str!("../../docs/errors/SL9002.md")),
 ];

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::alerts::AlertTest;
 use super::catalog::Pull;
+use super::deploy::{DeployReport, DeploymentList};
 use super::discover::{Described, Objects};
 use super::doctor::report::DoctorReport;
 use super::failure_groups::FailureList;
@@ -25,7 +26,7 @@ use crate::ports::fault::Fault;
 use crate::project::error::OpsError;
 
 /// Names of all schemas: those of definitions, then those of results.
-pub const NAMES: [&str; 22] = [
+pub const NAMES: [&str; 24] = [
     "pipeline",
     "pipeline-test",
     "portal",
@@ -46,6 +47,8 @@ pub const NAMES: [&str; 22] = [
     "catalog-pull",
     "alert",
     "alerts-test",
+    "deploy",
+    "deployments",
     "doctor",
     "state",
 ];
@@ -97,6 +100,7 @@ fn list_of(schema: &str) -> Option<&'static str> {
         "discover" | "discover-object" => Some("refused"),
         "catalog-pull" => Some("files"),
         "alerts-test" => Some("receivers"),
+        "deployments" => Some("deployments"),
         "doctor" => Some("checks"),
         "state" => Some("problems"),
         _ => None,
@@ -122,6 +126,8 @@ pub fn value(name: &str) -> Option<Value> {
         "catalog-pull" => Some(result::<Pull>(name)),
         "alert" => Some(result::<Alert>(name)),
         "alerts-test" => Some(result::<AlertTest>(name)),
+        "deploy" => Some(result::<DeployReport>(name)),
+        "deployments" => Some(result::<DeploymentList>(name)),
         "doctor" => Some(result::<DoctorReport>(name)),
         "state" => Some(result::<StateReport>(name)),
         name => definitions::value(name),

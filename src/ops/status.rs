@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use super::alerts;
 use super::calls::{Calls, ConnectionCalls};
+use super::deploy::{DeploymentView, deployed};
+use super::fleet_view::FleetStatus;
 use super::history::RunView;
 use crate::config::alerts::AlertConfig;
 use crate::config::load::LoadedPipeline;
@@ -29,6 +31,12 @@ use crate::project::wiring::Project;
 pub struct StatusReport {
     /// One entry a pipeline.
     pub pipelines: Vec<PipelineStatus>,
+    /// How the portals stand, in a project that has some and where none is chosen: there `pipelines` and `connections` are empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetStatus>,
+    /// The deployment that workers run; none where nothing was deployed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentView>,
     /// One entry a connection: its calls, and what is allowed.
     pub connections: Vec<ConnectionCalls>,
     /// Alerts that could not be delivered so far, where there are any.
@@ -39,7 +47,10 @@ pub struct StatusReport {
 impl StatusReport {
     /// Whether something needs a person.
     pub fn needs_a_person(&self) -> bool {
-        self.undelivered_alerts.is_some() || self.pipelines.iter().any(|pipeline| !pipeline.attention.is_empty())
+        let fleet = self.fleet.as_ref().is_some_and(FleetStatus::needs_a_person);
+        fleet
+            || self.undelivered_alerts.is_some()
+            || self.pipelines.iter().any(|pipeline| !pipeline.attention.is_empty())
     }
 }
 
@@ -203,8 +214,14 @@ const CYCLES_MISSED: u32 = 3;
 /// Latest attempts among which one is looked for that found the pipeline free.
 const RUNS_LOOKED_AT: usize = 20;
 
-/// How all pipelines stand.
+/// How all pipelines of a project, or of its chosen target, stand.
 pub async fn status(project: &Project) -> Result<StatusReport, OpsError> {
+    let deployment = deployed(project).await?;
+    Ok(StatusReport { deployment, ..standings(project).await? })
+}
+
+/// The same without what is deployed.
+pub async fn standings(project: &Project) -> Result<StatusReport, OpsError> {
     let state = project.state_for_reading()?;
     let loaded = &project.loaded;
     let calls = Calls::read(project, &*state, project.outside.clock.now()).await?;
@@ -224,7 +241,8 @@ pub async fn status(project: &Project) -> Result<StatusReport, OpsError> {
         receiver,
         problem,
     });
-    Ok(StatusReport { pipelines, connections: calls.connections, undelivered_alerts })
+    let connections = calls.connections;
+    Ok(StatusReport { pipelines, fleet: None, deployment: None, connections, undelivered_alerts })
 }
 
 /// The first error in a file.

@@ -2,6 +2,7 @@
 //! Uses `model` only.
 
 pub mod alerts;
+pub mod deployments;
 pub mod fault;
 pub mod overview;
 pub mod source;

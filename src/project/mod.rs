@@ -4,6 +4,7 @@
 pub mod alerts;
 pub mod chosen;
 pub mod context;
+pub mod deployment;
 pub mod describe;
 pub mod dry_directory;
 pub mod earlier;

@@ -86,7 +86,8 @@ fn pipelines_folder(text: &[u8]) -> Option<String> {
     Some(value["pipelines"].as_str()?.to_owned())
 }
 
-fn refused(error: GitError) -> OpsError {
+/// What git says, as a command's error.
+pub fn refused(error: GitError) -> OpsError {
     let message = error.to_string();
     match error {
         GitError::NotInstalled => OpsError::refused("SL1014", message, "install git, or check that it is on the PATH"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::error::OpsError;
 use super::wiring::Project;
 use crate::config::resolve;
+use crate::ports::deployments::Deployments;
 use crate::ports::store::Store;
 use crate::state::address::{self, Address};
 use crate::state::cared::{Cared, CaredFile};
@@ -26,6 +27,30 @@ impl Project {
     ///
     /// Errors: a variable or secret that its address names is not there; the address cannot be read.
     pub fn state_place(&self) -> Result<StatePlace, OpsError> {
+        let target = self.loaded.target.as_deref();
+        let shared = target.filter(|target| self.config.targets.get(*target).is_some_and(|over| over.state.is_none()));
+        self.place(target, shared)
+    }
+
+    /// The deployments of the project: beside the state of what stands outside of its targets.
+    ///
+    /// Errors: as [`Project::state_place`]; the state is a file.
+    pub fn deployments(&self, writes: bool) -> Result<Arc<dyn Deployments>, OpsError> {
+        match self.place(None, None)? {
+            StatePlace::File(path) => {
+                let message = format!("deployments are kept in PostgreSQL, and the state is `{}`", path.display());
+                let help = "write `state: postgres://…` into syncline.yaml: docs/deploy/postgres.md";
+                Err(OpsError::refused("SL6050", message, help))
+            }
+            #[cfg(feature = "postgres")]
+            StatePlace::Server(address) => Ok(Arc::new(pg(self, address, writes))),
+            #[cfg(not(feature = "postgres"))]
+            StatePlace::Server(address) => Err(without_postgres(&address, writes)),
+        }
+    }
+
+    /// The place of a target's state; `shared` where it has none of its own.
+    fn place(&self, target: Option<&str>, shared: Option<&str>) -> Result<StatePlace, OpsError> {
         if let Some(file) = self.state_file() {
             return Ok(StatePlace::File(file));
         }
@@ -37,8 +62,6 @@ impl Project {
             let path = text.strip_prefix("sqlite:").unwrap_or(text);
             return Ok(StatePlace::File(self.loaded.root.join(path)));
         }
-        let target = self.loaded.target.as_deref();
-        let shared = target.filter(|target| self.config.targets.get(*target).is_some_and(|over| over.state.is_none()));
         let address = Address::parse(text, target, shared).map_err(|why| {
             let message = format!("`state` of syncline.yaml: {why}");
             OpsError::refused("SL6005", message, "write it as `postgres://USER:PASSWORD@HOST:5432/DATABASE?state=NAME`")
@@ -178,8 +201,8 @@ impl Project {
 #[cfg(feature = "postgres")]
 fn pg(project: &Project, address: Address, writes: bool) -> crate::state::postgres::store::PgState {
     use crate::state::postgres::store::PgState;
-    let clock = &project.outside.clock;
-    if writes { PgState::new(address, clock) } else { PgState::for_reading(address, clock) }
+    let connections = project.databases.of(&address);
+    PgState::with(address, &project.outside.clock, writes, connections)
 }
 
 /// What a build says that has no PostgreSQL.

@@ -12,6 +12,7 @@ use super::origin;
 use crate::catalog::folder;
 use crate::config::env::{Environment, Variables, cache_folder, user_name};
 use crate::config::files::Files;
+use crate::config::fleet;
 use crate::config::load::{Loaded, find_project, load};
 use crate::config::project::{
     AuthConfig, ConnectionConfig, HubspotAuthConfig, HubspotConfig, PROJECT_FILE, ProjectConfig, SalesforceConfig,
@@ -29,6 +30,8 @@ use crate::connect::salesforce::settings::{AuthSettings, SalesforceSettings};
 use crate::connect::salesforce::source::{SalesforceConnection, SalesforceSource};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::origin::RunOrigin;
+#[cfg(feature = "postgres")]
+use crate::state::postgres::connections::Databases;
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
 use crate::sys::network::Network;
@@ -71,6 +74,9 @@ pub struct Project {
     commit: OnceLock<Option<(String, bool)>>,
     salesforce: Mutex<HashMap<String, SalesforceConnection>>,
     hubspot: Mutex<HashMap<String, HubspotConnection>>,
+    /// Connections to databases with states; portals share those of their project.
+    #[cfg(feature = "postgres")]
+    pub(super) databases: Arc<Databases>,
 }
 
 /// The folder of the project: the one given, or the nearest one upwards from here.
@@ -96,7 +102,28 @@ pub fn project_folder(given: Option<&Path>, here: &Path) -> Result<PathBuf, OpsE
 ///
 /// Errors: syncline.yaml itself is no good.
 pub fn open(root: &Path, variables: Variables<'_>, outside: Outside) -> Result<Project, OpsError> {
-    let loaded = load(&Files::Folder(root.to_owned()), Environment::Needed(variables));
+    open_files(&Files::Folder(root.to_owned()), variables, outside)
+}
+
+/// The same from wherever its files are.
+///
+/// Errors: as [`open`].
+pub fn open_files(files: &Files, variables: Variables<'_>, outside: Outside) -> Result<Project, OpsError> {
+    made(load(files, Environment::Needed(variables)), variables, outside)
+}
+
+/// Opens a portal of an open project: its pipelines are those of the project, and not read again.
+///
+/// Errors: what is wrong with the portal's file, or with what comes of it.
+pub fn open_portal(project: &Project, name: &str, variables: Variables<'_>) -> Result<Project, OpsError> {
+    let loaded = fleet::one(&project.loaded, Environment::Needed(variables), name);
+    let portal = made(loaded, variables, project.outside.clone())?;
+    #[cfg(feature = "postgres")]
+    let portal = Project { databases: Arc::clone(&project.databases), ..portal };
+    Ok(portal)
+}
+
+fn made(loaded: Loaded, variables: Variables<'_>, outside: Outside) -> Result<Project, OpsError> {
     // Beside the user's caches and not in the project: two projects may use one portal.
     let shared_folder = cache_folder(variables).map(|folder| folder.join("rate-limits"));
     match &loaded.project {
@@ -104,7 +131,18 @@ pub fn open(root: &Path, variables: Variables<'_>, outside: Outside) -> Result<P
             let config = config.clone();
             let (user, commit) = (user_name(variables), OnceLock::new());
             let (salesforce, hubspot) = (Mutex::default(), Mutex::default());
-            Ok(Project { loaded, config, outside, shared_folder, user, commit, salesforce, hubspot })
+            Ok(Project {
+                loaded,
+                config,
+                outside,
+                shared_folder,
+                user,
+                commit,
+                salesforce,
+                hubspot,
+                #[cfg(feature = "postgres")]
+                databases: Arc::default(),
+            })
         }
         _ => Err(OpsError::Findings(Box::new(loaded))),
     }
@@ -343,6 +381,12 @@ impl Project {
     /// The folder of the catalog, relative to the project: a target has its own.
     pub fn catalog_folder(&self) -> String {
         folder::of_target(self.loaded.target.as_deref())
+    }
+
+    /// The same project with the commit of its definitions, where that is known from elsewhere than git.
+    pub fn of_commit(mut self, commit: Option<(String, bool)>) -> Self {
+        self.commit = OnceLock::from(commit);
+        self
     }
 
     /// Where a run of this project comes from that a command begins.

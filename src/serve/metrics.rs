@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use crate::model::program;
 use crate::model::report::RunStatus;
 use crate::ops::failure_groups::FailureGroup;
+use crate::ops::fleet_view::{FleetStatus, PortalStanding, PortalStatus};
 use crate::ops::history::RunView;
 use crate::ops::status::{PipelineStatus, StatusReport};
 
@@ -69,7 +70,14 @@ fn seconds(moment: &str) -> Option<f64> {
 }
 
 /// All of them as text, in the format of OpenMetrics.
-pub fn text(status: &StatusReport, groups: &[FailureGroup], [answered, refused]: [u64; 2]) -> String {
+///
+/// Portals are counted; each is named only where `portal_labels` says so, as hundreds of them make thousands of samples.
+pub fn text(
+    status: &StatusReport,
+    groups: &[FailureGroup],
+    [answered, refused]: [u64; 2],
+    portal_labels: bool,
+) -> String {
     let mut registry = Registry::with_prefix("syncline");
     let build = vec![("version", program::VERSION), ("commit", program::BUILT_FROM.unwrap_or_default())];
     registry.register("build", "The program", Info::new(build));
@@ -84,6 +92,9 @@ pub fn text(status: &StatusReport, groups: &[FailureGroup], [answered, refused]:
     add(&mut registry, "last_run_records", "What the latest run did, in records", changed);
     add(&mut registry, "failures", "Records kept under failures, by reason", groups.iter().map(of_group));
     calls(&mut registry, status);
+    if let Some(fleet) = &status.fleet {
+        portals(&mut registry, fleet, portal_labels);
+    }
     let undelivered = status.undelivered_alerts.as_ref().map_or(0, |alerts| alerts.count);
     add(&mut registry, "undelivered_alerts", "Alerts that could not be delivered", [(Vec::new(), undelivered as f64)]);
     add(&mut registry, "http_requests_answered", "Requests that this server answered", [(Vec::new(), answered as f64)]);
@@ -100,6 +111,38 @@ fn add(registry: &mut Registry, name: &str, help: &str, samples: impl IntoIterat
         family.get_or_create(&labels).set(value);
     }
     registry.register(name, help, family);
+}
+
+/// Numbers of a portal, as those of a pipeline.
+type OfPortal = (&'static str, &'static str, fn(&PortalStatus) -> Option<f64>);
+
+fn portals(registry: &mut Registry, fleet: &FleetStatus, each: bool) {
+    let counts = [fleet.fresh, fleet.late, fleet.broken];
+    let counted = PortalStanding::ALL.into_iter().zip(counts);
+    let counted = counted.map(|((_, word), count)| (vec![("standing", word.to_owned())], count as f64));
+    add(registry, "portals", "Portals, by how they stand", counted);
+    let wait = fleet.longest_wait_seconds.unwrap_or_default();
+    add(registry, "portals_longest_wait_seconds", "How long the most overdue pipeline waits", [(Vec::new(), wait)]);
+    if !each {
+        return;
+    }
+    let of_portals: [OfPortal; 4] = [
+        ("portal_records", "Records that stand in HubSpot", |it| Some(it.records as f64)),
+        ("portal_data_age_seconds", "How far HubSpot may lie behind Salesforce", |it| it.lag_seconds),
+        ("portal_wait_seconds", "How long its most overdue pipeline waits", |it| it.wait_seconds),
+        ("portal_open_failures", "Records kept under failures", |it| Some(it.open_failures as f64)),
+    ];
+    for (name, help, value) in of_portals {
+        let samples = fleet.portals.iter().filter_map(|it| Some((vec![("portal", it.portal.clone())], value(it)?)));
+        add(registry, name, help, samples);
+    }
+    let standings = fleet.portals.iter().flat_map(|it| {
+        PortalStanding::ALL.into_iter().map(|(standing, word)| {
+            let labels = vec![("portal", it.portal.clone()), ("standing", word.to_owned())];
+            (labels, f64::from(u8::from(it.standing == standing)))
+        })
+    });
+    add(registry, "portal_standing", "How each portal stands: 1 for the standing that it has", standings);
 }
 
 fn ends<'a>(it: &'a PipelineStatus, run: &'a RunView) -> impl Iterator<Item = (Labels, f64)> + 'a {

@@ -22,7 +22,7 @@ use crate::ops::failure_view::FailureView;
 use crate::ops::history::{self, Pages, RunDetail, RunHistory};
 use crate::ops::status::StatusReport;
 use crate::ops::why::WhyReport;
-use crate::ops::{hide, status, why};
+use crate::ops::{fleet, hide, why};
 use crate::ports::state::{FailureFilter, FailureMark};
 use crate::project::error::OpsError;
 use crate::project::wiring::Project;
@@ -114,12 +114,7 @@ fn checked(site: &Site, request: &Request, asked: &Asked) -> Result<(), OpsError
 
 async fn overview(State(site): Shared, asked: Asked) -> Answered {
     let project = site.project().await;
-    let told = status::status(&project).await.map(|mut status| {
-        if !site.show_values {
-            hide::statuses(&mut status.pipelines);
-        }
-        status
-    });
+    let told = fleet::status(&project, site.show_values).await;
     let frame = site.frame(asked.signed_in).await;
     match told {
         Err(error) => answer::refused(&asked, &frame, "status", &error),
@@ -132,6 +127,9 @@ async fn overview(State(site): Shared, asked: Asked) -> Answered {
 }
 
 async fn first_page(site: &Site, project: &Project, status: &StatusReport) -> Result<Part, OpsError> {
+    if let Some(fleet) = &status.fleet {
+        return Ok(page::fleet(fleet, status));
+    }
     let mut groups = failure_groups::groups(project, &[FailureFilter::default()]).await?;
     if !site.show_values {
         hide::groups(&mut groups);
@@ -307,7 +305,7 @@ async fn form(request: Request) -> Result<String, OpsError> {
 async fn scrape(State(site): Shared, headers: HeaderMap, asked: Asked) -> Answered {
     let project = site.project().await;
     let told = async {
-        let status = status::status(&project).await?;
+        let status = fleet::status(&project, false).await?;
         let groups = failure_groups::groups(&project, &[FailureFilter::default()]).await?;
         Ok::<_, OpsError>((status, groups))
     };
@@ -322,7 +320,7 @@ async fn scrape(State(site): Shared, headers: HeaderMap, asked: Asked) -> Answer
             } else {
                 "text/plain; version=0.0.4; charset=utf-8"
             };
-            answer::text_of(kind, metrics::text(&status, &groups, counts))
+            answer::text_of(kind, metrics::text(&status, &groups, counts, site.portal_labels))
         }
     }
 }

@@ -26,13 +26,15 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Show values of records.
     pub show_values: bool,
+    /// Tell portals apart in metrics.
+    pub portal_labels: bool,
 }
 
 /// A server that holds its address.
 pub struct Server {
     listener: TcpListener,
     access: Access,
-    show_values: bool,
+    shows: [bool; 2],
 }
 
 impl Server {
@@ -57,7 +59,7 @@ impl Server {
             OpsError::refused("SL6030", format!("cannot listen on `{listen}`: {why} ({error})"), help)
         })?;
         let port = listener.local_addr().map_or(listen.port(), |address| address.port());
-        Ok(Self { listener, access: access.on_port(port), show_values: options.show_values })
+        Ok(Self { listener, access: access.on_port(port), shows: [options.show_values, options.portal_labels] })
     }
 
     /// The page's address.
@@ -69,7 +71,7 @@ impl Server {
     pub async fn run(self, project: Project, open: Open) {
         let cancel = project.outside.cancel.clone();
         let current = Current::new(project, open).await;
-        let site = Arc::new(Site::new(current, self.access, self.show_values, cancel.clone()));
+        let site = Arc::new(Site::new(current, self.access, self.shows, cancel.clone()));
         connections::serve(self.listener, router(site), cancel).await;
     }
 }

@@ -22,6 +22,8 @@ pub struct Site {
     pub access: Access,
     /// Values of records are shown.
     pub show_values: bool,
+    /// Metrics tell portals apart, by their names.
+    pub portal_labels: bool,
     /// Asks to stop.
     pub cancel: Cancel,
     /// Places for pages that listen for events.
@@ -32,9 +34,9 @@ pub struct Site {
 
 impl Site {
     /// A site.
-    pub fn new(current: Current, access: Access, show_values: bool, cancel: Cancel) -> Self {
+    pub fn new(current: Current, access: Access, [show_values, portal_labels]: [bool; 2], cancel: Cancel) -> Self {
         let listeners = Arc::new(Semaphore::new(LISTENERS_MAX));
-        Self { current, access, show_values, cancel, listeners, requests: Default::default() }
+        Self { current, access, show_values, portal_labels, cancel, listeners, requests: Default::default() }
     }
 
     /// The project as it is now.

@@ -53,6 +53,7 @@ const COMMANDS: [&str; 31] = [
     "logout",
     "approve",
     "mcp",
+    "deploy",
 ];
 
 #[test]

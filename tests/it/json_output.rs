@@ -58,6 +58,8 @@ fn every_command_prints_json_that_fits_its_schema() {
     let id = bench.rows("Subscription__c").into_keys().next().unwrap();
     bench.run(&["why", &id, "--format", "json"]).code(0).json();
     shown.extend(["run", "why"]);
+    // What needs a server of PostgreSQL is held in `deploy.rs`.
+    shown.extend(["deploy", "deployments"]);
     // What a webhook is sent, and what sending one says, is held in `alerts.rs`.
     shown.extend(["alert", "alerts-test"]);
     let results = schemas::NAMES.into_iter().filter(|name| !syncline::config::schema::NAMES.contains(name));

@@ -16,6 +16,8 @@ mod crash_points;
 mod crashes;
 mod definition_changes;
 mod definitions;
+#[cfg(feature = "postgres")]
+mod deploy;
 mod docs;
 mod doctor;
 mod doubts;
@@ -24,6 +26,8 @@ mod estimates;
 #[cfg(feature = "postgres")]
 mod failover;
 mod failures;
+#[cfg(feature = "postgres")]
+mod fleet;
 mod flow;
 mod foretold;
 mod forge;

@@ -141,3 +141,44 @@ fn a_change_of_a_portal_is_told_by_diff() {
     assert!(ran.stdout.contains("guard.archive") && ran.stdout.contains("portals/acme.yaml"), "{ran:?}");
     assert!(ran.stdout.contains("portals/best-inc.yaml"), "{ran:?}");
 }
+
+#[test]
+fn the_fleet_is_told_first_and_then_each_portal() {
+    let (bench, _other) = fleet();
+    let import = bench.run(&["import", "--yes", "--target", "acme"]);
+    assert!(matches!(import.code, Some(0 | 3)), "{import:?}");
+    bench.write(
+        "portals/third.yaml",
+        "version: 1\nportal_id: 7\nconnections:\n  hubspot: { base_url: \"http://example.com\" }\n",
+    );
+    let told = bench.run(&["status", "--format", "json"]).code(0).json();
+    let fleet = &told["fleet"];
+    assert_eq!((&fleet["fresh"], &fleet["late"], &fleet["broken"]), (&json!(1), &json!(1), &json!(1)), "{told}");
+    assert_eq!((&told["pipelines"], &fleet["longest_wait_seconds"]), (&json!([]), &json!(null)), "{told}");
+    let portals = fleet["portals"].as_array().unwrap();
+    let stands: Vec<_> = portals.iter().map(|portal| (&portal["portal"], &portal["standing"])).collect();
+    let expected = [("acme", "fresh"), ("best-inc", "late"), ("third", "broken")].map(|(a, b)| (json!(a), json!(b)));
+    assert_eq!(stands, expected.iter().map(|(name, standing)| (name, standing)).collect::<Vec<_>>());
+    assert!(portals[0]["records"].as_u64().unwrap() > 0 && portals[0]["last_run"].is_string(), "{fleet}");
+    assert!(portals[2]["problem"].as_str().unwrap().contains("portals/third.yaml:4"), "{fleet}");
+    let text = bench.run(&["status"]).code(0);
+    for part in ["3 portals: 1 fresh, 1 late, 1 broken", "best-inc", "! third: ", "status --target NAME"] {
+        assert!(text.stdout.contains(part), "`{part}`: {text:?}");
+    }
+    let check = bench.run(&["status", "--check"]).code(1);
+    assert!(check.stdout.starts_with("best-inc: ") && check.stdout.contains("\nthird: "), "{check:?}");
+    // One portal is told as a target is.
+    let one = bench.run(&["status", "--target", "acme", "--format", "json"]).code(0).json();
+    assert!(one["fleet"].is_null() && one["pipelines"].as_array().unwrap().len() == 2, "{one}");
+    // The same on the page and as metrics, where portals have no labels unless they are asked for.
+    let served = bench.serve(&[]);
+    assert_eq!(served.get("/status.json").status(200).fits("status")["fleet"]["late"], 1);
+    let page = served.get("/").status(200).body;
+    assert!(page.contains("1 portals are fresh, 1 late, 1 broken") && page.contains("best-inc"), "{page}");
+    let metrics = served.get("/metrics").status(200).body;
+    assert!(metrics.contains("syncline_portals{standing=\"late\"} 1"), "{metrics}");
+    assert!(!metrics.contains("acme") && !metrics.contains("best-inc"), "{metrics}");
+    let served = bench.serve(&["--portal-labels"]);
+    let metrics = served.get("/metrics").status(200).body;
+    assert!(metrics.contains("syncline_portal_standing{portal=\"third\",standing=\"broken\"} 1"), "{metrics}");
+}

@@ -362,3 +362,17 @@ fn a_review_of_a_target_tells_what_changes_in_it() {
     bench.edit("syncline.yaml", "  same:\n", "  brand_new: {}\n  same:\n");
     bench.run(&["diff", "--target", "brand_new"]).code(0);
 }
+
+#[test]
+fn variables_of_the_computer_are_no_change_of_the_definitions() {
+    let bench = Bench::new(3);
+    bench.repository();
+    bench.write(".env", "NOTHING=1\n");
+    let origin = || bench.run(&["runs", "--format", "json"]).json()["runs"][0]["origin"].clone();
+    bench.run(&["sync", "--once"]);
+    let told = origin();
+    assert!(told["commit"].is_string() && told["uncommitted"].as_bool() != Some(true), "{told}");
+    bench.edit("pipelines/subscriptions.yaml", "to: amount", "to: amount ");
+    bench.run(&["sync", "--once"]);
+    assert_eq!(origin()["uncommitted"], true);
+}

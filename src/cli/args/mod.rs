@@ -3,6 +3,7 @@
 pub mod candidates;
 pub mod care;
 pub mod common;
+pub mod deploy;
 pub mod login;
 pub mod review;
 pub mod serve;
@@ -16,6 +17,7 @@ use clap_complete::engine::ArgValueCandidates;
 
 use self::care::{Doctor, State};
 use self::common::{Allow, Common, FindingFormat, Format, Part};
+use self::deploy::Deploy;
 use self::login::{Login, Logout};
 use self::review::{Apply, Approve, Diff, Plan};
 use self::serve::{Beside, Serve};
@@ -67,6 +69,8 @@ pub enum Command {
     Apply(Apply),
     /// Approve a saved plan at a terminal, so that an agent may apply it
     Approve(Approve),
+    /// Check the definitions for all portals, and store them for the workers
+    Deploy(Deploy),
     /// Copy the existing records that match
     Import(Import),
     /// Sync what has changed since

@@ -45,6 +45,9 @@ pub struct Page {
     /// Show values of records; they are hidden otherwise
     #[arg(long)]
     pub show_values: bool,
+    /// In `/metrics`, tell portals apart by their names: some samples for each
+    #[arg(long)]
+    pub portal_labels: bool,
 }
 
 /// The same where nothing is served unless it is asked for.
@@ -72,10 +75,11 @@ impl Beside {
     /// How to serve, where that is asked for.
     pub fn options(&self) -> Option<Options> {
         let PageBeside { token_file, host, show_values } = self.page.clone();
-        Some(options(self.listen?, Page { token_file, host, show_values }))
+        Some(options(self.listen?, Page { token_file, host, show_values, portal_labels: false }))
     }
 }
 
 fn options(listen: SocketAddr, page: Page) -> Options {
-    Options { listen, token_file: page.token_file, hosts: page.host, show_values: page.show_values }
+    let Page { token_file, host, show_values, portal_labels } = page;
+    Options { listen, token_file, hosts: host, show_values, portal_labels }
 }

@@ -65,6 +65,9 @@ pub fn statuses(status: &StatusReport, paint: Paint) -> String {
         .collect();
     let head = ["pipeline", "sync", "records", "data as of", "waiting", "failures", "last run", "last good run"];
     let mut text = painted(&head, &rows, paint, &status_tone);
+    if let Some(deployment) = &status.deployment {
+        text.push_str(&format!("\n{}, made {}\n", safe(&deployment.words()), moment(&deployment.made)));
+    }
     let mut notes = String::new();
     for pipeline in all {
         let line = |message: &str| format!("  ! {}: {}", safe(&pipeline.name), safe(&line(message)));
@@ -450,7 +453,7 @@ fn shorten(text: &str) -> String {
 }
 
 /// A time for people: to the second.
-fn moment(time: &str) -> String {
+pub fn moment(time: &str) -> String {
     let parsed: Option<jiff::Timestamp> = time.parse().ok();
     parsed.map_or_else(|| safe(time), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }

@@ -2,10 +2,12 @@
 
 pub mod care;
 pub mod catalog;
+pub mod deploy;
 pub mod diagnostic;
 pub mod diff;
 pub mod discover;
 pub mod findings;
+pub mod fleet;
 pub mod history;
 pub mod html;
 pub mod markdown;

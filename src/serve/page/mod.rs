@@ -15,8 +15,10 @@ use crate::model::origin::RunOrigin;
 use crate::model::report::Tally;
 use crate::model::text;
 use crate::ops::calls::ConnectionCalls;
+use crate::ops::deploy::DeploymentView;
 use crate::ops::failure_groups::{FailureGroup, FailureList};
 use crate::ops::failure_view::FailureView;
+use crate::ops::fleet_view::FleetStatus;
 use crate::ops::history::{RunDetail, RunView};
 use crate::ops::status::{Standing, StatusReport};
 use crate::ops::why::WhyReport;
@@ -30,9 +32,10 @@ pub const SCRIPT: &str = include_str!("page.js");
 /// The icon of the page's tab.
 pub const ICON: &str = include_str!("icon.svg");
 
-const TEMPLATES: [(&str, &str); 8] = [
+const TEMPLATES: [(&str, &str); 9] = [
     ("frame", include_str!("frame.html")),
     ("overview", include_str!("overview.html")),
+    ("fleet", include_str!("fleet.html")),
     ("failures", include_str!("failures.html")),
     ("runs", include_str!("runs.html")),
     ("run", include_str!("run.html")),
@@ -144,6 +147,22 @@ pub fn overview(status: &StatusReport, groups: &[FailureGroup], runs: &[RunView]
         effects => runs.iter().map(effects).collect::<Vec<String>>(),
     };
     Part { template: "overview", title: headline, values }
+}
+
+/// How the portals of a project stand.
+pub fn fleet(fleet: &FleetStatus, status: &StatusReport) -> Part {
+    let FleetStatus { fresh, late, broken, .. } = fleet;
+    let headline = match (late, broken) {
+        (0, 0) => format!("All {} portals are fresh", fleet.portals.len()),
+        _ => format!("{fresh} portals are fresh, {late} late, {broken} broken"),
+    };
+    let values = context! {
+        headline => headline.as_str(),
+        person => fleet.needs_a_person(),
+        fleet => Value::from(Serde(fleet)),
+        deployment => status.deployment.as_ref().map(DeploymentView::words),
+    };
+    Part { template: "fleet", title: headline, values }
 }
 
 /// What a run changed, in a line.

@@ -1,8 +1,9 @@
 //! A few connections. What is done on one is a whole transaction, and nothing of a session is relied upon, so that each may lead through a
 //! PgBouncer that gives every transaction another server's session.
 
+use std::collections::HashMap;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -12,14 +13,14 @@ use tokio::time::timeout;
 
 use crate::state::address::Address;
 
-/// Connections of one process to one state at most.
+/// Connections of one process to one database at most.
 pub const CONNECTIONS_MAX: usize = 5;
 
 /// How long one is waited for: for the way to the server and its consent, and for one of ours to become free.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 const TURN_WAIT: Duration = Duration::from_secs(60);
 
-/// The connections to a state.
+/// The connections to a database.
 pub struct Connections {
     options: Result<PgConnectOptions, String>,
     idle: Mutex<Vec<PgConnection>>,
@@ -74,6 +75,19 @@ impl Connections {
     /// Closes those that are free: after one was lost, the others probably are as well.
     pub fn forget(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// The connections of a project: states in one database share theirs.
+#[derive(Default)]
+pub struct Databases(Mutex<HashMap<String, Arc<Connections>>>);
+
+impl Databases {
+    /// The connections to the database of an address.
+    pub fn of(&self, address: &Address) -> Arc<Connections> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Connections::new(address, CONNECTIONS_MAX));
+        Arc::clone(known.entry(address.url().to_string()).or_insert_with(new))
     }
 }
 

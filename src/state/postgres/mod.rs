@@ -5,6 +5,7 @@ pub mod associations;
 pub mod care;
 pub mod connections;
 pub mod copy;
+pub mod deployments;
 pub mod failures;
 pub mod fault;
 pub mod held;

@@ -6,8 +6,11 @@ use super::fault::Fault;
 use crate::ports::state::StateError;
 
 /// Each step brings the tables from the version of its place to the next.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_portals.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_portals.sql"),
+    include_str!("migrations/0003_deployments.sql"),
+];
 
 /// The version that this program writes.
 pub const KNOWN: u32 = MIGRATIONS.len() as u32;
@@ -53,6 +56,9 @@ pub async fn migrate(connection: &mut PgConnection, shown: &str) -> Result<(), F
         sqlx::raw_sql(*step).execute(&mut *connection).await?;
         let noted = format!("UPDATE syncline.version SET version = {version}");
         sqlx::raw_sql(AssertSqlSafe(noted)).execute(&mut *connection).await?;
+    }
+    if found != Some(KNOWN) {
+        sqlx::raw_sql(include_str!("migrations/row_security.sql")).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -161,7 +161,8 @@ impl PgState {
         Self::with(address, clock, true, Arc::clone(&self.0.connections))
     }
 
-    fn with(address: Address, clock: &Clock, writes: bool, connections: Arc<Connections>) -> Self {
+    /// A state whose connections are shared with others of its database.
+    pub fn with(address: Address, clock: &Clock, writes: bool, connections: Arc<Connections>) -> Self {
         Self(Arc::new(Shared {
             shown: address.to_string(),
             connections,

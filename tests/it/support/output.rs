@@ -30,6 +30,8 @@ pub(crate) fn schema_of(arguments: &[&str]) -> Option<&'static str> {
         "discover" if words.len() > 1 => "discover-object",
         "discover" => "discover",
         "catalog" => "catalog-pull",
+        "deploy" if has("--list") => "deployments",
+        "deploy" => "deploy",
         "doctor" => "doctor",
         "state" => "state",
         _ => return None,
