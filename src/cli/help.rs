@@ -17,7 +17,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 ];
 
 /// Examples of commands, each with what it does.
-const EXAMPLES: [(&str, &[(&str, &str)]); 20] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 21] = [
     ("demo", &[("syncline demo --keep demo", "keep the demo's project, to look at it afterwards")]),
     (
         "new",

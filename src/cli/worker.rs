@@ -15,9 +15,10 @@ use crate::config::targets::VARIABLE;
 use crate::model::budget::Budget;
 use crate::model::report::RunScope;
 use crate::ops::worker::{self, News, Options};
+use crate::project::deployment::Deployed;
 use crate::project::error::OpsError;
-use crate::project::fleet::CheckedOut;
-use crate::project::wiring::{Outside, project_folder};
+use crate::project::fleet::{CheckedOut, Fleet};
+use crate::project::wiring::{Outside, Project, project_folder};
 use crate::sys::clock::Clock;
 
 /// Serves portals until somebody asks to stop.
@@ -25,10 +26,16 @@ pub(super) async fn run(common: &Common, arguments: &Worker) -> Result<Exit, Ops
     let outside = Outside::real();
     let asked = signals::watch(&outside.cancel);
     let here = std::env::current_dir().unwrap_or_default();
-    let root = project_folder(common.project.as_deref(), &here)?;
     // The default target of the project is that of a person who works on it: workers serve all.
     let only = common.target.clone().or_else(|| process_variables(VARIABLE)).filter(|name| !name.trim().is_empty());
-    let fleet = CheckedOut { root, only };
+    let fleet: Box<dyn Fleet> = match &arguments.deployed {
+        Some(address) => {
+            let folder = common.project.clone().unwrap_or(here);
+            let deployments = Project::deployments_at(address, &folder, &outside)?;
+            Box::new(Deployed::new(deployments, folder, only))
+        }
+        None => Box::new(CheckedOut { root: project_folder(common.project.as_deref(), &here)?, only }),
+    };
     let allow = Allow { allow_archive: None, allow_reject: None, allow_empty: false };
     let (run, _) = options(RunScope::Changed, "worker", allow, Progress::new(None, true));
     let options = Options {
@@ -44,7 +51,7 @@ pub(super) async fn run(common: &Common, arguments: &Worker) -> Result<Exit, Ops
     let clock = outside.clock.clone();
     let on_news = |news: News<'_>| report_news(common, arguments.format, &clock, news);
     let _service = Service::ready(&outside.clock, "serving portals");
-    worker::work(&fleet, &outside, &options, &on_news).await?;
+    worker::work(&*fleet, &outside, &options, &on_news).await?;
     Ok(if asked.to_interrupt() { Exit::Interrupted } else { Exit::Done })
 }
 

@@ -60,6 +60,12 @@ pub fn state(loaded: &Loaded) -> Result<Option<String>, Vec<Diagnostic>> {
     filled(loaded, STATE)
 }
 
+/// The names of the secrets that stand in a text.
+pub fn secrets_in(text: &str) -> Vec<String> {
+    let forms = text.split("${secret:").skip(1).filter_map(|form| form.split('}').next());
+    forms.map(str::to_owned).collect()
+}
+
 /// A text that a person gave, with the variables and secrets that it names in their places.
 ///
 /// Errors: one of them cannot be had.

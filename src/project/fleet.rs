@@ -1,5 +1,6 @@
 //! The portals that workers serve: projects, each by a name.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use futures_util::FutureExt;
@@ -8,7 +9,10 @@ use futures_util::future::BoxFuture;
 use super::error::OpsError;
 use super::stamp::stamp;
 use super::wiring::{Outside, Project, open};
+use crate::config::portals;
+use crate::config::read::FILE_BYTES_MAX;
 use crate::config::targets::{with_target, without_target};
+use crate::model::hash::Hasher;
 
 /// A project of a fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +54,24 @@ impl Fleet for CheckedOut {
         async move {
             let project = self.project(self.only.as_deref().unwrap_or_default(), Outside::real())?;
             let version = stamp(&project).await;
+            let all: BTreeSet<&String> = project.config.targets.keys().chain(&project.loaded.portals).collect();
             let names = match &self.only {
                 Some(only) => vec![only.clone()],
-                None if project.config.targets.is_empty() => vec![String::new()],
-                None => project.config.targets.keys().cloned().collect(),
+                None if all.is_empty() => vec![String::new()],
+                None => all.into_iter().cloned().collect(),
             };
-            Ok(names.into_iter().map(|name| Member { name, version: version.clone() }).collect())
+            let files = &project.loaded.definitions;
+            let known = portals::names(files).0;
+            let version = |name: &String| match known.get(name) {
+                Some(path) => {
+                    let mut hasher = Hasher::default();
+                    hasher.text(&version);
+                    hasher.bytes(&files.read(path, FILE_BYTES_MAX).unwrap_or_default());
+                    hasher.hex::<16>()
+                }
+                None => version.clone(),
+            };
+            Ok(names.into_iter().map(|name| Member { version: version(&name), name }).collect())
         }
         .boxed()
     }

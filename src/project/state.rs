@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::OpsError;
-use super::wiring::Project;
+use super::wiring::{Outside, Project};
+use crate::config::env::process_variables;
+use crate::config::load::Loaded;
 use crate::config::resolve;
+use crate::config::secrets::Secrets;
 use crate::ports::deployments::Deployments;
 use crate::ports::store::Store;
 use crate::state::address::{self, Address};
@@ -47,6 +50,29 @@ impl Project {
             #[cfg(not(feature = "postgres"))]
             StatePlace::Server(address) => Err(without_postgres(&address, writes)),
         }
+    }
+
+    /// The deployments of a database whose address a person gave, for whoever has no checkout.
+    ///
+    /// Errors: a variable or secret that it names is not there; it is no address.
+    pub fn deployments_at(text: &str, folder: &Path, outside: &Outside) -> Result<Arc<dyn Deployments>, OpsError> {
+        let names: Vec<String> = resolve::secrets_in(text);
+        let secrets = Secrets::new(&names, None, folder, &process_variables, &process_variables);
+        let loaded = Loaded { secrets: Some(secrets), ..Loaded::default() };
+        let text = resolve::given(&loaded, text)
+            .map_err(|missing| OpsError::refused(missing.code, missing.message, missing.help))?;
+        let address =
+            Address::parse(&text, None, None).ok().filter(|_| address::is_address(&text)).ok_or_else(|| {
+                let help = "write it as `postgres://USER:PASSWORD@HOST:5432/DATABASE?state=NAME`";
+                OpsError::refused("SL6005", "this is not the address of a state in PostgreSQL", help)
+            })?;
+        if let Some(password) = address.password() {
+            crate::sys::secrets::remember(&password);
+        }
+        #[cfg(feature = "postgres")]
+        return Ok(Arc::new(crate::state::postgres::store::PgState::for_reading(address, &outside.clock)));
+        #[cfg(not(feature = "postgres"))]
+        return Err(without_postgres(&address, outside.cancel.is_cancelled()));
     }
 
     /// The place of a target's state; `shared` where it has none of its own.

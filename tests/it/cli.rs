@@ -21,7 +21,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Ran {
     ended(command.output().unwrap())
 }
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 32] = [
     "demo",
     "init",
     "validate",

@@ -243,3 +243,42 @@ fn a_portal_is_opened_from_the_database_without_a_checkout() {
     });
     assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing was written beside it");
 }
+
+#[test]
+fn a_worker_runs_what_is_deployed_without_a_checkout() {
+    let (bench, database) = fleet();
+    let head = git(&bench, &["rev-parse", "HEAD"])[..9].to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let address = shared().address(&database, "crm").replace(PASSWORD, "${secret:PG_PASSWORD}");
+    let arguments = ["worker", "--deployed", &address, "--import", "--no-queue", "--look", "500ms"];
+    let command = || {
+        let mut command = bench.command(&arguments);
+        command.envs(SECRETS).current_dir(folder.path());
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command
+    };
+    let ran = ended(command().output().unwrap()).code(1);
+    assert!(ran.stderr.contains("SL6054") && !ran.stderr.contains(PASSWORD), "{ran:?}");
+    deploy(&bench, &[]);
+    let mut worker = command().spawn().unwrap();
+    let wait = |what: &str, done: &dyn Fn() -> bool| {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !done() {
+            assert!(std::time::Instant::now() < end, "waited in vain for {what}");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    };
+    let origins = |commit: &str| {
+        let noted = format!("SELECT count(*) FROM syncline.run_origins WHERE origin LIKE '%{commit}%'");
+        shared().sql(&database, &noted) != "0"
+    };
+    wait("the import of one portal", &|| !bench.records("subscriptions").is_empty() && origins(&head));
+    // The next deployment is noticed by itself.
+    bench.edit("pipelines/subscriptions.yaml", "name: subscriptions", "name: subscribed");
+    let next = commit(&bench);
+    deploy(&bench, &[]);
+    wait("a run of the next deployment", &|| origins(&next));
+    worker.kill().unwrap();
+    let ran = ended(worker.wait_with_output().unwrap());
+    assert!(!ran.stderr.contains(PASSWORD) && !ran.stdout.contains(PASSWORD), "{ran:?}");
+}

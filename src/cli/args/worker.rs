@@ -19,6 +19,9 @@ pub struct Worker {
     /// Do without the queue in the database: each worker looks for turns by itself, every 10 seconds
     #[arg(long)]
     pub no_queue: bool,
+    /// Run what is deployed, from the database of this state, as `postgres://…?state=NAME`; without this, the project that is checked out
+    #[arg(long, value_name = "ADDRESS")]
+    pub deployed: Option<String>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
