@@ -175,6 +175,18 @@ impl HubspotId {
         Self(id.into())
     }
 
+    /// The id that is a number.
+    pub fn of_number(mut number: u64) -> Self {
+        // As many digits as the largest number has.
+        let (mut digits, mut first) = ([b'0'; 20], 20);
+        while number > 0 || first == 20 {
+            first -= 1;
+            digits[first] += (number % 10) as u8;
+            number /= 10;
+        }
+        Self(SmolStr::new(std::str::from_utf8(&digits[first..]).unwrap_or_default()))
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -183,11 +195,12 @@ impl HubspotId {
     /// The number that the id is; a text that is no number as HubSpot writes them has a negative one, by its hash.
     pub fn number(&self) -> i64 {
         let text = self.as_str();
-        let plain = matches!(text.len(), 1..=18) && text.bytes().all(|byte| byte.is_ascii_digit());
-        // A zero in front makes another text of the same number.
-        if plain && (text == "0" || !text.starts_with('0')) {
-            // Eighteen digits always fit.
-            return text.parse().unwrap_or_default();
+        // A zero in front makes another text of the same number. Eighteen digits always fit.
+        if matches!(text.len(), 1..=18) && (text == "0" || !text.starts_with('0')) {
+            let digit = |number: i64, byte: u8| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'));
+            if let Some(number) = text.bytes().try_fold(0, digit) {
+                return number;
+            }
         }
         let mut hasher = Hasher::default();
         hasher.text(text);
@@ -360,7 +373,9 @@ mod tests {
             [("0", 0), ("51", 51), ("31234567890", 31_234_567_890), ("999999999999999999", 999_999_999_999_999_999)]
         {
             assert_eq!(HubspotId::new(text).number(), number);
+            assert_eq!(HubspotId::of_number(number.unsigned_abs()).as_str(), text);
         }
+        assert_eq!(HubspotId::of_number(u64::MAX).as_str(), u64::MAX.to_string());
         let odd = ["", "007", "00", "-5", "+5", " 5", "5.0", "1000000000000000000", "row", "planned:a01", "\u{661}"];
         let numbers: std::collections::HashSet<i64> = odd.iter().map(|text| HubspotId::new(*text).number()).collect();
         assert!(numbers.len() == odd.len() && numbers.iter().all(|number| *number < 0));

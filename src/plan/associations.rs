@@ -59,9 +59,8 @@ pub struct PairView {
 #[derive(Debug, Default)]
 pub struct PairViews(Vec<(Pair, PairView)>);
 
-impl FromIterator<(Pair, PairView)> for PairViews {
-    fn from_iter<I: IntoIterator<Item = (Pair, PairView)>>(views: I) -> Self {
-        let mut views: Vec<(Pair, PairView)> = views.into_iter().collect();
+impl From<Vec<(Pair, PairView)>> for PairViews {
+    fn from(mut views: Vec<(Pair, PairView)>) -> Self {
         views.sort_by(|(one, _), (other, _)| one.cmp(other));
         views.dedup_by(|(one, _), (other, _)| one == other);
         Self(views)
@@ -164,6 +163,10 @@ pub fn plan(due: &[DueLookup], views: &PairViews, to_object: &Arc<str>) -> Assoc
         if let Some(asked) = &asking.by_place[place]
             && let Some(change) = addition(pair, view, asked, &labels)
         {
+            if plan.make.is_empty() {
+                // Mostly all are made, or none: it does not grow step by step.
+                plan.make.reserve(views.0.len() - place);
+            }
             making[place] = Some(plan.make.len());
             plan.make.push(change);
         }
@@ -191,6 +194,25 @@ pub fn plan(due: &[DueLookup], views: &PairViews, to_object: &Arc<str>) -> Assoc
         plan.results.push(LookupResult { settled, waits_for, removes });
     }
     plan
+}
+
+/// The pairs of which it matters what others ask for: all but those that lookups of `due` ask for and that stand, with the labels that they ask
+/// for and none of ours besides. Nothing is made or removed of those, whatever others ask for.
+pub fn which_depend_on_others(due: &[DueLookup], views: &PairViews) -> Vec<PairKey> {
+    let asking = Asking::of(due, views);
+    let depends = |(view, asked): (&PairView, &Option<Vec<&LabelId>>)| match (asked, &view.types) {
+        (Some(asked), Some(types)) => {
+            let is_unasked = |label: &LabelId| has(types, label) && !asked.contains(&label);
+            !asked.iter().all(|label| has(types, label)) || view.owned_labels.iter().any(is_unasked)
+        }
+        _ => true,
+    };
+    let all = views.iter().map(|(_, view)| view).zip(&asking.by_place);
+    let mut keys: Vec<PairKey> = all.filter(|each| depends(*each)).map(|(view, _)| view.key).collect();
+    // The two records of one object are seen from both sides.
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 /// Whether two records are associated, under a label where one is asked for.
@@ -364,6 +386,10 @@ mod tests {
             self
         }
 
+        fn known(&self) -> PairViews {
+            self.views.clone().into_iter().collect::<Vec<_>>().into()
+        }
+
         fn requested(mut self, from: &str, to: &str, labels: &[u64]) -> Self {
             let view = self.views.get_mut(&pair(from, to)).unwrap();
             view.requested = true;
@@ -394,7 +420,7 @@ mod tests {
         /// What is removed and made: record, record, types.
         #[track_caller]
         fn check(&self, remove: &[(&str, &str, &[u64])], make: &[(&str, &str, &[u64])]) -> AssociationPlan {
-            let views = self.views.clone().into_iter().collect();
+            let views = self.known();
             let plan = plan(&self.due, &views, &"2-1".into());
             let shape = |changes: &[PairChange]| -> Vec<(String, String, Vec<u64>)> {
                 let types = |types: &PairTypes| types.types.iter().map(|kind| kind.type_id).collect();
@@ -485,6 +511,35 @@ mod tests {
         world.lookup("1", None, Some(("10", 91))).check(&[], &[("1", "10", &[90, 91])]);
         let world = World::new().stands("1", "10", &[], &[]).requested("1", "10", &[90]);
         world.lookup("1", None, Some(("10", 0))).check(&[], &[("1", "10", &[90])]);
+    }
+
+    #[test]
+    fn what_others_ask_for_matters_only_where_something_may_change() {
+        let parts_of = |all: [u64; 3]| {
+            (0..8).map(move |bits| (0..3).filter(|bit| bits >> bit & 1 == 1).map(|bit| all[bit]).collect::<Vec<_>>())
+        };
+        let lookups = [None, Some(("10", 0)), Some(("10", 90)), Some(("20", 91))];
+        let mut independent = 0;
+        for types in parts_of([87, 90, 91]) {
+            for ours in parts_of([0, 90, 91]) {
+                for (before, now) in lookups.iter().flat_map(|before| lookups.iter().map(move |now| (*before, *now))) {
+                    let world = || {
+                        let world = World::new().stands("1", "10", &types, &ours).stands("1", "20", &[87, 91], &[0]);
+                        world.lookup("1", before, now)
+                    };
+                    let planned = |world: &World| plan(&world.due, &world.known(), &"2-1".into());
+                    let alone = world();
+                    let depend = which_depend_on_others(&alone.due, &alone.known());
+                    for (to, labels) in [("10", vec![]), ("10", vec![90]), ("10", vec![90, 91]), ("20", vec![92])] {
+                        if !depend.contains(&alone.views[&pair("1", to)].key) {
+                            assert_eq!(planned(&world().requested("1", to, &labels)), planned(&alone));
+                            independent += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(independent > 300, "{independent}");
     }
 
     #[test]

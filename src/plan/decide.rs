@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::pipeline::{DeleteAction, Mode};
-use crate::model::association::{Asked, AssociationKey, AssociationState};
+use crate::model::association::{Asked, AssociationKey};
 use crate::model::failure::Reason;
 use crate::model::identity::{ContentHash, Identity, Membership};
 use crate::model::ids::{HubspotId, SalesforceId};
@@ -138,8 +138,8 @@ pub enum Exclusion {
 pub struct KnownState {
     /// Its identity.
     pub identity: Option<Identity>,
-    /// Its associations.
-    pub associations: Vec<AssociationState>,
+    /// What its lookups ask for.
+    pub asks: Vec<(AssociationKey, Option<Asked>)>,
     /// Hash of the row that failed last, while its failure is open and not yet due again.
     pub failing: Option<ContentHash>,
     /// It has an open failure, due or not.
@@ -202,7 +202,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
         Some(Ok(desired)) => desired,
     };
     let hash = desired.content;
-    let mut wanted = new_wanted(pipeline, &desired, &known.associations);
+    let mut wanted = new_wanted(pipeline, &desired, &known.asks);
     let standing = known.identity.as_ref().filter(|identity| identity.membership != Membership::Archived);
     // What exists is left alone, its associations too.
     if pipeline.mode == Mode::CreateOnly && standing.is_some() {
@@ -578,12 +578,12 @@ pub(super) fn catches_up(pipeline: &Pipeline, exit: ExitReason, identity: &Ident
 pub(super) fn new_wanted(
     pipeline: &Pipeline,
     desired: &Desired,
-    known: &[AssociationState],
+    known: &[(AssociationKey, Option<Asked>)],
 ) -> Vec<(AssociationKey, Option<Asked>)> {
     let lookups = pipeline.associations.iter().map(|association| &association.key).zip(&desired.lookups);
     lookups
         .filter(|(key, value)| {
-            known.iter().find(|state| state.key == **key).and_then(|state| state.wanted.as_ref()) != value.as_ref()
+            known.iter().find(|(known, _)| known == *key).and_then(|(_, asked)| asked.as_ref()) != value.as_ref()
         })
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()

@@ -27,7 +27,7 @@ pub fn decide(pipeline: &Pipeline, transformed: Transformed, known: KnownState) 
     if desired.lookups.iter().any(Option::is_none) {
         desired.lookups.iter_mut().for_each(|asked| *asked = None);
     }
-    let wanted = new_wanted(pipeline, &desired, &known.associations);
+    let wanted = new_wanted(pipeline, &desired, &known.asks);
     let change = IdentityChange { hash, membership: Membership::Live };
     let remembered = known.identity.as_ref().is_some_and(|identity| {
         identity.membership == Membership::Live && identity.mapping == pipeline.mapping_version && identity.hash == hash
@@ -52,9 +52,9 @@ fn leave(pipeline: &Pipeline, candidate: Candidate, known: KnownState) -> Decisi
     // What vanished without proof and is taken back is as good as gone.
     let membership = if policy == DeleteAction::Archive && kept == Membership::Live { Membership::Gone } else { kept };
     let resolves_failure = known.failed_before;
-    let asks = known.associations.iter().filter(|state| state.wanted.is_some());
+    let asks = known.asks.iter().filter(|(_, asked)| asked.is_some());
     let wanted: Vec<_> = match policy {
-        DeleteAction::Archive => asks.map(|state| (state.key.clone(), None)).collect(),
+        DeleteAction::Archive => asks.map(|(key, _)| (key.clone(), None)).collect(),
         DeleteAction::Keep => Vec::new(),
     };
     let settled = known.identity.as_ref().is_none_or(|identity| identity.membership == membership) && wanted.is_empty();

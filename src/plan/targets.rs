@@ -1,12 +1,12 @@
 //! The records that lookups were found to lead to, for the length of a run: many records lead to one account.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::ids::{ById, HubspotId, SalesforceId};
 
 /// Most targets that are remembered; then they are forgotten and asked for again.
 /// Some ten megabytes: the accounts of nearly every org, without growing with those that have millions.
@@ -22,7 +22,7 @@ pub struct FoundTargets {
 
 #[derive(Debug, Default)]
 struct Known {
-    found: HashMap<u64, HubspotId>,
+    found: ById<u64, HubspotId>,
     /// Those that somebody asks HubSpot for at this moment.
     asked: HashSet<u64>,
     /// Directories that were listed.

@@ -14,7 +14,7 @@ use crate::model::association::{
 };
 use crate::model::failure::{Failure, FailureKind};
 use crate::model::identity::{Identity, MappingVersion};
-use crate::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
+use crate::model::ids::{ById, HubspotId, PipelineName, RunId, SalesforceId};
 use crate::model::report::{RunKind, RunStatus, Tally};
 use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::{ComparisonProgress, Cursor, Watermark};
@@ -98,7 +98,7 @@ pub trait StateReader: Send + Sync {
         &'a self,
         pipeline: &'a PipelineName,
         ids: &'a [SalesforceId],
-    ) -> Answer<'a, HashMap<SalesforceId, Identity>>;
+    ) -> Answer<'a, ById<SalesforceId, Identity>>;
 
     /// The Salesforce records of HubSpot records that stand.
     fn identities_of_records<'a>(
@@ -135,6 +135,11 @@ pub trait StateReader: Send + Sync {
         pipeline: &'a PipelineName,
         ids: &'a [SalesforceId],
     ) -> Answer<'a, Vec<AssociationState>>;
+
+    /// What lookups of these records ask for now.
+    fn asked<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<Asking>> {
+        asked_of_known(self, pipeline, ids)
+    }
 
     /// At most `limit` associations with work left, ordered by (record, key), after the given one; each with the HubSpot
     /// id of its record. Records that are archived or unknown are left out; with `at`, also those whose next try is later.
@@ -227,6 +232,18 @@ pub trait StateReader: Send + Sync {
 
     /// Whether any record of the pipeline has an open or a dismissed failure.
     fn failing<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, bool>;
+}
+
+/// What lookups of records ask for now, by all that is known of them.
+pub fn asked_of_known<'a>(
+    state: &'a (impl StateReader + ?Sized),
+    pipeline: &'a PipelineName,
+    ids: &'a [SalesforceId],
+) -> Answer<'a, Vec<Asking>> {
+    Box::pin(async move {
+        let known = state.associations(pipeline, ids).await?.into_iter();
+        Ok(known.map(|state| (state.salesforce_id, state.key, state.wanted)).collect())
+    })
 }
 
 /// Writes what is to be remembered. Every method is atomic and durable when it returns.
@@ -384,6 +401,8 @@ pub struct Commit {
     pub wanted: Vec<Asking>,
     /// What was carried out of lookups; what they ask for stays. Whether HubSpot was to be asked is over with it.
     pub settled: Vec<SettledLookup>,
+    /// Lookups of which stands what was carried out of them, and what they asked for then. Whether HubSpot was to be asked is over with it.
+    pub confirmed: Vec<(SalesforceId, AssociationKey, Asked)>,
     /// Lookups whose standing in HubSpot is in doubt from now on.
     pub rechecks: Vec<LookupRef>,
     /// What Syncline makes between two records.
@@ -430,6 +449,7 @@ impl Commit {
             identities: Vec::new(),
             wanted: Vec::new(),
             settled: Vec::new(),
+            confirmed: Vec::new(),
             rechecks: Vec::new(),
             owned: Vec::new(),
             disowned: Vec::new(),

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::database::{Database, PLACE_BITS, each_of, lookup_of, lookups_of, record_of};
+use super::due::Wanted;
 use super::identities::stands;
-use super::lookups::is_first_end;
+use super::lookups::{self, CARRIED_OUT_OF, DUE_OF, is_first_end};
 use super::pipelines::pipeline_id;
 use super::together;
 use crate::model::association::{Asked, AssociationState, SettledPair};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
-use crate::ports::state::LookupRef;
+use crate::ports::state::{Asking, LookupRef};
 
 /// The associations of these records.
 pub fn read(
@@ -23,7 +24,7 @@ pub fn read(
     let records = database.numbered(pipeline, ids)?;
     let mut found = Vec::new();
     each_of(database, &both(CARRIED_OUT), PLACE_BITS, &records, |id, row| {
-        found.push(state(database, pipeline, *id, row)?);
+        found.push(state(database, pipeline, (row.get(0)?, *id, None), row)?);
         Ok(())
     })?;
     let together = match (records.first(), records.last()) {
@@ -33,7 +34,7 @@ pub fn read(
         _ => BTreeMap::new(),
     };
     each_of(database, &both(ONLY_DUE), PLACE_BITS, &records, |id, row| {
-        found.push(state(database, pipeline, *id, row)?);
+        found.push(state(database, pipeline, (row.get(0)?, *id, None), row)?);
         Ok(())
     })?;
     for (record, id) in records.iter().filter(|_| !together.is_empty()) {
@@ -44,22 +45,66 @@ pub fn read(
     Ok(found)
 }
 
+/// What lookups of these records ask for.
+pub fn asked(database: &Database, pipeline: &PipelineName, ids: &[SalesforceId]) -> rusqlite::Result<Vec<Asking>> {
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(Vec::new()) };
+    let records = database.numbered(pipeline, ids)?;
+    let (Some((first, _)), Some((last, _))) = (records.first(), records.last()) else { return Ok(Vec::new()) };
+    let read = |sql: &str| -> rusqlite::Result<Vec<(i64, SalesforceId, Wanted)>> {
+        let mut found = Vec::with_capacity(records.len());
+        each_of(database, sql, PLACE_BITS, &records, |id, row| {
+            found.push((row.get(0)?, *id, lookups::asked(row)?));
+            Ok(())
+        })?;
+        Ok(found)
+    };
+    // Two ways along two tables cost less than a step into the other one for each row.
+    let (carried_out, due) = (read(CARRIED_OUT_OF)?, read(DUE_OF)?);
+    let together = together::near(database, pipeline, lookups_of(*first).start, lookups_of(*last).end - 1)?;
+    let mut asks = Vec::with_capacity(carried_out.len().max(due.len()));
+    let mut carried_out = carried_out.into_iter().peekable();
+    for (lookup, id, wanted) in due {
+        while let Some(before) = carried_out.next_if(|(other, ..)| *other < lookup) {
+            asks.push(before);
+        }
+        carried_out.next_if(|(other, ..)| *other == lookup);
+        asks.push((lookup, id, wanted));
+    }
+    asks.extend(carried_out);
+    for (record, id) in records.iter().filter(|_| !together.is_empty()) {
+        let of_record = together.range(lookups_of(*record));
+        asks.extend(of_record.map(|(lookup, wanted)| (*lookup, *id, Some(*wanted))));
+    }
+    let asking = |(lookup, id, wanted): (i64, SalesforceId, Wanted)| {
+        let asked = wanted.map(|wanted| named(database, wanted)).transpose()?;
+        Ok((id, database.key(pipeline, lookup)?, asked))
+    };
+    asks.into_iter().map(asking).collect()
+}
+
+/// What a lookup asks for, by names.
+fn named(database: &Database, (target, label): (i64, Option<i64>)) -> rusqlite::Result<Asked> {
+    let label = label.map(|label| database.label(label)).transpose()?;
+    Ok(Asked { target: database.id_of(target)?.1, label })
+}
+
 /// A lookup of which nothing is known but what it asks for.
 fn only_asked(
     database: &Database,
     pipeline: i64,
     salesforce_id: SalesforceId,
     lookup: i64,
-    (target, label): (i64, Option<i64>),
+    wanted: (i64, Option<i64>),
 ) -> rusqlite::Result<AssociationState> {
-    let label = label.map(|label| database.label(label)).transpose()?;
-    let wanted = Some(Asked { target: database.id_of(target)?.1, label });
+    let wanted = Some(named(database, wanted)?);
     Ok(AssociationState { salesforce_id, key: database.key(pipeline, lookup)?, wanted, settled: None, recheck: false })
 }
 
-/// What [`state`] reads.
-const COLUMNS: &str = "d.lookup IS NOT NULL, d.wanted, d.wanted_label, d.recheck, a.target, a.label, a.relation,
-    coalesce(a.from_id, i.hubspot_id), a.to_id";
+/// What [`state`] reads. The first column tells, in bits, whether work is left, whether what is asked for was carried out, and whether it is in
+/// doubt: each column that is read has its cost.
+const COLUMNS: &str =
+    "(d.lookup IS NOT NULL) + 2 * (d.wanted IS a.target AND d.wanted_label IS a.label) + 4 * coalesce(d.recheck, 0),
+    d.wanted, d.wanted_label, a.target, a.label, a.relation, a.from_id, a.to_id";
 
 /// Lookups of which something was carried out, from `?1` to `?2`.
 const CARRIED_OUT: &str = "FROM associations a LEFT JOIN due_associations d ON d.lookup = a.lookup
@@ -141,9 +186,11 @@ fn list(
                 continue;
             }
             let Some(here) = row else { break };
-            if stands(database, here.get(11)?)? {
-                let (_, id) = database.id_of(record_of(here.get(0)?))?;
-                listed.push((state(database, pipeline, id, here)?, database.hubspot_id(here.get(10)?)?));
+            if stands(database, here.get(10)?)? {
+                let lookup = here.get(0)?;
+                let (_, id) = database.id_of(record_of(lookup))?;
+                let from = database.hubspot_id(here.get(9)?)?;
+                listed.push((state(database, pipeline, (lookup, id, Some(&from)), here)?, from));
             }
             row = found.next()?;
         }
@@ -198,32 +245,35 @@ pub fn due_count(database: &Database, pipeline: &PipelineName) -> rusqlite::Resu
     Ok(count)
 }
 
-/// What a row of [`both`] says of a lookup.
-fn state(database: &Database, pipeline: i64, id: SalesforceId, row: &Row<'_>) -> rusqlite::Result<AssociationState> {
+/// What a row of [`both`] says of a lookup of a record, which is the HubSpot record `own` where that is known already.
+fn state(
+    database: &Database,
+    pipeline: i64,
+    (lookup, salesforce_id, own): (i64, SalesforceId, Option<&HubspotId>),
+    row: &Row<'_>,
+) -> rusqlite::Result<AssociationState> {
     let asked = |target: usize, label: usize| -> rusqlite::Result<Option<Asked>> {
         let Some(target) = row.get(target)? else { return Ok(None) };
-        let label: Option<i64> = row.get(label)?;
-        let label = label.map(|label| database.label(label)).transpose()?;
-        Ok(Some(Asked { target: database.id_of(target)?.1, label }))
+        Ok(Some(named(database, (target, row.get(label)?))?))
     };
-    let carried_out = asked(5, 6)?;
-    let wanted = if row.get(1)? { asked(2, 3)? } else { carried_out.clone() };
+    let known: i64 = row.get(1)?;
+    let [is_due, is_carried_out, recheck] = [1, 2, 4].map(|bit| known & bit > 0);
+    let carried_out = asked(4, 5)?;
+    let wanted = if is_due && !is_carried_out { asked(2, 3)? } else { carried_out.clone() };
     let settled = match carried_out {
         None => None,
         Some(asked) => {
-            let (to_object, from) = (database.relation(row.get(7)?)?.to_object, row.get::<_, Option<i64>>(8)?);
+            let to_object = database.relation(row.get(6)?)?.to_object;
+            let from = match (row.get::<_, Option<i64>>(7)?, own) {
+                (Some(from), _) => Some(database.hubspot_id(from)?),
+                (None, Some(own)) => Some(own.clone()),
+                (None, None) => row.get::<_, Option<i64>>(9)?.map(|record| database.hubspot_id(record)).transpose()?,
+            };
+            let to = database.hubspot_id(row.get(8)?)?;
             // An earlier version did not note the object; the pipeline's next run tells it.
-            let known = from.filter(|_| !to_object.is_empty());
-            let to = database.hubspot_id(row.get(9)?)?;
-            let from = known.map(|from| database.hubspot_id(from)).transpose()?;
+            let from = from.filter(|_| !to_object.is_empty());
             from.map(|from| SettledPair { asked, from, to_object, to })
         }
     };
-    Ok(AssociationState {
-        salesforce_id: id,
-        key: database.key(pipeline, row.get(0)?)?,
-        wanted,
-        settled,
-        recheck: row.get::<_, Option<bool>>(4)?.unwrap_or_default(),
-    })
+    Ok(AssociationState { salesforce_id, key: database.key(pipeline, lookup)?, wanted, settled, recheck })
 }

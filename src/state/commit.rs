@@ -20,6 +20,7 @@ pub fn write(database: &Database, commit: &Commit) -> rusqlite::Result<()> {
     // What this commit settles was planned with what it removes.
     pairs::recheck_pairs(database, pipeline, &commit.removed_from)?;
     lookups::write_settled(database, pipeline, &commit.settled)?;
+    lookups::write_confirmed(database, pipeline, &commit.confirmed)?;
     lookups::write_rechecks(database, pipeline, &commit.rechecks)?;
     crash_point_within!("commit.associations_written");
     lookups::write_waiting(database, pipeline, &commit.waiting, at)?;

@@ -1,7 +1,6 @@
 //! A connection, and the small numbers by which rows name what would repeat in each of them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::rows;
 use crate::model::association::{AssociationKey, LabelId};
 use crate::model::identity::Membership;
-use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::ids::{ById, HubspotId, SalesforceId};
 
 /// A connection to a state, with what it knows by number. Numbers are never given to something else, so what is known stays true.
 pub struct Database {
@@ -70,15 +69,15 @@ pub const UNKNOWN_OBJECTS: i64 = 0;
 
 /// Things and their numbers, both ways.
 struct Numbered<T> {
-    by_value: HashMap<T, i64>,
-    by_number: HashMap<i64, T>,
-    /// The two that were asked for last: mostly they are asked for again.
+    by_value: ById<T, i64>,
+    by_number: ById<i64, T>,
+    /// Two that were asked for last: mostly they are asked for again.
     recent: [Option<(T, i64)>; 2],
 }
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
-        Self { by_value: HashMap::new(), by_number: HashMap::new(), recent: [None, None] }
+        Self { by_value: ById::default(), by_number: ById::default(), recent: [None, None] }
     }
 }
 
@@ -93,9 +92,24 @@ impl<T: Clone + Eq + Hash> Numbered<T> {
             }
         }
         let number = *self.by_value.get(value)?;
-        self.recent.swap(0, 1);
-        self.recent[0] = Some((value.clone(), number));
+        self.met(value.clone(), number);
         Some(number)
+    }
+
+    fn value(&mut self, number: i64) -> Option<T> {
+        for (value, known) in self.recent.iter().flatten() {
+            if *known == number {
+                return Some(value.clone());
+            }
+        }
+        let value = self.by_number.get(&number)?.clone();
+        self.met(value.clone(), number);
+        Some(value)
+    }
+
+    fn met(&mut self, value: T, number: i64) {
+        self.recent.swap(0, 1);
+        self.recent[0] = Some((value, number));
     }
 
     fn put(&mut self, number: i64, value: T) {
@@ -220,8 +234,8 @@ impl Database {
         sql: &str,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        if let Some(value) = part(&mut self.known.borrow_mut()).by_number.get(&number) {
-            return Ok(value.clone());
+        if let Some(value) = part(&mut self.known.borrow_mut()).value(number) {
+            return Ok(value);
         }
         let value = self.prepare_cached(sql)?.query_row([number], read)?;
         part(&mut self.known.borrow_mut()).put(number, value.clone());
@@ -327,8 +341,8 @@ impl Database {
 
     /// The HubSpot id of a number.
     pub fn hubspot_id(&self, number: i64) -> rusqlite::Result<HubspotId> {
-        if number >= 0 {
-            return Ok(HubspotId::new(number.to_string()));
+        if let Ok(number) = u64::try_from(number) {
+            return Ok(HubspotId::of_number(number));
         }
         let sql = "SELECT id FROM other_ids WHERE number = ?1";
         self.value(|known| &mut known.other_ids, number, sql, |row| Ok(HubspotId::new(row.get::<_, String>(0)?)))

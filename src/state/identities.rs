@@ -10,7 +10,7 @@ use super::inserts::{Insert, each_once};
 use super::pipelines::pipeline_id;
 use super::{lookups, rows, unconfirmed};
 use crate::model::identity::{ContentHash, Identity, MappingVersion, Membership};
-use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::ids::{ById, HubspotId, PipelineName, SalesforceId};
 use crate::ports::state::IdentityCounts;
 
 const READ: &str =
@@ -21,10 +21,11 @@ pub fn read(
     database: &Database,
     pipeline: &PipelineName,
     ids: &[SalesforceId],
-) -> rusqlite::Result<HashMap<SalesforceId, Identity>> {
-    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(HashMap::new()) };
+) -> rusqlite::Result<ById<SalesforceId, Identity>> {
+    let mut found = ById::default();
+    let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(found) };
     let usual: Arc<str> = noted_match(database, pipeline)?.unwrap_or_default().into();
-    let mut found = HashMap::with_capacity(ids.len());
+    found.reserve(ids.len());
     each_of(database, READ, 0, &database.numbered(pipeline, ids)?, |id, row| {
         let standing = database.standing(row.get(3)?)?;
         let blank = standing.match_property.is_empty();

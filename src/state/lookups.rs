@@ -35,7 +35,7 @@ pub fn write_wanted(database: &Database, pipeline: i64, wanted: &[Asking]) -> ru
     together::spread(database, pipeline, &lookups)?;
     let mut carried_out: HashMap<i64, Wanted> = HashMap::new();
     let lookups: Vec<(i64, i64)> = lookups.into_iter().map(|lookup| (lookup, lookup)).collect();
-    each_of(database, CARRIED_OUT, 0, &lookups, |lookup, row| {
+    each_of(database, CARRIED_OUT_OF, 0, &lookups, |lookup, row| {
         carried_out.insert(*lookup, asked(row)?);
         Ok(())
     })?;
@@ -83,13 +83,15 @@ impl<'a> Places<'a> {
     }
 }
 
-const CARRIED_OUT: &str =
+/// What was carried out of lookups, as [`asked`] reads it.
+pub const CARRIED_OUT_OF: &str =
     "SELECT lookup, target, label FROM associations WHERE lookup >= ?1 AND lookup <= ?2 ORDER BY lookup";
 
-const DUE_OF: &str = "SELECT lookup, wanted, wanted_label, recheck FROM due_associations WHERE lookup >= ?1 AND lookup <= ?2 ORDER BY lookup";
+/// What lookups with work left ask for, as [`asked`] reads it.
+pub const DUE_OF: &str = "SELECT lookup, wanted, wanted_label, recheck FROM due_associations WHERE lookup >= ?1 AND lookup <= ?2 ORDER BY lookup";
 
 /// What a row asks for whose second and third columns say so.
-fn asked(row: &Row<'_>) -> rusqlite::Result<Wanted> {
+pub fn asked(row: &Row<'_>) -> rusqlite::Result<Wanted> {
     let label = row.get(2)?;
     Ok(row.get::<_, Option<i64>>(1)?.map(|target| (target, label)))
 }
@@ -151,7 +153,18 @@ fn carried_out(database: &Database, key: &PairKey, pair: &SettledPair) -> rusqli
 
 /// Sets what was carried out of different lookups, which are in order.
 fn settle(database: &Database, pipeline: i64, settled: &[Settled]) -> rusqlite::Result<()> {
-    not_due_any_more(database, pipeline, settled)?;
+    let asked: Vec<(i64, Wanted)> =
+        settled.iter().map(|(lookup, settled)| (*lookup, settled.map(|settled| settled.asked))).collect();
+    let was_due = not_due_any_more(database, pipeline, &asked)?;
+    // Nothing was due of the others: so they ask for what was carried out before.
+    let mut due: Vec<Due> = Vec::new();
+    for ((lookup, now), _) in asked.iter().zip(&was_due).filter(|(_, was_due)| !**was_due) {
+        let before = asked_before(database, *lookup)?;
+        if before != *now {
+            due.push((*lookup, before, false));
+        }
+    }
+    enter_due(database, &due)?;
     let mut records: Vec<(i64, i64)> =
         settled.iter().map(|(lookup, _)| (record_of(*lookup), record_of(*lookup))).collect();
     records.dedup();
@@ -190,14 +203,34 @@ fn run_each(database: &Database, sql: &str, lookups: &[i64]) -> rusqlite::Result
     lookups.iter().try_for_each(|lookup| statement.execute([lookup]).map(drop))
 }
 
-/// Takes lookups from those with work left of which was carried out what they ask for: mostly all of them are.
-fn not_due_any_more(database: &Database, pipeline: i64, settled: &[Settled]) -> rusqlite::Result<()> {
-    let stands = |place: usize| settled[place].1.map(|settled| settled.asked);
+/// What was carried out of lookups stands: nothing is left to do of those that ask for that.
+pub fn write_confirmed(
+    database: &Database,
+    pipeline: i64,
+    confirmed: &[(SalesforceId, AssociationKey, Asked)],
+) -> rusqlite::Result<()> {
+    if confirmed.is_empty() {
+        return Ok(());
+    }
+    let mut stands: Vec<(i64, Wanted)> = Vec::with_capacity(confirmed.len());
+    let mut places = Places { database, pipeline, last: None };
+    for (id, key, asked) in confirmed {
+        let lookup = lookup_of(database.ensure_record(pipeline, id)?, places.ensure(key)?);
+        stands.push((lookup, Some(by_numbers(database, asked)?)));
+    }
+    stands.sort_by_key(|(lookup, _)| *lookup);
+    stands.dedup_by_key(|(lookup, _)| *lookup);
+    not_due_any_more(database, pipeline, &stands).map(drop)
+}
+
+/// Takes lookups, which are in order, from those with work left of which was carried out what they ask for: mostly all of them are. Which of
+/// them had work left.
+fn not_due_any_more(database: &Database, pipeline: i64, settled: &[(i64, Wanted)]) -> rusqlite::Result<Vec<bool>> {
     let mut is_due = vec![false; settled.len()];
     let range = (settled[0].0, settled[settled.len() - 1].0);
     let carried_out = |(lookup, asked)| {
         let place = settled.binary_search_by_key(&lookup, |(lookup, _)| *lookup).ok()?;
-        Some((place, stands(place) == Some(asked)))
+        Some((place, settled[place].1 == Some(asked)))
     };
     for place in together::settle(database, pipeline, range, carried_out)? {
         is_due[place] = true;
@@ -213,7 +246,7 @@ fn not_due_any_more(database: &Database, pipeline: i64, settled: &[Settled]) -> 
         let is_done = match place {
             Some(place) => {
                 is_due[*place] = true;
-                asked(row)? == stands(*place)
+                asked(row)? == settled[*place].1
             }
             None => false,
         };
@@ -233,15 +266,7 @@ fn not_due_any_more(database: &Database, pipeline: i64, settled: &[Settled]) -> 
         delete.execute([first, last])?;
     }
     run_each(database, "UPDATE due_associations SET recheck = 0 WHERE lookup = ?1", &still)?;
-    // Nothing was due of the others: so they ask for what was carried out before.
-    let mut due: Vec<Due> = Vec::new();
-    for (place, (lookup, _)) in settled.iter().enumerate().filter(|(place, _)| !is_due[*place]) {
-        let before = asked_before(database, *lookup)?;
-        if before != stands(place) {
-            due.push((*lookup, before, false));
-        }
-    }
-    enter_due(database, &due)
+    Ok(is_due)
 }
 
 fn asked_before(database: &Database, lookup: i64) -> rusqlite::Result<Wanted> {

@@ -25,6 +25,7 @@ pub mod pairs;
 pub mod pipelines;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod reader;
 mod relabelled;
 pub mod rows;
 pub mod runs;

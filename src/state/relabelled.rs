@@ -32,6 +32,11 @@ impl Relabelled {
         all.insert(pipeline.clone(), Keys { new: new.into_iter().collect(), kept });
     }
 
+    /// Whether the associations of a pipeline are taken for others.
+    pub(super) fn is_assumed(&self, pipeline: &PipelineName) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(pipeline)
+    }
+
     /// Gives requests the keys that they will have, and leaves out those that the definitions have no more.
     pub(super) fn as_kept(&self, requests: &mut Vec<PairRequest>) {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use super::bound;
 use super::database::Database;
 use super::lease::{self, LocalLeases};
+use super::reader::Reader;
 use super::relabelled::{NewKeys, Relabelled};
-use super::writer::{Done, Pending, Writer, at_one_moment, run_blocking};
+use super::writer::{Done, Pending, Writer, run_blocking};
 use super::{
     alerts, associations, commit, comparisons, directory, failures, identities, kept, lookups, open, pairs, pipelines,
     rows, runs, unconfirmed,
@@ -21,13 +22,13 @@ use super::{
 use crate::model::alert::Condition;
 use crate::model::association::{AssociationState, OwnedType, PairKey, PairRequest};
 use crate::model::identity::{Identity, MappingVersion};
-use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::ids::{ById, HubspotId, PipelineName, SalesforceId};
 use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::{ComparisonProgress, Watermark};
 use crate::ports::state::{
-    AlertCommit, Commit, Delivery, Directory, FailureFilter, FailureMark, FailureRow, IdentityCounts, ImportProgress,
-    KeptAssociation, Lease, Listing, LookupRef, QueuedAlert, RunRow, StateError, StateReader, StateWriter,
-    StoredWatermark, Turn, Undelivered,
+    AlertCommit, Asking, Commit, Delivery, Directory, FailureFilter, FailureMark, FailureRow, IdentityCounts,
+    ImportProgress, KeptAssociation, Lease, Listing, LookupRef, QueuedAlert, RunRow, StateError, StateReader,
+    StateWriter, StoredWatermark, Turn, Undelivered, asked_of_known,
 };
 use crate::sys::clock::Clock;
 use crate::sys::crash_point::crash_point;
@@ -48,13 +49,6 @@ pub struct SqliteState {
     clock: Clock,
 }
 
-/// A second connection, which sees all that was committed before a read begins, and waits for no transaction. It is opened when it is
-/// first used.
-struct Reader {
-    path: PathBuf,
-    connection: Mutex<Option<Database>>,
-}
-
 type Turns = Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>;
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StateError>>;
@@ -62,9 +56,8 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, StateError>>;
 impl SqliteState {
     /// Opens a file for writing; creates or migrates it.
     pub fn open(path: &Path, clock: &Clock) -> Result<Self, StateError> {
-        let reader = Reader { path: path.to_owned(), connection: Mutex::default() };
         let state = Self::new(open::writable(path)?, Some(path), clock);
-        Ok(Self { reader: Some(Arc::new(reader)), ..state })
+        Ok(Self { reader: Some(Arc::new(Reader::new(path))), ..state })
     }
 
     /// Opens a file for reading; a missing one is an empty state.
@@ -181,23 +174,12 @@ impl SqliteState {
     }
 }
 
-impl Reader {
-    fn read<T>(&self, work: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<T, StateError> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let connection = match &mut *connection {
-            Some(connection) => connection,
-            none => none.insert(open::beside(&self.path)?),
-        };
-        at_one_moment(connection, work).map_err(|error| open::sorted(&self.path.display().to_string(), error))
-    }
-}
-
 impl StateReader for SqliteState {
     fn identities<'a>(
         &'a self,
         pipeline: &'a PipelineName,
         ids: &'a [SalesforceId],
-    ) -> Answer<'a, HashMap<SalesforceId, Identity>> {
+    ) -> Answer<'a, ById<SalesforceId, Identity>> {
         let (pipeline, ids) = (pipeline.clone(), ids.to_vec());
         self.read(move |connection| identities::read(connection, &pipeline, &ids))
     }
@@ -254,6 +236,14 @@ impl StateReader for SqliteState {
             Ok(found)
         }
         .boxed()
+    }
+
+    fn asked<'a>(&'a self, pipeline: &'a PipelineName, ids: &'a [SalesforceId]) -> Answer<'a, Vec<Asking>> {
+        if self.relabelled.is_assumed(pipeline) {
+            return asked_of_known(self, pipeline, ids);
+        }
+        let (name, ids) = (pipeline.clone(), ids.to_vec());
+        self.read(move |connection| associations::asked(connection, &name, &ids))
     }
 
     fn due_associations<'a>(

@@ -13,8 +13,8 @@ use syncline::model::report::{RunKind, RunStatus, Tally};
 use syncline::model::unconfirmed::{Intent, Unconfirmed};
 use syncline::model::watermark::{ComparisonProgress, Cursor, Watermark};
 use syncline::ports::state::{
-    ASSOCIATION_FAILURES, Commit, Directory, FailureFilter, FailureMark, FailureStatus, IdentityCounts, ImportProgress,
-    KeptAssociation, Listing, RunRow, StateError, StateReader, StateWriter,
+    ASSOCIATION_FAILURES, Asking, Commit, Directory, FailureFilter, FailureMark, FailureStatus, IdentityCounts,
+    ImportProgress, KeptAssociation, Listing, RunRow, StateError, StateReader, StateWriter, asked_of_known,
 };
 use syncline::state::sqlite::SqliteState;
 use syncline::sys::clock::Clock;
@@ -239,6 +239,80 @@ async fn associations_keep_what_is_wanted_apart_from_what_was_made() {
         assert!(known[0].is_due());
         state.commit(Commit { settled: settled(None), ..commit(5) }).await.unwrap();
         assert_eq!(state.due_count(&one).await.unwrap(), 1);
+    })
+    .await;
+}
+
+/// What lookups of records ask for, which is the same by either way.
+async fn asks(state: &dyn Store, pipeline: &PipelineName, ids: &[SalesforceId]) -> Vec<Asking> {
+    let mut asks = state.asked(pipeline, ids).await.unwrap();
+    let mut by_all = asked_of_known(state, pipeline, ids).await.unwrap();
+    asks.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+    by_all.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+    assert_eq!(asks, by_all);
+    asks
+}
+
+#[tokio::test]
+async fn what_stands_as_it_was_carried_out_is_not_due_any_more() {
+    on_every_store(|state, other| async move {
+        let (one, account, owner) = (name("one"), key("Account__c"), key("Owner__c#main"));
+        let label = LabelId { category: "USER_DEFINED".into(), type_id: 91 };
+        let main = Asked { target: id(51), label: Some(label) };
+        let ids: Vec<SalesforceId> = (1..=20).map(id).collect();
+        assert_eq!(asks(&*other, &one, &ids).await, []);
+        let identities = (1..=20).map(|number| identity(number, Membership::Live, 1)).collect();
+        // As many as are kept together, and some that are not.
+        let wanted: Vec<Asking> = (1..=20).map(|number| (id(number), account.clone(), Some(asked(50)))).collect();
+        let mut all = wanted.clone();
+        state.commit(Commit { identities, wanted, ..commit(1) }).await.unwrap();
+        assert_eq!(asks(&*other, &one, &ids).await, all);
+        let wanted = vec![(id(3), owner.clone(), Some(main.clone())), (id(9), owner.clone(), Some(asked(52)))];
+        all.extend(wanted.clone());
+        all.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        state.commit(Commit { wanted, ..commit(2) }).await.unwrap();
+        assert_eq!(asks(&*other, &one, &ids).await, all);
+        assert_eq!(asks(&*other, &one, &[id(3), id(40)]).await, all[2..4]);
+
+        let settled = |number: u32, key: &AssociationKey, asked: Asked| {
+            let from = HubspotId::new(format!("9{number}"));
+            let pair = PairKey::new("hubspot", ("2-1", &from), ("0-2", &HubspotId::new("500")));
+            let to = HubspotId::new("500");
+            (id(number), key.clone(), Some((pair, SettledPair { asked, from, to_object: "0-2".into(), to })))
+        };
+        let mut new = vec![settled(3, &owner, main.clone())];
+        new.extend((1..=18).map(|number| settled(number, &account, asked(50))));
+        state.commit(Commit { settled: new, ..commit(3) }).await.unwrap();
+        assert_eq!(asks(&*other, &one, &ids).await, all);
+        assert_eq!(state.due_count(&one).await.unwrap(), 3, "two of one association and one of the other");
+
+        state.recheck_associations(&one).await.unwrap();
+        assert_eq!(state.due_count(&one).await.unwrap(), 22);
+        // One that asks for something else by now, and one that asks for nothing.
+        let wanted = vec![(id(5), account.clone(), Some(asked(53))), (id(6), account.clone(), None)];
+        state.commit(Commit { wanted, waiting: vec![(id(7), account.clone())], ..commit(4) }).await.unwrap();
+        let before = state.associations(&one, &ids).await.unwrap();
+        let mut confirmed: Vec<_> = (1..=18).rev().map(|number| (id(number), account.clone(), asked(50))).collect();
+        confirmed.push((id(3), owner.clone(), main));
+        confirmed.push(confirmed[2].clone());
+        state.commit(Commit { confirmed, ..commit(5) }).await.unwrap();
+        let after = other.associations(&one, &ids).await.unwrap();
+        let carried_out = |states: &[AssociationState]| {
+            let mut settled: Vec<_> =
+                states.iter().map(|state| (state.salesforce_id, state.key.clone(), state.settled.clone())).collect();
+            settled.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+            settled
+        };
+        assert_eq!(carried_out(&after), carried_out(&before), "nothing of it is written anew");
+        assert!(after.iter().all(|state| !state.recheck));
+        let due = state.due_associations(&one, None, None, 30).await.unwrap();
+        let due: Vec<(SalesforceId, Option<SalesforceId>)> = due
+            .iter()
+            .map(|(state, _)| (state.salesforce_id, state.wanted.as_ref().map(|asked| asked.target)))
+            .collect();
+        let open = [(5, Some(53)), (6, None), (9, Some(52)), (19, Some(50)), (20, Some(50))];
+        assert_eq!(due, open.map(|(number, target)| (id(number), target.map(id))));
+        assert_eq!(asks(&*other, &one, &[id(5), id(6), id(7)]).await[0].2, Some(asked(53)));
     })
     .await;
 }
@@ -1038,6 +1112,7 @@ async fn all_known(state: &dyn Store) -> Vec<String> {
         format!("{identities:#?}"),
         format!("{:?}", state.identity_counts(&one, MappingVersion([1; 8])).await.unwrap()),
         format!("{associations:#?}"),
+        format!("{:#?}", asks(state, &one, &ids).await),
         format!("{due:#?} {}", state.due_count(&one).await.unwrap()),
         format!("{:#?}", state.settled_associations(&one, None, 100).await.unwrap()),
         format!("{requests:#?}"),
@@ -1059,11 +1134,20 @@ async fn a_commit_of_many_things_is_what_commits_of_one_thing_each_are() {
             }
             let mut random = fastrand::Rng::with_seed(seed);
             for round in 0..8 {
+                let commit_at = commit;
                 let commit = random_commit(&mut random, 10 * round);
                 for piece in in_pieces(commit.clone()) {
                     pieces.commit(piece).await.unwrap();
                 }
                 whole.commit(commit).await.unwrap();
+                let known = pieces.associations(&name("one"), &(0..24).map(id).collect::<Vec<_>>()).await.unwrap();
+                let stands =
+                    known.into_iter().filter_map(|known| Some((known.salesforce_id, known.key, known.settled?.asked)));
+                let confirmed: Vec<_> = stands.filter(|_| random.u8(0..3) == 0).collect();
+                for one in confirmed.clone() {
+                    pieces.commit(Commit { confirmed: vec![one], ..commit_at(10 * round + 5) }).await.unwrap();
+                }
+                whole.commit(Commit { confirmed, ..commit_at(10 * round + 5) }).await.unwrap();
                 for (known, expected) in all_known(&*whole).await.iter().zip(all_known(&pieces).await) {
                     assert_eq!(*known, expected, "seed {seed}, round {round}");
                 }

@@ -1,6 +1,5 @@
 //! A state of an earlier version, row by row: what its readers were told is what those of today are told.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use syncline::model::association::{
     Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, SettledPair, hash_of_pair,
 };
 use syncline::model::identity::{ContentHash, Identity, MappingVersion, Membership};
-use syncline::model::ids::{HubspotId, PipelineName, SalesforceId};
+use syncline::model::ids::{ById, HubspotId, PipelineName, SalesforceId};
 use syncline::model::unconfirmed::{Intent, Unconfirmed};
 use syncline::ports::state::{IdentityCounts, KeptAssociation, StateReader, StateWriter};
 use syncline::state::sqlite::SqliteState;
@@ -215,10 +214,10 @@ async fn each_row_of_an_earlier_version_is_told_as_before() {
     let state = SqliteState::open(&path, &Clock::manual(Timestamp::UNIX_EPOCH)).unwrap();
     let (one, two) = (PipelineName::new("one"), PipelineName::new("two"));
     let all = [ONE, TWIN, FAR, EARLY, OTHER, ACCOUNT].map(id);
-    let expected: HashMap<SalesforceId, Identity> =
+    let expected: ById<SalesforceId, Identity> =
         identities.iter().map(|identity| (identity.salesforce_id, identity.clone())).collect();
     assert_eq!(state.identities(&one, &all).await.unwrap(), expected);
-    assert_eq!(state.identities(&two, &all).await.unwrap(), HashMap::from([(id(ONE), of_two)]));
+    assert_eq!(state.identities(&two, &all).await.unwrap(), ById::from_iter([(id(ONE), of_two)]));
     let counts = state.identity_counts(&one, MappingVersion([1; 8])).await.unwrap();
     assert_eq!(counts, IdentityCounts { standing: 4, live: 2, behind: 1, in_doubt: 0 });
     assert_eq!(state.live(&one, None, 9).await.unwrap(), [ONE, TWIN].map(id));

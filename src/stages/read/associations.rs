@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::association::{
-    Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, PairObjects, PairRequest, SettledPair,
+    Asked, AssociationKey, AssociationState, LabelId, PairKey, PairObjects, PairRequest, SettledPair,
 };
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::pipeline::compiled::Association;
-use crate::plan::associations::{DueLookup, Pair, PairView, PairViews};
+use crate::plan::associations::{DueLookup, Pair, PairView, PairViews, which_depend_on_others};
 use crate::ports::state::{KeptAssociation, LookupRef, StateError};
 use crate::ports::target::PairTypes;
 use crate::stages::read::planned_pairs;
@@ -65,12 +65,10 @@ pub async fn resolve(
     readings: &mut Readings,
 ) -> Result<Resolved, StageError> {
     let mut resolved = Resolved::default();
-    let mut by_key: HashMap<AssociationKey, Vec<(AssociationState, HubspotId)>> = HashMap::new();
-    for (state, from) in rows {
-        by_key.entry(state.key.clone()).or_default().push((state, from));
-    }
+    let mut by_key = by_key(rows);
     for association in &cx.pipeline.associations {
-        let Some(rows) = by_key.remove(&association.key) else { continue };
+        let Some(place) = by_key.iter().position(|(key, _)| *key == association.key) else { continue };
+        let (_, rows) = by_key.swap_remove(place);
         let (standing, open) = still_standing(cx, association, rows, readings).await?;
         let object = association.target.object_type_id();
         for (state, from) in standing {
@@ -86,6 +84,25 @@ pub async fn resolve(
         }
     }
     Ok(resolved)
+}
+
+/// Lookups of one association, each with the HubSpot record of its record.
+type OfOne = (AssociationKey, Vec<(AssociationState, HubspotId)>);
+
+/// Lookups by the associations that they are of: mostly there is one.
+fn by_key(rows: Vec<(AssociationState, HubspotId)>) -> Vec<OfOne> {
+    let mut by_key: Vec<OfOne> = Vec::new();
+    let mut left = rows.len();
+    for (state, from) in rows {
+        let place = by_key.iter().position(|(key, _)| Arc::ptr_eq(&key.0, &state.key.0) || *key == state.key);
+        let place = place.unwrap_or_else(|| {
+            // Room for all is for the first one: the others are few, or there are many of them.
+            by_key.push((state.key.clone(), Vec::with_capacity(std::mem::take(&mut left))));
+            by_key.len() - 1
+        });
+        by_key[place].1.push((state, from));
+    }
+    by_key
 }
 
 /// Parts off the lookups that are only to be looked at again, and whose association stands.
@@ -111,11 +128,22 @@ async fn still_standing(
         let targets = rows.iter().filter_map(|(state, _)| Some(state.settled.as_ref()?.asked.target)).collect();
         forget_leaving(cx, object, targets, readings).await?;
     }
-    Ok(rows.into_iter().partition(|(state, from)| {
+    let stands = |(state, from): &(AssociationState, HubspotId)| {
         let pair = state.settled.as_ref().filter(|_| settled(state, from));
         let label = state.wanted.as_ref().and_then(|asked| asked.label.as_ref());
         pair.is_some_and(|pair| readings.stands(object, (&pair.from, &pair.to), label))
-    }))
+    };
+    Ok(parted(rows, stands))
+}
+
+/// Parts off those of which something is true: mostly it is of all of them, and so none is moved.
+pub fn parted<T>(all: Vec<T>, is_true: impl FnMut(&T) -> bool) -> (Vec<T>, Vec<T>) {
+    let is_true: Vec<bool> = all.iter().map(is_true).collect();
+    if is_true.iter().all(|is_true| *is_true) {
+        return (all, Vec::new());
+    }
+    let mut is_true = is_true.into_iter();
+    all.into_iter().partition(|_| is_true.next().unwrap_or_default())
 }
 
 /// For a dry run: takes what leads to records that would be archived by then to be gone, as an association goes with the record at its
@@ -223,7 +251,8 @@ pub fn kept(cx: &StageContext) -> Vec<KeptAssociation> {
     kept.collect()
 }
 
-/// All that is known of the pairs of records of these lookups, before and after; what stands was read.
+/// What is known of the pairs of records of these lookups, before and after; what stands was read. What others ask for is told where it
+/// matters.
 pub async fn views(
     cx: &StageContext,
     object: &Arc<str>,
@@ -231,23 +260,46 @@ pub async fn views(
     readings: &Readings,
 ) -> Result<PairViews, StageError> {
     let objects = pair_objects(cx, object);
-    let pairs = due.iter().flat_map(|lookup| lookup.pair().into_iter().chain(lookup.pair_before()));
-    let view = |pair: Pair| {
-        let key = objects.key(&pair.0, &pair.1);
-        let types = readings.types(object, &pair);
-        let (owned_labels, requested_labels) = (Vec::new(), Vec::new());
-        (pair, PairView { key, types, owned: false, owned_labels, requested: false, requested_labels })
-    };
-    let mut views: PairViews = pairs.map(view).collect();
+    let mut all: Vec<(Pair, PairView)> = Vec::with_capacity(due.len());
+    for lookup in due {
+        // Mostly the same records as before.
+        let (now, before) = (lookup.pair(), lookup.pair_before());
+        let before = before.filter(|before| now.as_ref() != Some(before));
+        all.extend(now.into_iter().chain(before).map(|pair| {
+            let key = objects.key(&pair.0, &pair.1);
+            let types = readings.types(object, &pair);
+            let (owned_labels, requested_labels) = (Vec::new(), Vec::new());
+            (pair, PairView { key, types, owned: false, owned_labels, requested: false, requested_labels })
+        }));
+    }
+    let mut views = PairViews::from(all);
     let mut keys: Vec<PairKey> = views.iter().map(|(_, view)| view.key).collect();
     keys.sort_unstable();
     keys.dedup();
-    let owned = cx.state.owned_types(&keys).await.map_err(at::<StateError>)?;
-    let mut requests = cx.state.pair_requests(&keys).await.map_err(at::<StateError>)?;
+    let mut owned = cx.state.owned_types(&keys).await.map_err(at::<StateError>)?;
+    owned.sort_by_key(|owned| owned.pair);
+    for (pair, view) in views.iter_mut() {
+        let first = owned.partition_point(|owned| owned.pair < view.key);
+        for owned_type in owned[first..].iter().take_while(|owned| owned.pair == view.key) {
+            match &owned_type.label {
+                None => view.owned = true,
+                Some((from, label)) if *from == pair.0 => view.owned_labels.push(label.clone()),
+                Some(_) => {}
+            }
+        }
+    }
+    // A dry run is told of all: what it has planned is not in the state.
+    if !cx.dry {
+        keys = which_depend_on_others(due, &views);
+    }
+    let mut requests = match keys.is_empty() {
+        true => Vec::new(),
+        false => cx.state.pair_requests(&keys).await.map_err(at::<StateError>)?,
+    };
     if cx.dry {
         requests = planned_pairs::still_asked(cx, requests).await?;
-    } else if owned.is_empty() && requests.is_empty() {
-        // Mostly so: the records have just been made.
+    } else if requests.is_empty() {
+        // Mostly so: the records have just been made, or stand as they should.
         return Ok(views);
     }
     let at_hand: HashSet<(SalesforceId, &AssociationKey)> =
@@ -256,18 +308,9 @@ pub async fn views(
     let foreign = |request: &&PairRequest| {
         request.pipeline != cx.pipeline.name || !at_hand.contains(&(request.salesforce_id, &request.key))
     };
-    let mut owned_by_pair: HashMap<PairKey, Vec<&OwnedType>> = HashMap::new();
-    owned.iter().for_each(|owned_type| owned_by_pair.entry(owned_type.pair).or_default().push(owned_type));
     let mut requests_by_pair: HashMap<PairKey, Vec<&PairRequest>> = HashMap::new();
     requests.iter().filter(foreign).for_each(|request| requests_by_pair.entry(request.pair).or_default().push(request));
     for (pair, view) in views.iter_mut() {
-        for owned_type in owned_by_pair.get(&view.key).into_iter().flatten() {
-            match &owned_type.label {
-                None => view.owned = true,
-                Some((from, label)) if *from == pair.0 => view.owned_labels.push(label.clone()),
-                Some(_) => {}
-            }
-        }
         for request in requests_by_pair.get(&view.key).into_iter().flatten() {
             view.requested = true;
             // Labels have a direction: one that is asked for from the other side is another type here.

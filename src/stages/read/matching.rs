@@ -47,8 +47,8 @@ async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<ById<Salesforc
     }
     // What a pipeline cannot have is not asked for: each question costs a part of every batch.
     if !cx.pipeline.associations.is_empty() {
-        for state in cx.state.associations(name, ids).await.map_err(StageError::at(Match::NAME))? {
-            known.entry(state.salesforce_id).or_default().associations.push(state);
+        for (id, key, asked) in cx.state.asked(name, ids).await.map_err(StageError::at(Match::NAME))? {
+            known.entry(id).or_default().asks.push((key, asked));
         }
     }
     if cx.has_unconfirmed {

@@ -147,7 +147,7 @@ impl SharedReadings {
     }
 
     /// A page is done with these; as many are kept as there is room for.
-    fn release(&self, done: HashMap<Arc<str>, ById<HubspotId, Reading>>) {
+    fn release(&self, done: Vec<(Arc<str>, ById<HubspotId, Reading>)>) {
         let mut shared = self.lock();
         let mut own: HashSet<RecordKey> = HashSet::new();
         for (object, records) in done {
@@ -189,7 +189,8 @@ impl Shared {
 /// What stands between records, as far as it was read.
 #[derive(Debug, Default)]
 pub struct Readings {
-    by_object: HashMap<Arc<str>, ById<HubspotId, Reading>>,
+    /// By the object at the other end: mostly there is one.
+    by_object: Vec<(Arc<str>, ById<HubspotId, Reading>)>,
     shared: Option<Arc<SharedReadings>>,
     /// Where all records are new, of which nothing can stand yet: those that are to be read all the same.
     new_but: Option<HashSet<HubspotId>>,
@@ -219,7 +220,7 @@ impl Readings {
 
     /// Those of these records of which it is not known what stands between them and an object, each once and in ascending order.
     pub fn unread<'a>(&self, object: &Arc<str>, from: impl Iterator<Item = &'a HubspotId>) -> Vec<HubspotId> {
-        let known = self.by_object.get(object);
+        let known = self.of_object(object);
         let is_known = |id: &HubspotId| self.is_new(id) || known.is_some_and(|known| known.contains_key(id));
         let mut unread: Vec<HubspotId> = from.filter(|id| !is_known(id)).cloned().collect();
         unread.sort_unstable();
@@ -237,7 +238,7 @@ impl Readings {
         if unread.is_empty() {
             return Ok(());
         }
-        let known = self.by_object.entry(Arc::clone(object)).or_default();
+        let known = of_object(&mut self.by_object, object);
         let mut turns = Vec::new();
         if let Some(shared) = &self.shared {
             // In the order of the ids, so that two who wait for each other cannot be.
@@ -297,12 +298,12 @@ impl Readings {
 
     /// Forgets what was read of these records.
     pub fn forget<'a>(&mut self, object: &Arc<str>, from: impl Iterator<Item = &'a HubspotId>) {
-        let mut known = self.by_object.get_mut(object);
+        let known = of_object(&mut self.by_object, object);
         for id in from {
             if let Some(but) = &mut self.new_but {
                 but.insert(id.clone());
             }
-            if known.as_mut().is_some_and(|known| known.remove(id).is_some()) && self.shared.is_some() {
+            if known.remove(id).is_some() && self.shared.is_some() {
                 self.again.insert((Arc::clone(object), id.clone()));
             }
         }
@@ -310,7 +311,7 @@ impl Readings {
 
     /// Takes a record to have no associations: it is yet to be made.
     pub fn assume_none(&mut self, object: &Arc<str>, from: &HubspotId) {
-        self.by_object.entry(Arc::clone(object)).or_default().insert(from.clone(), Reading::Own(Some(Vec::new())));
+        of_object(&mut self.by_object, object).insert(from.clone(), Reading::Own(Some(Vec::new())));
     }
 
     /// Takes pairs of records with these to be gone.
@@ -318,9 +319,10 @@ impl Readings {
         let drop_gone = |read: &mut Option<Vec<PairTypes>>| {
             read.iter_mut().for_each(|pairs| pairs.retain(|pair| !gone.contains(&pair.to)));
         };
-        for reading in
-            self.by_object.get_mut(object).into_iter().flat_map(ById::values_mut).filter(|_| !gone.is_empty())
-        {
+        if gone.is_empty() {
+            return;
+        }
+        for reading in of_object(&mut self.by_object, object).values_mut() {
             match reading {
                 Reading::Own(read) => drop_gone(read),
                 Reading::Shared(record) => drop_gone(&mut record.standing().read),
@@ -370,7 +372,11 @@ impl Readings {
     }
 
     fn reading(&self, object: &Arc<str>, from: &HubspotId) -> Option<&Reading> {
-        self.by_object.get(object)?.get(from)
+        self.of_object(object)?.get(from)
+    }
+
+    fn of_object(&self, object: &Arc<str>) -> Option<&ById<HubspotId, Reading>> {
+        self.by_object.iter().find(|(known, _)| known == object).map(|(_, records)| records)
     }
 
     /// What stands of a record that others are to know of; none where nobody else reads it here.
@@ -381,6 +387,18 @@ impl Readings {
             Reading::Shared(record) => Some(record.standing()),
         }
     }
+}
+
+/// What is known of records and an object.
+fn of_object<'a>(
+    all: &'a mut Vec<(Arc<str>, ById<HubspotId, Reading>)>,
+    object: &Arc<str>,
+) -> &'a mut ById<HubspotId, Reading> {
+    let place = all.iter().position(|(known, _)| known == object).unwrap_or_else(|| {
+        all.push((Arc::clone(object), ById::default()));
+        all.len() - 1
+    });
+    &mut all[place].1
 }
 
 impl Drop for Readings {

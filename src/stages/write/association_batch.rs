@@ -12,7 +12,7 @@ use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairChange, Pa
 use crate::ports::fault::Fault;
 use crate::ports::state::{Commit, LookupRef};
 use crate::ports::target::{BATCH_PAIRS_MAX, PAIRS_REMOVED_MAX, PairOutcome, PairTypes};
-use crate::stages::read::associations::{Resolved, Waiting, first_end, pair_objects, take_out, views};
+use crate::stages::read::associations::{Resolved, Waiting, first_end, pair_objects, parted, take_out, views};
 use crate::stages::read::due::resolve;
 use crate::stages::read::lost::{Absent, absent, is_seen, lost};
 use crate::stages::read::names;
@@ -155,9 +155,8 @@ impl<'a> AssociationBatch<'a> {
         let unread = self.readings.unread(object, lookups.iter().flat_map(ends_here));
         self.readings.read(self.cx, object, unread).await?;
         // What stands between records that no answer names is not known, so nothing of it is done.
-        let (lookups, mut open): (Vec<DueLookup>, Vec<DueLookup>) = lookups
-            .into_iter()
-            .partition(|lookup| ends_here(lookup).all(|from| self.readings.is_answered(object, from)));
+        let is_answered = |lookup: &DueLookup| ends_here(lookup).all(|from| self.readings.is_answered(object, from));
+        let (lookups, mut open) = parted(lookups, is_answered);
         let mut views = views(self.cx, object, &lookups, &self.readings).await?;
         if self.read_known_to_others(object, &views).await? {
             views = crate::stages::read::associations::views(self.cx, object, &lookups, &self.readings).await?;
@@ -275,6 +274,9 @@ impl<'a> AssociationBatch<'a> {
             // What was removed is noted with this batch only, so ownership is taken from what is known already.
             if let Some(fresh) = fresh.get_mut(&pair.0, &pair.1) {
                 view.types = fresh.types.take();
+                // What was asked for of a pair that stood was not known.
+                view.requested |= fresh.requested;
+                view.requested_labels.append(&mut fresh.requested_labels);
             }
         }
         for change in planned.remove.iter().filter(|change| again.contains(&change.key)) {
@@ -312,7 +314,8 @@ impl<'a> AssociationBatch<'a> {
         let mut commit = self.checkpoint.commit(self.cx);
         // What is ours no longer must not take away what is about to become ours.
         commit.disowned = std::mem::take(&mut self.commit.disowned);
-        commit.owned = planned.make.iter().flat_map(|change| change.ownership.iter().cloned()).collect();
+        commit.owned.reserve(planned.make.len());
+        commit.owned.extend(planned.make.iter().flat_map(|change| change.ownership.iter().cloned()));
         self.writers.state.commit(commit).await.map_err(at)?;
         crash_point!("associate.making_noted");
         let outcomes = self.send_splitting(object, &planned.make, true).await?;
@@ -427,6 +430,11 @@ impl<'a> AssociationBatch<'a> {
     ) -> Vec<DueLookup> {
         let mut open = Vec::new();
         let objects = pair_objects(self.cx, object);
+        if planned.make.is_empty() {
+            self.commit.confirmed.reserve(lookups.len());
+        } else {
+            self.commit.settled.reserve(lookups.len());
+        }
         for (lookup, result) in lookups.into_iter().zip(planned.results) {
             let outcome = result.waits_for.and_then(|place| outcomes.get(place));
             if outcome != Some(&PairOutcome::Unknown) {
@@ -434,12 +442,20 @@ impl<'a> AssociationBatch<'a> {
             }
             match outcome {
                 None | Some(PairOutcome::Done) => {
-                    let settled = result.settled.map(|settled| (objects.key(&settled.from, &settled.to), settled));
                     // Without failures there is none to resolve, which saves a write for every lookup.
                     if self.cx.failures_open && lookup.wanted.is_some() {
                         self.commit.resolved_associations.push(lookup.salesforce_id);
                     }
-                    self.commit.settled.push((lookup.salesforce_id, lookup.key, settled));
+                    let DueLookup { salesforce_id, key, settled: before, .. } = lookup;
+                    match result.settled {
+                        Some(settled) if Some(&settled) == before.as_ref() => {
+                            self.commit.confirmed.push((salesforce_id, key, settled.asked));
+                        }
+                        settled => {
+                            let settled = settled.map(|settled| (objects.key(&settled.from, &settled.to), settled));
+                            self.commit.settled.push((salesforce_id, key, settled));
+                        }
+                    }
                 }
                 Some(PairOutcome::Refused(reason)) => {
                     self.commit.settled.push((lookup.salesforce_id, lookup.key.clone(), None));

@@ -8,7 +8,7 @@ use super::rows::{self, get};
 use super::store::{Tx, sql};
 use super::{lookups, pipelines};
 use crate::model::identity::{ContentHash, Identity, MappingVersion, Membership};
-use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::ids::{ById, HubspotId, PipelineName, SalesforceId};
 use crate::ports::state::IdentityCounts;
 
 /// The identities of these records.
@@ -16,7 +16,7 @@ pub async fn read(
     tx: &mut Tx<'_>,
     pipeline: &PipelineName,
     ids: &[SalesforceId],
-) -> Result<HashMap<SalesforceId, Identity>, Fault> {
+) -> Result<ById<SalesforceId, Identity>, Fault> {
     let read = sql(
         "SELECT i.id, i.hubspot_id, i.hash, i.mapping, i.membership, coalesce(i.match_property, p.match_property, '')
          FROM syncline.pipelines p, unnest($3::text[]) AS asked (id), syncline.identities i
@@ -24,7 +24,8 @@ pub async fn read(
     );
     let found = tx.rows(read.bind(tx.state).bind(pipeline.as_str()).bind(rows::ids(ids))).await?;
     let mut property: Arc<str> = Arc::from("");
-    let mut identities = HashMap::with_capacity(found.len());
+    let mut identities = ById::default();
+    identities.reserve(found.len());
     for row in &found {
         let salesforce_id = rows::salesforce_id(row, 0)?;
         let match_property: &str = get(row, 5)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::fault::Fault;
 use super::rows;
 use super::store::{Tx, sql};
-use crate::model::association::{LabelId, PairKey, SettledPair};
+use crate::model::association::{Asked, AssociationKey, LabelId, PairKey, SettledPair};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::ports::state::{Asking, LookupRef, SettledLookup};
 
@@ -123,6 +123,24 @@ async fn settle(
         forget_blank(tx, pipeline, &ids, &keys).await?;
     }
     Ok(())
+}
+
+/// Notes that what was carried out of lookups stands.
+pub async fn write_confirmed(
+    tx: &mut Tx<'_>,
+    pipeline: i32,
+    confirmed: &[(SalesforceId, AssociationKey, Asked)],
+) -> Result<(), Fault> {
+    if confirmed.is_empty() {
+        return Ok(());
+    }
+    let (ids, keys): (Vec<&str>, Vec<&str>) = confirmed.iter().map(|(id, key, _)| (id.as_str(), &*key.0)).unzip();
+    let set = sql("UPDATE syncline.lookups l SET recheck = false,
+             waiting_since = CASE WHEN (l.wanted, l.wanted_label) IS DISTINCT FROM (l.target, l.label) THEN l.waiting_since END,
+             retry_at = CASE WHEN (l.wanted, l.wanted_label) IS DISTINCT FROM (l.target, l.label) THEN l.retry_at END
+         FROM unnest($3::text[], $4::text[]) AS stands (id, key)
+         WHERE l.state_id = $1 AND l.pipeline = $2 AND l.id = stands.id AND l.key = stands.key AND l.target IS NOT NULL");
+    tx.run(set.bind(tx.state).bind(pipeline).bind(ids).bind(keys)).await.map(drop)
 }
 
 fn parts(lookups: &[LookupRef]) -> (Vec<&str>, Vec<&str>) {

@@ -1,6 +1,6 @@
 //! What is read of the state, as the port has it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -12,7 +12,7 @@ use crate::model::alert::Condition;
 use crate::model::association::{AssociationState, OwnedType, PairKey, PairRequest};
 use crate::model::failure::FailureKind;
 use crate::model::identity::{Identity, MappingVersion};
-use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::model::ids::{ById, HubspotId, PipelineName, SalesforceId};
 use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::{ComparisonProgress, Watermark};
 use crate::ports::state::{
@@ -38,7 +38,7 @@ impl StateReader for PgState {
         &'a self,
         pipeline: &'a PipelineName,
         ids: &'a [SalesforceId],
-    ) -> Answer<'a, HashMap<SalesforceId, Identity>> {
+    ) -> Answer<'a, ById<SalesforceId, Identity>> {
         self.read((pipeline.clone(), ids.to_vec()), |tx, (pipeline, ids)| identities::read(tx, pipeline, ids).boxed())
             .boxed()
     }

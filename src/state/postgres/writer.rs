@@ -35,6 +35,7 @@ async fn enter(tx: &mut Tx<'_>, commit: &Commit) -> Result<(), Fault> {
     // What this commit settles was planned with what it removes.
     lookups::recheck_pairs(tx, pipeline, &commit.removed_from).await?;
     lookups::write_settled(tx, pipeline, &commit.settled).await?;
+    lookups::write_confirmed(tx, pipeline, &commit.confirmed).await?;
     lookups::write_rechecks(tx, pipeline, &commit.rechecks).await?;
     lookups::write_waiting(tx, pipeline, &commit.waiting, at).await?;
     failures::resolve(tx, pipeline, &commit.resolved, FailureKind::Record).await?;
