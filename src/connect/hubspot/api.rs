@@ -69,6 +69,10 @@ fn association_limit(calls_max: u32) -> u32 {
 /// Calls under way beyond those that the rate limit and the time of an answer ask for, so that a few late ones leave no gap.
 const SPARE_CALLS: usize = 16;
 
+/// Calls a second that are provided for at most: far more than any portal permits. Where nothing limits calls, this computer does, and more of
+/// them under way would be held in memory and nothing else.
+const CALLS_PER_SECOND_MAX: f64 = 100.0;
+
 /// Most calls under way, however slow answers are.
 const CALLS_UNDER_WAY_MAX: usize = 96;
 
@@ -251,7 +255,7 @@ impl Api {
     pub(super) fn calls_under_way(&self) -> usize {
         let latency = Duration::from_micros(self.latency.load(Ordering::Relaxed));
         // Half as many again, as answers do not take equally long.
-        let needed = 1.5 * self.calls_per_second() * latency.as_secs_f64();
+        let needed = 1.5 * self.calls_per_second().min(CALLS_PER_SECOND_MAX) * latency.as_secs_f64();
         (needed as usize).saturating_add(SPARE_CALLS).min(CALLS_UNDER_WAY_MAX)
     }
 

@@ -30,6 +30,9 @@ const PASSES_MAX: usize = 2;
 /// makes associations: at 19 calls a second, answers may take half a second and the limit is still used in full.
 const BATCHES_IN_FLIGHT_MAX: usize = 10;
 
+/// As many are under way at least, however quick answers are: each holds some megabytes.
+const BATCHES_IN_FLIGHT_MIN: usize = 4;
+
 /// Associations with work left, each with the HubSpot id of its record.
 type Due = Vec<(AssociationState, HubspotId)>;
 
@@ -73,7 +76,7 @@ impl Drain<'_> {
             if self.cx.cancel.is_cancelled() {
                 break at(Fault::Cancelled);
             }
-            if reading && in_flight.len() < BATCHES_IN_FLIGHT_MAX {
+            if reading && in_flight.len() < self.batches_under_way() {
                 match self.page(&mut after).await {
                     Ok(due) if due.is_empty() => reading = false,
                     Ok(due) => {
@@ -97,6 +100,11 @@ impl Drain<'_> {
             }
         }
         Err(error)
+    }
+
+    /// Batches under way that use the rate limit in full.
+    fn batches_under_way(&self) -> usize {
+        (self.cx.target.calls_under_way() / 4).clamp(BATCHES_IN_FLIGHT_MIN, BATCHES_IN_FLIGHT_MAX)
     }
 
     /// The next page of what is due. A record's lookups stay together: two of them may lead to one record, whose labels are
