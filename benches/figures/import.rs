@@ -240,6 +240,24 @@ pub(crate) fn long_texts(records: usize, text_bytes: usize) -> Result<f64> {
     Ok(usage.memory)
 }
 
+/// Records that all belong to one account, imported and read again: what a lookup to one record of so many costs.
+pub(crate) fn of_one_account(records: usize) -> Result<f64> {
+    let settings = Settings { records, accounts: Some(1), ..Settings::default() };
+    let project = Project::new(&settings, 1)?;
+    let (import, again) = (project.import()?, project.import()?);
+    let counts = project.stub.counts()?;
+    ensure!(counts.associated == records as u64, "{} pairs were associated: {counts:?}", counts.associated);
+    let each = |usage: &Usage| usage.cpu * 1e6 / records as f64;
+    println!(
+        "{records} records of one account: {:.1} µs of CPU a record, {:.1} when they are read again; {:.0} MiB, {:.0} MiB",
+        each(&import),
+        each(&again),
+        import.memory / MIB,
+        again.memory / MIB
+    );
+    Ok(import.memory.max(again.memory))
+}
+
 /// A plan of an import: everything is read, mapped and decided, and nothing written.
 pub(crate) fn planned(records: usize) -> Result<f64> {
     let settings = Settings { records, ..Settings::default() };

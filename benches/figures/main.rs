@@ -4,8 +4,8 @@
 //! - `… -- import [RECORDS]`: an import beside the floor, the same once more, cycles without a change.
 //! - `… -- rate RECORDS MILLISECONDS [PIPELINES [processes]]`: the share of the call budget that an import uses.
 //! - `… -- plots [RECORDS]`: calls and records over time at three latencies, as pictures in docs/pictures.
-//! - `… -- long RECORDS BYTES`, `… -- bad RECORDS EVERY`, `… -- killed RECORDS`, `… -- plan RECORDS`: long texts, refused values, a kill,
-//!   a plan.
+//! - `… -- long RECORDS BYTES`, `… -- bad RECORDS EVERY`, `… -- killed RECORDS`, `… -- one-account RECORDS`, `… -- plan RECORDS`: long
+//!   texts, refused values, a kill, records of one account, a plan.
 //! - `… -- instructions`: what parts of an import cost a record, in instructions; needs `valgrind`.
 //! - `… -- files [PIPELINES]`: `validate` of many pipelines with a catalog, and `--version`.
 //! - `… -- state [RECORDS]`, `… -- upgrade [RECORDS]`: the state alone; the upgrade of one of version 7.
@@ -58,6 +58,7 @@ fn main() -> Result<()> {
         ["plots"] => import::plots(100_000),
         ["plots", records] => import::plots(number(records)?),
         ["long", records, bytes] => import::long_texts(number(records)?, number(bytes)?).map(drop),
+        ["one-account", records] => import::of_one_account(number(records)?).map(drop),
         ["plan", records] => import::planned(number(records)?).map(drop),
         ["bad", records, every] => import::bad_values(number(records)?, number(every)?).map(drop),
         ["killed", records] => import::killed(number(records)?).map(drop),

@@ -31,6 +31,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 pub(crate) struct Settings {
     /// Records of each source object.
     pub(crate) records: usize,
+    /// Accounts that they belong to; none where they are as many as usual.
+    pub(crate) accounts: Option<usize>,
     /// Bytes of the long text of each record.
     pub(crate) text_bytes: usize,
     /// Milliseconds before each answer of HubSpot.
@@ -253,7 +255,8 @@ impl Stub {
         let names: Vec<String> = columns.iter().map(|name| format!("\"{name}\"")).collect();
         body.push_str(&names.join(","));
         body.push('\n');
-        let writers: Vec<_> = columns.iter().map(|name| world::cell(object, name)).collect();
+        let accounts = self.settings.accounts.unwrap_or(world::ACCOUNTS);
+        let writers: Vec<_> = columns.iter().map(|name| world::cell(object, name, accounts)).collect();
         for number in from..end {
             for (index, write) in writers.iter().enumerate() {
                 body.push_str(if index == 0 { "\"" } else { ",\"" });
@@ -421,12 +424,16 @@ impl Stub {
     /// What was associated from this side; nobody asks from the other one.
     fn associated(&self, path: &str, request: &[u8], body: &mut Vec<u8>) -> Result<u16> {
         let batch: Batch<Reference<'_>> = serde_json::from_slice(request)?;
+        let mut without = Vec::new();
         body.extend_from_slice(br#"{"status":"COMPLETE","results":["#);
         self.state(|state| {
             let associated = state.associated.get(objects(path));
             let mut comma = "";
             for Reference { id } in &batch.inputs {
-                let Some(ends) = associated.and_then(|associated| associated.get(&id.parse().ok()?)) else { continue };
+                let Some(ends) = associated.and_then(|associated| associated.get(&id.parse().ok()?)) else {
+                    without.push(*id);
+                    continue;
+                };
                 let to = |(to, kind): &(u64, AssociationType)| {
                     json!({"toObjectId": to, "associationTypes": [{"category": kind.category, "typeId": kind.id,
                         "label": null}]})
@@ -437,10 +444,17 @@ impl Stub {
             }
             anyhow::Ok(())
         })?;
-        body.extend_from_slice(
-            br#"],"startedAt":"2026-06-01T12:00:00.000Z","completedAt":"2026-06-01T12:00:00.000Z"}"#,
-        );
-        Ok(200)
+        body.extend_from_slice(br#"],"startedAt":"2026-06-01T12:00:00.000Z","completedAt":"2026-06-01T12:00:00.000Z""#);
+        if !without.is_empty() {
+            let error = |id: &&str| {
+                json!({"status": "error", "category": "OBJECT_NOT_FOUND", "message": "No association was found.",
+                    "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND", "context": {"fromObjectId": [id]}})
+            };
+            let errors: Vec<Value> = without.iter().map(error).collect();
+            write!(body, r#","numErrors":{},"errors":{}"#, errors.len(), Value::from(errors))?;
+        }
+        body.push(b'}');
+        Ok(if without.is_empty() { 200 } else { 207 })
     }
 
     /// Every company that is asked for is there; of other records those that were written.
