@@ -260,7 +260,7 @@ fn a_standby_is_looked_at_and_never_written_to() {
 #[test]
 fn a_server_whose_disk_is_full_costs_nothing() {
     let Some(server) = Server::with_small_folder("24m") else {
-        eprintln!("skipped: this user may not mount a small file system");
+        crate::support::long::tell("skipped: this user may not mount a small file system");
         return;
     };
     let bench = Bench::new(20);
