@@ -15,7 +15,8 @@ pub struct Cancel {
 }
 
 /// Nothing more may be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the turn is over")]
 pub struct TurnOver;
 
 impl Cancel {

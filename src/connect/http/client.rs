@@ -180,7 +180,9 @@ impl Transport {
             request = request.header("content-type", "application/json; charset=UTF-8");
             // A network that is played has no connection; its calls count from when they get their place.
             request = match outgoing.on_written.filter(|_| self.played.is_none()) {
-                Some(on_written) => request.body(reqwest::Body::wrap(WrittenBody::new(body, on_written))),
+                Some(on_written) => {
+                    request.body(reqwest::Body::wrap(WrittenBody::new(body, on_written, cancel.clone())))
+                }
                 None => request.body(body),
             };
         }
