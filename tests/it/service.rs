@@ -81,13 +81,13 @@ fn lists<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
 #[test]
 fn what_the_pages_of_operation_show_can_be_read_and_runs_what_there_is() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/deploy");
-    let unit = std::fs::read_to_string(folder.join("syncline.service")).unwrap();
-    let mut lines: Vec<String> =
-        unit.lines().filter_map(|line| line.strip_prefix("ExecStart=/usr/bin/").map(str::to_owned)).collect();
+    let mut lines: Vec<String> = Vec::new();
     let mut documents = 0;
     for entry in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
         let text = std::fs::read_to_string(&entry).unwrap();
-        for block in text.split("```yaml part\n").skip(1).map(|piece| piece.split("\n```").next().unwrap()) {
+        lines.extend(text.lines().filter_map(|line| line.strip_prefix("ExecStart=/usr/bin/").map(str::to_owned)));
+        let blocks = text.split("```yaml part\n").skip(1).map(|piece| piece.split("\n```").next().unwrap());
+        for block in blocks.flat_map(|block| block.split("\n---\n")) {
             let document: Value =
                 serde_yaml::from_str(block).unwrap_or_else(|error| panic!("{}: {error}", entry.display()));
             documents += 1;
