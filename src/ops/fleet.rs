@@ -49,14 +49,15 @@ pub async fn status(project: &Project, values: bool) -> Result<StatusReport, Ops
 async fn portal(project: &Project, name: &str, values: bool) -> (PortalStatus, Option<OpsError>) {
     let told = async {
         let portal = open_portal(project, name, &without_target)?;
-        standings(&portal).await
+        let report = standings(&portal).await?;
+        Ok::<_, OpsError>((report, portal.state_for_reading()?.takeovers().await?))
     };
     match told.await {
-        Ok(mut report) => {
+        Ok((mut report, takeovers)) => {
             if !values {
                 hide::statuses(&mut report.pipelines);
             }
-            (of(name, &report, project.outside.clock.now()), None)
+            (of(name, &report, takeovers, project.outside.clock.now()), None)
         }
         Err(error) => {
             let broken = PortalStatus {
@@ -69,6 +70,7 @@ async fn portal(project: &Project, name: &str, values: bool) -> (PortalStatus, O
                 pending_associations: 0,
                 open_failures: 0,
                 last_run: None,
+                takeovers: 0,
             };
             (broken, Some(error))
         }
@@ -76,7 +78,7 @@ async fn portal(project: &Project, name: &str, values: bool) -> (PortalStatus, O
 }
 
 /// What a person should see of a portal among hundreds.
-fn of(name: &str, report: &StatusReport, now: Timestamp) -> PortalStatus {
+fn of(name: &str, report: &StatusReport, takeovers: u64, now: Timestamp) -> PortalStatus {
     let all = &report.pipelines;
     let sum = |count: fn(&PipelineStatus) -> u64| all.iter().map(count).sum();
     let reasons = || all.iter().flat_map(|pipeline| pipeline.attention.iter().map(move |what| (&pipeline.name, what)));
@@ -99,6 +101,7 @@ fn of(name: &str, report: &StatusReport, now: Timestamp) -> PortalStatus {
         pending_associations: sum(|pipeline| pipeline.pending_associations),
         open_failures: sum(|pipeline| pipeline.open_failures),
         last_run: all.iter().filter_map(|pipeline| Some(pipeline.last_run.as_ref()?.started.clone())).max(),
+        takeovers,
     }
 }
 

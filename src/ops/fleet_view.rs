@@ -16,6 +16,8 @@ pub struct FleetStatus {
     pub longest_wait_seconds: Option<f64>,
     /// Its portal.
     pub longest_wait_portal: Option<String>,
+    /// How often a worker took a portal that another one had not given back, since the first turns.
+    pub takeovers: u64,
     /// One entry a portal, by name.
     pub portals: Vec<PortalStatus>,
 }
@@ -41,6 +43,8 @@ pub struct PortalStatus {
     pub open_failures: u64,
     /// When its latest run began (UTC).
     pub last_run: Option<String>,
+    /// How often a worker took it from another one that had not given it back.
+    pub takeovers: u64,
 }
 
 /// How a portal stands, in a word.
@@ -77,6 +81,7 @@ impl FleetStatus {
             broken: count(PortalStanding::Broken),
             longest_wait_seconds: longest.map(|(wait, _)| wait),
             longest_wait_portal: longest.map(|(_, portal)| portal.clone()),
+            takeovers: portals.iter().map(|portal| portal.takeovers).sum(),
             portals,
         }
     }

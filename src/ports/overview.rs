@@ -46,6 +46,9 @@ pub trait StateOverview: Send + Sync {
     /// The calls of all runs that began since.
     fn calls_since<'a>(&'a self, since: Timestamp, now: Timestamp)
     -> BoxFuture<'a, Result<Vec<CallsMade>, StateError>>;
+
+    /// How often a worker took one of the state's portals from another one that had not given it back.
+    fn takeovers(&self) -> BoxFuture<'_, Result<u64, StateError>>;
 }
 
 /// Calls that runs of a pipeline made between two moments: those of short runs in one slot together, those of a longer run by

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
@@ -123,6 +124,7 @@ fn portals(registry: &mut Registry, fleet: &FleetStatus, each: bool) {
     add(registry, "portals", "Portals, by how they stand", counted);
     let wait = fleet.longest_wait_seconds.unwrap_or_default();
     add(registry, "portals_longest_wait_seconds", "How long the most overdue pipeline waits", [(Vec::new(), wait)]);
+    takeovers(registry, fleet, each);
     if !each {
         return;
     }
@@ -143,6 +145,20 @@ fn portals(registry: &mut Registry, fleet: &FleetStatus, each: bool) {
         })
     });
     add(registry, "portal_standing", "How each portal stands: 1 for the standing that it has", standings);
+}
+
+/// Either the sum or each portal's, so that nobody who adds up samples counts one twice.
+fn takeovers(registry: &mut Registry, fleet: &FleetStatus, each: bool) {
+    let family = Family::<Labels, Counter>::default();
+    if each {
+        for it in &fleet.portals {
+            family.get_or_create(&vec![("portal", it.portal.clone())]).inc_by(it.takeovers);
+        }
+    } else {
+        family.get_or_create(&Labels::new()).inc_by(fleet.takeovers);
+    }
+    // The format adds `_total`.
+    registry.register("portal_takeovers", "Portals taken from a worker that had not given them back", family);
 }
 
 fn ends<'a>(it: &'a PipelineStatus, run: &'a RunView) -> impl Iterator<Item = (Labels, f64)> + 'a {

@@ -1,5 +1,6 @@
 //! Many portals in one database: their connections, and who may see which of them.
 
+use serde_json::json;
 use syncline::ops::fleet;
 use syncline::project::wiring::{Outside, open, open_portal};
 
@@ -100,6 +101,43 @@ fn a_role_sees_the_portals_that_it_may_see() {
         let ran = run(address, &["sync", "--once", "--target", "p1"]).code(1);
         assert!(ran.stderr.contains("docs/deploy/postgres.md"), "{ran:?}");
     }
+}
+
+#[test]
+fn takeovers_are_told_of_the_fleet_and_of_each_portal() {
+    let (bench, database) = bench(2);
+    let sql = |text: &str| shared().sql(&database, text);
+    import(&bench, "p1");
+    import(&bench, "p2");
+    assert_eq!(bench.run(&["status", "--format", "json"]).code(0).json()["fleet"]["takeovers"], 0);
+    assert!(!bench.run(&["status"]).code(0).stdout.contains("takeover"));
+    for (portal, takeovers) in [("p1", 3), ("p2", 1)] {
+        sql(&format!(
+            "INSERT INTO syncline.portals (key, epoch, owner, process, until, state_id, calls, takeovers)
+             SELECT '{portal}', 9, 'x', 'x', 'epoch', id, 0, {takeovers} FROM syncline.states WHERE name = 'crm/{portal}'"
+        ));
+    }
+    let told = bench.run(&["status", "--format", "json"]).code(0).json();
+    let fleet = &told["fleet"];
+    assert_eq!((&fleet["takeovers"], &fleet["portals"][0]["takeovers"]), (&json!(4), &json!(3)), "{fleet}");
+    let text = bench.run(&["status"]).code(0);
+    assert!(text.stdout.contains("; 4 takeovers\n") && text.stdout.contains("taken over"), "{text:?}");
+    // A role that sees one portal sees its takeovers, and no other's.
+    let role = format!("{database}_viewer");
+    sql(&format!(
+        "DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; INSERT INTO syncline.viewers VALUES ('{role}', 'crm/p1')"
+    ));
+    sql(&format!("GRANT USAGE ON SCHEMA syncline TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA syncline TO {role}"));
+    assert_eq!(sql(&format!("SET ROLE {role}; SELECT sum(takeovers) FROM syncline.portals")), "3");
+    let served = bench.serve(&[]);
+    assert_eq!(served.get("/status.json").status(200).fits("status")["fleet"]["takeovers"], 4);
+    let page = served.get("/").status(200).body;
+    assert!(page.contains("data-label=\"taken over\">3<"), "{page}");
+    let metrics = served.get("/metrics").status(200).body;
+    assert!(metrics.contains("\nsyncline_portal_takeovers_total 4\n"), "{metrics}");
+    let metrics = bench.serve(&["--portal-labels"]).get("/metrics").status(200).body;
+    assert!(metrics.contains("\nsyncline_portal_takeovers_total{portal=\"p1\"} 3\n"), "{metrics}");
+    assert!(!metrics.contains("\nsyncline_portal_takeovers_total "), "{metrics}");
 }
 
 #[test]

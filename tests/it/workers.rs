@@ -200,6 +200,7 @@ fn two_workers_share_portals_and_give_them_back() {
     assert_eq!(fleet.sql("SELECT count(*) FROM syncline.portals"), "3");
     assert_eq!(fleet.sql("SELECT count(*) FROM syncline.portals WHERE until > now() OR ended IS NULL"), "0");
     assert_eq!(fleet.sql("SELECT count(*) FROM syncline.leases WHERE until > now()"), "0");
+    assert_eq!(fleet.sql("SELECT sum(takeovers) FROM syncline.portals"), "0", "they were given back");
 }
 
 #[test]
@@ -217,6 +218,7 @@ fn a_worker_that_is_killed_in_an_import_is_replaced_and_nothing_is_doubled() {
     fleet.caught_up(&[&other]);
     other.end();
     agree(bench);
+    assert_eq!(fleet.sql("SELECT sum(takeovers) FROM syncline.portals"), "1");
 }
 
 #[test]

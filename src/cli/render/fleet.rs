@@ -12,7 +12,7 @@ pub fn fleet(status: &StatusReport, paint: Paint) -> String {
     let Some(fleet) = &status.fleet else { return String::new() };
     let mut text = format!("{}\n\n", paint.strong(&headline(fleet)));
     let rows: Vec<Vec<String>> = fleet.portals.iter().map(row).collect();
-    let head = ["portal", "stands", "records", "data as of", "waits", "waiting", "failures", "last run"];
+    let head = ["portal", "stands", "records", "data as of", "waits", "waiting", "failures", "taken over", "last run"];
     text.push_str(&painted(&head, &rows, paint, &|_, cell| match cell {
         "fresh" => Tone::Good,
         "late" => Tone::Changed,
@@ -30,13 +30,18 @@ pub fn fleet(status: &StatusReport, paint: Paint) -> String {
     text
 }
 
-/// `200 portals: 198 fresh, 2 late, 0 broken; the longest wait is 4 min (acme)`.
+/// `200 portals: 198 fresh, 2 late, 0 broken; the longest wait is 4 min (acme); 3 takeovers`.
 pub fn headline(fleet: &FleetStatus) -> String {
     let FleetStatus { fresh, late, broken, .. } = fleet;
     let wait = fleet.longest_wait_seconds.zip(fleet.longest_wait_portal.as_ref());
     let wait = wait.map(|(wait, portal)| format!("; the longest wait is {} ({})", seconds(wait), safe(portal)));
+    let takeovers = (fleet.takeovers > 0).then(|| format!("; {}", count(fleet.takeovers, "takeover", "takeovers")));
     let portals = count(fleet.portals.len() as u64, "portal", "portals");
-    format!("{portals}: {fresh} fresh, {late} late, {broken} broken{}", wait.unwrap_or_default())
+    format!(
+        "{portals}: {fresh} fresh, {late} late, {broken} broken{}{}",
+        wait.unwrap_or_default(),
+        takeovers.unwrap_or_default()
+    )
 }
 
 /// A line for each portal with a problem.
@@ -63,6 +68,7 @@ fn row(portal: &PortalStatus) -> Vec<String> {
         portal.wait_seconds.map(seconds).unwrap_or_default(),
         number(portal.pending_associations),
         number(portal.open_failures),
+        number(portal.takeovers),
         portal.last_run.as_deref().map_or_else(|| "none".to_owned(), moment),
     ]
 }

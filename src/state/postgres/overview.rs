@@ -60,6 +60,17 @@ impl StateOverview for PgState {
     fn calls_since<'a>(&'a self, since: Timestamp, now: Timestamp) -> Answer<'a, Vec<CallsMade>> {
         self.read((since, now), |tx, (since, now)| calls(tx, *since, *now).boxed()).boxed()
     }
+
+    fn takeovers(&self) -> Answer<'_, u64> {
+        self.read((), |tx, ()| takeovers(tx).boxed()).boxed()
+    }
+}
+
+async fn takeovers(tx: &mut Tx<'_>) -> Result<u64, Fault> {
+    // By the state of the latest turn, so that a portal which two states share counts once.
+    let read = sql("SELECT coalesce(sum(takeovers), 0)::bigint FROM syncline.portals WHERE state_id = $1");
+    let found = tx.row(read.bind(tx.state)).await?;
+    found.map_or(Ok(0), |row| Ok(get::<i64>(&row, 0)?.unsigned_abs()))
 }
 
 async fn origins(tx: &mut Tx<'_>, runs: &[RunId]) -> Result<HashMap<RunId, RunOrigin>, Fault> {

@@ -231,7 +231,8 @@ async fn take(tx: &mut Tx<'_>, wanted: &Wanted) -> Result<Taken, Fault> {
     let take = sql("INSERT INTO syncline.portals AS p (key, epoch, owner, process, until, state_id, calls)
          VALUES ($1, 1, $2, $3, clock_timestamp() + $4 * interval '1 second', $5, 0)
          ON CONFLICT (key) DO UPDATE SET epoch = p.epoch + 1, owner = excluded.owner, process = excluded.process,
-             until = excluded.until, state_id = excluded.state_id, ended = NULL, calls = 0
+             until = excluded.until, state_id = excluded.state_id, ended = NULL, calls = 0,
+             takeovers = p.takeovers + (p.ended IS NULL)::int
          WHERE p.until < clock_timestamp() OR p.process = $6
          RETURNING epoch");
     let take = take.bind(&wanted.key).bind(&wanted.owner).bind(process::own()).bind(wanted.times.lasts.as_secs_f64());
