@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::support::{Bench, Ran, ended};
+use crate::support::Bench;
+use crate::targets::run_with;
 
 /// What nothing may show.
 const HIDDEN: &str = "hush-0123456789abcdef";
@@ -30,12 +31,6 @@ fn fleet() -> (Bench, Bench) {
         &format!("version: 1\nportal_id: 888\nconnections:\n  hubspot: {{ base_url: \"{there}\" }}\n"),
     );
     (bench, other)
-}
-
-fn run_with(bench: &Bench, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
-    let mut command = bench.command(arguments);
-    command.envs(variables.iter().copied());
-    ended(command.output().unwrap())
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn two_portals() -> (Bench, Bench) {
 }
 
 /// Runs the program with variables of its own.
-fn run_with(bench: &Bench, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+pub(crate) fn run_with(bench: &Bench, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
     let mut command = bench.command(arguments);
     command.envs(variables.iter().copied());
     ended(command.output().unwrap())
