@@ -1,6 +1,6 @@
 //! The records that lookups were found to lead to, for the length of a run: many records lead to one account.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
@@ -29,6 +29,10 @@ struct Known {
     listed: HashSet<String>,
     /// Those that several records carry, which HubSpot has confirmed.
     several: HashSet<u64>,
+    /// Those that the search was asked for.
+    sought: HashSet<u64>,
+    /// Searches of each directory.
+    searches: HashMap<String, u64>,
 }
 
 /// The right to ask for some targets; others who need them wait until it is over.
@@ -71,6 +75,23 @@ impl FoundTargets {
     /// Remembers that a directory was listed.
     pub fn put_listed(&self, directory: &str) {
         self.known().listed.insert(directory.to_owned());
+    }
+
+    /// Those of these ids that the search was not asked for in this run, and how many searches were made for the directory.
+    pub fn unsought(&self, directory: &str, ids: &[SalesforceId]) -> (Vec<SalesforceId>, u64) {
+        let known = self.known();
+        let unsought = ids.iter().filter(|id| !known.sought.contains(&self.hasher.hash_one((directory, id))));
+        (unsought.copied().collect(), known.searches.get(directory).copied().unwrap_or_default())
+    }
+
+    /// Remembers that the search was asked for these ids, in so many calls.
+    pub fn put_sought(&self, directory: &str, ids: &[SalesforceId], searches: u64) {
+        let mut known = self.known();
+        if known.sought.len() >= TARGETS_MAX {
+            known.sought.clear();
+        }
+        known.sought.extend(ids.iter().map(|id| self.hasher.hash_one((directory, id))));
+        *known.searches.entry(directory.to_owned()).or_default() += searches;
     }
 
     /// Whether HubSpot has confirmed in this run that several records carry the id.

@@ -20,6 +20,9 @@ pub const BATCH_RECORDS_MAX: usize = 100;
 /// The property that holds a record's own id: it may be the key of a batch read.
 pub const RECORD_ID: &str = "hs_object_id";
 
+/// Most values that one search asks for.
+pub const SEARCH_VALUES_MAX: usize = 100;
+
 /// Most associations that are made by one call.
 pub const BATCH_PAIRS_MAX: usize = 2000;
 
@@ -67,6 +70,17 @@ pub trait TargetReader: Send + Sync {
         properties: &'a [Arc<str>],
         after: Option<&'a str>,
     ) -> BoxFuture<'a, Result<TargetPage, Fault>>;
+
+    /// Active records that hold one of at most [`SEARCH_VALUES_MAX`] values in a property, as HubSpot's search knows them: it compares
+    /// without regard to case and lags behind, so what it shows is to be read, and what it does not show may be there.
+    ///
+    /// Errors: `Reject` when the property cannot be searched by.
+    fn search<'a>(
+        &'a self,
+        object: &'a str,
+        property: &'a str,
+        values: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<TargetRecord>, Fault>>;
 
     /// All associations of at most [`PAIRS_READ_MAX`] records to records of another object, paged to the end: what the answers
     /// say of each record, in the order of the records, which are distinct. Absent means that it has none.

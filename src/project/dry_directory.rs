@@ -53,12 +53,18 @@ impl Directory for DryDirectory {
                 return self.scratch.find(name, ids).await;
             }
             let mut found = self.state.find(name, ids).await?;
+            let added = self.scratch.find(&added_name(name), ids).await?;
             let forgotten = self.scratch.find(&forgotten_name(name), ids).await?;
             for (id, gone) in forgotten {
                 let gone: HashSet<HubspotId> = gone.into_iter().collect();
                 if let Some(records) = found.get_mut(&id) {
                     records.retain(|record| !gone.contains(record));
                 }
+            }
+            for (id, added) in added {
+                let records = found.entry(id).or_default();
+                let news: Vec<HubspotId> = added.into_iter().filter(|record| !records.contains(record)).collect();
+                records.extend(news);
             }
             found.retain(|_, records| !records.is_empty());
             Ok(found)
@@ -77,13 +83,22 @@ impl Directory for DryDirectory {
     }
 
     fn add<'a>(&'a self, name: &'a str, entries: &'a [(SalesforceId, HubspotId)]) -> Answer<'a, ()> {
-        self.scratch.add(name, entries)
+        async move {
+            match self.shared(name).await? {
+                Some(_) => self.scratch.add(&added_name(name), entries).await,
+                None => self.scratch.add(name, entries).await,
+            }
+        }
+        .boxed()
     }
 
     fn forget<'a>(&'a self, name: &'a str, entries: &'a [(SalesforceId, HubspotId)]) -> Answer<'a, ()> {
         async move {
             match self.shared(name).await? {
-                Some(_) => self.scratch.add(&forgotten_name(name), entries).await,
+                Some(_) => {
+                    self.scratch.forget(&added_name(name), entries).await?;
+                    self.scratch.add(&forgotten_name(name), entries).await
+                }
                 None => self.scratch.forget(name, entries).await,
             }
         }
@@ -101,6 +116,11 @@ impl Directory for DryDirectory {
     fn turn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Box<dyn Turn>> {
         self.scratch.turn(name)
     }
+}
+
+/// The private directory of what the dry run found beyond a listing of the state.
+fn added_name(name: &str) -> String {
+    format!("added:{name}")
 }
 
 /// The private directory of what the dry run found to be gone from a listing of the state.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use syncline::sys::rng::Rng;
 
 use crate::crashes::{change_everything, first_difference};
+use crate::late_targets::crowd;
 #[cfg(feature = "postgres")]
 use crate::postgres::on;
 use crate::support::moment::Moment;
@@ -210,7 +211,23 @@ fn scenarios() -> Vec<Scenario> {
         let path = "/crm/objects/**/batch/upsert";
         Scenario::new("second import", bench, json!([{"path": path, "fault": "no_results", "times": 2}]), &IMPORT)
     };
-    let all = vec![first, sync, reconcile, again];
+    // A company appears for which associations wait.
+    let late = {
+        let bench = bench();
+        crowd(&bench);
+        let account =
+            bench.salesforce("create", json!({"object": "Account", "values": {"Name": "Late"}}))["id"].clone();
+        let orders = bench.rows("WorkOrder");
+        for id in orders.keys().take(2) {
+            bench.salesforce("update", json!({"object": "WorkOrder", "id": id, "values": {"AccountId": account}}));
+        }
+        bench.import();
+        let properties = json!({"name": "Late", "salesforceaccountid": account});
+        bench.hubspot("create", json!({"object": "0-2", "properties": properties}));
+        bench.sandbox.advance(std::time::Duration::from_secs(10));
+        Scenario::new("sync with a company that came late", bench, json!([]), &SYNC)
+    };
+    let all = vec![first, sync, reconcile, again, late];
     #[cfg(feature = "postgres")]
     let all = all.into_iter().chain(on_a_server()).collect();
     all

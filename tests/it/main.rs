@@ -39,6 +39,7 @@ mod islands;
 mod json_output;
 mod junctions;
 mod large_inputs;
+mod late_targets;
 mod lifecycle;
 mod limits;
 mod login;

@@ -10,15 +10,16 @@ use reqwest::Method;
 use serde::Serialize;
 
 use super::errors::{self, Action, ApiError};
+use super::limits::{Kind, Limits, Places};
 use super::plain_types::PlainTypes;
 use super::settings::{Credentials, HubspotSettings};
 use super::tokens::Tokens;
 use super::wire::Answer;
 use crate::connect::http::calls::Unclaimed;
 use crate::connect::http::client::{Outgoing, Reply, Transport, TransportError};
-use crate::connect::http::limiter::{Caller, Limiter, Stopped};
+use crate::connect::http::limiter::{Caller, Stopped};
 use crate::connect::http::ring::Ring;
-use crate::connect::http::window::{NOBODY, Sent, Share};
+use crate::connect::http::window::{NOBODY, Share};
 use crate::model::hash::Hasher;
 use crate::ports::fault::Fault;
 use crate::sys::cancel::Cancel;
@@ -50,22 +51,6 @@ const LIMIT_PAUSE: Duration = Duration::from_secs(2);
 /// With a pause each about a minute of refusals: then the limit is used up by somebody else for good.
 const LIMITED_MAX: u32 = 30;
 
-/// Assumed until an answer tells the limit.
-const RATE_LIMIT: (u32, Duration) = (100, Duration::from_secs(10));
-
-/// Association calls have a limit of their own beside the ordinary one. No answer names it; HubSpot documents one for each
-/// of the ordinary limits.
-fn association_limit(calls_max: u32) -> u32 {
-    match calls_max {
-        // Free and Starter portals have 100 ordinary calls in ten seconds, a public app 110.
-        0..=110 => calls_max.min(100),
-        // Professional and Enterprise portals have 190.
-        111..=190 => 150,
-        // The add-on that raises the limits makes it 250.
-        _ => 200,
-    }
-}
-
 /// Calls under way beyond those that the rate limit and the time of an answer ask for, so that a few late ones leave no gap.
 const SPARE_CALLS: usize = 16;
 
@@ -82,8 +67,7 @@ pub(super) struct Api {
     settings: Arc<HubspotSettings>,
     transport: Transport,
     tokens: Arc<Tokens>,
-    limiter: Arc<Limiter>,
-    association_limiter: Arc<Limiter>,
+    limits: Limits,
     /// The plain association types that are known.
     pub(super) plain_types: Arc<PlainTypes>,
     /// Who its calls are for.
@@ -113,8 +97,8 @@ pub(super) struct Call<'a> {
     pub(super) body: Option<Bytes>,
     /// Sending it twice does no harm.
     pub(super) repeatable: bool,
-    /// Counts against the limit of association calls as well.
-    pub(super) association: bool,
+    /// What it counts against.
+    pub(super) kind: Kind,
     /// There may be nobody to answer it: a page that says so is believed at the second time.
     pub(super) optional: bool,
 }
@@ -124,13 +108,6 @@ pub(super) const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// A good answer's status and body, or a refusal with how long to wait.
 type Exchange = Result<(u16, Bytes), (ApiError, Option<Duration>)>;
-
-/// The places of a call in the windows that it counts in.
-#[derive(Debug, Clone, Copy)]
-struct Places {
-    ordinary: Sent,
-    association: Option<Sent>,
-}
 
 /// Names the account of a token without telling anything of it: each app of a portal has a limit of its own.
 fn account(settings: &HubspotSettings) -> String {
@@ -153,7 +130,7 @@ impl<'a> Call<'a> {
             target,
             body: None,
             repeatable: true,
-            association: false,
+            kind: Kind::Ordinary,
             optional: false,
         }
     }
@@ -166,12 +143,17 @@ impl<'a> Call<'a> {
 
     /// The same of a body that is JSON already.
     pub(super) fn post_bytes(operation: &'a str, target: String, body: Option<Bytes>) -> Self {
-        Self { operation, method: Method::POST, target, body, repeatable: true, association: false, optional: false }
+        Self { operation, method: Method::POST, target, body, repeatable: true, kind: Kind::Ordinary, optional: false }
     }
 
     /// The same call, as one about associations.
     pub(super) fn association(self) -> Self {
-        Self { association: true, ..self }
+        Self { kind: Kind::Association, ..self }
+    }
+
+    /// The same call, as a search.
+    pub(super) fn search(self) -> Self {
+        Self { kind: Kind::Search, ..self }
     }
 
     /// The same call, as one that the portal may not offer.
@@ -195,18 +177,12 @@ impl Api {
     ) -> Result<Self, Fault> {
         let transport = Transport::new(&settings.base_url, network, &clock)
             .map_err(|text| Fault::Halt(errors::local("set-up", text, 1)))?;
-        let fixed = settings.rate_limit.is_some();
-        let (calls, interval) = settings.rate_limit.unwrap_or(RATE_LIMIT);
-        let limiter = |calls_max: u32, suffix: &str| {
+        let ring = |suffix: &str| {
             // Played networks have clocks of their own, whose moments mean nothing to other processes.
-            let folder = settings.shared_folder.as_deref().filter(|_| matches!(network, Network::Real));
-            let ring =
-                folder.and_then(|folder| Ring::open(folder, &format!("{}{suffix}", account(&settings)), clock.now()));
-            Arc::new(Limiter::new(calls_max, interval, fixed, ring, clock.clone(), cancel.clone()))
+            let folder = settings.shared_folder.as_deref().filter(|_| matches!(network, Network::Real))?;
+            Ring::open(folder, &format!("{}{suffix}", account(&settings)), clock.now())
         };
-        let ordinary = limiter(calls, "");
-        // A fixed limit is meant for all calls; association calls are taken for a part of them.
-        let associations = limiter(if fixed { calls } else { association_limit(calls) }, "-associations");
+        let limits = Limits::new(settings.rate_limit, ring, &clock, &cancel);
         // Until a run takes it over: commands that look something up need no share of their own.
         let caller = Caller::new(NOBODY);
         let (share, settings, latency) = (Share::Changes, Arc::new(settings), Arc::default());
@@ -218,8 +194,7 @@ impl Api {
             settings,
             transport,
             tokens,
-            limiter: ordinary,
-            association_limiter: associations,
+            limits,
             plain_types,
             share,
             caller,
@@ -297,7 +272,7 @@ impl Api {
 
     /// Calls per second at present.
     pub(super) fn calls_per_second(&self) -> f64 {
-        self.limiter.calls_per_second()
+        self.limits.calls_per_second()
     }
 
     /// Names what the rate limit is for.
@@ -311,13 +286,12 @@ impl Api {
 
     /// Takes over from somebody who had the portal until so long ago, and had made so many calls; all that it allows where nobody knows.
     pub(super) fn inherit(&self, calls: Option<u32>, ago: Duration) {
-        self.limiter.inherit(calls, ago);
-        self.association_limiter.inherit(calls, ago);
+        self.limits.inherit(calls, ago);
     }
 
     /// How many calls stand in the window of the rate limit.
     pub(super) fn calls_lately(&self) -> u32 {
-        self.limiter.calls()
+        self.limits.calls_lately()
     }
 
     /// Makes a call and decodes its answer, whatever its good status is.
@@ -349,7 +323,8 @@ impl Api {
         loop {
             // Before a place is taken, which would be wasted while a token is asked for.
             let token = self.tokens.current().await?;
-            let places = self.wait_turn(call).await?;
+            let places =
+                self.limits.acquire(call.kind, self.share, &self.caller).await.map_err(|Stopped| Fault::Cancelled)?;
             calls.fetch_add(1, Ordering::Relaxed);
             let resends = *tries + limited + u32::from(renewed);
             let answer = match self.exchange(call, places, &token, resends).await {
@@ -378,29 +353,6 @@ impl Api {
         }
     }
 
-    /// Waits for a place in each window that the call counts in.
-    async fn wait_turn(&self, call: &Call<'_>) -> Result<Places, Fault> {
-        let stopped = |Stopped| Fault::Cancelled;
-        // The scarcer one first: a place in the ordinary window is not held while waiting for it.
-        let association = match call.association {
-            true => Some(self.association_limiter.acquire(self.share, &self.caller).await.map_err(stopped)?),
-            false => None,
-        };
-        let ordinary = self.limiter.acquire(self.share, &self.caller).await.map_err(stopped)?;
-        Ok(Places { ordinary, association })
-    }
-
-    /// What is called when the call is written to the connection.
-    fn on_written(&self, places: Places) -> impl FnOnce() + Send + Sync + 'static {
-        let (limiter, association_limiter) = (Arc::clone(&self.limiter), Arc::clone(&self.association_limiter));
-        move || {
-            limiter.written(places.ordinary);
-            if let Some(place) = places.association {
-                association_limiter.written(place);
-            }
-        }
-    }
-
     /// One exchange: the body of a good answer, or the refusal with how long to wait.
     async fn exchange(
         &self,
@@ -411,13 +363,14 @@ impl Api {
     ) -> Result<Exchange, TransportError> {
         let failed = |error: url::ParseError| TransportError::Failed(error.to_string());
         let url = self.settings.base_url.join(&call.target).map_err(failed)?;
+        let limits = self.limits.clone();
         let outgoing = Outgoing {
             method: call.method.clone(),
             url: &url,
             token,
             headers: vec![("accept", "application/json")],
             body: call.body.clone(),
-            on_written: Some(Box::new(self.on_written(places))),
+            on_written: Some(Box::new(move || limits.written(places))),
             time_max: Some(EXCHANGE_TIME_MAX),
             resends,
         };
@@ -426,18 +379,12 @@ impl Api {
         // A stop lets a call end first: cut off, a write would leave records in doubt.
         let mut reply = self.transport.send(outgoing, &self.cancel.of_call()).await?;
         crash_point!("hubspot.answered");
-        let number = |name: &str| reply.header(name).and_then(|text| text.trim().parse::<u32>().ok());
-        let interval = number("x-hubspot-ratelimit-interval-milliseconds");
-        let interval = interval.map(|milliseconds| Duration::from_millis(milliseconds.into()));
-        let limits = (number("x-hubspot-ratelimit-max"), interval, number("x-hubspot-ratelimit-remaining"));
         self.note_day(&reply);
         self.note_time(&reply);
         let request_id = reply.header("x-hubspot-correlation-id").map(str::to_owned);
         let retry_after =
             reply.header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        self.limiter.learn(limits.0, limits.1, limits.2, places.ordinary);
-        // What is left is the ordinary limit's number, so it is not told to this one.
-        self.association_limiter.learn(limits.0.map(association_limit), limits.1, None, places.ordinary);
+        self.limits.learn(&reply, places);
         let status = reply.status;
         let waited = self.clock.since(started);
         // Refusals count as well: they are as far away as good answers.
@@ -473,7 +420,7 @@ impl Api {
                 tracing::debug!(operation = call.operation, pause_ms = pause.as_millis() as u64, "rate limit reached");
                 // Everybody waits, not only this call: the next one would be refused too, and refusals count against
                 // an app.
-                self.limiter.block(pause);
+                self.limits.block(call.kind, pause);
                 Ok(())
             }
             // A move takes up to a day. The run ends, and a later one begins where it stopped.

@@ -5,6 +5,7 @@ mod api;
 mod associations;
 mod bodies;
 mod errors;
+mod limits;
 mod lookups;
 mod objects;
 mod outcomes;

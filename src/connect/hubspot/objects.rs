@@ -20,6 +20,9 @@ use crate::ports::target::{Lookup, RECORD_ID, TargetPage, TargetRecord, WriteBat
 /// What is encoded in a path segment or query value.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
+/// Pages of one search: HubSpot gives no more than 10,000 records.
+const SEARCH_PAGES_MAX: usize = 50;
+
 /// `/crm/objects/2026-09/2-1/batch/upsert`
 fn path(object: &str, rest: &str) -> String {
     format!("/crm/objects/{API_VERSION}/{}{rest}", encode(object))
@@ -104,6 +107,41 @@ pub(super) async fn list(
     let page: Page<Object> = api.fetch(calls, &Call::get("list records", target)).await?;
     let next = page.paging.as_ref().and_then(super::wire::Paging::after);
     Ok(TargetPage { records: page.entries().into_iter().filter_map(record).collect(), next })
+}
+
+/// Records that hold one of these values, as the search shows them.
+pub(super) async fn search(
+    api: &Api,
+    calls: &AtomicU64,
+    object: &str,
+    property: &str,
+    values: &[String],
+) -> Result<Vec<TargetRecord>, Fault> {
+    // In a list, HubSpot finds texts by their lower case only.
+    let values: Vec<String> = values.iter().map(|value| value.to_lowercase()).collect();
+    let mut records = Vec::new();
+    let mut after = None;
+    for _ in 0..SEARCH_PAGES_MAX {
+        let mut body = json!({
+            "filterGroups": [{ "filters": [{ "propertyName": property, "operator": "IN", "values": values }] }],
+            "sorts": [{ "propertyName": RECORD_ID, "direction": "ASCENDING" }],
+            "properties": [property],
+            "limit": 200,
+        });
+        if let Some(after) = &after {
+            body["after"] = json!(after);
+        }
+        let call = Call::post("search records", path(object, "/search"), &body).search();
+        let page: Page<Object> = api.fetch(calls, &call).await?;
+        let next = page.paging.as_ref().and_then(super::wire::Paging::after);
+        records.extend(page.entries().into_iter().filter_map(record));
+        // A page that names itself as the next one has no end.
+        if next.is_none() || next == after {
+            break;
+        }
+        after = next;
+    }
+    Ok(records)
 }
 
 /// Archives records.

@@ -175,6 +175,15 @@ impl TargetReader for HubspotTarget {
         objects::list(&self.api, &self.calls, object, properties, after).boxed()
     }
 
+    fn search<'a>(
+        &'a self,
+        object: &'a str,
+        property: &'a str,
+        values: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<TargetRecord>, Fault>> {
+        objects::search(&self.api, &self.calls, object, property, values).boxed()
+    }
+
     fn associations<'a>(
         &'a self,
         from_object: &'a str,

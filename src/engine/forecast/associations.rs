@@ -206,7 +206,7 @@ impl Forecast {
         self.keep_waiting(may_wait).await?;
         for ((id, key), target, why) in waiting {
             // What HubSpot does not say is neither there nor not there: nothing of it changes.
-            self.totals().tally.failed_associations += u64::from(why != Waiting::NotThere);
+            self.totals().tally.failed_associations += u64::from(!matches!(why, Waiting::NotThere | Waiting::NotShown));
             self.totals().tally.pending_associations += 1;
             let association = planned_association(&key, AssociationAction::Pending, Some(target));
             planned.entry(id).or_default().push(association);

@@ -39,6 +39,8 @@ pub struct Resolved {
 pub enum Waiting {
     /// The record that it points at is not in HubSpot yet.
     NotThere,
+    /// HubSpot's search does not show it, which lags behind: it may be there.
+    NotShown,
     /// Several records carry the id.
     Several(Vec<HubspotId>),
     /// HubSpot does not say whether one carries it.
@@ -50,6 +52,8 @@ impl Waiting {
     pub(super) fn is_wrong(&self, target: SalesforceId, settled: &SettledPair) -> bool {
         match self {
             Self::NotThere => true,
+            // The one that it led to may be there still, and is made certain of when there is a doubt.
+            Self::NotShown => settled.asked.target != target,
             // Whichever of them it is: a lookup that leads elsewhere by now leads to none but these.
             Self::Several(records) => settled.asked.target != target && !records.contains(&settled.to),
             Self::NoAnswer => false,
@@ -187,6 +191,7 @@ async fn search(
             }
             Some(TargetMatch::Many(records)) => Waiting::Several(records.clone()),
             Some(TargetMatch::NoAnswer) => Waiting::NoAnswer,
+            Some(TargetMatch::NotShown) => Waiting::NotShown,
             None => Waiting::NotThere,
         };
         if state.settled.as_ref().is_some_and(|settled| waiting.is_wrong(target, settled)) {

@@ -190,6 +190,7 @@ fn why(found: Option<&TargetMatch>) -> Waiting {
     match found {
         Some(TargetMatch::Many(records)) => Waiting::Several(records.clone()),
         Some(TargetMatch::NoAnswer) => Waiting::NoAnswer,
+        Some(TargetMatch::NotShown) => Waiting::NotShown,
         Some(TargetMatch::One(_)) | None => Waiting::NotThere,
     }
 }

@@ -1,7 +1,7 @@
 //! Finds the HubSpot records that lookups point at: from another pipeline's identities, by batch read on a unique property, or
-//! from a directory filled by one paged listing. Effect: fills the directory; safe to repeat.
+//! from a directory that one paged listing fills, and searches afterwards. Effect: fills the directory; safe to repeat.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use crate::model::identity::Membership;
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::pipeline::compiled::{Association, AssociationTarget};
+use crate::ports::fault::Fault;
 use crate::ports::state::Listing;
-use crate::ports::target::{BATCH_RECORDS_MAX, Lookup, RECORD_ID};
+use crate::ports::target::{BATCH_RECORDS_MAX, Lookup, RECORD_ID, SEARCH_VALUES_MAX, TargetRecord};
 use crate::stages::{StageContext, StageError, StageName};
 use crate::sys::crash_point::crash_point;
 
@@ -23,6 +24,8 @@ pub enum TargetMatch {
     One(HubspotId),
     /// Several records carry the id.
     Many(Vec<HubspotId>),
+    /// The search does not show one, and lags behind.
+    NotShown,
     /// HubSpot does not say whether one carries it.
     NoAnswer,
 }
@@ -33,7 +36,7 @@ const READS_IN_FLIGHT_MAX: usize = 8;
 /// How records are searched.
 #[derive(Debug, Clone, Copy)]
 pub struct Hunt {
-    /// A new listing is allowed where the directory lacks one of them.
+    /// HubSpot may be searched, or listed once more, where the directory lacks one of them.
     pub may_list: bool,
     /// What is remembered is not trusted: HubSpot has shown that something moved.
     pub doubted: bool,
@@ -216,14 +219,31 @@ async fn by_directory(
     let doubted = found.iter().filter(|(id, records)| hunt.doubted || several(**id, records));
     let doubted: Vec<(SalesforceId, HubspotId)> =
         doubted.flat_map(|(id, records)| records.iter().map(|record| (*id, record.clone()))).collect();
-    let moved = forget_moved(cx, &name, object, property, &doubted).await?;
+    let gone = forget_moved(cx, &name, object, property, &doubted).await?;
+    let moved = !gone.is_empty();
     if moved {
         found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
     }
-    if (hunt.may_list || moved) && ids.iter().any(|id| !found.contains_key(id)) {
-        let listed = cx.found_targets.is_listed(&name) && !moved;
-        list(cx, &name, object, property, |listing| listed || !may_repeat(listing, cx.clock.now())).await?;
-        found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
+    let missing = |found: &HashMap<SalesforceId, Vec<HubspotId>>| -> Vec<SalesforceId> {
+        ids.iter().filter(|id| !found.contains_key(id)).copied().collect()
+    };
+    let (mut open, mut not_shown) = (missing(&found), Vec::new());
+    let listed = cx.found_targets.is_listed(&name) && !moved;
+    if (hunt.may_list || moved) && !open.is_empty() && !listed {
+        if let Some(shown) = search(cx, &name, object, property, &open).await? {
+            if shown {
+                found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
+                open = missing(&found);
+            }
+            not_shown = open;
+            // Of a record that has moved, an association may stand: only a listing proves that none carries the id.
+            open = not_shown.extract_if(.., |id| gone.contains(id)).collect();
+        }
+        if !open.is_empty() {
+            list(cx, &name, object, property, |listing| !may_repeat(listing, cx.clock.now())).await?;
+            found = cx.directory.find(&name, ids).await.map_err(at(StageName::Associate))?;
+            not_shown.retain(|id| !found.contains_key(id));
+        }
     }
     for (id, _) in found.iter().filter(|(_, records)| records.len() > 1) {
         cx.found_targets.put_several(object, property, *id);
@@ -233,23 +253,89 @@ async fn by_directory(
         1 => records.pop().map(|record| (id, TargetMatch::One(record))),
         _ => Some((id, TargetMatch::Many(records))),
     });
-    Ok(matched.collect())
+    Ok(matched.chain(not_shown.into_iter().map(|id| (id, TargetMatch::NotShown))).collect())
 }
 
-/// Asks HubSpot for records that a directory names, and forgets those that are gone or carry another id. Whether there were
-/// any.
+/// Asks HubSpot's search for ids that a directory lacks. What it shows is read by its id, and added where it holds the id to the letter:
+/// the search lags behind, and takes upper for lower case. Whether anything was added; none where a listing takes no longer, or no search
+/// is to be had.
+async fn search(
+    cx: &StageContext,
+    name: &str,
+    object: &str,
+    property: &Arc<str>,
+    ids: &[SalesforceId],
+) -> Result<Option<bool>, StageError> {
+    let at = StageError::at::<crate::ports::state::StateError>;
+    let Some(listing) = cx.directory.filled(name).await.map_err(at(StageName::Associate))? else { return Ok(None) };
+    let (open, before) = cx.found_targets.unsought(name, ids);
+    let searches = open.len().div_ceil(IDS_OF_A_SEARCH) as u64;
+    if searches > 0 && before.saturating_add(searches).saturating_mul(PAGES_OF_A_SEARCH) > listing.pages {
+        return Ok(None);
+    }
+    if searches > 0 {
+        cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
+    }
+    let search = |part: &[SalesforceId]| {
+        let values: Vec<String> =
+            part.iter().flat_map(|id| [id.as_str(), &id.as_str()[..15]].map(str::to_owned)).collect();
+        async move { cx.target.search(object, property, &values).await }
+    };
+    let calls: Vec<_> = open.chunks(IDS_OF_A_SEARCH).map(search).collect();
+    let mut calls = stream::iter(calls).buffer_unordered(READS_IN_FLIGHT_MAX);
+    let mut shown = Vec::new();
+    while let Some(answer) = calls.next().await {
+        let records = match answer {
+            // What cannot be searched for can be listed, or else that says why it cannot.
+            Err(fault @ (Fault::Reject(_) | Fault::Halt(_))) => {
+                tracing::debug!(object, property = &**property, %fault, "the search is refused");
+                return Ok(None);
+            }
+            answer => answer.map_err(StageError::at(StageName::Associate))?,
+        };
+        let entry = |record: TargetRecord| Some((salesforce_id(record.properties.get(&**property))?, record.id));
+        shown.extend(records.into_iter().filter_map(entry).filter(|(id, _)| open.contains(id)));
+    }
+    crash_point!("targets.searched");
+    let (holders, _) = holders(cx, object, property, &shown).await?;
+    cx.directory.add(name, &holders).await.map_err(at(StageName::Associate))?;
+    cx.found_targets.put_sought(name, &open, searches);
+    Ok(Some(!holders.is_empty()))
+}
+
+/// Two forms of an id are searched for, as HubSpot may hold it with 15 characters: together as many values as one search takes.
+const IDS_OF_A_SEARCH: usize = SEARCH_VALUES_MAX / 2;
+
+/// In the time of one search, four of which are made in a second, so many pages are listed under the usual limit of 19 calls a second.
+const PAGES_OF_A_SEARCH: u64 = 5;
+
+/// Asks HubSpot for records that a directory names, and forgets those that are gone or carry another id: the ids of which there were
+/// some.
 async fn forget_moved(
     cx: &StageContext,
     name: &str,
     object: &str,
     property: &Arc<str>,
     entries: &[(SalesforceId, HubspotId)],
-) -> Result<bool, StageError> {
+) -> Result<HashSet<SalesforceId>, StageError> {
     if entries.is_empty() {
-        return Ok(false);
+        return Ok(HashSet::new());
     }
     cx.confirm().await.map_err(StageError::at(StageName::Associate))?;
-    let mut moved = Vec::new();
+    // What is forgotten without need is found again.
+    let (_, moved) = holders(cx, object, property, entries).await?;
+    cx.directory.forget(name, &moved).await.map_err(StageError::at(StageName::Associate))?;
+    Ok(moved.into_iter().map(|(id, _)| id).collect())
+}
+
+/// Parts these into records that hold the id, as HubSpot says now, and those of which it does not say so.
+async fn holders(
+    cx: &StageContext,
+    object: &str,
+    property: &Arc<str>,
+    entries: &[(SalesforceId, HubspotId)],
+) -> Result<(Entries, Entries), StageError> {
+    let (mut holders, mut others) = (Vec::new(), Vec::new());
     for part in entries.chunks(BATCH_RECORDS_MAX) {
         let mut records: Vec<String> = part.iter().map(|(_, record)| record.to_string()).collect();
         records.sort_unstable();
@@ -257,19 +343,23 @@ async fn forget_moved(
         let read = cx.target.read_by_key(object, RECORD_ID, &records, std::slice::from_ref(property)).await;
         let read = read.map_err(StageError::at(StageName::Associate))?;
         let read: HashMap<String, Lookup<_>> = records.into_iter().zip(read).collect();
-        moved.extend(part.iter().filter(|(id, record)| match read.get(record.as_str()) {
-            Some(Lookup::Found(held)) => {
-                held.id != *record || salesforce_id(held.properties.get(&**property)) != Some(*id)
-            }
-            // The old id of a merged record is answered by the record that is left, or by nothing. What is forgotten without need
-            // is found again by the listing.
-            Some(Lookup::Absent | Lookup::Unknown) | None => true,
-        }));
+        for (id, record) in part {
+            let holds = match read.get(record.as_str()) {
+                Some(Lookup::Found(held)) => {
+                    held.id == *record && salesforce_id(held.properties.get(&**property)) == Some(*id)
+                }
+                // The old id of a merged record is answered by the record that is left, or by nothing.
+                Some(Lookup::Absent | Lookup::Unknown) | None => false,
+            };
+            let side = if holds { &mut holders } else { &mut others };
+            side.push((*id, record.clone()));
+        }
     }
-    let moved: Vec<(SalesforceId, HubspotId)> = moved.into_iter().cloned().collect();
-    cx.directory.forget(name, &moved).await.map_err(StageError::at(StageName::Associate))?;
-    Ok(!moved.is_empty())
+    Ok((holders, others))
 }
+
+/// Records by the Salesforce ids that they hold.
+type Entries = Vec<(SalesforceId, HubspotId)>;
 
 /// Whether a directory may be listed once more: a short one always, a long one when many times its own duration has
 /// passed, so that waiting associations never use up the portal's calls.

@@ -184,7 +184,9 @@ impl MadeAssociations {
                     ready.pairs += pairs;
                     ready.lookups.extend(waiting.into_iter().map(|made| made.ready(to)));
                 }
-                Some(TargetMatch::Many(_) | TargetMatch::NoAnswer) | None => queue.held -= pairs,
+                Some(TargetMatch::Many(_) | TargetMatch::NotShown | TargetMatch::NoAnswer) | None => {
+                    queue.held -= pairs
+                }
             }
         }
         Ok(())

@@ -110,7 +110,7 @@ impl<'a> AssociationBatch<'a> {
         for ((salesforce_id, key), target, why) in waiting {
             match why {
                 // Its record may come with the next run of another pipeline: no failure that a person could mend.
-                Waiting::NotThere => {}
+                Waiting::NotThere | Waiting::NotShown => {}
                 Waiting::Several(records) => self.fail(salesforce_id, ambiguous(&key, target, &records)),
                 Waiting::NoAnswer => self.fail(salesforce_id, no_answer()),
             }

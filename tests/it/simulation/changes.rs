@@ -13,7 +13,7 @@ use syncline::sandbox::server::split_target;
 use syncline::sys::rng::Rng;
 
 use super::model::{End, Held, Row, Snapshot, tie};
-use super::world::{KINDS, STATUSES};
+use super::world::{KINDS, STATUSES, is_one_of_many};
 
 /// People on both sides, and what must be remembered of what they did.
 pub(super) struct People {
@@ -177,6 +177,9 @@ impl People {
         for (kind, object) in [("leases", "leases"), ("units", "units"), ("companies", "0-2")] {
             let listed = self.hubspot("records", json!({"object": object})).unwrap();
             for record in listed["records"].as_array().unwrap() {
+                if is_one_of_many(&record["properties"]) {
+                    continue;
+                }
                 let id = record["id"].as_str().unwrap().to_owned();
                 records.insert((kind.to_owned(), id), Held::read(record, &self.kinds));
             }

@@ -378,7 +378,18 @@ fn unique(name: &str) -> Value {
     json!({"name": name, "label": name, "type": "string", "fieldType": "text", "hasUniqueValue": true})
 }
 
-fn portal() -> Value {
+/// From this seed on, HubSpot has so many companies besides that a listing of them costs more than a search.
+pub(super) const CROWDED_FROM: u64 = 1_000_000;
+
+/// Whether a company is one of the many.
+pub(super) fn is_one_of_many(properties: &Value) -> bool {
+    properties["name"].as_str().is_some_and(|name| name.starts_with("One of many"))
+}
+
+fn portal(is_crowded: bool) -> Value {
+    let many = if is_crowded { 450 } else { 0 };
+    let many: Vec<Value> =
+        (0..many).map(|number| json!({"properties": {"name": format!("One of many {number}")}})).collect();
     let options: Vec<Value> = ["draft", "active", "ended"]
         .iter()
         .enumerate()
@@ -415,7 +426,7 @@ fn portal() -> Value {
         "labels": [
             label("0-2", "billing"), label("0-2", "own"), label("0-2", "site"), label("0-2", "guest"), label("0-2", "payer"),
             label("units", "main"), label("units", "spare"), label("units", "guest"), label("units", "payer")],
-        "records": {}
+        "records": {"0-2": many}
     })
 }
 
@@ -452,7 +463,7 @@ impl World {
     pub(super) fn new(seed: u64, definition: Definition) -> Self {
         let start: Timestamp = "2026-06-01T09:00:00Z".parse().unwrap();
         let clock = Clock::manual(start);
-        let worlds = Worlds { salesforce: Some(org()), hubspot: Some(portal()) };
+        let worlds = Worlds { salesforce: Some(org()), hubspot: Some(portal(seed >= CROWDED_FROM)) };
         let options = SandboxOptions {
             seed,
             records: 1,
