@@ -170,7 +170,7 @@ impl<'a> AssociationBatch<'a> {
         let unanswered = open.iter().flat_map(ends_here).collect();
         sent.settle(&planned, &unanswered, &mut self.delta);
         self.commit.disowned.append(&mut planned.disowned);
-        let (lookups, still) = self.remove(object, lookups, &planned, &mut views, sent).await?;
+        let (mut lookups, still) = self.remove(object, lookups, &planned, &mut views, sent).await?;
         open.extend(still);
         if !planned.remove.is_empty() {
             if !lookups.is_empty() {
@@ -179,7 +179,7 @@ impl<'a> AssociationBatch<'a> {
             // What still stands of before keeps its lookup from being carried out.
             planned = plan(&lookups, &views, object);
         }
-        let outcomes = self.make(object, &planned, sent).await?;
+        let outcomes = self.make(object, &mut lookups, &planned, sent).await?;
         open.extend(self.enter(object, lookups, planned, &outcomes));
         Ok(open)
     }
@@ -304,6 +304,7 @@ impl<'a> AssociationBatch<'a> {
     async fn make(
         &mut self,
         object: &Arc<str>,
+        lookups: &mut [DueLookup],
         planned: &AssociationPlan,
         sent: &mut OpenCalls,
     ) -> Result<Vec<PairOutcome>, StageError> {
@@ -316,6 +317,15 @@ impl<'a> AssociationBatch<'a> {
         commit.disowned = std::mem::take(&mut self.commit.disowned);
         commit.owned.reserve(planned.make.len());
         commit.owned.extend(planned.make.iter().flat_map(|change| change.ownership.iter().cloned()));
+        // What is on its way to be made may stand: a lookup that asks for something else by the next run must lead back to it.
+        let objects = pair_objects(self.cx, object);
+        let making = lookups.iter_mut().zip(&planned.results).filter(|(_, result)| result.waits_for.is_some());
+        for (lookup, settled) in making.filter_map(|(lookup, result)| Some((lookup, result.settled.as_ref()?))) {
+            let (id, key) = (lookup.salesforce_id, lookup.key.clone());
+            commit.settled.push((id, key.clone(), Some((objects.key(&settled.from, &settled.to), settled.clone()))));
+            commit.rechecks.push((id, key));
+            lookup.settled = Some(settled.clone());
+        }
         self.writers.state.commit(commit).await.map_err(at)?;
         crash_point!("associate.making_noted");
         let outcomes = self.send_splitting(object, &planned.make, true).await?;
