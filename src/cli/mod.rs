@@ -59,8 +59,9 @@ pub fn run(arguments: ArgsOs) -> Exit {
             return if wrong { Exit::Usage } else { Exit::Done };
         }
     };
-    // Two workers: one waits for the network, and the transform of a batch must not hold it up.
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build() {
+    // One thread, beside those for what blocks: several hand each other work and memory all the time, which costs more than it brings where
+    // the services' limits decide how fast it goes.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::error(&format!("cannot start: {error}"), None, None);

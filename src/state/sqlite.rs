@@ -14,7 +14,7 @@ use super::database::Database;
 use super::lease::{self, LocalLeases};
 use super::reader::Reader;
 use super::relabelled::{NewKeys, Relabelled};
-use super::writer::{Done, Pending, Writer, run_blocking};
+use super::writer::{Blocking, Done, Pending, Writer};
 use super::{
     alerts, associations, commit, comparisons, directory, failures, identities, kept, lookups, open, pairs, pipelines,
     rows, runs, unconfirmed,
@@ -37,6 +37,7 @@ use crate::sys::crash_point::crash_point;
 #[derive(Clone)]
 pub struct SqliteState {
     writer: Arc<Writer>,
+    blocking: Blocking,
     /// The connection that reads; none where the one that writes does that too.
     reader: Option<Arc<Reader>>,
     /// The file; none for a private database.
@@ -91,7 +92,8 @@ impl SqliteState {
     fn new(database: Database, path: Option<&Path>, clock: &Clock) -> Self {
         let shown = path.map_or_else(|| "(private)".to_owned(), |path| path.display().to_string());
         Self {
-            writer: Writer::new(database, shown),
+            writer: Writer::new(database, shown, Blocking::under(clock)),
+            blocking: Blocking::under(clock),
             reader: None,
             path: path.map(Path::to_owned),
             leases: LocalLeases::default(),
@@ -107,7 +109,7 @@ impl SqliteState {
         T: Send + 'static,
         F: FnOnce(&Database) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (writer, reader) = (Arc::clone(&self.writer), self.reader.clone());
+        let (writer, reader, blocking) = (Arc::clone(&self.writer), self.reader.clone(), self.blocking);
         self.answered(move || {
             let (sender, receiver) = oneshot::channel();
             let work = move || {
@@ -118,7 +120,7 @@ impl SqliteState {
                 // Nobody may be waiting any more.
                 let _ = sender.send(Done::plain(answer));
             };
-            run_blocking(work);
+            blocking.run(work);
             receiver
         })
     }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::database::Database;
 use super::open;
 use crate::ports::state::StateError;
+use crate::sys::clock::Clock;
 use crate::sys::crash_point::crash_point_within;
 
 /// Commands that share one transaction at most.
@@ -33,6 +34,7 @@ pub struct Writer {
     gathered: Condvar,
     /// See [`GATHERING`].
     gathering: Duration,
+    blocking: Blocking,
     /// How error messages name the database.
     shown: String,
 }
@@ -111,13 +113,13 @@ impl<T> Done<T> {
 
 impl Writer {
     /// A writer on a connection.
-    pub fn new(database: Database, shown: String) -> Arc<Self> {
-        Self::gathering_for(GATHERING, database, shown)
+    pub fn new(database: Database, shown: String, blocking: Blocking) -> Arc<Self> {
+        Self::gathering_for(GATHERING, database, shown, blocking)
     }
 
-    fn gathering_for(gathering: Duration, database: Database, shown: String) -> Arc<Self> {
+    fn gathering_for(gathering: Duration, database: Database, shown: String, blocking: Blocking) -> Arc<Self> {
         let (database, queue, gathered) = (Mutex::new(database), Mutex::default(), Condvar::new());
-        Arc::new(Self { database, queue, gathered, gathering, shown })
+        Arc::new(Self { database, queue, gathered, gathering, blocking, shown })
     }
 
     /// Puts some work in the queue. It is done in a transaction that it must neither begin nor end, and that it may share with others:
@@ -142,7 +144,7 @@ impl Writer {
         drop(queue);
         if !is_served {
             let serving = Serving { writer: Arc::clone(self), is_over: false };
-            run_blocking(move || serving.all());
+            self.blocking.run(move || serving.all());
         }
         receiver
     }
@@ -235,12 +237,26 @@ impl Drop for Moment<'_> {
     }
 }
 
-/// Does some work on a thread that may block. A runtime of one thread has no other work to keep going, and so things happen in the order in
-/// which they are asked for.
-pub fn run_blocking(work: impl FnOnce() + Send + 'static) {
-    match Handle::current().runtime_flavor() {
-        RuntimeFlavor::CurrentThread => work(),
-        _ => drop(tokio::task::spawn_blocking(work)),
+/// Where work is done that may block.
+#[derive(Debug, Clone, Copy)]
+pub struct Blocking {
+    /// Time is played.
+    is_played: bool,
+}
+
+impl Blocking {
+    /// As it fits a clock.
+    pub fn under(clock: &Clock) -> Self {
+        Self { is_played: clock.is_manual() }
+    }
+
+    /// Does some work, on a thread that may block. Where time is played on one thread, things happen in the order in which they are asked
+    /// for.
+    pub fn run(self, work: impl FnOnce() + Send + 'static) {
+        match Handle::current().runtime_flavor() {
+            RuntimeFlavor::CurrentThread if self.is_played => work(),
+            _ => drop(tokio::task::spawn_blocking(work)),
+        }
     }
 }
 
@@ -308,7 +324,12 @@ mod tests {
     fn writer_gathering_for(gathering: Duration) -> Arc<Writer> {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE numbers (number INTEGER PRIMARY KEY) STRICT").unwrap();
-        Writer::gathering_for(gathering, Database::new(connection), "(private)".to_owned())
+        Writer::gathering_for(
+            gathering,
+            Database::new(connection),
+            "(private)".to_owned(),
+            Blocking { is_played: true },
+        )
     }
 
     fn insert(number: i64) -> impl FnMut(&Database) -> rusqlite::Result<()> {

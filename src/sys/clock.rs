@@ -93,6 +93,11 @@ impl Clock {
         Self(Kind::Manual(Arc::new(Hands { time: watch::Sender::new(start), sleepers: Mutex::default() })))
     }
 
+    /// Whether it stands still until it is moved.
+    pub fn is_manual(&self) -> bool {
+        matches!(self.0, Kind::Manual(_))
+    }
+
     /// The present moment, in UTC.
     pub fn now(&self) -> Timestamp {
         match &self.0 {

@@ -169,10 +169,10 @@ impl Limiter {
         let mut held = ring.hold()?;
         // A new or damaged file is filled from what this process knows.
         if let Some(shared) = held.news() {
-            window.shared = shared;
+            window.take_over(shared);
         }
         let done = work(&mut window, &self.clock);
-        held.write(&window.shared);
+        held.write(&mut window);
         Some(done)
     }
 

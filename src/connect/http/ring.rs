@@ -3,27 +3,27 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::window::{Sent, Share, Shared};
-use crate::model::hash::Hasher;
+use super::window::{RollingWindow, Sent, Share, Shared};
 use crate::sys::files;
 
 /// Begins the file; another form has another beginning.
-const MAGIC: &[u8; 8] = b"SLRATE01";
+const MAGIC: &[u8; 8] = b"SLRATE02";
 
-/// Most calls that the file holds: more than any limit of an interval.
-/// A file that a broken program let grow cannot make every call slow.
-const SENT_MAX: usize = 4_000;
+/// Most calls that the file holds: more than any limit of an interval. A call has its place by its number, so that old ones are written over.
+const CALLS_MAX: usize = 4_000;
 
-/// Longest file that is read, in bytes.
-/// More than the calls of a full file take: 4,000 of 13 bytes each.
-const BYTES_MAX: u64 = 256 * 1024;
+/// Bytes of one call: its moment, its user, its share, and a check.
+const CALL: usize = 16;
+
+/// Bytes of what stands before the calls.
+const HEAD: usize = 80;
 
 /// How long the file of an account stays that nobody calls.
 /// A limit forgets within seconds; a week only spares daily jobs from making the file anew.
@@ -37,19 +37,31 @@ const SWEPT_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(in crate::connect) struct Ring {
     file: File,
-    /// Its length and its end as this process has left it.
-    left: Mutex<Option<(u64, Checksum)>>,
+    /// What it begins with, as this process has left it.
+    left: Mutex<Option<Head>>,
+}
+
+/// What the file begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Head {
+    /// What all know but for the calls: moments and durations in microseconds.
+    numbers: [i64; 5],
+    /// The number of the first call that stands in the file, or is written over by a later one.
+    first: u64,
+    /// The number of the call that comes next.
+    next: u64,
+    /// How often the file was written: one that is written by another process differs in it.
+    written: u64,
 }
 
 /// The file, while nobody else changes it.
 pub(in crate::connect) struct Held<'a> {
     ring: &'a Ring,
-    /// Its length, where that was looked at.
-    length: Option<u64>,
+    /// What it begins with; none where it is new or damaged.
+    head: Option<Head>,
+    /// How often it was written, as far as one knows.
+    written: u64,
 }
-
-/// What a file ends with: a hash of all that stands before.
-type Checksum = [u8; 8];
 
 impl Ring {
     /// Opens the file of an account in a folder, which is made. None where that is not possible.
@@ -72,7 +84,7 @@ impl Ring {
     pub(in crate::connect) fn hold(&self) -> Option<Held<'_>> {
         // Without waiting: the operating system's wait cannot be ended by a stop.
         match self.file.try_lock() {
-            Ok(()) => Some(Held { ring: self, length: None }),
+            Ok(()) => Some(Held { ring: self, head: None, written: u64::from(std::process::id()) << 32 }),
             Err(TryLockError::WouldBlock) => None,
             Err(TryLockError::Error(error)) => {
                 tracing::debug!(%error, "the shared rate limit cannot be locked");
@@ -83,55 +95,108 @@ impl Ring {
 }
 
 impl Held<'_> {
-    /// What others have left since this process left it; none where they have left nothing, or what [`Held::read`] cannot read.
+    /// What others have left since this process left it; none where they have left nothing, or what cannot be read.
     pub(in crate::connect) fn news(&mut self) -> Option<Shared> {
-        // Its end tells: most calls follow one of the same process, and a file of many calls takes long to read.
-        let end = self.end();
-        let is_ours = end.is_some() && end == *self.left();
-        if is_ours { None } else { self.read() }
+        let head = self.read_head()?;
+        // Most calls follow one of the same process.
+        if *self.left() == Some(head) {
+            (self.head, self.written) = (Some(head), head.written);
+            return None;
+        }
+        self.written = head.written;
+        let (shared, is_in_order) = self.read_calls(&head)?;
+        // What a process left that died while it wrote is written anew.
+        self.head = is_in_order.then_some(head);
+        Some(shared)
     }
 
-    /// Its length and its last bytes.
-    fn end(&mut self) -> Option<(u64, Checksum)> {
-        let (mut file, mut end) = (&self.ring.file, Checksum::default());
-        let length = file.seek(SeekFrom::End(0)).ok()?;
-        self.length = Some(length);
-        file.seek(SeekFrom::Start(length.checked_sub(end.len() as u64)?)).ok()?;
-        file.read_exact(&mut end).ok()?;
-        Some((length, end))
-    }
-
-    fn left(&self) -> MutexGuard<'_, Option<(u64, Checksum)>> {
+    fn left(&self) -> MutexGuard<'_, Option<Head>> {
         self.ring.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What others have left; none where the file is new, damaged, or cannot be read.
-    fn read(&mut self) -> Option<Shared> {
-        let (mut file, mut bytes) = (&self.ring.file, Vec::new());
-        file.seek(SeekFrom::Start(0)).ok()?;
-        // What is longer fails the checksum below, and counts as damaged.
-        file.take(BYTES_MAX).read_to_end(&mut bytes).ok()?;
-        decode(&bytes)
+    fn read_at(&self, at: usize, bytes: &mut [u8]) -> Option<()> {
+        let mut file = &self.ring.file;
+        file.seek(SeekFrom::Start(at as u64)).ok()?;
+        file.read_exact(bytes).ok()
+    }
+
+    fn read_head(&self) -> Option<Head> {
+        let mut bytes = [0; HEAD];
+        self.read_at(0, &mut bytes)?;
+        Head::decode(&bytes)
+    }
+
+    /// What the file holds, and whether it stands there in order of time.
+    fn read_calls(&self, head: &Head) -> Option<(Shared, bool)> {
+        let count = head.next.checked_sub(head.first)?.min(CALLS_MAX as u64);
+        let mut bytes = vec![0; usize::try_from(count).ok()? * CALL];
+        let mut place = 0;
+        for (at, length) in stretches(head.next - count, head.next) {
+            self.read_at(at, bytes.get_mut(place..place + length)?)?;
+            place += length;
+        }
+        // One that is none spoils all: a list with holes would let too many calls through.
+        let sent: Option<Vec<Sent>> = bytes.chunks_exact(CALL).map(decode).collect();
+        let mut sent = sent?;
+        let is_in_order = sent.is_sorted_by_key(|sent| sent.at);
+        sent.sort_by_key(|sent| sent.at);
+        Some((head.shared(sent.into())?, is_in_order))
     }
 
     /// Leaves it for others. What cannot be written is known to this process all the same.
-    pub(in crate::connect) fn write(&mut self, shared: &Shared) {
-        let bytes = encode(shared);
-        let (mut file, length) = (&self.ring.file, bytes.len() as u64);
-        let is_longer = self.length.is_none_or(|before| before > length);
-        let written = file
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| file.write_all(&bytes))
-            // A file that was longer before keeps no old end, which would spoil the checksum.
-            .and_then(|()| if is_longer { file.set_len(length) } else { Ok(()) });
-        *self.left() = match written {
-            Ok(()) => bytes.last_chunk().map(|end| (length, *end)),
+    pub(in crate::connect) fn write(&mut self, window: &mut RollingWindow) {
+        let (shared, untold) = window.to_tell();
+        let oldest = shared.next - shared.sent.len() as u64;
+        let first = self.head.map_or(oldest, |head| head.first.min(shared.next));
+        let from = if self.head.is_none() { oldest } else { untold };
+        let mut head = Head::of(shared, first, self.written);
+        if self.head == Some(head) && from == shared.next {
+            *self.left() = Some(head);
+            return;
+        }
+        head.written = head.written.wrapping_add(1);
+        let done = self.write_calls(shared, from.max(oldest)).and_then(|()| self.write_at(0, &head.encode()));
+        *self.left() = match done {
+            Ok(()) => {
+                window.told();
+                Some(head)
+            }
             Err(error) => {
                 tracing::debug!(%error, "the shared rate limit cannot be written");
                 None
             }
         };
     }
+
+    fn write_at(&self, at: usize, bytes: &[u8]) -> io::Result<()> {
+        let mut file = &self.ring.file;
+        file.seek(SeekFrom::Start(at as u64))?;
+        file.write_all(bytes)
+    }
+
+    /// The calls from a number on.
+    fn write_calls(&self, shared: &Shared, from: u64) -> io::Result<()> {
+        let count = (shared.next - from).min(CALLS_MAX as u64);
+        let skipped = shared.sent.len().saturating_sub(count as usize);
+        let bytes: Vec<u8> = shared.sent.range(skipped..).flat_map(encode).collect();
+        let mut place = 0;
+        for (at, length) in stretches(shared.next - count, shared.next) {
+            self.write_at(at, &bytes[place..place + length])?;
+            place += length;
+        }
+        Ok(())
+    }
+}
+
+/// Where calls of these numbers stand, no more than the file holds: one stretch of bytes, or two where it begins anew.
+fn stretches(from: u64, next: u64) -> impl Iterator<Item = (usize, usize)> {
+    let count = usize::try_from(next - from).unwrap_or(CALLS_MAX).min(CALLS_MAX);
+    let place = usize::try_from(from % CALLS_MAX as u64).unwrap_or_default();
+    let first = count.min(CALLS_MAX - place);
+    [(place, first), (0, count - first)]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(place, count)| (HEAD + place * CALL, count * CALL))
 }
 
 impl Drop for Held<'_> {
@@ -156,64 +221,83 @@ fn sweep(folder: &Path, now: Timestamp) {
     }
 }
 
-fn encode(shared: &Shared) -> Vec<u8> {
-    let kept = shared.sent.len().min(SENT_MAX);
-    let mut bytes = Vec::with_capacity(64 + kept * 13);
-    bytes.extend_from_slice(MAGIC);
-    // Whole microseconds in a fixed order: processes of one version read each other without a decoder.
-    for time in [shared.contended_until, shared.blocked_until, shared.margin_set] {
-        bytes.extend_from_slice(&time.as_microsecond().to_le_bytes());
+impl Head {
+    fn of(shared: &Shared, first: u64, written: u64) -> Self {
+        // Whole microseconds in a fixed order: processes of one version read each other without a decoder.
+        let duration = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        let numbers = [
+            shared.contended_until.as_microsecond(),
+            shared.blocked_until.as_microsecond(),
+            shared.margin_set.as_microsecond(),
+            duration(shared.blocked_for),
+            duration(shared.margin),
+        ];
+        Self { numbers, first, next: shared.next, written }
     }
-    for duration in [shared.blocked_for, shared.margin] {
-        bytes.extend_from_slice(&u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).to_le_bytes());
+
+    /// What all know, with these calls; none where a number is none that a process writes.
+    fn shared(&self, sent: VecDeque<Sent>) -> Option<Shared> {
+        let time = |place: usize| Timestamp::from_microsecond(self.numbers[place]).ok();
+        let duration = |place: usize| Some(Duration::from_micros(u64::try_from(self.numbers[place]).ok()?));
+        Some(Shared {
+            sent,
+            next: self.next,
+            contended_until: time(0)?,
+            blocked_until: time(1)?,
+            margin_set: time(2)?,
+            blocked_for: duration(3)?,
+            margin: duration(4)?,
+        })
     }
-    // The latest ones: what is old leaves the window next anyway.
-    for sent in shared.sent.iter().skip(shared.sent.len() - kept) {
-        bytes.extend_from_slice(&sent.at.as_microsecond().to_le_bytes());
-        bytes.extend_from_slice(&sent.user.to_le_bytes());
-        bytes.push(u8::from(sent.share == Share::Comparison));
+
+    fn encode(&self) -> [u8; HEAD] {
+        let mut bytes = [0; HEAD];
+        let numbers = self.numbers.map(i64::to_le_bytes);
+        let others = [self.first, self.next, self.written].map(u64::to_le_bytes);
+        let words = [*MAGIC].into_iter().chain(numbers).chain(others);
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word);
+        }
+        let sum = checksum(&bytes[..HEAD - 8]);
+        bytes[HEAD - 8..].copy_from_slice(&sum.to_le_bytes());
+        bytes
     }
-    let sum = checksum(&bytes);
-    bytes.extend_from_slice(&sum);
+
+    /// None for every beginning that is not whole, and of exactly this form.
+    fn decode(bytes: &[u8; HEAD]) -> Option<Self> {
+        let mut words = [[0; 8]; HEAD / 8];
+        for (word, place) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            word.copy_from_slice(place);
+        }
+        let [magic, numbers @ .., first, next, written, sum] = words;
+        let [first, next, written, sum] = [first, next, written, sum].map(u64::from_le_bytes);
+        let is_whole = magic == *MAGIC && sum == checksum(&bytes[..HEAD - 8]);
+        is_whole.then(|| Self { numbers: numbers.map(i64::from_le_bytes), first, next, written })
+    }
+}
+
+fn encode(sent: &Sent) -> [u8; CALL] {
+    let mut bytes = [0; CALL];
+    bytes[..8].copy_from_slice(&sent.at.as_microsecond().to_le_bytes());
+    bytes[8..12].copy_from_slice(&sent.user.to_le_bytes());
+    bytes[12] = u8::from(sent.share == Share::Comparison);
+    let sum = checksum(&bytes[..13]).to_le_bytes();
+    bytes[13..].copy_from_slice(&sum[..3]);
     bytes
 }
 
-/// None for every file that is not whole, and of exactly this form.
-fn decode(bytes: &[u8]) -> Option<Shared> {
-    let (content, sum) = bytes.split_last_chunk::<8>()?;
-    // A process that died between two writes leaves a beginning of the new and an end of the old content.
-    if checksum(content) != *sum {
-        return None;
-    }
-    let (magic, rest) = content.split_first_chunk::<8>()?;
-    let (numbers, calls) = rest.split_first_chunk::<40>()?;
-    if magic != MAGIC || calls.len() % 13 != 0 {
-        return None;
-    }
-    let number = |place: usize| Some(i64::from_le_bytes(*numbers.get(place * 8..)?.first_chunk::<8>()?));
-    let time = |place: usize| Timestamp::from_microsecond(number(place)?).ok();
-    let duration = |place: usize| Some(Duration::from_micros(u64::try_from(number(place)?).ok()?));
-    let sent = calls.chunks_exact(13).map(|call| {
-        let at = Timestamp::from_microsecond(i64::from_le_bytes(*call.first_chunk::<8>()?)).ok()?;
-        let user = u32::from_le_bytes(*call.get(8..)?.first_chunk::<4>()?);
-        let share = if call.last() == Some(&1) { Share::Comparison } else { Share::Changes };
-        Some(Sent { at, share, user })
-    });
-    Some(Shared {
-        // One moment that is none spoils all: a list with holes would let too many calls through.
-        sent: sent.collect::<Option<VecDeque<Sent>>>()?,
-        contended_until: time(0)?,
-        blocked_until: time(1)?,
-        margin_set: time(2)?,
-        blocked_for: duration(3)?,
-        margin: duration(4)?,
-    })
+fn decode(bytes: &[u8]) -> Option<Sent> {
+    let at = Timestamp::from_microsecond(i64::from_le_bytes(*bytes.first_chunk::<8>()?)).ok()?;
+    let user = u32::from_le_bytes(*bytes.get(8..)?.first_chunk::<4>()?);
+    let share = if bytes.get(12) == Some(&1) { Share::Comparison } else { Share::Changes };
+    let sent = Sent { at, share, user };
+    // With its check: a disk that damaged it shows there.
+    (encode(&sent) == bytes).then_some(sent)
 }
 
-fn checksum(bytes: &[u8]) -> Checksum {
-    let mut hasher = Hasher::default();
-    hasher.bytes(bytes);
-    hasher.finish()
+/// FNV-1a: it is to find damage, and nobody who means harm can write to the file of another user.
+fn checksum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -221,7 +305,6 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::connect::http::window::RollingWindow;
     use crate::sys::rng::Rng;
 
     fn open(folder: &Path, account: &str) -> Option<Ring> {
@@ -233,6 +316,7 @@ mod tests {
         let sent = |seconds: i64, share| Sent { at: at(seconds), share, user: 7 };
         Shared {
             sent: [sent(1, Share::Changes), sent(2, Share::Comparison)].into(),
+            next: 2,
             contended_until: at(3),
             blocked_until: at(4),
             blocked_for: Duration::from_secs(2),
@@ -241,20 +325,26 @@ mod tests {
         }
     }
 
+    /// What somebody reads who has read nothing yet.
+    fn read(folder: &Path) -> Option<Shared> {
+        open(folder, "account").unwrap().hold().unwrap().news()
+    }
+
+    /// Leaves something that nobody knows yet.
+    fn leave(ring: &Ring, shared: &Shared) {
+        ring.hold().unwrap().write(&mut RollingWindow::of_test(shared.clone()));
+    }
+
     #[test]
     fn what_one_leaves_the_next_reads() {
         let folder = tempfile::TempDir::new().unwrap();
         let one = open(folder.path(), "account").unwrap();
-        assert_eq!(one.hold().unwrap().read(), None, "nobody has left anything yet");
-        one.hold().unwrap().write(&sample());
+        assert_eq!(read(folder.path()), None, "nobody has left anything yet");
+        leave(&one, &sample());
         let other = open(folder.path(), "account").unwrap();
-        assert_eq!(other.hold().unwrap().read(), Some(sample()));
-        other.hold().unwrap().write(&Shared::default());
-        assert_eq!(
-            one.hold().unwrap().read(),
-            Some(Shared::default()),
-            "a shorter one leaves nothing of the longer one"
-        );
+        assert_eq!(read(folder.path()), Some(sample()));
+        leave(&other, &Shared::default());
+        assert_eq!(read(folder.path()), Some(Shared::default()), "a shorter one leaves nothing of the longer one");
         let held = one.hold().unwrap();
         assert!(other.hold().is_none(), "one at a time");
         drop(held);
@@ -269,14 +359,14 @@ mod tests {
         let leave = |ring: &Ring, shared: &Shared| {
             let mut held = ring.hold().unwrap();
             let news = held.news();
-            held.write(shared);
+            held.write(&mut RollingWindow::of_test(shared.clone()));
             news
         };
         assert_eq!(leave(&one, &sample()), None);
         assert_eq!(one.hold().unwrap().news(), None, "it is one's own");
         assert_eq!(leave(&other, &Shared::default()), Some(sample()));
         assert_eq!(one.hold().unwrap().news(), Some(Shared::default()), "shorter than before");
-        let more = Shared { sent: sample().sent, ..Shared::default() };
+        let more = Shared { sent: sample().sent, next: 2, ..Shared::default() };
         assert_eq!(leave(&other, &more), None);
         assert_eq!(leave(&one, &sample()), Some(more), "longer than before");
         let moved = Shared { margin_set: Timestamp::UNIX_EPOCH, ..sample() };
@@ -288,21 +378,21 @@ mod tests {
     fn a_damaged_file_is_an_empty_one() {
         let folder = tempfile::TempDir::new().unwrap();
         let ring = open(folder.path(), "account").unwrap();
-        ring.hold().unwrap().write(&sample());
+        leave(&ring, &sample());
         let path = folder.path().join("account");
         let whole = fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             fs::write(&path, &whole[..cut]).unwrap();
-            assert_eq!(ring.hold().unwrap().read(), None, "{cut} of {} bytes", whole.len());
+            assert_eq!(read(folder.path()), None, "{cut} of {} bytes", whole.len());
         }
         for place in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[place] ^= 0x40;
             fs::write(&path, &damaged).unwrap();
-            assert_eq!(ring.hold().unwrap().read(), None, "byte {place}");
+            assert_eq!(read(folder.path()), None, "byte {place}");
         }
-        ring.hold().unwrap().write(&sample());
-        assert_eq!(ring.hold().unwrap().read(), Some(sample()));
+        leave(&ring, &sample());
+        assert_eq!(read(folder.path()), Some(sample()));
     }
 
     #[test]
@@ -324,6 +414,52 @@ mod tests {
         assert!(folder.path().join("old").exists());
         drop(Ring::open(folder.path(), "present", written + Duration::from_secs(8 * 24 * 3600)));
         assert!(!folder.path().join("old").exists());
+    }
+
+    #[test]
+    fn whatever_happens_to_a_window_the_next_one_reads_it() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let rng = Rng::seeded(7);
+        let mut windows: Vec<(Ring, RollingWindow)> = (0..3)
+            .map(|_| {
+                (open(folder.path(), "a").unwrap(), RollingWindow::new(CALLS_MAX as u32 * 3, Duration::from_secs(10)))
+            })
+            .collect();
+        let mut places: Vec<Sent> = Vec::new();
+        let mut clock = 1_700_000_000_000_i64;
+        for step in 0..12_000 {
+            // Now and then a clock jumps back, and calls come in bursts of more than the file holds.
+            clock += if rng.below(2_000) == 0 { -9_000 } else { rng.below(4).cast_signed() };
+            let now = Timestamp::from_millisecond(clock).unwrap();
+            let (ring, window) = &mut windows[rng.below(3) as usize];
+            let mut held = ring.hold().unwrap();
+            if let Some(shared) = held.news() {
+                window.take_over(shared);
+            }
+            match rng.below(20) {
+                0 => window.block(now, Duration::from_millis(1)),
+                1 => window.learn(None, None, Some(10_000), now, now),
+                2 if step % 100 == 0 => window.inherit(Some(50), now),
+                3..=8 if !places.is_empty() => {
+                    window.written(places.swap_remove(rng.below(places.len() as u64) as usize), now);
+                }
+                _ => places.extend(window.reserve(now, Share::Changes, rng.below(9) as u32)),
+            }
+            held.write(window);
+            drop(held);
+            if step % 16 > 0 {
+                continue;
+            }
+            let known = window.to_tell().0.clone();
+            let read = open(folder.path(), "a").unwrap().hold().unwrap().news().unwrap();
+            // The file holds the latest calls, and some that have left the window.
+            let most = known.sent.len().min(CALLS_MAX);
+            let latest =
+                |shared: &Shared| shared.sent.range(shared.sent.len() - most..).copied().collect::<Vec<Sent>>();
+            assert!(read.sent.len() >= most, "step {step}: {} of {most}", read.sent.len());
+            assert_eq!(latest(&read), latest(&known), "step {step}");
+            assert_eq!(Shared { sent: known.sent.clone(), ..read }, known, "step {step}");
+        }
     }
 
     /// Processes that always have calls to make, against a server that counts arrivals without mercy: its refusals, and what each
@@ -349,13 +485,13 @@ mod tests {
                 }
                 let mut held = rings[process].hold().unwrap();
                 if let Some(shared) = held.news() {
-                    windows[process].shared = shared;
+                    windows[process].take_over(shared);
                 }
                 match windows[process].reserve(now, Share::Changes, process as u32 + 1) {
                     Ok(_) => arrivals.push((millisecond + 20 + rng.below(120).cast_signed(), process)),
                     Err(wait) => tries[process] = millisecond + i64::try_from(wait.as_millis()).unwrap(),
                 }
-                held.write(&windows[process].shared);
+                held.write(&mut windows[process]);
             }
         }
         arrivals.sort_unstable();

@@ -59,8 +59,10 @@ pub struct Sent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shared {
     /// Calls in the window, oldest first, and those that have left it for a while: the server may have counted them still when it
-    /// gave the answer that arrives now.
+    /// gave the answer that arrives now. In order of time.
     pub sent: VecDeque<Sent>,
+    /// The number of the call that comes next: those in `sent` have the numbers before it.
+    pub next: u64,
     /// Changes had to wait for their turn lately: until when that counts.
     pub contended_until: Timestamp,
     /// Nobody calls before this.
@@ -78,6 +80,7 @@ impl Default for Shared {
         let past = Timestamp::UNIX_EPOCH;
         Self {
             sent: VecDeque::new(),
+            next: 0,
             contended_until: past,
             blocked_until: past,
             blocked_for: Duration::ZERO,
@@ -93,7 +96,9 @@ pub struct RollingWindow {
     calls_max: u32,
     interval: Duration,
     /// What others know as well.
-    pub shared: Shared,
+    shared: Shared,
+    /// From this number on, others do not know the calls as they are here.
+    untold: u64,
     /// Calls of those that share the limit and nothing else, and until when they count.
     foreign: (u32, Timestamp),
 }
@@ -103,7 +108,44 @@ impl RollingWindow {
     pub fn new(calls_max: u32, interval: Duration) -> Self {
         let foreign = (0, Timestamp::UNIX_EPOCH);
         // Never nothing: a limit of zero would stop all calls for good, with no answer to correct it.
-        Self { calls_max: calls_max.max(1), interval, shared: Shared::default(), foreign }
+        Self { calls_max: calls_max.max(1), interval, shared: Shared::default(), untold: 0, foreign }
+    }
+
+    /// What others know as well, and the number of the first call that they do not know as it is here.
+    pub fn to_tell(&self) -> (&Shared, u64) {
+        (&self.shared, self.untold)
+    }
+
+    /// Others know all of it.
+    pub fn told(&mut self) {
+        self.untold = self.shared.next;
+    }
+
+    /// Takes what others have left for what is known together.
+    pub fn take_over(&mut self, shared: Shared) {
+        self.shared = shared;
+        self.told();
+    }
+
+    /// A window of which others know nothing yet.
+    #[cfg(test)]
+    pub fn of_test(shared: Shared) -> Self {
+        let untold = shared.next - shared.sent.len() as u64;
+        Self { shared, untold, ..Self::new(100, Duration::from_secs(10)) }
+    }
+
+    /// Enters calls of one moment, in order of time; a clock that jumped back may have left later ones.
+    fn enter(&mut self, sent: Sent, times: usize) {
+        let all = &mut self.shared.sent;
+        let place = match all.back() {
+            Some(last) if sent.at < last.at => all.partition_point(|other| other.at <= sent.at),
+            Some(_) | None => all.len(),
+        };
+        self.untold = self.untold.min(self.shared.next - (all.len() - place) as u64);
+        self.shared.next += times as u64;
+        for _ in 0..times {
+            all.insert(place, sent);
+        }
     }
 
     /// Takes a place for a call now, or says how long to wait before asking again.
@@ -124,7 +166,7 @@ impl RollingWindow {
             return Err(pause(now, free));
         }
         let sent = &self.shared.sent;
-        if self.in_window(now).count() >= room {
+        if self.in_window(now).len() >= room {
             // When the oldest of the last `room` calls leaves, one place is free; older ones leave before that.
             let free = sent[sent.len() - room].at + self.span();
             if share == Share::Changes {
@@ -139,7 +181,7 @@ impl RollingWindow {
         // As exact as others can read it.
         let at = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
         let place = Sent { at, share, user };
-        self.shared.sent.push_back(place);
+        self.enter(place, 1);
         Ok(place)
     }
 
@@ -149,7 +191,7 @@ impl RollingWindow {
         let is_shared = user != NOBODY && self.in_window(now).any(|sent| sent.user != user && sent.user != NOBODY);
         let rest = if is_shared { room / SPREAD_SHARED } else { room / SPREAD_ALONE };
         // So much of the limit may be taken at once; a short run is over before it ends.
-        if rest == 0 || self.in_window(now).count() < room - rest {
+        if rest == 0 || self.in_window(now).len() < room - rest {
             return None;
         }
         // What is shared comes free evenly after one window; then all of it does.
@@ -162,9 +204,10 @@ impl RollingWindow {
     }
 
     /// The calls that are in the window.
-    fn in_window(&self, now: Timestamp) -> impl Iterator<Item = &Sent> {
+    fn in_window(&self, now: Timestamp) -> impl ExactSizeIterator<Item = &Sent> {
         let since = before(now, self.span());
-        self.shared.sent.iter().filter(move |sent| sent.at > since)
+        let sent = &self.shared.sent;
+        sent.range(sent.partition_point(|sent| sent.at <= since)..)
     }
 
     /// When a comparison may go on that has taken its half while changes wait; none where it may go on now.
@@ -186,12 +229,11 @@ impl RollingWindow {
     pub fn written(&mut self, place: Sent, now: Timestamp) {
         // From the back, where it is as a rule; one that has left the window meanwhile is not brought back.
         if let Some(index) = self.shared.sent.iter().rposition(|sent| *sent == place) {
+            self.untold = self.untold.min(self.shared.next - (self.shared.sent.len() - index) as u64);
             self.shared.sent.remove(index);
+            self.shared.next -= 1;
             // A clock that jumped back must not move a call to before its place.
-            let at = now.max(place.at);
-            // Kept in order of time, which all the sums above rely on.
-            let after = self.shared.sent.partition_point(|sent| sent.at <= at);
-            self.shared.sent.insert(after, Sent { at, ..place });
+            self.enter(Sent { at: now.max(place.at), ..place }, 1);
         }
     }
 
@@ -214,7 +256,7 @@ impl RollingWindow {
             self.forget(now);
             // Calls on their way are ours but not yet counted there, and those that left the window since the call was made were
             // counted there, so this never takes ours for foreign ones.
-            let our_calls = self.in_window(asked.min(now)).count();
+            let our_calls = self.in_window(asked.min(now)).len();
             let our_calls = u32::try_from(our_calls).unwrap_or(u32::MAX);
             // What is missing beyond ours was used by other programs with the same token.
             let foreign = self.calls_max.saturating_sub(remaining).saturating_sub(our_calls);
@@ -231,18 +273,15 @@ impl RollingWindow {
                 self.shared.blocked_for = self.shared.blocked_for.max(span.unsigned_abs());
             }
             Some(calls) => {
-                let place = self.shared.sent.partition_point(|sent| sent.at <= at);
                 let theirs = Sent { at, share: Share::Changes, user: NOBODY };
-                for _ in 0..calls.min(INHERITED_MAX) {
-                    self.shared.sent.insert(place, theirs);
-                }
+                self.enter(theirs, calls.min(INHERITED_MAX) as usize);
             }
         }
     }
 
     /// How many calls stand in the window.
     pub fn calls(&self, now: Timestamp) -> u32 {
-        u32::try_from(self.in_window(now).count()).unwrap_or(u32::MAX)
+        u32::try_from(self.in_window(now).len()).unwrap_or(u32::MAX)
     }
 
     /// Stops all calls for a while, after the server refused one; calls keep a wider distance from then on.
@@ -277,9 +316,17 @@ impl RollingWindow {
             shared.margin_set = now;
         }
         let span = self.span();
+        let shared = &mut self.shared;
         // A clock that jumped back leaves stamps in the future: they count until it has caught up, a window at most.
         let (since, until) = (before(now, span + span), now + span);
-        self.shared.sent.retain(|sent| sent.at > since && sent.at <= until);
+        while shared.sent.front().is_some_and(|sent| sent.at <= since) {
+            shared.sent.pop_front();
+        }
+        while shared.sent.back().is_some_and(|sent| sent.at > until) {
+            shared.sent.pop_back();
+            shared.next -= 1;
+        }
+        self.untold = self.untold.min(shared.next);
     }
 }
 
