@@ -76,9 +76,12 @@ pub fn run(arguments: ArgsOs) -> Exit {
         output::error(&error, None, None);
         return Exit::Usage;
     }
-    let exit = runtime.block_on(commands::run(arguments));
-    traces.end();
-    exit
+    runtime.block_on(async {
+        let exit = commands::run(arguments).await;
+        // It waits for what this thread sends.
+        let _ = tokio::task::spawn_blocking(move || traces.end()).await;
+        exit
+    })
 }
 
 /// Lets the process die where a test says, or tells the test what it reaches.
