@@ -25,7 +25,7 @@ use crate::project::fleet::{Fleet, Member};
 use crate::project::prepare::{PortalSource, prepare_selected};
 use crate::project::selection::Selection;
 use crate::project::wiring::{CALL_LONGEST, Outside, Project};
-use crate::state::postgres::portals::{Before, Begun, Moment, Times, Wanted};
+use crate::state::postgres::portals::{Before, Begun, Moment, Overdue, Times, Wanted};
 use crate::state::postgres::process;
 use crate::state::postgres::store::PgState;
 use crate::state::postgres::turns::PgTurns;
@@ -120,6 +120,9 @@ struct Worker<'a> {
 
 /// Ends the key of a turn that a worker was told of which does not serve it.
 const AGAIN: &str = "#again";
+
+/// How many portals that wait are looked at for a turn: others may just be taking the first of them.
+const LONGEST_WAITING: usize = 20;
 
 /// How soon a broken queue is tried again.
 const ENGINE_AGAIN: Duration = Duration::from_secs(5);
@@ -345,7 +348,7 @@ impl Worker<'_> {
     /// Has portals told of whose time came so long ago, and that nobody has.
     async fn sweep(&self, since: Duration) {
         let Some(state) = self.first.borrow().clone() else { return };
-        let overdue = match state.overdue(since).await {
+        let overdue = match state.overdue(since, usize::MAX).await {
             Ok(overdue) => overdue,
             Err(error) => {
                 let error = OpsError::State(error);
@@ -354,48 +357,76 @@ impl Worker<'_> {
             }
         };
         self.over("the database");
-        for (portal, now) in overdue {
-            let seat = self.seats.borrow().get(&(portal.state, portal.key)).cloned();
+        for Overdue { state, key, since, now } in overdue {
+            let seat = self.seats.borrow().get(&(state, key)).cloned();
             let Some(seat) = seat.filter(|seat| !seat.busy.get()) else { continue };
             // Of all workers that look at about the same time, one tells.
             let look = now.as_millisecond().unsigned_abs() / self.options.sweep.as_millis().max(1) as u64;
-            let due = Moment { at: now, after: Duration::ZERO };
+            // As old as it is, so that it comes before what is due since.
+            let due = Moment { at: since, after: Duration::ZERO };
             self.wake(&seat, due, &format!("look {look}")).await;
         }
     }
 
-    /// A turn that has come.
+    /// A turn that has come: of the portal that waits longest, whichever was told of. What is told twice or out of order would else let some
+    /// portals have two turns while others have none.
     async fn turn(&self, woken: Woken) {
         let place = (woken.state, woken.portal);
-        let seat = self.seats.borrow().get(&place).cloned();
-        // Another worker may serve it. Once: where nobody does, the looks of those who will are enough.
-        if seat.is_none() && self.queue.get().is_some() && !woken.key.ends_with(AGAIN) {
-            let key = format!("{}{AGAIN}", woken.key);
-            let (state, portal) = place.clone();
-            self.ask(Wake { state, portal, key, at: Timestamp::UNIX_EPOCH, after: Duration::ZERO }).await;
-        }
-        if let Some(seat) = seat.filter(|seat| !seat.busy.replace(true)) {
-            let done = self.turn_of(&seat).await;
-            seat.busy.set(false);
-            match done {
-                Ok(Some((due, epoch))) => {
-                    self.over(&seat.name);
-                    self.wake(&seat, due, &epoch.to_string()).await;
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    seat.state.leave_turn();
-                    self.tell_once(&seat.name, || (self.on_news)(News::Broken(&seat.name, &error)));
-                    // Its stop is for good, and its calls may be anybody's by now.
-                    self.versions.borrow_mut().remove(&seat.member);
-                    if let Ok((project, gate)) = self.open(&seat.member).await {
-                        seat.replace(project, gate);
+        let told = self.seats.borrow().get(&place).cloned();
+        match told {
+            // Another worker may serve it. Once: where nobody does, the looks of those who will are enough.
+            None if self.queue.get().is_some() && !woken.key.ends_with(AGAIN) => {
+                let key = format!("{}{AGAIN}", woken.key);
+                let (state, portal) = place;
+                self.ask(Wake { state, portal, key, at: Timestamp::UNIX_EPOCH, after: Duration::ZERO }).await;
+            }
+            None => {}
+            Some(told) => {
+                for seat in self.longest_waiting().await.into_iter().chain([told]) {
+                    // Another turn of this process may have come to it since.
+                    if !seat.busy.replace(true) {
+                        let had = self.turn_at(&seat).await;
+                        seat.busy.set(false);
+                        if had {
+                            break;
+                        }
                     }
                 }
             }
         }
         // Nobody may be waiting for it.
         let _ = woken.done.send(());
+    }
+
+    /// The seats of portals that wait longest; none where that cannot be said at present.
+    async fn longest_waiting(&self) -> Vec<Rc<Seat>> {
+        let Some(state) = self.first.borrow().clone() else { return Vec::new() };
+        // What is wrong with the database the turn itself will tell.
+        let overdue = state.overdue(Duration::ZERO, LONGEST_WAITING).await.unwrap_or_default();
+        let seats = self.seats.borrow();
+        overdue.into_iter().filter_map(|portal| seats.get(&(portal.state, portal.key)).cloned()).collect()
+    }
+
+    /// A turn at a seat; false where there was none to be had.
+    async fn turn_at(&self, seat: &Rc<Seat>) -> bool {
+        match self.turn_of(seat).await {
+            Ok(Some((due, epoch))) => {
+                self.over(&seat.name);
+                self.wake(seat, due, &epoch.to_string()).await;
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                seat.state.leave_turn();
+                self.tell_once(&seat.name, || (self.on_news)(News::Broken(&seat.name, &error)));
+                // Its stop is for good, and its calls may be anybody's by now.
+                self.versions.borrow_mut().remove(&seat.member);
+                if let Ok((project, gate)) = self.open(&seat.member).await {
+                    seat.replace(project, gate);
+                }
+                true
+            }
+        }
     }
 
     /// Takes the portal, does what is due, and gives it back. Gives when its next turn is, and under which number this one was.

@@ -3,7 +3,6 @@
 //!
 //! The ordinary test run does so for a minute; `tests/proof/failover 3600 200` for an hour and 200 portals.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -14,6 +13,7 @@ use crate::support::Bench;
 use crate::support::long::{tell, variable};
 use crate::support::oracle::{agree, disagreements};
 use crate::support::postgres::Server;
+use crate::support::waits::Waits;
 use crate::workers::{Fleet, Worker, change};
 
 const WORKERS: usize = 3;
@@ -162,7 +162,7 @@ fn portals_outlive_workers_databases_and_weather() {
             let bench = &fleet.portals[trouble.rng.below(portals as u64) as usize];
             change(bench, &format!("change {}", trouble.numbers.changes));
             trouble.numbers.changes += 5;
-            waits.look(&fleet, &server);
+            waits.look(&server, &fleet.database);
             std::thread::sleep(Duration::from_millis(300));
         }
         trouble.strike(stop_for);
@@ -200,46 +200,21 @@ fn portals_outlive_workers_databases_and_weather() {
     assert_eq!(limited, 0, "calls that HubSpot refused for their number");
     let Numbers { killed, stopped, crashes, cut, changes } = numbers;
     assert!([killed, stopped, crashes, cut].iter().all(|count| *count > 0), "{killed} {stopped} {crashes} {cut}");
-    let took_over = waits.longest_takeover(trouble.lease);
+    let (all, undisturbed) = (waits.of(&server, &fleet.database, false), waits.of(&server, &fleet.database, true));
+    let waited = format!(
+        "{} waits of due portals with leases of {}: {:.1} s on average, {:.1} s in the portal that waits longest on average, {:.0} s the longest; \
+         {} without a turn that broke off in them: {:.1} s on average, {:.0} s the longest",
+        all.count,
+        trouble.lease,
+        all.mean,
+        all.portal,
+        all.longest,
+        undisturbed.count,
+        undisturbed.mean,
+        undisturbed.longest
+    );
     tell(&format!(
         "failover: {seconds} s, {portals} portals, {WORKERS} workers: {killed} killed, {stopped} stopped, {crashes} crashes of the database, {cut} connections cut, \
-         5 % faults; {changes} changes, {requests} requests, up to {turns} turns a portal; 0 lost, 0 doubled, 0 × 429, no portal in two hands; {took_over}"
+         5 % faults; {changes} changes, {requests} requests, up to {turns} turns a portal; 0 lost, 0 doubled, 0 × 429, no portal in two hands; {waited}"
     ));
-}
-
-/// How long portals wait after their time has come.
-#[derive(Default)]
-struct Waits {
-    longest: f64,
-    sum: f64,
-    looks: u64,
-    by_state: BTreeMap<String, f64>,
-}
-
-impl Waits {
-    fn look(&mut self, fleet: &Fleet, server: &Server) {
-        let late = "SELECT s.name || ' ' || max(greatest(extract(epoch FROM clock_timestamp() - t.due), 0))
-            FROM syncline.turns t JOIN syncline.states s ON s.id = t.state_id GROUP BY s.name";
-        let there = server.sql(&fleet.database, "SELECT to_regclass('syncline.turns') IS NOT NULL");
-        if there != "t" {
-            return;
-        }
-        for line in server.sql(&fleet.database, late).lines() {
-            let (name, seconds) = line.rsplit_once(' ').unwrap();
-            let seconds: f64 = seconds.parse().unwrap();
-            self.longest = self.longest.max(seconds);
-            self.sum += seconds;
-            self.looks += 1;
-            let most = self.by_state.entry(name.to_owned()).or_default();
-            *most = most.max(seconds);
-        }
-    }
-
-    fn longest_takeover(&self, lease: &str) -> String {
-        let mean = self.by_state.values().sum::<f64>() / self.by_state.len().max(1) as f64;
-        format!(
-            "the longest wait of a due portal {:.0} s, of all portals {mean:.0} s on average, with leases of {lease}",
-            self.longest
-        )
-    }
 }

@@ -12,7 +12,8 @@ use serde_json::json;
 use syncline::sandbox::options::SandboxOptions;
 
 use crate::support::oracle::{agree, disagreements};
-use crate::support::postgres::{Server, shared};
+use crate::support::postgres::{Bouncer, Server, shared};
+use crate::support::waits::Waits;
 use crate::support::{Bench, FAST};
 
 /// Several portals, and one project with a target for each: `p0`, `p1` …
@@ -308,6 +309,50 @@ fn a_first_import_never_starves_the_other_pipelines() {
     assert!(runs("subscriptions", "import") >= 2, "{said}");
     assert!(runs("work_orders", "sync") >= 2, "{said}");
     agree(bench);
+}
+
+#[test]
+fn portals_that_all_wait_have_turns_in_their_order() {
+    // More is due each second than two turns at a time can do.
+    let fleet = Fleet::new(shared(), &[5; 16], "1s");
+    let workers =
+        [fleet.worker(&["--import", "--concurrency", "1"]), fleet.worker(&["--import", "--concurrency", "1"])];
+    fleet.caught_up(&[&workers[0], &workers[1]]);
+    let mut waits = Waits::default();
+    waits.look(shared(), &fleet.database);
+    let turns = || fleet.sql("SELECT count(*) FROM watch.turns").parse::<u32>().unwrap();
+    wait_for("turns", || workers[0].said(), || turns() >= 160);
+    let waited = waits.of(shared(), &fleet.database, false);
+    for worker in workers {
+        worker.end();
+    }
+    assert!(waited.mean > 0.5, "nothing waited: {waited:?}");
+    assert!(waited.longest <= 2.0 * waited.mean, "{waited:?}");
+}
+
+#[test]
+fn the_queue_goes_through_pgbouncer() {
+    let bouncer = Bouncer::start(shared());
+    let fleet = Fleet::new(shared(), &[40, 40, 40], "1s");
+    let bench = &fleet.portals[0];
+    let through = |text: String| text.replace(&format!(":{}/", shared().port), &format!(":{}/", bouncer.port));
+    bench.write("fleet/syncline.yaml", &through(fs::read_to_string(bench.path("fleet/syncline.yaml")).unwrap()));
+    let workers = [fleet.worker(&["--import"]), fleet.worker(&["--import"]), fleet.worker(&["--import"])];
+    fleet.caught_up(&workers.each_ref());
+    for bench in &fleet.portals {
+        change(bench, "through a pool");
+    }
+    fleet.caught_up(&workers.each_ref());
+    let done = || fleet.sql("SELECT count(*) FROM apalis.jobs WHERE status = 'Done'").parse::<u32>().unwrap();
+    let before = done();
+    wait_for("turns that the queue told of", || workers[0].said(), || done() >= before + 10);
+    for worker in workers {
+        let said = worker.end();
+        assert!(!said.contains("queue"), "{said}");
+    }
+    fleet.portals.iter().for_each(agree);
+    // Sessions that nothing was left in: more workers than server sessions worked side by side.
+    assert_eq!(fleet.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"), "0");
 }
 
 #[test]

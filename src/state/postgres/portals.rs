@@ -115,13 +115,17 @@ pub struct Moment {
     pub after: Duration,
 }
 
-/// Portals whose time has come and that nobody has.
+/// A portal whose time has come and that nobody has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overdue {
     /// The name of the state.
     pub state: String,
     /// Which portal.
     pub key: String,
+    /// Since when, by the server's clock.
+    pub since: Timestamp,
+    /// What that clock says now.
+    pub now: Timestamp,
 }
 
 impl PgState {
@@ -170,9 +174,9 @@ impl PgState {
         self.set_portal(None);
     }
 
-    /// Portals of any state of the database that nobody has, and whose time came so long ago; each with what the server's clock says.
-    pub async fn overdue(&self, since: Duration) -> Result<Vec<(Overdue, Timestamp)>, StateError> {
-        self.read(since, |tx, since| overdue(tx, *since).boxed()).await
+    /// Portals of any state of the database that nobody has, and whose time came so long ago: so many at most, those that wait longest first.
+    pub async fn overdue(&self, since: Duration, most: usize) -> Result<Vec<Overdue>, StateError> {
+        self.read((since, most), |tx, (since, most)| overdue(tx, *since, *most).boxed()).await
     }
 }
 
@@ -307,14 +311,21 @@ async fn next_due(tx: &mut Tx<'_>, key: &str) -> Result<Option<Moment>, Fault> {
         .transpose()
 }
 
-async fn overdue(tx: &mut Tx<'_>, since: Duration) -> Result<Vec<(Overdue, Timestamp)>, Fault> {
-    let find = sql("SELECT DISTINCT s.name, t.portal, (extract(epoch FROM now()) * 1000)::bigint FROM syncline.turns t
+async fn overdue(tx: &mut Tx<'_>, since: Duration, most: usize) -> Result<Vec<Overdue>, Fault> {
+    let find = sql("SELECT s.name, t.portal, (extract(epoch FROM min(t.due)) * 1000)::bigint,
+             (extract(epoch FROM now()) * 1000)::bigint
+         FROM syncline.turns t
          JOIN syncline.states s ON s.id = t.state_id
          LEFT JOIN syncline.portals p ON p.key = t.portal
          WHERE t.due < clock_timestamp() - $1 * interval '1 second'
-             AND (p.key IS NULL OR p.until < clock_timestamp())");
-    let found = tx.rows(find.bind(since.as_secs_f64())).await?;
-    found.iter().map(|row| Ok((Overdue { state: get(row, 0)?, key: get(row, 1)? }, rows::time(row, 2)?))).collect()
+             AND (p.key IS NULL OR p.until < clock_timestamp())
+         GROUP BY s.name, t.portal ORDER BY min(t.due) LIMIT $2");
+    let found = tx.rows(find.bind(since.as_secs_f64()).bind(rows::limit(most))).await?;
+    let of_row = |row| {
+        let (since, now) = (rows::time(row, 2)?, rows::time(row, 3)?);
+        Ok(Overdue { state: get(row, 0)?, key: get(row, 1)?, since, now })
+    };
+    found.iter().map(of_row).collect()
 }
 
 /// Renews a right until it is lost.

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use apalis::prelude::{BoxDynError, Data, TaskBuilder, TaskSink, TaskSinkError, WorkerBuilder, WorkerBuilderExt};
 use apalis_postgres::{Config, Error, PostgresStorage};
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{Connection, PgPool};
 use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::time::timeout;
 use ulid::Ulid;
 
+use super::schema::LOCKS;
 use crate::ports::turns::{Turns, TurnsError, Wake, Woken};
 use crate::state::address::Address;
 use crate::sys::secrets::masked;
@@ -23,6 +25,10 @@ const QUEUE: &str = "syncline";
 
 /// Connections of the queue: one tells, one is told, one keeps the worker alive.
 const CONNECTIONS_MAX: u32 = 3;
+
+/// How long a connection is waited for, and the making of the tables.
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+const MADE_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often the queue is looked at, and how long a worker may be silent before what it was told of is told to another one.
 const LOOKED_AT: Duration = Duration::from_secs(1);
@@ -56,10 +62,15 @@ impl PgTurns {
     async fn storage(&self) -> Result<PostgresStorage<Told>, TurnsError> {
         let made = self.storage.get_or_try_init(async || {
             let options = PgConnectOptions::from_str(self.address.url().as_str()).map_err(broken)?;
-            let options = options.application_name("syncline queue");
-            let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(Duration::from_secs(10));
-            let pool = pool.connect_lazy_with(options);
-            PostgresStorage::setup(&pool).await.map_err(broken)?;
+            // PgBouncer does not know this parameter.
+            let options =
+                options.application_name("syncline queue").statement_cache_capacity(0).extra_float_digits(None);
+            make(&options).await?;
+            let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(CONNECT_WAIT);
+            let pool = pool
+                .after_connect(|connection, _| begin(connection).boxed())
+                .before_acquire(|connection, _| begin(connection).map_ok(|()| true).boxed())
+                .connect_lazy_with(options);
             let config = Config::default()
                 .queue(QUEUE)
                 // What a worker has no room for stays for the others.
@@ -70,6 +81,37 @@ impl PgTurns {
         });
         made.await.cloned()
     }
+}
+
+/// Makes the tables, or brings them up to date, in one transaction: the lock of a session that the queue would take for it would stay with a
+/// session of PgBouncer, and keep all others out for good.
+async fn make(options: &PgConnectOptions) -> Result<(), TurnsError> {
+    let work = async {
+        let mut connection = PgConnection::connect_with(options).await.map_err(broken)?;
+        let mut transaction = connection.begin().await.map_err(broken)?;
+        begun(&mut transaction).await.map_err(broken)?;
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock($1, -1)").persistent(false).bind(LOCKS);
+        lock.execute(&mut *transaction).await.map_err(broken)?;
+        let mut migrations = PostgresStorage::migrations();
+        migrations.set_locking(false);
+        migrations.run_direct(None, &mut *transaction, false).await.map_err(broken)?;
+        transaction.commit().await.map_err(broken)
+    };
+    timeout(MADE_WITHIN, work).await.unwrap_or_else(|_| Err(broken("its tables could not be looked at in time")))
+}
+
+/// Begins a transaction before the queue does, which then goes on in it: the queue gives names to its statements, and behind PgBouncer another
+/// connection may have left the same names in the server's session.
+async fn begin(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
+    begun(connection).await
+}
+
+/// Rids a session of names, and its transaction of the notice that one has begun already.
+async fn begun(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let text =
+        "SET LOCAL client_min_messages = error; SET LOCAL idle_in_transaction_session_timeout = '15s'; DEALLOCATE ALL";
+    sqlx::raw_sql(text).execute(connection).await.map(drop)
 }
 
 /// Why the queue cannot be used, without what an address may hold.
@@ -131,16 +173,22 @@ async fn tell(told: Told, woken: Data<mpsc::Sender<Woken>>) -> Result<(), BoxDyn
 /// Takes out what is over, as long as it is polled.
 async fn clear(pool: &PgPool) -> sqlx::Error {
     loop {
-        for text in [
-            "DELETE FROM apalis.jobs WHERE job_type = 'syncline' AND status IN ('Done', 'Failed', 'Killed')
-                 AND done_at < now() - interval '1 hour'",
-            "DELETE FROM apalis.workers w WHERE worker_type = 'syncline' AND last_seen < now() - interval '1 day'
-                 AND NOT EXISTS (SELECT 1 FROM apalis.jobs j WHERE j.lock_by = w.id)",
-        ] {
-            if let Err(error) = sqlx::query(text).persistent(false).execute(pool).await {
-                return error;
-            }
+        if let Err(error) = clear_once(pool).await {
+            return error;
         }
         tokio::time::sleep(CLEARED).await;
     }
+}
+
+async fn clear_once(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    for text in [
+        "DELETE FROM apalis.jobs WHERE job_type = 'syncline' AND status IN ('Done', 'Failed', 'Killed')
+             AND done_at < now() - interval '1 hour'",
+        "DELETE FROM apalis.workers w WHERE worker_type = 'syncline' AND last_seen < now() - interval '1 day'
+             AND NOT EXISTS (SELECT 1 FROM apalis.jobs j WHERE j.lock_by = w.id)",
+    ] {
+        sqlx::query(text).persistent(false).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
 }

@@ -23,6 +23,8 @@ pub(crate) mod receivers;
 pub(crate) mod served;
 pub(crate) mod story;
 pub(crate) mod uses;
+#[cfg(feature = "postgres")]
+pub(crate) mod waits;
 
 /// A sandbox with a project that points at it.
 pub(crate) struct Bench {

@@ -1,11 +1,12 @@
 //! A real PostgreSQL server on a free port, in a temporary folder.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// A server. It ends with this value, or with the process, however that ends: a shell of its own waits for the end of its input.
 pub(crate) struct Server {
@@ -170,6 +171,61 @@ impl Drop for Server {
         if let Some(mut input) = self.shell.stdin.take() {
             let _ = input.write_all(b"\n");
         }
+        let _ = self.shell.wait();
+    }
+}
+
+/// PgBouncer in transaction mode, with its own defaults, before a server. It ends as a server does.
+pub(crate) struct Bouncer {
+    shell: Child,
+    pub(crate) port: u16,
+}
+
+/// It refuses to run as root, too.
+const BOUNCER: &str = r#"
+trap '' INT TERM HUP
+as=
+if [ "$(id -u)" = 0 ]; then as="setpriv --reuid=postgres --regid=postgres --init-groups"; fi
+folder=$(mktemp -d)
+chmod 755 "$folder"
+cat >"$folder/pgbouncer.ini" <<END
+[databases]
+* = host=127.0.0.1 port=$SERVER user=postgres password=$PASSWORD
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = $PORT
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 6
+END
+$as "$(command -v pgbouncer || echo /usr/sbin/pgbouncer)" -q "$folder/pgbouncer.ini" >&2 &
+echo begun
+read -r _
+kill $!
+rm -rf "$folder"
+"#;
+
+impl Bouncer {
+    /// Starts one; few sessions of the server are shared by all that come.
+    pub(crate) fn start(server: &Server) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", BOUNCER]).env("SERVER", server.port.to_string()).env("PORT", port.to_string());
+        let mut shell = shell.env("PASSWORD", PASSWORD).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < end, "these tests need PgBouncer: `tests/clients/setup` installs it");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { shell, port }
+    }
+}
+
+impl Drop for Bouncer {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
         let _ = self.shell.wait();
     }
 }

@@ -1,0 +1,61 @@
+//! How long portals wait. A wait begins when the first of a portal's pipelines is due, by the server's clock, and ends when a worker begins
+//! the turn that carries it out: a turn that breaks off ends no wait, so that takeovers are within. It is *undisturbed* where no turn broke
+//! off in it.
+
+use super::postgres::Server;
+
+/// See above.
+#[derive(Default)]
+pub(crate) struct Waits {
+    watched: bool,
+}
+
+impl Waits {
+    /// Notes each turn from now on, if the tables are there.
+    pub(crate) fn look(&mut self, server: &Server, database: &str) {
+        if !self.watched && server.sql(database, "SELECT to_regclass('syncline.turns') IS NOT NULL") == "t" {
+            server.sql(database, WATCH);
+            self.watched = true;
+        }
+    }
+
+    /// All waits of a kind: how many, their mean, the longest, and the longest mean of a portal. What was due before the first note is left out.
+    pub(crate) fn of(&self, server: &Server, database: &str, undisturbed: bool) -> Figures {
+        let which = if undisturbed { "broke IS NOT TRUE" } else { "true" };
+        let figures = format!(
+            "WITH turns AS (SELECT portal, due, extract(epoch FROM at - due)::float8 AS waited,
+                 lag(at) OVER of_portal >= due AS broke, lead(due) OVER of_portal AS next, at
+                 FROM watch.turns WINDOW of_portal AS (PARTITION BY portal ORDER BY epoch)),
+             waits AS (SELECT * FROM turns WHERE (next IS NULL OR next > at) AND due > (SELECT min(at) FROM watch.turns) AND {which})
+             SELECT count(*) || ' ' || avg(waited) || ' ' || max(waited) || ' ' || (
+                 SELECT max(mean) FROM (SELECT avg(waited) AS mean FROM waits GROUP BY portal) m) FROM waits"
+        );
+        let row = server.sql(database, &figures);
+        let numbers: Vec<f64> = row.split(' ').map(|number| number.parse().unwrap()).collect();
+        let [count, mean, longest, portal] = numbers[..] else { panic!("{row}") };
+        Figures { count, mean, longest, portal }
+    }
+}
+
+/// Notes when each turn begins, and since when it was waited for.
+const WATCH: &str = "CREATE SCHEMA watch;
+    CREATE TABLE watch.turns (portal text, epoch bigint, due timestamptz, at timestamptz);
+    CREATE FUNCTION watch.note() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO watch.turns SELECT NEW.key, NEW.epoch, min(due), clock_timestamp() FROM syncline.turns t
+            WHERE t.portal = NEW.key AND t.state_id = NEW.state_id AND due <= clock_timestamp();
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER taken AFTER INSERT ON syncline.portals FOR EACH ROW EXECUTE FUNCTION watch.note();
+    CREATE TRIGGER taken_again AFTER UPDATE ON syncline.portals FOR EACH ROW WHEN (NEW.epoch <> OLD.epoch)
+        EXECUTE FUNCTION watch.note()";
+
+/// Of waits, in seconds.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    pub(crate) count: f64,
+    pub(crate) mean: f64,
+    pub(crate) longest: f64,
+    /// The mean of the portal that waits longest on average.
+    pub(crate) portal: f64,
+}
