@@ -5,6 +5,7 @@ pub mod association;
 pub mod budget;
 pub mod catalog_change;
 pub mod change;
+pub mod daily_calls;
 pub mod failure;
 pub mod forecast;
 pub mod hash;

@@ -131,6 +131,7 @@ pub async fn run_all(
     if let Err(error) = later_associations(project, state, options, &mut finished).await {
         tracing::warn!(%error, "associations to records that were made later wait for the next run");
     }
+    project.give_back_calls().await;
     crash_point!("command.telling");
     alerts::tell_at_last(project, &**state, status::duration).await;
     finished

@@ -206,6 +206,7 @@ impl Daemon<'_> {
                     continue;
                 }
             }
+            project.give_back_calls().await;
             let config = &project.loaded.pipelines[index].config;
             let pause = pause(config.sync.every.0, away, &project.outside.rng);
             self.rest(&project, config, pause).await;

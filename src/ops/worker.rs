@@ -469,6 +469,7 @@ impl Worker<'_> {
             }
         };
         right.check()?;
+        project.give_back_calls().await;
         let calls = project.calls_lately(&seat.connection);
         Ok(seat.state.end_turn(turn, next, calls).await?.map(|due| (due, epoch)))
     }

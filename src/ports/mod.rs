@@ -4,6 +4,7 @@
 pub mod alerts;
 pub mod deployments;
 pub mod fault;
+pub mod org_calls;
 pub mod overview;
 pub mod source;
 pub mod state;

@@ -1,7 +1,10 @@
 //! All that a state is to the program, whatever it is built on.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 
+use super::org_calls::OrgCalls;
 use super::overview::StateOverview;
 use super::state::{Directory, KeptAssociation, StateError, StateWriter};
 use crate::model::association::AssociationKey;
@@ -19,4 +22,9 @@ pub trait Store: StateWriter + StateOverview + Directory {
 
     /// Goes up whenever somebody has written to it; none where its file tells that.
     fn changes<'a>(&'a self) -> BoxFuture<'a, Result<Option<i64>, StateError>>;
+
+    /// The daily calls to orgs, where they are drawn from a place that states share.
+    fn org_calls(&self) -> Option<Arc<dyn OrgCalls>> {
+        None
+    }
 }

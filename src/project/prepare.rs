@@ -172,6 +172,9 @@ async fn load_call_counts(project: &Project, state: &dyn Store, connection: &str
     if project.source(connection).is_ok() {
         let noted = state.note(&calls_key(connection)).await?;
         project.note_calls(connection, noted.as_deref());
+        if let Some(shared) = state.org_calls() {
+            project.share_calls(connection, shared);
+        }
     }
     Ok(())
 }

@@ -30,6 +30,7 @@ use crate::connect::salesforce::settings::{AuthSettings, SalesforceSettings};
 use crate::connect::salesforce::source::{SalesforceConnection, SalesforceSource};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::model::origin::RunOrigin;
+use crate::ports::org_calls::OrgCalls;
 #[cfg(feature = "postgres")]
 use crate::state::postgres::connections::Databases;
 use crate::sys::cancel::Cancel;
@@ -358,6 +359,21 @@ impl Project {
     pub fn note_calls(&self, name: &str, noted: Option<&str>) -> String {
         let known = self.salesforce.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(name).map(|connection| connection.note_calls(noted)).unwrap_or_default()
+    }
+
+    /// Has the calls of a Salesforce connection drawn from a place that all processes share.
+    pub fn share_calls(&self, name: &str, shared: Arc<dyn OrgCalls>) {
+        if let Some(connection) = lock(&self.salesforce).get(name) {
+            connection.share_calls(shared);
+        }
+    }
+
+    /// Gives back calls to orgs that were drawn and not made.
+    pub async fn give_back_calls(&self) {
+        let known: Vec<SalesforceConnection> = lock(&self.salesforce).values().cloned().collect();
+        for connection in known {
+            connection.give_back_calls().await;
+        }
     }
 
     /// Calls that the org of a Salesforce connection allows in a day, as far as an answer has told.

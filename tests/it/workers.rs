@@ -330,6 +330,64 @@ fn portals_that_all_wait_have_turns_in_their_order() {
     assert!(waited.longest <= 2.0 * waited.mean, "{waited:?}");
 }
 
+/// Calls to a Salesforce API that a sandbox has seen, and those that are drawn for the org.
+fn calls_made_and_drawn(fleet: &Fleet) -> (String, String) {
+    let requests = fleet.portals[0].sandbox.requests();
+    let made =
+        requests.iter().filter(|entry| entry.service == "salesforce" && entry.target.starts_with("/services/data"));
+    let drawn = "SELECT coalesce(sum(c.value::int), 0) FROM syncline.org_calls o, jsonb_each_text(o.calls::jsonb) c";
+    (made.count().to_string(), fleet.sql(drawn))
+}
+
+/// Two portals of one org, with a budget for its calls.
+fn of_one_org(budget: u32) -> Fleet {
+    let fleet = Fleet::new(shared(), &[10, 10], "1s");
+    let (bench, other) = (&fleet.portals[0], &fleet.portals[1]);
+    let (org, others) =
+        (bench.sandbox.addresses()["salesforce"].clone(), other.sandbox.addresses()["salesforce"].clone());
+    bench.edit("fleet/syncline.yaml", &format!("login_url: {others} }}"), &format!("login_url: {org} }}"));
+    bench.edit("fleet/syncline.yaml", "type: salesforce\n", &format!("type: salesforce\n    api_budget: {budget}\n"));
+    fleet
+}
+
+#[test]
+fn workers_keep_the_budget_of_an_org_together() {
+    let fleet = of_one_org(60);
+    let workers =
+        [fleet.worker(&["--import", "--concurrency", "1"]), fleet.worker(&["--import", "--concurrency", "1"])];
+    wait_for(
+        "the end of the budget in both portals",
+        || workers.each_ref().map(Worker::said).join("\n=====\n"),
+        || {
+            let said = workers.each_ref().map(Worker::said).concat();
+            ["p0", "p1"].iter().all(|portal| said.lines().any(|line| line.contains(portal) && line.contains("SL4105")))
+        },
+    );
+    std::thread::sleep(Duration::from_secs(3));
+    for worker in workers {
+        worker.end();
+    }
+    assert_eq!(calls_made_and_drawn(&fleet), ("60".to_owned(), "60".to_owned()));
+}
+
+#[test]
+fn calls_that_were_drawn_and_not_made_are_given_back() {
+    let fleet = of_one_org(5_000);
+    let bench = &fleet.portals[0];
+    for target in ["p0", "p1"] {
+        let import = ["import", "--yes", "work_orders", "--project", "fleet", "--target", target];
+        let ran = crate::support::ended(bench.command(&import).output().unwrap());
+        assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
+    }
+    let worker = fleet.worker(&["--import"]);
+    let synced =
+        "SELECT count(DISTINCT (state_id, pipeline)) FROM syncline.runs WHERE kind = 'sync' AND status = 'succeeded'";
+    wait_for("cycles of both portals", || worker.said(), || fleet.sql(synced) == "4");
+    let said = worker.end();
+    let (made, drawn) = calls_made_and_drawn(&fleet);
+    assert!(made == drawn && made.parse::<u32>().unwrap() > 10, "{made} were made, {drawn} drawn\n{said}");
+}
+
 #[test]
 fn the_queue_goes_through_pgbouncer() {
     let bouncer = Bouncer::start(shared());

@@ -1,7 +1,7 @@
 //! Calls to the org: token, budget, repetition and the server's clock are looked after here, once for all.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,9 @@ use super::auth::{Session, Tokens};
 use super::errors::{self, Action, Advice, ApiError};
 use super::limits::Limits;
 use crate::connect::http::client::{Outgoing, Reply, TransportError};
+use crate::model::hash::Hasher;
 use crate::ports::fault::Fault;
+use crate::ports::org_calls::OrgCalls;
 use crate::sys::clock::Mark;
 use crate::sys::crash_point::crash_point;
 
@@ -39,6 +41,8 @@ const DATE_FRESH: Duration = Duration::from_secs(2);
 pub(super) struct Api {
     pub(super) tokens: Arc<Tokens>,
     limits: Limits,
+    /// Where calls are drawn from, where all processes share them.
+    shared: OnceLock<Arc<dyn OrgCalls>>,
     gate: Semaphore,
     date: Mutex<Option<ServerTime>>,
 }
@@ -162,7 +166,7 @@ impl Tries {
 impl Api {
     pub(super) fn new(tokens: Arc<Tokens>) -> Self {
         let limits = Limits::new(tokens.settings.api_budget);
-        Self { tokens, limits, gate: Semaphore::new(CONCURRENCY_MAX), date: Mutex::default() }
+        Self { tokens, limits, shared: OnceLock::new(), gate: Semaphore::new(CONCURRENCY_MAX), date: Mutex::default() }
     }
 
     /// `/services/data/v67.0`
@@ -276,7 +280,7 @@ impl Api {
         // Only until the head of the answer: a body is read at the reader's pace, and holds no request of the org.
         let permit = self.gate.acquire().await;
         // After the gate, so that a call is counted when it is made and not when it is wanted.
-        self.limits.spend(call.operation, self.time(), self.server_time().is_some())?;
+        self.spend(call.operation, session).await?;
         calls.fetch_add(1, Ordering::Relaxed);
         let started = self.tokens.clock.now();
         crash_point!("salesforce.asking");
@@ -292,6 +296,42 @@ impl Api {
             }
             Err(TransportError::Cancelled) => Err(Fault::Cancelled.into()),
             Err(TransportError::Failed(text)) => Ok(Err(text)),
+        }
+    }
+
+    /// Notes that a call is about to be made. Errors: `Budget` when it must not be; `Retry` where nobody can tell.
+    async fn spend(&self, operation: &str, session: &Session) -> Result<(), Fault> {
+        let Some(shared) = self.shared.get() else {
+            return self.limits.spend(operation, self.time(), self.server_time().is_some());
+        };
+        // Each org has an address of its own, which every login tells; not every one tells the org's id.
+        let mut org = Hasher::default();
+        org.text(session.instance.as_str());
+        let org = org.hex::<12>();
+        while let Some(wish) = self.limits.spend_drawn(operation, self.time(), self.server_time())? {
+            match shared.draw(&org, &wish).await {
+                Ok(drawn) => self.limits.drew(operation, &org, &wish, &drawn)?,
+                Err(error) => {
+                    self.limits.drew_nothing(&wish);
+                    let advice = Advice { code: error.code(), help: "Syncline's calls to the org are counted there" };
+                    return Err(Fault::Retry(errors::local(advice, operation, error.to_string())));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// From now on calls are drawn from there.
+    pub(super) fn share_calls(&self, shared: Arc<dyn OrgCalls>) {
+        // Another one is the same place: a connection is one state's.
+        let _ = self.shared.set(shared);
+    }
+
+    /// Gives back calls that were drawn and not made.
+    pub(super) async fn give_back_calls(&self) {
+        let Some((shared, (org, calls))) = self.shared.get().zip(self.limits.give_back()) else { return };
+        if let Err(error) = shared.give_back(&org, &calls).await {
+            tracing::debug!(%error, "calls that were drawn and not made count for a day");
         }
     }
 

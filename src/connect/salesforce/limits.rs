@@ -1,13 +1,14 @@
 //! Keeps the daily budget of API calls: what the org reports, and what Syncline itself has used.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::errors::{self, Advice};
+use crate::model::daily_calls::DailyCalls;
 use crate::ports::fault::Fault;
+use crate::ports::org_calls::{Drawn, Wish};
 
 /// How many of the org's daily API calls Syncline may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,17 +40,8 @@ impl Usage {
     }
 }
 
-/// The org counts a rolling day.
-const DAY: Duration = Duration::from_hours(24);
-
-/// Our own calls are kept by the hour, so that those of yesterday are forgotten.
-const HOUR_SECONDS: i64 = 3600;
-
 /// An org that refused a call is left alone for so long: only an answer tells that calls of yesterday have fallen out.
 const PROBE_AFTER: Duration = Duration::from_secs(5);
-
-/// Calls by hour since 1970.
-type Hours = BTreeMap<i64, u64>;
 
 /// Counts calls against the budget. Shared by all handles of a connection. Times are the server's, as it counts the day.
 #[derive(Debug)]
@@ -61,24 +53,36 @@ pub(super) struct Limits {
 #[derive(Debug, Default)]
 struct State {
     /// Calls that are noted in the state, of this process and of earlier ones.
-    noted: Hours,
+    noted: DailyCalls,
     /// Calls of this process since.
-    fresh: Hours,
+    fresh: DailyCalls,
     usage: Option<Usage>,
     /// A call was let through that tells the server's time.
     asked: bool,
     /// When the org last refused a call because its day was used up.
     refused: Option<Timestamp>,
+    /// Calls that were drawn and not made yet, where calls are drawn.
+    drawn: DailyCalls,
+    /// The org that they are for.
+    org: Option<String>,
+    /// Calls that were made without being drawn.
+    undrawn: u64,
 }
 
 impl State {
-    /// Hours with calls that count at this time. An hour in the future is one by another clock.
-    fn counting(&self, now: Timestamp) -> impl Iterator<Item = (i64, u64)> {
-        // A whole hour counts as long as any of it lies in the day: the count errs to the safe side. An hour ahead
-        // allows for clocks that differ.
-        let (oldest, newest) = (hour(now - DAY), hour(now) + 1);
-        let all = self.noted.iter().chain(&self.fresh).map(|(hour, calls)| (*hour, *calls));
-        all.filter(move |(hour, _)| (oldest..=newest).contains(hour))
+    /// All calls that this connection knows of.
+    fn known(&self) -> DailyCalls {
+        let mut known = self.noted.clone();
+        known.add_all(&self.fresh);
+        known
+    }
+
+    /// Errors: the org refused a call a moment ago.
+    fn may_ask(&self, operation: &str, now: Timestamp) -> Result<(), Fault> {
+        match self.refused.is_some_and(|at| at <= now && now < at + PROBE_AFTER) {
+            true => Err(exhausted(operation, self.usage)),
+            false => Ok(()),
+        }
     }
 }
 
@@ -91,26 +95,73 @@ impl Limits {
     /// through that tells it. Errors: `Budget` when it must not be.
     pub(super) fn spend(&self, operation: &str, now: Timestamp, sure: bool) -> Result<(), Fault> {
         let mut state = self.state();
-        if state.refused.is_some_and(|at| at <= now && now < at + PROBE_AFTER) {
-            return Err(exhausted(operation, state.usage));
+        state.may_ask(operation, now)?;
+        let known = state.known();
+        let calls = known.count(now);
+        // Else a wrong clock of this computer could hold back the very call that would correct it.
+        let asks_the_time = !sure && !std::mem::replace(&mut state.asked, true);
+        if let Some(most) = self.most(&state).filter(|most| calls >= *most && !asks_the_time) {
+            return Err(overspent(operation, calls, most, known.frees_at(now)));
         }
-        let calls: u64 = state.counting(now).map(|(_, calls)| calls).sum();
+        state.fresh.add(now, 1);
+        Ok(())
+    }
+
+    /// The same where calls are drawn, with the server's time where that is known; what has to be drawn first.
+    /// Errors: as [`Limits::spend`].
+    pub(super) fn spend_drawn(
+        &self,
+        operation: &str,
+        now: Timestamp,
+        server: Option<Timestamp>,
+    ) -> Result<Option<Wish>, Fault> {
+        let mut state = self.state();
+        state.may_ask(operation, now)?;
+        match self.most(&state) {
+            Some(most) if !state.drawn.take_one(now) => {
+                return Ok(Some(Wish { most, made: std::mem::take(&mut state.undrawn), at: server }));
+            }
+            Some(_) => {}
+            // All calls of the org are Syncline's, or it is not known yet how many it has.
+            None => state.undrawn += 1,
+        }
+        state.fresh.add(now, 1);
+        Ok(None)
+    }
+
+    /// Takes what was drawn for an org.
+    /// Errors: `Budget` where there was nothing to draw.
+    pub(super) fn drew(&self, operation: &str, org: &str, wish: &Wish, drawn: &Drawn) -> Result<(), Fault> {
+        if drawn.calls.is_empty() {
+            return Err(overspent(operation, drawn.used, wish.most, drawn.frees_at));
+        }
+        let mut state = self.state();
+        state.drawn.add_all(&drawn.calls);
+        state.org = Some(org.to_owned());
+        Ok(())
+    }
+
+    /// Nothing could be drawn: what was made before is drawn with the next wish.
+    pub(super) fn drew_nothing(&self, wish: &Wish) {
+        self.state().undrawn += wish.made;
+    }
+
+    /// What was drawn and not made, and the org that it is for; it cannot be made any more.
+    pub(super) fn give_back(&self) -> Option<(String, DailyCalls)> {
+        let mut state = self.state();
+        let drawn = std::mem::take(&mut state.drawn);
+        state.org.clone().filter(|_| !drawn.is_empty()).map(|org| (org, drawn))
+    }
+
+    /// How many calls of a day Syncline may make; none where that is not limited, or not known.
+    fn most(&self, state: &State) -> Option<u64> {
         let allowed = state.usage.map(|usage| usage.allowed);
-        let most = match self.budget {
+        match self.budget {
             ApiBudget::All => None,
             // Until the first answer tells what is allowed, there is nothing to take a share of.
             ApiBudget::Percent(percent) => allowed.map(|allowed| allowed.saturating_mul(percent.into()) / 100),
             ApiBudget::Calls(calls) => Some(calls),
-        };
-        // Else a wrong clock of this computer could hold back the very call that would correct it.
-        let asks_the_time = !sure && !std::mem::replace(&mut state.asked, true);
-        if let Some(most) = most.filter(|most| calls >= *most && !asks_the_time) {
-            let oldest = state.counting(now).map(|(hour, _)| hour).min();
-            let end = oldest.and_then(|hour| Timestamp::from_second((hour + 1) * HOUR_SECONDS).ok());
-            return Err(overspent(operation, calls, most, end.map(|end| end + DAY)));
         }
-        *state.fresh.entry(hour(now)).or_default() += 1;
-        Ok(())
     }
 
     /// Takes the header of an answer. An org may let more be used than it allows, so that alone stops nothing.
@@ -134,23 +185,17 @@ impl Limits {
     pub(super) fn note(&self, noted: Option<&str>, now: Timestamp) -> String {
         let mut state = self.state();
         // A note that cannot be read is of a later form; our own calls are noted all the same.
-        let mut hours: Hours = noted.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        for (hour, calls) in std::mem::take(&mut state.fresh) {
-            *hours.entry(hour).or_default() += calls;
-        }
-        hours.retain(|call, _| *call >= hour(now - DAY));
+        let mut calls: DailyCalls = noted.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        calls.add_all(&std::mem::take(&mut state.fresh));
+        calls.forget(now);
         // What other processes have noted counts from here on too: they spend the same budget.
-        state.noted = hours;
+        state.noted = calls;
         serde_json::to_string(&state.noted).unwrap_or_default()
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn hour(time: Timestamp) -> i64 {
-    time.as_second().div_euclid(HOUR_SECONDS)
 }
 
 fn exhausted(operation: &str, usage: Option<Usage>) -> Fault {
@@ -169,6 +214,7 @@ fn overspent(operation: &str, calls: u64, most: u64, resets_at: Option<Timestamp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::daily_calls::DAY;
 
     #[track_caller]
     fn check(header: &str, expected: Option<(u64, u64)>) {
@@ -242,5 +288,31 @@ mod tests {
         let Err(fault) = limits.spend("query", start, true) else { panic!() };
         assert!(fault.to_string().contains("12 of 10"), "{fault}");
         assert_eq!(code(limits.spend("query", start + PROBE_AFTER, true)), None);
+    }
+
+    #[test]
+    fn what_is_drawn_is_spent_and_the_rest_is_given_back() {
+        let now: Timestamp = "2026-10-01T09:10:00Z".parse().unwrap();
+        let limits = Limits::new(ApiBudget::Percent(20));
+        // Nobody knows yet of what it is a share.
+        assert_eq!(limits.spend_drawn("query", now, None).unwrap(), None);
+        limits.observe(Some("api-usage=4/100"));
+        let wish = limits.spend_drawn("query", now, Some(now)).unwrap().unwrap();
+        assert_eq!(wish, Wish { most: 20, made: 1, at: Some(now) });
+        limits.drew_nothing(&wish);
+        let wish = limits.spend_drawn("query", now, Some(now)).unwrap().unwrap();
+        assert_eq!(wish.made, 1);
+        let mut calls = DailyCalls::default();
+        calls.add(now, 3);
+        let frees_at = calls.frees_at(now);
+        limits.drew("query", "org", &wish, &Drawn { calls, used: 9, frees_at }).unwrap();
+        assert_eq!(limits.spend_drawn("query", now, Some(now)).unwrap(), None);
+        let (org, rest) = limits.give_back().unwrap();
+        assert_eq!((org.as_str(), rest.count(now)), ("org", 2));
+        assert_eq!(limits.give_back(), None);
+        let wish = limits.spend_drawn("query", now, Some(now)).unwrap().unwrap();
+        assert_eq!(wish.made, 0);
+        let nothing = Drawn { calls: DailyCalls::default(), used: 20, frees_at };
+        assert_eq!(code(limits.drew("query", "org", &wish, &nothing)), Some("SL4105"));
     }
 }

@@ -25,6 +25,7 @@ use crate::model::ids::SalesforceId;
 use crate::model::object::{ObjectSummary, SourceObject};
 use crate::model::watermark::Cursor;
 use crate::ports::fault::Fault;
+use crate::ports::org_calls::OrgCalls;
 use crate::ports::source::{Chunk, DeletedRows, Extract, Source};
 use crate::sys::cancel::Cancel;
 use crate::sys::clock::Clock;
@@ -72,6 +73,16 @@ impl SalesforceConnection {
     /// `api_budget` from now on; gives the new note.
     pub fn note_calls(&self, noted: Option<&str>) -> String {
         self.0.note_calls(noted)
+    }
+
+    /// From now on calls are drawn from a place that all processes share.
+    pub fn share_calls(&self, shared: Arc<dyn OrgCalls>) {
+        self.0.share_calls(shared);
+    }
+
+    /// Gives back calls that were drawn and not made.
+    pub async fn give_back_calls(&self) {
+        self.0.give_back_calls().await;
     }
 
     /// Calls that the org allows in a day, as far as an answer has told.

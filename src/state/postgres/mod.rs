@@ -13,6 +13,7 @@ pub mod identities;
 pub mod lease;
 pub mod lookups;
 pub mod notes;
+pub mod org_calls;
 pub mod overview;
 pub mod pipelines;
 pub mod portals;

@@ -6,11 +6,12 @@ use super::fault::Fault;
 use crate::ports::state::StateError;
 
 /// Each step brings the tables from the version of its place to the next.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_portals.sql"),
     include_str!("migrations/0003_deployments.sql"),
     include_str!("migrations/0004_takeovers.sql"),
+    include_str!("migrations/0005_org_calls.sql"),
 ];
 
 /// The version that this program writes.

@@ -17,6 +17,7 @@ use crate::model::failure::FailureKind;
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::ComparisonProgress;
+use crate::ports::org_calls::OrgCalls;
 use crate::ports::state::{
     AlertCommit, Commit, Delivery, Directory, FailureFilter, FailureMark, KeptAssociation, Lease, Listing, QueuedAlert,
     RunRow, StateError, StateReader, StateWriter, Turn,
@@ -80,6 +81,11 @@ impl Store for PgState {
 
     fn changes(&self) -> Answer<'_, Option<i64>> {
         self.read((), |tx, ()| changes(tx).boxed()).boxed()
+    }
+
+    fn org_calls(&self) -> Option<Arc<dyn OrgCalls>> {
+        // Whoever only looks makes few calls, and may not note them.
+        self.0.writes.then(|| Arc::new(self.clone()) as Arc<dyn OrgCalls>)
     }
 }
 
