@@ -38,12 +38,29 @@ impl Limits {
 
 /// The rows until the budget is used up; then `paused` is set, and the rest is not read. What begins is given one page at least.
 pub fn within<'a>(cx: &'a StageContext, rows: Rows<'a>, limits: Limits, paused: Arc<AtomicBool>) -> Rows<'a> {
+    until_over(cx, rows, limits, paused, || false)
+}
+
+/// The same for rows that are not all of one read. Those of a read beside it stop once a call was made: what was carried out needs none again,
+/// so that the next run comes further.
+pub fn within_cycle<'a>(cx: &'a StageContext, rows: Rows<'a>, limits: Limits, paused: Arc<AtomicBool>) -> Rows<'a> {
+    let calls = cx.target.calls();
+    until_over(cx, rows, limits, paused, move || cx.target.calls() > calls)
+}
+
+fn until_over<'a>(
+    cx: &'a StageContext,
+    rows: Rows<'a>,
+    limits: Limits,
+    paused: Arc<AtomicBool>,
+    came_further: impl Fn() -> bool + Send + Sync + 'a,
+) -> Rows<'a> {
     if limits.are_none() {
         return rows;
     }
     let some = Arc::new(AtomicBool::new(false));
     let within = move |chunk: &Candidates| {
-        let over = some.load(Ordering::Relaxed) && limits.are_over(cx);
+        let over = (some.load(Ordering::Relaxed) || (chunk.beside && came_further())) && limits.are_over(cx);
         // A page that was read to its end is a place to go on from.
         some.fetch_or(chunk.cursor.is_some(), Ordering::Relaxed);
         paused.fetch_or(over, Ordering::Relaxed);

@@ -38,7 +38,7 @@ pub fn rows(cx: &StageContext, ids: Vec<SalesforceId>, ids_only: bool) -> Rows<'
         let shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = ids.into_iter().filter(|id| !shown.contains(id));
         let batch = missing.map(|id| Candidate::vanished(id, columns)).collect();
-        Ok(Candidates { batch, cursor: None })
+        Ok(Candidates { batch, ..Candidates::default() })
     });
     there.chain(gone).boxed()
 }

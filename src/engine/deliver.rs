@@ -1,11 +1,12 @@
 //! The write half of a run: takes decisions and carries them out, then saves what was acknowledged.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tracing::Instrument;
 
+use super::cycle_place::Reached;
 use super::reject_guard;
 use super::runner::{BatchKind, DecisionSink, ReadCounts};
 use crate::model::report::{RunProgress, Tally};
@@ -45,6 +46,8 @@ pub enum LongRead {
     Import(ImportProgress),
     /// That of a comparison.
     Comparison(ComparisonProgress),
+    /// That of a cycle, which is kept only where it is cut.
+    Cycle(Reached),
 }
 
 impl Deliver {
@@ -172,12 +175,17 @@ impl DecisionSink for Deliver {
 
     fn save_position(&self, rows: u64, cursor: Cursor) -> BoxFuture<'_, Result<(), StageError>> {
         async move {
-            if matches!(self.read, LongRead::None) {
-                return Ok(());
+            match &self.read {
+                LongRead::None => return Ok(()),
+                LongRead::Cycle(reached) => {
+                    *reached.lock().unwrap_or_else(PoisonError::into_inner) = Some(cursor);
+                    return Ok(());
+                }
+                LongRead::Import(_) | LongRead::Comparison(_) => {}
             }
             crash_point!("deliver.place_reached");
             match self.read.clone() {
-                LongRead::None => {}
+                LongRead::None | LongRead::Cycle(_) => {}
                 LongRead::Import(progress) => {
                     let place = ImportProgress { cursor: Some(cursor), read: progress.read + rows, ..progress };
                     self.checkpoint.save_import_progress(&self.cx, Some(place)).await?;

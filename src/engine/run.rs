@@ -6,23 +6,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 
-use super::budget::{self, Limits};
 use super::catch_up;
-use super::deliver::{Deliver, LongRead};
+use super::cycle_place::{self, CyclePlace, Reached};
+use super::deliver::LongRead;
 use super::objects;
 use super::parents::{self, ParentReads};
-use super::plan_entries::{PlanEntries, PlannedOnly};
 use super::queries::import_query;
-use super::runner::{self, DecisionSink};
+pub use super::request::RunRequest;
+use super::request::{guard_unconfirmed, left_out, settle_unconfirmed, sink};
+use super::runner;
 pub use super::stop::StopReason;
 use super::watermark::{self, TrustedWatermark};
-use super::{alerts, cycle, definition, reconcile, reject_guard, trial, unconfirmed, visited};
+use super::{alerts, budget, cycle, definition, reconcile, reject_guard, trial, unconfirmed, visited};
 use crate::config::pipeline::Mode;
-use crate::model::alert::AlertTerms;
 use crate::model::ids::PipelineName;
-use crate::model::report::{RunProgress, RunReport, RunScope, RunStatus, Tally, Trial};
+use crate::model::report::{RunReport, RunScope, RunStatus, Tally, Trial};
 use crate::model::watermark::{ComparisonProgress, Watermark};
-use crate::plan::guard::{self, Allowance, Impact};
+use crate::plan::guard::{self, Impact};
 use crate::ports::fault::Fault;
 use crate::ports::state::{ImportProgress, RunRow, StateError};
 use crate::stages::read::adoptable;
@@ -33,27 +33,6 @@ use crate::stages::write::associate;
 use crate::stages::write::checkpoint::{Checkpoint, NewWatermark};
 use crate::stages::{StageCause, StageContext, StageError, StageName, Writers};
 use crate::sys::crash_point::crash_point;
-
-/// What a run needs besides its context.
-#[derive(Clone)]
-pub struct RunRequest {
-    /// Which records it is about.
-    pub scope: RunScope,
-    /// What a person allowed for this one run.
-    pub allowance: Allowance,
-    /// Rows that an import will read, where they were counted already.
-    pub counted: Option<u64>,
-    /// Only these records, where the run is a trial.
-    pub trial: Option<Trial>,
-    /// When an import or a comparison pauses, and leaves the rest to the next run.
-    pub limits: Limits,
-    /// What was planned; the run does nothing else. None where it follows no plan.
-    pub planned: Option<PlanEntries>,
-    /// Who is told how it ended, and from when on; none where nobody is.
-    pub alerts: Option<AlertTerms>,
-    /// Called with the numbers while the run goes on.
-    pub on_progress: Arc<dyn Fn(RunProgress) + Send + Sync>,
-}
 
 /// Runs a pipeline once: begins its row, does the work, ends its row. The caller holds the lease.
 pub async fn run(
@@ -339,7 +318,7 @@ async fn begin(cx: &StageContext, request: &RunRequest) -> Result<ImportProgress
     Ok(ImportProgress { began: Watermark(now.server), began_at: Some(now.local), cursor: None, read: 0, total })
 }
 
-/// Carries over what changed since the watermark.
+/// Carries over what changed since the watermark; where a cycle was cut, what is left of it.
 async fn sync(
     cx: &StageContext,
     writers: &Writers,
@@ -349,17 +328,51 @@ async fn sync(
 ) -> Result<(), StopReason> {
     let name = &cx.pipeline.name;
     let now = watermark::read_clocks(cx).await?;
-    let until = |corrects| NewWatermark { watermark: Watermark(now.server), set_at: Some(now.local), corrects };
     let Some(TrustedWatermark { watermark, note }) = watermark::trusted(cx, now).await? else {
         guard_unconfirmed(cx, request).await?;
         settle_unconfirmed(cx, writers, checkpoint, request).await?;
-        checkpoint.advance(cx, until(false)).await?;
+        let from_now_on = NewWatermark { watermark: Watermark(now.server), set_at: Some(now.local), corrects: false };
+        checkpoint.advance(cx, from_now_on).await?;
         notes
             .push(format!("syncs changes from now on; `syncline import {name}` copies the records that exist already"));
         return Ok(());
     };
+    // A plan is about the whole, so what follows one begins anew.
+    let place = cycle_place::read(cx).await?.filter(|_| request.planned.is_none());
     let corrects = note.is_some();
     notes.extend(note);
+    let new = CyclePlace::begin(cx, watermark, now).await?;
+    let done = match place {
+        Some(place) => match changes(cx, writers, checkpoint, request, notes, (place, true, corrects)).await {
+            Err(StopReason::Stage(StageError { cause: StageCause::Remote(Fault::PlaceLost(_)), .. })) => {
+                notes.push("the saved place was no longer valid; read again from the watermark".to_owned());
+                changes(cx, writers, checkpoint, request, notes, (new, false, corrects)).await?
+            }
+            done => done?,
+        },
+        None => changes(cx, writers, checkpoint, request, notes, (new, false, corrects)).await?,
+    };
+    if !done {
+        return Ok(());
+    }
+    cycle_place::clear(cx, writers).await?;
+    // A quiet cycle saves the calls.
+    if cx.state.due_count(name).await? > 0 {
+        associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?;
+    }
+    Ok(())
+}
+
+/// A cycle from a place on, which it goes on from or begins at; false where it stopped because its budget was used up.
+async fn changes(
+    cx: &StageContext,
+    writers: &Writers,
+    checkpoint: &Checkpoint,
+    request: &RunRequest,
+    notes: &mut Vec<String>,
+    (mut place, goes_on, corrects): (CyclePlace, bool, bool),
+) -> Result<bool, StopReason> {
+    let (name, watermark) = (&cx.pipeline.name, Watermark(place.from));
     let backlog = match request.scope {
         RunScope::ChangedAndStale => {
             Some(catch_up::backlog(&*cx.state, &cx.pipeline).await?).filter(|backlog| !backlog.is_empty())
@@ -367,11 +380,23 @@ async fn sync(
         _ => catch_up::due(&*cx.state, &cx.pipeline).await?,
     };
     let parents = ParentReads::begin(cx, watermark).await?;
-    let (ahead, impact, rejects) = cycle::look_ahead(cx, watermark, backlog, &parents).await?;
+    let (ahead, impact, rejects) =
+        cycle::look_ahead(cx, watermark, backlog, &parents, Some(&place).filter(|_| goes_on)).await?;
     guard::check(impact, cx.pipeline.guard.archive, request.allowance)?;
     guard::check_rejects(&rejects, &cx.pipeline.guard, request.allowance, false)?;
-    let sink = sink(cx, writers, checkpoint, LongRead::None, request);
-    runner::run(cx, &*sink, ahead.all_rows()).await?;
+    if !goes_on {
+        (place.archive, place.standing) = (impact.archive, impact.standing);
+    }
+    let (paused, reached) = (Arc::new(AtomicBool::new(false)), Reached::default());
+    let rows = budget::within_cycle(cx, ahead.all_rows(), request.limits, Arc::clone(&paused));
+    let sink = sink(cx, writers, checkpoint, LongRead::Cycle(Arc::clone(&reached)), request);
+    runner::run(cx, &*sink, rows).await?;
+    if paused.load(Ordering::Relaxed) {
+        let read = checkpoint.add(Tally::default()).read;
+        notes.push(place.save(cx, writers, &reached, read).await?);
+        visited::clear(cx).await?;
+        return Ok(false);
+    }
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
     notes.extend(parents.note(cx));
     // Where the portal is another than is remembered, the run begins anew, and must see the same window.
@@ -382,7 +407,9 @@ async fn sync(
     if left_out(request, notes) == 0 {
         // Before the watermark moves: a run that dies in between asks for these parents once more, and none is lost.
         parents.note_missed(cx, writers).await?;
-        checkpoint.advance(cx, until(corrects)).await?;
+        let began = place.began();
+        let until = NewWatermark { watermark: Watermark(began.server), set_at: Some(began.local), corrects };
+        checkpoint.advance(cx, until).await?;
         parents.note_read(cx, writers).await?;
         if let Some(backlog) = backlog {
             definition::caught_up(cx, writers).await?;
@@ -390,37 +417,7 @@ async fn sync(
         }
         definition::backfilled(cx, writers).await?;
     }
-    // A quiet cycle saves the calls.
-    if cx.state.due_count(name).await? > 0 {
-        associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?;
-    }
-    Ok(())
-}
-
-/// How many records a run that follows a plan has left out; says so.
-fn left_out(request: &RunRequest, notes: &mut Vec<String>) -> u64 {
-    let left = request.planned.as_ref().map_or(0, PlanEntries::left);
-    if left > 0 {
-        let records = if left == 1 { "1 record".to_owned() } else { format!("{left} records") };
-        notes.push(format!("{records} changed after the plan was made and were left for the next sync"));
-    }
-    left
-}
-
-/// What carries decisions out; where the run follows a plan, only what was planned.
-fn sink(
-    cx: &StageContext,
-    writers: &Writers,
-    checkpoint: &Checkpoint,
-    read: LongRead,
-    request: &RunRequest,
-) -> Box<dyn DecisionSink> {
-    let on_progress = Arc::clone(&request.on_progress);
-    let sink = Deliver::new(cx, writers, checkpoint, read, request.allowance, on_progress);
-    match &request.planned {
-        Some(entries) => Box::new(PlannedOnly { sink, entries: entries.clone() }),
-        None => Box::new(sink),
-    }
+    Ok(true)
 }
 
 /// Compares both systems whole, and repairs what differs.
@@ -559,27 +556,4 @@ async fn stale(
     settle_unconfirmed(cx, writers, checkpoint, request).await?;
     definition::caught_up(cx, writers).await?;
     Ok(associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?)
-}
-
-/// Settles the unconfirmed records that the run has not read.
-async fn settle_unconfirmed(
-    cx: &StageContext,
-    writers: &Writers,
-    checkpoint: &Checkpoint,
-    request: &RunRequest,
-) -> Result<(), StageError> {
-    if !cx.has_unconfirmed {
-        return Ok(());
-    }
-    let sink = sink(cx, writers, checkpoint, LongRead::None, request);
-    runner::run(cx, &*sink, unconfirmed::rows(cx)).await?;
-    visited::clear(cx).await
-}
-
-/// The guard of a run that does nothing but settle unconfirmed records.
-async fn guard_unconfirmed(cx: &StageContext, request: &RunRequest) -> Result<(), StopReason> {
-    let counts = cx.state.identity_counts(&cx.pipeline.name, cx.pipeline.mapping_version).await?;
-    let (archive, standing) = (unconfirmed::archive_count(cx).await?, counts.standing + counts.in_doubt);
-    let impact = Impact { archive, standing, source_empty: false };
-    Ok(guard::check(impact, cx.pipeline.guard.archive, request.allowance)?)
 }

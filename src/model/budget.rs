@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What a run may take of a thing before it pauses. Only what has a place to go on from pauses: an import, and a comparison.
+/// What a run may take of a thing before it pauses. Only what has a place to go on from pauses: an import, a comparison, and a cycle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Budget {
     /// Time.

@@ -98,7 +98,7 @@ pub async fn sync(
         return Ok(None);
     };
     let parents = ParentReads::begin(cx, trusted.watermark).await?;
-    let (ahead, impact, rejects) = cycle::look_ahead(cx, trusted.watermark, backlog, &parents).await?;
+    let (ahead, impact, rejects) = cycle::look_ahead(cx, trusted.watermark, backlog, &parents, None).await?;
     let refusal = refusal(cx, impact, &rejects, allowance);
     runner::run(cx, sink, ahead.all_rows()).await?;
     sink.note_parents(parents.note(cx));

@@ -48,7 +48,7 @@ pub struct RunOptions {
     pub command: String,
     /// Only these records, where the runs are a trial.
     pub trial: Option<Trial>,
-    /// After this an import or a comparison pauses, and leaves the rest to the next one.
+    /// After this a run pauses, and leaves the rest to the next one.
     pub budget: Budget,
     /// The plan that they follow, where they follow one.
     pub followed: Option<Arc<FollowedPlan>>,

@@ -9,6 +9,7 @@ use super::cycles::{Memory, Reporter, cycle, pause};
 use super::reconcile::Comparison;
 use super::run::RunOptions;
 use super::{alerts, status};
+use crate::engine::cycle_place;
 use crate::model::budget::Budget;
 use crate::model::ids::PipelineName;
 use crate::model::report::{RunScope, RunStatus};
@@ -94,6 +95,9 @@ impl Seat {
     }
 }
 
+/// By so much what goes on at once is due after what has become due.
+const BEHIND: Duration = Duration::from_millis(1);
+
 /// A turn under way.
 pub struct Work<'a> {
     /// Of which portal.
@@ -130,18 +134,24 @@ impl Work<'_> {
     /// Runs what is due. Gives when that is due again; what was not begun, or was stopped, stays due.
     pub async fn run(&self, due: &[Due], right: &PortalRight) -> Vec<Next> {
         let mut left = Left { work: self, began: self.project.outside.clock.mark(), calls: 0 };
+        let clock = &self.project.outside.clock;
         let mut next = Vec::new();
         for due in due {
             if left.get().is_none() || right.is_over() || self.project.outside.cancel.is_cancelled() {
                 break;
             }
             let Some(done) = self.pipeline(due, &mut left).await else { break };
-            next.push(done);
+            next.push((done, clock.mark()));
         }
         if !right.is_over() {
             alerts::tell_at_last(self.project, &*self.seat.state, status::duration).await;
         }
-        next
+        // From the end of its own run on: those that came after it in the turn may have taken long. What goes on comes behind them.
+        let left = |(next, ended): (Next, _)| match next.after {
+            Duration::ZERO => Next { after: BEHIND, ..next },
+            after => Next { after: after.saturating_sub(clock.since(ended)), ..next },
+        };
+        next.into_iter().map(left).collect()
     }
 
     /// Runs one pipeline: an import that is to come or to go on with, else a cycle, and a comparison where it is time. None where somebody
@@ -155,10 +165,11 @@ impl Work<'_> {
         let scope = if imports { RunScope::All } else { RunScope::Changed };
         let (connection, some) = self.once(index, scope, &state, left).await?;
         let away = if connection { due.away + 1 } else { 0 };
-        // An import that paused goes on, and one that has ended is followed by a cycle, when the other pipelines have had their turn.
-        let mut again = imports && some;
+        // An import or a cycle that paused goes on, and one that has ended is followed by a cycle, when the other pipelines have had their turn.
+        let cut = !imports && some && cycle_place::is_cut(&*state, &due.pipeline).await.unwrap_or_default();
+        let mut again = (imports && some) || cut;
         // Not while a service is away, which would fail it after many calls.
-        if !imports && away == 0 && left.get().is_some() {
+        if !imports && !cut && away == 0 && left.get().is_some() {
             let mut comparison = self.seat.comparisons.borrow_mut().remove(&due.pipeline).unwrap_or_default();
             if comparison.is_due(self.project, &state, index).await {
                 let (_, some) = self.once(index, RunScope::Compared, &state, left).await?;

@@ -2,14 +2,24 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use serde_json::json;
+use syncline::model::budget::Budget;
+use syncline::model::report::RunScope;
+use syncline::ops::run::RunOptions;
+use syncline::ops::worker::{Options, times, work};
+use syncline::plan::guard::Allowance;
+use syncline::project::fleet::CheckedOut;
+use syncline::project::wiring::Outside;
 use syncline::sandbox::options::SandboxOptions;
+use syncline::sys::cancel::Cancel;
+use syncline::sys::clock::Clock;
 
 use crate::support::oracle::{agree, disagreements};
 use crate::support::postgres::{Bouncer, Server, shared};
@@ -321,7 +331,7 @@ fn portals_that_all_wait_have_turns_in_their_order() {
     let mut waits = Waits::default();
     waits.look(shared(), &fleet.database);
     let turns = || fleet.sql("SELECT count(*) FROM watch.turns").parse::<u32>().unwrap();
-    wait_for("turns", || workers[0].said(), || turns() >= 160);
+    wait_for("turns", || workers[0].said(), || turns() >= 80);
     let waited = waits.of(shared(), &fleet.database, false);
     for worker in workers {
         worker.end();
@@ -411,6 +421,111 @@ fn the_queue_goes_through_pgbouncer() {
     fleet.portals.iter().for_each(agree);
     // Sessions that nothing was left in: more workers than server sessions worked side by side.
     assert_eq!(fleet.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"), "0");
+}
+
+#[test]
+fn a_cycle_of_many_changes_is_cut_and_loses_nothing() {
+    let fleet = limited(4_500, "1s");
+    let bench = &fleet.portals[0];
+    let worker = fleet.worker(&["--import"]);
+    fleet.caught_up(&[&worker]);
+    worker.end();
+    for (id, row) in bench.rows("Subscription__c") {
+        if row["deleted"] == false {
+            bench.salesforce(
+                "update",
+                json!({"object": "Subscription__c", "id": id, "values": {"Notes__c": "all of them"}}),
+            );
+        }
+    }
+    let before = bench.sandbox.requests().len();
+    let worker = fleet.worker(&["--turn-calls", "5"]);
+    worker.says("its time was over after");
+    // Of a page that was read already, among others: the watermark must not pass them.
+    change(bench, "while it was cut");
+    fleet.caught_up(&[&worker]);
+    let noted = "SELECT count(*) FROM syncline.notes WHERE key LIKE 'cycle:%'";
+    wait_for("the end of the cycle", || worker.said(), || fleet.sql(noted) == "0");
+    let said = worker.end();
+    assert!(said.contains("its time was over after 2000 ") && said.contains("its time was over after 4000 "), "{said}");
+    agree(bench);
+    let between = "SELECT count(*) FROM syncline.runs r JOIN syncline.pipelines p ON p.state_id = r.state_id AND p.id = r.pipeline
+        WHERE p.name = 'work_orders' AND r.started BETWEEN (SELECT min(started) FROM cut) AND (SELECT max(started) FROM cut)";
+    let cut = "WITH cut AS (SELECT r.started FROM syncline.runs r JOIN syncline.pipelines p ON p.state_id = r.state_id AND p.id = r.pipeline
+        WHERE p.name = 'subscriptions' AND r.kind = 'sync' AND (r.tally::jsonb->>'read')::int > 1000)";
+    assert_ne!(fleet.sql(&format!("{cut} {between}")), "0", "{said}");
+    // What one part has sent the next does not send again.
+    let written = bench.sandbox.requests().split_off(before);
+    let written =
+        written.iter().filter(|entry| entry.target.contains("/batch/update") || entry.target.contains("/batch/upsert"));
+    let written = written.count();
+    assert!((30..=50).contains(&written), "{written} calls\n{said}");
+}
+
+/// A worker in this process whose clock is so many seconds ahead, until it is asked to stop.
+fn by_another_clock(root: PathBuf, ahead: i64, cancel: Cancel) {
+    let clock = Clock::manual(Clock::system().now() + SignedDuration::from_secs(ahead));
+    let (hands, stop) = (clock.clone(), cancel.clone());
+    let ticking = std::thread::spawn(move || {
+        let (mut told, began) = (Duration::ZERO, Instant::now());
+        while !stop.is_cancelled() {
+            std::thread::sleep(Duration::from_millis(5));
+            let passed = began.elapsed();
+            hands.advance(passed - told);
+            told = passed;
+        }
+        // Whoever sleeps is to wake up.
+        hands.advance(Duration::from_secs(3_600));
+    });
+    let outside = Outside { clock, cancel, ..Outside::real() };
+    let options = Options {
+        name: format!("{ahead} s ahead"),
+        at_once: 1,
+        times: times(Duration::from_secs(6), None),
+        turn: Budget { time: Some(Duration::from_secs(60)), calls: Some(1_000) },
+        sweep: Duration::from_millis(500),
+        queue: true,
+        import: true,
+        run: RunOptions {
+            scope: RunScope::Changed,
+            allowance: Allowance::default(),
+            command: "worker".to_owned(),
+            trial: None,
+            budget: Budget::default(),
+            followed: None,
+            on_progress: Arc::new(|_, _| {}),
+        },
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(work(&CheckedOut { root, only: None }, &outside, &options, &|_| {})).unwrap();
+    ticking.join().unwrap();
+}
+
+#[test]
+fn clocks_that_differ_by_minutes_lose_nothing() {
+    let fleet = Fleet::new(shared(), &[30, 30, 30], "1s");
+    let root = fleet.portals[0].path("fleet");
+    let cancel = Cancel::new();
+    let workers = [-240, 240].map(|ahead| {
+        let (root, cancel) = (root.clone(), cancel.clone());
+        std::thread::spawn(move || by_another_clock(root, ahead, cancel))
+    });
+    fleet.caught_up(&[]);
+    let turns = "SELECT min(epoch) FROM syncline.portals";
+    for round in 0..4 {
+        fleet.portals.iter().for_each(|bench| change(bench, &format!("round {round}")));
+        fleet.caught_up(&[]);
+    }
+    wait_for("turns of both", String::new, || fleet.sql(turns).parse::<u32>().unwrap() > 12);
+    // Both have had portals, and neither took one from the other.
+    let owners = "SELECT count(DISTINCT owner) FROM syncline.portals";
+    wait_for("both", || fleet.sql("SELECT owner FROM syncline.portals"), || fleet.sql(owners) == "2");
+    cancel.cancel();
+    for worker in workers {
+        worker.join().unwrap();
+    }
+    assert_eq!(fleet.sql("SELECT sum(takeovers) FROM syncline.portals"), "0");
+    fleet.portals.iter().for_each(agree);
 }
 
 #[test]

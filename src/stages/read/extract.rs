@@ -25,6 +25,8 @@ pub struct Candidates {
     pub batch: Vec<Candidate>,
     /// Set when a page ends here.
     pub cursor: Option<Cursor>,
+    /// Of a read beside the one that a broken one goes on in: no place of it is kept.
+    pub beside: bool,
 }
 
 /// How a read decides who belongs.
@@ -63,7 +65,7 @@ pub fn candidates<'a>(
                 let belongs = members.as_ref().is_none_or(|members| members.contains(&record.id));
                 Candidate { row: 0, member: belongs && !record.deleted, vanished: false, record }
             });
-            Ok(Candidates { batch: batch.collect(), cursor: chunk.cursor })
+            Ok(Candidates { batch: batch.collect(), cursor: chunk.cursor, beside: false })
         }
     });
     spans::reading(rows.boxed(), StageName::Extract, |chunk| chunk.as_ref().ok().map(|chunk| chunk.batch.len()))
