@@ -7,8 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use syncline::model::failure::{Failure, Reason};
 use syncline::model::ids::{PipelineName, RunId, SalesforceId};
-use syncline::model::report::Tally;
-use syncline::ports::state::{Commit, StateError, StateReader, StateWriter};
+use syncline::model::origin::RunOrigin;
+use syncline::model::report::{RunKind, RunStatus, Tally};
+use syncline::ports::overview::StateOverview;
+use syncline::ports::state::{Commit, RunRow, StateError, StateReader, StateWriter};
 use syncline::state::address::Address;
 use syncline::state::postgres::portals::{Before, Begun, Due, Next, Times, Turn, Wanted};
 use syncline::state::postgres::store::PgState;
@@ -204,4 +206,54 @@ async fn a_commit_whose_answer_is_lost_is_done_once() {
         assert_eq!(attempts(&through).await, [3]);
         drop(lease);
     }
+}
+
+#[tokio::test]
+async fn old_runs_are_forgotten_and_quiet_ones_after_a_day() {
+    let database = shared().database();
+    let state = state(&shared().address(&database, "s"));
+    let lease = state.lease(&name(), "syncline sync").await.unwrap();
+    let now: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
+    let quiet = Tally { read: 3, unchanged: 3, waiting: 1, salesforce_calls: 2, ..Tally::default() };
+    let busy = Tally { updated: 1, ..quiet };
+    let run = |hours: i64, place: u128, tally: Tally, status: RunStatus| {
+        let started = now - jiff::SignedDuration::from_hours(hours);
+        let id = ulid::Ulid::from_parts(started.as_millisecond().unsigned_abs(), place).to_string();
+        let (id, ended) = (RunId::new(id), Some(started));
+        RunRow { id, pipeline: name(), kind: RunKind::Sync, status, started, ended, tally, error: None }
+    };
+    let rows = [
+        // The first one, another of 100 days ago, and one of 80.
+        run(2_500, 1, quiet, RunStatus::Succeeded),
+        run(2_400, 2, busy, RunStatus::Succeeded),
+        run(1_920, 3, busy, RunStatus::Succeeded),
+        // Of 30 hours ago: the first two changed nothing.
+        run(30, 4, quiet, RunStatus::Succeeded),
+        run(30, 5, quiet, RunStatus::Partial),
+        run(30, 6, busy, RunStatus::Succeeded),
+        run(30, 7, quiet, RunStatus::Failed),
+        run(23, 8, quiet, RunStatus::Succeeded),
+    ];
+    let command = "syncline sync".to_owned();
+    let origin = RunOrigin { command, user: None, commit: None, uncommitted: false, planned: None };
+    for row in &rows {
+        state.end_run(row).await.unwrap();
+        state.note_origin(&row.id, &origin).await.unwrap();
+    }
+    // The latest are kept, whatever they are.
+    state.begin_run(&run(0, 100, Tally::default(), RunStatus::Running)).await.unwrap();
+    assert_eq!(state.runs(None, 1_000).await.unwrap().len(), 9);
+    for place in 0..60 {
+        state.end_run(&run(1, 200 + place, quiet, RunStatus::Succeeded)).await.unwrap();
+    }
+    state.begin_run(&run(0, 300, Tally::default(), RunStatus::Running)).await.unwrap();
+    let left = state.runs(Some(&name()), 1_000).await.unwrap();
+    let is_left = |row: &&RunRow| left.iter().any(|left| left.id == row.id);
+    let kept: Vec<usize> = (0..rows.len()).filter(|place| is_left(&&rows[*place])).collect();
+    assert_eq!(kept, [0, 2, 5, 6, 7]);
+    assert_eq!(left.len(), kept.len() + 62);
+    let origins = shared().sql(&database, "SELECT count(*) FROM syncline.run_origins");
+    assert_eq!(origins, kept.len().to_string());
+    assert_eq!(state.stored_watermark(&name()).await.unwrap(), None);
+    drop(lease);
 }

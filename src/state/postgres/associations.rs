@@ -25,12 +25,12 @@ pub async fn read(
     pipeline: &PipelineName,
     ids: &[SalesforceId],
 ) -> Result<Vec<AssociationState>, Fault> {
-    let Some(pipeline) = pipelines::find(tx, pipeline).await? else { return Ok(Vec::new()) };
     let read = sql_of(format!(
         "SELECT {COLUMNS} FROM unnest($3::text[]) AS asked (id)
-         JOIN syncline.lookups l ON l.state_id = $1 AND l.pipeline = $2 AND l.id = asked.id"
+         JOIN syncline.lookups l ON l.state_id = $1 AND l.id = asked.id
+             AND l.pipeline = (SELECT id FROM syncline.pipelines WHERE state_id = $1 AND name = $2)"
     ));
-    let found = tx.rows(read.bind(tx.state).bind(pipeline).bind(rows::ids(ids))).await?;
+    let found = tx.rows(read.bind(tx.state).bind(pipeline.as_str()).bind(rows::ids(ids))).await?;
     found.iter().map(state).collect()
 }
 

@@ -36,6 +36,7 @@ pub fn next(error: &sqlx::Error) -> Next {
     match code(error).as_deref() {
         // Serialisation failure, deadlock, and too many connections for the moment.
         Some("40001" | "40P01" | "53300") => Next::Again,
+        _ if is_of_another_session(error) => Next::Again,
         _ => Next::Tell,
     }
 }
@@ -50,6 +51,17 @@ pub fn is_lost(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether what answers takes no settings as a session begins: a pooler.
+pub fn refuses_options(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.code().is_some_and(|code| code == "08P01" || code == "0A000") || error.message().contains("options")
+}
+
+/// Whether a statement that was prepared is not there, or one is that was not: it was prepared in another session.
+pub fn is_of_another_session(error: &sqlx::Error) -> bool {
+    matches!(code(error).as_deref(), Some("26000" | "42P05"))
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {

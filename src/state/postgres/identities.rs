@@ -119,14 +119,23 @@ type Changes = BTreeMap<(String, Vec<u8>), i64>;
 /// Writes identities (insert or replace), one after the other where several are of one record.
 pub async fn write(tx: &mut Tx<'_>, pipeline: i32, identities: &[Identity]) -> Result<(), Fault> {
     let Some(first) = identities.first() else { return Ok(()) };
-    remember_match(tx, pipeline, &first.match_property).await?;
-    let usual = sql("SELECT match_property FROM syncline.pipelines WHERE state_id = $1 AND id = $2");
-    let usual = tx.row(usual.bind(tx.state).bind(pipeline)).await?;
-    let usual: Option<String> = usual.map(|row| get(&row, 0)).transpose()?.flatten();
+    let usual = usual_match(tx, pipeline, &first.match_property).await?;
     for round in rows::rounds(identities, |identity| identity.salesforce_id) {
         write_round(tx, pipeline, &round, usual.as_deref()).await?;
     }
     Ok(())
+}
+
+/// The match property that identities without one have; the one given where none was told yet.
+async fn usual_match(tx: &mut Tx<'_>, pipeline: i32, property: &str) -> Result<Option<String>, Fault> {
+    let known = tx.pipeline.as_ref().filter(|known| known.id == pipeline);
+    if let Some(usual) = known.and_then(|known| known.match_property.clone()) {
+        return Ok(Some(usual));
+    }
+    remember_match(tx, pipeline, property).await?;
+    let usual = sql("SELECT match_property FROM syncline.pipelines WHERE state_id = $1 AND id = $2");
+    let usual = tx.row(usual.bind(tx.state).bind(pipeline)).await?;
+    Ok(usual.map(|row| get(&row, 0)).transpose()?.flatten())
 }
 
 /// Writes identities of different records.
@@ -136,8 +145,7 @@ async fn write_round(
     round: &BTreeMap<SalesforceId, &Identity>,
     usual: Option<&str>,
 ) -> Result<(), Fault> {
-    let before = before(tx, pipeline, round).await?;
-    enter(tx, pipeline, round, usual).await?;
+    let before = enter(tx, pipeline, round, usual).await?;
     let mut changes: Changes = BTreeMap::new();
     let (mut appeared, mut replaced): (Vec<&str>, Vec<(&str, &str, &str)>) = (Vec::new(), Vec::new());
     for (id, identity) in round {
@@ -167,28 +175,13 @@ struct Before {
     mapping: Vec<u8>,
 }
 
-async fn before(
-    tx: &mut Tx<'_>,
-    pipeline: i32,
-    identities: &BTreeMap<SalesforceId, &Identity>,
-) -> Result<HashMap<SalesforceId, Before>, Fault> {
-    let ids: Vec<&str> = identities.keys().map(SalesforceId::as_str).collect();
-    let read = sql("SELECT i.id, i.hubspot_id, i.membership, i.mapping FROM unnest($3::text[]) AS asked (id)
-         JOIN syncline.identities i ON i.state_id = $1 AND i.pipeline = $2 AND i.id = asked.id");
-    let found = tx.rows(read.bind(tx.state).bind(pipeline).bind(ids)).await?;
-    let before = |row| {
-        let before = Before { hubspot_id: get(row, 1)?, membership: get(row, 2)?, mapping: get(row, 3)? };
-        Ok((rows::salesforce_id(row, 0)?, before))
-    };
-    found.iter().map(before).collect()
-}
-
+/// Enters identities; what was known before.
 async fn enter(
     tx: &mut Tx<'_>,
     pipeline: i32,
     identities: &BTreeMap<SalesforceId, &Identity>,
     usual: Option<&str>,
-) -> Result<(), Fault> {
+) -> Result<HashMap<SalesforceId, Before>, Fault> {
     let all = || identities.values();
     let ids: Vec<&str> = identities.keys().map(SalesforceId::as_str).collect();
     let records: Vec<&str> = all().map(|identity| identity.hubspot_id.as_str()).collect();
@@ -197,12 +190,21 @@ async fn enter(
     let memberships: Vec<String> = all().map(|identity| rows::name_of(&identity.membership)).collect();
     let properties: Vec<Option<&str>> =
         all().map(|identity| Some(&*identity.match_property).filter(|property| Some(*property) != usual)).collect();
-    let enter = sql("INSERT INTO syncline.identities (state_id, pipeline, id, hubspot_id, hash, mapping, membership, match_property)
-         SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::text[], $8::text[])
-         ON CONFLICT (state_id, pipeline, id) DO UPDATE SET hubspot_id = excluded.hubspot_id, hash = excluded.hash,
-             mapping = excluded.mapping, membership = excluded.membership, match_property = excluded.match_property");
+    // What a statement reads is as it was before the statement.
+    let enter = sql("WITH entered AS (
+             INSERT INTO syncline.identities (state_id, pipeline, id, hubspot_id, hash, mapping, membership, match_property)
+             SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::text[], $8::text[])
+             ON CONFLICT (state_id, pipeline, id) DO UPDATE SET hubspot_id = excluded.hubspot_id, hash = excluded.hash,
+                 mapping = excluded.mapping, membership = excluded.membership, match_property = excluded.match_property)
+         SELECT i.id, i.hubspot_id, i.membership, i.mapping FROM unnest($3::text[]) AS asked (id)
+         JOIN syncline.identities i ON i.state_id = $1 AND i.pipeline = $2 AND i.id = asked.id");
     let enter = enter.bind(tx.state).bind(pipeline).bind(ids).bind(records).bind(hashes).bind(mappings);
-    tx.run(enter.bind(memberships).bind(properties)).await.map(drop)
+    let found = tx.rows(enter.bind(memberships).bind(properties)).await?;
+    let before = |row| {
+        let before = Before { hubspot_id: get(row, 1)?, membership: get(row, 2)?, mapping: get(row, 3)? };
+        Ok((rows::salesforce_id(row, 0)?, before))
+    };
+    found.iter().map(before).collect()
 }
 
 async fn count(tx: &mut Tx<'_>, pipeline: i32, mut changes: Changes) -> Result<(), Fault> {

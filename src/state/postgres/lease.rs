@@ -93,13 +93,10 @@ async fn renew(state: PgState, number: i32, pipeline: PipelineName, epoch: i64) 
     }
 }
 
-async fn renew_once(state: &PgState, number: i32, pipeline: &PipelineName, epoch: i64) -> Result<u64, sqlx::Error> {
-    let mut taken = state.0.connections.take().await?;
-    sqlx::raw_sql("BEGIN; SET LOCAL lock_timeout = '4s'").execute(taken.get()).await?;
-    let renew = sql(RENEW).bind(number).bind(pipeline.as_str()).bind(epoch);
-    let rows = renew.execute(taken.get()).await?.rows_affected();
-    sqlx::raw_sql("COMMIT").execute(taken.get()).await?;
-    taken.give_back();
+async fn renew_once(state: &PgState, number: i32, pipeline: &PipelineName, epoch: i64) -> Result<u64, Fault> {
+    let mut tx = state.begin(number, "BEGIN; SET LOCAL lock_timeout = '4s'").await?;
+    let rows = tx.run(sql(RENEW).bind(number).bind(pipeline.as_str()).bind(epoch)).await?;
+    tx.commit().await?;
     Ok(rows)
 }
 

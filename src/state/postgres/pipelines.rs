@@ -7,6 +7,9 @@ use crate::model::ids::PipelineName;
 
 /// The number of a pipeline, where it has one.
 pub async fn find(tx: &mut Tx<'_>, name: &PipelineName) -> Result<Option<i32>, Fault> {
+    if let Some(known) = tx.pipeline.as_ref().filter(|known| known.name == *name) {
+        return Ok(Some(known.id));
+    }
     let find = sql("SELECT id FROM syncline.pipelines WHERE state_id = $1 AND name = $2");
     let found = tx.row(find.bind(tx.state).bind(name.as_str())).await?;
     found.map(|row| get(&row, 0)).transpose()

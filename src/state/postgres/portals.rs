@@ -349,14 +349,12 @@ async fn renew(state: PgState, right: PortalRight) {
     }
 }
 
-async fn renew_once(state: &PgState, right: &PortalRight) -> Result<u64, sqlx::Error> {
-    let mut taken = state.0.connections.take().await?;
-    sqlx::raw_sql("BEGIN; SET LOCAL lock_timeout = '4s'").execute(taken.get()).await?;
+async fn renew_once(state: &PgState, right: &PortalRight) -> Result<u64, Fault> {
+    let mut tx = state.begin(0, "BEGIN; SET LOCAL lock_timeout = '4s'").await?;
     let renew = sql("UPDATE syncline.portals SET until = clock_timestamp() + $3 * interval '1 second'
          WHERE key = $1 AND epoch = $2 AND ended IS NULL");
     let renew = renew.bind(right.key()).bind(right.epoch()).bind(right.lasts().as_secs_f64());
-    let rows = renew.execute(taken.get()).await?.rows_affected();
-    sqlx::raw_sql("COMMIT").execute(taken.get()).await?;
-    taken.give_back();
+    let rows = tx.run(renew).await?;
+    tx.commit().await?;
     Ok(rows)
 }

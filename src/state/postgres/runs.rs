@@ -1,6 +1,10 @@
 //! Runs: one row an execution of a pipeline. And how far each pipeline was read.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use sqlx::postgres::PgRow;
+use ulid::Ulid;
 
 use super::fault::Fault;
 use super::rows::{self, get};
@@ -24,14 +28,48 @@ pub async fn begin(tx: &mut Tx<'_>, run: &RunRow) -> Result<(), Fault> {
          WHERE state_id = $1 AND pipeline = $2 AND status = 'running'",
     );
     tx.run(died.bind(state).bind(pipeline)).await?;
-    let old = sql("DELETE FROM syncline.run_failures WHERE state_id = $1 AND run IN (
-             SELECT id FROM syncline.runs WHERE state_id = $1 AND pipeline = $2 ORDER BY id DESC OFFSET $3)");
-    tx.run(old.bind(state).bind(pipeline).bind(RUNS_WITH_FAILURES_MAX)).await?;
+    clear(tx, pipeline, run.started).await?;
     // What a run noted for itself and could not forget.
     let own = sql("DELETE FROM syncline.directories WHERE state_id = $1 AND starts_with(name, 'seen:')
          AND substr(name, 6) IN (SELECT id FROM syncline.runs WHERE state_id = $1 AND pipeline = $2 AND status <> 'running')");
     tx.run(own.bind(state).bind(pipeline)).await?;
     write(tx, pipeline, run).await
+}
+
+/// How long runs are remembered that changed nothing, and all others. Of those that changed nothing, the ones of the day before are looked
+/// through; where nothing ran for longer, they go with the others.
+const QUIET_KEPT: Duration = Duration::from_hours(24);
+const QUIET_LOOKED_THROUGH: Duration = Duration::from_hours(48);
+const KEPT: Duration = Duration::from_hours(90 * 24);
+
+/// Forgets old runs of a pipeline, but never the first one or the latest, and what was set aside by runs before the latest.
+async fn clear(tx: &mut Tx<'_>, pipeline: i32, now: Timestamp) -> Result<(), Fault> {
+    // Ids of runs begin with the time at which they began.
+    let before = |age: Duration| {
+        let at = now.as_millisecond().saturating_sub_unsigned(age.as_millis() as u64);
+        Ulid::from_parts(at.max(0).unsigned_abs(), 0).to_string()
+    };
+    let clear = sql("WITH known AS (
+             SELECT min(id) AS latest, (SELECT min(id) FROM syncline.runs WHERE state_id = $1 AND pipeline = $2) AS first
+             FROM (SELECT id FROM syncline.runs WHERE state_id = $1 AND pipeline = $2 ORDER BY id DESC LIMIT $3) newest),
+         failures AS (
+             DELETE FROM syncline.run_failures f USING known WHERE f.state_id = $1 AND f.run < known.latest
+                 AND EXISTS (SELECT 1 FROM syncline.runs r WHERE r.state_id = $1 AND r.id = f.run AND r.pipeline = $2)),
+         old AS (
+             SELECT id FROM syncline.runs WHERE state_id = $1 AND pipeline = $2 AND id < $4
+             UNION ALL
+             SELECT id FROM syncline.runs WHERE state_id = $1 AND pipeline = $2 AND id >= $5 AND id < $6
+                 AND status IN ('succeeded', 'partial') AND error IS NULL AND NOT EXISTS (
+                     SELECT 1 FROM json_each_text(tally::json) AS did (what, records)
+                     WHERE records <> '0' AND what NOT IN ('read', 'unchanged', 'filtered', 'waiting', 'pending_associations',
+                         'salesforce_calls', 'hubspot_calls'))),
+         gone AS (
+             DELETE FROM syncline.runs r USING known
+             WHERE r.state_id = $1 AND r.id IN (SELECT id FROM old) AND r.id > known.first AND r.id < known.latest RETURNING r.id)
+         DELETE FROM syncline.run_origins o USING gone WHERE o.state_id = $1 AND o.run = gone.id");
+    let clear = clear.bind(tx.state).bind(pipeline).bind(RUNS_WITH_FAILURES_MAX);
+    let clear = clear.bind(before(KEPT)).bind(before(QUIET_LOOKED_THROUGH)).bind(before(QUIET_KEPT));
+    tx.run(clear).await.map(drop)
 }
 
 /// Replaces the row of a run, and enters what people are told of it.
@@ -124,10 +162,13 @@ pub async fn mark(tx: &mut Tx<'_>, pipeline: &PipelineName) -> Result<Option<Sto
     found.map(mark).transpose()
 }
 
-/// Enters how far a pipeline was read, and the numbers of its run so far.
+/// Enters how far a pipeline was read, and the numbers of its run so far; and forgets the doubts about records that are accounted for.
 pub async fn write_progress(tx: &mut Tx<'_>, pipeline: i32, commit: &Commit) -> Result<(), Fault> {
-    let tally = sql("UPDATE syncline.runs SET tally = $3 WHERE state_id = $1 AND id = $2");
-    tx.run(tally.bind(tx.state).bind(commit.run.as_str()).bind(rows::to_json(&commit.tally)?)).await?;
+    let tally = sql("WITH accounted AS (
+             DELETE FROM syncline.unconfirmed WHERE state_id = $1 AND pipeline = $4 AND id = ANY($5::text[]))
+         UPDATE syncline.runs SET tally = $3 WHERE state_id = $1 AND id = $2");
+    let tally = tally.bind(tx.state).bind(commit.run.as_str()).bind(rows::to_json(&commit.tally)?).bind(pipeline);
+    tx.run(tally.bind(rows::ids(&commit.accounted))).await?;
     match &commit.cursor {
         None => {}
         Some(None) => {

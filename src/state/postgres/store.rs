@@ -16,6 +16,7 @@ use super::connections::{CONNECTIONS_MAX, Connections, Taken};
 use super::fault::{self, Fault, Next};
 use super::held::Leases;
 use super::right::PortalRight;
+use super::rows;
 use super::schema::{self, LOCKS};
 use crate::model::ids::PipelineName;
 use crate::ports::state::StateError;
@@ -54,14 +55,28 @@ pub(super) struct Shared {
 /// A transaction. It ends with whoever made it.
 pub struct Tx<'a> {
     taken: Taken<'a>,
+    /// Whether statements stay prepared in the session.
+    prepares: bool,
     /// The state, which leads each key.
     pub state: i32,
+    /// What is known of the pipeline that the transaction is about.
+    pub pipeline: Option<KnownPipeline>,
+}
+
+/// A pipeline as a transaction found it.
+pub struct KnownPipeline {
+    /// Its name.
+    pub name: PipelineName,
+    /// Its number.
+    pub id: i32,
+    /// The match property that it had first.
+    pub match_property: Option<String>,
 }
 
 /// A statement with its values.
 pub type Sql<'q> = Query<'q, Postgres, PgArguments>;
 
-/// A statement. It is prepared without a name and only for this once: a name would be that of one server's session.
+/// A statement. A transaction decides whether it stays prepared; else it is so without a name and only for this once.
 pub fn sql<'q>(text: &'static str) -> Sql<'q> {
     sqlx::query(text).persistent(false)
 }
@@ -74,17 +89,27 @@ pub fn sql_of<'q>(text: String) -> Sql<'q> {
 impl Tx<'_> {
     /// Runs a statement; how many rows it touched.
     pub async fn run(&mut self, sql: Sql<'_>) -> Result<u64, Fault> {
+        let sql = sql.persistent(self.prepares);
         Ok(sql.execute(self.taken.get()).await?.rows_affected())
     }
 
     /// All rows of an answer.
     pub async fn rows(&mut self, sql: Sql<'_>) -> Result<Vec<PgRow>, Fault> {
+        let sql = sql.persistent(self.prepares);
         Ok(sql.fetch_all(self.taken.get()).await?)
     }
 
     /// The first row of an answer.
     pub async fn row(&mut self, sql: Sql<'_>) -> Result<Option<PgRow>, Fault> {
+        let sql = sql.persistent(self.prepares);
         Ok(sql.fetch_optional(self.taken.get()).await?)
+    }
+
+    /// Ends the transaction.
+    pub async fn commit(mut self) -> Result<(), Fault> {
+        execute(self.taken.get(), "COMMIT").await?;
+        self.taken.give_back();
+        Ok(())
     }
 }
 
@@ -253,7 +278,10 @@ impl PgState {
         F: for<'t> Fn(&'t mut Tx<'_>, &'t A) -> BoxFuture<'t, Result<T, Fault>> + Send + Sync + 'static,
     {
         let state = self.clone();
-        let task = tokio::spawn(async move { state.read_patiently(&arguments, &work).await });
+        let task = tokio::spawn(async move {
+            let Some(id) = state.id().await? else { return Ok(T::default()) };
+            state.read_patiently(id, &arguments, &work).await
+        });
         self.joined(task).await
     }
 
@@ -265,12 +293,10 @@ impl PgState {
         })
     }
 
-    async fn read_patiently<A, T, F>(&self, arguments: &A, work: &F) -> Result<T, StateError>
+    async fn read_patiently<A, T, F>(&self, state: i32, arguments: &A, work: &F) -> Result<T, StateError>
     where
-        T: Default,
         F: for<'t> Fn(&'t mut Tx<'_>, &'t A) -> BoxFuture<'t, Result<T, Fault>>,
     {
-        let Some(state) = self.id().await? else { return Ok(T::default()) };
         let mut patience = Patience::new();
         loop {
             match self.read_once(state, arguments, work).await {
@@ -285,21 +311,25 @@ impl PgState {
     where
         F: for<'t> Fn(&'t mut Tx<'_>, &'t A) -> BoxFuture<'t, Result<T, Fault>>,
     {
-        let mut tx = self.begin(state, BEGIN_TO_READ.to_owned()).await?;
+        let mut tx = self.begin(state, BEGIN_TO_READ).await?;
         match work(&mut tx, arguments).await {
             Ok(read) => {
-                execute(tx.taken.get(), "COMMIT").await?;
-                tx.taken.give_back();
+                tx.commit().await?;
                 Ok(read)
             }
             Err(fault) => Err(undone(tx, fault).await),
         }
     }
 
-    async fn begin(&self, state: i32, begin: String) -> Result<Tx<'_>, Fault> {
-        let mut taken = self.0.connections.take().await?;
-        sqlx::raw_sql(AssertSqlSafe(begin)).execute(taken.get()).await?;
-        Ok(Tx { taken, state })
+    /// Begins a transaction by some statements.
+    pub(super) async fn begin(&self, state: i32, statements: &str) -> Result<Tx<'_>, Fault> {
+        loop {
+            let mut taken = self.0.connections.take().await?;
+            if let Some(prepares) = taken.begin(statements).await? {
+                return Ok(Tx { taken, prepares, state, pipeline: None });
+            }
+            self.0.connections.sessions_are_shared();
+        }
     }
 
     /// Whether work that failed is worth another try.
@@ -307,6 +337,9 @@ impl PgState {
         let Fault::Database(error) = fault else { return false };
         if fault::is_lost(error) {
             self.0.connections.forget();
+        }
+        if fault::is_of_another_session(error) {
+            self.0.connections.sessions_are_shared();
         }
         fault::next(error) == Next::Again
     }
@@ -381,7 +414,7 @@ impl PgState {
             return Tried::Failed(Fault::Refused(lost));
         }
         let portal = portal.map(|portal| (portal.mark(), portal));
-        let mut tx = match self.begin(state, begin_to_write(state)).await {
+        let mut tx = match self.begin(state, &begin_to_write(state)).await {
             Ok(tx) => tx,
             Err(fault) => return Tried::Failed(fault),
         };
@@ -433,8 +466,9 @@ impl PgState {
         const BOTH: &str = "WITH noted AS (
                 INSERT INTO syncline.writers (state_id, writer, last, seen) VALUES ($1, $2, $3, now())
                 ON CONFLICT (state_id, writer) DO UPDATE SET last = excluded.last, seen = excluded.seen)
-            UPDATE syncline.leases SET until = clock_timestamp() + interval '30 seconds'
-            WHERE state_id = $1 AND pipeline = $4 AND epoch = $5";
+            UPDATE syncline.leases l SET until = clock_timestamp() + interval '30 seconds'
+            FROM (SELECT 1) AS one LEFT JOIN syncline.pipelines p ON p.state_id = $1 AND p.name = $4
+            WHERE l.state_id = $1 AND l.pipeline = $4 AND l.epoch = $5 RETURNING p.id, p.match_property";
         let state = tx.state;
         let Some((pipeline, epoch)) = right else {
             tx.run(sql(NOTED).bind(state).bind(&self.0.writer).bind(number)).await?;
@@ -449,10 +483,11 @@ impl PgState {
             return Ok(());
         };
         let noted = sql(BOTH).bind(state).bind(&self.0.writer).bind(number).bind(pipeline.as_str()).bind(epoch);
-        match tx.run(noted).await? {
-            1 => Ok(()),
-            _ => Err(Fault::Refused(self.0.leases.lost(pipeline, epoch))),
+        let Some(row) = tx.row(noted).await? else { return Err(Fault::Refused(self.0.leases.lost(pipeline, epoch))) };
+        if let Some(id) = rows::get(&row, 0)? {
+            tx.pipeline = Some(KnownPipeline { name: pipeline.clone(), id, match_property: rows::get(&row, 1)? });
         }
+        Ok(())
     }
 
     /// Whether the transaction of a number stands whose connection broke while it was committed. The lock waits until it has ended on the
@@ -460,10 +495,10 @@ impl PgState {
     async fn stands(&self, state: i32, number: i64, patience: &mut Patience) -> Result<bool, StateError> {
         loop {
             let asked = async {
-                let mut tx = self.begin(state, begin_to_write(state)).await?;
+                let mut tx = self.begin(state, &begin_to_write(state)).await?;
                 let last = sql("SELECT last FROM syncline.writers WHERE state_id = $1 AND writer = $2");
                 let last = tx.row(last.bind(state).bind(&self.0.writer)).await?;
-                let last: Option<i64> = last.map(|row| super::rows::get(&row, 0)).transpose()?;
+                let last: Option<i64> = last.map(|row| rows::get(&row, 0)).transpose()?;
                 execute(tx.taken.get(), "ROLLBACK").await?;
                 tx.taken.give_back();
                 Ok::<_, Fault>(last == Some(number))

@@ -22,15 +22,6 @@ pub async fn note(tx: &mut Tx<'_>, pipeline: &PipelineName, calls: &[Unconfirmed
     tx.run(note.bind(tx.state).bind(pipeline).bind(ids).bind(properties).bind(intents)).await.map(drop)
 }
 
-/// Forgets the doubts about records that are accounted for.
-pub async fn account(tx: &mut Tx<'_>, pipeline: i32, ids: &[SalesforceId]) -> Result<(), Fault> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let forget = sql("DELETE FROM syncline.unconfirmed WHERE state_id = $1 AND pipeline = $2 AND id = ANY($3::text[])");
-    tx.run(forget.bind(tx.state).bind(pipeline).bind(rows::ids(ids))).await.map(drop)
-}
-
 /// Whether there is any doubt about a record of the pipeline.
 pub async fn any(tx: &mut Tx<'_>, pipeline: &PipelineName) -> Result<bool, Fault> {
     let any = sql("SELECT EXISTS (SELECT 1 FROM syncline.unconfirmed u WHERE u.state_id = $1

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use super::fault::Fault;
 use super::store::{PgState, Tx, sql};
 use super::{
-    alerts, associations, failures, identities, lease, lookups, notes, pipelines, process, rows, runs, unconfirmed,
+    alerts, associations, failures, identities, lease, lookups, notes, pipelines, process, rows, runs,
+    unconfirmed,
 };
 use crate::model::association::AssociationKey;
 use crate::model::failure::FailureKind;
@@ -43,7 +44,6 @@ async fn enter(tx: &mut Tx<'_>, commit: &Commit) -> Result<(), Fault> {
     failures::resolve(tx, pipeline, &commit.resolved_associations, FailureKind::Associations).await?;
     failures::postpone(tx, pipeline, &commit.postponed, at).await?;
     failures::write(tx, pipeline, commit, at).await?;
-    unconfirmed::account(tx, pipeline, &commit.accounted).await?;
     runs::write_progress(tx, pipeline, commit).await
 }
 
