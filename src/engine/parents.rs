@@ -93,8 +93,17 @@ pub fn key(pipeline: &PipelineName) -> String {
 
 async fn memory(state: &dyn StateReader, pipeline: &PipelineName) -> Result<Memory, StateError> {
     let noted = state.note(&key(pipeline)).await?;
-    // A note that another version wrote is forgotten: at worst a query is refused once more.
-    Ok(noted.and_then(|noted| serde_json::from_str(&noted).ok()).unwrap_or_default())
+    Ok(noted.as_deref().map(remembered).unwrap_or_default())
+}
+
+/// A note that another version wrote is forgotten: at worst a query is refused once more.
+fn remembered(noted: &str) -> Memory {
+    serde_json::from_str(noted).unwrap_or_default()
+}
+
+/// The same as [`missed`], of a note that was read.
+pub fn missed_in(noted: &str) -> Option<Missed> {
+    remembered(noted).missed
 }
 
 /// Changes of parents that are missing in HubSpot; none where all were read.

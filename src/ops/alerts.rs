@@ -13,6 +13,7 @@ use crate::engine::parents;
 use crate::engine::run::seconds;
 use crate::model::alert::{self, Alert, AlertEvent, AlertTerms};
 use crate::model::ids::PipelineName;
+use crate::model::watermark::Watermark;
 use crate::ports::state::{AlertCommit, Delivery, StateError};
 use crate::ports::store::Store;
 use crate::project::alerts::send;
@@ -213,11 +214,19 @@ async fn notice_old_data(project: &Project, state: &dyn Store, words: Words) -> 
 
 /// Age of a pipeline's data, that of parents included, in seconds; none before its first run.
 pub async fn lag(state: &dyn Store, name: &PipelineName, now: Timestamp) -> Result<Option<f64>, StateError> {
-    let mark = state.stored_watermark(name).await?;
+    let mark = state.stored_watermark(name).await?.map(|mark| (mark.watermark, mark.set_at));
+    Ok(lag_of(mark, parents::missed(state, name).await?.as_ref(), now))
+}
+
+/// The same of a watermark, with when it was set, and of parents' changes that were not read.
+pub fn lag_of(
+    mark: Option<(Watermark, Option<Timestamp>)>,
+    missed: Option<&parents::Missed>,
+    now: Timestamp,
+) -> Option<f64> {
     // A watermark that lies ahead of the clock is no proof that HubSpot is in step.
-    let reached = mark.map(|mark| mark.set_at.map_or(mark.watermark.0, |at| mark.watermark.0.min(at)));
-    let missed = parents::missed(state, name).await?;
+    let reached = mark.map(|(watermark, set_at)| set_at.map_or(watermark.0, |at| watermark.0.min(at)));
     // Data is as old as its oldest part: a parent's missed change counts like a record's own.
     let reached = reached.map(|reached| missed.map_or(reached, |missed| reached.min(missed.since)));
-    Ok(reached.map(|reached| seconds(reached, now).max(0.0)))
+    reached.map(|reached| seconds(reached, now).max(0.0))
 }

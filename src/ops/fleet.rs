@@ -1,19 +1,21 @@
 //! `status` of a project with portals: the fleet first, then one line a portal.
 
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, stream};
+use std::collections::{BTreeMap, HashMap};
+
 use jiff::Timestamp;
 
 use super::deploy::deployed;
 use super::fleet_view::{FleetStatus, PortalStanding, PortalStatus};
 use super::hide;
-use super::status::{PipelineStatus, Reason, StatusReport, standings, status as status_of_one};
+use super::status::{PipelineStatus, Reason, StatusReport, notes, standings, standings_by, status as status_of_one};
 use crate::config::targets::without_target;
+use crate::ports::facts::StateFacts;
 use crate::project::error::OpsError;
+use crate::project::state::StatePlace;
 use crate::project::wiring::{Project, open_portal};
 
-/// Portals that are looked at side by side: as many as have a connection to the database.
-const SIDE_BY_SIDE: usize = 5;
+/// Portals that are opened at a time: a project is some memory.
+const AT_A_TIME: usize = 250;
 
 /// How a project stands: all of its portals where it has some and none is chosen, else its pipelines. Without `values`, what a remote
 /// system said of records is left out.
@@ -26,44 +28,90 @@ pub async fn status(project: &Project, values: bool) -> Result<StatusReport, Ops
         }
         return Ok(report);
     }
-    let looking = loaded.portals.iter().map(|name| portal(project, name, values).boxed());
-    // Collected first, as a closure of a stream would be held to more lifetimes than it has.
-    let looking: Vec<BoxFuture<'_, _>> = looking.collect();
-    let looked: Vec<(PortalStatus, Option<OpsError>)> = stream::iter(looking).buffered(SIDE_BY_SIDE).collect().await;
-    let mut portals = Vec::new();
-    let (mut states, mut error) = (0, None);
-    for (portal, failed) in looked {
-        states += u64::from(matches!(failed, Some(OpsError::State(_))));
-        error = error.or(failed);
-        portals.push(portal);
+    let mut looked = Looked { values, ..Looked::default() };
+    for names in loaded.portals.chunks(AT_A_TIME) {
+        looked.look(project, names).await;
     }
     // A database that is away is no matter of a portal.
-    if let Some(error) = error.filter(|error| matches!(error, OpsError::State(_)) && states == portals.len() as u64) {
+    if looked.away == loaded.portals.len()
+        && let Some(error) = looked.error
+    {
         return Err(error);
     }
-    let (fleet, deployment) = (Some(FleetStatus::of(portals)), deployed(project).await?);
+    looked.portals.sort_by(|one, other| one.portal.cmp(&other.portal));
+    let (fleet, deployment) = (Some(FleetStatus::of(looked.portals)), deployed(project).await?);
     Ok(StatusReport { pipelines: Vec::new(), fleet, deployment, connections: Vec::new(), undelivered_alerts: None })
 }
 
-/// How a portal stands; and what kept it from being looked at.
-async fn portal(project: &Project, name: &str, values: bool) -> (PortalStatus, Option<OpsError>) {
-    let told = async {
-        let portal = open_portal(project, name, &without_target)?;
-        let report = standings(&portal).await?;
-        Ok::<_, OpsError>((report, portal.state_for_reading()?.takeovers().await?))
-    };
-    match told.await {
-        Ok((mut report, takeovers)) => {
-            if !values {
-                hide::statuses(&mut report.pipelines);
+/// One portal of a project.
+///
+/// Errors: what is wrong with its file, or with what comes of it.
+pub fn portal(project: &Project, name: &str) -> Result<Project, OpsError> {
+    open_portal(project, name, &without_target)
+}
+
+/// Portals that were looked at.
+#[derive(Default)]
+struct Looked {
+    values: bool,
+    portals: Vec<PortalStatus>,
+    /// Those whose state could not be read, and why the first of them could not.
+    away: usize,
+    error: Option<OpsError>,
+}
+
+impl Looked {
+    /// Looks at some portals: those whose states are in one database are asked about at once.
+    async fn look(&mut self, project: &Project, names: &[String]) {
+        let mut databases: BTreeMap<String, Vec<(Project, String)>> = BTreeMap::new();
+        for name in names {
+            let opened = portal(project, name).and_then(|portal| portal.state_place().map(|place| (portal, place)));
+            match opened {
+                Ok((portal, StatePlace::Server(address))) => {
+                    let of_database = databases.entry(address.url().to_string()).or_default();
+                    of_database.push((portal, address.name().to_owned()));
+                }
+                Ok((portal, StatePlace::File(_))) => match standings(&portal).await {
+                    Ok(report) => self.stands(&portal, report.pipelines, 0),
+                    Err(error) => self.is_broken([name.as_str()], error),
+                },
+                Err(error) => self.is_broken([name.as_str()], error),
             }
-            (of(name, &report, takeovers, project.outside.clock.now()), None)
         }
-        Err(error) => {
-            let broken = PortalStatus {
+        for portals in databases.into_values() {
+            let states: Vec<String> = portals.iter().map(|(_, state)| state.clone()).collect();
+            match facts(&portals[0].0, &states).await {
+                Ok(facts) => {
+                    let none = StateFacts::default();
+                    for (portal, state) in &portals {
+                        let facts = facts.get(state).unwrap_or(&none);
+                        self.stands(portal, standings_by(portal, facts), facts.takeovers);
+                    }
+                }
+                Err(error) => {
+                    let names = portals.iter().filter_map(|(portal, _)| portal.loaded.target.as_deref());
+                    self.is_broken(names, error);
+                }
+            }
+        }
+    }
+
+    fn stands(&mut self, portal: &Project, mut pipelines: Vec<PipelineStatus>, takeovers: u64) {
+        if !self.values {
+            hide::statuses(&mut pipelines);
+        }
+        let name = portal.loaded.target.as_deref().unwrap_or_default();
+        self.portals.push(of(name, &pipelines, takeovers, portal.outside.clock.now()));
+    }
+
+    fn is_broken<'a>(&mut self, names: impl IntoIterator<Item = &'a str>, error: OpsError) {
+        let problem = error.reason().1;
+        for name in names {
+            self.away += usize::from(matches!(error, OpsError::State(_)));
+            self.portals.push(PortalStatus {
                 portal: name.to_owned(),
                 standing: PortalStanding::Broken,
-                problem: Some(error.reason().1),
+                problem: Some(problem.clone()),
                 records: 0,
                 lag_seconds: None,
                 wait_seconds: None,
@@ -71,15 +119,19 @@ async fn portal(project: &Project, name: &str, values: bool) -> (PortalStatus, O
                 open_failures: 0,
                 last_run: None,
                 takeovers: 0,
-            };
-            (broken, Some(error))
+            });
         }
+        self.error.get_or_insert(error);
     }
 }
 
+/// What is known of states in the database of a portal's state.
+async fn facts(portal: &Project, states: &[String]) -> Result<HashMap<String, StateFacts>, OpsError> {
+    Ok(portal.state_for_reading()?.facts(states, &notes()).await?.unwrap_or_default())
+}
+
 /// What a person should see of a portal among hundreds.
-fn of(name: &str, report: &StatusReport, takeovers: u64, now: Timestamp) -> PortalStatus {
-    let all = &report.pipelines;
+fn of(name: &str, all: &[PipelineStatus], takeovers: u64, now: Timestamp) -> PortalStatus {
     let sum = |count: fn(&PipelineStatus) -> u64| all.iter().map(count).sum();
     let reasons = || all.iter().flat_map(|pipeline| pipeline.attention.iter().map(move |what| (&pipeline.name, what)));
     let first = |standing| reasons().find(|(_, what)| standing_of(what.reason) == standing);

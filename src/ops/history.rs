@@ -72,7 +72,7 @@ pub struct RunView {
 }
 
 /// The code in brackets at the end of a reason, which has it where the run did not begin.
-fn code_of(reason: &str) -> Option<&str> {
+pub fn code_of(reason: &str) -> Option<&str> {
     let code = reason.strip_suffix(')')?.rsplit_once(" (")?.1;
     let digits = code.strip_prefix("SL")?;
     // A reason may end in other brackets.

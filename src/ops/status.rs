@@ -1,5 +1,6 @@
 //! `status`: how each pipeline stands, and what of it needs a person. Reads the state only, and needs no credentials.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use super::alerts;
 use super::calls::{Calls, ConnectionCalls};
 use super::deploy::{DeploymentView, deployed};
 use super::fleet_view::FleetStatus;
-use super::history::RunView;
+use super::history::{RunView, code_of};
 use crate::config::alerts::AlertConfig;
 use crate::config::load::LoadedPipeline;
 use crate::config::pipeline::OnMappingChange;
@@ -20,6 +21,8 @@ use crate::model::identity::MappingVersion;
 use crate::model::ids::PipelineName;
 use crate::model::report::RunStatus;
 use crate::pipeline::compile::mapping_version;
+use crate::ports::facts::{PipelineFacts, StateFacts};
+use crate::ports::state::RunRow;
 use crate::ports::store::Store;
 use crate::project::error::OpsError;
 use crate::project::portal::Portal;
@@ -250,6 +253,91 @@ fn errors<'a>(findings: &'a [Diagnostic], file: &str) -> Option<&'a Diagnostic> 
     findings.iter().find(|finding| finding.severity == Severity::Error && &*finding.file == file)
 }
 
+/// How the pipelines of a portal stand, by what its state knows: without what only the view of a single portal tells.
+pub fn standings_by(project: &Project, facts: &StateFacts) -> Vec<PipelineStatus> {
+    let loaded = &project.loaded;
+    let nothing = PipelineFacts::default();
+    let told = |name: &str, pipeline, file: &str| {
+        let name = PipelineName::new(name);
+        let facts = facts.pipelines.get(&name).unwrap_or(&nothing);
+        told(project, &name, pipeline, errors(&loaded.findings, file), facts)
+    };
+    let good = loaded.pipelines.iter().map(|it| told(&it.config.name, Some(it), &it.file.name));
+    let broken = loaded.broken.iter().map(|broken| told(broken.name(), None, &broken.file));
+    good.chain(broken).collect()
+}
+
+/// What notes of a pipeline begin with that [`standings_by`] needs.
+pub fn notes() -> [String; 2] {
+    let none = PipelineName::new("");
+    [catch_up::mapping_key(&none), parents::key(&none)]
+}
+
+/// What a state knows of a pipeline.
+async fn facts(state: &dyn Store, name: &PipelineName) -> Result<PipelineFacts, OpsError> {
+    let mut known = HashMap::new();
+    for begin in notes() {
+        if let Some(text) = state.note(&format!("{begin}{name}")).await? {
+            known.insert(begin, text);
+        }
+    }
+    Ok(PipelineFacts {
+        watermark: state.stored_watermark(name).await?.map(|mark| (mark.watermark, mark.set_at)),
+        import: state.cursor(name).await?.map(|import| (import.read, import.total)),
+        // The count by mapping is not used, so any version serves.
+        records: state.identity_counts(name, MappingVersion([0; 8])).await?.standing,
+        due: state.due_count(name).await?,
+        open_failures: state.open_failures(name).await?,
+        last_run: last_run(state, name).await?,
+        notes: known,
+    })
+}
+
+/// How a pipeline stands, as far as these facts tell.
+fn told(
+    project: &Project,
+    name: &PipelineName,
+    loaded: Option<&LoadedPipeline>,
+    error: Option<&Diagnostic>,
+    facts: &PipelineFacts,
+) -> PipelineStatus {
+    let now = project.outside.clock.now();
+    let [mapping, parents] = notes();
+    let missed = facts.notes.get(&parents).and_then(|noted| parents::missed_in(noted));
+    let mut status = PipelineStatus {
+        name: name.to_string(),
+        standing: Standing::Ok,
+        // A definition that cannot be read does not say that its sync is off.
+        enabled: loaded.is_none_or(|loaded_pipeline| loaded_pipeline.config.sync.enabled),
+        records: facts.records,
+        stale: None,
+        filter_changed: false,
+        backfill_due: false,
+        imported: facts.notes.contains_key(&mapping),
+        watermark: facts.watermark.map(|(watermark, _)| watermark.0.to_string()),
+        lag_seconds: alerts::lag_of(facts.watermark, missed.as_ref(), now),
+        lag_allowed_seconds: None,
+        next_run: None,
+        budget_share: None,
+        parents_missed: missed.map(|missed| ParentsMissed { since: missed.since.to_string(), why: missed.why }),
+        unfinished_import: facts.import.map(|(read, total)| ImportProgress { read, total }),
+        pending_associations: facts.due,
+        open_failures: facts.open_failures,
+        last_run: facts.last_run.clone().map(Into::into),
+        last_good_run: None,
+        attention: Vec::new(),
+    };
+    let every = loaded.map(|loaded_pipeline| loaded_pipeline.config.sync.every.0);
+    let thresholds = alerts::thresholds(project, loaded);
+    if let Some(every) = every.filter(|_| status.enabled) {
+        status.lag_allowed_seconds = Some(thresholds.lag_max(every).as_secs_f64());
+        status.next_run = status.last_run.as_ref().and_then(|run| next_run(run, every)).map(|at| at.to_string());
+    }
+    status.attention = attention(&status, error, every, &thresholds, now);
+    status.standing = Standing::of(&status);
+    status
+}
+
 async fn one(
     project: &Project,
     state: &dyn Store,
@@ -259,57 +347,23 @@ async fn one(
     calls: &Calls,
 ) -> Result<PipelineStatus, OpsError> {
     let name = PipelineName::new(name);
-    let now = project.outside.clock.now();
-    let watermark = state.watermark(&name).await?;
-    let import = state.cursor(&name).await?;
+    let mut status = told(project, &name, loaded, error, &facts(state, &name).await?);
     let mapping = mapping_of(state, &name, loaded).await?;
-    // Without a known mapping the count by mapping is not shown, so any version serves.
-    let counts = state.identity_counts(&name, mapping.unwrap_or(MappingVersion([0; 8]))).await?;
+    if let Some(mapping) = mapping {
+        status.stale = Some(catch_up::behind(state, &name, mapping).await?);
+    }
     let noted = state.note(&catch_up::condition_key(&name)).await?;
     let condition = loaded.map(|loaded_pipeline| {
         catch_up::condition(loaded_pipeline.config.source.condition.as_deref(), loaded_pipeline.config.target.mode)
     });
-    let lag = alerts::lag(state, &name, now).await?;
-    let mut status = PipelineStatus {
-        name: name.to_string(),
-        standing: Standing::Ok,
-        // A definition that cannot be read does not say that its sync is off.
-        enabled: loaded.is_none_or(|loaded_pipeline| loaded_pipeline.config.sync.enabled),
-        records: counts.standing,
-        stale: match mapping {
-            Some(mapping) => Some(catch_up::behind(state, &name, mapping).await?),
-            None => None,
-        },
-        filter_changed: noted.zip(condition).is_some_and(|(noted, condition)| noted != condition),
-        backfill_due: false,
-        imported: state.note(&catch_up::mapping_key(&name)).await?.is_some(),
-        watermark: watermark.map(|watermark| watermark.0.to_string()),
-        lag_seconds: lag,
-        lag_allowed_seconds: None,
-        next_run: None,
-        budget_share: loaded.and_then(|loaded| calls.budget_share(&name, &loaded.config.source.connection)),
-        parents_missed: parents::missed(state, &name)
-            .await?
-            .map(|missed| ParentsMissed { since: missed.since.to_string(), why: missed.why }),
-        unfinished_import: import.map(|import| ImportProgress { read: import.read, total: import.total }),
-        pending_associations: state.due_count(&name).await?,
-        open_failures: state.open_failures(&name).await?,
-        last_run: last_run(state, &name).await?,
-        last_good_run: state.last_good_run(&name).await?.map(Into::into),
-        attention: Vec::new(),
-    };
+    status.filter_changed = noted.zip(condition).is_some_and(|(noted, condition)| noted != condition);
+    status.budget_share = loaded.and_then(|loaded| calls.budget_share(&name, &loaded.config.source.connection));
+    status.last_good_run = state.last_good_run(&name).await?.map(Into::into);
     let backfills = loaded.is_some_and(|loaded| loaded.config.sync.on_mapping_change == OnMappingChange::Backfill);
     let done = state.note(&catch_up::backfilled_key(&name)).await?;
     // A backfill that ran under this mapping is not repeated for what it could not carry over.
     let done = done.is_some_and(|done| mapping.is_some_and(|mapping| catch_up::mapping(mapping) == done));
     status.backfill_due = backfills && !done && (status.filter_changed || status.stale.is_some_and(|stale| stale > 0));
-    let every = loaded.map(|loaded_pipeline| loaded_pipeline.config.sync.every.0);
-    let thresholds = alerts::thresholds(project, loaded);
-    if let Some(every) = every.filter(|_| status.enabled) {
-        status.lag_allowed_seconds = Some(thresholds.lag_max(every).as_secs_f64());
-        status.next_run = status.last_run.as_ref().and_then(|run| next_run(run, every)).map(|at| at.to_string());
-    }
-    status.attention = attention(&status, error, every, &thresholds, now);
     status.standing = Standing::of(&status);
     Ok(status)
 }
@@ -327,10 +381,11 @@ async fn mapping_of(
 }
 
 /// The latest attempt. One that found another process at the same pipeline says nothing of how it stands.
-async fn last_run(state: &dyn Store, name: &PipelineName) -> Result<Option<RunView>, OpsError> {
-    let runs: Vec<RunView> = state.runs(Some(name), RUNS_LOOKED_AT).await?.into_iter().map(Into::into).collect();
+async fn last_run(state: &dyn Store, name: &PipelineName) -> Result<Option<RunRow>, OpsError> {
+    let runs = state.runs(Some(name), RUNS_LOOKED_AT).await?;
     // A held pipeline has the code of the lease; its row says that somebody else was at work.
-    let free = runs.iter().position(|run| run.code.as_deref() != Some("SL6004"));
+    let held = |run: &RunRow| run.error.as_deref().and_then(code_of) == Some("SL6004");
+    let free = runs.iter().position(|run| !held(run));
     Ok(runs.into_iter().nth(free.unwrap_or(0)))
 }
 

@@ -3,6 +3,7 @@
 
 pub mod alerts;
 pub mod deployments;
+pub mod facts;
 pub mod fault;
 pub mod org_calls;
 pub mod overview;

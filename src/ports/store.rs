@@ -1,9 +1,11 @@
 //! All that a state is to the program, whatever it is built on.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use super::facts::StateFacts;
 use super::org_calls::OrgCalls;
 use super::overview::StateOverview;
 use super::state::{Directory, KeptAssociation, StateError, StateWriter};
@@ -27,4 +29,12 @@ pub trait Store: StateWriter + StateOverview + Directory {
     fn org_calls(&self) -> Option<Arc<dyn OrgCalls>> {
         None
     }
+
+    /// What is known of many states that are in one database with this one, by their names; none where a state knows only itself. Of each
+    /// pipeline's notes, those whose keys are one of `notes` and its name.
+    fn facts<'a>(
+        &'a self,
+        states: &'a [String],
+        notes: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<HashMap<String, StateFacts>>, StateError>>;
 }

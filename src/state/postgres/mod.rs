@@ -6,6 +6,7 @@ pub mod care;
 pub mod connections;
 pub mod copy;
 pub mod deployments;
+pub mod facts;
 pub mod failures;
 pub mod fault;
 pub mod held;

@@ -285,6 +285,21 @@ impl PgState {
         self.joined(task).await
     }
 
+    /// The same of any states of the database, whether or not there is this one.
+    pub(super) async fn read_any<A, T, F>(&self, arguments: A, work: F) -> Result<T, StateError>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx<'_>, &'t A) -> BoxFuture<'t, Result<T, Fault>> + Send + Sync + 'static,
+    {
+        let state = self.clone();
+        let task = tokio::spawn(async move {
+            let id = state.id().await?.unwrap_or_default();
+            state.read_patiently(id, &arguments, &work).await
+        });
+        self.joined(task).await
+    }
+
     /// What a task came to.
     async fn joined<T>(&self, task: JoinHandle<Result<T, StateError>>) -> Result<T, StateError> {
         task.await.unwrap_or_else(|_| {

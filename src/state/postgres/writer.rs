@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::fault::Fault;
 use super::store::{PgState, Tx, sql};
 use super::{
-    alerts, associations, failures, identities, lease, lookups, notes, pipelines, process, rows, runs,
+    alerts, associations, facts, failures, identities, lease, lookups, notes, pipelines, process, rows, runs,
     unconfirmed,
 };
 use crate::model::association::AssociationKey;
@@ -19,6 +19,7 @@ use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::ComparisonProgress;
 use crate::ports::org_calls::OrgCalls;
+use crate::ports::facts::StateFacts;
 use crate::ports::state::{
     AlertCommit, Commit, Delivery, Directory, FailureFilter, FailureMark, KeptAssociation, Lease, Listing, QueuedAlert,
     RunRow, StateError, StateReader, StateWriter, Turn,
@@ -86,6 +87,15 @@ impl Store for PgState {
     fn org_calls(&self) -> Option<Arc<dyn OrgCalls>> {
         // Whoever only looks makes few calls, and may not note them.
         self.0.writes.then(|| Arc::new(self.clone()) as Arc<dyn OrgCalls>)
+    }
+
+    fn facts<'a>(
+        &'a self,
+        states: &'a [String],
+        notes: &'a [String],
+    ) -> Answer<'a, Option<HashMap<String, StateFacts>>> {
+        self.read_any((states.to_vec(), notes.to_vec()), |tx, (states, notes)| facts::of(tx, states, notes).boxed())
+            .boxed()
     }
 }
 
