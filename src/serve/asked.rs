@@ -15,6 +15,9 @@ pub const ADDRESS_BYTES_MAX: usize = 8 * 1024;
 /// Largest body of a form, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
+/// What the address of a view of one portal begins with.
+const PORTALS: &str = "/portals/";
+
 /// Most words of a query or a form.
 const WORDS_MAX: usize = 32;
 
@@ -25,7 +28,9 @@ pub struct Asked {
     pub json: bool,
     /// Whoever asks has shown the token.
     pub signed_in: bool,
-    /// The path without `.json`.
+    /// The portal that is meant, in a project with several.
+    pub portal: Option<String>,
+    /// The path without `.json`, and without the portal.
     pub path: String,
     words: Vec<(String, String)>,
 }
@@ -36,8 +41,18 @@ impl Asked {
         let path = uri.path();
         let (path, json) = path.strip_suffix(".json").map_or((path, false), |path| (path, true));
         let json = json || prefers_json(headers);
-        let path = if path.is_empty() { "/" } else { path };
-        Self { json, signed_in, path: path.to_owned(), words: pairs(uri.query().unwrap_or_default()) }
+        let (portal, path) = match path.strip_prefix(PORTALS).map(|rest| rest.split_once('/').unwrap_or((rest, ""))) {
+            // What cannot be a name stands on no page.
+            Some((portal, rest)) => (Some(if is_name(portal) { portal } else { "" }.to_owned()), format!("/{rest}")),
+            None => (None, path.to_owned()),
+        };
+        let path = if path.is_empty() { "/".to_owned() } else { path };
+        Self { json, signed_in, portal, path, words: pairs(uri.query().unwrap_or_default()) }
+    }
+
+    /// What addresses of the same portal begin with; nothing in it needs to be escaped.
+    pub fn base(&self) -> String {
+        self.portal.as_ref().map(|portal| format!("{PORTALS}{portal}")).unwrap_or_default()
     }
 
     /// The same with the words of a form.
@@ -71,11 +86,15 @@ impl Asked {
             query.append_pair(known, value);
         }
         query.append_pair(name, value);
-        format!("{}?{}", self.path, query.finish())
+        format!("{}{}?{}", self.base(), self.path, query.finish())
     }
 }
 
-/// Puts what is asked for into the request, and takes `.json` off its path, so that the same route answers both.
+fn is_name(portal: &str) -> bool {
+    portal.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// Puts what is asked for into the request, and takes the portal and `.json` off its path, so that the same route answers all.
 pub fn enter(request: &mut Request, asked: Asked) {
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let target: Result<PathAndQuery, _> = format!("{}{query}", asked.path).parse();
@@ -139,6 +158,24 @@ mod tests {
             let asked = asked(address, accept);
             assert_eq!((asked.path.as_str(), asked.json), (path, json), "{address} {accept}");
         }
+    }
+
+    #[test]
+    fn a_portal_is_named_before_what_is_asked_of_it() {
+        for (address, portal, path) in [
+            ("/portals/acme", Some("acme"), "/"),
+            ("/portals/acme/", Some("acme"), "/"),
+            ("/portals/acme/status.json", Some("acme"), "/status"),
+            ("/portals/acme/runs/01J?limit=7", Some("acme"), "/runs/01J"),
+            ("/portals/", Some(""), "/"),
+            ("/portals/a'b/runs", Some(""), "/runs"),
+            ("/portals", None, "/portals"),
+            ("/runs", None, "/runs"),
+        ] {
+            let asked = asked(address, "*/*");
+            assert_eq!((asked.portal.as_deref(), asked.path.as_str()), (portal, path), "{address}");
+        }
+        assert_eq!(asked("/portals/acme/runs", "*/*").with("limit", "7"), "/portals/acme/runs?limit=7");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::asked::Asked;
 use super::site::Site;
 use crate::ports::store::Store;
 
@@ -38,6 +39,7 @@ fn stamp_of_file(state: &Path) -> [Option<(u64, SystemTime)>; 2] {
 
 struct Listener {
     site: Arc<Site>,
+    asked: Asked,
     /// The state, where it is in a database.
     state: Option<Arc<dyn Store>>,
     seen: Option<Stamp>,
@@ -47,22 +49,22 @@ struct Listener {
 
 impl Listener {
     async fn stamp(&mut self) -> Stamp {
-        let project = self.site.project().await;
+        // What cannot be opened has not changed; the page itself says what is wrong.
+        let Ok(project) = self.site.project(&self.asked).await else { return Stamp::Database(None) };
         if let Some(file) = project.state_file() {
             return Stamp::File(stamp_of_file(&file));
         }
         if self.state.is_none() {
             self.state = project.state_for_reading().ok();
         }
-        // One that cannot be asked has not changed; the page itself says what is wrong.
         let Some(state) = &self.state else { return Stamp::Database(None) };
         Stamp::Database(state.changes().await.ok().flatten())
     }
 }
 
 /// The events for one page, until it goes or the server stops.
-pub fn stream_of(site: Arc<Site>, place: OwnedSemaphorePermit) -> Response<Body> {
-    let listener = Listener { site, state: None, seen: None, _place: place };
+pub fn stream_of(site: Arc<Site>, asked: Asked, place: OwnedSemaphorePermit) -> Response<Body> {
+    let listener = Listener { site, asked, state: None, seen: None, _place: place };
     let events = stream::unfold(listener, |mut listener| async move {
         let mut waited = Duration::ZERO;
         loop {

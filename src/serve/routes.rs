@@ -80,7 +80,7 @@ async fn front(State(site): Shared, mut request: Request, next: Next) -> Answere
             asked::enter(&mut request, asked);
             next.run(request).await
         }
-        Err(error) => answer::refused(&asked, &site.frame(false).await, "status", &error),
+        Err(error) => answer::refused(&asked, &site.plain_frame(&asked).await, "status", &error),
     };
     headers::secure(response.headers_mut());
     let [answered, refused] = &site.requests;
@@ -113,13 +113,16 @@ fn checked(site: &Site, request: &Request, asked: &Asked) -> Result<(), OpsError
 }
 
 async fn overview(State(site): Shared, asked: Asked) -> Answered {
-    let project = site.project().await;
-    let told = fleet::status(&project, site.show_values).await;
-    let frame = site.frame(asked.signed_in).await;
+    let told = async {
+        let project = site.project(&asked).await?;
+        let status = fleet::status(&project, site.show_values).await?;
+        Ok::<_, OpsError>((project, status))
+    };
+    let (told, frame) = (told.await, site.frame(&asked).await);
     match told {
         Err(error) => answer::refused(&asked, &frame, "status", &error),
-        Ok(status) if asked.json => answer::json(&status),
-        Ok(status) => match first_page(&site, &project, &status).await {
+        Ok((_, status)) if asked.json => answer::json(&status),
+        Ok((project, status)) => match first_page(&site, &project, &status).await {
             Ok(part) => answer::html(page::shown(&frame, &part)),
             Err(error) => answer::refused(&asked, &frame, "status", &error),
         },
@@ -142,9 +145,8 @@ async fn first_page(site: &Site, project: &Project, status: &StatusReport) -> Re
 }
 
 async fn failures(State(site): Shared, asked: Asked) -> Answered {
-    let project = site.project().await;
-    let frame = site.frame(asked.signed_in).await;
-    match list(&site, &project, &asked).await {
+    let frame = site.frame(&asked).await;
+    match list(&site, &asked).await {
         Err(error) => answer::refused(&asked, &frame, "failures", &error),
         Ok((list, next)) if asked.json => answer::with_next(answer::json(&list), next.as_deref()),
         Ok((list, next)) => answer::html(page::shown(&frame, &page::failures(&list, &asked, next))),
@@ -152,10 +154,10 @@ async fn failures(State(site): Shared, asked: Asked) -> Answered {
 }
 
 /// One page of failures with all groups, and the address of the next page.
-async fn list(site: &Site, project: &Project, asked: &Asked) -> Result<(FailureList, Option<String>), OpsError> {
-    let filter = changes::filter(asked)?;
-    let mut groups = failure_groups::groups(project, std::slice::from_ref(&filter)).await?;
-    let (mut failures, next) = page_of(project, filter, asked).await?;
+async fn list(site: &Site, asked: &Asked) -> Result<(FailureList, Option<String>), OpsError> {
+    let (project, filter) = (site.project(asked).await?, changes::filter(asked)?);
+    let mut groups = failure_groups::groups(&project, std::slice::from_ref(&filter)).await?;
+    let (mut failures, next) = page_of(&project, filter, asked).await?;
     if !site.show_values {
         hide::failures(&mut failures);
         hide::groups(&mut groups);
@@ -195,9 +197,9 @@ fn after(text: &str) -> Result<(PipelineName, SalesforceId, crate::model::failur
 }
 
 async fn runs(State(site): Shared, asked: Asked) -> Answered {
-    let project = site.project().await;
-    let frame = site.frame(asked.signed_in).await;
+    let frame = site.frame(&asked).await;
     let found = async {
+        let project = site.project(&asked).await?;
         let limit = asked.number("limit", RUNS_USUAL, RUNS_MAX)?;
         let mut runs = history::runs(&project, asked.word("pipeline"), limit).await?;
         if !site.show_values {
@@ -213,9 +215,9 @@ async fn runs(State(site): Shared, asked: Asked) -> Answered {
 }
 
 async fn run(State(site): Shared, Path(id): Path<String>, asked: Asked) -> Answered {
-    let project = site.project().await;
-    let frame = site.frame(asked.signed_in).await;
+    let frame = site.frame(&asked).await;
     let found = async {
+        let project = site.project(&asked).await?;
         let mut run = history::run(&project, &id).await?;
         let (mut failures, next) = page_of(&project, history::of_run(&run), &asked).await?;
         if !site.show_values {
@@ -241,13 +243,15 @@ async fn why_of(State(site): Shared, Path(id): Path<String>, asked: Asked) -> An
 }
 
 async fn tell_why(site: &Site, asked: &Asked, id: Option<&str>) -> Answered {
-    let project = site.project().await;
-    let frame = site.frame(asked.signed_in).await;
+    let frame = site.frame(asked).await;
     let Some(id) = id.or(asked.json.then_some("")) else {
         return answer::html(page::shown(&frame, &page::why(None, None)));
     };
-    let told = why::why(&project, id, false).await.map(|report| hidden(site, report));
-    match told {
+    let told = async {
+        let project = site.project(asked).await?;
+        why::why(&project, id, false).await.map(|report| hidden(site, report))
+    };
+    match told.await {
         Err(error) if asked.json => answer::refused(asked, &frame, "why", &error),
         Err(error) => {
             let mut response = answer::refused(asked, &frame, "why", &error);
@@ -275,19 +279,19 @@ async fn dismiss(state: Shared, asked: Asked, body: Request) -> Answered {
 }
 
 async fn change(State(site): Shared, asked: Asked, request: Request, mark: FailureMark) -> Answered {
-    let project = site.project().await;
     let done = async {
+        let project = site.project(&asked).await?;
         let asked = asked.clone().with_form(&form(request).await?);
         Ok::<_, OpsError>((changes::mark(&project, &asked, mark).await?, asked))
     };
     match done.await {
-        Err(error) => answer::refused(&asked, &site.frame(asked.signed_in).await, "failures-marked", &error),
+        Err(error) => answer::refused(&asked, &site.frame(&asked).await, "failures-marked", &error),
         Ok((marked, _)) if asked.json => answer::json(&marked),
         Ok((marked, asked)) => {
             let what = if mark == FailureMark::Retry { "retried" } else { "dismissed" };
             let words: HashMap<&str, &str> =
                 ["pipeline", "code"].into_iter().filter_map(|name| Some((name, asked.word(name)?))).collect();
-            answer::redirect(&page::after_change(&words, what, marked.marked), None)
+            answer::redirect(&page::after_change(&asked, &words, what, marked.marked), None)
         }
     }
 }
@@ -303,14 +307,14 @@ async fn form(request: Request) -> Result<String, OpsError> {
 }
 
 async fn scrape(State(site): Shared, headers: HeaderMap, asked: Asked) -> Answered {
-    let project = site.project().await;
     let told = async {
+        let project = site.project(&asked).await?;
         let status = fleet::status(&project, false).await?;
         let groups = failure_groups::groups(&project, &[FailureFilter::default()]).await?;
         Ok::<_, OpsError>((status, groups))
     };
     match told.await {
-        Err(error) => answer::refused(&asked, &site.frame(false).await, "status", &error),
+        Err(error) => answer::refused(&asked, &site.plain_frame(&asked).await, "status", &error),
         Ok((status, groups)) => {
             let counts = site.requests.each_ref().map(|count| count.load(Relaxed));
             let accepted = headers.get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -340,9 +344,9 @@ async fn ready(State(site): Shared) -> Answered {
     response
 }
 
-async fn listen(State(site): Shared) -> Answered {
+async fn listen(State(site): Shared, asked: Asked) -> Answered {
     match Arc::clone(&site.listeners).try_acquire_owned() {
-        Ok(place) => events::stream_of(site, place),
+        Ok(place) => events::stream_of(site, asked, place),
         Err(_) => {
             let mut response =
                 answer::text_of("text/plain; charset=utf-8", "too many pages are open; load this one again by hand\n");
@@ -353,7 +357,7 @@ async fn listen(State(site): Shared) -> Answered {
 }
 
 async fn sign_in_page(State(site): Shared, asked: Asked) -> Answered {
-    answer::html(page::shown(&site.frame(asked.signed_in).await, &page::sign_in()))
+    answer::html(page::shown(&site.frame(&asked).await, &page::sign_in()))
 }
 
 async fn sign_in(State(site): Shared, asked: Asked, request: Request) -> Answered {
@@ -368,7 +372,7 @@ async fn sign_in(State(site): Shared, asked: Asked, request: Request) -> Answere
     };
     match done.await {
         Ok(cookie) => answer::redirect("/", Some(&cookie)),
-        Err(error) => answer::refused(&asked, &site.frame(false).await, "status", &error),
+        Err(error) => answer::refused(&asked, &site.plain_frame(&asked).await, "status", &error),
     }
 }
 
@@ -378,6 +382,6 @@ async fn sign_out(State(site): Shared) -> Answered {
 
 async fn nothing(State(site): Shared, asked: Asked) -> Answered {
     let message = format!("there is nothing at `{}`", asked.path.chars().take(100).collect::<String>());
-    let help = "the pages are `/`, `/failures`, `/runs` and `/why`; a change is sent with POST";
-    answer::refused(&asked, &site.frame(asked.signed_in).await, "status", &OpsError::refused("SL6037", message, help))
+    let help = "the pages are `/`, `/failures`, `/runs` and `/why`, of one portal of many behind `/portals/NAME`; a change is sent with POST";
+    answer::refused(&asked, &site.frame(&asked).await, "status", &OpsError::refused("SL6037", message, help))
 }

@@ -6,8 +6,10 @@ use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
 
 use super::access::Access;
+use super::asked::Asked;
 use super::current::Current;
 use super::page::Frame;
+use crate::project::error::OpsError;
 use crate::project::wiring::Project;
 use crate::sys::cancel::Cancel;
 
@@ -39,13 +41,27 @@ impl Site {
         Self { current, access, show_values, portal_labels, cancel, listeners, requests: Default::default() }
     }
 
-    /// The project as it is now.
-    pub async fn project(&self) -> Arc<Project> {
-        self.current.get().await.0
+    /// The project as it is now, or the portal of it that is asked for.
+    ///
+    /// Errors: there is no such portal, or it cannot be opened.
+    pub async fn project(&self, asked: &Asked) -> Result<Arc<Project>, OpsError> {
+        match &asked.portal {
+            None => Ok(self.current.get().await.0),
+            Some(portal) => self.current.portal(portal).await,
+        }
     }
 
-    /// What surrounds every page.
-    pub async fn frame(&self, signed_in: bool) -> Frame {
+    /// What surrounds every page; of whoever is signed in.
+    pub async fn frame(&self, asked: &Asked) -> Frame {
+        self.frame_for(asked, asked.signed_in).await
+    }
+
+    /// The same for whoever has shown nothing.
+    pub async fn plain_frame(&self, asked: &Asked) -> Frame {
+        self.frame_for(asked, false).await
+    }
+
+    async fn frame_for(&self, asked: &Asked, signed_in: bool) -> Frame {
         static HERE: LazyLock<String> = LazyLock::new(|| env!("CARGO_PKG_VERSION").to_owned());
         let (project, problem) = self.current.get().await;
         Frame {
@@ -54,6 +70,9 @@ impl Site {
             project: project.loaded.root.file_name().map(|name| name.to_string_lossy().into_owned()),
             problem,
             show_values: self.show_values,
+            base: asked.base(),
+            portal: asked.portal.clone(),
+            is_fleet: project.loaded.target.is_none() && !project.loaded.portals.is_empty(),
             signed_in,
             may_sign_in: self.access.has_token(),
         }

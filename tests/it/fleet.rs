@@ -1,6 +1,6 @@
 //! Many portals in one database: their connections, and who may see which of them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use syncline::ops::fleet;
 use syncline::project::wiring::{Outside, open, open_portal};
 
@@ -45,6 +45,140 @@ fn all_portals_of_a_database_share_its_connections() {
         let open: u32 = shared().sql(&database, &open).parse().unwrap();
         assert!((1..=5).contains(&open), "{open} connections");
     });
+}
+
+#[test]
+fn the_fleet_says_what_each_portal_says() {
+    let (bench, database) = bench(5);
+    // Two whose states are files.
+    for portal in ["p4", "p5"] {
+        let number = 1_000 + portal[1..].parse::<u32>().unwrap();
+        bench.write(
+            &format!("portals/{portal}.yaml"),
+            &format!("version: 1\nportal_id: {number}\nstate: \"sqlite:{portal}.db\"\n"),
+        );
+    }
+    let unread = bench.run(&["status", "--format", "json"]).code(0).json();
+    assert_eq!(unread["fleet"]["late"], 5, "before there is any state: {unread}");
+    import(&bench, "p1");
+    import(&bench, "p2");
+    // One whose import was broken off, one whose last run found another process there after one that failed.
+    let sql = |text: &str| shared().sql(&database, text);
+    let of = |portal: &str| format!("(SELECT id FROM syncline.states WHERE name = 'crm/{portal}')");
+    sql(&format!(
+        "INSERT INTO syncline.imports (state_id, pipeline, began, read, total)
+         SELECT state_id, id, 0, 3, 7 FROM syncline.pipelines WHERE state_id = {} AND name = 'subscriptions'",
+        of("p1")
+    ));
+    sql(&format!(
+        "INSERT INTO syncline.runs (state_id, id, pipeline, kind, status, started, ended, tally, error)
+         SELECT DISTINCT ON (r.pipeline) r.state_id, '7ZZZZZZZZZZZZZZZZZZZZZZZZ' || n, r.pipeline, r.kind, 'failed', r.started + n, r.started + n,
+             r.tally, CASE n WHEN 1 THEN 'Salesforce was away (SL3002)' ELSE 'another process is at it (SL6004)' END
+         FROM syncline.runs r CROSS JOIN generate_series(1, 2) n
+         JOIN syncline.pipelines p ON p.state_id = r.state_id AND p.id = r.pipeline AND p.name = 'work_orders'
+         WHERE r.state_id = {} ORDER BY r.pipeline",
+        of("p2")
+    ));
+    sql(&format!(
+        "INSERT INTO syncline.runs (state_id, id, pipeline, kind, status, started, ended, tally, error)
+         SELECT state_id, '7ZZZZZZZZZZZZZZZZZZZZZZZZ3', pipeline, kind, status, started + 1, ended + 1, tally, 'another process is at it (SL6004)'
+         FROM syncline.runs WHERE state_id = {} AND id LIKE '7ZZZZ%' LIMIT 1",
+        of("p2")
+    ));
+    let told = bench.run(&["status", "--format", "json"]).code(0).json();
+    let portals = told["fleet"]["portals"].as_array().unwrap();
+    assert_eq!(portals.len(), 5);
+    for portal in portals {
+        let name = portal["portal"].as_str().unwrap();
+        let one = bench.run(&["status", "--target", name, "--format", "json"]).code(0).json();
+        let all = one["pipelines"].as_array().unwrap();
+        for (of_fleet, of_pipeline) in [
+            ("records", "records"),
+            ("pending_associations", "pending_associations"),
+            ("open_failures", "open_failures"),
+        ] {
+            let sum: u64 = all.iter().map(|it| it[of_pipeline].as_u64().unwrap()).sum();
+            assert_eq!(portal[of_fleet].as_u64(), Some(sum), "{of_fleet}: {portal}\n{one}");
+        }
+        let last = all.iter().filter_map(|it| it["last_run"]["started"].as_str()).max();
+        assert_eq!(portal["last_run"].as_str(), last, "{portal}\n{one}");
+        assert_eq!(portal["lag_seconds"].is_null(), all.iter().any(|it| it["lag_seconds"].is_null()), "{portal}");
+        let urgent = ["definition", "last_run", "unfinished_import"];
+        let reasons = || all.iter().flat_map(|it| it["attention"].as_array().unwrap());
+        let is_broken = reasons().any(|it| urgent.contains(&it["reason"].as_str().unwrap()));
+        assert_eq!(portal["standing"] == "broken", is_broken, "{portal}\n{one}");
+        if let Some(problem) = portal["problem"].as_str() {
+            let same = |it: &&Value| problem.ends_with(it["message"].as_str().unwrap());
+            assert!(reasons().any(|it| same(&it)) || problem.contains(" ago"), "{problem}\n{one}");
+        }
+    }
+    let standings: Vec<_> = portals.iter().map(|portal| portal["standing"].as_str().unwrap()).collect();
+    assert_eq!(standings, ["broken", "broken", "late", "late", "late"], "{told}");
+    assert!(portals[1]["problem"].as_str().unwrap().contains("SL3002"), "{told}");
+}
+
+#[test]
+fn one_portal_of_many_is_looked_at_on_the_page() {
+    let (bench, _) = bench(2);
+    import(&bench, "p1");
+    bench.write("token", "a-token-of-this-test-0123456789");
+    std::fs::set_permissions(bench.path("token"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let served = bench.serve(&["--token-file", "token"]);
+    let headers = [("authorization", "Bearer a-token-of-this-test-0123456789")];
+    let get = |path: &str| served.ask("GET", path, &headers, "");
+    let page = get("/").status(200).body;
+    assert!(page.contains("<a href=\"/portals/p1/\">p1</a>") && !page.contains(">Failures</a>"), "{page}");
+    // Each answer is that of the command line.
+    for (path, command, schema) in [
+        ("/portals/p1/status.json", &["status"][..], "status"),
+        ("/portals/p1/failures.json", &["failures"], "failures"),
+        ("/portals/p1/runs.json", &["runs"], "runs"),
+        ("/portals/p2/runs.json", &["runs"], "runs"),
+    ] {
+        let portal = &path[9..11];
+        let printed =
+            bench.run(&[command, &[&format!("--target={portal}"), "--format", "json"]].concat()).code(0).json();
+        let told = get(path).status(200).fits(schema);
+        match schema {
+            "status" => assert_eq!(told["pipelines"][0]["records"], printed["pipelines"][0]["records"]),
+            "failures" => {
+                assert_eq!(told["groups"].as_array().map(Vec::len), printed["groups"].as_array().map(Vec::len))
+            }
+            _ => assert_eq!(told, printed, "{path}"),
+        }
+    }
+    // Every address of a page of one portal leads to a page of the same portal, and back to all.
+    let run = get("/portals/p1/runs.json").status(200).fits("runs")["runs"][0]["run"].as_str().unwrap().to_owned();
+    for path in ["", "/", "/failures", "/runs", "/why", &format!("/runs/{run}")] {
+        let page = get(&format!("/portals/p1{path}")).status(200).body;
+        assert!(page.contains("<a href=\"/\">Portals</a>") && page.contains("<strong>p1</strong>"), "{page}");
+        for part in ["href=\"/failures", "href=\"/runs", "href=\"/why", "action=\"/failures", "action=\"/why"] {
+            assert!(!page.contains(part), "{path} has {part}: {page}");
+        }
+        assert!(page.contains("href=\"/portals/p1/runs\""), "{path}: {page}");
+    }
+    let failures = get("/portals/p1/failures.json").status(200).fits("failures");
+    let group = &failures["groups"][0];
+    let form = format!("pipeline={}&code={}", group["pipeline"].as_str().unwrap(), group["code"].as_str().unwrap());
+    let change =
+        [&headers[..], &[("sec-fetch-site", "same-origin"), ("content-type", "application/x-www-form-urlencoded")]]
+            .concat();
+    let changed = served.ask("POST", "/portals/p1/failures/retry", &change, &form).status(303);
+    assert!(changed.header("location").unwrap().starts_with("/portals/p1/failures?done=retried"), "{changed:?}");
+    let metrics = get("/portals/p1/metrics").status(200).body;
+    assert!(metrics.contains("syncline_records{pipeline=\"subscriptions\"}"), "{metrics}");
+    // What is no portal, and what anybody may not ask.
+    for path in ["/portals/none/", "/portals/", "/portals/P1/", "/portals/p1/nothing", "/portals/..%2f/"] {
+        get(path).status(404);
+    }
+    served.ask("GET", "/portals/p1/runs", &[("authorization", "Bearer nonsense")], "").status(401);
+    served.ask("POST", "/portals/p1/failures/retry", &change[1..], &form).status(401);
+    let foreign = [("sec-fetch-site", "cross-site"), headers[0]];
+    served.ask("GET", "/portals/p1/why?id=1", &foreign, "").status(403);
+    // Who serves one portal serves no other.
+    let one = bench.serve(&["--target", "p1"]);
+    one.get("/portals/p2/").status(404);
+    assert!(one.get("/").status(200).body.contains("href=\"/runs\""));
 }
 
 #[test]

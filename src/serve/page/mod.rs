@@ -62,6 +62,12 @@ pub struct Frame {
     pub problem: Option<String>,
     /// Values of records are shown.
     pub show_values: bool,
+    /// What addresses of the same portal begin with.
+    pub base: String,
+    /// The portal that is looked at, where the project has several.
+    pub portal: Option<String>,
+    /// The project has several.
+    pub is_fleet: bool,
     /// Whoever looks has shown the token, and may change something.
     pub signed_in: bool,
     /// There is a token that could be shown.
@@ -92,6 +98,9 @@ fn rendered(frame: &Frame, part: &Part) -> Result<String, minijinja::Error> {
         project => frame.project.as_deref(),
         problem => frame.problem.as_deref(),
         show_values => frame.show_values,
+        base => Value::from_safe_string(frame.base.clone()),
+        portal_shown => frame.portal.as_deref(),
+        is_fleet => frame.is_fleet,
         signed_in => frame.signed_in,
         may_sign_in => frame.may_sign_in,
         view => part.template,
@@ -237,11 +246,11 @@ pub fn failures(list: &FailureList, asked: &Asked, next: Option<String>) -> Part
 }
 
 /// Where a page leads after a change.
-pub fn after_change(words: &HashMap<&str, &str>, what: &str, marked: u64) -> String {
+pub fn after_change(asked: &Asked, words: &HashMap<&str, &str>, what: &str, marked: u64) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("done", what).append_pair("marked", &marked.to_string());
     query.extend_pairs(words.iter().filter(|(name, _)| **name == "pipeline"));
-    format!("/failures?{}", query.finish())
+    format!("{}/failures?{}", asked.base(), query.finish())
 }
 
 /// The history of runs.

@@ -12,7 +12,9 @@
   });
 
   // A page that holds the answer to a question, or a form that was filled in, stays as it is.
-  const updates = ["/", "/status", "/failures", "/runs"].includes(location.pathname) || location.pathname.startsWith("/runs/");
+  const base = (/^\/portals\/[^/]+/.exec(location.pathname) || [""])[0];
+  const path = location.pathname.slice(base.length) || "/";
+  const updates = ["/", "/status", "/failures", "/runs"].includes(path) || path.startsWith("/runs/");
   if (!updates || !window.EventSource) return;
 
   const said = document.createElement("span");
@@ -77,7 +79,7 @@
   };
 
   const start = () => {
-    source = new EventSource("/events");
+    source = new EventSource(`${base}/events`);
     source.addEventListener("ready", () => say("Kept up to date."));
     source.addEventListener("changed", () => later(Math.max(0, last + 2000 - Date.now())));
     source.addEventListener("error", () => say("The connection is lost; trying again."));
