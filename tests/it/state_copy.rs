@@ -146,6 +146,30 @@ mod database {
     }
 
     #[test]
+    fn what_is_to_be_looked_at_once_more_is_in_doubt_in_a_copy() {
+        let (bench, database) = (full(), shared().database());
+        let address = shared().address(&database, "taken_over");
+        let there = copy(&bench, ".syncline/state.db", &address);
+        assert_eq!(tables(&there)["unconfirmed"].0, 0);
+        shared().sql(
+            &database,
+            "INSERT INTO syncline.second_looks (state_id, pipeline, id, match_property, intent, at)
+             SELECT state_id, pipeline, id, 'salesforce_id', 'write', now() + interval '1 hour' FROM syncline.identities
+             WHERE membership = 'live' ORDER BY id LIMIT 2",
+        );
+        // The longest call may not have ended yet.
+        let early = bench.run(&["state", "copy", &address, "back.db"]).code(1);
+        assert!(early.stderr.contains("looked at once more in 3"), "{early:?}");
+        shared().sql(&database, "UPDATE syncline.second_looks SET at = now()");
+        let back = copy(&bench, &address, "back.db");
+        assert_eq!(tables(&back)["unconfirmed"].0, 2);
+        bench.edit("syncline.yaml", "sqlite:.syncline/state.db", "sqlite:back.db");
+        bench.sync();
+        assert_eq!(tables(&copy(&bench, "back.db", "after.db"))["unconfirmed"].0, 0);
+        agree(&bench);
+    }
+
+    #[test]
     fn a_copy_that_is_killed_is_gone_on_with_and_is_no_state_until_then() {
         let (bench, database) = (full(), shared().database());
         let address = shared().address(&database, "broken");

@@ -12,7 +12,7 @@ use super::store::{PgState, Sql, Tx, sql, sql_of};
 use super::{care, notes, pipelines};
 use crate::model::ids::{HubspotId, PipelineName};
 use crate::ports::state::StateError;
-use crate::state::copy::tables::{Cell, Column, Kind, LOOKUPS, Row, Table};
+use crate::state::copy::tables::{Cell, Column, Kind, LOOKUPS, Row, Table, UNCONFIRMED};
 use crate::state::copy::{COPYING, Copied, PAGE_ROWS, Page, is_mark};
 use crate::state::open::Seen;
 
@@ -30,7 +30,18 @@ impl Copied for PgState {
     }
 
     fn page(&self, table: &'static Table, after: Option<String>) -> Answer<'_, Page> {
-        self.read((table, after), |tx, (table, after)| page(tx, table, after.as_deref()).boxed()).boxed()
+        async move {
+            if table.name == UNCONFIRMED.name
+                && let Some(seconds) = self.read((), |tx, ()| until_second_looks(tx).boxed()).await?
+            {
+                let detail = format!(
+                    "a worker took a portal over, and what was on its way then is looked at once more in {seconds:.0} s; copy the state after that"
+                );
+                return Err(StateError::Io { path: self.0.shown.clone(), detail });
+            }
+            self.read((table, after), |tx, (table, after)| page(tx, table, after.as_deref()).boxed()).await
+        }
+        .boxed()
     }
 
     fn put(&self, table: &'static Table, rows: Vec<Row>, note: String) -> Answer<'_, ()> {
@@ -95,6 +106,25 @@ fn has_pipeline(table: &Table) -> bool {
     table.columns.iter().any(|column| column.kind == Kind::Pipeline)
 }
 
+/// How many seconds to wait until all that is to be looked at once more may be looked at; none where it may be already.
+async fn until_second_looks(tx: &mut Tx<'_>) -> Result<Option<f64>, Fault> {
+    let wait = sql("SELECT extract(epoch FROM max(at) - clock_timestamp())::float8 FROM syncline.second_looks
+         WHERE state_id = $1 AND at > clock_timestamp()");
+    tx.row(wait.bind(tx.state)).await?.map_or(Ok(None), |row| get(&row, 0))
+}
+
+/// Where the rows of a table are. What is to be looked at once more is in doubt, which is all that a copy needs to know of it.
+fn source(table: &Table) -> String {
+    match table.name == UNCONFIRMED.name {
+        true => "(SELECT state_id, pipeline, id, match_property, intent FROM syncline.unconfirmed
+             UNION ALL
+             SELECT state_id, pipeline, id, match_property, intent FROM syncline.second_looks s WHERE NOT EXISTS (
+                 SELECT 1 FROM syncline.unconfirmed u WHERE u.state_id = s.state_id AND u.pipeline = s.pipeline AND u.id = s.id))"
+            .to_owned(),
+        false => format!("syncline.{}", table.name),
+    }
+}
+
 async fn page(tx: &mut Tx<'_>, table: &Table, after: Option<&str>) -> Result<Page, Fault> {
     let columns: Vec<String> = table.columns.iter().map(|column| read_as(table, column)).collect();
     let raw = |column: &Column| match column.kind {
@@ -123,10 +153,10 @@ async fn page(tx: &mut Tx<'_>, table: &Table, after: Option<&str>) -> Result<Pag
         false => "",
     };
     let read = format!(
-        "SELECT {}, {} FROM syncline.{} t {names} WHERE t.state_id = $1 {behind} {says} ORDER BY {key} LIMIT {PAGE_ROWS}",
+        "SELECT {}, {} FROM {} t {names} WHERE t.state_id = $1 {behind} {says} ORDER BY {key} LIMIT {PAGE_ROWS}",
         columns.join(", "),
         place.join(", "),
-        table.name
+        source(table)
     );
     let mut read: Sql<'_> = sql_of(read).bind(tx.state);
     for value in &after {
