@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::diff;
+use super::{deploy_catalogs, diff};
 use crate::catalog::folder;
 use crate::config::env::{Variables, user_name};
 use crate::config::files::Files;
@@ -116,7 +116,7 @@ pub async fn deploy(
         return Err(not_committed(&uncommitted));
     }
     let previous = current(&*deployments).await?;
-    let definitions = difference(previous.as_ref(), &project.loaded);
+    let definitions = difference(previous.as_ref(), &project.loaded, &portals, variables);
     let row = previous.as_ref().map(|deployment| deployment.row.clone());
     let about = About {
         user: user_name(variables),
@@ -159,7 +159,7 @@ pub async fn roll_back(
     let back_to = before.effective();
     let before = Deployment::of(&*deployments, before).await?;
     let loaded = all_good(&before.files(&project.loaded.root), variables, before.portals())?;
-    let definitions = difference(Some(&now), &loaded);
+    let definitions = difference(Some(&now), &loaded, before.portals(), variables);
     let mut made = None;
     if !options.dry_run {
         let about = About { user: user_name(variables), ..before.row.about.clone() };
@@ -333,13 +333,20 @@ fn all_good(files: &Files, variables: Variables<'_>, names: &[String]) -> Result
     Ok(all)
 }
 
-/// What changes from a deployment to the definitions of today.
-fn difference(before: Option<&Deployment>, after: &Loaded) -> DefinitionDiff {
+/// What changes from a deployment to the definitions of today, by the catalogs of all portals.
+fn difference(
+    before: Option<&Deployment>,
+    after: &Loaded,
+    portals: &[String],
+    variables: Variables<'_>,
+) -> DefinitionDiff {
     let files = before.map(|before| before.content().clone()).unwrap_or_default();
     let id = before.and_then(|before| before.row.about.commit.clone()).unwrap_or_default();
     let base = Base { commit: Commit { id }, files: Files::Snapshot(files) };
     let name = before.map_or_else(|| "nothing".to_owned(), |before| format!("deployment {}", before.row.number));
-    diff::compare(&base, after, &name)
+    let mut difference = diff::compare(&base, after, &name);
+    deploy_catalogs::add(&mut difference, &base, after, portals, &name, variables);
+    difference
 }
 
 fn not_committed(changed: &[String]) -> OpsError {

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod changes;
 pub mod cycles;
 pub mod deploy;
+pub mod deploy_catalogs;
 pub mod diff;
 pub mod discover;
 pub mod doctor;

@@ -136,6 +136,27 @@ fn what_is_deployed_is_told_and_gone_back_from() {
 }
 
 #[test]
+fn the_catalog_of_each_portal_is_compared() {
+    let (bench, _) = fleet();
+    run(&bench, &["catalog", "pull", "--target", "acme"]).code(0);
+    commit(&bench);
+    deploy(&bench, &[]);
+    let dry = deploy(&bench, &["--dry-run"]);
+    assert_eq!(dry["definitions"]["catalog"], json!([]), "{dry}");
+    let file = "catalog/acme/salesforce.Subscription__c.json";
+    let text = std::fs::read_to_string(bench.path(file)).unwrap();
+    let mut object: Value = serde_json::from_str(&text).unwrap();
+    let field = object["fields"]["Seats__c"].as_object_mut().unwrap_or_else(|| panic!("{text}"));
+    assert!(field.insert("type".to_owned(), json!("string")).is_some(), "{text}");
+    bench.write(file, &serde_json::to_string_pretty(&object).unwrap());
+    let dry = deploy(&bench, &["--dry-run"]);
+    let changes = dry["definitions"]["catalog"].as_array().unwrap();
+    assert!(changes.len() == 1 && changes[0]["message"].as_str().unwrap().ends_with("(for `acme`)"), "{dry}");
+    let text = run(&bench, &["deploy", "--dry-run"]).code(0);
+    assert!(text.stdout.contains("(for `acme`)"), "{text:?}");
+}
+
+#[test]
 fn what_is_no_good_changes_nothing() {
     let (bench, database) = fleet();
     deploy(&bench, &[]);
