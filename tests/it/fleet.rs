@@ -171,7 +171,6 @@ fn one_portal_of_many_is_looked_at_on_the_page() {
     for path in ["/portals/none/", "/portals/", "/portals/P1/", "/portals/p1/nothing", "/portals/..%2f/"] {
         get(path).status(404);
     }
-    served.ask("GET", "/portals/p1/runs", &[("authorization", "Bearer nonsense")], "").status(401);
     served.ask("POST", "/portals/p1/failures/retry", &change[1..], &form).status(401);
     let foreign = [("sec-fetch-site", "cross-site"), headers[0]];
     served.ask("GET", "/portals/p1/why?id=1", &foreign, "").status(403);
