@@ -18,8 +18,8 @@ use crate::model::failure::FailureKind;
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::unconfirmed::Unconfirmed;
 use crate::model::watermark::ComparisonProgress;
-use crate::ports::org_calls::OrgCalls;
 use crate::ports::facts::StateFacts;
+use crate::ports::org_calls::OrgCalls;
 use crate::ports::state::{
     AlertCommit, Commit, Delivery, Directory, FailureFilter, FailureMark, KeptAssociation, Lease, Listing, QueuedAlert,
     RunRow, StateError, StateReader, StateWriter, Turn,
