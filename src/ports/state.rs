@@ -364,6 +364,9 @@ pub type Asking = (SalesforceId, AssociationKey, Option<Asked>);
 /// What was carried out of one lookup of one record; none where nothing stands.
 pub type SettledLookup = (SalesforceId, AssociationKey, Option<(PairKey, SettledPair)>);
 
+/// What is about to be carried out of one lookup of one record.
+pub type MakingLookup = (SalesforceId, AssociationKey, (PairKey, SettledPair));
+
 /// An association that a pipeline has, as far as the state must know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAssociation {
@@ -399,6 +402,9 @@ pub struct Commit {
     pub identities: Vec<Identity>,
     /// What lookups ask for now; what was carried out stays.
     pub wanted: Vec<Asking>,
+    /// What is about to be carried out of lookups, which ask for it. From then on it counts as carried out and is in doubt, until it is settled or
+    /// confirmed.
+    pub making: Vec<MakingLookup>,
     /// What was carried out of lookups; what they ask for stays. Whether HubSpot was to be asked is over with it.
     pub settled: Vec<SettledLookup>,
     /// Lookups of which stands what was carried out of them, and what they asked for then. Whether HubSpot was to be asked is over with it.
@@ -448,6 +454,7 @@ impl Commit {
             at,
             identities: Vec::new(),
             wanted: Vec::new(),
+            making: Vec::new(),
             settled: Vec::new(),
             confirmed: Vec::new(),
             rechecks: Vec::new(),

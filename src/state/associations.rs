@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
+use super::carried_out::Pair;
 use super::database::{Database, PLACE_BITS, each_of, lookup_of, lookups_of, record_of};
-use super::due::Wanted;
-use super::identities::stands;
+use super::due::{Asks, Wanted};
+use super::identities::{standing_record, stands};
 use super::lookups::{self, CARRIED_OUT_OF, DUE_OF, is_first_end};
 use super::pipelines::pipeline_id;
 use super::together;
@@ -38,8 +39,8 @@ pub fn read(
         Ok(())
     })?;
     for (record, id) in records.iter().filter(|_| !together.is_empty()) {
-        for (lookup, wanted) in together.range(lookups_of(*record)) {
-            found.push(only_asked(database, pipeline, *id, *lookup, *wanted)?);
+        for (lookup, known) in together.range(lookups_of(*record)) {
+            found.push(together_with_others(database, pipeline, (*lookup, *id), *known)?);
         }
     }
     Ok(found)
@@ -73,7 +74,7 @@ pub fn asked(database: &Database, pipeline: &PipelineName, ids: &[SalesforceId])
     asks.extend(carried_out);
     for (record, id) in records.iter().filter(|_| !together.is_empty()) {
         let of_record = together.range(lookups_of(*record));
-        asks.extend(of_record.map(|(lookup, wanted)| (*lookup, *id, Some(*wanted))));
+        asks.extend(of_record.map(|(lookup, (wanted, _))| (*lookup, *id, Some(*wanted))));
     }
     let asking = |(lookup, id, wanted): (i64, SalesforceId, Wanted)| {
         let asked = wanted.map(|wanted| named(database, wanted)).transpose()?;
@@ -83,21 +84,30 @@ pub fn asked(database: &Database, pipeline: &PipelineName, ids: &[SalesforceId])
 }
 
 /// What a lookup asks for, by names.
-fn named(database: &Database, (target, label): (i64, Option<i64>)) -> rusqlite::Result<Asked> {
+fn named(database: &Database, (target, label): Asks) -> rusqlite::Result<Asked> {
     let label = label.map(|label| database.label(label)).transpose()?;
     Ok(Asked { target: database.id_of(target)?.1, label })
 }
 
-/// A lookup of which nothing is known but what it asks for.
-fn only_asked(
+/// A lookup that shares a row with others.
+fn together_with_others(
     database: &Database,
     pipeline: i64,
-    salesforce_id: SalesforceId,
-    lookup: i64,
-    wanted: (i64, Option<i64>),
+    (lookup, salesforce_id): (i64, SalesforceId),
+    (wanted, making): together::Known,
 ) -> rusqlite::Result<AssociationState> {
-    let wanted = Some(named(database, wanted)?);
-    Ok(AssociationState { salesforce_id, key: database.key(pipeline, lookup)?, wanted, settled: None, recheck: false })
+    let asked = named(database, wanted)?;
+    let pair = |pair: Pair| -> rusqlite::Result<SettledPair> {
+        Ok(SettledPair {
+            asked: asked.clone(),
+            from: database.hubspot_id(pair.from)?,
+            to_object: database.relation(pair.relation)?.to_object,
+            to: database.hubspot_id(pair.to)?,
+        })
+    };
+    let settled = making.map(pair).transpose()?;
+    let key = database.key(pipeline, lookup)?;
+    Ok(AssociationState { salesforce_id, key, recheck: settled.is_some(), wanted: Some(asked), settled })
 }
 
 /// What [`state`] reads. The first column tells, in bits, whether work is left, whether what is asked for was carried out, and whether it is in
@@ -169,7 +179,10 @@ fn list(
             record.zip(place).map(|(record, place)| lookup_of(record, place))
         }
     };
-    let together = if from == DUE { together::all(database, pipeline)? } else { BTreeMap::new() };
+    let mut together = together::all(database, pipeline)?;
+    if from == SETTLED {
+        together.retain(|_, (_, making)| making.is_some());
+    }
     let mut statement = database.prepare_cached(&both(from))?;
     database.stretches(pipeline, after.map(|(id, _)| id), |stretch| {
         let lookups = stretch.lookups(last);
@@ -178,10 +191,11 @@ fn list(
         let mut row = found.next()?;
         while listed.len() < limit {
             let next: Option<i64> = row.map(|row| row.get(0)).transpose()?;
-            if let Some((lookup, wanted)) = together.next_if(|(lookup, _)| next.is_none_or(|next| **lookup < next)) {
+            if let Some((lookup, known)) = together.next_if(|(lookup, _)| next.is_none_or(|next| **lookup < next)) {
                 if let Some(from) = standing_record(database, record_of(*lookup))? {
                     let (_, id) = database.id_of(record_of(*lookup))?;
-                    listed.push((only_asked(database, pipeline, id, *lookup, *wanted)?, database.hubspot_id(from)?));
+                    let state = together_with_others(database, pipeline, (*lookup, id), *known)?;
+                    listed.push((state, database.hubspot_id(from)?));
                 }
                 continue;
             }
@@ -197,17 +211,6 @@ fn list(
         Ok(listed.len() < limit)
     })?;
     Ok(listed)
-}
-
-/// The HubSpot record of a record, where it stands.
-fn standing_record(database: &Database, record: i64) -> rusqlite::Result<Option<i64>> {
-    let sql = "SELECT hubspot_id, standing FROM identities WHERE record = ?1";
-    let known: Option<(i64, i64)> =
-        database.prepare_cached(sql)?.query_row([record], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    match known {
-        Some((hubspot_id, standing)) if stands(database, standing)? => Ok(Some(hubspot_id)),
-        _ => Ok(None),
-    }
 }
 
 /// How many associations have work left. The two ends of a row of a junction object, whose first one is called `from …`, are one.

@@ -142,6 +142,7 @@ fn taken_out(database: &Database, pipeline: &PipelineName) -> rusqlite::Result<O
     rows("DELETE FROM run_origins WHERE run IN (SELECT id FROM runs WHERE pipeline = ?1)")?;
     gone.runs = rows("DELETE FROM runs WHERE pipeline = ?1")?;
     rows("DELETE FROM calls WHERE pipeline = ?1")?;
+    rows("DELETE FROM making_together WHERE number IN (SELECT number FROM due_together WHERE pipeline = ?1)")?;
     rows("DELETE FROM due_together WHERE pipeline = ?1")?;
     rows("DELETE FROM imports WHERE pipeline = ?1")?;
     rows("DELETE FROM comparisons WHERE pipeline = ?1")?;

@@ -19,6 +19,7 @@ pub fn write(database: &Database, commit: &Commit) -> rusqlite::Result<()> {
     pairs::write_owned(database, &commit.owned, &commit.disowned)?;
     // What this commit settles was planned with what it removes.
     pairs::recheck_pairs(database, pipeline, &commit.removed_from)?;
+    lookups::write_making(database, pipeline, &commit.making)?;
     lookups::write_settled(database, pipeline, &commit.settled)?;
     lookups::write_confirmed(database, pipeline, &commit.confirmed)?;
     lookups::write_rechecks(database, pipeline, &commit.rechecks)?;

@@ -3,8 +3,11 @@
 use super::database::Database;
 use super::inserts::Insert;
 
-/// What a lookup asks for, by numbers: the record and the label; none when it is blank.
-pub type Wanted = Option<(i64, Option<i64>)>;
+/// A record and a label, by numbers.
+pub type Asks = (i64, Option<i64>);
+
+/// What a lookup asks for; none when it is blank.
+pub type Wanted = Option<Asks>;
 
 /// A lookup with work left, what it asks for, and whether HubSpot is to be asked how it stands.
 pub type Due = (i64, Wanted, bool);

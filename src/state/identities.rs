@@ -83,6 +83,17 @@ pub fn stands(database: &Database, standing: i64) -> rusqlite::Result<bool> {
     Ok(database.standing(standing)?.membership != Membership::Archived)
 }
 
+/// The HubSpot record of a record, where it stands.
+pub fn standing_record(database: &Database, record: i64) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT hubspot_id, standing FROM identities WHERE record = ?1";
+    let known: Option<(i64, i64)> =
+        database.prepare_cached(sql)?.query_row([record], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    match known {
+        Some((hubspot_id, standing)) if stands(database, standing)? => Ok(Some(hubspot_id)),
+        _ => Ok(None),
+    }
+}
+
 /// Counts the identities of a pipeline.
 pub fn counts(
     database: &Database,

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::carried_out::{self, Leading, Pair};
 use super::database::{Database, Relation, each_of, lookup_of, lookups_of, record_of, walk};
-use super::due::{Due, Wanted, enter_due};
-use super::inserts::{Insert, each_once};
+use super::due::{Asks, Due, Wanted, enter_due};
+use super::inserts::each_once;
 use super::pipelines::pipeline_id;
 use super::together;
 use crate::model::association::{Asked, AssociationKey, PairKey, SettledPair};
 use crate::model::ids::{PipelineName, SalesforceId};
-use crate::ports::state::{Asking, LookupRef, SettledLookup};
+use crate::ports::state::{Asking, LookupRef, MakingLookup, SettledLookup};
 
 /// Sets what lookups ask for; what was carried out stays. A lookup that asks for something else is due at once.
 pub fn write_wanted(database: &Database, pipeline: i64, wanted: &[Asking]) -> rusqlite::Result<()> {
@@ -96,65 +97,70 @@ pub fn asked(row: &Row<'_>) -> rusqlite::Result<Wanted> {
     Ok(row.get::<_, Option<i64>>(1)?.map(|target| (target, label)))
 }
 
-fn by_numbers(database: &Database, asked: &Asked) -> rusqlite::Result<(i64, Option<i64>)> {
+fn by_numbers(database: &Database, asked: &Asked) -> rusqlite::Result<Asks> {
     let label = asked.label.as_ref().map(|label| database.ensure_label(label)).transpose()?;
     Ok((database.ensure_target(&asked.target)?, label))
 }
 
-/// What was carried out of a lookup, by numbers.
-#[derive(Debug, Clone, Copy)]
-struct CarriedOut {
-    asked: (i64, Option<i64>),
-    relation: i64,
-    from: i64,
-    to: i64,
-}
-
 /// A lookup, and what was carried out of it.
-type Settled = (i64, Option<CarriedOut>);
-
-static ENTER: Insert = Insert::new(
-    "INSERT OR FAIL INTO associations (lookup, target, label, relation, from_id, to_id) VALUES",
-    "ooccco",
-    "ON CONFLICT (lookup) DO UPDATE SET target = excluded.target, label = excluded.label, relation = excluded.relation,
-        from_id = excluded.from_id, to_id = excluded.to_id",
-);
+type Settled = (i64, Option<(Asks, Pair)>);
 
 /// Sets what was carried out; what lookups ask for stays.
 pub fn write_settled(database: &Database, pipeline: i64, settled: &[SettledLookup]) -> rusqlite::Result<()> {
     if settled.is_empty() {
         return Ok(());
     }
-    let mut new: Vec<Settled> = Vec::with_capacity(settled.len());
-    let mut places = Places { database, pipeline, last: None };
-    for (id, key, settled) in settled {
-        let lookup = lookup_of(database.ensure_record(pipeline, id)?, places.ensure(key)?);
-        let carried_out = |(key, pair): &(_, _)| carried_out(database, key, pair);
-        new.push((lookup, settled.as_ref().map(carried_out).transpose()?));
-    }
-    new.sort_by_key(|(lookup, _)| *lookup);
-    let (first, again) = each_once(new);
+    let new = settled.iter().map(|(id, key, settled)| (id, key, settled.as_ref()));
+    let (first, again) = each_once(by_lookup(database, pipeline, new)?);
     settle(database, pipeline, &first)?;
     // Of several for one lookup the last one counts.
     again.into_iter().try_for_each(|settled| settle(database, pipeline, &[settled]))
 }
 
-const NEAR_ENDS: &str = "SELECT record, hubspot_id FROM identities WHERE record >= ?1 AND record <= ?2 ORDER BY record";
+/// Sets what is about to be carried out, which is in doubt until it is settled or confirmed.
+pub fn write_making(database: &Database, pipeline: i64, making: &[MakingLookup]) -> rusqlite::Result<()> {
+    let making = making.iter().map(|(id, key, making)| (id, key, Some(making)));
+    let (new, again) = each_once(by_lookup(database, pipeline, making)?);
+    let leading: Vec<Leading> = new.iter().filter_map(|(lookup, making)| Some((*lookup, (*making)?))).collect();
+    // Where a lookup is made twice, what is known of the first is known of a row of its own.
+    let noted = if again.is_empty() { together::note(database, pipeline, &leading)? } else { Vec::new() };
+    for making in new.into_iter().chain(again).filter(|(lookup, _)| noted.binary_search(lookup).is_err()) {
+        settle(database, pipeline, &[making])?;
+        recheck(database, making.0, Pause::Stays)?;
+    }
+    Ok(())
+}
 
-fn carried_out(database: &Database, key: &PairKey, pair: &SettledPair) -> rusqlite::Result<CarriedOut> {
+/// What is carried out of lookups, in their order.
+fn by_lookup<'a>(
+    database: &'a Database,
+    pipeline: i64,
+    settled: impl Iterator<Item = (&'a SalesforceId, &'a AssociationKey, Option<&'a (PairKey, SettledPair)>)>,
+) -> rusqlite::Result<Vec<Settled>> {
+    let mut new: Vec<Settled> = Vec::with_capacity(settled.size_hint().0);
+    let mut places = Places { database, pipeline, last: None };
+    for (id, key, settled) in settled {
+        let lookup = lookup_of(database.ensure_record(pipeline, id)?, places.ensure(key)?);
+        new.push((lookup, settled.map(|(key, pair)| carried_out(database, key, pair)).transpose()?));
+    }
+    new.sort_by_key(|(lookup, _)| *lookup);
+    Ok(new)
+}
+
+fn carried_out(database: &Database, key: &PairKey, pair: &SettledPair) -> rusqlite::Result<(Asks, Pair)> {
     let relation = Relation { objects: key.objects, to_object: pair.to_object.clone() };
-    Ok(CarriedOut {
-        asked: by_numbers(database, &pair.asked)?,
+    let ends = Pair {
         relation: database.ensure_relation(&relation)?,
         from: database.ensure_hubspot_id(&pair.from)?,
         to: database.ensure_hubspot_id(&pair.to)?,
-    })
+    };
+    Ok((by_numbers(database, &pair.asked)?, ends))
 }
 
 /// Sets what was carried out of different lookups, which are in order.
 fn settle(database: &Database, pipeline: i64, settled: &[Settled]) -> rusqlite::Result<()> {
     let asked: Vec<(i64, Wanted)> =
-        settled.iter().map(|(lookup, settled)| (*lookup, settled.map(|settled| settled.asked))).collect();
+        settled.iter().map(|(lookup, settled)| (*lookup, settled.map(|(asks, _)| asks))).collect();
     let was_due = not_due_any_more(database, pipeline, &asked)?;
     // Nothing was due of the others: so they ask for what was carried out before.
     let mut due: Vec<Due> = Vec::new();
@@ -165,31 +171,9 @@ fn settle(database: &Database, pipeline: i64, settled: &[Settled]) -> rusqlite::
         }
     }
     enter_due(database, &due)?;
-    let mut records: Vec<(i64, i64)> =
-        settled.iter().map(|(lookup, _)| (record_of(*lookup), record_of(*lookup))).collect();
-    records.dedup();
-    let mut near: Vec<(i64, i64)> = Vec::with_capacity(records.len());
-    each_of(database, NEAR_ENDS, 0, &records, |record, row| {
-        near.push((*record, row.get(1)?));
-        Ok(())
-    })?;
-    // Both are in the order of the records.
-    let mut near = near.into_iter().peekable();
-    let (mut stands, mut gone) = (Vec::with_capacity(settled.len()), Vec::new());
-    for (lookup, settled) in settled {
-        while near.next_if(|(record, _)| *record < record_of(*lookup)).is_some() {}
-        let near_end = near.peek().filter(|(record, _)| *record == record_of(*lookup)).map(|(_, near_end)| *near_end);
-        match settled {
-            Some(new) => stands.push((*lookup, *new, Some(new.from).filter(|from| Some(*from) != near_end))),
-            None => gone.push(*lookup),
-        }
-    }
-    let common = |(_, new, from): &(i64, CarriedOut, Option<i64>)| [new.asked.1, Some(new.relation), *from];
-    ENTER.rows(database, &stands, common, |values, (lookup, new, _)| {
-        values.put(lookup)?;
-        values.put(new.asked.0)?;
-        values.put(new.to)
-    })?;
+    let stands: Vec<Leading> = settled.iter().filter_map(|(lookup, settled)| Some((*lookup, (*settled)?))).collect();
+    carried_out::enter(database, &stands)?;
+    let gone: Vec<i64> = settled.iter().filter(|(_, settled)| settled.is_none()).map(|(lookup, _)| *lookup).collect();
     run_each(database, "DELETE FROM associations WHERE lookup = ?1", &gone)?;
     if any_before(database)? {
         let lookups: Vec<i64> = settled.iter().map(|(lookup, _)| *lookup).collect();
@@ -220,6 +204,9 @@ pub fn write_confirmed(
     }
     stands.sort_by_key(|(lookup, _)| *lookup);
     stands.dedup_by_key(|(lookup, _)| *lookup);
+    // What was noted of those that share a row becomes what was carried out of them.
+    let lookups: Vec<i64> = stands.iter().map(|(lookup, _)| *lookup).collect();
+    together::spread_noted(database, pipeline, &lookups)?;
     not_due_any_more(database, pipeline, &stands).map(drop)
 }
 

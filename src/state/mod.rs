@@ -7,6 +7,7 @@ pub mod before;
 mod bound;
 pub mod care;
 pub mod cared;
+pub mod carried_out;
 pub mod commit;
 mod comparisons;
 pub mod copy;

@@ -17,7 +17,7 @@ use crate::sys::files;
 const APPLICATION_ID: i32 = 0x5359_4e4c;
 
 /// Each step brings a file from the version of its place to the next. Of [`BY_NUMBERS`], [`before::carry_over`] does the rest.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_unconfirmed.sql"),
     include_str!("migrations/0003_marks_and_keys.sql"),
@@ -28,6 +28,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("migrations/0008_numbers.sql"),
     include_str!("migrations/0009_overview.sql"),
     include_str!("migrations/0010_due_together.sql"),
+    include_str!("migrations/0011_making.sql"),
 ];
 
 /// One connection serves one thread at a time, behind a lock of our own.

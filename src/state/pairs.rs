@@ -1,9 +1,12 @@
 //! Pairs of HubSpot records: which lookups ask for associations between them, and what of those is ours.
 
+use std::collections::HashSet;
+
 use super::database::{Database, PLACE_BITS, Relation, STEPS_MAX, UNKNOWN_OBJECTS, each_of, record_of};
-use super::identities::stands;
+use super::identities::{standing_record, stands};
 use super::inserts::Insert;
 use super::lookups::{Pause, recheck};
+use super::together;
 use crate::model::association::{OwnedType, PairKey, PairRequest};
 use crate::model::ids::{HubspotId, PipelineName};
 
@@ -47,7 +50,34 @@ pub fn requests(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<
         }
         Ok(())
     })?;
+    let Some((first, last)) = newer_ends(pairs) else { return Ok(found) };
+    let noted = together::noted(database, first, last)?;
+    let asked: HashSet<PairKey> = if noted.is_empty() { HashSet::new() } else { pairs.iter().copied().collect() };
+    for (lookup, (asks, leads)) in noted {
+        let relation = database.relation(leads.relation)?;
+        let (newer, older) = (leads.from.max(leads.to), leads.from.min(leads.to));
+        let pair = PairKey { newer, older, objects: relation.objects };
+        if !asked.contains(&pair) || standing_record(database, record_of(lookup))?.is_none() {
+            continue;
+        }
+        let (pipeline, salesforce_id) = database.id_of(record_of(lookup))?;
+        found.push(PairRequest {
+            pair,
+            pipeline: name_of(database, &mut names, pipeline)?,
+            salesforce_id,
+            key: database.key(pipeline, lookup)?,
+            from: database.hubspot_id(leads.from)?,
+            to_object: relation.to_object,
+            label: asks.1.map(|label| database.label(label)).transpose()?,
+        });
+    }
     Ok(found)
+}
+
+/// The first and the last of the newer records of pairs.
+fn newer_ends(pairs: &[PairKey]) -> Option<(i64, i64)> {
+    let newer = || pairs.iter().map(|pair| pair.newer);
+    newer().min().zip(newer().max())
 }
 
 /// What lookups from `?1` to `?2` ask for, and how their records stand.
@@ -235,6 +265,9 @@ fn by_numbers(database: &Database, types: &[OwnedType]) -> rusqlite::Result<Vec<
 /// other pipelines, are looked at again, also those that began to ask meanwhile.
 pub fn recheck_pairs(database: &Database, pipeline: i64, pairs: &[(PairKey, HubspotId)]) -> rusqlite::Result<()> {
     let keys: Vec<PairKey> = pairs.iter().map(|(pair, _)| *pair).collect();
+    if let Some((first, last)) = newer_ends(&keys) {
+        together::spread_noted_to(database, first, last)?;
+    }
     for Leading { pair, lookup, from, .. } in leading(database, &keys)? {
         let (of, _) = database.id_of(record_of(lookup))?;
         if of == pipeline && from == pairs[pair].1.number() {

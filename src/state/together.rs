@@ -1,18 +1,26 @@
-//! Lookups with work left that were committed together: those of records that were just made, of which nothing else is known. Mostly they
-//! are carried out together, too, and so one row holds them all. Whatever is to be noted of one of them gives each a row of its own first.
+//! Lookups with work left that were committed together: those of records that were just made, of which nothing else is known but what is
+//! about to be made of them. Mostly they are carried out together, too, and so one row holds them all. Whatever else is to be noted of one of
+//! them gives each a row of its own first.
 
 use std::collections::BTreeMap;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
-use super::database::Database;
-use super::due::{Due, enter_due};
+use super::carried_out::{self, Leading, Pair};
+use super::database::{Database, damaged};
+use super::due::{Asks, Due, enter_due};
 
 /// A lookup, and what it asks for: the record and the label.
-pub type Fresh = (i64, (i64, Option<i64>));
+pub type Fresh = (i64, Asks);
+
+/// What is known of a lookup: what it asks for, and where it is about to lead.
+pub type Known = (Asks, Option<Pair>);
 
 /// Bytes of a lookup: its number, that of the record, and that of the label, which is 0 where there is none.
 const BYTES: usize = 20;
+
+/// Bytes of what is about to be made of a lookup: its number, that of the relation, and the records at both ends.
+const PAIR_BYTES: usize = 32;
 
 /// Rows of a pipeline at most. The lookups of more get rows of their own, so that few rows are looked through with each commit.
 const BATCHES_MAX: usize = 128;
@@ -23,10 +31,11 @@ const COUNTED_EVERY: i64 = 16;
 /// Lookups that are kept in one row at least.
 pub const FRESH_MIN: usize = 8;
 
-/// Lookups that were committed together, in order.
+/// Lookups that were committed together, in order, and what is about to be made of them, in order, too.
 struct Batch {
     number: i64,
     lookups: Vec<Fresh>,
+    making: Vec<(i64, Pair)>,
 }
 
 /// Lookups as a row holds them; none where one of them does not fit: it asks for nothing, is in doubt, or its label has too large a number.
@@ -60,7 +69,7 @@ pub fn enter(database: &Database, pipeline: i64, lookups: &[Fresh]) -> rusqlite:
     for (_, number) in of_each.flat_map(|numbers| numbers.iter().take(numbers.len().saturating_sub(BATCHES_MAX))) {
         let sql = "SELECT lookups FROM due_together WHERE number = ?1";
         let lookups = database.prepare_cached(sql)?.query_row([number], |row| unpacked(row.get_ref(0)?.as_blob()?))?;
-        spread_one(database, &Batch { number: *number, lookups })?;
+        spread_one(database, &Batch { number: *number, lookups, making: making(database, *number)? })?;
     }
     Ok(())
 }
@@ -77,10 +86,10 @@ fn packed(lookups: &[Fresh]) -> Vec<u8> {
 }
 
 /// The lookups of a row.
-pub fn unpacked(bytes: &[u8]) -> rusqlite::Result<Vec<Fresh>> {
+fn unpacked(bytes: &[u8]) -> rusqlite::Result<Vec<Fresh>> {
     let mut lookups = Vec::with_capacity(bytes.len().div_ceil(BYTES));
     for bytes in bytes.chunks(BYTES) {
-        lookups.push(lookup_of(bytes).ok_or_else(|| super::database::damaged(DAMAGED.to_owned()))?);
+        lookups.push(lookup_of(bytes).ok_or_else(|| damaged(DAMAGED.to_owned()))?);
     }
     Ok(lookups)
 }
@@ -94,6 +103,36 @@ fn lookup_of(bytes: &[u8]) -> Option<Fresh> {
     Some((i64::from_be_bytes(*lookup), (i64::from_be_bytes(*target), Some(label).filter(|label| *label != 0))))
 }
 
+fn packed_pairs(pairs: &[(i64, Pair)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(pairs.len() * PAIR_BYTES);
+    for (lookup, Pair { relation, from, to }) in pairs {
+        for number in [lookup, relation, from, to] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+    }
+    bytes
+}
+
+fn unpacked_pairs(bytes: &[u8]) -> rusqlite::Result<Vec<(i64, Pair)>> {
+    let (numbers, rest) = bytes.as_chunks::<8>();
+    let (pairs, odd) = numbers.as_chunks::<4>();
+    if !rest.is_empty() || !odd.is_empty() {
+        return Err(damaged(DAMAGED.to_owned()));
+    }
+    let pair = |numbers: &[[u8; 8]; 4]| {
+        let [lookup, relation, from, to] = numbers.map(i64::from_be_bytes);
+        (lookup, Pair { relation, from, to })
+    };
+    Ok(pairs.iter().map(pair).collect())
+}
+
+/// What is about to be made of the lookups of a row.
+fn making(database: &Database, number: i64) -> rusqlite::Result<Vec<(i64, Pair)>> {
+    let sql = "SELECT pairs FROM making_together WHERE number = ?1";
+    let pairs = database.prepare_cached(sql)?.query_row([number], |row| unpacked_pairs(row.get_ref(0)?.as_blob()?));
+    Ok(pairs.optional()?.unwrap_or_default())
+}
+
 /// The rows of a pipeline that may hold lookups from one to another, the oldest first.
 fn batches(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlite::Result<Vec<Batch>> {
     let mut statement = database.prepare_cached("SELECT number, lookups FROM due_together WHERE pipeline = ?1")?;
@@ -105,33 +144,113 @@ fn batches(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlit
         let end = bytes.len().saturating_sub(BYTES);
         let ends_before = lookup_of(&bytes[end..]).is_none_or(|(lookup, _)| lookup < first);
         if !begins_after && !ends_before {
-            batches.push(Batch { number: row.get(0)?, lookups: unpacked(bytes)? });
+            let number = row.get(0)?;
+            batches.push(Batch { number, lookups: unpacked(bytes)?, making: making(database, number)? });
         }
     }
     batches.sort_by_key(|batch| batch.number);
     Ok(batches)
 }
 
+impl Batch {
+    /// The lookups with what is known of them.
+    fn known(&self) -> impl Iterator<Item = (i64, Known)> {
+        self.lookups.iter().map(|(lookup, asks)| {
+            let place = self.making.binary_search_by_key(lookup, |(lookup, _)| *lookup);
+            (*lookup, (*asks, place.ok().map(|place| self.making[place].1)))
+        })
+    }
+}
+
+/// The lookups of a row, and what is known of them.
+pub fn known(database: &Database, number: i64, lookups: &[u8]) -> rusqlite::Result<Vec<(i64, Known)>> {
+    Ok(Batch { number, lookups: unpacked(lookups)?, making: making(database, number)? }.known().collect())
+}
+
 /// All lookups of a pipeline that are kept so.
-pub fn all(database: &Database, pipeline: i64) -> rusqlite::Result<BTreeMap<i64, (i64, Option<i64>)>> {
+pub fn all(database: &Database, pipeline: i64) -> rusqlite::Result<BTreeMap<i64, Known>> {
     near(database, pipeline, i64::MIN, i64::MAX)
 }
 
 /// Those from one to another, and some more.
-pub fn near(
-    database: &Database,
-    pipeline: i64,
-    first: i64,
-    last: i64,
-) -> rusqlite::Result<BTreeMap<i64, (i64, Option<i64>)>> {
-    Ok(batches(database, pipeline, first, last)?.into_iter().flat_map(|batch| batch.lookups).collect())
+pub fn near(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlite::Result<BTreeMap<i64, Known>> {
+    let batches = batches(database, pipeline, first, last)?;
+    Ok(batches.iter().flat_map(Batch::known).collect())
+}
+
+/// Lookups of all pipelines that are about to lead to pairs of HubSpot records of which the newer ones have numbers from one to another, and
+/// to some more.
+pub fn noted(database: &Database, first: i64, last: i64) -> rusqlite::Result<Vec<Leading>> {
+    let mut noted = Vec::new();
+    for batch in noted_batches(database, first, last)? {
+        noted.extend(batch.known().filter_map(|(lookup, (asks, making))| Some((lookup, (asks, making?)))));
+    }
+    Ok(noted)
+}
+
+fn noted_batches(database: &Database, first: i64, last: i64) -> rusqlite::Result<Vec<Batch>> {
+    let sql = "SELECT m.number, d.lookups, m.pairs FROM making_together m JOIN due_together d ON d.number = m.number
+        WHERE m.last >= ?1 AND m.first <= ?2";
+    let mut statement = database.prepare_cached(sql)?;
+    let mut rows = statement.query([first, last])?;
+    let mut batches = Vec::new();
+    while let Some(row) = rows.next()? {
+        let lookups = unpacked(row.get_ref(1)?.as_blob()?)?;
+        batches.push(Batch { number: row.get(0)?, lookups, making: unpacked_pairs(row.get_ref(2)?.as_blob()?)? });
+    }
+    Ok(batches)
+}
+
+/// Gives the lookups that [`noted`] tells rows of their own.
+pub fn spread_noted_to(database: &Database, first: i64, last: i64) -> rusqlite::Result<()> {
+    noted_batches(database, first, last)?.iter().try_for_each(|batch| spread_one(database, batch))
+}
+
+/// Notes what is about to be made of lookups, which are in order, where it is what they ask for. Returns those of which it is noted, in order.
+pub fn note(database: &Database, pipeline: i64, leading: &[Leading]) -> rusqlite::Result<Vec<i64>> {
+    let (Some(first), Some(last)) = (leading.first(), leading.last()) else { return Ok(Vec::new()) };
+    let mut noted = Vec::with_capacity(leading.len());
+    for batch in batches(database, pipeline, first.0, last.0)? {
+        let place = |lookup: &i64| leading.binary_search_by_key(lookup, |(lookup, _)| *lookup).ok();
+        let asked = |(lookup, asks): &Fresh| place(lookup).filter(|place| leading[*place].1.0 == *asks);
+        let before = noted.len();
+        let mut pairs: BTreeMap<i64, Pair> = batch.making.iter().copied().collect();
+        for place in batch.lookups.iter().filter_map(asked) {
+            let (lookup, (_, pair)) = leading[place];
+            pairs.insert(lookup, pair);
+            noted.push(lookup);
+        }
+        if noted.len() > before {
+            let newer = || pairs.values().map(|pair| pair.from.max(pair.to));
+            let (first, last) = (newer().min(), newer().max());
+            let sql = "INSERT OR REPLACE INTO making_together (number, first, last, pairs) VALUES (?1, ?2, ?3, ?4)";
+            let pairs: Vec<(i64, Pair)> = pairs.into_iter().collect();
+            database.prepare_cached(sql)?.execute(params![batch.number, first, last, packed_pairs(&pairs)])?;
+        }
+    }
+    noted.sort_unstable();
+    Ok(noted)
 }
 
 /// Gives each of these lookups a row of its own, with all that were committed together with it. They are in order.
 pub fn spread(database: &Database, pipeline: i64, lookups: &[i64]) -> rusqlite::Result<()> {
+    spread_where(database, pipeline, lookups, |_| true)
+}
+
+/// The same with those that were committed together with one of which it is noted what was about to be made.
+pub fn spread_noted(database: &Database, pipeline: i64, lookups: &[i64]) -> rusqlite::Result<()> {
+    spread_where(database, pipeline, lookups, |batch| !batch.making.is_empty())
+}
+
+fn spread_where(
+    database: &Database,
+    pipeline: i64,
+    lookups: &[i64],
+    which: impl Fn(&Batch) -> bool,
+) -> rusqlite::Result<()> {
     let (Some(first), Some(last)) = (lookups.first(), lookups.last()) else { return Ok(()) };
     for batch in batches(database, pipeline, *first, *last)? {
-        if batch.lookups.iter().any(|(lookup, _)| lookups.binary_search(lookup).is_ok()) {
+        if which(&batch) && batch.lookups.iter().any(|(lookup, _)| lookups.binary_search(lookup).is_ok()) {
             spread_one(database, &batch)?;
         }
     }
@@ -143,14 +262,26 @@ pub fn spread_range(database: &Database, pipeline: i64, first: i64, last: i64) -
     batches(database, pipeline, first, last)?.iter().try_for_each(|batch| spread_one(database, batch))
 }
 
+/// What was about to be made is in doubt from then on.
 fn spread_one(database: &Database, batch: &Batch) -> rusqlite::Result<()> {
-    let due: Vec<Due> = batch.lookups.iter().map(|(lookup, wanted)| (*lookup, Some(*wanted), false)).collect();
+    let due: Vec<Due> = batch.known().map(|(lookup, (asks, making))| (lookup, Some(asks), making.is_some())).collect();
     enter_due(database, &due)?;
+    let leading: Vec<Leading> =
+        batch.known().filter_map(|(lookup, (asks, making))| Some((lookup, (asks, making?)))).collect();
+    carried_out::enter(database, &leading)?;
     delete(database, batch)
 }
 
 fn delete(database: &Database, batch: &Batch) -> rusqlite::Result<()> {
+    forget_making(database, batch)?;
     database.prepare_cached("DELETE FROM due_together WHERE number = ?1")?.execute([batch.number]).map(drop)
+}
+
+fn forget_making(database: &Database, batch: &Batch) -> rusqlite::Result<()> {
+    if batch.making.is_empty() {
+        return Ok(());
+    }
+    database.prepare_cached("DELETE FROM making_together WHERE number = ?1")?.execute([batch.number]).map(drop)
 }
 
 /// Takes lookups away that are carried out: `carried_out` tells the place of a lookup among them, and whether that is what it asks for.
@@ -176,6 +307,7 @@ pub fn settle(
         } else if batch.lookups.len() < places.len() {
             let sql = "UPDATE due_together SET lookups = ?2 WHERE number = ?1";
             database.prepare_cached(sql)?.execute(params![batch.number, packed(&batch.lookups)])?;
+            // Of those that are gone, what is noted is not looked at any more.
         }
     }
     Ok(gone)
@@ -191,6 +323,17 @@ mod tests {
         assert_eq!(unpacked(&packed(&lookups)).unwrap(), lookups);
         assert!(unpacked(&packed(&lookups)[..59]).is_err());
         assert_eq!(unpacked(&[]).unwrap(), []);
+    }
+
+    #[test]
+    fn pairs_are_read_as_they_were_packed() {
+        let pairs = [
+            (i64::MIN, Pair { relation: 1, from: 0, to: i64::MAX }),
+            (7, Pair { relation: -1, from: i64::MIN, to: 8 }),
+        ];
+        assert_eq!(unpacked_pairs(&packed_pairs(&pairs)).unwrap(), pairs);
+        assert!(unpacked_pairs(&packed_pairs(&pairs)[..40]).is_err());
+        assert_eq!(unpacked_pairs(&[]).unwrap(), []);
     }
 
     #[test]

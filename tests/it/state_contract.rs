@@ -318,6 +318,65 @@ async fn what_stands_as_it_was_carried_out_is_not_due_any_more() {
 }
 
 #[tokio::test]
+async fn what_is_about_to_be_carried_out_is_in_doubt_until_it_is_settled() {
+    on_every_store(|state, other| async move {
+        let (one, account) = (name("one"), key("Account__c"));
+        let ids: Vec<SalesforceId> = (1..=12).map(id).collect();
+        let identities = (1..=12).map(|number| identity(number, Membership::Live, 1)).collect();
+        let wanted: Vec<Asking> = (1..=12).map(|number| (id(number), account.clone(), Some(asked(50)))).collect();
+        state.commit(Commit { identities, wanted, ..commit(1) }).await.unwrap();
+        let leads = |number: u32| {
+            let (from, to) = (HubspotId::new(format!("9{number}")), HubspotId::new("500"));
+            let pair = PairKey::new("hubspot", ("2-1", &from), ("0-2", &to));
+            (pair, SettledPair { asked: asked(50), from, to_object: "0-2".into(), to })
+        };
+        let making = (1..=9).map(|number| (id(number), account.clone(), leads(number))).collect();
+        state.commit(Commit { making, ..commit(2) }).await.unwrap();
+        let due = || async {
+            let due = other.due_associations(&one, None, None, 30).await.unwrap().into_iter();
+            due.map(|(state, _)| (state.salesforce_id, state.wanted, state.settled, state.recheck)).collect::<Vec<_>>()
+        };
+        let mut expected: Vec<_> = (1..=12)
+            .map(|number| {
+                let leads = (number <= 9).then(|| leads(number).1);
+                (id(number), Some(asked(50)), leads, number <= 9)
+            })
+            .collect();
+        assert_eq!(due().await, expected);
+        assert_eq!(asks(&*other, &one, &ids).await.len(), 12);
+        let pairs: Vec<PairKey> = [1, 9, 10].map(|number| leads(number).0).into();
+        let requests = other.pair_requests(&pairs).await.unwrap();
+        let mut asking: Vec<SalesforceId> = requests.iter().map(|request| request.salesforce_id).collect();
+        asking.sort_unstable();
+        assert_eq!(asking, [1, 9].map(id));
+        let settled = other.settled_associations(&one, None, 30).await.unwrap();
+        assert_eq!(settled.len(), 9);
+
+        // Carried out as noted: by a commit that settles, or by a look that confirms it.
+        let done = |number: u32| (id(number), account.clone(), Some(leads(number)));
+        state.commit(Commit { settled: vec![done(1)], ..commit(3) }).await.unwrap();
+        let confirmed = vec![(id(2), account.clone(), asked(50))];
+        state.commit(Commit { confirmed, ..commit(4) }).await.unwrap();
+        expected.drain(..2);
+        assert_eq!(due().await, expected);
+        let known = other.associations(&one, &ids[..2]).await.unwrap();
+        assert!(known.iter().all(|state| state.settled.is_some() && !state.recheck), "{known:#?}");
+        // It asks for something else before it is known what became of it: that may stand all the same.
+        let wanted = vec![(id(3), account.clone(), Some(asked(51)))];
+        state.commit(Commit { wanted, ..commit(5) }).await.unwrap();
+        expected[0].1 = Some(asked(51));
+        assert_eq!(due().await, expected);
+        // It was refused.
+        let refused = vec![(id(4), account.clone(), None)];
+        state.commit(Commit { settled: refused, ..commit(6) }).await.unwrap();
+        (expected[1].2, expected[1].3) = (None, false);
+        assert_eq!(due().await, expected);
+        assert_eq!(other.due_count(&one).await.unwrap(), 10);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_asks_for_two_records_is_known_from_all_pipelines_and_what_is_ours_belongs_to_the_pair() {
     on_every_store(|state, other| async move {
         let account = key("Account__c");
@@ -1064,6 +1123,15 @@ fn random_commit(random: &mut fastrand::Rng, seconds: i64) -> Commit {
         let settled = asked.clone().map(|asked| (pair, SettledPair { asked, from, to_object: "0-2".into(), to }));
         new.settled.push((*id, key.clone(), settled));
     }
+    for (id, key, settled) in &new.settled {
+        if let Some((pair, settled)) = settled.clone().filter(|_| random.u8(0..3) == 0) {
+            new.making.push((*id, key.clone(), (pair, settled)));
+        }
+    }
+    // What is about to be carried out is mostly carried out by another commit.
+    if random.bool() {
+        new.settled.clear();
+    }
     if random.u8(0..4) == 0 {
         new.rechecks = (0..some(random)).map(|_| lookup(random)).collect();
         new.waiting = (0..some(random)).map(|_| lookup(random)).collect();
@@ -1073,13 +1141,14 @@ fn random_commit(random: &mut fastrand::Rng, seconds: i64) -> Commit {
 
 /// The same commit in pieces of one thing each, in the order in which a commit is entered.
 fn in_pieces(whole: Commit) -> Vec<Commit> {
-    let Commit { identities, wanted, disowned, owned, settled, rechecks, waiting, at, .. } = whole.clone();
+    let Commit { identities, wanted, disowned, owned, making, settled, rechecks, waiting, at, .. } = whole.clone();
     let blank = || Commit { at, ..commit(0) };
     let mut pieces = Vec::new();
     pieces.extend(identities.into_iter().map(|one| Commit { identities: vec![one], ..blank() }));
     pieces.extend(wanted.into_iter().map(|one| Commit { wanted: vec![one], ..blank() }));
     pieces.extend(disowned.into_iter().map(|one| Commit { disowned: vec![one], ..blank() }));
     pieces.extend(owned.into_iter().map(|one| Commit { owned: vec![one], ..blank() }));
+    pieces.extend(making.into_iter().map(|one| Commit { making: vec![one], ..blank() }));
     pieces.extend(settled.into_iter().map(|one| Commit { settled: vec![one], ..blank() }));
     pieces.extend(rechecks.into_iter().map(|one| Commit { rechecks: vec![one], ..blank() }));
     pieces.extend(waiting.into_iter().map(|one| Commit { waiting: vec![one], ..blank() }));

@@ -333,11 +333,13 @@ fn portals_that_all_wait_have_turns_in_their_order() {
     let turns = || fleet.sql("SELECT count(*) FROM watch.turns").parse::<u32>().unwrap();
     wait_for("turns", || workers[0].said(), || turns() >= 80);
     let waited = waits.of(shared(), &fleet.database, false);
+    let overtaken = Waits::overtaken(shared(), &fleet.database);
     for worker in workers {
         worker.end();
     }
     assert!(waited.mean > 0.5, "nothing waited: {waited:?}");
-    assert!(waited.longest <= 2.0 * waited.mean, "{waited:?}");
+    // Each worker may have looked already when a portal came to be due, and begin after it.
+    assert!(overtaken <= 2, "a portal waited while {overtaken} turns began that were due after it: {waited:?}");
 }
 
 /// Calls to a Salesforce API that a sandbox has seen, and those that are drawn for the org.

@@ -170,7 +170,7 @@ impl<'a> AssociationBatch<'a> {
         let unanswered = open.iter().flat_map(ends_here).collect();
         sent.settle(&planned, &unanswered, &mut self.delta);
         self.commit.disowned.append(&mut planned.disowned);
-        let (mut lookups, still) = self.remove(object, lookups, &planned, &mut views, sent).await?;
+        let (lookups, still) = self.remove(object, lookups, &planned, &mut views, sent).await?;
         open.extend(still);
         if !planned.remove.is_empty() {
             if !lookups.is_empty() {
@@ -179,7 +179,7 @@ impl<'a> AssociationBatch<'a> {
             // What still stands of before keeps its lookup from being carried out.
             planned = plan(&lookups, &views, object);
         }
-        let outcomes = self.make(object, &mut lookups, &planned, sent).await?;
+        let outcomes = self.make(object, &lookups, &planned, sent).await?;
         open.extend(self.enter(object, lookups, planned, &outcomes));
         Ok(open)
     }
@@ -304,7 +304,7 @@ impl<'a> AssociationBatch<'a> {
     async fn make(
         &mut self,
         object: &Arc<str>,
-        lookups: &mut [DueLookup],
+        lookups: &[DueLookup],
         planned: &AssociationPlan,
         sent: &mut OpenCalls,
     ) -> Result<Vec<PairOutcome>, StageError> {
@@ -319,13 +319,13 @@ impl<'a> AssociationBatch<'a> {
         commit.owned.extend(planned.make.iter().flat_map(|change| change.ownership.iter().cloned()));
         // What is on its way to be made may stand: a lookup that asks for something else by the next run must lead back to it.
         let objects = pair_objects(self.cx, object);
-        let making = lookups.iter_mut().zip(&planned.results).filter(|(_, result)| result.waits_for.is_some());
-        for (lookup, settled) in making.filter_map(|(lookup, result)| Some((lookup, result.settled.as_ref()?))) {
-            let (id, key) = (lookup.salesforce_id, lookup.key.clone());
-            commit.settled.push((id, key.clone(), Some((objects.key(&settled.from, &settled.to), settled.clone()))));
-            commit.rechecks.push((id, key));
-            lookup.settled = Some(settled.clone());
-        }
+        let making = lookups.iter().zip(&planned.results).filter(|(_, result)| result.waits_for.is_some());
+        let making = making.filter_map(|(lookup, result)| Some((lookup, result.settled.as_ref()?)));
+        commit.making.reserve(lookups.len());
+        commit.making.extend(making.map(|(lookup, settled)| {
+            let making = (objects.key(&settled.from, &settled.to), settled.clone());
+            (lookup.salesforce_id, lookup.key.clone(), making)
+        }));
         self.writers.state.commit(commit).await.map_err(at)?;
         crash_point!("associate.making_noted");
         let outcomes = self.send_splitting(object, &planned.make, true).await?;
@@ -473,7 +473,8 @@ impl<'a> AssociationBatch<'a> {
                     self.commit.rechecks.push((lookup.salesforce_id, lookup.key.clone()));
                     self.set_aside(&lookup, reason.clone());
                 }
-                Some(PairOutcome::Unknown) => open.push(lookup),
+                // It may stand by now.
+                Some(PairOutcome::Unknown) => open.push(DueLookup { settled: result.settled, ..lookup }),
             }
         }
         open

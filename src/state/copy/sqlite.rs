@@ -9,7 +9,9 @@ use super::tables::{Cell, Column, IDENTITIES, Kind, LOOKUPS, OWNED, REPLACED, Ro
 use super::{Answer, COPYING, Copied, PAGE_ROWS, Page, is_mark};
 use crate::model::association::{AssociationKey, LabelId};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
+use crate::state::carried_out::Pair;
 use crate::state::database::{Database, Relation, Standing, damaged, lookup_of, record_of};
+use crate::state::due::{Asks, Wanted};
 use crate::state::open::Seen;
 use crate::state::sqlite::SqliteState;
 use crate::state::{directory, lookups, open, pipelines, rows, together, unconfirmed};
@@ -69,7 +71,7 @@ impl Copied for SqliteState {
 /// The tables of the file that hold the rows of one.
 fn stored_in(table: &Table) -> Vec<&'static str> {
     match table.name {
-        "lookups" => vec!["associations", "due_associations", "due_together"],
+        "lookups" => vec!["associations", "due_associations", "due_together", "making_together"],
         "unconfirmed" => vec!["unconfirmed", "calls"],
         name => vec![name],
     }
@@ -148,17 +150,11 @@ fn identities(database: &Database, after: i64) -> rusqlite::Result<Page> {
 /// What a lookup asks for, and what was carried out of it, by numbers.
 #[derive(Default)]
 struct Lookup {
-    wanted: Option<(i64, Option<i64>)>,
-    carried_out: Option<((i64, Option<i64>), CarriedOut)>,
+    wanted: Wanted,
+    carried_out: Option<(Asks, Pair)>,
     recheck: bool,
     waiting_since: Option<i64>,
     retry_at: Option<i64>,
-}
-
-struct CarriedOut {
-    relation: i64,
-    from: i64,
-    to: i64,
 }
 
 /// Begins the places of lookups that share a row.
@@ -201,7 +197,7 @@ fn asked(row: &SqlRow<'_>) -> rusqlite::Result<Lookup> {
     let before = pair(7)?;
     let from: Option<i64> = row.get(10)?;
     let carried_out = match (before, from) {
-        (Some(asked), Some(from)) => Some((asked, CarriedOut { relation: row.get(9)?, from, to: row.get(11)? })),
+        (Some(asked), Some(from)) => Some((asked, Pair { relation: row.get(9)?, from, to: row.get(11)? })),
         // Of a record that nothing is known of any more.
         _ => None,
     };
@@ -253,8 +249,11 @@ fn lookups_together(database: &Database, after: i64) -> rusqlite::Result<Page> {
     let mut found = statement.query(params![after, TOGETHER_ROWS as i64])?;
     let (mut rows, mut last, mut read) = (Vec::new(), None, 0);
     while let Some(row) = found.next()? {
-        for (lookup, wanted) in together::unpacked(row.get_ref(1)?.as_blob()?)? {
-            rows.extend(lookup_row(database, lookup, &Lookup { wanted: Some(wanted), ..Lookup::default() })?);
+        for (lookup, (wanted, making)) in together::known(database, row.get(0)?, row.get_ref(1)?.as_blob()?)? {
+            let carried_out = making.map(|pair| (wanted, pair));
+            let recheck = making.is_some();
+            let found = Lookup { wanted: Some(wanted), carried_out, recheck, ..Lookup::default() };
+            rows.extend(lookup_row(database, lookup, &found)?);
         }
         (last, read) = (Some(row.get::<_, i64>(0)?), read + 1);
     }

@@ -7,7 +7,7 @@ use super::rows;
 use super::store::{Tx, sql};
 use crate::model::association::{Asked, AssociationKey, LabelId, PairKey, SettledPair};
 use crate::model::ids::{HubspotId, SalesforceId};
-use crate::ports::state::{Asking, LookupRef, SettledLookup};
+use crate::ports::state::{Asking, LookupRef, MakingLookup, SettledLookup};
 
 fn label(label: Option<&LabelId>) -> Option<String> {
     label.map(LabelId::to_string)
@@ -71,43 +71,62 @@ pub async fn write_settled(tx: &mut Tx<'_>, pipeline: i32, settled: &[SettledLoo
     Ok(())
 }
 
+/// Sets what is about to be carried out, which is in doubt until it is settled or confirmed.
+pub async fn write_making(tx: &mut Tx<'_>, pipeline: i32, making: &[MakingLookup]) -> Result<(), Fault> {
+    for round in rows::rounds(making, |(id, key, _)| (id, &*key.0)) {
+        let leading: Vec<Leading<'_>> =
+            round.into_iter().map(|((id, key), (.., (pair, settled)))| (id, key, pair, settled)).collect();
+        lead(tx, pipeline, &leading, true).await?;
+    }
+    Ok(())
+}
+
+/// Where the lookup of a record leads.
+type Leading<'a> = (&'a SalesforceId, &'a str, &'a PairKey, &'a SettledPair);
+
+/// Sets where different lookups lead, and whether that is in doubt.
+async fn lead(tx: &mut Tx<'_>, pipeline: i32, leading: &[Leading<'_>], in_doubt: bool) -> Result<(), Fault> {
+    if leading.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = leading.iter().map(|(id, ..)| id.as_str()).collect();
+    let keys: Vec<&str> = leading.iter().map(|(_, key, ..)| *key).collect();
+    let each = || leading.iter().map(|(_, _, _, settled)| settled);
+    let targets: Vec<&str> = each().map(|settled| settled.asked.target.as_str()).collect();
+    let labels: Vec<Option<String>> = each().map(|settled| label(settled.asked.label.as_ref())).collect();
+    let from: Vec<&str> = each().map(|settled| settled.from.as_str()).collect();
+    let objects_at_the_end: Vec<&str> = each().map(|settled| &*settled.to_object).collect();
+    let to: Vec<&str> = each().map(|settled| settled.to.as_str()).collect();
+    let pairs = || leading.iter().map(|(_, _, pair, _)| pair);
+    let newer: Vec<i64> = pairs().map(|pair| pair.newer).collect();
+    let older: Vec<i64> = pairs().map(|pair| pair.older).collect();
+    let objects: Vec<i64> = pairs().map(|pair| pair.objects).collect();
+    let set = sql("INSERT INTO syncline.lookups AS l
+             (state_id, pipeline, id, key, target, label, from_id, to_object, to_id, newer, older, objects, recheck)
+         SELECT $1, $2, *, $13::boolean FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+             $9::text[], $10::bigint[], $11::bigint[], $12::bigint[])
+         ON CONFLICT (state_id, pipeline, id, key) DO UPDATE SET target = excluded.target, label = excluded.label,
+             from_id = excluded.from_id, to_object = excluded.to_object, to_id = excluded.to_id, newer = excluded.newer,
+             older = excluded.older, objects = excluded.objects, recheck = excluded.recheck,
+             waiting_since = CASE WHEN (l.wanted, l.wanted_label) IS DISTINCT FROM (excluded.target, excluded.label)
+                 THEN l.waiting_since END,
+             retry_at = CASE WHEN (l.wanted, l.wanted_label) IS DISTINCT FROM (excluded.target, excluded.label)
+                 THEN l.retry_at END");
+    let set = set.bind(tx.state).bind(pipeline).bind(ids).bind(keys).bind(targets).bind(labels).bind(from);
+    let set = set.bind(objects_at_the_end).bind(to).bind(newer).bind(older).bind(objects).bind(in_doubt);
+    tx.run(set).await.map(drop)
+}
+
 /// Sets what was carried out of different lookups.
 async fn settle(
     tx: &mut Tx<'_>,
     pipeline: i32,
     settled: &BTreeMap<(&SalesforceId, &str), &SettledLookup>,
 ) -> Result<(), Fault> {
-    let stands: Vec<(&SalesforceId, &str, &PairKey, &SettledPair)> = settled
+    let stands = settled
         .iter()
-        .filter_map(|((id, key), (.., settled))| settled.as_ref().map(|(pair, settled)| (*id, *key, pair, settled)))
-        .collect();
-    if !stands.is_empty() {
-        let ids: Vec<&str> = stands.iter().map(|(id, ..)| id.as_str()).collect();
-        let keys: Vec<&str> = stands.iter().map(|(_, key, ..)| *key).collect();
-        let each = || stands.iter().map(|(_, _, _, settled)| settled);
-        let targets: Vec<&str> = each().map(|settled| settled.asked.target.as_str()).collect();
-        let labels: Vec<Option<String>> = each().map(|settled| label(settled.asked.label.as_ref())).collect();
-        let from: Vec<&str> = each().map(|settled| settled.from.as_str()).collect();
-        let objects_at_the_end: Vec<&str> = each().map(|settled| &*settled.to_object).collect();
-        let to: Vec<&str> = each().map(|settled| settled.to.as_str()).collect();
-        let pairs = || stands.iter().map(|(_, _, pair, _)| pair);
-        let newer: Vec<i64> = pairs().map(|pair| pair.newer).collect();
-        let older: Vec<i64> = pairs().map(|pair| pair.older).collect();
-        let objects: Vec<i64> = pairs().map(|pair| pair.objects).collect();
-        let set = sql("INSERT INTO syncline.lookups AS l
-                 (state_id, pipeline, id, key, target, label, from_id, to_object, to_id, newer, older, objects, recheck)
-             SELECT $1, $2, *, false FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                 $9::text[], $10::bigint[], $11::bigint[], $12::bigint[])
-             ON CONFLICT (state_id, pipeline, id, key) DO UPDATE SET target = excluded.target, label = excluded.label,
-                 from_id = excluded.from_id, to_object = excluded.to_object, to_id = excluded.to_id, newer = excluded.newer,
-                 older = excluded.older, objects = excluded.objects, recheck = false,
-                 waiting_since = CASE WHEN (l.wanted, l.wanted_label) IS DISTINCT FROM (excluded.target, excluded.label)
-                     THEN l.waiting_since END,
-                 retry_at = CASE WHEN (l.wanted, l.wanted_label) IS DISTINCT FROM (excluded.target, excluded.label)
-                     THEN l.retry_at END");
-        let set = set.bind(tx.state).bind(pipeline).bind(ids).bind(keys).bind(targets).bind(labels).bind(from);
-        tx.run(set.bind(objects_at_the_end).bind(to).bind(newer).bind(older).bind(objects)).await?;
-    }
+        .filter_map(|((id, key), (.., settled))| settled.as_ref().map(|(pair, settled)| (*id, *key, pair, settled)));
+    lead(tx, pipeline, &stands.collect::<Vec<_>>(), false).await?;
     let gone: Vec<&(&SalesforceId, &str)> =
         settled.iter().filter(|(_, (.., settled))| settled.is_none()).map(|(of, _)| of).collect();
     if !gone.is_empty() {

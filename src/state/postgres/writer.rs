@@ -37,6 +37,7 @@ async fn enter(tx: &mut Tx<'_>, commit: &Commit) -> Result<(), Fault> {
     associations::write_owned(tx, &commit.owned, &commit.disowned).await?;
     // What this commit settles was planned with what it removes.
     lookups::recheck_pairs(tx, pipeline, &commit.removed_from).await?;
+    lookups::write_making(tx, pipeline, &commit.making).await?;
     lookups::write_settled(tx, pipeline, &commit.settled).await?;
     lookups::write_confirmed(tx, pipeline, &commit.confirmed).await?;
     lookups::write_rechecks(tx, pipeline, &commit.rechecks).await?;

@@ -35,6 +35,15 @@ impl Waits {
         let [count, mean, longest, portal] = numbers[..] else { panic!("{row}") };
         Figures { count, mean, longest, portal }
     }
+
+    /// How many turns, at most, began within a portal's wait that carried out what was due later than its own. What was due before the first
+    /// note is left out.
+    pub(crate) fn overtaken(server: &Server, database: &str) -> u32 {
+        let sql = "SELECT coalesce(max(overtaken), 0) FROM (
+            SELECT (SELECT count(*) FROM watch.turns later WHERE later.due > mine.due AND later.at < mine.at) AS overtaken
+            FROM watch.turns mine WHERE mine.due > (SELECT min(at) FROM watch.turns)) waits";
+        server.sql(database, sql).parse().unwrap()
+    }
 }
 
 /// Notes when each turn begins, and since when it was waited for.
