@@ -201,8 +201,9 @@ fn portals_outlive_workers_databases_and_weather() {
     let Numbers { killed, stopped, crashes, cut, changes } = numbers;
     assert!([killed, stopped, crashes, cut].iter().all(|count| *count > 0), "{killed} {stopped} {crashes} {cut}");
     let (all, undisturbed) = (waits.of(&server, &fleet.database, false), waits.of(&server, &fleet.database, true));
+    let [takeovers, on_average, longest] = Waits::takeovers(&server, &fleet.database);
     let waited = format!(
-        "{} waits of due portals with leases of {}: {:.1} s on average, {:.1} s in the portal that waits longest on average, {:.0} s the longest; \
+        "{takeovers} takeovers, {on_average:.1} s after the lease's end on average and {longest:.0} s at most; {} waits of due portals with leases of {}: {:.1} s on average, {:.1} s in the portal that waits longest on average, {:.0} s the longest; \
          {} without a turn that broke off in them: {:.1} s on average, {:.0} s the longest",
         all.count,
         trouble.lease,

@@ -36,6 +36,19 @@ impl Waits {
         Figures { count, mean, longest, portal }
     }
 
+    /// How many takeovers there were, and the seconds from the end of a lease that was not renewed to the takeover: on average and at most.
+    pub(crate) fn takeovers(server: &Server, database: &str) -> [f64; 3] {
+        let late = "extract(epoch FROM at - until)::float8";
+        let row = server.sql(
+            database,
+            &format!(
+                "SELECT count(*) || ' ' || coalesce(avg({late}), 0) || ' ' || coalesce(max({late}), 0) FROM watch.takeovers"
+            ),
+        );
+        let numbers: Vec<f64> = row.split(' ').map(|number| number.parse().unwrap()).collect();
+        numbers.try_into().unwrap()
+    }
+
     /// How many turns, at most, began within a portal's wait that carried out what was due later than its own. What was due before the first
     /// note is left out.
     pub(crate) fn overtaken(server: &Server, database: &str) -> u32 {
@@ -49,10 +62,14 @@ impl Waits {
 /// Notes when each turn begins, and since when it was waited for.
 const WATCH: &str = "CREATE SCHEMA watch;
     CREATE TABLE watch.turns (portal text, epoch bigint, due timestamptz, at timestamptz);
+    CREATE TABLE watch.takeovers (portal text, until timestamptz, at timestamptz);
     CREATE FUNCTION watch.note() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         INSERT INTO watch.turns SELECT NEW.key, NEW.epoch, min(due), clock_timestamp() FROM syncline.turns t
             WHERE t.portal = NEW.key AND t.state_id = NEW.state_id AND due <= clock_timestamp();
+        IF TG_OP = 'UPDATE' AND OLD.ended IS NULL THEN
+            INSERT INTO watch.takeovers VALUES (NEW.key, OLD.until, clock_timestamp());
+        END IF;
         RETURN NULL;
     END $$;
     CREATE TRIGGER taken AFTER INSERT ON syncline.portals FOR EACH ROW EXECUTE FUNCTION watch.note();
