@@ -56,6 +56,8 @@ mod packages;
 mod parents;
 mod pipeline_tests;
 mod plans;
+#[cfg(feature = "postgres")]
+mod poolers;
 mod portal_rules;
 mod portals;
 #[cfg(feature = "postgres")]

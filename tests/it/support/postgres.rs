@@ -128,17 +128,31 @@ impl Server {
     /// What a statement answers, a row a line.
     #[track_caller]
     pub(crate) fn sql(&self, database: &str, text: &str) -> String {
-        let mut psql = self.psql(database, text);
-        let ran = psql.output().unwrap();
+        self.sql_at(self.port, database, text)
+    }
+
+    /// The same through whatever listens on a port and leads here.
+    #[track_caller]
+    pub(crate) fn sql_at(&self, port: u16, database: &str, text: &str) -> String {
+        let ran = self.psql_at(port, database, text).output().unwrap();
         assert!(ran.status.success(), "{text}: {}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8(ran.stdout).unwrap().trim().to_owned()
     }
 
     fn psql(&self, database: &str, text: &str) -> Command {
-        let address = format!("postgres://postgres@127.0.0.1:{}/{database}", self.port);
+        self.psql_at(self.port, database, text)
+    }
+
+    fn psql_at(&self, port: u16, database: &str, text: &str) -> Command {
+        let address = format!("postgres://postgres@127.0.0.1:{port}/{database}");
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", text, &address]).env("PGPASSWORD", PASSWORD);
         psql
+    }
+
+    /// What the server has noted: its warnings and errors.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(Path::new(&self.folder).join("data/log")).unwrap()
     }
 
     /// A session that does something for long. It ends with its connection.
@@ -197,7 +211,7 @@ listen_port = $PORT
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
-default_pool_size = 6
+$SETTINGS
 END
 $as "$(command -v pgbouncer || echo /usr/sbin/pgbouncer)" -q "$folder/pgbouncer.ini" >&2 &
 echo begun
@@ -209,9 +223,15 @@ rm -rf "$folder"
 impl Bouncer {
     /// Starts one; few sessions of the server are shared by all that come.
     pub(crate) fn start(server: &Server) -> Self {
+        Self::with(server, "default_pool_size = 6")
+    }
+
+    /// Starts one with some settings.
+    pub(crate) fn with(server: &Server, settings: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut shell = Command::new("sh");
         shell.args(["-c", BOUNCER]).env("SERVER", server.port.to_string()).env("PORT", port.to_string());
+        shell.env("SETTINGS", settings);
         let mut shell = shell.env("PASSWORD", PASSWORD).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         let end = Instant::now() + Duration::from_secs(10);
